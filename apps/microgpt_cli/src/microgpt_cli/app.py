@@ -1,0 +1,77 @@
+"""The commands of `microgpt`, each in the module of its name."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from microgpt_cli.chat import chat
+from microgpt_cli.generate import generate
+from microgpt_cli.help import GroupedCommand
+from microgpt_cli.info import info
+from microgpt_cli.train import train
+from microgpt_cli.verify import verify
+
+
+class _Commands(TyperGroup):
+    """Lets a closed pipe and a Ctrl-C through to `main`, past typer's own handling."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, KeyboardInterrupt) as stop:
+            raise _Stopped(stop) from stop
+
+
+class _Stopped(BaseException):
+    def __init__(self, reason: BaseException) -> None:
+        self.reason = reason
+
+
+commands = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"microgpt {version('microgpt-cli')}")
+        raise typer.Exit
+
+
+@commands.callback(epilog="Start with: microgpt train && microgpt generate")
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Train a small GPT on your own text, sample from it, chat with it."""
+
+
+def _add(command: Callable[..., None], example: str) -> None:
+    commands.command(cls=GroupedCommand, epilog=f"Example: {example}")(command)
+
+
+_add(train, "microgpt train --input my.txt --output my-model --steps 2000")
+_add(generate, "microgpt generate --num-samples 5 --prompt an")
+_add(chat, "microgpt chat --model-dir chat-model")
+_add(info, "microgpt info --model-dir my-model")
+_add(verify, "microgpt verify --steps 1000")
+
+
+def app() -> int:
+    """Run the command that the arguments name, and return its exit code."""
+    try:
+        return commands(standalone_mode=False) or 0
+    except _Stopped as stop:
+        raise stop.reason from None

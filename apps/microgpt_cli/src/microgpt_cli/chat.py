@@ -1,0 +1,94 @@
+"""`microgpt chat`: a conversation with a chat model."""
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, check_seed, check_temperature
+from microgpt.errors import PromptError
+from microgpt_cli.progress import note
+
+if TYPE_CHECKING:
+    from microgpt.inference import InferenceGpt
+    from microgpt.tokenizer import Message
+
+
+def chat(
+    model_dir: Annotated[Path, typer.Option(help="Directory of the model.")] = Path("output"),
+    temperature: Annotated[
+        float, typer.Option(help="0 always takes the likeliest character, 1 follows the odds.")
+    ] = DEFAULT_TEMPERATURE,
+    seed: Annotated[
+        int, typer.Option(help="Of the first reply; the next has seed + 1.")
+    ] = DEFAULT_SEED,
+) -> None:
+    """Talk to a model that was trained with --chat.
+
+    /clear forgets the conversation, /quit or Ctrl-D leaves, Ctrl-C stops a reply.
+    """
+    check_temperature(temperature)
+    check_seed(seed)
+
+    from microgpt.checkpoint import load
+    from microgpt.inference import InferenceGpt
+
+    model = InferenceGpt(load(model_dir))
+    _ = model.tokenizer.end_turn_id  # is it a chat model?
+    if sys.stdin.isatty():
+        with contextlib.suppress(ImportError):
+            import readline  # noqa: F401  (gives input() editing and history)
+        print(f"microgpt chat (block_size={model.config.block_size})")
+        print("type /quit to exit, /clear to reset history\n")
+    messages: list[Message] = []
+    while (line := _read_line()) is not None and line != "/quit":
+        if line == "/clear":
+            messages.clear()
+            print("(history cleared)")
+        elif line.startswith("/"):
+            note(f"there is no {line}; there are /quit and /clear")
+        elif line:
+            try:
+                messages += _exchange(model, messages, line, temperature, seed)
+            except PromptError as error:
+                print(f"error: {error}", file=sys.stderr)
+
+
+def _read_line() -> str | None:
+    """Return what the user says, stripped, or None at the end of the input."""
+    try:
+        return input("you> " if sys.stdin.isatty() else "").strip()
+    except EOFError:
+        return None
+
+
+def _exchange(
+    model: "InferenceGpt", history: "list[Message]", text: str, temperature: float, seed: int
+) -> "list[Message]":
+    """Print the reply to a message, and return both; nothing if the reply is blank."""
+    from microgpt.tokenizer import Message
+
+    question = Message("user", text)
+    prompt = model.chat_prompt([*history, question])
+    if prompt.unknown_characters:
+        note(f"the model cannot read {', '.join(map(repr, prompt.unknown_characters))}; left out")
+    if prompt.tokens_dropped:
+        note(f"the first {prompt.tokens_dropped} tokens of the conversation no longer fit")
+    stream = model.reply(prompt, temperature=temperature, seed=seed)
+    answer = ""
+    print("microgpt> ", end="", flush=True)
+    try:
+        for token in stream:
+            piece = model.tokenizer.decode([token])
+            answer += piece
+            print(piece, end="", flush=True)
+    except KeyboardInterrupt:
+        if not sys.stdin.isatty():  # nobody is there to go on talking
+            raise
+        print(" (stopped)", end="")
+    print()
+    if stream.finish_reason == "length":
+        note("the reply was cut: the context is full")
+    return [question, Message("assistant", answer)] if answer.strip() else []

@@ -1,0 +1,198 @@
+"""`microgpt train`: from a text file to a model directory."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from microgpt.config import ModelConfig, TrainConfig
+from microgpt_cli.progress import TrainingProgress, note, step_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from microgpt.state import TrainResult
+    from microgpt.tokenizer import Document
+    from microgpt.train import DivergedError
+
+DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"
+N_SAMPLES = 20
+DATA, MODEL, TRAINING, OUTPUT = "Data", "Model", "Training", "Output"
+
+
+def train(
+    input: Annotated[
+        Path | None,
+        typer.Option(
+            help="UTF-8 text, a document a line; with --chat, JSONL, a conversation a line.  "
+            f"[default: data/{DEFAULT_TEXT}, data/{DEFAULT_CHAT}]",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option(help="Directory for the model.", rich_help_panel=DATA)
+    ] = Path("output"),
+    chat: Annotated[
+        bool, typer.Option("--chat", help="Learn to chat.", rich_help_panel=DATA)
+    ] = False,
+    steps: Annotated[
+        int, typer.Option(help="Updates of the weights.", rich_help_panel=TRAINING)
+    ] = TrainConfig.steps,
+    lr: Annotated[
+        float,
+        typer.Option(help="Learning rate; falls linearly to 0.", rich_help_panel=TRAINING),
+    ] = TrainConfig.lr,
+    batch_size: Annotated[
+        int, typer.Option(help="Documents a step.", rich_help_panel=TRAINING)
+    ] = TrainConfig.batch_size,
+    seed: Annotated[
+        int,
+        typer.Option(help="Same seed, same model, same samples.", rich_help_panel=TRAINING),
+    ] = TrainConfig.seed,
+    n_embd: Annotated[
+        int, typer.Option(help="Width: numbers a token.", rich_help_panel=MODEL)
+    ] = ModelConfig.n_embd,
+    n_head: Annotated[
+        int, typer.Option(help="Attention heads; they share n_embd.", rich_help_panel=MODEL)
+    ] = ModelConfig.n_head,
+    n_layer: Annotated[
+        int, typer.Option(help="Depth: transformer blocks.", rich_help_panel=MODEL)
+    ] = ModelConfig.n_layer,
+    block_size: Annotated[
+        int, typer.Option(help="Context: tokens the model can see.", rich_help_panel=MODEL)
+    ] = ModelConfig.block_size,
+    n_ff_exp: Annotated[
+        int, typer.Option(help="MLP width, in multiples of n_embd.", rich_help_panel=MODEL)
+    ] = ModelConfig.n_ff_exp,
+    num_samples: Annotated[
+        int | None,
+        typer.Option(
+            help=f"Samples to print at the end; not with --chat.  [default: {N_SAMPLES}]",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document.", rich_help_panel=OUTPUT)
+    ] = False,
+) -> None:
+    """Train a model and write it to a directory.
+
+    Without options this is Karpathy's run: 32,033 names, 1,000 steps, 20 samples.
+    """
+    model = ModelConfig(
+        n_embd=n_embd, n_head=n_head, n_layer=n_layer, block_size=block_size, n_ff_exp=n_ff_exp
+    )
+    config = TrainConfig(steps=steps, batch_size=batch_size, lr=lr, seed=seed)
+    n_samples = _check_num_samples(num_samples, chat)
+
+    from microgpt.checkpoint import check_writable, save
+
+    check_writable(output)
+    docs = _load(input, chat)
+    result = _train(docs, model, config, output=output, quiet=as_json)
+    save(result, output)  # before anything is printed: a closed pipe must not cost the model
+
+    samples = _sample(result, n_samples)
+    if as_json:
+        print(json.dumps(_summary(result, samples, output), ensure_ascii=False))
+        return
+    print(step_line(config.steps, config.steps, result.losses[-1]))
+    if samples:
+        print("\n--- inference (new, hallucinated names) ---")
+    for i, sample in enumerate(samples, start=1):
+        print(f"sample {i:2d}: {sample}")
+    sys.stdout.flush()
+    where = "" if output == Path("output") else f" --model-dir {output}"
+    note(f"the model is in {output}; try: microgpt {'chat' if chat else 'generate'}{where}")
+
+
+def _check_num_samples(num_samples: int | None, chat: bool) -> int:
+    from microgpt.errors import ConfigError
+
+    if num_samples is None:
+        return 0 if chat else N_SAMPLES
+    if num_samples < 0:
+        raise ConfigError(f"num_samples must be >= 0, got {num_samples}")
+    if chat and num_samples:
+        raise ConfigError("--num-samples does not go with --chat; use `microgpt chat` afterwards")
+    return num_samples
+
+
+def _load(path: Path | None, chat: bool) -> "Sequence[Document]":
+    from microgpt.data import bundled, load_conversations, load_text
+
+    if path is None:
+        name = DEFAULT_CHAT if chat else DEFAULT_TEXT
+        path = Path("data", name)
+        if not path.exists():
+            note(f"there is no {path} here; using the {name} that comes with microgpt")
+            path = bundled(name)
+    return load_conversations(path) if chat else load_text(path)
+
+
+def _train(
+    docs: "Sequence[Document]", model: ModelConfig, config: TrainConfig, output: Path, quiet: bool
+) -> "TrainResult":
+    """Train with the header on stdout and the progress on stderr."""
+    from microgpt.model import count_params
+    from microgpt.tokenizer import CharTokenizer
+    from microgpt.train import DivergedError
+    from microgpt.train import train as train_model
+
+    tokenizer = CharTokenizer.from_documents(docs)
+    model = replace(model, vocab_size=tokenizer.vocab_size)
+    if not quiet:
+        print(f"num {'convos' if tokenizer.is_chat else 'docs'}: {len(docs)}")
+        print(f"vocab size: {model.vocab_size}")
+        print(f"num params: {count_params(model)}", flush=True)
+    n_cut = sum(len(tokenizer.encode_document(doc)) > model.block_size + 1 for doc in docs)
+    if n_cut:
+        note(
+            f"{n_cut} of {len(docs)} documents do not fit into the block size of "
+            f"{model.block_size}; what lies beyond it is not learnt"
+        )
+    with TrainingProgress(config.steps) as progress:
+        try:
+            return train_model(
+                docs, model=model, config=config, tokenizer=tokenizer, on_event=progress.update
+            )
+        except DivergedError as error:
+            progress.stop()
+            _keep_last_good(error, output)
+        except KeyboardInterrupt as stop:
+            where = f"at step {progress.step} of {config.steps}"
+            raise type(stop)(f"{where}; {output} is as it was before") from None
+
+
+def _keep_last_good(error: "DivergedError", output: Path) -> NoReturn:
+    """Save what there is beside the output, where a good model of an earlier run may be."""
+    from microgpt.checkpoint import save
+
+    kept = output.parent / f"{output.resolve().name}.diverged"
+    save(error.result, kept)
+    print(f"error: {error} (the last good weights are in {kept})", file=sys.stderr)
+    raise typer.Exit(1)
+
+
+def _sample(result: "TrainResult", num_samples: int) -> list[str]:
+    from microgpt.inference import InferenceGpt
+
+    return InferenceGpt(result).generate(num_samples, rng=result.rng()) if num_samples else []
+
+
+def _summary(result: "TrainResult", samples: list[str], output: Path) -> dict[str, object]:
+    from microgpt.model import count_params
+
+    return {
+        "num_docs": result.n_docs,
+        "vocab_size": result.model.vocab_size,
+        "num_params": count_params(result.model),
+        "steps": result.config.steps,
+        "loss": result.losses[-1],
+        "seconds": round(result.seconds, 3),
+        "samples": samples,
+        "output": str(output),
+    }

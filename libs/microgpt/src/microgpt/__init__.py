@@ -1,0 +1,69 @@
+"""microgpt: a GPT that trains, generates and chats, small enough to read in an evening.
+
+    from microgpt import InferenceGpt, load_text, save
+    from microgpt.train import train
+
+    result = train(load_text("data/names.txt"))
+    print(InferenceGpt(result).generate(num_samples=5))
+    save(result, "output")
+
+The names below are loaded when they are first used, so `import microgpt` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from microgpt.checkpoint import load, save
+    from microgpt.config import ModelConfig, TrainConfig
+    from microgpt.data import load_conversations, load_text
+    from microgpt.errors import MicrogptError
+    from microgpt.inference import InferenceGpt
+    from microgpt.model import Gpt
+    from microgpt.state import TrainEvent, TrainResult
+    from microgpt.tokenizer import CharTokenizer, Message
+    from microgpt.value import Value
+
+_MODULE_OF = {
+    "CharTokenizer": "tokenizer",
+    "Gpt": "model",
+    "InferenceGpt": "inference",
+    "Message": "tokenizer",
+    "MicrogptError": "errors",
+    "ModelConfig": "config",
+    "TrainConfig": "config",
+    "TrainEvent": "state",
+    "TrainResult": "state",
+    "Value": "value",
+    "load": "checkpoint",
+    "load_conversations": "data",
+    "load_text": "data",
+    "save": "checkpoint",
+}
+
+__all__ = [
+    "CharTokenizer",
+    "Gpt",
+    "InferenceGpt",
+    "Message",
+    "MicrogptError",
+    "ModelConfig",
+    "TrainConfig",
+    "TrainEvent",
+    "TrainResult",
+    "Value",
+    "load",
+    "load_conversations",
+    "load_text",
+    "save",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'microgpt' has no attribute {name!r}")
+    return getattr(import_module(f"microgpt.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,257 @@
+"""Model directories: weights.json and meta.json, written whole or not at all, checked when read.
+
+    weights.json    {"wte": [[…], …], …}: the matrices of `weight_shapes`, a list of rows each
+    meta.json       the shape, the alphabet, and how the model came about
+
+The two are what the seed systems wrote, and theirs are read. This module knows nothing of how a
+model is trained or used.
+"""
+
+import glob
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
+
+from microgpt.config import ModelConfig
+from microgpt.errors import CheckpointError, MicrogptError
+from microgpt.model import weight_shapes
+from microgpt.state import TrainedModel, TrainResult
+from microgpt.tokenizer import SPECIAL_TOKENS, CharTokenizer
+from microgpt.validation import first_problem
+
+FORMAT_VERSION = 1
+WEIGHTS, META = "weights.json", "meta.json"
+_N_RECENT = 100  # train_loss is the mean over this many last steps: one document says too little
+
+
+class Meta(BaseModel):
+    """meta.json. What the seed systems wrote comes first; the rest may be absent."""
+
+    model_config = ConfigDict(strict=True)
+
+    vocab_size: PositiveInt
+    n_embd: PositiveInt
+    n_head: PositiveInt
+    n_layer: PositiveInt
+    block_size: PositiveInt
+    chars: list[str]
+    special_tokens: list[str] | None = None
+    format_version: PositiveInt = FORMAT_VERSION
+    weights_sha256: str | None = None
+    n_ff_exp: PositiveInt = 4
+    init_std: float = ModelConfig.init_std
+    dtype: str = "float64"
+    tokenizer: str = "char"
+    created_by: str | None = None
+    created_at: str | None = None
+    training: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class SavedModel(TrainedModel):
+    """A model that was read from a directory, and where it came from."""
+
+    meta: Meta
+
+
+def save(result: TrainResult, directory: str | Path) -> None:
+    """Write a model directory; a model that is already there is replaced, nothing else.
+
+    A new directory appears whole. In an existing one each file is written beside and renamed,
+    meta.json last with the hash of the weights, so that a mix of two models cannot be loaded.
+
+    Raises:
+        CheckpointError: the directory cannot be written.
+    """
+    directory = Path(directory)
+    weights = json.dumps(result.weights, separators=(",", ":")).encode()
+    meta = json.dumps(_describe(result, weights), indent=2, ensure_ascii=False).encode() + b"\n"
+    try:
+        staging = _make_staging(directory)
+    except OSError as error:
+        raise _cannot_write(directory, error) from error
+    try:
+        _write(staging / WEIGHTS, weights)
+        _write(staging / META, meta)
+        if directory.is_dir():
+            os.replace(staging / WEIGHTS, directory / WEIGHTS)
+            os.replace(staging / META, directory / META)
+        else:
+            staging.rename(directory)
+    except OSError as error:
+        raise _cannot_write(directory, error) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def check_writable(directory: str | Path) -> None:
+    """Find out now, rather than after an hour of training, whether `save` could write there.
+
+    Raises:
+        CheckpointError: it could not.
+    """
+    directory = Path(directory)
+    if directory.exists() and not directory.is_dir():
+        raise CheckpointError(f"{directory} is a file; name a directory for the model")
+    try:
+        shutil.rmtree(_make_staging(directory))
+    except OSError as error:
+        raise _cannot_write(directory, error) from error
+
+
+def load(directory: str | Path) -> SavedModel:
+    """Return the model of a directory.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, of another model or of an unknown format; the
+            message names the file and the place in it.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        what = "is not a directory" if directory.exists() else "does not exist"
+        raise CheckpointError(f"{directory} {what}; name one that `microgpt train` has written")
+    meta_path, weights_path = directory / META, directory / WEIGHTS
+    meta = _parse_meta(_read(meta_path), meta_path)
+    try:
+        model = ModelConfig(
+            n_embd=meta.n_embd,
+            n_head=meta.n_head,
+            n_layer=meta.n_layer,
+            block_size=meta.block_size,
+            n_ff_exp=meta.n_ff_exp,
+            vocab_size=meta.vocab_size,
+            init_std=meta.init_std,
+        )
+        tokenizer = CharTokenizer(meta.chars, is_chat=meta.special_tokens is not None)
+    except MicrogptError as error:
+        raise CheckpointError(f"{meta_path}: {error}") from error
+    if tokenizer.vocab_size != model.vocab_size:
+        raise CheckpointError(
+            f"{meta_path}: vocab_size is {model.vocab_size}, but its characters and special tokens "
+            f"make {tokenizer.vocab_size}"
+        )
+    content = _read(weights_path)
+    if meta.weights_sha256 not in (None, hashlib.sha256(content).hexdigest()):
+        raise CheckpointError(
+            f"{weights_path} is not the file that {META} describes (its sha256 differs); "
+            "train the model again, or restore both files"
+        )
+    weights = _parse_weights(content, weights_path, model)
+    return SavedModel(model=model, weights=weights, tokenizer=tokenizer, meta=meta)
+
+
+def _describe(result: TrainResult, weights: bytes) -> dict[str, Any]:
+    """Return the content of meta.json, its keys in the order of the format."""
+    model, config, losses = result.model, result.config, result.losses[-_N_RECENT:]
+    return {
+        "vocab_size": model.vocab_size,
+        "n_embd": model.n_embd,
+        "n_head": model.n_head,
+        "n_layer": model.n_layer,
+        "block_size": model.block_size,
+        "chars": list(result.tokenizer.chars),
+        **({"special_tokens": list(SPECIAL_TOKENS)} if result.tokenizer.is_chat else {}),
+        "format_version": FORMAT_VERSION,
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        "n_ff_exp": model.n_ff_exp,
+        "init_std": model.init_std,
+        "dtype": "float64",
+        "tokenizer": "char",
+        "created_by": f"microgpt {version('microgpt-lib')}",
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "training": {
+            "seed": config.seed,
+            "steps": result.state.step,
+            "batch_size": config.batch_size,
+            "lr": config.lr,
+            "data_sha256": result.data_sha256,
+            "n_docs": result.n_docs,
+            **({"train_loss": sum(losses) / len(losses)} if losses else {}),
+            "seconds": round(result.seconds, 3),
+        },
+    }
+
+
+def _make_staging(directory: Path) -> Path:
+    """Make a hidden directory on the same file system; remove what a killed run has left."""
+    home = directory if directory.is_dir() else directory.parent
+    home.mkdir(parents=True, exist_ok=True)
+    prefix = f".{directory.name}.saving-"
+    for abandoned in home.glob(glob.escape(prefix) + "*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
+    staging = home / f"{prefix}{uuid.uuid4().hex}"
+    staging.mkdir()  # not tempfile.mkdtemp: it would become a model that its owner alone can read
+    return staging
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _cannot_write(directory: Path, error: OSError) -> CheckpointError:
+    return CheckpointError(f"cannot write to {directory}: {error.strerror}; name another directory")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _parse_meta(content: bytes, path: Path) -> Meta:
+    try:
+        meta = Meta.model_validate_json(content)
+    except ValidationError as error:
+        raise CheckpointError(f"{path}: {first_problem(error)}") from error
+    if meta.format_version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: format_version is {meta.format_version}, this microgpt reads up to "
+            f"{FORMAT_VERSION}; update it"
+        )
+    if meta.tokenizer != "char":
+        raise CheckpointError(f"{path}: unknown tokenizer {meta.tokenizer!r} (expected 'char')")
+    if meta.special_tokens not in (None, list(SPECIAL_TOKENS)):
+        raise CheckpointError(f"{path}: special_tokens must be {list(SPECIAL_TOKENS)} or absent")
+    return meta
+
+
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_MATRICES = TypeAdapter(dict[str, list[list[_Finite]]], config=ConfigDict(strict=True))
+
+
+def _parse_weights(
+    content: bytes, path: Path, model: ModelConfig
+) -> dict[str, tuple[tuple[float, ...], ...]]:
+    try:
+        matrices = _MATRICES.validate_json(content)
+    except ValidationError as error:
+        raise CheckpointError(f"{path}: {first_problem(error)}") from error
+    if model.n_layer > len(matrices):  # before a damaged n_layer fills the memory with names
+        raise CheckpointError(f"{path} has too few matrices for n_layer {model.n_layer} of {META}")
+    shapes = weight_shapes(model)
+    missing, foreign = shapes.keys() - matrices.keys(), matrices.keys() - shapes.keys()
+    if missing or foreign:
+        problem = f"{min(missing)} is missing" if missing else f"{min(foreign)} does not belong"
+        raise CheckpointError(f"{path}: {problem}, by {META}")
+    for name, (rows, columns) in shapes.items():
+        matrix = matrices[name]
+        uneven = next((row for row in matrix if len(row) != columns), None)
+        if len(matrix) != rows or uneven is not None:
+            found = f"{len(matrix)} × {columns if uneven is None else len(uneven)}"
+            raise CheckpointError(
+                f"{path}: {name} is {found}, not {rows} × {columns} as {META} has it"
+            )
+    return {name: tuple(tuple(row) for row in matrices[name]) for name in shapes}

@@ -1,0 +1,101 @@
+"""What can be set: the shape of a model and the course of a training, each checked when it is made.
+
+The defaults are those of Karpathy's run and live here alone; the command line reads them from here.
+This module knows nothing of how the settings are used.
+"""
+
+import math
+from dataclasses import dataclass
+
+from microgpt.errors import ConfigError
+
+DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
+DEFAULT_TEMPERATURE = 0.5  # of samples; a little more careful than the model's own odds
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of a GPT.
+
+    Raises:
+        ConfigError: a size is not a whole number of at least 1, the heads do not share n_embd
+            evenly, or init_std is not a positive number.
+    """
+
+    n_embd: int = 16  # width: the numbers that stand for one token
+    n_head: int = 4  # attention heads; each sees n_embd / n_head of those numbers
+    n_layer: int = 1  # depth: transformer blocks
+    block_size: int = 16  # context: the longest sequence, in tokens
+    n_ff_exp: int = 4  # the MLP's hidden layer has n_ff_exp * n_embd units
+    vocab_size: int = 0  # tokens; 0 until `train` takes it from the tokenizer
+    init_std: float = 0.08  # standard deviation of the initial weights
+
+    def __post_init__(self) -> None:
+        for name in ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp"):
+            _check_whole(name, getattr(self, name), minimum=1)
+        _check_whole("vocab_size", self.vocab_size, minimum=0)
+        _check_positive("init_std", self.init_std)
+        if self.n_embd % self.n_head:
+            raise ConfigError(
+                f"n_embd ({self.n_embd}) must be divisible by n_head ({self.n_head}); "
+                f"try n_embd {self.n_head * max(1, round(self.n_embd / self.n_head))}"
+            )
+
+    @property
+    def head_dim(self) -> int:
+        """The numbers that one attention head sees."""
+        return self.n_embd // self.n_head
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The course of a training.
+
+    Raises:
+        ConfigError: a setting is outside its range.
+    """
+
+    steps: int = 1000  # updates of the weights
+    batch_size: int = 1  # documents a step
+    lr: float = 0.01  # learning rate of the first step; it falls linearly to 0 after the last
+    seed: int = (
+        DEFAULT_SEED  # of the document order, the initial weights and the samples that follow
+    )
+    beta1: float = 0.85  # Adam: decay of the running mean of the gradients, a step
+    beta2: float = 0.99  # Adam: decay of the running mean of their squares, a step
+    adam_eps: float = 1e-8  # Adam: keeps the division finite
+
+    def __post_init__(self) -> None:
+        _check_whole("steps", self.steps, minimum=1)
+        _check_whole("batch_size", self.batch_size, minimum=1)
+        _check_positive("lr", self.lr)
+        _check_positive("adam_eps", self.adam_eps)
+        check_seed(self.seed)
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+
+
+def check_seed(seed: int) -> None:
+    """Raise ConfigError unless the seed is a whole number from 0 to 2**63 - 1."""
+    _check_whole("seed", seed, minimum=0)
+    if seed > MAX_SEED:
+        raise ConfigError(f"seed must be at most 2**63 - 1, got {seed}")
+
+
+def check_temperature(temperature: float) -> None:
+    """Raise ConfigError unless the temperature is a finite number of at least 0 (0 is greedy)."""
+    if not (math.isfinite(temperature) and temperature >= 0):
+        raise ConfigError(f"temperature must be >= 0, got {temperature}")
+
+
+def _check_whole(name: str, value: int, *, minimum: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ConfigError(f"{name} must be a whole number, got {value!r}")
+    if value < minimum:
+        raise ConfigError(f"{name} must be >= {minimum}, got {value}")
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise ConfigError(f"{name} must be a number above 0, got {value}")

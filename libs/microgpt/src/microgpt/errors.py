@@ -1,0 +1,37 @@
+"""The errors that a caller can do something about.
+
+    MicrogptError
+    ├── ConfigError        a setting outside its range
+    ├── DataError          a training file that cannot be used
+    ├── TokenizerError     text or tokens that the vocabulary does not know
+    ├── PromptError        a prompt that the model cannot go on from
+    ├── CheckpointError    a model directory that cannot be read or written
+    └── DivergedError      a loss that is no longer a finite number (in microgpt.train)
+
+Each message is one sentence for the user: what was wrong, where, and what to do. A command prints
+it as it is. This module knows nothing of where the errors come from.
+"""
+
+
+class MicrogptError(Exception):
+    """The base of all errors that are meant to be shown to the user."""
+
+
+class ConfigError(MicrogptError):
+    """A setting is outside its range."""
+
+
+class DataError(MicrogptError):
+    """A training file cannot be used."""
+
+
+class TokenizerError(MicrogptError):
+    """Text or tokens are not in the vocabulary."""
+
+
+class PromptError(MicrogptError):
+    """The model cannot go on from this prompt."""
+
+
+class CheckpointError(MicrogptError):
+    """A model directory cannot be read or written."""

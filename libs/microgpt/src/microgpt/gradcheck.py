@@ -1,0 +1,120 @@
+"""Gradients against finite differences, on random expressions and random small models.
+
+This module knows nothing of how its results are judged or shown.
+"""
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from microgpt.config import ModelConfig, TrainConfig
+from microgpt.model import Gpt, init_weights, weight_shapes
+from microgpt.reference import ReferenceEngine, document_loss
+from microgpt.value import Number, Value, dot, exp, log, relu
+
+DIFFERENCE = 1e-5  # step of a central difference: its error is about DIFFERENCE**2 = 1e-10
+
+# Everything a Value can do, on two numbers a and b and a constant c.
+OPERATIONS: list[Callable[[Any, Any, float], Any]] = [
+    lambda a, b, c: a + b,
+    lambda a, b, c: a - b,
+    lambda a, b, c: a * b,
+    lambda a, b, c: a / b,
+    lambda a, b, c: a**b,
+    lambda a, b, c: a + c,
+    lambda a, b, c: c + a,
+    lambda a, b, c: a - c,
+    lambda a, b, c: c - a,
+    lambda a, b, c: a * c,
+    lambda a, b, c: c * a,
+    lambda a, b, c: a / c,
+    lambda a, b, c: c / a,
+    lambda a, b, c: a**c,
+    lambda a, b, c: c**a,
+    lambda a, b, c: -a,
+    lambda a, b, c: exp(a),
+    lambda a, b, c: log(a),
+    lambda a, b, c: relu(a),
+    lambda a, b, c: dot([a, b, a], [b, b, a]),
+]
+
+
+def expression_error(rng: random.Random, *, n_leaves: int = 3, n_steps: int = 8) -> float:
+    """Return the worst relative error of the gradients of one random expression."""
+    leaves = [rng.uniform(0.3, 2.0) for _ in range(n_leaves)]
+    numbers = list(leaves)
+    steps: list[tuple[Callable[[Any, Any, float], Any], int, int, float]] = []
+    while len(steps) < n_steps:
+        operation = rng.choice(OPERATIONS)
+        i, j, c = rng.randrange(len(numbers)), rng.randrange(len(numbers)), rng.uniform(0.3, 2.0)
+        try:
+            number = operation(numbers[i], numbers[j], c)
+        except (ValueError, ArithmeticError):
+            continue  # the logarithm of a negative number, say
+        # Differences are only good where the function is smooth and neither steep nor flat.
+        if isinstance(number, float) and 0.1 < abs(number) < 10:
+            steps.append((operation, i, j, c))
+            numbers.append(number)
+
+    def evaluate(numbers: list[Number]) -> Number:
+        numbers = list(numbers)
+        for operation, i, j, c in steps:
+            numbers.append(operation(numbers[i], numbers[j], c))
+        return dot(numbers, numbers)  # so that every step counts
+
+    values = [Value(leaf) for leaf in leaves]
+    evaluate(values).backward()
+    return worst_difference(leaves, [v.grad for v in values], lambda: evaluate(leaves))
+
+
+def random_model(rng: random.Random) -> ModelConfig:
+    """Return the shape of a model that is small enough for finite differences."""
+    n_head = rng.randint(1, 3)
+    return ModelConfig(
+        n_embd=n_head * rng.randint(2, 3),
+        n_head=n_head,
+        n_layer=rng.randint(1, 2),
+        block_size=rng.randint(4, 6),
+        n_ff_exp=rng.randint(1, 3),
+        vocab_size=rng.randint(4, 7),
+        init_std=0.5,
+    )
+
+
+def model_error(model: ModelConfig, rng: random.Random) -> float:
+    """Return the worst relative error of the gradients of a model's loss on random tokens."""
+    weights = init_weights(model, rng)
+    tokens = [rng.randrange(model.vocab_size) for _ in range(model.block_size + 1)]
+    engine = ReferenceEngine(model, TrainConfig(), weights)
+    document_loss(engine.gpt, tokens).backward()
+    grads = iter(param.grad for param in engine.params)
+    gpt: Gpt[float] = Gpt(model, weights)
+    return max(
+        worst_difference(row, [next(grads) for _ in row], lambda: document_loss(gpt, tokens))
+        for name in weight_shapes(model)
+        for row in weights[name]
+    )
+
+
+def worst_difference(
+    numbers: list[float], grads: Sequence[float], evaluate: Callable[[], float]
+) -> float:
+    """Return how far gradients are from central differences, relative to max(1, |slope|).
+
+    Args:
+        numbers: what `evaluate` depends on; each is moved and put back.
+        grads: d evaluate / d number, for each.
+        evaluate: the function.
+    """
+    worst = 0.0
+    for i, number in enumerate(numbers):
+        numbers[i] = number + DIFFERENCE
+        above = evaluate()
+        numbers[i] = number - DIFFERENCE
+        below = evaluate()
+        numbers[i] = number
+        slope = (above - below) / (2 * DIFFERENCE)
+        error = abs(grads[i] - slope) / max(1.0, abs(slope))
+        worst = max(worst, error if math.isfinite(error) else math.inf)
+    return worst

@@ -1,0 +1,141 @@
+"""The GPT: Karpathy's microgpt, one forward pass for training and for use.
+
+Embeddings, then per layer causal attention and an MLP, each behind an RMSNorm and around a
+residual; no biases. The forward pass reads one token at a time and keeps the keys and values of
+those before it (the KV cache). On `Value`s it can be differentiated, on floats it just runs.
+
+Shapes: C = n_embd, T = the tokens so far, V = vocab_size. A matrix (m, n) is m rows of n numbers.
+This module knows nothing of text, files or training.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic
+
+from microgpt.config import ModelConfig
+from microgpt.value import Number, dot, exp, log, relu, total
+
+Vector = list[Number]
+Matrix = Sequence[Sequence[Number]]
+Weights = Mapping[str, Matrix[Number]]
+
+
+def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
+    """Return the name and shape of each weight matrix, in the order in which they are drawn."""
+    C, hidden = config.n_embd, config.n_ff_exp * config.n_embd
+    shapes = {
+        "wte": (config.vocab_size, C),  # token embeddings
+        "wpe": (config.block_size, C),  # position embeddings
+        "lm_head": (config.vocab_size, C),  # back from an embedding to a score for each token
+    }
+    for layer in range(config.n_layer):
+        shapes[f"layer{layer}.attn_wq"] = (C, C)
+        shapes[f"layer{layer}.attn_wk"] = (C, C)
+        shapes[f"layer{layer}.attn_wv"] = (C, C)
+        shapes[f"layer{layer}.attn_wo"] = (C, C)
+        shapes[f"layer{layer}.mlp_fc1"] = (hidden, C)
+        shapes[f"layer{layer}.mlp_fc2"] = (C, hidden)
+    return shapes
+
+
+def count_params(config: ModelConfig) -> int:
+    """Return the number of weights of a model of this shape."""
+    return sum(rows * columns for rows, columns in weight_shapes(config).values())
+
+
+def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list[float]]]:
+    """Draw the initial weights, a gaussian each, row by row in the order of `weight_shapes`."""
+    return {
+        name: [[rng.gauss(0, config.init_std) for _ in range(columns)] for _ in range(rows)]
+        for name, (rows, columns) in weight_shapes(config).items()
+    }
+
+
+@dataclass(frozen=True)
+class KVCache(Generic[Number]):
+    """The keys and values of the tokens so far: for each layer a list of T vectors (C)."""
+
+    keys: list[list[Vector[Number]]]
+    values: list[list[Vector[Number]]]
+
+
+class Gpt(Generic[Number]):
+    """A GPT over weights that are `Value`s or plain floats."""
+
+    def __init__(self, config: ModelConfig, weights: Weights[Number]) -> None:
+        self.config = config
+        self.weights: Weights[Number] = weights
+
+    def new_cache(self) -> KVCache[Number]:
+        """Return the cache of a sequence that has not begun."""
+        layers = range(self.config.n_layer)
+        return KVCache(keys=[[] for _ in layers], values=[[] for _ in layers])
+
+    def forward(self, token: int, cache: KVCache[Number]) -> Vector[Number]:
+        """Read the next token and return a score (logit) for each token that may follow it: (V).
+
+        The token's keys and values are added to the cache; the sequence must not be longer than
+        block_size.
+        """
+        position = len(cache.keys[0])
+        x = add(self.weights["wte"][token], self.weights["wpe"][position])  # (C)
+        x = rmsnorm(x)
+        for layer in range(self.config.n_layer):
+            x = add(x, self.attention(rmsnorm(x), layer, cache))
+            x = add(x, self.mlp(rmsnorm(x), layer))
+        return linear(x, self.weights["lm_head"])  # (V)
+
+    def attention(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
+        """Let the token gather what matters to it from itself and those before it: (C) -> (C)."""
+        query = linear(x, self.weights[f"layer{layer}.attn_wq"])
+        keys, values = cache.keys[layer], cache.values[layer]
+        keys.append(linear(x, self.weights[f"layer{layer}.attn_wk"]))
+        values.append(linear(x, self.weights[f"layer{layer}.attn_wv"]))
+        gathered: Vector[Number] = []
+        head_dim = self.config.head_dim
+        for start in range(0, self.config.n_embd, head_dim):  # each head sees its share of C
+            head = slice(start, start + head_dim)
+            scores = [dot(query[head], key[head]) / head_dim**0.5 for key in keys]  # (T)
+            shares = softmax(scores)  # (T), adding up to 1
+            for i in range(start, start + head_dim):
+                gathered.append(dot(shares, [value[i] for value in values]))
+        return linear(gathered, self.weights[f"layer{layer}.attn_wo"])
+
+    def mlp(self, x: Vector[Number], layer: int) -> Vector[Number]:
+        """Let the token think about what it has gathered: (C) -> (C)."""
+        hidden = linear(x, self.weights[f"layer{layer}.mlp_fc1"])  # (n_ff_exp * C)
+        return linear([relu(h) for h in hidden], self.weights[f"layer{layer}.mlp_fc2"])
+
+
+def add(a: Sequence[Number], b: Sequence[Number]) -> Vector[Number]:
+    """Return a + b, element by element."""
+    return [x + y for x, y in zip(a, b, strict=True)]
+
+
+def linear(x: Sequence[Number], w: Matrix[Number]) -> Vector[Number]:  # (n), (m, n) -> (m)
+    """Return the matrix-vector product w x."""
+    return [dot(row, x) for row in w]
+
+
+def rmsnorm(x: Sequence[Number]) -> Vector[Number]:
+    """Return x scaled so that the mean of its squares is 1 (Zhang & Sennrich 2019)."""
+    scale = (dot(x, x) / len(x) + 1e-5) ** -0.5
+    return [xi * scale for xi in x]
+
+
+def softmax(logits: Sequence[Number]) -> Vector[Number]:
+    """Return exp(logits), scaled so that they add up to 1."""
+    top = max(map(float, logits))  # taken off, so that no exp overflows; the result is the same
+    exps = [exp(logit - top) for logit in logits]
+    norm = total(exps)
+    return [e / norm for e in exps]
+
+
+def cross_entropy(logits: Sequence[Number], target: int) -> Number:
+    """Return -log(softmax(logits)[target]), the surprise at the target in nats.
+
+    The logarithm is taken of the sum, not of the quotient, which can round to 0.
+    """
+    top = max(map(float, logits))
+    return log(total(exp(logit - top) for logit in logits)) - (logits[target] - top)

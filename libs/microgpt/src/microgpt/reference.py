@@ -1,0 +1,88 @@
+"""One step of training on scalars: the loss of a batch, its gradients, and Adam.
+
+This is the arithmetic of Karpathy's microgpt, digit for digit, and what every faster engine is held
+to. It needs the standard library alone, and knows nothing of text, files, schedules or progress.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from microgpt.config import ModelConfig, TrainConfig
+from microgpt.model import Gpt, Weights, cross_entropy, weight_shapes
+from microgpt.value import Number, Value, total
+
+
+class ReferenceEngine:
+    """A model in training, with the state of its optimizer.
+
+    Attributes:
+        n_steps: the updates so far.
+        adam_m: the running mean of each weight's gradient, in the order of `weight_shapes`.
+        adam_v: the running mean of its square.
+    """
+
+    def __init__(self, model: ModelConfig, config: TrainConfig, weights: Weights[float]) -> None:
+        self.config = config
+        values = {name: [[Value(w) for w in row] for row in rows] for name, rows in weights.items()}
+        self.gpt: Gpt[Value] = Gpt(model, values)
+        self.params = [w for name in weight_shapes(model) for row in values[name] for w in row]
+        self.n_steps = 0
+        self.adam_m = [0.0] * len(self.params)
+        self.adam_v = [0.0] * len(self.params)
+        self._last_good = [param.data for param in self.params]
+
+    def step(self, batch: Sequence[Sequence[int]], lr: float) -> float:
+        """Update the weights once, and return the loss before the update.
+
+        Args:
+            batch: documents as tokens, 2 or more each; what lies beyond block_size is not read.
+            lr: the learning rate of this step.
+
+        Returns:
+            The mean over all predicted tokens of the batch, in nats. If it is not finite, the
+            weights go back to the last ones whose loss was.
+        """
+        read = [tokens[: self.gpt.config.block_size + 1] for tokens in batch]
+        n_targets = sum(len(tokens) - 1 for tokens in read)
+        loss = 0.0
+        for tokens in read:  # the gradients add up; each document's graph is freed before the next
+            share = (1 / n_targets) * document_loss(self.gpt, tokens)
+            share.backward()
+            loss += share.data
+        if math.isfinite(loss):
+            self._adam(lr)
+        else:
+            for param, data in zip(self.params, self._last_good, strict=True):
+                param.data = data
+        return loss
+
+    def weights(self) -> dict[str, tuple[tuple[float, ...], ...]]:
+        """Return a copy of the weights as plain floats."""
+        return {
+            name: tuple(tuple(w.data for w in row) for row in rows)
+            for name, rows in self.gpt.weights.items()
+        }
+
+    def _adam(self, lr: float) -> None:
+        """Move each weight against its gradient, and forget the gradient (Kingma & Ba 2015)."""
+        beta1, beta2, eps = self.config.beta1, self.config.beta2, self.config.adam_eps
+        self._last_good = [param.data for param in self.params]
+        self.n_steps += 1
+        m_bias = 1 - beta1**self.n_steps  # the means start at 0: too small by this factor
+        v_bias = 1 - beta2**self.n_steps
+        m, v = self.adam_m, self.adam_v
+        for i, param in enumerate(self.params):
+            grad = param.grad
+            m[i] = beta1 * m[i] + (1 - beta1) * grad
+            v[i] = beta2 * v[i] + (1 - beta2) * grad * grad
+            param.data -= lr * (m[i] / m_bias) / (math.sqrt(v[i] / v_bias) + eps)
+            param.grad = 0.0
+
+
+def document_loss(gpt: Gpt[Number], tokens: Sequence[int]) -> Number:
+    """Return the surprise of a document in nats: the sum over each token after the first."""
+    cache = gpt.new_cache()
+    return total(
+        cross_entropy(gpt.forward(token, cache), target) for token, target in pairwise(tokens)
+    )

@@ -1,0 +1,141 @@
+"""Text to tokens and back, a token a character.
+
+    characters   0 … n−1, sorted
+    text         BOS = n
+    chat         user = n, assistant = n+1, end_turn = n+2, BOS = n+3
+
+A text is [BOS, characters…, BOS]; a turn is [role, characters…, end_turn]; a conversation is
+[BOS, turns…, BOS]. Special tokens come from this structure alone: "<|user|>" in a text is eight
+plain characters. This module knows nothing of files or models.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from microgpt.errors import TokenizerError
+
+Role = Literal["user", "assistant"]
+ROLES: tuple[Role, ...] = get_args(Role)
+SPECIAL_TOKENS = (*ROLES, "end_turn")  # as they are named in meta.json
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+Conversation = tuple[Message, ...]
+Document = str | Sequence[Message]
+
+
+class CharTokenizer:
+    """A vocabulary of characters, with chat tokens or without.
+
+    Attributes:
+        chars: the characters in the order of their tokens.
+        is_chat: whether it has tokens for the roles and the end of a turn.
+        bos_id: the token at both ends of a document.
+
+    Raises:
+        TokenizerError: there are no characters, or one of them is not single or is there twice.
+    """
+
+    def __init__(self, chars: Iterable[str], *, is_chat: bool = False) -> None:
+        self.chars = tuple(chars)
+        self.is_chat = is_chat
+        self._id_of = {char: i for i, char in enumerate(self.chars)}
+        if not self.chars:
+            raise TokenizerError("a vocabulary needs at least one character")
+        wrong = next((char for char in self.chars if len(char) != 1), None)
+        if wrong is not None:
+            raise TokenizerError(f"{wrong!r} is not a single character")
+        if len(self._id_of) < len(self.chars):
+            twice = next(c for i, c in enumerate(self.chars) if self._id_of[c] != i)
+            raise TokenizerError(f"{twice!r} is in the vocabulary twice")
+        self.bos_id = len(self.chars) + (len(SPECIAL_TOKENS) if is_chat else 0)
+
+    @classmethod
+    def from_documents(cls, docs: Sequence[Document]) -> "CharTokenizer":
+        """Return the tokenizer of all characters in the documents: texts or conversations."""
+        chars: set[str] = set()
+        for doc in docs:
+            for text in _texts(doc):
+                chars.update(text)
+        return cls(sorted(chars), is_chat=not all(isinstance(doc, str) for doc in docs))
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of tokens, special ones included."""
+        return self.bos_id + 1
+
+    @property
+    def special_ids(self) -> range:
+        """The tokens that are no characters."""
+        return range(len(self.chars), self.vocab_size)
+
+    @property
+    def end_turn_id(self) -> int:
+        """The token at the end of a turn."""
+        return self._chat_id("end_turn")
+
+    def role_id(self, role: str) -> int:
+        """Return the token that opens a turn of "user" or "assistant"."""
+        if role not in ROLES:
+            raise TokenizerError(f'unknown role "{role}" (expected "user" or "assistant")')
+        return self._chat_id(role)
+
+    def unknown_characters(self, text: str) -> str:
+        """Return each character of the text that has no token, once, as they come."""
+        return "".join(dict.fromkeys(char for char in text if char not in self._id_of))
+
+    def encode(self, text: str) -> list[int]:
+        """Return the tokens of the characters.
+
+        Raises:
+            TokenizerError: a character has no token; the message names every such one.
+        """
+        try:
+            return [self._id_of[char] for char in text]
+        except KeyError:
+            unknown = ", ".join(map(repr, self.unknown_characters(text)))
+            raise TokenizerError(
+                f"the model does not know {unknown}; it knows {''.join(self.chars)!r}"
+            ) from None
+
+    def encode_turn(self, message: Message) -> list[int]:
+        """Return the tokens of one turn: [role, characters…, end_turn]."""
+        return [self.role_id(message.role), *self.encode(message.content), self.end_turn_id]
+
+    def encode_document(self, doc: Document) -> list[int]:
+        """Return the tokens of a text or a conversation, BOS at both ends."""
+        if isinstance(doc, str):
+            return [self.bos_id, *self.encode(doc), self.bos_id]
+        turns = [token for message in doc for token in self.encode_turn(message)]
+        return [self.bos_id, *turns, self.bos_id]
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """Return the characters of the tokens; special tokens are skipped.
+
+        Raises:
+            TokenizerError: a token is not in the vocabulary.
+        """
+        text = []
+        for token in tokens:
+            if not 0 <= token < self.vocab_size:
+                raise TokenizerError(f"token {token} is not in the vocabulary")
+            if token < len(self.chars):
+                text.append(self.chars[token])
+        return "".join(text)
+
+    def _chat_id(self, name: str) -> int:
+        if not self.is_chat:
+            raise TokenizerError("the model has no chat tokens; train one with --chat")
+        return len(self.chars) + SPECIAL_TOKENS.index(name)
+
+
+def _texts(doc: Document) -> list[str]:
+    return [doc] if isinstance(doc, str) else [message.content for message in doc]

@@ -1,0 +1,174 @@
+"""Training from documents to a model: the loop around the engine.
+
+It holds the order of the documents and of the random numbers (Karpathy's), the schedule of the
+learning rate, the events, and the reasons to stop. The arithmetic of a step is the engine's
+(`reference`). It prints nothing and writes no files.
+"""
+
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from time import perf_counter
+
+from microgpt.config import ModelConfig, TrainConfig
+from microgpt.data import fingerprint
+from microgpt.errors import ConfigError, DataError, MicrogptError
+from microgpt.model import init_weights
+from microgpt.reference import ReferenceEngine
+from microgpt.state import TrainEvent, TrainResult, TrainState
+from microgpt.tokenizer import CharTokenizer, Document
+
+EVENT_INTERVAL_S = 0.05  # often enough for a live display and a prompt stop, and costs nothing
+
+
+class DivergedError(MicrogptError):
+    """The loss became nan or infinite.
+
+    Attributes:
+        result: the training up to the last weights whose loss was finite.
+    """
+
+    def __init__(self, message: str, result: TrainResult) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+def train(
+    docs: Sequence[Document],
+    *,
+    model: ModelConfig | None = None,
+    config: TrainConfig | None = None,
+    tokenizer: CharTokenizer | None = None,
+    resume: TrainState | None = None,
+    on_event: Callable[[TrainEvent], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> TrainResult:
+    """Return a model that has learnt from the documents.
+
+    Args:
+        docs: texts or conversations, as `data.load_text` and `data.load_conversations` return them.
+        model: its shape; by default that of Karpathy's run. Its vocab_size comes from the
+            tokenizer.
+        config: the course of the training; by default Karpathy's.
+        tokenizer: by default one of all characters in the documents.
+        resume: the state of an earlier training on the same documents with the same settings; the
+            number of steps may differ.
+        on_event: is called with each run of steps, about every 50 ms.
+        should_stop: is asked between steps; the result is then that of the steps taken.
+
+    Raises:
+        ConfigError: the settings contradict one another.
+        DataError: there are no documents.
+        TokenizerError: a document has a character that the tokenizer does not know.
+        DivergedError: the loss became nan or infinite.
+
+    Example:
+        >>> result = train(["anna", "emma"], config=TrainConfig(steps=10))
+        >>> len(result.losses)
+        10
+    """
+    started = perf_counter()
+    config = config or TrainConfig()
+    if not docs:
+        raise DataError("there are no documents to learn from")
+    alphabet = CharTokenizer.from_documents(docs)
+    tokenizer = tokenizer or alphabet
+    tokenizer.encode("".join(alphabet.chars))  # an unknown one is an error now, not in an hour
+    model = _with_vocabulary(model or ModelConfig(), tokenizer)
+    rng = random.Random(config.seed)
+    shuffled = list(docs)
+    rng.shuffle(shuffled)
+    initial = init_weights(model, rng)
+    engine = ReferenceEngine(model, config, resume.weights if resume else initial)
+    losses: list[float] = []
+    if resume:
+        _check_resumable(resume, config, len(engine.params))
+        engine.n_steps = resume.step
+        engine.adam_m, engine.adam_v = list(resume.adam_m), list(resume.adam_v)
+        losses.extend(resume.losses)
+
+    def result() -> TrainResult:
+        weights = engine.weights()
+        return TrainResult(
+            model=model,
+            weights=weights,
+            tokenizer=tokenizer,
+            config=config,
+            state=TrainState(
+                step=len(losses),
+                weights=weights,
+                adam_m=tuple(engine.adam_m),
+                adam_v=tuple(engine.adam_v),
+                losses=tuple(losses),
+            ),
+            rng_state=rng.getstate(),
+            n_docs=len(docs),
+            data_sha256=fingerprint(docs),
+            seconds=perf_counter() - started,
+        )
+
+    def batch_of(step: int) -> list[list[int]]:
+        first = step * config.batch_size
+        picked = (shuffled[i % len(shuffled)] for i in range(first, first + config.batch_size))
+        return [tokenizer.encode_document(doc) for doc in picked]
+
+    for run in _runs_of_steps(engine, batch_of, config, should_stop or (lambda: False)):
+        if not math.isfinite(run[-1]):
+            losses.extend(run[:-1])
+            raise DivergedError(_divergence(run[-1], len(losses) + 1, config), result())
+        losses.extend(run)
+        if on_event:
+            on_event(TrainEvent(step=len(losses), steps=config.steps, losses=tuple(run)))
+    return result()
+
+
+def _runs_of_steps(
+    engine: ReferenceEngine,
+    batch_of: Callable[[int], list[list[int]]],
+    config: TrainConfig,
+    should_stop: Callable[[], bool],
+) -> Iterator[list[float]]:
+    """Train, and yield the losses of 50 ms of steps at a time, up to one that is not finite."""
+    run: list[float] = []
+    due = perf_counter() + EVENT_INTERVAL_S
+    for step in range(engine.n_steps, config.steps):
+        if should_stop():
+            break
+        run.append(engine.step(batch_of(step), lr=config.lr * (1 - step / config.steps)))
+        if not math.isfinite(run[-1]):
+            break
+        if perf_counter() >= due:
+            yield run
+            run = []
+            due = perf_counter() + EVENT_INTERVAL_S
+    if run:
+        yield run
+
+
+def _with_vocabulary(model: ModelConfig, tokenizer: CharTokenizer) -> ModelConfig:
+    if model.vocab_size not in (0, tokenizer.vocab_size):
+        raise ConfigError(
+            f"vocab_size ({model.vocab_size}) is not the tokenizer's ({tokenizer.vocab_size}); "
+            "leave it out"
+        )
+    return replace(model, vocab_size=tokenizer.vocab_size)
+
+
+def _check_resumable(state: TrainState, config: TrainConfig, n_params: int) -> None:
+    if len(state.adam_m) != n_params:
+        raise ConfigError(
+            f"the state to resume has {len(state.adam_m)} weights, the model has {n_params}; "
+            "resume with the model's own settings"
+        )
+    if state.step > config.steps:
+        raise ConfigError(
+            f"the state to resume is at step {state.step}, beyond steps ({config.steps})"
+        )
+
+
+def _divergence(loss: float, step: int, config: TrainConfig) -> str:
+    return (
+        f"the loss became {loss} at step {step} of {config.steps}; "
+        f"try a learning rate well below {config.lr:g}"
+    )

@@ -7,6 +7,7 @@ The two are what the seed systems wrote, and theirs are read. This module knows 
 model is trained or used.
 """
 
+import contextlib
 import glob
 import hashlib
 import json
@@ -66,8 +67,9 @@ class SavedModel(TrainedModel):
 def save(result: TrainResult, directory: str | Path) -> None:
     """Write a model directory; a model that is already there is replaced, nothing else.
 
-    A new directory appears whole. In an existing one each file is written beside and renamed,
-    meta.json last with the hash of the weights, so that a mix of two models cannot be loaded.
+    A new directory appears whole. In an existing one the weights are renamed into place first and
+    meta.json, which has their hash, last; `load` can tell what was killed in between, and finds
+    the new meta.json where it was waiting.
 
     Raises:
         CheckpointError: the directory cannot be written.
@@ -77,11 +79,12 @@ def save(result: TrainResult, directory: str | Path) -> None:
     meta = json.dumps(_describe(result, weights), indent=2, ensure_ascii=False).encode() + b"\n"
     try:
         staging = _make_staging(directory)
-    except OSError as error:
-        raise _cannot_write(directory, error) from error
-    try:
-        _write(staging / WEIGHTS, weights)
-        _write(staging / META, meta)
+        try:
+            _write(staging / WEIGHTS, weights)
+            _write(staging / META, meta)
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
         if directory.is_dir():
             os.replace(staging / WEIGHTS, directory / WEIGHTS)
             os.replace(staging / META, directory / META)
@@ -89,8 +92,8 @@ def save(result: TrainResult, directory: str | Path) -> None:
             staging.rename(directory)
     except OSError as error:
         raise _cannot_write(directory, error) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    for leftover in {*_stagings(directory), *_stagings(directory, home=directory.parent)}:
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def check_writable(directory: str | Path) -> None:
@@ -100,8 +103,6 @@ def check_writable(directory: str | Path) -> None:
         CheckpointError: it could not.
     """
     directory = Path(directory)
-    if directory.exists() and not directory.is_dir():
-        raise CheckpointError(f"{directory} is a file; name a directory for the model")
     try:
         shutil.rmtree(_make_staging(directory))
     except OSError as error:
@@ -119,7 +120,9 @@ def load(directory: str | Path) -> SavedModel:
     if not directory.is_dir():
         what = "is not a directory" if directory.exists() else "does not exist"
         raise CheckpointError(f"{directory} {what}; name one that `microgpt train` has written")
-    meta_path, weights_path = directory / META, directory / WEIGHTS
+    weights_path = directory / WEIGHTS
+    content = _read(weights_path)
+    meta_path = _find_meta(directory, hashlib.sha256(content).hexdigest())
     meta = _parse_meta(_read(meta_path), meta_path)
     try:
         model = ModelConfig(
@@ -139,7 +142,6 @@ def load(directory: str | Path) -> SavedModel:
             f"{meta_path}: vocab_size is {model.vocab_size}, but its characters and special tokens "
             f"make {tokenizer.vocab_size}"
         )
-    content = _read(weights_path)
     if meta.weights_sha256 not in (None, hashlib.sha256(content).hexdigest()):
         raise CheckpointError(
             f"{weights_path} is not the file that {META} describes (its sha256 differs); "
@@ -182,15 +184,23 @@ def _describe(result: TrainResult, weights: bytes) -> dict[str, Any]:
 
 
 def _make_staging(directory: Path) -> Path:
-    """Make a hidden directory on the same file system; remove what a killed run has left."""
+    """Make a hidden directory on the same file system: inside, or beside one that is yet to be."""
+    if directory.exists() and not directory.is_dir():
+        raise CheckpointError(f"{directory} is a file; name a directory for the model")
     home = directory if directory.is_dir() else directory.parent
     home.mkdir(parents=True, exist_ok=True)
-    prefix = f".{directory.name}.saving-"
-    for abandoned in home.glob(glob.escape(prefix) + "*"):
-        shutil.rmtree(abandoned, ignore_errors=True)
-    staging = home / f"{prefix}{uuid.uuid4().hex}"
+    staging = home / f"{_staging_prefix(directory)}{uuid.uuid4().hex}"
     staging.mkdir()  # not tempfile.mkdtemp: it would become a model that its owner alone can read
     return staging
+
+
+def _stagings(directory: Path, home: Path | None = None) -> list[Path]:
+    """Return the hidden directories that saves of this model have left, if they were killed."""
+    return list((home or directory).glob(glob.escape(_staging_prefix(directory)) + "*"))
+
+
+def _staging_prefix(directory: Path) -> str:
+    return f".{directory.resolve().name}.saving-"
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -209,6 +219,17 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _find_meta(directory: Path, weights_sha256: str) -> Path:
+    """Return meta.json, or the one that still waits because its save was killed."""
+    for staging in _stagings(directory):
+        waiting = staging / META
+        if waiting.is_file() and not (staging / WEIGHTS).exists():
+            with contextlib.suppress(CheckpointError):
+                if _parse_meta(_read(waiting), waiting).weights_sha256 == weights_sha256:
+                    return waiting
+    return directory / META
 
 
 def _parse_meta(content: bytes, path: Path) -> Meta:

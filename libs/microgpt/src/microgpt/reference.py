@@ -40,8 +40,8 @@ class ReferenceEngine:
             lr: the learning rate of this step.
 
         Returns:
-            The mean over all predicted tokens of the batch, in nats. If it is not finite, the
-            weights go back to the last ones whose loss was.
+            The mean over all predicted tokens of the batch, in nats; nan if the gradients are not
+            finite. Unless it is finite, the weights go back to the last ones where all was.
         """
         read = [tokens[: self.gpt.config.block_size + 1] for tokens in batch]
         n_targets = sum(len(tokens) - 1 for tokens in read)
@@ -50,12 +50,12 @@ class ReferenceEngine:
             share = (1 / n_targets) * document_loss(self.gpt, tokens)
             share.backward()
             loss += share.data
-        if math.isfinite(loss):
+        if math.isfinite(loss + sum(param.grad for param in self.params)):
             self._adam(lr)
-        else:
-            for param, data in zip(self.params, self._last_good, strict=True):
-                param.data = data
-        return loss
+            return loss
+        for param, data in zip(self.params, self._last_good, strict=True):
+            param.data = data
+        return math.nan
 
     def weights(self) -> dict[str, tuple[tuple[float, ...], ...]]:
         """Return a copy of the weights as plain floats."""

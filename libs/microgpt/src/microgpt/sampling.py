@@ -3,10 +3,12 @@
 Scalar, on the shared forward pass; this module knows nothing of text or special tokens.
 """
 
+import math
 import random
 from collections.abc import Collection, Generator, Sequence
 from typing import Literal
 
+from microgpt.errors import PromptError
 from microgpt.model import Gpt, softmax
 
 FinishReason = Literal["stop", "length"]
@@ -23,7 +25,15 @@ def sample(
             best token and draws nothing.
         rng: gives one uniform, used as `random.choices` does.
         forbidden: tokens that must not come; at least one token must remain.
+
+    Raises:
+        PromptError: a score is not a finite number; the weights are too large to compute with.
     """
+    if not math.isfinite(sum(logits)):
+        raise PromptError(
+            "the model's scores are not finite numbers: its weights are too large; "
+            "train it again with a lower learning rate"
+        )
     allowed = [token for token in range(len(logits)) if token not in forbidden]
     if temperature == 0:
         return max(allowed, key=logits.__getitem__)

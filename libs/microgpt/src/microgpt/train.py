@@ -14,7 +14,7 @@ from time import perf_counter
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data import fingerprint
 from microgpt.errors import ConfigError, DataError, MicrogptError
-from microgpt.model import init_weights
+from microgpt.model import Weights, init_weights, weight_shapes
 from microgpt.reference import ReferenceEngine
 from microgpt.state import TrainEvent, TrainResult, TrainState
 from microgpt.tokenizer import CharTokenizer, Document
@@ -79,14 +79,16 @@ def train(
     rng = random.Random(config.seed)
     shuffled = list(docs)
     rng.shuffle(shuffled)
-    initial = init_weights(model, rng)
-    engine = ReferenceEngine(model, config, resume.weights if resume else initial)
+    weights: Weights[float] = init_weights(model, rng)  # drawn in any case, for what rng gives next
     losses: list[float] = []
     if resume:
-        _check_resumable(resume, config, len(engine.params))
+        _check_resumable(resume, config, model)
+        weights = resume.weights
+        losses.extend(resume.losses)
+    engine = ReferenceEngine(model, config, weights)
+    if resume:
         engine.n_steps = resume.step
         engine.adam_m, engine.adam_v = list(resume.adam_m), list(resume.adam_v)
-        losses.extend(resume.losses)
 
     def result() -> TrainResult:
         weights = engine.weights()
@@ -155,12 +157,10 @@ def _with_vocabulary(model: ModelConfig, tokenizer: CharTokenizer) -> ModelConfi
     return replace(model, vocab_size=tokenizer.vocab_size)
 
 
-def _check_resumable(state: TrainState, config: TrainConfig, n_params: int) -> None:
-    if len(state.adam_m) != n_params:
-        raise ConfigError(
-            f"the state to resume has {len(state.adam_m)} weights, the model has {n_params}; "
-            "resume with the model's own settings"
-        )
+def _check_resumable(state: TrainState, config: TrainConfig, model: ModelConfig) -> None:
+    shapes = {name: (len(rows), len(rows[0])) for name, rows in state.weights.items()}
+    if shapes != weight_shapes(model):
+        raise ConfigError("the state to resume is of another model; resume with that one's shape")
     if state.step > config.steps:
         raise ConfigError(
             f"the state to resume is at step {state.step}, beyond steps ({config.steps})"

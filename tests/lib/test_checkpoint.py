@@ -1,0 +1,298 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt import (
+    CharTokenizer,
+    InferenceGpt,
+    ModelConfig,
+    TrainConfig,
+    TrainResult,
+    load,
+    save,
+)
+from microgpt.checkpoint import check_writable
+from microgpt.errors import CheckpointError
+from microgpt.model import weight_shapes
+from microgpt.state import TrainState
+from microgpt.train import train
+
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def result_of(model: ModelConfig, weights, tokenizer: CharTokenizer) -> TrainResult:
+    """Wrap any weights as what a training returns."""
+    return TrainResult(
+        model=model,
+        weights=weights,
+        tokenizer=tokenizer,
+        config=TrainConfig(),
+        state=TrainState(step=1, weights=weights, adam_m=(), adam_v=(), losses=(3.3,)),
+        rng_state=(),
+        n_docs=1,
+        data_sha256="",
+        seconds=0.0,
+    )
+
+
+def edit(path: Path, **changes: object) -> None:
+    """Change keys of a JSON file; None takes one out."""
+    content = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({key: v for key, v in content.items() if v is not None}))
+
+
+@given(st.data())
+def test_what_is_saved_is_loaded_bit_for_bit(tmp_path_factory, data) -> None:
+    n_head = data.draw(st.integers(1, 2))
+    is_chat = data.draw(st.booleans())
+    chars = data.draw(st.sets(st.characters(), min_size=1, max_size=3))
+    tokenizer = CharTokenizer(sorted(chars), is_chat=is_chat)
+    model = ModelConfig(
+        n_embd=n_head * data.draw(st.integers(1, 2)),
+        n_head=n_head,
+        n_layer=data.draw(st.integers(1, 2)),
+        block_size=data.draw(st.integers(1, 3)),
+        n_ff_exp=data.draw(st.integers(1, 2)),
+        vocab_size=tokenizer.vocab_size,
+        init_std=data.draw(st.floats(0.01, 1)),
+    )
+    numbers = data.draw(st.lists(FLOATS, min_size=5, max_size=5))
+    weights = {
+        name: tuple(tuple(numbers[(i + j) % 5] for j in range(columns)) for i in range(rows))
+        for name, (rows, columns) in weight_shapes(model).items()
+    }
+    directory = tmp_path_factory.mktemp("round") / "trip"
+    save(result_of(model, weights, tokenizer), directory)
+    loaded = load(directory)
+    assert loaded.model == model
+    assert loaded.tokenizer.chars == tokenizer.chars
+    assert loaded.tokenizer.is_chat == is_chat
+    assert loaded.weights == weights
+
+
+def test_a_model_says_how_it_came_about(text_model: Path, text_result: TrainResult) -> None:
+    meta = json.loads((text_model / "meta.json").read_text())
+    seed_keys = ["vocab_size", "n_embd", "n_head", "n_layer", "block_size", "chars"]
+    assert list(meta)[:6] == seed_keys
+    assert "special_tokens" not in meta
+    assert (meta["dtype"], meta["tokenizer"], meta["n_ff_exp"]) == ("float64", "char", 4)
+    assert meta["created_by"] == "microgpt 0.1.0"
+    training = meta["training"]
+    assert (training["seed"], training["steps"], training["n_docs"]) == (42, 30, 4)
+    assert training["train_loss"] == sum(text_result.losses) / 30
+    assert training["data_sha256"] == text_result.data_sha256
+
+
+def test_a_chat_model_names_its_special_tokens_after_its_characters(chat_model: Path) -> None:
+    meta = json.loads((chat_model / "meta.json").read_text())
+    assert list(meta)[5:7] == ["chars", "special_tokens"]
+    assert meta["special_tokens"] == ["user", "assistant", "end_turn"]
+
+
+def test_files_of_the_seed_systems_are_read(tmp_path: Path) -> None:
+    """Written by hand: no key of ours, and the matrices in another order."""
+    (tmp_path / "meta.json").write_text(
+        """{"chars": ["a", "b"], "block_size": 2, "n_layer": 1, "n_head": 1, "n_embd": 1,
+            "vocab_size": 3}"""
+    )
+    (tmp_path / "weights.json").write_text(
+        """{"layer0.mlp_fc2": [[0, 0, 0, 0]], "layer0.mlp_fc1": [[1], [1], [1], [1]],
+            "layer0.attn_wo": [[0.5]], "layer0.attn_wv": [[0.5]], "layer0.attn_wk": [[0.5]],
+            "layer0.attn_wq": [[0.5]], "lm_head": [[2.5], [-1e-3], [0.1]],
+            "wpe": [[0.25], [0.5]], "wte": [[1.0], [2], [3.5e-1]]}"""
+    )
+    model = load(tmp_path)
+    assert model.model == ModelConfig(n_embd=1, n_head=1, block_size=2, vocab_size=3)
+    assert model.weights["wte"] == ((1.0,), (2.0,), (0.35,))
+    assert InferenceGpt(model).generate(temperature=0) == ["aa"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"n_embd": None}, r"meta\.json: n_embd: field required"),
+        ({"n_embd": "16"}, r"meta\.json: n_embd: input should be a valid integer, got '16'"),
+        ({"n_embd": 0}, r"meta\.json: n_embd: input should be greater than 0"),
+        ({"n_head": 3}, r"meta\.json: n_embd \(16\) must be divisible by n_head \(3\)"),
+        ({"vocab_size": 99}, r"vocab_size is 99, but its characters and special tokens make 7"),
+        ({"chars": ["a", "a"]}, "'a' is in the vocabulary twice"),
+        ({"chars": ["ab"]}, "'ab' is not a single character"),
+        ({"special_tokens": ["bos"]}, "special_tokens must be"),
+        ({"format_version": 9}, "format_version is 9, this microgpt reads up to 1; update it"),
+        ({"tokenizer": "bpe"}, "unknown tokenizer 'bpe'"),
+        ({"weights_sha256": "0" * 64}, r"weights\.json is not the file that meta\.json describes"),
+        ({"n_layer": 2}, r"layer1\.attn_wk is missing"),
+        ({"n_layer": 10**12}, "too few matrices for n_layer 1000000000000"),
+        ({"n_ff_exp": 2}, r"layer0\.mlp_fc1 is 64 × 16, not 32 × 16 as meta\.json has it"),
+        ({"block_size": 8}, r"wpe is 16 × 16, not 8 × 16"),
+        ({"init_std": -1.0}, "init_std must be"),
+    ],
+)
+def test_a_meta_file_that_does_not_fit_is_refused(text_model: Path, changes, problem) -> None:
+    edit(text_model / "meta.json", **changes)
+    with pytest.raises(CheckpointError, match=problem):
+        load(text_model)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('{"wte": [[1.0', "invalid JSON: EOF"),
+        ("\x80", "invalid JSON"),
+        ("[]", "input should be"),
+        ('{"wte": [[NaN]]}', r"wte\[0\]\[0\]: input should be a finite number"),
+        ('{"wte": [[1e999]]}', r"wte\[0\]\[0\]: input should be a finite number"),
+        ('{"wte": [["1"]]}', r"wte\[0\]\[0\]: input should be a valid number, got '1'"),
+        ('{"wte": [[true]]}', r"wte\[0\]\[0\]: input should be a valid number, got True"),
+        ('{"wte": 3}', r"wte: input should be a valid array"),
+        ("{}", "too few matrices"),
+    ],
+)
+def test_a_weights_file_that_is_damaged_is_refused(text_model: Path, content, problem) -> None:
+    edit(text_model / "meta.json", weights_sha256=None)
+    (text_model / "weights.json").write_text(content, encoding="latin-1")
+    with pytest.raises(CheckpointError, match=rf"weights\.json.*{problem}"):
+        load(text_model)
+
+
+def test_ragged_and_foreign_matrices_are_refused(text_model: Path) -> None:
+    edit(text_model / "meta.json", weights_sha256=None)
+    weights = json.loads((text_model / "weights.json").read_text())
+    edit(text_model / "weights.json", wpe=[*weights["wpe"][:-1], [1.0]])
+    with pytest.raises(CheckpointError, match="wpe is 16 × 1, not 16 × 16"):
+        load(text_model)
+    edit(text_model / "weights.json", wpe=weights["wpe"], bias=[[0.0]])
+    with pytest.raises(CheckpointError, match="bias does not belong"):
+        load(text_model)
+
+
+def test_weights_that_were_changed_after_saving_are_refused(text_model: Path) -> None:
+    weights = json.loads((text_model / "weights.json").read_text())
+    weights["wte"][0][0] += 1e-9
+    (text_model / "weights.json").write_text(json.dumps(weights))
+    with pytest.raises(CheckpointError, match="its sha256 differs"):
+        load(text_model)
+
+
+@pytest.mark.parametrize("name", ["weights.json", "meta.json"])
+def test_a_missing_file_is_named(text_model: Path, name: str) -> None:
+    (text_model / name).unlink()
+    with pytest.raises(CheckpointError, match=f"cannot read .*{name}: No such file"):
+        load(text_model)
+
+
+def test_what_is_no_model_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        CheckpointError, match=r"gone does not exist; name one that `microgpt train`"
+    ):
+        load(tmp_path / "gone")
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match="file is not a directory"):
+        load(tmp_path / "file")
+
+
+def test_a_new_model_replaces_an_old_one_and_nothing_else(
+    text_model: Path, chat_result: TrainResult
+) -> None:
+    (text_model / "notes.txt").write_text("mine")
+    save(chat_result, text_model)
+    assert load(text_model).tokenizer.is_chat
+    assert sorted(os.listdir(text_model)) == ["meta.json", "notes.txt", "weights.json"]
+
+
+def test_parents_are_made_and_others_may_read_the_model(
+    text_result: TrainResult, tmp_path: Path
+) -> None:
+    save(text_result, tmp_path / "a/b/model")
+    assert os.listdir(tmp_path / "a/b") == ["model"]
+    umask = os.umask(0)
+    os.umask(umask)
+    assert (tmp_path / "a/b/model").stat().st_mode & 0o777 == 0o777 & ~umask
+
+
+@pytest.mark.parametrize("use", [check_writable, lambda directory: save(RESULT, directory)])
+def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, use) -> None:
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path / "file", tmp_path / "file" / "model", Path("/proc/nowhere/model")):
+        with pytest.raises(CheckpointError, match=r"cannot write|is a file"):
+            use(place)
+    assert (tmp_path / "file").read_text() == "mine"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+RESULT = train(["ab"], config=TrainConfig(steps=1))
+
+
+def test_a_write_that_fails_leaves_the_old_model(text_model: Path, monkeypatch) -> None:
+    before = {file: (text_model / file).read_bytes() for file in os.listdir(text_model)}
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CheckpointError, match=r"cannot write to .*: No space left on device"):
+        save(RESULT, text_model)
+    assert {file: (text_model / file).read_bytes() for file in os.listdir(text_model)} == before
+
+
+class Killed(BaseException):
+    """Ends a save where a SIGKILL would."""
+
+
+def test_a_save_that_dies_between_its_two_renames_leaves_the_new_model(
+    text_model: Path, monkeypatch
+) -> None:
+    replace = os.replace
+
+    def replace_weights_only(source: Path, target: Path) -> None:
+        if target.name == "meta.json":
+            raise Killed
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace_weights_only)
+        with pytest.raises(Killed):
+            save(RESULT, text_model)
+    assert load(text_model).tokenizer.chars == ("a", "b")
+    save(RESULT, text_model)
+    assert sorted(os.listdir(text_model)) == ["meta.json", "weights.json"]
+
+
+SAVE_FOREVER = """
+    import sys
+    from microgpt import TrainConfig, save
+    from microgpt.train import train
+    results = [train([doc], config=TrainConfig(steps=1)) for doc in ("abc", "de")]
+    print("ready", flush=True)
+    while True:
+        for result in results:
+            save(result, sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_a_save_that_is_killed_leaves_the_old_model_or_the_new_one(tmp_path: Path) -> None:
+    """Two models replace each other without end; SIGKILL comes at forty different moments."""
+    directory = tmp_path / "model"
+    save(RESULT, directory)
+    for kill in range(40):
+        with subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(SAVE_FOREVER), directory], stdout=subprocess.PIPE
+        ) as saver:
+            assert saver.stdout is not None
+            saver.stdout.readline()
+            time.sleep(kill * 0.0007)
+            saver.send_signal(signal.SIGKILL)
+        assert load(directory).tokenizer.chars in (("a", "b"), ("a", "b", "c"), ("d", "e"))
+    save(RESULT, directory)
+    assert sorted(os.listdir(directory)) == ["meta.json", "weights.json"]
+    assert os.listdir(tmp_path) == ["model"]

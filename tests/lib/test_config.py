@@ -1,0 +1,53 @@
+import math
+
+import pytest
+
+from microgpt import ModelConfig, TrainConfig
+from microgpt.config import check_temperature
+from microgpt.errors import ConfigError
+
+
+def test_the_defaults_are_karpathys() -> None:
+    model, training = ModelConfig(), TrainConfig()
+    assert (model.n_embd, model.n_head, model.n_layer, model.block_size) == (16, 4, 1, 16)
+    assert (model.n_ff_exp, model.init_std, model.head_dim) == (4, 0.08, 4)
+    assert (training.steps, training.lr, training.batch_size, training.seed) == (1000, 0.01, 1, 42)
+    assert (training.beta1, training.beta2, training.adam_eps) == (0.85, 0.99, 1e-8)
+
+
+def test_heads_that_cannot_share_the_width_are_refused_with_a_width_that_works() -> None:
+    with pytest.raises(ConfigError, match=r"n_embd \(15\) must be divisible by n_head \(4\); .*16"):
+        ModelConfig(n_embd=15, n_head=4)
+
+
+@pytest.mark.parametrize("name", ["n_embd", "n_head", "n_layer", "block_size", "n_ff_exp"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, True])
+def test_sizes_are_whole_numbers_of_at_least_one(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"{name} must be"):
+        ModelConfig(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"steps": 0},
+        {"batch_size": -3},
+        {"lr": 0.0},
+        {"lr": math.nan},
+        {"lr": math.inf},
+        {"seed": -1},
+        {"seed": 2**63},
+        {"beta1": 1.0},
+        {"beta2": -0.1},
+        {"adam_eps": 0.0},
+    ],
+)
+def test_training_settings_outside_their_range_are_refused(setting: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(setting))):
+        TrainConfig(**setting)
+
+
+@pytest.mark.parametrize("temperature", [-0.5, math.nan, math.inf])
+def test_a_temperature_is_a_finite_number_of_at_least_zero(temperature: float) -> None:
+    with pytest.raises(ConfigError, match=f"temperature must be >= 0, got {temperature}"):
+        check_temperature(temperature)

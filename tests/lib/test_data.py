@@ -1,0 +1,127 @@
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt import Message, load_conversations, load_text
+from microgpt.data import bundled, fingerprint
+from microgpt.errors import DataError
+
+HI = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
+CONVERSATION = (Message("user", "hi"), Message("assistant", "yo"))
+
+
+@pytest.fixture
+def file(tmp_path: Path):
+    """Write a file and return its path."""
+
+    def write(content: str | bytes) -> Path:
+        path = tmp_path / "data"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def test_the_names_are_those_of_the_golden_run(golden) -> None:
+    digest = hashlib.sha256(bundled("names.txt").read_bytes()).hexdigest()
+    assert digest == golden["names_sha256"]
+    assert digest == "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d"
+    assert len(load_text(bundled("names.txt"))) == 32_033
+
+
+def test_the_run_that_verify_replays_is_the_golden_one(golden) -> None:
+    shipped = json.loads(bundled("karpathy_seed42.json").read_text())
+    assert shipped["losses"] == golden["losses"]
+    assert shipped["samples"] == golden["names"]
+
+
+def test_the_bundled_conversations_can_be_read() -> None:
+    conversations = load_conversations(bundled("chat.jsonl"))
+    assert len(conversations) == 49
+    assert all(c[0].role == "user" and c[-1].role == "assistant" for c in conversations)
+
+
+def test_a_file_that_is_not_bundled_is_said_to_be_missing() -> None:
+    with pytest.raises(DataError, match=r"nothing\.txt does not come with microgpt"):
+        bundled("nothing.txt")
+
+
+def test_lines_are_stripped_and_empty_ones_left_out(file) -> None:
+    assert load_text(file("\ufeff anna \r\n\r\n\t\nemma mia")) == ["anna", "emma mia"]
+
+
+def test_a_line_separator_inside_a_line_is_a_character(file) -> None:
+    assert load_text(file("a\u2028b\x0bc\n")) == ["a\u2028b\x0bc"]
+
+
+@pytest.mark.parametrize("content", ["", "\n \n\t\n"])
+@pytest.mark.parametrize("load", [load_text, load_conversations])
+def test_an_empty_file_is_refused(file, content: str, load) -> None:
+    with pytest.raises(DataError, match="is empty; it needs one"):
+        load(file(content))
+
+
+@pytest.mark.parametrize("load", [load_text, load_conversations])
+def test_text_that_is_not_utf8_is_refused_with_line_and_byte(file, load) -> None:
+    with pytest.raises(DataError, match="not UTF-8 text: line 3 has the byte 0xe9; save it as"):
+        load(file(b"a\nb\ncaf\xe9\n"))
+
+
+def test_missing_files_and_directories_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot read .*gone: No such file"):
+        load_text(tmp_path / "gone")
+    with pytest.raises(DataError, match=r"cannot read .*: Is a directory"):
+        load_text(tmp_path)
+
+
+@pytest.mark.parametrize("line", [HI, {"messages": HI}, {"id": 3, "messages": HI}])
+def test_both_ways_to_write_a_conversation_are_read(file, line: object) -> None:
+    assert load_conversations(file(json.dumps(line) + "\n\n")) == [CONVERSATION]
+
+
+def test_other_fields_of_a_message_are_ignored(file) -> None:
+    messages = [dict(message, task="greet", id=1) for message in HI]
+    assert load_conversations(file(json.dumps(messages))) == [CONVERSATION]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('[{"role":', r"line 3: invalid JSON: .* at column"),
+        ("[" * 100_000, "line 3: invalid JSON: recursion limit"),
+        ("3", "line 3: input should be a valid array, got 3"),
+        ('{"text": "hi"}', "line 3: input should be a valid array"),
+        ("[3]", r"line 3: messages\[0\]: input should be an object, got 3"),
+        ("[]", "line 3: an empty conversation"),
+        ('{"messages": []}', "line 3: an empty conversation"),
+        ('[{"role": "user"}]', r"line 3: messages\[0\]\.content: field required"),
+        ('[{"role": "user", "content": 7}]', r"messages\[0\]\.content: .* string, got 7"),
+        ('[{"role": "user", "content": " "}]', r"messages\[0\]: content must not be empty"),
+        (
+            '[{"role": "system", "content": "hi"}]',
+            r"messages\[0\]\.role: input should be 'user' or 'assistant', got 'system'",
+        ),
+        (r'[{"role": "user", "content": "\ud800"}]', "line 3: invalid JSON: .*hex escape"),
+    ],
+)
+def test_a_bad_line_is_refused_with_its_number(file, line: str, problem: str) -> None:
+    path = file(f"{json.dumps(HI)}\n\n{line}\n")
+    with pytest.raises(DataError, match=problem):
+        load_conversations(path)
+
+
+def test_a_conversations_fingerprint_is_that_of_its_compact_json() -> None:
+    content = '[["user","h\u00ef"],["assistant","yo"]]\n'
+    conversation = (Message("user", "hï"), Message("assistant", "yo"))
+    assert fingerprint([conversation]) == hashlib.sha256(content.encode()).hexdigest()
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\n")), min_size=1))
+def test_a_fingerprint_is_that_of_the_documents_in_order(docs: list[str]) -> None:
+    content = "".join(doc + "\n" for doc in docs).encode()
+    assert fingerprint(docs) == hashlib.sha256(content).hexdigest()
+    assert fingerprint([*docs, ""]) != fingerprint(docs)

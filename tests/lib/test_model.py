@@ -1,0 +1,94 @@
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt import Gpt, ModelConfig, Value
+from microgpt.data import bundled, load_text
+from microgpt.gradcheck import model_error, random_model
+from microgpt.model import count_params, cross_entropy, init_weights, softmax, weight_shapes
+
+
+def values_of(weights):
+    return {name: [[Value(w) for w in row] for row in rows] for name, rows in weights.items()}
+
+
+def logits_along(gpt, tokens):
+    cache = gpt.new_cache()
+    return [gpt.forward(token, cache) for token in tokens]
+
+
+@pytest.mark.parametrize(
+    ("shape", "params"),
+    [((16, 4, 1), 4_192), ((32, 4, 2), 26_816), ((64, 8, 4), 201_088)],
+)
+def test_the_number_of_weights(shape: tuple[int, int, int], params: int) -> None:
+    n_embd, n_head, n_layer = shape
+    model = ModelConfig(n_embd=n_embd, n_head=n_head, n_layer=n_layer, vocab_size=27)
+    assert count_params(model) == params
+
+
+def test_the_initial_weights_are_karpathys(golden) -> None:
+    rng = random.Random(42)
+    docs = load_text(bundled("names.txt"))
+    rng.shuffle(docs)
+    weights = init_weights(ModelConfig(vocab_size=27), rng)
+    assert docs[:10] == golden["docs_first10"]
+    assert {name: rows[0][:5] for name, rows in weights.items()} == golden["init_first5"]
+    for name, stats in golden["init_stats"].items():
+        assert [len(weights[name]), len(weights[name][0])] == stats["shape"]
+        assert math.isclose(sum(map(math.fsum, weights[name])), stats["sum"], abs_tol=1e-12)
+
+
+@given(st.integers(0, 2**32))
+def test_the_forward_pass_is_the_same_on_values_and_floats_to_the_bit(seed: int) -> None:
+    rng = random.Random(seed)
+    model = random_model(rng)
+    weights = init_weights(model, rng)
+    tokens = [rng.randrange(model.vocab_size) for _ in range(model.block_size)]
+    on_floats = logits_along(Gpt(model, weights), tokens)
+    on_values = logits_along(Gpt(model, values_of(weights)), tokens)
+    assert [[value.data for value in logits] for logits in on_values] == on_floats
+    assert all(len(logits) == model.vocab_size for logits in on_floats)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_gradients_of_a_random_model_agree_with_finite_differences(seed: int) -> None:
+    rng = random.Random(seed)
+    assert model_error(random_model(rng), rng) < 1e-6
+
+
+def test_a_token_sees_those_before_it_and_none_after() -> None:
+    model = ModelConfig(vocab_size=5, block_size=4)
+    gpt = Gpt(model, init_weights(model, random.Random(1)))
+    a, b = logits_along(gpt, [0, 1, 2]), logits_along(gpt, [0, 1, 3])
+    assert a[:2] == b[:2]
+    assert logits_along(gpt, [4, 1])[1] != a[1]
+
+
+def test_attention_gathers_by_head_as_worked_out_by_hand() -> None:
+    """Two heads of one number; every projection but wv is 0, so all tokens weigh the same."""
+    model = ModelConfig(n_embd=2, n_head=2, vocab_size=3, block_size=3, n_ff_exp=1)
+    zero, one = [[0.0, 0.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]
+    names = list(weight_shapes(model))[3:]
+    weights = dict.fromkeys(names, zero) | {"layer0.attn_wv": one, "layer0.attn_wo": one}
+    gpt = Gpt(model, weights)
+    cache = gpt.new_cache()
+    assert gpt.attention([2.0, 8.0], 0, cache) == [2.0, 8.0]
+    assert gpt.attention([4.0, 0.0], 0, cache) == [3.0, 4.0]  # the mean of the two so far
+
+
+@given(st.lists(st.floats(-700, 700), min_size=1, max_size=8), st.data())
+def test_cross_entropy_is_the_surprise_of_softmax(logits: list[float], data) -> None:
+    target = data.draw(st.integers(0, len(logits) - 1))
+    probability = softmax(logits)[target]
+    loss = cross_entropy(logits, target)
+    assert math.isfinite(loss)  # also where the probability rounds to 0
+    if probability > 1e-300:
+        assert math.isclose(loss, -math.log(probability), rel_tol=1e-9, abs_tol=1e-9)
+
+
+def test_softmax_survives_large_scores() -> None:
+    assert softmax([1e308, 1e308]) == [0.5, 0.5]

@@ -1,0 +1,134 @@
+import gc
+import math
+import random
+import tracemalloc
+from array import array
+
+import pytest
+
+from microgpt import ModelConfig, TrainConfig, Value
+from microgpt.data import bundled, load_text
+from microgpt.model import Gpt, cross_entropy, init_weights
+from microgpt.reference import ReferenceEngine, document_loss
+from microgpt.train import DivergedError, train
+
+MODEL = ModelConfig(n_embd=4, n_head=2, vocab_size=5, block_size=4)
+LN_27 = math.log(27)
+
+
+def engine(model: ModelConfig = MODEL, **settings) -> ReferenceEngine:
+    weights = init_weights(model, random.Random(7))
+    return ReferenceEngine(model, TrainConfig(**settings), weights)
+
+
+def gradients(batch: list[list[int]]) -> list[float]:
+    """Return the gradients of a batch, seen through a first step of Adam's means."""
+    trained = engine(beta1=0.0)
+    trained.step(batch, lr=0.01)
+    return trained.adam_m
+
+
+def test_the_loss_of_a_document_is_the_surprise_at_each_token_after_the_first() -> None:
+    gpt = Gpt(MODEL, init_weights(MODEL, random.Random(7)))
+    cache = gpt.new_cache()
+    by_hand = 0.0
+    for token, target in [(4, 0), (0, 2), (2, 4)]:
+        by_hand += cross_entropy(gpt.forward(token, cache), target)
+    assert document_loss(gpt, [4, 0, 2, 4]) == by_hand
+
+
+def test_the_loss_of_a_batch_is_the_mean_over_its_tokens() -> None:
+    gpt = Gpt(MODEL, init_weights(MODEL, random.Random(7)))
+    short, long = [4, 0, 4], [4, 1, 2, 3, 4]
+    loss = engine().step([short, long], lr=0.01)
+    mean = (document_loss(gpt, short) + document_loss(gpt, long)) / 6
+    assert math.isclose(loss, mean, rel_tol=1e-14)
+
+
+def test_the_gradient_of_a_batch_is_the_weighted_mean_of_its_documents() -> None:
+    short, long = [4, 0, 4], [4, 1, 2, 3, 4]
+    both, a, b = gradients([short, long]), gradients([short]), gradients([long])
+    expected = [(2 * x + 4 * y) / 6 for x, y in zip(a, b, strict=True)]
+    assert both == pytest.approx(expected, rel=1e-12, abs=1e-15)
+
+
+def test_what_lies_beyond_the_context_is_not_read() -> None:
+    fits = [4, 0, 1, 2, 3]
+    assert engine().step([fits], lr=0.01) == engine().step([[*fits, 1, 1, 4]], lr=0.01)
+
+
+def test_adam_moves_a_weight_as_worked_out_by_hand() -> None:
+    trained = engine(beta1=0.85, beta2=0.99, adam_eps=1e-8)
+    before = [param.data for param in trained.params]
+    trained.step([[4, 0, 1, 4]], lr=0.5)
+    m, v = trained.adam_m[0], trained.adam_v[0]
+    grad = m / 0.15
+    assert math.isclose(v, 0.01 * grad**2, rel_tol=1e-12)
+    # After one step both means are the gradient itself, so the weight moves by lr.
+    moved = before[0] - trained.params[0].data
+    assert math.isclose(moved, 0.5 * grad / (abs(grad) + 1e-8), rel_tol=1e-12)
+
+
+def test_karpathys_losses_come_out_to_the_last_digits(golden) -> None:
+    steps = 40
+    seen = []
+    result = train(
+        load_text(bundled("names.txt")),
+        on_event=lambda event: seen.extend(event.losses),
+        should_stop=lambda: len(seen) >= steps,
+    )
+    assert len(result.losses) >= steps
+    assert result.losses == pytest.approx(golden["losses"][: len(result.losses)], abs=1e-9, rel=0)
+
+
+def test_training_with_random_gradients_learns_nothing(monkeypatch) -> None:
+    """The control that the other tests can fail: a model that never learns stays above ln 27."""
+    rng = random.Random(0)
+    step = ReferenceEngine._adam
+
+    def adam_on_noise(self, lr: float) -> None:
+        for param in self.params:
+            param.grad = rng.gauss(0, 1)
+        step(self, lr)
+
+    monkeypatch.setattr(ReferenceEngine, "_adam", adam_on_noise)
+    monkeypatch.setattr(Value, "backward", lambda self: None)  # not needed, and slow
+    losses = train(load_text(bundled("names.txt")), config=TrainConfig(steps=150)).losses
+    assert sum(losses) / len(losses) >= LN_27
+
+
+def test_training_with_true_gradients_learns() -> None:
+    losses = train(load_text(bundled("names.txt")), config=TrainConfig(steps=150)).losses
+    assert sum(losses[-50:]) / 50 < LN_27 - 0.5
+
+
+def test_an_infinite_loss_puts_the_last_good_weights_back() -> None:
+    trained = engine()
+    trained.step([[4, 0, 4]], lr=0.01)
+    good = trained.weights()
+    assert math.isfinite(trained.step([[4, 0, 4]], lr=1e200))
+    assert not math.isfinite(trained.step([[4, 0, 4]], lr=0.01))
+    assert trained.weights() == good
+
+
+def test_a_step_leaves_no_memory_behind() -> None:
+    """Traced Python memory after 200 steps equals that after 50, without the collector's help."""
+    trained = engine()
+    docs = [[4, *random.Random(i).choices(range(4), k=3), 4] for i in range(10)]
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        sizes = array("q", [0] * 200)  # made before, so that it does not grow with the steps
+        for step in range(200):
+            trained.step([docs[step % 10]], lr=0.01)
+            sizes[step] = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert max(sizes[190:]) - max(sizes[40:50]) < 500  # bytes; one step's graph has 100,000
+
+
+def test_a_diverging_training_says_at_which_step_and_what_to_try() -> None:
+    with pytest.raises(DivergedError, match=r"became nan at step 2 of 5; try .* below 1e\+200"):
+        train(["anna"], config=TrainConfig(steps=5, lr=1e200))

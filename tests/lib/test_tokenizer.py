@@ -1,0 +1,96 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt import CharTokenizer, Message
+from microgpt.errors import TokenizerError
+
+MESSAGES = st.lists(
+    st.builds(Message, st.sampled_from(["user", "assistant"]), st.text()), min_size=1, max_size=6
+)
+
+
+@given(st.lists(st.text(), min_size=1).filter(any))
+def test_decode_undoes_encode(docs: list[str]) -> None:
+    tokenizer = CharTokenizer.from_documents(docs)
+    assert [tokenizer.decode(tokenizer.encode(doc)) for doc in docs] == docs
+
+
+@given(MESSAGES.filter(lambda messages: any(m.content for m in messages)))
+def test_a_conversation_can_be_read_back_from_its_tokens(messages: list[Message]) -> None:
+    tokenizer = CharTokenizer.from_documents([messages])
+    tokens = tokenizer.encode_document(messages)
+    assert tokens[0] == tokens[-1] == tokenizer.bos_id
+    read, text = [], []
+    role = ""
+    for token in tokens[1:-1]:
+        if token in (tokenizer.role_id("user"), tokenizer.role_id("assistant")):
+            role = "user" if token == tokenizer.role_id("user") else "assistant"
+            text = []
+        elif token == tokenizer.end_turn_id:
+            read.append(Message(role, tokenizer.decode(text)))
+        else:
+            text.append(token)
+    assert read == messages
+
+
+def test_text_tokens_are_the_sorted_characters_and_then_bos() -> None:
+    tokenizer = CharTokenizer.from_documents(["hello", "héllo"])
+    assert tokenizer.chars == ("e", "h", "l", "o", "é")
+    assert (tokenizer.bos_id, tokenizer.vocab_size) == (5, 6)
+    assert list(tokenizer.special_ids) == [5]
+    assert tokenizer.encode_document("hé") == [5, 1, 4, 5]
+
+
+def test_chat_tokens_are_user_assistant_end_turn_and_then_bos() -> None:
+    conversation = [Message("user", "ab"), Message("assistant", "c")]
+    tokenizer = CharTokenizer.from_documents([conversation])
+    assert tokenizer.role_id("user") == 3
+    assert tokenizer.role_id("assistant") == 4
+    assert (tokenizer.end_turn_id, tokenizer.bos_id, tokenizer.vocab_size) == (5, 6, 7)
+    assert tokenizer.encode_turn(conversation[0]) == [3, 0, 1, 5]
+    assert tokenizer.encode_document(conversation) == [6, 3, 0, 1, 5, 4, 2, 5, 6]
+
+
+def test_the_names_of_special_tokens_in_a_text_are_plain_characters() -> None:
+    text = "<|user|>x<|end_turn|><|assistant|>"
+    tokenizer = CharTokenizer.from_documents([[Message("user", text)]])
+    tokens = tokenizer.encode(text)
+    assert not set(tokens) & set(tokenizer.special_ids)
+    assert tokenizer.decode(tokens) == text
+
+
+def test_encode_names_every_character_that_it_does_not_know() -> None:
+    with pytest.raises(TokenizerError, match="does not know 'é', 'Z'; it knows 'abc'"):
+        CharTokenizer("abc").encode("aéZéb")
+
+
+def test_unknown_characters_are_told_once_in_their_order() -> None:
+    assert CharTokenizer("abc").unknown_characters("xaybx") == "xy"
+
+
+def test_decode_skips_special_tokens_and_refuses_foreign_ones() -> None:
+    tokenizer = CharTokenizer("ab", is_chat=True)
+    assert tokenizer.decode([0, 2, 3, 4, 5, 1]) == "ab"
+    for token in (6, -1):
+        with pytest.raises(TokenizerError, match=f"token {token} is not in the vocabulary"):
+            tokenizer.decode([token])
+
+
+def test_an_unknown_role_is_refused() -> None:
+    with pytest.raises(TokenizerError, match='unknown role "system"'):
+        CharTokenizer("ab", is_chat=True).encode_turn(Message("system", "a"))
+
+
+def test_a_text_tokenizer_has_no_chat_tokens() -> None:
+    with pytest.raises(TokenizerError, match="no chat tokens; train one with --chat"):
+        CharTokenizer("ab").encode_turn(Message("user", "a"))
+
+
+@pytest.mark.parametrize(
+    ("chars", "problem"),
+    [([], "at least one"), (["ab"], "'ab' is not a single"), (["a", "b", "a"], "'a' .* twice")],
+)
+def test_a_vocabulary_of_anything_but_distinct_characters_is_refused(chars, problem) -> None:
+    with pytest.raises(TokenizerError, match=problem):
+        CharTokenizer(chars)

@@ -1,0 +1,111 @@
+import math
+import random
+
+import pytest
+
+from microgpt import CharTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt.errors import ConfigError, DataError, TokenizerError
+from microgpt.train import DivergedError, train
+
+DOCS = ["anna", "emma", "ava", "mia", "isabella"]
+SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)
+
+
+def test_events_cover_every_step_once_and_in_order() -> None:
+    events = []
+    result = train(DOCS, model=SMALL, config=TrainConfig(steps=60), on_event=events.append)
+    assert [loss for event in events for loss in event.losses] == list(result.losses)
+    assert len(result.losses) == 60
+    assert [event.step for event in events] == sorted({event.step for event in events})
+    assert events[-1].step == 60
+    assert all(event.steps == 60 for event in events)
+
+
+def test_the_same_seed_gives_the_same_model_and_another_seed_another() -> None:
+    config = TrainConfig(steps=8, seed=5)
+    first, second = (train(DOCS, model=SMALL, config=config) for _ in range(2))
+    assert first.weights == second.weights
+    assert first.losses == second.losses
+    assert train(DOCS, model=SMALL, config=TrainConfig(steps=8, seed=6)).weights != first.weights
+
+
+def test_the_global_random_numbers_are_left_alone() -> None:
+    before = random.getstate()
+    train(DOCS, model=SMALL, config=TrainConfig(steps=3))
+    assert random.getstate() == before
+
+
+def test_a_training_that_is_stopped_and_resumed_ends_like_one_that_never_was() -> None:
+    config = TrainConfig(steps=20, batch_size=2)
+    whole = train(DOCS, model=SMALL, config=config)
+    for stop_at in (0, 1, 7, 20):
+        answers = iter([False] * stop_at + [True])
+        part = train(DOCS, model=SMALL, config=config, should_stop=answers.__next__)
+        assert part.state.step == stop_at
+        resumed = train(DOCS, model=SMALL, config=config, resume=part.state)
+        assert resumed.weights == whole.weights
+        assert resumed.losses == whole.losses
+        assert resumed.rng().random() == whole.rng().random()
+
+
+def test_a_state_that_does_not_fit_is_refused() -> None:
+    state = train(DOCS, model=SMALL, config=TrainConfig(steps=5)).state
+    with pytest.raises(ConfigError, match="state to resume is of another model"):
+        train(DOCS, config=TrainConfig(steps=9), resume=state)
+    with pytest.raises(ConfigError, match=r"at step 5, beyond steps \(3\)"):
+        train(DOCS, model=SMALL, config=TrainConfig(steps=3), resume=state)
+
+
+def test_documents_come_in_batches_in_their_shuffled_order() -> None:
+    """With lr almost 0 the model stays what it is, so each loss tells which documents were read."""
+    config = TrainConfig(steps=10, lr=1e-300)
+    single = train(DOCS, model=SMALL, config=config).losses
+    pairs = train(DOCS, model=SMALL, config=TrainConfig(steps=5, lr=1e-300, batch_size=2)).losses
+    shuffled = list(DOCS)
+    random.Random(42).shuffle(shuffled)
+    for i, pair in enumerate(pairs):
+        lengths = [len(shuffled[j % 5]) + 1 for j in (2 * i, 2 * i + 1)]
+        lengths = [min(length, SMALL.block_size) for length in lengths]
+        a, b = single[(2 * i) % 5], single[(2 * i + 1) % 5]
+        assert math.isclose(pair, (a * lengths[0] + b * lengths[1]) / sum(lengths), rel_tol=1e-12)
+
+
+def test_conversations_make_a_chat_model() -> None:
+    docs = [(Message("user", "hi"), Message("assistant", "yo"))]
+    result = train(docs, config=TrainConfig(steps=2))
+    assert result.tokenizer.is_chat
+    assert result.model.vocab_size == len("hioy") + 4
+
+
+def test_no_documents_are_refused() -> None:
+    with pytest.raises(DataError, match="no documents"):
+        train([])
+
+
+def test_a_tokenizer_that_lacks_a_character_is_refused_before_training() -> None:
+    events = []
+    with pytest.raises(TokenizerError, match="does not know 'b', 'e', 'i', 'l', 's', 'v'"):
+        train(DOCS, tokenizer=CharTokenizer("anm"), on_event=events.append)
+    assert not events
+
+
+def test_a_vocabulary_size_that_is_not_the_tokenizers_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"vocab_size \(99\) is not the tokenizer's \(10\)"):
+        train(DOCS, model=ModelConfig(vocab_size=99))
+
+
+def test_divergence_keeps_the_last_good_model() -> None:
+    with pytest.raises(DivergedError) as caught:
+        train(DOCS, model=SMALL, config=TrainConfig(steps=5, lr=1e200))
+    result = caught.value.result
+    assert all(math.isfinite(w) for rows in result.weights.values() for row in rows for w in row)
+    assert all(map(math.isfinite, result.losses))
+    assert InferenceGpt(result).generate(num_samples=2)
+
+
+def test_the_result_says_what_it_was_made_of() -> None:
+    result = train(DOCS, model=SMALL, config=TrainConfig(steps=3))
+    assert (result.n_docs, result.state.step, result.config.steps) == (5, 3, 3)
+    assert result.model.vocab_size == result.tokenizer.vocab_size == 10
+    assert result.seconds > 0
+    assert len(result.data_sha256) == 64

@@ -1,0 +1,108 @@
+import gc
+import math
+import random
+import weakref
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt.gradcheck import OPERATIONS, expression_error, worst_difference
+from microgpt.value import Value, dot, exp, log, relu, total
+
+
+@given(st.integers(0, 2**32))
+def test_gradients_of_random_expressions_agree_with_finite_differences(seed: int) -> None:
+    assert expression_error(random.Random(seed)) < 1e-6  # the differences are good to about 1e-8
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(("a", "b", "c"), [(0.7, 1.9, 1.3), (2.5, 0.4, 0.6)])
+def test_each_operation_agrees_with_finite_differences(operation, a, b, c) -> None:
+    numbers = [a, b]
+    values = [Value(a), Value(b)]
+    result = operation(*values, c)
+    result.backward()
+    assert result.data == operation(a, b, c)  # the same arithmetic on floats, to the bit
+    grads = [v.grad for v in values]
+    assert worst_difference(numbers, grads, lambda: operation(*numbers, c)) < 1e-6
+
+
+def test_gradients_of_a_hand_worked_case() -> None:
+    x, y = Value(3.0), Value(2.0)
+    z = (x * y + x / y - y**2) * 2  # dz/dx = 2 (y + 1/y), dz/dy = 2 (x − x/y² − 2 y)
+    z.backward()
+    assert z.data == 7.0
+    assert x.grad == 5.0
+    assert y.grad == -3.5
+
+
+def test_a_value_that_is_used_twice_collects_both_gradients() -> None:
+    x = Value(3.0)
+    (x * x + dot([x, x], [x, x])).backward()
+    assert x.grad == 18.0  # d 3 x² / dx
+
+
+def test_negative_bases_may_be_raised_to_whole_powers() -> None:
+    x = Value(-2.0)
+    (x**3).backward()
+    assert x.grad == 12.0
+
+
+def test_a_power_of_zero_has_the_slope_of_its_limit() -> None:
+    x, y = Value(0.0), Value(2.0)
+    (x**y).backward()
+    assert (x.grad, y.grad) == (0.0, 0.0)
+
+
+def test_relu_passes_a_gradient_only_where_it_is_positive() -> None:
+    xs = [Value(-1.0), Value(0.0), Value(2.0)]
+    total([x.relu() for x in xs]).backward()
+    assert [x.grad for x in xs] == [0.0, 0.0, 1.0]
+
+
+def test_relu_does_not_hide_a_nan() -> None:
+    assert math.isnan(relu(math.nan))
+    assert math.isnan(Value(math.nan).relu().data)
+
+
+def test_leaves_add_up_over_passes_and_inner_nodes_do_not() -> None:
+    x = Value(3.0)
+    inner = x * 2
+    outer = inner * 5
+    outer.backward()
+    outer.backward()
+    assert inner.grad == 5.0
+    assert x.grad == 20.0  # 10 from each pass
+
+
+def test_a_graph_of_half_a_million_nodes_does_not_hit_a_recursion_limit() -> None:
+    x = Value(1.0)
+    y = x
+    for _ in range(500_000):
+        y = y + x
+    y.backward()
+    assert x.grad == 500_001.0
+    del y  # freeing the chain must not recurse either
+
+
+def test_a_graph_is_freed_without_the_garbage_collector() -> None:
+    class Tracked(Value):  # Value's own slots leave no room for a weak reference
+        __slots__ = ("__weakref__",)
+
+    gc.disable()
+    try:
+        node = Tracked(2.0)
+        seen = weakref.ref(node)
+        result = exp(log(node * 3 + 1)) ** 2 / node
+        result.backward()
+        del node, result
+        assert seen() is None
+    finally:
+        gc.enable()
+
+
+def test_total_adds_from_left_to_right() -> None:
+    tenths = [0.1] * 10
+    assert total(tenths) == 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1
+    assert total(tenths) != math.fsum(tenths)  # which a compensated sum would give

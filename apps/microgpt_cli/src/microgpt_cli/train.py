@@ -1,6 +1,7 @@
 """`microgpt train`: from a text file to a model directory."""
 
 import json
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from microgpt.state import TrainResult
-    from microgpt.tokenizer import Document
+    from microgpt.tokenizer import CharTokenizer, Document
     from microgpt.train import DivergedError
 
 DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"
@@ -105,7 +106,7 @@ def train(
     for i, sample in enumerate(samples, start=1):
         print(f"sample {i:2d}: {sample}")
     sys.stdout.flush()
-    where = "" if output == Path("output") else f" --model-dir {output}"
+    where = "" if output == Path("output") else f" --model-dir {shlex.quote(str(output))}"
     note(f"the model is in {output}; try: microgpt {'chat' if chat else 'generate'}{where}")
 
 
@@ -148,14 +149,9 @@ def _train(
         print(f"num {'convos' if tokenizer.is_chat else 'docs'}: {len(docs)}")
         print(f"vocab size: {model.vocab_size}")
         print(f"num params: {count_params(model)}", flush=True)
-    n_cut = sum(len(tokenizer.encode_document(doc)) > model.block_size + 1 for doc in docs)
-    if n_cut:
-        note(
-            f"{n_cut} of {len(docs)} documents do not fit into the block size of "
-            f"{model.block_size}; what lies beyond it is not learnt"
-        )
     with TrainingProgress(config.steps) as progress:
         try:
+            _note_what_is_cut(docs, tokenizer, model.block_size)
             return train_model(
                 docs, model=model, config=config, tokenizer=tokenizer, on_event=progress.update
             )
@@ -165,6 +161,17 @@ def _train(
         except KeyboardInterrupt as stop:
             where = f"at step {progress.step} of {config.steps}"
             raise type(stop)(f"{where}; {output} is as it was before") from None
+
+
+def _note_what_is_cut(
+    docs: "Sequence[Document]", tokenizer: "CharTokenizer", block_size: int
+) -> None:
+    n_cut = sum(len(tokenizer.encode_document(doc)) > block_size + 1 for doc in docs)
+    if n_cut:
+        note(
+            f"{n_cut} of {len(docs)} documents do not fit into the block size of {block_size}; "
+            "what lies beyond it is not learnt"
+        )
 
 
 def _keep_last_good(error: "DivergedError", output: Path) -> NoReturn:

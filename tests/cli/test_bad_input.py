@@ -1,0 +1,204 @@
+"""Each bad input, given to the real command: one clear line, the right exit code, nothing lost."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+CHAT_LINE = json.dumps([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}])
+
+
+def refuse(done, problem: str, code: int = 2) -> None:
+    """Assert that a command ended with one line that says what was wrong."""
+    assert done.returncode == code, done.stderr
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
+    assert len(errors) == 1, done.stderr
+    assert errors[0].startswith("error: ")
+    assert problem in errors[0]
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.fixture
+def names(tmp_path: Path) -> Path:
+    """A small training file."""
+    path = tmp_path / "names.txt"
+    path.write_text("anna\nemma\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (["--n-embd", "15"], "n_embd (15) must be divisible by n_head (4); try n_embd 16"),
+        (["--n-embd", "0"], "n_embd must be >= 1, got 0"),
+        (["--n-head", "0"], "n_head must be >= 1, got 0"),
+        (["--n-layer", "-1"], "n_layer must be >= 1, got -1"),
+        (["--block-size", "0"], "block_size must be >= 1, got 0"),
+        (["--n-ff-exp", "-2"], "n_ff_exp must be >= 1, got -2"),
+        (["--steps", "0"], "steps must be >= 1, got 0"),
+        (["--batch-size", "0"], "batch_size must be >= 1, got 0"),
+        (["--lr", "0"], "lr must be a number above 0, got 0"),
+        (["--lr", "nan"], "lr must be a number above 0, got nan"),
+        (["--seed", "-1"], "seed must be >= 0, got -1"),
+        (["--num-samples", "-1"], "num_samples must be >= 0, got -1"),
+        (["--steps", "many"], "invalid value for '--steps': Input should be a valid integer"),
+        (["--stepz", "5"], "no such option: --stepz"),
+        (["names.txt"], "unexpected extra argument"),
+    ],
+)
+def test_train_refuses_settings(microgpt, names, tmp_path, args, problem) -> None:
+    refuse(microgpt("train", "--input", names, *args), problem)
+    assert os.listdir(tmp_path) == ["names.txt"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "cannot read data: No such file or directory"),
+        (b"", "data is empty; it needs one document a line"),
+        (b"\n \n", "data is empty; it needs one document a line"),
+        (b"anna\nren\xe9\n", "data is not UTF-8 text: line 2 has the byte 0xe9; save it as UTF-8"),
+    ],
+)
+def test_train_refuses_a_text_file(microgpt, tmp_path, content, problem) -> None:
+    if content is not None:
+        (tmp_path / "data").write_bytes(content)
+    refuse(microgpt("train", "--input", "data"), problem)
+    assert not (tmp_path / "output").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (
+            '[{"role": "user"',
+            "data, line 2: invalid JSON: EOF while parsing an object at column 16",
+        ),
+        (
+            '[{"role": "bot", "content": "x"}]',
+            "line 2: messages[0].role: input should be 'user' or",
+        ),
+        ("[]", "data, line 2: an empty conversation"),
+    ],
+)
+def test_train_refuses_a_conversation_file(microgpt, tmp_path, line, problem) -> None:
+    (tmp_path / "data").write_text(f"{CHAT_LINE}\n{line}\n")
+    refuse(microgpt("train", "--chat", "--input", "data"), problem)
+    assert not (tmp_path / "output").exists()
+
+
+def test_train_refuses_a_directory_for_a_file(microgpt, tmp_path) -> None:
+    refuse(microgpt("train", "--input", tmp_path), "Is a directory")
+
+
+@pytest.mark.parametrize("output", ["names.txt", "names.txt/model", "/proc/nowhere/model"])
+def test_train_refuses_an_output_that_cannot_be_written(microgpt, names, output) -> None:
+    done = microgpt("train", "--input", names, "--output", output)
+    refuse(done, output)
+    assert done.stdout == ""  # before any work
+    assert names.read_text() == "anna\nemma\n"
+
+
+def test_train_does_not_print_samples_of_a_chat(microgpt) -> None:
+    refuse(microgpt("train", "--chat", "--num-samples", "5"), "--num-samples does not go with")
+
+
+def test_a_training_that_diverges_keeps_the_last_good_weights_beside_the_old_model(
+    microgpt, names, text_model
+) -> None:
+    old = (text_model / "weights.json").read_bytes()
+    done = microgpt("train", "--input", names, "--output", text_model, "--lr", "1e200")
+    refuse(done, "the loss became nan at step 2 of 1000; try a learning rate", code=1)
+    kept = text_model.with_name("text-model.diverged")
+    assert f"(the last good weights are in {kept})" in done.stderr
+    assert (text_model / "weights.json").read_bytes() == old
+    assert microgpt("generate", "--model-dir", kept, "--num-samples", "1").returncode == 0
+
+
+COMMANDS = ["generate", "chat", "info"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_model_that_is_not_there(microgpt, command) -> None:
+    refuse(microgpt(command), "output does not exist; name one that `microgpt train` has written")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("file", "content", "problem"),
+    [
+        ("weights.json", None, "cannot read {}/weights.json: No such file or directory"),
+        ("meta.json", None, "cannot read {}/meta.json: No such file or directory"),
+        ("weights.json", '{"wte": [[0.1, 0.', "{}/weights.json: invalid JSON: EOF"),
+        ("weights.json", '{"wte": [[0.5]]}', "{}/weights.json: layer0.attn_wk is missing"),
+        (
+            "weights.json",
+            '{"wte": [[NaN]]}',
+            "{}/weights.json: wte[0][0]: input should be a finite",
+        ),
+        ("weights.json", "GIF89a", "{}/weights.json: invalid JSON"),
+        ("meta.json", '{"model_type": "gpt2"}', "{}/meta.json: vocab_size: field required"),
+        ("meta.json", "", "{}/meta.json: invalid JSON: EOF"),
+    ],
+)
+def test_a_damaged_model(microgpt, chat_model, command, file, content, problem) -> None:
+    if content is None:
+        (chat_model / file).unlink()
+    else:
+        meta = json.loads((chat_model / "meta.json").read_text())
+        (chat_model / "meta.json").write_text(json.dumps(meta | {"weights_sha256": None}))
+        (chat_model / file).write_text(content)
+    refuse(microgpt(command, "--model-dir", chat_model), problem.format(chat_model))
+
+
+def test_a_mis_shaped_model(microgpt, text_model) -> None:
+    meta = json.loads((text_model / "meta.json").read_text())
+    (text_model / "meta.json").write_text(json.dumps(meta | {"n_embd": 8}))
+    refuse(microgpt("generate", "--model-dir", text_model), "wte is 7 × 16, not 7 × 8")
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (["--prompt", "aña"], "the model does not know 'ñ'; it knows 'aeimnv'"),
+        (["--prompt", "anna" * 5], "the prompt has 20 characters; at most 15 fit into the context"),
+        (["--temperature", "-1"], "temperature must be >= 0, got -1.0"),
+        (["--temperature", "nan"], "temperature must be >= 0, got nan"),
+        (["--num-samples", "0"], "num_samples must be >= 1, got 0"),
+        (["--seed", str(2**63)], "seed must be at most 2**63 - 1"),
+    ],
+)
+def test_generate_refuses(microgpt, text_model, args, problem) -> None:
+    refuse(microgpt("generate", "--model-dir", text_model, *args), problem)
+
+
+def test_chat_refuses_a_model_without_chat_tokens(microgpt, text_model) -> None:
+    done = microgpt("chat", "--model-dir", text_model)
+    refuse(done, "the model has no chat tokens; train one with --chat")
+
+
+@pytest.mark.parametrize(("option", "value"), [("--temperature", "-1"), ("--seed", "-1")])
+def test_chat_refuses_settings(microgpt, chat_model, option, value) -> None:
+    done = microgpt("chat", "--model-dir", chat_model, option, value)
+    refuse(done, f"{option[2:]} must be >= 0, got -1")
+
+
+def test_chat_refuses_a_message_that_does_not_fit_and_goes_on(microgpt, chat_model) -> None:
+    done = microgpt("chat", "--model-dir", chat_model, stdin=f"{'o' * 21}\nhi\n")
+    assert done.returncode == 0
+    assert done.stdout == "microgpt> yo\n"
+    assert done.stderr.startswith("error: the message has 21 characters; at most 20 fit")
+
+
+def test_verify_refuses_steps_beyond_the_run(microgpt) -> None:
+    refuse(microgpt("verify", "--steps", "1001"), "steps must be 1 to 1000, got 1001")
+
+
+def test_an_unknown_command(microgpt) -> None:
+    refuse(microgpt("fly"), "no such command 'fly'; see 'microgpt --help'")
+
+
+def test_an_argument_that_is_not_utf8_does_not_end_in_a_traceback(microgpt, text_model) -> None:
+    prompt = os.fsdecode(b"a\xff")
+    refuse(microgpt("generate", "--model-dir", text_model, "--prompt", prompt), "does not know")

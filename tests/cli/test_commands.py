@@ -1,0 +1,158 @@
+"""What each command prints, run as it is used."""
+
+import json
+
+import pytest
+
+from microgpt.data import bundled
+
+CHAT_LINE = '[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]'
+
+
+def test_train_prints_the_header_the_last_step_and_the_samples(microgpt, tmp_path) -> None:
+    (tmp_path / "names.txt").write_text("anna\nemma\nava\n")
+    done = microgpt("train", "--input", "names.txt", "--steps", "12", "--num-samples", "2")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert lines[:3] == ["num docs: 3", "vocab size: 6", "num params: 3520"]
+    assert lines[3].startswith("step   12 /   12 | loss ")
+    assert lines[4:6] == ["", "--- inference (new, hallucinated names) ---"]
+    assert [line[:11] for line in lines[6:]] == ["sample  1: ", "sample  2: "]
+    assert done.stderr == "note: the model is in output; try: microgpt generate\n"
+
+
+def test_train_begins_karpathys_run_when_it_is_given_nothing(microgpt, golden) -> None:
+    done = microgpt("train", "--steps", "5", "--num-samples", "0")
+    assert done.stderr.startswith("note: there is no data/names.txt here; using the names.txt that")
+    assert done.stdout.splitlines()[:3] == ["num docs: 32033", "vocab size: 27", "num params: 4192"]
+    assert len(done.stdout.splitlines()) == 4
+
+
+def test_train_as_json_is_one_document(microgpt, tmp_path) -> None:
+    (tmp_path / "names.txt").write_text("anna\némma\n")
+    done = microgpt("train", "--input", "names.txt", "--steps", "3", "--json")
+    summary = json.loads(done.stdout)
+    assert summary["num_docs"] == 2
+    assert summary["steps"] == 3
+    assert len(summary["samples"]) == 20
+    assert summary["output"] == "output"
+
+
+def test_train_tells_what_does_not_fit_into_the_context(microgpt, tmp_path) -> None:
+    (tmp_path / "names.txt").write_text("anna\nmaximiliana\n")
+    done = microgpt("train", "--input", "names.txt", "--steps", "1", "--block-size", "8")
+    assert "1 of 2 documents do not fit into the block size of 8" in done.stderr
+
+
+def test_a_chat_model_is_trained_and_talked_to(microgpt, tmp_path) -> None:
+    (tmp_path / "chat.jsonl").write_text(CHAT_LINE + "\n")
+    options = ["--chat", "--input", "chat.jsonl", "--output", "chat model", "--block-size", "32"]
+    done = microgpt("train", *options, "--steps", "80", "--lr", "0.02")
+    assert done.stdout.startswith("num convos: 1\nvocab size: 8\n")
+    assert "--- inference" not in done.stdout
+    assert done.stderr.endswith("try: microgpt chat --model-dir 'chat model'\n")
+    done = microgpt("chat", "--model-dir", "chat model", stdin="hi\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "microgpt> yo\n", "")
+
+
+def test_the_bundled_conversations_are_used_when_there_are_no_others(microgpt) -> None:
+    done = microgpt("train", "--chat", "--steps", "1")
+    assert "using the chat.jsonl that comes with microgpt" in done.stderr
+    assert done.stdout.startswith("num convos: 49\n")
+
+
+def test_the_same_seed_gives_the_same_text_twice(microgpt, text_model) -> None:
+    options = ["generate", "--model-dir", text_model, "--num-samples", "5", "--temperature", "2"]
+    first, again, other = microgpt(*options), microgpt(*options), microgpt(*options, "--seed", "7")
+    assert first.stdout == again.stdout != other.stdout
+    assert len(first.stdout.splitlines()) == 5
+    assert first.stdout.startswith("sample  1: ")
+
+
+def test_the_next_seed_gives_the_next_sample(microgpt, text_model) -> None:
+    options = ["generate", "--model-dir", text_model, "--temperature", "2", "--json"]
+    many = json.loads(microgpt(*options, "--num-samples", "3", "--seed", "5").stdout)["samples"]
+    last = json.loads(microgpt(*options, "--num-samples", "1", "--seed", "7").stdout)["samples"]
+    assert many[2:] == last
+
+
+def test_a_prompt_begins_each_sample(microgpt, text_model) -> None:
+    done = microgpt("generate", "--model-dir", text_model, "--prompt", "mi", "--num-samples", "3")
+    assert all(line[11:].startswith("mi") for line in done.stdout.splitlines())
+
+
+def test_info_tells_what_a_model_is(microgpt, chat_model) -> None:
+    done = microgpt("info", "--model-dir", chat_model)
+    lines = dict(line.strip().split(":", 1) for line in done.stdout.splitlines() if ":" in line)
+    facts = {name: value.strip() for name, value in lines.items()}
+    assert done.stdout.startswith("microgpt model\n")
+    assert facts["charset"] == "['h', 'i', 'o', 'y']"
+    assert facts["special_tokens"] == "['user', 'assistant', 'end_turn']"
+    assert (facts["vocab_size"], facts["num_params"]) == ("8", "3840")
+    assert (facts["steps"], facts["seed"], facts["n_docs"]) == ("80", "42", "1")
+
+
+def test_info_as_json(microgpt, text_model) -> None:
+    facts = json.loads(microgpt("info", "--model-dir", text_model, "--json").stdout)
+    assert facts["charset"] == ["a", "e", "i", "m", "n", "v"]
+    assert "special_tokens" not in facts
+    assert facts["training"]["steps"] == 30
+
+
+def test_verify_checks_gradients_and_karpathys_run(microgpt) -> None:
+    done = microgpt("verify", "--steps", "3")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert len(lines) == 4
+    assert all(line.startswith("ok   ") for line in lines)
+    assert "Karpathy's run, 3 of 1000 steps: loss 3.1778" in lines[3]
+
+
+def test_chat_commands(microgpt, chat_model) -> None:
+    said = "\nhi\n/clear\n/fly\n  \n/quit\nhi\n"
+    done = microgpt("chat", "--model-dir", chat_model, stdin=said)
+    assert done.stdout == "microgpt> yo\n(history cleared)\n"
+    assert done.stderr == "note: there is no /fly; there are /quit and /clear\n"
+
+
+def test_chat_tells_what_it_cannot_read_and_what_it_forgets(microgpt, chat_model) -> None:
+    done = microgpt("chat", "--model-dir", chat_model, stdin="hi\nhi\nhi\nhié\n")
+    notes = done.stderr.splitlines()
+    assert notes == [
+        "note: the model cannot read 'é'; left out",
+        "note: the first 8 tokens of the conversation no longer fit",
+    ]
+
+
+def test_help_and_version(microgpt) -> None:
+    assert microgpt("--version").stdout == "microgpt 0.1.0\n"
+    overview = microgpt("--help")
+    assert overview.returncode == 0
+    for command in ("train", "generate", "chat", "info", "verify"):
+        assert f"\n  {command} " in overview.stdout
+        page = microgpt(command, "--help")
+        assert page.returncode == 0
+        assert f"\n  Example: microgpt {command}" in page.stdout
+    assert "[default: 1000]" in microgpt("train", "--help").stdout
+
+
+def test_help_loads_neither_the_engine_nor_what_draws(microgpt) -> None:
+    done = microgpt("--help", PYTHONPROFILEIMPORTTIME="1")
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "typer" in imported
+    assert not imported & {"pydantic", "rich.console", "microgpt.model", "microgpt.train"}
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_that_cannot_show_a_character_gets_its_escape(
+    microgpt, tmp_path, encoding
+) -> None:
+    (tmp_path / "names.txt").write_text("ωω\nωω\n")
+    microgpt("train", "--input", "names.txt", "--steps", "60", "--lr", "0.05")
+    done = microgpt("generate", "--num-samples", "1", PYTHONIOENCODING=encoding)
+    assert done.returncode == 0
+    assert "\\u03c9" in done.stdout
+
+
+def test_the_bundled_names_are_where_the_readme_says() -> None:
+    assert bundled("names.txt").read_text().startswith("emma\nolivia\n")

@@ -1,0 +1,34 @@
+"""The two wheels, built and installed as a pip user does."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.slow
+def test_wheels_work_outside_the_checkout(tmp_path: Path) -> None:
+    def run(*command: str | Path) -> str:
+        done = subprocess.run(
+            [str(part) for part in command],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    members = [ROOT / "libs/microgpt", ROOT / "apps/microgpt_cli"]
+    for member in members:
+        run("uv", "build", member, "--out-dir", tmp_path / "dist")
+    run("uv", "venv", "--python", sys.executable, tmp_path / "venv")
+    wheels = sorted((tmp_path / "dist").glob("*.whl"))
+    assert len(wheels) == len(list((tmp_path / "dist").glob("*.tar.gz"))) == 2
+    run("uv", "pip", "install", "--python", tmp_path / "venv/bin/python", *wheels)
+    out = run(tmp_path / "venv/bin/microgpt", "train", "--steps", "2", "--num-samples", "1")
+    assert out.startswith("num docs: 32033\n")
+    assert "ok   Karpathy's run" in run(tmp_path / "venv/bin/microgpt", "verify", "--steps", "2")

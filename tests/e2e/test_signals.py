@@ -1,0 +1,132 @@
+"""Ctrl-C, SIGTERM and closed pipes, on real processes."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+COMMAND = "microgpt"
+ENDINGS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+FOREVER = str(10**9)
+
+
+@pytest.fixture
+def start(tmp_path: Path):
+    """Start the real command and return the process, once it has printed its first line."""
+    running = []
+
+    def launch(*args: str | Path) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [COMMAND, *map(str, args)],
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        return process
+
+    yield launch
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def last_line(process: subprocess.Popen[str]) -> str:
+    """Wait for the process and return what it said at the end, which is no traceback."""
+    _, errors = process.communicate(timeout=20)
+    assert "Traceback" not in errors
+    lines = [line for line in errors.splitlines() if not line.startswith(("note:", "step"))]
+    assert len(lines) == 1, errors
+    return lines[0]
+
+
+@pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
+def test_a_training_that_is_stopped_says_where_and_leaves_the_old_model(
+    start, text_model, number, code, word
+) -> None:
+    before = {file: (text_model / file).read_bytes() for file in os.listdir(text_model)}
+    process = start("train", "--output", text_model, "--steps", FOREVER)
+    process.send_signal(number)
+    line = last_line(process)
+    assert line.startswith(f"{word} at step ")
+    assert line.endswith(f" of {FOREVER}; {text_model} is as it was before")
+    assert process.returncode == code
+    assert {file: (text_model / file).read_bytes() for file in os.listdir(text_model)} == before
+
+
+@pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
+def test_generating_can_be_stopped(start, text_model, number, code, word) -> None:
+    process = start("generate", "--model-dir", text_model, "--num-samples", FOREVER)
+    process.send_signal(number)
+    assert last_line(process) == word
+    assert process.returncode == code
+
+
+@pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
+def test_verifying_can_be_stopped(start, number, code, word) -> None:
+    process = start("verify", "--steps", "1000")
+    process.send_signal(number)
+    assert last_line(process) == word
+    assert process.returncode == code
+
+
+@pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
+def test_a_piped_chat_can_be_stopped(start, chat_model, number, code, word) -> None:
+    process = subprocess.Popen(
+        [COMMAND, "chat", "--model-dir", chat_model],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("hi\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "microgpt> yo\n"
+    process.send_signal(number)
+    assert last_line(process) == word
+    assert process.returncode == code
+
+
+@pytest.mark.parametrize("command", ["generate", "info", "--help"])
+def test_a_reader_that_has_had_enough_ends_a_command_in_silence(start, text_model, command) -> None:
+    options = [] if command == "--help" else ["--model-dir", text_model]
+    process = start(command, *options)
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    _, errors = process.communicate(timeout=20)
+    assert errors == ""
+    assert process.returncode == 0
+
+
+def test_a_closed_pipe_does_not_cost_the_trained_model(start, tmp_path) -> None:
+    (tmp_path / "names.txt").write_text("anna\n")
+    process = start("train", "--input", "names.txt", "--steps", "30")
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert sorted(os.listdir(tmp_path / "output")) == ["meta.json", "weights.json"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+def test_a_full_disk_behind_stdout_is_a_line_and_not_a_traceback(text_model) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [COMMAND, "generate", "--model-dir", text_model],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error: [Errno 28] No space left on device\n"

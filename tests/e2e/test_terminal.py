@@ -1,0 +1,109 @@
+"""The commands on a real (pseudo-)terminal, with real keys."""
+
+from dataclasses import replace
+
+import pexpect
+import pytest
+
+from microgpt import save
+from microgpt.model import weight_shapes
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    """Run the real command on a terminal of its own."""
+    running = []
+
+    def spawn(*args: object) -> pexpect.spawn:
+        child = pexpect.spawn(
+            "microgpt", [str(arg) for arg in args], cwd=tmp_path, encoding="utf-8", timeout=20
+        )
+        running.append(child)
+        return child
+
+    yield spawn
+    for child in running:
+        child.close(force=True)
+
+
+@pytest.fixture
+def endless_model(chat_result, tmp_path):
+    """The directory of a chat model whose replies go on until its context of 2,000 is full."""
+    model = replace(chat_result.model, n_embd=4, n_head=1, block_size=2000)
+    weights = {
+        name: [[0.0] * columns for _ in range(rows)]
+        for name, (rows, columns) in weight_shapes(model).items()
+    }
+    weights["wte"] = [[1.0] * 4 for _ in weights["wte"]]
+    weights["lm_head"][chat_result.tokenizer.end_turn_id] = [-1000.0] * 4
+    save(replace(chat_result, model=model, weights=weights), tmp_path / "endless")
+    return tmp_path / "endless"
+
+
+def test_a_conversation(terminal, chat_model) -> None:
+    child = terminal("chat", "--model-dir", chat_model)
+    child.expect_exact("microgpt chat (block_size=32)\r\n")
+    child.expect_exact("type /quit to exit, /clear to reset history\r\n\r\nyou> ")
+    child.sendline("hi")
+    child.expect_exact("microgpt> yo\r\nyou> ")
+    child.sendline("/clear")
+    child.expect_exact("(history cleared)\r\nyou> ")
+    child.sendline("/quit")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_an_earlier_line_can_be_called_back_and_edited(terminal, chat_model) -> None:
+    child = terminal("chat", "--model-dir", chat_model)
+    child.expect_exact("you> ")
+    child.sendline("ho")
+    child.expect_exact("you> ")
+    child.send("\x1b[A\x7fi\r")  # arrow up, backspace, i
+    child.expect_exact("microgpt> yo\r\nyou> ")
+
+
+def test_end_of_input_leaves(terminal, chat_model) -> None:
+    child = terminal("chat", "--model-dir", chat_model)
+    child.expect_exact("you> ")
+    child.sendeof()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_ctrl_c_stops_a_reply_and_not_the_chat(terminal, endless_model) -> None:
+    child = terminal("chat", "--model-dir", endless_model, "--temperature", "2")
+    child.expect_exact("you> ")
+    child.sendline("hi")
+    child.expect("microgpt> .{20}")  # it streams
+    child.sendintr()
+    child.expect_exact(" (stopped)\r\nyou> ")
+    child.sendintr()
+    child.expect_exact("interrupted")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+
+
+def test_training_shows_a_bar_that_leaves_no_trace_in_the_results(terminal, tmp_path) -> None:
+    (tmp_path / "names.txt").write_text("anna\n")
+    child = terminal("train", "--input", "names.txt", "--steps", "60", "--num-samples", "1")
+    child.expect(r"\d+/60.*loss \d\.\d{4} \| \d+ steps/s")
+    child.expect_exact("step   60 /   60 | loss ")
+    child.expect_exact("sample  1: ")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_results_go_to_stdout_while_the_bar_is_on_the_terminal(terminal, tmp_path) -> None:
+    (tmp_path / "names.txt").write_text("anna\n")
+    child = pexpect.spawn(
+        "sh", ["-c", "microgpt train --input names.txt --steps 60 >results"], cwd=tmp_path
+    )
+    child.expect(pexpect.EOF)
+    lines = (tmp_path / "results").read_text().splitlines()
+    assert lines[0] == "num docs: 1"
+    assert lines[3].startswith("step   60 /   60 | loss ")
+    assert len(lines) == 6 + 20

@@ -1,0 +1,203 @@
+import random
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt.errors import ConfigError, PromptError, TokenizerError
+from microgpt.train import train
+
+
+@pytest.fixture(scope="module")
+def text(text_result) -> InferenceGpt:
+    return InferenceGpt(text_result)
+
+
+@pytest.fixture(scope="module")
+def chat(chat_result) -> InferenceGpt:
+    return InferenceGpt(chat_result)
+
+
+def user(content: str) -> Message:
+    return Message("user", content)
+
+
+def assistant(content: str) -> Message:
+    return Message("assistant", content)
+
+
+def test_sample_i_has_the_seed_of_the_first_plus_i(text: InferenceGpt) -> None:
+    samples = text.generate(6, seed=10, temperature=2)
+    assert samples == [text.generate(seed=10 + i, temperature=2)[0] for i in range(6)]
+    assert len(set(samples)) > 1
+
+
+def test_one_generator_can_serve_all_samples(text: InferenceGpt) -> None:
+    samples = text.generate(6, rng=random.Random(1), temperature=2)
+    rng = random.Random(1)
+    assert samples == [text.generate(rng=rng, temperature=2)[0] for _ in range(6)]
+
+
+def test_a_sample_begins_with_its_prompt(text: InferenceGpt) -> None:
+    assert all(sample.startswith("mi") for sample in text.generate(5, prompt="mi", temperature=2))
+
+
+def test_max_tokens_counts_what_comes_after_the_prompt(text: InferenceGpt) -> None:
+    for seed in range(10):
+        (sample,) = text.generate(prompt="a", max_tokens=3, temperature=5, seed=seed)
+        assert len(sample) <= 1 + 3
+
+
+def test_a_prompt_may_fill_the_context_and_not_more(text: InferenceGpt) -> None:
+    longest = "a" * 15
+    assert text.generate(prompt=longest)[0].startswith(longest)
+    with pytest.raises(PromptError, match=r"has 16 characters; at most 15 fit .* of 16 tokens"):
+        text.generate(prompt="a" * 16)
+
+
+def test_a_prompt_of_unknown_characters_is_refused(text: InferenceGpt) -> None:
+    with pytest.raises(TokenizerError, match="does not know 'Z', '!'"):
+        text.generate(prompt="aZ!")
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"num_samples": 0}, "num_samples must be >= 1, got 0"),
+        ({"temperature": -0.5}, r"temperature must be >= 0, got -0\.5"),
+        ({"seed": -1}, "seed must be >= 0"),
+        ({"max_tokens": 0}, "max_tokens must be >= 1, got 0"),
+    ],
+)
+def test_settings_outside_their_range_are_refused(text: InferenceGpt, settings, problem) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        text.generate(**settings)
+
+
+@pytest.mark.parametrize("tokens", [[], [0] * 17, [-1], [99]])
+def test_a_prompt_of_impossible_tokens_is_refused(text: InferenceGpt, tokens) -> None:
+    with pytest.raises(PromptError, match="prompt"):
+        text.generate_from_prompt(tokens, stop=(), rng=random.Random(0))
+
+
+def test_weights_that_are_too_large_to_compute_with_are_told(text_result) -> None:
+    huge = text_result.weights | {"lm_head": [[1e308] * 16] * text_result.model.vocab_size}
+    model = InferenceGpt(replace(text_result, weights=huge))
+    for temperature in (0, 0.5):
+        with pytest.raises(PromptError, match="not finite numbers: its weights are too large"):
+            model.generate(temperature=temperature)
+
+
+def test_a_stream_tells_why_it_ended_only_when_it_has(text: InferenceGpt) -> None:
+    bos = text.tokenizer.bos_id
+    stream = text.generate_from_prompt([bos], stop=(), max_tokens=2, rng=random.Random(0))
+    assert stream.finish_reason is None
+    assert len(list(stream)) == 2
+    assert stream.finish_reason == "length"
+    assert list(stream) == []
+    assert stream.finish_reason == "length"
+
+
+def test_a_chat_model_answers_what_it_was_taught(chat: InferenceGpt) -> None:
+    reply = chat.chat([user("hi")])
+    assert (reply.content, reply.finish_reason) == ("yo", "stop")
+    assert (reply.tokens_dropped, reply.unknown_characters) == (0, "")
+
+
+def test_a_streamed_reply_is_the_whole_one(chat: InferenceGpt) -> None:
+    messages = [user("hi"), assistant("yo"), user("oh")]
+    stream = chat.reply(chat.chat_prompt(messages), temperature=2)
+    pieces = [chat.tokenizer.decode([token]) for token in stream]
+    assert all(len(piece) == 1 for piece in pieces)
+    assert "".join(pieces) == chat.chat(messages, temperature=2).content
+
+
+def test_a_reply_has_at_least_one_character_and_no_special_token(chat: InferenceGpt) -> None:
+    for seed in range(60):
+        stream = chat.reply(chat.chat_prompt([user("hi")]), temperature=50, seed=seed)
+        tokens = list(stream)
+        assert tokens
+        assert not set(tokens) & set(chat.tokenizer.special_ids)
+
+
+def test_reply_t_of_a_conversation_has_the_seed_plus_t(chat: InferenceGpt) -> None:
+    messages = [user("hi"), assistant("yo"), user("hi"), assistant("yo"), user("oh")]
+    prompt = chat.chat_prompt(messages)
+    expected = chat.generate_from_prompt(
+        prompt.tokens,
+        stop=(chat.tokenizer.end_turn_id,),
+        forbidden=[4, 5, 7],
+        min_tokens=1,
+        temperature=3,
+        rng=random.Random(100 + 2),
+    )
+    assert list(expected) == list(chat.reply(prompt, temperature=3, seed=100))
+
+
+def test_a_chat_prompt_is_bos_the_turns_and_the_assistants_role(chat: InferenceGpt) -> None:
+    h, i, o, y, of_user, of_assistant, end, bos = range(8)
+    prompt = chat.chat_prompt([user("hi"), assistant("yo"), user("oh")])
+    turns = [of_user, h, i, end, of_assistant, y, o, end, of_user, o, h, end]
+    assert prompt.tokens == [bos, *turns, of_assistant]
+    assert (prompt.tokens_dropped, prompt.n_replies) == (0, 1)
+
+
+def test_old_turns_go_whole_and_a_reply_goes_with_its_question(chat: InferenceGpt) -> None:
+    """A context of 32 leaves 8 for the reply and 22 for the turns, which are 4, 4, 4 … long."""
+    messages = [user("hi"), assistant("yo")] * 3 + [user("oh")]  # 28 tokens
+    prompt = chat.chat_prompt(messages)
+    kept = chat.chat_prompt(messages[2:])
+    assert prompt.tokens == kept.tokens
+    assert (prompt.tokens_dropped, kept.tokens_dropped) == (8, 0)
+    assert prompt.n_replies == 3
+
+
+def test_the_last_message_is_kept_or_refused_with_its_length_and_the_limit(chat) -> None:
+    long = "o" * 20
+    assert chat.chat_prompt([user("hi"), assistant("yo"), user(long)]).tokens_dropped == 8
+    with pytest.raises(PromptError, match=r"has 21 characters; at most 20 fit .* of 32 tokens"):
+        chat.chat_prompt([user(long + "o")])
+
+
+def test_characters_that_the_model_cannot_read_are_left_out_and_told(chat: InferenceGpt) -> None:
+    prompt = chat.chat_prompt([user("hZié"), assistant("yo"), user("éhi")])
+    assert prompt.unknown_characters == "Zé"
+    assert prompt.tokens == chat.chat_prompt([user("hi"), assistant("yo"), user("hi")]).tokens
+
+
+def test_a_chat_needs_messages_and_a_chat_model(chat: InferenceGpt, text: InferenceGpt) -> None:
+    with pytest.raises(PromptError, match="messages must not be empty"):
+        chat.chat([])
+    with pytest.raises(TokenizerError, match="no chat tokens; train one with --chat"):
+        text.chat([user("anna")])
+
+
+def test_a_chat_model_makes_up_what_a_user_might_say(chat: InferenceGpt) -> None:
+    assert chat.generate(3) == ["hi", "hi", "hi"]
+    assert chat.generate(prompt="h") == ["hi"]
+
+
+def test_a_context_that_is_too_small_to_chat_is_told() -> None:
+    docs = [(user("hi"), assistant("yo"))]
+    tiny = InferenceGpt(train(docs, model=ModelConfig(block_size=4), config=TrainConfig(steps=1)))
+    with pytest.raises(PromptError, match="has 2 characters; at most 0 fit"):
+        tiny.chat([user("hi")])
+
+
+def test_threads_that_share_a_model_get_what_each_would_get_alone(text: InferenceGpt) -> None:
+    seeds = range(24)
+    alone = [text.generate(seed=seed, temperature=2) for seed in seeds]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda seed: text.generate(seed=seed, temperature=2), seeds))
+    assert together == alone
+
+
+def test_a_model_in_use_does_not_change_with_what_it_was_made_from(text_result) -> None:
+    weights = {name: [list(row) for row in rows] for name, rows in text_result.weights.items()}
+    model = InferenceGpt(replace(text_result, weights=weights))
+    before = model.generate(5)
+    for rows in weights.values():
+        for row in rows:
+            row[:] = [0.0] * len(row)
+    assert model.generate(5) == before

@@ -1,0 +1,40 @@
+import pytest
+
+from microgpt import Value
+from microgpt.errors import ConfigError
+from microgpt.verify import run_checks
+
+
+def test_all_checks_pass() -> None:
+    checks = list(run_checks(steps=3))
+    assert len(checks) == 4
+    assert all(check.passed for check in checks), checks
+
+
+@pytest.mark.slow
+def test_the_whole_of_karpathys_run_is_replayed_names_included() -> None:
+    *_, run, names = run_checks(steps=1000)
+    assert run.passed
+    assert "loss 2.6497" in run.outcome
+    assert names.passed
+    assert names.outcome == "20 of 20 agree"
+
+
+def test_a_wrong_derivative_fails_every_check_of_gradients_and_the_replay(monkeypatch) -> None:
+    right = Value.exp
+
+    def wrong(self: Value) -> Value:
+        result = right(self)
+        result._local_grads = (result.data * 1.001,)
+        return result
+
+    monkeypatch.setattr(Value, "exp", wrong)
+    checks = {check.name: check.passed for check in run_checks(steps=3)}
+    assert checks.pop("names.txt")
+    assert not any(checks.values())
+
+
+@pytest.mark.parametrize("steps", [0, 1001])
+def test_only_the_steps_of_his_run_can_be_replayed(steps: int) -> None:
+    with pytest.raises(ConfigError, match=f"steps must be 1 to 1000, got {steps}"):
+        next(run_checks(steps=steps))

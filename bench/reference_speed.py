@@ -1,0 +1,314 @@
+"""Is a step of the readable engine slower than Karpathy's? And where does the time go?
+
+Three contenders train the same model on the same names, each in a process of its own, in turns:
+
+    closures          his first script: a node keeps a closure that does its share of backward
+    local gradients   his present script: a node keeps its local derivatives, as ours does
+    microgpt          our readable engine
+
+The first two are re-stated here from what his scripts do, in the plainest way; they build the same
+graph, one node for each + and ×. Every contender must arrive at the same losses. Printed are the
+time of a step (fastest and median round, and the ratio to the faster of his), the share of it that
+Python's cyclic garbage collector takes, and our peak memory after 50 documents once and four times.
+
+    uv run python bench/reference_speed.py [--steps 30] [--rounds 3]
+"""
+
+import argparse
+import gc
+import json
+import math
+import platform
+import random
+import resource
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+
+from microgpt.config import ModelConfig, TrainConfig
+from microgpt.data import bundled, load_text
+from microgpt.model import init_weights
+from microgpt.reference import ReferenceEngine
+from microgpt.tokenizer import CharTokenizer
+
+MODEL, CONFIG = ModelConfig(vocab_size=27), TrainConfig()
+MEMORY_STEPS = (50, 200)  # the same 50 documents each time: the longest one makes the peak
+
+
+class Closures:
+    """A scalar whose every operation defines a function to run backward."""
+
+    def __init__(self, data, inputs=()):
+        self.data, self.grad, self.inputs, self.run_backward = data, 0.0, inputs, lambda: None
+
+    def __add__(self, other):
+        other = other if isinstance(other, Closures) else Closures(other)
+        out = Closures(self.data + other.data, (self, other))
+
+        def run():
+            self.grad += out.grad
+            other.grad += out.grad
+
+        out.run_backward = run
+        return out
+
+    def __mul__(self, other):
+        other = other if isinstance(other, Closures) else Closures(other)
+        out = Closures(self.data * other.data, (self, other))
+
+        def run():
+            self.grad += other.data * out.grad
+            other.grad += self.data * out.grad
+
+        out.run_backward = run
+        return out
+
+    def unary(self, data, slope):
+        """Return a node of one input with the given derivative."""
+        out = Closures(data, (self,))
+
+        def run():
+            self.grad += slope * out.grad
+
+        out.run_backward = run
+        return out
+
+    def propagate(self):
+        """Run this node's share of backward."""
+        self.run_backward()
+
+
+class LocalGradients:
+    """A scalar that notes its local derivatives."""
+
+    __slots__ = ("data", "grad", "inputs", "slopes")
+
+    def __init__(self, data, inputs=(), slopes=()):
+        self.data, self.grad, self.inputs, self.slopes = data, 0.0, inputs, slopes
+
+    def __add__(self, other):
+        other = other if isinstance(other, LocalGradients) else LocalGradients(other)
+        return LocalGradients(self.data + other.data, (self, other), (1, 1))
+
+    def __mul__(self, other):
+        other = other if isinstance(other, LocalGradients) else LocalGradients(other)
+        return LocalGradients(self.data * other.data, (self, other), (other.data, self.data))
+
+    def unary(self, data, slope):
+        """Return a node of one input with the given derivative."""
+        return LocalGradients(data, (self,), (slope,))
+
+    def propagate(self):
+        """Run this node's share of backward."""
+        for node, slope in zip(self.inputs, self.slopes, strict=True):
+            node.grad += slope * self.grad
+
+
+def backward(root) -> None:
+    """Sort the graph by recursion, as he does, and run it backward."""
+    order, seen = [], set()
+
+    def visit(node):
+        if node not in seen:
+            seen.add(node)
+            for source in node.inputs:
+                visit(source)
+            order.append(node)
+
+    visit(root)
+    root.grad = 1.0
+    for node in reversed(order):
+        node.propagate()
+
+
+def add_up(nodes):
+    """Add as `sum` does: from 0, left to right."""
+    result = None
+    for node in nodes:
+        result = node + 0 if result is None else result + node
+    return result
+
+
+def power(x, exponent):
+    """Return x ** exponent."""
+    return x.unary(x.data**exponent, exponent * x.data ** (exponent - 1))
+
+
+def exp(x):
+    """Return e ** x."""
+    return x.unary(math.exp(x.data), math.exp(x.data))
+
+
+def softmax(logits):
+    """Return the probabilities."""
+    top = max(logit.data for logit in logits)
+    exps = [exp(logit + -top) for logit in logits]
+    norm = add_up(exps)
+    return [e * power(norm, -1) for e in exps]
+
+
+def rmsnorm(x):
+    """Return x with a mean square of 1."""
+    scale = power(add_up(xi * xi for xi in x) * (1 / len(x)) + 1e-5, -0.5)
+    return [xi * scale for xi in x]
+
+
+def linear(x, w):
+    """Return w x."""
+    return [add_up(wi * xi for wi, xi in zip(row, x, strict=True)) for row in w]
+
+
+def plain_forward(weights, token, keys, values):
+    """Return the logits; the model has one layer."""
+    x = [a + b for a, b in zip(weights["wte"][token], weights["wpe"][len(keys)], strict=True)]
+    residual = x = rmsnorm(x)
+    x = rmsnorm(x)
+    query = linear(x, weights["layer0.attn_wq"])
+    keys.append(linear(x, weights["layer0.attn_wk"]))
+    values.append(linear(x, weights["layer0.attn_wv"]))
+    gathered = []
+    for start in range(0, MODEL.n_embd, MODEL.head_dim):
+        span = range(start, start + MODEL.head_dim)
+        scores = [
+            add_up(query[i] * key[i] for i in span) * (1 / MODEL.head_dim**0.5) for key in keys
+        ]
+        shares = softmax(scores)
+        gathered += [add_up(s * v[i] for s, v in zip(shares, values, strict=True)) for i in span]
+    attended = linear(gathered, weights["layer0.attn_wo"])
+    residual = x = [a + b for a, b in zip(attended, residual, strict=True)]
+    hidden = [
+        h.unary(max(0, h.data), h.data > 0) for h in linear(rmsnorm(x), weights["layer0.mlp_fc1"])
+    ]
+    x = linear(hidden, weights["layer0.mlp_fc2"])
+    return linear([a + b for a, b in zip(x, residual, strict=True)], weights["lm_head"])
+
+
+def plain_losses(number: type, docs: list[list[int]], initial) -> Iterator[float]:
+    """Train as he does, and yield the loss of each step."""
+    sys.setrecursionlimit(1_000_000)
+    weights = {n: [[number(w) for w in row] for row in rows] for n, rows in initial.items()}
+    params = [w for rows in weights.values() for row in rows for w in row]
+    m, v = [0.0] * len(params), [0.0] * len(params)
+    for step, tokens in enumerate(docs):
+        n = min(MODEL.block_size, len(tokens) - 1)
+        keys, values, surprises = [], [], []
+        for position in range(n):
+            probs = softmax(plain_forward(weights, tokens[position], keys, values))
+            hit = probs[tokens[position + 1]]
+            surprises.append(hit.unary(math.log(hit.data), 1 / hit.data) * -1)
+        loss = add_up(surprises) * (1 / n)
+        backward(loss)
+        lr = CONFIG.lr * (1 - step / CONFIG.steps)
+        for i, param in enumerate(params):
+            m[i] = CONFIG.beta1 * m[i] + (1 - CONFIG.beta1) * param.grad
+            v[i] = CONFIG.beta2 * v[i] + (1 - CONFIG.beta2) * param.grad**2
+            m_hat = m[i] / (1 - CONFIG.beta1 ** (step + 1))
+            v_hat = v[i] / (1 - CONFIG.beta2 ** (step + 1))
+            param.data -= lr * m_hat / (v_hat**0.5 + CONFIG.adam_eps)
+            param.grad = 0.0
+        yield loss.data
+
+
+def our_losses(docs: list[list[int]], initial) -> Iterator[float]:
+    """Train with the readable engine, and yield the loss of each step."""
+    engine = ReferenceEngine(MODEL, CONFIG, initial)
+    for step, tokens in enumerate(docs):
+        yield engine.step([tokens], lr=CONFIG.lr * (1 - step / CONFIG.steps))
+
+
+CONTENDERS: dict[str, Callable] = {
+    "closures": lambda docs, initial: plain_losses(Closures, docs, initial),
+    "local gradients": lambda docs, initial: plain_losses(LocalGradients, docs, initial),
+    "microgpt": our_losses,
+}
+
+
+def work(name: str, steps: int) -> dict[str, object]:
+    """Run a contender in this process, and return what was measured."""
+    docs = load_text(bundled("names.txt"))
+    tokenizer = CharTokenizer.from_documents(docs)
+    rng = random.Random(CONFIG.seed)
+    rng.shuffle(docs)
+    initial = init_weights(MODEL, rng)
+    docs = docs[: MEMORY_STEPS[0]] * (1 + steps // MEMORY_STEPS[0])
+    tokens = [tokenizer.encode_document(doc) for doc in docs]
+    collecting = {"since": 0.0, "seconds": 0.0}
+
+    def watch(phase: str, info: object) -> None:
+        if phase == "start":
+            collecting["since"] = perf_counter()
+        else:
+            collecting["seconds"] += perf_counter() - collecting["since"]
+
+    gc.callbacks.append(watch)
+    losses, peak = [], {}
+    started = perf_counter()
+    for step, loss in enumerate(islice(CONTENDERS[name](tokens, initial), steps), start=1):
+        losses.append(loss)
+        if step in MEMORY_STEPS:
+            peak[step] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    seconds = perf_counter() - started
+    return {
+        "ms": 1000 * seconds / steps,
+        "gc_share": collecting["seconds"] / seconds,
+        "losses": losses,
+        "peak_mib": peak,
+    }
+
+
+def measure(name: str, steps: int) -> dict[str, object]:
+    """Run a contender in a fresh process."""
+    command = [sys.executable, __file__, "--steps", str(steps), "--work", name]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def machine() -> str:
+    """Say what this is running on."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    model = next((line.split(":")[1].strip() for line in lines if "model name" in line), "")
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{model or platform.processor()}, {platform.machine()}, {platform.system()}, {python}"
+
+
+def main() -> None:
+    """Measure all contenders and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--work", choices=CONTENDERS, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.work:
+        print(json.dumps(work(args.work, args.steps)))
+        return
+    print(f"{machine()}\n{args.steps} steps a round, {args.rounds} rounds in turns, batch 1\n")
+    rounds = [{name: measure(name, args.steps) for name in CONTENDERS} for _ in range(args.rounds)]
+    for name in CONTENDERS:
+        apart = max(
+            abs(a - b)
+            for a, b in zip(rounds[0][name]["losses"], rounds[0]["microgpt"]["losses"], strict=True)
+        )
+        assert apart < 1e-9, f"{name} computes something else: the losses are {apart} apart"
+    times = {name: [each[name]["ms"] for each in rounds] for name in CONTENDERS}
+    print(f"{'':16} {'ms a step: min':>15} {'median':>8} {'his / this':>11} {'in the gc':>10}")
+    for name in CONTENDERS:
+        ratio = statistics.median(
+            min(each["closures"]["ms"], each["local gradients"]["ms"]) / each[name]["ms"]
+            for each in rounds
+        )
+        share = statistics.median(each[name]["gc_share"] for each in rounds)
+        print(
+            f"{name:16} {min(times[name]):15.1f} {statistics.median(times[name]):8.1f} "
+            f"{ratio:11.2f} {share:10.0%}"
+        )
+    peak = measure("microgpt", MEMORY_STEPS[-1])["peak_mib"]
+    after = ", ".join(f"{peak[str(step)]:.1f} MiB after {step} steps" for step in MEMORY_STEPS)
+    print(f"\npeak memory of microgpt: {after}")
+
+
+if __name__ == "__main__":
+    main()

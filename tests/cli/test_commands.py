@@ -16,7 +16,7 @@ def test_train_prints_the_header_the_last_step_and_the_samples(microgpt, tmp_pat
     lines = done.stdout.splitlines()
     assert lines[:3] == ["num docs: 3", "vocab size: 6", "num params: 3520"]
     assert lines[3].startswith("step   12 /   12 | loss ")
-    assert lines[4:6] == ["", "--- inference (new, hallucinated names) ---"]
+    assert lines[4:6] == ["", "--- inference (new, hallucinated documents) ---"]
     assert [line[:11] for line in lines[6:]] == ["sample  1: ", "sample  2: "]
     assert done.stderr == "note: the model is in output; try: microgpt generate\n"
 
@@ -58,7 +58,7 @@ def test_a_chat_model_is_trained_and_talked_to(microgpt, tmp_path) -> None:
 def test_the_bundled_conversations_are_used_when_there_are_no_others(microgpt) -> None:
     done = microgpt("train", "--chat", "--steps", "1")
     assert "using the chat.jsonl that comes with microgpt" in done.stderr
-    assert done.stdout.startswith("num convos: 49\n")
+    assert done.stdout.startswith("num convos: 55\n")
 
 
 def test_the_same_seed_gives_the_same_text_twice(microgpt, text_model) -> None:

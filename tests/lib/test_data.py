@@ -41,7 +41,7 @@ def test_the_run_that_verify_replays_is_the_golden_one(golden) -> None:
 
 def test_the_bundled_conversations_can_be_read() -> None:
     conversations = load_conversations(bundled("chat.jsonl"))
-    assert len(conversations) == 49
+    assert len(conversations) == 55
     assert all(c[0].role == "user" and c[-1].role == "assistant" for c in conversations)
 
 

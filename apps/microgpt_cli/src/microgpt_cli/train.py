@@ -102,7 +102,7 @@ def train(
         return
     print(step_line(config.steps, config.steps, result.losses[-1]))
     if samples:
-        print("\n--- inference (new, hallucinated names) ---")
+        print(f"\n--- inference (new, hallucinated {'documents' if input else 'names'}) ---")
     for i, sample in enumerate(samples, start=1):
         print(f"sample {i:2d}: {sample}")
     sys.stdout.flush()

@@ -14,7 +14,7 @@ from time import perf_counter
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data import fingerprint
 from microgpt.errors import ConfigError, DataError, MicrogptError
-from microgpt.model import Weights, init_weights, weight_shapes
+from microgpt.model import init_weights, weight_shapes
 from microgpt.reference import ReferenceEngine
 from microgpt.state import TrainEvent, TrainResult, TrainState
 from microgpt.tokenizer import CharTokenizer, Document
@@ -79,41 +79,26 @@ def train(
     rng = random.Random(config.seed)
     shuffled = list(docs)
     rng.shuffle(shuffled)
-    weights: Weights[float] = init_weights(model, rng)  # drawn in any case, for what rng gives next
-    losses: list[float] = []
-    if resume:
-        _check_resumable(resume, config, model)
-        weights = resume.weights
-        losses.extend(resume.losses)
-    engine = ReferenceEngine(model, config, weights)
-    if resume:
-        engine.n_steps = resume.step
-        engine.adam_m, engine.adam_v = list(resume.adam_m), list(resume.adam_v)
-
-    def result() -> TrainResult:
-        weights = engine.weights()
-        return TrainResult(
-            model=model,
-            weights=weights,
-            tokenizer=tokenizer,
-            config=config,
-            state=TrainState(
-                step=len(losses),
-                weights=weights,
-                adam_m=tuple(engine.adam_m),
-                adam_v=tuple(engine.adam_v),
-                losses=tuple(losses),
-            ),
-            rng_state=rng.getstate(),
-            n_docs=len(docs),
-            data_sha256=fingerprint(docs),
-            seconds=perf_counter() - started,
-        )
+    engine = _make_engine(model, config, rng, resume)
+    losses = list(resume.losses) if resume else []
 
     def batch_of(step: int) -> list[list[int]]:
         first = step * config.batch_size
         picked = (shuffled[i % len(shuffled)] for i in range(first, first + config.batch_size))
         return [tokenizer.encode_document(doc) for doc in picked]
+
+    def result() -> TrainResult:
+        return TrainResult(
+            model=model,
+            weights=engine.weights(),
+            tokenizer=tokenizer,
+            config=config,
+            state=_state(engine, losses),
+            rng_state=rng.getstate(),
+            n_docs=len(docs),
+            data_sha256=fingerprint(docs),
+            seconds=perf_counter() - started,
+        )
 
     for run in _runs_of_steps(engine, batch_of, config, should_stop or (lambda: False)):
         if not math.isfinite(run[-1]):
@@ -157,14 +142,33 @@ def _with_vocabulary(model: ModelConfig, tokenizer: CharTokenizer) -> ModelConfi
     return replace(model, vocab_size=tokenizer.vocab_size)
 
 
-def _check_resumable(state: TrainState, config: TrainConfig, model: ModelConfig) -> None:
-    shapes = {name: (len(rows), len(rows[0])) for name, rows in state.weights.items()}
+def _make_engine(
+    model: ModelConfig, config: TrainConfig, rng: random.Random, resume: TrainState | None
+) -> ReferenceEngine:
+    initial = init_weights(model, rng)  # drawn in any case, for what rng gives afterwards
+    if not resume:
+        return ReferenceEngine(model, config, initial)
+    shapes = {name: (len(rows), len(rows[0])) for name, rows in resume.weights.items()}
     if shapes != weight_shapes(model):
         raise ConfigError("the state to resume is of another model; resume with that one's shape")
-    if state.step > config.steps:
+    if resume.step > config.steps:
         raise ConfigError(
-            f"the state to resume is at step {state.step}, beyond steps ({config.steps})"
+            f"the state to resume is at step {resume.step}, beyond steps ({config.steps})"
         )
+    engine = ReferenceEngine(model, config, resume.weights)
+    engine.n_steps = resume.step
+    engine.adam_m, engine.adam_v = list(resume.adam_m), list(resume.adam_v)
+    return engine
+
+
+def _state(engine: ReferenceEngine, losses: Sequence[float]) -> TrainState:
+    return TrainState(
+        step=len(losses),
+        weights=engine.weights(),
+        adam_m=tuple(engine.adam_m),
+        adam_v=tuple(engine.adam_v),
+        losses=tuple(losses),
+    )
 
 
 def _divergence(loss: float, step: int, config: TrainConfig) -> str:

@@ -128,12 +128,21 @@ def test_help_and_version(microgpt) -> None:
     assert microgpt("--version").stdout == "microgpt 0.1.0\n"
     overview = microgpt("--help")
     assert overview.returncode == 0
+    assert microgpt().stdout == overview.stdout
     for command in ("train", "generate", "chat", "info", "verify"):
         assert f"\n  {command} " in overview.stdout
         page = microgpt(command, "--help")
         assert page.returncode == 0
         assert f"\n  Example: microgpt {command}" in page.stdout
     assert "[default: 1000]" in microgpt("train", "--help").stdout
+
+
+def test_the_shell_completes_commands_and_options(microgpt) -> None:
+    complete = {"_MICROGPT_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
+    assert microgpt(COMP_WORDS="microgpt ge", **complete).stdout.split() == ["generate"]
+    complete["COMP_CWORD"] = "2"
+    options = microgpt(COMP_WORDS="microgpt train --n", **complete).stdout.split()
+    assert options == ["--n-embd", "--n-head", "--n-layer", "--n-ff-exp", "--num-samples"]
 
 
 def test_help_loads_neither_the_engine_nor_what_draws(microgpt) -> None:

@@ -95,6 +95,21 @@ def test_a_piped_chat_can_be_stopped(start, chat_model, number, code, word) -> N
     assert process.returncode == code
 
 
+@pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
+@pytest.mark.parametrize("command", ["info", "generate", "chat"])
+def test_a_command_can_be_stopped_while_it_reads_a_model(
+    tmp_path, command, number, code, word
+) -> None:
+    os.mkfifo(tmp_path / "weights.json")  # nobody writes to it, so reading it takes for ever
+    process = subprocess.Popen(
+        [COMMAND, command, "--model-dir", tmp_path], stderr=subprocess.PIPE, text=True
+    )
+    with (tmp_path / "weights.json").open("w"):  # opens once the command reads
+        process.send_signal(number)
+        assert last_line(process) == word
+    assert process.returncode == code
+
+
 @pytest.mark.parametrize("command", ["generate", "info", "--help"])
 def test_a_reader_that_has_had_enough_ends_a_command_in_silence(start, text_model, command) -> None:
     options = [] if command == "--help" else ["--model-dir", text_model]

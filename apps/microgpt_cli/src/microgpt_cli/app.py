@@ -31,7 +31,7 @@ class _Stopped(BaseException):
 
 commands = typer.Typer(
     cls=_Commands,
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -48,6 +48,7 @@ def _print_version(asked: bool) -> None:
 
 @commands.callback(epilog="Start with: microgpt train && microgpt generate")
 def _root(
+    ctx: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -56,6 +57,8 @@ def _root(
     ] = False,
 ) -> None:
     """Train a small GPT on your own text, sample from it, chat with it."""
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
 
 
 def _add(command: Callable[..., None], example: str) -> None:

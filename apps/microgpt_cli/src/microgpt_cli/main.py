@@ -5,11 +5,12 @@
 A reader that has had enough (`microgpt generate | head -1`) ends a command with 0, in silence.
 """
 
-import os
 import signal
 import sys
 from types import FrameType
 from typing import NoReturn, TextIO, cast
+
+from microgpt_cli.results import abandon_stdout
 
 
 class Terminated(KeyboardInterrupt):
@@ -26,7 +27,7 @@ def main() -> NoReturn:
         code = _run()
         sys.stdout.flush()
     except BrokenPipeError:
-        _abandon_stdout()
+        abandon_stdout()
         code = 0
     except KeyboardInterrupt as stop:
         terminated = isinstance(stop, Terminated)
@@ -37,7 +38,7 @@ def main() -> NoReturn:
         code = 1
     except OSError as error:  # a full disk behind stdout, say
         _say(f"error: {error}")
-        _abandon_stdout()
+        abandon_stdout()
         code = 1
     sys.exit(code)
 
@@ -71,8 +72,3 @@ def _say(line: str) -> None:
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
     raise Terminated
-
-
-def _abandon_stdout() -> None:
-    """Send what is still buffered nowhere, or the interpreter would complain on its way out."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

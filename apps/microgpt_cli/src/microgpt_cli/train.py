@@ -11,6 +11,7 @@ import typer
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt_cli.progress import TrainingProgress, note, step_line
+from microgpt_cli.results import show_while_read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,14 +144,16 @@ def _train(
     from microgpt.train import DivergedError
     from microgpt.train import train as train_model
 
-    tokenizer = CharTokenizer.from_documents(docs)
-    model = replace(model, vocab_size=tokenizer.vocab_size)
-    if not quiet:
-        print(f"num {'convos' if tokenizer.is_chat else 'docs'}: {len(docs)}")
-        print(f"vocab size: {model.vocab_size}")
-        print(f"num params: {count_params(model)}", flush=True)
     with TrainingProgress(config.steps) as progress:
         try:
+            tokenizer = CharTokenizer.from_documents(docs)
+            model = replace(model, vocab_size=tokenizer.vocab_size)
+            if not quiet:
+                show_while_read(
+                    f"num {'convos' if tokenizer.is_chat else 'docs'}: {len(docs)}\n"
+                    f"vocab size: {model.vocab_size}\n"
+                    f"num params: {count_params(model)}"
+                )
             _note_what_is_cut(docs, tokenizer, model.block_size)
             return train_model(
                 docs, model=model, config=config, tokenizer=tokenizer, on_event=progress.update

@@ -92,15 +92,15 @@ class Gpt(Generic[Number]):
         keys, values = cache.keys[layer], cache.values[layer]
         keys.append(linear(x, self.weights[f"layer{layer}.attn_wk"]))
         values.append(linear(x, self.weights[f"layer{layer}.attn_wv"]))
-        gathered: Vector[Number] = []
+        out: Vector[Number] = []
         head_dim = self.config.head_dim
         for start in range(0, self.config.n_embd, head_dim):  # each head sees its share of C
             head = slice(start, start + head_dim)
-            scores = [dot(query[head], key[head]) / head_dim**0.5 for key in keys]  # (T)
-            shares = softmax(scores)  # (T), adding up to 1
+            attn_logits = [dot(query[head], key[head]) / head_dim**0.5 for key in keys]  # (T)
+            attn_weights = softmax(attn_logits)  # (T), adding up to 1
             for i in range(start, start + head_dim):
-                gathered.append(dot(shares, [value[i] for value in values]))
-        return linear(gathered, self.weights[f"layer{layer}.attn_wo"])
+                out.append(dot(attn_weights, [value[i] for value in values]))
+        return linear(out, self.weights[f"layer{layer}.attn_wo"])
 
     def mlp(self, x: Vector[Number], layer: int) -> Vector[Number]:
         """Let the token think about what it has gathered: (C) -> (C)."""
@@ -126,8 +126,8 @@ def rmsnorm(x: Sequence[Number]) -> Vector[Number]:
 
 def softmax(logits: Sequence[Number]) -> Vector[Number]:
     """Return exp(logits), scaled so that they add up to 1."""
-    top = max(map(float, logits))  # taken off, so that no exp overflows; the result is the same
-    exps = [exp(logit - top) for logit in logits]
+    largest = max(map(float, logits))  # taken off, so that no exp overflows; changes nothing else
+    exps = [exp(logit - largest) for logit in logits]
     norm = total(exps)
     return [e / norm for e in exps]
 
@@ -137,5 +137,5 @@ def cross_entropy(logits: Sequence[Number], target: int) -> Number:
 
     The logarithm is taken of the sum, not of the quotient, which can round to 0.
     """
-    top = max(map(float, logits))
-    return log(total(exp(logit - top) for logit in logits)) - (logits[target] - top)
+    largest = max(map(float, logits))
+    return log(total(exp(logit - largest) for logit in logits)) - (logits[target] - largest)

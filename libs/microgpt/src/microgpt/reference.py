@@ -47,9 +47,9 @@ class ReferenceEngine:
         n_targets = sum(len(tokens) - 1 for tokens in read)
         loss = 0.0
         for tokens in read:  # the gradients add up; each document's graph is freed before the next
-            share = (1 / n_targets) * document_loss(self.gpt, tokens)
-            share.backward()
-            loss += share.data
+            doc_loss = (1 / n_targets) * document_loss(self.gpt, tokens)
+            doc_loss.backward()
+            loss += doc_loss.data
         if math.isfinite(loss + sum(param.grad for param in self.params)):
             self._adam(lr)
             return loss

@@ -37,9 +37,9 @@ def sample(
     allowed = [token for token in range(len(logits)) if token not in forbidden]
     if temperature == 0:
         return max(allowed, key=logits.__getitem__)
-    top = max(logits[token] for token in allowed)
+    largest = max(logits[token] for token in allowed)
     # The difference is divided, not the logits: those overflow at a temperature close to 0.
-    probs = softmax([(logits[token] - top) / temperature for token in allowed])
+    probs = softmax([(logits[token] - largest) / temperature for token in allowed])
     return rng.choices(allowed, weights=probs)[0]
 
 

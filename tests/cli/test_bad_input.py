@@ -64,8 +64,8 @@ def test_train_refuses_settings(microgpt, names, tmp_path, args, problem) -> Non
 def test_train_refuses_a_text_file(microgpt, tmp_path, content, problem) -> None:
     if content is not None:
         (tmp_path / "data").write_bytes(content)
-    refuse(microgpt("train", "--input", "data"), problem)
-    assert not (tmp_path / "output").exists()
+    refuse(microgpt("train", "--input", "data", "--output", "a/model"), problem)
+    assert not (tmp_path / "a").exists()
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_train_refuses_a_directory_for_a_file(microgpt, tmp_path) -> None:
     refuse(microgpt("train", "--input", tmp_path), "Is a directory")
 
 
-@pytest.mark.parametrize("output", ["names.txt", "names.txt/model", "/proc/nowhere/model"])
+@pytest.mark.parametrize("output", ["names.txt", "/proc/nowhere/model"])
 def test_train_refuses_an_output_that_cannot_be_written(microgpt, names, output) -> None:
     done = microgpt("train", "--input", names, "--output", output)
     refuse(done, output)
@@ -114,6 +114,14 @@ def test_a_training_that_diverges_keeps_the_last_good_weights_beside_the_old_mod
     assert f"(the last good weights are in {kept})" in done.stderr
     assert (text_model / "weights.json").read_bytes() == old
     assert microgpt("generate", "--model-dir", kept, "--num-samples", "1").returncode == 0
+
+
+def test_a_divergence_is_told_even_when_nothing_can_be_kept(microgpt, names, tmp_path) -> None:
+    (tmp_path / "output.diverged").touch()
+    done = microgpt("train", "--input", names, "--steps", "1", "--lr", "1e200")
+    refuse(done, "the loss became nan after the last step; try a learning rate", code=1)
+    assert "are lost" in done.stderr
+    assert sorted(os.listdir(tmp_path)) == ["names.txt", "output.diverged"]
 
 
 COMMANDS = ["generate", "chat", "info"]
@@ -166,7 +174,7 @@ def test_a_mis_shaped_model(microgpt, text_model) -> None:
         (["--temperature", "-1"], "temperature must be >= 0, got -1.0"),
         (["--temperature", "nan"], "temperature must be >= 0, got nan"),
         (["--num-samples", "0"], "num_samples must be >= 1, got 0"),
-        (["--seed", str(2**63)], "seed must be at most 2**63 - 1"),
+        (["--seed", str(2**63)], "seed must be at most 9223372036854775807"),
     ],
 )
 def test_generate_refuses(microgpt, text_model, args, problem) -> None:

@@ -124,6 +124,12 @@ def test_chat_tells_what_it_cannot_read_and_what_it_forgets(microgpt, chat_model
     ]
 
 
+def test_chat_tells_what_it_cannot_read_once(microgpt, chat_model) -> None:
+    done = microgpt("chat", "--model-dir", chat_model, stdin="hé\nhi\n/clear\nhi\n")
+    assert done.stderr == "note: the model cannot read 'é'; left out\n"
+    assert done.stdout.endswith("microgpt> yo\n")
+
+
 def test_help_and_version(microgpt) -> None:
     assert microgpt("--version").stdout == "microgpt 0.1.0\n"
     overview = microgpt("--help")
@@ -161,6 +167,8 @@ def test_a_terminal_that_cannot_show_a_character_gets_its_escape(
     done = microgpt("generate", "--num-samples", "1", PYTHONIOENCODING=encoding)
     assert done.returncode == 0
     assert "\\u03c9" in done.stdout
+    done = microgpt("generate", "--json", PYTHONIOENCODING=encoding)
+    assert json.loads(done.stdout)["samples"][0].startswith("ω")
 
 
 def test_the_bundled_names_are_where_the_readme_says() -> None:

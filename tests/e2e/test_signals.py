@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,65 @@ def test_a_closed_pipe_does_not_cost_the_trained_model(start, tmp_path) -> None:
     process.communicate(timeout=20)
     assert process.returncode == 0
     assert sorted(os.listdir(tmp_path / "output")) == ["meta.json", "weights.json"]
+
+
+@pytest.mark.parametrize("command", ["train --steps 3", "generate", "chat", "info", "--help"])
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_stream_that_is_closed_from_the_start_changes_nothing_else(
+    text_model, chat_model, tmp_path, command, closed
+) -> None:
+    (tmp_path / "names.txt").write_text("anna\n")
+    option = {
+        "train": "--input names.txt",
+        "generate": f"--model-dir '{text_model}'",
+        "chat": f"--model-dir '{chat_model}'",
+        "info": f"--model-dir '{text_model}'",
+    }.get(command.split()[0], "")
+    done = subprocess.run(
+        ["sh", "-c", f"echo hi | microgpt {command} {option} {closed}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert "error" not in done.stdout + done.stderr
+    assert (done.stdout == "") == (closed == ">&-" or (command, closed) == ("chat", "<&-"))
+    assert (tmp_path / "output").exists() == command.startswith("train")
+
+
+def test_bad_input_ends_with_2_even_when_nobody_reads_the_error(tmp_path) -> None:
+    done = subprocess.run(
+        ["bash", "-c", "microgpt generate --model-dir nope 2> >(exec <&-); echo $?"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "2\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
+def test_a_signal_during_start_up_is_told(tmp_path, text_model, number, code, word) -> None:
+    """From the moment that our code runs; Python's own start says nothing, or a traceback."""
+    for delay_ms in range(2, 300, 4):
+        process = subprocess.Popen(
+            [COMMAND, "generate", "--model-dir", text_model, "--num-samples", FOREVER],
+            env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"},  # tells how far it is
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        while not process.stderr.readline().endswith(" microgpt_cli.main\n"):
+            pass
+        time.sleep(delay_ms / 1000)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+        told = [line for line in errors.splitlines() if not line.startswith("import time:")]
+        assert (process.returncode, told) == (code, [word])
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")

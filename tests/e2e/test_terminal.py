@@ -1,5 +1,7 @@
 """The commands on a real (pseudo-)terminal, with real keys."""
 
+import os
+import signal
 from dataclasses import replace
 
 import pexpect
@@ -84,6 +86,32 @@ def test_ctrl_c_stops_a_reply_and_not_the_chat(terminal, endless_model) -> None:
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 130
+
+
+def test_sigterm_ends_a_chat_in_the_middle_of_a_reply(terminal, endless_model) -> None:
+    child = terminal("chat", "--model-dir", endless_model, "--temperature", "2")
+    child.expect_exact("you> ")
+    child.sendline("hi")
+    child.expect("microgpt> .{20}")
+    child.kill(signal.SIGTERM)
+    child.expect_exact("\r\nterminated\r\n")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 143
+
+
+def test_a_terminal_that_cannot_redraw_gets_lines(tmp_path) -> None:
+    (tmp_path / "names.txt").write_text("maximilianalena\n")
+    child = pexpect.spawn(
+        "microgpt",
+        ["train", "--input", "names.txt", "--steps", "100"],
+        cwd=tmp_path,
+        env={**os.environ, "TERM": "dumb"},
+        encoding="utf-8",
+    )
+    child.expect(r"step +\d+ / +100 \| loss \d\.\d{4} \| \d+ steps/s \| \d+ s left\r\n")
+    child.expect_exact("step  100 /  100 | loss ")
+    child.close(force=True)
 
 
 def test_training_shows_a_bar_that_leaves_no_trace_in_the_results(terminal, tmp_path) -> None:

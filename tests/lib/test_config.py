@@ -21,7 +21,7 @@ def test_heads_that_cannot_share_the_width_are_refused_with_a_width_that_works()
 
 
 @pytest.mark.parametrize("name", ["n_embd", "n_head", "n_layer", "block_size", "n_ff_exp"])
-@pytest.mark.parametrize("value", [0, -1, 1.5, True])
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "3", 2**31, 10**400])
 def test_sizes_are_whole_numbers_of_at_least_one(name: str, value: object) -> None:
     with pytest.raises(ConfigError, match=f"{name} must be"):
         ModelConfig(**{name: value})
@@ -35,6 +35,10 @@ def test_sizes_are_whole_numbers_of_at_least_one(name: str, value: object) -> No
         {"lr": 0.0},
         {"lr": math.nan},
         {"lr": math.inf},
+        {"lr": 10**400},
+        {"lr": "0.1"},
+        {"steps": 10**400},
+        {"beta1": None},
         {"seed": -1},
         {"seed": 2**63},
         {"beta1": 1.0},
@@ -47,7 +51,7 @@ def test_training_settings_outside_their_range_are_refused(setting: dict[str, fl
         TrainConfig(**setting)
 
 
-@pytest.mark.parametrize("temperature", [-0.5, math.nan, math.inf])
+@pytest.mark.parametrize("temperature", [-0.5, math.nan, math.inf, 10**400])
 def test_a_temperature_is_a_finite_number_of_at_least_zero(temperature: float) -> None:
     with pytest.raises(ConfigError, match=f"temperature must be >= 0, got {temperature}"):
         check_temperature(temperature)

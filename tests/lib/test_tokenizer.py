@@ -89,7 +89,12 @@ def test_a_text_tokenizer_has_no_chat_tokens() -> None:
 
 @pytest.mark.parametrize(
     ("chars", "problem"),
-    [([], "at least one"), (["ab"], "'ab' is not a single"), (["a", "b", "a"], "'a' .* twice")],
+    [
+        ([], "at least one"),
+        (["ab"], "'ab' is not a single"),
+        (["a", "b", "a"], "'a' .* twice"),
+        ("a\ud800", "half a character"),
+    ],
 )
 def test_a_vocabulary_of_anything_but_distinct_characters_is_refused(chars, problem) -> None:
     with pytest.raises(TokenizerError, match=problem):

@@ -103,6 +103,17 @@ def test_divergence_keeps_the_last_good_model() -> None:
     assert InferenceGpt(result).generate(num_samples=2)
 
 
+def test_a_last_update_that_ruins_the_model_is_noticed_too() -> None:
+    with pytest.raises(DivergedError, match="became nan after the last step; try") as caught:
+        train(DOCS, model=SMALL, config=TrainConfig(steps=1, lr=1e200))
+    assert InferenceGpt(caught.value.result).generate()
+
+
+def test_documents_may_come_from_a_generator() -> None:
+    config = TrainConfig(steps=2)
+    assert train((doc for doc in DOCS), config=config).losses == train(DOCS, config=config).losses
+
+
 def test_the_result_says_what_it_was_made_of() -> None:
     result = train(DOCS, model=SMALL, config=TrainConfig(steps=3))
     assert (result.n_docs, result.state.step, result.config.steps) == (5, 3, 3)

@@ -1,6 +1,7 @@
 """The commands of `microgpt`, each in the module of its name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -17,16 +18,28 @@ from microgpt_cli.verify import verify
 class _Commands(TyperGroup):
     """Lets a closed pipe and a Ctrl-C through to `main`, past typer's own handling."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with _past_typer():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _past_typer():
             return super().invoke(ctx)
-        except (BrokenPipeError, KeyboardInterrupt) as stop:
-            raise _Stopped(stop) from stop
 
 
 class _Stopped(BaseException):
+    """Carries what typer would catch."""
+
     def __init__(self, reason: BaseException) -> None:
         self.reason = reason
+
+
+@contextmanager
+def _past_typer() -> Iterator[None]:
+    try:
+        yield
+    except (BrokenPipeError, KeyboardInterrupt) as stop:
+        raise _Stopped(stop) from stop
 
 
 commands = typer.Typer(
@@ -76,5 +89,5 @@ def app() -> int:
     """Run the command that the arguments name, and return its exit code."""
     try:
         return commands(standalone_mode=False) or 0
-    except _Stopped as stop:
-        raise stop.reason from None
+    except _Stopped as stopped:
+        raise stopped.reason from None

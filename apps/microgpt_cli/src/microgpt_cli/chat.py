@@ -9,7 +9,8 @@ import typer
 
 from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, check_seed, check_temperature
 from microgpt.errors import PromptError
-from microgpt_cli.progress import note
+from microgpt_cli.stopping import Terminated
+from microgpt_cli.streams import note, say
 
 if TYPE_CHECKING:
     from microgpt.inference import InferenceGpt
@@ -53,7 +54,7 @@ def chat(
             try:
                 messages += _exchange(model, messages, line, temperature, seed)
             except PromptError as error:
-                print(f"error: {error}", file=sys.stderr)
+                say(f"error: {error}")
 
 
 def _read_line() -> str | None:
@@ -70,10 +71,11 @@ def _exchange(
     """Print the reply to a message, and return both; nothing if the reply is blank."""
     from microgpt.tokenizer import Message
 
-    question = Message("user", text)
+    unknown = model.tokenizer.unknown_characters(text)
+    if unknown:
+        note(f"the model cannot read {', '.join(map(repr, unknown))}; left out")
+    question = Message("user", text.translate(str.maketrans("", "", unknown)))
     prompt = model.chat_prompt([*history, question])
-    if prompt.unknown_characters:
-        note(f"the model cannot read {', '.join(map(repr, prompt.unknown_characters))}; left out")
     if prompt.tokens_dropped:
         note(f"the first {prompt.tokens_dropped} tokens of the conversation no longer fit")
     stream = model.reply(prompt, temperature=temperature, seed=seed)
@@ -84,11 +86,12 @@ def _exchange(
             piece = model.tokenizer.decode([token])
             answer += piece
             print(piece, end="", flush=True)
-    except KeyboardInterrupt:
-        if not sys.stdin.isatty():  # nobody is there to go on talking
+    except KeyboardInterrupt as stop:
+        if isinstance(stop, Terminated) or not sys.stdin.isatty():  # nobody is there to go on
             raise
         print(" (stopped)", end="")
-    print()
+    finally:
+        print()
     if stream.finish_reason == "length":
         note("the reply was cut: the context is full")
     return [question, Message("assistant", answer)] if answer.strip() else []

@@ -39,7 +39,7 @@ def generate(
 
     if as_json:
         samples = [sample(i) for i in range(num_samples)]
-        print(json.dumps({"samples": samples}, ensure_ascii=False))
+        print(json.dumps({"samples": samples}))
         return
     for i in range(num_samples):
         print(f"sample {i + 1:2d}: {sample(i)}", flush=True)

@@ -33,7 +33,7 @@ def info(
     }
     facts = {name: fact for name, fact in facts.items() if fact is not None}
     if as_json:
-        print(json.dumps(facts, ensure_ascii=False))
+        print(json.dumps(facts))
         return
     training = facts.pop("training", {})
     print("microgpt model")
@@ -46,4 +46,5 @@ def info(
 def _print_facts(facts: dict[str, object]) -> None:
     width = max(map(len, facts)) + 1
     for name, fact in facts.items():
-        print(f"  {name + ':':<{width}}  {fact}")
+        shown = fact if not isinstance(fact, str) or fact.isprintable() else repr(fact)
+        print(f"  {name + ':':<{width}}  {shown}")

@@ -5,24 +5,17 @@
 A reader that has had enough (`microgpt generate | head -1`) ends a command with 0, in silence.
 """
 
-import signal
 import sys
-from types import FrameType
-from typing import NoReturn, TextIO, cast
+from typing import NoReturn
 
-from microgpt_cli.results import abandon_stdout
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came; handled as Ctrl-C is, under its own name."""
+from microgpt_cli.stopping import Terminated, ignore_signals, stop_on_sigterm
+from microgpt_cli.streams import abandon_stdout, prepare_streams, say
 
 
 def main() -> NoReturn:
     """Run `microgpt` with the arguments of this process."""
-    signal.signal(signal.SIGTERM, _terminate)
-    for stream in (sys.stdin, sys.stdout, sys.stderr):  # no character may end in a traceback
-        if stream is not None:
-            cast(TextIO, stream).reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
+    stop_on_sigterm()
+    prepare_streams()
     try:
         code = _run()
         sys.stdout.flush()
@@ -31,15 +24,16 @@ def main() -> NoReturn:
         code = 0
     except KeyboardInterrupt as stop:
         terminated = isinstance(stop, Terminated)
-        _say(f"{'terminated' if terminated else 'interrupted'} {stop}".rstrip())
+        say(f"{'terminated' if terminated else 'interrupted'} {stop}".rstrip())
         code = 143 if terminated else 130
     except MemoryError:
-        _say("error: there is not enough memory; try a smaller model")
+        say("error: there is not enough memory; try a smaller model")
         code = 1
     except OSError as error:  # a full disk behind stdout, say
-        _say(f"error: {error}")
+        say(f"error: {error}")
         abandon_stdout()
         code = 1
+    ignore_signals()
     sys.exit(code)
 
 
@@ -52,10 +46,10 @@ def _run() -> int:
     try:
         return app()
     except typer.TyperException as error:
-        _say(f"error: {_usage(error)}")
+        say(f"error: {_usage(error)}")
         return error.exit_code
     except MicrogptError as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return 2
 
 
@@ -64,11 +58,3 @@ def _usage(error: Exception) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "microgpt"
     return f"{message[:1].lower()}{message[1:]}; see '{command} --help'"
-
-
-def _say(line: str) -> None:
-    print(" ".join(line.splitlines()), file=sys.stderr)
-
-
-def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated

@@ -5,6 +5,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from microgpt_cli.streams import say
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -12,11 +14,6 @@ if TYPE_CHECKING:
 
 N_LINES = 10  # of a whole training, at most, where stderr is no terminal
 LINE_INTERVAL_S = 1.0  # between two of them, at least
-
-
-def note(line: str) -> None:
-    """Tell the user something that is neither a result nor an error."""
-    print(f"note: {line}", file=sys.stderr)
 
 
 def step_line(step: int, steps: int, loss: float) -> str:
@@ -35,7 +32,7 @@ class TrainingProgress:
         self.step = 0
         self._steps = steps
         self._started = self._last_line = perf_counter()
-        self._bar = _make_bar(steps) if sys.stderr.isatty() else None
+        self._bar = _make_bar(steps)
 
     def __enter__(self) -> Self:
         return self
@@ -68,10 +65,12 @@ class TrainingProgress:
             self._last_line = now
             left = (now - self._started) / event.step * (self._steps - event.step)
             line = step_line(event.step, self._steps, event.losses[-1])
-            print(f"{line} | {speed} | {left:.0f} s left", file=sys.stderr, flush=True)
+            say(f"{line} | {speed} | {left:.0f} s left")
 
 
-def _make_bar(steps: int) -> "Progress":
+def _make_bar(steps: int) -> "Progress | None":
+    if not sys.stderr.isatty():
+        return None
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -81,13 +80,16 @@ def _make_bar(steps: int) -> "Progress":
         TimeRemainingColumn,
     )
 
+    console = Console(stderr=True)
+    if console.is_dumb_terminal:  # it cannot redraw a line
+        return None
     bar = Progress(
         TextColumn("step"),
         MofNCompleteColumn(),
         BarColumn(),
         TextColumn("{task.fields[text]}"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
         redirect_stdout=False,  # it would send the results to stderr
     )

@@ -1,6 +1,7 @@
 """`microgpt train`: from a text file to a model directory."""
 
 import json
+import os
 import shlex
 import sys
 from dataclasses import replace
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt_cli.progress import TrainingProgress, note, step_line
-from microgpt_cli.results import show_while_read
+from microgpt_cli.progress import TrainingProgress, step_line
+from microgpt_cli.streams import note, say, show_while_read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,14 +93,14 @@ def train(
 
     from microgpt.checkpoint import check_writable, save
 
-    check_writable(output)
     docs = _load(input, chat)
+    check_writable(output)
     result = _train(docs, model, config, output=output, quiet=as_json)
     save(result, output)  # before anything is printed: a closed pipe must not cost the model
 
     samples = _sample(result, n_samples)
     if as_json:
-        print(json.dumps(_summary(result, samples, output), ensure_ascii=False))
+        print(json.dumps(_summary(result, samples, output)))
         return
     print(step_line(config.steps, config.steps, result.losses[-1]))
     if samples:
@@ -129,7 +130,7 @@ def _load(path: Path | None, chat: bool) -> "Sequence[Document]":
     if path is None:
         name = DEFAULT_CHAT if chat else DEFAULT_TEXT
         path = Path("data", name)
-        if not path.exists():
+        if not os.path.exists(path):
             note(f"there is no {path} here; using the {name} that comes with microgpt")
             path = bundled(name)
     return load_conversations(path) if chat else load_text(path)
@@ -180,10 +181,14 @@ def _note_what_is_cut(
 def _keep_last_good(error: "DivergedError", output: Path) -> NoReturn:
     """Save what there is beside the output, where a good model of an earlier run may be."""
     from microgpt.checkpoint import save
+    from microgpt.errors import CheckpointError
 
-    kept = output.parent / f"{output.resolve().name}.diverged"
-    save(error.result, kept)
-    print(f"error: {error} (the last good weights are in {kept})", file=sys.stderr)
+    kept = Path(f"{os.path.realpath(output)}.diverged")
+    try:
+        save(error.result, kept)
+        say(f"error: {error} (the last good weights are in {kept})")
+    except CheckpointError as problem:
+        say(f"error: {error} (the last good weights are lost: {problem})")
     raise typer.Exit(1)
 
 

@@ -1,11 +1,11 @@
 """`microgpt verify`: the proof that the arithmetic is right."""
 
-import sys
 from typing import Annotated
 
 import typer
 
 from microgpt_cli.progress import TrainingProgress
+from microgpt_cli.streams import say
 
 
 def verify(
@@ -25,5 +25,5 @@ def verify(
             print(f"{'ok  ' if check.passed else 'FAIL'} {check.name}: {check.outcome}", flush=True)
             failed += not check.passed
     if failed:
-        print(f"error: {failed} of the checks failed", file=sys.stderr)
+        say(f"error: {failed} of the checks failed")
         raise typer.Exit(1)

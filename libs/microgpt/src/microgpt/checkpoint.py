@@ -14,15 +14,16 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from microgpt.config import ModelConfig
+from microgpt.config import MAX_SIZE, ModelConfig
 from microgpt.errors import CheckpointError, MicrogptError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainedModel, TrainResult
@@ -34,21 +35,24 @@ WEIGHTS, META = "weights.json", "meta.json"
 _N_RECENT = 100  # train_loss is the mean over this many last steps: one document says too little
 
 
+_Count = Annotated[int, Field(ge=1, le=MAX_SIZE)]
+
+
 class Meta(BaseModel):
     """meta.json. What the seed systems wrote comes first; the rest may be absent."""
 
     model_config = ConfigDict(strict=True)
 
-    vocab_size: PositiveInt
-    n_embd: PositiveInt
-    n_head: PositiveInt
-    n_layer: PositiveInt
-    block_size: PositiveInt
+    vocab_size: _Count
+    n_embd: _Count
+    n_head: _Count
+    n_layer: _Count
+    block_size: _Count
     chars: list[str]
     special_tokens: list[str] | None = None
-    format_version: PositiveInt = FORMAT_VERSION
+    format_version: _Count = FORMAT_VERSION
     weights_sha256: str | None = None
-    n_ff_exp: PositiveInt = 4
+    n_ff_exp: _Count = 4
     init_std: float = ModelConfig.init_std
     dtype: str = "float64"
     tokenizer: str = "char"
@@ -82,17 +86,19 @@ def save(result: TrainResult, directory: str | Path) -> None:
         try:
             _write(staging / WEIGHTS, weights)
             _write(staging / META, meta)
+            if directory.is_dir():
+                os.replace(staging / WEIGHTS, directory / WEIGHTS)
+            else:
+                staging.rename(directory)
         except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
+            if (staging / WEIGHTS).exists():  # else meta.json waits there for its weights
+                shutil.rmtree(staging, ignore_errors=True)
             raise
-        if directory.is_dir():
-            os.replace(staging / WEIGHTS, directory / WEIGHTS)
+        if staging.exists():
             os.replace(staging / META, directory / META)
-        else:
-            staging.rename(directory)
     except OSError as error:
         raise _cannot_write(directory, error) from error
-    for leftover in {*_stagings(directory), *_stagings(directory, home=directory.parent)}:
+    for leftover in _stagings(directory):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
@@ -117,8 +123,8 @@ def load(directory: str | Path) -> SavedModel:
             message names the file and the place in it.
     """
     directory = Path(directory)
-    if not directory.is_dir():
-        what = "is not a directory" if directory.exists() else "does not exist"
+    if not os.path.isdir(directory):  # unlike Path.is_dir, never an OSError
+        what = "is not a directory" if os.path.exists(directory) else "does not exist"
         raise CheckpointError(f"{directory} {what}; name one that `microgpt train` has written")
     weights_path = directory / WEIGHTS
     content = _read(weights_path)
@@ -185,22 +191,30 @@ def _describe(result: TrainResult, weights: bytes) -> dict[str, Any]:
 
 def _make_staging(directory: Path) -> Path:
     """Make a hidden directory on the same file system: inside, or beside one that is yet to be."""
-    if directory.exists() and not directory.is_dir():
-        raise CheckpointError(f"{directory} is a file; name a directory for the model")
-    home = directory if directory.is_dir() else directory.parent
+    nearest = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
+    if not nearest.is_dir():
+        what = "a file" if nearest.exists() else "a link to nothing"
+        raise CheckpointError(f"{nearest} is {what}; name a directory for the model")
+    for file in (directory / WEIGHTS, directory / META):
+        if file.is_dir():
+            raise CheckpointError(f"{file} is a directory; name another one for the model")
+    home, prefix = _staging_place(directory, inside=directory.is_dir())
     home.mkdir(parents=True, exist_ok=True)
-    staging = home / f"{_staging_prefix(directory)}{uuid.uuid4().hex}"
+    staging = home / f"{prefix}{uuid.uuid4().hex}"
     staging.mkdir()  # not tempfile.mkdtemp: it would become a model that its owner alone can read
     return staging
 
 
-def _stagings(directory: Path, home: Path | None = None) -> list[Path]:
-    """Return the hidden directories that saves of this model have left, if they were killed."""
-    return list((home or directory).glob(glob.escape(_staging_prefix(directory)) + "*"))
+def _staging_place(directory: Path, *, inside: bool) -> tuple[Path, str]:
+    """Return where the hidden directory of a save lies, and how its name begins."""
+    return (directory, ".saving-") if inside else (directory.parent, f".{directory.name}.saving-")
 
 
-def _staging_prefix(directory: Path) -> str:
-    return f".{directory.resolve().name}.saving-"
+def _stagings(directory: Path) -> Iterator[Path]:
+    """Yield the hidden directories that saves of this model have left, if they were killed."""
+    for inside in (True, False):
+        home, prefix = _staging_place(directory, inside=inside)
+        yield from home.glob(glob.escape(prefix) + "*")
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from microgpt.errors import ConfigError
 
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
+MAX_SIZE = 2**31 - 1  # of anything that is counted; far beyond what fits into a computer
 DEFAULT_TEMPERATURE = 0.5  # of samples; a little more careful than the model's own odds
 
 
@@ -72,30 +73,38 @@ class TrainConfig:
         _check_positive("adam_eps", self.adam_eps)
         check_seed(self.seed)
         for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+            beta = getattr(self, name)
+            if not (_is_finite(beta) and 0 <= beta < 1):
+                raise ConfigError(f"{name} must be in [0, 1), got {beta!r}")
 
 
 def check_seed(seed: int) -> None:
     """Raise ConfigError unless the seed is a whole number from 0 to 2**63 - 1."""
-    _check_whole("seed", seed, minimum=0)
-    if seed > MAX_SEED:
-        raise ConfigError(f"seed must be at most 2**63 - 1, got {seed}")
+    _check_whole("seed", seed, minimum=0, maximum=MAX_SEED)
 
 
 def check_temperature(temperature: float) -> None:
     """Raise ConfigError unless the temperature is a finite number of at least 0 (0 is greedy)."""
-    if not (math.isfinite(temperature) and temperature >= 0):
-        raise ConfigError(f"temperature must be >= 0, got {temperature}")
+    if not (_is_finite(temperature) and temperature >= 0):
+        raise ConfigError(f"temperature must be >= 0, got {temperature!r}")
 
 
-def _check_whole(name: str, value: int, *, minimum: int) -> None:
+def _check_whole(name: str, value: int, *, minimum: int, maximum: int = MAX_SIZE) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
         raise ConfigError(f"{name} must be a whole number, got {value!r}")
     if value < minimum:
         raise ConfigError(f"{name} must be >= {minimum}, got {value}")
+    if value > maximum:
+        raise ConfigError(f"{name} must be at most {maximum}")
 
 
 def _check_positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ConfigError(f"{name} must be a number above 0, got {value}")
+    if not (_is_finite(value) and value > 0):
+        raise ConfigError(f"{name} must be a number above 0, got {value!r}")
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except (TypeError, OverflowError):  # no number, or a whole one beyond all floats
+        return False

@@ -6,7 +6,7 @@ of random numbers of its own. This module knows nothing of files, terminals or H
 
 import random
 from bisect import bisect_right
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
 
@@ -193,7 +193,7 @@ class InferenceGpt:
 
     def chat(
         self,
-        messages: Sequence[Message],
+        messages: Iterable[Message],
         *,
         temperature: float = DEFAULT_TEMPERATURE,
         seed: int = DEFAULT_SEED,
@@ -208,7 +208,7 @@ class InferenceGpt:
             content, stream.finish_reason, prompt.tokens_dropped, prompt.unknown_characters
         )
 
-    def chat_prompt(self, messages: Sequence[Message]) -> ChatPrompt:
+    def chat_prompt(self, messages: Iterable[Message]) -> ChatPrompt:
         """Fit a conversation into the context, with a quarter of it left for the reply.
 
         Where it is too long, the oldest turns go, whole, and a reply goes with its question; the
@@ -218,6 +218,7 @@ class InferenceGpt:
             PromptError: there are no messages, or the last one does not fit.
             TokenizerError: the model has no chat tokens.
         """
+        messages = list(messages)
         if not messages:
             raise PromptError("messages must not be empty")
         tokenizer, block_size = self.tokenizer, self.config.block_size

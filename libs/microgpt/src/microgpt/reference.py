@@ -33,16 +33,24 @@ class ReferenceEngine:
         self._last_good = [param.data for param in self.params]
 
     def step(self, batch: Sequence[Sequence[int]], lr: float) -> float:
-        """Update the weights once, and return the loss before the update.
+        """Update the weights once, and return the loss before the update; see `loss`."""
+        loss = self.loss(batch)
+        if math.isfinite(loss):
+            self._adam(lr)
+        return loss
+
+    def loss(self, batch: Sequence[Sequence[int]]) -> float:
+        """Return the loss of a batch, and leave its gradients on the weights.
 
         Args:
             batch: documents as tokens, 2 or more each; what lies beyond block_size is not read.
-            lr: the learning rate of this step.
 
         Returns:
-            The mean over all predicted tokens of the batch, in nats; nan if the gradients are not
-            finite. Unless it is finite, the weights go back to the last ones where all was.
+            The mean over all predicted tokens of the batch, in nats. It is nan if the loss or a
+            gradient is not finite; the weights then go back to what they were an update before.
         """
+        for param in self.params:
+            param.grad = 0.0
         read = [tokens[: self.gpt.config.block_size + 1] for tokens in batch]
         n_targets = sum(len(tokens) - 1 for tokens in read)
         loss = 0.0
@@ -51,7 +59,6 @@ class ReferenceEngine:
             doc_loss.backward()
             loss += doc_loss.data
         if math.isfinite(loss + sum(param.grad for param in self.params)):
-            self._adam(lr)
             return loss
         for param, data in zip(self.params, self._last_good, strict=True):
             param.data = data
@@ -65,7 +72,7 @@ class ReferenceEngine:
         }
 
     def _adam(self, lr: float) -> None:
-        """Move each weight against its gradient, and forget the gradient (Kingma & Ba 2015)."""
+        """Move each weight against its gradient (Kingma & Ba 2015, algorithm 1)."""
         beta1, beta2, eps = self.config.beta1, self.config.beta2, self.config.adam_eps
         self._last_good = [param.data for param in self.params]
         self.n_steps += 1
@@ -77,7 +84,6 @@ class ReferenceEngine:
             m[i] = beta1 * m[i] + (1 - beta1) * grad
             v[i] = beta2 * v[i] + (1 - beta2) * grad * grad
             param.data -= lr * (m[i] / m_bias) / (math.sqrt(v[i] / v_bias) + eps)
-            param.grad = 0.0
 
 
 def document_loss(gpt: Gpt[Number], tokens: Sequence[int]) -> Number:

@@ -24,10 +24,11 @@ def sample(
         temperature: above 1 evens the probabilities out, below 1 sharpens them, 0 always takes the
             best token and draws nothing.
         rng: gives one uniform, used as `random.choices` does.
-        forbidden: tokens that must not come; at least one token must remain.
+        forbidden: tokens that must not come.
 
     Raises:
-        PromptError: a score is not a finite number; the weights are too large to compute with.
+        PromptError: no token remains; or a score is not a finite number, because the weights are
+            too large to compute with.
     """
     if not math.isfinite(sum(logits)):
         raise PromptError(
@@ -35,6 +36,8 @@ def sample(
             "train it again with a lower learning rate"
         )
     allowed = [token for token in range(len(logits)) if token not in forbidden]
+    if not allowed:
+        raise PromptError("every token is forbidden")
     if temperature == 0:
         return max(allowed, key=logits.__getitem__)
     largest = max(logits[token] for token in allowed)

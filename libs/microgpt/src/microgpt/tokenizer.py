@@ -41,7 +41,8 @@ class CharTokenizer:
         bos_id: the token at both ends of a document.
 
     Raises:
-        TokenizerError: there are no characters, or one of them is not single or is there twice.
+        TokenizerError: there are no characters, or one of them is not single, is there twice, or is
+            half a character (a lone surrogate), which no file can hold.
     """
 
     def __init__(self, chars: Iterable[str], *, is_chat: bool = False) -> None:
@@ -53,19 +54,26 @@ class CharTokenizer:
         wrong = next((char for char in self.chars if len(char) != 1), None)
         if wrong is not None:
             raise TokenizerError(f"{wrong!r} is not a single character")
+        half = next((char for char in self.chars if "\ud800" <= char <= "\udfff"), None)
+        if half is not None:
+            raise TokenizerError(f"{half!r} is half a character; the text was not read as UTF-8")
         if len(self._id_of) < len(self.chars):
             twice = next(c for i, c in enumerate(self.chars) if self._id_of[c] != i)
             raise TokenizerError(f"{twice!r} is in the vocabulary twice")
         self.bos_id = len(self.chars) + (len(SPECIAL_TOKENS) if is_chat else 0)
 
     @classmethod
-    def from_documents(cls, docs: Sequence[Document]) -> "CharTokenizer":
+    def from_documents(cls, docs: Iterable[Document]) -> "CharTokenizer":
         """Return the tokenizer of all characters in the documents: texts or conversations."""
         chars: set[str] = set()
+        is_chat = False
         for doc in docs:
-            for text in _texts(doc):
-                chars.update(text)
-        return cls(sorted(chars), is_chat=not all(isinstance(doc, str) for doc in docs))
+            if isinstance(doc, str):
+                chars.update(doc)
+            else:
+                is_chat = True
+                chars.update(*(message.content for message in doc))
+        return cls(sorted(chars), is_chat=is_chat)
 
     @property
     def vocab_size(self) -> int:
@@ -135,7 +143,3 @@ class CharTokenizer:
         if not self.is_chat:
             raise TokenizerError("the model has no chat tokens; train one with --chat")
         return len(self.chars) + SPECIAL_TOKENS.index(name)
-
-
-def _texts(doc: Document) -> list[str]:
-    return [doc] if isinstance(doc, str) else [message.content for message in doc]

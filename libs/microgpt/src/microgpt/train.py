@@ -7,14 +7,14 @@ learning rate, the events, and the reasons to stop. The arithmetic of a step is 
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from time import perf_counter
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data import fingerprint
 from microgpt.errors import ConfigError, DataError, MicrogptError
-from microgpt.model import init_weights, weight_shapes
+from microgpt.model import count_params, init_weights, weight_shapes
 from microgpt.reference import ReferenceEngine
 from microgpt.state import TrainEvent, TrainResult, TrainState
 from microgpt.tokenizer import CharTokenizer, Document
@@ -23,19 +23,21 @@ EVENT_INTERVAL_S = 0.05  # often enough for a live display and a prompt stop, an
 
 
 class DivergedError(MicrogptError):
-    """The loss became nan or infinite.
+    """The loss or a gradient became nan or infinite.
 
     Attributes:
-        result: the training up to the last weights whose loss was finite.
+        result: the training up to the last weights where both were finite.
     """
 
-    def __init__(self, message: str, result: TrainResult) -> None:
-        super().__init__(message)
+    def __init__(self, when: str, result: TrainResult) -> None:
+        super().__init__(
+            f"the loss became nan {when}; try a learning rate well below {result.config.lr:g}"
+        )
         self.result = result
 
 
 def train(
-    docs: Sequence[Document],
+    docs: Iterable[Document],
     *,
     model: ModelConfig | None = None,
     config: TrainConfig | None = None,
@@ -61,7 +63,7 @@ def train(
         ConfigError: the settings contradict one another.
         DataError: there are no documents.
         TokenizerError: a document has a character that the tokenizer does not know.
-        DivergedError: the loss became nan or infinite.
+        DivergedError: the loss or a gradient became nan or infinite.
 
     Example:
         >>> result = train(["anna", "emma"], config=TrainConfig(steps=10))
@@ -69,6 +71,7 @@ def train(
         10
     """
     started = perf_counter()
+    docs = list(docs)
     config = config or TrainConfig()
     if not docs:
         raise DataError("there are no documents to learn from")
@@ -77,7 +80,7 @@ def train(
     tokenizer.encode("".join(alphabet.chars))  # an unknown one is an error now, not in an hour
     model = _with_vocabulary(model or ModelConfig(), tokenizer)
     rng = random.Random(config.seed)
-    shuffled = list(docs)
+    shuffled = docs.copy()
     rng.shuffle(shuffled)
     engine = _make_engine(model, config, rng, resume)
     losses = list(resume.losses) if resume else []
@@ -103,10 +106,12 @@ def train(
     for run in _runs_of_steps(engine, batch_of, config, should_stop or (lambda: False)):
         if not math.isfinite(run[-1]):
             losses.extend(run[:-1])
-            raise DivergedError(_divergence(run[-1], len(losses) + 1, config), result())
+            raise DivergedError(f"at step {len(losses) + 1} of {config.steps}", result())
         losses.extend(run)
         if on_event:
             on_event(TrainEvent(step=len(losses), steps=config.steps, losses=tuple(run)))
+    if len(losses) == config.steps and math.isnan(engine.loss(batch_of(config.steps))):
+        raise DivergedError("after the last step", result())
     return result()
 
 
@@ -149,7 +154,8 @@ def _make_engine(
     if not resume:
         return ReferenceEngine(model, config, initial)
     shapes = {name: (len(rows), len(rows[0])) for name, rows in resume.weights.items()}
-    if shapes != weight_shapes(model):
+    n_params = count_params(model)
+    if shapes != weight_shapes(model) or {len(resume.adam_m), len(resume.adam_v)} != {n_params}:
         raise ConfigError("the state to resume is of another model; resume with that one's shape")
     if resume.step > config.steps:
         raise ConfigError(
@@ -168,11 +174,4 @@ def _state(engine: ReferenceEngine, losses: Sequence[float]) -> TrainState:
         adam_m=tuple(engine.adam_m),
         adam_v=tuple(engine.adam_v),
         losses=tuple(losses),
-    )
-
-
-def _divergence(loss: float, step: int, config: TrainConfig) -> str:
-    return (
-        f"the loss became {loss} at step {step} of {config.steps}; "
-        f"try a learning rate well below {config.lr:g}"
     )

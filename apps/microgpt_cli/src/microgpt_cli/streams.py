@@ -1,0 +1,43 @@
+"""What goes to stdout and stderr, also when nobody reads there any more."""
+
+import contextlib
+import os
+import sys
+from typing import TextIO, cast
+
+
+def prepare_streams() -> None:
+    """Make sure that no stream is missing and that no character ends in a traceback."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # the caller has closed it
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  (until the process ends)
+    for stream, errors in (
+        (sys.stdin, "surrogateescape"),
+        (sys.stdout, "backslashreplace"),
+        (sys.stderr, "backslashreplace"),
+    ):
+        cast(TextIO, stream).reconfigure(errors=errors)  # type: ignore[attr-defined]
+
+
+def say(line: str) -> None:
+    """Print one line to stderr; a reader who has left must not change how a command ends."""
+    with contextlib.suppress(OSError):
+        print(" ".join(line.splitlines()), file=sys.stderr, flush=True)
+
+
+def note(line: str) -> None:
+    """Tell the user something that is neither a result nor an error."""
+    say(f"note: {line}")
+
+
+def show_while_read(text: str) -> None:
+    """Print a result; if nobody reads any more, go on in silence, for there is more to do."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        abandon_stdout()
+
+
+def abandon_stdout() -> None:
+    """Send all that is still to be printed nowhere, what is in the buffer too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

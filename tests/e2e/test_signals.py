@@ -3,6 +3,8 @@
 import os
 import signal
 import subprocess
+import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -191,6 +193,30 @@ def test_a_signal_during_start_up_is_told(tmp_path, text_model, number, code, wo
         _, errors = process.communicate(timeout=20)
         told = [line for line in errors.splitlines() if not line.startswith("import time:")]
         assert (process.returncode, told) == (code, [word])
+
+
+DROPPED = """
+    import os, signal, sys, time, weakref
+    from microgpt_cli.stopping import listen
+    listen()
+    class Thing: pass
+    thing = Thing()
+    watch = weakref.ref(thing, lambda _: os.kill(os.getpid(), int(sys.argv[1])))
+    try:
+        del thing  # the signal comes inside the callback, from where nothing can be raised
+        time.sleep(10)
+    except KeyboardInterrupt as stop:
+        print(type(stop).__name__)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "Terminated")]
+)
+def test_a_stop_that_python_drops_comes_again(number, name) -> None:
+    program = [sys.executable, "-c", textwrap.dedent(DROPPED), str(int(number))]
+    done = subprocess.run(program, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (f"{name}\n", "")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")

@@ -8,13 +8,13 @@ A reader that has had enough (`microgpt generate | head -1`) ends a command with
 import sys
 from typing import NoReturn
 
-from microgpt_cli.stopping import Terminated, ignore_signals, stop_on_sigterm
+from microgpt_cli.stopping import Terminated, listen, stop_listening
 from microgpt_cli.streams import abandon_stdout, prepare_streams, say
 
 
 def main() -> NoReturn:
     """Run `microgpt` with the arguments of this process."""
-    stop_on_sigterm()
+    listen()
     prepare_streams()
     try:
         code = _run()
@@ -33,7 +33,7 @@ def main() -> NoReturn:
         say(f"error: {error}")
         abandon_stdout()
         code = 1
-    ignore_signals()
+    stop_listening()
     sys.exit(code)
 
 

@@ -1,24 +1,42 @@
-"""SIGTERM, which stops a command as Ctrl-C does, under its own name."""
+"""SIGTERM stops a command as Ctrl-C does, under its own name; and neither is ever lost."""
 
 import signal
+import sys
 from types import FrameType
 from typing import NoReturn
+
+REPEAT_AFTER_S = 0.01
 
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM came."""
 
 
-def stop_on_sigterm() -> None:
-    """Raise Terminated wherever the process is when SIGTERM comes."""
+def listen() -> None:
+    """From now on, raise Terminated wherever the process is when SIGTERM comes."""
     signal.signal(signal.SIGTERM, _terminate)
+    sys.unraisablehook = _repeat_what_was_dropped
 
 
-def ignore_signals() -> None:
-    """Let nothing change how a command ends once it has said so."""
+def stop_listening() -> None:
+    """Let no signal change how a command ends once it has said so."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
     raise Terminated
+
+
+def _repeat_what_was_dropped(dropped: "sys.UnraisableHookArgs") -> None:
+    """Raise a stop again in a moment: Python drops one that comes inside a callback of its own.
+
+    Such as that of the lock of a module that is being imported: one start in 400 was deaf.
+    """
+    stop = dropped.exc_value
+    if not isinstance(stop, KeyboardInterrupt) or not hasattr(signal, "setitimer"):
+        sys.__unraisablehook__(dropped)
+        return
+    number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
+    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(number))
+    signal.setitimer(signal.ITIMER_REAL, REPEAT_AFTER_S)

@@ -5,7 +5,8 @@ import pytest
 
 from microgpt import CharTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
 from microgpt.errors import ConfigError, DataError, TokenizerError
-from microgpt.train import DivergedError, train
+from microgpt.model import weight_shapes
+from microgpt.train import EVENT_INTERVAL_S, DivergedError, train
 
 DOCS = ["anna", "emma", "ava", "mia", "isabella"]
 SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)
@@ -101,10 +102,14 @@ def test_divergence_keeps_the_last_good_model() -> None:
     assert all(math.isfinite(w) for rows in result.weights.values() for row in rows for w in row)
     assert all(map(math.isfinite, result.losses))
     assert InferenceGpt(result).generate(num_samples=2)
+    assert len(result.losses) == result.state.step
+    config = TrainConfig(steps=5)
+    resumed = train(DOCS, model=SMALL, config=config, resume=result.state)  # it is sound
+    assert len(resumed.losses) == 5
 
 
 def test_a_last_update_that_ruins_the_model_is_noticed_too() -> None:
-    with pytest.raises(DivergedError, match="became nan after the last step; try") as caught:
+    with pytest.raises(DivergedError, match="nan or infinite after the last step; try") as caught:
         train(DOCS, model=SMALL, config=TrainConfig(steps=1, lr=1e200))
     assert InferenceGpt(caught.value.result).generate()
 
@@ -112,6 +117,28 @@ def test_a_last_update_that_ruins_the_model_is_noticed_too() -> None:
 def test_documents_may_come_from_a_generator() -> None:
     config = TrainConfig(steps=2)
     assert train((doc for doc in DOCS), config=config).losses == train(DOCS, config=config).losses
+
+
+def test_one_text_is_not_taken_for_a_list_of_letters() -> None:
+    with pytest.raises(DataError, match=r"docs is one text; pass a list"):
+        train("names.txt")
+
+
+def test_samples_go_on_with_the_random_numbers_of_the_training() -> None:
+    result = train(DOCS, model=SMALL, config=TrainConfig(steps=2, seed=9))
+    rng = random.Random(9)
+    rng.shuffle(DOCS.copy())
+    for rows, columns in weight_shapes(result.model).values():
+        for _ in range(rows * columns):
+            rng.gauss(0, 0.08)
+    assert result.rng().random() == rng.random()
+
+
+def test_an_event_comes_about_every_50_ms() -> None:
+    events = []
+    docs = ["maximilian"] * 3
+    result = train(docs, config=TrainConfig(steps=60), on_event=events.append)
+    assert 2 <= len(events) <= result.seconds / EVENT_INTERVAL_S + 2
 
 
 def test_the_result_says_what_it_was_made_of() -> None:

@@ -29,6 +29,7 @@ from microgpt.model import weight_shapes
 from microgpt.state import TrainedModel, TrainResult
 from microgpt.tokenizer import SPECIAL_TOKENS, CharTokenizer
 from microgpt.validation import first_problem
+from microgpt.value import total
 
 FORMAT_VERSION = 1
 WEIGHTS, META = "weights.json", "meta.json"
@@ -183,7 +184,7 @@ def _describe(result: TrainResult, weights: bytes) -> dict[str, Any]:
             "lr": config.lr,
             "data_sha256": result.data_sha256,
             "n_docs": result.n_docs,
-            **({"train_loss": sum(losses) / len(losses)} if losses else {}),
+            **({"train_loss": total(losses) / len(losses)} if losses else {}),
             "seconds": round(result.seconds, 3),
         },
     }

@@ -85,8 +85,10 @@ def check_seed(seed: int) -> None:
 
 def check_temperature(temperature: float) -> None:
     """Raise ConfigError unless the temperature is a finite number of at least 0 (0 is greedy)."""
-    if not (_is_finite(temperature) and temperature >= 0):
-        raise ConfigError(f"temperature must be >= 0, got {temperature!r}")
+    if not _is_finite(temperature):
+        raise ConfigError(f"temperature must be a finite number >= 0, got {temperature!r:.20}")
+    if temperature < 0:
+        raise ConfigError(f"temperature must be >= 0, got {temperature}")
 
 
 def _check_whole(name: str, value: int, *, minimum: int, maximum: int = MAX_SIZE) -> None:

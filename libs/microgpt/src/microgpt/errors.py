@@ -30,7 +30,7 @@ class TokenizerError(MicrogptError):
 
 
 class PromptError(MicrogptError):
-    """The model cannot go on from this prompt."""
+    """The model cannot go on from this prompt: it does not fit, or the weights are too large."""
 
 
 class CheckpointError(MicrogptError):

@@ -10,7 +10,6 @@ This module knows nothing of text, files or training.
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Generic
 
 from microgpt.config import ModelConfig
@@ -19,6 +18,7 @@ from microgpt.value import Number, dot, exp, log, relu, total
 Vector = list[Number]
 Matrix = Sequence[Sequence[Number]]
 Weights = Mapping[str, Matrix[Number]]
+KVCache = list[tuple[list[Vector[Number]], list[Vector[Number]]]]  # a layer: T keys, T values (C)
 
 
 def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
@@ -52,14 +52,6 @@ def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list
     }
 
 
-@dataclass(frozen=True)
-class KVCache(Generic[Number]):
-    """The keys and values of the tokens so far: for each layer a list of T vectors (C)."""
-
-    keys: list[list[Vector[Number]]]
-    values: list[list[Vector[Number]]]
-
-
 class Gpt(Generic[Number]):
     """A GPT over weights that are `Value`s or plain floats."""
 
@@ -69,8 +61,7 @@ class Gpt(Generic[Number]):
 
     def new_cache(self) -> KVCache[Number]:
         """Return the cache of a sequence that has not begun."""
-        layers = range(self.config.n_layer)
-        return KVCache(keys=[[] for _ in layers], values=[[] for _ in layers])
+        return [([], []) for _ in range(self.config.n_layer)]
 
     def forward(self, token: int, cache: KVCache[Number]) -> Vector[Number]:
         """Read the next token and return a score (logit) for each token that may follow it: (V).
@@ -78,9 +69,9 @@ class Gpt(Generic[Number]):
         The token's keys and values are added to the cache; the sequence must not be longer than
         block_size.
         """
-        position = len(cache.keys[0])
+        position = len(cache[0][0])
         x = add(self.weights["wte"][token], self.weights["wpe"][position])  # (C)
-        x = rmsnorm(x)
+        x = rmsnorm(x)  # once more than in the blocks: the residual stream begins at unit size
         for layer in range(self.config.n_layer):
             x = add(x, self.attention(rmsnorm(x), layer, cache))
             x = add(x, self.mlp(rmsnorm(x), layer))
@@ -89,7 +80,7 @@ class Gpt(Generic[Number]):
     def attention(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
         """Let the token gather what matters to it from itself and those before it: (C) -> (C)."""
         query = linear(x, self.weights[f"layer{layer}.attn_wq"])
-        keys, values = cache.keys[layer], cache.values[layer]
+        keys, values = cache[layer]
         keys.append(linear(x, self.weights[f"layer{layer}.attn_wk"]))
         values.append(linear(x, self.weights[f"layer{layer}.attn_wv"]))
         out: Vector[Number] = []
@@ -98,7 +89,7 @@ class Gpt(Generic[Number]):
             head = slice(start, start + head_dim)
             attn_logits = [dot(query[head], key[head]) / head_dim**0.5 for key in keys]  # (T)
             attn_weights = softmax(attn_logits)  # (T), adding up to 1
-            for i in range(start, start + head_dim):
+            for i in range(start, start + head_dim):  # the mean of the values, by weight
                 out.append(dot(attn_weights, [value[i] for value in values]))
         return linear(out, self.weights[f"layer{layer}.attn_wo"])
 
@@ -120,7 +111,7 @@ def linear(x: Sequence[Number], w: Matrix[Number]) -> Vector[Number]:  # (n), (m
 
 def rmsnorm(x: Sequence[Number]) -> Vector[Number]:
     """Return x scaled so that the mean of its squares is 1 (Zhang & Sennrich 2019)."""
-    scale = (dot(x, x) / len(x) + 1e-5) ** -0.5
+    scale = (dot(x, x) / len(x) + 1e-5) ** -0.5  # 1e-5: a vector of zeros stays one
     return [xi * scale for xi in x]
 
 

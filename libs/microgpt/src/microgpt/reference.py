@@ -30,39 +30,44 @@ class ReferenceEngine:
         self.n_steps = 0
         self.adam_m = [0.0] * len(self.params)
         self.adam_v = [0.0] * len(self.params)
-        self._last_good = [param.data for param in self.params]
 
     def step(self, batch: Sequence[Sequence[int]], lr: float) -> float:
-        """Update the weights once, and return the loss before the update; see `loss`."""
-        loss = self.loss(batch)
-        if math.isfinite(loss):
+        """Update the weights once, unless the loss is nan; return the loss before the update."""
+        loss = self.backward(batch)
+        if not math.isnan(loss):
+            data = [param.data for param in self.params]
+            self._before = data, self.adam_m.copy(), self.adam_v.copy()
             self._adam(lr)
         return loss
 
-    def loss(self, batch: Sequence[Sequence[int]]) -> float:
+    def backward(self, batch: Sequence[Sequence[int]]) -> float:
         """Return the loss of a batch, and leave its gradients on the weights.
 
         Args:
             batch: documents as tokens, 2 or more each; what lies beyond block_size is not read.
 
         Returns:
-            The mean over all predicted tokens of the batch, in nats. It is nan if the loss or a
-            gradient is not finite; the weights then go back to what they were an update before.
+            The mean over all predicted tokens of the batch, in nats; nan if it or a gradient is
+            not finite.
         """
         for param in self.params:
             param.grad = 0.0
-        read = [tokens[: self.gpt.config.block_size + 1] for tokens in batch]
-        n_targets = sum(len(tokens) - 1 for tokens in read)
+        docs = [tokens[: self.gpt.config.block_size + 1] for tokens in batch]
+        n_targets = sum(len(tokens) - 1 for tokens in docs)
         loss = 0.0
-        for tokens in read:  # the gradients add up; each document's graph is freed before the next
+        for tokens in docs:  # the gradients add up; each document's graph is freed before the next
             doc_loss = (1 / n_targets) * document_loss(self.gpt, tokens)
             doc_loss.backward()
             loss += doc_loss.data
-        if math.isfinite(loss + sum(param.grad for param in self.params)):
-            return loss
-        for param, data in zip(self.params, self._last_good, strict=True):
-            param.data = data
-        return math.nan
+        is_finite = all(map(math.isfinite, [loss, *(param.grad for param in self.params)]))
+        return loss if is_finite else math.nan
+
+    def undo(self) -> None:
+        """Take the last update back; only one can be."""
+        data, self.adam_m, self.adam_v = self._before
+        self.n_steps -= 1
+        for param, before in zip(self.params, data, strict=True):
+            param.data = before
 
     def weights(self) -> dict[str, tuple[tuple[float, ...], ...]]:
         """Return a copy of the weights as plain floats."""

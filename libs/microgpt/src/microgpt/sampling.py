@@ -30,7 +30,7 @@ def sample(
         PromptError: no token remains; or a score is not a finite number, because the weights are
             too large to compute with.
     """
-    if not math.isfinite(sum(logits)):
+    if not all(map(math.isfinite, logits)):
         raise PromptError(
             "the model's scores are not finite numbers: its weights are too large; "
             "train it again with a lower learning rate"

@@ -7,7 +7,7 @@ learning rate, the events, and the reasons to stop. The arithmetic of a step is 
 
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from time import perf_counter
 
@@ -31,7 +31,8 @@ class DivergedError(MicrogptError):
 
     def __init__(self, when: str, result: TrainResult) -> None:
         super().__init__(
-            f"the loss became nan {when}; try a learning rate well below {result.config.lr:g}"
+            f"the loss or its gradient became nan or infinite {when}; "
+            f"try a learning rate well below {result.config.lr:g}"
         )
         self.result = result
 
@@ -71,10 +72,8 @@ def train(
         10
     """
     started = perf_counter()
-    docs = list(docs)
+    docs = _as_list(docs)
     config = config or TrainConfig()
-    if not docs:
-        raise DataError("there are no documents to learn from")
     alphabet = CharTokenizer.from_documents(docs)
     tokenizer = tokenizer or alphabet
     tokenizer.encode("".join(alphabet.chars))  # an unknown one is an error now, not in an hour
@@ -91,27 +90,38 @@ def train(
         return [tokenizer.encode_document(doc) for doc in picked]
 
     def result() -> TrainResult:
+        state = TrainState(
+            step=engine.n_steps,
+            weights=engine.weights(),
+            adam_m=tuple(engine.adam_m),
+            adam_v=tuple(engine.adam_v),
+            losses=tuple(losses[: engine.n_steps]),
+        )
         return TrainResult(
             model=model,
-            weights=engine.weights(),
+            weights=state.weights,
             tokenizer=tokenizer,
             config=config,
-            state=_state(engine, losses),
+            state=state,
             rng_state=rng.getstate(),
             n_docs=len(docs),
             data_sha256=fingerprint(docs),
             seconds=perf_counter() - started,
         )
 
+    def diverged(when: str) -> DivergedError:
+        if engine.n_steps:
+            engine.undo()  # the update that led here
+        return DivergedError(when, result())
+
     for run in _runs_of_steps(engine, batch_of, config, should_stop or (lambda: False)):
-        if not math.isfinite(run[-1]):
-            losses.extend(run[:-1])
-            raise DivergedError(f"at step {len(losses) + 1} of {config.steps}", result())
         losses.extend(run)
+        if math.isnan(run[-1]):
+            raise diverged(f"at step {len(losses)} of {config.steps}")
         if on_event:
             on_event(TrainEvent(step=len(losses), steps=config.steps, losses=tuple(run)))
-    if len(losses) == config.steps and math.isnan(engine.loss(batch_of(config.steps))):
-        raise DivergedError("after the last step", result())
+    if math.isnan(engine.backward(batch_of(engine.n_steps))):
+        raise diverged("after the last step")
     return result()
 
 
@@ -121,14 +131,14 @@ def _runs_of_steps(
     config: TrainConfig,
     should_stop: Callable[[], bool],
 ) -> Iterator[list[float]]:
-    """Train, and yield the losses of 50 ms of steps at a time, up to one that is not finite."""
+    """Train, and yield the losses of 50 ms of steps at a time, up to one that is nan."""
     run: list[float] = []
     due = perf_counter() + EVENT_INTERVAL_S
     for step in range(engine.n_steps, config.steps):
         if should_stop():
             break
         run.append(engine.step(batch_of(step), lr=config.lr * (1 - step / config.steps)))
-        if not math.isfinite(run[-1]):
+        if math.isnan(run[-1]):
             break
         if perf_counter() >= due:
             yield run
@@ -136,6 +146,15 @@ def _runs_of_steps(
             due = perf_counter() + EVENT_INTERVAL_S
     if run:
         yield run
+
+
+def _as_list(docs: Iterable[Document]) -> list[Document]:
+    if isinstance(docs, str):
+        raise DataError("docs is one text; pass a list of texts, such as load_text(path) returns")
+    docs = list(docs)
+    if not docs:
+        raise DataError("there are no documents to learn from")
+    return docs
 
 
 def _with_vocabulary(model: ModelConfig, tokenizer: CharTokenizer) -> ModelConfig:
@@ -165,13 +184,3 @@ def _make_engine(
     engine.n_steps = resume.step
     engine.adam_m, engine.adam_v = list(resume.adam_m), list(resume.adam_v)
     return engine
-
-
-def _state(engine: ReferenceEngine, losses: Sequence[float]) -> TrainState:
-    return TrainState(
-        step=len(losses),
-        weights=engine.weights(),
-        adam_m=tuple(engine.adam_m),
-        adam_v=tuple(engine.adam_v),
-        losses=tuple(losses),
-    )

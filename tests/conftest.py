@@ -20,6 +20,12 @@ settings.load_profile("microgpt")
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = Path(sys.executable).parent / "microgpt"
 
+# The commands run in the environment of a user, whatever that of the tests is.
+os.environ["PATH"] = f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
+for name in ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "COLUMNS", "NO_COLOR", "TERM"):
+    os.environ.pop(name, None)
+os.environ["TERM"] = "xterm"
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

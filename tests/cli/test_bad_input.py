@@ -88,6 +88,13 @@ def test_train_refuses_a_conversation_file(microgpt, tmp_path, line, problem) ->
     assert not (tmp_path / "output").exists()
 
 
+def test_train_refuses_conversations_that_are_not_utf8(microgpt, tmp_path) -> None:
+    (tmp_path / "data").write_bytes(CHAT_LINE.encode() + b"\n\xff\n")
+    refuse(
+        microgpt("train", "--chat", "--input", "data"), "not UTF-8 text: line 2 has the byte 0xff"
+    )
+
+
 def test_train_refuses_a_directory_for_a_file(microgpt, tmp_path) -> None:
     refuse(microgpt("train", "--input", tmp_path), "Is a directory")
 
@@ -164,10 +171,11 @@ def test_a_damaged_model(microgpt, chat_model, command, file, content, problem) 
     refuse(microgpt(command, "--model-dir", chat_model), problem.format(chat_model))
 
 
-def test_a_mis_shaped_model(microgpt, text_model) -> None:
-    meta = json.loads((text_model / "meta.json").read_text())
-    (text_model / "meta.json").write_text(json.dumps(meta | {"n_embd": 8}))
-    refuse(microgpt("generate", "--model-dir", text_model), "wte is 7 × 16, not 7 × 8")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_mis_shaped_model(microgpt, chat_model, command) -> None:
+    meta = json.loads((chat_model / "meta.json").read_text())
+    (chat_model / "meta.json").write_text(json.dumps(meta | {"n_embd": 8}))
+    refuse(microgpt(command, "--model-dir", chat_model), "wte is 8 × 16, not 8 × 8")
 
 
 @pytest.mark.parametrize(
@@ -205,6 +213,12 @@ def test_chat_refuses_a_message_that_does_not_fit_and_goes_on(microgpt, chat_mod
 
 def test_verify_refuses_steps_beyond_the_run(microgpt) -> None:
     refuse(microgpt("verify", "--steps", "1001"), "steps must be 1 to 1000, got 1001")
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "train", "verify"])
+def test_an_unknown_flag(microgpt, command) -> None:
+    done = microgpt(command, "--zoom")
+    refuse(done, f"no such option: --zoom; see 'microgpt {command} --help'")
 
 
 def test_an_unknown_command(microgpt) -> None:

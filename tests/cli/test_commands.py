@@ -1,10 +1,12 @@
 """What each command prints, run as it is used."""
 
 import json
+import re
 
 import pytest
 
-from microgpt.data import bundled
+from microgpt import InferenceGpt, TrainConfig
+from microgpt.train import train
 
 CHAT_LINE = '[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]'
 
@@ -28,6 +30,22 @@ def test_train_begins_karpathys_run_when_it_is_given_nothing(microgpt, golden) -
     assert len(done.stdout.splitlines()) == 4
 
 
+def test_the_samples_of_train_go_on_with_its_random_numbers(microgpt, tmp_path) -> None:
+    docs = ["anna", "emma", "ava"]
+    (tmp_path / "names.txt").write_text("\n".join(docs))
+    done = microgpt("train", "--input", "names.txt", "--steps", "3", "--seed", "8", "--json")
+    result = train(docs, config=TrainConfig(steps=3, seed=8))
+    samples = InferenceGpt(result).generate(20, rng=result.rng())
+    assert json.loads(done.stdout)["samples"] == samples
+
+
+def test_a_long_training_tells_how_far_it_is(microgpt, tmp_path) -> None:
+    (tmp_path / "names.txt").write_text("maximilianalena\n")
+    done = microgpt("train", "--input", "names.txt", "--steps", "90")
+    line = r"step +\d+ / +90 \| loss \d\.\d{4} \| \d+ steps/s \| \d+ s left\n"
+    assert 1 <= len(re.findall(line, done.stderr)) <= 10
+
+
 def test_train_as_json_is_one_document(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\némma\n")
     done = microgpt("train", "--input", "names.txt", "--steps", "3", "--json")
@@ -39,9 +57,11 @@ def test_train_as_json_is_one_document(microgpt, tmp_path) -> None:
 
 
 def test_train_tells_what_does_not_fit_into_the_context(microgpt, tmp_path) -> None:
-    (tmp_path / "names.txt").write_text("anna\nmaximiliana\n")
+    (tmp_path / "names.txt").write_text("anna\nabcdefg\nabcdefgh\n")  # 8 characters and the end
     done = microgpt("train", "--input", "names.txt", "--steps", "1", "--block-size", "8")
-    assert "1 of 2 documents do not fit into the block size of 8" in done.stderr
+    assert "1 of 3 documents do not fit into the block size of 8" in done.stderr
+    done = microgpt("train", "--input", "names.txt", "--steps", "1", "--block-size", "9")
+    assert "do not fit" not in done.stderr
 
 
 def test_a_chat_model_is_trained_and_talked_to(microgpt, tmp_path) -> None:
@@ -79,6 +99,15 @@ def test_the_next_seed_gives_the_next_sample(microgpt, text_model) -> None:
 def test_a_prompt_begins_each_sample(microgpt, text_model) -> None:
     done = microgpt("generate", "--model-dir", text_model, "--prompt", "mi", "--num-samples", "3")
     assert all(line[11:].startswith("mi") for line in done.stdout.splitlines())
+
+
+def test_a_chat_gives_the_same_text_twice(microgpt, chat_model) -> None:
+    options = ["chat", "--model-dir", chat_model, "--temperature", "3"]
+    said = "hi\noh\nyo\n"
+    first, again = microgpt(*options, stdin=said), microgpt(*options, stdin=said)
+    other = microgpt(*options, "--seed", "1", stdin=said)
+    assert first.stdout == again.stdout != other.stdout
+    assert first.stdout.count("microgpt> ") == 3
 
 
 def test_info_tells_what_a_model_is(microgpt, chat_model) -> None:
@@ -169,7 +198,3 @@ def test_a_terminal_that_cannot_show_a_character_gets_its_escape(
     assert "\\u03c9" in done.stdout
     done = microgpt("generate", "--json", PYTHONIOENCODING=encoding)
     assert json.loads(done.stdout)["samples"][0].startswith("ω")
-
-
-def test_the_bundled_names_are_where_the_readme_says() -> None:
-    assert bundled("names.txt").read_text().startswith("emma\nolivia\n")

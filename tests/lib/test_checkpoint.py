@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,8 +89,14 @@ def test_a_model_says_how_it_came_about(text_model: Path, text_result: TrainResu
     assert meta["created_by"] == "microgpt 0.1.0"
     training = meta["training"]
     assert (training["seed"], training["steps"], training["n_docs"]) == (42, 30, 4)
-    assert training["train_loss"] == sum(text_result.losses) / 30
+    assert training["train_loss"] == pytest.approx(sum(text_result.losses) / 30, rel=1e-14)
     assert training["data_sha256"] == text_result.data_sha256
+
+
+def test_the_training_loss_is_the_mean_of_the_last_hundred_steps(tmp_path: Path) -> None:
+    losses = tuple(float(i) for i in range(250))
+    save(replace(RESULT, state=replace(RESULT.state, losses=losses)), tmp_path / "model")
+    assert load(tmp_path / "model").meta.training["train_loss"] == 199.5
 
 
 def test_a_chat_model_names_its_special_tokens_after_its_characters(chat_model: Path) -> None:

@@ -193,6 +193,14 @@ def test_threads_that_share_a_model_get_what_each_would_get_alone(text: Inferenc
     assert together == alone
 
 
+def test_the_weights_of_a_model_in_use_cannot_be_written(text: InferenceGpt) -> None:
+    for rows in text._gpt.weights.values():
+        with pytest.raises(TypeError):
+            rows[0][0] = 0.0
+        with pytest.raises(TypeError):
+            rows[0] = ()
+
+
 def test_a_model_in_use_does_not_change_with_what_it_was_made_from(text_result) -> None:
     weights = {name: [list(row) for row in rows] for name, rows in text_result.weights.items()}
     model = InferenceGpt(replace(text_result, weights=weights))

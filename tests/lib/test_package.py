@@ -1,13 +1,20 @@
 """What the library promises as a whole: its names, its weight, its length."""
 
 import ast
+import doctest
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import microgpt
+import microgpt.inference
+import microgpt.train
 
 SOURCE = Path(microgpt.__file__).parent
+ROOT = SOURCE.parents[3]
 REFERENCE = ("value", "model", "reference")
 
 
@@ -28,13 +35,44 @@ def test_the_public_names() -> None:
         "load_text",
         "save",
     ]
-    assert all(getattr(microgpt, name).__doc__ for name in microgpt.__all__)
+    for name in microgpt.__all__:
+        doc = getattr(microgpt, name).__doc__
+        assert doc
+        assert not doc.startswith(f"{name}(")  # what a dataclass writes when nobody else does
     assert set(microgpt.__all__) <= set(dir(microgpt))
 
 
 def test_no_public_name_is_that_of_a_module() -> None:
     modules = {path.stem for path in SOURCE.glob("*.py")}
     assert not modules & set(microgpt.__all__)
+
+
+@pytest.mark.parametrize("module", [microgpt.inference, microgpt.train])
+def test_the_examples_in_the_docstrings_are_true(module) -> None:
+    results = doctest.testmod(module)
+    assert results.attempted > 0
+    assert results.failed == 0
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_works(tmp_path, monkeypatch, capsys, chat_result) -> None:
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    microgpt.save(chat_result, tmp_path / "chat-model")
+    monkeypatch.chdir(tmp_path)
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        exec(example, {})
+    assert capsys.readouterr().out.endswith("\nyo\n")
+    assert microgpt.load("output").model.vocab_size == 27
+
+
+def test_no_result_depends_on_the_sum_of_floats() -> None:
+    """`sum` rounds them otherwise since Python 3.12; whole numbers it may add."""
+    whole_numbers = {"model": 1}  # the number of weights
+    for name in ("value", "model", "sampling", "checkpoint"):
+        n_sums = len(re.findall(r"\bsum\(", (SOURCE / f"{name}.py").read_text()))
+        assert n_sums == whole_numbers.get(name, 0)
 
 
 def test_importing_the_package_loads_nothing_else() -> None:

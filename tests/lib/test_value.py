@@ -49,10 +49,27 @@ def test_negative_bases_may_be_raised_to_whole_powers() -> None:
     assert x.grad == 12.0
 
 
-def test_a_power_of_zero_has_the_slope_of_its_limit() -> None:
-    x, y = Value(0.0), Value(2.0)
+@pytest.mark.parametrize(
+    ("base", "exponent", "grads"),
+    [
+        (0.0, 2.0, (0.0, 0.0)),
+        (0.0, 1.0, (1.0, 0.0)),
+        (0.0, 0.5, (math.inf, 0.0)),
+        (0.0, 0.0, (0.0, 0.0)),
+        (-2.0, 3.0, (12.0, math.nan)),
+        (math.nan, 2.0, (math.nan, math.nan)),
+    ],
+)
+def test_a_power_has_the_slopes_of_its_limits(base, exponent, grads) -> None:
+    x, y = Value(base), Value(exponent)
     (x**y).backward()
-    assert (x.grad, y.grad) == (0.0, 0.0)
+    assert (x.grad, y.grad) == pytest.approx(grads, nan_ok=True)
+
+
+def test_the_slope_of_a_quotient_does_not_underflow() -> None:
+    x = Value(1e-200)
+    (1.0 / x).backward()
+    assert x.grad == -math.inf
 
 
 def test_relu_passes_a_gradient_only_where_it_is_positive() -> None:

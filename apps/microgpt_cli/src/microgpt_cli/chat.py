@@ -91,7 +91,7 @@ def _exchange(
             raise
         print(" (stopped)", end="")
     finally:
-        print()
+        print(flush=True)  # input() would flush it, and drop a Ctrl-C that comes just then
     if stream.finish_reason == "length":
         note("the reply was cut: the context is full")
     return [question, Message("assistant", answer)] if answer.strip() else []

@@ -25,7 +25,7 @@ def info(
         "block_size": model.block_size,
         "n_ff_exp": model.n_ff_exp,
         "charset": list(saved.tokenizer.chars),
-        "special_tokens": meta.special_tokens,
+        "special_tokens": list(meta.special_tokens) if meta.special_tokens else None,
         "num_params": count_params(model),
         "created_by": meta.created_by,
         "created_at": meta.created_at,

@@ -1,6 +1,5 @@
 """What goes to stdout and stderr, also when nobody reads there any more."""
 
-import contextlib
 import os
 import sys
 from typing import TextIO, cast
@@ -21,8 +20,10 @@ def prepare_streams() -> None:
 
 def say(line: str) -> None:
     """Print one line to stderr; a reader who has left must not change how a command ends."""
-    with contextlib.suppress(OSError):
+    try:
         print(" ".join(line.splitlines()), file=sys.stderr, flush=True)
+    except OSError:
+        _abandon(sys.stderr)
 
 
 def note(line: str) -> None:
@@ -40,4 +41,8 @@ def show_while_read(text: str) -> None:
 
 def abandon_stdout() -> None:
     """Send all that is still to be printed nowhere, what is in the buffer too."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _abandon(sys.stdout)
+
+
+def _abandon(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

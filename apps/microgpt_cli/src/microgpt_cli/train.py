@@ -91,12 +91,12 @@ def train(
     config = TrainConfig(steps=steps, batch_size=batch_size, lr=lr, seed=seed)
     n_samples = _check_num_samples(num_samples, chat)
 
-    from microgpt.checkpoint import check_writable, save
+    from microgpt.checkpoint import check_writable
 
     docs = _load(input, chat)
     check_writable(output)
     result = _train(docs, model, config, output=output, quiet=as_json)
-    save(result, output)  # before anything is printed: a closed pipe must not cost the model
+    _save(result, output)  # before anything is printed: a closed pipe must not cost the model
 
     samples = _sample(result, n_samples)
     if as_json:
@@ -190,6 +190,17 @@ def _keep_last_good(error: "DivergedError", output: Path) -> NoReturn:
     except CheckpointError as problem:
         say(f"error: {error} (the last good weights are lost: {problem})")
     raise typer.Exit(1)
+
+
+def _save(result: "TrainResult", output: Path) -> None:
+    from microgpt.checkpoint import save
+    from microgpt.errors import CheckpointError
+
+    try:
+        save(result, output)
+    except CheckpointError as error:  # it could be written when the training began: not bad input
+        say(f"error: {error}")
+        raise typer.Exit(1) from error
 
 
 def _sample(result: "TrainResult", num_samples: int) -> list[str]:

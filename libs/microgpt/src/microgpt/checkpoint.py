@@ -15,7 +15,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -40,7 +40,7 @@ _Count = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 
 
 class Meta(BaseModel):
-    """meta.json. What the seed systems wrote comes first; the rest may be absent."""
+    """meta.json, its keys in order: first what the seed systems wrote, then what may be absent."""
 
     model_config = ConfigDict(strict=True)
 
@@ -49,17 +49,22 @@ class Meta(BaseModel):
     n_head: _Count
     n_layer: _Count
     block_size: _Count
-    chars: list[str]
-    special_tokens: list[str] | None = None
+    chars: tuple[str, ...]
+    special_tokens: tuple[str, ...] | None = None
     format_version: _Count = FORMAT_VERSION
     weights_sha256: str | None = None
-    n_ff_exp: _Count = 4
+    n_ff_exp: _Count = ModelConfig.n_ff_exp
     init_std: float = ModelConfig.init_std
     dtype: str = "float64"
     tokenizer: str = "char"
     created_by: str | None = None
     created_at: str | None = None
     training: dict[str, Any] = {}
+
+    def model(self) -> ModelConfig:
+        """Return the shape of the model."""
+        names = [field.name for field in fields(ModelConfig)]
+        return ModelConfig(**{name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)
@@ -81,12 +86,13 @@ def save(result: TrainResult, directory: str | Path) -> None:
     """
     directory = Path(directory)
     weights = json.dumps(result.weights, separators=(",", ":")).encode()
-    meta = json.dumps(_describe(result, weights), indent=2, ensure_ascii=False).encode() + b"\n"
+    meta = _describe(result, hashlib.sha256(weights).hexdigest())
+    described = meta.model_dump_json(indent=2, exclude_none=True).encode() + b"\n"
     try:
         staging = _make_staging(directory)
         try:
             _write(staging / WEIGHTS, weights)
-            _write(staging / META, meta)
+            _write(staging / META, described)
             if directory.is_dir():
                 os.replace(staging / WEIGHTS, directory / WEIGHTS)
             else:
@@ -129,18 +135,11 @@ def load(directory: str | Path) -> SavedModel:
         raise CheckpointError(f"{directory} {what}; name one that `microgpt train` has written")
     weights_path = directory / WEIGHTS
     content = _read(weights_path)
-    meta_path = _find_meta(directory, hashlib.sha256(content).hexdigest())
+    sha256 = hashlib.sha256(content).hexdigest()
+    meta_path = _find_meta(directory, sha256)
     meta = _parse_meta(_read(meta_path), meta_path)
     try:
-        model = ModelConfig(
-            n_embd=meta.n_embd,
-            n_head=meta.n_head,
-            n_layer=meta.n_layer,
-            block_size=meta.block_size,
-            n_ff_exp=meta.n_ff_exp,
-            vocab_size=meta.vocab_size,
-            init_std=meta.init_std,
-        )
+        model = meta.model()
         tokenizer = CharTokenizer(meta.chars, is_chat=meta.special_tokens is not None)
     except MicrogptError as error:
         raise CheckpointError(f"{meta_path}: {error}") from error
@@ -149,7 +148,7 @@ def load(directory: str | Path) -> SavedModel:
             f"{meta_path}: vocab_size is {model.vocab_size}, but its characters and special tokens "
             f"make {tokenizer.vocab_size}"
         )
-    if meta.weights_sha256 not in (None, hashlib.sha256(content).hexdigest()):
+    if meta.weights_sha256 not in (None, sha256):
         raise CheckpointError(
             f"{weights_path} is not the file that {META} describes (its sha256 differs); "
             "train the model again, or restore both files"
@@ -158,36 +157,27 @@ def load(directory: str | Path) -> SavedModel:
     return SavedModel(model=model, weights=weights, tokenizer=tokenizer, meta=meta)
 
 
-def _describe(result: TrainResult, weights: bytes) -> dict[str, Any]:
-    """Return the content of meta.json, its keys in the order of the format."""
-    model, config, losses = result.model, result.config, result.losses[-_N_RECENT:]
-    return {
-        "vocab_size": model.vocab_size,
-        "n_embd": model.n_embd,
-        "n_head": model.n_head,
-        "n_layer": model.n_layer,
-        "block_size": model.block_size,
-        "chars": list(result.tokenizer.chars),
-        **({"special_tokens": list(SPECIAL_TOKENS)} if result.tokenizer.is_chat else {}),
-        "format_version": FORMAT_VERSION,
-        "weights_sha256": hashlib.sha256(weights).hexdigest(),
-        "n_ff_exp": model.n_ff_exp,
-        "init_std": model.init_std,
-        "dtype": "float64",
-        "tokenizer": "char",
-        "created_by": f"microgpt {version('microgpt-lib')}",
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "training": {
-            "seed": config.seed,
-            "steps": result.state.step,
-            "batch_size": config.batch_size,
-            "lr": config.lr,
-            "data_sha256": result.data_sha256,
-            "n_docs": result.n_docs,
-            **({"train_loss": total(losses) / len(losses)} if losses else {}),
-            "seconds": round(result.seconds, 3),
-        },
+def _describe(result: TrainResult, weights_sha256: str) -> Meta:
+    config, losses = result.config, result.losses[-_N_RECENT:]
+    training = {
+        "seed": config.seed,
+        "steps": result.state.step,
+        "batch_size": config.batch_size,
+        "lr": config.lr,
+        "data_sha256": result.data_sha256,
+        "n_docs": result.n_docs,
+        "train_loss": total(losses) / len(losses) if losses else None,
+        "seconds": round(result.seconds, 3),
     }
+    return Meta(
+        **asdict(result.model),
+        chars=result.tokenizer.chars,
+        special_tokens=SPECIAL_TOKENS if result.tokenizer.is_chat else None,
+        weights_sha256=weights_sha256,
+        created_by=f"microgpt {version('microgpt-lib')}",
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        training={name: fact for name, fact in training.items() if fact is not None},
+    )
 
 
 def _make_staging(directory: Path) -> Path:
@@ -259,7 +249,7 @@ def _parse_meta(content: bytes, path: Path) -> Meta:
         )
     if meta.tokenizer != "char":
         raise CheckpointError(f"{path}: unknown tokenizer {meta.tokenizer!r} (expected 'char')")
-    if meta.special_tokens not in (None, list(SPECIAL_TOKENS)):
+    if meta.special_tokens not in (None, SPECIAL_TOKENS):
         raise CheckpointError(f"{path}: special_tokens must be {list(SPECIAL_TOKENS)} or absent")
     return meta
 

@@ -7,15 +7,15 @@ found by `bundled`. This module knows nothing of tokens or training.
 import hashlib
 import json
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
 from microgpt.errors import DataError
 from microgpt.tokenizer import Conversation, Document
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+from microgpt.validation import first_problem
 
 
 def load_text(path: str | Path) -> list[str]:
@@ -92,31 +92,26 @@ def _read(path: Path) -> str:
 
 
 def _parse_conversation(line: str, where: str) -> Conversation:
-    from pydantic import ValidationError
-
-    from microgpt.validation import first_problem
-
     try:
-        return _conversation_schema().validate_json(line)
+        return _CONVERSATION.validate_json(line)
     except ValidationError as error:
         problem = first_problem(error, root="messages").replace("at line 1 column", "at column")
         raise DataError(f"{where}: {problem}") from error
 
 
-@cache
-def _conversation_schema() -> "TypeAdapter[Conversation]":
-    from pydantic import AfterValidator, BeforeValidator, TypeAdapter
-    from pydantic_core import PydanticCustomError
+def _unwrap(value: object) -> object:
+    return value["messages"] if isinstance(value, dict) and "messages" in value else value
 
-    def unwrap(value: object) -> object:
-        return value["messages"] if isinstance(value, dict) and "messages" in value else value
 
-    def check(conversation: Conversation) -> Conversation:
-        if not conversation:
-            raise PydanticCustomError("empty", "an empty conversation")
-        for i, message in enumerate(conversation):
-            if not message.content.strip():
-                raise PydanticCustomError("empty", f"messages[{i}]: content must not be empty")
-        return conversation
+def _check(conversation: Conversation) -> Conversation:
+    if not conversation:
+        raise PydanticCustomError("empty", "an empty conversation")
+    for i, message in enumerate(conversation):
+        if not message.content.strip():
+            raise PydanticCustomError("empty", f"messages[{i}]: content must not be empty")
+    return conversation
 
-    return TypeAdapter(Annotated[Conversation, BeforeValidator(unwrap), AfterValidator(check)])
+
+_CONVERSATION: TypeAdapter[Conversation] = TypeAdapter(
+    Annotated[Conversation, BeforeValidator(_unwrap), AfterValidator(_check)]
+)

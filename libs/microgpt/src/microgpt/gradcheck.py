@@ -11,9 +11,10 @@ from typing import Any
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.model import Gpt, init_weights, weight_shapes
 from microgpt.reference import ReferenceEngine, document_loss
-from microgpt.value import Number, Value, dot, exp, log, relu
+from microgpt.value import Number, Value, dot, exp, log, relu, total
 
 DIFFERENCE = 1e-5  # step of a central difference: its error is about DIFFERENCE**2 = 1e-10
+N_LEAVES, N_STEPS = 3, 8  # of a random expression
 
 # Everything a Value can do, on two numbers a and b and a constant c.
 OPERATIONS: list[Callable[[Any, Any, float], Any]] = [
@@ -37,15 +38,16 @@ OPERATIONS: list[Callable[[Any, Any, float], Any]] = [
     lambda a, b, c: log(a),
     lambda a, b, c: relu(a),
     lambda a, b, c: dot([a, b, a], [b, b, a]),
+    lambda a, b, c: total([a, b, a]),
 ]
 
 
-def expression_error(rng: random.Random, *, n_leaves: int = 3, n_steps: int = 8) -> float:
+def expression_error(rng: random.Random) -> float:
     """Return the worst relative error of the gradients of one random expression."""
-    leaves = [rng.uniform(0.3, 2.0) for _ in range(n_leaves)]
+    leaves = [rng.uniform(0.3, 2.0) for _ in range(N_LEAVES)]
     numbers = list(leaves)
     steps: list[tuple[Callable[[Any, Any, float], Any], int, int, float]] = []
-    while len(steps) < n_steps:
+    while len(steps) < N_STEPS:
         operation = rng.choice(OPERATIONS)
         i, j, c = rng.randrange(len(numbers)), rng.randrange(len(numbers)), rng.uniform(0.3, 2.0)
         try:

@@ -5,10 +5,9 @@ of random numbers of its own. This module knows nothing of files, terminals or H
 """
 
 import random
-from bisect import bisect_right
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from itertools import chain
 
 from microgpt.config import (
     DEFAULT_SEED,
@@ -75,8 +74,11 @@ class InferenceGpt:
     """A model that generates text.
 
     Example:
-        >>> from microgpt import InferenceGpt, load
-        >>> InferenceGpt(load("output")).generate(num_samples=2)
+        >>> from microgpt import InferenceGpt, TrainConfig
+        >>> from microgpt.train import train
+        >>> model = InferenceGpt(train(["anna"], config=TrainConfig(steps=60)))
+        >>> model.generate(num_samples=2)
+        ['anna', 'anna']
     """
 
     def __init__(self, trained: TrainedModel) -> None:
@@ -234,14 +236,17 @@ class InferenceGpt:
                 f"the message has {len(turns[-1]) - 2} characters; at most {max(0, room - 2)} fit "
                 f"into the context of {block_size} tokens"
             )
-        n_tokens = list(accumulate(map(len, reversed(turns))))  # of the last turn, the last two, …
-        n_kept = bisect_right(n_tokens, room)
+        n_kept = n_tokens = 0
+        for turn in reversed(turns):
+            if n_tokens + len(turn) > room:
+                break
+            n_kept, n_tokens = n_kept + 1, n_tokens + len(turn)
         while 1 < n_kept < len(turns) and messages[-n_kept].role == "assistant":
             n_kept -= 1
-        kept = turns[-n_kept:]
+        kept = list(chain.from_iterable(turns[-n_kept:]))
         return ChatPrompt(
-            tokens=[tokenizer.bos_id, *chain.from_iterable(kept), tokenizer.role_id("assistant")],
-            tokens_dropped=n_tokens[-1] - n_tokens[n_kept - 1],
+            tokens=[tokenizer.bos_id, *kept, tokenizer.role_id("assistant")],
+            tokens_dropped=sum(map(len, turns)) - len(kept),
             unknown_characters=unknown,
             n_replies=sum(message.role == "assistant" for message in messages),
         )

@@ -67,6 +67,7 @@ def train(
         DivergedError: the loss or a gradient became nan or infinite.
 
     Example:
+        >>> from microgpt import TrainConfig
         >>> result = train(["anna", "emma"], config=TrainConfig(steps=10))
         >>> len(result.losses)
         10

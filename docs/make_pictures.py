@@ -1,4 +1,4 @@
-"""Record what the README shows: the real commands, run in an empty directory, as an SVG.
+"""Draw what the README shows: what the real commands print, run in an empty directory, as an SVG.
 
     uv run python docs/make_pictures.py
 

@@ -11,7 +11,7 @@ from microgpt_cli.streams import say
 def verify(
     steps: Annotated[int, typer.Option(help="Steps of Karpathy's run to replay, up to 1000.")] = 20,
 ) -> None:
-    """Check the arithmetic, to the last digit.
+    """Check that the arithmetic is right.
 
     Gradients against finite differences, and Karpathy's run against what his script gives. With
     --steps 1000 the replay takes some 15 seconds and includes his twenty names.

@@ -1,7 +1,7 @@
 """One step of training on scalars: the loss of a batch, its gradients, and Adam.
 
-This is the arithmetic of Karpathy's microgpt, digit for digit, and what every faster engine is held
-to. It needs the standard library alone, and knows nothing of text, files, schedules or progress.
+This is the arithmetic of Karpathy's microgpt, and what every faster engine is held to. It needs the
+standard library alone, and knows nothing of text, files, schedules or progress.
 """
 
 import math

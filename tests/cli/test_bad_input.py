@@ -9,7 +9,7 @@ import pytest
 CHAT_LINE = json.dumps([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}])
 
 
-def refuse(done, problem: str, code: int = 2) -> None:
+def check_refused(done, problem: str, code: int = 2) -> None:
     """Assert that a command ended with one line that says what was wrong."""
     assert done.returncode == code, done.stderr
     errors = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
@@ -48,7 +48,7 @@ def names(tmp_path: Path) -> Path:
     ],
 )
 def test_train_refuses_settings(microgpt, names, tmp_path, args, problem) -> None:
-    refuse(microgpt("train", "--input", names, *args), problem)
+    check_refused(microgpt("train", "--input", names, *args), problem)
     assert os.listdir(tmp_path) == ["names.txt"]
 
 
@@ -64,7 +64,7 @@ def test_train_refuses_settings(microgpt, names, tmp_path, args, problem) -> Non
 def test_train_refuses_a_text_file(microgpt, tmp_path, content, problem) -> None:
     if content is not None:
         (tmp_path / "data").write_bytes(content)
-    refuse(microgpt("train", "--input", "data", "--output", "a/model"), problem)
+    check_refused(microgpt("train", "--input", "data", "--output", "a/model"), problem)
     assert not (tmp_path / "a").exists()
 
 
@@ -84,31 +84,33 @@ def test_train_refuses_a_text_file(microgpt, tmp_path, content, problem) -> None
 )
 def test_train_refuses_a_conversation_file(microgpt, tmp_path, line, problem) -> None:
     (tmp_path / "data").write_text(f"{CHAT_LINE}\n{line}\n")
-    refuse(microgpt("train", "--chat", "--input", "data"), problem)
+    check_refused(microgpt("train", "--chat", "--input", "data"), problem)
     assert not (tmp_path / "output").exists()
 
 
 def test_train_refuses_conversations_that_are_not_utf8(microgpt, tmp_path) -> None:
     (tmp_path / "data").write_bytes(CHAT_LINE.encode() + b"\n\xff\n")
-    refuse(
+    check_refused(
         microgpt("train", "--chat", "--input", "data"), "not UTF-8 text: line 2 has the byte 0xff"
     )
 
 
 def test_train_refuses_a_directory_for_a_file(microgpt, tmp_path) -> None:
-    refuse(microgpt("train", "--input", tmp_path), "Is a directory")
+    check_refused(microgpt("train", "--input", tmp_path), "Is a directory")
 
 
 @pytest.mark.parametrize("output", ["names.txt", "/proc/nowhere/model"])
 def test_train_refuses_an_output_that_cannot_be_written(microgpt, names, output) -> None:
     done = microgpt("train", "--input", names, "--output", output)
-    refuse(done, output)
+    check_refused(done, output)
     assert done.stdout == ""  # before any work
     assert names.read_text() == "anna\nemma\n"
 
 
 def test_train_does_not_print_samples_of_a_chat(microgpt) -> None:
-    refuse(microgpt("train", "--chat", "--num-samples", "5"), "--num-samples does not go with")
+    check_refused(
+        microgpt("train", "--chat", "--num-samples", "5"), "--num-samples does not go with"
+    )
 
 
 def test_a_training_that_diverges_keeps_the_last_good_weights_beside_the_old_model(
@@ -116,7 +118,7 @@ def test_a_training_that_diverges_keeps_the_last_good_weights_beside_the_old_mod
 ) -> None:
     old = (text_model / "weights.json").read_bytes()
     done = microgpt("train", "--input", names, "--output", text_model, "--lr", "1e200")
-    refuse(
+    check_refused(
         done,
         "the loss or its gradient became nan or infinite at step 2 of 1000; try a learning rate",
         code=1,
@@ -130,7 +132,7 @@ def test_a_training_that_diverges_keeps_the_last_good_weights_beside_the_old_mod
 def test_a_divergence_is_told_even_when_nothing_can_be_kept(microgpt, names, tmp_path) -> None:
     (tmp_path / "output.diverged").touch()
     done = microgpt("train", "--input", names, "--steps", "1", "--lr", "1e200")
-    refuse(done, "nan or infinite after the last step; try a learning rate", code=1)
+    check_refused(done, "nan or infinite after the last step; try a learning rate", code=1)
     assert "are lost" in done.stderr
     assert sorted(os.listdir(tmp_path)) == ["names.txt", "output.diverged"]
 
@@ -140,7 +142,9 @@ COMMANDS = ["generate", "chat", "info"]
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_model_that_is_not_there(microgpt, command) -> None:
-    refuse(microgpt(command), "output does not exist; name one that `microgpt train` has written")
+    check_refused(
+        microgpt(command), "output does not exist; name one that `microgpt train` has written"
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -168,14 +172,14 @@ def test_a_damaged_model(microgpt, chat_model, command, file, content, problem) 
         meta = json.loads((chat_model / "meta.json").read_text())
         (chat_model / "meta.json").write_text(json.dumps(meta | {"weights_sha256": None}))
         (chat_model / file).write_text(content)
-    refuse(microgpt(command, "--model-dir", chat_model), problem.format(chat_model))
+    check_refused(microgpt(command, "--model-dir", chat_model), problem.format(chat_model))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_mis_shaped_model(microgpt, chat_model, command) -> None:
     meta = json.loads((chat_model / "meta.json").read_text())
     (chat_model / "meta.json").write_text(json.dumps(meta | {"n_embd": 8}))
-    refuse(microgpt(command, "--model-dir", chat_model), "wte is 8 × 16, not 8 × 8")
+    check_refused(microgpt(command, "--model-dir", chat_model), "wte is 8 × 16, not 8 × 8")
 
 
 @pytest.mark.parametrize(
@@ -190,18 +194,18 @@ def test_a_mis_shaped_model(microgpt, chat_model, command) -> None:
     ],
 )
 def test_generate_refuses(microgpt, text_model, args, problem) -> None:
-    refuse(microgpt("generate", "--model-dir", text_model, *args), problem)
+    check_refused(microgpt("generate", "--model-dir", text_model, *args), problem)
 
 
 def test_chat_refuses_a_model_without_chat_tokens(microgpt, text_model) -> None:
     done = microgpt("chat", "--model-dir", text_model)
-    refuse(done, "the model has no chat tokens; train one with --chat")
+    check_refused(done, "the model has no chat tokens; train one with --chat")
 
 
 @pytest.mark.parametrize(("option", "value"), [("--temperature", "-1"), ("--seed", "-1")])
 def test_chat_refuses_settings(microgpt, chat_model, option, value) -> None:
     done = microgpt("chat", "--model-dir", chat_model, option, value)
-    refuse(done, f"{option[2:]} must be >= 0, got -1")
+    check_refused(done, f"{option[2:]} must be >= 0, got -1")
 
 
 def test_chat_refuses_a_message_that_does_not_fit_and_goes_on(microgpt, chat_model) -> None:
@@ -212,19 +216,21 @@ def test_chat_refuses_a_message_that_does_not_fit_and_goes_on(microgpt, chat_mod
 
 
 def test_verify_refuses_steps_beyond_the_run(microgpt) -> None:
-    refuse(microgpt("verify", "--steps", "1001"), "steps must be 1 to 1000, got 1001")
+    check_refused(microgpt("verify", "--steps", "1001"), "steps must be 1 to 1000, got 1001")
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "train", "verify"])
 def test_an_unknown_flag(microgpt, command) -> None:
     done = microgpt(command, "--zoom")
-    refuse(done, f"no such option: --zoom; see 'microgpt {command} --help'")
+    check_refused(done, f"no such option: --zoom; see 'microgpt {command} --help'")
 
 
 def test_an_unknown_command(microgpt) -> None:
-    refuse(microgpt("fly"), "no such command 'fly'; see 'microgpt --help'")
+    check_refused(microgpt("fly"), "no such command 'fly'; see 'microgpt --help'")
 
 
 def test_an_argument_that_is_not_utf8_does_not_end_in_a_traceback(microgpt, text_model) -> None:
     prompt = os.fsdecode(b"a\xff")
-    refuse(microgpt("generate", "--model-dir", text_model, "--prompt", prompt), "does not know")
+    check_refused(
+        microgpt("generate", "--model-dir", text_model, "--prompt", prompt), "does not know"
+    )

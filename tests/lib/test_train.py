@@ -1,5 +1,6 @@
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -117,6 +118,15 @@ def test_a_last_update_that_ruins_the_model_is_noticed_too() -> None:
 def test_documents_may_come_from_a_generator() -> None:
     config = TrainConfig(steps=2)
     assert train((doc for doc in DOCS), config=config).losses == train(DOCS, config=config).losses
+
+
+def test_a_resumed_training_that_diverges_at_once_keeps_what_it_began_with() -> None:
+    state = train(DOCS, model=SMALL, config=TrainConfig(steps=3)).state
+    huge = {name: [[1e200 for _ in row] for row in rows] for name, rows in state.weights.items()}
+    ruined = replace(state, weights=huge)
+    with pytest.raises(DivergedError, match="at step 4 of 9") as caught:
+        train(DOCS, model=SMALL, config=TrainConfig(steps=9), resume=ruined)
+    assert caught.value.result.state.step == 3
 
 
 def test_one_text_is_not_taken_for_a_list_of_letters() -> None:

@@ -182,10 +182,12 @@ def _describe(result: TrainResult, weights_sha256: str) -> Meta:
 
 def _make_staging(directory: Path) -> Path:
     """Make a hidden directory on the same file system: inside, or beside one that is yet to be."""
-    nearest = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
-    if not nearest.is_dir():
-        what = "a file" if nearest.exists() else "a link to nothing"
-        raise CheckpointError(f"{nearest} is {what}; name a directory for the model")
+    for path in (directory, *directory.parents):
+        if path.is_dir():
+            break
+        if os.path.lexists(path):
+            what = "a file" if path.exists() else "a link to nothing"
+            raise CheckpointError(f"{path} is {what}; name a directory for the model")
     for file in (directory / WEIGHTS, directory / META):
         if file.is_dir():
             raise CheckpointError(f"{file} is a directory; name another one for the model")

@@ -63,7 +63,7 @@ class ReferenceEngine:
         return loss if is_finite else math.nan
 
     def undo(self) -> None:
-        """Take the last update back; only one can be."""
+        """Take the last call of `step` back; only one can be."""
         data, self.adam_m, self.adam_v = self._before
         self.n_steps -= 1
         for param, before in zip(self.params, data, strict=True):
@@ -79,7 +79,6 @@ class ReferenceEngine:
     def _adam(self, lr: float) -> None:
         """Move each weight against its gradient (Kingma & Ba 2015, algorithm 1)."""
         beta1, beta2, eps = self.config.beta1, self.config.beta2, self.config.adam_eps
-        self._last_good = [param.data for param in self.params]
         self.n_steps += 1
         m_bias = 1 - beta1**self.n_steps  # the means start at 0: too small by this factor
         v_bias = 1 - beta2**self.n_steps

@@ -84,6 +84,7 @@ def train(
     rng.shuffle(shuffled)
     engine = _make_engine(model, config, rng, resume)
     losses = list(resume.losses) if resume else []
+    n_resumed = len(losses)
 
     def batch_of(step: int) -> list[list[int]]:
         first = step * config.batch_size
@@ -111,7 +112,7 @@ def train(
         )
 
     def diverged(when: str) -> DivergedError:
-        if engine.n_steps:
+        if engine.n_steps > n_resumed:
             engine.undo()  # the update that led here
         return DivergedError(when, result())
 

@@ -1,0 +1,30 @@
+import re
+
+import pytest
+
+from microgpt import TrainEvent
+from microgpt_cli import progress
+
+
+def follow(steps: int, events: int) -> None:
+    """Show the progress of a training that reports at even distances."""
+    with progress.TrainingProgress(steps) as shown:
+        for i in range(1, events + 1):
+            shown.update(TrainEvent(step=steps * i // events, steps=steps, losses=(2.5,)))
+        assert shown.step == steps
+
+
+def test_each_tenth_is_a_line_where_nothing_can_be_redrawn(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
+    follow(steps=1000, events=200)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 10
+    line = r"step +(\d+) / 1000 \| loss 2\.5000 \| \d+ steps/s \| \d+ s left"
+    tenths = [re.fullmatch(line, each).group(1) for each in lines]
+    assert tenths == [str(100 * i) for i in range(1, 11)]
+
+
+@pytest.mark.parametrize("events", [1, 200])
+def test_a_short_training_says_nothing(capsys, events) -> None:
+    follow(steps=1000, events=events)  # takes no second
+    assert capsys.readouterr() == ("", "")

@@ -132,7 +132,7 @@ def test_a_training_that_diverges_keeps_the_last_good_weights_beside_the_old_mod
 def test_a_divergence_is_told_even_when_nothing_can_be_kept(microgpt, names, tmp_path) -> None:
     (tmp_path / "output.diverged").touch()
     done = microgpt("train", "--input", names, "--steps", "1", "--lr", "1e200")
-    check_refused(done, "nan or infinite after the last step; try a learning rate", code=1)
+    check_refused(done, "nan or infinite after step 1 of 1; try a learning rate", code=1)
     assert "are lost" in done.stderr
     assert sorted(os.listdir(tmp_path)) == ["names.txt", "output.diverged"]
 

@@ -62,7 +62,7 @@ def test_an_earlier_line_can_be_called_back_and_edited(terminal, chat_model) -> 
     child.sendline("ho")
     child.expect_exact("you> ")
     child.send("\x1b[A\x7fi\r")  # arrow up, backspace, i
-    child.expect_exact("microgpt> yo\r\nyou> ")
+    assert child.expect_exact(["microgpt> yo\r\nyou> ", "error", "note"]) == 0
 
 
 def test_end_of_input_leaves(terminal, chat_model) -> None:
@@ -74,11 +74,18 @@ def test_end_of_input_leaves(terminal, chat_model) -> None:
     assert child.exitstatus == 0
 
 
-def test_ctrl_c_stops_a_reply_and_not_the_chat(terminal, endless_model) -> None:
+@pytest.fixture
+def replying(terminal, endless_model):
+    """A chat in the middle of a reply."""
     child = terminal("chat", "--model-dir", endless_model, "--temperature", "2")
     child.expect_exact("you> ")
     child.sendline("hi")
     child.expect("microgpt> .{20}")  # it streams
+    return child
+
+
+def test_ctrl_c_stops_a_reply_and_not_the_chat(replying) -> None:
+    child = replying
     child.sendintr()
     child.expect_exact(" (stopped)\r\nyou> ")
     child.sendintr()
@@ -88,11 +95,8 @@ def test_ctrl_c_stops_a_reply_and_not_the_chat(terminal, endless_model) -> None:
     assert child.exitstatus == 130
 
 
-def test_sigterm_ends_a_chat_in_the_middle_of_a_reply(terminal, endless_model) -> None:
-    child = terminal("chat", "--model-dir", endless_model, "--temperature", "2")
-    child.expect_exact("you> ")
-    child.sendline("hi")
-    child.expect("microgpt> .{20}")
+def test_sigterm_ends_a_chat_in_the_middle_of_a_reply(replying) -> None:
+    child = replying
     child.kill(signal.SIGTERM)
     child.expect_exact("\r\nterminated\r\n")
     child.expect(pexpect.EOF)

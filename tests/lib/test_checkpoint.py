@@ -143,6 +143,7 @@ def test_files_of_the_seed_systems_are_read(tmp_path: Path) -> None:
         ({"n_ff_exp": 2}, r"layer0\.mlp_fc1 is 64 × 16, not 32 × 16 as meta\.json has it"),
         ({"block_size": 8}, r"wpe is 16 × 16, not 8 × 16"),
         ({"init_std": -1.0}, "init_std must be"),
+        ({"training": {"train_loss": float("nan")}}, r"meta\.json: training: .*not JSON compliant"),
     ],
 )
 def test_a_meta_file_that_does_not_fit_is_refused(text_model: Path, changes, problem) -> None:

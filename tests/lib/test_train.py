@@ -110,7 +110,7 @@ def test_divergence_keeps_the_last_good_model() -> None:
 
 
 def test_a_last_update_that_ruins_the_model_is_noticed_too() -> None:
-    with pytest.raises(DivergedError, match="nan or infinite after the last step; try") as caught:
+    with pytest.raises(DivergedError, match="nan or infinite after step 1 of 1; try") as caught:
         train(DOCS, model=SMALL, config=TrainConfig(steps=1, lr=1e200))
     assert InferenceGpt(caught.value.result).generate()
 

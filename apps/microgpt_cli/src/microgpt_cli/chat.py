@@ -2,13 +2,13 @@
 
 import contextlib
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, check_seed, check_temperature
 from microgpt.errors import PromptError
+from microgpt_cli.options import DEFAULT_MODEL_DIR, ModelDir, Temperature
 from microgpt_cli.stopping import Terminated
 from microgpt_cli.streams import note, say
 
@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 
 
 def chat(
-    model_dir: Annotated[Path, typer.Option(help="Directory of the model.")] = Path("output"),
-    temperature: Annotated[
-        float, typer.Option(help="0 always takes the likeliest character, 1 follows the odds.")
-    ] = DEFAULT_TEMPERATURE,
+    model_dir: ModelDir = DEFAULT_MODEL_DIR,
+    temperature: Temperature = DEFAULT_TEMPERATURE,
     seed: Annotated[
         int, typer.Option(help="Of the first reply; the next has seed + 1.")
     ] = DEFAULT_SEED,
@@ -37,7 +35,7 @@ def chat(
     from microgpt.inference import InferenceGpt
 
     model = InferenceGpt(load(model_dir))
-    _ = model.tokenizer.end_turn_id  # is it a chat model?
+    _ = model.tokenizer.end_turn_id  # raises, with what to do, where there are no chat tokens
     if sys.stdin.isatty():
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401  (gives input() editing and history)

@@ -2,26 +2,24 @@
 
 import json
 import random
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, check_seed
 from microgpt.errors import ConfigError
+from microgpt_cli.options import DEFAULT_MODEL_DIR, AsJson, ModelDir, Temperature
 
 
 def generate(
-    model_dir: Annotated[Path, typer.Option(help="Directory of the model.")] = Path("output"),
+    model_dir: ModelDir = DEFAULT_MODEL_DIR,
     num_samples: Annotated[int, typer.Option(help="How many.")] = 20,
     prompt: Annotated[str, typer.Option(help="How each sample begins.")] = "",
-    temperature: Annotated[
-        float, typer.Option(help="0 always takes the likeliest character, 1 follows the odds.")
-    ] = DEFAULT_TEMPERATURE,
+    temperature: Temperature = DEFAULT_TEMPERATURE,
     seed: Annotated[
         int, typer.Option(help="Of the first sample; the next has seed + 1.")
     ] = DEFAULT_SEED,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print samples from a model."""
     check_seed(seed)

@@ -1,15 +1,13 @@
 """`microgpt info`: what a model is."""
 
 import json
-from pathlib import Path
-from typing import Annotated
 
-import typer
+from microgpt_cli.options import DEFAULT_MODEL_DIR, AsJson, ModelDir
 
 
 def info(
-    model_dir: Annotated[Path, typer.Option(help="Directory of the model.")] = Path("output"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    model_dir: ModelDir = DEFAULT_MODEL_DIR,
+    as_json: AsJson = False,
 ) -> None:
     """Print what a model is and how it came about."""
     from microgpt.checkpoint import load

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from microgpt.config import ModelConfig, TrainConfig
+from microgpt_cli.options import DEFAULT_MODEL_DIR
 from microgpt_cli.progress import TrainingProgress, step_line
 from microgpt_cli.streams import note, say, show_while_read
 
@@ -37,7 +38,7 @@ def train(
     ] = None,
     output: Annotated[
         Path, typer.Option(help="Directory for the model.", rich_help_panel=DATA)
-    ] = Path("output"),
+    ] = DEFAULT_MODEL_DIR,
     chat: Annotated[
         bool, typer.Option("--chat", help="Learn to chat.", rich_help_panel=DATA)
     ] = False,
@@ -108,7 +109,7 @@ def train(
     for i, sample in enumerate(samples, start=1):
         print(f"sample {i:2d}: {sample}")
     sys.stdout.flush()
-    where = "" if output == Path("output") else f" --model-dir {shlex.quote(str(output))}"
+    where = "" if output == DEFAULT_MODEL_DIR else f" --model-dir {shlex.quote(str(output))}"
     note(f"the model is in {output}; try: microgpt {'chat' if chat else 'generate'}{where}")
 
 

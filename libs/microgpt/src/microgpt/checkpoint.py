@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from microgpt.config import MAX_SIZE, ModelConfig
 from microgpt.errors import CheckpointError, MicrogptError
@@ -37,6 +37,11 @@ _N_RECENT = 100  # train_loss is the mean over this many last steps: one documen
 
 
 _Count = Annotated[int, Field(ge=1, le=MAX_SIZE)]
+
+
+def _check_json(facts: dict[str, Any]) -> dict[str, Any]:
+    json.dumps(facts, allow_nan=False)  # pydantic reads nan, which is not JSON, into an Any
+    return facts
 
 
 class Meta(BaseModel):
@@ -59,7 +64,7 @@ class Meta(BaseModel):
     tokenizer: str = "char"
     created_by: str | None = None
     created_at: str | None = None
-    training: dict[str, Any] = {}
+    training: Annotated[dict[str, Any], AfterValidator(_check_json)] = {}
 
     def model(self) -> ModelConfig:
         """Return the shape of the model."""

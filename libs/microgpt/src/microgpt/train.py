@@ -8,7 +8,7 @@ learning rate, the events, and the reasons to stop. The arithmetic of a step is 
 import math
 import random
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 from microgpt.config import ModelConfig, TrainConfig
@@ -84,70 +84,94 @@ def train(
     rng.shuffle(shuffled)
     engine = _make_engine(model, config, rng, resume)
     losses = list(resume.losses) if resume else []
-    n_resumed = len(losses)
+    training = _Training(
+        docs=docs,
+        shuffled=shuffled,
+        model=model,
+        config=config,
+        tokenizer=tokenizer,
+        rng=rng,
+        engine=engine,
+        losses=losses,
+        started=started,
+    )
+    for run in training.runs(should_stop or (lambda: False)):
+        losses.extend(run)
+        if math.isnan(run[-1]):
+            raise training.diverged(f"at step {len(losses)}", resume)
+        if on_event:
+            on_event(TrainEvent(step=len(losses), steps=config.steps, losses=tuple(run)))
+    if math.isnan(engine.backward(training.batch(engine.n_steps))):
+        raise training.diverged(f"after step {len(losses)}", resume)
+    return training.result()
 
-    def batch_of(step: int) -> list[list[int]]:
-        first = step * config.batch_size
-        picked = (shuffled[i % len(shuffled)] for i in range(first, first + config.batch_size))
-        return [tokenizer.encode_document(doc) for doc in picked]
 
-    def result() -> TrainResult:
+@dataclass(frozen=True)
+class _Training:
+    """One call of `train`: what it works on, and how far it has come."""
+
+    docs: list[Document]
+    shuffled: list[Document]
+    model: ModelConfig
+    config: TrainConfig
+    tokenizer: CharTokenizer
+    rng: random.Random
+    engine: ReferenceEngine
+    losses: list[float]  # nats a token, of each step
+    started: float
+
+    def batch(self, step: int) -> list[list[int]]:
+        """Return the documents of a step as tokens."""
+        first, n = step * self.config.batch_size, len(self.shuffled)
+        picked = (self.shuffled[i % n] for i in range(first, first + self.config.batch_size))
+        return [self.tokenizer.encode_document(doc) for doc in picked]
+
+    def runs(self, should_stop: Callable[[], bool]) -> Iterator[list[float]]:
+        """Train, and yield the losses of 50 ms of steps at a time, up to one that is nan."""
+        config = self.config
+        run: list[float] = []
+        due = perf_counter() + EVENT_INTERVAL_S
+        for step in range(self.engine.n_steps, config.steps):
+            if should_stop():
+                break
+            lr = config.lr * (1 - step / config.steps)
+            run.append(self.engine.step(self.batch(step), lr))
+            if math.isnan(run[-1]):
+                break
+            if perf_counter() >= due:
+                yield run
+                run = []
+                due = perf_counter() + EVENT_INTERVAL_S
+        if run:
+            yield run
+
+    def result(self) -> TrainResult:
+        """Return the training up to here."""
+        engine = self.engine
         state = TrainState(
             step=engine.n_steps,
             weights=engine.weights(),
             adam_m=tuple(engine.adam_m),
             adam_v=tuple(engine.adam_v),
-            losses=tuple(losses[: engine.n_steps]),
+            losses=tuple(self.losses[: engine.n_steps]),
         )
         return TrainResult(
-            model=model,
+            model=self.model,
             weights=state.weights,
-            tokenizer=tokenizer,
-            config=config,
+            tokenizer=self.tokenizer,
+            config=self.config,
             state=state,
-            rng_state=rng.getstate(),
-            n_docs=len(docs),
-            data_sha256=fingerprint(docs),
-            seconds=perf_counter() - started,
+            rng_state=self.rng.getstate(),
+            n_docs=len(self.docs),
+            data_sha256=fingerprint(self.docs),
+            seconds=perf_counter() - self.started,
         )
 
-    def diverged(when: str) -> DivergedError:
-        if engine.n_steps > n_resumed:
-            engine.undo()  # the update that led here
-        return DivergedError(when, result())
-
-    for run in _runs_of_steps(engine, batch_of, config, should_stop or (lambda: False)):
-        losses.extend(run)
-        if math.isnan(run[-1]):
-            raise diverged(f"at step {len(losses)} of {config.steps}")
-        if on_event:
-            on_event(TrainEvent(step=len(losses), steps=config.steps, losses=tuple(run)))
-    if math.isnan(engine.backward(batch_of(engine.n_steps))):
-        raise diverged("after the last step")
-    return result()
-
-
-def _runs_of_steps(
-    engine: ReferenceEngine,
-    batch_of: Callable[[int], list[list[int]]],
-    config: TrainConfig,
-    should_stop: Callable[[], bool],
-) -> Iterator[list[float]]:
-    """Train, and yield the losses of 50 ms of steps at a time, up to one that is nan."""
-    run: list[float] = []
-    due = perf_counter() + EVENT_INTERVAL_S
-    for step in range(engine.n_steps, config.steps):
-        if should_stop():
-            break
-        run.append(engine.step(batch_of(step), lr=config.lr * (1 - step / config.steps)))
-        if math.isnan(run[-1]):
-            break
-        if perf_counter() >= due:
-            yield run
-            run = []
-            due = perf_counter() + EVENT_INTERVAL_S
-    if run:
-        yield run
+    def diverged(self, when: str, resumed: TrainState | None) -> DivergedError:
+        """Take the update back that led here, if it was ours, and return the error to raise."""
+        if self.engine.n_steps > (resumed.step if resumed else 0):
+            self.engine.undo()
+        return DivergedError(f"{when} of {self.config.steps}", self.result())
 
 
 def _as_list(docs: Iterable[Document]) -> list[Document]:

@@ -1,0 +1,14 @@
+"""The options that several commands have."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ModelDir = Annotated[Path, typer.Option(help="Directory of the model.")]
+Temperature = Annotated[
+    float, typer.Option(help="0 always takes the likeliest character, 1 follows the odds.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+DEFAULT_MODEL_DIR = Path("output")

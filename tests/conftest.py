@@ -6,12 +6,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import settings
 
 from microgpt import Message, ModelConfig, TrainConfig, TrainResult, save
+from microgpt.config import DType
+from microgpt.engines import prepare_engine
 from microgpt.train import train
 
 settings.register_profile("microgpt", deadline=None, derandomize=True)
@@ -27,6 +29,13 @@ for name in ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "COLUMNS", "NO_COLOR", "TER
 os.environ["TERM"] = "xterm"
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_engine() -> None:
+    """Compile before the first test, so that no test has to wait for it or is told of it."""
+    for dtype in get_args(DType):
+        prepare_engine("compiled", dtype)
 
 
 @pytest.fixture(scope="session")

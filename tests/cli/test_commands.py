@@ -7,6 +7,7 @@ import pytest
 from microgpt import InferenceGpt, TrainConfig
 from microgpt.train import train
 
+ENGINES = ("reference", "compiled float64", "compiled float32")
 CHAT_LINE = '[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]'
 
 
@@ -120,13 +121,24 @@ def test_info_as_json(microgpt, text_model) -> None:
     assert facts["training"]["steps"] == 30
 
 
-def test_verify_checks_gradients_and_karpathys_run(microgpt) -> None:
-    done = microgpt("verify", "--steps", "3")
+def test_verify_checks_both_engines(microgpt) -> None:
+    done = microgpt("verify")
     assert done.returncode == 0
     lines = done.stdout.splitlines()
-    assert len(lines) == 4
     assert all(line.startswith("ok   ") for line in lines)
-    assert "Karpathy's run, 3 of 1000 steps: loss 3.1778" in lines[3]
+    runs = [line[5:].split(",")[0] for line in lines if "Karpathy's run" in line]
+    assert runs == [f"{engine}: Karpathy's run" for engine in ENGINES]
+    assert sum("1000 of 1000 steps: loss 2.6497" in line for line in lines) == 2
+    assert sum("names: 20 of 20 agree" in line for line in lines) == 2
+
+
+def test_verify_checks_one_engine_for_as_many_steps_as_are_asked_for(microgpt) -> None:
+    for engine in ("reference", "compiled"):
+        done = microgpt("verify", "--steps", "3", "--engine", engine)
+        assert done.returncode == 0
+        runs = [line for line in done.stdout.splitlines() if "Karpathy's run" in line]
+        assert runs
+        assert all(f"{engine}" in run and "3 of 1000 steps: loss 3.1778" in run for run in runs)
 
 
 def test_chat_commands(microgpt, chat_model) -> None:
@@ -176,7 +188,7 @@ def test_help_loads_neither_the_engine_nor_what_draws(microgpt) -> None:
     done = microgpt("--help", PYTHONPROFILEIMPORTTIME="1")
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert "typer" in imported
-    assert not imported & {"pydantic", "rich.console", "microgpt.model", "microgpt.train"}
+    assert not imported & {"pydantic", "rich.console", "numpy", "microgpt.model", "microgpt.train"}
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

@@ -5,13 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from microgpt.data import bundled, load_text
+from microgpt.train import train
 
-@pytest.mark.slow
-def test_train_with_no_option_prints_the_golden_transcript(microgpt, golden, tmp_path) -> None:
-    done = microgpt("train")
-    assert done.returncode == 0
+ENGINES = [
+    pytest.param("compiled", "float32", 1e-4, id="compiled float32"),  # measured: 3e-6
+    pytest.param("compiled", "float64", 1e-9, id="compiled float64"),
+    pytest.param("reference", "float64", 1e-9, id="reference", marks=pytest.mark.slow),
+]
+
+
+def check_transcript(stdout: str, golden) -> None:
     names = [f"sample {i:2d}: {name}" for i, name in enumerate(golden["names"], start=1)]
-    assert done.stdout.splitlines() == [
+    assert stdout.splitlines() == [
         "num docs: 32033",
         "vocab size: 27",
         "num params: 4192",
@@ -20,16 +26,29 @@ def test_train_with_no_option_prints_the_golden_transcript(microgpt, golden, tmp
         "--- inference (new, hallucinated names) ---",
         *names,
     ]
+
+
+def test_train_with_no_option_prints_the_golden_transcript(microgpt, golden) -> None:
+    done = microgpt("train")
+    assert done.returncode == 0
+    check_transcript(done.stdout, golden)
+
+
+@pytest.mark.parametrize(("engine", "dtype", "tolerance"), ENGINES)
+def test_each_engine_prints_it_and_ends_with_the_golden_weights(
+    microgpt, golden, tmp_path, engine, dtype, tolerance
+) -> None:
+    done = microgpt("train", "--engine", engine, "--dtype", dtype)
+    assert done.returncode == 0
+    check_transcript(done.stdout, golden)
     weights = json.loads(Path(tmp_path, "output", "weights.json").read_text())
     for name, first in golden["final_first5"].items():
-        assert weights[name][0][:5] == pytest.approx(first, abs=1e-9)
+        assert weights[name][0][:5] == pytest.approx(first, abs=tolerance)
+    assert json.loads(Path(tmp_path, "output", "meta.json").read_text())["dtype"] == dtype
 
 
-@pytest.mark.slow
-def test_each_of_the_thousand_losses_is_the_golden_one(golden) -> None:
-    from microgpt.data import bundled, load_text
-    from microgpt.train import train
-
-    losses = train(load_text(bundled("names.txt"))).losses
+@pytest.mark.parametrize("engine", ["compiled", pytest.param("reference", marks=pytest.mark.slow)])
+def test_each_of_the_thousand_losses_is_the_golden_one_in_float64(golden, engine) -> None:
+    losses = train(load_text(bundled("names.txt")), engine=engine, dtype="float64").losses
     assert len(losses) == 1000
     assert max(abs(a - b) for a, b in zip(losses, golden["losses"], strict=True)) < 1e-9

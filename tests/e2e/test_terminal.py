@@ -108,7 +108,7 @@ def test_a_terminal_that_cannot_redraw_gets_lines(tmp_path) -> None:
     (tmp_path / "names.txt").write_text("maximilianalena\n")
     child = pexpect.spawn(
         "microgpt",
-        ["train", "--input", "names.txt", "--steps", "2000"],
+        ["train", "--input", "names.txt", "--steps", "2000", "--engine", "reference"],
         cwd=tmp_path,
         env={**os.environ, "TERM": "dumb"},
         encoding="utf-8",

@@ -41,6 +41,7 @@ def result_of(model: ModelConfig, weights, tokenizer: CharTokenizer) -> TrainRes
         rng_state=(),
         n_docs=1,
         data_sha256="",
+        dtype="float64",
         seconds=0.0,
     )
 
@@ -85,7 +86,7 @@ def test_a_model_says_how_it_came_about(text_model: Path, text_result: TrainResu
     seed_keys = ["vocab_size", "n_embd", "n_head", "n_layer", "block_size", "chars"]
     assert list(meta)[:6] == seed_keys
     assert "special_tokens" not in meta
-    assert (meta["dtype"], meta["tokenizer"], meta["n_ff_exp"]) == ("float64", "char", 4)
+    assert (meta["dtype"], meta["tokenizer"], meta["n_ff_exp"]) == ("float32", "char", 4)
     assert meta["created_by"] == "microgpt 0.1.0"
     training = meta["training"]
     assert (training["seed"], training["steps"], training["n_docs"]) == (42, 30, 4)

@@ -68,11 +68,9 @@ def test_the_python_of_the_readme_works(tmp_path, monkeypatch, capsys, chat_resu
 
 
 def test_no_result_depends_on_the_sum_of_floats() -> None:
-    """`sum` rounds them otherwise since Python 3.12; whole numbers it may add."""
-    whole_numbers = {"model": 1}  # the number of weights
+    """`sum` rounds them otherwise since Python 3.12."""
     for name in ("value", "model", "sampling", "checkpoint"):
-        n_sums = len(re.findall(r"\bsum\(", (SOURCE / f"{name}.py").read_text()))
-        assert n_sums == whole_numbers.get(name, 0)
+        assert not re.search(r"\bsum\(", (SOURCE / f"{name}.py").read_text())
 
 
 def test_importing_the_package_loads_nothing_else() -> None:

@@ -13,6 +13,7 @@ from microgpt.reference import ReferenceEngine, document_loss
 from microgpt.train import DivergedError, train
 
 MODEL = ModelConfig(n_embd=4, n_head=2, vocab_size=5, block_size=4)
+NAMES = load_text(bundled("names.txt"))
 LN_27 = math.log(27)
 
 
@@ -73,7 +74,8 @@ def test_karpathys_losses_come_out_to_the_last_digits(golden) -> None:
     steps = 40
     seen = []
     result = train(
-        load_text(bundled("names.txt")),
+        NAMES,
+        engine="reference",
         on_event=lambda event: seen.extend(event.losses),
         should_stop=lambda: len(seen) >= steps,
     )
@@ -93,12 +95,12 @@ def test_training_with_random_gradients_learns_nothing(monkeypatch) -> None:
 
     monkeypatch.setattr(ReferenceEngine, "_adam", adam_on_noise)
     monkeypatch.setattr(Value, "backward", lambda self: None)  # not needed, and slow
-    losses = train(load_text(bundled("names.txt")), config=TrainConfig(steps=150)).losses
+    losses = train(NAMES, config=TrainConfig(steps=150), engine="reference").losses
     assert sum(losses) / len(losses) >= LN_27
 
 
 def test_training_with_true_gradients_learns() -> None:
-    losses = train(load_text(bundled("names.txt")), config=TrainConfig(steps=150)).losses
+    losses = train(NAMES, config=TrainConfig(steps=150), engine="reference").losses
     assert sum(losses[-50:]) / 50 < LN_27 - 0.5
 
 

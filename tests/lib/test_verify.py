@@ -1,19 +1,19 @@
 import pytest
 
-from microgpt import Value
+from microgpt import TrainConfig, Value
 from microgpt.errors import ConfigError
 from microgpt.verify import run_checks
 
 
 def test_all_checks_pass() -> None:
-    checks = list(run_checks(steps=3))
-    assert len(checks) == 4
+    checks = list(run_checks())
+    assert len(checks) == 1 + 3 + 2 * 3
     assert all(check.passed for check in checks), checks
 
 
 @pytest.mark.slow
 def test_the_whole_of_karpathys_run_is_replayed_names_included() -> None:
-    *_, run, names = run_checks(steps=1000)
+    *_, run, names = run_checks(steps=1000, engine="reference")
     assert run.passed
     assert "loss 2.6497" in run.outcome
     assert names.passed
@@ -31,7 +31,16 @@ def test_a_wrong_derivative_fails_every_check_of_gradients_and_the_replay(monkey
     monkeypatch.setattr(Value, "exp", wrong)
     checks = {check.name: check.passed for check in run_checks(steps=3)}
     assert checks.pop("names.txt")
-    assert not any(checks.values())
+    for dtype in ("float64", "float32"):  # it does not use it
+        assert checks.pop(f"compiled {dtype}: Karpathy's run, 3 of 1000 steps")
+    assert not any(checks.values()), checks
+
+
+def test_a_wrong_rate_fails_the_replay_on_both_engines(monkeypatch) -> None:
+    monkeypatch.setattr(TrainConfig, "lr_at", lambda self, step: 1.1 * self.lr + 0 * step)
+    runs = [check for check in run_checks(steps=3) if "Karpathy's run" in check.name]
+    assert len(runs) == 3
+    assert not any(check.passed for check in runs)
 
 
 @pytest.mark.parametrize("steps", [0, 1001])

@@ -55,6 +55,7 @@ def _run() -> int:
 
 def _usage(error: Exception) -> str:
     message = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
+    message = message.replace("Value error, ", "")
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "microgpt"
     return f"{message[:1].lower()}{message[1:]}; see '{command} --help'"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from microgpt.config import ModelConfig, TrainConfig
+from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
 from microgpt_cli.options import DEFAULT_MODEL_DIR
 from microgpt_cli.progress import TrainingProgress, step_line
 from microgpt_cli.streams import note, say, show_while_read
@@ -71,6 +71,18 @@ def train(
     n_ff_exp: Annotated[
         int, typer.Option(help="MLP width, in multiples of n_embd.", rich_help_panel=MODEL)
     ] = ModelConfig.n_ff_exp,
+    engine: Annotated[
+        EngineName,
+        typer.Option(
+            help="The same training, fast, or on scalars, to be read.", rich_help_panel=TRAINING
+        ),
+    ] = "compiled",
+    dtype: Annotated[
+        DType | None,
+        typer.Option(
+            help="Numbers of the compiled engine.  [default: float32]", rich_help_panel=TRAINING
+        ),
+    ] = None,
     num_samples: Annotated[
         int | None,
         typer.Option(
@@ -93,10 +105,13 @@ def train(
     n_samples = _check_num_samples(num_samples, chat)
 
     from microgpt.checkpoint import check_writable
+    from microgpt.engines import check_engine, prepare_engine
 
+    check_engine(engine, dtype)
     docs = _load(input, chat)
     check_writable(output)
-    result = _train(docs, model, config, output=output, quiet=as_json)
+    prepare_engine(engine, dtype, tell=note)
+    result = _train(docs, model, config, engine, dtype, output=output, quiet=as_json)
     _save(result, output)  # before anything is printed: a closed pipe must not cost the model
 
     samples = _sample(result, n_samples)
@@ -138,7 +153,14 @@ def _load(path: Path | None, chat: bool) -> "Sequence[Document]":
 
 
 def _train(
-    docs: "Sequence[Document]", model: ModelConfig, config: TrainConfig, output: Path, quiet: bool
+    docs: "Sequence[Document]",
+    model: ModelConfig,
+    config: TrainConfig,
+    engine: EngineName,
+    dtype: DType | None,
+    *,
+    output: Path,
+    quiet: bool,
 ) -> "TrainResult":
     """Train with the header on stdout and the progress on stderr."""
     from microgpt.model import count_params
@@ -158,7 +180,13 @@ def _train(
                 )
             _note_what_is_cut(docs, tokenizer, model.block_size)
             return train_model(
-                docs, model=model, config=config, tokenizer=tokenizer, on_event=progress.update
+                docs,
+                model=model,
+                config=config,
+                tokenizer=tokenizer,
+                engine=engine,
+                dtype=dtype,
+                on_event=progress.update,
             )
         except DivergedError as error:
             progress.stop()
@@ -171,7 +199,7 @@ def _train(
 def _note_what_is_cut(
     docs: "Sequence[Document]", tokenizer: "CharTokenizer", block_size: int
 ) -> None:
-    n_cut = sum(len(tokenizer.encode_document(doc)) > block_size + 1 for doc in docs)
+    n_cut = sum(tokenizer.count_tokens(doc) > block_size + 1 for doc in docs)
     if n_cut:
         note(
             f"{n_cut} of {len(docs)} documents do not fit into the block size of {block_size}; "

@@ -1,26 +1,38 @@
 """`microgpt verify`: the proof that the arithmetic is right."""
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
+from microgpt.config import DType, EngineName
 from microgpt_cli.progress import TrainingProgress
-from microgpt_cli.streams import say
+from microgpt_cli.streams import note, say
 
 
 def verify(
-    steps: Annotated[int, typer.Option(help="Steps of Karpathy's run to replay, up to 1000.")] = 20,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Steps of Karpathy's run to replay, up to 1000.  "
+            "[default: 1000 compiled, 20 reference]"
+        ),
+    ] = None,
+    engine: Annotated[EngineName | None, typer.Option(help="The one to check.")] = None,
 ) -> None:
     """Check that the arithmetic is right.
 
-    Gradients against finite differences, and Karpathy's run against what his script gives. With
-    --steps 1000 the replay takes some 15 seconds and includes his twenty names.
+    The reference's gradients against finite differences, the compiled engine's against the
+    reference's, and both against Karpathy's run. With --steps 1000 the reference takes some 15
+    seconds to replay it.
     """
-    from microgpt.verify import run_checks
+    from microgpt.engines import prepare_engine
+    from microgpt.verify import KARPATHY, run_checks
 
+    for dtype in get_args(DType):
+        prepare_engine(engine or "compiled", dtype, tell=note)
     failed = 0
-    with TrainingProgress(steps) as progress:
-        for check in run_checks(steps=steps, on_event=progress.update):
+    with TrainingProgress(KARPATHY.steps) as progress:
+        for check in run_checks(steps=steps, engine=engine, on_event=progress.update):
             progress.stop()
             print(f"{'ok  ' if check.passed else 'FAIL'} {check.name}: {check.outcome}", flush=True)
             failed += not check.passed

@@ -6,8 +6,12 @@ This module knows nothing of how the settings are used.
 
 import math
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from microgpt.errors import ConfigError
+
+EngineName = Literal["compiled", "reference"]  # see `engines`
+DType = Literal["float32", "float64"]
 
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
 MAX_SIZE = 2**31 - 1  # of anything that is counted; far beyond what fits into a computer
@@ -76,6 +80,13 @@ class TrainConfig:
             beta = getattr(self, name)
             if not (_is_finite(beta) and 0 <= beta < 1):
                 raise ConfigError(f"{name} must be in [0, 1), got {beta!r}")
+
+    def lr_at(self, step: Any) -> Any:
+        """Return the learning rate of a step, the first being 0, or of each in an array of steps.
+
+        It falls linearly, and would be 0 after the last.
+        """
+        return self.lr * (1 - step / self.steps)
 
 
 def check_seed(seed: int) -> None:

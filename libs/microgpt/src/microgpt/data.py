@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from microgpt.errors import DataError
-from microgpt.tokenizer import Conversation, Document
+from microgpt.tokenizer import Conversation, Document, Message
 from microgpt.validation import first_problem
 
 
@@ -69,13 +69,14 @@ def fingerprint(docs: Sequence[Document]) -> str:
 
     A text counts as its UTF-8 bytes, a conversation as those of [[role, content], …] in JSON.
     """
-    digest = hashlib.sha256()
-    for doc in docs:
-        if not isinstance(doc, str):
-            pairs = [[message.role, message.content] for message in doc]
-            doc = json.dumps(pairs, ensure_ascii=False, separators=(",", ":"))
-        digest.update(doc.encode(errors="surrogatepass") + b"\n")
-    return digest.hexdigest()
+    texts = (doc if isinstance(doc, str) else _as_json(doc) for doc in docs)
+    lines = "".join(f"{text}\n" for text in texts)
+    return hashlib.sha256(lines.encode(errors="surrogatepass")).hexdigest()
+
+
+def _as_json(conversation: Sequence[Message]) -> str:
+    pairs = [[message.role, message.content] for message in conversation]
+    return json.dumps(pairs, ensure_ascii=False, separators=(",", ":"))
 
 
 def _read(path: Path) -> str:

@@ -8,12 +8,13 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from microgpt.config import ModelConfig, TrainConfig
-from microgpt.model import Gpt, init_weights, weight_shapes
+from microgpt.config import DType, ModelConfig, TrainConfig
+from microgpt.model import Gpt, count_params, init_weights, weight_shapes
 from microgpt.reference import ReferenceEngine, document_loss
 from microgpt.value import Number, Value, dot, exp, log, relu, total
 
 DIFFERENCE = 1e-5  # step of a central difference: its error is about DIFFERENCE**2 = 1e-10
+NEGLIGIBLE = 1e-2  # gradients of a matrix that are so much smaller than others are mostly rounding
 N_LEAVES, N_STEPS = 3, 8  # of a random expression
 
 # Everything a Value can do, on two numbers a and b and a constant c.
@@ -97,6 +98,33 @@ def model_error(model: ModelConfig, rng: random.Random) -> float:
         for name in weight_shapes(model)
         for row in weights[name]
     )
+
+
+def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
+    """Return the worst error of the compiled engine's gradients, on a batch of random documents.
+
+    The reference's are the measure; an error is relative to the largest gradient of its matrix.
+    """
+    from microgpt.engine.compiled import CompiledEngine
+
+    lengths = [rng.randint(2, model.block_size + 1) for _ in range(rng.randint(1, 4))]
+    docs = [[rng.randrange(model.vocab_size) for _ in range(length)] for length in lengths]
+    config = TrainConfig(batch_size=len(docs))
+    weights = init_weights(model, rng)
+    compiled = CompiledEngine(model, config, docs, dtype=dtype)
+    compiled.resume(0, weights, [0.0] * count_params(model), [0.0] * count_params(model))
+    compiled.backward()
+    reference = ReferenceEngine(model, config, weights)
+    reference.backward(docs)
+    found, values = compiled.grads(), reference.gpt.weights
+    largest = max(abs(param.grad) for param in reference.params)
+    worst = 0.0
+    for name in weight_shapes(model):
+        expected = [value.grad for row in values[name] for value in row]
+        grads = [grad for row in found[name] for grad in row]
+        error = max(abs(a - b) for a, b in zip(expected, grads, strict=True))
+        worst = max(worst, error / max(largest * NEGLIGIBLE, *map(abs, expected)))
+    return worst
 
 
 def worst_difference(

@@ -41,7 +41,8 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
 
 def count_params(config: ModelConfig) -> int:
     """Return the number of weights of a model of this shape."""
-    return sum(rows * columns for rows, columns in weight_shapes(config).values())
+    C, block = config.n_embd, (4 + 2 * config.n_ff_exp) * config.n_embd**2
+    return (2 * config.vocab_size + config.block_size) * C + config.n_layer * block
 
 
 def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list[float]]]:

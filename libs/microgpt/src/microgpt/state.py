@@ -65,6 +65,7 @@ class TrainResult(TrainedModel):
         rng_state: the state of the training's random numbers, for samples that continue them.
         n_docs: the documents it learnt from.
         data_sha256: their fingerprint.
+        dtype: of the numbers that it was computed in.
         seconds: how long it took.
     """
 
@@ -73,6 +74,7 @@ class TrainResult(TrainedModel):
     rng_state: tuple[object, ...]
     n_docs: int
     data_sha256: str
+    dtype: str
     seconds: float
 
     @property

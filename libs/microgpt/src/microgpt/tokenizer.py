@@ -11,6 +11,7 @@ plain characters. This module knows nothing of files or models.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal, get_args
 
 from microgpt.errors import TokenizerError
@@ -65,15 +66,10 @@ class CharTokenizer:
     @classmethod
     def from_documents(cls, docs: Iterable[Document]) -> "CharTokenizer":
         """Return the tokenizer of all characters in the documents: texts or conversations."""
-        chars: set[str] = set()
-        is_chat = False
-        for doc in docs:
-            if isinstance(doc, str):
-                chars.update(doc)
-            else:
-                is_chat = True
-                chars.update(*(message.content for message in doc))
-        return cls(sorted(chars), is_chat=is_chat)
+        docs = list(docs)
+        texts = ([doc] if isinstance(doc, str) else [m.content for m in doc] for doc in docs)
+        is_chat = not all(isinstance(doc, str) for doc in docs)
+        return cls(sorted(set().union(*chain.from_iterable(texts))), is_chat=is_chat)
 
     @property
     def vocab_size(self) -> int:
@@ -124,6 +120,12 @@ class CharTokenizer:
             return [self.bos_id, *self.encode(doc), self.bos_id]
         turns = [token for message in doc for token in self.encode_turn(message)]
         return [self.bos_id, *turns, self.bos_id]
+
+    def count_tokens(self, doc: Document) -> int:
+        """Return the number of tokens of a text or a conversation, BOS at both ends."""
+        if isinstance(doc, str):
+            return 2 + len(doc)
+        return 2 + sum(2 + len(message.content) for message in doc)
 
     def decode(self, tokens: Iterable[int]) -> str:
         """Return the characters of the tokens; special tokens are skipped.

@@ -1,8 +1,8 @@
 """Training from documents to a model: the loop around the engine.
 
-It holds the order of the documents and of the random numbers (Karpathy's), the schedule of the
-learning rate, the events, and the reasons to stop. The arithmetic of a step is the engine's
-(`reference`). It prints nothing and writes no files.
+It holds the order of the documents and of the random numbers (Karpathy's), the events, and the
+reasons to stop. The arithmetic is that of an engine (`engines`). It prints nothing and writes no
+files.
 """
 
 import math
@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from time import perf_counter
 
-from microgpt.config import ModelConfig, TrainConfig
+from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
 from microgpt.data import fingerprint
+from microgpt.engines import DEFAULT_DTYPE, Engine, check_engine, make_engine, shuffled
 from microgpt.errors import ConfigError, DataError, MicrogptError
-from microgpt.model import count_params, init_weights, weight_shapes
-from microgpt.reference import ReferenceEngine
+from microgpt.model import count_params, weight_shapes
 from microgpt.state import TrainEvent, TrainResult, TrainState
 from microgpt.tokenizer import CharTokenizer, Document
 
@@ -43,6 +43,8 @@ def train(
     model: ModelConfig | None = None,
     config: TrainConfig | None = None,
     tokenizer: CharTokenizer | None = None,
+    engine: EngineName = "compiled",
+    dtype: DType | None = None,
     resume: TrainState | None = None,
     on_event: Callable[[TrainEvent], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -55,10 +57,13 @@ def train(
             tokenizer.
         config: the course of the training; by default Karpathy's.
         tokenizer: by default one of all characters in the documents.
+        engine: "compiled", or "reference": the same arithmetic on scalars, a thousand times slower.
+        dtype: "float32" or "float64"; by default float32 for the compiled engine. The reference
+            computes in float64.
         resume: the state of an earlier training on the same documents with the same settings; the
             number of steps may differ.
         on_event: is called with each run of steps, about every 50 ms.
-        should_stop: is asked between steps; the result is then that of the steps taken.
+        should_stop: is asked about every 20 ms; the result is then that of the steps taken.
 
     Raises:
         ConfigError: the settings contradict one another.
@@ -73,6 +78,8 @@ def train(
         10
     """
     started = perf_counter()
+    check_engine(engine, dtype)
+    dtype = dtype or (DEFAULT_DTYPE if engine == "compiled" else "float64")
     docs = _as_list(docs)
     config = config or TrainConfig()
     alphabet = CharTokenizer.from_documents(docs)
@@ -80,28 +87,30 @@ def train(
     tokenizer.encode("".join(alphabet.chars))  # an unknown one is an error now, not in an hour
     model = _with_vocabulary(model or ModelConfig(), tokenizer)
     rng = random.Random(config.seed)
-    shuffled = docs.copy()
-    rng.shuffle(shuffled)
-    engine = _make_engine(model, config, rng, resume)
-    losses = list(resume.losses) if resume else []
+    order = shuffled(len(docs), rng, engine)
+    n_read = min(len(docs), config.steps * config.batch_size)
+    tokens = [tokenizer.encode_document(docs[i])[: model.block_size + 1] for i in order[:n_read]]
+    if resume:
+        _check_resume(resume, model, config)
     training = _Training(
         docs=docs,
-        shuffled=shuffled,
         model=model,
         config=config,
         tokenizer=tokenizer,
+        dtype=dtype,
+        engine=make_engine(engine, dtype, model, config, tokens, rng, resume),
         rng=rng,
-        engine=engine,
-        losses=losses,
+        losses=list(resume.losses) if resume else [],
         started=started,
     )
+    losses = training.losses
     for run in training.runs(should_stop or (lambda: False)):
         losses.extend(run)
         if math.isnan(run[-1]):
             raise training.diverged(f"at step {len(losses)}", resume)
         if on_event:
             on_event(TrainEvent(step=len(losses), steps=config.steps, losses=tuple(run)))
-    if math.isnan(engine.backward(training.batch(engine.n_steps))):
+    if math.isnan(training.engine.backward()):
         raise training.diverged(f"after step {len(losses)}", resume)
     return training.result()
 
@@ -111,35 +120,26 @@ class _Training:
     """One call of `train`: what it works on, and how far it has come."""
 
     docs: list[Document]
-    shuffled: list[Document]
     model: ModelConfig
     config: TrainConfig
     tokenizer: CharTokenizer
+    dtype: DType
+    engine: Engine
     rng: random.Random
-    engine: ReferenceEngine
     losses: list[float]  # nats a token, of each step
     started: float
 
-    def batch(self, step: int) -> list[list[int]]:
-        """Return the documents of a step as tokens."""
-        first, n = step * self.config.batch_size, len(self.shuffled)
-        picked = (self.shuffled[i % n] for i in range(first, first + self.config.batch_size))
-        return [self.tokenizer.encode_document(doc) for doc in picked]
-
     def runs(self, should_stop: Callable[[], bool]) -> Iterator[list[float]]:
         """Train, and yield the losses of 50 ms of steps at a time, up to one that is nan."""
-        config = self.config
+        engine, steps = self.engine, self.config.steps
         run: list[float] = []
         due = perf_counter() + EVENT_INTERVAL_S
-        for step in range(self.engine.n_steps, config.steps):
-            if should_stop():
-                break
-            lr = config.lr * (1 - step / config.steps)
-            run.append(self.engine.step(self.batch(step), lr))
-            if math.isnan(run[-1]):
-                break
-            if perf_counter() >= due:
+        while engine.n_steps < steps and not should_stop():
+            run += engine.run(steps)
+            if run and (perf_counter() >= due or math.isnan(run[-1])):
                 yield run
+                if math.isnan(run[-1]):
+                    return
                 run = []
                 due = perf_counter() + EVENT_INTERVAL_S
         if run:
@@ -164,6 +164,7 @@ class _Training:
             rng_state=self.rng.getstate(),
             n_docs=len(self.docs),
             data_sha256=fingerprint(self.docs),
+            dtype=self.dtype,
             seconds=perf_counter() - self.started,
         )
 
@@ -192,12 +193,7 @@ def _with_vocabulary(model: ModelConfig, tokenizer: CharTokenizer) -> ModelConfi
     return replace(model, vocab_size=tokenizer.vocab_size)
 
 
-def _make_engine(
-    model: ModelConfig, config: TrainConfig, rng: random.Random, resume: TrainState | None
-) -> ReferenceEngine:
-    initial = init_weights(model, rng)  # drawn in any case, for what rng gives afterwards
-    if not resume:
-        return ReferenceEngine(model, config, initial)
+def _check_resume(resume: TrainState, model: ModelConfig, config: TrainConfig) -> None:
     shapes = {name: (len(rows), len(rows[0])) for name, rows in resume.weights.items()}
     n_params = count_params(model)
     if shapes != weight_shapes(model) or {len(resume.adam_m), len(resume.adam_v)} != {n_params}:
@@ -206,7 +202,3 @@ def _make_engine(
         raise ConfigError(
             f"the state to resume is at step {resume.step}, beyond steps ({config.steps})"
         )
-    engine = ReferenceEngine(model, config, resume.weights)
-    engine.n_steps = resume.step
-    engine.adam_m, engine.adam_v = list(resume.adam_m), list(resume.adam_v)
-    return engine

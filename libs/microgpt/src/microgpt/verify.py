@@ -1,7 +1,8 @@
 """The proof that the arithmetic is right, for anyone to repeat.
 
-Gradients against finite differences, on random expressions and on a random small model; and
-Karpathy's run, loss by loss and name by name. This module knows nothing of how it is shown.
+The reference engine: gradients against finite differences, on random expressions and on a random
+small model. The compiled engine: gradients against the reference's. Both: Karpathy's run, loss by
+loss and name by name. This module knows nothing of how it is shown.
 """
 
 import hashlib
@@ -9,20 +10,25 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count
+from typing import get_args
 
-from microgpt.config import DEFAULT_SEED, TrainConfig
+from microgpt.config import DEFAULT_SEED, DType, EngineName, TrainConfig
 from microgpt.data import bundled, load_text
+from microgpt.engines import check_engine
 from microgpt.errors import ConfigError
-from microgpt.gradcheck import expression_error, model_error, random_model
+from microgpt.gradcheck import engine_error, expression_error, model_error, random_model
 from microgpt.inference import InferenceGpt
 from microgpt.state import TrainEvent
 from microgpt.train import train
 
 KARPATHY = TrainConfig()  # the defaults are his
-N_EXPRESSIONS = 200
+REFERENCE_STEPS = 20  # of his run on the reference, unless asked for more: it takes its time
+N_EXPRESSIONS, N_MODELS = 200, 20
 GRADIENT_TOLERANCE = 1e-6  # relative; the differences themselves are good to about 1e-8
-LOSS_TOLERANCE = 1e-9  # nats; only the rounding of another order of additions may differ
+# Relative to the reference's gradients, and in nats: only rounding may differ. It does because of
+# another order of additions, and in float32 because numbers have 7 digits.
+ENGINE_TOLERANCE: dict[DType, float] = {"float64": 1e-10, "float32": 1e-4}
+LOSS_TOLERANCE: dict[DType, float] = {"float64": 1e-9, "float32": 1e-5}
 
 
 @dataclass(frozen=True)
@@ -35,61 +41,107 @@ class Check:
 
 
 def run_checks(
-    *, steps: int, on_event: Callable[[TrainEvent], None] | None = None
+    *,
+    steps: int | None = None,
+    engine: EngineName | None = None,
+    on_event: Callable[[TrainEvent], None] | None = None,
 ) -> Iterator[Check]:
     """Yield each check as it is done.
 
     Args:
-        steps: how much of Karpathy's run is replayed: 1 to 1,000 steps; his twenty names are
-            compared too when it is all of it.
+        steps: how much of Karpathy's run is replayed, 1 to 1,000 steps; by default 20 on the
+            reference and all of it on the compiled engine. His twenty names are compared where it
+            is all of it.
+        engine: the one to check; by default both.
         on_event: is called while the run is replayed.
 
     Raises:
-        ConfigError: steps is outside its range.
+        ConfigError: steps is outside its range, or there is no such engine.
     """
-    if not 1 <= steps <= KARPATHY.steps:
+    if steps is not None and not 1 <= steps <= KARPATHY.steps:
         raise ConfigError(f"steps must be 1 to {KARPATHY.steps}, got {steps}")
-    rng = random.Random(DEFAULT_SEED)  # the same checks each time
-    worst = max(expression_error(rng) for _ in range(N_EXPRESSIONS))
-    yield _gradient_check(f"gradients of {N_EXPRESSIONS} random expressions", worst)
-    model = random_model(rng)
-    yield _gradient_check(
-        f"gradients of a random model ({model.n_embd}/{model.n_head}/{model.n_layer}/"
-        f"{model.block_size})",
-        model_error(model, rng),
-    )
-    yield from _replay_karpathy(steps, on_event)
-
-
-def _gradient_check(name: str, error: float) -> Check:
-    outcome = f"largest difference {error:.1e} (limit {GRADIENT_TOLERANCE:.0e})"
-    return Check(name, outcome, passed=error < GRADIENT_TOLERANCE)
-
-
-def _replay_karpathy(steps: int, on_event: Callable[[TrainEvent], None] | None) -> Iterator[Check]:
+    engines = [engine] if engine else get_args(EngineName)[::-1]
+    for name in engines:
+        check_engine(name, None)
     golden = json.loads(bundled("karpathy_seed42.json").read_text(encoding="utf-8"))
     names = bundled("names.txt")
     intact = hashlib.sha256(names.read_bytes()).hexdigest() == golden["names_sha256"]
     yield Check("names.txt", "as he had it" if intact else f"{names} was changed", passed=intact)
-    asked = count()  # should_stop is asked once a step
-    result = train(
-        load_text(names),
-        config=KARPATHY,
-        on_event=on_event,
-        should_stop=lambda: next(asked) >= steps,
+    if "reference" in engines:
+        yield from _check_reference_gradients()
+        yield from _replay_karpathy("reference", "float64", steps or REFERENCE_STEPS, on_event)
+    if "compiled" in engines:
+        for dtype in get_args(DType)[::-1]:
+            yield from _check_compiled_gradients(dtype)
+            yield from _replay_karpathy("compiled", dtype, steps or KARPATHY.steps, on_event)
+
+
+def _check_reference_gradients() -> Iterator[Check]:
+    rng = random.Random(DEFAULT_SEED)  # the same checks each time
+    worst = max(expression_error(rng) for _ in range(N_EXPRESSIONS))
+    yield _difference(
+        f"reference: gradients of {N_EXPRESSIONS} random expressions", worst, GRADIENT_TOLERANCE
     )
-    worst = max(abs(a - b) for a, b in zip(result.losses, golden["losses"], strict=False))
+    model = random_model(rng)
+    shape = f"{model.n_embd}/{model.n_head}/{model.n_layer}/{model.block_size}"
+    yield _difference(
+        f"reference: gradients of a random model ({shape})",
+        model_error(model, rng),
+        GRADIENT_TOLERANCE,
+    )
+
+
+def _check_compiled_gradients(dtype: DType) -> Iterator[Check]:
+    rng = random.Random(DEFAULT_SEED)
+    worst = max(engine_error(random_model(rng), rng, dtype) for _ in range(N_MODELS))
+    yield _difference(
+        f"compiled {dtype}: gradients of {N_MODELS} random models, against the reference",
+        worst,
+        ENGINE_TOLERANCE[dtype],
+    )
+
+
+def _difference(name: str, error: float, limit: float) -> Check:
+    outcome = f"largest difference {error:.1e} (limit {limit:.0e})"
+    return Check(name, outcome, passed=error < limit)
+
+
+def _replay_karpathy(
+    engine: EngineName,
+    dtype: DType,
+    steps: int,
+    on_event: Callable[[TrainEvent], None] | None,
+) -> Iterator[Check]:
+    golden = json.loads(bundled("karpathy_seed42.json").read_text(encoding="utf-8"))
+    losses: list[float] = []
+
+    def follow(event: TrainEvent) -> None:
+        losses.extend(event.losses)
+        if on_event:
+            on_event(event)
+
+    result = train(
+        load_text(bundled("names.txt")),
+        config=KARPATHY,
+        engine=engine,
+        dtype=dtype,
+        on_event=follow,
+        should_stop=lambda: len(losses) >= steps,
+    )
+    name = engine if engine == "reference" else f"{engine} {dtype}"
+    taken = result.losses[:steps]
+    worst = max(abs(a - b) for a, b in zip(taken, golden["losses"], strict=False))
+    limit = LOSS_TOLERANCE[dtype]
     yield Check(
-        f"Karpathy's run, {len(result.losses)} of {KARPATHY.steps} steps",
-        f"loss {result.losses[-1]:.4f}, "
-        f"largest difference {worst:.1e} (limit {LOSS_TOLERANCE:.0e})",
-        passed=worst < LOSS_TOLERANCE and len(result.losses) == steps,
+        f"{name}: Karpathy's run, {len(taken)} of {KARPATHY.steps} steps",
+        f"loss {taken[-1]:.4f}, largest difference {worst:.1e} (limit {limit:.0e})",
+        passed=worst < limit and len(taken) == steps,
     )
     if steps == KARPATHY.steps:
         samples = InferenceGpt(result).generate(len(golden["samples"]), rng=result.rng())
         agreeing = sum(a == b for a, b in zip(samples, golden["samples"], strict=True))
         yield Check(
-            "Karpathy's names",
+            f"{name}: Karpathy's names",
             f"{agreeing} of {len(samples)} agree",
             passed=agreeing == len(samples),
         )

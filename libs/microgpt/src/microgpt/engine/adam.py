@@ -1,0 +1,43 @@
+"""The optimizer, for `ReferenceEngine._adam`, on all weights at once, wherever they stand."""
+
+from microgpt.engine.compiling import kernel
+from microgpt.engine.simd import Array, lanes, load, splat, square_root, store, total
+
+
+@kernel
+def adam(
+    params: Array,
+    grads: Array,
+    m: Array,
+    v: Array,
+    n_steps: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+) -> None:
+    """Move each weight against its gradient (Kingma & Ba 2015, algorithm 1).
+
+    The arrays are of one shape, (rows, whole vectors); n_steps counts this step too.
+    """
+    lr_by_bias = lr / (1 - beta1**n_steps)  # the means start at 0: too small by this factor
+    v_by_bias = 1 / (1 - beta2**n_steps)
+    for i in range(params.shape[0]):
+        for j in range(0, params.shape[1], lanes(params)):
+            grad = load(grads, i, j)
+            mean = beta1 * load(m, i, j) + (1 - beta1) * grad
+            square = beta2 * load(v, i, j) + (1 - beta2) * grad * grad
+            store(m, i, j, mean)
+            store(v, i, j, square)
+            change = lr_by_bias * mean / (square_root(square * v_by_bias) + eps)
+            store(params, i, j, load(params, i, j) - change)
+
+
+@kernel
+def is_finite(x: Array) -> bool:
+    """Return whether no number is nan or infinite: (rows, whole vectors)."""
+    zeros = splat(x, 0)  # 0 times anything else is nan, and stays
+    for i in range(x.shape[0]):
+        for j in range(0, x.shape[1], lanes(x)):
+            zeros = zeros + 0.0 * load(x, i, j)
+    return bool(total(zeros) == 0)

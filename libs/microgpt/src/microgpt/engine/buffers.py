@@ -1,0 +1,107 @@
+"""The arrays that a micro-batch is worked on in.
+
+Allocated once, for the longest micro-batch there may be. This module knows nothing of what is
+computed. Shapes: C = n_embd, V = vocab_size, L = n_layer, H = n_head, N = columns.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microgpt.config import ModelConfig
+from microgpt.engine.simd import lanes_of
+from microgpt.engine.weights import aligned_zeros, padded
+
+
+class Buffers(NamedTuple):
+    """What a micro-batch consists of, what the gradient needs of the forward pass, and scratch."""
+
+    # The documents, a column a token.
+    tokens: NDArray[Any]  # (N)
+    targets: NDArray[Any]  # (N), the token that follows
+    positions: NDArray[Any]  # (N), in its document
+    doc_starts: NDArray[Any]  # (N + 1), the first column of each document, and the end of the last
+
+    # What the forward pass leaves for the gradient.
+    embedded: NDArray[Any]  # (C, N), normed
+    embedded_scale: NDArray[Any]  # (1, N)
+    attn_norm: NDArray[Any]  # (L, C, N)
+    attn_norm_scale: NDArray[Any]  # (L, N)
+    qkv: NDArray[Any]  # (L, 3 C, N)
+    score_max: NDArray[Any]  # (L, H, N)
+    score_norm: NDArray[Any]  # (L, H, N)
+    attn_out: NDArray[Any]  # (L, C, N)
+    mlp_norm: NDArray[Any]  # (L, C, N)
+    mlp_norm_scale: NDArray[Any]  # (L, N)
+    hidden: NDArray[Any]  # (L, n_ff_exp C, N)
+
+    # What every layer writes anew.
+    x: NDArray[Any]  # (C, N), the residual stream
+    logits: NDArray[Any]  # (V, N), then their gradient
+    logit_norms: NDArray[Any]  # (2, N)
+    scores: NDArray[Any]  # (N, lanes)
+    dx: NDArray[Any]  # (C, N)
+    dbranch: NDArray[Any]  # (C, N), of what a block read
+    dqkv: NDArray[Any]  # (3 C, N)
+    dhidden: NDArray[Any]  # (n_ff_exp C, N)
+    dscores: NDArray[Any]  # (N, lanes)
+    tile: NDArray[Any]  # (lanes, lanes)
+    transposed: NDArray[Any]  # (N, C), of whatever is next
+
+
+def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int) -> Buffers:
+    """Return buffers for micro-batches of up to n_tokens."""
+    V, C, L, H = model.vocab_size, model.n_embd, model.n_layer, model.n_head
+    hidden, lanes = model.n_ff_exp * C, lanes_of(dtype)
+    # Attention writes up to a vector behind the last column. An odd number of vectors a row keeps
+    # the rows of one column from sharing a few places of the cache, as powers of two would.
+    N = (padded(n_tokens + lanes, dtype) // lanes | 1) * lanes
+
+    def columns(*shape: int) -> NDArray[Any]:
+        *outer, rows = shape  # transposing takes whole squares: rows of zeros behind the last
+        return aligned_zeros((*outer, padded(rows, dtype), N), dtype)[..., :rows, :]
+
+    def whole(n: int) -> NDArray[Any]:
+        return np.zeros(n, np.int64)
+
+    def rows(n: int, width: int) -> NDArray[Any]:
+        return aligned_zeros((n, padded(width, dtype)), dtype)
+
+    return Buffers(
+        tokens=whole(n_tokens),
+        targets=whole(n_tokens),
+        positions=whole(n_tokens),
+        doc_starts=whole(n_tokens + 1),
+        embedded=columns(C),
+        embedded_scale=columns(1),
+        attn_norm=columns(L, C),
+        attn_norm_scale=columns(L),
+        qkv=columns(L, 3 * C),
+        score_max=columns(L, H),
+        score_norm=columns(L, H),
+        attn_out=columns(L, C),
+        mlp_norm=columns(L, C),
+        mlp_norm_scale=columns(L),
+        hidden=columns(L, hidden),
+        x=columns(C),
+        logits=columns(V),
+        logit_norms=columns(2),
+        scores=rows(N, lanes),
+        dx=columns(C),
+        dbranch=columns(C),
+        dqkv=columns(3 * C),
+        dhidden=columns(hidden),
+        dscores=rows(N, lanes),
+        tile=rows(lanes, lanes),
+        transposed=rows(N, C),
+    )
+
+
+def buffer_bytes(model: ModelConfig, dtype: str, n_tokens: int) -> int:
+    """Return the memory of the buffers, but for what pads them to whole vectors."""
+    V, C, L, H = model.vocab_size, model.n_embd, model.n_layer, model.n_head
+    hidden = model.n_ff_exp * C
+    saved = C + 1 + L * (6 * C + 2 + 2 * H + hidden)  # for the gradient
+    scratch = 7 * C + V + 2 + hidden + 2 * lanes_of(dtype)
+    return n_tokens * (saved + scratch) * np.dtype(dtype).itemsize

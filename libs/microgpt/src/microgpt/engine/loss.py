@@ -1,0 +1,45 @@
+"""The loss at the end of the forward pass, which is where the gradients begin.
+
+For the layout see `matmul`. Shapes: V = vocab_size, N = columns.
+"""
+
+import math
+
+from microgpt.engine.compiling import kernel
+from microgpt.engine.simd import Array, exp, lanes, larger, load, splat, store
+
+
+@kernel
+def cross_entropy(logits: Array, targets: Array, norms: Array, N: int, weight: float) -> float:
+    """Return weight * the sum of -log(softmax(logits)[target]), and turn logits into its gradient.
+
+    Args:
+        logits: (V, N); afterwards weight * (softmax(logits) - 1 at the target).
+        targets: (N).
+        norms: (2, N) to work in.
+        N: the columns that count.
+        weight: of one token in the loss of the batch.
+    """
+    V, step = logits.shape[0], lanes(logits)
+    loss = 0.0
+    for n in range(0, N, step):
+        last = min(n + step, N)
+        largest = load(logits, 0, n)
+        for i in range(1, V):
+            largest = larger(largest, load(logits, i, n))
+        store(norms, 0, n, largest)
+        for m in range(n, last):
+            loss += norms[0, m] - logits[targets[m], m]
+        total = splat(logits, 0)
+        for i in range(V):
+            e = exp(load(logits, i, n) - largest)
+            store(logits, i, n, e)
+            total = total + e
+        store(norms, 1, n, total)
+        scale = weight / total
+        for i in range(V):
+            store(logits, i, n, load(logits, i, n) * scale)
+        for m in range(n, last):
+            loss += math.log(norms[1, m])
+            logits[targets[m], m] -= weight
+    return weight * loss

@@ -1,0 +1,206 @@
+"""A training step on arrays: for `Gpt.forward` and `ReferenceEngine.step`.
+
+The documents of a batch are worked on a micro-batch at a time, whose activations fit into the
+cache; the gradients add up, and the optimizer moves the weights after the last. For the layout see
+`matmul`, for the names of arrays `weights` and `buffers`.
+"""
+
+import math
+
+import numpy as np
+
+from microgpt.engine.adam import adam, is_finite
+from microgpt.engine.attention import attention, attention_backward
+from microgpt.engine.buffers import Buffers
+from microgpt.engine.compiling import EntryPoint, inlined
+from microgpt.engine.layers import (
+    clear,
+    copy,
+    embed,
+    embed_backward,
+    relu,
+    relu_backward,
+    rmsnorm,
+    rmsnorm_backward,
+)
+from microgpt.engine.loss import cross_entropy
+from microgpt.engine.matmul import add_outer, linear, transpose
+from microgpt.engine.simd import Array
+from microgpt.engine.weights import Weights
+
+
+@EntryPoint
+def take_steps(
+    params: Array,
+    grads: Array,
+    adam_m: Array,
+    adam_v: Array,
+    weights: Weights,
+    dweights: Weights,
+    buffers: Buffers,
+    tokens: Array,
+    starts: Array,
+    batch_size: int,
+    first_step: int,
+    lrs: Array,
+    betas: tuple[float, float],
+    eps: float,
+    update: bool,
+    progress: Array,
+    losses: Array,
+    n_tokens: int,
+) -> int:
+    """Train until n_tokens more are read, all lrs are used, or a loss is not finite.
+
+    Returns how many were read.
+
+    Args:
+        params: all weights, and likewise their gradients and Adam's two means: (rows, columns).
+        grads: zeros, or the gradients of the documents of the step that were read before.
+        adam_m: see params.
+        adam_v: see params.
+        weights: the matrices in params.
+        dweights: the matrices in grads.
+        buffers: to work in.
+        tokens: all documents in the order of training, one after another.
+        starts: where each begins, and the end of the last: (documents + 1).
+        batch_size: documents a step; after the last comes the first again.
+        first_step: the step that the first of lrs is for.
+        lrs: the learning rate of each step.
+        betas: Adam's decays.
+        eps: Adam's epsilon.
+        update: whether to move the weights; else it ends with the first step's gradients.
+        progress: where it stands, and will: steps taken, documents of the next that were read, and
+            the loss of those: (3).
+        losses: set to the loss of each step that is taken; nan for one whose loss or gradient is
+            not finite, which changes no weight: as long as lrs.
+        n_tokens: how much to read before it returns; at least one micro-batch is.
+    """
+    n_docs, read = starts.size - 1, 0
+    while read < n_tokens and progress[0] < first_step + lrs.size:
+        step, done = int(progress[0]), int(progress[1])
+        first, total = step * batch_size, 0
+        for i in range(first, first + batch_size):
+            total += starts[i % n_docs + 1] - starts[i % n_docs] - 1
+        n_read = _read_documents(tokens, starts, first + done, batch_size - done, buffers)
+        progress[1] += n_read
+        progress[2] += _forward_backward(weights, dweights, buffers, n_read, 1 / total)
+        read += buffers.doc_starts[n_read]
+        if progress[1] == batch_size:
+            i = step - first_step
+            losses[i] = progress[2]
+            if not (math.isfinite(progress[2]) and is_finite(grads)):
+                losses[i] = np.nan
+                break
+            if not update:
+                break
+            adam(params, grads, adam_m, adam_v, step + 1, lrs[i], betas[0], betas[1], eps)
+            clear(grads, grads.shape[1])
+            progress[0], progress[1], progress[2] = step + 1, 0, 0
+    return read
+
+
+@inlined
+def _read_documents(tokens: Array, starts: Array, first: int, n_docs: int, buffers: Buffers) -> int:
+    """Fill the columns of a micro-batch with documents from `first` on; return how many there fit.
+
+    Document i is that of number i modulo the documents there are; there is always room for one.
+    """
+    n = 0
+    for doc in range(n_docs):
+        start = starts[(first + doc) % (starts.size - 1)]
+        end = starts[(first + doc) % (starts.size - 1) + 1]
+        if n + end - start - 1 > buffers.tokens.size:
+            return doc
+        for i in range(start, end - 1):
+            buffers.tokens[n] = tokens[i]
+            buffers.targets[n] = tokens[i + 1]
+            buffers.positions[n] = i - start
+            n += 1
+        buffers.doc_starts[doc + 1] = n
+    return n_docs
+
+
+@inlined
+def _forward_backward(
+    weights: Weights, dweights: Weights, buffers: Buffers, n_docs: int, weight: float
+) -> float:
+    """Return the loss of a micro-batch, `weight` a token, and add its gradients to dweights."""
+    N = buffers.doc_starts[n_docs]
+    _forward(weights, buffers, n_docs, N)
+    loss = cross_entropy(buffers.logits, buffers.targets, buffers.logit_norms, N, weight)
+    _backward(weights, dweights, buffers, n_docs, N)
+    return loss
+
+
+@inlined
+def _forward(weights: Weights, buffers: Buffers, n_docs: int, N: int) -> None:
+    """Set the logits of each column: `Gpt.forward`."""
+    w, b = weights, buffers
+    x, C = b.x, b.x.shape[0]
+    embed(w.wte, w.wpe, b.tokens, b.positions, b.transposed, N)
+    transpose(b.transposed, x, N, C)
+    rmsnorm(x, b.embedded, b.embedded_scale, 0, N)
+    copy(b.embedded, x, N)
+    for layer in range(w.attn_wo.shape[0]):
+        rmsnorm(x, b.attn_norm[layer], b.attn_norm_scale, layer, N)
+        linear(w.attn_wqkv[layer], b.attn_norm[layer], b.qkv[layer], N, False)
+        attention(
+            b.qkv[layer],
+            b.doc_starts,
+            n_docs,
+            b.scores,
+            b.score_max[layer],
+            b.score_norm[layer],
+            b.attn_out[layer],
+        )
+        linear(w.attn_wo[layer], b.attn_out[layer], x, N, True)
+        rmsnorm(x, b.mlp_norm[layer], b.mlp_norm_scale, layer, N)
+        linear(w.mlp_fc1[layer], b.mlp_norm[layer], b.hidden[layer], N, False)
+        relu(b.hidden[layer], N)
+        linear(w.mlp_fc2_t[layer].T, b.hidden[layer], x, N, True)
+    linear(w.lm_head, x, b.logits, N, False)
+
+
+@inlined
+def _backward(weights: Weights, dweights: Weights, buffers: Buffers, n_docs: int, N: int) -> None:
+    """Add the gradient of each weight, from that of the logits down: `Value.backward`."""
+    w, dw, b = weights, dweights, buffers
+    dx, x_t, C = b.dx, b.transposed, b.dx.shape[0]
+    transpose(b.x, x_t, C, N)
+    add_outer(b.logits, x_t, dw.lm_head, N)
+    linear(w.lm_head.T, b.logits, dx, N, False)
+    for layer in range(w.attn_wo.shape[0] - 1, -1, -1):
+        transpose(dx, x_t, C, N)
+        add_outer(b.hidden[layer], x_t, dw.mlp_fc2_t[layer], N)
+        linear(w.mlp_fc2_t[layer], dx, b.dhidden, N, False)
+        relu_backward(b.dhidden, b.hidden[layer], N)
+        transpose(b.mlp_norm[layer], x_t, C, N)
+        add_outer(b.dhidden, x_t, dw.mlp_fc1[layer], N)
+        linear(w.mlp_fc1[layer].T, b.dhidden, b.dbranch, N, False)
+        rmsnorm_backward(b.dbranch, b.mlp_norm[layer], b.mlp_norm_scale, layer, dx, N)
+
+        transpose(b.attn_out[layer], x_t, C, N)
+        add_outer(dx, x_t, dw.attn_wo[layer], N)
+        linear(w.attn_wo[layer].T, dx, b.dbranch, N, False)
+        attention_backward(
+            b.dbranch,
+            b.qkv[layer],
+            b.doc_starts,
+            n_docs,
+            b.scores,
+            b.dscores,
+            b.tile,
+            b.score_max[layer],
+            b.score_norm[layer],
+            b.attn_out[layer],
+            b.dqkv,
+        )
+        transpose(b.attn_norm[layer], x_t, C, N)
+        add_outer(b.dqkv, x_t, dw.attn_wqkv[layer], N)
+        linear(w.attn_wqkv[layer].T, b.dqkv, b.dbranch, N, False)
+        rmsnorm_backward(b.dbranch, b.attn_norm[layer], b.attn_norm_scale, layer, dx, N)
+    clear(b.dbranch, N)
+    rmsnorm_backward(dx, b.embedded, b.embedded_scale, 0, b.dbranch, N)
+    transpose(b.dbranch, x_t, C, N)
+    embed_backward(x_t, b.tokens, b.positions, dw.wte, dw.wpe, N)

@@ -1,0 +1,92 @@
+"""The weights of a model in one array, and the same by name.
+
+All matrices stand in one array of rows as long as n_embd, padded with zeros to whole vectors, so
+that the optimizer is one loop; kernels see each matrix as a view of it. Those for query, key and
+value are one; mlp_fc2 is kept transposed, because then its rows, too, are of n_embd.
+This module knows nothing of what is computed. Shapes: C = n_embd, V = vocab_size, L = n_layer.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microgpt.config import ModelConfig
+from microgpt.engine.simd import VECTOR_BYTES, lanes_of
+
+
+class Weights(NamedTuple):
+    """The matrices as the kernels take them, or their gradients."""
+
+    wte: NDArray[Any]  # (V, C)
+    wpe: NDArray[Any]  # (block_size, C)
+    lm_head: NDArray[Any]  # (V, C)
+    attn_wqkv: NDArray[Any]  # (L, 3 C, C)
+    attn_wo: NDArray[Any]  # (L, C, C)
+    mlp_fc1: NDArray[Any]  # (L, n_ff_exp C, C)
+    mlp_fc2_t: NDArray[Any]  # (L, n_ff_exp C, C)
+
+
+class PackedWeights:
+    """A number for each weight of a model: its value, its gradient or what the optimizer keeps.
+
+    Attributes:
+        array: all of them, (rows, C padded to whole vectors).
+        matrices: the views that kernels take.
+    """
+
+    def __init__(self, model: ModelConfig, dtype: str) -> None:
+        V, T, C, L = model.vocab_size, model.block_size, model.n_embd, model.n_layer
+        hidden = model.n_ff_exp * C
+        self._model = model
+        n_rows = [V, T, V, L * 3 * C, L * C, L * hidden, L * hidden]
+        self.array = aligned_zeros((sum(n_rows), padded(C, dtype)), dtype)
+        *tables, wqkv, wo, fc1, fc2_t = np.split(self.array[:, :C], np.cumsum(n_rows)[:-1])
+        blocks = [matrix.reshape(L, -1, C, copy=False) for matrix in (wqkv, wo, fc1, fc2_t)]
+        self.matrices = Weights(*tables, *blocks)
+
+    def by_name(self) -> dict[str, NDArray[Any]]:
+        """Return a view of each matrix, by the names and in the order of `weight_shapes`."""
+        C, matrices = self._model.n_embd, self.matrices
+        views = {"wte": matrices.wte, "wpe": matrices.wpe, "lm_head": matrices.lm_head}
+        for layer in range(self._model.n_layer):
+            for i, name in enumerate(("attn_wq", "attn_wk", "attn_wv")):
+                views[f"layer{layer}.{name}"] = matrices.attn_wqkv[layer, i * C : (i + 1) * C]
+            views[f"layer{layer}.attn_wo"] = matrices.attn_wo[layer]
+            views[f"layer{layer}.mlp_fc1"] = matrices.mlp_fc1[layer]
+            views[f"layer{layer}.mlp_fc2"] = matrices.mlp_fc2_t[layer].T
+        return views
+
+    def set(self, weights: Mapping[str, Sequence[Sequence[float]]]) -> None:
+        """Take the numbers of a model's weights by name."""
+        with np.errstate(over="ignore"):  # beyond float32 it is infinite; the first step finds it
+            for name, view in self.by_name().items():
+                view[:] = weights[name]
+
+    def set_flat(self, numbers: Sequence[float] | NDArray[Any]) -> None:
+        """Take the numbers in the order of `weight_shapes`."""
+        numbers, first = np.asarray(numbers), 0
+        for view in self.by_name().values():
+            view[:] = numbers[first : first + view.size].reshape(view.shape)
+            first += view.size
+
+    def flat(self) -> NDArray[Any]:
+        """Return a copy of the numbers in the order of `weight_shapes`."""
+        return np.concatenate([view.ravel() for view in self.by_name().values()])
+
+
+def padded(n: int, dtype: str) -> int:
+    """Return n, rounded up to whole vectors."""
+    return -(-n // lanes_of(dtype)) * lanes_of(dtype)
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    """Return an array of zeros that begins where a vector may: its rows then do not cross lines.
+
+    NumPy promises 16 bytes; a vector that crosses two cache lines costs two loads.
+    """
+    n_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.zeros(n_bytes + VECTOR_BYTES, np.uint8)
+    start = -raw.ctypes.data % VECTOR_BYTES
+    return raw[start : start + n_bytes].view(dtype).reshape(shape)

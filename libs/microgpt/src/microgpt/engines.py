@@ -1,0 +1,177 @@
+"""The two engines behind one interface: what `train` asks of either.
+
+    compiled     arrays and machine code (`microgpt.engine`): fast
+    reference    scalars and autograd (`microgpt.reference`): to be read
+
+They give the same losses, weights and random numbers; tests and `microgpt verify` hold them to it.
+Neither numpy nor numba is loaded for the reference. This module knows nothing of text or events.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Protocol, get_args
+
+from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
+from microgpt.errors import ConfigError
+from microgpt.memory import check_memory
+from microgpt.model import Weights, count_params, init_weights
+from microgpt.reference import ReferenceEngine
+from microgpt.state import TrainState
+
+Tokens = Sequence[int]
+DEFAULT_DTYPE: DType = "float32"  # of the compiled engine
+
+# What the reference takes at the least: a Value, its number, and what Adam keeps of it; and its
+# place, and that of what it is multiplied by, in a node of the graph and in its gradients.
+BYTES_A_WEIGHT, BYTES_A_MULTIPLICATION = 200, 32
+
+
+class Engine(Protocol):
+    """A model in training on documents that it holds, with the state of its optimizer."""
+
+    @property
+    def n_steps(self) -> int:
+        """The updates so far."""
+
+    def run(self, until: int) -> list[float]:
+        """Train for a moment, up to step `until`, and return the losses of the steps taken.
+
+        A nan at the end is that of a step whose loss or gradient is not finite; it changed nothing.
+        """
+
+    def backward(self) -> float:
+        """Return the loss of the next step without taking it; nan if that or a gradient is."""
+
+    def undo(self) -> None:
+        """Take the last step back."""
+
+    def weights(self) -> Weights[float]:
+        """Return a copy of the weights."""
+
+    @property
+    def adam_m(self) -> list[float]:
+        """The running mean of each weight's gradient, in the order of `weight_shapes`."""
+
+    @property
+    def adam_v(self) -> list[float]:
+        """The running mean of its square."""
+
+
+def check_engine(engine: str, dtype: str | None) -> None:
+    """Raise ConfigError unless there is such an engine and it computes in that dtype, if any."""
+    if engine not in get_args(EngineName):
+        raise ConfigError(f'unknown engine "{engine}" (expected "compiled" or "reference")')
+    if dtype not in (None, *get_args(DType)):
+        raise ConfigError(f'unknown dtype "{dtype}" (expected "float32" or "float64")')
+    if (engine, dtype) == ("reference", "float32"):
+        raise ConfigError("the reference engine computes in float64; leave dtype out")
+
+
+def prepare_engine(
+    engine: EngineName, dtype: DType | None = None, *, tell: Callable[[str], None] | None = None
+) -> None:
+    """Load an engine, so that the first step is as fast as any; the first time, compile it.
+
+    Args:
+        engine: which one.
+        dtype: of its numbers.
+        tell: is called with a line for the user before something is compiled, and when it cannot be
+            kept.
+    """
+    if engine == "compiled":
+        from microgpt.engine.compiled import prepare
+        from microgpt.engine.compiling import on_compiling
+
+        with on_compiling(tell or (lambda line: None)):
+            prepare(dtype or DEFAULT_DTYPE)
+
+
+def shuffled(n: int, rng: random.Random, engine: EngineName) -> Sequence[int]:
+    """Return 0 … n−1 in the order that `rng.shuffle` gives."""
+    if engine == "compiled":
+        from microgpt.engine import mersenne
+
+        return mersenne.shuffled(n, rng)
+    order = list(range(n))
+    rng.shuffle(order)
+    return order
+
+
+def make_engine(
+    engine: EngineName,
+    dtype: DType,
+    model: ModelConfig,
+    config: TrainConfig,
+    docs: Sequence[Tokens],
+    rng: random.Random,
+    resume: TrainState | None,
+) -> Engine:
+    """Return an engine with weights drawn from rng, or those of the state to resume.
+
+    Args:
+        engine: which one.
+        dtype: of its numbers.
+        model: the shape of the model.
+        config: the course of the training.
+        docs: as tokens, 2 to block_size + 1 each, in the order of training; after the last comes
+            the first again.
+        rng: is drawn from in any case, for what it gives afterwards.
+        resume: a state of a training of this model.
+
+    Raises:
+        ConfigError: there is not enough memory.
+    """
+    purpose, longest = "training this model", max(map(len, docs)) - 1
+    if engine == "compiled":
+        from microgpt.engine import mersenne
+        from microgpt.engine.compiled import CompiledEngine, bytes_needed
+
+        check_memory(bytes_needed(model, config, dtype, longest), purpose)
+        compiled = CompiledEngine(model, config, docs, dtype=dtype)
+        initial = mersenne.gauss(count_params(model), model.init_std, rng)
+        if resume:
+            compiled.resume(resume.step, resume.weights, resume.adam_m, resume.adam_v)
+        else:
+            compiled.set_weights(initial)
+        return compiled
+    n_bytes = count_params(model) * (BYTES_A_WEIGHT + longest * BYTES_A_MULTIPLICATION)
+    check_memory(n_bytes, purpose)
+    weights = init_weights(model, rng)
+    reference = ReferenceEngine(model, config, resume.weights if resume else weights)
+    if resume:
+        reference.n_steps = resume.step
+        reference.adam_m, reference.adam_v = list(resume.adam_m), list(resume.adam_v)
+    return _Reference(reference, docs)
+
+
+class _Reference:
+    """The reference engine on documents, a step at a time."""
+
+    def __init__(self, engine: ReferenceEngine, docs: Sequence[Tokens]) -> None:
+        self._engine = engine
+        self._docs = docs
+        self.undo = engine.undo
+        self.weights = engine.weights
+
+    @property
+    def n_steps(self) -> int:
+        return self._engine.n_steps
+
+    @property
+    def adam_m(self) -> list[float]:
+        return self._engine.adam_m
+
+    @property
+    def adam_v(self) -> list[float]:
+        return self._engine.adam_v
+
+    def run(self, until: int) -> list[float]:
+        return [self._engine.step(self._batch(), self._engine.config.lr_at(self.n_steps))]
+
+    def backward(self) -> float:
+        return self._engine.backward(self._batch())
+
+    def _batch(self) -> list[Tokens]:
+        size = self._engine.config.batch_size
+        first = self.n_steps * size
+        return [self._docs[i % len(self._docs)] for i in range(first, first + size)]

@@ -1,0 +1,15 @@
+"""Whether there is memory for what is asked. This module knows nothing of what it is for."""
+
+import psutil
+
+from microgpt.errors import ConfigError
+
+
+def check_memory(n_bytes: int, purpose: str) -> None:
+    """Raise ConfigError, with both numbers, if more bytes are needed than are free."""
+    free = psutil.virtual_memory().available
+    if n_bytes > free:
+        raise ConfigError(
+            f"{purpose} needs {n_bytes:,} bytes of memory, and {free:,} are free; "
+            "make the model or the context smaller"
+        )

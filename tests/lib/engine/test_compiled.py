@@ -1,0 +1,198 @@
+"""The compiled engine against the reference: losses, gradients, updates."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from microgpt import ModelConfig, TrainConfig
+from microgpt.engine.buffers import allocate_buffers, buffer_bytes
+from microgpt.engine.compiled import MICRO_BATCH, CompiledEngine, bytes_needed
+from microgpt.model import count_params, init_weights, weight_shapes
+from microgpt.reference import ReferenceEngine
+
+# Relative to the largest gradient of the matrix. Measured: 1e-14 and 5e-6; see docs/performance.md.
+TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
+DTYPES = list(TOLERANCE)
+
+
+@st.composite
+def shapes(draw) -> ModelConfig:
+    """Any small model; n_embd is not a multiple of anything but the heads."""
+    n_head = draw(st.integers(1, 4))
+    return ModelConfig(
+        n_embd=n_head * draw(st.integers(1, 6)),
+        n_head=n_head,
+        n_layer=draw(st.integers(1, 3)),
+        block_size=draw(st.integers(1, 20)),
+        n_ff_exp=draw(st.integers(1, 5)),
+        vocab_size=draw(st.integers(2, 9)),
+        init_std=0.4,
+    )
+
+
+def random_docs(model: ModelConfig, lengths: list[int], rng: random.Random) -> list[list[int]]:
+    """Return documents of so many predictions each, as far as the context goes."""
+    return [
+        [rng.randrange(model.vocab_size) for _ in range(min(length, model.block_size) + 1)]
+        for length in lengths
+    ]
+
+
+def make(model: ModelConfig, config: TrainConfig, docs, weights, dtype: str) -> CompiledEngine:
+    """Return a compiled engine with these weights."""
+    engine = CompiledEngine(model, config, docs, dtype=dtype)
+    zeros = [0.0] * count_params(model)
+    engine.resume(0, weights, zeros, zeros)
+    return engine
+
+
+def assert_same_gradients(
+    compiled: CompiledEngine, reference: ReferenceEngine, model: ModelConfig, tolerance: float
+) -> None:
+    """Compare each matrix, relative to its largest gradient."""
+    found = compiled.grads()
+    everything = max(abs(param.grad) for param in reference.params)
+    for name in weight_shapes(model):
+        expected = np.array([[w.grad for w in row] for row in reference.gpt.weights[name]])
+        # A matrix whose gradients cancel to almost nothing is compared with the others.
+        scale = max(np.abs(expected).max(), 1e-2 * everything)
+        np.testing.assert_allclose(
+            np.array(found[name]) / scale, expected / scale, rtol=0, atol=tolerance, err_msg=name
+        )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@settings(max_examples=60)
+@given(
+    model=shapes(),
+    lengths=st.lists(st.integers(1, 20), min_size=1, max_size=6),
+    seed=st.integers(0, 999),
+)
+@example(  # longer than a vector, and so than one sweep of attention
+    model=ModelConfig(n_embd=6, n_head=3, block_size=70, vocab_size=5, init_std=0.4),
+    lengths=[70, 3, 37],
+    seed=1,
+)
+@example(  # whole vectors, more heads than one, and rows of every tile
+    model=ModelConfig(n_embd=48, n_head=3, n_layer=2, vocab_size=27, init_std=0.2),
+    lengths=[16, 1, 9],
+    seed=2,
+)
+def test_loss_and_every_gradient_are_the_references(dtype, model, lengths, seed) -> None:
+    rng = random.Random(seed)
+    docs = random_docs(model, lengths, rng)
+    config, weights = TrainConfig(batch_size=len(docs)), init_weights(model, rng)
+    compiled, reference = make(model, config, docs, weights, dtype), None
+    loss = compiled.backward()
+    reference = ReferenceEngine(model, config, weights)
+    assert loss == pytest.approx(reference.backward(docs), rel=TOLERANCE[dtype])
+    assert_same_gradients(compiled, reference, model, TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_batch_of_many_micro_batches_is_one_batch(dtype) -> None:
+    """More tokens than are worked on at once: the gradients add up over the pieces."""
+    model = ModelConfig(n_embd=8, n_head=2, vocab_size=7, init_std=0.3)
+    rng = random.Random(3)
+    docs = random_docs(model, [rng.randint(1, 16) for _ in range(90)], rng)
+    assert sum(len(doc) - 1 for doc in docs) > MICRO_BATCH
+    config, weights = TrainConfig(batch_size=len(docs)), init_weights(model, rng)
+    compiled = make(model, config, docs, weights, dtype)
+    reference = ReferenceEngine(model, config, weights)
+    assert compiled.backward() == pytest.approx(reference.backward(docs), rel=TOLERANCE[dtype])
+    assert_same_gradients(compiled, reference, model, TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_steps_are_the_references_also_where_a_batch_is_larger_than_the_data(batch_size) -> None:
+    model = ModelConfig(n_embd=6, n_head=2, block_size=5, vocab_size=5)
+    rng = random.Random(5)
+    docs = random_docs(model, [5, 1, 3, 4, 2], rng)
+    config, weights = TrainConfig(steps=12, batch_size=batch_size), init_weights(model, rng)
+    compiled = make(model, config, docs, weights, "float64")
+    losses = []
+    while compiled.n_steps < config.steps:
+        losses += compiled.run(config.steps)
+    reference = ReferenceEngine(model, config, weights)
+    for step, loss in enumerate(losses):
+        first = step * batch_size
+        batch = [docs[i % len(docs)] for i in range(first, first + batch_size)]
+        assert loss == pytest.approx(reference.step(batch, config.lr_at(step)), rel=1e-12)
+    assert compiled.adam_m == pytest.approx(reference.adam_m, rel=1e-9, abs=1e-15)
+    assert compiled.adam_v == pytest.approx(reference.adam_v, rel=1e-9, abs=1e-18)
+    for name, rows in reference.weights().items():
+        np.testing.assert_allclose(compiled.weights()[name], rows, rtol=1e-10, atol=1e-14)
+
+
+def trained(steps: int = 40) -> CompiledEngine:
+    """Return an engine at the beginning of a training."""
+    model = ModelConfig(n_embd=8, n_head=2, vocab_size=7)
+    rng = random.Random(3)
+    docs = random_docs(model, [rng.randint(1, 16) for _ in range(10)], rng)
+    weights = init_weights(model, rng)
+    return make(model, TrainConfig(steps=steps, batch_size=2), docs, weights, "float32")
+
+
+def test_calls_that_end_in_the_middle_of_a_step_change_nothing() -> None:
+    whole, pieces = trained(), trained()
+    losses = []
+    while whole.n_steps < 40:
+        losses += whole.run(40)
+    model = ModelConfig(n_embd=8, n_head=2, vocab_size=7)
+    pieces._buffers = allocate_buffers(model, "float32", 16)  # room for one document at a time
+    found, n_calls = [], 0
+    while pieces.n_steps < 40:
+        pieces._n_tokens = 1
+        found += pieces.run(40)
+        n_calls += 1
+    assert n_calls > 50  # many a step took two
+    assert found == pytest.approx(losses, rel=1e-5)
+
+
+def test_an_update_is_taken_back_bit_for_bit() -> None:
+    once, twice = trained(), trained()
+    for _ in range(7):
+        once.run(once.n_steps + 1)
+        twice.run(twice.n_steps + 1)
+    twice.run(twice.n_steps + 1)
+    twice.undo()
+    assert twice.n_steps == once.n_steps == 7
+    assert twice.weights() == once.weights()
+    assert (twice.adam_m, twice.adam_v) == (once.adam_m, once.adam_v)
+    assert twice.run(8) == once.run(8)
+
+
+def test_an_engine_that_has_met_infinity_recovers(monkeypatch) -> None:
+    """What is left in the buffers of a failed step must not reach those after it."""
+    sound, burnt = trained(), trained()
+    sound.run(1)
+    burnt.run(1)
+    monkeypatch.setattr(TrainConfig, "lr_at", lambda self, step: 1e30 + 0 * step)
+    burnt.run(2)
+    assert np.isnan(burnt.run(3)).tolist() == [True]
+    monkeypatch.undo()
+    burnt.undo()
+    sound.run(5)
+    burnt.run(5)
+    assert burnt.weights() == sound.weights()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(model=shapes(), n_tokens=st.integers(1, 600))
+@settings(max_examples=20)
+def test_the_memory_that_is_checked_is_about_what_is_taken(dtype, model, n_tokens) -> None:
+    model = replace(model, n_embd=16 * model.n_head)  # no padding of rows
+    taken = sum(buffer.nbytes for buffer in allocate_buffers(model, dtype, n_tokens))
+    told = buffer_bytes(model, dtype, n_tokens)
+    assert told <= taken + 32 * n_tokens
+    assert taken <= told * (n_tokens + 64) / n_tokens + 4 * 8 * n_tokens + 2000
+
+
+def test_a_chat_model_in_training_takes_less_than_400_mb() -> None:
+    model = ModelConfig(n_embd=128, n_head=8, n_layer=4, block_size=256, vocab_size=100)
+    needed = bytes_needed(model, TrainConfig(batch_size=16), "float32", longest=256)
+    assert needed < 100e6  # beside what Python, NumPy and Numba take

@@ -1,0 +1,119 @@
+"""What is compiled is kept, found again, and never trusted when it is not what it should be."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from microgpt.engine import compiling
+from microgpt.engine.compiling import EntryPoint, on_compiling
+
+COMPILING = "compiling the engine for this computer; this takes some 10 seconds, once"
+
+
+def double(x):  # numba compiles it
+    for i in range(x.size):
+        x[i] *= 2
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run `double` as a new process would; return the result and what was told."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+
+    def run(dtype: str = "float64") -> tuple[list[float], list[str]]:
+        told: list[str] = []
+        x = np.array([1, 2], dtype)
+        with on_compiling(told.append):
+            EntryPoint(double)(x)
+        return x.tolist(), told
+
+    return run
+
+
+def files(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "cache").iterdir())
+
+
+def test_the_second_time_it_is_read_from_disk(run, tmp_path) -> None:
+    assert run() == ([2, 4], [COMPILING])
+    assert len(files(tmp_path)) == 1
+    assert run() == ([2, 4], [])
+
+
+def test_each_dtype_has_its_file(run, tmp_path) -> None:
+    run("float64")
+    assert run("float32") == ([2, 4], [COMPILING])
+    assert len(files(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"x", b"half"])
+def test_a_damaged_file_is_not_used(run, tmp_path, damage) -> None:
+    run()
+    (file,) = files(tmp_path)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2] if damage == b"half" else damage)
+    assert run() == ([2, 4], [COMPILING])
+    assert run() == ([2, 4], [])  # it was mended
+
+
+@pytest.mark.parametrize(
+    ("what", "other"),
+    [
+        ("numba.__version__", "0.1"),
+        ("llvmlite.__version__", "0.1"),
+        ("sys.version", "2.7"),
+        ("_sources", lambda: "changed"),
+    ],
+)
+def test_a_file_of_another_version_is_not_used(run, tmp_path, monkeypatch, what, other) -> None:
+    run()
+    monkeypatch.setattr(f"microgpt.engine.compiling.{what}", other)
+    assert run()[1] == [COMPILING]
+    assert len(files(tmp_path)) == 2
+
+
+def test_a_file_of_another_processor_is_not_used(run, tmp_path, monkeypatch) -> None:
+    from numba.core.codegen import JITCPUCodegen
+
+    run()
+    monkeypatch.setattr(JITCPUCodegen, "magic_tuple", lambda self: ("arm64", "m5", "+neon"))
+    assert run()[1] == [COMPILING]
+    assert len(files(tmp_path)) == 2
+
+
+def test_where_nothing_can_be_written_it_is_compiled_each_time_and_says_so(run, tmp_path) -> None:
+    (tmp_path / "cache").touch()
+    for _ in range(2):
+        result, (first, second) = run()
+        assert result == [2, 4]
+        assert first == COMPILING
+        assert second.startswith(f"cannot keep the compiled engine in {tmp_path / 'cache'}: ")
+        assert "it will be compiled each time" in second
+
+
+def test_the_directory_is_the_users_unless_numba_has_one(monkeypatch, tmp_path) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    if sys.platform == "linux":
+        assert compiling.cache_directory() == tmp_path / "microgpt"
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/elsewhere")
+    assert compiling.cache_directory() == Path("/elsewhere")
+
+
+def test_two_first_runs_at_once_do_not_disturb_each_other(tmp_path) -> None:
+    program = (
+        "import numpy as np;"
+        "from microgpt.engine.mersenne import shuffled; import random;"
+        "print(shuffled(5, random.Random(1)))"
+    )
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", program]
+    both = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE) for _ in range(2)]
+    outputs = {process.communicate()[0] for process in both}
+    assert len(outputs) == 1
+    assert [process.returncode for process in both] == [0, 0]
+    assert not [file for file in files(tmp_path) if file.name.startswith(".")]

@@ -1,0 +1,32 @@
+"""Draws in bulk are those of `random.Random`, and leave it where it would be."""
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt.engine.mersenne import gauss, shuffled
+
+SEEDS = st.integers(0, 2**63 - 1)
+
+
+@given(seed=SEEDS, n=st.integers(0, 3000))
+def test_the_order_is_that_of_shuffle(seed: int, n: int) -> None:
+    ours, python = random.Random(seed), random.Random(seed)
+    expected = list(range(n))
+    python.shuffle(expected)
+    assert shuffled(n, ours) == expected
+    assert ours.getstate() == python.getstate()
+
+
+@given(seed=SEEDS, n=st.integers(0, 1500), sigma=st.floats(0.001, 10), before=st.integers(0, 3))
+def test_the_numbers_are_those_of_gauss_wherever_the_generator_stands(
+    seed: int, n: int, sigma: float, before: int
+) -> None:
+    ours, python = random.Random(seed), random.Random(seed)
+    for rng in (ours, python):
+        for _ in range(before):  # after an odd number Python has one in store
+            rng.gauss(0, 1)
+    assert gauss(n, sigma, ours).tolist() == [python.gauss(0, sigma) for _ in range(n)]
+    assert ours.getstate() == python.getstate()
+    assert ours.random() == python.random()

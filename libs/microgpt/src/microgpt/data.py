@@ -69,8 +69,7 @@ def fingerprint(docs: Sequence[Document]) -> str:
 
     A text counts as its UTF-8 bytes, a conversation as those of [[role, content], …] in JSON.
     """
-    texts = (doc if isinstance(doc, str) else _as_json(doc) for doc in docs)
-    lines = "".join(f"{text}\n" for text in texts)
+    lines = "\n".join([doc if isinstance(doc, str) else _as_json(doc) for doc in docs]) + "\n"
     return hashlib.sha256(lines.encode(errors="surrogatepass")).hexdigest()
 
 

@@ -11,7 +11,6 @@ plain characters. This module knows nothing of files or models.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Literal, get_args
 
 from microgpt.errors import TokenizerError
@@ -67,9 +66,10 @@ class CharTokenizer:
     def from_documents(cls, docs: Iterable[Document]) -> "CharTokenizer":
         """Return the tokenizer of all characters in the documents: texts or conversations."""
         docs = list(docs)
-        texts = ([doc] if isinstance(doc, str) else [m.content for m in doc] for doc in docs)
-        is_chat = not all(isinstance(doc, str) for doc in docs)
-        return cls(sorted(set().union(*chain.from_iterable(texts))), is_chat=is_chat)
+        texts = [doc for doc in docs if isinstance(doc, str)]
+        conversations = [doc for doc in docs if not isinstance(doc, str)]
+        said = (message.content for conversation in conversations for message in conversation)
+        return cls(sorted({*"".join(texts), *"".join(said)}), is_chat=bool(conversations))
 
     @property
     def vocab_size(self) -> int:

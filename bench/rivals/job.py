@@ -1,0 +1,75 @@
+"""What every contender of train_speed.py is given, and how it answers.
+
+A contender is a process. It reads a job from a file, trains once to warm up (to compile, for one),
+says "ready", and then trains again for every line that it is sent: from the same weights, on the
+same documents in the same order. It answers with a line of JSON: the seconds that took, and the
+losses. It needs NumPy beside its own library, and nothing of this repository.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+LR, BETA1, BETA2, EPS = 0.01, 0.85, 0.99, 1e-8  # the learning rate falls linearly to 0
+
+
+@dataclass
+class Job:
+    """One training.
+
+    Attributes:
+        docs: the documents as tokens, in order; batch i is the next batch_size of them.
+        weights: the initial weights by name, float32.
+    """
+
+    n_head: int
+    n_layer: int
+    block_size: int
+    vocab_size: int
+    batch_size: int
+    steps: int
+    docs: list[list[int]]
+    weights: dict[str, np.ndarray]
+
+    def save(self, path: str) -> None:
+        """Write the job to a file."""
+        facts = {key: value for key, value in vars(self).items() if key != "weights"}
+        np.savez(path, facts=json.dumps(facts), **self.weights)
+
+    @classmethod
+    def load(cls, path: str) -> "Job":
+        """Read a job from a file."""
+        arrays = dict(np.load(path))
+        return cls(**json.loads(str(arrays.pop("facts"))), weights=arrays)
+
+    def padded(self, docs: Sequence[Sequence[int]], T: int) -> tuple[np.ndarray, ...]:
+        """Return inputs, targets and a mask of 1 where there is a target: (len(docs), T)."""
+        inputs, targets = (np.zeros((len(docs), T), np.int32) for _ in "it")
+        mask = np.zeros((len(docs), T), np.float32)
+        for i, doc in enumerate(docs):
+            n = min(T, len(doc) - 1)
+            inputs[i, :n], targets[i, :n], mask[i, :n] = doc[:n], doc[1 : n + 1], 1
+        return inputs, targets, mask
+
+    def batches(self) -> list[Sequence[Sequence[int]]]:
+        """Return the documents of each step."""
+        size = self.batch_size
+        return [self.docs[i * size : (i + 1) * size] for i in range(self.steps)]
+
+
+def answer(prepare: Callable[[Job], Callable[[], Any]]) -> None:
+    """Be a contender: `prepare` makes a function that trains once and returns the losses."""
+    train = prepare(Job.load(sys.argv[1]))
+    started = perf_counter()
+    train()
+    print(json.dumps({"ready": perf_counter() - started}), flush=True)
+    for _ in sys.stdin:
+        started = perf_counter()
+        losses = train()
+        seconds = perf_counter() - started
+        print(json.dumps({"seconds": seconds, "losses": [float(x) for x in losses]}), flush=True)

@@ -1,0 +1,34 @@
+"""The compiled engine as a contender of train_speed.py."""
+
+import numpy as np
+from job import Job, answer
+
+from microgpt.config import ModelConfig, TrainConfig
+from microgpt.engine.compiled import CompiledEngine
+from microgpt.model import count_params
+
+
+def prepare(job: Job):
+    """Return a function that trains once and returns the losses."""
+    model = ModelConfig(
+        n_embd=job.weights["wte"].shape[1],
+        n_head=job.n_head,
+        n_layer=job.n_layer,
+        block_size=job.block_size,
+        vocab_size=job.vocab_size,
+    )
+    config = TrainConfig(steps=job.steps, batch_size=job.batch_size)
+    engine = CompiledEngine(model, config, job.docs, dtype="float32")
+    zeros = np.zeros(count_params(model))
+
+    def train() -> list[float]:
+        engine.resume(0, job.weights, zeros, zeros)
+        losses = []
+        while engine.n_steps < config.steps:
+            losses += engine.run(config.steps)
+        return losses
+
+    return train
+
+
+answer(prepare)

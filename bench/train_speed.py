@@ -1,0 +1,223 @@
+"""Is the compiled engine faster than JAX, PyTorch and NumPy at the same training, on one core?
+
+Each contender (bench/rivals) trains the same model from the same weights on the same documents in
+the same order, in a process of its own: once to warm up, then in turns with the others, so that
+whatever else the machine does hits all of them. All must arrive at our losses. Printed, and kept in
+bench/results, are the microseconds of a document (fastest round and median) or the tokens a second,
+and how many times as fast as each rival we are.
+
+    uv run python bench/train_speed.py [--rounds 5] [--only d16] [--python torch=PATH]
+
+JAX and PyTorch come with `uv run --script`, never into the workspace; --python names an interpreter
+that has one of them already.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from microgpt.config import ModelConfig
+from microgpt.data import bundled, load_text
+from microgpt.model import init_weights
+from microgpt.tokenizer import CharTokenizer
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "rivals"))
+
+from job import Job  # noqa: E402
+
+RESULTS = HERE / "results" / "train_speed.json"
+RIVALS = ("jax", "torch", "numpy")
+AGREEMENT = 0.02  # nats, on the mean of the first ten losses: float32 in another order, no more
+CHAT = ModelConfig(n_embd=128, n_head=8, n_layer=4, block_size=256)
+
+
+@dataclass
+class Setting:
+    """One training that is timed."""
+
+    name: str
+    model: ModelConfig
+    batch_size: int
+    steps: int
+    lengths: tuple[int, int] | None = None  # of a document, evenly spread; else names as they are
+
+
+SETTINGS = [
+    *(Setting(f"d{C}, batch 1", ModelConfig(n_embd=C), 1, steps)
+      for C, steps in ((16, 1000), (32, 1000), (64, 500), (128, 200))),
+    *(Setting(f"d{C}, batch 16", ModelConfig(n_embd=C), 16, steps)
+      for C, steps in ((16, 500), (32, 300), (64, 150), (128, 60))),
+    Setting("chat, batch 16, all of 256 tokens", CHAT, 16, 4, lengths=(256, 256)),
+    Setting("chat, batch 16, of 32 to 256 tokens", CHAT, 16, 4, lengths=(32, 256)),
+]  # fmt: skip
+
+
+def main() -> None:
+    """Time every setting, print a table and keep the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", help="settings whose name begins so")
+    parser.add_argument("--python", action="append", default=[], metavar="RIVAL=PATH")
+    arguments = parser.parse_args()
+    pythons = dict(pair.split("=", 1) for pair in arguments.python)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core, for all that follow
+    print(machine())
+    results = []
+    for setting in SETTINGS:
+        if setting.name.startswith(arguments.only):
+            results.append(measure(setting, arguments.rounds, pythons))
+            print(table_row(results[-1]), flush=True)
+    if not arguments.only:
+        kept = {"machine": machine(), "date": str(date.today()), "settings": results}
+        RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def measure(setting: Setting, rounds: int, pythons: dict[str, str]) -> dict:
+    """Return the seconds of each contender's rounds, and the losses."""
+    job = make_job(setting)
+    n_tokens = sum(len(doc) - 1 for doc in job.docs)
+    result: dict = {
+        "name": setting.name,
+        "documents": len(job.docs),
+        "tokens": n_tokens,
+        "contenders": {},
+    }
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        job.save(f"{folder}/job.npz")
+        contenders = {
+            name: stack.enter_context(Contender(name, f"{folder}/job.npz", pythons.get(name)))
+            for name in ("microgpt", *RIVALS)
+        }
+        for _ in range(rounds):
+            for contender in contenders.values():
+                contender.train()
+        ours = np.mean(contenders["microgpt"].losses[:10])
+        for name, contender in contenders.items():
+            if abs(np.mean(contender.losses[:10]) - ours) > AGREEMENT:
+                raise SystemExit(f"{setting.name}: {name} does not train the same model")
+            result["contenders"][name] = {
+                "seconds": contender.seconds,
+                "warm_up_s": contender.warm_up_s,
+                "losses": [round(loss, 4) for loss in contender.losses],
+            }
+    return result
+
+
+class Contender:
+    """A process that trains when it is told to."""
+
+    def __init__(self, name: str, job: str, python: str | None) -> None:
+        script = str(HERE / "rivals" / f"{name}_train.py")
+        if name in ("microgpt", "numpy"):
+            command = [sys.executable, script, job]
+        elif python:
+            command = [python, script, job]
+        else:
+            command = ["uv", "run", "--quiet", "--script", script, job]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.warm_up_s = self._read()["ready"]
+        self.seconds: list[float] = []
+        self.losses: list[float] = []
+
+    def __enter__(self) -> "Contender":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def train(self) -> None:
+        """Train once, and note how long it took."""
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        answer = self._read()
+        self.seconds.append(answer["seconds"])
+        self.losses = answer["losses"]
+
+    def _read(self) -> dict:
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self._process.args[-2]} has failed")
+        return json.loads(line)
+
+
+def make_job(setting: Setting) -> Job:
+    """Return the training: names, or texts of many names, in an order of our own."""
+    names, rng = load_text(bundled("names.txt")), random.Random(42)
+    rng.shuffle(names)
+    n_docs = setting.steps * setting.batch_size
+    texts = names[:n_docs]
+    if setting.lengths:
+        words = iter(names)
+        texts = [text_of(rng.randint(*setting.lengths) - 1, words) for _ in range(n_docs)]
+    tokenizer = CharTokenizer.from_documents(texts)
+    model = ModelConfig(**{**vars(setting.model), "vocab_size": tokenizer.vocab_size})
+    weights = init_weights(model, rng)
+    return Job(
+        n_head=model.n_head,
+        n_layer=model.n_layer,
+        block_size=model.block_size,
+        vocab_size=model.vocab_size,
+        batch_size=setting.batch_size,
+        steps=setting.steps,
+        docs=[tokenizer.encode_document(text)[: model.block_size + 1] for text in texts],
+        weights={name: np.array(rows, np.float32) for name, rows in weights.items()},
+    )
+
+
+def text_of(length: int, words: Iterator[str]) -> str:
+    """Return words, cut at a length."""
+    text = next(words)
+    while len(text) < length:
+        text += " " + next(words)
+    return text[:length]
+
+
+def table_row(result: dict) -> str:
+    """Return one line: the setting, us, and each rival with how many times as fast we are."""
+    contenders = {name: facts["seconds"] for name, facts in result["contenders"].items()}
+    ours = contenders.pop("microgpt")
+    parts = [f"{result['name']:36}| microgpt {speed(result, ours)}"]
+    for name, seconds in contenders.items():
+        ratio = statistics.median(seconds) / statistics.median(ours)
+        parts.append(f"{name} {speed(result, seconds)}: {ratio:.2f} ×")
+    return " | ".join(parts)
+
+
+def speed(result: dict, seconds: list[float]) -> str:
+    """Return the fastest and the median round, in the unit of the setting."""
+    fastest, middle = min(seconds), statistics.median(seconds)
+    if result["name"].startswith("chat"):
+        return f"{result['tokens'] / fastest:,.0f} ({result['tokens'] / middle:,.0f}) tokens/s"
+    n = result["documents"] / 1e6
+    return f"{fastest / n:.2f} ({middle / n:.2f}) µs/doc"
+
+
+def machine() -> str:
+    """Return what this ran on."""
+    cpu = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        cpu = next((line.split(": ")[1] for line in lines if line.startswith("model name")), cpu)
+    return f"{cpu}, one core, {platform.system()}, CPython {platform.python_version()}, float32"
+
+
+if __name__ == "__main__":
+    main()

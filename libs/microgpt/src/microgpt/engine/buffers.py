@@ -1,7 +1,7 @@
 """The arrays that a micro-batch is worked on in.
 
 Allocated once, for the longest micro-batch there may be. This module knows nothing of what is
-computed. Shapes: C = n_embd, V = vocab_size, L = n_layer, H = n_head, N = columns.
+computed. Shapes: C = n_embd, V = vocab_size, L = n_layer, N = columns.
 """
 
 from typing import Any, NamedTuple
@@ -29,8 +29,7 @@ class Buffers(NamedTuple):
     attn_norm: NDArray[Any]  # (L, C, N)
     attn_norm_scale: NDArray[Any]  # (L, N)
     qkv: NDArray[Any]  # (L, 3 C, N)
-    score_max: NDArray[Any]  # (L, H, N)
-    score_norm: NDArray[Any]  # (L, H, N)
+    attn_weights: NDArray[Any]  # (L, keys of all vectors of queries, lanes)
     attn_out: NDArray[Any]  # (L, C, N)
     mlp_norm: NDArray[Any]  # (L, C, N)
     mlp_norm_scale: NDArray[Any]  # (L, N)
@@ -40,20 +39,19 @@ class Buffers(NamedTuple):
     x: NDArray[Any]  # (C, N), the residual stream
     logits: NDArray[Any]  # (V, N), then their gradient
     logit_norms: NDArray[Any]  # (2, N)
-    scores: NDArray[Any]  # (N, lanes)
     dx: NDArray[Any]  # (C, N)
     dbranch: NDArray[Any]  # (C, N), of what a block read
     dqkv: NDArray[Any]  # (3 C, N)
     dhidden: NDArray[Any]  # (n_ff_exp C, N)
-    dscores: NDArray[Any]  # (N, lanes)
+    dscores: NDArray[Any]  # (longest document, lanes)
     tile: NDArray[Any]  # (lanes, lanes)
     transposed: NDArray[Any]  # (N, C), of whatever is next
 
 
-def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int) -> Buffers:
-    """Return buffers for micro-batches of up to n_tokens."""
-    V, C, L, H = model.vocab_size, model.n_embd, model.n_layer, model.n_head
-    hidden, lanes = model.n_ff_exp * C, lanes_of(dtype)
+def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> Buffers:
+    """Return buffers for micro-batches of up to n_tokens, whose documents are not longer."""
+    V, C, L, hidden = model.vocab_size, model.n_embd, model.n_layer, model.n_ff_exp * model.n_embd
+    lanes, n_keys = lanes_of(dtype), _n_keys(model, dtype, n_tokens, longest)
     # Attention writes up to a vector behind the last column. An odd number of vectors a row keeps
     # the rows of one column from sharing a few places of the cache, as powers of two would.
     N = (padded(n_tokens + lanes, dtype) // lanes | 1) * lanes
@@ -65,9 +63,6 @@ def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int) -> Buffers:
     def whole(n: int) -> NDArray[Any]:
         return np.zeros(n, np.int64)
 
-    def rows(n: int, width: int) -> NDArray[Any]:
-        return aligned_zeros((n, padded(width, dtype)), dtype)
-
     return Buffers(
         tokens=whole(n_tokens),
         targets=whole(n_tokens),
@@ -78,8 +73,7 @@ def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int) -> Buffers:
         attn_norm=columns(L, C),
         attn_norm_scale=columns(L),
         qkv=columns(L, 3 * C),
-        score_max=columns(L, H),
-        score_norm=columns(L, H),
+        attn_weights=aligned_zeros((L, n_keys, lanes), dtype),
         attn_out=columns(L, C),
         mlp_norm=columns(L, C),
         mlp_norm_scale=columns(L),
@@ -87,21 +81,31 @@ def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int) -> Buffers:
         x=columns(C),
         logits=columns(V),
         logit_norms=columns(2),
-        scores=rows(N, lanes),
         dx=columns(C),
         dbranch=columns(C),
         dqkv=columns(3 * C),
         dhidden=columns(hidden),
-        dscores=rows(N, lanes),
-        tile=rows(lanes, lanes),
-        transposed=rows(N, C),
+        dscores=aligned_zeros((padded(longest, dtype), lanes), dtype),
+        tile=aligned_zeros((lanes, lanes), dtype),
+        transposed=aligned_zeros((N, padded(C, dtype)), dtype),
     )
 
 
-def buffer_bytes(model: ModelConfig, dtype: str, n_tokens: int) -> int:
+def buffer_bytes(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> int:
     """Return the memory of the buffers, but for what pads them to whole vectors."""
-    V, C, L, H = model.vocab_size, model.n_embd, model.n_layer, model.n_head
-    hidden = model.n_ff_exp * C
-    saved = C + 1 + L * (6 * C + 2 + 2 * H + hidden)  # for the gradient
-    scratch = 7 * C + V + 2 + hidden + 2 * lanes_of(dtype)
-    return n_tokens * (saved + scratch) * np.dtype(dtype).itemsize
+    V, C, L, hidden = model.vocab_size, model.n_embd, model.n_layer, model.n_ff_exp * model.n_embd
+    saved = C + 1 + L * (6 * C + 2 + hidden)  # for the gradient
+    scratch = 7 * C + V + 2 + hidden
+    n_keys = L * _n_keys(model, dtype, n_tokens, longest) + longest
+    numbers = n_tokens * (saved + scratch) + n_keys * lanes_of(dtype)
+    return numbers * np.dtype(dtype).itemsize
+
+
+def _n_keys(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> int:
+    """Return the most keys that the vectors of queries of a micro-batch see, over all heads.
+
+    A document of n vectors has n (n + 1) / 2 vectors of keys; that makes the most a token for one
+    that begins its last vector, or has one token.
+    """
+    lanes = lanes_of(dtype)
+    return model.n_head * n_tokens * max(lanes, padded(longest, dtype) // lanes + 1)

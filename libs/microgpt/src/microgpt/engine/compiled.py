@@ -46,12 +46,13 @@ class CompiledEngine:
             dtype: "float32" or "float64".
         """
         self.config = config
+        self._n_head = model.n_head
         lengths = [len(doc) for doc in docs]
         self._tokens = np.fromiter(chain.from_iterable(docs), np.int64, sum(lengths))
         self._starts = np.cumsum([0, *lengths])
         self._params, self._grads, self._m, self._v = (PackedWeights(model, dtype) for _ in "pgmv")
         longest = max(lengths) - 1
-        self._buffers = allocate_buffers(model, dtype, _n_columns(config, longest))
+        self._buffers = allocate_buffers(model, dtype, _n_columns(config, longest), longest)
         self._progress = np.zeros(3)  # see `take_steps`
         self._snapshots: list[tuple[int, list[NDArray[Any]]]] = []
         self._snapshot_time = -math.inf
@@ -153,6 +154,7 @@ class CompiledEngine:
             self._params.matrices,
             self._grads.matrices,
             self._buffers,
+            self._n_head,
             self._tokens,
             self._starts,
             config.batch_size,
@@ -193,7 +195,7 @@ def bytes_needed(model: ModelConfig, config: TrainConfig, dtype: str, longest: i
     """Return the memory that a training takes, whose longest document predicts so many tokens."""
     n_arrays = 4 + 2 * 3  # weights, gradients and Adam's means; two snapshots
     weights = n_arrays * count_params(model) * np.dtype(dtype).itemsize
-    return weights + buffer_bytes(model, dtype, _n_columns(config, longest))
+    return weights + buffer_bytes(model, dtype, _n_columns(config, longest), longest)
 
 
 def _n_columns(config: TrainConfig, longest: int) -> int:

@@ -38,6 +38,7 @@ def take_steps(
     weights: Weights,
     dweights: Weights,
     buffers: Buffers,
+    n_head: int,
     tokens: Array,
     starts: Array,
     batch_size: int,
@@ -62,6 +63,7 @@ def take_steps(
         weights: the matrices in params.
         dweights: the matrices in grads.
         buffers: to work in.
+        n_head: the heads, which share n_embd.
         tokens: all documents in the order of training, one after another.
         starts: where each begins, and the end of the last: (documents + 1).
         batch_size: documents a step; after the last comes the first again.
@@ -84,7 +86,7 @@ def take_steps(
             total += starts[i % n_docs + 1] - starts[i % n_docs] - 1
         n_read = _read_documents(tokens, starts, first + done, batch_size - done, buffers)
         progress[1] += n_read
-        progress[2] += _forward_backward(weights, dweights, buffers, n_read, 1 / total)
+        progress[2] += _forward_backward(weights, dweights, buffers, n_head, n_read, 1 / total)
         read += buffers.doc_starts[n_read]
         if progress[1] == batch_size:
             i = step - first_step
@@ -123,18 +125,23 @@ def _read_documents(tokens: Array, starts: Array, first: int, n_docs: int, buffe
 
 @inlined
 def _forward_backward(
-    weights: Weights, dweights: Weights, buffers: Buffers, n_docs: int, weight: float
+    weights: Weights,
+    dweights: Weights,
+    buffers: Buffers,
+    n_head: int,
+    n_docs: int,
+    weight: float,
 ) -> float:
     """Return the loss of a micro-batch, `weight` a token, and add its gradients to dweights."""
     N = buffers.doc_starts[n_docs]
-    _forward(weights, buffers, n_docs, N)
+    _forward(weights, buffers, n_head, n_docs, N)
     loss = cross_entropy(buffers.logits, buffers.targets, buffers.logit_norms, N, weight)
-    _backward(weights, dweights, buffers, n_docs, N)
+    _backward(weights, dweights, buffers, n_head, n_docs, N)
     return loss
 
 
 @inlined
-def _forward(weights: Weights, buffers: Buffers, n_docs: int, N: int) -> None:
+def _forward(weights: Weights, buffers: Buffers, n_head: int, n_docs: int, N: int) -> None:
     """Set the logits of each column: `Gpt.forward`."""
     w, b = weights, buffers
     x, C = b.x, b.x.shape[0]
@@ -146,13 +153,7 @@ def _forward(weights: Weights, buffers: Buffers, n_docs: int, N: int) -> None:
         rmsnorm(x, b.attn_norm[layer], b.attn_norm_scale, layer, N)
         linear(w.attn_wqkv[layer], b.attn_norm[layer], b.qkv[layer], N, False)
         attention(
-            b.qkv[layer],
-            b.doc_starts,
-            n_docs,
-            b.scores,
-            b.score_max[layer],
-            b.score_norm[layer],
-            b.attn_out[layer],
+            b.qkv[layer], n_head, b.doc_starts, n_docs, b.attn_weights[layer], b.attn_out[layer]
         )
         linear(w.attn_wo[layer], b.attn_out[layer], x, N, True)
         rmsnorm(x, b.mlp_norm[layer], b.mlp_norm_scale, layer, N)
@@ -163,7 +164,9 @@ def _forward(weights: Weights, buffers: Buffers, n_docs: int, N: int) -> None:
 
 
 @inlined
-def _backward(weights: Weights, dweights: Weights, buffers: Buffers, n_docs: int, N: int) -> None:
+def _backward(
+    weights: Weights, dweights: Weights, buffers: Buffers, n_head: int, n_docs: int, N: int
+) -> None:
     """Add the gradient of each weight, from that of the logits down: `Value.backward`."""
     w, dw, b = weights, dweights, buffers
     dx, x_t, C = b.dx, b.transposed, b.dx.shape[0]
@@ -186,14 +189,13 @@ def _backward(weights: Weights, dweights: Weights, buffers: Buffers, n_docs: int
         attention_backward(
             b.dbranch,
             b.qkv[layer],
+            n_head,
             b.doc_starts,
             n_docs,
-            b.scores,
+            b.attn_weights[layer],
+            b.attn_out[layer],
             b.dscores,
             b.tile,
-            b.score_max[layer],
-            b.score_norm[layer],
-            b.attn_out[layer],
             b.dqkv,
         )
         transpose(b.attn_norm[layer], x_t, C, N)

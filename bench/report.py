@@ -1,0 +1,164 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["altair>=6,<7", "vl-convert-python>=1.8,<2"]
+# ///
+"""Turn bench/results into the tables of docs/performance.md and its pictures.
+
+uv run --script bench/report.py
+"""
+
+import json
+import re
+import statistics
+from pathlib import Path
+
+import altair as alt
+
+ROOT = Path(__file__).parents[1]
+RESULTS, PICTURES = ROOT / "bench" / "results", ROOT / "docs" / "pictures"
+PAGE = ROOT / "docs" / "performance.md"
+NAMES = {"microgpt": "microgpt", "jax": "JAX", "torch": "PyTorch", "numpy": "NumPy"}
+COLORS = alt.Scale(domain=list(NAMES.values()), range=["#d62728", "#1f77b4", "#ff7f0e", "#7f7f7f"])
+CURVE_OF = "d64, batch 16"  # the setting whose losses are drawn
+SMOOTHED = 20  # steps
+
+
+def main() -> None:
+    """Write the tables and the pictures."""
+    speed = json.loads((RESULTS / "train_speed.json").read_text())
+    scaling = json.loads((RESULTS / "train_scaling.json").read_text())
+    page = PAGE.read_text(encoding="utf-8")
+    page = put(page, "train_speed", speed_table(speed))
+    page = put(page, "train_scaling", scaling_table(scaling))
+    PAGE.write_text(page, encoding="utf-8")
+    ratios(speed).save(PICTURES / "train_speed.svg")
+    curves(speed).save(PICTURES / "loss_against_seconds.svg")
+    costs(scaling).save(PICTURES / "train_scaling.svg")
+
+
+def put(page: str, name: str, table: str) -> str:
+    """Replace what stands between the markers of a table."""
+    pattern = rf"(<!-- {name} -->\n).*?(\n<!-- end -->)"
+    return re.sub(pattern, lambda m: m[1] + table + m[2], page, flags=re.DOTALL)
+
+
+def speed_table(speed: dict) -> str:
+    """Return a row for each setting: the medians, and how many times ours each is."""
+    rows = ["| | microgpt | JAX | PyTorch | NumPy |", "|---|---|---|---|---|"]
+    for setting in speed["settings"]:
+        seconds = {name: statistics.median(c["seconds"]) for name, c in contenders(setting)}
+        cells = [f"**{amount(setting, seconds['microgpt'])}**"]
+        cells += [
+            f"{amount(setting, seconds[name])} ({seconds[name] / seconds['microgpt']:.1f} ×)"
+            for name in ("jax", "torch", "numpy")
+        ]
+        rows.append(f"| {setting['name']} | " + " | ".join(cells) + " |")
+    return "\n".join([*rows, "", f"{speed['machine']}; {speed['date']}."])
+
+
+def amount(setting: dict, seconds: float) -> str:
+    """Return a time in the unit of the setting."""
+    if setting["name"].startswith("chat"):
+        return f"{setting['tokens'] / seconds:,.0f} tokens/s"
+    micros = seconds / setting["documents"] * 1e6
+    return f"{micros:.1f} µs" if micros < 100 else f"{micros:.0f} µs"
+
+
+def contenders(setting: dict) -> list[tuple[str, dict]]:
+    """Return the contenders of a setting with their names."""
+    return list(setting["contenders"].items())
+
+
+def scaling_table(scaling: dict) -> str:
+    """Return a table for each size."""
+    tables = []
+    for name, rows in scaling["sizes"].items():
+        lines = [
+            f"| {name} | " + " | ".join(str(row["size"]) for row in rows) + " |",
+            "|---|" + "---|" * len(rows),
+            "| µs a token | "
+            + " | ".join(f"{row['ns_per_token'] / 1e3:.2f}" for row in rows)
+            + " |",
+            "| GFLOP/s | " + " | ".join(f"{row['gflops']:.0f}" for row in rows) + " |",
+        ]
+        tables.append("\n".join(lines))
+    return "\n\n".join([*tables, f"{scaling['machine']}; {scaling['date']}."])
+
+
+def ratios(speed: dict) -> alt.Chart:
+    """Draw how many times as long each rival takes."""
+    values = [
+        {"setting": setting["name"], "rival": NAMES[name], "times": middle(c) / middle(ours)}
+        for setting in speed["settings"]
+        for ours in [setting["contenders"]["microgpt"]]
+        for name, c in contenders(setting)
+        if name != "microgpt"
+    ]
+    order = [setting["name"] for setting in speed["settings"]]
+    base = alt.Chart(alt.Data(values=values)).encode(
+        x=alt.X("times:Q", scale=alt.Scale(type="log"), title="times as long as microgpt"),
+        y=alt.Y("rival:N", title=None, sort=["JAX", "PyTorch", "NumPy"]),
+    )
+    bars = base.mark_bar().encode(color=alt.Color("rival:N", scale=COLORS, legend=None))
+    labels = base.mark_text(align="left", dx=3).encode(text=alt.Text("times:Q", format=".1f"))
+    return (bars + labels).properties(width=420, height=54).facet(
+        row=alt.Row("setting:N", sort=order, title=None, header=alt.Header(
+            labelAngle=0, labelAlign="left", labelLimit=220))
+    ).resolve_scale(y="shared").properties(
+        title="Training on one core: the time of each library over that of microgpt"
+    )  # fmt: skip
+
+
+def middle(contender: dict) -> float:
+    """Return the median of a contender's rounds."""
+    return statistics.median(contender["seconds"])
+
+
+def curves(speed: dict) -> alt.Chart:
+    """Draw the loss against the seconds of training."""
+    setting = next(s for s in speed["settings"] if s["name"] == CURVE_OF)
+    values = []
+    for name, c in contenders(setting):
+        losses, seconds = c["losses"], middle(c)
+        for i in range(SMOOTHED, len(losses) + 1):
+            mean = sum(losses[i - SMOOTHED : i]) / SMOOTHED
+            at = seconds * i / len(losses)
+            values.append({"library": NAMES[name], "seconds": at, "loss": mean})
+    return (
+        alt.Chart(alt.Data(values=values))
+        .mark_line()
+        .encode(
+            x=alt.X("seconds:Q", title="seconds of training (compilation and loading not counted)"),
+            y=alt.Y(
+                "loss:Q",
+                scale=alt.Scale(zero=False),
+                title=f"loss, nats a token (mean of {SMOOTHED} steps)",
+            ),
+            color=alt.Color("library:N", scale=COLORS, title=None),
+        )
+        .properties(width=520, height=300, title=f"The same training ({CURVE_OF}), on one core")
+    )
+
+
+def costs(scaling: dict) -> alt.Chart:
+    """Draw the cost of a token against each size."""
+    values = [
+        {"what": name, "size": row["size"], "cost": row["ns_per_token"] / 1e3}
+        for name, rows in scaling["sizes"].items()
+        for row in rows
+    ]
+    line = alt.Chart(alt.Data(values=values)).mark_line(point=True, color="#d62728")
+    return (
+        line.encode(
+            x=alt.X("size:Q", scale=alt.Scale(type="log", base=2), title=None),
+            y=alt.Y("cost:Q", scale=alt.Scale(type="log"), title="µs a token"),
+        )
+        .properties(width=170, height=150)
+        .facet(column=alt.Column("what:N", title=None, sort=list(scaling["sizes"])))
+        .resolve_scale(x="independent")
+        .properties(title="What a token costs, from 64/4/2/64 at batch 16, one size changed")
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -37,11 +37,12 @@ def result_of(model: ModelConfig, weights, tokenizer: CharTokenizer) -> TrainRes
         weights=weights,
         tokenizer=tokenizer,
         config=TrainConfig(),
-        state=TrainState(step=1, weights=weights, adam_m=(), adam_v=(), losses=(3.3,)),
+        state=TrainState(
+            step=1, weights=weights, adam_m=(), adam_v=(), losses=(3.3,), dtype="float64"
+        ),
         rng_state=(),
         n_docs=1,
         data_sha256="",
-        dtype="float64",
         seconds=0.0,
     )
 

@@ -70,6 +70,33 @@ def test_a_state_that_does_not_fit_is_refused(train) -> None:
         train(DOCS, model=SMALL, config=TrainConfig(steps=3), resume=state)
 
 
+def test_whole_numbers_among_the_settings_change_no_later_training(train) -> None:
+    """A compiled version is chosen by types: one for whole numbers must not take the others."""
+    expected = train(DOCS, model=SMALL, config=TrainConfig(steps=5)).losses
+    train(DOCS, model=SMALL, config=TrainConfig(steps=2, beta1=0, beta2=0, adam_eps=1, lr=1))
+    assert train(DOCS, model=SMALL, config=TrainConfig(steps=5)).losses == expected
+    as_floats = train(DOCS, model=SMALL, config=TrainConfig(steps=5, beta1=0.0)).losses
+    assert train(DOCS, model=SMALL, config=TrainConfig(steps=5, beta1=0)).losses == as_floats
+
+
+def test_a_state_goes_on_in_the_numbers_that_it_was_computed_in() -> None:
+    options = {"model": SMALL, "config": TrainConfig(steps=9)}
+    state = train_model(DOCS, model=SMALL, config=TrainConfig(steps=5), dtype="float64").state
+    assert train_model(DOCS, **options, resume=state).state.dtype == "float64"
+    with pytest.raises(ConfigError, match="was computed in float64, not in float32"):
+        train_model(DOCS, **options, dtype="float32", resume=state)
+    single = train_model(DOCS, model=SMALL, config=TrainConfig(steps=5)).state
+    with pytest.raises(ConfigError, match="the reference engine computes in float64"):
+        train_model(DOCS, **options, engine="reference", resume=single)
+
+
+def test_an_unknown_engine_or_dtype_is_refused() -> None:
+    with pytest.raises(ConfigError, match='unknown engine "jax"'):
+        train_model(DOCS, engine="jax")
+    with pytest.raises(ConfigError, match='unknown dtype "float16"'):
+        train_model(DOCS, dtype="float16")
+
+
 def test_documents_come_in_batches_in_their_shuffled_order(train) -> None:
     """With lr almost 0 the model stays what it is, so each loss tells which documents were read."""
     config = TrainConfig(steps=10, lr=1e-300)

@@ -1,6 +1,9 @@
+import math
+
 import pytest
 
 from microgpt import TrainConfig, Value
+from microgpt.engine.compiled import CompiledEngine
 from microgpt.errors import ConfigError
 from microgpt.verify import run_checks
 
@@ -33,6 +36,21 @@ def test_a_wrong_derivative_fails_every_check_of_gradients_and_the_replay(monkey
     assert checks.pop("names.txt")
     for dtype in ("float64", "float32"):  # it does not use it
         assert checks.pop(f"compiled {dtype}: Karpathy's run, 3 of 1000 steps")
+    assert not any(checks.values()), checks
+
+
+def test_numbers_that_are_none_fail_every_check_of_the_compiled_engine(monkeypatch) -> None:
+    run = CompiledEngine._take_steps
+
+    def broken(self, *args, **options):
+        losses, n_read = run(self, *args, **options)
+        self._grads.array[0, 0] = math.nan
+        return losses, n_read
+
+    monkeypatch.setattr(CompiledEngine, "_take_steps", broken)
+    checks = {check.name: check.passed for check in run_checks(steps=30, engine="compiled")}
+    assert checks.pop("names.txt")
+    assert len(checks) == 4
     assert not any(checks.values()), checks
 
 

@@ -1,6 +1,8 @@
 """What is compiled is kept, found again, and never trusted when it is not what it should be."""
 
+import hashlib
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -91,8 +93,55 @@ def test_where_nothing_can_be_written_it_is_compiled_each_time_and_says_so(run, 
         result, (first, second) = run()
         assert result == [2, 4]
         assert first == COMPILING
-        assert second.startswith(f"cannot keep the compiled engine in {tmp_path / 'cache'}: ")
+        assert second.startswith(f"cannot keep the compiled engine ({tmp_path / 'cache'}: ")
         assert "it will be compiled each time" in second
+
+
+def test_a_user_without_a_home_has_it_compiled_each_time(run, monkeypatch) -> None:
+    def no_home(*args: object, **options: object) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    monkeypatch.setattr(compiling, "user_cache_path", no_home)
+    result, (first, second) = run()
+    assert result == [2, 4]
+    assert first == COMPILING
+    assert second.startswith("cannot keep the compiled engine (there is no home directory), so")
+
+
+def test_a_whole_file_of_something_else_is_not_used(run, tmp_path) -> None:
+    run()
+    (file,) = files(tmp_path)
+    content = pickle.dumps(("something", "else"))
+    file.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+    assert run() == ([2, 4], [COMPILING])
+
+
+def test_files_that_nobody_has_used_for_long_are_removed(run, tmp_path) -> None:
+    run()
+    old = tmp_path / "cache" / "microgpt-double-0123"
+    broken_off = tmp_path / "cache" / ".microgpt-double-0123.4567"
+    other = tmp_path / "cache" / "somebody-elses"
+    for file in (old, broken_off, other):
+        file.touch()
+        os.utime(file, (0, 0))
+    run("float32")
+    assert not old.exists()
+    assert not broken_off.exists()
+    assert other.exists()
+    assert len(files(tmp_path)) == 3
+
+
+def test_without_numbas_compiler_the_engine_says_so() -> None:
+    done = subprocess.run(
+        ["microgpt", "verify"],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: NUMBA_DISABLE_JIT is set; unset it, or use")
 
 
 def test_the_directory_is_the_users_unless_numba_has_one(monkeypatch, tmp_path) -> None:

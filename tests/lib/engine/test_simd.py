@@ -58,6 +58,23 @@ def _each(a, b, y):
     y[8, 0] = simd.total(u)
 
 
+@numba.njit
+def _compare(a, b, y):
+    u, v, zero = simd.load(a, 0, 0), simd.load(b, 0, 0), simd.splat(a, 0)
+    simd.store(y, 0, 0, simd.larger(u, v))
+    simd.store(y, 1, 0, simd.where_positive(u, u, zero))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_is_no_number_is_not_lost_in_relu_nor_kept_from_a_maximum(dtype: str) -> None:
+    """A nan among logits must not become their largest; in relu it must go on, to be found."""
+    lanes = simd.lanes_of(dtype)
+    a, b = np.full((1, lanes), np.nan, dtype), np.ones((1, lanes), dtype)
+    y = np.empty((2, lanes), dtype)
+    _compare(a, b, y)
+    np.testing.assert_array_equal(y, [[1.0] * lanes, [np.nan] * lanes])
+
+
 NUMBERS = st.floats(-100, 100, width=32)
 
 

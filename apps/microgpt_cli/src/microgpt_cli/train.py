@@ -105,12 +105,11 @@ def train(
     n_samples = _check_num_samples(num_samples, chat)
 
     from microgpt.checkpoint import check_writable
-    from microgpt.engines import check_engine, prepare_engine
+    from microgpt.engines import check_engine
 
     check_engine(engine, dtype)
     docs = _load(input, chat)
     check_writable(output)
-    prepare_engine(engine, dtype, tell=note)
     result = _train(docs, model, config, engine, dtype, output=output, quiet=as_json)
     _save(result, output)  # before anything is printed: a closed pipe must not cost the model
 
@@ -163,15 +162,20 @@ def _train(
     quiet: bool,
 ) -> "TrainResult":
     """Train with the header on stdout and the progress on stderr."""
+    from microgpt.engines import DEFAULT_DTYPE, check_fits, prepare_engine
     from microgpt.model import count_params
     from microgpt.tokenizer import CharTokenizer
     from microgpt.train import DivergedError
     from microgpt.train import train as train_model
 
+    tokenizer = CharTokenizer.from_documents(docs)
+    model = replace(model, vocab_size=tokenizer.vocab_size)
+    dtype = dtype or DEFAULT_DTYPE[engine]
+    longest = min(model.block_size, max(map(tokenizer.count_tokens, docs)) - 1)
+    check_fits(engine, dtype, model, config, longest=longest)
+    prepare_engine(engine, dtype, tell=note)
     with TrainingProgress(config.steps) as progress:
         try:
-            tokenizer = CharTokenizer.from_documents(docs)
-            model = replace(model, vocab_size=tokenizer.vocab_size)
             if not quiet:
                 show_while_read(
                     f"num {'convos' if tokenizer.is_chat else 'docs'}: {len(docs)}\n"

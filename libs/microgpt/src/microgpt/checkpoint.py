@@ -179,7 +179,7 @@ def _describe(result: TrainResult, weights_sha256: str) -> Meta:
         chars=result.tokenizer.chars,
         special_tokens=SPECIAL_TOKENS if result.tokenizer.is_chat else None,
         weights_sha256=weights_sha256,
-        dtype=result.dtype,
+        dtype=result.state.dtype,
         created_by=f"microgpt {version('microgpt-lib')}",
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         training={name: fact for name, fact in training.items() if fact is not None},

@@ -19,7 +19,7 @@ from microgpt.reference import ReferenceEngine
 from microgpt.state import TrainState
 
 Tokens = Sequence[int]
-DEFAULT_DTYPE: DType = "float32"  # of the compiled engine
+DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "float64"}
 
 # What the reference takes at the least: a Value, its number, and what Adam keeps of it; and its
 # place, and that of what it is multiplied by, in a node of the graph and in its gradients.
@@ -67,6 +67,27 @@ def check_engine(engine: str, dtype: str | None) -> None:
         raise ConfigError("the reference engine computes in float64; leave dtype out")
 
 
+def check_fits(
+    engine: EngineName, dtype: DType, model: ModelConfig, config: TrainConfig, *, longest: int
+) -> None:
+    """Raise ConfigError, with the bytes, if there is not enough memory for a training.
+
+    Args:
+        engine: which one.
+        dtype: of its numbers.
+        model: the shape of the model.
+        config: the course of the training.
+        longest: the most tokens that a document predicts.
+    """
+    if engine == "compiled":
+        from microgpt.engine.compiled import bytes_needed
+
+        n_bytes = bytes_needed(model, config, dtype, longest)
+    else:
+        n_bytes = count_params(model) * (BYTES_A_WEIGHT + longest * BYTES_A_MULTIPLICATION)
+    check_memory(n_bytes, "training this model")
+
+
 def prepare_engine(
     engine: EngineName, dtype: DType | None = None, *, tell: Callable[[str], None] | None = None
 ) -> None:
@@ -83,7 +104,7 @@ def prepare_engine(
         from microgpt.engine.compiling import on_compiling
 
         with on_compiling(tell or (lambda line: None)):
-            prepare(dtype or DEFAULT_DTYPE)
+            prepare(dtype or DEFAULT_DTYPE[engine])
 
 
 def shuffled(n: int, rng: random.Random, engine: EngineName) -> Sequence[int]:
@@ -121,12 +142,11 @@ def make_engine(
     Raises:
         ConfigError: there is not enough memory.
     """
-    purpose, longest = "training this model", max(map(len, docs)) - 1
+    check_fits(engine, dtype, model, config, longest=max(map(len, docs)) - 1)
     if engine == "compiled":
         from microgpt.engine import mersenne
-        from microgpt.engine.compiled import CompiledEngine, bytes_needed
+        from microgpt.engine.compiled import CompiledEngine
 
-        check_memory(bytes_needed(model, config, dtype, longest), purpose)
         compiled = CompiledEngine(model, config, docs, dtype=dtype)
         initial = mersenne.gauss(count_params(model), model.init_std, rng)
         if resume:
@@ -134,8 +154,6 @@ def make_engine(
         else:
             compiled.set_weights(initial)
         return compiled
-    n_bytes = count_params(model) * (BYTES_A_WEIGHT + longest * BYTES_A_MULTIPLICATION)
-    check_memory(n_bytes, purpose)
     weights = init_weights(model, rng)
     reference = ReferenceEngine(model, config, resume.weights if resume else weights)
     if resume:

@@ -101,9 +101,9 @@ def model_error(model: ModelConfig, rng: random.Random) -> float:
 
 
 def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
-    """Return the worst error of the compiled engine's gradients, on a batch of random documents.
+    """Return the worst error of the compiled engine's loss and gradients, on random documents.
 
-    The reference's are the measure; an error is relative to the largest gradient of its matrix.
+    The reference's are the measure; that of a gradient is relative to the largest of its matrix.
     """
     from microgpt.engine.compiled import CompiledEngine
 
@@ -113,18 +113,17 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
     weights = init_weights(model, rng)
     compiled = CompiledEngine(model, config, docs, dtype=dtype)
     compiled.resume(0, weights, [0.0] * count_params(model), [0.0] * count_params(model))
-    compiled.backward()
+    loss = compiled.backward()
     reference = ReferenceEngine(model, config, weights)
-    reference.backward(docs)
+    errors = [abs(loss / reference.backward(docs) - 1)]
     found, values = compiled.grads(), reference.gpt.weights
     largest = max(abs(param.grad) for param in reference.params)
-    worst = 0.0
     for name in weight_shapes(model):
         expected = [value.grad for row in values[name] for value in row]
         grads = [grad for row in found[name] for grad in row]
-        error = max(abs(a - b) for a, b in zip(expected, grads, strict=True))
-        worst = max(worst, error / max(largest * NEGLIGIBLE, *map(abs, expected)))
-    return worst
+        scale = max(largest * NEGLIGIBLE, *map(abs, expected))
+        errors += [abs(a - b) / scale for a, b in zip(expected, grads, strict=True)]
+    return max(error if math.isfinite(error) else math.inf for error in errors)
 
 
 def worst_difference(

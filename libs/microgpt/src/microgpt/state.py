@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from microgpt.config import ModelConfig, TrainConfig
+from microgpt.config import DType, ModelConfig, TrainConfig
 from microgpt.model import Weights
 from microgpt.tokenizer import CharTokenizer
 
@@ -46,6 +46,7 @@ class TrainState:
         adam_m: the running mean of each weight's gradient, in the order of `weight_shapes`.
         adam_v: the running mean of its square.
         losses: the loss of each step, in nats a token.
+        dtype: of the numbers that they were computed in.
     """
 
     step: int
@@ -53,6 +54,7 @@ class TrainState:
     adam_m: Sequence[float]
     adam_v: Sequence[float]
     losses: Sequence[float]
+    dtype: DType
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,6 @@ class TrainResult(TrainedModel):
         rng_state: the state of the training's random numbers, for samples that continue them.
         n_docs: the documents it learnt from.
         data_sha256: their fingerprint.
-        dtype: of the numbers that it was computed in.
         seconds: how long it took.
     """
 
@@ -74,7 +75,6 @@ class TrainResult(TrainedModel):
     rng_state: tuple[object, ...]
     n_docs: int
     data_sha256: str
-    dtype: str
     seconds: float
 
     @property

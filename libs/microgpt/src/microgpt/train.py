@@ -58,8 +58,8 @@ def train(
         config: the course of the training; by default Karpathy's.
         tokenizer: by default one of all characters in the documents.
         engine: "compiled", or "reference": the same arithmetic on scalars, a thousand times slower.
-        dtype: "float32" or "float64"; by default float32 for the compiled engine. The reference
-            computes in float64.
+        dtype: "float32" or "float64"; by default that of the state to resume, or float32 for the
+            compiled engine. The reference computes in float64.
         resume: the state of an earlier training on the same documents with the same settings; the
             number of steps may differ.
         on_event: is called with each run of steps, about every 50 ms.
@@ -79,7 +79,7 @@ def train(
     """
     started = perf_counter()
     check_engine(engine, dtype)
-    dtype = dtype or (DEFAULT_DTYPE if engine == "compiled" else "float64")
+    dtype = dtype or (resume.dtype if resume else DEFAULT_DTYPE[engine])
     docs = _as_list(docs)
     config = config or TrainConfig()
     alphabet = CharTokenizer.from_documents(docs)
@@ -91,7 +91,7 @@ def train(
     n_read = min(len(docs), config.steps * config.batch_size)
     tokens = [tokenizer.encode_document(docs[i])[: model.block_size + 1] for i in order[:n_read]]
     if resume:
-        _check_resume(resume, model, config)
+        _check_resume(resume, model, config, engine, dtype)
     training = _Training(
         docs=docs,
         model=model,
@@ -154,6 +154,7 @@ class _Training:
             adam_m=tuple(engine.adam_m),
             adam_v=tuple(engine.adam_v),
             losses=tuple(self.losses[: engine.n_steps]),
+            dtype=self.dtype,
         )
         return TrainResult(
             model=self.model,
@@ -164,7 +165,6 @@ class _Training:
             rng_state=self.rng.getstate(),
             n_docs=len(self.docs),
             data_sha256=fingerprint(self.docs),
-            dtype=self.dtype,
             seconds=perf_counter() - self.started,
         )
 
@@ -193,7 +193,12 @@ def _with_vocabulary(model: ModelConfig, tokenizer: CharTokenizer) -> ModelConfi
     return replace(model, vocab_size=tokenizer.vocab_size)
 
 
-def _check_resume(resume: TrainState, model: ModelConfig, config: TrainConfig) -> None:
+def _check_resume(
+    resume: TrainState, model: ModelConfig, config: TrainConfig, engine: EngineName, dtype: DType
+) -> None:
+    check_engine(engine, resume.dtype)
+    if resume.dtype != dtype:
+        raise ConfigError(f"the state to resume was computed in {resume.dtype}, not in {dtype}")
     shapes = {name: (len(rows), len(rows[0])) for name, rows in resume.weights.items()}
     n_params = count_params(model)
     if shapes != weight_shapes(model) or {len(resume.adam_m), len(resume.adam_v)} != {n_params}:

@@ -34,10 +34,14 @@ def adam(
 
 
 @kernel
-def is_finite(x: Array) -> bool:
-    """Return whether no number is nan or infinite: (rows, whole vectors)."""
+def squares_are_finite(x: Array) -> bool:
+    """Return whether no number, nor its square, is nan or infinite: (rows, whole vectors).
+
+    The square, because `adam` keeps it: a mean that has once been infinite stays it.
+    """
     zeros = splat(x, 0)  # 0 times anything else is nan, and stays
     for i in range(x.shape[0]):
         for j in range(0, x.shape[1], lanes(x)):
-            zeros = zeros + 0.0 * load(x, i, j)
+            xij = load(x, i, j)
+            zeros = zeros + 0.0 * (xij * xij)
     return bool(total(zeros) == 0)

@@ -18,16 +18,18 @@ from microgpt.config import ModelConfig, TrainConfig
 from microgpt.engine import mersenne
 from microgpt.engine.buffers import allocate_buffers, buffer_bytes
 from microgpt.engine.step import take_steps
-from microgpt.engine.weights import PackedWeights
+from microgpt.engine.weights import PackedWeights, padded
 from microgpt.model import count_params
 
 # Short documents share a micro-batch of so many tokens: enough to fill the vectors, and the
 # activations of a small model stay in the processor's cache (bench/train_scaling.py).
 MICRO_BATCH = 512
-EVERYTHING = 2**62  # tokens: more than there ever are
+EXPORTED = 120  # bytes that a weight takes as a Python float, with Adam's means, and as JSON
 RUN_S = 0.02  # how long a call of `run` takes, about
 MAX_STEPS = 8192  # of one call
-SNAPSHOT_INTERVAL_S = 0.5  # of training that `undo` has to repeat, at most
+# `undo` repeats what came after a snapshot. A longer time between two costs nothing but that, and
+# is taken where a snapshot would otherwise be more than a fiftieth of the training.
+SNAPSHOT_INTERVAL_S, SNAPSHOT_SHARE = 0.5, 1 / 50
 
 
 class CompiledEngine:
@@ -50,13 +52,17 @@ class CompiledEngine:
         lengths = [len(doc) for doc in docs]
         self._tokens = np.fromiter(chain.from_iterable(docs), np.int64, sum(lengths))
         self._starts = np.cumsum([0, *lengths])
-        self._params, self._grads, self._m, self._v = (PackedWeights(model, dtype) for _ in "pgmv")
+        # In float32 a smaller epsilon would be 0, and a weight that is never used 0 / 0.
+        self._eps = max(float(config.adam_eps), float(np.finfo(dtype).tiny))
+        self._params, self._grads, self._m, self._v = (
+            PackedWeights(model, dtype) for _ in range(4)
+        )
         longest = max(lengths) - 1
         self._buffers = allocate_buffers(model, dtype, _n_columns(config, longest), longest)
         self._progress = np.zeros(3)  # see `take_steps`
-        self._snapshots: list[tuple[int, list[NDArray[Any]]]] = []
-        self._snapshot_time = -math.inf
-        self._n_tokens = MICRO_BATCH  # of the next call of `run`
+        self._snapshots: list[tuple[int, list[NDArray[Any]]]] = []  # the last two
+        self._snapshot_due = -math.inf
+        self._n_tokens = 1  # of the next call of `run`
 
     @property
     def n_steps(self) -> int:
@@ -87,7 +93,7 @@ class CompiledEngine:
         end is that of a step whose loss or gradient is not finite; it has changed nothing.
         """
         started = perf_counter()
-        if started - self._snapshot_time >= SNAPSHOT_INTERVAL_S:
+        if started >= self._snapshot_due:
             if self._progress[1] == 0:
                 self._take_snapshot()
             else:  # not in the middle of a step, but the next call can
@@ -102,9 +108,11 @@ class CompiledEngine:
     def backward(self) -> float:
         """Return the loss of the next step and leave its gradients; nan if one is not finite."""
         self._forget_batch()
-        (loss,), _ = self._take_steps(self.n_steps + 1, EVERYTHING, update=False)
+        losses: list[float] = []
+        while not losses:  # in pieces, so that it can be interrupted
+            losses, _ = self._take_steps(self.n_steps + 1, self._n_tokens, update=False)
         self._progress[1:] = 0
-        return loss
+        return losses[0]
 
     def undo(self) -> None:
         """Take the last step back, by taking those before it again."""
@@ -117,7 +125,7 @@ class CompiledEngine:
         for buffer in self._buffers:
             buffer[:] = 0  # what is left there may not be finite, and 0 times that is not 0
         while self.n_steps < last:
-            self._take_steps(last, EVERYTHING)
+            self._take_steps(last, self._n_tokens)
 
     def weights(self) -> dict[str, tuple[tuple[float, ...], ...]]:
         """Return a copy of the weights as plain floats."""
@@ -144,7 +152,8 @@ class CompiledEngine:
     ) -> tuple[list[float], int]:
         """Return the losses of the steps taken, and of one that failed, and the tokens read."""
         config, first = self.config, self.n_steps
-        lrs = config.lr_at(first + np.arange(min(until - first, MAX_STEPS)))
+        steps = np.arange(first, min(until, first + MAX_STEPS))
+        lrs = np.asarray(config.lr_at(steps), np.float64)
         losses = np.zeros(lrs.size)
         n_read = take_steps(
             self._params.array,
@@ -160,8 +169,9 @@ class CompiledEngine:
             config.batch_size,
             first,
             lrs,
-            (config.beta1, config.beta2),
-            config.adam_eps,
+            float(config.beta1),
+            float(config.beta2),
+            self._eps,
             update,
             self._progress,
             losses,
@@ -177,9 +187,19 @@ class CompiledEngine:
         self._grads.array[:] = 0
 
     def _take_snapshot(self) -> None:
-        arrays = [packed.array.copy() for packed in (self._params, self._m, self._v)]
-        self._snapshots = [*self._snapshots[-1:], (self.n_steps, arrays)]
-        self._snapshot_time = perf_counter()
+        if self._snapshots and self._snapshots[-1][0] == self.n_steps:
+            return
+        started = perf_counter()
+        packed = [packed.array for packed in (self._params, self._m, self._v)]
+        if len(self._snapshots) < 2:
+            arrays = [array.copy() for array in packed]
+        else:
+            arrays = self._snapshots.pop(0)[1]
+            for array, source in zip(arrays, packed, strict=True):
+                array[:] = source
+        self._snapshots.append((self.n_steps, arrays))
+        now = perf_counter()
+        self._snapshot_due = now + max(SNAPSHOT_INTERVAL_S, (now - started) / SNAPSHOT_SHARE)
 
 
 def prepare(dtype: str) -> None:
@@ -194,7 +214,8 @@ def prepare(dtype: str) -> None:
 def bytes_needed(model: ModelConfig, config: TrainConfig, dtype: str, longest: int) -> int:
     """Return the memory that a training takes, whose longest document predicts so many tokens."""
     n_arrays = 4 + 2 * 3  # weights, gradients and Adam's means; two snapshots
-    weights = n_arrays * count_params(model) * np.dtype(dtype).itemsize
+    n_packed = count_params(model) // model.n_embd * padded(model.n_embd, dtype)
+    weights = n_arrays * n_packed * np.dtype(dtype).itemsize + EXPORTED * count_params(model)
     return weights + buffer_bytes(model, dtype, _n_columns(config, longest), longest)
 
 

@@ -1,18 +1,21 @@
 """Compilation: what turns a Python function into machine code, and keeps the code on disk.
 
-A kernel is compiled when it is first called, which takes seconds, so what Python calls (the
-`EntryPoint`s) is kept in the user's cache directory. A file there belongs to one processor, one
-version of all that compiles, and the sources of this package: whatever differs has other files.
+A kernel is compiled when it is first called, which takes seconds, so the functions that Python
+calls (`EntryPoint`) are kept in the user's cache directory. A file there belongs to one processor,
+one version of all that compiles, and the sources of this package: whatever differs has other files.
 This module knows nothing of what the kernels compute.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import pickle
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,13 +25,20 @@ from numba import types
 from numba.core import caching, compiler, serialize
 from platformdirs import user_cache_path
 
+from microgpt.errors import ConfigError
+
 Function = TypeVar("Function", bound=Callable[..., Any])
+Tell = Callable[[str], None]
 
 # nogil: threads run kernels side by side. numpy: x / 0 is inf, not an exception. _nrt: kernels
 # allocate nothing, so no array needs its references counted (5 to 12 % of a small step).
 _OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
+_UNUSED_DAYS = 60  # after which the file of some other version is removed
 
-_listeners: list[Callable[[str], None]] = []
+_tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
+
+if numba.config.DISABLE_JIT:
+    raise ConfigError("NUMBA_DISABLE_JIT is set; unset it, or use the reference engine")
 
 
 def kernel(function: Function) -> Function:
@@ -47,8 +57,9 @@ class EntryPoint:
     """A compiled function that Python calls, with all that it calls; kept on disk.
 
     Numba would compile it anew for arrays that happen to be contiguous and for those that are not,
-    which for views of padded arrays is a question of their shape. Here one version takes both; only
-    another dtype of the first argument, an array, makes another.
+    which for views of padded arrays is a question of their shape. Here one version takes both. The
+    types of the arguments and the dtype of the first, an array, say which version: of an array that
+    has another dtype than in the first call of a version it would read nonsense.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -58,12 +69,12 @@ class EntryPoint:
 
     def __call__(self, *args: Any) -> Any:
         """Run the machine code."""
-        dtype = args[0].dtype
-        if dtype not in self._versions:
+        version = (args[0].dtype, *map(type, args))
+        if version not in self._versions:
             kinds = tuple(_any_layout(numba.typeof(arg)) for arg in args)
             self._dispatcher.compile(kinds)
-            self._versions[dtype] = self._dispatcher.overloads[kinds].entry_point
-        return self._versions[dtype](*args)
+            self._versions[version] = self._dispatcher.overloads[kinds].entry_point
+        return self._versions[version](*args)
 
 
 def _any_layout(kind: Any) -> Any:
@@ -76,7 +87,7 @@ def _any_layout(kind: Any) -> Any:
 
 
 @contextlib.contextmanager
-def on_compiling(tell: Callable[[str], None]) -> Iterator[None]:
+def on_compiling(tell: Tell) -> Iterator[None]:
     """Call `tell` with a line for the user when something has to be compiled, or cannot be kept.
 
     Each line comes once, and the first before the compilation.
@@ -88,26 +99,28 @@ def on_compiling(tell: Callable[[str], None]) -> Iterator[None]:
             told.add(line)
             tell(line)
 
-    _listeners.append(tell_once)
+    token = _tell.set(tell_once)
     try:
         yield
     finally:
-        _listeners.remove(tell_once)
-
-
-def _tell(line: str) -> None:
-    for listener in _listeners:
-        listener(line)
+        _tell.reset(token)
 
 
 def cache_directory() -> Path:
-    """Return where compiled kernels are kept; NUMBA_CACHE_DIR moves it."""
+    """Return where compiled kernels are kept; NUMBA_CACHE_DIR moves it.
+
+    Raises:
+        OSError: the user has no home directory.
+    """
     configured = os.environ.get("NUMBA_CACHE_DIR")
-    return Path(configured) if configured else user_cache_path("microgpt", appauthor=False)
+    try:
+        return Path(configured) if configured else user_cache_path("microgpt", appauthor=False)
+    except RuntimeError as error:
+        raise OSError(errno.ENOENT, "there is no home directory") from error
 
 
 class _DiskCache(caching._Cache):  # type: ignore[misc]
-    """The code of one entry point, a file a signature.
+    """The code of one entry point, a file a version.
 
     Numba's own cache would look at the source file of the entry point alone, mix up what two
     processes save at once, and fail on a damaged file.
@@ -123,34 +136,37 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the code, or None if there is no file that is whole and fits."""
         target_context.refresh()
-        try:
-            digest, _, content = self._path(sig, target_context).read_bytes().partition(b"\n")
+        with contextlib.suppress(Exception):  # whatever is wrong with a file, it can be made anew
+            path = self._path(sig, target_context)
+            digest, _, content = path.read_bytes().partition(b"\n")
             if hashlib.sha256(content).hexdigest().encode() == digest:
-                parts = pickle.loads(content)
-                return compiler.CompileResult._rebuild(target_context, *parts)
-        except OSError:
-            pass
-        _tell("compiling the engine for this computer; this takes some 10 seconds, once")
+                code = compiler.CompileResult._rebuild(target_context, *pickle.loads(content))
+                with contextlib.suppress(OSError):
+                    os.utime(path)  # it is in use
+                return code
+        self._say("compiling the engine for this computer; this takes some 10 seconds, once")
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Write the code to its file; where that cannot be done, it is compiled again next time."""
         content = serialize.dumps(data._reduce())
         digest = hashlib.sha256(content).hexdigest().encode()
-        path = self._path(sig, data.target_context)
-        beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         try:
+            path = self._path(sig, data.target_context)
             path.parent.mkdir(parents=True, exist_ok=True)
+            beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
             try:
                 beside.write_bytes(digest + b"\n" + content)
                 os.replace(beside, path)
             except BaseException:
                 beside.unlink(missing_ok=True)
                 raise
+            self._remove_unused(path.parent)
         except OSError as error:
-            _tell(
-                f"cannot keep the compiled engine in {path.parent}: {error.strerror}; "
-                "it will be compiled each time (NUMBA_CACHE_DIR names another directory)"
+            where = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+            self._say(
+                f"cannot keep the compiled engine ({where}), so it will be compiled each time; "
+                "NUMBA_CACHE_DIR names another directory"
             )
 
     def enable(self) -> None:
@@ -174,7 +190,20 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
             str(sig),
         )
         key = hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
-        return cache_directory() / f"{self._name}-{key}"
+        return cache_directory() / f"microgpt-{self._name}-{key}"
+
+    def _remove_unused(self, directory: Path) -> None:
+        """Remove files of this function that no process has used for long, and broken-off ones."""
+        for pattern in (f"microgpt-{self._name}-*", f".microgpt-{self._name}-*"):
+            for file in directory.glob(pattern):
+                with contextlib.suppress(OSError):
+                    if time.time() - file.stat().st_mtime > _UNUSED_DAYS * 86400:
+                        file.unlink()
+
+    def _say(self, line: str) -> None:
+        tell = _tell.get()
+        if tell:
+            tell(line)
 
 
 def _sources() -> str:

@@ -1,4 +1,4 @@
-"""Vectors: the 4 to 16 numbers that the processor multiplies at once, as a type of the kernels.
+"""Vectors: the 2 to 16 numbers that the processor multiplies at once, as a type of the kernels.
 
 Numba knows numbers and arrays. What it makes of a loop over an array is good where the loop is
 simple, but it cannot keep sixteen running sums in registers, which is what a fast matrix product
@@ -32,11 +32,6 @@ Vector = Any  # lanes of its numbers
 FMA = ("contract",)  # a product and a sum may become one instruction, rounded once
 
 
-def instruction(define: Callable[..., Any], *, prefer_literal: bool = False) -> Any:
-    """Make a function for kernels from one that returns its signature and what emits its code."""
-    return intrinsic(prefer_literal=prefer_literal)(define)
-
-
 class VectorType(types.Type):  # type: ignore[misc]
     """The type of a vector of float32 or float64."""
 
@@ -58,14 +53,14 @@ def lanes_of(dtype: Any) -> int:
     return VECTOR_BYTES // int(np.dtype(dtype).itemsize)
 
 
-@instruction
+@intrinsic
 def lanes(context: Any, array: Any) -> Any:
     """Return how many numbers of an array make a vector."""
     n = VectorType(array.dtype).lanes
     return types.intp(array), lambda context, builder, sig, args: ir.Constant(INT64, n)
 
 
-@instruction
+@intrinsic
 def load(context: Any, array: Any, i: Any, j: Any) -> Any:
     """Return array[i, j : j + lanes], of an array whose rows are contiguous."""
 
@@ -75,7 +70,7 @@ def load(context: Any, array: Any, i: Any, j: Any) -> Any:
     return VectorType(array.dtype)(array, types.intp, types.intp), emit
 
 
-@instruction
+@intrinsic
 def store(context: Any, array: Any, i: Any, j: Any, vector: Any) -> Any:
     """Set array[i, j : j + lanes]."""
 
@@ -86,7 +81,7 @@ def store(context: Any, array: Any, i: Any, j: Any, vector: Any) -> Any:
     return types.void(array, types.intp, types.intp, vector), emit
 
 
-@instruction
+@intrinsic
 def splat(context: Any, array: Any, number: Any) -> Any:
     """Return a vector for this array with the same number in each lane."""
     kind = VectorType(array.dtype)
@@ -128,7 +123,7 @@ _define_operator(operator.mul, "fmul")
 _define_operator(operator.truediv, "fdiv")
 
 
-@instruction
+@intrinsic
 def larger(context: Any, a: Any, b: Any) -> Any:
     """Return the larger of two vectors, lane by lane."""
 
@@ -138,7 +133,7 @@ def larger(context: Any, a: Any, b: Any) -> Any:
     return a(a, b), emit
 
 
-@instruction
+@intrinsic
 def where_positive(context: Any, x: Any, a: Any, b: Any) -> Any:
     """Return a in the lanes where x > 0 or is not a number, and b in the others."""
 
@@ -149,7 +144,7 @@ def where_positive(context: Any, x: Any, a: Any, b: Any) -> Any:
     return a(x, a, b), emit
 
 
-@instruction
+@intrinsic
 def from_lane(context: Any, first: Any, a: Any, b: Any) -> Any:
     """Return a in the lanes from `first` on, and b in those before."""
 
@@ -162,7 +157,7 @@ def from_lane(context: Any, first: Any, a: Any, b: Any) -> Any:
     return a(types.intp, a, b), emit
 
 
-@instruction
+@intrinsic
 def square_root(context: Any, x: Any) -> Any:
     """Return the square root, lane by lane."""
 
@@ -176,7 +171,7 @@ def square_root(context: Any, x: Any) -> Any:
     return x(x), emit
 
 
-@instruction
+@intrinsic
 def total(context: Any, x: Any) -> Any:
     """Return the sum of the lanes."""
 
@@ -190,7 +185,7 @@ def total(context: Any, x: Any) -> Any:
     return x.dtype(x), emit
 
 
-@instruction
+@intrinsic
 def exp(context: Any, x: Any) -> Any:
     """Return e**x for x <= 0, lane by lane, to the last bit or two.
 

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from microgpt.engine.adam import adam, is_finite
+from microgpt.engine.adam import adam, squares_are_finite
 from microgpt.engine.attention import attention, attention_backward
 from microgpt.engine.buffers import Buffers
 from microgpt.engine.compiling import EntryPoint, inlined
@@ -44,7 +44,8 @@ def take_steps(
     batch_size: int,
     first_step: int,
     lrs: Array,
-    betas: tuple[float, float],
+    beta1: float,
+    beta2: float,
     eps: float,
     update: bool,
     progress: Array,
@@ -69,8 +70,9 @@ def take_steps(
         batch_size: documents a step; after the last comes the first again.
         first_step: the step that the first of lrs is for.
         lrs: the learning rate of each step.
-        betas: Adam's decays.
-        eps: Adam's epsilon.
+        beta1: see `TrainConfig`.
+        beta2: see there.
+        eps: adam_eps there.
         update: whether to move the weights; else it ends with the first step's gradients.
         progress: where it stands, and will: steps taken, documents of the next that were read, and
             the loss of those: (3).
@@ -91,12 +93,12 @@ def take_steps(
         if progress[1] == batch_size:
             i = step - first_step
             losses[i] = progress[2]
-            if not (math.isfinite(progress[2]) and is_finite(grads)):
+            if not (math.isfinite(progress[2]) and squares_are_finite(grads)):
                 losses[i] = np.nan
                 break
             if not update:
                 break
-            adam(params, grads, adam_m, adam_v, step + 1, lrs[i], betas[0], betas[1], eps)
+            adam(params, grads, adam_m, adam_v, step + 1, lrs[i], beta1, beta2, eps)
             clear(grads, grads.shape[1])
             progress[0], progress[1], progress[2] = step + 1, 0, 0
     return read

@@ -5,12 +5,12 @@ a tile in registers. This module knows nothing of models.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.extending import intrinsic
 
 from microgpt.engine.simd import (
     FMA,
@@ -19,12 +19,11 @@ from microgpt.engine.simd import (
     emit_load,
     emit_splat,
     emit_store,
-    instruction,
     lane_numbers,
 )
 
 
-@partial(instruction, prefer_literal=True)
+@intrinsic(prefer_literal=True)
 def multiply_tile(
     context: Any, a: Any, i: Any, x: Any, j: Any, y: Any, add: Any, n_rows: Any, n_vectors: Any
 ) -> Any:
@@ -80,7 +79,7 @@ def multiply_tile(
     return types.void(a, index, x, index, y, types.boolean, *literals), emit
 
 
-@instruction
+@intrinsic
 def transpose_tile(context: Any, x: Any, i: Any, j: Any, y: Any, k: Any, m: Any) -> Any:
     """Write the square of one vector's side at x[i, j], transposed, to y[k, m]."""
     side = VectorType(x.dtype).lanes

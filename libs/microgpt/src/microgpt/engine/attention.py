@@ -61,13 +61,15 @@ def _softmax(scores: Array, n_before: int, scale: float) -> None:
     """Turn the scores of a vector of queries into weights; those of keys to come are 0."""
     never = splat(scores, -np.inf)
     peak = never
-    for key in range(scores.shape[0]):
-        score = from_lane(key - n_before, load(scores, key, 0) * scale, never)
+    for key in range(n_before):
+        peak = larger(load(scores, key, 0), peak)
+    for key in range(n_before, scores.shape[0]):  # some of the queries come before it
+        score = from_lane(key - n_before, load(scores, key, 0), never)
         store(scores, key, 0, score)
         peak = larger(score, peak)
     total = splat(scores, 0)
     for key in range(scores.shape[0]):
-        e = exp(load(scores, key, 0) - peak)
+        e = exp((load(scores, key, 0) - peak) * scale)
         store(scores, key, 0, e)
         total = total + e
     norm = 1 / total

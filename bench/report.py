@@ -88,25 +88,34 @@ def scaling_table(scaling: dict) -> str:
 def ratios(speed: dict) -> alt.Chart:
     """Draw how many times as long each rival takes."""
     values = [
-        {"setting": setting["name"], "rival": NAMES[name], "times": middle(c) / middle(ours)}
+        {
+            "setting": setting["name"],
+            "library": NAMES[name],
+            "times": middle(c) / middle(setting["contenders"]["microgpt"]),
+        }
         for setting in speed["settings"]
-        for ours in [setting["contenders"]["microgpt"]]
         for name, c in contenders(setting)
-        if name != "microgpt"
     ]
     order = [setting["name"] for setting in speed["settings"]]
     base = alt.Chart(alt.Data(values=values)).encode(
-        x=alt.X("times:Q", scale=alt.Scale(type="log"), title="times as long as microgpt"),
-        y=alt.Y("rival:N", title=None, sort=["JAX", "PyTorch", "NumPy"]),
+        x=alt.X(
+            "times:Q",
+            scale=alt.Scale(type="log", domain=[0.9, 150]),
+            axis=alt.Axis(values=[1, 2, 5, 10, 20, 50, 100]),
+            title="time of the same training, that of microgpt being 1",
+        ),
+        y=alt.Y("setting:N", sort=order, title=None, axis=alt.Axis(labelLimit=250, grid=True)),
+        color=alt.Color("library:N", scale=COLORS, title=None),
     )
-    bars = base.mark_bar().encode(color=alt.Color("rival:N", scale=COLORS, legend=None))
-    labels = base.mark_text(align="left", dx=3).encode(text=alt.Text("times:Q", format=".1f"))
-    return (bars + labels).properties(width=420, height=54).facet(
-        row=alt.Row("setting:N", sort=order, title=None, header=alt.Header(
-            labelAngle=0, labelAlign="left", labelLimit=220))
-    ).resolve_scale(y="shared").properties(
-        title="Training on one core: the time of each library over that of microgpt"
-    )  # fmt: skip
+    points = base.mark_point(filled=True, size=90, opacity=1)
+    labels = (
+        base.transform_filter("datum.library != 'microgpt'")
+        .mark_text(dy=-10, fontSize=10)
+        .encode(text=alt.Text("times:Q", format=".1f"))
+    )
+    return (points + labels).properties(
+        width=520, height=300, title="Training on one core: how many times as long others take"
+    )
 
 
 def middle(contender: dict) -> float:

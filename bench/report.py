@@ -90,7 +90,7 @@ def ratios(speed: dict) -> alt.Chart:
     values = [
         {
             "setting": setting["name"],
-            "library": NAMES[name],
+            "contender": NAMES[name],
             "times": middle(c) / middle(setting["contenders"]["microgpt"]),
         }
         for setting in speed["settings"]
@@ -105,16 +105,20 @@ def ratios(speed: dict) -> alt.Chart:
             title="time of the same training, that of microgpt being 1",
         ),
         y=alt.Y("setting:N", sort=order, title=None, axis=alt.Axis(labelLimit=250, grid=True)),
-        color=alt.Color("library:N", scale=COLORS, title=None),
+        color=alt.Color("contender:N", scale=COLORS, title=None),
     )
     points = base.mark_point(filled=True, size=90, opacity=1)
-    labels = (
-        base.transform_filter("datum.library != 'microgpt'")
-        .mark_text(dy=-10, fontSize=10)
+    labels = [
+        base.transform_filter(f"datum.contender == '{name}'")
+        .mark_text(dx=dx, dy=dy, fontSize=10)
         .encode(text=alt.Text("times:Q", format=".1f"))
-    )
-    return (points + labels).properties(
-        width=520, height=300, title="Training on one core: how many times as long others take"
+        for name, dx, dy in (("JAX", 0, -10), ("PyTorch", 0, 12), ("NumPy", 13, -10))
+    ]
+    return alt.layer(points, *labels).properties(
+        width=520,
+        height=320,
+        padding={"left": 40, "top": 10, "right": 20, "bottom": 10},
+        title="Training on one core: how many times as long others take",
     )
 
 
@@ -132,7 +136,7 @@ def curves(speed: dict) -> alt.Chart:
         for i in range(SMOOTHED, len(losses) + 1):
             mean = sum(losses[i - SMOOTHED : i]) / SMOOTHED
             at = seconds * i / len(losses)
-            values.append({"library": NAMES[name], "seconds": at, "loss": mean})
+            values.append({"contender": NAMES[name], "seconds": at, "loss": mean})
     return (
         alt.Chart(alt.Data(values=values))
         .mark_line()
@@ -143,7 +147,7 @@ def curves(speed: dict) -> alt.Chart:
                 scale=alt.Scale(zero=False),
                 title=f"loss, nats a token (mean of {SMOOTHED} steps)",
             ),
-            color=alt.Color("library:N", scale=COLORS, title=None),
+            color=alt.Color("contender:N", scale=COLORS, title=None),
         )
         .properties(width=520, height=300, title=f"The same training ({CURVE_OF}), on one core")
     )

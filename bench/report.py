@@ -38,8 +38,10 @@ def main() -> None:
 
 def put(page: str, name: str, table: str) -> str:
     """Replace what stands between the markers of a table."""
-    pattern = rf"(<!-- {name} -->\n).*?(\n<!-- end -->)"
-    return re.sub(pattern, lambda m: m[1] + table + m[2], page, flags=re.DOTALL)
+    pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
+    page, n = re.subn(pattern, lambda m: f"{m[1]}{table}\n{m[2]}", page, flags=re.DOTALL)
+    assert n == 1, f"{PAGE} has no place for {name}"
+    return page
 
 
 def speed_table(speed: dict) -> str:

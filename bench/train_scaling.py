@@ -42,8 +42,8 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    print(machine())
-    kept: dict = {"machine": machine(), "date": str(date.today()), "sizes": {}}
+    print(f"{machine()}, float32")
+    kept: dict = {"machine": f"{machine()}, float32", "date": str(date.today()), "sizes": {}}
     for name, sizes in SIZES.items():
         kept["sizes"][name] = [measure(name, size, rounds) for size in sizes]
         first = kept["sizes"][name][0]["ns_per_token"]

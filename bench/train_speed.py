@@ -41,7 +41,9 @@ from job import Job  # noqa: E402
 
 RESULTS = HERE / "results" / "train_speed.json"
 RIVALS = ("jax", "torch", "numpy")
-AGREEMENT = 0.02  # nats, on the mean of the first ten losses: float32 in another order, no more
+# nats, on each of the first ten losses: float32 in another order. Later, at a learning rate this
+# high, the differences grow, and each training goes its own way to the same place.
+AGREEMENT = 0.01
 CHAT = ModelConfig(n_embd=128, n_head=8, n_layer=4, block_size=256)
 
 
@@ -54,13 +56,16 @@ class Setting:
     batch_size: int
     steps: int
     lengths: tuple[int, int] | None = None  # of a document, evenly spread; else names as they are
+    kept_losses: int = 10  # in the results
 
 
 SETTINGS = [
     *(Setting(f"d{C}, batch 1", ModelConfig(n_embd=C), 1, steps)
       for C, steps in ((16, 1000), (32, 1000), (64, 500), (128, 200))),
     *(Setting(f"d{C}, batch 16", ModelConfig(n_embd=C), 16, steps)
-      for C, steps in ((16, 500), (32, 300), (64, 150), (128, 60))),
+      for C, steps in ((16, 500), (32, 300))),
+    Setting("d64, batch 16", ModelConfig(n_embd=64), 16, 150, kept_losses=150),
+    Setting("d128, batch 16", ModelConfig(n_embd=128), 16, 60),
     Setting("chat, batch 16, all of 256 tokens", CHAT, 16, 4, lengths=(256, 256)),
     Setting("chat, batch 16, of 32 to 256 tokens", CHAT, 16, 4, lengths=(32, 256)),
 ]  # fmt: skip
@@ -76,15 +81,15 @@ def main() -> None:
     pythons = dict(pair.split("=", 1) for pair in arguments.python)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core, for all that follow
-    print(machine())
+    print(f"{machine()}, float32")
     results = []
     for setting in SETTINGS:
         if setting.name.startswith(arguments.only):
             results.append(measure(setting, arguments.rounds, pythons))
             print(table_row(results[-1]), flush=True)
     if not arguments.only:
-        kept = {"machine": machine(), "date": str(date.today()), "settings": results}
-        RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+        kept = {"machine": f"{machine()}, float32", "date": str(date.today()), "settings": results}
+        RESULTS.write_text(json.dumps(kept) + "\n")
 
 
 def measure(setting: Setting, rounds: int, pythons: dict[str, str]) -> dict:
@@ -107,14 +112,14 @@ def measure(setting: Setting, rounds: int, pythons: dict[str, str]) -> dict:
         for _ in range(rounds):
             for contender in contenders.values():
                 contender.train()
-        ours = np.mean(contenders["microgpt"].losses[:10])
+        ours = np.array(contenders["microgpt"].losses[:10])
         for name, contender in contenders.items():
-            if abs(np.mean(contender.losses[:10]) - ours) > AGREEMENT:
+            if np.abs(contender.losses[:10] - ours).max() > AGREEMENT:
                 raise SystemExit(f"{setting.name}: {name} does not train the same model")
             result["contenders"][name] = {
                 "seconds": contender.seconds,
                 "warm_up_s": contender.warm_up_s,
-                "losses": [round(loss, 4) for loss in contender.losses],
+                "losses": [round(loss, 4) for loss in contender.losses[: setting.kept_losses]],
             }
     return result
 
@@ -211,12 +216,12 @@ def speed(result: dict, seconds: list[float]) -> str:
 
 
 def machine() -> str:
-    """Return what this ran on."""
+    """Return the processor, the system and the Python."""
     cpu = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         cpu = next((line.split(": ")[1] for line in lines if line.startswith("model name")), cpu)
-    return f"{cpu}, one core, {platform.system()}, CPython {platform.python_version()}, float32"
+    return f"{cpu}, one core, {platform.system()}, CPython {platform.python_version()}"
 
 
 if __name__ == "__main__":

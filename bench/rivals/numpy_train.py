@@ -121,15 +121,22 @@ def prepare(job: Job):
             for name, shape, part in zip(names, shapes, np.split(flat, ends), strict=True)
         }
         m, v, losses = np.zeros_like(flat), np.zeros_like(flat), []
+        grad, change = np.empty_like(flat), np.empty_like(flat)  # Adam allocates nothing
         for i, (inputs, targets, mask) in enumerate(batches):
             loss, grads = loss_and_grads(
                 weights, inputs, targets, mask, job.n_head, job.n_layer, causal
             )
-            grad = np.concatenate([grads[name].ravel() for name in names])
-            m += F32(1 - BETA1) * (grad - m)
-            v += F32(1 - BETA2) * (grad * grad - v)
-            lr = LR * (1 - i / job.steps) / (1 - BETA1 ** (i + 1))
-            flat -= F32(lr) * m / (np.sqrt(v * F32(1 / (1 - BETA2 ** (i + 1)))) + F32(EPS))
+            np.concatenate([grads[name].ravel() for name in names], out=grad)
+            m *= F32(BETA1)
+            m += np.multiply(grad, F32(1 - BETA1), out=change)
+            v *= F32(BETA2)
+            grad *= grad
+            v += np.multiply(grad, F32(1 - BETA2), out=change)
+            np.sqrt(np.multiply(v, F32(1 / (1 - BETA2 ** (i + 1))), out=change), out=change)
+            change += F32(EPS)
+            np.divide(m, change, out=change)
+            change *= F32(LR * (1 - i / job.steps) / (1 - BETA1 ** (i + 1)))
+            flat -= change
             losses.append(loss)
         return losses
 

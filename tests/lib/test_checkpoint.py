@@ -36,6 +36,7 @@ def result_of(model: ModelConfig, weights, tokenizer: CharTokenizer) -> TrainRes
         model=model,
         weights=weights,
         tokenizer=tokenizer,
+        dtype="float64",
         config=TrainConfig(),
         state=TrainState(
             step=1, weights=weights, adam_m=(), adam_v=(), losses=(3.3,), dtype="float64"

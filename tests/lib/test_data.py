@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt import Message, load_conversations, load_text
-from microgpt.data import bundled, fingerprint
-from microgpt.errors import DataError
+from microgpt.data import bundled, fingerprint, split
+from microgpt.errors import ConfigError, DataError
 
 HI = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
 CONVERSATION = (Message("user", "hi"), Message("assistant", "yo"))
@@ -125,3 +125,47 @@ def test_a_fingerprint_is_that_of_the_documents_in_order(docs: list[str]) -> Non
     content = "".join(doc + "\n" for doc in docs).encode()
     assert fingerprint(docs) == hashlib.sha256(content).hexdigest()
     assert fingerprint([*docs, ""]) != fingerprint(docs)
+
+
+def test_names_are_split_as_the_format_says() -> None:
+    parts = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
+    assert list(map(len, (parts.test, parts.validation, parts.train))) == [2910, 2993, 23591]
+
+
+def test_where_a_document_goes_depends_on_itself_alone() -> None:
+    names = load_text(bundled("names.txt"))
+    whole, part = split(names, test=0.2), split(names[::-3], test=0.2, validation=0.3)
+    assert set(part.test) == set(whole.test) & set(names[::-3])
+    assert len(set(whole.train)) == len(whole.train)  # each document once
+    assert not set(whole.train) & set(whole.test)
+    more = split(names, test=0.3)
+    assert set(whole.test) < set(more.test)
+
+
+def test_without_shares_nothing_is_set_aside_or_left_out() -> None:
+    assert split(["a", "a", "b"]).train == ["a", "a", "b"]
+
+
+def test_conversations_are_split_too() -> None:
+    docs = [(Message("user", str(i)), Message("assistant", "yes")) for i in range(200)]
+    parts = split(docs, validation=0.5)
+    assert 70 < len(parts.validation) < 130
+    assert len(parts.validation) + len(parts.train) == 200
+
+
+@pytest.mark.parametrize(
+    ("shares", "problem"),
+    [
+        ({"test": -0.1}, "the test share must be in"),
+        ({"validation": 1.0}, "the validation share must be in"),
+        ({"validation": 0.5, "test": 0.5}, "leave nothing to train on"),
+    ],
+)
+def test_impossible_shares_are_refused(shares, problem) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        split(["a", "b"], **shares)
+
+
+def test_too_few_documents_for_a_share_are_refused() -> None:
+    with pytest.raises(DataError, match="are too few: none is for"):
+        split(["anna"], test=0.1)

@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
-from microgpt.errors import ConfigError, PromptError, TokenizerError
+from microgpt.errors import ConfigError, DataError, PromptError, TokenizerError
+from microgpt.model import Gpt
+from microgpt.reference import document_loss
 from microgpt.train import train
 
 
@@ -209,3 +211,53 @@ def test_a_model_in_use_does_not_change_with_what_it_was_made_from(text_result) 
         for row in rows:
             row[:] = [0.0] * len(row)
     assert model.generate(5) == before
+
+
+def scalar_loss(trained, docs) -> tuple[float, int]:
+    """Score documents on the reference: the loss of each token, from at least half a context."""
+    gpt, block_size = Gpt(trained.model, trained.weights), trained.model.block_size
+    total, n_tokens = 0.0, 0
+    for doc in docs:
+        tokens = trained.tokenizer.encode_document(doc)
+        n_tokens += len(tokens) - 1
+        for i in range(1, len(tokens)):
+            stride = max(1, block_size // 2)
+            start = 0
+            while i - start > block_size:  # the first window that reaches this token
+                start += stride
+            window = tokens[start : i + 1]
+            total += document_loss(gpt, window) - (
+                document_loss(gpt, window[:-1]) if len(window) > 2 else 0.0
+            )
+    return total / n_tokens, n_tokens
+
+
+@pytest.mark.parametrize("block_size", [1, 2, 5, 16])
+def test_a_held_out_loss_is_that_of_the_reference(block_size) -> None:
+    model = ModelConfig(n_embd=8, n_head=2, n_layer=2, block_size=block_size)
+    trained = train(
+        ["anna", "emma", "mia"], model=model, config=TrainConfig(steps=20), dtype="float64"
+    )
+    docs = ["mia", "a", "annaemmamia", "ima" * 9]
+    result = InferenceGpt(trained).evaluate(docs)
+    loss, n_tokens = scalar_loss(trained, docs)
+    assert result.loss == pytest.approx(loss, abs=1e-9)
+    assert (result.n_docs, result.n_tokens) == (4, n_tokens)
+
+
+def test_a_chat_model_is_evaluated_on_conversations(chat_result) -> None:
+    result = InferenceGpt(chat_result).evaluate(
+        [(Message("user", "hi"), Message("assistant", "yo"))]
+    )
+    assert result.n_tokens == 9
+    assert result.loss < 0.5
+
+
+def test_nothing_can_be_evaluated_on_no_documents(text_result) -> None:
+    with pytest.raises(DataError, match="no documents to evaluate"):
+        InferenceGpt(text_result).evaluate([])
+
+
+def test_an_unknown_character_is_not_evaluated(text_result) -> None:
+    with pytest.raises(TokenizerError, match="does not know 'x'"):
+        InferenceGpt(text_result).evaluate(["xenia"])

@@ -39,7 +39,7 @@ def test_a_wrong_derivative_fails_every_check_of_gradients_and_the_replay(monkey
     assert not any(checks.values()), checks
 
 
-def test_numbers_that_are_none_fail_every_check_of_the_compiled_engine(monkeypatch) -> None:
+def test_gradients_that_are_nan_fail_every_check_of_the_compiled_engine(monkeypatch) -> None:
     run = CompiledEngine._take_steps
 
     def broken(self, *args, **options):

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from microgpt_cli.chat import chat
+from microgpt_cli.eval import evaluate
 from microgpt_cli.generate import generate
 from microgpt_cli.help import GroupedCommand
 from microgpt_cli.info import info
@@ -74,14 +75,15 @@ def _root(
         print(ctx.get_help())
 
 
-def _add(command: Callable[..., None], example: str) -> None:
-    commands.command(cls=GroupedCommand, epilog=f"Example: {example}")(command)
+def _add(command: Callable[..., None], example: str, name: str | None = None) -> None:
+    commands.command(name, cls=GroupedCommand, epilog=f"Example: {example}")(command)
 
 
 _add(train, "microgpt train --input my.txt --output my-model --steps 2000")
 _add(generate, "microgpt generate --num-samples 5 --prompt an")
 _add(chat, "microgpt chat --model-dir chat-model")
 _add(info, "microgpt info --model-dir my-model")
+_add(evaluate, "microgpt eval my-model --data held-out.txt", name="eval")
 _add(verify, "microgpt verify --steps 1000")
 
 

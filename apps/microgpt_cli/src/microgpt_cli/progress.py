@@ -29,10 +29,9 @@ class TrainingProgress:
     """
 
     def __init__(self, steps: int) -> None:
-        self.step = 0
         self._steps = steps
-        self._started = self._last_line = perf_counter()
         self._bar = _make_bar(steps)
+        self.restart()
 
     def __enter__(self) -> Self:
         return self
@@ -43,6 +42,12 @@ class TrainingProgress:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
+        self.stop()
+
+    def restart(self) -> None:
+        """Take the bar away, and follow another training, which begins now."""
+        self.step = 0
+        self._started = self._last_line = perf_counter()
         self.stop()
 
     def stop(self) -> None:

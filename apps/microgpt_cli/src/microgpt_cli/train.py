@@ -74,13 +74,14 @@ def train(
     engine: Annotated[
         EngineName,
         typer.Option(
-            help="The same training, fast, or on scalars, to be read.", rich_help_panel=TRAINING
+            help="compiled: fast. reference: plain Python, to be read.",
+            rich_help_panel=TRAINING,
         ),
     ] = "compiled",
     dtype: Annotated[
         DType | None,
         typer.Option(
-            help="Numbers of the compiled engine.  [default: float32]", rich_help_panel=TRAINING
+            help="Precision of the compiled engine.  [default: float32]", rich_help_panel=TRAINING
         ),
     ] = None,
     num_samples: Annotated[

@@ -28,12 +28,12 @@ def verify(
     from microgpt.engines import prepare_engine
     from microgpt.verify import KARPATHY, run_checks
 
-    for dtype in get_args(DType):
-        prepare_engine(engine or "compiled", dtype, tell=note)
+    if engine != "reference":
+        prepare_engine("compiled", *get_args(DType), tell=note)
     failed = 0
     with TrainingProgress(KARPATHY.steps) as progress:
         for check in run_checks(steps=steps, engine=engine, on_event=progress.update):
-            progress.stop()
+            progress.restart()
             print(f"{'ok  ' if check.passed else 'FAIL'} {check.name}: {check.outcome}", flush=True)
             failed += not check.passed
     if failed:

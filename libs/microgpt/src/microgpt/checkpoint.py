@@ -23,7 +23,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from microgpt.config import MAX_SIZE, ModelConfig
+from microgpt.config import MAX_SIZE, DType, ModelConfig
 from microgpt.errors import CheckpointError, MicrogptError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainedModel, TrainResult
@@ -60,7 +60,7 @@ class Meta(BaseModel):
     weights_sha256: str | None = None
     n_ff_exp: _Count = ModelConfig.n_ff_exp
     init_std: float = ModelConfig.init_std
-    dtype: str = "float64"
+    dtype: DType = "float64"
     tokenizer: str = "char"
     created_by: str | None = None
     created_at: str | None = None
@@ -159,7 +159,9 @@ def load(directory: str | Path) -> SavedModel:
             "train the model again, or restore both files"
         )
     weights = _parse_weights(content, weights_path, model)
-    return SavedModel(model=model, weights=weights, tokenizer=tokenizer, meta=meta)
+    return SavedModel(
+        model=model, weights=weights, tokenizer=tokenizer, dtype=meta.dtype, meta=meta
+    )
 
 
 def _describe(result: TrainResult, weights_sha256: str) -> Meta:
@@ -179,7 +181,7 @@ def _describe(result: TrainResult, weights_sha256: str) -> Meta:
         chars=result.tokenizer.chars,
         special_tokens=SPECIAL_TOKENS if result.tokenizer.is_chat else None,
         weights_sha256=weights_sha256,
-        dtype=result.state.dtype,
+        dtype=result.dtype,
         created_by=f"microgpt {version('microgpt-lib')}",
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         training={name: fact for name, fact in training.items() if fact is not None},

@@ -7,14 +7,15 @@ found by `bundled`. This module knows nothing of tokens or training.
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from microgpt.errors import DataError
-from microgpt.tokenizer import Conversation, Document, Message
+from microgpt.errors import ConfigError, DataError
+from microgpt.tokenizer import Conversation, Document
 from microgpt.validation import first_problem
 
 
@@ -64,18 +65,69 @@ def bundled(name: str) -> Path:
     raise DataError(f"{name} does not come with microgpt")
 
 
+@dataclass(frozen=True)
+class Split:
+    """Documents by what they are for."""
+
+    train: Sequence[Document]
+    validation: Sequence[Document]
+    test: Sequence[Document]
+
+
+def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.0) -> Split:
+    """Set a share of the documents aside, each of which is then there once.
+
+    Where a document goes depends on itself alone, not on the others, their order or a seed: a text
+    that has been held out once is held out for ever. Without shares all are for training.
+
+    Args:
+        docs: texts or conversations.
+        validation: the share for choosing settings, from 0 to 1.
+        test: the share for the final figure.
+
+    Raises:
+        ConfigError: a share is outside its range, or the two leave nothing to train on.
+        DataError: a part that was asked for, or that for training, has no documents.
+    """
+    for name, share in (("validation", validation), ("test", test)):
+        if not 0 <= share < 1:
+            raise ConfigError(f"the {name} share must be in [0, 1), got {share}")
+    if validation + test >= 1:
+        raise ConfigError(f"shares of {validation} and {test} leave nothing to train on")
+    if not validation + test:
+        return Split(docs, (), ())
+    parts: dict[str, list[Document]] = {"train": [], "validation": [], "test": []}
+    for line, doc in {_as_line(doc): doc for doc in docs}.items():
+        place = _place(line)
+        name = "test" if place < test else "validation" if place >= 1 - validation else "train"
+        parts[name].append(doc)
+    for name, share in (("train", 1.0), ("validation", validation), ("test", test)):
+        if share and not parts[name]:
+            raise DataError(f"{len(docs)} documents are too few: none is for {name}")
+    return Split(**parts)
+
+
 def fingerprint(docs: Sequence[Document]) -> str:
     """Return the sha256 of all documents, in order, each followed by a newline.
 
     A text counts as its UTF-8 bytes, a conversation as those of [[role, content], …] in JSON.
     """
-    lines = "\n".join([doc if isinstance(doc, str) else _as_json(doc) for doc in docs]) + "\n"
+    lines = "\n".join([doc if isinstance(doc, str) else _as_line(doc) for doc in docs]) + "\n"
     return hashlib.sha256(lines.encode(errors="surrogatepass")).hexdigest()
 
 
-def _as_json(conversation: Sequence[Message]) -> str:
-    pairs = [[message.role, message.content] for message in conversation]
+def _as_line(doc: Document) -> str:
+    """Return what stands for a document where it is hashed."""
+    if isinstance(doc, str):
+        return doc
+    pairs = [[message.role, message.content] for message in doc]
     return json.dumps(pairs, ensure_ascii=False, separators=(",", ":"))
+
+
+def _place(line: str) -> float:
+    """Return a number in [0, 1) that is as good as random, and always the same."""
+    digest = hashlib.sha256(line.encode(errors="surrogatepass")).hexdigest()
+    return int(digest[:8], 16) / 2**32
 
 
 def _read(path: Path) -> str:

@@ -89,13 +89,13 @@ def check_fits(
 
 
 def prepare_engine(
-    engine: EngineName, dtype: DType | None = None, *, tell: Callable[[str], None] | None = None
+    engine: EngineName, *dtypes: DType, tell: Callable[[str], None] | None = None
 ) -> None:
     """Load an engine, so that the first step is as fast as any; the first time, compile it.
 
     Args:
         engine: which one.
-        dtype: of its numbers.
+        dtypes: of its numbers, by default its own.
         tell: is called with a line for the user before something is compiled, and when it cannot be
             kept.
     """
@@ -104,7 +104,17 @@ def prepare_engine(
         from microgpt.engine.compiling import on_compiling
 
         with on_compiling(tell or (lambda line: None)):
-            prepare(dtype or DEFAULT_DTYPE[engine])
+            for dtype in dtypes or (DEFAULT_DTYPE[engine],):
+                prepare(dtype)
+
+
+def prepare_evaluation(dtype: DType, *, tell: Callable[[str], None] | None = None) -> None:
+    """Load what evaluates a model, or compile it; see `prepare_engine`."""
+    from microgpt.engine import model
+    from microgpt.engine.compiling import on_compiling
+
+    with on_compiling(tell or (lambda line: None)):
+        model.prepare(dtype)
 
 
 def shuffled(n: int, rng: random.Random, engine: EngineName) -> Sequence[int]:
@@ -120,6 +130,7 @@ def shuffled(n: int, rng: random.Random, engine: EngineName) -> Sequence[int]:
 
 def make_engine(
     engine: EngineName,
+    *,
     dtype: DType,
     model: ModelConfig,
     config: TrainConfig,
@@ -184,6 +195,8 @@ class _Reference:
         return self._engine.adam_v
 
     def run(self, until: int) -> list[float]:
+        if self.n_steps >= until:
+            return []
         return [self._engine.step(self._batch(), self._engine.config.lr_at(self.n_steps))]
 
     def backward(self) -> float:

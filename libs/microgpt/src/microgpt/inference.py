@@ -7,7 +7,9 @@ of random numbers of its own. This module knows nothing of files, terminals or H
 import random
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from microgpt.config import (
     DEFAULT_SEED,
@@ -16,11 +18,15 @@ from microgpt.config import (
     check_seed,
     check_temperature,
 )
-from microgpt.errors import ConfigError, PromptError
+from microgpt.errors import ConfigError, DataError, PromptError
 from microgpt.model import Gpt, count_params
 from microgpt.sampling import FinishReason, decode
 from microgpt.state import TrainedModel
-from microgpt.tokenizer import CharTokenizer, Message
+from microgpt.tokenizer import CharTokenizer, Document, Message
+from microgpt.windows import windows
+
+if TYPE_CHECKING:
+    from microgpt.engine.model import CompiledModel
 
 
 class TokenStream(Iterator[int]):
@@ -70,6 +76,21 @@ class Reply:
     unknown_characters: str
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """How well a model predicts documents.
+
+    Attributes:
+        loss: the mean surprise at a token, the end of each document included, in nats.
+        n_docs: the documents.
+        n_tokens: the tokens that were predicted.
+    """
+
+    loss: float
+    n_docs: int
+    n_tokens: int
+
+
 class InferenceGpt:
     """A model that generates text.
 
@@ -87,10 +108,40 @@ class InferenceGpt:
         self.config: ModelConfig = trained.model
         self.tokenizer: CharTokenizer = trained.tokenizer
 
+        self._dtype = trained.dtype
+
     @property
     def num_params(self) -> int:
         """The number of weights."""
         return count_params(self.config)
+
+    def evaluate(self, docs: Iterable[Document]) -> Evaluation:
+        """Return how well the model predicts documents, which should not be those it learnt from.
+
+        One that is longer than the context is read in overlapping windows, so that each token is
+        predicted once and from at least half a context.
+
+        Raises:
+            DataError: there are no documents.
+            TokenizerError: a document has a character that the model does not know.
+        """
+        encoded = [self.tokenizer.encode_document(doc) for doc in docs]
+        if not encoded:
+            raise DataError("there are no documents to evaluate")
+        pieces = [piece for doc in encoded for piece in windows(doc, self.config.block_size)]
+        losses = self._compiled.losses([tokens for tokens, _ in pieces])
+        first = 0
+        for tokens, n_made in pieces:
+            losses[first : first + n_made] = 0  # an earlier window has made these
+            first += len(tokens) - 1
+        n_tokens = sum(len(doc) - 1 for doc in encoded)
+        return Evaluation(float(losses.sum()) / n_tokens, len(encoded), n_tokens)
+
+    @cached_property
+    def _compiled(self) -> "CompiledModel":
+        from microgpt.engine.model import CompiledModel
+
+        return CompiledModel(self.config, self._gpt.weights, self._dtype)
 
     def generate(
         self,

@@ -14,11 +14,16 @@ from microgpt.tokenizer import CharTokenizer
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """All that is needed to use a model: its shape, its weights, its alphabet."""
+    """All that is needed to use a model: its shape, its weights, its alphabet.
+
+    Attributes:
+        dtype: of the numbers that it was trained in and is used in.
+    """
 
     model: ModelConfig
     weights: Weights[float]
     tokenizer: CharTokenizer
+    dtype: DType
 
 
 @dataclass(frozen=True)

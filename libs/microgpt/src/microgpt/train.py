@@ -57,7 +57,7 @@ def train(
             tokenizer.
         config: the course of the training; by default Karpathy's.
         tokenizer: by default one of all characters in the documents.
-        engine: "compiled", or "reference": the same arithmetic on scalars, a thousand times slower.
+        engine: "compiled", or "reference": the same on scalars, thousands of times slower.
         dtype: "float32" or "float64"; by default that of the state to resume, or float32 for the
             compiled engine. The reference computes in float64.
         resume: the state of an earlier training on the same documents with the same settings; the
@@ -65,8 +65,11 @@ def train(
         on_event: is called with each run of steps, about every 50 ms.
         should_stop: is asked about every 20 ms; the result is then that of the steps taken.
 
+    The first use of the compiled engine compiles it, which takes some ten seconds;
+    `engines.prepare_engine` does so beforehand, and says so.
+
     Raises:
-        ConfigError: the settings contradict one another.
+        ConfigError: the settings contradict one another, or there is not enough memory.
         DataError: there are no documents.
         TokenizerError: a document has a character that the tokenizer does not know.
         DivergedError: the loss or a gradient became nan or infinite.
@@ -98,7 +101,15 @@ def train(
         config=config,
         tokenizer=tokenizer,
         dtype=dtype,
-        engine=make_engine(engine, dtype, model, config, tokens, rng, resume),
+        engine=make_engine(
+            engine,
+            dtype=dtype,
+            model=model,
+            config=config,
+            docs=tokens,
+            rng=rng,
+            resume=resume,
+        ),
         rng=rng,
         losses=list(resume.losses) if resume else [],
         started=started,
@@ -160,6 +171,7 @@ class _Training:
             model=self.model,
             weights=state.weights,
             tokenizer=self.tokenizer,
+            dtype=self.dtype,
             config=self.config,
             state=state,
             rng_state=self.rng.getstate(),

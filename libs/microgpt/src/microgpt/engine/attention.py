@@ -2,7 +2,7 @@
 
 A vector holds the same thing for several queries of one document and head: the keys are walked
 through, and each is compared with all of those queries at once. So a document of n tokens costs
-n²/2 comparisons and no padding, whatever the lengths of the others in the batch.
+n²/2 comparisons, whatever the lengths of the others in the batch.
 
 The lanes behind a document's last query hold what comes next to it, and compute nonsense: it is
 overwritten when the next document has its turn.
@@ -33,7 +33,7 @@ def attention(
         doc_starts: the first column of each document, and the end of the last: (n_docs + 1).
         n_docs: the documents.
         weights: set to those of the mean, for `attention_backward`: for each vector of queries, a
-            row a key, and rows of 0 up to a whole vector of keys.
+            row a key, and rows of 0 up to a whole vector of keys: (rows, lanes).
         out: (C, N).
     """
     C, step, row = out.shape[0], lanes(out), 0
@@ -94,7 +94,7 @@ def attention_backward(
 
     Args:
         dout: the gradient of out: (C, N).
-        qkv: see `attention`, as of all that is not below.
+        qkv: see `attention`.
         n_head: see there.
         doc_starts: see there.
         n_docs: see there.
@@ -116,6 +116,8 @@ def attention_backward(
             for t in range(start, stop, step):
                 end = min(t + step, stop)
                 linear_strip(v[low:high, start:end].T, dout[low:high, t:], dscores, 0, False)
+                # How much the mean itself moves: the sum of each weight times its gradient, which
+                # is that of out times its own (Dao et al. 2022, B.2). Softmax takes it off.
                 along = splat(out, 0)
                 for c in range(low, high):
                     along = along + load(out, c, t) * load(dout, c, t)

@@ -4,6 +4,7 @@ Allocated once, for the longest micro-batch there may be. This module knows noth
 computed. Shapes: C = n_embd, V = vocab_size, L = n_layer, N = columns.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -104,8 +105,10 @@ def buffer_bytes(model: ModelConfig, dtype: str, n_tokens: int, longest: int) ->
 def _n_keys(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> int:
     """Return the most keys that the vectors of queries of a micro-batch see, over all heads.
 
-    A document of n vectors has n (n + 1) / 2 vectors of keys; that makes the most a token for one
-    that begins its last vector, or has one token.
+    A document of n vectors of queries needs lanes · n (n + 1) / 2 rows and has at least
+    lanes · (n - 1) + 1 tokens. A token needs the most of them where n is 1 or as large as it gets.
     """
     lanes = lanes_of(dtype)
-    return model.n_head * n_tokens * max(lanes, padded(longest, dtype) // lanes + 1)
+    n = padded(longest, dtype) // lanes
+    a_token = max(lanes, lanes * n * (n + 1) / 2 / (lanes * (n - 1) + 1))
+    return model.n_head * math.ceil(n_tokens * a_token)

@@ -22,9 +22,9 @@ from microgpt.engine.weights import PackedWeights, padded
 from microgpt.model import count_params
 
 # Short documents share a micro-batch of so many tokens: enough to fill the vectors, and the
-# activations of a small model stay in the processor's cache (bench/train_scaling.py).
+# activations of a small model stay in the processor's cache.
 MICRO_BATCH = 512
-EXPORTED = 120  # bytes that a weight takes as a Python float, with Adam's means, and as JSON
+BYTES_EXPORTED = 120  # bytes that a weight takes as a Python float, with Adam's means, and as JSON
 RUN_S = 0.02  # how long a call of `run` takes, about
 MAX_STEPS = 8192  # of one call
 # `undo` repeats what came after a snapshot. A longer time between two costs nothing but that, and
@@ -63,6 +63,7 @@ class CompiledEngine:
         self._snapshots: list[tuple[int, list[NDArray[Any]]]] = []  # the last two
         self._snapshot_due = -math.inf
         self._n_tokens = 1  # of the next call of `run`
+        self._grads_are_fresh = True  # whether the gradients are of the step in progress alone
 
     @property
     def n_steps(self) -> int:
@@ -72,6 +73,7 @@ class CompiledEngine:
     def set_weights(self, numbers: NDArray[Any]) -> None:
         """Begin with these weights, in the order of `weight_shapes`."""
         self._params.set_flat(numbers)
+        self._begin_anew()
 
     def resume(
         self,
@@ -84,7 +86,8 @@ class CompiledEngine:
         self._params.set(weights)
         self._m.set_flat(adam_m)
         self._v.set_flat(adam_v)
-        self._progress[:] = step, 0, 0
+        self._progress[0] = step
+        self._begin_anew()
 
     def run(self, until: int) -> list[float]:
         """Train for about 20 ms, up to step `until`; return the losses of the steps taken.
@@ -93,6 +96,8 @@ class CompiledEngine:
         end is that of a step whose loss or gradient is not finite; it has changed nothing.
         """
         started = perf_counter()
+        if not self._grads_are_fresh:
+            self._forget_batch()
         if started >= self._snapshot_due:
             if self._progress[1] == 0:
                 self._take_snapshot()
@@ -111,6 +116,7 @@ class CompiledEngine:
         losses: list[float] = []
         while not losses:  # in pieces, so that it can be interrupted
             losses, _ = self._take_steps(self.n_steps + 1, self._n_tokens, update=False)
+        self._grads_are_fresh = False  # the gradients stay, to be read
         self._progress[1:] = 0
         return losses[0]
 
@@ -181,10 +187,17 @@ class CompiledEngine:
         is_more = n_losses < losses.size and self._progress[1] == config.batch_size
         return losses[: n_losses + is_more].tolist(), n_read
 
+    def _begin_anew(self) -> None:
+        """Forget what belongs to other weights."""
+        self._forget_batch()
+        self._snapshots.clear()
+        self._snapshot_due = -math.inf
+
     def _forget_batch(self) -> None:
-        """Begin the next step anew."""
+        """Have the next step begin with its first document and gradients of 0."""
         self._progress[1:] = 0
         self._grads.array[:] = 0
+        self._grads_are_fresh = True
 
     def _take_snapshot(self) -> None:
         if self._snapshots and self._snapshots[-1][0] == self.n_steps:
@@ -215,7 +228,7 @@ def bytes_needed(model: ModelConfig, config: TrainConfig, dtype: str, longest: i
     """Return the memory that a training takes, whose longest document predicts so many tokens."""
     n_arrays = 4 + 2 * 3  # weights, gradients and Adam's means; two snapshots
     n_packed = count_params(model) // model.n_embd * padded(model.n_embd, dtype)
-    weights = n_arrays * n_packed * np.dtype(dtype).itemsize + EXPORTED * count_params(model)
+    weights = n_arrays * n_packed * np.dtype(dtype).itemsize + BYTES_EXPORTED * count_params(model)
     return weights + buffer_bytes(model, dtype, _n_columns(config, longest), longest)
 
 

@@ -58,8 +58,8 @@ class EntryPoint:
 
     Numba would compile it anew for arrays that happen to be contiguous and for those that are not,
     which for views of padded arrays is a question of their shape. Here one version takes both. The
-    types of the arguments and the dtype of the first, an array, say which version: of an array that
-    has another dtype than in the first call of a version it would read nonsense.
+    types of the arguments and the dtype of the first, an array, say which version. The other arrays
+    must have the dtypes of the version's first call, and those of one dimension must be contiguous.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -135,7 +135,7 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the code, or None if there is no file that is whole and fits."""
-        target_context.refresh()
+        target_context.refresh()  # numba's own caches do: code may need what is registered late
         with contextlib.suppress(Exception):  # whatever is wrong with a file, it can be made anew
             path = self._path(sig, target_context)
             digest, _, content = path.read_bytes().partition(b"\n")

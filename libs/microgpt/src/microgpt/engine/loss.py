@@ -10,6 +10,31 @@ from microgpt.engine.simd import Array, exp, lanes, larger, load, splat, store
 
 
 @kernel
+def token_losses(logits: Array, targets: Array, norms: Array, N: int, losses: Array) -> None:
+    """Set losses to -log(softmax(logits)[target]) of each column: (V, N) -> (N).
+
+    Args:
+        logits: (V, N).
+        targets: (N).
+        norms: (2, N) to work in.
+        N: the columns.
+        losses: (N).
+    """
+    V, step = logits.shape[0], lanes(logits)
+    for n in range(0, N, step):
+        largest = load(logits, 0, n)
+        for i in range(1, V):
+            largest = larger(load(logits, i, n), largest)
+        store(norms, 0, n, largest)
+        total = splat(logits, 0)
+        for i in range(V):
+            total = total + exp(load(logits, i, n) - largest)
+        store(norms, 1, n, total)
+        for m in range(n, min(n + step, N)):
+            losses[m] = math.log(norms[1, m]) + (norms[0, m] - logits[targets[m], m])
+
+
+@kernel
 def cross_entropy(logits: Array, targets: Array, norms: Array, N: int, weight: float) -> float:
     """Return weight * the sum of -log(softmax(logits)[target]), and turn logits into its gradient.
 
@@ -26,7 +51,7 @@ def cross_entropy(logits: Array, targets: Array, norms: Array, N: int, weight: f
         last = min(n + step, N)
         largest = load(logits, 0, n)
         for i in range(1, V):
-            largest = larger(largest, load(logits, i, n))
+            largest = larger(load(logits, i, n), largest)
         store(norms, 0, n, largest)
         for m in range(n, last):
             loss += norms[0, m] - logits[targets[m], m]

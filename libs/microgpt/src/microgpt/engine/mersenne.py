@@ -22,8 +22,8 @@ def shuffled(n: int, rng: random.Random) -> list[int]:
     state = _State(rng)
     _shuffle(state.words, order)
     state.hand_back(rng)
-    shuffled: list[int] = order.tolist()
-    return shuffled
+    numbers: list[int] = order.tolist()
+    return numbers
 
 
 def gauss(n: int, sigma: float, rng: random.Random) -> NDArray[np.float64]:

@@ -125,7 +125,7 @@ _define_operator(operator.truediv, "fdiv")
 
 @intrinsic
 def larger(context: Any, a: Any, b: Any) -> Any:
-    """Return the larger of two vectors, lane by lane."""
+    """Return the larger of two vectors, lane by lane, and b where either is not a number."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return builder.select(builder.fcmp_ordered(">", *args), *args)

@@ -10,17 +10,14 @@ import math
 import numpy as np
 
 from microgpt.engine.adam import adam, squares_are_finite
-from microgpt.engine.attention import attention, attention_backward
+from microgpt.engine.attention import attention_backward
 from microgpt.engine.buffers import Buffers
 from microgpt.engine.compiling import EntryPoint, inlined
+from microgpt.engine.forward import forward, read_documents
 from microgpt.engine.layers import (
     clear,
-    copy,
-    embed,
     embed_backward,
-    relu,
     relu_backward,
-    rmsnorm,
     rmsnorm_backward,
 )
 from microgpt.engine.loss import cross_entropy
@@ -86,7 +83,7 @@ def take_steps(
         first, total = step * batch_size, 0
         for i in range(first, first + batch_size):
             total += starts[i % n_docs + 1] - starts[i % n_docs] - 1
-        n_read = _read_documents(tokens, starts, first + done, batch_size - done, buffers)
+        n_read = read_documents(tokens, starts, first + done, batch_size - done, buffers)
         progress[1] += n_read
         progress[2] += _forward_backward(weights, dweights, buffers, n_head, n_read, 1 / total)
         read += buffers.doc_starts[n_read]
@@ -105,27 +102,6 @@ def take_steps(
 
 
 @inlined
-def _read_documents(tokens: Array, starts: Array, first: int, n_docs: int, buffers: Buffers) -> int:
-    """Fill the columns of a micro-batch with documents from `first` on; return how many there fit.
-
-    Document i is that of number i modulo the documents there are; there is always room for one.
-    """
-    n = 0
-    for doc in range(n_docs):
-        start = starts[(first + doc) % (starts.size - 1)]
-        end = starts[(first + doc) % (starts.size - 1) + 1]
-        if n + end - start - 1 > buffers.tokens.size:
-            return doc
-        for i in range(start, end - 1):
-            buffers.tokens[n] = tokens[i]
-            buffers.targets[n] = tokens[i + 1]
-            buffers.positions[n] = i - start
-            n += 1
-        buffers.doc_starts[doc + 1] = n
-    return n_docs
-
-
-@inlined
 def _forward_backward(
     weights: Weights,
     dweights: Weights,
@@ -136,33 +112,10 @@ def _forward_backward(
 ) -> float:
     """Return the loss of a micro-batch, `weight` a token, and add its gradients to dweights."""
     N = buffers.doc_starts[n_docs]
-    _forward(weights, buffers, n_head, n_docs, N)
+    forward(weights, buffers, n_head, n_docs, N)
     loss = cross_entropy(buffers.logits, buffers.targets, buffers.logit_norms, N, weight)
     _backward(weights, dweights, buffers, n_head, n_docs, N)
     return loss
-
-
-@inlined
-def _forward(weights: Weights, buffers: Buffers, n_head: int, n_docs: int, N: int) -> None:
-    """Set the logits of each column: `Gpt.forward`."""
-    w, b = weights, buffers
-    x, C = b.x, b.x.shape[0]
-    embed(w.wte, w.wpe, b.tokens, b.positions, b.transposed, N)
-    transpose(b.transposed, x, N, C)
-    rmsnorm(x, b.embedded, b.embedded_scale, 0, N)
-    copy(b.embedded, x, N)
-    for layer in range(w.attn_wo.shape[0]):
-        rmsnorm(x, b.attn_norm[layer], b.attn_norm_scale, layer, N)
-        linear(w.attn_wqkv[layer], b.attn_norm[layer], b.qkv[layer], N, False)
-        attention(
-            b.qkv[layer], n_head, b.doc_starts, n_docs, b.attn_weights[layer], b.attn_out[layer]
-        )
-        linear(w.attn_wo[layer], b.attn_out[layer], x, N, True)
-        rmsnorm(x, b.mlp_norm[layer], b.mlp_norm_scale, layer, N)
-        linear(w.mlp_fc1[layer], b.mlp_norm[layer], b.hidden[layer], N, False)
-        relu(b.hidden[layer], N)
-        linear(w.mlp_fc2_t[layer].T, b.hidden[layer], x, N, True)
-    linear(w.lm_head, x, b.logits, N, False)
 
 
 @inlined

@@ -1,0 +1,69 @@
+"""How much of the core's peak does a matrix product of the compiled engine reach?
+
+The peak is measured with a loop of nothing but multiply-adds on vectors in registers. Printed is
+the product's GFLOP/s, at the sizes of a chat model's layers, and its share of the peak.
+
+    uv run python bench/peak.py
+"""
+
+import os
+from time import perf_counter
+
+import numba
+import numpy as np
+from train_speed import machine
+
+from microgpt.engine import matmul, simd
+from microgpt.engine.simd import lanes_of
+from microgpt.engine.weights import aligned_zeros, padded
+
+N, ROUNDS = 256, 5
+SHAPES = {"attn_wqkv": (384, 128), "attn_wo": (128, 128), "mlp_fc1": (512, 128)}
+N_SUMS = 8  # enough that no multiply-add waits for the one before it
+
+
+@numba.njit
+def multiply_add(x, n):
+    a = simd.load(x, 0, 0)
+    s0, s1, s2, s3, s4, s5, s6, s7 = a, a, a, a, a, a, a, a
+    for _ in range(n):
+        s0, s1, s2, s3 = s0 * a + a, s1 * a + a, s2 * a + a, s3 * a + a
+        s4, s5, s6, s7 = s4 * a + a, s5 * a + a, s6 * a + a, s7 * a + a
+    simd.store(x, 1, 0, s0 + s1 + s2 + s3 + s4 + s5 + s6 + s7)
+
+
+@numba.njit
+def products(w, x, y, n):
+    for _ in range(n):
+        matmul.linear(w, x, y, x.shape[1], False)
+
+
+def main() -> None:
+    """Measure the peak and the products."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    lanes, n = lanes_of("float32"), 20_000_000
+    x = aligned_zeros((2, lanes), "float32")
+    peak = 2 * N_SUMS * lanes * n / fastest(multiply_add, x, n) / 1e9
+    print(f"{machine()}, float32: {peak:.1f} GFLOP/s")
+    for name, (m, k) in SHAPES.items():
+        columns = (padded(N, "float32") // lanes | 1) * lanes
+        w, x, y = (aligned_zeros(s, "float32") for s in ((m, k), (k, columns), (m, columns)))
+        w[:], x[:], x, y = np.pi, 0.5, x[:, :N], y[:, :N]
+        speed = 100 * 2 * m * k * N / fastest(products, w, x, y, 100) / 1e9
+        print(f"{name:10} {m} x {k}: {speed:.1f} GFLOP/s, {speed / peak:.0%} of the peak")
+
+
+def fastest(run, *args) -> float:
+    """Return the seconds of the fastest round."""
+    run(*args[:-1], 1)
+    times = []
+    for _ in range(ROUNDS):
+        started = perf_counter()
+        run(*args)
+        times.append(perf_counter() - started)
+    return min(times)
+
+
+if __name__ == "__main__":
+    main()

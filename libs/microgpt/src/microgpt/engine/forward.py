@@ -1,0 +1,56 @@
+"""The forward pass on arrays: for `Gpt.forward`, on all tokens of a micro-batch at once.
+
+For the layout see `matmul`, for the names of arrays `weights` and `buffers`.
+"""
+
+from microgpt.engine.attention import attention
+from microgpt.engine.buffers import Buffers
+from microgpt.engine.compiling import inlined
+from microgpt.engine.layers import copy, embed, relu, rmsnorm
+from microgpt.engine.matmul import linear, transpose
+from microgpt.engine.simd import Array
+from microgpt.engine.weights import Weights
+
+
+@inlined
+def read_documents(tokens: Array, starts: Array, first: int, n_docs: int, buffers: Buffers) -> int:
+    """Fill the columns of a micro-batch with documents from `first` on; return how many there fit.
+
+    Document i is that of number i modulo the documents there are; there is always room for one.
+    """
+    n = 0
+    for doc in range(n_docs):
+        start = starts[(first + doc) % (starts.size - 1)]
+        end = starts[(first + doc) % (starts.size - 1) + 1]
+        if n + end - start - 1 > buffers.tokens.size:
+            return doc
+        for i in range(start, end - 1):
+            buffers.tokens[n] = tokens[i]
+            buffers.targets[n] = tokens[i + 1]
+            buffers.positions[n] = i - start
+            n += 1
+        buffers.doc_starts[doc + 1] = n
+    return n_docs
+
+
+@inlined
+def forward(weights: Weights, buffers: Buffers, n_head: int, n_docs: int, N: int) -> None:
+    """Set the logits of each column: `Gpt.forward`."""
+    w, b = weights, buffers
+    x, C = b.x, b.x.shape[0]
+    embed(w.wte, w.wpe, b.tokens, b.positions, b.transposed, N)
+    transpose(b.transposed, x, N, C)
+    rmsnorm(x, b.embedded, b.embedded_scale, 0, N)
+    copy(b.embedded, x, N)
+    for layer in range(w.attn_wo.shape[0]):
+        rmsnorm(x, b.attn_norm[layer], b.attn_norm_scale, layer, N)
+        linear(w.attn_wqkv[layer], b.attn_norm[layer], b.qkv[layer], N, False)
+        attention(
+            b.qkv[layer], n_head, b.doc_starts, n_docs, b.attn_weights[layer], b.attn_out[layer]
+        )
+        linear(w.attn_wo[layer], b.attn_out[layer], x, N, True)
+        rmsnorm(x, b.mlp_norm[layer], b.mlp_norm_scale, layer, N)
+        linear(w.mlp_fc1[layer], b.mlp_norm[layer], b.hidden[layer], N, False)
+        relu(b.hidden[layer], N)
+        linear(w.mlp_fc2_t[layer].T, b.hidden[layer], x, N, True)
+    linear(w.lm_head, x, b.logits, N, False)

@@ -6,7 +6,7 @@ what a kernel writes behind the last column is never read as a result. The rows 
 too, are padded to whole vectors, with zeros that stay zeros. Shapes: C = n_embd, N = columns.
 """
 
-from microgpt.engine.compiling import kernel
+from microgpt.engine.compiling import inlined, kernel
 from microgpt.engine.simd import N_REGISTERS, Array, lanes
 from microgpt.engine.tiles import multiply_tile, transpose_tile
 
@@ -17,21 +17,9 @@ TALL = N_REGISTERS // 4  # rows of a tile: two vectors each fill half of the reg
 @kernel
 def linear(w: Array, x: Array, y: Array, n_columns: int, add: bool) -> None:
     """Set y = w x, or add w x to y: (m, n), (n, N) -> (m, N), for `model.linear`."""
-    n_rows, step = w.shape[0], lanes(x)
-    j = 0
+    j, step = 0, lanes(x)
     while j + step < n_columns:  # two vectors wide as long as there is more than one
-        i = 0
-        while i + TALL <= n_rows:
-            multiply_tile(w, i, x, j, y, add, TALL, 2)
-            i += TALL
-        if i + HALF <= n_rows:
-            multiply_tile(w, i, x, j, y, add, HALF, 2)
-            i += HALF
-        if i + 2 <= n_rows:
-            multiply_tile(w, i, x, j, y, add, 2, 2)
-            i += 2
-        if i < n_rows:
-            multiply_tile(w, i, x, j, y, add, 1, 2)
+        _strip(w, x, j, y, add, 2)
         j += 2 * step
     if j < n_columns:
         linear_strip(w, x, y, j, add)
@@ -40,18 +28,24 @@ def linear(w: Array, x: Array, y: Array, n_columns: int, add: bool) -> None:
 @kernel
 def linear_strip(w: Array, x: Array, y: Array, j: int, add: bool) -> None:
     """Do what `linear` does, for one vector of columns from j on."""
+    _strip(w, x, j, y, add, 1)
+
+
+@inlined
+def _strip(w: Array, x: Array, j: int, y: Array, add: bool, n_vectors: int) -> None:
+    """Do it for n_vectors, a literal; with tiles that get smaller where the rows end."""
     n_rows, i = w.shape[0], 0
     while i + TALL <= n_rows:
-        multiply_tile(w, i, x, j, y, add, TALL, 1)
+        multiply_tile(w, i, x, j, y, add, TALL, n_vectors)
         i += TALL
     if i + HALF <= n_rows:
-        multiply_tile(w, i, x, j, y, add, HALF, 1)
+        multiply_tile(w, i, x, j, y, add, HALF, n_vectors)
         i += HALF
     if i + 2 <= n_rows:
-        multiply_tile(w, i, x, j, y, add, 2, 1)
+        multiply_tile(w, i, x, j, y, add, 2, n_vectors)
         i += 2
     if i < n_rows:
-        multiply_tile(w, i, x, j, y, add, 1, 1)
+        multiply_tile(w, i, x, j, y, add, 1, n_vectors)
 
 
 @kernel

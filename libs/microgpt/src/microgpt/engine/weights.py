@@ -58,7 +58,7 @@ class PackedWeights:
             views[f"layer{layer}.mlp_fc2"] = matrices.mlp_fc2_t[layer].T
         return views
 
-    def set(self, weights: Mapping[str, Sequence[Sequence[float]]]) -> None:
+    def set(self, weights: Mapping[str, Sequence[Sequence[float]] | NDArray[Any]]) -> None:
         """Take the numbers of a model's weights by name."""
         with np.errstate(over="ignore"):  # beyond float32 it is infinite; the first step finds it
             for name, view in self.by_name().items():
@@ -66,10 +66,13 @@ class PackedWeights:
 
     def set_flat(self, numbers: Sequence[float] | NDArray[Any]) -> None:
         """Take the numbers in the order of `weight_shapes`."""
-        numbers, first = np.asarray(numbers), 0
-        for view in self.by_name().values():
-            view[:] = numbers[first : first + view.size].reshape(view.shape)
-            first += view.size
+        views = self.by_name()
+        ends = np.cumsum([view.size for view in views.values()])[:-1]
+        parts = np.split(np.asarray(numbers), ends)
+        shaped = (
+            part.reshape(view.shape) for part, view in zip(parts, views.values(), strict=True)
+        )
+        self.set(dict(zip(views, shaped, strict=True)))
 
     def flat(self) -> NDArray[Any]:
         """Return a copy of the numbers in the order of `weight_shapes`."""

@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from microgpt import Message, ModelConfig, TrainConfig, TrainResult, save
 from microgpt.config import DType
-from microgpt.engines import prepare_engine, prepare_evaluation
+from microgpt.engines import Use, prepare_engine
 from microgpt.train import train
 
 settings.register_profile("microgpt", deadline=None, derandomize=True)
@@ -34,9 +34,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="session", autouse=True)
 def compiled_engine() -> None:
     """Compile before the first test, so that no test has to wait for it or is told of it."""
-    prepare_engine("compiled", *get_args(DType))
-    for dtype in get_args(DType):
-        prepare_evaluation(dtype)
+    prepare_engine("compiled", *get_args(DType), uses=get_args(Use))
 
 
 @pytest.fixture(scope="session")

@@ -30,14 +30,14 @@ def terminal(tmp_path):
 
 @pytest.fixture
 def endless_model(chat_result, tmp_path):
-    """The directory of a chat model whose replies go on until its context of 2,000 is full."""
-    model = replace(chat_result.model, n_embd=4, n_head=1, block_size=2000)
+    """The directory of a chat model whose replies go on for many seconds."""
+    model = replace(chat_result.model, n_embd=8, n_head=1, n_layer=16, block_size=50_000)
     weights = {
         name: [[0.0] * columns for _ in range(rows)]
         for name, (rows, columns) in weight_shapes(model).items()
     }
-    weights["wte"] = [[1.0] * 4 for _ in weights["wte"]]
-    weights["lm_head"][chat_result.tokenizer.end_turn_id] = [-1000.0] * 4
+    weights["wte"] = [[1.0] * 8 for _ in weights["wte"]]
+    weights["lm_head"][chat_result.tokenizer.end_turn_id] = [-1000.0] * 8
     save(replace(chat_result, model=model, weights=weights), tmp_path / "endless")
     return tmp_path / "endless"
 

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from microgpt import ModelConfig, TrainConfig
-from microgpt.config import check_temperature
+from microgpt.config import Sampling
 from microgpt.errors import ConfigError
 
 
@@ -54,9 +54,24 @@ def test_training_settings_outside_their_range_are_refused(setting: dict[str, fl
 @pytest.mark.parametrize("temperature", [math.nan, math.inf, 10**400])
 def test_a_temperature_is_a_finite_number(temperature: float) -> None:
     with pytest.raises(ConfigError, match="temperature must be a finite number >= 0, got"):
-        check_temperature(temperature)
+        Sampling(temperature)
 
 
 def test_a_temperature_is_not_negative() -> None:
     with pytest.raises(ConfigError, match=r"temperature must be >= 0, got -0\.5"):
-        check_temperature(-0.5)
+        Sampling(-0.5)
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ({"top_k": 0}, "top_k must be >= 1, got 0"),
+        ({"top_k": 2.5}, r"top_k must be a whole number, got 2\.5"),
+        ({"top_p": 1.5}, r"top_p must be from 0 to 1, got 1\.5"),
+        ({"top_p": math.nan}, "top_p must be from 0 to 1, got nan"),
+        ({"min_p": -0.1}, r"min_p must be from 0 to 1, got -0\.1"),
+    ],
+)
+def test_sampling_settings_outside_their_range_are_refused(setting, problem) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        Sampling(**setting)

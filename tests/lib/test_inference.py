@@ -1,10 +1,11 @@
 import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 
-from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt import InferenceGpt, Message, ModelConfig, Sampling, TrainConfig
 from microgpt.errors import ConfigError, DataError, PromptError, TokenizerError
 from microgpt.model import Gpt
 from microgpt.reference import document_loss
@@ -109,15 +110,15 @@ def test_a_chat_model_answers_what_it_was_taught(chat: InferenceGpt) -> None:
 
 def test_a_streamed_reply_is_the_whole_one(chat: InferenceGpt) -> None:
     messages = [user("hi"), assistant("yo"), user("oh")]
-    stream = chat.reply(chat.chat_prompt(messages), temperature=2)
+    stream = chat.reply(chat.chat_prompt(messages), sampling=Sampling(2))
     pieces = [chat.tokenizer.decode([token]) for token in stream]
     assert all(len(piece) == 1 for piece in pieces)
-    assert "".join(pieces) == chat.chat(messages, temperature=2).content
+    assert "".join(pieces) == chat.chat(messages, sampling=Sampling(2)).content
 
 
 def test_a_reply_has_at_least_one_character_and_no_special_token(chat: InferenceGpt) -> None:
     for seed in range(60):
-        stream = chat.reply(chat.chat_prompt([user("hi")]), temperature=50, seed=seed)
+        stream = chat.reply(chat.chat_prompt([user("hi")]), sampling=Sampling(50), seed=seed)
         tokens = list(stream)
         assert tokens
         assert not set(tokens) & set(chat.tokenizer.special_ids)
@@ -131,10 +132,10 @@ def test_reply_t_of_a_conversation_has_the_seed_plus_t(chat: InferenceGpt) -> No
         stop=(chat.tokenizer.end_turn_id,),
         forbidden=[4, 5, 7],
         min_tokens=1,
-        temperature=3,
+        sampling=Sampling(3),
         rng=random.Random(100 + 2),
     )
-    assert list(expected) == list(chat.reply(prompt, temperature=3, seed=100))
+    assert list(expected) == list(chat.reply(prompt, sampling=Sampling(3), seed=100))
 
 
 def test_a_chat_prompt_is_bos_the_turns_and_the_assistants_role(chat: InferenceGpt) -> None:
@@ -261,3 +262,77 @@ def test_nothing_can_be_evaluated_on_no_documents(text_result) -> None:
 def test_an_unknown_character_is_not_evaluated(text_result) -> None:
     with pytest.raises(TokenizerError, match="does not know 'x'"):
         InferenceGpt(text_result).evaluate(["xenia"])
+
+
+@pytest.fixture(scope="module")
+def plain(text_result) -> InferenceGpt:
+    return InferenceGpt(text_result, engine="reference")
+
+
+NARROW = {"top_k": 4, "top_p": 0.9, "min_p": 0.01, "stop": ["n", "av"], "max_tokens": 7}
+
+
+@pytest.mark.parametrize("settings", [{}, NARROW, {"temperature": 0}, {"prompt": "an"}])
+def test_both_engines_make_up_the_same_texts(text, plain, settings) -> None:
+    settings = {"temperature": 2} | settings
+    expected = plain.generate(40, **settings)
+    assert text.generate(40, **settings) == expected
+    assert text.generate(40, threads=3, **settings) == expected
+    assert text.generate(40, rng=random.Random(1), **settings) == plain.generate(
+        40, rng=random.Random(1), **settings
+    )
+
+
+def test_a_generator_is_left_behind_the_last_token_of_a_stop_string(text, plain) -> None:
+    states = []
+    for model in (text, plain):
+        rng = random.Random(4)
+        model.generate(9, temperature=2, stop=["a"], rng=rng)
+        states.append(rng.getstate())
+    assert states[0] == states[1]
+
+
+def test_samples_go_on_for_ever_and_begin_as_those_that_were_counted(text) -> None:
+    sampling = Sampling(2)
+    endless = text.samples(sampling=sampling, threads=2)
+    assert list(islice(endless, 300)) == list(text.samples(300, sampling=sampling))
+
+
+def test_a_stop_string_has_characters(text) -> None:
+    with pytest.raises(ConfigError, match="a stop string must not be empty"):
+        text.generate(stop=["a", ""])
+
+
+@pytest.mark.parametrize("seed", [2**32 - 2, 2**63 - 1])
+def test_the_largest_seeds_are_those_of_the_reference(text, plain, seed) -> None:
+    assert text.generate(5, seed=seed, temperature=2) == plain.generate(5, seed=seed, temperature=2)
+
+
+def test_everything_can_be_asked_of_one_model_from_eight_threads_at_once(text_result) -> None:
+    model = InferenceGpt(text_result)  # fresh: what it builds on first use is built in a race
+
+    def ask(seed: int) -> tuple[object, ...]:
+        bos = model.tokenizer.bos_id
+        stream = model.generate_from_prompt(
+            [bos], stop=(bos,), sampling=Sampling(2), rng=random.Random(seed)
+        )
+        return (
+            model.generate(70, seed=seed, temperature=2),
+            list(stream),
+            model.evaluate(["anna", "mia" * 20]),
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(ask, range(32)))
+    assert together == list(map(ask, range(32)))
+
+
+def test_a_loss_does_not_depend_on_the_number_of_threads(text) -> None:
+    docs = ["mia" * n for n in range(1, 60)]
+    assert text.evaluate(docs, threads=4) == text.evaluate(docs)
+
+
+@pytest.mark.parametrize("method", ["generate", "evaluate"])
+def test_a_number_of_threads_is_at_least_one(text, method) -> None:
+    with pytest.raises(ConfigError, match="threads must be >= 1, got 0"):
+        getattr(text, method)(**({"docs": ["mia"]} if method == "evaluate" else {}), threads=0)

@@ -26,6 +26,7 @@ def test_the_public_names() -> None:
         "Message",
         "MicrogptError",
         "ModelConfig",
+        "Sampling",
         "TrainConfig",
         "TrainEvent",
         "TrainResult",

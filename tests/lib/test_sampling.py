@@ -1,3 +1,4 @@
+import math
 import random
 from collections import Counter
 
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt import Gpt, ModelConfig
+from microgpt import Gpt, ModelConfig, Sampling
 from microgpt.model import init_weights, softmax
 from microgpt.sampling import decode, sample
 
@@ -20,7 +21,7 @@ def gpt() -> Gpt[float]:
 
 def run(gpt: Gpt[float], prompt: list[int], **settings):
     """Return the decoded tokens and why they end."""
-    settings = {"stop": (), "temperature": 1.0, "rng": random.Random(0)} | settings
+    settings = {"stop": (), "sampling": Sampling(1.0), "rng": random.Random(0)} | settings
     steps = decode(gpt, prompt, **settings)
     tokens = []
     while True:
@@ -34,14 +35,14 @@ def run(gpt: Gpt[float], prompt: list[int], **settings):
 def test_a_token_is_drawn_as_random_choices_draws_it(logits, temperature, seed) -> None:
     probs = softmax([logit / temperature for logit in logits])
     expected = random.Random(seed).choices(range(len(logits)), weights=probs)[0]
-    drawn = sample(logits, temperature=temperature, rng=random.Random(seed), forbidden=())
+    drawn = sample(logits, sampling=Sampling(temperature), rng=random.Random(seed), forbidden=())
     assert drawn == expected
 
 
 def test_a_token_comes_as_often_as_its_probability_says() -> None:
     rng, n = random.Random(5), 20_000
     counts = Counter(
-        sample([0.0, 1.0, 2.0], temperature=2.0, rng=rng, forbidden=()) for _ in range(n)
+        sample([0.0, 1.0, 2.0], sampling=Sampling(2.0), rng=rng, forbidden=()) for _ in range(n)
     )
     for token, probability in enumerate(softmax([0.0, 0.5, 1.0])):
         assert abs(counts[token] / n - probability) < 0.015  # four standard errors
@@ -51,13 +52,13 @@ def test_a_token_comes_as_often_as_its_probability_says() -> None:
 def test_temperature_zero_takes_the_best_and_draws_nothing(logits) -> None:
     rng = random.Random(1)
     before = rng.getstate()
-    assert sample(logits, temperature=0, rng=rng, forbidden=()) == logits.index(max(logits))
+    assert sample(logits, sampling=Sampling(0), rng=rng, forbidden=()) == logits.index(max(logits))
     assert rng.getstate() == before
 
 
 @given(LOGITS, st.integers(0, 2**32))
 def test_a_temperature_close_to_zero_is_greedy_and_does_not_overflow(logits, seed) -> None:
-    drawn = sample(logits, temperature=5e-324, rng=random.Random(seed), forbidden=())
+    drawn = sample(logits, sampling=Sampling(5e-324), rng=random.Random(seed), forbidden=())
     assert logits[drawn] == max(logits)
 
 
@@ -65,7 +66,9 @@ def test_a_temperature_close_to_zero_is_greedy_and_does_not_overflow(logits, see
 def test_a_forbidden_token_never_comes(logits, temperature, seed, data) -> None:
     tokens = range(len(logits))
     forbidden = data.draw(st.sets(st.sampled_from(tokens), max_size=len(logits) - 1))
-    drawn = sample(logits, temperature=temperature, rng=random.Random(seed), forbidden=forbidden)
+    drawn = sample(
+        logits, sampling=Sampling(temperature), rng=random.Random(seed), forbidden=forbidden
+    )
     assert drawn in set(tokens) - forbidden
 
 
@@ -96,5 +99,45 @@ def test_max_tokens_ends_a_sequence(gpt) -> None:
 
 
 def test_decoding_reads_the_whole_prompt(gpt) -> None:
-    greedy = {run(gpt, [first, 1, 2], temperature=0)[0][0] for first in range(6)}
+    greedy = {run(gpt, [first, 1, 2], sampling=Sampling(0))[0][0] for first in range(6)}
     assert len(greedy) > 1
+
+
+def kept(weights: list[float], **settings: float) -> set[int]:
+    """Return the tokens that are ever drawn."""
+    logits, rng = [math.log(weight) for weight in weights], random.Random(0)
+    sampling = Sampling(1, **settings)
+    return {sample(logits, sampling=sampling, rng=rng, forbidden=()) for _ in range(300)}
+
+
+def test_top_k_keeps_the_likeliest_and_of_equal_ones_the_first() -> None:
+    assert kept([1, 5, 3, 3], top_k=1) == {1}
+    assert kept([1, 5, 3, 3], top_k=2) == {1, 2}
+    assert kept([1, 5, 3, 3], top_k=9) == {0, 1, 2, 3}
+
+
+def test_top_p_keeps_the_fewest_that_together_have_the_share() -> None:
+    assert kept([1, 4, 3, 2], top_p=0) == {1}
+    assert kept([1, 4, 3, 2], top_p=0.39) == {1}
+    assert kept([1, 4, 3, 2], top_p=0.69) == {1, 2}
+    assert kept([1, 4, 3, 2], top_p=0.71) == {1, 2, 3}
+
+
+def test_min_p_is_a_share_of_the_likeliest_ones_probability() -> None:
+    assert kept([1, 4, 3, 2], min_p=0.74) == {1, 2}
+    assert kept([1, 4, 3, 2], min_p=0.76) == {1}
+
+
+def test_the_settings_work_on_what_the_one_before_has_kept() -> None:
+    """Of 4, 3, 2, 1 top_k leaves 4, 3, 2, of which 4 and 3 have 7/9; of 10 they would have 7/10."""
+    assert kept([1, 4, 3, 2], top_p=0.75) == {1, 2, 3}
+    assert kept([1, 4, 3, 2], top_k=3, top_p=0.75) == {1, 2}
+    assert kept([1, 4, 3, 2], top_k=3, top_p=0.75, min_p=0.8) == {1}
+
+
+def test_a_high_temperature_evens_out_before_the_unlikely_are_left_out() -> None:
+    logits, rng = [math.log(weight) for weight in (9, 1)], random.Random(0)
+    for temperature, expected in ((1, {0}), (4, {0, 1})):
+        sampling = Sampling(temperature, min_p=0.3)
+        drawn = {sample(logits, sampling=sampling, rng=rng, forbidden=()) for _ in range(200)}
+        assert drawn == expected

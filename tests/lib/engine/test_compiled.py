@@ -153,7 +153,8 @@ def test_calls_that_end_in_the_middle_of_a_step_change_nothing() -> None:
     whole, pieces = trained(), trained()
     losses = run_to(whole, 40)
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7)
-    pieces._buffers = allocate_buffers(model, "float32", 16, 16)  # room for one document at a time
+    one_document = allocate_buffers(model, "float32", 16, 16)
+    pieces._desk = pieces._desk._replace(buffers=one_document)
     found, n_calls = [], 0
     while pieces.n_steps < 40:
         pieces._n_tokens = 1

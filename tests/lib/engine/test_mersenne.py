@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt.engine.mersenne import gauss, shuffled
+from microgpt.engine.mersenne import gauss, shuffled, uniforms
 
 SEEDS = st.integers(0, 2**63 - 1)
 
@@ -30,3 +30,18 @@ def test_the_numbers_are_those_of_gauss_wherever_the_generator_stands(
     assert gauss(n, sigma, ours).tolist() == [python.gauss(0, sigma) for _ in range(n)]
     assert ours.getstate() == python.getstate()
     assert ours.random() == python.random()
+
+
+@given(
+    st.lists(
+        st.one_of(st.integers(0, 99), st.integers(2**32 - 2, 2**32 + 2), st.integers(0, 2**64 - 1)),
+        min_size=1,
+        max_size=70,
+    ),
+    st.sampled_from([1, 17, 312, 313, 700]),
+)
+def test_many_generators_give_what_each_gives(seeds, n) -> None:
+    found = uniforms(seeds, n)
+    for seed, numbers in zip(seeds, found.tolist(), strict=True):
+        rng = random.Random(seed)
+        assert numbers == [rng.random() for _ in range(n)]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, check_seed, check_temperature
+from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, Sampling, check_seed
 from microgpt.errors import PromptError
 from microgpt_cli.options import DEFAULT_MODEL_DIR, ModelDir, Temperature
 from microgpt_cli.stopping import Terminated
@@ -28,14 +28,17 @@ def chat(
 
     /clear forgets the conversation, /quit or Ctrl-D leaves, Ctrl-C stops a reply.
     """
-    check_temperature(temperature)
+    sampling = Sampling(temperature)
     check_seed(seed)
 
     from microgpt.checkpoint import load
+    from microgpt.engines import prepare_engine
     from microgpt.inference import InferenceGpt
 
-    model = InferenceGpt(load(model_dir))
+    saved = load(model_dir)
+    model = InferenceGpt(saved)
     _ = model.tokenizer.end_turn_id  # raises, with what to do, where there are no chat tokens
+    prepare_engine("compiled", saved.dtype, uses=["generation"], tell=note)
     if sys.stdin.isatty():
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401  (gives input() editing and history)
@@ -50,7 +53,7 @@ def chat(
             note(f"there is no {line}; there are /quit and /clear")
         elif line:
             try:
-                messages += _exchange(model, messages, line, temperature, seed)
+                messages += _exchange(model, messages, line, sampling, seed)
             except PromptError as error:
                 say(f"error: {error}")
 
@@ -64,7 +67,7 @@ def _read_line() -> str | None:
 
 
 def _exchange(
-    model: "InferenceGpt", history: "list[Message]", text: str, temperature: float, seed: int
+    model: "InferenceGpt", history: "list[Message]", text: str, sampling: Sampling, seed: int
 ) -> "list[Message]":
     """Print the reply to a message, and return both; nothing if the reply is blank."""
     from microgpt.tokenizer import Message
@@ -76,7 +79,7 @@ def _exchange(
     prompt = model.chat_prompt([*history, question])
     if prompt.tokens_dropped:
         note(f"the first {prompt.tokens_dropped} tokens of the conversation no longer fit")
-    stream = model.reply(prompt, temperature=temperature, seed=seed)
+    stream = model.reply(prompt, sampling=sampling, seed=seed)
     answer = ""
     print("microgpt> ", end="", flush=True)
     try:

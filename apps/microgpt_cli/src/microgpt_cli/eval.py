@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from microgpt_cli.options import AsJson
+from microgpt.config import check_threads
+from microgpt_cli.options import AsJson, Threads
 from microgpt_cli.streams import note
 
 
@@ -20,6 +21,7 @@ def evaluate(
             show_default=False,
         ),
     ],
+    threads: Threads = 1,
     as_json: AsJson = False,
 ) -> None:
     """Print how well a model predicts a file: nats and bits a token, the end of each included.
@@ -27,15 +29,17 @@ def evaluate(
     Give it documents that the model has not learnt from. One that is longer than the context is
     read in overlapping windows.
     """
+    check_threads(threads)
+
     from microgpt.checkpoint import load
     from microgpt.data import load_conversations, load_text
-    from microgpt.engines import prepare_evaluation
+    from microgpt.engines import prepare_engine
     from microgpt.inference import InferenceGpt
 
     saved = load(model_dir)
     docs = load_conversations(data) if saved.tokenizer.is_chat else load_text(data)
-    prepare_evaluation(saved.dtype, tell=note)
-    result = InferenceGpt(saved).evaluate(docs)
+    prepare_engine("compiled", saved.dtype, uses=["evaluation"], tell=note)
+    result = InferenceGpt(saved).evaluate(docs, threads=threads)
     if as_json:
         facts = {"loss": result.loss, "n_docs": result.n_docs, "n_tokens": result.n_tokens}
         print(json.dumps(facts))

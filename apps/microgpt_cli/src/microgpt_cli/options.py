@@ -11,4 +11,7 @@ Temperature = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
+Threads = Annotated[int, typer.Option(help="Processor cores to use; the result is the same.")]
+
 DEFAULT_MODEL_DIR = Path("output")
+DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # in data/, and with microgpt

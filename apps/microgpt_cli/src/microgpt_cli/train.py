@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
-from microgpt_cli.options import DEFAULT_MODEL_DIR
+from microgpt_cli.options import DEFAULT_CHAT, DEFAULT_MODEL_DIR, DEFAULT_TEXT
 from microgpt_cli.progress import TrainingProgress, step_line
 from microgpt_cli.streams import note, say, show_while_read
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from microgpt.tokenizer import CharTokenizer, Document
     from microgpt.train import DivergedError
 
-DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"
 N_SAMPLES = 20
 DATA, MODEL, TRAINING, OUTPUT = "Data", "Model", "Training", "Output"
 
@@ -84,6 +83,13 @@ def train(
             help="Precision of the compiled engine.  [default: float32]", rich_help_panel=TRAINING
         ),
     ] = None,
+    threads: Annotated[
+        int,
+        typer.Option(
+            help="Processor cores that share a batch; the result is the same.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = 1,
     num_samples: Annotated[
         int | None,
         typer.Option(
@@ -108,13 +114,23 @@ def train(
     from microgpt.checkpoint import check_writable
     from microgpt.engines import check_engine
 
-    check_engine(engine, dtype)
+    check_engine(engine, dtype, threads)
     docs = _load(input, chat)
     check_writable(output)
-    result = _train(docs, model, config, engine, dtype, output=output, quiet=as_json)
+    result = _train(
+        docs,
+        model,
+        config,
+        engine,
+        dtype,
+        threads=threads,
+        output=output,
+        has_samples=n_samples > 0,
+        quiet=as_json,
+    )
     _save(result, output)  # before anything is printed: a closed pipe must not cost the model
 
-    samples = _sample(result, n_samples)
+    samples = _sample(result, n_samples, engine)
     if as_json:
         print(json.dumps(_summary(result, samples, output)))
         return
@@ -159,11 +175,13 @@ def _train(
     engine: EngineName,
     dtype: DType | None,
     *,
+    threads: int,
     output: Path,
+    has_samples: bool,
     quiet: bool,
 ) -> "TrainResult":
     """Train with the header on stdout and the progress on stderr."""
-    from microgpt.engines import DEFAULT_DTYPE, check_fits, prepare_engine
+    from microgpt.engines import DEFAULT_DTYPE, Use, check_fits, prepare_engine
     from microgpt.model import count_params
     from microgpt.tokenizer import CharTokenizer
     from microgpt.train import DivergedError
@@ -173,8 +191,9 @@ def _train(
     model = replace(model, vocab_size=tokenizer.vocab_size)
     dtype = dtype or DEFAULT_DTYPE[engine]
     longest = min(model.block_size, max(map(tokenizer.count_tokens, docs)) - 1)
-    check_fits(engine, dtype, model, config, longest=longest)
-    prepare_engine(engine, dtype, tell=note)
+    check_fits(engine, dtype, model, config, longest=longest, threads=threads)
+    uses: list[Use] = ["training", "generation"] if has_samples else ["training"]
+    prepare_engine(engine, dtype, uses=uses, tell=note)
     with TrainingProgress(config.steps) as progress:
         try:
             if not quiet:
@@ -191,6 +210,7 @@ def _train(
                 tokenizer=tokenizer,
                 engine=engine,
                 dtype=dtype,
+                threads=threads,
                 on_event=progress.update,
             )
         except DivergedError as error:
@@ -237,10 +257,12 @@ def _save(result: "TrainResult", output: Path) -> None:
         raise typer.Exit(1) from error
 
 
-def _sample(result: "TrainResult", num_samples: int) -> list[str]:
+def _sample(result: "TrainResult", num_samples: int, engine: EngineName) -> list[str]:
     from microgpt.inference import InferenceGpt
 
-    return InferenceGpt(result).generate(num_samples, rng=result.rng()) if num_samples else []
+    if not num_samples:
+        return []
+    return InferenceGpt(result, engine=engine).generate(num_samples, rng=result.rng())
 
 
 def _summary(result: "TrainResult", samples: list[str], output: Path) -> dict[str, object]:

@@ -25,11 +25,12 @@ def verify(
     reference's, and both against Karpathy's run. With --steps 1000 the reference takes some 15
     seconds to replay it.
     """
-    from microgpt.engines import prepare_engine
+    from microgpt.engines import Use, prepare_engine
     from microgpt.verify import KARPATHY, run_checks
 
     if engine != "reference":
-        prepare_engine("compiled", *get_args(DType), tell=note)
+        uses: list[Use] = ["training", "generation"]
+        prepare_engine("compiled", *get_args(DType), uses=uses, tell=note)
     failed = 0
     with TrainingProgress(KARPATHY.steps) as progress:
         for check in run_checks(steps=steps, engine=engine, on_event=progress.update):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from microgpt.checkpoint import load, save
-    from microgpt.config import ModelConfig, TrainConfig
+    from microgpt.config import ModelConfig, Sampling, TrainConfig
     from microgpt.data import load_conversations, load_text
     from microgpt.errors import MicrogptError
     from microgpt.inference import InferenceGpt
@@ -31,6 +31,7 @@ _MODULE_OF = {
     "Message": "tokenizer",
     "MicrogptError": "errors",
     "ModelConfig": "config",
+    "Sampling": "config",
     "TrainConfig": "config",
     "TrainEvent": "state",
     "TrainResult": "state",
@@ -48,6 +49,7 @@ __all__ = [
     "Message",
     "MicrogptError",
     "ModelConfig",
+    "Sampling",
     "TrainConfig",
     "TrainEvent",
     "TrainResult",

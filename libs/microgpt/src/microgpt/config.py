@@ -15,6 +15,7 @@ DType = Literal["float32", "float64"]
 
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
 MAX_SIZE = 2**31 - 1  # of anything that is counted; far beyond what fits into a computer
+MAX_THREADS = 1024  # a guard against typing errors; more than there are cores gain nothing
 DEFAULT_TEMPERATURE = 0.5  # of samples; a little more careful than the model's own odds
 
 
@@ -89,17 +90,45 @@ class TrainConfig:
         return self.lr * (1 - step / self.steps)
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is drawn from the model's scores.
+
+    They become probabilities at a temperature; then the unlikely tokens are left out, by each of
+    the other settings in turn, of what the one before has kept.
+
+    Raises:
+        ConfigError: a setting is outside its range.
+    """
+
+    temperature: float = DEFAULT_TEMPERATURE  # 0 takes the likeliest, 1 follows the model's odds
+    top_k: int | None = None  # keeps so many of the likeliest
+    top_p: float = 1.0  # keeps the fewest of the likeliest that together have this share
+    min_p: float = 0.0  # keeps those that have this share of the likeliest one's probability
+
+    def __post_init__(self) -> None:
+        if not _is_finite(self.temperature):
+            raise ConfigError(
+                f"temperature must be a finite number >= 0, got {self.temperature!r:.20}"
+            )
+        if self.temperature < 0:
+            raise ConfigError(f"temperature must be >= 0, got {self.temperature}")
+        if self.top_k is not None:
+            _check_whole("top_k", self.top_k, minimum=1)
+        for name in ("top_p", "min_p"):
+            share = getattr(self, name)
+            if not (_is_finite(share) and 0 <= share <= 1):
+                raise ConfigError(f"{name} must be from 0 to 1, got {share!r:.20}")
+
+
 def check_seed(seed: int) -> None:
     """Raise ConfigError unless the seed is a whole number from 0 to 2**63 - 1."""
     _check_whole("seed", seed, minimum=0, maximum=MAX_SEED)
 
 
-def check_temperature(temperature: float) -> None:
-    """Raise ConfigError unless the temperature is a finite number of at least 0 (0 is greedy)."""
-    if not _is_finite(temperature):
-        raise ConfigError(f"temperature must be a finite number >= 0, got {temperature!r:.20}")
-    if temperature < 0:
-        raise ConfigError(f"temperature must be >= 0, got {temperature}")
+def check_threads(threads: int) -> None:
+    """Raise ConfigError unless the number of threads is one that makes sense."""
+    _check_whole("threads", threads, minimum=1, maximum=MAX_THREADS)
 
 
 def _check_whole(name: str, value: int, *, minimum: int, maximum: int = MAX_SIZE) -> None:

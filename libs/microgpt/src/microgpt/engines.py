@@ -8,10 +8,10 @@ Neither numpy nor numba is loaded for the reference. This module knows nothing o
 """
 
 import random
-from collections.abc import Callable, Sequence
-from typing import Protocol, get_args
+from collections.abc import Callable, Collection, Sequence
+from typing import Literal, Protocol, get_args
 
-from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
+from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_threads
 from microgpt.errors import ConfigError
 from microgpt.memory import check_memory
 from microgpt.model import Weights, count_params, init_weights
@@ -19,6 +19,8 @@ from microgpt.reference import ReferenceEngine
 from microgpt.state import TrainState
 
 Tokens = Sequence[int]
+Use = Literal["training", "evaluation", "generation"]
+TRAINING: tuple[Use, ...] = ("training",)
 DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "float64"}
 
 # What the reference takes at the least: a Value, its number, and what Adam keeps of it; and its
@@ -57,18 +59,27 @@ class Engine(Protocol):
         """The running mean of its square."""
 
 
-def check_engine(engine: str, dtype: str | None) -> None:
-    """Raise ConfigError unless there is such an engine and it computes in that dtype, if any."""
+def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
+    """Raise ConfigError unless there is such an engine, with that dtype, if any, and threads."""
     if engine not in get_args(EngineName):
         raise ConfigError(f'unknown engine "{engine}" (expected "compiled" or "reference")')
     if dtype not in (None, *get_args(DType)):
         raise ConfigError(f'unknown dtype "{dtype}" (expected "float32" or "float64")')
     if (engine, dtype) == ("reference", "float32"):
         raise ConfigError("the reference engine computes in float64; leave dtype out")
+    check_threads(threads)
+    if engine == "reference" and threads > 1:
+        raise ConfigError("the reference engine computes in one thread; leave threads out")
 
 
 def check_fits(
-    engine: EngineName, dtype: DType, model: ModelConfig, config: TrainConfig, *, longest: int
+    engine: EngineName,
+    dtype: DType,
+    model: ModelConfig,
+    config: TrainConfig,
+    *,
+    longest: int,
+    threads: int = 1,
 ) -> None:
     """Raise ConfigError, with the bytes, if there is not enough memory for a training.
 
@@ -78,43 +89,46 @@ def check_fits(
         model: the shape of the model.
         config: the course of the training.
         longest: the most tokens that a document predicts.
+        threads: of the compiled engine.
     """
     if engine == "compiled":
-        from microgpt.engine.compiled import bytes_needed
+        from microgpt.engine.threaded import bytes_needed
 
-        n_bytes = bytes_needed(model, config, dtype, longest)
+        n_bytes = bytes_needed(model, config, dtype, longest=longest, threads=threads)
     else:
         n_bytes = count_params(model) * (BYTES_A_WEIGHT + longest * BYTES_A_MULTIPLICATION)
     check_memory(n_bytes, "training this model")
 
 
 def prepare_engine(
-    engine: EngineName, *dtypes: DType, tell: Callable[[str], None] | None = None
+    engine: EngineName,
+    *dtypes: DType,
+    uses: Collection[Use] = TRAINING,
+    tell: Callable[[str], None] | None = None,
 ) -> None:
     """Load an engine, so that the first step is as fast as any; the first time, compile it.
 
     Args:
         engine: which one.
         dtypes: of its numbers, by default its own.
+        uses: what it will be used for.
         tell: is called with a line for the user before something is compiled, and when it cannot be
             kept.
     """
-    if engine == "compiled":
-        from microgpt.engine.compiled import prepare
-        from microgpt.engine.compiling import on_compiling
-
-        with on_compiling(tell or (lambda line: None)):
-            for dtype in dtypes or (DEFAULT_DTYPE[engine],):
-                prepare(dtype)
-
-
-def prepare_evaluation(dtype: DType, *, tell: Callable[[str], None] | None = None) -> None:
-    """Load what evaluates a model, or compile it; see `prepare_engine`."""
-    from microgpt.engine import model
+    if engine == "reference":
+        return
+    from microgpt.engine import compiled, model
     from microgpt.engine.compiling import on_compiling
 
+    prepare = {
+        "training": compiled.prepare,
+        "evaluation": model.prepare_evaluation,
+        "generation": model.prepare_generation,
+    }
     with on_compiling(tell or (lambda line: None)):
-        model.prepare(dtype)
+        for dtype in dtypes or (DEFAULT_DTYPE[engine],):
+            for use in uses:
+                prepare[use](dtype)
 
 
 def shuffled(n: int, rng: random.Random, engine: EngineName) -> Sequence[int]:
@@ -137,6 +151,7 @@ def make_engine(
     docs: Sequence[Tokens],
     rng: random.Random,
     resume: TrainState | None,
+    threads: int = 1,
 ) -> Engine:
     """Return an engine with weights drawn from rng, or those of the state to resume.
 
@@ -149,16 +164,22 @@ def make_engine(
             the first again.
         rng: is drawn from in any case, for what it gives afterwards.
         resume: a state of a training of this model.
+        threads: of the compiled engine; they change nothing but the time.
 
     Raises:
         ConfigError: there is not enough memory.
     """
-    check_fits(engine, dtype, model, config, longest=max(map(len, docs)) - 1)
+    check_fits(engine, dtype, model, config, longest=max(map(len, docs)) - 1, threads=threads)
     if engine == "compiled":
         from microgpt.engine import mersenne
         from microgpt.engine.compiled import CompiledEngine
+        from microgpt.engine.threaded import ThreadedEngine
 
-        compiled = CompiledEngine(model, config, docs, dtype=dtype)
+        compiled = (
+            CompiledEngine(model, config, docs, dtype=dtype)
+            if threads == 1
+            else ThreadedEngine(model, config, docs, dtype=dtype, threads=threads)
+        )
         initial = mersenne.gauss(count_params(model), model.init_std, rng)
         if resume:
             compiled.resume(resume.step, resume.weights, resume.adam_m, resume.adam_v)

@@ -1,69 +1,36 @@
-"""A trained model in use: samples, completions and chat.
+"""A trained model in use: samples, completions, chat, and how well it predicts.
 
-An `InferenceGpt` is read-only, so threads can share it; every sequence has a cache and a generator
-of random numbers of its own. This module knows nothing of files, terminals or HTTP.
+An `InferenceGpt` is read-only, so threads can share it; every sequence has a cache and random
+numbers of its own. This module knows nothing of files, terminals or HTTP.
 """
 
 import random
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
-from typing import TYPE_CHECKING
+from itertools import count, islice, repeat
+from typing import TYPE_CHECKING, Any
 
 from microgpt.config import (
     DEFAULT_SEED,
     DEFAULT_TEMPERATURE,
+    EngineName,
     ModelConfig,
+    Sampling,
     check_seed,
-    check_temperature,
+    check_threads,
 )
+from microgpt.conversation import ChatPrompt, fit_conversation
 from microgpt.errors import ConfigError, DataError, PromptError
 from microgpt.model import Gpt, count_params
-from microgpt.sampling import FinishReason, decode
+from microgpt.sampling import FinishReason, TokenStream, decode
 from microgpt.state import TrainedModel
+from microgpt.texts import cut, one_by_one, together
 from microgpt.tokenizer import CharTokenizer, Document, Message
 from microgpt.windows import windows
 
 if TYPE_CHECKING:
     from microgpt.engine.model import CompiledModel
-
-
-class TokenStream(Iterator[int]):
-    """The tokens of one sequence, each computed when it is asked for.
-
-    Attributes:
-        finish_reason: None until the stream has ended; then "stop" after a stop token, or "length"
-            when the context or max_tokens was reached.
-    """
-
-    def __init__(self, steps: Generator[int, None, FinishReason]) -> None:
-        self.finish_reason: FinishReason | None = None
-        self._steps = steps
-
-    def __next__(self) -> int:
-        try:
-            return next(self._steps)
-        except StopIteration as end:
-            self.finish_reason = self.finish_reason or end.value
-            raise
-
-
-@dataclass(frozen=True)
-class ChatPrompt:
-    """A conversation as the model reads it.
-
-    Attributes:
-        tokens: [BOS, turns…, assistant].
-        tokens_dropped: the tokens of old turns that had no room.
-        unknown_characters: what the model cannot read and was left out, each character once.
-        n_replies: the assistant's turns so far, those dropped included.
-    """
-
-    tokens: Sequence[int]
-    tokens_dropped: int
-    unknown_characters: str
-    n_replies: int
 
 
 @dataclass(frozen=True)
@@ -102,12 +69,18 @@ class InferenceGpt:
         ['anna', 'anna']
     """
 
-    def __init__(self, trained: TrainedModel) -> None:
+    def __init__(self, trained: TrainedModel, *, engine: EngineName = "compiled") -> None:
+        """Take a copy of a model.
+
+        Args:
+            trained: what `train` or `load` returns.
+            engine: "compiled", or "reference": the same text from plain Python, slowly.
+        """
         frozen = {name: tuple(tuple(row) for row in rows) for name, rows in trained.weights.items()}
         self._gpt: Gpt[float] = Gpt(trained.model, frozen)
         self.config: ModelConfig = trained.model
         self.tokenizer: CharTokenizer = trained.tokenizer
-
+        self.engine: EngineName = engine
         self._dtype = trained.dtype
 
     @property
@@ -115,21 +88,27 @@ class InferenceGpt:
         """The number of weights."""
         return count_params(self.config)
 
-    def evaluate(self, docs: Iterable[Document]) -> Evaluation:
+    def evaluate(self, docs: Iterable[Document], *, threads: int = 1) -> Evaluation:
         """Return how well the model predicts documents, which should not be those it learnt from.
 
         One that is longer than the context is read in overlapping windows, so that each token is
         predicted once and from at least half a context.
 
+        Args:
+            docs: texts or conversations.
+            threads: how many to use; the result is the same.
+
         Raises:
+            ConfigError: threads is outside its range.
             DataError: there are no documents.
             TokenizerError: a document has a character that the model does not know.
         """
+        check_threads(threads)
         encoded = [self.tokenizer.encode_document(doc) for doc in docs]
         if not encoded:
             raise DataError("there are no documents to evaluate")
         pieces = [piece for doc in encoded for piece in windows(doc, self.config.block_size)]
-        losses = self._compiled.losses([tokens for tokens, _ in pieces])
+        losses = self._compiled.losses([tokens for tokens, _ in pieces], threads=threads)
         first = 0
         for tokens, n_made in pieces:
             losses[first : first + n_made] = 0  # an earlier window has made these
@@ -149,9 +128,14 @@ class InferenceGpt:
         *,
         prompt: str = "",
         temperature: float = DEFAULT_TEMPERATURE,
-        seed: int = DEFAULT_SEED,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        stop: Collection[str] = (),
         max_tokens: int | None = None,
+        seed: int = DEFAULT_SEED,
         rng: random.Random | None = None,
+        threads: int = 1,
     ) -> list[str]:
         """Return texts as the model makes them up, each with the prompt that it begins with.
 
@@ -161,9 +145,14 @@ class InferenceGpt:
             num_samples: how many.
             prompt: how each text begins.
             temperature: 0 always takes the likeliest character, 1 follows the model's odds.
-            seed: of the first text; text i has the seed `seed + i`.
+            top_k: see `Sampling`, as top_p and min_p.
+            top_p: see there.
+            min_p: see there.
+            stop: a text ends before the first of these that comes after the prompt.
             max_tokens: the most characters after the prompt; by default the context is the limit.
+            seed: of the first text; text i has the seed `seed + i`.
             rng: draws all texts from one generator instead of from seeds.
+            threads: how many to use; the texts are the same.
 
         Raises:
             PromptError: the prompt does not fit into the context.
@@ -172,7 +161,55 @@ class InferenceGpt:
         """
         if num_samples < 1:
             raise ConfigError(f"num_samples must be >= 1, got {num_samples}")
+        texts = self.samples(
+            num_samples,
+            prompt=prompt,
+            sampling=Sampling(temperature, top_k, top_p, min_p),
+            stop=stop,
+            max_tokens=max_tokens,
+            seed=seed,
+            rng=rng,
+            threads=threads,
+        )
+        return list(texts)
+
+    def samples(
+        self,
+        num_samples: int | None = None,
+        *,
+        prompt: str = "",
+        sampling: Sampling | None = None,
+        stop: Collection[str] = (),
+        max_tokens: int | None = None,
+        seed: int = DEFAULT_SEED,
+        rng: random.Random | None = None,
+        threads: int = 1,
+    ) -> Iterator[str]:
+        """Return the texts of `generate` one after another; without num_samples, for ever."""
         check_seed(seed)
+        check_threads(threads)
+        if "" in stop:
+            raise ConfigError("a stop string must not be empty")
+        tokens = self._open(prompt)
+        self._check(tokens, max_tokens)
+        settings: Any = {
+            "stop": self.tokenizer.special_ids,
+            "max_tokens": max_tokens,
+            "sampling": sampling or Sampling(),
+        }
+        if rng or self.engine == "reference":
+            rngs = repeat(rng) if rng else map(random.Random, count(seed))
+            streams = (self.generate_from_prompt(tokens, rng=each, **settings) for each in rngs)
+            texts = one_by_one(streams, self.tokenizer, tuple(stop))
+        else:
+            continuations = together(
+                self._compiled, tokens, n=num_samples, seed=seed, threads=threads, **settings
+            )
+            texts = (cut(self.tokenizer.decode(tokens), tuple(stop)) for tokens in continuations)
+        return (prompt + text for text in islice(texts, num_samples))
+
+    def _open(self, prompt: str) -> list[int]:
+        """Return the tokens that a text with this prompt begins with."""
         tokenizer = self.tokenizer
         opening = [tokenizer.bos_id, *([tokenizer.role_id("user")] if tokenizer.is_chat else [])]
         tokens = opening + tokenizer.encode(prompt)
@@ -182,19 +219,7 @@ class InferenceGpt:
                 f"{max(0, self.config.block_size - len(opening))} fit into the context of "
                 f"{self.config.block_size} tokens"
             )
-        return [
-            prompt
-            + tokenizer.decode(
-                self.generate_from_prompt(
-                    tokens,
-                    stop=tokenizer.special_ids,
-                    temperature=temperature,
-                    rng=rng or random.Random(seed + i),
-                    max_tokens=max_tokens,
-                )
-            )
-            for i in range(num_samples)
-        ]
+        return tokens
 
     def generate_from_prompt(
         self,
@@ -204,7 +229,7 @@ class InferenceGpt:
         forbidden: Collection[int] = (),
         min_tokens: int = 0,
         max_tokens: int | None = None,
-        temperature: float = DEFAULT_TEMPERATURE,
+        sampling: Sampling | None = None,
         rng: random.Random,
     ) -> TokenStream:
         """Return the tokens that follow the given ones, as they are computed.
@@ -215,14 +240,28 @@ class InferenceGpt:
             forbidden: the tokens that must not come.
             min_tokens: no stop token comes before this many tokens.
             max_tokens: the most tokens; by default the context is the limit.
-            temperature: 0 always takes the likeliest token, 1 follows the model's odds.
-            rng: gives one uniform a token.
+            sampling: how a token is drawn.
+            rng: gives one uniform a token. Until the stream ends or is closed, it may have given
+                some more.
 
         Raises:
             PromptError: there are no tokens, or more than block_size, or unknown ones.
             ConfigError: a setting is outside its range.
         """
-        check_temperature(temperature)
+        self._check(tokens, max_tokens)
+        settings: Any = {
+            "stop": stop,
+            "forbidden": forbidden,
+            "min_tokens": min_tokens,
+            "max_tokens": max_tokens,
+            "sampling": sampling or Sampling(),
+            "rng": rng,
+        }
+        if self.engine == "reference":
+            return TokenStream(decode(self._gpt, tokens, **settings))
+        return TokenStream(self._compiled.decode(tokens, **settings))
+
+    def _check(self, tokens: Sequence[int], max_tokens: int | None) -> None:
         if max_tokens is not None and max_tokens < 1:
             raise ConfigError(f"max_tokens must be >= 1, got {max_tokens}")
         if not 1 <= len(tokens) <= self.config.block_size:
@@ -231,30 +270,18 @@ class InferenceGpt:
             )
         if not all(0 <= token < self.config.vocab_size for token in tokens):
             raise PromptError(f"a prompt's tokens are 0 to {self.config.vocab_size - 1}")
-        return TokenStream(
-            decode(
-                self._gpt,
-                tokens,
-                stop=stop,
-                forbidden=forbidden,
-                min_tokens=min_tokens,
-                max_tokens=max_tokens,
-                temperature=temperature,
-                rng=rng,
-            )
-        )
 
     def chat(
         self,
         messages: Iterable[Message],
         *,
-        temperature: float = DEFAULT_TEMPERATURE,
+        sampling: Sampling | None = None,
         seed: int = DEFAULT_SEED,
         max_tokens: int | None = None,
     ) -> Reply:
-        """Return the assistant's reply to a conversation; for the errors see `chat_prompt`."""
+        """Return the assistant's reply to a conversation; see `chat_prompt` and `reply`."""
         prompt = self.chat_prompt(messages)
-        stream = self.reply(prompt, temperature=temperature, seed=seed, max_tokens=max_tokens)
+        stream = self.reply(prompt, sampling=sampling, seed=seed, max_tokens=max_tokens)
         content = self.tokenizer.decode(stream)
         assert stream.finish_reason is not None
         return Reply(
@@ -262,51 +289,14 @@ class InferenceGpt:
         )
 
     def chat_prompt(self, messages: Iterable[Message]) -> ChatPrompt:
-        """Fit a conversation into the context, with a quarter of it left for the reply.
-
-        Where it is too long, the oldest turns go, whole, and a reply goes with its question; the
-        last message always stays.
-
-        Raises:
-            PromptError: there are no messages, or the last one does not fit.
-            TokenizerError: the model has no chat tokens.
-        """
-        messages = list(messages)
-        if not messages:
-            raise PromptError("messages must not be empty")
-        tokenizer, block_size = self.tokenizer, self.config.block_size
-        unknown = tokenizer.unknown_characters("".join(message.content for message in messages))
-        leave_out = str.maketrans("", "", unknown)
-        turns = [
-            tokenizer.encode_turn(Message(message.role, message.content.translate(leave_out)))
-            for message in messages
-        ]
-        room = block_size - block_size // 4 - 2  # BOS before the turns, the role after them
-        if len(turns[-1]) > room:
-            raise PromptError(  # a turn is two tokens longer than its text
-                f"the message has {len(turns[-1]) - 2} characters; at most {max(0, room - 2)} fit "
-                f"into the context of {block_size} tokens"
-            )
-        n_kept = n_tokens = 0
-        for turn in reversed(turns):
-            if n_tokens + len(turn) > room:
-                break
-            n_kept, n_tokens = n_kept + 1, n_tokens + len(turn)
-        while 1 < n_kept < len(turns) and messages[-n_kept].role == "assistant":
-            n_kept -= 1
-        kept = list(chain.from_iterable(turns[-n_kept:]))
-        return ChatPrompt(
-            tokens=[tokenizer.bos_id, *kept, tokenizer.role_id("assistant")],
-            tokens_dropped=sum(map(len, turns)) - len(kept),
-            unknown_characters=unknown,
-            n_replies=sum(message.role == "assistant" for message in messages),
-        )
+        """Fit a conversation into the context; see `fit_conversation`."""
+        return fit_conversation(messages, self.tokenizer, self.config.block_size)
 
     def reply(
         self,
         prompt: ChatPrompt,
         *,
-        temperature: float = DEFAULT_TEMPERATURE,
+        sampling: Sampling | None = None,
         seed: int = DEFAULT_SEED,
         max_tokens: int | None = None,
     ) -> TokenStream:
@@ -325,6 +315,6 @@ class InferenceGpt:
             forbidden=[token for token in self.tokenizer.special_ids if token != end_turn],
             min_tokens=1,
             max_tokens=max_tokens,
-            temperature=temperature,
+            sampling=sampling,
             rng=random.Random(seed + prompt.n_replies),
         )

@@ -5,25 +5,34 @@ Scalar, on the shared forward pass; this module knows nothing of text or special
 
 import math
 import random
-from collections.abc import Collection, Generator, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Generator, Iterator, Sequence
+from itertools import accumulate
 from typing import Literal
 
+from microgpt.config import Sampling
 from microgpt.errors import PromptError
 from microgpt.model import Gpt, softmax
 
 FinishReason = Literal["stop", "length"]
 
 
+NOT_FINITE = (
+    "the model's scores are not finite numbers: its weights are too large; "
+    "train it again with a lower learning rate"
+)
+NO_TOKEN_LEFT = "every token is forbidden"
+
+
 def sample(
-    logits: Sequence[float], *, temperature: float, rng: random.Random, forbidden: Collection[int]
+    logits: Sequence[float], *, sampling: Sampling, rng: random.Random, forbidden: Collection[int]
 ) -> int:
     """Draw the next token.
 
     Args:
         logits: a score for each token: (V).
-        temperature: above 1 evens the probabilities out, below 1 sharpens them, 0 always takes the
-            best token and draws nothing.
-        rng: gives one uniform, used as `random.choices` does.
+        sampling: how.
+        rng: gives one uniform, used as `random.choices` does; none at temperature 0.
         forbidden: tokens that must not come.
 
     Raises:
@@ -31,19 +40,28 @@ def sample(
             too large to compute with.
     """
     if not all(map(math.isfinite, logits)):
-        raise PromptError(
-            "the model's scores are not finite numbers: its weights are too large; "
-            "train it again with a lower learning rate"
-        )
+        raise PromptError(NOT_FINITE)
     allowed = [token for token in range(len(logits)) if token not in forbidden]
     if not allowed:
-        raise PromptError("every token is forbidden")
-    if temperature == 0:
+        raise PromptError(NO_TOKEN_LEFT)
+    if sampling.temperature == 0:
         return max(allowed, key=logits.__getitem__)
     largest = max(logits[token] for token in allowed)
     # The difference is divided, not the logits: those overflow at a temperature close to 0.
-    probs = softmax([(logits[token] - largest) / temperature for token in allowed])
-    return rng.choices(allowed, weights=probs)[0]
+    scores = {token: (logits[token] - largest) / sampling.temperature for token in allowed}
+    kept = _likeliest({token: math.exp(score) for token, score in scores.items()}, sampling)
+    probs = softmax([scores[token] for token in kept])
+    return rng.choices(kept, weights=probs)[0]
+
+
+def _likeliest(weights: dict[int, float], sampling: Sampling) -> list[int]:
+    """Return the tokens that top_k, top_p and min_p keep, in order; the largest weight is 1."""
+    by_weight = sorted(weights, key=weights.__getitem__, reverse=True)  # of equal ones, the first
+    kept = by_weight[: sampling.top_k]
+    if sampling.top_p < 1:
+        sums = list(accumulate(weights[token] for token in kept))
+        kept = kept[: 1 + bisect_left(sums, sampling.top_p * sums[-1], hi=len(sums) - 1)]
+    return sorted(token for token in kept if weights[token] >= sampling.min_p)
 
 
 def decode(
@@ -54,7 +72,7 @@ def decode(
     forbidden: Collection[int] = (),
     min_tokens: int = 0,
     max_tokens: int | None = None,
-    temperature: float,
+    sampling: Sampling,
     rng: random.Random,
 ) -> Generator[int, None, FinishReason]:
     """Yield the tokens that follow a prompt, one at a time, and return why they end.
@@ -66,7 +84,7 @@ def decode(
         forbidden: tokens that must not come.
         min_tokens: no stop token comes before this many tokens.
         max_tokens: the most tokens to yield; without it, until the context is full.
-        temperature: see `sample`.
+        sampling: see `sample`.
         rng: see `sample`.
 
     Returns:
@@ -80,8 +98,32 @@ def decode(
     for n_tokens in range(room if max_tokens is None else min(room, max_tokens)):
         barred = {*forbidden, *stop} if n_tokens < min_tokens else forbidden
         logits = gpt.forward(token, cache)
-        token = sample(logits, temperature=temperature, rng=rng, forbidden=barred)
+        token = sample(logits, sampling=sampling, rng=rng, forbidden=barred)
         if token in stop:
             return "stop"
         yield token
     return "length"
+
+
+class TokenStream(Iterator[int]):
+    """The tokens of one sequence, each computed when it is asked for.
+
+    Attributes:
+        finish_reason: None until the stream has ended; then "stop" after a stop token, or "length"
+            when the context or max_tokens was reached.
+    """
+
+    def __init__(self, steps: Generator[int, None, FinishReason]) -> None:
+        self.finish_reason: FinishReason | None = None
+        self._steps = steps
+
+    def __next__(self) -> int:
+        try:
+            return next(self._steps)
+        except StopIteration as end:
+            self.finish_reason = self.finish_reason or end.value
+            raise
+
+    def close(self) -> None:
+        """End the sequence here."""
+        self._steps.close()

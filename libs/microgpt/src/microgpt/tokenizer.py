@@ -61,6 +61,7 @@ class CharTokenizer:
             twice = next(c for i, c in enumerate(self.chars) if self._id_of[c] != i)
             raise TokenizerError(f"{twice!r} is in the vocabulary twice")
         self.bos_id = len(self.chars) + (len(SPECIAL_TOKENS) if is_chat else 0)
+        self._text_of = dict(enumerate(self.chars)) | dict.fromkeys(self.special_ids, "")
 
     @classmethod
     def from_documents(cls, docs: Iterable[Document]) -> "CharTokenizer":
@@ -133,13 +134,10 @@ class CharTokenizer:
         Raises:
             TokenizerError: a token is not in the vocabulary.
         """
-        text = []
-        for token in tokens:
-            if not 0 <= token < self.vocab_size:
-                raise TokenizerError(f"token {token} is not in the vocabulary")
-            if token < len(self.chars):
-                text.append(self.chars[token])
-        return "".join(text)
+        try:
+            return "".join([self._text_of[token] for token in tokens])
+        except KeyError as error:
+            raise TokenizerError(f"token {error} is not in the vocabulary") from None
 
     def _chat_id(self, name: str) -> int:
         if not self.is_chat:

@@ -45,6 +45,7 @@ def train(
     tokenizer: CharTokenizer | None = None,
     engine: EngineName = "compiled",
     dtype: DType | None = None,
+    threads: int = 1,
     resume: TrainState | None = None,
     on_event: Callable[[TrainEvent], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -60,6 +61,8 @@ def train(
         engine: "compiled", or "reference": the same on scalars, thousands of times slower.
         dtype: "float32" or "float64"; by default that of the state to resume, or float32 for the
             compiled engine. The reference computes in float64.
+        threads: of the compiled engine, which share the documents of a batch; they change nothing
+            but the time.
         resume: the state of an earlier training on the same documents with the same settings; the
             number of steps may differ.
         on_event: is called with each run of steps, about every 50 ms.
@@ -81,7 +84,7 @@ def train(
         10
     """
     started = perf_counter()
-    check_engine(engine, dtype)
+    check_engine(engine, dtype, threads)
     dtype = dtype or (resume.dtype if resume else DEFAULT_DTYPE[engine])
     docs = _as_list(docs)
     config = config or TrainConfig()
@@ -109,6 +112,7 @@ def train(
             docs=tokens,
             rng=rng,
             resume=resume,
+            threads=threads,
         ),
         rng=rng,
         losses=list(resume.losses) if resume else [],

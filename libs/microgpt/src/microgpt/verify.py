@@ -142,7 +142,8 @@ def _replay_karpathy(
         passed=worst < limit and len(taken) == steps,
     )
     if steps == KARPATHY.steps:
-        samples = InferenceGpt(result).generate(len(golden["samples"]), rng=result.rng())
+        model = InferenceGpt(result, engine=engine)
+        samples = model.generate(len(golden["samples"]), rng=result.rng())
         agreeing = sum(a == b for a, b in zip(samples, golden["samples"], strict=True))
         yield Check(
             f"{name}: Karpathy's names",

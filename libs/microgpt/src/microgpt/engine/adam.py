@@ -1,7 +1,7 @@
 """The optimizer, for `ReferenceEngine._adam`, on all weights at once, wherever they stand."""
 
 from microgpt.engine.compiling import kernel
-from microgpt.engine.simd import Array, lanes, load, splat, square_root, store, total
+from microgpt.engine.simd import Array, lanes, load, splat, square_root, store, stream, total
 
 
 @kernel
@@ -15,10 +15,13 @@ def adam(
     beta1: float,
     beta2: float,
     eps: float,
+    has_readers: bool,
+    for_readers: Array,
 ) -> None:
     """Move each weight against its gradient (Kingma & Ba 2015, algorithm 1).
 
-    The arrays are of one shape, (rows, whole vectors); n_steps counts this step too.
+    The arrays are of one shape, (rows, whole vectors); n_steps counts this step too. Other threads
+    read the weights in a copy, for_readers: see `parts`.
     """
     lr_by_bias = lr / (1 - beta1**n_steps)  # the means start at 0: too small by this factor
     v_by_bias = 1 / (1 - beta2**n_steps)
@@ -30,7 +33,10 @@ def adam(
             store(m, i, j, mean)
             store(v, i, j, square)
             change = lr_by_bias * mean / (square_root(square * v_by_bias) + eps)
-            store(params, i, j, load(params, i, j) - change)
+            param = load(params, i, j) - change
+            store(params, i, j, param)
+            if has_readers:
+                stream(for_readers, i, j, param)
 
 
 @kernel

@@ -1,7 +1,7 @@
 """The arrays that a micro-batch is worked on in.
 
 Allocated once, for the longest micro-batch there may be. This module knows nothing of what is
-computed. Shapes: C = n_embd, V = vocab_size, L = n_layer, N = columns.
+computed. Shapes: C = n_embd, V = vocab_size, T = block_size, L = n_layer, N = columns.
 """
 
 import math
@@ -47,6 +47,8 @@ class Buffers(NamedTuple):
     dscores: NDArray[Any]  # (longest document, lanes)
     tile: NDArray[Any]  # (lanes, lanes)
     transposed: NDArray[Any]  # (N, C), of whatever is next
+    dwte: NDArray[Any]  # (V, C), zeros between two micro-batches
+    dwpe: NDArray[Any]  # (T, C), likewise
 
 
 def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> Buffers:
@@ -89,6 +91,8 @@ def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int
         dscores=aligned_zeros((padded(longest, dtype), lanes), dtype),
         tile=aligned_zeros((lanes, lanes), dtype),
         transposed=aligned_zeros((N, padded(C, dtype)), dtype),
+        dwte=aligned_zeros((V, padded(C, dtype)), dtype),
+        dwpe=aligned_zeros((model.block_size, padded(C, dtype)), dtype),
     )
 
 
@@ -98,7 +102,8 @@ def buffer_bytes(model: ModelConfig, dtype: str, n_tokens: int, longest: int) ->
     saved = C + 1 + L * (6 * C + 2 + hidden)  # for the gradient
     scratch = 7 * C + V + 2 + hidden
     n_keys = L * _n_keys(model, dtype, n_tokens, longest) + longest
-    numbers = n_tokens * (saved + scratch) + n_keys * lanes_of(dtype)
+    embeddings = (V + model.block_size) * C
+    numbers = n_tokens * (saved + scratch) + n_keys * lanes_of(dtype) + embeddings
     return numbers * np.dtype(dtype).itemsize
 
 

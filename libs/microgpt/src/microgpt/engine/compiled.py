@@ -9,21 +9,21 @@ import random
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.engine import mersenne
-from microgpt.engine.buffers import allocate_buffers, buffer_bytes
+from microgpt.engine.buffers import Buffers, allocate_buffers, buffer_bytes
 from microgpt.engine.step import take_steps
 from microgpt.engine.weights import PackedWeights, padded
 from microgpt.model import count_params
 
-# Short documents share a micro-batch of so many tokens: enough to fill the vectors, and the
-# activations of a small model stay in the processor's cache.
-MICRO_BATCH = 512
+# Short documents share a micro-batch of so many tokens: enough to fill the vectors, and few enough
+# for the activations to stay in the processor's cache, and for threads to share a batch.
+MICRO_BATCH = 128
 BYTES_EXPORTED = 120  # bytes that a weight takes as a Python float, with Adam's means, and as JSON
 RUN_S = 0.02  # how long a call of `run` takes, about
 MAX_STEPS = 8192  # of one call
@@ -32,11 +32,25 @@ MAX_STEPS = 8192  # of one call
 SNAPSHOT_INTERVAL_S, SNAPSHOT_SHARE = 0.5, 1 / 50
 
 
+class Desk(NamedTuple):
+    """What a micro-batch is worked on with."""
+
+    params: PackedWeights  # the weights, or a copy
+    grads: PackedWeights  # what its gradients are added to
+    buffers: Buffers
+    progress: NDArray[Any]  # see `take_steps`
+
+
 class CompiledEngine:
     """A model in training, with the state of its optimizer."""
 
     def __init__(
-        self, model: ModelConfig, config: TrainConfig, docs: Sequence[Sequence[int]], *, dtype: str
+        self,
+        model: ModelConfig,
+        config: TrainConfig,
+        docs: Sequence[Sequence[int]],
+        *,
+        dtype: str,
     ) -> None:
         """Hold a model whose weights are all 0, and documents.
 
@@ -54,12 +68,11 @@ class CompiledEngine:
         self._starts = np.cumsum([0, *lengths])
         # In float32 a smaller epsilon would be 0, and a weight that is never used 0 / 0.
         self._eps = max(float(config.adam_eps), float(np.finfo(dtype).tiny))
-        self._params, self._grads, self._m, self._v = (
-            PackedWeights(model, dtype) for _ in range(4)
-        )
+        self._params, self._m, self._v = (PackedWeights(model, dtype) for _ in range(3))
         longest = max(lengths) - 1
-        self._buffers = allocate_buffers(model, dtype, _n_columns(config, longest), longest)
-        self._progress = np.zeros(3)  # see `take_steps`
+        buffers = allocate_buffers(model, dtype, n_columns(config, longest), longest)
+        self._desk = Desk(self._params, PackedWeights(model, dtype), buffers, np.zeros(3))
+        self._grads, self._progress = self._desk.grads, self._desk.progress
         self._snapshots: list[tuple[int, list[NDArray[Any]]]] = []  # the last two
         self._snapshot_due = -math.inf
         self._n_tokens = 1  # of the next call of `run`
@@ -103,7 +116,7 @@ class CompiledEngine:
                 self._take_snapshot()
             else:  # not in the middle of a step, but the next call can
                 until = min(until, self.n_steps + 1)
-        losses, n_read = self._take_steps(until, self._n_tokens)
+        losses, n_read = self._advance(until, self._n_tokens)
         # As much next time as will take 20 ms, but at most ten times as much: this call may have
         # had to compile, or to wait for a processor.
         speed = n_read / (perf_counter() - started)
@@ -128,7 +141,7 @@ class CompiledEngine:
             packed.array[:] = array
         self._progress[0] = step
         self._forget_batch()
-        for buffer in self._buffers:
+        for buffer in self._desk.buffers:
             buffer[:] = 0  # what is left there may not be finite, and 0 times that is not 0
         while self.n_steps < last:
             self._take_steps(last, self._n_tokens)
@@ -157,35 +170,52 @@ class CompiledEngine:
         self, until: int, n_tokens: int, *, update: bool = True
     ) -> tuple[list[float], int]:
         """Return the losses of the steps taken, and of one that failed, and the tokens read."""
-        config, first = self.config, self.n_steps
+        first = self.n_steps
         steps = np.arange(first, min(until, first + MAX_STEPS))
-        lrs = np.asarray(config.lr_at(steps), np.float64)
-        losses = np.zeros(lrs.size)
-        n_read = take_steps(
-            self._params.array,
-            self._grads.array,
+        losses = np.zeros(steps.size)
+        n_read = self._work(self._desk, steps, losses, n_tokens, update=update)
+        n_losses = self.n_steps - first
+        is_more = n_losses < losses.size and self._progress[1] == self.config.batch_size
+        return losses[: n_losses + is_more].tolist(), n_read
+
+    def _advance(self, until: int, n_tokens: int) -> tuple[list[float], int]:
+        """Do what `run` needs done: see `_take_steps`."""
+        return self._take_steps(until, n_tokens)
+
+    def _work(
+        self,
+        desk: Desk,
+        steps: NDArray[Any],
+        losses: NDArray[Any],
+        n_tokens: int,
+        *,
+        update: bool,
+    ) -> int:
+        """Go on from the progress of a desk, for some steps; see `take_steps`."""
+        config = self.config
+        n_read: int = take_steps(
+            desk.params.array,
+            desk.grads.array,
             self._m.array,
             self._v.array,
-            self._params.matrices,
-            self._grads.matrices,
-            self._buffers,
+            desk.params.matrices,
+            desk.grads.matrices,
+            desk.buffers,
             self._n_head,
             self._tokens,
             self._starts,
             config.batch_size,
-            first,
-            lrs,
+            int(steps[0]),
+            np.asarray(config.lr_at(steps), np.float64),
             float(config.beta1),
             float(config.beta2),
             self._eps,
             update,
-            self._progress,
+            desk.progress,
             losses,
             n_tokens,
         )
-        n_losses = self.n_steps - first
-        is_more = n_losses < losses.size and self._progress[1] == config.batch_size
-        return losses[: n_losses + is_more].tolist(), n_read
+        return n_read
 
     def _begin_anew(self) -> None:
         """Forget what belongs to other weights."""
@@ -227,12 +257,17 @@ def prepare(dtype: str) -> None:
 def bytes_needed(model: ModelConfig, config: TrainConfig, dtype: str, longest: int) -> int:
     """Return the memory that a training takes, whose longest document predicts so many tokens."""
     n_arrays = 4 + 2 * 3  # weights, gradients and Adam's means; two snapshots
-    n_packed = count_params(model) // model.n_embd * padded(model.n_embd, dtype)
-    weights = n_arrays * n_packed * np.dtype(dtype).itemsize + BYTES_EXPORTED * count_params(model)
-    return weights + buffer_bytes(model, dtype, _n_columns(config, longest), longest)
+    weights = n_arrays * packed_bytes(model, dtype) + BYTES_EXPORTED * count_params(model)
+    return weights + buffer_bytes(model, dtype, n_columns(config, longest), longest)
 
 
-def _n_columns(config: TrainConfig, longest: int) -> int:
+def packed_bytes(model: ModelConfig, dtype: str) -> int:
+    """Return the memory of `PackedWeights`."""
+    n_rows = count_params(model) // model.n_embd
+    return n_rows * padded(model.n_embd, dtype) * np.dtype(dtype).itemsize
+
+
+def n_columns(config: TrainConfig, longest: int) -> int:
     """Return the most tokens of a micro-batch."""
     return min(max(longest, MICRO_BATCH), longest * config.batch_size)
 

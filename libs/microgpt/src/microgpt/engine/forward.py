@@ -51,6 +51,6 @@ def forward(weights: Weights, buffers: Buffers, n_head: int, n_docs: int, N: int
         linear(w.attn_wo[layer], b.attn_out[layer], x, N, True)
         rmsnorm(x, b.mlp_norm[layer], b.mlp_norm_scale, layer, N)
         linear(w.mlp_fc1[layer], b.mlp_norm[layer], b.hidden[layer], N, False)
-        relu(b.hidden[layer], N)
+        relu(b.hidden[layer], b.hidden.shape[1], N)
         linear(w.mlp_fc2_t[layer].T, b.hidden[layer], x, N, True)
     linear(w.lm_head, x, b.logits, N, False)

@@ -4,11 +4,20 @@ A function is named for the one of `model` that it speeds up; its gradient stand
 layout see `matmul`. Shapes: C = n_embd, N = columns.
 """
 
-from microgpt.engine.compiling import kernel
-from microgpt.engine.simd import Array, lanes, load, splat, square_root, store, where_positive
+from microgpt.engine.compiling import inlined, kernel
+from microgpt.engine.simd import (
+    Array,
+    lanes,
+    load,
+    splat,
+    square_root,
+    store,
+    total,
+    where_positive,
+)
 
 
-@kernel
+@inlined
 def embed(wte: Array, wpe: Array, tokens: Array, positions: Array, x_t: Array, N: int) -> None:
     """Set x_t to the sum of the embeddings of token and position: (N, C)."""
     for n in range(N):
@@ -44,6 +53,21 @@ def rmsnorm(x: Array, normed: Array, scales: Array, layer: int, N: int) -> None:
 
 
 @kernel
+def rmsnorm_rows(x: Array, normed: Array, N: int) -> None:
+    """Set normed = x scaled so that the mean of each row's squares is 1: (N, C)."""
+    C = x.shape[1]
+    share = splat(x, 1 / C)
+    for n in range(N):
+        squares = splat(x, 0)
+        for c in range(0, C, lanes(x)):
+            xc = load(x, n, c)
+            squares = squares + xc * xc
+        scale = 1 / square_root(splat(x, total(squares)) * share + 1e-5)
+        for c in range(0, C, lanes(x)):
+            store(normed, n, c, load(x, n, c) * scale)
+
+
+@kernel
 def rmsnorm_backward(
     dnormed: Array, normed: Array, scales: Array, layer: int, dx: Array, N: int
 ) -> None:
@@ -60,11 +84,11 @@ def rmsnorm_backward(
             store(dx, c, n, load(dx, c, n) + scale * change)
 
 
-@kernel
-def relu(x: Array, N: int) -> None:
-    """Set x to 0 where it is negative."""
+@inlined
+def relu(x: Array, n_rows: int, N: int) -> None:
+    """Set the first rows of x to 0 where they are negative."""
     zero = splat(x, 0)
-    for i in range(x.shape[0]):
+    for i in range(n_rows):
         for n in range(0, N, lanes(x)):
             xi = load(x, i, n)
             store(x, i, n, where_positive(xi, xi, zero))
@@ -94,3 +118,13 @@ def clear(x: Array, N: int) -> None:
     for i in range(x.shape[0]):
         for n in range(0, N, lanes(x)):
             store(x, i, n, zero)
+
+
+@kernel
+def move(x: Array, y: Array) -> None:
+    """Add x to y, and set x = 0: (rows, whole vectors)."""
+    zero = splat(x, 0)
+    for i in range(x.shape[0]):
+        for j in range(0, x.shape[1], lanes(x)):
+            store(y, i, j, load(y, i, j) + load(x, i, j))
+            store(x, i, j, zero)

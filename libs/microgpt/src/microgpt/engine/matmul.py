@@ -11,6 +11,8 @@ from microgpt.engine.simd import N_REGISTERS, Array, lanes
 from microgpt.engine.tiles import multiply_tile, transpose_tile
 
 HALF = N_REGISTERS // 8
+WIDE, HALF_WIDE = 8, 4  # vectors of a tile of one row
+NARROW, CHAINS = 2, 4  # up to so many vectors of columns, sums are split into so many
 TALL = N_REGISTERS // 4  # rows of a tile: two vectors each fill half of the registers with sums
 
 
@@ -36,16 +38,80 @@ def _strip(w: Array, x: Array, j: int, y: Array, add: bool, n_vectors: int) -> N
     """Do it for n_vectors, a literal; with tiles that get smaller where the rows end."""
     n_rows, i = w.shape[0], 0
     while i + TALL <= n_rows:
-        multiply_tile(w, i, x, j, y, add, TALL, n_vectors)
+        multiply_tile(w, i, x, j, y, add, TALL, n_vectors, 1)
         i += TALL
     if i + HALF <= n_rows:
-        multiply_tile(w, i, x, j, y, add, HALF, n_vectors)
+        multiply_tile(w, i, x, j, y, add, HALF, n_vectors, 1)
         i += HALF
     if i + 2 <= n_rows:
-        multiply_tile(w, i, x, j, y, add, 2, n_vectors)
+        multiply_tile(w, i, x, j, y, add, 2, n_vectors, 1)
         i += 2
     if i < n_rows:
-        multiply_tile(w, i, x, j, y, add, 1, n_vectors)
+        multiply_tile(w, i, x, j, y, add, 1, n_vectors, 1)
+
+
+@inlined
+def linear_rows(x: Array, N: int, panels: Array, y: Array, add: bool) -> None:
+    """Set y = x w^T, or add to y, for the first N rows of x: (N, n), (m, n) -> (N, m).
+
+    What becomes of a row does not depend on N.
+
+    Args:
+        x: (rows, n).
+        N: how many rows.
+        panels: w in panels, see `weights.in_panels`.
+        y: (rows, m), with room for whole vectors.
+        add: whether to add.
+    """
+    if N == 1 and y.shape[1] <= NARROW * lanes(x):  # so quick that a call would count
+        for j in range(0, y.shape[1], lanes(x)):
+            multiply_tile(x, 0, panels, j, y, add, 1, 1, CHAINS)
+    elif N == 1:
+        _one_row(x, panels, y, add)
+    else:
+        _many_rows(x, N, panels, y, add)
+
+
+@kernel
+def _one_row(x: Array, panels: Array, y: Array, add: bool) -> None:
+    """Do it for one row, which has to fill the registers by itself."""
+    step, n, width = lanes(x), x.shape[1], panels.shape[1]
+    first = row = j = 0
+    while first < y.shape[1]:
+        panel, out, n_columns = panels[row : row + n], y[:, first:], min(width, y.shape[1] - first)
+        j = 0
+        if n_columns > (WIDE - 1) * step:
+            multiply_tile(x, 0, panel, 0, out, add, 1, WIDE, 1)
+            j = WIDE * step
+        if j + HALF_WIDE * step <= n_columns:
+            multiply_tile(x, 0, panel, j, out, add, 1, HALF_WIDE, 1)
+            j += HALF_WIDE * step
+        while j + step < n_columns:
+            multiply_tile(x, 0, panel, j, out, add, 1, 2, 1)
+            j += 2 * step
+        if j < n_columns:
+            multiply_tile(x, 0, panel, j, out, add, 1, 1, 1)
+        first, row = first + width, row + n
+
+
+@kernel
+def _many_rows(x: Array, N: int, panels: Array, y: Array, add: bool) -> None:
+    """Do it for several; where there are too few columns to keep the processor busy, split sums."""
+    n, m, width = x.shape[1], y.shape[1], panels.shape[1]
+    if m > NARROW * lanes(x):
+        first = row = 0
+        while first < m:
+            linear(x[:N], panels[row : row + n], y[:, first:], min(width, m - first), add)
+            first, row = first + width, row + n
+        return
+    for j in range(0, m, lanes(x)):
+        i = 0
+        while i + HALF <= N:
+            multiply_tile(x, i, panels, j, y, add, HALF, 1, CHAINS)
+            i += HALF
+        while i < N:
+            multiply_tile(x, i, panels, j, y, add, 1, 1, CHAINS)
+            i += 1
 
 
 @kernel

@@ -6,14 +6,16 @@ and set to where that leaves it. This module knows nothing of what the numbers a
 
 import math
 import random
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from microgpt.engine.compiling import EntryPoint, kernel
+from microgpt.engine.compiling import EntryPoint, inlined, kernel
 from microgpt.engine.simd import Array
 
 _N, _M = 624, 397  # words of the state, and how far ahead a word is mixed with
+_GROUP = 32  # generators that are seeded side by side
 
 
 def shuffled(n: int, rng: random.Random) -> list[int]:
@@ -33,6 +35,20 @@ def gauss(n: int, sigma: float, rng: random.Random) -> NDArray[np.float64]:
     _gauss(state.words, state.spare, numbers)
     state.hand_back(rng)
     return numbers * sigma
+
+
+def uniforms(seeds: Sequence[int], n: int) -> NDArray[np.float64]:
+    """Return the first n numbers that `random.Random(seed)` gives for each seed: (seeds, n).
+
+    The seeds are below 2**64.
+    """
+    low, high = np.divmod(np.array(seeds, np.uint64), 2**32)[::-1]
+    odd = np.where(high > 0, high + 1, low)  # a seed is one or two words, taken in turns
+    room = (0, -len(seeds) % _GROUP)
+    keys = [np.pad(key, room).astype(np.uint32) for key in (low, odd)]
+    numbers = np.empty((len(seeds), n))
+    _uniforms(numbers, *keys, np.empty(_N * _GROUP, np.uint32))
+    return numbers
 
 
 class _State:
@@ -76,32 +92,118 @@ def _gauss(words: Array, spare: Array, numbers: Array) -> None:
             spare[0] = math.sin(angle) * radius
 
 
+@EntryPoint
+def _uniforms(numbers: Array, even: Array, odd: Array, words: Array) -> None:
+    """Fill a row of numbers a seed.
+
+    Args:
+        numbers: (seeds, n).
+        even: see `_seed`; with room for whole groups.
+        odd: likewise.
+        words: the states of a group of generators, side by side: word i of generator k stands at
+            i * _GROUP + k.
+    """
+    for first in range(0, numbers.shape[0], _GROUP):
+        _seed(even[first : first + _GROUP], odd[first : first + _GROUP], words)
+        for i in range(numbers.shape[1]):
+            high, low = 2 * i % _N, (2 * i + 1) % _N
+            _renew_row(words, high)
+            _renew_row(words, low)
+            for k in range(min(_GROUP, numbers.shape[0] - first)):
+                pair = words[high * _GROUP + k], words[low * _GROUP + k]
+                numbers[first + k, i] = _to_uniform(_tempered(pair[0]), _tempered(pair[1]))
+
+
+@kernel
+def _seed(even: Array, odd: Array, words: Array) -> None:
+    """Set the states to those that Python's `seed` gives for their keys.
+
+    Args:
+        even: what is added in even steps: (_GROUP).
+        odd: what is added in odd ones.
+        words: see `_uniforms`.
+    """
+    word = 19650218
+    for i in range(_N):
+        words[i * _GROUP : (i + 1) * _GROUP].fill(word)
+        word = (1812433253 * (word ^ word >> 30) + i + 1) & 0xFFFFFFFF
+    i = 1
+    for step in range(_N):
+        added = odd if step % 2 else even
+        before, here = _row(words, i - 1), _row(words, i)
+        for k in range(_GROUP):
+            mixed = (before[k] ^ before[k] >> 30) * 1664525
+            here[k] = (here[k] ^ mixed) + added[k]
+        i = _next_place(words, i)
+    for _ in range(_N - 1):
+        before, here = _row(words, i - 1), _row(words, i)
+        for k in range(_GROUP):
+            mixed = (before[k] ^ before[k] >> 30) * 1566083941
+            here[k] = (here[k] ^ mixed) - i
+        i = _next_place(words, i)
+    _row(words, 0).fill(0x80000000)
+
+
+@inlined
+def _row(words: Array, i: int) -> Array:
+    """Return word i of each generator."""
+    return words[i * _GROUP : (i + 1) * _GROUP]
+
+
+@kernel
+def _next_place(words: Array, i: int) -> int:
+    """Return the place after i; the first has been taken by the last, and is passed over."""
+    if i + 1 < _N:
+        return i + 1
+    first, last = _row(words, 0), _row(words, i)
+    for k in range(_GROUP):
+        first[k] = last[k]
+    return 1
+
+
+@kernel
+def _renew_row(words: Array, i: int) -> None:
+    """Make word i of the next 624 of each generator; those before it have been made."""
+    here, after, far = _row(words, i), _row(words, (i + 1) % _N), _row(words, (i + _M) % _N)
+    for k in range(_GROUP):
+        here[k] = _twisted(here[k], after[k], far[k])
+
+
 @kernel
 def _uniform(words: Array) -> float:
-    """Return what `random.random` does: 53 bits of two words."""
-    high, low = _word(words) >> 5, _word(words) >> 6
-    return (float(high) * 67108864.0 + float(low)) / 9007199254740992.0
+    """Return what `random.random` does."""
+    high = _word(words)
+    return _to_uniform(high, _word(words))
+
+
+@kernel
+def _to_uniform(high: int, low: int) -> float:
+    """Return a number from 0 to 1 made of 53 bits of two words."""
+    return (float(high >> 5) * 67108864.0 + float(low >> 6)) / 9007199254740992.0
 
 
 @kernel
 def _word(words: Array) -> int:
     """Return the next 32 bits."""
     if words[_N] >= _N:
-        _renew(words)
+        for i in range(_N):
+            words[i] = _twisted(words[i], words[(i + 1) % _N], words[(i + _M) % _N])
         words[_N] = 0
-    y = words[words[_N]]
     words[_N] += 1
-    y ^= y >> 11
-    y ^= (y << 7) & 0x9D2C5680
-    y ^= (y << 15) & 0xEFC60000
-    word: int = y ^ (y >> 18)
-    return word
+    return _tempered(words[words[_N] - 1])
 
 
 @kernel
-def _renew(words: Array) -> None:
-    """Make the next 624 words from the last."""
-    for i in range(_N):
-        y = (words[i] & 0x80000000) | (words[(i + 1) % _N] & 0x7FFFFFFF)
-        mixed = words[(i + _M) % _N] ^ (y >> 1)
-        words[i] = mixed ^ (0x9908B0DF if y & 1 else 0)
+def _twisted(word: int, after: int, far: int) -> int:
+    """Return what a word of the state becomes, from it, the one after it and the one _M ahead."""
+    y = (word & 0x80000000) | (after & 0x7FFFFFFF)
+    return far ^ (y >> 1) ^ (0x9908B0DF if y & 1 else 0)
+
+
+@kernel
+def _tempered(y: int) -> int:
+    """Return the output for a word of the state."""
+    y ^= y >> 11
+    y ^= (y << 7) & 0x9D2C5680
+    y ^= (y << 15) & 0xEFC60000
+    return y ^ (y >> 18)

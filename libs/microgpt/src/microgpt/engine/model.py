@@ -5,20 +5,31 @@ knows nothing of text.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Generator, Sequence
+from functools import cached_property
 from itertools import chain
+from threading import Event
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from microgpt.config import DType, ModelConfig
+from microgpt.config import DType, ModelConfig, Sampling
+from microgpt.engine import mersenne
 from microgpt.engine.buffers import allocate_buffers
+from microgpt.engine.decoder import Decoder
 from microgpt.engine.evaluate import evaluate
-from microgpt.engine.weights import PackedWeights
-from microgpt.model import Weights, init_weights
+from microgpt.engine.sequences import RUNNING, STOPPED
+from microgpt.engine.threads import map_in_threads
+from microgpt.engine.weights import DecodeWeights, PackedWeights, for_decoding
+from microgpt.model import Weights, count_params, init_weights
+from microgpt.sampling import FinishReason
 
 MICRO_BATCH = 512  # tokens of short documents that are worked on together
 CALL_TOKENS = 4096  # between two returns to Python, so that it can be interrupted
+GROUP, GROUP_TOKENS = 1024, 2**20  # sequences that share a decoder, and the tokens they may have
+
+Tokens = Sequence[int]
 
 
 class CompiledModel:
@@ -29,16 +40,27 @@ class CompiledModel:
         self.dtype: DType = dtype
         packed = PackedWeights(config, dtype)
         packed.set(weights)
-        for array in (packed.array, *packed.matrices):
-            array.flags.writeable = False
         self._weights = packed.matrices
+        _forbid_writing(packed.array, *packed.matrices)
 
-    def losses(self, docs: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+    @cached_property
+    def _decode_weights(self) -> DecodeWeights:
+        weights = for_decoding(self._weights, self.dtype)
+        _forbid_writing(*weights)
+        return weights
+
+    def losses(self, docs: Sequence[Tokens], *, threads: int = 1) -> NDArray[np.float64]:
         """Return the surprise at each token after the first, document by document, in nats.
 
         Args:
             docs: as tokens, 2 to block_size + 1 each.
+            threads: how many to use; the result is the same.
         """
+        size = -(-len(docs) // threads)
+        parts = [docs[i : i + size] for i in range(0, len(docs), size)]
+        return np.concatenate(map_in_threads(self._losses, parts, threads)).astype(np.float64)
+
+    def _losses(self, docs: Sequence[Tokens], stop: Event) -> NDArray[Any]:
         lengths = [len(doc) for doc in docs]
         tokens = np.fromiter(chain.from_iterable(docs), np.int64, sum(lengths))
         starts = np.cumsum([0, *lengths])
@@ -47,7 +69,7 @@ class CompiledModel:
         buffers = allocate_buffers(self.config, self.dtype, n_columns, longest)
         losses = np.empty(n_losses, self.dtype)
         done = 0
-        while done < len(docs):
+        while done < len(docs) and not stop.is_set():
             done = evaluate(
                 losses,
                 self._weights,
@@ -58,11 +80,141 @@ class CompiledModel:
                 done,
                 CALL_TOKENS,
             )
-        return losses.astype(np.float64)
+        return losses
+
+    def decode(
+        self,
+        prompt: Tokens,
+        *,
+        stop: Collection[int],
+        forbidden: Collection[int] = (),
+        min_tokens: int = 0,
+        max_tokens: int | None = None,
+        sampling: Sampling,
+        rng: random.Random,
+    ) -> Generator[int, None, FinishReason]:
+        """Yield what `sampling.decode` does; the tokens are computed a few milliseconds at a time.
+
+        Until it ends or is closed, rng may have given more uniforms than there were tokens.
+        """
+        decoder = Decoder(
+            self.config,
+            self.dtype,
+            self._decode_weights,
+            [prompt],
+            stop=stop,
+            forbidden=forbidden,
+            min_tokens=min_tokens,
+            max_tokens=max_tokens,
+            sampling=sampling,
+        )
+        sequences = decoder.sequences
+        end, n_known = int(sequences.goals[0]), len(prompt)
+        n_at_once = 1 + 10**8 // count_params(self.config)  # 5 ms on a core of 2023
+        while True:
+            goal = min(n_known + n_at_once, end)
+            draws = _Draws(rng, goal - n_known if sampling.temperature else 0)
+            new = slice(n_known - len(prompt), goal - len(prompt))
+            sequences.uniforms[0, new] = draws.uniforms or 0
+            sequences.goals[0], sequences.status[0] = goal, RUNNING
+            while decoder.run():
+                pass
+            n_given = 0
+            try:
+                for token in sequences.tokens[0, n_known : sequences.n_tokens[0]].tolist():
+                    n_given += 1
+                    yield token
+                is_stopped = sequences.status[0] == STOPPED
+                n_given += is_stopped
+            finally:
+                draws.take_back_all_but(n_given)
+            if is_stopped:
+                return "stop"
+            if goal == end:
+                return "length"
+            n_known = goal
+
+    def decode_many(
+        self,
+        prompts: Sequence[Tokens],
+        seeds: Sequence[int],
+        *,
+        stop: Collection[int],
+        max_tokens: int | None,
+        sampling: Sampling,
+        threads: int = 1,
+    ) -> list[list[int]]:
+        """Return the tokens that follow each prompt, as `decode` yields them for `Random(seed)`.
+
+        Args:
+            prompts: what the model reads first.
+            seeds: one for each.
+            stop: see `sampling.decode`, as max_tokens and sampling.
+            max_tokens: see there.
+            sampling: see there.
+            threads: how many to use; the result is the same.
+        """
+
+        def decode(part: slice, stopped: Event) -> list[list[int]]:
+            decoder = Decoder(
+                self.config,
+                self.dtype,
+                self._decode_weights,
+                prompts[part],
+                stop=stop,
+                forbidden=(),
+                min_tokens=0,
+                max_tokens=max_tokens,
+                sampling=sampling,
+            )
+            decoder.uniforms[:] = mersenne.uniforms(seeds[part], decoder.uniforms.shape[1])
+            while not stopped.is_set() and decoder.run():
+                pass
+            s = decoder.sequences
+            return [
+                row[begin:end]
+                for row, begin, end in zip(
+                    s.tokens.tolist(), s.n_prompt.tolist(), s.n_tokens.tolist(), strict=True
+                )
+            ]
+
+        most = max(1, min(GROUP, GROUP_TOKENS // self.config.block_size))
+        size = min(most, -(-len(prompts) // threads))
+        parts = [slice(i, i + size) for i in range(0, len(prompts), size)]
+        return [tokens for part in map_in_threads(decode, parts, threads) for tokens in part]
 
 
-def prepare(dtype: DType) -> None:
-    """Have all that an evaluation calls in memory: from disk, or compiled."""
+class _Draws:
+    """Numbers that were drawn ahead, and can be given back."""
+
+    def __init__(self, rng: random.Random, n: int) -> None:
+        self._rng = rng
+        self._state = rng.getstate() if n else None
+        self.uniforms = [rng.random() for _ in range(n)]
+
+    def take_back_all_but(self, n: int) -> None:
+        if n < len(self.uniforms):
+            assert self._state
+            self._rng.setstate(self._state)
+            for _ in range(n):
+                self._rng.random()
+
+
+def _forbid_writing(*arrays: NDArray[Any]) -> None:
+    for array in arrays:
+        array.flags.writeable = False
+
+
+def prepare_evaluation(dtype: DType) -> None:
+    """Have all that `losses` calls in memory: from disk, or compiled."""
+    _smallest(dtype).losses([[0, 0]])
+
+
+def prepare_generation(dtype: DType) -> None:
+    """Have all that `decode` and `decode_many` call in memory: from disk, or compiled."""
+    _smallest(dtype).decode_many([[0]], [0], stop=(), max_tokens=1, sampling=Sampling())
+
+
+def _smallest(dtype: DType) -> CompiledModel:
     config = ModelConfig(n_embd=1, n_head=1, block_size=1, vocab_size=1)
-    zeros = init_weights(config, random.Random(0))
-    CompiledModel(config, zeros, dtype).losses([[0, 0]])
+    return CompiledModel(config, init_weights(config, random.Random(0)), dtype)

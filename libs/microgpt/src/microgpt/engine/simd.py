@@ -82,6 +82,36 @@ def store(context: Any, array: Any, i: Any, j: Any, vector: Any) -> Any:
 
 
 @intrinsic
+def stream(context: Any, array: Any, i: Any, j: Any, vector: Any) -> Any:
+    """Do what `store` does, past the caches; array[i, j] begins where a vector may.
+
+    A line that another core has read is slow to write otherwise. See `fence`.
+    """
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        array, i, j, vector = args
+        place = _place(context, builder, sig.args[0], array, i, j)
+        place = builder.bitcast(place, vector.type.as_pointer())
+        instruction = builder.store(vector, place, align=VECTOR_BYTES)
+        one = builder.module.add_metadata([ir.Constant(INT32, 1)])
+        instruction.set_metadata("nontemporal", one)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, vector), emit
+
+
+@intrinsic
+def fence(context: Any) -> Any:
+    """Have all that was stored be there for other threads, before anything that comes after."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), emit
+
+
+@intrinsic
 def splat(context: Any, array: Any, number: Any) -> Any:
     """Return a vector for this array with the same number in each lane."""
     kind = VectorType(array.dtype)
@@ -176,13 +206,72 @@ def total(context: Any, x: Any) -> Any:
     """Return the sum of the lanes."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        kind = args[0].type
-        name = f"llvm.vector.reduce.fadd.v{kind.count}f{sig.return_type.bitwidth}"
-        function = ir.FunctionType(kind.element, [kind.element, kind])
-        add_up = cgutils.get_or_insert_function(builder.module, function, name)
-        return builder.call(add_up, [ir.Constant(kind.element, 0.0), args[0]])
+        return _fold(builder, args[0], builder.fadd)
 
     return x.dtype(x), emit
+
+
+@intrinsic
+def largest_lane(context: Any, x: Any) -> Any:
+    """Return the largest of the lanes; where one is not a number, any of them."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        def larger(a: Any, b: Any) -> Any:
+            return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+        return _fold(builder, args[0], larger)
+
+    return x.dtype(x), emit
+
+
+@intrinsic
+def running_sums(context: Any, x: Any) -> Any:
+    """Return the sum of each lane and all before it."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        (x,) = args
+        n, distance = x.type.count, 1
+        zeros = ir.Constant(x.type, None)
+        while distance < n:  # each lane has the sum of `distance` lanes, and adds those before
+            moved = lane_numbers([(i - distance) % (2 * n) for i in range(n)])
+            x = builder.fadd(x, builder.shuffle_vector(x, zeros, moved))
+            distance *= 2
+        return x
+
+    return x(x), emit
+
+
+@intrinsic
+def last_lane(context: Any, x: Any) -> Any:
+    """Return the last lane."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.extract_element(args[0], ir.Constant(INT32, args[0].type.count - 1))
+
+    return x.dtype(x), emit
+
+
+@intrinsic
+def count_at_most(context: Any, x: Any, bound: Any) -> Any:
+    """Return how many lanes of x are not larger than those of bound."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        is_at_most = builder.fcmp_ordered("<=", *args)
+        bits = builder.bitcast(is_at_most, ir.IntType(args[0].type.count))
+        return builder.zext(builder.ctpop(bits), INT64)
+
+    return types.intp(x, bound), emit
+
+
+def _fold(builder: Any, x: Any, combine: Callable[[Any, Any], Any]) -> Any:
+    """Combine the upper half of the lanes with the lower, and so on, until one is left."""
+    n = x.type.count
+    while n > 1:
+        n //= 2
+        upper = builder.shuffle_vector(x, x, lane_numbers(range(n, 2 * n)))
+        lower = builder.shuffle_vector(x, x, lane_numbers(range(n)))
+        x = combine(lower, upper)
+    return builder.extract_element(x, ir.Constant(INT32, 0))
 
 
 @intrinsic

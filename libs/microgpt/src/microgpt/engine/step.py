@@ -17,6 +17,7 @@ from microgpt.engine.forward import forward, read_documents
 from microgpt.engine.layers import (
     clear,
     embed_backward,
+    move,
     relu_backward,
     rmsnorm_backward,
 )
@@ -85,7 +86,9 @@ def take_steps(
             total += starts[i % n_docs + 1] - starts[i % n_docs] - 1
         n_read = read_documents(tokens, starts, first + done, batch_size - done, buffers)
         progress[1] += n_read
-        progress[2] += _forward_backward(weights, dweights, buffers, n_head, n_read, 1 / total)
+        progress[2] += _forward_backward(
+            weights, dweights, buffers, n_head, n_read, 1 / total, done == 0
+        )
         read += buffers.doc_starts[n_read]
         if progress[1] == batch_size:
             i = step - first_step
@@ -95,7 +98,8 @@ def take_steps(
                 break
             if not update:
                 break
-            adam(params, grads, adam_m, adam_v, step + 1, lrs[i], beta1, beta2, eps)
+            lr = lrs[i]
+            adam(params, grads, adam_m, adam_v, step + 1, lr, beta1, beta2, eps, False, params)
             clear(grads, grads.shape[1])
             progress[0], progress[1], progress[2] = step + 1, 0, 0
     return read
@@ -109,12 +113,24 @@ def _forward_backward(
     n_head: int,
     n_docs: int,
     weight: float,
+    is_first: bool,
 ) -> float:
-    """Return the loss of a micro-batch, `weight` a token, and add its gradients to dweights."""
+    """Return the loss of a micro-batch, `weight` a token, and add its gradients to dweights.
+
+    Each gradient is summed over the micro-batch before it is added, so that micro-batches can as
+    well be worked on apart from one another. The first of a step has nothing to be added to.
+    """
     N = buffers.doc_starts[n_docs]
     forward(weights, buffers, n_head, n_docs, N)
     loss = cross_entropy(buffers.logits, buffers.targets, buffers.logit_norms, N, weight)
     _backward(weights, dweights, buffers, n_head, n_docs, N)
+    b, dw = buffers, dweights
+    if is_first:
+        embed_backward(b.transposed, b.tokens, b.positions, dw.wte, dw.wpe, N)
+    else:
+        embed_backward(b.transposed, b.tokens, b.positions, b.dwte, b.dwpe, N)
+        move(b.dwte, dw.wte)
+        move(b.dwpe, dw.wpe)
     return loss
 
 
@@ -122,7 +138,10 @@ def _forward_backward(
 def _backward(
     weights: Weights, dweights: Weights, buffers: Buffers, n_head: int, n_docs: int, N: int
 ) -> None:
-    """Add the gradient of each weight, from that of the logits down: `Value.backward`."""
+    """Add the gradient of each matrix, from that of the logits down: `Value.backward`.
+
+    That of the embedded tokens is left in buffers.transposed.
+    """
     w, dw, b = weights, dweights, buffers
     dx, x_t, C = b.dx, b.transposed, b.dx.shape[0]
     transpose(b.x, x_t, C, N)
@@ -160,4 +179,3 @@ def _backward(
     clear(b.dbranch, N)
     rmsnorm_backward(dx, b.embedded, b.embedded_scale, 0, b.dbranch, N)
     transpose(b.dbranch, x_t, C, N)
-    embed_backward(x_t, b.tokens, b.positions, dw.wte, dw.wpe, N)

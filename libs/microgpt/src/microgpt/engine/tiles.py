@@ -4,7 +4,8 @@ Written in LLVM's language, as `simd` is, and for its reasons: here it is that n
 a tile in registers. This module knows nothing of models.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 from llvmlite import ir
@@ -25,58 +26,107 @@ from microgpt.engine.simd import (
 
 @intrinsic(prefer_literal=True)
 def multiply_tile(
-    context: Any, a: Any, i: Any, x: Any, j: Any, y: Any, add: Any, n_rows: Any, n_vectors: Any
+    context: Any,
+    a: Any,
+    i: Any,
+    x: Any,
+    j: Any,
+    y: Any,
+    add: Any,
+    n_rows: Any,
+    n_vectors: Any,
+    n_chains: Any,
 ) -> Any:
     """Set, or add to, a tile of y = a x: n_rows rows from i on, n_vectors vectors from column j on.
 
     The sums of the whole tile stay in registers. Each number of `a` that is read serves n_vectors
-    multiplications, and each vector of x serves n_rows.
+    multiplications, and each vector of x serves n_rows. A small tile has too few sums to keep the
+    processor busy, because each addition waits for the one before: then a sum is split into
+    n_chains, each of a share of the terms.
 
     Of a: (m, n) the strides may be any; x: (n, columns) and y: (m, columns) have contiguous rows.
-    n_rows and n_vectors are literals, and `add` says whether to add.
+    n_rows, n_vectors and n_chains are literals, and `add` says whether to add.
     """
-    kind, rows = VectorType(x.dtype), range(n_rows.literal_value)
+    kind = VectorType(x.dtype)
     offsets = [v * kind.lanes for v in range(n_vectors.literal_value)]
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         a, i, x, j, y, add = args[:6]
         a_type, _, x_type, _, y_type = sig.args[:5]
         columns = [builder.add(j, ir.Constant(INT64, offset)) for offset in offsets]
-        array = context.make_array(a_type)(context, builder, a)
-        row_stride, column_stride = cgutils.unpack_tuple(builder, array.strides)
-        row_starts = [cgutils.pointer_add(builder, array.data, builder.mul(i, row_stride))]
-        for _ in rows[1:]:
-            row_starts.append(cgutils.pointer_add(builder, row_starts[-1], row_stride))
+        rows = [builder.add(i, ir.Constant(INT64, row)) for row in range(n_rows.literal_value)]
+        matrix = context.make_array(a_type)(context, builder, a)
+
+        def load_x(k: Any) -> list[Any]:
+            return [emit_load(context, builder, x_type, x, k, column) for column in columns]
+
         zero = ir.Constant(context.get_value_type(kind), None)
-        sums = [[cgutils.alloca_once(builder, zero.type) for _ in columns] for _ in rows]
-        for sum_ in _flat(sums):
-            builder.store(zero, sum_)
-        n_terms = cgutils.unpack_tuple(builder, array.shape)[1]
-        with cgutils.for_range(builder, n_terms) as loop:
-            vectors = [
-                emit_load(context, builder, x_type, x, loop.index, column) for column in columns
-            ]
-            offset = builder.mul(loop.index, column_stride)
-            for row_start, row_sums in zip(row_starts, sums, strict=True):
-                number = builder.load(cgutils.pointer_add(builder, row_start, offset))
-                factor = emit_splat(builder, number, kind.lanes)
-                for vector, sum_ in zip(vectors, row_sums, strict=True):
-                    product = builder.fmul(factor, vector, flags=FMA)
-                    builder.store(builder.fadd(builder.load(sum_), product, flags=FMA), sum_)
+        sums = _sum_products(builder, matrix, rows, load_x, zero, n_chains.literal_value)
+        places = [(row, column) for row in rows for column in columns]
         with builder.if_then(add):
-            for row, row_sums in zip(rows, sums, strict=True):
-                for column, sum_ in zip(columns, row_sums, strict=True):
-                    place = (builder.add(i, ir.Constant(INT64, row)), column)
-                    before = emit_load(context, builder, y_type, y, *place)
-                    builder.store(builder.fadd(before, builder.load(sum_)), sum_)
-        for row, row_sums in zip(rows, sums, strict=True):
-            for column, sum_ in zip(columns, row_sums, strict=True):
-                place = (builder.add(i, ir.Constant(INT64, row)), column)
-                emit_store(context, builder, y_type, y, *place, builder.load(sum_))
+            for place, sum_ in zip(places, sums, strict=True):
+                before = emit_load(context, builder, y_type, y, *place)
+                builder.store(builder.fadd(before, builder.load(sum_)), sum_)
+        for place, sum_ in zip(places, sums, strict=True):
+            emit_store(context, builder, y_type, y, *place, builder.load(sum_))
         return context.get_dummy_value()
 
-    index, literals = types.intp, (n_rows, n_vectors)
+    index, literals = types.intp, (n_rows, n_vectors, n_chains)
     return types.void(a, index, x, index, y, types.boolean, *literals), emit
+
+
+def _sum_products(
+    builder: Any,
+    matrix: Any,
+    rows: Sequence[Any],
+    load_x: Callable[[Any], Sequence[Any]],
+    zero: Any,
+    n_chains: int,
+) -> list[Any]:
+    """Emit the loop over the terms; return where the sums are, row by row.
+
+    Args:
+        builder: LLVM's.
+        matrix: a.
+        rows: of a.
+        load_x: emits the loading of the vectors of a row of x.
+        zero: a vector.
+        n_chains: how many sums each is split into.
+    """
+    row_stride, column_stride = cgutils.unpack_tuple(builder, matrix.strides)
+    starts = [
+        cgutils.pointer_add(builder, matrix.data, builder.mul(row, row_stride)) for row in rows
+    ]
+    n_sums = len(rows) * len(load_x(ir.Constant(INT64, 0)))
+    chains = [
+        [cgutils.alloca_once(builder, zero.type) for _ in range(n_sums)] for _ in range(n_chains)
+    ]
+    for sum_ in chain.from_iterable(chains):
+        builder.store(zero, sum_)
+
+    def add_terms(k: Any, sums: Sequence[Any]) -> None:
+        vectors, offset, places = load_x(k), builder.mul(k, column_stride), iter(sums)
+        for start in starts:
+            number = builder.load(cgutils.pointer_add(builder, start, offset))
+            factor = emit_splat(builder, number, zero.type.count)
+            for vector in vectors:
+                sum_ = next(places)
+                product = builder.fmul(factor, vector, flags=FMA)
+                builder.store(builder.fadd(builder.load(sum_), product, flags=FMA), sum_)
+
+    n_terms = cgutils.unpack_tuple(builder, matrix.shape)[1]
+    share = builder.udiv(n_terms, ir.Constant(INT64, n_chains))
+    firsts = [builder.mul(share, ir.Constant(INT64, number)) for number in range(n_chains + 1)]
+    with cgutils.for_range(builder, share) as loop:
+        for first, sums in zip(firsts, chains, strict=False):
+            add_terms(builder.add(first, loop.index), sums)
+    if n_chains > 1:  # what cannot be shared out
+        with cgutils.for_range(builder, builder.sub(n_terms, firsts[-1])) as loop:
+            add_terms(builder.add(firsts[-1], loop.index), chains[0])
+    for other in chains[1:]:
+        for sum_, more in zip(chains[0], other, strict=True):
+            builder.store(builder.fadd(builder.load(sum_), builder.load(more)), sum_)
+    return chains[0]
 
 
 @intrinsic
@@ -109,7 +159,3 @@ def transpose_tile(context: Any, x: Any, i: Any, j: Any, y: Any, k: Any, m: Any)
 
     index = types.intp
     return types.void(x, index, index, y, index, index), emit
-
-
-def _flat(rows: Sequence[Sequence[Any]]) -> list[Any]:
-    return [item for row in rows for item in row]

@@ -79,6 +79,52 @@ class PackedWeights:
         return np.concatenate([view.ravel() for view in self.by_name().values()])
 
 
+class DecodeWeights(NamedTuple):
+    """The matrices as `decode` takes them, all but the first two in panels."""
+
+    wte: NDArray[Any]  # (V, C)
+    wpe: NDArray[Any]  # (block_size, C)
+    lm_head: NDArray[Any]  # (C, V)
+    attn_wqkv: NDArray[Any]  # (L, C, 3 C)
+    attn_wo: NDArray[Any]  # (L, C, C)
+    mlp_fc1: NDArray[Any]  # (L, C, n_ff_exp C)
+    mlp_fc2: NDArray[Any]  # (L, n_ff_exp C, C)
+
+
+def for_decoding(weights: Weights, dtype: str) -> DecodeWeights:
+    """Return a copy of the matrices."""
+    w = weights
+    wte, wpe = (aligned_zeros((len(x), padded(x.shape[1], dtype)), dtype) for x in (w.wte, w.wpe))
+    wte[:, : w.wte.shape[1]], wpe[:, : w.wpe.shape[1]] = w.wte, w.wpe
+    return DecodeWeights(
+        wte=wte,
+        wpe=wpe,
+        lm_head=in_panels(w.lm_head[None], dtype)[0],
+        attn_wqkv=in_panels(w.attn_wqkv, dtype),
+        attn_wo=in_panels(w.attn_wo, dtype),
+        mlp_fc1=in_panels(w.mlp_fc1, dtype),
+        mlp_fc2=in_panels(np.swapaxes(w.mlp_fc2_t, -1, -2), dtype),
+    )
+
+
+def in_panels(w: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """Return matrices transposed and cut into panels of up to 8 vectors, one below the other.
+
+    A product with one row then reads the memory from beginning to end.
+
+    Args:
+        w: (L, m, n).
+        dtype: "float32" or "float64".
+    """
+    L, m, n = w.shape
+    width = min(8 * lanes_of(dtype), padded(m, dtype))
+    panels = aligned_zeros((L, -(-m // width), n, width), dtype)
+    for panel, first in enumerate(range(0, m, width)):
+        part = w[:, first : first + width]
+        panels[:, panel, :, : part.shape[1]] = np.swapaxes(part, -1, -2)
+    return panels.reshape(L, -1, width)
+
+
 def padded(n: int, dtype: str) -> int:
     """Return n, rounded up to whole vectors."""
     return -(-n // lanes_of(dtype)) * lanes_of(dtype)

@@ -1,0 +1,71 @@
+"""A conversation, fitted into the context of a model.
+
+This module knows nothing of what the model then does with it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from microgpt.errors import PromptError
+from microgpt.tokenizer import CharTokenizer, Message
+
+
+@dataclass(frozen=True)
+class ChatPrompt:
+    """A conversation as the model reads it.
+
+    Attributes:
+        tokens: [BOS, turns…, assistant].
+        tokens_dropped: the tokens of old turns that had no room.
+        unknown_characters: what the model cannot read and was left out, each character once.
+        n_replies: the assistant's turns so far, those dropped included.
+    """
+
+    tokens: Sequence[int]
+    tokens_dropped: int
+    unknown_characters: str
+    n_replies: int
+
+
+def fit_conversation(
+    messages: Iterable[Message], tokenizer: CharTokenizer, block_size: int
+) -> ChatPrompt:
+    """Fit a conversation into the context, with a quarter of it left for the reply.
+
+    Where it is too long, the oldest turns go, whole, and a reply goes with its question; the last
+    message always stays.
+
+    Raises:
+        PromptError: there are no messages, or the last one does not fit.
+        TokenizerError: the model has no chat tokens.
+    """
+    messages = list(messages)
+    if not messages:
+        raise PromptError("messages must not be empty")
+    unknown = tokenizer.unknown_characters("".join(message.content for message in messages))
+    leave_out = str.maketrans("", "", unknown)
+    turns = [
+        tokenizer.encode_turn(Message(message.role, message.content.translate(leave_out)))
+        for message in messages
+    ]
+    room = block_size - block_size // 4 - 2  # BOS before the turns, the role after them
+    if len(turns[-1]) > room:
+        raise PromptError(  # a turn is two tokens longer than its text
+            f"the message has {len(turns[-1]) - 2} characters; at most {max(0, room - 2)} fit "
+            f"into the context of {block_size} tokens"
+        )
+    n_kept = n_tokens = 0
+    for turn in reversed(turns):
+        if n_tokens + len(turn) > room:
+            break
+        n_kept, n_tokens = n_kept + 1, n_tokens + len(turn)
+    while 1 < n_kept < len(turns) and messages[-n_kept].role == "assistant":
+        n_kept -= 1
+    kept = list(chain.from_iterable(turns[-n_kept:]))
+    return ChatPrompt(
+        tokens=[tokenizer.bos_id, *kept, tokenizer.role_id("assistant")],
+        tokens_dropped=sum(map(len, turns)) - len(kept),
+        unknown_characters=unknown,
+        n_replies=sum(message.role == "assistant" for message in messages),
+    )

@@ -1,0 +1,95 @@
+"""Sequences in work, a few milliseconds at a time: what stands between Python and `decode`.
+
+This module knows nothing of text or of where the random numbers come from.
+"""
+
+import math
+from collections.abc import Collection, Sequence
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microgpt.config import ModelConfig, Sampling
+from microgpt.engine.decode import allocate_rows, decode
+from microgpt.engine.kv_cache import allocate_cache
+from microgpt.engine.sequences import BROKEN, RUNNING, STUCK, new_sequences
+from microgpt.engine.weights import DecodeWeights
+from microgpt.errors import PromptError
+from microgpt.model import count_params
+from microgpt.sampling import NO_TOKEN_LEFT, NOT_FINITE
+
+RUN_S = 0.02  # how long a call of `run` takes, about
+MAX_ROWS = 64  # tokens that are read in one turn; only a long prompt has so many
+MAX_SLOTS = 32  # sequences in work at once; more gain nothing
+CACHE_BYTES = 2**24  # of their keys and values together: they should stay near the processor
+
+
+class Decoder:
+    """Some sequences of one model, for one thread."""
+
+    def __init__(
+        self,
+        model: ModelConfig,
+        dtype: str,
+        weights: DecodeWeights,
+        prompts: Sequence[Sequence[int]],
+        *,
+        stop: Collection[int],
+        forbidden: Collection[int],
+        min_tokens: int,
+        max_tokens: int | None,
+        sampling: Sampling,
+    ) -> None:
+        """Begin; see `sampling.decode`. The uniforms are to be set before the first `run`."""
+        bytes_a_slot = (
+            2 * model.n_layer * model.block_size * model.n_embd * np.dtype(dtype).itemsize
+        )
+        n_slots = max(1, min(len(prompts), MAX_SLOTS, CACHE_BYTES // bytes_a_slot))
+        self.sequences = new_sequences(
+            model,
+            prompts,
+            stop=stop,
+            forbidden=forbidden,
+            min_tokens=min_tokens,
+            max_tokens=max_tokens,
+            sampling=sampling,
+            n_slots=n_slots,
+        )
+        self._n_head = model.n_head
+        self._weights = weights
+        self._cache = allocate_cache(model, dtype, n_slots)
+        self._rows = allocate_rows(model, dtype, max(n_slots, MAX_ROWS))
+        # A guess at 20 ms of work, which the first calls correct.
+        self._n_tokens = max(1, math.ceil(1e8 / count_params(model)))
+
+    @property
+    def uniforms(self) -> NDArray[np.float64]:
+        """One number from 0 to 1 for each new token: (sequences, most new tokens)."""
+        uniforms: NDArray[np.float64] = self.sequences.uniforms
+        return uniforms
+
+    def run(self) -> bool:
+        """Work for about 20 ms; return whether there is more to do.
+
+        Raises:
+            PromptError: a score is not finite, or no token is allowed.
+        """
+        started = perf_counter()
+        n_read = decode(
+            self._rows.x,
+            self._weights,
+            self._cache,
+            self._rows,
+            self._n_head,
+            self.sequences,
+            self._n_tokens,
+        )
+        speed = n_read / (perf_counter() - started)
+        self._n_tokens = max(1, min(int(speed * RUN_S), 10 * self._n_tokens))
+        status = self.sequences.status
+        if BROKEN in status:
+            raise PromptError(NOT_FINITE)
+        if STUCK in status:
+            raise PromptError(NO_TOKEN_LEFT)
+        return RUNNING in status

@@ -1,0 +1,85 @@
+"""Texts from a model, for ever: one by one or many together, and a choice of them.
+
+This module knows nothing of prompts or of settings.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from microgpt.sampling import TokenStream
+from microgpt.tokenizer import CharTokenizer
+
+if TYPE_CHECKING:
+    from microgpt.engine.model import CompiledModel
+
+FIRST_BATCH, BATCH = 64, 1024  # sequences a thread that are made together: so few, then so many
+GIVE_UP_AFTER = 1000  # texts in a row that bring nothing new
+
+
+def one_by_one(
+    streams: Iterable[TokenStream], tokenizer: CharTokenizer, stop: tuple[str, ...]
+) -> Iterator[str]:
+    """Yield the text of each stream, which is read no further than to a stop string."""
+    for stream in streams:
+        text = ""
+        for token in stream:
+            text += tokenizer.decode([token])
+            if text.endswith(stop):
+                stream.close()
+                break
+        yield cut(text, stop)
+
+
+def together(
+    model: "CompiledModel",
+    tokens: Sequence[int],
+    *,
+    n: int | None,
+    seed: int,
+    threads: int,
+    **settings: Any,
+) -> Iterator[list[int]]:
+    """Yield what follows the tokens for each seed from the first on.
+
+    Args:
+        model: of this model.
+        tokens: the prompt.
+        n: how many; None for no end.
+        seed: the first.
+        threads: how many to use.
+        settings: see `CompiledModel.decode_many`.
+    """
+    n_made, n_together = 0, FIRST_BATCH * threads
+    while n is None or n_made < n:
+        n_now = n_together if n is None else min(n_together, n - n_made)
+        seeds = range(seed + n_made, seed + n_made + n_now)
+        yield from model.decode_many([tokens] * n_now, seeds, threads=threads, **settings)
+        n_made += n_now
+        n_together = min(2 * n_together, BATCH * threads)
+
+
+def select(texts: Iterable[str], *, unique: bool, known: Collection[str]) -> Iterator[str]:
+    """Yield the texts that are new, until too many in a row are not.
+
+    Args:
+        texts: such as `InferenceGpt.samples` returns.
+        unique: leaves out what has come before.
+        known: is left out as well.
+    """
+    seen: set[str] = set()
+    n_in_vain = 0
+    for text in texts:
+        if text in known or (unique and text in seen):
+            n_in_vain += 1
+            if n_in_vain == GIVE_UP_AFTER:
+                return
+            continue
+        n_in_vain = 0
+        seen.add(text)
+        yield text
+
+
+def cut(text: str, stop: tuple[str, ...]) -> str:
+    """Return what comes before the first of the stop strings."""
+    places = [text.find(string) for string in stop if string in text]
+    return text[: min(places)] if places else text

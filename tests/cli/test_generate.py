@@ -1,0 +1,148 @@
+import json
+
+import pytest
+
+from microgpt import TrainConfig, save
+from microgpt.train import train
+
+
+@pytest.fixture(scope="module")
+def anna_model(tmp_path_factory):
+    """The directory of a model that knows one name."""
+    directory = tmp_path_factory.mktemp("anna") / "model"
+    save(train(["anna"], config=TrainConfig(steps=120)), directory)
+    return directory
+
+
+@pytest.fixture
+def samples(microgpt, text_model):
+    """Run `generate` on a model of four names; return the samples."""
+
+    def run(*args: str, model=text_model) -> list[str]:
+        done = microgpt("generate", "--model-dir", model, "--json", *args)
+        assert done.returncode == 0, done.stderr
+        found: list[str] = json.loads(done.stdout)["samples"]
+        return found
+
+    return run
+
+
+def test_samples_are_the_same_as_lines_as_json_and_in_threads(microgpt, text_model, samples):
+    args = ["--num-samples", "120", "--temperature", "2"]
+    expected = samples(*args)
+    assert len(expected) == 120
+    assert samples(*args, "--threads", "3") == expected
+    lines = microgpt("generate", "--model-dir", text_model, *args).stdout.splitlines()
+    assert lines == [f"sample {i:2d}: {text}" for i, text in enumerate(expected, start=1)]
+
+
+def test_a_sample_ends_before_the_first_stop_string_after_its_prompt(samples) -> None:
+    args = ["--num-samples", "30", "--temperature", "2", "--prompt", "an"]
+    texts = samples(*args)
+    cut = samples(*args, "--stop", "n", "--stop", "aa")
+    for text, found in zip(texts, cut, strict=True):
+        places = [i for i in (text.find("n", 2), text.find("aa", 2)) if i >= 0]
+        assert found == text[: min(places, default=len(text))]
+    assert texts != cut
+
+
+def test_the_choice_of_a_character_can_be_narrowed(samples) -> None:
+    args = ["--num-samples", "20", "--temperature", "9"]
+    greedy = set(samples("--temperature", "0", "--num-samples", "1"))
+    for narrow in (["--top-k", "1"], ["--top-p", "0"], ["--min-p", "1"]):
+        assert set(samples(*args, *narrow)) == greedy
+    assert set(samples(*args)) != greedy
+
+
+def test_max_tokens_counts_what_follows_the_prompt(samples) -> None:
+    found = samples("--num-samples", "20", "--temperature", "9", "--prompt", "ma")
+    short = samples(
+        *["--num-samples", "20", "--temperature", "9", "--prompt", "ma", "--max-tokens", "2"]
+    )
+    assert short == [text[:4] for text in found]
+
+
+def test_a_prompt_may_fill_the_context(samples) -> None:
+    prompt = "a" * 15
+    assert all(text.startswith(prompt) for text in samples("--prompt", prompt))
+
+
+def test_unique_samples_are_each_there_once_and_come_in_order(samples) -> None:
+    args = ["--temperature", "2"]
+    found = samples(*args, "--unique", "--num-samples", "40")
+    everything = samples(*args, "--num-samples", "400")
+    assert found == list(dict.fromkeys(everything))[:40]
+
+
+def test_unique_ends_where_a_model_knows_one_name(microgpt, anna_model) -> None:
+    done = microgpt("generate", "--model-dir", anna_model, "--unique")
+    assert done.stdout == "sample  1: anna\n"
+    assert done.stderr == "note: 1 of 20 samples: 1,000 in a row brought nothing new\n"
+    assert done.returncode == 0
+
+
+def test_novel_leaves_out_the_training_data_wherever_it_is_named(
+    microgpt, samples, tmp_path, text_model
+) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("anna\nemma\nava\nmia\n")
+    args = ["--num-samples", "30", "--temperature", "2"]
+    known = {"anna", "emma", "ava", "mia"}
+    assert known & set(samples(*args))
+    found = samples(*args, "--novel", "--against", str(names))
+    assert not known & set(found)
+    assert len(found) == 30
+    other = tmp_path / "other.txt"
+    other.write_text("zoe\n")
+    done = microgpt("generate", "--model-dir", text_model, "--novel", "--against", other)
+    assert done.stderr == f"note: {other} is not the file that the model was trained on\n"
+    assert done.returncode == 0
+
+
+def test_novel_finds_the_names_that_come_with_microgpt(microgpt, tmp_path) -> None:
+    microgpt("train", "--steps", "20", "--num-samples", "1", "--output", tmp_path / "model")
+    done = microgpt("generate", "--model-dir", tmp_path / "model", "--novel", "--num-samples", "9")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 9
+
+
+def test_novel_without_the_training_data_says_what_to_do(microgpt, anna_model) -> None:
+    done = microgpt("generate", "--model-dir", anna_model, "--novel")
+    assert done.stderr == (
+        "error: the file that the model was trained on is not at hand; name it with --against\n"
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_a_chat_model_makes_up_new_things_to_say(microgpt, chat_model, tmp_path) -> None:
+    talk = tmp_path / "talk.jsonl"
+    talk.write_text('[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]\n')
+    done = microgpt(
+        *["generate", "--model-dir", chat_model, "--novel", "--against", talk],
+        *["--temperature", "3", "--json"],
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "hi" not in json.loads(done.stdout)["samples"]
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (["--top-k", "0"], "top_k must be >= 1, got 0"),
+        (["--top-p", "1.5"], "top_p must be from 0 to 1, got 1.5"),
+        (["--min-p", "nan"], "min_p must be from 0 to 1, got nan"),
+        (["--temperature", "-1"], "temperature must be >= 0, got -1.0"),
+        (["--max-tokens", "0"], "max_tokens must be >= 1, got 0"),
+        (["--num-samples", "0"], "num_samples must be >= 1, got 0"),
+        (["--threads", "0"], "threads must be >= 1, got 0"),
+        (["--threads", "9999"], "threads must be at most 1024"),
+        (["--stop", ""], "a stop string must not be empty"),
+        (["--prompt", "Zoe"], "the model does not know 'Z', 'o'; it knows 'aeimnv'"),
+        (["--against", "names.txt"], "--against goes with --novel; add it, or leave both out"),
+        (["--novel", "--against", "no.txt"], "cannot read no.txt: No such file or directory"),
+    ],
+)
+def test_bad_input_is_one_line(microgpt, text_model, args, problem) -> None:
+    done = microgpt("generate", "--model-dir", text_model, *args)
+    assert done.stderr == f"error: {problem}\n"
+    assert (done.returncode, done.stdout) == (2, "")

@@ -1,0 +1,102 @@
+import random
+
+import numpy as np
+import pytest
+
+from microgpt import ModelConfig, TrainConfig
+from microgpt.engine import threaded
+from microgpt.engine.compiled import CompiledEngine
+from microgpt.engine.threaded import ThreadedEngine, bytes_needed
+from microgpt.model import count_params
+
+MODEL = ModelConfig(n_embd=12, n_head=3, n_layer=2, block_size=30, vocab_size=11)
+
+
+def make(threads: int, config: TrainConfig, dtype: str = "float32") -> CompiledEngine:
+    """Return an engine at the beginning of a training on documents of many lengths."""
+    rng = random.Random(1)
+    docs = [[rng.randrange(11) for _ in range(rng.randint(2, 31))] for _ in range(70)]
+    engine = (
+        CompiledEngine(MODEL, config, docs, dtype=dtype)
+        if threads == 1
+        else ThreadedEngine(MODEL, config, docs, dtype=dtype, threads=threads)
+    )
+    engine.set_weights(np.random.default_rng(0).normal(0, 0.3, count_params(MODEL)))
+    return engine
+
+
+def run_to(engine: CompiledEngine, until: int) -> list[float]:
+    losses: list[float] = []
+    while engine.n_steps < until and not any(map(np.isnan, losses)):
+        losses += engine.run(until)
+    return losses
+
+
+@pytest.fixture(autouse=True)
+def any_work_is_worth_sharing(monkeypatch) -> None:
+    monkeypatch.setattr(threaded, "WORTH_SHARING", 0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch_size", [1, 3, 20, 64])
+def test_what_is_learnt_does_not_depend_on_the_number_of_threads(batch_size, dtype) -> None:
+    config = TrainConfig(steps=12, batch_size=batch_size)
+    alone = make(1, config, dtype)
+    losses = run_to(alone, 12)
+    for threads in (2, 3, 5):
+        together = make(threads, config, dtype)
+        assert run_to(together, 12) == losses
+        assert together.weights() == alone.weights()
+        assert (together.adam_m, together.adam_v) == (alone.adam_m, alone.adam_v)
+
+
+def test_a_batch_that_needs_several_rounds_is_the_same(monkeypatch) -> None:
+    monkeypatch.setattr(threaded, "MAX_A_THREAD", 1)
+    config = TrainConfig(steps=6, batch_size=64)
+    assert run_to(make(2, config), 6) == run_to(make(1, config), 6)
+
+
+def test_threads_take_a_step_back_and_begin_anew_as_one_does() -> None:
+    config = TrainConfig(steps=20, batch_size=64)
+    alone, together = make(1, config), make(3, config)
+    for engine in (alone, together):
+        run_to(engine, 5)
+        engine.undo()
+        run_to(engine, 7)
+        engine.set_weights(np.random.default_rng(9).normal(0, 0.3, count_params(MODEL)))
+        run_to(engine, 9)
+    assert together.weights() == alone.weights()
+    assert together.backward() == alone.backward()
+    assert together.grads() == alone.grads()
+
+
+def test_a_call_may_end_in_the_middle_of_a_step(monkeypatch) -> None:
+    monkeypatch.setattr(threaded, "MAX_A_THREAD", 1)
+    config = TrainConfig(steps=6, batch_size=64)
+    together, n_calls = make(2, config), 0
+    losses: list[float] = []
+    while together.n_steps < 6:
+        together._n_tokens = 1
+        losses += together.run(6)
+        n_calls += 1
+    assert n_calls > 12
+    assert losses == run_to(make(1, config), 6)
+
+
+def test_a_loss_that_is_not_finite_changes_no_weight() -> None:
+    huge = np.full(count_params(MODEL), 1e30)
+    for threads in (1, 3):
+        engine = make(threads, TrainConfig(steps=6, batch_size=64))
+        engine.set_weights(huge)
+        before = engine.weights()
+        assert np.isnan(run_to(engine, 6)).tolist() == [True]
+        assert engine.weights() == before
+        assert engine.n_steps == 0
+
+
+def test_threads_need_the_memory_of_their_arrays() -> None:
+    config = TrainConfig(batch_size=64)
+    one, two, four = (
+        bytes_needed(MODEL, config, "float32", longest=30, threads=n) for n in (1, 2, 4)
+    )
+    assert one < two < four

@@ -106,29 +106,29 @@ def measure(setting: Setting, rounds: int, pythons: dict[str, str]) -> dict:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         job.save(f"{folder}/job.npz")
         contenders = {
-            name: stack.enter_context(Contender(name, f"{folder}/job.npz", pythons.get(name)))
+            name: stack.enter_context(Contender(name, "train", f"{folder}/job.npz", pythons.get(name)))
             for name in ("microgpt", *RIVALS)
         }
         for _ in range(rounds):
             for contender in contenders.values():
-                contender.train()
-        ours = np.array(contenders["microgpt"].losses[:10])
+                contender.work()
+        ours = np.array(contenders["microgpt"].result[:10])
         for name, contender in contenders.items():
-            if np.abs(contender.losses[:10] - ours).max() > AGREEMENT:
+            if np.abs(contender.result[:10] - ours).max() > AGREEMENT:
                 raise SystemExit(f"{setting.name}: {name} does not train the same model")
             result["contenders"][name] = {
                 "seconds": contender.seconds,
                 "warm_up_s": contender.warm_up_s,
-                "losses": [round(loss, 4) for loss in contender.losses[: setting.kept_losses]],
+                "losses": [round(loss, 4) for loss in contender.result[: setting.kept_losses]],
             }
     return result
 
 
 class Contender:
-    """A process that trains when it is told to."""
+    """A process that does a job when it is told to."""
 
-    def __init__(self, name: str, job: str, python: str | None) -> None:
-        script = str(HERE / "rivals" / f"{name}_train.py")
+    def __init__(self, name: str, kind: str, job: str, python: str | None) -> None:
+        script = str(HERE / "rivals" / f"{name}_{kind}.py")
         if name in ("microgpt", "numpy"):
             command = [sys.executable, script, job]
         elif python:
@@ -140,7 +140,7 @@ class Contender:
         )
         self.warm_up_s = self._read()["ready"]
         self.seconds: list[float] = []
-        self.losses: list[float] = []
+        self.result: list[float] = []
 
     def __enter__(self) -> "Contender":
         return self
@@ -148,13 +148,13 @@ class Contender:
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
-    def train(self) -> None:
-        """Train once, and note how long it took."""
+    def work(self) -> None:
+        """Do the job once, and note how long it took."""
         self._process.stdin.write("\n")
         self._process.stdin.flush()
         answer = self._read()
         self.seconds.append(answer["seconds"])
-        self.losses = answer["losses"]
+        self.result = answer["result"]
 
     def _read(self) -> dict:
         line = self._process.stdout.readline()

@@ -1,9 +1,10 @@
-"""What every contender of train_speed.py is given, and how it answers.
+"""What every contender of train_speed.py and decode_speed.py is given, and how it answers.
 
-A contender is a process. It reads a job from a file, trains once to warm up (to compile, for one),
-says "ready", and then trains again for every line that it is sent: from the same weights, on the
-same documents in the same order. It answers with a line of JSON: the seconds that took, and the
-losses. It needs NumPy beside its own library, and nothing of this repository.
+A contender is a process. It reads a job from a file, does it once to warm up (to compile, for one),
+says "ready", and then does it again for every line that it is sent: trains from the same weights on
+the same documents in the same order, or makes up sequences with the same random numbers. It answers
+with a line of JSON: the seconds that took, and the losses or the tokens. It needs NumPy beside its
+own library, and nothing of this repository.
 """
 
 import json
@@ -16,11 +17,12 @@ from typing import Any
 import numpy as np
 
 LR, BETA1, BETA2, EPS = 0.01, 0.85, 0.99, 1e-8  # the learning rate falls linearly to 0
+TEMPERATURE = 0.5  # of what is made up
 
 
 @dataclass
 class Job:
-    """One training.
+    """One training, or the making up of batch_size sequences at once, in `steps` rounds.
 
     Attributes:
         docs: the documents as tokens, in order; batch i is the next batch_size of them.
@@ -61,15 +63,20 @@ class Job:
         size = self.batch_size
         return [self.docs[i * size : (i + 1) * size] for i in range(self.steps)]
 
+    def uniforms(self) -> np.ndarray:
+        """Return a number from 0 to 1 for each token that is made up: (steps * batch_size, T)."""
+        shape = (self.steps * self.batch_size, self.block_size)
+        return np.random.default_rng(1).random(shape, np.float32).astype(np.float64)
+
 
 def answer(prepare: Callable[[Job], Callable[[], Any]]) -> None:
-    """Be a contender: `prepare` makes a function that trains once and returns the losses."""
-    train = prepare(Job.load(sys.argv[1]))
+    """Be a contender: `prepare` makes a function that does the job and returns what came out."""
+    work = prepare(Job.load(sys.argv[1]))
     started = perf_counter()
-    train()
+    work()
     print(json.dumps({"ready": perf_counter() - started}), flush=True)
     for _ in sys.stdin:
         started = perf_counter()
-        losses = train()
+        result = work()
         seconds = perf_counter() - started
-        print(json.dumps({"seconds": seconds, "losses": [float(x) for x in losses]}), flush=True)
+        print(json.dumps({"seconds": seconds, "result": [float(x) for x in result]}), flush=True)

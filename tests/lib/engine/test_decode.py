@@ -91,7 +91,7 @@ def test_every_way_to_decode_gives_the_tokens_of_the_reference(
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_sequence_is_the_same_to_the_last_bit_whatever_is_beside_it(dtype) -> None:
     model = ModelConfig(n_embd=48, n_head=3, n_layer=2, block_size=30, vocab_size=20, init_std=0.5)
-    weights = CompiledModel(model, init_weights(model, random.Random(1)), dtype)._decode_weights
+    weights = CompiledModel(model, init_weights(model, random.Random(1)), dtype).decode_weights
     prompts = draw_prompts(model, 20, 1)
     uniforms = np.random.default_rng(0).random((20, 31))
 
@@ -207,7 +207,7 @@ def test_many_threads_share_one_model() -> None:
 def test_the_arrays_of_a_model_cannot_be_written() -> None:
     model = ModelConfig(n_embd=16, n_head=4, vocab_size=27)
     compiled = CompiledModel(model, init_weights(model, random.Random(0)), "float32")
-    for array in (*compiled._weights, *compiled._decode_weights):
+    for array in (*compiled._weights, *compiled.decode_weights):
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 0
 

@@ -111,7 +111,8 @@ class InferenceGpt:
         losses = self._compiled.losses([tokens for tokens, _ in pieces], threads=threads)
         first = 0
         for tokens, n_made in pieces:
-            losses[first : first + n_made] = 0  # an earlier window has made these
+            if n_made:
+                losses[first : first + n_made] = 0  # an earlier window has made these
             first += len(tokens) - 1
         n_tokens = sum(len(doc) - 1 for doc in encoded)
         return Evaluation(float(losses.sum()) / n_tokens, len(encoded), n_tokens)

@@ -40,12 +40,16 @@ class Decoder:
         min_tokens: int,
         max_tokens: int | None,
         sampling: Sampling,
+        max_slots: int = MAX_SLOTS,
     ) -> None:
-        """Begin; see `sampling.decode`. The uniforms are to be set before the first `run`."""
+        """Begin; see `sampling.decode`. The uniforms are to be set before the first `run`.
+
+        No more than max_slots sequences are in work at once.
+        """
         bytes_a_slot = (
             2 * model.n_layer * model.block_size * model.n_embd * np.dtype(dtype).itemsize
         )
-        n_slots = max(1, min(len(prompts), MAX_SLOTS, CACHE_BYTES // bytes_a_slot))
+        n_slots = max(1, min(len(prompts), max_slots, CACHE_BYTES // bytes_a_slot))
         self.sequences = new_sequences(
             model,
             prompts,

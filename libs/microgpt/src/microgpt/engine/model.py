@@ -25,7 +25,7 @@ from microgpt.engine.weights import DecodeWeights, PackedWeights, for_decoding
 from microgpt.model import Weights, count_params, init_weights
 from microgpt.sampling import FinishReason
 
-MICRO_BATCH = 512  # tokens of short documents that are worked on together
+MICRO_BATCH = 256  # tokens of short documents that are worked on together
 CALL_TOKENS = 4096  # between two returns to Python, so that it can be interrupted
 GROUP, GROUP_TOKENS = 1024, 2**20  # sequences that share a decoder, and the tokens they may have
 
@@ -44,7 +44,8 @@ class CompiledModel:
         _forbid_writing(packed.array, *packed.matrices)
 
     @cached_property
-    def _decode_weights(self) -> DecodeWeights:
+    def decode_weights(self) -> DecodeWeights:
+        """The weights as `Decoder` takes them, made when first asked for."""
         weights = for_decoding(self._weights, self.dtype)
         _forbid_writing(*weights)
         return weights
@@ -100,7 +101,7 @@ class CompiledModel:
         decoder = Decoder(
             self.config,
             self.dtype,
-            self._decode_weights,
+            self.decode_weights,
             [prompt],
             stop=stop,
             forbidden=forbidden,
@@ -159,7 +160,7 @@ class CompiledModel:
             decoder = Decoder(
                 self.config,
                 self.dtype,
-                self._decode_weights,
+                self.decode_weights,
                 prompts[part],
                 stop=stop,
                 forbidden=(),

@@ -282,7 +282,7 @@ def exp(context: Any, x: Any) -> Any:
     second factor, and the first is k written into the exponent of a float.
     """
     is_single = x.dtype == types.float32
-    mantissa_bits, bias, degree = (23, 127, 7) if is_single else (52, 1023, 13)
+    mantissa_bits, bias, degree = (23, 127, 7) if is_single else (52, 1023, 15)
     smallest = -87.0 if is_single else -708.0  # below it the result is as good as 0
     # ln 2 in two parts, the first with so few digits that k times it is exact (Cody & Waite 1980)
     ln2_high = 0.693359375 if is_single else 6.93145751953125e-1
@@ -305,9 +305,15 @@ def exp(context: Any, x: Any) -> Any:
         shifted = multiply_add(x, number(1 / math.log(2)), shift)
         k = builder.fsub(shifted, shift)
         r = multiply_add(k, number(-ln2_low), multiply_add(k, number(-ln2_high), x))
-        series = number(1 / math.factorial(degree))
-        for power in range(degree - 1, -1, -1):
-            series = multiply_add(series, r, number(1 / math.factorial(power)))
+        # Neighbouring terms are added first, then neighbouring sums (Estrin 1960): fewer additions
+        # wait for one another.
+        terms = [number(1 / math.factorial(power)) for power in range(degree + 1)]
+        while len(terms) > 1:
+            terms = [
+                multiply_add(terms[i + 1], r, terms[i]) for i in range(0, len(terms), 2)
+            ]
+            r = builder.fmul(r, r)
+        (series,) = terms
         exponent = builder.add(builder.bitcast(shifted, whole), ir.Constant(whole, [bias] * n))
         exponent = builder.shl(exponent, ir.Constant(whole, [mantissa_bits] * n))
         result = builder.fmul(series, builder.bitcast(exponent, x.type))

@@ -1,0 +1,43 @@
+"""The compiled engine as a contender of decode_speed.py."""
+
+from job import TEMPERATURE, Job, answer
+
+from microgpt.config import ModelConfig, Sampling
+from microgpt.engine.decoder import Decoder
+from microgpt.engine.model import CompiledModel
+
+
+def prepare(job: Job):
+    """Return a function that makes up the sequences and returns their tokens."""
+    model = ModelConfig(
+        n_embd=job.weights["wte"].shape[1],
+        n_head=job.n_head,
+        n_layer=job.n_layer,
+        block_size=job.block_size,
+        vocab_size=job.vocab_size,
+    )
+    weights = CompiledModel(model, job.weights, "float32").decode_weights
+    uniforms = job.uniforms()
+
+    def make_up() -> list[int]:
+        decoder = Decoder(
+            model,
+            "float32",
+            weights,
+            [[model.vocab_size - 1]] * len(uniforms),
+            stop=(),
+            forbidden=(),
+            min_tokens=0,
+            max_tokens=None,
+            sampling=Sampling(TEMPERATURE),
+            max_slots=job.batch_size,
+        )
+        decoder.uniforms[:] = uniforms
+        while decoder.run():
+            pass
+        return decoder.sequences.tokens[:, 1:].ravel().tolist()
+
+    return make_up
+
+
+answer(prepare)

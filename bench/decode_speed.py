@@ -38,7 +38,7 @@ from microgpt.train import train
 
 sys.path.insert(0, str(Path(__file__).parent / "rivals"))
 
-from job import Job  # noqa: E402
+from job import Job
 
 RESULTS = Path(__file__).parent / "results" / "decode_speed.json"
 RIVALS = ("torch", "numpy")

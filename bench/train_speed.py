@@ -106,7 +106,9 @@ def measure(setting: Setting, rounds: int, pythons: dict[str, str]) -> dict:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         job.save(f"{folder}/job.npz")
         contenders = {
-            name: stack.enter_context(Contender(name, "train", f"{folder}/job.npz", pythons.get(name)))
+            name: stack.enter_context(
+                Contender(name, "train", f"{folder}/job.npz", pythons.get(name))
+            )
             for name in ("microgpt", *RIVALS)
         }
         for _ in range(rounds):

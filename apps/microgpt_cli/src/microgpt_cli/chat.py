@@ -38,7 +38,7 @@ def chat(
     saved = load(model_dir)
     model = InferenceGpt(saved)
     _ = model.tokenizer.end_turn_id  # raises, with what to do, where there are no chat tokens
-    prepare_engine("compiled", saved.dtype, uses=["generation"], tell=note)
+    prepare_engine("compiled", saved.dtype, uses=["decoding"], tell=note)
     if sys.stdin.isatty():
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401  (gives input() editing and history)

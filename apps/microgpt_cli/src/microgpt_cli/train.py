@@ -192,7 +192,7 @@ def _train(
     dtype = dtype or DEFAULT_DTYPE[engine]
     longest = min(model.block_size, max(map(tokenizer.count_tokens, docs)) - 1)
     check_fits(engine, dtype, model, config, longest=longest, threads=threads)
-    uses: list[Use] = ["training", "generation"] if has_samples else ["training"]
+    uses: list[Use] = ["training", "decoding"] if has_samples else ["training"]
     prepare_engine(engine, dtype, uses=uses, tell=note)
     with TrainingProgress(config.steps) as progress:
         try:

@@ -29,7 +29,7 @@ def verify(
     from microgpt.verify import KARPATHY, run_checks
 
     if engine != "reference":
-        uses: list[Use] = ["training", "generation"]
+        uses: list[Use] = ["training", "decoding"]
         prepare_engine("compiled", *get_args(DType), uses=uses, tell=note)
     failed = 0
     with TrainingProgress(KARPATHY.steps) as progress:

@@ -19,7 +19,7 @@ from microgpt.reference import ReferenceEngine
 from microgpt.state import TrainState
 
 Tokens = Sequence[int]
-Use = Literal["training", "evaluation", "generation"]
+Use = Literal["training", "evaluation", "decoding", "generation"]
 TRAINING: tuple[Use, ...] = ("training",)
 DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "float64"}
 
@@ -123,7 +123,8 @@ def prepare_engine(
     prepare = {
         "training": compiled.prepare,
         "evaluation": model.prepare_evaluation,
-        "generation": model.prepare_generation,
+        "decoding": model.prepare_decoding,  # of one sequence: a training's samples, chat
+        "generation": model.prepare_generation,  # of many at once
     }
     with on_compiling(tell or (lambda line: None)):
         for dtype in dtypes or (DEFAULT_DTYPE[engine],):

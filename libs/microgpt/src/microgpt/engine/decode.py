@@ -97,7 +97,7 @@ def decode(
         read += N
         _forward(weights, cache, rows, n_head, N)
         n_last = _gather_last(sequences, rows, x, N)
-        linear_rows(x, n_last, weights.lm_head, rows.logits, False)
+        linear_rows(x, n_last, weights.lm_head, rows.logits, N < 0)
         for row in range(n_last):
             _continue(sequences, rows.sequences[row], rows, row)
     return read
@@ -128,12 +128,13 @@ def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, n_head: int, N:
     """Leave the residual stream of N tokens in x, and their keys and values in the cache."""
     w, r, C, T = weights, rows, rows.x.shape[1], weights.wpe.shape[0]
     D = C // n_head
+    no, yes = N < 0, N > 0  # for each literal, what they are given to would be compiled anew
     embed(w.wte, w.wpe, r.tokens, r.positions, r.x, N)
     rmsnorm_rows(r.x, r.x, N)
     for layer in range(w.attn_wo.shape[0]):
         keys, values = cache.keys[:, layer], cache.values[:, layer]
         rmsnorm_rows(r.x, r.normed, N)
-        linear_rows(r.normed, N, w.attn_wqkv[layer], r.qkv, False)
+        linear_rows(r.normed, N, w.attn_wqkv[layer], r.qkv, no)
         for n in range(N):
             slot, t = r.slots[n], r.positions[n]
             remember(r.qkv, n, t, n_head, D, T, keys[slot], values[slot])
@@ -151,11 +152,11 @@ def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, n_head: int, N:
                 r.attn_weights,
                 r.attn_out,
             )
-        linear_rows(r.attn_out, N, w.attn_wo[layer], r.x, True)
+        linear_rows(r.attn_out, N, w.attn_wo[layer], r.x, yes)
         rmsnorm_rows(r.x, r.normed, N)
-        linear_rows(r.normed, N, w.mlp_fc1[layer], r.hidden, False)
+        linear_rows(r.normed, N, w.mlp_fc1[layer], r.hidden, no)
         relu(r.hidden, N, r.hidden.shape[1])
-        linear_rows(r.hidden, N, w.mlp_fc2[layer], r.x, True)
+        linear_rows(r.hidden, N, w.mlp_fc2[layer], r.x, yes)
 
 
 @inlined

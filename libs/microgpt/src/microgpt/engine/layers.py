@@ -52,7 +52,7 @@ def rmsnorm(x: Array, normed: Array, scales: Array, layer: int, N: int) -> None:
             store(normed, c, n, load(x, c, n) * scale)
 
 
-@kernel
+@inlined
 def rmsnorm_rows(x: Array, normed: Array, N: int) -> None:
     """Set normed = x scaled so that the mean of each row's squares is 1: (N, C)."""
     C = x.shape[1]

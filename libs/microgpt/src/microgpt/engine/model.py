@@ -211,8 +211,14 @@ def prepare_evaluation(dtype: DType) -> None:
     _smallest(dtype).losses([[0, 0]])
 
 
+def prepare_decoding(dtype: DType) -> None:
+    """Have all that `decode` calls in memory: from disk, or compiled."""
+    rng = random.Random(0)
+    list(_smallest(dtype).decode([0], stop=(), max_tokens=1, sampling=Sampling(), rng=rng))
+
+
 def prepare_generation(dtype: DType) -> None:
-    """Have all that `decode` and `decode_many` call in memory: from disk, or compiled."""
+    """Have all that `decode_many` calls in memory, and all that `decode` does."""
     _smallest(dtype).decode_many([[0]], [0], stop=(), max_tokens=1, sampling=Sampling())
 
 

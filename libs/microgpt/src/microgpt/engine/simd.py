@@ -309,9 +309,7 @@ def exp(context: Any, x: Any) -> Any:
         # wait for one another.
         terms = [number(1 / math.factorial(power)) for power in range(degree + 1)]
         while len(terms) > 1:
-            terms = [
-                multiply_add(terms[i + 1], r, terms[i]) for i in range(0, len(terms), 2)
-            ]
+            terms = [multiply_add(terms[i + 1], r, terms[i]) for i in range(0, len(terms), 2)]
             r = builder.fmul(r, r)
         (series,) = terms
         exponent = builder.add(builder.bitcast(shifted, whole), ir.Constant(whole, [bias] * n))

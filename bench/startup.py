@@ -1,0 +1,83 @@
+"""How long does a command take from Enter to the prompt?
+
+Whole processes, in turns with a Python that does nothing, which is the ratio's baseline; and the
+first command ever, which compiles the engine. Printed, and kept in bench/results, are medians.
+
+    uv run python bench/startup.py [--rounds 9]
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from datetime import date
+from pathlib import Path
+from time import perf_counter
+
+from train_speed import machine
+
+RESULTS = Path(__file__).parent / "results" / "startup.json"
+MICROGPT = [sys.executable, "-m", "microgpt_cli"]
+COMMANDS = {
+    "python": [sys.executable, "-c", "pass"],
+    "microgpt --help": [*MICROGPT, "--help"],
+    "microgpt train --steps 1": [*MICROGPT, "train", "--steps", "1", "--output", "one-step"],
+    "microgpt train": [*MICROGPT, "train"],
+    "microgpt generate": [*MICROGPT, "generate"],
+    "microgpt eval": [*MICROGPT, "eval", "output", "--data", "held-out.txt"],
+}
+FIRST_ROUNDS = 3  # of the first command ever
+
+
+def main() -> None:
+    """Time the commands and keep the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    rounds = parser.parse_args().rounds
+    print(machine())
+    times: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    first: dict[str, list[float]] = {name: [] for name in COMMANDS if name != "python"}
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "held-out.txt").write_text("anna\n")
+        for command in COMMANDS.values():  # the first time all is compiled, and read from disk
+            seconds(command, folder, cache=f"{folder}/cache")
+        for _ in range(rounds):
+            for name, command in COMMANDS.items():
+                times[name].append(seconds(command, folder, cache=f"{folder}/cache"))
+        for i in range(FIRST_ROUNDS):
+            for name in first:
+                first[name].append(seconds(COMMANDS[name], folder, cache=f"{folder}/{name}{i}"))
+    kept = {"machine": machine(), "date": str(date.today()), "commands": []}
+    baseline = statistics.median(times["python"])
+    for name in COMMANDS:
+        middle = statistics.median(times[name])
+        line = f"{name:26}| {middle:.2f} s: {middle / baseline:.1f} × a Python that does nothing"
+        row = {"name": name, "seconds": middle}
+        if name in first:
+            row["first_s"] = statistics.median(first[name])
+            line += f" | the first time ever {row['first_s']:.2f} s"
+        print(line)
+        kept["commands"].append(row)
+    RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def seconds(command: list[str], folder: str, cache: str) -> float:
+    """Return how long a command takes, as a user starts it."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    started = perf_counter()
+    subprocess.run(
+        command,
+        cwd=folder,
+        env={**environment, "NUMBA_CACHE_DIR": cache},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
+    return perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""What do two cores bring?
+
+  organisms    two trainings in two threads of one process, against one in each of two processes
+  one training of large batches in two threads, against one
+  decoding and evaluating in two threads, against one
+
+Everything in turns; printed, and kept in bench/results, are medians and ratios. The two-core parts
+need two cores to themselves.
+
+    uv run python bench/threads.py [--rounds 5]
+"""
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+from time import perf_counter
+
+from train_speed import CHAT, machine, text_of
+
+from microgpt import InferenceGpt, ModelConfig, TrainConfig
+from microgpt.data import bundled, load_text
+from microgpt.engines import make_engine
+from microgpt.tokenizer import CharTokenizer
+from microgpt.train import train
+
+RESULTS = Path(__file__).parent / "results" / "threads.json"
+ORGANISM_STEPS = 2500
+TRAININGS = [  # name, model, documents a batch, of how many characters (names as they are: None)
+    ("d64, batch 64", ModelConfig(n_embd=64), 64, None),
+    ("d128, batch 64", ModelConfig(n_embd=128), 64, None),
+    ("chat, batch 16", CHAT, 16, (32, 256)),
+]
+ROUND_S = 1.0  # of a training, about
+
+
+def main() -> None:
+    """Answer the questions and keep the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--organism", type=int, help=argparse.SUPPRESS)  # what a process is for
+    arguments = parser.parse_args()
+    if arguments.organism is not None:
+        be_a_process(arguments.organism)
+        return
+    facts = machine().replace("one core", f"{os.cpu_count()} cores")
+    print(f"{facts}, float32")
+    kept = {
+        "machine": f"{facts}, float32",
+        "date": str(date.today()),
+        "organisms": organisms(arguments.rounds),
+        "training": [training(*row, arguments.rounds) for row in TRAININGS],
+        "using": using(arguments.rounds),
+    }
+    RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def organism(seed: int) -> None:
+    """Train a model as evolution does: some thousand steps, everything around them included."""
+    train(NAMES, config=TrainConfig(steps=ORGANISM_STEPS, seed=seed))
+
+
+NAMES = load_text(bundled("names.txt"))
+
+
+def be_a_process(seed: int) -> None:
+    """Train an organism for each line that comes, and say so."""
+    organism(seed)
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        organism(seed)
+        print("done", flush=True)
+
+
+def organisms(rounds: int) -> dict:
+    """Return the seconds of two organisms in two threads, and in two processes."""
+    command = [sys.executable, __file__, "--organism"]
+    processes = [
+        subprocess.Popen(
+            [*command, str(seed)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for seed in (1, 2)
+    ]
+    for process in processes:
+        process.stdout.readline()
+
+    def in_processes() -> None:
+        for process in processes:
+            process.stdin.write("\n")
+            process.stdin.flush()
+        for process in processes:
+            process.stdout.readline()
+
+    with ThreadPoolExecutor(2) as pool:
+        runs = {
+            "processes": in_processes,
+            "threads": lambda: list(pool.map(organism, (1, 2))),
+            "one after another": lambda: list(map(organism, (1, 2))),
+        }
+        seconds = in_turns(runs, rounds)
+    for process in processes:
+        process.communicate()
+    print(
+        f"two organisms: {seconds['one after another']:.3f} s one after another, "
+        f"{seconds['processes']:.3f} s in two processes, {seconds['threads']:.3f} s in two "
+        f"threads: "
+        f"{seconds['processes'] / seconds['threads']:.2f} × what processes reach"
+    )
+    return seconds
+
+
+def training(
+    name: str, shape: ModelConfig, batch_size: int, lengths: tuple[int, int] | None, rounds: int
+) -> dict:
+    """Return the seconds of a step with one thread and with two."""
+    rng = random.Random(42)
+    texts = rng.sample(NAMES, 2000)
+    if lengths:
+        words = iter(texts)
+        texts = [text_of(rng.randint(*lengths) - 1, words) for _ in range(64)]
+    tokenizer = CharTokenizer.from_documents(texts)
+    model = ModelConfig(**{**vars(shape), "vocab_size": tokenizer.vocab_size})
+    docs = [tokenizer.encode_document(text)[: model.block_size + 1] for text in texts]
+    config = TrainConfig(steps=10**6, batch_size=batch_size, lr=1e-4)
+    engines = {
+        n: make_engine(
+            "compiled",
+            dtype="float32",
+            model=model,
+            config=config,
+            docs=docs,
+            rng=random.Random(1),
+            resume=None,
+            threads=n,
+        )
+        for n in (1, 2)
+    }
+
+    def step_s(n: int) -> float:
+        engine, started = engines[n], perf_counter()
+        first = engine.n_steps
+        while perf_counter() - started < ROUND_S or engine.n_steps == first:
+            engine.run(config.steps)
+        return (perf_counter() - started) / (engine.n_steps - first)
+
+    times = {n: [step_s(n) for _ in range(2)][1:] for n in engines}
+    for _ in range(rounds - 1):
+        for n in engines:
+            times[n].append(step_s(n))
+    seconds = {f"threads {n}": statistics.median(each) for n, each in times.items()}
+    ratio = seconds["threads 1"] / seconds["threads 2"]
+    print(
+        f"{name}: {seconds['threads 1'] * 1e3:.2f} ms a step with one thread, "
+        f"{seconds['threads 2'] * 1e3:.2f} ms with two: {ratio:.2f} ×",
+        flush=True,
+    )
+    return {"name": name, **seconds}
+
+
+def using(rounds: int) -> list[dict]:
+    """Return the seconds of decoding and evaluating with one thread and with two."""
+    rng = random.Random(42)
+    words = iter(rng.sample(NAMES, 9000))
+    texts = [text_of(rng.randint(32, 256) - 1, words) for _ in range(256)]
+    models = {
+        "d16": InferenceGpt(train(NAMES, config=TrainConfig(steps=1000))),
+        "chat": InferenceGpt(train(texts, model=CHAT, config=TrainConfig(steps=1))),
+    }
+    work = {
+        "d16: 20,000 names": lambda n: models["d16"].generate(20_000, threads=n),
+        "chat: 64 texts": lambda n: models["chat"].generate(64, temperature=1, threads=n),
+        "d16: evaluating 32,033 names": lambda n: models["d16"].evaluate(NAMES, threads=n),
+        "chat: evaluating 256 texts": lambda n: models["chat"].evaluate(texts, threads=n),
+    }
+    results = []
+    for name, run in work.items():
+        seconds = in_turns({f"threads {n}": lambda run=run, n=n: run(n) for n in (1, 2)}, rounds)
+        ratio = seconds["threads 1"] / seconds["threads 2"]
+        print(
+            f"{name}: {seconds['threads 1']:.3f} s with one thread, "
+            f"{seconds['threads 2']:.3f} s with two: {ratio:.2f} ×",
+            flush=True,
+        )
+        results.append({"name": name, **seconds})
+    return results
+
+
+def in_turns(runs: dict, rounds: int) -> dict[str, float]:
+    """Return the median seconds of each, after one round that does not count."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds + 1):
+        for name, run in runs.items():
+            started = perf_counter()
+            run()
+            times[name].append(perf_counter() - started)
+    return {name: statistics.median(each[1:]) for name, each in times.items()}
+
+
+if __name__ == "__main__":
+    main()

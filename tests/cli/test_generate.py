@@ -134,6 +134,7 @@ def test_a_chat_model_makes_up_new_things_to_say(microgpt, chat_model, tmp_path)
         (["--temperature", "-1"], "temperature must be >= 0, got -1.0"),
         (["--max-tokens", "0"], "max_tokens must be >= 1, got 0"),
         (["--num-samples", "0"], "num_samples must be >= 1, got 0"),
+        (["--num-samples", str(2**63)], "num_samples must be at most 2147483647"),
         (["--threads", "0"], "threads must be >= 1, got 0"),
         (["--threads", "9999"], "threads must be at most 1024"),
         (["--stop", ""], "a stop string must not be empty"),

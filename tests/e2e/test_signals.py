@@ -238,3 +238,18 @@ def test_a_full_disk_behind_stdout_is_a_line_and_not_a_traceback(text_model) -> 
         )
     assert done.returncode == 1
     assert done.stderr == "error: [Errno 28] No space left on device\n"
+
+
+def test_a_stop_that_is_to_be_repeated_does_not_outlive_the_command() -> None:
+    """An alarm that is still set when Python shuts down would end the process by itself."""
+    code = (
+        "import sys, time, types\n"
+        "from microgpt_cli import stopping\n"
+        "stopping.listen()\n"
+        "dropped = types.SimpleNamespace(exc_value=stopping.Terminated())\n"
+        "stopping._repeat_what_was_dropped(dropped)\n"
+        "stopping.stop_listening()\n"
+        "time.sleep(0.1)\n"
+        "sys.exit(143)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 143

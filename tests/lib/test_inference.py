@@ -269,7 +269,7 @@ def plain(text_result) -> InferenceGpt:
     return InferenceGpt(text_result, engine="reference")
 
 
-NARROW = {"top_k": 4, "top_p": 0.9, "min_p": 0.01, "stop": ["n", "av"], "max_tokens": 7}
+NARROW = {"top_k": 4, "top_p": 0.9, "min_p": 0.01, "stop": ["n", "mma", "m"], "max_tokens": 7}
 
 
 @pytest.mark.parametrize("settings", [{}, NARROW, {"temperature": 0}, {"prompt": "an"}])
@@ -336,3 +336,29 @@ def test_a_loss_does_not_depend_on_the_number_of_threads(text) -> None:
 def test_a_number_of_threads_is_at_least_one(text, method) -> None:
     with pytest.raises(ConfigError, match="threads must be >= 1, got 0"):
         getattr(text, method)(**({"docs": ["mia"]} if method == "evaluate" else {}), threads=0)
+
+
+@pytest.mark.parametrize("num_samples", [-1, 2.0, 10**20])
+def test_a_number_of_samples_is_a_whole_number_that_makes_sense(text, num_samples) -> None:
+    for method in (text.generate, text.samples):
+        with pytest.raises(ConfigError, match="num_samples must be"):
+            method(num_samples)
+
+
+def test_one_text_is_not_taken_for_a_list_of_characters(text) -> None:
+    with pytest.raises(ConfigError, match="stop is one text; pass a list"):
+        text.generate(stop="ab")
+    with pytest.raises(DataError, match="docs is one text; pass a list"):
+        text.evaluate("anna")
+
+
+def test_an_engine_has_one_of_two_names(text_result) -> None:
+    with pytest.raises(ConfigError, match='unknown engine "fast"'):
+        InferenceGpt(text_result, engine="fast")
+
+
+def test_a_context_that_is_too_small_for_a_text_is_told() -> None:
+    docs = [(user("hi"), assistant("yo"))]
+    tiny = InferenceGpt(train(docs, model=ModelConfig(block_size=1), config=TrainConfig(steps=1)))
+    with pytest.raises(PromptError, match="context of 1 token is too small for a text"):
+        tiny.generate()

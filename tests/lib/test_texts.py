@@ -14,7 +14,9 @@ def test_the_search_is_given_up_when_many_in_a_row_are_nothing_new() -> None:
     assert list(select(almost, unique=True, known=())) == ["ann", "eve"]
 
 
-def test_a_text_is_cut_before_the_first_stop_string() -> None:
+def test_a_text_is_cut_before_the_first_stop_string_to_be_complete() -> None:
+    assert cut("xabcab", ("abc", "b")) == "xa"
+    assert cut("xabcab", ("ab", "b")) == "x"
     assert cut("banana", ("na", "an")) == "b"
     assert cut("banana", ("x",)) == "banana"
     assert cut("banana", ()) == "banana"

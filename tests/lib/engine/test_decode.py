@@ -84,8 +84,8 @@ def test_every_way_to_decode_gives_the_tokens_of_the_reference(
     ]
     assert streams == expected
     tokens = [found for found, _ in expected]
-    assert compiled.decode_many(prompts, seeds, **limits) == tokens
-    assert compiled.decode_many(prompts, seeds, threads=3, **limits) == tokens
+    assert list(compiled.decode_many(prompts, seeds, **limits)) == tokens
+    assert list(compiled.decode_many(prompts, seeds, threads=3, **limits)) == tokens
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -191,13 +191,11 @@ def test_many_threads_share_one_model() -> None:
     compiled = CompiledModel(model, init_weights(model, random.Random(0)), "float32")
 
     def run(seed: int) -> list[list[int]]:
-        return compiled.decode_many(
-            [[0]] * 20,
-            range(seed, seed + 20),
-            stop=(5,),
-            max_tokens=None,
-            sampling=Sampling(),
+        seeds = range(seed, seed + 20)
+        some = compiled.decode_many(
+            [[0]] * 20, seeds, stop=(5,), max_tokens=None, sampling=Sampling()
         )
+        return list(some)
 
     alone = list(map(run, range(40)))
     with ThreadPoolExecutor(8) as pool:
@@ -222,3 +220,73 @@ def test_panels_are_the_matrix_cut_from_top_to_bottom(m, n) -> None:
         size = min(width, m - first)
         assert np.array_equal(part[..., :size], np.swapaxes(w[:, first : first + width], 1, 2))
         assert not part[..., size:].any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("temperature", [5e-324, 1e-40, 1e40, 1e300])
+def test_no_temperature_lets_a_forbidden_token_through(dtype, temperature) -> None:
+    model = ModelConfig(n_embd=4, n_head=1, vocab_size=15, init_std=0.5)
+    weights = init_weights(model, random.Random(0))
+    rules = {"stop": (), "forbidden": (0, 14), "sampling": Sampling(temperature)}
+    compiled = CompiledModel(model, weights, dtype)
+    for seed in range(20):
+        tokens = list(compiled.decode([3], rng=random.Random(seed), **rules))
+        assert tokens == list(decode(Gpt(model, weights), [3], rng=random.Random(seed), **rules))
+        assert not {0, 14} & set(tokens)
+
+
+@pytest.fixture
+def broken_at_3() -> tuple[ModelConfig, dict[str, list[list[float]]]]:
+    """A model whose fourth position is not finite."""
+    model = ModelConfig(n_embd=4, n_head=1, block_size=8, vocab_size=5)
+    weights = init_weights(model, random.Random(2))
+    weights["wpe"][3] = [float("inf")] * 4
+    return model, weights
+
+
+def test_what_was_made_before_a_bad_score_is_not_lost(broken_at_3) -> None:
+    model, weights = broken_at_3
+    results = []
+    for start in (
+        CompiledModel(model, weights, "float64").decode,
+        lambda *a, **k: decode(Gpt(model, weights), *a, **k),
+    ):
+        rng, tokens = random.Random(1), []
+        with pytest.raises(PromptError, match="not finite"):
+            tokens.extend(start([0], stop=(), sampling=Sampling(1), rng=rng))
+        steps = start([0], stop=(), sampling=Sampling(1), rng=random.Random(1))
+        tokens = [next(steps) for _ in range(3)]
+        results.append((tokens, rng.getstate()))
+    assert results[0] == results[1]
+
+
+def test_a_bad_score_of_one_sequence_does_not_cost_those_before_it(broken_at_3) -> None:
+    compiled = CompiledModel(*broken_at_3, "float64")
+    some = compiled.decode_many(
+        [[0], [0], [0, 1, 2, 3]], range(3), stop=(), max_tokens=2, sampling=Sampling(1)
+    )
+    assert [len(next(some)), len(next(some))] == [2, 2]
+    with pytest.raises(PromptError, match="not finite"):
+        next(some)
+
+
+def test_a_generator_without_a_state_serves_as_well() -> None:
+    model = ModelConfig(n_embd=4, n_head=1, vocab_size=5)
+    compiled = CompiledModel(model, init_weights(model, random.Random(2)), "float32")
+    tokens = compiled.decode([0], stop=(), sampling=Sampling(1), rng=random.SystemRandom())
+    assert len(list(tokens)) == 16
+
+
+def test_a_share_that_is_met_exactly_is_met_in_both_engines() -> None:
+    """Two likely tokens and 298 that add up to next to nothing: top_p of a half is one token."""
+    model = ModelConfig(n_embd=1, n_head=1, block_size=30, vocab_size=300)
+    weights = {
+        name: [[0.0] * len(row) for row in rows]
+        for name, rows in init_weights(model, random.Random(0)).items()
+    }
+    weights["wte"] = [[1.0]] * 300
+    weights["lm_head"] = [[-36.5]] * 298 + [[0.0]] * 2
+    rules = {"stop": (), "sampling": Sampling(1.0, top_p=0.5)}
+    compiled = CompiledModel(model, weights, "float64")
+    expected = list(decode(Gpt(model, weights), [0], rng=random.Random(1), **rules))
+    assert list(compiled.decode([0], rng=random.Random(1), **rules)) == expected

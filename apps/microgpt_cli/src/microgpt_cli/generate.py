@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, Sampling, check_seed, check_threads
+from microgpt.config import (
+    DEFAULT_SEED,
+    DEFAULT_TEMPERATURE,
+    Sampling,
+    check_count,
+    check_seed,
+    check_threads,
+)
 from microgpt.errors import ConfigError, DataError
 from microgpt_cli.options import (
     DEFAULT_CHAT,
@@ -41,7 +48,9 @@ def generate(
     ] = None,
     stop: Annotated[
         list[str] | None,
-        typer.Option(help="End a sample before this text; can be given several times."),
+        typer.Option(
+            help="End a sample before this text; can be given several times.", metavar="<str>"
+        ),
     ] = None,
     unique: Annotated[bool, typer.Option("--unique", help="Print each sample once.")] = False,
     novel: Annotated[
@@ -89,8 +98,7 @@ def generate(
     sampling = Sampling(temperature, top_k, top_p, min_p)
     check_seed(seed)
     check_threads(threads)
-    if num_samples < 1:
-        raise ConfigError(f"num_samples must be >= 1, got {num_samples}")
+    check_count("num_samples", num_samples)
     if against and not novel:
         raise ConfigError("--against goes with --novel; add it, or leave both out")
 

@@ -22,6 +22,8 @@ def stop_listening() -> None:
     """Let no signal change how a command ends once it has said so."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "setitimer"):  # one that was to be repeated, too
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:

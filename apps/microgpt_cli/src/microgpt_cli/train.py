@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
+from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_count
 from microgpt_cli.options import DEFAULT_CHAT, DEFAULT_MODEL_DIR, DEFAULT_TEXT
 from microgpt_cli.progress import TrainingProgress, step_line
 from microgpt_cli.streams import note, say, show_while_read
@@ -151,6 +151,8 @@ def _check_num_samples(num_samples: int | None, chat: bool) -> int:
         return 0 if chat else N_SAMPLES
     if num_samples < 0:
         raise ConfigError(f"num_samples must be >= 0, got {num_samples}")
+    if num_samples:
+        check_count("num_samples", num_samples)
     if chat and num_samples:
         raise ConfigError("--num-samples does not go with --chat; use `microgpt chat` afterwards")
     return num_samples

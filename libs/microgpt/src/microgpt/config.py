@@ -6,7 +6,7 @@ This module knows nothing of how the settings are used.
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from microgpt.errors import ConfigError
 
@@ -124,6 +124,17 @@ class Sampling:
 def check_seed(seed: int) -> None:
     """Raise ConfigError unless the seed is a whole number from 0 to 2**63 - 1."""
     _check_whole("seed", seed, minimum=0, maximum=MAX_SEED)
+
+
+def check_count(name: str, count: int) -> None:
+    """Raise ConfigError unless a setting is a whole number of at least 1."""
+    _check_whole(name, count, minimum=1)
+
+
+def check_engine_name(name: str) -> None:
+    """Raise ConfigError unless there is such an engine."""
+    if name not in get_args(EngineName):
+        raise ConfigError(f'unknown engine "{name}" (expected "compiled" or "reference")')
 
 
 def check_threads(threads: int) -> None:

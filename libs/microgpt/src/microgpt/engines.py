@@ -11,7 +11,14 @@ import random
 from collections.abc import Callable, Collection, Sequence
 from typing import Literal, Protocol, get_args
 
-from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_threads
+from microgpt.config import (
+    DType,
+    EngineName,
+    ModelConfig,
+    TrainConfig,
+    check_engine_name,
+    check_threads,
+)
 from microgpt.errors import ConfigError
 from microgpt.memory import check_memory
 from microgpt.model import Weights, count_params, init_weights
@@ -61,8 +68,7 @@ class Engine(Protocol):
 
 def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
     """Raise ConfigError unless there is such an engine, with that dtype, if any, and threads."""
-    if engine not in get_args(EngineName):
-        raise ConfigError(f'unknown engine "{engine}" (expected "compiled" or "reference")')
+    check_engine_name(engine)
     if dtype not in (None, *get_args(DType)):
         raise ConfigError(f'unknown dtype "{dtype}" (expected "float32" or "float64")')
     if (engine, dtype) == ("reference", "float32"):

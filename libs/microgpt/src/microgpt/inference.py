@@ -17,6 +17,8 @@ from microgpt.config import (
     EngineName,
     ModelConfig,
     Sampling,
+    check_count,
+    check_engine_name,
     check_seed,
     check_threads,
 )
@@ -76,6 +78,7 @@ class InferenceGpt:
             trained: what `train` or `load` returns.
             engine: "compiled", or "reference": the same text from plain Python, slowly.
         """
+        check_engine_name(engine)
         frozen = {name: tuple(tuple(row) for row in rows) for name, rows in trained.weights.items()}
         self._gpt: Gpt[float] = Gpt(trained.model, frozen)
         self.config: ModelConfig = trained.model
@@ -104,6 +107,8 @@ class InferenceGpt:
             TokenizerError: a document has a character that the model does not know.
         """
         check_threads(threads)
+        if isinstance(docs, str):
+            raise DataError("docs is one text; pass a list of texts")
         encoded = [self.tokenizer.encode_document(doc) for doc in docs]
         if not encoded:
             raise DataError("there are no documents to evaluate")
@@ -160,8 +165,6 @@ class InferenceGpt:
             TokenizerError: the prompt has a character that the model does not know.
             ConfigError: a setting is outside its range.
         """
-        if num_samples < 1:
-            raise ConfigError(f"num_samples must be >= 1, got {num_samples}")
         texts = self.samples(
             num_samples,
             prompt=prompt,
@@ -187,8 +190,12 @@ class InferenceGpt:
         threads: int = 1,
     ) -> Iterator[str]:
         """Return the texts of `generate` one after another; without num_samples, for ever."""
+        if num_samples is not None:
+            check_count("num_samples", num_samples)
         check_seed(seed)
         check_threads(threads)
+        if isinstance(stop, str):
+            raise ConfigError("stop is one text; pass a list of texts")
         if "" in stop:
             raise ConfigError("a stop string must not be empty")
         tokens = self._open(prompt)
@@ -214,10 +221,15 @@ class InferenceGpt:
         tokenizer = self.tokenizer
         opening = [tokenizer.bos_id, *([tokenizer.role_id("user")] if tokenizer.is_chat else [])]
         tokens = opening + tokenizer.encode(prompt)
-        if len(tokens) > self.config.block_size:
+        room = self.config.block_size - len(opening)
+        if room < 0:
             raise PromptError(
-                f"the prompt has {len(prompt)} characters; at most "
-                f"{max(0, self.config.block_size - len(opening))} fit into the context of "
+                f"the context of {self.config.block_size} token is too small for a text; "
+                "train a model with a larger --block-size"
+            )
+        if len(prompt) > room:
+            raise PromptError(
+                f"the prompt has {len(prompt)} characters; at most {room} fit into the context of "
                 f"{self.config.block_size} tokens"
             )
         return tokens
@@ -263,13 +275,13 @@ class InferenceGpt:
         return TokenStream(self._compiled.decode(tokens, **settings))
 
     def _check(self, tokens: Sequence[int], max_tokens: int | None) -> None:
-        if max_tokens is not None and max_tokens < 1:
-            raise ConfigError(f"max_tokens must be >= 1, got {max_tokens}")
+        if max_tokens is not None:
+            check_count("max_tokens", max_tokens)
         if not 1 <= len(tokens) <= self.config.block_size:
             raise PromptError(
                 f"a prompt has 1 to {self.config.block_size} tokens, this one {len(tokens)}"
             )
-        if not all(0 <= token < self.config.vocab_size for token in tokens):
+        if not all(token in range(self.config.vocab_size) for token in tokens):
             raise PromptError(f"a prompt's tokens are 0 to {self.config.vocab_size - 1}")
 
     def chat(

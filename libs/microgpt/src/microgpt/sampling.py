@@ -13,6 +13,7 @@ from typing import Literal
 from microgpt.config import Sampling
 from microgpt.errors import PromptError
 from microgpt.model import Gpt, softmax
+from microgpt.value import total
 
 FinishReason = Literal["stop", "length"]
 
@@ -59,8 +60,9 @@ def _likeliest(weights: dict[int, float], sampling: Sampling) -> list[int]:
     by_weight = sorted(weights, key=weights.__getitem__, reverse=True)  # of equal ones, the first
     kept = by_weight[: sampling.top_k]
     if sampling.top_p < 1:
+        mass = total(weights[token] for token in sorted(kept))
         sums = list(accumulate(weights[token] for token in kept))
-        kept = kept[: 1 + bisect_left(sums, sampling.top_p * sums[-1], hi=len(sums) - 1)]
+        kept = kept[: 1 + bisect_left(sums, sampling.top_p * mass, hi=len(sums) - 1)]
     return sorted(token for token in kept if weights[token] >= sampling.min_p)
 
 

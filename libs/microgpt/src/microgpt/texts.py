@@ -80,6 +80,7 @@ def select(texts: Iterable[str], *, unique: bool, known: Collection[str]) -> Ite
 
 
 def cut(text: str, stop: tuple[str, ...]) -> str:
-    """Return what comes before the first of the stop strings."""
-    places = [text.find(string) for string in stop if string in text]
-    return text[: min(places)] if places else text
+    """Return what comes before the first of the stop strings to be complete."""
+    places = [text.find(string) for string in stop]
+    ends = [(place + len(stop[i]), place) for i, place in enumerate(places) if place >= 0]
+    return text[: min(ends)[1]] if ends else text

@@ -52,6 +52,7 @@ class Decoder:
         n_slots = max(1, min(len(prompts), max_slots, CACHE_BYTES // bytes_a_slot))
         self.sequences = new_sequences(
             model,
+            dtype,
             prompts,
             stop=stop,
             forbidden=forbidden,
@@ -74,11 +75,7 @@ class Decoder:
         return uniforms
 
     def run(self) -> bool:
-        """Work for about 20 ms; return whether there is more to do.
-
-        Raises:
-            PromptError: a score is not finite, or no token is allowed.
-        """
+        """Work for about 20 ms; return whether there is more to do."""
         started = perf_counter()
         n_read = decode(
             self._rows.x,
@@ -91,9 +88,12 @@ class Decoder:
         )
         speed = n_read / (perf_counter() - started)
         self._n_tokens = max(1, min(int(speed * RUN_S), 10 * self._n_tokens))
-        status = self.sequences.status
-        if BROKEN in status:
+        return RUNNING in self.sequences.status
+
+    def check(self, i: int) -> None:
+        """Raise PromptError if a sequence could not go on: a bad score, or no token allowed."""
+        status = self.sequences.status[i]
+        if status == BROKEN:
             raise PromptError(NOT_FINITE)
-        if STUCK in status:
+        if status == STUCK:
             raise PromptError(NO_TOKEN_LEFT)
-        return RUNNING in status

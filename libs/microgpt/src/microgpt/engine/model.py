@@ -5,7 +5,7 @@ knows nothing of text.
 """
 
 import random
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
 from threading import Event
@@ -26,7 +26,7 @@ from microgpt.model import Weights, count_params, init_weights
 from microgpt.sampling import FinishReason
 
 MICRO_BATCH = 256  # tokens of short documents that are worked on together
-CALL_TOKENS = 4096  # between two returns to Python, so that it can be interrupted
+CALL_WORK = 10**9  # weights times tokens between two returns to Python: 20 ms
 GROUP, GROUP_TOKENS = 1024, 2**20  # sequences that share a decoder, and the tokens they may have
 
 Tokens = Sequence[int]
@@ -69,7 +69,7 @@ class CompiledModel:
         n_columns = min(max(longest, MICRO_BATCH), n_losses)
         buffers = allocate_buffers(self.config, self.dtype, n_columns, longest)
         losses = np.empty(n_losses, self.dtype)
-        done = 0
+        done, n_tokens = 0, CALL_WORK // count_params(self.config)
         while done < len(docs) and not stop.is_set():
             done = evaluate(
                 losses,
@@ -79,7 +79,7 @@ class CompiledModel:
                 tokens,
                 starts,
                 done,
-                CALL_TOKENS,
+                n_tokens,
             )
         return losses
 
@@ -112,19 +112,22 @@ class CompiledModel:
         sequences = decoder.sequences
         end, n_known = int(sequences.goals[0]), len(prompt)
         n_at_once = 1 + 10**8 // count_params(self.config)  # 5 ms on a core of 2023
+        if type(rng) is not random.Random:  # then what it has given cannot be taken back
+            n_at_once = 1
         while True:
             goal = min(n_known + n_at_once, end)
             draws = _Draws(rng, goal - n_known if sampling.temperature else 0)
             new = slice(n_known - len(prompt), goal - len(prompt))
             sequences.uniforms[0, new] = draws.uniforms or 0
             sequences.goals[0], sequences.status[0] = goal, RUNNING
-            while decoder.run():
-                pass
             n_given = 0
             try:
+                while decoder.run():
+                    pass
                 for token in sequences.tokens[0, n_known : sequences.n_tokens[0]].tolist():
                     n_given += 1
                     yield token
+                decoder.check(0)
                 is_stopped = sequences.status[0] == STOPPED
                 n_given += is_stopped
             finally:
@@ -144,8 +147,8 @@ class CompiledModel:
         max_tokens: int | None,
         sampling: Sampling,
         threads: int = 1,
-    ) -> list[list[int]]:
-        """Return the tokens that follow each prompt, as `decode` yields them for `Random(seed)`.
+    ) -> Iterator[list[int]]:
+        """Yield the tokens that follow each prompt, as `decode` yields them for `Random(seed)`.
 
         Args:
             prompts: what the model reads first.
@@ -156,7 +159,7 @@ class CompiledModel:
             threads: how many to use; the result is the same.
         """
 
-        def decode(part: slice, stopped: Event) -> list[list[int]]:
+        def decode(part: slice, stopped: Event) -> Decoder:
             decoder = Decoder(
                 self.config,
                 self.dtype,
@@ -171,18 +174,17 @@ class CompiledModel:
             decoder.uniforms[:] = mersenne.uniforms(seeds[part], decoder.uniforms.shape[1])
             while not stopped.is_set() and decoder.run():
                 pass
-            s = decoder.sequences
-            return [
-                row[begin:end]
-                for row, begin, end in zip(
-                    s.tokens.tolist(), s.n_prompt.tolist(), s.n_tokens.tolist(), strict=True
-                )
-            ]
+            return decoder
 
         most = max(1, min(GROUP, GROUP_TOKENS // self.config.block_size))
         size = min(most, -(-len(prompts) // threads))
         parts = [slice(i, i + size) for i in range(0, len(prompts), size)]
-        return [tokens for part in map_in_threads(decode, parts, threads) for tokens in part]
+        for decoder in map_in_threads(decode, parts, threads):
+            s = decoder.sequences
+            facts = zip(s.tokens.tolist(), s.n_prompt.tolist(), s.n_tokens.tolist(), strict=True)
+            for i, (row, begin, end) in enumerate(facts):
+                decoder.check(i)
+                yield row[begin:end]
 
 
 class _Draws:
@@ -190,12 +192,11 @@ class _Draws:
 
     def __init__(self, rng: random.Random, n: int) -> None:
         self._rng = rng
-        self._state = rng.getstate() if n else None
+        self._state = rng.getstate() if type(rng) is random.Random else None
         self.uniforms = [rng.random() for _ in range(n)]
 
     def take_back_all_but(self, n: int) -> None:
-        if n < len(self.uniforms):
-            assert self._state
+        if n < len(self.uniforms) and self._state:
             self._rng.setstate(self._state)
             for _ in range(n):
                 self._rng.random()
@@ -219,7 +220,7 @@ def prepare_decoding(dtype: DType) -> None:
 
 def prepare_generation(dtype: DType) -> None:
     """Have all that `decode_many` calls in memory, and all that `decode` does."""
-    _smallest(dtype).decode_many([[0]], [0], stop=(), max_tokens=1, sampling=Sampling())
+    list(_smallest(dtype).decode_many([[0]], [0], stop=(), max_tokens=1, sampling=Sampling()))
 
 
 def _smallest(dtype: DType) -> CompiledModel:

@@ -70,9 +70,8 @@ def sample(
         while logits[row, best] < peak:
             best += 1
         return best
-    scale = 1 / max(temperature, 1e-30)  # below it nothing changes, and this stays finite
     for i in range(0, V, lanes(logits)):
-        store(logits, row, i, exp((load(logits, row, i) - peak) * scale))
+        store(logits, row, i, exp((load(logits, row, i) - peak) / temperature))
     if 0 < top_k < V or top_p < 1 or min_p > 0:
         _keep_likeliest(logits[row], V, top_k, top_p, min_p, order)
     return _draw(logits, row, V, uniform, sums)

@@ -40,6 +40,7 @@ class Sequences(NamedTuple):
 
 def new_sequences(
     model: ModelConfig,
+    dtype: str,
     prompts: Sequence[Sequence[int]],
     *,
     stop: Collection[int],
@@ -59,7 +60,12 @@ def new_sequences(
         row[: len(prompt)] = prompt
     rules = np.zeros(model.vocab_size, np.int64)
     for rule, which in ((STOP, stop), (FORBIDDEN, forbidden)):
-        rules[[token for token in which if 0 <= token < rules.size]] = rule
+        rules[[token for token in which if token in range(rules.size)]] = rule
+    limits = np.finfo(dtype)
+    temperature = float(sampling.temperature)
+    if temperature:  # what is 0 or infinite as a number of this kind would give nan
+        temperature = max(temperature, float(limits.smallest_subnormal))
+        temperature = min(temperature, float(limits.max))
     return Sequences(
         tokens=tokens,
         n_prompt=lengths,
@@ -72,8 +78,8 @@ def new_sequences(
         begun=np.zeros(1, np.int64),
         rules=rules,
         barred=FORBIDDEN if FORBIDDEN in rules else NONE_SUCH,
-        min_tokens=min_tokens,
-        temperature=float(sampling.temperature),
+        min_tokens=min(min_tokens, model.block_size + 1),
+        temperature=temperature,
         top_k=sampling.top_k or 0,
         top_p=float(sampling.top_p),
         min_p=float(sampling.min_p),

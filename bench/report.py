@@ -27,10 +27,21 @@ def main() -> None:
     """Write the tables and the pictures."""
     speed = json.loads((RESULTS / "train_speed.json").read_text())
     scaling = json.loads((RESULTS / "train_scaling.json").read_text())
+    decoding = json.loads((RESULTS / "decode_speed.json").read_text())
+    tables = {
+        "train_speed": speed_table(speed),
+        "train_scaling": scaling_table(scaling),
+        "decode_speed": decoding_table(decoding),
+        "decode_names": names_table(decoding),
+        "evaluating": evaluating_table(decoding),
+        "threads": threads_table(json.loads((RESULTS / "threads.json").read_text())),
+        "startup": startup_table(json.loads((RESULTS / "startup.json").read_text())),
+    }
     page = PAGE.read_text(encoding="utf-8")
-    page = put(page, "train_speed", speed_table(speed))
-    page = put(page, "train_scaling", scaling_table(scaling))
+    for name, table in tables.items():
+        page = put(page, name, table)
     PAGE.write_text(page, encoding="utf-8")
+    speeds(decoding).save(PICTURES / "decode_speed.svg")
     ratios(speed).save(PICTURES / "train_speed.svg")
     curves(speed).save(PICTURES / "loss_against_seconds.svg")
     costs(scaling).save(PICTURES / "train_scaling.svg")
@@ -85,6 +96,113 @@ def scaling_table(scaling: dict) -> str:
         ]
         tables.append("\n".join(lines))
     return "\n\n".join([*tables, f"{scaling['machine']}; {scaling['date']}."])
+
+
+def table(head: list[str], rows: list[list[str]], facts: dict) -> str:
+    """Return a table with what it was measured on."""
+    lines = [head, ["---"] * len(head), *rows]
+    text = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    return f"{text}\n\n{facts['machine']}; {facts['date']}."
+
+
+def decoding_table(decoding: dict) -> str:
+    """Return a row for each model and number of sequences."""
+    rows = []
+    for row in decoding["decoding"]:
+        speeds = row["tokens_per_s"]
+        cells = [
+            f"{speeds[name]:,.0f} ({speeds['microgpt'] / speeds[name]:.1f} ×)"
+            for name in ("torch", "numpy")
+        ]
+        rows.append([row["name"], f"**{speeds['microgpt']:,.0f}**", *cells])
+    return table(["tokens/s", "microgpt", "PyTorch", "NumPy"], rows, decoding)
+
+
+def names_table(decoding: dict) -> str:
+    """Return what surrounds the kernel: the random numbers, and the command."""
+    seeding, names = decoding["seeding"], decoding["names"]
+    one, many = seeding["random.Random"], seeding["in bulk"]
+    rows = [
+        ["random numbers of a name, a `random.Random` each", f"{one:.2f} µs"],
+        ["the same numbers in bulk", f"**{many:.2f} µs** ({one / many:.1f} ×)"],
+        [
+            f"`microgpt generate --num-samples {names['n']}`, start-up subtracted",
+            f"**{names['names_per_s']:,.0f} names/s**",
+        ],
+    ]
+    return table(["", ""], rows, decoding)
+
+
+def evaluating_table(decoding: dict) -> str:
+    """Return a row for each model."""
+    rows = []
+    for row in decoding["evaluating"]:
+        cells = [
+            f"{row[what] * 1e3:.1f} ms ({row[what] / row['train']:.2f} ×)"
+            for what in ("kernels", "evaluate")
+        ]
+        rows.append([f"d{row['n_embd']}", f"{row['train'] * 1e3:.1f} ms", *cells])
+    head = ["2,910 names", "training", "losses of tokens", "`InferenceGpt.evaluate` of texts"]
+    return table(head, rows, decoding)
+
+
+def threads_table(threads: dict) -> str:
+    """Return a row for each thing that two threads do."""
+    organisms = threads["organisms"]
+    alone, both = organisms["one after another"], organisms["threads"]
+    rows = [
+        [
+            "16 organisms of evolution's sizes, two at a time",
+            f"{alone:.3f} s",
+            f"{both:.3f} s",
+            f"{alone / both:.2f} × (two processes: {alone / organisms['processes']:.2f} ×)",
+        ]
+    ]
+    for row in threads["training"]:
+        one, two = row["threads 1"], row["threads 2"]
+        name = f"a training step, {row['name']}"
+        rows.append([name, f"{one * 1e3:.2f} ms", f"{two * 1e3:.2f} ms", f"{one / two:.2f} ×"])
+    for row in threads["using"]:
+        one, two = row["threads 1"], row["threads 2"]
+        rows.append([row["name"], f"{one:.3f} s", f"{two:.3f} s", f"{one / two:.2f} ×"])
+    return table(["", "one thread", "two", ""], rows, threads)
+
+
+def startup_table(startup: dict) -> str:
+    """Return a row for each command."""
+    rows = [
+        [f"`{row['name']}`", f"{row['seconds']:.2f} s", f"{row['first_s']:.1f} s"]
+        for row in startup["commands"]
+        if "first_s" in row
+    ]
+    return table(["", "", "the first time ever"], rows, startup)
+
+
+def speeds(decoding: dict) -> alt.Chart:
+    """Draw the tokens a second of each contender."""
+    values = [
+        {"what": row["name"], "contender": NAMES[name], "speed": speed}
+        for row in decoding["decoding"]
+        for name, speed in row["tokens_per_s"].items()
+    ]
+    base = alt.Chart(alt.Data(values=values)).encode(
+        x=alt.X(
+            "speed:Q",
+            scale=alt.Scale(type="log", domain=[1e3, 1e7]),
+            axis=alt.Axis(format="~s"),
+            title="tokens a second",
+        ),
+        y=alt.Y("what:N", sort=None, title=None, axis=alt.Axis(labelLimit=250, grid=True)),
+        color=alt.Color("contender:N", scale=COLORS, title=None),
+    )
+    points = base.mark_point(filled=True, size=90, opacity=1)
+    labels = base.mark_text(dy=-11, fontSize=10).encode(text=alt.Text("speed:Q", format=".2~s"))
+    return alt.layer(points, labels).properties(
+        width=520,
+        height=180,
+        padding={"left": 40, "top": 10, "right": 20, "bottom": 10},
+        title="Making up text on one core",
+    )
 
 
 def ratios(speed: dict) -> alt.Chart:

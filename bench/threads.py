@@ -1,6 +1,6 @@
 """What do two cores bring?
 
-  organisms    two trainings in two threads of one process, against one in each of two processes
+  organisms    small trainings in two threads of one process, against two processes
   one training of large batches in two threads, against one
   decoding and evaluating in two threads, against one
 
@@ -31,7 +31,7 @@ from microgpt.tokenizer import CharTokenizer
 from microgpt.train import train
 
 RESULTS = Path(__file__).parent / "results" / "threads.json"
-ORGANISM_STEPS = 2500
+N_ORGANISMS = 8  # a thread or a process
 TRAININGS = [  # name, model, documents a batch, of how many characters (names as they are: None)
     ("d64, batch 64", ModelConfig(n_embd=64), 64, None),
     ("d128, batch 64", ModelConfig(n_embd=128), 64, None),
@@ -61,25 +61,34 @@ def main() -> None:
     RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
 
 
-def organism(seed: int) -> None:
-    """Train a model as evolution does: some thousand steps, everything around them included."""
-    train(NAMES, config=TrainConfig(steps=ORGANISM_STEPS, seed=seed))
+def organisms_of(seed: int) -> None:
+    """Train models of the sizes that evolution breeds, one after another, with all around it."""
+    rng = random.Random(seed)
+    for _ in range(N_ORGANISMS):
+        model = ModelConfig(
+            n_embd=rng.choice([8, 12, 16, 20, 24, 32]),
+            n_head=rng.choice([1, 2, 4]),
+            n_layer=rng.randint(1, 3),
+            block_size=rng.choice([8, 12, 16]),
+        )
+        steps = rng.choice([300, 500, 750, 1000, 1500])
+        train(NAMES, model=model, config=TrainConfig(steps=steps, seed=rng.randrange(2**32)))
 
 
 NAMES = load_text(bundled("names.txt"))
 
 
 def be_a_process(seed: int) -> None:
-    """Train an organism for each line that comes, and say so."""
-    organism(seed)
+    """Train organisms for each line that comes, and say so."""
+    organisms_of(seed)
     print("ready", flush=True)
     for _ in sys.stdin:
-        organism(seed)
+        organisms_of(seed)
         print("done", flush=True)
 
 
 def organisms(rounds: int) -> dict:
-    """Return the seconds of two organisms in two threads, and in two processes."""
+    """Return the seconds of two lots of organisms in two threads, and in two processes."""
     command = [sys.executable, __file__, "--organism"]
     processes = [
         subprocess.Popen(
@@ -100,14 +109,14 @@ def organisms(rounds: int) -> dict:
     with ThreadPoolExecutor(2) as pool:
         runs = {
             "processes": in_processes,
-            "threads": lambda: list(pool.map(organism, (1, 2))),
-            "one after another": lambda: list(map(organism, (1, 2))),
+            "threads": lambda: list(pool.map(organisms_of, (1, 2))),
+            "one after another": lambda: list(map(organisms_of, (1, 2))),
         }
         seconds = in_turns(runs, rounds)
     for process in processes:
         process.communicate()
     print(
-        f"two organisms: {seconds['one after another']:.3f} s one after another, "
+        f"2 × {N_ORGANISMS} organisms: {seconds['one after another']:.3f} s one after another, "
         f"{seconds['processes']:.3f} s in two processes, {seconds['threads']:.3f} s in two "
         f"threads: "
         f"{seconds['processes'] / seconds['threads']:.2f} × what processes reach"

@@ -4,9 +4,13 @@ import psutil
 
 from microgpt.errors import ConfigError
 
+NEGLIGIBLE = 2**24  # bytes; to ask takes half a millisecond, which a small training would notice
+
 
 def check_memory(n_bytes: int, purpose: str) -> None:
     """Raise ConfigError, with both numbers, if more bytes are needed than are free."""
+    if n_bytes < NEGLIGIBLE:
+        return
     free = psutil.virtual_memory().available
     if n_bytes > free:
         raise ConfigError(

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from microgpt.engine import simd
+from microgpt.engine import across, simd
+from microgpt.engine.weights import aligned_zeros
 
 DTYPES = ["float32", "float64"]
 
@@ -53,9 +54,10 @@ def _each(a, b, y):
     simd.store(y, 3, 0, u / (v * v + 1.0))
     simd.store(y, 4, 0, simd.larger(u, v))
     simd.store(y, 5, 0, simd.where_positive(u, v, zero))
-    simd.store(y, 6, 0, simd.from_lane(2, u, v))
+    simd.store(y, 6, 0, across.from_lane(2, u, v))
     simd.store(y, 7, 0, simd.square_root(u * u))
-    y[8, 0] = simd.total(u)
+    simd.stream(y, 8, 0, u)
+    simd.fence()
 
 
 @numba.njit
@@ -82,7 +84,7 @@ NUMBERS = st.floats(-100, 100, width=32)
 def test_a_vector_is_computed_lane_by_lane(data, dtype: str) -> None:
     lanes = simd.lanes_of(dtype)
     a, b = (data.draw(arrays(dtype, (1, lanes), elements=NUMBERS)) for _ in "ab")
-    y = np.empty((9, lanes), dtype)
+    y = aligned_zeros((9, lanes), dtype)
     _each(a, b, y)
     u, v = a[0].astype(np.float64), b[0].astype(np.float64)
     lane = np.arange(lanes)
@@ -95,7 +97,30 @@ def test_a_vector_is_computed_lane_by_lane(data, dtype: str) -> None:
         np.where(u > 0, v, 0),
         np.where(lane >= 2, u, v),
         np.abs(u),
+        u,
     ]
     eps = float(np.finfo(dtype).eps)
-    np.testing.assert_allclose(y[:8], expected, rtol=8 * eps, atol=1e-12)
-    assert y[8, 0] == pytest.approx(u.sum(), abs=100 * lanes * 8 * eps)
+    np.testing.assert_allclose(y, expected, rtol=8 * eps, atol=1e-12)
+
+
+@numba.njit
+def _across(a, b, y, numbers):
+    u, v = simd.load(a, 0, 0), simd.load(b, 0, 0)
+    simd.store(y, 0, 0, across.running_sums(u))
+    numbers[0] = across.total(u)
+    numbers[1] = across.largest_lane(u)
+    numbers[2] = across.last_lane(u)
+    numbers[3] = across.count_at_most(u, v)
+
+
+@given(data=st.data(), dtype=st.sampled_from(DTYPES))
+def test_the_lanes_of_a_vector_are_summed_compared_and_counted(data, dtype: str) -> None:
+    lanes = simd.lanes_of(dtype)
+    a, b = (data.draw(arrays(dtype, (1, lanes), elements=NUMBERS)) for _ in "ab")
+    y, numbers = np.empty((1, lanes), dtype), np.empty(4)
+    _across(a, b, y, numbers)
+    u, v = a[0].astype(np.float64), b[0].astype(np.float64)
+    limit = 100 * lanes * 8 * float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(y[0], np.cumsum(u), rtol=0, atol=limit)
+    assert numbers[0] == pytest.approx(u.sum(), abs=limit)
+    assert numbers[1:].tolist() == [u.max(), u[-1], (u <= v).sum()]

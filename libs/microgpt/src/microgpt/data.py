@@ -112,7 +112,7 @@ def fingerprint(docs: Sequence[Document]) -> str:
 
     A text counts as its UTF-8 bytes, a conversation as those of [[role, content], …] in JSON.
     """
-    lines = "\n".join(docs if set(map(type, docs)) == {str} else map(_as_line, docs)) + "\n"
+    lines = "\n".join([doc if isinstance(doc, str) else _as_line(doc) for doc in docs]) + "\n"
     return hashlib.sha256(lines.encode(errors="surrogatepass")).hexdigest()
 
 

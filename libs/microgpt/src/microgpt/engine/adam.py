@@ -1,7 +1,8 @@
 """The optimizer, for `ReferenceEngine._adam`, on all weights at once, wherever they stand."""
 
+from microgpt.engine.across import total
 from microgpt.engine.compiling import kernel
-from microgpt.engine.simd import Array, lanes, load, splat, square_root, store, stream, total
+from microgpt.engine.simd import Array, lanes, load, splat, square_root, store, stream
 
 
 @kernel

@@ -14,10 +14,11 @@ import math
 
 import numpy as np
 
+from microgpt.engine.across import from_lane
 from microgpt.engine.compiling import inlined, kernel
 from microgpt.engine.layers import clear
 from microgpt.engine.matmul import linear_strip
-from microgpt.engine.simd import Array, Vector, exp, from_lane, lanes, larger, load, splat, store
+from microgpt.engine.simd import Array, Vector, exp, lanes, larger, load, splat, store
 from microgpt.engine.tiles import transpose_tile
 
 

@@ -15,20 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig
+from microgpt.engine.across import from_lane, largest_lane
 from microgpt.engine.compiling import inlined
-from microgpt.engine.simd import (
-    Array,
-    Vector,
-    exp,
-    from_lane,
-    lanes,
-    lanes_of,
-    larger,
-    largest_lane,
-    load,
-    splat,
-    store,
-)
+from microgpt.engine.simd import Array, Vector, exp, lanes, lanes_of, larger, load, splat, store
 from microgpt.engine.weights import aligned_zeros, padded
 
 

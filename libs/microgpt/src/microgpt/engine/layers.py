@@ -4,17 +4,9 @@ A function is named for the one of `model` that it speeds up; its gradient stand
 layout see `matmul`. Shapes: C = n_embd, N = columns.
 """
 
+from microgpt.engine.across import total
 from microgpt.engine.compiling import inlined, kernel
-from microgpt.engine.simd import (
-    Array,
-    lanes,
-    load,
-    splat,
-    square_root,
-    store,
-    total,
-    where_positive,
-)
+from microgpt.engine.simd import Array, lanes, load, splat, square_root, store, where_positive
 
 
 @inlined

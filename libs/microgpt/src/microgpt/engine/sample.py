@@ -5,22 +5,16 @@ Shapes: V = vocab_size.
 
 import numpy as np
 
-from microgpt.engine.compiling import inlined, kernel
-from microgpt.engine.simd import (
-    Array,
+from microgpt.engine.across import (
     count_at_most,
-    exp,
     from_lane,
-    lanes,
-    larger,
     largest_lane,
     last_lane,
-    load,
     running_sums,
-    splat,
-    store,
     total,
 )
+from microgpt.engine.compiling import inlined, kernel
+from microgpt.engine.simd import Array, exp, lanes, larger, load, splat, store
 
 NOT_FINITE, NONE_ALLOWED = -1, -2  # instead of a token
 FREE, STOP, FORBIDDEN, NONE_SUCH = range(4)  # what a token may be

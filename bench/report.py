@@ -148,16 +148,11 @@ def evaluating_table(decoding: dict) -> str:
 
 def threads_table(threads: dict) -> str:
     """Return a row for each thing that two threads do."""
-    organisms = threads["organisms"]
-    alone, both = organisms["one after another"], organisms["threads"]
-    rows = [
-        [
-            "16 organisms of evolution's sizes, two at a time",
-            f"{alone:.3f} s",
-            f"{both:.3f} s",
-            f"{alone / both:.2f} × (two processes: {alone / organisms['processes']:.2f} ×)",
-        ]
-    ]
+    rows = []
+    for row in threads["organisms"]:
+        alone, both = row["one after another"], row["threads"]
+        against = f"{alone / both:.2f} × (two processes: {alone / row['processes']:.2f} ×)"
+        rows.append([row["name"], f"{alone:.3f} s", f"{both:.3f} s", against])
     for row in threads["training"]:
         one, two = row["threads 1"], row["threads 2"]
         name = f"a training step, {row['name']}"

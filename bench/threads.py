@@ -61,9 +61,12 @@ def main() -> None:
     RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
 
 
-def organisms_of(seed: int) -> None:
-    """Train models of the sizes that evolution breeds, one after another, with all around it."""
-    rng = random.Random(seed)
+def organisms_of(lot: int) -> None:
+    """Train models of the sizes that evolution breeds, one after another, with all around it.
+
+    The lots have the same sizes, and weights of their own.
+    """
+    rng = random.Random(1)
     for _ in range(N_ORGANISMS):
         model = ModelConfig(
             n_embd=rng.choice([8, 12, 16, 20, 24, 32]),
@@ -72,56 +75,65 @@ def organisms_of(seed: int) -> None:
             block_size=rng.choice([8, 12, 16]),
         )
         steps = rng.choice([300, 500, 750, 1000, 1500])
-        train(NAMES, model=model, config=TrainConfig(steps=steps, seed=rng.randrange(2**32)))
+        config = TrainConfig(steps=steps, seed=rng.randrange(2**32) + lot)
+        train(NAMES, model=model, config=config, tokenizer=TOKENIZER)
 
 
-NAMES = load_text(bundled("names.txt"))
+def larger_of(lot: int) -> None:
+    """Train one model of width 64."""
+    config = TrainConfig(steps=500, batch_size=16, seed=lot)
+    train(NAMES, model=ModelConfig(n_embd=64), config=config, tokenizer=TOKENIZER)
 
 
-def be_a_process(seed: int) -> None:
-    """Train organisms for each line that comes, and say so."""
-    organisms_of(seed)
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        organisms_of(seed)
+LOTS = {
+    f"2 × {N_ORGANISMS} organisms of evolution's sizes": organisms_of,
+    "2 trainings of d64, batch 16, 500 steps": larger_of,
+}
+
+
+def be_a_process(lot: int) -> None:
+    """Train a lot for each name of one that comes, and say so."""
+    for name in sys.stdin:
+        LOTS[name.strip()](lot)
         print("done", flush=True)
 
 
-def organisms(rounds: int) -> dict:
-    """Return the seconds of two lots of organisms in two threads, and in two processes."""
+def organisms(rounds: int) -> list[dict]:
+    """Return the seconds of two lots in two threads, in two processes and one after another."""
     command = [sys.executable, __file__, "--organism"]
     processes = [
         subprocess.Popen(
-            [*command, str(seed)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [*command, str(lot)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        for seed in (1, 2)
+        for lot in (1, 2)
     ]
-    for process in processes:
-        process.stdout.readline()
 
-    def in_processes() -> None:
+    def in_processes(name: str) -> None:
         for process in processes:
-            process.stdin.write("\n")
+            process.stdin.write(f"{name}\n")
             process.stdin.flush()
         for process in processes:
             process.stdout.readline()
 
+    results = []
     with ThreadPoolExecutor(2) as pool:
-        runs = {
-            "processes": in_processes,
-            "threads": lambda: list(pool.map(organisms_of, (1, 2))),
-            "one after another": lambda: list(map(organisms_of, (1, 2))),
-        }
-        seconds = in_turns(runs, rounds)
+        for name, train_lot in LOTS.items():
+            runs = {
+                "processes": lambda name=name: in_processes(name),
+                "threads": lambda run=train_lot: list(pool.map(run, (1, 2))),
+                "one after another": lambda run=train_lot: list(map(run, (1, 2))),
+            }
+            seconds = in_turns(runs, rounds)
+            print(
+                f"{name}: {seconds['one after another']:.3f} s one after another, "
+                f"{seconds['processes']:.3f} s in two processes, {seconds['threads']:.3f} s in two "
+                f"threads: {seconds['processes'] / seconds['threads']:.2f} × what processes reach",
+                flush=True,
+            )
+            results.append({"name": name, **seconds})
     for process in processes:
         process.communicate()
-    print(
-        f"2 × {N_ORGANISMS} organisms: {seconds['one after another']:.3f} s one after another, "
-        f"{seconds['processes']:.3f} s in two processes, {seconds['threads']:.3f} s in two "
-        f"threads: "
-        f"{seconds['processes'] / seconds['threads']:.2f} × what processes reach"
-    )
-    return seconds
+    return results
 
 
 def training(

@@ -157,7 +157,7 @@ def test_two_first_runs_at_once_do_not_disturb_each_other(tmp_path) -> None:
     program = (
         "import numpy as np;"
         "from microgpt.engine.mersenne import shuffled; import random;"
-        "print(shuffled(5, random.Random(1)))"
+        "print(shuffled(5, random.Random(1), 5))"
     )
     env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     command = [sys.executable, "-c", program]

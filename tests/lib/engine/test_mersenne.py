@@ -10,12 +10,12 @@ from microgpt.engine.mersenne import gauss, shuffled, uniforms
 SEEDS = st.integers(0, 2**63 - 1)
 
 
-@given(seed=SEEDS, n=st.integers(0, 3000))
-def test_the_order_is_that_of_shuffle(seed: int, n: int) -> None:
+@given(seed=SEEDS, n=st.integers(0, 3000), n_first=st.integers(0, 4000))
+def test_the_order_is_that_of_shuffle(seed: int, n: int, n_first: int) -> None:
     ours, python = random.Random(seed), random.Random(seed)
     expected = list(range(n))
     python.shuffle(expected)
-    assert shuffled(n, ours) == expected
+    assert shuffled(n, ours, n_first) == expected[:n_first]
     assert ours.getstate() == python.getstate()
 
 

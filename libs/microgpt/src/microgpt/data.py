@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from microgpt.errors import ConfigError, DataError
-from microgpt.tokenizer import Conversation, Document
+from microgpt.tokenizer import Conversation, Document, joined
 from microgpt.validation import first_problem
 
 
@@ -112,8 +112,8 @@ def fingerprint(docs: Sequence[Document]) -> str:
 
     A text counts as its UTF-8 bytes, a conversation as those of [[role, content], …] in JSON.
     """
-    lines = "\n".join([doc if isinstance(doc, str) else _as_line(doc) for doc in docs]) + "\n"
-    return hashlib.sha256(lines.encode(errors="surrogatepass")).hexdigest()
+    lines = joined(docs, "\n") or "\n".join(map(_as_line, docs))
+    return hashlib.sha256((lines + "\n").encode(errors="surrogatepass")).hexdigest()
 
 
 def _as_line(doc: Document) -> str:

@@ -138,15 +138,15 @@ def prepare_engine(
                 prepare[use](dtype)
 
 
-def shuffled(n: int, rng: random.Random, engine: EngineName) -> Sequence[int]:
-    """Return 0 … n−1 in the order that `rng.shuffle` gives."""
+def shuffled(n: int, rng: random.Random, engine: EngineName, *, n_first: int) -> Sequence[int]:
+    """Return the first of 0 … n−1 in the order that `rng.shuffle` gives."""
     if engine == "compiled":
         from microgpt.engine import mersenne
 
-        return mersenne.shuffled(n, rng)
+        return mersenne.shuffled(n, rng, n_first)
     order = list(range(n))
     rng.shuffle(order)
-    return order
+    return order[:n_first]
 
 
 def make_engine(

@@ -11,7 +11,7 @@ plain characters. This module knows nothing of files or models.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from microgpt.errors import TokenizerError
 
@@ -30,6 +30,14 @@ class Message:
 
 Conversation = tuple[Message, ...]
 Document = str | Sequence[Message]
+
+
+def joined(docs: Iterable[Document], separator: str) -> str | None:
+    """Return all documents as one text, or None if one is a conversation."""
+    try:
+        return separator.join(cast("Iterable[str]", docs))
+    except TypeError:
+        return None
 
 
 class CharTokenizer:
@@ -67,6 +75,9 @@ class CharTokenizer:
     def from_documents(cls, docs: Iterable[Document]) -> "CharTokenizer":
         """Return the tokenizer of all characters in the documents: texts or conversations."""
         docs = list(docs)
+        text = joined(docs, "")
+        if text is not None:
+            return cls(sorted(set(text)))
         texts = [doc for doc in docs if isinstance(doc, str)]
         conversations = [doc for doc in docs if not isinstance(doc, str)]
         said = (message.content for conversation in conversations for message in conversation)

@@ -7,14 +7,14 @@ files.
 
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
 from microgpt.data import fingerprint
 from microgpt.engines import DEFAULT_DTYPE, Engine, check_engine, make_engine, shuffled
-from microgpt.errors import ConfigError, DataError, MicrogptError
+from microgpt.errors import ConfigError, DataError, MicrogptError, TokenizerError
 from microgpt.model import count_params, weight_shapes
 from microgpt.state import TrainEvent, TrainResult, TrainState
 from microgpt.tokenizer import CharTokenizer, Document
@@ -88,14 +88,12 @@ def train(
     dtype = dtype or (resume.dtype if resume else DEFAULT_DTYPE[engine])
     docs = _as_list(docs)
     config = config or TrainConfig()
-    alphabet = CharTokenizer.from_documents(docs)
-    tokenizer = tokenizer or alphabet
-    tokenizer.encode("".join(alphabet.chars))  # an unknown one is an error now, not in an hour
+    tokenizer = tokenizer or CharTokenizer.from_documents(docs)
     model = _with_vocabulary(model or ModelConfig(), tokenizer)
     rng = random.Random(config.seed)
-    order = shuffled(len(docs), rng, engine)
     n_read = min(len(docs), config.steps * config.batch_size)
-    tokens = [tokenizer.encode_document(docs[i])[: model.block_size + 1] for i in order[:n_read]]
+    order = shuffled(len(docs), rng, engine, n_first=n_read)
+    tokens = _encode([docs[i] for i in order], tokenizer, model.block_size)
     if resume:
         _check_resume(resume, model, config, engine, dtype)
     training = _Training(
@@ -198,6 +196,15 @@ def _as_list(docs: Iterable[Document]) -> list[Document]:
     if not docs:
         raise DataError("there are no documents to learn from")
     return docs
+
+
+def _encode(docs: Sequence[Document], tokenizer: CharTokenizer, block_size: int) -> list[list[int]]:
+    """Return the documents as tokens, as far as they are read."""
+    try:
+        return [tokenizer.encode_document(doc)[: block_size + 1] for doc in docs]
+    except TokenizerError:  # name all unknown characters, not those of one document
+        tokenizer.encode("".join(CharTokenizer.from_documents(docs).chars))
+        raise
 
 
 def _with_vocabulary(model: ModelConfig, tokenizer: CharTokenizer) -> ModelConfig:

@@ -248,7 +248,7 @@ class CompiledEngine:
 def prepare(dtype: str) -> None:
     """Have all that a training calls in memory: from disk, or compiled."""
     rng = random.Random(0)
-    mersenne.shuffled(2, rng)
+    mersenne.shuffled(2, rng, 2)
     mersenne.gauss(1, 1.0, rng)
     smallest = ModelConfig(n_embd=1, n_head=1, block_size=1, vocab_size=1)
     CompiledEngine(smallest, TrainConfig(), [[0, 0]], dtype=dtype).backward()

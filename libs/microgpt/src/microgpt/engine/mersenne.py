@@ -18,13 +18,13 @@ _N, _M = 624, 397  # words of the state, and how far ahead a word is mixed with
 _GROUP = 32  # generators that are seeded side by side
 
 
-def shuffled(n: int, rng: random.Random) -> list[int]:
-    """Return 0 … n−1 in the order that `rng.shuffle` gives."""
+def shuffled(n: int, rng: random.Random, n_first: int) -> list[int]:
+    """Return the first n_first of 0 … n−1 in the order that `rng.shuffle` gives."""
     order = np.arange(n)
     state = _State(rng)
     _shuffle(state.words, order)
     state.hand_back(rng)
-    numbers: list[int] = order.tolist()
+    numbers: list[int] = order[:n_first].tolist()
     return numbers
 
 

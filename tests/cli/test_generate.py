@@ -77,7 +77,7 @@ def test_unique_samples_are_each_there_once_and_come_in_order(samples) -> None:
 def test_unique_ends_where_a_model_knows_one_name(microgpt, anna_model) -> None:
     done = microgpt("generate", "--model-dir", anna_model, "--unique")
     assert done.stdout == "sample  1: anna\n"
-    assert done.stderr == "note: 1 of 20 samples: 1,000 in a row brought nothing new\n"
+    assert done.stderr == "note: 1 of 20 samples: 1,000 in a row were nothing new\n"
     assert done.returncode == 0
 
 
@@ -106,6 +106,18 @@ def test_novel_finds_the_names_that_come_with_microgpt(microgpt, tmp_path) -> No
     assert len(done.stdout.splitlines()) == 9
 
 
+def test_a_part_of_a_document_that_fills_the_context_is_not_novel(microgpt, tmp_path) -> None:
+    """What lies beyond the context is not learnt, so a sample cannot repeat it either."""
+    names = tmp_path / "long.txt"
+    names.write_text("abcdefghij\n")
+    model = ["--block-size", "6", "--steps", "200", "--num-samples", "0", "--output", "model"]
+    microgpt("train", "--input", names, *model)
+    command = ["generate", "--model-dir", "model", "--temperature", "0"]
+    assert microgpt(*command, "--num-samples", "1").stdout == "sample  1: abcdef\n"
+    done = microgpt(*command, "--novel", "--against", names)
+    assert (done.stdout, done.returncode) == ("", 0)
+
+
 def test_novel_without_the_training_data_says_what_to_do(microgpt, anna_model) -> None:
     done = microgpt("generate", "--model-dir", anna_model, "--novel")
     assert done.stderr == (
@@ -117,10 +129,9 @@ def test_novel_without_the_training_data_says_what_to_do(microgpt, anna_model) -
 def test_a_chat_model_makes_up_new_things_to_say(microgpt, chat_model, tmp_path) -> None:
     talk = tmp_path / "talk.jsonl"
     talk.write_text('[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]\n')
-    done = microgpt(
-        *["generate", "--model-dir", chat_model, "--novel", "--against", talk],
-        *["--temperature", "3", "--json"],
-    )
+    command = ["generate", "--model-dir", chat_model, "--temperature", "3", "--json"]
+    assert "hi" in json.loads(microgpt(*command).stdout)["samples"]
+    done = microgpt(*command, "--novel", "--against", talk)
     assert (done.returncode, done.stderr) == (0, "")
     assert "hi" not in json.loads(done.stdout)["samples"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-NOTE = "note: compiling the engine for this computer; this takes some 10 seconds, once\n"
+NOTE = "note: compiling the engine for this computer; this takes some seconds, once\n"
 COMMAND = ["microgpt", "train", "--input", "names.txt", "--steps", "3", "--num-samples", "0"]
 
 

@@ -49,12 +49,13 @@ def last_line(process: subprocess.Popen[str]) -> str:
     return lines[0]
 
 
+@pytest.mark.parametrize("more", [[], ["--threads=2", "--batch-size=64", "--n-embd=64"]])
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
 def test_a_training_that_is_stopped_says_where_and_leaves_the_old_model(
-    start, text_model, number, code, word
+    start, text_model, number, code, word, more
 ) -> None:
     before = {file: (text_model / file).read_bytes() for file in os.listdir(text_model)}
-    process = start("train", "--output", text_model, "--steps", FOREVER)
+    process = start("train", "--output", text_model, "--steps", FOREVER, *more)
     process.send_signal(number)
     line = last_line(process)
     assert line.startswith(f"{word} at step ")
@@ -63,9 +64,12 @@ def test_a_training_that_is_stopped_says_where_and_leaves_the_old_model(
     assert {file: (text_model / file).read_bytes() for file in os.listdir(text_model)} == before
 
 
+@pytest.mark.parametrize("threads", ["1", "2"])
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
-def test_generating_can_be_stopped(start, text_model, number, code, word) -> None:
-    process = start("generate", "--model-dir", text_model, "--num-samples", FOREVER)
+def test_generating_can_be_stopped(start, text_model, number, code, word, threads) -> None:
+    process = start(
+        *["generate", "--model-dir", text_model, "--num-samples", FOREVER, "--threads", threads]
+    )
     process.send_signal(number)
     assert last_line(process) == word
     assert process.returncode == code

@@ -240,10 +240,11 @@ def test_a_held_out_loss_is_that_of_the_reference(block_size) -> None:
         ["anna", "emma", "mia"], model=model, config=TrainConfig(steps=20), dtype="float64"
     )
     docs = ["mia", "a", "annaemmamia", "ima" * 9]
-    result = InferenceGpt(trained).evaluate(docs)
     loss, n_tokens = scalar_loss(trained, docs)
-    assert result.loss == pytest.approx(loss, abs=1e-9)
-    assert (result.n_docs, result.n_tokens) == (4, n_tokens)
+    for engine in ("compiled", "reference"):
+        result = InferenceGpt(trained, engine=engine).evaluate(docs)
+        assert result.loss == pytest.approx(loss, abs=1e-9)
+        assert (result.n_docs, result.n_tokens) == (4, n_tokens)
 
 
 def test_a_chat_model_is_evaluated_on_conversations(chat_result) -> None:
@@ -362,3 +363,28 @@ def test_a_context_that_is_too_small_for_a_text_is_told() -> None:
     tiny = InferenceGpt(train(docs, model=ModelConfig(block_size=1), config=TrainConfig(steps=1)))
     with pytest.raises(PromptError, match="context of 1 token is too small for a text"):
         tiny.generate()
+
+
+def test_what_goes_one_after_another_refuses_threads(text, plain) -> None:
+    for refused in (
+        lambda: plain.generate(threads=2),
+        lambda: plain.evaluate(["mia"], threads=2),
+        lambda: text.generate(rng=random.Random(1), threads=2),
+    ):
+        with pytest.raises(ConfigError, match="leave threads out"):
+            refused()
+
+
+def test_a_generator_that_somebody_else_has_drawn_from_is_not_set_back(text) -> None:
+    bos, rng, expected = text.tokenizer.bos_id, random.Random(1), random.Random(1)
+    stream = text.generate_from_prompt([bos], stop=(), sampling=Sampling(1), rng=rng)
+    next(stream)
+    drawn = rng.random()
+    stream.close()
+    assert rng.random() != drawn
+    alone = text.generate_from_prompt([bos], stop=(), sampling=Sampling(1), rng=expected)
+    next(alone)
+    alone.close()
+    rng = random.Random(1)
+    rng.random()
+    assert expected.getstate() == rng.getstate()

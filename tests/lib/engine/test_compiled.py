@@ -277,6 +277,18 @@ from microgpt.gradcheck import engine_error, random_model
 rng = random.Random(3)
 for dtype, limit in (("float32", 1e-4), ("float64", 1e-10)):
     assert max(engine_error(random_model(rng), rng, dtype) for _ in range(40)) < limit
+from microgpt import Gpt, ModelConfig, Sampling
+from microgpt.engine.model import CompiledModel
+from microgpt.model import init_weights
+from microgpt.sampling import decode
+for n_embd, n_head in ((1, 1), (6, 2), (16, 4), (21, 3), (40, 2), (160, 2)):
+    model = ModelConfig(n_embd=n_embd, n_head=n_head, block_size=20, vocab_size=33, init_std=0.3)
+    weights = init_weights(model, rng)
+    rules = {"stop": (1,), "max_tokens": None, "sampling": Sampling(1.0, top_p=0.9)}
+    found = CompiledModel(model, weights, "float64").decode_many([[0]] * 9, range(9), **rules)
+    for seed, tokens in enumerate(found):
+        expected = decode(Gpt(model, weights), [0], rng=random.Random(seed), **rules)
+        assert tokens == list(expected)
 """
 
 

@@ -13,7 +13,7 @@ import pytest
 from microgpt.engine import compiling
 from microgpt.engine.compiling import EntryPoint, on_compiling
 
-COMPILING = "compiling the engine for this computer; this takes some 10 seconds, once"
+COMPILING = "compiling the engine for this computer; this takes some seconds, once"
 
 
 def double(x):  # numba compiles it

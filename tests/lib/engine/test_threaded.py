@@ -32,11 +32,6 @@ def run_to(engine: CompiledEngine, until: int) -> list[float]:
     return losses
 
 
-@pytest.fixture(autouse=True)
-def any_work_is_worth_sharing(monkeypatch) -> None:
-    monkeypatch.setattr(threaded, "WORTH_SHARING", 0)
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("batch_size", [1, 3, 20, 64])
 def test_what_is_learnt_does_not_depend_on_the_number_of_threads(batch_size, dtype) -> None:
@@ -92,6 +87,50 @@ def test_a_loss_that_is_not_finite_changes_no_weight() -> None:
         assert np.isnan(run_to(engine, 6)).tolist() == [True]
         assert engine.weights() == before
         assert engine.n_steps == 0
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_engine_that_has_met_infinity_recovers(threads) -> None:
+    config = TrainConfig(steps=20, batch_size=64)
+    fresh, engine = make(threads, config), make(threads, config)
+    for one in (fresh, engine):
+        run_to(one, 3)
+    engine._params.array[:] *= 1e30
+    assert np.isnan(run_to(engine, 5)).any()
+    engine.undo()
+    run_to(fresh, 2)
+    again = make(1, config)
+    run_to(again, 2)
+    assert engine.weights() == again.weights()
+
+
+def test_a_step_that_was_interrupted_begins_again(monkeypatch) -> None:
+    config = TrainConfig(steps=6, batch_size=64)
+    engine = make(3, config)
+    run_to(engine, 2)
+    read = engine._read
+
+    def interrupted(numbers, step):
+        n_read = read(numbers, step)
+        if numbers[0] == 0:
+            raise KeyboardInterrupt
+        return n_read
+
+    monkeypatch.setattr(engine, "_read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        engine.run(6)
+    monkeypatch.setattr(engine, "_read", read)
+    run_to(engine, 6)
+    alone = make(1, config)
+    run_to(alone, 6)
+    assert engine.weights() == alone.weights()
+
+
+def test_no_more_threads_are_used_than_a_step_can_feed() -> None:
+    large, small = ModelConfig(n_embd=64, vocab_size=27), ModelConfig(vocab_size=27)
+    assert threaded.useful_threads(large, TrainConfig(batch_size=64), 450, 8) == 8
+    assert threaded.useful_threads(large, TrainConfig(batch_size=3), 450, 8) == 3
+    assert threaded.useful_threads(small, TrainConfig(batch_size=64), 450, 8) == 1
 
 
 def test_threads_need_the_memory_of_their_arrays() -> None:

@@ -105,11 +105,10 @@ def generate(
     from microgpt.checkpoint import load
     from microgpt.engines import prepare_engine
     from microgpt.inference import InferenceGpt
-    from microgpt.texts import select
+    from microgpt.texts import GIVE_UP_AFTER, select
 
     saved = load(model_dir)
     known = _training_texts(saved, against) if novel else ()
-    prepare_engine("compiled", saved.dtype, uses=["generation"], tell=note)
     samples = InferenceGpt(saved).samples(
         None if unique or novel else num_samples,
         prompt=prompt,
@@ -119,11 +118,12 @@ def generate(
         seed=seed,
         threads=threads,
     )
+    prepare_engine("compiled", saved.dtype, uses=["generation"], tell=note)
     if unique or novel:
         samples = islice(select(samples, unique=unique, known=known), num_samples)
     n_printed = _print_json(samples) if as_json else _print_lines(samples)
     if n_printed < num_samples:
-        note(f"{n_printed} of {num_samples} samples: 1,000 in a row brought nothing new")
+        note(f"{n_printed} of {num_samples} samples: {GIVE_UP_AFTER:,} in a row were nothing new")
 
 
 def _print_json(samples: Iterator[str]) -> int:
@@ -147,8 +147,10 @@ def _print_lines(samples: Iterator[str]) -> int:
 def _training_texts(saved: "SavedModel", against: Path | None) -> Collection[str]:
     """Return the texts that a sample of this model may repeat.
 
-    For a chat model, which makes up what a user might say, they are those of users.
+    For a chat model, which makes up what a user might say, they are those of users. Of a text that
+    is longer than the context the model has learnt as much as fits.
     """
+    fits = saved.model.block_size - saved.tokenizer.is_chat  # the role takes a token
     from microgpt.data import bundled, fingerprint, load_conversations, load_text
 
     load_documents = load_conversations if saved.tokenizer.is_chat else load_text
@@ -157,18 +159,20 @@ def _training_texts(saved: "SavedModel", against: Path | None) -> Collection[str
         docs: list[Document] = [*load_documents(against)]
         if expected and fingerprint(docs) != expected:
             note(f"{against} is not the file that the model was trained on")
-        return _texts(docs)
+        return _texts(docs, fits)
     name = DEFAULT_CHAT if saved.tokenizer.is_chat else DEFAULT_TEXT
     for path in (Path("data", name), bundled(name)):
         if os.path.isfile(path):
             docs = [*load_documents(path)]
             if fingerprint(docs) == expected:
-                return _texts(docs)
+                return _texts(docs, fits)
     raise DataError("the file that the model was trained on is not at hand; name it with --against")
 
 
-def _texts(docs: "Collection[Document]") -> Collection[str]:
+def _texts(docs: "Collection[Document]", fits: int) -> Collection[str]:
+    """Return the texts and what users say, as far as they fit into so many tokens."""
     texts = {doc for doc in docs if isinstance(doc, str)}
     conversations = [doc for doc in docs if not isinstance(doc, str)]
     said = (message for conversation in conversations for message in conversation)
-    return texts | {message.content for message in said if message.role == "user"}
+    texts |= {message.content for message in said if message.role == "user"}
+    return {text[:fits] for text in texts}

@@ -98,8 +98,9 @@ def check_fits(
         threads: of the compiled engine.
     """
     if engine == "compiled":
-        from microgpt.engine.threaded import bytes_needed
+        from microgpt.engine.threaded import bytes_needed, useful_threads
 
+        threads = useful_threads(model, config, longest * config.batch_size, threads)
         n_bytes = bytes_needed(model, config, dtype, longest=longest, threads=threads)
     else:
         n_bytes = count_params(model) * (BYTES_A_WEIGHT + longest * BYTES_A_MULTIPLICATION)
@@ -180,8 +181,10 @@ def make_engine(
     if engine == "compiled":
         from microgpt.engine import mersenne
         from microgpt.engine.compiled import CompiledEngine
-        from microgpt.engine.threaded import ThreadedEngine
+        from microgpt.engine.threaded import ThreadedEngine, useful_threads
 
+        n_tokens = config.batch_size * (sum(map(len, docs)) / len(docs) - 1)
+        threads = useful_threads(model, config, n_tokens, threads)
         compiled = (
             CompiledEngine(model, config, docs, dtype=dtype)
             if threads == 1

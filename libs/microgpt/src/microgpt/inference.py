@@ -8,7 +8,7 @@ import random
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count, islice, repeat
+from itertools import count, islice, pairwise, repeat
 from typing import TYPE_CHECKING, Any
 
 from microgpt.config import (
@@ -24,7 +24,7 @@ from microgpt.config import (
 )
 from microgpt.conversation import ChatPrompt, fit_conversation
 from microgpt.errors import ConfigError, DataError, PromptError
-from microgpt.model import Gpt, count_params
+from microgpt.model import Gpt, count_params, cross_entropy
 from microgpt.sampling import FinishReason, TokenStream, decode
 from microgpt.state import TrainedModel
 from microgpt.texts import cut, one_by_one, together
@@ -76,7 +76,8 @@ class InferenceGpt:
 
         Args:
             trained: what `train` or `load` returns.
-            engine: "compiled", or "reference": the same text from plain Python, slowly.
+            engine: "compiled", or "reference": plain Python, slow, and the same in float64. (In
+                float32 a draw that is close to a boundary may go the other way.)
         """
         check_engine_name(engine)
         frozen = {name: tuple(tuple(row) for row in rows) for name, rows in trained.weights.items()}
@@ -113,14 +114,27 @@ class InferenceGpt:
         if not encoded:
             raise DataError("there are no documents to evaluate")
         pieces = [piece for doc in encoded for piece in windows(doc, self.config.block_size)]
-        losses = self._compiled.losses([tokens for tokens, _ in pieces], threads=threads)
-        first = 0
-        for tokens, n_made in pieces:
-            if n_made:
-                losses[first : first + n_made] = 0  # an earlier window has made these
-            first += len(tokens) - 1
+        if self.engine == "reference":
+            _check_one_thread(threads)
+            loss = sum(sum(self._token_losses(tokens)[n_made:]) for tokens, n_made in pieces)
+        else:
+            losses = self._compiled.losses([tokens for tokens, _ in pieces], threads=threads)
+            first = 0
+            for tokens, n_made in pieces:
+                if n_made:
+                    losses[first : first + n_made] = 0  # an earlier window has made these
+                first += len(tokens) - 1
+            loss = float(losses.sum())
         n_tokens = sum(len(doc) - 1 for doc in encoded)
-        return Evaluation(float(losses.sum()) / n_tokens, len(encoded), n_tokens)
+        return Evaluation(loss / n_tokens, len(encoded), n_tokens)
+
+    def _token_losses(self, tokens: Sequence[int]) -> list[float]:
+        """Return the surprise at each token after the first, on scalars."""
+        cache = self._gpt.new_cache()
+        return [
+            cross_entropy(self._gpt.forward(token, cache), target)
+            for token, target in pairwise(tokens)
+        ]
 
     @cached_property
     def _compiled(self) -> "CompiledModel":
@@ -201,12 +215,15 @@ class InferenceGpt:
         tokens = self._open(prompt)
         self._check(tokens, max_tokens)
         settings: Any = {
-            "stop": self.tokenizer.special_ids,
+            "stop": [*self.tokenizer.special_ids, *self.tokenizer.tokens_of(stop)],
             "max_tokens": max_tokens,
             "sampling": sampling or Sampling(),
         }
-        if rng or self.engine == "reference":
-            rngs = repeat(rng) if rng else map(random.Random, count(seed))
+        if rng is not None or self.engine == "reference":
+            if threads > 1 and rng is not None:
+                raise ConfigError("one generator serves one text at a time; leave threads out")
+            _check_one_thread(threads)
+            rngs = repeat(rng) if rng is not None else map(random.Random, count(seed))
             streams = (self.generate_from_prompt(tokens, rng=each, **settings) for each in rngs)
             texts = one_by_one(streams, self.tokenizer, tuple(stop))
         else:
@@ -331,3 +348,8 @@ class InferenceGpt:
             sampling=sampling,
             rng=random.Random(seed + prompt.n_replies),
         )
+
+
+def _check_one_thread(threads: int) -> None:
+    if threads > 1:
+        raise ConfigError("the reference engine computes in one thread; leave threads out")

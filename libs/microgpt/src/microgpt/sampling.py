@@ -18,11 +18,11 @@ from microgpt.value import total
 FinishReason = Literal["stop", "length"]
 
 
-NOT_FINITE = (
+NOT_FINITE_MESSAGE = (
     "the model's scores are not finite numbers: its weights are too large; "
     "train it again with a lower learning rate"
 )
-NO_TOKEN_LEFT = "every token is forbidden"
+NO_TOKEN_LEFT_MESSAGE = "every token is forbidden"
 
 
 def sample(
@@ -41,10 +41,10 @@ def sample(
             too large to compute with.
     """
     if not all(map(math.isfinite, logits)):
-        raise PromptError(NOT_FINITE)
+        raise PromptError(NOT_FINITE_MESSAGE)
     allowed = [token for token in range(len(logits)) if token not in forbidden]
     if not allowed:
-        raise PromptError(NO_TOKEN_LEFT)
+        raise PromptError(NO_TOKEN_LEFT_MESSAGE)
     if sampling.temperature == 0:
         return max(allowed, key=logits.__getitem__)
     largest = max(logits[token] for token in allowed)

@@ -1,6 +1,6 @@
 """Texts from a model, for ever: one by one or many together, and a choice of them.
 
-This module knows nothing of prompts or of settings.
+This module knows nothing of how a token is chosen.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ from microgpt.tokenizer import CharTokenizer
 if TYPE_CHECKING:
     from microgpt.engine.model import CompiledModel
 
-FIRST_BATCH, BATCH = 64, 1024  # sequences a thread that are made together: so few, then so many
+FIRST_BATCH, BATCH = 64, 1024  # texts a thread that are asked for together: so few, then so many
 GIVE_UP_AFTER = 1000  # texts in a row that bring nothing new
 
 
@@ -75,7 +75,8 @@ def select(texts: Iterable[str], *, unique: bool, known: Collection[str]) -> Ite
                 return
             continue
         n_in_vain = 0
-        seen.add(text)
+        if unique:
+            seen.add(text)
         yield text
 
 

@@ -122,6 +122,10 @@ class CharTokenizer:
                 f"the model does not know {unknown}; it knows {''.join(self.chars)!r}"
             ) from None
 
+    def tokens_of(self, texts: Iterable[str]) -> list[int]:
+        """Return the tokens of those texts that are one token each."""
+        return [self._id_of[text] for text in texts if text in self._id_of]
+
     def encode_turn(self, message: Message) -> list[int]:
         """Return the tokens of one turn: [role, characters…, end_turn]."""
         return [self.role_id(message.role), *self.encode(message.content), self.end_turn_id]

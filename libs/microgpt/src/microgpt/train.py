@@ -68,13 +68,13 @@ def train(
         on_event: is called with each run of steps, about every 50 ms.
         should_stop: is asked about every 20 ms; the result is then that of the steps taken.
 
-    The first use of the compiled engine compiles it, which takes some ten seconds;
+    The first use of the compiled engine compiles it, which takes some seconds;
     `engines.prepare_engine` does so beforehand, and says so.
 
     Raises:
         ConfigError: the settings contradict one another, or there is not enough memory.
         DataError: there are no documents.
-        TokenizerError: a document has a character that the tokenizer does not know.
+        TokenizerError: a document that is read has a character that the tokenizer does not know.
         DivergedError: the loss or a gradient became nan or infinite.
 
     Example:

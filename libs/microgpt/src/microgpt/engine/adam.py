@@ -2,7 +2,7 @@
 
 from microgpt.engine.across import total
 from microgpt.engine.compiling import kernel
-from microgpt.engine.simd import Array, lanes, load, splat, square_root, store, stream
+from microgpt.engine.simd import Array, lanes, load, splat, square_root, store
 
 
 @kernel
@@ -16,13 +16,10 @@ def adam(
     beta1: float,
     beta2: float,
     eps: float,
-    has_readers: bool,
-    for_readers: Array,
 ) -> None:
     """Move each weight against its gradient (Kingma & Ba 2015, algorithm 1).
 
-    The arrays are of one shape, (rows, whole vectors); n_steps counts this step too. Other threads
-    read the weights in a copy, for_readers: see `parts`.
+    The arrays are of one shape, (rows, whole vectors); n_steps counts this step too.
     """
     lr_by_bias = lr / (1 - beta1**n_steps)  # the means start at 0: too small by this factor
     v_by_bias = 1 / (1 - beta2**n_steps)
@@ -34,10 +31,7 @@ def adam(
             store(m, i, j, mean)
             store(v, i, j, square)
             change = lr_by_bias * mean / (square_root(square * v_by_bias) + eps)
-            param = load(params, i, j) - change
-            store(params, i, j, param)
-            if has_readers:
-                stream(for_readers, i, j, param)
+            store(params, i, j, load(params, i, j) - change)
 
 
 @kernel

@@ -144,7 +144,7 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
                 with contextlib.suppress(OSError):
                     os.utime(path)  # it is in use
                 return code
-        self._say("compiling the engine for this computer; this takes some 10 seconds, once")
+        self._say("compiling the engine for this computer; this takes some seconds, once")
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:

@@ -3,7 +3,6 @@
 This module knows nothing of text or of where the random numbers come from.
 """
 
-import math
 from collections.abc import Collection, Sequence
 from time import perf_counter
 
@@ -17,11 +16,12 @@ from microgpt.engine.sequences import BROKEN, RUNNING, STUCK, new_sequences
 from microgpt.engine.weights import DecodeWeights
 from microgpt.errors import PromptError
 from microgpt.model import count_params
-from microgpt.sampling import NO_TOKEN_LEFT, NOT_FINITE
+from microgpt.sampling import NO_TOKEN_LEFT_MESSAGE, NOT_FINITE_MESSAGE
 
 RUN_S = 0.02  # how long a call of `run` takes, about
+WORK_5_MS = 10**8  # weights times tokens, on a core of 2023
 MAX_ROWS = 64  # tokens that are read in one turn; only a long prompt has so many
-MAX_SLOTS = 32  # sequences in work at once; more gain nothing
+MAX_SLOTS = 50  # sequences in work at once; more gain nothing
 CACHE_BYTES = 2**24  # of their keys and values together: they should stay near the processor
 
 
@@ -64,9 +64,9 @@ class Decoder:
         self._n_head = model.n_head
         self._weights = weights
         self._cache = allocate_cache(model, dtype, n_slots)
-        self._rows = allocate_rows(model, dtype, max(n_slots, MAX_ROWS))
-        # A guess at 20 ms of work, which the first calls correct.
-        self._n_tokens = max(1, math.ceil(1e8 / count_params(model)))
+        most_rows = 1 + 4 * WORK_5_MS // count_params(model)  # a turn cannot be interrupted
+        self._rows = allocate_rows(model, dtype, max(n_slots, min(MAX_ROWS, most_rows)))
+        self._n_tokens = 1 + WORK_5_MS // count_params(model)  # of the first call of `run`
 
     @property
     def uniforms(self) -> NDArray[np.float64]:
@@ -94,6 +94,6 @@ class Decoder:
         """Raise PromptError if a sequence could not go on: a bad score, or no token allowed."""
         status = self.sequences.status[i]
         if status == BROKEN:
-            raise PromptError(NOT_FINITE)
+            raise PromptError(NOT_FINITE_MESSAGE)
         if status == STUCK:
-            raise PromptError(NO_TOKEN_LEFT)
+            raise PromptError(NO_TOKEN_LEFT_MESSAGE)

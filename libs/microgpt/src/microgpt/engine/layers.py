@@ -77,11 +77,11 @@ def rmsnorm_backward(
 
 
 @inlined
-def relu(x: Array, n_rows: int, N: int) -> None:
-    """Set the first rows of x to 0 where they are negative."""
+def relu(x: Array, n_rows: int, n_columns: int) -> None:
+    """Set the first rows and columns of x to 0 where they are negative."""
     zero = splat(x, 0)
     for i in range(n_rows):
-        for n in range(0, N, lanes(x)):
+        for n in range(0, n_columns, lanes(x)):
             xi = load(x, i, n)
             store(x, i, n, where_positive(xi, xi, zero))
 
@@ -113,7 +113,7 @@ def clear(x: Array, N: int) -> None:
 
 
 @kernel
-def move(x: Array, y: Array) -> None:
+def add_and_clear(x: Array, y: Array) -> None:
     """Add x to y, and set x = 0: (rows, whole vectors)."""
     zero = splat(x, 0)
     for i in range(x.shape[0]):

@@ -1,7 +1,8 @@
-"""Many draws from a `random.Random` at once: the same numbers, ten times as fast.
+"""Many draws from `random.Random` at once: the same numbers, ten times as fast.
 
 Python's generator (MT19937, Matsumoto & Nishimura 1998) is taken up where it stands, drawn from,
-and set to where that leaves it. This module knows nothing of what the numbers are for.
+and set to where that leaves it; or many are seeded side by side. This module knows nothing of what
+the numbers are for.
 """
 
 import math

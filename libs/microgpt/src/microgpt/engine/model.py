@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from microgpt.config import DType, ModelConfig, Sampling
 from microgpt.engine import mersenne
 from microgpt.engine.buffers import allocate_buffers
-from microgpt.engine.decoder import Decoder
+from microgpt.engine.decoder import WORK_5_MS, Decoder
 from microgpt.engine.evaluate import evaluate
 from microgpt.engine.sequences import RUNNING, STOPPED
 from microgpt.engine.threads import map_in_threads
@@ -25,7 +25,7 @@ from microgpt.engine.weights import DecodeWeights, PackedWeights, for_decoding
 from microgpt.model import Weights, count_params, init_weights
 from microgpt.sampling import FinishReason
 
-MICRO_BATCH = 256  # tokens of short documents that are worked on together
+EVAL_TOKENS = 256  # of short documents, which are worked on together
 CALL_WORK = 10**9  # weights times tokens between two returns to Python: 20 ms
 GROUP, GROUP_TOKENS = 1024, 2**20  # sequences that share a decoder, and the tokens they may have
 
@@ -59,18 +59,19 @@ class CompiledModel:
         """
         size = -(-len(docs) // threads)
         parts = [docs[i : i + size] for i in range(0, len(docs), size)]
-        return np.concatenate(map_in_threads(self._losses, parts, threads)).astype(np.float64)
+        losses = list(map_in_threads(self._losses, parts, threads))
+        return np.concatenate(losses).astype(np.float64)
 
-    def _losses(self, docs: Sequence[Tokens], stop: Event) -> NDArray[Any]:
+    def _losses(self, docs: Sequence[Tokens], should_stop: Event) -> NDArray[Any]:
         lengths = [len(doc) for doc in docs]
         tokens = np.fromiter(chain.from_iterable(docs), np.int64, sum(lengths))
         starts = np.cumsum([0, *lengths])
         longest, n_losses = max(lengths) - 1, len(tokens) - len(docs)
-        n_columns = min(max(longest, MICRO_BATCH), n_losses)
+        n_columns = min(max(longest, EVAL_TOKENS), n_losses)
         buffers = allocate_buffers(self.config, self.dtype, n_columns, longest)
         losses = np.empty(n_losses, self.dtype)
-        done, n_tokens = 0, CALL_WORK // count_params(self.config)
-        while done < len(docs) and not stop.is_set():
+        done, n_tokens = 0, max(1, CALL_WORK // count_params(self.config))
+        while done < len(docs) and not should_stop.is_set():
             done = evaluate(
                 losses,
                 self._weights,
@@ -96,7 +97,8 @@ class CompiledModel:
     ) -> Generator[int, None, FinishReason]:
         """Yield what `sampling.decode` does; the tokens are computed a few milliseconds at a time.
 
-        Until it ends or is closed, rng may have given more uniforms than there were tokens.
+        Until it ends or is closed, rng may have given more uniforms than there were tokens; then
+        it is set to where one a token leaves it, unless somebody else has drawn from it.
         """
         decoder = Decoder(
             self.config,
@@ -111,7 +113,7 @@ class CompiledModel:
         )
         sequences = decoder.sequences
         end, n_known = int(sequences.goals[0]), len(prompt)
-        n_at_once = 1 + 10**8 // count_params(self.config)  # 5 ms on a core of 2023
+        n_at_once = 1 + WORK_5_MS // count_params(self.config)
         if type(rng) is not random.Random:  # then what it has given cannot be taken back
             n_at_once = 1
         while True:
@@ -159,7 +161,7 @@ class CompiledModel:
             threads: how many to use; the result is the same.
         """
 
-        def decode(part: slice, stopped: Event) -> Decoder:
+        def work(part: slice, should_stop: Event) -> Decoder:
             decoder = Decoder(
                 self.config,
                 self.dtype,
@@ -171,15 +173,17 @@ class CompiledModel:
                 max_tokens=max_tokens,
                 sampling=sampling,
             )
-            decoder.uniforms[:] = mersenne.uniforms(seeds[part], decoder.uniforms.shape[1])
-            while not stopped.is_set() and decoder.run():
+            if sampling.temperature:
+                n_draws = decoder.uniforms.shape[1]
+                decoder.uniforms[:] = mersenne.uniforms(seeds[part], n_draws)
+            while not should_stop.is_set() and decoder.run():
                 pass
             return decoder
 
         most = max(1, min(GROUP, GROUP_TOKENS // self.config.block_size))
         size = min(most, -(-len(prompts) // threads))
         parts = [slice(i, i + size) for i in range(0, len(prompts), size)]
-        for decoder in map_in_threads(decode, parts, threads):
+        for decoder in map_in_threads(work, parts, threads):
             s = decoder.sequences
             facts = zip(s.tokens.tolist(), s.n_prompt.tolist(), s.n_tokens.tolist(), strict=True)
             for i, (row, begin, end) in enumerate(facts):
@@ -194,9 +198,10 @@ class _Draws:
         self._rng = rng
         self._state = rng.getstate() if type(rng) is random.Random else None
         self.uniforms = [rng.random() for _ in range(n)]
+        self._state_after = rng.getstate() if self._state else None
 
     def take_back_all_but(self, n: int) -> None:
-        if n < len(self.uniforms) and self._state:
+        if n < len(self.uniforms) and self._state and self._rng.getstate() == self._state_after:
             self._rng.setstate(self._state)
             for _ in range(n):
                 self._rng.random()

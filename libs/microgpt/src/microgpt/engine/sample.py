@@ -47,7 +47,7 @@ def sample(
         min_p: see there.
         uniform: what chance says, from 0 to 1.
         order: (V) to work in.
-        sums: (1, V) to work in.
+        sums: (1, V), padded to whole vectors, to work in.
     """
     V = logits.shape[1]
     if not _are_finite(logits, row):
@@ -95,7 +95,10 @@ def _peak(logits: Array, row: int) -> float:
 
 @inlined
 def _draw(weights: Array, row: int, V: int, uniform: float, sums: Array) -> int:
-    """Return the token that `random.choices` would: the first to exceed its share of the sum."""
+    """Return the token that `random.choices` would: the first whose running sum is above the share.
+
+    The lanes are added up in pairs, so a running sum may be a rounding below the one before.
+    """
     step, mass = lanes(weights), splat(weights, 0)
     for i in range(0, V, step):
         so_far = mass + running_sums(load(weights, row, i))
@@ -105,7 +108,7 @@ def _draw(weights: Array, row: int, V: int, uniform: float, sums: Array) -> int:
     for i in range(0, V, step):
         token += count_at_most(load(sums, 0, i), share)
     token = min(token, V - 1)
-    while weights[row, token] == 0:  # lost to rounding: no such token may come
+    while weights[row, token] == 0:  # such a one may not come, whatever the rounding
         token -= 1
     return token
 

@@ -1,4 +1,4 @@
-"""Texts in the making: what `decode` continues.
+"""Sequences of tokens in the making: what `decode` continues.
 
 This module knows nothing of how. Shapes: V = vocab_size, n = sequences.
 """

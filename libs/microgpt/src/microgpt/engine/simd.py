@@ -196,6 +196,7 @@ def exp(context: Any, x: Any) -> Any:
     second factor, and the first is k written into the exponent of a float.
     """
     is_single = x.dtype == types.float32
+    # The degrees are one less than powers of two, so that terms can be added in pairs.
     mantissa_bits, bias, degree = (23, 127, 7) if is_single else (52, 1023, 15)
     smallest = -87.0 if is_single else -708.0  # below it the result is as good as 0
     # ln 2 in two parts, the first with so few digits that k times it is exact (Cody & Waite 1980)

@@ -15,9 +15,9 @@ from microgpt.engine.buffers import Buffers
 from microgpt.engine.compiling import EntryPoint, inlined
 from microgpt.engine.forward import forward, read_documents
 from microgpt.engine.layers import (
+    add_and_clear,
     clear,
     embed_backward,
-    move,
     relu_backward,
     rmsnorm_backward,
 )
@@ -98,8 +98,7 @@ def take_steps(
                 break
             if not update:
                 break
-            lr = lrs[i]
-            adam(params, grads, adam_m, adam_v, step + 1, lr, beta1, beta2, eps, False, params)
+            adam(params, grads, adam_m, adam_v, step + 1, lrs[i], beta1, beta2, eps)
             clear(grads, grads.shape[1])
             progress[0], progress[1], progress[2] = step + 1, 0, 0
     return read
@@ -129,8 +128,8 @@ def _forward_backward(
         embed_backward(b.transposed, b.tokens, b.positions, dw.wte, dw.wpe, N)
     else:
         embed_backward(b.transposed, b.tokens, b.positions, b.dwte, b.dwpe, N)
-        move(b.dwte, dw.wte)
-        move(b.dwpe, dw.wpe)
+        add_and_clear(b.dwte, dw.wte)
+        add_and_clear(b.dwpe, dw.wpe)
     return loss
 
 

@@ -5,7 +5,7 @@ This module knows nothing of what a micro-batch is worked on with; see `parts` a
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from microgpt.config import ModelConfig, TrainConfig
 from microgpt.engine import compiled
 from microgpt.engine.buffers import allocate_buffers, buffer_bytes
 from microgpt.engine.compiled import CompiledEngine, Desk, n_columns, packed_bytes
-from microgpt.engine.parts import add_part, hand_over, update
+from microgpt.engine.parts import add, add_and_clear, hand_over, update
 from microgpt.engine.weights import PackedWeights
 from microgpt.model import count_params
 
@@ -23,8 +23,19 @@ GRADS_BYTES, MAX_A_THREAD = 2**26, 4
 WORTH_SHARING = 3e6  # weights times tokens of a step: 0.3 ms, some times what it costs to share it
 
 
+def useful_threads(model: ModelConfig, config: TrainConfig, n_tokens: float, threads: int) -> int:
+    """Return how many of the threads a step of so many tokens should be shared by."""
+    is_worth_it = count_params(model) * n_tokens > WORTH_SHARING
+    return min(threads, config.batch_size) if is_worth_it else 1
+
+
 class ThreadedEngine(CompiledEngine):
-    """`CompiledEngine` with the same results, sooner where a batch has several micro-batches."""
+    """`CompiledEngine` with the same results, sooner where a batch has several micro-batches.
+
+    The micro-batches of a step are dealt out to the threads in turns. Each is worked on at a desk,
+    which has gradients of its own. These are added to those of the step in the order of the
+    documents. Then one thread moves the weights, and leaves a copy for the others to take.
+    """
 
     def __init__(
         self,
@@ -37,25 +48,26 @@ class ThreadedEngine(CompiledEngine):
     ) -> None:
         """See `CompiledEngine`; threads is how many to use, at least 2."""
         super().__init__(model, config, docs, dtype=dtype)
-        longest = max(map(len, docs)) - 1
-        self._n_columns = n_columns(config, longest)
         self._threads = threads
-        n_tokens = (len(self._tokens) / len(docs) - 1) * config.batch_size
-        self._is_worth_sharing = count_params(model) * n_tokens > WORTH_SHARING
-        # The others compute with copies of the weights, which they take from here: see `adam`.
+        self._lengths = list(map(len, docs))
+        self._n_columns = n_columns(config, max(map(len, docs)) - 1)
         self._for_readers = PackedWeights(model, dtype)
-        self._n_steps_there = -1  # the updates that it has
+        self._step_of_readers = -1  # whose weights those are
         self._copies = [PackedWeights(model, dtype) for _ in range(threads - 1)]
-        self._n_steps_in_copy = [-1] * (threads - 1)
+        self._step_of_copy = [-1] * (threads - 1)
         n_desks = _count_desks(model, config, dtype, threads)
         self._desks = [self._desk, *self._make_desks(n_desks - 1, model, dtype)]
-        # Where the gradients of each desk but the first are handed over.
-        self._parts = [PackedWeights(model, dtype).array for _ in self._desks[1:]]
+        # Where the gradients are handed over, of each desk that is not the first thread's.
+        self._parts = {
+            number: PackedWeights(model, dtype).array
+            for number in range(n_desks)
+            if number % threads
+        }
         self._pool = ThreadPoolExecutor(threads - 1)
 
     def _make_desks(self, n: int, model: ModelConfig, dtype: str) -> list[Desk]:
         """Return n more desks; the threads take them in turns, the first having taken one."""
-        longest = int(np.diff(self._starts).max()) - 1
+        longest = max(self._lengths) - 1
         params = [self._params, *self._copies]
         buffers = [self._desk.buffers] + [
             allocate_buffers(model, dtype, self._n_columns, longest) for _ in self._copies
@@ -65,13 +77,18 @@ class ThreadedEngine(CompiledEngine):
             for i in (number % self._threads for number in range(1, n + 1))
         ]
 
+    def undo(self) -> None:
+        """Take the last step back; see `CompiledEngine.undo`."""
+        for desk in self._desks:
+            for buffer in desk.buffers:
+                buffer[:] = 0
+        super().undo()
+
     def _begin_anew(self) -> None:
         super()._begin_anew()
-        self._n_steps_there = -1
+        self._step_of_readers = -1
 
     def _advance(self, until: int, n_tokens: int) -> tuple[list[float], int]:
-        if not self._is_worth_sharing:
-            return super()._advance(until, n_tokens)
         losses: list[float] = []
         n_read = 0
         while n_read < n_tokens and self.n_steps < until:
@@ -94,10 +111,10 @@ class ThreadedEngine(CompiledEngine):
         They are those that `read_documents` makes.
         """
         places, n_tokens = [done], 0
-        first, n_docs = step * self.config.batch_size, len(self._starts) - 1
+        first, n_docs = step * self.config.batch_size, len(self._lengths)
         for place in range(done, self.config.batch_size):
             doc = (first + place) % n_docs
-            length = int(self._starts[doc + 1] - self._starts[doc]) - 1
+            length = self._lengths[doc] - 1
             if n_tokens + length > self._n_columns:
                 if len(places) == len(self._desks):
                     break
@@ -108,37 +125,44 @@ class ThreadedEngine(CompiledEngine):
 
     def _work_together(self, step: int, places: Sequence[int]) -> int:
         """Add the gradients and losses of micro-batches; return the tokens that were read."""
-        desks = self._desks[1 : len(places)]
-        for desk, place in zip(desks, places[1:], strict=True):
-            desk.progress[:] = step, place, 0
-        if self._n_steps_there != step:
+        if self._step_of_readers != step:
             self._for_readers.array[:] = self._params.array
-            self._n_steps_there = step
-            self._n_steps_in_copy = [-1] * len(self._copies)
+            self._step_of_readers, self._step_of_copy = step, [-1] * len(self._copies)
+        desks = self._desks[: len(places)]
+        for desk, place in zip(desks[1:], places[1:], strict=True):
+            desk.progress[:] = step, place, 0
         shares = [range(first, len(places), self._threads) for first in range(self._threads)]
-        futures = [self._pool.submit(self._read, share, step) for share in shares[1:] if share]
-        n_read = self._read(shares[0], step)
-        n_read += sum(future.result() for future in futures)
-        for number, desk in enumerate(desks, start=1):
-            is_own = number % self._threads == 0
-            part = desk.grads.array if is_own else self._parts[number - 1]
-            add_part(part, self._grads.array, is_own)
-            self._progress[1] = desk.progress[1]
-            self._progress[2] += desk.progress[2]
+        futures = []
+        try:
+            futures = [self._pool.submit(self._read, share, step) for share in shares[1:] if share]
+            n_read = self._read(shares[0], step)
+            n_read += sum(future.result() for future in futures)
+            for number, desk in enumerate(desks[1:], start=1):
+                if number in self._parts:
+                    add(self._parts[number], self._grads.array)
+                else:
+                    add_and_clear(desk.grads.array, self._grads.array)
+                self._progress[1] = desk.progress[1]
+                self._progress[2] += desk.progress[2]
+        except BaseException:  # a Ctrl-C: the step begins again, if there is a next time
+            wait(futures)
+            for desk in desks:
+                desk.grads.array[:] = 0
+            self._forget_batch()
+            raise
         return n_read
 
     def _read(self, numbers: Sequence[int], step: int) -> int:
-        """Work on a micro-batch at each of some desks; return the tokens read."""
-        thread = numbers[0]
-        if thread > 0 and self._n_steps_in_copy[thread - 1] != step:
+        """Work on a micro-batch at each of a thread's desks; return the tokens read."""
+        thread, n_read = numbers[0], 0
+        if thread and self._step_of_copy[thread - 1] != step:
             self._copies[thread - 1].array[:] = self._for_readers.array
-            self._n_steps_in_copy[thread - 1] = step
-        n_read = 0
+            self._step_of_copy[thread - 1] = step
         for number in numbers:
             desk = self._desks[number]
             n_read += self._work(desk, np.array([step]), np.zeros(1), 1, update=False)
-            if thread > 0:
-                hand_over(desk.grads.array, self._parts[number - 1])
+            if thread:
+                hand_over(desk.grads.array, self._parts[number])
         return n_read
 
     def _finish(self, step: int) -> float:
@@ -155,10 +179,10 @@ class ThreadedEngine(CompiledEngine):
             float(config.beta2),
             self._eps,
             self._for_readers.array,
+            self._progress,
         ):
             return math.nan
-        self._progress[:] = step + 1, 0, 0
-        self._n_steps_there = step + 1
+        self._step_of_readers = step + 1
         return loss
 
 

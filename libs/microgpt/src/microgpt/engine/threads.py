@@ -1,6 +1,9 @@
-"""Work in several threads: kernels release Python's lock, so they run side by side."""
+"""Work in several threads: kernels release Python's lock, so they run side by side.
 
-from collections.abc import Callable, Sequence
+This module knows nothing of what the work is.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import TypeVar
@@ -11,20 +14,21 @@ Result = TypeVar("Result")
 
 def map_in_threads(
     work: Callable[[Item, Event], Result], items: Sequence[Item], n_threads: int
-) -> list[Result]:
-    """Return work(item, stop) of each item, in order.
+) -> Iterator[Result]:
+    """Yield work(item, should_stop) of each item, in order.
 
     Args:
-        work: must come back soon once `stop` is set, which an exception or a Ctrl-C does.
+        work: must come back soon once should_stop is set, which an exception or a Ctrl-C does.
         items: what to work on.
         n_threads: how many are worked on at once.
     """
-    stop = Event()
+    should_stop = Event()
     if n_threads == 1 or len(items) == 1:
-        return [work(item, stop) for item in items]
+        for item in items:
+            yield work(item, should_stop)
+        return
     with ThreadPoolExecutor(n_threads) as pool:
         try:
-            return list(pool.map(lambda item: work(item, stop), items))
-        except BaseException:
-            stop.set()
-            raise
+            yield from pool.map(lambda item: work(item, should_stop), items)
+        finally:
+            should_stop.set()

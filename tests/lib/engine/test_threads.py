@@ -1,0 +1,42 @@
+import threading
+import time
+
+import pytest
+
+from microgpt.engine.threads import map_in_threads
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_results_come_in_the_order_of_the_items(n_threads) -> None:
+    def work(item: int, should_stop: threading.Event) -> int:
+        time.sleep(0.001 * (5 - item % 5))
+        return item * item
+
+    assert list(map_in_threads(work, range(20), n_threads)) == [i * i for i in range(20)]
+
+
+def test_an_error_stops_those_that_are_still_at_work() -> None:
+    def work(item: int, should_stop: threading.Event) -> int:
+        if item == 0:
+            raise ValueError("no")
+        assert should_stop.wait(30)
+        return item
+
+    started = time.perf_counter()
+    with pytest.raises(ValueError, match="no"):
+        list(map_in_threads(work, range(4), 4))
+    assert time.perf_counter() - started < 20
+
+
+def test_nothing_goes_on_where_nobody_asks_for_more() -> None:
+    stopped = []
+
+    def work(item: int, should_stop: threading.Event) -> int:
+        if item:
+            stopped.append(should_stop.wait(30))
+        return item
+
+    results = map_in_threads(work, range(3), 3)
+    assert next(results) == 0
+    results.close()
+    assert stopped == [True, True]

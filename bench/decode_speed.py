@@ -3,7 +3,7 @@
 Four questions, all on one core. Printed, and kept in bench/results, are medians and ratios.
 
   decoding     one sequence at a time and many together, with the random numbers handed in, in turns
-               with PyTorch and NumPy (bench/rivals); all must arrive at our tokens
+               with JAX, PyTorch and NumPy (bench/rivals); all must arrive at our tokens
   seeding      what the random numbers of a sample cost: a `random.Random` each, or in bulk
   names        `microgpt generate --num-samples 300000`, less what it takes for one sample
   evaluating   the held-out loss of 2,910 names, against training on them once
@@ -41,7 +41,7 @@ sys.path.insert(0, str(Path(__file__).parent / "rivals"))
 from job import Job
 
 RESULTS = Path(__file__).parent / "results" / "decode_speed.json"
-RIVALS = ("torch", "numpy")
+RIVALS = ("jax", "torch", "numpy")
 NAMES = ModelConfig()
 DECODING = [  # name, model, tokens there are, sequences at once, how often
     ("d16, one sequence", NAMES, 27, 1, 1000),
@@ -181,12 +181,10 @@ def evaluating(n_embd: int, rounds: int) -> dict:
     tokens = [tokenizer.encode_document(doc)[: NAMES.block_size + 1] for doc in docs]
     model = ModelConfig(n_embd=n_embd, vocab_size=tokenizer.vocab_size)
     weights = init_weights(model, random.Random(1))
-    config = TrainConfig(steps=len(docs) // 16, batch_size=16)
+    config = TrainConfig(steps=-(-len(docs) // 16), batch_size=16)
     engine = CompiledEngine(model, config, tokens, dtype="float32")
-    zeros = np.zeros(count_params(model))
 
     def learn() -> None:
-        engine.resume(0, weights, zeros, zeros)
         while engine.n_steps < config.steps:
             engine.run(config.steps)
 
@@ -194,7 +192,9 @@ def evaluating(n_embd: int, rounds: int) -> dict:
     seconds = {"train": [], "kernels": [], "evaluate": []}
     trained = train(docs, model=ModelConfig(n_embd=n_embd), config=TrainConfig(steps=1))
     inference = InferenceGpt(trained)
+    zeros = np.zeros(count_params(model))
     for _ in range(rounds + 1):
+        engine.resume(0, weights, zeros, zeros)
         seconds["train"].append(timed(learn))
         seconds["kernels"].append(timed(lambda: compiled.losses(tokens)))
         seconds["evaluate"].append(timed(lambda: inference.evaluate(docs)))

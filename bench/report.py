@@ -112,10 +112,10 @@ def decoding_table(decoding: dict) -> str:
         speeds = row["tokens_per_s"]
         cells = [
             f"{speeds[name]:,.0f} ({speeds['microgpt'] / speeds[name]:.1f} ×)"
-            for name in ("torch", "numpy")
+            for name in ("jax", "torch", "numpy")
         ]
         rows.append([row["name"], f"**{speeds['microgpt']:,.0f}**", *cells])
-    return table(["tokens/s", "microgpt", "PyTorch", "NumPy"], rows, decoding)
+    return table(["tokens/s", "microgpt", "JAX", "PyTorch", "NumPy"], rows, decoding)
 
 
 def names_table(decoding: dict) -> str:
@@ -141,8 +141,10 @@ def evaluating_table(decoding: dict) -> str:
             f"{row[what] * 1e3:.1f} ms ({row[what] / row['train']:.2f} ×)"
             for what in ("kernels", "evaluate")
         ]
-        rows.append([f"d{row['n_embd']}", f"{row['train'] * 1e3:.1f} ms", *cells])
-    head = ["2,910 names", "training", "losses of tokens", "`InferenceGpt.evaluate` of texts"]
+        rows.append(
+            [f"d{row['n_embd']}, {row['n_docs']:,} names", f"{row['train'] * 1e3:.1f} ms", *cells]
+        )
+    head = ["", "training", "losses of tokens", "`InferenceGpt.evaluate` of texts"]
     return table(head, rows, decoding)
 
 

@@ -37,7 +37,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
-    print(machine())
+    facts = machine().replace("one core", f"{os.cpu_count()} cores")
+    print(facts)
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
     first: dict[str, list[float]] = {name: [] for name in COMMANDS if name != "python"}
     with tempfile.TemporaryDirectory() as folder:
@@ -50,7 +51,7 @@ def main() -> None:
         for i in range(FIRST_ROUNDS):
             for name in first:
                 first[name].append(seconds(COMMANDS[name], folder, cache=f"{folder}/{name}{i}"))
-    kept = {"machine": machine(), "date": str(date.today()), "commands": []}
+    kept = {"machine": facts, "date": str(date.today()), "commands": []}
     baseline = statistics.median(times["python"])
     for name in COMMANDS:
         middle = statistics.median(times[name])

@@ -1,5 +1,6 @@
 """The compiled engine as a contender of decode_speed.py."""
 
+import numpy as np
 from job import TEMPERATURE, Job, answer
 
 from microgpt.config import ModelConfig, Sampling
@@ -19,7 +20,7 @@ def prepare(job: Job):
     weights = CompiledModel(model, job.weights, "float32").decode_weights
     uniforms = job.uniforms()
 
-    def make_up() -> list[int]:
+    def make_up() -> np.ndarray:
         decoder = Decoder(
             model,
             "float32",
@@ -35,7 +36,7 @@ def prepare(job: Job):
         decoder.uniforms[:] = uniforms
         while decoder.run():
             pass
-        return decoder.sequences.tokens[:, 1:].ravel().tolist()
+        return decoder.sequences.tokens[:, 1:].ravel()
 
     return make_up
 

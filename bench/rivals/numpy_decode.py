@@ -29,7 +29,7 @@ def prepare(job: Job):
     keys = np.zeros((L, B, H, T, D), np.float32)
     values = np.zeros_like(keys)
 
-    def make_up() -> list[int]:
+    def make_up() -> np.ndarray:
         tokens = np.empty((len(uniforms), T), np.int64)
         for first in range(0, len(uniforms), B):
             token = np.full(B, job.vocab_size - 1)
@@ -49,7 +49,7 @@ def prepare(job: Job):
                 share = uniforms[first : first + B, t, None] * sums[:, -1:]
                 token = np.minimum((sums <= share).sum(1), job.vocab_size - 1)
                 tokens[first : first + B, t] = token
-        return tokens.ravel().tolist()
+        return tokens.ravel()
 
     return make_up
 

@@ -273,7 +273,10 @@ def plain(text_result) -> InferenceGpt:
 NARROW = {"top_k": 4, "top_p": 0.9, "min_p": 0.01, "stop": ["n", "mma", "m"], "max_tokens": 7}
 
 
-@pytest.mark.parametrize("settings", [{}, NARROW, {"temperature": 0}, {"prompt": "an"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, NARROW, {"temperature": 0}, {"prompt": "an"}, {"stop": ["a", "i"]}, {"stop": ["ma", "a"]}],
+)
 def test_both_engines_make_up_the_same_texts(text, plain, settings) -> None:
     settings = {"temperature": 2} | settings
     expected = plain.generate(40, **settings)

@@ -30,8 +30,10 @@ def test_an_error_stops_those_that_are_still_at_work() -> None:
 
 def test_nothing_goes_on_where_nobody_asks_for_more() -> None:
     stopped = []
+    all_started = threading.Barrier(3)
 
     def work(item: int, should_stop: threading.Event) -> int:
+        all_started.wait(30)
         if item:
             stopped.append(should_stop.wait(30))
         return item

@@ -214,8 +214,13 @@ class InferenceGpt:
             raise ConfigError("a stop string must not be empty")
         tokens = self._open(prompt)
         self._check(tokens, max_tokens)
+        stop_ids = self.tokenizer.tokens_of(stop)
         settings: Any = {
-            "stop": [*self.tokenizer.special_ids, *self.tokenizer.tokens_of(stop)],
+            # Strings of one token each can end a sequence by themselves; others are cut off.
+            "stop": [
+                *self.tokenizer.special_ids,
+                *(stop_ids if len(stop_ids) == len(stop) else ()),
+            ],
             "max_tokens": max_tokens,
             "sampling": sampling or Sampling(),
         }
@@ -271,8 +276,8 @@ class InferenceGpt:
             min_tokens: no stop token comes before this many tokens.
             max_tokens: the most tokens; by default the context is the limit.
             sampling: how a token is drawn.
-            rng: gives one uniform a token. Until the stream ends or is closed, it may have given
-                some more.
+            rng: gives one uniform a token. Until the stream ends or is closed it may have given
+                some more, which it then takes back, so share it with nobody.
 
         Raises:
             PromptError: there are no tokens, or more than block_size, or unknown ones.

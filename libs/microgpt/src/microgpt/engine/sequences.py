@@ -56,8 +56,11 @@ def new_sequences(
     most_new = room if max_tokens is None else min(room, max_tokens)
     lengths = np.array([len(prompt) for prompt in prompts])
     tokens = np.zeros((n, longest + most_new), np.int64)
-    for row, prompt in zip(tokens, prompts, strict=True):
-        row[: len(prompt)] = prompt
+    if min(lengths) == longest:
+        tokens[:, :longest] = prompts
+    else:
+        for row, prompt in zip(tokens, prompts, strict=True):
+            row[: len(prompt)] = prompt
     rules = np.zeros(model.vocab_size, np.int64)
     for rule, which in ((STOP, stop), (FORBIDDEN, forbidden)):
         rules[[token for token in which if token in range(rules.size)]] = rule

@@ -25,7 +25,7 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from train_speed import CHAT, Contender, machine
+from train_speed import CHAT, Contender, machine, results_file
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, save
 from microgpt.data import bundled, load_text, split
@@ -40,7 +40,6 @@ sys.path.insert(0, str(Path(__file__).parent / "rivals"))
 
 from job import Job
 
-RESULTS = Path(__file__).parent / "results" / "decode_speed.json"
 RIVALS = ("jax", "torch", "numpy")
 NAMES = ModelConfig()
 DECODING = [  # name, model, tokens there are, sequences at once, how often
@@ -71,7 +70,7 @@ def main() -> None:
         "names": names(arguments.rounds),
         "evaluating": [evaluating(n_embd, arguments.rounds) for n_embd in (16, 64)],
     }
-    RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+    results_file("decode_speed").write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def decoding(

@@ -17,9 +17,8 @@ from datetime import date
 from pathlib import Path
 from time import perf_counter
 
-from train_speed import machine
+from train_speed import machine, results_file
 
-RESULTS = Path(__file__).parent / "results" / "startup.json"
 MICROGPT = [sys.executable, "-m", "microgpt_cli"]
 COMMANDS = {
     "python": [sys.executable, "-c", "pass"],
@@ -62,7 +61,7 @@ def main() -> None:
             line += f" | the first time ever {row['first_s']:.2f} s"
         print(line)
         kept["commands"].append(row)
-    RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+    results_file("startup").write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def seconds(command: list[str], folder: str, cache: str) -> float:

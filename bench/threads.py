@@ -19,10 +19,9 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from pathlib import Path
 from time import perf_counter
 
-from train_speed import CHAT, machine, text_of
+from train_speed import CHAT, machine, results_file, text_of
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.data import bundled, load_text
@@ -30,7 +29,6 @@ from microgpt.engines import make_engine
 from microgpt.tokenizer import CharTokenizer
 from microgpt.train import train
 
-RESULTS = Path(__file__).parent / "results" / "threads.json"
 N_ORGANISMS = 8  # a thread or a process
 TRAININGS = [  # name, model, documents a batch, of how many characters (names as they are: None)
     ("d64, batch 64", ModelConfig(n_embd=64), 64, None),
@@ -58,7 +56,7 @@ def main() -> None:
         "training": [training(*row, arguments.rounds) for row in TRAININGS],
         "using": using(arguments.rounds),
     }
-    RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+    results_file("threads").write_text(json.dumps(kept, indent=1) + "\n")
 
 
 NAMES = load_text(bundled("names.txt"))

@@ -14,17 +14,15 @@ import random
 import statistics
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from train_speed import machine
+from train_speed import machine, results_file
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.engine.compiled import CompiledEngine
 from microgpt.model import count_params
 
-RESULTS = Path(__file__).parent / "results" / "train_scaling.json"
 MIDDLE, BATCH = ModelConfig(n_embd=64, n_head=4, n_layer=2, block_size=64, vocab_size=64), 16
 SIZES = {
     "n_embd": (16, 32, 48, 64, 96, 128, 192, 256),
@@ -52,7 +50,7 @@ def main() -> None:
                 f"{name:10} {row['size']:4} | {row['ns_per_token']:9.0f} ns/token | "
                 f"{row['gflops']:6.1f} GFLOP/s | {row['ns_per_token'] / first:6.2f} ×"
             )
-    RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+    results_file("train_scaling").write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def measure(name: str, size: int, rounds: int) -> dict:

@@ -18,6 +18,7 @@ import json
 import os
 import platform
 import random
+import re
 import statistics
 import subprocess
 import sys
@@ -39,7 +40,6 @@ sys.path.insert(0, str(HERE / "rivals"))
 
 from job import Job  # noqa: E402
 
-RESULTS = HERE / "results" / "train_speed.json"
 RIVALS = ("jax", "torch", "numpy")
 # nats, on each of the first ten losses: float32 in another order. Later, at a learning rate this
 # high, the differences grow, and each training goes its own way to the same place.
@@ -89,7 +89,7 @@ def main() -> None:
             print(table_row(results[-1]), flush=True)
     if not arguments.only:
         kept = {"machine": f"{machine()}, float32", "date": str(date.today()), "settings": results}
-        RESULTS.write_text(json.dumps(kept) + "\n")
+        results_file("train_speed").write_text(json.dumps(kept) + "\n")
 
 
 def measure(setting: Setting, rounds: int, pythons: dict[str, str]) -> dict:
@@ -224,6 +224,14 @@ def machine() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         cpu = next((line.split(": ")[1] for line in lines if line.startswith("model name")), cpu)
     return f"{cpu}, one core, {platform.system()}, CPython {platform.python_version()}"
+
+
+def results_file(bench: str) -> Path:
+    """Return where a bench keeps this machine's results: in a folder named after the processor."""
+    cpu = re.sub(r"\(R\)|\(TM\)| Processor", "", machine().split(",")[0])
+    folder = HERE / "results" / "-".join(re.findall(r"[a-z0-9]+", cpu.lower()))
+    folder.mkdir(exist_ok=True)
+    return folder / f"{bench}.json"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,156 @@
+"""Pictures of what the benches found.
+
+This module knows nothing about where they go; see report.py.
+"""
+
+import altair as alt
+from tables import NAMES, middle, processor
+
+COLORS = alt.Scale(domain=list(NAMES.values()), range=["#d62728", "#1f77b4", "#ff7f0e", "#7f7f7f"])
+CURVE_OF = "d64, batch 16"  # the setting whose losses are drawn
+SMOOTHED = 20  # steps
+
+
+def speeds(decoding: dict) -> alt.Chart:
+    """Draw the tokens a second of each contender."""
+    values = [
+        {"what": row["name"], "contender": NAMES[name], "speed": speed}
+        for row in decoding["decoding"]
+        for name, speed in row["tokens_per_s"].items()
+    ]
+    base = alt.Chart(alt.Data(values=values)).encode(
+        x=alt.X(
+            "speed:Q",
+            scale=alt.Scale(type="log", domain=[1e3, 1e7]),
+            axis=alt.Axis(format="~s", values=[1e3, 1e4, 1e5, 1e6, 1e7]),
+            title="tokens a second",
+        ),
+        y=alt.Y("what:N", sort=None, title=None, axis=alt.Axis(labelLimit=250, grid=True)),
+        color=alt.Color("contender:N", scale=COLORS, title=None),
+    )
+    text = alt.Text("speed:Q", format=".2~s")
+    places = {"microgpt": (0, -11), "JAX": (0, -11), "PyTorch": (0, 12), "NumPy": (9, -11)}
+    return labelled_points(base, text, places).properties(
+        width=520,
+        height=180,
+        padding={"left": 40, "top": 10, "right": 20, "bottom": 10},
+        title=f"Making up text on one core of an {processor(decoding)}",
+    )
+
+
+def ratios(speed: dict) -> alt.Chart:
+    """Draw how many times as long each rival takes."""
+    values = [
+        {
+            "setting": setting["name"],
+            "contender": NAMES[name],
+            "times": middle(c) / middle(setting["contenders"]["microgpt"]),
+        }
+        for setting in speed["settings"]
+        for name, c in setting["contenders"].items()
+    ]
+    order = [setting["name"] for setting in speed["settings"]]
+    base = alt.Chart(alt.Data(values=values)).encode(
+        x=alt.X(
+            "times:Q",
+            scale=alt.Scale(type="log", domain=[0.9, 150]),
+            axis=alt.Axis(values=[1, 2, 5, 10, 20, 50, 100]),
+            title="time of the same training, that of microgpt being 1",
+        ),
+        y=alt.Y("setting:N", sort=order, title=None, axis=alt.Axis(labelLimit=250, grid=True)),
+        color=alt.Color("contender:N", scale=COLORS, title=None),
+    )
+    text = alt.Text("times:Q", format=".1f")
+    places = {"JAX": (0, -10), "PyTorch": (0, 12), "NumPy": (0, 12)}
+    return labelled_points(base, text, places).properties(
+        width=520,
+        height=320,
+        padding={"left": 40, "top": 10, "right": 20, "bottom": 10},
+        title=f"Training on one core of an {processor(speed)}: how many times as long others take",
+    )
+
+
+def labelled_points(
+    base: alt.Chart, text: alt.Text, places: dict[str, tuple[int, int]]
+) -> alt.LayerChart:
+    """Draw points, with a number beside those of some contenders where the others leave room."""
+    labels = [
+        base.transform_filter(f"datum.contender == '{name}'")
+        .mark_text(dx=dx, dy=dy, fontSize=10)
+        .encode(text=text)
+        for name, (dx, dy) in places.items()
+    ]
+    return alt.layer(base.mark_point(filled=True, size=90, opacity=1), *labels)
+
+
+def curves(speed: dict) -> alt.Chart:
+    """Draw the loss against the seconds of training."""
+    setting = next(s for s in speed["settings"] if s["name"] == CURVE_OF)
+    values = []
+    for name, c in setting["contenders"].items():
+        losses, seconds = c["losses"], middle(c)
+        for i in range(SMOOTHED, len(losses) + 1):
+            mean = sum(losses[i - SMOOTHED : i]) / SMOOTHED
+            at = seconds * i / len(losses)
+            values.append({"contender": NAMES[name], "seconds": at, "loss": mean})
+    return (
+        alt.Chart(alt.Data(values=values))
+        .mark_line()
+        .encode(
+            x=alt.X(
+                "seconds:Q",
+                axis=alt.Axis(tickCount=8),
+                title="seconds of training (compilation and loading not counted)",
+            ),
+            y=alt.Y(
+                "loss:Q",
+                scale=alt.Scale(zero=False),
+                title=f"loss, nats a token (mean of {SMOOTHED} steps)",
+            ),
+            color=alt.Color("contender:N", scale=COLORS, title=None),
+        )
+        .properties(
+            width=520,
+            height=300,
+            title=f"The same training ({CURVE_OF}) on one core of an {processor(speed)}",
+        )
+    )
+
+
+def costs(machines: list[dict]) -> alt.Chart:
+    """Draw the cost of a token against each size, on each machine."""
+    values = [
+        {
+            "machine": processor(machine),
+            "what": name,
+            "size": row["size"],
+            "cost": row["ns_per_token"] / 1e3,
+        }
+        for machine in machines
+        for name, rows in machine["sizes"].items()
+        for row in rows
+    ]
+    order = list(machines[0]["sizes"])
+    return (
+        alt.Chart(alt.Data(values=values))
+        .mark_line(point=True)
+        .encode(
+            x=alt.X(
+                "size:Q",
+                scale=alt.Scale(type="log", base=2),
+                axis=alt.Axis(values=[2**i for i in range(10)]),
+                title=None,
+            ),
+            y=alt.Y(
+                "cost:Q",
+                scale=alt.Scale(type="log", domain=[0.5, 200]),
+                axis=alt.Axis(values=[1, 10, 100]),
+                title="µs a token",
+            ),
+            color=alt.Color("machine:N", scale=alt.Scale(range=["#d62728", "#9467bd"]), title=None),
+        )
+        .properties(width=170, height=150)
+        .facet(column=alt.Column("what:N", title=None, sort=order))
+        .resolve_scale(x="independent")
+        .properties(title="What a token costs, from 64/4/2/64 at batch 16, one size changed")
+    )

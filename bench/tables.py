@@ -1,0 +1,149 @@
+"""Tables in Markdown of what the benches found, a row for each machine.
+
+This module knows nothing about where they go; see report.py.
+"""
+
+import re
+import statistics
+from collections.abc import Callable
+from functools import partial
+
+NAMES = {"microgpt": "microgpt", "jax": "JAX", "torch": "PyTorch", "numpy": "NumPy"}
+
+Rows = list[list[str]]  # each with its label first
+
+
+def table(head: list[str], rows_of: Callable[[dict], Rows], machines: list[dict]) -> str:
+    """Return a table, the same row of each machine below one another, and where it was measured."""
+    return f"{bare_table(head, rows_of, machines)}\n\n{conditions(machines)}"
+
+
+def bare_table(head: list[str], rows_of: Callable[[dict], Rows], machines: list[dict]) -> str:
+    """Return a table without where it was measured."""
+    lines = [[head[0], "", *head[1:]], ["---"] * (len(head) + 1)]
+    for same in zip(*map(rows_of, machines), strict=True):
+        for i, (machine, (label, *cells)) in enumerate(zip(machines, same, strict=True)):
+            lines.append(["" if i else label, processor(machine), *cells])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def conditions(machines: list[dict]) -> str:
+    """Return where and when something was measured."""
+    processors: dict[str, list[str]] = {}
+    for machine in machines:
+        others = machine["machine"].split(", ", 1)[1]
+        processors.setdefault(f"{others}; {machine['date']}.", []).append(processor(machine))
+    return " ".join(f"{' and '.join(each)}, {others}" for others, each in processors.items())
+
+
+def processor(machine: dict) -> str:
+    """Return the name of a machine's processor."""
+    return re.sub(r"\(R\)|\(TM\)| Processor", "", machine["machine"].split(",")[0])
+
+
+def speed_rows(speed: dict) -> Rows:
+    """Return a row for each setting: the medians, and how many times ours each is."""
+    rows = []
+    for setting in speed["settings"]:
+        seconds = {name: middle(c) for name, c in setting["contenders"].items()}
+        ours = seconds.pop("microgpt")
+        others = [f"{amount(setting, s)} ({s / ours:.1f} ×)" for s in seconds.values()]
+        rows.append([setting["name"], f"**{amount(setting, ours)}**", *others])
+    return rows
+
+
+def amount(setting: dict, seconds: float) -> str:
+    """Return a time in the unit of the setting."""
+    if setting["name"].startswith("chat"):
+        return f"{setting['tokens'] / seconds:,.0f} tokens/s"
+    micros = seconds / setting["documents"] * 1e6
+    return f"{micros:.1f} µs" if micros < 100 else f"{micros:.0f} µs"
+
+
+def middle(contender: dict) -> float:
+    """Return the median of a contender's rounds."""
+    return statistics.median(contender["seconds"])
+
+
+def scaling_tables(machines: list[dict]) -> str:
+    """Return a table for each size."""
+    tables = [
+        bare_table(
+            [name, *(str(row["size"]) for row in rows)], partial(scaling_rows, name), machines
+        )
+        for name, rows in machines[0]["sizes"].items()
+    ]
+    return "\n\n".join([*tables, conditions(machines)])
+
+
+def scaling_rows(name: str, scaling: dict) -> Rows:
+    """Return what a token costs at each value of a size, and the speed that this comes to."""
+    rows = scaling["sizes"][name]
+    return [
+        ["µs a token", *(f"{row['ns_per_token'] / 1e3:.2f}" for row in rows)],
+        ["GFLOP/s", *(f"{row['gflops']:.0f}" for row in rows)],
+    ]
+
+
+def decoding_rows(decoding: dict) -> Rows:
+    """Return a row for each model and number of sequences."""
+    rows = []
+    for row in decoding["decoding"]:
+        speeds = dict(row["tokens_per_s"])
+        ours = speeds.pop("microgpt")
+        others = [f"{speed:,.0f} ({ours / speed:.1f} ×)" for speed in speeds.values()]
+        rows.append([row["name"], f"**{ours:,.0f}**", *others])
+    return rows
+
+
+def names_rows(decoding: dict) -> Rows:
+    """Return what surrounds the kernel: the random numbers, and the command."""
+    seeding, names = decoding["seeding"], decoding["names"]
+    one, many = seeding["random.Random"], seeding["in bulk"]
+    return [
+        ["random numbers of a name, a `random.Random` each", f"{one:.2f} µs"],
+        ["the same numbers in bulk", f"**{many:.2f} µs** ({one / many:.1f} ×)"],
+        [
+            f"`microgpt generate --num-samples {names['n']}`, start-up subtracted",
+            f"**{names['names_per_s']:,.0f} names/s**",
+        ],
+    ]
+
+
+def evaluating_rows(decoding: dict) -> Rows:
+    """Return a row for each model."""
+    rows = []
+    for row in decoding["evaluating"]:
+        cells = [
+            f"{row[what] * 1e3:.1f} ms ({row[what] / row['train']:.2f} ×)"
+            for what in ("kernels", "evaluate")
+        ]
+        name = f"d{row['n_embd']}, {row['n_docs']:,} names"
+        rows.append([name, f"{row['train'] * 1e3:.1f} ms", *cells])
+    return rows
+
+
+def threads_rows(threads: dict) -> Rows:
+    """Return a row for each thing that two threads do."""
+    rows = []
+    for row in threads["organisms"]:
+        alone, both = row["one after another"], row["threads"]
+        against = f"{alone / both:.2f} × (two processes: {alone / row['processes']:.2f} ×)"
+        rows.append([row["name"], f"{alone:.3f} s", f"{both:.3f} s", against])
+    for row in threads["training"]:
+        one, two = row["threads 1"], row["threads 2"]
+        name = f"a training step, {row['name']}"
+        rows.append([name, f"{one * 1e3:.2f} ms", f"{two * 1e3:.2f} ms", f"{one / two:.2f} ×"])
+    for row in threads["using"]:
+        one, two = row["threads 1"], row["threads 2"]
+        rows.append([row["name"], f"{one:.3f} s", f"{two:.3f} s", f"{one / two:.2f} ×"])
+    return rows
+
+
+def startup_rows(startup: dict) -> Rows:
+    """Return a row for each command."""
+    return [
+        [f"`{row['name']}`", f"{row['seconds']:.2f} s", f"{row['first_s']:.1f} s"]
+        for row in startup["commands"]
+        if "first_s" in row
+    ]

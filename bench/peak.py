@@ -1,7 +1,8 @@
 """How much of the core's peak does a matrix product of the compiled engine reach?
 
-The peak is measured with a loop of nothing but multiply-adds on vectors in registers. Printed is
-the product's GFLOP/s, at the sizes of a chat model's layers, and its share of the peak.
+The peak is measured with a loop of nothing but multiply-adds on vectors in registers. Printed are
+the product's GFLOP/s, at the sizes of a chat model's layers, and its share of the peak; and how
+fast the core reads as much as that model's weights and KV cache, which bounds its decoding.
 
     uv run python bench/peak.py
 """
@@ -20,6 +21,7 @@ from microgpt.engine.weights import aligned_zeros, padded
 N, ROUNDS = 256, 5
 SHAPES = {"attn_wqkv": (384, 128), "attn_wo": (128, 128), "mlp_fc1": (512, 128)}
 N_SUMS = 8  # enough that no multiply-add waits for the one before it
+READ = (64, 14_336)  # 3.7 MB in float32
 
 
 @numba.njit
@@ -38,8 +40,22 @@ def products(w, x, y, n):
         matmul.linear(w, x, y, x.shape[1], False)
 
 
+@numba.njit
+def read(x, n):
+    zero = simd.splat(x, 0)
+    s0, s1, s2, s3 = zero, zero, zero, zero
+    for _ in range(n):
+        for i in range(x.shape[0]):
+            for j in range(0, x.shape[1], 4 * simd.lanes(x)):
+                s0 = s0 + simd.load(x, i, j)
+                s1 = s1 + simd.load(x, i, j + simd.lanes(x))
+                s2 = s2 + simd.load(x, i, j + 2 * simd.lanes(x))
+                s3 = s3 + simd.load(x, i, j + 3 * simd.lanes(x))
+    simd.store(x, 0, 0, s0 + s1 + s2 + s3)
+
+
 def main() -> None:
-    """Measure the peak and the products."""
+    """Measure the peak, the products and the cache."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     lanes, n = lanes_of("float32"), 20_000_000
@@ -52,6 +68,10 @@ def main() -> None:
         w[:], x[:], x, y = np.pi, 0.5, x[:, :N], y[:, :N]
         speed = 100 * 2 * m * k * N / fastest(products, w, x, y, 100) / 1e9
         print(f"{name:10} {m} x {k}: {speed:.1f} GFLOP/s, {speed / peak:.0%} of the peak")
+    x = aligned_zeros(READ, "float32")
+    x[:] = 1  # until it is written all its pages are one
+    speed = 100 * x.nbytes / fastest(read, x, 100) / 1e9
+    print(f"reading {x.nbytes / 1e6:.1f} MB again and again: {speed:.1f} GB/s")
 
 
 def fastest(run, *args) -> float:

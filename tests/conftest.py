@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,6 +28,9 @@ os.environ["PATH"] = f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
 for name in ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "COLUMNS", "NO_COLOR", "TERM"):
     os.environ.pop(name, None)
 os.environ["TERM"] = "xterm"
+
+# A shell lets what it runs in the background ignore Ctrl-C, which the commands would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -134,7 +134,9 @@ def test_a_divergence_is_told_even_when_nothing_can_be_kept(microgpt, names, tmp
     done = microgpt("train", "--input", names, "--steps", "1", "--lr", "1e200")
     check_refused(done, "nan or infinite after step 1 of 1; try a learning rate", code=1)
     assert "are lost" in done.stderr
-    assert sorted(os.listdir(tmp_path)) == ["names.txt", "output.diverged"]
+    assert sorted(os.listdir(tmp_path)) == ["names.txt", "output", "output.diverged"]
+    again = microgpt("train", "--input", names, "--steps", "1")  # nothing there to go on with
+    assert again.returncode == 0
 
 
 COMMANDS = ["generate", "chat", "info"]
@@ -222,7 +224,8 @@ def test_verify_refuses_steps_beyond_the_run(microgpt) -> None:
 @pytest.mark.parametrize("command", [*COMMANDS, "train", "verify"])
 def test_an_unknown_flag(microgpt, command) -> None:
     done = microgpt(command, "--zoom")
-    check_refused(done, f"no such option: --zoom; see 'microgpt {command} --help'")
+    check_refused(done, "no such option: --zoom")
+    assert f"see 'microgpt {command} --help'" in done.stderr
 
 
 def test_an_unknown_command(microgpt) -> None:

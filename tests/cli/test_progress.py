@@ -10,7 +10,16 @@ def follow(steps: int, events: int) -> None:
     """Show the progress of a training that reports at even distances."""
     with progress.TrainingProgress(steps) as shown:
         for i in range(1, events + 1):
-            shown.update(TrainEvent(step=steps * i // events, steps=steps, losses=(2.5,)))
+            n = steps * i // events - steps * (i - 1) // events
+            shown.update(
+                TrainEvent(
+                    step=steps * i // events,
+                    steps=steps,
+                    losses=(2.5,) * n,
+                    n_docs=n,
+                    n_tokens=7 * n,
+                )
+            )
         assert shown.step == steps
 
 
@@ -19,7 +28,10 @@ def test_each_tenth_is_a_line_where_nothing_can_be_redrawn(monkeypatch, capsys) 
     follow(steps=1000, events=200)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 10
-    line = r"step +(\d+) / 1000 \| loss 2\.5000 \| \d+ steps/s \| \d+ s left"
+    line = (
+        r"step +(\d+) / 1000 \| loss 2\.500 \(last 2\.500\) \| "
+        r"[\d.]+[kM]? docs/s, [\d.]+[kM]? tokens/s \| 0 s left"
+    )
     tenths = [re.fullmatch(line, each).group(1) for each in lines]
     assert tenths == [str(100 * i) for i in range(1, 11)]
 

@@ -1,6 +1,7 @@
 """Ctrl-C, SIGTERM and closed pipes, on real processes."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 COMMAND = "microgpt"
 ENDINGS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 FOREVER = str(10**9)
+STATE_FILES = ["history.jsonl", "train_state.json", "train_state.safetensors"]
 
 
 @pytest.fixture
@@ -56,12 +58,18 @@ def test_a_training_that_is_stopped_says_where_and_leaves_the_old_model(
 ) -> None:
     before = {file: (text_model / file).read_bytes() for file in os.listdir(text_model)}
     process = start("train", "--output", text_model, "--steps", FOREVER, *more)
+    time.sleep(0.5)
     process.send_signal(number)
     line = last_line(process)
-    assert line.startswith(f"{word} at step ")
-    assert line.endswith(f" of {FOREVER}; {text_model} is as it was before")
+    assert re.fullmatch(
+        rf"{word} at step [1-9]\d* of {FOREVER}; go on with: "
+        rf"microgpt train --resume {re.escape(str(text_model))}",
+        line,
+    )
     assert process.returncode == code
-    assert {file: (text_model / file).read_bytes() for file in os.listdir(text_model)} == before
+    after = {file: (text_model / file).read_bytes() for file in os.listdir(text_model)}
+    assert {file: after[file] for file in before} == before
+    assert after.keys() - before.keys() == set(STATE_FILES)
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])
@@ -144,7 +152,9 @@ def test_a_closed_pipe_does_not_cost_the_trained_model(start, tmp_path) -> None:
     process.stdout = None
     process.communicate(timeout=20)
     assert process.returncode == 0
-    assert sorted(os.listdir(tmp_path / "output")) == ["meta.json", "weights.json"]
+    assert sorted(os.listdir(tmp_path / "output")) == sorted(
+        ["meta.json", "weights.json", *STATE_FILES]
+    )
 
 
 @pytest.mark.parametrize("command", ["train --steps 3", "generate", "chat", "info", "--help"])

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from array import array
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,11 +22,12 @@ from microgpt import (
     load,
     save,
 )
-from microgpt.checkpoint import check_writable
+from microgpt.data import DataFacts
 from microgpt.errors import CheckpointError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainState
 from microgpt.train import train
+from microgpt.training_directory import TrainingDirectory
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -38,13 +40,19 @@ def result_of(model: ModelConfig, weights, tokenizer: CharTokenizer) -> TrainRes
         tokenizer=tokenizer,
         dtype="float64",
         config=TrainConfig(),
+        losses=(3.3,),
         state=TrainState(
-            step=1, weights=weights, adam_m=(), adam_v=(), losses=(3.3,), dtype="float64"
+            step=1,
+            weights=array("d"),
+            adam_m=array("d"),
+            adam_v=array("d"),
+            dtype="float64",
+            engine="compiled",
+            recent_losses=(3.3,),
         ),
+        ending="steps",
         rng_state=(),
-        n_docs=1,
-        data_sha256="",
-        seconds=0.0,
+        data=DataFacts(1, ""),
     )
 
 
@@ -93,13 +101,15 @@ def test_a_model_says_how_it_came_about(text_model: Path, text_result: TrainResu
     training = meta["training"]
     assert (training["seed"], training["steps"], training["n_docs"]) == (42, 30, 4)
     assert training["train_loss"] == pytest.approx(sum(text_result.losses) / 30, rel=1e-14)
-    assert training["data_sha256"] == text_result.data_sha256
+    assert training["data_sha256"] == text_result.data.sha256
 
 
 def test_the_training_loss_is_the_mean_of_the_last_hundred_steps(tmp_path: Path) -> None:
-    losses = tuple(float(i) for i in range(250))
-    save(replace(RESULT, state=replace(RESULT.state, losses=losses)), tmp_path / "model")
-    assert load(tmp_path / "model").meta.training["train_loss"] == 199.5
+    result = train(["anna", "emma"], config=TrainConfig(steps=250))
+    save(result, tmp_path / "model")
+    expected = sum(result.losses[150:]) / 100
+    train_loss = load(tmp_path / "model").meta.training["train_loss"]
+    assert train_loss == pytest.approx(expected, rel=1e-14)
 
 
 def test_a_chat_model_names_its_special_tokens_after_its_characters(chat_model: Path) -> None:
@@ -234,7 +244,12 @@ def test_parents_are_made_and_others_may_read_the_model(
     assert (tmp_path / "a/b/model").stat().st_mode & 0o777 == 0o777 & ~umask
 
 
-@pytest.mark.parametrize("use", [check_writable, lambda directory: save(RESULT, directory)])
+def hold(directory: Path) -> None:
+    """Begin to train there."""
+    TrainingDirectory(directory).close()
+
+
+@pytest.mark.parametrize("use", [hold, lambda directory: save(RESULT, directory)])
 def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, use) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "dangling").symlink_to("nowhere")

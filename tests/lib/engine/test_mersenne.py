@@ -15,7 +15,7 @@ def test_the_order_is_that_of_shuffle(seed: int, n: int, n_first: int) -> None:
     ours, python = random.Random(seed), random.Random(seed)
     expected = list(range(n))
     python.shuffle(expected)
-    assert shuffled(n, ours, n_first) == expected[:n_first]
+    assert list(shuffled(n, ours, n_first)) == expected[:n_first]
     assert ours.getstate() == python.getstate()
 
 

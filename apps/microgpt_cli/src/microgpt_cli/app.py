@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from microgpt_cli.chat import chat
 from microgpt_cli.eval import evaluate
+from microgpt_cli.export import export
 from microgpt_cli.generate import generate
 from microgpt_cli.help import GroupedCommand
 from microgpt_cli.info import info
@@ -84,6 +85,7 @@ _add(generate, "microgpt generate --num-samples 5 --prompt an")
 _add(chat, "microgpt chat --model-dir chat-model")
 _add(info, "microgpt info --model-dir my-model")
 _add(evaluate, "microgpt eval my-model --data held-out.txt", name="eval")
+_add(export, "microgpt export --output small-model --half")
 _add(verify, "microgpt verify --steps 1000")
 
 

@@ -12,9 +12,11 @@ from microgpt_cli.stopping import Terminated, listen, stop_listening
 from microgpt_cli.streams import abandon_stdout, prepare_streams, say
 
 
+listen()  # here, so that there is no moment in which a signal comes too early
+
+
 def main() -> NoReturn:
     """Run `microgpt` with the arguments of this process."""
-    listen()
     prepare_streams()
     try:
         code = _run()

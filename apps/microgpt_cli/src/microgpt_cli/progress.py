@@ -1,6 +1,7 @@
 """What is told on stderr while something long runs: a bar on a terminal, else sparse lines."""
 
 import sys
+from collections import deque
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -8,12 +9,16 @@ from typing import TYPE_CHECKING, Self
 from microgpt_cli.streams import say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.progress import Progress
 
     from microgpt.state import TrainEvent
 
 N_LINES = 10  # of a whole training, at most, where stderr is no terminal
 LINE_INTERVAL_S = 1.0  # between two of them, at least
+SMOOTHED = 100  # steps: the shown loss is a running mean over about so many
+SPEED_OVER_S = 5.0  # the speed is that of the last seconds
 
 
 def step_line(step: int, steps: int, loss: float) -> str:
@@ -22,7 +27,7 @@ def step_line(step: int, steps: int, loss: float) -> str:
 
 
 class TrainingProgress:
-    """Follows the events of one training: step, loss, speed and time left.
+    """Follows the events of one training: step, losses, speed and time left.
 
     Attributes:
         step: the last step that was reported.
@@ -44,10 +49,13 @@ class TrainingProgress:
     ) -> None:
         self.stop()
 
-    def restart(self) -> None:
-        """Take the bar away, and follow another training, which begins now."""
-        self.step = 0
-        self._started = self._last_line = perf_counter()
+    def restart(self, step: int = 0) -> None:
+        """Take the bar away, and follow another training, which begins or goes on now."""
+        self.step = step
+        self._last_line = perf_counter()
+        self._losses = _RunningMean()
+        self._speed = _Speed()
+        self._val_loss: float | None = None
         self.stop()
 
     def stop(self) -> None:
@@ -57,33 +65,101 @@ class TrainingProgress:
 
     def update(self, event: "TrainEvent") -> None:
         """Show how far the training is."""
-        now = perf_counter()
         tenth_before, self.step = self.step * N_LINES // self._steps, event.step
-        speed = f"{event.step / (now - self._started):.0f} steps/s"
+        self._losses.add(event.losses)
+        self._speed.add(len(event.losses), event.n_docs, event.n_tokens)
+        if event.val_loss is not None:
+            self._val_loss = event.val_loss
         if self._bar:
             self._bar.start()
-            text = f"loss {event.losses[-1]:.4f} | {speed}"
-            self._bar.update(self._bar.task_ids[0], completed=event.step, text=text)
+            self._bar.update(
+                self._bar.task_ids[0],
+                completed=event.step,
+                losses=self._loss_text(),
+                speed=self._speed.text(),
+                left=self._speed.left(self._steps - event.step),
+            )
         elif event.step * N_LINES // self._steps > tenth_before and (
-            now - self._last_line >= LINE_INTERVAL_S
+            perf_counter() - self._last_line >= LINE_INTERVAL_S
         ):
-            self._last_line = now
-            left = (now - self._started) / event.step * (self._steps - event.step)
-            line = step_line(event.step, self._steps, event.losses[-1])
-            say(f"{line} | {speed} | {left:.0f} s left")
+            self._last_line = perf_counter()
+            say(
+                f"step {event.step:4d} / {self._steps:4d} | {self._loss_text()} | "
+                f"{self._speed.text()} | {self._speed.left(self._steps - event.step)}"
+            )
+
+    def _loss_text(self) -> str:
+        text = f"loss {self._losses.mean:.3f} (last {self._losses.last:.3f})"
+        return text if self._val_loss is None else f"{text} | held out {self._val_loss:.3f}"
+
+
+class _RunningMean:
+    """The mean of the last losses, of which older ones count less and less."""
+
+    def __init__(self) -> None:
+        self.last = self.mean = 0.0
+        self._n = 0
+
+    def add(self, losses: "Sequence[float]") -> None:
+        """Take more of them."""
+        for loss in losses:
+            self._n += 1
+            self.mean += (loss - self.mean) / min(self._n, SMOOTHED)
+            self.last = loss
+
+
+class _Speed:
+    """How fast it went in the last seconds."""
+
+    def __init__(self) -> None:
+        self._totals = deque([(perf_counter(), 0, 0, 0)])
+
+    def add(self, n_steps: int, n_docs: int, n_tokens: int) -> None:
+        """Count what has just been done."""
+        _, *before = self._totals[-1]
+        added = (n_steps, n_docs, n_tokens)
+        steps, docs, tokens = (old + new for old, new in zip(before, added, strict=True))
+        now = perf_counter()
+        self._totals.append((now, steps, docs, tokens))
+        while len(self._totals) > 2 and self._totals[1][0] < now - SPEED_OVER_S:
+            self._totals.popleft()
+
+    def text(self) -> str:
+        """Return the speed in documents and in tokens."""
+        _, docs, tokens = self._rates()
+        return f"{_short(docs)} docs/s, {_short(tokens)} tokens/s"
+
+    def left(self, n_steps: int) -> str:
+        """Return how long so many steps will take."""
+        steps = self._rates()[0]
+        return f"{_duration(n_steps / steps)} left" if steps else "? left"
+
+    def _rates(self) -> list[float]:
+        (start, *first), (end, *last) = self._totals[0], self._totals[-1]
+        seconds = max(end - start, 1e-9)
+        return [(b - a) / seconds for a, b in zip(first, last, strict=True)]
+
+
+def _short(number: float) -> str:
+    for divisor, letter in ((1e6, "M"), (1e3, "k")):
+        if number >= divisor:
+            return f"{number / divisor:.3g}{letter}"
+    return f"{number:.3g}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
 
 
 def _make_bar(steps: int) -> "Progress | None":
     if not sys.stderr.isatty():
         return None
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     console = Console(stderr=True)
     if console.is_dumb_terminal:  # it cannot redraw a line
@@ -91,12 +167,14 @@ def _make_bar(steps: int) -> "Progress | None":
     bar = Progress(
         TextColumn("step"),
         MofNCompleteColumn(),
-        BarColumn(),
-        TextColumn("{task.fields[text]}"),
-        TimeRemainingColumn(),
+        BarColumn(bar_width=None),
+        TextColumn("{task.fields[losses]}"),
+        TextColumn("{task.fields[speed]}"),
+        TextColumn("{task.fields[left]}"),
         console=console,
         transient=True,
+        expand=True,
         redirect_stdout=False,  # it would send the results to stderr
     )
-    bar.add_task("step", total=steps, text="")
+    bar.add_task("step", total=steps, losses="", speed="", left="")
     return bar

@@ -3,7 +3,7 @@
 import signal
 import sys
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn, Self
 
 REPEAT_AFTER_S = 0.01
 
@@ -42,3 +42,36 @@ def _repeat_what_was_dropped(dropped: "sys.UnraisableHookArgs") -> None:
     number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
     signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(number))
     signal.setitimer(signal.ITIMER_REAL, REPEAT_AFTER_S)
+
+
+class StopRequest:
+    """While it is entered, the first Ctrl-C or SIGTERM is only noted, so that work can be saved.
+
+    The second one ends the command at once.
+
+    Attributes:
+        reason: what has come, if anything has.
+    """
+
+    def __init__(self) -> None:
+        self.reason: type[KeyboardInterrupt] | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def __call__(self) -> bool:
+        """Return whether to stop."""
+        return self.reason is not None
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        reason = Terminated if signum == signal.SIGTERM else KeyboardInterrupt
+        if self.reason:
+            raise reason
+        self.reason = reason

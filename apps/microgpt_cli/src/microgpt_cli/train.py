@@ -1,32 +1,31 @@
 """`microgpt train`: from a text file to a model directory."""
 
 import json
-import os
 import shlex
 import sys
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_count
+from microgpt.errors import ConfigError
 from microgpt_cli.options import DEFAULT_CHAT, DEFAULT_MODEL_DIR, DEFAULT_TEXT
-from microgpt_cli.progress import TrainingProgress, step_line
-from microgpt_cli.streams import note, say, show_while_read
+from microgpt_cli.progress import step_line
+from microgpt_cli.streams import note
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from microgpt.memorisation import Memorisation
     from microgpt.state import TrainResult
-    from microgpt.tokenizer import CharTokenizer, Document
-    from microgpt.train import DivergedError
 
 N_SAMPLES = 20
-DATA, MODEL, TRAINING, OUTPUT = "Data", "Model", "Training", "Output"
+SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
+DATA, MODEL, TRAINING, SAVING, OUTPUT = "Data", "Model", "Training", "Saving", "Output"
 
 
 def train(
+    ctx: typer.Context,
     input: Annotated[
         Path | None,
         typer.Option(
@@ -41,6 +40,19 @@ def train(
     chat: Annotated[
         bool, typer.Option("--chat", help="Learn to chat.", rich_help_panel=DATA)
     ] = False,
+    val_fraction: Annotated[
+        float,
+        typer.Option(
+            help="Share of the documents to hold out; the weights that predict them best are kept.",
+            rich_help_panel=DATA,
+        ),
+    ] = 0.0,
+    test_fraction: Annotated[
+        float,
+        typer.Option(
+            help="Share to hold out to the very end, for an honest figure.", rich_help_panel=DATA
+        ),
+    ] = 0.0,
     steps: Annotated[
         int, typer.Option(help="Updates of the weights.", rich_help_panel=TRAINING)
     ] = TrainConfig.steps,
@@ -51,6 +63,15 @@ def train(
     batch_size: Annotated[
         int, typer.Option(help="Documents a step.", rich_help_panel=TRAINING)
     ] = TrainConfig.batch_size,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            help="End when the held-out loss, which is measured 20 times, has been no better "
+            "so often.",
+            show_default=False,
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
     seed: Annotated[
         int,
         typer.Option(help="Same seed, same model, same samples.", rich_help_panel=TRAINING),
@@ -90,6 +111,42 @@ def train(
             rich_help_panel=TRAINING,
         ),
     ] = 1,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            help="Go on with the training in this directory, perhaps with other --steps.",
+            show_default=False,
+            rich_help_panel=SAVING,
+        ),
+    ] = None,
+    from_: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Begin with the weights of the model in this directory.",
+            show_default=False,
+            rich_help_panel=SAVING,
+        ),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Begin anew where a training has not ended.", rich_help_panel=SAVING
+        ),
+    ] = False,
+    checkpoint_every: Annotated[
+        int | None,
+        typer.Option(
+            help="Steps after which to keep a state to go on from.  [default: every 5 seconds]",
+            rich_help_panel=SAVING,
+        ),
+    ] = None,
+    format: Annotated[
+        Literal["json", "safetensors"] | None,
+        typer.Option(
+            help="Of the weights.  [default: json up to a million weights]", rich_help_panel=SAVING
+        ),
+    ] = None,
     num_samples: Annotated[
         int | None,
         typer.Option(
@@ -103,160 +160,72 @@ def train(
 ) -> None:
     """Train a model and write it to a directory.
 
-    Without options this is Karpathy's run: 32,033 names, 1,000 steps, 20 samples.
+    Without options this is Karpathy's run: 32,033 names, 1,000 steps, 20 samples. A training that
+    was interrupted goes on with --resume, and ends as if it never had been.
     """
-    model = ModelConfig(
-        n_embd=n_embd, n_head=n_head, n_layer=n_layer, block_size=block_size, n_ff_exp=n_ff_exp
-    )
-    config = TrainConfig(steps=steps, batch_size=batch_size, lr=lr, seed=seed)
-    n_samples = _check_num_samples(num_samples, chat)
+    if num_samples:
+        if num_samples < 0:
+            raise ConfigError(f"num_samples must be >= 0, got {num_samples}")
+        check_count("num_samples", num_samples)
+    if checkpoint_every is not None:
+        check_count("checkpoint_every", checkpoint_every)
 
-    from microgpt.checkpoint import check_writable
     from microgpt.engines import check_engine
+    from microgpt.memorisation import compare
+    from microgpt_cli.training import Wishes, run
+    from microgpt_cli.training_job import new_job, resumed_job
 
+    given = {
+        name: value
+        for name, value in ctx.params.items()
+        if (source := ctx.get_parameter_source(name)) and source.name != "DEFAULT"
+    }
     check_engine(engine, dtype, threads)
-    docs = _load(input, chat)
-    check_writable(output)
-    result = _train(
-        docs,
-        model,
-        config,
-        engine,
-        dtype,
-        threads=threads,
-        output=output,
-        has_samples=n_samples > 0,
-        quiet=as_json,
+    job = (
+        resumed_job(resume, given)
+        if resume
+        else new_job(
+            input,
+            chat=chat,
+            val_fraction=val_fraction,
+            test_fraction=test_fraction,
+            shape={name: ctx.params[name] for name in SHAPE if not from_ or name in given},
+            config=TrainConfig(
+                steps=steps, batch_size=batch_size, lr=lr, seed=seed, patience=patience
+            ),
+            engine=engine,
+            dtype=dtype,
+            from_=from_,
+        )
     )
-    _save(result, output)  # before anything is printed: a closed pipe must not cost the model
-
-    samples = _sample(result, n_samples, engine)
-    if as_json:
-        print(json.dumps(_summary(result, samples, output)))
+    if job is None:
         return
-    print(step_line(config.steps, config.steps, result.losses[-1]))
+    chat = job.plan.tokenizer.is_chat
+    n_samples = _count_samples(num_samples, chat=chat)
+    wishes = Wishes(threads, checkpoint_every, format, has_samples=n_samples > 0, quiet=as_json)
+    result = run(job, resume or output, wishes, force=force)
+    samples = _sample(result, n_samples, job.plan.engine)
+    memorised = compare(samples, job.parts.train) if samples else None
+    if as_json:
+        print(json.dumps(_summary(result, samples, memorised, resume or output)))
+        return
+    _print_losses(result)
     if samples:
         print(f"\n--- inference (new, hallucinated {'documents' if input else 'names'}) ---")
     for i, sample in enumerate(samples, start=1):
         print(f"sample {i:2d}: {sample}")
     sys.stdout.flush()
-    where = "" if output == DEFAULT_MODEL_DIR else f" --model-dir {shlex.quote(str(output))}"
-    note(f"the model is in {output}; try: microgpt {'chat' if chat else 'generate'}{where}")
+    if memorised:
+        _tell_what_is_known(memorised)
+    _tell_what_next(resume or output, chat=chat)
 
 
-def _check_num_samples(num_samples: int | None, chat: bool) -> int:
-    from microgpt.errors import ConfigError
-
+def _count_samples(num_samples: int | None, *, chat: bool) -> int:
     if num_samples is None:
         return 0 if chat else N_SAMPLES
-    if num_samples < 0:
-        raise ConfigError(f"num_samples must be >= 0, got {num_samples}")
-    if num_samples:
-        check_count("num_samples", num_samples)
     if chat and num_samples:
         raise ConfigError("--num-samples does not go with --chat; use `microgpt chat` afterwards")
     return num_samples
-
-
-def _load(path: Path | None, chat: bool) -> "Sequence[Document]":
-    from microgpt.data import bundled, load_conversations, load_text
-
-    if path is None:
-        name = DEFAULT_CHAT if chat else DEFAULT_TEXT
-        path = Path("data", name)
-        if not os.path.exists(path):
-            note(f"there is no {path} here; using the {name} that comes with microgpt")
-            path = bundled(name)
-    return load_conversations(path) if chat else load_text(path)
-
-
-def _train(
-    docs: "Sequence[Document]",
-    model: ModelConfig,
-    config: TrainConfig,
-    engine: EngineName,
-    dtype: DType | None,
-    *,
-    threads: int,
-    output: Path,
-    has_samples: bool,
-    quiet: bool,
-) -> "TrainResult":
-    """Train with the header on stdout and the progress on stderr."""
-    from microgpt.engines import DEFAULT_DTYPE, Use, check_fits, prepare_engine
-    from microgpt.model import count_params
-    from microgpt.tokenizer import CharTokenizer
-    from microgpt.train import DivergedError
-    from microgpt.train import train as train_model
-
-    tokenizer = CharTokenizer.from_documents(docs)
-    model = replace(model, vocab_size=tokenizer.vocab_size)
-    dtype = dtype or DEFAULT_DTYPE[engine]
-    longest = min(model.block_size, max(map(tokenizer.count_tokens, docs)) - 1)
-    check_fits(engine, dtype, model, config, longest=longest, threads=threads)
-    uses: list[Use] = ["training", "decoding"] if has_samples else ["training"]
-    prepare_engine(engine, dtype, uses=uses, tell=note)
-    with TrainingProgress(config.steps) as progress:
-        try:
-            if not quiet:
-                show_while_read(
-                    f"num {'convos' if tokenizer.is_chat else 'docs'}: {len(docs)}\n"
-                    f"vocab size: {model.vocab_size}\n"
-                    f"num params: {count_params(model)}"
-                )
-            _note_what_is_cut(docs, tokenizer, model.block_size)
-            return train_model(
-                docs,
-                model=model,
-                config=config,
-                tokenizer=tokenizer,
-                engine=engine,
-                dtype=dtype,
-                threads=threads,
-                on_event=progress.update,
-            )
-        except DivergedError as error:
-            progress.stop()
-            _keep_last_good(error, output)
-        except KeyboardInterrupt as stop:
-            where = f"at step {progress.step} of {config.steps}"
-            raise type(stop)(f"{where}; {output} is as it was before") from None
-
-
-def _note_what_is_cut(
-    docs: "Sequence[Document]", tokenizer: "CharTokenizer", block_size: int
-) -> None:
-    n_cut = sum(tokenizer.count_tokens(doc) > block_size + 1 for doc in docs)
-    if n_cut:
-        note(
-            f"{n_cut} of {len(docs)} documents do not fit into the block size of {block_size}; "
-            "what lies beyond it is not learnt"
-        )
-
-
-def _keep_last_good(error: "DivergedError", output: Path) -> NoReturn:
-    """Save what there is beside the output, where a good model of an earlier run may be."""
-    from microgpt.checkpoint import save
-    from microgpt.errors import CheckpointError
-
-    kept = Path(f"{os.path.realpath(output)}.diverged")
-    try:
-        save(error.result, kept)
-        say(f"error: {error} (the last good weights are in {kept})")
-    except CheckpointError as problem:
-        say(f"error: {error} (the last good weights are lost: {problem})")
-    raise typer.Exit(1)
-
-
-def _save(result: "TrainResult", output: Path) -> None:
-    from microgpt.checkpoint import save
-    from microgpt.errors import CheckpointError
-
-    try:
-        save(result, output)
-    except CheckpointError as error:  # it could be written when the training began: not bad input
-        say(f"error: {error}")
-        raise typer.Exit(1) from error
 
 
 def _sample(result: "TrainResult", num_samples: int, engine: EngineName) -> list[str]:
@@ -267,16 +236,55 @@ def _sample(result: "TrainResult", num_samples: int, engine: EngineName) -> list
     return InferenceGpt(result, engine=engine).generate(num_samples, rng=result.rng())
 
 
-def _summary(result: "TrainResult", samples: list[str], output: Path) -> dict[str, object]:
+def _print_losses(result: "TrainResult") -> None:
+    """Print the last step, and what was measured on documents that were held out."""
+    from microgpt.evaluation import bits
+
+    state, config = result.state, result.config
+    print(step_line(state.step, config.steps, state.recent_losses[-1]))
+    if state.best:
+        loss = state.best.val_loss
+        print(
+            f"held-out loss {loss:.4f} nats a character ({bits(loss):.4f} bits), "
+            f"the best, after step {state.best.step}"
+        )
+    if result.test_loss is not None:
+        loss = result.test_loss
+        print(f"test loss     {loss:.4f} nats a character ({bits(loss):.4f} bits)")
+
+
+def _tell_what_is_known(memorised: "Memorisation") -> None:
+    """Say how many samples are in the training data, and what comes nearest to the others."""
+    line = f"{memorised.n_known} of {memorised.n_samples} samples are in the training data"
+    if memorised.novel:
+        pairs = (f"{sample.text} ({sample.document})" for sample in memorised.novel)
+        line += f"; the others, and what comes nearest to them there: {', '.join(pairs)}"
+    note(line)
+
+
+def _tell_what_next(output: Path, *, chat: bool) -> None:
+    where = "" if output == DEFAULT_MODEL_DIR else f" --model-dir {shlex.quote(str(output))}"
+    note(f"the model is in {output}; try: microgpt {'chat' if chat else 'generate'}{where}")
+
+
+def _summary(
+    result: "TrainResult", samples: list[str], memorised: "Memorisation | None", output: Path
+) -> dict[str, object]:
     from microgpt.model import count_params
 
-    return {
-        "num_docs": result.n_docs,
+    best = result.state.best
+    facts = {
+        "num_docs": result.data.n_docs,
         "vocab_size": result.model.vocab_size,
         "num_params": count_params(result.model),
-        "steps": result.config.steps,
-        "loss": result.losses[-1],
+        "steps": result.state.step,
+        "loss": result.state.recent_losses[-1],
+        "val_loss": result.val_loss,
+        "best_step": best.step if best else None,
+        "test_loss": result.test_loss,
         "seconds": round(result.seconds, 3),
         "samples": samples,
+        "memorised": asdict(memorised) if memorised else None,
         "output": str(output),
     }
+    return {name: fact for name, fact in facts.items() if fact is not None}

@@ -1,40 +1,38 @@
-"""Model directories: weights.json and meta.json, written whole or not at all, checked when read.
+"""Model directories: the weights and meta.json, written whole or not at all, checked when read.
 
-    weights.json    {"wte": [[…], …], …}: the matrices of `weight_shapes`, a list of rows each
-    meta.json       the shape, the alphabet, and how the model came about
+    weights.json         {"wte": [[…], …], …}: the matrices of `weight_shapes`, a list of rows each
+    model.safetensors    the same in another format
+    meta.json            the shape, the alphabet, and how the model came about
 
-The two are what the seed systems wrote, and theirs are read. This module knows nothing of how a
-model is trained or used.
+The first and the last are what the seed systems wrote, and theirs are read. This module knows
+nothing of how a model is trained or used.
 """
 
-import contextlib
-import glob
 import hashlib
 import json
 import os
-import shutil
-import uuid
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from microgpt.config import MAX_SIZE, DType, ModelConfig
-from microgpt.errors import CheckpointError, MicrogptError
-from microgpt.model import weight_shapes
+from microgpt.errors import CheckpointError, ConfigError, MicrogptError
+from microgpt.model import count_params
 from microgpt.state import TrainedModel, TrainResult
 from microgpt.tokenizer import SPECIAL_TOKENS, CharTokenizer
 from microgpt.validation import first_problem
 from microgpt.value import total
+from microgpt.weights_file import WEIGHTS_FILES, WeightsFormat, decode_weights, encode_weights
+from microgpt.whole_files import described, publish, read, remove_leftovers, settle
 
 FORMAT_VERSION = 1
-WEIGHTS, META = "weights.json", "meta.json"
-_N_RECENT = 100  # train_loss is the mean over this many last steps: one document says too little
-
+META, HASH = "meta.json", "weights_sha256"
+STATE_DESCRIPTION = "train_state.json"  # see `training_directory`
+MOST_IN_JSON = 1_000_000  # weights: 22 MB; a file that nobody would read any more
 
 _Count = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 
@@ -79,52 +77,56 @@ class SavedModel(TrainedModel):
     meta: Meta
 
 
-def save(result: TrainResult, directory: str | Path) -> None:
+def save(
+    result: TrainResult, directory: str | Path, *, weights_format: WeightsFormat | None = None
+) -> None:
     """Write a model directory; a model that is already there is replaced, nothing else.
 
     A new directory appears whole. In an existing one the weights are renamed into place first and
     meta.json, which has their hash, last; `load` can tell what was killed in between, and finds
     the new meta.json where it was waiting.
 
+    Args:
+        result: what `train` returns.
+        directory: where to.
+        weights_format: "json" or "safetensors"; by default JSON up to a million weights.
+
     Raises:
         CheckpointError: the directory cannot be written.
     """
-    directory = Path(directory)
-    weights = json.dumps(result.weights, separators=(",", ":")).encode()
-    meta = _describe(result, hashlib.sha256(weights).hexdigest())
-    described = meta.model_dump_json(indent=2, exclude_none=True).encode() + b"\n"
-    try:
-        staging = _make_staging(directory)
-        try:
-            _write(staging / WEIGHTS, weights)
-            _write(staging / META, described)
-            if directory.is_dir():
-                os.replace(staging / WEIGHTS, directory / WEIGHTS)
-            else:
-                staging.rename(directory)
-        except BaseException:
-            if (staging / WEIGHTS).exists():  # else meta.json waits there for its weights
-                shutil.rmtree(staging, ignore_errors=True)
-            raise
-        if staging.exists():
-            os.replace(staging / META, directory / META)
-    except OSError as error:
-        raise _cannot_write(directory, error) from error
-    for leftover in _stagings(directory):
-        shutil.rmtree(leftover, ignore_errors=True)
+    n_params = count_params(result.model)
+    weights_format = weights_format or ("json" if n_params <= MOST_IN_JSON else "safetensors")
+    content = encode_weights(result.model, result.weights, weights_format, result.dtype)
+    _publish(Path(directory), WEIGHTS_FILES[weights_format], content, _describe(result))
 
 
-def check_writable(directory: str | Path) -> None:
-    """Find out now, rather than after an hour of training, whether `save` could write there.
+def export(
+    saved: SavedModel,
+    directory: str | Path,
+    *,
+    weights_format: WeightsFormat = "safetensors",
+    half: bool = False,
+) -> Path:
+    """Write a copy of a model, or the same one in another format; return the file of its weights.
+
+    Args:
+        saved: what `load` returns.
+        directory: where to; it may be where it was read from.
+        weights_format: "json" or "safetensors".
+        half: round the weights to numbers of half the size, with three digits: safetensors only.
 
     Raises:
-        CheckpointError: it could not.
+        ConfigError: half was asked for in JSON.
+        CheckpointError: the directory cannot be written, or a weight is too large for half.
     """
-    directory = Path(directory)
-    try:
-        shutil.rmtree(_make_staging(directory))
-    except OSError as error:
-        raise _cannot_write(directory, error) from error
+    if half and weights_format == "json":
+        raise ConfigError("half precision is for safetensors; JSON has no numbers of that size")
+    content = encode_weights(
+        saved.model, saved.weights, weights_format, "float16" if half else saved.dtype
+    )
+    name = WEIGHTS_FILES[weights_format]
+    _publish(Path(directory), name, content, saved.meta)
+    return Path(directory) / name
 
 
 def load(directory: str | Path) -> SavedModel:
@@ -138,11 +140,7 @@ def load(directory: str | Path) -> SavedModel:
     if not os.path.isdir(directory):  # unlike Path.is_dir, never an OSError
         what = "is not a directory" if os.path.exists(directory) else "does not exist"
         raise CheckpointError(f"{directory} {what}; name one that `microgpt train` has written")
-    weights_path = directory / WEIGHTS
-    content = _read(weights_path)
-    sha256 = hashlib.sha256(content).hexdigest()
-    meta_path = _find_meta(directory, sha256)
-    meta = _parse_meta(_read(meta_path), meta_path)
+    weights_path, content, meta_path, meta = _find(directory)
     try:
         model = meta.model()
         tokenizer = CharTokenizer(meta.chars, is_chat=meta.special_tokens is not None)
@@ -153,98 +151,85 @@ def load(directory: str | Path) -> SavedModel:
             f"{meta_path}: vocab_size is {model.vocab_size}, but its characters and special tokens "
             f"make {tokenizer.vocab_size}"
         )
-    if meta.weights_sha256 not in (None, sha256):
-        raise CheckpointError(
-            f"{weights_path} is not the file that {META} describes (its sha256 differs); "
-            "train the model again, or restore both files"
-        )
-    weights = _parse_weights(content, weights_path, model)
+    weights = decode_weights(content, weights_path, model)
     return SavedModel(
         model=model, weights=weights, tokenizer=tokenizer, dtype=meta.dtype, meta=meta
     )
 
 
-def _describe(result: TrainResult, weights_sha256: str) -> Meta:
-    config, losses = result.config, result.losses[-_N_RECENT:]
+def has_model(directory: Path) -> bool:
+    """Return whether there are weights in a directory."""
+    return any((directory / name).exists() for name in WEIGHTS_FILES.values())
+
+
+def settle_model(directory: Path) -> None:
+    """Finish what a save that was killed has begun; see `settle`."""
+    for name in WEIGHTS_FILES.values():
+        settle(directory, name, META, HASH)
+
+
+def _publish(directory: Path, name: str, content: bytes, meta: Meta) -> None:
+    """Write the weights and their description, and remove those in another format."""
+    meta = meta.model_copy(update={HASH: hashlib.sha256(content).hexdigest()})
+    described = meta.model_dump_json(indent=2, exclude_none=True).encode() + b"\n"
+    publish(directory, {name: content, META: described})
+    for other in set(WEIGHTS_FILES.values()) - {name}:
+        (directory / other).unlink(missing_ok=True)
+    remove_leftovers(directory)
+
+
+def _find(directory: Path) -> tuple[Path, bytes, Path, Meta]:
+    """Return the path and content of the weights, and the path and content of their description.
+
+    Where a save in another format was killed there may be two files of weights.
+    """
+    if not has_model(directory) and (directory / STATE_DESCRIPTION).exists():
+        raise CheckpointError(
+            f"the training in {directory} has not ended; go on with it: "
+            f"microgpt train --resume {directory}"
+        )
+    present = [name for name in WEIGHTS_FILES.values() if (directory / name).exists()]
+    mismatch = None
+    for name in present or ["weights.json"]:
+        content, meta_path = described(directory, name, META, HASH)
+        meta = _parse_meta(read(meta_path), meta_path)
+        if meta.weights_sha256 in (None, hashlib.sha256(content).hexdigest()):
+            return directory / name, content, meta_path, meta
+        mismatch = mismatch or directory / name
+    raise CheckpointError(
+        f"{mismatch} is not the file that {META} describes (its sha256 differs); "
+        "train the model again, or restore both files"
+    )
+
+
+def _describe(result: TrainResult) -> Meta:
+    config, losses, data = result.config, result.state.recent_losses, result.data
+    best = result.state.best
     training = {
         "seed": config.seed,
         "steps": result.state.step,
         "batch_size": config.batch_size,
         "lr": config.lr,
-        "data_sha256": result.data_sha256,
-        "n_docs": result.n_docs,
+        "data_sha256": data.sha256,
+        "n_docs": data.n_docs,
+        "val_fraction": data.val_fraction or None,
+        "test_fraction": data.test_fraction or None,
         "train_loss": total(losses) / len(losses) if losses else None,
+        "val_loss": result.val_loss,
+        "test_loss": result.test_loss,
+        "best_step": best.step if best else None,
+        "parent_sha256": result.parent_sha256,
         "seconds": round(result.seconds, 3),
     }
     return Meta(
         **asdict(result.model),
         chars=result.tokenizer.chars,
         special_tokens=SPECIAL_TOKENS if result.tokenizer.is_chat else None,
-        weights_sha256=weights_sha256,
         dtype=result.dtype,
         created_by=f"microgpt {version('microgpt-lib')}",
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         training={name: fact for name, fact in training.items() if fact is not None},
     )
-
-
-def _make_staging(directory: Path) -> Path:
-    """Make a hidden directory on the same file system: inside, or beside one that is yet to be."""
-    for path in (directory, *directory.parents):
-        if path.is_dir():
-            break
-        if os.path.lexists(path):
-            what = "a file" if path.exists() else "a link to nothing"
-            raise CheckpointError(f"{path} is {what}; name a directory for the model")
-    for file in (directory / WEIGHTS, directory / META):
-        if file.is_dir():
-            raise CheckpointError(f"{file} is a directory; name another one for the model")
-    home, prefix = _staging_place(directory, inside=directory.is_dir())
-    home.mkdir(parents=True, exist_ok=True)
-    staging = home / f"{prefix}{uuid.uuid4().hex}"
-    staging.mkdir()  # not tempfile.mkdtemp: it would become a model that its owner alone can read
-    return staging
-
-
-def _staging_place(directory: Path, *, inside: bool) -> tuple[Path, str]:
-    """Return where the hidden directory of a save lies, and how its name begins."""
-    return (directory, ".saving-") if inside else (directory.parent, f".{directory.name}.saving-")
-
-
-def _stagings(directory: Path) -> Iterator[Path]:
-    """Yield the hidden directories that saves of this model have left, if they were killed."""
-    for inside in (True, False):
-        home, prefix = _staging_place(directory, inside=inside)
-        yield from home.glob(glob.escape(prefix) + "*")
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _cannot_write(directory: Path, error: OSError) -> CheckpointError:
-    return CheckpointError(f"cannot write to {directory}: {error.strerror}; name another directory")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _find_meta(directory: Path, weights_sha256: str) -> Path:
-    """Return meta.json, or the one that still waits because its save was killed."""
-    for staging in _stagings(directory):
-        waiting = staging / META
-        if waiting.is_file() and not (staging / WEIGHTS).exists():
-            with contextlib.suppress(CheckpointError):
-                if _parse_meta(_read(waiting), waiting).weights_sha256 == weights_sha256:
-                    return waiting
-    return directory / META
 
 
 def _parse_meta(content: bytes, path: Path) -> Meta:
@@ -262,32 +247,3 @@ def _parse_meta(content: bytes, path: Path) -> Meta:
     if meta.special_tokens not in (None, SPECIAL_TOKENS):
         raise CheckpointError(f"{path}: special_tokens must be {list(SPECIAL_TOKENS)} or absent")
     return meta
-
-
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
-_MATRICES = TypeAdapter(dict[str, list[list[_Finite]]], config=ConfigDict(strict=True))
-
-
-def _parse_weights(
-    content: bytes, path: Path, model: ModelConfig
-) -> dict[str, tuple[tuple[float, ...], ...]]:
-    try:
-        matrices = _MATRICES.validate_json(content)
-    except ValidationError as error:
-        raise CheckpointError(f"{path}: {first_problem(error)}") from error
-    if model.n_layer > len(matrices):  # before a damaged n_layer fills the memory with names
-        raise CheckpointError(f"{path} has too few matrices for n_layer {model.n_layer} of {META}")
-    shapes = weight_shapes(model)
-    missing, foreign = shapes.keys() - matrices.keys(), matrices.keys() - shapes.keys()
-    if missing or foreign:
-        problem = f"{min(missing)} is missing" if missing else f"{min(foreign)} does not belong"
-        raise CheckpointError(f"{path}: {problem}, by {META}")
-    for name, (rows, columns) in shapes.items():
-        matrix = matrices[name]
-        uneven = next((row for row in matrix if len(row) != columns), None)
-        if len(matrix) != rows or uneven is not None:
-            found = f"{len(matrix)} × {columns if uneven is None else len(uneven)}"
-            raise CheckpointError(
-                f"{path}: {name} is {found}, not {rows} × {columns} as {META} has it"
-            )
-    return {name: tuple(tuple(row) for row in matrices[name]) for name in shapes}

@@ -16,6 +16,7 @@ DType = Literal["float32", "float64"]
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
 MAX_SIZE = 2**31 - 1  # of anything that is counted; far beyond what fits into a computer
 MAX_THREADS = 1024  # a guard against typing errors; more than there are cores gain nothing
+N_EVALUATIONS = 20  # measurements of the held-out loss in a training
 DEFAULT_TEMPERATURE = 0.5  # of samples; a little more careful than the model's own odds
 
 
@@ -67,6 +68,7 @@ class TrainConfig:
     seed: int = (
         DEFAULT_SEED  # of the document order, the initial weights and the samples that follow
     )
+    patience: int | None = None  # ends it after so many held-out losses without a better one
     beta1: float = 0.85  # Adam: decay of the running mean of the gradients, a step
     beta2: float = 0.99  # Adam: decay of the running mean of their squares, a step
     adam_eps: float = 1e-8  # Adam: keeps the division finite
@@ -74,6 +76,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _check_whole("steps", self.steps, minimum=1)
         _check_whole("batch_size", self.batch_size, minimum=1)
+        if self.patience is not None:
+            _check_whole("patience", self.patience, minimum=1)
         _check_positive("lr", self.lr)
         _check_positive("adam_eps", self.adam_eps)
         check_seed(self.seed)
@@ -81,6 +85,11 @@ class TrainConfig:
             beta = getattr(self, name)
             if not (_is_finite(beta) and 0 <= beta < 1):
                 raise ConfigError(f"{name} must be in [0, 1), got {beta!r}")
+
+    @property
+    def steps_between_evaluations(self) -> int:
+        """The held-out loss is measured 20 times, or after each step of a shorter training."""
+        return max(1, self.steps // N_EVALUATIONS)
 
     def lr_at(self, step: Any) -> Any:
         """Return the learning rate of a step, the first being 0, or of each in an array of steps.

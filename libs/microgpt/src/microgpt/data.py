@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -66,12 +67,47 @@ def bundled(name: str) -> Path:
 
 
 @dataclass(frozen=True)
-class Split:
-    """Documents by what they are for."""
+class DataFacts:
+    """What a training learns from, in figures.
 
+    Attributes:
+        n_docs: the documents, those that are held out included.
+        sha256: their fingerprint; see `fingerprint`.
+        val_fraction: the share that is held out for choosing.
+        test_fraction: the share for the final figure.
+    """
+
+    n_docs: int
+    sha256: str
+    val_fraction: float = 0.0
+    test_fraction: float = 0.0
+
+
+@dataclass(frozen=True)
+class Split:
+    """Documents by what they are for.
+
+    Attributes:
+        docs: all of them.
+        train: those to learn from.
+        validation: those for choosing settings and weights.
+        test: those for the final figure.
+        val_fraction: the share that was asked for.
+        test_fraction: likewise.
+    """
+
+    docs: Sequence[Document]
     train: Sequence[Document]
-    validation: Sequence[Document]
-    test: Sequence[Document]
+    validation: Sequence[Document] = ()
+    test: Sequence[Document] = ()
+    val_fraction: float = 0.0
+    test_fraction: float = 0.0
+
+    @cached_property
+    def facts(self) -> DataFacts:
+        """What is to be remembered of the documents."""
+        sha256 = fingerprint(self.docs)
+        return DataFacts(len(self.docs), sha256, self.val_fraction, self.test_fraction)
 
 
 def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.0) -> Split:
@@ -95,7 +131,7 @@ def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.
     if validation + test >= 1:
         raise ConfigError(f"shares of {validation} and {test} leave nothing to train on")
     if not validation + test:
-        return Split(docs, (), ())
+        return Split(docs, docs)
     parts: dict[str, list[Document]] = {"train": [], "validation": [], "test": []}
     for line, doc in {_as_line(doc): doc for doc in docs}.items():
         place = _place(line)
@@ -104,7 +140,7 @@ def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.
     for name, share in (("train", 1.0), ("validation", validation), ("test", test)):
         if share and not parts[name]:
             raise DataError(f"{len(docs)} documents are too few: none is for {name}")
-    return Split(**parts)
+    return Split(docs, **parts, val_fraction=validation, test_fraction=test)
 
 
 def fingerprint(docs: Sequence[Document]) -> str:

@@ -8,7 +8,9 @@ Neither numpy nor numba is loaded for the reference. This module knows nothing o
 """
 
 import random
+from array import array
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Literal, Protocol, get_args
 
 from microgpt.config import (
@@ -19,13 +21,15 @@ from microgpt.config import (
     check_engine_name,
     check_threads,
 )
+from microgpt.corpus import Corpus, Tokens
 from microgpt.errors import ConfigError
+from microgpt.evaluation import Surprise, scalar_surprise
+from microgpt.flat_weights import Numbers, by_name, flatten
 from microgpt.memory import check_memory
-from microgpt.model import Weights, count_params, init_weights
+from microgpt.model import Gpt, Weights, count_params, init_weights
 from microgpt.reference import ReferenceEngine
 from microgpt.state import TrainState
 
-Tokens = Sequence[int]
 Use = Literal["training", "evaluation", "decoding", "generation"]
 TRAINING: tuple[Use, ...] = ("training",)
 DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "float64"}
@@ -54,16 +58,11 @@ class Engine(Protocol):
     def undo(self) -> None:
         """Take the last step back."""
 
-    def weights(self) -> Weights[float]:
-        """Return a copy of the weights."""
+    def set_weights(self, numbers: Sequence[float]) -> None:
+        """Begin with these weights, in the order of `weight_shapes`."""
 
-    @property
-    def adam_m(self) -> list[float]:
-        """The running mean of each weight's gradient, in the order of `weight_shapes`."""
-
-    @property
-    def adam_v(self) -> list[float]:
-        """The running mean of its square."""
+    def numbers(self) -> tuple[Numbers, Numbers, Numbers]:
+        """Return copies of the weights, and of the running means of gradients and squares."""
 
 
 def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
@@ -156,7 +155,7 @@ def make_engine(
     dtype: DType,
     model: ModelConfig,
     config: TrainConfig,
-    docs: Sequence[Tokens],
+    docs: Corpus,
     rng: random.Random,
     resume: TrainState | None,
     threads: int = 1,
@@ -177,13 +176,13 @@ def make_engine(
     Raises:
         ConfigError: there is not enough memory.
     """
-    check_fits(engine, dtype, model, config, longest=max(map(len, docs)) - 1, threads=threads)
+    check_fits(engine, dtype, model, config, longest=docs.longest - 1, threads=threads)
     if engine == "compiled":
         from microgpt.engine import mersenne
         from microgpt.engine.compiled import CompiledEngine
         from microgpt.engine.threaded import ThreadedEngine, useful_threads
 
-        n_tokens = config.batch_size * (sum(map(len, docs)) / len(docs) - 1)
+        n_tokens = config.batch_size * (len(docs.tokens) / len(docs) - 1)
         threads = useful_threads(model, config, n_tokens, threads)
         compiled = (
             CompiledEngine(model, config, docs, dtype=dtype)
@@ -197,33 +196,58 @@ def make_engine(
             compiled.set_weights(initial)
         return compiled
     weights = init_weights(model, rng)
-    reference = ReferenceEngine(model, config, resume.weights if resume else weights)
+    reference = _Reference(model, config, weights, docs)
     if resume:
-        reference.n_steps = resume.step
-        reference.adam_m, reference.adam_v = list(resume.adam_m), list(resume.adam_v)
-    return _Reference(reference, docs)
+        reference.resume(resume)
+    return reference
+
+
+def make_surprise(
+    engine: EngineName, dtype: DType, model: ModelConfig, weights: Numbers, *, threads: int = 1
+) -> Surprise:
+    """Return a function that says how surprising documents are for a model."""
+    if engine == "compiled":
+        from microgpt.engine.model import CompiledModel
+
+        compiled = CompiledModel(model, weights, dtype)
+        return partial(compiled.surprise, threads=threads)
+    return partial(scalar_surprise, Gpt(model, by_name(model, weights.tolist())))
 
 
 class _Reference:
     """The reference engine on documents, a step at a time."""
 
-    def __init__(self, engine: ReferenceEngine, docs: Sequence[Tokens]) -> None:
-        self._engine = engine
-        self._docs = docs
-        self.undo = engine.undo
-        self.weights = engine.weights
+    def __init__(
+        self,
+        model: ModelConfig,
+        config: TrainConfig,
+        weights: Weights[float],
+        docs: Sequence[Tokens],
+    ) -> None:
+        self._model, self._docs = model, docs
+        self._engine = ReferenceEngine(model, config, weights)
+
+    def resume(self, state: TrainState) -> None:
+        self.set_weights(state.weights.tolist())
+        self._engine.n_steps = state.step
+        self._engine.adam_m = state.adam_m.tolist()
+        self._engine.adam_v = state.adam_v.tolist()
 
     @property
     def n_steps(self) -> int:
         return self._engine.n_steps
 
-    @property
-    def adam_m(self) -> list[float]:
-        return self._engine.adam_m
+    def set_weights(self, numbers: Sequence[float]) -> None:
+        for param, number in zip(self._engine.params, numbers, strict=True):
+            param.data = number
 
-    @property
-    def adam_v(self) -> list[float]:
-        return self._engine.adam_v
+    def numbers(self) -> tuple[Numbers, Numbers, Numbers]:
+        engine = self._engine
+        weights = array("d", flatten(self._model, engine.weights()))
+        return weights, array("d", engine.adam_m), array("d", engine.adam_v)
+
+    def undo(self) -> None:
+        self._engine.undo()
 
     def run(self, until: int) -> list[float]:
         if self.n_steps >= until:

@@ -7,8 +7,8 @@ numbers of its own. This module knows nothing of files, terminals or HTTP.
 import random
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import count, islice, pairwise, repeat
+from functools import cached_property, partial
+from itertools import count, islice, repeat
 from typing import TYPE_CHECKING, Any
 
 from microgpt.config import (
@@ -24,12 +24,12 @@ from microgpt.config import (
 )
 from microgpt.conversation import ChatPrompt, fit_conversation
 from microgpt.errors import ConfigError, DataError, PromptError
-from microgpt.model import Gpt, count_params, cross_entropy
+from microgpt.evaluation import Evaluation, Pieces, scalar_surprise
+from microgpt.model import Gpt, count_params
 from microgpt.sampling import FinishReason, TokenStream, decode
 from microgpt.state import TrainedModel
 from microgpt.texts import cut, one_by_one, together
 from microgpt.tokenizer import CharTokenizer, Document, Message
-from microgpt.windows import windows
 
 if TYPE_CHECKING:
     from microgpt.engine.model import CompiledModel
@@ -43,21 +43,6 @@ class Reply:
     finish_reason: FinishReason
     tokens_dropped: int
     unknown_characters: str
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How well a model predicts documents.
-
-    Attributes:
-        loss: the mean surprise at a token, the end of each document included, in nats.
-        n_docs: the documents.
-        n_tokens: the tokens that were predicted.
-    """
-
-    loss: float
-    n_docs: int
-    n_tokens: int
 
 
 class InferenceGpt:
@@ -113,28 +98,14 @@ class InferenceGpt:
         encoded = [self.tokenizer.encode_document(doc) for doc in docs]
         if not encoded:
             raise DataError("there are no documents to evaluate")
-        pieces = [piece for doc in encoded for piece in windows(doc, self.config.block_size)]
+        pieces = Pieces(encoded, self.config.block_size)
         if self.engine == "reference":
             _check_one_thread(threads)
-            loss = sum(sum(self._token_losses(tokens)[n_made:]) for tokens, n_made in pieces)
+            evaluation = pieces.evaluate(partial(scalar_surprise, self._gpt))
         else:
-            losses = self._compiled.losses([tokens for tokens, _ in pieces], threads=threads)
-            first = 0
-            for tokens, n_made in pieces:
-                if n_made:
-                    losses[first : first + n_made] = 0  # an earlier window has made these
-                first += len(tokens) - 1
-            loss = float(losses.sum())
-        n_tokens = sum(len(doc) - 1 for doc in encoded)
-        return Evaluation(loss / n_tokens, len(encoded), n_tokens)
-
-    def _token_losses(self, tokens: Sequence[int]) -> list[float]:
-        """Return the surprise at each token after the first, on scalars."""
-        cache = self._gpt.new_cache()
-        return [
-            cross_entropy(self._gpt.forward(token, cache), target)
-            for token, target in pairwise(tokens)
-        ]
+            evaluation = pieces.evaluate(partial(self._compiled.surprise, threads=threads))
+        assert evaluation is not None
+        return evaluation
 
     @cached_property
     def _compiled(self) -> "CompiledModel":

@@ -6,10 +6,17 @@ This module knows nothing of how training works or of files.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from microgpt.config import DType, ModelConfig, TrainConfig
+from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
+from microgpt.data import DataFacts
+from microgpt.flat_weights import Numbers
+from microgpt.history import HistoryPoint
 from microgpt.model import Weights
 from microgpt.tokenizer import CharTokenizer
+
+N_RECENT = 100  # losses that a state keeps: the mean of so many says how well the model has learnt
+Ending = Literal["steps", "patience", "stopped"]  # all taken; no better for too long; asked to stop
 
 
 @dataclass(frozen=True)
@@ -28,17 +35,43 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class TrainEvent:
-    """A run of steps that has just been taken.
+    """A run of steps that has just been taken, or the held-out loss after them.
 
     Attributes:
         step: the steps taken since the beginning of the training.
         steps: the steps that it will have.
         losses: the loss of each step of this run, in nats a token; the last is that of `step`.
+            There are none where a resumed training begins by measuring the held-out loss.
+        n_docs: the documents that were read in it.
+        n_tokens: the tokens that were predicted in it.
+        val_loss: the held-out loss after it, in nats a token, where it was measured.
     """
 
     step: int
     steps: int
     losses: Sequence[float]
+    n_docs: int
+    n_tokens: int
+    val_loss: float | None = None
+
+
+@dataclass(frozen=True)
+class Best:
+    """The weights with the lowest held-out loss so far.
+
+    Attributes:
+        step: when they were reached.
+        val_loss: that loss, in nats a token.
+        weights: as in `TrainState`.
+        measured_at: the step of the last measurement.
+        n_worse: the measurements since the best.
+    """
+
+    step: int
+    val_loss: float
+    weights: Numbers
+    measured_at: int
+    n_worse: int
 
 
 @dataclass(frozen=True)
@@ -47,45 +80,71 @@ class TrainState:
 
     Attributes:
         step: the steps taken.
-        weights: the weights after them.
-        adam_m: the running mean of each weight's gradient, in the order of `weight_shapes`.
+        weights: the weights after them, in the order of `weight_shapes`.
+        adam_m: the running mean of each weight's gradient.
         adam_v: the running mean of its square.
-        losses: the loss of each step, in nats a token.
         dtype: of the numbers that they were computed in.
+        engine: which one computed them.
+        best: of the held-out loss, once it was measured.
+        recent_losses: those of the last 100 steps, in nats a token.
+        history: the course so far.
+        since_history: the sum and the number of the losses since the last point of the history.
+        seconds: what the steps took.
     """
 
     step: int
-    weights: Weights[float]
-    adam_m: Sequence[float]
-    adam_v: Sequence[float]
-    losses: Sequence[float]
+    weights: Numbers
+    adam_m: Numbers
+    adam_v: Numbers
     dtype: DType
+    engine: EngineName
+    best: Best | None = None
+    recent_losses: Sequence[float] = ()
+    history: Sequence[HistoryPoint] = ()
+    since_history: tuple[float, int] = (0.0, 0)
+    seconds: float = 0.0
+
+    def ending(self, config: TrainConfig) -> Ending | None:
+        """Return why there is nothing more to do, if so."""
+        if self.step >= config.steps:
+            return "steps"
+        out_of_patience = self.best and config.patience and self.best.n_worse >= config.patience
+        return "patience" if out_of_patience else None
 
 
 @dataclass(frozen=True)
 class TrainResult(TrainedModel):
-    """A model that was trained, and how.
+    """A model that was trained, and how: with the best weights where a held-out loss chose them.
 
     Attributes:
         config: the course of the training.
-        state: where it ended: `state.step` is less than `config.steps` if it was stopped.
+        losses: the loss of each step that was taken in this call of `train`, in nats a token.
+        state: where it ended.
+        ending: why.
         rng_state: the state of the training's random numbers, for samples that continue them.
-        n_docs: the documents it learnt from.
-        data_sha256: their fingerprint.
-        seconds: how long it took.
+        data: what it learnt from.
+        test_loss: on documents that were held out to the end, in nats a token.
+        parent_sha256: the `weights_sha256` of the model that it began with, if it was a saved one.
     """
 
     config: TrainConfig
+    losses: Sequence[float]
     state: TrainState
+    ending: Ending
     rng_state: tuple[object, ...]
-    n_docs: int
-    data_sha256: str
-    seconds: float
+    data: DataFacts
+    test_loss: float | None = None
+    parent_sha256: str | None = None
 
     @property
-    def losses(self) -> Sequence[float]:
-        """The loss of each step, in nats a token."""
-        return self.state.losses
+    def val_loss(self) -> float | None:
+        """The held-out loss of the weights, in nats a token."""
+        return self.state.best.val_loss if self.state.best else None
+
+    @property
+    def seconds(self) -> float:
+        """How long the training took."""
+        return self.state.seconds
 
     def rng(self) -> random.Random:
         """Return a generator of random numbers that goes on where the training left off."""

@@ -89,6 +89,11 @@ class CharTokenizer:
         return self.bos_id + 1
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The name of each token: a character's is itself, and special ones have longer names."""
+        return (*self.chars, *(SPECIAL_TOKENS if self.is_chat else ()), "bos")
+
+    @property
     def special_ids(self) -> range:
         """The tokens that are no characters."""
         return range(len(self.chars), self.vocab_size)

@@ -7,7 +7,6 @@ This module knows nothing of text, of the order of the documents, or of progress
 import math
 import random
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -15,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig, TrainConfig
+from microgpt.corpus import Corpus, Tokens
 from microgpt.engine import mersenne
 from microgpt.engine.buffers import Buffers, allocate_buffers, buffer_bytes
 from microgpt.engine.step import take_steps
 from microgpt.engine.weights import PackedWeights, padded
+from microgpt.flat_weights import Numbers
 from microgpt.model import count_params
 
 # Short documents share a micro-batch of so many tokens: enough to fill the vectors, and few enough
@@ -48,7 +49,7 @@ class CompiledEngine:
         self,
         model: ModelConfig,
         config: TrainConfig,
-        docs: Sequence[Sequence[int]],
+        docs: Sequence[Tokens],
         *,
         dtype: str,
     ) -> None:
@@ -63,13 +64,13 @@ class CompiledEngine:
         """
         self.config = config
         self._n_head = model.n_head
-        lengths = [len(doc) for doc in docs]
-        self._tokens = np.fromiter(chain.from_iterable(docs), np.int64, sum(lengths))
-        self._starts = np.cumsum([0, *lengths])
+        corpus = Corpus.of(docs)
+        self._tokens = np.frombuffer(corpus.tokens, np.int64)
+        self._starts = np.frombuffer(corpus.starts, np.int64)
         # In float32 a smaller epsilon would be 0, and a weight that is never used 0 / 0.
         self._eps = max(float(config.adam_eps), float(np.finfo(dtype).tiny))
         self._params, self._m, self._v = (PackedWeights(model, dtype) for _ in range(3))
-        longest = max(lengths) - 1
+        longest = corpus.longest - 1
         buffers = allocate_buffers(model, dtype, n_columns(config, longest), longest)
         self._desk = Desk(self._params, PackedWeights(model, dtype), buffers, np.zeros(3))
         self._grads, self._progress = self._desk.grads, self._desk.progress
@@ -83,22 +84,22 @@ class CompiledEngine:
         """The updates so far."""
         return int(self._progress[0])
 
-    def set_weights(self, numbers: NDArray[Any]) -> None:
+    def set_weights(self, numbers: Sequence[float] | Numbers) -> None:
         """Begin with these weights, in the order of `weight_shapes`."""
-        self._params.set_flat(numbers)
+        self._params.set(numbers)
         self._begin_anew()
 
     def resume(
         self,
         step: int,
-        weights: Mapping[str, Sequence[Sequence[float]]],
-        adam_m: Sequence[float],
-        adam_v: Sequence[float],
+        weights: Mapping[str, Sequence[Sequence[float]]] | Numbers,
+        adam_m: Sequence[float] | Numbers,
+        adam_v: Sequence[float] | Numbers,
     ) -> None:
         """Go on from where another training stood."""
         self._params.set(weights)
-        self._m.set_flat(adam_m)
-        self._v.set_flat(adam_v)
+        self._m.set(adam_m)
+        self._v.set(adam_v)
         self._progress[0] = step
         self._begin_anew()
 
@@ -149,6 +150,10 @@ class CompiledEngine:
     def weights(self) -> dict[str, tuple[tuple[float, ...], ...]]:
         """Return a copy of the weights as plain floats."""
         return _as_floats(self._params)
+
+    def numbers(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Return copies of the weights, and of Adam's means, in the order of `weight_shapes`."""
+        return self._params.flat(), self._m.flat(), self._v.flat()
 
     def grads(self) -> dict[str, tuple[tuple[float, ...], ...]]:
         """Return a copy of the gradients of the last call of `backward`, as `weights` does."""

@@ -7,6 +7,7 @@ the numbers are for.
 
 import math
 import random
+from array import array
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,14 +20,13 @@ _N, _M = 624, 397  # words of the state, and how far ahead a word is mixed with
 _GROUP = 32  # generators that are seeded side by side
 
 
-def shuffled(n: int, rng: random.Random, n_first: int) -> list[int]:
+def shuffled(n: int, rng: random.Random, n_first: int) -> Sequence[int]:
     """Return the first n_first of 0 … n−1 in the order that `rng.shuffle` gives."""
     order = np.arange(n)
     state = _State(rng)
     _shuffle(state.words, order)
     state.hand_back(rng)
-    numbers: list[int] = order[:n_first].tolist()
-    return numbers
+    return array("q", order[:n_first].tobytes())
 
 
 def gauss(n: int, sigma: float, rng: random.Random) -> NDArray[np.float64]:

@@ -7,7 +7,6 @@ knows nothing of text.
 import random
 from collections.abc import Collection, Generator, Iterator, Sequence
 from functools import cached_property
-from itertools import chain
 from threading import Event
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgpt.config import DType, ModelConfig, Sampling
+from microgpt.corpus import Corpus, Tokens
 from microgpt.engine import mersenne
 from microgpt.engine.buffers import allocate_buffers
 from microgpt.engine.decoder import WORK_5_MS, Decoder
@@ -22,6 +22,7 @@ from microgpt.engine.evaluate import evaluate
 from microgpt.engine.sequences import RUNNING, STOPPED
 from microgpt.engine.threads import map_in_threads
 from microgpt.engine.weights import DecodeWeights, PackedWeights, for_decoding
+from microgpt.flat_weights import Numbers
 from microgpt.model import Weights, count_params, init_weights
 from microgpt.sampling import FinishReason
 
@@ -29,13 +30,13 @@ EVAL_TOKENS = 256  # of short documents, which are worked on together
 CALL_WORK = 10**9  # weights times tokens between two returns to Python: 20 ms
 GROUP, GROUP_TOKENS = 1024, 2**20  # sequences that share a decoder, and the tokens they may have
 
-Tokens = Sequence[int]
-
 
 class CompiledModel:
     """The weights of a model in packed arrays that cannot be written."""
 
-    def __init__(self, config: ModelConfig, weights: Weights[float], dtype: DType) -> None:
+    def __init__(
+        self, config: ModelConfig, weights: Weights[float] | Numbers, dtype: DType
+    ) -> None:
         self.config = config
         self.dtype: DType = dtype
         packed = PackedWeights(config, dtype)
@@ -50,6 +51,15 @@ class CompiledModel:
         _forbid_writing(*weights)
         return weights
 
+    def surprise(self, docs: Sequence[Tokens], n_made: Sequence[int], *, threads: int = 1) -> float:
+        """Return the sum of `losses`, without as many of each document's first as n_made says."""
+        losses = self.losses(docs, threads=threads)
+        first = 0
+        for doc, n in zip(docs, n_made, strict=True) if any(n_made) else ():
+            losses[first : first + n] = 0
+            first += len(doc) - 1
+        return float(losses.sum())
+
     def losses(self, docs: Sequence[Tokens], *, threads: int = 1) -> NDArray[np.float64]:
         """Return the surprise at each token after the first, document by document, in nats.
 
@@ -63,10 +73,9 @@ class CompiledModel:
         return np.concatenate(losses).astype(np.float64)
 
     def _losses(self, docs: Sequence[Tokens], should_stop: Event) -> NDArray[Any]:
-        lengths = [len(doc) for doc in docs]
-        tokens = np.fromiter(chain.from_iterable(docs), np.int64, sum(lengths))
-        starts = np.cumsum([0, *lengths])
-        longest, n_losses = max(lengths) - 1, len(tokens) - len(docs)
+        corpus = Corpus.of(docs)
+        tokens, starts = (np.frombuffer(x, np.int64) for x in (corpus.tokens, corpus.starts))
+        longest, n_losses = corpus.longest - 1, len(tokens) - len(docs)
         n_columns = min(max(longest, EVAL_TOKENS), n_losses)
         buffers = allocate_buffers(self.config, self.dtype, n_columns, longest)
         losses = np.empty(n_losses, self.dtype)

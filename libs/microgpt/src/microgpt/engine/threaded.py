@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import numpy as np
 
 from microgpt.config import ModelConfig, TrainConfig
+from microgpt.corpus import Tokens
 from microgpt.engine import compiled
 from microgpt.engine.buffers import allocate_buffers, buffer_bytes
 from microgpt.engine.compiled import CompiledEngine, Desk, n_columns, packed_bytes
@@ -41,7 +42,7 @@ class ThreadedEngine(CompiledEngine):
         self,
         model: ModelConfig,
         config: TrainConfig,
-        docs: Sequence[Sequence[int]],
+        docs: Sequence[Tokens],
         *,
         dtype: str,
         threads: int,
@@ -49,8 +50,8 @@ class ThreadedEngine(CompiledEngine):
         """See `CompiledEngine`; threads is how many to use, at least 2."""
         super().__init__(model, config, docs, dtype=dtype)
         self._threads = threads
-        self._lengths = list(map(len, docs))
-        self._n_columns = n_columns(config, max(map(len, docs)) - 1)
+        self._lengths = np.diff(self._starts)
+        self._n_columns = n_columns(config, int(self._lengths.max()) - 1)
         self._for_readers = PackedWeights(model, dtype)
         self._step_of_readers = -1  # whose weights those are
         self._copies = [PackedWeights(model, dtype) for _ in range(threads - 1)]
@@ -67,7 +68,7 @@ class ThreadedEngine(CompiledEngine):
 
     def _make_desks(self, n: int, model: ModelConfig, dtype: str) -> list[Desk]:
         """Return n more desks; the threads take them in turns, the first having taken one."""
-        longest = max(self._lengths) - 1
+        longest = int(self._lengths.max()) - 1
         params = [self._params, *self._copies]
         buffers = [self._desk.buffers] + [
             allocate_buffers(model, dtype, self._n_columns, longest) for _ in self._copies
@@ -114,7 +115,7 @@ class ThreadedEngine(CompiledEngine):
         first, n_docs = step * self.config.batch_size, len(self._lengths)
         for place in range(done, self.config.batch_size):
             doc = (first + place) % n_docs
-            length = self._lengths[doc] - 1
+            length = int(self._lengths[doc]) - 1
             if n_tokens + length > self._n_columns:
                 if len(places) == len(self._desks):
                     break

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig
 from microgpt.engine.simd import VECTOR_BYTES, lanes_of
+from microgpt.flat_weights import Numbers
 
 
 class Weights(NamedTuple):
@@ -58,21 +59,18 @@ class PackedWeights:
             views[f"layer{layer}.mlp_fc2"] = matrices.mlp_fc2_t[layer].T
         return views
 
-    def set(self, weights: Mapping[str, Sequence[Sequence[float]] | NDArray[Any]]) -> None:
-        """Take the numbers of a model's weights by name."""
-        with np.errstate(over="ignore"):  # beyond float32 it is infinite; the first step finds it
-            for name, view in self.by_name().items():
-                view[:] = weights[name]
-
-    def set_flat(self, numbers: Sequence[float] | NDArray[Any]) -> None:
-        """Take the numbers in the order of `weight_shapes`."""
+    def set(self, weights: Mapping[str, Any] | Sequence[float] | Numbers) -> None:
+        """Take the numbers of a model's weights: by name, or in the order of `weight_shapes`."""
         views = self.by_name()
-        ends = np.cumsum([view.size for view in views.values()])[:-1]
-        parts = np.split(np.asarray(numbers), ends)
-        shaped = (
-            part.reshape(view.shape) for part, view in zip(parts, views.values(), strict=True)
-        )
-        self.set(dict(zip(views, shaped, strict=True)))
+        if not isinstance(weights, Mapping):
+            ends = np.cumsum([view.size for view in views.values()])
+            parts = np.split(np.asarray(weights), ends[:-1])
+            shapes = [view.shape for view in views.values()]
+            matrices = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+            weights = dict(zip(views, matrices, strict=True))
+        with np.errstate(over="ignore"):  # beyond float32 it is infinite; the first step finds it
+            for name, view in views.items():
+                view[:] = weights[name]
 
     def flat(self) -> NDArray[Any]:
         """Return a copy of the numbers in the order of `weight_shapes`."""

@@ -1,0 +1,178 @@
+"""What `microgpt train` is asked for: a new training, or one to go on with."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from microgpt.checkpoint import SavedModel, load
+from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
+from microgpt.data import Split, bundled, load_conversations, load_text, split
+from microgpt.engines import DEFAULT_DTYPE
+from microgpt.errors import ConfigError
+from microgpt.state import TrainState
+from microgpt.tokenizer import CharTokenizer, Document
+from microgpt.training_directory import TrainingPlan, read_training
+from microgpt.transfer import check_shape, extended_tokenizer, new_tokens
+from microgpt_cli.options import DEFAULT_CHAT, DEFAULT_TEXT
+from microgpt_cli.streams import note
+
+if TYPE_CHECKING:
+    from microgpt.engines import Use
+
+MAY_CHANGE = {  # on the way; all else belongs to the training
+    "resume", "input", "steps", "patience", "threads", "checkpoint_every", "format", "num_samples",
+    "plot", "as_json",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training that is about to begin, or to go on.
+
+    Attributes:
+        plan: what it is.
+        parts: the documents.
+        parent: the model whose weights it begins with.
+        resume: where it stands.
+    """
+
+    plan: TrainingPlan
+    parts: Split
+    parent: SavedModel | None = None
+    resume: TrainState | None = None
+
+    def uses(self, *, has_samples: bool) -> "list[Use]":
+        """Return what the engine will be used for."""
+        uses: list[Use] = ["training"]
+        uses += ["decoding"] if has_samples else []
+        uses += ["evaluation"] if self.parts.validation or self.parts.test else []
+        return uses
+
+
+def new_job(
+    path: Path | None,
+    *,
+    chat: bool,
+    val_fraction: float,
+    test_fraction: float,
+    shape: Mapping[str, int],
+    config: TrainConfig,
+    engine: EngineName,
+    dtype: DType | None,
+    from_: Path | None,
+) -> Job:
+    """Return a training from its beginning.
+
+    Args:
+        path: of the training data, by default Karpathy's names or the bundled conversations.
+        chat: whether they are conversations.
+        val_fraction: the share of them to hold out.
+        test_fraction: the share to hold out to the end.
+        shape: the sizes of the model that were asked for, by name.
+        config: the course.
+        engine: which computes it.
+        dtype: of its numbers.
+        from_: the directory of the model to begin with.
+    """
+    parent = load(from_) if from_ else None
+    path = path or _default_input(chat=chat)
+    parts = split(_load(path, chat=chat), validation=val_fraction, test=test_fraction)
+    if parent:
+        tokenizer = extended_tokenizer(parent, parts.docs)
+        model = replace(parent.model, **shape, vocab_size=tokenizer.vocab_size)
+        check_shape(parent, model)
+        if added := new_tokens(parent, tokenizer):
+            note(f"new to the model, so their weights are drawn: {', '.join(map(repr, added))}")
+    else:
+        tokenizer = CharTokenizer.from_documents(parts.docs)
+        model = ModelConfig(**shape, vocab_size=tokenizer.vocab_size)
+    default = parent.dtype if parent and engine == "compiled" else DEFAULT_DTYPE[engine]
+    plan = TrainingPlan(
+        model=model,
+        config=config,
+        tokenizer=tokenizer,
+        engine=engine,
+        dtype=dtype or default,
+        data=parts.facts,
+        input=Path(os.path.abspath(path)),
+        parent_sha256=parent.meta.weights_sha256 if parent else None,
+    )
+    return Job(plan, parts, parent)
+
+
+def resumed_job(directory: Path, given: Mapping[str, Any]) -> Job | None:
+    """Return a training from where it stands, or None, which is told, if it has ended.
+
+    Args:
+        directory: where it is.
+        given: the options that were given, by name.
+
+    Raises:
+        ConfigError: an option or the data contradicts the training.
+    """
+    plan, state, status = read_training(directory)
+    if status == "diverged":
+        raise ConfigError(
+            f"the loss of the training in {directory} was no longer finite after step {state.step};"
+            " train anew with a smaller --lr"
+        )
+    _check_options(directory, plan, given)
+    changed = {name: given[name] for name in ("steps", "patience") if name in given}
+    config = replace(plan.config, **changed)
+    if state.step > config.steps:
+        raise ConfigError(
+            f"--steps is {config.steps}, but the training in {directory} is at step {state.step}"
+        )
+    if status == "ended" and (ending := state.ending(config)):
+        why = f"took all its {config.steps} steps" if ending == "steps" else "ran out of patience"
+        more = "--steps" if ending == "steps" else "--patience"
+        note(f"the training in {directory} {why}; to go on, give it more {more}")
+        return None
+    path = given.get("input") or plan.input
+    docs = _load(path, chat=plan.tokenizer.is_chat)
+    parts = split(docs, validation=plan.data.val_fraction, test=plan.data.test_fraction)
+    if parts.facts.sha256 != plan.data.sha256:
+        raise ConfigError(
+            f"{path} is not what the training began with: its documents have the sha256 "
+            f"{parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; name the old file with "
+            "--input"
+        )
+    plan = replace(plan, config=config, input=Path(os.path.abspath(path)))
+    return Job(plan, parts, resume=state)
+
+
+def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]) -> None:
+    known: dict[str, Any] = {
+        **vars(plan.model),
+        **vars(plan.config),
+        **vars(plan.data),
+        "engine": plan.engine,
+        "dtype": plan.dtype,
+        "chat": plan.tokenizer.is_chat,
+        "output": directory,
+    }
+    for name, value in given.items():
+        if name in MAY_CHANGE:
+            continue
+        flag = f"--{name.strip('_').replace('_', '-')}"
+        if name not in known:
+            raise ConfigError(f"{flag} does not go with --resume; leave one of them out")
+        if value != known[name]:
+            raise ConfigError(
+                f"{flag} is {value}, but {known[name]} in the training to resume; leave it out"
+            )
+
+
+def _default_input(*, chat: bool) -> Path:
+    name = DEFAULT_CHAT if chat else DEFAULT_TEXT
+    path = Path("data", name)
+    if not os.path.exists(path):
+        note(f"there is no {path} here; using the {name} that comes with microgpt")
+        path = bundled(name)
+    return path
+
+
+def _load(path: Path, *, chat: bool) -> Sequence[Document]:
+    return load_conversations(path) if chat else load_text(path)

@@ -1,0 +1,63 @@
+"""One training a directory: a lock of the operating system, which ends with its owner.
+
+This module knows nothing of what is in the directory.
+"""
+
+import os
+import platform
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from microgpt.errors import CheckpointError
+
+LOCK = ".lock"
+
+
+class DirectoryLock:
+    """Holds a directory until it is released or the process ends, however it ends."""
+
+    def __init__(self, directory: Path) -> None:
+        """Take hold of a directory.
+
+        Raises:
+            CheckpointError: another process holds it, which is named; or it cannot be written.
+        """
+        self._lock = FileLock(directory / LOCK)
+        try:
+            self._lock.acquire(timeout=0)
+            (directory / LOCK).write_text(f"process {os.getpid()} on {platform.node()}")
+        except Timeout:
+            raise CheckpointError(
+                f"{directory} is being trained by {_owner(directory)}; wait for it, "
+                "or name another directory"
+            ) from None
+        except OSError as error:
+            raise CheckpointError(
+                f"cannot write to {directory}: {error.strerror}; name another directory"
+            ) from error
+
+    def release(self, directory: Path) -> None:
+        """Let go of the directory, which may have been renamed."""
+        (directory / LOCK).unlink(missing_ok=True)
+        self._lock.release()
+
+
+def is_held(directory: Path) -> bool:
+    """Return whether a process holds the directory."""
+    if not (directory / LOCK).exists():
+        return False
+    lock = FileLock(directory / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return True
+    lock.release()
+    return False
+
+
+def _owner(directory: Path) -> str:
+    try:
+        return (directory / LOCK).read_text() or "another process"
+    except OSError:
+        return "another process"

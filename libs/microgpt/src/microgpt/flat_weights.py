@@ -1,0 +1,36 @@
+"""All weights of a model in a row, in the order of `weight_shapes`, and back by name.
+
+This module knows nothing of what they are for.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from microgpt.config import ModelConfig
+from microgpt.model import Weights, weight_shapes
+
+
+class Numbers(Protocol):
+    """A number for each weight, in the order of `weight_shapes`: an array of numpy or of Python."""
+
+    def __len__(self) -> int: ...
+
+    def tolist(self) -> list[float]:
+        """Return them as Python floats."""
+
+
+def flatten(config: ModelConfig, weights: Weights[float]) -> list[float]:
+    """Return all weights, matrix by matrix and row by row."""
+    return [number for name in weight_shapes(config) for row in weights[name] for number in row]
+
+
+def by_name(
+    config: ModelConfig, numbers: Sequence[float]
+) -> dict[str, tuple[tuple[float, ...], ...]]:
+    """Return the matrices whose numbers stand one after another."""
+    matrices, start = {}, 0
+    for name, (rows, columns) in weight_shapes(config).items():
+        end = start + rows * columns
+        matrices[name] = tuple(tuple(numbers[i : i + columns]) for i in range(start, end, columns))
+        start = end
+    return matrices

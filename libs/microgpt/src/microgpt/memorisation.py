@@ -1,0 +1,59 @@
+"""How much of what a model makes up it has by heart.
+
+This module knows nothing of models.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rapidfuzz import process
+from rapidfuzz.distance import Levenshtein
+
+from microgpt.tokenizer import Document
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """A text that is not in the training data, and what comes nearest to it there.
+
+    Attributes:
+        text: the sample.
+        document: the nearest training document; of several, the first.
+        distance: the characters to insert, delete or replace.
+    """
+
+    text: str
+    document: str
+    distance: int
+
+
+@dataclass(frozen=True)
+class Memorisation:
+    """What samples have in common with the training data.
+
+    Attributes:
+        n_samples: how many there were.
+        n_known: those that are in the training data.
+        novel: the others, each once.
+    """
+
+    n_samples: int
+    n_known: int
+    novel: tuple[Nearest, ...]
+
+
+def compare(samples: Sequence[str], docs: Iterable[Document]) -> Memorisation:
+    """Return what samples have in common with the texts that a model has learnt from."""
+    texts = [doc for doc in docs if isinstance(doc, str)]
+    known = set(texts)
+    novel = dict.fromkeys(sample for sample in samples if sample not in known)
+    return Memorisation(
+        n_samples=len(samples),
+        n_known=sum(sample in known for sample in samples),
+        novel=tuple(_nearest(sample, texts) for sample in novel) if texts else (),
+    )
+
+
+def _nearest(sample: str, texts: Sequence[str]) -> Nearest:
+    document, distance, _ = process.extractOne(sample, texts, scorer=Levenshtein.distance)
+    return Nearest(sample, document, int(distance))

@@ -1,0 +1,113 @@
+"""The weights of a model in a file: JSON, which anyone can read, or safetensors, small and fast.
+
+This module knows nothing of where the file lies.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from microgpt.config import ModelConfig
+from microgpt.errors import CheckpointError
+from microgpt.model import Weights, weight_shapes
+from microgpt.validation import first_problem
+
+WeightsFormat = Literal["json", "safetensors"]
+WEIGHTS_FILES: dict[WeightsFormat, str] = {
+    "json": "weights.json",
+    "safetensors": "model.safetensors",
+}
+META = "meta.json"  # has the shape
+FLOATS = ("float16", "float32", "float64")
+
+
+def encode_weights(
+    model: ModelConfig, weights: Weights[float], weights_format: WeightsFormat, dtype: str
+) -> bytes:
+    """Return the content of a file.
+
+    Args:
+        model: the shape.
+        weights: by name.
+        weights_format: which.
+        dtype: of the numbers in safetensors; JSON has all their digits.
+
+    Raises:
+        CheckpointError: a weight is beyond the largest number of that dtype.
+    """
+    if weights_format == "json":
+        return json.dumps(weights, separators=(",", ":")).encode()
+    with np.errstate(over="ignore"):
+        tensors = {name: np.array(weights[name], dtype) for name in weight_shapes(model)}
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            raise CheckpointError(f"{name} has a weight that is too large for {dtype}")
+    return save_tensors(tensors, {"format": "np"})
+
+
+def decode_weights(
+    content: bytes, path: Path, model: ModelConfig
+) -> dict[str, tuple[tuple[float, ...], ...]]:
+    """Return the weights that a file has, by name.
+
+    Args:
+        content: of the file.
+        path: of the file; its suffix says which format it is.
+        model: the shape that they must have.
+
+    Raises:
+        CheckpointError: it is damaged or of another model; the message says where.
+    """
+    if path.suffix == ".json":
+        matrices = _from_json(content, path)
+    else:
+        matrices = _from_safetensors(content, path)
+    if model.n_layer > len(matrices):  # before a damaged n_layer fills the memory with names
+        raise CheckpointError(f"{path} has too few matrices for n_layer {model.n_layer} of {META}")
+    shapes = weight_shapes(model)
+    missing, foreign = shapes.keys() - matrices.keys(), matrices.keys() - shapes.keys()
+    if missing or foreign:
+        problem = f"{min(missing)} is missing" if missing else f"{min(foreign)} does not belong"
+        raise CheckpointError(f"{path}: {problem}, by {META}")
+    for name, (rows, columns) in shapes.items():
+        matrix = matrices[name]
+        uneven = next((row for row in matrix if len(row) != columns), None)
+        if len(matrix) != rows or uneven is not None:
+            found = f"{len(matrix)} × {columns if uneven is None else len(uneven)}"
+            raise CheckpointError(
+                f"{path}: {name} is {found}, not {rows} × {columns} as {META} has it"
+            )
+    return {name: tuple(tuple(row) for row in matrices[name]) for name in shapes}
+
+
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_MATRICES = TypeAdapter(dict[str, list[list[_Finite]]], config=ConfigDict(strict=True))
+
+
+def _from_json(content: bytes, path: Path) -> dict[str, list[list[float]]]:
+    try:
+        return _MATRICES.validate_json(content)
+    except ValidationError as error:
+        raise CheckpointError(f"{path}: {first_problem(error)}") from error
+
+
+def _from_safetensors(content: bytes, path: Path) -> dict[str, list[list[float]]]:
+    try:
+        tensors = load_tensors(content)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    for name, tensor in tensors.items():
+        if tensor.ndim != 2 or tensor.dtype.name not in FLOATS:
+            raise CheckpointError(
+                f"{path}: {name} is {tensor.ndim}-dimensional of {tensor.dtype}; "
+                f"a matrix of {', '.join(FLOATS)} is expected"
+            )
+        if not np.isfinite(tensor).all():
+            raise CheckpointError(f"{path}: {name} has a number that is not finite")
+    return {name: tensor.tolist() for name, tensor in tensors.items()}

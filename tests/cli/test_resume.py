@@ -1,0 +1,266 @@
+"""Trainings that go on: from where they stood, from another model, in spite of a full disk."""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from microgpt import load
+from microgpt.model import count_params
+from microgpt.training_directory import read_training
+
+SMALL = ("--n-embd", "8", "--n-head", "2")
+
+
+@pytest.fixture
+def names(tmp_path: Path) -> Path:
+    """A training file that is large enough to be split."""
+    docs = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
+    (tmp_path / "names.txt").write_text("\n".join(docs))
+    return tmp_path / "names.txt"
+
+
+@pytest.fixture
+def unfinished(microgpt, names, tmp_path: Path) -> Path:
+    """A training that stands at step 0 of 60."""
+    done = microgpt("train", "--input", names, *SMALL, "--steps", "60", "--output", "model")
+    assert done.returncode == 0
+    for file in ("weights.json", "meta.json"):
+        (tmp_path / "model" / file).unlink()
+    state = tmp_path / "model/train_state.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"status": "running"}))
+    return tmp_path / "model"
+
+
+def refused(done) -> str:
+    """Return the one line with which a command refused its input."""
+    assert done.returncode == 2, done.stderr
+    (error,) = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
+    assert error.startswith("error: ")
+    return error
+
+
+def test_a_finished_training_says_so_and_goes_on_with_more_steps(microgpt, names, tmp_path) -> None:
+    microgpt("train", "--input", names, *SMALL, "--steps", "30", "--output", "model")
+    done = microgpt("train", "--resume", "model")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == (
+        "note: the training in model took all its 30 steps; to go on, give it more --steps\n"
+    )
+    done = microgpt("train", "--resume", "model", "--steps", "40")
+    assert "step   40 /   40 | loss" in done.stdout
+    assert load(tmp_path / "model").meta.training["steps"] == 40
+
+
+def test_what_was_lost_between_the_last_step_and_the_model_is_made_up_for(
+    microgpt, unfinished
+) -> None:
+    assert "has not ended" in refused(microgpt("generate", "--model-dir", "model"))
+    assert microgpt("train", "--resume", "model").returncode == 0
+    assert microgpt("generate", "--model-dir", "model").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (["--n-embd", "16"], "--n-embd is 16, but 8 in the training to resume; leave it out"),
+        (["--lr", "0.5"], "--lr is 0.5, but 0.01 in the training to resume"),
+        (["--seed", "1"], "--seed is 1, but 42"),
+        (["--val-fraction", "0.1"], "--val-fraction is 0.1, but 0.0"),
+        (["--dtype", "float64"], "--dtype is float64, but float32"),
+        (["--engine", "reference"], "--engine is reference, but compiled"),
+        (["--chat"], "--chat is True, but False"),
+        (["--output", "other"], "--output is other, but model"),
+        (["--force"], "--force does not go with --resume"),
+        (["--from", "model"], "--from does not go with --resume"),
+        (["--steps", "10"], "--steps is 10, but the training in model is at step 60"),
+    ],
+)
+def test_what_contradicts_the_training_is_refused_with_both_values(
+    microgpt, unfinished, args, problem
+) -> None:
+    assert problem in refused(microgpt("train", "--resume", "model", *args))
+
+
+def test_what_agrees_with_the_training_may_be_said_again(microgpt, unfinished) -> None:
+    done = microgpt("train", "--resume", "model", "--n-embd", "8", "--seed", "42", "--lr", "0.01")
+    assert done.returncode == 0
+
+
+def test_other_data_is_noticed(microgpt, unfinished, names) -> None:
+    moved = names.rename(names.with_name("moved.txt"))
+    assert "cannot read" in refused(microgpt("train", "--resume", "model"))
+    names.write_text("something\nelse\n")
+    problem = "names.txt is not what the training began with: its documents have the sha256"
+    assert problem in refused(microgpt("train", "--resume", "model"))
+    assert microgpt("train", "--resume", "model", "--input", moved).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "problem"), [("nowhere", "nowhere does not exist to go on with"), (".", "holds no")]
+)
+def test_where_nothing_was_begun_nothing_goes_on(microgpt, place, problem) -> None:
+    assert problem in refused(microgpt("train", "--resume", place))
+
+
+def test_an_unfinished_training_is_not_overwritten_by_accident(microgpt, unfinished, names) -> None:
+    again = ("train", "--input", names, *SMALL, "--steps", "5", "--output", "model")
+    assert refused(microgpt(*again)) == (
+        "error: the training in model has not ended: it is at step 60 of 60; "
+        "go on with --resume model, or begin anew with --force"
+    )
+    assert microgpt(*again, "--force").returncode == 0
+
+
+def test_a_damaged_state_is_refused_and_can_be_replaced(microgpt, unfinished, names) -> None:
+    state = unfinished / "train_state.safetensors"
+    state.write_bytes(state.read_bytes()[:-1])
+    assert "its sha256 differs" in refused(microgpt("train", "--resume", "model"))
+    again = ("train", "--input", names, *SMALL, "--steps", "5", "--output", "model")
+    assert "with --force" in refused(microgpt(*again))
+    assert microgpt(*again, "--force").returncode == 0
+
+
+def test_patience_ends_a_training_and_more_of_it_goes_on(microgpt, names) -> None:
+    options = (*SMALL, "--steps", "400", "--lr", "0.1", "--val-fraction", "0.3")
+    done = microgpt("train", "--input", names, *options, "--patience", "1", "--output", "model")
+    assert done.returncode == 0
+    assert "held-out loss" in done.stdout
+    done = microgpt("train", "--resume", "model")
+    assert done.stderr.startswith("note: the training in model ran out of patience; to go on,")
+    done = microgpt("train", "--resume", "model", "--patience", "2")
+    assert "note: going on after step" in done.stderr
+
+
+def test_what_was_held_out_is_told_and_kept(microgpt, names, tmp_path) -> None:
+    shares = ("--val-fraction", "0.2", "--test-fraction", "0.2")
+    done = microgpt("train", "--input", names, *SMALL, *shares, "--steps", "40", "--json")
+    summary = json.loads(done.stdout)
+    training = load(tmp_path / "output").meta.training
+    for name in ("val_loss", "test_loss", "best_step"):
+        assert summary[name] == training[name]
+    assert (training["val_fraction"], training["test_fraction"]) == (0.2, 0.2)
+    assert "documents to learn from" in done.stderr
+    memorised = summary["memorised"]
+    assert memorised["n_samples"] == 20
+    assert all(pair["distance"] >= 1 for pair in memorised["novel"])
+
+
+def test_a_model_is_trained_on_from_another(microgpt, names, tmp_path) -> None:
+    microgpt("train", "--input", names, *SMALL, "--steps", "50", "--output", "parent")
+    (tmp_path / "more.txt").write_text("björn\nnora\n")
+    done = microgpt(
+        *("train", "--from", "parent", "--input", "more.txt", "--steps", "20", "--output", "child")
+    )
+    assert "note: new to the model, so their weights are drawn: 'b', 'j', 'ö'" in done.stderr
+    child = load(tmp_path / "child")
+    assert child.model.n_embd == 8
+    parent_sha256 = load(tmp_path / "parent").meta.weights_sha256
+    assert child.meta.training["parent_sha256"] == parent_sha256
+    done = microgpt("train", "--from", "parent", "--input", "more.txt", "--n-layer", "2")
+    assert "n_layer is 2, but 1 in the model to begin with" in refused(done)
+
+
+def test_two_trainings_do_not_share_a_directory(microgpt, names, tmp_path) -> None:
+    first = subprocess.Popen(
+        ["microgpt", "train", "--input", names, "--steps", str(10**9), "--output", "model"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert first.stdout is not None
+    first.stdout.readline()
+    done = microgpt("train", "--input", names, "--output", "model", "--force")
+    assert f"model is being trained by process {first.pid} on " in refused(done)
+    first.terminate()
+    first.communicate(timeout=20)
+    assert read_training(tmp_path / "model")[2] == "running"
+
+
+def train_with_little_room(folder: Path, *args: str, most: int) -> subprocess.CompletedProcess[str]:
+    """Run a training that cannot write a file of more bytes."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+    return subprocess.run(
+        ["microgpt", "train", *args],
+        cwd=folder,
+        preexec_fn=limit,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit for files")
+def test_a_full_disk_costs_no_state_and_says_what_it_takes(microgpt, names, tmp_path) -> None:
+    options = ("--input", str(names), *SMALL, "--steps", "200", "--val-fraction", "0.3")
+    microgpt("train", *options, "--output", "whole")
+    # The state of step 0 fits: it has neither a history nor best weights.
+    most = 3 * 4 * count_params(load(tmp_path / "whole").model) + 2000
+    done = train_with_little_room(
+        tmp_path, *options, "--output", "model", "--checkpoint-every", "50", most=most
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "cannot write to model: File too large; it takes " in error
+    assert error.endswith("then go on with: microgpt train --resume model")
+    assert "an earlier state is still there" in done.stderr
+    assert read_training(tmp_path / "model")[1].step == 0
+    assert not [name for name in os.listdir(tmp_path / "model") if name.startswith(".saving")]
+    microgpt("train", "--resume", "model", "--num-samples", "0")
+    for file in ("weights.json", "train_state.safetensors", "history.jsonl"):
+        whole, resumed = (tmp_path / name / file for name in ("whole", "model"))
+        assert resumed.read_bytes() == whole.read_bytes()
+
+
+def test_a_model_is_exported_and_read_in_every_format(microgpt, text_model, tmp_path) -> None:
+    names = microgpt("generate", "--model-dir", text_model).stdout
+    done = microgpt("export", "--model-dir", text_model, "--output", "copy")
+    assert done.stdout.startswith("copy/model.safetensors: ")
+    assert microgpt("generate", "--model-dir", "copy").stdout == names
+    microgpt("export", "--model-dir", "copy", "--output", "back", "--format", "json")
+    assert (tmp_path / "back/weights.json").read_bytes() == (
+        text_model / "weights.json"
+    ).read_bytes()
+    done = microgpt("export", "--model-dir", text_model, "--output", "half", "--half")
+    half, full = (tmp_path / name / "model.safetensors" for name in ("half", "copy"))
+    assert half.stat().st_size < 0.6 * full.stat().st_size
+    assert microgpt("generate", "--model-dir", "half").returncode == 0
+    assert microgpt("info", "--model-dir", "half").returncode == 0
+
+
+def test_a_model_changes_its_format_in_place(microgpt, text_model) -> None:
+    names = microgpt("generate", "--model-dir", text_model).stdout
+    for format in ("safetensors", "json"):
+        microgpt(
+            *("export", "--model-dir", text_model, "--output", text_model, "--format", format)
+        )
+        files = {"safetensors": "model.safetensors", "json": "weights.json"}
+        assert sorted(os.listdir(text_model)) == sorted(["meta.json", files[format]])
+        assert microgpt("generate", "--model-dir", text_model).stdout == names
+
+
+def test_half_precision_is_not_for_json(microgpt, text_model) -> None:
+    options = ("--model-dir", text_model, "--output", "x", "--format", "json", "--half")
+    assert "half precision is for safetensors" in refused(microgpt("export", *options))
+
+
+def test_a_training_can_leave_safetensors(microgpt, names, tmp_path) -> None:
+    options = ("--input", names, *SMALL, "--steps", "5", "--format", "safetensors")
+    assert microgpt("train", *options).returncode == 0
+    assert not (tmp_path / "output/weights.json").exists()
+    assert load(tmp_path / "output").model.n_embd == 8
+
+
+def test_a_copied_directory_goes_on_too(microgpt, unfinished, tmp_path) -> None:
+    shutil.copytree(unfinished, tmp_path / "copy")
+    assert microgpt("train", "--resume", "copy").returncode == 0

@@ -1,0 +1,86 @@
+"""Trainings that are killed, and go on as if they never had been: real processes, real signals."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+# Long enough to be killed often, and a state after every few milliseconds, so that many kills come
+# in the middle of writing one.
+OPTIONS = ["--input=names.txt", "--n-embd=16", "--batch-size=4", "--val-fraction=0.2"]
+OPTIONS += ["--steps=6000", "--checkpoint-every=97", "--num-samples=0"]
+KILLS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
+
+
+@pytest.fixture
+def names(tmp_path: Path) -> None:
+    """A file of made-up names."""
+    rng = random.Random(1)
+    docs = ("".join(rng.choices("aeimnrl", k=rng.randint(3, 9))) for _ in range(300))
+    (tmp_path / "names.txt").write_text("\n".join(docs))
+
+
+def weights_of(directory: Path) -> bytes:
+    """Return all that a finished training has left but times."""
+    meta = json.loads((directory / "meta.json").read_text())
+    training = {name: fact for name, fact in meta["training"].items() if name != "seconds"}
+    history = (directory / "history.jsonl").read_bytes()
+    state = (directory / "train_state.safetensors").read_bytes()
+    return (directory / "weights.json").read_bytes() + history + state + repr(training).encode()
+
+
+def kill_at_a_random_moment(command: list[str], folder: Path, rng: random.Random) -> bool:
+    """Run a training and kill it; return whether it was killed before it had ended."""
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        if rng.random() < 0.9:  # once it trains, mostly; else while it starts
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(rng.uniform(0, 0.25))
+        else:
+            time.sleep(rng.uniform(0, 0.8))
+        number = rng.choice(KILLS)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+        assert "error" not in errors
+        return process.returncode != 0
+
+
+def train_through_kills(folder: Path, output: str, n_kills: int, rng: random.Random) -> int:
+    """Train to the end in spite of so many kills at the most; return how many there were."""
+    killed = 0
+    while True:
+        is_begun = (folder / output).exists()
+        begin = ["--resume", output, "--checkpoint-every=97", "--num-samples=0"]
+        command = ["microgpt", "train", *(begin if is_begun else [*OPTIONS, "--output", output])]
+        if killed == n_kills:
+            subprocess.run(command, cwd=folder, check=True, capture_output=True)
+            return killed
+        if not kill_at_a_random_moment(command, folder, rng):
+            return killed
+        killed += 1
+
+
+@pytest.mark.parametrize("n_kills", [6, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.usefixtures("names")
+def test_a_training_that_is_killed_ends_like_one_that_never_was(tmp_path, n_kills) -> None:
+    whole = ["microgpt", "train", *OPTIONS, "--output", "whole"]
+    subprocess.run(whole, cwd=tmp_path, check=True, capture_output=True)
+    expected = weights_of(tmp_path / "whole")
+    rng, killed, turn = random.Random(n_kills), 0, 0
+    while killed < n_kills:
+        output = f"killed{turn}"
+        killed += train_through_kills(tmp_path, output, n_kills - killed, rng)
+        assert weights_of(tmp_path / output) == expected
+        assert not [name for name in os.listdir(tmp_path / output) if name.startswith(".")]
+        turn += 1

@@ -1,0 +1,132 @@
+"""Held-out losses in a training: which weights they choose, and when it ends."""
+
+from functools import partial
+
+import pytest
+
+from microgpt import InferenceGpt, ModelConfig, TrainConfig
+from microgpt.config import N_EVALUATIONS
+from microgpt.data import split
+from microgpt.errors import ConfigError, DataError
+from microgpt.evaluation import bits
+from microgpt.train import train as train_model
+
+DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
+PARTS = split(DOCS, validation=0.2, test=0.2)
+SMALL = ModelConfig(n_embd=8, n_head=2)
+
+
+@pytest.fixture(params=["compiled", "reference"])
+def train(request):
+    """`train` with either engine."""
+    return partial(train_model, engine=request.param, model=SMALL)
+
+
+def held_out_losses(result) -> dict[int, float]:
+    return {point.step: point.val_loss for point in result.state.history if point.val_loss}
+
+
+def test_it_is_measured_twenty_times_and_the_best_weights_are_the_result(train) -> None:
+    result = train(PARTS, config=TrainConfig(steps=60, lr=0.1))
+    losses = held_out_losses(result)
+    assert list(losses) == list(range(3, 61, 3))
+    assert len(losses) == N_EVALUATIONS
+    best = result.state.best
+    assert (best.step, best.val_loss) == min(
+        ((step, loss) for step, loss in losses.items()), key=lambda pair: pair[1]
+    )
+    assert best.step < 60, "this training should learn by heart in the end"
+    evaluation = InferenceGpt(result, engine=result.state.engine).evaluate(PARTS.validation)
+    assert evaluation.loss == pytest.approx(best.val_loss, rel=1e-7)
+    assert result.val_loss == best.val_loss
+
+
+def test_the_test_loss_is_that_of_the_best_weights(train) -> None:
+    result = train(PARTS, config=TrainConfig(steps=20))
+    evaluation = InferenceGpt(result, engine=result.state.engine).evaluate(PARTS.test)
+    assert result.test_loss == pytest.approx(evaluation.loss, rel=1e-7)
+
+
+def test_what_is_held_out_is_not_learnt_from(train) -> None:
+    config = TrainConfig(steps=20)
+    alone = train(split(DOCS, validation=0.2, test=0.2).train, config=config)
+    assert train(PARTS, config=config).losses == pytest.approx(alone.losses, rel=1e-5)
+
+
+def test_patience_ends_it_after_so_many_that_were_no_better(train) -> None:
+    config = TrainConfig(steps=200, lr=0.1, patience=2)
+    result = train(PARTS, config=config)
+    assert result.ending == "patience"
+    assert result.state.step == result.state.best.step + 2 * config.steps_between_evaluations
+    assert result.test_loss is not None
+    patient = train(PARTS, config=TrainConfig(steps=200, lr=0.1, patience=3), resume=result.state)
+    assert patient.state.step >= result.state.step + config.steps_between_evaluations
+
+
+def test_without_validation_nothing_is_measured(train) -> None:
+    result = train(DOCS, config=TrainConfig(steps=5, patience=1))
+    assert (result.val_loss, result.test_loss, result.state.best) == (None, None, None)
+    assert result.ending == "steps"
+
+
+def test_a_training_that_is_stopped_measures_no_test_loss(train) -> None:
+    result = train(PARTS, config=TrainConfig(steps=20), should_stop=lambda: True)
+    assert (result.ending, result.test_loss) == ("stopped", None)
+
+
+def test_a_stop_in_the_middle_of_measuring_changes_nothing(train) -> None:
+    config = TrainConfig(steps=20)
+    whole = train(PARTS, config=config)
+    for stop_at in range(12):
+        answers = iter([False] * stop_at)
+        part = train(PARTS, config=config, should_stop=lambda it=answers: next(it, True))
+        resumed = train(PARTS, config=config, resume=part.state)
+        assert resumed.weights == whole.weights
+        assert held_out_losses(resumed) == held_out_losses(whole)
+        assert resumed.test_loss == whole.test_loss
+
+
+def test_events_tell_each_held_out_loss_once(train) -> None:
+    events = []
+    result = train(PARTS, config=TrainConfig(steps=40), on_event=events.append)
+    told = {event.step: event.val_loss for event in events if event.val_loss is not None}
+    assert told == held_out_losses(result)
+    assert sum(event.n_docs for event in events) == 40
+    expected = sum(min(len(doc) + 1, 16) for doc in order_of(result, 40))
+    assert sum(event.n_tokens for event in events) == expected
+
+
+def order_of(result, n: int) -> list[str]:
+    import random
+
+    docs = list(PARTS.train)
+    random.Random(result.config.seed).shuffle(docs)
+    return [docs[i % len(docs)] for i in range(n)]
+
+
+def test_more_steps_go_on_with_the_learning_rates_of_a_longer_training() -> None:
+    """The first half of the longer one differs, so only what remains is the same."""
+    short = train_model(PARTS, model=SMALL, config=TrainConfig(steps=20), dtype="float64")
+    assert short.config.lr_at(19) == pytest.approx(0.01 / 20)
+    longer = TrainConfig(steps=40)
+    resumed = train_model(PARTS, model=SMALL, config=longer, resume=short.state)
+    assert resumed.state.step == 40
+    assert longer.lr_at(20) == 0.005
+
+
+def test_threads_do_not_change_a_held_out_loss() -> None:
+    config = TrainConfig(steps=20, batch_size=8)
+    results = [train_model(PARTS, model=SMALL, config=config, threads=n) for n in (1, 3)]
+    assert held_out_losses(results[0]) == held_out_losses(results[1])
+    assert results[0].weights == results[1].weights
+
+
+def test_a_split_that_leaves_nothing_is_refused() -> None:
+    with pytest.raises(DataError, match="4 documents are too few: none is for"):
+        split(["a", "b", "c", "d"], validation=0.01)
+    with pytest.raises(ConfigError, match="leave nothing to train on"):
+        split(DOCS, validation=0.5, test=0.5)
+
+
+def test_bits_are_nats_over_the_logarithm_of_two() -> None:
+    assert bits(0.6931471805599453) == 1.0

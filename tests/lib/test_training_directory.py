@@ -1,0 +1,187 @@
+"""What a training keeps on disk, and what is refused there."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt import CharTokenizer, ModelConfig, TrainConfig, load
+from microgpt.data import Split, split
+from microgpt.errors import CheckpointError
+from microgpt.state import TrainResult
+from microgpt.train import train
+from microgpt.training_directory import TrainingDirectory, TrainingPlan, read_training
+
+DOCS = [a + b + c for a in "aei" for b in "mnr" for c in "aeo"]
+CONFIG = TrainConfig(steps=40, patience=30)
+
+
+def plan_of(parts: Split, result: TrainResult) -> TrainingPlan:
+    return TrainingPlan(
+        model=result.model,
+        config=result.config,
+        tokenizer=result.tokenizer,
+        engine=result.state.engine,
+        dtype=result.dtype,
+        data=parts.facts,
+        input=Path("names.txt"),
+    )
+
+
+@pytest.fixture(scope="module")
+def parts() -> Split:
+    return split(DOCS, validation=0.3)
+
+
+@pytest.fixture(scope="module")
+def stopped(parts) -> TrainResult:
+    """A training that was stopped half-way."""
+    events = []
+    return train(
+        parts,
+        model=ModelConfig(n_embd=8, n_head=2),
+        config=CONFIG,
+        on_event=events.append,
+        should_stop=lambda: bool(events) and events[-1].step >= 20,
+    )
+
+
+@pytest.fixture
+def directory(tmp_path, parts, stopped) -> Path:
+    """Where that training has kept its state."""
+    with TrainingDirectory(tmp_path / "model") as held:
+        held.keep(plan_of(parts, stopped), stopped.state)
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_is_kept_is_read_bit_for_bit(tmp_path, parts, engine, dtype) -> None:
+    if (engine, dtype) == ("reference", "float32"):
+        return
+    model = ModelConfig(n_embd=4, n_head=1)
+    config = TrainConfig(steps=8)
+    options = {"model": model, "config": config, "engine": engine, "dtype": dtype}
+    whole = train(parts, **options)
+    states = []
+    train(parts, **options, on_state=states.append, state_every=1)
+    assert [state.step for state in states] == list(range(8))
+    for state in states:
+        with TrainingDirectory(tmp_path / "model") as held:
+            held.keep(plan_of(parts, whole), state)
+        plan, read, status = read_training(tmp_path / "model")
+        assert status == "running"
+        assert replace(plan, tokenizer=whole.tokenizer) == plan_of(parts, whole)
+        assert plan.tokenizer.chars == whole.tokenizer.chars
+        assert read.history == tuple(state.history)
+        assert read.weights.tolist() == state.weights.tolist()
+        resumed = train(parts, **options, resume=read)
+        assert resumed.weights == whole.weights
+        assert resumed.val_loss == whole.val_loss
+        assert resumed.state.history == whole.state.history
+        assert resumed.state.recent_losses == whole.state.recent_losses
+
+
+def test_a_state_needs_no_model_and_a_new_directory_has_nothing_else(directory) -> None:
+    assert sorted(os.listdir(directory)) == [
+        "history.jsonl",
+        "train_state.json",
+        "train_state.safetensors",
+    ]
+    with pytest.raises(CheckpointError, match=r"has not ended; go on .* train --resume .*model"):
+        load(directory)
+
+
+def test_a_directory_that_is_let_go_without_a_state_is_as_it_was(tmp_path) -> None:
+    with TrainingDirectory(tmp_path / "model"):
+        pass
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "model").mkdir()
+    with TrainingDirectory(tmp_path / "model"):
+        pass
+    assert os.listdir(tmp_path / "model") == []
+
+
+def test_a_directory_is_held_by_one_training_at_a_time_which_is_named(directory) -> None:
+    owner = rf"model is being trained by process {os.getpid()} on .*; wait for it"
+    with TrainingDirectory(directory), pytest.raises(CheckpointError, match=owner):
+        TrainingDirectory(directory)
+    TrainingDirectory(directory).close()
+
+
+def test_of_two_that_make_the_same_directory_one_is_refused(tmp_path, parts, stopped) -> None:
+    plan = plan_of(parts, stopped)
+    with TrainingDirectory(tmp_path / "model") as one, TrainingDirectory(tmp_path / "model") as two:
+        one.keep(plan, stopped.state)
+        with pytest.raises(CheckpointError, match="another process has just made .*model"):
+            two.keep(plan, stopped.state)
+    assert os.listdir(tmp_path) == ["model"]
+    assert read_training(tmp_path / "model")[1].step == stopped.state.step
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"format_version": 2}, r"train_state\.json: format_version is 2, .*; update it"),
+        ({"state_sha256": "0"}, "its sha256 differs"),
+        ({"status": "happy"}, r"train_state\.json: status: input should be 'running'"),
+        ({"step": -1}, "step: input should be greater than or equal to 0"),
+        ({"chars": ["a"]}, "vocab_size is 8, but its characters and special tokens make 2"),
+        ({"special_tokens": ["bos"]}, "special_tokens must be"),
+        ({"best": None, "model": None}, "model: "),
+        ({"data": {"n_docs": 3}}, r"data\.sha256: field required"),
+        ({"dtype": "float64"}, r"safetensors: weights is not \d+ numbers of float64"),
+    ],
+)
+def test_a_description_that_does_not_fit_is_refused(directory, changes, problem) -> None:
+    path = directory / "train_state.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(CheckpointError, match=problem):
+        read_training(directory)
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_foreign_files_are_refused_in_a_sentence(tmp_path_factory, content, is_json) -> None:
+    directory = tmp_path_factory.mktemp("foreign")
+    (directory / "train_state.json").write_bytes(content if is_json else b"{}")
+    (directory / "train_state.safetensors").write_bytes(content)
+    with pytest.raises(CheckpointError):
+        read_training(directory)
+
+
+def test_a_damaged_state_is_refused_even_with_a_fitting_hash(directory, monkeypatch) -> None:
+    import hashlib
+
+    content = (directory / "train_state.safetensors").read_bytes()[:-9]
+    (directory / "train_state.safetensors").write_bytes(content)
+    path = directory / "train_state.json"
+    fitting = {"state_sha256": hashlib.sha256(content).hexdigest()}
+    path.write_text(json.dumps(json.loads(path.read_text()) | fitting))
+    with pytest.raises(CheckpointError, match="is no state of a training"):
+        read_training(directory)
+
+
+def test_a_write_that_fails_says_how_much_it_takes_and_leaves_the_last_state(
+    directory, parts, stopped, monkeypatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = {file: (directory / file).read_bytes() for file in os.listdir(directory)}
+    with TrainingDirectory(directory) as held, monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(CheckpointError, match=r"No space left on device; it takes [\d,]+ byte"):
+            held.keep(plan_of(parts, stopped), stopped.state)
+    assert {file: (directory / file).read_bytes() for file in os.listdir(directory)} == before
+
+
+def test_a_tokenizer_of_conversations_comes_back(tmp_path, chat_result) -> None:
+    parts = Split(["x"], ["x"])
+    plan = replace(plan_of(parts, chat_result), tokenizer=CharTokenizer("hioy", is_chat=True))
+    with TrainingDirectory(tmp_path / "model") as held:
+        held.keep(plan, chat_result.state)
+    assert read_training(tmp_path / "model")[0].tokenizer.is_chat

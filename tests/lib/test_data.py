@@ -177,6 +177,12 @@ def test_a_fingerprint_is_that_of_the_documents_in_order(docs: list[str]) -> Non
     assert fingerprint([*docs, ""]) != fingerprint(docs)
 
 
+def test_a_fingerprint_of_many_documents_is_that_of_them_all() -> None:
+    docs = [str(i) for i in range(5000)]
+    content = "".join(f"{doc}\n" for doc in docs).encode()
+    assert fingerprint(docs) == hashlib.sha256(content).hexdigest()
+
+
 def test_names_are_split_as_the_format_says() -> None:
     parts = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
     assert list(map(len, (parts.test, parts.validation, parts.train))) == [2910, 2993, 23591]
@@ -201,6 +207,17 @@ def test_conversations_are_split_too() -> None:
     parts = split([*docs, *map(list, docs)], validation=0.5)
     assert 70 < len(parts.validation) < 130
     assert len(parts.validation) + len(parts.train) == 200
+
+
+@given(st.lists(st.text(max_size=2)), st.floats(0.05, 0.4), st.floats(0.05, 0.4))
+def test_a_split_is_the_one_that_the_format_describes(texts, validation, test) -> None:
+    docs = [*map(str, range(200)), *texts]
+    expected: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    for doc in dict.fromkeys(docs):
+        place = int(hashlib.sha256(doc.encode()).hexdigest()[:8], 16) / 2**32
+        part = "test" if place < test else "validation" if place >= 1 - validation else "train"
+        expected[part].append(doc)
+    assert vars(split(docs, validation=validation, test=test)) == expected
 
 
 @pytest.mark.parametrize(

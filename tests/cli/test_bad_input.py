@@ -58,7 +58,15 @@ def test_train_refuses_settings(microgpt, names, tmp_path, args, problem) -> Non
         (None, "cannot read data: No such file or directory"),
         (b"", "data is empty; it needs one document a line"),
         (b"\n \n", "data is empty; it needs one document a line"),
-        (b"anna\nren\xe9\n", "data is not UTF-8 text: line 2 has the byte 0xe9; save it as UTF-8"),
+        (
+            b"anna\nren\xe9\n",
+            "data is not UTF-8 text (line 2 has the byte 0xe9); it seems to be cp1252; save it as",
+        ),
+        (
+            "anna\nemma\n".encode("utf-16-le"),
+            "data is not UTF-8 text (line 1 has the byte 0x00); it seems to be utf-16-le; save it",
+        ),
+        (b"anna\nem\0ma\nava\n", "not UTF-8 text throughout (line 2 has the byte 0x00); mend"),
     ],
 )
 def test_train_refuses_a_text_file(microgpt, tmp_path, content, problem) -> None:
@@ -91,7 +99,7 @@ def test_train_refuses_a_conversation_file(microgpt, tmp_path, line, problem) ->
 def test_train_refuses_conversations_that_are_not_utf8(microgpt, tmp_path) -> None:
     (tmp_path / "data").write_bytes(CHAT_LINE.encode() + b"\n\xff\n")
     check_refused(
-        microgpt("train", "--chat", "--input", "data"), "not UTF-8 text: line 2 has the byte 0xff"
+        microgpt("train", "--chat", "--input", "data"), "not UTF-8 text (line 2 has the byte 0xff)"
     )
 
 

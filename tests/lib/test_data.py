@@ -1,5 +1,8 @@
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +57,53 @@ def test_lines_are_stripped_and_empty_ones_left_out(file) -> None:
     assert load_text(file("\ufeff anna \r\n\r\n\t\nemma mia")) == ["anna", "emma mia"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_lines_of_any_system_are_read(file, end: str) -> None:
+    assert load_text(file(f"anna{end}{end} emma{end}mia")) == ["anna", "emma", "mia"]
+    line = json.dumps(HI)
+    assert load_conversations(file(f"{line}{end}{end}{line}{end}")) == [CONVERSATION] * 2
+
+
+def test_a_line_of_a_million_characters_is_a_document(file) -> None:
+    long = "ab" * 500_000
+    assert load_text(file(f"anna\n{long}\nemma")) == ["anna", long, "emma"]
+
+
+def test_a_pipe_can_be_read() -> None:
+    source, sink = os.pipe()
+    with open(sink, "wb") as file:
+        file.write(b"anna\nren\xe9\n")
+    with pytest.raises(DataError, match=r"\(line 2 has the byte 0xe9\); it seems to be cp1252"):
+        load_text(f"/dev/fd/{source}")
+    os.close(source)
+
+
+@pytest.mark.slow
+def test_a_million_lines_take_little_more_memory_than_the_documents(tmp_path) -> None:
+    """Measured: 69 MiB, and 53 more for the split; 61 are the strings and the list of them."""
+    names = load_text(bundled("names.txt"))
+    path = tmp_path / "million.txt"
+    path.write_text("".join(f"{names[i % len(names)]}{i % 9}{i % 7}\n" for i in range(1_000_000)))
+    program = (
+        "import resource, sys\n"
+        "from microgpt.data import load_text, split\n"
+        "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "idle = peak()\n"
+        "docs = load_text(sys.argv[1])\n"
+        "loaded = peak()\n"
+        "split(docs, validation=0.1, test=0.1)\n"
+        "size = sum(map(sys.getsizeof, docs)) + sys.getsizeof(docs)\n"
+        "print(len(docs), (loaded - idle) / size, (peak() - loaded) / size)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, path], capture_output=True, text=True, check=True
+    )
+    n_docs, to_load, to_split = map(float, done.stdout.split())
+    assert n_docs == 1_000_000
+    assert to_load < 1.5
+    assert to_split < 1.5
+
+
 def test_a_line_separator_inside_a_line_is_a_character(file) -> None:
     assert load_text(file("a\u2028b\x0bc\n")) == ["a\u2028b\x0bc"]
 
@@ -67,7 +117,7 @@ def test_an_empty_file_is_refused(file, content: str, load) -> None:
 
 @pytest.mark.parametrize("load", [load_text, load_conversations])
 def test_text_that_is_not_utf8_is_refused_with_line_and_byte(file, load) -> None:
-    with pytest.raises(DataError, match="not UTF-8 text: line 3 has the byte 0xe9; save it as"):
+    with pytest.raises(DataError, match=r"not UTF-8 text \(line 3 has the byte 0xe9\); it seems"):
         load(file(b"a\nb\ncaf\xe9\n"))
 
 
@@ -127,6 +177,12 @@ def test_a_fingerprint_is_that_of_the_documents_in_order(docs: list[str]) -> Non
     assert fingerprint([*docs, ""]) != fingerprint(docs)
 
 
+def test_a_fingerprint_of_many_documents_is_that_of_them_all() -> None:
+    docs = [str(i) for i in range(5000)]
+    content = "".join(f"{doc}\n" for doc in docs).encode()
+    assert fingerprint(docs) == hashlib.sha256(content).hexdigest()
+
+
 def test_names_are_split_as_the_format_says() -> None:
     parts = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
     assert list(map(len, (parts.test, parts.validation, parts.train))) == [2910, 2993, 23591]
@@ -148,9 +204,20 @@ def test_without_shares_nothing_is_set_aside_or_left_out() -> None:
 
 def test_conversations_are_split_too() -> None:
     docs = [(Message("user", str(i)), Message("assistant", "yes")) for i in range(200)]
-    parts = split(docs, validation=0.5)
+    parts = split([*docs, *map(list, docs)], validation=0.5)
     assert 70 < len(parts.validation) < 130
     assert len(parts.validation) + len(parts.train) == 200
+
+
+@given(st.lists(st.text(max_size=2)), st.floats(0.05, 0.4), st.floats(0.05, 0.4))
+def test_a_split_is_the_one_that_the_format_describes(texts, validation, test) -> None:
+    docs = [*map(str, range(200)), *texts]
+    expected: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    for doc in dict.fromkeys(docs):
+        place = int(hashlib.sha256(doc.encode()).hexdigest()[:8], 16) / 2**32
+        part = "test" if place < test else "validation" if place >= 1 - validation else "train"
+        expected[part].append(doc)
+    assert vars(split(docs, validation=validation, test=test)) == expected
 
 
 @pytest.mark.parametrize(

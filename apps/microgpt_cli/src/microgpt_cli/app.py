@@ -83,7 +83,7 @@ def _add(command: Callable[..., None], example: str, name: str | None = None) ->
 _add(train, "microgpt train --input my.txt --output my-model --steps 2000")
 _add(generate, "microgpt generate --num-samples 5 --prompt an")
 _add(chat, "microgpt chat --model-dir chat-model")
-_add(info, "microgpt info --model-dir my-model")
+_add(info, "microgpt info --data my.txt --block-size 32")
 _add(evaluate, "microgpt eval my-model --data held-out.txt", name="eval")
 _add(export, "microgpt export --output small-model --half")
 _add(verify, "microgpt verify --steps 1000")

@@ -1,15 +1,80 @@
-"""`microgpt info`: what a model is."""
+"""`microgpt info`: what a model is, or what a training file is like."""
 
 import json
+import shlex
+from pathlib import Path
+from typing import Annotated
 
-from microgpt_cli.options import DEFAULT_MODEL_DIR, AsJson, ModelDir
+import typer
+
+from microgpt.config import check_count
+from microgpt.errors import ConfigError
+from microgpt_cli.options import DEFAULT_MODEL_DIR, AsJson
+from microgpt_cli.streams import note
+
+DATA = "Data"
 
 
 def info(
-    model_dir: ModelDir = DEFAULT_MODEL_DIR,
+    model_dir: Annotated[
+        Path | None,
+        typer.Option(help=f"Directory of the model.  [default: {DEFAULT_MODEL_DIR}]"),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Tell about a training file instead; with --model-dir also how it suits it.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    chat: Annotated[
+        bool,
+        typer.Option(
+            "--chat",
+            help="The file has conversations; a .jsonl file is taken to, unless for a text model.",
+            rich_help_panel=DATA,
+        ),
+    ] = False,
+    block_size: Annotated[
+        int | None,
+        typer.Option(
+            help="The context to tell about.  [default: the model's, or the recommended one]",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what a model is and how it came about."""
+    """Print what a model is and how it came about; with --data, what a training file is like."""
+    if data:
+        _print_data(data, model_dir, chat=chat, block_size=block_size, as_json=as_json)
+        return
+    for option, is_given in (("--chat", chat), ("--block-size", block_size is not None)):
+        if is_given:
+            raise ConfigError(f"{option} goes with --data; add it, or leave both out")
+    _print_model(model_dir or DEFAULT_MODEL_DIR, as_json)
+
+
+def _print_data(
+    data: Path, model_dir: Path | None, *, chat: bool, block_size: int | None, as_json: bool
+) -> None:
+    if block_size is not None:
+        check_count("block_size", block_size)
+
+    from microgpt_cli.data_findings import as_facts, examine
+    from microgpt_cli.data_page import page
+
+    found = examine(data, model_dir, chat=chat, block_size=block_size)
+    if as_json:
+        print(json.dumps(as_facts(found)))
+        return
+    for line in page(found):
+        print(line)
+    what = "--chat --input" if found.report.tokenizer.is_chat else "--input"
+    command = f"{what} {shlex.quote(str(data))} --block-size {found.model.block_size}"
+    note(f"to train on it: microgpt train {command}")
+
+
+def _print_model(model_dir: Path, as_json: bool) -> None:
     from microgpt.checkpoint import load
     from microgpt.model import count_params
 

@@ -1,12 +1,13 @@
 """Documents from files: texts, a line each, and conversations, a JSON line each.
 
-Whatever is wrong with a file is said with its name and line. The files that come with microgpt are
-found by `bundled`. This module knows nothing of tokens or training.
+Whatever is wrong with a file is said with its name and line (`text_file` reads the lines). The
+files that come with microgpt are found by `bundled`. This module knows nothing of tokens or
+training.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,24 +17,27 @@ from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from microgpt.errors import ConfigError, DataError
+from microgpt.text_file import TextFile
 from microgpt.tokenizer import Conversation, Document, joined
 from microgpt.validation import first_problem
 
+N_TOGETHER = 1024  # documents that are hashed at once: as fast as all, and no copy of them all
 
-def load_text(path: str | Path) -> list[str]:
+
+def load_text(path: str | Path | TextFile) -> list[str]:
     """Return the lines of a UTF-8 text file, stripped; empty ones are left out.
 
     Raises:
         DataError: the file cannot be read, is not UTF-8, or has no text in it.
     """
-    docs = [line.strip() for line in _read(Path(path)).split("\n")]
-    docs = [doc for doc in docs if doc]
+    file = _as_file(path)
+    docs = [doc for line in file if (doc := line.strip())]
     if not docs:
-        raise DataError(f"{path} is empty; it needs one document a line")
+        raise DataError(f"{file.path} is empty; it needs one document a line")
     return docs
 
 
-def load_conversations(path: str | Path) -> list[Conversation]:
+def load_conversations(path: str | Path | TextFile) -> list[Conversation]:
     """Return the conversations of a JSONL file.
 
     Each line is a list of {"role": "user" or "assistant", "content": text}, or an object with such
@@ -43,13 +47,14 @@ def load_conversations(path: str | Path) -> list[Conversation]:
         DataError: the file cannot be read or has no conversation; or a line is no such list, with
             the number of the line.
     """
+    file = _as_file(path)
     conversations = [
-        _parse_conversation(line, where=f"{path}, line {number}")
-        for number, line in enumerate(_read(Path(path)).split("\n"), start=1)
+        _parse_conversation(line, where=f"{file.path}, line {number}")
+        for number, line in enumerate(file, start=1)
         if line.strip()
     ]
     if not conversations:
-        raise DataError(f"{path} is empty; it needs one conversation a line")
+        raise DataError(f"{file.path} is empty; it needs one conversation a line")
     return conversations
 
 
@@ -133,8 +138,7 @@ def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.
     if not validation + test:
         return Split(docs, docs)
     parts: dict[str, list[Document]] = {"train": [], "validation": [], "test": []}
-    for line, doc in {_as_line(doc): doc for doc in docs}.items():
-        place = _place(line)
+    for doc, place in _placed(docs):
         name = "test" if place < test else "validation" if place >= 1 - validation else "train"
         parts[name].append(doc)
     for name, share in (("train", 1.0), ("validation", validation), ("test", test)):
@@ -148,8 +152,16 @@ def fingerprint(docs: Sequence[Document]) -> str:
 
     A text counts as its UTF-8 bytes, a conversation as those of [[role, content], …] in JSON.
     """
-    lines = joined(docs, "\n") or "\n".join(map(_as_line, docs))
-    return hashlib.sha256((lines + "\n").encode(errors="surrogatepass")).hexdigest()
+    digest = hashlib.sha256()
+    for i in range(0, len(docs), N_TOGETHER):
+        batch = docs[i : i + N_TOGETHER]
+        lines = joined(batch, "\n") or "\n".join(map(_as_line, batch))
+        digest.update((lines + "\n").encode(errors="surrogatepass"))
+    return digest.hexdigest()
+
+
+def _as_file(path: str | Path | TextFile) -> TextFile:
+    return path if isinstance(path, TextFile) else TextFile(path)
 
 
 def _as_line(doc: Document) -> str:
@@ -160,23 +172,15 @@ def _as_line(doc: Document) -> str:
     return json.dumps(pairs, ensure_ascii=False, separators=(",", ":"))
 
 
-def _place(line: str) -> float:
-    """Return a number in [0, 1) that is as good as random, and always the same."""
-    digest = hashlib.sha256(line.encode(errors="surrogatepass")).hexdigest()
-    return int(digest[:8], 16) / 2**32
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path} is not UTF-8 text: line {line} has the byte 0x{error.object[error.start]:02x};"
-            " save it as UTF-8"
-        ) from error
+def _placed(docs: Iterable[Document]) -> Iterator[tuple[Document, float]]:
+    """Yield each document once, with a number in [0, 1) as good as random, and always the same."""
+    seen: set[str | bytes] = set()
+    for doc in docs:
+        digest = hashlib.sha256(_as_line(doc).encode(errors="surrogatepass")).digest()
+        key = doc if isinstance(doc, str) else digest  # a text is in memory anyway
+        if key not in seen:
+            seen.add(key)
+            yield doc, int.from_bytes(digest[:4], "big") / 2**32
 
 
 def _parse_conversation(line: str, where: str) -> Conversation:

@@ -1,0 +1,142 @@
+"""`microgpt info --data`, as it is used. What it tells of a model: test_commands."""
+
+import json
+
+import pytest
+
+CHAT = '[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]\n'
+NAMES = "anna\nemma\nanna\nava\nmaximilian\n"
+
+
+@pytest.fixture
+def names(tmp_path):
+    """A small training file."""
+    (tmp_path / "names.txt").write_text(NAMES)
+    return "names.txt"
+
+
+def test_info_tells_what_a_training_file_is_like(microgpt, names) -> None:
+    done = microgpt("info", "--data", names)
+    assert done.returncode == 0
+    assert done.stderr == (
+        "note: to train on it: microgpt train --input names.txt --block-size 16\n"
+    )
+    lines = done.stdout.splitlines()
+    assert lines[0] == "names.txt: lines of text"
+    facts = {
+        name.strip(): text.strip() for name, _, text in (line.partition(":") for line in lines)
+    }
+    assert facts["documents"] == "5; 1 (20.0%) repeat an earlier one"
+    assert facts["most frequent"] == "'anna' (2)"
+    assert facts["tokens to predict"] == "30"
+    assert facts["encoding"] == r"UTF-8; lines end with \n"
+    assert facts["alphabet"] == "8 characters"
+    assert facts["under 10 times"].startswith("'e' (1), 'l' (1), 'v' (1), 'x' (1), 'i' (3)")
+    assert "         8  1 (20.0%)              3 (10.0%)" in lines
+    assert "        16  none                   none                      recommended" in lines
+    assert {"1,000 steps", "all documents", "on this computer"} <= facts.keys()
+
+
+def test_the_lengths_are_a_picture(microgpt, names) -> None:
+    lines = microgpt("info", "--data", names).stdout.splitlines()
+    first = lines.index(f"   4  {'█' * 16}▋ 20.0%")
+    assert lines[first + 1] == f"   5  {'█' * 50} 60.0%"
+    assert lines[first + 2 : first + 7] == ["   6", "   7", "   8", "   9", "  10"]
+    assert lines[first + 7] == f"  11  {'█' * 16}▋ 20.0%"
+
+
+def test_the_page_is_no_wider_than_a_terminal(microgpt, tmp_path) -> None:
+    words = [f"{chr(200 + i)}{'long ' * i}word{i}" * 3 for i in range(100)]
+    (tmp_path / "words.txt").write_text("\r\n".join(words * 2), encoding="utf-8-sig")
+    done = microgpt("info", "--data", "words.txt")
+    assert done.returncode == 0
+    assert max(map(len, done.stdout.splitlines())) <= 78
+    assert "with a byte order mark" in done.stdout
+
+
+def test_a_terminal_without_blocks_gets_a_picture_of_ascii(microgpt, names) -> None:
+    done = microgpt("info", "--data", names, PYTHONIOENCODING="ascii")
+    assert f"   5  {'#' * 50} 60.0%" in done.stdout.splitlines()
+    assert "\\u" not in done.stdout
+
+
+def test_info_about_data_as_json_is_one_document(microgpt, names) -> None:
+    facts = json.loads(microgpt("info", "--data", names, "--json").stdout)
+    assert (facts["n_docs"], facts["n_tokens"], facts["n_repeats"]) == (5, 30, 1)
+    assert facts["most_frequent"] == [{"document": "anna", "n": 2}]
+    assert facts["char_counts"]["a"] == 9
+    assert facts["lengths"]["p50"] == 5
+    assert facts["recommended_block_size"] == 16
+    assert {"block_size": 8, "n_docs": 1, "n_tokens": 3} in facts["cuts"]
+    assert sum(each["n_docs"] for each in facts["histogram"]) == 5
+    training = facts["training"]
+    assert training["model"]["block_size"] == 16
+    assert training["seconds_1000_steps"] == pytest.approx(1000 / training["docs_per_s"])
+    assert "suitability" not in facts
+
+
+def test_a_block_size_can_be_asked_about(microgpt, names) -> None:
+    done = microgpt("info", "--data", names, "--block-size", "5", "--json")
+    facts = json.loads(done.stdout)
+    assert {"block_size": 5, "n_docs": 1, "n_tokens": 6} in facts["cuts"]
+    assert facts["training"]["model"]["block_size"] == 5
+    assert facts["recommended_block_size"] == 16
+
+
+@pytest.mark.parametrize("args", [["chat.jsonl"], ["chat.txt", "--chat"]])
+def test_conversations_are_told_by_the_name_of_the_file_or_an_option(
+    microgpt, tmp_path, args
+) -> None:
+    (tmp_path / args[0]).write_text(CHAT * 2)
+    done = microgpt("info", "--data", *args)
+    assert done.stdout.startswith(f"{args[0]}: conversations\n")
+    assert "'hi / yo' (2)" in done.stdout
+    assert f"microgpt train --chat --input {args[0]} --block-size 16" in done.stderr
+    facts = json.loads(microgpt("info", "--data", *args, "--json").stdout)
+    assert facts["most_frequent"] == [{"document": json.loads(CHAT), "n": 2}]
+
+
+def test_with_a_model_info_tells_what_it_does_not_know(microgpt, text_model, names) -> None:
+    options = ["info", "--data", names, "--model-dir", text_model]
+    done = microgpt(*options)
+    assert "characters that the model does not know: 2\n" in done.stdout
+    assert "in the documents:   1 (20.0%)" in done.stdout
+    assert "they are:           'l' (1), 'x' (1)" in done.stdout
+    facts = json.loads(microgpt(*options, "--json").stdout)
+    assert facts["suitability"] == {"unknown": {"l": 1, "x": 1}, "n_docs": 1}
+
+
+def test_a_model_that_knows_all_characters_is_told(microgpt, chat_model, tmp_path) -> None:
+    (tmp_path / "chat.txt").write_text(CHAT)  # read as what the model takes
+    done = microgpt("info", "--data", "chat.txt", "--model-dir", chat_model)
+    assert done.stdout.startswith("chat.txt: conversations\n")
+    assert "the model knows all characters\n" in done.stdout
+    assert "block size 32;" in done.stdout  # the model's
+
+
+def test_a_training_file_can_come_through_a_pipe(microgpt) -> None:
+    done = microgpt("info", "--data", "/dev/stdin", stdin=NAMES)
+    assert "documents:          5;" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (["--data", "gone.txt"], "cannot read gone.txt: No such file"),
+        (["--data", "bad.jsonl"], "bad.jsonl, line 1: invalid JSON"),
+        (["--data", "latin.txt"], "latin.txt is not UTF-8 text (line 1 has the byte 0xe9); it see"),
+        (["--data", "names.txt", "--block-size", "0"], "block_size must be >= 1, got 0"),
+        (["--data", "names.txt", "--block-size", "2000000000"], "bytes of memory"),
+        (["--data", "names.txt", "--model-dir", "gone"], "gone does not exist"),
+        (["--block-size", "8"], "--block-size goes with --data; add it, or leave both out"),
+        (["--chat"], "--chat goes with --data; add it, or leave both out"),
+    ],
+)
+def test_info_refuses(microgpt, names, tmp_path, args, problem) -> None:
+    (tmp_path / "bad.jsonl").write_text("[{\n")
+    (tmp_path / "latin.txt").write_bytes("é\n".encode("latin-1"))
+    done = microgpt("info", *args)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert problem in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -12,6 +12,7 @@ from microgpt_cli.eval import evaluate
 from microgpt_cli.generate import generate
 from microgpt_cli.help import GroupedCommand
 from microgpt_cli.info import info
+from microgpt_cli.plot import plot
 from microgpt_cli.train import train
 from microgpt_cli.verify import verify
 
@@ -84,6 +85,7 @@ _add(generate, "microgpt generate --num-samples 5 --prompt an")
 _add(chat, "microgpt chat --model-dir chat-model")
 _add(info, "microgpt info --model-dir my-model")
 _add(evaluate, "microgpt eval my-model --data held-out.txt", name="eval")
+_add(plot, "microgpt plot my-model other-model")
 _add(verify, "microgpt verify --steps 1000")
 
 

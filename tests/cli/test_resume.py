@@ -241,9 +241,7 @@ def test_a_model_is_exported_and_read_in_every_format(microgpt, text_model, tmp_
 def test_a_model_changes_its_format_in_place(microgpt, text_model) -> None:
     names = microgpt("generate", "--model-dir", text_model).stdout
     for format in ("safetensors", "json"):
-        microgpt(
-            *("export", "--model-dir", text_model, "--output", text_model, "--format", format)
-        )
+        microgpt(*("export", "--model-dir", text_model, "--output", text_model, "--format", format))
         files = {"safetensors": "model.safetensors", "json": "weights.json"}
         assert sorted(os.listdir(text_model)) == sorted(["meta.json", files[format]])
         assert microgpt("generate", "--model-dir", text_model).stdout == names

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.slow
 def test_wheels_work_outside_the_checkout(tmp_path: Path) -> None:
-    def run(*command: str | Path) -> str:
+    def run(*command: str | Path, code: int = 0) -> str:
         done = subprocess.run(
             [str(part) for part in command],
             cwd=tmp_path,
@@ -19,8 +19,8 @@ def test_wheels_work_outside_the_checkout(tmp_path: Path) -> None:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert done.returncode == code, done.stderr
+        return done.stderr if code else done.stdout
 
     members = [ROOT / "libs/microgpt", ROOT / "apps/microgpt_cli"]
     for member in members:
@@ -33,3 +33,6 @@ def test_wheels_work_outside_the_checkout(tmp_path: Path) -> None:
     assert out.startswith("num docs: 32033\n")
     proof = run(tmp_path / "venv/bin/microgpt", "verify", "--steps", "2")
     assert proof.count(": Karpathy's run, 2 of 1000 steps") == 3
+    (tmp_path / "output" / "history.jsonl").write_text('{"step": 2, "loss": 3.25}\n')
+    missing = run(tmp_path / "venv/bin/microgpt", "plot", "output", code=2)  # without its extra
+    assert missing.endswith("pip install altair vl-convert-python\n")

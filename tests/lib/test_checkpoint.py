@@ -6,7 +6,6 @@ import sys
 import textwrap
 import time
 from array import array
-from dataclasses import replace
 from pathlib import Path
 
 import pytest

@@ -117,7 +117,7 @@ def test_of_two_that_make_the_same_directory_one_is_refused(tmp_path, parts, sto
     plan = plan_of(parts, stopped)
     with TrainingDirectory(tmp_path / "model") as one, TrainingDirectory(tmp_path / "model") as two:
         one.keep(plan, stopped.state)
-        with pytest.raises(CheckpointError, match="another process has just made .*model"):
+        with pytest.raises(CheckpointError, match=r"another process has just made .*model"):
             two.keep(plan, stopped.state)
     assert os.listdir(tmp_path) == ["model"]
     assert read_training(tmp_path / "model")[1].step == stopped.state.step

@@ -11,7 +11,6 @@ from typing import NoReturn
 from microgpt_cli.stopping import Terminated, listen, stop_listening
 from microgpt_cli.streams import abandon_stdout, prepare_streams, say
 
-
 listen()  # here, so that there is no moment in which a signal comes too early
 
 

@@ -1,0 +1,54 @@
+"""The picture of losses, before it is written."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt.history import HistoryPoint
+from microgpt_cli.curves import COLORS, draw, range_of_losses, spread
+from microgpt_cli.runs import Run
+
+
+def run_of(*losses: float, label: str = "model", val_loss: float | None = None) -> Run:
+    """Return a training with a point every 10 steps."""
+    points = [HistoryPoint(10 * i, loss, val_loss) for i, loss in enumerate(losses, start=1)]
+    return Run(label, points, settings={}, test_loss=None)
+
+
+def test_the_first_losses_do_not_fill_the_picture() -> None:
+    low, high = range_of_losses([run_of(30.0, *[2.5 - i / 1000 for i in range(400)])])
+    assert 2.0 < low < 2.12
+    assert 2.5 < high < 4
+
+
+@pytest.mark.parametrize("loss", [0.0, 2.5, 1e300])
+def test_a_single_loss_has_room_around_it(loss: float) -> None:
+    low, high = range_of_losses([run_of(loss)])
+    assert low < loss < high
+
+
+@given(
+    st.lists(st.floats(0, 300), min_size=1, max_size=12),
+)
+def test_labels_keep_their_order_and_do_not_overlap(places: list[float]) -> None:
+    moved = spread(places, 25.0, 0.0, 300.0)
+    in_order = [place for _, place in sorted(zip(places, moved, strict=True))]
+    assert all(after - before >= 25 - 1e-9 for before, after in pairwise(in_order))
+    assert in_order[0] >= 12.5 - 1e-9
+    assert in_order[-1] <= 300 - 12.5 + 1e-9
+
+
+def test_labels_with_room_stay_where_they_are() -> None:
+    assert spread([200.0, 50.0, 100.0], 25.0, 0.0, 300.0) == [200.0, 50.0, 100.0]
+
+
+@pytest.mark.parametrize("n_runs", [1, 2, len(COLORS) + 1, 30])
+def test_every_training_is_named_beside_its_curve(n_runs: int) -> None:
+    runs = [run_of(3.0, 2.0, label=f"run {i}", val_loss=2.5) for i in range(n_runs)]
+    chart = draw(runs).to_dict()
+    texts = chart["datasets"][chart["layer"][-1]["data"]["name"]]
+    names = [text["name"] for text in texts]
+    expected = [run.label for run in runs] if n_runs > 1 else ["training (smoothed)", "held-out"]
+    assert names == expected

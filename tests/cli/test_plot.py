@@ -1,0 +1,192 @@
+"""`microgpt plot`, as it is used."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from microgpt.history import HISTORY, HistoryPoint, as_lines
+
+POINTS = [
+    HistoryPoint(10 * i, 2 + 1 / i, 2.2 + 1 / i if i % 5 == 0 else None) for i in range(1, 21)
+]
+BEGUN = b'{"step": 10, "loss": 3.0}\n'
+
+
+def trained(directory: Path, history: bytes = as_lines(POINTS)) -> Path:
+    """Write the history of a training, which is all that `plot` needs."""
+    directory.mkdir(parents=True)
+    (directory / HISTORY).write_bytes(history)
+    return directory
+
+
+def described(directory: Path, **training: object) -> None:
+    """Add a meta.json, as it is after the training."""
+    meta = {"vocab_size": 27, "n_embd": 16, "n_head": 4, "n_layer": 1, "block_size": 16}
+    training = {"steps": POINTS[-1].step, "batch_size": 1, **training}
+    (directory / "meta.json").write_text(
+        json.dumps(meta | {"chars": list("ab"), "training": training})
+    )
+
+
+def size_of_png(path: Path) -> tuple[int, int]:
+    """Return width and height, from the header that each PNG begins with."""
+    content = path.read_bytes()
+    assert content[:16] == b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"
+    assert content.endswith(b"IEND\xaeB`\x82")
+    return struct.unpack(">II", content[16:24])
+
+
+@pytest.mark.slow
+def test_plot_draws_one_training_into_two_files_and_prints_their_names(microgpt, tmp_path) -> None:
+    described(trained(tmp_path / "names-model"), lr=0.02, seed=7)
+    done = microgpt("plot", "names-model")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "curves.png\ncurves.svg\n"
+    assert sorted(os.listdir(tmp_path)) == ["curves.png", "curves.svg", "names-model"]
+    width, height = size_of_png(tmp_path / "curves.png")
+    assert 1000 < width < 2000
+    assert 600 < height < 1200
+    svg = (tmp_path / "curves.svg").read_text()
+    assert svg.startswith("<svg")
+    for text in ("names-model", "held-out", "training", "lr 0.02", "seed 7", "2.250 at step 200"):
+        assert text in svg
+
+
+@pytest.mark.slow
+def test_plot_overlays_trainings_by_name_with_what_tells_them_apart(microgpt, tmp_path) -> None:
+    for name, lr in (("slow", 0.001), ("fast", 0.03)):
+        described(trained(tmp_path / name), lr=lr, seed=7)
+    trained(tmp_path / "running", BEGUN)  # no meta.json yet, and a single point
+    done = microgpt("plot", "slow", "fast", "running", "--output", "three.svg")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "three.svg\n", "")
+    svg = (tmp_path / "three.svg").read_text()
+    for text in (
+        "slow",
+        "fast",
+        "running",
+        "3 trainings",
+        "lr 0.001",
+        "lr 0.03",
+        "3.000 in training",
+    ):
+        assert text in svg
+
+
+@pytest.mark.slow
+def test_names_that_are_no_plain_text_can_be_drawn(microgpt, tmp_path) -> None:
+    for name in ("<b>&amp;", "two\nlines", os.fsdecode(b"caf\xe9"), "名前"):
+        trained(tmp_path / name)
+    names = sorted(os.listdir(tmp_path))
+    done = microgpt("plot", *names, "--output", "curves.svg")
+    assert (done.returncode, done.stderr) == (0, "")
+    svg = (tmp_path / "curves.svg").read_text()
+    for text in ("&lt;b&gt;&amp;amp;", r"two\nlines", r"caf\udce9", "名前"):
+        assert text in svg
+
+
+@pytest.mark.slow
+def test_the_same_training_gives_the_same_picture_and_replaces_it_whole(microgpt, tmp_path) -> None:
+    trained(tmp_path / "model")
+    (tmp_path / "curves.svg").write_text("an older one")
+    microgpt("plot", "model")
+    first = [(tmp_path / name).read_bytes() for name in ("curves.png", "curves.svg")]
+    microgpt("plot", "model/../model", "model")  # which counts once
+    assert [(tmp_path / name).read_bytes() for name in ("curves.png", "curves.svg")] == first
+    assert sorted(os.listdir(tmp_path)) == ["curves.png", "curves.svg", "model"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("output", "problem"),
+    [
+        ("nowhere/curves.svg", "No such file or directory"),
+        ("folder.svg", "Is a directory"),
+        ("model/history.jsonl/curves.png", "Not a directory"),
+    ],
+)
+def test_plot_refuses_a_file_that_it_cannot_write(microgpt, tmp_path, output, problem) -> None:
+    trained(tmp_path / "model")
+    (tmp_path / "folder.svg").mkdir()
+    done = microgpt("plot", "model", "--output", output)
+    assert done.returncode == 2
+    assert done.stderr == f"error: cannot write {output}: {problem}; name another file\n"
+    assert sorted(os.listdir(tmp_path)) == ["folder.svg", "model"]
+
+
+@pytest.mark.parametrize("missing", ["altair", "vl_convert"])
+def test_plot_says_what_to_install(microgpt, tmp_path, missing) -> None:
+    trained(tmp_path / "model")
+    stub = f'raise ModuleNotFoundError("No module named {missing!r}", name={missing!r})\n'
+    (tmp_path / "stubs").mkdir()
+    (tmp_path / "stubs" / f"{missing}.py").write_text(stub)
+    done = microgpt("plot", "model", PYTHONPATH=str(tmp_path / "stubs"))
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: drawing needs Altair (No module named '{missing}'); "
+        "pip install altair vl-convert-python\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("history", "problem"),
+    [
+        (None, "model has no history.jsonl: it is no model directory, or one of a microgpt that"),
+        (b"", "model/history.jsonl is empty: the training has only begun; try again in a while"),
+        (BEGUN + b'{"step": 20, "lo', "model/history.jsonl, line 2: invalid JSON: EOF"),
+        (BEGUN + b'{"step": 20, "loss": NaN}', "line 2: loss: input should be a finite number"),
+    ],
+)
+def test_plot_refuses_a_history_that_it_cannot_draw(microgpt, tmp_path, history, problem) -> None:
+    trained(tmp_path / "good")
+    trained(tmp_path / "model", history or b"")
+    if history is None:
+        (tmp_path / "model" / HISTORY).unlink()
+    done = microgpt("plot", "good", "model")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert problem in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert sorted(os.listdir(tmp_path)) == ["good", "model"]
+
+
+def test_plot_refuses_a_damaged_description(microgpt, tmp_path) -> None:
+    (trained(tmp_path / "model") / "meta.json").write_text('{"vocab_size": 27}')
+    done = microgpt("plot", "model")
+    assert done.returncode == 2
+    assert done.stderr == "error: model/meta.json: n_embd: field required\n"
+
+
+def test_plot_refuses_a_directory_that_is_not_there(microgpt) -> None:
+    done = microgpt("plot", "nowhere")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: nowhere does not exist; name one that `microgpt train`")
+
+
+def test_plot_refuses_a_kind_of_picture_that_it_does_not_know(microgpt, tmp_path) -> None:
+    trained(tmp_path / "model")
+    done = microgpt("plot", "model", "--output", "curves.gif")
+    assert done.returncode == 2
+    assert done.stderr == "error: a picture is a .png or .svg file, got curves.gif\n"
+
+
+def test_what_draws_is_loaded_by_nothing_but_plot() -> None:
+    program = (
+        "import sys, microgpt_cli.app;"
+        "print({name.split('.')[0] for name in sys.modules} & {'altair', 'vl_convert', 'pydantic'})"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout == "set()\n"
+
+
+def test_plot_wants_a_directory(microgpt) -> None:
+    done = microgpt("plot")
+    assert done.returncode == 2
+    assert "missing argument" in done.stderr
+    assert "microgpt plot --help" in done.stderr

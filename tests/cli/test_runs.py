@@ -1,0 +1,133 @@
+"""What is compared when trainings are drawn."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt.history import HISTORY, HistoryPoint, as_lines
+from microgpt_cli.runs import MAX_POINTS, Run, differing, read_runs
+
+META = {"vocab_size": 3, "n_embd": 16, "n_head": 4, "n_layer": 1, "block_size": 8, "chars": ["a"]}
+LOSSES = st.lists(st.floats(0, 1e6), min_size=1, max_size=3 * MAX_POINTS)
+
+
+def run_of(losses: list[float], every: int = 10) -> Run:
+    """Return a training that kept a loss every so many steps."""
+    points = [HistoryPoint(every * i, loss) for i, loss in enumerate(losses, start=1)]
+    return Run("model", points, settings={}, test_loss=None)
+
+
+@pytest.fixture
+def trained(tmp_path: Path):
+    """Write a model directory and return its path."""
+
+    def write(name: str, *, steps: int | None = None, **training: object) -> Path:
+        directory = tmp_path / name
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / HISTORY).write_bytes(as_lines([HistoryPoint(50, 2.5), HistoryPoint(100, 2.0)]))
+        if steps:
+            described = META | {"training": {"steps": steps, **training}}
+            (directory / "meta.json").write_text(json.dumps(described))
+        return directory
+
+    return write
+
+
+@given(LOSSES)
+def test_the_smoothed_loss_stays_within_the_losses(losses: list[float]) -> None:
+    run = run_of(losses)
+    assert len(run.smoothed) == len(run.training) <= MAX_POINTS
+    assert run.smoothed[-1][0] == run.training[-1][0] == 10 * len(losses)
+    slack = 1e-9 * max(losses)  # what rounding may add
+    for _, loss in run.smoothed:
+        assert min(losses) - slack <= loss <= max(losses) + slack
+
+
+def test_the_weights_that_smooth_are_a_gaussian_of_a_twentieth_of_the_training() -> None:
+    losses = [0.0] * 100
+    losses[49] = 1.0
+    found = dict(run_of(losses).smoothed)
+    assert found[550] == pytest.approx(found[450])
+    assert found[550] / found[500] == pytest.approx(math.exp(-1 / 2))
+    assert found[500] == pytest.approx(1 / (5 * math.sqrt(2 * math.pi)), rel=1e-3)
+
+
+def test_smoothing_does_not_lag_behind_a_loss_that_falls() -> None:
+    losses = [5 - i / 50 for i in range(100)]
+    for (_, smoothed), loss in zip(run_of(losses).smoothed[:85], losses, strict=False):
+        assert smoothed == pytest.approx(loss, abs=0.01)
+
+
+def test_the_first_losses_are_hardly_smoothed_for_they_fall_fast() -> None:
+    losses = [3 + 10 / i**2 for i in range(1, 101)]
+    run = run_of(losses)
+    assert run.smoothed[0][1] == pytest.approx(13, rel=1e-4)
+
+
+def test_neighbours_are_taken_together_in_a_long_history() -> None:
+    losses = [float(i % 2) for i in range(2 * MAX_POINTS)]
+    run = run_of(losses)
+    assert run.training == [(20 * i, 0.5) for i in range(1, MAX_POINTS + 1)]
+
+
+def test_neighbours_count_by_the_steps_that_each_is_the_mean_of() -> None:
+    points = [HistoryPoint(10, 3.0), HistoryPoint(40, 1.0), HistoryPoint(100 * MAX_POINTS, 2.0)]
+    run = Run("model", points, settings={}, test_loss=None)
+    assert run.training == [(40, 1.5), (100 * MAX_POINTS, 2.0)]
+
+
+def test_the_best_is_the_first_of_the_lowest_held_out_losses() -> None:
+    points = [HistoryPoint(i, 1.0, val) for i, val in enumerate([2.5, 2.0, 2.0, 2.25], start=1)]
+    assert Run("model", points, settings={}, test_loss=None).best == (2, 2.0)
+    assert run_of([1.0]).best is None
+
+
+def test_of_many_held_out_losses_some_are_drawn_with_the_last_and_the_best() -> None:
+    points = [HistoryPoint(i, 1.0, 2.0 + abs(i - 777)) for i in range(1, 10 * MAX_POINTS)]
+    run = Run("model", points, settings={}, test_loss=None)
+    assert MAX_POINTS / 2 < len(run.held_out) <= MAX_POINTS
+    assert run.held_out[-1][0] == points[-1].step
+    assert run.best == (777, 2.0)
+
+
+def test_a_training_is_called_by_its_directory(trained, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(trained("names"))
+    assert [run.label for run in read_runs([Path()])] == ["names"]
+
+
+def test_directories_of_the_same_name_get_longer_names(trained) -> None:
+    paths = [trained("mon/a/model"), trained("tue/a/model"), trained("tue/b/model")]
+    labels = [run.label for run in read_runs(paths)]
+    assert labels == ["mon/a/model", "tue/a/model", "tue/b/model"]
+
+
+def test_a_directory_that_is_named_twice_counts_once(trained, tmp_path) -> None:
+    one, two = trained("one"), trained("two")
+    (tmp_path / "link").symlink_to(one)
+    labels = [run.label for run in read_runs([one, two, tmp_path / "link", two / ".." / "two"])]
+    assert labels == ["link", "two"]
+
+
+def test_the_settings_are_those_of_the_model_and_its_training_not_the_outcome(trained) -> None:
+    directory = trained(
+        "model", steps=100, lr=0.5, data_sha256="0f", best_step=50, test_loss=2.25, other=[1]
+    )
+    (run,) = read_runs([directory])
+    sizes = {"n_embd": 16, "n_head": 4, "n_layer": 1, "block_size": 8}
+    assert run.settings == sizes | {"lr": 0.5}
+    assert run.test_loss == 2.25
+
+
+def test_the_description_of_an_earlier_training_in_the_directory_is_left_out(trained) -> None:
+    (run,) = read_runs([trained("model", steps=1000, lr=0.5)])
+    assert run.settings == {}
+
+
+def test_what_differs_between_trainings_is_found(trained) -> None:
+    one = trained("one", steps=100, lr=0.5, seed=42)
+    two = trained("two", steps=100, lr=0.25, seed=42, patience=3)
+    assert differing(read_runs([one, two, trained("running")])) == ["lr", "patience"]

@@ -1,21 +1,27 @@
-"""Draw what the README shows: what the real commands print, run in an empty directory, as an SVG.
+"""Draw what the README shows: what the real commands print and draw, run in an empty directory.
 
-    uv run python docs/make_pictures.py
+    uv run python docs/make_pictures.py [names chat report progress curves]
 
-Takes four minutes, nearly all of it the training of the chat model.
+Takes five minutes, nearly all of it the training of the chat model.
 """
 
+import contextlib
 import os
 import re
+import shutil
 import subprocess
+import sys
 import tempfile
+import time
 from io import StringIO
 from pathlib import Path
 
+import pexpect
 from rich.console import Console
 from rich.text import Text
 
-PICTURES = Path(__file__).parent / "pictures"
+ROOT = Path(__file__).parents[1]
+PICTURES = ROOT / "docs" / "pictures"
 NAMES = [
     ("microgpt train", ""),
     ("microgpt generate --num-samples 4 --prompt mar", ""),
@@ -26,29 +32,83 @@ CHAT = [
 ]
 
 
+REPORT = [("microgpt info --data names.txt", "")]
+LONG = "microgpt train --batch-size 16 --val-fraction 0.1 --steps 40000"
+FEW = "microgpt train --input few.txt --batch-size 16 --val-fraction 0.1 --lr 0.005 --steps 6000"
+CURVES = [  # a small model, a larger one that learns by heart, and the same stopped in time
+    f"{FEW} --output small",
+    f"{FEW} --n-embd 48 --output large",
+    f"{FEW} --n-embd 48 --patience 4 --output patient",
+]
+SEEN_AFTER_S = 1.0  # of a training whose progress is drawn
+
+
 def main() -> None:
-    """Write each session to docs/pictures/."""
+    """Write each picture to docs/pictures/, or those that are named."""
     PICTURES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        record("names", NAMES, folder)
-        record("chat", CHAT, folder)
+    pictures = {
+        "names": lambda folder: record("names", NAMES, folder),
+        "chat": lambda folder: record("chat", CHAT, folder),
+        "report": lambda folder: record("report", REPORT, folder, width=80),
+        "progress": watch,
+        "curves": plot,
+    }
+    for name in sys.argv[1:] or pictures:
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(ROOT / "data" / "names.txt", folder)
+            pictures[name](folder)
 
 
-def record(name: str, session: list[tuple[str, str]], folder: str) -> None:
+def record(name: str, session: list[tuple[str, str]], folder: str, width: int = 72) -> None:
     """Run the commands in the folder and draw what they print."""
-    console = Console(record=True, width=72, file=StringIO(), force_terminal=True)
+    console = _console(width)
     for command, said in session:
         console.print(Text.assemble(("$ ", "green"), (command, "bold")))
         print(command)
         done = subprocess.run(
             command.split(), cwd=folder, input=said, capture_output=True, text=True, check=True,
-            env={**os.environ, "COLUMNS": "72"},
+            env={**os.environ, "COLUMNS": str(width)},
         )  # fmt: skip
         lines = done.stdout.rstrip("\n").splitlines()
         if said:  # a terminal would echo the questions between the replies; a pipe does not
             questions = [f"you> {question}" for question in said.splitlines()]
             lines = [line for pair in zip(questions, lines, strict=True) for line in pair]
         console.print(Text("\n".join(lines)))
+    _save(console, name)
+
+
+def watch(folder: str) -> None:
+    """Draw what a terminal shows in the middle of a training."""
+    child = pexpect.spawn(LONG, cwd=folder, encoding="utf-8", dimensions=(24, 80), timeout=60)
+    child.expect_exact("num params")
+    seen, end = "", time.monotonic() + SEEN_AFTER_S
+    while time.monotonic() < end:
+        with contextlib.suppress(pexpect.TIMEOUT):
+            seen += child.read_nonblocking(10_000, timeout=0.1)
+    child.close(force=True)
+    frames = re.split(r"(?:\r\x1b\[2K\x1b\[1A\x1b\[2K)", seen)
+    console = _console(80)
+    console.print(Text.assemble(("$ ", "green"), (LONG, "bold")))
+    console.print(Text.from_ansi(frames[-2].replace("\r", "")))
+    _save(console, "progress")
+
+
+def plot(folder: str) -> None:
+    """Draw the losses of three trainings on few documents."""
+    names = (ROOT / "data" / "names.txt").read_text().split()
+    Path(folder, "few.txt").write_text("\n".join(names[::8]))
+    for command in CURVES:
+        print(command)
+        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    command = f"microgpt plot small large patient --output {PICTURES / 'curves.svg'}"
+    subprocess.run(command.split(), cwd=folder, check=True)
+
+
+def _console(width: int) -> Console:
+    return Console(record=True, width=width, file=StringIO(), force_terminal=True)
+
+
+def _save(console: Console, name: str) -> None:
     svg = console.export_svg(title="microgpt")
     svg = re.sub(
         r"@font-face \{.*?\}", "", svg, flags=re.DOTALL

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Self
 from microgpt_cli.streams import say
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from rich.console import RenderableType
     from rich.progress import Progress
 
     from microgpt.state import TrainEvent
@@ -75,8 +76,7 @@ class TrainingProgress:
             self._bar.update(
                 self._bar.task_ids[0],
                 completed=event.step,
-                losses=self._loss_text(),
-                speed=self._speed.text(),
+                figures=f"{self._loss_text()} | {self._speed.text()}",
                 left=self._speed.left(self._steps - event.step),
             )
         elif event.step * N_LINES // self._steps > tenth_before and (
@@ -160,21 +160,28 @@ def _make_bar(steps: int) -> "Progress | None":
         return None
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.text import Text
+
+    class TwoLines(Progress):
+        """The bar, and below it the figures: together they would not fit into a line."""
+
+        def get_renderables(self) -> "Iterator[RenderableType]":
+            yield self.make_tasks_table(self.tasks)
+            for task in self.tasks:
+                yield Text(task.fields["figures"], overflow="ellipsis", no_wrap=True)
 
     console = Console(stderr=True)
     if console.is_dumb_terminal:  # it cannot redraw a line
         return None
-    bar = Progress(
+    bar = TwoLines(
         TextColumn("step"),
         MofNCompleteColumn(),
         BarColumn(bar_width=None),
-        TextColumn("{task.fields[losses]}"),
-        TextColumn("{task.fields[speed]}"),
         TextColumn("{task.fields[left]}"),
         console=console,
         transient=True,
         expand=True,
         redirect_stdout=False,  # it would send the results to stderr
     )
-    bar.add_task("step", total=steps, losses="", speed="", left="")
+    bar.add_task("step", total=steps, figures="", left="")
     return bar

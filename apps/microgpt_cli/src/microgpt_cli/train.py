@@ -154,6 +154,10 @@ def train(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    plot: Annotated[
+        bool,
+        typer.Option("--plot", help="Draw the losses into the directory.", rich_help_panel=OUTPUT),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document.", rich_help_panel=OUTPUT)
     ] = False,
@@ -204,6 +208,8 @@ def train(
     n_samples = _count_samples(num_samples, chat=chat)
     wishes = Wishes(threads, checkpoint_every, format, has_samples=n_samples > 0, quiet=as_json)
     result = run(job, resume or output, wishes, force=force)
+    if plot:
+        _draw(resume or output)
     samples = _sample(result, n_samples, job.plan.engine)
     memorised = compare(samples, job.parts.train) if samples else None
     if as_json:
@@ -226,6 +232,16 @@ def _count_samples(num_samples: int | None, *, chat: bool) -> int:
     if chat and num_samples:
         raise ConfigError("--num-samples does not go with --chat; use `microgpt chat` afterwards")
     return num_samples
+
+
+def _draw(output: Path) -> None:
+    """Draw the losses; that it does not work must not cost what has been trained."""
+    from microgpt_cli.plot import DEFAULT_FILES, PlotError, write_curves
+
+    try:
+        write_curves([output], [output / file for file in DEFAULT_FILES])
+    except PlotError as error:
+        note(f"no picture: {error}")
 
 
 def _sample(result: "TrainResult", num_samples: int, engine: EngineName) -> list[str]:

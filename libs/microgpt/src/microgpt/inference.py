@@ -95,10 +95,10 @@ class InferenceGpt:
         check_threads(threads)
         if isinstance(docs, str):
             raise DataError("docs is one text; pass a list of texts")
-        encoded = [self.tokenizer.encode_document(doc) for doc in docs]
-        if not encoded:
-            raise DataError("there are no documents to evaluate")
+        encoded = (self.tokenizer.encode_document(doc) for doc in docs)
         pieces = Pieces(encoded, self.config.block_size)
+        if not pieces.n_docs:
+            raise DataError("there are no documents to evaluate")
         if self.engine == "reference":
             _check_one_thread(threads)
             evaluation = pieces.evaluate(partial(scalar_surprise, self._gpt))

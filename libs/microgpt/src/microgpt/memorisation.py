@@ -3,7 +3,7 @@
 This module knows nothing of models.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rapidfuzz import process
@@ -42,18 +42,23 @@ class Memorisation:
     novel: tuple[Nearest, ...]
 
 
-def compare(samples: Sequence[str], docs: Iterable[Document]) -> Memorisation:
+def compare(samples: Sequence[str], docs: Sequence[Document]) -> Memorisation:
     """Return what samples have in common with the texts that a model has learnt from."""
-    texts = [doc for doc in docs if isinstance(doc, str)]
-    known = set(texts)
-    novel = dict.fromkeys(sample for sample in samples if sample not in known)
+    asked = set(samples)
+    known = {
+        doc for doc in docs if isinstance(doc, str) and doc in asked
+    }  # not all: maybe millions
+    novel = [sample for sample in dict.fromkeys(samples) if sample not in known]
     return Memorisation(
         n_samples=len(samples),
         n_known=sum(sample in known for sample in samples),
-        novel=tuple(_nearest(sample, texts) for sample in novel) if texts else (),
+        novel=tuple(_nearest(sample, docs) for sample in novel),
     )
 
 
-def _nearest(sample: str, texts: Sequence[str]) -> Nearest:
-    document, distance, _ = process.extractOne(sample, texts, scorer=Levenshtein.distance)
+def _nearest(sample: str, docs: Sequence[Document]) -> Nearest:
+    texts = (doc for doc in docs if isinstance(doc, str))
+    found = process.extractOne(sample, texts, scorer=Levenshtein.distance)
+    assert found, "a model has learnt from texts if it makes up texts"
+    document, distance, _ = found
     return Nearest(sample, document, int(distance))

@@ -199,19 +199,22 @@ def test_bad_input_ends_with_2_even_when_nobody_reads_the_error(tmp_path) -> Non
 def test_a_signal_during_start_up_is_told(tmp_path, text_model, number, code, word) -> None:
     """From the moment that our code runs; Python's own start says nothing, or a traceback."""
     for delay_ms in range(2, 300, 4):
-        process = subprocess.Popen(
+        with subprocess.Popen(
             [COMMAND, "generate", "--model-dir", text_model, "--num-samples", FOREVER],
             env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"},  # tells how far it is
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-        )
-        assert process.stderr is not None
-        while not process.stderr.readline().endswith(" microgpt_cli.main\n"):
-            pass
-        time.sleep(delay_ms / 1000)
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=20)
+        ) as process:
+            assert process.stderr is not None
+            while not process.stderr.readline().endswith(" microgpt_cli.main\n"):
+                pass
+            time.sleep(delay_ms / 1000)
+            process.send_signal(number)
+            try:
+                _, errors = process.communicate(timeout=20)
+            finally:
+                process.kill()
         told = [line for line in errors.splitlines() if not line.startswith("import time:")]
         assert (process.returncode, told) == (code, [word])
 

@@ -113,14 +113,15 @@ def test_a_terminal_that_cannot_redraw_gets_lines(tmp_path) -> None:
         env={**os.environ, "TERM": "dumb"},
         encoding="utf-8",
     )
-    child.expect(r"step +\d+ / 2000 \| loss \d\.\d{4} \| \d+ steps/s \| \d+ s left\r\n")
+    losses, speed = r"loss \d\.\d{3} \(last \d\.\d{3}\)", r"[\d.]+ docs/s, [\d.]+k? tokens/s"
+    child.expect(rf"step +\d+ / 2000 \| {losses} \| {speed} \| \d+ s left\r\n")
     child.close(force=True)
 
 
 def test_training_shows_a_bar_that_leaves_no_trace_in_the_results(terminal, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\n")
     child = terminal("train", "--input", "names.txt", "--steps", "60", "--num-samples", "1")
-    child.expect(r"\d+/60.*loss \d\.\d{4} \| \d+ steps/s")
+    child.expect(r"\d+/60.*loss \d\.\d{3} \(last \d\.\d{3}\) \| [\d.]+k? docs/s, [\d.]+k? tokens/s")
     child.expect_exact("step   60 /   60 | loss ")
     child.expect_exact("sample  1: ")
     child.expect(pexpect.EOF)

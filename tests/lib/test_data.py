@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt import Message, load_conversations, load_text
-from microgpt.data import bundled, fingerprint, split
+from microgpt.data import DataFacts, bundled, fingerprint, split
 from microgpt.errors import ConfigError, DataError
 
 HI = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
@@ -217,7 +217,9 @@ def test_a_split_is_the_one_that_the_format_describes(texts, validation, test) -
         place = int(hashlib.sha256(doc.encode()).hexdigest()[:8], 16) / 2**32
         part = "test" if place < test else "validation" if place >= 1 - validation else "train"
         expected[part].append(doc)
-    assert vars(split(docs, validation=validation, test=test)) == expected
+    parts = split(docs, validation=validation, test=test)
+    assert {name: getattr(parts, name) for name in expected} == expected
+    assert parts.facts == DataFacts(len(docs), fingerprint(docs), validation, test)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,13 @@
 """The weights of a model in a file: JSON, which anyone can read, or safetensors, small and fast.
 
-This module knows nothing of where the file lies.
+This module knows nothing of where the file lies. NumPy is loaded for safetensors alone.
 """
 
 import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_tensors
-from safetensors.numpy import save as save_tensors
 
 from microgpt.config import ModelConfig
 from microgpt.errors import CheckpointError
@@ -43,12 +39,15 @@ def encode_weights(
     """
     if weights_format == "json":
         return json.dumps(weights, separators=(",", ":")).encode()
+    import numpy as np
+    from safetensors.numpy import save
+
     with np.errstate(over="ignore"):
         tensors = {name: np.array(weights[name], dtype) for name in weight_shapes(model)}
     for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
             raise CheckpointError(f"{name} has a weight that is too large for {dtype}")
-    return save_tensors(tensors, {"format": "np"})
+    return save(tensors, {"format": "np"})
 
 
 def decode_weights(
@@ -98,8 +97,12 @@ def _from_json(content: bytes, path: Path) -> dict[str, list[list[float]]]:
 
 
 def _from_safetensors(content: bytes, path: Path) -> dict[str, list[list[float]]]:
+    import numpy as np
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
     try:
-        tensors = load_tensors(content)
+        tensors = load(content)
     except (SafetensorError, KeyError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
     for name, tensor in tensors.items():

@@ -10,8 +10,9 @@ from microgpt import CharTokenizer, InferenceGpt, Message, ModelConfig, TrainCon
 from microgpt.engine import compiled
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.model import weight_shapes
-from microgpt.train import EVENT_INTERVAL_S, DivergedError
+from microgpt.train import DivergedError
 from microgpt.train import train as train_model
+from microgpt.training_loop import EVENT_INTERVAL_S
 
 DOCS = ["anna", "emma", "ava", "mia", "isabella"]
 SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)

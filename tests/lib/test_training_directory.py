@@ -13,8 +13,9 @@ from microgpt import CharTokenizer, ModelConfig, TrainConfig, load
 from microgpt.data import Split, split
 from microgpt.errors import CheckpointError
 from microgpt.state import TrainResult
+from microgpt.state_files import TrainingPlan
 from microgpt.train import train
-from microgpt.training_directory import TrainingDirectory, TrainingPlan, read_training
+from microgpt.training_directory import TrainingDirectory, read_training
 
 DOCS = [a + b + c for a in "aei" for b in "mnr" for c in "aeo"]
 CONFIG = TrainConfig(steps=40, patience=30)

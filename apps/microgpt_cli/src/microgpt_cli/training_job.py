@@ -11,9 +11,10 @@ from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
 from microgpt.data import Split, bundled, load_conversations, load_text, split
 from microgpt.engines import DEFAULT_DTYPE
 from microgpt.errors import ConfigError
-from microgpt.state import TrainState
+from microgpt.state import TrainState, ending
+from microgpt.state_files import TrainingPlan
 from microgpt.tokenizer import CharTokenizer, Document
-from microgpt.training_directory import TrainingPlan, read_training
+from microgpt.training_directory import read_training
 from microgpt.transfer import check_shape, extended_tokenizer, new_tokens
 from microgpt_cli.options import DEFAULT_CHAT, DEFAULT_TEXT
 from microgpt_cli.streams import note
@@ -125,9 +126,10 @@ def resumed_job(directory: Path, given: Mapping[str, Any]) -> Job | None:
         raise ConfigError(
             f"--steps is {config.steps}, but the training in {directory} is at step {state.step}"
         )
-    if status == "ended" and (ending := state.ending(config)):
-        why = f"took all its {config.steps} steps" if ending == "steps" else "ran out of patience"
-        more = "--steps" if ending == "steps" else "--patience"
+    reason = ending(state.step, state.best, config)
+    if status == "ended" and reason:
+        why = f"took all its {config.steps} steps" if reason == "steps" else "ran out of patience"
+        more = "--steps" if reason == "steps" else "--patience"
         note(f"the training in {directory} {why}; to go on, give it more {more}")
         return None
     path = given.get("input") or plan.input

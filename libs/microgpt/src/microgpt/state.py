@@ -104,12 +104,12 @@ class TrainState:
     since_history: tuple[float, int] = (0.0, 0)
     seconds: float = 0.0
 
-    def ending(self, config: TrainConfig) -> Ending | None:
-        """Return why there is nothing more to do, if so."""
-        if self.step >= config.steps:
-            return "steps"
-        out_of_patience = self.best and config.patience and self.best.n_worse >= config.patience
-        return "patience" if out_of_patience else None
+
+def ending(step: int, best: Best | None, config: TrainConfig) -> Ending | None:
+    """Return why there is nothing more to do after a step, if so."""
+    if step >= config.steps:
+        return "steps"
+    return "patience" if best and config.patience and best.n_worse >= config.patience else None
 
 
 @dataclass(frozen=True)

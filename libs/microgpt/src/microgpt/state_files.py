@@ -1,0 +1,231 @@
+"""Where a training stands, as two files, and back.
+
+    train_state.safetensors    the weights, the best ones, what the optimizer keeps, the history
+    train_state.json           all other that is needed to go on, and the sha256 of the first
+
+This module knows nothing of directories.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
+from microgpt.data import DataFacts
+from microgpt.errors import CheckpointError, MicrogptError
+from microgpt.history import HistoryPoint
+from microgpt.model import count_params
+from microgpt.state import Best, TrainState
+from microgpt.tokenizer import SPECIAL_TOKENS, CharTokenizer
+from microgpt.validation import first_problem
+
+FORMAT_VERSION = 1
+STATE, HASH = "train_state.safetensors", "state_sha256"
+Status = Literal["running", "ended", "diverged"]
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What a training is: all but where it stands.
+
+    Attributes:
+        model: the shape.
+        config: the course.
+        tokenizer: of the documents.
+        engine: which computes it.
+        dtype: of its numbers.
+        data: what it learns from.
+        input: the file that the documents are in.
+        parent_sha256: the `weights_sha256` of the model that it began with.
+    """
+
+    model: ModelConfig
+    config: TrainConfig
+    tokenizer: CharTokenizer
+    engine: EngineName
+    dtype: DType
+    data: DataFacts
+    input: Path
+    parent_sha256: str | None = None
+
+
+class _BestFacts(BaseModel):
+    step: int
+    val_loss: float
+    measured_at: int
+    n_worse: int
+
+
+_Count = Annotated[int, Field(ge=0)]
+
+
+class _Description(BaseModel):
+    """train_state.json, its keys in order."""
+
+    model_config = ConfigDict(strict=True)
+
+    format_version: int = FORMAT_VERSION
+    state_sha256: str
+    status: Status
+    step: _Count
+    model: ModelConfig
+    chars: tuple[str, ...]
+    special_tokens: tuple[str, ...] | None = None
+    config: TrainConfig
+    engine: EngineName
+    dtype: DType
+    input: str
+    data: DataFacts
+    parent_sha256: str | None = None
+    best: _BestFacts | None = None
+    since_history: tuple[float, int]
+    seconds: float
+    created_by: str
+
+
+def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple[bytes, bytes]:
+    """Return the contents of the two files."""
+    content = save_tensors(_as_tensors(state))
+    description = _describe(plan, state, status, hashlib.sha256(content).hexdigest())
+    return content, description.model_dump_json(indent=2).encode() + b"\n"
+
+
+def decode_state(
+    content: bytes, path: Path, description: bytes, description_path: Path
+) -> tuple[TrainingPlan, TrainState, Status]:
+    """Return what a training is, where it stands, and whether it has ended.
+
+    Raises:
+        CheckpointError: a file is damaged or foreign, or they do not belong together.
+    """
+    try:
+        facts = _Description.model_validate_json(description)
+    except ValidationError as error:
+        raise CheckpointError(f"{description_path}: {first_problem(error)}") from error
+    except MicrogptError as error:
+        raise CheckpointError(f"{description_path}: {error}") from error
+    if facts.format_version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{description_path}: format_version is {facts.format_version}, this microgpt reads up "
+            f"to {FORMAT_VERSION}; update it"
+        )
+    if facts.state_sha256 != hashlib.sha256(content).hexdigest():
+        raise CheckpointError(
+            f"{path} is not the file that {description_path.name} describes (its sha256 differs); "
+            "restore both files, or train anew with --force"
+        )
+    return _plan(facts, description_path), _state(facts, content, path), facts.status
+
+
+def _describe(
+    plan: TrainingPlan, state: TrainState, status: Status, state_sha256: str
+) -> _Description:
+    best = state.best
+    return _Description(
+        state_sha256=state_sha256,
+        status=status,
+        step=state.step,
+        model=plan.model,
+        chars=plan.tokenizer.chars,
+        special_tokens=SPECIAL_TOKENS if plan.tokenizer.is_chat else None,
+        config=plan.config,
+        engine=plan.engine,
+        dtype=plan.dtype,
+        input=str(plan.input),
+        data=plan.data,
+        parent_sha256=plan.parent_sha256,
+        best=_BestFacts(**{name: getattr(best, name) for name in _BestFacts.model_fields})
+        if best
+        else None,
+        since_history=state.since_history,
+        seconds=state.seconds,
+        created_by=f"microgpt {version('microgpt-lib')}",
+    )
+
+
+def _plan(description: _Description, path: Path) -> TrainingPlan:
+    if description.special_tokens not in (None, SPECIAL_TOKENS):
+        raise CheckpointError(f"{path}: special_tokens must be {list(SPECIAL_TOKENS)} or absent")
+    try:
+        tokenizer = CharTokenizer(description.chars, is_chat=description.special_tokens is not None)
+    except MicrogptError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    if tokenizer.vocab_size != description.model.vocab_size:
+        raise CheckpointError(
+            f"{path}: vocab_size is {description.model.vocab_size}, but its characters and special "
+            f"tokens make {tokenizer.vocab_size}"
+        )
+    return TrainingPlan(
+        model=description.model,
+        config=description.config,
+        tokenizer=tokenizer,
+        engine=description.engine,
+        dtype=description.dtype,
+        data=description.data,
+        input=Path(description.input),
+        parent_sha256=description.parent_sha256,
+    )
+
+
+def _as_tensors(state: TrainState) -> dict[str, NDArray[np.generic]]:
+    """Return all of a state that is many numbers."""
+    points = state.history
+    tensors = {
+        "weights": np.asarray(state.weights, state.dtype),
+        "adam_m": np.asarray(state.adam_m, state.dtype),
+        "adam_v": np.asarray(state.adam_v, state.dtype),
+        "recent_losses": np.asarray(state.recent_losses, np.float64),
+        "history.step": np.array([point.step for point in points], np.int64),
+        "history.loss": np.array([point.loss for point in points], np.float64),
+        "history.val_loss": np.array(
+            [np.nan if point.val_loss is None else point.val_loss for point in points]
+        ),
+    }
+    if state.best:
+        tensors["best_weights"] = np.asarray(state.best.weights, state.dtype)
+    return tensors
+
+
+def _state(description: _Description, content: bytes, path: Path) -> TrainState:
+    try:
+        tensors = load_tensors(content)
+        n_params = count_params(description.model)
+        names = ["weights", "adam_m", "adam_v", *(["best_weights"] if description.best else [])]
+        for name in names:
+            if tensors[name].shape != (n_params,) or tensors[name].dtype != description.dtype:
+                raise CheckpointError(
+                    f"{path}: {name} is not {n_params} numbers of {description.dtype}; train anew"
+                )
+        history = [
+            HistoryPoint(step, loss, None if val_loss != val_loss else val_loss)
+            for step, loss, val_loss in zip(
+                *(tensors[f"history.{name}"].tolist() for name in ("step", "loss", "val_loss")),
+                strict=True,
+            )
+        ]
+        recent_losses = tuple(tensors["recent_losses"].tolist())
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} is no state of a training: {error}") from error
+    best = description.best
+    return TrainState(
+        step=description.step,
+        weights=tensors["weights"],
+        adam_m=tensors["adam_m"],
+        adam_v=tensors["adam_v"],
+        dtype=description.dtype,
+        engine=description.engine,
+        best=Best(**best.model_dump(), weights=tensors["best_weights"]) if best else None,
+        recent_losses=recent_losses,
+        history=tuple(history),
+        since_history=description.since_history,
+        seconds=description.seconds,
+    )

@@ -1,0 +1,32 @@
+"""A file of a million lines, trained on in full."""
+
+import os
+import random
+import subprocess
+
+import pytest
+
+
+def peak_of(folder, *args: str) -> int:
+    """Return the most memory, in bytes, that a command takes."""
+    process = subprocess.Popen(
+        ["microgpt", *args], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss * 1024
+
+
+@pytest.mark.slow
+def test_a_million_lines_take_at_most_ten_times_the_file_and_150_megabytes(tmp_path) -> None:
+    rng = random.Random(1)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    lines = ("".join(rng.choices(letters, k=rng.randint(3, 11))) for _ in range(1_000_000))
+    (tmp_path / "million.txt").write_text("\n".join(lines))
+    (tmp_path / "few.txt").write_text("anna\nemma\n" * 20)
+    size = os.stat(tmp_path / "million.txt").st_size
+    idle = peak_of(tmp_path, "train", "--input", "few.txt", "--output", "few", "--steps", "1")
+    whole = ("--steps", "62500", "--batch-size", "16", "--val-fraction", "0.01")
+    used = peak_of(tmp_path, "train", "--input", "million.txt", "--output", "million", *whole)
+    assert used - idle <= 10 * size + 150_000_000

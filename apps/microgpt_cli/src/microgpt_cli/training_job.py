@@ -77,6 +77,7 @@ def new_job(
         dtype: of its numbers.
         from_: the directory of the model to begin with.
     """
+    _check_patience(config, val_fraction)
     parent = load(from_) if from_ else None
     path = path or _default_input(chat=chat)
     parts = split(_load(path, chat=chat), validation=val_fraction, test=test_fraction)
@@ -122,6 +123,7 @@ def resumed_job(directory: Path, given: Mapping[str, Any]) -> Job | None:
     _check_options(directory, plan, given)
     changed = {name: given[name] for name in ("steps", "patience") if name in given}
     config = replace(plan.config, **changed)
+    _check_patience(config, plan.data.val_fraction)
     if state.step > config.steps:
         raise ConfigError(
             f"--steps is {config.steps}, but the training in {directory} is at step {state.step}"
@@ -165,6 +167,11 @@ def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]
             raise ConfigError(
                 f"{flag} is {value}, but {known[name]} in the training to resume; leave it out"
             )
+
+
+def _check_patience(config: TrainConfig, val_fraction: float) -> None:
+    if config.patience and not val_fraction:
+        raise ConfigError("--patience goes with --val-fraction; add it, or leave both out")
 
 
 def _default_input(*, chat: bool) -> Path:

@@ -2,10 +2,14 @@
 
 import json
 import os
+import re
 import resource
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -132,7 +136,7 @@ def test_patience_ends_a_training_and_more_of_it_goes_on(microgpt, names) -> Non
     assert done.returncode == 0
     assert "held-out loss" in done.stdout
     done = microgpt("train", "--resume", "model")
-    assert done.stderr.startswith("note: the training in model ran out of patience; to go on,")
+    assert done.stderr.startswith("note: the training in model ran out of patience after step")
     done = microgpt("train", "--resume", "model", "--patience", "2")
     assert "note: going on after step" in done.stderr
 
@@ -212,7 +216,7 @@ def test_a_full_disk_costs_no_state_and_says_what_it_takes(microgpt, names, tmp_
     assert "Traceback" not in done.stderr
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert "cannot write to model: File too large; it takes " in error
-    assert error.endswith("then go on with: microgpt train --resume model")
+    assert error.endswith("; go on with: microgpt train --resume model")
     assert "an earlier state is still there" in done.stderr
     assert read_training(tmp_path / "model")[1].step == 0
     assert not [name for name in os.listdir(tmp_path / "model") if name.startswith(".saving")]
@@ -220,6 +224,96 @@ def test_a_full_disk_costs_no_state_and_says_what_it_takes(microgpt, names, tmp_
     for file in ("weights.json", "train_state.safetensors", "history.jsonl"):
         whole, resumed = (tmp_path / name / file for name in ("whole", "model"))
         assert resumed.read_bytes() == whole.read_bytes()
+
+
+def test_a_full_disk_does_not_pass_off_another_training_as_this_one(
+    microgpt, names, tmp_path
+) -> None:
+    options = ("--input", str(names), *SMALL, "--output", "model")
+    microgpt("train", *options, "--steps", "5")
+    before = {
+        file: (tmp_path / "model" / file).read_bytes() for file in os.listdir(tmp_path / "model")
+    }
+    done = train_with_little_room(
+        tmp_path, *options, "--steps", "200", "--checkpoint-every", "50", most=5000
+    )
+    assert done.returncode == 1
+    (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert re.fullmatch(
+        r"error: cannot write to model: File too large; it takes [\d,]+ bytes", error
+    )
+    assert "earlier state" not in done.stderr
+    after = {
+        file: (tmp_path / "model" / file).read_bytes() for file in os.listdir(tmp_path / "model")
+    }
+    assert after == before
+
+
+def test_a_new_directory_on_a_full_disk_leaves_nothing(names, tmp_path) -> None:
+    done = train_with_little_room(tmp_path, "--input", str(names), *SMALL, most=5000)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: cannot write to output: File too large")
+    assert os.listdir(tmp_path) == ["names.txt"]
+
+
+def test_a_format_that_was_asked_for_is_remembered(microgpt, unfinished, tmp_path) -> None:
+    state = tmp_path / "model/train_state.json"
+    wish = {"weights_format": "safetensors"}
+    state.write_text(json.dumps(json.loads(state.read_text()) | wish))
+    assert microgpt("train", "--resume", "model").returncode == 0
+    assert (tmp_path / "model/model.safetensors").exists()
+    assert not (tmp_path / "model/weights.json").exists()
+
+
+def test_more_steps_are_remembered_from_the_moment_they_are_asked_for(
+    microgpt, unfinished, tmp_path
+) -> None:
+    process = subprocess.Popen(
+        ["microgpt", "train", "--resume", "model", "--steps", str(10**9)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.kill()
+    process.communicate()
+    assert read_training(tmp_path / "model")[0].config.steps == 10**9
+
+
+def test_a_divergence_is_remembered(microgpt, names, tmp_path) -> None:
+    options = ("--input", names, *SMALL, "--output", "my model")
+    microgpt("train", *options, "--steps", "5")
+    done = microgpt("train", *options, "--steps", "50", "--lr", "1e200", "--checkpoint-every", "1")
+    assert done.returncode == 1
+    error = refused(microgpt("train", "--resume", "my model"))
+    assert "was no longer finite after step" in error
+    assert "my model.diverged); train anew with a smaller --lr" in error
+    assert microgpt("train", *options, "--steps", "5").returncode == 0
+
+
+def test_commands_that_are_suggested_can_be_pasted(microgpt, names, tmp_path) -> None:
+    process = subprocess.Popen(
+        ["microgpt", "train", "--input", names, "--steps", str(10**9), "--output", "it's new"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    command = errors.splitlines()[-1].partition("go on with: ")[2]
+    assert shlex.split(command) == ["microgpt", "train", "--resume", "it's new"]
+
+
+def test_a_finished_training_can_be_asked_about_as_json(microgpt, names) -> None:
+    microgpt("train", "--input", names, *SMALL, "--steps", "5")
+    done = microgpt("train", "--resume", "output", "--json")
+    assert json.loads(done.stdout) == {"steps": 5, "ended": "steps", "output": "output"}
 
 
 def test_a_model_is_exported_and_read_in_every_format(microgpt, text_model, tmp_path) -> None:

@@ -1,17 +1,21 @@
 """What a training keeps on disk, and what is refused there."""
 
+import hashlib
 import json
 import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
-from microgpt import CharTokenizer, ModelConfig, TrainConfig, load
+from microgpt import CharTokenizer, ModelConfig, TrainConfig, load, save
 from microgpt.data import Split, split
 from microgpt.errors import CheckpointError
+from microgpt.history import HistoryPoint, read_history
 from microgpt.state import TrainResult
 from microgpt.state_files import TrainingPlan
 from microgpt.train import train
@@ -93,7 +97,9 @@ def test_a_state_needs_no_model_and_a_new_directory_has_nothing_else(directory) 
         "train_state.json",
         "train_state.safetensors",
     ]
-    with pytest.raises(CheckpointError, match=r"has not ended; go on .* train --resume .*model"):
+    with pytest.raises(
+        CheckpointError, match=r"no model in .* has not ended; go on .* train --resume .*model"
+    ):
         load(directory)
 
 
@@ -134,6 +140,12 @@ def test_of_two_that_make_the_same_directory_one_is_refused(tmp_path, parts, sto
         ({"chars": ["a"]}, "vocab_size is 8, but its characters and special tokens make 2"),
         ({"special_tokens": ["bos"]}, "special_tokens must be"),
         ({"best": None, "model": None}, "model: "),
+        ({"step": 41}, "step is 41, beyond the 40 of config"),
+        ({"step": 7}, "20 recent losses after 7 steps"),
+        ({"seconds": -1.0}, "seconds: input should be greater than or equal to 0"),
+        ({"seconds": float("nan")}, "seconds: input should be a finite number"),
+        ({"since_history": [0.0, -5]}, "since_history"),
+        ({"input": "a\0b"}, "input: "),
         ({"data": {"n_docs": 3}}, r"data\.sha256: field required"),
         ({"dtype": "float64"}, r"safetensors: weights is not \d+ numbers of float64"),
     ],
@@ -155,8 +167,6 @@ def test_foreign_files_are_refused_in_a_sentence(tmp_path_factory, content, is_j
 
 
 def test_a_damaged_state_is_refused_even_with_a_fitting_hash(directory, monkeypatch) -> None:
-    import hashlib
-
     content = (directory / "train_state.safetensors").read_bytes()[:-9]
     (directory / "train_state.safetensors").write_bytes(content)
     path = directory / "train_state.json"
@@ -164,6 +174,87 @@ def test_a_damaged_state_is_refused_even_with_a_fitting_hash(directory, monkeypa
     path.write_text(json.dumps(json.loads(path.read_text()) | fitting))
     with pytest.raises(CheckpointError, match="is no state of a training"):
         read_training(directory)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"recent_losses": np.zeros((3, 3))},
+        {"recent_losses": np.full(20, np.nan)},
+        {"recent_losses": np.zeros(20, np.float32)},
+        {"history.loss": np.full(40, np.inf)},
+        {"history.step": np.zeros(40, np.int64)},
+        {"history.step": np.arange(1.0, 41.0)},
+        {"history.val_loss": np.zeros(3)},
+    ],
+)
+def test_numbers_that_no_training_leaves_are_refused(directory, parts, stopped, changes) -> None:
+    tensors = load_file(directory / "train_state.safetensors") | changes
+    save_file(tensors, directory / "train_state.safetensors")
+    content = (directory / "train_state.safetensors").read_bytes()
+    path = directory / "train_state.json"
+    fitting = {"state_sha256": hashlib.sha256(content).hexdigest()}
+    path.write_text(json.dumps(json.loads(path.read_text()) | fitting))
+    with pytest.raises(CheckpointError, match="is no state of a training"):
+        read_training(directory)
+
+
+@pytest.mark.parametrize("n_renamed", [0, 1, 2])
+def test_what_a_killed_process_left_half_way_is_put_into_place_together(
+    directory, parts, stopped, monkeypatch, n_renamed
+) -> None:
+    """The numbers are renamed first, then the history, then the description of both."""
+    later = replace(stopped.state, history=(*stopped.state.history, HistoryPoint(39, 1.0)))
+    before = {file: (directory / file).read_bytes() for file in os.listdir(directory)}
+    real = os.replace
+
+    class Killed(BaseException):
+        pass
+
+    def dies(source: Path, target: Path) -> None:
+        if len(done) == n_renamed:
+            raise Killed
+        done.append(target)
+        real(source, target)
+
+    done: list[Path] = []
+    with TrainingDirectory(directory) as held, monkeypatch.context() as patch:
+        patch.setattr(os, "replace", dies)
+        with pytest.raises(Killed):
+            held.keep(plan_of(parts, stopped), later)
+    with TrainingDirectory(directory) as held:
+        history = read_history(directory)
+        assert tuple(held.read_state()[1].history) == history
+    if n_renamed:
+        assert history == tuple(later.history)
+    else:
+        assert {file: (directory / file).read_bytes() for file in os.listdir(directory)} == before
+    assert not [name for name in os.listdir(directory) if name.startswith(".")]
+
+
+def test_a_directory_on_a_full_disk_is_held_all_the_same(tmp_path, monkeypatch) -> None:
+    def full(self: Path, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "model").mkdir()
+    monkeypatch.setattr(Path, "write_text", full)
+    with (
+        TrainingDirectory(tmp_path / "model"),
+        pytest.raises(CheckpointError, match="another proc"),
+    ):
+        TrainingDirectory(tmp_path / "model")
+    assert os.listdir(tmp_path / "model") == []
+
+
+def test_a_model_saved_into_a_directory_that_trains_leaves_the_training_alone(
+    directory, stopped
+) -> None:
+    with TrainingDirectory(directory):
+        (directory / ".saving-now").mkdir()  # where a state is just being written
+        save(stopped, directory)
+        assert (directory / ".saving-now").is_dir()
+    TrainingDirectory(directory).close()
+    assert not (directory / ".saving-now").exists()
 
 
 def test_a_write_that_fails_says_how_much_it_takes_and_leaves_the_last_state(

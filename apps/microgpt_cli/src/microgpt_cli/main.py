@@ -41,7 +41,7 @@ def main() -> NoReturn:
 def _run() -> int:
     import typer
 
-    from microgpt.errors import MicrogptError
+    from microgpt.errors import FullDiskError, MicrogptError
     from microgpt_cli.app import app
 
     try:
@@ -51,7 +51,7 @@ def _run() -> int:
         return error.exit_code
     except MicrogptError as error:
         say(f"error: {error}")
-        return 2
+        return 1 if isinstance(error, FullDiskError) else 2
 
 
 def _usage(error: Exception) -> str:

@@ -1,23 +1,21 @@
 """`microgpt train`: from a text file to a model directory."""
 
 import json
-import shlex
-import sys
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_count
 from microgpt.errors import ConfigError
 from microgpt_cli.options import DEFAULT_CHAT, DEFAULT_MODEL_DIR, DEFAULT_TEXT
-from microgpt_cli.progress import step_line
 from microgpt_cli.streams import note
 
 if TYPE_CHECKING:
-    from microgpt.memorisation import Memorisation
     from microgpt.state import TrainResult
+    from microgpt.training_directory import TrainingDirectory
+    from microgpt_cli.training_job import Ended, Job
 
 N_SAMPLES = 20
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
@@ -175,9 +173,8 @@ def train(
         check_count("checkpoint_every", checkpoint_every)
 
     from microgpt.engines import check_engine
-    from microgpt.memorisation import compare
-    from microgpt_cli.training import Wishes, run
-    from microgpt_cli.training_job import new_job, resumed_job
+    from microgpt.training_directory import TrainingDirectory, check_has_training
+    from microgpt_cli.training_job import new_job
 
     given = {
         name: value
@@ -185,10 +182,12 @@ def train(
         if (source := ctx.get_parameter_source(name)) and source.name != "DEFAULT"
     }
     check_engine(engine, dtype, threads)
-    job = (
-        resumed_job(resume, given)
-        if resume
-        else new_job(
+    job = None
+    if resume:
+        check_has_training(resume)
+    else:
+        _count_samples(num_samples, chat=chat)
+        job = new_job(
             input,
             chat=chat,
             val_fraction=val_fraction,
@@ -199,39 +198,63 @@ def train(
             ),
             engine=engine,
             dtype=dtype,
+            weights_format=format,
             from_=from_,
         )
-    )
+    with TrainingDirectory(resume or output) as directory:
+        _train(directory, job, given, ctx.params)
+
+
+def _train(
+    directory: "TrainingDirectory",
+    job: "Job | Ended | None",
+    given: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> None:
+    """Begin a training, or go on with the one that is there, and tell what came of it.
+
+    Args:
+        directory: where it is done.
+        job: what is to begin; None to go on.
+        given: the options that were given, by name.
+        options: all of them.
+    """
+    from microgpt_cli.training import Wishes, refuse_unfinished, run
+    from microgpt_cli.training_job import Ended, resumed_job
+    from microgpt_cli.training_report import report
+
+    path, as_json = directory.path, options["as_json"]
     if job is None:
+        job = resumed_job(directory, given)
+    elif not options["force"]:
+        refuse_unfinished(directory)
+    if isinstance(job, Ended):
+        note(job.what_to_do(path))
+        if as_json:
+            print(json.dumps({"steps": job.step, "ended": job.reason, "output": str(path)}))
         return
-    chat = job.plan.tokenizer.is_chat
-    n_samples = _count_samples(num_samples, chat=chat)
-    wishes = Wishes(threads, checkpoint_every, format, has_samples=n_samples > 0, quiet=as_json)
-    result = run(job, resume or output, wishes, force=force)
-    if plot:
-        _draw(resume or output)
+    n_samples = _count_samples(options["num_samples"], chat=job.plan.tokenizer.is_chat)
+    result = run(
+        job,
+        directory,
+        Wishes(
+            threads=options["threads"],
+            checkpoint_every=options["checkpoint_every"],
+            has_samples=n_samples > 0,
+            quiet=as_json,
+        ),
+    )
+    if options["plot"]:
+        _draw(path)
     samples = _sample(result, n_samples, job.plan.engine)
-    memorised = compare(samples, job.parts.train) if samples else None
-    if as_json:
-        print(json.dumps(_summary(result, samples, memorised, resume or output)))
-        return
-    _print_losses(result)
-    if samples:
-        print(f"\n--- inference (new, hallucinated {'documents' if input else 'names'}) ---")
-    for i, sample in enumerate(samples, start=1):
-        print(f"sample {i:2d}: {sample}")
-    sys.stdout.flush()
-    if memorised:
-        _tell_what_is_known(memorised)
-    _tell_what_next(resume or output, chat=chat)
+    what = "documents" if options["input"] else "names"
+    report(result, samples, job.parts.train, path, as_json=as_json, what=what)
 
 
 def _count_samples(num_samples: int | None, *, chat: bool) -> int:
-    if num_samples is None:
-        return 0 if chat else N_SAMPLES
     if chat and num_samples:
         raise ConfigError("--num-samples does not go with --chat; use `microgpt chat` afterwards")
-    return num_samples
+    return (0 if chat else N_SAMPLES) if num_samples is None else num_samples
 
 
 def _draw(output: Path) -> None:
@@ -250,57 +273,3 @@ def _sample(result: "TrainResult", num_samples: int, engine: EngineName) -> list
     if not num_samples:
         return []
     return InferenceGpt(result, engine=engine).generate(num_samples, rng=result.rng())
-
-
-def _print_losses(result: "TrainResult") -> None:
-    """Print the last step, and what was measured on documents that were held out."""
-    from microgpt.evaluation import bits
-
-    state, config = result.state, result.config
-    print(step_line(state.step, config.steps, state.recent_losses[-1]))
-    if state.best:
-        loss = state.best.val_loss
-        print(
-            f"held-out loss {loss:.4f} nats a character ({bits(loss):.4f} bits), "
-            f"the best, after step {state.best.step}"
-        )
-    if result.test_loss is not None:
-        loss = result.test_loss
-        print(f"test loss     {loss:.4f} nats a character ({bits(loss):.4f} bits)")
-
-
-def _tell_what_is_known(memorised: "Memorisation") -> None:
-    """Say how many samples are in the training data, and what comes nearest to the others."""
-    line = f"{memorised.n_known} of {memorised.n_samples} samples are in the training data"
-    if memorised.novel:
-        pairs = (f"{sample.text} ({sample.document})" for sample in memorised.novel)
-        line += f"; the others, and what comes nearest to them there: {', '.join(pairs)}"
-    note(line)
-
-
-def _tell_what_next(output: Path, *, chat: bool) -> None:
-    where = "" if output == DEFAULT_MODEL_DIR else f" --model-dir {shlex.quote(str(output))}"
-    note(f"the model is in {output}; try: microgpt {'chat' if chat else 'generate'}{where}")
-
-
-def _summary(
-    result: "TrainResult", samples: list[str], memorised: "Memorisation | None", output: Path
-) -> dict[str, object]:
-    from microgpt.model import count_params
-
-    best = result.state.best
-    facts = {
-        "num_docs": result.data.n_docs,
-        "vocab_size": result.model.vocab_size,
-        "num_params": count_params(result.model),
-        "steps": result.state.step,
-        "loss": result.state.recent_losses[-1],
-        "val_loss": result.val_loss,
-        "best_step": best.step if best else None,
-        "test_loss": result.test_loss,
-        "seconds": round(result.seconds, 3),
-        "samples": samples,
-        "memorised": asdict(memorised) if memorised else None,
-        "output": str(output),
-    }
-    return {name: fact for name, fact in facts.items() if fact is not None}

@@ -14,7 +14,7 @@ from microgpt.model import count_params
 from microgpt.state import TrainResult, TrainState
 from microgpt.train import DivergedError, train
 from microgpt.training_directory import TrainingDirectory
-from microgpt.weights_file import WeightsFormat
+from microgpt.whole_files import as_argument
 from microgpt_cli.progress import TrainingProgress
 from microgpt_cli.stopping import StopRequest
 from microgpt_cli.streams import note, say, show_while_read
@@ -28,71 +28,74 @@ class Wishes:
     Attributes:
         threads: the processor cores to use.
         checkpoint_every: steps between two states on disk, or None for every 5 seconds.
-        weights_format: of the model.
         has_samples: whether samples will follow.
         quiet: leave the header out.
     """
 
     threads: int
     checkpoint_every: int | None
-    weights_format: WeightsFormat | None
     has_samples: bool
     quiet: bool
 
 
-def run(job: Job, path: Path, wishes: Wishes, *, force: bool) -> TrainResult:
+def run(job: Job, directory: TrainingDirectory, wishes: Wishes) -> TrainResult:
     """Train in a directory to the end, and leave the model there.
 
     The header goes to stdout, progress and notes to stderr.
     """
     plan = job.plan
-    longest = max(map(plan.tokenizer.count_tokens, job.parts.train)) - 1
+    longest, n_cut = _lengths(job)
     check_fits(
-        plan.engine,
-        plan.dtype,
-        plan.model,
-        plan.config,
-        longest=min(plan.model.block_size, longest),
-        threads=wishes.threads,
+        plan.engine, plan.dtype, plan.model, plan.config, longest=longest, threads=wishes.threads
     )
-    with TrainingDirectory(path) as directory:
-        if not job.resume and not force:
-            _check_ended(directory)
-        uses = job.uses(has_samples=wishes.has_samples)
-        prepare_engine(plan.engine, plan.dtype, uses=uses, tell=note)
-        with TrainingProgress(plan.config.steps) as progress, StopRequest() as stop:
-            progress.restart(job.resume.step if job.resume else 0)
-            if not wishes.quiet:
-                _show_header(job)
-            _tell_about_data(job)
-            try:
-                result = train(
-                    job.parts,
-                    model=plan.model,
-                    config=plan.config,
-                    tokenizer=plan.tokenizer,
-                    engine=plan.engine,
-                    dtype=plan.dtype,
-                    threads=wishes.threads,
-                    parent=job.parent,
-                    resume=job.resume,
-                    on_event=progress.update,
-                    on_state=_Keeper(directory, job),
-                    state_every=wishes.checkpoint_every,
-                    should_stop=stop,
-                )
-            except DivergedError as error:
-                progress.stop()
-                _keep_last_good(error, directory, job)
+    uses = job.uses(has_samples=wishes.has_samples)
+    prepare_engine(plan.engine, plan.dtype, uses=uses, tell=note)
+    with TrainingProgress(plan.config.steps) as progress, StopRequest() as stop:
+        progress.restart(job.resume.step if job.resume else 0)
+        if not wishes.quiet:
+            _show_header(job)
+        _tell_about_data(job, n_cut)
+        try:
+            result = train(
+                job.parts,
+                model=plan.model,
+                config=plan.config,
+                tokenizer=plan.tokenizer,
+                engine=plan.engine,
+                dtype=plan.dtype,
+                threads=wishes.threads,
+                parent=job.parent,
+                resume=job.resume,
+                on_event=progress.update,
+                on_state=_Keeper(directory, job),
+                state_every=wishes.checkpoint_every,
+                should_stop=stop,
+            )
+        except DivergedError as error:
             progress.stop()
-            result = replace(result, parent_sha256=plan.parent_sha256)
-            if result.ending == "stopped":
-                assert stop.reason
-                raise stop.reason(_leave(result, directory, job))
-            _finish(result, directory, job, wishes.weights_format)
-            if stop.reason:
-                raise stop.reason(f"after the last step; the model is in {path}")
-            return result
+            _keep_last_good(error, directory, job)
+        progress.stop()
+        result = replace(result, parent_sha256=plan.parent_sha256)
+        if result.ending == "stopped":
+            assert stop.reason
+            raise stop.reason(_leave(result, directory, job))
+        _finish(result, directory, job)
+        if stop.reason:
+            raise stop.reason(f"after the last step; the model is in {directory.path}")
+        return result
+
+
+def refuse_unfinished(directory: TrainingDirectory) -> None:
+    """Raise CheckpointError if there is a training in a directory that could go on."""
+    if not directory.has_state:
+        return
+    plan, state, status = directory.read_state()
+    if status == "running":
+        raise CheckpointError(
+            f"the training in {directory.path} has not ended: it is at step {state.step} of "
+            f"{plan.config.steps}; go on with --resume {as_argument(directory.path)}, or begin "
+            "anew with --force"
+        )
 
 
 class _Keeper:
@@ -103,29 +106,25 @@ class _Keeper:
         self._has_failed = False
 
     def __call__(self, state: TrainState) -> None:
-        if _is_worthless(state, self._directory):
+        if _is_worth_less_than_what_is_there(state, self._directory):
             return
         try:
             self._directory.keep(self._job.plan, state)
         except CheckpointError as error:
-            if not self._directory.has_state:
+            if not self._directory.has_own_state:
                 raise
             if not self._has_failed:
                 note(f"{error}; an earlier state is still there, and the next will be tried")
             self._has_failed = True
 
 
-def _check_ended(directory: TrainingDirectory) -> None:
-    """Raise CheckpointError if there is a training that could go on."""
-    if not directory.has_state:
-        return
-    directory.read_state()
-    plan, state, path = directory.plan, directory.state, directory.path
-    if directory.status == "running" and plan and state:
-        raise CheckpointError(
-            f"the training in {path} has not ended: it is at step {state.step} of "
-            f"{plan.config.steps}; go on with --resume {path}, or begin anew with --force"
-        )
+def _lengths(job: Job) -> tuple[int, int]:
+    """Return the most tokens that a document predicts, and how many are cut off at the context."""
+    block_size, longest, n_cut = job.plan.model.block_size, 0, 0
+    for n_tokens in map(job.plan.tokenizer.count_tokens, job.parts.train):
+        longest = max(longest, min(n_tokens - 1, block_size))
+        n_cut += n_tokens - 1 > block_size
+    return longest, n_cut
 
 
 def _show_header(job: Job) -> None:
@@ -137,8 +136,8 @@ def _show_header(job: Job) -> None:
     )
 
 
-def _tell_about_data(job: Job) -> None:
-    parts, block_size = job.parts, job.plan.model.block_size
+def _tell_about_data(job: Job, n_cut: int) -> None:
+    parts = job.parts
     if job.resume:
         note(f"going on after step {job.resume.step} of {job.plan.config.steps}")
     if parts.validation or parts.test:
@@ -146,50 +145,50 @@ def _tell_about_data(job: Job) -> None:
             f"{len(parts.train)} documents to learn from, {len(parts.validation)} held out for "
             f"validation, {len(parts.test)} for the test"
         )
-    count_tokens = job.plan.tokenizer.count_tokens
-    n_cut = sum(count_tokens(doc) > block_size + 1 for doc in parts.train)
     if n_cut:
         note(
             f"{n_cut} of {len(parts.train)} documents do not fit into the block size of "
-            f"{block_size}; what lies beyond it is not learnt"
+            f"{job.plan.model.block_size}; what lies beyond it is not learnt"
         )
 
 
-def _is_worthless(state: TrainState, directory: TrainingDirectory) -> bool:
-    """Return whether what an ended training has left is worth more than this state."""
-    return state.step == 0 and directory.has_model
+def _is_worth_less_than_what_is_there(state: TrainState, directory: TrainingDirectory) -> bool:
+    """Return whether an ended training has left a model, and this one has not taken a step."""
+    return state.step == 0 and directory.has_model and not directory.has_own_state
 
 
 def _leave(result: TrainResult, directory: TrainingDirectory, job: Job) -> str:
     """Keep the state of a training that was stopped; return what to say."""
     path, where = directory.path, f"at step {result.state.step} of {result.config.steps}"
-    if _is_worthless(result.state, directory):
+    if _is_worth_less_than_what_is_there(result.state, directory):
         return f"{where}; {path} is as it was before"
     try:
         directory.keep(job.plan, result.state)
     except CheckpointError as error:
-        return f"{where}, which is lost: {error}"
-    return f"{where}; go on with: microgpt train --resume {path}"
+        return f"{where}, which is lost: {error}{_how_to_go_on(directory)}"
+    return f"{where}{_how_to_go_on(directory)}"
 
 
-def _finish(
-    result: TrainResult,
-    directory: TrainingDirectory,
-    job: Job,
-    weights_format: WeightsFormat | None,
-) -> None:
+def _finish(result: TrainResult, directory: TrainingDirectory, job: Job) -> None:
     try:
-        directory.finish(job.plan, result, weights_format)
+        directory.finish(job.plan, result)
     except CheckpointError as error:  # it could be written when the training began: not bad input
-        say(f"error: {error}; then go on with: microgpt train --resume {directory.path}")
+        say(f"error: {error}{_how_to_go_on(directory)}")
         raise typer.Exit(1) from error
+
+
+def _how_to_go_on(directory: TrainingDirectory) -> str:
+    """Return the end of a message: the command that goes on, if there is a state to go on from."""
+    if not directory.has_own_state:
+        return ""
+    return f"; go on with: microgpt train --resume {as_argument(directory.path)}"
 
 
 def _keep_last_good(error: DivergedError, directory: TrainingDirectory, job: Job) -> NoReturn:
     """Save what there is beside the output, where a good model of an earlier run may be."""
     kept = Path(f"{os.path.realpath(directory.path)}.diverged")
     try:
-        if not directory.has_model:
+        if directory.has_own_state:
             directory.keep(job.plan, error.result.state, "diverged")
         save(error.result, kept)
         say(f"error: {error} (the last good weights are in {kept})")

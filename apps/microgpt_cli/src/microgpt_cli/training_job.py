@@ -11,11 +11,12 @@ from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
 from microgpt.data import Split, bundled, load_conversations, load_text, split
 from microgpt.engines import DEFAULT_DTYPE
 from microgpt.errors import ConfigError
-from microgpt.state import TrainState, ending
+from microgpt.state import Ending, TrainState, ending
 from microgpt.state_files import TrainingPlan
 from microgpt.tokenizer import CharTokenizer, Document
-from microgpt.training_directory import read_training
+from microgpt.training_directory import TrainingDirectory
 from microgpt.transfer import check_shape, extended_tokenizer, new_tokens
+from microgpt.weights_file import WeightsFormat
 from microgpt_cli.options import DEFAULT_CHAT, DEFAULT_TEXT
 from microgpt_cli.streams import note
 
@@ -62,6 +63,7 @@ def new_job(
     config: TrainConfig,
     engine: EngineName,
     dtype: DType | None,
+    weights_format: WeightsFormat | None,
     from_: Path | None,
 ) -> Job:
     """Return a training from its beginning.
@@ -75,6 +77,7 @@ def new_job(
         config: the course.
         engine: which computes it.
         dtype: of its numbers.
+        weights_format: of the model that is to be written.
         from_: the directory of the model to begin with.
     """
     _check_patience(config, val_fraction)
@@ -99,13 +102,35 @@ def new_job(
         dtype=dtype or default,
         data=parts.facts,
         input=Path(os.path.abspath(path)),
+        weights_format=weights_format,
         parent_sha256=parent.meta.weights_sha256 if parent else None,
     )
     return Job(plan, parts, parent)
 
 
-def resumed_job(directory: Path, given: Mapping[str, Any]) -> Job | None:
-    """Return a training from where it stands, or None, which is told, if it has ended.
+@dataclass(frozen=True)
+class Ended:
+    """A training that has nothing more to do.
+
+    Attributes:
+        step: the steps that it took.
+        reason: why it ended.
+    """
+
+    step: int
+    reason: Ending
+
+    def what_to_do(self, path: Path) -> str:
+        """Return what the user should know."""
+        if self.reason == "patience":
+            why, more = f"ran out of patience after step {self.step}", "--patience"
+        else:
+            why, more = f"took all its {self.step} steps", "--steps"
+        return f"the training in {path} {why}; to go on, give it more {more}"
+
+
+def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Job | Ended:
+    """Return a training from where it stands; its settings, which may be new, are kept at once.
 
     Args:
         directory: where it is.
@@ -114,26 +139,25 @@ def resumed_job(directory: Path, given: Mapping[str, Any]) -> Job | None:
     Raises:
         ConfigError: an option or the data contradicts the training.
     """
-    plan, state, status = read_training(directory)
+    plan, state, status = directory.read_state()
     if status == "diverged":
         raise ConfigError(
-            f"the loss of the training in {directory} was no longer finite after step {state.step};"
-            " train anew with a smaller --lr"
+            f"the loss of the training in {directory.path} was no longer finite after step "
+            f"{state.step} (its last good weights are in {directory.path}.diverged); train anew "
+            "with a smaller --lr"
         )
-    _check_options(directory, plan, given)
+    _check_options(directory.path, plan, given)
     changed = {name: given[name] for name in ("steps", "patience") if name in given}
     config = replace(plan.config, **changed)
     _check_patience(config, plan.data.val_fraction)
     if state.step > config.steps:
         raise ConfigError(
-            f"--steps is {config.steps}, but the training in {directory} is at step {state.step}"
+            f"--steps is {config.steps}, but the training in {directory.path} is at step "
+            f"{state.step}"
         )
     reason = ending(state.step, state.best, config)
     if status == "ended" and reason:
-        why = f"took all its {config.steps} steps" if reason == "steps" else "ran out of patience"
-        more = "--steps" if reason == "steps" else "--patience"
-        note(f"the training in {directory} {why}; to go on, give it more {more}")
-        return None
+        return Ended(state.step, reason)
     path = given.get("input") or plan.input
     docs = _load(path, chat=plan.tokenizer.is_chat)
     parts = split(docs, validation=plan.data.val_fraction, test=plan.data.test_fraction)
@@ -143,7 +167,13 @@ def resumed_job(directory: Path, given: Mapping[str, Any]) -> Job | None:
             f"{parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; name the old file with "
             "--input"
         )
-    plan = replace(plan, config=config, input=Path(os.path.abspath(path)))
+    plan = replace(
+        plan,
+        config=config,
+        input=Path(os.path.abspath(path)),
+        weights_format=given.get("format") or plan.weights_format,
+    )
+    directory.keep(plan, state)
     return Job(plan, parts, resume=state)
 
 

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from microgpt.config import MAX_SIZE, DType, ModelConfig
+from microgpt.directory_lock import is_held
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
 from microgpt.model import count_params
 from microgpt.state import TrainedModel, TrainResult
@@ -27,7 +28,7 @@ from microgpt.tokenizer import SPECIAL_TOKENS, CharTokenizer
 from microgpt.validation import first_problem
 from microgpt.value import total
 from microgpt.weights_file import WEIGHTS_FILES, WeightsFormat, decode_weights, encode_weights
-from microgpt.whole_files import described, publish, read, remove_leftovers, settle
+from microgpt.whole_files import as_argument, described, publish, read, remove_leftovers, settle
 
 FORMAT_VERSION = 1
 META, HASH = "meta.json", "weights_sha256"
@@ -171,11 +172,12 @@ def settle_model(directory: Path) -> None:
 def _publish(directory: Path, name: str, content: bytes, meta: Meta) -> None:
     """Write the weights and their description, and remove those in another format."""
     meta = meta.model_copy(update={HASH: hashlib.sha256(content).hexdigest()})
-    described = meta.model_dump_json(indent=2, exclude_none=True).encode() + b"\n"
-    publish(directory, {name: content, META: described})
+    description = meta.model_dump_json(indent=2, exclude_none=True).encode() + b"\n"
+    publish(directory, {name: content, META: description})
     for other in set(WEIGHTS_FILES.values()) - {name}:
         (directory / other).unlink(missing_ok=True)
-    remove_leftovers(directory)
+    if not is_held(directory):  # a training that holds it may have a file waiting there
+        remove_leftovers(directory)
 
 
 def _find(directory: Path) -> tuple[Path, bytes, Path, Meta]:
@@ -183,10 +185,17 @@ def _find(directory: Path) -> tuple[Path, bytes, Path, Meta]:
 
     Where a save in another format was killed there may be two files of weights.
     """
+    try:
+        return _look(directory)
+    except CheckpointError:
+        return _look(directory)  # another process may just have been replacing them
+
+
+def _look(directory: Path) -> tuple[Path, bytes, Path, Meta]:
     if not has_model(directory) and (directory / STATE_DESCRIPTION).exists():
         raise CheckpointError(
-            f"the training in {directory} has not ended; go on with it: "
-            f"microgpt train --resume {directory}"
+            f"there is no model in {directory} yet: its training has not ended; go on with it: "
+            f"microgpt train --resume {as_argument(directory)}"
         )
     present = [name for name in WEIGHTS_FILES.values() if (directory / name).exists()]
     mismatch = None

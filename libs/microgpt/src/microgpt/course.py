@@ -50,3 +50,18 @@ class Course:
         if val_loss is not None and self.history and self.history[-1].step == self._step:
             last = self.history.pop()
             self.history.append(HistoryPoint(last.step, last.loss, val_loss))
+
+    def until(
+        self, losses: Sequence[float], config: TrainConfig, resume: TrainState | None
+    ) -> "Course":
+        """Return the course of this training as it was after so many losses."""
+        course = Course(config, resume)
+        first, done = course._step, 0
+        for point in self.history[len(course.history) :]:
+            n = point.step - first
+            if point.val_loss is not None and n <= len(losses):
+                course.add(losses[done:n])
+                course.mark(point.val_loss)
+                done = n
+        course.add(losses[done:])
+        return course

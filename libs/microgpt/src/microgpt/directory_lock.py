@@ -5,6 +5,7 @@ This module knows nothing of what is in the directory.
 
 import os
 import platform
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -21,25 +22,24 @@ class DirectoryLock:
         """Take hold of a directory.
 
         Raises:
-            CheckpointError: another process holds it, which is named; or it cannot be written.
+            CheckpointError: another process holds it, which is named.
+            OSError: it cannot be written.
         """
         self._lock = FileLock(directory / LOCK)
         try:
             self._lock.acquire(timeout=0)
-            (directory / LOCK).write_text(f"process {os.getpid()} on {platform.node()}")
         except Timeout:
             raise CheckpointError(
                 f"{directory} is being trained by {_owner(directory)}; wait for it, "
                 "or name another directory"
             ) from None
-        except OSError as error:
-            raise CheckpointError(
-                f"cannot write to {directory}: {error.strerror}; name another directory"
-            ) from error
+        with suppress(OSError):  # on a full disk its owner has no name
+            (directory / LOCK).write_text(f"process {os.getpid()} on {platform.node()}")
 
     def release(self, directory: Path) -> None:
         """Let go of the directory, which may have been renamed."""
-        (directory / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):
+            (directory / LOCK).unlink()
         self._lock.release()
 
 

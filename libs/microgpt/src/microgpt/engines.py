@@ -61,6 +61,9 @@ class Engine(Protocol):
     def set_weights(self, numbers: Sequence[float]) -> None:
         """Begin with these weights, in the order of `weight_shapes`."""
 
+    def flat_weights(self) -> Numbers:
+        """Return a copy of the weights, in that order."""
+
     def numbers(self) -> tuple[Numbers, Numbers, Numbers]:
         """Return copies of the weights, and of the running means of gradients and squares."""
 
@@ -241,10 +244,12 @@ class _Reference:
         for param, number in zip(self._engine.params, numbers, strict=True):
             param.data = number
 
+    def flat_weights(self) -> Numbers:
+        return array("d", flatten(self._model, self._engine.weights()))
+
     def numbers(self) -> tuple[Numbers, Numbers, Numbers]:
-        engine = self._engine
-        weights = array("d", flatten(self._model, engine.weights()))
-        return weights, array("d", engine.adam_m), array("d", engine.adam_v)
+        adam_m, adam_v = array("d", self._engine.adam_m), array("d", self._engine.adam_v)
+        return self.flat_weights(), adam_m, adam_v
 
     def undo(self) -> None:
         self._engine.undo()

@@ -6,6 +6,7 @@
     ├── TokenizerError     text or tokens that the vocabulary does not know
     ├── PromptError        a prompt that the model cannot go on from
     ├── CheckpointError    a model directory that cannot be read or written
+    │   └── FullDiskError  … because there is no room: not bad input, but a failure
     └── DivergedError      a loss that is no longer a finite number (in microgpt.train)
 
 Each message is one sentence for the user: what was wrong, where, and what to do. A command prints
@@ -35,3 +36,7 @@ class PromptError(MicrogptError):
 
 class CheckpointError(MicrogptError):
     """A model directory cannot be read or written."""
+
+
+class FullDiskError(CheckpointError):
+    """There is no room for what is to be written."""

@@ -7,10 +7,11 @@ This module knows nothing of directories.
 """
 
 import hashlib
+import math
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +20,15 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
+from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig
 from microgpt.data import DataFacts
 from microgpt.errors import CheckpointError, MicrogptError
 from microgpt.history import HistoryPoint
 from microgpt.model import count_params
-from microgpt.state import Best, TrainState
+from microgpt.state import N_RECENT, Best, TrainState
 from microgpt.tokenizer import SPECIAL_TOKENS, CharTokenizer
 from microgpt.validation import first_problem
+from microgpt.weights_file import WeightsFormat
 
 FORMAT_VERSION = 1
 STATE, HASH = "train_state.safetensors", "state_sha256"
@@ -45,6 +47,7 @@ class TrainingPlan:
         dtype: of its numbers.
         data: what it learns from.
         input: the file that the documents are in.
+        weights_format: of the model that is to be written, if it was asked for.
         parent_sha256: the `weights_sha256` of the model that it began with.
     """
 
@@ -55,23 +58,26 @@ class TrainingPlan:
     dtype: DType
     data: DataFacts
     input: Path
+    weights_format: WeightsFormat | None = None
     parent_sha256: str | None = None
 
 
+_Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
+
+
 class _BestFacts(BaseModel):
-    step: int
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    step: _Count
     val_loss: float
-    measured_at: int
-    n_worse: int
-
-
-_Count = Annotated[int, Field(ge=0)]
+    measured_at: _Count
+    n_worse: _Count
 
 
 class _Description(BaseModel):
     """train_state.json, its keys in order."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     format_version: int = FORMAT_VERSION
     state_sha256: str
@@ -83,12 +89,13 @@ class _Description(BaseModel):
     config: TrainConfig
     engine: EngineName
     dtype: DType
-    input: str
+    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]
     data: DataFacts
+    weights_format: WeightsFormat | None = None
     parent_sha256: str | None = None
     best: _BestFacts | None = None
-    since_history: tuple[float, int]
-    seconds: float
+    since_history: tuple[float, _Count]
+    seconds: Annotated[float, Field(ge=0)]
     created_by: str
 
 
@@ -123,6 +130,10 @@ def decode_state(
             f"{path} is not the file that {description_path.name} describes (its sha256 differs); "
             "restore both files, or train anew with --force"
         )
+    if facts.step > facts.config.steps:
+        raise CheckpointError(
+            f"{description_path}: step is {facts.step}, beyond the {facts.config.steps} of config"
+        )
     return _plan(facts, description_path), _state(facts, content, path), facts.status
 
 
@@ -142,6 +153,7 @@ def _describe(
         dtype=plan.dtype,
         input=str(plan.input),
         data=plan.data,
+        weights_format=plan.weights_format,
         parent_sha256=plan.parent_sha256,
         best=_BestFacts(**{name: getattr(best, name) for name in _BestFacts.model_fields})
         if best
@@ -172,6 +184,7 @@ def _plan(description: _Description, path: Path) -> TrainingPlan:
         dtype=description.dtype,
         data=description.data,
         input=Path(description.input),
+        weights_format=description.weights_format,
         parent_sha256=description.parent_sha256,
     )
 
@@ -205,15 +218,11 @@ def _state(description: _Description, content: bytes, path: Path) -> TrainState:
                 raise CheckpointError(
                     f"{path}: {name} is not {n_params} numbers of {description.dtype}; train anew"
                 )
-        history = [
-            HistoryPoint(step, loss, None if val_loss != val_loss else val_loss)
-            for step, loss, val_loss in zip(
-                *(tensors[f"history.{name}"].tolist() for name in ("step", "loss", "val_loss")),
-                strict=True,
-            )
-        ]
-        recent_losses = tuple(tensors["recent_losses"].tolist())
-    except (SafetensorError, KeyError, ValueError) as error:
+        history = _history(tensors)
+        recent_losses = _losses(tensors["recent_losses"])
+        if len(recent_losses) != min(description.step, N_RECENT):
+            raise ValueError(f"{len(recent_losses)} recent losses after {description.step} steps")
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is no state of a training: {error}") from error
     best = description.best
     return TrainState(
@@ -229,3 +238,23 @@ def _state(description: _Description, content: bytes, path: Path) -> TrainState:
         since_history=description.since_history,
         seconds=description.seconds,
     )
+
+
+def _history(tensors: dict[str, NDArray[Any]]) -> list[HistoryPoint]:
+    """Return the points; ValueError if they cannot be those of a history."""
+    steps = tensors["history.step"].tolist()
+    losses, val_losses = (tensors[f"history.{name}"].tolist() for name in ("loss", "val_loss"))
+    if tensors["history.step"].dtype != np.int64 or steps != sorted(set(steps)):
+        raise ValueError("the steps of its history do not ascend")
+    _losses(tensors["history.loss"])
+    return [
+        HistoryPoint(step, loss, None if math.isnan(val_loss) else val_loss)
+        for step, loss, val_loss in zip(steps, losses, val_losses, strict=True)
+    ]
+
+
+def _losses(tensor: NDArray[Any]) -> tuple[float, ...]:
+    """Return losses as a tuple; ValueError if they cannot be any."""
+    if tensor.ndim != 1 or tensor.dtype != np.float64 or not np.isfinite(tensor).all():
+        raise ValueError("its losses are not finite numbers of float64 in a row")
+    return tuple(tensor.tolist())

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from time import perf_counter
 
-from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
+from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_count
 from microgpt.corpus import Corpus
 from microgpt.data import Split, split
 from microgpt.engines import (
@@ -87,6 +87,8 @@ def train(
     """
     started = perf_counter()
     check_engine(engine, dtype, threads)
+    if state_every is not None:
+        check_count("state_every", state_every)
     dtype = dtype or _default_dtype(engine, resume, parent)
     parts = docs if isinstance(docs, Split) else split(_as_list(docs))
     config = config or TrainConfig()
@@ -106,7 +108,7 @@ def train(
     n_read = min(len(parts.train), config.steps * config.batch_size)
     order = shuffled(len(parts.train), rng, engine, n_first=n_read)
     corpus = _encode(parts.train, order, tokenizer, model.block_size)
-    made = make_engine(
+    new_engine = make_engine(
         engine,
         dtype=dtype,
         model=model,
@@ -117,7 +119,9 @@ def train(
         threads=threads,
     )
     if parent and not resume:
-        made.set_weights(inherited(parent, model, tokenizer, made.numbers()[0].tolist()))
+        new_engine.set_weights(
+            inherited(parent, model, tokenizer, new_engine.flat_weights().tolist())
+        )
     loop = TrainingLoop(
         parts=parts,
         model=model,
@@ -126,7 +130,7 @@ def train(
         engine_name=engine,
         dtype=dtype,
         threads=threads,
-        engine=made,
+        engine=new_engine,
         corpus=corpus,
         rng=rng,
         resume=resume,

@@ -19,8 +19,16 @@ from microgpt.errors import CheckpointError
 from microgpt.history import HISTORY, as_lines
 from microgpt.state import TrainResult, TrainState
 from microgpt.state_files import HASH, STATE, Status, TrainingPlan, decode_state, encode_state
-from microgpt.weights_file import WEIGHTS_FILES, WeightsFormat
-from microgpt.whole_files import described, make_staging, publish, read, remove_leftovers, settle
+from microgpt.weights_file import WEIGHTS_FILES
+from microgpt.whole_files import (
+    cannot_write,
+    described,
+    make_staging,
+    publish,
+    read,
+    remove_leftovers,
+    settle,
+)
 
 
 class TrainingDirectory:
@@ -28,9 +36,7 @@ class TrainingDirectory:
 
     Attributes:
         path: where it is, or will be once the first state is kept.
-        plan: of the training whose state is there, if one is.
-        state: where that stands.
-        status: "running", until the model has been written or the loss was no longer finite.
+        has_own_state: whether this training has kept a state there, or goes on from the one there.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -41,19 +47,22 @@ class TrainingDirectory:
                 is there is damaged.
         """
         self.path = Path(path)
-        self.plan: TrainingPlan | None = None
-        self.state: TrainState | None = None
-        self.status: Status | None = None
+        self.has_own_state = False
         for name in (STATE, STATE_DESCRIPTION, HISTORY, META, *WEIGHTS_FILES.values()):
             if os.path.isdir(self.path / name):  # unlike Path.is_dir, never an OSError
                 raise CheckpointError(f"{self.path / name} is a directory; name another place")
-        self._staging = None if os.path.isdir(self.path) else _staged(self.path)
-        self._lock = DirectoryLock(self._staging or self.path)
+        self._staging: Path | None = None
+        self._lock: DirectoryLock | None = None
         try:
+            self._staging = None if os.path.isdir(self.path) else make_staging(self.path)
+            self._lock = DirectoryLock(self._staging or self.path)
             if not self._staging:
                 settle_model(self.path)
                 settle(self.path, STATE, STATE_DESCRIPTION, HASH)
             remove_leftovers(self.path)
+        except OSError as error:
+            self.close()
+            raise cannot_write(self.path, error) from error
         except BaseException:
             self.close()
             raise
@@ -71,7 +80,8 @@ class TrainingDirectory:
 
     def close(self) -> None:
         """Let go of the directory; if nothing was kept there, it is as it was."""
-        self._lock.release(self._staging or self.path)
+        if self._lock:
+            self._lock.release(self._staging or self.path)
         if self._staging:
             shutil.rmtree(self._staging, ignore_errors=True)
             self._staging = None
@@ -86,19 +96,19 @@ class TrainingDirectory:
         """Whether a training has kept a state there."""
         return (self.path / STATE_DESCRIPTION).exists() or (self.path / STATE).exists()
 
-    def read_state(self) -> None:
-        """Set `plan`, `state` and `status` to what is there.
+    def read_state(self) -> tuple[TrainingPlan, TrainState, Status]:
+        """Return what the training there is, where it stands, and whether it has ended.
 
         Raises:
             CheckpointError: there is none, or it is damaged.
         """
-        self.plan, self.state, self.status = read_training(self.path)
+        return read_training(self.path)
 
     def keep(self, plan: TrainingPlan, state: TrainState, status: Status = "running") -> None:
         """Write where a training stands.
 
         Raises:
-            CheckpointError: it cannot be written; what was there before still is.
+            CheckpointError: it cannot be written. If there is no room, what was there before is.
         """
         content, description = encode_state(plan, state, status)
         files = {
@@ -107,20 +117,26 @@ class TrainingDirectory:
             STATE_DESCRIPTION: description,
         }
         publish(self.path, files, self._staging)
-        self._staging = None
+        self._staging, self.has_own_state = None, True
 
-    def finish(
-        self, plan: TrainingPlan, result: TrainResult, weights_format: WeightsFormat | None = None
-    ) -> None:
+    def finish(self, plan: TrainingPlan, result: TrainResult) -> None:
         """Write the model, and that the training has ended.
 
+        The state goes first: if there is no room for the model, nothing has to be trained again.
+
         Raises:
-            CheckpointError: it cannot be written; what was there before still is.
+            CheckpointError: they cannot be written.
         """
-        if self._staging:
-            self.keep(plan, result.state)
-        save(result, self.path, weights_format=weights_format)
+        self.keep(plan, result.state)
+        save(result, self.path, weights_format=plan.weights_format)
         self.keep(plan, result.state, "ended")
+
+
+def check_has_training(directory: Path) -> None:
+    """Raise CheckpointError if there is no training in a directory to go on with."""
+    if not (directory / STATE).exists() and not (directory / STATE_DESCRIPTION).exists():
+        what = "holds no training" if directory.is_dir() else "does not exist"
+        raise CheckpointError(f"{directory} {what} to go on with; name one, or train anew")
 
 
 def read_training(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
@@ -129,17 +145,6 @@ def read_training(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
     Raises:
         CheckpointError: there is no state, or it is damaged.
     """
-    if not (directory / STATE).exists() and not (directory / STATE_DESCRIPTION).exists():
-        what = "holds no training" if directory.is_dir() else "does not exist"
-        raise CheckpointError(f"{directory} {what} to go on with; name one, or train anew")
+    check_has_training(directory)
     content, description = described(directory, STATE, STATE_DESCRIPTION, HASH)
     return decode_state(content, directory / STATE, read(description), description)
-
-
-def _staged(path: Path) -> Path:
-    try:
-        return make_staging(path)
-    except OSError as error:
-        raise CheckpointError(
-            f"cannot write to {path}: {error.strerror}; name another directory"
-        ) from error

@@ -82,7 +82,7 @@ class TrainingLoop:
         if reason != "stopped":
             self.course.mark()
             test = self._pieces(self.parts.test)
-            weights = self.best.weights if self.best else self.engine.numbers()[0]
+            weights = self.best.weights if self.best else self.engine.flat_weights()
             test_loss = self._loss(test, weights) if test else None
             reason = "stopped" if test and test_loss is None else reason
         self._tell()
@@ -131,7 +131,7 @@ class TrainingLoop:
     def _measure(self) -> bool:
         """Measure the held-out loss, and remember the best weights; false if it was stopped."""
         assert self.validation
-        step, weights = self.engine.n_steps, self.engine.numbers()[0]
+        step, weights = self.engine.n_steps, self.engine.flat_weights()
         loss = self._loss(self.validation, weights)
         if loss is None:
             return False
@@ -238,8 +238,7 @@ class TrainingLoop:
         if self.engine.n_steps > self.first_step:
             self.engine.undo()
             del self.losses[self.engine.n_steps - self.first_step :]
-            self.course = Course(self.config, self.resume)
-            self.course.add(self.losses)
+            self.course = self.course.until(self.losses, self.config, self.resume)
         return DivergedError(f"{when} of {self.config.steps}", self._result("stopped"))
 
 

@@ -103,7 +103,11 @@ def _from_safetensors(content: bytes, path: Path) -> dict[str, list[list[float]]
 
     try:
         tensors = load(content)
-    except (SafetensorError, KeyError, ValueError) as error:
+    except KeyError as error:  # a dtype that NumPy does not have
+        raise CheckpointError(
+            f"{path} has numbers of {error}; convert them to one of {', '.join(FLOATS)}"
+        ) from error
+    except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
     for name, tensor in tensors.items():
         if tensor.ndim != 2 or tensor.dtype.name not in FLOATS:

@@ -10,15 +10,19 @@ import glob
 import hashlib
 import json
 import os
+import shlex
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from microgpt.directory_lock import is_held
-from microgpt.errors import CheckpointError
+from microgpt.directory_lock import LOCK, is_held
+from microgpt.errors import CheckpointError, FullDiskError
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # disk, quota, largest file
+YOUNG_S = 60  # a new directory that is not held yet may be this old
 
 
 def publish(directory: Path, files: Mapping[str, bytes], staging: Path | None = None) -> None:
@@ -33,7 +37,7 @@ def publish(directory: Path, files: Mapping[str, bytes], staging: Path | None = 
         staging: of a new directory, where something already waits to become part of it.
 
     Raises:
-        CheckpointError: they cannot be written; then nothing has changed.
+        CheckpointError: they cannot be written. If there is no room, nothing has changed.
     """
     is_new, in_place = staging is not None or not os.path.isdir(directory), False
     try:
@@ -50,12 +54,13 @@ def publish(directory: Path, files: Mapping[str, bytes], staging: Path | None = 
                     os.replace(staging / name, directory / name)
                     in_place = True
                 staging.rmdir()
+            _sync_directory(directory.parent if is_new else directory)
         except BaseException:
             if not in_place:  # else the rest must wait there
                 shutil.rmtree(staging, ignore_errors=True)
             raise
     except OSError as error:
-        raise _cannot_write(directory, error, sum(map(len, files.values()))) from error
+        raise cannot_write(directory, error, sum(map(len, files.values()))) from error
 
 
 def make_staging(directory: Path) -> Path:
@@ -97,18 +102,32 @@ def described(directory: Path, name: str, description: str, key: str) -> tuple[b
 
 
 def settle(directory: Path, name: str, description: str, key: str) -> None:
-    """Put a description that still waits into place."""
+    """Put what still waits together with the description of a file into place, that last."""
     if (directory / name).is_file():
         _, path = described(directory, name, description, key)
         if path.parent != directory:
-            os.replace(path, directory / description)
+            for waiting in sorted(path.parent.iterdir(), key=path.__eq__):
+                os.replace(waiting, directory / waiting.name)
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Remove what was killed half-way, once nothing waits there any more."""
+    """Remove what was killed half-way, once nothing waits there any more.
+
+    Only who holds the directory may do so, or anyone if nobody does.
+    """
     for leftover in _stagings(directory):
-        if not is_held(leftover):  # another process may be about to make the same directory
+        if not _may_be_alive(leftover, directory):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _may_be_alive(leftover: Path, directory: Path) -> bool:
+    """Return whether another process may be about to make the same directory of it."""
+    if leftover.parent == directory:
+        return False
+    with suppress(OSError):
+        is_young = time.time() - leftover.stat().st_mtime < YOUNG_S
+        return is_held(leftover) or (is_young and not (leftover / LOCK).exists())
+    return False
 
 
 def read(path: Path) -> bytes:
@@ -149,11 +168,27 @@ def _write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _cannot_write(directory: Path, error: OSError, n_bytes: int = 0) -> CheckpointError:
-    if error.errno in NO_ROOM and n_bytes:
-        return CheckpointError(
-            f"cannot write to {directory}: {error.strerror}; it takes {n_bytes:,} bytes"
-        )
+def _sync_directory(directory: Path) -> None:
+    """Have the names of its files survive a power cut, where a directory can be synced."""
+    with suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def cannot_write(directory: Path, error: OSError, n_bytes: int = 0) -> CheckpointError:
+    """Return what to raise; for want of room with the bytes that it takes, if they are known."""
+    problem = f"cannot write to {directory}: {error.strerror}"
+    if error.errno in NO_ROOM:
+        return FullDiskError(f"{problem}; it takes {n_bytes:,} bytes" if n_bytes else problem)
     if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
         return CheckpointError(f"another process has just made {directory}; name another one")
-    return CheckpointError(f"cannot write to {directory}: {error.strerror}; name another directory")
+    return CheckpointError(f"{problem}; name another directory")
+
+
+def as_argument(path: Path) -> str:
+    """Return a path as it is typed in a command."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)

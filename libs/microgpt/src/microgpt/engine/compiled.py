@@ -151,9 +151,13 @@ class CompiledEngine:
         """Return a copy of the weights as plain floats."""
         return _as_floats(self._params)
 
+    def flat_weights(self) -> NDArray[Any]:
+        """Return a copy of the weights, in the order of `weight_shapes`."""
+        return self._params.flat()
+
     def numbers(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Return copies of the weights, and of Adam's means, in the order of `weight_shapes`."""
-        return self._params.flat(), self._m.flat(), self._v.flat()
+        return self.flat_weights(), self._m.flat(), self._v.flat()
 
     def grads(self) -> dict[str, tuple[tuple[float, ...], ...]]:
         """Return a copy of the gradients of the last call of `backward`, as `weights` does."""

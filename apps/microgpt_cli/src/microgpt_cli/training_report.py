@@ -1,0 +1,99 @@
+"""What `microgpt train` tells of a training that has ended."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from microgpt.evaluation import bits
+from microgpt.memorisation import Memorisation, compare
+from microgpt.model import count_params
+from microgpt.state import TrainResult
+from microgpt.tokenizer import Document
+from microgpt.whole_files import as_argument
+from microgpt_cli.options import DEFAULT_MODEL_DIR
+from microgpt_cli.progress import step_line
+from microgpt_cli.streams import note
+
+
+def report(
+    result: TrainResult,
+    samples: list[str],
+    docs: Sequence[Document],
+    output: Path,
+    *,
+    as_json: bool,
+    what: str,
+) -> None:
+    """Print the result on stdout, and on stderr what to think of it and what to do next.
+
+    Args:
+        result: the training.
+        samples: of its model.
+        docs: what it has learnt from.
+        output: where the model is.
+        as_json: print one JSON document.
+        what: the samples are.
+    """
+    memorised = compare(samples, docs) if samples else None
+    if as_json:
+        print(json.dumps(_summary(result, samples, memorised, output)))
+        return
+    _print_losses(result)
+    if samples:
+        print(f"\n--- inference (new, hallucinated {what}) ---")
+    for i, sample in enumerate(samples, start=1):
+        print(f"sample {i:2d}: {sample}")
+    sys.stdout.flush()
+    if memorised:
+        _tell_what_is_known(memorised)
+    where = "" if output == DEFAULT_MODEL_DIR else f" --model-dir {as_argument(output)}"
+    command = "chat" if result.tokenizer.is_chat else "generate"
+    note(f"the model is in {output}; try: microgpt {command}{where}")
+
+
+def _print_losses(result: TrainResult) -> None:
+    """Print the last step, and what was measured on documents that were held out."""
+    state, config = result.state, result.config
+    print(step_line(state.step, config.steps, state.recent_losses[-1]))
+    if state.best:
+        loss = state.best.val_loss
+        print(
+            f"held-out loss {loss:.4f} nats a character ({bits(loss):.4f} bits), "
+            f"the best, after step {state.best.step}"
+        )
+    if result.test_loss is not None:
+        loss = result.test_loss
+        print(f"test loss     {loss:.4f} nats a character ({bits(loss):.4f} bits)")
+
+
+def _tell_what_is_known(memorised: Memorisation) -> None:
+    """Say how many samples are in the training data, and what comes nearest to the others."""
+    line = f"{memorised.n_known} of {memorised.n_samples} samples are in the training data"
+    if memorised.novel:
+        pairs = (f"{sample.text} ({sample.document})" for sample in memorised.novel)
+        line += f"; the others, and what comes nearest to them there: {', '.join(pairs)}"
+    note(line)
+
+
+def _summary(
+    result: TrainResult, samples: list[str], memorised: Memorisation | None, output: Path
+) -> dict[str, object]:
+    """Return what `--json` prints."""
+    best = result.state.best
+    facts = {
+        "num_docs": result.data.n_docs,
+        "vocab_size": result.model.vocab_size,
+        "num_params": count_params(result.model),
+        "steps": result.state.step,
+        "loss": result.state.recent_losses[-1],
+        "val_loss": result.val_loss,
+        "best_step": best.step if best else None,
+        "test_loss": result.test_loss,
+        "seconds": round(result.seconds, 3),
+        "samples": samples,
+        "memorised": asdict(memorised) if memorised else None,
+        "output": str(output),
+    }
+    return {name: fact for name, fact in facts.items() if fact is not None}

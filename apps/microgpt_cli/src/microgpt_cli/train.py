@@ -1,9 +1,7 @@
 """`microgpt train`: from a text file to a model directory."""
 
 import json
-import shlex
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,11 +10,9 @@ import typer
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_count
 from microgpt.errors import ConfigError
 from microgpt_cli.options import DEFAULT_CHAT, DEFAULT_MODEL_DIR, DEFAULT_TEXT
-from microgpt_cli.progress import step_line
 from microgpt_cli.streams import note
 
 if TYPE_CHECKING:
-    from microgpt.memorisation import Memorisation
     from microgpt.state import TrainResult
 
 N_SAMPLES = 20
@@ -187,6 +183,12 @@ def train(
     from microgpt_cli.genome_options import genome_options
     from microgpt_cli.training import Wishes, run
     from microgpt_cli.training_job import new_job, resumed_job
+    from microgpt_cli.training_report import (
+        print_losses,
+        summary,
+        tell_what_is_known,
+        tell_what_next,
+    )
 
     given = {
         name: value
@@ -229,17 +231,17 @@ def train(
     samples = _sample(result, n_samples, job.plan.engine)
     memorised = compare(samples, job.parts.train) if samples else None
     if as_json:
-        print(json.dumps(_summary(result, samples, memorised, resume or output)))
+        print(json.dumps(summary(result, samples, memorised, resume or output)))
         return
-    _print_losses(result)
+    print_losses(result)
     if samples:
         print(f"\n--- inference (new, hallucinated {'documents' if input else 'names'}) ---")
     for i, sample in enumerate(samples, start=1):
         print(f"sample {i:2d}: {sample}")
     sys.stdout.flush()
     if memorised:
-        _tell_what_is_known(memorised)
-    _tell_what_next(resume or output, chat=chat)
+        tell_what_is_known(memorised)
+    tell_what_next(resume or output, chat=chat)
 
 
 def _count_samples(num_samples: int | None, *, chat: bool) -> int:
@@ -266,57 +268,3 @@ def _sample(result: "TrainResult", num_samples: int, engine: EngineName) -> list
     if not num_samples:
         return []
     return InferenceGpt(result, engine=engine).generate(num_samples, rng=result.rng())
-
-
-def _print_losses(result: "TrainResult") -> None:
-    """Print the last step, and what was measured on documents that were held out."""
-    from microgpt.evaluation import bits
-
-    state, config = result.state, result.config
-    print(step_line(state.step, config.steps, state.recent_losses[-1]))
-    if state.best:
-        loss = state.best.val_loss
-        print(
-            f"held-out loss {loss:.4f} nats a character ({bits(loss):.4f} bits), "
-            f"the best, after step {state.best.step}"
-        )
-    if result.test_loss is not None:
-        loss = result.test_loss
-        print(f"test loss     {loss:.4f} nats a character ({bits(loss):.4f} bits)")
-
-
-def _tell_what_is_known(memorised: "Memorisation") -> None:
-    """Say how many samples are in the training data, and what comes nearest to the others."""
-    line = f"{memorised.n_known} of {memorised.n_samples} samples are in the training data"
-    if memorised.novel:
-        pairs = (f"{sample.text} ({sample.document})" for sample in memorised.novel)
-        line += f"; the others, and what comes nearest to them there: {', '.join(pairs)}"
-    note(line)
-
-
-def _tell_what_next(output: Path, *, chat: bool) -> None:
-    where = "" if output == DEFAULT_MODEL_DIR else f" --model-dir {shlex.quote(str(output))}"
-    note(f"the model is in {output}; try: microgpt {'chat' if chat else 'generate'}{where}")
-
-
-def _summary(
-    result: "TrainResult", samples: list[str], memorised: "Memorisation | None", output: Path
-) -> dict[str, object]:
-    from microgpt.model import count_params
-
-    best = result.state.best
-    facts = {
-        "num_docs": result.data.n_docs,
-        "vocab_size": result.model.vocab_size,
-        "num_params": count_params(result.model),
-        "steps": result.state.step,
-        "loss": result.state.recent_losses[-1],
-        "val_loss": result.val_loss,
-        "best_step": best.step if best else None,
-        "test_loss": result.test_loss,
-        "seconds": round(result.seconds, 3),
-        "samples": samples,
-        "memorised": asdict(memorised) if memorised else None,
-        "output": str(output),
-    }
-    return {name: fact for name, fact in facts.items() if fact is not None}

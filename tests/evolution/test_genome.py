@@ -1,8 +1,10 @@
+import doctest
 import math
 from dataclasses import replace
 
 import pytest
 
+from microgpt_evolution import genome as genome_module
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import PRIMORDIAL, WHOLE_LIMITS, Genome
 
@@ -13,6 +15,12 @@ def test_a_genome_describes_itself_as_the_sources_log_does() -> None:
     genome = Genome(n_emb=16, n_ctx=12, n_layer=3, n_head=1, n_ff_exp=2, steps=1000, lr=0.0298)
     assert genome.describe() == "Emb:16  Head:1 Lay:3 Ctx:12 FF:2 LR:0.0298 Steps:1000"
     assert PRIMORDIAL.describe() == "Emb:16  Head:4 Lay:1 Ctx:16 FF:4 LR:0.0050 Steps:200 "
+
+
+def test_the_examples_in_the_docstrings_are_true() -> None:
+    results = doctest.testmod(genome_module)
+    assert results.attempted > 0
+    assert results.failed == 0
 
 
 def test_the_species_is_the_shape_alone() -> None:

@@ -1,3 +1,4 @@
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ SOURCE_FILE = """{
   "generation": 8,
   "evolved": true
 }"""
+OURS = ["version", "objective", "head", "fitness", "val_loss", "score", "seed", "data_sha256"]
 GENOME = Genome(n_emb=24, n_ctx=16, n_layer=2, n_head=4, n_ff_exp=3, steps=500, lr=0.0092)
 RECORD = GenomeRecord(
     genome=GENOME,
@@ -136,6 +138,30 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(path: Path, content, 
         read_genome(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+values = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just([])
+
+
+@given(st.dictionaries(st.sampled_from(sorted(json.loads(SOURCE_FILE)) + OURS), values))
+def test_whatever_a_key_holds_is_read_or_refused(tmp_path_factory, changed) -> None:
+    path = tmp_path_factory.mktemp("genome") / "genome.json"
+    path.write_text(json.dumps({**json.loads(SOURCE_FILE), **changed}))
+    try:
+        record = read_genome(path)
+    except GenomeError as error:
+        assert "\n" not in str(error)  # noqa: PT017  (either is right)
+    else:
+        write_genome(path, record)
+        assert read_genome(path) == record
+
+
+@given(st.binary())
+def test_whatever_bytes_a_file_holds_are_refused(tmp_path_factory, content) -> None:
+    path = tmp_path_factory.mktemp("genome") / "genome.json"
+    path.write_bytes(content)
+    with pytest.raises(GenomeError, match=r"genome\.json"):
+        read_genome(path)
 
 
 def test_a_file_that_is_not_there_is_named(path: Path) -> None:

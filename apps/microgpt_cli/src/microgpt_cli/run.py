@@ -9,7 +9,7 @@ import typer
 
 from microgpt.config import DEFAULT_SEED, check_seed
 from microgpt_cli.options import DEFAULT_GENOME, DEFAULT_TEXT
-from microgpt_cli.streams import note, say
+from microgpt_cli.streams import note
 
 if TYPE_CHECKING:
     from microgpt.state import TrainResult
@@ -135,22 +135,18 @@ def _train(
     organism: "Genome", docs: list[str], tokenizer: "CharTokenizer", seed: int
 ) -> "TrainResult":
     from microgpt.engines import prepare_engine
-    from microgpt.train import DivergedError, train
+    from microgpt.train import train
     from microgpt_cli.progress import TrainingProgress
 
     prepare_engine("compiled", uses=["training", "generation"], tell=note)
-    try:
-        with TrainingProgress(organism.steps) as progress:
-            return train(
-                docs,
-                model=organism.model(),
-                config=organism.train_config(seed),
-                tokenizer=tokenizer,
-                on_event=progress.update,
-            )
-    except DivergedError as error:
-        say(f"error: {error}")
-        raise typer.Exit(1) from error
+    with TrainingProgress(organism.steps) as progress:
+        return train(
+            docs,
+            model=organism.model(),
+            config=organism.train_config(seed),
+            tokenizer=tokenizer,
+            on_event=progress.update,
+        )
 
 
 def _names(result: "TrainResult", seed: int) -> list[str]:

@@ -170,7 +170,7 @@ def test_help_and_version(microgpt) -> None:
     overview = microgpt("--help")
     assert overview.returncode == 0
     assert microgpt().stdout == overview.stdout
-    for command in ("train", "generate", "chat", "info", "eval", "verify"):
+    for command in ("train", "generate", "chat", "info", "eval", "run", "verify"):
         assert f"\n  {command} " in overview.stdout
         page = microgpt(command, "--help")
         assert page.returncode == 0
@@ -190,6 +190,7 @@ def test_help_loads_neither_the_engine_nor_what_draws(microgpt) -> None:
     done = microgpt("--help", PYTHONPROFILEIMPORTTIME="1")
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert "typer" in imported
+    assert not any(name.startswith("microgpt_evolution") for name in imported)
     assert not imported & {"pydantic", "rich.console", "numpy", "microgpt.model", "microgpt.train"}
 
 

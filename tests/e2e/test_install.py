@@ -1,4 +1,4 @@
-"""The two wheels, built and installed as a pip user does."""
+"""The wheels, built and installed as a pip user does."""
 
 import subprocess
 import sys
@@ -22,17 +22,19 @@ def test_wheels_work_outside_the_checkout(tmp_path: Path) -> None:
         assert done.returncode == code, done.stderr
         return done.stderr if code else done.stdout
 
-    members = [ROOT / "libs/microgpt", ROOT / "apps/microgpt_cli"]
+    members = [ROOT / "libs/microgpt", ROOT / "evolution", ROOT / "apps/microgpt_cli"]
     for member in members:
         run("uv", "build", member, "--out-dir", tmp_path / "dist")
     run("uv", "venv", "--python", sys.executable, tmp_path / "venv")
     wheels = sorted((tmp_path / "dist").glob("*.whl"))
-    assert len(wheels) == len(list((tmp_path / "dist").glob("*.tar.gz"))) == 2
+    assert len(wheels) == len(list((tmp_path / "dist").glob("*.tar.gz"))) == len(members)
     run("uv", "pip", "install", "--python", tmp_path / "venv/bin/python", *wheels)
     out = run(tmp_path / "venv/bin/microgpt", "train", "--steps", "2", "--num-samples", "1")
     assert out.startswith("num docs: 32033\n")
     proof = run(tmp_path / "venv/bin/microgpt", "verify", "--steps", "2")
     assert proof.count(": Karpathy's run, 2 of 1000 steps") == 3
+    out = run(tmp_path / "venv/bin/microgpt", "run", "--steps", "50", "--silent")
+    assert out.startswith("=== MicroGPT [Primordial] ===\n")
     (tmp_path / "output" / "history.jsonl").write_text('{"step": 2, "loss": 3.25}\n')
     missing = run(tmp_path / "venv/bin/microgpt", "plot", "output", code=2)  # without its extra
     assert missing.endswith("pip install altair vl-convert-python\n")

@@ -109,6 +109,14 @@ def train(
             rich_help_panel=TRAINING,
         ),
     ] = 1,
+    genome: Annotated[
+        Path | None,
+        typer.Option(
+            help="Shape, steps and learning rate from a genome.json; options count more.",
+            show_default=False,
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
     resume: Annotated[
         Path | None,
         typer.Option(
@@ -174,6 +182,7 @@ def train(
 
     from microgpt.engines import check_engine
     from microgpt.training_directory import TrainingDirectory, check_has_training
+    from microgpt_cli.genome_options import genome_options
     from microgpt_cli.training_job import new_job
 
     given = {
@@ -181,6 +190,8 @@ def train(
         for name, value in ctx.params.items()
         if (source := ctx.get_parameter_source(name)) and source.name != "DEFAULT"
     }
+    wished = {**(genome_options(genome) if genome else {}), **given}
+    settings = {**ctx.params, **wished}
     check_engine(engine, dtype, threads)
     job = None
     if resume:
@@ -192,14 +203,19 @@ def train(
             chat=chat,
             val_fraction=val_fraction,
             test_fraction=test_fraction,
-            shape={name: ctx.params[name] for name in SHAPE if not from_ or name in given},
+            shape={name: settings[name] for name in SHAPE if not from_ or name in wished},
             config=TrainConfig(
-                steps=steps, batch_size=batch_size, lr=lr, seed=seed, patience=patience
+                steps=settings["steps"],
+                batch_size=batch_size,
+                lr=settings["lr"],
+                seed=seed,
+                patience=patience,
             ),
             engine=engine,
             dtype=dtype,
             weights_format=format,
             from_=from_,
+            genome=genome,
         )
     with TrainingDirectory(resume or output) as directory:
         _train(directory, job, given, ctx.params)

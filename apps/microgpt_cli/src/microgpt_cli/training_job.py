@@ -1,5 +1,6 @@
 """What `microgpt train` is asked for: a new training, or one to go on with."""
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -65,6 +66,7 @@ def new_job(
     dtype: DType | None,
     weights_format: WeightsFormat | None,
     from_: Path | None,
+    genome: Path | None,
 ) -> Job:
     """Return a training from its beginning.
 
@@ -79,10 +81,11 @@ def new_job(
         dtype: of its numbers.
         weights_format: of the model that is to be written.
         from_: the directory of the model to begin with.
+        genome: the file that shape and course come from, if they do.
     """
     _check_patience(config, val_fraction)
     parent = load(from_) if from_ else None
-    path = path or _default_input(chat=chat)
+    path = path or default_input(chat=chat)
     parts = split(_load(path, chat=chat), validation=val_fraction, test=test_fraction)
     if parent:
         tokenizer = extended_tokenizer(parent, parts.docs)
@@ -104,6 +107,7 @@ def new_job(
         input=Path(os.path.abspath(path)),
         weights_format=weights_format,
         parent_sha256=parent.meta.weights_sha256 if parent else None,
+        genome_sha256=hashlib.sha256(genome.read_bytes()).hexdigest() if genome else None,
     )
     return Job(plan, parts, parent)
 
@@ -204,7 +208,8 @@ def _check_patience(config: TrainConfig, val_fraction: float) -> None:
         raise ConfigError("--patience goes with --val-fraction; add it, or leave both out")
 
 
-def _default_input(*, chat: bool) -> Path:
+def default_input(*, chat: bool = False) -> Path:
+    """Return where the data are when nothing is named: here, or else with microgpt."""
     name = DEFAULT_CHAT if chat else DEFAULT_TEXT
     path = Path("data", name)
     if not os.path.exists(path):

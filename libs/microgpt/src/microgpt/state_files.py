@@ -49,6 +49,7 @@ class TrainingPlan:
         input: the file that the documents are in.
         weights_format: of the model that is to be written, if it was asked for.
         parent_sha256: the `weights_sha256` of the model that it began with.
+        genome_sha256: of the genome.json that its settings came from.
     """
 
     model: ModelConfig
@@ -60,6 +61,7 @@ class TrainingPlan:
     input: Path
     weights_format: WeightsFormat | None = None
     parent_sha256: str | None = None
+    genome_sha256: str | None = None
 
 
 _Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
@@ -93,6 +95,7 @@ class _Description(BaseModel):
     data: DataFacts
     weights_format: WeightsFormat | None = None
     parent_sha256: str | None = None
+    genome_sha256: str | None = None
     best: _BestFacts | None = None
     since_history: tuple[float, _Count]
     seconds: Annotated[float, Field(ge=0)]
@@ -155,6 +158,7 @@ def _describe(
         data=plan.data,
         weights_format=plan.weights_format,
         parent_sha256=plan.parent_sha256,
+        genome_sha256=plan.genome_sha256,
         best=_BestFacts(**{name: getattr(best, name) for name in _BestFacts.model_fields})
         if best
         else None,
@@ -186,6 +190,7 @@ def _plan(description: _Description, path: Path) -> TrainingPlan:
         input=Path(description.input),
         weights_format=description.weights_format,
         parent_sha256=description.parent_sha256,
+        genome_sha256=description.genome_sha256,
     )
 
 

@@ -1,0 +1,1 @@
+"""Evolution: genomes, what varies them, and what evaluates them."""

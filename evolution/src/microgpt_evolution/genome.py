@@ -1,0 +1,115 @@
+"""A genome: what evolution varies in an organism, and what can be told of it before it is trained.
+
+Seven genes: five make the model's shape, two its training, which reads one document a step. This
+module knows nothing of how genomes vary, of files, or of how good one is.
+"""
+
+from dataclasses import dataclass, fields, replace
+
+from microgpt.config import ModelConfig, TrainConfig
+from microgpt.model import count_params
+from microgpt_evolution.errors import GenomeError
+
+WHOLE_LIMITS = {  # least and most of each gene, as in the source
+    "n_emb": (1, 128),
+    "n_ctx": (1, 256),
+    "n_layer": (1, 12),
+    "n_head": (1, 16),
+    "n_ff_exp": (1, 8),
+    "steps": (50, 10_000),
+}
+LR_LIMITS = (1e-6, 1.0)
+
+
+@dataclass(frozen=True)
+class Genome:
+    """What is inherited: the shape of a model and the course of its training.
+
+    Raises:
+        GenomeError: a gene is outside its range, or the heads do not share n_emb evenly.
+    """
+
+    n_emb: int  # width: the numbers that stand for one token
+    n_ctx: int  # context: the longest sequence, in tokens
+    n_layer: int  # depth: transformer blocks
+    n_head: int  # attention heads; each sees n_emb / n_head of those numbers
+    n_ff_exp: int  # the MLP's hidden layer has n_ff_exp * n_emb units
+    steps: int  # updates of the weights, each from one document
+    lr: float  # learning rate of the first step
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in WHOLE_LIMITS.items():
+            gene = getattr(self, name)
+            if not isinstance(gene, int) or isinstance(gene, bool):
+                raise GenomeError(f"{name} must be a whole number, got {gene!r:.80}")
+            if not least <= gene <= most:
+                raise GenomeError(f"{name} must be between {least} and {most}, got {gene!r:.40}")
+        least_lr, most_lr = LR_LIMITS
+        if isinstance(self.lr, bool) or not isinstance(self.lr, int | float):
+            raise GenomeError(f"lr must be a number, got {self.lr!r:.80}")
+        if not least_lr <= self.lr <= most_lr:  # nor is nan
+            raise GenomeError(
+                f"lr must be between {least_lr:g} and {most_lr:g}, got {self.lr!r:.40}"
+            )
+        if self.n_emb % self.n_head:
+            raise GenomeError(f"n_emb ({self.n_emb}) must be divisible by n_head ({self.n_head})")
+
+    @property
+    def species(self) -> str:
+        """The shape alone: genomes of a species differ in their training."""
+        shape = (self.n_emb, self.n_head, self.n_layer, self.n_ctx, self.n_ff_exp)
+        return "-".join(map(str, shape))
+
+    def describe(self) -> str:
+        """Return the genome in a line, as the source's log has it.
+
+        Example:
+            >>> PRIMORDIAL.describe()
+            'Emb:16  Head:4 Lay:1 Ctx:16 FF:4 LR:0.0050 Steps:200 '
+        """
+        return (
+            f"Emb:{self.n_emb:<3} Head:{self.n_head} Lay:{self.n_layer} Ctx:{self.n_ctx:<2} "
+            f"FF:{self.n_ff_exp} LR:{self.lr:.4f} Steps:{self.steps:<4}"
+        )
+
+    def model(self) -> ModelConfig:
+        """Return the shape of the model; `train` takes its vocabulary from the documents."""
+        return ModelConfig(
+            n_embd=self.n_emb,
+            n_head=self.n_head,
+            n_layer=self.n_layer,
+            block_size=self.n_ctx,
+            n_ff_exp=self.n_ff_exp,
+        )
+
+    def train_config(self, seed: int) -> TrainConfig:
+        """Return the course of the training: a document a step."""
+        return TrainConfig(steps=self.steps, batch_size=1, lr=self.lr, seed=seed)
+
+    def n_params(self, vocab_size: int) -> int:
+        """Return the number of weights with so many tokens in the vocabulary."""
+        return count_params(replace(self.model(), vocab_size=vocab_size))
+
+    def flops(self, vocab_size: int, n_tokens: int) -> int:
+        """Return the floating-point operations of the training, as far as they are products.
+
+        A weight of a matrix multiplies once a token: 2 operations forward, 4 backward (Kaplan et
+        al. 2020, table 1). That leaves out wte and wpe, which are looked up. In attention the
+        token at position t meets t + 1 keys and as many values, of n_emb numbers each: 4 n_emb
+        (t + 1) forward and thrice that with backward (Chowdhery et al. 2022, appendix B, who count
+        the keys that come later, too).
+
+        Args:
+            vocab_size: the tokens in the vocabulary.
+            n_tokens: those that the training predicts; the documents are taken to be of one
+                length, and of more than n_ctx a document only n_ctx are read.
+        """
+        n_tokens = min(n_tokens, self.steps * self.n_ctx)
+        looked_up = (vocab_size + self.n_ctx) * self.n_emb
+        matrices = 6 * (self.n_params(vocab_size) - looked_up) * n_tokens
+        mean_keys = (n_tokens / self.steps + 1) / 2
+        return matrices + round(12 * self.n_layer * self.n_emb * mean_keys * n_tokens)
+
+
+GENES = tuple(field.name for field in fields(Genome))
+PRIMORDIAL = Genome(n_emb=16, n_ctx=16, n_layer=1, n_head=4, n_ff_exp=4, steps=200, lr=0.005)

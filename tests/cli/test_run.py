@@ -1,0 +1,127 @@
+"""The creature: primordial, or as genome.json has it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+GENES = {"n_emb": 12, "n_ctx": 8, "n_layer": 2, "n_head": 2, "n_ff_exp": 3, "steps": 60, "lr": 0.02}
+PRIMORDIAL = [
+    "=== MicroGPT [Primordial] ===",
+    "No genome found. Running with default parameters.",
+    "Run `microgpt evolve` to evolve.",
+    "",
+]
+EVOLVED = ["=== MicroGPT [Evolved] ===", "Loaded genome from generation 3 (loss: 1.5000)", ""]
+
+
+@pytest.fixture(autouse=True)
+def names(tmp_path: Path) -> None:
+    """The names that a creature finds where it is run."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/names.txt").write_text("anna\nemma\nava\nmia\n")
+
+
+@pytest.fixture
+def genome(tmp_path: Path) -> Path:
+    """A genome.json beside the data, as the source writes it."""
+    path = tmp_path / "genome.json"
+    path.write_text(json.dumps({**GENES, "loss": 1.5, "generation": 3, "evolved": True}))
+    return path
+
+
+def lines_of(done) -> list[str]:
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def test_without_a_genome_it_is_primordial(microgpt) -> None:
+    lines = lines_of(microgpt("run"))
+    assert lines[:4] == PRIMORDIAL
+    assert lines[4] == (
+        "MicroGPT: 3552 params, training for 200 steps "
+        "(lr=0.005, emb=16, head=4, layer=1, ctx=16, ff=4)"
+    )
+    assert lines[5].startswith("step  200 | loss ")
+    assert lines[6:8] == ["", "--- Generation ---"]
+    assert [line[:2] for line in lines[8:18]] == ["> "] * 10
+    assert lines[18] == ""
+    loss = lines[5].split()[-1]
+    assert lines[19:] == [f"Organism: default | Loss: {loss} | Params: 3552"]
+
+
+def test_with_a_genome_it_is_evolved(microgpt, genome) -> None:
+    lines = lines_of(microgpt("run"))
+    assert lines[:3] == EVOLVED
+    assert lines[3].endswith("for 60 steps (lr=0.02, emb=12, head=2, layer=2, ctx=8, ff=3)")
+    assert lines[-1].startswith("Organism: evolved | Loss: ")
+    moved = genome.rename(genome.with_name("other.json"))
+    assert lines_of(microgpt("run", "--genome", moved)) == lines
+    assert lines_of(microgpt("run"))[:4] == PRIMORDIAL
+
+
+def test_it_learns_and_speaks_as_train_and_generate_do(microgpt, genome) -> None:
+    lines = lines_of(microgpt("run", "--seed", "7"))
+    trained = microgpt("train", "--genome", "genome.json", "--seed", "7", "--num-samples", "0")
+    loss = trained.stdout.splitlines()[-1].split()[-1]
+    assert lines[-1].startswith(f"Organism: evolved | Loss: {loss} | ")
+    options = ("--temperature", "1", "--num-samples", "10", "--seed", "7", "--json")
+    samples = json.loads(microgpt("generate", *options).stdout)["samples"]
+    start = lines.index("--- Generation ---") + 1
+    assert lines[start : start + 10] == [f"> {name}" for name in samples]
+
+
+def test_the_same_seed_gives_the_same_creature(microgpt) -> None:
+    first, again, other = microgpt("run"), microgpt("run"), microgpt("run", "--seed", "7")
+    assert first.stdout == again.stdout != other.stdout
+
+
+def test_genes_that_are_given_count_more(microgpt, genome) -> None:
+    lines = lines_of(microgpt("run", "-e", "16", "-y", "1", "-c", "16", "--ff", "1", "-s", "50"))
+    assert lines[3].endswith("for 50 steps (lr=0.02, emb=16, head=2, layer=1, ctx=16, ff=1)")
+
+
+def test_in_silence_it_says_what_it_is_and_how_well_it_learnt(microgpt, genome) -> None:
+    loud = lines_of(microgpt("run"))
+    assert lines_of(microgpt("run", "--silent")) == [*EVOLVED, "", loud[-1]]
+
+
+def test_it_reads_other_text(microgpt, tmp_path) -> None:
+    (tmp_path / "words.txt").write_text("ja\nnein\n")
+    lines = lines_of(microgpt("run", "--input", "words.txt"))
+    assert lines == lines_of(microgpt("run", "-d", "words.txt"))
+    assert set("".join(lines[8:18])) <= set("> jaein")
+
+
+def test_the_bundled_names_are_used_where_there_are_none(microgpt, tmp_path) -> None:
+    (tmp_path / "data/names.txt").unlink()
+    done = microgpt("run", "--silent")
+    assert done.stderr.startswith("note: there is no data/names.txt here; using the names.txt that")
+    assert done.stdout.endswith(" | Params: 4192\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (["--genome", "none.json"], "cannot read none.json: No such file or directory"),
+        (["--steps", "5"], "steps must be between 50 and 10000, got 5"),
+        (["--head", "3"], "n_emb (16) must be divisible by n_head (3)"),
+        (["--lr", "nan"], "lr must be between 1e-06 and 1, got nan"),
+        (["--seed", "-1"], "seed must be >= 0, got -1"),
+        (["--input", "none.txt"], "cannot read none.txt: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_said(microgpt, args, problem) -> None:
+    done = microgpt("run", *args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: {problem}\n"
+
+
+def test_an_unfinished_merge_is_refused(microgpt, genome) -> None:
+    genome.write_text("<<<<<<< ours\n" + genome.read_text())
+    done = microgpt("run")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: genome.json, line 1: an unfinished merge left '<<<<<<< ours' there; "
+        "keep the lines of one genome\n"
+    )

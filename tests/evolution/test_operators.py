@@ -1,0 +1,173 @@
+"""Laws of the operators: what they keep, what they may change, and how often."""
+
+import random
+from collections import Counter
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt_evolution.genome import GENES, LR_LIMITS, PRIMORDIAL, WHOLE_LIMITS, Genome
+from microgpt_evolution.operators import (
+    NORMAL,
+    WIDE,
+    crossover,
+    fine_tune,
+    grow,
+    mutate,
+    random_genome,
+)
+
+N_DRAWS = 3000  # of a share p: its standard deviation is at most 0.009
+
+
+@st.composite
+def genomes(draw: st.DrawFn) -> Genome:
+    genes = {gene: draw(st.integers(*limits)) for gene, limits in WHOLE_LIMITS.items()}
+    shares = [n for n in range(1, 17) if genes["n_emb"] % n == 0]
+    genes["n_head"] = draw(st.sampled_from(shares))
+    return Genome(**genes, lr=draw(st.floats(*LR_LIMITS)))
+
+
+rngs = st.integers(0, 2**32).map(random.Random)
+unary = st.sampled_from([mutate, fine_tune, grow])
+
+
+def changes(old: Genome, new: Genome) -> set[str]:
+    return {gene for gene in GENES if asdict(old)[gene] != asdict(new)[gene]}
+
+
+@given(genomes(), genomes(), rngs, unary)
+def test_every_operator_makes_a_genome_that_can_be_trained(a, b, rng, operator) -> None:
+    for genome in (operator(a, rng), crossover(a, b, rng)):
+        assert Genome(**asdict(genome)) == genome  # its ranges are checked when it is made
+
+
+@given(genomes(), st.integers(0, 2**32), unary)
+def test_the_same_seed_gives_the_same_genome(genome, seed, operator) -> None:
+    assert operator(genome, random.Random(seed)) == operator(genome, random.Random(seed))
+
+
+@given(rngs, st.sampled_from([NORMAL, WIDE]))
+def test_a_random_genome_is_of_its_space(rng, space) -> None:
+    genome = random_genome(rng, space)
+    for gene in ("n_emb", "n_ctx", "n_layer", "n_head", "n_ff_exp", "steps"):
+        assert getattr(genome, gene) in getattr(space, gene)
+    low, high = space.log10_lr
+    assert 10**low <= genome.lr <= 10**high
+
+
+@given(genomes(), rngs)
+def test_a_mutation_changes_up_to_three_genes_to_values_of_the_source(genome, rng) -> None:
+    mutant = mutate(genome, rng)
+    changed = changes(genome, mutant)
+    assert len(changed - {"n_head"}) <= 3  # the heads may have to follow the width
+    allowed = {
+        "n_emb": (8, 12, 16, 20, 24, 32),
+        "n_ctx": (8, 12, 16, 24),
+        "n_layer": (1, 2, 3, 4),
+        "n_head": (1, 2, 4, 8),
+        "n_ff_exp": (1, 2, 3, 4),
+        "steps": range(100, 2001),
+    }
+    for gene in changed - {"lr"}:
+        assert getattr(mutant, gene) in allowed[gene]
+    if "lr" in changed:
+        assert 1e-3 <= mutant.lr <= 10**-1.3
+
+
+@given(genomes(), genomes(), rngs)
+def test_a_child_has_each_gene_from_a_parent(a, b, rng) -> None:
+    child = crossover(a, b, rng)
+    for gene in set(GENES) - {"n_head"}:
+        assert getattr(child, gene) in (getattr(a, gene), getattr(b, gene))
+    assert child.n_head in (a.n_head, b.n_head, 1, 2, 4, 8)
+
+
+@given(genomes(), rngs)
+def test_heads_that_do_not_fit_become_the_most_that_do(genome, rng) -> None:
+    child = crossover(genome, PRIMORDIAL, rng)
+    if child.n_head not in (genome.n_head, PRIMORDIAL.n_head):
+        assert child.n_head == max(n for n in (1, 2, 4, 8) if child.n_emb % n == 0)
+
+
+@given(genomes(), rngs)
+def test_fine_tuning_leaves_the_shape_alone(genome, rng) -> None:
+    tuned = fine_tune(genome, rng)
+    assert tuned.species == genome.species
+    if tuned.lr != genome.lr:
+        assert 1e-4 <= tuned.lr <= 0.05
+        assert tuned.lr in (1e-4, 0.05) or 0.7 <= tuned.lr / genome.lr <= 1.3
+    if tuned.steps != genome.steps:
+        assert 100 <= tuned.steps <= 3000
+        assert tuned.steps in (100, 3000) or abs(tuned.steps - genome.steps) <= 200
+
+
+@given(genomes(), rngs)
+def test_growth_makes_one_part_of_the_shape_larger(genome, rng) -> None:
+    grown = grow(genome, rng)
+    changed = changes(genome, grown)
+    assert len(changed) <= 1
+    assert changed <= {"n_layer", "n_head", "n_ctx", "n_ff_exp"}
+    for gene in changed:
+        assert getattr(grown, gene) > getattr(genome, gene)
+
+
+def test_growth_ends_where_the_ranges_do() -> None:
+    largest = Genome(n_emb=128, n_ctx=256, n_layer=12, n_head=16, n_ff_exp=8, steps=10_000, lr=0.01)
+    rng = random.Random(1)
+    assert {grow(largest, rng) for _ in range(100)} == {largest}
+
+
+def test_growth_goes_each_way_a_quarter_of_the_time() -> None:
+    rng = random.Random(1)
+    grown = Counter(grow(PRIMORDIAL, rng) for _ in range(N_DRAWS))
+    species = {genome.species for genome in grown}
+    assert species == {"16-4-2-16-4", "16-8-1-16-4", "16-4-1-24-4", "16-4-1-16-5"}
+    assert all(n / N_DRAWS == pytest.approx(0.25, abs=0.04) for n in grown.values())
+
+
+def test_heads_that_cannot_be_doubled_become_a_layer_more() -> None:
+    genome = Genome(n_emb=20, n_ctx=32, n_layer=1, n_head=4, n_ff_exp=1, steps=500, lr=0.01)
+    rng = random.Random(1)
+    n_deeper = sum(grow(genome, rng).n_layer == 2 for _ in range(N_DRAWS))
+    assert n_deeper / N_DRAWS == pytest.approx(0.5, abs=0.04)
+
+
+def test_fine_tuning_changes_lr_steps_or_both_a_third_of_the_time_each() -> None:
+    rng = random.Random(1)
+    kinds = Counter(
+        frozenset(changes(PRIMORDIAL, fine_tune(PRIMORDIAL, rng))) for _ in range(N_DRAWS)
+    )
+    for kind in ({"lr"}, {"steps"}, {"lr", "steps"}):
+        assert kinds[frozenset(kind)] / N_DRAWS == pytest.approx(1 / 3, abs=0.04)
+
+
+def test_every_value_of_a_space_is_drawn_about_as_often() -> None:
+    rng = random.Random(1)
+    drawn = [random_genome(rng, WIDE) for _ in range(N_DRAWS)]
+    for gene in ("n_emb", "n_ctx", "n_layer", "n_ff_exp", "steps"):
+        values = getattr(WIDE, gene)
+        counts = Counter(getattr(genome, gene) for genome in drawn)
+        assert set(counts) == set(values)
+        for n in counts.values():
+            assert n / N_DRAWS == pytest.approx(1 / len(values), abs=0.04)
+    below = sum(genome.lr < 10**-2.5 for genome in drawn)  # half-way from 1e-4 to 1e-1
+    assert below / N_DRAWS == pytest.approx(0.5, abs=0.04)
+
+
+def test_a_mutation_reaches_every_gene() -> None:
+    rng = random.Random(1)
+    reached = set().union(*(changes(PRIMORDIAL, mutate(PRIMORDIAL, rng)) for _ in range(200)))
+    assert reached == set(GENES)
+
+
+def test_a_child_has_half_of_its_genes_from_either_parent() -> None:
+    a = Genome(n_emb=8, n_ctx=8, n_layer=1, n_head=1, n_ff_exp=1, steps=200, lr=0.001)
+    b = Genome(n_emb=16, n_ctx=16, n_layer=2, n_head=2, n_ff_exp=2, steps=500, lr=0.01)
+    rng = random.Random(1)
+    children = [crossover(a, b, rng) for _ in range(N_DRAWS)]
+    for gene in GENES:
+        share = sum(getattr(child, gene) == getattr(a, gene) for child in children) / N_DRAWS
+        assert share == pytest.approx(0.5, abs=0.04)

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt_evolution.genome import LR_LIMITS, PRIMORDIAL, WHOLE_LIMITS, Genome
+from microgpt_evolution.genome import GENES, LR_LIMITS, PRIMORDIAL, WHOLE_LIMITS, Genome
 from microgpt_evolution.operators import (
-    GENES,
     NORMAL,
     WIDE,
     crossover,
@@ -37,10 +36,6 @@ unary = st.sampled_from([mutate, fine_tune, grow])
 
 def changes(old: Genome, new: Genome) -> set[str]:
     return {gene for gene in GENES if asdict(old)[gene] != asdict(new)[gene]}
-
-
-def test_the_genes_are_those_of_a_genome() -> None:
-    assert tuple(asdict(PRIMORDIAL)) == GENES
 
 
 @given(genomes(), genomes(), rngs, unary)

@@ -4,7 +4,7 @@ Seven genes: five make the model's shape, two its training, which reads one docu
 module knows nothing of how genomes vary, of files, or of how good one is.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.model import count_params
@@ -111,4 +111,5 @@ class Genome:
         return matrices + round(12 * self.n_layer * self.n_emb * mean_keys * n_tokens)
 
 
+GENES = tuple(field.name for field in fields(Genome))
 PRIMORDIAL = Genome(n_emb=16, n_ctx=16, n_layer=1, n_head=4, n_ff_exp=4, steps=200, lr=0.005)

@@ -8,7 +8,7 @@ import random
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
-from microgpt_evolution.genome import WHOLE_LIMITS, Genome
+from microgpt_evolution.genome import GENES, WHOLE_LIMITS, Genome
 
 _Number = TypeVar("_Number", int, float)
 
@@ -57,8 +57,6 @@ WIDE = Space(  # for a cataclysm
     log10_lr=(-4.0, -1.0),
 )
 MUTATED = replace(NORMAL, n_layer=(1, 2, 3, 4))  # but for the steps, which move
-
-GENES = ("n_emb", "n_ctx", "n_layer", "n_head", "n_ff_exp", "steps", "lr")
 
 
 def random_genome(rng: random.Random, space: Space = NORMAL) -> Genome:

@@ -111,6 +111,14 @@ def train(
             rich_help_panel=TRAINING,
         ),
     ] = 1,
+    genome: Annotated[
+        Path | None,
+        typer.Option(
+            help="Shape, steps and learning rate from a genome.json; options count more.",
+            show_default=False,
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
     resume: Annotated[
         Path | None,
         typer.Option(
@@ -176,6 +184,7 @@ def train(
 
     from microgpt.engines import check_engine
     from microgpt.memorisation import compare
+    from microgpt_cli.genome_options import genome_options
     from microgpt_cli.training import Wishes, run
     from microgpt_cli.training_job import new_job, resumed_job
 
@@ -184,6 +193,8 @@ def train(
         for name, value in ctx.params.items()
         if (source := ctx.get_parameter_source(name)) and source.name != "DEFAULT"
     }
+    wished = {**(genome_options(genome) if genome else {}), **given}
+    settings = {**ctx.params, **wished}
     check_engine(engine, dtype, threads)
     job = (
         resumed_job(resume, given)
@@ -193,13 +204,18 @@ def train(
             chat=chat,
             val_fraction=val_fraction,
             test_fraction=test_fraction,
-            shape={name: ctx.params[name] for name in SHAPE if not from_ or name in given},
+            shape={name: settings[name] for name in SHAPE if not from_ or name in wished},
             config=TrainConfig(
-                steps=steps, batch_size=batch_size, lr=lr, seed=seed, patience=patience
+                steps=settings["steps"],
+                batch_size=batch_size,
+                lr=settings["lr"],
+                seed=seed,
+                patience=patience,
             ),
             engine=engine,
             dtype=dtype,
             from_=from_,
+            genome=genome,
         )
     )
     if job is None:

@@ -85,7 +85,9 @@ def run(job: Job, path: Path, wishes: Wishes, *, force: bool) -> TrainResult:
                 progress.stop()
                 _keep_last_good(error, directory, job)
             progress.stop()
-            result = replace(result, parent_sha256=plan.parent_sha256)
+            result = replace(
+                result, parent_sha256=plan.parent_sha256, genome_sha256=plan.genome_sha256
+            )
             if result.ending == "stopped":
                 assert stop.reason
                 raise stop.reason(_leave(result, directory, job))

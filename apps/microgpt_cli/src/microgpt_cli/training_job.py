@@ -1,5 +1,6 @@
 """What `microgpt train` is asked for: a new training, or one to go on with."""
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -62,6 +63,7 @@ def new_job(
     engine: EngineName,
     dtype: DType | None,
     from_: Path | None,
+    genome: Path | None,
 ) -> Job:
     """Return a training from its beginning.
 
@@ -75,9 +77,10 @@ def new_job(
         engine: which computes it.
         dtype: of its numbers.
         from_: the directory of the model to begin with.
+        genome: the file that shape and course come from, if they do.
     """
     parent = load(from_) if from_ else None
-    path = path or _default_input(chat=chat)
+    path = path or default_input(chat=chat)
     parts = split(_load(path, chat=chat), validation=val_fraction, test=test_fraction)
     if parent:
         tokenizer = extended_tokenizer(parent, parts.docs)
@@ -98,6 +101,7 @@ def new_job(
         data=parts.facts,
         input=Path(os.path.abspath(path)),
         parent_sha256=parent.meta.weights_sha256 if parent else None,
+        genome_sha256=hashlib.sha256(genome.read_bytes()).hexdigest() if genome else None,
     )
     return Job(plan, parts, parent)
 
@@ -165,7 +169,8 @@ def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]
             )
 
 
-def _default_input(*, chat: bool) -> Path:
+def default_input(*, chat: bool = False) -> Path:
+    """Return where the data are when nothing is named: here, or else with microgpt."""
     name = DEFAULT_CHAT if chat else DEFAULT_TEXT
     path = Path("data", name)
     if not os.path.exists(path):

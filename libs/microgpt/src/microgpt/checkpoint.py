@@ -219,6 +219,7 @@ def _describe(result: TrainResult) -> Meta:
         "test_loss": result.test_loss,
         "best_step": best.step if best else None,
         "parent_sha256": result.parent_sha256,
+        "genome": result.genome_sha256,
         "seconds": round(result.seconds, 3),
     }
     return Meta(

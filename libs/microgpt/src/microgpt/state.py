@@ -125,6 +125,7 @@ class TrainResult(TrainedModel):
         data: what it learnt from.
         test_loss: on documents that were held out to the end, in nats a token.
         parent_sha256: the `weights_sha256` of the model that it began with, if it was a saved one.
+        genome_sha256: of the genome.json that its settings came from, if they did.
     """
 
     config: TrainConfig
@@ -135,6 +136,7 @@ class TrainResult(TrainedModel):
     data: DataFacts
     test_loss: float | None = None
     parent_sha256: str | None = None
+    genome_sha256: str | None = None
 
     @property
     def val_loss(self) -> float | None:

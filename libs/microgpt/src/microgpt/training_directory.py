@@ -55,6 +55,7 @@ class TrainingPlan:
         data: what it learns from.
         input: the file that the documents are in.
         parent_sha256: the `weights_sha256` of the model that it began with.
+        genome_sha256: of the genome.json that its settings came from.
     """
 
     model: ModelConfig
@@ -65,6 +66,7 @@ class TrainingPlan:
     data: DataFacts
     input: Path
     parent_sha256: str | None = None
+    genome_sha256: str | None = None
 
 
 class _BestFacts(BaseModel):
@@ -95,6 +97,7 @@ class _Description(BaseModel):
     input: str
     data: DataFacts
     parent_sha256: str | None = None
+    genome_sha256: str | None = None
     best: _BestFacts | None = None
     since_history: tuple[float, int]
     seconds: float
@@ -259,6 +262,7 @@ def _describe(
         input=str(plan.input),
         data=plan.data,
         parent_sha256=plan.parent_sha256,
+        genome_sha256=plan.genome_sha256,
         best=_BestFacts(**{name: getattr(best, name) for name in _BestFacts.model_fields})
         if best
         else None,
@@ -289,6 +293,7 @@ def _plan(description: _Description, path: Path) -> TrainingPlan:
         data=description.data,
         input=Path(description.input),
         parent_sha256=description.parent_sha256,
+        genome_sha256=description.genome_sha256,
     )
 
 

@@ -1,0 +1,19 @@
+"""The options of `microgpt train` that a genome stands for."""
+
+from pathlib import Path
+
+from microgpt_evolution.genome_file import read_genome
+
+
+def genome_options(path: Path) -> dict[str, int | float]:
+    """Return the values of a genome.json under the names that `train` has for them."""
+    genome = read_genome(path).genome
+    return {
+        "n_embd": genome.n_emb,
+        "n_head": genome.n_head,
+        "n_layer": genome.n_layer,
+        "block_size": genome.n_ctx,
+        "n_ff_exp": genome.n_ff_exp,
+        "steps": genome.steps,
+        "lr": genome.lr,
+    }

@@ -1,0 +1,201 @@
+"""genome.json: the winner of a search, what it is worth, and when a new one takes its place.
+
+The source's keys come first, a line each, so that its programs can read ours; its own files, which
+have no others, are read. Nothing in a file depends on time or place: the same search gives the
+same bytes. This module knows nothing of how a genome is found or used.
+"""
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from microgpt.config import MAX_SEED
+from microgpt.validation import first_problem
+from microgpt.whole_files import publish
+from microgpt_evolution.errors import GenomeError
+from microgpt_evolution.genome import GENES, Genome
+
+FORMAT_VERSION = 1
+REQUIRED = (*GENES, "loss", "generation")
+CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( .*)?$", re.MULTILINE)  # what git merge leaves
+
+Objective = Literal["loss", "aesthetic", "hydra"]
+FitnessName = Literal["held-out", "last-doc"]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenomeRecord:
+    """A genome, and how it came to win.
+
+    Attributes:
+        genome: the winner.
+        loss: of the last document of its training, whatever it was chosen by.
+        generation: in which it was found, the first being 1.
+        evolved: true of all that a search has written.
+        objective: what was searched for.
+        head: of the Hydra, if one was picked.
+        fitness: which loss was to become small; None where scores were to become large.
+        val_loss: the held-out loss, in nats a token.
+        score: of its samples, where the objective is one of scores.
+        seed: of the search.
+        data_sha256: of the documents; see `microgpt.data.fingerprint`.
+    """
+
+    genome: Genome
+    loss: float
+    generation: int
+    evolved: bool = True
+    objective: Objective = "loss"
+    head: str | None = None
+    fitness: FitnessName | None = None
+    val_loss: float | None = None
+    score: float | None = None
+    seed: int | None = None
+    data_sha256: str | None = None
+
+
+class _File(BaseModel):
+    """genome.json, its keys in order: those of the source, then those that may be absent."""
+
+    model_config = ConfigDict(strict=True)
+
+    n_emb: int
+    n_ctx: int
+    n_layer: int
+    n_head: int
+    n_ff_exp: int
+    steps: int
+    lr: _Finite
+    loss: _Finite
+    generation: Annotated[int, Field(ge=0)]
+    evolved: bool = True
+    version: Annotated[int, Field(ge=1)] = FORMAT_VERSION
+    objective: Objective = "loss"
+    head: str | None = None
+    fitness: FitnessName | None = None
+    val_loss: _Finite | None = None
+    score: _Finite | None = None
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
+    data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+
+
+def read_genome(path: str | Path) -> GenomeRecord:
+    """Return what is in a genome.json; one of the source counts as chosen by its last document.
+
+    Raises:
+        GenomeError: it cannot be read, is no genome, or is one that cannot be trained; the message
+            names the file and the place in it.
+    """
+    path = Path(path)
+    facts = _parse(_read(path), path)
+    _check_version(facts, path)
+    if missing := [key for key in REQUIRED if key not in facts]:
+        _refuse_incomplete(missing, path)
+    try:
+        file = _File.model_validate(facts)
+        genome = Genome(**{gene: getattr(file, gene) for gene in GENES})
+    except ValidationError as error:
+        raise GenomeError(f"{path}: {first_problem(error)}") from error
+    except GenomeError as error:
+        raise GenomeError(f"{path}: {error}") from error
+    known = file.model_dump(exclude={*GENES, "version"})
+    if file.objective == "loss":
+        known["fitness"] = file.fitness or "last-doc"
+    return GenomeRecord(genome=genome, **known)
+
+
+def write_genome(path: str | Path, record: GenomeRecord) -> None:
+    """Write a genome.json, whole or not at all; the same record gives the same bytes.
+
+    Raises:
+        CheckpointError: it cannot be written; what was there before still is.
+    """
+    path = Path(path)
+    known = asdict(record)
+    file = _File(**known.pop("genome"), **known)
+    text = json.dumps(file.model_dump(exclude_none=True), indent=2)
+    publish(path.parent, {path.name: f"{text}\n".encode()})
+
+
+def replaces(new: GenomeRecord, old: GenomeRecord) -> bool:
+    """Return whether a new genome takes the place of an old one.
+
+    It does if it is better, or if the two cannot be compared: where objective, head, fitness or
+    data differ.
+    """
+    if _contest(new) != _contest(old):
+        return True
+    new_worth, old_worth = _worth(new), _worth(old)
+    return old_worth is None or (new_worth is not None and new_worth > old_worth)
+
+
+def _contest(record: GenomeRecord) -> tuple[str | None, ...]:
+    return record.objective, record.head, record.fitness, record.data_sha256
+
+
+def _worth(record: GenomeRecord) -> float | None:
+    """Return what is the greater the better, if it is known."""
+    if record.objective != "loss":
+        return record.score
+    loss = record.loss if record.fitness == "last-doc" else record.val_loss
+    return None if loss is None else -loss
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise GenomeError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise GenomeError(f"{path} is not UTF-8 text, so no genome; name another file") from error
+
+
+def _parse(text: str, path: Path) -> dict[str, Any]:
+    """Return the JSON object of a file, in which each key may be there once."""
+    if conflict := CONFLICT.search(text):
+        line = text.count("\n", 0, conflict.start()) + 1
+        raise GenomeError(
+            f"{path}, line {line}: an unfinished merge left {conflict[0]!r:.40} there; "
+            "keep the lines of one genome"
+        )
+    try:
+        facts = json.loads(text, object_pairs_hook=_once_each, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise GenomeError(f"{path}: invalid JSON: {error}") from error
+    if not isinstance(facts, dict):
+        raise GenomeError(f"{path} is no genome: it must be a JSON object")
+    return facts
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    facts = dict(pairs)
+    if len(facts) < len(pairs):  # two genomes mixed, of which the last would win line by line
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"{twice!r:.40} is there twice")
+    return facts
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _check_version(facts: dict[str, Any], path: Path) -> None:
+    """Raise GenomeError if the file is of a later microgpt, whatever else is in it."""
+    version = facts.get("version", FORMAT_VERSION)
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise GenomeError(
+            f"{path}: version is {version!r:.20}, this microgpt reads up to {FORMAT_VERSION}; "
+            "update it"
+        )
+
+
+def _refuse_incomplete(missing: list[str], path: Path) -> NoReturn:
+    if set(GENES) <= set(missing):
+        raise GenomeError(f"{path} is no genome: it has none of {', '.join(GENES)}")
+    raise GenomeError(f"{path} is no whole genome: it has no {', '.join(missing)}")

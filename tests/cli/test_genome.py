@@ -1,0 +1,63 @@
+"""`train --genome`: a genome's values, and what is given over them."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from microgpt import load
+
+GENES = {"n_emb": 12, "n_ctx": 8, "n_layer": 2, "n_head": 2, "n_ff_exp": 3, "steps": 60, "lr": 0.02}
+
+
+@pytest.fixture
+def genome(tmp_path: Path) -> Path:
+    """A genome.json as the source writes it, and names to train on."""
+    (tmp_path / "names.txt").write_text("anna\nemma\nava\nmia\n")
+    path = tmp_path / "genome.json"
+    path.write_text(json.dumps({**GENES, "loss": 1.5, "generation": 3, "evolved": True}))
+    return path
+
+
+def train(microgpt, *args: str):
+    return microgpt("train", "--input", "names.txt", "--genome", "genome.json", *args)
+
+
+def test_a_genome_gives_shape_and_course(microgpt, genome, tmp_path) -> None:
+    done = train(microgpt)
+    assert done.returncode == 0, done.stderr
+    meta = load(tmp_path / "output").meta
+    assert (meta.n_embd, meta.n_head, meta.n_layer, meta.block_size) == (12, 2, 2, 8)
+    assert meta.n_ff_exp == 3
+    assert (meta.training["steps"], meta.training["lr"]) == (60, 0.02)
+    assert meta.training["batch_size"] == 1
+    assert meta.training["genome"] == hashlib.sha256(genome.read_bytes()).hexdigest()
+
+
+def test_what_is_given_counts_more_even_if_it_is_the_default(microgpt, genome, tmp_path) -> None:
+    train(microgpt, "--n-embd", "16", "--steps", "30")
+    meta = load(tmp_path / "output").meta
+    assert (meta.n_embd, meta.n_head, meta.training["steps"]) == (16, 2, 30)
+
+
+def test_a_resumed_training_remembers_its_genome(microgpt, genome, tmp_path) -> None:
+    train(microgpt)
+    done = microgpt("train", "--resume", "output", "--steps", "80")
+    assert done.returncode == 0, done.stderr
+    training = load(tmp_path / "output").meta.training
+    assert training["steps"] == 80
+    assert training["genome"] == hashlib.sha256(genome.read_bytes()).hexdigest()
+    done = microgpt("train", "--resume", "output", "--genome", "genome.json")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: --genome does not go with --resume; leave one of them out\n",
+    )
+
+
+def test_a_genome_that_cannot_be_trained_is_refused(microgpt, genome, tmp_path) -> None:
+    genome.write_text(genome.read_text().replace("12", "13"))
+    done = train(microgpt)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: genome.json: n_emb (13) must be divisible by n_head (2)\n"
+    assert not (tmp_path / "output").exists()

@@ -1,0 +1,176 @@
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt.errors import CheckpointError
+from microgpt_evolution.errors import GenomeError
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.genome_file import GenomeRecord, read_genome, replaces, write_genome
+
+SOURCE_FILE = """{
+  "n_emb": 24,
+  "n_ctx": 16,
+  "n_layer": 2,
+  "n_head": 4,
+  "n_ff_exp": 3,
+  "steps": 500,
+  "lr": 0.0092,
+  "loss": 1.4909,
+  "generation": 8,
+  "evolved": true
+}"""
+GENOME = Genome(n_emb=24, n_ctx=16, n_layer=2, n_head=4, n_ff_exp=3, steps=500, lr=0.0092)
+RECORD = GenomeRecord(
+    genome=GENOME,
+    loss=1.4909,
+    generation=8,
+    fitness="held-out",
+    val_loss=2.21,
+    seed=42,
+    data_sha256="ab" * 32,
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "genome.json"
+
+
+def test_a_file_of_the_source_is_read(path: Path) -> None:
+    path.write_text(SOURCE_FILE)
+    expected = GenomeRecord(genome=GENOME, loss=1.4909, generation=8, fitness="last-doc")
+    assert read_genome(path) == expected
+
+
+def test_what_is_not_known_is_ignored_as_the_source_does(path: Path) -> None:
+    path.write_text(SOURCE_FILE.replace("{", '{"author": "me", "origin": ["mutant"],'))
+    assert read_genome(path).genome == GENOME
+
+
+def test_the_sources_keys_come_first_a_line_each(path: Path) -> None:
+    write_genome(path, RECORD)
+    lines = path.read_text().splitlines()
+    source = SOURCE_FILE.splitlines()
+    assert lines[: len(source) - 2] == source[:-2]
+    assert lines[len(source) - 2 :] == [
+        '  "evolved": true,',
+        '  "version": 1,',
+        '  "objective": "loss",',
+        '  "fitness": "held-out",',
+        '  "val_loss": 2.21,',
+        '  "seed": 42,',
+        f'  "data_sha256": "{"ab" * 32}"',
+        "}",
+    ]
+
+
+@given(
+    loss=st.floats(allow_nan=False, allow_infinity=False),
+    generation=st.integers(0, 10**9),
+    lr=st.floats(1e-6, 1),
+    score=st.none() | st.floats(-100, 10),
+    head=st.none() | st.sampled_from(["weaver", "mirror", "spark"]),
+)
+def test_what_is_written_is_read_and_written_the_same(
+    tmp_path_factory, loss, generation, lr, score, head
+) -> None:
+    path = tmp_path_factory.mktemp("genome") / "genome.json"
+    record = GenomeRecord(
+        genome=replace(GENOME, lr=lr),
+        loss=loss,
+        generation=generation,
+        objective="hydra",
+        head=head,
+        score=score,
+    )
+    write_genome(path, record)
+    content = path.read_bytes()
+    assert read_genome(path) == record
+    write_genome(path, read_genome(path))
+    assert path.read_bytes() == content
+    assert os.listdir(path.parent) == ["genome.json"]
+
+
+def test_a_file_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "genome.json").mkdir()
+    with pytest.raises(CheckpointError, match=r"genome\.json is a directory; name another place"):
+        write_genome(tmp_path / "genome.json", RECORD)
+    assert os.listdir(tmp_path) == ["genome.json"]
+
+
+MERGE = SOURCE_FILE.replace(
+    '  "steps": 500,', '<<<<<<< ours\n  "steps": 500,\n=======\n  "steps": 600,\n>>>>>>> theirs'
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (MERGE, r"genome\.json, line 7: an unfinished merge left '<<<<<<< ours' there; keep the"),
+        (SOURCE_FILE.replace('"steps"', '"n_ctx"'), "invalid JSON: 'n_ctx' is there twice"),
+        ("", r"genome\.json: invalid JSON: Expecting value: line 1 column 1"),
+        (SOURCE_FILE[:-20], "invalid JSON: "),
+        ("[" * 100_000, "invalid JSON: "),
+        (SOURCE_FILE.replace("0.0092", "NaN"), "invalid JSON: NaN is no number"),
+        (SOURCE_FILE.replace("0.0092", "1e999"), "lr: input should be a finite number"),
+        ("[1, 2]", r"genome\.json is no genome: it must be a JSON object"),
+        ('{"vocab_size": 27, "n_embd": 16}', r"is no genome: it has none of n_emb, n_ctx, n_layer"),
+        (SOURCE_FILE.replace('"lr"', '"rl"'), r"is no whole genome: it has no lr$"),
+        ('{"version": 2, "genes": []}', "version is 2, this microgpt reads up to 1; update it"),
+        (SOURCE_FILE.replace("{", '{"version": "1",'), "version: input should be a valid integer"),
+        (SOURCE_FILE.replace("24", "25"), r"n_emb \(25\) must be divisible by n_head \(4\)"),
+        (SOURCE_FILE.replace("24", "24.5"), r"n_emb: input should be a valid integer.*, got 24\.5"),
+        (SOURCE_FILE.replace("500", "5"), "steps must be between 50 and 10000, got 5"),
+        (SOURCE_FILE.replace("{", '{"objective": "fun",'), "objective: input should be 'loss', 'a"),
+        (SOURCE_FILE.replace("{", '{"data_sha256": "0",'), "data_sha256: string should match"),
+        ("\udcff", "is not UTF-8 text, so no genome; name another file"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_in_one_line(path: Path, content, problem) -> None:
+    path.write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(GenomeError, match=problem) as error:
+        read_genome(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_not_there_is_named(path: Path) -> None:
+    with pytest.raises(GenomeError, match=r"cannot read .*genome\.json: No such file"):
+        read_genome(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "is_replaced"),
+    [
+        ({}, False),
+        ({"val_loss": 2.3, "loss": 1.0}, False),  # a luckier last document
+        ({"val_loss": 2.2, "loss": 3.0}, True),
+        ({"val_loss": None}, False),
+        ({"val_loss": 2.3, "seed": 1, "generation": 1}, False),
+        ({"val_loss": 2.3, "fitness": "last-doc"}, True),
+        ({"val_loss": 2.3, "objective": "aesthetic", "score": 1.0}, True),
+        ({"val_loss": 2.3, "data_sha256": "cd" * 32}, True),
+    ],
+)
+def test_a_genome_is_replaced_by_a_better_or_another_one(change, is_replaced) -> None:
+    assert replaces(replace(RECORD, **change), RECORD) is is_replaced
+
+
+def test_each_objective_has_its_measure() -> None:
+    lucky = replace(RECORD, fitness="last-doc")
+    assert replaces(replace(lucky, loss=1.2, val_loss=9.0), lucky)
+    judged = replace(RECORD, objective="hydra", head="mirror", fitness=None, score=4.5)
+    assert replaces(replace(judged, score=4.6, loss=9.0), judged)
+    assert not replaces(replace(judged, score=4.4, loss=0.1), judged)
+    assert replaces(replace(judged, score=1.0, head="weaver"), judged)
+
+
+def test_the_sources_genome_gives_way_to_one_of_known_data(path: Path) -> None:
+    path.write_text(SOURCE_FILE)
+    source = read_genome(path)
+    assert replaces(replace(RECORD, fitness="last-doc", loss=9.0), source)
+    assert not replaces(replace(source, loss=1.5), source)

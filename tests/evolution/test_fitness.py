@@ -4,7 +4,7 @@ from microgpt_evolution.fitness import loser_threshold, target
 
 
 def test_the_target_is_the_sources_or_a_gain_on_the_primordial_genome() -> None:
-    assert target("last-doc", primordial=2.5) == 1.2
+    assert target("last-doc") == 1.2
     assert target("held-out", primordial=2.5) == pytest.approx(2.3)
 
 

@@ -16,14 +16,17 @@ HELD_OUT_GAIN = 0.20  # nats per token; a 6-gram of the names has 2.01, so 1.2 i
 LAST_DOC_LOSER = 2.3  # the source's
 
 
-def target(fitness: Fitness, primordial: float) -> float:
+def target(fitness: Fitness, primordial: float | None = None) -> float:
     """Return the fitness that a search is to get below.
 
     Args:
         fitness: the measure.
-        primordial: the fitness of the genome that nature starts from.
+        primordial: the held-out loss of the genome that nature starts from; last-doc needs none.
     """
-    return LAST_DOC_TARGET if fitness == "last-doc" else primordial - HELD_OUT_GAIN
+    if fitness == "last-doc":
+        return LAST_DOC_TARGET
+    assert primordial is not None, "a held-out target is a gain on the primordial genome"
+    return primordial - HELD_OUT_GAIN
 
 
 def loser_threshold(fitness: Fitness, values: Sequence[float]) -> float:

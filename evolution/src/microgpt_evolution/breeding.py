@@ -1,0 +1,176 @@
+"""Make generations: the first one, and from each the next.
+
+All chance comes from one generator, drawn from in the order of the slots, so the same generator
+gives the same generations. This module knows nothing of how organisms are evaluated.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.ladder import Rung
+from microgpt_evolution.operators import (
+    NORMAL,
+    WIDE,
+    Space,
+    crossover,
+    fine_tune,
+    grow,
+    mutate,
+    random_genome,
+)
+from microgpt_evolution.population import Evaluation, Organism, Origin, tournament
+from microgpt_evolution.seeds import training_seed
+
+N_IMMIGRANTS = 2
+N_CHAMPIONS = 3
+CROSS_BELOW, MUTANT_BELOW = 0.4, 0.8  # of a uniform draw; the rest are hypermutants
+MAX_TRIES = 20  # for a random genome whose species is not blacklisted
+
+
+@dataclass(frozen=True)
+class _Child:
+    """An organism without its place. Only an elite has a seed and an evaluation."""
+
+    genome: Genome
+    origin: Origin
+    parents: tuple[Organism, ...] = ()
+    seed: int | None = None
+    evaluation: Evaluation | None = None
+
+
+def first_generation(size: int, *, run_seed: int, rng: Random) -> list[Organism]:
+    """Return random organisms."""
+    children = [_Child(random_genome(rng, NORMAL), "random") for _ in range(size)]
+    return _place(children, 1, run_seed)
+
+
+def next_generation(
+    rung: Rung,
+    ranked: Sequence[Organism],
+    *,
+    run_seed: int,
+    rng: Random,
+    blacklisted: Collection[str] = (),
+) -> list[Organism]:
+    """Return as many organisms as a ranked generation has.
+
+    Only what has finished is kept or bred from; if nothing has, all are random. An elite is already
+    evaluated.
+
+    Args:
+        rung: how to breed.
+        ranked: the generation, the best first.
+        run_seed: of the run; the seeds of the trainings come from it.
+        rng: the generator for all else.
+        blacklisted: species that random genomes should not be of.
+    """
+    size = len(ranked)
+    winners = [organism for organism in ranked if organism.has_finished]
+    if rung == "cataclysm":
+        children = _cataclysm(winners, size, rng, blacklisted)
+    elif not winners:
+        children = [_immigrant(rng, blacklisted) for _ in range(size)]
+    elif rung == "championship":
+        children = _championship(winners, size, rng, blacklisted)
+    else:
+        children = _normal(winners, size, rng, blacklisted)
+    return _place(children, ranked[0].generation + 1, run_seed)
+
+
+def count_immigrants(size: int) -> int:
+    """Return how many random organisms come into a normal generation: two, if it is large enough.
+
+    They leave room for the elite and one that is bred. A generation of one is its elite.
+    """
+    return max(0, min(N_IMMIGRANTS, size - 2))
+
+
+def _normal(
+    winners: Sequence[Organism], size: int, rng: Random, blacklisted: Collection[str]
+) -> list[_Child]:
+    """Return the elite, the immigrants, and offspring of tournament winners."""
+    best = winners[0]
+    children = [_Child(best.genome, "elite", (best,), best.seed, best.evaluation)]
+    children += [_immigrant(rng, blacklisted) for _ in range(count_immigrants(size))]
+    children += [_offspring(winners, rng) for _ in range(size - len(children))]
+    return children
+
+
+def _offspring(winners: Sequence[Organism], rng: Random) -> _Child:
+    draw = rng.random()
+    parent = tournament(winners, rng)
+    if draw < CROSS_BELOW:
+        other = tournament(winners, rng)
+        genome = mutate(crossover(parent.genome, other.genome, rng), rng)
+        return _Child(genome, "cross", (parent, other))
+    genome = mutate(parent.genome, rng)
+    if draw < MUTANT_BELOW:
+        return _Child(genome, "mutant", (parent,))
+    return _Child(mutate(genome, rng), "hyper", (parent,))
+
+
+def _championship(
+    winners: Sequence[Organism], size: int, rng: Random, blacklisted: Collection[str]
+) -> list[_Child]:
+    """Return the best, to be measured anew; its offspring and that of the next two; an immigrant.
+
+    What comes first goes first into a small generation.
+    """
+    best = winners[0]
+    children = [_re_evaluated(best)]
+    if size > 1:
+        children.append(_Child(grow(best.genome, rng), "grown", (best,)))
+    champions = winners[:N_CHAMPIONS]
+    for i in range(min(len(champions), size - len(children))):
+        a, b = champions[i], champions[(i + 1) % len(champions)]
+        genome = fine_tune(crossover(a.genome, b.genome, rng), rng)
+        children.append(_Child(genome, "champion", (a, b)))
+    while len(children) < size - 1:
+        children.append(_Child(fine_tune(best.genome, rng), "tuned", (best,)))
+    if len(children) < size:
+        children.append(_immigrant(rng, blacklisted))
+    return children
+
+
+def _cataclysm(
+    winners: Sequence[Organism], size: int, rng: Random, blacklisted: Collection[str]
+) -> list[_Child]:
+    """Return the best, to be measured anew, and random organisms of the wide space."""
+    children = [_re_evaluated(best) for best in winners[:1]]
+    while len(children) < size:
+        children.append(_Child(_random_avoiding(blacklisted, WIDE, rng), "cataclysm"))
+    return children
+
+
+def _re_evaluated(best: Organism) -> _Child:
+    return _Child(best.genome, "re-eval", (best,))
+
+
+def _immigrant(rng: Random, blacklisted: Collection[str]) -> _Child:
+    return _Child(_random_avoiding(blacklisted, NORMAL, rng), "immigrant")
+
+
+def _random_avoiding(blacklisted: Collection[str], space: Space, rng: Random) -> Genome:
+    for _ in range(MAX_TRIES):
+        genome = random_genome(rng, space)
+        if genome.species not in blacklisted:
+            return genome
+    return random_genome(rng, space)
+
+
+def _place(children: Sequence[_Child], generation: int, run_seed: int) -> list[Organism]:
+    """Return the children as the organisms of a generation."""
+    return [
+        Organism(
+            genome=child.genome,
+            origin=child.origin,
+            seed=training_seed(run_seed, generation, slot) if child.seed is None else child.seed,
+            generation=generation,
+            slot=slot,
+            parents=tuple(parent.id for parent in child.parents),
+            evaluation=child.evaluation,
+        )
+        for slot, child in enumerate(children, start=1)
+    ]

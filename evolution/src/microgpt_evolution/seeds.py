@@ -1,0 +1,27 @@
+"""The seed of each training in a run, from the seed of the run.
+
+This module knows nothing of what is trained.
+"""
+
+import hashlib
+
+
+def training_seed(run_seed: int, generation: int, slot: int, repeat: int = 0) -> int:
+    """Return the seed of a training, from 0 to 2**63 - 1.
+
+    It is the upper 63 bits of the first 8 bytes, most significant first, of the SHA-256 of the
+    text "run_seed/generation/slot/repeat". So it depends on neither machine nor Python version,
+    nor on who trains when, and no two trainings of a run share one by any rule.
+
+    Args:
+        run_seed: of the run.
+        generation: counted from 1.
+        slot: counted from 1.
+        repeat: 0 for the search's own evaluation; 1, 2 … where a genome is measured once more.
+
+    Example:
+        >>> training_seed(42, generation=1, slot=1)
+        1326003655785742465
+    """
+    digest = hashlib.sha256(f"{run_seed}/{generation}/{slot}/{repeat}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

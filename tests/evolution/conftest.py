@@ -1,0 +1,48 @@
+"""What tests of evolution share: organisms made to measure."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from microgpt_evolution.genome import PRIMORDIAL
+from microgpt_evolution.population import Evaluation, Organism, rank
+
+MakeOrganism = Callable[..., Organism]
+
+
+@pytest.fixture(scope="session")
+def make_organism() -> MakeOrganism:
+    """Make an organism with a fitness or a status, and any genes."""
+
+    def make(
+        fitness=None, *, status="ok", origin="random", generation=1, slot=1, seed=0, **genes
+    ) -> Organism:
+        evaluation = None
+        if fitness is not None or status != "ok":
+            evaluation = Evaluation(status, fitness if status == "ok" else float("inf"), fitness)
+        genome = replace(PRIMORDIAL, **genes)
+        return Organism(genome, origin, seed, generation, slot, evaluation=evaluation)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_ranked(make_organism) -> Callable[..., list[Organism]]:
+    """Make a ranked generation of organisms with these fitnesses; None stands for a crash."""
+
+    def make(fitnesses, *, generation=1, **genes) -> list[Organism]:
+        return rank(
+            [
+                make_organism(
+                    fitness,
+                    status="crashed" if fitness is None else "ok",
+                    generation=generation,
+                    slot=slot,
+                    **genes,
+                )
+                for slot, fitness in enumerate(fitnesses, start=1)
+            ]
+        )
+
+    return make

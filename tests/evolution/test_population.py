@@ -1,0 +1,71 @@
+import math
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt_evolution.population import (
+    Evaluation,
+    Organism,
+    count_species,
+    diversity,
+    monoculture,
+    rank,
+    tournament,
+)
+
+FITNESSES = st.floats(allow_nan=True, allow_infinity=True) | st.none()
+
+
+def test_what_has_not_finished_is_ranked_last_in_its_order(make_organism) -> None:
+    organisms = [
+        make_organism(math.nan, slot=1),
+        make_organism(2.0, slot=2),
+        make_organism(status="crashed", slot=3),
+        make_organism(1.0, slot=4),
+        make_organism(-math.inf, slot=5),
+        make_organism(slot=6),
+    ]
+    assert [organism.slot for organism in rank(organisms)] == [4, 2, 1, 3, 5, 6]
+
+
+def test_a_fitness_counts_only_where_the_evaluation_went_well(make_organism) -> None:
+    genome = make_organism().genome
+    crashed = Organism(genome, "random", 0, 1, 1, evaluation=Evaluation("crashed", fitness=0.5))
+    assert not crashed.has_finished
+    assert crashed.fitness == math.inf
+
+
+@given(st.lists(FITNESSES, min_size=1, max_size=12), st.integers(0, 2**32))
+def test_what_has_not_finished_wins_only_against_its_like(make_ranked, fitnesses, seed) -> None:
+    ranked = make_ranked(fitnesses)
+    can_win = any(fitness is not None and math.isfinite(fitness) for fitness in fitnesses)
+    assert ranked[0].has_finished == can_win
+    values = [organism.fitness for organism in ranked]
+    assert values == sorted(values)
+    winner = tournament(ranked, Random(seed))
+    assert winner in ranked
+
+
+def test_a_tournament_is_won_as_often_as_three_draws_with_replacement_say(make_ranked) -> None:
+    ranked, rng, n = make_ranked([1.0, 2.0, 3.0, 4.0]), Random(1), 4000
+    wins = [tournament(ranked, rng).slot for _ in range(n)]
+    # The best of four is among three draws with odds 1 − (3/4)³ = 0.578; the worst wins (1/4)³.
+    assert wins.count(1) / n == pytest.approx(0.578, abs=0.03)  # four standard deviations
+    assert wins.count(4) / n == pytest.approx(0.0156, abs=0.008)
+
+
+def test_species_are_shapes_whatever_the_training(make_organism) -> None:
+    organisms = [
+        make_organism(n_layer=1, lr=0.1),
+        make_organism(n_layer=1, steps=900),
+        make_organism(n_layer=2),
+        make_organism(n_layer=1),
+    ]
+    assert count_species(organisms) == {"16-4-1-16-4": 3, "16-4-2-16-4": 1}
+    assert (diversity(organisms), monoculture(organisms)) == (0.5, 0.75)
+
+
+def test_an_id_names_generation_and_slot(make_organism) -> None:
+    assert make_organism(generation=3, slot=5).id == "g3-5"

@@ -3,6 +3,7 @@
 This module knows nothing of what the work is. Dask is loaded when it is first needed.
 """
 
+import logging
 import socket
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -56,6 +57,8 @@ class Dask(Pool):
             raise ClusterError(
                 "workers on other machines need Dask; pip install 'microgpt-evolution[cluster]'"
             ) from error
+        # A connection that is lost is told of by the ClusterError, not by Dask's traceback too.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
             _knock(self.address)
             self._client = Client(self.address, timeout=TIMEOUT_S, set_as_default=False)

@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +24,14 @@ from microgpt_evolution.errors import ClusterError, StoppedError
 from microgpt_evolution.pools import Pool, Processes, Threads
 
 sys.path.append(str(Path(__file__).parent))  # workers get it too
-from driver_tasks import KILLER, die_always, die_once, hang_but_for_the_first, square
+from driver_tasks import (
+    KILLER,
+    die_always,
+    die_once,
+    give_one_unreadable,
+    hang_but_for_the_first,
+    square,
+)
 
 N = 12
 SQUARES = [Outcome("done", i * i) for i in range(N)]
@@ -77,7 +86,7 @@ def scheduler() -> Iterator[str]:
             n_workers=2,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address=":0",
             silence_logs=logging.CRITICAL,
         ) as workers,
     ):
@@ -114,7 +123,9 @@ def test_an_exception_fails_its_item_alone(error: Exception, line: str) -> None:
     with Threads(2) as pool:
         outcomes = evaluate_all(work, range(N), pool)
     assert outcomes[KILLER] == Outcome("failed", None, line)
-    assert [o for i, o in enumerate(outcomes) if i != KILLER] == SQUARES[:3] + SQUARES[4:]
+    assert [o for i, o in enumerate(outcomes) if i != KILLER] == SQUARES[:KILLER] + SQUARES[
+        KILLER + 1 :
+    ]
 
 
 @given(st.lists(st.none() | st.integers()), st.integers(1, 3))
@@ -226,6 +237,24 @@ def test_work_in_processes_is_ended_at_once() -> None:
 
 
 @pytest.mark.slow
+def test_processes_do_not_outlive_a_parent_that_is_killed() -> None:
+    script = (
+        "from time import sleep; from microgpt_evolution.pools import Processes\n"
+        "if __name__ == '__main__':\n"
+        "    executor = Processes(2).executor()\n"
+        "    print(executor.submit(abs, -1).result(), flush=True)\n"
+        "    executor.submit(sleep, 3600).result()"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        assert parent.stdout.readline() == b"1\n"
+        children = psutil.Process(parent.pid).children(recursive=True)
+        parent.kill()
+    assert len(children) >= 2
+    assert psutil.wait_procs(children, timeout=30)[1] == []
+
+
+@pytest.mark.slow
 def test_a_process_that_dies_once_costs_nothing_but_time(tmp_path: Path) -> None:
     with Processes(2) as pool:
         assert evaluate_all(partial(die_once, tmp_path / "died"), range(N), pool) == SQUARES
@@ -254,6 +283,28 @@ def test_only_what_always_kills_its_dask_worker_has_crashed(scheduler: str) -> N
     with Dask(scheduler) as pool:
         outcomes = evaluate_all(die_always, range(N), pool)
     assert [outcome.status for outcome in outcomes] == BUT_ONE
+
+
+@pytest.mark.slow
+def test_a_result_that_cannot_be_read_fails_its_item_alone(scheduler: str) -> None:
+    with Dask(scheduler) as pool:
+        outcomes = evaluate_all(give_one_unreadable, range(N), pool)
+    assert outcomes[KILLER].status == "failed"
+    assert outcomes[:KILLER] + outcomes[KILLER + 1 :] == SQUARES[:KILLER] + SQUARES[KILLER + 1 :]
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_goes_away_is_one_line() -> None:
+    from distributed import LocalCluster
+
+    workers = LocalCluster(n_workers=1, processes=False, dashboard_address=":0", protocol="tcp://")
+    with pytest.raises(ClusterError, match="cannot reach a Dask scheduler"):
+        evaluate_all(
+            square,
+            range(10_000),
+            Dask(workers.scheduler_address),
+            on_outcome=lambda i, outcome: workers.close(),
+        )
 
 
 def test_a_scheduler_that_is_not_there_is_one_line() -> None:

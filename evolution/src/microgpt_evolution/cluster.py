@@ -3,12 +3,15 @@
 This module knows nothing of what the work is. Dask is loaded when it is first needed.
 """
 
+import asyncio
 import logging
+import pickle
 import socket
-from concurrent.futures import Executor
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Executor, Future
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from microgpt_evolution.errors import ClusterError
@@ -16,6 +19,10 @@ from microgpt_evolution.pools import Pool
 
 if TYPE_CHECKING:
     from distributed import Client
+    from distributed import Future as Remote
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 TIMEOUT_S = 5.0
 COUNT_EVERY_S = 1.0
@@ -75,8 +82,7 @@ class Dask(Pool):
                 f"the Dask scheduler at {self.address} has no workers; start one with "
                 f"`dask worker {self.address}`"
             ) from error
-        executor: Executor = self._client.get_executor(pure=False)  # pure: equal work runs once
-        return executor
+        return _Remote(self._client)
 
     def close(self) -> None:
         """Forget what was asked for. Workers live on, and end what they are at."""
@@ -84,6 +90,40 @@ class Dask(Pool):
         self._counted_at = 0.0
         if client:
             client.close()  # also cancels what is pending
+
+
+class _Remote(Executor):
+    """What `Client.get_executor(pure=False)` is, but that every future comes to its end.
+
+    That one never ends where work is done but its result cannot be fetched or unpickled.
+    """
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Hand the work to a worker."""
+        remote = self._client.submit(  # pure: equal work would run once
+            _pickled, fn, *args, **kwargs, pure=False
+        )
+        future: Future[T] = Future()
+        assert self._client.loop
+        self._client.loop.add_callback(self._fetch, remote, future)
+        return future
+
+    async def _fetch(self, remote: "Remote[bytes]", future: Future[T]) -> None:
+        try:
+            (result,) = await self._client.gather([remote], asynchronous=True)
+            future.set_result(pickle.loads(result))
+        except asyncio.CancelledError as error:
+            future.set_exception(CancelledError(str(error)))
+        except BaseException as error:
+            future.set_exception(error)
+
+
+def _pickled(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> bytes:
+    """Return the result as bytes: where Dask cannot read one, others are lost with it."""
+    return pickle.dumps(work(*args, **kwargs))
 
 
 def _knock(address: str) -> None:

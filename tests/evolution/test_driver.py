@@ -241,9 +241,9 @@ def test_processes_do_not_outlive_a_parent_that_is_killed() -> None:
     script = (
         "from time import sleep; from microgpt_evolution.pools import Processes\n"
         "if __name__ == '__main__':\n"
-        "    executor = Processes(2).executor()\n"
-        "    print(executor.submit(abs, -1).result(), flush=True)\n"
-        "    executor.submit(sleep, 3600).result()"
+        "    pool = Processes(2)\n"
+        "    print(pool.executor().submit(abs, -1).result(), flush=True)\n"
+        "    pool.executor().submit(sleep, 3600).result()"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:
         assert parent.stdout

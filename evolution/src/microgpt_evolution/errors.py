@@ -1,7 +1,9 @@
 """The errors of evolution that a caller can do something about.
 
     MicrogptError
-    └── GenomeError    a genome outside its ranges, or a genome.json that cannot be used
+    ├── GenomeError     a genome outside its ranges, or a genome.json that cannot be used
+    ├── ClusterError    workers elsewhere that cannot be reached
+    └── StoppedError    a search that was told to stop
 
 As in `microgpt.errors`, each message is one sentence for the user.
 """
@@ -11,3 +13,11 @@ from microgpt.errors import MicrogptError
 
 class GenomeError(MicrogptError):
     """A genome is outside its ranges, or its file cannot be used."""
+
+
+class ClusterError(MicrogptError):
+    """Workers on other machines cannot be reached, or not from this installation."""
+
+
+class StoppedError(MicrogptError):
+    """What was to be evaluated is not, because someone asked to stop."""

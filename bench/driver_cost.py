@@ -1,0 +1,73 @@
+"""What does the driver of the evolution cost a task, in time and in memory?
+
+Ten thousand tasks that do nothing, on threads: printed are the microseconds a task beside those of
+a plain `Executor.map` of the same run, and at the peak the bytes of memory a task, outcomes and
+all. What waits for a worker should take none, however many there are.
+
+    uv run python bench/driver_cost.py
+"""
+
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+
+from train_speed import machine
+
+from microgpt_evolution.driver import Outcome, evaluate_all
+from microgpt_evolution.pools import Threads
+
+N, N_THREADS, ROUNDS = 10_000, 2, 5
+
+
+def main() -> None:
+    """Measure both ways in turn."""
+    driver, plain = [], []
+    for _ in range(ROUNDS):
+        driver.append(seconds(with_driver, N))
+        plain.append(seconds(with_map, N))
+    print(f"{machine()}: {N} tasks, {N_THREADS} threads, the fastest of {ROUNDS} rounds")
+    print(
+        f"driver {1e6 * min(driver) / N:.0f} µs a task, map {1e6 * min(plain) / N:.0f} µs", end=""
+    )
+    print(f": {min(driver) / min(plain):.2f} times as long")
+    print(f"memory a task: driver {grown(with_driver):.0f} B", end="")
+    print(f" ({grown(with_outcomes_kept):.0f} B its outcomes), map {grown(with_map):.0f} B")
+
+
+def with_driver(n: int) -> list:
+    with Threads(N_THREADS) as pool:
+        return evaluate_all(abs, range(n), pool)
+
+
+def with_outcomes_kept(n: int) -> list:
+    kept = {i: Outcome("done", i) for i in range(n)}
+    return [kept[i] for i in range(n)]
+
+
+def with_map(n: int) -> list:
+    with ThreadPoolExecutor(N_THREADS) as executor:
+        return list(executor.map(abs, range(n)))
+
+
+def seconds(run, n: int) -> float:
+    started = perf_counter()
+    run(n)
+    return perf_counter() - started
+
+
+def grown(run) -> float:
+    """Return how many bytes more a task takes, ten times as many of them compared."""
+    few, many = peak(run, N // 10), peak(run, N)
+    return (many - few) / (N - N // 10)
+
+
+def peak(run, n: int) -> int:
+    tracemalloc.start()
+    run(n)
+    bytes_ = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return bytes_
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Workers on other machines, through a Dask scheduler.
+
+This module knows nothing of what the work is. Dask is loaded when it is first needed.
+"""
+
+import asyncio
+import logging
+import pickle
+import socket
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Executor, Future
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from urllib.parse import urlsplit
+
+from microgpt_evolution.errors import ClusterError
+from microgpt_evolution.pools import Pool
+
+if TYPE_CHECKING:
+    from distributed import Client
+    from distributed import Future as Remote
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+TIMEOUT_S = 5.0
+COUNT_EVERY_S = 1.0
+
+
+class Dask(Pool):
+    """The workers of a Dask scheduler, which may come and go."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self.address = address
+        self._client: Client | None = None
+        self._n_workers, self._counted_at = 0, 0.0
+
+    def n_workers(self) -> int:
+        """Return how many threads the workers have, at least 1; counted once a second."""
+        self.executor()
+        assert self._client
+        if self._client.status == "running" and monotonic() >= self._counted_at + COUNT_EVERY_S:
+            self._counted_at = monotonic()
+            with suppress(OSError):  # a connection that is lost shows in what was submitted
+                self._n_workers = sum(self._client.nthreads().values())
+        return max(self._n_workers, 1)
+
+    def deaths(self, error: BaseException) -> int:
+        """Return how many workers died: Dask has tried several by itself before it gives up."""
+        from distributed import KilledWorker
+        from distributed.client import ClosedClientError
+        from distributed.comm.core import CommClosedError
+
+        if isinstance(error, KilledWorker):
+            return error.allowed_failures + 1
+        return int(isinstance(error, ClosedClientError | CommClosedError)) or super().deaths(error)
+
+    def _build(self) -> Executor:
+        try:
+            from distributed import Client
+        except ImportError as error:
+            raise ClusterError(
+                "workers on other machines need Dask; pip install 'microgpt-evolution[cluster]'"
+            ) from error
+        # A connection that is lost is told of by the ClusterError, not by Dask's traceback too.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+        try:
+            _knock(self.address)
+            self._client = Client(self.address, timeout=TIMEOUT_S, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise ClusterError(
+                f"cannot reach a Dask scheduler at {self.address}: {error}; start one with "
+                f"`dask scheduler`, and workers with `dask worker {self.address}`"
+            ) from error
+        try:
+            self._client.wait_for_workers(1, timeout=TIMEOUT_S)
+        except TimeoutError as error:
+            self.close()
+            raise ClusterError(
+                f"the Dask scheduler at {self.address} has no workers; start one with "
+                f"`dask worker {self.address}`"
+            ) from error
+        return _Remote(self._client)
+
+    def close(self) -> None:
+        """Forget what was asked for. Workers live on, and end what they are at."""
+        client, self._client, self._executor = self._client, None, None
+        self._counted_at = 0.0
+        if client:
+            client.close()  # also cancels what is pending
+
+
+class _Remote(Executor):
+    """What `Client.get_executor(pure=False)` is, but that every future comes to its end.
+
+    That one never ends where work is done but its result cannot be fetched or unpickled.
+    """
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Hand the work to a worker."""
+        remote = self._client.submit(  # pure: equal work would run once
+            _pickled, fn, *args, **kwargs, pure=False
+        )
+        future: Future[T] = Future()
+        assert self._client.loop
+        self._client.loop.add_callback(self._fetch, remote, future)
+        return future
+
+    async def _fetch(self, remote: "Remote[bytes]", future: Future[T]) -> None:
+        try:
+            (result,) = await self._client.gather([remote], asynchronous=True)
+            future.set_result(pickle.loads(result))
+        except asyncio.CancelledError as error:
+            future.set_exception(CancelledError(str(error)))
+        except BaseException as error:
+            future.set_exception(error)
+
+
+def _pickled(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> bytes:
+    """Return the result as bytes: where Dask cannot read one, others are lost with it."""
+    return pickle.dumps(work(*args, **kwargs))
+
+
+def _knock(address: str) -> None:
+    """Raise OSError or ValueError unless something like a Dask scheduler answers.
+
+    Dask's client takes the whole time-out for a port where nothing listens, and waits for ever
+    for one where something else does. A scheduler speaks first.
+    """
+    parts = urlsplit(address)
+    if not parts.hostname or not parts.port:
+        raise ValueError("an address is like tcp://host:8786")
+    with socket.create_connection((parts.hostname, parts.port), TIMEOUT_S) as line:
+        if parts.scheme == "tcp" and not line.recv(1):
+            raise OSError("something else answers there")

@@ -9,7 +9,6 @@ GENES = {"n_emb": 12, "n_ctx": 8, "n_layer": 2, "n_head": 2, "n_ff_exp": 3, "ste
 PRIMORDIAL = [
     "=== MicroGPT [Primordial] ===",
     "No genome found. Running with default parameters.",
-    "Run `microgpt evolve` to evolve.",
     "",
 ]
 EVOLVED = ["=== MicroGPT [Evolved] ===", "Loaded genome from generation 3 (loss: 1.5000)", ""]

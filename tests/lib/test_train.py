@@ -116,6 +116,15 @@ def test_documents_come_in_batches_in_their_shuffled_order(train) -> None:
         assert math.isclose(pair, (a * lengths[0] + b * lengths[1]) / sum(lengths), rel_tol=1e-12)
 
 
+def test_documents_can_come_in_their_own_order(train) -> None:
+    config = TrainConfig(steps=7, lr=1e-300, shuffle=False)
+    losses = train(DOCS, model=SMALL, config=config).losses
+    for i in range(5):
+        alone = train(DOCS[i:] + DOCS[:i], model=SMALL, config=replace(config, steps=1)).losses
+        assert losses[i] == alone[0]
+    assert losses[5:] == losses[:2]
+
+
 def test_conversations_make_a_chat_model(train) -> None:
     docs = [(Message("user", "hi"), Message("assistant", "yo"))]
     result = train(docs, config=TrainConfig(steps=2))

@@ -68,6 +68,7 @@ class TrainConfig:
     seed: int = (
         DEFAULT_SEED  # of the document order, the initial weights and the samples that follow
     )
+    shuffle: bool = True  # whether documents are read in a random order, or in their own
     patience: int | None = None  # ends it after so many held-out losses without a better one
     beta1: float = 0.85  # Adam: decay of the running mean of the gradients, a step
     beta2: float = 0.99  # Adam: decay of the running mean of their squares, a step

@@ -106,7 +106,9 @@ def train(
         _check_resume(resume, model, config, engine, dtype)
     rng = random.Random(config.seed)
     n_read = min(len(parts.train), config.steps * config.batch_size)
-    order = shuffled(len(parts.train), rng, engine, n_first=n_read)
+    order: Sequence[int] = range(n_read)
+    if config.shuffle:
+        order = shuffled(len(parts.train), rng, engine, n_first=n_read)
     corpus = _encode(parts.train, order, tokenizer, model.block_size)
     new_engine = make_engine(
         engine,

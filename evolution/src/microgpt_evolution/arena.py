@@ -1,0 +1,110 @@
+"""Where an organism is trained and measured: the documents, the measure, and how much it may cost.
+
+This module knows nothing of generations, and nothing of where it runs: an arena can be sent to
+another process, and gives the same there.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from microgpt.data import Split
+from microgpt.engines import make_surprise
+from microgpt.errors import DataError
+from microgpt.evaluation import Pieces
+from microgpt.state import TrainResult
+from microgpt.tokenizer import CharTokenizer, Document
+from microgpt.train import DivergedError, train
+from microgpt_evolution.fitness import Fitness
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.population import Evaluation
+
+MAX_FLOPS = 2e13  # of one training: some minutes of a core
+
+
+@dataclass(frozen=True)
+class Arena:
+    """What organisms are trained and measured on.
+
+    Attributes:
+        training: the documents to learn from.
+        validation: those that the held-out loss is measured on.
+        tokenizer: of all documents.
+        fitness: the measure.
+        max_flops: a genome whose training takes more is refused.
+    """
+
+    training: Split
+    validation: Sequence[Document]
+    tokenizer: CharTokenizer
+    fitness: Fitness
+    max_flops: float = MAX_FLOPS
+    _pieces: dict[int, Pieces] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, parts: Split, fitness: Fitness, *, max_flops: float = MAX_FLOPS) -> "Arena":
+        """Return the arena of a search.
+
+        Args:
+            parts: the documents. For last-doc all are learnt from, as in the source, in the order
+                of the file.
+            fitness: the measure.
+            max_flops: see `Arena`.
+
+        Raises:
+            DataError: nothing is held out to measure on.
+        """
+        if not parts.validation:
+            raise DataError("a search needs documents that are held out; split them first")
+        docs = parts.train if fitness == "held-out" else parts.docs
+        tokenizer = CharTokenizer.from_documents(parts.docs)
+        return cls(Split(docs, docs), parts.validation, tokenizer, fitness, max_flops)
+
+    def flops(self, genome: Genome) -> int:
+        """Return the floating-point operations of a training, as if all documents came as often."""
+        lengths = map(self.tokenizer.count_tokens, self.training.docs)
+        read = sum(min(length - 1, genome.n_ctx) for length in lengths)
+        n_tokens = round(genome.steps * read / len(self.training.docs))
+        return genome.flops(self.tokenizer.vocab_size, n_tokens)
+
+    def measure(
+        self, genome: Genome, seed: int, should_stop: Callable[[], bool] | None = None
+    ) -> Evaluation:
+        """Train an organism and return what it came to.
+
+        Args:
+            genome: its shape and course.
+            seed: of its training.
+            should_stop: is asked all the time; once it says so, what is returned means nothing.
+        """
+        if self.flops(genome) > self.max_flops:
+            return Evaluation("refused")
+        config = replace(genome.train_config(seed), shuffle=self.fitness == "held-out")
+        try:
+            result = train(
+                self.training,
+                model=genome.model(),
+                config=config,
+                tokenizer=self.tokenizer,
+                should_stop=should_stop,
+            )
+        except DivergedError:
+            return Evaluation("diverged")
+        if result.ending == "stopped":
+            return Evaluation("crashed")
+        last_loss = result.losses[-1]
+        if self.fitness == "last-doc":
+            return Evaluation("ok", last_loss, last_loss)
+        val_loss = self.held_out_loss(result)
+        return Evaluation("ok", val_loss, last_loss, val_loss)
+
+    def held_out_loss(self, result: TrainResult) -> float:
+        """Return how well a model predicts what is held out, in nats a token."""
+        block_size = result.model.block_size
+        pieces = self._pieces.get(block_size)
+        if pieces is None:  # two threads may both make them, which is no harm
+            encoded = map(self.tokenizer.encode_document, self.validation)
+            pieces = self._pieces[block_size] = Pieces(encoded, block_size)
+        surprise = make_surprise("compiled", result.dtype, result.model, result.state.weights)
+        evaluation = pieces.evaluate(surprise)
+        assert evaluation is not None
+        return evaluation.loss

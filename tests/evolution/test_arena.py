@@ -1,0 +1,66 @@
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from microgpt import InferenceGpt, ModelConfig, TrainConfig
+from microgpt.data import split
+from microgpt.errors import DataError
+from microgpt.train import train
+from microgpt_evolution.arena import Arena
+from microgpt_evolution.genome import PRIMORDIAL, Genome
+
+DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
+PARTS = split(DOCS, validation=0.2, test=0.2)
+SMALL = Genome(n_emb=8, n_ctx=4, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
+
+
+def test_the_held_out_fitness_is_the_loss_on_what_was_not_learnt_from() -> None:
+    found = Arena.of(PARTS, "held-out").measure(SMALL, seed=7)
+    model = ModelConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2)
+    result = train(PARTS.train, model=model, config=TrainConfig(steps=60, lr=0.02, seed=7))
+    expected = InferenceGpt(result).evaluate(PARTS.validation).loss
+    assert (found.status, found.last_loss) == ("ok", result.losses[-1])
+    assert found.fitness == found.val_loss == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_last_document_is_the_one_that_the_steps_lead_to() -> None:
+    """As in the source: all of the file, in its order, a document a step."""
+    arena = Arena.of(PARTS, "last-doc")
+    still = replace(SMALL, lr=1e-6)
+    for steps in (50, 51, 83):
+        found = arena.measure(replace(still, steps=steps), seed=3)
+        config = TrainConfig(steps=1, lr=1e-6, seed=3, shuffle=False)
+        model = ModelConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2)
+        last = DOCS[(steps - 1) % len(DOCS)]
+        alone = train([last, *DOCS], model=model, config=config, tokenizer=arena.tokenizer)
+        assert found.fitness == found.last_loss == pytest.approx(alone.losses[0], abs=1e-3)
+        assert found.val_loss is None
+
+
+def test_the_same_seed_gives_the_same_in_threads_and_after_being_sent() -> None:
+    arena = Arena.of(PARTS, "held-out")
+    seeds = range(8)
+    alone = [arena.measure(SMALL, seed) for seed in seeds]
+    fresh = pickle.loads(pickle.dumps(Arena.of(PARTS, "held-out")))
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda seed: fresh.measure(SMALL, seed), seeds)) == alone
+    assert len({evaluation.fitness for evaluation in alone}) == 8
+
+
+def test_what_diverges_or_costs_too_much_is_no_crash() -> None:
+    arena = Arena.of(PARTS, "held-out", max_flops=10 * Arena.of(PARTS, "held-out").flops(SMALL))
+    assert arena.measure(replace(SMALL, steps=6000), seed=1).status == "refused"
+    assert arena.measure(SMALL, seed=1).status == "ok"
+
+
+def test_the_cost_grows_with_the_steps_and_is_known_before() -> None:
+    arena = Arena.of(PARTS, "held-out")
+    assert arena.flops(replace(SMALL, steps=120)) == pytest.approx(2 * arena.flops(SMALL), rel=0.01)
+    assert arena.flops(PRIMORDIAL) > arena.flops(SMALL)
+
+
+def test_a_search_without_held_out_documents_is_refused() -> None:
+    with pytest.raises(DataError, match="needs documents that are held out"):
+        Arena.of(split(DOCS), "held-out")

@@ -36,17 +36,17 @@ def lines_of(done) -> list[str]:
 
 def test_without_a_genome_it_is_primordial(microgpt) -> None:
     lines = lines_of(microgpt("run"))
-    assert lines[:4] == PRIMORDIAL
-    assert lines[4] == (
+    assert lines[:3] == PRIMORDIAL
+    assert lines[3] == (
         "MicroGPT: 3552 params, training for 200 steps "
         "(lr=0.005, emb=16, head=4, layer=1, ctx=16, ff=4)"
     )
-    assert lines[5].startswith("step  200 | loss ")
-    assert lines[6:8] == ["", "--- Generation ---"]
-    assert [line[:2] for line in lines[8:18]] == ["> "] * 10
-    assert lines[18] == ""
-    loss = lines[5].split()[-1]
-    assert lines[19:] == [f"Organism: default | Loss: {loss} | Params: 3552"]
+    assert lines[4].startswith("step  200 | loss ")
+    assert lines[5:7] == ["", "--- Generation ---"]
+    assert [line[:2] for line in lines[7:17]] == ["> "] * 10
+    assert lines[17] == ""
+    loss = lines[4].split()[-1]
+    assert lines[18:] == [f"Organism: default | Loss: {loss} | Params: 3552"]
 
 
 def test_with_a_genome_it_is_evolved(microgpt, genome) -> None:
@@ -56,7 +56,7 @@ def test_with_a_genome_it_is_evolved(microgpt, genome) -> None:
     assert lines[-1].startswith("Organism: evolved | Loss: ")
     moved = genome.rename(genome.with_name("other.json"))
     assert lines_of(microgpt("run", "--genome", moved)) == lines
-    assert lines_of(microgpt("run"))[:4] == PRIMORDIAL
+    assert lines_of(microgpt("run"))[:3] == PRIMORDIAL
 
 
 def test_it_learns_and_speaks_as_train_and_generate_do(microgpt, genome) -> None:

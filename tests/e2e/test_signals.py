@@ -243,6 +243,34 @@ def test_a_stop_that_python_drops_comes_again(number, name) -> None:
     assert (done.stdout, done.stderr) == (f"{name}\n", "")
 
 
+SWALLOWED = """
+    import os, signal, sys, time
+    from microgpt_cli import stopping
+    stopping.REPEAT_SWALLOWED_AFTER_S = 0.05
+    stopping.listen()
+    try:
+        os.kill(os.getpid(), int(sys.argv[1]))
+        time.sleep(10)
+    except BaseException:  # as in a library that tries whether something is there
+        pass
+    try:
+        time.sleep(10)
+    except KeyboardInterrupt as stop:
+        stopping.obeyed()
+        print(type(stop).__name__)
+    time.sleep(0.2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "Terminated")]
+)
+def test_a_stop_that_somebody_swallows_comes_again_until_it_is_obeyed(number, name) -> None:
+    program = [sys.executable, "-c", textwrap.dedent(SWALLOWED), str(int(number))]
+    done = subprocess.run(program, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (f"{name}\n", "")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
 def test_a_full_disk_behind_stdout_is_a_line_and_not_a_traceback(text_model) -> None:
     with open("/dev/full", "w") as full:

@@ -3,6 +3,7 @@
     MicrogptError
     ├── GenomeError     a genome outside its ranges, or a genome.json that cannot be used
     ├── ClusterError    workers elsewhere that cannot be reached
+    ├── RunError        the records of a run that cannot be used
     └── StoppedError    a search that was told to stop
 
 As in `microgpt.errors`, each message is one sentence for the user.
@@ -17,6 +18,10 @@ class GenomeError(MicrogptError):
 
 class ClusterError(MicrogptError):
     """Workers on other machines cannot be reached, or not from this installation."""
+
+
+class RunError(MicrogptError):
+    """The records of a run are missing or damaged, or of another search."""
 
 
 class StoppedError(MicrogptError):

@@ -116,10 +116,15 @@ def write_genome(path: str | Path, record: GenomeRecord) -> None:
         CheckpointError: it cannot be written; what was there before still is.
     """
     path = Path(path)
+    publish(path.parent, {path.name: encode_genome(record)})
+
+
+def encode_genome(record: GenomeRecord) -> bytes:
+    """Return the content of a genome.json."""
     known = asdict(record)
     file = _File(**known.pop("genome"), **known)
     text = json.dumps(file.model_dump(exclude_none=True), indent=2)
-    publish(path.parent, {path.name: f"{text}\n".encode()})
+    return f"{text}\n".encode()
 
 
 def replaces(new: GenomeRecord, old: GenomeRecord) -> bool:

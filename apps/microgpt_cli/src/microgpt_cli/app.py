@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from microgpt_cli.chat import chat
 from microgpt_cli.eval import evaluate
+from microgpt_cli.evolve import evolve
 from microgpt_cli.export import export
 from microgpt_cli.generate import generate
 from microgpt_cli.help import GroupedCommand
@@ -87,6 +88,7 @@ _add(generate, "microgpt generate --num-samples 5 --prompt an")
 _add(chat, "microgpt chat --model-dir chat-model")
 _add(info, "microgpt info --data my.txt --block-size 32")
 _add(evaluate, "microgpt eval my-model --data held-out.txt", name="eval")
+_add(evolve, "microgpt evolve --train-winner winner")
 _add(export, "microgpt export --output small-model --half")
 _add(plot, "microgpt plot my-model other-model")
 _add(run, "microgpt run --genome genome.json --steps 1000")

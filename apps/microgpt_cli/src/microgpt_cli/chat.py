@@ -9,7 +9,7 @@ import typer
 from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, Sampling, check_seed
 from microgpt.errors import PromptError
 from microgpt_cli.options import DEFAULT_MODEL_DIR, ModelDir, Temperature
-from microgpt_cli.stopping import Terminated
+from microgpt_cli.stopping import Terminated, obeyed
 from microgpt_cli.streams import note, say
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def _exchange(
     except KeyboardInterrupt as stop:
         if isinstance(stop, Terminated) or not sys.stdin.isatty():  # nobody is there to go on
             raise
+        obeyed()
         print(" (stopped)", end="")
     finally:
         print(flush=True)  # input() would flush it, and drop a Ctrl-C that comes just then

@@ -5,7 +5,8 @@ import sys
 from types import FrameType
 from typing import Any, NoReturn, Self
 
-REPEAT_AFTER_S = 0.01
+REPEAT_AFTER_S = 0.01  # one that Python has dropped
+REPEAT_SWALLOWED_AFTER_S = 2.0  # one that nobody has obeyed yet, who may still be cleaning up
 
 
 class Terminated(KeyboardInterrupt):
@@ -13,9 +14,21 @@ class Terminated(KeyboardInterrupt):
 
 
 def listen() -> None:
-    """From now on, raise Terminated wherever the process is when SIGTERM comes."""
-    signal.signal(signal.SIGTERM, _terminate)
+    """From now on, raise KeyboardInterrupt or Terminated wherever the process is when one comes.
+
+    A library that swallows all exceptions, as some do while they are imported, would make the
+    process deaf: so it comes again, until `obeyed` is called or listening ends.
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is to be ignored
+        signal.signal(signal.SIGINT, _stop)
     sys.unraisablehook = _repeat_what_was_dropped
+
+
+def obeyed() -> None:
+    """Do not repeat a stop: what was asked for is done, and the command goes on."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def stop_listening() -> None:
@@ -26,8 +39,15 @@ def stop_listening() -> None:
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
 
 
-def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
+def _stop(signum: int, frame: FrameType | None) -> NoReturn:
+    _repeat(signum, REPEAT_SWALLOWED_AFTER_S)
+    raise Terminated if signum == signal.SIGTERM else KeyboardInterrupt
+
+
+def _repeat(signum: int, after_s: float) -> None:
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signum))
+        signal.setitimer(signal.ITIMER_REAL, after_s)
 
 
 def _repeat_what_was_dropped(dropped: "sys.UnraisableHookArgs") -> None:
@@ -40,8 +60,7 @@ def _repeat_what_was_dropped(dropped: "sys.UnraisableHookArgs") -> None:
         sys.__unraisablehook__(dropped)
         return
     number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
-    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(number))
-    signal.setitimer(signal.ITIMER_REAL, REPEAT_AFTER_S)
+    _repeat(number, REPEAT_AFTER_S)
 
 
 class StopRequest:

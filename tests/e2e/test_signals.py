@@ -221,8 +221,9 @@ def test_a_signal_during_start_up_is_told(tmp_path, text_model, number, code, wo
 
 DROPPED = """
     import os, signal, sys, time, weakref
-    from microgpt_cli.stopping import listen
+    from microgpt_cli.stopping import listen, obey
     listen()
+    obey()
     class Thing: pass
     thing = Thing()
     watch = weakref.ref(thing, lambda _: os.kill(os.getpid(), int(sys.argv[1])))
@@ -243,11 +244,34 @@ def test_a_stop_that_python_drops_comes_again(number, name) -> None:
     assert (done.stdout, done.stderr) == (f"{name}\n", "")
 
 
+EARLY = """
+    import os, sys
+    from microgpt_cli.stopping import listen, obey
+    listen()
+    os.kill(os.getpid(), int(sys.argv[1]))
+    print("on")
+    try:
+        obey()
+    except KeyboardInterrupt as stop:
+        print(type(stop).__name__)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "Terminated")]
+)
+def test_a_stop_that_comes_early_waits_until_it_can_be_told(number, name) -> None:
+    program = [sys.executable, "-c", textwrap.dedent(EARLY), str(int(number))]
+    done = subprocess.run(program, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (f"on\n{name}\n", "")
+
+
 SWALLOWED = """
     import os, signal, sys, time
     from microgpt_cli import stopping
     stopping.REPEAT_SWALLOWED_AFTER_S = 0.05
     stopping.listen()
+    stopping.obey()
     try:
         os.kill(os.getpid(), int(sys.argv[1]))
         time.sleep(10)

@@ -8,7 +8,7 @@ A reader that has had enough (`microgpt generate | head -1`) ends a command with
 import sys
 from typing import NoReturn
 
-from microgpt_cli.stopping import Terminated, listen, stop_listening
+from microgpt_cli.stopping import Terminated, listen, obey, stop_listening
 from microgpt_cli.streams import abandon_stdout, prepare_streams, say
 
 listen()  # here, so that there is no moment in which a signal comes too early
@@ -18,6 +18,7 @@ def main() -> NoReturn:
     """Run `microgpt` with the arguments of this process."""
     prepare_streams()
     try:
+        obey()
         code = _run()
         sys.stdout.flush()
     except BrokenPipeError:

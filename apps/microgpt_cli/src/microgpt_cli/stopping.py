@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn, Self
 
@@ -13,16 +14,24 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM came."""
 
 
+_early: list[int] = []  # stops that came before anything could be made of them
+
+
 def listen() -> None:
-    """From now on, raise KeyboardInterrupt or Terminated wherever the process is when one comes.
+    """From now on, lose no stop; from `obey` on, obey it."""
+    _handle(lambda signum, frame: _early.append(signum))
+    sys.unraisablehook = _repeat_what_was_dropped
+
+
+def obey() -> None:
+    """Raise KeyboardInterrupt or Terminated wherever the process is when one comes, or has come.
 
     A library that swallows all exceptions, as some do while they are imported, would make the
     process deaf: so it comes again, until `obeyed` is called or listening ends.
     """
-    signal.signal(signal.SIGTERM, _stop)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is to be ignored
-        signal.signal(signal.SIGINT, _stop)
-    sys.unraisablehook = _repeat_what_was_dropped
+    _handle(_stop)
+    if _early:
+        _stop(_early.pop(), None)
 
 
 def obeyed() -> None:
@@ -37,6 +46,12 @@ def stop_listening() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "setitimer"):  # one that was to be repeated, too
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
+
+
+def _handle(handler: Callable[[int, FrameType | None], None]) -> None:
+    signal.signal(signal.SIGTERM, handler)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # else it is to be ignored
+        signal.signal(signal.SIGINT, handler)
 
 
 def _stop(signum: int, frame: FrameType | None) -> NoReturn:

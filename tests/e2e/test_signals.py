@@ -266,6 +266,32 @@ def test_a_stop_that_comes_early_waits_until_it_can_be_told(number, name) -> Non
     assert (done.stdout, done.stderr) == (f"on\n{name}\n", "")
 
 
+CHANGED = """
+    import os
+    from microgpt_cli import main
+    from microgpt.errors import CheckpointError
+    import microgpt.checkpoint
+    def load(directory):
+        try:
+            os.kill(os.getpid(), NUMBER)
+        except KeyboardInterrupt as stop:
+            raise ERROR("something else") from stop
+    microgpt.checkpoint.load = load
+    main.main()
+"""
+
+
+@pytest.mark.parametrize("error", ["ValueError", "CheckpointError"])
+@pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
+def test_a_stop_that_a_library_makes_another_error_of_is_still_a_stop(
+    number, code, word, error
+) -> None:
+    program = textwrap.dedent(CHANGED).replace("ERROR", error).replace("NUMBER", str(int(number)))
+    command = [sys.executable, "-c", program, "generate"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, f"{word}\n")
+
+
 SWALLOWED = """
     import os, signal, sys, time
     from microgpt_cli import stopping

@@ -8,7 +8,7 @@ A reader that has had enough (`microgpt generate | head -1`) ends a command with
 import sys
 from typing import NoReturn
 
-from microgpt_cli.stopping import Terminated, listen, obey, stop_listening
+from microgpt_cli.stopping import Terminated, asked, listen, obey, stop_listening
 from microgpt_cli.streams import abandon_stdout, prepare_streams, say
 
 listen()  # here, so that there is no moment in which a signal comes too early
@@ -47,12 +47,16 @@ def _run() -> int:
 
     try:
         return app()
-    except typer.TyperException as error:
-        say(f"error: {_usage(error)}")
-        return error.exit_code
-    except MicrogptError as error:
-        say(f"error: {error}")
-        return 1 if isinstance(error, FullDiskError) else 2
+    except Exception as error:
+        if stop := asked():  # pydantic, for one, makes a SchemaError of it while it builds a model
+            raise stop from None
+        if isinstance(error, typer.TyperException):
+            say(f"error: {_usage(error)}")
+            return error.exit_code
+        if isinstance(error, MicrogptError):
+            say(f"error: {error}")
+            return 1 if isinstance(error, FullDiskError) else 2
+        raise
 
 
 def _usage(error: Exception) -> str:

@@ -15,6 +15,7 @@ class Terminated(KeyboardInterrupt):
 
 
 _early: list[int] = []  # stops that came before anything could be made of them
+_asked: list[type[KeyboardInterrupt]] = []  # those that nobody has obeyed yet
 
 
 def listen() -> None:
@@ -36,8 +37,14 @@ def obey() -> None:
 
 def obeyed() -> None:
     """Do not repeat a stop: what was asked for is done, and the command goes on."""
+    _asked.clear()
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def asked() -> type[KeyboardInterrupt] | None:
+    """Return what has come and was not obeyed: a library may have made another error of it."""
+    return _asked[0] if _asked else None
 
 
 def stop_listening() -> None:
@@ -56,7 +63,8 @@ def _handle(handler: Callable[[int, FrameType | None], None]) -> None:
 
 def _stop(signum: int, frame: FrameType | None) -> NoReturn:
     _repeat(signum, REPEAT_SWALLOWED_AFTER_S)
-    raise Terminated if signum == signal.SIGTERM else KeyboardInterrupt
+    _asked.append(Terminated if signum == signal.SIGTERM else KeyboardInterrupt)
+    raise _asked[-1]
 
 
 def _repeat(signum: int, after_s: float) -> None:

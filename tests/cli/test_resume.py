@@ -310,9 +310,10 @@ def test_commands_that_are_suggested_can_be_pasted(microgpt, names, tmp_path) ->
     assert shlex.split(command) == ["microgpt", "train", "--resume", "it's new"]
 
 
-def test_a_finished_training_can_be_asked_about_as_json(microgpt, names) -> None:
+def test_a_finished_training_can_be_asked_about_and_drawn(microgpt, names, tmp_path) -> None:
     microgpt("train", "--input", names, *SMALL, "--steps", "5")
-    done = microgpt("train", "--resume", "output", "--json")
+    done = microgpt("train", "--resume", "output", "--json", "--plot")
+    assert (tmp_path / "output/curves.svg").exists()
     assert json.loads(done.stdout) == {"steps": 5, "ended": "steps", "output": "output"}
 
 

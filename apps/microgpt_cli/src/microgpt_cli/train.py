@@ -246,6 +246,8 @@ def _train(
         refuse_unfinished(directory)
     if isinstance(job, Ended):
         note(job.what_to_do(path))
+        if options["plot"]:
+            _draw(path)
         if as_json:
             print(json.dumps({"steps": job.step, "ended": job.reason, "output": str(path)}))
         return

@@ -170,7 +170,7 @@ def test_help_and_version(microgpt) -> None:
     overview = microgpt("--help")
     assert overview.returncode == 0
     assert microgpt().stdout == overview.stdout
-    for command in ("train", "generate", "chat", "info", "eval", "run", "verify"):
+    for command in ("train", "generate", "chat", "info", "eval", "judge", "run", "verify"):
         assert f"\n  {command} " in overview.stdout
         page = microgpt(command, "--help")
         assert page.returncode == 0

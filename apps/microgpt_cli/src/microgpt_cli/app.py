@@ -14,6 +14,7 @@ from microgpt_cli.export import export
 from microgpt_cli.generate import generate
 from microgpt_cli.help import GroupedCommand
 from microgpt_cli.info import info
+from microgpt_cli.judge import judge
 from microgpt_cli.plot import plot
 from microgpt_cli.run import run
 from microgpt_cli.train import train
@@ -89,6 +90,7 @@ _add(chat, "microgpt chat --model-dir chat-model")
 _add(info, "microgpt info --data my.txt --block-size 32")
 _add(evaluate, "microgpt eval my-model --data held-out.txt", name="eval")
 _add(evolve, "microgpt evolve --train-winner winner")
+_add(judge, "microgpt judge nannan lelel kamon")
 _add(export, "microgpt export --output small-model --half")
 _add(plot, "microgpt plot my-model other-model")
 _add(run, "microgpt run --genome genome.json --steps 1000")

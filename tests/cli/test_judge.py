@@ -1,0 +1,144 @@
+"""`microgpt judge`, as it is used."""
+
+import json
+
+import pytest
+
+from microgpt_evolution.judge import judge, known_names
+from microgpt_evolution.vote import vote
+
+TABLE = """\
+name      flow  symmetry ×1.2  creativity ×2   total
+Nannan     0.5            3.7            1.0    6.94
+anna       0.5            2.2           -5.0   -6.86  in known.txt
+x1           -              -              -       -  shorter than 3 letters
+o'neil       -              -              -       -  not letters alone
+nannan     0.5            3.7            1.0    6.94  again: counts as 0
+anna       0.5            2.2           -5.0   -6.86  in known.txt, again
+
+Judge       -1.6950  (mean total of 4 of 6 names)
+Weaver       0.5000  (Flow)
+Mirror       1.8000  (Symmetry)
+Spark       -1.2000  (Creativity)
+distinct      66.7%
+"""
+NAMES = ["Nannan", "anna", "x1", "o'neil", "nannan", "anna"]
+
+
+@pytest.fixture
+def against(tmp_path):
+    """What names the file of names that are not new."""
+    (tmp_path / "known.txt").write_text("Anna\nemma\n")
+    return ["--against", "known.txt"]
+
+
+def test_judge_prints_its_terms_and_what_the_heads_give(microgpt, against) -> None:
+    done = microgpt("judge", *NAMES, *against)
+    assert (done.returncode, done.stdout, done.stderr) == (0, TABLE, "")
+
+
+def test_names_can_come_from_standard_input(microgpt, against) -> None:
+    lines = "\ufeff" + "\r\n".join(NAMES) + "\n\n  \n"
+    assert microgpt("judge", *against, stdin=lines).stdout == TABLE
+
+
+def test_arguments_come_before_standard_input(microgpt, against) -> None:
+    assert microgpt("judge", *NAMES, *against, stdin="emma\n").stdout == TABLE
+
+
+def test_what_generate_prints_can_be_piped_in(microgpt, text_model, against) -> None:
+    command = ["generate", "--model-dir", text_model, "--num-samples", "120", "--temperature", "2"]
+    lines = microgpt(*command).stdout
+    samples = json.loads(microgpt(*command, "--json").stdout)["samples"]
+    done = microgpt("judge", *against, "--json", stdin=lines)
+    assert [row["name"] for row in json.loads(done.stdout)["names"]] == samples
+
+
+def test_a_sample_without_a_character_is_a_name_that_is_not_judged(microgpt, against) -> None:
+    done = microgpt("judge", *against, stdin="sample  1: \nsample 12: mama\n")
+    rows = done.stdout.splitlines()
+    assert rows[1].split() == ["-", "-", "-", "-", "shorter", "than", "3", "letters"]
+    assert rows[2].split() == ["mama", "0.5", "1.7", "1.0", "4.54"]
+
+
+def test_json_has_the_figures_of_the_library(microgpt, against) -> None:
+    document = json.loads(microgpt("judge", *NAMES, *against, "--json").stdout)
+    known = known_names(["anna", "emma"])
+    expected = vote(NAMES, known)
+    assert document["scores"] == expected.scores
+    assert document["distinct"] == expected.distinct
+    verdict = judge("anna", known)
+    assert document["names"][5] == {
+        "name": "anna", "flow": 0.5, "symmetry": 2.2, "creativity": -5.0, "total": verdict.total,
+        "is_known": True, "is_repeat": True,
+    }  # fmt: skip
+    assert document["names"][2] == {
+        "name": "x1", "flow": None, "symmetry": None, "creativity": None, "total": None,
+        "is_known": False, "is_repeat": False,
+    }  # fmt: skip
+
+
+def test_the_names_that_come_with_microgpt_are_not_new(microgpt) -> None:
+    done = microgpt("judge", "kamon", "karai")
+    assert done.stderr.startswith("note: there is no data/names.txt here; using the names.txt that")
+    rows = done.stdout.splitlines()[1:3]
+    assert [row.split()[4:] for row in rows] == [
+        ["-9.26", "in", "names.txt"],
+        ["-9.50", "in", "names.txt"],
+    ]
+
+
+def test_no_name_can_be_judged_and_that_is_a_result(microgpt, against) -> None:
+    done = microgpt("judge", "x", *against)
+    assert done.returncode == 0
+    assert "Judge     -100.0000  (none is judged)\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a\x1b[31mb", r"'a\x1b[31mb'"),
+        ("a\x07\x9bb", r"'a\x07\x9bb'"),
+        ("nan\u202enan", r"'nan\u202enan'"),  # turns the rest of the line round
+        ("nan\u2028nan", r"'nan\u2028nan'"),
+        ("nan\udcff", r"'nan\udcff'"),  # a byte that is not UTF-8
+        ("a" * 1000, "a" * 24 + "..."),
+        ("\x1b" * 1000, "'" + r"\x1b" * 5 + r"\x1" + "..."),
+    ],
+)
+def test_no_name_breaks_the_terminal(microgpt, against, name, shown) -> None:
+    done = microgpt("judge", name, *against)
+    assert done.returncode == 0
+    assert done.stdout.split("\n")[1].startswith(shown + "  ")
+    assert done.stdout.replace("\n", "").isprintable()
+
+
+def test_wide_characters_keep_the_columns(microgpt, against) -> None:
+    header, row, *_ = microgpt("judge", "名前", "名前名前", *against).stdout.splitlines()
+    assert header.startswith("name      ")
+    n_wide = 2  # each takes a column more than an index tells
+    assert header.index("flow") + len("flow") == row.index("-") + len("-") + n_wide
+
+
+@pytest.mark.parametrize("stdin", ["", "\n \n\t\n", "\ufeff"])
+def test_judge_refuses_to_judge_nothing(microgpt, against, stdin) -> None:
+    done = microgpt("judge", *against, stdin=stdin)
+    problem = "there is no name to judge; give some, or pipe them in, one a line"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {problem}\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        ([" "], "there is no name to judge; give some, or pipe them in, one a line"),
+        (["mama", "--against", "no.txt"], "cannot read no.txt: No such file or directory"),
+        (["mama", "--against", "."], "cannot read .: Is a directory"),
+        (["mama", "--zoom"], "no such option: --zoom; see 'microgpt judge --help'"),
+    ],
+)
+def test_bad_input_is_one_line(microgpt, args, problem) -> None:
+    done = microgpt("judge", *args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.removeprefix(
+        "note: there is no data/names.txt here; using the names.txt that comes with microgpt\n"
+    ) == (f"error: {problem}\n")

@@ -80,7 +80,7 @@ def test_any_batch_has_scores_within_bounds_in_any_order(names, known, repeats_c
     assert all(map(math.isfinite, result.scores.values()))
     for measure, most in {"judge": 6.94, "weaver": 1.0, "mirror": 5.5, "spark": 2.5}.items():
         assert -100.0 <= result.scores[measure] <= most + ROUNDING
-    assert 0.0 <= result.distinct <= 1.0
+    assert 0.0 <= result.novel <= result.distinct <= 1.0
     shuffled = data.draw(st.permutations(names))
     assert vote(shuffled, known, repeats_count=repeats_count) == result
 
@@ -92,3 +92,8 @@ def test_repeats_never_gain_by_being_marked_down(names, known) -> None:
     assert strict.distinct == lenient.distinct
     for measure, score in strict.scores.items():
         assert score <= lenient.scores[measure]
+
+
+def test_a_name_that_is_known_or_was_said_before_is_not_novel() -> None:
+    result = vote(["anna", "Lina", "lina", "belo"], frozenset({"anna"}))
+    assert (result.distinct, result.novel) == (0.75, 0.5)

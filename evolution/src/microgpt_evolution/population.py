@@ -11,6 +11,7 @@ from random import Random
 from typing import Literal
 
 from microgpt_evolution.genome import Genome
+from microgpt_evolution.vote import Vote
 
 # What became of an evaluation. `refused`: too large, known before it began; `diverged`: the loss
 # was no longer a finite number; `crashed`: all else.
@@ -18,6 +19,8 @@ Status = Literal["ok", "diverged", "crashed", "refused"]
 Origin = Literal[
     "random", "elite", "immigrant", "cross", "mutant", "hyper",  # of the normal generations
     "re-eval", "grown", "champion", "tuned", "cataclysm",  # of a search that is stuck
+    "genome",  # from elsewhere
+    "migrant",  # from another head of the Hydra
 ]  # fmt: skip
 
 TOURNAMENT_SIZE = 3
@@ -32,12 +35,16 @@ class Evaluation:
         fitness: what the search compares; lower is better.
         last_loss: the loss of the last training document, in nats per token.
         val_loss: the held-out loss, in nats per token.
+        samples: names that it has made up, where those are judged.
+        vote: what they come to.
     """
 
     status: Status
     fitness: float = math.inf
     last_loss: float | None = None
     val_loss: float | None = None
+    samples: tuple[str, ...] = ()
+    vote: Vote | None = None
 
 
 @dataclass(frozen=True)

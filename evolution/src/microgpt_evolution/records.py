@@ -171,7 +171,7 @@ class Records:
             raise RunError(f"{where}: {first_problem(error)}") from error
         except (MicrogptError, TypeError) as error:
             raise RunError(f"{where}: {error}") from error
-        fitness = {} if facts.fitness is None else {"fitness": facts.fitness}
+        fitness: dict[str, Any] = {} if facts.fitness is None else {"fitness": facts.fitness}
         self._known[genome, facts.seed] = Evaluation(
             facts.status, last_loss=facts.last_loss, val_loss=facts.val_loss, **fitness
         )

@@ -23,10 +23,12 @@ class Vote:
         scores: means over the names that there is an opinion on, or -100 where there are none:
             "judge" and each head by its name; Origin only where there is a loss.
         distinct: the share of the names that are no repeats; 0 of none at all.
+        novel: the share of those that are not known, either.
     """
 
     scores: dict[str, float]
     distinct: float
+    novel: float
 
 
 def vote(
@@ -61,7 +63,11 @@ def vote(
         scores[measure] = fmean(counted) if counted else NO_NAME
     if loss is not None:
         scores["origin"] = origin(loss)
-    return Vote(scores, repeats.count(False) / len(names) if names else 0.0)
+    first = [
+        normal(name) for name, repeats_one in zip(names, repeats, strict=True) if not repeats_one
+    ]
+    n = len(names) or 1
+    return Vote(scores, len(first) / n, sum(name not in known for name in first) / n)
 
 
 def find_repeats(names: Iterable[str]) -> list[bool]:

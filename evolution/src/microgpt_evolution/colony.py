@@ -1,0 +1,138 @@
+"""A population that breeds by mutation alone: the two best stay, the others are their mutants.
+
+    colony = Colony(measure="judge", size=12, run_seed=42, rng=Random(42))
+    for _ in range(5):
+        ranked = colony.tell([evaluate(organism) for organism in colony.to_evaluate()])
+        colony.breed()
+
+It is what the aesthetic search is, and what each head of the Hydra is. Here, too, a fitness is the
+better the lower: it is a score with its sign turned. This module knows nothing of how an organism
+is evaluated, nor of other colonies.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+from microgpt_evolution.aesthetic_operators import mutate, random_genome
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.population import Evaluation, Organism, Origin, rank
+from microgpt_evolution.seeds import training_seed
+
+N_ELITES = 2
+
+
+@dataclass(frozen=True)
+class Child:
+    """An organism without its place. One that is not to be trained has a seed and an evaluation."""
+
+    genome: Genome
+    origin: Origin
+    parents: tuple[Organism, ...] = ()
+    seed: int | None = None
+    evaluation: Evaluation | None = None
+
+    @classmethod
+    def same(cls, organism: Organism, origin: Origin) -> "Child":
+        """Return an organism as it is, with what is known of it."""
+        return cls(organism.genome, origin, (organism,), organism.seed, organism.evaluation)
+
+
+class Colony:
+    """A population and its generations.
+
+    Attributes:
+        measure: the score that it goes by, a key of `Vote.scores`.
+        generation: counted from 1.
+        organisms: the generation at hand, in the order of its slots; ranked, once it was told of.
+    """
+
+    def __init__(
+        self,
+        *,
+        measure: str,
+        size: int,
+        run_seed: int,
+        rng: Random,
+        first_slot: int = 1,
+        ancestor: Genome | None = None,
+    ) -> None:
+        """Make the first generation: random, or up to half of it an ancestor and its mutants.
+
+        Args:
+            measure: see `Colony`.
+            size: of the population.
+            run_seed: of the run; the seeds of the trainings come from it.
+            rng: what all breeding draws from.
+            first_slot: so that no two colonies of a run share a seed.
+            ancestor: what comes first.
+        """
+        self.measure, self.generation = measure, 1
+        self._size, self._run_seed, self._rng, self._first_slot = size, run_seed, rng, first_slot
+        children = [Child(ancestor, "genome")] if ancestor else []
+        while ancestor and len(children) < size // 2:
+            children.append(Child(mutate(ancestor, rng), "mutant"))
+        while len(children) < size:
+            children.append(Child(random_genome(rng), "random"))
+        self.organisms = self._placed(children)
+
+    def to_evaluate(self) -> list[Organism]:
+        """Return the organisms of the generation of which nothing is known yet."""
+        return [organism for organism in self.organisms if organism.evaluation is None]
+
+    def tell(self, evaluations: Sequence[Evaluation]) -> list[Organism]:
+        """Return the generation, ranked.
+
+        Args:
+            evaluations: of the organisms to evaluate, in their order.
+        """
+        news = iter(evaluations)
+        known = [
+            replace(organism, evaluation=self._judged(organism.evaluation or next(news)))
+            for organism in self.organisms
+        ]
+        self.organisms = rank(known)
+        return self.organisms
+
+    def breed(self) -> None:
+        """Replace all but the two best by mutants of these; if nothing has finished, all anew."""
+        elites = [o for o in self.organisms[:N_ELITES] if o.has_finished]
+        children = [Child.same(elite, "elite") for elite in elites]
+        while len(children) < self._size:
+            if elites:
+                parent = self._rng.choice(elites)
+                children.append(Child(mutate(parent.genome, self._rng), "mutant", (parent,)))
+            else:
+                children.append(Child(random_genome(self._rng), "random"))
+        self._settle(children)
+
+    def receive(self, children: Sequence[Child]) -> None:
+        """Begin a generation in which others have taken the place of the worst."""
+        stay = self.organisms[: self._size - len(children)]
+        self._settle([*(Child.same(organism, "elite") for organism in stay), *children])
+
+    def _settle(self, children: Sequence[Child]) -> None:
+        self.generation += 1
+        self.organisms = self._placed(children)
+
+    def _placed(self, children: Sequence[Child]) -> list[Organism]:
+        return [
+            Organism(
+                genome=child.genome,
+                origin=child.origin,
+                seed=training_seed(self._run_seed, self.generation, slot)
+                if child.seed is None
+                else child.seed,
+                generation=self.generation,
+                slot=slot,
+                parents=tuple(parent.id for parent in child.parents),
+                evaluation=child.evaluation,
+            )
+            for slot, child in enumerate(children, start=self._first_slot)
+        ]
+
+    def _judged(self, evaluation: Evaluation) -> Evaluation:
+        """Return an evaluation as this colony sees it, whoever has had it made."""
+        if evaluation.vote is None:
+            return evaluation
+        return replace(evaluation, fitness=-evaluation.vote.scores[self.measure])

@@ -233,7 +233,7 @@ def _conclude(
     from microgpt.checkpoint import save
     from microgpt.inference import InferenceGpt
     from microgpt_evolution import end_report
-    from microgpt_evolution.genome_file import GenomeRecord
+    from microgpt_evolution.genome_file import GenomeRecord, write_genome
 
     settings, organism = records.settings, winner.organism
     result = _train(winner, parts, settings["seed"])
@@ -250,6 +250,7 @@ def _conclude(
         seed=settings["seed"],
         data_sha256=settings["data_sha256"],
     )
+    write_genome(records.directory / DEFAULT_GENOME, record)  # whatever else stays in its place
     genome_sha256 = _write(record, log, force=force)
     names = model.generate(N_SAMPLES, temperature=1.0, seed=settings["seed"])
     for line in end_report.demo(names, result.losses[-1]):

@@ -12,7 +12,7 @@ import typer
 
 from microgpt.config import DEFAULT_SEED, check_count, check_seed
 from microgpt.errors import ConfigError
-from microgpt_cli.options import DEFAULT_GENOME, DEFAULT_TEXT
+from microgpt_cli.options import DEFAULT_GENOME, DEFAULT_TEXT, RUNS
 from microgpt_cli.streams import note, say
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from microgpt_evolution.pools import Pool
     from microgpt_evolution.records import Records
 
-RUNS = Path("experiments")
 HELD_OUT = 0.1  # the share for choosing, and that for the final figure
 N_SAMPLES = 10
 SEARCH, WORKERS, OUTPUT = "Search", "Workers", "Output"

@@ -180,7 +180,8 @@ def test_help_and_version(microgpt) -> None:
 
 def test_the_shell_completes_commands_and_options(microgpt) -> None:
     complete = {"_MICROGPT_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
-    assert microgpt(COMP_WORDS="microgpt ge", **complete).stdout.split() == ["generate"]
+    commands = microgpt(COMP_WORDS="microgpt ge", **complete).stdout.split()
+    assert commands == ["generate", "genome"]
     complete["COMP_CWORD"] = "2"
     options = microgpt(COMP_WORDS="microgpt train --n", **complete).stdout.split()
     assert options == ["--n-embd", "--n-head", "--n-layer", "--n-ff-exp", "--num-samples"]

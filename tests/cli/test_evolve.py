@@ -111,13 +111,15 @@ def test_a_search_that_is_killed_and_resumed_ends_like_one_that_never_was(
     assert log_of(run) == log_of(whole)
 
 
-def test_a_genome_that_is_as_good_stays(microgpt, tmp_path) -> None:
+def test_a_genome_that_is_as_good_stays_and_the_winner_is_in_its_run(microgpt, tmp_path) -> None:
     microgpt("evolve", *SMALL)
     before = os.stat(tmp_path / "genome.json").st_mtime_ns
     done = microgpt("evolve", *SMALL)
     assert done.returncode == 0
     assert "genome.json stays" in done.stderr
     assert os.stat(tmp_path / "genome.json").st_mtime_ns == before
+    winner = (run_of(tmp_path) / "genome.json").read_bytes()
+    assert winner == (tmp_path / "genome.json").read_bytes()  # the same search again
 
 
 @pytest.mark.parametrize("population", ["1", "2"])

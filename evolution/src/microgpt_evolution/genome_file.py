@@ -92,7 +92,20 @@ def read_genome(path: str | Path) -> GenomeRecord:
             names the file and the place in it.
     """
     path = Path(path)
-    facts = _parse(_read(path), path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise GenomeError(f"cannot read {path}: {error.strerror}") from error
+    return decode_genome(content, path)
+
+
+def decode_genome(content: bytes, path: Path) -> GenomeRecord:
+    """Return what is in the content of a genome.json.
+
+    Raises:
+        GenomeError: as `read_genome` does.
+    """
+    facts = _parse(_as_text(content, path), path)
     _check_version(facts, path)
     if missing := [key for key in REQUIRED if key not in facts]:
         _refuse_incomplete(missing, path)
@@ -151,11 +164,9 @@ def _worth(record: GenomeRecord) -> float | None:
     return None if loss is None else -loss
 
 
-def _read(path: Path) -> str:
+def _as_text(content: bytes, path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise GenomeError(f"cannot read {path}: {error.strerror}") from error
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise GenomeError(f"{path} is not UTF-8 text, so no genome; name another file") from error
 

@@ -2,6 +2,7 @@
 
     run.json             the settings and what the run was made with
     evaluations.jsonl    a line an evaluation, appended when it is known
+    genome.json          the winner, once there is one; others write it
 
 A search is a pure function of its settings and of what it is told, so a run goes on by being
 repeated: what has been evaluated is looked up. This module knows nothing of how a search works.
@@ -9,6 +10,7 @@ repeated: what has been evaluated is looked up. This module knows nothing of how
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,12 +21,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from microgpt.errors import MicrogptError
 from microgpt.validation import first_problem
-from microgpt.whole_files import cannot_write
+from microgpt.whole_files import as_argument, cannot_write
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.population import Evaluation, Status
 
-RUN, EVALUATIONS = "run.json", "evaluations.jsonl"
+RUN, EVALUATIONS, GENOME = "run.json", "evaluations.jsonl", "genome.json"
+IMPORTED_FROM = "imported_from"  # the setting that tells a run of somebody else's
 
 
 class _Line(BaseModel):
@@ -36,13 +39,13 @@ class _Line(BaseModel):
     origin: str
     parents: tuple[str, ...]
     genome: dict[str, Any]
-    seed: int
+    seed: int | None  # this and the last two: unknown of what was imported
     status: Status
     fitness: float | None
     last_loss: float | None
     val_loss: float | None
-    flops: int
-    seconds: float
+    flops: int | None
+    seconds: float | None
 
 
 class Records:
@@ -57,7 +60,7 @@ class Records:
     def __init__(self, directory: Path, settings: dict[str, Any]) -> None:
         self.directory, self.settings = directory, settings
         self.log = directory.with_name(f"{directory.name}.log")
-        self._known: dict[tuple[Genome, int], Evaluation] = {}
+        self._known: dict[tuple[Genome, int | None], Evaluation] = {}
 
     @classmethod
     def begin(cls, folder: Path, name: str, settings: dict[str, Any]) -> "Records":
@@ -71,23 +74,14 @@ class Records:
         Raises:
             CheckpointError: they cannot be written.
         """
-        stem = f"{name}_{datetime.now():%Y%m%d_%H%M%S}"
         try:
-            for i in range(1, 1000):
-                directory = folder / (stem if i == 1 else f"{stem}_{i}")
-                if not directory.with_name(f"{directory.name}.log").exists():
-                    try:
-                        directory.mkdir(parents=True)
-                    except FileExistsError:
-                        continue
-                    break
-            facts = {
-                "version": 1,
-                "created_by": f"microgpt {version('microgpt-evolution')}",
-                "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "settings": settings,
-            }
-            (directory / RUN).write_text(json.dumps(facts, indent=2) + "\n")
+            for directory in free_directories(folder, name):
+                try:
+                    directory.mkdir(parents=True)
+                except FileExistsError:  # another process was faster
+                    continue
+                break
+            (directory / RUN).write_bytes(encode_run(settings))
             (directory / EVALUATIONS).touch()
         except OSError as error:
             raise cannot_write(folder, error) from error
@@ -110,6 +104,11 @@ class Records:
             settings = dict(facts["settings"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path} is no run to go on with: {error}") from error
+        if IMPORTED_FROM in settings:
+            raise RunError(
+                f"{path} was imported from a log, so it cannot go on; for its best: "
+                f"microgpt genome use {as_argument(path)}"
+            )
         records = cls(directory, settings)
         for number, line in enumerate(lines[:-1], start=1):  # the last is empty, or torn
             records._learn(line, f"{directory / EVALUATIONS}, line {number}")
@@ -142,23 +141,12 @@ class Records:
         Raises:
             CheckpointError: it cannot be written.
         """
-        has_value = evaluation.status == "ok"
-        line = _Line(
-            id=id_,
-            origin=origin,
-            parents=parents,
-            genome=asdict(genome),
-            seed=seed,
-            status=evaluation.status,
-            fitness=evaluation.fitness if has_value else None,
-            last_loss=evaluation.last_loss,
-            val_loss=evaluation.val_loss,
-            flops=flops,
-            seconds=round(seconds, 4),
+        line = encode_evaluation(
+            id_, origin, parents, genome, seed, evaluation, flops=flops, seconds=round(seconds, 4)
         )
         try:
             with (self.directory / EVALUATIONS).open("ab") as file:
-                file.write(line.model_dump_json().encode() + b"\n")
+                file.write(line)
         except OSError as error:
             raise cannot_write(self.directory, error) from error
         self._known[genome, seed] = evaluation
@@ -175,3 +163,56 @@ class Records:
         self._known[genome, facts.seed] = Evaluation(
             facts.status, last_loss=facts.last_loss, val_loss=facts.val_loss, **fitness
         )
+
+
+def free_directories(folder: Path, name: str) -> Iterator[Path]:
+    """Yield where a new run may be: its name, the time, and a number where that is taken.
+
+    Args:
+        folder: where runs are kept.
+        name: what the directory's begins with.
+    """
+    stem = f"{name}_{datetime.now():%Y%m%d_%H%M%S}"
+    for i in range(1, 1000):
+        directory = folder / (stem if i == 1 else f"{stem}_{i}")
+        if not (directory.exists() or directory.with_name(f"{directory.name}.log").exists()):
+            yield directory
+
+
+def encode_run(settings: dict[str, Any]) -> bytes:
+    """Return the content of run.json."""
+    facts = {
+        "version": 1,
+        "created_by": f"microgpt {version('microgpt-evolution')}",
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": settings,
+    }
+    return f"{json.dumps(facts, indent=2)}\n".encode()
+
+
+def encode_evaluation(
+    id_: str,
+    origin: str,
+    parents: tuple[str, ...],
+    genome: Genome,
+    seed: int | None,
+    evaluation: Evaluation,
+    *,
+    flops: int | None,
+    seconds: float | None,
+) -> bytes:
+    """Return a line of evaluations.jsonl; see `Organism` for the arguments."""
+    line = _Line(
+        id=id_,
+        origin=origin,
+        parents=parents,
+        genome=asdict(genome),
+        seed=seed,
+        status=evaluation.status,
+        fitness=evaluation.fitness if evaluation.status == "ok" else None,
+        last_loss=evaluation.last_loss,
+        val_loss=evaluation.val_loss,
+        flops=flops,
+        seconds=seconds,
+    )
+    return line.model_dump_json().encode() + b"\n"

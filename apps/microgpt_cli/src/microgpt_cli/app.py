@@ -12,6 +12,7 @@ from microgpt_cli.eval import evaluate
 from microgpt_cli.evolve import evolve
 from microgpt_cli.export import export
 from microgpt_cli.generate import generate
+from microgpt_cli.genome import genome
 from microgpt_cli.help import GroupedCommand
 from microgpt_cli.info import info
 from microgpt_cli.judge import judge
@@ -92,6 +93,7 @@ _add(evaluate, "microgpt eval my-model --data held-out.txt", name="eval")
 _add(evolve, "microgpt evolve --train-winner winner")
 _add(judge, "microgpt judge nannan lelel kamon")
 _add(export, "microgpt export --output small-model --half")
+commands.add_typer(genome, name="genome")
 _add(plot, "microgpt plot my-model other-model")
 _add(run, "microgpt run --genome genome.json --steps 1000")
 _add(verify, "microgpt verify --steps 1000")

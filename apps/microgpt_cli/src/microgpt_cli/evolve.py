@@ -12,7 +12,7 @@ import typer
 
 from microgpt.config import DEFAULT_SEED, check_count, check_seed
 from microgpt.errors import ConfigError
-from microgpt_cli.options import DEFAULT_GENOME, DEFAULT_TEXT
+from microgpt_cli.options import DEFAULT_GENOME, DEFAULT_TEXT, RUNS
 from microgpt_cli.streams import note, say
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from microgpt_evolution.pools import Pool
     from microgpt_evolution.records import Records
 
-RUNS = Path("experiments")
 HELD_OUT = 0.1  # the share for choosing, and that for the final figure
 N_SAMPLES = 10
 SEARCH, WORKERS, OUTPUT = "Search", "Workers", "Output"
@@ -233,7 +232,7 @@ def _conclude(
     from microgpt.checkpoint import save
     from microgpt.inference import InferenceGpt
     from microgpt_evolution import end_report
-    from microgpt_evolution.genome_file import GenomeRecord
+    from microgpt_evolution.genome_file import GenomeRecord, write_genome
 
     settings, organism = records.settings, winner.organism
     result = _train(winner, parts, settings["seed"])
@@ -250,6 +249,7 @@ def _conclude(
         seed=settings["seed"],
         data_sha256=settings["data_sha256"],
     )
+    write_genome(records.directory / DEFAULT_GENOME, record)  # whatever else stays in its place
     genome_sha256 = _write(record, log, force=force)
     names = model.generate(N_SAMPLES, temperature=1.0, seed=settings["seed"])
     for line in end_report.demo(names, result.losses[-1]):

@@ -10,7 +10,7 @@ import typer
 from microgpt.config import check_count
 from microgpt.errors import ConfigError
 from microgpt_cli.options import DEFAULT_MODEL_DIR, AsJson
-from microgpt_cli.streams import note
+from microgpt_cli.streams import note, print_facts
 
 DATA = "Data"
 
@@ -100,14 +100,7 @@ def _print_model(model_dir: Path, as_json: bool) -> None:
         return
     training = facts.pop("training", {})
     print("microgpt model")
-    _print_facts(facts)
+    print_facts(facts)
     if isinstance(training, dict) and training:
         print("training")
-        _print_facts(training)
-
-
-def _print_facts(facts: dict[str, object]) -> None:
-    width = max(map(len, facts)) + 1
-    for name, fact in facts.items():
-        shown = fact if not isinstance(fact, str) or fact.isprintable() else repr(fact)
-        print(f"  {name + ':':<{width}}  {shown}")
+        print_facts(training)

@@ -14,5 +14,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")
 Threads = Annotated[int, typer.Option(help="Processor cores to use; the result is the same.")]
 
 DEFAULT_MODEL_DIR = Path("output")
+RUNS = Path("experiments")  # where runs of evolution are kept
 DEFAULT_GENOME = Path("genome.json")  # where a search leaves its winner
 DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # in data/, and with microgpt

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import TextIO, cast
 
 
@@ -37,6 +38,14 @@ def show_while_read(text: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:
         abandon_stdout()
+
+
+def print_facts(facts: Mapping[str, object]) -> None:
+    """Print a line for each, values below one another, whatever characters are in them."""
+    width = max(map(len, facts)) + 1
+    for name, fact in facts.items():
+        shown = fact if not isinstance(fact, str) or fact.isprintable() else repr(fact)
+        print(f"  {name + ':':<{width}}  {shown}")
 
 
 def abandon_stdout() -> None:

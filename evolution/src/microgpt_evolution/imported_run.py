@@ -1,0 +1,62 @@
+"""A run that comes from a log: the same files as those of one of ours, as far as the log knows.
+
+Nobody knows what its trainings were seeded with or took, so it cannot go on. This module knows
+nothing of what a log looks like.
+"""
+
+from pathlib import Path
+
+from microgpt.whole_files import publish
+from microgpt_evolution.genome_file import encode_genome
+from microgpt_evolution.log_file import LossLog
+from microgpt_evolution.records import (
+    EVALUATIONS,
+    GENOME,
+    IMPORTED_FROM,
+    RUN,
+    encode_evaluation,
+    encode_run,
+    free_directories,
+)
+
+
+def write_imported(folder: Path, log: LossLog, source: Path) -> Path:
+    """Write the run of a log, whole or not at all, and return its directory.
+
+    Args:
+        folder: where runs are kept.
+        log: what the log says.
+        source: where it is.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
+    settings = {
+        "objective": log.winner.objective,
+        "fitness": log.winner.fitness,
+        "seed": log.winner.seed,
+        IMPORTED_FROM: str(source.absolute()),
+    }
+    lines = [
+        encode_evaluation(
+            f"g{candidate.generation}-{candidate.place}",
+            candidate.origin,
+            (),
+            candidate.genome,
+            None,
+            candidate.evaluation,
+            flops=None,
+            seconds=None,
+        )
+        for candidate in log.candidates
+    ]
+    directory = next(free_directories(folder, "import"))
+    publish(
+        directory,
+        {
+            EVALUATIONS: b"".join(lines),
+            GENOME: encode_genome(log.winner),
+            RUN: encode_run(settings),
+        },
+    )
+    return directory

@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,52 @@ def names(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("\n".join(docs))
     (tmp_path / "data").mkdir()
     (tmp_path / "data/names.txt").write_text("\n".join(docs))
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """The address of a Dask scheduler, and its process with those of two workers."""
+    from distributed import Client
+
+    with ExitStack() as at_end, (tmp_path / "dask.log").open("wb") as log:
+
+        def start(*args: str) -> subprocess.Popen[bytes]:
+            command = ["dask", *args, "--no-dashboard"]
+            process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log)
+            at_end.enter_context(process)
+            at_end.callback(process.kill)
+            return process
+
+        facts = tmp_path / "scheduler.json"
+        scheduler = start(
+            "scheduler", "--host=127.0.0.1", "--port=0", "--scheduler-file=scheduler.json"
+        )
+        while not (facts.exists() and facts.read_text()):
+            assert scheduler.poll() is None
+            time.sleep(0.05)
+        address = json.loads(facts.read_text())["address"]
+        workers = [
+            start("worker", address, "--nthreads=1", "--no-nanny", "--local-directory=scratch")
+            for _ in range(2)
+        ]
+        with Client(address, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
+        yield address, [scheduler, *workers]
+
+
+def begin(folder: Path, *options: str) -> subprocess.Popen[str]:
+    """Start a search, and return its process when it has come to its second generation."""
+    process = subprocess.Popen(
+        ["microgpt", "evolve", *SMALL, *options],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    while "Generation 2" not in process.stdout.readline():
+        assert process.poll() is None
+    return process
 
 
 def run_of(folder: Path) -> Path:
@@ -83,16 +131,7 @@ def test_a_search_that_is_killed_and_resumed_ends_like_one_that_never_was(
     genome = (tmp_path / "genome.json").read_bytes()
     whole = run_of(tmp_path)
     (tmp_path / "genome.json").unlink()
-    process = subprocess.Popen(
-        ["microgpt", "evolve", *SMALL],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    while "Generation 2" not in process.stdout.readline():
-        pass
+    process = begin(tmp_path)
     process.send_signal(number)
     _, errors = process.communicate(timeout=20)
     assert process.returncode != 0
@@ -109,6 +148,55 @@ def test_a_search_that_is_killed_and_resumed_ends_like_one_that_never_was(
     assert (tmp_path / "genome.json").read_bytes() == genome
     assert evaluations_of(run) == evaluations_of(whole)
     assert log_of(run) == log_of(whole)
+
+
+@pytest.mark.slow
+def test_a_cluster_that_loses_a_worker_gives_the_same(microgpt, tmp_path, cluster) -> None:
+    microgpt("evolve", *SMALL)
+    genome = (tmp_path / "genome.json").read_bytes()
+    here = run_of(tmp_path)
+    (tmp_path / "genome.json").unlink()
+    address, (_, worker, _) = cluster
+    process = begin(tmp_path, "--scheduler", address)
+    worker.send_signal(signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert worker.poll() == -signal.SIGKILL
+    assert (tmp_path / "genome.json").read_bytes() == genome
+    there = run_of(tmp_path)
+    assert here != there
+    assert evaluations_of(there) == evaluations_of(here)
+    assert log_of(there) == log_of(here)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["the scheduler", "the search"])
+def test_a_search_on_a_cluster_that_ends_early_goes_on_here(
+    microgpt, tmp_path, cluster, what
+) -> None:
+    microgpt("evolve", *SMALL)
+    genome = (tmp_path / "genome.json").read_bytes()
+    here = run_of(tmp_path)
+    (tmp_path / "genome.json").unlink()
+    address, (scheduler, *workers) = cluster
+    process = begin(tmp_path, "--scheduler", address)
+    if what == "the search":
+        process.send_signal(signal.SIGINT)
+    else:
+        scheduler.send_signal(signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    run = f"experiments/{run_of(tmp_path).name}"
+    begins = f"error: cannot reach a Dask scheduler at {address}: "
+    if what == "the search":
+        begins = "interrupted after "
+        assert [worker.poll() for worker in workers] == [None, None]
+    assert process.returncode == (130 if what == "the search" else 1)
+    (line,) = [line for line in errors.splitlines() if not line.startswith("[")]
+    assert line.startswith(begins)
+    assert line.endswith(f"go on with: microgpt evolve --resume {run}")
+    assert microgpt("evolve", "--resume", run).returncode == 0
+    assert (tmp_path / "genome.json").read_bytes() == genome
+    assert evaluations_of(tmp_path / run) == evaluations_of(here)
 
 
 def test_a_genome_that_is_as_good_stays_and_the_winner_is_in_its_run(microgpt, tmp_path) -> None:
@@ -149,9 +237,10 @@ def test_the_measure_of_the_source_is_there_on_request(microgpt, tmp_path) -> No
         (["--resume", "nowhere"], "nowhere is no run to go on with"),
         (["--input", "nowhere.txt"], "cannot read nowhere.txt"),
         (["--scheduler", "tcp://127.0.0.1:1"], "127.0.0.1:1"),
+        (["--scheduler", "tcp://127.0.0.1:1", "--workers", "2"], "leave one of the two out"),
     ],
 )
-def test_bad_input_is_refused(microgpt, args, problem) -> None:
+def test_bad_input_is_refused(microgpt, tmp_path, args, problem) -> None:
     started = time.perf_counter()
     done = microgpt("evolve", *args)
     assert done.returncode == 2, done.stderr
@@ -159,6 +248,7 @@ def test_bad_input_is_refused(microgpt, args, problem) -> None:
     assert error.startswith("error: ")
     assert problem in error
     assert time.perf_counter() - started < 30
+    assert not (tmp_path / "experiments").exists()
 
 
 def test_a_file_with_too_few_documents_is_refused(microgpt, tmp_path) -> None:

@@ -21,6 +21,7 @@ from microgpt_evolution import cluster
 from microgpt_evolution.cluster import Dask
 from microgpt_evolution.driver import PER_WORKER, Outcome, evaluate_all
 from microgpt_evolution.errors import ClusterError, StoppedError
+from microgpt_evolution.parcel import Parcel
 from microgpt_evolution.pools import Pool, Processes, Threads
 
 sys.path.append(str(Path(__file__).parent))  # workers get it too
@@ -279,6 +280,15 @@ def test_a_dask_worker_that_dies_once_costs_nothing_but_time(
 
 
 @pytest.mark.slow
+def test_a_parcel_comes_to_each_worker_that_needs_it(scheduler: str, tmp_path: Path) -> None:
+    work = Parcel.of(partial(die_once, tmp_path / "died"))  # the worker in its place lacks it
+    with Dask(scheduler) as pool:
+        assert evaluate_all(work, range(N), pool) == SQUARES
+    with Processes(2) as processes:
+        assert evaluate_all(work, range(N), processes) == SQUARES
+
+
+@pytest.mark.slow
 def test_only_what_always_kills_its_dask_worker_has_crashed(scheduler: str) -> None:
     with Dask(scheduler) as pool:
         outcomes = evaluate_all(die_always, range(N), pool)
@@ -305,6 +315,48 @@ def test_a_scheduler_that_goes_away_is_one_line() -> None:
             Dask(workers.scheduler_address),
             on_outcome=lambda i, outcome: workers.close(),
         )
+
+
+@pytest.mark.slow
+def test_workers_that_go_away_for_good_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(cluster, "PATIENCE_S", 0.5)
+    with (
+        LocalCluster(
+            n_workers=1, processes=False, dashboard_address=":0", protocol="tcp://"
+        ) as workers,
+        pytest.raises(ClusterError, match="has no workers any longer; start one with `dask wo"),
+    ):
+        evaluate_all(
+            square,
+            range(10_000),
+            Dask(workers.scheduler_address),
+            on_outcome=lambda i, outcome: workers.scale(0),
+        )
+
+
+@pytest.mark.slow
+def test_a_cluster_with_another_microgpt_is_one_line(
+    scheduler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distributed import Client
+
+    ask = Client.get_versions
+
+    def answer(theirs: str | None) -> Callable[..., Any]:
+        def get_versions(self: Client, packages: Sequence[str]) -> Any:
+            versions = ask(self, packages=packages)
+            for facts in versions["workers"].values():
+                facts["packages"]["microgpt-lib"] = theirs
+            return versions
+
+        return get_versions
+
+    for theirs, has in ((None, "no microgpt-lib"), ("0.0.9", r"microgpt-lib 0\.0\.9")):
+        monkeypatch.setattr(Client, "get_versions", answer(theirs))
+        with pytest.raises(ClusterError, match=f"the worker tcp://.* has {has}; install"):
+            evaluate_all(square, range(N), Dask(scheduler))
 
 
 def test_a_scheduler_that_is_not_there_is_one_line() -> None:

@@ -6,7 +6,6 @@ This module knows nothing of what an item is, and of a pool only what `pools.Poo
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
-from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -54,7 +53,8 @@ def evaluate_all(
     more than once.
 
     Args:
-        work: for workers in other processes it is pickled with every item: keep it small.
+        work: for workers in other processes it is pickled with every item: keep it small, or send
+            a `Parcel`.
         items: read one by one, as workers become free.
         pool: stays open, unless the evaluation ends early.
         on_outcome: gets the index of an item and its outcome, as they come, in this thread.
@@ -100,12 +100,15 @@ class _Evaluation(Generic[Item, Result]):
             if should_stop.is_set():
                 raise StoppedError(f"stopped with {n_done} of {len(self.items)} evaluated")
             self._submit()
-            with suppress(Empty):
+            try:
                 future = self.finished.get(timeout=POLL_S)
-                i = self.running.pop(future)
-                if outcome := self._outcome(i, future):
-                    n_done += 1
-                    yield i, outcome
+            except Empty:
+                self.pool.check()
+                continue
+            i = self.running.pop(future)
+            if outcome := self._outcome(i, future):
+                n_done += 1
+                yield i, outcome
 
     def _submit(self) -> None:
         """Keep the workers busy; after a loss, first wait for what still runs."""

@@ -17,6 +17,7 @@ from microgpt_evolution.driver import Outcome, evaluate_all
 from microgpt_evolution.fitness import target
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.loss_search import LossSearch
+from microgpt_evolution.parcel import Parcel
 from microgpt_evolution.pools import Pool, Threads
 from microgpt_evolution.population import Evaluation, Organism
 from microgpt_evolution.records import Records
@@ -109,6 +110,10 @@ class LossEvolution:
         self.target = target("last-doc")
         self._log, self._tell, self._should_stop = log, tell, should_stop
         self._is_reached = False
+        # Other processes cannot see the event; they are ended.
+        is_here = isinstance(pool, Threads)
+        work = partial(measure, arena, should_stop.is_set if is_here else None)
+        self._work = work if is_here else Parcel.of(work)
 
     def run(self, minutes: float | None = None) -> Finalist | None:
         """Return the winner; None if nothing has finished.
@@ -238,11 +243,8 @@ class LossEvolution:
                 done = replace(organisms[i], evaluation=evaluation)
                 self._tell(trace.done(done, seconds, outcome.error or ""))
 
-        # Other processes cannot see the event; they are ended.
-        is_here = isinstance(self.pool, Threads)
-        work = partial(measure, self.arena, self._should_stop.is_set if is_here else None)
         evaluate_all(
-            work,
+            self._work,
             [trials[i] for i in open_places],
             self.pool,
             on_outcome=note,

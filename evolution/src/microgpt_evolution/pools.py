@@ -42,6 +42,9 @@ class Pool(ABC):
     def n_workers(self) -> int:
         """Return how many items are worked on at once."""
 
+    def check(self) -> None:  # noqa: B027 - threads and processes come back by themselves
+        """Raise an error if nobody is left who could work: asked while nothing comes back."""
+
     def deaths(self, error: BaseException) -> int:
         """Return how many workers died where work ended so; 0 if the work itself failed."""
         return int(isinstance(error, BrokenExecutor | CancelledError))

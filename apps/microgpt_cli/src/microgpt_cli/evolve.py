@@ -110,12 +110,18 @@ def evolve(
         check_count(name, count)
     if minutes is not None and not minutes > 0:
         raise ConfigError(f"minutes must be a number above 0, got {minutes}")
+    if scheduler and "workers" in _given(ctx):
+        raise ConfigError(
+            "--workers is for this machine, and with --scheduler all workers of the cluster are "
+            "used; leave one of the two out"
+        )
 
     from microgpt.data import load_text, split
     from microgpt.engines import prepare_engine
     from microgpt.whole_files import as_argument
     from microgpt_cli.training_job import default_input
     from microgpt_evolution.arena import Arena
+    from microgpt_evolution.errors import ClusterError
     from microgpt_evolution.records import Records
 
     records = Records.open(resume) if resume else None
@@ -132,17 +138,22 @@ def evolve(
     prepare_engine("compiled", uses=["training", "evaluation", "generation"], tell=note)
     arena = Arena.of(parts, settings["fitness"])
     with _pool(workers, scheduler) as pool:
+        pool.executor()  # a cluster that is not there begins no run
         records = records or Records.begin(RUNS, "evolve", settings)
         with records.log.open("w", encoding="utf-8") as log:
             logged = _Log(log)
             try:
                 evolution = _evolution(arena, pool, records, logged, is_told=trace)
                 winner = evolution.run(minutes)
-            except KeyboardInterrupt as stop:
-                raise type(stop)(
+            except (KeyboardInterrupt, ClusterError) as stop:
+                go_on = (
                     f"after {records.n_known} evaluations; go on with: "
                     f"microgpt evolve --resume {as_argument(records.directory)}"
-                ) from None
+                )
+                if isinstance(stop, KeyboardInterrupt):
+                    raise type(stop)(go_on) from None
+                say(f"error: {stop}; stopped {go_on}")
+                raise typer.Exit(1) from stop
             if winner is None:
                 say(f"error: no organism could be trained to its end; see {records.log}")
                 raise typer.Exit(1)

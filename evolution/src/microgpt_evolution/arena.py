@@ -4,8 +4,10 @@ This module knows nothing of generations, and nothing of where it runs: an arena
 another process, and gives the same there.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from microgpt.data import Split
 from microgpt.engines import make_surprise
@@ -61,10 +63,14 @@ class Arena:
 
     def flops(self, genome: Genome) -> int:
         """Return the floating-point operations of a training, as if all documents came as often."""
-        lengths = map(self.tokenizer.count_tokens, self.training.docs)
-        read = sum(min(length - 1, genome.n_ctx) for length in lengths)
+        read = sum(n * min(length - 1, genome.n_ctx) for length, n in self._lengths.items())
         n_tokens = round(genome.steps * read / len(self.training.docs))
         return genome.flops(self.tokenizer.vocab_size, n_tokens)
+
+    @cached_property
+    def _lengths(self) -> Counter[int]:
+        """How many documents have so many tokens: every genome is asked about all of them."""
+        return Counter(map(self.tokenizer.count_tokens, self.training.docs))
 
     def measure(
         self, genome: Genome, seed: int, should_stop: Callable[[], bool] | None = None

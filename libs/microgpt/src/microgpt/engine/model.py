@@ -53,11 +53,12 @@ class CompiledModel:
 
     def surprise(self, docs: Sequence[Tokens], n_made: Sequence[int], *, threads: int = 1) -> float:
         """Return the sum of `losses`, without as many of each document's first as n_made says."""
-        losses = self.losses(docs, threads=threads)
-        first = 0
-        for doc, n in zip(docs, n_made, strict=True) if any(n_made) else ():
-            losses[first : first + n] = 0
-            first += len(doc) - 1
+        corpus = Corpus.of(docs)
+        losses = self.losses(corpus, threads=threads)
+        for i, n in enumerate(n_made):
+            if n:
+                first = corpus.starts[i] - i  # a document has a loss less than tokens
+                losses[first : first + n] = 0
         return float(losses.sum())
 
     def losses(self, docs: Sequence[Tokens], *, threads: int = 1) -> NDArray[np.float64]:

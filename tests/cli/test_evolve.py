@@ -220,9 +220,14 @@ def test_tiny_populations_evolve_too(microgpt, tmp_path, population) -> None:
 def test_the_measure_of_the_source_is_there_on_request(microgpt, tmp_path) -> None:
     done = microgpt("evolve", *SMALL, "--fitness", "last-doc")
     assert "Target: loss < 1.2" in done.stdout
+    lucky_and_honest = (
+        r"  Last document +(\S+)  .+\n  Held out +none  (\S+) .+\n  Test +none  .+n=3"
+    )
+    match = re.search(lucky_and_honest, done.stdout)
+    assert match
     genome = json.loads((tmp_path / "genome.json").read_text())
     assert genome["fitness"] == "last-doc"
-    assert genome["val_loss"] != genome["loss"]
+    assert (f"{genome['loss']:.4f}", f"{genome['val_loss']:.4f}") == match.groups()
 
 
 @pytest.mark.parametrize(

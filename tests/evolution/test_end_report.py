@@ -2,8 +2,19 @@ import re
 
 import pytest
 
+from microgpt.config import TrainConfig
+from microgpt.train import train
 from microgpt_evolution.blacklist import Blacklist
-from microgpt_evolution.end_report import demo, end_report, find_best, genome_written, saved
+from microgpt_evolution.end_report import (
+    demo,
+    end_report,
+    find_best,
+    genome_written,
+    lucky_and_honest,
+    saved,
+)
+from microgpt_evolution.population import Evaluation
+from microgpt_evolution.verdict import Verdict
 
 WINNER = "Emb:24  Head:2 Lay:1 Ctx:32 FF:3 LR:0.0119 Steps:500 "
 OTHER = "Emb:16  Head:4 Lay:1 Ctx:16 FF:4 LR:0.0050 Steps:200 "
@@ -21,6 +32,12 @@ def generations(make_ranked):
         best + make_ranked([1.664], generation=2),
         make_ranked([None, None], generation=3),
     ]
+
+
+@pytest.fixture
+def verdict():
+    result = train(["anna"], config=TrainConfig(steps=1))
+    return Verdict(result, (2.1, 2.5, 2.6), (2.31, 2.32, 2.33), (2.33,))
 
 
 def report(generations, **changes) -> str:
@@ -41,7 +58,6 @@ def test_it_is_the_sources_line_by_line(generations) -> None:
   Total time: 1820s (607s/gen avg)
   Best loss: 1.4676
   Best config: {WINNER}
-  Last document: 1.4676, held out: none
   Blacklisted species: 1
   Target 1.2 NOT reached
 
@@ -97,8 +113,16 @@ def test_bars_are_longer_for_lower_losses_within_limits(make_ranked, loss, lengt
     assert re.search(r"^     1 .*%  (#*)$", text, re.MULTILINE)[1] == "#" * length
 
 
-def test_a_lucky_loss_stands_beside_the_honest_one(generations) -> None:
-    assert "  Last document: 1.4676, held out: 2.2134" in report(generations, held_out=2.2134)
+def test_a_lucky_loss_stands_beside_the_honest_one(verdict) -> None:
+    found = Evaluation("ok", 1.2466, 1.2466)
+    assert lucky_and_honest(found, verdict) == [
+        "",
+        "--- Lucky and Honest ---",
+        "                    Found  Trained again with fresh seeds",
+        "  Last document    1.2466  2.4000 ± 0.6573 (95%, n=3)",
+        "  Held out           none  2.3200 ± 0.0248 (95%, n=3)",
+        "  Test               none  2.3300 (n=1)",
+    ]
 
 
 def test_the_winner_is_the_first_of_equals(make_ranked) -> None:

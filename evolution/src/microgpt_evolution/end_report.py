@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from itertools import chain
 from statistics import fmean
 
-from microgpt_evolution import trends
+from microgpt_evolution import interval, trends
 from microgpt_evolution.blacklist import MIN_FAILURES, Blacklist
 from microgpt_evolution.fitness import describe_losers
 from microgpt_evolution.population import Evaluation, Organism, diversity, rank
 from microgpt_evolution.report import number, short
+from microgpt_evolution.verdict import Verdict
 
 RULE = "=" * 40
 N_LISTED = 10  # of the top configs, and of the blacklisted species
@@ -31,7 +32,6 @@ def end_report(
     target: float,
     blacklist: Blacklist,
     seconds: float,
-    held_out: float | None = None,
 ) -> list[str]:
     """Return all that is told of the search itself.
 
@@ -40,12 +40,11 @@ def end_report(
         target: the fitness to get below.
         blacklist: as it is at the end.
         seconds: how long the run took.
-        held_out: the best organism's held-out loss, where the search did not measure it.
     """
     finished = _finished(generations)
     lines = [
         *_totals(generations, seconds),
-        *_winner(find_best(generations), held_out),
+        *_winner(find_best(generations)),
         f"  Blacklisted species: {len(blacklist.species)}",
         _target(generations, target),
         *_trajectory(generations),
@@ -80,6 +79,32 @@ def demo(names: Sequence[str], last_loss: float) -> list[str]:
     ]
 
 
+def lucky_and_honest(found: Evaluation, verdict: Verdict) -> list[str]:
+    """Return what the search found of its winner beside what that comes to with fresh seeds.
+
+    The last document flatters whoever drew an easy one. The test is honest even where the search
+    went by the validation part.
+
+    Args:
+        found: what the search measured.
+        verdict: what came after.
+    """
+    rows = [
+        ("Last document", found.last_loss, verdict.last_losses),
+        ("Held out", found.val_loss, verdict.val_losses),
+        ("Test", None, verdict.test_losses),
+    ]
+    return [
+        "",
+        "--- Lucky and Honest ---",
+        f"  {'':<13}  {'Found':>8}  Trained again with fresh seeds",
+        *(
+            f"  {name:<13}  {number(loss):>8}  {interval.describe(again)}"
+            for name, loss, again in rows
+        ),
+    ]
+
+
 def saved(log: str) -> list[str]:
     """Return the end of the log."""
     return ["", f"Experiment saved to: {log}"]
@@ -101,20 +126,10 @@ def _totals(generations: Generations, seconds: float) -> list[str]:
     ]
 
 
-def _winner(best: Organism | None, held_out: float | None) -> list[str]:
-    if best is None or best.evaluation is None:
+def _winner(best: Organism | None) -> list[str]:
+    if best is None:
         return ["  Best loss: none", "  Best config: none"]
-    return [
-        f"  Best loss: {best.fitness:.4f}",
-        f"  Best config: {best.genome.describe()}",
-        _lucky_and_honest(best.evaluation, held_out),
-    ]
-
-
-def _lucky_and_honest(evaluation: Evaluation, held_out: float | None) -> str:
-    """Return both losses side by side: the last document flatters whoever drew an easy one."""
-    honest = evaluation.val_loss if held_out is None else held_out
-    return f"  Last document: {number(evaluation.last_loss)}, held out: {number(honest)}"
+    return [f"  Best loss: {best.fitness:.4f}", f"  Best config: {best.genome.describe()}"]
 
 
 def _target(generations: Generations, target: float) -> str:

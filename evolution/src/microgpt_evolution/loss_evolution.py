@@ -7,11 +7,11 @@ remember, and the log says what happened, line by line. This module prints nothi
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from statistics import fmean, stdev
+from statistics import fmean
 from threading import Event
 from time import perf_counter
 
-from microgpt_evolution import end_report, report, trace
+from microgpt_evolution import end_report, interval, report, trace
 from microgpt_evolution.arena import Arena
 from microgpt_evolution.driver import Outcome, evaluate_all
 from microgpt_evolution.fitness import target
@@ -24,6 +24,7 @@ from microgpt_evolution.records import Records
 from microgpt_evolution.seeds import training_seed
 
 N_FINALISTS, N_REPEATS = 3, 2  # the best, and how often each is measured once more
+N_FRESH = 2  # seeds that the winner is judged by, besides that of the run
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,16 @@ class Finalist:
 
     def line(self, place: int) -> str:
         """Return what the log says of it."""
-        spread = stdev(self.losses) if len(self.losses) > 1 else 0.0
-        return (
-            f"  {place}. {self.mean:.4f} ± {spread:.4f} ({len(self.losses)} seeds) | "
-            f"{self.organism.genome.describe()} [{self.organism.origin}]"
-        )
+        organism = self.organism
+        described = f"{organism.genome.describe()} [{organism.origin}]"
+        return f"  {place}. {interval.describe(self.losses)} | {described}"
+
+    def fresh_seeds(self, run_seed: int) -> list[int]:
+        """Return the seeds to judge it by: the run's, which trained nobody, and two new ones."""
+        organism, first = self.organism, N_REPEATS + 1
+        repeats = range(first, first + N_FRESH)
+        place = run_seed, organism.generation, organism.slot
+        return [run_seed, *(training_seed(*place, repeat) for repeat in repeats)]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
@@ -17,7 +18,6 @@ from microgpt_cli.streams import note, say
 
 if TYPE_CHECKING:
     from microgpt.data import Split
-    from microgpt.state import TrainResult
     from microgpt_evolution.arena import Arena
     from microgpt_evolution.genome_file import GenomeRecord
     from microgpt_evolution.loss_evolution import Finalist, LossEvolution
@@ -239,46 +239,40 @@ def _conclude(
     force: bool,
     train_winner: Path | None,
 ) -> None:
-    """Train the winner once more, measure it on the test part, and write what is to be kept."""
+    """Train the winner again, measure it on the test part, and write what is to be kept."""
     from microgpt.checkpoint import save
     from microgpt.inference import InferenceGpt
     from microgpt_evolution import end_report
     from microgpt_evolution.genome_file import GenomeRecord, write_genome
+    from microgpt_evolution.verdict import judge
 
     settings, organism = records.settings, winner.organism
-    result = _train(winner, parts, settings["seed"])
-    evaluation = organism.evaluation
-    assert evaluation is not None
+    found = organism.evaluation
+    assert found is not None
+    verdict = judge(organism.genome, parts, winner.fresh_seeds(settings["seed"]))
     is_held_out = settings["fitness"] == "held-out"
-    model = InferenceGpt(result)
     record = GenomeRecord(
         genome=organism.genome,
-        loss=evaluation.last_loss or 0.0,
+        loss=found.last_loss or 0.0,
         generation=organism.generation,
         fitness=settings["fitness"],
-        val_loss=winner.mean if is_held_out else model.evaluate(parts.validation).loss,
+        val_loss=winner.mean if is_held_out else fmean(verdict.val_losses),
         seed=settings["seed"],
         data_sha256=settings["data_sha256"],
     )
     write_genome(records.directory / DEFAULT_GENOME, record)  # whatever else stays in its place
     genome_sha256 = _write(record, log, force=force)
-    names = model.generate(N_SAMPLES, temperature=1.0, seed=settings["seed"])
+    result = verdict.result
+    names = InferenceGpt(result).generate(N_SAMPLES, temperature=1.0, seed=settings["seed"])
     for line in end_report.demo(names, result.losses[-1]):
         log(line)
-    log(f"Test loss: {model.evaluate(parts.test).loss:.4f}")
+    for line in end_report.lucky_and_honest(found, verdict):
+        log(line)
     if train_winner:
         save(replace(result, genome_sha256=genome_sha256), train_winner)
         note(f"a model of the winner is in {train_winner}")
     for line in end_report.saved(str(records.log)):
         log(line)
-
-
-def _train(winner: "Finalist", parts: "Split", seed: int) -> "TrainResult":
-    from microgpt.train import train
-
-    genome = winner.organism.genome
-    return train(replace(parts, validation=(), test=()), model=genome.model(),
-                 config=genome.train_config(seed))  # fmt: skip
 
 
 def _write(record: "GenomeRecord", log: Callable[[str], None], *, force: bool) -> str:

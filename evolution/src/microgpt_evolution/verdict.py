@@ -1,0 +1,62 @@
+"""What a winner is worth: trained anew with seeds that had no say in choosing it.
+
+The lowest loss of many is partly luck: of its seed, and with last-doc of the one document, too.
+This module knows nothing of searches.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from microgpt.data import Split
+from microgpt.inference import InferenceGpt
+from microgpt.state import TrainResult
+from microgpt.train import DivergedError, train
+from microgpt_evolution.genome import Genome
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a genome came to, in nats a token with each seed.
+
+    Attributes:
+        result: the training with the first seed.
+        last_losses: of the last document in training.
+        val_losses: of the validation part, which a search may have gone by.
+        test_losses: of the test part, which it has not.
+    """
+
+    result: TrainResult
+    last_losses: tuple[float, ...]
+    val_losses: tuple[float, ...]
+    test_losses: tuple[float, ...]
+
+
+def judge(genome: Genome, parts: Split, seeds: Sequence[int]) -> Verdict:
+    """Return what a genome comes to, trained on the training part.
+
+    Args:
+        genome: its shape and course.
+        parts: the documents; some are held out for validation, and some for the test.
+        seeds: one a training. One that diverges is left out.
+
+    Raises:
+        DivergedError: all do.
+    """
+    learnt_from = replace(parts, validation=(), test=())
+    results, problem = [], None
+    for seed in seeds:
+        try:
+            config = genome.train_config(seed)
+            results.append(train(learnt_from, model=genome.model(), config=config))
+        except DivergedError as error:
+            problem = error
+    if not results:
+        assert problem, "there are no seeds"
+        raise problem
+    models = [InferenceGpt(result) for result in results]
+    return Verdict(
+        results[0],
+        tuple(result.losses[-1] for result in results),
+        tuple(model.evaluate(parts.validation).loss for model in models),
+        tuple(model.evaluate(parts.test).loss for model in models),
+    )

@@ -9,6 +9,7 @@ GENES = {"n_emb": 12, "n_ctx": 8, "n_layer": 2, "n_head": 2, "n_ff_exp": 3, "ste
 PRIMORDIAL = [
     "=== MicroGPT [Primordial] ===",
     "No genome found. Running with default parameters.",
+    "Run `microgpt evolve` to evolve.",
     "",
 ]
 EVOLVED = ["=== MicroGPT [Evolved] ===", "Loaded genome from generation 3 (loss: 1.5000)", ""]
@@ -36,17 +37,18 @@ def lines_of(done) -> list[str]:
 
 def test_without_a_genome_it_is_primordial(microgpt) -> None:
     lines = lines_of(microgpt("run"))
-    assert lines[:3] == PRIMORDIAL
-    assert lines[3] == (
+    introduction, lines = lines[:4], lines[4:]
+    assert introduction == PRIMORDIAL
+    assert lines[0] == (
         "MicroGPT: 3552 params, training for 200 steps "
         "(lr=0.005, emb=16, head=4, layer=1, ctx=16, ff=4)"
     )
-    assert lines[4].startswith("step  200 | loss ")
-    assert lines[5:7] == ["", "--- Generation ---"]
-    assert [line[:2] for line in lines[7:17]] == ["> "] * 10
-    assert lines[17] == ""
-    loss = lines[4].split()[-1]
-    assert lines[18:] == [f"Organism: default | Loss: {loss} | Params: 3552"]
+    assert lines[1].startswith("step  200 | loss ")
+    assert lines[2:4] == ["", "--- Generation ---"]
+    assert [line[:2] for line in lines[4:14]] == ["> "] * 10
+    assert lines[14] == ""
+    loss = lines[1].split()[-1]
+    assert lines[15:] == [f"Organism: default | Loss: {loss} | Params: 3552"]
 
 
 def test_with_a_genome_it_is_evolved(microgpt, genome) -> None:
@@ -56,7 +58,7 @@ def test_with_a_genome_it_is_evolved(microgpt, genome) -> None:
     assert lines[-1].startswith("Organism: evolved | Loss: ")
     moved = genome.rename(genome.with_name("other.json"))
     assert lines_of(microgpt("run", "--genome", moved)) == lines
-    assert lines_of(microgpt("run"))[:3] == PRIMORDIAL
+    assert lines_of(microgpt("run"))[:4] == PRIMORDIAL
 
 
 def test_it_learns_and_speaks_as_train_and_generate_do(microgpt, genome) -> None:

@@ -118,7 +118,8 @@ def _introduce(record: "GenomeRecord | None") -> None:
         print(f"Loaded genome from generation {record.generation} (loss: {record.loss:.4f})\n")
     else:
         print("=== MicroGPT [Primordial] ===")
-        print("No genome found. Running with default parameters.\n")
+        print("No genome found. Running with default parameters.")
+        print("Run `microgpt evolve` to evolve.\n")
 
 
 def _tell_genes(organism: "Genome", n_params: int) -> None:

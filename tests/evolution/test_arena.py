@@ -49,10 +49,30 @@ def test_the_same_seed_gives_the_same_in_threads_and_after_being_sent() -> None:
     assert len({evaluation.fitness for evaluation in alone}) == 8
 
 
-def test_what_diverges_or_costs_too_much_is_no_crash() -> None:
+def test_what_takes_too_many_operations_is_refused_and_no_crash() -> None:
     arena = Arena.of(PARTS, "held-out", max_flops=10 * Arena.of(PARTS, "held-out").flops(SMALL))
-    assert arena.measure(replace(SMALL, steps=6000), seed=1).status == "refused"
+    longer = replace(SMALL, steps=6000)
+    assert arena.measure(longer, seed=1).status == "refused"
     assert arena.measure(SMALL, seed=1).status == "ok"
+    assert arena.refusal(longer) == (
+        f"it takes {arena.flops(longer):.2g} operations, and {arena.max_flops:.2g} are allowed"
+    )
+
+
+def test_what_takes_too_much_memory_is_refused() -> None:
+    n_bytes = SMALL.n_bytes(Arena.of(PARTS, "held-out").tokenizer.vocab_size)
+    arena = Arena.of(PARTS, "held-out", max_bytes=n_bytes)
+    wider = replace(SMALL, n_emb=16)
+    assert arena.measure(wider, seed=1).status == "refused"
+    assert arena.measure(SMALL, seed=1).status == "ok"
+    wanted = f"{wider.n_bytes(arena.tokenizer.vocab_size):,}"
+    assert arena.refusal(wider) == f"it takes {wanted} bytes, and {n_bytes:,} are allowed"
+
+
+def test_all_that_the_operators_make_of_the_names_may_be_trained() -> None:
+    arena = Arena.of(PARTS, "held-out")
+    largest = Genome(n_emb=64, n_ctx=32, n_layer=12, n_head=8, n_ff_exp=8, steps=3000, lr=0.1)
+    assert arena.refusal(largest) is None
 
 
 def test_the_cost_grows_with_the_steps_and_is_known_before() -> None:

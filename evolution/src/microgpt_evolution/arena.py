@@ -21,6 +21,7 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.population import Evaluation
 
 MAX_FLOPS = 2e13  # of one training: some minutes of a core
+MAX_BYTES = 2**30  # of one training; not a share of what there is, or the machine would decide
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Arena:
         tokenizer: of all documents.
         fitness: the measure.
         max_flops: a genome whose training takes more is refused.
+        max_bytes: the same for the memory that it takes.
     """
 
     training: Split
@@ -40,10 +42,18 @@ class Arena:
     tokenizer: CharTokenizer
     fitness: Fitness
     max_flops: float = MAX_FLOPS
+    max_bytes: int = MAX_BYTES
     _pieces: dict[int, Pieces] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def of(cls, parts: Split, fitness: Fitness, *, max_flops: float = MAX_FLOPS) -> "Arena":
+    def of(
+        cls,
+        parts: Split,
+        fitness: Fitness,
+        *,
+        max_flops: float = MAX_FLOPS,
+        max_bytes: int = MAX_BYTES,
+    ) -> "Arena":
         """Return the arena of a search.
 
         Args:
@@ -51,6 +61,7 @@ class Arena:
                 of the file.
             fitness: the measure.
             max_flops: see `Arena`.
+            max_bytes: see `Arena`.
 
         Raises:
             DataError: nothing is held out to measure on.
@@ -59,7 +70,7 @@ class Arena:
             raise DataError("a search needs documents that are held out; split them first")
         docs = parts.train if fitness == "held-out" else parts.docs
         tokenizer = CharTokenizer.from_documents(parts.docs)
-        return cls(Split(docs, docs), parts.validation, tokenizer, fitness, max_flops)
+        return cls(Split(docs, docs), parts.validation, tokenizer, fitness, max_flops, max_bytes)
 
     def flops(self, genome: Genome) -> int:
         """Return the floating-point operations of a training, as if all documents came as often."""
@@ -72,6 +83,14 @@ class Arena:
         """How many documents have so many tokens: every genome is asked about all of them."""
         return Counter(map(self.tokenizer.count_tokens, self.training.docs))
 
+    def refusal(self, genome: Genome) -> str | None:
+        """Return why a genome is not trained, or None if it is: known before it begins."""
+        if (flops := self.flops(genome)) > self.max_flops:
+            return f"it takes {flops:.2g} operations, and {self.max_flops:.2g} are allowed"
+        if (n_bytes := genome.n_bytes(self.tokenizer.vocab_size)) > self.max_bytes:
+            return f"it takes {n_bytes:,} bytes, and {self.max_bytes:,} are allowed"
+        return None
+
     def measure(
         self, genome: Genome, seed: int, should_stop: Callable[[], bool] | None = None
     ) -> Evaluation:
@@ -82,7 +101,7 @@ class Arena:
             seed: of its training.
             should_stop: is asked all the time; once it says so, what is returned means nothing.
         """
-        if self.flops(genome) > self.max_flops:
+        if self.refusal(genome):
             return Evaluation("refused")
         config = replace(genome.train_config(seed), shuffle=self.fitness == "held-out")
         try:

@@ -19,6 +19,9 @@ WHOLE_LIMITS = {  # least and most of each gene, as in the source
     "steps": (50, 10_000),
 }
 LR_LIMITS = (1e-6, 1.0)
+# Float32 for a weight, its gradient, Adam's means and two snapshots of those with it; and what the
+# training returns, in Python's own numbers.
+BYTES_A_WEIGHT = 10 * 4 + 120
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,17 @@ class Genome:
         matrices = 6 * (self.n_params(vocab_size) - looked_up) * n_tokens
         mean_keys = (n_tokens / self.steps + 1) / 2
         return matrices + round(12 * self.n_layer * self.n_emb * mean_keys * n_tokens)
+
+    def n_bytes(self, vocab_size: int) -> int:
+        """Return the memory of the training, of one document as long as the context.
+
+        The engine pads its arrays to whole vectors, so this is somewhat less than what it takes;
+        but it is the same on every machine.
+        """
+        hidden = self.n_ff_exp * self.n_emb
+        a_layer = 6 * self.n_emb + hidden + self.n_head * (self.n_ctx + 1) / 2
+        a_token = 8 * self.n_emb + hidden + vocab_size + self.n_layer * a_layer
+        return BYTES_A_WEIGHT * self.n_params(vocab_size) + round(4 * self.n_ctx * a_token)
 
 
 GENES = tuple(field.name for field in fields(Genome))

@@ -25,6 +25,7 @@ from microgpt_evolution.seeds import training_seed
 
 N_FINALISTS, N_REPEATS = 3, 2  # the best, and how often each is measured once more
 N_FRESH = 2  # seeds that the winner is judged by, besides that of the run
+DIVERGED = "its loss was no longer a finite number"
 
 
 @dataclass(frozen=True)
@@ -247,7 +248,8 @@ class LossEvolution:
             )
             if organisms:
                 done = replace(organisms[i], evaluation=evaluation)
-                self._tell(trace.done(done, seconds, outcome.error or ""))
+                reason = outcome.error or self.arena.refusal(trial.genome) or DIVERGED
+                self._tell(trace.done(done, seconds, reason))
 
         evaluate_all(
             self._work,

@@ -78,7 +78,8 @@ def run_of(folder: Path) -> Path:
 def evaluations_of(run: Path) -> list[dict[str, object]]:
     """Return what was measured, without timings, in an order that does not depend on them."""
     lines = map(json.loads, (run / "evaluations.jsonl").read_text().splitlines())
-    return sorted(({**line, "seconds": 0} for line in lines), key=lambda line: line["id"])
+    timeless = ({**line, "seconds": 0, "cpu_seconds": 0} for line in lines)
+    return sorted(timeless, key=lambda line: line["id"])
 
 
 def log_of(run: Path) -> str:
@@ -239,6 +240,7 @@ def test_the_measure_of_the_source_is_there_on_request(microgpt, tmp_path) -> No
         (["--minutes", "0"], "minutes must be a number above 0, got 0.0"),
         (["--seed", "-1"], "seed must be >= 0, got -1"),
         (["--fitness", "beauty"], "invalid value for '--fitness'"),
+        (["--warm-start", "nowhere.json"], "cannot read nowhere.json"),
         (["--resume", "nowhere"], "nowhere is no run to go on with"),
         (["--input", "nowhere.txt"], "cannot read nowhere.txt"),
         (["--scheduler", "tcp://127.0.0.1:1"], "127.0.0.1:1"),
@@ -273,3 +275,61 @@ def test_a_resume_with_other_settings_or_data_is_refused(microgpt, tmp_path) -> 
     done = microgpt("evolve", "--resume", run)
     assert done.returncode == 2
     assert "is not what the run began with" in done.stderr
+
+
+@pytest.fixture
+def ancestor(tmp_path) -> Path:
+    """A genome.json of another search, under another name."""
+    genes = {"n_emb": 12, "n_ctx": 8, "n_layer": 1, "n_head": 2, "n_ff_exp": 3, "steps": 90}
+    path = tmp_path / "ancestor.json"
+    path.write_text(json.dumps({**genes, "lr": 0.02, "loss": 0.1, "generation": 7}))
+    return path
+
+
+def test_a_warm_start_begins_with_a_genome_which_is_measured_anew(
+    microgpt, tmp_path, ancestor
+) -> None:
+    done = microgpt("evolve", *SMALL, "--warm-start", ancestor)
+    assert done.returncode == 0, done.stderr
+    genome = "Emb:12  Head:2 Lay:1 Ctx:8  FF:3 LR:0.0200 Steps:90  "
+    assert f"Warm start: {genome}\n" in done.stdout
+    assert re.search(rf"{genome} \| Loss: \d\.\d{{4}} \[genome\]", done.stdout)
+    assert "[breed] first gen: 1 genome + 1 mutants + 2 randoms = 4" in done.stderr
+    first = {line["id"]: line for line in evaluations_of(run_of(tmp_path))}["g1-1"]
+    assert (first["origin"], first["status"]) == ("genome", "ok")
+    assert first["last_loss"] != 0.1
+
+
+def test_a_warm_start_is_resumed_without_its_file(microgpt, tmp_path, ancestor) -> None:
+    microgpt("evolve", *SMALL, "--warm-start", ancestor)
+    genome = (tmp_path / "genome.json").read_bytes()
+    run = run_of(tmp_path)
+    lines = (run / "evaluations.jsonl").read_text().splitlines(keepends=True)
+    (run / "evaluations.jsonl").write_text("".join(lines[:3]))
+    content = ancestor.read_text()
+    ancestor.unlink()
+    (tmp_path / "genome.json").unlink()
+    assert microgpt("evolve", "--resume", run).returncode == 0
+    assert (tmp_path / "genome.json").read_bytes() == genome
+    ancestor.write_text(content)
+    assert microgpt("evolve", "--resume", run, "--warm-start", ancestor).returncode == 0
+    ancestor.write_text(content.replace("90", "91"))
+    done = microgpt("evolve", "--resume", run, "--warm-start", ancestor)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "error: --warm-start is Emb:12  Head:2 Lay:1 Ctx:8  FF:3 LR:0.0200 Steps:91, but the run "
+        "to resume began with Emb:12  Head:2 Lay:1 Ctx:8  FF:3 LR:0.0200 Steps:90; leave it out"
+    )
+
+
+def test_a_run_that_began_by_chance_gets_no_ancestor_later(microgpt, tmp_path, ancestor) -> None:
+    microgpt("evolve", *SMALL)
+    done = microgpt("evolve", "--resume", run_of(tmp_path), "--warm-start", ancestor)
+    assert done.returncode == 2
+    assert "the run to resume has none; leave it out" in done.stderr
+
+
+@pytest.mark.parametrize("population", ["1", "2", "3"])
+def test_a_warm_start_of_a_tiny_population(microgpt, tmp_path, ancestor, population) -> None:
+    options = ("--input", "names.txt", "--population", population, "--generations", "2")
+    assert microgpt("evolve", *options, "--warm-start", ancestor).returncode == 0

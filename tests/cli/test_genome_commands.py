@@ -245,6 +245,7 @@ def test_a_log_of_the_source_becomes_a_run(microgpt, tmp_path, line_end) -> None
         "val_loss": None,
         "flops": None,
         "seconds": None,
+        "cpu_seconds": None,
     }  # fmt: skip
     assert microgpt("genome", "use", f"experiments/{name}").returncode == 0
     assert "generation 2 (loss: 1.4676)" in microgpt("run", "--silent").stdout

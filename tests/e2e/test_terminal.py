@@ -1,5 +1,6 @@
 """The commands on a real (pseudo-)terminal, with real keys."""
 
+import io
 import os
 import signal
 from dataclasses import replace
@@ -139,3 +140,85 @@ def test_results_go_to_stdout_while_the_bar_is_on_the_terminal(terminal, tmp_pat
     assert lines[0] == "num docs: 1"
     assert lines[3].startswith("step   60 /   60 | loss ")
     assert len(lines) == 6 + 20
+
+
+@pytest.fixture
+def evolve(tmp_path):
+    """Run a small search on a terminal, or with its log in a file."""
+    docs = [a + b + c + d for a in "aeiou" for b in "mnrl" for c in "aeo" for d in ["", "l", "nn"]]
+    (tmp_path / "names.txt").write_text("\n".join(docs))
+    running = []
+
+    def spawn(*args: str, size: tuple[int, int] = (24, 80), **env: str) -> pexpect.spawn:
+        options = ["--input", "names.txt", "--population", "4", "--generations", "3", *args]
+        child = pexpect.spawn(
+            "sh",
+            ["-c", f"exec microgpt evolve {' '.join(options)}"],
+            cwd=tmp_path,
+            env={**os.environ, **env},
+            encoding="utf-8",
+            timeout=20,
+            dimensions=size,
+        )
+        running.append(child)
+        return child
+
+    yield spawn
+    for child in running:
+        child.close(force=True)
+
+
+def log_of(folder) -> list[str]:
+    (log,) = (folder / "experiments").glob("*.log")
+    return log.read_text().splitlines()
+
+
+def test_a_search_shows_a_table_below_a_log_that_it_leaves_whole(tmp_path, evolve) -> None:
+    child, shown = evolve(NO_COLOR="1"), io.StringIO(newline="")
+    child.logfile_read = shown
+    child.expect(r"generation  [123] of 3: \d of \d organisms")
+    child.expect(r"champion    \d\.\d{4} \[\w+\] Emb:\d+ Head:\d")
+    child.expect(r"diversity   \d species, stagnation \d")
+    child.expect(r"time        \d s, about .* left, [\d.]+ organisms/s")
+    child.expect("the best measured again, . of ")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    assert "[eval]" not in shown.getvalue()
+    place = 0
+    for line in filter(None, log_of(tmp_path)):  # where the table was and is erased, or below
+        place = shown.getvalue().index(f"{line}\r\n", place)
+        assert shown.getvalue()[:place].endswith(("\n", "\x1b[2K"))
+
+
+def test_the_log_goes_to_a_file_while_the_table_is_on_the_terminal(tmp_path, evolve) -> None:
+    child = evolve(">results")
+    child.expect("organisms/s")
+    child.expect(pexpect.EOF)
+    assert (tmp_path / "results").read_text().splitlines() == log_of(tmp_path)
+
+
+def test_a_narrow_terminal_cuts_the_table_and_no_color_is_obeyed(evolve) -> None:
+    child = evolve(">results", size=(10, 40), NO_COLOR="1")
+    child.expect(r"champion    \d\.\d{4} \[\w+\] Emb:\d+[^\r]*…\r\n")
+    assert "\x1b[3" not in child.before
+    child.expect(pexpect.EOF)
+    assert "\x1b[3" not in child.before
+
+
+@pytest.mark.parametrize(("option", "term"), [("--trace", "xterm"), ("--workers=1", "dumb")])
+def test_the_trace_is_there_on_request_and_where_nothing_can_be_redrawn(
+    evolve, option, term
+) -> None:
+    child = evolve(option, TERM=term)
+    assert child.expect_exact(["[eval] organism 1 starting: Emb:", "champion "]) == 0
+
+
+def test_ctrl_c_takes_the_table_away_and_says_how_to_go_on(evolve) -> None:
+    child = evolve("--generations", "100000")
+    child.expect("organisms/s")
+    child.sendintr()
+    child.expect(r"interrupted after \d+ evaluations; go on with: microgpt evolve --resume ")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130

@@ -33,6 +33,23 @@ def test_the_first_generation_is_random(size, seed) -> None:
     assert all(organism.evaluation is None for organism in population)
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+@given(seed=SEEDS)
+def test_half_of_a_warm_start_is_the_ancestor_and_its_mutants(size, seed) -> None:
+    ancestor = random_genome(Random(seed), WIDE)
+    population = first_generation(size, run_seed=42, rng=Random(seed), ancestor=ancestor)
+    n_mutants = max(0, size // 2 - 1)
+    n_random = size - 1 - n_mutants
+    assert origins(population) == ["genome", *["mutant"] * n_mutants, *["random"] * n_random]
+    assert population[0].genome == ancestor
+    assert {o.parents for o in population if o.origin == "mutant"} <= {("g1-1",)}
+    assert all(o.parents == () for o in population if o.origin != "mutant")
+    for slot, organism in enumerate(population, start=1):  # measured anew, as all are
+        assert (organism.id, organism.evaluation) == (f"g1-{slot}", None)
+        assert organism.seed == training_seed(42, 1, slot)
+        assert organism.genome.n_emb % organism.genome.n_head == 0
+
+
 @given(RUNGS, FITNESSES, SEEDS)
 def test_the_size_is_kept_and_each_place_has_its_seed(make_ranked, rung, fitnesses, seed) -> None:
     ranked = make_ranked(fitnesses, generation=3)

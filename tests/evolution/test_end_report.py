@@ -13,8 +13,8 @@ from microgpt_evolution.end_report import (
     lucky_and_honest,
     saved,
 )
+from microgpt_evolution.exam import Exam
 from microgpt_evolution.population import Evaluation
-from microgpt_evolution.verdict import Verdict
 
 WINNER = "Emb:24  Head:2 Lay:1 Ctx:32 FF:3 LR:0.0119 Steps:500 "
 OTHER = "Emb:16  Head:4 Lay:1 Ctx:16 FF:4 LR:0.0050 Steps:200 "
@@ -35,9 +35,9 @@ def generations(make_ranked):
 
 
 @pytest.fixture
-def verdict():
+def exam():
     result = train(["anna"], config=TrainConfig(steps=1))
-    return Verdict(result, (2.1, 2.5, 2.6), (2.31, 2.32, 2.33), (2.33,))
+    return Exam(result, (2.1, 2.5, 2.6), (2.31, 2.32, 2.33), (2.33,))
 
 
 def report(generations, **changes) -> str:
@@ -113,9 +113,9 @@ def test_bars_are_longer_for_lower_losses_within_limits(make_ranked, loss, lengt
     assert re.search(r"^     1 .*%  (#*)$", text, re.MULTILINE)[1] == "#" * length
 
 
-def test_a_lucky_loss_stands_beside_the_honest_one(verdict) -> None:
+def test_a_lucky_loss_stands_beside_the_honest_one(exam) -> None:
     found = Evaluation("ok", 1.2466, 1.2466)
-    assert lucky_and_honest(found, verdict) == [
+    assert lucky_and_honest(found, exam) == [
         "",
         "--- Lucky and Honest ---",
         "                    Found  Trained again with fresh seeds",

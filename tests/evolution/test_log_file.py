@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from microgpt.config import TrainConfig
+from microgpt.train import train
 from microgpt_evolution import end_report, report
-from microgpt_evolution.blacklist import Blacklist
 from microgpt_evolution.errors import RunError
+from microgpt_evolution.exam import Exam
 from microgpt_evolution.genome import WHOLE_LIMITS, Genome
 from microgpt_evolution.log_file import Candidate, LossLog, parse_log
 from microgpt_evolution.population import Evaluation, Organism, rank
@@ -182,6 +184,7 @@ def test_what_our_report_says_is_what_is_read(told, seed) -> None:
 
 
 def test_our_own_log_by_held_out_loss_has_the_last_document_at_its_end(make_organism) -> None:
+    result = train(["anna"], config=TrainConfig(steps=1))
     ranked = [make_organism(2.25, n_emb=24)]
     lines = report.header(
         log="x.log", fitness="held-out", target=2.0, population=1, generations=1, seed=5
@@ -189,9 +192,8 @@ def test_our_own_log_by_held_out_loss_has_the_last_document_at_its_end(make_orga
     lines += [report.generation_start(1, 1), *report.ranking(ranked)]
     with pytest.raises(RunError, match=r"go on with: microgpt evolve --resume evolve\.log$"):
         parse_log(lines, PATH)
-    lines += end_report.end_report(
-        [[ranked[0]]], target=2.0, blacklist=Blacklist("held-out"), seconds=1, held_out=2.25
-    )
+    exam = Exam(result, (2.6,), (2.3,), (2.3,))
+    lines += end_report.lucky_and_honest(ranked[0].evaluation, exam)
     log = parse_log(lines, PATH)
     assert log.candidates[0].evaluation == Evaluation("ok", 2.25, val_loss=2.25)
     assert (log.winner.fitness, log.winner.val_loss, log.winner.seed) == ("held-out", 2.25, 5)

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from microgpt_evolution import report
+from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.population import rank
 
 # As the source's import of a log into its registry reads a row, and its analysis a summary.
@@ -57,6 +58,19 @@ def test_a_held_out_search_has_its_own_thresholds_in_the_header() -> None:
     assert lines[2] == "Target: loss < 2.2714"
     assert lines[4] == "Selection: tournament(k=3), 0 random immigrants/gen"
     assert lines[6] == "Blacklist: loss in the worst quartile after 2 samples"
+
+
+def test_a_warm_start_is_in_the_header() -> None:
+    lines = report.header(
+        log="a.log",
+        fitness="held-out",
+        target=2.2,
+        population=2,
+        generations=1,
+        seed=0,
+        ancestor=PRIMORDIAL,
+    )
+    assert lines[-2] == f"Warm start: {PRIMORDIAL.describe()}"
 
 
 def test_a_generation_begins_as_in_the_source() -> None:

@@ -4,7 +4,8 @@ from random import Random
 import pytest
 
 from microgpt_evolution import trace
-from microgpt_evolution.breeding import next_generation
+from microgpt_evolution.breeding import first_generation, next_generation
+from microgpt_evolution.genome import PRIMORDIAL
 
 DESCRIPTION = "Emb:16  Head:4 Lay:1 Ctx:16 FF:4 LR:0.0050 Steps:200 "
 
@@ -69,3 +70,9 @@ def test_a_cataclysm_is_told_as_in_the_source(make_ranked) -> None:
         f"[breed] elite forced re-eval: {DESCRIPTION}",
         "[breed] cataclysm: 1 re-eval + 7 wide randoms (avoiding 3 blacklisted species)",
     ]
+
+
+def test_a_warm_start_is_told() -> None:
+    population = first_generation(8, run_seed=42, rng=Random(1), ancestor=PRIMORDIAL)
+    line = "[breed] first gen: 1 genome + 3 mutants + 4 randoms = 8"
+    assert trace.descended(population) == line

@@ -40,9 +40,18 @@ class _Child:
     evaluation: Evaluation | None = None
 
 
-def first_generation(size: int, *, run_seed: int, rng: Random) -> list[Organism]:
-    """Return random organisms."""
-    children = [_Child(random_genome(rng, NORMAL), "random") for _ in range(size)]
+def first_generation(
+    size: int, *, run_seed: int, rng: Random, ancestor: Genome | None = None
+) -> list[Organism]:
+    """Return random organisms; half of them, if there is an ancestor, are it and its mutants."""
+    children = []
+    if ancestor:
+        children = [_Child(ancestor, "genome")]
+        founder = _place(children, 1, run_seed)
+        while len(children) < size // 2:
+            children.append(_Child(mutate(ancestor, rng), "mutant", tuple(founder)))
+    while len(children) < size:
+        children.append(_Child(random_genome(rng, NORMAL), "random"))
     return _place(children, 1, run_seed)
 
 

@@ -9,10 +9,10 @@ from statistics import fmean
 
 from microgpt_evolution import interval, trends
 from microgpt_evolution.blacklist import MIN_FAILURES, Blacklist
+from microgpt_evolution.exam import Exam
 from microgpt_evolution.fitness import describe_losers
 from microgpt_evolution.population import Evaluation, Organism, diversity, rank
 from microgpt_evolution.report import number, short
-from microgpt_evolution.verdict import Verdict
 
 RULE = "=" * 40
 N_LISTED = 10  # of the top configs, and of the blacklisted species
@@ -79,7 +79,7 @@ def demo(names: Sequence[str], last_loss: float) -> list[str]:
     ]
 
 
-def lucky_and_honest(found: Evaluation, verdict: Verdict) -> list[str]:
+def lucky_and_honest(found: Evaluation, exam: Exam) -> list[str]:
     """Return what the search found of its winner beside what that comes to with fresh seeds.
 
     The last document flatters whoever drew an easy one. The test is honest even where the search
@@ -87,12 +87,12 @@ def lucky_and_honest(found: Evaluation, verdict: Verdict) -> list[str]:
 
     Args:
         found: what the search measured.
-        verdict: what came after.
+        exam: what came after.
     """
     rows = [
-        ("Last document", found.last_loss, verdict.last_losses),
-        ("Held out", found.val_loss, verdict.val_losses),
-        ("Test", None, verdict.test_losses),
+        ("Last document", found.last_loss, exam.last_losses),
+        ("Held out", found.val_loss, exam.val_losses),
+        ("Test", None, exam.test_losses),
     ]
     return [
         "",

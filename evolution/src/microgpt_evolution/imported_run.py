@@ -14,7 +14,7 @@ from microgpt_evolution.records import (
     GENOME,
     IMPORTED_FROM,
     RUN,
-    encode_evaluation,
+    encode_imported,
     encode_run,
     free_directories,
 )
@@ -38,15 +38,11 @@ def write_imported(folder: Path, log: LossLog, source: Path) -> Path:
         IMPORTED_FROM: str(source.absolute()),
     }
     lines = [
-        encode_evaluation(
+        encode_imported(
             f"g{candidate.generation}-{candidate.place}",
             candidate.origin,
-            (),
             candidate.genome,
-            None,
             candidate.evaluation,
-            flops=None,
-            seconds=None,
         )
         for candidate in log.candidates
     ]

@@ -34,7 +34,7 @@ CRASHED = 1e300  # the source gives what has crashed the largest of all numbers
 _N = "[0-9]{1,9}"
 _GENERATION = re.compile(f"--- Generation ({_N})/{_N} ---")
 _FITNESS = re.compile(f"Fitness: ({'|'.join(get_args(Fitness))}), Seed: ([0-9]{{1,19}})")
-_LAST_LOSS = re.compile(r"  Last document: ([0-9]+\.[0-9]{4}), held out: .*")
+_LAST_LOSS = re.compile(r"  Last document +([0-9]+\.[0-9]{4})  .*")
 _ROW = re.compile(
     rf" {{0,9}}>? {{0,9}}#(?P<place>{_N}): Emb:(?P<n_emb>{_N}) +Head:(?P<n_head>{_N}) "
     rf"+Lay:(?P<n_layer>{_N}) +Ctx:(?P<n_ctx>{_N}) +FF:(?P<n_ff_exp>{_N}) "

@@ -5,75 +5,19 @@ remember, and the log says what happened, line by line. This module prints nothi
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from statistics import fmean
-from threading import Event
+from dataclasses import replace
 from time import perf_counter
 
-from microgpt_evolution import end_report, interval, report, trace
-from microgpt_evolution.arena import Arena
-from microgpt_evolution.driver import Outcome, evaluate_all
-from microgpt_evolution.fitness import target
+from microgpt_evolution import end_report, report, trace
+from microgpt_evolution.finalists import Finalist, choose
+from microgpt_evolution.fitness import Fitness, target
 from microgpt_evolution.genome import PRIMORDIAL, Genome
+from microgpt_evolution.laboratory import Laboratory
 from microgpt_evolution.loss_search import LossSearch
-from microgpt_evolution.parcel import Parcel
-from microgpt_evolution.pools import Pool, Threads
 from microgpt_evolution.population import Evaluation, Organism
-from microgpt_evolution.records import Records
+from microgpt_evolution.search_event import Follower, SearchEvent, Stage
 from microgpt_evolution.seeds import training_seed
-
-N_FINALISTS, N_REPEATS = 3, 2  # the best, and how often each is measured once more
-N_FRESH = 2  # seeds that the winner is judged by, besides that of the run
-DIVERGED = "its loss was no longer a finite number"
-
-
-@dataclass(frozen=True)
-class Finalist:
-    """One of the best, measured with several seeds.
-
-    Attributes:
-        organism: as the search found it.
-        losses: its fitness with each seed; the first is the search's own.
-    """
-
-    organism: Organism
-    losses: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """The mean fitness."""
-        return fmean(self.losses)
-
-    def line(self, place: int) -> str:
-        """Return what the log says of it."""
-        organism = self.organism
-        described = f"{organism.genome.describe()} [{organism.origin}]"
-        return f"  {place}. {interval.describe(self.losses)} | {described}"
-
-    def fresh_seeds(self, run_seed: int) -> list[int]:
-        """Return the seeds to judge it by: the run's, which trained nobody, and two new ones."""
-        organism, first = self.organism, N_REPEATS + 1
-        repeats = range(first, first + N_FRESH)
-        place = run_seed, organism.generation, organism.slot
-        return [run_seed, *(training_seed(*place, repeat) for repeat in repeats)]
-
-
-@dataclass(frozen=True)
-class _Trial:
-    """A training that is to be measured, and what it is called."""
-
-    id: str
-    origin: str
-    parents: tuple[str, ...]
-    genome: Genome
-    seed: int
-
-
-@dataclass(frozen=True)
-class _Measured:
-    evaluation: Evaluation
-    seconds: float
+from microgpt_evolution.trial import Measured, Trial, all_again, of_each
 
 
 class LossEvolution:
@@ -86,41 +30,37 @@ class LossEvolution:
 
     def __init__(
         self,
-        arena: Arena,
-        pool: Pool,
-        records: Records,
+        laboratory: Laboratory,
         *,
+        fitness: Fitness,
         population: int,
         generations: int,
-        seed: int,
+        ancestor: Genome | None,
         log: Callable[[str], None],
         tell: Callable[[str], None],
-        should_stop: Event,
+        on_event: Callable[[SearchEvent], None],
     ) -> None:
         """Prepare a run.
 
         Args:
-            arena: where organisms are measured.
-            pool: who measures them.
-            records: what has been measured, and what will be.
+            laboratory: where organisms are measured.
+            fitness: the measure.
             population: organisms in a generation.
             generations: as many as it runs for.
-            seed: of the run.
+            ancestor: is in the first generation, with mutants of it.
             log: is called with each line of the log.
             tell: is called with each line of the trace.
-            should_stop: set it to end early.
+            on_event: is told how far the run is.
         """
-        self.arena, self.pool, self.records = arena, pool, records
-        self.generations, self.seed = generations, seed
-        self.population = population
-        self.search = LossSearch(population=population, fitness=arena.fitness, seed=seed)
+        self.population, self.generations, self.ancestor = population, generations, ancestor
+        self.search = LossSearch(
+            population=population, fitness=fitness, seed=laboratory.run_seed, ancestor=ancestor
+        )
         self.target = target("last-doc")
-        self._log, self._tell, self._should_stop = log, tell, should_stop
+        self._laboratory, self._fitness = laboratory, fitness
+        self._log, self._tell = log, tell
+        self._follower = Follower(self.search, generations, on_event)
         self._is_reached = False
-        # Other processes cannot see the event; they are ended.
-        is_here = isinstance(pool, Threads)
-        work = partial(measure, arena, should_stop.is_set if is_here else None)
-        self._work = work if is_here else Parcel.of(work)
 
     def run(self, minutes: float | None = None) -> Finalist | None:
         """Return the winner; None if nothing has finished.
@@ -129,22 +69,24 @@ class LossEvolution:
             minutes: begin no generation after so long.
         """
         started = perf_counter()
-        if self.arena.fitness == "held-out":
-            primordial = _Trial(
-                "g0-0", "primordial", (), PRIMORDIAL, training_seed(self.seed, 0, 0)
-            )
-            (evaluation,) = self._measure([primordial])
+        seed = self._laboratory.run_seed
+        if self._fitness == "held-out":
+            primordial = Trial("g0-0", "primordial", (), PRIMORDIAL, training_seed(seed, 0, 0))
+            (evaluation,) = self._measure("primordial", [primordial])
             self.target = target("held-out", evaluation.fitness)
         self._say(
             report.header(
-                log=str(self.records.log),
-                fitness=self.arena.fitness,
+                log=str(self._laboratory.records.log),
+                fitness=self._fitness,
                 target=self.target,
                 population=self.population,
                 generations=self.generations,
-                seed=self.seed,
+                seed=seed,
+                ancestor=self.ancestor,
             )
         )
+        if self.ancestor:
+            self._tell(trace.descended(self.search.population))
         for number in range(1, self.generations + 1):
             ranked = self._generation(number)
             is_late = minutes is not None and perf_counter() - started > 60 * minutes
@@ -173,8 +115,8 @@ class LossEvolution:
         for organism in population:
             self._tell(trace.started(organism))
         todo = self.search.to_evaluate()
-        trials = [_Trial(o.id, o.origin, o.parents, o.genome, o.seed) for o in todo]
-        ranked = self.search.tell(self._measure(trials, todo))
+        trials = [Trial.of(organism) for organism in todo]
+        ranked = self.search.tell(self._measure("generation", trials, todo))
         self._say(report.ranking(ranked))
         if ranked[0].fitness < self.target and not self._is_reached:
             self._is_reached = True
@@ -198,75 +140,36 @@ class LossEvolution:
             self._tell(line)
 
     def _confirm(self) -> list[Finalist]:
-        """Measure the best again, each with fresh seeds: the lowest loss of many is partly luck."""
-        everyone = (o for ranked in self.search.generations for o in ranked if o.has_finished)
-        best: dict[Genome, Organism] = {}
-        for organism in sorted(everyone, key=lambda o: o.fitness):
-            best.setdefault(organism.genome, organism)
-        finalists = list(best.values())[:N_FINALISTS]
-        trials = [
-            _Trial(f"{o.id}-again{i}", "confirm", (o.id,), o.genome, self._fresh_seed(o, i))
-            for o in finalists
-            for i in range(1, N_REPEATS + 1)
+        """Return the best, measured again with fresh seeds."""
+        finalists = choose(self.search.generations)
+        again = self._measure("again", all_again(finalists, self._laboratory.run_seed))
+        found = [
+            Finalist(organism, (organism.fitness, *(e.fitness for e in more)))
+            for organism, more in zip(finalists, of_each(again), strict=True)
         ]
-        again = self._measure(trials)
-        found = []
-        for place, organism in enumerate(finalists):
-            more = again[place * N_REPEATS : (place + 1) * N_REPEATS]
-            losses = (organism.fitness, *(e.fitness for e in more if e.status == "ok"))
-            found.append(Finalist(organism, losses))
         return sorted(found, key=lambda finalist: finalist.mean)
 
-    def _fresh_seed(self, organism: Organism, repeat: int) -> int:
-        return training_seed(self.seed, organism.generation, organism.slot, repeat)
-
     def _measure(
-        self, trials: Sequence[_Trial], organisms: Sequence[Organism] = ()
+        self, stage: Stage, trials: Sequence[Trial], organisms: Sequence[Organism] = ()
     ) -> list[Evaluation]:
-        """Return the evaluations of trainings; those that are on record are not done again."""
-        known = [self.records.known(trial.genome, trial.seed) for trial in trials]
-        open_places = [i for i, evaluation in enumerate(known) if evaluation is None]
+        """Return what trials come to, and tell of those that are made.
 
-        def note(place: int, outcome: Outcome[_Measured]) -> None:
-            if self._should_stop.is_set():
-                return  # it may have ended because of that
-            i = open_places[place]
-            trial = trials[i]
-            evaluation, seconds = Evaluation("crashed"), 0.0
-            if outcome.result:
-                evaluation, seconds = outcome.result.evaluation, outcome.result.seconds
-            known[i] = evaluation
-            self.records.add(
-                trial.id,
-                trial.origin,
-                trial.parents,
-                trial.genome,
-                trial.seed,
-                evaluation,
-                flops=self.arena.flops(trial.genome),
-                seconds=seconds,
-            )
+        Args:
+            stage: of the run.
+            trials: to be made.
+            organisms: that they are of, where they take part in the search.
+        """
+
+        def tell(i: int, measured: Measured, reason: str) -> None:
+            done = None
             if organisms:
-                done = replace(organisms[i], evaluation=evaluation)
-                reason = outcome.error or self.arena.refusal(trial.genome) or DIVERGED
-                self._tell(trace.done(done, seconds, reason))
+                done = replace(organisms[i], evaluation=measured.evaluation)
+                self._tell(trace.done(done, measured.seconds, reason))
+            self._follower.evaluated(done)
 
-        evaluate_all(
-            self._work,
-            [trials[i] for i in open_places],
-            self.pool,
-            on_outcome=note,
-            should_stop=self._should_stop,
-        )
-        return [evaluation for evaluation in known if evaluation]
+        self._follower.begin(stage, len(trials), self._laboratory.count_known(trials))
+        return self._laboratory.measure(trials, tell)
 
     def _say(self, lines: Sequence[str]) -> None:
         for line in lines:
             self._log(line)
-
-
-def measure(arena: Arena, should_stop: Callable[[], bool] | None, trial: _Trial) -> _Measured:
-    """Train and measure an organism, and say how long it took."""
-    started = perf_counter()
-    evaluation = arena.measure(trial.genome, trial.seed, should_stop)
-    return _Measured(evaluation, perf_counter() - started)

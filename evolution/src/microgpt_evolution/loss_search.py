@@ -16,6 +16,7 @@ from random import Random
 from microgpt_evolution.blacklist import Blacklist
 from microgpt_evolution.breeding import first_generation, next_generation
 from microgpt_evolution.fitness import Fitness
+from microgpt_evolution.genome import Genome
 from microgpt_evolution.ladder import Ladder, Rung
 from microgpt_evolution.population import Evaluation, Organism, rank
 
@@ -31,9 +32,13 @@ class LossSearch:
         rng: the generator that all breeding draws from.
     """
 
-    def __init__(self, *, population: int, fitness: Fitness, seed: int) -> None:
+    def __init__(
+        self, *, population: int, fitness: Fitness, seed: int, ancestor: Genome | None = None
+    ) -> None:
         self.rng = Random(seed)
-        self.population = first_generation(population, run_seed=seed, rng=self.rng)
+        self.population = first_generation(
+            population, run_seed=seed, rng=self.rng, ancestor=ancestor
+        )
         self.generations: list[list[Organism]] = []
         self.ladder = Ladder()
         self.blacklist = Blacklist(fitness)

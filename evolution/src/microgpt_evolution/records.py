@@ -1,5 +1,6 @@
 """A run on disk: its settings, and a line for each evaluation, with which a run can go on.
 
+    .lock                held by the process whose run it is
     run.json             the settings and what the run was made with
     evaluations.jsonl    a line an evaluation, appended when it is known
     genome.json          the winner, once there is one; others write it
@@ -9,25 +10,47 @@ repeated: what has been evaluated is looked up. This module knows nothing of how
 """
 
 import json
+import math
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from microgpt.errors import MicrogptError
+from microgpt.directory_lock import DirectoryLock
+from microgpt.errors import CheckpointError, MicrogptError
 from microgpt.validation import first_problem
-from microgpt.whole_files import as_argument, cannot_write
+from microgpt.whole_files import as_argument, cannot_write, publish
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.population import Evaluation, Status
+from microgpt_evolution.trial import Measured, Trial
+from microgpt_evolution.vote import Vote
 
 RUN, EVALUATIONS, GENOME = "run.json", "evaluations.jsonl", "genome.json"
 IMPORTED_FROM = "imported_from"  # the setting that tells a run of somebody else's
+FORMAT_VERSION = 1
+USE = "being searched"  # of the directory, by the process that holds it
+REMEDY = "remove the line, and it will be measured again"
+
+
+class _Run(BaseModel):
+    """run.json, its keys in order."""
+
+    model_config = ConfigDict(strict=True)
+
+    version: int = FORMAT_VERSION
+    created_by: str
+    created_at: str
+    settings: dict[str, Any]
 
 
 class _Line(BaseModel):
@@ -39,17 +62,20 @@ class _Line(BaseModel):
     origin: str
     parents: tuple[str, ...]
     genome: dict[str, Any]
-    seed: int | None  # this and the last two: unknown of what was imported
+    seed: int | None  # this, and what it took, are not known of what was imported
     status: Status
     fitness: float | None
     last_loss: float | None
     val_loss: float | None
+    vote: Vote | None = None
+    samples: tuple[str, ...] | None = None
     flops: int | None
     seconds: float | None
+    cpu_seconds: float | None
 
 
 class Records:
-    """The records of one run.
+    """The records of one run, which no other process goes on with until they are closed.
 
     Attributes:
         directory: where they are.
@@ -57,10 +83,11 @@ class Records:
         settings: what the run was asked for.
     """
 
-    def __init__(self, directory: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, directory: Path, settings: dict[str, Any], lock: DirectoryLock) -> None:
         self.directory, self.settings = directory, settings
         self.log = directory.with_name(f"{directory.name}.log")
         self._known: dict[tuple[Genome, int | None], Evaluation] = {}
+        self._lock = lock
 
     @classmethod
     def begin(cls, folder: Path, name: str, settings: dict[str, Any]) -> "Records":
@@ -75,17 +102,16 @@ class Records:
             CheckpointError: they cannot be written.
         """
         try:
-            for directory in free_directories(folder, name):
-                try:
-                    directory.mkdir(parents=True)
-                except FileExistsError:  # another process was faster
-                    continue
-                break
-            (directory / RUN).write_bytes(encode_run(settings))
-            (directory / EVALUATIONS).touch()
+            directory = _new_directory(folder, name)
+            try:
+                lock = DirectoryLock(directory, USE)
+                publish(directory, {EVALUATIONS: b"", RUN: encode_run(settings)})
+            except BaseException:
+                shutil.rmtree(directory, ignore_errors=True)
+                raise
         except OSError as error:
             raise cannot_write(folder, error) from error
-        return cls(directory, settings)
+        return cls(directory, settings, lock)
 
     @classmethod
     def open(cls, path: Path) -> "Records":
@@ -96,24 +122,41 @@ class Records:
 
         Raises:
             RunError: there is no run, or it is damaged. A last line that was torn is left out.
+            CheckpointError: another process is at it, or it cannot be written.
         """
         directory = path.with_suffix("") if path.suffix == ".log" else path
-        try:
-            facts = json.loads((directory / RUN).read_text())
-            lines = (directory / EVALUATIONS).read_bytes().split(b"\n")
-            settings = dict(facts["settings"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{path} is no run to go on with: {error}") from error
+        settings = _read_run(directory / RUN)
         if IMPORTED_FROM in settings:
             raise RunError(
                 f"{path} was imported from a log, so it cannot go on; for its best: "
                 f"microgpt genome use {as_argument(path)}"
             )
-        records = cls(directory, settings)
-        for number, line in enumerate(lines[:-1], start=1):  # the last is empty, or torn
-            records._learn(line, f"{directory / EVALUATIONS}, line {number}")
-        os.truncate(directory / EVALUATIONS, sum(len(line) + 1 for line in lines[:-1]))
+        try:
+            lock = DirectoryLock(directory, USE)  # before the torn line: another may just write it
+        except OSError as error:
+            raise cannot_write(directory, error) from error
+        records = cls(directory, settings, lock)
+        try:
+            records._read_evaluations()
+        except BaseException:
+            records.close()
+            raise
         return records
+
+    def close(self) -> None:
+        """Let another process go on with the run."""
+        self._lock.release(self.directory)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
     @property
     def n_known(self) -> int:
@@ -124,45 +167,100 @@ class Records:
         """Return what a training came to, if it has been done."""
         return self._known.get((genome, seed))
 
-    def add(
-        self,
-        id_: str,
-        origin: str,
-        parents: tuple[str, ...],
-        genome: Genome,
-        seed: int,
-        evaluation: Evaluation,
-        *,
-        flops: int,
-        seconds: float,
-    ) -> None:
-        """Append an evaluation; see `Organism` for the arguments.
+    def add(self, trial: Trial, measured: Measured, *, flops: int) -> None:
+        """Append what came of a trial.
+
+        Args:
+            trial: what was trained.
+            measured: what came of it.
+            flops: what the training takes, whether it came to an end or not.
 
         Raises:
             CheckpointError: it cannot be written.
         """
-        line = encode_evaluation(
-            id_, origin, parents, genome, seed, evaluation, flops=flops, seconds=round(seconds, 4)
-        )
+        line = encode_evaluation(trial, measured, flops)
         try:
             with (self.directory / EVALUATIONS).open("ab") as file:
                 file.write(line)
         except OSError as error:
             raise cannot_write(self.directory, error) from error
-        self._known[genome, seed] = evaluation
+        self._known[trial.genome, trial.seed] = measured.evaluation
+
+    def _read_evaluations(self) -> None:
+        path = self.directory / EVALUATIONS
+        try:
+            *lines, _ = path.read_bytes().split(b"\n")  # the last is empty, or torn
+        except OSError as error:
+            raise RunError(f"cannot read {path}: {error.strerror}") from error
+        for number, line in enumerate(lines, start=1):
+            self._learn(line, f"{path}, line {number}")
+        try:
+            os.truncate(path, sum(len(line) + 1 for line in lines))
+        except OSError as error:
+            raise cannot_write(self.directory, error) from error
 
     def _learn(self, line: bytes, where: str) -> None:
         try:
             facts = _Line.model_validate_json(line)
             genome = Genome(**facts.genome)
         except ValidationError as error:
-            raise RunError(f"{where}: {first_problem(error)}") from error
+            raise RunError(f"{where}: {first_problem(error)}; {REMEDY}") from error
         except (MicrogptError, TypeError) as error:
-            raise RunError(f"{where}: {error}") from error
-        fitness: dict[str, Any] = {} if facts.fitness is None else {"fitness": facts.fitness}
+            raise RunError(f"{where}: {error}; {REMEDY}") from error
         self._known[genome, facts.seed] = Evaluation(
-            facts.status, last_loss=facts.last_loss, val_loss=facts.val_loss, **fitness
+            facts.status,
+            math.inf if facts.fitness is None else facts.fitness,
+            facts.last_loss,
+            facts.val_loss,
+            facts.samples or (),
+            facts.vote,
         )
+
+
+def encode_run(settings: dict[str, Any]) -> bytes:
+    """Return the content of run.json."""
+    run = _Run(
+        created_by=f"microgpt {version('microgpt-evolution')}",
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        settings=settings,
+    )
+    return f"{json.dumps(run.model_dump(), indent=2)}\n".encode()
+
+
+def encode_evaluation(trial: Trial, measured: Measured, flops: int) -> bytes:
+    """Return a line of evaluations.jsonl; for the arguments see `Records.add`."""
+    return _encode(
+        trial.genome,
+        measured.evaluation,
+        id=trial.id,
+        origin=trial.origin,
+        parents=trial.parents,
+        seed=trial.seed,
+        flops=flops,
+        seconds=round(measured.seconds, 4),
+        cpu_seconds=round(measured.cpu_seconds, 4),
+    )
+
+
+def encode_imported(id_: str, origin: str, genome: Genome, evaluation: Evaluation) -> bytes:
+    """Return a line of evaluations.jsonl of which no more is known; see `Organism`."""
+    unknown = dict.fromkeys(("seed", "flops", "seconds", "cpu_seconds"))
+    return _encode(genome, evaluation, id=id_, origin=origin, parents=(), **unknown)
+
+
+def _encode(genome: Genome, evaluation: Evaluation, **known: Any) -> bytes:
+    line = _Line(
+        genome=asdict(genome),
+        status=evaluation.status,
+        fitness=evaluation.fitness if math.isfinite(evaluation.fitness) else None,
+        last_loss=evaluation.last_loss,
+        val_loss=evaluation.val_loss,
+        samples=evaluation.samples or None,
+        vote=evaluation.vote,
+        **known,
+    )
+    unheard = set() if evaluation.samples else {"samples", "vote"}
+    return line.model_dump_json(exclude=unheard).encode() + b"\n"
 
 
 def free_directories(folder: Path, name: str) -> Iterator[Path]:
@@ -173,46 +271,38 @@ def free_directories(folder: Path, name: str) -> Iterator[Path]:
         name: what the directory's begins with.
     """
     stem = f"{name}_{datetime.now():%Y%m%d_%H%M%S}"
-    for i in range(1, 1000):
-        directory = folder / (stem if i == 1 else f"{stem}_{i}")
+    for directory in (folder / f for f in chain([stem], (f"{stem}_{i}" for i in count(2)))):
         if not (directory.exists() or directory.with_name(f"{directory.name}.log").exists()):
             yield directory
 
 
-def encode_run(settings: dict[str, Any]) -> bytes:
-    """Return the content of run.json."""
-    facts = {
-        "version": 1,
-        "created_by": f"microgpt {version('microgpt-evolution')}",
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "settings": settings,
-    }
-    return f"{json.dumps(facts, indent=2)}\n".encode()
+def _new_directory(folder: Path, name: str) -> Path:
+    """Make a directory whose name is not taken."""
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise CheckpointError(f"{folder} is no directory, and runs are kept there; move it away")
+    folder.mkdir(parents=True, exist_ok=True)
+    for directory in free_directories(folder, name):
+        with suppress(FileExistsError):  # another process was faster
+            directory.mkdir()
+            break
+    return directory
 
 
-def encode_evaluation(
-    id_: str,
-    origin: str,
-    parents: tuple[str, ...],
-    genome: Genome,
-    seed: int | None,
-    evaluation: Evaluation,
-    *,
-    flops: int | None,
-    seconds: float | None,
-) -> bytes:
-    """Return a line of evaluations.jsonl; see `Organism` for the arguments."""
-    line = _Line(
-        id=id_,
-        origin=origin,
-        parents=parents,
-        genome=asdict(genome),
-        seed=seed,
-        status=evaluation.status,
-        fitness=evaluation.fitness if evaluation.status == "ok" else None,
-        last_loss=evaluation.last_loss,
-        val_loss=evaluation.val_loss,
-        flops=flops,
-        seconds=seconds,
-    )
-    return line.model_dump_json().encode() + b"\n"
+def _read_run(path: Path) -> dict[str, Any]:
+    """Return the settings of a run."""
+    try:
+        facts = json.loads(path.read_bytes())
+        made_with = facts.get("version") if isinstance(facts, dict) else None
+        if isinstance(made_with, int) and made_with > FORMAT_VERSION:
+            raise RunError(
+                f"{path}: version is {made_with}, this microgpt reads up to {FORMAT_VERSION}; "
+                "update it"
+            )
+        return _Run.model_validate(facts).settings
+    except OSError as error:
+        where = f"{path.parent} is no run to go on with"
+        raise RunError(f"{where}: cannot read {path.name}: {error.strerror}") from error
+    except ValidationError as error:
+        raise RunError(f"{path}: {first_problem(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path}: invalid JSON: {error}") from error

@@ -10,12 +10,20 @@ from collections.abc import Sequence
 from microgpt_evolution.blacklist import MIN_FAILURES
 from microgpt_evolution.breeding import count_immigrants
 from microgpt_evolution.fitness import Fitness, describe_losers
+from microgpt_evolution.genome import Genome
 from microgpt_evolution.ladder import CATACLYSM_AFTER, CHAMPIONSHIP_AFTER, Rung
 from microgpt_evolution.population import TOURNAMENT_SIZE, Organism, count_species, monoculture
 
 
 def header(
-    *, log: str, fitness: Fitness, target: float, population: int, generations: int, seed: int
+    *,
+    log: str,
+    fitness: Fitness,
+    target: float,
+    population: int,
+    generations: int,
+    seed: int,
+    ancestor: Genome | None = None,
 ) -> list[str]:
     """Return what the log begins with.
 
@@ -26,6 +34,7 @@ def header(
         population: organisms in a generation.
         generations: as many as it runs for.
         seed: of the run.
+        ancestor: what the first generation begins with, if not by chance.
     """
     return [
         "=== MicroGPT Loss Evolution Engine ===",
@@ -37,6 +46,7 @@ def header(
         f"Stagnation: championship@{CHAMPIONSHIP_AFTER}, cataclysm@{CATACLYSM_AFTER}",
         f"Blacklist: {describe_losers(fitness)} after {MIN_FAILURES} samples",
         f"Fitness: {fitness}, Seed: {seed}",
+        *([f"Warm start: {ancestor.describe()}"] if ancestor else []),
         "",
     ]
 

@@ -15,6 +15,15 @@ def evaluating(population: Sequence[Organism]) -> str:
     return f"[gen {population[0].generation}] evaluating {len(population)} organisms..."
 
 
+def descended(population: Sequence[Organism]) -> str:
+    """Return the line about a first generation that has an ancestor."""
+    n = Counter(organism.origin for organism in population)
+    return (
+        f"[breed] first gen: {n['genome']} genome + {n['mutant']} mutants + "
+        f"{n['random']} randoms = {len(population)}"
+    )
+
+
 def started(organism: Organism) -> str:
     """Return the line of an evaluation that begins, or of an elite, which needs none."""
     name = f"[eval] organism {organism.slot}"

@@ -1,33 +1,29 @@
 """`microgpt evolve`: search for the shape of a model and how to train it."""
 
 import os
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from statistics import fmean
 from threading import Event
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import typer
 
 from microgpt.config import DEFAULT_SEED, check_count, check_seed
-from microgpt.errors import ConfigError
+from microgpt.errors import CheckpointError, ConfigError
 from microgpt_cli.options import DEFAULT_GENOME, DEFAULT_TEXT, RUNS
-from microgpt_cli.streams import note, say
+from microgpt_cli.search_table import SearchTable, make_table
+from microgpt_cli.streams import note, say, show_while_read
 
 if TYPE_CHECKING:
     from microgpt.data import Split
-    from microgpt_evolution.arena import Arena
-    from microgpt_evolution.genome_file import GenomeRecord
-    from microgpt_evolution.loss_evolution import Finalist, LossEvolution
+    from microgpt_cli.search_settings import Settings
+    from microgpt_evolution.loss_evolution import LossEvolution
     from microgpt_evolution.pools import Pool
     from microgpt_evolution.records import Records
 
-HELD_OUT = 0.1  # the share for choosing, and that for the final figure
-N_SAMPLES = 10
 SEARCH, WORKERS, OUTPUT = "Search", "Workers", "Output"
-SETTINGS = ("population", "generations", "seed", "fitness")  # what a run is
 
 
 def evolve(
@@ -54,6 +50,14 @@ def evolve(
     seed: Annotated[
         int, typer.Option(help="Same seed, same genome.", rich_help_panel=SEARCH)
     ] = DEFAULT_SEED,
+    warm_start: Annotated[
+        Path | None,
+        typer.Option(
+            help="A genome.json to begin with: it and its mutants are half the first generation.",
+            show_default=False,
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -115,61 +119,145 @@ def evolve(
             "--workers is for this machine, and with --scheduler all workers of the cluster are "
             "used; leave one of the two out"
         )
+    _check_outputs(train_winner, force=force)
 
-    from microgpt.data import load_text, split
     from microgpt.engines import prepare_engine
-    from microgpt.whole_files import as_argument
-    from microgpt_cli.training_job import default_input
-    from microgpt_evolution.arena import Arena
-    from microgpt_evolution.errors import ClusterError
+    from microgpt_cli.search_winner import conclude
+    from microgpt_evolution import end_report
     from microgpt_evolution.records import Records
 
-    records = Records.open(resume) if resume else None
-    path = Path(records.settings["input"]) if records and not input else input or default_input()
-    parts = split(load_text(path), validation=HELD_OUT, test=HELD_OUT)
-    settings = {
-        "objective": "loss",
-        "input": os.path.abspath(path),
-        "data_sha256": parts.facts.sha256,
-        **{name: ctx.params[name] for name in SETTINGS},
-    }
-    if records:
-        settings = _checked(records, settings, _given(ctx))
-    prepare_engine("compiled", uses=["training", "evaluation", "generation"], tell=note)
-    arena = Arena.of(parts, settings["fitness"])
-    with _pool(workers, scheduler) as pool:
+    with ExitStack() as stack:
+        begun = stack.enter_context(Records.open(resume)) if resume else None
+        settings, parts = _prepare(ctx, begun)
+        prepare_engine("compiled", uses=["training", "evaluation", "generation"], tell=note)
+        pool = stack.enter_context(_pool(workers, scheduler))
         pool.executor()  # a cluster that is not there begins no run
-        records = records or Records.begin(RUNS, "evolve", settings)
-        with records.log.open("w", encoding="utf-8") as log:
-            logged = _Log(log)
-            try:
-                evolution = _evolution(arena, pool, records, logged, is_told=trace)
-                winner = evolution.run(minutes)
-            except (KeyboardInterrupt, ClusterError) as stop:
-                go_on = (
-                    f"after {records.n_known} evaluations; go on with: "
-                    f"microgpt evolve --resume {as_argument(records.directory)}"
-                )
-                if isinstance(stop, KeyboardInterrupt):
-                    raise type(stop)(go_on) from None
-                say(f"error: {stop}; stopped {go_on}")
-                raise typer.Exit(1) from stop
+        records = begun or stack.enter_context(
+            Records.begin(RUNS, "evolve", settings.model_dump(mode="json"))
+        )
+        table = None if trace else make_table(settings.generations)
+        with _resumable(records), _Log(records.log, table) as log:
+            winner = _evolution(settings, parts, pool, records, log, table).run(minutes)
+            log.stop_table()
             if winner is None:
                 say(f"error: no organism could be trained to its end; see {records.log}")
                 raise typer.Exit(1)
-            _conclude(winner, parts, records, logged, force=force, train_winner=train_winner)
+            conclude(
+                winner,
+                parts,
+                settings,
+                records.directory,
+                log,
+                force=force,
+                model_dir=train_winner,
+            )
+            for line in end_report.saved(str(records.log)):
+                log(line)
 
 
 class _Log:
-    """Writes lines to the log and to stdout."""
+    """Writes lines to the log and to stdout; on a terminal, where the table was."""
 
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
+    def __init__(self, path: Path, table: SearchTable | None) -> None:
+        self._path, self._table = path, table
+
+    def __enter__(self) -> Self:
+        with self._writing():
+            self._file = self._path.open("w", encoding="utf-8")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.stop_table()
+        with suppress(OSError):  # what is still in the buffer has been told of
+            self._file.close()
 
     def __call__(self, line: str) -> None:
-        print(line, flush=True)
-        self._file.write(f"{line}\n")
-        self._file.flush()
+        self.stop_table()
+        show_while_read(line)
+        with self._writing():
+            self._file.write(f"{line}\n")
+            self._file.flush()
+
+    def stop_table(self) -> None:
+        if self._table:
+            self._table.stop()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        from microgpt.whole_files import cannot_write
+
+        try:
+            yield
+        except OSError as error:
+            raise cannot_write(self._path.parent, error) from error
+
+
+@contextmanager
+def _resumable(records: "Records") -> Iterator[None]:
+    """Have whatever ends a run early say how to go on with it."""
+    from microgpt.whole_files import as_argument
+    from microgpt_evolution.errors import ClusterError
+
+    how = f"go on with: microgpt evolve --resume {as_argument(records.directory)}"
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise type(stop)(f"after {records.n_known} evaluations; {how}") from None
+    except (CheckpointError, ClusterError) as error:
+        if not records.n_known:  # there is nothing to go on with
+            raise
+        say(f"error: {error}; {how}")
+        raise typer.Exit(1) from error
+
+
+def _check_outputs(model_dir: Path | None, *, force: bool) -> None:
+    """Raise what would otherwise end the command after the search."""
+    from microgpt_evolution.genome_file import read_genome
+
+    if model_dir and os.path.lexists(model_dir) and not model_dir.is_dir():
+        raise CheckpointError(f"{model_dir} is no directory; name one for the model")
+    if os.path.lexists(DEFAULT_GENOME) and not force:
+        read_genome(DEFAULT_GENOME)  # to be compared with the winner
+
+
+def _prepare(ctx: typer.Context, begun: "Records | None") -> "tuple[Settings, Split]":
+    """Return what the search is, and its documents.
+
+    Raises:
+        ConfigError: an option contradicts what the run began with.
+    """
+    from microgpt.data import load_text, split
+    from microgpt_cli.search_settings import HELD_OUT, Settings
+    from microgpt_cli.training_job import default_input
+    from microgpt_evolution.genome_file import read_genome
+
+    given = _given(ctx)
+    path, genome_path = ctx.params["input"], ctx.params["warm_start"]
+    genome = read_genome(genome_path).genome if genome_path else None
+    if begun:
+        settings = Settings.of(begun)
+        settings.check(given, genome)
+        path = path or Path(settings.input)
+        parts = split(
+            load_text(path), validation=settings.val_fraction, test=settings.test_fraction
+        )
+        settings.check_data(path, parts.facts.sha256)
+        return settings, parts
+    path = path or default_input()
+    parts = split(load_text(path), validation=HELD_OUT, test=HELD_OUT)
+    names = ("population", "generations", "seed", "fitness")
+    settings = Settings(
+        input=os.path.abspath(path),
+        data_sha256=parts.facts.sha256,
+        warm_start=genome,
+        **{name: ctx.params[name] for name in names},
+    )
+    return settings, parts
 
 
 def _given(ctx: typer.Context) -> dict[str, Any]:
@@ -181,24 +269,6 @@ def _given(ctx: typer.Context) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _checked(
-    records: "Records", now: Mapping[str, Any], given: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the settings of a run that goes on; ConfigError if something contradicts them."""
-    for name in SETTINGS:
-        if name in given and given[name] != records.settings[name]:
-            raise ConfigError(
-                f"--{name} is {given[name]}, but {records.settings[name]} in the run to resume; "
-                "leave it out"
-            )
-    if now["data_sha256"] != records.settings["data_sha256"]:
-        raise ConfigError(
-            f"{now['input']} is not what the run began with: its documents have another sha256; "
-            "name the old file with --input"
-        )
-    return dict(records.settings)
-
-
 def _pool(workers: int, scheduler: str | None) -> "Pool":
     from microgpt_evolution.cluster import Dask
     from microgpt_evolution.pools import Threads
@@ -207,87 +277,27 @@ def _pool(workers: int, scheduler: str | None) -> "Pool":
 
 
 def _evolution(
-    arena: "Arena",
+    settings: "Settings",
+    parts: "Split",
     pool: "Pool",
     records: "Records",
-    log: Callable[[str], None],
-    *,
-    is_told: bool,
+    log: _Log,
+    table: SearchTable | None,
 ) -> "LossEvolution":
+    from microgpt_evolution.arena import Arena
+    from microgpt_evolution.laboratory import Laboratory
     from microgpt_evolution.loss_evolution import LossEvolution
 
-    settings = records.settings
+    arena = Arena.of(
+        parts, settings.fitness, max_flops=settings.max_flops, max_bytes=settings.max_bytes
+    )
     return LossEvolution(
-        arena,
-        pool,
-        records,
-        population=settings["population"],
-        generations=settings["generations"],
-        seed=settings["seed"],
+        Laboratory(arena, pool, records, run_seed=settings.seed, should_stop=Event()),
+        fitness=settings.fitness,
+        population=settings.population,
+        generations=settings.generations,
+        ancestor=settings.warm_start,
         log=log,
-        tell=say if is_told or not sys.stderr.isatty() else (lambda line: None),
-        should_stop=Event(),
+        tell=(lambda line: None) if table else say,
+        on_event=table.update if table else (lambda event: None),
     )
-
-
-def _conclude(
-    winner: "Finalist",
-    parts: "Split",
-    records: "Records",
-    log: Callable[[str], None],
-    *,
-    force: bool,
-    train_winner: Path | None,
-) -> None:
-    """Train the winner again, measure it on the test part, and write what is to be kept."""
-    from microgpt.checkpoint import save
-    from microgpt.inference import InferenceGpt
-    from microgpt_evolution import end_report
-    from microgpt_evolution.genome_file import GenomeRecord, write_genome
-    from microgpt_evolution.verdict import judge
-
-    settings, organism = records.settings, winner.organism
-    found = organism.evaluation
-    assert found is not None
-    verdict = judge(organism.genome, parts, winner.fresh_seeds(settings["seed"]))
-    is_held_out = settings["fitness"] == "held-out"
-    record = GenomeRecord(
-        genome=organism.genome,
-        loss=found.last_loss or 0.0,
-        generation=organism.generation,
-        fitness=settings["fitness"],
-        val_loss=winner.mean if is_held_out else fmean(verdict.val_losses),
-        seed=settings["seed"],
-        data_sha256=settings["data_sha256"],
-    )
-    write_genome(records.directory / DEFAULT_GENOME, record)  # whatever else stays in its place
-    genome_sha256 = _write(record, log, force=force)
-    result = verdict.result
-    names = InferenceGpt(result).generate(N_SAMPLES, temperature=1.0, seed=settings["seed"])
-    for line in end_report.demo(names, result.losses[-1]):
-        log(line)
-    for line in end_report.lucky_and_honest(found, verdict):
-        log(line)
-    if train_winner:
-        save(replace(result, genome_sha256=genome_sha256), train_winner)
-        note(f"a model of the winner is in {train_winner}")
-    for line in end_report.saved(str(records.log)):
-        log(line)
-
-
-def _write(record: "GenomeRecord", log: Callable[[str], None], *, force: bool) -> str:
-    """Write genome.json if that is an improvement; return the sha256 that it has, or would have."""
-    import hashlib
-
-    from microgpt_evolution import end_report
-    from microgpt_evolution.genome_file import encode_genome, read_genome, replaces, write_genome
-
-    if not force and os.path.lexists(DEFAULT_GENOME) and not replaces(
-        record, read_genome(DEFAULT_GENOME)
-    ):  # fmt: skip
-        note(f"{DEFAULT_GENOME} stays: it is as good or better; --force replaces it")
-    else:
-        write_genome(DEFAULT_GENOME, record)
-        for line in end_report.genome_written(str(DEFAULT_GENOME), record.generation):
-            log(line)
-    return hashlib.sha256(encode_genome(record)).hexdigest()

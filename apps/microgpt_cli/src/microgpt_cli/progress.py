@@ -127,12 +127,12 @@ class _Speed:
     def text(self) -> str:
         """Return the speed in documents and in tokens."""
         _, docs, tokens = self._rates()
-        return f"{_short(docs)} docs/s, {_short(tokens)} tokens/s"
+        return f"{short(docs)} docs/s, {short(tokens)} tokens/s"
 
     def left(self, n_steps: int) -> str:
         """Return how long so many steps will take."""
         steps = self._rates()[0]
-        return f"{_duration(n_steps / steps)} left" if steps else "? left"
+        return f"{duration(n_steps / steps)} left" if steps else "? left"
 
     def _rates(self) -> list[float]:
         (start, *first), (end, *last) = self._totals[0], self._totals[-1]
@@ -140,14 +140,16 @@ class _Speed:
         return [(b - a) / seconds for a, b in zip(first, last, strict=True)]
 
 
-def _short(number: float) -> str:
+def short(number: float) -> str:
+    """Return a number in three digits."""
     for divisor, letter in ((1e6, "M"), (1e3, "k")):
         if number >= divisor:
             return f"{number / divisor:.3g}{letter}"
     return f"{number:.3g}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a time in its two largest units."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -1,4 +1,4 @@
-"""One training a directory: a lock of the operating system, which ends with its owner.
+"""One process a directory: a lock of the operating system, which ends with its owner.
 
 This module knows nothing of what is in the directory.
 """
@@ -18,8 +18,12 @@ LOCK = ".lock"
 class DirectoryLock:
     """Holds a directory until it is released or the process ends, however it ends."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, use: str = "being trained") -> None:
         """Take hold of a directory.
+
+        Args:
+            directory: which exists.
+            use: what its holder is told to be doing: the directory is …
 
         Raises:
             CheckpointError: another process holds it, which is named.
@@ -30,7 +34,7 @@ class DirectoryLock:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise CheckpointError(
-                f"{directory} is being trained by {_owner(directory)}; wait for it, "
+                f"{directory} is {use} by {_owner(directory)}; wait for it, "
                 "or name another directory"
             ) from None
         with suppress(OSError):  # on a full disk its owner has no name

@@ -15,7 +15,7 @@ from microgpt_evolution.genome import Genome
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Exam:
     """What a genome came to, in nats a token with each seed.
 
     Attributes:
@@ -31,7 +31,7 @@ class Verdict:
     test_losses: tuple[float, ...]
 
 
-def judge(genome: Genome, parts: Split, seeds: Sequence[int]) -> Verdict:
+def examine(genome: Genome, parts: Split, seeds: Sequence[int]) -> Exam:
     """Return what a genome comes to, trained on the training part.
 
     Args:
@@ -54,7 +54,7 @@ def judge(genome: Genome, parts: Split, seeds: Sequence[int]) -> Verdict:
         assert problem, "there are no seeds"
         raise problem
     models = [InferenceGpt(result) for result in results]
-    return Verdict(
+    return Exam(
         results[0],
         tuple(result.losses[-1] for result in results),
         tuple(model.evaluate(parts.validation).loss for model in models),

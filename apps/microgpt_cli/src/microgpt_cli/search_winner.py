@@ -1,0 +1,90 @@
+"""What is done with the winner of a search: it is trained again, measured, shown and kept."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+
+from microgpt.checkpoint import save
+from microgpt.data import Split
+from microgpt.inference import InferenceGpt
+from microgpt_cli.options import DEFAULT_GENOME
+from microgpt_cli.search_settings import Settings
+from microgpt_cli.streams import note
+from microgpt_evolution import end_report
+from microgpt_evolution.exam import Exam, examine
+from microgpt_evolution.finalists import Finalist
+from microgpt_evolution.genome_file import (
+    GenomeRecord,
+    encode_genome,
+    read_genome,
+    replaces,
+    write_genome,
+)
+from microgpt_evolution.population import Evaluation
+
+N_SAMPLES = 10
+
+
+def conclude(
+    winner: Finalist,
+    parts: Split,
+    settings: Settings,
+    run: Path,
+    log: Callable[[str], None],
+    *,
+    force: bool,
+    model_dir: Path | None,
+) -> None:
+    """Train the winner again, measure it on documents that nothing has seen, and write it down.
+
+    Args:
+        winner: the best of the search.
+        parts: the documents.
+        settings: of the run.
+        run: its directory.
+        log: is called with each line of the log.
+        force: replace a genome.json that is better.
+        model_dir: where a model of the winner is to be, if anywhere.
+    """
+    exam = examine(winner.organism.genome, parts, winner.fresh_seeds(settings.seed))
+    found = winner.organism.evaluation
+    assert found is not None
+    record = _record(winner, found, exam, settings)
+    write_genome(run / DEFAULT_GENOME, record)  # whatever else stays in its place
+    genome_sha256 = _write(record, log, force=force)
+    names = InferenceGpt(exam.result).generate(N_SAMPLES, temperature=1.0, seed=settings.seed)
+    for line in end_report.demo(names, exam.result.losses[-1]):
+        log(line)
+    for line in end_report.lucky_and_honest(found, exam):
+        log(line)
+    if model_dir:
+        save(replace(exam.result, genome_sha256=genome_sha256), model_dir)
+        note(f"a model of the winner is in {model_dir}")
+
+
+def _record(winner: Finalist, found: Evaluation, exam: Exam, settings: Settings) -> GenomeRecord:
+    is_held_out = settings.fitness == "held-out"
+    return GenomeRecord(
+        genome=winner.organism.genome,
+        loss=found.last_loss or 0.0,
+        generation=winner.organism.generation,
+        fitness=settings.fitness,
+        val_loss=winner.mean if is_held_out else fmean(exam.val_losses),
+        seed=settings.seed,
+        data_sha256=settings.data_sha256,
+    )
+
+
+def _write(record: GenomeRecord, log: Callable[[str], None], *, force: bool) -> str:
+    """Write genome.json if that is an improvement; return the sha256 that it has, or would have."""
+    is_there = os.path.lexists(DEFAULT_GENOME)
+    if is_there and not force and not replaces(record, read_genome(DEFAULT_GENOME)):
+        note(f"{DEFAULT_GENOME} stays: it is as good or better; --force replaces it")
+    else:
+        write_genome(DEFAULT_GENOME, record)
+        for line in end_report.genome_written(str(DEFAULT_GENOME), record.generation):
+            log(line)
+    return hashlib.sha256(encode_genome(record)).hexdigest()

@@ -1,0 +1,258 @@
+"""Searches that something ends early, or that cannot begin: what is said, and what stays."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+SMALL = ("--input", "names.txt", "--population", "4", "--generations", "3", "--seed", "5")
+ENDINGS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+N_TRAININGS = 1 + 4 + 3 + 3 + 6 + 1  # primordial, three generations, the best again, the winner
+MINE = '{"n_emb": 16, "mine": true}'
+
+# The real command, but for its n-th training.
+PROGRAM = """
+    import os, sys, time
+    import microgpt.train
+    from microgpt_cli import main
+    number, n = map(int, sys.argv[1:3])
+    del sys.argv[1:3]
+    train, count = microgpt.train.train, 0
+    def counted(*args, **kwargs):
+        global count
+        count += 1
+        if count == n or n == 0:
+            DO
+        return train(*args, **kwargs)
+    microgpt.train.train = counted
+    main.main()
+"""
+STOP = "os.kill(os.getpid(), number); time.sleep(0.5)"  # until the main thread has seen it
+CRASH = 'raise OSError("broken")'
+
+
+@pytest.fixture(autouse=True)
+def names(tmp_path: Path) -> None:
+    """A file of some hundred made-up names."""
+    docs = [a + b + c + d for a in "aeiou" for b in "mnrl" for c in "aeo" for d in ["", "l", "nn"]]
+    (tmp_path / "names.txt").write_text("\n".join(docs))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> bytes:
+    """The genome.json of a search that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("whole")
+    docs = [a + b + c + d for a in "aeiou" for b in "mnrl" for c in "aeo" for d in ["", "l", "nn"]]
+    (folder / "names.txt").write_text("\n".join(docs))
+    subprocess.run(["microgpt", "evolve", *SMALL], cwd=folder, capture_output=True, check=True)
+    return (folder / "genome.json").read_bytes()
+
+
+def run_disturbed(folder: Path, do: str, number: int, n: int) -> subprocess.CompletedProcess[str]:
+    """Run a search of which something happens in the n-th training, or in each."""
+    program = textwrap.dedent(PROGRAM).replace("DO", do)
+    return subprocess.run(
+        [sys.executable, "-c", program, str(int(number)), str(n), "evolve", *SMALL],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """Return what was said on stderr, but for notes and the trace."""
+    return [line for line in done.stderr.splitlines() if not line.startswith(("note: ", "["))]
+
+
+def run_of(folder: Path) -> Path:
+    (run,) = [path for path in (folder / "experiments").iterdir() if path.is_dir()]
+    return run
+
+
+@pytest.mark.parametrize("n", [1, 4, N_TRAININGS - 3, N_TRAININGS])
+@pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
+def test_a_search_can_be_stopped_at_any_moment_and_goes_on(
+    microgpt, tmp_path, whole, number, code, word, n
+) -> None:
+    done = run_disturbed(tmp_path, STOP, number, n)
+    run = run_of(tmp_path)
+    (line,) = errors_of(done)
+    n_known = (run / "evaluations.jsonl").read_text().count("\n")
+    assert n - 2 <= n_known < n  # the one before may not have been seen yet
+    assert line == (
+        f"{word} after {n_known} evaluations; go on with: "
+        f"microgpt evolve --resume experiments/{run.name}"
+    )
+    assert done.returncode == code
+    assert not (tmp_path / "genome.json").exists()
+    assert not (run / ".lock").exists()
+    assert microgpt("evolve", "--resume", f"experiments/{run.name}").returncode == 0
+    assert (tmp_path / "genome.json").read_bytes() == whole
+
+
+def test_one_training_that_crashes_costs_nothing_but_itself(tmp_path) -> None:
+    done = run_disturbed(tmp_path, CRASH, 0, 3)
+    assert done.returncode == 0
+    assert "PANICKED: OSError: broken | config: Emb:" in done.stderr
+    assert "| Loss: crashed [random]" in done.stdout
+
+
+def test_a_search_in_which_all_crash_leaves_genome_json_alone(tmp_path) -> None:
+    (tmp_path / "genome.json").write_text(
+        '{"n_emb": 8, "n_ctx": 8, "n_layer": 1, "n_head": 1, "n_ff_exp": 1, "steps": 50, '
+        '"lr": 0.01, "loss": 9.0, "generation": 1}'
+    )
+    before = (tmp_path / "genome.json").read_bytes()
+    done = run_disturbed(tmp_path, CRASH, 0, 0)
+    assert done.returncode == 1
+    (error,) = errors_of(done)
+    assert error == (
+        "error: no organism could be trained to its end; "
+        f"see experiments/{run_of(tmp_path).name}.log"
+    )
+    assert (tmp_path / "genome.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "reason"),
+    [("max_flops", 1.0, "operations, and 1 are allowed"), ("max_bytes", 5, "bytes, and 5 are all")],
+)
+def test_what_costs_too_much_is_refused_with_the_reason(
+    microgpt, tmp_path, limit, value, reason
+) -> None:
+    """The limits are those that the run began with."""
+    run_disturbed(tmp_path, STOP, signal.SIGINT, 1)
+    path = run_of(tmp_path) / "run.json"
+    facts = json.loads(path.read_text())
+    assert (facts["settings"]["max_flops"], facts["settings"]["max_bytes"]) == (2e13, 2**30)
+    facts["settings"][limit] = value
+    path.write_text(json.dumps(facts))
+    done = microgpt("evolve", "--resume", path.parent)
+    assert done.returncode == 1
+    assert reason in done.stderr
+    assert "[eval] organism 1 REFUSED: it takes " in done.stderr
+    assert "| Loss: refused [random]" in done.stdout
+    assert not (tmp_path / "genome.json").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit for files")
+@pytest.mark.parametrize("most", [1200, 2500])
+def test_a_full_disk_is_told_and_the_search_goes_on_later(microgpt, tmp_path, whole, most) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+    done = subprocess.run(
+        ["microgpt", "evolve", *SMALL],
+        cwd=tmp_path,
+        preexec_fn=limit,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    run = run_of(tmp_path)
+    assert done.returncode == 1
+    (error,) = errors_of(done)
+    assert error.startswith("error: cannot write to experiments")
+    assert error.endswith(
+        f": File too large; go on with: microgpt evolve --resume experiments/{run.name}"
+    )
+    assert not (tmp_path / "genome.json").exists()
+    assert microgpt("evolve", "--resume", f"experiments/{run.name}").returncode == 0
+    assert (tmp_path / "genome.json").read_bytes() == whole
+
+
+def test_a_place_where_no_run_can_be_kept_is_told(microgpt, tmp_path) -> None:
+    (tmp_path / "experiments").write_text("mine")
+    done = microgpt("evolve", *SMALL)
+    assert done.returncode == 2
+    (error,) = errors_of(done)
+    assert error == "error: experiments is no directory, and runs are kept there; move it away"
+    assert (tmp_path / "experiments").read_text() == "mine"
+
+
+@pytest.mark.skipif(not os.geteuid(), reason="root may write anywhere")
+def test_a_directory_that_may_not_be_written_is_told(microgpt, tmp_path) -> None:
+    (tmp_path / "experiments").mkdir(mode=0o555)
+    done = microgpt("evolve", *SMALL)
+    assert done.returncode == 2
+    assert "cannot write to experiments: Permission denied" in done.stderr
+
+
+def test_outputs_that_cannot_be_used_are_found_before_the_search(microgpt, tmp_path) -> None:
+    (tmp_path / "winner").write_text("mine")
+    done = microgpt("evolve", *SMALL, "--train-winner", "winner")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert errors_of(done) == ["error: winner is no directory; name one for the model"]
+    (tmp_path / "genome.json").write_text(MINE)
+    done = microgpt("evolve", *SMALL)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert errors_of(done)[0].startswith("error: genome.json")
+    assert (tmp_path / "genome.json").read_text() == MINE
+    assert not (tmp_path / "experiments").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "problem"),
+    [
+        ("run.json", '"version": 1', '"version": 2', "version is 2, this microgpt reads up to 1"),
+        ("run.json", '"population": 4', '"population": 0', "settings.population: input should be"),
+        ("run.json", '"seed": 5,', "", "settings.seed: field required"),
+        ("evaluations.jsonl", '"seed":', '"sead":', "line 1: seed: field required; remove the li"),
+    ],
+)
+def test_a_damaged_run_is_refused_by_file_and_place(
+    microgpt, tmp_path, file, old, new, problem
+) -> None:
+    run_disturbed(tmp_path, STOP, signal.SIGINT, 4)
+    path = run_of(tmp_path) / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    done = microgpt("evolve", "--resume", path.parent)
+    assert done.returncode == 2
+    (error,) = errors_of(done)
+    assert error.startswith("error: ")
+    assert file in error
+    assert problem in error
+    assert path.read_text() == text.replace(old, new, 1)
+
+
+def test_a_run_that_another_process_is_at_is_refused(microgpt, tmp_path) -> None:
+    process = subprocess.Popen(
+        ["microgpt", "evolve", "--input", "names.txt", "--generations", "100000"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    run = f"experiments/{run_of(tmp_path).name}"
+    done = microgpt("evolve", "--resume", run)
+    process.kill()
+    process.communicate()
+    assert done.returncode == 2
+    (error,) = errors_of(done)
+    assert error.startswith(f"error: {run} is being searched by process {process.pid} on ")
+
+
+def test_a_search_goes_on_when_nobody_reads_its_log_any_more(tmp_path) -> None:
+    process = subprocess.Popen(
+        ["microgpt", "evolve", *SMALL],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+    assert (tmp_path / "genome.json").exists()

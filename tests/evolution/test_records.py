@@ -1,0 +1,142 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from microgpt.errors import CheckpointError
+from microgpt_evolution.errors import RunError
+from microgpt_evolution.genome import PRIMORDIAL
+from microgpt_evolution.population import Evaluation
+from microgpt_evolution.records import Records
+from microgpt_evolution.trial import Measured, Trial
+
+SETTINGS = {"population": 8, "seed": 42}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """The directory of a run with two evaluations."""
+    with Records.begin(tmp_path / "runs", "evolve", SETTINGS) as records:
+        add(records, 1, Evaluation("ok", 2.25, 2.5, 2.25))
+        add(records, 2, Evaluation("diverged"))
+    return records.directory
+
+
+def add(records: Records, seed: int, evaluation: Evaluation) -> None:
+    trial = Trial(f"g1-{seed}", "random", (), PRIMORDIAL, seed)
+    records.add(trial, Measured(evaluation, 0.5, 0.25), flops=7)
+
+
+def test_what_was_recorded_is_known_again(run) -> None:
+    with Records.open(run) as records:
+        assert records.settings == SETTINGS
+        assert records.known(PRIMORDIAL, 1) == Evaluation("ok", 2.25, 2.5, 2.25)
+        assert records.known(PRIMORDIAL, 2) == Evaluation("diverged")
+        assert records.known(PRIMORDIAL, 3) is None
+        assert records.n_known == 2
+
+
+def test_a_line_has_all_that_is_known_of_an_evaluation(run) -> None:
+    line = json.loads((run / "evaluations.jsonl").read_text().splitlines()[0])
+    assert line.pop("genome")["n_emb"] == 16
+    assert line == {
+        "id": "g1-1", "origin": "random", "parents": [], "seed": 1, "status": "ok",
+        "fitness": 2.25, "last_loss": 2.5, "val_loss": 2.25, "flops": 7, "seconds": 0.5,
+        "cpu_seconds": 0.25,
+    }  # fmt: skip
+
+
+def test_the_log_names_the_run_as_well(run) -> None:
+    with Records.open(run.with_name(f"{run.name}.log")) as records:
+        assert records.directory == run
+
+
+def test_runs_of_the_same_second_have_names_of_their_own(tmp_path) -> None:
+    runs = [Records.begin(tmp_path, "evolve", {}) for _ in range(4)]
+    assert len({records.directory for records in runs}) == 4
+    for records in runs:
+        records.close()
+        assert records.log == records.directory.with_name(f"{records.directory.name}.log")
+
+
+def test_a_torn_last_line_is_left_out_and_one_that_is_added_stands_alone(run) -> None:
+    with (run / "evaluations.jsonl").open("ab") as file:
+        file.write(b'{"id": "torn')
+    with Records.open(run) as records:
+        add(records, 3, Evaluation("crashed"))
+    with Records.open(run) as records:
+        assert records.n_known == 3
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("nonsense", "line 2: invalid JSON: .*; remove the line, and it will be measured again"),
+        ("{}", "line 2: id: field required; remove the line"),
+        ("\x00\x00", "line 2: invalid JSON"),
+    ],
+)
+def test_a_damaged_line_is_named(run, line, problem) -> None:
+    path = run / "evaluations.jsonl"
+    first, second, _ = path.read_text().split("\n")
+    path.write_text(f"{first}\n{line}\n{second}\n")
+    with pytest.raises(RunError, match=problem):
+        Records.open(run)
+    path.write_text(f"{first}\n{second}\n")
+    Records.open(run).close()  # nobody holds it
+
+
+def test_an_impossible_genome_in_a_line_is_named(run) -> None:
+    path = run / "evaluations.jsonl"
+    path.write_text(path.read_text().replace('"n_head":4', '"n_head":5', 1))
+    with pytest.raises(RunError, match=r"line 1: n_emb \(16\) must be divisible by n_head \(5\)"):
+        Records.open(run)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('{"version": 2, "runs": []}', "version is 2, this microgpt reads up to 1; update it"),
+        ('{"version": 1}', "created_by: field required"),
+        ("[]", "run.json: input should be"),
+        ("<<<<", "run.json: invalid JSON"),
+        ("[" * 100_000, "run.json: invalid JSON"),
+        ("\xff", "run.json: invalid JSON"),
+    ],
+)
+def test_a_run_that_cannot_be_read_is_refused(run, content, problem) -> None:
+    (run / "run.json").write_text(content, encoding="latin-1")
+    with pytest.raises(RunError, match=problem):
+        Records.open(run)
+
+
+def test_what_is_no_run_is_refused(tmp_path) -> None:
+    with pytest.raises(RunError, match=r"is no run to go on with: cannot read run.json: No such"):
+        Records.open(tmp_path)
+
+
+def test_a_run_is_held_by_one_at_a_time_from_its_beginning(tmp_path) -> None:
+    with (
+        Records.begin(tmp_path, "evolve", SETTINGS) as records,
+        pytest.raises(CheckpointError, match=r"evolve_\S+ is being searched by process \d+ on"),
+    ):
+        Records.open(records.directory)
+    with Records.open(records.directory) as again:
+        assert again.settings == SETTINGS
+
+
+def test_a_place_that_cannot_hold_runs_is_refused(tmp_path) -> None:
+    (tmp_path / "experiments").write_text("mine")
+    with pytest.raises(CheckpointError, match="experiments is no directory, and runs are kept"):
+        Records.begin(tmp_path / "experiments", "evolve", {})
+    assert (tmp_path / "experiments").read_text() == "mine"
+
+
+def test_a_run_that_cannot_begin_leaves_nothing(tmp_path, monkeypatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        Records.begin(tmp_path, "evolve", {})
+    assert list(tmp_path.iterdir()) == []

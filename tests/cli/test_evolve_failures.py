@@ -205,6 +205,7 @@ def test_outputs_that_cannot_be_used_are_found_before_the_search(microgpt, tmp_p
         ("run.json", '"version": 1', '"version": 2', "version is 2, this microgpt reads up to 1"),
         ("run.json", '"population": 4', '"population": 0', "settings.population: input should be"),
         ("run.json", '"seed": 5,', "", "settings.seed: field required"),
+        ("run.json", '"warm_start": null', '"warm_start": {}', "settings.warm_start.n_emb: field"),
         ("evaluations.jsonl", '"seed":', '"sead":', "line 1: seed: field required; remove the li"),
     ],
 )

@@ -222,3 +222,10 @@ def test_ctrl_c_takes_the_table_away_and_says_how_to_go_on(evolve) -> None:
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 130
+
+
+def test_a_bar_that_comes_back_erases_nothing_that_was_printed_since(terminal) -> None:
+    child = terminal("verify", "--steps", "100")
+    child.expect(pexpect.EOF)
+    assert child.before.count("\x1b[?25l") == 3  # a bar for each engine
+    assert "\x1b[?25l\r\x1b[2K" not in child.before

@@ -36,7 +36,7 @@ class TrainingProgress:
 
     def __init__(self, steps: int) -> None:
         self._steps = steps
-        self._bar = _make_bar(steps)
+        self._bar: Progress | None = None
         self.restart()
 
     def __enter__(self) -> Self:
@@ -58,6 +58,7 @@ class TrainingProgress:
         self._speed = _Speed()
         self._val_loss: float | None = None
         self.stop()
+        self._bar = _make_bar(self._steps)  # an old one would draw over what is printed by then
 
     def stop(self) -> None:
         """Take the bar away, so that something else can be printed."""

@@ -3,6 +3,7 @@
 A run that goes on has those that it began with, whatever the defaults have become since.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -63,7 +64,7 @@ class Settings(BaseModel):
         """
         where = f"{records.directory / RUN}: settings"
         try:
-            return cls.model_validate(records.settings)
+            return cls.model_validate_json(json.dumps(records.settings))
         except ValidationError as error:
             raise RunError(f"{where}.{first_problem(error)}") from error
         except GenomeError as error:

@@ -101,6 +101,19 @@ class Arena:
             seed: of its training.
             should_stop: is asked all the time; once it says so, what is returned means nothing.
         """
+        trained = self.train(genome, seed, should_stop)
+        if isinstance(trained, Evaluation):
+            return trained
+        last_loss = trained.losses[-1]
+        if self.fitness == "last-doc":
+            return Evaluation("ok", last_loss, last_loss)
+        val_loss = self.held_out_loss(trained)
+        return Evaluation("ok", val_loss, last_loss, val_loss)
+
+    def train(
+        self, genome: Genome, seed: int, should_stop: Callable[[], bool] | None
+    ) -> TrainResult | Evaluation:
+        """Return a trained organism, or what became of it instead; see `measure`."""
         if self.refusal(genome):
             return Evaluation("refused")
         config = replace(genome.train_config(seed), shuffle=self.fitness == "held-out")
@@ -114,13 +127,7 @@ class Arena:
             )
         except DivergedError:
             return Evaluation("diverged")
-        if result.ending == "stopped":
-            return Evaluation("crashed")
-        last_loss = result.losses[-1]
-        if self.fitness == "last-doc":
-            return Evaluation("ok", last_loss, last_loss)
-        val_loss = self.held_out_loss(result)
-        return Evaluation("ok", val_loss, last_loss, val_loss)
+        return Evaluation("crashed") if result.ending == "stopped" else result
 
     def held_out_loss(self, result: TrainResult) -> float:
         """Return how well a model predicts what is held out, in nats a token."""

@@ -6,8 +6,9 @@ each of its votes has the scores of all heads. This module knows nothing of how 
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 
+from microgpt_evolution import interval
 from microgpt_evolution.heads import HeadName
 from microgpt_evolution.population import Evaluation, Organism
 from microgpt_evolution.vote import Vote
@@ -31,23 +32,13 @@ class Candidate:
         evaluations = [organism.evaluation, *more]
         return cls(organism, tuple(e.vote for e in evaluations if e and e.vote))
 
-    @property
-    def n_votes(self) -> int:
-        """The number of seeds."""
-        return len(self.votes)
-
     def mean(self, measure: str) -> float:
         """Return the mean of a score, a key of `Vote.scores`."""
         return fmean(vote.scores[measure] for vote in self.votes)
 
-    def spread(self, measure: str) -> float:
-        """Return the standard deviation of a score between seeds; 0 of a single one."""
-        values = [vote.scores[measure] for vote in self.votes]
-        return stdev(values) if len(values) > 1 else 0.0
-
     def worth(self, measure: str) -> str:
-        """Return the mean of a score and its spread, in words."""
-        return f"{self.mean(measure):.4f} ± {self.spread(measure):.4f} ({self.n_votes} seeds)"
+        """Return the mean of a score and its interval, in words."""
+        return interval.describe([vote.scores[measure] for vote in self.votes])
 
 
 def best_for(measure: str, candidates: Sequence[Candidate]) -> Candidate:

@@ -88,11 +88,17 @@ class Colony:
         """
         news = iter(evaluations)
         known = [
-            replace(organism, evaluation=self._judged(organism.evaluation or next(news)))
+            replace(organism, evaluation=self.seen(organism.evaluation or next(news)))
             for organism in self.organisms
         ]
         self.organisms = rank(known)
         return self.organisms
+
+    def seen(self, evaluation: Evaluation) -> Evaluation:
+        """Return an evaluation as this colony sees it, whoever has had it made."""
+        if evaluation.vote is None:
+            return evaluation
+        return replace(evaluation, fitness=-evaluation.vote.scores[self.measure])
 
     def breed(self) -> None:
         """Replace all but the two best by mutants of these; if nothing has finished, all anew."""
@@ -130,9 +136,3 @@ class Colony:
             )
             for slot, child in enumerate(children, start=self._first_slot)
         ]
-
-    def _judged(self, evaluation: Evaluation) -> Evaluation:
-        """Return an evaluation as this colony sees it, whoever has had it made."""
-        if evaluation.vote is None:
-            return evaluation
-        return replace(evaluation, fitness=-evaluation.vote.scores[self.measure])

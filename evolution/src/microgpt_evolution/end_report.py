@@ -82,25 +82,31 @@ def demo(names: Sequence[str], last_loss: float) -> list[str]:
 def lucky_and_honest(found: Evaluation, exam: Exam) -> list[str]:
     """Return what the search found of its winner beside what that comes to with fresh seeds.
 
-    The last document flatters whoever drew an easy one. The test is honest even where the search
-    went by the validation part.
+    The last document flatters whoever drew an easy one, and a score whoever said a few beautiful
+    names. The test is honest even where the search went by the validation part.
 
     Args:
         found: what the search measured.
         exam: what came after.
     """
-    rows = [
+    rows: list[tuple[str, float | None, Sequence[float]]] = [
         ("Last document", found.last_loss, exam.last_losses),
         ("Held out", found.val_loss, exam.val_losses),
         ("Test", None, exam.test_losses),
     ]
+    if found.vote and exam.votes:
+        rows += [
+            (f"{measure.title()} (score)", score, [v.scores[measure] for v in exam.votes])
+            for measure, score in found.vote.scores.items()
+        ]
+    width = max(len(name) for name, _, _ in rows)
     return [
         "",
         "--- Lucky and Honest ---",
-        f"  {'':<13}  {'Found':>8}  Trained again with fresh seeds",
+        f"  {'':<{width}}  {'Found':>8}  Trained again with fresh seeds",
         *(
-            f"  {name:<13}  {number(loss):>8}  {interval.describe(again)}"
-            for name, loss, again in rows
+            f"  {name:<{width}}  {number(value):>8}  {interval.describe(again)}"
+            for name, value, again in rows
         ),
     ]
 

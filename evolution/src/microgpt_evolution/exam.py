@@ -11,7 +11,10 @@ from microgpt.data import Split
 from microgpt.inference import InferenceGpt
 from microgpt.state import TrainResult
 from microgpt.train import DivergedError, train
+from microgpt_evolution.audition import hear
 from microgpt_evolution.genome import Genome
+from microgpt_evolution.judge import known_names
+from microgpt_evolution.vote import Vote
 
 
 @dataclass(frozen=True)
@@ -23,21 +26,24 @@ class Exam:
         last_losses: of the last document in training.
         val_losses: of the validation part, which a search may have gone by.
         test_losses: of the test part, which it has not.
+        votes: what its names come to, where that was asked for.
     """
 
     result: TrainResult
     last_losses: tuple[float, ...]
     val_losses: tuple[float, ...]
     test_losses: tuple[float, ...]
+    votes: tuple[Vote, ...] = ()
 
 
-def examine(genome: Genome, parts: Split, seeds: Sequence[int]) -> Exam:
+def examine(genome: Genome, parts: Split, seeds: Sequence[int], *, n_samples: int = 0) -> Exam:
     """Return what a genome comes to, trained on the training part.
 
     Args:
         genome: its shape and course.
         parts: the documents; some are held out for validation, and some for the test.
         seeds: one a training. One that diverges is left out.
+        n_samples: the names of a vote; 0 for none.
 
     Raises:
         DivergedError: all do.
@@ -54,9 +60,19 @@ def examine(genome: Genome, parts: Split, seeds: Sequence[int]) -> Exam:
         assert problem, "there are no seeds"
         raise problem
     models = [InferenceGpt(result) for result in results]
+    val_losses = tuple(model.evaluate(parts.validation).loss for model in models)
+    votes: tuple[Vote, ...] = ()
+    if n_samples:
+        known = known_names(parts.docs)
+        facts = zip(models, results, val_losses, strict=True)
+        votes = tuple(
+            hear(model, known, n_samples, result.config.seed, loss)[1]
+            for model, result, loss in facts
+        )
     return Exam(
         results[0],
         tuple(result.losses[-1] for result in results),
-        tuple(model.evaluate(parts.validation).loss for model in models),
+        val_losses,
         tuple(model.evaluate(parts.test).loss for model in models),
+        votes,
     )

@@ -10,11 +10,8 @@ from statistics import fmean
 from microgpt_evolution import interval
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.population import Organism, rank
-from microgpt_evolution.seeds import training_seed
-from microgpt_evolution.trial import N_REPEATS
 
 N_FINALISTS = 3
-N_FRESH = 2  # seeds that the winner is judged by, besides that of the run
 
 
 @dataclass(frozen=True)
@@ -39,13 +36,6 @@ class Finalist:
         organism = self.organism
         described = f"{organism.genome.describe()} [{organism.origin}]"
         return f"  {place}. {interval.describe(self.losses)} | {described}"
-
-    def fresh_seeds(self, run_seed: int) -> list[int]:
-        """Return the seeds to judge it by: the run's, which trained nobody, and two new ones."""
-        organism, first = self.organism, N_REPEATS + 1
-        repeats = range(first, first + N_FRESH)
-        place = run_seed, organism.generation, organism.slot
-        return [run_seed, *(training_seed(*place, repeat) for repeat in repeats)]
 
 
 def choose(generations: Sequence[Sequence[Organism]]) -> list[Organism]:

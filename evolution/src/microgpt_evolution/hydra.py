@@ -70,6 +70,11 @@ class Hydra:
             for place, name in enumerate(names)
         }
 
+    @property
+    def organisms(self) -> list[Organism]:
+        """The organisms of all heads."""
+        return [organism for colony in self.heads.values() for organism in colony.organisms]
+
     def to_evaluate(self) -> list[Organism]:
         """Return the organisms of all heads of which nothing is known yet."""
         return [organism for colony in self.heads.values() for organism in colony.to_evaluate()]

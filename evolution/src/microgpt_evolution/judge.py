@@ -7,6 +7,7 @@ what a batch of names comes to.
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
+from microgpt.tokenizer import Document
 from microgpt_evolution.letters import (
     ends_softly,
     is_doubled,
@@ -44,9 +45,9 @@ class Verdict:
 WEIGHTS = Verdict(flow=1.0, symmetry=1.2, creativity=2.0)
 
 
-def known_names(docs: Iterable[str]) -> frozenset[str]:
-    """Return what counts as learnt by heart, as `judge` takes it."""
-    return frozenset(map(normal, docs))
+def known_names(docs: Iterable[Document]) -> frozenset[str]:
+    """Return what counts as learnt by heart, as `judge` takes it; a conversation is no name."""
+    return frozenset(normal(doc) for doc in docs if isinstance(doc, str))
 
 
 def judge(name: str, known: Set[str]) -> Verdict | None:

@@ -4,23 +4,26 @@ It puts the parts together: the search asks, a pool of workers measures in the a
 remember, and the log says what happened, line by line. This module prints nothing.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from time import perf_counter
 
 from microgpt_evolution import end_report, report, trace
-from microgpt_evolution.finalists import Finalist, choose
+from microgpt_evolution.evolution import Audience, Evolution, Member
+from microgpt_evolution.finalists import N_FINALISTS, Finalist, choose
 from microgpt_evolution.fitness import Fitness, target
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.laboratory import Laboratory
 from microgpt_evolution.loss_search import LossSearch
-from microgpt_evolution.population import Evaluation, Organism
-from microgpt_evolution.search_event import Follower, SearchEvent, Stage
+from microgpt_evolution.population import Organism
+from microgpt_evolution.search_event import SearchEvent, Stage
 from microgpt_evolution.seeds import training_seed
-from microgpt_evolution.trial import Measured, Trial, all_again, of_each
+from microgpt_evolution.trial import N_REPEATS, Trial, all_again, of_each
+from microgpt_evolution.winner import Winner
+
+POPULATION = "champion"  # the one that there is, by what is shown of it
 
 
-class LossEvolution:
+class LossEvolution(Evolution):
     """One run.
 
     Attributes:
@@ -31,52 +34,46 @@ class LossEvolution:
     def __init__(
         self,
         laboratory: Laboratory,
+        audience: Audience,
         *,
         fitness: Fitness,
         population: int,
         generations: int,
-        ancestor: Genome | None,
-        log: Callable[[str], None],
-        tell: Callable[[str], None],
-        on_event: Callable[[SearchEvent], None],
+        ancestor: Genome | None = None,
     ) -> None:
         """Prepare a run.
 
         Args:
             laboratory: where organisms are measured.
+            audience: who is told.
             fitness: the measure.
             population: organisms in a generation.
             generations: as many as it runs for.
             ancestor: is in the first generation, with mutants of it.
-            log: is called with each line of the log.
-            tell: is called with each line of the trace.
-            on_event: is told how far the run is.
         """
+        super().__init__(laboratory, audience)
         self.population, self.generations, self.ancestor = population, generations, ancestor
         self.search = LossSearch(
             population=population, fitness=fitness, seed=laboratory.run_seed, ancestor=ancestor
         )
         self.target = target("last-doc")
-        self._laboratory, self._fitness = laboratory, fitness
-        self._log, self._tell = log, tell
-        self._follower = Follower(self.search, generations, on_event)
-        self._is_reached = False
+        self._fitness, self._is_reached = fitness, False
 
-    def run(self, minutes: float | None = None) -> Finalist | None:
+    def run(self, minutes: float | None = None) -> Winner | None:
         """Return the winner; None if nothing has finished.
 
         Args:
             minutes: begin no generation after so long.
         """
         started = perf_counter()
-        seed = self._laboratory.run_seed
+        seed = self.laboratory.run_seed
         if self._fitness == "held-out":
             primordial = Trial("g0-0", "primordial", (), PRIMORDIAL, training_seed(seed, 0, 0))
-            (evaluation,) = self._measure("primordial", [primordial])
+            (evaluation,) = self._measure(self._stage("primordial"), [primordial])
             self.target = target("held-out", evaluation.fitness)
         self._say(
             report.header(
-                log=str(self._laboratory.records.log),
+                log=str(self.laboratory.records.log),
                 fitness=self._fitness,
                 target=self.target,
                 population=self.population,
@@ -105,7 +102,9 @@ class LossEvolution:
         if finalists:
             self._say(["", "--- Measured Again With Fresh Seeds ---"])
             self._say([finalist.line(place) for place, finalist in enumerate(finalists, start=1)])
-        return finalists[0] if finalists else None
+            is_held_out = self._fitness == "held-out"
+            return Winner(finalists[0].organism, finalists[0].mean if is_held_out else None)
+        return None
 
     def _generation(self, number: int) -> list[Organism]:
         started = perf_counter()
@@ -116,7 +115,8 @@ class LossEvolution:
             self._tell(trace.started(organism))
         todo = self.search.to_evaluate()
         trials = [Trial.of(organism) for organism in todo]
-        ranked = self.search.tell(self._measure("generation", trials, todo))
+        members = [Member(organism, POPULATION) for organism in todo]
+        ranked = self.search.tell(self._measure(self._stage("generation"), trials, members))
         self._say(report.ranking(ranked))
         if ranked[0].fitness < self.target and not self._is_reached:
             self._is_reached = True
@@ -142,34 +142,29 @@ class LossEvolution:
     def _confirm(self) -> list[Finalist]:
         """Return the best, measured again with fresh seeds."""
         finalists = choose(self.search.generations)
-        again = self._measure("again", all_again(finalists, self._laboratory.run_seed))
+        trials = all_again(finalists, self.laboratory.run_seed)
+        again = self._measure(self._stage("again"), trials)
         found = [
             Finalist(organism, (organism.fitness, *(e.fitness for e in more)))
             for organism, more in zip(finalists, of_each(again), strict=True)
         ]
         return sorted(found, key=lambda finalist: finalist.mean)
 
-    def _measure(
-        self, stage: Stage, trials: Sequence[Trial], organisms: Sequence[Organism] = ()
-    ) -> list[Evaluation]:
-        """Return what trials come to, and tell of those that are made.
+    def _stage(self, stage: Stage) -> SearchEvent:
+        """Return where the run is."""
+        told = self.search.generations
+        return SearchEvent(
+            stage,
+            generation=self.search.population[0].generation,
+            organisms=self.search.population,
+            n_later=self._count_later(stage),
+            champions={POPULATION: told[-1][0]} if told else {},
+            stagnation=self.search.ladder.stagnation,
+        )
 
-        Args:
-            stage: of the run.
-            trials: to be made.
-            organisms: that they are of, where they take part in the search.
-        """
-
-        def tell(i: int, measured: Measured, reason: str) -> None:
-            done = None
-            if organisms:
-                done = replace(organisms[i], evaluation=measured.evaluation)
-                self._tell(trace.done(done, measured.seconds, reason))
-            self._follower.evaluated(done)
-
-        self._follower.begin(stage, len(trials), self._laboratory.count_known(trials))
-        return self._laboratory.measure(trials, tell)
-
-    def _say(self, lines: Sequence[str]) -> None:
-        for line in lines:
-            self._log(line)
+    def _count_later(self, stage: Stage) -> int:
+        """Return how many evaluations come after a stage, if the search does not get stuck."""
+        generation = self.search.population[0].generation
+        n_bred = {"primordial": self.generations, "generation": self.generations - generation}
+        n_later = n_bred.get(stage, 0) * (self.population - 1)  # there will be an elite
+        return n_later + (0 if stage == "again" else N_FINALISTS * N_REPEATS)

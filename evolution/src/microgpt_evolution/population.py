@@ -84,6 +84,11 @@ class Organism:
         return evaluation.fitness
 
     @property
+    def worth(self) -> float:
+        """The fitness as people read it: a score is the better the higher."""
+        return -self.fitness if self.evaluation and self.evaluation.vote else self.fitness
+
+    @property
     def has_finished(self) -> bool:
         """Whether it was evaluated, and can win."""
         return self.fitness < math.inf

@@ -1,13 +1,13 @@
-"""How far a run is, for whoever wants to show it. This module knows nothing of how it is shown."""
+"""How far a run is, for whoever wants to show it.
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+This module knows nothing of how it is shown, nor of how a search works.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from microgpt_evolution.finalists import N_FINALISTS
-from microgpt_evolution.loss_search import LossSearch
 from microgpt_evolution.population import Organism, count_species
-from microgpt_evolution.trial import N_REPEATS
 
 # What is measured: the genome that nature starts from, a generation, or the best once more.
 Stage = Literal["primordial", "generation", "again"]
@@ -20,65 +20,60 @@ class SearchEvent:
     Attributes:
         stage: which one.
         generation: the one at hand, or the last before the best are measured again.
+        organisms: the generation.
+        n_later: evaluations of the stages to come, about: a search that is stuck has more.
+        champions: the best so far of each population, by its name, where anything has finished.
+        stagnation: the last generations that were no better than the one before, where it counts.
         n_done: evaluations of the stage that are done, or were on record.
         n_all: those that it has; an elite needs none.
-        n_later: evaluations of the stages to come, about: a search that is stuck has more.
-        best: the best organism so far, if anything has finished.
-        n_species: in the generation.
-        stagnation: the last generations that were no better than the one before.
     """
 
     stage: Stage
     generation: int
-    n_done: int
-    n_all: int
+    organisms: Sequence[Organism]
     n_later: int
-    best: Organism | None
-    n_species: int
-    stagnation: int
+    champions: Mapping[str, Organism] = field(default_factory=dict)
+    stagnation: int | None = None
+    n_done: int = 0
+    n_all: int = 0
+
+    @property
+    def n_species(self) -> int:
+        """How many species are in the generation."""
+        return len(count_species(self.organisms))
 
 
 class Follower:
     """Follows a search, and makes events of what happens."""
 
-    def __init__(
-        self, search: LossSearch, generations: int, on_event: Callable[[SearchEvent], None]
-    ) -> None:
-        self._search, self._generations, self._on_event = search, generations, on_event
+    def __init__(self, on_event: Callable[[SearchEvent], None]) -> None:
+        self._on_event = on_event
         self._event: SearchEvent | None = None
 
-    def begin(self, stage: Stage, n_all: int, n_done: int) -> None:
-        """Begin a stage, of which some evaluations may be on record."""
-        population, told = self._search.population, self._search.generations
-        generation = population[0].generation
-        n_bred = {"primordial": self._generations, "generation": self._generations - generation}
-        n_later = n_bred.get(stage, 0) * (len(population) - 1)  # there will be an elite
-        self._event = SearchEvent(
-            stage,
-            generation,
-            n_done,
-            n_all,
-            n_later + (0 if stage == "again" else N_FINALISTS * N_REPEATS),
-            best=self._better(told[-1][0]) if told else None,
-            n_species=len(count_species(population)),
-            stagnation=self._search.ladder.stagnation,
-        )
+    def begin(self, event: SearchEvent) -> None:
+        """Begin a stage, of which some evaluations may be on record; champions stay known."""
+        before = self._event.champions if self._event else {}
+        self._event = replace(event, champions=before)
+        for name, organism in event.champions.items():
+            self._event = self._with(self._event, name, organism)
         self._on_event(self._event)
 
-    def evaluated(self, organism: Organism | None = None) -> None:
+    def evaluated(self, name: str = "", organism: Organism | None = None) -> None:
         """Count an evaluation.
 
         Args:
+            name: of its population.
             organism: with what it came to, where it takes part in the search.
         """
         assert self._event, "no stage has begun"
-        best = self._better(organism) if organism else self._event.best
-        self._event = replace(self._event, n_done=self._event.n_done + 1, best=best)
+        self._event = replace(self._event, n_done=self._event.n_done + 1)
+        if organism:
+            self._event = self._with(self._event, name, organism)
         self._on_event(self._event)
 
-    def _better(self, organism: Organism) -> Organism | None:
-        """Return the better of the best so far and another, if anything has finished."""
-        best = self._event.best if self._event else None
+    def _with(self, event: SearchEvent, name: str, organism: Organism) -> SearchEvent:
+        """Return the event with an organism as the champion, if it is one."""
+        best = event.champions.get(name)
         if not organism.has_finished or (best and best.fitness <= organism.fitness):
-            return best
-        return organism
+            return event
+        return replace(event, champions={**event.champions, name: organism})

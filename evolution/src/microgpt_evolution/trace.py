@@ -28,7 +28,7 @@ def started(organism: Organism) -> str:
     """Return the line of an evaluation that begins, or of an elite, which needs none."""
     name = f"[eval] organism {organism.slot}"
     if organism.evaluation:
-        return f"{name} already evaluated (loss={organism.fitness:.4f})"
+        return f"{name} already evaluated ({_worth(organism)})"
     return f"{name} starting: {organism.genome.describe()}"
 
 
@@ -42,7 +42,7 @@ def done(organism: Organism, seconds: float, reason: str = "") -> str:
     """
     name = f"[eval] organism {organism.slot}"
     if organism.has_finished:
-        return f"{name} done: loss={organism.fitness:.4f} ({seconds:.1f}s)"
+        return f"{name} done: {_worth(organism)} ({seconds:.1f}s)"
     status = organism.evaluation.status if organism.evaluation else "crashed"
     what = "PANICKED" if status == "crashed" else status.upper()  # the source knows panics only
     return f"{name} {what}: {reason} | config: {organism.genome.describe()}"
@@ -78,6 +78,11 @@ def bred(
             case "immigrant":
                 lines.append(f"[breed] immigrant {n_immigrants}: {genome}")
     return [*lines, _composition(rung, population, n_blacklisted)]
+
+
+def _worth(organism: Organism) -> str:
+    has_score = organism.evaluation and organism.evaluation.vote
+    return f"{'score' if has_score else 'loss'}={organism.worth:.4f}"
 
 
 def _heading(rung: Rung, generation: int) -> str:

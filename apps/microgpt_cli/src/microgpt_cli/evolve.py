@@ -1,29 +1,25 @@
 """`microgpt evolve`: search for the shape of a model and how to train it."""
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from pathlib import Path
-from threading import Event
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from microgpt.config import DEFAULT_SEED, check_count, check_seed
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt_cli.options import DEFAULT_GENOME, DEFAULT_TEXT, RUNS
-from microgpt_cli.search_table import SearchTable, make_table
-from microgpt_cli.streams import note, say, show_while_read
+from microgpt_cli.search_table import make_table
+from microgpt_cli.streams import note, say
 
 if TYPE_CHECKING:
     from microgpt.data import Split
     from microgpt_cli.search_settings import Settings
-    from microgpt_evolution.loss_evolution import LossEvolution
     from microgpt_evolution.pools import Pool
     from microgpt_evolution.records import Records
 
-SEARCH, WORKERS, OUTPUT = "Search", "Workers", "Output"
+SEARCH, BEAUTY, WORKERS, OUTPUT = "Search", "Beauty", "Workers", "Output"
 
 
 def evolve(
@@ -35,18 +31,68 @@ def evolve(
             rich_help_panel=SEARCH,
         ),
     ] = None,
-    population: Annotated[
-        int, typer.Option(help="Organisms in a generation.", rich_help_panel=SEARCH)
-    ] = 8,
-    generations: Annotated[int, typer.Option(help="How many.", rich_help_panel=SEARCH)] = 10,
-    fitness: Annotated[
-        Literal["held-out", "last-doc"],
+    objective: Annotated[
+        Literal["loss", "aesthetic", "hydra"],
         typer.Option(
-            help="The loss that is to become small: on documents that were held out, or, as in the "
-            "source, of the last one in training, which is mostly luck.",
+            help="A low loss; names that the judge finds beautiful; or three heads, each with a "
+            "beauty of its own.",
             rich_help_panel=SEARCH,
         ),
-    ] = "held-out",
+    ] = "loss",
+    population: Annotated[
+        int | None,
+        typer.Option(
+            help="Organisms in a generation; in each head.  [default: 8; aesthetic: 12]",
+            show_default=False,
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    generations: Annotated[
+        int | None,
+        typer.Option(
+            help="How many; of the Hydra, cycles of three.  [default: 10; aesthetic, hydra: 5]",
+            show_default=False,
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    fitness: Annotated[
+        Literal["held-out", "last-doc"] | None,
+        typer.Option(
+            help="The loss that is to become small: on documents that were held out, or, as in the "
+            "source, of the last one in training, which is mostly luck.  [default: held-out]",
+            show_default=False,
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            help="Names that are judged of each organism; 5 as in the source.  [default: 200]",
+            show_default=False,
+            rich_help_panel=BEAUTY,
+        ),
+    ] = None,
+    exchange: Annotated[
+        Literal["migrate", "source"] | None,
+        typer.Option(
+            help="What the heads do when they meet: send champions, or, as in the source, become "
+            "alike.  [default: migrate]",
+            show_default=False,
+            rich_help_panel=BEAUTY,
+        ),
+    ] = None,
+    head: Annotated[
+        Literal["weaver", "mirror", "spark", "origin"] | None,
+        typer.Option(
+            help="Whose champion becomes the genome.  [default: the best for all]",
+            show_default=False,
+            rich_help_panel=BEAUTY,
+        ),
+    ] = None,
+    origin: Annotated[
+        bool,
+        typer.Option("--origin", help="A fourth head, for a low loss.", rich_help_panel=BEAUTY),
+    ] = False,
     seed: Annotated[
         int, typer.Option(help="Same seed, same genome.", rich_help_panel=SEARCH)
     ] = DEFAULT_SEED,
@@ -104,14 +150,13 @@ def evolve(
 ) -> None:
     """Let models evolve, and leave the best genome in genome.json.
 
-    Each organism is trained from nothing and measured; the best have offspring. The three best are
-    measured again with fresh seeds, and the winner on documents that nothing has seen.
+    Each organism is trained from nothing and measured; the best have offspring, and are measured
+    again with fresh seeds at the end.
     """
     check_seed(seed)
-    for name, count in (
-        ("population", population), ("generations", generations), ("workers", workers)
-    ):  # fmt: skip
-        check_count(name, count)
+    for name in ("population", "generations", "samples", "workers"):
+        if ctx.params[name] is not None:
+            check_count(name, ctx.params[name])
     if minutes is not None and not minutes > 0:
         raise ConfigError(f"minutes must be a number above 0, got {minutes}")
     if scheduler and "workers" in _given(ctx):
@@ -122,8 +167,11 @@ def evolve(
     _check_outputs(train_winner, force=force)
 
     from microgpt.engines import prepare_engine
+    from microgpt_cli.search_log import SearchLog, resumable
+    from microgpt_cli.search_objective import make_evolution
     from microgpt_cli.search_winner import conclude
     from microgpt_evolution import end_report
+    from microgpt_evolution.evolution import Audience
     from microgpt_evolution.records import Records
 
     with ExitStack() as stack:
@@ -136,8 +184,13 @@ def evolve(
             Records.begin(RUNS, "evolve", settings.model_dump(mode="json"))
         )
         table = None if trace else make_table(settings.generations)
-        with _resumable(records), _Log(records.log, table) as log:
-            winner = _evolution(settings, parts, pool, records, log, table).run(minutes)
+        with resumable(records), SearchLog(records.log, table) as log:
+            audience = Audience(
+                log=log,
+                tell=(lambda line: None) if table else say,
+                on_event=table.update if table else (lambda event: None),
+            )
+            winner = make_evolution(settings, parts, pool, records, audience).run(minutes)
             log.stop_table()
             if winner is None:
                 say(f"error: no organism could be trained to its end; see {records.log}")
@@ -153,66 +206,6 @@ def evolve(
             )
             for line in end_report.saved(str(records.log)):
                 log(line)
-
-
-class _Log:
-    """Writes lines to the log and to stdout; on a terminal, where the table was."""
-
-    def __init__(self, path: Path, table: SearchTable | None) -> None:
-        self._path, self._table = path, table
-
-    def __enter__(self) -> Self:
-        with self._writing():
-            self._file = self._path.open("w", encoding="utf-8")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.stop_table()
-        with suppress(OSError):  # what is still in the buffer has been told of
-            self._file.close()
-
-    def __call__(self, line: str) -> None:
-        self.stop_table()
-        show_while_read(line)
-        with self._writing():
-            self._file.write(f"{line}\n")
-            self._file.flush()
-
-    def stop_table(self) -> None:
-        if self._table:
-            self._table.stop()
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        from microgpt.whole_files import cannot_write
-
-        try:
-            yield
-        except OSError as error:
-            raise cannot_write(self._path.parent, error) from error
-
-
-@contextmanager
-def _resumable(records: "Records") -> Iterator[None]:
-    """Have whatever ends a run early say how to go on with it."""
-    from microgpt.whole_files import as_argument
-    from microgpt_evolution.errors import ClusterError
-
-    how = f"go on with: microgpt evolve --resume {as_argument(records.directory)}"
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        raise type(stop)(f"after {records.n_known} evaluations; {how}") from None
-    except (CheckpointError, ClusterError) as error:
-        if not records.n_known:  # there is nothing to go on with
-            raise
-        say(f"error: {error}; {how}")
-        raise typer.Exit(1) from error
 
 
 def _check_outputs(model_dir: Path | None, *, force: bool) -> None:
@@ -250,12 +243,12 @@ def _prepare(ctx: typer.Context, begun: "Records | None") -> "tuple[Settings, Sp
         return settings, parts
     path = path or default_input()
     parts = split(load_text(path), validation=HELD_OUT, test=HELD_OUT)
-    names = ("population", "generations", "seed", "fitness")
-    settings = Settings(
+    settings = Settings.begin(
+        given,
         input=os.path.abspath(path),
         data_sha256=parts.facts.sha256,
+        seed=ctx.params["seed"],
         warm_start=genome,
-        **{name: ctx.params[name] for name in names},
     )
     return settings, parts
 
@@ -274,30 +267,3 @@ def _pool(workers: int, scheduler: str | None) -> "Pool":
     from microgpt_evolution.pools import Threads
 
     return Dask(scheduler) if scheduler else Threads(workers)
-
-
-def _evolution(
-    settings: "Settings",
-    parts: "Split",
-    pool: "Pool",
-    records: "Records",
-    log: _Log,
-    table: SearchTable | None,
-) -> "LossEvolution":
-    from microgpt_evolution.arena import Arena
-    from microgpt_evolution.laboratory import Laboratory
-    from microgpt_evolution.loss_evolution import LossEvolution
-
-    arena = Arena.of(
-        parts, settings.fitness, max_flops=settings.max_flops, max_bytes=settings.max_bytes
-    )
-    return LossEvolution(
-        Laboratory(arena, pool, records, run_seed=settings.seed, should_stop=Event()),
-        fitness=settings.fitness,
-        population=settings.population,
-        generations=settings.generations,
-        ancestor=settings.warm_start,
-        log=log,
-        tell=(lambda line: None) if table else say,
-        on_event=table.update if table else (lambda event: None),
-    )

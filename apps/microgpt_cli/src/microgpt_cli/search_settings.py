@@ -6,7 +6,7 @@ A run that goes on has those that it began with, whatever the defaults have beco
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,11 +14,30 @@ from microgpt.config import MAX_SEED
 from microgpt.errors import ConfigError
 from microgpt.validation import first_problem
 from microgpt_evolution.arena import MAX_BYTES, MAX_FLOPS
+from microgpt_evolution.audition import N_SAMPLES
 from microgpt_evolution.errors import GenomeError, RunError
+from microgpt_evolution.fitness import Fitness
 from microgpt_evolution.genome import Genome
+from microgpt_evolution.genome_file import Objective
+from microgpt_evolution.heads import HeadName
+from microgpt_evolution.hydra import Exchange
 from microgpt_evolution.records import RUN, Records
 
 HELD_OUT = 0.1  # the share for choosing, and that for the final figure
+# What can be set for each objective, and what it is by default: the source's, but for the measures.
+DEFAULTS: dict[Objective, dict[str, Any]] = {
+    "loss": {"population": 8, "generations": 10, "fitness": "held-out"},
+    "aesthetic": {"population": 12, "generations": 5, "samples": N_SAMPLES},
+    "hydra": {
+        "population": 8,
+        "generations": 5,
+        "samples": N_SAMPLES,
+        "exchange": "migrate",
+        "origin": False,
+        "head": None,
+    },
+}
+OPTIONS = ("population", "generations", "fitness", "samples", "exchange", "origin", "head")
 _Count = Annotated[int, Field(ge=1)]
 
 
@@ -31,10 +50,14 @@ class Settings(BaseModel):
         data_sha256: of all documents.
         val_fraction: the share that is held out for choosing.
         test_fraction: the share for the final figure.
-        population: organisms in a generation.
-        generations: as many as it runs for.
+        population: organisms in a generation; in each head of a Hydra.
+        generations: as many as it runs for; cycles of a Hydra.
         seed: of the run.
-        fitness: the measure.
+        fitness: the loss that is to become small; None where scores are to become large.
+        samples: the names of a vote; None where nobody votes.
+        exchange: what the heads of a Hydra do when they meet.
+        origin: whether it has the fourth head.
+        head: whose champion wins; None for the best for all.
         warm_start: the genome that it begins with, if any: itself, for its file may change.
         max_flops: a training that takes more is refused.
         max_bytes: the same for its memory.
@@ -42,7 +65,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
-    objective: Literal["loss"] = "loss"
+    objective: Objective
     input: str
     data_sha256: str
     val_fraction: float = HELD_OUT
@@ -50,10 +73,39 @@ class Settings(BaseModel):
     population: _Count
     generations: _Count
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
-    fitness: Literal["held-out", "last-doc"]
+    fitness: Fitness | None = None
+    samples: _Count | None = None
+    exchange: Exchange | None = None
+    origin: bool = False
+    head: HeadName | None = None
     warm_start: Genome | None = None
     max_flops: float = MAX_FLOPS
     max_bytes: int = MAX_BYTES
+
+    @classmethod
+    def begin(cls, given: Mapping[str, Any], **facts: Any) -> "Settings":
+        """Return the settings of a new run.
+
+        Args:
+            given: the options of the command line, by name.
+            facts: what does not depend on the objective.
+
+        Raises:
+            ConfigError: an option is of another objective.
+        """
+        objective: Objective = given.get("objective", "loss")
+        known = DEFAULTS[objective]
+        for name in OPTIONS:
+            if name in given and name not in known:
+                others = [other for other, options in DEFAULTS.items() if name in options]
+                raise ConfigError(
+                    f"--{name} is for --objective {' and '.join(others)}, and this search is for "
+                    f"{objective}; leave it out"
+                )
+        chosen = {name: given.get(name, default) for name, default in known.items()}
+        if chosen.get("head") == "origin" and not chosen["origin"]:
+            raise ConfigError("--head origin needs the head; add --origin")
+        return cls(objective=objective, **chosen, **facts)
 
     @classmethod
     def of(cls, records: Records) -> "Settings":
@@ -77,11 +129,12 @@ class Settings(BaseModel):
             given: the options of the command line, by name.
             warm_start: the genome in the file that was given, if one was.
         """
-        for name in ("population", "generations", "seed", "fitness"):
+        for name in ("objective", "seed", *OPTIONS):
             if name in given and given[name] != getattr(self, name):
+                known = getattr(self, name)
+                has = "not set" if known is None else known
                 raise ConfigError(
-                    f"--{name} is {given[name]}, but {getattr(self, name)} in the run to resume; "
-                    "leave it out"
+                    f"--{name} is {given[name]}, but {has} in the run to resume; leave it out"
                 )
         if warm_start and warm_start != self.warm_start:
             began_with = (

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console, Group
     from rich.live import Live
 
+    from microgpt_evolution.population import Organism
     from microgpt_evolution.search_event import SearchEvent
 
 REDRAWS_A_SECOND = 4
@@ -80,14 +81,14 @@ class SearchTable:
             return [("generation", "0, for the target"), *self._pace(event)]
         if event.stage == "again":
             measured = f"the best measured again, {event.n_done} of {event.n_all} times"
-        champion = "none yet"
-        if event.best:
-            genes = " ".join(event.best.genome.describe().split())
-            champion = f"{event.best.fitness:.4f} [{event.best.origin}] {genes}"
+        champions = [(name.lower(), _champion(best)) for name, best in event.champions.items()]
+        diversity = f"{event.n_species} species"
+        if event.stagnation is not None:
+            diversity += f", stagnation {event.stagnation}"
         return [
             ("generation", f"{event.generation} of {self._generations}: {measured}"),
-            ("champion", champion),
-            ("diversity", f"{event.n_species} species, stagnation {event.stagnation}"),
+            *(champions or [("champion", "none yet")]),
+            ("diversity", diversity),
             *self._pace(event),
         ]
 
@@ -97,3 +98,8 @@ class SearchTable:
         n_left = event.n_all - event.n_done + event.n_later
         left = f"{duration(n_left / rate)} left" if rate else "? left"
         return [("time", f"{duration(seconds)}, about {left}, {short(rate)} organisms/s")]
+
+
+def _champion(organism: "Organism") -> str:
+    genes = " ".join(organism.genome.describe().split())
+    return f"{organism.worth:.4f} [{organism.origin}] {genes}"

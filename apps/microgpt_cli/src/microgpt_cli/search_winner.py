@@ -15,7 +15,6 @@ from microgpt_cli.search_settings import Settings
 from microgpt_cli.streams import note
 from microgpt_evolution import end_report
 from microgpt_evolution.exam import Exam, examine
-from microgpt_evolution.finalists import Finalist
 from microgpt_evolution.genome_file import (
     GenomeRecord,
     encode_genome,
@@ -23,13 +22,13 @@ from microgpt_evolution.genome_file import (
     replaces,
     write_genome,
 )
-from microgpt_evolution.population import Evaluation
+from microgpt_evolution.winner import Winner
 
 N_SAMPLES = 10
 
 
 def conclude(
-    winner: Finalist,
+    winner: Winner,
     parts: Split,
     settings: Settings,
     run: Path,
@@ -49,30 +48,32 @@ def conclude(
         force: replace a genome.json that is better.
         model_dir: where a model of the winner is to be, if anywhere.
     """
-    exam = examine(winner.organism.genome, parts, winner.fresh_seeds(settings.seed))
-    found = winner.organism.evaluation
-    assert found is not None
-    record = _record(winner, found, exam, settings)
+    seeds = winner.fresh_seeds(settings.seed)
+    exam = examine(winner.organism.genome, parts, seeds, n_samples=settings.samples or 0)
+    record = _record(winner, exam, settings)
     write_genome(run / DEFAULT_GENOME, record)  # whatever else stays in its place
     genome_sha256 = _write(record, log, force=force)
     names = InferenceGpt(exam.result).generate(N_SAMPLES, temperature=1.0, seed=settings.seed)
     for line in end_report.demo(names, exam.result.losses[-1]):
         log(line)
-    for line in end_report.lucky_and_honest(found, exam):
+    for line in end_report.lucky_and_honest(winner.found, exam):
         log(line)
     if model_dir:
         save(replace(exam.result, genome_sha256=genome_sha256), model_dir)
         note(f"a model of the winner is in {model_dir}")
 
 
-def _record(winner: Finalist, found: Evaluation, exam: Exam, settings: Settings) -> GenomeRecord:
-    is_held_out = settings.fitness == "held-out"
+def _record(winner: Winner, exam: Exam, settings: Settings) -> GenomeRecord:
+    val_loss = fmean(exam.val_losses) if winner.val_loss is None else winner.val_loss
     return GenomeRecord(
         genome=winner.organism.genome,
-        loss=found.last_loss or 0.0,
+        loss=winner.found.last_loss or 0.0,
         generation=winner.organism.generation,
+        objective=settings.objective,
+        head=winner.head,
         fitness=settings.fitness,
-        val_loss=winner.mean if is_held_out else fmean(exam.val_losses),
+        val_loss=val_loss,
+        score=winner.score,
         seed=settings.seed,
         data_sha256=settings.data_sha256,
     )

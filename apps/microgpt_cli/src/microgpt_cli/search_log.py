@@ -1,0 +1,77 @@
+"""The log of a search, on paper and on stdout, and what is said where it ends early."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import typer
+
+from microgpt.errors import CheckpointError
+from microgpt.whole_files import as_argument, cannot_write
+from microgpt_cli.search_table import SearchTable
+from microgpt_cli.streams import say, show_while_read
+from microgpt_evolution.errors import ClusterError
+from microgpt_evolution.records import Records
+
+
+class SearchLog:
+    """Writes lines to the log and to stdout; on a terminal, where the table was."""
+
+    def __init__(self, path: Path, table: SearchTable | None) -> None:
+        self._path, self._table = path, table
+
+    def __enter__(self) -> Self:
+        with self._writing():
+            self._file = self._path.open("w", encoding="utf-8")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.stop_table()
+        with suppress(OSError):  # what is still in the buffer has been told of
+            self._file.close()
+
+    def __call__(self, line: str) -> None:
+        """Write a line.
+
+        Raises:
+            CheckpointError: it cannot be written into the log.
+        """
+        self.stop_table()
+        show_while_read(line)
+        with self._writing():
+            self._file.write(f"{line}\n")
+            self._file.flush()
+
+    def stop_table(self) -> None:
+        """Take the table away for now."""
+        if self._table:
+            self._table.stop()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise cannot_write(self._path.parent, error) from error
+
+
+@contextmanager
+def resumable(records: Records) -> Iterator[None]:
+    """Have whatever ends a run early say how to go on with it."""
+    how = f"go on with: microgpt evolve --resume {as_argument(records.directory)}"
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise type(stop)(f"after {records.n_known} evaluations; {how}") from None
+    except (CheckpointError, ClusterError) as error:
+        if not records.n_known:  # there is nothing to go on with
+            raise
+        say(f"error: {error}; {how}")
+        raise typer.Exit(1) from error

@@ -154,3 +154,43 @@ def costs(machines: list[dict]) -> alt.Chart:
         .resolve_scale(x="independent")
         .properties(title="What a token costs, from 64/4/2/64 at batch 16, one size changed")
     )
+
+
+def lottery(honesty: dict) -> alt.LayerChart:
+    """Draw the two losses of organisms and of champions against each other."""
+    everyone = "any organism"
+    kinds = [everyone, *honesty["champions"]]
+    champions = [
+        {"kind": kind, "last": champion.get("found", champion["last"]), "val": champion["val"]}
+        for kind, each in honesty["champions"].items()
+        for champion in each
+    ]
+    organisms = [{"kind": everyone, "last": x, "val": y} for x, y in honesty["organisms"]]
+    color = alt.Color(
+        "kind:N",
+        scale=alt.Scale(domain=kinds, range=["#7f7f7f", "#2ca02c", "#d62728", "#1f77b4"]),
+        legend=alt.Legend(title=None, orient="bottom", columns=2, labelLimit=300, symbolOpacity=1),
+    )
+    layers = [
+        alt.Chart(alt.Data(values=values))
+        .mark_point(filled=True, size=size, opacity=opacity, clip=True, aria=False)
+        .encode(
+            x=alt.X(
+                "last:Q",
+                scale=alt.Scale(domain=[1, 4]),
+                title="loss of the last document in training, nats a token",
+            ),
+            y=alt.Y(
+                "val:Q",
+                scale=alt.Scale(domain=[2.25, 3]),
+                title="held-out loss, nats a token",
+            ),
+            color=color,
+        )
+        for values, size, opacity in ((organisms, 20, 0.4), (champions, 90, 1))
+    ]
+    return alt.layer(*layers).properties(
+        width=520,
+        height=300,
+        title="What the last document says of a model, and what it is worth",
+    )

@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["altair>=6,<7", "vl-convert-python>=1.8,<2"]
 # ///
-"""Turn bench/results into the tables of docs/performance.md and its pictures.
+"""Turn bench/results into the tables and pictures of docs/performance.md and docs/evolution.md.
 
 uv run --script bench/report.py
 """
@@ -16,6 +16,8 @@ from tables import (
     NAMES,
     decoding_rows,
     evaluating_rows,
+    evolution_rows,
+    honesty_table,
     names_rows,
     scaling_tables,
     speed_rows,
@@ -26,13 +28,14 @@ from tables import (
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PICTURES = ROOT / "bench" / "results", ROOT / "docs" / "pictures"
-PAGE = ROOT / "docs" / "performance.md"
+PAGES = [ROOT / "docs" / name for name in ("performance.md", "evolution.md")]
 PICTURED = "amd-epyc"  # the machine of the pictures that show one
 EVALUATING = ["", "training", "losses of tokens", "`InferenceGpt.evaluate` of texts"]
 
 
 def main() -> None:
     """Write the tables and the pictures."""
+    (honesty,) = results("evolution_honesty")  # one machine is enough: it does not go by the clock
     speed, scaling, decoding, threads, startup = map(
         results, ("train_speed", "train_scaling", "decode_speed", "threads", "startup")
     )
@@ -44,15 +47,17 @@ def main() -> None:
         "evaluating": table(EVALUATING, evaluating_rows, decoding),
         "threads": table(["", "one thread", "two", ""], threads_rows, threads),
         "startup": table(["", "", "the first time ever"], startup_rows, startup),
+        "evolution_speed": table(["", ""], evolution_rows, results("evolution_speed")),
+        "evolution_honesty": honesty_table(honesty),
     }
-    page = PAGE.read_text(encoding="utf-8")
-    for name, text in tables.items():
-        page = put(page, name, text)
-    PAGE.write_text(page, encoding="utf-8")
+    for path in PAGES:
+        page = path.read_text(encoding="utf-8")
+        path.write_text(filled(page, tables), encoding="utf-8")
     pictures.speeds(decoding[0]).save(PICTURES / "decode_speed.svg")
     pictures.ratios(speed[0]).save(PICTURES / "train_speed.svg")
     pictures.curves(speed[0]).save(PICTURES / "loss_against_seconds.svg")
     pictures.costs(scaling).save(PICTURES / "train_scaling.svg")
+    pictures.lottery(honesty).save(PICTURES / "lottery.svg")
 
 
 def results(bench: str) -> list[dict]:
@@ -62,12 +67,14 @@ def results(bench: str) -> list[dict]:
     return [json.loads(path.read_text()) for path in paths]
 
 
-def put(page: str, name: str, text: str) -> str:
-    """Replace what stands between the markers of a table."""
-    pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
-    page, n = re.subn(pattern, lambda m: f"{m[1]}{text}\n{m[2]}", page, flags=re.DOTALL)
-    assert n == 1, f"{PAGE} has no place for {name}"
-    return page
+def filled(page: str, tables: dict[str, str]) -> str:
+    """Replace what stands between the markers of each table."""
+    return re.sub(
+        r"<!-- (\w+) -->\n.*?(?=<!-- end -->)",
+        lambda m: f"<!-- {m[1]} -->\n{tables[m[1]]}\n",
+        page,
+        flags=re.DOTALL,
+    )
 
 
 if __name__ == "__main__":

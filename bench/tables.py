@@ -147,3 +147,51 @@ def startup_rows(startup: dict) -> Rows:
         for row in startup["commands"]
         if "first_s" in row
     ]
+
+
+def evolution_rows(evolution: dict) -> Rows:
+    """Return what a search takes, and what of it is not training or scoring."""
+    names = evolution["searches"][0]
+    middle = {name: statistics.median(s[name] for s in evolution["searches"]) for name in names}
+    slowest = max(search["process (wall)"] for search in evolution["searches"])
+    of_search = 1 - middle["kernels of the search"] / middle["search"]
+    of_process = 1 - middle["kernels"] / middle["process"]
+    one, two, processes = evolution["workers"].values()
+    counts, bytes_ = evolution["memory"].values()
+    sizes = ", ".join(
+        f"{size / 1e6:.0f} MB after {n:,}" for n, size in zip(counts, bytes_, strict=True)
+    )
+    driver, plain = (1e6 * seconds for seconds in evolution["driver"].values())
+    return [
+        [
+            "a search, the whole command",
+            f"{middle['process (wall)']:.1f} s (at most {slowest:.1f} s)",
+        ],
+        ["organisms a second", f"{middle['evaluations'] / middle['search']:.0f}"],
+        ["not training or scoring, of the search", f"{of_search:.0%}"],
+        ["… of the command", f"{of_process:.0%}"],
+        [
+            "two workers",
+            f"{one / two:.2f} × one (two searches in two processes: {2 * one / processes:.2f} ×)",
+        ],
+        ["memory, evaluations", sizes],
+        ["handing out a task", f"{driver:.0f} µs (a plain `map`: {plain:.0f} µs)"],
+    ]
+
+
+def honesty_table(honesty: dict) -> str:
+    """Return what the champions of each kind of search are worth, and where nature began."""
+    lines = [
+        ["", "last document, as found", "… trained again", "held out", "test", "MFLOP a training"],
+        ["---"] * 6,
+    ]
+    for kind, summary in honesty["summary"].items():
+        losses = [interval(summary[name], 3) for name in ("found", "last", "val", "test")]
+        lines.append([kind, *losses, interval(summary["mflops"], 0)])
+    rows = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"{rows}\n\n{conditions([honesty])}"
+
+
+def interval(mean_and_half: list[float], decimals: int) -> str:
+    """Return a mean, and half of its interval where there is one."""
+    return " ± ".join(f"{number:,.{decimals}f}" for number in mean_and_half) or "–"

@@ -1,0 +1,113 @@
+"""Is the champion of a loss evolution good, or lucky?
+
+Searches with the source's settings, as `microgpt evolve` runs them: by held-out loss, and by the
+loss of the last document as in the source. Each champion, and the primordial genome, is then
+trained again with fresh seeds on the training part, and measured on the validation and test parts.
+Printed, and kept in bench/results, are means over the searches and 95 % intervals, with the FLOPs
+of a training; kept are, too, both losses of every organism of the held-out searches.
+
+    uv run python bench/evolution_honesty.py [--searches 10]
+
+Two minutes on two cores.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from datetime import date
+from pathlib import Path
+from statistics import correlation, fmean
+
+from tables import honesty_table
+from train_speed import machine, results_file
+
+from microgpt.data import bundled, load_text, split
+from microgpt_evolution.arena import Arena
+from microgpt_evolution.genome import PRIMORDIAL, Genome
+from microgpt_evolution.genome_file import read_genome
+from microgpt_evolution.interval import half_width
+from microgpt_evolution.verdict import judge
+
+FIRST_SEED, FRESH_SEEDS = 42, (1, 2, 3)
+KINDS = {
+    "last-doc": "champion by last-document loss",
+    "held-out": "champion by held-out loss",
+}
+PARTS = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
+
+
+def main() -> None:
+    """Search, judge, print the table and keep the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--searches", type=int, default=10)
+    n = parser.parse_args().searches
+    champions: dict[str, list[dict]] = {"the primordial genome": [worth(PRIMORDIAL)]}
+    organisms = []
+    for fitness, kind in KINDS.items():
+        champions[kind] = []
+        for seed in range(FIRST_SEED, FIRST_SEED + n):
+            genome, found, evaluations = search(fitness, seed)
+            champions[kind].append({"found": found, **worth(genome)})
+            print(f"{fitness}, seed {seed}: {genome.describe()} {champions[kind][-1]}", flush=True)
+            organisms += [
+                [round(line["last_loss"], 3), round(line["val_loss"], 3)]
+                for line in evaluations
+                if line.get("val_loss") is not None and line["origin"] != "confirm"
+            ]
+    kept = {
+        "machine": machine().replace("one core, ", ""),
+        "date": str(date.today()),
+        "searches": n,
+        "summary": {kind: summary(each) for kind, each in champions.items()},
+        "champions": champions,
+        "organisms": organisms,
+        "rank correlation": correlation(*map(ranks, zip(*organisms, strict=True))),
+    }
+    print(honesty_table(kept))
+    print(f"{len(organisms)} organisms, rank correlation {kept['rank correlation']:.2f}")
+    results_file("evolution_honesty").write_text(json.dumps(kept) + "\n")
+
+
+def search(fitness: str, seed: int) -> tuple[Genome, float, list[dict]]:
+    """Return the champion of a search, its last-document loss, and all evaluations."""
+    command = [sys.executable, "-m", "microgpt_cli", "evolve", "--input", bundled("names.txt"),
+               "--fitness", fitness, "--seed", str(seed), "--workers", "2"]  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        (lines,) = Path(folder, "experiments").glob("*/evaluations.jsonl")
+        champion = read_genome(f"{folder}/genome.json")
+        evaluations = [json.loads(line) for line in lines.read_text().splitlines()]
+    return champion.genome, champion.loss, [line for line in evaluations if "flops" in line]
+
+
+def worth(genome: Genome) -> dict[str, float]:
+    """Return the mean losses of a genome, trained again, and the FLOPs of such a training."""
+    verdict = judge(genome, PARTS, FRESH_SEEDS)
+    return {
+        "last": fmean(verdict.last_losses),
+        "val": fmean(verdict.val_losses),
+        "test": fmean(verdict.test_losses),
+        "mflops": Arena.of(PARTS, "held-out").flops(genome) / 1e6,
+    }
+
+
+def summary(champions: list[dict]) -> dict[str, list[float]]:
+    """Return the mean of each figure, and half its interval where there are several champions."""
+    figures = {}
+    for name in ("found", "last", "val", "test", "mflops"):
+        numbers = [champion[name] for champion in champions if name in champion]
+        half = [half_width(numbers)] if len(numbers) > 1 else []
+        figures[name] = [fmean(numbers), *half] if numbers else []
+    return figures
+
+
+def ranks(numbers: tuple[float, ...]) -> list[int]:
+    """Return the place of each number in their order."""
+    order = sorted(numbers)
+    return [order.index(number) for number in numbers]
+
+
+if __name__ == "__main__":
+    main()

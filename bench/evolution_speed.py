@@ -1,0 +1,250 @@
+"""How long does a loss evolution take, and what of it is not training or scoring?
+
+  search     `microgpt evolve` with the source's settings on one core: five seeds, whole processes
+  workers    two workers, against one and against two processes that each do a whole search
+  memory     what 10,000 evaluations leave behind
+  driver     what handing out a task costs (bench/driver_cost.py)
+
+Training and scoring are what the kernels take: the steps of the trainings, and the losses of held
+out documents. All else is overhead: documents turned into tokens, arrays made, offspring bred,
+logs and records written; of a whole process, Python and numba loaded, too. These shares are of
+seconds on the processor, which other programs on the machine disturb least.
+
+    uv run python bench/evolution_speed.py [--rounds 3]
+
+Printed, and kept in bench/results, are medians. The workers need two cores to themselves.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from threading import Event
+from time import perf_counter, process_time, thread_time
+
+import driver_cost
+import psutil
+from train_speed import machine, results_file
+
+from microgpt.data import bundled, load_text, split
+from microgpt.engine import compiled, model
+from microgpt_cli.main import main as microgpt
+from microgpt_evolution.arena import Arena
+from microgpt_evolution.loss_evolution import LossEvolution
+from microgpt_evolution.pools import Threads
+from microgpt_evolution.records import Records
+
+SEEDS = range(42, 47)
+AT = (1_000, 10_000)  # evaluations after which the memory is measured
+POPULATION, N_NAMES, STEPS = 100, 600, 50  # of the search that is done for that: brief trainings
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+def main() -> None:
+    """Answer the questions and keep the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)  # what a process is for
+    arguments = parser.parse_args()
+    if arguments.child:
+        be_a_process(*arguments.child)
+        return
+    facts = machine().replace("one core", f"{os.cpu_count()} cores")
+    print(facts)
+    kept = {
+        "machine": facts,
+        "date": str(date.today()),
+        "searches": searches(arguments.rounds),
+        "workers": workers(arguments.rounds),
+        "memory": memory(),
+        "driver": driver(),
+    }
+    results_file("evolution_speed").write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def be_a_process(seed: str, n_workers: str, output: str) -> None:
+    """Run `microgpt evolve`, and write down how long what took."""
+    seconds = {"kernels": 0.0, "search": 0.0, "search (wall)": 0.0}
+
+    def timed(work: Callable, name: str, clock: Callable[[], float]) -> Callable:
+        def run(*args: object, **options: object) -> object:
+            started = clock()
+            try:
+                return work(*args, **options)
+            finally:
+                seconds[name] += clock() - started
+
+        return run
+
+    def searched(evolution: LossEvolution, minutes: float | None = None) -> object:
+        winner = search(evolution, minutes)
+        seconds["kernels of the search"] = seconds["kernels"]
+        seconds["evaluations"] = evolution.records.n_known
+        return winner
+
+    compiled.take_steps = timed(compiled.take_steps, "kernels", thread_time)
+    model.evaluate = timed(model.evaluate, "kernels", thread_time)
+    search = timed(LossEvolution.run, "search", process_time)
+    search = timed(search, "search (wall)", perf_counter)
+    LossEvolution.run = searched
+    options = ["--input", str(bundled("names.txt")), "--seed", seed, "--workers", n_workers]
+    sys.argv = ["microgpt", "evolve", *options]
+    try:
+        microgpt()
+    finally:
+        Path(output).write_text(json.dumps({**seconds, "process": process_time()}))
+
+
+class Search:
+    """A process that runs `microgpt evolve` in a directory of its own."""
+
+    def __init__(self, seed: int, *, n_workers: int = 1, cores: list[int]) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._output = Path(self._folder.name, "seconds.json")
+        if cores:
+            os.sched_setaffinity(0, cores)  # and so of what is started now
+        self._started = perf_counter()
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, "--child", str(seed), str(n_workers), str(self._output)],
+            cwd=self._folder.name,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        if cores:
+            os.sched_setaffinity(0, CORES)
+
+    def seconds(self) -> dict[str, float]:
+        """Return what took how long, once it is done."""
+        if self._process.wait():
+            raise SystemExit("microgpt evolve has failed")
+        wall = perf_counter() - self._started
+        found = {**json.loads(self._output.read_text()), "process (wall)": wall}
+        self._folder.cleanup()
+        return found
+
+
+def searches(rounds: int) -> list[dict[str, float]]:
+    """Return the seconds of a search with each seed, on one core."""
+    Search(SEEDS[0], cores=CORES[:1]).seconds()  # the first time all is compiled
+    results = []
+    for seed in SEEDS:
+        runs = [Search(seed, cores=CORES[:1]).seconds() for _ in range(rounds)]
+        results.append({"seed": seed, **medians(runs)})
+        of_search, of_process = overheads(results[-1])
+        print(
+            f"seed {seed}: {results[-1]['process (wall)']:.2f} s, {results[-1]['process']:.2f} s of "
+            "it on the processor, "
+            f"{results[-1]['evaluations'] / results[-1]['search']:.0f} organisms/s, not training "
+            f"or scoring: {of_search:.1%} of the search, {of_process:.1%} of the process",
+            flush=True,
+        )
+    middle = medians(results)
+    of_search, of_process = overheads(middle)
+    print(
+        f"median of {len(SEEDS)} seeds: {middle['process (wall)']:.2f} s, {middle['process']:.2f} s "
+        f"on the processor, {middle['process'] / middle['kernels']:.2f} × what training and scoring take"
+    )
+    return results
+
+
+def overheads(seconds: dict[str, float]) -> tuple[float, float]:
+    """Return the shares of the search and of the process that are not in the kernels."""
+    return (
+        1 - seconds["kernels of the search"] / seconds["search"],
+        1 - seconds["kernels"] / seconds["process"],
+    )
+
+
+def workers(rounds: int) -> dict[str, float]:
+    """Return the seconds of a search by one worker, by two, and of two processes at once.
+
+    Of a search alone, without what comes before and after.
+    """
+    times: dict[str, list[float]] = {"one worker": [], "two workers": [], "two processes": []}
+    for _ in range(rounds):
+        for seed in SEEDS:
+            one = Search(seed, cores=CORES[:1]).seconds()
+            two = Search(seed, n_workers=2, cores=CORES[:2]).seconds()
+            both = [Search(seed, cores=[core]) for core in CORES[:2]]
+            times["one worker"].append(one["search (wall)"])
+            times["two workers"].append(two["search (wall)"])
+            times["two processes"].append(max(each.seconds()["search (wall)"] for each in both))
+    found = {name: statistics.median(each) for name, each in times.items()}
+    gain = found["one worker"] / found["two workers"]
+    print(
+        f"two workers: {gain:.2f} × one ({found['two workers']:.2f} s against "
+        f"{found['one worker']:.2f} s); {found['two processes'] / found['two workers'] / 2:.2f} × "
+        "what two processes reach",
+        flush=True,
+    )
+    return found
+
+
+class BriefArena(Arena):
+    """Trains any genome for a few steps only."""
+
+    def measure(self, genome, seed, should_stop=None):
+        """Train and measure an organism."""
+        return super().measure(replace(genome, steps=STEPS), seed, should_stop)
+
+
+def memory() -> dict[str, float]:
+    """Return the bytes of this process after so many evaluations of one search."""
+    names = load_text(bundled("names.txt"))[:N_NAMES]
+    arena = BriefArena.of(split(names, validation=0.1, test=0.1), "held-out")
+    bytes_: dict[int, int] = {}
+
+    def look(line: str) -> None:
+        if line.startswith("---") and records.n_known >= AT[len(bytes_)]:
+            bytes_[records.n_known] = psutil.Process().memory_info().rss
+            if len(bytes_) == len(AT):
+                raise StopIteration
+
+    with tempfile.TemporaryDirectory() as folder, Threads(1) as pool:
+        records = Records.begin(Path(folder), "evolve", {})
+        evolution = LossEvolution(
+            arena,
+            pool,
+            records,
+            population=POPULATION,
+            generations=AT[-1],
+            seed=42,
+            log=look,
+            tell=lambda line: None,
+            should_stop=Event(),
+        )
+        with contextlib.suppress(StopIteration):
+            evolution.run()
+    (n, first), (more, last) = bytes_.items()
+    print(
+        f"memory: {first / 1e6:.1f} MB after {n} evaluations, {last / 1e6:.1f} MB after {more}: "
+        f"{last / first:.3f} ×, {(last - first) / (more - n):.0f} B an evaluation"
+    )
+    return {"evaluations": [n, more], "bytes": [first, last]}
+
+
+def driver() -> dict[str, float]:
+    """Return the seconds of a task that does nothing, with the driver and with a plain map."""
+    found = driver_cost.seconds_a_task()
+    print(
+        f"driver: {1e6 * found['driver']:.0f} µs a task, map {1e6 * found['map']:.0f} µs: "
+        f"{found['driver'] / found['map']:.2f} ×"
+    )
+    return found
+
+
+def medians(runs: list[dict[str, float]]) -> dict[str, float]:
+    """Return the median of each figure."""
+    return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+
+
+if __name__ == "__main__":
+    main()

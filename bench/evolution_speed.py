@@ -138,21 +138,22 @@ def searches(rounds: int) -> list[dict[str, float]]:
     for seed in SEEDS:
         runs = [Search(seed, cores=CORES[:1]).seconds() for _ in range(rounds)]
         results.append({"seed": seed, **medians(runs)})
-        of_search, of_process = overheads(results[-1])
-        print(
-            f"seed {seed}: {results[-1]['process (wall)']:.2f} s, {results[-1]['process']:.2f} s of "
-            "it on the processor, "
-            f"{results[-1]['evaluations'] / results[-1]['search']:.0f} organisms/s, not training "
-            f"or scoring: {of_search:.1%} of the search, {of_process:.1%} of the process",
-            flush=True,
-        )
+        print(f"seed {seed}: {described(results[-1])}", flush=True)
     middle = medians(results)
-    of_search, of_process = overheads(middle)
-    print(
-        f"median of {len(SEEDS)} seeds: {middle['process (wall)']:.2f} s, {middle['process']:.2f} s "
-        f"on the processor, {middle['process'] / middle['kernels']:.2f} × what training and scoring take"
-    )
+    print(f"median of {len(SEEDS)} seeds: {described(middle)}")
+    ratio = middle["process"] / middle["kernels"]
+    print(f"{ratio:.2f} × what training and scoring alone take")
     return results
+
+
+def described(seconds: dict[str, float]) -> str:
+    """Return the figures of a search in a line."""
+    of_search, of_process = overheads(seconds)
+    return (
+        f"{seconds['process (wall)']:.2f} s, {seconds['process']:.2f} s of it on the processor, "
+        f"{seconds['evaluations'] / seconds['search']:.0f} organisms/s; not training or scoring: "
+        f"{of_search:.1%} of the search, {of_process:.1%} of the process"
+    )
 
 
 def overheads(seconds: dict[str, float]) -> tuple[float, float]:

@@ -153,7 +153,7 @@ def evolution_rows(evolution: dict) -> Rows:
     """Return what a search takes, and what of it is not training or scoring."""
     names = evolution["searches"][0]
     middle = {name: statistics.median(s[name] for s in evolution["searches"]) for name in names}
-    slowest = max(search["process (wall)"] for search in evolution["searches"])
+    slowest = max(search["process"] for search in evolution["searches"])
     of_search = 1 - middle["kernels of the search"] / middle["search"]
     of_process = 1 - middle["kernels"] / middle["process"]
     one, two, processes = evolution["workers"].values()

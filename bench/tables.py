@@ -165,7 +165,7 @@ def evolution_rows(evolution: dict) -> Rows:
     return [
         [
             "a search, the whole command",
-            f"{middle['process (wall)']:.1f} s (at most {slowest:.1f} s)",
+            f"{middle['process']:.1f} s (at most {slowest:.1f} s)",
         ],
         ["organisms a second", f"{middle['evaluations'] / middle['search']:.0f}"],
         ["not training or scoring, of the search", f"{of_search:.0%}"],

@@ -82,7 +82,8 @@ class Dask(Pool):
         # A connection that is lost is told of by the ClusterError, not by Dask's traceback too; and
         # work that is large is meant to be.
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})
-        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             _knock(self.address)
             self._client = Client(self.address, timeout=TIMEOUT_S, set_as_default=False)

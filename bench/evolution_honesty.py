@@ -25,10 +25,10 @@ from train_speed import machine, results_file
 
 from microgpt.data import bundled, load_text, split
 from microgpt_evolution.arena import Arena
+from microgpt_evolution.exam import examine
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.genome_file import read_genome
 from microgpt_evolution.interval import half_width
-from microgpt_evolution.verdict import judge
 
 FIRST_SEED, FRESH_SEEDS = 42, (1, 2, 3)
 KINDS = {
@@ -84,11 +84,11 @@ def search(fitness: str, seed: int) -> tuple[Genome, float, list[dict]]:
 
 def worth(genome: Genome) -> dict[str, float]:
     """Return the mean losses of a genome, trained again, and the FLOPs of such a training."""
-    verdict = judge(genome, PARTS, FRESH_SEEDS)
+    exam = examine(genome, PARTS, FRESH_SEEDS)
     return {
-        "last": fmean(verdict.last_losses),
-        "val": fmean(verdict.val_losses),
-        "test": fmean(verdict.test_losses),
+        "last": fmean(exam.last_losses),
+        "val": fmean(exam.val_losses),
+        "test": fmean(exam.test_losses),
         "mflops": Arena.of(PARTS, "held-out").flops(genome) / 1e6,
     }
 

@@ -38,6 +38,8 @@ from microgpt.data import bundled, load_text, split
 from microgpt.engine import compiled, model
 from microgpt_cli.main import main as microgpt
 from microgpt_evolution.arena import Arena
+from microgpt_evolution.evolution import Audience
+from microgpt_evolution.laboratory import Laboratory
 from microgpt_evolution.loss_evolution import LossEvolution
 from microgpt_evolution.pools import Threads
 from microgpt_evolution.records import Records
@@ -87,7 +89,7 @@ def be_a_process(seed: str, n_workers: str, output: str) -> None:
     def searched(evolution: LossEvolution, minutes: float | None = None) -> object:
         winner = search(evolution, minutes)
         seconds["kernels of the search"] = seconds["kernels"]
-        seconds["evaluations"] = evolution.records.n_known
+        seconds["evaluations"] = evolution.laboratory.records.n_known
         return winner
 
     compiled.take_steps = timed(compiled.take_steps, "kernels", thread_time)
@@ -212,15 +214,11 @@ def memory() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, Threads(1) as pool:
         records = Records.begin(Path(folder), "evolve", {})
         evolution = LossEvolution(
-            arena,
-            pool,
-            records,
+            Laboratory(arena, pool, records, run_seed=42, should_stop=Event()),
+            Audience(log=look, tell=lambda line: None, on_event=lambda event: None),
+            fitness="held-out",
             population=POPULATION,
             generations=AT[-1],
-            seed=42,
-            log=look,
-            tell=lambda line: None,
-            should_stop=Event(),
         )
         with contextlib.suppress(StopIteration):
             evolution.run()

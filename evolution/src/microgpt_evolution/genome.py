@@ -24,7 +24,7 @@ LR_LIMITS = (1e-6, 1.0)
 BYTES_A_WEIGHT = 10 * 4 + 120
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Genome:
     """What is inherited: the shape of a model and the course of its training.
 

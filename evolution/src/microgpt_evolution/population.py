@@ -27,7 +27,7 @@ Origin = Literal[
 TOURNAMENT_SIZE = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """What was measured of an organism.
 
@@ -48,7 +48,7 @@ class Evaluation:
     vote: Vote | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Organism:
     """A genome in its place.
 

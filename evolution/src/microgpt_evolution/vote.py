@@ -15,7 +15,7 @@ NO_NAME = -100.0  # the score of a batch without a name that there is an opinion
 SOURCE_SAMPLES = 5  # the source's jury, in which repeats count as any other name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Vote:
     """What a batch of names comes to.
 

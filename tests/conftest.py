@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from microgpt import Message, ModelConfig, TrainConfig, TrainResult, save
 from microgpt.config import DType
+from microgpt.engine.compiling import cache_directory
 from microgpt.engines import Use, prepare_engine
 from microgpt.train import train
 
@@ -23,9 +25,11 @@ settings.load_profile("microgpt")
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = Path(sys.executable).parent / "microgpt"
 
-# The commands run in the environment of a user, whatever that of the tests is.
+# The commands run in the environment of a user, whatever that of the tests is. Without bytecode, as
+# many a container has it, each of a thousand would start three times as slowly.
 os.environ["PATH"] = f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
-for name in ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "COLUMNS", "NO_COLOR", "TERM"):
+NOT_A_USERS = "PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED PYTHONIOENCODING COLUMNS NO_COLOR TERM"
+for name in NOT_A_USERS.split():
     os.environ.pop(name, None)
 os.environ["TERM"] = "xterm"
 
@@ -35,10 +39,22 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Share out folders of tests alone: for a file or a test, workers would be a second more."""
+    return None if all(Path(arg).is_dir() for arg in config.args) else 0
+
+
 @pytest.fixture(scope="session", autouse=True)
-def compiled_engine() -> None:
-    """Compile before the first test, so that no test has to wait for it or is told of it."""
-    prepare_engine("compiled", *get_args(DType), uses=get_args(Use))
+def compiled_engine(worker_id: str) -> None:
+    """Compile before the first test, so that no test has to wait for it or is told of it.
+
+    Where two workers find nothing compiled, each compiles a half; the other waits for it.
+    """
+    cache_directory().mkdir(parents=True, exist_ok=True)
+    kinds = [(dtype, use) for dtype in get_args(DType) for use in get_args(Use)]
+    for dtype, use in reversed(kinds) if worker_id == "gw1" else kinds:
+        with FileLock(cache_directory() / f"tests-{dtype}-{use}.lock"):
+            prepare_engine("compiled", dtype, uses=[use])
 
 
 @pytest.fixture(scope="session")

@@ -19,26 +19,37 @@ from microgpt.model import count_params
 from microgpt.training_directory import read_training
 
 SMALL = ("--n-embd", "8", "--n-head", "2")
+NAMES = "\n".join(
+    a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]
+)
 
 
 @pytest.fixture
 def names(tmp_path: Path) -> Path:
     """A training file that is large enough to be split."""
-    docs = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
-    (tmp_path / "names.txt").write_text("\n".join(docs))
+    (tmp_path / "names.txt").write_text(NAMES)
     return tmp_path / "names.txt"
 
 
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory) -> Path:
+    """The directory of a training that has taken all its 60 steps."""
+    folder = tmp_path_factory.mktemp("ended")
+    (folder / "names.txt").write_text(NAMES)
+    options = (*SMALL, "--steps", "60", "--output", "model")
+    subprocess.run(["microgpt", "train", "--input", "names.txt", *options], cwd=folder, check=True)
+    return folder / "model"
+
+
 @pytest.fixture
-def unfinished(microgpt, names, tmp_path: Path) -> Path:
-    """A training that stands at step 0 of 60."""
-    done = microgpt("train", "--input", names, *SMALL, "--steps", "60", "--output", "model")
-    assert done.returncode == 0
-    for file in ("weights.json", "meta.json"):
-        (tmp_path / "model" / file).unlink()
-    state = tmp_path / "model/train_state.json"
-    state.write_text(json.dumps(json.loads(state.read_text()) | {"status": "running"}))
-    return tmp_path / "model"
+def unfinished(ended, names, tmp_path: Path) -> Path:
+    """That training, of the names here, as it stands before it leaves its model."""
+    model = tmp_path / "model"
+    shutil.copytree(ended, model, ignore=shutil.ignore_patterns("weights.json", "meta.json"))
+    state = model / "train_state.json"
+    here = {"status": "running", "input": str(names)}
+    state.write_text(json.dumps(json.loads(state.read_text()) | here))
+    return model
 
 
 def refused(done) -> str:

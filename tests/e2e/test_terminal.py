@@ -109,13 +109,14 @@ def test_a_terminal_that_cannot_redraw_gets_lines(tmp_path) -> None:
     (tmp_path / "names.txt").write_text("maximilianalena\n")
     child = pexpect.spawn(
         "microgpt",
-        ["train", "--input", "names.txt", "--steps", "2000", "--engine", "reference"],
+        ["train", "--input", "names.txt", "--steps", "400", "--engine", "reference"],
         cwd=tmp_path,
         env={**os.environ, "TERM": "dumb"},
         encoding="utf-8",
     )
     losses, speed = r"loss \d\.\d{3} \(last \d\.\d{3}\)", r"[\d.]+ docs/s, [\d.]+k? tokens/s"
-    child.expect(rf"step +\d+ / 2000 \| {losses} \| {speed} \| .* left\r\n")
+    left = r"(\d+ h \d\d min|(\d+ min )?\d+ s) left"
+    child.expect(rf"step +\d+ / +400 \| {losses} \| {speed} \| {left}\r\n")
     child.close(force=True)
 
 

@@ -232,9 +232,10 @@ def test_work_in_processes_is_ended_at_once() -> None:
     def interrupt(i: int, outcome: Outcome[int]) -> None:
         raise KeyboardInterrupt
 
+    others = set(multiprocessing.active_children())
     with pytest.raises(KeyboardInterrupt):
         evaluate_all(hang_but_for_the_first, range(N), Processes(2), on_outcome=interrupt)
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= others
 
 
 @pytest.mark.slow
@@ -257,9 +258,10 @@ def test_processes_do_not_outlive_a_parent_that_is_killed() -> None:
 
 @pytest.mark.slow
 def test_a_process_that_dies_once_costs_nothing_but_time(tmp_path: Path) -> None:
+    others = set(multiprocessing.active_children())
     with Processes(2) as pool:
         assert evaluate_all(partial(die_once, tmp_path / "died"), range(N), pool) == SQUARES
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= others
 
 
 @pytest.mark.slow

@@ -44,17 +44,15 @@ def test_only_the_first_run_compiles_and_says_so(start) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
-)
-def test_a_first_run_that_is_stopped_leaves_nothing_in_the_way(start, number, code) -> None:
-    stopped = start()
-    assert stopped.stderr.readline() == NOTE
-    time.sleep(2)  # somewhere in the compiler
-    stopped.send_signal(number)
-    _, errors = stopped.communicate(timeout=20)
-    assert stopped.returncode == code
-    assert "Traceback" not in errors
+def test_first_runs_that_are_stopped_leave_nothing_in_the_way(start) -> None:
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)):
+        stopped = start()
+        assert stopped.stderr.readline() == NOTE
+        time.sleep(2)  # somewhere in the compiler
+        stopped.send_signal(number)
+        _, errors = stopped.communicate(timeout=60)
+        assert stopped.returncode == code
+        assert "Traceback" not in errors
     again = start()
     again.communicate()
     assert again.returncode == 0

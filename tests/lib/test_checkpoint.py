@@ -270,7 +270,7 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, use) -> None:
     assert (tmp_path / "file").read_text() == "mine"
 
 
-RESULT = train(["ab"], config=TrainConfig(steps=1))
+RESULT = train(["ab"], config=TrainConfig(steps=1), engine="reference")
 
 
 def test_a_write_that_fails_leaves_the_old_model(text_model: Path, monkeypatch) -> None:
@@ -314,7 +314,8 @@ SAVE_FOREVER = """
     import sys
     from microgpt import TrainConfig, save
     from microgpt.train import train
-    results = [train([doc], config=TrainConfig(steps=1)) for doc in ("abc", "de")]
+    config = TrainConfig(steps=1)
+    results = [train([doc], config=config, engine="reference") for doc in ("abc", "de")]
     print("ready", flush=True)
     while True:
         for result in results:

@@ -15,8 +15,12 @@ def test_all_checks_pass() -> None:
 
 
 @pytest.mark.slow
-def test_the_whole_of_karpathys_run_is_replayed_names_included() -> None:
-    *_, run, names = run_checks(steps=1000, engine="reference")
+def test_the_whole_of_karpathys_run_is_replayed_names_included(golden) -> None:
+    losses: list[float] = []
+    *_, run, names = run_checks(
+        steps=1000, engine="reference", on_event=lambda event: losses.extend(event.losses)
+    )
+    assert losses == pytest.approx(golden["losses"], rel=0, abs=1e-9)
     assert run.passed
     assert "loss 2.6497" in run.outcome
     assert names.passed

@@ -49,4 +49,5 @@ def test_every_gene_that_evolves_is_mutated_as_often() -> None:
 
 @given(RNGS, st.integers(1, 128))
 def test_a_width_from_elsewhere_is_made_to_fit_its_heads(rng, n_emb) -> None:
-    mutate(replace(PRIMORDIAL, n_emb=n_emb, n_head=1), rng)  # Genome refuses what does not fit
+    mutant = mutate(replace(PRIMORDIAL, n_emb=n_emb, n_head=1), rng)
+    assert mutant.n_emb % mutant.n_head == 0

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -200,6 +201,23 @@ def test_a_search_on_a_cluster_that_ends_early_goes_on_here(
     assert evaluations_of(tmp_path / run) == evaluations_of(here)
 
 
+@pytest.mark.slow
+def test_a_stop_says_how_to_go_on_though_the_workers_end_slowly(tmp_path) -> None:
+    script = (
+        "import signal, time\n"
+        "from microgpt_evolution import loss_evolution, pools\n"
+        "def stop(*_): signal.raise_signal(signal.SIGINT)\n"
+        "loss_evolution.LossEvolution.run = stop\n"
+        "pools.Threads.close = lambda self: time.sleep(2.5)\n"
+        "from microgpt_cli.main import main\n"
+        "main()"
+    )
+    command = [sys.executable, "-c", script, "evolve", *SMALL]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr.startswith("interrupted after 0 evaluations; go on with: microgpt evolve")
+
+
 def test_a_genome_that_is_as_good_stays_and_the_winner_is_in_its_run(microgpt, tmp_path) -> None:
     microgpt("evolve", *SMALL)
     before = os.stat(tmp_path / "genome.json").st_mtime_ns
@@ -244,7 +262,7 @@ def test_the_measure_of_the_source_is_there_on_request(microgpt, tmp_path) -> No
         (["--resume", "nowhere"], "nowhere is no run to go on with"),
         (["--input", "nowhere.txt"], "cannot read nowhere.txt"),
         (["--scheduler", "tcp://127.0.0.1:1"], "127.0.0.1:1"),
-        (["--scheduler", "tcp://127.0.0.1:1", "--workers", "2"], "leave one of the two out"),
+        (["--scheduler", "tcp://127.0.0.1:1", "--workers", "2"], "leave it or --scheduler out"),
     ],
 )
 def test_bad_input_is_refused(microgpt, tmp_path, args, problem) -> None:

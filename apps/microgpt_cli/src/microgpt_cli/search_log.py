@@ -11,6 +11,7 @@ import typer
 from microgpt.errors import CheckpointError
 from microgpt.whole_files import as_argument, cannot_write
 from microgpt_cli.search_table import SearchTable
+from microgpt_cli.stopping import obeyed
 from microgpt_cli.streams import say, show_while_read
 from microgpt_evolution.errors import ClusterError
 from microgpt_evolution.records import Records
@@ -69,6 +70,7 @@ def resumable(records: Records) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
+        obeyed()  # else it is repeated while a slow pool closes, and what is said here is lost
         raise type(stop)(f"after {records.n_known} evaluations; {how}") from None
     except (CheckpointError, ClusterError) as error:
         if not records.n_known:  # there is nothing to go on with

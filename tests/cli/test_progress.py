@@ -48,3 +48,11 @@ def test_each_tenth_is_a_line_where_nothing_can_be_redrawn(monkeypatch, capsys) 
 def test_a_short_training_says_nothing(capsys, events) -> None:
     follow(steps=1000, events=events)  # takes no second
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0.5, "0.5"), (999.4, "999"), (999.7, "1k"), (99_951, "100k"), (999_700, "1M"), (2e6, "2M")],
+)
+def test_a_number_has_three_digits_on_both_sides_of_a_letter(number, text) -> None:
+    assert progress.short(number) == text

@@ -144,7 +144,7 @@ class _Speed:
 def short(number: float) -> str:
     """Return a number in three digits."""
     for divisor, letter in ((1e6, "M"), (1e3, "k")):
-        if number >= divisor:
+        if number >= 0.9995 * divisor:  # three digits round it up
             return f"{number / divisor:.3g}{letter}"
     return f"{number:.3g}"
 

@@ -1,6 +1,7 @@
-"""How long does a loss evolution take, and what of it is not training or scoring?
+"""How long does an evolution take, and what of one by loss is not training or scoring?
 
   search     `microgpt evolve` with the source's settings on one core: five seeds, whole processes
+  beauty     the same for names: `--objective aesthetic` and `--objective hydra`
   workers    two workers, against one and against two processes that each do a whole search
   memory     what 10,000 evaluations leave behind
   driver     what handing out a task costs (bench/driver_cost.py)
@@ -37,14 +38,17 @@ from train_speed import machine, results_file
 from microgpt.data import bundled, load_text, split
 from microgpt.engine import compiled, model
 from microgpt_cli.main import main as microgpt
+from microgpt_evolution.aesthetic_evolution import AestheticEvolution
 from microgpt_evolution.arena import Arena
-from microgpt_evolution.evolution import Audience
+from microgpt_evolution.evolution import Audience, Evolution
+from microgpt_evolution.hydra_evolution import HydraEvolution
 from microgpt_evolution.laboratory import Laboratory
 from microgpt_evolution.loss_evolution import LossEvolution
 from microgpt_evolution.pools import Threads
 from microgpt_evolution.records import Records
 
 SEEDS = range(42, 47)
+KINDS = {"loss": LossEvolution, "aesthetic": AestheticEvolution, "hydra": HydraEvolution}
 AT = (1_000, 10_000)  # evaluations after which the memory is measured
 POPULATION, N_NAMES, STEPS = 100, 600, 50  # of the search that is done for that: brief trainings
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -54,7 +58,7 @@ def main() -> None:
     """Answer the questions and keep the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)  # what a process is for
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)  # what a process is for
     arguments = parser.parse_args()
     if arguments.child:
         be_a_process(*arguments.child)
@@ -65,6 +69,7 @@ def main() -> None:
         "machine": facts,
         "date": str(date.today()),
         "searches": searches(arguments.rounds),
+        "beauty": beauty(arguments.rounds),
         "workers": workers(arguments.rounds),
         "memory": memory(),
         "driver": driver(),
@@ -72,7 +77,7 @@ def main() -> None:
     results_file("evolution_speed").write_text(json.dumps(kept, indent=1) + "\n")
 
 
-def be_a_process(seed: str, n_workers: str, output: str) -> None:
+def be_a_process(objective: str, seed: str, n_workers: str, output: str) -> None:
     """Run `microgpt evolve`, and write down how long what took."""
     seconds = {"kernels": 0.0, "search": 0.0, "search (wall)": 0.0}
 
@@ -86,7 +91,7 @@ def be_a_process(seed: str, n_workers: str, output: str) -> None:
 
         return run
 
-    def searched(evolution: LossEvolution, minutes: float | None = None) -> object:
+    def searched(evolution: Evolution, minutes: float | None = None) -> object:
         winner = search(evolution, minutes)
         seconds["kernels of the search"] = seconds["kernels"]
         seconds["evaluations"] = evolution.laboratory.records.n_known
@@ -94,10 +99,12 @@ def be_a_process(seed: str, n_workers: str, output: str) -> None:
 
     compiled.take_steps = timed(compiled.take_steps, "kernels", thread_time)
     model.evaluate = timed(model.evaluate, "kernels", thread_time)
-    search = timed(LossEvolution.run, "search", process_time)
+    kind = KINDS[objective]
+    search = timed(kind.run, "search", process_time)
     search = timed(search, "search (wall)", perf_counter)
-    LossEvolution.run = searched
-    options = ["--input", str(bundled("names.txt")), "--seed", seed, "--workers", n_workers]
+    kind.run = searched
+    options = ["--objective", objective, "--input", str(bundled("names.txt")),
+               "--seed", seed, "--workers", n_workers]  # fmt: skip
     sys.argv = ["microgpt", "evolve", *options]
     try:
         microgpt()
@@ -108,18 +115,21 @@ def be_a_process(seed: str, n_workers: str, output: str) -> None:
 class Search:
     """A process that runs `microgpt evolve` in a directory of its own."""
 
-    def __init__(self, seed: int, *, n_workers: int = 1, cores: list[int]) -> None:
+    def __init__(
+        self, seed: int, *, objective: str = "loss", n_workers: int = 1, cores: list[int]
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self._output = Path(self._folder.name, "seconds.json")
         if cores:
             os.sched_setaffinity(0, cores)  # and so of what is started now
         self._started = perf_counter()
         self._process = subprocess.Popen(
-            [sys.executable, __file__, "--child", str(seed), str(n_workers), str(self._output)],
+            [sys.executable, __file__, "--child", objective, str(seed), str(n_workers),
+             str(self._output)],
             cwd=self._folder.name,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-        )
+        )  # fmt: skip
         if cores:
             os.sched_setaffinity(0, CORES)
 
@@ -146,6 +156,26 @@ def searches(rounds: int) -> list[dict[str, float]]:
     ratio = middle["process"] / middle["kernels"]
     print(f"{ratio:.2f} × what training and scoring alone take")
     return results
+
+
+def beauty(rounds: int) -> dict[str, dict[str, float]]:
+    """Return the seconds of a search for beautiful names, medians of all seeds, on one core."""
+    found = {}
+    for objective in ("aesthetic", "hydra"):
+        Search(SEEDS[0], objective=objective, cores=CORES[:1]).seconds()  # compiled
+        runs = [
+            Search(seed, objective=objective, cores=CORES[:1]).seconds()
+            for seed in SEEDS
+            for _ in range(rounds)
+        ]
+        seconds = found[objective] = medians(runs)
+        print(
+            f"{objective}: {seconds['process (wall)']:.2f} s, {seconds['process']:.2f} s of it on "
+            f"the processor (at most {max(run['process'] for run in runs):.2f} s); "
+            f"{seconds['evaluations'] / seconds['search']:.0f} organisms/s",
+            flush=True,
+        )
+    return found
 
 
 def described(seconds: dict[str, float]) -> str:

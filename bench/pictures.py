@@ -194,3 +194,47 @@ def lottery(honesty: dict) -> alt.LayerChart:
         height=300,
         title="What the last document says of a model, and what it is worth",
     )
+
+
+def exchanges(found: dict) -> alt.HConcatChart:
+    """Draw how many genomes live on with each exchange, and how the heads' champions differ."""
+    names = {"migrate": "migrate (ours)", "source": "source"}
+    values = [
+        {"exchange": names[exchange], "seed": run["seed"], "cycle": i + 1, "genomes": n}
+        for exchange, runs in found["runs"].items()
+        for run in runs
+        for i, n in enumerate(run["genomes"])
+    ]
+    alive = alt.Chart(alt.Data(values=values)).encode(
+        x=alt.X("cycle:O", title="after cycle", axis=alt.Axis(labelAngle=0)),
+        color=alt.Color(
+            "exchange:N",
+            scale=alt.Scale(domain=list(names.values()), range=["#1f77b4", "#d62728"]),
+            legend=alt.Legend(title=None, orient="bottom", symbolOpacity=1),
+        ),
+    )
+    what = f"distinct genomes of {found['organisms']} organisms"
+    count = alt.Y(
+        "genomes:Q",
+        scale=alt.Scale(domain=[0, found["organisms"]]),
+        title=what,
+    )
+    mean = alt.Y("mean(genomes):Q", title=what)
+    left = alt.layer(
+        alive.mark_line(opacity=0.25, strokeWidth=1, aria=False).encode(y=count, detail="seed:N"),
+        alive.mark_line(point=True, strokeWidth=3).encode(y=mean),
+    ).properties(width=260, height=220, title="How many live on")
+    rows = [
+        {"head": head.title(), "mean": each["difference"], "low": low, "high": high}
+        for head, each in found["champions"].items()
+        for low, high in [each["interval"]]
+    ]
+    compared = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("head:N", sort=None, title=None))
+    right = alt.layer(
+        alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color="#7f7f7f").encode(x="zero:Q"),
+        compared.mark_rule(strokeWidth=2, color="#1f77b4").encode(
+            x=alt.X("low:Q", title="score of ours − score of the source's"), x2="high:Q"
+        ),
+        compared.mark_point(filled=True, size=90, opacity=1, color="#1f77b4").encode(x="mean:Q"),
+    ).properties(width=220, height=220, title="What the champions are worth")
+    return alt.hconcat(left, right)

@@ -17,6 +17,8 @@ from tables import (
     decoding_rows,
     evaluating_rows,
     evolution_rows,
+    exchange_champions_table,
+    exchange_genomes_table,
     honesty_table,
     names_rows,
     scaling_tables,
@@ -36,6 +38,7 @@ EVALUATING = ["", "training", "losses of tokens", "`InferenceGpt.evaluate` of te
 def main() -> None:
     """Write the tables and the pictures."""
     (honesty,) = results("evolution_honesty")  # one machine is enough: it does not go by the clock
+    (exchange,) = results("hydra_exchange")
     speed, scaling, decoding, threads, startup = map(
         results, ("train_speed", "train_scaling", "decode_speed", "threads", "startup")
     )
@@ -49,6 +52,8 @@ def main() -> None:
         "startup": table(["", "", "the first time ever"], startup_rows, startup),
         "evolution_speed": table(["", ""], evolution_rows, results("evolution_speed")),
         "evolution_honesty": honesty_table(honesty),
+        "exchange_genomes": exchange_genomes_table(exchange),
+        "exchange_champions": exchange_champions_table(exchange),
     }
     for path in PAGES:
         page = path.read_text(encoding="utf-8")
@@ -58,6 +63,7 @@ def main() -> None:
     pictures.curves(speed[0]).save(PICTURES / "loss_against_seconds.svg")
     pictures.costs(scaling).save(PICTURES / "train_scaling.svg")
     pictures.lottery(honesty).save(PICTURES / "lottery.svg")
+    pictures.exchanges(exchange).save(PICTURES / "exchanges.svg")
 
 
 def results(bench: str) -> list[dict]:
@@ -70,8 +76,8 @@ def results(bench: str) -> list[dict]:
 def filled(page: str, tables: dict[str, str]) -> str:
     """Replace what stands between the markers of each table."""
     return re.sub(
-        r"<!-- (\w+) -->\n.*?(?=<!-- end -->)",
-        lambda m: f"<!-- {m[1]} -->\n{tables[m[1]]}\n",
+        r"<!-- (\w+) -->\n.*?<!-- end -->",
+        lambda m: f"<!-- {m[1]} -->\n{tables[m[1]]}\n<!-- end -->",
         page,
         flags=re.DOTALL,
     )

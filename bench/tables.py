@@ -162,11 +162,16 @@ def evolution_rows(evolution: dict) -> Rows:
         f"{size / 1e6:.0f} MB after {n:,}" for n, size in zip(counts, bytes_, strict=True)
     )
     driver, plain = (1e6 * seconds for seconds in evolution["driver"].values())
+    beauty = [
+        [f"`--objective {objective}`", f"{seconds['process']:.1f} s"]
+        for objective, seconds in evolution["beauty"].items()
+    ]
     return [
         [
             "a search, the whole command",
             f"{middle['process']:.1f} s (at most {slowest:.1f} s)",
         ],
+        *beauty,
         ["organisms a second", f"{middle['evaluations'] / middle['search']:.0f}"],
         ["not training or scoring, of the search", f"{of_search:.0%}"],
         ["… of the command", f"{of_process:.0%}"],
@@ -190,6 +195,31 @@ def honesty_table(honesty: dict) -> str:
         lines.append([kind, *losses, interval(summary["mflops"], 0)])
     rows = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return f"{rows}\n\n{conditions([honesty])}"
+
+
+def exchange_genomes_table(exchanges: dict) -> str:
+    """Return how many genomes and species are alive after each cycle, means of all searches."""
+    n_cycles = len(exchanges["runs"]["migrate"][0]["genomes"])
+    lines = [["after cycle", *(str(cycle + 1) for cycle in range(n_cycles))]]
+    lines.append(["---"] * len(lines[0]))
+    for what in ("genomes", "species"):
+        for exchange, runs in exchanges["runs"].items():
+            counts = zip(*(run[what] for run in runs), strict=True)
+            means = [f"{statistics.fmean(each):.1f}" for each in counts]
+            lines.append([f"{what}, `{exchange}`", *means])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def exchange_champions_table(exchanges: dict) -> str:
+    """Return what the champions of each head are worth, by exchange, and the difference."""
+    lines = [["champion of the", "`migrate`", "`source`", "difference", "95 % interval"]]
+    lines.append(["---"] * len(lines[0]))
+    for head, found in exchanges["champions"].items():
+        scores = [f"{found[name]:.3f}" for name in ("migrate", "source")]
+        ends = " … ".join(f"{end:+.3f}" for end in found["interval"])
+        lines.append([head.title(), *scores, f"{found['difference']:+.3f}", ends])
+    rows = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"{rows}\n\n{conditions([exchanges])}"
 
 
 def interval(mean_and_half: list[float], decimals: int) -> str:

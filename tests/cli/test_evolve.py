@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
+sys.path.append(str(Path(__file__).parent))
+from searches import begin, evaluations_of, log_of, run_of, write_names
+
 SMALL = ("--input", "names.txt", "--population", "4", "--generations", "4", "--seed", "5")
 
 
 @pytest.fixture(autouse=True)
 def names(tmp_path: Path) -> None:
     """A file of some hundred made-up names."""
-    docs = [a + b + c + d for a in "aeiou" for b in "mnrl" for c in "aeo" for d in ["", "l", "nn"]]
-    (tmp_path / "names.txt").write_text("\n".join(docs))
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data/names.txt").write_text("\n".join(docs))
+    write_names(tmp_path)
 
 
 @pytest.fixture
@@ -54,40 +54,6 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
         with Client(address, set_as_default=False) as client:
             client.wait_for_workers(2, timeout=60)
         yield address, [scheduler, *workers]
-
-
-def begin(folder: Path, *options: str) -> subprocess.Popen[str]:
-    """Start a search, and return its process when it has come to its second generation."""
-    process = subprocess.Popen(
-        ["microgpt", "evolve", *SMALL, *options],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    while "Generation 2" not in process.stdout.readline():
-        assert process.poll() is None
-    return process
-
-
-def run_of(folder: Path) -> Path:
-    """Return the directory of the newest run."""
-    return max(path for path in (folder / "experiments").iterdir() if path.is_dir())
-
-
-def evaluations_of(run: Path) -> list[dict[str, object]]:
-    """Return what was measured, without timings, in an order that does not depend on them."""
-    lines = map(json.loads, (run / "evaluations.jsonl").read_text().splitlines())
-    timeless = ({**line, "seconds": 0, "cpu_seconds": 0} for line in lines)
-    return sorted(timeless, key=lambda line: line["id"])
-
-
-def log_of(run: Path) -> str:
-    """Return the log without its name and timings."""
-    text = run.with_name(f"{run.name}.log").read_text()
-    text = re.sub(r"experiments/\S+", "LOG", text)
-    return re.sub(r"\b\d+s\b", "TIME", text)
 
 
 def test_the_life_cycle(microgpt, tmp_path) -> None:
@@ -133,7 +99,7 @@ def test_a_search_that_is_killed_and_resumed_ends_like_one_that_never_was(
     genome = (tmp_path / "genome.json").read_bytes()
     whole = run_of(tmp_path)
     (tmp_path / "genome.json").unlink()
-    process = begin(tmp_path)
+    process = begin(tmp_path, *SMALL)
     process.send_signal(number)
     _, errors = process.communicate(timeout=20)
     assert process.returncode != 0
@@ -159,7 +125,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_same(microgpt, tmp_path, cluste
     here = run_of(tmp_path)
     (tmp_path / "genome.json").unlink()
     address, (_, worker, _) = cluster
-    process = begin(tmp_path, "--scheduler", address)
+    process = begin(tmp_path, *SMALL, "--scheduler", address)
     worker.send_signal(signal.SIGKILL)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
@@ -181,7 +147,7 @@ def test_a_search_on_a_cluster_that_ends_early_goes_on_here(
     here = run_of(tmp_path)
     (tmp_path / "genome.json").unlink()
     address, (scheduler, *workers) = cluster
-    process = begin(tmp_path, "--scheduler", address)
+    process = begin(tmp_path, *SMALL, "--scheduler", address)
     if what == "the search":
         process.send_signal(signal.SIGINT)
     else:

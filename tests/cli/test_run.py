@@ -8,11 +8,17 @@ import pytest
 GENES = {"n_emb": 12, "n_ctx": 8, "n_layer": 2, "n_head": 2, "n_ff_exp": 3, "steps": 60, "lr": 0.02}
 PRIMORDIAL = [
     "=== MicroGPT [Primordial] ===",
+    '"I am unformed"',
     "No genome found. Running with default parameters.",
     "Run `microgpt evolve` to evolve.",
     "",
 ]
-EVOLVED = ["=== MicroGPT [Evolved] ===", "Loaded genome from generation 3 (loss: 1.5000)", ""]
+EVOLVED = [
+    "=== MicroGPT [Evolved] ===",
+    '"I have become"',
+    "Loaded genome from generation 3 (loss: 1.5000)",
+    "",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +43,7 @@ def lines_of(done) -> list[str]:
 
 def test_without_a_genome_it_is_primordial(microgpt) -> None:
     lines = lines_of(microgpt("run"))
-    introduction, lines = lines[:4], lines[4:]
+    introduction, lines = lines[:5], lines[5:]
     assert introduction == PRIMORDIAL
     assert lines[0] == (
         "MicroGPT: 3552 params, training for 200 steps "
@@ -53,12 +59,12 @@ def test_without_a_genome_it_is_primordial(microgpt) -> None:
 
 def test_with_a_genome_it_is_evolved(microgpt, genome) -> None:
     lines = lines_of(microgpt("run"))
-    assert lines[:3] == EVOLVED
-    assert lines[3].endswith("for 60 steps (lr=0.02, emb=12, head=2, layer=2, ctx=8, ff=3)")
+    assert lines[:4] == EVOLVED
+    assert lines[4].endswith("for 60 steps (lr=0.02, emb=12, head=2, layer=2, ctx=8, ff=3)")
     assert lines[-1].startswith("Organism: evolved | Loss: ")
     moved = genome.rename(genome.with_name("other.json"))
     assert lines_of(microgpt("run", "--genome", moved)) == lines
-    assert lines_of(microgpt("run"))[:4] == PRIMORDIAL
+    assert lines_of(microgpt("run"))[:5] == PRIMORDIAL
 
 
 def test_it_learns_and_speaks_as_train_and_generate_do(microgpt, genome) -> None:
@@ -79,7 +85,7 @@ def test_the_same_seed_gives_the_same_creature(microgpt) -> None:
 
 def test_genes_that_are_given_count_more(microgpt, genome) -> None:
     lines = lines_of(microgpt("run", "-e", "16", "-y", "1", "-c", "16", "--ff", "1", "-s", "50"))
-    assert lines[3].endswith("for 50 steps (lr=0.02, emb=16, head=2, layer=1, ctx=16, ff=1)")
+    assert lines[4].endswith("for 50 steps (lr=0.02, emb=16, head=2, layer=1, ctx=16, ff=1)")
 
 
 def test_in_silence_it_says_what_it_is_and_how_well_it_learnt(microgpt, genome) -> None:
@@ -91,7 +97,7 @@ def test_it_reads_other_text(microgpt, tmp_path) -> None:
     (tmp_path / "words.txt").write_text("ja\nnein\n")
     lines = lines_of(microgpt("run", "--input", "words.txt"))
     assert lines == lines_of(microgpt("run", "-d", "words.txt"))
-    assert set("".join(lines[8:18])) <= set("> jaein")
+    assert set("".join(lines[9:19])) <= set("> jaein")
 
 
 def test_the_bundled_names_are_used_where_there_are_none(microgpt, tmp_path) -> None:

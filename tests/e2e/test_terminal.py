@@ -192,6 +192,16 @@ def test_a_search_shows_a_table_below_a_log_that_it_leaves_whole(tmp_path, evolv
         assert shown.getvalue()[:place].endswith(("\n", "\x1b[2K"))
 
 
+def test_the_table_of_the_hydra_has_its_heads_and_counts_generations_not_cycles(evolve) -> None:
+    child = evolve("--objective", "hydra", ">results", NO_COLOR="1", size=(24, 100))
+    child.expect(r"generation  [1-9] of 9: \d+ of 12 organisms")
+    for head in ("weaver", "mirror", "spark "):
+        child.expect(rf"{head}      -?\d\.\d{{4}} \[\w+\] Emb:\d+ Head:\d")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
 def test_the_log_goes_to_a_file_while_the_table_is_on_the_terminal(tmp_path, evolve) -> None:
     child = evolve(">results")
     child.expect("organisms/s")

@@ -70,7 +70,7 @@ def test_what_is_short_or_not_letters_alone_is_not_judged(name) -> None:
     assert judge(name, NOTHING) is None
 
 
-@given(name=st.text() | st.text("abny"), is_known=st.booleans())
+@given(name=st.text() | st.text("abny") | st.text("aÉßİя你ª 1", min_size=3), is_known=st.booleans())
 def test_any_text_is_judged_within_bounds_or_not_at_all(name, is_known) -> None:
     word = normal(name)
     verdict = judge(name, frozenset([word] if is_known else []))

@@ -25,7 +25,7 @@ class Archive:
     def add(self, organism: Organism, *, n_params: int, novelty: float) -> None:
         """Keep an organism if it has finished and is better than what its cell has."""
         size = math.floor(2 * (math.log2(n_params) - LEAST_LOG_PARAMS))
-        newness = math.floor(round(50 * novelty, 6)) - LEAST_NOVELTY  # 0.58 is 28.999… fiftieths
+        newness = math.floor(50 * novelty) - LEAST_NOVELTY
         cell = _within(size, N_SIZES), _within(newness, N_NOVELTIES)
         old = self.cells.get(cell)
         if organism.has_finished and (old is None or organism.fitness < old.fitness):

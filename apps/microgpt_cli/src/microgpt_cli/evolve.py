@@ -183,7 +183,7 @@ def evolve(
         records = begun or stack.enter_context(
             Records.begin(RUNS, "evolve", settings.model_dump(mode="json"))
         )
-        table = None if trace else make_table(settings.generations)
+        table = None if trace else make_table(settings.n_generations)
         with resumable(records), SearchLog(records.log, table) as log:
             audience = Audience(
                 log=log,

@@ -114,10 +114,10 @@ def run(
 
 def _introduce(record: "GenomeRecord | None") -> None:
     if record:
-        print("=== MicroGPT [Evolved] ===")
+        print('=== MicroGPT [Evolved] ===\n"I have become"')
         print(f"Loaded genome from generation {record.generation} (loss: {record.loss:.4f})\n")
     else:
-        print("=== MicroGPT [Primordial] ===")
+        print('=== MicroGPT [Primordial] ===\n"I am unformed"')
         print("No genome found. Running with default parameters.")
         print("Run `microgpt evolve` to evolve.\n")
 

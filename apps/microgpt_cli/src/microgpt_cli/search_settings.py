@@ -21,6 +21,7 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.genome_file import Objective
 from microgpt_evolution.heads import HeadName
 from microgpt_evolution.hydra import Exchange
+from microgpt_evolution.hydra_evolution import HEAD_GENERATIONS
 from microgpt_evolution.records import RUN, Records
 
 HELD_OUT = 0.1  # the share for choosing, and that for the final figure
@@ -81,6 +82,11 @@ class Settings(BaseModel):
     warm_start: Genome | None = None
     max_flops: float = MAX_FLOPS
     max_bytes: int = MAX_BYTES
+
+    @property
+    def n_generations(self) -> int:
+        """As many as each population has: a cycle of the Hydra is several."""
+        return self.generations * (HEAD_GENERATIONS if self.objective == "hydra" else 1)
 
     @classmethod
     def begin(cls, given: Mapping[str, Any], **facts: Any) -> "Settings":

@@ -1,0 +1,150 @@
+"""Do the heads of the Hydra stay apart, and what does that cost their champions?
+
+The same ten searches with both exchanges: "migrate", which is the default, and "source", which
+replaces six of eight organisms in each head by the two best of all heads. Counted are the distinct
+genomes and species among the 24 organisms after each cycle. The champion of each head is then
+trained again with fresh seeds, the same for both exchanges, and each training says 200 names; the
+difference is paired by the seed of the search, with a bootstrapped 95 % interval of its mean.
+
+    uv run python bench/hydra_exchange.py [--searches 10] [--first-seed 42]
+
+Two minutes on two cores. Printed, and kept in bench/results unless the seeds are others.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+from statistics import fmean
+from threading import Event
+from time import perf_counter, process_time
+
+import numpy as np
+from tables import exchange_champions_table, exchange_genomes_table
+from train_speed import machine, results_file
+
+from microgpt.data import bundled, load_text, split
+from microgpt.engines import prepare_engine
+from microgpt_evolution.arena import Arena
+from microgpt_evolution.audition import N_SAMPLES, Audition
+from microgpt_evolution.evolution import Audience
+from microgpt_evolution.heads import HeadName
+from microgpt_evolution.hydra import Exchange, Hydra
+from microgpt_evolution.hydra_evolution import HydraEvolution
+from microgpt_evolution.laboratory import Laboratory
+from microgpt_evolution.pools import Threads
+from microgpt_evolution.records import Records
+
+FIRST_SEED, N_SEARCHES, FRESH_SEEDS = 42, 10, range(1, 11)
+HEADS: tuple[HeadName, ...] = ("weaver", "mirror", "spark")
+EXCHANGES: tuple[Exchange, ...] = ("migrate", "source")
+SIZE, CYCLES, WORKERS = 8, 5, 2
+N_DRAWN = 10_000  # of the bootstrap
+PARTS = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
+ARENA = Arena.of(PARTS, "held-out")
+AUDITION = Audition.of(ARENA, PARTS.docs, n_samples=N_SAMPLES)
+
+
+def main() -> None:
+    """Search, judge, print the tables and keep the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--searches", type=int, default=N_SEARCHES)
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
+    arguments = parser.parse_args()
+    prepare_engine("compiled", uses=["training", "evaluation", "generation"])
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.searches)
+    runs: dict[Exchange, list[dict]] = {exchange: [] for exchange in EXCHANGES}
+    for seed in seeds:
+        for exchange in EXCHANGES:
+            runs[exchange].append(search(exchange, seed))
+            print(f"seed {seed}, {exchange}: {runs[exchange][-1]}", flush=True)
+    kept = {
+        "machine": machine().replace("one core, ", ""),
+        "date": str(date.today()),
+        "seeds": [seeds.start, seeds.stop - 1],
+        "organisms": SIZE * len(HEADS),
+        "fresh_seeds": len(FRESH_SEEDS),
+        "runs": runs,
+        "champions": {head: compared(runs, head) for head in HEADS},
+    }
+    genomes = {name: fmean(run["genomes"][-1] for run in each) for name, each in runs.items()}
+    print(exchange_genomes_table(kept), exchange_champions_table(kept), sep="\n\n")
+    ratio = genomes["migrate"] / genomes["source"]
+    print(f"\n{ratio:.2f} × as many genomes as with the source's exchange after the last cycle")
+    if (arguments.searches, arguments.first_seed) == (N_SEARCHES, FIRST_SEED):
+        results_file("hydra_exchange").write_text(json.dumps(kept) + "\n")
+
+
+def search(exchange: Exchange, seed: int) -> dict:
+    """Return what was alive after each cycle of a search, and what its champions are worth."""
+    alive: dict[str, list[int]] = {"genomes": [], "species": []}
+
+    def look(line: str) -> None:
+        if line.startswith(">> Cycle Complete"):
+            found = [organism.genome for organism in evolution.hydra.organisms]
+            alive["genomes"].append(len(set(found)))
+            alive["species"].append(len({genome.species for genome in found}))
+
+    with tempfile.TemporaryDirectory() as folder, Threads(WORKERS) as pool:
+        records = Records.begin(Path(folder), "evolve", {})
+        evolution = HydraEvolution(
+            Laboratory(AUDITION, pool, records, run_seed=seed, should_stop=Event()),
+            Audience(log=look, tell=lambda line: None, on_event=lambda event: None),
+            Hydra(HEADS, size=SIZE, run_seed=seed, exchange=exchange),
+            cycles=CYCLES,
+            vocab_size=ARENA.tokenizer.vocab_size,
+        )
+        started, cpu_started = perf_counter(), process_time()
+        evolution.run()
+        seconds, cpu_seconds = perf_counter() - started, process_time() - cpu_started
+        n_evaluations = records.n_known
+        records.close()
+    return {
+        "seed": seed,
+        **alive,
+        "champions": {
+            head: worth(head, evolution.champions[head].organism.genome) for head in HEADS
+        },
+        "evaluations": n_evaluations,
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+    }
+
+
+def worth(head: HeadName, genome) -> float:
+    """Return the mean score of a champion with its own head, trained again with fresh seeds."""
+
+    def score(seed: int) -> float:
+        opinion = AUDITION.measure(genome, seed).vote
+        assert opinion
+        return opinion.scores[head]
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return fmean(pool.map(score, FRESH_SEEDS))
+
+
+def compared(runs: dict[Exchange, list[dict]], head: HeadName) -> dict[str, float | list[float]]:
+    """Return the mean score of a head's champions by exchange, and of the difference."""
+    ours, theirs = (
+        np.array([run["champions"][head] for run in runs[exchange]]) for exchange in EXCHANGES
+    )
+    return {
+        "migrate": float(ours.mean()),
+        "source": float(theirs.mean()),
+        "difference": float((ours - theirs).mean()),
+        "interval": bootstrapped(ours - theirs),
+    }
+
+
+def bootstrapped(differences: Sequence[float] | np.ndarray) -> list[float]:
+    """Return the 95 % interval of the mean: what drawing the same searches again would give."""
+    rng = np.random.default_rng(0)
+    means = rng.choice(differences, (N_DRAWN, len(differences))).mean(axis=1)
+    return [float(end) for end in np.percentile(means, [2.5, 97.5])]
+
+
+if __name__ == "__main__":
+    main()

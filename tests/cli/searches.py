@@ -1,0 +1,48 @@
+"""What the tests of searches share: names to search on, and what is left of a run."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+
+def write_names(folder: Path) -> None:
+    """Write a file of some hundred made-up names, here and where it is looked for."""
+    docs = [a + b + c + d for a in "aeiou" for b in "mnrl" for c in "aeo" for d in ["", "l", "nn"]]
+    (folder / "data").mkdir()
+    for path in ("names.txt", "data/names.txt"):
+        (folder / path).write_text("\n".join(docs))
+
+
+def begin(folder: Path, *options: str, until: str = "Generation 2") -> subprocess.Popen[str]:
+    """Start a search, and return its process when it has said so much."""
+    process = subprocess.Popen(
+        ["microgpt", "evolve", *options],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    while until not in process.stdout.readline():
+        assert process.poll() is None
+    return process
+
+
+def run_of(folder: Path) -> Path:
+    """Return the directory of the newest run."""
+    return max(path for path in (folder / "experiments").iterdir() if path.is_dir())
+
+
+def evaluations_of(run: Path) -> list[dict[str, object]]:
+    """Return what was measured, without timings, in an order that does not depend on them."""
+    lines = map(json.loads, (run / "evaluations.jsonl").read_text().splitlines())
+    timeless = ({**line, "seconds": 0, "cpu_seconds": 0} for line in lines)
+    return sorted(timeless, key=lambda line: line["id"])
+
+
+def log_of(run: Path) -> str:
+    """Return the log without its name and timings."""
+    text = run.with_name(f"{run.name}.log").read_text()
+    text = re.sub(r"experiments/\S+", "LOG", text)
+    return re.sub(r"\b\d+(\.\d+)?s\b", "TIME", text)

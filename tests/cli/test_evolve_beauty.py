@@ -1,0 +1,259 @@
+"""Searches for beauty: the life cycle with the Hydra, the same result always, and every option."""
+
+import json
+import re
+import signal
+import sys
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent))
+from searches import begin, evaluations_of, log_of, run_of, write_names
+
+QUICK = ("--population", "3", "--generations", "2", "--samples", "20", "--seed", "5")
+HYDRA = ("--objective", "hydra", *QUICK)
+AESTHETIC = ("--objective", "aesthetic", *QUICK)
+SECOND = {HYDRA: "Cycle 2", AESTHETIC: "Generation 2"}
+OBJECTIVES = pytest.mark.parametrize("search", [HYDRA, AESTHETIC], ids=["hydra", "aesthetic"])
+HEADS = ("weaver", "mirror", "spark")
+
+
+@pytest.fixture(autouse=True)
+def names(request, tmp_path: Path) -> None:
+    """A file of some hundred made-up names, but where a directory is to be empty."""
+    if "empty" not in request.node.name:
+        write_names(tmp_path)
+
+
+def genome_in(folder: Path) -> dict[str, object]:
+    return json.loads((folder / "genome.json").read_text())
+
+
+def test_the_life_cycle_with_the_hydra_in_an_empty_directory(microgpt, tmp_path) -> None:
+    primordial = microgpt("run")
+    assert primordial.stdout.startswith('=== MicroGPT [Primordial] ===\n"I am unformed"\n')
+    done = microgpt("evolve", *HYDRA, "--head", "weaver", "--train-winner", "winner")
+    assert done.returncode == 0, done.stderr
+    title, _, motto, *_ = done.stdout.splitlines()
+    assert title == "Hydra Evolution (v3) — 3 Heads, 2 Cycles, Parallel Execution"
+    assert motto == '  "We think, therefore we are"'
+    champion = (
+        r"\[Weaver\] Champion: Emb:\d+ Head:\d Lay:\d LR:0\.\d{4} -> Score: -?\d\.\d\d \(Flow"
+    )
+    assert re.search(champion, done.stdout)
+    assert done.stdout.count(">> The Gathering: Genes exchanged.") == 2
+    genome = genome_in(tmp_path)
+    assert (genome["objective"], genome["head"], genome["seed"]) == ("hydra", "weaver", 5)
+    assert isinstance(genome["score"], float)
+    evolved = microgpt("run")
+    assert evolved.stdout.startswith('=== MicroGPT [Evolved] ===\n"I have become"\n')
+    shape = f"lr={genome['lr']:g}, emb={genome['n_emb']}, head={genome['n_head']}"
+    assert shape in evolved.stdout
+    assert shape not in primordial.stdout
+    assert microgpt("train", "--genome", "genome.json").returncode == 0
+    assert microgpt("generate").returncode == 0
+    assert microgpt("generate", "--model-dir", "winner").returncode == 0
+
+
+@OBJECTIVES
+def test_the_log_is_what_was_printed(microgpt, tmp_path, search) -> None:
+    done = microgpt("evolve", *search)
+    run = run_of(tmp_path)
+    assert run.with_name(f"{run.name}.log").read_text() == done.stdout
+    assert "[eval] organism 1 done: score=" in done.stderr
+
+
+@OBJECTIVES
+def test_the_same_seed_gives_the_same_whatever_the_workers(microgpt, tmp_path, search) -> None:
+    microgpt("evolve", *search)
+    genome = (tmp_path / "genome.json").read_bytes()
+    first = run_of(tmp_path)
+    microgpt("evolve", *search, "--workers", "2", "--force")
+    second = run_of(tmp_path)
+    assert first != second
+    assert (tmp_path / "genome.json").read_bytes() == genome
+    assert evaluations_of(second) == evaluations_of(first)
+    assert log_of(second) == log_of(first)
+
+
+@pytest.mark.parametrize(
+    ("search", "number"),
+    [
+        (HYDRA, signal.SIGKILL),
+        pytest.param(HYDRA, signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(AESTHETIC, signal.SIGKILL, marks=pytest.mark.slow),
+        (AESTHETIC, signal.SIGINT),
+    ],
+)
+def test_a_search_that_is_killed_and_resumed_ends_like_one_that_never_was(
+    microgpt, tmp_path, search, number
+) -> None:
+    microgpt("evolve", *search)
+    genome = (tmp_path / "genome.json").read_bytes()
+    whole = run_of(tmp_path)
+    (tmp_path / "genome.json").unlink()
+    process = begin(tmp_path, *search, until=SECOND[search])
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert "Traceback" not in errors
+    assert not (tmp_path / "genome.json").exists()
+    run = run_of(tmp_path)
+    n_before = len((run / "evaluations.jsonl").read_text().splitlines())
+    assert 0 < n_before < len(evaluations_of(whole))
+    with (run / "evaluations.jsonl").open("a") as file:
+        file.write('{"id": "torn')  # as a kill in the middle of a line would leave it
+    assert microgpt("evolve", "--resume", f"experiments/{run.name}").returncode == 0
+    assert (tmp_path / "genome.json").read_bytes() == genome
+    assert evaluations_of(run) == evaluations_of(whole)
+    assert log_of(run) == log_of(whole)
+
+
+def test_a_resume_with_other_settings_is_refused(microgpt, tmp_path) -> None:
+    microgpt("evolve", *HYDRA)
+    run = f"experiments/{run_of(tmp_path).name}"
+    for option, now, then in [("head", "mirror", "not set"), ("samples", "5", "20")]:
+        done = microgpt("evolve", "--resume", run, f"--{option}", now)
+        assert done.returncode == 2
+        problem = f"--{option} is {now}, but {then} in the run to resume; leave it out"
+        assert done.stderr == f"error: {problem}\n"
+
+
+def test_the_champion_of_each_head_can_be_picked(microgpt, tmp_path) -> None:
+    for head in HEADS:
+        done = microgpt("evolve", *HYDRA, "--head", head)  # another's genome is no rival
+        assert f">> Chosen (the {head.title()}'s): " in done.stdout
+        genome = genome_in(tmp_path)
+        assert genome["head"] == head
+        champion = rf"\[{head.title()}\] +Champion:\n  Genome: (.+)\n  Score:  (\S+) ± "
+        genes, score = re.search(champion, done.stdout).groups()
+        assert score == f"{genome['score']:.4f}"
+        assert genes == (
+            f"Emb:{genome['n_emb']} Head:{genome['n_head']} Lay:{genome['n_layer']} "
+            f"LR:{genome['lr']:.5f}"
+        )
+
+
+def test_without_a_head_the_score_is_the_judges_mean_over_three_seeds(microgpt, tmp_path) -> None:
+    done = microgpt("evolve", *HYDRA)
+    assert ">> Chosen (smallest sum of places over all heads): " in done.stdout
+    genome = genome_in(tmp_path)
+    assert "head" not in genome
+    genes = {name: genome[name] for name in ("n_emb", "n_layer", "n_head", "lr")}
+    lines = evaluations_of(run_of(tmp_path))
+    means = []
+    for line in lines:
+        if line["id"].endswith("-again1") and line["genome"].items() >= genes.items():
+            ids = (*line["parents"], line["id"], line["id"].replace("again1", "again2"))
+            votes = [other["vote"] for other in lines if other["id"] in ids]
+            assert len(votes) == 3
+            means.append(fmean(vote["scores"]["judge"] for vote in votes))
+    assert genome["score"] in means
+
+
+def test_a_fourth_head_goes_by_the_loss(microgpt, tmp_path) -> None:
+    done = microgpt("evolve", *HYDRA, "--origin", "--head", "origin")
+    assert done.returncode == 0, done.stderr
+    assert "— 4 Heads, " in done.stdout
+    assert re.search(r"\[Origin\] Champion: .+ -> Score: 0\.\d\d \(Loss\)", done.stdout)
+    assert genome_in(tmp_path)["head"] == "origin"
+    for line in evaluations_of(run_of(tmp_path)):
+        assert line["vote"]["scores"]["origin"] == 1 / line["val_loss"]
+
+
+def test_three_heads_measure_no_loss(microgpt, tmp_path) -> None:
+    microgpt("evolve", *HYDRA)
+    lines = evaluations_of(run_of(tmp_path))
+    assert {line["val_loss"] for line in lines} == {None}
+    assert {tuple(line["vote"]["scores"]) for line in lines} == {("judge", *HEADS)}
+
+
+def test_the_exchange_of_the_source_is_there_on_request(microgpt, tmp_path) -> None:
+    options = ("--population", "6")  # room for champions and for their offspring
+    microgpt("evolve", *HYDRA, *options)
+    ours = {line["origin"] for line in evaluations_of(run_of(tmp_path))}
+    done = microgpt("evolve", *HYDRA, *options, "--exchange", "source")
+    theirs = {line["origin"] for line in evaluations_of(run_of(tmp_path))}
+    assert "  Exchange: source, Seed: 5\n" in done.stdout
+    assert ours - theirs == {"cross"}
+
+
+@pytest.mark.parametrize(("options", "n"), [((), 200), (("--samples", "5"), 5)])
+def test_two_hundred_names_are_heard_or_five_as_in_the_source(
+    microgpt, tmp_path, options, n
+) -> None:
+    search = ("--objective", "aesthetic", "--population", "2", "--generations", "1")
+    assert f"Names a vote: {n}, " in microgpt("evolve", *search, *options).stdout
+    assert {len(line["samples"]) for line in evaluations_of(run_of(tmp_path))} == {n}
+
+
+@OBJECTIVES
+@pytest.mark.parametrize("population", ["1", "2"])
+def test_tiny_populations_evolve_too(microgpt, tmp_path, search, population) -> None:
+    done = microgpt("evolve", *search, "--population", population)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "genome.json").exists()
+
+
+@OBJECTIVES
+def test_no_time_is_time_for_the_first_generation_or_cycle(microgpt, tmp_path, search) -> None:
+    done = microgpt("evolve", *search, "--minutes", "1e-9")
+    assert done.returncode == 0, done.stderr
+    assert SECOND[search] not in done.stdout
+    assert (tmp_path / "genome.json").exists()
+
+
+@OBJECTIVES
+def test_a_warm_start_comes_first_in_each_population(microgpt, tmp_path, search) -> None:
+    genes = {"n_emb": 12, "n_ctx": 8, "n_layer": 1, "n_head": 2, "n_ff_exp": 3, "steps": 90}
+    ancestor = tmp_path / "ancestor.json"
+    ancestor.write_text(json.dumps({**genes, "lr": 0.02, "loss": 0.1, "generation": 7}))
+    done = microgpt("evolve", *search, "--warm-start", ancestor)
+    assert done.returncode == 0, done.stderr
+    first = [line for line in evaluations_of(run_of(tmp_path)) if line["origin"] == "genome"]
+    assert [line["genome"] for line in first] == len(first) * [{**genes, "lr": 0.02}]
+    slots = ["g1-1", "g1-4", "g1-7"] if search is HYDRA else ["g1-1"]
+    assert [line["id"] for line in first] == slots
+
+
+@OBJECTIVES
+def test_a_better_genome_of_the_same_kind_stays_and_any_other_is_replaced(
+    microgpt, tmp_path, search
+) -> None:
+    microgpt("evolve", *search)
+    path = tmp_path / "genome.json"
+    found = genome_in(tmp_path)
+    path.write_text(json.dumps({**found, "score": 99.0}))
+    done = microgpt("evolve", *search)
+    assert done.returncode == 0
+    assert "genome.json stays: it is as good or better; --force replaces it" in done.stderr
+    assert genome_in(tmp_path)["score"] == 99.0
+    path.write_text(json.dumps({**found, "objective": "loss", "val_loss": 0.1, "score": 99.0}))
+    microgpt("evolve", *search)
+    assert genome_in(tmp_path) == found
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (["--samples", "5"], "--samples is for --objective aesthetic and hydra, and this search"),
+        (["--head", "weaver"], "--head is for --objective hydra, and this search is for loss; "),
+        (["--exchange", "source"], "--exchange is for --objective hydra, and this search is for "),
+        (["--origin"], "--origin is for --objective hydra, and this search is for loss; leave it"),
+        ([*AESTHETIC, "--head", "spark"], "--head is for --objective hydra, and this search is "),
+        ([*AESTHETIC, "--fitness", "held-out"], "--fitness is for --objective loss, and this sear"),
+        ([*HYDRA, "--fitness", "last-doc"], "--fitness is for --objective loss, and this search "),
+        ([*HYDRA, "--head", "origin"], "--head origin needs the head; add --origin"),
+        ([*HYDRA, "--samples", "0"], "samples must be >= 1, got 0"),
+        ([*HYDRA, "--head", "medusa"], "invalid value for '--head'"),
+        (["--objective", "beauty"], "invalid value for '--objective'"),
+    ],
+)
+def test_bad_input_is_refused(microgpt, tmp_path, args, problem) -> None:
+    done = microgpt("evolve", *args)
+    assert done.returncode == 2, done.stderr
+    (error,) = done.stderr.splitlines()
+    assert error.startswith(f"error: {problem}")
+    assert not (tmp_path / "experiments").exists()

@@ -186,6 +186,23 @@ def test_a_directory_that_may_not_be_written_is_told(microgpt, tmp_path) -> None
     assert "cannot write to experiments: Permission denied" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--population", "1000000000"], "population: input should be less than or equal to 10000"),
+        (
+            ["--objective", "aesthetic", "--samples", "1000000000"],
+            "samples: input should be less than or equal to 100000",
+        ),
+    ],
+)
+def test_what_no_memory_could_hold_begins_no_run(microgpt, tmp_path, options, problem) -> None:
+    done = microgpt("evolve", "--input", "names.txt", *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert errors_of(done) == [f"error: {problem}, got 1000000000"]
+    assert not (tmp_path / "experiments").exists()
+
+
 def test_outputs_that_cannot_be_used_are_found_before_the_search(microgpt, tmp_path) -> None:
     (tmp_path / "winner").write_text("mine")
     done = microgpt("evolve", *SMALL, "--train-winner", "winner")
@@ -206,6 +223,8 @@ def test_outputs_that_cannot_be_used_are_found_before_the_search(microgpt, tmp_p
         ("run.json", '"population": 4', '"population": 0', "settings.population: input should be"),
         ("run.json", '"seed": 5,', "", "settings.seed: field required"),
         ("run.json", '"warm_start": null', '"warm_start": {}', "settings.warm_start.n_emb: field"),
+        ("run.json", '"held-out"', "null", "settings: fitness is not set, which loss needs"),
+        ("run.json", '"samples": null', '"samples": 5', "settings: samples is 5, which loss does"),
         ("evaluations.jsonl", '"seed":', '"sead":', "line 1: seed: field required; remove the li"),
     ],
 )

@@ -9,7 +9,9 @@ from microgpt.data import split
 from microgpt.errors import DataError
 from microgpt.train import train
 from microgpt_evolution.arena import Arena
+from microgpt_evolution.audition import Audition
 from microgpt_evolution.genome import PRIMORDIAL, Genome
+from microgpt_evolution.population import Evaluation
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 PARTS = split(DOCS, validation=0.2, test=0.2)
@@ -84,3 +86,12 @@ def test_the_cost_grows_with_the_steps_and_is_known_before() -> None:
 def test_a_search_without_held_out_documents_is_refused() -> None:
     with pytest.raises(DataError, match="needs documents that are held out"):
         Arena.of(split(DOCS), "held-out")
+
+
+def test_a_held_out_loss_that_is_no_number_is_a_divergence(monkeypatch) -> None:
+    """The last step may go too far, of which the training knows nothing any more."""
+    arena = Arena.of(PARTS, "held-out")
+    monkeypatch.setattr(Arena, "held_out_loss", lambda self, result: float("nan"))
+    assert arena.measure(SMALL, seed=7) == Evaluation("diverged")
+    audition = Audition.of(arena, PARTS.docs, n_samples=5, measures_loss=True)
+    assert audition.measure(SMALL, seed=7) == Evaluation("diverged")

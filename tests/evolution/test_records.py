@@ -9,6 +9,7 @@ from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.population import Evaluation
 from microgpt_evolution.records import Records
 from microgpt_evolution.trial import Measured, Trial
+from microgpt_evolution.vote import vote
 
 SETTINGS = {"population": 8, "seed": 42}
 
@@ -91,6 +92,49 @@ def test_an_impossible_genome_in_a_line_is_named(run) -> None:
     path.write_text(path.read_text().replace('"n_head":4', '"n_head":5', 1))
     with pytest.raises(RunError, match=r"line 1: n_emb \(16\) must be divisible by n_head \(5\)"):
         Records.open(run)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('"fitness":2.25', '"fitness":null', "line 1: it has no fitness; remove the line"),
+        ('"fitness":2.25', '"fitness":1e308', r"line 1: a loss is beyond 1e\+300"),
+        ('"last_loss":2.5', '"last_loss":NaN', "line 1: last_loss: input should be a finite"),
+        ('"val_loss":2.25', '"val_loss":-1e999', "line 1: val_loss: input should be a finite"),
+        ('"lr":0.005', '"x":0.005', r"line 1: genome\.lr: field required"),
+    ],
+)
+def test_a_measurement_that_no_search_can_go_by_is_named(run, old, new, problem) -> None:
+    path = run / "evaluations.jsonl"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(RunError, match=problem):
+        Records.open(run)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('"vote":{', '"v":{', "line 1: it has no vote; remove the line"),
+        ('"judge":', '"jury":', "line 1: its vote has no judge"),
+        ('"origin":0', '"oregano":0', "line 1: its vote has no origin"),
+        ('"mirror":', '"mirror":Infinity,"m":', "line 1: vote.scores.mirror: input should be a"),
+        ('"novel":', '"novel":1e308,"n":', r"line 1: vote\.novel is 1e\+308, which is no share"),
+    ],
+)
+def test_a_vote_that_no_search_can_go_by_is_named(tmp_path, old, new, problem) -> None:
+    with Records.begin(tmp_path, "evolve", {"objective": "hydra", "origin": True}) as records:
+        opinion = vote(["mama"], set(), loss=2.0)
+        add(records, 1, Evaluation("ok", samples=("mama",), vote=opinion))
+    with Records.open(records.directory):
+        pass
+    path = records.directory / "evaluations.jsonl"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(RunError, match=problem):
+        Records.open(records.directory)
 
 
 @pytest.mark.parametrize(

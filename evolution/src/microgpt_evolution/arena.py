@@ -4,6 +4,7 @@ This module knows nothing of generations, and nothing of where it runs: an arena
 another process, and gives the same there.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -108,6 +109,8 @@ class Arena:
         if self.fitness == "last-doc":
             return Evaluation("ok", last_loss, last_loss)
         val_loss = self.held_out_loss(trained)
+        if not math.isfinite(val_loss):  # the last step may have gone too far
+            return Evaluation("diverged")
         return Evaluation("ok", val_loss, last_loss, val_loss)
 
     def train(

@@ -5,6 +5,7 @@ module knows nothing of populations, and nothing of where it runs: an audition c
 another process, and gives the same there.
 """
 
+import math
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 
@@ -72,6 +73,8 @@ class Audition:
         if isinstance(trained, Evaluation):
             return trained
         loss = self.arena.held_out_loss(trained) if self.measures_loss else None
+        if loss is not None and not math.isfinite(loss):
+            return Evaluation("diverged")
         samples, opinion = hear(InferenceGpt(trained), self.known, self.n_samples, seed, loss)
         return Evaluation(
             "ok", last_loss=trained.losses[-1], val_loss=loss, samples=samples, vote=opinion

@@ -7,6 +7,7 @@ nothing of what a log looks like.
 from pathlib import Path
 
 from microgpt.whole_files import publish
+from microgpt_evolution.evaluation_line import encode_imported
 from microgpt_evolution.genome_file import encode_genome
 from microgpt_evolution.log_file import LossLog
 from microgpt_evolution.records import (
@@ -14,7 +15,6 @@ from microgpt_evolution.records import (
     GENOME,
     IMPORTED_FROM,
     RUN,
-    encode_imported,
     encode_run,
     free_directories,
 )

@@ -10,12 +10,10 @@ repeated: what has been evaluated is looked up. This module knows nothing of how
 """
 
 import json
-import math
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import chain, count
@@ -26,20 +24,19 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from microgpt.directory_lock import DirectoryLock
-from microgpt.errors import CheckpointError, MicrogptError
+from microgpt.errors import CheckpointError
 from microgpt.validation import first_problem
 from microgpt.whole_files import as_argument, cannot_write, publish
 from microgpt_evolution.errors import RunError
+from microgpt_evolution.evaluation_line import decode, encode_evaluation
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.population import Evaluation, Status
+from microgpt_evolution.population import Evaluation
 from microgpt_evolution.trial import Measured, Trial
-from microgpt_evolution.vote import Vote
 
 RUN, EVALUATIONS, GENOME = "run.json", "evaluations.jsonl", "genome.json"
 IMPORTED_FROM = "imported_from"  # the setting that tells a run of somebody else's
 FORMAT_VERSION = 1
 USE = "being searched"  # of the directory, by the process that holds it
-REMEDY = "remove the line, and it will be measured again"
 
 
 class _Run(BaseModel):
@@ -51,27 +48,6 @@ class _Run(BaseModel):
     created_by: str
     created_at: str
     settings: dict[str, Any]
-
-
-class _Line(BaseModel):
-    """A line of evaluations.jsonl."""
-
-    model_config = ConfigDict(strict=True)
-
-    id: str
-    origin: str
-    parents: tuple[str, ...]
-    genome: dict[str, Any]
-    seed: int | None  # this, and what it took, are not known of what was imported
-    status: Status
-    fitness: float | None
-    last_loss: float | None
-    val_loss: float | None
-    vote: Vote | None = None
-    samples: tuple[str, ...] | None = None
-    flops: int | None
-    seconds: float | None
-    cpu_seconds: float | None
 
 
 class Records:
@@ -193,28 +169,12 @@ class Records:
         except OSError as error:
             raise RunError(f"cannot read {path}: {error.strerror}") from error
         for number, line in enumerate(lines, start=1):
-            self._learn(line, f"{path}, line {number}")
+            genome, seed, evaluation = decode(line, f"{path}, line {number}", self.settings)
+            self._known[genome, seed] = evaluation
         try:
             os.truncate(path, sum(len(line) + 1 for line in lines))
         except OSError as error:
             raise cannot_write(self.directory, error) from error
-
-    def _learn(self, line: bytes, where: str) -> None:
-        try:
-            facts = _Line.model_validate_json(line)
-            genome = Genome(**facts.genome)
-        except ValidationError as error:
-            raise RunError(f"{where}: {first_problem(error)}; {REMEDY}") from error
-        except (MicrogptError, TypeError) as error:
-            raise RunError(f"{where}: {error}; {REMEDY}") from error
-        self._known[genome, facts.seed] = Evaluation(
-            facts.status,
-            math.inf if facts.fitness is None else facts.fitness,
-            facts.last_loss,
-            facts.val_loss,
-            facts.samples or (),
-            facts.vote,
-        )
 
 
 def encode_run(settings: dict[str, Any]) -> bytes:
@@ -225,42 +185,6 @@ def encode_run(settings: dict[str, Any]) -> bytes:
         settings=settings,
     )
     return f"{json.dumps(run.model_dump(), indent=2)}\n".encode()
-
-
-def encode_evaluation(trial: Trial, measured: Measured, flops: int) -> bytes:
-    """Return a line of evaluations.jsonl; for the arguments see `Records.add`."""
-    return _encode(
-        trial.genome,
-        measured.evaluation,
-        id=trial.id,
-        origin=trial.origin,
-        parents=trial.parents,
-        seed=trial.seed,
-        flops=flops,
-        seconds=round(measured.seconds, 4),
-        cpu_seconds=round(measured.cpu_seconds, 4),
-    )
-
-
-def encode_imported(id_: str, origin: str, genome: Genome, evaluation: Evaluation) -> bytes:
-    """Return a line of evaluations.jsonl of which no more is known; see `Organism`."""
-    unknown = dict.fromkeys(("seed", "flops", "seconds", "cpu_seconds"))
-    return _encode(genome, evaluation, id=id_, origin=origin, parents=(), **unknown)
-
-
-def _encode(genome: Genome, evaluation: Evaluation, **known: Any) -> bytes:
-    line = _Line(
-        genome=asdict(genome),
-        status=evaluation.status,
-        fitness=evaluation.fitness if math.isfinite(evaluation.fitness) else None,
-        last_loss=evaluation.last_loss,
-        val_loss=evaluation.val_loss,
-        samples=evaluation.samples or None,
-        vote=evaluation.vote,
-        **known,
-    )
-    unheard = set() if evaluation.samples else {"samples", "vote"}
-    return line.model_dump_json(exclude=unheard).encode() + b"\n"
 
 
 def free_directories(folder: Path, name: str) -> Iterator[Path]:

@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,7 +61,7 @@ def judge(
     ]
     result = vote(batch, known)
     if as_json:
-        print(json.dumps({"names": [row.facts() for row in rows], **vars(result)}))
+        print(json.dumps({"names": [row.facts() for row in rows], **asdict(result)}))
         return
     for line in [*_table(rows, _shown(path.name)), "", *_summary(result, rows)]:
         print(line)
@@ -78,7 +78,7 @@ class _Row:
 
     def facts(self) -> dict[str, object]:
         verdict = self.verdict
-        terms = vars(verdict) | {"total": verdict.total} if verdict else dict.fromkeys(COLUMNS)
+        terms = asdict(verdict) | {"total": verdict.total} if verdict else dict.fromkeys(COLUMNS)
         return {"name": self.name, **terms, "is_known": self.is_known, "is_repeat": self.is_repeat}
 
     def remark(self, known: str) -> str:
@@ -110,7 +110,7 @@ def _table(rows: Sequence[_Row], known: str) -> Iterator[str]:
 
     from microgpt_evolution.judge import WEIGHTS
 
-    weights = [f" ×{weight:g}" * (weight != 1) for weight in (*vars(WEIGHTS).values(), 1)]
+    weights = [f" ×{weight:g}" * (weight != 1) for weight in (*asdict(WEIGHTS).values(), 1)]
     titles = [column + weight for column, weight in zip(COLUMNS, weights, strict=True)]
     lines = [("name", titles, "")]
     lines += [(_shown(row.name), _cells(row.verdict), row.remark(known)) for row in rows]

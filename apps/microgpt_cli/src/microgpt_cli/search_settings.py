@@ -6,9 +6,9 @@ A run that goes on has those that it began with, whatever the defaults have beco
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from microgpt.config import MAX_SEED
 from microgpt.errors import ConfigError
@@ -40,6 +40,8 @@ DEFAULTS: dict[Objective, dict[str, Any]] = {
 }
 OPTIONS = ("population", "generations", "fitness", "samples", "exchange", "origin", "head")
 _Count = Annotated[int, Field(ge=1)]
+# A generation is in memory, and the names of a vote, which cannot be stopped either.
+MAX_POPULATION, MAX_SAMPLES = 10_000, 100_000
 
 
 class Settings(BaseModel):
@@ -67,15 +69,15 @@ class Settings(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
     objective: Objective
-    input: str
+    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]
     data_sha256: str
     val_fraction: float = HELD_OUT
     test_fraction: float = HELD_OUT
-    population: _Count
+    population: Annotated[_Count, Field(le=MAX_POPULATION)]
     generations: _Count
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
     fitness: Fitness | None = None
-    samples: _Count | None = None
+    samples: Annotated[_Count, Field(le=MAX_SAMPLES)] | None = None
     exchange: Exchange | None = None
     origin: bool = False
     head: HeadName | None = None
@@ -88,6 +90,20 @@ class Settings(BaseModel):
         """As many as each population has: a cycle of the Hydra is several."""
         return self.generations * (HEAD_GENERATIONS if self.objective == "hydra" else 1)
 
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        """Refuse a file in which settings of several objectives were mixed."""
+        known = DEFAULTS[self.objective]
+        for name in OPTIONS:
+            value = getattr(self, name)
+            if name not in known and value:
+                raise ConfigError(f"{name} is {value}, which {self.objective} does not have")
+            if value is None and known.get(name) is not None:
+                raise ConfigError(f"{name} is not set, which {self.objective} needs")
+        if self.head == "origin" and not self.origin:
+            raise ConfigError("--head origin needs the head; add --origin")
+        return self
+
     @classmethod
     def begin(cls, given: Mapping[str, Any], **facts: Any) -> "Settings":
         """Return the settings of a new run.
@@ -97,7 +113,7 @@ class Settings(BaseModel):
             facts: what does not depend on the objective.
 
         Raises:
-            ConfigError: an option is of another objective.
+            ConfigError: an option is of another objective, or outside its range.
         """
         objective: Objective = given.get("objective", "loss")
         known = DEFAULTS[objective]
@@ -109,9 +125,10 @@ class Settings(BaseModel):
                     f"{objective}; leave it out"
                 )
         chosen = {name: given.get(name, default) for name, default in known.items()}
-        if chosen.get("head") == "origin" and not chosen["origin"]:
-            raise ConfigError("--head origin needs the head; add --origin")
-        return cls(objective=objective, **chosen, **facts)
+        try:
+            return cls(objective=objective, **chosen, **facts)
+        except ValidationError as error:
+            raise ConfigError(first_problem(error)) from error
 
     @classmethod
     def of(cls, records: Records) -> "Settings":
@@ -127,6 +144,8 @@ class Settings(BaseModel):
             raise RunError(f"{where}.{first_problem(error)}") from error
         except GenomeError as error:
             raise RunError(f"{where}.warm_start: {error}") from error
+        except ConfigError as error:
+            raise RunError(f"{where}: {error}") from error
 
     def check(self, given: Mapping[str, Any], warm_start: Genome | None) -> None:
         """Raise ConfigError if an option that is given again is not what the run began with.

@@ -228,7 +228,7 @@ def test_the_measure_of_the_source_is_there_on_request(microgpt, tmp_path) -> No
         (["--resume", "nowhere"], "nowhere is no run to go on with"),
         (["--input", "nowhere.txt"], "cannot read nowhere.txt"),
         (["--scheduler", "tcp://127.0.0.1:1"], "127.0.0.1:1"),
-        (["--scheduler", "tcp://127.0.0.1:1", "--workers", "2"], "leave it or --scheduler out"),
+        (["--scheduler", "tcp://127.0.0.1:1", "--workers", "2"], "leave one of the two out"),
     ],
 )
 def test_bad_input_is_refused(microgpt, tmp_path, args, problem) -> None:

@@ -5,7 +5,6 @@ import re
 import signal
 import sys
 from pathlib import Path
-from statistics import fmean
 
 import pytest
 
@@ -127,30 +126,25 @@ def test_the_champion_of_each_head_can_be_picked(microgpt, tmp_path) -> None:
         assert f">> Chosen (the {head.title()}'s): " in done.stdout
         genome = genome_in(tmp_path)
         assert genome["head"] == head
-        champion = rf"\[{head.title()}\] +Champion:\n  Genome: (.+)\n  Score:  (\S+) ± "
-        genes, score = re.search(champion, done.stdout).groups()
-        assert score == f"{genome['score']:.4f}"
-        assert genes == (
+        assert score_of(done, head) == f"{genome['score']:.4f}"
+        champion = rf"\[{head.title()}\] +Champion:\n  Genome: (.+)\n"
+        assert re.search(champion, done.stdout)[1] == (
             f"Emb:{genome['n_emb']} Head:{genome['n_head']} Lay:{genome['n_layer']} "
             f"LR:{genome['lr']:.5f}"
         )
 
 
-def test_without_a_head_the_score_is_the_judges_mean_over_three_seeds(microgpt, tmp_path) -> None:
+def score_of(done, measure: str) -> str:
+    """Return what the winner has come to with fresh seeds."""
+    return re.search(rf"{measure.title()} \(score\) +\S+ +(\S+) ± \S+ \(95%, n=3\)", done.stdout)[1]
+
+
+def test_without_a_head_the_score_is_the_judges_with_fresh_seeds(microgpt, tmp_path) -> None:
     done = microgpt("evolve", *HYDRA)
     assert ">> Chosen (smallest sum of places over all heads): " in done.stdout
     genome = genome_in(tmp_path)
     assert "head" not in genome
-    genes = {name: genome[name] for name in ("n_emb", "n_layer", "n_head", "lr")}
-    lines = evaluations_of(run_of(tmp_path))
-    means = []
-    for line in lines:
-        if line["id"].endswith("-again1") and line["genome"].items() >= genes.items():
-            ids = (*line["parents"], line["id"], line["id"].replace("again1", "again2"))
-            votes = [other["vote"] for other in lines if other["id"] in ids]
-            assert len(votes) == 3
-            means.append(fmean(vote["scores"]["judge"] for vote in votes))
-    assert genome["score"] in means
+    assert score_of(done, "judge") == f"{genome['score']:.4f}"
 
 
 def test_a_fourth_head_goes_by_the_loss(microgpt, tmp_path) -> None:

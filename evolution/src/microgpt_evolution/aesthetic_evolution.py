@@ -112,7 +112,7 @@ class AestheticEvolution(Evolution):
         ]
         winner = best_for(MEASURE, candidates)
         self._say(report.finalists(candidates, winner, MEASURE))
-        return Winner(winner.organism, score=winner.mean(MEASURE))
+        return Winner(winner.organism, MEASURE)
 
     def _stage(self, stage: Stage) -> SearchEvent:
         """Return where the run is."""

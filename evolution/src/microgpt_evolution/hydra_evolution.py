@@ -140,13 +140,13 @@ class HydraEvolution(Evolution):
         }
         if not self.champions or (self._head and self._head not in self.champions):
             return None
-        measure = self._head or "judge"  # which knows all heads' concerns
         winner = self.champions[self._head] if self._head else (
             best_for_all(list(self.hydra.heads), list(candidates.values()))
         )  # fmt: skip
         self._say(report.ascended(self.champions))
         self._say(report.chosen(winner, list(self.hydra.heads), self._head))
-        return Winner(winner.organism, score=winner.mean(measure), head=self._head)
+        measure = self._head or "judge"  # which knows all heads' concerns
+        return Winner(winner.organism, measure, self._head)
 
     def _stage(self, stage: Stage) -> SearchEvent:
         """Return where the run is."""

@@ -102,9 +102,7 @@ class LossEvolution(Evolution):
         if finalists:
             self._say(["", "--- Measured Again With Fresh Seeds ---"])
             self._say([finalist.line(place) for place, finalist in enumerate(finalists, start=1)])
-            is_held_out = self._fitness == "held-out"
-            return Winner(finalists[0].organism, finalists[0].mean if is_held_out else None)
-        return None
+        return Winner(finalists[0].organism) if finalists else None
 
     def _generation(self, number: int) -> list[Organism]:
         started = perf_counter()

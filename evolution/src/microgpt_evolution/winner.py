@@ -1,4 +1,4 @@
-"""Who has won a search, and what it won by.
+"""Who has won a search, and by what measure.
 
 This module knows nothing of how it was found.
 """
@@ -15,18 +15,16 @@ N_FRESH = 2  # seeds that the winner is examined with, besides that of the run
 
 @dataclass(frozen=True)
 class Winner:
-    """The winner of a run; what it won by is a mean over several seeds.
+    """The winner of a run.
 
     Attributes:
         organism: as the search found it.
-        val_loss: the held-out loss, where that was to become small.
-        score: what its names came to, where that was to become large.
+        measure: a key of `Vote.scores`, where scores were to become large.
         head: whose champion it is, if one head was picked.
     """
 
     organism: Organism
-    val_loss: float | None = None
-    score: float | None = None
+    measure: str | None = None
     head: HeadName | None = None
 
     @property

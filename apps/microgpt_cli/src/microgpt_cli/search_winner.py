@@ -14,6 +14,7 @@ from microgpt_cli.options import DEFAULT_GENOME
 from microgpt_cli.search_settings import Settings
 from microgpt_cli.streams import note
 from microgpt_evolution import end_report
+from microgpt_evolution.audition import N_SAMPLES
 from microgpt_evolution.exam import Exam, examine
 from microgpt_evolution.genome_file import (
     GenomeRecord,
@@ -24,7 +25,7 @@ from microgpt_evolution.genome_file import (
 )
 from microgpt_evolution.winner import Winner
 
-N_SAMPLES = 10
+N_SHOWN = 10
 
 
 def conclude(
@@ -49,11 +50,12 @@ def conclude(
         model_dir: where a model of the winner is to be, if anywhere.
     """
     seeds = winner.fresh_seeds(settings.seed)
-    exam = examine(winner.organism.genome, parts, seeds, n_samples=settings.samples or 0)
+    n_samples = N_SAMPLES if winner.measure else 0  # whatever the jury of the search
+    exam = examine(winner.organism.genome, parts, seeds, n_samples=n_samples)
     record = _record(winner, exam, settings)
     write_genome(run / DEFAULT_GENOME, record)  # whatever else stays in its place
     genome_sha256 = _write(record, log, force=force)
-    names = InferenceGpt(exam.result).generate(N_SAMPLES, temperature=1.0, seed=settings.seed)
+    names = InferenceGpt(exam.result).generate(N_SHOWN, temperature=1.0, seed=settings.seed)
     for line in end_report.demo(names, exam.result.losses[-1]):
         log(line)
     for line in end_report.lucky_and_honest(winner.found, exam):
@@ -64,7 +66,10 @@ def conclude(
 
 
 def _record(winner: Winner, exam: Exam, settings: Settings) -> GenomeRecord:
-    val_loss = fmean(exam.val_losses) if winner.val_loss is None else winner.val_loss
+    """Return what is written down: its worth with fresh seeds, not what it was chosen for."""
+    score = None
+    if winner.measure:
+        score = fmean(vote.scores[winner.measure] for vote in exam.votes)
     return GenomeRecord(
         genome=winner.organism.genome,
         loss=winner.found.last_loss or 0.0,
@@ -72,8 +77,8 @@ def _record(winner: Winner, exam: Exam, settings: Settings) -> GenomeRecord:
         objective=settings.objective,
         head=winner.head,
         fitness=settings.fitness,
-        val_loss=val_loss,
-        score=winner.score,
+        val_loss=fmean(exam.val_losses),
+        score=score,
         seed=settings.seed,
         data_sha256=settings.data_sha256,
     )

@@ -203,11 +203,36 @@ def test_what_no_memory_could_hold_begins_no_run(microgpt, tmp_path, options, pr
     assert not (tmp_path / "experiments").exists()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
+def test_a_stdout_that_is_full_ends_a_search_that_can_go_on(tmp_path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            ["microgpt", "evolve", *SMALL],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    (line,) = errors_of(done)
+    assert line == (
+        "error: [Errno 28] No space left on device; go on with: "
+        f"microgpt evolve --resume experiments/{run_of(tmp_path).name}"
+    )
+
+
 def test_outputs_that_cannot_be_used_are_found_before_the_search(microgpt, tmp_path) -> None:
     (tmp_path / "winner").write_text("mine")
-    done = microgpt("evolve", *SMALL, "--train-winner", "winner")
+    for place in ("winner", "winner/model"):
+        done = microgpt("evolve", *SMALL, "--train-winner", place)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert errors_of(done) == ["error: winner is a file; name a directory for the model"]
+    (tmp_path / "genome.json").mkdir()
+    done = microgpt("evolve", *SMALL, "--force")
     assert (done.returncode, done.stdout) == (2, "")
-    assert errors_of(done) == ["error: winner is no directory; name one for the model"]
+    assert errors_of(done) == ["error: genome.json is a directory; move it away"]
+    (tmp_path / "genome.json").rmdir()
     (tmp_path / "genome.json").write_text(MINE)
     done = microgpt("evolve", *SMALL)
     assert (done.returncode, done.stdout) == (2, "")

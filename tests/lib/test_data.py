@@ -238,5 +238,7 @@ def test_impossible_shares_are_refused(shares, problem) -> None:
 
 
 def test_too_few_documents_for_a_share_are_refused() -> None:
-    with pytest.raises(DataError, match="are too few: none is for"):
+    with pytest.raises(DataError, match="1 documents are too few: none is for test; add some"):
         split(["anna"], test=0.1)
+    with pytest.raises(DataError, match="1 different documents are too few"):
+        split(["anna"] * 500, test=0.1)

@@ -210,10 +210,13 @@ def evolve(
 
 def _check_outputs(model_dir: Path | None, *, force: bool) -> None:
     """Raise what would otherwise end the command after the search."""
+    from microgpt.whole_files import check_place
     from microgpt_evolution.genome_file import read_genome
 
-    if model_dir and os.path.lexists(model_dir) and not model_dir.is_dir():
-        raise CheckpointError(f"{model_dir} is no directory; name one for the model")
+    if model_dir:
+        check_place(model_dir)
+    if DEFAULT_GENOME.is_dir():
+        raise CheckpointError(f"{DEFAULT_GENOME} is a directory; move it away")
     if os.path.lexists(DEFAULT_GENOME) and not force:
         read_genome(DEFAULT_GENOME)  # to be compared with the winner
 

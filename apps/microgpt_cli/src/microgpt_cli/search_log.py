@@ -8,12 +8,11 @@ from typing import Self
 
 import typer
 
-from microgpt.errors import CheckpointError
+from microgpt.errors import MicrogptError
 from microgpt.whole_files import as_argument, cannot_write
 from microgpt_cli.search_table import SearchTable
 from microgpt_cli.stopping import obeyed
-from microgpt_cli.streams import say, show_while_read
-from microgpt_evolution.errors import ClusterError
+from microgpt_cli.streams import abandon_stdout, say, show_while_read
 from microgpt_evolution.records import Records
 
 
@@ -72,8 +71,10 @@ def resumable(records: Records) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         obeyed()  # else it is repeated while a slow pool closes, and what is said here is lost
         raise type(stop)(f"after {records.n_known} evaluations; {how}") from None
-    except (CheckpointError, ClusterError) as error:
+    except (MicrogptError, OSError) as error:  # of the system: stdout cannot take more
         if not records.n_known:  # there is nothing to go on with
             raise
         say(f"error: {error}; {how}")
+        if isinstance(error, OSError):
+            abandon_stdout()
         raise typer.Exit(1) from error

@@ -143,7 +143,9 @@ def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.
         parts[name].append(doc)
     for name, share in (("train", 1.0), ("validation", validation), ("test", test)):
         if share and not parts[name]:
-            raise DataError(f"{len(docs)} documents are too few: none is for {name}")
+            n = sum(map(len, parts.values()))
+            what = f"{len(docs)} documents" if n == len(docs) else f"{n} different documents"
+            raise DataError(f"{what} are too few: none is for {name}; add some")
     return Split(docs, **parts, val_fraction=validation, test_fraction=test)
 
 

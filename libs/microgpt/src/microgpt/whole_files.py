@@ -65,17 +65,24 @@ def publish(directory: Path, files: Mapping[str, bytes], staging: Path | None = 
 
 def make_staging(directory: Path) -> Path:
     """Make a hidden directory on the same file system: inside, or beside one that is yet to be."""
-    for path in (directory, *directory.parents):
-        if path.is_dir():
-            break
-        if os.path.lexists(path):
-            what = "a file" if path.exists() else "a link to nothing"
-            raise CheckpointError(f"{path} is {what}; name a directory for the model")
+    check_place(directory)
     home, prefix = _staging_place(directory, inside=directory.is_dir())
     home.mkdir(parents=True, exist_ok=True)
     staging = home / f"{prefix}{uuid.uuid4().hex}"
     staging.mkdir()  # not tempfile.mkdtemp: it would become a model that its owner alone can read
     return staging
+
+
+def check_place(directory: Path) -> None:
+    """Raise CheckpointError if a directory is none and cannot become one, or cannot be written."""
+    for path in (directory, *directory.parents):
+        if path.is_dir():
+            if not os.access(path, os.W_OK):
+                raise cannot_write(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+            return
+        if os.path.lexists(path):
+            what = "a file" if path.exists() else "a link to nothing"
+            raise CheckpointError(f"{path} is {what}; name a directory for the model")
 
 
 def described(directory: Path, name: str, description: str, key: str) -> tuple[bytes, Path]:

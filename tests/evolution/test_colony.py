@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt_evolution.colony import Child, Colony
+from microgpt_evolution.child import Child
+from microgpt_evolution.colony import Colony
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.population import Evaluation
 from microgpt_evolution.seeds import training_seed

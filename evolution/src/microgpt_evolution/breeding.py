@@ -5,9 +5,9 @@ gives the same generations. This module knows nothing of how organisms are evalu
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from random import Random
 
+from microgpt_evolution.child import Child, place
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.ladder import Rung
 from microgpt_evolution.operators import (
@@ -20,24 +20,12 @@ from microgpt_evolution.operators import (
     mutate,
     random_genome,
 )
-from microgpt_evolution.population import Evaluation, Organism, Origin, tournament
-from microgpt_evolution.seeds import training_seed
+from microgpt_evolution.population import Organism, tournament
 
 N_IMMIGRANTS = 2
 N_CHAMPIONS = 3
 CROSS_BELOW, MUTANT_BELOW = 0.4, 0.8  # of a uniform draw; the rest are hypermutants
 MAX_TRIES = 20  # for a random genome whose species is not blacklisted
-
-
-@dataclass(frozen=True)
-class _Child:
-    """An organism without its place. Only an elite has a seed and an evaluation."""
-
-    genome: Genome
-    origin: Origin
-    parents: tuple[Organism, ...] = ()
-    seed: int | None = None
-    evaluation: Evaluation | None = None
 
 
 def first_generation(
@@ -46,13 +34,13 @@ def first_generation(
     """Return random organisms; half of them, if there is an ancestor, are it and its mutants."""
     children = []
     if ancestor:
-        children = [_Child(ancestor, "genome")]
-        founder = _place(children, 1, run_seed)
+        children = [Child(ancestor, "genome")]
+        founder = place(children, 1, run_seed)
         while len(children) < size // 2:
-            children.append(_Child(mutate(ancestor, rng), "mutant", tuple(founder)))
+            children.append(Child(mutate(ancestor, rng), "mutant", tuple(founder)))
     while len(children) < size:
-        children.append(_Child(random_genome(rng, NORMAL), "random"))
-    return _place(children, 1, run_seed)
+        children.append(Child(random_genome(rng, NORMAL), "random"))
+    return place(children, 1, run_seed)
 
 
 def next_generation(
@@ -85,7 +73,7 @@ def next_generation(
         children = _championship(winners, size, rng, blacklisted)
     else:
         children = _normal(winners, size, rng, blacklisted)
-    return _place(children, ranked[0].generation + 1, run_seed)
+    return place(children, ranked[0].generation + 1, run_seed)
 
 
 def count_immigrants(size: int) -> int:
@@ -98,31 +86,31 @@ def count_immigrants(size: int) -> int:
 
 def _normal(
     winners: Sequence[Organism], size: int, rng: Random, blacklisted: Collection[str]
-) -> list[_Child]:
+) -> list[Child]:
     """Return the elite, the immigrants, and offspring of tournament winners."""
     best = winners[0]
-    children = [_Child(best.genome, "elite", (best,), best.seed, best.evaluation)]
+    children = [Child.same(best, "elite")]
     children += [_immigrant(rng, blacklisted) for _ in range(count_immigrants(size))]
     children += [_offspring(winners, rng) for _ in range(size - len(children))]
     return children
 
 
-def _offspring(winners: Sequence[Organism], rng: Random) -> _Child:
+def _offspring(winners: Sequence[Organism], rng: Random) -> Child:
     draw = rng.random()
     parent = tournament(winners, rng)
     if draw < CROSS_BELOW:
         other = tournament(winners, rng)
         genome = mutate(crossover(parent.genome, other.genome, rng), rng)
-        return _Child(genome, "cross", (parent, other))
+        return Child(genome, "cross", (parent, other))
     genome = mutate(parent.genome, rng)
     if draw < MUTANT_BELOW:
-        return _Child(genome, "mutant", (parent,))
-    return _Child(mutate(genome, rng), "hyper", (parent,))
+        return Child(genome, "mutant", (parent,))
+    return Child(mutate(genome, rng), "hyper", (parent,))
 
 
 def _championship(
     winners: Sequence[Organism], size: int, rng: Random, blacklisted: Collection[str]
-) -> list[_Child]:
+) -> list[Child]:
     """Return the best, to be measured anew; its offspring and that of the next two; an immigrant.
 
     What comes first goes first into a small generation.
@@ -130,14 +118,14 @@ def _championship(
     best = winners[0]
     children = [_re_evaluated(best)]
     if size > 1:
-        children.append(_Child(grow(best.genome, rng), "grown", (best,)))
+        children.append(Child(grow(best.genome, rng), "grown", (best,)))
     champions = winners[:N_CHAMPIONS]
     for i in range(min(len(champions), size - len(children))):
         a, b = champions[i], champions[(i + 1) % len(champions)]
         genome = fine_tune(crossover(a.genome, b.genome, rng), rng)
-        children.append(_Child(genome, "champion", (a, b)))
+        children.append(Child(genome, "champion", (a, b)))
     while len(children) < size - 1:
-        children.append(_Child(fine_tune(best.genome, rng), "tuned", (best,)))
+        children.append(Child(fine_tune(best.genome, rng), "tuned", (best,)))
     if len(children) < size:
         children.append(_immigrant(rng, blacklisted))
     return children
@@ -145,20 +133,20 @@ def _championship(
 
 def _cataclysm(
     winners: Sequence[Organism], size: int, rng: Random, blacklisted: Collection[str]
-) -> list[_Child]:
+) -> list[Child]:
     """Return the best, to be measured anew, and random organisms of the wide space."""
     children = [_re_evaluated(best) for best in winners[:1]]
     while len(children) < size:
-        children.append(_Child(_random_avoiding(blacklisted, WIDE, rng), "cataclysm"))
+        children.append(Child(_random_avoiding(blacklisted, WIDE, rng), "cataclysm"))
     return children
 
 
-def _re_evaluated(best: Organism) -> _Child:
-    return _Child(best.genome, "re-eval", (best,))
+def _re_evaluated(best: Organism) -> Child:
+    return Child(best.genome, "re-eval", (best,))
 
 
-def _immigrant(rng: Random, blacklisted: Collection[str]) -> _Child:
-    return _Child(_random_avoiding(blacklisted, NORMAL, rng), "immigrant")
+def _immigrant(rng: Random, blacklisted: Collection[str]) -> Child:
+    return Child(_random_avoiding(blacklisted, NORMAL, rng), "immigrant")
 
 
 def _random_avoiding(blacklisted: Collection[str], space: Space, rng: Random) -> Genome:
@@ -167,19 +155,3 @@ def _random_avoiding(blacklisted: Collection[str], space: Space, rng: Random) ->
         if genome.species not in blacklisted:
             return genome
     return random_genome(rng, space)
-
-
-def _place(children: Sequence[_Child], generation: int, run_seed: int) -> list[Organism]:
-    """Return the children as the organisms of a generation."""
-    return [
-        Organism(
-            genome=child.genome,
-            origin=child.origin,
-            seed=training_seed(run_seed, generation, slot) if child.seed is None else child.seed,
-            generation=generation,
-            slot=slot,
-            parents=tuple(parent.id for parent in child.parents),
-            evaluation=child.evaluation,
-        )
-        for slot, child in enumerate(children, start=1)
-    ]

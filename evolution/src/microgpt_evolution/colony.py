@@ -11,31 +11,15 @@ is evaluated, nor of other colonies.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 
 from microgpt_evolution.aesthetic_operators import mutate, random_genome
+from microgpt_evolution.child import Child, place
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.population import Evaluation, Organism, Origin, rank
-from microgpt_evolution.seeds import training_seed
+from microgpt_evolution.population import Evaluation, Organism, rank
 
 N_ELITES = 2
-
-
-@dataclass(frozen=True)
-class Child:
-    """An organism without its place. One that is not to be trained has a seed and an evaluation."""
-
-    genome: Genome
-    origin: Origin
-    parents: tuple[Organism, ...] = ()
-    seed: int | None = None
-    evaluation: Evaluation | None = None
-
-    @classmethod
-    def same(cls, organism: Organism, origin: Origin) -> "Child":
-        """Return an organism as it is, with what is known of it."""
-        return cls(organism.genome, origin, (organism,), organism.seed, organism.evaluation)
 
 
 class Colony:
@@ -122,17 +106,4 @@ class Colony:
         self.organisms = self._placed(children)
 
     def _placed(self, children: Sequence[Child]) -> list[Organism]:
-        return [
-            Organism(
-                genome=child.genome,
-                origin=child.origin,
-                seed=training_seed(self._run_seed, self.generation, slot)
-                if child.seed is None
-                else child.seed,
-                generation=self.generation,
-                slot=slot,
-                parents=tuple(parent.id for parent in child.parents),
-                evaluation=child.evaluation,
-            )
-            for slot, child in enumerate(children, start=self._first_slot)
-        ]
+        return place(children, self.generation, self._run_seed, first_slot=self._first_slot)

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import Literal
 
-from microgpt_evolution.colony import N_ELITES, Child, Colony
+from microgpt_evolution.child import Child
+from microgpt_evolution.colony import N_ELITES, Colony
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.heads import HeadName
 from microgpt_evolution.operators import crossover

@@ -54,7 +54,7 @@ def create_app(settings: Settings, model: ServedModel) -> FastAPI:
     for router in (model_page.router, health.router, scrape.router):
         app.include_router(router, responses=_errors(without=WITH_BODY_ONLY))
     add_error_handlers(app)
-    paths = [*app.openapi()["paths"], "/docs", "/openapi.json"]
+    paths = [*_describe(app, has_key=settings.api_key is not None), "/docs", "/openapi.json"]
     service = app.state.service = Service(settings, model, paths)
     key = settings.api_key.get_secret_value() if settings.api_key else None
     app.add_middleware(Door, api_key=key, rate_limit=settings.rate_limit)
@@ -78,6 +78,21 @@ def _errors(without: tuple[int, ...] = ()) -> dict[int | str, dict[str, object]]
         for status, meaning in MEANINGS.items()
         if status not in (*NEVER_SENT, *without)
     }
+
+
+def _describe(app: FastAPI, *, has_key: bool) -> list[str]:
+    """Make the description that /docs shows; return the paths in it."""
+    page = app.openapi()
+    for path in page["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)  # FastAPI's own, which we answer with 400
+    schemas = page["components"]["schemas"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    if has_key:
+        page["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        page["security"] = [{"key": []}]
+    return list(page["paths"])
 
 
 class _Cors(CORSMiddleware):

@@ -6,6 +6,7 @@ is slower (bench/serve_load.py); /docs is made from the function's signature as 
 This module knows nothing of what bodies mean.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -32,7 +33,10 @@ class BodyRoute(APIRoute):
             service = service_of(request)
             service.check_open()
             _check_content_type(request)
-            body = await _read(request, service.settings.max_body_bytes)
+            try:
+                body = await _read(request, service.settings.max_body_bytes)
+            except asyncio.CancelledError:  # the process ends, and the client is slow
+                raise service.closing() from None
             try:
                 checked = body_model.model_validate_json(body)
             except ValidationError as error:

@@ -121,7 +121,8 @@ class Generation:
                     self._changed.wait()
                 if self._is_closed:
                     return
-                tickets = self._take() if len(batches) < MOST_BATCHES else []
+                has_room = len(batches) < MOST_BATCHES
+                tickets = self._take() if self._waiting and has_room else []
             if tickets:
                 batches.append(_Running(tickets))
             batch = batches.popleft()

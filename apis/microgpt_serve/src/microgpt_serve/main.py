@@ -130,9 +130,8 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def _stop(self) -> None:
-        if self._service.is_draining:
-            self.should_exit = self.force_exit = True
-            return
+        for number in (signal.SIGTERM, signal.SIGINT):  # the next one ends the process at once
+            signal.signal(number, signal.SIG_DFL)
         self._service.is_draining = True
         LOG.info("shutting down: replies that are on their way are finished")
         self._start(self._drain())

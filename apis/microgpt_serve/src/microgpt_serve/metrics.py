@@ -32,7 +32,7 @@ class Metrics:
             routes: the paths there are.
             n_waiting: returns the length of the queue.
         """
-        disable_created_metrics()  # they double the series and say when the process started
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and say when the process started
         self._registry = CollectorRegistry()
         requests = Counter(
             "microgpt_requests", "Requests answered.", ["route", "status"], registry=self._registry

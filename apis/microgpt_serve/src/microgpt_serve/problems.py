@@ -46,7 +46,7 @@ def sentence(problem: Mapping[str, Any], *, name: str | None = None, show: bool 
         return f"{place} is missing"
     if kind == "extra_forbidden":
         return f"unknown field {problem['loc'][-1]!r:.{MOST_SHOWN}}"
-    if kind == "too_short":
+    if kind in ("too_short", "string_too_short"):
         return f"{place} must not be empty"
     if kind in _LIMITS:
         limit, sign = _LIMITS[kind]

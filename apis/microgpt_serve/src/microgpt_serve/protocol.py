@@ -50,8 +50,8 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:  # noqa: D102
-        self._n_held, self._is_in_head = 0, False
         super().on_headers_complete()
+        self._n_held, self._is_in_head = 0, False
 
     def on_body(self, body: bytes) -> None:  # noqa: D102
         self._n_held = 0

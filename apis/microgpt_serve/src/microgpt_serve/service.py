@@ -64,8 +64,12 @@ class Service:
     def check_open(self) -> None:
         """Raise ServeError if no more requests are taken."""
         if self.is_draining:
-            retry_after_s = math.ceil(self.settings.timeout_s)
-            raise ServeError(503, "the service is shutting down", retry_after_s=retry_after_s)
+            raise self.closing()
+
+    def closing(self) -> ServeError:
+        """Return what is answered while the service ends."""
+        retry_after_s = math.ceil(self.settings.timeout_s)
+        return ServeError(503, "the service is shutting down", retry_after_s=retry_after_s)
 
     async def _wait(self, request: Request, ticket: Ticket) -> list[Continuation]:
         timeout_s = self.settings.timeout_s

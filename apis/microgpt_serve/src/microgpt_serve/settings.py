@@ -26,11 +26,13 @@ def _check_key(key: SecretStr) -> SecretStr:
 
 def _check_rate(rate: str) -> str:
     try:
-        limits.parse_many(rate)
+        is_good = all(one.amount > 0 for one in limits.parse_many(rate))
     except ValueError:
+        is_good = False
+    if not is_good:
         raise ValueError(
             f"must be a rate such as 5/second or 100/minute;2000/hour, got {rate!r:.80}"
-        ) from None
+        )
     return rate
 
 

@@ -106,6 +106,12 @@ def test_what_is_not_good_json_is_refused(names, body) -> None:
     assert_error(names.request("POST", GENERATE, body, Content_Type="application/json"), 400)
 
 
+def test_a_whole_number_may_be_written_with_a_point(names) -> None:
+    assert (
+        names.generate(num_samples=2.0, seed=7.0).json == names.generate(num_samples=2, seed=7).json
+    )
+
+
 def test_half_a_character_in_a_message_is_refused(talk) -> None:
     body = b'{"messages": [{"role": "user", "content": "\\ud83d"}]}'
     assert_error(talk.request("POST", CHAT, body, Content_Type="application/json"), 400)

@@ -3,21 +3,28 @@
 This module knows nothing of models: whether a prompt fits into one is for `generate` to say.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, MAX_SEED, MAX_SIZE
 from microgpt.tokenizer import ROLES
 
 MOST_SAMPLES = 50
 
+
+def _without_point(number: Any) -> Any:
+    """Return 5 for 5.0: JSON does not tell them apart."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
 Temperature = Annotated[
     float,
     Field(ge=0, allow_inf_nan=False, description="0 takes the likeliest, 1 follows the odds."),
 ]
-Seed = Annotated[int, Field(ge=0, le=MAX_SEED, description="Same seed, same text.")]
-Count = Annotated[int, Field(ge=1, le=MAX_SIZE)]
+WHOLE = BeforeValidator(_without_point)  # comes last: limits before it stand in the schema
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED, description="Same seed, same text."), WHOLE]
+Count = Annotated[int, Field(ge=1, le=MAX_SIZE), WHOLE]
 
 
 class _Request(BaseModel):
@@ -29,7 +36,7 @@ class _Request(BaseModel):
 class GenerateRequest(_Request):
     """What `generate` is asked for."""
 
-    num_samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = 1
+    num_samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES), WHOLE] = 1
     temperature: Temperature = DEFAULT_TEMPERATURE
     seed: Annotated[Seed, Field(description="Of sample 1; sample 2 has seed + 1.")] = DEFAULT_SEED
     max_tokens: Annotated[

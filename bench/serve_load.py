@@ -3,9 +3,9 @@
     uv run python bench/serve_load.py [--seconds 5] [--rounds 3] [--connections 32]
     uv run python bench/serve_load.py --minutes 10       # mixed load: errors, memory, latency
 
-The first loads, in turns, `generate` of one name; the same route, middleware, queue and threads with
-a batch that generates nothing; a bare FastAPI route with the same models; and `chat`. It needs wrk
-(`apt install wrk`). On a busy machine the processor time a request is the steadier figure. The
+The first loads, in turns, `generate` of one name; the same route, middleware, queue and threads
+with a batch that generates nothing; a bare FastAPI route with the same models; and `chat`.
+It needs wrk (`apt install wrk`). On a busy machine the processor time a request is the steadier figure. The
 second is a client of its own: eight connections, each with requests of every kind.
 """
 
@@ -83,7 +83,7 @@ class NoBatch:
         name = [Continuation([0, 13, 13, 0], "stop")]
         self.done = [(number, name) for number in range(len(jobs))]
 
-    def run(self) -> list[Any]:
+    def run(self) -> list[Any]:  # noqa: D102
         return self.done
 
 

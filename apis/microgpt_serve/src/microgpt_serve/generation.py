@@ -7,6 +7,7 @@ more. This module knows nothing of HTTP.
 """
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections import deque
@@ -32,6 +33,7 @@ class Ticket:
         model: which the job is for.
         job: what to do.
         done: gets what came, on the event loop.
+        is_taken: whether a thread has taken it up.
         is_wanted: the event loop sets it to False when nobody waits any more.
     """
 
@@ -39,6 +41,7 @@ class Ticket:
     job: Job
     done: asyncio.Future[list[Continuation]]
     is_wanted: bool = True
+    is_taken: bool = False
 
 
 Outcome = list[Continuation] | BaseException
@@ -65,6 +68,7 @@ class Generation:
         self._queue_limit = queue_limit
         self._n_threads = n_threads or len(os.sched_getaffinity(0))
         self._on_speed = on_speed
+        self._new: list[Ticket] = []
         self._waiting: deque[Ticket] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
@@ -73,11 +77,11 @@ class Generation:
     @property
     def n_waiting(self) -> int:
         """The requests that no thread has taken up."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._new)
 
     def start(self) -> None:
         """Begin to work; on the event loop that will ask."""
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         for i in range(self._n_threads):
             thread = threading.Thread(target=self._work, name=f"generation-{i}", daemon=True)
             thread.start()
@@ -97,19 +101,26 @@ class Generation:
         Raises:
             QueueFullError: as many requests wait as may.
         """
-        ticket = Ticket(model, job, self._loop.create_future())
-        with self._changed:
-            if len(self._waiting) >= self._queue_limit:
-                raise QueueFullError
-            self._waiting.append(ticket)
-            self._changed.notify()
+        ticket = Ticket(model, job, self.loop.create_future())
+        if self.n_waiting >= self._queue_limit:
+            raise QueueFullError
+        if not self._new:
+            self.loop.call_soon(self._hand_over)
+        self._new.append(ticket)
         return ticket
+
+    def _hand_over(self) -> None:
+        """Give the threads what came in one turn of the event loop: a batch, and one waking up."""
+        with self._changed:
+            self._waiting += self._new
+            self._changed.notify()
+        self._new = []
 
     def give_up(self, ticket: Ticket) -> None:
         """Let nobody work on a ticket any longer."""
         ticket.is_wanted = False
-        with self._changed:
-            if ticket in self._waiting:
+        if not ticket.is_taken:
+            with self._changed, contextlib.suppress(ValueError):
                 self._waiting.remove(ticket)
 
     def _work(self) -> None:
@@ -130,7 +141,7 @@ class Generation:
             outcomes = batch.turn()
             if outcomes:
                 seconds = perf_counter() - started
-                self._loop.call_soon_threadsafe(self._deliver, outcomes, seconds)
+                self.loop.call_soon_threadsafe(self._deliver, outcomes, seconds)
             if batch.tickets:
                 batches.append(batch)
 
@@ -146,6 +157,8 @@ class Generation:
             else:
                 left.append(ticket)
         self._waiting = deque(left)
+        for ticket in taken:
+            ticket.is_taken = True
         return taken
 
     def _deliver(self, outcomes: Iterable[tuple[Ticket, Outcome]], seconds: float) -> None:

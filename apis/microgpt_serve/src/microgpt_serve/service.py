@@ -4,9 +4,9 @@ This module knows nothing of paths or bodies.
 """
 
 import asyncio
+import contextlib
 import logging
 import math
-from typing import Any
 
 from fastapi import Request
 
@@ -50,13 +50,20 @@ class Service:
             raise ServeError(
                 503, "the queue is full; try again soon", retry_after_s=RETRY_AFTER_S
             ) from None
+        watch: list[asyncio.Task[None]] = []
+        alarm = self.generation.loop.call_later(
+            min(PATIENCE_S, self.settings.timeout_s),
+            lambda: watch.append(asyncio.ensure_future(self._watch(request, ticket))),
+        )
         self.n_in_work += 1
         try:
-            continuations = await self._wait(request, ticket)
+            continuations = await ticket.done
         finally:
             self.n_in_work -= 1
-            if not ticket.done.done() or ticket.done.cancelled():
-                self.generation.give_up(ticket)
+            self.generation.give_up(ticket)
+            alarm.cancel()
+            for task in watch:
+                task.cancel()
         n_tokens = sum(len(one.tokens) for one in continuations)
         self.metrics.count_tokens(request.scope["path"], n_tokens)
         return continuations
@@ -71,25 +78,17 @@ class Service:
         retry_after_s = math.ceil(self.settings.timeout_s)
         return ServeError(503, "the service is shutting down", retry_after_s=retry_after_s)
 
-    async def _wait(self, request: Request, ticket: Ticket) -> list[Continuation]:
+    async def _watch(self, request: Request, ticket: Ticket) -> None:
+        """Fail a ticket that takes too long, or that nobody waits for any more."""
         timeout_s = self.settings.timeout_s
-        try:
-            async with asyncio.timeout(min(PATIENCE_S, timeout_s)):
-                return await asyncio.shield(ticket.done)
-        except TimeoutError:
-            pass
-        gone = asyncio.ensure_future(_until_gone(request))
-        try:
-            left_s = max(0, timeout_s - PATIENCE_S)
-            either: set[asyncio.Future[Any]] = {ticket.done, gone}
-            await asyncio.wait(either, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            gone.cancel()
-        if ticket.done.done():
-            return ticket.done.result()
-        if gone.done() and not gone.cancelled():
-            raise ClientGoneError
-        raise ServeError(504, f"the reply was not ready within {timeout_s:g} seconds")
+        error: Exception = ServeError(504, f"the reply was not ready within {timeout_s:g} seconds")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s - min(PATIENCE_S, timeout_s)):
+                while (await request.receive())["type"] != "http.disconnect":
+                    pass
+                error = ClientGoneError()
+        if not ticket.done.done():
+            ticket.done.set_exception(error)
 
     async def reload(self) -> None:
         """Load the model again; if that fails, go on with the one there is."""
@@ -103,12 +102,6 @@ class Service:
         self.metrics.show_model(model.name, model.version)
         self.metrics.count_reload(is_ok=True)
         LOG.info("reloaded: %s", model)
-
-
-async def _until_gone(request: Request) -> None:
-    """Return when the client has closed the connection."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def service_of(request: Request) -> Service:

@@ -5,8 +5,8 @@
 
 The first loads, in turns, `generate` of one name; the same route, middleware, queue and threads
 with a batch that generates nothing; a bare FastAPI route with the same models; and `chat`.
-It needs wrk (`apt install wrk`). On a busy machine the processor time a request is the steadier figure. The
-second is a client of its own: eight connections, each with requests of every kind.
+It needs wrk (`apt install wrk`). On a busy machine the processor time a request is the steadier
+figure. The second is a client of its own: eight connections, each with requests of every kind.
 """
 
 import argparse

@@ -80,12 +80,7 @@ def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=LAST_WRITES_S,
     )
     with _listen(settings.host, settings.port) as listener:
-        host, port = listener.getsockname()[:2]
-        LOG.info("serving %s at http://%s:%d; see /docs", model, _in_url(host), port)
-        if settings.is_exposed and settings.api_key is None:
-            LOG.warning("anyone who reaches %s can use it; set MICROGPT_API_KEY", host)
-        server = _Server(config, app.state.service)
-        server.run([listener])
+        _Server(config, app.state.service).run([listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -110,6 +105,16 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._service = service
         self._tasks: set[asyncio.Task[None]] = set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to take requests, and say so: signals are listened to by now."""
+        await super().startup(sockets)
+        assert sockets
+        host, port = sockets[0].getsockname()[:2]
+        LOG.info("serving %s at http://%s:%d; see /docs", self._service.model, _in_url(host), port)
+        settings = self._service.settings
+        if settings.is_exposed and settings.api_key is None:
+            LOG.warning("anyone who reaches %s can use it; set MICROGPT_API_KEY", host)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

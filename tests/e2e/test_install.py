@@ -22,7 +22,8 @@ def test_wheels_work_outside_the_checkout(tmp_path: Path) -> None:
         assert done.returncode == code, done.stderr
         return done.stderr if code else done.stdout
 
-    members = [ROOT / "libs/microgpt", ROOT / "evolution", ROOT / "apps/microgpt_cli"]
+    folders = ("libs/microgpt", "evolution", "apis/microgpt_serve", "apps/microgpt_cli")
+    members = [ROOT / folder for folder in folders]
     for member in members:
         run("uv", "build", member, "--out-dir", tmp_path / "dist")
     run("uv", "venv", "--python", sys.executable, tmp_path / "venv")
@@ -36,5 +37,7 @@ def test_wheels_work_outside_the_checkout(tmp_path: Path) -> None:
     out = run(tmp_path / "venv/bin/microgpt", "run", "--steps", "50", "--silent")
     assert out.startswith("=== MicroGPT [Primordial] ===\n")
     (tmp_path / "output" / "history.jsonl").write_text('{"step": 2, "loss": 3.25}\n')
+    refused = run(tmp_path / "venv/bin/microgpt", "serve", "--port", "-1", code=2)
+    assert refused == "error: PORT must be >= 0, got -1\n"
     missing = run(tmp_path / "venv/bin/microgpt", "plot", "output", code=2)  # without its extra
     assert missing.endswith("pip install altair vl-convert-python\n")

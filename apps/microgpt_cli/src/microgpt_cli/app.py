@@ -18,6 +18,7 @@ from microgpt_cli.info import info
 from microgpt_cli.judge import judge
 from microgpt_cli.plot import plot
 from microgpt_cli.run import run
+from microgpt_cli.serve import serve
 from microgpt_cli.train import train
 from microgpt_cli.verify import verify
 
@@ -96,6 +97,7 @@ _add(export, "microgpt export --output small-model --half")
 commands.add_typer(genome, name="genome")
 _add(plot, "microgpt plot my-model other-model")
 _add(run, "microgpt run --genome genome.json --steps 1000")
+_add(serve, "microgpt serve --model-dir output --port 8080")
 _add(verify, "microgpt verify --steps 1000")
 
 

@@ -103,12 +103,13 @@ class InferenceGpt:
             _check_one_thread(threads)
             evaluation = pieces.evaluate(partial(scalar_surprise, self._gpt))
         else:
-            evaluation = pieces.evaluate(partial(self._compiled.surprise, threads=threads))
+            evaluation = pieces.evaluate(partial(self.compiled.surprise, threads=threads))
         assert evaluation is not None
         return evaluation
 
     @cached_property
-    def _compiled(self) -> "CompiledModel":
+    def compiled(self) -> "CompiledModel":
+        """The same model on arrays."""
         from microgpt.engine.model import CompiledModel
 
         return CompiledModel(self.config, self._gpt.weights, self._dtype)
@@ -183,8 +184,8 @@ class InferenceGpt:
             raise ConfigError("stop is one text; pass a list of texts")
         if "" in stop:
             raise ConfigError("a stop string must not be empty")
-        tokens = self._open(prompt)
-        self._check(tokens, max_tokens)
+        tokens = self.opening(prompt)
+        self.check_prompt(tokens, max_tokens)
         stop_ids = self.tokenizer.tokens_of(stop)
         settings: Any = {
             # Strings of one token each can end a sequence by themselves; others are cut off.
@@ -204,16 +205,20 @@ class InferenceGpt:
             texts = one_by_one(streams, self.tokenizer, tuple(stop))
         else:
             continuations = together(
-                self._compiled, tokens, n=num_samples, seed=seed, threads=threads, **settings
+                self.compiled, tokens, n=num_samples, seed=seed, threads=threads, **settings
             )
             texts = (cut(self.tokenizer.decode(tokens), tuple(stop)) for tokens in continuations)
         return (prompt + text for text in islice(texts, num_samples))
 
-    def _open(self, prompt: str) -> list[int]:
-        """Return the tokens that a text with this prompt begins with."""
+    def opening(self, prompt: str) -> list[int]:
+        """Return the tokens that a text with this prompt begins with.
+
+        Raises:
+            PromptError: the prompt does not fit into the context.
+            TokenizerError: the prompt has a character that the model does not know.
+        """
         tokenizer = self.tokenizer
         opening = [tokenizer.bos_id, *([tokenizer.role_id("user")] if tokenizer.is_chat else [])]
-        tokens = opening + tokenizer.encode(prompt)
         room = self.config.block_size - len(opening)
         if room < 0:
             raise PromptError(
@@ -225,7 +230,7 @@ class InferenceGpt:
                 f"the prompt has {len(prompt)} characters; at most {room} fit into the context of "
                 f"{self.config.block_size} tokens"
             )
-        return tokens
+        return opening + tokenizer.encode(prompt)
 
     def generate_from_prompt(
         self,
@@ -254,7 +259,7 @@ class InferenceGpt:
             PromptError: there are no tokens, or more than block_size, or unknown ones.
             ConfigError: a setting is outside its range.
         """
-        self._check(tokens, max_tokens)
+        self.check_prompt(tokens, max_tokens)
         settings: Any = {
             "stop": stop,
             "forbidden": forbidden,
@@ -265,9 +270,10 @@ class InferenceGpt:
         }
         if self.engine == "reference":
             return TokenStream(decode(self._gpt, tokens, **settings))
-        return TokenStream(self._compiled.decode(tokens, **settings))
+        return TokenStream(self.compiled.decode(tokens, **settings))
 
-    def _check(self, tokens: Sequence[int], max_tokens: int | None) -> None:
+    def check_prompt(self, tokens: Sequence[int], max_tokens: int | None) -> None:
+        """Raise PromptError or ConfigError unless `generate_from_prompt` can go on from there."""
         if max_tokens is not None:
             check_count("max_tokens", max_tokens)
         if not 1 <= len(tokens) <= self.config.block_size:

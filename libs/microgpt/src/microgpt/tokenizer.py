@@ -111,7 +111,7 @@ class CharTokenizer:
 
     def unknown_characters(self, text: str) -> str:
         """Return each character of the text that has no token, once, as they come."""
-        return "".join(dict.fromkeys(char for char in text if char not in self._id_of))
+        return "".join(char for char in dict.fromkeys(text) if char not in self._id_of)
 
     def encode(self, text: str) -> list[int]:
         """Return the tokens of the characters.

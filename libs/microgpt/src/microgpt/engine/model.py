@@ -235,7 +235,9 @@ def prepare_decoding(dtype: DType) -> None:
 
 def prepare_generation(dtype: DType) -> None:
     """Have all that `decode_many` calls in memory, and all that `decode` does."""
-    list(_smallest(dtype).decode_many([[0]], [0], stop=(), max_tokens=1, sampling=Sampling()))
+    seeds = range(mersenne.FEW + 1)
+    prompts = [[0]] * len(seeds)
+    list(_smallest(dtype).decode_many(prompts, seeds, stop=(), max_tokens=1, sampling=Sampling()))
 
 
 def _smallest(dtype: DType) -> CompiledModel:

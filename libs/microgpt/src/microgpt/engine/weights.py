@@ -6,6 +6,7 @@ value are one; mlp_fc2 is kept transposed, because then its rows, too, are of n_
 This module knows nothing of what is computed. Shapes: C = n_embd, V = vocab_size, L = n_layer.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -133,7 +134,7 @@ def aligned_zeros(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
 
     NumPy promises 16 bytes; a vector that crosses two cache lines costs two loads.
     """
-    n_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     raw = np.zeros(n_bytes + VECTOR_BYTES, np.uint8)
     start = -raw.ctypes.data % VECTOR_BYTES
     return raw[start : start + n_bytes].view(dtype).reshape(shape)

@@ -1,0 +1,106 @@
+"""The app: routes, and what stands before them.
+
+    Observer          a request id, the log, the metrics
+      CORS            only if origins are named
+        Door          the API key and the rate limit
+          routes      generate, chat, model, health, ready, metrics
+
+This module knows nothing of sockets or signals.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+
+from microgpt_serve import chat, generate, health, scrape
+from microgpt_serve import model as model_page
+from microgpt_serve.door import Door
+from microgpt_serve.errors import MEANINGS, add_error_handlers, error_response
+from microgpt_serve.observer import Observer
+from microgpt_serve.schemas import ErrorResponse
+from microgpt_serve.served_model import ServedModel
+from microgpt_serve.service import Service
+from microgpt_serve.settings import Settings
+
+NEVER_SENT = (404, 405, 431, 499, 500)  # by a route that is there, to a client that is
+WITH_BODY_ONLY = (400, 408, 413, 415, 504)
+
+
+def create_app(settings: Settings, model: ServedModel) -> FastAPI:
+    """Return the app that serves a model."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service.generation.start()
+        yield
+        service.generation.close()
+
+    app = FastAPI(
+        title="microgpt",
+        version=version("microgpt-serve"),
+        description='Text and chat from one small GPT. Errors are `{"error": "…"}`.',
+        lifespan=lifespan,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,
+    )
+    for router in (generate.router, chat.router):
+        app.include_router(router, responses=_errors())
+    for router in (model_page.router, health.router, scrape.router):
+        app.include_router(router, responses=_errors(without=WITH_BODY_ONLY))
+    add_error_handlers(app)
+    paths = [*_describe(app, has_key=settings.api_key is not None), "/docs", "/openapi.json"]
+    service = app.state.service = Service(settings, model, paths)
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    app.add_middleware(Door, api_key=key, rate_limit=settings.rate_limit)
+    if settings.cors_origins:
+        app.add_middleware(
+            _Cors,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            expose_headers=["Retry-After", "X-Request-ID"],
+            max_age=86400,
+        )
+    app.add_middleware(Observer, count=service.metrics.count_request)
+    return app
+
+
+def _errors(without: tuple[int, ...] = ()) -> dict[int | str, dict[str, object]]:
+    """Return the errors of a route, for /docs."""
+    return {
+        status: {"model": ErrorResponse, "description": meaning}
+        for status, meaning in MEANINGS.items()
+        if status not in (*NEVER_SENT, *without)
+    }
+
+
+def _describe(app: FastAPI, *, has_key: bool) -> list[str]:
+    """Make the description that /docs shows; return the paths in it."""
+    page = app.openapi()
+    for path in page["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)  # FastAPI's own, which we answer with 400
+    schemas = page["components"]["schemas"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    if has_key:
+        page["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        page["security"] = [{"key": []}]
+    return list(page["paths"])
+
+
+class _Cors(CORSMiddleware):
+    """Refuses in the shape of all errors."""
+
+    def preflight_response(self, request_headers: Any) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code != 400:
+            return response
+        headers = {k: v for k, v in response.headers.items() if not k.startswith("content-")}
+        return error_response(400, "this origin, method or header is not allowed", headers)

@@ -1,0 +1,50 @@
+"""POST /microgpt/v1/chat: the assistant's reply to a conversation."""
+
+import asyncio
+
+from fastapi import APIRouter, Request
+
+from microgpt.config import Sampling
+from microgpt.jobs import reply_job
+from microgpt.tokenizer import Message
+from microgpt_serve.body import BodyRoute
+from microgpt_serve.errors import ServeError
+from microgpt_serve.schemas import ChatRequest, ChatResponse
+from microgpt_serve.service import service_of
+
+MOST_INLINE = 20_000  # characters that are fitted into the context in a millisecond
+
+router = APIRouter(route_class=BodyRoute)
+
+
+@router.post("/microgpt/v1/chat", summary="Reply to a conversation")
+async def chat(body: ChatRequest, request: Request) -> ChatResponse:
+    """Return the assistant's next turn.
+
+    What does not fit into the context is left out, the oldest turns first; so are characters that
+    the model does not know.
+    """
+    service = service_of(request)
+    model = service.model
+    if not model.gpt.tokenizer.is_chat:
+        raise ServeError(400, "model was not trained with chat tokens")
+    messages = [Message(one.role, one.content) for one in body.messages]  # type: ignore[arg-type]
+    if sum(len(message.content) + 2 for message in messages) <= MOST_INLINE:
+        prompt = model.gpt.chat_prompt(messages)
+    else:
+        prompt = await asyncio.to_thread(model.gpt.chat_prompt, messages)
+    job = reply_job(
+        model.gpt,
+        prompt,
+        sampling=Sampling(body.temperature),
+        max_tokens=body.max_tokens,
+        seed=body.seed,
+    )
+    (reply,) = await service.generate(request, model, job)
+    return ChatResponse.model_construct(
+        role="assistant",
+        content=model.gpt.tokenizer.decode(reply.tokens),
+        tokens_dropped=prompt.tokens_dropped,
+        unknown_characters=prompt.unknown_characters,
+        finish_reason=reply.finish_reason,
+    )

@@ -1,0 +1,94 @@
+"""Every error that a client can get, in one shape: `{"error": "what was wrong"}`.
+
+This module knows nothing of who raises what.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from microgpt.errors import MicrogptError
+
+LOG = logging.getLogger("microgpt_serve")
+RETRY_AFTER_S = 1  # a queue is worked off, and a new process has started, in about that time
+
+# What each status means: for /docs, and for /metrics, where all are there from the start.
+MEANINGS: Mapping[int, str] = {
+    400: "The body or a field is wrong; the sentence says which, and how it should be.",
+    401: "The API key is missing or wrong.",
+    404: "There is no such page.",
+    405: "The page is there for another method; `Allow` names it.",
+    408: "The request did not come in time.",
+    413: "The body is too large.",
+    415: "The body is not said to be JSON.",
+    429: "Too many requests; `Retry-After` says when to try again.",
+    431: "The headers are too large.",
+    499: "The client went away before the reply (in the log and the metrics only).",
+    500: "A fault of the service.",
+    503: "The queue is full, or the service shuts down; `Retry-After` says when to come again.",
+    504: "The reply took too long and was given up.",
+}
+
+
+class ServeError(Exception):
+    """An answer with an error."""
+
+    def __init__(self, status: int, message: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = {} if retry_after_s is None else {"retry-after": str(retry_after_s)}
+
+    def response(self) -> Response:
+        """Return what the client gets."""
+        return error_response(self.status, str(self), self.headers)
+
+
+class ClientGoneError(Exception):
+    """Nobody is there to get an answer."""
+
+
+def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an error in the one shape."""
+    return Response(error_body(message), status, headers, "application/json")
+
+
+def error_body(message: str) -> bytes:
+    """Return the body of an error."""
+    return json.dumps({"error": message}, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Have all errors of an app answered so, those of the framework too."""
+    app.add_exception_handler(ServeError, _answer)
+    app.add_exception_handler(ClientGoneError, _answer_nobody)
+    app.add_exception_handler(MicrogptError, _answer_bad_input)
+    app.add_exception_handler(HTTPException, _answer_framework)
+    app.add_exception_handler(Exception, _answer_fault)
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServeError)
+    return error.response()
+
+
+async def _answer_nobody(request: Request, error: Exception) -> Response:
+    return error_response(499, "the client went away")
+
+
+async def _answer_bad_input(request: Request, error: Exception) -> Response:
+    return error_response(400, str(error))
+
+
+async def _answer_framework(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path, method = request.url.path, request.method
+    messages = {404: f"there is no {path:.200}", 405: f"{path:.200} does not take {method:.20}"}
+    message = messages.get(error.status_code, str(error.detail))
+    return error_response(error.status_code, message, error.headers)
+
+
+async def _answer_fault(request: Request, error: Exception) -> Response:
+    return error_response(500, "this is a fault of the service; its log tells more")

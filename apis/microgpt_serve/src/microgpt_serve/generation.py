@@ -1,0 +1,199 @@
+"""Requests that wait, and the threads that work on them.
+
+A request is one job of `microgpt.jobs`. Requests that wait together and have the same rules share a
+batch; a thread with several batches turns from one to the next every 20 ms, so that no request
+holds up another for long, however large it is. Between two turns it drops what nobody wants any
+more. This module knows nothing of HTTP.
+"""
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from time import perf_counter
+
+from microgpt.inference import InferenceGpt
+from microgpt.jobs import Batch, Continuation, Job, most_rows
+
+MOST_BATCHES = 8  # that a thread has in work, for the memory they take; the others wait
+
+
+class QueueFullError(Exception):
+    """As many requests wait as may."""
+
+
+@dataclass(eq=False)
+class Ticket:
+    """A request in the hands of the threads.
+
+    Attributes:
+        model: which the job is for.
+        job: what to do.
+        done: gets what came, on the event loop.
+        is_taken: whether a thread has taken it up.
+        is_wanted: the event loop sets it to False when nobody waits any more.
+    """
+
+    model: InferenceGpt
+    job: Job
+    done: asyncio.Future[list[Continuation]]
+    is_wanted: bool = True
+    is_taken: bool = False
+
+
+Outcome = list[Continuation] | BaseException
+
+
+class Generation:
+    """Threads that generate, and the queue before them."""
+
+    def __init__(
+        self,
+        queue_limit: int,
+        *,
+        n_threads: int | None = None,
+        on_speed: Callable[[int, float], None] = lambda n_tokens, seconds: None,
+    ) -> None:
+        """Prepare; `start` begins.
+
+        Args:
+            queue_limit: the most requests that wait.
+            n_threads: by default one for each processor core.
+            on_speed: is called, on the event loop, with the tokens that came and the seconds of
+                work since the last time.
+        """
+        self._queue_limit = queue_limit
+        self._n_threads = n_threads or len(os.sched_getaffinity(0))
+        self._on_speed = on_speed
+        self._new: list[Ticket] = []
+        self._waiting: deque[Ticket] = deque()
+        self._changed = threading.Condition()
+        self._is_closed = False
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def n_waiting(self) -> int:
+        """The requests that no thread has taken up."""
+        return len(self._waiting) + len(self._new)
+
+    def start(self) -> None:
+        """Begin to work; on the event loop that will ask."""
+        self.loop = asyncio.get_running_loop()
+        for i in range(self._n_threads):
+            thread = threading.Thread(target=self._work, name=f"generation-{i}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def close(self) -> None:
+        """End the threads; what they have in work is given up."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def submit(self, model: InferenceGpt, job: Job) -> Ticket:
+        """Return a ticket for a job; see `give_up`.
+
+        Raises:
+            QueueFullError: as many requests wait as may.
+        """
+        ticket = Ticket(model, job, self.loop.create_future())
+        if self.n_waiting >= self._queue_limit:
+            raise QueueFullError
+        if not self._new:
+            self.loop.call_soon(self._hand_over)
+        self._new.append(ticket)
+        return ticket
+
+    def _hand_over(self) -> None:
+        """Give the threads what came in one turn of the event loop: a batch, and one waking up."""
+        with self._changed:
+            self._waiting += self._new
+            self._changed.notify()
+        self._new = []
+
+    def give_up(self, ticket: Ticket) -> None:
+        """Let nobody work on a ticket any longer."""
+        ticket.is_wanted = False
+        if not ticket.is_taken:
+            with self._changed, contextlib.suppress(ValueError):
+                self._waiting.remove(ticket)
+
+    def _work(self) -> None:
+        """Be one of the threads."""
+        batches: deque[_Running] = deque()
+        while True:
+            with self._changed:
+                while not (self._waiting or batches or self._is_closed):
+                    self._changed.wait()
+                if self._is_closed:
+                    return
+                has_room = len(batches) < MOST_BATCHES
+                tickets = self._take() if self._waiting and has_room else []
+            if tickets:
+                batches.append(_Running(tickets))
+            batch = batches.popleft()
+            started = perf_counter()
+            outcomes = batch.turn()
+            if outcomes:
+                seconds = perf_counter() - started
+                self.loop.call_soon_threadsafe(self._deliver, outcomes, seconds)
+            if batch.tickets:
+                batches.append(batch)
+
+    def _take(self) -> list[Ticket]:
+        """Return the first ticket, and those that can share its batch."""
+        first = self._waiting.popleft()
+        taken, left, room = [first], [], most_rows(first.model) - len(first.job.seeds)
+        for ticket in self._waiting:
+            alike = ticket.model is first.model and ticket.job.rules == first.job.rules
+            if alike and len(ticket.job.seeds) <= room:
+                taken.append(ticket)
+                room -= len(ticket.job.seeds)
+            else:
+                left.append(ticket)
+        self._waiting = deque(left)
+        for ticket in taken:
+            ticket.is_taken = True
+        return taken
+
+    def _deliver(self, outcomes: Iterable[tuple[Ticket, Outcome]], seconds: float) -> None:
+        """Tell who asked; on the event loop."""
+        n_tokens = 0
+        for ticket, outcome in outcomes:
+            if ticket.done.done():  # cancelled: nobody waits
+                continue
+            if isinstance(outcome, BaseException):
+                ticket.done.set_exception(outcome)
+            else:
+                ticket.done.set_result(outcome)
+                n_tokens += sum(len(one.tokens) for one in outcome)
+        self._on_speed(n_tokens, seconds)
+
+
+class _Running:
+    """A batch and those who wait for it."""
+
+    def __init__(self, tickets: list[Ticket]) -> None:
+        self.tickets = dict(enumerate(tickets))
+        self._batch: Batch | None = None
+
+    def turn(self) -> list[tuple[Ticket, Outcome]]:
+        """Work for about 20 ms; return what is done. A fault fails all that share the batch."""
+        try:
+            if self._batch is None:
+                first = self.tickets[0]
+                jobs = [ticket.job for ticket in self.tickets.values()]
+                self._batch = Batch(first.model, jobs)
+            for number in [n for n, ticket in self.tickets.items() if not ticket.is_wanted]:
+                self._batch.drop(number)
+                del self.tickets[number]
+            return [(self.tickets.pop(n), outcome) for n, outcome in self._batch.run()]
+        except Exception as error:
+            outcomes: list[tuple[Ticket, Outcome]] = [(t, error) for t in self.tickets.values()]
+            self.tickets.clear()
+            return outcomes

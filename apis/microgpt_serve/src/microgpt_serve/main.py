@@ -1,0 +1,156 @@
+"""`microgpt-serve`: the service as a process, with its socket and its signals.
+
+SIGTERM, Ctrl-C    replies that are on their way are finished, others refused; then it ends
+… once more        it ends at once
+SIGHUP             the model is loaded again
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Coroutine, Iterator
+from types import FrameType
+from typing import NoReturn
+
+import uvicorn
+
+from microgpt.errors import MicrogptError
+from microgpt_serve.app import create_app
+from microgpt_serve.observer import set_up_logs
+from microgpt_serve.protocol import GuardedProtocol
+from microgpt_serve.served_model import load_model
+from microgpt_serve.service import Service
+from microgpt_serve.settings import Settings, read_settings
+
+LOG = logging.getLogger("microgpt_serve")
+BACKLOG = 2048  # connections that wait to be taken
+KEEP_ALIVE_S = 65  # longer than the minute of most proxies: they should hang up first
+LAST_WRITES_S = 1  # for replies that are finished to reach slow readers
+
+
+USAGE = "usage: microgpt-serve (the environment has its settings: MODEL_DIR, PORT, …)"
+
+
+def main() -> NoReturn:
+    """Run `microgpt-serve`."""
+    if sys.argv[1:]:
+        sys.exit(_print_usage(asked=sys.argv[1] in ("-h", "--help")))
+    try:
+        serve(read_settings())
+    except MicrogptError as error:
+        code = _say(error, 2)
+    except OSError as error:
+        code = _say(error, 1)
+    else:
+        code = 0
+    sys.exit(code)
+
+
+def _print_usage(*, asked: bool) -> int:
+    print(USAGE, file=sys.stdout if asked else sys.stderr)
+    return 0 if asked else 2
+
+
+def _say(error: Exception, code: int) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return code
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a signal ends it.
+
+    Raises:
+        MicrogptError: the model cannot be loaded.
+        OSError: the address cannot be listened at.
+    """
+    set_up_logs(as_json=settings.log_json)
+    model = load_model(settings.model_dir, LOG.info)
+    app = create_app(settings, model)
+    config = uvicorn.Config(
+        app,
+        http=GuardedProtocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=LAST_WRITES_S,
+    )
+    with _listen(settings.host, settings.port) as listener:
+        _Server(config, app.state.service).run([listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OSError(
+            f"cannot listen at {host}:{port}: {reason}; choose another PORT or HOST"
+        ) from error
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+class _Server(uvicorn.Server):
+    """Handles signals in a way of its own."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to take requests, and say so: signals are listened to by now."""
+        await super().startup(sockets)
+        assert sockets
+        host, port = sockets[0].getsockname()[:2]
+        LOG.info("serving %s at http://%s:%d; see /docs", self._service.model, _in_url(host), port)
+        settings = self._service.settings
+        if settings.is_exposed and settings.api_key is None:
+            LOG.warning("anyone who reaches %s can use it; set MICROGPT_API_KEY", host)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Listen to signals while it is entered."""
+        loop = asyncio.get_running_loop()
+        handlers = {signal.SIGTERM: self._stop, signal.SIGINT: self._stop}
+        if hasattr(signal, "SIGHUP"):
+            handlers[signal.SIGHUP] = self._reload
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(handlers[signal.Signals(number)])
+
+        before = {number: signal.signal(number, handle) for number in handlers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):  # the next one ends the process at once
+            signal.signal(number, signal.SIG_DFL)
+        self._service.is_draining = True
+        LOG.info("shutting down: replies that are on their way are finished")
+        self._start(self._drain())
+
+    async def _drain(self) -> None:
+        """Wait for the replies that were promised; none takes longer than the time limit."""
+        while self._service.n_in_work:
+            await asyncio.sleep(0.02)
+        self.should_exit = True
+
+    def _reload(self) -> None:
+        self._start(self._service.reload())
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)  # the loop itself keeps none
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,116 @@
+"""What is noted of each request: its id, a line in the log, and the metrics; as ASGI middleware.
+
+This module knows nothing of what requests are about.
+"""
+
+import itertools
+import json
+import logging
+import re
+import secrets
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from time import perf_counter
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LOG = logging.getLogger("microgpt_serve.access")
+ID_HEADER = b"x-request-id"
+_GOOD_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
+
+
+class Observer:
+    """Gives each request an id, and notes how it went."""
+
+    def __init__(self, app: ASGIApp, count: Callable[[str, int, float], None]) -> None:
+        """Stand before an app.
+
+        Args:
+            app: what handles the requests.
+            count: is called with path, status and seconds.
+        """
+        self._app, self._count = app, count
+        self._prefix = secrets.token_hex(4)
+        self._numbers = itertools.count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status, request_id = perf_counter(), 0, self._id_of(scope)
+        scope["request_id"] = request_id
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (ID_HEADER, request_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            seconds = perf_counter() - started
+            self._count(scope["path"], status or 500, seconds)
+            if LOG.isEnabledFor(logging.INFO):
+                client = scope.get("client")
+                LOG.info(
+                    "",
+                    extra={
+                        "request": {
+                            "client": client[0] if client else "",
+                            "method": scope["method"],
+                            "path": scope["path"],
+                            "status": status or 500,
+                            "ms": round(seconds * 1000, 3),
+                            "id": request_id,
+                        }
+                    },
+                )
+
+    def _id_of(self, scope: Scope) -> str:
+        """Return the id that the client gives, if it is a harmless one, or a new one."""
+        for name, value in scope["headers"]:
+            if name == ID_HEADER and _GOOD_ID(value):
+                return str(value, "ascii")
+        return f"{self._prefix}-{next(self._numbers):x}"
+
+
+class _Text(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        request = getattr(record, "request", None)
+        if request is None:
+            return f"{_now()} {record.levelname.lower()}: {super().format(record)}"
+        return (
+            f"{_now()} {request['client']} {request['method']} {_printable(request['path'])} "
+            f"{request['status']} {request['ms']:.1f}ms {request['id']}"
+        )
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        request = getattr(record, "request", None)
+        facts = {"message": super().format(record)} if request is None else request
+        return json.dumps({"time": _now(), "level": record.levelname.lower(), **facts})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _printable(path: str) -> str:
+    """Return a path that cannot forge a line of the log."""
+    return path if path.isprintable() and " " not in path else json.dumps(path)
+
+
+def set_up_logs(*, as_json: bool) -> None:
+    """Have this process write its log, a line each, to stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if as_json else _Text())
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    for name, level in (("microgpt_serve", logging.INFO), ("uvicorn", logging.ERROR)):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(level)

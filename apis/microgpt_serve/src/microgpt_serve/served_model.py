@@ -1,0 +1,58 @@
+"""A loaded model with a name and a version; what a request works with does not change under it.
+
+This module knows nothing of HTTP.
+"""
+
+import hashlib
+import os
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from microgpt.checkpoint import SavedModel, load
+from microgpt.engines import prepare_engine
+from microgpt.flat_weights import flatten
+from microgpt.inference import InferenceGpt
+
+VERSION_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model in use."""
+
+    name: str  # the directory's own, never its path
+    version: str  # the beginning of the sha256 of its weights
+    gpt: InferenceGpt
+    created_at: str | None
+
+    def __str__(self) -> str:
+        kind = "chat" if self.gpt.tokenizer.is_chat else "text"
+        return f"{self.name} ({kind}, {self.gpt.num_params:,} weights, version {self.version})"
+
+
+def load_model(directory: str, tell: Callable[[str], None]) -> ServedModel:
+    """Return the model of a directory, ready to be used at full speed.
+
+    Args:
+        directory: of the model.
+        tell: is called with a line before something is compiled.
+
+    Raises:
+        CheckpointError: the model cannot be read.
+    """
+    saved = load(directory)
+    gpt = InferenceGpt(saved)
+    prepare_engine("compiled", saved.dtype, uses=["generation"], tell=tell)
+    _ = gpt.compiled.decode_weights
+    return ServedModel(
+        name=os.path.basename(os.path.abspath(directory)) or "model",
+        version=(saved.meta.weights_sha256 or _fingerprint(saved))[:VERSION_DIGITS],
+        gpt=gpt,
+        created_at=saved.meta.created_at,
+    )
+
+
+def _fingerprint(saved: SavedModel) -> str:
+    """Return a sha256 for a model whose meta.json has none, as the seed systems write it."""
+    return hashlib.sha256(array("d", flatten(saved.model, saved.weights)).tobytes()).hexdigest()

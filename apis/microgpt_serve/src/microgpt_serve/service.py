@@ -1,0 +1,110 @@
+"""What the routes of one app share: the model, the queue, the metrics, and whether it is closing.
+
+This module knows nothing of paths or bodies.
+"""
+
+import asyncio
+import contextlib
+import logging
+import math
+
+from fastapi import Request
+
+from microgpt.errors import MicrogptError
+from microgpt.jobs import Continuation, Job
+from microgpt_serve.errors import RETRY_AFTER_S, ClientGoneError, ServeError
+from microgpt_serve.generation import Generation, QueueFullError, Ticket
+from microgpt_serve.metrics import Metrics
+from microgpt_serve.served_model import ServedModel, load_model
+from microgpt_serve.settings import Settings
+
+LOG = logging.getLogger("microgpt_serve")
+# A reply that takes longer is worth a look at whether the client is still there; for each one it
+# would cost a tenth of the speed of a small model.
+PATIENCE_S = 0.05
+
+
+class Service:
+    """One app's model and what works on it."""
+
+    def __init__(self, settings: Settings, model: ServedModel, metrics_routes: list[str]) -> None:
+        self.settings = settings
+        self.model = model
+        self.is_draining = False
+        self.n_in_work = 0  # requests that were let in and have no reply yet
+        self.metrics = Metrics(metrics_routes, lambda: self.generation.n_waiting)
+        self.generation = Generation(settings.queue_limit, on_speed=self.metrics.observe_speed)
+        self.metrics.show_model(model.name, model.version)
+
+    async def generate(self, request: Request, model: ServedModel, job: Job) -> list[Continuation]:
+        """Return what the model makes of a job.
+
+        Raises:
+            ServeError: the service is closing, the queue full, or the time over.
+            ClientGoneError: nobody waits for it any more.
+        """
+        self.check_open()
+        try:
+            ticket = self.generation.submit(model.gpt, job)
+        except QueueFullError:
+            raise ServeError(
+                503, "the queue is full; try again soon", retry_after_s=RETRY_AFTER_S
+            ) from None
+        watch: list[asyncio.Task[None]] = []
+        alarm = self.generation.loop.call_later(
+            min(PATIENCE_S, self.settings.timeout_s),
+            lambda: watch.append(asyncio.ensure_future(self._watch(request, ticket))),
+        )
+        self.n_in_work += 1
+        try:
+            continuations = await ticket.done
+        finally:
+            self.n_in_work -= 1
+            self.generation.give_up(ticket)
+            alarm.cancel()
+            for task in watch:
+                task.cancel()
+        n_tokens = sum(len(one.tokens) for one in continuations)
+        self.metrics.count_tokens(request.scope["path"], n_tokens)
+        return continuations
+
+    def check_open(self) -> None:
+        """Raise ServeError if no more requests are taken."""
+        if self.is_draining:
+            raise self.closing()
+
+    def closing(self) -> ServeError:
+        """Return what is answered while the service ends."""
+        retry_after_s = math.ceil(self.settings.timeout_s)
+        return ServeError(503, "the service is shutting down", retry_after_s=retry_after_s)
+
+    async def _watch(self, request: Request, ticket: Ticket) -> None:
+        """Fail a ticket that takes too long, or that nobody waits for any more."""
+        timeout_s = self.settings.timeout_s
+        error: Exception = ServeError(504, f"the reply was not ready within {timeout_s:g} seconds")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s - min(PATIENCE_S, timeout_s)):
+                while (await request.receive())["type"] != "http.disconnect":
+                    pass
+                error = ClientGoneError()
+        if not ticket.done.done():
+            ticket.done.set_exception(error)
+
+    async def reload(self) -> None:
+        """Load the model again; if that fails, go on with the one there is."""
+        try:
+            model = await asyncio.to_thread(load_model, self.settings.model_dir, LOG.info)
+        except MicrogptError as error:
+            self.metrics.count_reload(is_ok=False)
+            LOG.error("reload failed, %s is still served: %s", self.model, error)
+            return
+        self.model = model
+        self.metrics.show_model(model.name, model.version)
+        self.metrics.count_reload(is_ok=True)
+        LOG.info("reloaded: %s", model)
+
+
+def service_of(request: Request) -> Service:
+    """Return the service of the app that handles a request."""
+    service: Service = request.app.state.service
+    return service

@@ -1,0 +1,250 @@
+"""How many requests a second does the service answer, and what does generating cost of them?
+
+    uv run python bench/serve_load.py [--seconds 5] [--rounds 3] [--connections 32]
+    uv run python bench/serve_load.py --minutes 10       # mixed load: errors, memory, latency
+
+The first loads, in turns, `generate` of one name; the same route, middleware, queue and threads
+with a batch that generates nothing; a bare FastAPI route with the same models; and `chat`.
+It needs wrk (`apt install wrk`). On a busy machine the processor time a request is the steadier
+figure. The second is a client of its own: eight connections, each with requests of every kind.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from microgpt import ModelConfig, TrainConfig, load_conversations, load_text, save
+from microgpt.data import bundled
+from microgpt.train import train
+
+GENERATE, CHAT = "/microgpt/v1/generate", "/microgpt/v1/chat"
+ONE_NAME = '{"seed": 42}'
+HELLO = '{"messages": [{"role": "user", "content": "hi"}]}'
+KINDS = ("generate", "no generation", "bare FastAPI", "chat")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--minutes", type=float, help="of mixed load, instead")
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.serve:
+        serve(*args.serve)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        names, chat = Path(folder, "names"), Path(folder, "chat")
+        save(train(load_text(bundled("names.txt")), config=TrainConfig()), names)
+        talk = load_conversations(bundled("chat.jsonl"))
+        save(train(talk, model=ModelConfig(block_size=64), config=TrainConfig()), chat)
+        if args.minutes:
+            with running("chat", chat, Path(folder)) as (port, process):
+                asyncio.run(mixed_load(port, process, args.minutes * 60))
+        else:
+            compare(names, chat, Path(folder), args)
+
+
+def serve(kind: str, model_dir: str) -> None:
+    """Be the process under load."""
+    from microgpt_serve import generation, main
+    from microgpt_serve.settings import read_settings
+
+    if kind == "no generation":
+        generation.Batch = NoBatch  # type: ignore[misc, assignment]
+    if kind == "bare FastAPI":
+        main.create_app = bare_app  # type: ignore[assignment]
+    main.serve(read_settings(model_dir=model_dir, port=0))
+
+
+class NoBatch:
+    """A batch whose jobs are done at once, each with the same name."""
+
+    def __init__(self, model: Any, jobs: list[Any]) -> None:
+        from microgpt.jobs import Continuation
+
+        name = [Continuation([0, 13, 13, 0], "stop")]
+        self.done = [(number, name) for number in range(len(jobs))]
+
+    def run(self) -> list[Any]:  # noqa: D102
+        return self.done
+
+
+def bare_app(settings: Any, model: Any) -> Any:
+    from fastapi import FastAPI
+
+    from microgpt_serve.schemas import GenerateRequest, GenerateResponse
+    from microgpt_serve.service import Service
+
+    app = FastAPI()
+    app.state.service = Service(settings, model, [])
+
+    @app.post(GENERATE)
+    async def generate(body: GenerateRequest) -> GenerateResponse:
+        return GenerateResponse(samples=["anna"])
+
+    return app
+
+
+@contextmanager
+def running(kind: str, model_dir: Path, folder: Path) -> Iterator[tuple[int, psutil.Process]]:
+    log = folder / f"{kind}.log"
+    command = [sys.executable, __file__, "--serve", kind, str(model_dir)]
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(command, stderr=stderr, env={**os.environ})
+    while not (found := re.search(r"at http://127.0.0.1:(\d+)", log.read_text())):
+        if process.poll() is not None:
+            raise SystemExit(log.read_text())
+        time.sleep(0.1)
+    try:
+        yield int(found[1]), psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def compare(names: Path, chat: Path, folder: Path, args: argparse.Namespace) -> None:
+    wrk = shutil.which("wrk")
+    if wrk is None:
+        raise SystemExit("wrk is not installed; apt install wrk")
+    results: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
+    for _ in range(args.rounds):
+        for kind in KINDS:
+            with running(kind, chat if kind == "chat" else names, folder) as (port, process):
+                load(wrk, folder, kind, port, process, 1, args.connections)  # warm
+                one = load(wrk, folder, kind, port, process, args.seconds, args.connections)
+                results[kind].append(one)
+    print(f"{args.connections} connections, median of {args.rounds} rounds of {args.seconds} s")
+    print(f"{'':14}  requests/s    p50 ms    p99 ms  cpu us/request")
+    median = {
+        kind: {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
+        for kind, rounds in results.items()
+    }
+    for kind, one in median.items():
+        print(
+            f"{kind:14}  {one['rps']:10,.0f}  {one['p50']:8.2f}  {one['p99']:8.2f}"
+            f"  {one['cpu_us']:14.0f}"
+        )
+    for kind in KINDS[1:3]:
+        for name, sign in (("rps", "requests/s"), ("cpu_us", "cpu time")):
+            ratio = median["generate"][name] / median[kind][name]
+            print(f"generate / {kind}: {100 * ratio:.0f} % of its {sign}")
+
+
+def load(
+    wrk: str,
+    folder: Path,
+    kind: str,
+    port: int,
+    process: psutil.Process,
+    seconds: int,
+    connections: int,
+) -> dict[str, float]:
+    path, body = (CHAT, HELLO) if kind == "chat" else (GENERATE, ONE_NAME)
+    script = folder / "post.lua"
+    script.write_text(
+        f"wrk.method = 'POST'\nwrk.headers['Content-Type'] = 'application/json'\n"
+        f"wrk.body = '{body}'\n"
+    )
+    before = sum(process.cpu_times()[:2])
+    command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-s", str(script)]
+    done = subprocess.run(
+        [*command, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True
+    )
+    cpu_s = sum(process.cpu_times()[:2]) - before
+    if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
+        raise SystemExit(done.stdout)
+    n_requests = int(re.search(r"(\d+) requests in", done.stdout)[1])  # type: ignore[index]
+    rps = float(re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)[1])  # type: ignore[index]
+    return {
+        "rps": rps,
+        "p50": milliseconds(done.stdout, "50"),
+        "p99": milliseconds(done.stdout, "99"),
+        "cpu_us": 1e6 * cpu_s / n_requests,
+    }
+
+
+def milliseconds(report: str, percent: str) -> float:
+    found = re.search(rf"{percent}%\s+([\d.]+)(us|ms|s)", report)
+    assert found
+    return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2]]
+
+
+async def mixed_load(port: int, process: psutil.Process, seconds: float) -> None:
+    """Keep eight connections busy with requests of every kind; some are to be refused."""
+    until = time.monotonic() + seconds
+    statuses: Counter[tuple[str, int]] = Counter()
+    latencies: dict[str, list[float]] = defaultdict(list)
+    memory: list[int] = []
+    clients = [client(port, i, until, statuses, latencies) for i in range(8)]
+    await asyncio.gather(watch(process, until, memory), *clients)
+    for (kind, status), n in sorted(statuses.items()):
+        times = sorted(latencies[kind])
+        p50, p99 = (1000 * times[int(len(times) * share)] for share in (0.5, 0.99))
+        print(f"{kind:12} {status}: {n:8,}  p50 {p50:7.2f} ms  p99 {p99:7.2f} ms")
+    first, last = memory[len(memory) // 10], memory[-1]  # after a tenth everything has been used
+    print(f"{sum(statuses.values()) / seconds:,.0f} requests/s")
+    print(
+        f"memory: {first / 2**20:.1f} MiB, at the end {last / 2**20:.1f} ({last / first - 1:+.1%})"
+    )
+    wanted = {"one": 200, "many": 200, "chat": 200, "bad": 400, "health": 200}
+    wrong = {key: n for key, n in statuses.items() if wanted[key[0]] != key[1]}
+    print(f"answers that were not asked for: {wrong or 'none'}")
+
+
+async def watch(process: psutil.Process, until: float, memory: list[int]) -> None:
+    while time.monotonic() < until:
+        memory.append(process.memory_info().rss)
+        await asyncio.sleep(0.5)
+
+
+async def client(
+    port: int,
+    number: int,
+    until: float,
+    statuses: Counter[tuple[str, int]],
+    latencies: dict[str, list[float]],
+) -> None:
+    rng = random.Random(number)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    while time.monotonic() < until:
+        kind = rng.choices(["one", "many", "chat", "bad", "health"], [60, 5, 25, 5, 5])[0]
+        seed, path = rng.randrange(10**6), GENERATE
+        body: dict[str, Any] = {"seed": seed, "num_samples": 50 if kind == "many" else 1}
+        if kind == "chat":
+            path, body = CHAT, {**json.loads(HELLO), "seed": seed, "temperature": 1}
+        elif kind == "bad":
+            body["temperature"] = -1
+        text = "" if kind == "health" else json.dumps(body)
+        line = "GET /health" if kind == "health" else f"POST {path}"
+        head = f"{line} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        started = time.perf_counter()
+        writer.write(f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode())
+        answer = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", answer)
+        assert length
+        await reader.readexactly(int(length[1]))
+        latencies[kind].append(time.perf_counter() - started)
+        statuses[kind, int(answer[9:12])] += 1
+    writer.close()
+
+
+if __name__ == "__main__":
+    main()

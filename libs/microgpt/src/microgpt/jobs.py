@@ -1,0 +1,177 @@
+"""Work for one model that comes from many sides: jobs, and batches of them.
+
+A job is a prompt that is continued once for each of its seeds. Jobs with the same rules can share a
+batch, which works on all of their sequences side by side, a few milliseconds at a time: whoever
+runs it can look up in between, take what is done, drop what nobody wants any more, and turn to
+another batch. What comes of a job does not depend on the others: it is what `InferenceGpt.samples`
+and `InferenceGpt.reply` return. This module knows nothing of threads, queues or HTTP.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, chain, repeat
+
+from microgpt.config import DEFAULT_SEED, Sampling, check_count, check_seed
+from microgpt.conversation import ChatPrompt
+from microgpt.engine import mersenne
+from microgpt.engine.decoder import Decoder
+from microgpt.engine.sequences import FULL, RUNNING, STOPPED
+from microgpt.errors import PromptError
+from microgpt.inference import InferenceGpt
+from microgpt.sampling import FinishReason
+
+MOST_TOKENS = 2**20  # of all sequences of a batch, when they are as long as they can be
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How sequences are continued; see `sampling.decode`."""
+
+    stop: tuple[int, ...]
+    forbidden: tuple[int, ...] = ()
+    min_tokens: int = 0
+    max_tokens: int | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A prompt that is continued once for each seed."""
+
+    prompt: Sequence[int]
+    seeds: range
+    rules: Rules
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """What follows a prompt, and why it ends."""
+
+    tokens: list[int]
+    finish_reason: FinishReason
+
+
+def text_job(
+    model: InferenceGpt,
+    num_samples: int = 1,
+    *,
+    prompt: str = "",
+    sampling: Sampling | None = None,
+    max_tokens: int | None = None,
+    seed: int = DEFAULT_SEED,
+) -> Job:
+    """Return the work behind `InferenceGpt.samples`.
+
+    Raises:
+        PromptError: the prompt does not fit into the context.
+        TokenizerError: the prompt has a character that the model does not know.
+        ConfigError: a setting is outside its range.
+    """
+    check_count("num_samples", num_samples)
+    check_seed(seed)
+    tokens = model.opening(prompt)
+    model.check_prompt(tokens, max_tokens)
+    rules = Rules(
+        stop=tuple(model.tokenizer.special_ids),
+        max_tokens=max_tokens,
+        sampling=sampling or Sampling(),
+    )
+    return Job(tokens, range(seed, seed + num_samples), rules)
+
+
+def reply_job(
+    model: InferenceGpt,
+    prompt: ChatPrompt,
+    *,
+    sampling: Sampling | None = None,
+    max_tokens: int | None = None,
+    seed: int = DEFAULT_SEED,
+) -> Job:
+    """Return the work behind `InferenceGpt.reply`.
+
+    Raises:
+        ConfigError: a setting is outside its range.
+    """
+    check_seed(seed)
+    model.check_prompt(prompt.tokens, max_tokens)
+    end_turn, special = model.tokenizer.end_turn_id, model.tokenizer.special_ids
+    rules = Rules(
+        stop=(end_turn,),
+        forbidden=tuple(token for token in special if token != end_turn),
+        min_tokens=1,
+        max_tokens=max_tokens,
+        sampling=sampling or Sampling(),
+    )
+    first = seed + prompt.n_replies
+    return Job(prompt.tokens, range(first, first + 1), rules)
+
+
+class Batch:
+    """Jobs with the same rules in work, for one thread at a time.
+
+    Attributes:
+        open: the numbers of the jobs that are neither done nor dropped.
+    """
+
+    def __init__(self, model: InferenceGpt, jobs: Sequence[Job]) -> None:
+        """Begin; the smaller jobs come first where not all sequences can be in work at once."""
+        rules = jobs[0].rules
+        numbers = sorted(range(len(jobs)), key=lambda number: len(jobs[number].seeds))
+        ends = list(accumulate(len(jobs[number].seeds) for number in numbers))
+        self.open = {
+            number: slice(end - len(jobs[number].seeds), end)
+            for number, end in zip(numbers, ends, strict=True)
+        }
+        compiled = model.compiled
+        self._decoder = Decoder(
+            compiled.config,
+            compiled.dtype,
+            compiled.decode_weights,
+            [
+                tokens
+                for number in numbers
+                for tokens in repeat(jobs[number].prompt, len(jobs[number].seeds))
+            ],
+            stop=rules.stop,
+            forbidden=rules.forbidden,
+            min_tokens=rules.min_tokens,
+            max_tokens=rules.max_tokens,
+            sampling=rules.sampling,
+        )
+        if rules.sampling.temperature:
+            seeds = list(chain.from_iterable(jobs[number].seeds for number in numbers))
+            uniforms = self._decoder.uniforms
+            uniforms[:] = mersenne.uniforms(seeds, uniforms.shape[1])
+
+    def run(self) -> list[tuple[int, list[Continuation] | PromptError]]:
+        """Work for about 20 ms; return the jobs that have come to their end, by number.
+
+        A PromptError is why a job could not go on.
+        """
+        if self.open:
+            self._decoder.run()
+        status = self._decoder.sequences.status.tolist()
+        ended = [number for number, rows in self.open.items() if RUNNING not in status[rows]]
+        return [(number, self._result(self.open.pop(number))) for number in ended]
+
+    def drop(self, number: int) -> None:
+        """Work on a job no longer."""
+        self._decoder.sequences.status[self.open.pop(number)] = FULL
+
+    def _result(self, rows: slice) -> list[Continuation] | PromptError:
+        s = self._decoder.sequences
+        continuations = []
+        for i in range(rows.start, rows.stop):
+            try:
+                self._decoder.check(i)
+            except PromptError as error:
+                return error
+            tokens = s.tokens[i, s.n_prompt[i] : s.n_tokens[i]].tolist()
+            reason: FinishReason = "stop" if s.status[i] == STOPPED else "length"
+            continuations.append(Continuation(tokens, reason))
+        return continuations
+
+
+def most_rows(model: InferenceGpt) -> int:
+    """Return how many sequences a batch should have at the most, for the memory that they take."""
+    return max(1, MOST_TOKENS // model.config.block_size)

@@ -1,0 +1,103 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from microgpt import InferenceGpt, Message, ModelConfig, Sampling, TrainConfig
+from microgpt.errors import ConfigError, PromptError
+from microgpt.jobs import Batch, Job, most_rows, reply_job, text_job
+from microgpt.train import train
+
+
+@pytest.fixture(scope="module")
+def text(text_result) -> InferenceGpt:
+    return InferenceGpt(text_result)
+
+
+@pytest.fixture(scope="module")
+def chat(chat_result) -> InferenceGpt:
+    return InferenceGpt(chat_result)
+
+
+def finish(batch: Batch) -> dict[int, list]:
+    results: dict[int, list] = {}
+    while batch.open:
+        results.update(batch.run())
+    return results
+
+
+def texts(model: InferenceGpt, jobs: list[Job]) -> list[list[str]]:
+    results = finish(Batch(model, jobs))
+    return [
+        [model.tokenizer.decode(one.tokens) for one in results[number]]
+        for number in range(len(jobs))
+    ]
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.integers(1, 20), st.integers(0, 2**63 - 1)), min_size=1, max_size=8))
+def test_a_job_gives_the_samples_of_its_seed_whatever_is_beside_it(text, wanted) -> None:
+    sampling = Sampling(2.0)
+    jobs = [text_job(text, n, seed=seed, sampling=sampling) for n, seed in wanted]
+    expected = [[*text.samples(n, seed=seed, sampling=sampling)] for n, seed in wanted]
+    assert texts(text, jobs) == expected
+
+
+def test_jobs_of_different_prompts_share_a_batch(text) -> None:
+    prompts = ["", "a", "emm"]
+    found = texts(text, [text_job(text, 3, prompt=prompt) for prompt in prompts])
+    whole = [[prompt + t for t in row] for prompt, row in zip(prompts, found, strict=True)]
+    assert whole == [text.generate(3, prompt=prompt) for prompt in prompts]
+
+
+def test_max_tokens_and_the_context_end_a_job_for_length(text) -> None:
+    (short,) = finish(Batch(text, [text_job(text, max_tokens=1, seed=3)]))[0]
+    assert (len(short.tokens), short.finish_reason) == (1, "length")
+    (stopped,) = finish(Batch(text, [text_job(text, sampling=Sampling(0))]))[0]
+    assert stopped.finish_reason == "stop"
+
+
+@pytest.mark.parametrize("n_replies", [0, 2])
+def test_a_reply_is_the_one_that_chat_gives(chat, n_replies) -> None:
+    messages = [Message("user", "hi"), Message("assistant", "yo")] * n_replies
+    messages.append(Message("user", "hi"))
+    sampling = Sampling(3.0)
+    prompt = chat.chat_prompt(messages)
+    (one,) = finish(Batch(chat, [reply_job(chat, prompt, sampling=sampling, seed=5)]))[0]
+    expected = chat.chat(messages, sampling=sampling, seed=5)
+    assert chat.tokenizer.decode(one.tokens) == expected.content
+    assert one.finish_reason == expected.finish_reason
+
+
+def test_a_dropped_job_is_not_worked_on_and_the_others_are(text) -> None:
+    jobs = [text_job(text, 40, seed=1), text_job(text, 30, seed=100), text_job(text, 3, seed=7)]
+    batch = Batch(text, jobs)
+    batch.drop(1)
+    results = finish(batch)
+    assert sorted(results) == [0, 2]
+    assert [text.tokenizer.decode(one.tokens) for one in results[2]] == text.generate(3, seed=7)
+
+
+def test_a_job_that_cannot_go_on_says_why() -> None:
+    result = train(["ab"], model=ModelConfig(init_std=0.1), config=TrainConfig(steps=1))
+    huge = {name: [[3e38] * len(row) for row in rows] for name, rows in result.weights.items()}
+    object.__setattr__(result, "weights", huge)
+    model = InferenceGpt(result)
+    error = finish(Batch(model, [text_job(model)]))[0]
+    assert isinstance(error, PromptError)
+    assert "not finite" in str(error)
+
+
+def test_a_job_is_checked_when_it_is_made(text) -> None:
+    with pytest.raises(PromptError, match="at most 15 fit"):
+        text_job(text, prompt="a" * 16)
+    with pytest.raises(PromptError, match="at most 15 fit"):  # its length first: it may be a book
+        text_job(text, prompt="?" * 16)
+    with pytest.raises(ConfigError, match="seed must be >= 0"):
+        text_job(text, seed=-1)
+    with pytest.raises(ConfigError, match="num_samples must be >= 1"):
+        text_job(text, 0)
+    assert text_job(text, 2).seeds == range(42, 44)
+
+
+def test_a_batch_of_a_long_context_has_few_rows(text) -> None:
+    assert most_rows(text) == 2**16

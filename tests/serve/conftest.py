@@ -1,0 +1,210 @@
+"""What these tests share: the real process on a port of its own, and a client."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from microgpt import Message, ModelConfig, TrainConfig, TrainResult, save
+from microgpt.train import train
+
+SERVE = Path(sys.executable).parent / "microgpt-serve"
+START_S = 60  # a machine may be busy
+
+
+class Reply(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Server:
+    """A `microgpt-serve` process."""
+
+    def __init__(self, model_dir: Path, log: Path, **env: str) -> None:
+        self.log_path = log
+        with log.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [SERVE],
+                cwd=log.parent,
+                env={**os.environ, "MODEL_DIR": str(model_dir), "PORT": "0", **env},
+                stdout=stderr,
+                stderr=stderr,
+            )
+        found = self.wait_for(r"at http://(\S+):(\d+)")
+        self.host, self.port = found[1].strip("[]"), int(found[2])
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text()
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Return what the log has of it, once it has."""
+        for _ in range(START_S * 50):
+            if found := re.search(pattern, self.log):
+                return found
+            assert self.process.poll() is None, self.log
+            time.sleep(0.02)
+        raise AssertionError(f"{pattern} is not in the log: {self.log}")
+
+    def request(
+        self, method: str, path: str, body: Any = None, *, timeout: float = 30, **headers: str
+    ) -> Reply:
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        if body is not None and not isinstance(body, str | bytes):
+            body = json.dumps(body)
+            names.setdefault("Content-Type", "application/json")
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+        try:
+            connection.request(method, path, body, names)
+            response = connection.getresponse()
+            found = {name.lower(): value for name, value in response.getheaders()}
+            return Reply(response.status, found, response.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers: str) -> Reply:
+        return self.request("GET", path, **headers)
+
+    def generate(self, timeout: float = 30, **body: Any) -> Reply:
+        return self.request("POST", "/microgpt/v1/generate", body, timeout=timeout)
+
+    def chat(self, *contents: str, **body: Any) -> Reply:
+        roles = ("user", "assistant")
+        messages = [{"role": roles[i % 2], "content": text} for i, text in enumerate(contents)]
+        return self.request("POST", "/microgpt/v1/chat", {"messages": messages, **body})
+
+    def raw(self, data: bytes, *, timeout: float = 30, half_close: bool = False) -> bytes:
+        """Send bytes and return all that comes until the server hangs up."""
+        with socket.create_connection((self.host, self.port), timeout=timeout) as client:
+            try:
+                client.sendall(data)
+                if half_close:
+                    client.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # it has hung up already; what it has said can still be read
+            received = b""
+            try:
+                while piece := client.recv(65536):
+                    received += piece
+            except ConnectionResetError:
+                pass
+            return received
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def metric(self, name: str) -> float:
+        line = re.search(rf"^{re.escape(name)} (\S+)$", self.get("/metrics").body.decode(), re.M)
+        assert line, name
+        return float(line[1])
+
+    def until_metric(self, name: str, value: float) -> None:
+        for _ in range(500):
+            if self.metric(name) == value:
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"{name} is {self.metric(name)}")
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise
+
+
+Serve = Callable[..., Server]
+
+
+@pytest.fixture(scope="session")
+def names_result() -> TrainResult:
+    """A model whose texts differ from seed to seed."""
+    docs = ["anna", "emma", "ava", "mia", "olivia", "sofia", "liam", "noah"]
+    return train(docs, config=TrainConfig(steps=60))
+
+
+@pytest.fixture(scope="session")
+def slow_result() -> TrainResult:
+    """A model that needs seconds for a long text, and never ends one by itself."""
+    shape = ModelConfig(n_embd=256, n_layer=6, block_size=2048, init_std=0.02)
+    return train(["ab" * 40], model=shape, config=TrainConfig(steps=1))
+
+
+@pytest.fixture(scope="session")
+def talk_result() -> TrainResult:
+    """A chat model that has not learnt much."""
+    talk = (Message("user", "hi there"), Message("assistant", "yo man"))
+    return train([talk], model=ModelConfig(block_size=48), config=TrainConfig(steps=20))
+
+
+def _saved(result: TrainResult, directory: Path) -> Path:
+    save(result, directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def names_dir(names_result, tmp_path_factory) -> Path:
+    return _saved(names_result, tmp_path_factory.mktemp("models") / "names")
+
+
+@pytest.fixture(scope="session")
+def slow_dir(slow_result, tmp_path_factory) -> Path:
+    return _saved(slow_result, tmp_path_factory.mktemp("models") / "slow")
+
+
+@pytest.fixture(scope="session")
+def talk_dir(talk_result, tmp_path_factory) -> Path:
+    return _saved(talk_result, tmp_path_factory.mktemp("models") / "talk")
+
+
+def _serving(folder: Path) -> Iterator[Serve]:
+    servers: list[Server] = []
+
+    def start(model_dir: Path, **env: str) -> Server:
+        servers.append(Server(model_dir, folder / f"serve-{len(servers)}.log", **env))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+        assert "Traceback" not in server.log
+
+
+@pytest.fixture
+def serve(tmp_path) -> Iterator[Serve]:
+    """Starts the service; at the end it must stop by itself, with no traceback in its log."""
+    yield from _serving(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory) -> Iterator[Serve]:
+    """The same, for all tests of a file."""
+    yield from _serving(tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture(scope="module")
+def names(shared, names_dir) -> Server:
+    return shared(names_dir)
+
+
+@pytest.fixture(scope="module")
+def talk(shared, talk_dir) -> Server:
+    return shared(talk_dir)

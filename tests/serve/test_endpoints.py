@@ -1,0 +1,144 @@
+"""What each page answers; and that the text is that of the library and of the command."""
+
+import json
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from microgpt import InferenceGpt, Message, Sampling
+
+CURL = ["curl", "--silent", "--show-error", "-X", "POST"]
+
+
+def test_the_two_curl_calls_of_the_seed_document_work(talk) -> None:
+    calls = {
+        "generate": '{"num_samples": 5, "temperature": 0.5, "seed": 42}',
+        "chat": '{"messages": [{"role": "user", "content": "hello"}], "temperature": 0.5}',
+    }
+    found = {}
+    for page, body in calls.items():
+        url = f"http://localhost:{talk.port}/microgpt/v1/{page}"
+        command = [*CURL, url, "-H", "Content-Type: application/json", "-d", body]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found[page] = json.loads(done.stdout)
+    assert len(found["generate"]["samples"]) == 5
+    assert found["chat"]["role"] == "assistant"
+    assert found["chat"]["unknown_characters"] == "l"
+
+
+def test_generate_gives_one_sample_by_default(names, names_result) -> None:
+    reply = names.request("POST", "/microgpt/v1/generate", {})
+    assert reply.status == 200
+    assert reply.headers["content-type"] == "application/json"
+    assert reply.json == {"samples": InferenceGpt(names_result).generate()}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"num_samples": 50, "seed": 2**63 - 1},
+        {"num_samples": 3, "temperature": 0},
+        {"num_samples": 7, "temperature": 1e308, "seed": 0},
+        {"num_samples": 4, "temperature": 2, "top_k": 3, "prompt": "ann"},
+        {"num_samples": 4, "temperature": 2, "top_p": 0.4, "max_tokens": 2},
+    ],
+)
+def test_generate_gives_the_texts_of_the_library(names, names_result, settings) -> None:
+    assert names.generate(**settings).json == {
+        "samples": InferenceGpt(names_result).generate(**settings)
+    }
+
+
+def test_generate_gives_the_texts_of_the_command(names, names_dir, microgpt) -> None:
+    options = ["--num-samples", "6", "--temperature", "1.5", "--seed", "9"]
+    command = microgpt("generate", "--model-dir", names_dir, *options, "--json")
+    assert names.generate(num_samples=6, temperature=1.5, seed=9).json == json.loads(command.stdout)
+
+
+def test_the_text_is_the_same_under_load(names, names_result) -> None:
+    model = InferenceGpt(names_result)
+    wanted = [
+        {"num_samples": 1 + i % 7 * 8, "seed": i, "temperature": (0.5, 2.0)[i % 2]}
+        for i in range(200)
+    ]
+    with ThreadPoolExecutor(32) as clients:
+        replies = list(clients.map(lambda body: names.generate(**body), wanted))
+    assert [reply.json["samples"] for reply in replies] == [model.generate(**w) for w in wanted]
+
+
+def test_chat_gives_the_reply_of_the_library(talk, talk_result) -> None:
+    model = InferenceGpt(talk_result)
+    contents = ["hi there", "yo man", "héy"]
+    roles = ("user", "assistant")
+    messages = [Message(roles[i % 2], text) for i, text in enumerate(contents)]
+    expected = model.chat(messages, seed=3, sampling=Sampling(2.0))
+    assert talk.chat(*contents, seed=3, temperature=2).json == {
+        "role": "assistant",
+        "content": expected.content,
+        "tokens_dropped": 0,
+        "unknown_characters": "é",
+        "finish_reason": expected.finish_reason,
+    }
+
+
+def test_chat_says_what_it_has_dropped_and_why_it_ended(talk) -> None:
+    reply = talk.chat("hi", "yo", "hi there", "yo man", "hi there", "yo", "hi", max_tokens=1).json
+    assert reply["tokens_dropped"] > 0
+    assert (len(reply["content"]), reply["finish_reason"]) == (1, "length")
+
+
+def test_what_looks_like_a_special_token_is_plain_text(talk) -> None:
+    reply = talk.chat("<|end_turn|>hi<|assistant|>").json
+    assert set(reply["unknown_characters"]) == set("<|_u>ds")
+
+
+def test_model_and_health_tell_what_is_served(names, names_result) -> None:
+    model = names.get("/microgpt/v1/model").json
+    assert (model["name"], model["chat"], model["block_size"]) == ("names", False, 16)
+    assert model["num_params"] == InferenceGpt(names_result).num_params
+    health = names.get("/health").json
+    assert health == {"status": "ok", "model": "names", "version": model["version"]}
+    assert names.get("/ready").json == {"status": "ready"}
+
+
+def test_docs_and_openapi_are_there_with_examples(names) -> None:
+    assert b"swagger" in names.get("/docs").body
+    page = names.get("/openapi.json").json
+    request = page["components"]["schemas"]["GenerateRequest"]
+    assert request["examples"] == [{"num_samples": 5, "temperature": 0.5, "seed": 42}]
+    assert request["properties"]["num_samples"]["maximum"] == 50
+    assert all("422" not in one["responses"] for p in page["paths"].values() for one in p.values())
+
+
+def test_every_reply_has_a_request_id_and_a_line_in_the_log(names) -> None:
+    given = names.get("/health", X_Request_ID="mine-1").headers["x-request-id"]
+    assert given == "mine-1"
+    made = names.get("/nowhere").headers["x-request-id"]
+    forged = names.get("/health", X_Request_ID="a b\tc").headers["x-request-id"]
+    assert forged != "a b\tc"
+    assert names.wait_for(rf"GET /nowhere 404 [\d.]+ms {made}\n")
+
+
+def test_metrics_are_there_from_the_start_and_count(serve, names_dir) -> None:
+    server = serve(names_dir)
+    before = server.get("/metrics").body.decode()
+    for status in (200, 400, 503, 504):
+        line = f'microgpt_requests_total{{route="/microgpt/v1/generate",status="{status}"}} 0.0'
+        assert line in before
+    version = server.get("/health").json["version"]
+    assert f'microgpt_model_info{{name="names",version="{version}"}} 1.0' in before
+    n_tokens = sum(len(text) for text in server.generate(num_samples=4).json["samples"])
+    server.generate(num_samples=51)
+    server.get("/nowhere")
+    route = 'route="/microgpt/v1/generate"'
+    assert server.metric(f'microgpt_requests_total{{{route},status="200"}}') == 1
+    assert server.metric(f'microgpt_requests_total{{{route},status="400"}}') == 1
+    assert server.metric('microgpt_requests_total{route="unmatched",status="404"}') == 1
+    assert server.metric(f"microgpt_tokens_total{{{route}}}") == n_tokens
+    assert server.metric(f"microgpt_request_seconds_count{{{route}}}") == 2
+    assert server.metric("microgpt_queue_length") == 0
+    assert server.metric("microgpt_tokens_per_second_count") == 1
+    names_before = {line.split(" ")[0] for line in before.splitlines()}
+    after = server.get("/metrics").body.decode()
+    assert {line.split(" ")[0] for line in after.splitlines()} == names_before

@@ -1,0 +1,236 @@
+"""Whatever a client sends, it gets JSON in one shape, soon, and never a 500."""
+
+import json
+import re
+import socket
+import time
+
+import pytest
+
+GENERATE, CHAT = "/microgpt/v1/generate", "/microgpt/v1/chat"
+HI = {"role": "user", "content": "hi"}
+
+
+def assert_error(reply, status: int, text: str | None = None) -> None:
+    assert reply.status == status, reply
+    assert reply.headers["content-type"] == "application/json"
+    assert list(reply.json) == ["error"]
+    assert "Traceback" not in reply.json["error"]
+    assert "/home" not in reply.json["error"]
+    if text is not None:
+        assert text in reply.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ({"temperature": -0.5}, "temperature must be >= 0, got -0.5"),
+        ({"temperature": "0.5"}, "temperature must be a number, got '0.5'"),
+        ({"temperature": True}, "temperature must be a number"),
+        ({"temperature": None}, "temperature must be a number"),
+        ({"num_samples": 0}, "num_samples must be >= 1, got 0"),
+        ({"num_samples": 51}, "num_samples must be <= 50, got 51"),
+        ({"num_samples": 1.5}, "num_samples must be a whole number, got 1.5"),
+        ({"num_samples": "5"}, "num_samples must be a whole number"),
+        ({"max_tokens": 0}, "max_tokens must be >= 1, got 0"),
+        ({"seed": -1}, "seed must be >= 0, got -1"),
+        ({"seed": 2**63}, "seed must be <= 9223372036854775807"),
+        ({"seed": 10**3000}, "seed must be"),
+        ({"top_k": 0}, "top_k must be >= 1"),
+        ({"top_p": 1.1}, "top_p must be <= 1, got 1.1"),
+        ({"prompt": 5}, "prompt must be a text, got 5"),
+        ({"prompt": "aZé"}, "the model does not know 'Z', 'é'"),
+        ({"prompt": "a" * 100_000}, "the prompt has 100000 characters; at most 15 fit"),
+        ({"stop": ["a"]}, "unknown field 'stop'"),
+        ([], "the body must be an object"),
+        ("text", "the body must be an object"),
+        (5, "the body must be an object"),
+    ],
+)
+def test_generate_names_the_field_and_its_limit(names, body, problem) -> None:
+    assert_error(
+        names.request("POST", GENERATE, json.dumps(body), Content_Type="application/json"),
+        400,
+        problem,
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ({}, "messages is missing"),
+        ({"messages": []}, "messages must not be empty"),
+        ({"messages": "hi"}, "messages must be a list"),
+        ({"messages": [HI, {**HI, "role": "bot"}]}, 'messages[1]: unknown role "bot"'),
+        ({"messages": [{**HI, "role": "system"}]}, 'messages[0]: unknown role "system"'),
+        ({"messages": [{**HI, "role": None}]}, "messages[0].role must be a text"),
+        ({"messages": [{**HI, "content": " \n"}]}, "messages[0]: content must not be empty"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content is missing"),
+        ({"messages": [None]}, "messages[0] must be an object"),
+        ({"messages": [{**HI, "content": "h" * 40}]}, "the message has 40 characters; at most"),
+        ({"messages": [HI], "temperature": -1}, "temperature must be >= 0, got -1"),
+        ({"messages": [HI], "num_samples": 2}, "unknown field 'num_samples'"),
+    ],
+)
+def test_chat_names_the_message_and_the_field(talk, body, problem) -> None:
+    assert_error(talk.request("POST", CHAT, body), 400, problem)
+
+
+def test_a_text_model_does_not_chat(names) -> None:
+    assert_error(names.chat("hi"), 400, "model was not trained with chat tokens")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b'{"seed": 42,}',
+        b"{'seed': 42}",
+        b'{"temperature": NaN}',
+        b'{"temperature": Infinity}',
+        b'{"temperature": 1e999}',
+        b'{"seed": 1e400}',
+        b'{"prompt": "\\ud800"}',
+        b'{"prompt": "\xff"}',
+        b'{"prompt": "\x00"}',
+        b"\xef\xbb\xbf{}",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"seed": ' + b"9" * 100_000 + b"}",
+        b"null",
+    ],
+    ids=lambda body: repr(body[:20]),
+)
+def test_what_is_not_good_json_is_refused(names, body) -> None:
+    assert_error(names.request("POST", GENERATE, body, Content_Type="application/json"), 400)
+
+
+def test_a_whole_number_may_be_written_with_a_point(names) -> None:
+    assert (
+        names.generate(num_samples=2.0, seed=7.0).json == names.generate(num_samples=2, seed=7).json
+    )
+
+
+def test_half_a_character_in_a_message_is_refused(talk) -> None:
+    body = b'{"messages": [{"role": "user", "content": "\\ud83d"}]}'
+    assert_error(talk.request("POST", CHAT, body, Content_Type="application/json"), 400)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "json"])
+def test_a_body_that_is_not_said_to_be_json_is_415(names, kind) -> None:
+    assert_error(names.request("POST", GENERATE, b"{}", Content_Type=kind), 415)
+
+
+def test_json_may_name_its_character_set(names) -> None:
+    kind = "Application/JSON; charset=utf-8"
+    assert names.request("POST", GENERATE, b"{}", Content_Type=kind).status == 200
+
+
+def test_unknown_pages_and_methods_are_404_and_405(names) -> None:
+    assert_error(names.get("/nowhere"), 404, "there is no /nowhere")
+    assert_error(names.get("/microgpt/v1/generate/"), 404)
+    assert_error(names.get("/%00%ff/../../etc/passwd"), 404)
+    reply = names.get(GENERATE)
+    assert_error(reply, 405, "does not take GET")
+    assert reply.headers["allow"] == "POST"
+    assert_error(names.request("DELETE", "/health"), 405)
+
+
+def test_a_body_beyond_the_limit_is_413_announced_or_not(serve, names_dir) -> None:
+    server = serve(names_dir, MICROGPT_MAX_BODY_BYTES="1000")
+    body = b'{"prompt": "%s"}' % (b"a" * 1000)
+    kind = {"Content_Type": "application/json"}
+    assert_error(server.request("POST", GENERATE, body, **kind), 413, "larger than 1000 bytes")
+    head = f"POST {GENERATE} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    chunk = b"400\r\n" + b"a" * 1024 + b"\r\n"
+    chunked = f"{head}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n".encode()
+    assert b" 413 " in server.raw(chunked + chunk * 3 + b"0\r\n\r\n").split(b"\r\n")[0]
+    huge = f"{head}Content-Length: {10**30}\r\n\r\n".encode()
+    assert server.raw(huge, half_close=True)[:12] in (b"HTTP/1.1 413", b"HTTP/1.1 400", b"")
+
+
+def test_five_megabytes_of_messages_are_413_and_ten_thousand_messages_are_read(talk) -> None:
+    many = [HI, {"role": "assistant", "content": "yo"}] * 5_000 + [HI]
+    reply = talk.request("POST", CHAT, {"messages": many})
+    assert reply.status == 200
+    assert reply.json["tokens_dropped"] > 30_000
+    assert_error(talk.request("POST", CHAT, {"messages": [HI] * 150_000}), 413)
+    wide = [{"role": "user", "content": "".join(map(chr, range(0x4E00, 0x9FFF)))}, HI]
+    assert len(talk.request("POST", CHAT, {"messages": wide}).json["unknown_characters"]) > 20_000
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"hello\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET http://[ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"POST /microgpt/v1/generate HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+)
+def test_what_is_not_http_is_400_in_the_same_shape(names, data) -> None:
+    head, _, body = names.raw(data).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert list(json.loads(body)) == ["error"]
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        b"GET /health HTTP/1.1\r\n" + b"X-A: b\r\n" * 50_000,
+        b"GET /health HTTP/1.1\r\nX-A: " + b"b" * 400_000,
+        b"GET /" + b"a" * 400_000,
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-A: " + b"b" * 900_000,
+    ],
+    ids=["many", "long", "path", "trailer"],
+)
+def test_a_flood_of_headers_is_cut_off(names, flood) -> None:
+    received = names.raw(flood)
+    assert received[9:12] in (b"431", b"404", b"")  # a client that goes on sending may miss it
+    assert names.get("/health").status == 200
+
+
+def test_requests_in_a_row_are_answered_in_order_and_not_without_end(names) -> None:
+    one = b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n"
+    last = b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    received = names.raw(b"".join(one % i for i in range(10)) + last)
+    assert re.findall(rb"there is no /(\w+)", received) == b"0 1 2 3 4 5 6 7 8 9 last".split()
+    names.raw(b"".join(one % i for i in range(5_000)))
+    assert names.get("/health").status == 200
+
+
+def test_a_half_closed_connection_does_not_hang(names) -> None:
+    body = b'{"seed": 1}'
+    head = b"POST /microgpt/v1/generate HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    names.raw(head + b"Content-Length: 11\r\n\r\n" + body, half_close=True)
+    names.raw(head + b"Content-Length: 12\r\n\r\n" + body, half_close=True)
+    names.raw(head, half_close=True)
+    names.raw(b"", half_close=True)
+    assert names.get("/health").status == 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [b"", b"POST /microgpt/v1/ge", b"BODY"])
+def test_a_slow_request_is_given_up(names, sent) -> None:
+    if sent == b"BODY":
+        sent = b"POST /microgpt/v1/generate HTTP/1.1\r\nHost: a\r\nContent-Type: application/json"
+        sent += b"\r\nContent-Length: 100\r\n\r\n{"
+    with socket.create_connection((names.host, names.port), timeout=40) as client:
+        client.sendall(sent)
+        received = b""
+        while piece := client.recv(65536):
+            received += piece
+            time.sleep(0.01)
+    assert received[9:12] == (b"408" if sent else b"")
+
+
+def test_an_unusual_accept_header_is_answered_all_the_same(names) -> None:
+    assert names.get("/health", Accept="text/csv;q=0.1").status == 200
+
+
+def test_an_upgrade_is_not_taken(names) -> None:
+    reply = names.get("/health", Connection="upgrade", Upgrade="websocket")
+    assert reply.status == 200

@@ -1,0 +1,307 @@
+"""The life of the process: start, queue, deadline, drain, reload, and who may come in."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from microgpt import InferenceGpt, TrainConfig, save
+from microgpt.train import train
+
+SERVE = Path(sys.executable).parent / "microgpt-serve"
+GENERATE = "/microgpt/v1/generate"
+WAITING = "microgpt_queue_length"
+
+
+def start_in_vain(**env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [SERVE],
+        env={**os.environ, "PORT": "0", **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("PORT", "70000", "PORT must be <= 65535, got '70000'"),
+        ("PORT", "http", "PORT must be a whole number, got 'http'"),
+        ("MODEL_DIR", "", "MODEL_DIR must not be empty"),
+        ("MICROGPT_API_KEY", "", "MICROGPT_API_KEY must be ASCII characters"),
+        ("MICROGPT_API_KEY", "se cret", "MICROGPT_API_KEY must be ASCII characters"),
+        ("MICROGPT_RATE_LIMIT", "fast", "MICROGPT_RATE_LIMIT must be a rate such as"),
+        ("MICROGPT_RATE_LIMIT", "0/second", "MICROGPT_RATE_LIMIT must be a rate such as"),
+        ("MICROGPT_MAX_BODY_BYTES", "0", "MICROGPT_MAX_BODY_BYTES must be >= 1, got '0'"),
+        ("MICROGPT_QUEUE_LIMIT", "-1", "MICROGPT_QUEUE_LIMIT must be >= 1"),
+        ("MICROGPT_TIMEOUT_S", "nan", "MICROGPT_TIMEOUT_S must be"),
+        ("MICROGPT_TIMEOUT_S", "0", "MICROGPT_TIMEOUT_S must be > 0"),
+        ("MICROGPT_LOG_JSON", "maybe", "MICROGPT_LOG_JSON must be true or false"),
+        ("MODEL_DIR", "/nowhere", "/nowhere does not exist"),
+        ("HOST", "no.such.host.invalid", "cannot listen at no.such.host.invalid"),
+    ],
+)
+def test_a_bad_setting_stops_the_start_with_a_sentence(names_dir, name, value, problem) -> None:
+    done = start_in_vain(**{"MODEL_DIR": str(names_dir), name: value})
+    assert done.returncode == (1 if name == "HOST" else 2)
+    assert done.stderr.splitlines()[-1].startswith(f"error: {problem}")
+    assert "Traceback" not in done.stderr
+    assert "se cret" not in done.stderr
+
+
+def test_a_port_that_is_taken_is_named(names_dir) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = start_in_vain(MODEL_DIR=str(names_dir), PORT=str(port))
+    assert done.returncode == 1
+    assert f"error: cannot listen at 127.0.0.1:{port}: Address already in use" in done.stderr
+
+
+def test_the_start_line_says_what_is_served_and_where(names) -> None:
+    version = names.get("/health").json["version"]
+    assert names.wait_for(
+        rf"serving names \(text, 3,\d+ weights, version {version}\) at http://127.0.0.1:\d+"
+    )
+
+
+def test_a_service_for_everyone_without_a_key_is_warned_of(serve, names_dir) -> None:
+    assert serve(names_dir, HOST="0.0.0.0").wait_for("warning: .* set MICROGPT_API_KEY")
+
+
+def test_a_full_queue_is_503_with_retry_after(serve, slow_dir) -> None:
+    server = serve(slow_dir, MICROGPT_QUEUE_LIMIT="1", MICROGPT_TIMEOUT_S="2")
+    with ThreadPoolExecutor(40) as clients:
+        wanted = [
+            clients.submit(server.generate, num_samples=1, seed=i, temperature=1 + i / 100)
+            for i in range(40)
+        ]
+        replies = [one.result() for one in wanted]
+    refused = [reply for reply in replies if reply.status == 503]
+    assert refused
+    assert all(reply.status in (503, 504) for reply in replies)
+    assert refused[0].json == {"error": "the queue is full; try again soon"}
+    assert refused[0].headers["retry-after"] == "1"
+
+
+def test_a_deadline_really_stops_a_generation(serve, slow_dir) -> None:
+    server = serve(slow_dir, MICROGPT_TIMEOUT_S="0.5")
+    started = time.monotonic()
+    reply = server.generate(num_samples=50)
+    assert reply.status == 504
+    assert reply.json == {"error": "the reply was not ready within 0.5 seconds"}
+    assert time.monotonic() - started < 10
+    assert_idle(server)
+
+
+def test_a_client_that_goes_away_stops_its_generation(serve, slow_dir) -> None:
+    server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
+    body = b'{"num_samples": 50}'
+    head = f"POST {GENERATE} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((server.host, server.port)) as client:
+        client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        time.sleep(1)
+    assert server.wait_for(rf"POST {GENERATE} 499 ")
+    assert_idle(server)
+
+
+def assert_idle(server) -> None:
+    """Wait until the threads of a process no longer compute."""
+    stat = Path(f"/proc/{server.process.pid}/stat")
+    for _ in range(100):
+        before = sum(map(int, stat.read_text().split()[13:15]))
+        time.sleep(0.3)
+        if sum(map(int, stat.read_text().split()[13:15])) - before <= 2:  # of 30 ticks
+            return
+    raise AssertionError("it goes on")
+
+
+def test_a_large_request_does_not_hold_up_a_small_one(serve, slow_dir) -> None:
+    server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
+    with ThreadPoolExecutor(4) as clients:
+        large = [
+            clients.submit(server.generate, num_samples=50, max_tokens=100 + i, seed=i)
+            for i in range(3)
+        ]
+        time.sleep(0.3)
+        assert server.generate(max_tokens=5).status == 200
+        assert not any(one.done() for one in large)
+        assert {one.result(timeout=120).status for one in large} == {200}
+
+
+def test_sigterm_finishes_what_runs_and_refuses_the_rest(serve, slow_dir) -> None:
+    server = serve(slow_dir, MICROGPT_TIMEOUT_S="60")
+    with ThreadPoolExecutor(1) as clients:
+        running = clients.submit(server.generate, max_tokens=1500)
+        time.sleep(0.5)
+        server.signal(signal.SIGTERM)
+        server.wait_for("shutting down")
+        refused = server.generate()
+        ready = server.get("/ready")
+        assert not running.done()
+        assert (refused.status, refused.json) == (503, {"error": "the service is shutting down"})
+        assert refused.headers["retry-after"] == "60"
+        assert ready.status == 503
+        assert server.get("/health").status == 200
+        assert len(running.result().json["samples"][0]) == 1500
+    assert server.process.wait(20) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_idle_service_ends_at_once_with_0(serve, names_dir, number) -> None:
+    server = serve(names_dir)
+    with socket.create_connection((server.host, server.port)):  # somebody who says nothing
+        server.signal(number)
+        assert server.process.wait(10) == 0
+
+
+def test_a_second_signal_ends_it_at_once(serve, slow_dir) -> None:
+    server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
+    with ThreadPoolExecutor(1) as clients:
+        running = clients.submit(server.generate, num_samples=50)
+        time.sleep(0.5)
+        server.signal(signal.SIGTERM)
+        server.wait_for("shutting down")
+        server.signal(signal.SIGTERM)
+        server.process.wait(10)
+        assert running.exception() or running.result().status != 200
+
+
+def test_sighup_takes_the_new_model_without_dropping_a_request(
+    serve, names_dir, names_result, tmp_path
+) -> None:
+    directory = tmp_path / "names"
+    shutil.copytree(names_dir, directory)
+    server = serve(directory)
+    old = server.get("/health").json["version"]
+    new_result = train(["xyz", "zyx"], config=TrainConfig(steps=30))
+    texts = {tuple(InferenceGpt(result).generate(3)) for result in (names_result, new_result)}
+    with ThreadPoolExecutor(4) as clients:
+        wanted = [clients.submit(server.generate, num_samples=3) for _ in range(100)]
+        save(new_result, directory)
+        server.signal(signal.SIGHUP)
+        server.wait_for("reloaded: names")
+        replies = [one.result() for one in wanted]
+    assert {reply.status for reply in replies} == {200}
+    assert {tuple(reply.json["samples"]) for reply in replies} <= texts
+    version = server.get("/health").json["version"]
+    assert version != old
+    assert server.generate(num_samples=3).json["samples"] == InferenceGpt(new_result).generate(3)
+    assert server.metric(f'microgpt_model_info{{name="names",version="{version}"}}') == 1
+    assert old not in server.get("/metrics").body.decode()
+
+
+def test_a_bad_new_model_leaves_the_old_one(serve, names_dir, tmp_path) -> None:
+    directory = tmp_path / "names"
+    shutil.copytree(names_dir, directory)
+    server = serve(directory)
+    before = server.generate(num_samples=3).json
+    (directory / "weights.json").write_text("{}")
+    server.signal(signal.SIGHUP)
+    server.wait_for("error: reload failed, names .* is still served: .*weights.json")
+    assert server.generate(num_samples=3).json == before
+    assert server.metric('microgpt_reloads_total{result="failed"}') == 1
+
+
+def test_with_a_key_only_who_has_it_comes_in(serve, names_dir) -> None:
+    server = serve(names_dir, MICROGPT_API_KEY="s3cret")
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "s3cret"}):
+        reply = server.request("POST", GENERATE, {}, **headers)
+        assert reply.status == 401
+        assert list(reply.json) == ["error"]
+        assert reply.headers["www-authenticate"] == "Bearer"
+    assert server.get("/metrics").status == 401
+    assert server.request("POST", GENERATE, {}, Authorization="Bearer s3cret").status == 200
+    assert server.request("POST", GENERATE, {}, Authorization="bearer  s3cret").status == 200
+    for page in ("/health", "/ready", "/docs", "/openapi.json"):
+        assert server.get(page).status == 200
+    assert server.get("/openapi.json").json["security"] == [{"key": []}]
+    assert "s3cret" not in server.log
+
+
+def test_the_rate_limit_is_429_with_retry_after_and_spares_health(serve, names_dir) -> None:
+    server = serve(names_dir, MICROGPT_RATE_LIMIT="3/minute", MICROGPT_API_KEY="k")
+    key = {"Authorization": "Bearer k"}
+    assert [server.get("/microgpt/v1/model", **key).status for _ in range(4)] == [200] * 3 + [429]
+    reply = server.get("/microgpt/v1/model", **key)
+    assert list(reply.json) == ["error"]
+    assert 1 <= int(reply.headers["retry-after"]) <= 60
+    assert [server.get("/nowhere").status for _ in range(4)] == [401] * 3 + [429]
+    assert {server.get("/health").status for _ in range(9)} == {200}
+
+
+def test_cors_is_off_unless_an_origin_is_named(serve, names, names_dir) -> None:
+    origin = {"Origin": "https://a.example"}
+    asked = {**origin, "Access_Control_Request_Method": "POST"}
+    assert "access-control-allow-origin" not in names.get("/health", **origin).headers
+    assert names.request("OPTIONS", GENERATE, **asked).status == 405
+    server = serve(names_dir, MICROGPT_CORS_ORIGINS="https://a.example, https://b.example")
+    allowed = server.request("OPTIONS", GENERATE, **asked)
+    assert (allowed.status, allowed.headers["access-control-allow-origin"]) == (
+        200,
+        origin["Origin"],
+    )
+    refused = server.request("OPTIONS", GENERATE, **{**asked, "Origin": "https://evil.example"})
+    assert refused.status == 400
+    assert list(refused.json) == ["error"]
+    assert "access-control-allow-origin" not in refused.headers
+
+
+def test_the_log_can_be_json_a_line_each(serve, names_dir) -> None:
+    import json
+
+    server = serve(names_dir, MICROGPT_LOG_JSON="true")
+    server.get("/health")
+    server.wait_for('"path": "/health"')
+    lines = [json.loads(line) for line in server.log.splitlines()]
+    assert (lines[-1]["method"], lines[-1]["status"]) == ("GET", 200)
+
+
+def test_a_slow_client_is_told_that_the_service_ends(serve, names_dir) -> None:
+    server = serve(names_dir)
+    head = f"POST {GENERATE} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((server.host, server.port), timeout=30) as client:
+        client.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+        time.sleep(0.2)
+        server.signal(signal.SIGTERM)
+        assert client.recv(65536).startswith(b"HTTP/1.1 503")
+    assert server.process.wait(10) == 0
+
+
+def test_microgpt_serve_is_the_same_service(tmp_path, names_dir, names_result) -> None:
+    log = tmp_path / "log"
+    command = [SERVE.parent / "microgpt", "serve", "--model-dir", names_dir, "--port", "0"]
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(command, stderr=stderr, env={**os.environ, "PORT": "99999"})
+    try:
+        for _ in range(3000):
+            if found := re.search(r"at http://127.0.0.1:(\d+)", log.read_text()):
+                break
+            time.sleep(0.02)
+        assert found
+        url = f"http://127.0.0.1:{found[1]}/health"
+        with urllib.request.urlopen(url) as reply:
+            assert reply.status == 200
+        process.terminate()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_microgpt_serve_names_a_bad_option(microgpt) -> None:
+    done = microgpt("serve", "--port", "70000")
+    assert (done.returncode, done.stderr) == (2, "error: PORT must be <= 65535, got 70000\n")
+    done = microgpt("serve", "--model-dir", "nowhere")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: nowhere does not exist")

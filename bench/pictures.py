@@ -169,7 +169,14 @@ def lottery(honesty: dict) -> alt.LayerChart:
     color = alt.Color(
         "kind:N",
         scale=alt.Scale(domain=kinds, range=["#7f7f7f", "#2ca02c", "#d62728", "#1f77b4"]),
-        legend=alt.Legend(title=None, orient="bottom", columns=2, labelLimit=300, symbolOpacity=1),
+        legend=alt.Legend(
+            title=None,
+            orient="bottom",
+            columns=2,
+            columnPadding=40,
+            labelLimit=300,
+            symbolOpacity=1,
+        ),
     )
     layers = [
         alt.Chart(alt.Data(values=values))
@@ -233,7 +240,10 @@ def exchanges(found: dict) -> alt.HConcatChart:
     right = alt.layer(
         alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color="#7f7f7f").encode(x="zero:Q"),
         compared.mark_rule(strokeWidth=2, color="#1f77b4").encode(
-            x=alt.X("low:Q", title="score of ours − score of the source's"), x2="high:Q"
+            x=alt.X(
+                "low:Q", title="score of ours − score of the source's", axis=alt.Axis(tickCount=4)
+            ),
+            x2="high:Q",
         ),
         compared.mark_point(filled=True, size=90, opacity=1, color="#1f77b4").encode(x="mean:Q"),
     ).properties(width=220, height=220, title="What the champions are worth")

@@ -1,8 +1,8 @@
 """A request's body: read up to a limit, then checked, strictly, in one go.
 
 A route of this class calls its function with the checked body and the request. FastAPI's own way
-parses the body into Python objects first, which takes NaN, deep nesting and half characters in, and
-is slower (bench/serve_load.py); /docs is made from the function's signature as ever.
+parses the body into Python objects first, which lets NaN, half characters and deep nesting in;
+/docs is made from the function's signature as ever.
 This module knows nothing of what bodies mean.
 """
 

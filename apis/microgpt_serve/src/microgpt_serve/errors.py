@@ -66,7 +66,6 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ClientGoneError, _answer_nobody)
     app.add_exception_handler(MicrogptError, _answer_bad_input)
     app.add_exception_handler(HTTPException, _answer_framework)
-    app.add_exception_handler(Exception, _answer_fault)
 
 
 async def _answer(request: Request, error: Exception) -> Response:
@@ -88,7 +87,3 @@ async def _answer_framework(request: Request, error: Exception) -> Response:
     messages = {404: f"there is no {path:.200}", 405: f"{path:.200} does not take {method:.20}"}
     message = messages.get(error.status_code, str(error.detail))
     return error_response(error.status_code, message, error.headers)
-
-
-async def _answer_fault(request: Request, error: Exception) -> Response:
-    return error_response(500, "this is a fault of the service; its log tells more")

@@ -44,7 +44,7 @@ class Ticket:
     is_taken: bool = False
 
 
-Outcome = list[Continuation] | BaseException
+Outcome = list[Continuation] | Exception
 
 
 class Generation:
@@ -134,6 +134,8 @@ class Generation:
                     return
                 has_room = len(batches) < MOST_BATCHES
                 tickets = self._take() if self._waiting and has_room else []
+                if self._waiting:  # one was woken for all that came together
+                    self._changed.notify()
             if tickets:
                 batches.append(_Running(tickets))
             batch = batches.popleft()
@@ -167,7 +169,7 @@ class Generation:
         for ticket, outcome in outcomes:
             if ticket.done.done():  # cancelled: nobody waits
                 continue
-            if isinstance(outcome, BaseException):
+            if isinstance(outcome, Exception):
                 ticket.done.set_exception(outcome)
             else:
                 ticket.done.set_result(outcome)
@@ -193,10 +195,19 @@ class _Running:
                 self._batch.drop(number)
                 del self.tickets[number]
             return [(self.tickets.pop(n), outcome) for n, outcome in self._batch.run()]
-        except Exception as error:
-            outcomes: list[tuple[Ticket, Outcome]] = [(t, error) for t in self.tickets.values()]
+        except BaseException as error:  # the thread must live on: others wait for it, too
+            outcomes: list[tuple[Ticket, Outcome]] = [
+                (ticket, _fault(error)) for ticket in self.tickets.values()
+            ]
             self.tickets.clear()
             return outcomes
+
+
+def _fault(error: BaseException) -> RuntimeError:
+    """Return an error of its own for each ticket, which is never taken for what a client did."""
+    fault = RuntimeError("the engine failed")
+    fault.__cause__ = error
+    return fault
 
 
 def _n_cores() -> int:

@@ -1,4 +1,4 @@
-"""`microgpt-serve`: the service as a process, with its socket and its signals.
+"""The service as a process, with its socket and its signals.
 
 SIGTERM, Ctrl-C    replies that are on their way are finished, others refused; then it ends
 … once more        it ends at once
@@ -11,53 +11,23 @@ import gc
 import logging
 import signal
 import socket
-import sys
 from collections.abc import Coroutine, Iterator
 from types import FrameType
-from typing import NoReturn
 
 import uvicorn
 
-from microgpt.errors import MicrogptError
 from microgpt_serve.app import create_app
+from microgpt_serve.command import hold_reloads, release_reloads
 from microgpt_serve.observer import set_up_logs
 from microgpt_serve.protocol import GuardedProtocol
 from microgpt_serve.served_model import load_model
 from microgpt_serve.service import Service
-from microgpt_serve.settings import Settings, read_settings
+from microgpt_serve.settings import Settings
 
 LOG = logging.getLogger("microgpt_serve")
 BACKLOG = 2048  # connections that wait to be taken
 KEEP_ALIVE_S = 65  # longer than the minute of most proxies: they should hang up first
 LAST_WRITES_S = 1  # for replies that are finished to reach slow readers
-
-
-USAGE = "usage: microgpt-serve (the environment has its settings: MODEL_DIR, PORT, …)"
-
-
-def main() -> NoReturn:
-    """Run `microgpt-serve`."""
-    if sys.argv[1:]:
-        sys.exit(_print_usage(asked=sys.argv[1] in ("-h", "--help")))
-    try:
-        serve(read_settings())
-    except MicrogptError as error:
-        code = _say(error, 2)
-    except OSError as error:
-        code = _say(error, 1)
-    else:
-        code = 0
-    sys.exit(code)
-
-
-def _print_usage(*, asked: bool) -> int:
-    print(USAGE, file=sys.stdout if asked else sys.stderr)
-    return 0 if asked else 2
-
-
-def _say(error: Exception, code: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return code
 
 
 def serve(settings: Settings) -> None:
@@ -67,6 +37,7 @@ def serve(settings: Settings) -> None:
         MicrogptError: the model cannot be loaded.
         OSError: the address cannot be listened at.
     """
+    hold_reloads()
     set_up_logs(as_json=settings.log_json)
     model = load_model(settings.model_dir, LOG.info)
     app = create_app(settings, model)
@@ -133,9 +104,11 @@ class _Server(uvicorn.Server):
             loop.call_soon_threadsafe(handlers[signal.Signals(number)])
 
         before = {number: signal.signal(number, handle) for number in handlers}
+        release_reloads()
         try:
             yield
         finally:
+            hold_reloads()
             for number, handler in before.items():
                 signal.signal(number, handler)
 

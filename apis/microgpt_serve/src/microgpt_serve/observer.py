@@ -15,6 +15,8 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from microgpt_serve.errors import error_response
+
 LOG = logging.getLogger("microgpt_serve.access")
 ID_HEADER = b"x-request-id"
 _GOOD_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
@@ -51,6 +53,12 @@ class Observer:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except Exception:
+            LOG.exception("a fault of the service, request %s", request_id)
+            if status:  # a reply has begun: breaking it off is all that is left
+                raise
+            answer = error_response(500, "this is a fault of the service; its log tells more")
+            await answer(scope, receive, send_with_id)
         finally:
             seconds = perf_counter() - started
             self._count(scope["path"], status or 500, seconds)

@@ -7,6 +7,10 @@ import asyncio
 import contextlib
 import logging
 import math
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
 
 from fastapi import Request
 
@@ -21,6 +25,7 @@ from microgpt_serve.settings import Settings
 LOG = logging.getLogger("microgpt_serve")
 # A reply that takes longer is worth a task that watches whether the client is still there.
 PATIENCE_S = 0.05
+T = TypeVar("T")
 
 
 class Service:
@@ -30,6 +35,7 @@ class Service:
         self.settings = settings
         self.model = model
         self.is_draining = False
+        self._is_reloading = self._is_stale = False
         self.n_in_work = 0  # requests that were let in and have no reply yet
         self.metrics = Metrics(metrics_routes, lambda: self.generation.n_waiting)
         self.generation = Generation(settings.queue_limit, on_speed=self.metrics.observe_speed)
@@ -90,17 +96,48 @@ class Service:
             ticket.done.set_exception(error)
 
     async def reload(self) -> None:
-        """Load the model again; if that fails, go on with the one there is."""
+        """Load the model again; if that fails, go on with the one there is.
+
+        Loads come one after the other, so that an older one never has the last word; those that are
+        asked for during one become a single further one.
+        """
+        self._is_stale = True
+        if self._is_reloading:
+            return
+        self._is_reloading = True
+        while self._is_stale:  # again, if it was asked for meanwhile
+            self._is_stale = False
+            await self._reload()
+        self._is_reloading = False
+
+    async def _reload(self) -> None:
         try:
-            model = await asyncio.to_thread(load_model, self.settings.model_dir, LOG.info)
-        except MicrogptError as error:
+            model = await _in_daemon(lambda: load_model(self.settings.model_dir, LOG.info))
+        except Exception as error:
             self.metrics.count_reload(is_ok=False)
-            LOG.error("reload failed, %s is still served: %s", self.model, error)
+            is_known = isinstance(error, MicrogptError)
+            LOG.error(
+                "reload failed, %s is still served: %s", self.model, error, exc_info=not is_known
+            )
             return
         self.model = model
         self.metrics.show_model(model.name, model.version)
         self.metrics.count_reload(is_ok=True)
         LOG.info("reloaded: %s", model)
+
+
+async def _in_daemon(function: Callable[[], T]) -> T:
+    """Return what a function returns, in a thread that the end of the process does not wait for."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function())
+        except Exception as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="reload", daemon=True).start()
+    return await asyncio.wrap_future(future)
 
 
 def service_of(request: Request) -> Service:

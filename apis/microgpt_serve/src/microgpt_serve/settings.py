@@ -3,6 +3,7 @@
 The names and defaults are those of docs/serving.md. This module knows nothing of HTTP.
 """
 
+import re
 from typing import Annotated, Any
 
 import limits
@@ -13,6 +14,9 @@ from microgpt.errors import ConfigError
 from microgpt_serve.problems import sentence
 
 DEFAULT_MODEL_DIR = "output"
+_IS_ORIGIN = re.compile(
+    r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:\d+)?|[a-z]+://\[[0-9a-f:]+\](:\d+)?"
+).fullmatch
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -43,6 +47,14 @@ def _split(origins: Any) -> Any:
     return origins
 
 
+def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what no browser sends as its Origin, which would never match."""
+    for origin in origins:
+        if origin != "*" and not _IS_ORIGIN(origin):
+            raise ValueError(f"must be origins such as https://a.example, or *, got {origin!r:.80}")
+    return origins
+
+
 class Settings(BaseSettings):
     """The settings of the service, from the environment."""
 
@@ -58,7 +70,9 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1, le=2**30)] = 4 * 2**20
     queue_limit: Annotated[int, Field(ge=1, le=10**6)] = 64  # requests that wait for a worker
     timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 10.0
-    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
+    cors_origins: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_origins)
+    ] = ()
     log_json: bool = False
 
     @property

@@ -1,0 +1,103 @@
+"""What the service does when it is its own engine that fails."""
+
+import asyncio
+import json
+import logging
+import threading
+
+import pytest
+
+from microgpt import InferenceGpt
+from microgpt.config import Sampling
+from microgpt.errors import ConfigError
+from microgpt.jobs import text_job
+from microgpt_serve import generation
+from microgpt_serve.generation import Generation
+from microgpt_serve.observer import Observer, set_up_logs
+
+
+class BrokenBatch:
+    def __init__(self, model, jobs) -> None:
+        pass
+
+    def run(self):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), ConfigError("x"), StopIteration(), SystemExit()]
+)
+def test_a_thread_outlives_whatever_the_engine_raises(monkeypatch, names_result, error) -> None:
+    monkeypatch.setattr(BrokenBatch, "error", error, raising=False)
+    model = InferenceGpt(names_result)
+
+    async def ask() -> None:
+        work = Generation(8, n_threads=1)
+        work.start()
+        with monkeypatch.context() as broken:
+            broken.setattr(generation, "Batch", BrokenBatch)
+            faults = [work.submit(model, text_job(model)).done for _ in range(2)]
+            outcomes = await asyncio.wait_for(asyncio.gather(*faults, return_exceptions=True), 30)
+        assert [type(one) for one in outcomes] == [RuntimeError] * 2
+        assert outcomes[0].__cause__ is error
+        (good,) = await asyncio.wait_for(work.submit(model, text_job(model)).done, 30)
+        assert good.tokens
+        work.close()
+
+    asyncio.run(ask())
+
+
+def test_batches_that_come_together_are_shared_out(monkeypatch, names_result) -> None:
+    together = threading.Barrier(2)
+
+    class MeetingBatch(generation.Batch):
+        def run(self):
+            together.wait(30)  # in vain if one thread had both
+            return super().run()
+
+    monkeypatch.setattr(generation, "Batch", MeetingBatch)
+    model = InferenceGpt(names_result)
+
+    async def ask() -> None:
+        work = Generation(8, n_threads=2)
+        work.start()
+        await asyncio.sleep(0.2)  # both wait by now
+        jobs = [text_job(model, sampling=Sampling(heat)) for heat in (0.5, 0.6)]
+        await asyncio.gather(*[work.submit(model, job).done for job in jobs])
+        work.close()
+
+    asyncio.run(ask())
+
+
+def test_a_fault_is_a_500_with_its_request_id(capsys) -> None:
+    counted, sent = [], []
+
+    async def app(scope, receive, send) -> None:
+        raise ValueError("/secret/path")
+
+    async def send(message) -> None:
+        sent.append(message)
+
+    loggers = [logging.getLogger(name) for name in ("microgpt_serve", "uvicorn")]
+    before = [(one.handlers, one.propagate, one.level) for one in loggers]
+    set_up_logs(as_json=True)
+    try:
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/health",
+            "headers": [(b"x-request-id", b"mine")],
+        }
+        asyncio.run(Observer(app, lambda *facts: counted.append(facts[1]))(scope, None, send))
+    finally:
+        for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
+            logger.handlers, logger.propagate = handlers, propagate
+            logger.setLevel(level)
+    assert counted == [500]
+    assert (b"x-request-id", b"mine") in sent[0]["headers"]
+    assert json.loads(sent[1]["body"]) == {
+        "error": "this is a fault of the service; its log tells more"
+    }
+    fault, access = map(json.loads, capsys.readouterr().err.splitlines())
+    assert fault["message"].startswith("a fault of the service, request mine\nTraceback")
+    assert (access["id"], access["status"]) == ("mine", 500)

@@ -234,3 +234,27 @@ def test_an_unusual_accept_header_is_answered_all_the_same(names) -> None:
 def test_an_upgrade_is_not_taken(names) -> None:
     reply = names.get("/health", Connection="upgrade", Upgrade="websocket")
     assert reply.status == 200
+
+
+def test_a_body_that_is_wrong_two_million_times_is_told_once_and_soon(talk) -> None:
+    for wrong in (b"0", b"{}", b'{"role":""}'):
+        body = b'{"messages":[' + (wrong + b",") * (4_000_000 // (len(wrong) + 1)) + wrong + b"]}"
+        reply = talk.request("POST", CHAT, body, timeout=10, Content_Type="application/json")
+        assert_error(reply, 400, "messages[0]")
+
+
+def test_a_body_may_come_in_many_pieces(names) -> None:
+    head = f"POST {GENERATE} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    chunked = f"{head}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n".encode()
+    pieces = b"".join(b"1\r\n%c\r\n" % byte for byte in b'{"seed": 7}' + b" " * 20_000)
+    received = names.raw(chunked + pieces + b"0\r\n\r\n")
+    assert json.loads(received.partition(b"\r\n\r\n")[2]) == names.generate(seed=7).json
+
+
+def test_what_a_proxy_calls_the_address_cannot_forge_a_line_of_the_log(names) -> None:
+    names.get("/health", X_Forwarded_For="1.2.3.4 GET /forged 200\x85again")
+    names.wait_for(r'Z "1\.2\.3\.4 GET /forged 200\\u0085again" GET /health 200')
+
+
+def test_an_unknown_page_is_named_as_it_was_asked_for(names) -> None:
+    assert_error(names.get("/%0d%0aX:1", Host="["), 404, "there is no /\r\nX:1")

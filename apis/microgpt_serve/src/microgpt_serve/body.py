@@ -60,13 +60,14 @@ async def _read(request: Request, most: int) -> bytes:
     """Return the body; nothing of one that is too large is kept."""
     length = request.headers.get("content-length", "")
     n_announced = int(length) if length.isdecimal() and len(length) < 20 else 0
-    pieces, n_bytes = [], n_announced
+    pieces, n_came, n_bytes = [], 0, n_announced
     while n_bytes <= most:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientGoneError
         pieces.append(message.get("body", b""))
-        n_bytes = max(n_announced, sum(map(len, pieces)))
+        n_came += len(pieces[-1])
+        n_bytes = max(n_announced, n_came)
         if not message.get("more_body"):
             break
     if n_bytes > most:

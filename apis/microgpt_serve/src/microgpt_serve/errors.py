@@ -84,7 +84,7 @@ async def _answer_bad_input(request: Request, error: Exception) -> Response:
 
 async def _answer_framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    path, method = request.url.path, request.method
+    path, method = request.scope["path"], request.method
     messages = {404: f"there is no {path:.200}", 405: f"{path:.200} does not take {method:.20}"}
     message = messages.get(error.status_code, str(error.detail))
     return error_response(error.status_code, message, error.headers)

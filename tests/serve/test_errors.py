@@ -258,3 +258,16 @@ def test_what_a_proxy_calls_the_address_cannot_forge_a_line_of_the_log(names) ->
 
 def test_an_unknown_page_is_named_as_it_was_asked_for(names) -> None:
     assert_error(names.get("/%0d%0aX:1", Host="["), 404, "there is no /\r\nX:1")
+
+
+@pytest.mark.slow
+def test_blank_lines_after_a_reply_do_not_keep_a_connection(names) -> None:
+    with socket.create_connection((names.host, names.port), timeout=40) as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+        received = b""
+        while not received.endswith(b"}"):
+            received += client.recv(65536)
+        client.sendall(b"\r\n")
+        while piece := client.recv(65536):
+            received += piece
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"408"]

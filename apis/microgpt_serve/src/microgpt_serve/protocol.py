@@ -40,7 +40,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self._n_held > MOST_BYTES_HELD:
             self._refuse(431, f"the headers are larger than {MOST_BYTES_HELD} bytes")
-        elif self._is_incomplete and self._give_up is None:
+        elif self._give_up is None and (self._is_incomplete or self._is_idle()):
             self._expect_request()
 
     def on_message_begin(self) -> None:  # noqa: D102
@@ -91,7 +91,11 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.write(STATUS_LINE[status] + head + body)
         self.transport.close()
 
+    def _is_idle(self) -> bool:
+        """Return whether nothing is answered: blank lines have ended the time to stay, then."""
+        return self.cycle is None or self.cycle.response_complete
+
     def _may_answer(self) -> bool:
         if self._is_in_head:  # the reply to an earlier request may still be on its way
-            return self._n_held > 0 and (self.cycle is None or self.cycle.response_complete)
+            return self._n_held > 0 and self._is_idle()
         return not self.cycle.response_started

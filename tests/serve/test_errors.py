@@ -271,3 +271,11 @@ def test_blank_lines_after_a_reply_do_not_keep_a_connection(names) -> None:
         while piece := client.recv(65536):
             received += piece
     assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"408"]
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 2", "Transfer-Encoding: chunked"])
+def test_a_body_with_an_upgrade_is_refused_and_not_lost(names, length) -> None:
+    head = f"POST {GENERATE} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{length}\r\n"
+    received = names.raw(f"{head}Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n{{}}".encode())
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert "send no Upgrade header" in json.loads(received.partition(b"\r\n\r\n")[2])["error"]

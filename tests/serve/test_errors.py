@@ -279,3 +279,15 @@ def test_a_body_with_an_upgrade_is_refused_and_not_lost(names, length) -> None:
     received = names.raw(f"{head}Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n{{}}".encode())
     assert received.startswith(b"HTTP/1.1 400 ")
     assert "send no Upgrade header" in json.loads(received.partition(b"\r\n\r\n")[2])["error"]
+
+
+def test_hundreds_of_thousands_of_unknown_fields_are_counted_and_not_listed(names) -> None:
+    body = {f"{i:x}": 0 for i in range(300_000)}
+    assert_error(names.generate(**body), 400, "300000 fields are unknown")
+
+
+def test_one_ipv6_network_is_one_client_for_the_rate_limit(serve, names_dir) -> None:
+    server = serve(names_dir, MICROGPT_RATE_LIMIT="1/hour")
+    came = ["2001:db8::1", "2001:DB8::2", "2001:db8:0:1::1", "1.2.3.4", "::ffff:1.2.3.4", "1.2.3.5"]
+    statuses = [server.get("/nowhere", X_Forwarded_For=address).status for address in came]
+    assert statuses == [404, 429, 404, 404, 429, 404]

@@ -134,6 +134,8 @@ def test_metrics_are_there_from_the_start_and_count(serve, names_dir) -> None:
     for status in (200, 400, 503, 504):
         line = f'microgpt_requests_total{{route="/microgpt/v1/generate",status="{status}"}} 0.0'
         assert line in before
+    assert 'status="408"' not in before
+    assert 'status="431"' not in before
     version = server.get("/health").json["version"]
     assert f'microgpt_model_info{{name="names",version="{version}"}} 1.0' in before
     n_tokens = sum(len(text) for text in server.generate(num_samples=4).json["samples"])

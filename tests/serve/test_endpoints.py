@@ -111,6 +111,14 @@ def test_docs_and_openapi_are_there_with_examples(names) -> None:
     assert all("422" not in one["responses"] for p in page["paths"].values() for one in p.values())
 
 
+def test_openapi_has_the_errors_that_a_page_sends_and_no_others(names) -> None:
+    pages = names.get("/openapi.json").json["paths"]
+    assert set(pages["/health"]["get"]["responses"]) == {"200"}
+    assert set(pages["/ready"]["get"]["responses"]) == {"200", "503"}
+    assert set(pages["/metrics"]["get"]["responses"]) == {"200", "401", "429"}
+    assert pages["/health"]["get"]["security"] == []
+
+
 def test_every_reply_has_a_request_id_and_a_line_in_the_log(names) -> None:
     given = names.get("/health", X_Request_ID="mine-1").headers["x-request-id"]
     assert given == "mine-1"
@@ -126,6 +134,8 @@ def test_metrics_are_there_from_the_start_and_count(serve, names_dir) -> None:
     for status in (200, 400, 503, 504):
         line = f'microgpt_requests_total{{route="/microgpt/v1/generate",status="{status}"}} 0.0'
         assert line in before
+    assert 'status="408"' not in before
+    assert 'status="431"' not in before
     version = server.get("/health").json["version"]
     assert f'microgpt_model_info{{name="names",version="{version}"}} 1.0' in before
     n_tokens = sum(len(text) for text in server.generate(num_samples=4).json["samples"])

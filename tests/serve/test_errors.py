@@ -234,3 +234,60 @@ def test_an_unusual_accept_header_is_answered_all_the_same(names) -> None:
 def test_an_upgrade_is_not_taken(names) -> None:
     reply = names.get("/health", Connection="upgrade", Upgrade="websocket")
     assert reply.status == 200
+
+
+def test_a_body_that_is_wrong_two_million_times_is_told_once_and_soon(talk) -> None:
+    for wrong in (b"0", b"{}", b'{"role":""}'):
+        body = b'{"messages":[' + (wrong + b",") * (4_000_000 // (len(wrong) + 1)) + wrong + b"]}"
+        reply = talk.request("POST", CHAT, body, timeout=10, Content_Type="application/json")
+        assert_error(reply, 400, "messages[0]")
+
+
+def test_a_body_may_come_in_many_pieces(names) -> None:
+    head = f"POST {GENERATE} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    chunked = f"{head}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n".encode()
+    pieces = b"".join(b"1\r\n%c\r\n" % byte for byte in b'{"seed": 7}' + b" " * 20_000)
+    received = names.raw(chunked + pieces + b"0\r\n\r\n")
+    assert json.loads(received.partition(b"\r\n\r\n")[2]) == names.generate(seed=7).json
+
+
+def test_what_a_proxy_calls_the_address_cannot_forge_a_line_of_the_log(names) -> None:
+    names.get("/health", X_Forwarded_For="1.2.3.4 GET /forged 200\x85again")
+    names.wait_for(r'Z "1\.2\.3\.4 GET /forged 200\\u0085again" GET /health 200')
+
+
+def test_an_unknown_page_is_named_as_it_was_asked_for(names) -> None:
+    assert_error(names.get("/%0d%0aX:1", Host="["), 404, "there is no /\r\nX:1")
+
+
+@pytest.mark.slow
+def test_blank_lines_after_a_reply_do_not_keep_a_connection(names) -> None:
+    with socket.create_connection((names.host, names.port), timeout=40) as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+        received = b""
+        while not received.endswith(b"}"):
+            received += client.recv(65536)
+        client.sendall(b"\r\n")
+        while piece := client.recv(65536):
+            received += piece
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"408"]
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 2", "Transfer-Encoding: chunked"])
+def test_a_body_with_an_upgrade_is_refused_and_not_lost(names, length) -> None:
+    head = f"POST {GENERATE} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{length}\r\n"
+    received = names.raw(f"{head}Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n{{}}".encode())
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert "send no Upgrade header" in json.loads(received.partition(b"\r\n\r\n")[2])["error"]
+
+
+def test_hundreds_of_thousands_of_unknown_fields_are_counted_and_not_listed(names) -> None:
+    body = {f"{i:x}": 0 for i in range(300_000)}
+    assert_error(names.generate(**body), 400, "300000 fields are unknown")
+
+
+def test_one_ipv6_network_is_one_client_for_the_rate_limit(serve, names_dir) -> None:
+    server = serve(names_dir, MICROGPT_RATE_LIMIT="1/hour")
+    came = ["2001:db8::1", "2001:DB8::2", "2001:db8:0:1::1", "1.2.3.4", "::ffff:1.2.3.4", "1.2.3.5"]
+    statuses = [server.get("/nowhere", X_Forwarded_For=address).status for address in came]
+    assert statuses == [404, 429, 404, 404, 429, 404]

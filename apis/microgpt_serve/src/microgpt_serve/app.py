@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from microgpt_serve import chat, generate, health, scrape
 from microgpt_serve import model as model_page
-from microgpt_serve.door import Door
+from microgpt_serve.door import ALWAYS_OPEN, Door
 from microgpt_serve.errors import MEANINGS, add_error_handlers, error_response
 from microgpt_serve.observer import Observer
 from microgpt_serve.schemas import ErrorResponse
@@ -28,7 +28,7 @@ from microgpt_serve.service import Service
 from microgpt_serve.settings import Settings
 
 NEVER_SENT = (404, 405, 431, 499, 500)  # by a route that is there, to a client that is
-WITH_BODY_ONLY = (400, 408, 413, 415, 504)
+WITH_BODY_ONLY = (400, 408, 413, 415, 503, 504)
 
 
 def create_app(settings: Settings, model: ServedModel) -> FastAPI:
@@ -83,9 +83,14 @@ def _errors(without: tuple[int, ...] = ()) -> dict[int | str, dict[str, object]]
 def _describe(app: FastAPI, *, has_key: bool) -> list[str]:
     """Make the description that /docs shows; return the paths in it."""
     page = app.openapi()
-    for path in page["paths"].values():
-        for operation in path.values():
-            operation["responses"].pop("422", None)  # FastAPI's own, which we answer with 400
+    for path, operations in page["paths"].items():
+        is_open = path in ALWAYS_OPEN
+        for operation in operations.values():
+            # 422 is FastAPI's own, which we answer with 400.
+            for never in ("422", "401", "429") if is_open else ("422",):
+                operation["responses"].pop(never, None)
+            if is_open:
+                operation["security"] = []
     schemas = page["components"]["schemas"]
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)

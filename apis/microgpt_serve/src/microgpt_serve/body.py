@@ -19,6 +19,7 @@ from microgpt_serve.problems import sentence
 from microgpt_serve.service import service_of
 
 JSON_TYPE = "application/json"
+MOST_LISTED = 1000  # problems, of which the first is told
 
 
 class BodyRoute(APIRoute):
@@ -40,12 +41,19 @@ class BodyRoute(APIRoute):
             try:
                 checked = body_model.model_validate_json(body)
             except ValidationError as error:
-                problem = error.errors(include_url=False)[0]
-                raise ServeError(400, sentence(problem)) from None
+                raise ServeError(400, _first_problem(error)) from None
             response: BaseModel = await function(checked, request)
             return Response(response.model_dump_json(), media_type=JSON_TYPE)
 
         return handle
+
+
+def _first_problem(error: ValidationError) -> str:
+    """Return one sentence; to list all unknown fields of a large body would take seconds."""
+    n_problems = error.error_count()
+    if n_problems > MOST_LISTED:
+        return f"{n_problems} fields are unknown, wrong or missing"
+    return sentence(error.errors(include_url=False)[0])
 
 
 def _check_content_type(request: Request) -> None:
@@ -60,13 +68,14 @@ async def _read(request: Request, most: int) -> bytes:
     """Return the body; nothing of one that is too large is kept."""
     length = request.headers.get("content-length", "")
     n_announced = int(length) if length.isdecimal() and len(length) < 20 else 0
-    pieces, n_bytes = [], n_announced
+    pieces, n_came, n_bytes = [], 0, n_announced
     while n_bytes <= most:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientGoneError
         pieces.append(message.get("body", b""))
-        n_bytes = max(n_announced, sum(map(len, pieces)))
+        n_came += len(pieces[-1])
+        n_bytes = max(n_announced, n_came)
         if not message.get("more_body"):
             break
     if n_bytes > most:

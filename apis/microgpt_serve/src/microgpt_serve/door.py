@@ -6,6 +6,7 @@ no key. This module knows nothing of what lies behind the door.
 """
 
 import hmac
+import ipaddress
 import math
 import time
 
@@ -64,5 +65,12 @@ class Door:
 
 
 def _address(scope: Scope) -> str:
-    client = scope.get("client")
-    return f"address {client[0]}" if client else "address"
+    """Return whom to count: of IPv6 the network, in which one client has 2**64 addresses."""
+    host = scope["client"][0] if scope.get("client") else ""
+    try:
+        address = ipaddress.IPv6Address(host)
+    except ValueError:
+        return f"address {host}"
+    if address.ipv4_mapped:
+        return f"address {address.ipv4_mapped}"
+    return f"address {ipaddress.IPv6Network((address.packed, 64), strict=False)}"

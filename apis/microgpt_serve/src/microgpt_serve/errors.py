@@ -15,7 +15,7 @@ from microgpt.errors import MicrogptError
 LOG = logging.getLogger("microgpt_serve")
 RETRY_AFTER_S = 1  # a queue is worked off, and a new process has started, in about that time
 
-# What each status means: for /docs, and for /metrics, where all are there from the start.
+# What each status means: for /docs, and for /metrics, where those it counts are from the start.
 MEANINGS: Mapping[int, str] = {
     400: "The body or a field is wrong; the sentence says which, and how it should be.",
     401: "The API key is missing or wrong.",
@@ -83,7 +83,7 @@ async def _answer_bad_input(request: Request, error: Exception) -> Response:
 
 async def _answer_framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    path, method = request.url.path, request.method
+    path, method = request.scope["path"], request.method
     messages = {404: f"there is no {path:.200}", 405: f"{path:.200} does not take {method:.20}"}
     message = messages.get(error.status_code, str(error.detail))
     return error_response(error.status_code, message, error.headers)

@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter, Request
 
-from microgpt_serve.schemas import HealthResponse, ReadyResponse
+from microgpt_serve.errors import MEANINGS
+from microgpt_serve.schemas import ErrorResponse, HealthResponse, ReadyResponse
 from microgpt_serve.service import service_of
 
 router = APIRouter()
@@ -15,7 +16,11 @@ async def health(request: Request) -> HealthResponse:
     return HealthResponse(model=model.name, version=model.version)
 
 
-@router.get("/ready", summary="Does it take requests?")
+@router.get(
+    "/ready",
+    summary="Does it take requests?",
+    responses={503: {"model": ErrorResponse, "description": MEANINGS[503]}},
+)
 async def ready(request: Request) -> ReadyResponse:
     """Return 200, or 503 once the service is shutting down."""
     service_of(request).check_open()

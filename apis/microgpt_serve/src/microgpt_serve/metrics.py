@@ -17,6 +17,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from microgpt_serve.errors import MEANINGS
 
+BELOW_THE_APP = (408, 431)  # answered by `protocol`: no request has come, so none is counted
 UNMATCHED = "unmatched"  # the route of a request that none is for
 LATENCY_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SPEEDS = (100, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000)
@@ -50,6 +51,7 @@ class Metrics:
             (route, status): requests.labels(route, str(status))
             for route in (*routes, UNMATCHED)
             for status in (200, *MEANINGS)
+            if status not in BELOW_THE_APP
         }
         self._latency_of = {route: latency.labels(route) for route in (*routes, UNMATCHED)}
         self._tokens_of = {route: tokens.labels(route) for route in routes if "/v1/" in route}

@@ -92,7 +92,8 @@ class _Text(logging.Formatter):
         if request is None:
             return f"{_now()} {record.levelname.lower()}: {super().format(record)}"
         return (
-            f"{_now()} {request['client']} {request['method']} {_printable(request['path'])} "
+            f"{_now()} {_printable(request['client'])} {request['method']} "
+            f"{_printable(request['path'])} "
             f"{request['status']} {request['ms']:.1f}ms {request['id']}"
         )
 
@@ -108,9 +109,9 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _printable(path: str) -> str:
-    """Return a path that cannot forge a line of the log."""
-    return path if path.isprintable() and " " not in path else json.dumps(path)
+def _printable(text: str) -> str:
+    """Return a path, or what a proxy calls an address, that cannot forge a line of the log."""
+    return text if text.isprintable() and " " not in text else json.dumps(text)
 
 
 def set_up_logs(*, as_json: bool) -> None:

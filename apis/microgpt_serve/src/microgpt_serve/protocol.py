@@ -14,6 +14,7 @@ from microgpt_serve.errors import error_body
 
 MOST_BYTES_HELD = 65_536  # of headers, or of anything else that is no piece of a body
 MOST_IN_A_ROW = 16  # requests that a client sends before it has read the replies
+BODY_FOLLOWS = (b"content-length", b"transfer-encoding")
 RECEIVE_S = 10.0  # for a request to come in
 
 
@@ -24,6 +25,7 @@ class GuardedProtocol(HttpToolsProtocol):
     _is_incomplete = True  # whether a request is on its way, or none has come yet
     _is_in_head = True  # … and has not told all of its headers
     _give_up: asyncio.TimerHandle | None = None
+    _fault = "this is not a valid HTTP/1.1 request"
 
     def connection_made(self, transport: Any) -> None:  # noqa: D102 - as are those below
         super().connection_made(transport)
@@ -40,7 +42,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self._n_held > MOST_BYTES_HELD:
             self._refuse(431, f"the headers are larger than {MOST_BYTES_HELD} bytes")
-        elif self._is_incomplete and self._give_up is None:
+        elif self._give_up is None and (self._is_incomplete or self._is_idle()):
             self._expect_request()
 
     def on_message_begin(self) -> None:  # noqa: D102
@@ -50,6 +52,10 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:  # noqa: D102
+        if self.parser.should_upgrade() and any(name in BODY_FOLLOWS for name, _ in self.headers):
+            # The parser would skip the body, and take its second half for the next request.
+            self._fault = "a request with a body cannot change the protocol; send no Upgrade header"
+            raise ValueError(self._fault)
         super().on_headers_complete()
         self._n_held, self._is_in_head = 0, False
 
@@ -64,7 +70,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
-        self._refuse(400, "this is not a valid HTTP/1.1 request")
+        self._refuse(400, self._fault)
 
     def _expect_request(self) -> None:
         self._give_up = self.loop.call_later(RECEIVE_S, self._too_slow)
@@ -91,7 +97,11 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.write(STATUS_LINE[status] + head + body)
         self.transport.close()
 
+    def _is_idle(self) -> bool:
+        """Return whether nothing is answered: blank lines have ended the time to stay, then."""
+        return self.cycle is None or self.cycle.response_complete
+
     def _may_answer(self) -> bool:
         if self._is_in_head:  # the reply to an earlier request may still be on its way
-            return self._n_held > 0 and (self.cycle is None or self.cycle.response_complete)
+            return self._n_held > 0 and self._is_idle()
         return not self.cycle.response_started

@@ -86,7 +86,8 @@ class ChatMessage(_Request):
 class ChatRequest(_Request):
     """What `chat` is asked for."""
 
-    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    # Only the first wrong message is told, and a body may have two million.
+    messages: Annotated[list[ChatMessage], Field(min_length=1, fail_fast=True)]
     temperature: Temperature = DEFAULT_TEMPERATURE
     seed: Annotated[Seed, Field(description="Of the first reply; reply 2 has seed + 1.")] = (
         DEFAULT_SEED

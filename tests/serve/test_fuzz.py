@@ -18,9 +18,9 @@ PAGES = [
     ("GET", "/ready", 50),
     ("GET", "/metrics", 20),
 ]
-# What only the model can know is refused though the schema allows it. A message of separators such
-# as "\x1e" alone is blank in Python, and no space in a pattern of a schema. And schemathesis computes
-# the largest seed with floats, which round it up.
+# What only the model can know is refused though the schema allows it. A message of nothing but
+# separators such as "\x1e" is blank in Python, and no space in the pattern of a schema. And
+# schemathesis computes the largest seed with floats, which round it up.
 LEGITIMATE = re.compile(
     r"the model does not know|the prompt has|the message has"
     r"|messages\[\d+\]: content must not be empty"

@@ -2,8 +2,8 @@
 
 Nothing of it is held out, for nobody could guess it; unseen wordings ask for it.
 
-The days and months are those of the calendar, the opposites our own choice; the capitals are those
-of the CIA World Factbook (public domain), for countries whose capital is not in dispute.
+The days and months are those of the calendar, the opposites our own choice. The capitals are those
+of the CIA World Factbook (public domain), as in factbook/factbook.json on GitHub at 8662a8b.
 """
 
 from collections.abc import Sequence

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from microgpt_cli.chat import chat
+from microgpt_cli.dataset import dataset
 from microgpt_cli.eval import evaluate
 from microgpt_cli.evolve import evolve
 from microgpt_cli.export import export
@@ -90,6 +91,7 @@ _add(train, "microgpt train --input my.txt --output my-model --steps 2000")
 _add(generate, "microgpt generate --num-samples 5 --prompt an")
 _add(chat, "microgpt chat --model-dir chat-model")
 _add(info, "microgpt info --data my.txt --block-size 32")
+commands.add_typer(dataset, name="dataset")
 _add(evaluate, "microgpt eval my-model --data held-out.txt", name="eval")
 _add(evolve, "microgpt evolve --train-winner winner")
 _add(judge, "microgpt judge nannan lelel kamon")

@@ -1,0 +1,12 @@
+"""Conversations from a grammar of ours, small enough for a tiny model to learn.
+
+    words, tables, arithmetic, small_talk, memory, outside    the exchanges, by what they ask for
+    exchange                                                  what these have in common
+    grammar                                                   whole conversations of them
+
+This package knows nothing of models, tokens or files, but for the names that come with microgpt.
+"""
+
+from microgpt.chat_grammar.grammar import ALPHABET, MAX_TOKENS, conversations, json_line
+
+__all__ = ["ALPHABET", "MAX_TOKENS", "conversations", "json_line"]

@@ -1,0 +1,95 @@
+"""Whole conversations: one to three exchanges that fit into a small context.
+
+Same split and seed, same conversations, on any Python. This module knows nothing of files.
+"""
+
+import json
+import string
+from collections.abc import Callable, Iterator, Sequence
+
+from microgpt.chat_grammar.arithmetic import addition, comparison, subtraction
+from microgpt.chat_grammar.exchange import ChatSplit, Draw, Exchange
+from microgpt.chat_grammar.memory import ask_untold, tell_and_ask
+from microgpt.chat_grammar.outside import outside
+from microgpt.chat_grammar.small_talk import small_talk
+from microgpt.chat_grammar.tables import capitals, days, months, opposites
+from microgpt.chat_grammar.words import length, letters, reversing, spelling
+from microgpt.errors import ConfigError
+
+ALPHABET = " !'+,-.?" + string.digits + string.ascii_lowercase
+MAX_TOKENS = 120  # of a conversation: it can be learnt in a context of 128
+MAX_PROMPT = 96  # … which keeps this much of it before a reply (`microgpt.conversation`)
+
+MEMORY = 0.15  # the share of the conversations in which something is told and asked for
+AT_ONCE = 0.25  # the share of those in which nothing is between
+LENGTHS = (1, 1, 1, 2, 2, 3)  # exchanges of the other conversations
+
+Task = Callable[[Draw], Exchange]
+
+# A task is there as often as it is hard: arithmetic has most to learn from examples.
+_WITH_FILLERS: Sequence[Task] = (
+    *(addition,) * 4, *(subtraction,) * 4, *(spelling,) * 2, *(reversing,) * 3, length, letters,
+    comparison, *(outside,) * 2,
+)  # fmt: skip
+_BY_HEART: Sequence[Task] = (*(small_talk,) * 3, days, months, opposites, capitals)
+
+
+def conversations(split: ChatSplit, n: int, seed: int) -> Iterator[list[Exchange]]:
+    """Return conversations.
+
+    Args:
+        split: "train"; "heldout", with words, names, number pairs and prompts that "train" never
+            has, whatever the seeds; or "wordings", which asks in words that "train" never uses.
+        n: how many.
+        seed: of the choices, at least 0.
+
+    Raises:
+        ConfigError: a number is outside its range.
+    """
+    if n < 1:
+        raise ConfigError(f"conversations must be >= 1, got {n}")
+    if seed < 0:
+        raise ConfigError(f"seed must be >= 0, got {seed}")
+    draw = Draw(split, seed)
+    return (_conversation(draw) for _ in range(n))
+
+
+def json_line(conversation: Sequence[Exchange]) -> str:
+    """Return a conversation as a line of JSON, without its end."""
+    messages: list[dict[str, str]] = []
+    for exchange in conversation:
+        task = {"task": exchange.task} if exchange.task else {}
+        messages.append({"role": "user", "content": exchange.prompt})
+        messages.append({"role": "assistant", "content": exchange.reply, **task})
+    return json.dumps(messages)
+
+
+def _conversation(draw: Draw) -> list[Exchange]:
+    """Return a conversation that fits; one that does not is drawn again."""
+    while True:
+        exchanges = _remembering(draw) if draw.chance(MEMORY) else _independent(draw)
+        n_tokens = 2 + sum(map(_n_tokens, exchanges))  # BOS at both ends
+        if n_tokens <= MAX_TOKENS and n_tokens - len(exchanges[-1].reply) - 2 <= MAX_PROMPT:
+            return exchanges
+
+
+def _remembering(draw: Draw) -> list[Exchange]:
+    telling, asking = tell_and_ask(draw)
+    return [telling, *([] if draw.chance(AT_ONCE) else [draw.pick(_tasks(draw))(draw)]), asking]
+
+
+def _independent(draw: Draw) -> list[Exchange]:
+    tasks = _tasks(draw)
+    if draw.split != "heldout":  # nothing in it could be held out
+        tasks = (*tasks, ask_untold)
+    return [draw.pick(tasks)(draw) for _ in range(draw.pick(LENGTHS))]
+
+
+def _tasks(draw: Draw) -> Sequence[Task]:
+    """Return the tasks of a split; what is learnt by heart is only new in other words."""
+    return _WITH_FILLERS if draw.split == "heldout" else (*_WITH_FILLERS, *_BY_HEART)
+
+
+def _n_tokens(exchange: Exchange) -> int:
+    """Return the tokens of both turns: the characters, a role and an end each."""
+    return len(exchange.prompt) + len(exchange.reply) + 4

@@ -1,0 +1,72 @@
+"""`microgpt dataset chat`, as it is used."""
+
+import json
+import os
+
+import pytest
+
+COMMAND = ("dataset", "chat", "--conversations", "30")
+
+
+@pytest.fixture
+def lines(microgpt) -> str:
+    """What the command prints."""
+    done = microgpt(*COMMAND)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_conversations_are_printed_or_written(microgpt, tmp_path, lines) -> None:
+    assert len(lines.splitlines()) == 30
+    assert {"role", "content", "task"} == set(json.loads(lines.splitlines()[0])[1])
+    assert microgpt(*COMMAND, "--output", "-").stdout == lines
+    done = microgpt(*COMMAND, "--output", "new/chat.jsonl")
+    assert done.stdout == "Wrote 30 conversations to new/chat.jsonl\n"
+    assert (tmp_path / "new/chat.jsonl").read_text() == lines
+    assert os.listdir(tmp_path / "new") == ["chat.jsonl"]
+
+
+def test_seed_and_split_decide(microgpt, lines) -> None:
+    assert microgpt(*COMMAND, "--split", "train", "--seed", "42").stdout == lines
+    others = [("--seed", "43"), ("--split", "heldout"), ("--split", "wordings")]
+    assert len({lines, *(microgpt(*COMMAND, *other).stdout for other in others)}) == 4
+
+
+def test_a_file_is_replaced_with_force_alone(microgpt, tmp_path, lines) -> None:
+    file = tmp_path / "chat.jsonl"
+    file.write_text("mine\n")
+    done = microgpt(*COMMAND, "--output", "chat.jsonl")
+    problem = "error: chat.jsonl exists; name another file, or replace it with --force\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", problem)
+    assert file.read_text() == "mine\n"
+    assert microgpt(*COMMAND, "--output", "chat.jsonl", "--force").returncode == 0
+    assert file.read_text() == lines
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (["--conversations", "0"], "conversations must be >= 1, got 0"),
+        (["--seed", "-1"], "seed must be >= 0, got -1"),
+        (["--split", "test"], "invalid value for '--split'"),
+        (["--output", "folder", "--force"], "folder is a directory; name another place"),
+        (["--output", "file/chat.jsonl"], "file is a file; name a directory"),
+    ],
+)
+def test_bad_input_is_told_in_a_line(microgpt, tmp_path, args, problem) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("mine\n")
+    done = microgpt("dataset", "chat", *args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert problem in done.stderr
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
+def test_what_is_made_can_be_learnt(microgpt) -> None:
+    microgpt(*COMMAND, "--output", "chat.jsonl")
+    train = ("train", "--chat", "--input", "chat.jsonl", "--block-size", "128", "--steps", "2")
+    done = microgpt(*train)
+    assert done.returncode == 0, done.stderr
+    assert "num convos: 30" in done.stdout

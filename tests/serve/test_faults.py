@@ -63,7 +63,8 @@ def test_batches_that_come_together_are_shared_out(monkeypatch, names_result) ->
         work.start()
         await asyncio.sleep(0.2)  # both wait by now
         jobs = [text_job(model, sampling=Sampling(heat)) for heat in (0.5, 0.6)]
-        await asyncio.gather(*[work.submit(model, job).done for job in jobs])
+        outcomes = await asyncio.gather(*[work.submit(model, job).done for job in jobs])
+        assert all(one.tokens for (one,) in outcomes)
         work.close()
 
     asyncio.run(ask())

@@ -271,7 +271,9 @@ def _pool(workers: int, scheduler: str | None) -> "Pool":
     from microgpt_evolution.cluster import Dask
     from microgpt_evolution.pools import Threads
 
+    if scheduler:
+        return Dask(scheduler)
     # A worker whose kernel has ended waits for the interpreter: 5 ms, unless told otherwise. Two
     # workers reach 0.91 of two processes so, and 0.86 without (bench/evolution_speed.py).
     sys.setswitchinterval(SWITCH_S)
-    return Dask(scheduler) if scheduler else Threads(workers)
+    return Threads(workers)

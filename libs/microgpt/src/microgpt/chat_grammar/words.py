@@ -9,9 +9,7 @@ from microgpt.chat_grammar.exchange import Draw, Exchange, Fillers, Wordings
 from microgpt.data import bundled, load_text
 
 SHORTEST, LONGEST = 3, 7  # letters of a word
-COMMON = (
-    0.25  # the share of common words: there are few, and training shall not learn them by heart
-)
+COMMON = 0.25  # the share of common words: there are few, and they shall not be learnt by heart
 
 _COMMON = """
     air apple arm army baby back bag ball bank barn basket bath beach bean bear bed bee bell belt

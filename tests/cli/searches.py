@@ -5,6 +5,11 @@ import re
 import subprocess
 from pathlib import Path
 
+SMALL = ("--input", "names.txt", "--population", "4", "--generations", "4", "--seed", "5")
+_QUICK = ("--population", "3", "--generations", "2", "--samples", "20", "--seed", "5")
+AESTHETIC = ("--objective", "aesthetic", *_QUICK)
+HYDRA = ("--objective", "hydra", *_QUICK)
+
 
 def write_names(folder: Path) -> None:
     """Write a file of some hundred made-up names, here and where it is looked for."""

@@ -14,9 +14,7 @@ from pathlib import Path
 import pytest
 
 sys.path.append(str(Path(__file__).parent))
-from searches import begin, evaluations_of, log_of, run_of, write_names
-
-SMALL = ("--input", "names.txt", "--population", "4", "--generations", "4", "--seed", "5")
+from searches import SMALL, begin, evaluations_of, log_of, run_of, write_names
 
 
 @pytest.fixture(autouse=True)
@@ -70,52 +68,6 @@ def test_the_life_cycle(microgpt, tmp_path) -> None:
     assert microgpt("train", "--genome", "genome.json").returncode == 0
     assert microgpt("generate").returncode == 0
     assert microgpt("generate", "--model-dir", "winner").returncode == 0
-
-
-def test_the_log_is_what_was_printed(microgpt, tmp_path) -> None:
-    done = microgpt("evolve", *SMALL)
-    run = run_of(tmp_path)
-    assert run.with_name(f"{run.name}.log").read_text() == done.stdout
-    assert "[eval] organism 1 starting: Emb:" in done.stderr
-
-
-def test_the_same_seed_gives_the_same_whatever_the_workers(microgpt, tmp_path) -> None:
-    microgpt("evolve", *SMALL)
-    genome = (tmp_path / "genome.json").read_bytes()
-    first = run_of(tmp_path)
-    microgpt("evolve", *SMALL, "--workers", "3", "--force")
-    second = run_of(tmp_path)
-    assert first != second
-    assert (tmp_path / "genome.json").read_bytes() == genome
-    assert evaluations_of(second) == evaluations_of(first)
-    assert log_of(second) == log_of(first)
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_search_that_is_killed_and_resumed_ends_like_one_that_never_was(
-    microgpt, tmp_path, number
-) -> None:
-    microgpt("evolve", *SMALL)
-    genome = (tmp_path / "genome.json").read_bytes()
-    whole = run_of(tmp_path)
-    (tmp_path / "genome.json").unlink()
-    process = begin(tmp_path, *SMALL)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=20)
-    assert process.returncode != 0
-    assert "Traceback" not in errors
-    assert not (tmp_path / "genome.json").exists()
-    run = run_of(tmp_path)
-    if number != signal.SIGKILL:
-        assert errors.splitlines()[-1].endswith(
-            f"go on with: microgpt evolve --resume experiments/{run.name}"
-        )
-    with (run / "evaluations.jsonl").open("a") as file:
-        file.write('{"id": "torn')  # as a kill in the middle of a line would leave it
-    assert microgpt("evolve", "--resume", f"experiments/{run.name}").returncode == 0
-    assert (tmp_path / "genome.json").read_bytes() == genome
-    assert evaluations_of(run) == evaluations_of(whole)
-    assert log_of(run) == log_of(whole)
 
 
 @pytest.mark.slow

@@ -1,0 +1,82 @@
+"""Any search gives the same, whoever does the work and whatever interrupts it."""
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent))
+from searches import AESTHETIC, HYDRA, SMALL, begin, evaluations_of, log_of, run_of, write_names
+
+SECOND = {SMALL: "Generation 2", AESTHETIC: "Generation 2", HYDRA: "Cycle 2"}
+OBJECTIVES = pytest.mark.parametrize(
+    "search", [SMALL, AESTHETIC, HYDRA], ids=["loss", "aesthetic", "hydra"]
+)
+
+
+@pytest.fixture(autouse=True)
+def names(tmp_path: Path) -> None:
+    """A file of some hundred made-up names."""
+    write_names(tmp_path)
+
+
+@OBJECTIVES
+def test_the_log_is_what_was_printed(microgpt, tmp_path, search) -> None:
+    done = microgpt("evolve", *search)
+    run = run_of(tmp_path)
+    assert run.with_name(f"{run.name}.log").read_text() == done.stdout
+    assert f"[eval] organism 1 done: {'loss' if search == SMALL else 'score'}=" in done.stderr
+
+
+@OBJECTIVES
+def test_the_same_seed_gives_the_same_whatever_the_workers(microgpt, tmp_path, search) -> None:
+    microgpt("evolve", *search)
+    genome = (tmp_path / "genome.json").read_bytes()
+    first = run_of(tmp_path)
+    microgpt("evolve", *search, "--workers", "3", "--force")
+    second = run_of(tmp_path)
+    assert first != second
+    assert (tmp_path / "genome.json").read_bytes() == genome
+    assert evaluations_of(second) == evaluations_of(first)
+    assert log_of(second) == log_of(first)
+
+
+@pytest.mark.parametrize(
+    ("search", "number"),
+    [
+        (SMALL, signal.SIGKILL),
+        (SMALL, signal.SIGINT),
+        (SMALL, signal.SIGTERM),
+        (HYDRA, signal.SIGKILL),
+        pytest.param(HYDRA, signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(AESTHETIC, signal.SIGKILL, marks=pytest.mark.slow),
+        (AESTHETIC, signal.SIGINT),
+    ],
+)
+def test_a_search_that_is_killed_and_resumed_ends_like_one_that_never_was(
+    microgpt, tmp_path, search, number
+) -> None:
+    microgpt("evolve", *search)
+    genome = (tmp_path / "genome.json").read_bytes()
+    whole = run_of(tmp_path)
+    (tmp_path / "genome.json").unlink()
+    process = begin(tmp_path, *search, until=SECOND[search])
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert "Traceback" not in errors
+    assert not (tmp_path / "genome.json").exists()
+    run = run_of(tmp_path)
+    if number != signal.SIGKILL:
+        assert errors.splitlines()[-1].endswith(
+            f"go on with: microgpt evolve --resume experiments/{run.name}"
+        )
+    n_before = len((run / "evaluations.jsonl").read_text().splitlines())
+    assert 0 < n_before < len(evaluations_of(whole))
+    with (run / "evaluations.jsonl").open("a") as file:
+        file.write('{"id": "torn')  # as a kill in the middle of a line would leave it
+    assert microgpt("evolve", "--resume", f"experiments/{run.name}").returncode == 0
+    assert (tmp_path / "genome.json").read_bytes() == genome
+    assert evaluations_of(run) == evaluations_of(whole)
+    assert log_of(run) == log_of(whole)

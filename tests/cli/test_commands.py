@@ -97,7 +97,7 @@ def test_a_prompt_begins_each_sample(microgpt, text_model) -> None:
 
 
 def test_a_chat_gives_the_same_text_twice(microgpt, chat_model) -> None:
-    options = ["chat", "--model-dir", chat_model, "--temperature", "3"]
+    options = ["chat", "--model-dir", chat_model, "--temperature", "20"]
     said = "hi\noh\nyo\n"
     first, again = microgpt(*options, stdin=said), microgpt(*options, stdin=said)
     other = microgpt(*options, "--seed", "1", stdin=said)

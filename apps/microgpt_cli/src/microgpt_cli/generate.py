@@ -106,8 +106,14 @@ def generate(
     from microgpt.engines import prepare_engine
     from microgpt.inference import InferenceGpt
     from microgpt.texts import GIVE_UP_AFTER, select
+    from microgpt.whole_files import as_argument
 
     saved = load(model_dir)
+    if saved.meta.training.get("loss_on") == "assistant":
+        note(
+            "this model has learnt only to answer, not how a conversation begins; talk to it: "
+            f"microgpt chat --model-dir {as_argument(model_dir)}"
+        )
     known = _training_texts(saved, against) if novel else ()
     samples = InferenceGpt(saved).samples(
         None if unique or novel else num_samples,

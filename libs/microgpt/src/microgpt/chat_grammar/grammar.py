@@ -15,6 +15,7 @@ from microgpt.chat_grammar.small_talk import small_talk
 from microgpt.chat_grammar.tables import capitals, days, months, opposites
 from microgpt.chat_grammar.words import length, letters, reversing, spelling
 from microgpt.errors import ConfigError
+from microgpt.tokenizer import Conversation, Message
 
 ALPHABET = " !'+,-.?" + string.digits + string.ascii_lowercase
 MAX_TOKENS = 120  # of a conversation: it can be learnt in a context of 128
@@ -54,14 +55,23 @@ def conversations(split: ChatSplit, n: int, seed: int) -> Iterator[list[Exchange
     return (_conversation(draw) for _ in range(n))
 
 
+def messages(conversation: Sequence[Exchange]) -> Conversation:
+    """Return a conversation as it is learnt."""
+    return tuple(
+        message
+        for exchange in conversation
+        for message in (Message("user", exchange.prompt), Message("assistant", exchange.reply))
+    )
+
+
 def json_line(conversation: Sequence[Exchange]) -> str:
     """Return a conversation as a line of JSON, without its end."""
-    messages: list[dict[str, str]] = []
+    turns: list[dict[str, str]] = []
     for exchange in conversation:
         task = {"task": exchange.task} if exchange.task else {}
-        messages.append({"role": "user", "content": exchange.prompt})
-        messages.append({"role": "assistant", "content": exchange.reply, **task})
-    return json.dumps(messages)
+        turns.append({"role": "user", "content": exchange.prompt})
+        turns.append({"role": "assistant", "content": exchange.reply, **task})
+    return json.dumps(turns)
 
 
 def _conversation(draw: Draw) -> list[Exchange]:

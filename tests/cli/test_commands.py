@@ -73,7 +73,7 @@ def test_a_chat_model_is_trained_and_talked_to(microgpt, tmp_path) -> None:
 def test_the_bundled_conversations_are_used_when_there_are_no_others(microgpt) -> None:
     done = microgpt("train", "--chat", "--steps", "1")
     assert "using the chat.jsonl that comes with microgpt" in done.stderr
-    assert done.stdout.startswith("num convos: 55\n")
+    assert done.stdout.startswith("num convos: 4000\n")
 
 
 def test_the_same_seed_gives_the_same_text_twice(microgpt, text_model) -> None:

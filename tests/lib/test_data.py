@@ -42,10 +42,20 @@ def test_the_run_that_verify_replays_is_the_golden_one(golden) -> None:
     assert shipped["samples"] == golden["names"]
 
 
-def test_the_bundled_conversations_can_be_read() -> None:
-    conversations = load_conversations(bundled("chat.jsonl"))
-    assert len(conversations) == 55
-    assert all(c[0].role == "user" and c[-1].role == "assistant" for c in conversations)
+@pytest.mark.parametrize(
+    ("name", "split", "n"), [("chat.jsonl", "train", 4000), ("chat_heldout.jsonl", "heldout", 3500)]
+)
+def test_the_bundled_conversations_are_those_of_the_grammar(name, split, n) -> None:
+    written = "".join(f"{json_line(each)}\n" for each in conversations(split, n, 42))
+    assert bundled(name).read_text() == written
+    assert len(load_conversations(bundled(name))) == n
+
+
+def test_the_bundled_questions_have_500_items_of_each_task() -> None:
+    lines = map(json.loads, bundled("chat_heldout.jsonl").read_text().splitlines())
+    tasks = Counter(message["task"] for line in lines for message in line if "task" in message)
+    assert len(tasks) == 9
+    assert min(tasks.values()) >= 500
 
 
 def test_a_file_that_is_not_bundled_is_said_to_be_missing() -> None:

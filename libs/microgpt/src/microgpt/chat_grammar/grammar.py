@@ -27,12 +27,14 @@ LENGTHS = (1, 1, 1, 2, 2, 3)  # exchanges of the other conversations
 
 Task = Callable[[Draw], Exchange]
 
-# A task is there as often as it is hard: arithmetic has most to learn from examples.
 _WITH_FILLERS: Sequence[Task] = (
-    *(addition,) * 4, *(subtraction,) * 4, *(spelling,) * 2, *(reversing,) * 3, length, letters,
-    comparison, *(outside,) * 2,
+    addition, subtraction, spelling, reversing, length, letters, comparison, outside,
 )  # fmt: skip
 _BY_HEART: Sequence[Task] = (*(small_talk,) * 3, days, months, opposites, capitals)
+# A task is learnt as often as it is hard: arithmetic has most to learn from examples.
+_TO_LEARN: Sequence[Task] = (
+    *_WITH_FILLERS, *_BY_HEART, *(addition, subtraction) * 3, spelling, *(reversing,) * 2, outside,
+)  # fmt: skip
 
 
 def conversations(split: ChatSplit, n: int, seed: int) -> Iterator[list[Exchange]]:
@@ -97,6 +99,8 @@ def _independent(draw: Draw) -> list[Exchange]:
 
 def _tasks(draw: Draw) -> Sequence[Task]:
     """Return the tasks of a split; what is learnt by heart is only new in other words."""
+    if draw.split == "train":
+        return _TO_LEARN
     return _WITH_FILLERS if draw.split == "heldout" else (*_WITH_FILLERS, *_BY_HEART)
 
 

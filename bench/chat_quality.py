@@ -1,4 +1,4 @@
-"""Does the assistant of `--preset chat` answer rightly, and what is it worth to learn replies alone?
+"""Does the assistant of `--preset chat` answer rightly? What does learning replies alone bring?
 
 Trains with three seeds on one core each, once as the preset is and once with the loss on all
 tokens, by the real commands. `microgpt eval` then counts exact answers to what training never saw:
@@ -53,10 +53,8 @@ def main() -> None:
 def assistant(folder: Path, loss_on: str, seed: int) -> dict:
     """Return what a training takes, and the answers of its model."""
     model = folder / f"{loss_on}-{seed}"
-    trained = json.loads(
-        command("train", "--chat", "--preset", "chat", "--loss-on", loss_on, "--seed", seed,
-                "--output", model, "--json")  # fmt: skip
-    )
+    options = ("--preset", "chat", "--loss-on", loss_on, "--seed", seed, "--output", model)
+    trained = json.loads(command("train", "--chat", *options, "--json"))
     facts = {"loss_on": loss_on, "seed": seed, "seconds": trained["seconds"]}
     for split in SPLITS:
         found = json.loads(command("eval", model, "--data", folder / f"{split}.jsonl", "--json"))

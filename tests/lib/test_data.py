@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt import Message, load_conversations, load_text
+from microgpt.chat_grammar import conversations, json_line
 from microgpt.data import DataFacts, bundled, fingerprint, split
 from microgpt.errors import ConfigError, DataError
 

@@ -33,7 +33,8 @@ _WITH_FILLERS: Sequence[Task] = (
 _BY_HEART: Sequence[Task] = (*(small_talk,) * 3, days, months, opposites, capitals)
 # A task is learnt as often as it is hard: arithmetic has most to learn from examples.
 _TO_LEARN: Sequence[Task] = (
-    *_WITH_FILLERS, *_BY_HEART, *(addition, subtraction) * 3, spelling, *(reversing,) * 2, outside,
+    *_WITH_FILLERS, *_BY_HEART, *(addition, subtraction) * 3, addition, *(comparison,) * 2,
+    spelling, *(reversing,) * 2, length, outside,
 )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 SPECIAL_TOKENS = (*ROLES, "end_turn")  # as they are named in meta.json
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a conversation."""
 

@@ -219,4 +219,4 @@ def default_input(*, chat: bool = False) -> Path:
 
 
 def _load(path: Path, *, chat: bool) -> Sequence[Document]:
-    return load_conversations(path) if chat else load_text(path)
+    return load_conversations(path, tell=note) if chat else load_text(path)

@@ -235,6 +235,18 @@ def test_ctrl_c_takes_the_table_away_and_says_how_to_go_on(evolve) -> None:
     assert child.exitstatus == 130
 
 
+def test_what_a_model_makes_up_does_not_command_the_terminal(terminal, microgpt, tmp_path) -> None:
+    (tmp_path / "texts").write_text("\x1b[2Jhi\x7f\n")
+    trained = terminal("train", "--input", "texts", "--steps", "80", "--num-samples", "2")
+    trained.expect_exact("sample  1: \\x1b[2Jhi\\x7f\r\n")
+    trained.expect(pexpect.EOF)
+    child = terminal("generate", "--temperature", "0")
+    child.expect_exact("sample  1: \\x1b[2Jhi\\x7f\r\n")
+    child.expect(pexpect.EOF)
+    piped = microgpt("generate", "--temperature", "0", "--num-samples", "1")
+    assert piped.stdout == "sample  1: \x1b[2Jhi\x7f\n"  # whoever reads it there wants it as it is
+
+
 def test_a_bar_that_comes_back_erases_nothing_that_was_printed_since(terminal) -> None:
     child = terminal("verify", "--steps", "100")
     child.expect(pexpect.EOF)

@@ -247,6 +247,19 @@ def test_what_a_model_makes_up_does_not_command_the_terminal(terminal, microgpt,
     assert piped.stdout == "sample  1: \x1b[2Jhi\x7f\n"  # whoever reads it there wants it as it is
 
 
+def test_replies_that_are_compared_are_a_bar_that_goes_away(terminal, chat_model, tmp_path) -> None:
+    line = (
+        '[{"role": "user", "content": "hi"}, '
+        '{"role": "assistant", "content": "yo", "task": "greet"}]\n'
+    )
+    (tmp_path / "exam.jsonl").write_text(line * 3_000)
+    child = terminal("eval", chat_model, "--data", "exam.jsonl")
+    child.expect_exact("replies ")
+    child.expect_exact("\x1b[2K")  # the bar is gone before the page begins
+    child.expect_exact("replies:    3000, 100.0% of them exact")
+    child.expect(pexpect.EOF)
+
+
 def test_a_bar_that_comes_back_erases_nothing_that_was_printed_since(terminal) -> None:
     child = terminal("verify", "--steps", "100")
     child.expect(pexpect.EOF)

@@ -1,6 +1,7 @@
 """The commands on a real (pseudo-)terminal, with real keys."""
 
 import io
+import json
 import os
 import signal
 from dataclasses import replace
@@ -10,6 +11,11 @@ import pytest
 
 from microgpt import save
 from microgpt.model import weight_shapes
+
+EXCHANGE = [
+    {"role": "user", "content": "hi"},
+    {"role": "assistant", "content": "yo", "task": "greet"},
+]
 
 
 @pytest.fixture
@@ -248,16 +254,24 @@ def test_what_a_model_makes_up_does_not_command_the_terminal(terminal, microgpt,
 
 
 def test_replies_that_are_compared_are_a_bar_that_goes_away(terminal, chat_model, tmp_path) -> None:
-    line = (
-        '[{"role": "user", "content": "hi"}, '
-        '{"role": "assistant", "content": "yo", "task": "greet"}]\n'
-    )
-    (tmp_path / "exam.jsonl").write_text(line * 3_000)
+    (tmp_path / "exam.jsonl").write_text(f"{json.dumps(EXCHANGE)}\n" * 3_000)
     child = terminal("eval", chat_model, "--data", "exam.jsonl")
     child.expect_exact("replies ")
     child.expect_exact("\x1b[2K")  # the bar is gone before the page begins
     child.expect_exact("replies:    3000, 100.0% of them exact")
     child.expect(pexpect.EOF)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctrl_c_ends_the_comparison_of_replies(terminal, endless_model, tmp_path, threads) -> None:
+    (tmp_path / "exam.jsonl").write_text(f"{json.dumps(EXCHANGE)}\n" * 4)
+    child = terminal("eval", endless_model, "--data", "exam.jsonl", "--threads", threads)
+    child.expect_exact("replies ")
+    child.sendintr()
+    child.expect_exact("interrupted")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
 
 
 def test_a_bar_that_comes_back_erases_nothing_that_was_printed_since(terminal) -> None:

@@ -135,6 +135,15 @@ def test_eval_counts_a_question_that_does_not_fit_as_wrong_and_says_why(
     assert f"  greet, line 1: '{'hi' * 11}': {why}\n" in done.stdout
 
 
+def test_eval_tells_of_turns_that_had_no_room(microgpt, chat_model, tmp_path) -> None:
+    hi = {"role": "user", "content": "hi"}
+    yo = {"role": "assistant", "content": "yo", "task": "greet"}
+    (tmp_path / "long.jsonl").write_text(json.dumps([hi, yo] * 5))
+    done = microgpt("eval", chat_model, "--data", "long.jsonl", "--json")
+    assert done.stderr == "note: 2 of 5 questions were asked without their oldest turns: no room\n"
+    assert json.loads(done.stdout)["replies"]["n_cut"] == 2
+
+
 def test_eval_without_a_task_asks_nothing(microgpt, chat_model, exam) -> None:
     done = microgpt("eval", chat_model, "--data", exam(("hi", "yo", None)))
     assert len(done.stdout.splitlines()) == 3

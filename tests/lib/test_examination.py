@@ -56,6 +56,12 @@ def test_a_question_that_does_not_fit_is_wrong_and_says_why(chat) -> None:
     assert "has 21 characters; at most 20 fit into the context of 32 tokens" in long.problem
 
 
+def test_an_answer_to_less_than_the_whole_conversation_says_so(chat) -> None:
+    """A context of 32 leaves 22 tokens for the turns, which have 4 here."""
+    short, long = answer_all(chat, [item(*["hi", "yo"] * n) for n in (3, 4)])
+    assert (short.is_cut, long.is_cut) == (False, True)
+
+
 def test_ten_thousand_turns_of_which_each_reply_is_scored_are_asked_for(chat) -> None:
     conversation = (Message("user", "hi"), Message("assistant", "yo")) * 5_000
     items = [Item("greet", conversation, place, line=1) for place in range(1, 10_000, 2)]

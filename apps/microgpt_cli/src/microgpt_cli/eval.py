@@ -17,6 +17,8 @@ from microgpt_cli.streams import note
 if TYPE_CHECKING:
     from microgpt.conversation_file import Item
     from microgpt.engines import Use
+    from microgpt.examination import Answer
+    from microgpt.inference import InferenceGpt
     from microgpt.tokenizer import Document
 
 
@@ -44,7 +46,6 @@ def evaluate(
     from microgpt.conversation_file import load_exam
     from microgpt.data import load_text
     from microgpt.engines import prepare_engine
-    from microgpt.examination import answer_all
     from microgpt.inference import InferenceGpt
     from microgpt_cli.exam_page import as_facts, page
 
@@ -60,10 +61,7 @@ def evaluate(
     prepare_engine("compiled", saved.dtype, uses=uses, tell=note)
     model = InferenceGpt(saved)
     result = model.evaluate(docs, threads=threads)
-    started = perf_counter()
-    asked = answer_all(model, items, threads=threads)
-    answers = list(followed(asked, len(items), "replies")) if items else []
-    seconds = perf_counter() - started
+    answers, seconds = _ask(model, items, threads) if items else ([], 0.0)
     if as_json:
         facts = {"loss": result.loss, "n_docs": result.n_docs, "n_tokens": result.n_tokens}
         print(json.dumps(facts | ({"replies": as_facts(answers, seconds)} if answers else {})))
@@ -73,3 +71,18 @@ def evaluate(
     print(f"loss:       {result.loss:.4f} nats a token ({result.loss / math.log(2):.4f} bits)")
     for line in page(answers, seconds) if answers else ():
         print(line)
+
+
+def _ask(
+    model: "InferenceGpt", items: "Sequence[Item]", threads: int
+) -> "tuple[list[Answer], float]":
+    """Return what the model replies to each item, and how many seconds that took."""
+    from microgpt.examination import answer_all
+    from microgpt_cli.exam_page import n_cut
+
+    started = perf_counter()
+    answers = list(followed(answer_all(model, items, threads=threads), len(items), "replies"))
+    seconds = perf_counter() - started
+    if n := n_cut(answers):
+        note(f"{n} of {len(items)} questions were asked without their oldest turns: no room")
+    return answers, seconds

@@ -18,17 +18,15 @@ def page(answers: Sequence[Answer], seconds: float) -> Iterator[str]:
         f"({_n_tokens(answers) / seconds:,.0f} tokens/s)"
     )
     yield ""
-    scores = {_named(task): Score.of(some) for task, some in tasks.items()} | {"all tasks": score}
-    width = max(map(len, scores))
-    yield f"{'task':<{width}} {'n':>7} {'exact':>7} {'share':>7}   95% interval"
-    for name, score in scores.items():
-        low, high = score.interval
-        yield (
-            f"{name:<{width}} {score.n:>7,} {score.n_exact:>7,} {score.share:>7.1%}"
-            f"   {low:.1%} to {high:.1%}"
-        )
+    rows = [(_named(task), Score.of(some)) for task, some in tasks.items()]
+    yield from _table([*rows, ("all tasks", score)])
     yield from _wrong_replies(answers)
     yield from _errors({task: _wrong(some) for task, some in tasks.items()})
+
+
+def n_cut(answers: Sequence[Answer]) -> int:
+    """Return how many questions were asked without their oldest turns."""
+    return sum(answer.is_cut for answer in answers)
 
 
 def as_facts(answers: Sequence[Answer], seconds: float) -> dict[str, object]:
@@ -36,6 +34,7 @@ def as_facts(answers: Sequence[Answer], seconds: float) -> dict[str, object]:
     tasks = [{"task": task, **_facts(some)} for task, some in by_task(answers).items()]
     return {
         **_facts(answers),
+        "n_cut": n_cut(answers),
         "n_tokens": _n_tokens(answers),
         "seconds": seconds,
         "tokens_per_s": _n_tokens(answers) / seconds,
@@ -59,6 +58,17 @@ def as_facts(answers: Sequence[Answer], seconds: float) -> dict[str, object]:
 def _facts(answers: Sequence[Answer]) -> dict[str, object]:
     score = Score.of(answers)
     return {**asdict(score), "share": score.share, "interval": score.interval}
+
+
+def _table(rows: Sequence[tuple[str, Score]]) -> Iterator[str]:
+    width = max(len(name) for name, _ in rows)
+    yield f"{'task':<{width}} {'n':>7} {'exact':>7} {'share':>7}   95% interval"
+    for name, score in rows:
+        low, high = score.interval
+        yield (
+            f"{name:<{width}} {score.n:>7,} {score.n_exact:>7,} {score.share:>7.1%}"
+            f"   {low:.1%} to {high:.1%}"
+        )
 
 
 def _wrong_replies(answers: Sequence[Answer]) -> Iterator[str]:

@@ -26,12 +26,14 @@ class Answer:
         item: what it was asked.
         reply: what it said; None if the question does not fit into its context.
         n_tokens: of the reply, its end included.
+        is_cut: whether old turns of the conversation had no room.
         problem: why there is no reply.
     """
 
     item: Item
     reply: str | None
     n_tokens: int = 0
+    is_cut: bool = False
     problem: str | None = None
 
     @property
@@ -65,9 +67,9 @@ class Score:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where the share would be with any number of such items, in 95 of 100 samples like this.
+        """Where the share of all such items lies, for 95 of 100 samples like this one.
 
-        Wilson's score interval: it has sense where all answers are exact, or few are asked for.
+        Wilson's score interval, which holds for few items too, and where all answers are exact.
         """
         # Wilson 1927, Journal of the American Statistical Association 22, p. 209
         n, p, zz = self.n, self.share, Z_95**2
@@ -113,7 +115,8 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
             continue
         reply = next(coming)
         n_tokens = len(reply.tokens) + (reply.finish_reason == "stop")
-        yield Answer(item, model.tokenizer.decode(reply.tokens), n_tokens)
+        text, is_cut = model.tokenizer.decode(reply.tokens), prompt.tokens_dropped > 0
+        yield Answer(item, text, n_tokens, is_cut)
 
 
 def by_task(answers: Iterable[Answer]) -> dict[str, list[Answer]]:

@@ -31,14 +31,13 @@ def n_cut(answers: Sequence[Answer]) -> int:
 
 def as_facts(answers: Sequence[Answer], seconds: float) -> dict[str, object]:
     """Return what `page` tells, and every error, for JSON."""
-    tasks = [{"task": task, **_facts(some)} for task, some in by_task(answers).items()]
     return {
         **_facts(answers),
         "n_cut": n_cut(answers),
         "n_tokens": _n_tokens(answers),
         "seconds": seconds,
         "tokens_per_s": _n_tokens(answers) / seconds,
-        "tasks": tasks,
+        "tasks": {task: _facts(some) for task, some in by_task(answers).items()},
         "wrong_replies": [asdict(wrong) for wrong in wrong_replies(answers)[:N_WRONG_REPLIES_JSON]],
         "errors": [
             {

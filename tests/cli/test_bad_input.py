@@ -96,6 +96,18 @@ def test_train_refuses_a_text_file(microgpt, tmp_path, content, problem) -> None
             "line 2: messages[0].role: input should be 'user' or",
         ),
         ("[]", "data, line 2: an empty conversation"),
+        (
+            '[{"role": "assistant", "content": "hi"}]',
+            "data, line 2: messages[0] is the assistant's, but a conversation begins with the user",
+        ),
+        (
+            '[{"role": "user", "content": "hi"}, {"role": "user", "content": "yo"}]',
+            "data, line 2: messages[1] is the user's again; make one message of the two",
+        ),
+        (
+            '[{"role": "user", "content": "hi"}, {"role": "assistant", "content": " "}]',
+            "data, line 2: messages[1]: content must not be empty",
+        ),
     ],
 )
 def test_train_refuses_a_conversation_file(microgpt, tmp_path, line, problem) -> None:

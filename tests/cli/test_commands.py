@@ -70,6 +70,21 @@ def test_a_chat_model_is_trained_and_talked_to(microgpt, tmp_path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "microgpt> yo\n", "")
 
 
+def test_train_and_info_tell_of_what_nobody_answers(microgpt, tmp_path) -> None:
+    alone = '[{"role": "user", "content": "oh"}]'
+    (tmp_path / "chat.jsonl").write_text(f"{CHAT_LINE}\n{alone}\n")
+    told = (
+        "note: the last message of 1 conversation is the user's and has no reply; 1 had no other; "
+        "left out\n"
+    )
+    trained = microgpt("train", "--chat", "--input", "chat.jsonl", "--steps", "1")
+    assert trained.stdout.startswith("num convos: 1\nvocab size: 8\n")  # of "hi" and "yo" alone
+    assert trained.stderr.count(told) == 1
+    described = microgpt("info", "--data", "chat.jsonl")
+    assert "documents:          1;" in described.stdout
+    assert described.stderr.count(told) == 1
+
+
 def test_the_bundled_conversations_are_used_when_there_are_no_others(microgpt) -> None:
     done = microgpt("train", "--chat", "--steps", "1")
     assert "using the chat.jsonl that comes with microgpt" in done.stderr

@@ -1,6 +1,7 @@
 """The commands on a real (pseudo-)terminal, with real keys."""
 
 import io
+import json
 import os
 import signal
 from dataclasses import replace
@@ -10,6 +11,11 @@ import pytest
 
 from microgpt import save
 from microgpt.model import weight_shapes
+
+EXCHANGE = [
+    {"role": "user", "content": "hi"},
+    {"role": "assistant", "content": "yo", "task": "greet"},
+]
 
 
 @pytest.fixture
@@ -230,6 +236,39 @@ def test_ctrl_c_takes_the_table_away_and_says_how_to_go_on(evolve) -> None:
     child.expect("organisms/s")
     child.sendintr()
     child.expect(r"interrupted after \d+ evaluations; go on with: microgpt evolve --resume ")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+
+
+def test_what_a_model_makes_up_does_not_command_the_terminal(terminal, microgpt, tmp_path) -> None:
+    (tmp_path / "texts").write_text("\x1b[2Jhi\x7f\n")
+    trained = terminal("train", "--input", "texts", "--steps", "80", "--num-samples", "2")
+    trained.expect_exact("sample  1: \\x1b[2Jhi\\x7f\r\n")
+    trained.expect(pexpect.EOF)
+    child = terminal("generate", "--temperature", "0")
+    child.expect_exact("sample  1: \\x1b[2Jhi\\x7f\r\n")
+    child.expect(pexpect.EOF)
+    piped = microgpt("generate", "--temperature", "0", "--num-samples", "1")
+    assert piped.stdout == "sample  1: \x1b[2Jhi\x7f\n"  # whoever reads it there wants it as it is
+
+
+def test_replies_that_are_compared_are_a_bar_that_goes_away(terminal, chat_model, tmp_path) -> None:
+    (tmp_path / "exam.jsonl").write_text(f"{json.dumps(EXCHANGE)}\n" * 3_000)
+    child = terminal("eval", chat_model, "--data", "exam.jsonl")
+    child.expect_exact("replies ")
+    child.expect_exact("\x1b[2K")  # the bar is gone before the page begins
+    child.expect_exact("replies:    3000, 100.0% of them exact")
+    child.expect(pexpect.EOF)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctrl_c_ends_the_comparison_of_replies(terminal, endless_model, tmp_path, threads) -> None:
+    (tmp_path / "exam.jsonl").write_text(f"{json.dumps(EXCHANGE)}\n" * 4)
+    child = terminal("eval", endless_model, "--data", "exam.jsonl", "--threads", threads)
+    child.expect_exact("replies ")
+    child.sendintr()
+    child.expect_exact("interrupted")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 130

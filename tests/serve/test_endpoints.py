@@ -3,6 +3,7 @@
 import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 
 import pytest
 
@@ -80,6 +81,15 @@ def test_chat_gives_the_reply_of_the_library(talk, talk_result) -> None:
         "unknown_characters": "é",
         "finish_reason": expected.finish_reason,
     }
+
+
+@pytest.mark.parametrize("roles", ["au", "uu", "ua", "uaau"])
+def test_chat_replies_to_messages_in_any_order(talk, talk_result, roles) -> None:
+    """A file of conversations is read more strictly: what stands in it is learnt."""
+    messages = [Message("user" if role == "u" else "assistant", "yo") for role in roles]
+    expected = InferenceGpt(talk_result).chat(messages, seed=3)
+    body = {"messages": [asdict(message) for message in messages], "seed": 3}
+    assert talk.request("POST", "/microgpt/v1/chat", body).json["content"] == expected.content
 
 
 def test_chat_says_what_it_has_dropped_and_why_it_ended(talk) -> None:

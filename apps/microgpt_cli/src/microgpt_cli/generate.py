@@ -28,7 +28,7 @@ from microgpt_cli.options import (
     ModelDir,
     Threads,
 )
-from microgpt_cli.streams import note
+from microgpt_cli.streams import note, shown
 
 if TYPE_CHECKING:
     from microgpt.checkpoint import SavedModel
@@ -143,7 +143,7 @@ def _print_lines(samples: Iterator[str]) -> int:
     """Print the samples as they come; return how many there were."""
     n_printed, due = 0, 0.0
     for n_printed, text in enumerate(samples, start=1):
-        print(f"sample {n_printed:2d}: {text}")
+        print(f"sample {n_printed:2d}: {shown(text)}")
         if perf_counter() > due:
             sys.stdout.flush()
             due = perf_counter() + FLUSH_INTERVAL_S

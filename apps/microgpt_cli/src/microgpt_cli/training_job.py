@@ -232,4 +232,4 @@ def _documents(
     if path is None:
         assert preset
         return PRESETS[preset].draw(seed)
-    return load_conversations(path) if chat else load_text(path)
+    return load_conversations(path, tell=note) if chat else load_text(path)

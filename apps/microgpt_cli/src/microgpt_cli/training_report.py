@@ -17,7 +17,7 @@ from microgpt.tokenizer import Document
 from microgpt.whole_files import as_argument
 from microgpt_cli.options import DEFAULT_MODEL_DIR, N_SAMPLES
 from microgpt_cli.progress import step_line
-from microgpt_cli.streams import note
+from microgpt_cli.streams import note, shown
 
 
 def count_samples(num_samples: int | None, *, chat: bool) -> int:
@@ -75,7 +75,7 @@ def report(
     if samples:
         print(f"\n--- inference (new, hallucinated {what}) ---")
     for i, sample in enumerate(samples, start=1):
-        print(f"sample {i:2d}: {sample}")
+        print(f"sample {i:2d}: {shown(sample)}")
     sys.stdout.flush()
     if memorised:
         _tell_what_is_known(memorised)

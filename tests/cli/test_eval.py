@@ -23,7 +23,7 @@ def test_eval_reads_conversations_for_a_chat_model(microgpt, chat_model, tmp_pat
     line = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
     (tmp_path / "chat.jsonl").write_text(json.dumps(line))
     done = microgpt("eval", chat_model, "--data", "chat.jsonl")
-    assert done.stdout.startswith("documents:  1\ntokens:     3\n")
+    assert done.stdout.startswith("documents:  1\ntokens:     3 of the assistant\n")
 
 
 @pytest.mark.parametrize(

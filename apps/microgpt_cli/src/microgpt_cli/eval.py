@@ -37,7 +37,7 @@ def evaluate(
     """Print how well a model predicts a file: nats and bits a token, the end of each included.
 
     Give it documents that the model has not learnt from. One that is longer than the context is
-    read in overlapping windows. Replies that name a task in the file are asked for at temperature
+    read in overlapping windows. Of conversations the tokens of the assistant count. Replies that name a task in the file are asked for at temperature
     0 and compared: how many are exact, task by task, and what was said instead.
     """
     check_threads(threads)
@@ -67,7 +67,7 @@ def evaluate(
         print(json.dumps(facts | ({"replies": as_facts(answers, seconds)} if answers else {})))
         return
     print(f"documents:  {result.n_docs}")
-    print(f"tokens:     {result.n_tokens}")
+    print(f"tokens:     {result.n_tokens}{' of the assistant' if model.tokenizer.is_chat else ''}")
     print(f"loss:       {result.loss:.4f} nats a token ({result.loss / math.log(2):.4f} bits)")
     for line in page(answers, seconds) if answers else ():
         print(line)

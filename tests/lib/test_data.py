@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt import Message, load_conversations, load_text
-from microgpt.data import DataFacts, bundled, fingerprint, split
+from microgpt import Message, load, load_conversations, load_text
+from microgpt.data import DEMO_MODEL, DataFacts, bundled, fingerprint, split
 from microgpt.errors import ConfigError, DataError
 
 HI = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
@@ -46,6 +46,12 @@ def test_the_bundled_conversations_can_be_read() -> None:
     conversations = load_conversations(bundled("chat.jsonl"))
     assert len(conversations) == 55
     assert all(c[0].role == "user" and c[-1].role == "assistant" for c in conversations)
+
+
+def test_the_bundled_model_can_chat_and_is_small() -> None:
+    directory = bundled(DEMO_MODEL)
+    assert load(directory).tokenizer.is_chat
+    assert sum(file.stat().st_size for file in directory.iterdir()) < 1_000_000
 
 
 def test_a_file_that_is_not_bundled_is_said_to_be_missing() -> None:

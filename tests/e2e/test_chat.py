@@ -272,10 +272,13 @@ def test_a_terminal_that_goes_away_ends_the_chat_without_a_traceback(
     """Told by SIGHUP, or not, as under nohup: then what it reads and prints fails."""
     pid, terminal = pty.fork()
     if not pid:
-        os.dup2(os.open(tmp_path / "errors", os.O_CREAT | os.O_WRONLY), 2)
-        signal.signal(signal.SIGHUP, signal.SIG_DFL if is_told else signal.SIG_IGN)
-        env = {**os.environ, "TERM": term, "XDG_STATE_HOME": str(tmp_path)}
-        os.execvpe("microgpt", ["microgpt", "chat", "--model-dir", str(endless_model)], env)
+        try:
+            os.dup2(os.open(tmp_path / "errors", os.O_CREAT | os.O_WRONLY), 2)
+            signal.signal(signal.SIGHUP, signal.SIG_DFL if is_told else signal.SIG_IGN)
+            env = {**os.environ, "TERM": term, "XDG_STATE_HOME": str(tmp_path)}
+            os.execvpe("microgpt", ["microgpt", "chat", "--model-dir", str(endless_model)], env)
+        finally:
+            os._exit(127)  # not a second run of the tests
     wait_for(terminal, b"you> ")
     if is_replying:
         os.write(terminal, b"hi\r")

@@ -69,16 +69,14 @@ def _load(model_dir: Path | None) -> "SavedModel":
 
     if model_dir is not None:
         return load(model_dir)
-    problem = f"{DEFAULT_MODEL_DIR} has no chat model"
-    if not os.path.lexists(DEFAULT_MODEL_DIR):
-        problem = f"there is no {DEFAULT_MODEL_DIR} here"
-    else:
-        try:
-            saved = load(DEFAULT_MODEL_DIR)
-            if saved.tokenizer.is_chat:
-                return saved
-        except CheckpointError as error:
-            problem = str(error)
+    try:
+        saved = load(DEFAULT_MODEL_DIR)
+        if saved.tokenizer.is_chat:
+            return saved
+        problem = f"{DEFAULT_MODEL_DIR} has no chat model"
+    except CheckpointError as error:
+        is_there = os.path.lexists(DEFAULT_MODEL_DIR)
+        problem = str(error) if is_there else f"there is no {DEFAULT_MODEL_DIR} here"
     note(f"{problem}; using the demo model that comes with microgpt")
     return load(bundled(DEMO_MODEL))
 

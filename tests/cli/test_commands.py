@@ -111,15 +111,6 @@ def test_a_prompt_begins_each_sample(microgpt, text_model) -> None:
     assert all(line[11:].startswith("mi") for line in done.stdout.splitlines())
 
 
-def test_a_chat_gives_the_same_text_twice(microgpt, chat_model) -> None:
-    options = ["chat", "--model-dir", chat_model, "--temperature", "20"]
-    said = "hi\noh\nyo\n"
-    first, again = microgpt(*options, stdin=said), microgpt(*options, stdin=said)
-    other = microgpt(*options, "--seed", "1", stdin=said)
-    assert first.stdout == again.stdout != other.stdout
-    assert first.stdout.count("microgpt> ") == 3
-
-
 def test_info_tells_what_a_model_is(microgpt, chat_model) -> None:
     done = microgpt("info", "--model-dir", chat_model)
     lines = dict(line.strip().split(":", 1) for line in done.stdout.splitlines() if ":" in line)
@@ -156,28 +147,6 @@ def test_verify_checks_one_engine_for_as_many_steps_as_are_asked_for(microgpt) -
         runs = [line for line in done.stdout.splitlines() if "Karpathy's run" in line]
         assert runs
         assert all(f"{engine}" in run and "3 of 1000 steps: loss 3.1778" in run for run in runs)
-
-
-def test_chat_commands(microgpt, chat_model) -> None:
-    said = "\nhi\n/clear\n/fly\n  \n/quit\nhi\n"
-    done = microgpt("chat", "--model-dir", chat_model, stdin=said)
-    assert done.stdout == "microgpt> yo\n(history cleared)\n"
-    assert done.stderr == "note: there is no /fly; there are /quit and /clear\n"
-
-
-def test_chat_tells_what_it_cannot_read_and_what_it_forgets(microgpt, chat_model) -> None:
-    done = microgpt("chat", "--model-dir", chat_model, stdin="hi\nhi\nhi\nhié\n")
-    notes = done.stderr.splitlines()
-    assert notes == [
-        "note: the model cannot read 'é'; left out",
-        "note: the first 8 tokens of the conversation no longer fit",
-    ]
-
-
-def test_chat_tells_what_it_cannot_read_once(microgpt, chat_model) -> None:
-    done = microgpt("chat", "--model-dir", chat_model, stdin="hé\nhi\n/clear\nhi\n")
-    assert done.stderr == "note: the model cannot read 'é'; left out\n"
-    assert done.stdout.endswith("microgpt> yo\n")
 
 
 def test_help_and_version(microgpt) -> None:

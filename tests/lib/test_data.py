@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt import Message, load_conversations, load_text
+from microgpt import Message, load, load_conversations, load_text
 from microgpt.chat_grammar import conversations, json_line
-from microgpt.data import DataFacts, bundled, fingerprint, split
+from microgpt.data import DEMO_MODEL, DataFacts, bundled, fingerprint, split
 from microgpt.errors import ConfigError, DataError
 
 HI = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
@@ -58,6 +58,12 @@ def test_the_bundled_questions_have_500_items_of_each_task() -> None:
     tasks = Counter(message["task"] for line in lines for message in line if "task" in message)
     assert len(tasks) == 9
     assert min(tasks.values()) >= 500
+
+
+def test_the_bundled_model_can_chat_and_is_small() -> None:
+    directory = bundled(DEMO_MODEL)
+    assert load(directory).tokenizer.is_chat
+    assert sum(file.stat().st_size for file in directory.iterdir()) < 1_000_000
 
 
 def test_a_file_that_is_not_bundled_is_said_to_be_missing() -> None:

@@ -57,6 +57,17 @@ def test_generate_gives_the_texts_of_the_command(names, names_dir, microgpt) -> 
     assert names.generate(num_samples=6, temperature=1.5, seed=9).json == json.loads(command.stdout)
 
 
+def test_where_there_is_no_model_the_demo_model_replies_as_in_the_command(serve, microgpt) -> None:
+    server = serve()
+    assert "there is no output here; using the demo model that comes with microgpt" in server.log
+    assert "serving demo (chat, " in server.log
+    assert server.get("/health").json["model"] == server.get("/microgpt/v1/model").json["name"]
+    for seed in range(3):
+        said = microgpt("chat", "--message", "hello", "--temperature", "2", "--seed", str(seed))
+        reply = server.chat("hello", temperature=2, seed=seed).json
+        assert said.stdout == f"{reply['content']}\n"
+
+
 def test_the_text_is_the_same_under_load(names, names_result) -> None:
     model = InferenceGpt(names_result)
     wanted = [

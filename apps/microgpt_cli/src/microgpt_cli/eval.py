@@ -37,8 +37,9 @@ def evaluate(
     """Print how well a model predicts a file: nats and bits a token, the end of each included.
 
     Give it documents that the model has not learnt from. One that is longer than the context is
-    read in overlapping windows. Of conversations the tokens of the assistant count. Replies that name a task in the file are asked for at temperature
-    0 and compared: how many are exact, task by task, and what was said instead.
+    read in overlapping windows. Of conversations the tokens of the assistant count. Replies that
+    name a task in the file are asked for at temperature 0 and compared: how many are exact, task
+    by task, and what was said instead.
     """
     check_threads(threads)
 

@@ -17,6 +17,7 @@ from microgpt.errors import ConfigError, DataError
 from microgpt.text_file import TextFile
 from microgpt.tokenizer import Conversation, Document, joined
 
+DEMO_MODEL = "models/chat"  # `bundled` finds it: a chat model, for whoever has none of their own
 N_TOGETHER = 1024  # documents that are hashed at once: as fast as all, and no copy of them all
 
 
@@ -54,14 +55,17 @@ def load_conversations(
 
 
 def bundled(name: str) -> Path:
-    """Return the path of a file that comes with microgpt, in a checkout or an installation.
+    """Return the path of what comes with microgpt, in a checkout or an installation.
+
+    Args:
+        name: of a file, or of the directory of a model.
 
     Raises:
-        DataError: there is no such file.
+        DataError: there is nothing of that name.
     """
     here = Path(__file__).resolve()
     for folder in (here.parent / "_data", here.parents[4] / "data"):
-        if (folder / name).is_file():
+        if (folder / name).exists():
             return folder / name
     raise DataError(f"{name} does not come with microgpt")
 

@@ -16,7 +16,7 @@ def demo_reply() -> str:
 
 
 def test_a_chat_gives_the_same_text_twice(microgpt, chat_model) -> None:
-    options = ["chat", "--model-dir", chat_model, "--temperature", "3"]
+    options = ["chat", "--model-dir", chat_model, "--temperature", "20"]
     said = "hi\noh\nyo\n"
     first, again = microgpt(*options, stdin=said), microgpt(*options, stdin=said)
     other = microgpt(*options, "--seed", "1", stdin=said)
@@ -37,8 +37,15 @@ def test_chat_tells_what_it_cannot_read_and_what_it_forgets(microgpt, chat_model
     notes = done.stderr.splitlines()
     assert notes == [
         "note: the model cannot read 'é'; left out",
-        "note: the first 8 tokens of the conversation no longer fit",
+        "note: the first 8 tokens of the conversation no longer fit; from now on what is oldest is "
+        "forgotten",
     ]
+
+
+def test_chat_says_once_in_a_conversation_that_it_begins_to_forget(microgpt, chat_model) -> None:
+    said = "hi\n" * 6 + "/clear\n" + "hi\n" * 4
+    notes = microgpt("chat", "--model-dir", chat_model, stdin=said).stderr.splitlines()
+    assert [note.startswith("note: the first 8 tokens") for note in notes] == [True, True]
 
 
 def test_chat_tells_what_it_cannot_read_once(microgpt, chat_model) -> None:

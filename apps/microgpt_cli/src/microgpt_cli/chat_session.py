@@ -69,6 +69,7 @@ class ChatSession:
         self.seed = seed
         self.own_files: set[str] = set()
         self._model = model
+        self._has_forgotten = False
         self.tell = tell
 
     def ask(self, text: str) -> Exchange:
@@ -80,8 +81,12 @@ class ChatSession:
         question = Message("user", _readable(text))
         prompt = self._model.chat_prompt([*self.messages, question])
         self.tell_unknown([question])
-        if prompt.tokens_dropped:
-            self.tell(f"the first {prompt.tokens_dropped} tokens of the conversation no longer fit")
+        if prompt.tokens_dropped and not self._has_forgotten:  # each turn would be a nuisance
+            self.tell(
+                f"the first {prompt.tokens_dropped} tokens of the conversation no longer fit; from "
+                "now on what is oldest is forgotten"
+            )
+        self._has_forgotten = prompt.tokens_dropped > 0
         stream = self._model.reply(prompt, sampling=self.sampling, seed=self.seed)
         return Exchange(question, stream, self._model.tokenizer)
 

@@ -23,7 +23,7 @@ MAX_PROMPT = 96  # … which keeps this much of it before a reply (`microgpt.con
 
 MEMORY = 0.15  # the share of the conversations in which something is told and asked for
 AT_ONCE = 0.25  # the share of those in which nothing is between
-LENGTHS = (1, 1, 1, 2, 2, 3)  # exchanges of the other conversations
+LENGTHS = (1, 1, 1, 1, 2, 2, 3, 4)  # exchanges of the other conversations
 
 Task = Callable[[Draw], Exchange]
 
@@ -33,8 +33,8 @@ _WITH_FILLERS: Sequence[Task] = (
 _BY_HEART: Sequence[Task] = (*(small_talk,) * 3, days, months, opposites, capitals)
 # A task is learnt as often as it is hard: arithmetic has most to learn from examples.
 _TO_LEARN: Sequence[Task] = (
-    *_WITH_FILLERS, *_BY_HEART, *(addition, subtraction) * 3, addition, *(comparison,) * 2,
-    spelling, *(reversing,) * 2, length, outside,
+    *_WITH_FILLERS, *_BY_HEART, *(addition,) * 3, *(subtraction,) * 5, *(comparison,) * 2, spelling,
+    *(reversing,) * 2, length, outside,
 )  # fmt: skip
 
 

@@ -9,9 +9,13 @@ from microgpt.chat_grammar.exchange import Draw, Exchange, Fillers, Wordings
 
 LARGEST = 99
 
-_PAIRS = Fillers.of(
-    combinations_with_replacement(range(LARGEST + 1), 2), lambda pair: f"{pair[0]} {pair[1]}"
-)  # the smaller one first
+CLOSE = 0.25  # the share of the subtractions that are certain to leave less than ten
+
+_ALL = [*combinations_with_replacement(range(LARGEST + 1), 2)]  # the smaller one first
+_PAIRS, _CLOSE_PAIRS = (
+    Fillers.of(pairs, lambda pair: f"{pair[0]} {pair[1]}")
+    for pairs in (_ALL, [pair for pair in _ALL if pair[1] - pair[0] < 10])
+)
 
 _ADDITION = Wordings(
     seen=(
@@ -52,8 +56,11 @@ def addition(draw: Draw) -> Exchange:
 
 
 def subtraction(draw: Draw) -> Exchange:
-    """Ask for a difference that is not negative."""
-    smaller, larger = sorted(_pair(draw))
+    """Ask for a difference that is not negative.
+
+    One of a single digit is another thing to learn than the first digit of two, and rare by chance.
+    """
+    smaller, larger = draw.filler(_CLOSE_PAIRS if draw.chance(CLOSE) else _PAIRS)
     return Exchange(draw.ask(_SUBTRACTION, larger, smaller), str(larger - smaller), "subtraction")
 
 

@@ -30,10 +30,10 @@ Task = Callable[[Draw], Exchange]
 _WITH_FILLERS: Sequence[Task] = (
     addition, subtraction, spelling, reversing, length, letters, comparison, outside,
 )  # fmt: skip
-_BY_HEART: Sequence[Task] = (*(small_talk,) * 3, days, months, opposites, capitals)
+_BY_HEART: Sequence[Task] = (*(small_talk,) * 2, days, months, opposites, capitals)
 # A task is learnt as often as it is hard: arithmetic has most to learn from examples.
 _TO_LEARN: Sequence[Task] = (
-    *_WITH_FILLERS, *_BY_HEART, *(addition,) * 3, *(subtraction,) * 5, *(comparison,) * 2, spelling,
+    *_WITH_FILLERS, *_BY_HEART, *(addition,) * 7, *(subtraction,) * 6, comparison, spelling,
     *(reversing,) * 2, length, outside,
 )  # fmt: skip
 

@@ -177,7 +177,7 @@ def test_the_measure_of_the_source_is_there_on_request(microgpt, tmp_path) -> No
         (["--seed", "-1"], "seed must be >= 0, got -1"),
         (["--fitness", "beauty"], "invalid value for '--fitness'"),
         (["--warm-start", "nowhere.json"], "cannot read nowhere.json"),
-        (["--resume", "nowhere"], "nowhere is no run to go on with"),
+        (["--resume", "nowhere"], "nowhere is no run: cannot read run.json"),
         (["--input", "nowhere.txt"], "cannot read nowhere.txt"),
         (["--scheduler", "tcp://127.0.0.1:1"], "127.0.0.1:1"),
         (["--scheduler", "tcp://127.0.0.1:1", "--workers", "2"], "leave one of the two out"),

@@ -129,7 +129,8 @@ def _content(path: Path) -> tuple[Path, bytes]:
     """Return where a genome is, which may be a run's, and what is there."""
     from microgpt.whole_files import as_argument
     from microgpt_evolution.errors import GenomeError, RunError
-    from microgpt_evolution.records import GENOME, RUN
+    from microgpt_evolution.records import GENOME
+    from microgpt_evolution.run_directory import RUN
 
     if path.is_dir():
         if not (path / GENOME).exists() and (path / RUN).exists():

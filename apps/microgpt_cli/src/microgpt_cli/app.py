@@ -20,6 +20,7 @@ from microgpt_cli.judge import judge
 from microgpt_cli.plot import plot
 from microgpt_cli.run import run
 from microgpt_cli.serve import serve
+from microgpt_cli.sweep import sweep
 from microgpt_cli.train import train
 from microgpt_cli.verify import verify
 
@@ -94,6 +95,7 @@ _add(info, "microgpt info --data my.txt --block-size 32")
 commands.add_typer(dataset, name="dataset")
 _add(evaluate, "microgpt eval my-model --data held-out.txt", name="eval")
 _add(evolve, "microgpt evolve --train-winner winner")
+commands.add_typer(sweep, name="sweep")
 _add(judge, "microgpt judge nannan lelel kamon")
 _add(export, "microgpt export --output small-model --half")
 commands.add_typer(genome, name="genome")

@@ -62,6 +62,11 @@ class SweepSettings(BaseModel):
         """What is to be trained: each point with each seed, in the order of the tables."""
         return [(point, seed) for point in self.points for seed in self.seeds]
 
+    @property
+    def documents(self) -> tuple[str, float, float]:
+        """What tells whether losses of two sweeps can be compared."""
+        return self.data_sha256, self.val_fraction, self.test_fraction
+
     @classmethod
     def parse(cls, settings: dict[str, Any], directory: Path) -> Self:
         """Return the settings of a run, if it is a sweep.

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from microgpt_cli.analyze import analyze
 from microgpt_cli.chat import chat
 from microgpt_cli.dataset import dataset
 from microgpt_cli.eval import evaluate
@@ -96,6 +97,7 @@ commands.add_typer(dataset, name="dataset")
 _add(evaluate, "microgpt eval my-model --data held-out.txt", name="eval")
 _add(evolve, "microgpt evolve --train-winner winner")
 commands.add_typer(sweep, name="sweep")
+_add(analyze, "microgpt analyze --output scaling.svg")
 _add(judge, "microgpt judge nannan lelel kamon")
 _add(export, "microgpt export --output small-model --half")
 commands.add_typer(genome, name="genome")

@@ -17,6 +17,7 @@ from microgpt_evolution.scaling import Axis, Cell, Scaling, Series, front
 WIDTH, HEIGHT = 320, 250  # pixels, of a panel
 N_ON_CURVE = 60  # points that a law is drawn through
 NUMBERS = ",~r"  # 21,000 and 0.01
+CLOCK_S = 1e-4  # what a clock may not tell from 0, which a logarithmic axis does not have
 ROOM = 0.06  # above and below the losses: of their range
 
 X = Callable[[Cell], float]
@@ -34,7 +35,7 @@ def draw(scaling: Scaling) -> alt.VConcatChart:
     along = [panels.along(axis) for axis in axes]
     costs = [
         panels.cost("operations", "GFLOP of a training", lambda cell: cell.flops / 1e9),
-        panels.cost("time", "seconds of a processor", lambda cell: cell.cpu_seconds),
+        panels.cost("time", "seconds of a processor", _seconds),
     ]
     rows = [along, costs] if len(along) > 1 else [along + costs]
     picture: alt.VConcatChart = (
@@ -138,6 +139,10 @@ class _Panels:
             names = {"model": model_name(cell.point), "others": cell.point.describe(self._told)}
             rows.append(row | names)
         return rows
+
+
+def _seconds(cell: Cell) -> float:
+    return max(cell.cpu_seconds, CLOCK_S)
 
 
 def _interval(cell: Cell) -> tuple[float, float]:

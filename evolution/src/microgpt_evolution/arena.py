@@ -75,12 +75,15 @@ class Arena:
 
     def flops(self, genome: Genome) -> int:
         """Return the floating-point operations of a training, as if all documents came as often."""
-        read = sum(n * min(length - 1, genome.n_ctx) for length, n in self._lengths.items())
-        n_tokens = round(genome.steps * read / len(self.training.docs))
-        return genome.flops(self.tokenizer.vocab_size, n_tokens)
+        return genome.flops(self.tokenizer.vocab_size, self.n_tokens(genome.steps, genome.n_ctx))
+
+    def n_tokens(self, n_docs: int, n_ctx: int) -> int:
+        """Return how many tokens are predicted in so many documents, of each n_ctx at most."""
+        read = sum(n * min(length - 1, n_ctx) for length, n in self.lengths.items())
+        return round(n_docs * read / len(self.training.docs))
 
     @cached_property
-    def _lengths(self) -> Counter[int]:
+    def lengths(self) -> Counter[int]:
         """How many documents have so many tokens: every genome is asked about all of them."""
         return Counter(map(self.tokenizer.count_tokens, self.training.docs))
 
@@ -138,7 +141,8 @@ class Arena:
         pieces = self._pieces.get(block_size)
         if pieces is None:  # two threads may both make them, which is no harm
             encoded = map(self.tokenizer.encode_document, self.validation)
-            pieces = self._pieces[block_size] = Pieces(encoded, block_size)
+            masks = (self.tokenizer.mask(doc, result.config.loss_on) for doc in self.validation)
+            pieces = self._pieces[block_size] = Pieces(encoded, block_size, masks=masks)
         surprise = make_surprise("compiled", result.dtype, result.model, result.state.weights)
         evaluation = pieces.evaluate(surprise)
         assert evaluation is not None

@@ -55,6 +55,14 @@ class Dask(Pool):
             self._had_workers_at = monotonic()
         return max(self._n_workers, 1)
 
+    def free_bytes(self) -> int | None:
+        """Return the least that a worker may use, as far as workers have a limit."""
+        self.executor()
+        assert self._client
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        limits = [w["memory_limit"] // w["nthreads"] for w in workers if w["memory_limit"]]
+        return min(limits, default=None)
+
     def check(self) -> None:
         """Raise ClusterError once there have been no workers for half a minute."""
         self.n_workers()

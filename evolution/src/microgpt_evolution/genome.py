@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.model import count_params
 from microgpt_evolution.errors import GenomeError
+from microgpt_evolution.flops import training_flops
 
 WHOLE_LIMITS = {  # least and most of each gene, as in the source
     "n_emb": (1, 128),
@@ -19,9 +20,9 @@ WHOLE_LIMITS = {  # least and most of each gene, as in the source
     "steps": (50, 10_000),
 }
 LR_LIMITS = (1e-6, 1.0)
-# Float32 for a weight, its gradient, Adam's means and two snapshots of those with it; and what the
-# training returns, in Python's own numbers.
-BYTES_A_WEIGHT = 10 * 4 + 120
+RETURNED_BYTES_A_WEIGHT = 120  # of a training's result, in Python's own numbers
+# Float32 for a weight, its gradient, Adam's means and two snapshots of those with it
+BYTES_A_WEIGHT = 10 * 4 + RETURNED_BYTES_A_WEIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,24 +95,16 @@ class Genome:
         return count_params(replace(self.model(), vocab_size=vocab_size))
 
     def flops(self, vocab_size: int, n_tokens: int) -> int:
-        """Return the floating-point operations of the training, as far as they are products.
-
-        A weight of a matrix multiplies once a token: 2 operations forward, 4 backward (Kaplan et
-        al. 2020, table 1). That leaves out wte and wpe, which are looked up. In attention the
-        token at position t meets t + 1 keys and as many values, of n_emb numbers each: 4 n_emb
-        (t + 1) forward and thrice that with backward (Chowdhery et al. 2022, appendix B, who count
-        the keys that come later, too).
+        """Return the floating-point operations of the training; see `training_flops`.
 
         Args:
             vocab_size: the tokens in the vocabulary.
-            n_tokens: those that the training predicts; the documents are taken to be of one
-                length, and of more than n_ctx a document only n_ctx are read.
+            n_tokens: those that the training predicts; of more than n_ctx a document only n_ctx are
+                read.
         """
+        model = replace(self.model(), vocab_size=vocab_size)
         n_tokens = min(n_tokens, self.steps * self.n_ctx)
-        looked_up = (vocab_size + self.n_ctx) * self.n_emb
-        matrices = 6 * (self.n_params(vocab_size) - looked_up) * n_tokens
-        mean_keys = (n_tokens / self.steps + 1) / 2
-        return matrices + round(12 * self.n_layer * self.n_emb * mean_keys * n_tokens)
+        return training_flops(model, n_docs=self.steps, n_tokens=n_tokens)
 
     def n_bytes(self, vocab_size: int) -> int:
         """Return the memory of the training, of one document as long as the context.

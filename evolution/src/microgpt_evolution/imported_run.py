@@ -10,14 +10,8 @@ from microgpt.whole_files import publish
 from microgpt_evolution.evaluation_line import encode_imported
 from microgpt_evolution.genome_file import encode_genome
 from microgpt_evolution.log_file import LossLog
-from microgpt_evolution.records import (
-    EVALUATIONS,
-    GENOME,
-    IMPORTED_FROM,
-    RUN,
-    encode_run,
-    free_directories,
-)
+from microgpt_evolution.records import GENOME, IMPORTED_FROM
+from microgpt_evolution.run_directory import EVALUATIONS, RUN, encode_run, free_directories
 
 
 def write_imported(folder: Path, log: LossLog, source: Path) -> Path:

@@ -19,6 +19,8 @@ from threading import Thread
 from types import TracebackType
 from typing import Self
 
+from microgpt.memory import free_bytes
+
 
 class Pool(ABC):
     """An executor that is built when it is needed, and again after it was closed."""
@@ -41,6 +43,10 @@ class Pool(ABC):
     @abstractmethod
     def n_workers(self) -> int:
         """Return how many items are worked on at once."""
+
+    def free_bytes(self) -> int | None:
+        """Return the memory that is there for each item at work; None if that is not known."""
+        return free_bytes() // self.n_workers()
 
     def check(self) -> None:  # noqa: B027 - threads and processes come back by themselves
         """Raise an error if nobody is left who could work: asked while nothing comes back."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from microgpt_cli.analyze import analyze
 from microgpt_cli.chat import chat
 from microgpt_cli.dataset import dataset
 from microgpt_cli.eval import evaluate
@@ -20,6 +21,7 @@ from microgpt_cli.judge import judge
 from microgpt_cli.plot import plot
 from microgpt_cli.run import run
 from microgpt_cli.serve import serve
+from microgpt_cli.sweep import sweep
 from microgpt_cli.train import train
 from microgpt_cli.verify import verify
 
@@ -94,6 +96,8 @@ _add(info, "microgpt info --data my.txt --block-size 32")
 commands.add_typer(dataset, name="dataset")
 _add(evaluate, "microgpt eval my-model --data held-out.txt", name="eval")
 _add(evolve, "microgpt evolve --train-winner winner")
+commands.add_typer(sweep, name="sweep")
+_add(analyze, "microgpt analyze --output scaling.svg")
 _add(judge, "microgpt judge nannan lelel kamon")
 _add(export, "microgpt export --output small-model --half")
 commands.add_typer(genome, name="genome")

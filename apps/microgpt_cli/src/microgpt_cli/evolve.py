@@ -1,7 +1,6 @@
 """`microgpt evolve`: search for the shape of a model and how to train it."""
 
 import os
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,10 +16,9 @@ from microgpt_cli.streams import note, say
 if TYPE_CHECKING:
     from microgpt.data import Split
     from microgpt_cli.search_settings import Settings
-    from microgpt_evolution.pools import Pool
     from microgpt_evolution.records import Records
 
-SWITCH_S = 2e-4
+RESUME = "microgpt evolve --resume"
 SEARCH, BEAUTY, WORKERS, OUTPUT = "Search", "Beauty", "Workers", "Output"
 
 
@@ -113,9 +111,13 @@ def evolve(
         ),
     ] = None,
     workers: Annotated[
-        int,
-        typer.Option(help="Trainings at once; the result is the same.", rich_help_panel=WORKERS),
-    ] = 1,
+        int | None,
+        typer.Option(
+            help="Trainings at once; the result is the same.  [default: 1]",
+            show_default=False,
+            rich_help_panel=WORKERS,
+        ),
+    ] = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
@@ -156,37 +158,34 @@ def evolve(
     again with fresh seeds at the end.
     """
     check_seed(seed)
-    for name in ("population", "generations", "samples", "workers"):
+    for name in ("population", "generations", "samples"):
         if ctx.params[name] is not None:
             check_count(name, ctx.params[name])
     if minutes is not None and not minutes > 0:
         raise ConfigError(f"minutes must be a number above 0, got {minutes}")
-    if scheduler and "workers" in _given(ctx):
-        raise ConfigError(
-            "--workers is for this machine, and with --scheduler all workers of the cluster are "
-            "used; leave one of the two out"
-        )
     _check_outputs(train_winner, force=force)
 
     from microgpt.engines import prepare_engine
     from microgpt_cli.search_log import SearchLog, resumable
     from microgpt_cli.search_objective import make_evolution
     from microgpt_cli.search_winner import conclude
+    from microgpt_cli.workers import make_pool
     from microgpt_evolution import end_report
     from microgpt_evolution.evolution import Audience
     from microgpt_evolution.records import Records
 
+    pool = make_pool(workers, scheduler)
     with ExitStack() as stack:
         begun = stack.enter_context(Records.open(resume)) if resume else None
         settings, parts = _prepare(ctx, begun)
         prepare_engine("compiled", uses=["training", "evaluation", "generation"], tell=note)
-        pool = stack.enter_context(_pool(workers, scheduler))
+        stack.enter_context(pool)
         pool.executor()  # a cluster that is not there begins no run
         records = begun or stack.enter_context(
             Records.begin(RUNS, "evolve", settings.model_dump(mode="json"))
         )
         table = None if trace else make_table(settings.n_generations)
-        with resumable(records), SearchLog(records.log, table) as log:
+        with resumable(records, RESUME), SearchLog(records.log, table) as log:
             audience = Audience(
                 log=log,
                 tell=(lambda line: None) if table else say,
@@ -265,15 +264,3 @@ def _given(ctx: typer.Context) -> dict[str, Any]:
         name: ctx.params[name] for name, source in sources.items()
         if source and source.name != "DEFAULT"
     }  # fmt: skip
-
-
-def _pool(workers: int, scheduler: str | None) -> "Pool":
-    from microgpt_evolution.cluster import Dask
-    from microgpt_evolution.pools import Threads
-
-    if scheduler:
-        return Dask(scheduler)
-    # A worker whose kernel has ended waits for the interpreter: 5 ms, unless told otherwise. Two
-    # workers reach 0.91 of two processes so, and 0.86 without (bench/evolution_speed.py).
-    sys.setswitchinterval(SWITCH_S)
-    return Threads(workers)

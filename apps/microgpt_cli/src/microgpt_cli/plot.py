@@ -1,7 +1,7 @@
 """`microgpt plot`: how the losses of trainings fell, as a picture."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,27 +61,50 @@ def write_curves(directories: Sequence[Path], files: Sequence[Path]) -> None:
         ConfigError: a file is to be of another kind.
         PlotError: what draws is not installed, or a file cannot be written.
     """
-    for file in files:
-        if file.suffix.lower() not in KINDS:
-            raise ConfigError(f"a picture is a {' or '.join(KINDS)} file, got {file}")
+    check_kinds(files)
 
     from microgpt_cli.runs import read_runs
 
     runs = read_runs(directories)
+
+    def picture() -> "alt.LayerChart":
+        from microgpt_cli.curves import draw
+
+        return draw(runs)
+
+    write_picture(picture, files)
+
+
+def check_kinds(files: Sequence[Path]) -> None:
+    """Raise ConfigError unless pictures can be written to such files."""
+    for file in files:
+        if file.suffix.lower() not in KINDS:
+            raise ConfigError(f"a picture is a {' or '.join(KINDS)} file, got {file}")
+
+
+def write_picture(draw: "Callable[[], alt.TopLevelMixin]", files: Sequence[Path]) -> None:
+    """Write a picture to each of the files; one appears whole, or stays as it was.
+
+    Args:
+        draw: imports Altair, and returns the picture.
+        files: each ends in .png or .svg.
+
+    Raises:
+        PlotError: what draws is not installed, or a file cannot be written.
+    """
     try:
         import vl_convert  # noqa: F401  (what Altair writes pictures with)
 
-        from microgpt_cli.curves import draw
+        chart = draw()
     except ImportError as error:
         raise PlotError(
-            f"drawing needs Altair ({error}); pip install altair vl-convert-python"
+            f"drawing needs the extra plots ({error}); pip install 'microgpt-cli[plots]'"
         ) from error
-    chart = draw(runs)
     for file in files:
         _write(chart, file)
 
 
-def _write(chart: "alt.LayerChart", file: Path) -> None:
+def _write(chart: "alt.TopLevelMixin", file: Path) -> None:
     """Write a picture beside, under a hidden name, and rename it."""
     hidden = file.with_name(f".{uuid.uuid4().hex}{file.suffix.lower()}")
     try:

@@ -13,7 +13,7 @@ from microgpt.whole_files import as_argument, cannot_write
 from microgpt_cli.search_table import SearchTable
 from microgpt_cli.stopping import obeyed
 from microgpt_cli.streams import abandon_stdout, say, show_while_read
-from microgpt_evolution.records import Records
+from microgpt_evolution.run_directory import RunDirectory
 
 
 class SearchLog:
@@ -63,9 +63,14 @@ class SearchLog:
 
 
 @contextmanager
-def resumable(records: Records) -> Iterator[None]:
-    """Have whatever ends a run early say how to go on with it."""
-    how = f"go on with: microgpt evolve --resume {as_argument(records.directory)}"
+def resumable(records: RunDirectory, command: str) -> Iterator[None]:
+    """Have whatever ends a run early say how to go on with it.
+
+    Args:
+        records: of the run.
+        command: what goes on with it, up to the directory.
+    """
+    how = f"go on with: {command} {as_argument(records.directory)}"
     try:
         yield
     except KeyboardInterrupt as stop:

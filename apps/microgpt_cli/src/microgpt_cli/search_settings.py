@@ -22,7 +22,8 @@ from microgpt_evolution.genome_file import Objective
 from microgpt_evolution.heads import HeadName
 from microgpt_evolution.hydra import Exchange
 from microgpt_evolution.hydra_evolution import HEAD_GENERATIONS
-from microgpt_evolution.records import RUN, Records
+from microgpt_evolution.records import Records
+from microgpt_evolution.run_directory import RUN
 
 HELD_OUT = 0.1  # the share for choosing, and that for the final figure
 # What can be set for each objective, and what it is by default: the source's, but for the measures.

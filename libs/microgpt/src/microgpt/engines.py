@@ -91,6 +91,23 @@ def check_fits(
 ) -> None:
     """Raise ConfigError, with the bytes, if there is not enough memory for a training.
 
+    For the arguments see `bytes_needed`.
+    """
+    n_bytes = bytes_needed(engine, dtype, model, config, longest=longest, threads=threads)
+    check_memory(n_bytes, "training this model")
+
+
+def bytes_needed(
+    engine: EngineName,
+    dtype: DType,
+    model: ModelConfig,
+    config: TrainConfig,
+    *,
+    longest: int,
+    threads: int = 1,
+) -> int:
+    """Return the memory of a training, the documents left out.
+
     Args:
         engine: which one.
         dtype: of its numbers.
@@ -99,14 +116,12 @@ def check_fits(
         longest: the most tokens that a document predicts.
         threads: of the compiled engine.
     """
-    if engine == "compiled":
-        from microgpt.engine.threaded import bytes_needed, useful_threads
+    if engine == "reference":
+        return count_params(model) * (BYTES_A_WEIGHT + longest * BYTES_A_MULTIPLICATION)
+    from microgpt.engine import threaded
 
-        threads = useful_threads(model, config, longest * config.batch_size, threads)
-        n_bytes = bytes_needed(model, config, dtype, longest=longest, threads=threads)
-    else:
-        n_bytes = count_params(model) * (BYTES_A_WEIGHT + longest * BYTES_A_MULTIPLICATION)
-    check_memory(n_bytes, "training this model")
+    threads = threaded.useful_threads(model, config, longest * config.batch_size, threads)
+    return threaded.bytes_needed(model, config, dtype, longest=longest, threads=threads)
 
 
 def prepare_engine(

@@ -1,0 +1,86 @@
+"""A sweep from its first training to its last, on any pool of workers.
+
+This module prints nothing, and knows nothing of what the results mean.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from threading import Event
+
+from microgpt_evolution.driver import Outcome, evaluate_all
+from microgpt_evolution.parcel import Parcel
+from microgpt_evolution.point import Point
+from microgpt_evolution.pools import Pool, Threads
+from microgpt_evolution.sweep_records import SweepRecords
+from microgpt_evolution.sweep_result import Result
+from microgpt_evolution.track import Track
+
+Task = tuple[Point, int]  # settings and a seed
+
+
+def run_sweep(
+    track: Track,
+    pool: Pool,
+    records: SweepRecords,
+    *,
+    on_result: Callable[[Result], None],
+    should_stop: Event | None = None,
+) -> None:
+    """Make all trainings of a sweep that are not on record.
+
+    Args:
+        track: what measures.
+        pool: the workers.
+        records: what is to be trained, what has been, and where results go.
+        on_result: is told of each, as it comes.
+        should_stop: set it to end early.
+
+    Raises:
+        StoppedError: should_stop was set before the last had ended.
+    """
+    should_stop = should_stop or Event()
+
+    def note(result: Result) -> None:
+        records.add(result)
+        on_result(result)
+
+    tasks = records.todo()
+    refusals = _refusals(track, pool, {point for point, _ in tasks})
+    for point, seed in tasks:
+        if point in refusals:
+            note(track.failed(point, seed, "refused", refusals[point]))
+    # The longest first, so that no worker waits for the last.
+    tasks = [task for task in tasks if task[0] not in refusals]
+    tasks.sort(key=lambda task: -track.flops(task[0]))
+
+    def note_outcome(i: int, outcome: Outcome[Result]) -> None:
+        if not should_stop.is_set():  # else it may have ended because of that
+            crashed = track.failed(*tasks[i], "crashed", outcome.error or "")
+            note(outcome.result or crashed)
+
+    # Other processes cannot see the event; they are ended.
+    stop = should_stop.is_set if isinstance(pool, Threads) else None
+    work = partial(_measure, track, stop)
+    evaluate_all(
+        work if stop else Parcel.of(work),
+        tasks,
+        pool,
+        on_outcome=note_outcome,
+        should_stop=should_stop,
+    )
+
+
+def _refusals(track: Track, pool: Pool, points: Iterable[Point]) -> dict[Point, str]:
+    """Return why points are not trained, for those that do not fit into the memory."""
+    free = pool.free_bytes()
+    needed = {point: track.n_bytes(point) for point in points}
+    return {
+        point: f"it needs {n_bytes:,} bytes of memory, and {free:,} are free for each training"
+        for point, n_bytes in needed.items()
+        if free is not None and n_bytes > free
+    }
+
+
+def _measure(track: Track, should_stop: Callable[[], bool] | None, task: Task) -> Result:
+    """Make one training."""
+    return track.measure(*task, should_stop)

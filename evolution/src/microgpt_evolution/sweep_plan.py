@@ -1,0 +1,63 @@
+"""What a sweep trains: the points of the source's two, and of any grid.
+
+This module knows nothing of how they are trained.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Literal
+
+from microgpt.errors import ConfigError
+from microgpt_evolution.point import Point
+
+Series = Literal["odd", "fibonacci"]
+
+STEPS: dict[Series, Sequence[int]] = {  # the source's two sets
+    "odd": range(1000, 22_000, 2000),
+    "fibonacci": (1000, 2000, 3000, 5000, 8000, 13_000, 21_000),
+}
+SIZES = {  # the source's three models
+    "small": Point(n_embd=16, n_head=4, n_layer=1, steps=5000),
+    "medium": Point(n_embd=32, n_head=4, n_layer=2, steps=5000),
+    "large": Point(n_embd=64, n_head=8, n_layer=4, steps=5000),
+}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All combinations of some settings.
+
+    Attributes:
+        points: those that are possible.
+        impossible: a line on each of the others.
+    """
+
+    points: tuple[Point, ...]
+    impossible: tuple[str, ...]
+
+
+def steps_points(series: Series) -> tuple[Point, ...]:
+    """Return Karpathy's model with each number of steps."""
+    return tuple(Point(steps=steps) for steps in STEPS[series])
+
+
+def grid(axes: Mapping[str, Sequence[Any]]) -> Grid:
+    """Return every combination; the last axis varies fastest, and what comes twice counts once.
+
+    Args:
+        axes: the values of settings, by name; the others are as in `train`.
+
+    Raises:
+        ConfigError: none is possible.
+    """
+    points: dict[Point, None] = {}
+    impossible: dict[str, None] = {}
+    for values in product(*axes.values()):
+        try:
+            points[Point(**dict(zip(axes, values, strict=True)))] = None
+        except ConfigError as error:
+            impossible[str(error)] = None
+    if not points:
+        raise ConfigError(f"no point of the grid is possible: {next(iter(impossible))}")
+    return Grid(tuple(points), tuple(impossible))

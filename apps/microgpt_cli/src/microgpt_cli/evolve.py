@@ -229,6 +229,7 @@ def _prepare(ctx: typer.Context, begun: "Records | None") -> "tuple[Settings, Sp
         ConfigError: an option contradicts what the run began with.
     """
     from microgpt.data import load_text, split
+    from microgpt.tokenizer import CharTokenizer
     from microgpt_cli.search_settings import HELD_OUT, Settings
     from microgpt_cli.training_job import default_input
     from microgpt_evolution.genome_file import read_genome
@@ -251,6 +252,7 @@ def _prepare(ctx: typer.Context, begun: "Records | None") -> "tuple[Settings, Sp
         given,
         input=os.path.abspath(path),
         data_sha256=parts.facts.sha256,
+        vocab_size=CharTokenizer.from_documents(parts.docs).vocab_size,
         seed=ctx.params["seed"],
         warm_start=genome,
     )

@@ -166,6 +166,7 @@ def evolve(
     _check_outputs(train_winner, force=force)
 
     from microgpt.engines import prepare_engine
+    from microgpt_cli.report.command import leave_report
     from microgpt_cli.search_log import SearchLog, resumable
     from microgpt_cli.search_objective import make_evolution
     from microgpt_cli.search_winner import conclude
@@ -207,6 +208,7 @@ def evolve(
             )
             for line in end_report.saved(str(records.log)):
                 log(line)
+    leave_report(records.directory)
 
 
 def _check_outputs(model_dir: Path | None, *, force: bool) -> None:

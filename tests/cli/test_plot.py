@@ -127,8 +127,8 @@ def test_plot_says_what_to_install(microgpt, tmp_path, missing) -> None:
     done = microgpt("plot", "model", PYTHONPATH=str(tmp_path / "stubs"))
     assert done.returncode == 2
     assert done.stderr == (
-        f"error: drawing needs Altair (No module named '{missing}'); "
-        "pip install altair vl-convert-python\n"
+        f"error: drawing needs the extra plots (No module named '{missing}'); "
+        "pip install 'microgpt-cli[plots]'\n"
     )
 
 

@@ -169,6 +169,29 @@ def evolve(tmp_path):
         child.close(force=True)
 
 
+def test_a_sweep_shows_a_bar_that_goes_when_it_ends(tmp_path) -> None:
+    (tmp_path / "names.txt").write_text("\n".join(f"{a}{b}na" for a in "aeiou" for b in "mnrlst"))
+    options = "--steps 200,400 --lr 0.01,1e30 --input names.txt > results"
+    child = pexpect.spawn(
+        "sh",
+        ["-c", f"exec microgpt sweep grid {options}"],
+        cwd=tmp_path,
+        env={**os.environ, "NO_COLOR": "1"},
+        encoding="utf-8",
+        timeout=20,
+        dimensions=(24, 80),
+    )
+    shown = io.StringIO(newline="")
+    child.logfile_read = shown
+    child.expect(r"training +\d+/12 .* left")
+    child.expect("note: steps 400, lr 1e\\+30: diverged, ")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    assert shown.getvalue().count("note: ") == 2  # a point each, not a training
+    assert (tmp_path / "results").read_text().startswith("6 of 12 trainings, 12 of them made in ")
+
+
 def log_of(folder) -> list[str]:
     (log,) = (folder / "experiments").glob("*.log")
     return log.read_text().splitlines()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from microgpt.config import DType, ModelConfig, TrainConfig
-from microgpt.engines import DEFAULT_DTYPE
+from microgpt.engines import DEFAULT_DTYPE, check_engine
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Point:
     def __post_init__(self) -> None:
         self.model(vocab_size=1)
         self.train_config(seed=0)
+        check_engine("compiled", self.dtype)
 
     def model(self, vocab_size: int) -> ModelConfig:
         """Return the shape of the model."""

@@ -51,7 +51,7 @@ Scheduler = Annotated[
         rich_help_panel=WORKERS,
     ),
 ]
-N_SEEDS = 3
+N_SEEDS, MAX_SEEDS = 3, 1000
 
 sweep = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
 
@@ -182,6 +182,8 @@ def resume(
 def _begin(kind: "Kind", points: "Sequence[Point]", options: Mapping[str, Any]) -> None:
     """Begin a sweep, with the options of the command."""
     check_count("seeds", options["seeds"])
+    if options["seeds"] > MAX_SEEDS:
+        raise ConfigError(f"seeds must be at most {MAX_SEEDS}, got {options['seeds']}")
     check_seed(options["seed"])
     check_seed(options["seed"] + options["seeds"] - 1)
 

@@ -1,0 +1,275 @@
+"""`microgpt analyze`, as it is used."""
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent))
+from test_plot import size_of_png
+
+from microgpt_evolution.point import Point
+from microgpt_evolution.records import Records
+from microgpt_evolution.sweep_plan import SIZES
+from microgpt_evolution.sweep_records import SweepRecords, SweepSettings
+from microgpt_evolution.sweep_result import Result
+
+SEEDS = (42, 43, 44)
+STEPS = tuple(Point(steps=n) for n in (1000, 4000, 16_000, 64_000))
+OFFSETS = {42: -0.01, 43: 0.0, 44: 0.01}  # of the losses of a seed
+
+
+def loss_of(point: Point) -> float:
+    """Return a loss that falls by a law: 2 + 30 / √steps."""
+    return 2 + 30 * point.steps**-0.5
+
+
+def count(point: Point) -> int:
+    """Return the number of weights, with an alphabet of 26 letters."""
+    return 12 * point.n_layer * point.n_embd**2 + 70 * point.n_embd
+
+
+def write(
+    folder: Path, points=STEPS, *, loss=loss_of, sha256="abc", failed=(), name="sweep", **outcome
+) -> str:
+    """Write a sweep, and return its directory as an argument."""
+    settings = SweepSettings(
+        sweep="grid", points=points, seeds=SEEDS, input=f"/{sha256}.txt", data_sha256=sha256
+    )
+    begun = SweepRecords.begin(folder / "experiments", name, settings.model_dump(mode="json"))
+    with begun as records:
+        for point, seed in settings.tasks:
+            n_params = count(point)
+            shared = {"point": point, "seed": seed, "n_params": n_params}
+            shared["flops"] = 6 * n_params * point.steps
+            if (point, seed) in failed:
+                records.add(Result(**shared, status="crashed", reason="why"))
+                continue
+            val_loss = loss(point) + OFFSETS[seed]
+            losses = {"val_loss": val_loss, "last_loss": val_loss + 1, "train_loss": val_loss}
+            samples = ("anna", "em ma", "ava")
+            more = {"samples": samples, "cpu_seconds": point.steps / 1e5} | outcome
+            records.add(Result(**shared, status="ok", **losses, **more))
+    return str(records.directory.relative_to(folder))
+
+
+def sections(text: str) -> dict[str, list[list[str]]]:
+    """Return the cells of each table by the first words of what stands above it."""
+    found = {}
+    for block in text.split("\n\n")[1:]:
+        title, *lines = block.splitlines()
+        found[title.split(":")[0]] = [line.split("  ") for line in lines]
+    return {title: [[c.strip() for c in row if c] for row in rows] for title, rows in found.items()}
+
+
+def test_the_table_of_steps(microgpt, tmp_path) -> None:
+    """The interval by hand: the seeds are 0.01 apart, so 4.303 · 0.01 / √3."""
+    write(tmp_path)
+    done = microgpt("analyze")
+    assert (done.returncode, done.stderr) == (0, "")
+    table = sections(done.stdout)["Loss against steps"]
+    assert table[0] == ["Steps", "Loss", "Last document", "Samples (First 3)"]
+    assert table[1] == ["1,000", "2.9487 ± 0.0248", "3.95 ± 0.02", "anna, em ma, ava"]
+    assert [row[0] for row in table[2:]] == ["4,000", "16,000", "64,000"]
+
+
+def test_returns_and_the_power_law_of_steps(microgpt, tmp_path) -> None:
+    """By hand: from 30 / √1,000 to 30 / √4,000, which is half of it, in three thousand steps."""
+    write(tmp_path)
+    table = sections(microgpt("analyze").stdout)["Return on investment"]
+    assert table[0] == ["Steps", "Loss", "Delta Loss", "Return"]
+    assert table[1] == ["1,000", "2.9487", "-", "-"]
+    assert table[2] == ["4,000", "2.4743", "0.4743 ± 0.0000", "0.1581 ± 0.0000"]
+    assert table[-1] == ["Power law: loss = (2.000 ± 0.025) + 30 · steps^-(0.500 ± 0.000)"]
+
+
+def test_the_table_of_parameters(microgpt, tmp_path) -> None:
+    """By hand: 6 nats over the tenth root of the weights."""
+    write(tmp_path, tuple(SIZES.values()), loss=lambda point: 6 * count(point) ** -0.1)
+    tables = sections(microgpt("analyze").stdout)
+    table = tables["Loss against parameters"]
+    assert table[0][:4] == ["Model", "Params", "Emb", "Lay"]
+    assert [row[0] for row in table[1:]] == ["small", "medium", "large"]
+    returns = tables["Return on investment"]
+    assert [row[0] for row in returns[1:4]] == ["4,192", "26,816", "201,088"]
+    assert returns[1][1:] == ["2.6056", "-", "-"]
+    assert returns[2][2:] == ["0.4413 ± 0.0000", "0.0195 ± 0.0000"]
+    assert returns[-1] == [
+        "Power law: loss = 6 · params^-(0.100 ± 0.001); whether it ends at a floor takes four "
+        "points to tell"
+    ]
+
+
+def test_no_law_where_the_loss_does_not_fall(microgpt, tmp_path) -> None:
+    write(tmp_path, loss=lambda point: 2 + point.steps / 1e5)
+    assert "\nNo power law: the loss does not fall with the steps\n" in microgpt("analyze").stdout
+
+
+def test_several_sweeps_count_as_one(microgpt, tmp_path) -> None:
+    """And the best size for a budget is a larger one from where it is better on."""
+    small = write(tmp_path)
+    large = write(tmp_path, (Point(n_embd=32, steps=64_000),), loss=lambda point: 1.5)
+    done = microgpt("analyze", small, large)
+    tables = sections(done.stdout)
+    costs = tables["Loss against operations and seconds; Gain"]
+    assert costs[0][:2] == ["n_embd", "steps"]
+    assert costs[1][-1] == "cheapest"
+    assert costs[5][-1] == "0.6186 ± 0.0000"
+    first, second = tables["The best size for a budget"]
+    assert first == ["from 0.0252 GFLOP: small, 4,192 parameters"]
+    assert second[0].endswith(": 32/4/1, 14,528 parameters")
+    assert microgpt("analyze", small, large, small).stdout == done.stdout
+
+
+def test_json_has_it_all(microgpt, tmp_path) -> None:
+    run = write(tmp_path)
+    found = json.loads(microgpt("analyze", "--json").stdout)
+    assert found["runs"] == [run]
+    assert [point["steps"] for point in found["points"]] == [1000, 4000, 16_000, 64_000]
+    assert found["points"][0]["val_loss_95"] == pytest.approx(0.0248, abs=1e-4)
+    (series,) = found["series"]
+    assert series["power_law"]["exponent"] == pytest.approx(0.5, rel=1e-4)
+    assert series["power_law"]["floor_95"] == pytest.approx(0.0248, abs=1e-4)
+    assert series["rows"][1]["return"] == pytest.approx(0.1581, abs=1e-4)
+    assert series["rows"][0]["return"] is None
+    assert [row["point"] for row in series["rows"]] == [0, 1, 2, 3]
+
+
+def test_csv_has_a_row_for_each_point(microgpt, tmp_path) -> None:
+    write(tmp_path)
+    rows = list(csv.DictReader(io.StringIO(microgpt("analyze", "--csv").stdout)))
+    assert [row["steps"] for row in rows] == ["1000", "4000", "16000", "64000"]
+    assert float(rows[0]["last_loss"]) == pytest.approx(3.9487, abs=1e-4)
+
+
+def test_one_seed_has_no_intervals(microgpt, tmp_path) -> None:
+    failed = [(point, seed) for point in STEPS for seed in SEEDS[1:]]
+    run = write(tmp_path, failed=failed)
+    done = microgpt("analyze")
+    assert "±" not in done.stdout
+    assert done.stdout.startswith("Losses in nats a token")
+    assert done.stderr == (
+        f"note: 4 of 12 trainings of {run} have come to their end; go on with: "
+        f"microgpt sweep resume {run}\n"
+    )
+
+
+@pytest.mark.slow
+def test_a_picture_has_a_panel_for_each_question(microgpt, tmp_path) -> None:
+    runs = [write(tmp_path), write(tmp_path, tuple(SIZES.values()))]
+    done = microgpt("analyze", *runs, "--output", "s.svg", "--output", "s.png")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == microgpt("analyze", *runs).stdout
+    svg = (tmp_path / "s.svg").read_text()
+    for title in ("Loss against steps", "Loss against parameters", "Loss against operations",
+                  "Loss against time", "curve: the power law", "there is no power law",
+                  "small", "medium", "large"):  # fmt: skip
+        assert title in svg
+    width, height = size_of_png(tmp_path / "s.png")
+    assert width > 1500
+    assert height > 1200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("points", [STEPS[:1], STEPS[:2], tuple(SIZES.values())[:2]])
+def test_a_picture_of_little_is_drawn_too(microgpt, tmp_path, points) -> None:
+    write(tmp_path, points, loss=lambda point: 2.0)
+    done = microgpt("analyze", "--output", "s.png")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert size_of_png(tmp_path / "s.png")[0] > 1000
+
+
+def test_what_draws_may_be_missing(microgpt, tmp_path) -> None:
+    write(tmp_path)
+    (tmp_path / "stubs").mkdir()
+    (tmp_path / "stubs/altair.py").write_text("raise ModuleNotFoundError('No module altair')")
+    stubs = {"PYTHONPATH": str(tmp_path / "stubs")}
+    assert microgpt("analyze", **stubs).returncode == 0
+    done = microgpt("analyze", "--output", "s.svg", **stubs)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: drawing needs the extra plots (No module altair); "
+        "pip install 'microgpt-cli[plots]'\n"
+    )
+
+
+def refused(done, problem: str) -> None:
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
+    assert line.startswith(f"error: {problem}")
+
+
+def test_sweeps_of_different_documents_are_not_compared(microgpt, tmp_path) -> None:
+    mine, yours = write(tmp_path), write(tmp_path, sha256="xyz")
+    refused(
+        microgpt("analyze", mine, yours),
+        f"{mine} and {yours} are sweeps of different documents (/abc.txt, /xyz.txt), so their "
+        "losses cannot be compared; analyze one at a time",
+    )
+
+
+def test_the_newest_sweep_is_taken_by_itself(microgpt, tmp_path) -> None:
+    refused(
+        microgpt("analyze"),
+        "there is no sweep in experiments; make one with: microgpt sweep steps",
+    )
+    write(tmp_path)
+    newer = write(tmp_path, STEPS[:1])
+    assert json.loads(microgpt("analyze", "--json").stdout)["runs"] == [newer]
+
+
+def test_a_sweep_of_which_nothing_is_done_has_nothing_to_tell(microgpt, tmp_path) -> None:
+    write(tmp_path, failed=[(point, seed) for point in STEPS for seed in SEEDS])
+    refused(microgpt("analyze"), "no training has come to its end, so there is nothing to tell")
+
+
+def test_a_torn_last_line_is_left_out(microgpt, tmp_path) -> None:
+    run = tmp_path / write(tmp_path)
+    path = run / "evaluations.jsonl"
+    path.write_bytes(path.read_bytes()[:-30])
+    done = microgpt("analyze")
+    assert done.returncode == 0
+    assert done.stderr.startswith("note: 11 of 12 trainings of ")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "problem"),
+    [
+        ("run.json", None, "cannot read run.json: No such file or directory"),
+        ("run.json", '{"version": 2}', "version is 2, this microgpt reads up to 1; update it"),
+        ("run.json", "{", "invalid JSON: "),
+        ("evaluations.jsonl", None, "evaluations.jsonl: No such file or directory"),
+        ("evaluations.jsonl", '{"point": {"n_em\n', "evaluations.jsonl, line 1: invalid JSON: "),
+    ],
+)
+def test_a_damaged_sweep_is_told_in_a_line(microgpt, tmp_path, file, content, problem) -> None:
+    run = write(tmp_path)
+    path = tmp_path / run / file
+    path.unlink()
+    if content:
+        path.write_text(content)
+    done = microgpt("analyze", run)
+    refused(done, "")
+    assert problem in done.stderr
+
+
+def test_a_search_is_no_sweep(microgpt, tmp_path) -> None:
+    with Records.begin(tmp_path / "experiments", "evolve", {"objective": "loss"}) as search:
+        run = search.directory.relative_to(tmp_path)
+    refused(microgpt("analyze", run), f"{run} is no sweep, but a run of evolution")
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--csv", "--json"], "--csv and --json are two ways to print the same; leave one out"),
+        (["--output", "s.gif"], "a picture is a .png or .svg file, got s.gif"),
+        (["--output", "no/s.svg"], "cannot write no/s.svg: "),
+    ],
+)
+def test_bad_options_are_told_in_a_line(microgpt, tmp_path, options, problem) -> None:
+    write(tmp_path)
+    refused(microgpt("analyze", *options), problem)

@@ -1,0 +1,240 @@
+"""`microgpt sweep`, as it is used: whole, shared out, interrupted, and asked for the impossible."""
+
+import csv
+import inspect
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent))
+from searches import run_of, write_names
+
+from microgpt_cli.sweep import grid
+from microgpt_cli.train import train
+from microgpt_evolution.point import SETTINGS
+
+GRID = ("grid", "--n-embd", "8,16", "--steps", "30,60", "--input", "names.txt", "--seed", "5")
+NOT_SWEPT = {
+    "input", "chat", "seed",  # of the sweep as a whole
+    "val_fraction", "test_fraction",  # losses on other documents cannot be compared
+    "patience",  # the steps of a training must be known
+    "engine", "threads",  # change nothing but the time
+    "output", "genome", "resume", "from_", "force", "checkpoint_every", "format", "num_samples",
+    "plot", "as_json", "ctx",  # of a model that is kept
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def names(tmp_path: Path) -> None:
+    """A file of some hundred made-up names."""
+    write_names(tmp_path)
+
+
+def results_of(run: Path) -> list[dict[str, Any]]:
+    """Return what was measured, without timings, in an order that does not depend on them."""
+    lines = map(json.loads, (run / "evaluations.jsonl").read_text().splitlines())
+    timeless = [{**line, "seconds": 0, "cpu_seconds": 0} for line in lines]
+    return sorted(timeless, key=lambda line: (str(line["point"]), line["seed"]))
+
+
+def begin(folder: Path, *options: str) -> subprocess.Popen[str]:
+    """Start a sweep of thousands of trainings, and return its process when some are made."""
+    command = ["microgpt", "sweep", *options]
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    made = ""
+    while made.count("\n") < 2:
+        assert process.poll() is None
+        runs = list(folder.glob("experiments/*/evaluations.jsonl"))
+        made = runs[0].read_text() if runs else ""
+    return process
+
+
+def test_every_option_of_train_can_be_swept_or_there_is_a_reason() -> None:
+    assert set(inspect.signature(train).parameters) == NOT_SWEPT | set(SETTINGS)
+    assert set(SETTINGS) < set(inspect.signature(grid).parameters)
+
+
+def test_a_grid_trains_each_point_with_each_seed(microgpt, tmp_path) -> None:
+    done = microgpt("sweep", *GRID)
+    run = run_of(tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first.startswith("12 of 12 trainings, 12 of them made in ")
+    assert second == f"Saved to experiments/{run.name}"
+    results = results_of(run)
+    assert {line["status"] for line in results} == {"ok"}
+    assert sorted({line["seed"] for line in results}) == [5, 6, 7]
+    with (run / "evaluations.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["n_embd"], row["steps"], row["seed"]) for row in rows] == [
+        (n_embd, steps, seed) for n_embd in ("8", "16") for steps in ("30", "60") for seed in "567"
+    ]
+    assert not (run / ".lock").exists()
+
+
+@pytest.mark.slow
+def test_a_point_is_the_training_that_train_makes(microgpt, tmp_path) -> None:
+    microgpt("sweep", *GRID, "--seeds", "1")
+    (result,) = (
+        line for line in results_of(run_of(tmp_path))
+        if (line["point"]["n_embd"], line["point"]["steps"]) == (16, 30)
+    )  # fmt: skip
+    trained = microgpt(
+        *("train", "--input", "names.txt", "--steps", "30", "--seed", "5", "--json"),
+        *("--val-fraction", "0.1", "--test-fraction", "0.1"),
+    )
+    assert json.loads(trained.stdout)["loss"] == pytest.approx(result["last_loss"])
+
+
+def test_workers_change_no_figure(microgpt, tmp_path) -> None:
+    microgpt("sweep", *GRID)
+    first = run_of(tmp_path)
+    microgpt("sweep", *GRID, "--workers", "3")
+    assert run_of(tmp_path) != first
+    assert results_of(run_of(tmp_path)) == results_of(first)
+
+
+@pytest.mark.slow
+def test_a_cluster_changes_no_figure_even_if_it_loses_a_worker(microgpt, tmp_path, cluster) -> None:
+    long = (*GRID[:4], "3000,6000", *GRID[5:])
+    microgpt("sweep", *long)
+    here = run_of(tmp_path)
+    here = here.rename(tmp_path / "here")
+    address, (_, worker, _) = cluster
+    process = begin(tmp_path, *long, "--scheduler", address)
+    worker.send_signal(signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert results_of(run_of(tmp_path)) == results_of(here)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated"),
+     (signal.SIGKILL, -9, "")],
+)  # fmt: skip
+def test_a_sweep_that_is_killed_goes_on_where_it_was_and_changes_no_figure(
+    microgpt, tmp_path, number, code, word
+) -> None:
+    long = (*GRID[:4], "1000,2000,4000", *GRID[5:])
+    microgpt("sweep", *long)
+    whole = run_of(tmp_path).rename(tmp_path / "whole")
+    process = begin(tmp_path, *long)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    run = run_of(tmp_path)
+    n_made = (run / "evaluations.jsonl").read_text().count("\n")
+    assert process.returncode == code
+    assert 0 < n_made < 18
+    assert not (run / "evaluations.csv").exists()
+    if word:
+        assert errors.splitlines()[-1] == (
+            f"{word} after {n_made} evaluations; go on with: "
+            f"microgpt sweep resume experiments/{run.name}"
+        )
+    done = microgpt("sweep", "resume", run, "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"18 of 18 trainings, {18 - n_made} of them made in ")
+    assert results_of(run) == results_of(whole)
+
+
+def test_a_sweep_that_has_ended_has_nothing_to_go_on_with(microgpt, tmp_path) -> None:
+    microgpt("sweep", *GRID)
+    run = run_of(tmp_path)
+    before = (run / "evaluations.jsonl").read_bytes()
+    done = microgpt("sweep", "resume", run)
+    assert done.returncode == 0
+    assert done.stdout.startswith("12 of 12 trainings, 0 of them made in ")
+    assert (run / "evaluations.jsonl").read_bytes() == before
+
+
+def test_a_model_that_does_not_fit_is_refused_and_the_rest_goes_on(microgpt, tmp_path) -> None:
+    options = ("--n-layer", "1,400", "--n-embd", "8,65536", "--n-head", "1", "--steps", "1")
+    done = microgpt("sweep", "grid", *options, "--input", "names.txt")
+    run = run_of(tmp_path)
+    assert done.returncode == 0, done.stderr
+    notes = [line for line in done.stderr.splitlines() if line.startswith("note: n_embd 65,536")]
+    assert len(notes) == 2
+    assert "n_layer 400: refused, it needs " in notes[1]
+    assert "bytes of memory, and " in notes[1]
+    assert done.stdout.startswith("6 of 12 trainings, ")
+    lines = results_of(run)
+    assert [line["status"] for line in lines].count("refused") == 6
+    assert [line["status"] for line in lines].count("ok") == 6
+
+
+def test_a_sweep_without_a_number_is_a_failure(microgpt, tmp_path) -> None:
+    done = microgpt("sweep", *GRID, "--lr", "1e30")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"error: no training came to its end; see experiments/{run_of(tmp_path).name}"
+    )
+    assert "note: n_embd 8, steps 60: diverged, its loss was no longer a finite" in done.stderr
+
+
+def test_impossible_combinations_are_told_and_left_out(microgpt, tmp_path) -> None:
+    done = microgpt("sweep", *GRID, "--n-head", "4,16", "--seeds", "1")
+    assert done.returncode == 0
+    assert done.stderr.startswith(
+        "note: left out: n_embd (8) must be divisible by n_head (16); try n_embd 16\n"
+    )
+    assert done.stdout.startswith("6 of 6 trainings")
+
+
+def test_conversations_can_be_swept(microgpt, tmp_path) -> None:
+    lines = [[{"role": "user", "content": f"say {n}"}, {"role": "assistant", "content": f"{n}"}]
+             for n in range(60)]  # fmt: skip
+    (tmp_path / "chat.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    done = microgpt("sweep", "grid", "--chat", "--input", "chat.jsonl", "--steps", "20,40")
+    assert done.returncode == 0, done.stderr
+    assert {tuple(line["samples"]) for line in results_of(run_of(tmp_path))} == {()}
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["grid"], "a grid needs settings, such as --n-embd 16,32 --lr 0.005,0.01"),
+        (["grid", "--lr", "fast"], "--lr is a list of numbers, such as 1,2,4, got 'fast'"),
+        (["grid", "--steps", "1.5"], "--steps is a list of whole numbers, such as 1,2,4"),
+        (["grid", "--steps", ""], "--steps is a list of whole numbers, such as 1,2,4, got ''"),
+        (["grid", "--steps", "0"], "no point of the grid is possible: steps must be >= 1, got 0"),
+        (["grid", "--dtype", "int8"], "no point of the grid is possible: unknown dtype"),
+        (["steps", "--series", "even"], "invalid value for '--series'"),
+        (["steps", "--seeds", "0"], "seeds must be >= 1, got 0"),
+        (["steps", "--seeds", "1000000000"], "seeds must be at most 1000"),
+        (["steps", "--seed", "-1"], "seed must be >= 0"),
+        (["steps", "--workers", "0"], "workers must be >= 1, got 0"),
+        (["params", "--scheduler", "tcp://127.0.0.1:9"], "cannot reach a Dask scheduler at tcp:"),
+        (["params", "--scheduler", "tcp://h:1", "--workers", "2"], "--workers is for this machine"),
+        (["params", "--input", "nowhere.txt"], "cannot read nowhere.txt"),
+        (["resume", "nowhere"], "nowhere is no run: cannot read run.json"),
+        (["resume", "data"], "data is no run: cannot read run.json"),
+        (["all"], "no such command 'all'"),
+    ],
+)
+def test_bad_input_is_told_in_a_line_and_leaves_nothing(
+    microgpt, tmp_path, options, problem
+) -> None:
+    done = microgpt("sweep", *options)
+    assert done.returncode == 2
+    (error,) = done.stderr.splitlines()
+    assert error.startswith(f"error: {problem}")
+    assert not (tmp_path / "experiments").exists()
+
+
+def test_a_sweep_goes_on_with_the_documents_that_it_began_with(microgpt, tmp_path) -> None:
+    microgpt("sweep", *GRID, "--seeds", "1")
+    run = run_of(tmp_path)
+    (tmp_path / "names.txt").write_text("\n".join(f"other{n}" for n in range(50)))
+    done = microgpt("sweep", "resume", run)
+    assert done.returncode == 2
+    assert "is not what the sweep began with: its documents have another sha256" in done.stderr
+    done = microgpt("sweep", "resume", run, "--input", "data/names.txt")
+    assert done.returncode == 0

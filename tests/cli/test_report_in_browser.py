@@ -21,6 +21,7 @@ from searches import AESTHETIC, HYDRA, SMALL, run_of, write_names
 pytestmark = pytest.mark.slow
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PATIENCE_MS = 120_000  # a page takes seconds, and a busy machine many more
 MARKS = ".mark-symbol.role-mark path"  # not those of legends
 
 
@@ -74,8 +75,8 @@ def page(browser, complaints) -> Iterator[Page]:
 
 def opened(page: Page, path: Path) -> None:
     """Open a report, and wait until it is drawn."""
-    page.goto(path.as_uri())
-    page.wait_for_selector("body[data-drawn=yes]", timeout=20_000)
+    page.goto(path.as_uri(), wait_until="commit")
+    page.wait_for_selector("body[data-drawn=yes]", timeout=PATIENCE_MS)
 
 
 @pytest.mark.parametrize("objective", ["loss", "aesthetic", "hydra"])
@@ -108,15 +109,16 @@ def test_a_comparison_has_a_mark_for_each_evaluation(
 
 def test_who_drags_over_the_worths_sees_the_lines_of_those_alone(runs, page, complaints) -> None:
     opened(page, runs["loss"] / "report.html")
-    strip = page.locator("#genes g.mark-group.role-scope").last
+    strip = page.locator("#genes .strip_group path.background").first
     strip.scroll_into_view_if_needed()
     faint = page.locator("#genes .mark-line path[opacity='0.03']")
     assert faint.count() == 0
     box = strip.bounding_box()
     assert box
-    page.mouse.move(box["x"] + box["width"] - 20, box["y"] + 5)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
     page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] - 20, box["y"] + 60)
+    page.mouse.move(x, y + box["height"] / 3, steps=5)
     page.mouse.up()
     faint.first.wait_for(state="attached")
     assert complaints == []

@@ -1,4 +1,4 @@
-"""`microgpt report`: a page of pictures of a search, or of several."""
+"""`microgpt report`: a page of pictures of a search or a sweep, or of several."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,10 +44,10 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Draw what a search has found, and print where the page is.
+    """Draw what a search or a sweep has found, and print where the page is.
 
-    One HTML file, which needs no network. A search that goes on or was stopped can be reported,
-    too; several are compared.
+    One HTML file, which needs no network. A run that goes on or was stopped can be reported, too;
+    several searches are compared, and several sweeps count as one.
     """
     directories = [_directory(path) for path in runs or [_newest()]]
     found = read_report(list(dict.fromkeys(directories)))
@@ -65,19 +65,35 @@ def read_report(directories: Sequence[Path]) -> "Report":
         RunError: a run is missing, damaged or empty, or they are of different documents.
         ReportError: what draws is not installed.
     """
-    from microgpt_cli.report.story import read_story
+    from microgpt_evolution.records import SWEEP
+    from microgpt_evolution.run_directory import read_settings
 
-    stories = [read_story(directory) for directory in directories]
+    kinds = [SWEEP in read_settings(directory) for directory in directories]
+    if any(kinds) and not all(kinds):
+        sweep, search = directories[kinds.index(True)], directories[kinds.index(False)]
+        raise ReportError(f"{sweep} is a sweep and {search} is none; report them one by one")
     try:
         import vl_convert  # noqa: F401  (what the page is drawn with)
 
-        from microgpt_cli.report.comparison import compare
-        from microgpt_cli.report.sections import report_of
+        return _sweeps(directories) if all(kinds) else _searches(directories)
     except ImportError as error:
         raise ReportError(
-            f"a report needs Altair, the extra 'plots' of microgpt-cli ({error}); "
-            "pip install altair vl-convert-python"
+            f"a report needs the extra plots ({error}); pip install 'microgpt-cli[plots]'"
         ) from error
+
+
+def _sweeps(directories: Sequence[Path]) -> "Report":
+    from microgpt_cli.report.sweeps import report_of_sweeps
+
+    return report_of_sweeps(directories)
+
+
+def _searches(directories: Sequence[Path]) -> "Report":
+    from microgpt_cli.report.comparison import compare
+    from microgpt_cli.report.sections import report_of
+    from microgpt_cli.report.story import read_story
+
+    stories = [read_story(directory) for directory in directories]
     return report_of(stories[0]) if len(stories) == 1 else compare(stories)
 
 
@@ -120,5 +136,5 @@ def _newest() -> Path:
     """Return the run that was begun last."""
     found = [path.parent for path in RUNS.glob("*/run.json")]
     if not found:
-        raise ReportError(f"there is no run in {RUNS}; make one with: microgpt evolve")
+        raise ReportError(f"there is no run in {RUNS}; make one with: microgpt evolve, or sweep")
     return max(found, key=lambda directory: (directory / "run.json").stat().st_mtime_ns)

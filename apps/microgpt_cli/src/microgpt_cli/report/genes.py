@@ -102,7 +102,7 @@ def draw(story: Story, rows: list[Row]) -> look.Chart:
             opacity=alt.condition(brush, alt.value(0.8), alt.value(0.1)),
         )
         .add_params(brush)
-        .properties(width=40, height=HEIGHT)
+        .properties(name="strip", width=40, height=HEIGHT)
     )
     width = look.WIDTH - 190
     return alt.hconcat(
@@ -121,7 +121,9 @@ def draw_importance(found: list[Importance]) -> look.Chart:
             "share:Q",
             title="share of the differences in worth",
             axis=alt.Axis(format="%"),
-            scale=alt.Scale(domain=[0, max(LEAST_RANGE, *(one.share for one in found))]),
+            scale=alt.Scale(
+                domain=[0, max(LEAST_RANGE, *(max(one.share, one.chance) for one in found))]
+            ),
         ),
         color=alt.condition(
             "datum.share > datum.chance", alt.value(look.BLUE), alt.value(look.GREY)

@@ -43,7 +43,7 @@ def config(theme: str) -> dict[str, Any]:
         "view": {"stroke": None},
         "axis": axis | {"domainColor": quiet, "tickColor": quiet, "titlePadding": 8},
         "legend": legend | {"columnPadding": 14},
-        "title": {"color": ink, "anchor": "start", "fontSize": 13},
+        "title": {"color": ink, "subtitleColor": quiet, "anchor": "start", "fontSize": 13},
         "text": {"color": ink},
         "style": {"ink": {"color": ink}, "halo": {"stroke": paper, "strokeWidth": 4}},
     }
@@ -63,8 +63,8 @@ def png(section: Section, report: Report) -> bytes:
 
     whole = specification(section) | {
         "config": config("light") | {"background": "white", "padding": 12},
-        "datasets": report.datasets,
     }
+    whole["datasets"] = whole.get("datasets", {}) | report.datasets
     content: bytes = vl_convert.vegalite_to_png(whole, scale=PIXELS_A_PIXEL)
     return content
 
@@ -123,6 +123,8 @@ def _section(section: Section) -> Iterator[str]:
         yield f'<div class="picture" role="img" aria-label="{label}"></div>'
     if section.table:
         yield from _table(section.table)
+    if section.text:
+        yield f"<pre>{html.escape(section.text)}</pre>"
     yield "</section>"
 
 
@@ -177,7 +179,8 @@ dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr))
   border-block: 1px solid var(--line); padding: .9rem 0; }
 dt { color: var(--quiet); font-size: .85rem; }
 dd { margin: 0; overflow-wrap: anywhere; }
-.picture, .scroll { overflow-x: auto; }
+.picture, .scroll, pre { overflow-x: auto; }
+pre { font-size: .82rem; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
 th { text-align: right; font-weight: 400; color: var(--quiet); }
 td { text-align: right; white-space: nowrap; }
@@ -193,16 +196,19 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 function datasets(specification) {
   const used = JSON.stringify(specification);
-  return Object.fromEntries(
-    Object.entries(data.datasets).filter(([name]) => used.includes(`"name":"${name}"`)));
+  const shared = Object.entries(data.datasets)
+    .filter(([name]) => used.includes(`"name":"${name}"`));
+  return { ...specification.datasets, ...Object.fromEntries(shared) };
 }
-function draw() {
-  const config = data.configs[dark.matches ? "dark" : "light"];
-  return Promise.all(Object.entries(data.specifications).map(([name, specification]) =>
-    vegaEmbed(`#${name} .picture`,
+async function draw() {
+  const theme = dark.matches ? "dark" : "light";
+  for (const [name, specification] of Object.entries(data.specifications)) {
+    await new Promise((shown) => setTimeout(shown));  // one after the other, from the top
+    await vegaEmbed(`#${name} .picture`,
       { ...specification, datasets: structuredClone(datasets(specification)) },
-      { config, renderer: data.renderer, tooltip: { theme: dark.matches ? "dark" : "light" },
-        actions: { export: true, source: false, compiled: false, editor: false } })));
+      { config: data.configs[theme], renderer: data.renderer, tooltip: { theme },
+        actions: { export: true, source: false, compiled: false, editor: false } });
+  }
 }
 dark.addEventListener("change", draw);
 draw().then(() => { document.body.dataset.drawn = "yes"; });

@@ -1,4 +1,4 @@
-"""A section of the page: a heading, a sentence on what to see, and a picture or a table."""
+"""A section of the page: a heading, a sentence on what to see, and a picture, a table or text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +33,7 @@ class Section:
         caption: what to see.
         chart: the picture, if it is one.
         table: the table, if it is one.
+        text: lines as a terminal would show them, if it is those.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Section:
     caption: str
     chart: "Chart | None" = None
     table: Table | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from microgpt_evolution import interval
 from microgpt_evolution.genome import GENES
 
 N_NAMES = 12  # of a champion
-FEWEST = 8  # evaluations from which importance can be told
+FEWEST = 12  # evaluations from which importance can be told
 
 
 def report_of(story: Story) -> Report:

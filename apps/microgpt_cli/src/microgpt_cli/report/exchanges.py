@@ -9,6 +9,14 @@ from microgpt_cli.report.story import Story
 STAYED, CHILD_STAYED, LOST = "the guest stayed", "its child stayed", "neither"
 WIDTHS = {STAYED: 3.5, CHILD_STAYED: 2.2, LOST: 1}  # of the lines
 LANE_HEIGHT, LANE = 66, 0.1  # pixels of a head; of it, how far two guests are apart
+TOOLTIP = [
+    alt.Tooltip("id:N"),
+    alt.Tooltip("home:N", title="from"),
+    alt.Tooltip("host:N", title="to"),
+    alt.Tooltip("place:Q", title="place among its hosts"),
+    alt.Tooltip("worth:Q", title="score with them", format=".4f"),
+    alt.Tooltip("fate:N"),
+]
 
 
 def rows(story: Story) -> list[Row]:
@@ -50,25 +58,13 @@ def rows(story: Story) -> list[Row]:
     return found
 
 
-def draw(story: Story, guests: list[Row]) -> look.Chart:
+def draw(story: Story) -> look.Chart:
     """Return a line for each guest, from its head to that of its hosts."""
     titles = [title_of(name) for name in story.measures]
-    y_scale = alt.Scale(domain=[len(titles) - 0.6, -0.4], nice=False)
-    labels = "[" + ", ".join(f"'{title}'" for title in titles) + "][datum.value]"
     x = look.generations_axis(1, max(len(story.generations), 2))
-    y = alt.Y(
-        "y:Q",
-        title=None,
-        scale=y_scale,
-        axis=alt.Axis(
-            values=list(range(len(titles))), labelExpr=labels, labelFontSize=12, tickSize=0
-        ),
-    )
-    color = alt.Color(
-        "home:N",
-        title="guest of",
-        scale=alt.Scale(domain=titles, range=list(look.COLORS[: len(titles)])),
-        legend=None,
+    home_scale = alt.Scale(domain=titles, range=list(look.COLORS[: len(titles)]))
+    base = look.of("exchanges").encode(
+        color=alt.Color("home:N", scale=home_scale, legend=None), tooltip=TOOLTIP
     )
     width = alt.StrokeWidth(
         "fate:O",
@@ -76,21 +72,19 @@ def draw(story: Story, guests: list[Row]) -> look.Chart:
         scale=alt.Scale(type="ordinal", domain=list(WIDTHS), range=list(WIDTHS.values())),
         legend=alt.Legend(orient="top", symbolStrokeColor=look.GREY, symbolType="stroke"),
     )
-    tooltip = [
-        alt.Tooltip("id:N"),
-        alt.Tooltip("home:N", title="from"),
-        alt.Tooltip("host:N", title="to"),
-        alt.Tooltip("place:Q", title="place among its hosts"),
-        alt.Tooltip("worth:Q", title="score with them", format=".4f"),
-        alt.Tooltip("fate:N"),
-    ]
-    base = look.of("exchanges")
-    ways = base.mark_rule().encode(
-        x=x, y=y, x2="x2:Q", y2="y2:Q", color=color, strokeWidth=width, tooltip=tooltip
+    ways = base.mark_rule().encode(x=x, y=_lanes(titles), x2="x2:Q", y2="y2:Q", strokeWidth=width)
+    ends = base.mark_point(filled=True, size=60, opacity=1).encode(x="x2:Q", y="y2:Q")
+    return alt.layer(ways, ends).properties(width=look.WIDTH - 60, height=LANE_HEIGHT * len(titles))
+
+
+def _lanes(titles: list[str]) -> alt.Y:
+    """Return the axis that has a line for each head."""
+    names = ", ".join(f"'{title}'" for title in titles)
+    axis = alt.Axis(
+        values=list(range(len(titles))),
+        labelExpr=f"[{names}][datum.value]",
+        labelFontSize=12,
+        tickSize=0,
     )
-    heads = base.mark_point(filled=True, size=60, opacity=1).encode(
-        x=alt.X("x2:Q"), y=alt.Y("y2:Q"), color=color, tooltip=tooltip
-    )
-    return alt.layer(ways, heads).properties(
-        width=look.WIDTH - 60, height=LANE_HEIGHT * len(titles)
-    )
+    scale = alt.Scale(domain=[len(titles) - 0.6, -0.4], nice=False)
+    return alt.Y("y:Q", title=None, scale=scale, axis=axis)

@@ -13,7 +13,7 @@ def facts(story: Story) -> dict[str, str]:
     if winner := story.winner:
         found["genome"] = " ".join(winner.genome.describe().split())
     found["evaluations"] = _evaluations(story)
-    if seed := story.run.settings.get("seed"):
+    if (seed := story.run.settings.get("seed")) is not None:
         found["seed"] = str(seed)
     if settings:
         found["data"] = f"{settings.input}, sha256 {settings.data_sha256[:N_HEX]}…"

@@ -1,6 +1,7 @@
 """Which genes the organisms had, and which of them mattered."""
 
 import math
+from typing import Any
 
 import altair as alt
 
@@ -11,6 +12,7 @@ from microgpt_cli.report.story import Story
 from microgpt_evolution.genome import GENES
 
 HEIGHT = 320
+LABEL: dict[str, Any] = {"align": "right", "dx": -7, "fontSize": 11, "fontWeight": "bold"}
 LEAST_RANGE = 0.2  # of shares, so that next to nothing looks like it
 APART = 0.06  # of an axis, over which lines through one value are spread, the better above
 N_LABELS = 8  # of an axis; one with more values has its ends alone
@@ -48,8 +50,6 @@ def draw(story: Story, rows: list[Row]) -> look.Chart:
 
     Who drags over the worths sees the lines of those alone.
     """
-    genes = varying(rows)
-    measure = story.common
     brush = alt.selection_interval(name="worths", encodings=["y"])
     color = alt.Color(
         "standing:N",
@@ -57,12 +57,37 @@ def draw(story: Story, rows: list[Row]) -> look.Chart:
         scale=alt.Scale(domain=list(STANDINGS), range=[look.RED, look.SKY, f"{look.GREY}60"]),
         legend=alt.Legend(orient="top", symbolType="stroke", symbolOpacity=1),
     )
-    scales = {gene: _scale(rows, gene) for gene in genes}
-    lows = {gene: low for gene, (low, _) in scales.items()}
-    spans = {gene: span for gene, (_, span) in scales.items()}
-    apart = {gene: APART if len({row[gene] for row in rows}) <= N_LABELS else 0 for gene in genes}
+    genes = varying(rows)
     x = alt.X("gene:N", sort=genes, title=None, axis=alt.Axis(labelAngle=0, domain=False))
-    lines = (
+    lines = _lines(genes, rows).encode(
+        x=x,
+        color=color,
+        opacity=alt.condition(brush, alt.value(0.6), alt.value(0.03)),
+        tooltip=look.about_an_evaluation("worth"),
+    )
+    strip = (
+        look.of("evaluations")
+        .transform_filter("datum.overall !== null")
+        .mark_tick(thickness=1.4, size=26)
+        .encode(
+            y=alt.Y("overall:Q", title=story.common.title, scale=alt.Scale(zero=False)),
+            color=color,
+            opacity=alt.condition(brush, alt.value(0.8), alt.value(0.1)),
+        )
+        .add_params(brush)
+        .properties(name="strip", width=40, height=HEIGHT)
+    )
+    axes, *labels = _axes(x)
+    left = alt.layer(axes, lines, *labels).properties(width=look.WIDTH - 190, height=HEIGHT)
+    return alt.hconcat(left, strip)
+
+
+def _lines(genes: list[str], rows: list[Row]) -> alt.Chart:
+    """Return a line for each evaluation, each axis as long as its gene varies."""
+    lows = {gene: _scale(rows, gene)[0] for gene in genes}
+    spans = {gene: _scale(rows, gene)[1] for gene in genes}
+    apart = {gene: APART if len({row[gene] for row in rows}) <= N_LABELS else 0 for gene in genes}
+    lines: alt.Chart = (
         look.of("evaluations")
         .transform_filter("datum.overall !== null")
         .transform_fold([*genes], as_=["gene", "value"])
@@ -71,43 +96,18 @@ def draw(story: Story, rows: list[Row]) -> look.Chart:
             f" + {apart}[datum.gene] * datum.lead"
         )
         .mark_line(strokeWidth=1.4)
-        .encode(
-            x=x,
-            y=alt.Y("at:Q", axis=None),
-            detail="id:N",
-            color=color,
-            opacity=alt.condition(brush, alt.value(0.6), alt.value(0.03)),
-            tooltip=look.about_an_evaluation("worth"),
-        )
+        .encode(y=alt.Y("at:Q", axis=None), detail="id:N")
     )
-    labels = (
-        look.of("labels")
-        .mark_text(align="right", dx=-7, fontSize=11, fontWeight="bold")
-        .encode(x=x, y=alt.Y("at:Q", axis=None), text="label:N")
-    )
-    halo = labels.mark_text(align="right", dx=-7, fontSize=11, fontWeight="bold", style="halo")
-    axes = (
-        look.of("labels")
-        .transform_aggregate(low="min(at)", high="max(at)", groupby=["gene"])
-        .mark_rule(color=look.GREY)
-        .encode(x=x, y=alt.Y("low:Q", axis=None), y2="high:Q")
-    )
-    strip = (
-        look.of("evaluations")
-        .transform_filter("datum.overall !== null")
-        .mark_tick(thickness=1.4, size=26)
-        .encode(
-            y=alt.Y("overall:Q", title=measure.title, scale=alt.Scale(zero=False)),
-            color=color,
-            opacity=alt.condition(brush, alt.value(0.8), alt.value(0.1)),
-        )
-        .add_params(brush)
-        .properties(name="strip", width=40, height=HEIGHT)
-    )
-    width = look.WIDTH - 190
-    return alt.hconcat(
-        alt.layer(axes, lines, halo, labels).properties(width=width, height=HEIGHT), strip
-    )
+    return lines
+
+
+def _axes(x: alt.X) -> tuple[alt.Chart, alt.Chart, alt.Chart]:
+    """Return a line for each gene, a halo for its labels, and these."""
+    base = look.of("labels").encode(x=x)
+    axes = base.transform_aggregate(low="min(at)", high="max(at)", groupby=["gene"])
+    axes = axes.mark_rule(color=look.GREY).encode(y=alt.Y("low:Q", axis=None), y2="high:Q")
+    labels = base.encode(y=alt.Y("at:Q", axis=None), text="label:N")
+    return axes, labels.mark_text(**LABEL, style="halo"), labels.mark_text(**LABEL)
 
 
 def draw_importance(found: list[Importance]) -> look.Chart:

@@ -16,6 +16,7 @@ WIDTH, HEIGHT = 760, 300  # pixels of a picture
 COLORS = curves.COLORS
 BLUE, RED, GREEN, PINK, AMBER, SKY = COLORS
 GREY = "#8a8a8a"  # read on white and on black
+POINT: dict[str, Any] = {"filled": True, "size": 38, "opacity": 0.8}  # of an evaluation
 QUIET = 0.35  # the opacity of what is there to be compared with
 
 KIND_COLORS = dict(zip(KINDS, (SKY, BLUE, GREEN, GREY, PINK, RED, AMBER), strict=True))

@@ -56,7 +56,8 @@ class _Maker:
             yield table
         yield from self._honesty()
         yield from self._names()
-        yield self._pareto()
+        if self.story.champions:
+            yield self._pareto()
         yield from self._genes()
         yield self._species()
         if not self.story.run.is_imported:
@@ -234,7 +235,7 @@ class _Maker:
                 "Champions go as guests from their head to others, after every third generation. "
                 "The bolder the line, the more came of it: the guest, or its child with the "
                 "champion there, was among the two best of its generation, and stayed.",
-                chart=exchanges.draw(self.story, guests),
+                chart=exchanges.draw(self.story),
             )
         if self.story.settings and self.story.settings.vocab_size:
             cells = archives.rows(self.story)

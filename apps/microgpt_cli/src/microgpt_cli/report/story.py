@@ -3,6 +3,7 @@
 This module knows nothing of pictures.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from typing import cast
 
 from microgpt_cli.search_settings import Settings
 from microgpt_evolution.colony import Colony
+from microgpt_evolution.errors import RunError
 from microgpt_evolution.evaluation_line import Entry
 from microgpt_evolution.exam_file import ExamFile, read_exam
 from microgpt_evolution.heads import HEADS, HeadName
@@ -22,6 +24,7 @@ from microgpt_evolution.loss_search import LossSearch
 from microgpt_evolution.population import Evaluation, Organism, Origin, rank
 from microgpt_evolution.recorded_run import RecordedRun, read_recorded
 from microgpt_evolution.replay import Generation, Search, replay
+from microgpt_evolution.run_directory import EVALUATIONS
 
 JUDGE = "judge"  # the one population of an aesthetic evolution, and what it goes by
 LOSSES = {"held-out": "held-out loss", "last-doc": "loss of the last document"}
@@ -81,8 +84,8 @@ class Story:
 
     @property
     def objective(self) -> str:
-        """What was searched for."""
-        return str(self.run.settings.get("objective", "loss"))
+        """What was searched for; logs are those of loss evolutions."""
+        return self.settings.objective if self.settings else "loss"
 
     @property
     def is_complete(self) -> bool:
@@ -92,7 +95,9 @@ class Story:
     @cached_property
     def measures(self) -> dict[str, Measure]:
         """What each population goes by, by its name."""
-        names = dict.fromkeys(name for g in self.generations for name in g.populations)
+        names = dict.fromkeys(
+            name for g in self.generations for name, ranked in g.populations.items() if ranked
+        )
         if self.objective == "hydra":
             heads = {name: HEADS[cast(HeadName, name)] for name in names}
             return {n: Measure(f"{head.title}'s score", n) for n, head in heads.items()}
@@ -116,6 +121,12 @@ class Story:
             for name, ranked in generation.populations.items()
             for organism in ranked
         }
+
+    def knows(self, entry: Entry) -> bool:
+        """Return whether the search makes an evaluation: for an organism, or of one again."""
+        if entry.origin == "confirm":
+            return any(parent in self.organisms for parent in entry.parents)
+        return entry.origin == "primordial" or entry.id in self.organisms
 
     def population_of(self, entry: Entry) -> str:
         """Return the population that an evaluation was made for."""
@@ -168,7 +179,16 @@ def read_story(path: Path) -> Story:
     generations = replay(
         _search(settings), settings.n_generations, lambda genome, seed: known.get((genome, seed))
     )
-    return Story(run, settings, generations, exam)
+    story = Story(run, settings, generations, exam)
+    unknown = [entry.id for entry in run.entries if not story.knows(entry)]
+    if unknown:
+        raise RunError(
+            f"{run.directory / EVALUATIONS}: {unknown[0]} is none that this search makes; it was "
+            "edited, or written by another version of microgpt"
+        )
+    if not generations:
+        raise RunError(f"{run.directory} has no generation yet; try again in a while")
+    return story
 
 
 def _search(settings: Settings) -> Search:
@@ -188,11 +208,17 @@ def _search(settings: Settings) -> Search:
 
 def _by_ids(run: RecordedRun) -> list[Generation]:
     """Return the generations of an imported run, each of whose ids has generation and place."""
-    places = [tuple(map(int, entry.id.removeprefix("g").split("-"))) for entry in run.entries]
-    organisms = [
-        Organism(e.genome, cast(Origin, e.origin), 0, generation, place, evaluation=e.evaluation)
-        for e, (generation, place) in zip(run.entries, places, strict=True)
-    ]
+    organisms = []
+    for entry in run.entries:
+        place = re.fullmatch("g([0-9]{1,9})-([0-9]{1,9})", entry.id)
+        if place is None:
+            raise RunError(
+                f"{run.directory / EVALUATIONS}: id {entry.id!r:.40} is no generation and place, "
+                "such as g3-1; import the log again"
+            )
+        origin, evaluation = cast(Origin, entry.origin), entry.evaluation
+        generation, slot = int(place[1]), int(place[2])
+        organisms.append(Organism(entry.genome, origin, 0, generation, slot, evaluation=evaluation))
     return [
         Generation(number, {POPULATION: rank(list(found))})
         for number, found in groupby(organisms, key=lambda organism: organism.generation)

@@ -17,6 +17,14 @@ from microgpt_evolution.scaling import Scaling
 from microgpt_evolution.sweep_records import SweepSettings, read_sweep
 from microgpt_evolution.sweep_result import Result
 
+TOOLTIP = [
+    *(alt.Tooltip(f"{name}:N") for name in (*SETTINGS, "seed")),
+    alt.Tooltip("params:Q", title="weights", format=",d"),
+    alt.Tooltip("loss:Q", title="held-out loss", format=".4f"),
+    alt.Tooltip("last_loss:Q", title="last document", format=".4f"),
+    alt.Tooltip("reason:N"),
+]
+
 
 def report_of_sweeps(directories: Sequence[Path]) -> Report:
     """Return the report of one sweep, or of several that count as one.
@@ -101,13 +109,6 @@ def _draw(results: Sequence[Result]) -> look.Chart:
         if few
         else alt.Scale(domain=sizes, scheme=look.SHADES)
     )
-    tooltip = [
-        *(alt.Tooltip(f"{name}:N") for name in (*SETTINGS, "seed")),
-        alt.Tooltip("params:Q", title="weights", format=",d"),
-        alt.Tooltip("loss:Q", title="held-out loss", format=".4f"),
-        alt.Tooltip("last_loss:Q", title="last document", format=".4f"),
-        alt.Tooltip("reason:N"),
-    ]
     x = alt.X(
         "flops:Q",
         title="floating-point operations of a training",
@@ -117,7 +118,7 @@ def _draw(results: Sequence[Result]) -> look.Chart:
     base = look.of("evaluations").encode(
         x=x,
         color=alt.Color("size:N", title="model", scale=scale),
-        tooltip=tooltip,
+        tooltip=TOOLTIP,
     )
     y = alt.Y(
         "loss:Q", title="held-out loss, nats a token", scale=alt.Scale(zero=False, padding=10)

@@ -103,9 +103,16 @@ def test_the_table_of_parameters(microgpt, tmp_path) -> None:
     ]
 
 
+def test_long_samples_are_cut_and_odd_characters_escaped(microgpt, tmp_path) -> None:
+    write(tmp_path, samples=("a" * 30, "tab\there", "é"))
+    table = sections(microgpt("analyze").stdout)["Loss against steps"]
+    assert table[1][-1] == f"{'a' * 23}…, 'tab\\there', é"
+
+
 def test_no_law_where_the_loss_does_not_fall(microgpt, tmp_path) -> None:
     write(tmp_path, loss=lambda point: 2 + point.steps / 1e5)
-    assert "\nNo power law: the loss does not fall with the steps\n" in microgpt("analyze").stdout
+    lines = microgpt("analyze").stdout.splitlines()
+    assert "No power law: the loss does not surely fall with the steps" in lines
 
 
 def test_several_sweeps_count_as_one(microgpt, tmp_path) -> None:

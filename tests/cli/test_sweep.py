@@ -115,6 +115,7 @@ def test_a_cluster_changes_no_figure_even_if_it_loses_a_worker(microgpt, tmp_pat
     assert results_of(run_of(tmp_path)) == results_of(here)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "word"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated"),
@@ -227,6 +228,19 @@ def test_bad_input_is_told_in_a_line_and_leaves_nothing(
     (error,) = done.stderr.splitlines()
     assert error.startswith(f"error: {problem}")
     assert not (tmp_path / "experiments").exists()
+
+
+def test_a_sweep_is_not_taken_for_a_search(microgpt, tmp_path) -> None:
+    microgpt("sweep", *GRID, "--seeds", "1")
+    run = f"experiments/{run_of(tmp_path).name}"
+    done = microgpt("genome", "use", run)
+    assert (done.returncode, done.stderr) == (
+        2, f"error: {run} is a sweep, and finds no genome; name a run of evolution\n"
+    )  # fmt: skip
+    done = microgpt("evolve", "--resume", run)
+    assert (done.returncode, done.stderr) == (
+        2, f"error: {run} is a sweep; go on with: microgpt sweep resume {run}\n"
+    )  # fmt: skip
 
 
 def test_a_sweep_goes_on_with_the_documents_that_it_began_with(microgpt, tmp_path) -> None:

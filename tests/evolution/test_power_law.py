@@ -83,6 +83,10 @@ def test_losses_that_rise_have_none(xs) -> None:
     assert fit_law({1: [(x, 2 + x / 1e5) for x in xs]}) is None
 
 
+def test_a_loss_of_zero_has_none() -> None:
+    assert fit_law({1: [*curve(30, 0.5), (10**9, 0.0)]}) is None
+
+
 def test_no_floor_is_below_zero() -> None:
     """A line in the logarithm of x ends below any number; then the law has no floor at all."""
     falling = [(x, 12 - math.log(x)) for x in STEPS]

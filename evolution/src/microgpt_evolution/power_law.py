@@ -69,17 +69,21 @@ class FittedLaw:
 
 
 def fit_law(curves: Mapping[int, Curve]) -> FittedLaw | None:
-    """Return the law of the curves of some seeds; None if there are too few x, or losses rise.
+    """Return the law of the curves of some seeds.
+
+    It is None if there are too few x, if losses do not fall, whichever seed is left out, or if one
+    has fallen to 0, which no power law does.
 
     Args:
-        curves: by seed; x and losses are above 0.
+        curves: by seed; x is above 0.
     """
-    n_different = len({x for curve in curves.values() for x, _ in curve})
-    if n_different < LEAST:
+    points = [point for curve in curves.values() for point in curve]
+    n_different = len({x for x, _ in points})
+    if n_different < LEAST or min(loss for _, loss in points) <= 0:
         return None
     has_floor = n_different >= LEAST_FOR_FLOOR
     fit = _fit_with_floor if has_floor else fit_line
-    law = fit([point for curve in curves.values() for point in curve])
+    law = fit(points)
     others = [
         fit([point for seed, curve in curves.items() if seed != left_out for point in curve])
         for left_out in (curves if len(curves) > 1 else ())

@@ -3,9 +3,9 @@
 This module opens no file.
 """
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from microgpt.errors import ConfigError
 from microgpt.validation import first_problem
@@ -13,6 +13,11 @@ from microgpt_evolution.errors import RunError
 from microgpt_evolution.evaluation_line import REMEDY
 from microgpt_evolution.point import Point
 from microgpt_evolution.population import Status
+
+# Far beyond what any training has: sums and squares of these are still numbers.
+_Count = Annotated[int, Field(ge=1, le=10**30)]
+_Loss = Annotated[float, Field(ge=0, le=1e100)]
+_Seconds = Annotated[float, Field(ge=0, le=1e15)]
 
 
 class Result(BaseModel):
@@ -40,14 +45,14 @@ class Result(BaseModel):
     seed: int
     status: Status
     reason: str | None = None
-    n_params: int
-    flops: int
-    val_loss: float | None = None
-    last_loss: float | None = None
-    train_loss: float | None = None
+    n_params: _Count
+    flops: _Count
+    val_loss: _Loss | None = None
+    last_loss: _Loss | None = None
+    train_loss: _Loss | None = None
     samples: tuple[str, ...] = ()
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
+    seconds: _Seconds = 0.0
+    cpu_seconds: _Seconds = 0.0
 
     @model_validator(mode="after")
     def _has_losses(self) -> Self:

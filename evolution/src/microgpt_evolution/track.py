@@ -104,8 +104,8 @@ class Track:
             last_loss=trained.losses[-1],
             train_loss=fmean(trained.state.recent_losses),
             samples=_samples(trained, seed),
-            seconds=round(seconds, 4),
-            cpu_seconds=round(cpu_seconds, 4),
+            seconds=round(seconds, 6),
+            cpu_seconds=round(cpu_seconds, 6),
         )
 
     def _model(self, point: Point) -> ModelConfig:

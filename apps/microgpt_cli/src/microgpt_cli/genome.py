@@ -129,11 +129,13 @@ def _content(path: Path) -> tuple[Path, bytes]:
     """Return where a genome is, which may be a run's, and what is there."""
     from microgpt.whole_files import as_argument
     from microgpt_evolution.errors import GenomeError, RunError
-    from microgpt_evolution.records import GENOME
-    from microgpt_evolution.run_directory import RUN
+    from microgpt_evolution.records import GENOME, SWEEP
+    from microgpt_evolution.run_directory import RUN, read_settings
 
     if path.is_dir():
         if not (path / GENOME).exists() and (path / RUN).exists():
+            if SWEEP in read_settings(path):
+                raise RunError(f"{path} is a sweep, and finds no genome; name a run of evolution")
             raise RunError(
                 f"{path} has no winner yet; go on with: "
                 f"microgpt evolve --resume {as_argument(path)}"

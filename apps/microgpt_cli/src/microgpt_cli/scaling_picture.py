@@ -14,9 +14,10 @@ from microgpt_cli.scaling_tables import NOUNS, SIZE, model_name
 from microgpt_evolution.point import differing
 from microgpt_evolution.scaling import Axis, Cell, Scaling, Series, front
 
-WIDTH, HEIGHT = 340, 250  # pixels, of a panel
+WIDTH, HEIGHT = 320, 250  # pixels, of a panel
 N_ON_CURVE = 60  # points that a law is drawn through
 NUMBERS = ",~r"  # 21,000 and 0.01
+CLOCK_S = 1e-4  # what a clock may not tell from 0, which a logarithmic axis does not have
 ROOM = 0.06  # above and below the losses: of their range
 
 X = Callable[[Cell], float]
@@ -31,13 +32,12 @@ def draw(scaling: Scaling) -> alt.VConcatChart:
     """
     panels = _Panels(scaling)
     axes = list(dict.fromkeys(series.axis for series in scaling.series))
-    rows = [[panels.along(axis) for axis in axes]] if axes else []
-    rows.append(
-        [
-            panels.cost("operations", "GFLOP of a training", lambda cell: cell.flops / 1e9),
-            panels.cost("time", "seconds of a processor", lambda cell: cell.cpu_seconds),
-        ]
-    )
+    along = [panels.along(axis) for axis in axes]
+    costs = [
+        panels.cost("operations", "GFLOP of a training", lambda cell: cell.flops / 1e9),
+        panels.cost("time", "seconds of a processor", _seconds),
+    ]
+    rows = [along, costs] if len(along) > 1 else [along + costs]
     picture: alt.VConcatChart = (
         alt.vconcat(*(alt.hconcat(*row) for row in rows))
         .configure_axis(gridColor=GRID, domainColor=GREY, tickColor=GREY, labelColor=GREY)
@@ -49,7 +49,10 @@ def draw(scaling: Scaling) -> alt.VConcatChart:
 
 
 class _Panels:
-    """Makes panels, which share the axis of the losses and the colours of the sizes."""
+    """Makes panels, which share the axis of the losses, and what models look like.
+
+    A size has a colour; other settings, but for the steps, have a shape.
+    """
 
     def __init__(self, scaling: Scaling) -> None:
         self._scaling = scaling
@@ -59,14 +62,19 @@ class _Panels:
         title = "held-out loss, nats a token"
         self._loss = alt.Y("loss:Q", scale=scale, title=title)
         self._low = alt.Y("low:Q", scale=scale, title=title)
+        by_size = sorted(scaling.cells, key=lambda cell: cell.n_params)
+        models = list(dict.fromkeys(model_name(cell.point) for cell in by_size))
+        few = len(models) <= len(COLORS)
+        colors = {"range": COLORS[: len(models)]} if few else {"scheme": SHADES}
+        legend = alt.Legend(title="model") if len(models) > 1 else None
+        self._color = alt.Color("model:N", scale=alt.Scale(domain=models, **colors), legend=legend)
         varied = differing(cell.point for cell in scaling.cells)
         self._told = [name for name in varied if name not in {*SIZE, "steps"}]
-        by_size = sorted(scaling.cells, key=lambda cell: cell.n_params)
-        names = list(dict.fromkeys(map(self._name, by_size)))
-        few = len(names) <= len(COLORS)
-        colors = {"range": COLORS[: len(names)]} if few else {"scheme": SHADES}
-        legend = alt.Legend(title="model") if len(names) > 1 else None
-        self._color = alt.Color("name:N", scale=alt.Scale(domain=names, **colors), legend=legend)
+        self._shape = alt.Shape(
+            "others:N",
+            sort=list(dict.fromkeys(cell.point.describe(self._told) for cell in by_size)),
+            legend=alt.Legend(title=None) if self._told else None,
+        )
 
     def along(self, axis: Axis) -> alt.LayerChart:
         """Return the panel of all series along an axis, with their laws."""
@@ -108,7 +116,7 @@ class _Panels:
         bars = points.mark_rule(strokeWidth=1.4, opacity=0.6).encode(
             axis, self._low, alt.Y2("high:Q")
         )
-        dots = points.mark_point(filled=True, size=42, opacity=1)
+        dots = points.mark_point(filled=True, size=42, opacity=1).encode(self._shape)
         layers = [line.encode(axis, self._loss), bars, dots.encode(axis, self._loss)]
         return alt.LayerChart(layer=layers, width=WIDTH, height=HEIGHT, title=title)
 
@@ -120,7 +128,7 @@ class _Panels:
             ratio = xs[-1] / xs[0]
             xs = [xs[0] * ratio ** (i / (N_ON_CURVE - 1)) for i in range(N_ON_CURVE)]
             losses = [series.law.law.at(x) for x in xs]
-        shared = {"name": self._name(series.cells[0]), "series": number}
+        shared = {"model": model_name(series.cells[0].point), "series": number}
         return [{"x": x, "loss": loss} | shared for x, loss in zip(xs, losses, strict=True)]
 
     def _rows(self, cells: Sequence[Cell], x: X) -> Rows:
@@ -128,12 +136,13 @@ class _Panels:
         for cell in cells:
             low, high = _interval(cell)
             row = {"x": x(cell), "loss": cell.val_loss.value, "low": low, "high": high}
-            rows.append(row | {"name": self._name(cell)})
+            names = {"model": model_name(cell.point), "others": cell.point.describe(self._told)}
+            rows.append(row | names)
         return rows
 
-    def _name(self, cell: Cell) -> str:
-        """Return what tells one colour from another."""
-        return ", ".join(filter(None, [model_name(cell.point), cell.point.describe(self._told)]))
+
+def _seconds(cell: Cell) -> float:
+    return max(cell.cpu_seconds, CLOCK_S)
 
 
 def _interval(cell: Cell) -> tuple[float, float]:

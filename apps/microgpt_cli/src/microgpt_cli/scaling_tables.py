@@ -15,6 +15,7 @@ from microgpt_evolution.sweep_plan import SIZES
 SIZE = ("n_embd", "n_head", "n_layer")
 SAMPLES, MODEL, NONE = "Samples (First 3)", "Model", "-"
 NAMES = {tuple(getattr(point, n) for n in SIZE): name for name, point in SIZES.items()}
+N_SHOWN = 24  # characters of a sample
 DIGITS = 3  # of the largest return in a table
 NOUNS = {"steps": "steps", "params": "parameters"}
 
@@ -102,7 +103,10 @@ def model_name(point: Point) -> str:
 
 
 def _samples(cell: Cell) -> str:
-    return ", ".join(sample if sample.isprintable() else ascii(sample) for sample in cell.samples)
+    heads = [
+        sample if len(sample) <= N_SHOWN else f"{sample[: N_SHOWN - 1]}…" for sample in cell.samples
+    ]
+    return ", ".join(head if head.isprintable() else ascii(head) for head in heads)
 
 
 def _returns(series: Series) -> Iterator[str]:
@@ -125,7 +129,7 @@ def _law(series: Series) -> Iterator[str]:
     if len({cell.x(series.axis) for cell in series.cells}) < LEAST:
         return
     if (fitted := series.law) is None:
-        yield f"No power law: the loss does not fall with the {NOUNS[series.axis]}"
+        yield f"No power law: the loss does not surely fall with the {NOUNS[series.axis]}"
         return
     law = fitted.law
     exponent = _number(law.exponent, fitted.half_width(lambda law: law.exponent))
@@ -176,9 +180,8 @@ def _best_sizes(scaling: Scaling) -> Iterator[str]:
     for cell in scaling.front:
         if _size(cell) != before:
             before = _size(cell)
-            yield f"  from {cell.flops / 1e9:.3g} GFLOP: {model_name(cell.point)}, " + (
-                f"{cell.n_params:,} parameters"
-            )
+            budget, model = f"{cell.flops / 1e9:.3g} GFLOP", model_name(cell.point)
+            yield f"  from {budget}: {model}, {cell.n_params:,} parameters"
 
 
 def _size(cell: Cell) -> Sequence[int]:

@@ -1,0 +1,44 @@
+"""Run the commands of docs/scaling.md, and put what they print and draw in place of what is there.
+
+    uv run python docs/make_scaling.py
+
+They run one after the other, in a directory with nothing but the data; pictures go to
+docs/pictures/. Takes two minutes on two cores, if nothing else runs, as nothing should.
+"""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGE, PICTURES = ROOT / "docs" / "scaling.md", ROOT / "docs" / "pictures"
+BLOCK = re.compile(r"(?<=```console\n).*?(?=```)", re.DOTALL)
+PROMPT = "$ "
+
+
+def main() -> None:
+    """Renew the page and its pictures."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(ROOT / "data", Path(folder, "data"))
+        page = PAGE.read_text(encoding="utf-8")
+        page = BLOCK.sub(lambda block: run(block[0], Path(folder)), page)
+        for picture in Path(folder).glob("*.svg"):
+            shutil.copy(picture, PICTURES)
+    PAGE.write_text(page, encoding="utf-8")
+
+
+def run(block: str, folder: Path) -> str:
+    """Return a block with its commands, and what they print now."""
+    shown = []
+    for line in block.splitlines():
+        if line.startswith(PROMPT):
+            command = ["bash", "-o", "pipefail", "-c", line.removeprefix(PROMPT)]
+            printed = subprocess.check_output(command, cwd=folder, text=True)
+            shown += [line, *printed.splitlines()]
+    return "".join(f"{line}\n" for line in shown)
+
+
+if __name__ == "__main__":
+    main()

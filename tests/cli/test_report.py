@@ -15,7 +15,7 @@ from searches import AESTHETIC, HYDRA, SMALL, begin, run_of, write_names
 
 SECTIONS = {
     "loss": "generations exam again lottery names pareto genes importance species lineage",
-    "aesthetic": "generations exam again names pareto genes importance species lineage",
+    "aesthetic": "generations exam again names pareto genes species lineage",  # of ten, see FEWEST
     "hydra": "generations exam again names pareto genes importance species lineage exchanges "
     "archives",
 }

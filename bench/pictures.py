@@ -248,3 +248,40 @@ def exchanges(found: dict) -> alt.HConcatChart:
         compared.mark_point(filled=True, size=90, opacity=1, color="#1f77b4").encode(x="mean:Q"),
     ).properties(width=220, height=220, title="What the champions are worth")
     return alt.hconcat(left, right)
+
+
+def answers(quality: dict) -> alt.LayerChart:
+    """Draw the exact answers to each task, a point a training, by what was learnt and asked."""
+    kinds = {
+        ("assistant", "heldout"): "the preset",
+        ("all", "heldout"): "learning all tokens",
+        ("assistant", "wordings"): "the preset, asked in unseen wordings",
+    }
+    values = [
+        {"task": task, "kind": kind, "share": n_exact / n, "seed": training["seed"]}
+        for training in quality["trainings"]
+        for (loss_on, split), kind in kinds.items()
+        if training["loss_on"] == loss_on
+        for task, (n_exact, n) in training[split]["tasks"].items()
+    ]
+    base = alt.Chart(alt.Data(values=values)).encode(
+        y=alt.Y("task:N", title=None, sort=list(dict.fromkeys(value["task"] for value in values))),
+        yOffset=alt.YOffset("kind:N", sort=list(kinds.values())),
+        color=alt.Color(
+            "kind:N",
+            sort=list(kinds.values()),
+            scale=alt.Scale(range=["#1f77b4", "#d62728", "#7f7f7f"]),
+            legend=alt.Legend(title=None, orient="bottom", columns=1, labelLimit=300),
+        ),
+    )
+    return alt.layer(
+        base.mark_bar(opacity=0.35, aria=False).encode(x=alt.X("mean(share):Q")),
+        base.mark_point(filled=True, size=28, opacity=1).encode(
+            x=alt.X(
+                "share:Q",
+                axis=alt.Axis(format="%"),
+                scale=alt.Scale(domain=[0, 1]),
+                title="exact answers, of three trainings",
+            )
+        ),
+    ).properties(width=420, height=alt.Step(11), title="How right a tiny assistant is")

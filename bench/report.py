@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["altair>=6,<7", "vl-convert-python>=1.8,<2"]
 # ///
-"""Turn bench/results into the tables and pictures of docs/performance.md and docs/evolution.md.
+"""Turn bench/results into the tables and pictures of docs/performance.md, evolution.md and chat.md.
 
 uv run --script bench/report.py
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 import pictures
 from tables import (
     NAMES,
+    chat_table,
     decoding_rows,
     evaluating_rows,
     evolution_rows,
@@ -30,7 +31,7 @@ from tables import (
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PICTURES = ROOT / "bench" / "results", ROOT / "docs" / "pictures"
-PAGES = [ROOT / "docs" / name for name in ("performance.md", "evolution.md")]
+PAGES = [ROOT / "docs" / name for name in ("performance.md", "evolution.md", "chat.md")]
 PICTURED = "amd-epyc"  # the machine of the pictures that show one
 EVALUATING = ["", "training", "losses of tokens", "`InferenceGpt.evaluate` of texts"]
 
@@ -39,6 +40,7 @@ def main() -> None:
     """Write the tables and the pictures."""
     (honesty,) = results("evolution_honesty")  # one machine is enough: it does not go by the clock
     (exchange,) = results("hydra_exchange")
+    (chat,) = results("chat_quality")
     speed, scaling, decoding, threads, startup = map(
         results, ("train_speed", "train_scaling", "decode_speed", "threads", "startup")
     )
@@ -54,6 +56,7 @@ def main() -> None:
         "evolution_honesty": honesty_table(honesty),
         "exchange_genomes": exchange_genomes_table(exchange),
         "exchange_champions": exchange_champions_table(exchange),
+        "chat_quality": chat_table(chat),
     }
     for path in PAGES:
         page = path.read_text(encoding="utf-8")
@@ -63,6 +66,7 @@ def main() -> None:
     pictures.curves(speed[0]).save(PICTURES / "loss_against_seconds.svg")
     pictures.costs(scaling).save(PICTURES / "train_scaling.svg")
     pictures.lottery(honesty).save(PICTURES / "lottery.svg")
+    pictures.answers(chat).save(PICTURES / "chat_quality.svg")
     pictures.exchanges(exchange).save(PICTURES / "exchanges.svg")
 
 

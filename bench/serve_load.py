@@ -54,7 +54,7 @@ def main() -> None:
         names, chat = Path(folder, "names"), Path(folder, "chat")
         save(train(load_text(bundled("names.txt")), config=TrainConfig()), names)
         talk = load_conversations(bundled("chat.jsonl"))
-        save(train(talk, model=ModelConfig(block_size=64), config=TrainConfig()), chat)
+        save(train(talk, model=ModelConfig(block_size=128), config=TrainConfig()), chat)
         if args.minutes:
             with running("chat", chat, Path(folder)) as (port, process):
                 asyncio.run(mixed_load(port, process, args.minutes * 60))

@@ -222,6 +222,45 @@ def exchange_champions_table(exchanges: dict) -> str:
     return f"{rows}\n\n{conditions([exchanges])}"
 
 
+def chat_table(quality: dict) -> str:
+    """Return the exact answers to each task, by what was learnt: mean and worst of the seeds."""
+    columns = [("assistant", "heldout"), ("all", "heldout"), ("assistant", "wordings")]
+    lines = [["task", "items", "the preset", "`--loss-on all`", "unseen wordings", "items"]]
+    lines.append(["---", *["---:"] * 5])
+    first = quality["trainings"][0]
+    for task in first["heldout"]["tasks"] | first["wordings"]["tasks"]:
+        cells = [shares(quality, *column, task) for column in columns]
+        n_items = [first[split]["tasks"].get(task, (0, 0))[1] for split in ("heldout", "wordings")]
+        counts = [f"{n:,}" if n else "" for n in n_items]
+        lines.append([task, counts[0], *cells, counts[1]])
+    refused = [refusals(quality, *column) for column in columns]
+    lines.append(["*refused though inside*", "", *refused, ""])
+    rows = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"{rows}\n\n{conditions([quality])}"
+
+
+def shares(quality: dict, loss_on: str, split: str, task: str) -> str:
+    """Return the mean share of exact answers over the seeds, and the lowest."""
+    found = [
+        n_exact / n
+        for training in quality["trainings"]
+        if training["loss_on"] == loss_on and task in training[split]["tasks"]
+        for n_exact, n in [training[split]["tasks"][task]]
+    ]
+    return f"{statistics.fmean(found):.1%} ({min(found):.1%})" if found else ""
+
+
+def refusals(quality: dict, loss_on: str, split: str) -> str:
+    """Return the mean share of items inside the grammar that were refused, and the highest."""
+    found = [
+        n_refused / n
+        for training in quality["trainings"]
+        if training["loss_on"] == loss_on
+        for n_refused, n in [training[split]["refused"]]
+    ]
+    return f"{statistics.fmean(found):.2%} ({max(found):.2%})"
+
+
 def interval(mean_and_half: list[float], decimals: int) -> str:
     """Return a mean, and half of its interval where there is one."""
     return " ± ".join(f"{number:,.{decimals}f}" for number in mean_and_half) or "–"

@@ -2,7 +2,7 @@
 
     uv run python docs/make_pictures.py [names chat report progress curves]
 
-Takes five minutes, nearly all of it the training of the chat model.
+Takes a minute.
 """
 
 import contextlib
@@ -26,12 +26,16 @@ NAMES = [
     ("microgpt train", ""),
     ("microgpt generate --num-samples 4 --prompt mar", ""),
 ]
-CHAT = [
-    ("microgpt train --chat --block-size 64 --output chat-model", ""),
-    ("microgpt chat --model-dir chat-model", "hi\nwho are you?\nthanks\nbye\n"),
-]
-
-
+SAID = """hello, my name is ada
+what is 17 + 25?
+who am i?
+how do you spell turing?
+say turing backwards
+which is bigger, 9 or 90?
+what is the meaning of life?
+bye
+"""
+CHAT = [("microgpt chat", SAID)]
 REPORT = [("microgpt info --data names.txt", "")]
 LONG = "microgpt train --batch-size 16 --val-fraction 0.1 --steps 40000"
 FEW = "microgpt train --input few.txt --batch-size 16 --val-fraction 0.1 --lr 0.005 --steps 6000"

@@ -19,5 +19,7 @@ class BundleData(BuildHookInterface):
         if version == "editable" or not data.is_dir():
             return
         package = "src/microgpt" if self.target_name == "sdist" else "microgpt"
-        for file in sorted(data.iterdir()):
-            build_data["force_include"][str(file)] = f"{package}/_data/{file.name}"
+        for file in sorted(data.rglob("*")):
+            if file.is_file():
+                place = file.relative_to(data).as_posix()
+                build_data["force_include"][str(file)] = f"{package}/_data/{place}"

@@ -70,10 +70,25 @@ def test_a_chat_model_is_trained_and_talked_to(microgpt, tmp_path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "microgpt> yo\n", "")
 
 
+def test_train_and_info_tell_of_what_nobody_answers(microgpt, tmp_path) -> None:
+    alone = '[{"role": "user", "content": "oh"}]'
+    (tmp_path / "chat.jsonl").write_text(f"{CHAT_LINE}\n{alone}\n")
+    told = (
+        "note: the last message of 1 conversation is the user's and has no reply; 1 had no other; "
+        "left out\n"
+    )
+    trained = microgpt("train", "--chat", "--input", "chat.jsonl", "--steps", "1")
+    assert trained.stdout.startswith("num convos: 1\nvocab size: 8\n")  # of "hi" and "yo" alone
+    assert trained.stderr.count(told) == 1
+    described = microgpt("info", "--data", "chat.jsonl")
+    assert "documents:          1;" in described.stdout
+    assert described.stderr.count(told) == 1
+
+
 def test_the_bundled_conversations_are_used_when_there_are_no_others(microgpt) -> None:
     done = microgpt("train", "--chat", "--steps", "1")
     assert "using the chat.jsonl that comes with microgpt" in done.stderr
-    assert done.stdout.startswith("num convos: 55\n")
+    assert done.stdout.startswith("num convos: 4000\n")
 
 
 def test_the_same_seed_gives_the_same_text_twice(microgpt, text_model) -> None:
@@ -94,15 +109,6 @@ def test_the_next_seed_gives_the_next_sample(microgpt, text_model) -> None:
 def test_a_prompt_begins_each_sample(microgpt, text_model) -> None:
     done = microgpt("generate", "--model-dir", text_model, "--prompt", "mi", "--num-samples", "3")
     assert all(line[11:].startswith("mi") for line in done.stdout.splitlines())
-
-
-def test_a_chat_gives_the_same_text_twice(microgpt, chat_model) -> None:
-    options = ["chat", "--model-dir", chat_model, "--temperature", "3"]
-    said = "hi\noh\nyo\n"
-    first, again = microgpt(*options, stdin=said), microgpt(*options, stdin=said)
-    other = microgpt(*options, "--seed", "1", stdin=said)
-    assert first.stdout == again.stdout != other.stdout
-    assert first.stdout.count("microgpt> ") == 3
 
 
 def test_info_tells_what_a_model_is(microgpt, chat_model) -> None:
@@ -141,28 +147,6 @@ def test_verify_checks_one_engine_for_as_many_steps_as_are_asked_for(microgpt) -
         runs = [line for line in done.stdout.splitlines() if "Karpathy's run" in line]
         assert runs
         assert all(f"{engine}" in run and "3 of 1000 steps: loss 3.1778" in run for run in runs)
-
-
-def test_chat_commands(microgpt, chat_model) -> None:
-    said = "\nhi\n/clear\n/fly\n  \n/quit\nhi\n"
-    done = microgpt("chat", "--model-dir", chat_model, stdin=said)
-    assert done.stdout == "microgpt> yo\n(history cleared)\n"
-    assert done.stderr == "note: there is no /fly; there are /quit and /clear\n"
-
-
-def test_chat_tells_what_it_cannot_read_and_what_it_forgets(microgpt, chat_model) -> None:
-    done = microgpt("chat", "--model-dir", chat_model, stdin="hi\nhi\nhi\nhié\n")
-    notes = done.stderr.splitlines()
-    assert notes == [
-        "note: the model cannot read 'é'; left out",
-        "note: the first 8 tokens of the conversation no longer fit",
-    ]
-
-
-def test_chat_tells_what_it_cannot_read_once(microgpt, chat_model) -> None:
-    done = microgpt("chat", "--model-dir", chat_model, stdin="hé\nhi\n/clear\nhi\n")
-    assert done.stderr == "note: the model cannot read 'é'; left out\n"
-    assert done.stdout.endswith("microgpt> yo\n")
 
 
 def test_help_and_version(microgpt) -> None:

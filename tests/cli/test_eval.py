@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 
@@ -22,7 +23,7 @@ def test_eval_reads_conversations_for_a_chat_model(microgpt, chat_model, tmp_pat
     line = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
     (tmp_path / "chat.jsonl").write_text(json.dumps(line))
     done = microgpt("eval", chat_model, "--data", "chat.jsonl")
-    assert done.stdout.startswith("documents:  1\ntokens:     9\n")
+    assert done.stdout.startswith("documents:  1\ntokens:     3 of the assistant\n")
 
 
 @pytest.mark.parametrize(
@@ -48,3 +49,122 @@ def test_eval_refuses_a_model_that_is_not_there(microgpt) -> None:
     done = microgpt("eval", "nowhere", "--data", "held-out.txt")
     assert done.returncode == 2
     assert done.stderr.startswith("error: nowhere does not exist; name one that")
+
+
+@pytest.fixture
+def exam(tmp_path):
+    """A file of conversations with tasks; the model says "yo" to "hi"."""
+
+    def ask(*exchanges: tuple[str, str, str | None]) -> str:
+        lines = [
+            json.dumps(
+                [
+                    {"role": "user", "content": prompt},
+                    {"role": "assistant", "content": reply, "task": task},
+                ]
+            )
+            for prompt, reply, task in exchanges
+        ]
+        (tmp_path / "exam.jsonl").write_text("\n".join(lines))
+        return "exam.jsonl"
+
+    return ask
+
+
+def test_eval_counts_exact_replies_task_by_task(microgpt, chat_model, exam) -> None:
+    file = exam(
+        ("hi", "yo", "greet"),
+        ("hi", "oh", "tease"),
+        ("hi", "oho", "tease"),
+        ("hi", "yo", "tease"),
+        ("hi", "hi", None),
+    )
+    done = microgpt("eval", chat_model, "--data", file)
+    assert (done.returncode, done.stderr) == (0, "")
+    before, after = done.stdout.split("replies:    4, 50.0% of them exact (", 1)
+    assert re.fullmatch(r"documents:  5\ntokens: +\d+\nloss: .*\n", before)
+    speed, _, page = after.partition("\n")
+    assert float(speed.removesuffix(" tokens/s)").replace(",", "")) > 0
+    assert page == (
+        "\n"
+        "task            n   exact   share   95% interval\n"
+        "greet           1       1  100.0%   20.7% to 100.0%\n"
+        "tease           3       1   33.3%   6.1% to 79.2%\n"
+        "all tasks       4       2   50.0%   15.0% to 85.0%\n"
+        "\n"
+        "what it says most often where it is wrong\n"
+        "  'yo': 2 times, 100.0% of the 2 items with another answer\n"
+        "\n"
+        "errors, up to 3 of a task\n"
+        "  tease, line 2: 'hi' is 'oh', not 'yo'\n"
+        "  tease, line 3: 'hi' is 'oho', not 'yo'\n"
+    )
+
+
+def test_eval_as_json_has_every_error_and_where_it_is(microgpt, chat_model, exam) -> None:
+    file = exam(("hi", "yo", "greet"), *[("hi", "oh", "tease")] * 9)
+    done = microgpt("eval", chat_model, "--data", file, "--json", "--threads", "2")
+    replies = json.loads(done.stdout)["replies"]
+    assert (replies["n"], replies["n_exact"], replies["share"]) == (10, 1, 0.1)
+    assert replies["interval"] == pytest.approx([0.0179, 0.4042], abs=5e-5)
+    tasks = {task: (facts["n"], facts["n_exact"]) for task, facts in replies["tasks"].items()}
+    assert tasks == {"greet": (1, 1), "tease": (9, 0)}
+    assert replies["wrong_replies"] == [{"reply": "yo", "n": 9, "n_items": 9}]
+    assert replies["n_tokens"] == 30
+    assert replies["tokens_per_s"] == pytest.approx(30 / replies["seconds"])
+    assert [error["line"] for error in replies["errors"]] == list(range(2, 11))
+    assert replies["errors"][0] == {
+        "task": "tease",
+        "line": 2,
+        "message": 1,
+        "prompt": "hi",
+        "expected": "oh",
+        "reply": "yo",
+        "problem": None,
+    }
+
+
+def test_eval_counts_a_question_that_does_not_fit_as_wrong_and_says_why(
+    microgpt, chat_model, exam
+) -> None:
+    done = microgpt("eval", chat_model, "--data", exam(("hi" * 11, "yo", "greet")))
+    assert done.returncode == 0
+    assert "greet           1       0    0.0%" in done.stdout
+    why = "the message has 22 characters; at most 20 fit into the context of 32 tokens"
+    assert f"  greet, line 1: '{'hi' * 11}': {why}\n" in done.stdout
+
+
+def test_eval_tells_of_turns_that_had_no_room(microgpt, chat_model, tmp_path) -> None:
+    hi = {"role": "user", "content": "hi"}
+    yo = {"role": "assistant", "content": "yo", "task": "greet"}
+    (tmp_path / "long.jsonl").write_text(json.dumps([hi, yo] * 5))
+    done = microgpt("eval", chat_model, "--data", "long.jsonl", "--json")
+    assert done.stderr == "note: 2 of 5 questions were asked without their oldest turns: no room\n"
+    assert json.loads(done.stdout)["replies"]["n_cut"] == 2
+
+
+def test_eval_without_a_task_asks_nothing(microgpt, chat_model, exam) -> None:
+    done = microgpt("eval", chat_model, "--data", exam(("hi", "yo", None)))
+    assert len(done.stdout.splitlines()) == 3
+    as_json = microgpt("eval", chat_model, "--data", exam(("hi", "yo", None)), "--json")
+    assert list(json.loads(as_json.stdout)) == ["loss", "n_docs", "n_tokens"]
+
+
+def test_eval_shows_what_a_terminal_would_obey_as_text(microgpt, tmp_path, exam) -> None:
+    file = exam(("hi", "\x1b[2J", None))
+    options = ["--input", file, "--steps", "80", "--lr", "0.02", "--block-size", "32"]
+    assert microgpt("train", "--chat", *options).returncode == 0
+    done = microgpt("eval", "output", "--data", exam(("hi", "hi", "clear\x1b[2J")))
+    assert r"'hi' is 'hi', not '\x1b[2J'" in done.stdout
+    assert r"'clear\x1b[2J'" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_eval_tells_of_what_nobody_answers(microgpt, chat_model, tmp_path) -> None:
+    hi, yo = {"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}
+    (tmp_path / "chat.jsonl").write_text(json.dumps([hi, yo, hi]))
+    done = microgpt("eval", chat_model, "--data", "chat.jsonl")
+    assert done.stdout.startswith("documents:  1\n")
+    assert done.stderr == (
+        "note: the last message of 1 conversation is the user's and has no reply; left out\n"
+    )

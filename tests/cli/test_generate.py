@@ -126,14 +126,25 @@ def test_novel_without_the_training_data_says_what_to_do(microgpt, anna_model) -
     assert (done.returncode, done.stdout) == (2, "")
 
 
-def test_a_chat_model_makes_up_new_things_to_say(microgpt, chat_model, tmp_path) -> None:
+def test_a_chat_model_makes_up_new_things_to_say_if_it_has_learnt_to(microgpt, tmp_path) -> None:
     talk = tmp_path / "talk.jsonl"
     talk.write_text('[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]\n')
-    command = ["generate", "--model-dir", chat_model, "--temperature", "3", "--json"]
+    shape = ("--block-size", "32", "--steps", "80", "--lr", "0.02")
+    microgpt("train", "--chat", "--input", talk, "--loss-on", "all", *shape)
+    command = ["generate", "--temperature", "3", "--json"]
     assert "hi" in json.loads(microgpt(*command).stdout)["samples"]
     done = microgpt(*command, "--novel", "--against", talk)
     assert (done.returncode, done.stderr) == (0, "")
     assert "hi" not in json.loads(done.stdout)["samples"]
+
+
+def test_a_model_that_learnt_to_answer_alone_says_so_where_it_is_to_begin(
+    microgpt, chat_model
+) -> None:
+    done = microgpt("generate", "--model-dir", chat_model, "--num-samples", "1")
+    assert done.returncode == 0
+    assert "learnt only to answer" in done.stderr
+    assert f"microgpt chat --model-dir {chat_model}" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,22 @@ def test_a_short_training_says_nothing(capsys, events) -> None:
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(("n", "n_lines"), [(5, 5), (2_000, 10)])
+def test_what_is_followed_comes_unchanged_and_each_tenth_is_a_line(
+    monkeypatch, capsys, n, n_lines
+) -> None:
+    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
+    assert list(progress.followed(iter(range(n)), n, "replies")) == list(range(n))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == n_lines
+    assert lines[-1] == f"{n:,} / {n:,} replies"
+
+
+def test_what_takes_no_second_is_followed_in_silence(capsys) -> None:
+    list(progress.followed(range(20), 20, "replies"))
+    assert capsys.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(
     ("number", "text"),
     [(0.5, "0.5"), (999.4, "999"), (999.7, "1k"), (99_951, "100k"), (999_700, "1M"), (2e6, "2M")],

@@ -30,6 +30,7 @@ def test_wheels_work_outside_the_checkout(tmp_path: Path) -> None:
     wheels = sorted((tmp_path / "dist").glob("*.whl"))
     assert len(wheels) == len(list((tmp_path / "dist").glob("*.tar.gz"))) == len(members)
     run("uv", "pip", "install", "--python", tmp_path / "venv/bin/python", *wheels)
+    assert run(tmp_path / "venv/bin/microgpt", "chat", "--message", "hi")  # by the demo model
     out = run(tmp_path / "venv/bin/microgpt", "train", "--steps", "2", "--num-samples", "1")
     assert out.startswith("num docs: 32033\n")
     proof = run(tmp_path / "venv/bin/microgpt", "verify", "--steps", "2")

@@ -1,15 +1,16 @@
 """The commands on a real (pseudo-)terminal, with real keys."""
 
 import io
+import json
 import os
-import signal
-from dataclasses import replace
 
 import pexpect
 import pytest
 
-from microgpt import save
-from microgpt.model import weight_shapes
+EXCHANGE = [
+    {"role": "user", "content": "hi"},
+    {"role": "assistant", "content": "yo", "task": "greet"},
+]
 
 
 @pytest.fixture
@@ -27,82 +28,6 @@ def terminal(tmp_path):
     yield spawn
     for child in running:
         child.close(force=True)
-
-
-@pytest.fixture
-def endless_model(chat_result, tmp_path):
-    """The directory of a chat model whose replies go on for many seconds."""
-    model = replace(chat_result.model, n_embd=8, n_head=1, n_layer=16, block_size=50_000)
-    weights = {
-        name: [[0.0] * columns for _ in range(rows)]
-        for name, (rows, columns) in weight_shapes(model).items()
-    }
-    weights["wte"] = [[1.0] * 8 for _ in weights["wte"]]
-    weights["lm_head"][chat_result.tokenizer.end_turn_id] = [-1000.0] * 8
-    save(replace(chat_result, model=model, weights=weights), tmp_path / "endless")
-    return tmp_path / "endless"
-
-
-def test_a_conversation(terminal, chat_model) -> None:
-    child = terminal("chat", "--model-dir", chat_model)
-    child.expect_exact("microgpt chat (block_size=32)\r\n")
-    child.expect_exact("type /quit to exit, /clear to reset history\r\n\r\nyou> ")
-    child.sendline("hi")
-    child.expect_exact("microgpt> yo\r\nyou> ")
-    child.sendline("/clear")
-    child.expect_exact("(history cleared)\r\nyou> ")
-    child.sendline("/quit")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
-
-
-def test_an_earlier_line_can_be_called_back_and_edited(terminal, chat_model) -> None:
-    child = terminal("chat", "--model-dir", chat_model)
-    child.expect_exact("you> ")
-    child.sendline("ho")
-    child.expect_exact("you> ")
-    child.send("\x1b[A\x7fi\r")  # arrow up, backspace, i
-    assert child.expect_exact(["microgpt> yo\r\nyou> ", "error", "note"]) == 0
-
-
-def test_end_of_input_leaves(terminal, chat_model) -> None:
-    child = terminal("chat", "--model-dir", chat_model)
-    child.expect_exact("you> ")
-    child.sendeof()
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
-
-
-@pytest.fixture
-def replying(terminal, endless_model):
-    """A chat in the middle of a reply."""
-    child = terminal("chat", "--model-dir", endless_model, "--temperature", "2")
-    child.expect_exact("you> ")
-    child.sendline("hi")
-    child.expect("microgpt> .{20}")  # it streams
-    return child
-
-
-def test_ctrl_c_stops_a_reply_and_not_the_chat(replying) -> None:
-    child = replying
-    child.sendintr()
-    child.expect_exact(" (stopped)\r\nyou> ")
-    child.sendintr()
-    child.expect_exact("interrupted")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 130
-
-
-def test_sigterm_ends_a_chat_in_the_middle_of_a_reply(replying) -> None:
-    child = replying
-    child.kill(signal.SIGTERM)
-    child.expect_exact("\r\nterminated\r\n")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 143
 
 
 def test_a_terminal_that_cannot_redraw_gets_lines(tmp_path) -> None:
@@ -253,6 +178,39 @@ def test_ctrl_c_takes_the_table_away_and_says_how_to_go_on(evolve) -> None:
     child.expect("organisms/s")
     child.sendintr()
     child.expect(r"interrupted after \d+ evaluations; go on with: microgpt evolve --resume ")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+
+
+def test_what_a_model_makes_up_does_not_command_the_terminal(terminal, microgpt, tmp_path) -> None:
+    (tmp_path / "texts").write_text("\x1b[2Jhi\x7f\n")
+    trained = terminal("train", "--input", "texts", "--steps", "80", "--num-samples", "2")
+    trained.expect_exact("sample  1: \\x1b[2Jhi\\x7f\r\n")
+    trained.expect(pexpect.EOF)
+    child = terminal("generate", "--temperature", "0")
+    child.expect_exact("sample  1: \\x1b[2Jhi\\x7f\r\n")
+    child.expect(pexpect.EOF)
+    piped = microgpt("generate", "--temperature", "0", "--num-samples", "1")
+    assert piped.stdout == "sample  1: \x1b[2Jhi\x7f\n"  # whoever reads it there wants it as it is
+
+
+def test_replies_that_are_compared_are_a_bar_that_goes_away(terminal, chat_model, tmp_path) -> None:
+    (tmp_path / "exam.jsonl").write_text(f"{json.dumps(EXCHANGE)}\n" * 3_000)
+    child = terminal("eval", chat_model, "--data", "exam.jsonl")
+    child.expect_exact("replies ")
+    child.expect_exact("\x1b[2K")  # the bar is gone before the page begins
+    child.expect_exact("replies:    3000, 100.0% of them exact")
+    child.expect(pexpect.EOF)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctrl_c_ends_the_comparison_of_replies(terminal, endless_model, tmp_path, threads) -> None:
+    (tmp_path / "exam.jsonl").write_text(f"{json.dumps(EXCHANGE)}\n" * 4)
+    child = terminal("eval", endless_model, "--data", "exam.jsonl", "--threads", threads)
+    child.expect_exact("replies ")
+    child.sendintr()
+    child.expect_exact("interrupted")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 130

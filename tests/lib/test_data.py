@@ -3,14 +3,16 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt import Message, load_conversations, load_text
-from microgpt.data import DataFacts, bundled, fingerprint, split
+from microgpt import Message, load, load_conversations, load_text
+from microgpt.chat_grammar import conversations, json_line
+from microgpt.data import DEMO_MODEL, DataFacts, bundled, fingerprint, split
 from microgpt.errors import ConfigError, DataError
 
 HI = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
@@ -42,10 +44,26 @@ def test_the_run_that_verify_replays_is_the_golden_one(golden) -> None:
     assert shipped["samples"] == golden["names"]
 
 
-def test_the_bundled_conversations_can_be_read() -> None:
-    conversations = load_conversations(bundled("chat.jsonl"))
-    assert len(conversations) == 55
-    assert all(c[0].role == "user" and c[-1].role == "assistant" for c in conversations)
+@pytest.mark.parametrize(
+    ("name", "split", "n"), [("chat.jsonl", "train", 4000), ("chat_heldout.jsonl", "heldout", 3500)]
+)
+def test_the_bundled_conversations_are_those_of_the_grammar(name, split, n) -> None:
+    written = "".join(f"{json_line(each)}\n" for each in conversations(split, n, 42))
+    assert bundled(name).read_text() == written
+    assert len(load_conversations(bundled(name))) == n
+
+
+def test_the_bundled_questions_have_500_items_of_each_task() -> None:
+    lines = map(json.loads, bundled("chat_heldout.jsonl").read_text().splitlines())
+    tasks = Counter(message["task"] for line in lines for message in line if "task" in message)
+    assert len(tasks) == 9
+    assert min(tasks.values()) >= 500
+
+
+def test_the_bundled_model_can_chat_and_is_small() -> None:
+    directory = bundled(DEMO_MODEL)
+    assert load(directory).tokenizer.is_chat
+    assert sum(file.stat().st_size for file in directory.iterdir()) < 1_000_000
 
 
 def test_a_file_that_is_not_bundled_is_said_to_be_missing() -> None:

@@ -176,14 +176,18 @@ def test_a_chat_needs_messages_and_a_chat_model(chat: InferenceGpt, text: Infere
         text.chat([user("anna")])
 
 
-def test_a_chat_model_makes_up_what_a_user_might_say(chat: InferenceGpt) -> None:
+def test_a_chat_model_makes_up_what_a_user_might_say_if_it_learnt_that_too() -> None:
+    config = TrainConfig(steps=80, lr=0.02, loss_on="all")
+    docs = [(user("hi"), assistant("yo"))]
+    chat = InferenceGpt(train(docs, model=ModelConfig(block_size=32), config=config))
     assert chat.generate(3) == ["hi", "hi", "hi"]
     assert chat.generate(prompt="h") == ["hi"]
 
 
 def test_a_context_that_is_too_small_to_chat_is_told() -> None:
     docs = [(user("hi"), assistant("yo"))]
-    tiny = InferenceGpt(train(docs, model=ModelConfig(block_size=4), config=TrainConfig(steps=1)))
+    config = TrainConfig(steps=1, loss_on="all")
+    tiny = InferenceGpt(train(docs, model=ModelConfig(block_size=4), config=config))
     with pytest.raises(PromptError, match="has 2 characters; at most 0 fit"):
         tiny.chat([user("hi")])
 
@@ -247,12 +251,27 @@ def test_a_held_out_loss_is_that_of_the_reference(block_size) -> None:
         assert (result.n_docs, result.n_tokens) == (4, n_tokens)
 
 
-def test_a_chat_model_is_evaluated_on_conversations(chat_result) -> None:
-    result = InferenceGpt(chat_result).evaluate(
-        [(Message("user", "hi"), Message("assistant", "yo"))]
-    )
-    assert result.n_tokens == 9
-    assert result.loss < 0.5
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+def test_a_chat_model_is_evaluated_on_what_the_assistant_says(chat_result, engine) -> None:
+    model = InferenceGpt(chat_result, engine=engine)
+    docs = [(user("hi"), assistant("yo"))]
+    spoken, all_of_it = model.evaluate(docs), model.evaluate(docs, loss_on="all")
+    assert (spoken.n_tokens, all_of_it.n_tokens) == (3, 9)
+    assert spoken.loss < 0.01
+    assert all_of_it.loss > 1  # it never learnt what a user says
+
+
+def test_a_long_conversation_is_scored_in_windows_that_count_each_reply_token_once(
+    chat_result,
+) -> None:
+    docs = [(user("hi"), assistant("yo"), user("hihi" * 9), assistant("yoyo" * 9))]
+    for engine in ("compiled", "reference"):
+        assert InferenceGpt(chat_result, engine=engine).evaluate(docs).n_tokens == 3 + 37
+
+
+def test_conversations_without_a_reply_have_nothing_to_evaluate(chat) -> None:
+    with pytest.raises(DataError, match="no replies in them"):
+        chat.evaluate([(user("hi"),)])
 
 
 def test_nothing_can_be_evaluated_on_no_documents(text_result) -> None:
@@ -363,7 +382,8 @@ def test_an_engine_has_one_of_two_names(text_result) -> None:
 
 def test_a_context_that_is_too_small_for_a_text_is_told() -> None:
     docs = [(user("hi"), assistant("yo"))]
-    tiny = InferenceGpt(train(docs, model=ModelConfig(block_size=1), config=TrainConfig(steps=1)))
+    config = TrainConfig(steps=1, loss_on="all")
+    tiny = InferenceGpt(train(docs, model=ModelConfig(block_size=1), config=config))
     with pytest.raises(PromptError, match="context of 1 token is too small for a text"):
         tiny.generate()
 

@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt import InferenceGpt, Message, ModelConfig, Sampling, TrainConfig
 from microgpt.errors import ConfigError, PromptError
-from microgpt.jobs import Batch, Job, most_rows, reply_job, text_job
+from microgpt.jobs import Batch, Job, most_rows, replies, reply_job, text_job
+from microgpt.tokenizer import ROLES
 from microgpt.train import train
 
 
@@ -66,6 +69,50 @@ def test_a_reply_is_the_one_that_chat_gives(chat, n_replies) -> None:
     expected = chat.chat(messages, sampling=sampling, seed=5)
     assert chat.tokenizer.decode(one.tokens) == expected.content
     assert one.finish_reason == expected.finish_reason
+
+
+said = st.lists(st.text("hioy", min_size=1, max_size=9), min_size=1, max_size=5)
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(said, max_size=30),
+    st.sampled_from([0, 0.5, 3.0]),
+    st.integers(0, 2**63 - 1),
+    st.integers(1, 3),
+)
+def test_many_replies_are_those_that_are_asked_for_one_by_one(
+    chat, conversations, temperature, seed, threads
+) -> None:
+    prompts = [
+        chat.chat_prompt([Message(ROLES[i % 2], text) for i, text in enumerate(texts)])
+        for texts in conversations
+    ]
+    sampling = Sampling(temperature)
+    expected = []
+    for prompt in prompts:
+        stream = chat.reply(prompt, sampling=sampling, seed=seed)
+        expected.append((list(stream), stream.finish_reason))
+    found = replies(chat, prompts, sampling=sampling, seed=seed, threads=threads)
+    assert [(reply.tokens, reply.finish_reason) for reply in found] == expected
+
+
+def test_replies_come_in_order_however_many_batches_they_take(chat, monkeypatch) -> None:
+    monkeypatch.setattr("microgpt.jobs.REPLIES", 3)
+    prompts = [chat.chat_prompt([Message("user", "hioy"[: 1 + i % 4])]) for i in range(20)]
+    sampling = Sampling(0)
+    expected = [list(chat.reply(prompt, sampling=sampling)) for prompt in prompts]
+    for threads in (1, 4):
+        found = replies(chat, prompts, sampling=sampling, threads=threads)
+        assert [reply.tokens for reply in found] == expected
+
+
+def test_replies_of_a_model_with_weights_that_are_too_large_are_refused(chat_result) -> None:
+    huge = chat_result.weights | {"lm_head": [[1e308] * 16] * chat_result.model.vocab_size}
+    model = InferenceGpt(replace(chat_result, weights=huge))
+    prompt = model.chat_prompt([Message("user", "hi")])
+    with pytest.raises(PromptError, match="not finite"):
+        list(replies(model, [prompt] * 3))
 
 
 def test_a_dropped_job_is_not_worked_on_and_the_others_are(text) -> None:

@@ -2,6 +2,7 @@ import gc
 import math
 import random
 import tracemalloc
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,15 @@ def test_the_loss_of_a_batch_is_the_mean_over_its_tokens() -> None:
     loss = engine().step([short, long], lr=0.01)
     mean = (document_loss(gpt, short) + document_loss(gpt, long)) / 6
     assert math.isclose(loss, mean, rel_tol=1e-14)
+
+
+def test_the_loss_of_masked_documents_is_the_mean_over_the_tokens_to_learn() -> None:
+    gpt = Gpt(MODEL, init_weights(MODEL, random.Random(7)))
+    short, long = [4, 0, 4], [4, 1, 2, 3, 4]
+    cache = gpt.new_cache()
+    losses = [cross_entropy(gpt.forward(a, cache), b) for a, b in pairwise(long)]
+    loss = engine().step([short, long], lr=0.01, masks=[bytes(3), bytes([1, 0, 1, 1, 0])])
+    assert math.isclose(loss, (losses[1] + losses[2]) / 2, rel_tol=1e-14)
 
 
 def test_the_gradient_of_a_batch_is_the_weighted_mean_of_its_documents() -> None:

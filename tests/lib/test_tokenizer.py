@@ -34,6 +34,25 @@ def test_a_conversation_can_be_read_back_from_its_tokens(messages: list[Message]
     assert read == messages
 
 
+@given(MESSAGES.filter(lambda messages: any(m.content for m in messages)))
+def test_what_the_assistant_is_to_learn_are_its_characters_and_its_ends_of_turn(messages) -> None:
+    tokenizer = CharTokenizer.from_documents([messages])
+    tokens = tokenizer.encode_document(messages)
+    mask = tokenizer.mask(messages, "assistant")
+    assert len(mask) == len(tokens)
+    learnt = [token for token, counts in zip(tokens, mask, strict=True) if counts]
+    said = [message.content for message in messages if message.role == "assistant"]
+    end = tokenizer.end_turn_id
+    assert learnt == [token for text in said for token in (*tokenizer.encode(text), end)]
+
+
+def test_of_a_text_or_where_asked_for_all_is_to_be_learnt() -> None:
+    messages = [Message("user", "a"), Message("assistant", "b")]
+    tokenizer = CharTokenizer.from_documents([messages])
+    assert tokenizer.mask(messages, "all") is None
+    assert tokenizer.mask("ab", "assistant") is None
+
+
 def test_text_tokens_are_the_sorted_characters_and_then_bos() -> None:
     tokenizer = CharTokenizer.from_documents(["hello", "héllo"])
     assert tokenizer.chars == ("e", "h", "l", "o", "é")

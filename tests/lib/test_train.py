@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from microgpt import CharTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt.data import Split
 from microgpt.engine import compiled
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.model import weight_shapes
@@ -15,6 +16,10 @@ from microgpt.train import train as train_model
 from microgpt.training_loop import EVENT_INTERVAL_S
 
 DOCS = ["anna", "emma", "ava", "mia", "isabella"]
+CONVERSATIONS = [
+    (Message("user", question), Message("assistant", reply))
+    for question, reply in (("a", "b"), ("ab", "ba"), ("ba", "a"), ("b", "ab"))
+]
 SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)
 
 
@@ -48,17 +53,18 @@ def test_the_global_random_numbers_are_left_alone(train) -> None:
     assert random.getstate() == before
 
 
+@pytest.mark.parametrize("docs", [DOCS, CONVERSATIONS], ids=["texts", "conversations"])
 def test_a_training_that_is_stopped_and_resumed_ends_like_one_that_never_was(
-    train, monkeypatch
+    train, docs, monkeypatch
 ) -> None:
     monkeypatch.setattr(compiled, "MAX_STEPS", 1)  # so that it asks after each
     config = TrainConfig(steps=20, batch_size=2)
-    whole = train(DOCS, model=SMALL, config=config)
+    whole = train(docs, model=SMALL, config=config)
     for stop_at in (0, 1, 7, 20):
         answers = iter([False] * stop_at + [True])
-        part = train(DOCS, model=SMALL, config=config, should_stop=answers.__next__)
+        part = train(docs, model=SMALL, config=config, should_stop=answers.__next__)
         assert part.state.step == stop_at
-        resumed = train(DOCS, model=SMALL, config=config, resume=part.state)
+        resumed = train(docs, model=SMALL, config=config, resume=part.state)
         assert resumed.weights == whole.weights
         assert [*part.losses, *resumed.losses] == whole.losses
         assert resumed.state.recent_losses == whole.state.recent_losses
@@ -123,6 +129,42 @@ def test_documents_can_come_in_their_own_order(train) -> None:
         alone = train(DOCS[i:] + DOCS[:i], model=SMALL, config=replace(config, steps=1)).losses
         assert losses[i] == alone[0]
     assert losses[5:] == losses[:2]
+
+
+def test_the_user_is_read_and_the_assistant_learnt_unless_all_is(train) -> None:
+    one_token = [(Message("user", "aab"), Message("assistant", "c"))]
+    losses = {
+        loss_on: train(
+            one_token,
+            model=ModelConfig(n_embd=4, n_head=2, block_size=12),
+            config=TrainConfig(steps=300, lr=0.02, loss_on=loss_on),
+        )
+        for loss_on in ("assistant", "all")
+    }
+    for loss_on, result in losses.items():
+        user_is_learnt = InferenceGpt(result).evaluate(one_token, loss_on="all").loss < 0.5
+        assert user_is_learnt == (loss_on == "all")
+        assert InferenceGpt(result).chat(one_token[0][:1]).content == "c"
+
+
+def test_the_held_out_loss_is_on_what_is_learnt(train) -> None:
+    parts = Split(CONVERSATIONS, CONVERSATIONS[:3], validation=CONVERSATIONS[3:], val_fraction=0.3)
+    result = train(parts, model=SMALL, config=TrainConfig(steps=40))
+    model = InferenceGpt(result, engine=result.state.engine)
+    assert result.val_loss == pytest.approx(model.evaluate(CONVERSATIONS[3:]).loss, rel=1e-5)
+    assert result.val_loss != pytest.approx(
+        model.evaluate(CONVERSATIONS[3:], loss_on="all").loss, rel=1e-2
+    )
+
+
+def test_conversations_whose_replies_lie_beyond_the_context_are_refused(train) -> None:
+    with pytest.raises(DataError, match="no reply begins within the context of 8 tokens"):
+        train([(Message("user", "b" * 9), Message("assistant", "a"))], model=SMALL)
+
+
+def test_an_unknown_part_to_learn_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r'unknown loss_on "user" \(expected'):
+        TrainConfig(loss_on="user")
 
 
 def test_conversations_make_a_chat_model(train) -> None:

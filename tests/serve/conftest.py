@@ -35,13 +35,15 @@ class Reply(NamedTuple):
 class Server:
     """A `microgpt-serve` process."""
 
-    def __init__(self, model_dir: Path, log: Path, **env: str) -> None:
+    def __init__(self, model_dir: Path | None, log: Path, **env: str) -> None:
         self.log_path = log
+        if model_dir:
+            env["MODEL_DIR"] = str(model_dir)
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(
                 [SERVE],
                 cwd=log.parent,
-                env={**os.environ, "MODEL_DIR": str(model_dir), "PORT": "0", **env},
+                env={**os.environ, "PORT": "0", **env},
                 stdout=stderr,
                 stderr=stderr,
             )
@@ -178,7 +180,7 @@ def talk_dir(talk_result, tmp_path_factory) -> Path:
 def _serving(folder: Path) -> Iterator[Serve]:
     servers: list[Server] = []
 
-    def start(model_dir: Path, **env: str) -> Server:
+    def start(model_dir: Path | None = None, **env: str) -> Server:
         servers.append(Server(model_dir, folder / f"serve-{len(servers)}.log", **env))
         return servers[-1]
 

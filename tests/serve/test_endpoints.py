@@ -3,6 +3,7 @@
 import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 
 import pytest
 
@@ -56,6 +57,17 @@ def test_generate_gives_the_texts_of_the_command(names, names_dir, microgpt) -> 
     assert names.generate(num_samples=6, temperature=1.5, seed=9).json == json.loads(command.stdout)
 
 
+def test_where_there_is_no_model_the_demo_model_replies_as_in_the_command(serve, microgpt) -> None:
+    server = serve()
+    assert "there is no output here; using the demo model that comes with microgpt" in server.log
+    assert "serving demo (chat, " in server.log
+    assert server.get("/health").json["model"] == server.get("/microgpt/v1/model").json["name"]
+    for seed in range(3):
+        said = microgpt("chat", "--message", "hello", "--temperature", "2", "--seed", str(seed))
+        reply = server.chat("hello", temperature=2, seed=seed).json
+        assert said.stdout == f"{reply['content']}\n"
+
+
 def test_the_text_is_the_same_under_load(names, names_result) -> None:
     model = InferenceGpt(names_result)
     wanted = [
@@ -80,6 +92,15 @@ def test_chat_gives_the_reply_of_the_library(talk, talk_result) -> None:
         "unknown_characters": "é",
         "finish_reason": expected.finish_reason,
     }
+
+
+@pytest.mark.parametrize("roles", ["au", "uu", "ua", "uaau"])
+def test_chat_replies_to_messages_in_any_order(talk, talk_result, roles) -> None:
+    """A file of conversations is read more strictly: what stands in it is learnt."""
+    messages = [Message("user" if role == "u" else "assistant", "yo") for role in roles]
+    expected = InferenceGpt(talk_result).chat(messages, seed=3)
+    body = {"messages": [asdict(message) for message in messages], "seed": 3}
+    assert talk.request("POST", "/microgpt/v1/chat", body).json["content"] == expected.content
 
 
 def test_chat_says_what_it_has_dropped_and_why_it_ended(talk) -> None:

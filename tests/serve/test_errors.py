@@ -66,6 +66,7 @@ def test_generate_names_the_field_and_its_limit(names, body, problem) -> None:
         ({"messages": [{**HI, "role": None}]}, "messages[0].role must be a text"),
         ({"messages": [{**HI, "content": " \n"}]}, "messages[0]: content must not be empty"),
         ({"messages": [{"role": "user"}]}, "messages[0].content is missing"),
+        ({"messages": [{**HI, "task": "greet"}]}, "unknown field 'task'"),
         ({"messages": [None]}, "messages[0] must be an object"),
         ({"messages": [{**HI, "content": "h" * 40}]}, "the message has 40 characters; at most"),
         ({"messages": [HI], "temperature": -1}, "temperature must be >= 0, got -1"),

@@ -219,6 +219,21 @@ def test_a_bad_new_model_leaves_the_old_one(serve, names_dir, tmp_path) -> None:
     assert server.metric('microgpt_reloads_total{result="failed"}') == 1
 
 
+def test_the_demo_model_gives_way_to_a_model_and_never_takes_its_place(
+    serve, names_result, tmp_path
+) -> None:
+    server = serve()
+    server.signal(signal.SIGHUP)
+    server.wait_for("reloaded: demo")
+    save(names_result, tmp_path / "output")
+    server.signal(signal.SIGHUP)
+    server.wait_for("reloaded: output")
+    shutil.rmtree(tmp_path / "output")
+    server.signal(signal.SIGHUP)
+    server.wait_for("reload failed, output .* is still served: output does not exist")
+    assert server.generate(num_samples=3).json["samples"] == InferenceGpt(names_result).generate(3)
+
+
 def test_a_reload_that_never_ends_holds_up_neither_requests_nor_the_end(
     serve, names_dir, tmp_path
 ) -> None:

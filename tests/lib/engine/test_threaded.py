@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from microgpt import ModelConfig, TrainConfig
+from microgpt.corpus import Corpus
 from microgpt.engine import threaded
 from microgpt.engine.compiled import CompiledEngine
 from microgpt.engine.threaded import ThreadedEngine, bytes_needed
@@ -12,10 +13,15 @@ from microgpt.model import count_params
 MODEL = ModelConfig(n_embd=12, n_head=3, n_layer=2, block_size=30, vocab_size=11)
 
 
-def make(threads: int, config: TrainConfig, dtype: str = "float32") -> CompiledEngine:
+def make(
+    threads: int, config: TrainConfig, dtype: str = "float32", *, is_masked: bool = False
+) -> CompiledEngine:
     """Return an engine at the beginning of a training on documents of many lengths."""
     rng = random.Random(1)
-    docs = [[rng.randrange(11) for _ in range(rng.randint(2, 31))] for _ in range(70)]
+    docs = Corpus()
+    for length in (rng.randint(2, 31) for _ in range(70)):
+        doc = [rng.randrange(11) for _ in range(length)]
+        docs.append(doc, bytes(rng.choices((0, 1), k=length)) if is_masked else None)
     engine = (
         CompiledEngine(MODEL, config, docs, dtype=dtype)
         if threads == 1
@@ -34,12 +40,15 @@ def run_to(engine: CompiledEngine, until: int) -> list[float]:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("batch_size", [1, 3, 20, 64])
-def test_what_is_learnt_does_not_depend_on_the_number_of_threads(batch_size, dtype) -> None:
+@pytest.mark.parametrize("is_masked", [False, True])
+def test_what_is_learnt_does_not_depend_on_the_number_of_threads(
+    batch_size, dtype, is_masked
+) -> None:
     config = TrainConfig(steps=12, batch_size=batch_size)
-    alone = make(1, config, dtype)
+    alone = make(1, config, dtype, is_masked=is_masked)
     losses = run_to(alone, 12)
     for threads in (2, 3, 5):
-        together = make(threads, config, dtype)
+        together = make(threads, config, dtype, is_masked=is_masked)
         assert run_to(together, 12) == losses
         assert together.weights() == alone.weights()
         assert (together.adam_m, together.adam_v) == (alone.adam_m, alone.adam_v)

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from microgpt.checkpoint import SavedModel, load
+from microgpt.data import DEMO_MODEL, bundled
 from microgpt.engines import prepare_engine
 from microgpt.flat_weights import flatten
 from microgpt.inference import InferenceGpt
 
+DEFAULT_MODEL_DIR = "output"
 VERSION_DIGITS = 12
 
 
@@ -21,35 +23,44 @@ VERSION_DIGITS = 12
 class ServedModel:
     """A model in use."""
 
-    name: str  # the directory's own, never its path
+    name: str  # the directory's own, never its path; "demo" for the one that comes with microgpt
     version: str  # the beginning of the sha256 of its weights
     gpt: InferenceGpt
     created_at: str | None
+    is_demo: bool = False
 
     def __str__(self) -> str:
         kind = "chat" if self.gpt.tokenizer.is_chat else "text"
         return f"{self.name} ({kind}, {self.gpt.num_params:,} weights, version {self.version})"
 
 
-def load_model(directory: str, tell: Callable[[str], None]) -> ServedModel:
+def load_model(
+    directory: str | None, tell: Callable[[str], None], *, or_demo: bool = True
+) -> ServedModel:
     """Return the model of a directory, ready to be used at full speed.
 
     Args:
-        directory: of the model.
-        tell: is called with a line before something is compiled.
+        directory: of the model; by default `output`.
+        tell: is called with a line before something is compiled, or if it is the demo model.
+        or_demo: whether it may be that one, where no directory is named and there is no `output`.
 
     Raises:
         CheckpointError: the model cannot be read.
     """
-    saved = load(directory)
+    is_demo = or_demo and directory is None and not os.path.lexists(DEFAULT_MODEL_DIR)
+    if is_demo:
+        tell(f"there is no {DEFAULT_MODEL_DIR} here; using the demo model that comes with microgpt")
+    place = bundled(DEMO_MODEL) if is_demo else directory or DEFAULT_MODEL_DIR
+    saved = load(place)
     gpt = InferenceGpt(saved)
     prepare_engine("compiled", saved.dtype, uses=["generation"], tell=tell)
     _ = gpt.compiled.decode_weights
     return ServedModel(
-        name=os.path.basename(os.path.abspath(directory)) or "model",
+        name="demo" if is_demo else os.path.basename(os.path.abspath(place)) or "model",
         version=(saved.meta.weights_sha256 or _fingerprint(saved))[:VERSION_DIGITS],
         gpt=gpt,
         created_at=saved.meta.created_at,
+        is_demo=is_demo,
     )
 
 

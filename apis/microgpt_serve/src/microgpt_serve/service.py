@@ -98,6 +98,7 @@ class Service:
     async def reload(self) -> None:
         """Load the model again; if that fails, go on with the one there is.
 
+        The demo model gives way to one that has come, and never takes the place of one.
         Loads come one after the other, so that an older one never has the last word; those that are
         asked for during one become a single further one.
         """
@@ -112,7 +113,8 @@ class Service:
 
     async def _reload(self) -> None:
         try:
-            model = await _in_daemon(lambda: load_model(self.settings.model_dir, LOG.info))
+            directory, or_demo = self.settings.model_dir, self.model.is_demo
+            model = await _in_daemon(lambda: load_model(directory, LOG.info, or_demo=or_demo))
         except Exception as error:
             self.metrics.count_reload(is_ok=False)
             is_known = isinstance(error, MicrogptError)

@@ -13,7 +13,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from microgpt.errors import ConfigError
 from microgpt_serve.problems import sentence
 
-DEFAULT_MODEL_DIR = "output"
 _IS_ORIGIN = re.compile(
     r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:\d+)?|[a-z]+://\[[0-9a-f:]+\](:\d+)?"
 ).fullmatch
@@ -62,7 +61,7 @@ class Settings(BaseSettings):
         env_prefix="MICROGPT_", frozen=True, populate_by_name=True, extra="ignore"
     )
 
-    model_dir: Annotated[str, Field(validation_alias="MODEL_DIR", min_length=1)] = DEFAULT_MODEL_DIR
+    model_dir: Annotated[str | None, Field(validation_alias="MODEL_DIR", min_length=1)] = None
     host: Annotated[str, Field(validation_alias="HOST", min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65535)] = 8080  # 0: any free one
     api_key: Annotated[SecretStr, AfterValidator(_check_key)] | None = None

@@ -1,99 +1,150 @@
 """`microgpt chat`: a conversation with a chat model."""
 
-import contextlib
+import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
 from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, Sampling, check_seed
-from microgpt.errors import PromptError
-from microgpt_cli.options import DEFAULT_MODEL_DIR, ModelDir, Temperature
+from microgpt.errors import CheckpointError, MicrogptError, PromptError
+from microgpt_cli.options import DEFAULT_MODEL_DIR, Temperature
 from microgpt_cli.stopping import Terminated, obeyed
-from microgpt_cli.streams import note, say
+from microgpt_cli.streams import note, say, shown
 
 if TYPE_CHECKING:
-    from microgpt.inference import InferenceGpt
-    from microgpt.tokenizer import Message
+    from microgpt.checkpoint import SavedModel
+    from microgpt_cli.chat_session import ChatSession, Exchange
 
 
 def chat(
-    model_dir: ModelDir = DEFAULT_MODEL_DIR,
+    model_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"Directory of the model.  [default: {DEFAULT_MODEL_DIR}, else the demo model]"
+        ),
+    ] = None,
+    message: Annotated[
+        str | None, typer.Option(help="Print the reply to this alone.", show_default=False)
+    ] = None,
     temperature: Temperature = DEFAULT_TEMPERATURE,
     seed: Annotated[
         int, typer.Option(help="Of the first reply; the next has seed + 1.")
     ] = DEFAULT_SEED,
 ) -> None:
-    """Talk to a model that was trained with --chat.
+    """Talk to a model that was trained with --chat, or to the one that comes with microgpt.
 
-    /clear forgets the conversation, /quit or Ctrl-D leaves, Ctrl-C stops a reply.
+    /help tells what else can be said, /quit or Ctrl-D leaves, Ctrl-C stops a reply. What is piped
+    in is answered line by line.
     """
     sampling = Sampling(temperature)
     check_seed(seed)
+    if message is not None and not message.strip():
+        raise PromptError("the message is empty; say something")
 
-    from microgpt.checkpoint import load
     from microgpt.engines import prepare_engine
     from microgpt.inference import InferenceGpt
+    from microgpt_cli.chat_session import ChatSession
 
-    saved = load(model_dir)
+    saved = _load(model_dir)
     model = InferenceGpt(saved)
     _ = model.tokenizer.end_turn_id  # raises, with what to do, where there are no chat tokens
     prepare_engine("compiled", saved.dtype, uses=["decoding"], tell=note)
-    if sys.stdin.isatty():
-        with contextlib.suppress(ImportError):
-            import readline  # noqa: F401  (gives input() editing and history)
+    session = ChatSession(model, sampling, seed, note)
+    if message is not None:
+        _print_reply(session, session.ask(message), can_stop=False)
+        return
+    at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    if at_terminal:
         print(f"microgpt chat (block_size={model.config.block_size})")
-        print("type /quit to exit, /clear to reset history\n")
-    messages: list[Message] = []
-    while (line := _read_line()) is not None and line != "/quit":
-        if line == "/clear":
-            messages.clear()
-            print("(history cleared)")
-        elif line.startswith("/"):
-            note(f"there is no {line}; there are /quit and /clear")
-        elif line:
-            try:
-                messages += _exchange(model, messages, line, sampling, seed)
-            except PromptError as error:
-                say(f"error: {error}")
+        print("type /quit to exit, /clear to reset history, /help for more\n")
+    _talk(session, _talker(at_terminal), at_terminal)
 
 
-def _read_line() -> str | None:
-    """Return what the user says, stripped, or None at the end of the input."""
+def _load(model_dir: Path | None) -> "SavedModel":
+    """Return the model that was asked for; else that in output, if it can chat; else the demo."""
+    from microgpt.checkpoint import load
+    from microgpt.data import DEMO_MODEL, bundled
+
+    if model_dir is not None:
+        return load(model_dir)
     try:
-        return input("you> " if sys.stdin.isatty() else "").strip()
-    except EOFError:
-        return None
+        saved = load(DEFAULT_MODEL_DIR)
+        if saved.tokenizer.is_chat:
+            return saved
+        problem = f"{DEFAULT_MODEL_DIR} has no chat model"
+    except CheckpointError as error:
+        is_there = os.path.lexists(DEFAULT_MODEL_DIR)
+        problem = str(error) if is_there else f"there is no {DEFAULT_MODEL_DIR} here"
+    note(f"{problem}; using the demo model that comes with microgpt")
+    return load(bundled(DEMO_MODEL))
 
 
-def _exchange(
-    model: "InferenceGpt", history: "list[Message]", text: str, sampling: Sampling, seed: int
-) -> "list[Message]":
-    """Print the reply to a message, and return both; nothing if the reply is blank."""
-    from microgpt.tokenizer import Message
+class Talker(Protocol):
+    """Where messages come from: `chat_lines` or `chat_terminal`."""
 
-    unknown = model.tokenizer.unknown_characters(text)
-    if unknown:
-        note(f"the model cannot read {', '.join(map(repr, unknown))}; left out")
-    question = Message("user", text.translate(str.maketrans("", "", unknown)))
-    prompt = model.chat_prompt([*history, question])
-    if prompt.tokens_dropped:
-        note(f"the first {prompt.tokens_dropped} tokens of the conversation no longer fit")
-    stream = model.reply(prompt, sampling=sampling, seed=seed)
-    answer = ""
-    print("microgpt> ", end="", flush=True)
+    def ask(self, label: str) -> str:
+        """Return a message; raise EOFError when there are no more."""
+
+    def show_label(self, label: str) -> None:
+        """Print what stands before a reply."""
+
+
+def _talker(at_terminal: bool) -> Talker:
+    if at_terminal:
+        from prompt_toolkit.utils import is_dumb_terminal
+
+        if not is_dumb_terminal():
+            from microgpt_cli.chat_commands import COMMANDS
+            from microgpt_cli.chat_terminal import Terminal
+
+            return Terminal({name: command.value for name, command in COMMANDS.items()})
+    from microgpt_cli.chat_lines import Lines
+
+    return Lines(with_prompt=at_terminal)
+
+
+def _talk(session: "ChatSession", talker: Talker, at_terminal: bool) -> None:
+    """Answer until there is nothing more; at a terminal Ctrl-C ends a reply or a line alone."""
+    while True:
+        try:
+            _respond(session, talker, at_terminal)
+        except EOFError:
+            return
+        except MicrogptError as error:
+            say(f"error: {error}")
+        except KeyboardInterrupt as stop:
+            if isinstance(stop, Terminated) or not at_terminal:
+                raise
+            obeyed()
+
+
+def _respond(session: "ChatSession", talker: Talker, at_terminal: bool) -> None:
+    """Take one message and do what it asks, or reply."""
+    from microgpt_cli.chat_commands import is_command, run_command
+
+    text = talker.ask("you> ").strip()
+    if is_command(text):
+        print(run_command(session, text), flush=True)
+    elif text:
+        exchange = session.ask(text)
+        talker.show_label("microgpt> ")
+        _print_reply(session, exchange, can_stop=at_terminal)
+
+
+def _print_reply(session: "ChatSession", exchange: "Exchange", *, can_stop: bool) -> None:
+    """Print a reply while it is made; what has come of it by a Ctrl-C is kept, too."""
     try:
-        for token in stream:
-            piece = model.tokenizer.decode([token])
-            answer += piece
-            print(piece, end="", flush=True)
+        for piece in exchange:
+            print(shown(piece), end="", flush=True)
     except KeyboardInterrupt as stop:
-        if isinstance(stop, Terminated) or not sys.stdin.isatty():  # nobody is there to go on
+        if isinstance(stop, Terminated) or not can_stop:
             raise
         obeyed()
         print(" (stopped)", end="")
     finally:
-        print(flush=True)  # input() would flush it, and drop a Ctrl-C that comes just then
-    if stream.finish_reason == "length":
+        session.keep(exchange)
+        print(flush=True)
+    if exchange.was_cut:
         note("the reply was cut: the context is full")
-    return [question, Message("assistant", answer)] if answer.strip() else []

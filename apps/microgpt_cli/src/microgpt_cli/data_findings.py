@@ -68,7 +68,7 @@ def examine(data: Path, model_dir: Path | None, *, chat: bool, block_size: int |
     saved = load(model_dir) if model_dir else None
     is_chat = chat or (saved.tokenizer.is_chat if saved else data.suffix.lower() == ".jsonl")
     file = TextFile(data)
-    docs: Sequence[Document] = load_conversations(file) if is_chat else load_text(file)
+    docs: Sequence[Document] = load_conversations(file, tell=note) if is_chat else load_text(file)
     report = describe(docs)
     model = replace(
         saved.model if saved else ModelConfig(block_size=report.block_size),

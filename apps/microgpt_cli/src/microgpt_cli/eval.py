@@ -2,14 +2,24 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from microgpt.config import check_threads
 from microgpt_cli.options import AsJson, Threads
+from microgpt_cli.progress import followed
 from microgpt_cli.streams import note
+
+if TYPE_CHECKING:
+    from microgpt.conversation_file import Item
+    from microgpt.engines import Use
+    from microgpt.examination import Answer
+    from microgpt.inference import InferenceGpt
+    from microgpt.tokenizer import Document
 
 
 def evaluate(
@@ -27,23 +37,53 @@ def evaluate(
     """Print how well a model predicts a file: nats and bits a token, the end of each included.
 
     Give it documents that the model has not learnt from. One that is longer than the context is
-    read in overlapping windows.
+    read in overlapping windows. Of conversations the tokens of the assistant count. Replies that
+    name a task in the file are asked for at temperature 0 and compared: how many are exact, task
+    by task, and what was said instead.
     """
     check_threads(threads)
 
     from microgpt.checkpoint import load
-    from microgpt.data import load_conversations, load_text
+    from microgpt.conversation_file import load_exam
+    from microgpt.data import load_text
     from microgpt.engines import prepare_engine
     from microgpt.inference import InferenceGpt
+    from microgpt_cli.exam_page import as_facts, page
 
     saved = load(model_dir)
-    docs = load_conversations(data) if saved.tokenizer.is_chat else load_text(data)
-    prepare_engine("compiled", saved.dtype, uses=["evaluation"], tell=note)
-    result = InferenceGpt(saved).evaluate(docs, threads=threads)
+    docs: Sequence[Document]
+    items: Sequence[Item] = ()
+    if saved.tokenizer.is_chat:
+        exam = load_exam(data, tell=note)
+        docs, items = exam.conversations, exam.items
+    else:
+        docs = load_text(data)
+    uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
+    prepare_engine("compiled", saved.dtype, uses=uses, tell=note)
+    model = InferenceGpt(saved)
+    result = model.evaluate(docs, threads=threads)
+    answers, seconds = _ask(model, items, threads) if items else ([], 0.0)
     if as_json:
         facts = {"loss": result.loss, "n_docs": result.n_docs, "n_tokens": result.n_tokens}
-        print(json.dumps(facts))
+        print(json.dumps(facts | ({"replies": as_facts(answers, seconds)} if answers else {})))
         return
     print(f"documents:  {result.n_docs}")
-    print(f"tokens:     {result.n_tokens}")
+    print(f"tokens:     {result.n_tokens}{' of the assistant' if model.tokenizer.is_chat else ''}")
     print(f"loss:       {result.loss:.4f} nats a token ({result.loss / math.log(2):.4f} bits)")
+    for line in page(answers, seconds) if answers else ():
+        print(line)
+
+
+def _ask(
+    model: "InferenceGpt", items: "Sequence[Item]", threads: int
+) -> "tuple[list[Answer], float]":
+    """Return what the model replies to each item, and how many seconds that took."""
+    from microgpt.examination import answer_all
+    from microgpt_cli.exam_page import n_cut
+
+    started = perf_counter()
+    answers = list(followed(answer_all(model, items, threads=threads), len(items), "replies"))
+    seconds = perf_counter() - started
+    if n := n_cut(answers):
+        note(f"{n} of {len(items)} questions were asked without their oldest turns: no room")
+    return answers, seconds

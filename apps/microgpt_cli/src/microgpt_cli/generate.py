@@ -28,7 +28,7 @@ from microgpt_cli.options import (
     ModelDir,
     Threads,
 )
-from microgpt_cli.streams import note
+from microgpt_cli.streams import note, shown
 
 if TYPE_CHECKING:
     from microgpt.checkpoint import SavedModel
@@ -106,8 +106,14 @@ def generate(
     from microgpt.engines import prepare_engine
     from microgpt.inference import InferenceGpt
     from microgpt.texts import GIVE_UP_AFTER, select
+    from microgpt.whole_files import as_argument
 
     saved = load(model_dir)
+    if saved.meta.training.get("loss_on") == "assistant":
+        note(
+            "this model has learnt only to answer, not how a conversation begins; talk to it: "
+            f"microgpt chat --model-dir {as_argument(model_dir)}"
+        )
     known = _training_texts(saved, against) if novel else ()
     samples = InferenceGpt(saved).samples(
         None if unique or novel else num_samples,
@@ -137,7 +143,7 @@ def _print_lines(samples: Iterator[str]) -> int:
     """Print the samples as they come; return how many there were."""
     n_printed, due = 0, 0.0
     for n_printed, text in enumerate(samples, start=1):
-        print(f"sample {n_printed:2d}: {text}")
+        print(f"sample {n_printed:2d}: {shown(text)}")
         if perf_counter() > due:
             sys.stdout.flush()
             due = perf_counter() + FLUSH_INTERVAL_S

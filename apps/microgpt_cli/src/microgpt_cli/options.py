@@ -16,4 +16,5 @@ Threads = Annotated[int, typer.Option(help="Processor cores to use; the result i
 DEFAULT_MODEL_DIR = Path("output")
 RUNS = Path("experiments")  # where runs of evolution are kept
 DEFAULT_GENOME = Path("genome.json")  # where a search leaves its winner
+N_SAMPLES = 20  # that a training makes up at its end
 DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # in data/, and with microgpt

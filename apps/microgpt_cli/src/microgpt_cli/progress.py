@@ -4,17 +4,19 @@ import sys
 from collections import deque
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from microgpt_cli.streams import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
     from rich.progress import Progress
 
     from microgpt.state import TrainEvent
+
+T = TypeVar("T")
 
 N_LINES = 10  # of a whole training, at most, where stderr is no terminal
 LINE_INTERVAL_S = 1.0  # between two of them, at least
@@ -141,6 +143,29 @@ class _Speed:
         return [(b - a) / seconds for a, b in zip(first, last, strict=True)]
 
 
+def followed(work: "Iterable[T]", n: int, what: str) -> "Iterator[T]":
+    """Yield what some work yields, and show how much of it has come.
+
+    Args:
+        work: yields n times.
+        n: how often.
+        what: it yields.
+    """
+    if console := _console():
+        from rich.progress import track
+
+        yield from track(work, what, total=n, console=console, transient=True)
+        return
+    last_line = perf_counter()
+    for i, result in enumerate(work, start=1):
+        yield result
+        if i * N_LINES // n > (i - 1) * N_LINES // n and (
+            perf_counter() - last_line >= LINE_INTERVAL_S
+        ):
+            last_line = perf_counter()
+            say(f"{i:,} / {n:,} {what}")
+
+
 def short(number: float) -> str:
     """Return a number in three digits."""
     for divisor, letter in ((1e6, "M"), (1e3, "k")):
@@ -159,9 +184,9 @@ def duration(seconds: float) -> str:
 
 
 def _make_bar(steps: int) -> "Progress | None":
-    if not sys.stderr.isatty():
+    console = _console()
+    if console is None:
         return None
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.text import Text
 
@@ -173,9 +198,6 @@ def _make_bar(steps: int) -> "Progress | None":
             for task in self.tasks:
                 yield Text(task.fields["figures"], overflow="ellipsis", no_wrap=True)
 
-    console = Console(stderr=True)
-    if console.is_dumb_terminal:  # it cannot redraw a line
-        return None
     bar = TwoLines(
         TextColumn("step"),
         MofNCompleteColumn(),
@@ -188,3 +210,13 @@ def _make_bar(steps: int) -> "Progress | None":
     )
     bar.add_task("step", total=steps, figures="", left="")
     return bar
+
+
+def _console() -> "Console | None":
+    """Return stderr as rich sees it, or None where nothing can be redrawn."""
+    if not sys.stderr.isatty():
+        return None
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return None if console.is_dumb_terminal else console  # it cannot redraw a line

@@ -9,7 +9,7 @@ import typer
 
 from microgpt.config import DEFAULT_SEED, check_seed
 from microgpt_cli.options import DEFAULT_GENOME, DEFAULT_TEXT
-from microgpt_cli.streams import note
+from microgpt_cli.streams import note, shown
 
 if TYPE_CHECKING:
     from microgpt.state import TrainResult
@@ -107,7 +107,7 @@ def run(
     if not silent:
         print(f"step {organism.steps:4d} | loss {loss:.4f}\n\n--- Generation ---")
         for name in _names(result, seed):
-            print(f"> {name}")
+            print(f"> {shown(name)}")
     what = "evolved" if record else "default"
     print(f"\nOrganism: {what} | Loss: {loss:.4f} | Params: {n_params}")
 

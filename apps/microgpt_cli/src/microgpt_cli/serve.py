@@ -8,7 +8,10 @@ import typer
 
 def serve(
     model_dir: Annotated[
-        Path | None, typer.Option(help="Directory of the model.  [env: MODEL_DIR; default: output]")
+        Path | None,
+        typer.Option(
+            help="Directory of the model.  [env: MODEL_DIR; default: output, else the demo model]"
+        ),
     ] = None,
     host: Annotated[
         str | None,

@@ -95,8 +95,14 @@ class StopRequest:
         reason: what has come, if anything has.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
+        """Prepare to take note.
+
+        Args:
+            wake: is called when the first one has come, for work that waits for something else.
+        """
         self.reason: type[KeyboardInterrupt] | None = None
+        self._wake = wake
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -117,3 +123,4 @@ class StopRequest:
         if self.reason:
             raise reason
         self.reason = reason
+        self._wake()

@@ -5,6 +5,9 @@ import sys
 from collections.abc import Mapping
 from typing import TextIO, cast
 
+# What a terminal obeys: the control characters, here without line ends and tabs.
+ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
+
 
 def prepare_streams() -> None:
     """Make sure that no stream is missing and that no character ends in a traceback."""
@@ -22,7 +25,7 @@ def prepare_streams() -> None:
 def say(line: str) -> None:
     """Print one line to stderr; a reader who has left must not change how a command ends."""
     try:
-        print(" ".join(line.splitlines()), file=sys.stderr, flush=True)
+        print(" ".join(line.splitlines()).translate(ESCAPES), file=sys.stderr, flush=True)
     except OSError:
         _abandon(sys.stderr)
 
@@ -38,6 +41,15 @@ def show_while_read(text: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:
         abandon_stdout()
+
+
+def shown(text: str) -> str:
+    """Return what a model has made up as stdout may have it.
+
+    A model writes what it has read, also what a terminal obeys: a terminal gets that escaped, a
+    file or a pipe as it is.
+    """
+    return text.translate(ESCAPES) if sys.stdout.isatty() else text
 
 
 def print_facts(facts: Mapping[str, object]) -> None:

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_count
+from microgpt.config import DType, EngineName, LossOn, ModelConfig, TrainConfig, check_count
 from microgpt.errors import ConfigError
-from microgpt_cli.options import DEFAULT_CHAT, DEFAULT_MODEL_DIR, DEFAULT_TEXT
+from microgpt.presets import PresetName
+from microgpt_cli.options import DEFAULT_CHAT, DEFAULT_MODEL_DIR, DEFAULT_TEXT, N_SAMPLES
 from microgpt_cli.streams import note
 
 if TYPE_CHECKING:
-    from microgpt.state import TrainResult
     from microgpt.training_directory import TrainingDirectory
     from microgpt_cli.training_job import Ended, Job
 
-N_SAMPLES = 20
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
+COURSE = ("steps", "batch_size", "lr", "seed", "loss_on", "patience")
 DATA, MODEL, TRAINING, SAVING, OUTPUT = "Data", "Model", "Training", "Saving", "Output"
 
 
@@ -61,6 +61,13 @@ def train(
     batch_size: Annotated[
         int, typer.Option(help="Documents a step.", rich_help_panel=TRAINING)
     ] = TrainConfig.batch_size,
+    loss_on: Annotated[
+        LossOn,
+        typer.Option(
+            help="With --chat: learn the assistant's turns alone, or the user's as well.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = TrainConfig.loss_on,
     patience: Annotated[
         int | None,
         typer.Option(
@@ -109,6 +116,15 @@ def train(
             rich_help_panel=TRAINING,
         ),
     ] = 1,
+    preset: Annotated[
+        PresetName | None,
+        typer.Option(
+            help="All settings and, unless --input names others, the data of a training that is "
+            "known to be good; options count more.  chat: a small assistant, in five minutes.",
+            show_default=False,
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
     genome: Annotated[
         Path | None,
         typer.Option(
@@ -182,38 +198,37 @@ def train(
 
     from microgpt.engines import check_engine
     from microgpt.training_directory import TrainingDirectory, check_has_training
-    from microgpt_cli.genome_options import genome_options
+    from microgpt_cli.ready_options import genome_options, preset_options
     from microgpt_cli.training_job import new_job
+    from microgpt_cli.training_report import count_samples
 
     given = {
         name: value
         for name, value in ctx.params.items()
         if (source := ctx.get_parameter_source(name)) and source.name != "DEFAULT"
     }
-    wished = {**(genome_options(genome) if genome else {}), **given}
+    if preset and genome:
+        raise ConfigError("--preset and --genome both say how to train; leave one of them out")
+    ready = genome_options(genome) if genome else preset_options(preset) if preset else {}
+    wished = {**ready, **given}
     settings = {**ctx.params, **wished}
     check_engine(engine, dtype, threads)
     job = None
     if resume:
         check_has_training(resume)
     else:
-        _count_samples(num_samples, chat=chat)
+        count_samples(num_samples, chat=settings["chat"])
         job = new_job(
             input,
-            chat=chat,
+            chat=settings["chat"],
             val_fraction=val_fraction,
             test_fraction=test_fraction,
             shape={name: settings[name] for name in SHAPE if not from_ or name in wished},
-            config=TrainConfig(
-                steps=settings["steps"],
-                batch_size=batch_size,
-                lr=settings["lr"],
-                seed=seed,
-                patience=patience,
-            ),
+            config=TrainConfig(**{name: settings[name] for name in COURSE}),
             engine=engine,
             dtype=dtype,
             weights_format=format,
+            preset=preset,
             from_=from_,
             genome=genome,
         )
@@ -237,7 +252,7 @@ def _train(
     """
     from microgpt_cli.training import Wishes, refuse_unfinished, run
     from microgpt_cli.training_job import Ended, resumed_job
-    from microgpt_cli.training_report import report
+    from microgpt_cli.training_report import count_samples, draw, report, sample
 
     path, as_json = directory.path, options["as_json"]
     if job is None:
@@ -247,11 +262,11 @@ def _train(
     if isinstance(job, Ended):
         note(job.what_to_do(path))
         if options["plot"]:
-            _draw(path)
+            draw(path)
         if as_json:
             print(json.dumps({"steps": job.step, "ended": job.reason, "output": str(path)}))
         return
-    n_samples = _count_samples(options["num_samples"], chat=job.plan.tokenizer.is_chat)
+    n_samples = count_samples(options["num_samples"], chat=job.plan.tokenizer.is_chat)
     result = run(
         job,
         directory,
@@ -263,31 +278,7 @@ def _train(
         ),
     )
     if options["plot"]:
-        _draw(path)
-    samples = _sample(result, n_samples, job.plan.engine)
+        draw(path)
+    samples = sample(result, n_samples, job.plan.engine)
     what = "documents" if options["input"] else "names"
     report(result, samples, job.parts.train, path, as_json=as_json, what=what)
-
-
-def _count_samples(num_samples: int | None, *, chat: bool) -> int:
-    if chat and num_samples:
-        raise ConfigError("--num-samples does not go with --chat; use `microgpt chat` afterwards")
-    return (0 if chat else N_SAMPLES) if num_samples is None else num_samples
-
-
-def _draw(output: Path) -> None:
-    """Draw the losses; that it does not work must not cost what has been trained."""
-    from microgpt_cli.plot import DEFAULT_FILES, PlotError, write_curves
-
-    try:
-        write_curves([output], [output / file for file in DEFAULT_FILES])
-    except PlotError as error:
-        note(f"no picture: {error}")
-
-
-def _sample(result: "TrainResult", num_samples: int, engine: EngineName) -> list[str]:
-    from microgpt.inference import InferenceGpt
-
-    if not num_samples:
-        return []
-    return InferenceGpt(result, engine=engine).generate(num_samples, rng=result.rng())

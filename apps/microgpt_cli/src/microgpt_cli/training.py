@@ -75,7 +75,12 @@ def run(job: Job, directory: TrainingDirectory, wishes: Wishes) -> TrainResult:
             progress.stop()
             _keep_last_good(error, directory, job)
         progress.stop()
-        result = replace(result, parent_sha256=plan.parent_sha256, genome_sha256=plan.genome_sha256)
+        result = replace(
+            result,
+            preset=plan.preset,
+            parent_sha256=plan.parent_sha256,
+            genome_sha256=plan.genome_sha256,
+        )
         if result.ending == "stopped":
             assert stop.reason
             raise stop.reason(_leave(result, directory, job))
@@ -145,11 +150,24 @@ def _tell_about_data(job: Job, n_cut: int) -> None:
             f"{len(parts.train)} documents to learn from, {len(parts.validation)} held out for "
             f"validation, {len(parts.test)} for the test"
         )
+    n_mute = _count_unanswered(job)
+    if n_mute:
+        note(
+            f"in {n_mute} of {len(parts.train)} conversations no reply begins within the block "
+            f"size of {job.plan.model.block_size}; nothing is learnt from them"
+        )
     if n_cut:
         note(
             f"{n_cut} of {len(parts.train)} documents do not fit into the block size of "
             f"{job.plan.model.block_size}; what lies beyond it is not learnt"
         )
+
+
+def _count_unanswered(job: Job) -> int:
+    """Return the conversations that have nothing to learn within the context."""
+    tokenizer, size = job.plan.tokenizer, job.plan.model.block_size + 1
+    masks = (tokenizer.mask(doc, job.plan.config.loss_on) for doc in job.parts.train)
+    return sum(mask is not None and not any(mask[:size]) for mask in masks)
 
 
 def _is_worth_less_than_what_is_there(state: TrainState, directory: TrainingDirectory) -> bool:

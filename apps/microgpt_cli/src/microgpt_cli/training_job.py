@@ -12,6 +12,7 @@ from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
 from microgpt.data import Split, bundled, load_conversations, load_text, split
 from microgpt.engines import DEFAULT_DTYPE
 from microgpt.errors import ConfigError
+from microgpt.presets import PRESETS, PresetName
 from microgpt.state import Ending, TrainState, ending
 from microgpt.state_files import TrainingPlan
 from microgpt.tokenizer import CharTokenizer, Document
@@ -65,13 +66,15 @@ def new_job(
     engine: EngineName,
     dtype: DType | None,
     weights_format: WeightsFormat | None,
+    preset: PresetName | None,
     from_: Path | None,
     genome: Path | None,
 ) -> Job:
     """Return a training from its beginning.
 
     Args:
-        path: of the training data, by default Karpathy's names or the bundled conversations.
+        path: of the training data; by default those of the preset, Karpathy's names or the bundled
+            conversations.
         chat: whether they are conversations.
         val_fraction: the share of them to hold out.
         test_fraction: the share to hold out to the end.
@@ -80,13 +83,15 @@ def new_job(
         engine: which computes it.
         dtype: of its numbers.
         weights_format: of the model that is to be written.
+        preset: that other settings came from, if they did.
         from_: the directory of the model to begin with.
         genome: the file that shape and course come from, if they do.
     """
     _check_patience(config, val_fraction)
     parent = load(from_) if from_ else None
-    path = path or default_input(chat=chat)
-    parts = split(_load(path, chat=chat), validation=val_fraction, test=test_fraction)
+    path = path or (None if preset else default_input(chat=chat))
+    docs = _documents(path, preset, config.seed, chat=chat)
+    parts = split(docs, validation=val_fraction, test=test_fraction)
     if parent:
         tokenizer = extended_tokenizer(parent, parts.docs)
         model = replace(parent.model, **shape, vocab_size=tokenizer.vocab_size)
@@ -104,8 +109,9 @@ def new_job(
         engine=engine,
         dtype=dtype or default,
         data=parts.facts,
-        input=Path(os.path.abspath(path)),
+        input=Path(os.path.abspath(path)) if path else None,
         weights_format=weights_format,
+        preset=preset,
         parent_sha256=parent.meta.weights_sha256 if parent else None,
         genome_sha256=hashlib.sha256(genome.read_bytes()).hexdigest() if genome else None,
     )
@@ -163,18 +169,18 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Job |
     if status == "ended" and reason:
         return Ended(state.step, reason)
     path = given.get("input") or plan.input
-    docs = _load(path, chat=plan.tokenizer.is_chat)
+    docs = _documents(path, plan.preset, config.seed, chat=plan.tokenizer.is_chat)
     parts = split(docs, validation=plan.data.val_fraction, test=plan.data.test_fraction)
     if parts.facts.sha256 != plan.data.sha256:
         raise ConfigError(
-            f"{path} is not what the training began with: its documents have the sha256 "
-            f"{parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; name the old file with "
-            "--input"
+            f"{path or 'the preset'} is not what the training began with: its documents have the "
+            f"sha256 {parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; name the old file "
+            "with --input"
         )
     plan = replace(
         plan,
         config=config,
-        input=Path(os.path.abspath(path)),
+        input=Path(os.path.abspath(path)) if path else None,
         weights_format=given.get("format") or plan.weights_format,
     )
     directory.keep(plan, state)
@@ -189,6 +195,7 @@ def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]
         "engine": plan.engine,
         "dtype": plan.dtype,
         "chat": plan.tokenizer.is_chat,
+        "preset": plan.preset,
         "output": directory,
     }
     for name, value in given.items():
@@ -218,5 +225,11 @@ def default_input(*, chat: bool = False) -> Path:
     return path
 
 
-def _load(path: Path, *, chat: bool) -> Sequence[Document]:
-    return load_conversations(path) if chat else load_text(path)
+def _documents(
+    path: Path | None, preset: PresetName | None, seed: int, *, chat: bool
+) -> Sequence[Document]:
+    """Return the documents of a file, or without one those of a preset."""
+    if path is None:
+        assert preset
+        return PRESETS[preset].draw(seed)
+    return load_conversations(path, tell=note) if chat else load_text(path)

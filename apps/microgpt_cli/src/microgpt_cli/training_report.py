@@ -1,4 +1,4 @@
-"""What `microgpt train` tells of a training that has ended."""
+"""What `microgpt train` makes of a training that has ended: samples, a picture, a report."""
 
 import json
 import sys
@@ -6,15 +6,46 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from microgpt.config import EngineName
+from microgpt.errors import ConfigError
 from microgpt.evaluation import bits
+from microgpt.inference import InferenceGpt
 from microgpt.memorisation import Memorisation, compare
 from microgpt.model import count_params
 from microgpt.state import TrainResult
 from microgpt.tokenizer import Document
 from microgpt.whole_files import as_argument
-from microgpt_cli.options import DEFAULT_MODEL_DIR
+from microgpt_cli.options import DEFAULT_MODEL_DIR, N_SAMPLES
 from microgpt_cli.progress import step_line
-from microgpt_cli.streams import note
+from microgpt_cli.streams import note, shown
+
+
+def count_samples(num_samples: int | None, *, chat: bool) -> int:
+    """Return how many samples to make up, by the option.
+
+    Raises:
+        ConfigError: some were asked for, but the model is to chat.
+    """
+    if chat and num_samples:
+        raise ConfigError("--num-samples does not go with --chat; use `microgpt chat` afterwards")
+    return (0 if chat else N_SAMPLES) if num_samples is None else num_samples
+
+
+def sample(result: TrainResult, num_samples: int, engine: EngineName) -> list[str]:
+    """Return samples that go on with the random numbers of the training."""
+    if not num_samples:
+        return []
+    return InferenceGpt(result, engine=engine).generate(num_samples, rng=result.rng())
+
+
+def draw(output: Path) -> None:
+    """Draw the losses; that it does not work must not cost what has been trained."""
+    from microgpt_cli.plot import DEFAULT_FILES, PlotError, write_curves
+
+    try:
+        write_curves([output], [output / file for file in DEFAULT_FILES])
+    except PlotError as error:
+        note(f"no picture: {error}")
 
 
 def report(
@@ -44,7 +75,7 @@ def report(
     if samples:
         print(f"\n--- inference (new, hallucinated {what}) ---")
     for i, sample in enumerate(samples, start=1):
-        print(f"sample {i:2d}: {sample}")
+        print(f"sample {i:2d}: {shown(sample)}")
     sys.stdout.flush()
     if memorised:
         _tell_what_is_known(memorised)

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from microgpt.errors import ConfigError
 
+LossOn = Literal["assistant", "all"]
 EngineName = Literal["compiled", "reference"]  # see `engines`
 DType = Literal["float32", "float64"]
 
@@ -69,6 +70,7 @@ class TrainConfig:
         DEFAULT_SEED  # of the document order, the initial weights and the samples that follow
     )
     shuffle: bool = True  # whether documents are read in a random order, or in their own
+    loss_on: LossOn = "assistant"  # of a conversation: the turns to learn; of a text all is learnt
     patience: int | None = None  # ends it after so many held-out losses without a better one
     beta1: float = 0.85  # Adam: decay of the running mean of the gradients, a step
     beta2: float = 0.99  # Adam: decay of the running mean of their squares, a step
@@ -82,6 +84,7 @@ class TrainConfig:
         _check_positive("lr", self.lr)
         _check_positive("adam_eps", self.adam_eps)
         check_seed(self.seed)
+        check_loss_on(self.loss_on)
         for name in ("beta1", "beta2"):
             beta = getattr(self, name)
             if not (_is_finite(beta) and 0 <= beta < 1):
@@ -145,6 +148,12 @@ def check_engine_name(name: str) -> None:
     """Raise ConfigError unless there is such an engine."""
     if name not in get_args(EngineName):
         raise ConfigError(f'unknown engine "{name}" (expected "compiled" or "reference")')
+
+
+def check_loss_on(loss_on: str) -> None:
+    """Raise ConfigError unless those are turns that a loss can be on."""
+    if loss_on not in get_args(LossOn):
+        raise ConfigError(f'unknown loss_on "{loss_on}" (expected "assistant" or "all")')
 
 
 def check_threads(threads: int) -> None:

@@ -17,18 +17,37 @@ class Corpus(Sequence[Tokens]):
     Attributes:
         tokens: all of them.
         starts: where each document begins, and the end of the last.
+        mask: 0 for each token that is only read, 1 for one whose prediction counts; empty while
+            all do. That of a document's first token, which nothing predicts, says nothing.
     """
 
     def __init__(self, docs: Iterable[Tokens] = ()) -> None:
         self.tokens = array("q")
         self.starts = array("q", [0])
+        self.mask = bytearray()
         for doc in docs:
             self.append(doc)
 
-    def append(self, doc: Tokens) -> None:
-        """Add a document."""
+    def append(self, doc: Tokens, mask: bytes | None = None) -> None:
+        """Add a document; without a mask, all of it counts."""
+        if mask and not self.mask:
+            self.mask.extend(b"\1" * len(self.tokens))
         self.tokens.extend(doc)
         self.starts.append(len(self.tokens))
+        if mask or self.mask:
+            self.mask.extend(mask or b"\1" * len(doc))
+
+    def mask_of(self, place: int) -> bytes:
+        """Return the mask of a document."""
+        start, end = self.starts[place], self.starts[place + 1]
+        return bytes(self.mask[start:end]) or b"\1" * (end - start)
+
+    @property
+    def n_predictions(self) -> int:
+        """How many predictions count."""
+        if not self.mask:
+            return len(self.tokens) - len(self)
+        return sum(self.mask) - sum(self.mask[start] for start in self.starts[:-1])
 
     @classmethod
     def of(cls, docs: Sequence[Tokens]) -> "Corpus":
@@ -45,9 +64,15 @@ class Corpus(Sequence[Tokens]):
     def __getitem__(self, place: int | slice) -> "Tokens | Corpus":
         if isinstance(place, slice):
             places = range(len(self))[place]
-            return self if len(places) == len(self) else Corpus(self[i] for i in places)
+            return self if len(places) == len(self) else self._part(places)
         i = range(len(self))[place]
         return self.tokens[self.starts[i] : self.starts[i + 1]]
+
+    def _part(self, places: Iterable[int]) -> "Corpus":
+        part = Corpus()
+        for i in places:
+            part.append(self[i], self.mask_of(i) if self.mask else None)
+        return part
 
     @property
     def longest(self) -> int:

@@ -1,26 +1,23 @@
 """Documents from files: texts, a line each, and conversations, a JSON line each.
 
-Whatever is wrong with a file is said with its name and line (`text_file` reads the lines). The
-files that come with microgpt are found by `bundled`. This module knows nothing of tokens or
-training.
+Whatever is wrong with a file is said with its name and line (`text_file` reads the lines,
+`conversation_file` what is in those of conversations). The files that come with microgpt are found
+by `bundled`. This module knows nothing of tokens or training.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
-from pydantic_core import PydanticCustomError
-
+from microgpt.conversation_file import load_exam
 from microgpt.errors import ConfigError, DataError
 from microgpt.text_file import TextFile
 from microgpt.tokenizer import Conversation, Document, joined
-from microgpt.validation import first_problem
 
+DEMO_MODEL = "models/chat"  # `bundled` finds it: a chat model, for whoever has none of their own
 N_TOGETHER = 1024  # documents that are hashed at once: as fast as all, and no copy of them all
 
 
@@ -30,43 +27,45 @@ def load_text(path: str | Path | TextFile) -> list[str]:
     Raises:
         DataError: the file cannot be read, is not UTF-8, or has no text in it.
     """
-    file = _as_file(path)
+    file = path if isinstance(path, TextFile) else TextFile(path)
     docs = [doc for line in file if (doc := line.strip())]
     if not docs:
         raise DataError(f"{file.path} is empty; it needs one document a line")
     return docs
 
 
-def load_conversations(path: str | Path | TextFile) -> list[Conversation]:
+def load_conversations(
+    path: str | Path | TextFile, *, tell: Callable[[str], None] | None = None
+) -> list[Conversation]:
     """Return the conversations of a JSONL file.
 
-    Each line is a list of {"role": "user" or "assistant", "content": text}, or an object with such
-    a list as "messages". Other fields are ignored, blank lines left out.
+    Each line is a list of {"role": "user" or "assistant", "content": text}, the two in turn and the
+    user first, or an object with such a list as "messages". Other fields are ignored, blank lines
+    left out; so is a last message of the user, which nobody answers.
+
+    Args:
+        path: the file.
+        tell: is called with a line for the user if messages were left out.
 
     Raises:
         DataError: the file cannot be read or has no conversation; or a line is no such list, with
             the number of the line.
     """
-    file = _as_file(path)
-    conversations = [
-        _parse_conversation(line, where=f"{file.path}, line {number}")
-        for number, line in enumerate(file, start=1)
-        if line.strip()
-    ]
-    if not conversations:
-        raise DataError(f"{file.path} is empty; it needs one conversation a line")
-    return conversations
+    return load_exam(path, tell=tell).conversations
 
 
 def bundled(name: str) -> Path:
-    """Return the path of a file that comes with microgpt, in a checkout or an installation.
+    """Return the path of what comes with microgpt, in a checkout or an installation.
+
+    Args:
+        name: of a file, or of the directory of a model.
 
     Raises:
-        DataError: there is no such file.
+        DataError: there is nothing of that name.
     """
     here = Path(__file__).resolve()
     for folder in (here.parent / "_data", here.parents[4] / "data"):
-        if (folder / name).is_file():
+        if (folder / name).exists():
             return folder / name
     raise DataError(f"{name} does not come with microgpt")
 
@@ -162,10 +161,6 @@ def fingerprint(docs: Sequence[Document]) -> str:
     return digest.hexdigest()
 
 
-def _as_file(path: str | Path | TextFile) -> TextFile:
-    return path if isinstance(path, TextFile) else TextFile(path)
-
-
 def _as_line(doc: Document) -> str:
     """Return what stands for a document where it is hashed."""
     if isinstance(doc, str):
@@ -183,29 +178,3 @@ def _placed(docs: Iterable[Document]) -> Iterator[tuple[Document, float]]:
         if key not in seen:
             seen.add(key)
             yield doc, int.from_bytes(digest[:4], "big") / 2**32
-
-
-def _parse_conversation(line: str, where: str) -> Conversation:
-    try:
-        return _CONVERSATION.validate_json(line)
-    except ValidationError as error:
-        problem = first_problem(error, root="messages").replace("at line 1 column", "at column")
-        raise DataError(f"{where}: {problem}") from error
-
-
-def _unwrap(value: object) -> object:
-    return value["messages"] if isinstance(value, dict) and "messages" in value else value
-
-
-def _check(conversation: Conversation) -> Conversation:
-    if not conversation:
-        raise PydanticCustomError("empty", "an empty conversation")
-    for i, message in enumerate(conversation):
-        if not message.content.strip():
-            raise PydanticCustomError("empty", f"messages[{i}]: content must not be empty")
-    return conversation
-
-
-_CONVERSATION: TypeAdapter[Conversation] = TypeAdapter(
-    Annotated[Conversation, BeforeValidator(_unwrap), AfterValidator(_check)]
-)

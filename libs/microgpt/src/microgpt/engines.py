@@ -240,7 +240,7 @@ class _Reference:
         model: ModelConfig,
         config: TrainConfig,
         weights: Weights[float],
-        docs: Sequence[Tokens],
+        docs: Corpus,
     ) -> None:
         self._model, self._docs = model, docs
         self._engine = ReferenceEngine(model, config, weights)
@@ -272,12 +272,14 @@ class _Reference:
     def run(self, until: int) -> list[float]:
         if self.n_steps >= until:
             return []
-        return [self._engine.step(self._batch(), self._engine.config.lr_at(self.n_steps))]
+        batch, masks = self._batch()
+        return [self._engine.step(batch, self._engine.config.lr_at(self.n_steps), masks)]
 
     def backward(self) -> float:
-        return self._engine.backward(self._batch())
+        return self._engine.backward(*self._batch())
 
-    def _batch(self) -> list[Tokens]:
+    def _batch(self) -> tuple[list[Tokens], list[bytes]]:
         size = self._engine.config.batch_size
         first = self.n_steps * size
-        return [self._docs[i % len(self._docs)] for i in range(first, first + size)]
+        places = [i % len(self._docs) for i in range(first, first + size)]
+        return [self._docs[i] for i in places], [self._docs.mask_of(i) for i in places]

@@ -4,9 +4,9 @@ This module knows nothing of text or of files.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 from microgpt.corpus import Corpus, Tokens
 from microgpt.model import Gpt, cross_entropy
@@ -14,9 +14,8 @@ from microgpt.windows import windows
 
 AT_ONCE = 2**16  # tokens between two looks at whether to stop
 
-# Returns the sum of the surprise at each token after the first, in nats, of documents without as
-# many of their first predictions as the numbers say.
-Surprise = Callable[[Sequence[Tokens], Sequence[int]], float]
+# Returns the sum of the surprise at each token that counts, in nats.
+Surprise = Callable[[Corpus], float]
 
 
 @dataclass(frozen=True)
@@ -24,9 +23,9 @@ class Evaluation:
     """How well a model predicts documents.
 
     Attributes:
-        loss: the mean surprise at a token, the end of each document included, in nats.
+        loss: the mean surprise at a token that counts, in nats; of a text all do, and its end.
         n_docs: the documents.
-        n_tokens: the tokens that were predicted.
+        n_tokens: the tokens that count.
     """
 
     loss: float
@@ -47,18 +46,31 @@ def bits(nats: float) -> float:
 class Pieces:
     """Documents as they are scored: one that is longer than the context in overlapping windows."""
 
-    def __init__(self, docs: Iterable[Tokens], block_size: int, *, at_once: int = AT_ONCE) -> None:
-        """Take documents, as tokens, 2 or more each; at_once is for `evaluate`."""
-        self.n_docs = self.n_tokens = 0
-        self._portions: list[tuple[Corpus, list[int]]] = []
-        for doc in docs:
+    def __init__(
+        self,
+        docs: Iterable[Tokens],
+        block_size: int,
+        *,
+        masks: Iterable[bytes | None] = repeat(None),
+        at_once: int = AT_ONCE,
+    ) -> None:
+        """Take documents.
+
+        Args:
+            docs: as tokens, 2 or more each.
+            block_size: the context.
+            masks: of each document, see `Corpus`.
+            at_once: see `evaluate`.
+        """
+        self.n_docs = 0
+        self._portions: list[Corpus] = []
+        for doc, mask in zip(docs, masks, strict=False):
             self.n_docs += 1
-            self.n_tokens += len(doc) - 1
-            for tokens, n_made in windows(doc, block_size):
-                if not self._portions or len(self._portions[-1][0].tokens) >= at_once:
-                    self._portions.append((Corpus(), []))
-                self._portions[-1][0].append(tokens)
-                self._portions[-1][1].append(n_made)
+            for window in windows(doc, block_size, mask):
+                if not self._portions or len(self._portions[-1].tokens) >= at_once:
+                    self._portions.append(Corpus())
+                self._portions[-1].append(*window)
+        self.n_tokens = sum(portion.n_predictions for portion in self._portions)
 
     def evaluate(
         self, surprise: Surprise, should_stop: Callable[[], bool] = lambda: False
@@ -70,26 +82,20 @@ class Pieces:
             should_stop: is asked in between.
         """
         total = 0.0
-        for pieces, n_made in self._portions:
+        for portion in self._portions:
             if should_stop():
                 return None
-            total += surprise(pieces, n_made)
+            total += surprise(portion)
         return Evaluation(total / self.n_tokens, self.n_docs, self.n_tokens)
 
 
-def scalar_surprise(gpt: Gpt[float], docs: Sequence[Tokens], n_made: Sequence[int]) -> float:
-    """Return what a `Surprise` does, on scalars.
-
-    Args:
-        gpt: on floats.
-        docs: as tokens, 2 or more each.
-        n_made: of each document, how many of its first predictions do not count.
-    """
+def scalar_surprise(gpt: Gpt[float], docs: Corpus) -> float:
+    """Return what a `Surprise` does, on scalars."""
     total_loss = 0.0
-    for tokens, n in zip(docs, n_made, strict=True):
-        cache = gpt.new_cache()
-        for i, (token, target) in enumerate(pairwise(tokens)):
+    for doc_id, tokens in enumerate(docs):
+        cache, mask = gpt.new_cache(), docs.mask_of(doc_id)
+        for i, (token, target) in enumerate(pairwise(tokens), start=1):
             logits = gpt.forward(token, cache)
-            if i >= n:
+            if mask[i]:
                 total_loss += cross_entropy(logits, target)
     return total_loss

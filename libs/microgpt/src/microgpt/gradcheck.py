@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from microgpt.config import DType, ModelConfig, TrainConfig
+from microgpt.corpus import Corpus
 from microgpt.model import Gpt, count_params, init_weights, weight_shapes
 from microgpt.reference import ReferenceEngine, document_loss
 from microgpt.value import Number, Value, dot, exp, log, relu, total
@@ -109,13 +110,17 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
 
     lengths = [rng.randint(2, model.block_size + 1) for _ in range(rng.randint(1, 4))]
     docs = [[rng.randrange(model.vocab_size) for _ in range(length)] for length in lengths]
+    masks = [bytes([*rng.choices((0, 1), k=n - 1), i == 0]) for i, n in enumerate(lengths)]
+    corpus = Corpus()
+    for doc, mask in zip(docs, masks, strict=True):
+        corpus.append(doc, mask)
     config = TrainConfig(batch_size=len(docs))
     weights = init_weights(model, rng)
-    compiled = CompiledEngine(model, config, docs, dtype=dtype)
+    compiled = CompiledEngine(model, config, corpus, dtype=dtype)
     compiled.resume(0, weights, [0.0] * count_params(model), [0.0] * count_params(model))
     loss = compiled.backward()
     reference = ReferenceEngine(model, config, weights)
-    errors = [abs(loss / reference.backward(docs) - 1)]
+    errors = [abs(loss / reference.backward(docs, masks) - 1)]
     found, values = compiled.grads(), reference.gpt.weights
     largest = max(abs(param.grad) for param in reference.params)
     for name in weight_shapes(model):

@@ -15,8 +15,10 @@ from microgpt.config import (
     DEFAULT_SEED,
     DEFAULT_TEMPERATURE,
     EngineName,
+    LossOn,
     ModelConfig,
     Sampling,
+    TrainConfig,
     check_count,
     check_engine_name,
     check_seed,
@@ -77,7 +79,9 @@ class InferenceGpt:
         """The number of weights."""
         return count_params(self.config)
 
-    def evaluate(self, docs: Iterable[Document], *, threads: int = 1) -> Evaluation:
+    def evaluate(
+        self, docs: Iterable[Document], *, loss_on: LossOn = TrainConfig.loss_on, threads: int = 1
+    ) -> Evaluation:
         """Return how well the model predicts documents, which should not be those it learnt from.
 
         One that is longer than the context is read in overlapping windows, so that each token is
@@ -85,6 +89,7 @@ class InferenceGpt:
 
         Args:
             docs: texts or conversations.
+            loss_on: of conversations, whose turns count: the assistant's, or all.
             threads: how many to use; the result is the same.
 
         Raises:
@@ -95,10 +100,12 @@ class InferenceGpt:
         check_threads(threads)
         if isinstance(docs, str):
             raise DataError("docs is one text; pass a list of texts")
-        encoded = (self.tokenizer.encode_document(doc) for doc in docs)
-        pieces = Pieces(encoded, self.config.block_size)
-        if not pieces.n_docs:
-            raise DataError("there are no documents to evaluate")
+        docs = list(docs)
+        encoded = map(self.tokenizer.encode_document, docs)
+        masks = (self.tokenizer.mask(doc, loss_on) for doc in docs)
+        pieces = Pieces(encoded, self.config.block_size, masks=masks)
+        if not pieces.n_tokens:
+            raise DataError("there are no documents to evaluate, or no replies in them")
         if self.engine == "reference":
             _check_one_thread(threads)
             evaluation = pieces.evaluate(partial(scalar_surprise, self._gpt))

@@ -4,23 +4,27 @@ A job is a prompt that is continued once for each of its seeds. Jobs with the sa
 batch, which works on all of their sequences side by side, a few milliseconds at a time: whoever
 runs it can look up in between, take what is done, drop what nobody wants any more, and turn to
 another batch. What comes of a job does not depend on the others: it is what `InferenceGpt.samples`
-and `InferenceGpt.reply` return. This module knows nothing of threads, queues or HTTP.
+and `InferenceGpt.reply` return. `replies` is for one caller with many prompts. This module knows
+nothing of queues or HTTP.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain, repeat
+from threading import Event
 
-from microgpt.config import DEFAULT_SEED, Sampling, check_count, check_seed
+from microgpt.config import DEFAULT_SEED, Sampling, check_count, check_seed, check_threads
 from microgpt.conversation import ChatPrompt
 from microgpt.engine import mersenne
 from microgpt.engine.decoder import Decoder
 from microgpt.engine.sequences import FULL, RUNNING, STOPPED
+from microgpt.engine.threads import map_in_threads
 from microgpt.errors import PromptError
 from microgpt.inference import InferenceGpt
 from microgpt.sampling import FinishReason
 
 MOST_TOKENS = 2**20  # of all sequences of a batch, when they are as long as they can be
+REPLIES = 512  # that are asked for together: more are no faster, and progress could not be seen
 
 
 @dataclass(frozen=True)
@@ -170,6 +174,46 @@ class Batch:
             reason: FinishReason = "stop" if s.status[i] == STOPPED else "length"
             continuations.append(Continuation(tokens, reason))
         return continuations
+
+
+def replies(
+    model: InferenceGpt,
+    prompts: Sequence[ChatPrompt],
+    *,
+    sampling: Sampling | None = None,
+    seed: int = DEFAULT_SEED,
+    threads: int = 1,
+) -> Iterator[Continuation]:
+    """Yield the reply to each prompt, as `InferenceGpt.reply` gives it, many at a time.
+
+    Args:
+        model: a chat model.
+        prompts: of conversations that have nothing to do with each other.
+        sampling: see `InferenceGpt.reply`, as seed.
+        seed: see there.
+        threads: how many to use; the replies are the same.
+
+    Raises:
+        ConfigError: a setting is outside its range.
+        PromptError: the model's scores are not finite.
+    """
+    check_threads(threads)
+    jobs = [reply_job(model, prompt, sampling=sampling, seed=seed) for prompt in prompts]
+
+    def work(part: Sequence[Job], should_stop: Event) -> list[list[Continuation] | PromptError]:
+        batch = Batch(model, part)
+        results: dict[int, list[Continuation] | PromptError] = {}
+        while batch.open and not should_stop.is_set():
+            results.update(batch.run())
+        return [results[number] for number in sorted(results)]
+
+    size = min(REPLIES, most_rows(model), -(-len(jobs) // threads) or 1)
+    parts = [jobs[i : i + size] for i in range(0, len(jobs), size)]
+    for results in map_in_threads(work, parts, threads):
+        for result in results:
+            if isinstance(result, PromptError):
+                raise result
+            yield from result
 
 
 def most_rows(model: InferenceGpt) -> int:

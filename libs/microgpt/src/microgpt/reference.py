@@ -6,9 +6,10 @@ standard library alone, and knows nothing of text, files, schedules or progress.
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import compress
 
 from microgpt.config import ModelConfig, TrainConfig
+from microgpt.corpus import Tokens
 from microgpt.model import Gpt, Weights, cross_entropy, weight_shapes
 from microgpt.value import Number, Value, total
 
@@ -31,32 +32,33 @@ class ReferenceEngine:
         self.adam_m = [0.0] * len(self.params)
         self.adam_v = [0.0] * len(self.params)
 
-    def step(self, batch: Sequence[Sequence[int]], lr: float) -> float:
+    def step(self, batch: Sequence[Tokens], lr: float, masks: Sequence[Tokens] = ()) -> float:
         """Update the weights once, unless the loss is nan; return the loss before the update."""
-        loss = self.backward(batch)
+        loss = self.backward(batch, masks)
         if not math.isnan(loss):
             data = [param.data for param in self.params]
             self._before = data, self.adam_m.copy(), self.adam_v.copy()
             self._adam(lr)
         return loss
 
-    def backward(self, batch: Sequence[Sequence[int]]) -> float:
+    def backward(self, batch: Sequence[Tokens], masks: Sequence[Tokens] = ()) -> float:
         """Return the loss of a batch, and leave its gradients on the weights.
 
         Args:
             batch: documents as tokens, 2 or more each; what lies beyond block_size is not read.
+            masks: of each document, 0 for each token that is only read; by default all are learnt.
 
         Returns:
-            The mean over all predicted tokens of the batch, in nats; nan if it or a gradient is
-            not finite.
+            The mean over all tokens to be learnt, in nats; nan if it or a gradient is not finite.
         """
         for param in self.params:
             param.grad = 0.0
-        docs = [tokens[: self.gpt.config.block_size + 1] for tokens in batch]
-        n_targets = sum(len(tokens) - 1 for tokens in docs)
+        size, masks = self.gpt.config.block_size + 1, masks or [[1] * len(doc) for doc in batch]
+        docs = [(d[:size], m[:size]) for d, m in zip(batch, masks, strict=True) if any(m[1:size])]
+        n_targets = sum(sum(mask[1:]) for _, mask in docs)
         loss = 0.0
-        for tokens in docs:  # the gradients add up; each document's graph is freed before the next
-            doc_loss = (1 / n_targets) * document_loss(self.gpt, tokens)
+        for doc, mask in docs:  # the gradients add up; each one's graph is freed before the next
+            doc_loss = (1 / n_targets) * document_loss(self.gpt, doc, mask)
             doc_loss.backward()
             loss += doc_loss.data
         is_finite = all(map(math.isfinite, [loss, *(param.grad for param in self.params)]))
@@ -90,9 +92,9 @@ class ReferenceEngine:
             param.data -= lr * (m[i] / m_bias) / (math.sqrt(v[i] / v_bias) + eps)
 
 
-def document_loss(gpt: Gpt[Number], tokens: Sequence[int]) -> Number:
-    """Return the surprise of a document in nats: the sum over each token after the first."""
+def document_loss(gpt: Gpt[Number], tokens: Tokens, mask: Tokens = ()) -> Number:
+    """Return the surprise in nats: the sum over the tokens after the first, but where mask is 0."""
     cache = gpt.new_cache()
-    return total(
-        cross_entropy(gpt.forward(token, cache), target) for token, target in pairwise(tokens)
-    )
+    logits = [gpt.forward(token, cache) for token in tokens[:-1]]
+    losses = map(cross_entropy, logits, tokens[1:])
+    return total(compress(losses, mask[1:]) if mask else losses)

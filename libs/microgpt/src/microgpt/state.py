@@ -124,6 +124,7 @@ class TrainResult(TrainedModel):
         rng_state: the state of the training's random numbers, for samples that continue them.
         data: what it learnt from.
         test_loss: on documents that were held out to the end, in nats a token.
+        preset: the name that its settings came from, if they did.
         parent_sha256: the `weights_sha256` of the model that it began with, if it was a saved one.
         genome_sha256: of the genome.json that its settings came from, if they did.
     """
@@ -135,6 +136,7 @@ class TrainResult(TrainedModel):
     rng_state: tuple[object, ...]
     data: DataFacts
     test_loss: float | None = None
+    preset: str | None = None
     parent_sha256: str | None = None
     genome_sha256: str | None = None
 

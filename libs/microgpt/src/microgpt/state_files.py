@@ -25,6 +25,7 @@ from microgpt.data import DataFacts
 from microgpt.errors import CheckpointError, MicrogptError
 from microgpt.history import HistoryPoint
 from microgpt.model import count_params
+from microgpt.presets import PresetName
 from microgpt.state import N_RECENT, Best, TrainState
 from microgpt.tokenizer import SPECIAL_TOKENS, CharTokenizer
 from microgpt.validation import first_problem
@@ -46,8 +47,9 @@ class TrainingPlan:
         engine: which computes it.
         dtype: of its numbers.
         data: what it learns from.
-        input: the file that the documents are in.
+        input: the file that the documents are in; None if they are the preset's own.
         weights_format: of the model that is to be written, if it was asked for.
+        preset: that its settings came from.
         parent_sha256: the `weights_sha256` of the model that it began with.
         genome_sha256: of the genome.json that its settings came from.
     """
@@ -58,8 +60,9 @@ class TrainingPlan:
     engine: EngineName
     dtype: DType
     data: DataFacts
-    input: Path
+    input: Path | None
     weights_format: WeightsFormat | None = None
+    preset: PresetName | None = None
     parent_sha256: str | None = None
     genome_sha256: str | None = None
 
@@ -91,9 +94,10 @@ class _Description(BaseModel):
     config: TrainConfig
     engine: EngineName
     dtype: DType
-    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]
+    input: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = None
     data: DataFacts
     weights_format: WeightsFormat | None = None
+    preset: PresetName | None = None
     parent_sha256: str | None = None
     genome_sha256: str | None = None
     best: _BestFacts | None = None
@@ -154,9 +158,10 @@ def _describe(
         config=plan.config,
         engine=plan.engine,
         dtype=plan.dtype,
-        input=str(plan.input),
+        input=str(plan.input) if plan.input else None,
         data=plan.data,
         weights_format=plan.weights_format,
+        preset=plan.preset,
         parent_sha256=plan.parent_sha256,
         genome_sha256=plan.genome_sha256,
         best=_BestFacts(**{name: getattr(best, name) for name in _BestFacts.model_fields})
@@ -187,8 +192,9 @@ def _plan(description: _Description, path: Path) -> TrainingPlan:
         engine=description.engine,
         dtype=description.dtype,
         data=description.data,
-        input=Path(description.input),
+        input=Path(description.input) if description.input else None,
         weights_format=description.weights_format,
+        preset=description.preset,
         parent_sha256=description.parent_sha256,
         genome_sha256=description.genome_sha256,
     )

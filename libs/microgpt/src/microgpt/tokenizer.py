@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
+from microgpt.config import LossOn
 from microgpt.errors import TokenizerError
 
 Role = Literal["user", "assistant"]
@@ -20,7 +21,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 SPECIAL_TOKENS = (*ROLES, "end_turn")  # as they are named in meta.json
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a conversation."""
 
@@ -141,6 +142,21 @@ class CharTokenizer:
             return [self.bos_id, *self.encode(doc), self.bos_id]
         turns = [token for message in doc for token in self.encode_turn(message)]
         return [self.bos_id, *turns, self.bos_id]
+
+    def mask(self, doc: Document, loss_on: LossOn) -> bytes | None:
+        """Return 0 for each token of a document that is only read, 1 for one to learn.
+
+        The assistant is to learn its turns and their ends, but not when they begin, which whoever
+        talks to it decides. None means that all is to be learnt, as of a text.
+        """
+        if isinstance(doc, str) or loss_on == "all":
+            return None
+        turns = (
+            bytes(1)
+            + (b"\1" if message.role == "assistant" else b"\0") * (len(message.content) + 1)
+            for message in doc
+        )
+        return b"\0" + b"".join(turns) + b"\0"
 
     def count_tokens(self, doc: Document) -> int:
         """Return the number of tokens of a text or a conversation, BOS at both ends."""

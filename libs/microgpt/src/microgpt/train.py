@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from time import perf_counter
 
-from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_count
+from microgpt.config import DType, EngineName, LossOn, ModelConfig, TrainConfig, check_count
 from microgpt.corpus import Corpus
 from microgpt.data import Split, split
 from microgpt.engines import (
@@ -109,7 +109,7 @@ def train(
     order: Sequence[int] = range(n_read)
     if config.shuffle:
         order = shuffled(len(parts.train), rng, engine, n_first=n_read)
-    corpus = _encode(parts.train, order, tokenizer, model.block_size)
+    corpus = _encode(parts.train, order, tokenizer, model.block_size, config.loss_on)
     new_engine = make_engine(
         engine,
         dtype=dtype,
@@ -163,14 +163,28 @@ def _as_list(docs: Iterable[Document]) -> list[Document]:
 
 
 def _encode(
-    docs: Sequence[Document], order: Sequence[int], tokenizer: CharTokenizer, block_size: int
+    docs: Sequence[Document],
+    order: Sequence[int],
+    tokenizer: CharTokenizer,
+    block_size: int,
+    loss_on: LossOn,
 ) -> Corpus:
     """Return the documents as tokens, in their order and as far as they are read."""
+    corpus, size = Corpus(), block_size + 1
     try:
-        return Corpus(tokenizer.encode_document(docs[i])[: block_size + 1] for i in order)
+        for i in order:
+            doc = docs[i]
+            mask = tokenizer.mask(doc, loss_on)
+            corpus.append(tokenizer.encode_document(doc)[:size], mask and mask[:size])
     except TokenizerError:  # name all unknown characters, not those of one document
         tokenizer.encode("".join(CharTokenizer.from_documents(docs[i] for i in order).chars))
         raise
+    if not corpus.n_predictions:
+        raise DataError(
+            f"no reply begins within the context of {block_size} tokens, so there is nothing to "
+            "learn; take a larger block size"
+        )
+    return corpus
 
 
 def _with_vocabulary(model: ModelConfig, tokenizer: CharTokenizer) -> ModelConfig:

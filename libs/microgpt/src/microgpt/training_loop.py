@@ -158,8 +158,9 @@ class TrainingLoop:
         if not docs:
             return None
         encoded = map(self.tokenizer.encode_document, docs)
+        masks = (self.tokenizer.mask(doc, self.config.loss_on) for doc in docs)
         at_once = AT_ONCE if self.engine_name == "compiled" else 1
-        return Pieces(encoded, self.model.block_size, at_once=at_once)
+        return Pieces(encoded, self.model.block_size, masks=masks, at_once=at_once)
 
     def _tell(self, val_loss: float | None = None) -> None:
         """Call on_event with what nobody has been told yet."""

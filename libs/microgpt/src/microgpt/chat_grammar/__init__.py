@@ -7,6 +7,6 @@
 This package knows nothing of models, tokens or files, but for the names that come with microgpt.
 """
 
-from microgpt.chat_grammar.grammar import ALPHABET, MAX_TOKENS, conversations, json_line
+from microgpt.chat_grammar.grammar import ALPHABET, MAX_TOKENS, conversations, json_line, messages
 
-__all__ = ["ALPHABET", "MAX_TOKENS", "conversations", "json_line"]
+__all__ = ["ALPHABET", "MAX_TOKENS", "conversations", "json_line", "messages"]

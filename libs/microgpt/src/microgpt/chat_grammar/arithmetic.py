@@ -9,9 +9,12 @@ from microgpt.chat_grammar.exchange import Draw, Exchange, Fillers, Wordings
 
 LARGEST = 99
 
-_PAIRS = Fillers.of(
-    combinations_with_replacement(range(LARGEST + 1), 2), lambda pair: f"{pair[0]} {pair[1]}"
-)  # the smaller one first
+_PAIRS = [*combinations_with_replacement(range(LARGEST + 1), 2)]  # the smaller one first
+# Small numbers are what people ask first, and small differences are rare among all pairs.
+_SMALL = [pair for pair in _PAIRS if pair[1] <= 20]
+_CLOSE = [pair for pair in _PAIRS if pair[1] - pair[0] < 10]
+_FILLERS = [Fillers.of(pairs, lambda pair: f"{pair[0]} {pair[1]}")
+            for pairs in (_PAIRS, _PAIRS, _PAIRS, _SMALL, _CLOSE)]  # fmt: skip
 
 _ADDITION = Wordings(
     seen=(
@@ -67,5 +70,5 @@ def comparison(draw: Draw) -> Exchange:
 
 
 def _pair(draw: Draw) -> tuple[int, int]:
-    smaller, larger = draw.filler(_PAIRS)
+    smaller, larger = draw.filler(draw.pick(_FILLERS))
     return draw.pick(((smaller, larger), (larger, smaller)))

@@ -15,6 +15,7 @@ from microgpt.chat_grammar.small_talk import small_talk
 from microgpt.chat_grammar.tables import capitals, days, months, opposites
 from microgpt.chat_grammar.words import length, letters, reversing, spelling
 from microgpt.errors import ConfigError
+from microgpt.tokenizer import Conversation, Message
 
 ALPHABET = " !'+,-.?" + string.digits + string.ascii_lowercase
 MAX_TOKENS = 120  # of a conversation: it can be learnt in a context of 128
@@ -26,12 +27,15 @@ LENGTHS = (1, 1, 1, 2, 2, 3)  # exchanges of the other conversations
 
 Task = Callable[[Draw], Exchange]
 
-# A task is there as often as it is hard: arithmetic has most to learn from examples.
 _WITH_FILLERS: Sequence[Task] = (
-    *(addition,) * 4, *(subtraction,) * 4, *(spelling,) * 2, *(reversing,) * 3, length, letters,
-    comparison, *(outside,) * 2,
+    addition, subtraction, spelling, reversing, length, letters, comparison, outside,
 )  # fmt: skip
 _BY_HEART: Sequence[Task] = (*(small_talk,) * 3, days, months, opposites, capitals)
+# A task is learnt as often as it is hard: arithmetic has most to learn from examples.
+_TO_LEARN: Sequence[Task] = (
+    *_WITH_FILLERS, *_BY_HEART, *(addition, subtraction) * 3, addition, *(comparison,) * 2,
+    spelling, *(reversing,) * 2, length, outside,
+)  # fmt: skip
 
 
 def conversations(split: ChatSplit, n: int, seed: int) -> Iterator[list[Exchange]]:
@@ -54,14 +58,23 @@ def conversations(split: ChatSplit, n: int, seed: int) -> Iterator[list[Exchange
     return (_conversation(draw) for _ in range(n))
 
 
+def messages(conversation: Sequence[Exchange]) -> Conversation:
+    """Return a conversation as it is learnt."""
+    return tuple(
+        message
+        for exchange in conversation
+        for message in (Message("user", exchange.prompt), Message("assistant", exchange.reply))
+    )
+
+
 def json_line(conversation: Sequence[Exchange]) -> str:
     """Return a conversation as a line of JSON, without its end."""
-    messages: list[dict[str, str]] = []
+    turns: list[dict[str, str]] = []
     for exchange in conversation:
         task = {"task": exchange.task} if exchange.task else {}
-        messages.append({"role": "user", "content": exchange.prompt})
-        messages.append({"role": "assistant", "content": exchange.reply, **task})
-    return json.dumps(messages)
+        turns.append({"role": "user", "content": exchange.prompt})
+        turns.append({"role": "assistant", "content": exchange.reply, **task})
+    return json.dumps(turns)
 
 
 def _conversation(draw: Draw) -> list[Exchange]:
@@ -87,6 +100,8 @@ def _independent(draw: Draw) -> list[Exchange]:
 
 def _tasks(draw: Draw) -> Sequence[Task]:
     """Return the tasks of a split; what is learnt by heart is only new in other words."""
+    if draw.split == "train":
+        return _TO_LEARN
     return _WITH_FILLERS if draw.split == "heldout" else (*_WITH_FILLERS, *_BY_HEART)
 
 

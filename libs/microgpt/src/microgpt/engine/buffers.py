@@ -21,6 +21,7 @@ class Buffers(NamedTuple):
     # The documents, a column a token.
     tokens: NDArray[Any]  # (N)
     targets: NDArray[Any]  # (N), the token that follows
+    counted: NDArray[Any]  # (1, N), 1 where its prediction counts, else 0
     positions: NDArray[Any]  # (N), in its document
     doc_starts: NDArray[Any]  # (N + 1), the first column of each document, and the end of the last
 
@@ -69,6 +70,7 @@ def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int
     return Buffers(
         tokens=whole(n_tokens),
         targets=whole(n_tokens),
+        counted=columns(1),
         positions=whole(n_tokens),
         doc_starts=whole(n_tokens + 1),
         embedded=columns(C),
@@ -100,7 +102,7 @@ def buffer_bytes(model: ModelConfig, dtype: str, n_tokens: int, longest: int) ->
     """Return the memory of the buffers, but for what pads them to whole vectors."""
     V, C, L, hidden = model.vocab_size, model.n_embd, model.n_layer, model.n_ff_exp * model.n_embd
     saved = C + 1 + L * (6 * C + 2 + hidden)  # for the gradient
-    scratch = 7 * C + V + 2 + hidden
+    scratch = 7 * C + V + 3 + hidden
     n_keys = L * _n_keys(model, dtype, n_tokens, longest) + longest
     embeddings = (V + model.block_size) * C
     numbers = n_tokens * (saved + scratch) + n_keys * lanes_of(dtype) + embeddings

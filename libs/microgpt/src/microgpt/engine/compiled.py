@@ -67,6 +67,8 @@ class CompiledEngine:
         corpus = Corpus.of(docs)
         self._tokens = np.frombuffer(corpus.tokens, np.int64)
         self._starts = np.frombuffer(corpus.starts, np.int64)
+        self._mask = np.frombuffer(corpus.mask, np.int8)
+        self._n_targets = _count_targets(self._starts, self._mask)
         # In float32 a smaller epsilon would be 0, and a weight that is never used 0 / 0.
         self._eps = max(float(config.adam_eps), float(np.finfo(dtype).tiny))
         self._params, self._m, self._v = (PackedWeights(model, dtype) for _ in range(3))
@@ -213,6 +215,8 @@ class CompiledEngine:
             self._n_head,
             self._tokens,
             self._starts,
+            self._mask,
+            self._n_targets,
             config.batch_size,
             int(steps[0]),
             np.asarray(config.lr_at(steps), np.float64),
@@ -279,6 +283,14 @@ def packed_bytes(model: ModelConfig, dtype: str) -> int:
 def n_columns(config: TrainConfig, longest: int) -> int:
     """Return the most tokens of a micro-batch."""
     return min(max(longest, MICRO_BATCH), longest * config.batch_size)
+
+
+def _count_targets(starts: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
+    """Return how many predictions count, of each document; for the mask see `Corpus`."""
+    if not mask.size:
+        return np.asarray(np.diff(starts) - 1)
+    n_before = np.concatenate(([0], np.cumsum(mask, dtype=np.int64)))
+    return np.asarray(n_before[starts[1:]] - n_before[starts[:-1] + 1])
 
 
 def _as_floats(packed: PackedWeights) -> dict[str, tuple[tuple[float, ...], ...]]:

@@ -19,28 +19,31 @@ def evaluate(
     n_head: int,
     tokens: Array,
     starts: Array,
+    mask: Array,
     first: int,
     n_tokens: int,
 ) -> int:
     """Set the losses of documents from `first` on; return the number of the next document.
 
     Args:
-        losses: of each predicted token, document by document, in nats.
+        losses: of each predicted token, document by document, in nats; 0 where it does not count.
         weights: the model.
         buffers: to work in.
         n_head: the heads, which share n_embd.
         tokens: all documents, one after another.
         starts: where each begins, and the end of the last: (documents + 1).
+        mask: see `Corpus`.
         first: the first document.
         n_tokens: how much to read before it returns; at least one micro-batch is.
     """
     n_docs, read = starts.size - 1, 0
     while read < n_tokens and first < n_docs:
-        n_read = read_documents(tokens, starts, first, n_docs - first, buffers)
+        n_read = read_documents(tokens, starts, mask, first, n_docs - first, buffers)
         N = buffers.doc_starts[n_read]
         forward(weights, buffers, n_head, n_read, N)
         done = starts[first] - first  # a document predicts one token less than it has
-        token_losses(buffers.logits, buffers.targets, buffers.logit_norms, N, losses[done:])
+        b = buffers
+        token_losses(b.logits, b.targets, b.counted, b.logit_norms, N, losses[done:])
         first += n_read
         read += N
     return first

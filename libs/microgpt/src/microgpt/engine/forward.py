@@ -13,10 +13,13 @@ from microgpt.engine.weights import Weights
 
 
 @inlined
-def read_documents(tokens: Array, starts: Array, first: int, n_docs: int, buffers: Buffers) -> int:
+def read_documents(
+    tokens: Array, starts: Array, mask: Array, first: int, n_docs: int, buffers: Buffers
+) -> int:
     """Fill the columns of a micro-batch with documents from `first` on; return how many there fit.
 
     Document i is that of number i modulo the documents there are; there is always room for one.
+    For the mask see `Corpus`.
     """
     n = 0
     for doc in range(n_docs):
@@ -27,6 +30,7 @@ def read_documents(tokens: Array, starts: Array, first: int, n_docs: int, buffer
         for i in range(start, end - 1):
             buffers.tokens[n] = tokens[i]
             buffers.targets[n] = tokens[i + 1]
+            buffers.counted[0, n] = mask[i + 1] if mask.size else 1
             buffers.positions[n] = i - start
             n += 1
         buffers.doc_starts[doc + 1] = n

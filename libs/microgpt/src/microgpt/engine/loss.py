@@ -10,12 +10,15 @@ from microgpt.engine.simd import Array, exp, lanes, larger, load, splat, store
 
 
 @kernel
-def token_losses(logits: Array, targets: Array, norms: Array, N: int, losses: Array) -> None:
+def token_losses(
+    logits: Array, targets: Array, counted: Array, norms: Array, N: int, losses: Array
+) -> None:
     """Set losses to -log(softmax(logits)[target]) of each column: (V, N) -> (N).
 
     Args:
         logits: (V, N).
         targets: (N).
+        counted: (1, N), 1, or 0 for a loss of 0.
         norms: (2, N) to work in.
         N: the columns.
         losses: (N).
@@ -31,18 +34,22 @@ def token_losses(logits: Array, targets: Array, norms: Array, N: int, losses: Ar
             total = total + exp(load(logits, i, n) - largest)
         store(norms, 1, n, total)
         for m in range(n, min(n + step, N)):
-            losses[m] = math.log(norms[1, m]) + (norms[0, m] - logits[targets[m], m])
+            loss = math.log(norms[1, m]) + (norms[0, m] - logits[targets[m], m])
+            losses[m] = counted[0, m] * loss
 
 
 @kernel
-def cross_entropy(logits: Array, targets: Array, norms: Array, N: int, weight: float) -> float:
+def cross_entropy(
+    logits: Array, targets: Array, counted: Array, norms: Array, N: int, weight: float
+) -> float:
     """Return weight * the sum of -log(softmax(logits)[target]), and turn logits into its gradient.
 
     Args:
-        logits: (V, N); afterwards weight * (softmax(logits) - 1 at the target).
+        logits: (V, N); afterwards weight * (softmax(logits) - 1 at the target), or 0.
         targets: (N).
+        counted: (1, N), 1, or 0 for a column that has no part in it.
         norms: (2, N) to work in.
-        N: the columns that count.
+        N: the columns; what is behind them is not looked at.
         weight: of one token in the loss of the batch.
     """
     V, step = logits.shape[0], lanes(logits)
@@ -54,17 +61,17 @@ def cross_entropy(logits: Array, targets: Array, norms: Array, N: int, weight: f
             largest = larger(load(logits, i, n), largest)
         store(norms, 0, n, largest)
         for m in range(n, last):
-            loss += norms[0, m] - logits[targets[m], m]
+            loss += counted[0, m] * (norms[0, m] - logits[targets[m], m])
         total = splat(logits, 0)
         for i in range(V):
             e = exp(load(logits, i, n) - largest)
             store(logits, i, n, e)
             total = total + e
         store(norms, 1, n, total)
-        scale = weight / total
+        scale = load(counted, 0, n) * weight / total
         for i in range(V):
             store(logits, i, n, load(logits, i, n) * scale)
         for m in range(n, last):
-            loss += math.log(norms[1, m])
-            logits[targets[m], m] -= weight
+            loss += counted[0, m] * math.log(norms[1, m])
+            logits[targets[m], m] -= counted[0, m] * weight
     return weight * loss

@@ -51,18 +51,14 @@ class CompiledModel:
         _forbid_writing(*weights)
         return weights
 
-    def surprise(self, docs: Sequence[Tokens], n_made: Sequence[int], *, threads: int = 1) -> float:
-        """Return the sum of `losses`, without as many of each document's first as n_made says."""
-        corpus = Corpus.of(docs)
-        losses = self.losses(corpus, threads=threads)
-        for i, n in enumerate(n_made):
-            if n:
-                first = corpus.starts[i] - i  # a document has a loss less than tokens
-                losses[first : first + n] = 0
-        return float(losses.sum())
+    def surprise(self, docs: Sequence[Tokens], *, threads: int = 1) -> float:
+        """Return the sum of `losses`."""
+        return float(self.losses(docs, threads=threads).sum())
 
     def losses(self, docs: Sequence[Tokens], *, threads: int = 1) -> NDArray[np.float64]:
         """Return the surprise at each token after the first, document by document, in nats.
+
+        Where it does not count, it is 0.
 
         Args:
             docs: as tokens, 2 to block_size + 1 each.
@@ -76,6 +72,7 @@ class CompiledModel:
     def _losses(self, docs: Sequence[Tokens], should_stop: Event) -> NDArray[Any]:
         corpus = Corpus.of(docs)
         tokens, starts = (np.frombuffer(x, np.int64) for x in (corpus.tokens, corpus.starts))
+        mask = np.frombuffer(corpus.mask, np.int8)
         longest, n_losses = corpus.longest - 1, len(tokens) - len(docs)
         n_columns = min(max(longest, EVAL_TOKENS), n_losses)
         buffers = allocate_buffers(self.config, self.dtype, n_columns, longest)
@@ -89,6 +86,7 @@ class CompiledModel:
                 self.config.n_head,
                 tokens,
                 starts,
+                mask,
                 done,
                 n_tokens,
             )

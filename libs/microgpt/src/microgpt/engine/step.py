@@ -39,6 +39,8 @@ def take_steps(
     n_head: int,
     tokens: Array,
     starts: Array,
+    mask: Array,
+    n_targets: Array,
     batch_size: int,
     first_step: int,
     lrs: Array,
@@ -65,6 +67,8 @@ def take_steps(
         n_head: the heads, which share n_embd.
         tokens: all documents in the order of training, one after another.
         starts: where each begins, and the end of the last: (documents + 1).
+        mask: see `Corpus`.
+        n_targets: the predictions of each that count: (documents).
         batch_size: documents a step; after the last comes the first again.
         first_step: the step that the first of lrs is for.
         lrs: the learning rate of each step.
@@ -83,11 +87,11 @@ def take_steps(
         step, done = int(progress[0]), int(progress[1])
         first, total = step * batch_size, 0
         for i in range(first, first + batch_size):
-            total += starts[i % n_docs + 1] - starts[i % n_docs] - 1
-        n_read = read_documents(tokens, starts, first + done, batch_size - done, buffers)
+            total += n_targets[i % n_docs]
+        n_read = read_documents(tokens, starts, mask, first + done, batch_size - done, buffers)
         progress[1] += n_read
         progress[2] += _forward_backward(
-            weights, dweights, buffers, n_head, n_read, 1 / total, done == 0
+            weights, dweights, buffers, n_head, n_read, 1 / max(total, 1), done == 0
         )
         read += buffers.doc_starts[n_read]
         if progress[1] == batch_size:
@@ -121,7 +125,9 @@ def _forward_backward(
     """
     N = buffers.doc_starts[n_docs]
     forward(weights, buffers, n_head, n_docs, N)
-    loss = cross_entropy(buffers.logits, buffers.targets, buffers.logit_norms, N, weight)
+    loss = cross_entropy(
+        buffers.logits, buffers.targets, buffers.counted, buffers.logit_norms, N, weight
+    )
     _backward(weights, dweights, buffers, n_head, n_docs, N)
     b, dw = buffers, dweights
     if is_first:

@@ -1,7 +1,8 @@
-"""The options of `microgpt train` that a genome stands for."""
+"""Options of `microgpt train` that a genome or a preset stands for."""
 
 from pathlib import Path
 
+from microgpt.presets import PRESETS, PresetName
 from microgpt_evolution.genome_file import read_genome
 
 
@@ -17,3 +18,9 @@ def genome_options(path: Path) -> dict[str, int | float]:
         "steps": genome.steps,
         "lr": genome.lr,
     }
+
+
+def preset_options(name: PresetName) -> dict[str, object]:
+    """Return the values of a preset under the names that `train` has for them."""
+    preset = PRESETS[name]
+    return {**vars(preset.model), **vars(preset.config), "chat": True}

@@ -1,0 +1,81 @@
+"""Would batches of conversations of about one length train faster than batches as they come?
+
+Trains the model of `--preset chat` on the bundled conversations in two orders: shuffled, and sorted
+by length within blocks of 32 batches, which are then shuffled. Prints tokens a second of processor
+time of each round, and the median ratio.
+
+    uv run python bench/batching.py [--rounds 5]
+
+Half a minute on one core.
+"""
+
+import argparse
+import random
+import statistics
+import time
+from dataclasses import replace
+
+from train_speed import machine
+
+from microgpt.corpus import Corpus
+from microgpt.data import bundled, load_conversations
+from microgpt.engine import mersenne
+from microgpt.engine.compiled import CompiledEngine
+from microgpt.model import count_params
+from microgpt.presets import PRESETS
+from microgpt.tokenizer import CharTokenizer, Conversation
+
+DOCS = load_conversations(bundled("chat.jsonl"))
+TOKENIZER = CharTokenizer.from_documents(DOCS)
+MODEL = replace(PRESETS["chat"].model, vocab_size=TOKENIZER.vocab_size)
+SIZE = PRESETS["chat"].config.batch_size
+STEPS = len(DOCS) // SIZE
+BLOCK = 32 * SIZE
+
+
+def main() -> None:
+    """Train in both orders, in turns, and print how fast."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    print(machine())
+    ratios = []
+    for i in range(parser.parse_args().rounds):
+        speeds = [tokens_a_second(order) for order in (shuffled(i), by_length(i))]
+        ratios.append(speeds[1] / speeds[0])
+        print(f"shuffled {speeds[0]:,.0f} tokens/s, by length {speeds[1]:,.0f}", flush=True)
+    print(f"by length, of shuffled: {statistics.median(ratios):.2f}")
+
+
+def shuffled(seed: int) -> list[Conversation]:
+    """Return the conversations as a training reads them."""
+    return random.Random(seed).sample(DOCS, len(DOCS))
+
+
+def by_length(seed: int) -> list[Conversation]:
+    """Return them so that those of a batch are of about one length."""
+    docs = shuffled(seed)
+    blocks = [sorted(docs[i : i + BLOCK], key=TOKENIZER.count_tokens)
+              for i in range(0, len(docs), BLOCK)]  # fmt: skip
+    batches = [block[i : i + SIZE] for block in blocks for i in range(0, len(block), SIZE)]
+    random.Random(seed).shuffle(batches)
+    return [doc for batch in batches for doc in batch]
+
+
+def tokens_a_second(docs: list[Conversation]) -> float:
+    """Return the speed of a training that reads each document once."""
+    corpus = Corpus()
+    for doc in docs:
+        corpus.append(TOKENIZER.encode_document(doc), TOKENIZER.mask(doc, "assistant"))
+    config = replace(PRESETS["chat"].config, steps=STEPS)
+    engine = CompiledEngine(MODEL, config, corpus, dtype="float32")
+    engine.set_weights(mersenne.gauss(count_params(MODEL), MODEL.init_std, random.Random(1)))
+    engine.run(1)
+    started, first = time.process_time(), engine.n_steps
+    while engine.n_steps < STEPS:
+        engine.run(STEPS)
+    share = (STEPS - first) / STEPS
+    return share * (len(corpus.tokens) - len(corpus)) / (time.process_time() - started)
+
+
+if __name__ == "__main__":
+    main()

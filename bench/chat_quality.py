@@ -1,0 +1,84 @@
+"""Does the assistant of `--preset chat` answer rightly? What does learning replies alone bring?
+
+Trains with three seeds on one core each, once as the preset is and once with the loss on all
+tokens, by the real commands. `microgpt eval` then counts exact answers to what training never saw:
+the words, names, numbers and prompts of `--split heldout`, and the wordings of `--split wordings`.
+Printed, and kept in bench/results, are the shares for each seed.
+
+    uv run python bench/chat_quality.py [--seeds 3] [--at-once 2]
+
+Half an hour, or with one core for each training that is done at once, less.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from itertools import product
+from pathlib import Path
+
+from tables import chat_table
+from train_speed import machine, results_file
+
+FIRST_SEED = 42
+LOSS_ON = ("assistant", "all")
+SPLITS = {"heldout": 3500, "wordings": 6000}  # conversations: 500 items or more of a task
+UNKNOWN = "i don't know."
+
+
+def main() -> None:
+    """Train, ask, print the table and keep the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--at-once", type=int, default=1, help="trainings, each on a core")
+    options = parser.parse_args()
+    seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for split, n in SPLITS.items():
+            command("dataset", "chat", "--split", split, "--conversations", n,
+                    "--output", folder / f"{split}.jsonl")  # fmt: skip
+        with ThreadPoolExecutor(options.at_once) as pool:
+            trainings = list(
+                pool.map(lambda each: assistant(folder, *each), product(LOSS_ON, seeds))
+            )
+    kept = {"machine": machine(), "date": str(date.today()), "trainings": trainings}
+    print(chat_table(kept))
+    results_file("chat_quality").write_text(json.dumps(kept) + "\n")
+
+
+def assistant(folder: Path, loss_on: str, seed: int) -> dict:
+    """Return what a training takes, and the answers of its model."""
+    model = folder / f"{loss_on}-{seed}"
+    options = ("--preset", "chat", "--loss-on", loss_on, "--seed", seed, "--output", model)
+    trained = json.loads(command("train", "--chat", *options, "--json"))
+    facts = {"loss_on": loss_on, "seed": seed, "seconds": trained["seconds"]}
+    for split in SPLITS:
+        found = json.loads(command("eval", model, "--data", folder / f"{split}.jsonl", "--json"))
+        replies = found["replies"]
+        tasks = {task: [each["n_exact"], each["n"]] for task, each in replies["tasks"].items()}
+        inside = sum(n for task, (_, n) in tasks.items() if task != "outside")
+        refused = sum(
+            error["reply"] == UNKNOWN and error["task"] != "outside" for error in replies["errors"]
+        )
+        facts[split] = {
+            "loss": found["loss"],
+            "tasks": tasks,
+            "refused": [refused, inside],
+            "tokens_per_s": replies["tokens_per_s"],
+        }
+    print(facts, flush=True)
+    return facts
+
+
+def command(*args: object) -> str:
+    """Return what a command of microgpt prints."""
+    full = [sys.executable, "-m", "microgpt_cli", *map(str, args)]
+    return subprocess.run(full, check=True, capture_output=True, text=True).stdout
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""`microgpt chat` with a pipe in place of a person: what it reads, prints and refuses."""
+
+import json
+
+import pytest
+
+from microgpt import InferenceGpt, Message, load
+from microgpt.data import DEMO_MODEL, bundled
+
+
+@pytest.fixture
+def demo_reply() -> str:
+    """What the demo model says to "hi"."""
+    model = InferenceGpt(load(bundled(DEMO_MODEL)))
+    return model.chat([Message("user", "hi")]).content
+
+
+def test_a_chat_gives_the_same_text_twice(microgpt, chat_model) -> None:
+    options = ["chat", "--model-dir", chat_model, "--temperature", "3"]
+    said = "hi\noh\nyo\n"
+    first, again = microgpt(*options, stdin=said), microgpt(*options, stdin=said)
+    other = microgpt(*options, "--seed", "1", stdin=said)
+    assert first.stdout == again.stdout != other.stdout
+    assert first.stdout.count("microgpt> ") == 3
+
+
+def test_chat_commands(microgpt, chat_model) -> None:
+    said = "\nhi\n/clear\n/fly\n/temperature 0.8\n  \n/quit\nhi\n"
+    done = microgpt("chat", "--model-dir", chat_model, stdin=said)
+    assert done.returncode == 0
+    assert done.stdout == "microgpt> yo\n(history cleared)\n(temperature 0.8)\n"
+    assert done.stderr == "error: there is no /fly; /help lists what there is\n"
+
+
+def test_chat_tells_what_it_cannot_read_and_what_it_forgets(microgpt, chat_model) -> None:
+    done = microgpt("chat", "--model-dir", chat_model, stdin="hi\nhi\nhi\nhié\n")
+    notes = done.stderr.splitlines()
+    assert notes == [
+        "note: the model cannot read 'é'; left out",
+        "note: the first 8 tokens of the conversation no longer fit",
+    ]
+
+
+def test_chat_tells_what_it_cannot_read_once(microgpt, chat_model) -> None:
+    done = microgpt("chat", "--model-dir", chat_model, stdin="hé\nhi\n/clear\nhi\n")
+    assert done.stderr == "note: the model cannot read 'é'; left out\n"
+    assert done.stdout.endswith("microgpt> yo\n")
+
+
+def test_chat_refuses_a_message_that_does_not_fit_and_goes_on(microgpt, chat_model) -> None:
+    done = microgpt("chat", "--model-dir", chat_model, stdin=f"{'o' * 21}\nhi\n")
+    assert done.returncode == 0
+    assert done.stdout == "microgpt> yo\n"
+    assert done.stderr.startswith("error: the message has 21 characters; at most 20 fit")
+
+
+def test_a_message_is_answered_and_that_is_all(microgpt, chat_model) -> None:
+    done = microgpt("chat", "--model-dir", chat_model, "--message", "hi", stdin="hi\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "yo\n", "")
+    done = microgpt("chat", "--model-dir", chat_model, "--message", "/quit hi")
+    assert done.stderr == "note: the model cannot read '/', 'q', 'u', 't', ' '; left out\n"
+
+
+@pytest.mark.parametrize(
+    ("message", "problem"),
+    [
+        ("o" * 21, "the message has 21 characters; at most 20 fit into the context of 32 tokens"),
+        (" ", "the message is empty; say something"),
+    ],
+)
+def test_a_message_that_cannot_be_answered_is_refused(
+    microgpt, chat_model, message, problem
+) -> None:
+    done = microgpt("chat", "--model-dir", chat_model, "--message", message)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {problem}\n")
+
+
+def test_bytes_that_are_no_text_are_told_and_left_out(microgpt, chat_model) -> None:
+    done = microgpt("chat", "--model-dir", chat_model, "--message", "h\udcffi")
+    assert (done.returncode, done.stdout) == (0, "yo\n")
+    assert done.stderr == "note: the model cannot read '�'; left out\n"
+
+
+def test_a_chat_begins_with_the_demo_model_where_there_is_no_other(microgpt, demo_reply) -> None:
+    done = microgpt("chat", "--message", "hi")
+    assert (done.returncode, done.stdout) == (0, f"{demo_reply}\n")
+    problem = "there is no output here"
+    assert done.stderr == f"note: {problem}; using the demo model that comes with microgpt\n"
+
+
+def test_what_is_in_output_is_used_if_it_can_chat(microgpt, chat_model, tmp_path) -> None:
+    chat_model.rename(tmp_path / "output")
+    done = microgpt("chat", "--message", "hi")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "yo\n", "")
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_is_in_output_and_cannot_chat_is_told(
+    microgpt, text_model, tmp_path, demo_reply, damaged
+) -> None:
+    text_model.rename(tmp_path / "output")
+    if damaged:
+        (tmp_path / "output/meta.json").unlink()
+    done = microgpt("chat", "--message", "hi")
+    assert (done.returncode, done.stdout) == (0, f"{demo_reply}\n")
+    problem = "cannot read output/meta.json: No such file" if damaged else "output has no chat"
+    assert done.stderr.startswith(f"note: {problem}")
+    assert done.stderr.endswith("; using the demo model that comes with microgpt\n")
+
+
+def test_a_saved_conversation_is_what_train_and_chat_read(microgpt, chat_model, tmp_path) -> None:
+    options = ("chat", "--model-dir", chat_model)
+    said = microgpt(*options, stdin="hi\nhi\n/save said.jsonl\n")
+    assert said.stdout.endswith("(4 messages written to said.jsonl)\n")
+    hi, yo = {"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}
+    assert json.loads((tmp_path / "said.jsonl").read_text()) == [hi, yo, hi, yo]
+    done = microgpt("train", "--chat", "--input", "said.jsonl", "--steps", "1")
+    assert "num convos: 1\n" in done.stdout
+    done = microgpt(*options, stdin="/load said.jsonl\nhi\nhi\n")
+    assert done.stdout == "(4 messages read from said.jsonl)\nmicrogpt> yo\nmicrogpt> yo\n"
+    assert "tokens of the conversation no longer fit" in done.stderr
+
+
+def test_only_a_terminal_loads_what_edits_lines(microgpt, chat_model) -> None:
+    for args in (["--help"], ["chat", "--help"], ["chat", "--model-dir", chat_model]):
+        done = microgpt(*args, stdin="hi\n", PYTHONPROFILEIMPORTTIME="1")
+        assert done.returncode == 0
+        assert "microgpt_cli.chat" in done.stderr
+        assert "prompt_toolkit" not in done.stderr

@@ -1,0 +1,163 @@
+"""What each command does to a conversation, without a process around it."""
+
+import json
+import os
+
+import pytest
+
+from microgpt import InferenceGpt, Message, Sampling
+from microgpt.errors import ConfigError, DataError, MicrogptError
+from microgpt_cli.chat_commands import COMMANDS, is_command, run_command
+from microgpt_cli.chat_session import ChatSession
+
+HI, YO = Message("user", "hi"), Message("assistant", "yo")
+LINE = json.dumps([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}])
+
+
+@pytest.fixture
+def told() -> list[str]:
+    """What the session has told."""
+    return []
+
+
+@pytest.fixture
+def session(chat_result, told, tmp_path, monkeypatch) -> ChatSession:
+    """A session in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    return ChatSession(InferenceGpt(chat_result), Sampling(), 42, told.append)
+
+
+def say(session: ChatSession, text: str) -> str:
+    exchange = session.ask(text)
+    reply = "".join(exchange)
+    session.keep(exchange)
+    return reply
+
+
+def test_a_reply_is_kept_with_its_question(session) -> None:
+    assert say(session, "hi") == "yo"
+    assert session.messages == [HI, YO]
+
+
+def test_what_has_come_of_a_reply_is_kept_and_an_empty_one_is_not(session) -> None:
+    exchange = session.ask("hi")
+    session.keep(exchange)
+    assert session.messages == []
+    next(iter(exchange))
+    session.keep(exchange)
+    assert session.messages == [HI, Message("assistant", "y")]
+
+
+def test_a_message_that_does_not_fit_changes_nothing_and_tells_of_nothing_else(
+    session, told
+) -> None:
+    with pytest.raises(MicrogptError, match="the message has 30 characters"):
+        session.ask("é" + "o" * 30)
+    assert (session.messages, told) == ([], [])
+
+
+def test_a_text_of_several_lines_is_for_the_model_even_with_a_slash() -> None:
+    assert is_command("/clear")
+    assert not is_command("hi /clear")
+    assert not is_command("/clear\nhi")
+
+
+def test_temperature_and_seed_are_shown_set_and_used(session, chat_result) -> None:
+    assert run_command(session, "/temperature") == "(temperature 0.5)"
+    assert run_command(session, "/temperature 3") == "(temperature 3.0)"
+    assert run_command(session, "/seed") == "(seed 42)"
+    assert run_command(session, "/seed  7") == "(seed 7)"
+    expected = InferenceGpt(chat_result).chat([HI], sampling=Sampling(3.0), seed=7)
+    assert say(session, "hi") == expected.content
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("/temperature -1", "temperature must be >= 0, got -1.0"),
+        ("/temperature nan", "temperature must be a finite number >= 0, got nan"),
+        ("/temperature warm", "temperature must be a number, got 'warm'"),
+        ("/seed -1", "seed must be >= 0, got -1"),
+        ("/seed 0.5", "seed must be a whole number, got '0.5'"),
+        ("/seed " + "9" * 5000, "seed must be a whole number, got '9999"),
+        ("/clear all", "/clear stands alone, got 'all'"),
+        ("/Clear", "there is no /Clear; /help lists what there is"),
+        ("/save", "/save needs the name of a file"),
+        ("/load", "/load needs the name of a file"),
+        ("/load a\0b", r"no file has a name such as 'a\x00b'"),
+        ("/save new", "nothing has been said yet; there is nothing to save"),
+        ("/load new", "cannot read new: No such file or directory"),
+        ("/load .", "cannot read .: Is a directory"),
+    ],
+)
+def test_a_bad_command_is_told_in_a_line_and_changes_nothing(session, line, problem) -> None:
+    with pytest.raises(MicrogptError) as caught:
+        run_command(session, line)
+    message = str(caught.value)
+    assert message.startswith(problem)
+    assert len(message.splitlines()) == 1
+    assert len(message) < 120
+    assert (session.sampling, session.seed, session.messages) == (Sampling(), 42, [])
+    assert os.listdir() == []
+
+
+def test_a_file_is_replaced_by_the_session_that_wrote_or_read_it_alone(session, tmp_path) -> None:
+    (tmp_path / "mine").write_text("precious\n")
+    say(session, "hi")
+    with pytest.raises(ConfigError, match="mine exists, and is not of this conversation"):
+        run_command(session, "/save mine")
+    assert (tmp_path / "mine").read_text() == "precious\n"
+    (tmp_path / "mine").write_text(LINE)
+    run_command(session, "/load mine")
+    run_command(session, "/save a new one.jsonl")
+    say(session, "hi")
+    for name in ("mine", "a new one.jsonl", "../" + tmp_path.name + "/mine"):
+        assert "4 messages written" in run_command(session, f"/save {name}")
+        assert len(json.loads((tmp_path / name).read_text())) == 4
+    assert sorted(os.listdir()) == ["a new one.jsonl", "mine"]
+
+
+def test_a_name_may_begin_with_the_home_directory(session, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    say(session, "hi")
+    run_command(session, "/save ~/said.jsonl")
+    assert (tmp_path / "home/said.jsonl").exists()
+
+
+def test_loading_replaces_the_conversation_and_tells_what_the_model_cannot_read(
+    session, told, tmp_path
+) -> None:
+    say(session, "hi")
+    (tmp_path / "said.jsonl").write_text(LINE.replace("hi", "hé"))
+    assert run_command(session, "/load said.jsonl") == "(2 messages read from said.jsonl)"
+    assert session.messages == [Message("user", "hé"), YO]
+    assert told == ["the model cannot read 'é'; left out"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"hello\n", "file, line 1: invalid JSON"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "file is not a text file"),
+        (b"", "file is empty; it needs one conversation a line"),
+        (f"{LINE}\n{LINE}\n".encode(), "file has 2 conversations; /load takes one"),
+        (b'[{"role": "user", "content": "hi"}]', "file has no reply of the assistant"),
+        (b'[{"role": "king", "content": "hi"}]', "file, line 1: messages[0].role: "),
+    ],
+)
+def test_a_foreign_file_is_refused_and_the_conversation_stays(
+    session, tmp_path, content, problem
+) -> None:
+    say(session, "hi")
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        run_command(session, "/load file")
+    assert str(caught.value).startswith(problem)
+    assert session.messages == [HI, YO]
+    with pytest.raises(ConfigError, match="file exists"):  # it is not the session's own for that
+        run_command(session, "/save file")
+
+
+def test_help_names_every_command(session) -> None:
+    page = run_command(session, "/help")
+    assert all(f"{name} " in page for name in COMMANDS)

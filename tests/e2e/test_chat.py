@@ -1,0 +1,296 @@
+"""A conversation at a real (pseudo-)terminal, with real keys."""
+
+import json
+import os
+import pty
+import re
+import signal
+import termios
+from dataclasses import replace
+
+import pexpect
+import pytest
+
+from microgpt import save
+from microgpt.model import weight_shapes
+
+ESCAPES = r"(?:\x1b\[[\d;?]*[A-Za-z])*"  # what colours and moves the cursor
+YOU = "you> "
+REPLY = rf"microgpt> {ESCAPES}yo\r\n"
+ALT_ENTER, ARROW_UP, CTRL_D = "\x1b\r", "\x1b[A", "\x04"
+
+
+@pytest.fixture
+def endless_model(chat_result, tmp_path):
+    """The directory of a chat model whose replies go on for many seconds."""
+    model = replace(chat_result.model, n_embd=8, n_head=1, n_layer=16, block_size=50_000)
+    weights = {
+        name: [[0.0] * columns for _ in range(rows)]
+        for name, (rows, columns) in weight_shapes(model).items()
+    }
+    weights["wte"] = [[1.0] * 8 for _ in weights["wte"]]
+    weights["lm_head"][chat_result.tokenizer.end_turn_id] = [-1000.0] * 8
+    save(replace(chat_result, model=model, weights=weights), tmp_path / "endless")
+    return tmp_path / "endless"
+
+
+@pytest.fixture
+def talk_to(tmp_path):
+    """Begin a conversation with a model on a terminal of its own, up to the first prompt."""
+    running = []
+
+    def spawn(model_dir, *args, **env: str) -> pexpect.spawn:
+        child = pexpect.spawn(
+            "microgpt",
+            ["chat", "--model-dir", str(model_dir), *args],
+            cwd=tmp_path,
+            env={**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), **env},
+            encoding="utf-8",
+            timeout=20,
+        )
+        running.append(child)
+        child.expect_exact(YOU)
+        return child
+
+    yield spawn
+    for child in running:
+        child.close(force=True)
+
+
+@pytest.fixture
+def talk(talk_to, chat_model):
+    """A conversation with a model that says yo."""
+    return talk_to(chat_model)
+
+
+@pytest.fixture
+def replying(talk_to, endless_model):
+    """A chat in the middle of a reply."""
+    child = talk_to(endless_model, "--temperature", "2")
+    child.send("hi\r")
+    child.expect(rf"microgpt> {ESCAPES}\w{{20}}")  # it streams
+    return child
+
+
+def ends(child: pexpect.spawn) -> int | None:
+    """Wait for the end, and return the exit code."""
+    child.expect(pexpect.EOF)
+    child.close()
+    return child.exitstatus
+
+
+def test_a_conversation(talk_to, chat_model) -> None:
+    child = talk_to(chat_model)
+    banner = "type /quit to exit, /clear to reset history, /help for more\r\n\r\n"
+    assert child.before.startswith(f"microgpt chat (block_size=32)\r\n{banner}")
+    child.send("hi\r")
+    child.expect(REPLY)
+    child.expect_exact(YOU)
+    child.send("/fly\r")
+    child.expect_exact("error: there is no /fly; /help lists what there is\r\n")
+    child.expect_exact(YOU)
+    child.send("/clear\r")
+    child.expect_exact("(history cleared)\r\n")
+    child.expect_exact(YOU)
+    child.send("/quit\r")
+    assert ends(child) == 0
+
+
+def test_an_earlier_message_can_be_called_back_and_edited(talk) -> None:
+    talk.send("/seed\r")
+    talk.expect_exact("(seed 42)")
+    talk.expect_exact(YOU)
+    talk.send(f"{ARROW_UP} 7\r")
+    talk.expect_exact("(seed 7)")
+
+
+def test_messages_are_remembered_in_the_next_session(talk_to, chat_model) -> None:
+    first = talk_to(chat_model)
+    first.send("hi\r")
+    first.expect(REPLY)
+    first.expect_exact(YOU)
+    first.send("/quit\r")
+    assert ends(first) == 0
+    second = talk_to(chat_model)
+    second.send(f"{ARROW_UP}{ARROW_UP}\r")
+    second.expect(REPLY)
+
+
+@pytest.mark.parametrize("state", ["/dev/null/nowhere", "/proc"])
+def test_a_history_that_cannot_be_kept_is_done_without(talk_to, chat_model, state) -> None:
+    child = talk_to(chat_model, XDG_STATE_HOME=state)
+    child.send("hi\r")
+    child.expect(REPLY)
+    child.expect_exact(YOU)
+    child.send(f"{ARROW_UP}\r")
+    child.expect(REPLY)
+
+
+def test_a_history_file_of_another_kind_is_done_without(talk_to, chat_model, tmp_path) -> None:
+    (tmp_path / "state/microgpt/chat_history").mkdir(parents=True)
+    child = talk_to(chat_model)
+    child.send("hi\r")
+    child.expect(REPLY)
+
+
+@pytest.mark.parametrize("lines", [f"h{ALT_ENTER}i", "\x1b[200~h\ni\x1b[201~"])
+def test_a_message_can_have_several_lines_typed_or_pasted(talk, lines) -> None:
+    talk.send(lines)
+    talk.expect(rf"h{ESCAPES}\r+\n{ESCAPES} {{5}}i")
+    talk.send("\r")
+    talk.expect_exact(r"note: the model cannot read '\n'; left out")
+    talk.expect(REPLY)
+
+
+def test_tab_completes_commands_and_files(talk, tmp_path) -> None:
+    line = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
+    (tmp_path / "said.jsonl").write_text(json.dumps(line))
+    talk.send("/te\t0.7\r")
+    talk.expect_exact("(temperature 0.7)")
+    talk.expect_exact(YOU)
+    talk.send("/lo\tsa\t\r")
+    talk.expect_exact("(2 messages read from said.jsonl)")
+
+
+@pytest.mark.parametrize("is_signal", [False, True])
+def test_ctrl_c_clears_the_line_and_the_chat_goes_on(talk, is_signal) -> None:
+    talk.send("ho")
+    talk.expect_exact("ho")
+    if is_signal:
+        talk.kill(signal.SIGINT)
+    else:
+        talk.sendintr()
+    talk.expect_exact("\n")
+    talk.expect(rf"{YOU}{ESCAPES}")
+    talk.send("hi\r")
+    talk.expect(REPLY)
+
+
+def test_ctrl_d_leaves_on_an_empty_line_alone(talk) -> None:
+    talk.send(f"hi{CTRL_D}\r")
+    talk.expect(REPLY)
+    talk.expect_exact(YOU)
+    talk.send(CTRL_D)
+    assert ends(talk) == 0
+
+
+def test_ctrl_c_stops_a_reply_and_what_was_said_is_kept(replying, tmp_path) -> None:
+    replying.sendintr()
+    replying.expect(r"(\w+)(\^C)? \(stopped\)\r\n")
+    last = replying.match[1]
+    replying.expect_exact(YOU)
+    replying.send("/save said.jsonl\r")
+    replying.expect_exact("(2 messages written to said.jsonl)")
+    question, reply = json.loads((tmp_path / "said.jsonl").read_text())
+    assert question == {"role": "user", "content": "hi"}
+    assert len(reply["content"]) > 20
+    assert reply["content"].endswith(last)
+    replying.expect_exact(YOU)
+    replying.send("hi\r")
+    replying.expect(rf"microgpt> {ESCAPES}\w{{20}}")
+    replying.sendintr()
+    replying.expect_exact("(stopped)")
+    replying.expect_exact(YOU)
+    replying.send(CTRL_D)
+    assert ends(replying) == 0
+
+
+def test_what_is_saved_can_be_loaded_again(talk_to, chat_model, tmp_path) -> None:
+    child = talk_to(chat_model)
+    for said, answer in [
+        ("hi", REPLY),
+        ("/save said.jsonl", r"\(2 messages written to said.jsonl\)"),
+        ("/clear", r"\(history cleared\)"),
+        ("/load said.jsonl", r"\(2 messages read from said.jsonl\)"),
+        ("/load meta.json", "error: cannot read meta.json"),
+        ("hi", REPLY),
+        ("/save said.jsonl", r"\(4 messages written to said.jsonl\)"),
+        ("/save chat-model/meta.json", "error: chat-model/meta.json exists"),
+    ]:
+        child.send(f"{said}\r")
+        child.expect(answer)
+        child.expect_exact(YOU)
+    assert len(json.loads((tmp_path / "said.jsonl").read_text())) == 4
+
+
+def test_sigterm_ends_a_chat_in_the_middle_of_a_reply(replying) -> None:
+    replying.kill(signal.SIGTERM)
+    replying.expect_exact("\r\nterminated\r\n")
+    assert ends(replying) == 143
+
+
+def test_sigterm_ends_a_chat_that_waits_and_leaves_the_terminal_as_it_was(talk) -> None:
+    assert not termios.tcgetattr(talk.child_fd)[3] & termios.ECHO
+    talk.kill(signal.SIGTERM)
+    talk.expect(r"\n\S*terminated\r\n")  # on a line of its own
+    assert termios.tcgetattr(talk.child_fd)[3] & termios.ECHO
+    assert ends(talk) == 143
+
+
+def test_colours_are_there_unless_they_are_unwanted(talk_to, chat_model) -> None:
+    for env, has_colours in (({}, True), ({"NO_COLOR": "1"}, False)):
+        child = talk_to(chat_model, **env)
+        child.send("ho\x03")  # what is given up is shown in grey
+        child.expect_exact("\n")
+        shown = child.before
+        child.send("hi\r")
+        child.expect(REPLY)
+        shown += child.before + child.after
+        colours = re.findall(r"\x1b\[[\d;]*[34]\d[\d;]*m", shown)
+        assert bool(colours) == has_colours
+
+
+def test_a_terminal_that_can_do_nothing_gets_plain_lines(talk_to, chat_model) -> None:
+    child = talk_to(chat_model, TERM="dumb")
+    child.send("hi\n")
+    child.expect_exact("hi\r\nmicrogpt> yo\r\nyou> ")
+    child.send("ho")
+    child.sendintr()
+    child.expect_exact("\r\nyou> ")
+    child.sendeof()
+    child.expect_exact("\r\n")
+    assert ends(child) == 0
+    assert "\x1b" not in child.before
+
+
+def test_replies_go_to_a_file_while_a_person_types(talk_to, chat_model, tmp_path) -> None:
+    child = pexpect.spawn(
+        "sh", ["-c", f"microgpt chat --model-dir '{chat_model}' >replies"], cwd=tmp_path, timeout=20
+    )
+    child.send("hi\n")
+    child.sendeof()
+    assert ends(child) == 0
+    assert (tmp_path / "replies").read_text() == "microgpt> yo\n"
+
+
+@pytest.mark.parametrize("is_replying", [False, True])
+@pytest.mark.parametrize("is_told", [False, True])
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_a_terminal_that_goes_away_ends_the_chat_without_a_traceback(
+    endless_model, tmp_path, is_replying, is_told, term
+) -> None:
+    """Told by SIGHUP, or not, as under nohup: then what it reads and prints fails."""
+    pid, terminal = pty.fork()
+    if not pid:
+        try:
+            os.dup2(os.open(tmp_path / "errors", os.O_CREAT | os.O_WRONLY), 2)
+            signal.signal(signal.SIGHUP, signal.SIG_DFL if is_told else signal.SIG_IGN)
+            env = {**os.environ, "TERM": term, "XDG_STATE_HOME": str(tmp_path)}
+            os.execvpe("microgpt", ["microgpt", "chat", "--model-dir", str(endless_model)], env)
+        finally:
+            os._exit(127)  # not a second run of the tests
+    wait_for(terminal, b"you> ")
+    if is_replying:
+        os.write(terminal, b"hi\r")
+        wait_for(terminal, b"microgpt> ")
+    os.close(terminal)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert code == (-signal.SIGHUP if is_told else 1)
+    errors = (tmp_path / "errors").read_text()
+    assert errors == ("" if is_told else "error: [Errno 5] Input/output error\n")
+
+
+def wait_for(terminal: int, text: bytes) -> None:
+    shown = b""
+    while text not in shown:
+        shown += os.read(terminal, 1000)

@@ -165,6 +165,18 @@ def test_runs_of_different_documents_do_not_stand_in_one_table(copied, microgpt,
 
 
 @pytest.mark.slow
+def test_a_run_counts_once_and_those_of_one_name_are_told_apart(copied, microgpt, tmp_path) -> None:
+    one, other = copied("loss", "one/run"), copied("aesthetic", "two/run")
+    done = microgpt("report", one, other, f"{one}/../run")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = rows_of(tmp_path / "report.html")
+    assert {row["run"] for row in rows} == {"one/run", "two/run"}
+    assert len(rows) == sum(
+        len((run / "evaluations.jsonl").read_text().splitlines()) for run in (one, other)
+    )
+
+
+@pytest.mark.slow
 def test_a_sweep_leaves_a_report_and_is_no_search(copied, microgpt, tmp_path) -> None:
     write_names(tmp_path)
     grid = ("--n-embd", "8,16", "--steps", "50,100", "--seeds", "2", "--input", "names.txt")

@@ -1,5 +1,6 @@
 """`microgpt report`: a page of pictures of a search or a sweep, or of several."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -49,8 +50,9 @@ def report(
     One HTML file, which needs no network. A run that goes on or was stopped can be reported, too;
     several searches are compared, and several sweeps count as one.
     """
-    directories = [_directory(path) for path in runs or [_newest()]]
-    found = read_report(list(dict.fromkeys(directories)))
+    named = map(_directory, runs or [_newest()])
+    directories = [*{os.path.realpath(path): path for path in named}.values()]
+    found = read_report(directories)
     file = output or (directories[0] / REPORT if len(directories) == 1 else Path(REPORT))
     print(write_report(found, file))
     if png:
@@ -92,8 +94,10 @@ def _searches(directories: Sequence[Path]) -> "Report":
     from microgpt_cli.report.comparison import compare
     from microgpt_cli.report.sections import report_of
     from microgpt_cli.report.story import read_story
+    from microgpt_cli.runs import labels
 
-    stories = [read_story(directory) for directory in directories]
+    names = labels(directories)
+    stories = [read_story(path, name) for path, name in zip(directories, names, strict=True)]
     return report_of(stories[0]) if len(stories) == 1 else compare(stories)
 
 

@@ -126,7 +126,8 @@ def _pictures(stories: Sequence[Story]) -> Iterator[Section]:
     """Yield the pictures of each measure, which are of the runs that have it."""
     measures = {story.common.name: story.common for story in stories}
     for i, measure in enumerate(measures.values()):
-        names = [story.name for story in stories if story.common.name == measure.name]
+        alike = [story for story in stories if story.common == measure]
+        names = [story.name for story in alike]
         which = "lower" if measure.is_loss else "higher"
         yield Section(
             f"course{i or ''}",
@@ -134,14 +135,15 @@ def _pictures(stories: Sequence[Story]) -> Iterator[Section]:
             f"A mark is an evaluation, and {which} is better; the line goes through the best so "
             "far. Against what all trainings took together, a search of small models is not "
             "mistaken for a fast one.",
-            chart=_course(names, measure),
+            chart=_course(alike, measure),
         )
-        if all(len(story.measures) > 1 for story in stories if story.common == measure):
+        if all(len(story.measures) > 1 for story in alike):
             continue  # heads have fronts of their own
         yield Section(
             f"fronts{i or ''}",
             f"What it costs: {measure.name}",
-            "The Pareto fronts: what each run has found that no smaller organism of it beats.",
+            "The Pareto fronts: what each run has found that no smaller organism of it beats. "
+            "Where the number of tokens is not known, as of logs, their weights are left out.",
             chart=_fronts(names, measure),
         )
 
@@ -159,17 +161,15 @@ def _color(names: Sequence[str]) -> alt.Color:
     )
 
 
-def _course(names: Sequence[str], measure: Measure) -> look.Chart:
+def _course(stories: Sequence[Story], measure: Measure) -> look.Chart:
     """Return the evaluations and the best so far, by number and by cost."""
-    pictures = []
-    for field, title, type_ in (
-        ("n", "evaluations", "linear"),
-        ("spent", "floating-point operations so far", "log"),
-    ):
+    names, pictures = [story.name for story in stories], []
+    fields = [("n", "evaluations", "linear")]
+    if any(entry.flops for story in stories for entry in story.run.entries):  # no log knows them
+        fields.append(("spent", "floating-point operations so far", "log"))
+    for field, title, type_ in fields:
         base = look.of("evaluations").transform_filter(
-            (alt.datum.measure == measure.name) & (alt.datum.spent > 0)
-            if field == "spent"
-            else alt.datum.measure == measure.name
+            f"datum.measure == {measure.name!r} && datum.{field} > 0"
         )
         scale = alt.Scale(type=type_, nice=False)  # type: ignore[arg-type]
         x = alt.X(f"{field}:Q", title=title, scale=scale, axis=alt.Axis(grid=False, format="~s"))

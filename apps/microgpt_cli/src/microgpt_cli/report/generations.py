@@ -59,7 +59,7 @@ def _draw(story: Story, name: str, kinds: set[str], width: int) -> look.Chart:
         measure = story.measures[name]
         y = alt.Y("worth:Q", title=measure.title, scale=alt.Scale(zero=False, padding=8))
         points = marks.transform_filter(alt.datum.status == "ok").mark_point(**look.POINT)
-        layers.append(points.encode(y=y, tooltip=look.about_an_evaluation("worth")))
+        layers.append(points.encode(y=y, tooltip=look.about_an_evaluation()))
         mean = course.mark_line(strokeDash=[4, 3], strokeWidth=1.5, color=look.GREY)
         layers.append(mean.encode(x="generation:Q", y="mean:Q"))
         best = course.mark_line(strokeWidth=2, style="ink")

@@ -63,7 +63,7 @@ def draw(story: Story, rows: list[Row]) -> look.Chart:
         x=x,
         color=color,
         opacity=alt.condition(brush, alt.value(0.6), alt.value(0.03)),
-        tooltip=look.about_an_evaluation("worth"),
+        tooltip=look.about_an_evaluation(),
     )
     strip = (
         look.of("evaluations")

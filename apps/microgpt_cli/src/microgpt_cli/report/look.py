@@ -37,38 +37,34 @@ def of(dataset: str) -> alt.Chart:
     return alt.Chart(alt.NamedData(name=dataset))
 
 
-def generations_axis(first: int, last: int, title: str | None = "generation") -> alt.X:
+def generations_axis(first: int, last: int) -> alt.X:
     """Return the axis of generations, which are whole numbers."""
     step = max(1, -(-(last - first) // 20))
     return alt.X(
         "x:Q",
-        title=title,
+        title="generation",
         scale=alt.Scale(domain=[first - 0.5, last + 0.5], nice=False),
         axis=alt.Axis(values=list(range(first, last + 1, step)), format="d", grid=False),
     )
 
 
-def kind_color(kinds: set[str], **legend: Any) -> alt.Color:
+def kind_color(kinds: set[str]) -> alt.Color:
     """Return the color of how an organism was made."""
     shown = [kind for kind in KINDS if kind in kinds] + sorted(kinds - KINDS.keys())
     return alt.Color(
         "kind:N",
         title=None,
         scale=alt.Scale(domain=shown, range=[KIND_COLORS.get(kind, GREY) for kind in shown]),
-        legend=alt.Legend(orient="top", symbolOpacity=1, **legend),
+        legend=alt.Legend(orient="top", symbolOpacity=1),
     )
 
 
-def about_an_evaluation(worth: str) -> list[alt.Tooltip]:
-    """Return what a tooltip says of an evaluation.
-
-    Args:
-        worth: what its worth is called.
-    """
+def about_an_evaluation() -> list[alt.Tooltip]:
+    """Return what a tooltip says of an evaluation."""
     return [
         alt.Tooltip("id:N"),
         alt.Tooltip("origin:N", title="how it came about"),
-        alt.Tooltip("worth:Q", title=worth, format=".4f"),
+        alt.Tooltip("worth:Q", format=".4f"),
         *(alt.Tooltip(f"{gene}:Q", format=".4~g" if gene == "lr" else "d") for gene in GENES),
         alt.Tooltip("params:Q", title="weights", format=",d"),
         alt.Tooltip("names:N"),

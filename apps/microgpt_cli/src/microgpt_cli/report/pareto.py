@@ -35,9 +35,7 @@ def _draw(story: Story, name: str, width: int) -> look.Chart:
     )
     legend = alt.Legend(orient="right", format="d", tickMinStep=1)
     color = alt.Color("generation:Q", scale=alt.Scale(scheme=look.SHADES), legend=legend)
-    points = base.mark_point(**look.POINT).encode(
-        color=color, tooltip=look.about_an_evaluation("worth")
-    )
+    points = base.mark_point(**look.POINT).encode(color=color, tooltip=look.about_an_evaluation())
     front = base.transform_filter("datum.on_front")
     line = front.mark_line(interpolate="step-after", color=look.RED, strokeWidth=2)
     rings = front.mark_point(size=110, color=look.RED, strokeWidth=1.8)

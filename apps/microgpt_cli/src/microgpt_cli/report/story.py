@@ -66,21 +66,18 @@ class Story:
     """A run.
 
     Attributes:
+        name: what the run is called: its directory, and what tells that from others.
         run: what is on record.
         settings: those of a search of ours; None of one that was imported.
         generations: as far as the search has come.
         exam: what the winner came to, once there is one.
     """
 
+    name: str
     run: RecordedRun
     settings: Settings | None
     generations: Sequence[Generation]
     exam: ExamFile | None
-
-    @property
-    def name(self) -> str:
-        """Return what the run is called: its directory."""
-        return self.run.directory.name
 
     @property
     def objective(self) -> str:
@@ -161,25 +158,26 @@ class Story:
         return next(iter(self.champions.values()), None)
 
 
-def read_story(path: Path) -> Story:
+def read_story(directory: Path, name: str) -> Story:
     """Return what a run has come to.
 
     Args:
-        path: the directory of the run, or the log beside it.
+        directory: of the run.
+        name: what to call it.
 
     Raises:
         RunError: there is none, or it is damaged.
     """
-    run = read_recorded(path)
+    run = read_recorded(directory)
     exam = read_exam(run.directory)
     if run.is_imported:
-        return Story(run, None, _by_ids(run), exam)
+        return Story(name, run, None, _by_ids(run), exam)
     settings = Settings.of(run)
     known = {(entry.genome, entry.seed): entry.evaluation for entry in run.entries}
     generations = replay(
         _search(settings), settings.n_generations, lambda genome, seed: known.get((genome, seed))
     )
-    story = Story(run, settings, generations, exam)
+    story = Story(name, run, settings, generations, exam)
     unknown = [entry.id for entry in run.entries if not story.knows(entry)]
     if unknown:
         raise RunError(

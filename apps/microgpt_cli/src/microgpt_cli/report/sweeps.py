@@ -11,6 +11,7 @@ from microgpt_cli import scaling_picture, scaling_tables
 from microgpt_cli.report import look
 from microgpt_cli.report.facts import N_HEX
 from microgpt_cli.report.section import Report, Section
+from microgpt_cli.runs import labels
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.point import SETTINGS
 from microgpt_evolution.scaling import Scaling
@@ -47,7 +48,7 @@ def report_of_sweeps(directories: Sequence[Path]) -> Report:
     sections = [_trainings(results)]
     if scaling.cells:
         sections += [_scaling(scaling), _tables(scaling)]
-    names = " and ".join(directory.name for directory in directories)
+    names = " and ".join(labels(directories))
     rows = [_row(result) for result in results]
     facts = _facts([sweep for sweep, _ in sweeps], results, scaling)
     return Report(f"sweep: {names}", facts, sections, {"evaluations": rows})

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from microgpt_evolution.run_directory import encode_run
+
 # As the source's registry has it: an entry of genomes/loss, with keys of its own.
 ENTRY = """{
   "id": "2026-02-27_loss_g01_0123456789",
@@ -175,7 +177,7 @@ def test_the_genome_that_was_there_is_kept(microgpt, tmp_path, old) -> None:
 def test_a_run_stands_for_its_winner_and_keeps_it(microgpt, tmp_path) -> None:
     run = tmp_path / "experiments/evolve_1"
     run.mkdir(parents=True)
-    (run / "run.json").write_text("{}")
+    (run / "run.json").write_bytes(encode_run({"objective": "loss"}))
     done = microgpt("genome", "use", "experiments/evolve_1")
     assert done.returncode == 2
     assert done.stderr == (

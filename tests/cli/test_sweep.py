@@ -21,11 +21,11 @@ from microgpt_evolution.point import SETTINGS
 GRID = ("grid", "--n-embd", "8,16", "--steps", "30,60", "--input", "names.txt", "--seed", "5")
 NOT_SWEPT = {
     "input", "chat", "seed",  # of the sweep as a whole
-    "val_fraction", "test_fraction",  # losses on other documents cannot be compared
+    "val_fraction", "test_fraction", "loss_on",  # losses on other tokens cannot be compared
     "patience",  # the steps of a training must be known
     "engine", "threads",  # change nothing but the time
-    "output", "genome", "resume", "from_", "force", "checkpoint_every", "format", "num_samples",
-    "plot", "as_json", "ctx",  # of a model that is kept
+    "output", "genome", "preset", "resume", "from_", "force", "checkpoint_every", "format",
+    "num_samples", "plot", "as_json", "ctx",  # of a model that is kept
 }  # fmt: skip
 
 

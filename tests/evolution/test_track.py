@@ -2,8 +2,9 @@ import pickle
 
 import pytest
 
-from microgpt import InferenceGpt, ModelConfig, TrainConfig
+from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
 from microgpt.data import split
+from microgpt.errors import DataError
 from microgpt.train import train
 from microgpt_evolution.arena import Arena
 from microgpt_evolution.genome import Genome
@@ -27,6 +28,26 @@ def test_a_point_is_the_training_that_train_makes_of_the_same_settings() -> None
     )
     assert found.samples == tuple(InferenceGpt(trained).generate(3, temperature=1.0, seed=7))
     assert found.n_params == InferenceGpt(trained).num_params
+
+
+def test_of_conversations_the_replies_are_measured_as_they_are_learnt() -> None:
+    docs = [(Message("user", f"say {n}"), Message("assistant", f"{n}!")) for n in range(60)]
+    parts = split(docs, validation=0.2, test=0.2)
+    found = Track.of(parts).measure(Point(steps=60, n_embd=8), seed=7)
+    model, config = ModelConfig(n_embd=8), TrainConfig(steps=60, seed=7)
+    trained = train(parts.train, model=model, config=config)
+    expected = InferenceGpt(trained).evaluate(parts.validation).loss
+    assert found.val_loss == pytest.approx(expected, rel=1e-6)
+    assert found.samples == ()
+    short = Track.of(parts).measure(Point(block_size=4), seed=7)
+    assert short.status == "refused"
+    assert short.reason.startswith("no reply begins within the context of 4 tokens")
+
+
+def test_conversations_without_a_reply_are_refused() -> None:
+    docs = [(Message("user", f"say {n}"),) for n in range(60)]
+    with pytest.raises(DataError, match="no reply is held out to measure on"):
+        Track.of(split(docs, validation=0.2, test=0.2))
 
 
 def test_a_track_that_was_sent_gives_the_same() -> None:

@@ -141,7 +141,8 @@ class Arena:
         pieces = self._pieces.get(block_size)
         if pieces is None:  # two threads may both make them, which is no harm
             encoded = map(self.tokenizer.encode_document, self.validation)
-            pieces = self._pieces[block_size] = Pieces(encoded, block_size)
+            masks = (self.tokenizer.mask(doc, result.config.loss_on) for doc in self.validation)
+            pieces = self._pieces[block_size] = Pieces(encoded, block_size, masks=masks)
         surprise = make_surprise("compiled", result.dtype, result.model, result.state.weights)
         evaluation = pieces.evaluate(surprise)
         assert evaluation is not None

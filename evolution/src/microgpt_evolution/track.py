@@ -10,10 +10,10 @@ from statistics import fmean
 from time import perf_counter, thread_time
 from typing import Any
 
-from microgpt.config import ModelConfig
+from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data import Split
 from microgpt.engines import bytes_needed
-from microgpt.errors import ConfigError
+from microgpt.errors import ConfigError, DataError
 from microgpt.inference import InferenceGpt
 from microgpt.model import count_params
 from microgpt.state import TrainResult
@@ -47,7 +47,11 @@ class Track:
         Raises:
             DataError: nothing is held out to measure on.
         """
-        return cls(Arena.of(parts, "held-out"))
+        arena = Arena.of(parts, "held-out")
+        masks = (arena.tokenizer.mask(doc, TrainConfig.loss_on) for doc in arena.validation)
+        if not any(mask is None or any(mask) for mask in masks):
+            raise DataError("no reply is held out to measure on; add conversations that have some")
+        return cls(arena)
 
     def n_bytes(self, point: Point) -> int:
         """Return the memory of a training."""
@@ -88,7 +92,7 @@ class Track:
             )
         except DivergedError:
             return self.failed(point, seed, "diverged", NO_NUMBER)
-        except ConfigError as error:  # where it runs there is less memory than where it was planned
+        except (ConfigError, DataError) as error:  # less memory than planned, or no reply is read
             return self.failed(point, seed, "refused", str(error))
         seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
         if trained.ending == "stopped":

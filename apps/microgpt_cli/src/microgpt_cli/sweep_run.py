@@ -6,10 +6,12 @@ from pathlib import Path
 from time import perf_counter
 
 import typer
+from pydantic import ValidationError
 
 from microgpt.data import Split, load_conversations, load_text, split
 from microgpt.engines import prepare_engine
 from microgpt.errors import ConfigError
+from microgpt.validation import first_problem
 from microgpt_cli.options import RUNS
 from microgpt_cli.progress import duration
 from microgpt_cli.report.command import leave_report
@@ -53,14 +55,17 @@ def begin(
     docs = load_conversations(path) if chat else load_text(path)
     parts = split(docs, validation=HELD_OUT, test=HELD_OUT)
     track = Track.of(parts)
-    settings = SweepSettings(
-        sweep=kind,
-        points=tuple(points),
-        seeds=tuple(seeds),
-        input=os.path.abspath(path),
-        chat=chat,
-        data_sha256=parts.facts.sha256,
-    )
+    try:
+        settings = SweepSettings(
+            sweep=kind,
+            points=tuple(points),
+            seeds=tuple(seeds),
+            input=os.path.abspath(path),
+            chat=chat,
+            data_sha256=parts.facts.sha256,
+        )
+    except ValidationError as error:  # such as a path that is no text
+        raise ConfigError(first_problem(error)) from error
     with pool:
         pool.executor()  # a cluster that is not there begins no run
         with SweepRecords.begin(RUNS, "sweep", settings.model_dump(mode="json")) as records:

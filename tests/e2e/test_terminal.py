@@ -113,7 +113,7 @@ def test_a_sweep_shows_a_bar_that_goes_when_it_ends(tmp_path) -> None:
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0
-    assert shown.getvalue().count("note: ") == 2  # a point each, not a training
+    assert shown.getvalue().count("note: steps ") == 2  # a point each, not a training
     assert (tmp_path / "results").read_text().startswith("6 of 12 trainings, 12 of them made in ")
 
 

@@ -5,6 +5,7 @@ This module opens no file, and knows of a search only which scores its votes mus
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,6 +21,31 @@ from microgpt_evolution.vote import Vote
 REMEDY = "remove the line, and it will be measured again"
 LARGEST = 1e300  # sums of larger losses may be no number
 MEASURES = frozenset(["judge", *HEADS])  # the scores of a vote, Origin's where it takes part
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line as it is read.
+
+    Attributes:
+        id: its name in the run, such as "g3-5".
+        origin: how the organism was made, or why it was trained.
+        parents: the ids of those that it was made of.
+        genome: what was trained.
+        seed: of the training; this, and what follows the evaluation, is not known of an import.
+        evaluation: what it came to.
+        flops: what the training takes.
+        seconds: what it and its measuring took.
+    """
+
+    id: str
+    origin: str
+    parents: tuple[str, ...]
+    genome: Genome
+    seed: int | None
+    evaluation: Evaluation
+    flops: int | None
+    seconds: float | None
 
 
 class _Line(BaseModel):
@@ -79,10 +105,8 @@ def _encode(genome: Genome, evaluation: Evaluation, **known: Any) -> bytes:
     return line.model_dump_json(exclude=unheard).encode() + b"\n"
 
 
-def decode(
-    line: bytes, where: str, settings: Mapping[str, Any]
-) -> tuple[Genome, int | None, Evaluation]:
-    """Return the genome, the seed and the evaluation of a line.
+def decode(line: bytes, where: str, settings: Mapping[str, Any]) -> Entry:
+    """Return what a line says.
 
     Args:
         line: its content.
@@ -108,7 +132,8 @@ def decode(
         facts.samples or (),
         facts.vote,
     )
-    return facts.genome, facts.seed, evaluation
+    known = facts.model_dump(include={"id", "origin", "parents", "seed", "flops", "seconds"})
+    return Entry(genome=facts.genome, evaluation=evaluation, **known)
 
 
 def _lacks(facts: _Line, settings: Mapping[str, Any]) -> str | None:

@@ -64,5 +64,5 @@ class Records(RunDirectory):
             )
 
     def _take(self, line: bytes, where: str) -> None:
-        genome, seed, evaluation = decode(line, where, self.settings)
-        self._known[genome, seed] = evaluation
+        entry = decode(line, where, self.settings)
+        self._known[entry.genome, entry.seed] = entry.evaluation

@@ -19,6 +19,7 @@ from microgpt_cli.help import GroupedCommand
 from microgpt_cli.info import info
 from microgpt_cli.judge import judge
 from microgpt_cli.plot import plot
+from microgpt_cli.report.command import report
 from microgpt_cli.run import run
 from microgpt_cli.serve import serve
 from microgpt_cli.sweep import sweep
@@ -102,6 +103,7 @@ _add(judge, "microgpt judge nannan lelel kamon")
 _add(export, "microgpt export --output small-model --half")
 commands.add_typer(genome, name="genome")
 _add(plot, "microgpt plot my-model other-model")
+_add(report, "microgpt report --png pictures")
 _add(run, "microgpt run --genome genome.json --steps 1000")
 _add(serve, "microgpt serve --model-dir output --port 8080")
 _add(verify, "microgpt verify --steps 1000")

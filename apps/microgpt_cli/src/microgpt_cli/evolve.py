@@ -166,6 +166,7 @@ def evolve(
     _check_outputs(train_winner, force=force)
 
     from microgpt.engines import prepare_engine
+    from microgpt_cli.report.command import leave_report
     from microgpt_cli.search_log import SearchLog, resumable
     from microgpt_cli.search_objective import make_evolution
     from microgpt_cli.search_winner import conclude
@@ -207,6 +208,7 @@ def evolve(
             )
             for line in end_report.saved(str(records.log)):
                 log(line)
+    leave_report(records.directory)
 
 
 def _check_outputs(model_dir: Path | None, *, force: bool) -> None:
@@ -229,6 +231,7 @@ def _prepare(ctx: typer.Context, begun: "Records | None") -> "tuple[Settings, Sp
         ConfigError: an option contradicts what the run began with.
     """
     from microgpt.data import load_text, split
+    from microgpt.tokenizer import CharTokenizer
     from microgpt_cli.search_settings import HELD_OUT, Settings
     from microgpt_cli.training_job import default_input
     from microgpt_evolution.genome_file import read_genome
@@ -251,6 +254,7 @@ def _prepare(ctx: typer.Context, begun: "Records | None") -> "tuple[Settings, Sp
         given,
         input=os.path.abspath(path),
         data_sha256=parts.facts.sha256,
+        vocab_size=CharTokenizer.from_documents(parts.docs).vocab_size,
         seed=ctx.params["seed"],
         warm_start=genome,
     )

@@ -99,7 +99,7 @@ def read_runs(directories: Sequence[Path]) -> list[Run]:
         CheckpointError: a history is missing, damaged or empty, or meta.json is damaged.
     """
     paths = [*{os.path.realpath(path): path for path in directories}.values()]
-    return [_read_run(path, label) for path, label in zip(paths, _labels(paths), strict=True)]
+    return [_read_run(path, label) for path, label in zip(paths, labels(paths), strict=True)]
 
 
 def differing(runs: Sequence[Run]) -> list[str]:
@@ -142,11 +142,11 @@ def _read_meta(path: Path) -> Meta | None:
         raise CheckpointError(f"{path}: {first_problem(error)}") from error
 
 
-def _labels(directories: Sequence[Path]) -> list[str]:
-    """Return the last names of each path: as many as it takes for all to differ."""
+def labels(directories: Sequence[Path]) -> list[str]:
+    """Return the last names of each path, which differ: as many as it takes for all to do so."""
     parts = [Path(os.path.abspath(path)).parts for path in directories]
-    n_names, labels = 0, [""] * len(parts)
-    while n_names == 0 or len(set(labels)) < len(labels):
+    n_names, found = 0, [""] * len(parts)
+    while n_names == 0 or len(set(found)) < len(found):
         n_names += 1
-        labels = [os.path.join(*names[-n_names:]) for names in parts]
-    return [label if label.isprintable() else ascii(label)[1:-1] for label in labels]
+        found = [os.path.join(*names[-n_names:]) for names in parts]
+    return [label if label.isprintable() else ascii(label)[1:-1] for label in found]

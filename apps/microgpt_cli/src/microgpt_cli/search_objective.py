@@ -8,7 +8,6 @@ from microgpt_evolution.aesthetic_evolution import AestheticEvolution
 from microgpt_evolution.arena import Arena
 from microgpt_evolution.audition import Audition
 from microgpt_evolution.evolution import Audience
-from microgpt_evolution.heads import HEADS
 from microgpt_evolution.hydra import Hydra
 from microgpt_evolution.hydra_evolution import HydraEvolution
 from microgpt_evolution.laboratory import Laboratory, Scene
@@ -63,7 +62,7 @@ def make_evolution(
         )
     assert settings.exchange
     hydra = Hydra(
-        [name for name in HEADS if name != "origin" or settings.origin],
+        settings.heads,
         size=settings.population,
         run_seed=settings.seed,
         exchange=settings.exchange,

@@ -19,9 +19,10 @@ from microgpt_evolution.errors import GenomeError, RunError
 from microgpt_evolution.fitness import Fitness
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.genome_file import Objective
-from microgpt_evolution.heads import HeadName
+from microgpt_evolution.heads import HEADS, HeadName
 from microgpt_evolution.hydra import Exchange
 from microgpt_evolution.hydra_evolution import HEAD_GENERATIONS
+from microgpt_evolution.recorded_run import RecordedRun
 from microgpt_evolution.records import Records
 from microgpt_evolution.run_directory import RUN
 
@@ -52,6 +53,7 @@ class Settings(BaseModel):
         objective: what is searched for.
         input: where the documents were when it began.
         data_sha256: of all documents.
+        vocab_size: tokens that their models know; None in the runs of older versions.
         val_fraction: the share that is held out for choosing.
         test_fraction: the share for the final figure.
         population: organisms in a generation; in each head of a Hydra.
@@ -72,6 +74,7 @@ class Settings(BaseModel):
     objective: Objective
     input: Annotated[str, Field(pattern=r"^[^\x00]+$")]
     data_sha256: str
+    vocab_size: _Count | None = None
     val_fraction: float = HELD_OUT
     test_fraction: float = HELD_OUT
     population: Annotated[_Count, Field(le=MAX_POPULATION)]
@@ -90,6 +93,11 @@ class Settings(BaseModel):
     def n_generations(self) -> int:
         """As many as each population has: a cycle of the Hydra is several."""
         return self.generations * (HEAD_GENERATIONS if self.objective == "hydra" else 1)
+
+    @property
+    def heads(self) -> list[HeadName]:
+        """The heads of a Hydra."""
+        return [name for name in HEADS if name != "origin" or self.origin]
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
@@ -132,15 +140,15 @@ class Settings(BaseModel):
             raise ConfigError(first_problem(error)) from error
 
     @classmethod
-    def of(cls, records: Records) -> "Settings":
+    def of(cls, run: Records | RecordedRun) -> "Settings":
         """Return the settings of a run that has begun.
 
         Raises:
             RunError: they are damaged.
         """
-        where = f"{records.directory / RUN}: settings"
+        where = f"{run.directory / RUN}: settings"
         try:
-            return cls.model_validate_json(json.dumps(records.settings))
+            return cls.model_validate_json(json.dumps(run.settings))
         except ValidationError as error:
             raise RunError(f"{where}.{first_problem(error)}") from error
         except GenomeError as error:

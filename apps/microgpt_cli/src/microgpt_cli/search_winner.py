@@ -16,6 +16,7 @@ from microgpt_cli.streams import note
 from microgpt_evolution import end_report
 from microgpt_evolution.audition import N_SAMPLES
 from microgpt_evolution.exam import Exam, examine
+from microgpt_evolution.exam_file import write_exam
 from microgpt_evolution.genome_file import (
     GenomeRecord,
     encode_genome,
@@ -56,6 +57,7 @@ def conclude(
     write_genome(run / DEFAULT_GENOME, record)  # whatever else stays in its place
     genome_sha256 = _write(record, log, force=force)
     names = InferenceGpt(exam.result).generate(N_SHOWN, temperature=1.0, seed=settings.seed)
+    write_exam(run, winner, exam, names)
     for line in end_report.demo(names, exam.result.losses[-1]):
         log(line)
     for line in end_report.lucky_and_honest(winner.found, exam):

@@ -14,6 +14,7 @@ from microgpt.errors import ConfigError
 from microgpt.validation import first_problem
 from microgpt_cli.options import RUNS
 from microgpt_cli.progress import duration
+from microgpt_cli.report.command import leave_report
 from microgpt_cli.search_log import resumable
 from microgpt_cli.streams import note, say, show_while_read
 from microgpt_cli.sweep_progress import SweepProgress
@@ -124,3 +125,4 @@ def _run(track: Track, pool: Pool, records: SweepRecords) -> None:
     took = duration(perf_counter() - started)
     show_while_read(f"{n_ok} of {len(sweep.tasks)} trainings, {len(todo)} of them made in {took}")
     show_while_read(f"Saved to {records.directory}")
+    leave_report(records.directory)

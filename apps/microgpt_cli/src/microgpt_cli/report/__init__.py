@@ -1,0 +1,1 @@
+"""`microgpt report`: pictures of searches, on a page that needs nothing but itself."""

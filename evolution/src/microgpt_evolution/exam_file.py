@@ -1,0 +1,93 @@
+"""exam.json: what the winner of a run came to, found and trained again, and names that it made up.
+
+Nothing in it depends on time or place. This module knows nothing of how an exam is made.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from microgpt.validation import first_problem
+from microgpt.whole_files import publish
+from microgpt_evolution.errors import RunError
+from microgpt_evolution.exam import Exam
+from microgpt_evolution.winner import Winner
+
+EXAM = "exam.json"
+
+
+class Measures(BaseModel):
+    """What was measured of one thing: found by the search, and again with each fresh seed.
+
+    Attributes:
+        found: None where the search did not measure it.
+        again: in the order of the seeds.
+    """
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, frozen=True)
+
+    found: float | None
+    again: tuple[float, ...]
+
+
+class ExamFile(BaseModel):
+    """The content of the file.
+
+    Attributes:
+        id: of the winner.
+        last_loss: of the last document, in nats a token, as the next two.
+        val_loss: held out; the search may have gone by it.
+        test_loss: of documents that nothing was chosen by.
+        scores: with the judge and each head, where names are judged.
+        names: the first ones of the first training.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    version: int = 1
+    id: str
+    last_loss: Measures
+    val_loss: Measures
+    test_loss: Measures
+    scores: dict[str, Measures] = {}
+    names: tuple[str, ...]
+
+
+def write_exam(directory: Path, winner: Winner, exam: Exam, names: Sequence[str]) -> None:
+    """Write the file into the directory of a run, whole or not at all.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
+    found = winner.found
+    scores = found.vote.scores if found.vote else {}
+    file = ExamFile(
+        id=winner.organism.id,
+        last_loss=Measures(found=found.last_loss, again=exam.last_losses),
+        val_loss=Measures(found=found.val_loss, again=exam.val_losses),
+        test_loss=Measures(found=None, again=exam.test_losses),
+        scores={
+            name: Measures(found=score, again=tuple(vote.scores[name] for vote in exam.votes))
+            for name, score in scores.items()
+        },
+        names=tuple(names),
+    )
+    publish(directory, {EXAM: f"{file.model_dump_json(indent=2)}\n".encode()})
+
+
+def read_exam(directory: Path) -> ExamFile | None:
+    """Return what is in the file; None while there is no winner, or it is of a log.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    path = directory / EXAM
+    try:
+        return ExamFile.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
+    except ValidationError as error:
+        raise RunError(f"{path}: {first_problem(error)}") from error

@@ -1,0 +1,58 @@
+"""How much of the differences in worth goes with a gene, against cases worked by hand."""
+
+from random import Random
+
+import pytest
+
+from microgpt_cli.report.importance import importance
+
+
+def test_a_gene_that_decides_all_has_nearly_all_of_the_differences() -> None:
+    values = [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    found = importance("n_layer", values, [3, 2, 1, 6, 5, 4, 9, 8, 7])
+    assert found
+    # H = 12 / (9·10) · (6² + 15² + 24²) / 3 − 3·10 = 7.2; ε² = (7.2 − 3 + 1) / (9 − 3)
+    assert found.share == pytest.approx(5.2 / 6)
+    assert found.chance == pytest.approx((5.991 - 3 + 1) / 6)  # χ² of two degrees of freedom
+    assert found.word == "more is better"
+
+
+def test_a_best_in_the_middle_is_seen_and_has_no_direction() -> None:
+    values = [0.001 * i for i in range(1, 41)]
+    found = importance("lr", values, [-abs(value - 0.0205) for value in values])
+    assert found
+    assert found.share > 0.5 > found.chance
+    assert abs(found.correlation) < 0.05
+    assert found.word == ""
+
+
+def test_less_can_be_better() -> None:
+    found = importance("lr", range(1, 21), range(20, 0, -1))
+    assert found
+    assert found.correlation == pytest.approx(-1)
+    assert found.word == "less is better"
+
+
+def test_chance_exceeds_its_mark_one_time_in_twenty() -> None:
+    rng = Random(1)
+    found = [
+        importance("g", [rng.random() for _ in range(60)], [rng.random() for _ in range(60)])
+        for _ in range(1000)
+    ]
+    n_beyond = sum(one.share > one.chance for one in found if one)
+    assert 30 <= n_beyond <= 70  # 50, and three standard deviations of 6.9
+
+
+@pytest.mark.parametrize(
+    ("values", "worths"),
+    [([1, 1, 1, 1], [1, 2, 3, 4]), ([1, 2, 3, 4], [5, 5, 5, 5]), ([1, 2], [1, 2])],
+)
+def test_where_there_is_too_little_to_tell_nothing_is_told(values, worths) -> None:
+    assert importance("g", values, worths) is None
+
+
+def test_equal_worths_share_their_ranks() -> None:
+    # Ranks 1.5 1.5 | 3.5 3.5: between 4 · 1², whole 4 · 1², so H = n − 1 = 3 and ε² = (3 − 1) / 2
+    found = importance("g", [1, 1, 2, 2], [7, 7, 9, 9])
+    assert found
+    assert found.share == pytest.approx(1)

@@ -1,0 +1,261 @@
+"""`microgpt report`, as it is used: of real searches and sweeps, whole, torn and interrupted."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent))
+from searches import AESTHETIC, HYDRA, SMALL, begin, run_of, write_names
+
+SECTIONS = {
+    "loss": "generations exam again lottery names pareto genes importance species lineage",
+    "aesthetic": "generations exam again names pareto genes species lineage",  # of ten, see FEWEST
+    "hydra": "generations exam again names pareto genes importance species lineage exchanges "
+    "archives",
+}
+PICTURES = {"generations.png", "pareto.png", "genes.png", "species.png", "lineage.png"}
+
+
+@pytest.fixture(scope="module")
+def searches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A search for each objective, which has ended."""
+    folder = tmp_path_factory.mktemp("searches")
+    write_names(folder)
+    found = {}
+    for name, options in {"loss": SMALL, "aesthetic": AESTHETIC, "hydra": HYDRA}.items():
+        subprocess.run(["microgpt", "evolve", *options], cwd=folder, check=True)
+        found[name] = run_of(folder)
+    return found
+
+
+@pytest.fixture
+def copied(searches, tmp_path):
+    """Copy a search, so that a test can damage it."""
+
+    def copy(objective: str, name: str = "run") -> Path:
+        return shutil.copytree(searches[objective], tmp_path / name)
+
+    return copy
+
+
+def page_of(path: Path) -> dict[str, object]:
+    """Return what the pictures of a page are made of, and which sections it has."""
+    text = path.read_text(encoding="utf-8")
+    data = text.split('<script type="application/json" id="data">')[1].split("</script>")[0]
+    sections = [part.split('"')[0] for part in text.split('<section id="')[1:]]
+    return json.loads(data) | {"sections": sections}
+
+
+def rows_of(path: Path, name: str = "evaluations") -> list[dict[str, object]]:
+    datasets = page_of(path)["datasets"]
+    assert isinstance(datasets, dict)
+    return datasets[name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", list(SECTIONS))
+def test_a_search_leaves_a_report_of_all_that_it_did(searches, objective) -> None:
+    run = searches[objective]
+    page = run / "report.html"
+    assert page_of(page)["sections"] == SECTIONS[objective].split()
+    lines = (run / "evaluations.jsonl").read_text().splitlines()
+    assert {row["id"] for row in rows_of(page)} == {json.loads(line)["id"] for line in lines}
+    assert page.read_text(encoding="utf-8").count("vegaEmbed=") == 1  # the script is in it once
+    winner = json.loads((run / "exam.json").read_text())["id"]
+    assert [row["id"] for row in rows_of(page) if row["is_winner"]] == [winner]
+    assert any(tie["is_ancestor"] for tie in rows_of(page, "ties")) or winner.startswith("g1-")
+
+
+@pytest.mark.slow
+def test_the_archives_are_those_that_the_search_told_of(searches) -> None:
+    run = searches["hydra"]
+    log = run.with_name(f"{run.name}.log").read_text()
+    told = [line for line in log.splitlines() if "Archives:" in line][-1]
+    cells = rows_of(run / "report.html", "archive")
+    for head in ("Weaver", "Mirror", "Spark"):
+        n = sum(cell["population"] == head and cell["id"] is not None for cell in cells)
+        assert f"{head} {n}" in told
+
+
+@pytest.mark.slow
+def test_the_newest_run_is_reported_and_its_pictures_are_written(
+    searches, microgpt, tmp_path
+) -> None:
+    shutil.copytree(searches["loss"].parent, tmp_path / "experiments")
+    newest = tmp_path / "experiments" / searches["loss"].name
+    os.utime(newest / "run.json")
+    (newest / "report.html").unlink()
+    done = microgpt("report", "--png", "pictures")
+    assert (done.returncode, done.stderr) == (0, "")
+    name = f"experiments/{newest.name}/report.html"
+    written = {str(path.relative_to(tmp_path)) for path in (tmp_path / "pictures").iterdir()}
+    assert {*done.stdout.splitlines()} == {name, *written}
+    assert {Path(path).name for path in written} >= PICTURES
+    assert all((tmp_path / path).read_bytes().startswith(b"\x89PNG") for path in written)
+
+
+@pytest.mark.slow
+def test_the_same_run_gives_the_same_page(searches, microgpt, tmp_path) -> None:
+    for name in ("a.html", "b.html"):
+        assert microgpt("report", searches["aesthetic"], "--output", name).returncode == 0
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_search_that_was_interrupted_is_reported_as_far_as_it_came(microgpt, tmp_path) -> None:
+    write_names(tmp_path)
+    process = begin(tmp_path, *SMALL, "--generations", "400")
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    run = run_of(tmp_path)
+    with (run / "evaluations.jsonl").open("ab") as file:
+        file.write(b'{"id": "g')  # torn
+    done = microgpt("report", run)
+    assert (done.returncode, done.stderr) == (0, "")
+    n = len((run / "evaluations.jsonl").read_bytes().splitlines()) - 1
+    assert len(rows_of(run / "report.html")) == n
+    assert "the search has not ended" in (run / "report.html").read_text(encoding="utf-8")
+    assert "exam" not in page_of(run / "report.html")["sections"]  # type: ignore[operator]
+
+
+@pytest.mark.slow
+def test_a_run_that_was_imported_is_reported_as_far_as_its_log_knows(
+    searches, microgpt, tmp_path
+) -> None:
+    log = searches["loss"].with_name(f"{searches['loss'].name}.log")
+    assert microgpt("genome", "import-log", log).returncode == 0
+    done = microgpt("report")
+    assert (done.returncode, done.stderr) == (0, "")
+    sections = page_of(tmp_path / done.stdout.strip())["sections"]
+    assert sections == ["generations", "pareto", "genes", "importance", "species"]
+
+
+@pytest.mark.slow
+def test_a_run_from_before_reports_is_reported_without_what_it_lacks(copied, microgpt) -> None:
+    run = copied("hydra")
+    (run / "exam.json").unlink()
+    facts = json.loads((run / "run.json").read_text())
+    del facts["settings"]["vocab_size"]
+    (run / "run.json").write_text(json.dumps(facts))
+    done = microgpt("report", run)
+    assert (done.returncode, done.stderr) == (0, "")
+    sections = page_of(run / "report.html")["sections"]
+    assert sections == SECTIONS["hydra"].replace("exam ", "").replace(" archives", "").split()
+
+
+@pytest.mark.slow
+def test_runs_of_different_documents_do_not_stand_in_one_table(copied, microgpt, tmp_path) -> None:
+    runs = [copied("loss", "one"), copied("loss", "two")]
+    facts = json.loads((runs[1] / "run.json").read_text())
+    facts["settings"]["data_sha256"] = "0" * 64
+    (runs[1] / "run.json").write_text(json.dumps(facts))
+    done = microgpt("report", *runs)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: one and two are of different documents (sha256 ")
+    assert done.stderr.endswith(
+        "so their losses cannot stand in one table; report them one by one\n"
+    )
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_a_run_counts_once_and_those_of_one_name_are_told_apart(copied, microgpt, tmp_path) -> None:
+    one, other = copied("loss", "one/run"), copied("aesthetic", "two/run")
+    done = microgpt("report", one, other, f"{one}/../run")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = rows_of(tmp_path / "report.html")
+    assert {row["run"] for row in rows} == {"one/run", "two/run"}
+    assert len(rows) == sum(
+        len((run / "evaluations.jsonl").read_text().splitlines()) for run in (one, other)
+    )
+
+
+@pytest.mark.slow
+def test_a_sweep_leaves_a_report_and_is_no_search(copied, microgpt, tmp_path) -> None:
+    write_names(tmp_path)
+    grid = ("--n-embd", "8,16", "--steps", "50,100", "--seeds", "2", "--input", "names.txt")
+    done = microgpt("sweep", "grid", *grid)
+    assert done.returncode == 0
+    run = run_of(tmp_path)
+    assert f"pictures of it are in experiments/{run.name}/report.html" in done.stderr
+    assert page_of(run / "report.html")["sections"] == ["trainings", "scaling", "tables"]
+    assert len(rows_of(run / "report.html")) == 8
+    done = microgpt("report", run, copied("loss"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is a sweep and" in done.stderr
+    assert done.stderr.endswith("run is none; report them one by one\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("missing", ["altair", "vl_convert"])
+def test_a_search_without_what_draws_is_the_same_and_says_so(microgpt, tmp_path, missing) -> None:
+    write_names(tmp_path)
+    (tmp_path / "stubs").mkdir()
+    stub = f'raise ModuleNotFoundError("No module named {missing!r}", name={missing!r})\n'
+    (tmp_path / "stubs" / f"{missing}.py").write_text(stub)
+    stubbed = {"PYTHONPATH": str(tmp_path / "stubs")}
+    done = microgpt("evolve", *AESTHETIC, **stubbed)
+    assert done.returncode == 0
+    why = f"a report needs the extra plots (No module named '{missing}'); pip install "
+    assert done.stderr.splitlines()[-1].startswith(f"note: no report.html: {why}")
+    done = microgpt("report", **stubbed)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: {why}'microgpt-cli[plots]'\n"
+
+
+@pytest.mark.slow
+def test_a_report_that_cannot_be_drawn_changes_nothing_else(microgpt, tmp_path) -> None:
+    write_names(tmp_path)
+    (tmp_path / "stubs").mkdir()
+    (tmp_path / "stubs" / "altair.py").write_text('raise ValueError("broken")\n')
+    done = microgpt("evolve", *AESTHETIC, PYTHONPATH=str(tmp_path / "stubs"))
+    assert done.returncode == 0
+    assert done.stderr.endswith("note: no report.html: broken\n")
+    assert (tmp_path / "genome.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "run is no run: cannot read run.json: No such file or directory"),
+        ("", "run/run.json: invalid JSON: Expecting value"),
+        ('{"version": 2}', "run/run.json: version is 2, this microgpt reads up to 1; update it"),
+        ('{"version": 1}', "run/run.json: created_by: field required"),
+    ],
+)
+def test_a_run_that_cannot_be_read_is_refused(microgpt, tmp_path, content, problem) -> None:
+    (tmp_path / "run").mkdir()
+    if content is not None:
+        (tmp_path / "run" / "run.json").write_text(content)
+    done = microgpt("report", "run")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {problem}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_damaged_or_empty_run_is_refused(copied, microgpt) -> None:
+    run = copied("loss")
+    lines = (run / "evaluations.jsonl").read_text().splitlines()
+    (run / "evaluations.jsonl").write_text("\n".join([lines[0], lines[1][:50], *lines[2:], ""]))
+    done = microgpt("report", "run")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: run/evaluations.jsonl, line 2: invalid JSON")
+    (run / "evaluations.jsonl").write_text("")
+    done = microgpt("report", "run")
+    assert done.returncode == 2
+    assert done.stderr == "error: run has no evaluation yet; try again in a while\n"
+
+
+def test_where_there_is_no_run_the_way_to_one_is_told(microgpt) -> None:
+    done = microgpt("report")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: there is no run in experiments; make one with: microgpt evolve, or sweep\n"
+    )

@@ -1,0 +1,148 @@
+"""Reports as people open them: in a real browser, of real searches."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from microgpt_cli.report.page import render
+from microgpt_cli.report.section import Report, Section, Table
+from microgpt_evolution.run_directory import EVALUATIONS
+
+sys.path.append(str(Path(__file__).parent))
+from searches import AESTHETIC, HYDRA, SMALL, run_of, write_names
+
+pytestmark = pytest.mark.slow
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PATIENCE_MS = 120_000  # a page takes seconds, and a busy machine many more
+MARKS = ".mark-symbol.role-mark path"  # not those of legends
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The Chromium of this machine, which CI must have."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        reason = f"a report is opened in a browser, and there is none of {', '.join(BROWSERS)}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The directories of searches that have ended, each with its report."""
+    folder = tmp_path_factory.mktemp("searches")
+    write_names(folder)
+    found = {}
+    searches = {"loss": SMALL, "aesthetic": AESTHETIC, "hydra": (*HYDRA, "--origin")}
+    for name, options in (searches | {"another": (*SMALL[:-1], "6")}).items():
+        subprocess.run(["microgpt", "evolve", *options], cwd=folder, check=True)
+        found[name] = run_of(folder)
+    return found
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What a page says to nobody, and what it asks others for."""
+    return []
+
+
+@pytest.fixture
+def page(browser, complaints) -> Iterator[Page]:
+    """An empty page that is watched."""
+    page = browser.new_page(color_scheme="light")
+    page.on("console", lambda message: complaints.append(f"console: {message.text}"))
+    page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+    page.on(
+        "request",
+        lambda request: request.url.startswith("file:") or complaints.append(request.url),
+    )
+    yield page
+    page.close()
+
+
+def opened(page: Page, path: Path) -> None:
+    """Open a report, and wait until it is drawn."""
+    page.goto(path.as_uri(), wait_until="commit")
+    page.wait_for_selector("body[data-drawn=yes]", timeout=PATIENCE_MS)
+
+
+@pytest.mark.parametrize("objective", ["loss", "aesthetic", "hydra"])
+def test_a_report_has_a_mark_for_each_evaluation_and_asks_nobody_for_anything(
+    runs, page, complaints, objective
+) -> None:
+    run = runs[objective]
+    n_evaluations = len((run / EVALUATIONS).read_text().splitlines())
+    opened(page, run / "report.html")
+    assert page.locator(f"#generations {MARKS}").count() == n_evaluations
+    assert page.locator("h1").inner_text().endswith(run.name)
+    sections = page.locator("section").count()
+    assert page.locator("section:has(svg.marks), section:has(table)").count() == sections >= 8
+    assert complaints == []
+
+
+def test_a_comparison_has_a_mark_for_each_evaluation(
+    microgpt, tmp_path, runs, page, complaints
+) -> None:
+    compared = [runs["loss"], runs["another"]]
+    done = microgpt("report", *compared)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "report.html\n", "")
+    lines = [line for run in compared for line in (run / EVALUATIONS).read_text().splitlines()]
+    n_ok = sum(json.loads(line)["status"] == "ok" for line in lines)
+    opened(page, tmp_path / "report.html")
+    assert page.locator(f"#course {MARKS}").count() == n_ok
+    assert page.locator("td:first-child").all_inner_texts() == [run.name for run in compared]
+    assert complaints == []
+
+
+def test_who_drags_over_the_worths_sees_the_lines_of_those_alone(runs, page, complaints) -> None:
+    opened(page, runs["loss"] / "report.html")
+    strip = page.locator("#genes .strip_group path.background").first
+    strip.scroll_into_view_if_needed()
+    faint = page.locator("#genes .mark-line path[opacity='0.03']")
+    assert faint.count() == 0
+    box = strip.bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y + box["height"] / 3, steps=5)
+    page.mouse.up()
+    faint.first.wait_for(state="attached")
+    assert complaints == []
+
+
+def test_a_page_is_dark_where_the_system_is(runs, page, complaints) -> None:
+    opened(page, runs["aesthetic"] / "report.html")
+    paper, ink = "getComputedStyle(document.body).backgroundColor", "#generations .mark-text text"
+    light = page.evaluate(paper), page.locator(ink).first.get_attribute("fill")
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"document.querySelector('{ink}').getAttribute('fill') != '{light[1]}'")
+    assert page.evaluate(paper) != light[0]
+    assert complaints == []
+
+
+def test_what_a_model_has_said_is_text_and_nothing_else(tmp_path, page, complaints) -> None:
+    said = "</script><script>document.title = 'taken'</script><b>&amp;\u2028"
+    table = Table(["champion", "names"], [["g1-1", said]], is_prose=True)
+    report = Report(
+        said, {"input": said}, [Section("names", said, said, table=table)], {"names": [{"a": said}]}
+    )
+    (tmp_path / "report.html").write_text(render(report), encoding="utf-8")
+    opened(page, tmp_path / "report.html")
+    assert page.title() != "taken"
+    assert page.locator("td").last.inner_text().startswith("</script><script>")
+    assert page.evaluate("data.datasets.names[0].a") == said
+    assert complaints == []

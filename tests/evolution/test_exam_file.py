@@ -1,0 +1,40 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from microgpt_evolution.errors import RunError
+from microgpt_evolution.exam import Exam
+from microgpt_evolution.exam_file import read_exam, write_exam
+from microgpt_evolution.vote import Vote
+from microgpt_evolution.winner import Winner
+
+
+def votes(*judges: float) -> tuple[Vote, ...]:
+    return tuple(Vote({"judge": judge}, 1.0, 0.9) for judge in judges)
+
+
+def test_found_and_trained_again_stand_side_by_side(make_organism, text_result, tmp_path) -> None:
+    organism = make_organism(2.25, generation=3, slot=4)
+    (vote,) = votes(1.5)
+    assert organism.evaluation
+    heard = replace(organism, evaluation=replace(organism.evaluation, vote=vote))
+    exam = Exam(text_result, (2.5, 2.75), (2.25, 2.5), (2.0, 2.125), votes(1.0, 1.25))
+    write_exam(tmp_path, Winner(heard, "judge"), exam, ["anna", ""])
+    found = read_exam(tmp_path)
+    assert found
+    assert (found.id, found.names) == ("g3-4", ("anna", ""))
+    assert (found.last_loss.found, found.last_loss.again) == (2.25, (2.5, 2.75))
+    assert (found.val_loss.found, found.val_loss.again) == (None, (2.25, 2.5))
+    assert (found.test_loss.found, found.test_loss.again) == (None, (2.0, 2.125))
+    assert (found.scores["judge"].found, found.scores["judge"].again) == (1.5, (1.0, 1.25))
+
+
+def test_a_run_without_a_winner_has_none(tmp_path: Path) -> None:
+    assert read_exam(tmp_path) is None
+
+
+def test_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "exam.json").write_text('{"id": 3}')
+    with pytest.raises(RunError, match=r"exam\.json: id: input should be a valid string"):
+        read_exam(tmp_path)

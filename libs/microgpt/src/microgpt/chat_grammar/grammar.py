@@ -33,8 +33,8 @@ _WITH_FILLERS: Sequence[Task] = (
 _BY_HEART: Sequence[Task] = (*(small_talk,) * 2, days, months, opposites, capitals)
 # A task is learnt as often as it is hard: arithmetic has most to learn from examples.
 _TO_LEARN: Sequence[Task] = (
-    *_WITH_FILLERS, *_BY_HEART, *(addition,) * 7, *(subtraction,) * 6, comparison, spelling,
-    *(reversing,) * 2, length, outside,
+    *_WITH_FILLERS, *_BY_HEART, *(addition,) * 7, *(subtraction,) * 6, *(comparison,) * 2,
+    spelling, *(reversing,) * 3, length, outside,
 )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from train_speed import machine, results_file
 
 FIRST_SEED = 42
 LOSS_ON = ("assistant", "all")
-SPLITS = {"heldout": 3500, "wordings": 6000}  # conversations: 500 items or more of a task
+SPLITS = {"heldout": 3500, "wordings": 6600}  # conversations: 500 items or more of a task
 UNKNOWN = "i don't know."
 
 

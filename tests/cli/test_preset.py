@@ -9,7 +9,7 @@ def test_a_preset_fixes_what_no_option_says_and_is_remembered(microgpt, tmp_path
     done = microgpt("train", "--preset", "chat", "--steps", "2", "--batch-size", "3")
     assert done.returncode == 0, done.stderr
     meta = json.loads((tmp_path / "output" / "meta.json").read_text())
-    assert (meta["n_embd"], meta["n_layer"], meta["block_size"]) == (64, 3, 128)
+    assert (meta["n_embd"], meta["n_layer"], meta["n_ff_exp"]) == (64, 6, 1)
     assert "end_turn" in meta["special_tokens"]
     training = meta["training"]
     assert (training["preset"], training["steps"], training["batch_size"]) == ("chat", 2, 3)

@@ -220,9 +220,9 @@ def test_a_longer_set_begins_with_a_shorter_one(split, seed, n) -> None:
 @pytest.mark.parametrize(
     ("split", "sha256"),
     [
-        ("train", "298c4ece94a6050c8c685125a8ef2efa09ceba7e48a218aa774dce3995f02104"),
-        ("heldout", "333fa96eb2c6b18e8c074cc4186356bc0ec11ede3f58dcb59f36180f2cd0e4ff"),
-        ("wordings", "8cbe62f3e91b8427b8399357c44da0ab547f35b2596f149765f89603972426ea"),
+        ("train", "90fbb72943f17456bf5ad074da4a7c9dba96852038fdf44654f1a103aee1a2ed"),
+        ("heldout", "ca39bc5d803961b78b2cb1e83eacae1d08e970b4c228df04a9a81367791ab74d"),
+        ("wordings", "a6f8ca901b31fb0bc6487b6a1cf0fcfa787485de9da932f8f149562fd23ab617"),
     ],
 )
 def test_the_bytes_do_not_depend_on_the_python(split, sha256) -> None:

@@ -13,12 +13,16 @@ from microgpt.chat_grammar.words import names
 UNTOLD = 0.2  # the share of the questions for what was not told
 
 _COLOURS = """
-    amber apricot aqua azure beige black blue bronze brown cherry copper coral cream crimson cyan
-    ebony emerald fuchsia ginger gold gray green hazel indigo ivory jade khaki lavender lemon lilac
-    lime magenta maroon mauve mint mustard navy ochre olive orange orchid peach pearl pink plum
-    purple red rose ruby rust saffron salmon sand scarlet sepia silver tan teal turquoise umber
-    vanilla violet white yellow
-    """
+    alabaster almond amber apricot aqua auburn azure beige black blue bronze brown burgundy
+    canary caramel carmine cerulean charcoal cherry chestnut chocolate cinnamon claret cobalt
+    copper coral cream crimson cyan denim ebony emerald fawn flax fuchsia garnet ginger gold
+    gray green hazel heather honey indigo iris ivory jade jet khaki lavender lemon lilac lime
+    linen magenta mahogany maroon mauve mint mulberry mustard navy nutmeg ochre olive onyx opal
+    orange orchid oyster peach pearl pewter pine pink pistachio plum purple raspberry raven red
+    rose ruby russet rust sable saffron salmon sand sapphire scarlet sepia sienna silver slate
+    snow steel tan taupe tawny teal topaz turquoise ultramarine umber vanilla vermilion violet
+    walnut wheat white wine yellow
+"""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 
+@pytest.mark.slow
 def test_a_preset_fixes_what_no_option_says_and_is_remembered(microgpt, tmp_path) -> None:
     done = microgpt("train", "--preset", "chat", "--steps", "2", "--batch-size", "3")
     assert done.returncode == 0, done.stderr
@@ -20,7 +21,6 @@ def test_a_training_on_a_presets_own_data_goes_on_and_takes_no_other_data(
     microgpt, tmp_path
 ) -> None:
     options = ("train", "--preset", "chat", "--steps", "6", "--n-embd", "8", "--n-layer", "1")
-    microgpt(*options, "--output", "whole")
     microgpt(*options, "--output", "part", "--checkpoint-every", "2")
     state = tmp_path / "part" / "train_state.json"
     assert json.loads(state.read_text())["input"] is None

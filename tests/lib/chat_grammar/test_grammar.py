@@ -220,9 +220,9 @@ def test_a_longer_set_begins_with_a_shorter_one(split, seed, n) -> None:
 @pytest.mark.parametrize(
     ("split", "sha256"),
     [
-        ("train", "90fbb72943f17456bf5ad074da4a7c9dba96852038fdf44654f1a103aee1a2ed"),
-        ("heldout", "ca39bc5d803961b78b2cb1e83eacae1d08e970b4c228df04a9a81367791ab74d"),
-        ("wordings", "a6f8ca901b31fb0bc6487b6a1cf0fcfa787485de9da932f8f149562fd23ab617"),
+        ("train", "27862f46f0587528c3cb7b4cf1876387f8b8655afb51b8df2837fd0eca0216a7"),
+        ("heldout", "e486d566bcde86176deba33b8c8660244a6fa280efb28955a9b14861ed973472"),
+        ("wordings", "da30b5af1cbfb0299ea0ae5e3b623334c351697870b7b987ee05819d34725ab6"),
     ],
 )
 def test_the_bytes_do_not_depend_on_the_python(split, sha256) -> None:

@@ -12,16 +12,15 @@ from microgpt.chat_grammar.words import names
 
 UNTOLD = 0.2  # the share of the questions for what was not told
 
+# Of a handy length, as names are.
 _COLOURS = """
-    alabaster almond amber apricot aqua auburn azure beige black blue bronze brown burgundy
-    canary caramel carmine cerulean charcoal cherry chestnut chocolate cinnamon claret cobalt
-    copper coral cream crimson cyan denim ebony emerald fawn flax fuchsia garnet ginger gold
-    gray green hazel heather honey indigo iris ivory jade jet khaki lavender lemon lilac lime
-    linen magenta mahogany maroon mauve mint mulberry mustard navy nutmeg ochre olive onyx opal
-    orange orchid oyster peach pearl pewter pine pink pistachio plum purple raspberry raven red
-    rose ruby russet rust sable saffron salmon sand sapphire scarlet sepia sienna silver slate
-    snow steel tan taupe tawny teal topaz turquoise ultramarine umber vanilla vermilion violet
-    walnut wheat white wine yellow
+    almond amber apricot aqua auburn azure beige black blue bronze brown canary caramel carmine
+    cherry claret cobalt copper coral cream crimson cyan denim ebony emerald fawn flax fuchsia
+    garnet ginger gold gray green hazel heather honey indigo iris ivory jade jet khaki lemon
+    lilac lime linen magenta maroon mauve mint mustard navy nutmeg ochre olive onyx opal orange
+    orchid oyster peach pearl pewter pine pink plum purple raven red rose ruby russet rust sable
+    saffron salmon sand scarlet sepia sienna silver slate snow steel tan taupe tawny teal topaz
+    umber vanilla violet walnut wheat white wine yellow
 """
 
 

@@ -44,6 +44,7 @@ def names(tmp_path: Path) -> Path:
         (["--num-samples", "-1"], "num_samples must be >= 0, got -1"),
         (["--patience", "0"], "patience must be >= 1, got 0"),
         (["--patience", "2"], "--patience goes with --val-fraction"),
+        (["--loss-on", "all"], "--loss-on goes with --chat"),
         (["--val-fraction", "1"], "the validation share must be in [0, 1), got 1.0"),
         (["--val-fraction", "0.5", "--test-fraction", "0.5"], "leave nothing to train on"),
         (["--val-fraction", "0.001"], "2 documents are too few: none is for validation"),

@@ -117,6 +117,28 @@ def test_a_file_is_replaced_by_the_session_that_wrote_or_read_it_alone(session, 
     assert sorted(os.listdir()) == ["a new one.jsonl", "mine"]
 
 
+@pytest.mark.parametrize("other", ["/clear", "/load theirs"])
+def test_another_conversation_does_not_replace_the_files_of_the_one_before(
+    session, tmp_path, other
+) -> None:
+    (tmp_path / "theirs").write_text(LINE)
+    say(session, "hi")
+    run_command(session, "/save mine")
+    run_command(session, other)
+    say(session, "hi")
+    with pytest.raises(ConfigError, match="mine exists, and is not of this conversation"):
+        run_command(session, "/save mine")
+
+
+def test_a_conversation_that_is_loaded_tells_anew_that_it_does_not_fit(session, told) -> None:
+    for _ in range(5):
+        say(session, "hi")
+    run_command(session, "/save long")
+    run_command(session, "/load long")
+    say(session, "hi")
+    assert [line.split(" tokens")[0] for line in told] == ["the first 8", "the first 24"]
+
+
 def test_a_name_may_begin_with_the_home_directory(session, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     say(session, "hi")

@@ -50,7 +50,7 @@ def test_a_file_is_replaced_with_force_alone(microgpt, tmp_path, lines) -> None:
         (["--seed", "-1"], "seed must be >= 0, got -1"),
         (["--split", "test"], "invalid value for '--split'"),
         (["--output", "folder", "--force"], "folder is a directory; name another place"),
-        (["--output", "file/chat.jsonl"], "file is a file; name a directory"),
+        (["--output", "file/chat.jsonl"], "file is a file, not a directory"),
     ],
 )
 def test_bad_input_is_told_in_a_line(microgpt, tmp_path, args, problem) -> None:

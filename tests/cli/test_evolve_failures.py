@@ -227,7 +227,7 @@ def test_outputs_that_cannot_be_used_are_found_before_the_search(microgpt, tmp_p
     for place in ("winner", "winner/model"):
         done = microgpt("evolve", *SMALL, "--train-winner", place)
         assert (done.returncode, done.stdout) == (2, "")
-        assert errors_of(done) == ["error: winner is a file; name a directory for the model"]
+        assert errors_of(done) == ["error: winner is a file, not a directory; name another place"]
     (tmp_path / "genome.json").mkdir()
     done = microgpt("evolve", *SMALL, "--force")
     assert (done.returncode, done.stdout) == (2, "")

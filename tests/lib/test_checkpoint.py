@@ -256,8 +256,8 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, use) -> None:
     (tmp_path / "odd" / "meta.json").mkdir(parents=True)
     before = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
     for place, problem in [
-        ("file", "file is a file; name a directory"),
-        ("file/a/model", "file is a file; name a directory"),
+        ("file", "file is a file, not a directory"),
+        ("file/a/model", "file is a file, not a directory"),
         ("/proc/nowhere/model", "cannot write to .*No such file"),
         ("dangling", "dangling is a link to nothing"),
         ("loop", "loop is a link to nothing"),

@@ -141,6 +141,7 @@ def test_of_two_that_make_the_same_directory_one_is_refused(tmp_path, parts, sto
         ({"special_tokens": ["bos"]}, "special_tokens must be"),
         ({"best": None, "model": None}, "model: "),
         ({"step": 41}, "step is 41, beyond the 40 of config"),
+        ({"input": None}, "it names neither an input nor a preset"),
         ({"step": 7}, "20 recent losses after 7 steps"),
         ({"seconds": -1.0}, "seconds: input should be greater than or equal to 0"),
         ({"seconds": float("nan")}, "seconds: input should be a finite number"),

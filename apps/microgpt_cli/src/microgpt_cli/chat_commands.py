@@ -56,7 +56,7 @@ def run_command(session: ChatSession, text: str) -> str:
 
 
 def _clear(session: ChatSession, _: str) -> str:
-    session.messages.clear()
+    session.begin()
     return "(history cleared)"
 
 
@@ -105,10 +105,10 @@ def _load(session: ChatSession, name: str) -> str:
     conversations = load_conversations(path, tell=session.tell)
     if len(conversations) > 1:
         raise DataError(f"{path} has {len(conversations):,} conversations; /load takes one")
-    messages = session.messages = [*conversations[0]]
+    session.begin(conversations[0])
     session.own_files.add(os.path.realpath(path))
-    session.tell_unknown(messages)
-    return f"({len(messages)} messages read from {path})"
+    session.tell_unknown(session.messages)
+    return f"({len(session.messages)} messages read from {path})"
 
 
 def _help(session: ChatSession, _: str) -> str:

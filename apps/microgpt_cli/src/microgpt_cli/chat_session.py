@@ -4,7 +4,7 @@ This module knows nothing of terminals, pipes or commands.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from microgpt.config import Sampling
@@ -49,7 +49,8 @@ class ChatSession:
         messages: what was said so far; the last one is a reply, or there are none.
         sampling: how a reply is drawn.
         seed: of the first reply; the next has seed + 1.
-        own_files: the real paths of those that it came from or went to, which it may replace.
+        own_files: the real paths of those that this conversation came from or went to, which it
+            may replace.
         tell: shows the user a line.
     """
 
@@ -71,6 +72,12 @@ class ChatSession:
         self._model = model
         self._has_forgotten = False
         self.tell = tell
+
+    def begin(self, messages: Iterable[Message] = ()) -> None:
+        """Go on from other messages; what was said before, and where it is kept, is forgotten."""
+        self.messages = [*messages]
+        self.own_files.clear()
+        self._has_forgotten = False
 
     def ask(self, text: str) -> Exchange:
         """Return the reply to a message; nothing of it is computed, and nothing is said, as yet.

@@ -213,6 +213,8 @@ def train(
     wished = {**ready, **given}
     settings = {**ctx.params, **wished}
     check_engine(engine, dtype, threads)
+    if "loss_on" in given and not (settings["chat"] or resume):
+        raise ConfigError("--loss-on goes with --chat; add it, or leave both out")
     job = None
     if resume:
         check_has_training(resume)

@@ -141,6 +141,8 @@ def decode_state(
         raise CheckpointError(
             f"{description_path}: step is {facts.step}, beyond the {facts.config.steps} of config"
         )
+    if not (facts.input or facts.preset):
+        raise CheckpointError(f"{description_path}: it names neither an input nor a preset")
     return _plan(facts, description_path), _state(facts, content, path), facts.status
 
 

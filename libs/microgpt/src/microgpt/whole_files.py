@@ -82,7 +82,7 @@ def check_place(directory: Path) -> None:
             return
         if os.path.lexists(path):
             what = "a file" if path.exists() else "a link to nothing"
-            raise CheckpointError(f"{path} is {what}; name a directory for the model")
+            raise CheckpointError(f"{path} is {what}, not a directory; name another place")
 
 
 def described(directory: Path, name: str, description: str, key: str) -> tuple[bytes, Path]:

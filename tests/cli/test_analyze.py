@@ -33,20 +33,27 @@ def count(point: Point) -> int:
 
 
 def write(
-    folder: Path, points=STEPS, *, loss=loss_of, sha256="abc", failed=(), name="sweep", **outcome
+    folder: Path,
+    points=STEPS,
+    *,
+    loss=loss_of,
+    sha256="abc",
+    failed=(),
+    status="crashed",
+    **outcome,
 ) -> str:
     """Write a sweep, and return its directory as an argument."""
     settings = SweepSettings(
         sweep="grid", points=points, seeds=SEEDS, input=f"/{sha256}.txt", data_sha256=sha256
     )
-    begun = SweepRecords.begin(folder / "experiments", name, settings.model_dump(mode="json"))
+    begun = SweepRecords.begin(folder / "experiments", "sweep", settings.model_dump(mode="json"))
     with begun as records:
         for point, seed in settings.tasks:
             n_params = count(point)
             shared = {"point": point, "seed": seed, "n_params": n_params}
             shared["flops"] = 6 * n_params * point.steps
             if (point, seed) in failed:
-                records.add(Result(**shared, status="crashed", reason="why"))
+                records.add(Result(**shared, status=status, reason="why"))
                 continue
             val_loss = loss(point) + OFFSETS[seed]
             losses = {"val_loss": val_loss, "last_loss": val_loss + 1, "train_loss": val_loss}
@@ -112,7 +119,7 @@ def test_long_samples_are_cut_and_odd_characters_escaped(microgpt, tmp_path) -> 
 def test_no_law_where_the_loss_does_not_fall(microgpt, tmp_path) -> None:
     write(tmp_path, loss=lambda point: 2 + point.steps / 1e5)
     lines = microgpt("analyze").stdout.splitlines()
-    assert "No power law: the loss does not surely fall with the steps" in lines
+    assert "No power law: the loss does not surely fall with the steps, or all at once" in lines
 
 
 def test_several_sweeps_count_as_one(microgpt, tmp_path) -> None:
@@ -162,6 +169,13 @@ def test_one_seed_has_no_intervals(microgpt, tmp_path) -> None:
         f"note: 4 of 12 trainings of {run} have come to their end; go on with: "
         f"microgpt sweep resume {run}\n"
     )
+
+
+def test_what_diverged_is_told_of_and_would_do_so_again(microgpt, tmp_path) -> None:
+    run = write(tmp_path, failed=[(STEPS[0], SEEDS[0])], status="diverged")
+    done = microgpt("analyze")
+    assert done.returncode == 0
+    assert done.stderr == f"note: 1 of 12 trainings of {run} diverged, and are in no mean\n"
 
 
 @pytest.mark.slow

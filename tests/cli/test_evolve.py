@@ -14,6 +14,8 @@ import pytest
 sys.path.append(str(Path(__file__).parent))
 from searches import SMALL, begin, evaluations_of, log_of, run_of, write_names
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture(autouse=True)
 def names(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 sys.path.append(str(Path(__file__).parent))
 from searches import AESTHETIC, HYDRA, evaluations_of, run_of, write_names
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 OBJECTIVES = pytest.mark.parametrize("search", [HYDRA, AESTHETIC], ids=["hydra", "aesthetic"])
 HEADS = ("weaver", "mirror", "spark")
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SMALL = ("--input", "names.txt", "--population", "4", "--generations", "3", "--seed", "5")
 ENDINGS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 N_TRAININGS = 1 + 4 + 3 + 3 + 6 + 1  # primordial, three generations, the best again, the winner

@@ -9,6 +9,8 @@ import pytest
 sys.path.append(str(Path(__file__).parent))
 from searches import AESTHETIC, HYDRA, SMALL, begin, evaluations_of, log_of, run_of, write_names
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SECOND = {SMALL: "Generation 2", AESTHETIC: "Generation 2", HYDRA: "Cycle 2"}
 OBJECTIVES = pytest.mark.parametrize(
     "search", [SMALL, AESTHETIC, HYDRA], ids=["loss", "aesthetic", "hydra"]

@@ -11,7 +11,7 @@ def test_a_gene_that_decides_all_has_nearly_all_of_the_differences() -> None:
     values = [1, 1, 1, 2, 2, 2, 3, 3, 3]
     found = importance("n_layer", values, [3, 2, 1, 6, 5, 4, 9, 8, 7])
     assert found
-    # H = 12 / (9·10) · (6² + 15² + 24²) / 3 − 3·10 = 7.2; ε² = (7.2 − 3 + 1) / (9 − 3)
+    # H = 12 / (9·10) · (6² + 15² + 24²) / 3 − 3·10 = 7.2; η² = (7.2 − 3 + 1) / (9 − 3)
     assert found.share == pytest.approx(5.2 / 6)
     assert found.chance == pytest.approx((5.991 - 3 + 1) / 6)  # χ² of two degrees of freedom
     assert found.word == "more is better"
@@ -52,7 +52,7 @@ def test_where_there_is_too_little_to_tell_nothing_is_told(values, worths) -> No
 
 
 def test_equal_worths_share_their_ranks() -> None:
-    # Ranks 1.5 1.5 | 3.5 3.5: between 4 · 1², whole 4 · 1², so H = n − 1 = 3 and ε² = (3 − 1) / 2
+    # Ranks 1.5 1.5 | 3.5 3.5: between 4 · 1², whole 4 · 1², so H = n − 1 = 3 and η² = (3 − 1) / 2
     found = importance("g", [1, 1, 2, 2], [7, 7, 9, 9])
     assert found
     assert found.share == pytest.approx(1)

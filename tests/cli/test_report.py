@@ -137,6 +137,33 @@ def test_a_run_that_was_imported_is_reported_as_far_as_its_log_knows(
 
 
 @pytest.mark.slow
+def test_a_log_with_odd_tags_that_begins_in_the_middle_is_reported_whole(
+    microgpt, tmp_path
+) -> None:
+    """A tag of ours says that something was measured again, but not what; another may be markup."""
+    genes = "Emb:8  Head:1 Lay:3 Ctx:12 FF:2 LR:0.0298"
+    rows = [
+        f"> #{place}: {genes} Steps:{500 + place} | Loss: 2.{generation}{place}00 [{tag}]"
+        for generation in (5, 6, 7)
+        for place, tag in enumerate(("confirm", "<b>bold</b>", "it's"), start=1)
+    ]
+    lines = [
+        line for i in range(3) for line in (f"--- Generation {5 + i}/10 ---", *rows[3 * i :][:3])
+    ]
+    (tmp_path / "middle.log").write_text("\n".join(lines))
+    assert microgpt("genome", "import-log", "middle.log").returncode == 0
+    done = microgpt("report")
+    assert (done.returncode, done.stderr) == (0, "")
+    page = tmp_path / done.stdout.strip()
+    assert len(rows_of(page)) == 9
+    assert "<b>bold" not in page.read_text(encoding="utf-8")
+    specifications = page_of(page)["specifications"]
+    assert isinstance(specifications, dict)
+    for name in ("generations", "species"):
+        assert '"domain": [0.5, 7.5]' in json.dumps(specifications[name])
+
+
+@pytest.mark.slow
 def test_a_run_from_before_reports_is_reported_without_what_it_lacks(copied, microgpt) -> None:
     run = copied("hydra")
     (run / "exam.json").unlink()
@@ -247,6 +274,11 @@ def test_a_damaged_or_empty_run_is_refused(copied, microgpt) -> None:
     done = microgpt("report", "run")
     assert done.returncode == 2
     assert done.stderr.startswith("error: run/evaluations.jsonl, line 2: invalid JSON")
+    stranger = {**json.loads(lines[0]), "origin": "confirm", "parents": ["nobody", "g1-1"]}
+    (run / "evaluations.jsonl").write_text("\n".join([*lines, json.dumps(stranger), ""]))
+    done = microgpt("report", "run")
+    assert done.returncode == 2
+    assert "is none that this search makes" in done.stderr
     (run / "evaluations.jsonl").write_text("")
     done = microgpt("report", "run")
     assert done.returncode == 2

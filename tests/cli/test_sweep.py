@@ -18,6 +18,8 @@ from microgpt_cli.sweep import grid
 from microgpt_cli.train import train
 from microgpt_evolution.point import SETTINGS
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 GRID = ("grid", "--n-embd", "8,16", "--steps", "30,60", "--input", "names.txt", "--seed", "5")
 NOT_SWEPT = {
     "input", "chat", "seed",  # of the sweep as a whole

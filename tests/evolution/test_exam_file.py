@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +35,18 @@ def test_a_run_without_a_winner_has_none(tmp_path: Path) -> None:
     assert read_exam(tmp_path) is None
 
 
-def test_a_damaged_one_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "exam.json").write_text('{"id": 3}')
-    with pytest.raises(RunError, match=r"exam\.json: id: input should be a valid string"):
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('{"id": 3}', "id: input should be a valid string"),
+        ('{"version": 2}', "version: input should be less than or equal to 1"),
+        (
+            '{"id": "g1-1", "last_loss": {"found": null, "again": [2.0, 1e308]}}',
+            "last_loss.again[1]: ",
+        ),
+    ],
+)
+def test_a_damaged_one_is_refused(tmp_path: Path, content: str, problem: str) -> None:
+    (tmp_path / "exam.json").write_text(content)
+    with pytest.raises(RunError, match=rf"exam\.json: {re.escape(problem)}"):
         read_exam(tmp_path)

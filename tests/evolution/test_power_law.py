@@ -91,3 +91,38 @@ def test_no_floor_is_below_zero() -> None:
     """A line in the logarithm of x ends below any number; then the law has no floor at all."""
     falling = [(x, 12 - math.log(x)) for x in STEPS]
     assert fit_law({1: falling}).law == fit_line(falling)
+
+
+@pytest.mark.parametrize(
+    ("n", "others"),
+    [
+        (3, {2: [(1000, 3.0)]}),
+        (3, {2: [(1000, 3.0)], 3: [(1000, 3.1)]}),
+        (5, {2: curve(30, 0.5, 2.0, STEPS[:3])}),
+    ],
+)
+def test_a_law_that_one_seed_alone_tells_has_no_interval(n, others) -> None:
+    """As of a sweep that was stopped, or of two of which one went less far."""
+    fitted = fit_law({1: curve(30, 0.5, 2.0)[:n], **others})
+    assert fitted.law.exponent > 0
+    assert fitted.half_width(lambda law: law.exponent) is None
+
+
+@pytest.mark.parametrize(
+    "losses", [[3.0, 2.3, 2.3, 2.3], [3.0, 2.3, 2.29, 2.29, 2.29], [3.0, 1e-3, 1e-9]]
+)
+def test_losses_that_fall_all_at_once_have_none(losses) -> None:
+    """The steeper the better: any exponent that is told would be one that we have chosen."""
+    assert fit_law({1: list(zip(STEPS, losses, strict=False))}) is None
+
+
+@pytest.mark.parametrize("n", [3, 4])
+def test_steps_next_to_each_other_tell_no_law(n) -> None:
+    xs = [1_000_000, 1_000_001, 1_000_002, 1_000_003][:n]
+    assert fit_law({1: [(x, 2.3 - i / 100) for i, x in enumerate(xs)]}) is None
+
+
+def test_losses_that_fall_as_a_logarithm_have_no_floor() -> None:
+    """Its exponent is the line's, and not the smallest that is tried."""
+    falling = [(x, 2.4 - 0.01 * math.log(x)) for x in STEPS]
+    assert fit_law({1: falling}).law == fit_line(falling)

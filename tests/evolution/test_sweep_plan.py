@@ -45,3 +45,8 @@ def test_impossible_combinations_are_left_out_and_told_once() -> None:
 def test_a_grid_of_which_nothing_is_possible_is_refused() -> None:
     with pytest.raises(ConfigError, match="no point of the grid is possible: n_embd"):
         grid({"n_embd": [30], "n_head": [4, 7]})
+
+
+def test_a_grid_that_a_slip_has_made_huge_is_refused_before_it_is_made() -> None:
+    with pytest.raises(ConfigError, match="at most 10,000 combinations, got 1,000,000,000"):
+        grid({name: range(1, 1001) for name in ("n_embd", "n_layer", "steps")})

@@ -5,8 +5,9 @@ Nothing in it depends on time or place. This module knows nothing of how an exam
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microgpt.validation import first_problem
 from microgpt.whole_files import publish
@@ -15,6 +16,9 @@ from microgpt_evolution.exam import Exam
 from microgpt_evolution.winner import Winner
 
 EXAM = "exam.json"
+VERSION = 1
+
+_Number = Annotated[float, Field(ge=-1e100, le=1e100)]  # sums and squares of such are numbers, too
 
 
 class Measures(BaseModel):
@@ -27,8 +31,8 @@ class Measures(BaseModel):
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False, frozen=True)
 
-    found: float | None
-    again: tuple[float, ...]
+    found: _Number | None
+    again: tuple[_Number, ...]
 
 
 class ExamFile(BaseModel):
@@ -45,7 +49,7 @@ class ExamFile(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True)
 
-    version: int = 1
+    version: Annotated[int, Field(le=VERSION)] = VERSION
     id: str
     last_loss: Measures
     val_loss: Measures

@@ -6,6 +6,7 @@ This module knows nothing of how they are trained.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any, Literal
 
 from microgpt.errors import ConfigError
@@ -22,6 +23,7 @@ SIZES = {  # the source's three models
     "medium": Point(n_embd=32, n_head=4, n_layer=2, steps=5000),
     "large": Point(n_embd=64, n_head=8, n_layer=4, steps=5000),
 }
+MAX_COMBINATIONS = 10_000  # a slip multiplies, and these are all made before the first is trained
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,11 @@ def grid(axes: Mapping[str, Sequence[Any]]) -> Grid:
         axes: the values of settings, by name; the others are as in `train`.
 
     Raises:
-        ConfigError: none is possible.
+        ConfigError: none is possible, or there are too many.
     """
+    n = prod(map(len, axes.values()))
+    if n > MAX_COMBINATIONS:
+        raise ConfigError(f"a grid has at most {MAX_COMBINATIONS:,} combinations, got {n:,}")
     points: dict[Point, None] = {}
     impossible: dict[str, None] = {}
     for values in product(*axes.values()):

@@ -14,6 +14,7 @@ from microgpt_cli.streams import note
 if TYPE_CHECKING:
     import altair as alt
 
+    from microgpt_evolution.population import Status
     from microgpt_evolution.scaling import Scaling
 
 
@@ -70,7 +71,6 @@ def _read(directories: Sequence[Path]) -> "Scaling":
         RunError: one is none, or its records are damaged.
         ConfigError: they are of different data, or nothing is in them.
     """
-    from microgpt.whole_files import as_argument
     from microgpt_evolution.scaling import Scaling
     from microgpt_evolution.sweep_records import read_sweep
 
@@ -83,16 +83,25 @@ def _read(directories: Sequence[Path]) -> "Scaling":
                 f"({first.input}, {sweep.input}), so their losses cannot be compared; analyze one "
                 "at a time"
             )
-        n_ok = sum(result.is_ok for result in results)
-        if n_ok < len(sweep.tasks):
-            note(
-                f"{n_ok} of {len(sweep.tasks)} trainings of {directory} have come to their end; go "
-                f"on with: microgpt sweep resume {as_argument(directory)}"
-            )
+        _note_missing(directory, [result.status for result in results], len(sweep.tasks))
     scaling = Scaling.of(result for _, results in sweeps for result in results)
     if not scaling.cells:
         raise ConfigError("no training has come to its end, so there is nothing to tell")
     return scaling
+
+
+def _note_missing(directory: Path, statuses: "Sequence[Status]", n_all: int) -> None:
+    """Tell which trainings of a sweep are in no mean, and what can be done about it."""
+    from microgpt.whole_files import as_argument
+
+    n_ok, n_diverged = statuses.count("ok"), statuses.count("diverged")
+    if n_diverged:  # as it would again
+        note(f"{n_diverged} of {n_all} trainings of {directory} diverged, and are in no mean")
+    if n_ok + n_diverged < n_all:
+        note(
+            f"{n_ok} of {n_all} trainings of {directory} have come to their end; go on with: "
+            f"microgpt sweep resume {as_argument(directory)}"
+        )
 
 
 def _draw(scaling: "Scaling", files: Sequence[Path]) -> None:

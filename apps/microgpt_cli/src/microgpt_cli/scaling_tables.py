@@ -129,7 +129,8 @@ def _law(series: Series) -> Iterator[str]:
     if len({cell.x(series.axis) for cell in series.cells}) < LEAST:
         return
     if (fitted := series.law) is None:
-        yield f"No power law: the loss does not surely fall with the {NOUNS[series.axis]}"
+        noun = NOUNS[series.axis]
+        yield f"No power law: the loss does not surely fall with the {noun}, or all at once"
         return
     law = fitted.law
     exponent = _number(law.exponent, fitted.half_width(lambda law: law.exponent))

@@ -43,7 +43,7 @@ def _draw(story: Story, name: str, kinds: set[str], width: int) -> look.Chart:
     """
     bands = dict.fromkeys(g.rung for g in story.generations if g.rung != "normal")
     first = 0 if PRIMORDIAL in kinds else 1
-    x = look.generations_axis(first, max(len(story.generations), first + 1))
+    x = look.generations_axis(first, max(story.last_generation, first + 1))
     mine = alt.datum.population == title_of(name)
     marks = look.of("evaluations").transform_filter(mine)
     marks = marks.encode(x=x, color=look.kind_color(kinds))

@@ -16,7 +16,7 @@ def rows(story: Story) -> list[Row]:
     again: dict[str, list[float]] = {}
     for entry in story.run.entries:
         worth = story.worth(entry)
-        if entry.origin == "confirm" and worth is not None:
+        if entry.origin == "confirm" and entry.parents and worth is not None:  # no log names them
             again.setdefault(entry.parents[0], []).append(worth)
     found: list[Row] = []
     for id_, worths in again.items():

@@ -1,8 +1,8 @@
 """How much of the differences in worth goes with a gene.
 
 The organisms are cut into a few groups by the gene, and the ranks of their worth compared: Kruskal
-and Wallis's H, as the share of the variance of the ranks that the groups explain, ε² (Tomczak &
-Tomczak 2014), less what chance would. It sees any shape of dependence, a best learning rate in the
+and Wallis's H, as the share of the variance of the ranks that the groups explain, less what chance
+would: η²_H of Tomczak & Tomczak 2014. It sees any shape of dependence, a best learning rate in the
 middle too, but one gene at a time. This module knows nothing of runs.
 """
 

@@ -183,7 +183,7 @@ class _Maker:
                 "Which genes mattered",
                 f"How much of the differences in {measure} goes with one gene alone: the share of "
                 "the variance of its ranks that lies between groups of organisms, made by the gene "
-                "(up to four; epsilon squared of Kruskal and Wallis). Chance alone gets beyond "
+                "(up to four; eta squared of Kruskal and Wallis's H). Chance alone gets beyond "
                 "the red mark one time in twenty; bars that do not are grey. Genes that were bred "
                 "together share what one of them did.",
                 chart=genes.draw_importance(found),

@@ -15,14 +15,13 @@ def draw(story: Story, names: list[str]) -> look.Chart:
         story: the run.
         names: of the species that have one.
     """
-    last = len(story.generations)
     shown = [*names, "other"]
     picture: alt.Chart = (
         look.of("species")
         .transform_calculate(x="datum.generation - 0.42", x2="datum.generation + 0.42")
         .mark_rect(stroke=look.GREY, strokeWidth=0.6)
         .encode(
-            x=look.generations_axis(1, last),
+            x=look.generations_axis(1, story.last_generation),
             x2="x2:Q",
             y=alt.Y("low:Q", title="share of the organisms", axis=alt.Axis(format="%")),
             y2="high:Q",

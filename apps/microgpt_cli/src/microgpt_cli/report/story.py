@@ -89,6 +89,11 @@ class Story:
         """Whether the winner has been found and examined."""
         return self.exam is not None or self.run.is_imported
 
+    @property
+    def last_generation(self) -> int:
+        """The number of the last generation; a log may begin anywhere."""
+        return max(generation.number for generation in self.generations)
+
     @cached_property
     def measures(self) -> dict[str, Measure]:
         """What each population goes by, by its name."""
@@ -122,7 +127,7 @@ class Story:
     def knows(self, entry: Entry) -> bool:
         """Return whether the search makes an evaluation: for an organism, or of one again."""
         if entry.origin == "confirm":
-            return any(parent in self.organisms for parent in entry.parents)
+            return len(entry.parents) == 1 and entry.parents[0] in self.organisms
         return entry.origin == "primordial" or entry.id in self.organisms
 
     def population_of(self, entry: Entry) -> str:

@@ -82,7 +82,8 @@ def test_eval_counts_exact_replies_task_by_task(microgpt, chat_model, exam) -> N
     done = microgpt("eval", chat_model, "--data", file)
     assert (done.returncode, done.stderr) == (0, "")
     before, after = done.stdout.split("replies:    4, 50.0% of them exact (", 1)
-    assert re.fullmatch(r"documents:  5\ntokens: +\d+\nloss: .*\n", before)
+    head = r"documents:  5\ntokens: +\d+ of the assistant\nloss: .*\n"
+    assert re.fullmatch(head, before)
     speed, _, page = after.partition("\n")
     assert float(speed.removesuffix(" tokens/s)").replace(",", "")) > 0
     assert page == (

@@ -6,32 +6,14 @@ import pty
 import re
 import signal
 import termios
-from dataclasses import replace
 
 import pexpect
 import pytest
-
-from microgpt import save
-from microgpt.model import weight_shapes
 
 ESCAPES = r"(?:\x1b\[[\d;?]*[A-Za-z])*"  # what colours and moves the cursor
 YOU = "you> "
 REPLY = rf"microgpt> {ESCAPES}yo\r\n"
 ALT_ENTER, ARROW_UP, CTRL_D = "\x1b\r", "\x1b[A", "\x04"
-
-
-@pytest.fixture
-def endless_model(chat_result, tmp_path):
-    """The directory of a chat model whose replies go on for many seconds."""
-    model = replace(chat_result.model, n_embd=8, n_head=1, n_layer=16, block_size=50_000)
-    weights = {
-        name: [[0.0] * columns for _ in range(rows)]
-        for name, (rows, columns) in weight_shapes(model).items()
-    }
-    weights["wte"] = [[1.0] * 8 for _ in weights["wte"]]
-    weights["lm_head"][chat_result.tokenizer.end_turn_id] = [-1000.0] * 8
-    save(replace(chat_result, model=model, weights=weights), tmp_path / "endless")
-    return tmp_path / "endless"
 
 
 @pytest.fixture

@@ -162,6 +162,13 @@ def test_conversations_whose_replies_lie_beyond_the_context_are_refused(train) -
         train([(Message("user", "b" * 9), Message("assistant", "a"))], model=SMALL)
 
 
+def test_held_out_conversations_without_a_reply_are_refused(train) -> None:
+    mute = [(Message("user", "a"),)]
+    parts = Split([*CONVERSATIONS, *mute], CONVERSATIONS, validation=mute, val_fraction=0.2)
+    with pytest.raises(DataError, match="held out have no replies"):
+        train(parts, model=SMALL, config=TrainConfig(steps=2))
+
+
 def test_an_unknown_part_to_learn_is_refused() -> None:
     with pytest.raises(ConfigError, match=r'unknown loss_on "user" \(expected'):
         TrainConfig(loss_on="user")

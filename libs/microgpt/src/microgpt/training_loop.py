@@ -15,7 +15,7 @@ from microgpt.corpus import Corpus
 from microgpt.course import Course
 from microgpt.data import Split
 from microgpt.engines import Engine, make_surprise
-from microgpt.errors import MicrogptError
+from microgpt.errors import DataError, MicrogptError
 from microgpt.evaluation import AT_ONCE, Pieces
 from microgpt.flat_weights import Numbers, by_name
 from microgpt.state import Best, Ending, TrainEvent, TrainResult, TrainState, ending
@@ -160,7 +160,10 @@ class TrainingLoop:
         encoded = map(self.tokenizer.encode_document, docs)
         masks = (self.tokenizer.mask(doc, self.config.loss_on) for doc in docs)
         at_once = AT_ONCE if self.engine_name == "compiled" else 1
-        return Pieces(encoded, self.model.block_size, masks=masks, at_once=at_once)
+        pieces = Pieces(encoded, self.model.block_size, masks=masks, at_once=at_once)
+        if not pieces.n_tokens:
+            raise DataError("the conversations that are held out have no replies; hold out others")
+        return pieces
 
     def _tell(self, val_loss: float | None = None) -> None:
         """Call on_event with what nobody has been told yet."""

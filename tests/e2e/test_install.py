@@ -41,4 +41,6 @@ def test_wheels_work_outside_the_checkout(tmp_path: Path) -> None:
     refused = run(tmp_path / "venv/bin/microgpt", "serve", "--port", "-1", code=2)
     assert refused == "error: PORT must be >= 0, got -1\n"
     missing = run(tmp_path / "venv/bin/microgpt", "plot", "output", code=2)  # without its extra
-    assert missing.endswith("pip install altair vl-convert-python\n")
+    assert missing.endswith("pip install 'microgpt-cli[plots]'\n")
+    run("uv", "pip", "install", "--python", tmp_path / "venv/bin/python", "microgpt-cli[plots]")
+    run(tmp_path / "venv/bin/microgpt", "plot", "output")

@@ -59,7 +59,7 @@ def test_the_examples_in_the_docstrings_are_true(module) -> None:
 @pytest.mark.slow
 def test_the_python_of_the_readme_works(tmp_path, monkeypatch, capsys, chat_result) -> None:
     (tmp_path / "data").symlink_to(ROOT / "data")
-    microgpt.save(chat_result, tmp_path / "chat-model")
+    microgpt.save(chat_result, tmp_path / "my-chat")
     monkeypatch.chdir(tmp_path)
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert len(examples) == 2

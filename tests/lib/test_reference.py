@@ -10,6 +10,7 @@ import pytest
 import microgpt
 from microgpt import ModelConfig, TrainConfig, Value
 from microgpt.data import bundled, load_text
+from microgpt.dropout import Dropout
 from microgpt.model import Gpt, cross_entropy, init_weights
 from microgpt.reference import ReferenceEngine, document_loss
 from microgpt.train import DivergedError, train
@@ -115,17 +116,27 @@ def test_training_with_true_gradients_learns() -> None:
     assert sum(losses[-50:]) / 50 < LN_27 - 0.5
 
 
-def test_an_update_is_taken_back_whole() -> None:
-    trained, other = engine(), engine()
-    for each in (trained, other):
-        each.step([[4, 0, 4]], lr=0.01)
-    assert math.isfinite(trained.step([[4, 1, 4]], lr=1e200))
-    assert math.isnan(trained.step([[4, 0, 4]], lr=0.01))
-    trained.undo()
-    assert trained.weights() == other.weights()
-    assert (trained.adam_m, trained.adam_v) == (other.adam_m, other.adam_v)
-    assert trained.step([[4, 2, 4]], lr=0.01) == other.step([[4, 2, 4]], lr=0.01)
-    assert trained.weights() == other.weights()
+def test_weight_decay_shrinks_each_weight_by_its_share_of_the_learning_rate() -> None:
+    plain, decayed = engine(), engine(weight_decay=0.5)
+    before = [param.data for param in plain.params]
+    for each in (plain, decayed):
+        each.step([[4, 0, 4]], lr=0.1)
+    lost = [a.data - b.data for a, b in zip(plain.params, decayed.params, strict=True)]
+    assert lost == pytest.approx([0.1 * 0.5 * weight for weight in before], abs=1e-15)
+
+
+def test_what_a_document_drops_depends_on_how_many_were_read_before() -> None:
+    """So another epoch, or a place in the batch, drops something else; a resumed training not."""
+    weights = init_weights(MODEL, random.Random(7))
+    doc = [4, 0, 2, 4]
+    losses = [
+        document_loss(Gpt(MODEL, weights), doc, (), Dropout(0.5, seed=42, n_read=n_read))
+        for n_read in range(4)
+    ]
+    assert len(set(losses)) == 4
+    trained = engine(dropout=0.5, batch_size=2)
+    assert math.isclose(trained.step([doc, doc], lr=0.0), (losses[0] + losses[1]) / 6)
+    assert math.isclose(trained.step([doc, doc], lr=0.0), (losses[2] + losses[3]) / 6)
 
 
 def test_a_step_leaves_no_memory_behind() -> None:

@@ -78,25 +78,31 @@ def assert_same_gradients(
     lengths=st.lists(st.integers(1, 20), min_size=1, max_size=6),
     seed=st.integers(0, 999),
     learnt=st.sampled_from([0.1, 0.5, 1]),
+    dropout=st.sampled_from([0, 0.2, 0.7]),
 )
 @example(  # longer than a vector, and so than one sweep of attention
     model=ModelConfig(n_embd=6, n_head=3, block_size=70, vocab_size=5, init_std=0.4),
     lengths=[70, 3, 37],
     seed=1,
     learnt=1,
+    dropout=0.3,
 )
 @example(  # whole vectors, more heads than one, and rows of every tile
     model=ModelConfig(n_embd=48, n_head=3, n_layer=2, vocab_size=27, init_std=0.2),
     lengths=[16, 1, 9],
     seed=2,
     learnt=0.5,
+    dropout=0.1,
 )
-def test_loss_and_every_gradient_are_the_references(dtype, model, lengths, seed, learnt) -> None:
+def test_loss_and_every_gradient_are_the_references(
+    dtype, model, lengths, seed, learnt, dropout
+) -> None:
     rng = random.Random(seed)
     docs = random_docs(model, lengths, rng)
     masks = [bytes(rng.random() < learnt for _ in doc) for doc in docs]
     masks[0] = masks[0][:-1] + b"\1"  # something is to be learnt
-    config, weights = TrainConfig(batch_size=len(docs)), init_weights(model, rng)
+    config = TrainConfig(batch_size=len(docs), seed=seed, dropout=dropout)
+    weights = init_weights(model, rng)
     compiled = make(model, config, masked(docs, masks), weights, dtype)
     loss = compiled.backward()
     reference = ReferenceEngine(model, config, weights)
@@ -151,12 +157,16 @@ def test_a_batch_with_nothing_to_learn_has_no_loss_and_moves_nothing() -> None:
     assert reference.weights()["wte"] == tuple(map(tuple, weights["wte"]))
 
 
+@pytest.mark.parametrize("regularised", [{}, {"dropout": 0.3, "weight_decay": 0.2}])
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
-def test_steps_are_the_references_also_where_a_batch_is_larger_than_the_data(batch_size) -> None:
+def test_steps_are_the_references_also_where_a_batch_is_larger_than_the_data(
+    batch_size, regularised
+) -> None:
     model = ModelConfig(n_embd=6, n_head=2, block_size=5, vocab_size=5)
     rng = random.Random(5)
     docs = random_docs(model, [5, 1, 3, 4, 2], rng)
-    config, weights = TrainConfig(steps=12, batch_size=batch_size), init_weights(model, rng)
+    config = TrainConfig(steps=12, batch_size=batch_size, **regularised)
+    weights = init_weights(model, rng)
     compiled = make(model, config, docs, weights, "float64")
     losses = []
     while compiled.n_steps < config.steps:
@@ -186,7 +196,8 @@ def trained(steps: int = 40) -> CompiledEngine:
     rng = random.Random(3)
     docs = random_docs(model, [rng.randint(1, 16) for _ in range(10)], rng)
     weights = init_weights(model, rng)
-    return make(model, TrainConfig(steps=steps, batch_size=2), docs, weights, "float32")
+    config = TrainConfig(steps=steps, batch_size=2, dropout=0.1, weight_decay=0.1)
+    return make(model, config, docs, weights, "float32")
 
 
 def test_calls_that_end_in_the_middle_of_a_step_change_nothing() -> None:

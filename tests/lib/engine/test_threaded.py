@@ -44,7 +44,7 @@ def run_to(engine: CompiledEngine, until: int) -> list[float]:
 def test_what_is_learnt_does_not_depend_on_the_number_of_threads(
     batch_size, dtype, is_masked
 ) -> None:
-    config = TrainConfig(steps=12, batch_size=batch_size)
+    config = TrainConfig(steps=12, batch_size=batch_size, dropout=0.2, weight_decay=0.1)
     alone = make(1, config, dtype, is_masked=is_masked)
     losses = run_to(alone, 12)
     for threads in (2, 3, 5):

@@ -72,6 +72,9 @@ class TrainConfig:
     shuffle: bool = True  # whether documents are read in a random order, or in their own
     loss_on: LossOn = "assistant"  # of a conversation: the turns to learn; of a text all is learnt
     patience: int | None = None  # ends it after so many held-out losses without a better one
+    warmup_steps: int = 0  # in which the learning rate rises to lr
+    weight_decay: float = 0.0  # share of lr by which each weight shrinks a step
+    dropout: float = 0.0  # share of the numbers in the residual stream's branches to leave out
     beta1: float = 0.85  # Adam: decay of the running mean of the gradients, a step
     beta2: float = 0.99  # Adam: decay of the running mean of their squares, a step
     adam_eps: float = 1e-8  # Adam: keeps the division finite
@@ -85,6 +88,12 @@ class TrainConfig:
         _check_positive("adam_eps", self.adam_eps)
         check_seed(self.seed)
         check_loss_on(self.loss_on)
+        if not (_is_finite(self.weight_decay) and self.weight_decay >= 0):
+            raise ConfigError(
+                f"weight_decay must be a number of at least 0, got {self.weight_decay!r}"
+            )
+        if not (_is_finite(self.dropout) and 0 <= self.dropout < 1):
+            raise ConfigError(f"dropout must be in [0, 1), got {self.dropout!r}")
         for name in ("beta1", "beta2"):
             beta = getattr(self, name)
             if not (_is_finite(beta) and 0 <= beta < 1):
@@ -98,9 +107,12 @@ class TrainConfig:
     def lr_at(self, step: Any) -> Any:
         """Return the learning rate of a step, the first being 0, or of each in an array of steps.
 
-        It falls linearly, and would be 0 after the last.
+        It rises in the warm-up; then it falls linearly, and would be 0 after the last.
         """
-        return self.lr * (1 - step / self.steps)
+        is_warm = step >= self.warmup_steps
+        n_warm = self.steps - self.warmup_steps
+        falling = self.lr * (1 - (step - self.warmup_steps) / n_warm)
+        return falling * is_warm + self.lr * (step + 1) / (self.warmup_steps + 1) * (1 - is_warm)
 
 
 @dataclass(frozen=True)

@@ -216,7 +216,7 @@ def make_engine(
     weights = init_weights(model, rng)
     reference = _Reference(model, config, weights, docs)
     if resume:
-        reference.resume(resume)
+        reference.resume(resume.step, resume.weights, resume.adam_m, resume.adam_v)
     return reference
 
 
@@ -245,11 +245,10 @@ class _Reference:
         self._model, self._docs = model, docs
         self._engine = ReferenceEngine(model, config, weights)
 
-    def resume(self, state: TrainState) -> None:
-        self.set_weights(state.weights.tolist())
-        self._engine.n_steps = state.step
-        self._engine.adam_m = state.adam_m.tolist()
-        self._engine.adam_v = state.adam_v.tolist()
+    def resume(self, step: int, weights: Numbers, adam_m: Numbers, adam_v: Numbers) -> None:
+        self.set_weights(weights.tolist())
+        self._engine.n_steps = step
+        self._engine.adam_m, self._engine.adam_v = adam_m.tolist(), adam_v.tolist()
 
     @property
     def n_steps(self) -> int:
@@ -267,13 +266,17 @@ class _Reference:
         return self.flat_weights(), adam_m, adam_v
 
     def undo(self) -> None:
-        self._engine.undo()
+        self.resume(*self._before)
 
     def run(self, until: int) -> list[float]:
         if self.n_steps >= until:
             return []
+        before = self.n_steps, *self.numbers()
         batch, masks = self._batch()
-        return [self._engine.step(batch, self._engine.config.lr_at(self.n_steps), masks)]
+        loss = self._engine.step(batch, self._engine.config.lr_at(self.n_steps), masks)
+        if self.n_steps > before[0]:
+            self._before = before
+        return [loss]
 
     def backward(self) -> float:
         return self._engine.backward(*self._batch())

@@ -10,12 +10,14 @@ from typing import Any
 
 from microgpt.config import DType, ModelConfig, TrainConfig
 from microgpt.corpus import Corpus
+from microgpt.dropout import Dropout
 from microgpt.model import Gpt, count_params, init_weights, weight_shapes
 from microgpt.reference import ReferenceEngine, document_loss
 from microgpt.value import Number, Value, dot, exp, log, relu, total
 
 DIFFERENCE = 1e-5  # step of a central difference: its error is about DIFFERENCE**2 = 1e-10
 NEGLIGIBLE = 1e-2  # gradients of a matrix that are so much smaller than others are mostly rounding
+DROPOUTS = 0.0, 0.3  # that models are checked with
 N_LEAVES, N_STEPS = 3, 8  # of a random expression
 
 # Everything a Value can do, on two numbers a and b and a constant c.
@@ -91,11 +93,14 @@ def model_error(model: ModelConfig, rng: random.Random) -> float:
     weights = init_weights(model, rng)
     tokens = [rng.randrange(model.vocab_size) for _ in range(model.block_size + 1)]
     engine = ReferenceEngine(model, TrainConfig(), weights)
-    document_loss(engine.gpt, tokens).backward()
+    drop = Dropout(rng.choice(DROPOUTS), seed=rng.randrange(9), n_read=rng.randrange(9))
+    document_loss(engine.gpt, tokens, (), drop).backward()
     grads = iter(param.grad for param in engine.params)
     gpt: Gpt[float] = Gpt(model, weights)
     return max(
-        worst_difference(row, [next(grads) for _ in row], lambda: document_loss(gpt, tokens))
+        worst_difference(
+            row, [next(grads) for _ in row], lambda: document_loss(gpt, tokens, (), drop)
+        )
         for name in weight_shapes(model)
         for row in weights[name]
     )
@@ -114,7 +119,7 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
     corpus = Corpus()
     for doc, mask in zip(docs, masks, strict=True):
         corpus.append(doc, mask)
-    config = TrainConfig(batch_size=len(docs))
+    config = TrainConfig(batch_size=len(docs), dropout=rng.choice(DROPOUTS), seed=rng.randrange(9))
     weights = init_weights(model, rng)
     compiled = CompiledEngine(model, config, corpus, dtype=dtype)
     compiled.resume(0, weights, [0.0] * count_params(model), [0.0] * count_params(model))

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Generic
 
 from microgpt.config import ModelConfig
+from microgpt.dropout import Drop, keep_all
 from microgpt.value import Number, dot, exp, log, relu, total
 
 Vector = list[Number]
@@ -64,7 +65,7 @@ class Gpt(Generic[Number]):
         """Return the cache of a sequence that has not begun."""
         return [([], []) for _ in range(self.config.n_layer)]
 
-    def forward(self, token: int, cache: KVCache[Number]) -> Vector[Number]:
+    def forward(self, token: int, cache: KVCache[Number], drop: Drop = keep_all) -> Vector[Number]:
         """Read the next token and return a score (logit) for each token that may follow it: (V).
 
         The token's keys and values are added to the cache; the sequence must not be longer than
@@ -73,9 +74,10 @@ class Gpt(Generic[Number]):
         position = len(cache[0][0])
         x = add(self.weights["wte"][token], self.weights["wpe"][position])  # (C)
         x = rmsnorm(x)  # once more than in the blocks: the residual stream begins at unit size
+        x = drop(x, position, 0)
         for layer in range(self.config.n_layer):
-            x = add(x, self.attention(rmsnorm(x), layer, cache))
-            x = add(x, self.mlp(rmsnorm(x), layer))
+            x = add(x, drop(self.attention(rmsnorm(x), layer, cache), position, 2 * layer + 1))
+            x = add(x, drop(self.mlp(rmsnorm(x), layer), position, 2 * layer + 2))
         return linear(x, self.weights["lm_head"])  # (V)
 
     def attention(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:

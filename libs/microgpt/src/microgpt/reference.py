@@ -10,6 +10,7 @@ from itertools import compress
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.corpus import Tokens
+from microgpt.dropout import Drop, Dropout, keep_all
 from microgpt.model import Gpt, Weights, cross_entropy, weight_shapes
 from microgpt.value import Number, Value, total
 
@@ -36,8 +37,6 @@ class ReferenceEngine:
         """Update the weights once, unless the loss is nan; return the loss before the update."""
         loss = self.backward(batch, masks)
         if not math.isnan(loss):
-            data = [param.data for param in self.params]
-            self._before = data, self.adam_m.copy(), self.adam_v.copy()
             self._adam(lr)
         return loss
 
@@ -54,22 +53,17 @@ class ReferenceEngine:
         for param in self.params:
             param.grad = 0.0
         size, masks = self.gpt.config.block_size + 1, masks or [[1] * len(doc) for doc in batch]
-        docs = [(d[:size], m[:size]) for d, m in zip(batch, masks, strict=True) if any(m[1:size])]
+        docs = [(doc[:size], mask[:size]) for doc, mask in zip(batch, masks, strict=True)]
         n_targets = sum(sum(mask[1:]) for _, mask in docs)
-        loss = 0.0
-        for doc, mask in docs:  # the gradients add up; each one's graph is freed before the next
-            doc_loss = (1 / n_targets) * document_loss(self.gpt, doc, mask)
-            doc_loss.backward()
-            loss += doc_loss.data
+        loss, n_read = 0.0, self.n_steps * self.config.batch_size
+        for i, (doc, mask) in enumerate(docs):  # the gradients add up; each graph is freed in turn
+            if any(mask[1:]):
+                drop = Dropout(self.config.dropout, self.config.seed, n_read + i)
+                doc_loss = (1 / n_targets) * document_loss(self.gpt, doc, mask, drop)
+                doc_loss.backward()
+                loss += doc_loss.data
         is_finite = all(map(math.isfinite, [loss, *(param.grad for param in self.params)]))
         return loss if is_finite else math.nan
-
-    def undo(self) -> None:
-        """Take the last call of `step` back; only one can be."""
-        data, self.adam_m, self.adam_v = self._before
-        self.n_steps -= 1
-        for param, before in zip(self.params, data, strict=True):
-            param.data = before
 
     def weights(self) -> dict[str, tuple[tuple[float, ...], ...]]:
         """Return a copy of the weights as plain floats."""
@@ -79,7 +73,7 @@ class ReferenceEngine:
         }
 
     def _adam(self, lr: float) -> None:
-        """Move each weight against its gradient (Kingma & Ba 2015, algorithm 1)."""
+        """Move each weight against its gradient and towards 0 (AdamW, Loshchilov & Hutter 2019)."""
         beta1, beta2, eps = self.config.beta1, self.config.beta2, self.config.adam_eps
         self.n_steps += 1
         m_bias = 1 - beta1**self.n_steps  # the means start at 0: too small by this factor
@@ -89,12 +83,15 @@ class ReferenceEngine:
             grad = param.grad
             m[i] = beta1 * m[i] + (1 - beta1) * grad
             v[i] = beta2 * v[i] + (1 - beta2) * grad * grad
+            param.data *= 1 - lr * self.config.weight_decay
             param.data -= lr * (m[i] / m_bias) / (math.sqrt(v[i] / v_bias) + eps)
 
 
-def document_loss(gpt: Gpt[Number], tokens: Tokens, mask: Tokens = ()) -> Number:
+def document_loss(
+    gpt: Gpt[Number], tokens: Tokens, mask: Tokens = (), drop: Drop = keep_all
+) -> Number:
     """Return the surprise in nats: the sum over the tokens after the first, but where mask is 0."""
     cache = gpt.new_cache()
-    logits = [gpt.forward(token, cache) for token in tokens[:-1]]
+    logits = [gpt.forward(token, cache, drop) for token in tokens[:-1]]
     losses = map(cross_entropy, logits, tokens[1:])
     return total(compress(losses, mask[1:]) if mask else losses)

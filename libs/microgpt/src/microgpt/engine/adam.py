@@ -2,6 +2,7 @@
 
 from microgpt.engine.across import total
 from microgpt.engine.compiling import kernel
+from microgpt.engine.settings import Settings
 from microgpt.engine.simd import Array, lanes, load, splat, square_root, store
 
 
@@ -13,14 +14,14 @@ def adam(
     v: Array,
     n_steps: int,
     lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
+    settings: Settings,
 ) -> None:
-    """Move each weight against its gradient (Kingma & Ba 2015, algorithm 1).
+    """Move each weight against its gradient, and towards 0 (Loshchilov & Hutter 2019, alg. 2).
 
     The arrays are of one shape, (rows, whole vectors); n_steps counts this step too.
     """
+    beta1, beta2, eps = settings.beta1, settings.beta2, settings.eps
+    kept = 1 - lr * settings.weight_decay
     lr_by_bias = lr / (1 - beta1**n_steps)  # the means start at 0: too small by this factor
     v_by_bias = 1 / (1 - beta2**n_steps)
     for i in range(params.shape[0]):
@@ -31,7 +32,7 @@ def adam(
             store(m, i, j, mean)
             store(v, i, j, square)
             change = lr_by_bias * mean / (square_root(square * v_by_bias) + eps)
-            store(params, i, j, load(params, i, j) - change)
+            store(params, i, j, kept * load(params, i, j) - change)
 
 
 @kernel

@@ -23,6 +23,7 @@ class Buffers(NamedTuple):
     targets: NDArray[Any]  # (N), the token that follows
     counted: NDArray[Any]  # (1, N), 1 where its prediction counts, else 0
     positions: NDArray[Any]  # (N), in its document
+    keys: NDArray[Any]  # (1, N), int32; see `dropout`
     doc_starts: NDArray[Any]  # (N + 1), the first column of each document, and the end of the last
 
     # What the forward pass leaves for the gradient.
@@ -72,6 +73,7 @@ def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int
         targets=whole(n_tokens),
         counted=columns(1),
         positions=whole(n_tokens),
+        keys=aligned_zeros((1, N), "int32"),
         doc_starts=whole(n_tokens + 1),
         embedded=columns(C),
         embedded_scale=columns(1),

@@ -17,6 +17,7 @@ from microgpt.config import ModelConfig, TrainConfig
 from microgpt.corpus import Corpus, Tokens
 from microgpt.engine import mersenne
 from microgpt.engine.buffers import Buffers, allocate_buffers, buffer_bytes
+from microgpt.engine.settings import settings_of
 from microgpt.engine.step import take_steps
 from microgpt.engine.weights import PackedWeights, padded
 from microgpt.flat_weights import Numbers
@@ -69,8 +70,7 @@ class CompiledEngine:
         self._starts = np.frombuffer(corpus.starts, np.int64)
         self._mask = np.frombuffer(corpus.mask, np.int8)
         self._n_targets = _count_targets(self._starts, self._mask)
-        # In float32 a smaller epsilon would be 0, and a weight that is never used 0 / 0.
-        self._eps = max(float(config.adam_eps), float(np.finfo(dtype).tiny))
+        self._settings = settings_of(config, dtype)
         self._params, self._m, self._v = (PackedWeights(model, dtype) for _ in range(3))
         longest = corpus.longest - 1
         buffers = allocate_buffers(model, dtype, n_columns(config, longest), longest)
@@ -220,9 +220,7 @@ class CompiledEngine:
             config.batch_size,
             int(steps[0]),
             np.asarray(config.lr_at(steps), np.float64),
-            float(config.beta1),
-            float(config.beta2),
-            self._eps,
+            self._settings,
             update,
             desk.progress,
             losses,

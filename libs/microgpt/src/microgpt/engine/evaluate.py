@@ -40,7 +40,7 @@ def evaluate(
     while read < n_tokens and first < n_docs:
         n_read = read_documents(tokens, starts, mask, first, n_docs - first, buffers)
         N = buffers.doc_starts[n_read]
-        forward(weights, buffers, n_head, n_read, N)
+        forward(weights, buffers, n_head, n_read, N, 0.0)
         done = starts[first] - first  # a document predicts one token less than it has
         b = buffers
         token_losses(b.logits, b.targets, b.counted, b.logit_norms, N, losses[done:])

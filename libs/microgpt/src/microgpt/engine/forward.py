@@ -6,6 +6,7 @@ For the layout see `matmul`, for the names of arrays `weights` and `buffers`.
 from microgpt.engine.attention import attention
 from microgpt.engine.buffers import Buffers
 from microgpt.engine.compiling import inlined
+from microgpt.engine.dropout import drop
 from microgpt.engine.layers import copy, embed, relu, rmsnorm
 from microgpt.engine.matmul import linear, transpose
 from microgpt.engine.simd import Array
@@ -38,23 +39,39 @@ def read_documents(
 
 
 @inlined
-def forward(weights: Weights, buffers: Buffers, n_head: int, n_docs: int, N: int) -> None:
-    """Set the logits of each column: `Gpt.forward`."""
+def forward(
+    weights: Weights, buffers: Buffers, n_head: int, n_docs: int, N: int, dropout: float
+) -> None:
+    """Set the logits of each column: `Gpt.forward`; to drop anything, the columns need keys."""
     w, b = weights, buffers
     x, C = b.x, b.x.shape[0]
     embed(w.wte, w.wpe, b.tokens, b.positions, b.transposed, N)
     transpose(b.transposed, x, N, C)
     rmsnorm(x, b.embedded, b.embedded_scale, 0, N)
-    copy(b.embedded, x, N)
+    if dropout:
+        drop(b.embedded, b.keys, 0, dropout, x, False, N)
+    else:
+        copy(b.embedded, x, N)
     for layer in range(w.attn_wo.shape[0]):
         rmsnorm(x, b.attn_norm[layer], b.attn_norm_scale, layer, N)
         linear(w.attn_wqkv[layer], b.attn_norm[layer], b.qkv[layer], N, False)
         attention(
             b.qkv[layer], n_head, b.doc_starts, n_docs, b.attn_weights[layer], b.attn_out[layer]
         )
-        linear(w.attn_wo[layer], b.attn_out[layer], x, N, True)
+        _add_branch(w.attn_wo[layer], b.attn_out[layer], b, 2 * layer + 1, dropout, N)
         rmsnorm(x, b.mlp_norm[layer], b.mlp_norm_scale, layer, N)
         linear(w.mlp_fc1[layer], b.mlp_norm[layer], b.hidden[layer], N, False)
         relu(b.hidden[layer], b.hidden.shape[1], N)
-        linear(w.mlp_fc2_t[layer].T, b.hidden[layer], x, N, True)
+        _add_branch(w.mlp_fc2_t[layer].T, b.hidden[layer], b, 2 * layer + 2, dropout, N)
     linear(w.lm_head, x, b.logits, N, False)
+
+
+@inlined
+def _add_branch(w: Array, y: Array, buffers: Buffers, site: int, dropout: float, N: int) -> None:
+    """Add w y to the residual stream, but for what is dropped."""
+    b = buffers
+    if dropout:
+        linear(w, y, b.dbranch, N, False)
+        drop(b.dbranch, b.keys, site, dropout, b.x, True, N)
+    else:
+        linear(w, y, b.x, N, True)

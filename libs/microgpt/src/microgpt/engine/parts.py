@@ -9,6 +9,7 @@ from microgpt.engine import layers
 from microgpt.engine.adam import adam, squares_are_finite
 from microgpt.engine.compiling import EntryPoint, inlined
 from microgpt.engine.layers import clear
+from microgpt.engine.settings import Settings
 from microgpt.engine.simd import Array, fence, lanes, load, store, stream
 
 
@@ -41,9 +42,7 @@ def update(
     adam_v: Array,
     n_steps: int,
     lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
+    settings: Settings,
     for_readers: Array,
     progress: Array,
 ) -> bool:
@@ -54,7 +53,7 @@ def update(
     """
     if not squares_are_finite(grads):
         return False
-    adam(params, grads, adam_m, adam_v, n_steps, lr, beta1, beta2, eps)
+    adam(params, grads, adam_m, adam_v, n_steps, lr, settings)
     clear(grads, grads.shape[1])
     _publish(params, for_readers)
     progress[0], progress[1], progress[2] = n_steps, 0, 0

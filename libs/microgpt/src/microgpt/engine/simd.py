@@ -90,7 +90,7 @@ def stream(context: Any, array: Any, i: Any, j: Any, vector: Any) -> Any:
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         array, i, j, vector = args
-        place = _place(context, builder, sig.args[0], array, i, j)
+        place = emit_place(context, builder, sig.args[0], array, i, j)
         place = builder.bitcast(place, vector.type.as_pointer())
         instruction = builder.store(vector, place, align=VECTOR_BYTES)
         one = builder.module.add_metadata([ir.Constant(INT32, 1)])
@@ -239,7 +239,7 @@ def exp(context: Any, x: Any) -> Any:
 def emit_load(context: Any, builder: Any, kind: Any, array: Any, i: Any, j: Any) -> Any:
     """Emit what `load` does; kind is the type of the array."""
     vector = context.get_value_type(VectorType(kind.dtype))
-    place = builder.bitcast(_place(context, builder, kind, array, i, j), vector.as_pointer())
+    place = builder.bitcast(emit_place(context, builder, kind, array, i, j), vector.as_pointer())
     return builder.load(place, align=kind.dtype.bitwidth // 8)
 
 
@@ -247,11 +247,13 @@ def emit_store(
     context: Any, builder: Any, kind: Any, array: Any, i: Any, j: Any, vector: Any
 ) -> None:
     """Emit what `store` does; kind is the type of the array."""
-    place = builder.bitcast(_place(context, builder, kind, array, i, j), vector.type.as_pointer())
+    place = builder.bitcast(
+        emit_place(context, builder, kind, array, i, j), vector.type.as_pointer()
+    )
     builder.store(vector, place, align=kind.dtype.bitwidth // 8)
 
 
-def _place(context: Any, builder: Any, kind: Any, array: Any, i: Any, j: Any) -> Any:
+def emit_place(context: Any, builder: Any, kind: Any, array: Any, i: Any, j: Any) -> Any:
     """Return the address of array[i, j]."""
     parts = context.make_array(kind)(context, builder, array)
     row_stride = cgutils.unpack_tuple(builder, parts.strides)[0]

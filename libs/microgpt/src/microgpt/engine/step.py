@@ -13,6 +13,7 @@ from microgpt.engine.adam import adam, squares_are_finite
 from microgpt.engine.attention import attention_backward
 from microgpt.engine.buffers import Buffers
 from microgpt.engine.compiling import EntryPoint, inlined
+from microgpt.engine.dropout import draw_keys, drop
 from microgpt.engine.forward import forward, read_documents
 from microgpt.engine.layers import (
     add_and_clear,
@@ -23,6 +24,7 @@ from microgpt.engine.layers import (
 )
 from microgpt.engine.loss import cross_entropy
 from microgpt.engine.matmul import add_outer, linear, transpose
+from microgpt.engine.settings import Settings
 from microgpt.engine.simd import Array
 from microgpt.engine.weights import Weights
 
@@ -44,9 +46,7 @@ def take_steps(
     batch_size: int,
     first_step: int,
     lrs: Array,
-    beta1: float,
-    beta2: float,
-    eps: float,
+    settings: Settings,
     update: bool,
     progress: Array,
     losses: Array,
@@ -72,9 +72,7 @@ def take_steps(
         batch_size: documents a step; after the last comes the first again.
         first_step: the step that the first of lrs is for.
         lrs: the learning rate of each step.
-        beta1: see `TrainConfig`.
-        beta2: see there.
-        eps: adam_eps there.
+        settings: of dropout and optimizer.
         update: whether to move the weights; else it ends with the first step's gradients.
         progress: where it stands, and will: steps taken, documents of the next that were read, and
             the loss of those: (3).
@@ -89,9 +87,19 @@ def take_steps(
         for i in range(first, first + batch_size):
             total += n_targets[i % n_docs]
         n_read = read_documents(tokens, starts, mask, first + done, batch_size - done, buffers)
+        if settings.dropout:
+            b = buffers
+            draw_keys(b.keys, b.doc_starts, n_read, settings.seed, first + done)
         progress[1] += n_read
         progress[2] += _forward_backward(
-            weights, dweights, buffers, n_head, n_read, 1 / max(total, 1), done == 0
+            weights,
+            dweights,
+            buffers,
+            n_head,
+            n_read,
+            1 / max(total, 1),
+            settings.dropout,
+            done == 0,
         )
         read += buffers.doc_starts[n_read]
         if progress[1] == batch_size:
@@ -102,7 +110,7 @@ def take_steps(
                 break
             if not update:
                 break
-            adam(params, grads, adam_m, adam_v, step + 1, lrs[i], beta1, beta2, eps)
+            adam(params, grads, adam_m, adam_v, step + 1, lrs[i], settings)
             clear(grads, grads.shape[1])
             progress[0], progress[1], progress[2] = step + 1, 0, 0
     return read
@@ -116,6 +124,7 @@ def _forward_backward(
     n_head: int,
     n_docs: int,
     weight: float,
+    dropout: float,
     is_first: bool,
 ) -> float:
     """Return the loss of a micro-batch, `weight` a token, and add its gradients to dweights.
@@ -124,11 +133,11 @@ def _forward_backward(
     well be worked on apart from one another. The first of a step has nothing to be added to.
     """
     N = buffers.doc_starts[n_docs]
-    forward(weights, buffers, n_head, n_docs, N)
+    forward(weights, buffers, n_head, n_docs, N, dropout)
     loss = cross_entropy(
         buffers.logits, buffers.targets, buffers.counted, buffers.logit_norms, N, weight
     )
-    _backward(weights, dweights, buffers, n_head, n_docs, N)
+    _backward(weights, dweights, buffers, n_head, n_docs, N, dropout)
     b, dw = buffers, dweights
     if is_first:
         embed_backward(b.transposed, b.tokens, b.positions, dw.wte, dw.wpe, N)
@@ -141,7 +150,13 @@ def _forward_backward(
 
 @inlined
 def _backward(
-    weights: Weights, dweights: Weights, buffers: Buffers, n_head: int, n_docs: int, N: int
+    weights: Weights,
+    dweights: Weights,
+    buffers: Buffers,
+    n_head: int,
+    n_docs: int,
+    N: int,
+    dropout: float,
 ) -> None:
     """Add the gradient of each matrix, from that of the logits down: `Value.backward`.
 
@@ -153,18 +168,26 @@ def _backward(
     add_outer(b.logits, x_t, dw.lm_head, N)
     linear(w.lm_head.T, b.logits, dx, N, False)
     for layer in range(w.attn_wo.shape[0] - 1, -1, -1):
-        transpose(dx, x_t, C, N)
+        dbranch = dx
+        if dropout:
+            dbranch = b.dbranch
+            drop(dx, b.keys, 2 * layer + 2, dropout, dbranch, False, N)
+        transpose(dbranch, x_t, C, N)
         add_outer(b.hidden[layer], x_t, dw.mlp_fc2_t[layer], N)
-        linear(w.mlp_fc2_t[layer], dx, b.dhidden, N, False)
+        linear(w.mlp_fc2_t[layer], dbranch, b.dhidden, N, False)
         relu_backward(b.dhidden, b.hidden[layer], N)
         transpose(b.mlp_norm[layer], x_t, C, N)
         add_outer(b.dhidden, x_t, dw.mlp_fc1[layer], N)
         linear(w.mlp_fc1[layer].T, b.dhidden, b.dbranch, N, False)
         rmsnorm_backward(b.dbranch, b.mlp_norm[layer], b.mlp_norm_scale, layer, dx, N)
 
+        dbranch = dx
+        if dropout:
+            dbranch = b.dhidden[:C]
+            drop(dx, b.keys, 2 * layer + 1, dropout, dbranch, False, N)
         transpose(b.attn_out[layer], x_t, C, N)
-        add_outer(dx, x_t, dw.attn_wo[layer], N)
-        linear(w.attn_wo[layer].T, dx, b.dbranch, N, False)
+        add_outer(dbranch, x_t, dw.attn_wo[layer], N)
+        linear(w.attn_wo[layer].T, dbranch, b.dbranch, N, False)
         attention_backward(
             b.dbranch,
             b.qkv[layer],
@@ -181,6 +204,8 @@ def _backward(
         add_outer(b.dqkv, x_t, dw.attn_wqkv[layer], N)
         linear(w.attn_wqkv[layer].T, b.dqkv, b.dbranch, N, False)
         rmsnorm_backward(b.dbranch, b.attn_norm[layer], b.attn_norm_scale, layer, dx, N)
+    if dropout:
+        drop(dx, b.keys, 0, dropout, dx, False, N)
     clear(b.dbranch, N)
     rmsnorm_backward(dx, b.embedded, b.embedded_scale, 0, b.dbranch, N)
     transpose(b.dbranch, x_t, C, N)

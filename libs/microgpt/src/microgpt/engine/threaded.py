@@ -176,9 +176,7 @@ class ThreadedEngine(CompiledEngine):
             self._v.array,
             step + 1,
             float(config.lr_at(step)),
-            float(config.beta1),
-            float(config.beta2),
-            self._eps,
+            self._settings,
             self._for_readers.array,
             self._progress,
         ):

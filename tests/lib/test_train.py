@@ -53,14 +53,20 @@ def test_the_global_random_numbers_are_left_alone(train) -> None:
     assert random.getstate() == before
 
 
+REGULARISED = {
+    "warmup_steps": 3, "dropout": 0.2, "weight_decay": 0.1, "average_tail": 0.5, "beta2": 0.999,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", [{}, REGULARISED], ids=["plain", "regularised"])
 @pytest.mark.parametrize("docs", [DOCS, CONVERSATIONS], ids=["texts", "conversations"])
 def test_a_training_that_is_stopped_and_resumed_ends_like_one_that_never_was(
-    train, docs, monkeypatch
+    train, docs, settings, monkeypatch
 ) -> None:
     monkeypatch.setattr(compiled, "MAX_STEPS", 1)  # so that it asks after each
-    config = TrainConfig(steps=20, batch_size=2)
+    config = TrainConfig(steps=20, batch_size=2, **settings)
     whole = train(docs, model=SMALL, config=config)
-    for stop_at in (0, 1, 7, 20):
+    for stop_at in (0, 1, 7, 15, 20):
         answers = iter([False] * stop_at + [True])
         part = train(docs, model=SMALL, config=config, should_stop=answers.__next__)
         assert part.state.step == stop_at
@@ -70,6 +76,18 @@ def test_a_training_that_is_stopped_and_resumed_ends_like_one_that_never_was(
         assert resumed.state.recent_losses == whole.state.recent_losses
         assert resumed.state.history == whole.state.history
         assert resumed.rng().random() == whole.rng().random()
+
+
+def test_the_engines_agree_on_every_setting() -> None:
+    config = TrainConfig(steps=30, batch_size=3, **REGULARISED)
+    reference, compiled = (
+        train_model(DOCS, model=SMALL, config=config, engine=engine, dtype="float64")
+        for engine in ("reference", "compiled")
+    )
+    assert compiled.losses == pytest.approx(reference.losses, rel=1e-10)
+    for name, rows in reference.weights.items():
+        for row, other in zip(rows, compiled.weights[name], strict=True):
+            assert other == pytest.approx(row, rel=1e-8, abs=1e-12)
 
 
 def test_a_state_that_does_not_fit_is_refused(train) -> None:

@@ -27,6 +27,12 @@ class Point:
     lr: float = TrainConfig.lr
     batch_size: int = TrainConfig.batch_size
     dtype: DType = DEFAULT_DTYPE["compiled"]
+    warmup_steps: int = TrainConfig.warmup_steps
+    dropout: float = TrainConfig.dropout
+    weight_decay: float = TrainConfig.weight_decay
+    average_tail: float = TrainConfig.average_tail
+    beta1: float = TrainConfig.beta1
+    beta2: float = TrainConfig.beta2
 
     def __post_init__(self) -> None:
         self.model(vocab_size=1)
@@ -46,7 +52,10 @@ class Point:
 
     def train_config(self, seed: int) -> TrainConfig:
         """Return the course of the training."""
-        return TrainConfig(steps=self.steps, batch_size=self.batch_size, lr=self.lr, seed=seed)
+        names = {field.name for field in fields(TrainConfig)} & {
+            field.name for field in fields(self)
+        }
+        return TrainConfig(**{name: getattr(self, name) for name in names}, seed=seed)
 
     def describe(self, names: Iterable[str]) -> str:
         """Return some of the settings in words.

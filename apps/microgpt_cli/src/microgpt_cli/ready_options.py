@@ -23,4 +23,10 @@ def genome_options(path: Path) -> dict[str, int | float]:
 def preset_options(name: PresetName) -> dict[str, object]:
     """Return the values of a preset under the names that `train` has for them."""
     preset = PRESETS[name]
-    return {**vars(preset.model), **vars(preset.config), "chat": True}
+    return {
+        **vars(preset.model),
+        **vars(preset.config),
+        "val_fraction": preset.val_fraction,
+        "test_fraction": preset.test_fraction,
+        **({"chat": True} if preset.data == "grammar" else {}),
+    }

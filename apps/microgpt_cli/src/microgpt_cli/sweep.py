@@ -1,5 +1,6 @@
 """`microgpt sweep`: train the same model many times, with other settings and seeds."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -129,6 +130,12 @@ def grid(
     lr: Annotated[str | None, _axis("Learning rate; falls linearly to 0.")] = None,
     batch_size: Annotated[str | None, _axis("Documents a step.")] = None,
     dtype: Annotated[str | None, _axis("Precision: float32, float64.")] = None,
+    warmup_steps: Annotated[str | None, _axis("Steps in which the learning rate rises.")] = None,
+    dropout: Annotated[str | None, _axis("Share of each layer's results to leave out.")] = None,
+    weight_decay: Annotated[str | None, _axis("Share of lr by which weights shrink.")] = None,
+    average_tail: Annotated[str | None, _axis("Share of the steps to average.")] = None,
+    beta1: Annotated[str | None, _axis("Adam: share of the mean gradient kept.")] = None,
+    beta2: Annotated[str | None, _axis("Adam: share of its mean square kept.")] = None,
     input: Input = None,
     chat: Chat = False,
     seeds: Seeds = N_SEEDS,
@@ -137,11 +144,12 @@ def grid(
     scheduler: Scheduler = None,
 ) -> None:
     """Train every combination of settings of `microgpt train`; what is not named is as there."""
-    from microgpt_evolution.point import SETTINGS
+    from microgpt_evolution.point import SETTINGS, Point
     from microgpt_evolution.sweep_plan import grid as all_points
 
-    kinds: dict[str, Callable[[str], Any]] = dict.fromkeys(SETTINGS, int)
-    kinds |= {"lr": float, "dtype": str}
+    kinds: dict[str, Callable[[str], Any]] = {
+        field.name: type(field.default) for field in dataclasses.fields(Point)
+    }
     axes = {
         name: _values(f"--{name.replace('_', '-')}", ctx.params[name], kinds[name])
         for name in SETTINGS

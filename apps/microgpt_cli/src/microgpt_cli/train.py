@@ -12,14 +12,29 @@ from microgpt.errors import ConfigError
 from microgpt.presets import PresetName
 from microgpt_cli.options import DEFAULT_CHAT, DEFAULT_MODEL_DIR, DEFAULT_TEXT, N_SAMPLES
 from microgpt_cli.streams import note
+from microgpt_cli.training_options import (
+    TRAINING,
+    AverageTail,
+    BatchSize,
+    Beta1,
+    Beta2,
+    Dropout,
+    LearningRate,
+    Steps,
+    WarmupSteps,
+    WeightDecay,
+)
 
 if TYPE_CHECKING:
     from microgpt.training_directory import TrainingDirectory
     from microgpt_cli.training_job import Ended, Job
 
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
-COURSE = ("steps", "batch_size", "lr", "seed", "loss_on", "patience")
-DATA, MODEL, TRAINING, SAVING, OUTPUT = "Data", "Model", "Training", "Saving", "Output"
+COURSE = (
+    "steps", "batch_size", "lr", "warmup_steps", "dropout", "weight_decay", "average_tail", "beta1",
+    "beta2", "seed", "loss_on", "patience",
+)  # fmt: skip
+DATA, MODEL, SAVING, OUTPUT = "Data", "Model", "Saving", "Output"
 
 
 def train(
@@ -51,16 +66,15 @@ def train(
             help="Share to hold out to the very end, for an honest figure.", rich_help_panel=DATA
         ),
     ] = 0.0,
-    steps: Annotated[
-        int, typer.Option(help="Updates of the weights.", rich_help_panel=TRAINING)
-    ] = TrainConfig.steps,
-    lr: Annotated[
-        float,
-        typer.Option(help="Learning rate; falls linearly to 0.", rich_help_panel=TRAINING),
-    ] = TrainConfig.lr,
-    batch_size: Annotated[
-        int, typer.Option(help="Documents a step.", rich_help_panel=TRAINING)
-    ] = TrainConfig.batch_size,
+    steps: Steps = TrainConfig.steps,
+    lr: LearningRate = TrainConfig.lr,
+    batch_size: BatchSize = TrainConfig.batch_size,
+    warmup_steps: WarmupSteps = TrainConfig.warmup_steps,
+    dropout: Dropout = TrainConfig.dropout,
+    weight_decay: WeightDecay = TrainConfig.weight_decay,
+    average_tail: AverageTail = TrainConfig.average_tail,
+    beta1: Beta1 = TrainConfig.beta1,
+    beta2: Beta2 = TrainConfig.beta2,
     loss_on: Annotated[
         LossOn,
         typer.Option(
@@ -120,7 +134,8 @@ def train(
         PresetName | None,
         typer.Option(
             help="All settings and, unless --input names others, the data of a training that is "
-            "known to be good; options count more.  chat: a small assistant, in five minutes.",
+            "known to be good; options count more.  names-…: the best names in so many seconds.  "
+            "text: longer texts of your own, in minutes.  chat: a small assistant, in five.",
             show_default=False,
             rich_help_panel=MODEL,
         ),
@@ -223,8 +238,8 @@ def train(
         job = new_job(
             input,
             chat=settings["chat"],
-            val_fraction=val_fraction,
-            test_fraction=test_fraction,
+            val_fraction=settings["val_fraction"],
+            test_fraction=settings["test_fraction"],
             shape={name: settings[name] for name in SHAPE if not from_ or name in wished},
             config=TrainConfig(**{name: settings[name] for name in COURSE}),
             engine=engine,

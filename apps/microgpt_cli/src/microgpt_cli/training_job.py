@@ -89,7 +89,7 @@ def new_job(
     """
     _check_patience(config, val_fraction)
     parent = load(from_) if from_ else None
-    path = path or (None if preset else default_input(chat=chat))
+    path = path or _input_of(preset, chat=chat)
     docs = _documents(path, preset, config.seed, chat=chat)
     parts = split(docs, validation=val_fraction, test=test_fraction)
     if parent:
@@ -223,6 +223,14 @@ def default_input(*, chat: bool = False) -> Path:
         note(f"there is no {path} here; using the {name} that comes with microgpt")
         path = bundled(name)
     return path
+
+
+def _input_of(preset: PresetName | None, *, chat: bool) -> Path | None:
+    """Return where the data are when nothing is named; None for those that a preset draws."""
+    data = PRESETS[preset].data if preset else "names"
+    if data is None:
+        raise ConfigError(f"--preset {preset} is for data of your own; name them with --input")
+    return None if data == "grammar" else default_input(chat=chat)
 
 
 def _documents(

@@ -75,6 +75,7 @@ class TrainConfig:
     warmup_steps: int = 0  # in which the learning rate rises to lr
     weight_decay: float = 0.0  # share of lr by which each weight shrinks a step
     dropout: float = 0.0  # share of the numbers in the residual stream's branches to leave out
+    average_tail: float = 0.0  # share of the training, its end, whose weights are averaged
     beta1: float = 0.85  # Adam: decay of the running mean of the gradients, a step
     beta2: float = 0.99  # Adam: decay of the running mean of their squares, a step
     adam_eps: float = 1e-8  # Adam: keeps the division finite
@@ -84,20 +85,23 @@ class TrainConfig:
         _check_whole("batch_size", self.batch_size, minimum=1)
         if self.patience is not None:
             _check_whole("patience", self.patience, minimum=1)
+        _check_whole("warmup_steps", self.warmup_steps, minimum=0)
+        if self.warmup_steps >= self.steps:
+            raise ConfigError(
+                f"warmup_steps ({self.warmup_steps}) must be less than steps ({self.steps})"
+            )
         _check_positive("lr", self.lr)
         _check_positive("adam_eps", self.adam_eps)
         check_seed(self.seed)
         check_loss_on(self.loss_on)
         if not (_is_finite(self.weight_decay) and self.weight_decay >= 0):
-            raise ConfigError(
-                f"weight_decay must be a number of at least 0, got {self.weight_decay!r}"
-            )
-        if not (_is_finite(self.dropout) and 0 <= self.dropout < 1):
-            raise ConfigError(f"dropout must be in [0, 1), got {self.dropout!r}")
-        for name in ("beta1", "beta2"):
-            beta = getattr(self, name)
-            if not (_is_finite(beta) and 0 <= beta < 1):
-                raise ConfigError(f"{name} must be in [0, 1), got {beta!r}")
+            raise ConfigError(f"weight_decay must be a number >= 0, got {self.weight_decay!r}")
+        if not (_is_finite(self.average_tail) and 0 <= self.average_tail <= 1):
+            raise ConfigError(f"average_tail must be from 0 to 1, got {self.average_tail!r}")
+        for name in ("dropout", "beta1", "beta2"):
+            share = getattr(self, name)
+            if not (_is_finite(share) and 0 <= share < 1):
+                raise ConfigError(f"{name} must be in [0, 1), got {share!r}")
 
     @property
     def steps_between_evaluations(self) -> int:

@@ -3,13 +3,14 @@
 This module knows nothing of how they are trained.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt.tokenizer import Conversation
+from microgpt.tokenizer import Document
 
-PresetName = Literal["chat"]
+PresetName = Literal["names-10s", "names-60s", "names-600s", "text", "karpathy", "chat"]
 
 
 @dataclass(frozen=True)
@@ -19,27 +20,75 @@ class Preset:
     Attributes:
         model: the shape.
         config: the course.
-        n_conversations: drawn from the grammar to learn from, unless other data are named. Each is
-            read a few times: fewer of them, read more often, would be learnt by heart.
+        data: what it learns from, unless other data are named: Karpathy's names, conversations
+            drawn from the grammar, or None if they have to be named.
+        val_fraction: share of the documents to hold out; the best weights on them are kept.
+        test_fraction: share to hold out to the very end.
+        n_conversations: so many. Each is read a few times: fewer of them, read more often, would
+            be learnt by heart.
     """
 
     model: ModelConfig
     config: TrainConfig
-    n_conversations: int
+    data: Literal["names", "grammar"] | None = "names"
+    val_fraction: float = 0.0
+    test_fraction: float = 0.0
+    n_conversations: int = 0
 
-    def draw(self, seed: int) -> list[Conversation]:
+    def draw(self, seed: int) -> Sequence[Document]:
         """Return the conversations that a training with this seed learns from."""
         from microgpt.chat_grammar import conversations, messages
 
         return [messages(drawn) for drawn in conversations("train", self.n_conversations, seed)]
 
 
+# The names: chosen on the validation part; what they reach, and what each setting is worth, is in
+# docs/quality.md. The data run out before the time does: more time needs more dropout.
 PRESETS: dict[PresetName, Preset] = {
+    "names-10s": Preset(
+        ModelConfig(n_embd=32, n_layer=2),
+        TrainConfig(
+            steps=9_000, batch_size=64, lr=0.01, warmup_steps=400, weight_decay=0.1,
+            average_tail=0.3, beta1=0.9, beta2=0.999,
+        ),
+        val_fraction=0.1,
+        test_fraction=0.1,
+    ),
+    "names-60s": Preset(
+        ModelConfig(n_embd=64, n_layer=3),
+        TrainConfig(
+            steps=18_000, batch_size=64, lr=0.006, warmup_steps=400, dropout=0.1, weight_decay=0.1,
+            average_tail=0.3, beta1=0.9, beta2=0.999,
+        ),
+        val_fraction=0.1,
+        test_fraction=0.1,
+    ),
+    "names-600s": Preset(
+        ModelConfig(n_embd=96, n_head=6, n_layer=4),
+        TrainConfig(
+            steps=65_000, batch_size=64, lr=0.004, warmup_steps=400, dropout=0.2, weight_decay=0.1,
+            average_tail=0.3, beta1=0.9, beta2=0.999,
+        ),
+        val_fraction=0.1,
+        test_fraction=0.1,
+    ),
+    "text": Preset(
+        ModelConfig(n_embd=128, n_head=4, n_layer=4, block_size=128),
+        TrainConfig(
+            steps=10_000, batch_size=16, lr=0.003, warmup_steps=400, dropout=0.1, weight_decay=0.1,
+            average_tail=0.3, beta1=0.9, beta2=0.999,
+        ),
+        data=None,
+        val_fraction=0.1,
+        test_fraction=0.1,
+    ),
+    "karpathy": Preset(ModelConfig(), TrainConfig()),
     "chat": Preset(
         # Deep and thin: at this cost it learns more of arithmetic than half the layers with MLPs
         # four times as wide (docs/chat.md).
         ModelConfig(n_embd=64, n_head=4, n_layer=6, block_size=128, n_ff_exp=1),
         TrainConfig(steps=21_000, batch_size=32, lr=0.005),
+        data="grammar",
         n_conversations=200_000,
     ),
-}
+}  # fmt: skip

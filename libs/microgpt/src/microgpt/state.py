@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from microgpt.averaging import Average
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
 from microgpt.data import DataFacts
 from microgpt.flat_weights import Numbers
@@ -90,6 +91,7 @@ class TrainState:
         history: the course so far.
         since_history: the sum and the number of the losses since the last point of the history.
         seconds: what the steps took.
+        average: the mean of the last weights, where they are averaged.
     """
 
     step: int
@@ -103,6 +105,7 @@ class TrainState:
     history: Sequence[HistoryPoint] = ()
     since_history: tuple[float, int] = (0.0, 0)
     seconds: float = 0.0
+    average: Average | None = None
 
 
 def ending(step: int, best: Best | None, config: TrainConfig) -> Ending | None:

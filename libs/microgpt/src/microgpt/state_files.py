@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from microgpt.averaging import Average
 from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig
 from microgpt.data import DataFacts
 from microgpt.errors import CheckpointError, MicrogptError
@@ -79,6 +80,13 @@ class _BestFacts(BaseModel):
     n_worse: _Count
 
 
+class _AverageFacts(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    n: Annotated[int, Field(ge=1, le=MAX_SIZE)]
+    step: _Count
+
+
 class _Description(BaseModel):
     """train_state.json, its keys in order."""
 
@@ -101,6 +109,7 @@ class _Description(BaseModel):
     parent_sha256: str | None = None
     genome_sha256: str | None = None
     best: _BestFacts | None = None
+    average: _AverageFacts | None = None
     since_history: tuple[float, _Count]
     seconds: Annotated[float, Field(ge=0)]
     created_by: str
@@ -149,7 +158,7 @@ def decode_state(
 def _describe(
     plan: TrainingPlan, state: TrainState, status: Status, state_sha256: str
 ) -> _Description:
-    best = state.best
+    best, average = state.best, state.average
     return _Description(
         state_sha256=state_sha256,
         status=status,
@@ -169,6 +178,7 @@ def _describe(
         best=_BestFacts(**{name: getattr(best, name) for name in _BestFacts.model_fields})
         if best
         else None,
+        average=_AverageFacts(n=average.n, step=average.step) if average else None,
         since_history=state.since_history,
         seconds=state.seconds,
         created_by=f"microgpt {version('microgpt-lib')}",
@@ -216,6 +226,8 @@ def _as_tensors(state: TrainState) -> dict[str, NDArray[np.generic]]:
             [np.nan if point.val_loss is None else point.val_loss for point in points]
         ),
     }
+    if state.average:
+        tensors["average"] = np.asarray(state.average.weights, state.dtype)
     if state.best:
         tensors["best_weights"] = np.asarray(state.best.weights, state.dtype)
     return tensors
@@ -225,7 +237,9 @@ def _state(description: _Description, content: bytes, path: Path) -> TrainState:
     try:
         tensors = load_tensors(content)
         n_params = count_params(description.model)
-        names = ["weights", "adam_m", "adam_v", *(["best_weights"] if description.best else [])]
+        names = ["weights", "adam_m", "adam_v"]
+        names += ["average"] if description.average else []
+        names += ["best_weights"] if description.best else []
         for name in names:
             if tensors[name].shape != (n_params,) or tensors[name].dtype != description.dtype:
                 raise CheckpointError(
@@ -237,7 +251,7 @@ def _state(description: _Description, content: bytes, path: Path) -> TrainState:
             raise ValueError(f"{len(recent_losses)} recent losses after {description.step} steps")
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is no state of a training: {error}") from error
-    best = description.best
+    best, average = description.best, description.average
     return TrainState(
         step=description.step,
         weights=tensors["weights"],
@@ -250,6 +264,7 @@ def _state(description: _Description, content: bytes, path: Path) -> TrainState:
         history=tuple(history),
         since_history=description.since_history,
         seconds=description.seconds,
+        average=Average(tensors["average"], average.n, average.step) if average else None,
     )
 
 

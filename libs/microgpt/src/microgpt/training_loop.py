@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
+from microgpt.averaging import Average, moment_after
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
 from microgpt.corpus import Corpus
 from microgpt.course import Course
@@ -67,6 +68,7 @@ class TrainingLoop:
         self.first_step = self.resume.step if self.resume else 0
         self.course = Course(self.config, self.resume)
         self.best = self.resume.best if self.resume else None
+        self.average = _average_to_go_on_from(self.resume, self.config)
         self.validation = self._pieces(self.parts.validation)
         self.event_due = perf_counter() + EVENT_INTERVAL_S
         self.kept_at = self.resume.step if self.resume else -1  # the step of the last state
@@ -82,7 +84,7 @@ class TrainingLoop:
         if reason != "stopped":
             self.course.mark()
             test = self._pieces(self.parts.test)
-            weights = self.best.weights if self.best else self.engine.flat_weights()
+            weights = self.best.weights if self.best else self._weights()
             test_loss = self._loss(test, weights) if test else None
             reason = "stopped" if test and test_loss is None else reason
         self._tell()
@@ -90,6 +92,7 @@ class TrainingLoop:
 
     def _go_on(self) -> Ending | None:
         """Measure, keep and train, each where it is due; return why to end, if so."""
+        self._average()
         step = self.engine.n_steps
         if self._is_measuring_due() and not self._measure():
             return "stopped"
@@ -116,11 +119,25 @@ class TrainingLoop:
     def _next_pause(self) -> int:
         """Return the step to train to at most: where something else is to be done."""
         step, pauses = self.engine.n_steps, [self.config.steps]
+        if moment := moment_after(step, self.config):
+            pauses.append(moment)
         if self.validation:
             pauses.append(_next_multiple(step, self.config.steps_between_evaluations))
         if self.state_every:
             pauses.append(_next_multiple(step, self.state_every))
         return min(pauses)
+
+    def _average(self) -> None:
+        """Take the weights into the mean, if this is a moment to do so."""
+        step, average = self.engine.n_steps, self.average
+        if moment_after(step - 1, self.config) != step or (average and average.step == step):
+            return
+        weights = self.engine.flat_weights()
+        self.average = average.with_another(weights, step) if average else Average(weights, 1, step)
+
+    def _weights(self) -> Numbers:
+        """Return what the training has come to: the mean of the last weights, or the weights."""
+        return self.average.weights if self.average else self.engine.flat_weights()
 
     def _is_measuring_due(self) -> bool:
         step = self.engine.n_steps
@@ -131,7 +148,7 @@ class TrainingLoop:
     def _measure(self) -> bool:
         """Measure the held-out loss, and remember the best weights; false if it was stopped."""
         assert self.validation
-        step, weights = self.engine.n_steps, self.engine.flat_weights()
+        step, weights = self.engine.n_steps, self._weights()
         loss = self._loss(self.validation, weights)
         if loss is None:
             return False
@@ -217,12 +234,13 @@ class TrainingLoop:
             history=tuple(self.course.history),
             since_history=self.course.since_history,
             seconds=before + perf_counter() - self.started,
+            average=self.average,
         )
 
     def _result(self, reason: Ending, test_loss: float | None = None) -> TrainResult:
         """Return the training up to here."""
         state = self._state()
-        weights = state.best.weights if state.best else state.weights
+        weights = state.best.weights if state.best else self._weights()
         return TrainResult(
             model=self.model,
             weights=by_name(self.model, weights.tolist()),
@@ -242,8 +260,17 @@ class TrainingLoop:
         if self.engine.n_steps > self.first_step:
             self.engine.undo()
             del self.losses[self.engine.n_steps - self.first_step :]
+            self.average = None  # which the diverging weights may be in
             self.course = self.course.until(self.losses, self.config, self.resume)
         return DivergedError(f"{when} of {self.config.steps}", self._result("stopped"))
+
+
+def _average_to_go_on_from(resume: TrainState | None, config: TrainConfig) -> Average | None:
+    """Return the mean so far, unless there are more steps now, and it is too early for one."""
+    if not (resume and resume.average):
+        return None
+    moment = moment_after(resume.average.step - 1, config)
+    return resume.average if moment == resume.average.step else None
 
 
 def _next_multiple(step: int, n: int) -> int:

@@ -1,0 +1,59 @@
+"""The mean of a training's weights over its end, which predicts better than the last weights do.
+
+(Stochastic weight averaging, Izmailov et al. 2018, here while the learning rate still falls.) The
+weights of up to a hundred moments of a training are averaged. This module knows nothing of what
+computes them.
+"""
+
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from microgpt.config import TrainConfig
+from microgpt.flat_weights import Numbers
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+MOMENTS = 100  # of a whole training
+
+
+@dataclass(frozen=True)
+class Average:
+    """A mean of weights.
+
+    Attributes:
+        weights: the mean.
+        n: of how many.
+        step: when the last of them was taken.
+    """
+
+    weights: Numbers
+    n: int
+    step: int
+
+    def with_another(self, weights: Numbers, step: int) -> "Average":
+        """Return the mean of one more."""
+        n = self.n + 1
+        return Average(_moved(self.weights, weights, 1 / n), n, step)
+
+
+def moment_after(step: int, config: TrainConfig) -> int | None:
+    """Return the first step after this one whose weights are to be averaged, if one is left."""
+    if not config.average_tail:
+        return None
+    interval = max(1, config.steps // MOMENTS)
+    first = config.steps - int(config.average_tail * config.steps)
+    moment = (max(step, first) // interval + 1) * interval
+    return moment if moment <= config.steps else None
+
+
+def _moved(mean: Numbers, weights: Numbers, share: float) -> Numbers:
+    """Return a mean, moved towards weights by a share of the way."""
+    if isinstance(mean, array):  # of the reference, which does without numpy
+        pairs = zip(mean, cast("array[float]", weights), strict=True)
+        return array("d", (m + share * (w - m) for m, w in pairs))
+    a, b = cast("NDArray[Any]", mean), cast("NDArray[Any]", weights)
+    return cast("Numbers", a + a.dtype.type(share) * (b - a))

@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["altair>=6,<7", "vl-convert-python>=1.8,<2"]
 # ///
-"""Turn bench/results into the tables and pictures of docs/performance.md, evolution.md and chat.md.
+"""Turn bench/results into the tables and pictures of the pages in docs/ that have figures.
 
 uv run --script bench/report.py
 """
@@ -12,6 +12,8 @@ import re
 from pathlib import Path
 
 import pictures
+import quality_picture
+from quality_tables import ablation_table, ngrams_table, presets_table
 from tables import (
     NAMES,
     chat_table,
@@ -31,7 +33,9 @@ from tables import (
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PICTURES = ROOT / "bench" / "results", ROOT / "docs" / "pictures"
-PAGES = [ROOT / "docs" / name for name in ("performance.md", "evolution.md", "chat.md")]
+PAGES = [
+    ROOT / "docs" / name for name in ("performance.md", "evolution.md", "chat.md", "quality.md")
+]
 PICTURED = "amd-epyc"  # the machine of the pictures that show one
 EVALUATING = ["", "training", "losses of tokens", "`InferenceGpt.evaluate` of texts"]
 
@@ -41,6 +45,8 @@ def main() -> None:
     (honesty,) = results("evolution_honesty")  # one machine is enough: it does not go by the clock
     (exchange,) = results("hydra_exchange")
     (chat,) = results("chat_quality")
+    (quality,) = results("quality")
+    (kneser_ney,) = results("kneser_ney")
     speed, scaling, decoding, threads, startup = map(
         results, ("train_speed", "train_scaling", "decode_speed", "threads", "startup")
     )
@@ -57,6 +63,9 @@ def main() -> None:
         "exchange_genomes": exchange_genomes_table(exchange),
         "exchange_champions": exchange_champions_table(exchange),
         "chat_quality": chat_table(chat),
+        "quality_presets": presets_table(quality),
+        "quality_ngrams": ngrams_table(kneser_ney),
+        "quality_ablation": ablation_table(quality),
     }
     for path in PAGES:
         page = path.read_text(encoding="utf-8")
@@ -67,6 +76,7 @@ def main() -> None:
     pictures.costs(scaling).save(PICTURES / "train_scaling.svg")
     pictures.lottery(honesty).save(PICTURES / "lottery.svg")
     pictures.answers(chat).save(PICTURES / "chat_quality.svg")
+    quality_picture.quality(quality, kneser_ney).save(PICTURES / "names_quality.svg")
     pictures.exchanges(exchange).save(PICTURES / "exchanges.svg")
 
 

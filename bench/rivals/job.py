@@ -1,4 +1,4 @@
-"""What every contender of train_speed.py and decode_speed.py is given, and how it answers.
+"""What every contender of train_speed.py, decode_speed.py and quality.py is given, and its answer.
 
 A contender is a process. It reads a job from a file, does it once to warm up (to compile, for one),
 says "ready", and then does it again for every line that it is sent: trains from the same weights on
@@ -67,6 +67,30 @@ class Job:
         """Return a number from 0 to 1 for each token that is made up: (steps * batch_size, T)."""
         shape = (self.steps * self.batch_size, self.block_size)
         return np.random.default_rng(1).random(shape, np.float32).astype(np.float64)
+
+
+@dataclass
+class Course(Job):
+    """A training to the end, with the held-out loss on the way; after the last document, the first.
+
+    Attributes:
+        held_out: the documents for choosing the weights, as tokens.
+        test: the documents for the final figure.
+        lrs: the learning rate of each step.
+        moments: after which steps the weights are taken into the mean, if into any.
+        measured_every: so many steps.
+    """
+
+    held_out: list[list[int]]
+    test: list[list[int]]
+    lrs: list[float]
+    moments: list[int]
+    measured_every: int
+    dropout: float
+    weight_decay: float
+    beta1: float
+    beta2: float
+    eps: float
 
 
 def answer(prepare: Callable[[Job], Callable[[], Any]]) -> None:

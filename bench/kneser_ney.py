@@ -1,0 +1,132 @@
+"""What does counting come to? Names predicted without a gradient: Kneser-Ney n-grams.
+
+An n-gram model says how likely a character is after the n − 1 before it, from how often that was
+seen. Most such contexts were seen rarely, so each count is discounted, and what that sets free is
+shared out as a context without the first character has it, and so on down to no context at all.
+What counts in the shorter ones is not how often a character came there, but after how many
+different characters (Kneser & Ney 1995). With three discounts, and interpolated, this is the best
+of the many ways that Chen & Goodman (1999, section 3) compare.
+
+It learns from the training part of the names, and has no setting but n. Printed, and kept in
+bench/results, are the losses on the validation and test parts, in nats a character, the end of a
+name counting as one.
+
+    uv run python bench/kneser_ney.py
+
+Ten seconds.
+"""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+
+import numpy as np
+from train_speed import machine, results_file
+
+from microgpt.data import bundled, load_text, split
+
+ORDERS = range(2, 8)
+START, END = "\0", "\n"  # around a name; no line of a file has them in it
+MOST = 3  # what was seen more often is discounted as much
+ROUNDING = 1e-12  # of a sum of probabilities
+
+
+class KneserNey:
+    """An n-gram model of names.
+
+    Attributes:
+        chars: what can be predicted: all characters of the names, and their end.
+    """
+
+    def __init__(self, names: Sequence[str], n: int) -> None:
+        """Count what follows each context of n − 1 characters, and of fewer."""
+        self.n = n
+        self.chars = [END, *sorted(set("".join(names)))]
+        self._id_of = {char: i for i, char in enumerate(self.chars)}
+        self._counts = self._count(names)
+        self._discounts = [discounts(counts.values()) for counts in self._counts]
+        self._known: dict[str, np.ndarray] = {}
+
+    def distribution(self, context: str) -> np.ndarray:
+        """Return the probability of each of chars after n − 1 characters, or fewer."""
+        if context not in self._known:
+            self._known[context] = self._interpolated(context)
+        return self._known[context]
+
+    def loss(self, names: Iterable[str]) -> float:
+        """Return the mean surprise at the characters and ends of names, in nats."""
+        surprises = [
+            -math.log(self.distribution(context)[self._id_of[char]])
+            for name in names
+            for context, char in self._predictions(name)
+        ]
+        return math.fsum(surprises) / len(surprises)
+
+    def check(self) -> None:
+        """Exit unless the probabilities after each context that was asked for add up to 1."""
+        worst = max(abs(each.sum() - 1) for each in self._known.values())
+        if worst > ROUNDING:
+            raise SystemExit(f"the probabilities of a {self.n}-gram model are off by {worst:.1e}")
+
+    def _predictions(self, name: str) -> Iterator[tuple[str, str]]:
+        """Yield each character of a name, and its end, after the context that it comes in."""
+        n_before = self.n - 1
+        text = START * n_before + name + END
+        for i in range(n_before, len(text)):
+            yield text[i - n_before : i], text[i]
+
+    def _count(self, names: Iterable[str]) -> list[dict[str, np.ndarray]]:
+        """Return the counts of each character after each context, by the length of contexts.
+
+        After the longest contexts it is how often the character came; after others, how many
+        different characters came before the context and it.
+        """
+        counts = [defaultdict(lambda: np.zeros(len(self.chars), int)) for _ in range(self.n)]
+        for name in names:
+            for context, char in self._predictions(name):
+                counts[-1][context][self._id_of[char]] += 1
+        for length in range(self.n - 1, 0, -1):
+            for context, seen in counts[length].items():
+                counts[length - 1][context[1:]] += seen > 0
+        return counts
+
+    def _interpolated(self, context: str) -> np.ndarray:
+        V = len(self.chars)
+        shorter = self.distribution(context[1:]) if context else np.full(V, 1 / V)
+        seen = self._counts[len(context)].get(context)
+        if seen is None:
+            return shorter
+        taken = self._discounts[len(context)][np.minimum(seen, MOST)]
+        return (seen - taken + taken.sum() * shorter) / seen.sum()
+
+
+def discounts(counts: Iterable[np.ndarray]) -> np.ndarray:
+    """Return what is taken off counts of 0, of 1, of 2, and of 3 or more.
+
+    It is estimated from how many counts are 1, 2, 3 and 4: about what they would be lower by in
+    other names (Chen & Goodman 1999, section 3).
+    """
+    n = np.bincount(np.concatenate(list(counts)), minlength=MOST + 2).astype(float)
+    y = n[1] / (n[1] + 2 * n[2]) if n[1] else 0.0  # single characters: none is that rare
+    rest = [k - (k + 1) * y * n[k + 1] / n[k] if n[k] else 0.0 for k in range(1, MOST + 1)]
+    return np.array([0.0, *rest])
+
+
+def main() -> None:
+    """Count, predict, print the losses and keep them."""
+    names = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
+    orders = []
+    for n in ORDERS:
+        model = KneserNey(names.train, n)
+        losses = {"val_loss": model.loss(names.validation), "test_loss": model.loss(names.test)}
+        orders.append({"n": n, **losses})
+        model.check()
+        print("{n}-gram: A {val_loss:.4f}, B {test_loss:.4f}".format(**orders[-1]), flush=True)
+    kept = {"machine": machine(), "date": str(date.today()), "orders": orders}
+    results_file("kneser_ney").write_text(json.dumps(kept) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""How good do the presets for names become, in which time? And the same training in PyTorch?
+
+Trains each preset for names with several seeds on one core, by the public `train`, with the names
+held out that the presets hold out. The held-out loss is measured 20 times on the way, as it is when
+`microgpt train --preset names-60s` is typed; the seconds are told with and without that. The model
+of names-60s is trained in PyTorch too, for as many steps with the same settings. Printed, and kept
+in bench/results, are the losses, the seconds, and the curve of each training.
+
+    uv run python bench/quality.py [--only names-60s] [--seeds 5] [--core 1] [--python PATH]
+
+What is among the results is not trained again, unless its settings have changed since, or with
+--again: what was interrupted goes on. An hour in all.
+"""
+
+import argparse
+from dataclasses import replace
+from functools import partial
+
+from quality_tables import IN_TORCH, presets_table
+from torch_training import measured_in_torch
+from trainings import FIRST_SEED, Results, measured, parsed
+
+from microgpt.presets import PRESETS
+
+SEEDS = {"names-10s": 5, "names-60s": 5, "names-600s": 3, "torch": 3}
+
+
+def main() -> None:
+    """Train what is not there, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=SEEDS)
+    parser.add_argument("--python", help="an interpreter that has PyTorch; else uv brings one")
+    options = parsed(parser)
+    results = Results(again=options.again)
+    in_torch = partial(measured_in_torch, python=options.python)
+    for name, n_seeds in SEEDS.items():
+        if options.only not in (None, name):
+            continue
+        preset = PRESETS[IN_TORCH if name == "torch" else name]
+        for seed in range(FIRST_SEED, FIRST_SEED + (options.seeds or n_seeds)):
+            config = replace(preset.config, seed=seed)
+            results.add(name, preset.model, config, in_torch if name == "torch" else measured)
+    print(presets_table(results.kept))
+
+
+if __name__ == "__main__":
+    main()

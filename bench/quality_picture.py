@@ -1,0 +1,76 @@
+"""The picture of what quality.py found: loss against seconds, and what it is to be compared with.
+
+This module knows nothing about where it goes; see report.py.
+"""
+
+from statistics import fmean
+
+import altair as alt
+from quality_tables import trainings
+from tables import processor
+
+OURS, RIVAL = "microgpt", "PyTorch"
+N_GRAM = 6  # the best of them
+BESIDE = {"names-10s": (0, -12), "names-60s": (0, 16), "names-600s": (0, 16)}  # where the name is
+X = alt.X(
+    "seconds:Q",
+    scale=alt.Scale(type="log", domain=[1, 1000]),
+    axis=alt.Axis(values=[1, 2, 5, 10, 30, 60, 120, 300, 600]),
+    title="seconds of training (compilation and measurements not counted)",
+)
+Y = alt.Y("loss:Q", scale=alt.Scale(domain=[1.9, 2.2]), title="held-out loss, nats a character")
+
+
+def quality(found: dict, kneser_ney: dict) -> alt.LayerChart:
+    """Draw the held-out loss against the seconds of training, and where each preset ends."""
+    color = alt.Color(
+        "contender:N",
+        scale=alt.Scale(domain=[OURS, RIVAL], range=["#d62728", "#ff7f0e"]),
+        legend=alt.Legend(title=None, orient="top-right", symbolOpacity=1),
+    )
+    points = [point for name in (*BESIDE, "torch") for point in curve(found, name)]
+    curves = alt.Chart(alt.Data(values=points)).encode(x=X, y=Y, color=color, detail="name:N")
+    presets = [end(found, name) for name in BESIDE if trainings(found, name)]
+    ends = alt.Chart(alt.Data(values=presets)).encode(x=X, y=Y)
+    names = [
+        ends.transform_filter(f"datum.name == '{name}'")
+        .mark_text(dx=dx, dy=dy, fontSize=11)
+        .encode(text="name:N")
+        for name, (dx, dy) in BESIDE.items()
+    ]
+    (counted,) = (each["val_loss"] for each in kneser_ney["orders"] if each["n"] == N_GRAM)
+    counting = [{"loss": counted, "what": f"Kneser-Ney, {N_GRAM}-gram"}]
+    line = alt.Chart(alt.Data(values=counting)).encode(y=Y)
+    return alt.layer(
+        line.mark_rule(color="#7f7f7f", strokeDash=[6, 4]),
+        line.mark_text(x=4, dy=-7, align="left", color="#7f7f7f").encode(text="what:N"),
+        curves.mark_line(strokeWidth=2.5, clip=True),
+        ends.mark_point(filled=True, size=90, opacity=1, color="#d62728"),
+        *names,
+    ).properties(
+        width=520, height=300, title=f"Names, on one core of an {processor(found)}: the presets"
+    )
+
+
+def curve(found: dict, name: str) -> list[dict]:
+    """Return the points of a curve, each the mean over the seeds."""
+    runs = [each["curve"] for each in trainings(found, name)]
+    return [
+        {
+            "name": name,
+            "contender": RIVAL if name == "torch" else OURS,
+            "seconds": fmean(seconds for seconds, _ in same),
+            "loss": fmean(loss for _, loss in same),
+        }
+        for same in zip(*runs, strict=True)
+    ]
+
+
+def end(found: dict, name: str) -> dict:
+    """Return where a preset ends, the mean over the seeds."""
+    runs = trainings(found, name)
+    return {
+        "name": name,
+        "seconds": fmean(each["steps_s"] for each in runs),
+        "loss": fmean(each["val_loss"] for each in runs),
+    }

@@ -1,0 +1,168 @@
+"""Trainings on the names, and their place among the results: for quality.py and ablation.py.
+
+A tenth of the names is held out for validation (A) and a tenth for the test (B).
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from datetime import date
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from filelock import FileLock
+from train_speed import machine, results_file
+
+from microgpt.config import ModelConfig, TrainConfig
+from microgpt.data import bundled, load_text, split
+from microgpt.engines import prepare_engine
+from microgpt.model import count_params
+from microgpt.state import TrainEvent
+from microgpt.train import train
+
+FIRST_SEED = 42
+NAMES = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
+
+
+@dataclass
+class Training:
+    """What a training takes and comes to.
+
+    Attributes:
+        val_loss: on A, of the best weights that were measured, in nats a token.
+        test_loss: on B, of the same.
+        steps_s: what the steps took, and all before them but compilation.
+        seconds: the same with all measurements on the way and at the end.
+        curve: the seconds of the steps up to each measurement, and the loss on A.
+    """
+
+    params: int
+    val_loss: float
+    test_loss: float
+    steps_s: float
+    seconds: float
+    curve: list[tuple[float, float]]
+
+
+class Results:
+    """The trainings that this machine has in bench/results, by name and seed."""
+
+    def __init__(self, *, again: bool = False) -> None:
+        """Read them. With `again` those that are there are made anew."""
+        self._again = again
+        self._path = results_file("quality")
+        self._lock = FileLock(Path(tempfile.gettempdir(), "microgpt-bench-quality.lock"))
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """All that is there."""
+        trainings = json.loads(self._path.read_text()) if self._path.exists() else {"trainings": []}
+        return {**trainings, "machine": f"{machine()}, float32", "date": str(date.today())}
+
+    def add(
+        self,
+        name: str,
+        model: ModelConfig,
+        config: TrainConfig,
+        measure: Callable[[ModelConfig, TrainConfig, str], Training],
+    ) -> None:
+        """Train and keep what comes of it, unless that is there of the same settings."""
+        settings = {**changed(model), **changed(config)}
+        key = {"name": name, "seed": config.seed, "settings": settings}
+        if not self._again and any(key.items() <= each.items() for each in self.kept["trainings"]):
+            return
+        found = measure(model, config, f"{name}, seed {config.seed}")
+        print(
+            f"{name}, seed {config.seed}: A {found.val_loss:.4f}, B {found.test_loss:.4f}, "
+            f"{found.steps_s:.1f} s, {found.seconds:.1f} s with measurements",
+            flush=True,
+        )
+        with self._lock:  # another bench may run beside this one
+            kept = self.kept
+            others = [
+                each
+                for each in kept["trainings"]
+                if (each["name"], each["seed"]) != (name, config.seed)
+            ]
+            kept["trainings"] = sorted(
+                [*others, {**key, **vars(found)}], key=lambda each: (each["name"], each["seed"])
+            )
+            self._path.write_text(json.dumps(kept) + "\n")
+
+
+def changed(settings: ModelConfig | TrainConfig) -> dict[str, Any]:
+    """Return the settings, but for the seed, that are not the defaults."""
+    return {
+        each.name: getattr(settings, each.name)
+        for each in fields(settings)
+        if each.name != "seed" and getattr(settings, each.name) != each.default
+    }
+
+
+@dataclass
+class Stopwatch:
+    """Listens to a training, and tells its steps from the measurements between them."""
+
+    label: str
+    curve: list[tuple[float, float]] = field(default_factory=list)
+    started: float = field(default_factory=perf_counter)
+    asked: float = 0.0
+    measuring_s: float = 0.0
+
+    def should_stop(self) -> bool:
+        """Note the time: a training asks this last before it measures."""
+        self.asked = perf_counter()
+        return False
+
+    def on_event(self, event: TrainEvent) -> None:
+        """Note a point of the curve, if there is one."""
+        if event.val_loss is None:
+            return
+        now = perf_counter()
+        self.measuring_s += now - self.asked
+        self.curve.append((now - self.started - self.measuring_s, event.val_loss))
+        show_progress(self.label, event.step, event.steps, event.val_loss)
+
+
+def measured(model: ModelConfig, config: TrainConfig, label: str) -> Training:
+    """Return what a training with microgpt takes and comes to."""
+    prepare_engine("compiled", uses=("training", "evaluation"))
+    watch = Stopwatch(label)
+    result = train(
+        NAMES, model=model, config=config, on_event=watch.on_event, should_stop=watch.should_stop
+    )
+    assert result.val_loss is not None
+    assert result.test_loss is not None
+    return Training(
+        params=count_params(result.model),
+        val_loss=result.val_loss,
+        test_loss=result.test_loss,
+        steps_s=watch.curve[-1][0],
+        seconds=result.seconds,
+        curve=watch.curve,
+    )
+
+
+def show_progress(label: str, step: int, steps: int, loss: float) -> None:
+    """Show how far a training is, on a terminal in one line."""
+    is_terminal = sys.stderr.isatty()
+    line = f"{label}: step {step:,} of {steps:,}, A {loss:.4f}"
+    end = "\n" if step >= steps or not is_terminal else "\r"
+    print(line, end=end, file=sys.stderr, flush=True)
+
+
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Return the options of a bench with those that all of these have, and stay on one core."""
+    parser.add_argument("--seeds", type=int, help="trainings of each")
+    parser.add_argument("--core", type=int, help="on another one a second bench can run meanwhile")
+    parser.add_argument("--again", action="store_true", help="also what is among the results")
+    options = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        cores = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {min(cores) if options.core is None else options.core})
+    return options

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt import (
+    BpeTokenizer,
     CharTokenizer,
     InferenceGpt,
     ModelConfig,
@@ -21,10 +22,11 @@ from microgpt import (
     load,
     save,
 )
+from microgpt.checkpoint import export
 from microgpt.data import DataFacts
 from microgpt.errors import CheckpointError
 from microgpt.model import weight_shapes
-from microgpt.state import TrainState
+from microgpt.state import TrainedModel, TrainState
 from microgpt.train import train
 from microgpt.training_directory import TrainingDirectory
 
@@ -147,7 +149,9 @@ def test_files_of_the_seed_systems_are_read(tmp_path: Path) -> None:
         ({"chars": ["ab"]}, "'ab' is not a single character"),
         ({"special_tokens": ["bos"]}, "special_tokens must be"),
         ({"format_version": 9}, "format_version is 9, this microgpt reads up to 1; update it"),
-        ({"tokenizer": "bpe"}, "unknown tokenizer 'bpe'"),
+        ({"tokenizer": "words"}, "unknown tokenizer 'words' .expected 'char' or 'bpe'"),
+        ({"tokenizer": "bpe"}, r"cannot read .*tokenizer\.json: No such file"),
+        ({"chars": None}, r"meta\.json: chars: field required"),
         ({"weights_sha256": "0" * 64}, r"weights\.json is not the file that meta\.json describes"),
         ({"n_layer": 2}, r"layer1\.attn_wk is missing"),
         ({"n_layer": 10**9}, "too few matrices for n_layer 1000000000"),
@@ -308,6 +312,99 @@ def test_a_save_that_dies_between_its_two_renames_leaves_the_new_model(
     text_model = moved
     save(RESULT, text_model)
     assert sorted(os.listdir(text_model)) == ["meta.json", "weights.json"]
+
+
+def bpe_result(text: str) -> TrainResult:
+    """A model of subword tokens that has learnt next to nothing."""
+    tokenizer = BpeTokenizer.from_documents([text] * 3, vocab_size=260)
+    config = TrainConfig(steps=1)
+    model = ModelConfig(n_embd=1, n_head=1, block_size=4)
+    return train([text], model=model, tokenizer=tokenizer, config=config, engine="reference")
+
+
+BPE, OTHER_BPE = bpe_result("abc"), bpe_result("xyz")
+
+
+@pytest.mark.parametrize("weights_format", ["json", "safetensors"])
+def test_subword_tokens_are_saved_with_their_model(tmp_path: Path, weights_format) -> None:
+    save(BPE, tmp_path / "model", weights_format=weights_format)
+    weights = "weights.json" if weights_format == "json" else "model.safetensors"
+    assert sorted(os.listdir(tmp_path / "model")) == sorted(
+        ["meta.json", "tokenizer.json", weights]
+    )
+    meta = json.loads((tmp_path / "model/meta.json").read_text())
+    assert meta["tokenizer"] == "bpe"
+    assert "chars" not in meta
+    loaded = load(tmp_path / "model")
+    assert loaded.tokenizer.file == BPE.tokenizer.file
+    assert loaded.tokenizer.encode("abcabé") == BPE.tokenizer.encode("abcabé")
+    export(loaded, tmp_path / "half", half=True)
+    assert load(tmp_path / "half").tokenizer.file == BPE.tokenizer.file
+    assert load(tmp_path / "half").meta.tokenizer_sha256 == meta["tokenizer_sha256"]
+
+
+def test_a_model_of_characters_leaves_no_subword_tokens_behind(tmp_path: Path) -> None:
+    save(BPE, tmp_path / "model")
+    save(RESULT, tmp_path / "model")
+    assert sorted(os.listdir(tmp_path / "model")) == ["meta.json", "weights.json"]
+
+
+def test_subword_tokens_that_are_missing_damaged_or_another_models_are_refused(
+    tmp_path: Path,
+) -> None:
+    save(BPE, tmp_path / "model")
+    file = tmp_path / "model/tokenizer.json"
+    file.write_bytes(OTHER_BPE.tokenizer.file)
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json is not the file that meta\.json"):
+        load(tmp_path / "model")
+    edit(tmp_path / "model/meta.json", tokenizer_sha256=None)
+    assert load(tmp_path / "model").tokenizer.file == OTHER_BPE.tokenizer.file
+    file.write_text("{}")
+    with pytest.raises(CheckpointError, match=r"model/tokenizer\.json: it is no tokenizer"):
+        load(tmp_path / "model")
+    file.write_bytes(BpeTokenizer.from_documents(["ab"], vocab_size=257).file)
+    with pytest.raises(
+        CheckpointError, match=r"meta\.json: vocab_size is 259, but its subword .*257"
+    ):
+        load(tmp_path / "model")
+    file.unlink()
+    with pytest.raises(CheckpointError, match=r"cannot read .*tokenizer\.json: No such file"):
+        load(tmp_path / "model")
+
+
+def content(model: TrainedModel) -> object:
+    """Return what must belong together."""
+    weights = {name: [[*row] for row in rows] for name, rows in model.weights.items()}
+    return model.tokenizer.names, weights
+
+
+@pytest.mark.parametrize("old", [BPE, RESULT])
+@pytest.mark.parametrize("new", [OTHER_BPE, RESULT])
+@pytest.mark.parametrize("weights_format", ["json", "safetensors"])
+def test_a_save_that_dies_at_any_rename_leaves_a_model_with_its_own_tokens(
+    tmp_path: Path, monkeypatch, old, new, weights_format
+) -> None:
+    """Died n times: before the first rename, after it, and so on."""
+    replace, n_renames = os.replace, 2 + (new is OTHER_BPE)
+    for n in range(n_renames):
+        directory = tmp_path / str(n)
+        save(old, directory)
+        done: list[Path] = []
+
+        def replace_some(source: Path, target: Path, n: int = n, done: list = done) -> None:
+            if len(done) == n:
+                raise Killed
+            done.append(target)
+            replace(source, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", replace_some)
+            with pytest.raises(Killed):
+                save(new, directory, weights_format=weights_format)
+        assert content(load(directory)) in (content(old), content(new))
+        save(new, directory, weights_format=weights_format)
+        assert content(load(directory)) == content(new)
+        assert not [name for name in os.listdir(directory) if name.startswith(".")]
 
 
 SAVE_FOREVER = """

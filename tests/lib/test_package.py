@@ -21,6 +21,7 @@ REFERENCE = ("value", "model", "reference")
 
 def test_the_public_names() -> None:
     assert microgpt.__all__ == [
+        "BpeTokenizer",
         "CharTokenizer",
         "Gpt",
         "InferenceGpt",

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from microgpt import CharTokenizer, ModelConfig, TrainConfig, load, save
+from microgpt import BpeTokenizer, CharTokenizer, ModelConfig, TrainConfig, load, save
 from microgpt.data import Split, split
 from microgpt.errors import CheckpointError
 from microgpt.history import HistoryPoint, read_history
@@ -89,6 +89,48 @@ def test_what_is_kept_is_read_bit_for_bit(tmp_path, parts, engine, dtype) -> Non
         assert resumed.val_loss == whole.val_loss
         assert resumed.state.history == whole.state.history
         assert resumed.state.recent_losses == whole.state.recent_losses
+
+
+def test_subword_tokens_are_kept_and_a_training_goes_on_with_them_bit_for_bit(
+    tmp_path, parts
+) -> None:
+    tokenizer = BpeTokenizer.from_documents(parts.train, vocab_size=265)
+    options = {"model": ModelConfig(n_embd=4, n_head=1), "config": TrainConfig(steps=8)}
+    whole, states = train(parts, **options, tokenizer=tokenizer), []
+    train(parts, **options, tokenizer=tokenizer, on_state=states.append, state_every=3)
+    for state in states:
+        with TrainingDirectory(tmp_path / "model") as held:
+            held.keep(plan_of(parts, whole), state)
+        plan, read, _ = read_training(tmp_path / "model")
+        assert plan.tokenizer.file == tokenizer.file
+        resumed = train(parts, **options, tokenizer=plan.tokenizer, resume=read)
+        assert resumed.weights == whole.weights
+        assert resumed.val_loss == whole.val_loss
+    edit = tmp_path / "model" / "train_state.json"
+    facts = json.loads(edit.read_text())
+    for changes, problem in [
+        ({"tokenizer": "char"}, r"train_state\.json: chars: field required"),
+        ({"tokenizer": "words"}, r"train_state\.json: unknown tokenizer 'words'"),
+    ]:
+        edit.write_text(json.dumps(facts | changes))
+        with pytest.raises(CheckpointError, match=problem):
+            read_training(tmp_path / "model")
+
+
+def test_a_training_with_subword_tokens_leaves_an_older_model_usable(tmp_path, parts) -> None:
+    models = []
+    for docs in (["abab"] * 3, ["xyxy"] * 3):
+        tokenizer = BpeTokenizer.from_documents(docs, vocab_size=258)
+        models.append(
+            train(docs, tokenizer=tokenizer, config=TrainConfig(steps=1), engine="reference")
+        )
+    old, new = models
+    save(old, tmp_path / "model")
+    with TrainingDirectory(tmp_path / "model") as held:
+        held.keep(plan_of(parts, new), new.state)
+        assert load(tmp_path / "model").tokenizer.file == old.tokenizer.file
+        held.finish(plan_of(parts, new), new)
+    assert load(tmp_path / "model").tokenizer.file == new.tokenizer.file
 
 
 def test_a_state_needs_no_model_and_a_new_directory_has_nothing_else(directory) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from microgpt import Message, ModelConfig, TrainConfig
+from microgpt import BpeTokenizer, Message, ModelConfig, TrainConfig
 from microgpt.errors import ConfigError
 from microgpt.train import train
 from microgpt.transfer import extended_tokenizer, inherited, new_tokens
@@ -51,6 +51,17 @@ def test_a_chat_model_is_not_trained_on_texts(parent) -> None:
     chat = train([CONVERSATION], parent=parent, config=STILL)
     with pytest.raises(ConfigError, match="a chat model learns from conversations"):
         train(["anna"], parent=chat)
+
+
+def test_subword_tokens_are_those_of_the_parent_whatever_it_learns_next() -> None:
+    tokenizer = BpeTokenizer.from_documents(["user anna user"] * 2, vocab_size=262)
+    assert b"user" in tokenizer.names  # a piece of text, and no special token
+    parent = train(["anna"], tokenizer=tokenizer, model=SMALL, config=STILL)
+    child = train([CONVERSATION], parent=parent, config=STILL)
+    assert child.tokenizer.file == tokenizer.file
+    assert new_tokens(parent, child.tokenizer) == ["user", "assistant", "end_turn"]
+    assert child.weights["wte"][:261] == parent.weights["wte"][:261]
+    assert child.weights["wte"][-1] == parent.weights["wte"][-1]  # BOS
 
 
 def test_another_shape_is_refused_with_both_values(parent) -> None:

@@ -12,7 +12,7 @@ from microgpt_serve.errors import ServeError
 from microgpt_serve.schemas import ChatRequest, ChatResponse
 from microgpt_serve.service import service_of
 
-MOST_INLINE = 2_000  # characters, with two a message: a millisecond at the most
+MOST_INLINE = 2_000  # characters, with two a message: a millisecond, some with new subwords
 
 router = APIRouter(route_class=BodyRoute)
 

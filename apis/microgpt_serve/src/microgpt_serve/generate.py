@@ -1,10 +1,14 @@
 """POST /microgpt/v1/generate: texts as the model makes them up."""
 
+import asyncio
+from functools import partial
+
 from fastapi import APIRouter, Request
 
 from microgpt.config import Sampling
 from microgpt.jobs import text_job
 from microgpt_serve.body import BodyRoute
+from microgpt_serve.chat import MOST_INLINE
 from microgpt_serve.schemas import GenerateRequest, GenerateResponse
 from microgpt_serve.service import service_of
 
@@ -20,7 +24,8 @@ async def generate(body: GenerateRequest, request: Request) -> GenerateResponse:
     """
     service = service_of(request)
     model = service.model
-    job = text_job(
+    prepare = partial(
+        text_job,
         model.gpt,
         body.num_samples,
         prompt=body.prompt,
@@ -28,6 +33,8 @@ async def generate(body: GenerateRequest, request: Request) -> GenerateResponse:
         max_tokens=body.max_tokens,
         seed=body.seed,
     )
+    long = len(body.prompt) > MOST_INLINE
+    job = await asyncio.to_thread(prepare) if long else prepare()
     decode = model.gpt.tokenizer.decode
     continuations = await service.generate(request, model, job)
     return GenerateResponse.model_construct(

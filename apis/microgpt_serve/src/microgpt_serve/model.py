@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from fastapi import APIRouter, Request
 
+from microgpt.vocabulary import chars_of
 from microgpt_serve.schemas import ModelResponse
 from microgpt_serve.service import service_of
 
@@ -24,6 +25,7 @@ async def model(request: Request) -> ModelResponse:
         num_params=gpt.num_params,
         **shape,
         dtype=gpt.compiled.dtype,
-        characters="".join(gpt.tokenizer.chars),
+        tokenizer=gpt.tokenizer.kind,
+        characters="".join(chars_of(gpt.tokenizer) or ()),
         created_at=served.created_at,
     )

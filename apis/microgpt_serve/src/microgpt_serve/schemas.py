@@ -39,9 +39,9 @@ class GenerateRequest(_Request):
     num_samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES), WHOLE] = 1
     temperature: Temperature = DEFAULT_TEMPERATURE
     seed: Annotated[Seed, Field(description="Of sample 1; sample 2 has seed + 1.")] = DEFAULT_SEED
-    max_tokens: Annotated[
-        Count | None, Field(description="The most characters after the prompt.")
-    ] = None
+    max_tokens: Annotated[Count | None, Field(description="The most tokens after the prompt.")] = (
+        None
+    )
     prompt: Annotated[str, Field(description="How each sample begins.")] = ""
     top_k: Annotated[Count | None, Field(description="Only of the k likeliest.")] = None
     top_p: Annotated[
@@ -92,9 +92,7 @@ class ChatRequest(_Request):
     seed: Annotated[Seed, Field(description="Of the first reply; reply 2 has seed + 1.")] = (
         DEFAULT_SEED
     )
-    max_tokens: Annotated[Count | None, Field(description="The most characters of the reply.")] = (
-        None
-    )
+    max_tokens: Annotated[Count | None, Field(description="The most tokens of the reply.")] = None
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"messages": [{"role": "user", "content": "hello"}]}]}
@@ -127,7 +125,12 @@ class ModelResponse(BaseModel):
     n_layer: int
     n_ff_exp: int
     dtype: str
-    characters: Annotated[str, Field(description="What it can read and write.")]
+    tokenizer: Annotated[
+        Literal["char", "bpe"], Field(description="What a token is: a character, or a subword.")
+    ]
+    characters: Annotated[
+        str, Field(description="What it can read and write; empty with bpe, which knows all.")
+    ]
     created_at: str | None
 
 

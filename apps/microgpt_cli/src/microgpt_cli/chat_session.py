@@ -13,7 +13,7 @@ from microgpt.tokenizer import Message
 if TYPE_CHECKING:
     from microgpt.inference import InferenceGpt
     from microgpt.sampling import TokenStream
-    from microgpt.tokenizer import CharTokenizer
+    from microgpt.tokenizer import Tokenizer
 
 
 class Exchange:
@@ -24,15 +24,14 @@ class Exchange:
         answer: as much of the reply as has come.
     """
 
-    def __init__(self, question: Message, stream: "TokenStream", tokenizer: "CharTokenizer"):
+    def __init__(self, question: Message, stream: "TokenStream", tokenizer: "Tokenizer"):
         self.question = question
         self.answer = ""
         self._stream = stream
         self._tokenizer = tokenizer
 
     def __iter__(self) -> Iterator[str]:
-        for token in self._stream:
-            piece = self._tokenizer.decode([token])
+        for piece in self._tokenizer.decode_stream(self._stream):
             self.answer += piece
             yield piece
 

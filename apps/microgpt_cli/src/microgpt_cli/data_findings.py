@@ -12,6 +12,7 @@ from microgpt.data_report import Cut, DataReport, count_with_others, describe
 from microgpt.engines import prepare_engine
 from microgpt.text_file import TextFile
 from microgpt.training_speed import TrainingSpeed, measure_speed
+from microgpt.transfer import extended_tokenizer
 from microgpt_cli.streams import note
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def examine(data: Path, model_dir: Path | None, *, chat: bool, block_size: int |
     is_chat = chat or (saved.tokenizer.is_chat if saved else data.suffix.lower() == ".jsonl")
     file = TextFile(data)
     docs: Sequence[Document] = load_conversations(file, tell=note) if is_chat else load_text(file)
-    report = describe(docs)
+    has_subwords = saved and saved.tokenizer.kind == "bpe"
+    report = describe(docs, extended_tokenizer(saved, docs) if saved and has_subwords else None)
     model = replace(
         saved.model if saved else ModelConfig(block_size=report.block_size),
         vocab_size=report.tokenizer.vocab_size,
@@ -132,7 +134,8 @@ def _cuts(report: DataReport, block_size: int) -> list[Cut]:
 def _suitability(
     saved: "SavedModel", report: DataReport, docs: "Sequence[Document]"
 ) -> Suitability:
-    known = frozenset(saved.tokenizer.chars)
+    strange = frozenset(saved.tokenizer.unknown_characters("".join(report.char_counts)))
     counts = sorted(report.char_counts.items(), key=lambda item: -item[1])
-    unknown = {char: n for char, n in counts if char not in known}
+    unknown = {char: n for char, n in counts if char in strange}
+    known = report.char_counts.keys() - strange
     return Suitability(unknown, count_with_others(docs, known) if unknown else 0)

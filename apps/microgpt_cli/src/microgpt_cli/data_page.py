@@ -33,7 +33,8 @@ def page(found: Findings) -> Iterator[str]:
         yield from _fact(name, text)
     yield ""
     turns = "two for a turn, " if is_chat else ""
-    yield f"lengths, in tokens to predict: one for a character, {turns}one for the end"
+    piece = "a character" if report.tokenizer.kind == "char" else "each subword of the model"
+    yield f"lengths, in tokens to predict: one for {piece}, {turns}one for the end"
     yield from _percentiles(report)
     yield ""
     yield from _picture(report)

@@ -1,7 +1,6 @@
 """`microgpt eval`: how well a model predicts a file."""
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
@@ -36,6 +35,8 @@ def evaluate(
 ) -> None:
     """Print how well a model predicts a file: nats and bits a token, the end of each included.
 
+    With subword tokens also bits a character, by which models with different tokens compare.
+
     Give it documents that the model has not learnt from. One that is longer than the context is
     read in overlapping windows. Of conversations the tokens of the assistant count. Replies that
     name a task in the file are asked for at temperature 0 and compared: how many are exact, task
@@ -47,6 +48,7 @@ def evaluate(
     from microgpt.conversation_file import load_exam
     from microgpt.data import load_text
     from microgpt.engines import prepare_engine
+    from microgpt.evaluation import bits
     from microgpt.inference import InferenceGpt
     from microgpt_cli.exam_page import as_facts, page
 
@@ -64,12 +66,20 @@ def evaluate(
     result = model.evaluate(docs, threads=threads)
     answers, seconds = _ask(model, items, threads) if items else ([], 0.0)
     if as_json:
-        facts = {"loss": result.loss, "n_docs": result.n_docs, "n_tokens": result.n_tokens}
+        facts = {
+            "loss": result.loss,
+            "bits_per_character": result.bits_per_character,
+            "n_docs": result.n_docs,
+            "n_tokens": result.n_tokens,
+            "n_characters": result.n_characters,
+        }
         print(json.dumps(facts | ({"replies": as_facts(answers, seconds)} if answers else {})))
         return
     print(f"documents:  {result.n_docs}")
     print(f"tokens:     {result.n_tokens}{' of the assistant' if model.tokenizer.is_chat else ''}")
-    print(f"loss:       {result.loss:.4f} nats a token ({result.loss / math.log(2):.4f} bits)")
+    print(f"loss:       {result.loss:.4f} nats a token ({bits(result.loss):.4f} bits)")
+    if result.n_characters != result.n_tokens:
+        print(f"characters: {result.n_characters}, at {result.bits_per_character:.4f} bits each")
     for line in page(answers, seconds) if answers else ():
         print(line)
 

@@ -32,9 +32,9 @@ from microgpt_cli.streams import note, shown
 
 if TYPE_CHECKING:
     from microgpt.checkpoint import SavedModel
-    from microgpt.tokenizer import Document
+    from microgpt.tokenizer import Document, Tokenizer
 
-CHOICE = "Choice of a character"
+CHOICE = "Choice of a token"
 FLUSH_INTERVAL_S = 0.05  # what is printed is seen by then
 
 
@@ -44,7 +44,7 @@ def generate(
     prompt: Annotated[str, typer.Option(help="How each sample begins.")] = "",
     max_tokens: Annotated[
         int | None,
-        typer.Option(help="The most characters after the prompt.  [default: the context]"),
+        typer.Option(help="The most tokens after the prompt.  [default: the context]"),
     ] = None,
     stop: Annotated[
         list[str] | None,
@@ -66,7 +66,7 @@ def generate(
     temperature: Annotated[
         float,
         typer.Option(
-            help="0 always takes the likeliest character, 1 follows the odds.",
+            help="0 always takes the likeliest token, 1 follows the odds.",
             rich_help_panel=CHOICE,
         ),
     ] = DEFAULT_TEMPERATURE,
@@ -165,20 +165,20 @@ def _training_texts(saved: "SavedModel", against: Path | None) -> Collection[str
         docs: list[Document] = [*load_documents(against)]
         if expected and fingerprint(docs) != expected:
             note(f"{against} is not the file that the model was trained on")
-        return _texts(docs, fits)
+        return _texts(docs, saved.tokenizer, fits)
     name = DEFAULT_CHAT if saved.tokenizer.is_chat else DEFAULT_TEXT
     for path in (Path("data", name), bundled(name)):
         if os.path.isfile(path):
             docs = [*load_documents(path)]
             if fingerprint(docs) == expected:
-                return _texts(docs, fits)
+                return _texts(docs, saved.tokenizer, fits)
     raise DataError("the file that the model was trained on is not at hand; name it with --against")
 
 
-def _texts(docs: "Collection[Document]", fits: int) -> Collection[str]:
+def _texts(docs: "Collection[Document]", tokenizer: "Tokenizer", fits: int) -> Collection[str]:
     """Return the texts and what users say, as far as they fit into so many tokens."""
     texts = {doc for doc in docs if isinstance(doc, str)}
     conversations = [doc for doc in docs if not isinstance(doc, str)]
     said = (message for conversation in conversations for message in conversation)
     texts |= {message.content for message in said if message.role == "user"}
-    return {text[:fits] for text in texts}
+    return {tokenizer.head(text, fits) for text in texts}

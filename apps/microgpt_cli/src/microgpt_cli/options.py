@@ -7,7 +7,7 @@ import typer
 
 ModelDir = Annotated[Path, typer.Option(help="Directory of the model.")]
 Temperature = Annotated[
-    float, typer.Option(help="0 always takes the likeliest character, 1 follows the odds.")
+    float, typer.Option(help="0 always takes the likeliest token, 1 follows the odds.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 

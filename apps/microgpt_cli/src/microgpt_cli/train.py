@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from microgpt.bpe import DEFAULT_VOCAB_SIZE
 from microgpt.config import DType, EngineName, LossOn, ModelConfig, TrainConfig, check_count
 from microgpt.errors import ConfigError
 from microgpt.presets import PresetName
+from microgpt.tokenizer import TokenizerKind
 from microgpt_cli.options import DEFAULT_CHAT, DEFAULT_MODEL_DIR, DEFAULT_TEXT, N_SAMPLES
 from microgpt_cli.streams import note
 from microgpt_cli.training_options import (
@@ -66,6 +68,22 @@ def train(
             help="Share to hold out to the very end, for an honest figure.", rich_help_panel=DATA
         ),
     ] = 0.0,
+    tokenizer: Annotated[
+        TokenizerKind,
+        typer.Option(
+            help="A token is a character, or with bpe a piece of text that comes often.",
+            rich_help_panel=DATA,
+        ),
+    ] = "char",
+    vocab_size: Annotated[
+        int | None,
+        typer.Option(
+            help="With bpe: how many tokens, special ones included.  "
+            f"[default: {DEFAULT_VOCAB_SIZE}]",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     steps: Steps = TrainConfig.steps,
     lr: LearningRate = TrainConfig.lr,
     batch_size: BatchSize = TrainConfig.batch_size,
@@ -228,6 +246,8 @@ def train(
     wished = {**ready, **given}
     settings = {**ctx.params, **wished}
     check_engine(engine, dtype, threads)
+    if "vocab_size" in given and tokenizer != "bpe" and not resume:
+        raise ConfigError("--vocab-size goes with --tokenizer bpe; add it, or leave both out")
     if "loss_on" in given and not (settings["chat"] or resume):
         raise ConfigError("--loss-on goes with --chat; add it, or leave both out")
     job = None
@@ -238,6 +258,8 @@ def train(
         job = new_job(
             input,
             chat=settings["chat"],
+            tokenizer=given.get("tokenizer"),
+            vocab_size=vocab_size,
             val_fraction=settings["val_fraction"],
             test_fraction=settings["test_fraction"],
             shape={name: settings[name] for name in SHAPE if not from_ or name in wished},
@@ -298,4 +320,4 @@ def _train(
         draw(path)
     samples = sample(result, n_samples, job.plan.engine)
     what = "documents" if options["input"] else "names"
-    report(result, samples, job.parts.train, path, as_json=as_json, what=what)
+    report(result, samples, job.parts, path, as_json=as_json, what=what)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from microgpt.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer
 from microgpt.checkpoint import SavedModel, load
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
 from microgpt.data import Split, bundled, load_conversations, load_text, split
@@ -15,7 +16,13 @@ from microgpt.errors import ConfigError
 from microgpt.presets import PRESETS, PresetName
 from microgpt.state import Ending, TrainState, ending
 from microgpt.state_files import TrainingPlan
-from microgpt.tokenizer import CharTokenizer, Document
+from microgpt.tokenizer import (
+    CharTokenizer,
+    Document,
+    Tokenizer,
+    TokenizerKind,
+    count_characters,
+)
 from microgpt.training_directory import TrainingDirectory
 from microgpt.transfer import check_shape, extended_tokenizer, new_tokens
 from microgpt.weights_file import WeightsFormat
@@ -59,6 +66,8 @@ def new_job(
     path: Path | None,
     *,
     chat: bool,
+    tokenizer: TokenizerKind | None,
+    vocab_size: int | None,
     val_fraction: float,
     test_fraction: float,
     shape: Mapping[str, int],
@@ -76,6 +85,9 @@ def new_job(
         path: of the training data; by default those of the preset, Karpathy's names or the bundled
             conversations.
         chat: whether they are conversations.
+        tokenizer: what a token is, if it was asked for; by default as for the model to begin with,
+            or a character.
+        vocab_size: how many subword tokens there are to be, if it was asked for.
         val_fraction: the share of them to hold out.
         test_fraction: the share to hold out to the end.
         shape: the sizes of the model that were asked for, by name.
@@ -93,19 +105,17 @@ def new_job(
     docs = _documents(path, preset, config.seed, chat=chat)
     parts = split(docs, validation=val_fraction, test=test_fraction)
     if parent:
-        tokenizer = extended_tokenizer(parent, parts.docs)
-        model = replace(parent.model, **shape, vocab_size=tokenizer.vocab_size)
+        learnt = _inherited_tokenizer(parent, parts, tokenizer, vocab_size)
+        model = replace(parent.model, **shape, vocab_size=learnt.vocab_size)
         check_shape(parent, model)
-        if added := new_tokens(parent, tokenizer):
-            note(f"new to the model, so their weights are drawn: {', '.join(map(repr, added))}")
     else:
-        tokenizer = CharTokenizer.from_documents(parts.docs)
-        model = ModelConfig(**shape, vocab_size=tokenizer.vocab_size)
+        learnt = _new_tokenizer(parts, tokenizer or "char", vocab_size)
+        model = ModelConfig(**shape, vocab_size=learnt.vocab_size)
     default = parent.dtype if parent and engine == "compiled" else DEFAULT_DTYPE[engine]
     plan = TrainingPlan(
         model=model,
         config=config,
-        tokenizer=tokenizer,
+        tokenizer=learnt,
         engine=engine,
         dtype=dtype or default,
         data=parts.facts,
@@ -116,6 +126,41 @@ def new_job(
         genome_sha256=hashlib.sha256(genome.read_bytes()).hexdigest() if genome else None,
     )
     return Job(plan, parts, parent)
+
+
+def _new_tokenizer(parts: Split, kind: TokenizerKind, vocab_size: int | None) -> Tokenizer:
+    """Return the tokenizer of all characters, or of what comes often in what is not held out."""
+    if kind == "char":
+        return CharTokenizer.from_documents(parts.docs)
+    n_wanted = DEFAULT_VOCAB_SIZE if vocab_size is None else vocab_size
+    tokenizer = BpeTokenizer.from_documents(parts.train, n_wanted)
+    n_tokens = sum(map(tokenizer.count_tokens, parts.train))
+    n_characters = sum(count_characters(doc, "all") + 1 for doc in parts.train)
+    note(
+        f"{tokenizer.vocab_size} tokens from {len(parts.train)} documents to learn from; one has "
+        f"{n_characters / n_tokens:.2f} characters on average"
+    )
+    if tokenizer.vocab_size < n_wanted:
+        note(f"there are not {n_wanted}, as nothing more comes twice")
+    return tokenizer
+
+
+def _inherited_tokenizer(
+    parent: SavedModel, parts: Split, kind: TokenizerKind | None, vocab_size: int | None
+) -> Tokenizer:
+    """Return the tokenizer of a model to begin with, which knows the documents, too."""
+    tokenizer = extended_tokenizer(parent, parts.docs)
+    for flag, wanted, found in (
+        ("--tokenizer", kind, tokenizer.kind),
+        ("--vocab-size", vocab_size, tokenizer.vocab_size),
+    ):
+        if wanted not in (None, found):
+            raise ConfigError(
+                f"{flag} is {wanted}, but {found} in the model to begin with; leave it out"
+            )
+    if added := new_tokens(parent, tokenizer):
+        note(f"new to the model, so their weights are drawn: {', '.join(map(repr, added))}")
+    return tokenizer
 
 
 @dataclass(frozen=True)
@@ -195,6 +240,7 @@ def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]
         "engine": plan.engine,
         "dtype": plan.dtype,
         "chat": plan.tokenizer.is_chat,
+        "tokenizer": plan.tokenizer.kind,
         "preset": plan.preset,
         "output": directory,
     }

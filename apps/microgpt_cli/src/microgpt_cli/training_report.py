@@ -7,13 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from microgpt.config import EngineName
+from microgpt.data import Split
 from microgpt.errors import ConfigError
 from microgpt.evaluation import bits
 from microgpt.inference import InferenceGpt
 from microgpt.memorisation import Memorisation, compare
 from microgpt.model import count_params
 from microgpt.state import TrainResult
-from microgpt.tokenizer import Document
+from microgpt.tokenizer import Document, count_characters
 from microgpt.whole_files import as_argument
 from microgpt_cli.options import DEFAULT_MODEL_DIR, N_SAMPLES
 from microgpt_cli.progress import step_line
@@ -51,7 +52,7 @@ def draw(output: Path) -> None:
 def report(
     result: TrainResult,
     samples: list[str],
-    docs: Sequence[Document],
+    parts: Split,
     output: Path,
     *,
     as_json: bool,
@@ -62,16 +63,16 @@ def report(
     Args:
         result: the training.
         samples: of its model.
-        docs: what it has learnt from.
+        parts: what it has learnt from, and what was held out.
         output: where the model is.
         as_json: print one JSON document.
         what: the samples are.
     """
-    memorised = compare(samples, docs) if samples else None
+    memorised = compare(samples, parts.train) if samples else None
     if as_json:
         print(json.dumps(_summary(result, samples, memorised, output)))
         return
-    _print_losses(result)
+    _print_losses(result, parts)
     if samples:
         print(f"\n--- inference (new, hallucinated {what}) ---")
     for i, sample in enumerate(samples, start=1):
@@ -84,19 +85,30 @@ def report(
     note(f"the model is in {output}; try: microgpt {command}{where}")
 
 
-def _print_losses(result: TrainResult) -> None:
+def _print_losses(result: TrainResult, parts: Split) -> None:
     """Print the last step, and what was measured on documents that were held out."""
     state, config = result.state, result.config
     print(step_line(state.step, config.steps, state.recent_losses[-1]))
     if state.best:
-        loss = state.best.val_loss
-        print(
-            f"held-out loss {loss:.4f} nats a character ({bits(loss):.4f} bits), "
-            f"the best, after step {state.best.step}"
-        )
+        loss = _in_words(state.best.val_loss, result, parts.validation)
+        print(f"held-out loss {loss}, the best, after step {state.best.step}")
     if result.test_loss is not None:
-        loss = result.test_loss
-        print(f"test loss     {loss:.4f} nats a character ({bits(loss):.4f} bits)")
+        print(f"test loss     {_in_words(result.test_loss, result, parts.test)}")
+
+
+def _in_words(loss: float, result: TrainResult, docs: Sequence[Document]) -> str:
+    """Return a loss with its unit, and what it is in bits a character."""
+    tokenizer, loss_on = result.tokenizer, result.config.loss_on
+    if tokenizer.kind == "char":
+        return f"{loss:.4f} nats a character ({bits(loss):.4f} bits)"
+    n_characters = sum(count_characters(doc, loss_on) for doc in docs)
+    masks = (tokenizer.mask(doc, loss_on) for doc in docs)
+    n_tokens = sum(
+        sum(mask) if mask else tokenizer.count_tokens(doc) - 1
+        for doc, mask in zip(docs, masks, strict=True)
+    )
+    bits_each = bits(loss) * n_tokens / n_characters
+    return f"{loss:.4f} nats a token ({bits_each:.4f} bits a character)"
 
 
 def _tell_what_is_known(memorised: Memorisation) -> None:

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from microgpt.bpe import BpeTokenizer
     from microgpt.checkpoint import load, save
     from microgpt.config import ModelConfig, Sampling, TrainConfig
     from microgpt.data import load_conversations, load_text
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from microgpt.value import Value
 
 _MODULE_OF = {
+    "BpeTokenizer": "bpe",
     "CharTokenizer": "tokenizer",
     "Gpt": "model",
     "InferenceGpt": "inference",
@@ -43,6 +45,7 @@ _MODULE_OF = {
 }
 
 __all__ = [
+    "BpeTokenizer",
     "CharTokenizer",
     "Gpt",
     "InferenceGpt",

@@ -2,6 +2,7 @@
 
     weights.json         {"wte": [[…], …], …}: the matrices of `weight_shapes`, a list of rows each
     model.safetensors    the same in another format
+    tokenizer.json       the pieces of text that are tokens, where they are not characters
     meta.json            the shape, the alphabet, and how the model came about
 
 The first and the last are what the seed systems wrote, and theirs are read. This module knows
@@ -24,14 +25,22 @@ from microgpt.directory_lock import is_held
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
 from microgpt.model import count_params
 from microgpt.state import TrainedModel, TrainResult
-from microgpt.tokenizer import SPECIAL_TOKENS, CharTokenizer
+from microgpt.tokenizer import Tokenizer
 from microgpt.validation import first_problem
 from microgpt.value import total
+from microgpt.vocabulary import (
+    chars_of,
+    check_vocabulary,
+    file_of,
+    restore_tokenizer,
+    special_tokens_of,
+)
 from microgpt.weights_file import WEIGHTS_FILES, WeightsFormat, decode_weights, encode_weights
 from microgpt.whole_files import as_argument, described, publish, read, remove_leftovers, settle
 
 FORMAT_VERSION = 1
 META, HASH = "meta.json", "weights_sha256"
+TOKENIZER = "tokenizer.json"
 STATE_DESCRIPTION = "train_state.json"  # see `training_directory`
 MOST_IN_JSON = 1_000_000  # weights: 22 MB; a file that nobody would read any more
 
@@ -53,7 +62,7 @@ class Meta(BaseModel):
     n_head: _Count
     n_layer: _Count
     block_size: _Count
-    chars: tuple[str, ...]
+    chars: tuple[str, ...] | None = None  # of a model whose tokens are characters
     special_tokens: tuple[str, ...] | None = None
     format_version: _Count = FORMAT_VERSION
     weights_sha256: str | None = None
@@ -61,6 +70,7 @@ class Meta(BaseModel):
     init_std: float = ModelConfig.init_std
     dtype: DType = "float64"
     tokenizer: str = "char"
+    tokenizer_sha256: str | None = None
     created_by: str | None = None
     created_at: str | None = None
     training: Annotated[dict[str, Any], AfterValidator(_check_json)] = {}
@@ -85,7 +95,7 @@ def save(
 
     A new directory appears whole. In an existing one the weights are renamed into place first and
     meta.json, which has their hash, last; `load` can tell what was killed in between, and finds
-    the new meta.json where it was waiting.
+    what is new where it was waiting.
 
     Args:
         result: what `train` returns.
@@ -98,7 +108,8 @@ def save(
     n_params = count_params(result.model)
     weights_format = weights_format or ("json" if n_params <= MOST_IN_JSON else "safetensors")
     content = encode_weights(result.model, result.weights, weights_format, result.dtype)
-    _publish(Path(directory), WEIGHTS_FILES[weights_format], content, _describe(result))
+    name = WEIGHTS_FILES[weights_format]
+    _publish(Path(directory), name, content, _describe(result), result.tokenizer)
 
 
 def export(
@@ -126,7 +137,7 @@ def export(
         saved.model, saved.weights, weights_format, "float16" if half else saved.dtype
     )
     name = WEIGHTS_FILES[weights_format]
-    _publish(Path(directory), name, content, saved.meta)
+    _publish(Path(directory), name, content, saved.meta, saved.tokenizer)
     return Path(directory) / name
 
 
@@ -141,18 +152,20 @@ def load(directory: str | Path) -> SavedModel:
     if not os.path.isdir(directory):  # unlike Path.is_dir, never an OSError
         what = "is not a directory" if os.path.exists(directory) else "does not exist"
         raise CheckpointError(f"{directory} {what}; name one that `microgpt train` has written")
-    weights_path, content, meta_path, meta = _find(directory)
+    found = _find(directory)
+    meta = found.meta
     try:
         model = meta.model()
-        tokenizer = CharTokenizer(meta.chars, is_chat=meta.special_tokens is not None)
     except MicrogptError as error:
-        raise CheckpointError(f"{meta_path}: {error}") from error
-    if tokenizer.vocab_size != model.vocab_size:
-        raise CheckpointError(
-            f"{meta_path}: vocab_size is {model.vocab_size}, but its characters and special tokens "
-            f"make {tokenizer.vocab_size}"
-        )
-    weights = decode_weights(content, weights_path, model)
+        raise CheckpointError(f"{found.meta_path}: {error}") from error
+    tokenizer = restore_tokenizer(
+        found.meta_path,
+        meta.chars,
+        found.tokenizer,
+        model.vocab_size,
+        is_chat=meta.special_tokens is not None,
+    )
+    weights = decode_weights(found.weights, found.weights_path, model)
     return SavedModel(
         model=model, weights=weights, tokenizer=tokenizer, dtype=meta.dtype, meta=meta
     )
@@ -169,19 +182,37 @@ def settle_model(directory: Path) -> None:
         settle(directory, name, META, HASH)
 
 
-def _publish(directory: Path, name: str, content: bytes, meta: Meta) -> None:
-    """Write the weights and their description, and remove those in another format."""
-    meta = meta.model_copy(update={HASH: hashlib.sha256(content).hexdigest()})
-    description = meta.model_dump_json(indent=2, exclude_none=True).encode() + b"\n"
-    publish(directory, {name: content, META: description})
-    for other in set(WEIGHTS_FILES.values()) - {name}:
+def _publish(directory: Path, name: str, content: bytes, meta: Meta, tokenizer: Tokenizer) -> None:
+    """Write weights, tokenizer and their description, and remove what is of another format."""
+    files = {name: content}
+    if pieces := file_of(tokenizer):
+        files[TOKENIZER] = pieces
+    hashes = {
+        HASH: hashlib.sha256(content).hexdigest(),
+        "tokenizer_sha256": hashlib.sha256(pieces).hexdigest() if pieces else None,
+    }
+    description = meta.model_copy(update=hashes).model_dump_json(indent=2, exclude_none=True)
+    files[META] = description.encode() + b"\n"
+    publish(directory, files)
+    for other in {*WEIGHTS_FILES.values(), TOKENIZER} - files.keys():
         (directory / other).unlink(missing_ok=True)
     if not is_held(directory):  # a training that holds it may have a file waiting there
         remove_leftovers(directory)
 
 
-def _find(directory: Path) -> tuple[Path, bytes, Path, Meta]:
-    """Return the path and content of the weights, and the path and content of their description.
+@dataclass(frozen=True)
+class _Files:
+    """What belongs together in a directory: contents, and where they are."""
+
+    weights_path: Path
+    weights: bytes
+    meta_path: Path
+    meta: Meta
+    tokenizer: tuple[Path, bytes] | None
+
+
+def _find(directory: Path) -> _Files:
+    """Return the files of a model.
 
     Where a save in another format was killed there may be two files of weights.
     """
@@ -191,7 +222,7 @@ def _find(directory: Path) -> tuple[Path, bytes, Path, Meta]:
         return _look(directory)  # another process may just have been replacing them
 
 
-def _look(directory: Path) -> tuple[Path, bytes, Path, Meta]:
+def _look(directory: Path) -> _Files:
     if not has_model(directory) and (directory / STATE_DESCRIPTION).exists():
         raise CheckpointError(
             f"there is no model in {directory} yet: its training has not ended; go on with it: "
@@ -202,13 +233,28 @@ def _look(directory: Path) -> tuple[Path, bytes, Path, Meta]:
     for name in present or ["weights.json"]:
         content, meta_path = described(directory, name, META, HASH)
         meta = _parse_meta(read(meta_path), meta_path)
-        if meta.weights_sha256 in (None, hashlib.sha256(content).hexdigest()):
-            return directory / name, content, meta_path, meta
-        mismatch = mismatch or directory / name
+        tokenizer = _read_tokenizer(directory, meta_path) if meta.tokenizer != "char" else None
+        if not _is(content, meta.weights_sha256):
+            mismatch = mismatch or directory / name
+        elif tokenizer and not _is(tokenizer[1], meta.tokenizer_sha256):
+            mismatch = mismatch or tokenizer[0]
+        else:
+            return _Files(directory / name, content, meta_path, meta, tokenizer)
     raise CheckpointError(
         f"{mismatch} is not the file that {META} describes (its sha256 differs); "
         "train the model again, or restore both files"
     )
+
+
+def _is(content: bytes, sha256: str | None) -> bool:
+    return sha256 in (None, hashlib.sha256(content).hexdigest())
+
+
+def _read_tokenizer(directory: Path, meta_path: Path) -> tuple[Path, bytes]:
+    """Return tokenizer.json: like the meta.json that belongs to it, it may still wait."""
+    waiting = meta_path.with_name(TOKENIZER)
+    path = waiting if waiting.is_file() else directory / TOKENIZER
+    return path, read(path)
 
 
 def _describe(result: TrainResult) -> Meta:
@@ -235,9 +281,10 @@ def _describe(result: TrainResult) -> Meta:
     }
     return Meta(
         **asdict(result.model),
-        chars=result.tokenizer.chars,
-        special_tokens=SPECIAL_TOKENS if result.tokenizer.is_chat else None,
+        chars=chars_of(result.tokenizer),
+        special_tokens=special_tokens_of(result.tokenizer),
         dtype=result.dtype,
+        tokenizer=result.tokenizer.kind,
         created_by=f"microgpt {version('microgpt-lib')}",
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         training={name: fact for name, fact in training.items() if fact is not None},
@@ -254,8 +301,5 @@ def _parse_meta(content: bytes, path: Path) -> Meta:
             f"{path}: format_version is {meta.format_version}, this microgpt reads up to "
             f"{FORMAT_VERSION}; update it"
         )
-    if meta.tokenizer != "char":
-        raise CheckpointError(f"{path}: unknown tokenizer {meta.tokenizer!r} (expected 'char')")
-    if meta.special_tokens not in (None, SPECIAL_TOKENS):
-        raise CheckpointError(f"{path}: special_tokens must be {list(SPECIAL_TOKENS)} or absent")
+    check_vocabulary(path, meta.tokenizer, meta.chars, meta.special_tokens)
     return meta

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from microgpt.errors import PromptError
-from microgpt.tokenizer import CharTokenizer, Message
+from microgpt.tokenizer import Message, Tokenizer
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ChatPrompt:
 
 
 def fit_conversation(
-    messages: Iterable[Message], tokenizer: CharTokenizer, block_size: int
+    messages: Iterable[Message], tokenizer: Tokenizer, block_size: int
 ) -> ChatPrompt:
     """Fit a conversation into the context, with a quarter of it left for the reply.
 
@@ -51,9 +51,10 @@ def fit_conversation(
     ]
     room = block_size - block_size // 4 - 2  # BOS before the turns, the role after them
     if len(turns[-1]) > room:
-        raise PromptError(  # a turn is two tokens longer than its text
-            f"the message has {len(turns[-1]) - 2} characters; at most {max(0, room - 2)} fit "
-            f"into the context of {block_size} tokens"
+        n, most = len(turns[-1]) - 2, max(0, room - 2)  # a turn is two tokens longer than its text
+        raise PromptError(
+            f"the message has {n} {tokenizer.unit}; at most {most} fit into the context of "
+            f"{block_size} tokens"
         )
     n_kept = n_tokens = 0
     for turn in reversed(turns):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from microgpt.errors import DataError
-from microgpt.tokenizer import CharTokenizer, Document, Message, Role
+from microgpt.tokenizer import CharTokenizer, Document, Message, Role, Tokenizer
 
 Content = str | tuple[tuple[Role, str], ...]
 
@@ -48,19 +48,19 @@ class Bin:
 class DataReport:
     """What documents are like. A length is the number of tokens that the model must predict.
 
-    That is one for each character and one for the end; in a conversation two more a turn. A
-    document fits into a context that is no shorter.
+    That is one for each piece of text, of which most tokenizers make a character, and one for the
+    end; in a conversation two more a turn. A document fits into a context that is no shorter.
 
     Attributes:
-        tokenizer: of all characters in the documents.
+        tokenizer: what the lengths are counted with.
         n_docs: how many there are.
         n_repeats: those that have come before.
         most_frequent: some that come more than once, and how often, the most frequent first.
         lengths: how many documents have each length, the shortest first.
-        char_counts: how often each character comes, in the order of the tokens.
+        char_counts: how often each character comes, in their order.
     """
 
-    tokenizer: CharTokenizer
+    tokenizer: Tokenizer
     n_docs: int
     n_repeats: int
     most_frequent: Sequence[tuple[Document, int]]
@@ -132,8 +132,12 @@ class DataReport:
         return [Bin(*facts) for facts in zip(firsts, ends, counts, strict=True)]
 
 
-def describe(docs: Sequence[Document]) -> DataReport:
+def describe(docs: Sequence[Document], tokenizer: Tokenizer | None = None) -> DataReport:
     """Return what documents, texts or conversations, are like.
+
+    Args:
+        docs: what to describe.
+        tokenizer: what to count lengths with; by default one of all characters in them.
 
     Raises:
         DataError: there are none.
@@ -146,7 +150,9 @@ def describe(docs: Sequence[Document]) -> DataReport:
         raise DataError("there are no documents to describe")
     char_counts = Counter(chain.from_iterable(chain.from_iterable(map(_texts, docs))))
     chars = sorted(char_counts)
-    tokenizer = CharTokenizer(chars, is_chat=not all(isinstance(doc, str) for doc in docs))
+    tokenizer = tokenizer or CharTokenizer(
+        chars, is_chat=not all(isinstance(doc, str) for doc in docs)
+    )
     lengths = Counter(tokenizer.count_tokens(doc) - 1 for doc in docs)
     n_distinct, most_frequent = _repeats(docs)
     return DataReport(

@@ -26,16 +26,18 @@ class Evaluation:
         loss: the mean surprise at a token that counts, in nats; of a text all do, and its end.
         n_docs: the documents.
         n_tokens: the tokens that count.
+        n_characters: those that they stand for, where the end of a document counts as one.
     """
 
     loss: float
     n_docs: int
     n_tokens: int
+    n_characters: int
 
     @property
     def bits_per_character(self) -> float:
-        """The same in bits, where the end of a document counts as a character."""
-        return bits(self.loss)
+        """The surprise at a character in bits, by which models with other tokens compare."""
+        return bits(self.loss) * (self.n_tokens / self.n_characters)
 
 
 def bits(nats: float) -> float:
@@ -53,6 +55,7 @@ class Pieces:
         *,
         masks: Iterable[bytes | None] = repeat(None),
         at_once: int = AT_ONCE,
+        n_characters: int | None = None,
     ) -> None:
         """Take documents.
 
@@ -61,6 +64,7 @@ class Pieces:
             block_size: the context.
             masks: of each document, see `Corpus`.
             at_once: see `evaluate`.
+            n_characters: that the tokens which count stand for; by default each is one.
         """
         self.n_docs = 0
         self._portions: list[Corpus] = []
@@ -71,6 +75,7 @@ class Pieces:
                     self._portions.append(Corpus())
                 self._portions[-1].append(*window)
         self.n_tokens = sum(portion.n_predictions for portion in self._portions)
+        self._n_characters = self.n_tokens if n_characters is None else n_characters
 
     def evaluate(
         self, surprise: Surprise, should_stop: Callable[[], bool] = lambda: False
@@ -86,7 +91,8 @@ class Pieces:
             if should_stop():
                 return None
             total += surprise(portion)
-        return Evaluation(total / self.n_tokens, self.n_docs, self.n_tokens)
+        loss = total / self.n_tokens
+        return Evaluation(loss, self.n_docs, self.n_tokens, self._n_characters)
 
 
 def scalar_surprise(gpt: Gpt[float], docs: Corpus) -> float:

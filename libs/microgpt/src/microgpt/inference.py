@@ -31,7 +31,7 @@ from microgpt.model import Gpt, count_params
 from microgpt.sampling import FinishReason, TokenStream, decode
 from microgpt.state import TrainedModel
 from microgpt.texts import cut, one_by_one, together
-from microgpt.tokenizer import CharTokenizer, Document, Message
+from microgpt.tokenizer import Document, Message, Tokenizer, count_characters
 
 if TYPE_CHECKING:
     from microgpt.engine.model import CompiledModel
@@ -70,7 +70,7 @@ class InferenceGpt:
         frozen = {name: tuple(tuple(row) for row in rows) for name, rows in trained.weights.items()}
         self._gpt: Gpt[float] = Gpt(trained.model, frozen)
         self.config: ModelConfig = trained.model
-        self.tokenizer: CharTokenizer = trained.tokenizer
+        self.tokenizer: Tokenizer = trained.tokenizer
         self.engine: EngineName = engine
         self._dtype = trained.dtype
 
@@ -103,7 +103,8 @@ class InferenceGpt:
         docs = list(docs)
         encoded = map(self.tokenizer.encode_document, docs)
         masks = (self.tokenizer.mask(doc, loss_on) for doc in docs)
-        pieces = Pieces(encoded, self.config.block_size, masks=masks)
+        n_characters = sum(count_characters(doc, loss_on) for doc in docs)
+        pieces = Pieces(encoded, self.config.block_size, masks=masks, n_characters=n_characters)
         if not pieces.n_tokens:
             raise DataError("there are no documents to evaluate, or no replies in them")
         if self.engine == "reference":
@@ -232,10 +233,10 @@ class InferenceGpt:
                 f"the context of {self.config.block_size} token is too small for a text; "
                 "train a model with a larger --block-size"
             )
-        if len(prompt) > room:
+        if (n_tokens := tokenizer.count(prompt)) > room:
             raise PromptError(
-                f"the prompt has {len(prompt)} characters; at most {room} fit into the context of "
-                f"{self.config.block_size} tokens"
+                f"the prompt has {n_tokens} {tokenizer.unit}; at most {room} fit into the context "
+                f"of {self.config.block_size} tokens"
             )
         return opening + tokenizer.encode(prompt)
 

@@ -14,7 +14,7 @@ from microgpt.data import DataFacts
 from microgpt.flat_weights import Numbers
 from microgpt.history import HistoryPoint
 from microgpt.model import Weights
-from microgpt.tokenizer import CharTokenizer
+from microgpt.tokenizer import Tokenizer
 
 N_RECENT = 100  # losses that a state keeps: the mean of so many says how well the model has learnt
 Ending = Literal["steps", "patience", "stopped"]  # all taken; no better for too long; asked to stop
@@ -30,7 +30,7 @@ class TrainedModel:
 
     model: ModelConfig
     weights: Weights[float]
-    tokenizer: CharTokenizer
+    tokenizer: Tokenizer
     dtype: DType
 
 

@@ -1,6 +1,7 @@
 """Where a training stands, as two files, and back.
 
-    train_state.safetensors    the weights, the best ones, what the optimizer keeps, the history
+    train_state.safetensors    the weights, the best ones, what the optimizer keeps, the history,
+                               and the subword tokens
     train_state.json           all other that is needed to go on, and the sha256 of the first
 
 This module knows nothing of directories.
@@ -8,6 +9,7 @@ This module knows nothing of directories.
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -28,12 +30,20 @@ from microgpt.history import HistoryPoint
 from microgpt.model import count_params
 from microgpt.presets import PresetName
 from microgpt.state import N_RECENT, Best, TrainState
-from microgpt.tokenizer import SPECIAL_TOKENS, CharTokenizer
+from microgpt.tokenizer import Tokenizer
 from microgpt.validation import first_problem
+from microgpt.vocabulary import (
+    chars_of,
+    check_vocabulary,
+    file_of,
+    restore_tokenizer,
+    special_tokens_of,
+)
 from microgpt.weights_file import WeightsFormat
 
 FORMAT_VERSION = 1
 STATE, HASH = "train_state.safetensors", "state_sha256"
+TOKENIZER = "tokenizer"  # the name of its bytes among the arrays
 Status = Literal["running", "ended", "diverged"]
 
 
@@ -57,7 +67,7 @@ class TrainingPlan:
 
     model: ModelConfig
     config: TrainConfig
-    tokenizer: CharTokenizer
+    tokenizer: Tokenizer
     engine: EngineName
     dtype: DType
     data: DataFacts
@@ -97,7 +107,8 @@ class _Description(BaseModel):
     status: Status
     step: _Count
     model: ModelConfig
-    chars: tuple[str, ...]
+    tokenizer: str = "char"
+    chars: tuple[str, ...] | None = None
     special_tokens: tuple[str, ...] | None = None
     config: TrainConfig
     engine: EngineName
@@ -117,7 +128,7 @@ class _Description(BaseModel):
 
 def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple[bytes, bytes]:
     """Return the contents of the two files."""
-    content = save_tensors(_as_tensors(state))
+    content = save_tensors(_as_tensors(plan, state))
     description = _describe(plan, state, status, hashlib.sha256(content).hexdigest())
     return content, description.model_dump_json(indent=2).encode() + b"\n"
 
@@ -152,7 +163,21 @@ def decode_state(
         )
     if not (facts.input or facts.preset):
         raise CheckpointError(f"{description_path}: it names neither an input nor a preset")
-    return _plan(facts, description_path), _state(facts, content, path), facts.status
+    check_vocabulary(description_path, facts.tokenizer, facts.chars, facts.special_tokens)
+    try:
+        tensors = load_tensors(content)
+        state = _state(facts, tensors, path)
+        file = tensors[TOKENIZER].tobytes() if facts.tokenizer == "bpe" else None
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is no state of a training: {error}") from error
+    tokenizer = restore_tokenizer(
+        description_path,
+        facts.chars,
+        (path, file) if file is not None else None,
+        facts.model.vocab_size,
+        is_chat=facts.special_tokens is not None,
+    )
+    return _plan(facts, tokenizer), state, facts.status
 
 
 def _describe(
@@ -164,8 +189,9 @@ def _describe(
         status=status,
         step=state.step,
         model=plan.model,
-        chars=plan.tokenizer.chars,
-        special_tokens=SPECIAL_TOKENS if plan.tokenizer.is_chat else None,
+        tokenizer=plan.tokenizer.kind,
+        chars=chars_of(plan.tokenizer),
+        special_tokens=special_tokens_of(plan.tokenizer),
         config=plan.config,
         engine=plan.engine,
         dtype=plan.dtype,
@@ -185,18 +211,7 @@ def _describe(
     )
 
 
-def _plan(description: _Description, path: Path) -> TrainingPlan:
-    if description.special_tokens not in (None, SPECIAL_TOKENS):
-        raise CheckpointError(f"{path}: special_tokens must be {list(SPECIAL_TOKENS)} or absent")
-    try:
-        tokenizer = CharTokenizer(description.chars, is_chat=description.special_tokens is not None)
-    except MicrogptError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    if tokenizer.vocab_size != description.model.vocab_size:
-        raise CheckpointError(
-            f"{path}: vocab_size is {description.model.vocab_size}, but its characters and special "
-            f"tokens make {tokenizer.vocab_size}"
-        )
+def _plan(description: _Description, tokenizer: Tokenizer) -> TrainingPlan:
     return TrainingPlan(
         model=description.model,
         config=description.config,
@@ -212,8 +227,8 @@ def _plan(description: _Description, path: Path) -> TrainingPlan:
     )
 
 
-def _as_tensors(state: TrainState) -> dict[str, NDArray[np.generic]]:
-    """Return all of a state that is many numbers."""
+def _as_tensors(plan: TrainingPlan, state: TrainState) -> dict[str, NDArray[np.generic]]:
+    """Return all of a state that is many numbers; the bytes of a tokenizer.json are, too."""
     points = state.history
     tensors = {
         "weights": np.asarray(state.weights, state.dtype),
@@ -230,27 +245,28 @@ def _as_tensors(state: TrainState) -> dict[str, NDArray[np.generic]]:
         tensors["average"] = np.asarray(state.average.weights, state.dtype)
     if state.best:
         tensors["best_weights"] = np.asarray(state.best.weights, state.dtype)
+    if file := file_of(plan.tokenizer):
+        tensors[TOKENIZER] = np.frombuffer(file, np.uint8)
     return tensors
 
 
-def _state(description: _Description, content: bytes, path: Path) -> TrainState:
-    try:
-        tensors = load_tensors(content)
-        n_params = count_params(description.model)
-        names = ["weights", "adam_m", "adam_v"]
-        names += ["average"] if description.average else []
-        names += ["best_weights"] if description.best else []
-        for name in names:
-            if tensors[name].shape != (n_params,) or tensors[name].dtype != description.dtype:
-                raise CheckpointError(
-                    f"{path}: {name} is not {n_params} numbers of {description.dtype}; train anew"
-                )
-        history = _history(tensors)
-        recent_losses = _losses(tensors["recent_losses"])
-        if len(recent_losses) != min(description.step, N_RECENT):
-            raise ValueError(f"{len(recent_losses)} recent losses after {description.step} steps")
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is no state of a training: {error}") from error
+def _state(
+    description: _Description, tensors: Mapping[str, NDArray[Any]], path: Path
+) -> TrainState:
+    """Return where a training stands; ValueError or the like if the arrays are not of one."""
+    n_params = count_params(description.model)
+    names = ["weights", "adam_m", "adam_v"]
+    names += ["average"] if description.average else []
+    names += ["best_weights"] if description.best else []
+    for name in names:
+        if tensors[name].shape != (n_params,) or tensors[name].dtype != description.dtype:
+            raise CheckpointError(
+                f"{path}: {name} is not {n_params} numbers of {description.dtype}; train anew"
+            )
+    history = _history(tensors)
+    recent_losses = _losses(tensors["recent_losses"])
+    if len(recent_losses) != min(description.step, N_RECENT):
+        raise ValueError(f"{len(recent_losses)} recent losses after {description.step} steps")
     best, average = description.best, description.average
     return TrainState(
         step=description.step,
@@ -268,7 +284,7 @@ def _state(description: _Description, content: bytes, path: Path) -> TrainState:
     )
 
 
-def _history(tensors: dict[str, NDArray[Any]]) -> list[HistoryPoint]:
+def _history(tensors: Mapping[str, NDArray[Any]]) -> list[HistoryPoint]:
     """Return the points; ValueError if they cannot be those of a history."""
     steps = tensors["history.step"].tolist()
     losses, val_losses = (tensors[f"history.{name}"].tolist() for name in ("loss", "val_loss"))

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from microgpt.sampling import TokenStream
-from microgpt.tokenizer import CharTokenizer
+from microgpt.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from microgpt.engine.model import CompiledModel
@@ -17,14 +17,14 @@ GIVE_UP_AFTER = 1000  # texts in a row that bring nothing new
 
 
 def one_by_one(
-    streams: Iterable[TokenStream], tokenizer: CharTokenizer, stop: tuple[str, ...]
+    streams: Iterable[TokenStream], tokenizer: Tokenizer, stop: tuple[str, ...]
 ) -> Iterator[str]:
     """Yield the text of each stream, which is read no further than to a stop string."""
     for stream in streams:
         text = ""
-        for token in stream:
-            text += tokenizer.decode([token])
-            if text.endswith(stop):
+        for piece in tokenizer.decode_stream(stream):
+            text += piece
+            if any(string in text for string in stop):
                 stream.close()
                 break
         yield cut(text, stop)

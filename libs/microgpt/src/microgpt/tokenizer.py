@@ -1,17 +1,18 @@
-"""Text to tokens and back, a token a character.
+"""Text to tokens and back: what every tokenizer does, and the one with a token a character.
 
-    characters   0 … n−1, sorted
+    text pieces  0 … n−1: the characters, sorted; or what `bpe` has learnt
     text         BOS = n
     chat         user = n, assistant = n+1, end_turn = n+2, BOS = n+3
 
-A text is [BOS, characters…, BOS]; a turn is [role, characters…, end_turn]; a conversation is
+A text is [BOS, pieces…, BOS]; a turn is [role, pieces…, end_turn]; a conversation is
 [BOS, turns…, BOS]. Special tokens come from this structure alone: "<|user|>" in a text is eight
 plain characters. This module knows nothing of files or models.
 """
 
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import ClassVar, Literal, cast, get_args
 
 from microgpt.config import LossOn
 from microgpt.errors import TokenizerError
@@ -19,6 +20,7 @@ from microgpt.errors import TokenizerError
 Role = Literal["user", "assistant"]
 ROLES: tuple[Role, ...] = get_args(Role)
 SPECIAL_TOKENS = (*ROLES, "end_turn")  # as they are named in meta.json
+TokenizerKind = Literal["char", "bpe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,48 +43,80 @@ def joined(docs: Iterable[Document], separator: str) -> str | None:
         return None
 
 
-class CharTokenizer:
-    """A vocabulary of characters, with chat tokens or without.
+def count_characters(doc: Document, loss_on: LossOn) -> int:
+    """Return how many characters those tokens of a document stand for whose prediction counts.
+
+    The end of a text, a turn or a conversation is one, and so is a role.
+    """
+    if isinstance(doc, str):
+        return len(doc) + 1
+    if loss_on == "all":
+        return 1 + sum(len(message.content) + 2 for message in doc)
+    return sum(len(message.content) + 1 for message in doc if message.role == "assistant")
+
+
+class Tokenizer(ABC):
+    """A vocabulary: pieces of text, and after them the special tokens.
 
     Attributes:
-        chars: the characters in the order of their tokens.
+        kind: what its pieces are, as meta.json says it.
+        unit: what its tokens are called where a text has too many.
         is_chat: whether it has tokens for the roles and the end of a turn.
         bos_id: the token at both ends of a document.
-
-    Raises:
-        TokenizerError: there are no characters, or one of them is not single, is there twice, or is
-            half a character (a lone surrogate), which no file can hold.
     """
 
-    def __init__(self, chars: Iterable[str], *, is_chat: bool = False) -> None:
-        self.chars = tuple(chars)
-        self.is_chat = is_chat
-        self._id_of = {char: i for i, char in enumerate(self.chars)}
-        if not self.chars:
-            raise TokenizerError("a vocabulary needs at least one character")
-        wrong = next((char for char in self.chars if len(char) != 1), None)
-        if wrong is not None:
-            raise TokenizerError(f"{wrong!r} is not a single character")
-        half = next((char for char in self.chars if "\ud800" <= char <= "\udfff"), None)
-        if half is not None:
-            raise TokenizerError(f"{half!r} is half a character; the text was not read as UTF-8")
-        if len(self._id_of) < len(self.chars):
-            twice = next(c for i, c in enumerate(self.chars) if self._id_of[c] != i)
-            raise TokenizerError(f"{twice!r} is in the vocabulary twice")
-        self.bos_id = len(self.chars) + (len(SPECIAL_TOKENS) if is_chat else 0)
-        self._text_of = dict(enumerate(self.chars)) | dict.fromkeys(self.special_ids, "")
+    kind: ClassVar[TokenizerKind]
+    unit: ClassVar[str]
 
-    @classmethod
-    def from_documents(cls, docs: Iterable[Document]) -> "CharTokenizer":
-        """Return the tokenizer of all characters in the documents: texts or conversations."""
-        docs = list(docs)
-        text = joined(docs, "")
-        if text is not None:
-            return cls(sorted(set(text)))
-        texts = [doc for doc in docs if isinstance(doc, str)]
-        conversations = [doc for doc in docs if not isinstance(doc, str)]
-        said = (message.content for conversation in conversations for message in conversation)
-        return cls(sorted({*"".join(texts), *"".join(said)}), is_chat=bool(conversations))
+    def __init__(self, n_pieces: int, *, is_chat: bool) -> None:
+        self.is_chat = is_chat
+        self.bos_id = n_pieces + (len(SPECIAL_TOKENS) if is_chat else 0)
+
+    @abstractmethod
+    def unknown_characters(self, text: str) -> str:
+        """Return each character of the text that has no token, once, as they come."""
+
+    @abstractmethod
+    def encode(self, text: str) -> list[int]:
+        """Return the tokens of a text.
+
+        Raises:
+            TokenizerError: a character has no token; the message names every such one.
+        """
+
+    @abstractmethod
+    def count(self, text: str) -> int:
+        """Return the number of tokens of a text."""
+
+    @abstractmethod
+    def tokens_of(self, texts: Iterable[str]) -> list[int]:
+        """Return the tokens of those texts that are one token each."""
+
+    @abstractmethod
+    def head(self, text: str, n_tokens: int) -> str:
+        """Return the beginning of a text that has at most so many tokens."""
+
+    @abstractmethod
+    def decode(self, tokens: Iterable[int]) -> str:
+        """Return the text of the tokens; special tokens are skipped.
+
+        Raises:
+            TokenizerError: a token is not in the vocabulary.
+        """
+
+    @abstractmethod
+    def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
+        """Yield the text of tokens while they come, whole characters only: `decode` in pieces."""
+
+    @property
+    @abstractmethod
+    def piece_names(self) -> Sequence[str | bytes]:
+        """What each piece of text is, in the order of their tokens."""
+
+    @property
+    def names(self) -> tuple[str | bytes, ...]:
+        """The name of each token; no piece of text has that of a special token."""
+        return (*self.piece_names, *(SPECIAL_TOKENS if self.is_chat else ()), "bos")
 
     @property
     def vocab_size(self) -> int:
@@ -90,14 +124,9 @@ class CharTokenizer:
         return self.bos_id + 1
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The name of each token: a character's is itself, and special ones have longer names."""
-        return (*self.chars, *(SPECIAL_TOKENS if self.is_chat else ()), "bos")
-
-    @property
     def special_ids(self) -> range:
-        """The tokens that are no characters."""
-        return range(len(self.chars), self.vocab_size)
+        """The tokens that are no text."""
+        return range(self.vocab_size - n_special(is_chat=self.is_chat), self.vocab_size)
 
     @property
     def end_turn_id(self) -> int:
@@ -110,30 +139,8 @@ class CharTokenizer:
             raise TokenizerError(f'unknown role "{role}" (expected "user" or "assistant")')
         return self._chat_id(role)
 
-    def unknown_characters(self, text: str) -> str:
-        """Return each character of the text that has no token, once, as they come."""
-        return "".join(char for char in dict.fromkeys(text) if char not in self._id_of)
-
-    def encode(self, text: str) -> list[int]:
-        """Return the tokens of the characters.
-
-        Raises:
-            TokenizerError: a character has no token; the message names every such one.
-        """
-        try:
-            return [self._id_of[char] for char in text]
-        except KeyError:
-            unknown = ", ".join(map(repr, self.unknown_characters(text)))
-            raise TokenizerError(
-                f"the model does not know {unknown}; it knows {''.join(self.chars)!r}"
-            ) from None
-
-    def tokens_of(self, texts: Iterable[str]) -> list[int]:
-        """Return the tokens of those texts that are one token each."""
-        return [self._id_of[text] for text in texts if text in self._id_of]
-
     def encode_turn(self, message: Message) -> list[int]:
-        """Return the tokens of one turn: [role, characters…, end_turn]."""
+        """Return the tokens of one turn: [role, pieces…, end_turn]."""
         return [self.role_id(message.role), *self.encode(message.content), self.end_turn_id]
 
     def encode_document(self, doc: Document) -> list[int]:
@@ -153,7 +160,7 @@ class CharTokenizer:
             return None
         turns = (
             bytes(1)
-            + (b"\1" if message.role == "assistant" else b"\0") * (len(message.content) + 1)
+            + (b"\1" if message.role == "assistant" else b"\0") * (self.count(message.content) + 1)
             for message in doc
         )
         return b"\0" + b"".join(turns) + b"\0"
@@ -161,21 +168,102 @@ class CharTokenizer:
     def count_tokens(self, doc: Document) -> int:
         """Return the number of tokens of a text or a conversation, BOS at both ends."""
         if isinstance(doc, str):
-            return 2 + len(doc)
-        return 2 + sum(2 + len(message.content) for message in doc)
+            return 2 + self.count(doc)
+        return 2 + sum(2 + self.count(message.content) for message in doc)
+
+    def _chat_id(self, name: str) -> int:
+        if not self.is_chat:
+            raise TokenizerError("the model has no chat tokens; train one with --chat")
+        return self.special_ids[SPECIAL_TOKENS.index(name)]
+
+
+def n_special(*, is_chat: bool) -> int:
+    """Return the number of special tokens of a tokenizer."""
+    return 1 + (len(SPECIAL_TOKENS) if is_chat else 0)
+
+
+class CharTokenizer(Tokenizer):
+    """A vocabulary of characters.
+
+    Attributes:
+        chars: the characters in the order of their tokens.
+
+    Raises:
+        TokenizerError: there are no characters, or one of them is not single, is there twice, or is
+            half a character (a lone surrogate), which no file can hold.
+    """
+
+    kind = "char"
+    unit = "characters"
+
+    def __init__(self, chars: Iterable[str], *, is_chat: bool = False) -> None:
+        self.chars = tuple(chars)
+        self._id_of = {char: i for i, char in enumerate(self.chars)}
+        if not self.chars:
+            raise TokenizerError("a vocabulary needs at least one character")
+        wrong = next((char for char in self.chars if len(char) != 1), None)
+        if wrong is not None:
+            raise TokenizerError(f"{wrong!r} is not a single character")
+        half = next((char for char in self.chars if "\ud800" <= char <= "\udfff"), None)
+        if half is not None:
+            raise TokenizerError(f"{half!r} is half a character; the text was not read as UTF-8")
+        if len(self._id_of) < len(self.chars):
+            twice = next(c for i, c in enumerate(self.chars) if self._id_of[c] != i)
+            raise TokenizerError(f"{twice!r} is in the vocabulary twice")
+        super().__init__(len(self.chars), is_chat=is_chat)
+        self._text_of = dict(enumerate(self.chars)) | dict.fromkeys(self.special_ids, "")
+
+    @classmethod
+    def from_documents(cls, docs: Iterable[Document]) -> "CharTokenizer":
+        """Return the tokenizer of all characters in the documents: texts or conversations."""
+        docs = list(docs)
+        text = joined(docs, "")
+        if text is not None:
+            return cls(sorted(set(text)))
+        texts = [doc for doc in docs if isinstance(doc, str)]
+        conversations = [doc for doc in docs if not isinstance(doc, str)]
+        said = (message.content for conversation in conversations for message in conversation)
+        return cls(sorted({*"".join(texts), *"".join(said)}), is_chat=bool(conversations))
+
+    @property
+    def piece_names(self) -> Sequence[str]:
+        """The characters: each is its own name, and special tokens have longer ones."""
+        return self.chars
+
+    def unknown_characters(self, text: str) -> str:
+        """Return each character of the text that has no token, once, as they come."""
+        return "".join(char for char in dict.fromkeys(text) if char not in self._id_of)
+
+    def encode(self, text: str) -> list[int]:
+        """Return the tokens of the characters; see `Tokenizer`."""
+        try:
+            return [self._id_of[char] for char in text]
+        except KeyError:
+            unknown = ", ".join(map(repr, self.unknown_characters(text)))
+            raise TokenizerError(
+                f"the model does not know {unknown}; it knows {''.join(self.chars)!r}"
+            ) from None
+
+    def count(self, text: str) -> int:
+        """Return the number of characters."""
+        return len(text)
+
+    def tokens_of(self, texts: Iterable[str]) -> list[int]:
+        """Return the tokens of those texts that are one character of the vocabulary."""
+        return [self._id_of[text] for text in texts if text in self._id_of]
+
+    def head(self, text: str, n_tokens: int) -> str:
+        """Return the first characters."""
+        return text[:n_tokens]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """Return the characters of the tokens; special tokens are skipped.
-
-        Raises:
-            TokenizerError: a token is not in the vocabulary.
-        """
+        """Return the characters of the tokens; see `Tokenizer`."""
         try:
             return "".join([self._text_of[token] for token in tokens])
         except KeyError as error:
             raise TokenizerError(f"token {error} is not in the vocabulary") from None
 
-    def _chat_id(self, name: str) -> int:
-        if not self.is_chat:
-            raise TokenizerError("the model has no chat tokens; train one with --chat")
-        return len(self.chars) + SPECIAL_TOKENS.index(name)
+    def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
+        """Yield the character of each token."""
+        for token in tokens:
+            yield self.decode([token])

@@ -21,7 +21,7 @@ from microgpt.engines import (
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.model import count_params
 from microgpt.state import TrainedModel, TrainEvent, TrainResult, TrainState
-from microgpt.tokenizer import CharTokenizer, Document
+from microgpt.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.training_loop import DivergedError, TrainingLoop
 from microgpt.transfer import check_shape, extended_tokenizer, inherited
 
@@ -33,7 +33,7 @@ def train(
     *,
     model: ModelConfig | None = None,
     config: TrainConfig | None = None,
-    tokenizer: CharTokenizer | None = None,
+    tokenizer: Tokenizer | None = None,
     engine: EngineName = "compiled",
     dtype: DType | None = None,
     threads: int = 1,
@@ -54,7 +54,8 @@ def train(
         model: its shape; by default the parent's, or that of Karpathy's run. Its vocab_size comes
             from the tokenizer.
         config: the course of the training; by default Karpathy's.
-        tokenizer: by default one of all characters in the documents, and of the parent.
+        tokenizer: by default the parent's, with what is new in the documents where it knows
+            characters; or one of all characters in the documents. See `BpeTokenizer`, too.
         engine: "compiled", or "reference": the same on scalars, thousands of times slower.
         dtype: "float32" or "float64"; by default that of the state to resume or of the parent, or
             float32 for the compiled engine. The reference computes in float64.
@@ -165,7 +166,7 @@ def _as_list(docs: Iterable[Document]) -> list[Document]:
 def _encode(
     docs: Sequence[Document],
     order: Sequence[int],
-    tokenizer: CharTokenizer,
+    tokenizer: Tokenizer,
     block_size: int,
     loss_on: LossOn,
 ) -> Corpus:
@@ -187,7 +188,7 @@ def _encode(
     return corpus
 
 
-def _with_vocabulary(model: ModelConfig, tokenizer: CharTokenizer) -> ModelConfig:
+def _with_vocabulary(model: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:
     if model.vocab_size not in (0, tokenizer.vocab_size):
         raise ConfigError(
             f"vocab_size ({model.vocab_size}) is not the tokenizer's ({tokenizer.vocab_size}); "

@@ -13,7 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from microgpt.checkpoint import META, STATE_DESCRIPTION, has_model, save, settle_model
+from microgpt.checkpoint import (
+    META,
+    STATE_DESCRIPTION,
+    TOKENIZER,
+    has_model,
+    save,
+    settle_model,
+)
 from microgpt.directory_lock import DirectoryLock
 from microgpt.errors import CheckpointError
 from microgpt.history import HISTORY, as_lines
@@ -48,7 +55,8 @@ class TrainingDirectory:
         """
         self.path = Path(path)
         self.has_own_state = False
-        for name in (STATE, STATE_DESCRIPTION, HISTORY, META, *WEIGHTS_FILES.values()):
+        own = (STATE, STATE_DESCRIPTION, HISTORY, TOKENIZER, META, *WEIGHTS_FILES.values())
+        for name in own:
             if os.path.isdir(self.path / name):  # unlike Path.is_dir, never an OSError
                 raise CheckpointError(f"{self.path / name} is a directory; name another place")
         self._staging: Path | None = None

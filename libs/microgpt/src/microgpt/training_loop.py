@@ -20,7 +20,7 @@ from microgpt.errors import DataError, MicrogptError
 from microgpt.evaluation import AT_ONCE, Pieces
 from microgpt.flat_weights import Numbers, by_name
 from microgpt.state import Best, Ending, TrainEvent, TrainResult, TrainState, ending
-from microgpt.tokenizer import CharTokenizer, Document
+from microgpt.tokenizer import Document, Tokenizer
 
 EVENT_INTERVAL_S = 0.05  # often enough for a live display and a prompt stop, and costs nothing
 STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # between two states; longer where keeping one is slow
@@ -48,7 +48,7 @@ class TrainingLoop:
     parts: Split
     model: ModelConfig
     config: TrainConfig
-    tokenizer: CharTokenizer
+    tokenizer: Tokenizer
     engine_name: EngineName
     dtype: DType
     threads: int

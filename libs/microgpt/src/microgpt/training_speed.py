@@ -9,7 +9,7 @@ from time import perf_counter
 
 from microgpt.config import MAX_SIZE, ModelConfig, TrainConfig
 from microgpt.state import TrainEvent
-from microgpt.tokenizer import CharTokenizer, Document
+from microgpt.tokenizer import Document, Tokenizer
 from microgpt.train import train
 
 N_DOCS = 1000  # that are trained on: enough for a fair mix, and no wait before the first step
@@ -25,7 +25,7 @@ class TrainingSpeed:
 
 
 def measure_speed(
-    docs: Sequence[Document], model: ModelConfig, tokenizer: CharTokenizer
+    docs: Sequence[Document], model: ModelConfig, tokenizer: Tokenizer
 ) -> TrainingSpeed:
     """Return how fast a model trains on documents, after 0.3 s of it.
 
@@ -37,7 +37,8 @@ def measure_speed(
     Raises:
         ConfigError: there is not enough memory.
     """
-    sample = [_head(doc, model.block_size) for doc in docs[:: max(1, len(docs) // N_DOCS)]]
+    part = docs[:: max(1, len(docs) // N_DOCS)]
+    sample = [_head(doc, tokenizer, model.block_size) for doc in part]
     config = TrainConfig(steps=MAX_SIZE, lr=1e-6)  # no end, and nothing that could diverge
     started, ended, n_steps = 0.0, 0.0, 0
 
@@ -63,6 +64,6 @@ def measure_speed(
     return TrainingSpeed(docs_per_s, docs_per_s * sum(lengths) / len(lengths))
 
 
-def _head(doc: Document, block_size: int) -> Document:
+def _head(doc: Document, tokenizer: Tokenizer, block_size: int) -> Document:
     """Return what is learnt of a text; a long one would take long to encode."""
-    return doc[:block_size] if isinstance(doc, str) else doc
+    return tokenizer.head(doc, block_size) if isinstance(doc, str) else doc

@@ -6,33 +6,41 @@ This module knows nothing of how training works or of files.
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from microgpt.bpe import BpeTokenizer
 from microgpt.config import ModelConfig
 from microgpt.errors import ConfigError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainedModel
-from microgpt.tokenizer import CharTokenizer, Document
+from microgpt.tokenizer import CharTokenizer, Document, Tokenizer
 
 A_ROW_A_TOKEN = ("wte", "lm_head")
 
 
-def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> CharTokenizer:
-    """Return a tokenizer of the parent's characters and those of the documents.
+def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokenizer:
+    """Return the parent's tokenizer, with the characters and chat tokens of the documents.
+
+    Subword tokens, which can write any text, stay as they are.
 
     Raises:
         ConfigError: the parent is a chat model, and the documents are texts.
     """
-    needed = CharTokenizer.from_documents(docs)
-    if parent.tokenizer.is_chat and not needed.is_chat:
+    docs = list(docs)
+    is_chat = not all(isinstance(doc, str) for doc in docs)
+    if parent.tokenizer.is_chat and not is_chat:
         raise ConfigError(
             "a chat model learns from conversations, and these are texts; train it with --chat"
         )
-    chars = sorted({*parent.tokenizer.chars, *needed.chars})
-    return CharTokenizer(chars, is_chat=needed.is_chat)
+    if isinstance(parent.tokenizer, BpeTokenizer):
+        return BpeTokenizer(parent.tokenizer.file, is_chat=is_chat)
+    assert isinstance(parent.tokenizer, CharTokenizer)
+    chars = sorted({*parent.tokenizer.chars, *CharTokenizer.from_documents(docs).chars})
+    return CharTokenizer(chars, is_chat=is_chat)
 
 
-def new_tokens(parent: TrainedModel, tokenizer: CharTokenizer) -> list[str]:
+def new_tokens(parent: TrainedModel, tokenizer: Tokenizer) -> list[str | bytes]:
     """Return the names of the tokens that the parent does not have."""
-    return [name for name in tokenizer.names if name not in parent.tokenizer.names]
+    known = frozenset(parent.tokenizer.names)
+    return [name for name in tokenizer.names if name not in known]
 
 
 def check_shape(parent: TrainedModel, model: ModelConfig) -> None:
@@ -47,7 +55,7 @@ def check_shape(parent: TrainedModel, model: ModelConfig) -> None:
 
 
 def inherited(
-    parent: TrainedModel, model: ModelConfig, tokenizer: CharTokenizer, drawn: Sequence[float]
+    parent: TrainedModel, model: ModelConfig, tokenizer: Tokenizer, drawn: Sequence[float]
 ) -> list[float]:
     """Return the weights that a model begins with: the parent's, and drawn ones for new tokens.
 

@@ -1,0 +1,211 @@
+"""Subword tokens as they are used: learnt, saved, gone on with, talked to; without the extra."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from microgpt import BpeTokenizer, Message, ModelConfig, TrainConfig, load, save
+from microgpt.train import train
+from microgpt_cli.chat_session import ChatSession, Sampling
+
+NAMES = "\n".join(
+    a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "é"]
+)
+SMALL = ("--input", "names.txt", "--n-embd", "8", "--n-head", "2", "--steps", "40")
+BPE = ("--tokenizer", "bpe", "--vocab-size", "270")
+KANJI = (Message("user", "hi"), Message("assistant", "漢字é"))
+
+
+@pytest.fixture
+def names(tmp_path: Path) -> Path:
+    """A training file with a letter that takes two bytes."""
+    (tmp_path / "names.txt").write_text(NAMES)
+    return tmp_path / "names.txt"
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory) -> Path:
+    """The directory of a small model with subword tokens, and of its training."""
+    import subprocess
+
+    folder = tmp_path_factory.mktemp("ended")
+    (folder / "names.txt").write_text(NAMES)
+    command = ["microgpt", "train", *SMALL, *BPE, "--val-fraction", "0.2", "--output", "model"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder / "model"
+
+
+@pytest.fixture
+def model(ended, names, tmp_path: Path) -> Path:
+    """A copy of it, beside the names."""
+    shutil.copytree(ended, tmp_path / "model")
+    state = tmp_path / "model" / "train_state.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"input": str(names)}))
+    return tmp_path / "model"
+
+
+def refused(done) -> str:
+    """Return the one line with which a command refused its input."""
+    assert done.returncode == 2, done.stderr
+    (error,) = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
+    assert error.startswith("error: ")
+    return error
+
+
+@pytest.mark.usefixtures("names")
+def test_train_learns_tokens_from_what_is_not_held_out(microgpt, tmp_path) -> None:
+    done = microgpt("train", *SMALL, *BPE, "--val-fraction", "0.5", "--num-samples", "2")
+    assert done.returncode == 0
+    assert "vocab size: 270\n" in done.stdout
+    assert " nats a token (" in done.stdout
+    assert " bits a character), the best" in done.stdout
+    n = next(line for line in done.stderr.splitlines() if "tokens from" in line)
+    n_train = int(n.split(" tokens from ")[1].split()[0])
+    assert f"{n_train} documents to learn from" in done.stderr
+    assert 20 < n_train < 61
+    assert load(tmp_path / "output").tokenizer.kind == "bpe"
+
+
+@pytest.mark.usefixtures("names")
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (["--vocab-size", "300"], "--vocab-size goes with --tokenizer bpe; add it, or leave both"),
+        (
+            [*BPE[:2], "--vocab-size", "100"],
+            "vocab_size must be >= 257, for 256 bytes and 1 special",
+        ),
+        ([*BPE[:2], "--vocab-size", "0"], "vocab_size must be >= 1"),
+    ],
+)
+def test_a_vocabulary_that_cannot_be_is_refused(microgpt, args, problem, tmp_path) -> None:
+    assert problem in refused(microgpt("train", *SMALL, *args))
+    assert os.listdir(tmp_path) == ["names.txt"]
+
+
+@pytest.mark.usefixtures("names")
+def test_a_small_text_gives_fewer_tokens_and_says_so(microgpt) -> None:
+    done = microgpt("train", *SMALL, "--tokenizer", "bpe", "--num-samples", "0")
+    assert "note: there are not 1024, as nothing more comes twice\n" in done.stderr
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (["--tokenizer", "char"], "--tokenizer is char, but bpe in the training to resume"),
+        (["--vocab-size", "300"], "--vocab-size is 300, but 270 in the training to resume"),
+    ],
+)
+def test_another_vocabulary_is_not_gone_on_with(microgpt, model, args, problem) -> None:
+    done = microgpt("train", "--resume", model, "--steps", "50", *args)
+    assert problem in refused(done)
+
+
+def test_going_on_keeps_the_tokens_and_ends_as_if_never_stopped(microgpt, model, tmp_path) -> None:
+    more = ("--steps", "40", *BPE)
+    whole = microgpt("train", *SMALL, *BPE, "--val-fraction", "0.2", "--output", "whole")
+    assert whole.returncode == 0
+    state = model / "train_state.json"
+    state.write_text(state.read_text().replace('"ended"', '"running"'))
+    for name in ("weights.json", "meta.json", "tokenizer.json"):
+        (model / name).unlink()
+    done = microgpt("train", "--resume", model, *more)
+    assert done.returncode == 0
+    assert "tokens from" not in done.stderr  # they are not learnt again
+    for name in ("weights.json", "tokenizer.json"):
+        assert (model / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_model_to_begin_with_keeps_its_tokens(microgpt, model, names, tmp_path) -> None:
+    names.write_text("zoë\nzoé\n" * 20)
+    done = microgpt("train", "--from", model, "--input", names, "--steps", "3", "--output", "child")
+    assert done.returncode == 0
+    child = load(tmp_path / "child")
+    assert child.tokenizer.file == load(model).tokenizer.file
+    for args, problem in [
+        (["--tokenizer", "char"], "--tokenizer is char, but bpe in the model to begin with"),
+        (["--vocab-size", "300", *BPE[:2]], "--vocab-size is 300, but 270 in the model to begin"),
+    ]:
+        assert problem in refused(microgpt("train", "--from", model, "--input", names, *args))
+
+
+def test_what_uses_a_model_uses_one_with_subwords(microgpt, model, names, tmp_path) -> None:
+    options = ("--model-dir", model, "--num-samples", "5", "--prompt", "é", "--temperature", "1")
+    samples = json.loads(microgpt("generate", *options, "--json").stdout)["samples"]
+    assert all(text.startswith("é") for text in samples)
+    cut = json.loads(microgpt("generate", *options, "--stop", "a", "--json").stdout)["samples"]
+    assert cut == [text.partition("a")[0] for text in samples]
+    novel = microgpt("generate", "--model-dir", model, "--novel", "--against", names, "--unique")
+    assert novel.returncode == 0
+    facts = json.loads(microgpt("eval", model, "--data", names, "--json").stdout)
+    assert facts["n_characters"] == len(NAMES) + 1
+    assert facts["n_tokens"] < facts["n_characters"]
+    done = microgpt("eval", model, "--data", names)
+    assert done.stdout.endswith(
+        f"characters: {facts['n_characters']}, at {facts['bits_per_character']:.4f} bits each\n"
+    )
+    assert json.loads(microgpt("info", "--model-dir", model, "--json").stdout)["tokenizer"] == "bpe"
+    report = json.loads(microgpt("info", "--data", names, "--model-dir", model, "--json").stdout)
+    assert report["n_tokens"] == facts["n_tokens"]
+    assert report["suitability"]["unknown"] == {}
+    assert microgpt("export", "--model-dir", model, "--output", "half", "--half").returncode == 0
+    assert load(tmp_path / "half").tokenizer.file == load(model).tokenizer.file
+
+
+@pytest.fixture(scope="module")
+def kanji():
+    """A model that says 漢字é, a byte a token."""
+    tokenizer = BpeTokenizer.from_documents([KANJI], vocab_size=260)
+    model = ModelConfig(n_embd=16, n_head=2, block_size=32)
+    return train([KANJI], model=model, tokenizer=tokenizer, config=TrainConfig(steps=80, lr=0.02))
+
+
+def test_a_reply_comes_in_whole_characters(kanji) -> None:
+    from microgpt import InferenceGpt
+
+    session = ChatSession(InferenceGpt(kanji), Sampling(temperature=0), 1, pytest.fail)
+    assert list(session.ask("hi")) == ["漢", "字", "é"]
+
+
+def test_chat_shows_characters_of_several_tokens(microgpt, kanji, tmp_path) -> None:
+    save(kanji, tmp_path / "chat")
+    asked = ("chat", "--model-dir", "chat", "--temperature", "0")
+    done = microgpt(*asked, "--message", "hi")
+    assert (done.returncode, done.stdout) == (0, "漢字é\n")
+    done = microgpt(*asked, stdin="<|end_turn|>\nhi\n")
+    assert done.returncode == 0
+    assert "cannot read" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("train", *SMALL, *BPE),
+        ("train", "--resume", "model", "--steps", "50"),
+        ("generate", "--model-dir", "model"),
+        ("eval", "model", "--data", "names.txt"),
+    ],
+)
+@pytest.mark.usefixtures("model")
+def test_what_needs_the_extra_says_what_to_install(microgpt, tmp_path, command) -> None:
+    (tmp_path / "stubs").mkdir()
+    stub = "raise ModuleNotFoundError(\"No module named 'tokenizers'\", name='tokenizers')\n"
+    (tmp_path / "stubs" / "tokenizers.py").write_text(stub)
+    error = refused(microgpt(*command, PYTHONPATH=str(tmp_path / "stubs")))
+    assert error.endswith(
+        "subword tokens need the extra bpe (No module named 'tokenizers'); "
+        "pip install 'microgpt-lib[bpe]'"
+    )
+
+
+def test_characters_do_without_the_extra(microgpt, names, tmp_path) -> None:
+    (tmp_path / "stubs").mkdir()
+    (tmp_path / "stubs" / "tokenizers.py").write_text("raise SystemExit('it was loaded')\n")
+    done = microgpt("train", *SMALL, PYTHONPATH=str(tmp_path / "stubs"))
+    assert done.returncode == 0
+    done = microgpt("generate", PYTHONPATH=str(tmp_path / "stubs"))
+    assert done.returncode == 0

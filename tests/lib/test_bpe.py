@@ -1,0 +1,215 @@
+import random
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer as Library
+
+from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt.errors import ConfigError, TokenizerError
+from microgpt.model import weight_shapes
+from microgpt.state import TrainedModel
+from microgpt.train import train
+
+DOCS = ["anna and emma", "it's an old hat, and 12 more;  x", "naïve 👩‍🚀 👩‍🚀"] * 3
+CONVERSATION = (Message("user", "hé?"), Message("assistant", "anna and"))
+TEXT = BpeTokenizer.from_documents(DOCS, vocab_size=300)
+CHAT = BpeTokenizer(TEXT.file, is_chat=True)
+LIBRARY = Library.from_buffer(TEXT.file)
+
+# Half characters apart, anything; and much of what a pattern could take for the edge of a word.
+UNICODE = st.text(
+    st.one_of(
+        st.characters(exclude_categories=["Cs"]),
+        st.sampled_from(" \t\n\r\x1c\x1f\x85\xa0\u3000an'12é🚀"),
+    )
+)
+
+
+@given(UNICODE)
+@example("\x00\ufeff\uffff\U0010ffff")
+def test_decode_undoes_encode_for_any_text(text) -> None:
+    assert TEXT.decode(TEXT.encode(text)) == text
+    assert TEXT.unknown_characters(text) == ""
+
+
+@given(UNICODE)
+def test_other_programs_that_read_the_file_get_the_same_tokens(text) -> None:
+    assert TEXT.encode(text) == LIBRARY.encode(text).ids
+    assert TEXT.count(text) == len(TEXT.encode(text))
+    assert max(TEXT.encode(text), default=0) < TEXT.bos_id
+
+
+@given(st.lists(st.integers(0, CHAT.vocab_size - 1)))
+def test_a_stream_is_in_all_what_its_tokens_are_together(tokens) -> None:
+    assert "".join(CHAT.decode_stream(tokens)) == CHAT.decode(tokens)
+
+
+@given(UNICODE)
+def test_a_stream_has_no_half_characters(text) -> None:
+    assert "".join(TEXT.decode_stream(TEXT.encode(text))) == text
+    assert all(text.count(piece) for piece in TEXT.decode_stream(TEXT.encode(text)))
+
+
+def test_a_character_of_several_tokens_comes_when_it_is_whole() -> None:
+    tokens = TEXT.encode("a漢b")
+    assert len(tokens) == 5
+    assert list(TEXT.decode_stream(tokens)) == ["a", "漢", "b"]
+    assert list(TEXT.decode_stream(tokens[:3])) == ["a", "\ufffd"]
+
+
+@pytest.mark.parametrize(
+    "text", ["<|user|>", "<|endoftext|>", "<|assistant|>x<|end_turn|>", "[BOS]", "<s>", "bos"]
+)
+def test_what_looks_like_a_special_token_is_text(text) -> None:
+    tokenizer = BpeTokenizer.from_documents([[Message("user", text * 9)]] * 9, vocab_size=400)
+    tokens = tokenizer.encode_document([Message("user", text)])
+    inside = tokens[2:-2]
+    assert tokenizer.decode(inside) == text
+    assert not set(inside) & set(tokenizer.special_ids)
+    assert tokens[:2] == [tokenizer.bos_id, tokenizer.role_id("user")]
+    assert tokens[-2:] == [tokenizer.end_turn_id, tokenizer.bos_id]
+
+
+def test_special_tokens_come_after_the_pieces_in_the_order_of_characters() -> None:
+    n = len(CHAT.piece_names)
+    assert [CHAT.role_id("user"), CHAT.role_id("assistant"), CHAT.end_turn_id, CHAT.bos_id] == [
+        n,
+        n + 1,
+        n + 2,
+        n + 3,
+    ]
+    assert CHAT.vocab_size == n + 4
+    assert TEXT.bos_id == n
+    assert list(TEXT.special_ids) == [n]
+    assert len(set(CHAT.names)) == CHAT.vocab_size
+
+
+@pytest.mark.parametrize("loss_on", ["assistant", "all"])
+def test_the_mask_is_on_what_the_assistant_says_and_its_ends_of_turn(loss_on) -> None:
+    tokens, mask = CHAT.encode_document(CONVERSATION), CHAT.mask(CONVERSATION, loss_on)
+    assert CHAT.count_tokens(CONVERSATION) == len(tokens)
+    if loss_on == "all":
+        assert mask is None
+        return
+    learnt = [token for token, counts in zip(tokens, mask, strict=True) if counts]
+    assert learnt == [*CHAT.encode("anna and"), CHAT.end_turn_id]
+
+
+def test_the_head_of_a_text_has_so_many_tokens() -> None:
+    assert TEXT.head("anna and emma", 2) == TEXT.decode(TEXT.encode("anna and emma")[:2])
+    assert TEXT.head("anna", 99) == "anna"
+
+
+def test_a_text_of_one_token_is_told_from_others() -> None:
+    assert TEXT.tokens_of([" and", "zq", "\ud800", "a"]) == TEXT.encode(" and") + TEXT.encode("a")
+
+
+def test_the_same_documents_give_the_same_file() -> None:
+    assert BpeTokenizer.from_documents(DOCS, vocab_size=300).file == TEXT.file
+
+
+def test_there_are_fewer_tokens_where_nothing_more_comes_twice() -> None:
+    tokenizer = BpeTokenizer.from_documents(["abcd", "ab"], vocab_size=5000)
+    assert tokenizer.vocab_size == 258
+    assert tokenizer.names[-2:] == (b"ab", "bos")
+    assert BpeTokenizer.from_documents([], vocab_size=257).vocab_size == 257
+
+
+@pytest.mark.parametrize(("docs", "least"), [(["a"], 257), ([CONVERSATION], 260)])
+def test_so_few_tokens_that_the_bytes_have_no_room_are_refused(docs, least) -> None:
+    assert BpeTokenizer.from_documents(docs, vocab_size=least).vocab_size == least
+    with pytest.raises(ConfigError, match=f"vocab_size must be >= {least}, .* got {least - 1}"):
+        BpeTokenizer.from_documents(docs, vocab_size=least - 1)
+
+
+def test_half_a_character_is_refused() -> None:
+    assert TEXT.unknown_characters("a\ud800b\udfff\ud800") == "\ud800\udfff"
+    for use in (TEXT.encode, TEXT.count, lambda text: BpeTokenizer.from_documents([text])):
+        with pytest.raises(TokenizerError, match=r"'.ud800' is half a character"):
+            use("a \ud800")
+
+
+def test_tokens_that_are_not_in_the_vocabulary_are_refused() -> None:
+    for token in (TEXT.vocab_size, -1):
+        with pytest.raises(TokenizerError, match=f"token {token} is not in the vocabulary"):
+            TEXT.decode([token])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (b"{", b"", "it is no tokenizer"),
+        (b'"model"', b'"modem"', "it is no tokenizer"),
+        (b'"add_prefix_space": false', b'"add_prefix_space": true', "not one of microgpt: pre_tok"),
+        (
+            b'"normalizer": null',
+            b'"normalizer": {"type": "NFC"}',
+            "not one of microgpt: normalizer",
+        ),
+        (b'"unk_token": null', b'"unk_token": "a"', "not one of microgpt: model"),
+        (b'"a": 64,', b'"a": 640,', "not numbered from 0 on"),
+        ('"Ā": '.encode(), '"漢": '.encode(), "not made of the 256 bytes"),
+    ],
+)
+def test_a_file_that_is_damaged_or_foreign_is_refused(old, new, problem) -> None:
+    assert old in TEXT.file
+    with pytest.raises(TokenizerError, match=problem) as refusal:
+        BpeTokenizer(TEXT.file.replace(old, new, 1))
+    assert "\n" not in str(refusal.value)
+
+
+def test_special_tokens_of_others_are_refused() -> None:
+    library = Library.from_buffer(TEXT.file)
+    library.add_special_tokens(["<|endoftext|>"])
+    with pytest.raises(TokenizerError, match="not one of microgpt: added_tokens"):
+        BpeTokenizer(library.to_str().encode())
+
+
+def model_with(tokenizer: BpeTokenizer, n_embd: int = 4) -> InferenceGpt:
+    """Return a model that has learnt nothing: any token may follow."""
+    model = ModelConfig(vocab_size=tokenizer.vocab_size, n_embd=n_embd, n_head=1, block_size=32)
+    rng = random.Random(1)
+    weights = {
+        name: [[rng.gauss(0, 0.02) for _ in range(n_columns)] for _ in range(n_rows)]
+        for name, (n_rows, n_columns) in weight_shapes(model).items()
+    }
+    return InferenceGpt(TrainedModel(model, weights, tokenizer, "float64"), engine="reference")
+
+
+def test_a_text_ends_before_a_stop_string_that_begins_inside_a_token() -> None:
+    result = train(["xanna and"] * 2, tokenizer=TEXT, config=TrainConfig(steps=60, lr=0.03))
+    for options in ({}, {"rng": random.Random(1)}):
+        model = InferenceGpt(result)
+        assert model.generate(temperature=0, prompt="x", **options) == ["xanna and"]
+        assert model.generate(temperature=0, prompt="x", stop=["nn"], **options) == ["xa"]
+        assert model.generate(temperature=0, prompt="x", stop=[" and"], **options) == ["xanna"]
+
+
+def test_random_bytes_make_texts_that_are_valid() -> None:
+    for text in model_with(TEXT).generate(5, temperature=1):
+        assert text.encode().decode() == text
+
+
+def test_too_long_a_prompt_is_told_in_tokens() -> None:
+    model = model_with(CHAT)
+    with pytest.raises(Exception, match="the prompt has 31 tokens; at most 30 fit into the"):
+        model.opening("漢" * 10 + "a")
+    with pytest.raises(Exception, match="the message has 30 tokens; at most 20 fit into the"):
+        model.chat_prompt([Message("user", "漢" * 10)])
+
+
+def test_bits_a_character_do_not_depend_on_what_a_token_is() -> None:
+    """A model that finds all tokens equally likely needs the same bits for each of them."""
+    tokenizer = BpeTokenizer.from_documents([CONVERSATION] * 3, vocab_size=262)
+    model = ModelConfig(vocab_size=262, n_embd=1, n_head=1, block_size=8)
+    weights = {
+        name: [[0.0] * n_columns for _ in range(n_rows)]
+        for name, (n_rows, n_columns) in weight_shapes(model).items()
+    }
+    gpt = InferenceGpt(TrainedModel(model, weights, tokenizer, "float64"), engine="reference")
+    result = gpt.evaluate([CONVERSATION])
+    n_tokens = len(tokenizer.encode("anna and")) + 1
+    assert (result.n_tokens, result.n_characters) == (n_tokens, 9)
+    assert result.bits_per_character == pytest.approx(n_tokens / 9 * 8.033423, rel=1e-6)
+    assert gpt.evaluate([CONVERSATION], loss_on="all").n_characters == 3 + 2 + 8 + 2 + 1

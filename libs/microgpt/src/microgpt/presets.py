@@ -46,9 +46,9 @@ class Preset:
 # docs/quality.md. The data run out before the time does: more time needs more dropout.
 PRESETS: dict[PresetName, Preset] = {
     "names-10s": Preset(
-        ModelConfig(n_embd=32, n_layer=2),
+        ModelConfig(n_embd=48, n_layer=2),
         TrainConfig(
-            steps=9_000, batch_size=64, lr=0.01, warmup_steps=400, weight_decay=0.1,
+            steps=7_500, batch_size=64, lr=0.008, warmup_steps=400, dropout=0.03, weight_decay=0.1,
             average_tail=0.3, beta1=0.9, beta2=0.999,
         ),
         val_fraction=0.1,
@@ -57,7 +57,7 @@ PRESETS: dict[PresetName, Preset] = {
     "names-60s": Preset(
         ModelConfig(n_embd=64, n_layer=3),
         TrainConfig(
-            steps=18_000, batch_size=64, lr=0.006, warmup_steps=400, dropout=0.1, weight_decay=0.1,
+            steps=19_000, batch_size=64, lr=0.006, warmup_steps=400, dropout=0.1, weight_decay=0.1,
             average_tail=0.3, beta1=0.9, beta2=0.999,
         ),
         val_fraction=0.1,

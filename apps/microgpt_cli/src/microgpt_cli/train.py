@@ -1,13 +1,22 @@
 """`microgpt train`: from a text file to a model directory."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from microgpt.config import DType, EngineName, LossOn, ModelConfig, TrainConfig, check_count
+from microgpt.config import (
+    DType,
+    EngineName,
+    LongDocs,
+    LossOn,
+    ModelConfig,
+    TextKind,
+    TrainConfig,
+    check_count,
+)
 from microgpt.errors import ConfigError
 from microgpt.presets import PresetName
 from microgpt_cli.options import DEFAULT_CHAT, DEFAULT_MODEL_DIR, DEFAULT_TEXT, N_SAMPLES
@@ -18,7 +27,7 @@ if TYPE_CHECKING:
     from microgpt_cli.training_job import Ended, Job
 
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
-COURSE = ("steps", "batch_size", "lr", "seed", "loss_on", "patience")
+COURSE = ("steps", "batch_size", "lr", "seed", "loss_on", "long_docs", "text", "patience")
 DATA, MODEL, TRAINING, SAVING, OUTPUT = "Data", "Model", "Training", "Saving", "Output"
 
 
@@ -38,6 +47,21 @@ def train(
     chat: Annotated[
         bool, typer.Option("--chat", help="Learn to chat.", rich_help_panel=DATA)
     ] = False,
+    text: Annotated[
+        TextKind,
+        typer.Option(
+            help="lines: a document a line. stream: running text, which begins and ends anywhere.",
+            rich_help_panel=DATA,
+        ),
+    ] = TrainConfig.text,
+    long_docs: Annotated[
+        LongDocs,
+        typer.Option(
+            help="Documents longer than the block size: learn all of them in pieces (window), what "
+            "fits (truncate), nothing (skip).",
+            rich_help_panel=DATA,
+        ),
+    ] = TrainConfig.long_docs,
     val_fraction: Annotated[
         float,
         typer.Option(
@@ -215,6 +239,8 @@ def train(
     check_engine(engine, dtype, threads)
     if "loss_on" in given and not (settings["chat"] or resume):
         raise ConfigError("--loss-on goes with --chat; add it, or leave both out")
+    if settings["text"] == "stream":
+        _check_stream(settings, given)
     job = None
     if resume:
         check_has_training(resume)
@@ -236,6 +262,14 @@ def train(
         )
     with TrainingDirectory(resume or output) as directory:
         _train(directory, job, given, ctx.params)
+
+
+def _check_stream(settings: Mapping[str, Any], given: Collection[str]) -> None:
+    """Raise ConfigError if there are options that running text has no use for."""
+    if settings["chat"]:
+        raise ConfigError("--text stream does not go with --chat: conversations come in lines")
+    if "long_docs" in given:
+        raise ConfigError("--long-docs does not go with --text stream, which has no documents")
 
 
 def _train(
@@ -282,5 +316,6 @@ def _train(
     if options["plot"]:
         draw(path)
     samples = sample(result, n_samples, job.plan.engine)
-    what = "documents" if options["input"] else "names"
+    is_stream = result.config.text == "stream"
+    what = "text" if is_stream else "documents" if options["input"] else "names"
     report(result, samples, job.parts.train, path, as_json=as_json, what=what)

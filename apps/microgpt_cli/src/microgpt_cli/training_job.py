@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from microgpt.checkpoint import SavedModel, load
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
-from microgpt.data import Split, bundled, load_conversations, load_text, split
+from microgpt.data import (
+    Split,
+    bundled,
+    load_conversations,
+    load_stream,
+    load_text,
+    split,
+    split_stream,
+)
 from microgpt.engines import DEFAULT_DTYPE
 from microgpt.errors import ConfigError
 from microgpt.presets import PRESETS, PresetName
@@ -90,8 +98,7 @@ def new_job(
     _check_patience(config, val_fraction)
     parent = load(from_) if from_ else None
     path = path or (None if preset else default_input(chat=chat))
-    docs = _documents(path, preset, config.seed, chat=chat)
-    parts = split(docs, validation=val_fraction, test=test_fraction)
+    parts = _parts(path, preset, config, chat=chat, validation=val_fraction, test=test_fraction)
     if parent:
         tokenizer = extended_tokenizer(parent, parts.docs)
         model = replace(parent.model, **shape, vocab_size=tokenizer.vocab_size)
@@ -169,8 +176,14 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Job |
     if status == "ended" and reason:
         return Ended(state.step, reason)
     path = given.get("input") or plan.input
-    docs = _documents(path, plan.preset, config.seed, chat=plan.tokenizer.is_chat)
-    parts = split(docs, validation=plan.data.val_fraction, test=plan.data.test_fraction)
+    parts = _parts(
+        path,
+        plan.preset,
+        config,
+        chat=plan.tokenizer.is_chat,
+        validation=plan.data.val_fraction,
+        test=plan.data.test_fraction,
+    )
     if parts.facts.sha256 != plan.data.sha256:
         raise ConfigError(
             f"{path or 'the preset'} is not what the training began with: its documents have the "
@@ -225,11 +238,22 @@ def default_input(*, chat: bool = False) -> Path:
     return path
 
 
-def _documents(
-    path: Path | None, preset: PresetName | None, seed: int, *, chat: bool
-) -> Sequence[Document]:
-    """Return the documents of a file, or without one those of a preset."""
+def _parts(
+    path: Path | None,
+    preset: PresetName | None,
+    config: TrainConfig,
+    *,
+    chat: bool,
+    validation: float,
+    test: float,
+) -> Split:
+    """Return the documents of a file, or without one those of a preset, by what they are for."""
+    docs: Sequence[Document]
     if path is None:
         assert preset
-        return PRESETS[preset].draw(seed)
-    return load_conversations(path, tell=note) if chat else load_text(path)
+        docs = PRESETS[preset].draw(config.seed)
+    elif config.text == "stream":
+        return split_stream(load_stream(path), validation=validation, test=test)
+    else:
+        docs = load_conversations(path, tell=note) if chat else load_text(path)
+    return split(docs, validation=validation, test=test)

@@ -19,6 +19,8 @@ from microgpt_cli.options import DEFAULT_MODEL_DIR, N_SAMPLES
 from microgpt_cli.progress import step_line
 from microgpt_cli.streams import note, shown
 
+MOST_SHOWN = 80  # characters of a document, which may be a book
+
 
 def count_samples(num_samples: int | None, *, chat: bool) -> int:
     """Return how many samples to make up, by the option.
@@ -67,7 +69,7 @@ def report(
         as_json: print one JSON document.
         what: the samples are.
     """
-    memorised = compare(samples, docs) if samples else None
+    memorised = compare(samples, docs, text=result.config.text) if samples else None
     if as_json:
         print(json.dumps(_summary(result, samples, memorised, output)))
         return
@@ -103,9 +105,13 @@ def _tell_what_is_known(memorised: Memorisation) -> None:
     """Say how many samples are in the training data, and what comes nearest to the others."""
     line = f"{memorised.n_known} of {memorised.n_samples} samples are in the training data"
     if memorised.novel:
-        pairs = (f"{sample.text} ({sample.document})" for sample in memorised.novel)
+        pairs = (f"{sample.text} ({_beginning(sample.document)})" for sample in memorised.novel)
         line += f"; the others, and what comes nearest to them there: {', '.join(pairs)}"
     note(line)
+
+
+def _beginning(document: str) -> str:
+    return document if len(document) <= MOST_SHOWN else f"{document[:MOST_SHOWN]}…"
 
 
 def _summary(

@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args
 from microgpt.errors import ConfigError
 
 LossOn = Literal["assistant", "all"]
+LongDocs = Literal["window", "truncate", "skip"]
+TextKind = Literal["lines", "stream"]
 EngineName = Literal["compiled", "reference"]  # see `engines`
 DType = Literal["float32", "float64"]
 
@@ -71,6 +73,9 @@ class TrainConfig:
     )
     shuffle: bool = True  # whether documents are read in a random order, or in their own
     loss_on: LossOn = "assistant"  # of a conversation: the turns to learn; of a text all is learnt
+    long_docs: LongDocs = "window"  # what is learnt of those longer than the context: all of it, in
+    # pieces; as much as fits; nothing
+    text: TextKind = "lines"  # a text is a document; or the middle of one, which could go on
     patience: int | None = None  # ends it after so many held-out losses without a better one
     beta1: float = 0.85  # Adam: decay of the running mean of the gradients, a step
     beta2: float = 0.99  # Adam: decay of the running mean of their squares, a step
@@ -84,7 +89,9 @@ class TrainConfig:
         _check_positive("lr", self.lr)
         _check_positive("adam_eps", self.adam_eps)
         check_seed(self.seed)
-        check_loss_on(self.loss_on)
+        _check_known("loss_on", self.loss_on, LossOn)
+        _check_known("long_docs", self.long_docs, LongDocs)
+        check_text(self.text)
         for name in ("beta1", "beta2"):
             beta = getattr(self, name)
             if not (_is_finite(beta) and 0 <= beta < 1):
@@ -150,15 +157,21 @@ def check_engine_name(name: str) -> None:
         raise ConfigError(f'unknown engine "{name}" (expected "compiled" or "reference")')
 
 
-def check_loss_on(loss_on: str) -> None:
-    """Raise ConfigError unless those are turns that a loss can be on."""
-    if loss_on not in get_args(LossOn):
-        raise ConfigError(f'unknown loss_on "{loss_on}" (expected "assistant" or "all")')
+def check_text(text: str) -> None:
+    """Raise ConfigError unless that is how a text can be meant."""
+    _check_known("text", text, TextKind)
 
 
 def check_threads(threads: int) -> None:
     """Raise ConfigError unless the number of threads is one that makes sense."""
     _check_whole("threads", threads, minimum=1, maximum=MAX_THREADS)
+
+
+def _check_known(name: str, value: str, literal: Any) -> None:
+    known = get_args(literal)
+    if value not in known:
+        others, last = ", ".join(f'"{each}"' for each in known[:-1]), known[-1]
+        raise ConfigError(f'unknown {name} "{value}" (expected {others} or "{last}")')
 
 
 def _check_whole(name: str, value: int, *, minimum: int, maximum: int = MAX_SIZE) -> None:

@@ -40,7 +40,7 @@ def test_what_becomes_of_long_documents_is_told_and_remembered(
     done = microgpt("train", "--input", long, *SMALL, *options)
     assert f"2 of 4 documents do not fit into the block size of 16; {fate}\n" in done.stderr
     assert done.stdout.startswith("num docs: 4\n")
-    assert load(tmp_path / "m").meta.training["long_docs"] == long_docs or "window"
+    assert load(tmp_path / "m").meta.training["long_docs"] == (long_docs or "window")
     state = json.loads((tmp_path / "m/train_state.json").read_text())
     assert state["config"]["long_docs"] == (long_docs or "window")
 

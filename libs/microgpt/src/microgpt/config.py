@@ -73,9 +73,8 @@ class TrainConfig:
     )
     shuffle: bool = True  # whether documents are read in a random order, or in their own
     loss_on: LossOn = "assistant"  # of a conversation: the turns to learn; of a text all is learnt
-    long_docs: LongDocs = "window"  # what is learnt of those longer than the context: all of it, in
-    # pieces; as much as fits; nothing
-    text: TextKind = "lines"  # a text is a document; or the middle of one, which could go on
+    long_docs: LongDocs = "window"  # longer than the context: learnt in pieces, cut, or left out
+    text: TextKind = "lines"  # whether texts are documents, or running text that has no end
     patience: int | None = None  # ends it after so many held-out losses without a better one
     beta1: float = 0.85  # Adam: decay of the running mean of the gradients, a step
     beta2: float = 0.99  # Adam: decay of the running mean of their squares, a step

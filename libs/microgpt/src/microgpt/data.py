@@ -113,7 +113,6 @@ class Split:
         test: those for the final figure.
         val_fraction: the share that was asked for.
         test_fraction: likewise.
-        readings: what trainings have read of it, each made once; see `reading`.
     """
 
     docs: Sequence[Document]
@@ -122,7 +121,7 @@ class Split:
     test: Sequence[Document] = ()
     val_fraction: float = 0.0
     test_fraction: float = 0.0
-    readings: dict[object, Reading] = field(
+    _readings: dict[object, Reading] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -136,9 +135,9 @@ class Split:
         """Return what a training reads; a search has thousands, and documents are counted once."""
         settings = (block_size, config.loss_on, config.long_docs, config.text)
         key = (tokenizer, *settings)
-        if key not in self.readings:  # two threads may both make it, which is no harm
-            self.readings[key] = Reading(self.train, tokenizer, *settings)
-        return self.readings[key]
+        if key not in self._readings:  # two threads may both make it, which is no harm
+            self._readings[key] = Reading(self.train, tokenizer, *settings)
+        return self._readings[key]
 
 
 def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.0) -> Split:

@@ -45,6 +45,10 @@ def names(tmp_path: Path) -> Path:
         (["--patience", "0"], "patience must be >= 1, got 0"),
         (["--patience", "2"], "--patience goes with --val-fraction"),
         (["--loss-on", "all"], "--loss-on goes with --chat"),
+        (["--text", "stream", "--chat"], "--text stream does not go with --chat"),
+        (["--text", "stream", "--long-docs", "skip"], "--long-docs does not go with --text stream"),
+        (["--text", "stream", "--val-fraction", "0.01"], "characters are too few: none is for val"),
+        (["--long-docs", "skip", "--block-size", "2"], "no document fits into the context of 2"),
         (["--val-fraction", "1"], "the validation share must be in [0, 1), got 1.0"),
         (["--val-fraction", "0.5", "--test-fraction", "0.5"], "leave nothing to train on"),
         (["--val-fraction", "0.001"], "2 documents are too few: none is for validation"),
@@ -82,6 +86,9 @@ def test_train_refuses_a_text_file(microgpt, tmp_path, content, problem) -> None
     if content is not None:
         (tmp_path / "data").write_bytes(content)
     check_refused(microgpt("train", "--input", "data", "--output", "a/model"), problem)
+    problem = problem.replace("needs one document a line", "needs some text")
+    stream = ("--text", "stream", "--output", "a/model")
+    check_refused(microgpt("train", "--input", "data", *stream), problem)
     assert not (tmp_path / "a").exists()
 
 

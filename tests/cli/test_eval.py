@@ -148,7 +148,9 @@ def test_eval_without_a_task_asks_nothing(microgpt, chat_model, exam) -> None:
     done = microgpt("eval", chat_model, "--data", exam(("hi", "yo", None)))
     assert len(done.stdout.splitlines()) == 3
     as_json = microgpt("eval", chat_model, "--data", exam(("hi", "yo", None)), "--json")
-    assert list(json.loads(as_json.stdout)) == ["loss", "n_docs", "n_tokens"]
+    assert set(json.loads(as_json.stdout)) == {
+        "loss", "bits_per_character", "n_docs", "n_tokens", "n_characters",
+    }  # fmt: skip
 
 
 def test_eval_shows_what_a_terminal_would_obey_as_text(microgpt, tmp_path, exam) -> None:

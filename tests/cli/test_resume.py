@@ -90,6 +90,8 @@ def test_what_was_lost_between_the_last_step_and_the_model_is_made_up_for(
         (["--dtype", "float64"], "--dtype is float64, but float32"),
         (["--engine", "reference"], "--engine is reference, but compiled"),
         (["--chat"], "--chat is True, but False"),
+        (["--long-docs", "skip"], "--long-docs is skip, but window"),
+        (["--text", "stream"], "--text is stream, but lines"),
         (["--output", "other"], "--output is other, but model"),
         (["--force"], "--force does not go with --resume"),
         (["--from", "model"], "--from does not go with --resume"),

@@ -23,7 +23,9 @@ pytestmark = pytest.mark.usefixtures("undrawn")
 GRID = ("grid", "--n-embd", "8,16", "--steps", "30,60", "--input", "names.txt", "--seed", "5")
 NOT_SWEPT = {
     "input", "chat", "seed",  # of the sweep as a whole
-    "val_fraction", "test_fraction", "loss_on",  # losses on other tokens cannot be compared
+    # losses on other tokens cannot be compared
+    "val_fraction", "test_fraction", "loss_on", "tokenizer", "vocab_size", "text", "long_docs",
+    "long_docs",  # a sweep learns all of each document
     "patience",  # the steps of a training must be known
     "engine", "threads",  # change nothing but the time
     "output", "genome", "preset", "resume", "from_", "force", "checkpoint_every", "format",

@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 
 import pytest
 
@@ -39,9 +40,6 @@ def test_of_conversations_the_replies_are_measured_as_they_are_learnt() -> None:
     expected = InferenceGpt(trained).evaluate(parts.validation).loss
     assert found.val_loss == pytest.approx(expected, rel=1e-6)
     assert found.samples == ()
-    short = Track.of(parts).measure(Point(block_size=4), seed=7)
-    assert short.status == "refused"
-    assert short.reason.startswith("no reply begins within the context of 4 tokens")
 
 
 def test_conversations_without_a_reply_are_refused() -> None:
@@ -59,9 +57,9 @@ def test_a_track_that_was_sent_gives_the_same() -> None:
 
 
 def test_operations_are_those_of_evolution_and_grow_with_the_batch() -> None:
-    genome = Genome(n_emb=8, n_ctx=4, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
+    genome = Genome(n_emb=8, n_ctx=8, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
     track = Track.of(PARTS)
-    assert track.flops(SMALL) == Arena.of(PARTS, "held-out").flops(genome)
+    assert track.flops(replace(SMALL, block_size=8)) == Arena.of(PARTS, "held-out").flops(genome)
     twice = Point(n_embd=8, n_head=2, block_size=4, n_ff_exp=2, steps=60, batch_size=2)
     assert track.flops(twice) == pytest.approx(2 * track.flops(SMALL), rel=0.01)
 

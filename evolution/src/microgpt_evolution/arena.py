@@ -14,6 +14,7 @@ from microgpt.data import Split
 from microgpt.engines import make_surprise
 from microgpt.errors import DataError
 from microgpt.evaluation import Pieces
+from microgpt.reading import scored
 from microgpt.state import TrainResult
 from microgpt.tokenizer import CharTokenizer, Document
 from microgpt.train import DivergedError, train
@@ -140,9 +141,10 @@ class Arena:
         block_size = result.model.block_size
         pieces = self._pieces.get(block_size)
         if pieces is None:  # two threads may both make them, which is no harm
-            encoded = map(self.tokenizer.encode_document, self.validation)
-            masks = (self.tokenizer.mask(doc, result.config.loss_on) for doc in self.validation)
-            pieces = self._pieces[block_size] = Pieces(encoded, block_size, masks=masks)
+            loss_on, text = result.config.loss_on, result.config.text
+            pieces = self._pieces[block_size] = Pieces(
+                scored(self.validation, self.tokenizer, block_size, loss_on=loss_on, text=text)
+            )
         surprise = make_surprise("compiled", result.dtype, result.model, result.state.weights)
         evaluation = pieces.evaluate(surprise)
         assert evaluation is not None

@@ -6,7 +6,7 @@ module knows nothing of how genomes vary, of files, or of how good one is.
 
 from dataclasses import dataclass, fields, replace
 
-from microgpt.config import ModelConfig, TrainConfig
+from microgpt.config import LongDocs, ModelConfig, TrainConfig
 from microgpt.model import count_params
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.flops import training_flops
@@ -20,6 +20,7 @@ WHOLE_LIMITS = {  # least and most of each gene, as in the source
     "steps": (50, 10_000),
 }
 LR_LIMITS = (1e-6, 1.0)
+LONG_DOCS: LongDocs = "truncate"  # as in the source: a creature reads so many names, not pieces
 RETURNED_BYTES_A_WEIGHT = 120  # of a training's result, in Python's own numbers
 # Float32 for a weight, its gradient, Adam's means and two snapshots of those with it
 BYTES_A_WEIGHT = 10 * 4 + RETURNED_BYTES_A_WEIGHT
@@ -88,7 +89,9 @@ class Genome:
 
     def train_config(self, seed: int) -> TrainConfig:
         """Return the course of the training: a document a step."""
-        return TrainConfig(steps=self.steps, batch_size=1, lr=self.lr, seed=seed)
+        return TrainConfig(
+            steps=self.steps, batch_size=1, lr=self.lr, seed=seed, long_docs=LONG_DOCS
+        )
 
     def n_params(self, vocab_size: int) -> int:
         """Return the number of weights with so many tokens in the vocabulary."""

@@ -62,9 +62,11 @@ class Track:
 
     def flops(self, point: Point) -> int:
         """Return the operations of a training, as if all documents came as often."""
-        n_docs = point.steps * point.batch_size
-        n_tokens = self.arena.n_tokens(n_docs, point.block_size)
-        return training_flops(self._model(point), n_docs=n_docs, n_tokens=n_tokens)
+        config = point.train_config(seed=0)
+        reading = self.arena.training.reading(self.arena.tokenizer, point.block_size, config)
+        n_pieces = point.steps * point.batch_size
+        n_tokens = round(n_pieces * reading.n_tokens / max(1, len(reading)))
+        return training_flops(self._model(point), n_docs=n_pieces, n_tokens=n_tokens)
 
     def failed(self, point: Point, seed: int, status: Status, reason: str) -> Result:
         """Return the result of a training without numbers."""

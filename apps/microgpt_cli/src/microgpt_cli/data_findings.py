@@ -111,7 +111,7 @@ def as_facts(found: Findings) -> dict[str, object]:
             "model": asdict(found.model),
             **asdict(speed),
             "seconds_1000_steps": 1000 / speed.docs_per_s,
-            "seconds_all_docs": report.n_docs / speed.docs_per_s,
+            "seconds_all_docs": report.n_pieces(found.model.block_size) / speed.docs_per_s,
         },
     }
     if found.suitability:

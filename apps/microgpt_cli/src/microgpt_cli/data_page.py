@@ -121,7 +121,9 @@ def _training(found: Findings) -> Iterator[str]:
         f"{model.block_size}; a document a step, one thread"
     )
     yield from _fact("1,000 steps", _duration(1000 / speed.docs_per_s))
-    yield from _fact("all documents", _duration(found.report.n_docs / speed.docs_per_s))
+    yield from _fact(
+        "all documents", _duration(found.report.n_pieces(model.block_size) / speed.docs_per_s)
+    )
     yield from _fact(
         "on this computer",
         f"{speed.docs_per_s:,.0f} documents/s, {speed.tokens_per_s:,.0f} tokens/s",

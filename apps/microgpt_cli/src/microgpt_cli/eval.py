@@ -26,7 +26,8 @@ def evaluate(
     data: Annotated[
         Path,
         typer.Option(
-            help="UTF-8 text, a document a line; for a chat model, JSONL, a conversation a line.",
+            help="UTF-8 text, a document a line, or running text if the model has learnt such; for "
+            "a chat model, JSONL, a conversation a line.",
             show_default=False,
         ),
     ],
@@ -46,24 +47,25 @@ def evaluate(
 
     from microgpt.checkpoint import load
     from microgpt.conversation_file import load_exam
-    from microgpt.data import load_text
+    from microgpt.data import load_stream, load_text
     from microgpt.engines import prepare_engine
     from microgpt.evaluation import bits
     from microgpt.inference import InferenceGpt
     from microgpt_cli.exam_page import as_facts, page
 
     saved = load(model_dir)
+    text = saved.text
     docs: Sequence[Document]
     items: Sequence[Item] = ()
     if saved.tokenizer.is_chat:
         exam = load_exam(data, tell=note)
         docs, items = exam.conversations, exam.items
     else:
-        docs = load_text(data)
+        docs = [load_stream(data)] if text == "stream" else load_text(data)
     uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
     prepare_engine("compiled", saved.dtype, uses=uses, tell=note)
     model = InferenceGpt(saved)
-    result = model.evaluate(docs, threads=threads)
+    result = model.evaluate(docs, text=text, threads=threads)
     answers, seconds = _ask(model, items, threads) if items else ([], 0.0)
     if as_json:
         facts = {

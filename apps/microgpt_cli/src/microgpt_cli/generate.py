@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -32,7 +32,7 @@ from microgpt_cli.streams import note, shown
 
 if TYPE_CHECKING:
     from microgpt.checkpoint import SavedModel
-    from microgpt.tokenizer import Document, Tokenizer
+    from microgpt.tokenizer import Document
 
 CHOICE = "Choice of a token"
 FLUSH_INTERVAL_S = 0.05  # what is printed is seen by then
@@ -154,31 +154,37 @@ def _training_texts(saved: "SavedModel", against: Path | None) -> Collection[str
     """Return the texts that a sample of this model may repeat.
 
     For a chat model, which makes up what a user might say, they are those of users. Of a text that
-    is longer than the context the model has learnt as much as fits.
+    is longer than the context a sample can repeat as much as fits; of running text, any part.
     """
-    fits = saved.model.block_size - saved.tokenizer.is_chat  # the role takes a token
-    from microgpt.data import bundled, fingerprint, load_conversations, load_text
+    from microgpt.data import bundled, fingerprint, load_conversations, load_stream, load_text
 
-    load_documents = load_conversations if saved.tokenizer.is_chat else load_text
+    def load_documents(path: Path) -> "Sequence[Document]":
+        if saved.tokenizer.is_chat:
+            return load_conversations(path)
+        return [load_stream(path)] if saved.text == "stream" else load_text(path)
+
     expected = saved.meta.training.get("data_sha256")
     if against:
         docs: list[Document] = [*load_documents(against)]
         if expected and fingerprint(docs) != expected:
             note(f"{against} is not the file that the model was trained on")
-        return _texts(docs, saved.tokenizer, fits)
+        return _texts(docs, saved)
     name = DEFAULT_CHAT if saved.tokenizer.is_chat else DEFAULT_TEXT
     for path in (Path("data", name), bundled(name)):
         if os.path.isfile(path):
             docs = [*load_documents(path)]
             if fingerprint(docs) == expected:
-                return _texts(docs, saved.tokenizer, fits)
+                return _texts(docs, saved)
     raise DataError("the file that the model was trained on is not at hand; name it with --against")
 
 
-def _texts(docs: "Collection[Document]", tokenizer: "Tokenizer", fits: int) -> Collection[str]:
-    """Return the texts and what users say, as far as they fit into so many tokens."""
+def _texts(docs: "Collection[Document]", saved: "SavedModel") -> Collection[str]:
+    """Return the texts and what users say, as far as they fit into the context."""
+    fits = saved.model.block_size - saved.tokenizer.is_chat  # the role takes a token
     texts = {doc for doc in docs if isinstance(doc, str)}
     conversations = [doc for doc in docs if not isinstance(doc, str)]
     said = (message for conversation in conversations for message in conversation)
     texts |= {message.content for message in said if message.role == "user"}
-    return {tokenizer.head(text, fits) for text in texts}
+    if saved.text == "stream":
+        return "".join(texts)  # there is one; what is anywhere in it is in this collection
+    return {saved.tokenizer.head(text, fits) for text in texts}

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from microgpt.presets import PRESETS, PresetName
+from microgpt_evolution.genome import LONG_DOCS
 from microgpt_evolution.genome_file import read_genome
 
 
-def genome_options(path: Path) -> dict[str, int | float]:
+def genome_options(path: Path) -> dict[str, int | float | str]:
     """Return the values of a genome.json under the names that `train` has for them."""
     genome = read_genome(path).genome
     return {
@@ -17,6 +18,7 @@ def genome_options(path: Path) -> dict[str, int | float]:
         "n_ff_exp": genome.n_ff_exp,
         "steps": genome.steps,
         "lr": genome.lr,
+        "long_docs": LONG_DOCS,
     }
 
 

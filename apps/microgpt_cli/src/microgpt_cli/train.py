@@ -1,31 +1,16 @@
 """`microgpt train`: from a text file to a model directory."""
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from microgpt.bpe import DEFAULT_VOCAB_SIZE
-from microgpt.config import DType, EngineName, LossOn, ModelConfig, TrainConfig, check_count
+from microgpt.config import ModelConfig, TrainConfig, check_count
 from microgpt.errors import ConfigError
-from microgpt.presets import PresetName
-from microgpt.tokenizer import TokenizerKind
-from microgpt_cli.options import DEFAULT_CHAT, DEFAULT_MODEL_DIR, DEFAULT_TEXT, N_SAMPLES
+from microgpt_cli import train_options as opt
+from microgpt_cli.options import DEFAULT_MODEL_DIR
 from microgpt_cli.streams import note
-from microgpt_cli.training_options import (
-    TRAINING,
-    AverageTail,
-    BatchSize,
-    Beta1,
-    Beta2,
-    Dropout,
-    LearningRate,
-    Steps,
-    WarmupSteps,
-    WeightDecay,
-)
 
 if TYPE_CHECKING:
     from microgpt.training_directory import TrainingDirectory
@@ -34,188 +19,51 @@ if TYPE_CHECKING:
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
 COURSE = (
     "steps", "batch_size", "lr", "warmup_steps", "dropout", "weight_decay", "average_tail", "beta1",
-    "beta2", "seed", "loss_on", "patience",
+    "beta2", "seed", "loss_on", "long_docs", "text", "patience",
 )  # fmt: skip
-DATA, MODEL, SAVING, OUTPUT = "Data", "Model", "Saving", "Output"
 
 
 def train(
     ctx: typer.Context,
-    input: Annotated[
-        Path | None,
-        typer.Option(
-            help="UTF-8 text, a document a line; with --chat, JSONL, a conversation a line.  "
-            f"[default: data/{DEFAULT_TEXT}, data/{DEFAULT_CHAT}]",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    output: Annotated[
-        Path, typer.Option(help="Directory for the model.", rich_help_panel=DATA)
-    ] = DEFAULT_MODEL_DIR,
-    chat: Annotated[
-        bool, typer.Option("--chat", help="Learn to chat.", rich_help_panel=DATA)
-    ] = False,
-    val_fraction: Annotated[
-        float,
-        typer.Option(
-            help="Share of the documents to hold out; the weights that predict them best are kept.",
-            rich_help_panel=DATA,
-        ),
-    ] = 0.0,
-    test_fraction: Annotated[
-        float,
-        typer.Option(
-            help="Share to hold out to the very end, for an honest figure.", rich_help_panel=DATA
-        ),
-    ] = 0.0,
-    tokenizer: Annotated[
-        TokenizerKind,
-        typer.Option(
-            help="A token is a character, or with bpe a piece of text that comes often.",
-            rich_help_panel=DATA,
-        ),
-    ] = "char",
-    vocab_size: Annotated[
-        int | None,
-        typer.Option(
-            help="With bpe: how many tokens, special ones included.  "
-            f"[default: {DEFAULT_VOCAB_SIZE}]",
-            show_default=False,
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    steps: Steps = TrainConfig.steps,
-    lr: LearningRate = TrainConfig.lr,
-    batch_size: BatchSize = TrainConfig.batch_size,
-    warmup_steps: WarmupSteps = TrainConfig.warmup_steps,
-    dropout: Dropout = TrainConfig.dropout,
-    weight_decay: WeightDecay = TrainConfig.weight_decay,
-    average_tail: AverageTail = TrainConfig.average_tail,
-    beta1: Beta1 = TrainConfig.beta1,
-    beta2: Beta2 = TrainConfig.beta2,
-    loss_on: Annotated[
-        LossOn,
-        typer.Option(
-            help="With --chat: learn the assistant's turns alone, or the user's as well.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = TrainConfig.loss_on,
-    patience: Annotated[
-        int | None,
-        typer.Option(
-            help="End when the held-out loss, which is measured 20 times, has been no better "
-            "so often.",
-            show_default=False,
-            rich_help_panel=TRAINING,
-        ),
-    ] = None,
-    seed: Annotated[
-        int,
-        typer.Option(help="Same seed, same model, same samples.", rich_help_panel=TRAINING),
-    ] = TrainConfig.seed,
-    n_embd: Annotated[
-        int, typer.Option(help="Width: numbers a token.", rich_help_panel=MODEL)
-    ] = ModelConfig.n_embd,
-    n_head: Annotated[
-        int, typer.Option(help="Attention heads; they share n_embd.", rich_help_panel=MODEL)
-    ] = ModelConfig.n_head,
-    n_layer: Annotated[
-        int, typer.Option(help="Depth: transformer blocks.", rich_help_panel=MODEL)
-    ] = ModelConfig.n_layer,
-    block_size: Annotated[
-        int, typer.Option(help="Context: tokens the model can see.", rich_help_panel=MODEL)
-    ] = ModelConfig.block_size,
-    n_ff_exp: Annotated[
-        int, typer.Option(help="MLP width, in multiples of n_embd.", rich_help_panel=MODEL)
-    ] = ModelConfig.n_ff_exp,
-    engine: Annotated[
-        EngineName,
-        typer.Option(
-            help="compiled: fast. reference: plain Python, to be read.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = "compiled",
-    dtype: Annotated[
-        DType | None,
-        typer.Option(
-            help="Precision of the compiled engine.  [default: float32]", rich_help_panel=TRAINING
-        ),
-    ] = None,
-    threads: Annotated[
-        int,
-        typer.Option(
-            help="Processor cores that share a batch; the result is the same.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = 1,
-    preset: Annotated[
-        PresetName | None,
-        typer.Option(
-            help="All settings and, unless --input names others, the data of a training that is "
-            "known to be good; options count more.  names-…: the best names in so many seconds.  "
-            "text: longer texts of your own, in minutes.  chat: a small assistant, in five.",
-            show_default=False,
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
-    genome: Annotated[
-        Path | None,
-        typer.Option(
-            help="Shape, steps and learning rate from a genome.json; options count more.",
-            show_default=False,
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            help="Go on with the training in this directory, perhaps with other --steps.",
-            show_default=False,
-            rich_help_panel=SAVING,
-        ),
-    ] = None,
-    from_: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            help="Begin with the weights of the model in this directory.",
-            show_default=False,
-            rich_help_panel=SAVING,
-        ),
-    ] = None,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force", help="Begin anew where a training has not ended.", rich_help_panel=SAVING
-        ),
-    ] = False,
-    checkpoint_every: Annotated[
-        int | None,
-        typer.Option(
-            help="Steps after which to keep a state to go on from.  [default: every 5 seconds]",
-            rich_help_panel=SAVING,
-        ),
-    ] = None,
-    format: Annotated[
-        Literal["json", "safetensors"] | None,
-        typer.Option(
-            help="Of the weights.  [default: json up to a million weights]", rich_help_panel=SAVING
-        ),
-    ] = None,
-    num_samples: Annotated[
-        int | None,
-        typer.Option(
-            help=f"Samples to print at the end; not with --chat.  [default: {N_SAMPLES}]",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    plot: Annotated[
-        bool,
-        typer.Option("--plot", help="Draw the losses into the directory.", rich_help_panel=OUTPUT),
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document.", rich_help_panel=OUTPUT)
-    ] = False,
+    input: opt.Input = None,
+    output: opt.Output = DEFAULT_MODEL_DIR,
+    chat: opt.Chat = False,
+    text: opt.Text = TrainConfig.text,
+    long_docs: opt.LongDocs = TrainConfig.long_docs,
+    val_fraction: opt.ValFraction = 0.0,
+    test_fraction: opt.TestFraction = 0.0,
+    tokenizer: opt.Tokenizer = "char",
+    vocab_size: opt.VocabSize = None,
+    steps: opt.Steps = TrainConfig.steps,
+    lr: opt.LearningRate = TrainConfig.lr,
+    batch_size: opt.BatchSize = TrainConfig.batch_size,
+    warmup_steps: opt.WarmupSteps = TrainConfig.warmup_steps,
+    dropout: opt.Dropout = TrainConfig.dropout,
+    weight_decay: opt.WeightDecay = TrainConfig.weight_decay,
+    average_tail: opt.AverageTail = TrainConfig.average_tail,
+    beta1: opt.Beta1 = TrainConfig.beta1,
+    beta2: opt.Beta2 = TrainConfig.beta2,
+    loss_on: opt.LossOn = TrainConfig.loss_on,
+    patience: opt.Patience = None,
+    seed: opt.Seed = TrainConfig.seed,
+    n_embd: opt.NEmbd = ModelConfig.n_embd,
+    n_head: opt.NHead = ModelConfig.n_head,
+    n_layer: opt.NLayer = ModelConfig.n_layer,
+    block_size: opt.BlockSize = ModelConfig.block_size,
+    n_ff_exp: opt.NFfExp = ModelConfig.n_ff_exp,
+    engine: opt.Engine = "compiled",
+    dtype: opt.Dtype = None,
+    threads: opt.Threads = 1,
+    preset: opt.Preset = None,
+    genome: opt.Genome = None,
+    resume: opt.Resume = None,
+    from_: opt.From = None,
+    force: opt.Force = False,
+    checkpoint_every: opt.CheckpointEvery = None,
+    format: opt.Format = None,
+    num_samples: opt.NumSamples = None,
+    plot: opt.Plot = False,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Train a model and write it to a directory.
 
@@ -250,6 +98,8 @@ def train(
         raise ConfigError("--vocab-size goes with --tokenizer bpe; add it, or leave both out")
     if "loss_on" in given and not (settings["chat"] or resume):
         raise ConfigError("--loss-on goes with --chat; add it, or leave both out")
+    if settings["text"] == "stream":
+        _check_stream(settings, given)
     job = None
     if resume:
         check_has_training(resume)
@@ -273,6 +123,14 @@ def train(
         )
     with TrainingDirectory(resume or output) as directory:
         _train(directory, job, given, ctx.params)
+
+
+def _check_stream(settings: Mapping[str, Any], given: Collection[str]) -> None:
+    """Raise ConfigError if there are options that running text has no use for."""
+    if settings["chat"]:
+        raise ConfigError("--text stream does not go with --chat: conversations come in lines")
+    if "long_docs" in given:
+        raise ConfigError("--long-docs does not go with --text stream, which has no documents")
 
 
 def _train(
@@ -319,5 +177,6 @@ def _train(
     if options["plot"]:
         draw(path)
     samples = sample(result, n_samples, job.plan.engine)
-    what = "documents" if options["input"] else "names"
+    is_stream = result.config.text == "stream"
+    what = "text" if is_stream else "documents" if options["input"] else "names"
     report(result, samples, job.parts, path, as_json=as_json, what=what)

@@ -1,6 +1,7 @@
 """A training with all that is around it: its directory, signals, progress, what can go wrong."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
@@ -11,7 +12,9 @@ from microgpt.checkpoint import save
 from microgpt.engines import check_fits, prepare_engine
 from microgpt.errors import CheckpointError
 from microgpt.model import count_params
+from microgpt.reading import Reading
 from microgpt.state import TrainResult, TrainState
+from microgpt.tokenizer import Document
 from microgpt.train import DivergedError, train
 from microgpt.training_directory import TrainingDirectory
 from microgpt.whole_files import as_argument
@@ -44,7 +47,8 @@ def run(job: Job, directory: TrainingDirectory, wishes: Wishes) -> TrainResult:
     The header goes to stdout, progress and notes to stderr.
     """
     plan = job.plan
-    longest, n_cut = _lengths(job)
+    reading = job.parts.reading(plan.tokenizer, plan.model.block_size, plan.config)
+    longest = reading.longest
     check_fits(
         plan.engine, plan.dtype, plan.model, plan.config, longest=longest, threads=wishes.threads
     )
@@ -54,7 +58,7 @@ def run(job: Job, directory: TrainingDirectory, wishes: Wishes) -> TrainResult:
         progress.restart(job.resume.step if job.resume else 0)
         if not wishes.quiet:
             _show_header(job)
-        _tell_about_data(job, n_cut)
+        _tell_about_data(job, reading)
         try:
             result = train(
                 job.parts,
@@ -123,51 +127,43 @@ class _Keeper:
             self._has_failed = True
 
 
-def _lengths(job: Job) -> tuple[int, int]:
-    """Return the most tokens that a document predicts, and how many are cut off at the context."""
-    block_size, longest, n_cut = job.plan.model.block_size, 0, 0
-    for n_tokens in map(job.plan.tokenizer.count_tokens, job.parts.train):
-        longest = max(longest, min(n_tokens - 1, block_size))
-        n_cut += n_tokens - 1 > block_size
-    return longest, n_cut
-
-
 def _show_header(job: Job) -> None:
-    tokenizer = job.plan.tokenizer
+    tokenizer, docs = job.plan.tokenizer, job.parts.docs
+    if job.plan.config.text == "stream":
+        size = f"num chars: {_n_chars(docs)}"
+    else:
+        size = f"num {'convos' if tokenizer.is_chat else 'docs'}: {len(docs)}"
     show_while_read(
-        f"num {'convos' if tokenizer.is_chat else 'docs'}: {len(job.parts.docs)}\n"
-        f"vocab size: {tokenizer.vocab_size}\n"
-        f"num params: {count_params(job.plan.model)}"
+        f"{size}\nvocab size: {tokenizer.vocab_size}\nnum params: {count_params(job.plan.model)}"
     )
 
 
-def _tell_about_data(job: Job, n_cut: int) -> None:
+def _n_chars(texts: Sequence[Document]) -> int:
+    return sum(map(len, texts))
+
+
+def _tell_about_data(job: Job, reading: Reading) -> None:
     parts = job.parts
+    is_stream = job.plan.config.text == "stream"
+    what, count = ("characters", _n_chars) if is_stream else ("documents", len)
     if job.resume:
         note(f"going on after step {job.resume.step} of {job.plan.config.steps}")
     if parts.validation or parts.test:
         note(
-            f"{len(parts.train)} documents to learn from, {len(parts.validation)} held out for "
-            f"validation, {len(parts.test)} for the test"
+            f"{count(parts.train)} {what} to learn from, {count(parts.validation)} held out for "
+            f"validation, {count(parts.test)} for the test"
         )
-    n_mute = _count_unanswered(job)
-    if n_mute:
+    if reading.n_long and not is_stream:
+        n_docs, n_long = len(parts.train), reading.n_long
+        fate = {
+            "window": f"they are learnt in {len(reading) - n_docs + n_long:,} pieces",
+            "truncate": f"what lies beyond it, {reading.n_lost:,} tokens, is not learnt",
+            "skip": f"they are left out, with {reading.n_lost:,} tokens to learn",
+        }
         note(
-            f"in {n_mute} of {len(parts.train)} conversations no reply begins within the block "
-            f"size of {job.plan.model.block_size}; nothing is learnt from them"
+            f"{n_long} of {n_docs} documents do not fit into the block size of "
+            f"{reading.block_size}; {fate[reading.long_docs]}"
         )
-    if n_cut:
-        note(
-            f"{n_cut} of {len(parts.train)} documents do not fit into the block size of "
-            f"{job.plan.model.block_size}; what lies beyond it is not learnt"
-        )
-
-
-def _count_unanswered(job: Job) -> int:
-    """Return the conversations that have nothing to learn within the context."""
-    tokenizer, size = job.plan.tokenizer, job.plan.model.block_size + 1
-    masks = (tokenizer.mask(doc, job.plan.config.loss_on) for doc in job.parts.train)
-    return sum(mask is not None and not any(mask[:size]) for mask in masks)
 
 
 def _is_worth_less_than_what_is_there(state: TrainState, directory: TrainingDirectory) -> bool:

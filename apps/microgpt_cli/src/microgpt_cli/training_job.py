@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 from microgpt.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer
 from microgpt.checkpoint import SavedModel, load
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
-from microgpt.data import Split, bundled, load_conversations, load_text, split
+from microgpt.data import (
+    Split,
+    bundled,
+    load_conversations,
+    load_stream,
+    load_text,
+    split,
+    split_stream,
+)
 from microgpt.engines import DEFAULT_DTYPE
 from microgpt.errors import ConfigError
 from microgpt.presets import PRESETS, PresetName
@@ -102,8 +110,7 @@ def new_job(
     _check_patience(config, val_fraction)
     parent = load(from_) if from_ else None
     path = path or _input_of(preset, chat=chat)
-    docs = _documents(path, preset, config.seed, chat=chat)
-    parts = split(docs, validation=val_fraction, test=test_fraction)
+    parts = _parts(path, preset, config, chat=chat, validation=val_fraction, test=test_fraction)
     if parent:
         learnt = _inherited_tokenizer(parent, parts, tokenizer, vocab_size)
         model = replace(parent.model, **shape, vocab_size=learnt.vocab_size)
@@ -135,7 +142,7 @@ def _new_tokenizer(parts: Split, kind: TokenizerKind, vocab_size: int | None) ->
     n_wanted = DEFAULT_VOCAB_SIZE if vocab_size is None else vocab_size
     tokenizer = BpeTokenizer.from_documents(parts.train, n_wanted)
     n_tokens = sum(map(tokenizer.count_tokens, parts.train))
-    n_characters = sum(count_characters(doc, "all") + 1 for doc in parts.train)
+    n_characters = sum(count_characters(doc, "all", "lines") + 1 for doc in parts.train)
     note(
         f"{tokenizer.vocab_size} tokens from {len(parts.train)} documents to learn from; one has "
         f"{n_characters / n_tokens:.2f} characters on average"
@@ -214,8 +221,14 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Job |
     if status == "ended" and reason:
         return Ended(state.step, reason)
     path = given.get("input") or plan.input
-    docs = _documents(path, plan.preset, config.seed, chat=plan.tokenizer.is_chat)
-    parts = split(docs, validation=plan.data.val_fraction, test=plan.data.test_fraction)
+    parts = _parts(
+        path,
+        plan.preset,
+        config,
+        chat=plan.tokenizer.is_chat,
+        validation=plan.data.val_fraction,
+        test=plan.data.test_fraction,
+    )
     if parts.facts.sha256 != plan.data.sha256:
         raise ConfigError(
             f"{path or 'the preset'} is not what the training began with: its documents have the "
@@ -279,11 +292,22 @@ def _input_of(preset: PresetName | None, *, chat: bool) -> Path | None:
     return None if data == "grammar" else default_input(chat=chat)
 
 
-def _documents(
-    path: Path | None, preset: PresetName | None, seed: int, *, chat: bool
-) -> Sequence[Document]:
-    """Return the documents of a file, or without one those of a preset."""
+def _parts(
+    path: Path | None,
+    preset: PresetName | None,
+    config: TrainConfig,
+    *,
+    chat: bool,
+    validation: float,
+    test: float,
+) -> Split:
+    """Return the documents of a file, or without one those of a preset, by what they are for."""
+    docs: Sequence[Document]
     if path is None:
         assert preset
-        return PRESETS[preset].draw(seed)
-    return load_conversations(path, tell=note) if chat else load_text(path)
+        docs = PRESETS[preset].draw(config.seed)
+    elif config.text == "stream":
+        return split_stream(load_stream(path), validation=validation, test=test)
+    else:
+        docs = load_conversations(path, tell=note) if chat else load_text(path)
+    return split(docs, validation=validation, test=test)

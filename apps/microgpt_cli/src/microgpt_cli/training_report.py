@@ -20,6 +20,8 @@ from microgpt_cli.options import DEFAULT_MODEL_DIR, N_SAMPLES
 from microgpt_cli.progress import step_line
 from microgpt_cli.streams import note, shown
 
+MOST_SHOWN = 80  # characters of a document, which may be a book
+
 
 def count_samples(num_samples: int | None, *, chat: bool) -> int:
     """Return how many samples to make up, by the option.
@@ -68,7 +70,7 @@ def report(
         as_json: print one JSON document.
         what: the samples are.
     """
-    memorised = compare(samples, parts.train) if samples else None
+    memorised = compare(samples, parts.train, text=result.config.text) if samples else None
     if as_json:
         print(json.dumps(_summary(result, samples, memorised, output)))
         return
@@ -98,13 +100,13 @@ def _print_losses(result: TrainResult, parts: Split) -> None:
 
 def _in_words(loss: float, result: TrainResult, docs: Sequence[Document]) -> str:
     """Return a loss with its unit, and what it is in bits a character."""
-    tokenizer, loss_on = result.tokenizer, result.config.loss_on
+    tokenizer, loss_on, text = result.tokenizer, result.config.loss_on, result.config.text
     if tokenizer.kind == "char":
         return f"{loss:.4f} nats a character ({bits(loss):.4f} bits)"
-    n_characters = sum(count_characters(doc, loss_on) for doc in docs)
+    n_characters = sum(count_characters(doc, loss_on, text) for doc in docs)
     masks = (tokenizer.mask(doc, loss_on) for doc in docs)
     n_tokens = sum(
-        sum(mask) if mask else tokenizer.count_tokens(doc) - 1
+        sum(mask) if mask else tokenizer.count_tokens(doc) - (1 if text == "lines" else 2)
         for doc, mask in zip(docs, masks, strict=True)
     )
     bits_each = bits(loss) * n_tokens / n_characters
@@ -115,9 +117,13 @@ def _tell_what_is_known(memorised: Memorisation) -> None:
     """Say how many samples are in the training data, and what comes nearest to the others."""
     line = f"{memorised.n_known} of {memorised.n_samples} samples are in the training data"
     if memorised.novel:
-        pairs = (f"{sample.text} ({sample.document})" for sample in memorised.novel)
+        pairs = (f"{sample.text} ({_beginning(sample.document)})" for sample in memorised.novel)
         line += f"; the others, and what comes nearest to them there: {', '.join(pairs)}"
     note(line)
+
+
+def _beginning(document: str) -> str:
+    return document if len(document) <= MOST_SHOWN else f"{document[:MOST_SHOWN]}…"
 
 
 def _summary(

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from microgpt.config import MAX_SIZE, DType, ModelConfig
+from microgpt.config import MAX_SIZE, DType, ModelConfig, TextKind
 from microgpt.directory_lock import is_held
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
 from microgpt.model import count_params
@@ -86,6 +86,11 @@ class SavedModel(TrainedModel):
     """A model that was read from a directory, and where it came from."""
 
     meta: Meta
+
+    @property
+    def text(self) -> TextKind:
+        """Whether it has learnt from lines or from running text."""
+        return "stream" if self.meta.training.get("text") == "stream" else "lines"
 
 
 def save(
@@ -266,6 +271,8 @@ def _describe(result: TrainResult) -> Meta:
         "batch_size": config.batch_size,
         "lr": config.lr,
         "loss_on": config.loss_on if result.tokenizer.is_chat else None,
+        "text": config.text if config.text == "stream" else None,
+        "long_docs": config.long_docs if config.text == "lines" else None,
         "data_sha256": data.sha256,
         "n_docs": data.n_docs,
         "val_fraction": data.val_fraction or None,

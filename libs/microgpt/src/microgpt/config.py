@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args
 from microgpt.errors import ConfigError
 
 LossOn = Literal["assistant", "all"]
+LongDocs = Literal["window", "truncate", "skip"]
+TextKind = Literal["lines", "stream"]
 EngineName = Literal["compiled", "reference"]  # see `engines`
 DType = Literal["float32", "float64"]
 
@@ -71,6 +73,8 @@ class TrainConfig:
     )
     shuffle: bool = True  # whether documents are read in a random order, or in their own
     loss_on: LossOn = "assistant"  # of a conversation: the turns to learn; of a text all is learnt
+    long_docs: LongDocs = "window"  # longer than the context: learnt in pieces, cut, or left out
+    text: TextKind = "lines"  # whether texts are documents, or running text that has no end
     patience: int | None = None  # ends it after so many held-out losses without a better one
     warmup_steps: int = 0  # in which the learning rate rises to lr
     weight_decay: float = 0.0  # share of lr by which each weight shrinks a step
@@ -93,7 +97,9 @@ class TrainConfig:
         _check_positive("lr", self.lr)
         _check_positive("adam_eps", self.adam_eps)
         check_seed(self.seed)
-        check_loss_on(self.loss_on)
+        _check_known("loss_on", self.loss_on, LossOn)
+        _check_known("long_docs", self.long_docs, LongDocs)
+        check_text(self.text)
         if not (_is_finite(self.weight_decay) and self.weight_decay >= 0):
             raise ConfigError(f"weight_decay must be a number >= 0, got {self.weight_decay!r}")
         if not (_is_finite(self.average_tail) and 0 <= self.average_tail <= 1):
@@ -166,15 +172,21 @@ def check_engine_name(name: str) -> None:
         raise ConfigError(f'unknown engine "{name}" (expected "compiled" or "reference")')
 
 
-def check_loss_on(loss_on: str) -> None:
-    """Raise ConfigError unless those are turns that a loss can be on."""
-    if loss_on not in get_args(LossOn):
-        raise ConfigError(f'unknown loss_on "{loss_on}" (expected "assistant" or "all")')
+def check_text(text: str) -> None:
+    """Raise ConfigError unless that is how a text can be meant."""
+    _check_known("text", text, TextKind)
 
 
 def check_threads(threads: int) -> None:
     """Raise ConfigError unless the number of threads is one that makes sense."""
     _check_whole("threads", threads, minimum=1, maximum=MAX_THREADS)
+
+
+def _check_known(name: str, value: str, literal: Any) -> None:
+    known = get_args(literal)
+    if value not in known:
+        others, last = ", ".join(f'"{each}"' for each in known[:-1]), known[-1]
+        raise ConfigError(f'unknown {name} "{value}" (expected {others} or "{last}")')
 
 
 def _check_whole(name: str, value: int, *, minimum: int, maximum: int = MAX_SIZE) -> None:

@@ -1,14 +1,16 @@
-"""A conversation, fitted into the context of a model.
+"""A conversation, fitted into the context of a model: to be answered, or in pieces to be learnt.
 
 This module knows nothing of what the model then does with it.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from microgpt.errors import PromptError
 from microgpt.tokenizer import Message, Tokenizer
+from microgpt.windows import Piece, half
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def fit_conversation(
         tokenizer.encode_turn(Message(message.role, message.content.translate(leave_out)))
         for message in messages
     ]
-    room = block_size - block_size // 4 - 2  # BOS before the turns, the role after them
+    room = _room(block_size)
     if len(turns[-1]) > room:
         n, most = len(turns[-1]) - 2, max(0, room - 2)  # a turn is two tokens longer than its text
         raise PromptError(
@@ -70,3 +72,69 @@ def fit_conversation(
         unknown_characters=unknown,
         n_replies=sum(message.role == "assistant" for message in messages),
     )
+
+
+def turn_windows(
+    tokens: Sequence[int], block_size: int, mask: bytes | None, roles: Sequence[int]
+) -> list[Piece]:
+    """Return the pieces in which a conversation is learnt, each as the model will read it in use.
+
+    A piece is [BOS, turns…], the first turn the user's: the turns before those to learn as far as
+    half a context holds them, or three quarters where that is the question alone; then those to
+    learn, as many as fit. What is left of a turn that is longer comes in pieces of its own, and so
+    does a reply whose question is too long to be asked: they advance as `Windows` do.
+
+    Args:
+        tokens: [BOS, turns…, BOS].
+        block_size: the context.
+        mask: of the tokens, see `Corpus`.
+        roles: the tokens that open a turn, the user's first.
+
+    Returns:
+        Those in which something counts. Each token that does counts in one of them.
+    """
+    counts = mask or b"\1" * len(tokens)
+    starts = [i for i, token in enumerate(tokens) if token in roles]
+    ends = [*starts[1:], len(tokens)]
+    pieces: list[Piece] = []
+    end = 1  # of what has been learnt
+    while (new := counts.find(1, end)) >= 0:
+        turn = bisect_right(starts, new) - 1
+        begin = _first_turn(tokens, block_size, turn, starts, ends, roles[0])
+        if begin is not None and end <= starts[turn] and new < begin + block_size:
+            last = bisect_right(ends, begin + block_size) - 1  # turn that fits
+            end = ends[last] if last >= turn else begin + block_size
+            head = [tokens[0]]
+        else:
+            begin = max(0, new - 1 - (block_size - half(block_size)))
+            end = min(begin + block_size + 1, ends[turn])
+            head = []
+        end = counts.rfind(1, new, end) + 1
+        piece = [*head, *tokens[begin:end]]
+        pieces.append((piece, bytes(len(piece) - (end - new)) + counts[new:end]))
+    return pieces
+
+
+def _first_turn(
+    tokens: Sequence[int],
+    block_size: int,
+    turn: int,
+    starts: Sequence[int],
+    ends: Sequence[int],
+    user: int,
+) -> int | None:
+    """Return where to begin in order to learn a turn; None if its question does not fit."""
+    begins = [start for start in starts[: turn + 1] if tokens[start] == user]
+    for begin in begins:
+        if starts[turn] - begin <= block_size // 2 and ends[turn] - begin <= block_size:
+            return begin
+    is_room = begins and starts[turn] - begins[-1] <= _room(block_size)
+    return begins[-1] if is_room else None
+
+
+def _room(block_size: int) -> int:
+    """Return how many tokens of turns fit before a reply: a quarter of the context is left for it.
+
+    BOS comes before them, and the role of the reply after them.
+    """
+    return block_size - block_size // 4 - 2

@@ -1,21 +1,23 @@
-"""Documents from files: texts, a line each, and conversations, a JSON line each.
+"""Documents from files: texts, a line each or a whole file, and conversations, a JSON line each.
 
 Whatever is wrong with a file is said with its name and line (`text_file` reads the lines,
 `conversation_file` what is in those of conversations). The files that come with microgpt are found
-by `bundled`. This module knows nothing of tokens or training.
+by `bundled`. This module knows nothing of models or training.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from microgpt.config import TrainConfig
 from microgpt.conversation_file import load_exam
 from microgpt.errors import ConfigError, DataError
+from microgpt.reading import Reading
 from microgpt.text_file import TextFile
-from microgpt.tokenizer import Conversation, Document, joined
+from microgpt.tokenizer import Conversation, Document, Tokenizer, joined
 
 DEMO_MODEL = "models/chat"  # `bundled` finds it: a chat model, for whoever has none of their own
 N_TOGETHER = 1024  # documents that are hashed at once: as fast as all, and no copy of them all
@@ -32,6 +34,19 @@ def load_text(path: str | Path | TextFile) -> list[str]:
     if not docs:
         raise DataError(f"{file.path} is empty; it needs one document a line")
     return docs
+
+
+def load_stream(path: str | Path | TextFile) -> str:
+    r"""Return a UTF-8 text file as one text; its lines end with \n.
+
+    Raises:
+        DataError: the file cannot be read, is not UTF-8, or has no text in it.
+    """
+    file = path if isinstance(path, TextFile) else TextFile(path)
+    text = "\n".join(file)
+    if not text.strip():
+        raise DataError(f"{file.path} is empty; it needs some text")
+    return text
 
 
 def load_conversations(
@@ -106,12 +121,23 @@ class Split:
     test: Sequence[Document] = ()
     val_fraction: float = 0.0
     test_fraction: float = 0.0
+    _readings: dict[object, Reading] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @cached_property
     def facts(self) -> DataFacts:
         """What is to be remembered of the documents."""
         sha256 = fingerprint(self.docs)
         return DataFacts(len(self.docs), sha256, self.val_fraction, self.test_fraction)
+
+    def reading(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> Reading:
+        """Return what a training reads; a search has thousands, and documents are counted once."""
+        settings = (block_size, config.loss_on, config.long_docs, config.text)
+        key = (tokenizer, *settings)
+        if key not in self._readings:  # two threads may both make it, which is no harm
+            self._readings[key] = Reading(self.train, tokenizer, *settings)
+        return self._readings[key]
 
 
 def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.0) -> Split:
@@ -129,11 +155,7 @@ def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.
         ConfigError: a share is outside its range, or the two leave nothing to train on.
         DataError: a part that was asked for, or that for training, has no documents.
     """
-    for name, share in (("validation", validation), ("test", test)):
-        if not 0 <= share < 1:
-            raise ConfigError(f"the {name} share must be in [0, 1), got {share}")
-    if validation + test >= 1:
-        raise ConfigError(f"shares of {validation} and {test} leave nothing to train on")
+    _check_shares(validation, test)
     if not validation + test:
         return Split(docs, docs)
     parts: dict[str, list[Document]] = {"train": [], "validation": [], "test": []}
@@ -146,6 +168,41 @@ def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.
             what = f"{len(docs)} documents" if n == len(docs) else f"{n} different documents"
             raise DataError(f"{what} are too few: none is for {name}; add some")
     return Split(docs, **parts, val_fraction=validation, test_fraction=test)
+
+
+def split_stream(text: str, *, validation: float = 0.0, test: float = 0.0) -> Split:
+    """Set the end of a running text aside: a share for validation, and then one for the test.
+
+    Args:
+        text: the whole.
+        validation: the share for choosing settings, from 0 to 1.
+        test: the share for the final figure.
+
+    Raises:
+        ConfigError: a share is outside its range, or the two leave nothing to train on.
+        DataError: a part that was asked for, or that for training, has no characters.
+    """
+    _check_shares(validation, test)
+    ends = [round(len(text) * share) for share in (1 - validation - test, 1 - test, 1)]
+    parts = {
+        name: text[start:end]
+        for name, start, end in zip(("train", "validation", "test"), [0, *ends], ends, strict=False)
+    }
+    for name, share in (("train", 1.0), ("validation", validation), ("test", test)):
+        if share and not parts[name]:
+            raise DataError(f"{len(text)} characters are too few: none is for {name}; add some")
+    held_out = {name: (parts[name],) if parts[name] else () for name in ("validation", "test")}
+    return Split(
+        (text,), (parts["train"],), **held_out, val_fraction=validation, test_fraction=test
+    )
+
+
+def _check_shares(validation: float, test: float) -> None:
+    for name, share in (("validation", validation), ("test", test)):
+        if not 0 <= share < 1:
+            raise ConfigError(f"the {name} share must be in [0, 1), got {share}")
+    if validation + test >= 1:
+        raise ConfigError(f"shares of {validation} and {test} leave nothing to train on")
 
 
 def fingerprint(docs: Sequence[Document]) -> str:

@@ -10,6 +10,7 @@ from itertools import chain
 
 from microgpt.errors import DataError
 from microgpt.tokenizer import CharTokenizer, Document, Message, Role, Tokenizer
+from microgpt.windows import half, n_windows
 
 Content = str | tuple[tuple[Role, str], ...]
 
@@ -27,7 +28,7 @@ class Cut:
     Attributes:
         block_size: the context.
         n_docs: the documents that do not fit into it.
-        n_tokens: the tokens beyond it, which are not learnt.
+        n_tokens: the tokens beyond it.
     """
 
     block_size: int
@@ -111,6 +112,11 @@ class DataReport:
         beyond = [(length - block_size, n) for length, n in self.lengths.items()]
         beyond = [(excess, n) for excess, n in beyond if excess > 0]
         return Cut(block_size, sum(n for _, n in beyond), sum(excess * n for excess, n in beyond))
+
+    def n_pieces(self, block_size: int) -> int:
+        """Return in how many pieces a training reads all documents; see `Windows`."""
+        stride = half(block_size)
+        return sum(n_windows(length, block_size, stride) * n for length, n in self.lengths.items())
 
     def histogram(self) -> list[Bin]:
         """Return the lengths in some 16 bins of a round width.

@@ -6,11 +6,11 @@ This module knows nothing of text or of files.
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import pairwise, repeat
+from itertools import pairwise
 
-from microgpt.corpus import Corpus, Tokens
+from microgpt.corpus import Corpus
 from microgpt.model import Gpt, cross_entropy
-from microgpt.windows import windows
+from microgpt.windows import Piece
 
 AT_ONCE = 2**16  # tokens between two looks at whether to stop
 
@@ -46,34 +46,30 @@ def bits(nats: float) -> float:
 
 
 class Pieces:
-    """Documents as they are scored: one that is longer than the context in overlapping windows."""
+    """Documents as they are scored."""
 
     def __init__(
         self,
-        docs: Iterable[Tokens],
-        block_size: int,
+        docs: Iterable[Iterable[Piece]],
         *,
-        masks: Iterable[bytes | None] = repeat(None),
         at_once: int = AT_ONCE,
         n_characters: int | None = None,
     ) -> None:
         """Take documents.
 
         Args:
-            docs: as tokens, 2 or more each.
-            block_size: the context.
-            masks: of each document, see `Corpus`.
+            docs: the pieces of each, as `reading.scored` gives them.
             at_once: see `evaluate`.
             n_characters: that the tokens which count stand for; by default each is one.
         """
         self.n_docs = 0
         self._portions: list[Corpus] = []
-        for doc, mask in zip(docs, masks, strict=False):
+        for doc in docs:
             self.n_docs += 1
-            for window in windows(doc, block_size, mask):
+            for piece in doc:
                 if not self._portions or len(self._portions[-1].tokens) >= at_once:
                     self._portions.append(Corpus())
-                self._portions[-1].append(*window)
+                self._portions[-1].append(*piece)
         self.n_tokens = sum(portion.n_predictions for portion in self._portions)
         self._n_characters = self.n_tokens if n_characters is None else n_characters
 
@@ -83,7 +79,7 @@ class Pieces:
         """Return how well they are predicted, or None if it was stopped.
 
         Args:
-            surprise: is called with `at_once` tokens at a time, or a document.
+            surprise: is called with `at_once` tokens at a time, or a piece.
             should_stop: is asked in between.
         """
         total = 0.0

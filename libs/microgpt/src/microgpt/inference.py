@@ -18,16 +18,19 @@ from microgpt.config import (
     LossOn,
     ModelConfig,
     Sampling,
+    TextKind,
     TrainConfig,
     check_count,
     check_engine_name,
     check_seed,
+    check_text,
     check_threads,
 )
 from microgpt.conversation import ChatPrompt, fit_conversation
 from microgpt.errors import ConfigError, DataError, PromptError
 from microgpt.evaluation import Evaluation, Pieces, scalar_surprise
 from microgpt.model import Gpt, count_params
+from microgpt.reading import scored
 from microgpt.sampling import FinishReason, TokenStream, decode
 from microgpt.state import TrainedModel
 from microgpt.texts import cut, one_by_one, together
@@ -80,7 +83,12 @@ class InferenceGpt:
         return count_params(self.config)
 
     def evaluate(
-        self, docs: Iterable[Document], *, loss_on: LossOn = TrainConfig.loss_on, threads: int = 1
+        self,
+        docs: Iterable[Document],
+        *,
+        loss_on: LossOn = TrainConfig.loss_on,
+        text: TextKind = TrainConfig.text,
+        threads: int = 1,
     ) -> Evaluation:
         """Return how well the model predicts documents, which should not be those it learnt from.
 
@@ -90,21 +98,23 @@ class InferenceGpt:
         Args:
             docs: texts or conversations.
             loss_on: of conversations, whose turns count: the assistant's, or all.
+            text: "stream" if the texts have no beginning and no end, as those that the model has
+                learnt from.
             threads: how many to use; the result is the same.
 
         Raises:
-            ConfigError: threads is outside its range.
+            ConfigError: threads is outside its range, or text unknown.
             DataError: there are no documents.
             TokenizerError: a document has a character that the model does not know.
         """
         check_threads(threads)
+        check_text(text)
         if isinstance(docs, str):
             raise DataError("docs is one text; pass a list of texts")
-        docs = list(docs)
-        encoded = map(self.tokenizer.encode_document, docs)
-        masks = (self.tokenizer.mask(doc, loss_on) for doc in docs)
-        n_characters = sum(count_characters(doc, loss_on) for doc in docs)
-        pieces = Pieces(encoded, self.config.block_size, masks=masks, n_characters=n_characters)
+        docs, block_size = list(docs), self.config.block_size
+        in_pieces = scored(docs, self.tokenizer, block_size, loss_on=loss_on, text=text)
+        n_characters = sum(count_characters(doc, loss_on, text) for doc in docs)
+        pieces = Pieces(in_pieces, n_characters=n_characters)
         if not pieces.n_tokens:
             raise DataError("there are no documents to evaluate, or no replies in them")
         if self.engine == "reference":

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
+from microgpt.config import TextKind, TrainConfig
 from microgpt.tokenizer import Document
 
 
@@ -34,7 +35,7 @@ class Memorisation:
     Attributes:
         n_samples: how many there were.
         n_known: those that are in the training data.
-        novel: the others, each once.
+        novel: the others, each once; none where running text was learnt, of which nothing is near.
     """
 
     n_samples: int
@@ -42,8 +43,19 @@ class Memorisation:
     novel: tuple[Nearest, ...]
 
 
-def compare(samples: Sequence[str], docs: Sequence[Document]) -> Memorisation:
-    """Return what samples have in common with the texts that a model has learnt from."""
+def compare(
+    samples: Sequence[str], docs: Sequence[Document], *, text: TextKind = TrainConfig.text
+) -> Memorisation:
+    """Return what samples have in common with the texts that a model has learnt from.
+
+    Args:
+        samples: what the model makes up.
+        docs: what it has learnt from.
+        text: "stream" if a sample may be anywhere in a text.
+    """
+    if text == "stream":
+        n_known = sum(any(sample in doc for doc in docs) for sample in samples)
+        return Memorisation(len(samples), n_known, ())
     asked = set(samples)
     known = {
         doc for doc in docs if isinstance(doc, str) and doc in asked

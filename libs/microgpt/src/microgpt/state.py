@@ -43,7 +43,7 @@ class TrainEvent:
         steps: the steps that it will have.
         losses: the loss of each step of this run, in nats a token; the last is that of `step`.
             There are none where a resumed training begins by measuring the held-out loss.
-        n_docs: the documents that were read in it.
+        n_docs: the documents, or pieces of long ones, that were read in it.
         n_tokens: the tokens that were predicted in it.
         val_loss: the held-out loss after it, in nats a token, where it was measured.
     """

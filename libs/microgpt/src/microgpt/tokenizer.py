@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, cast, get_args
 
-from microgpt.config import LossOn
+from microgpt.config import LossOn, TextKind
 from microgpt.errors import TokenizerError
 
 Role = Literal["user", "assistant"]
@@ -43,13 +43,13 @@ def joined(docs: Iterable[Document], separator: str) -> str | None:
         return None
 
 
-def count_characters(doc: Document, loss_on: LossOn) -> int:
+def count_characters(doc: Document, loss_on: LossOn, text: TextKind) -> int:
     """Return how many characters those tokens of a document stand for whose prediction counts.
 
-    The end of a text, a turn or a conversation is one, and so is a role.
+    The end of a text, a turn or a conversation is one, and so is a role. Running text has no end.
     """
     if isinstance(doc, str):
-        return len(doc) + 1
+        return len(doc) + (text == "lines")
     if loss_on == "all":
         return 1 + sum(len(message.content) + 2 for message in doc)
     return sum(len(message.content) + 1 for message in doc if message.role == "assistant")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from time import perf_counter
 
-from microgpt.config import DType, EngineName, LossOn, ModelConfig, TrainConfig, check_count
+from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_count
 from microgpt.corpus import Corpus
 from microgpt.data import Split, split
 from microgpt.engines import (
@@ -20,6 +20,7 @@ from microgpt.engines import (
 )
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.model import count_params
+from microgpt.reading import Reading
 from microgpt.state import TrainedModel, TrainEvent, TrainResult, TrainState
 from microgpt.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.training_loop import DivergedError, TrainingLoop
@@ -106,11 +107,7 @@ def train(
     if resume:
         _check_resume(resume, model, config, engine, dtype)
     rng = random.Random(config.seed)
-    n_read = min(len(parts.train), config.steps * config.batch_size)
-    order: Sequence[int] = range(n_read)
-    if config.shuffle:
-        order = shuffled(len(parts.train), rng, engine, n_first=n_read)
-    corpus = _encode(parts.train, order, tokenizer, model.block_size, config.loss_on)
+    corpus = _read(parts.reading(tokenizer, model.block_size, config), config, rng, engine)
     new_engine = make_engine(
         engine,
         dtype=dtype,
@@ -163,29 +160,27 @@ def _as_list(docs: Iterable[Document]) -> list[Document]:
     return docs
 
 
-def _encode(
-    docs: Sequence[Document],
-    order: Sequence[int],
-    tokenizer: Tokenizer,
-    block_size: int,
-    loss_on: LossOn,
-) -> Corpus:
-    """Return the documents as tokens, in their order and as far as they are read."""
-    corpus, size = Corpus(), block_size + 1
+def _read(reading: Reading, config: TrainConfig, rng: random.Random, engine: EngineName) -> Corpus:
+    """Return as tokens what the training reads, in its order and as far as it comes."""
     try:
-        for i in order:
-            doc = docs[i]
-            mask = tokenizer.mask(doc, loss_on)
-            corpus.append(tokenizer.encode_document(doc)[:size], mask and mask[:size])
+        n_pieces = len(reading)
+        n_read = min(n_pieces, config.steps * config.batch_size)
+        order: Sequence[int] = range(n_read)
+        if config.shuffle:
+            order = shuffled(n_pieces, rng, engine, n_first=n_read)
+        corpus = reading.corpus(order)
     except TokenizerError:  # name all unknown characters, not those of one document
-        tokenizer.encode("".join(CharTokenizer.from_documents(docs[i] for i in order).chars))
+        reading.tokenizer.encode("".join(CharTokenizer.from_documents(reading.docs).chars))
         raise
-    if not corpus.n_predictions:
-        raise DataError(
-            f"no reply begins within the context of {block_size} tokens, so there is nothing to "
-            "learn; take a larger block size"
-        )
-    return corpus
+    if n_pieces and corpus.n_predictions:
+        return corpus
+    if config.long_docs == "skip" and reading.n_long:
+        what = f"no document fits into the context of {reading.block_size} tokens"
+        raise DataError(f"{what}, and longer ones are left out; take a larger block size")
+    raise DataError(
+        f"no reply begins within the context of {reading.block_size} tokens, so there is nothing "
+        "to learn; take a larger block size"
+    )
 
 
 def _with_vocabulary(model: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:

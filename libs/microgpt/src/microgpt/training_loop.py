@@ -19,6 +19,7 @@ from microgpt.engines import Engine, make_surprise
 from microgpt.errors import DataError, MicrogptError
 from microgpt.evaluation import AT_ONCE, Pieces
 from microgpt.flat_weights import Numbers, by_name
+from microgpt.reading import scored
 from microgpt.state import Best, Ending, TrainEvent, TrainResult, TrainState, ending
 from microgpt.tokenizer import Document, Tokenizer
 
@@ -174,10 +175,11 @@ class TrainingLoop:
         """Return documents as they are scored, a portion for some tenths of a second."""
         if not docs:
             return None
-        encoded = map(self.tokenizer.encode_document, docs)
-        masks = (self.tokenizer.mask(doc, self.config.loss_on) for doc in docs)
-        at_once = AT_ONCE if self.engine_name == "compiled" else 1
-        pieces = Pieces(encoded, self.model.block_size, masks=masks, at_once=at_once)
+        config = self.config
+        in_pieces = scored(
+            docs, self.tokenizer, self.model.block_size, loss_on=config.loss_on, text=config.text
+        )
+        pieces = Pieces(in_pieces, at_once=AT_ONCE if self.engine_name == "compiled" else 1)
         if not pieces.n_tokens:
             raise DataError("the conversations that are held out have no replies; hold out others")
         return pieces

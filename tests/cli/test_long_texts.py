@@ -1,0 +1,96 @@
+"""Texts longer than the context, through the real command: what is learnt, told and remembered."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from microgpt import load
+
+SMALL = ("--n-embd", "8", "--n-head", "2", "--steps", "30", "--num-samples", "2", "--output", "m")
+
+
+@pytest.fixture
+def long(tmp_path: Path) -> Path:
+    """Two names, and two documents that are longer than a context of 16."""
+    (tmp_path / "long.txt").write_text(f"anna\n{'emma ' * 8}\nmia\n{'xy' * 30}\n")
+    return tmp_path / "long.txt"
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    """A text of 199 characters in lines, with line ends of Windows."""
+    (tmp_path / "book.txt").write_bytes(b"anna and\r\nemma\r\n\r\n" * 12 + b"mia.")
+    return tmp_path / "book.txt"
+
+
+@pytest.mark.parametrize(
+    ("long_docs", "fate"),
+    [
+        (None, "they are learnt in 11 pieces"),
+        ("window", "they are learnt in 11 pieces"),
+        ("truncate", "what lies beyond it, 69 tokens, is not learnt"),
+        ("skip", "they are left out, with 101 tokens to learn"),
+    ],
+)
+def test_what_becomes_of_long_documents_is_told_and_remembered(
+    microgpt, long, tmp_path, long_docs, fate
+) -> None:
+    options = ("--long-docs", long_docs) if long_docs else ()
+    done = microgpt("train", "--input", long, *SMALL, *options)
+    assert f"2 of 4 documents do not fit into the block size of 16; {fate}\n" in done.stderr
+    assert done.stdout.startswith("num docs: 4\n")
+    assert load(tmp_path / "m").meta.training["long_docs"] == (long_docs or "window")
+    state = json.loads((tmp_path / "m/train_state.json").read_text())
+    assert state["config"]["long_docs"] == (long_docs or "window")
+
+
+def test_running_text_is_read_with_its_lines_and_held_out_at_its_end(
+    microgpt, book, tmp_path
+) -> None:
+    shares = ("--val-fraction", "0.2", "--test-fraction", "0.1")
+    done = microgpt("train", "--input", book, "--text", "stream", *SMALL, *shares)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("num chars: 196\n")
+    assert (
+        "137 characters to learn from, 39 held out for validation, 20 for the test" in done.stderr
+    )
+    saved = load(tmp_path / "m")
+    assert "\n" in saved.tokenizer.chars
+    assert "\r" not in saved.tokenizer.chars
+    assert saved.meta.training["text"] == "stream"
+    assert "long_docs" not in saved.meta.training
+
+
+def test_a_model_of_running_text_is_evaluated_and_resumed_on_running_text(microgpt, book) -> None:
+    microgpt("train", "--input", book, "--text", "stream", *SMALL)
+    done = microgpt("eval", "m", "--data", book, "--json")
+    facts = json.loads(done.stdout)
+    assert (facts["n_docs"], facts["n_tokens"]) == (1, 196)
+    done = microgpt("train", "--resume", "m", "--text", "lines", "--steps", "40")
+    assert "--text is lines, but stream in the training to resume; leave it out" in done.stderr
+    assert microgpt("train", "--resume", "m", "--steps", "40").returncode == 0
+
+
+def test_what_is_anywhere_in_running_text_is_not_novel(microgpt, tmp_path) -> None:
+    (tmp_path / "same.txt").write_text("a" * 100)
+    done = microgpt("train", "--input", "same.txt", "--text", "stream", *SMALL, "--lr", "0.05")
+    assert "note: 2 of 2 samples are in the training data\n" in done.stderr
+    done = microgpt("generate", "--model-dir", "m", "--novel", "--against", "same.txt")
+    assert "0 of 20 samples: 1,000 in a row were nothing new" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["lines", "stream"])
+def test_three_megabytes_without_a_line_end_are_no_trouble(microgpt, tmp_path, text) -> None:
+    (tmp_path / "huge.txt").write_text("all work and no play " * 150_000)
+    done = microgpt("train", "--input", "huge.txt", "--text", text, *SMALL)
+    assert done.returncode == 0
+    assert len(done.stderr) < 2_000
+    assert (tmp_path / "m/train_state.safetensors").stat().st_size < 100_000
+
+
+def test_running_text_shorter_than_the_context_is_one_piece(microgpt, tmp_path) -> None:
+    (tmp_path / "short.txt").write_text("abc")
+    done = microgpt("train", "--input", "short.txt", "--text", "stream", *SMALL)
+    assert done.returncode == 0
+    assert done.stdout.startswith("num chars: 3\n")

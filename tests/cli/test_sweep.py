@@ -24,7 +24,7 @@ GRID = ("grid", "--n-embd", "8,16", "--steps", "30,60", "--input", "names.txt", 
 NOT_SWEPT = {
     "input", "chat", "seed",  # of the sweep as a whole
     # losses on other tokens cannot be compared
-    "val_fraction", "test_fraction", "loss_on", "tokenizer", "vocab_size", "text", "long_docs",
+    "val_fraction", "test_fraction", "loss_on", "tokenizer", "vocab_size", "text",
     "long_docs",  # a sweep learns all of each document
     "patience",  # the steps of a training must be known
     "engine", "threads",  # change nothing but the time

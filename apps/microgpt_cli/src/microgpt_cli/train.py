@@ -55,20 +55,11 @@ def train(
     ] = 0.0,
     tokenizer: Annotated[
         TokenizerKind,
-        typer.Option(
-            help="A token is a character, or with bpe a piece of text that comes often.",
-            rich_help_panel=DATA,
-        ),
+        typer.Option(help="char: characters. bpe: pieces that come often.", rich_help_panel=DATA),
     ] = "char",
     vocab_size: Annotated[
-        int | None,
-        typer.Option(
-            help="With bpe: how many tokens, special ones included.  "
-            f"[default: {DEFAULT_VOCAB_SIZE}]",
-            show_default=False,
-            rich_help_panel=DATA,
-        ),
-    ] = None,
+        int, typer.Option(help="With bpe: tokens, special ones included.", rich_help_panel=DATA)
+    ] = DEFAULT_VOCAB_SIZE,
     steps: Annotated[
         int, typer.Option(help="Updates of the weights.", rich_help_panel=TRAINING)
     ] = TrainConfig.steps,
@@ -244,7 +235,7 @@ def train(
             input,
             chat=settings["chat"],
             tokenizer=given.get("tokenizer"),
-            vocab_size=vocab_size,
+            vocab_size=given.get("vocab_size"),
             val_fraction=val_fraction,
             test_fraction=test_fraction,
             shape={name: settings[name] for name in SHAPE if not from_ or name in wished},

@@ -42,5 +42,10 @@ def test_wheels_work_outside_the_checkout(tmp_path: Path) -> None:
     assert refused == "error: PORT must be >= 0, got -1\n"
     missing = run(tmp_path / "venv/bin/microgpt", "plot", "output", code=2)  # without its extra
     assert missing.endswith("pip install 'microgpt-cli[plots]'\n")
-    run("uv", "pip", "install", "--python", tmp_path / "venv/bin/python", "microgpt-cli[plots]")
+    subwords = [tmp_path / "venv/bin/microgpt", "train", "--steps", "1", "--tokenizer", "bpe"]
+    missing = run(*subwords, "--output", "subwords", code=2)
+    assert missing.endswith("pip install 'microgpt-lib[bpe]'\n")
+    extras = "microgpt-cli[bpe,plots]"
+    run("uv", "pip", "install", "--python", tmp_path / "venv/bin/python", extras)
     run(tmp_path / "venv/bin/microgpt", "plot", "output")
+    assert "vocab size: 1024\n" in run(*subwords, "--output", "subwords")

@@ -58,13 +58,15 @@ def kill_at_a_random_moment(command: list[str], folder: Path, rng: random.Random
         return process.returncode != 0
 
 
-def train_through_kills(folder: Path, output: str, n_kills: int, rng: random.Random) -> int:
+def train_through_kills(
+    folder: Path, options: list[str], output: str, n_kills: int, rng: random.Random
+) -> int:
     """Train to the end in spite of so many kills at the most; return how many there were."""
     killed = 0
     while True:
         is_begun = (folder / output).exists()
         begin = ["--resume", output, "--checkpoint-every=97", "--num-samples=0"]
-        command = ["microgpt", "train", *(begin if is_begun else [*OPTIONS, "--output", output])]
+        command = ["microgpt", "train", *(begin if is_begun else [*options, "--output", output])]
         if killed == n_kills:
             subprocess.run(command, cwd=folder, check=True, capture_output=True)
             return killed
@@ -74,18 +76,25 @@ def train_through_kills(folder: Path, output: str, n_kills: int, rng: random.Ran
 
 
 @pytest.mark.parametrize(
-    ("seed", "n_kills"),
-    [(6, 6), *(pytest.param(i, 25, marks=pytest.mark.slow) for i in range(4))],  # 100 in all
+    ("seed", "n_kills", "tokens"),
+    [
+        (6, 6, []),
+        *(pytest.param(i, 25, [], marks=pytest.mark.slow) for i in range(4)),  # 100 in all
+        pytest.param(7, 12, ["--tokenizer=bpe", "--vocab-size=300"], marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.usefixtures("names")
-def test_a_training_that_is_killed_ends_like_one_that_never_was(tmp_path, seed, n_kills) -> None:
-    whole = ["microgpt", "train", *OPTIONS, "--output", "whole"]
+def test_a_training_that_is_killed_ends_like_one_that_never_was(
+    tmp_path, seed, n_kills, tokens
+) -> None:
+    options = [*OPTIONS, *tokens]
+    whole = ["microgpt", "train", *options, "--output", "whole"]
     subprocess.run(whole, cwd=tmp_path, check=True, capture_output=True)
     expected = weights_of(tmp_path / "whole")
     rng, killed, turn = random.Random(seed), 0, 0
     while killed < n_kills:
         output = f"killed{turn}"
-        killed += train_through_kills(tmp_path, output, n_kills - killed, rng)
+        killed += train_through_kills(tmp_path, options, output, n_kills - killed, rng)
         assert weights_of(tmp_path / output) == expected
         assert not [name for name in os.listdir(tmp_path / output) if name.startswith(".")]
         turn += 1

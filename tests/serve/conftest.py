@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from microgpt import Message, ModelConfig, TrainConfig, TrainResult, save
+from microgpt import BpeTokenizer, Message, ModelConfig, TrainConfig, TrainResult, save
 from microgpt.train import train
 
 SERVE = Path(sys.executable).parent / "microgpt-serve"
@@ -163,6 +163,15 @@ def _saved(result: TrainResult, directory: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def subword_result() -> TrainResult:
+    """A chat model with subword tokens that has not learnt much."""
+    talk = (Message("user", "hi there"), Message("assistant", "漢字, there"))
+    tokenizer = BpeTokenizer.from_documents([talk], vocab_size=270)
+    config, model = TrainConfig(steps=60, lr=0.02), ModelConfig(block_size=48)
+    return train([talk], model=model, tokenizer=tokenizer, config=config)
+
+
+@pytest.fixture(scope="session")
 def names_dir(names_result, tmp_path_factory) -> Path:
     return _saved(names_result, tmp_path_factory.mktemp("models") / "names")
 
@@ -170,6 +179,11 @@ def names_dir(names_result, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def slow_dir(slow_result, tmp_path_factory) -> Path:
     return _saved(slow_result, tmp_path_factory.mktemp("models") / "slow")
+
+
+@pytest.fixture(scope="session")
+def subword_dir(subword_result, tmp_path_factory) -> Path:
+    return _saved(subword_result, tmp_path_factory.mktemp("models") / "subword")
 
 
 @pytest.fixture(scope="session")

@@ -123,6 +123,27 @@ def test_model_and_health_tell_what_is_served(names, names_result) -> None:
     assert names.get("/ready").json == {"status": "ready"}
 
 
+def test_a_model_with_subword_tokens_is_served_like_any_other(
+    shared, subword_dir, subword_result
+) -> None:
+    server, gpt = shared(subword_dir), InferenceGpt(subword_result)
+    described = server.get("/microgpt/v1/model").json
+    assert (described["tokenizer"], described["characters"]) == ("bpe", "")
+    assert described["vocab_size"] == subword_result.tokenizer.vocab_size
+    text = "<|end_turn|> é 👩‍🚀"
+    for temperature in (0, 1.5):
+        reply = server.chat(text, temperature=temperature, seed=3).json
+        expected = gpt.chat([Message("user", text)], sampling=Sampling(temperature), seed=3)
+        assert reply == {"role": "assistant", **asdict(expected)}
+        assert reply["unknown_characters"] == ""
+    settings = {"num_samples": 5, "temperature": 1.5, "prompt": "漢"}
+    assert server.generate(**settings).json == {"samples": gpt.generate(**settings)}
+    for n, problem in [(99, "has 198 tokens; at most 46 fit"), (9999, "has 19998 tokens; at most")]:
+        refused = server.generate(prompt="é" * n)
+        assert refused.status == 400
+        assert problem in refused.json["error"]
+
+
 def test_docs_and_openapi_are_there_with_examples(names) -> None:
     assert b"swagger" in names.get("/docs").body
     page = names.get("/openapi.json").json

@@ -10,9 +10,7 @@ from microgpt.tokenizer import Message
 from microgpt_serve.body import BodyRoute
 from microgpt_serve.errors import ServeError
 from microgpt_serve.schemas import ChatRequest, ChatResponse
-from microgpt_serve.service import service_of
-
-MOST_INLINE = 2_000  # characters, with two a message: a millisecond, some with new subwords
+from microgpt_serve.service import MOST_INLINE, service_of
 
 router = APIRouter(route_class=BodyRoute)
 

@@ -8,9 +8,8 @@ from fastapi import APIRouter, Request
 from microgpt.config import Sampling
 from microgpt.jobs import text_job
 from microgpt_serve.body import BodyRoute
-from microgpt_serve.chat import MOST_INLINE
 from microgpt_serve.schemas import GenerateRequest, GenerateResponse
-from microgpt_serve.service import service_of
+from microgpt_serve.service import MOST_INLINE, service_of
 
 router = APIRouter(route_class=BodyRoute)
 

@@ -25,6 +25,8 @@ from microgpt_serve.settings import Settings
 LOG = logging.getLogger("microgpt_serve")
 # A reply that takes longer is worth a task that watches whether the client is still there.
 PATIENCE_S = 0.05
+# Characters, with two a message, that are encoded on the event loop: some milliseconds at the most.
+MOST_INLINE = 2_000
 T = TypeVar("T")
 
 

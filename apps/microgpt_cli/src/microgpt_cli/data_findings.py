@@ -70,8 +70,8 @@ def examine(data: Path, model_dir: Path | None, *, chat: bool, block_size: int |
     is_chat = chat or (saved.tokenizer.is_chat if saved else data.suffix.lower() == ".jsonl")
     file = TextFile(data)
     docs: Sequence[Document] = load_conversations(file, tell=note) if is_chat else load_text(file)
-    has_subwords = saved and saved.tokenizer.kind == "bpe"
-    report = describe(docs, extended_tokenizer(saved, docs) if saved and has_subwords else None)
+    subwords = saved if saved and saved.tokenizer.kind == "bpe" else None
+    report = describe(docs, extended_tokenizer(subwords, docs) if subwords else None)
     model = replace(
         saved.model if saved else ModelConfig(block_size=report.block_size),
         vocab_size=report.tokenizer.vocab_size,

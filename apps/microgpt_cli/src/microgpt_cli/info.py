@@ -71,6 +71,8 @@ def _print_data(
         print(line)
     what = "--chat --input" if found.report.tokenizer.is_chat else "--input"
     command = f"{what} {shlex.quote(str(data))} --block-size {found.model.block_size}"
+    if found.report.tokenizer.kind == "bpe":
+        command += f" --tokenizer bpe --vocab-size {found.model.vocab_size}"
     note(f"to train on it: microgpt train {command}")
 
 

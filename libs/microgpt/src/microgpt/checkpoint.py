@@ -28,13 +28,7 @@ from microgpt.state import TrainedModel, TrainResult
 from microgpt.tokenizer import Tokenizer
 from microgpt.validation import first_problem
 from microgpt.value import total
-from microgpt.vocabulary import (
-    chars_of,
-    check_vocabulary,
-    file_of,
-    restore_tokenizer,
-    special_tokens_of,
-)
+from microgpt.vocabulary import chars_of, check_vocabulary, file_of, restore, special_tokens_of
 from microgpt.weights_file import WEIGHTS_FILES, WeightsFormat, decode_weights, encode_weights
 from microgpt.whole_files import as_argument, described, publish, read, remove_leftovers, settle
 
@@ -163,7 +157,7 @@ def load(directory: str | Path) -> SavedModel:
         model = meta.model()
     except MicrogptError as error:
         raise CheckpointError(f"{found.meta_path}: {error}") from error
-    tokenizer = restore_tokenizer(
+    tokenizer = restore(
         found.meta_path,
         meta.chars,
         found.tokenizer,

@@ -32,13 +32,7 @@ from microgpt.presets import PresetName
 from microgpt.state import N_RECENT, Best, TrainState
 from microgpt.tokenizer import Tokenizer
 from microgpt.validation import first_problem
-from microgpt.vocabulary import (
-    chars_of,
-    check_vocabulary,
-    file_of,
-    restore_tokenizer,
-    special_tokens_of,
-)
+from microgpt.vocabulary import chars_of, check_vocabulary, file_of, restore, special_tokens_of
 from microgpt.weights_file import WeightsFormat
 
 FORMAT_VERSION = 1
@@ -170,7 +164,7 @@ def decode_state(
         file = tensors[TOKENIZER].tobytes() if facts.tokenizer == "bpe" else None
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is no state of a training: {error}") from error
-    tokenizer = restore_tokenizer(
+    tokenizer = restore(
         description_path,
         facts.chars,
         (path, file) if file is not None else None,

@@ -40,7 +40,7 @@ def check_vocabulary(
         raise CheckpointError(f"{path}: special_tokens must be {list(SPECIAL_TOKENS)} or absent")
 
 
-def restore_tokenizer(
+def restore(
     path: Path,
     chars: Sequence[str] | None,
     file: tuple[Path, bytes] | None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from microgpt.bpe import DEFAULT_VOCAB_SIZE
 from microgpt.config import ModelConfig, TrainConfig, check_count
 from microgpt.errors import ConfigError
 from microgpt_cli import train_options as opt
@@ -25,7 +26,6 @@ COURSE = (
 
 def train(
     ctx: typer.Context,
-<<<<<<< HEAD
     input: opt.Input = None,
     output: opt.Output = DEFAULT_MODEL_DIR,
     chat: opt.Chat = False,
@@ -34,7 +34,7 @@ def train(
     val_fraction: opt.ValFraction = 0.0,
     test_fraction: opt.TestFraction = 0.0,
     tokenizer: opt.Tokenizer = "char",
-    vocab_size: opt.VocabSize = None,
+    vocab_size: opt.VocabSize = DEFAULT_VOCAB_SIZE,
     steps: opt.Steps = TrainConfig.steps,
     lr: opt.LearningRate = TrainConfig.lr,
     batch_size: opt.BatchSize = TrainConfig.batch_size,
@@ -65,174 +65,6 @@ def train(
     num_samples: opt.NumSamples = None,
     plot: opt.Plot = False,
     as_json: opt.AsJson = False,
-=======
-    input: Annotated[
-        Path | None,
-        typer.Option(
-            help="UTF-8 text, a document a line; with --chat, JSONL, a conversation a line.  "
-            f"[default: data/{DEFAULT_TEXT}, data/{DEFAULT_CHAT}]",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    output: Annotated[
-        Path, typer.Option(help="Directory for the model.", rich_help_panel=DATA)
-    ] = DEFAULT_MODEL_DIR,
-    chat: Annotated[
-        bool, typer.Option("--chat", help="Learn to chat.", rich_help_panel=DATA)
-    ] = False,
-    val_fraction: Annotated[
-        float,
-        typer.Option(
-            help="Share of the documents to hold out; the weights that predict them best are kept.",
-            rich_help_panel=DATA,
-        ),
-    ] = 0.0,
-    test_fraction: Annotated[
-        float,
-        typer.Option(
-            help="Share to hold out to the very end, for an honest figure.", rich_help_panel=DATA
-        ),
-    ] = 0.0,
-    tokenizer: Annotated[
-        TokenizerKind,
-        typer.Option(help="char: characters. bpe: pieces that come often.", rich_help_panel=DATA),
-    ] = "char",
-    vocab_size: Annotated[
-        int, typer.Option(help="With bpe: tokens, special ones included.", rich_help_panel=DATA)
-    ] = DEFAULT_VOCAB_SIZE,
-    steps: Annotated[
-        int, typer.Option(help="Updates of the weights.", rich_help_panel=TRAINING)
-    ] = TrainConfig.steps,
-    lr: Annotated[
-        float,
-        typer.Option(help="Learning rate; falls linearly to 0.", rich_help_panel=TRAINING),
-    ] = TrainConfig.lr,
-    batch_size: Annotated[
-        int, typer.Option(help="Documents a step.", rich_help_panel=TRAINING)
-    ] = TrainConfig.batch_size,
-    loss_on: Annotated[
-        LossOn,
-        typer.Option(
-            help="With --chat: learn the assistant's turns alone, or the user's as well.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = TrainConfig.loss_on,
-    patience: Annotated[
-        int | None,
-        typer.Option(
-            help="End when the held-out loss, which is measured 20 times, has been no better "
-            "so often.",
-            show_default=False,
-            rich_help_panel=TRAINING,
-        ),
-    ] = None,
-    seed: Annotated[
-        int,
-        typer.Option(help="Same seed, same model, same samples.", rich_help_panel=TRAINING),
-    ] = TrainConfig.seed,
-    n_embd: Annotated[
-        int, typer.Option(help="Width: numbers a token.", rich_help_panel=MODEL)
-    ] = ModelConfig.n_embd,
-    n_head: Annotated[
-        int, typer.Option(help="Attention heads; they share n_embd.", rich_help_panel=MODEL)
-    ] = ModelConfig.n_head,
-    n_layer: Annotated[
-        int, typer.Option(help="Depth: transformer blocks.", rich_help_panel=MODEL)
-    ] = ModelConfig.n_layer,
-    block_size: Annotated[
-        int, typer.Option(help="Context: tokens the model can see.", rich_help_panel=MODEL)
-    ] = ModelConfig.block_size,
-    n_ff_exp: Annotated[
-        int, typer.Option(help="MLP width, in multiples of n_embd.", rich_help_panel=MODEL)
-    ] = ModelConfig.n_ff_exp,
-    engine: Annotated[
-        EngineName,
-        typer.Option(
-            help="compiled: fast. reference: plain Python, to be read.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = "compiled",
-    dtype: Annotated[
-        DType | None,
-        typer.Option(
-            help="Precision of the compiled engine.  [default: float32]", rich_help_panel=TRAINING
-        ),
-    ] = None,
-    threads: Annotated[
-        int,
-        typer.Option(
-            help="Processor cores that share a batch; the result is the same.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = 1,
-    preset: Annotated[
-        PresetName | None,
-        typer.Option(
-            help="All settings and, unless --input names others, the data of a training that is "
-            "known to be good; options count more.  chat: a small assistant, in five minutes.",
-            show_default=False,
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
-    genome: Annotated[
-        Path | None,
-        typer.Option(
-            help="Shape, steps and learning rate from a genome.json; options count more.",
-            show_default=False,
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            help="Go on with the training in this directory, perhaps with other --steps.",
-            show_default=False,
-            rich_help_panel=SAVING,
-        ),
-    ] = None,
-    from_: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            help="Begin with the weights of the model in this directory.",
-            show_default=False,
-            rich_help_panel=SAVING,
-        ),
-    ] = None,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force", help="Begin anew where a training has not ended.", rich_help_panel=SAVING
-        ),
-    ] = False,
-    checkpoint_every: Annotated[
-        int | None,
-        typer.Option(
-            help="Steps after which to keep a state to go on from.  [default: every 5 seconds]",
-            rich_help_panel=SAVING,
-        ),
-    ] = None,
-    format: Annotated[
-        Literal["json", "safetensors"] | None,
-        typer.Option(
-            help="Of the weights.  [default: json up to a million weights]", rich_help_panel=SAVING
-        ),
-    ] = None,
-    num_samples: Annotated[
-        int | None,
-        typer.Option(
-            help=f"Samples to print at the end; not with --chat.  [default: {N_SAMPLES}]",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    plot: Annotated[
-        bool,
-        typer.Option("--plot", help="Draw the losses into the directory.", rich_help_panel=OUTPUT),
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document.", rich_help_panel=OUTPUT)
-    ] = False,
->>>>>>> deb9a41c616c6f08259ee016d260f09146a1ed4c
 ) -> None:
     """Train a model and write it to a directory.
 
@@ -278,15 +110,9 @@ def train(
             input,
             chat=settings["chat"],
             tokenizer=given.get("tokenizer"),
-<<<<<<< HEAD
-            vocab_size=vocab_size,
+            vocab_size=given.get("vocab_size"),
             val_fraction=settings["val_fraction"],
             test_fraction=settings["test_fraction"],
-=======
-            vocab_size=given.get("vocab_size"),
-            val_fraction=val_fraction,
-            test_fraction=test_fraction,
->>>>>>> deb9a41c616c6f08259ee016d260f09146a1ed4c
             shape={name: settings[name] for name in SHAPE if not from_ or name in wished},
             config=TrainConfig(**{name: settings[name] for name in COURSE}),
             engine=engine,

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 import typer
 
 from microgpt import config
-from microgpt.bpe import DEFAULT_VOCAB_SIZE
 from microgpt.presets import PresetName
 from microgpt.tokenizer import TokenizerKind
 from microgpt_cli.options import DEFAULT_CHAT, DEFAULT_TEXT, N_SAMPLES
@@ -53,18 +52,10 @@ TestFraction = Annotated[
 ]
 Tokenizer = Annotated[
     TokenizerKind,
-    typer.Option(
-        help="A token is a character, or with bpe a piece of text that comes often.",
-        rich_help_panel=DATA,
-    ),
+    typer.Option(help="char: characters. bpe: pieces that come often.", rich_help_panel=DATA),
 ]
 VocabSize = Annotated[
-    int | None,
-    typer.Option(
-        help=f"With bpe: how many tokens, special ones included.  [default: {DEFAULT_VOCAB_SIZE}]",
-        show_default=False,
-        rich_help_panel=DATA,
-    ),
+    int, typer.Option(help="With bpe: tokens, special ones included.", rich_help_panel=DATA)
 ]
 Steps = Annotated[int, typer.Option(help="Updates of the weights.", rich_help_panel=TRAINING)]
 LearningRate = Annotated[

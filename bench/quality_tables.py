@@ -10,7 +10,7 @@ from typing import Any
 from tables import conditions
 
 SETTINGS = {  # what a preset may add to Karpathy's training, and the fields that it consists of
-    "warm-up": ("warmup_steps",),
+    "warm-up": ("warmup",),
     "dropout": ("dropout",),
     "weight decay": ("weight_decay",),
     "averaging": ("average_tail",),

@@ -54,7 +54,7 @@ def test_the_global_random_numbers_are_left_alone(train) -> None:
 
 
 REGULARISED = {
-    "warmup_steps": 3, "dropout": 0.2, "weight_decay": 0.1, "average_tail": 0.5, "beta2": 0.999,
+    "warmup": 0.2, "dropout": 0.2, "weight_decay": 0.1, "average_tail": 0.5, "beta2": 0.999,
 }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ class Point:
     lr: float = TrainConfig.lr
     batch_size: int = TrainConfig.batch_size
     dtype: DType = DEFAULT_DTYPE["compiled"]
-    warmup_steps: int = TrainConfig.warmup_steps
+    warmup: float = TrainConfig.warmup
     dropout: float = TrainConfig.dropout
     weight_decay: float = TrainConfig.weight_decay
     average_tail: float = TrainConfig.average_tail

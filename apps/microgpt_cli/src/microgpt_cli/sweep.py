@@ -130,7 +130,7 @@ def grid(
     lr: Annotated[str | None, _axis("Learning rate; falls linearly to 0.")] = None,
     batch_size: Annotated[str | None, _axis("Documents a step.")] = None,
     dtype: Annotated[str | None, _axis("Precision: float32, float64.")] = None,
-    warmup_steps: Annotated[str | None, _axis("Steps in which the learning rate rises.")] = None,
+    warmup: Annotated[str | None, _axis("Share of the steps in which the rate rises.")] = None,
     dropout: Annotated[str | None, _axis("Share of each layer's results to leave out.")] = None,
     weight_decay: Annotated[str | None, _axis("Share of lr by which weights shrink.")] = None,
     average_tail: Annotated[str | None, _axis("Share of the steps to average.")] = None,

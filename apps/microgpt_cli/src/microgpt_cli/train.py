@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
 COURSE = (
-    "steps", "batch_size", "lr", "warmup_steps", "dropout", "weight_decay", "average_tail", "beta1",
+    "steps", "batch_size", "lr", "warmup", "dropout", "weight_decay", "average_tail", "beta1",
     "beta2", "seed", "loss_on", "long_docs", "text", "patience",
 )  # fmt: skip
 
@@ -38,7 +38,7 @@ def train(
     steps: opt.Steps = TrainConfig.steps,
     lr: opt.LearningRate = TrainConfig.lr,
     batch_size: opt.BatchSize = TrainConfig.batch_size,
-    warmup_steps: opt.WarmupSteps = TrainConfig.warmup_steps,
+    warmup: opt.Warmup = TrainConfig.warmup,
     dropout: opt.Dropout = TrainConfig.dropout,
     weight_decay: opt.WeightDecay = TrainConfig.weight_decay,
     average_tail: opt.AverageTail = TrainConfig.average_tail,

@@ -62,10 +62,10 @@ LearningRate = Annotated[
     float, typer.Option(help="Learning rate; falls linearly to 0.", rich_help_panel=TRAINING)
 ]
 BatchSize = Annotated[int, typer.Option(help="Documents a step.", rich_help_panel=TRAINING)]
-WarmupSteps = Annotated[
-    int,
+Warmup = Annotated[
+    float,
     typer.Option(
-        help="Steps in which the learning rate rises first; for high ones.",
+        help="Share of the steps, the first, in which the learning rate rises to it.",
         rich_help_panel=TRAINING,
     ),
 ]

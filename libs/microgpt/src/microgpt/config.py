@@ -76,7 +76,7 @@ class TrainConfig:
     long_docs: LongDocs = "window"  # longer than the context: learnt in pieces, cut, or left out
     text: TextKind = "lines"  # whether texts are documents, or running text that has no end
     patience: int | None = None  # ends it after so many held-out losses without a better one
-    warmup_steps: int = 0  # in which the learning rate rises to lr
+    warmup: float = 0.0  # share of the steps, the first, in which the learning rate rises to lr
     weight_decay: float = 0.0  # share of lr by which each weight shrinks a step
     dropout: float = 0.0  # share of the numbers in the residual stream's branches to leave out
     average_tail: float = 0.0  # share of the training, its end, whose weights are averaged
@@ -89,11 +89,6 @@ class TrainConfig:
         _check_whole("batch_size", self.batch_size, minimum=1)
         if self.patience is not None:
             _check_whole("patience", self.patience, minimum=1)
-        _check_whole("warmup_steps", self.warmup_steps, minimum=0)
-        if self.warmup_steps >= self.steps:
-            raise ConfigError(
-                f"warmup_steps ({self.warmup_steps}) must be less than steps ({self.steps})"
-            )
         _check_positive("lr", self.lr)
         _check_positive("adam_eps", self.adam_eps)
         check_seed(self.seed)
@@ -104,7 +99,7 @@ class TrainConfig:
             raise ConfigError(f"weight_decay must be a number >= 0, got {self.weight_decay!r}")
         if not (_is_finite(self.average_tail) and 0 <= self.average_tail <= 1):
             raise ConfigError(f"average_tail must be from 0 to 1, got {self.average_tail!r}")
-        for name in ("dropout", "beta1", "beta2"):
+        for name in ("warmup", "dropout", "beta1", "beta2"):
             share = getattr(self, name)
             if not (_is_finite(share) and 0 <= share < 1):
                 raise ConfigError(f"{name} must be in [0, 1), got {share!r}")
@@ -119,10 +114,11 @@ class TrainConfig:
 
         It rises in the warm-up; then it falls linearly, and would be 0 after the last.
         """
-        is_warm = step >= self.warmup_steps
-        n_warm = self.steps - self.warmup_steps
-        falling = self.lr * (1 - (step - self.warmup_steps) / n_warm)
-        return falling * is_warm + self.lr * (step + 1) / (self.warmup_steps + 1) * (1 - is_warm)
+        n_rising = int(self.warmup * self.steps)
+        is_rising = step < n_rising
+        rising = self.lr * (step + 1) / (n_rising + 1)
+        falling = self.lr * (1 - (step - n_rising) / (self.steps - n_rising))
+        return rising * is_rising + falling * (1 - is_rising)
 
 
 @dataclass(frozen=True)

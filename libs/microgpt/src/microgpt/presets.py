@@ -48,7 +48,7 @@ PRESETS: dict[PresetName, Preset] = {
     "names-10s": Preset(
         ModelConfig(n_embd=48, n_layer=2),
         TrainConfig(
-            steps=7_500, batch_size=64, lr=0.008, warmup_steps=400, dropout=0.03, weight_decay=0.1,
+            steps=7_500, batch_size=64, lr=0.008, warmup=0.02, dropout=0.03, weight_decay=0.1,
             average_tail=0.3, beta1=0.9, beta2=0.999,
         ),
         val_fraction=0.1,
@@ -57,7 +57,7 @@ PRESETS: dict[PresetName, Preset] = {
     "names-60s": Preset(
         ModelConfig(n_embd=64, n_layer=3),
         TrainConfig(
-            steps=19_000, batch_size=64, lr=0.006, warmup_steps=400, dropout=0.1, weight_decay=0.1,
+            steps=19_000, batch_size=64, lr=0.006, warmup=0.02, dropout=0.1, weight_decay=0.1,
             average_tail=0.3, beta1=0.9, beta2=0.999,
         ),
         val_fraction=0.1,
@@ -66,7 +66,7 @@ PRESETS: dict[PresetName, Preset] = {
     "names-600s": Preset(
         ModelConfig(n_embd=96, n_head=6, n_layer=4),
         TrainConfig(
-            steps=65_000, batch_size=64, lr=0.004, warmup_steps=400, dropout=0.2, weight_decay=0.1,
+            steps=65_000, batch_size=64, lr=0.004, warmup=0.02, dropout=0.2, weight_decay=0.1,
             average_tail=0.3, beta1=0.9, beta2=0.999,
         ),
         val_fraction=0.1,
@@ -75,7 +75,7 @@ PRESETS: dict[PresetName, Preset] = {
     "text": Preset(
         ModelConfig(n_embd=128, n_head=4, n_layer=4, block_size=128),
         TrainConfig(
-            steps=10_000, batch_size=16, lr=0.003, warmup_steps=400, dropout=0.1, weight_decay=0.1,
+            steps=10_000, batch_size=16, lr=0.003, warmup=0.02, dropout=0.1, weight_decay=0.1,
             average_tail=0.3, beta1=0.9, beta2=0.999,
         ),
         data=None,

@@ -19,7 +19,7 @@ def long(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def book(tmp_path: Path) -> Path:
-    """A text of 199 characters in lines, with line ends of Windows."""
+    """A text of 184 characters in lines, with line ends of Windows."""
     (tmp_path / "book.txt").write_bytes(b"anna and\r\nemma\r\n\r\n" * 12 + b"mia.")
     return tmp_path / "book.txt"
 
@@ -51,9 +51,9 @@ def test_running_text_is_read_with_its_lines_and_held_out_at_its_end(
     shares = ("--val-fraction", "0.2", "--test-fraction", "0.1")
     done = microgpt("train", "--input", book, "--text", "stream", *SMALL, *shares)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("num chars: 196\n")
+    assert done.stdout.startswith("num chars: 184\n")
     assert (
-        "137 characters to learn from, 39 held out for validation, 20 for the test" in done.stderr
+        "129 characters to learn from, 37 held out for validation, 18 for the test" in done.stderr
     )
     saved = load(tmp_path / "m")
     assert "\n" in saved.tokenizer.chars
@@ -66,7 +66,7 @@ def test_a_model_of_running_text_is_evaluated_and_resumed_on_running_text(microg
     microgpt("train", "--input", book, "--text", "stream", *SMALL)
     done = microgpt("eval", "m", "--data", book, "--json")
     facts = json.loads(done.stdout)
-    assert (facts["n_docs"], facts["n_tokens"]) == (1, 196)
+    assert (facts["n_docs"], facts["n_tokens"]) == (1, 184)
     done = microgpt("train", "--resume", "m", "--text", "lines", "--steps", "40")
     assert "--text is lines, but stream in the training to resume; leave it out" in done.stderr
     assert microgpt("train", "--resume", "m", "--steps", "40").returncode == 0

@@ -17,7 +17,7 @@ import argparse
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
-from text_tables import CHARACTERS, PROMPTS, VOCAB_SIZES, replies, text_table
+from text_tables import PROMPTS, VOCAB_SIZES, replies, text_table
 from train_speed import HERE
 from trainings import FIRST_SEED, Results, parsed, show_progress
 
@@ -82,7 +82,7 @@ def conversations() -> Split:
 
 @cache
 def tokenizer_of(vocab_size: int | None) -> Tokenizer:
-    """Return a tokenizer: of all characters, or of so many subwords of the training part."""
+    """Return a tokenizer of so many subwords of the training part, or of all characters."""
     if vocab_size is None:
         return CharTokenizer.from_documents(conversations().docs)
     return BpeTokenizer.from_documents(conversations().train, vocab_size)
@@ -93,7 +93,7 @@ def steps_of(model: ModelConfig, config: TrainConfig, tokenizer: Tokenizer) -> i
     n = model.block_size  # nearly all that is read is as long as the context
     ours, characters = (
         training_flops(replace(model, vocab_size=each.vocab_size), n_docs=1, n_tokens=n)
-        for each in (tokenizer, tokenizer_of(VOCAB_SIZES[CHARACTERS]))
+        for each in (tokenizer, tokenizer_of(None))
     )
     return round(config.steps * characters / ours)
 

@@ -5,8 +5,7 @@ from statistics import fmean
 from quality_tables import mean_and_sd, rows, trainings
 from tables import conditions
 
-CHARACTERS = "characters"
-VOCAB_SIZES = {CHARACTERS: None, "bpe-1024": 1024, "bpe-4096": 4096}  # None: all that there are
+VOCAB_SIZES = {"characters": None, "bpe-1024": 1024, "bpe-4096": 4096}  # None: all there are
 FENCE = "~~~~"  # replies may have backticks
 PROMPTS = ("What is the capital of France?", "Write a short poem about the sea.")
 

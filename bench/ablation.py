@@ -26,7 +26,7 @@ SEEDS = 3
 def main() -> None:
     """Train what is not there, and print the table."""
     options = parsed(argparse.ArgumentParser(description=__doc__.splitlines()[0]))
-    results = Results(again=options.again)
+    results = Results("quality", again=options.again)
     preset = PRESETS[ABLATED]
     for name, config in variants(preset.config).items():
         for seed in range(FIRST_SEED, FIRST_SEED + (options.seeds or SEEDS)):

@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--only", choices=SEEDS)
     parser.add_argument("--python", help="an interpreter that has PyTorch; else uv brings one")
     options = parsed(parser)
-    results = Results(again=options.again)
+    results = Results("quality", again=options.again)
     in_torch = partial(measured_in_torch, python=options.python)
     for name, n_seeds in SEEDS.items():
         if options.only not in (None, name):

@@ -30,6 +30,7 @@ from tables import (
     table,
     threads_rows,
 )
+from text_tables import replies, text_table
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PICTURES = ROOT / "bench" / "results", ROOT / "docs" / "pictures"
@@ -47,6 +48,7 @@ def main() -> None:
     (chat,) = results("chat_quality")
     (quality,) = results("quality")
     (kneser_ney,) = results("kneser_ney")
+    (text,) = results("text_quality")
     speed, scaling, decoding, threads, startup = map(
         results, ("train_speed", "train_scaling", "decode_speed", "threads", "startup")
     )
@@ -66,6 +68,8 @@ def main() -> None:
         "quality_presets": presets_table(quality),
         "quality_ngrams": ngrams_table(kneser_ney),
         "quality_ablation": ablation_table(quality),
+        "text_quality": text_table(text),
+        "text_replies": replies(text),
     }
     for path in PAGES:
         page = path.read_text(encoding="utf-8")

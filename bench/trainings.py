@@ -1,4 +1,4 @@
-"""Trainings on the names, and their place among the results: for quality.py and ablation.py.
+"""Trainings and their place among the results: for quality.py, ablation.py and text_quality.py.
 
 A tenth of the names is held out for validation (A) and a tenth for the test (B).
 """
@@ -48,15 +48,21 @@ class Training:
     seconds: float
     curve: list[tuple[float, float]]
 
+    def __str__(self) -> str:
+        return (
+            f"A {self.val_loss:.4f}, B {self.test_loss:.4f}, {self.steps_s:.1f} s, "
+            f"{self.seconds:.1f} s with measurements"
+        )
+
 
 class Results:
     """The trainings that this machine has in bench/results, by name and seed."""
 
-    def __init__(self, *, again: bool = False) -> None:
-        """Read them. With `again` those that are there are made anew."""
+    def __init__(self, bench: str, *, again: bool = False) -> None:
+        """Take the name of the file. With `again` what is there is trained anew."""
         self._again = again
-        self._path = results_file("quality")
-        self._lock = FileLock(Path(tempfile.gettempdir(), "microgpt-bench-quality.lock"))
+        self._path = results_file(bench)
+        self._lock = FileLock(Path(tempfile.gettempdir(), f"microgpt-bench-{bench}.lock"))
 
     @property
     def kept(self) -> dict[str, Any]:
@@ -69,19 +75,16 @@ class Results:
         name: str,
         model: ModelConfig,
         config: TrainConfig,
-        measure: Callable[[ModelConfig, TrainConfig, str], Training],
+        measure: Callable[[ModelConfig, TrainConfig, str], Any],
     ) -> None:
         """Train and keep what comes of it, unless that is there of the same settings."""
         settings = {**changed(model), **changed(config)}
         key = {"name": name, "seed": config.seed, "settings": settings}
         if not self._again and any(key.items() <= each.items() for each in self.kept["trainings"]):
             return
-        found = measure(model, config, f"{name}, seed {config.seed}")
-        print(
-            f"{name}, seed {config.seed}: A {found.val_loss:.4f}, B {found.test_loss:.4f}, "
-            f"{found.steps_s:.1f} s, {found.seconds:.1f} s with measurements",
-            flush=True,
-        )
+        label = f"{name}, seed {config.seed}"
+        found = measure(model, config, label)
+        print(f"{label}: {found}", flush=True)
         with self._lock:  # another bench may run beside this one
             kept = self.kept
             others = [

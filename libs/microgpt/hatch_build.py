@@ -9,6 +9,8 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+FOR_BENCHES = {"oasst1_chat.jsonl", "OASST1_LICENSE"}  # decision 26
+
 
 class BundleData(BuildHookInterface):
     """Add each bundled file to the wheel or sdist that is being built."""
@@ -20,6 +22,6 @@ class BundleData(BuildHookInterface):
             return
         package = "src/microgpt" if self.target_name == "sdist" else "microgpt"
         for file in sorted(data.rglob("*")):
-            if file.is_file():
+            if file.is_file() and file.name not in FOR_BENCHES:
                 place = file.relative_to(data).as_posix()
                 build_data["force_include"][str(file)] = f"{package}/_data/{place}"

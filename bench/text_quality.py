@@ -1,0 +1,137 @@
+"""Characters or subwords: which predicts English better, at the same cost?
+
+Learns the conversations of data/oasst1_chat.jsonl as `microgpt train --chat --preset text` does,
+first with characters as tokens, then with subwords (`--tokenizer bpe`). The models have one width,
+depth and context. To choose from more tokens takes longer, so there are fewer steps then: as many
+as take the same number of operations. Printed, and kept in bench/results, are the bits that a
+character of what the assistant says takes in held-out conversations, where the end of a turn counts
+as one, and what the models reply to prompts.
+
+    uv run python bench/text_quality.py [--only characters] [--seeds 1] [--core 1]
+
+What is among the results is not trained again, unless its settings have changed since, or with
+--again: what was interrupted goes on. Some minutes a training.
+"""
+
+import argparse
+from dataclasses import dataclass, replace
+from functools import cache, partial
+
+from text_tables import PROMPTS, VOCAB_SIZES, replies, text_table
+from train_speed import HERE
+from trainings import FIRST_SEED, Results, parsed, show_progress
+
+from microgpt.bpe import BpeTokenizer
+from microgpt.config import ModelConfig, Sampling, TrainConfig
+from microgpt.data import Split, load_conversations, split
+from microgpt.engines import prepare_engine
+from microgpt.inference import InferenceGpt
+from microgpt.model import count_params
+from microgpt.presets import PRESETS
+from microgpt.state import TrainEvent
+from microgpt.tokenizer import CharTokenizer, Message, Tokenizer
+from microgpt.train import train
+from microgpt_evolution.flops import training_flops
+
+DATA = HERE.parent / "data" / "oasst1_chat.jsonl"
+SEEDS = 1
+SAMPLING, LONGEST_REPLY = Sampling(temperature=0.7), 100  # tokens
+
+
+@dataclass
+class TextTraining:
+    """What a training takes and comes to; A and B are in bits a character."""
+
+    vocab_size: int
+    params: int
+    tokens_a_character: float
+    val_bits: float
+    test_bits: float
+    seconds: float
+    replies: list[str]
+
+    def __str__(self) -> str:
+        return f"A {self.val_bits:.4f}, B {self.test_bits:.4f}, {self.seconds:.1f} s"
+
+
+def main() -> None:
+    """Train what is not there, and print what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=VOCAB_SIZES)
+    options = parsed(parser)
+    results, preset = Results("text_quality", again=options.again), PRESETS["text"]
+    for name, vocab_size in VOCAB_SIZES.items():
+        if options.only not in (None, name):
+            continue
+        tokenizer = tokenizer_of(vocab_size)
+        config = replace(preset.config, steps=steps_of(preset.model, preset.config, tokenizer))
+        for seed in range(FIRST_SEED, FIRST_SEED + (options.seeds or SEEDS)):
+            measure = partial(measured, tokenizer=tokenizer)
+            results.add(name, preset.model, replace(config, seed=seed), measure)
+    print(text_table(results.kept))
+    print(replies(results.kept))
+
+
+@cache
+def conversations() -> Split:
+    """Return what to learn from, and what is held out by the preset."""
+    preset = PRESETS["text"]
+    docs = load_conversations(DATA, tell=print)
+    return split(docs, validation=preset.val_fraction, test=preset.test_fraction)
+
+
+@cache
+def tokenizer_of(vocab_size: int | None) -> Tokenizer:
+    """Return a tokenizer of so many subwords of the training part, or of all characters."""
+    if vocab_size is None:
+        return CharTokenizer.from_documents(conversations().docs)
+    return BpeTokenizer.from_documents(conversations().train, vocab_size)
+
+
+def steps_of(model: ModelConfig, config: TrainConfig, tokenizer: Tokenizer) -> int:
+    """Return how many steps cost as much as those of the preset do with characters."""
+    n = model.block_size  # nearly all that is read is as long as the context
+    ours, characters = (
+        training_flops(replace(model, vocab_size=each.vocab_size), n_docs=1, n_tokens=n)
+        for each in (tokenizer, tokenizer_of(None))
+    )
+    return round(config.steps * characters / ours)
+
+
+def measured(
+    model: ModelConfig, config: TrainConfig, label: str, *, tokenizer: Tokenizer
+) -> TextTraining:
+    """Return what a training takes and comes to."""
+    parts = conversations()
+    prepare_engine("compiled", uses=("training", "evaluation", "decoding"))
+
+    def on_event(event: TrainEvent) -> None:
+        if event.val_loss is not None:
+            show_progress(label, event.step, event.steps, event.val_loss)
+
+    result = train(parts, model=model, config=config, tokenizer=tokenizer, on_event=on_event)
+    gpt = InferenceGpt(result)
+    val, test = (
+        gpt.evaluate(part, loss_on=config.loss_on) for part in (parts.validation, parts.test)
+    )
+    texts = [message.content for doc in parts.test for message in doc]
+    n_tokens = sum(map(tokenizer.count, texts))
+    return TextTraining(
+        vocab_size=tokenizer.vocab_size,
+        params=count_params(result.model),
+        tokens_a_character=n_tokens / sum(map(len, texts)),
+        val_bits=val.bits_per_character,
+        test_bits=test.bits_per_character,
+        seconds=result.seconds,
+        replies=[reply(gpt, prompt, config.seed) for prompt in PROMPTS],
+    )
+
+
+def reply(gpt: InferenceGpt, prompt: str, seed: int) -> str:
+    """Return what a model says to a prompt."""
+    message = [Message("user", prompt)]
+    return gpt.chat(message, sampling=SAMPLING, seed=seed, max_tokens=LONGEST_REPLY).content
+
+
+if __name__ == "__main__":
+    main()

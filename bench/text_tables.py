@@ -1,0 +1,42 @@
+"""Tables in Markdown of what text_quality.py found. It knows nothing about where they go."""
+
+from statistics import fmean
+
+from quality_tables import mean_and_sd, rows, trainings
+from tables import conditions
+
+VOCAB_SIZES = {"characters": None, "bpe-1024": 1024, "bpe-4096": 4096}  # None: all there are
+FENCE = "~~~~"  # replies may have backticks
+PROMPTS = ("What is the capital of France?", "Write a short poem about the sea.")
+
+
+def text_table(quality: dict) -> str:
+    """Return how well models of text predict it, by their tokens."""
+    lines = [["", "vocabulary", "tokens a character", "weights", "steps", "seconds", "A", "B"]]
+    lines.append(["---", *["---:"] * 7])
+    for name in VOCAB_SIZES:
+        found = trainings(quality, name)
+        if found:
+            first = found[0]
+            lines.append([
+                name,
+                f"{first['vocab_size']:,}",
+                f"{first['tokens_a_character']:.2f}",
+                f"{first['params']:,}",
+                f"{first['settings']['steps']:,}",
+                f"{fmean(each['seconds'] for each in found):.0f}",
+                mean_and_sd(each["val_bits"] for each in found),
+                f"**{mean_and_sd(each['test_bits'] for each in found)}**",
+            ])  # fmt: skip
+    return f"{rows(lines)}\n\n{conditions([quality])}"
+
+
+def replies(quality: dict) -> str:
+    """Return what the first model of each kind replies, each prompt with its replies below it."""
+    first = {name: found[0] for name in VOCAB_SIZES if (found := trainings(quality, name))}
+    lines = []
+    for i, prompt in enumerate(PROMPTS):
+        lines += [f"> {prompt}", ""]
+        for name, found in first.items():
+            lines += [f"{name}:", "", FENCE, found["replies"][i], FENCE, ""]
+    return "\n".join(lines).rstrip()

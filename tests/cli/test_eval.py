@@ -148,9 +148,10 @@ def test_eval_without_a_task_asks_nothing(microgpt, chat_model, exam) -> None:
     done = microgpt("eval", chat_model, "--data", exam(("hi", "yo", None)))
     assert len(done.stdout.splitlines()) == 3
     as_json = microgpt("eval", chat_model, "--data", exam(("hi", "yo", None)), "--json")
-    assert set(json.loads(as_json.stdout)) == {
-        "loss", "bits_per_character", "n_docs", "n_tokens", "n_characters",
-    }  # fmt: skip
+    facts = json.loads(as_json.stdout)
+    assert list(facts) == ["loss", "n_docs", "n_tokens", "n_characters", "bits_per_character"]
+    assert facts["n_characters"] == facts["n_tokens"]
+    assert facts["bits_per_character"] == facts["loss"] / math.log(2)
 
 
 def test_eval_shows_what_a_terminal_would_obey_as_text(microgpt, tmp_path, exam) -> None:

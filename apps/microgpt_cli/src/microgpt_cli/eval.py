@@ -70,10 +70,10 @@ def evaluate(
     if as_json:
         facts = {
             "loss": result.loss,
-            "bits_per_character": result.bits_per_character,
             "n_docs": result.n_docs,
             "n_tokens": result.n_tokens,
             "n_characters": result.n_characters,
+            "bits_per_character": result.bits_per_character,
         }
         print(json.dumps(facts | ({"replies": as_facts(answers, seconds)} if answers else {})))
         return

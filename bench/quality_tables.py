@@ -10,11 +10,9 @@ from typing import Any
 from tables import conditions
 
 SETTINGS = {  # what a preset may add to Karpathy's training, and the fields that it consists of
-    "warm-up": ("warmup",),
     "dropout": ("dropout",),
     "weight decay": ("weight_decay",),
     "averaging": ("average_tail",),
-    "Adam's β": ("beta1", "beta2"),
 }
 IN_TORCH = ABLATED = "names-60s"
 WITHOUT, ALONE, NONE = "without {}", "{} alone", "none of them"  # trainings of ablation.py

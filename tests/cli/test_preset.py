@@ -39,7 +39,7 @@ def test_a_training_on_a_presets_own_data_goes_on_and_takes_no_other_data(
     [
         (("--preset", "names"), "is not one of 'names-10s', 'names-60s'"),
         (("--preset", "text"), "is for data of your own; name them with --input"),
-        (("--preset", "names-60s", "--warmup", "1"), "warmup must be in [0, 1), got 1.0"),
+        (("--preset", "names-60s", "--dropout", "1"), "dropout must be in [0, 1), got 1.0"),
         (("--preset", "chat", "--genome", "genome.json"), "leave one of them out"),
         (("--preset", "chat", "--num-samples", "3"), "--num-samples does not go with --chat"),
     ],

@@ -13,7 +13,7 @@ import pytest
 # Long enough to be killed often, and a state after every few milliseconds, so that many kills come
 # in the middle of writing one.
 OPTIONS = ["--input=names.txt", "--n-embd=16", "--batch-size=4", "--val-fraction=0.2"]
-OPTIONS += ["--dropout=0.1", "--weight-decay=0.1", "--warmup=0.03", "--average-tail=0.5"]
+OPTIONS += ["--dropout=0.1", "--weight-decay=0.1", "--average-tail=0.5"]
 OPTIONS += ["--steps=6000", "--checkpoint-every=97", "--num-samples=0"]
 KILLS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 

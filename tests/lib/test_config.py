@@ -1,6 +1,5 @@
 import math
 
-import numpy as np
 import pytest
 
 from microgpt import ModelConfig, TrainConfig
@@ -43,7 +42,6 @@ def test_sizes_are_whole_numbers_of_at_least_one(name: str, value: object) -> No
         {"seed": -1},
         {"seed": 2**63},
         {"beta1": 1.0},
-        {"warmup": 1.0},
         {"dropout": 1},
         {"dropout": -0.1},
         {"dropout": "0.1"},
@@ -84,11 +82,3 @@ def test_a_temperature_is_not_negative() -> None:
 def test_sampling_settings_outside_their_range_are_refused(setting, problem) -> None:
     with pytest.raises(ConfigError, match=problem):
         Sampling(**setting)
-
-
-def test_the_learning_rate_rises_in_the_warm_up_and_then_falls_to_0() -> None:
-    config = TrainConfig(steps=12, lr=0.8, warmup=0.25)
-    rates = [config.lr_at(step) for step in range(12)]
-    assert rates[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
-    assert rates[3:] == pytest.approx([0.8 * (1 - i / 9) for i in range(9)])
-    np.testing.assert_array_equal(config.lr_at(np.arange(12)), rates)

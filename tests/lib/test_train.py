@@ -53,9 +53,7 @@ def test_the_global_random_numbers_are_left_alone(train) -> None:
     assert random.getstate() == before
 
 
-REGULARISED = {
-    "warmup": 0.2, "dropout": 0.2, "weight_decay": 0.1, "average_tail": 0.5, "beta2": 0.999,
-}  # fmt: skip
+REGULARISED = {"dropout": 0.2, "weight_decay": 0.1, "average_tail": 0.5}
 
 
 @pytest.mark.parametrize("settings", [{}, REGULARISED], ids=["plain", "regularised"])

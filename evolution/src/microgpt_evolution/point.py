@@ -27,12 +27,9 @@ class Point:
     lr: float = TrainConfig.lr
     batch_size: int = TrainConfig.batch_size
     dtype: DType = DEFAULT_DTYPE["compiled"]
-    warmup: float = TrainConfig.warmup
     dropout: float = TrainConfig.dropout
     weight_decay: float = TrainConfig.weight_decay
     average_tail: float = TrainConfig.average_tail
-    beta1: float = TrainConfig.beta1
-    beta2: float = TrainConfig.beta2
 
     def __post_init__(self) -> None:
         self.model(vocab_size=1)

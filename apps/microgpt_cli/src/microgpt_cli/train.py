@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
 COURSE = (
-    "steps", "batch_size", "lr", "warmup", "dropout", "weight_decay", "average_tail", "beta1",
-    "beta2", "seed", "loss_on", "long_docs", "text", "patience",
+    "steps", "batch_size", "lr", "dropout", "weight_decay", "average_tail", "seed", "loss_on",
+    "long_docs", "text", "patience",
 )  # fmt: skip
 
 
@@ -38,12 +38,9 @@ def train(
     steps: opt.Steps = TrainConfig.steps,
     lr: opt.LearningRate = TrainConfig.lr,
     batch_size: opt.BatchSize = TrainConfig.batch_size,
-    warmup: opt.Warmup = TrainConfig.warmup,
     dropout: opt.Dropout = TrainConfig.dropout,
     weight_decay: opt.WeightDecay = TrainConfig.weight_decay,
     average_tail: opt.AverageTail = TrainConfig.average_tail,
-    beta1: opt.Beta1 = TrainConfig.beta1,
-    beta2: opt.Beta2 = TrainConfig.beta2,
     loss_on: opt.LossOn = TrainConfig.loss_on,
     patience: opt.Patience = None,
     seed: opt.Seed = TrainConfig.seed,

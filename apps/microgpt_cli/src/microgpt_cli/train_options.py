@@ -62,13 +62,6 @@ LearningRate = Annotated[
     float, typer.Option(help="Learning rate; falls linearly to 0.", rich_help_panel=TRAINING)
 ]
 BatchSize = Annotated[int, typer.Option(help="Documents a step.", rich_help_panel=TRAINING)]
-Warmup = Annotated[
-    float,
-    typer.Option(
-        help="Share of the steps, the first, in which the learning rate rises to it.",
-        rich_help_panel=TRAINING,
-    ),
-]
 Dropout = Annotated[
     float,
     typer.Option(
@@ -89,16 +82,6 @@ AverageTail = Annotated[
     typer.Option(
         help="Share of the training, its end, whose weights are averaged.",
         rich_help_panel=TRAINING,
-    ),
-]
-Beta1 = Annotated[
-    float,
-    typer.Option(help="Adam: share of its mean gradient kept, a step.", rich_help_panel=TRAINING),
-]
-Beta2 = Annotated[
-    float,
-    typer.Option(
-        help="Adam: share of the mean of its square kept, a step.", rich_help_panel=TRAINING
     ),
 ]
 LossOn = Annotated[

@@ -76,7 +76,6 @@ class TrainConfig:
     long_docs: LongDocs = "window"  # longer than the context: learnt in pieces, cut, or left out
     text: TextKind = "lines"  # whether texts are documents, or running text that has no end
     patience: int | None = None  # ends it after so many held-out losses without a better one
-    warmup: float = 0.0  # share of the steps, the first, in which the learning rate rises to lr
     weight_decay: float = 0.0  # share of lr by which each weight shrinks a step
     dropout: float = 0.0  # share of the numbers in the residual stream's branches to leave out
     average_tail: float = 0.0  # share of the training, its end, whose weights are averaged
@@ -99,7 +98,7 @@ class TrainConfig:
             raise ConfigError(f"weight_decay must be a number >= 0, got {self.weight_decay!r}")
         if not (_is_finite(self.average_tail) and 0 <= self.average_tail <= 1):
             raise ConfigError(f"average_tail must be from 0 to 1, got {self.average_tail!r}")
-        for name in ("warmup", "dropout", "beta1", "beta2"):
+        for name in ("dropout", "beta1", "beta2"):
             share = getattr(self, name)
             if not (_is_finite(share) and 0 <= share < 1):
                 raise ConfigError(f"{name} must be in [0, 1), got {share!r}")
@@ -112,13 +111,9 @@ class TrainConfig:
     def lr_at(self, step: Any) -> Any:
         """Return the learning rate of a step, the first being 0, or of each in an array of steps.
 
-        It rises in the warm-up; then it falls linearly, and would be 0 after the last.
+        It falls linearly, and would be 0 after the last.
         """
-        n_rising = int(self.warmup * self.steps)
-        is_rising = step < n_rising
-        rising = self.lr * (step + 1) / (n_rising + 1)
-        falling = self.lr * (1 - (step - n_rising) / (self.steps - n_rising))
-        return rising * is_rising + falling * (1 - is_rising)
+        return self.lr * (1 - step / self.steps)
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,8 @@ PRESETS: dict[PresetName, Preset] = {
     "names-10s": Preset(
         ModelConfig(n_embd=48, n_layer=2),
         TrainConfig(
-            steps=7_500, batch_size=64, lr=0.008, warmup=0.02, dropout=0.03, weight_decay=0.1,
-            average_tail=0.3, beta1=0.9, beta2=0.999,
+            steps=7_500, batch_size=64, lr=0.008, dropout=0.03, weight_decay=0.1,
+            average_tail=0.3,
         ),
         val_fraction=0.1,
         test_fraction=0.1,
@@ -57,8 +57,8 @@ PRESETS: dict[PresetName, Preset] = {
     "names-60s": Preset(
         ModelConfig(n_embd=64, n_layer=3),
         TrainConfig(
-            steps=19_000, batch_size=64, lr=0.006, warmup=0.02, dropout=0.1, weight_decay=0.1,
-            average_tail=0.3, beta1=0.9, beta2=0.999,
+            steps=19_000, batch_size=64, lr=0.006, dropout=0.1, weight_decay=0.1,
+            average_tail=0.3,
         ),
         val_fraction=0.1,
         test_fraction=0.1,
@@ -67,8 +67,8 @@ PRESETS: dict[PresetName, Preset] = {
         # Deep and thin, and the mean of half the training: it would learn the names by heart else.
         ModelConfig(n_embd=64, n_layer=6, n_ff_exp=2),
         TrainConfig(
-            steps=150_000, batch_size=64, lr=0.006, warmup=0.005, dropout=0.15, weight_decay=0.1,
-            average_tail=0.5, beta1=0.9, beta2=0.999,
+            steps=150_000, batch_size=64, lr=0.006, dropout=0.15, weight_decay=0.1,
+            average_tail=0.5,
         ),
         val_fraction=0.1,
         test_fraction=0.1,
@@ -76,8 +76,8 @@ PRESETS: dict[PresetName, Preset] = {
     "text": Preset(
         ModelConfig(n_embd=128, n_head=4, n_layer=4, block_size=128),
         TrainConfig(
-            steps=5_000, batch_size=16, lr=0.003, warmup=0.02, dropout=0.1, weight_decay=0.1,
-            average_tail=0.3, beta1=0.9, beta2=0.999,
+            steps=5_000, batch_size=16, lr=0.003, dropout=0.1, weight_decay=0.1,
+            average_tail=0.3,
         ),
         data=None,
         val_fraction=0.1,

@@ -39,7 +39,7 @@ def test_the_moments_are_every_hundredth_of_the_training_in_its_tail() -> None:
 
 @pytest.mark.parametrize("numbers", [np.array, partial(array, "d")], ids=["numpy", "array"])
 def test_the_mean_is_that_of_all_weights_it_was_given(numbers) -> None:
-    average = Average(numbers([1.0, 2.0]), 1, 10)
+    average = Average(numbers([1.0, 2.0]), 1, 10, 12)
     for step, weights in ((11, [2.0, 8.0]), (12, [6.0, 5.0])):
         average = average.with_another(numbers(weights), step)
     assert average.weights.tolist() == pytest.approx([3.0, 5.0])
@@ -70,6 +70,7 @@ def test_the_held_out_losses_are_those_of_the_mean(train) -> None:
 
 def test_a_training_that_gets_more_steps_averages_its_new_tail_alone(train) -> None:
     short = train(DOCS, config=TrainConfig(steps=10, average_tail=0.5))
-    longer = TrainConfig(steps=40, average_tail=0.5)
-    resumed = train(DOCS, config=longer, resume=short.state)
-    assert resumed.state.average.n == 20
+    for steps, n in ((40, 20), (11, 2)):
+        longer = TrainConfig(steps=steps, average_tail=0.5)
+        resumed = train(DOCS, config=longer, resume=short.state)
+        assert resumed.state.average.n == n

@@ -242,6 +242,19 @@ def test_numbers_that_no_training_leaves_are_refused(directory, parts, stopped, 
         read_training(directory)
 
 
+@pytest.mark.parametrize("average", [{"n": 1, "step": 21}, {"n": 9, "step": 8}])
+def test_a_mean_of_weights_that_no_training_has_had_is_refused(directory, average) -> None:
+    path = directory / "train_state.json"
+    facts = json.loads(path.read_text())
+    tensors = load_file(directory / "train_state.safetensors")
+    save_file(tensors | {"average": tensors["weights"]}, directory / "train_state.safetensors")
+    content = (directory / "train_state.safetensors").read_bytes()
+    facts |= {"state_sha256": hashlib.sha256(content).hexdigest()}
+    path.write_text(json.dumps(facts | {"average": average | {"steps": 40}}))
+    with pytest.raises(CheckpointError, match="is not of this training"):
+        read_training(directory)
+
+
 @pytest.mark.parametrize("n_renamed", [0, 1, 2])
 def test_what_a_killed_process_left_half_way_is_put_into_place_together(
     directory, parts, stopped, monkeypatch, n_renamed

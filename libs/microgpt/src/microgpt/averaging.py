@@ -28,16 +28,18 @@ class Average:
         weights: the mean.
         n: of how many.
         step: when the last of them was taken.
+        steps: of the training, whose tail it is.
     """
 
     weights: Numbers
     n: int
     step: int
+    steps: int
 
     def with_another(self, weights: Numbers, step: int) -> "Average":
         """Return the mean of one more."""
         n = self.n + 1
-        return Average(_moved(self.weights, weights, 1 / n), n, step)
+        return Average(_moved(self.weights, weights, 1 / n), n, step, self.steps)
 
 
 def moment_after(step: int, config: TrainConfig) -> int | None:

@@ -89,6 +89,7 @@ class _AverageFacts(BaseModel):
 
     n: Annotated[int, Field(ge=1, le=MAX_SIZE)]
     step: _Count
+    steps: _Count
 
 
 class _Description(BaseModel):
@@ -198,7 +199,9 @@ def _describe(
         best=_BestFacts(**{name: getattr(best, name) for name in _BestFacts.model_fields})
         if best
         else None,
-        average=_AverageFacts(n=average.n, step=average.step) if average else None,
+        average=_AverageFacts(n=average.n, step=average.step, steps=average.steps)
+        if average
+        else None,
         since_history=state.since_history,
         seconds=state.seconds,
         created_by=f"microgpt {version('microgpt-lib')}",
@@ -262,6 +265,8 @@ def _state(
     if len(recent_losses) != min(description.step, N_RECENT):
         raise ValueError(f"{len(recent_losses)} recent losses after {description.step} steps")
     best, average = description.best, description.average
+    if average and not average.n <= average.step <= description.step:
+        raise ValueError(f"a mean of {average.n} up to step {average.step} is not of this training")
     return TrainState(
         step=description.step,
         weights=tensors["weights"],
@@ -274,7 +279,7 @@ def _state(
         history=tuple(history),
         since_history=description.since_history,
         seconds=description.seconds,
-        average=Average(tensors["average"], average.n, average.step) if average else None,
+        average=Average(tensors["average"], **average.model_dump()) if average else None,
     )
 
 

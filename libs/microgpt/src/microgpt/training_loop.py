@@ -69,7 +69,9 @@ class TrainingLoop:
         self.first_step = self.resume.step if self.resume else 0
         self.course = Course(self.config, self.resume)
         self.best = self.resume.best if self.resume else None
-        self.average = _average_to_go_on_from(self.resume, self.config)
+        average = self.resume.average if self.resume else None
+        # With more steps than were planned the tail is another.
+        self.average = average if average and average.steps == self.config.steps else None
         self.validation = self._pieces(self.parts.validation)
         self.event_due = perf_counter() + EVENT_INTERVAL_S
         self.kept_at = self.resume.step if self.resume else -1  # the step of the last state
@@ -134,7 +136,11 @@ class TrainingLoop:
         if moment_after(step - 1, self.config) != step or (average and average.step == step):
             return
         weights = self.engine.flat_weights()
-        self.average = average.with_another(weights, step) if average else Average(weights, 1, step)
+        self.average = (
+            average.with_another(weights, step)
+            if average
+            else Average(weights, 1, step, self.config.steps)
+        )
 
     def _weights(self) -> Numbers:
         """Return what the training has come to: the mean of the last weights, or the weights."""
@@ -265,14 +271,6 @@ class TrainingLoop:
             self.average = None  # which the diverging weights may be in
             self.course = self.course.until(self.losses, self.config, self.resume)
         return DivergedError(f"{when} of {self.config.steps}", self._result("stopped"))
-
-
-def _average_to_go_on_from(resume: TrainState | None, config: TrainConfig) -> Average | None:
-    """Return the mean so far, unless there are more steps now, and it is too early for one."""
-    if not (resume and resume.average):
-        return None
-    moment = moment_after(resume.average.step - 1, config)
-    return resume.average if moment == resume.average.step else None
 
 
 def _next_multiple(step: int, n: int) -> int:

@@ -37,6 +37,7 @@ RESULTS, PICTURES = ROOT / "bench" / "results", ROOT / "docs" / "pictures"
 PAGES = [
     ROOT / "docs" / name for name in ("performance.md", "evolution.md", "chat.md", "quality.md")
 ]
+UNMEASURED = "Not measured yet."
 PICTURED = "amd-epyc"  # the machine of the pictures that show one
 EVALUATING = ["", "training", "losses of tokens", "`InferenceGpt.evaluate` of texts"]
 
@@ -48,7 +49,7 @@ def main() -> None:
     (chat,) = results("chat_quality")
     (quality,) = results("quality")
     (kneser_ney,) = results("kneser_ney")
-    (text,) = results("text_quality")
+    text = results("text_quality")
     speed, scaling, decoding, threads, startup = map(
         results, ("train_speed", "train_scaling", "decode_speed", "threads", "startup")
     )
@@ -68,8 +69,8 @@ def main() -> None:
         "quality_presets": presets_table(quality),
         "quality_ngrams": ngrams_table(kneser_ney),
         "quality_ablation": ablation_table(quality),
-        "text_quality": text_table(text),
-        "text_replies": replies(text),
+        "text_quality": text_table(text[0]) if text else UNMEASURED,
+        "text_replies": replies(text[0]) if text else UNMEASURED,
     }
     for path in PAGES:
         page = path.read_text(encoding="utf-8")

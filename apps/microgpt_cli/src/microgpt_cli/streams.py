@@ -24,8 +24,10 @@ def prepare_streams() -> None:
 
 def say(line: str) -> None:
     """Print one line to stderr; a reader who has left must not change how a command ends."""
+    text = " ".join(line.splitlines()).translate(ESCAPES)
     try:
-        print(" ".join(line.splitlines()).translate(ESCAPES), file=sys.stderr, flush=True)
+        sys.stderr.write(f"{text}\n")  # in one go: `print` can be stopped before the end of a line
+        sys.stderr.flush()
     except OSError:
         _abandon(sys.stderr)
 

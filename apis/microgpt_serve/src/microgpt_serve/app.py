@@ -3,7 +3,7 @@
     Observer          a request id, the log, the metrics
       CORS            only if origins are named
         Door          the API key and the rate limit
-          routes      generate, chat, model, health, ready, metrics
+          routes      generate, chat, model, health, ready, metrics; openai/ has those below /v1/
 
 This module knows nothing of sockets or signals.
 """
@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
@@ -22,6 +23,8 @@ from microgpt_serve import model as model_page
 from microgpt_serve.door import ALWAYS_OPEN, Door
 from microgpt_serve.errors import MEANINGS, add_error_handlers, error_response
 from microgpt_serve.observer import Observer
+from microgpt_serve.openai import chat_completions, completions, models
+from microgpt_serve.openai.answers import OpenAIErrorResponse
 from microgpt_serve.schemas import ErrorResponse
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.service import Service
@@ -51,8 +54,12 @@ def create_app(settings: Settings, model: ServedModel) -> FastAPI:
     )
     for router in (generate.router, chat.router):
         app.include_router(router, responses=_errors())
+    for router in (completions.router, chat_completions.router):
+        app.include_router(router, responses=_errors(shape=OpenAIErrorResponse))
     for router in (model_page.router, health.router, scrape.router):
         app.include_router(router, responses=_errors(without=WITH_BODY_ONLY))
+    errors = _errors(without=WITH_BODY_ONLY, shape=OpenAIErrorResponse)
+    app.include_router(models.router, responses=errors)
     add_error_handlers(app)
     paths = [*_describe(app, has_key=settings.api_key is not None), "/docs", "/openapi.json"]
     service = app.state.service = Service(settings, model, paths)
@@ -71,10 +78,12 @@ def create_app(settings: Settings, model: ServedModel) -> FastAPI:
     return app
 
 
-def _errors(without: tuple[int, ...] = ()) -> dict[int | str, dict[str, object]]:
+def _errors(
+    without: tuple[int, ...] = (), shape: type[BaseModel] = ErrorResponse
+) -> dict[int | str, dict[str, object]]:
     """Return the errors of a route, for /docs."""
     return {
-        status: {"model": ErrorResponse, "description": meaning}
+        status: {"model": shape, "description": meaning}
         for status, meaning in MEANINGS.items()
         if status not in (*NEVER_SENT, *without)
     }
@@ -108,4 +117,5 @@ class _Cors(CORSMiddleware):
         if response.status_code != 400:
             return response
         headers = {k: v for k, v in response.headers.items() if not k.startswith("content-")}
-        return error_response(400, "this origin, method or header is not allowed", headers)
+        message = "this origin, method or header is not allowed"
+        return error_response(400, message, path="", headers=headers)

@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
 from microgpt_serve.errors import ClientGoneError, ServeError
-from microgpt_serve.problems import sentence
+from microgpt_serve.problems import field_of, sentence
 from microgpt_serve.service import service_of
 
 JSON_TYPE = "application/json"
@@ -41,19 +41,22 @@ class BodyRoute(APIRoute):
             try:
                 checked = body_model.model_validate_json(body)
             except ValidationError as error:
-                raise ServeError(400, _first_problem(error)) from None
-            response: BaseModel = await function(checked, request)
+                raise _first_problem(error) from None
+            response: BaseModel | Response = await function(checked, request)
+            if isinstance(response, Response):
+                return response
             return Response(response.model_dump_json(), media_type=JSON_TYPE)
 
         return handle
 
 
-def _first_problem(error: ValidationError) -> str:
+def _first_problem(error: ValidationError) -> ServeError:
     """Return one sentence; to list all unknown fields of a large body would take seconds."""
     n_problems = error.error_count()
     if n_problems > MOST_LISTED:
-        return f"{n_problems} fields are unknown, wrong or missing"
-    return sentence(error.errors(include_url=False)[0])
+        return ServeError(400, f"{n_problems} fields are unknown, wrong or missing")
+    problem = error.errors(include_url=False)[0]
+    return ServeError(400, sentence(problem), field=field_of(problem))
 
 
 def _check_content_type(request: Request) -> None:

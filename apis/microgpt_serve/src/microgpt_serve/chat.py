@@ -1,15 +1,18 @@
 """POST /microgpt/v1/chat: the assistant's reply to a conversation."""
 
 import asyncio
+from collections.abc import Sequence
 
 from fastapi import APIRouter, Request
 
 from microgpt.config import Sampling
+from microgpt.conversation import ChatPrompt
 from microgpt.jobs import reply_job
 from microgpt.tokenizer import Message
 from microgpt_serve.body import BodyRoute
 from microgpt_serve.errors import ServeError
-from microgpt_serve.schemas import ChatRequest, ChatResponse
+from microgpt_serve.schemas import ChatMessage, ChatRequest, ChatResponse
+from microgpt_serve.served_model import ServedModel
 from microgpt_serve.service import MOST_INLINE, service_of
 
 router = APIRouter(route_class=BodyRoute)
@@ -24,13 +27,7 @@ async def chat(body: ChatRequest, request: Request) -> ChatResponse:
     """
     service = service_of(request)
     model = service.model
-    if not model.gpt.tokenizer.is_chat:
-        raise ServeError(400, "model was not trained with chat tokens")
-    messages = [Message(one.role, one.content) for one in body.messages]  # type: ignore[arg-type]
-    if sum(len(message.content) + 2 for message in messages) <= MOST_INLINE:
-        prompt = model.gpt.chat_prompt(messages)
-    else:
-        prompt = await asyncio.to_thread(model.gpt.chat_prompt, messages)
+    prompt = await prompt_of(body.messages, model)
     job = reply_job(
         model.gpt,
         prompt,
@@ -46,3 +43,13 @@ async def chat(body: ChatRequest, request: Request) -> ChatResponse:
         unknown_characters=prompt.unknown_characters,
         finish_reason=reply.finish_reason,
     )
+
+
+async def prompt_of(messages: Sequence[ChatMessage], model: ServedModel) -> ChatPrompt:
+    """Return a conversation as the model reads it."""
+    if not model.gpt.tokenizer.is_chat:
+        raise ServeError(400, "model was not trained with chat tokens")
+    conversation = [Message(one.role, one.content) for one in messages]  # type: ignore[arg-type]
+    if sum(len(message.content) + 2 for message in conversation) <= MOST_INLINE:
+        return model.gpt.chat_prompt(conversation)
+    return await asyncio.to_thread(model.gpt.chat_prompt, conversation)

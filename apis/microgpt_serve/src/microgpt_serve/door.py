@@ -15,7 +15,7 @@ from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from microgpt_serve.errors import ServeError, error_response
+from microgpt_serve.errors import ServeError
 
 ALWAYS_OPEN = frozenset({"/health", "/ready"})
 NO_KEY_NEEDED = frozenset({"/docs", "/openapi.json"})
@@ -40,7 +40,7 @@ class Door:
                 if self._key is not None and not has_key and scope["path"] not in NO_KEY_NEEDED:
                     raise ServeError(401, "send the API key: Authorization: Bearer KEY")
             except ServeError as error:
-                response = error_response(error.status, str(error), error.headers)
+                response = error.response(scope["path"])
                 if error.status == 401:
                     response.headers["www-authenticate"] = "Bearer"
                 await response(scope, receive, send)

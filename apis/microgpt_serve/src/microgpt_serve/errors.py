@@ -1,6 +1,7 @@
 """Every error that a client can get, in one shape: `{"error": "what was wrong"}`.
 
-This module knows nothing of who raises what.
+Below /v1/ the sentence stands where OpenAI's clients look for it. This module knows nothing of who
+raises what.
 """
 
 import json
@@ -31,33 +32,63 @@ MEANINGS: Mapping[int, str] = {
     503: "The queue is full, or the service shuts down; `Retry-After` says when to come again.",
     504: "The reply took too long and was given up.",
 }
+_OPENAI_TYPES = {429: "requests"}
+_OPENAI_CODES = {401: "invalid_api_key", 429: "rate_limit_exceeded"}
 
 
 class ServeError(Exception):
     """An answer with an error."""
 
-    def __init__(self, status: int, message: str, *, retry_after_s: int | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        retry_after_s: int | None = None,
+        field: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.field = field  # of the body, which is wrong
         self.headers = {} if retry_after_s is None else {"retry-after": str(retry_after_s)}
 
-    def response(self) -> Response:
-        """Return what the client gets."""
-        return error_response(self.status, str(self), self.headers)
+    def response(self, path: str) -> Response:
+        """Return what the client gets who asked for a path."""
+        return error_response(self.status, str(self), path, self.headers, self.field)
 
 
 class ClientGoneError(Exception):
     """Nobody is there to get an answer."""
 
 
-def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Return an error in the one shape."""
-    return Response(error_body(message), status, headers, "application/json")
+def error_response(
+    status: int,
+    message: str,
+    path: str,
+    headers: Mapping[str, str] | None = None,
+    field: str | None = None,
+) -> Response:
+    """Return an error as clients of a path expect it; field is what was wrong of the body."""
+    body = error_body(message) if not path.startswith("/v1/") else None
+    return Response(
+        body or openai_error_body(status, message, field), status, headers, "application/json"
+    )
 
 
 def error_body(message: str) -> bytes:
     """Return the body of an error."""
-    return json.dumps({"error": message}, ensure_ascii=False).encode("utf-8", "replace")
+    return _as_json({"error": message})
+
+
+def openai_error_body(status: int, message: str, field: str | None = None) -> bytes:
+    """Return the body of an error as OpenAI's clients expect it."""
+    kind = "server_error" if status >= 500 else _OPENAI_TYPES.get(status, "invalid_request_error")
+    code = _OPENAI_CODES.get(status)
+    return _as_json({"error": {"message": message, "type": kind, "param": field, "code": code}})
+
+
+def _as_json(body: object) -> bytes:
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -70,15 +101,15 @@ def add_error_handlers(app: FastAPI) -> None:
 
 async def _answer(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServeError)
-    return error.response()
+    return error.response(request.scope["path"])
 
 
 async def _answer_nobody(request: Request, error: Exception) -> Response:
-    return error_response(499, "the client went away")
+    return error_response(499, "the client went away", request.scope["path"])
 
 
 async def _answer_bad_input(request: Request, error: Exception) -> Response:
-    return error_response(400, str(error))
+    return error_response(400, str(error), request.scope["path"])
 
 
 async def _answer_framework(request: Request, error: Exception) -> Response:
@@ -86,4 +117,4 @@ async def _answer_framework(request: Request, error: Exception) -> Response:
     path, method = request.scope["path"], request.method
     messages = {404: f"there is no {path:.200}", 405: f"{path:.200} does not take {method:.20}"}
     message = messages.get(error.status_code, str(error.detail))
-    return error_response(error.status_code, message, error.headers)
+    return error_response(error.status_code, message, path, error.headers)

@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -25,6 +25,9 @@ class QueueFullError(Exception):
     """As many requests wait as may."""
 
 
+News = Callable[[list[Continuation]], None]
+
+
 @dataclass(eq=False)
 class Ticket:
     """A request in the hands of the threads.
@@ -33,6 +36,8 @@ class Ticket:
         model: which the job is for.
         job: what to do.
         done: gets what came, on the event loop.
+        on_news: is called with what there is so far, on the event loop, each time that there may be
+            more.
         is_taken: whether a thread has taken it up.
         is_wanted: the event loop sets it to False when nobody waits any more.
     """
@@ -40,11 +45,13 @@ class Ticket:
     model: InferenceGpt
     job: Job
     done: asyncio.Future[list[Continuation]]
+    on_news: News | None = None
     is_wanted: bool = True
     is_taken: bool = False
 
 
 Outcome = list[Continuation] | Exception
+Outcomes = list[tuple[Ticket, Outcome]]
 
 
 class Generation:
@@ -95,13 +102,13 @@ class Generation:
         for thread in self._threads:
             thread.join()
 
-    def submit(self, model: InferenceGpt, job: Job) -> Ticket:
+    def submit(self, model: InferenceGpt, job: Job, on_news: News | None = None) -> Ticket:
         """Return a ticket for a job; see `give_up`.
 
         Raises:
             QueueFullError: as many requests wait as may.
         """
-        ticket = Ticket(model, job, self.loop.create_future())
+        ticket = Ticket(model, job, self.loop.create_future(), on_news)
         if self.n_waiting >= self._queue_limit:
             raise QueueFullError
         if not self._new:
@@ -126,6 +133,7 @@ class Generation:
     def _work(self) -> None:
         """Be one of the threads."""
         batches: deque[_Running] = deque()
+        seconds = 0.0  # of work since tokens were counted
         while True:
             with self._changed:
                 while not (self._waiting or batches or self._is_closed):
@@ -141,9 +149,12 @@ class Generation:
             batch = batches.popleft()
             started = perf_counter()
             outcomes = batch.turn()
+            seconds += perf_counter() - started
+            if news := batch.news():
+                self.loop.call_soon_threadsafe(_tell, news)
             if outcomes:
-                seconds = perf_counter() - started
                 self.loop.call_soon_threadsafe(self._deliver, outcomes, seconds)
+                seconds = 0.0
             if batch.tickets:
                 batches.append(batch)
 
@@ -163,7 +174,7 @@ class Generation:
             ticket.is_taken = True
         return taken
 
-    def _deliver(self, outcomes: Iterable[tuple[Ticket, Outcome]], seconds: float) -> None:
+    def _deliver(self, outcomes: Outcomes, seconds: float) -> None:
         """Tell who asked; on the event loop."""
         n_tokens = 0
         for ticket, outcome in outcomes:
@@ -184,7 +195,7 @@ class _Running:
         self.tickets = dict(enumerate(tickets))
         self._batch: Batch | None = None
 
-    def turn(self) -> list[tuple[Ticket, Outcome]]:
+    def turn(self) -> Outcomes:
         """Work for about 20 ms; return what is done. A fault fails all that share the batch."""
         try:
             if self._batch is None:
@@ -196,11 +207,23 @@ class _Running:
                 del self.tickets[number]
             return [(self.tickets.pop(n), outcome) for n, outcome in self._batch.run()]
         except BaseException as error:  # the thread must live on: others wait for it, too
-            outcomes: list[tuple[Ticket, Outcome]] = [
-                (ticket, _fault(error)) for ticket in self.tickets.values()
-            ]
+            outcomes: Outcomes = [(ticket, _fault(error)) for ticket in self.tickets.values()]
             self.tickets.clear()
             return outcomes
+
+    def news(self) -> list[tuple[News, list[Continuation]]]:
+        """Return what there is so far for those who follow."""
+        return [
+            (ticket.on_news, self._batch.so_far(number))
+            for number, ticket in self.tickets.items()
+            if self._batch and ticket.on_news
+        ]
+
+
+def _tell(news: list[tuple[News, list[Continuation]]]) -> None:
+    """Tell those who follow; on the event loop."""
+    for on_news, continuations in news:
+        on_news(continuations)
 
 
 def _fault(error: BaseException) -> RuntimeError:

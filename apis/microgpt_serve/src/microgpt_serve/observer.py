@@ -57,7 +57,8 @@ class Observer:
             LOG.exception("a fault of the service, request %s", request_id)
             if status:  # a reply has begun: breaking it off is all that is left
                 raise
-            answer = error_response(500, "this is a fault of the service; its log tells more")
+            message = "this is a fault of the service; its log tells more"
+            answer = error_response(500, message, scope["path"])
             await answer(scope, receive, send_with_id)
         finally:
             seconds = perf_counter() - started

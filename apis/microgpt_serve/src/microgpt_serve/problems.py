@@ -48,6 +48,10 @@ def sentence(problem: Mapping[str, Any], *, name: str | None = None, show: bool 
         return f"unknown field {problem['loc'][-1]!r:.{MOST_SHOWN}}"
     if kind in ("too_short", "string_too_short"):
         return f"{place} must not be empty"
+    if kind == "unsupported":
+        return f"{place} is not supported{_shown(problem['input']) if show else ''}; leave it out"
+    if kind == "too_long":
+        return f"{place} must have {context['max_length']} entries at the most"
     if kind in _LIMITS:
         limit, sign = _LIMITS[kind]
         rule = f"must be {sign} {_plain(context[limit])}"
@@ -58,6 +62,11 @@ def sentence(problem: Mapping[str, Any], *, name: str | None = None, show: bool 
     else:
         rule = problem["msg"].replace("Input should be", "must be")
     return f"{place} {rule}{_shown(problem['input']) if show else ''}"
+
+
+def field_of(problem: Mapping[str, Any]) -> str | None:
+    """Return the place of a problem: `messages[1].role`; None if it is the body itself."""
+    return _place(problem["loc"]) if problem["loc"] else None
 
 
 def _of_parent(problem: Mapping[str, Any]) -> str:

@@ -27,13 +27,13 @@ Seed = Annotated[int, Field(ge=0, le=MAX_SEED, description="Same seed, same text
 Count = Annotated[int, Field(ge=1, le=MAX_SIZE), WHOLE]
 
 
-class _Request(BaseModel):
+class Request(BaseModel):
     """A field that we do not know is refused: it would be ignored in silence."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class GenerateRequest(_Request):
+class GenerateRequest(Request):
     """What `generate` is asked for."""
 
     num_samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES), WHOLE] = 1
@@ -62,7 +62,7 @@ class GenerateResponse(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{"samples": ["kamon", "ann"]}]})
 
 
-class ChatMessage(_Request):
+class ChatMessage(Request):
     """One turn of a conversation."""
 
     role: Annotated[str, Field(json_schema_extra={"enum": list(ROLES)})]
@@ -83,7 +83,7 @@ class ChatMessage(_Request):
         return content
 
 
-class ChatRequest(_Request):
+class ChatRequest(Request):
     """What `chat` is asked for."""
 
     # Only the first wrong message is told, and a body may have two million.

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from fastapi import Request
 from microgpt.errors import MicrogptError
 from microgpt.jobs import Continuation, Job
 from microgpt_serve.errors import RETRY_AFTER_S, ClientGoneError, ServeError
-from microgpt_serve.generation import Generation, QueueFullError, Ticket
+from microgpt_serve.generation import Generation, News, QueueFullError, Ticket
 from microgpt_serve.metrics import Metrics
 from microgpt_serve.served_model import ServedModel, load_model
 from microgpt_serve.settings import Settings
@@ -50,9 +50,45 @@ class Service:
             ServeError: the service is closing, the queue full, or the time over.
             ClientGoneError: nobody waits for it any more.
         """
+        with self._in_work(request, model, job) as ticket:
+            continuations = await ticket.done
+        self._count(request, continuations)
+        return continuations
+
+    async def follow(
+        self, request: Request, model: ServedModel, job: Job
+    ) -> AsyncGenerator[list[Continuation], None]:
+        """Yield what the model has made of a job so far, and at last all; see `generate`.
+
+        Who takes one late gets the newest. Who wants no more closes the generator.
+        """
+        changed, latest = asyncio.Event(), list[Continuation]()
+
+        def note(continuations: list[Continuation]) -> None:
+            latest[:] = continuations
+            changed.set()
+
+        with self._in_work(request, model, job, on_news=note) as ticket:
+            ticket.done.add_done_callback(lambda _: changed.set())
+            try:
+                while not ticket.done.done():
+                    await changed.wait()
+                    changed.clear()
+                    if not ticket.done.done():
+                        yield list(latest)
+                latest[:] = ticket.done.result()
+                yield list(latest)
+            finally:
+                self._count(request, latest)
+
+    @contextlib.contextmanager
+    def _in_work(
+        self, request: Request, model: ServedModel, job: Job, on_news: News | None = None
+    ) -> Iterator[Ticket]:
+        """Have a job worked on until it is done, or left."""
         self.check_open()
         try:
-            ticket = self.generation.submit(model.gpt, job)
+            ticket = self.generation.submit(model.gpt, job, on_news)
         except QueueFullError:
             raise ServeError(
                 503, "the queue is full; try again soon", retry_after_s=RETRY_AFTER_S
@@ -64,16 +100,18 @@ class Service:
         )
         self.n_in_work += 1
         try:
-            continuations = await ticket.done
+            yield ticket
         finally:
             self.n_in_work -= 1
+            ticket.done.cancel()
             self.generation.give_up(ticket)
             alarm.cancel()
             for task in watch:
                 task.cancel()
+
+    def _count(self, request: Request, continuations: list[Continuation]) -> None:
         n_tokens = sum(len(one.tokens) for one in continuations)
         self.metrics.count_tokens(request.scope["path"], n_tokens)
-        return continuations
 
     def check_open(self) -> None:
         """Raise ServeError if no more requests are taken."""

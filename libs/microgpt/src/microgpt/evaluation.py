@@ -101,3 +101,14 @@ def scalar_surprise(gpt: Gpt[float], docs: Corpus) -> float:
             if mask[i]:
                 total_loss += cross_entropy(logits, target)
     return total_loss
+
+
+def scalar_log_probabilities(gpt: Gpt[float], tokens: Iterable[int]) -> list[list[float]]:
+    """Return log(softmax(logits)) after each token, on scalars: (n, V)."""
+    cache, rows = gpt.new_cache(), []
+    for token in tokens:
+        logits = gpt.forward(token, cache)
+        largest = max(logits)
+        norm = largest + math.log(sum(math.exp(logit - largest) for logit in logits))
+        rows.append([logit - norm for logit in logits])
+    return rows

@@ -28,7 +28,12 @@ from microgpt.config import (
 )
 from microgpt.conversation import ChatPrompt, fit_conversation
 from microgpt.errors import ConfigError, DataError, PromptError
-from microgpt.evaluation import Evaluation, Pieces, scalar_surprise
+from microgpt.evaluation import (
+    Evaluation,
+    Pieces,
+    scalar_log_probabilities,
+    scalar_surprise,
+)
 from microgpt.model import Gpt, count_params
 from microgpt.reading import scored
 from microgpt.sampling import FinishReason, TokenStream, decode
@@ -124,6 +129,26 @@ class InferenceGpt:
             evaluation = pieces.evaluate(partial(self.compiled.surprise, threads=threads))
         assert evaluation is not None
         return evaluation
+
+    def log_probabilities(self, tokens: Sequence[int], first: int = 0) -> list[list[float]]:
+        """Return how likely the model takes each token to be next: logarithms, as it learnt them.
+
+        Args:
+            tokens: what it has read: 1 to block_size tokens.
+            first: after which of them to begin; by default after the very first.
+
+        Returns:
+            A row for each of the tokens from number `first` on, with a number for each token that
+            may follow it.
+
+        Raises:
+            PromptError: there are no tokens, or more than block_size, or unknown ones.
+        """
+        self.check_prompt(tokens, None)
+        if self.engine == "reference":
+            return scalar_log_probabilities(self._gpt, tokens)[first:]
+        rows: list[list[float]] = self.compiled.log_probabilities(tokens, first).tolist()
+        return rows
 
     @cached_property
     def compiled(self) -> "CompiledModel":

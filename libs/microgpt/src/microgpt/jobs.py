@@ -24,6 +24,7 @@ from microgpt.inference import InferenceGpt
 from microgpt.sampling import FinishReason
 
 MOST_TOKENS = 2**20  # of all sequences of a batch, when they are as long as they can be
+REASONS: dict[int, FinishReason] = {STOPPED: "stop", FULL: "length"}
 REPLIES = 512  # that are asked for together: more are no faster, and progress could not be seen
 
 
@@ -49,10 +50,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Continuation:
-    """What follows a prompt, and why it ends."""
+    """What follows a prompt, and why it ends; None while more is to come."""
 
     tokens: list[int]
-    finish_reason: FinishReason
+    finish_reason: FinishReason | None
 
 
 def text_job(
@@ -86,16 +87,18 @@ def text_job(
 def reply_job(
     model: InferenceGpt,
     prompt: ChatPrompt,
+    num_replies: int = 1,
     *,
     sampling: Sampling | None = None,
     max_tokens: int | None = None,
     seed: int = DEFAULT_SEED,
 ) -> Job:
-    """Return the work behind `InferenceGpt.reply`.
+    """Return the work behind `InferenceGpt.reply`, for replies with the seeds from `seed` on.
 
     Raises:
         ConfigError: a setting is outside its range.
     """
+    check_count("num_replies", num_replies)
     check_seed(seed)
     model.check_prompt(prompt.tokens, max_tokens)
     end_turn, special = model.tokenizer.end_turn_id, model.tokenizer.special_ids
@@ -107,7 +110,7 @@ def reply_job(
         sampling=sampling or Sampling(),
     )
     first = seed + prompt.n_replies
-    return Job(prompt.tokens, range(first, first + 1), rules)
+    return Job(prompt.tokens, range(first, first + num_replies), rules)
 
 
 class Batch:
@@ -158,22 +161,30 @@ class Batch:
         ended = [number for number, rows in self.open.items() if RUNNING not in status[rows]]
         return [(number, self._result(self.open.pop(number))) for number in ended]
 
+    def so_far(self, number: int) -> list[Continuation]:
+        """Return what an open job has come to."""
+        return self._continuations(self.open[number])
+
     def drop(self, number: int) -> None:
         """Work on a job no longer."""
         self._decoder.sequences.status[self.open.pop(number)] = FULL
 
     def _result(self, rows: slice) -> list[Continuation] | PromptError:
-        s = self._decoder.sequences
-        continuations = []
         for i in range(rows.start, rows.stop):
             try:
                 self._decoder.check(i)
             except PromptError as error:
                 return error
-            tokens = s.tokens[i, s.n_prompt[i] : s.n_tokens[i]].tolist()
-            reason: FinishReason = "stop" if s.status[i] == STOPPED else "length"
-            continuations.append(Continuation(tokens, reason))
-        return continuations
+        return self._continuations(rows)
+
+    def _continuations(self, rows: slice) -> list[Continuation]:
+        s = self._decoder.sequences
+        return [
+            Continuation(
+                s.tokens[i, s.n_prompt[i] : s.n_tokens[i]].tolist(), REASONS.get(s.status[i])
+            )
+            for i in range(rows.start, rows.stop)
+        ]
 
 
 def replies(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from microgpt.engine.model import CompiledModel
 
 FIRST_BATCH, BATCH = 64, 1024  # texts a thread that are asked for together: so few, then so many
+HALF_A_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # what its bytes are decoded to
 GIVE_UP_AFTER = 1000  # texts in a row that bring nothing new
 
 
@@ -85,3 +86,16 @@ def cut(text: str, stop: tuple[str, ...]) -> str:
     places = [text.find(string) for string in stop]
     ends = [(place + len(stop[i]), place) for i, place in enumerate(places) if place >= 0]
     return text[: min(ends)[1]] if ends else text
+
+
+def settled(text: str, stop: tuple[str, ...]) -> str:
+    """Return the part of a text in the making that stays as it is, whatever comes.
+
+    What is left out may be half a character, or become a stop string.
+    """
+    text = text.rstrip(HALF_A_CHARACTER)
+    longest = max(map(len, stop), default=1)
+    for start in range(max(0, len(text) - longest + 1), len(text)):
+        if any(string.startswith(text[start:]) for string in stop):
+            return text[:start]
+    return text

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from microgpt.config import DType, ModelConfig, Sampling
 from microgpt.corpus import Corpus, Tokens
 from microgpt.engine import mersenne
-from microgpt.engine.buffers import allocate_buffers
+from microgpt.engine.buffers import Buffers, allocate_buffers
 from microgpt.engine.decoder import WORK_5_MS, Decoder
 from microgpt.engine.evaluate import evaluate
 from microgpt.engine.sequences import RUNNING, STOPPED
@@ -69,7 +69,26 @@ class CompiledModel:
         losses = list(map_in_threads(self._losses, parts, threads))
         return np.concatenate(losses).astype(np.float64)
 
+    def log_probabilities(self, tokens: Tokens, first: int = 0) -> NDArray[np.float64]:
+        """Return log(softmax(logits)) after each of the tokens from number `first` on: (n, V).
+
+        Args:
+            tokens: 1 to block_size.
+            first: the number of the first to tell of.
+        """
+        _, buffers = self._evaluate([[*tokens, 0]])
+        scores = buffers.logits[:, first : len(tokens)].T.astype(np.float64)
+        scores -= scores.max(axis=1, keepdims=True)
+        scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        return scores
+
     def _losses(self, docs: Sequence[Tokens], should_stop: Event) -> NDArray[Any]:
+        return self._evaluate(docs, should_stop)[0]
+
+    def _evaluate(
+        self, docs: Sequence[Tokens], should_stop: Event | None = None
+    ) -> tuple[NDArray[Any], Buffers]:
+        """Return the losses, and the buffers as the last micro-batch has left them."""
         corpus = Corpus.of(docs)
         tokens, starts = (np.frombuffer(x, np.int64) for x in (corpus.tokens, corpus.starts))
         mask = np.frombuffer(corpus.mask, np.int8)
@@ -78,7 +97,7 @@ class CompiledModel:
         buffers = allocate_buffers(self.config, self.dtype, n_columns, longest)
         losses = np.empty(n_losses, self.dtype)
         done, n_tokens = 0, max(1, CALL_WORK // count_params(self.config))
-        while done < len(docs) and not should_stop.is_set():
+        while done < len(docs) and not (should_stop and should_stop.is_set()):
             done = evaluate(
                 losses,
                 self._weights,
@@ -90,7 +109,7 @@ class CompiledModel:
                 done,
                 n_tokens,
             )
-        return losses
+        return losses, buffers
 
     def decode(
         self,

@@ -1,0 +1,1 @@
+"""The routes below /v1/, for clients of OpenAI's API."""

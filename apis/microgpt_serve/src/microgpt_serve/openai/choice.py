@@ -1,0 +1,96 @@
+"""One of the texts that a client asked for, as far as it has come.
+
+Whole or streamed, a text comes about here, so that both are the same. This module knows nothing of
+JSON or HTTP.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from microgpt.jobs import Continuation
+from microgpt.sampling import FinishReason
+from microgpt.texts import HALF_A_CHARACTER, cut, settled
+from microgpt.tokenizer import Tokenizer
+
+
+class News(NamedTuple):
+    """What has come since a choice was looked at last."""
+
+    offset: int  # of its text: the characters before it
+    text: str
+    tokens: list[int]
+
+
+class Choice:
+    """A text in the making.
+
+    Attributes:
+        index: its number among those of the request.
+        text: what is certain of it.
+        tokens: those of the text.
+        finish_reason: why it ended; None while it goes on.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        tokenizer: Tokenizer,
+        *,
+        stop: Sequence[str] = (),
+        echo: Sequence[int] = (),
+    ) -> None:
+        """Begin.
+
+        Args:
+            index: see above.
+            tokenizer: of the model.
+            stop: the text ends before the first of these.
+            echo: tokens that are told before the text.
+        """
+        self.index = index
+        self.text = ""
+        self.tokens: list[int] = []
+        self.finish_reason: FinishReason | None = None
+        self._decode = tokenizer.decode
+        self._stop = tuple(stop)
+        self._echo = list(echo)
+        self._echo_text = tokenizer.decode(echo)
+        self._n_characters_told = self._n_tokens_told = 0
+
+    def grow(self, continuation: Continuation) -> None:
+        """Take what the model has made of it so far; what comes after its end is left out."""
+        if self.finish_reason:
+            return
+        text = self._decode(continuation.tokens)
+        if continuation.finish_reason is None:
+            text = text.rstrip(HALF_A_CHARACTER)
+        self.text = cut(text, self._stop)
+        if len(self.text) < len(text):
+            self.finish_reason = "stop"
+        elif continuation.finish_reason:
+            self.finish_reason = continuation.finish_reason
+        else:
+            self.text = settled(text, self._stop)
+        self.tokens = continuation.tokens
+        if len(self.text) < len(text) or self.finish_reason is None:
+            self.tokens = self.tokens[: self._n_tokens_of(self.text)]
+
+    def news(self) -> News:
+        """Return what has come since this was asked last."""
+        text, tokens = self._echo_text + self.text, self._echo + self.tokens
+        news = News(
+            self._n_characters_told,
+            text[self._n_characters_told :],
+            tokens[self._n_tokens_told :],
+        )
+        self._n_characters_told, self._n_tokens_told = len(text), len(tokens)
+        return news
+
+    def _n_tokens_of(self, text: str) -> int:
+        """Return how many tokens lie in a text that these tokens begin with."""
+
+        def length(n: int) -> int:
+            return len(self._decode(self.tokens[:n]))
+
+        return bisect_right(range(len(self.tokens) + 1), len(text), key=length) - 1

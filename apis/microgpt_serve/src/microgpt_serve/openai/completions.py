@@ -1,0 +1,94 @@
+"""POST /v1/completions: texts as the model makes them up, for clients of OpenAI's API."""
+
+import asyncio
+from functools import partial
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from microgpt.jobs import Job, text_job
+from microgpt_serve.body import BodyRoute
+from microgpt_serve.openai.answers import Completion, CompletionChoice, Logprobs
+from microgpt_serve.openai.choice import Choice, News
+from microgpt_serve.openai.fields import CompletionRequest
+from microgpt_serve.openai.reply import Reply, new_seed
+from microgpt_serve.openai.token_names import likeliest
+from microgpt_serve.served_model import ServedModel
+from microgpt_serve.service import MOST_INLINE, service_of
+
+router = APIRouter(route_class=BodyRoute)
+
+
+@router.post(
+    "/v1/completions",
+    summary="Make up texts, for clients of OpenAI's API",
+    response_model=Completion,
+    responses={200: {"content": {"text/event-stream": {}}}},
+)
+async def completions(body: CompletionRequest, request: Request) -> Response:
+    """Return texts as the model makes them up, or what follows a prompt.
+
+    With `stream`, in events of the same shape, with `[DONE]` at the end. The same seed gives the
+    same texts, here and with `microgpt generate`.
+    """
+    model = service_of(request).model
+    prompt = body.prompt or ""
+    prepare = partial(
+        text_job,
+        model.gpt,
+        body.n or 1,
+        prompt=prompt,
+        sampling=body.sampling,
+        max_tokens=body.max_tokens,
+        seed=new_seed(body),
+    )
+    job = await asyncio.to_thread(prepare) if len(prompt) > MOST_INLINE else prepare()
+    return await _Completion(request, body, model, job).respond()
+
+
+class _Completion(Reply):
+    def __init__(
+        self, request: Request, body: CompletionRequest, model: ServedModel, job: Job
+    ) -> None:
+        n_opening = len(model.gpt.opening(""))
+        super().__init__(request, body, model, job, job.prompt[n_opening:] if body.echo else ())
+        self._n_likeliest = body.logprobs
+        self._head = self.head("text_completion", "cmpl")
+        self._decode = model.gpt.tokenizer.decode
+
+    async def whole(self) -> BaseModel:
+        choices = [await self._told(choice, choice.news()) for choice in self.choices]
+        return Completion.model_construct(**self._head, choices=choices, usage=self.usage())
+
+    async def pieces(self, choice: Choice) -> list[BaseModel]:
+        news = choice.news()
+        if not (news.text or choice.finish_reason):
+            return []
+        told = await self._told(choice, news)
+        return [Completion.model_construct(**self._head, choices=[told])]
+
+    def last(self) -> BaseModel:
+        return Completion.model_construct(**self._head, choices=[], usage=self.usage())
+
+    async def _told(self, choice: Choice, news: News) -> CompletionChoice:
+        logprobs = None
+        if self._n_likeliest is not None:
+            logprobs = self._logprobs(news, await self.log_probabilities(choice, news))
+        return CompletionChoice.model_construct(
+            index=choice.index,
+            text=news.text,
+            logprobs=logprobs,
+            finish_reason=choice.finish_reason,
+        )
+
+    def _logprobs(self, news: News, rows: list[list[float]]) -> Logprobs:
+        n, tokens, names = self._n_likeliest or 0, news.tokens, self.names
+        return Logprobs.model_construct(
+            tokens=[names[token] for token in tokens],
+            token_logprobs=[row[token] for token, row in zip(tokens, rows, strict=True)],
+            top_logprobs=[{names[other]: row[other] for other in likeliest(row, n)} for row in rows]
+            if n
+            else None,
+            text_offset=[news.offset + len(self._decode(tokens[:i])) for i in range(len(tokens))],
+        )

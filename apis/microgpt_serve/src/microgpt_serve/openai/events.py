@@ -1,0 +1,73 @@
+"""A stream of events, as browsers know them: `data: …` and a blank line, again and again.
+
+This module knows nothing of what the events say.
+"""
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from pydantic import BaseModel
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from microgpt_serve.errors import ClientGoneError, ServeError, openai_error_body
+
+LOG = logging.getLogger("microgpt_serve")
+DONE = b"data: [DONE]\n\n"
+
+
+def event(message: BaseModel) -> bytes:
+    """Return an event with the fields that were set."""
+    return b"data: %b\n\n" % message.model_dump_json(exclude_unset=True).encode()
+
+
+class EventStream(Response):
+    """A reply in pieces, each sent as soon as it is there.
+
+    An error before the first piece is answered like any other. One that comes later is an event:
+    the status has been sent by then.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, pieces: AsyncGenerator[bytes, None]) -> None:
+        """Take the pieces: whole events."""
+        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # for nginx
+        super().__init__(headers=headers)
+        del self.headers["content-length"]
+        self._pieces = pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them."""
+        has_begun = False
+
+        async def send_piece(piece: bytes, *, is_last: bool = False) -> None:
+            nonlocal has_begun
+            if not has_begun:
+                has_begun = True
+                start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+                await send(start)
+            body = {"type": "http.response.body", "body": piece, "more_body": not is_last}
+            await send(body)
+
+        try:
+            async with aclosing(self._pieces) as pieces:
+                async for piece in pieces:
+                    await send_piece(piece)
+            await send_piece(b"", is_last=True)
+        except Exception as error:
+            if not has_begun:
+                raise
+            await send_piece(_told(error), is_last=True)
+
+
+def _told(error: Exception) -> bytes:
+    """Return the event that tells of an error; nothing if nobody is there."""
+    if isinstance(error, ClientGoneError):
+        return b""
+    if isinstance(error, ServeError):
+        return b"data: %b\n\n" % openai_error_body(error.status, str(error), error.field)
+    LOG.error("a fault of the service, in a stream", exc_info=error)
+    message = "this is a fault of the service; its log tells more"
+    return b"data: %b\n\n" % openai_error_body(500, message)

@@ -1,0 +1,131 @@
+"""What a client of OpenAI's API gets for a request: whole, or as a stream of events.
+
+This module knows nothing of what completions and chat completions look like.
+"""
+
+import asyncio
+import secrets
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from fastapi import Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from microgpt.jobs import Job
+from microgpt_serve.body import JSON_TYPE
+from microgpt_serve.openai.answers import Usage
+from microgpt_serve.openai.choice import Choice, News
+from microgpt_serve.openai.events import DONE, EventStream, event
+from microgpt_serve.openai.fields import Options
+from microgpt_serve.openai.token_names import TokenNames
+from microgpt_serve.served_model import ServedModel
+from microgpt_serve.service import service_of
+
+SEED_BITS = 53  # a whole number that every JSON reader can hold
+
+
+class Reply(ABC):
+    """The choices of one request in the making, and how they are told."""
+
+    def __init__(
+        self,
+        request: Request,
+        options: Options,
+        model: ServedModel,
+        job: Job,
+        echo: Sequence[int] = (),
+    ) -> None:
+        """Begin; the tokens of echo, which end the prompt, are told before each text."""
+        tokenizer = model.gpt.tokenizer
+        self.names = TokenNames(tokenizer)
+        self.choices = [
+            Choice(i, tokenizer, stop=options.stop or (), echo=echo) for i in range(len(job.seeds))
+        ]
+        self._request, self._options, self._model, self._job = request, options, model, job
+        self._created = int(time.time())
+
+    async def respond(self) -> Response:
+        """Return the response of the route."""
+        if self._options.stream:
+            return EventStream(self._events())
+        async with aclosing(self._growth()) as growth:
+            async for _ in growth:
+                pass
+        whole = await self.whole()
+        return Response(whole.model_dump_json(exclude_unset=True), media_type=JSON_TYPE)
+
+    @abstractmethod
+    async def whole(self) -> BaseModel:
+        """Return the answer with all choices."""
+
+    @abstractmethod
+    async def pieces(self, choice: Choice) -> list[BaseModel]:
+        """Return what there is to tell of a choice since it was asked last."""
+
+    @abstractmethod
+    def last(self) -> BaseModel:
+        """Return the message that tells of no choice, but of the tokens."""
+
+    def head(self, kind: str, prefix: str) -> dict[str, Any]:
+        """Return the fields of an `Answer`."""
+        return {
+            "id": f"{prefix}-{self._request.scope['request_id']}",
+            "object": kind,
+            "created": self._created,
+            "model": self._model.name,
+            "system_fingerprint": self._model.version,
+        }
+
+    def usage(self) -> Usage:
+        """Return the tokens that were read and written."""
+        n_read, n_written = len(self._job.prompt), sum(len(one.tokens) for one in self.choices)
+        return Usage(
+            prompt_tokens=n_read, completion_tokens=n_written, total_tokens=n_read + n_written
+        )
+
+    async def log_probabilities(self, choice: Choice, news: News) -> list[list[float]]:
+        """Return how likely each new token of a choice was, and all others in its place."""
+        if not news.tokens:
+            return []
+        read = [*self._job.prompt, *choice.tokens][:-1]
+        first = len(read) - len(news.tokens)
+        return await asyncio.to_thread(self._model.gpt.log_probabilities, read, first)
+
+    async def _growth(self) -> AsyncGenerator[None, None]:
+        """Let the choices grow; yield each time that they have, until all are there."""
+        service = service_of(self._request)
+        async with aclosing(service.follow(self._request, self._model, self._job)) as news:
+            async for continuations in news:
+                for choice, continuation in zip(self.choices, continuations, strict=True):
+                    choice.grow(continuation)
+                yield
+                if all(choice.finish_reason for choice in self.choices):
+                    return
+
+    async def _events(self) -> AsyncGenerator[bytes, None]:
+        """Yield what there is to tell, as soon as there is."""
+        told: set[int] = set()
+        async with aclosing(self._growth()) as growth:
+            async for _ in growth:
+                messages = []
+                for choice in self.choices:
+                    if choice.index not in told:
+                        messages += await self.pieces(choice)
+                    if choice.finish_reason:
+                        told.add(choice.index)
+                if len(told) == len(self.choices):
+                    break
+                if messages:
+                    yield b"".join(map(event, messages))
+        if self._options.includes_usage:
+            messages.append(self.last())
+        yield b"".join([*map(event, messages), DONE])
+
+
+def new_seed(options: Options) -> int:
+    """Return the seed that the client gives, or a random one."""
+    return secrets.randbits(SEED_BITS) if options.seed is None else options.seed

@@ -1,7 +1,8 @@
 """HTTP as uvicorn reads it, with limits that it has not: on time, on headers, on what is in a row.
 
 A client may send slowly, or for ever, and never ask anything: so a request has a time to come in,
-and what cannot be handed on yet has a size. Errors of the protocol itself get their answer here, in
+and what cannot be handed on yet has a size. Or it may ask, and never read: so a reply has a time to
+go out. Errors of the protocol itself get their answer here, in
 the shape of all errors. This module knows nothing of the app.
 """
 
@@ -16,6 +17,7 @@ MOST_BYTES_HELD = 65_536  # of headers, or of anything else that is no piece of 
 MOST_IN_A_ROW = 16  # requests that a client sends before it has read the replies
 BODY_FOLLOWS = (b"content-length", b"transfer-encoding")
 RECEIVE_S = 10.0  # for a request to come in
+SEND_S = 10.0  # for a reader to take most of what waits, once that is more than 64 KiB
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -25,6 +27,7 @@ class GuardedProtocol(HttpToolsProtocol):
     _is_incomplete = True  # whether a request is on its way, or none has come yet
     _is_in_head = True  # … and has not told all of its headers
     _give_up: asyncio.TimerHandle | None = None
+    _hang_up: asyncio.TimerHandle | None = None
     _fault = "this is not a valid HTTP/1.1 request"
 
     def connection_made(self, transport: Any) -> None:  # noqa: D102 - as are those below
@@ -33,7 +36,18 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
         self._expect_no_request()
+        self._expect_no_reader()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Stop writing: more waits for the reader than should."""
+        super().pause_writing()
+        self._hang_up = self.loop.call_later(SEND_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Write on: the reader has taken most of it."""
+        self._expect_no_reader()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:  # noqa: D102
         self._n_held += len(data)
@@ -79,6 +93,11 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._give_up is not None:
             self._give_up.cancel()
             self._give_up = None
+
+    def _expect_no_reader(self) -> None:
+        if self._hang_up is not None:
+            self._hang_up.cancel()
+            self._hang_up = None
 
     def _too_slow(self) -> None:
         self._give_up = None

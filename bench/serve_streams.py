@@ -1,0 +1,212 @@
+"""How many characters a second does the service stream, and what does generating cost of them?
+
+    uv run python bench/serve_streams.py [--streams 32] [--seconds 10] [--rounds 3]
+
+The demo model replies to 64 conversations of data/chat_heldout.jsonl by `/v1/chat/completions`, to
+so many clients at once, each of which asks again as soon as it has its reply. In turns with it runs
+the same route, middleware, queue and threads with canned replies: the same texts in the same
+pieces, that nobody computes. Printed, and kept in bench/results, are characters a second, the time
+to the first piece, and the ratios.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.request import Request, urlopen
+
+from train_speed import machine, results_file
+
+from microgpt.data import bundled, load_conversations
+
+PAGE = "/v1/chat/completions"
+N_TALKS = 64
+KINDS = ("demo model", "canned")
+HAS_TEXT = re.compile(rb'"content":"[^"]').search
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--streams", type=int, default=32)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--serve", choices=KINDS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        serve(options.serve)
+        return
+    print(f"{machine()}; {options.streams} streams, {options.rounds} rounds of {options.seconds} s")
+    rounds: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
+    for _ in range(options.rounds):
+        for kind in KINDS:
+            with running(kind) as port:
+                asyncio.run(load(port, options.streams, 1))  # warm
+                rounds[kind].append(asyncio.run(load(port, options.streams, options.seconds)))
+    median = {
+        kind: {name: statistics.median(one[name] for one in each) for name in each[0]}
+        for kind, each in rounds.items()
+    }
+    show(median)
+    found = {"machine": machine(), "streams": options.streams, "median": median, "rounds": rounds}
+    results_file("serve_streams").write_text(json.dumps(found) + "\n")
+
+
+def show(median: dict[str, dict[str, float]]) -> None:
+    print(f"{'':12}  replies/s  characters/s  first piece p50  p99 ms")
+    for kind, one in median.items():
+        print(
+            f"{kind:12}  {one['replies']:9,.0f}  {one['characters']:12,.0f}"
+            f"  {one['first_p50_ms']:15.1f}  {one['first_p99_ms']:6.1f}"
+        )
+    ours, canned = (median[kind] for kind in KINDS)
+    for name, what in (("characters", "characters/s"), ("first_p50_ms", "time to the first piece")):
+        print(f"{what}: {ours[name] / canned[name]:.2f} of canned")
+
+
+def serve(kind: str) -> None:
+    """Be the process under load."""
+    from microgpt_serve import generation, main
+    from microgpt_serve.settings import read_settings
+
+    if kind == "canned":
+        Canned.real = generation.Batch
+        generation.Batch = Canned  # type: ignore[misc, assignment]
+    main.serve(read_settings(port=0, queue_limit=10_000))
+
+
+class Canned:
+    """A batch of jobs whose replies are known once they have been computed."""
+
+    real: ClassVar[Any]
+    known: ClassVar[dict[Any, Any]] = {}
+
+    def __init__(self, model: Any, jobs: list[Any]) -> None:
+        new = [job for job in jobs if self.key(job) not in self.known]
+        if new:
+            batch = self.real(model, new)
+            while batch.open:
+                for number, continuations in batch.run():
+                    self.known[self.key(new[number])] = continuations
+        self.done = [(number, self.known[self.key(job)]) for number, job in enumerate(jobs)]
+
+    @staticmethod
+    def key(job: Any) -> Any:  # noqa: D102
+        return (*job.prompt, job.seeds)
+
+    def run(self) -> list[Any]:  # noqa: D102
+        return self.done
+
+
+@contextmanager
+def running(kind: str) -> Iterator[int]:
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "log")
+        with log.open("wb") as stderr:
+            command = [sys.executable, __file__, "--serve", kind]
+            process = subprocess.Popen(command, stderr=stderr, cwd=folder)
+        try:
+            while not (found := re.search(r"at http://127.0.0.1:(\d+)", log.read_text())):
+                if process.poll() is not None:
+                    raise SystemExit(log.read_text())
+                time.sleep(0.1)
+            yield int(found[1])
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def requests() -> list[bytes]:
+    """Return the bodies: conversations up to the last question."""
+    talks = load_conversations(bundled("chat_heldout.jsonl"))
+    bodies = []
+    for seed, talk in enumerate(random.Random(1).sample(talks, N_TALKS)):
+        last = max(i for i, message in enumerate(talk) if message.role == "user")
+        messages = [asdict(message) for message in talk[: last + 1]]
+        bodies.append(json.dumps({"messages": messages, "seed": seed}).encode())
+    return bodies
+
+
+async def load(port: int, n_streams: int, seconds: float) -> dict[str, float]:
+    """Keep so many streams busy."""
+    bodies = requests()
+    lengths = [len(whole(port, body)) for body in bodies]
+    head = f"POST {PAGE} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: "
+    streamed = [
+        head.encode() + b"%d\r\n\r\n%b" % (len(text), text)
+        for text in (body[:-1] + b', "stream": true}' for body in bodies)
+    ]
+    loop = asyncio.get_running_loop()
+    until = time.perf_counter() + seconds
+    clients = [Client(streamed, i, until) for i in range(n_streams)]
+    started = time.perf_counter()
+    for client in clients:
+        await loop.create_connection(lambda client=client: client, "127.0.0.1", port)
+    await asyncio.gather(*(client.ended for client in clients))
+    took = time.perf_counter() - started
+    firsts = sorted(first for client in clients for first in client.firsts)
+    n_characters = sum(lengths[number] for client in clients for number in client.done)
+    return {
+        "replies": len(firsts) / took,
+        "characters": n_characters / took,
+        "first_p50_ms": 1000 * firsts[len(firsts) // 2],
+        "first_p99_ms": 1000 * firsts[len(firsts) * 99 // 100],
+    }
+
+
+def whole(port: int, body: bytes) -> str:
+    """Return a reply that is not streamed: the same text."""
+    headers = {"Content-Type": "application/json"}
+    with urlopen(Request(f"http://127.0.0.1:{port}{PAGE}", body, headers)) as response:
+        text: str = json.load(response)["choices"][0]["message"]["content"]
+        return text
+
+
+class Client(asyncio.Protocol):
+    """One connection, which asks again as soon as it has its reply."""
+
+    def __init__(self, bodies: list[bytes], number: int, until: float) -> None:
+        self.bodies, self.number, self.until = bodies, number, until
+        self.ended = asyncio.get_running_loop().create_future()
+        self.firsts: list[float] = []
+        self.done: list[int] = []
+
+    def connection_made(self, transport: Any) -> None:  # noqa: D102
+        self.transport = transport
+        self.ask()
+
+    def ask(self) -> None:  # noqa: D102
+        self.received = b""
+        self.has_piece = False
+        self.asked = time.perf_counter()
+        self.transport.write(self.bodies[self.number])
+
+    def data_received(self, data: bytes) -> None:  # noqa: D102
+        self.received += data
+        if not self.has_piece and b"\r\n\r\n" in self.received:
+            assert self.received.startswith(b"HTTP/1.1 200"), self.received
+            if HAS_TEXT(self.received):
+                self.has_piece = True
+                self.firsts.append(time.perf_counter() - self.asked)
+        if self.received.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n"):
+            self.done.append(self.number)
+            self.number = (self.number + 1) % len(self.bodies)
+            if time.perf_counter() < self.until:
+                self.ask()
+            else:
+                self.transport.close()
+                self.ended.set_result(None)
+
+
+if __name__ == "__main__":
+    main()

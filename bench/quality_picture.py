@@ -11,7 +11,18 @@ from tables import processor
 
 OURS, RIVAL = "microgpt", "PyTorch"
 N_GRAM = 6  # the best of them
-BESIDE = {"names-10s": (0, -12), "names-60s": (0, 16), "names-600s": (0, 16)}  # where the name is
+# What stands beside the end of a curve, and where.
+BESIDE = {
+    "names-10s": ("names-10s", 0, 16),
+    "names-60s": ("names-60s", 0, 16),
+    "names-600s": ("names-600s", 0, 16),
+    "torch": ("names-60s in PyTorch", 62, -10),
+}
+COLOR = alt.Color(
+    "contender:N",
+    scale=alt.Scale(domain=[OURS, RIVAL], range=["#d62728", "#ff7f0e"]),
+    legend=alt.Legend(title=None, orient="top-right", symbolOpacity=1),
+)
 X = alt.X(
     "seconds:Q",
     scale=alt.Scale(type="log", domain=[1, 1000]),
@@ -23,20 +34,15 @@ Y = alt.Y("loss:Q", scale=alt.Scale(domain=[1.9, 2.2]), title="held-out loss, na
 
 def quality(found: dict, kneser_ney: dict) -> alt.LayerChart:
     """Draw the held-out loss against the seconds of training, and where each preset ends."""
-    color = alt.Color(
-        "contender:N",
-        scale=alt.Scale(domain=[OURS, RIVAL], range=["#d62728", "#ff7f0e"]),
-        legend=alt.Legend(title=None, orient="top-right", symbolOpacity=1),
-    )
-    points = [point for name in (*BESIDE, "torch") for point in curve(found, name)]
-    curves = alt.Chart(alt.Data(values=points)).encode(x=X, y=Y, color=color, detail="name:N")
-    presets = [end(found, name) for name in BESIDE if trainings(found, name)]
-    ends = alt.Chart(alt.Data(values=presets)).encode(x=X, y=Y)
+    points = [point for name in BESIDE for point in curve(found, name)]
+    curves = alt.Chart(alt.Data(values=points)).encode(x=X, y=Y, color=COLOR, detail="name:N")
+    last = [end(found, name) for name in BESIDE if trainings(found, name)]
+    ends = alt.Chart(alt.Data(values=last)).encode(x=X, y=Y)
     names = [
-        ends.transform_filter(f"datum.name == '{name}'")
-        .mark_text(dx=dx, dy=dy, fontSize=11)
-        .encode(text="name:N")
-        for name, (dx, dy) in BESIDE.items()
+        ends.transform_filter(f"datum.name == '{name}'").mark_text(
+            text=text, dx=dx, dy=dy, fontSize=11
+        )
+        for name, (text, dx, dy) in BESIDE.items()
     ]
     (counted,) = (each["val_loss"] for each in kneser_ney["orders"] if each["n"] == N_GRAM)
     counting = [{"loss": counted, "what": f"Kneser-Ney, {N_GRAM}-gram"}]
@@ -45,7 +51,7 @@ def quality(found: dict, kneser_ney: dict) -> alt.LayerChart:
         line.mark_rule(color="#7f7f7f", strokeDash=[6, 4]),
         line.mark_text(x=4, dy=-7, align="left", color="#7f7f7f").encode(text="what:N"),
         curves.mark_line(strokeWidth=2.5, clip=True),
-        ends.mark_point(filled=True, size=90, opacity=1, color="#d62728"),
+        ends.mark_point(filled=True, size=90, opacity=1).encode(color=COLOR),
         *names,
     ).properties(
         width=520, height=300, title=f"Names, on one core of an {processor(found)}: the presets"
@@ -57,8 +63,7 @@ def curve(found: dict, name: str) -> list[dict]:
     runs = [each["curve"] for each in trainings(found, name)]
     return [
         {
-            "name": name,
-            "contender": RIVAL if name == "torch" else OURS,
+            **contender(name),
             "seconds": fmean(seconds for seconds, _ in same),
             "loss": fmean(loss for _, loss in same),
         }
@@ -70,7 +75,12 @@ def end(found: dict, name: str) -> dict:
     """Return where a preset ends, the mean over the seeds."""
     runs = trainings(found, name)
     return {
-        "name": name,
+        **contender(name),
         "seconds": fmean(each["steps_s"] for each in runs),
         "loss": fmean(each["val_loss"] for each in runs),
     }
+
+
+def contender(name: str) -> dict:
+    """Return whose a training is."""
+    return {"name": name, "contender": RIVAL if name == "torch" else OURS}

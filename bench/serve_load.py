@@ -1,19 +1,15 @@
 """How many requests a second does the service answer, and what does generating cost of them?
 
     uv run python bench/serve_load.py [--seconds 5] [--rounds 3] [--connections 32]
-    uv run python bench/serve_load.py --minutes 10       # mixed load: errors, memory, latency
 
-The first loads, in turns, `generate` of one name; the same route, middleware, queue and threads
+It loads, in turns, `generate` of one name; the same route, middleware, queue and threads
 with a batch that generates nothing; a bare FastAPI route with the same models; and `chat`.
 It needs wrk (`apt install wrk`). On a busy machine the processor time a request is the steadier
-figure. The second is a client of its own: eight connections, each with requests of every kind.
+figure. For hours of mixed load there is serve_mixed.py, for streams serve_streams.py.
 """
 
 import argparse
-import asyncio
-import json
 import os
-import random
 import re
 import shutil
 import statistics
@@ -21,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,7 +39,6 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=32)
-    parser.add_argument("--minutes", type=float, help="of mixed load, instead")
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.serve:
@@ -55,11 +49,7 @@ def main() -> None:
         save(train(load_text(bundled("names.txt")), config=TrainConfig()), names)
         talk = load_conversations(bundled("chat.jsonl"))
         save(train(talk, model=ModelConfig(block_size=128), config=TrainConfig()), chat)
-        if args.minutes:
-            with running("chat", chat, Path(folder)) as (port, process):
-                asyncio.run(mixed_load(port, process, args.minutes * 60))
-        else:
-            compare(names, chat, Path(folder), args)
+        compare(names, chat, Path(folder), args)
 
 
 def serve(kind: str, model_dir: str) -> None:
@@ -185,65 +175,6 @@ def milliseconds(report: str, percent: str) -> float:
     found = re.search(rf"{percent}%\s+([\d.]+)(us|ms|s)", report)
     assert found
     return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2]]
-
-
-async def mixed_load(port: int, process: psutil.Process, seconds: float) -> None:
-    """Keep eight connections busy with requests of every kind; some are to be refused."""
-    until = time.monotonic() + seconds
-    statuses: Counter[tuple[str, int]] = Counter()
-    latencies: dict[str, list[float]] = defaultdict(list)
-    memory: list[int] = []
-    clients = [client(port, i, until, statuses, latencies) for i in range(8)]
-    await asyncio.gather(watch(process, until, memory), *clients)
-    for (kind, status), n in sorted(statuses.items()):
-        times = sorted(latencies[kind])
-        p50, p99 = (1000 * times[int(len(times) * share)] for share in (0.5, 0.99))
-        print(f"{kind:12} {status}: {n:8,}  p50 {p50:7.2f} ms  p99 {p99:7.2f} ms")
-    first, last = memory[len(memory) // 10], memory[-1]  # after a tenth everything has been used
-    print(f"{sum(statuses.values()) / seconds:,.0f} requests/s")
-    print(
-        f"memory: {first / 2**20:.1f} MiB, at the end {last / 2**20:.1f} ({last / first - 1:+.1%})"
-    )
-    wanted = {"one": 200, "many": 200, "chat": 200, "bad": 400, "health": 200}
-    wrong = {key: n for key, n in statuses.items() if wanted[key[0]] != key[1]}
-    print(f"answers that were not asked for: {wrong or 'none'}")
-
-
-async def watch(process: psutil.Process, until: float, memory: list[int]) -> None:
-    while time.monotonic() < until:
-        memory.append(process.memory_info().rss)
-        await asyncio.sleep(0.5)
-
-
-async def client(
-    port: int,
-    number: int,
-    until: float,
-    statuses: Counter[tuple[str, int]],
-    latencies: dict[str, list[float]],
-) -> None:
-    rng = random.Random(number)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    while time.monotonic() < until:
-        kind = rng.choices(["one", "many", "chat", "bad", "health"], [60, 5, 25, 5, 5])[0]
-        seed, path = rng.randrange(10**6), GENERATE
-        body: dict[str, Any] = {"seed": seed, "num_samples": 50 if kind == "many" else 1}
-        if kind == "chat":
-            path, body = CHAT, {**json.loads(HELLO), "seed": seed, "temperature": 1}
-        elif kind == "bad":
-            body["temperature"] = -1
-        text = "" if kind == "health" else json.dumps(body)
-        line = "GET /health" if kind == "health" else f"POST {path}"
-        head = f"{line} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-        started = time.perf_counter()
-        writer.write(f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode())
-        answer = await reader.readuntil(b"\r\n\r\n")
-        length = re.search(rb"content-length: (\d+)", answer)
-        assert length
-        await reader.readexactly(int(length[1]))
-        latencies[kind].append(time.perf_counter() - started)
-        statuses[kind, int(answer[9:12])] += 1
-    writer.close()
 
 
 if __name__ == "__main__":

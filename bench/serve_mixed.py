@@ -1,0 +1,192 @@
+"""Does the service keep its promises for half an hour, and does its memory stay flat?
+
+    uv run python bench/serve_mixed.py [--minutes 30] [--connections 16]
+
+Clients send requests of every kind to the demo model at once: some are to be refused, some hang up
+in the middle. Meanwhile the model is loaded again every three seconds, and twelve times in all the
+process is told to end (SIGTERM) and another takes its place. A reply counts as lost if it breaks
+off. Between the end of one process and the start of the next, and on a connection that the end has
+closed, clients ask again, as they would through any proxy. Printed are the answers of each kind
+with their latencies, what was lost, and the memory of each process.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+from tqdm import tqdm
+from train_speed import machine
+
+RELOAD_S = 3
+PROCESSES = 12
+HELLO = [{"role": "user", "content": "hello"}]
+TALK = [{"role": "user", "content": "tell me a story about everything that there is"}]
+# What is asked for: its share, the page, the body, and the status of the answer.
+KINDS: dict[str, tuple[int, str, dict[str, Any] | None, int]] = {
+    "one text": (20, "/microgpt/v1/generate", {}, 200),
+    "50 texts": (3, "/microgpt/v1/generate", {"num_samples": 50}, 200),
+    "chat": (15, "/microgpt/v1/chat", {"messages": HELLO, "temperature": 1}, 200),
+    "stream": (25, "/v1/chat/completions", {"messages": TALK, "stream": True, "n": 3}, 200),
+    "completion": (10, "/v1/completions", {"prompt": "what", "logprobs": 3, "stop": "?"}, 200),
+    "hangs up": (10, "/v1/completions", {"stream": True, "n": 50, "temperature": 3}, 200),
+    "bad": (5, "/v1/completions", {"temperature": -1}, 400),
+    "unknown": (2, "/v1/nowhere", None, 404),
+    "models": (5, "/v1/models", None, 200),
+    "health": (5, "/health", None, 200),
+}
+ENDING = 503  # what a process that is about to end answers
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--connections", type=int, default=16)
+    options = parser.parse_args()
+    print(f"{machine()}; {options.connections} connections, {options.minutes:g} minutes")
+    with tempfile.TemporaryDirectory() as folder:
+        load = Load(Path(folder), options.minutes * 60)
+        asyncio.run(load.run(options.connections))
+    load.show()
+
+
+class Load:
+    """The clients, the service under load, and what was seen."""
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        self.folder = folder
+        self.seconds = seconds
+        self.statuses: Counter[tuple[str, int]] = Counter()
+        self.latencies: defaultdict[str, list[float]] = defaultdict(list)
+        self.lost: Counter[str] = Counter()
+        self.n_again = 0
+        self.memory: list[list[int]] = []
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+
+    async def run(self, n_connections: int) -> None:  # noqa: D102
+        self.until = time.monotonic() + self.seconds
+        await asyncio.gather(self.processes(), *(self.client(i) for i in range(n_connections)))
+
+    async def processes(self) -> None:
+        """Keep one process running, load its model again, end it, start the next."""
+        bar = tqdm(total=PROCESSES, unit="process")
+        for number in range(PROCESSES):
+            ends = self.until - self.seconds * (1 - (number + 1) / PROCESSES)
+            log = self.folder / f"{number}.log"
+            command = [Path(sys.executable).parent / "microgpt-serve"]
+            env = {**os.environ, "PORT": str(self.port)}
+            with log.open("wb") as stderr:
+                process = subprocess.Popen(command, cwd=self.folder, env=env, stderr=stderr)
+            while "serving demo" not in log.read_text():
+                if process.poll() is not None:
+                    raise SystemExit(log.read_text())
+                await asyncio.sleep(0.05)
+            await self.watch(process, ends)
+            process.send_signal(signal.SIGTERM)
+            while process.poll() is None:
+                await asyncio.sleep(0.05)
+            if process.returncode or "Traceback" in log.read_text():
+                raise SystemExit(log.read_text()[-3000:])
+            log.unlink()
+            bar.update()
+        bar.close()
+
+    async def watch(self, process: subprocess.Popen[bytes], until: float) -> None:  # noqa: D102
+        of_process: list[int] = []
+        self.memory.append(of_process)
+        while (left := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(RELOAD_S, left))
+            of_process.append(psutil.Process(process.pid).memory_info().rss)
+            process.send_signal(signal.SIGHUP)
+
+    async def client(self, number: int) -> None:  # noqa: D102
+        rng = random.Random(number)
+        reader = writer = None
+        while time.monotonic() < self.until - 1:
+            kind = rng.choices(list(KINDS), [share for share, *_ in KINDS.values()])[0]
+            started, answer = time.perf_counter(), b""
+            try:
+                if writer is None:
+                    reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                writer.write(request(kind, rng.randrange(10**6)))
+                answer = await reader.read(1)
+                if not answer:
+                    raise ConnectionResetError
+                if kind == "hangs up":
+                    await asyncio.sleep(rng.random() * 0.02)
+                    writer.close()
+                    reader = writer = None
+                else:
+                    answer += await rest(reader)
+            except (OSError, EOFError):
+                if answer:
+                    self.lost[kind] += 1
+                self.n_again += 1
+                if writer:
+                    writer.close()
+                reader = writer = None
+                await asyncio.sleep(0.02)
+                continue
+            status = int(answer[9:12] or 200)
+            self.statuses[kind, status] += 1
+            self.latencies[kind].append(time.perf_counter() - started)
+            if writer and (status == ENDING or b"connection: close" in answer):
+                writer.close()
+                reader = writer = None
+                await asyncio.sleep(0.02)
+
+    def show(self) -> None:  # noqa: D102
+        for (kind, status), n in sorted(self.statuses.items()):
+            times = sorted(self.latencies[kind])
+            p50, p99 = (1000 * times[int(len(times) * share)] for share in (0.5, 0.99))
+            print(f"{kind:10} {status}: {n:9,}  p50 {p50:7.2f} ms  p99 {p99:7.2f} ms")
+        n = sum(self.statuses.values())
+        print(f"{n / self.seconds:,.0f} answers/s, {self.n_again:,} asked again")
+        for of_process in filter(None, self.memory):
+            first, last = of_process[len(of_process) // 4], of_process[-1]
+            print(
+                f"memory: {first / 2**20:.1f} MiB, at the end {last / 2**20:.1f} "
+                f"({last / first - 1:+.1%})"
+            )
+        wrong = {
+            key: n for key, n in self.statuses.items() if key[1] not in (KINDS[key[0]][3], ENDING)
+        }
+        print(f"answers that were not asked for: {wrong or 'none'}")
+        print(f"replies that broke off: {dict(self.lost) or 'none'}")
+
+
+def request(kind: str, seed: int) -> bytes:
+    _, page, body, _ = KINDS[kind]
+    if body is None:
+        return f"GET {page} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+    text = json.dumps({**body, "seed": seed})
+    head = f"POST {page} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode()
+
+
+async def rest(reader: asyncio.StreamReader) -> bytes:
+    """Return what follows the first byte of a reply; EOFError if it breaks off."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    if length := re.search(rb"content-length: (\d+)", head):
+        return head + await reader.readexactly(int(length[1]))
+    body = await reader.readuntil(b"\r\n0\r\n\r\n")
+    if not body.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n"):
+        raise EOFError
+    return head + body
+
+
+if __name__ == "__main__":
+    main()

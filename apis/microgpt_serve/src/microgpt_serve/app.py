@@ -2,7 +2,7 @@
 
     Observer          a request id, the log, the metrics
       CORS            only if origins are named
-        Door          the API key and the rate limit
+        Door          the API keys and the rate limit
           routes      generate, chat, model, health, ready, metrics
 
 This module knows nothing of sockets or signals.
@@ -54,10 +54,9 @@ def create_app(settings: Settings, model: ServedModel) -> FastAPI:
     for router in (model_page.router, health.router, scrape.router):
         app.include_router(router, responses=_errors(without=WITH_BODY_ONLY))
     add_error_handlers(app)
-    paths = [*_describe(app, has_key=settings.api_key is not None), "/docs", "/openapi.json"]
+    paths = [*_describe(app, has_key=settings.has_keys), "/docs", "/openapi.json"]
     service = app.state.service = Service(settings, model, paths)
-    key = settings.api_key.get_secret_value() if settings.api_key else None
-    app.add_middleware(Door, api_key=key, rate_limit=settings.rate_limit)
+    app.add_middleware(Door, keys=service.keys, rate_limit=settings.rate_limit)
     if settings.cors_origins:
         app.add_middleware(
             _Cors,

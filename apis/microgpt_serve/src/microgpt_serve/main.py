@@ -2,7 +2,7 @@
 
 SIGTERM, Ctrl-C    replies that are on their way are finished, others refused; then it ends
 … once more        it ends at once
-SIGHUP             the model is loaded again
+SIGHUP             the model is loaded again, and the file of API keys read
 """
 
 import asyncio
@@ -48,6 +48,8 @@ def serve(settings: Settings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=LAST_WRITES_S,
     )
@@ -89,7 +91,7 @@ class _Server(uvicorn.Server):
         host, port = sockets[0].getsockname()[:2]
         LOG.info("serving %s at http://%s:%d; see /docs", self._service.model, _in_url(host), port)
         settings = self._service.settings
-        if settings.is_exposed and settings.api_key is None:
+        if settings.is_exposed and not settings.has_keys:
             LOG.warning("anyone who reaches %s can use it; set MICROGPT_API_KEY", host)
 
     @contextlib.contextmanager

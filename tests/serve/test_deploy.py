@@ -107,6 +107,13 @@ def test_the_image_serves_at_once_and_knows_whether_it_lives(
     assert health_check() == 1
 
 
+def test_the_image_is_built_of_what_an_engine_gets_to_see() -> None:
+    seen = re.findall(r"^!(.*)$", (ROOT / ".dockerignore").read_text(), re.M)
+    copied = [rest for word, rest in instructions() if word == "COPY" and "--from" not in rest]
+    for source in (Path(name) for rest in copied for name in rest.split()[:-1]):
+        assert any(source.is_relative_to(folder) for folder in seen), source
+
+
 def test_the_image_does_not_run_as_root() -> None:
     user, _, group = dict(instructions())["USER"].partition(":")
     assert min(int(user), int(group)) > 0  # numbers: an orchestrator can check them

@@ -58,9 +58,10 @@ class Door:
 
 def _shown(scope: Scope) -> bytes:
     """Return what may be a key."""
-    shown = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    shown = next((value for name, value in headers if name == b"authorization"), b"")
     scheme, _, rest = shown.partition(b" ")
-    return bytes(rest.strip()) if scheme.lower() == b"bearer" else b""
+    return rest.strip() if scheme.lower() == b"bearer" else b""
 
 
 def _address(scope: Scope) -> str:

@@ -95,9 +95,8 @@ def _read(file: str) -> list[str]:
     try:
         with open(file, "rb") as stream:
             mode, content = os.fstat(stream.fileno()).st_mode, stream.read()
-    except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{file}: the API keys cannot be read: {reason}") from error
+    except OSError as error:
+        raise ConfigError(f"{file}: the API keys cannot be read: {error.strerror}") from error
     keys = parse_keys(content.decode("utf-8-sig", "replace"), file)
     if os.name == "posix" and mode & stat.S_IROTH:
         LOG.warning("every user of this machine can read the API keys: chmod o-r %s", file)

@@ -8,6 +8,7 @@ SIGHUP             the model is loaded again, and the file of API keys read
 import asyncio
 import contextlib
 import gc
+import ipaddress
 import logging
 import signal
 import socket
@@ -49,12 +50,20 @@ def serve(settings: Settings) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
+        forwarded_allow_ips=[form for one in settings.trusted_proxies for form in _forms(one)],
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=LAST_WRITES_S,
     )
     with _listen(settings.host, settings.port) as listener:
         _Server(config, app.state.service).run([listener])
+
+
+def _forms(network: str) -> list[str]:
+    """Return how proxies write it: one that listens to IPv4 and IPv6 at once has IPv4 as IPv6."""
+    parsed = ipaddress.ip_network(network)
+    if parsed.version == 6:
+        return [network]
+    return [network, f"::ffff:{parsed.network_address}/{96 + parsed.prefixlen}"]
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,13 +35,19 @@ class Reply(NamedTuple):
 class Server:
     """A `microgpt-serve` process."""
 
-    def __init__(self, model_dir: Path | None, log: Path, **env: str) -> None:
+    def __init__(
+        self,
+        model_dir: Path | None,
+        log: Path,
+        command: Sequence[str | Path] = (SERVE,),
+        **env: str,
+    ) -> None:
         self.log_path = log
         if model_dir:
             env["MODEL_DIR"] = str(model_dir)
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [SERVE],
+                command,
                 cwd=log.parent,
                 env={**os.environ, "PORT": "0", **env},
                 stdout=stderr,
@@ -194,8 +200,8 @@ def talk_dir(talk_result, tmp_path_factory) -> Path:
 def _serving(folder: Path) -> Iterator[Serve]:
     servers: list[Server] = []
 
-    def start(model_dir: Path | None = None, **env: str) -> Server:
-        servers.append(Server(model_dir, folder / f"serve-{len(servers)}.log", **env))
+    def start(model_dir: Path | None = None, **options: Any) -> Server:
+        servers.append(Server(model_dir, folder / f"serve-{len(servers)}.log", **options))
         return servers[-1]
 
     yield start

@@ -252,9 +252,10 @@ def test_a_body_may_come_in_many_pieces(names) -> None:
     assert json.loads(received.partition(b"\r\n\r\n")[2]) == names.generate(seed=7).json
 
 
-def test_what_a_proxy_calls_the_address_cannot_forge_a_line_of_the_log(names) -> None:
-    assert names.get("/health", X_Forwarded_For="1.2.3.4 GET /forged 200\x85again").status == 200
-    names.wait_for(r'Z "1\.2\.3\.4 GET /forged 200\\u0085again" GET /health 200')
+def test_what_a_proxy_calls_the_address_cannot_forge_a_line_of_the_log(serve, names_dir) -> None:
+    server = serve(names_dir, MICROGPT_TRUSTED_PROXIES="127.0.0.1")
+    assert server.get("/health", X_Forwarded_For="1.2.3.4 GET /forged 200\x85again").status == 200
+    server.wait_for(r'Z "1\.2\.3\.4 GET /forged 200\\u0085again" GET /health 200')
 
 
 def test_an_unknown_page_is_named_as_it_was_asked_for(names) -> None:
@@ -288,7 +289,7 @@ def test_hundreds_of_thousands_of_unknown_fields_are_counted_and_not_listed(name
 
 
 def test_one_ipv6_network_is_one_client_for_the_rate_limit(serve, names_dir) -> None:
-    server = serve(names_dir, MICROGPT_RATE_LIMIT="1/hour")
+    server = serve(names_dir, MICROGPT_RATE_LIMIT="1/hour", MICROGPT_TRUSTED_PROXIES="127.0.0.1")
     came = ["2001:db8::1", "2001:DB8::2", "2001:db8:0:1::1", "1.2.3.4", "::ffff:1.2.3.4", "1.2.3.5"]
     statuses = [server.get("/nowhere", X_Forwarded_For=address).status for address in came]
     assert statuses == [404, 429, 404, 404, 429, 404]

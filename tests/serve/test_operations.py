@@ -54,6 +54,14 @@ def start_in_vain(**env: str) -> subprocess.CompletedProcess[str]:
             "MICROGPT_CORS_ORIGINS must be origins such",
         ),
         ("MICROGPT_CORS_ORIGINS", "a.example", "MICROGPT_CORS_ORIGINS must be origins such as"),
+        ("MICROGPT_TRUSTED_PROXIES", "*", "MICROGPT_TRUSTED_PROXIES must be addresses or networks"),
+        (
+            "MICROGPT_TRUSTED_PROXIES",
+            "127.0.0.1, 10.0.0.1/8",
+            "MICROGPT_TRUSTED_PROXIES must be addresses or networks such as 127.0.0.1, 10.0.0.0/8, "
+            "got '10.0.0.1/8'",
+        ),
+        ("MICROGPT_API_KEYS_FILE", "", "MICROGPT_API_KEYS_FILE must not be empty"),
         ("MODEL_DIR", "/nowhere", "/nowhere does not exist"),
         ("HOST", "no.such.host.invalid", "cannot listen at no.such.host.invalid"),
     ],

@@ -2,7 +2,7 @@
 
     Observer          a request id, the log, the metrics
       CORS            only if origins are named
-        Door          the API key and the rate limit
+        Door          the API keys and the rate limit
           routes      generate, chat, model, health, ready, metrics; openai/ has those below /v1/
 
 This module knows nothing of sockets or signals.
@@ -61,10 +61,9 @@ def create_app(settings: Settings, model: ServedModel) -> FastAPI:
     errors = _errors(without=WITH_BODY_ONLY, shape=OpenAIErrorResponse)
     app.include_router(models.router, responses=errors)
     add_error_handlers(app)
-    paths = [*_describe(app, has_key=settings.api_key is not None), "/docs", "/openapi.json"]
+    paths = [*_describe(app, has_key=settings.has_keys), "/docs", "/openapi.json"]
     service = app.state.service = Service(settings, model, paths)
-    key = settings.api_key.get_secret_value() if settings.api_key else None
-    app.add_middleware(Door, api_key=key, rate_limit=settings.rate_limit)
+    app.add_middleware(Door, keys=service.keys, rate_limit=settings.rate_limit)
     if settings.cors_origins:
         app.add_middleware(
             _Cors,

@@ -1,11 +1,10 @@
-"""Who may come in: the API key and the rate limit, as ASGI middleware.
+"""Who may come in: the API keys and the rate limit, as ASGI middleware.
 
-The limit comes first and counts by key or, without the right one, by address: so nobody can try
-out keys faster than it allows. Health checks pass by both, and the description of the service needs
-no key. This module knows nothing of what lies behind the door.
+The limit comes first and counts each key by itself or, without a right one, by address: so nobody
+can try out keys faster than it allows. Health checks pass by both, and the description of the
+service needs no key. This module knows nothing of what lies behind the door.
 """
 
-import hmac
 import ipaddress
 import math
 import time
@@ -16,28 +15,28 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from microgpt_serve.errors import ServeError
+from microgpt_serve.keys import Keys
 
 ALWAYS_OPEN = frozenset({"/health", "/ready"})
 NO_KEY_NEEDED = frozenset({"/docs", "/openapi.json"})
 
 
 class Door:
-    """Lets in who has the key and has not come too often."""
+    """Lets in who has a key and has not come too often."""
 
-    def __init__(self, app: ASGIApp, api_key: str | None, rate_limit: str | None) -> None:
-        self._app = app
-        self._key = None if api_key is None else f"Bearer {api_key}".encode()
+    def __init__(self, app: ASGIApp, keys: Keys, rate_limit: str | None) -> None:
+        self._app, self._keys = app, keys
         self._rates = limits.parse_many(rate_limit) if rate_limit else []
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage()) if rate_limit else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
         if scope["type"] == "http" and scope["path"] not in ALWAYS_OPEN:
-            has_key = self._key is not None and self._shows_key(scope)
+            key = self._keys.find(_shown(scope))
             try:
                 if self._limiter is not None:
-                    await self._count(self._limiter, "key" if has_key else _address(scope))
-                if self._key is not None and not has_key and scope["path"] not in NO_KEY_NEEDED:
+                    await self._count(self._limiter, f"key {key}" if key else _address(scope))
+                if self._keys.are_needed and not key and scope["path"] not in NO_KEY_NEEDED:
                     raise ServeError(401, "send the API key: Authorization: Bearer KEY")
             except ServeError as error:
                 response = error.response(scope["path"])
@@ -47,13 +46,6 @@ class Door:
                 return
         await self._app(scope, receive, send)
 
-    def _shows_key(self, scope: Scope) -> bool:
-        """Compare in a time that does not tell how much of the key is right."""
-        assert self._key is not None
-        shown = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        scheme, _, rest = shown.partition(b" ")
-        return hmac.compare_digest(scheme.title() + b" " + rest.strip(), self._key)
-
     async def _count(self, limiter: SlidingWindowCounterRateLimiter, who: str) -> None:
         for rate in self._rates:
             if not await limiter.hit(rate, who):
@@ -62,6 +54,14 @@ class Door:
                 raise ServeError(
                     429, f"too many requests: {rate} at the most", retry_after_s=wait_s
                 )
+
+
+def _shown(scope: Scope) -> bytes:
+    """Return what may be a key."""
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    shown = next((value for name, value in headers if name == b"authorization"), b"")
+    scheme, _, rest = shown.partition(b" ")
+    return rest.strip() if scheme.lower() == b"bearer" else b""
 
 
 def _address(scope: Scope) -> str:

@@ -2,12 +2,13 @@
 
 SIGTERM, Ctrl-C    replies that are on their way are finished, others refused; then it ends
 … once more        it ends at once
-SIGHUP             the model is loaded again
+SIGHUP             the model is loaded again, and the file of API keys read
 """
 
 import asyncio
 import contextlib
 import gc
+import ipaddress
 import logging
 import signal
 import socket
@@ -48,11 +49,21 @@ def serve(settings: Settings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=[form for one in settings.trusted_proxies for form in _forms(one)],
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=LAST_WRITES_S,
     )
     with _listen(settings.host, settings.port) as listener:
         _Server(config, app.state.service).run([listener])
+
+
+def _forms(network: str) -> list[str]:
+    """Return how proxies write it: one that listens to IPv4 and IPv6 at once has IPv4 as IPv6."""
+    parsed = ipaddress.ip_network(network)
+    if parsed.version == 6:
+        return [network]
+    return [network, f"::ffff:{parsed.network_address}/{96 + parsed.prefixlen}"]
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -89,7 +100,7 @@ class _Server(uvicorn.Server):
         host, port = sockets[0].getsockname()[:2]
         LOG.info("serving %s at http://%s:%d; see /docs", self._service.model, _in_url(host), port)
         settings = self._service.settings
-        if settings.is_exposed and settings.api_key is None:
+        if settings.is_exposed and not settings.has_keys:
             LOG.warning("anyone who reaches %s can use it; set MICROGPT_API_KEY", host)
 
     @contextlib.contextmanager

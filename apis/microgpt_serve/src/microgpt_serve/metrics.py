@@ -74,7 +74,10 @@ class Metrics:
             registry=self._registry,
         )
         self._reloads = Counter(
-            "microgpt_reloads", "Reloads of the model.", ["result"], registry=self._registry
+            "microgpt_reloads",
+            "Reloads of the model, and of the API keys.",
+            ["result"],
+            registry=self._registry,
         )
         self._reload_of = {ok: self._reloads.labels(ok) for ok in ("ok", "failed")}
 
@@ -100,7 +103,7 @@ class Metrics:
         self._model.labels(name, version).set(1)
 
     def count_reload(self, *, is_ok: bool) -> None:
-        """Count an attempt to load the model again."""
+        """Count an attempt to load the model, or the keys, again."""
         self._reload_of["ok" if is_ok else "failed"].inc()
 
     def text(self) -> tuple[bytes, str]:

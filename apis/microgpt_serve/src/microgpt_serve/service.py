@@ -1,4 +1,4 @@
-"""What the routes of one app share: the model, the queue, the metrics, and whether it is closing.
+"""What the routes of one app share: model, keys, queue, metrics, and whether it is closing.
 
 This module knows nothing of paths or bodies.
 """
@@ -8,7 +8,7 @@ import contextlib
 import logging
 import math
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from microgpt.errors import MicrogptError
 from microgpt.jobs import Continuation, Job
 from microgpt_serve.errors import RETRY_AFTER_S, ClientGoneError, ServeError
 from microgpt_serve.generation import Generation, News, QueueFullError, Ticket
+from microgpt_serve.keys import Keys
 from microgpt_serve.metrics import Metrics
 from microgpt_serve.served_model import ServedModel, load_model
 from microgpt_serve.settings import Settings
@@ -36,6 +37,8 @@ class Service:
     def __init__(self, settings: Settings, model: ServedModel, metrics_routes: list[str]) -> None:
         self.settings = settings
         self.model = model
+        key = settings.api_key.get_secret_value() if settings.api_key else None
+        self.keys = Keys(key, settings.api_keys_file)
         self.is_draining = False
         self._is_reloading = self._is_stale = False
         self.n_in_work = 0  # requests that were let in and have no reply yet
@@ -136,7 +139,7 @@ class Service:
             ticket.done.set_exception(error)
 
     async def reload(self) -> None:
-        """Load the model again; if that fails, go on with the one there is.
+        """Read keys and model again; if that fails with one of them, go on with what there is.
 
         The demo model gives way to one that has come, and never takes the place of one.
         Loads come one after the other, so that an older one never has the last word; those that are
@@ -148,24 +151,32 @@ class Service:
         self._is_reloading = True
         while self._is_stale:  # again, if it was asked for meanwhile
             self._is_stale = False
-            await self._reload()
+            if self.settings.api_keys_file is not None:
+                await self._try(self._reload_keys, "the API keys are as before")
+            await self._try(self._reload_model, f"{self.model} is still served")
         self._is_reloading = False
 
-    async def _reload(self) -> None:
+    async def _try(self, reload: Callable[[], Awaitable[str]], otherwise: str) -> None:
+        """Reload something, and note how that went."""
         try:
-            directory, or_demo = self.settings.model_dir, self.model.is_demo
-            model = await _in_daemon(lambda: load_model(directory, LOG.info, or_demo=or_demo))
+            news = await reload()
         except Exception as error:
             self.metrics.count_reload(is_ok=False)
             is_known = isinstance(error, MicrogptError)
-            LOG.error(
-                "reload failed, %s is still served: %s", self.model, error, exc_info=not is_known
-            )
+            LOG.error("reload failed, %s: %s", otherwise, error, exc_info=not is_known)
             return
+        self.metrics.count_reload(is_ok=True)
+        LOG.info("reloaded: %s", news)
+
+    async def _reload_keys(self) -> str:
+        return f"API keys ({await _in_daemon(self.keys.read)})"
+
+    async def _reload_model(self) -> str:
+        directory, or_demo = self.settings.model_dir, self.model.is_demo
+        model = await _in_daemon(lambda: load_model(directory, LOG.info, or_demo=or_demo))
         self.model = model
         self.metrics.show_model(model.name, model.version)
-        self.metrics.count_reload(is_ok=True)
-        LOG.info("reloaded: %s", model)
+        return str(model)
 
 
 async def _in_daemon(function: Callable[[], T]) -> T:

@@ -3,6 +3,7 @@
 The names and defaults are those of docs/serving.md. This module knows nothing of HTTP.
 """
 
+import ipaddress
 import re
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from microgpt.errors import ConfigError
+from microgpt_serve.keys import RULE, is_key
 from microgpt_serve.problems import sentence
 
 _IS_ORIGIN = re.compile(
@@ -20,10 +22,8 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def _check_key(key: SecretStr) -> SecretStr:
-    """Refuse what no header can carry; an empty one may be a variable that somebody forgot."""
-    text = key.get_secret_value()
-    if not text or not all("!" <= char <= "~" for char in text):
-        raise ValueError("must be ASCII characters without spaces, at least one")
+    if not is_key(key.get_secret_value()):
+        raise ValueError(f"{RULE}, at least one")
     return key
 
 
@@ -39,11 +39,11 @@ def _check_rate(rate: str) -> str:
     return rate
 
 
-def _split(origins: Any) -> Any:
+def _split(listed: Any) -> Any:
     """Return `https://a.org, https://b.org` as a list."""
-    if isinstance(origins, str):
-        return [origin.strip() for origin in origins.split(",") if origin.strip()]
-    return origins
+    if isinstance(listed, str):
+        return [one.strip() for one in listed.split(",") if one.strip()]
+    return listed
 
 
 def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
@@ -52,6 +52,18 @@ def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
         if origin != "*" and not _IS_ORIGIN(origin):
             raise ValueError(f"must be origins such as https://a.example, or *, got {origin!r:.80}")
     return origins
+
+
+def _check_proxies(proxies: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what is no address: a name would never match, and * would be anyone."""
+    for proxy in proxies:
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError:
+            raise ValueError(
+                f"must be addresses or networks such as 127.0.0.1, 10.0.0.0/8, got {proxy!r:.80}"
+            ) from None
+    return proxies
 
 
 class Settings(BaseSettings):
@@ -65,6 +77,7 @@ class Settings(BaseSettings):
     host: Annotated[str, Field(validation_alias="HOST", min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65535)] = 8080  # 0: any free one
     api_key: Annotated[SecretStr, AfterValidator(_check_key)] | None = None
+    api_keys_file: Annotated[str, Field(min_length=1)] | None = None
     rate_limit: Annotated[str, AfterValidator(_check_rate)] | None = None  # as `limits` reads it
     max_body_bytes: Annotated[int, Field(ge=1, le=2**30)] = 4 * 2**20
     queue_limit: Annotated[int, Field(ge=1, le=10**6)] = 64  # requests that wait for a worker
@@ -72,12 +85,20 @@ class Settings(BaseSettings):
     cors_origins: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_origins)
     ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_proxies)
+    ] = ()
     log_json: bool = False
 
     @property
     def is_exposed(self) -> bool:
         """Whether other machines can reach it."""
         return self.host not in LOOPBACK
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether whoever reaches it needs a key."""
+        return self.api_key is not None or self.api_keys_file is not None
 
 
 def read_settings(**options: Any) -> Settings:

@@ -1,0 +1,141 @@
+"""What the service is deployed with: pinned packages, the image, the unit."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from glob import glob
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from microgpt import InferenceGpt
+from microgpt_serve.main import LAST_WRITES_S
+from microgpt_serve.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "apis/microgpt_serve/deploy"
+SERVE = Path(sys.executable).parent / "microgpt-serve"
+
+
+def requirements(name: str) -> dict[str, str]:
+    """Return what stands in a file of requirements, and the hashes below it."""
+    found = re.findall(r"^(\S.*?) \\\n((?:    --hash=.*\n)+)", (DEPLOY / name).read_text(), re.M)
+    return dict(found)
+
+
+def test_what_is_deployed_is_what_is_tested() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]
+    assert requirements("requirements.txt").keys() <= set(settings["constraint-dependencies"])
+    backend = set(settings["build-constraint-dependencies"])
+    assert requirements("build-requirements.txt").keys() >= backend  # and what it needs
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "build-requirements.txt"])
+def test_each_requirement_has_hashes_and_no_address(name) -> None:
+    text = (DEPLOY / name).read_text()
+    n_pins = len(re.findall("==", re.sub(r" ;.*", "", text)))
+    assert len(requirements(name)) == n_pins > 0
+    assert not re.search(r"://|index|find-links", text)
+    assert len(set(re.findall(r"--hash=(\S+)", text))) == text.count("--hash=sha256:")
+
+
+class Image(NamedTuple):
+    env: dict[str, str]
+    command: list[str]
+    health_check: list[str]
+
+
+def instructions() -> Iterator[tuple[str, str]]:
+    text = re.sub(r"^#.*\n", "", (DEPLOY / "Dockerfile").read_text(), flags=re.M)
+    for line in text.replace("\\\n", "").splitlines():
+        if line:
+            word, _, rest = line.partition(" ")
+            yield word, rest
+
+
+def build(folder: Path) -> Image:
+    """Follow the Dockerfile without an engine: here, with this Python, all stages in one folder."""
+    place, env, command, health_check = folder, {"PATH": os.environ["PATH"]}, [], []
+    for word, rest in instructions():
+        here = rest.replace("/opt/", f"{folder}/opt/")
+        if word == "WORKDIR":
+            place = folder / rest.lstrip("/")
+            place.mkdir()
+        elif word == "COPY" and not rest.startswith("--from="):  # another stage is this folder, too
+            *names, target = rest.split()
+            for source in (ROOT / file for name in names for file in glob(name, root_dir=ROOT)):
+                copy = shutil.copytree if source.is_dir() else shutil.copy
+                copy(source, place / target)
+        elif word == "ENV":
+            pairs = dict(pair.split("=") for pair in here.split())
+            env |= {name: value.replace("$PATH", env["PATH"]) for name, value in pairs.items()}
+        elif word == "RUN":
+            subprocess.run(here, shell=True, cwd=place, env={**os.environ, **env}, check=True)
+        elif word == "HEALTHCHECK":
+            health_check = json.loads(rest.partition("CMD ")[2])
+        elif word == "CMD":
+            command = json.loads(rest)
+    return Image(env, command, health_check)
+
+
+@pytest.mark.slow
+def test_the_image_serves_at_once_and_knows_whether_it_lives(
+    serve, talk_dir, talk_result, tmp_path
+) -> None:
+    image = build(tmp_path)
+
+    def health_check() -> int:
+        env = {**image.env, "PORT": str(server.port)}
+        return subprocess.run(image.health_check, env=env, stderr=subprocess.DEVNULL).returncode
+
+    server = serve(
+        talk_dir, command=image.command, **{**image.env, "HOST": "127.0.0.1", "PORT": "0"}
+    )
+    assert "compiling" not in server.log
+    assert server.generate(num_samples=3).json["samples"] == InferenceGpt(talk_result).generate(3)
+    assert server.chat("hi there").status == 200
+    assert health_check() == 0
+    server.signal(signal.SIGTERM)
+    assert server.process.wait(20) == 0
+    assert health_check() == 1
+
+
+def test_the_image_is_built_of_what_an_engine_gets_to_see() -> None:
+    seen = re.findall(r"^!(.*)$", (ROOT / ".dockerignore").read_text(), re.M)
+    copied = [rest for word, rest in instructions() if word == "COPY" and "--from" not in rest]
+    for source in (Path(name) for rest in copied for name in rest.split()[:-1]):
+        assert any(source.is_relative_to(folder) for folder in seen), source
+
+
+def test_the_image_does_not_run_as_root() -> None:
+    user, _, group = dict(instructions())["USER"].partition(":")
+    assert min(int(user), int(group)) > 0  # numbers: an orchestrator can check them
+
+
+def unit() -> str:
+    return (DEPLOY / "microgpt.service").read_text()
+
+
+def test_systemd_waits_for_replies_that_are_on_their_way() -> None:
+    longest_s = Settings.model_fields["timeout_s"].default + LAST_WRITES_S
+    (waits_s,) = re.findall(r"^TimeoutStopSec=(\d+)$", unit(), re.M)
+    assert int(waits_s) > longest_s
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_systemd_takes_the_unit_and_calls_it_safe(tmp_path) -> None:
+    file = tmp_path / "microgpt.service"
+    file.write_text(unit().replace("/opt/microgpt/bin", str(SERVE.parent)))
+    for question in (["verify", "--man=no"], ["security", "--offline=yes", "--threshold=20"]):
+        done = subprocess.run(
+            ["systemd-analyze", "--no-pager", *question, file], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert file.name not in done.stderr  # as of a name that it does not know

@@ -1,0 +1,149 @@
+"""API keys: what a file of them may hold, who comes in with them, and how they change."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt.errors import ConfigError
+from microgpt_serve.keys import Keys, parse_keys
+
+SERVE = Path(sys.executable).parent / "microgpt-serve"
+MODEL = "/microgpt/v1/model"
+
+PRINTED = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
+KEYS = st.text(PRINTED, min_size=1).filter(lambda key: not key.startswith("#"))
+BLANK = st.text(" \t\r")
+COMMENTS = st.builds("{}#{}".format, BLANK, st.text(st.characters(exclude_characters="\n")))
+FILLERS = st.lists(st.one_of(BLANK, COMMENTS))
+
+
+@given(st.lists(st.tuples(FILLERS, BLANK, KEYS, BLANK), min_size=1, unique_by=lambda it: it[2]))
+def test_the_keys_of_a_file_are_its_lines_without_comments_and_blanks(parts) -> None:
+    lines = [line for filler, a, key, b in parts for line in (*filler, a + key + b)]
+    assert parse_keys("\n".join(lines), "f") == [key for _, _, key, _ in parts]
+
+
+@given(st.text())
+def test_any_text_gives_good_keys_or_one_sentence_without_them(text) -> None:
+    try:
+        keys = parse_keys(text, "f")
+    except ConfigError as error:
+        (sentence,) = str(error).splitlines()
+        assert sentence.startswith("f")
+        assert sentence.isascii()
+    else:
+        assert all(key.isascii() and key.isprintable() and " " not in key for key in keys)
+        assert len(set(keys)) == len(keys) > 0
+
+
+@given(st.lists(KEYS, min_size=1, unique=True), st.binary())
+def test_each_key_opens_and_nothing_else(tmp_path_factory, keys, other) -> None:
+    file = tmp_path_factory.mktemp("keys") / "keys"
+    file.write_text("\n".join(keys))
+    file.chmod(0o600)
+    ours = Keys("one", str(file))
+    known = {key.encode() for key in (*keys, "one")}
+    assert len({ours.find(key) for key in known} - {None}) == len(known)
+    assert (ours.find(other) is None) == (other not in known)
+
+
+@pytest.fixture
+def keys_file(tmp_path) -> Path:
+    file = tmp_path / "api-keys"
+    file.write_text("# alice\nk-alice\n\n# bob\nk-bob\n")
+    file.chmod(0o600)
+    return file
+
+
+def status(server, key: str) -> int:
+    return server.get(MODEL, Authorization=f"Bearer {key}").status
+
+
+def test_every_key_of_the_file_and_the_one_of_the_environment_open(
+    serve, names_dir, keys_file
+) -> None:
+    server = serve(names_dir, MICROGPT_API_KEYS_FILE=str(keys_file), MICROGPT_API_KEY="k-env")
+    assert [status(server, key) for key in ("k-alice", "k-bob", "k-env")] == [200] * 3
+    assert [status(server, key) for key in ("k-eve", "", "# bob", "k-alice k-bob")] == [401] * 4
+    assert server.get(MODEL).status == 401
+    assert server.get("/openapi.json").json["security"] == [{"key": []}]
+    assert not [key for key in ("k-alice", "k-bob", "k-env", "k-eve") if key in server.log]
+
+
+def test_the_rate_limit_counts_each_key_by_itself(serve, names_dir, keys_file) -> None:
+    settings = {"MICROGPT_API_KEYS_FILE": str(keys_file), "MICROGPT_RATE_LIMIT": "2/hour"}
+    server = serve(names_dir, **settings)
+    assert [status(server, "k-alice") for _ in range(3)] == [200, 200, 429]
+    assert [status(server, "k-bob") for _ in range(3)] == [200, 200, 429]
+    assert [status(server, f"k-eve{i}") for i in range(3)] == [401, 401, 429]
+    server.signal(signal.SIGHUP)
+    server.wait_for("reloaded: API keys")
+    assert status(server, "k-alice") == 429  # a reload forgives nothing
+
+
+def test_sighup_reads_the_keys_again(serve, names_dir, keys_file) -> None:
+    server = serve(names_dir, MICROGPT_API_KEYS_FILE=str(keys_file))
+    keys_file.write_text("k-bob\nk-carol\nk-dave\n")
+    server.signal(signal.SIGHUP)
+    server.wait_for(r"reloaded: API keys \(3\)")
+    assert [status(server, key) for key in ("k-alice", "k-bob", "k-carol")] == [401, 200, 200]
+
+
+def test_bad_keys_at_a_reload_leave_the_old_ones_and_the_model_is_loaded(
+    serve, names_dir, keys_file
+) -> None:
+    server = serve(names_dir, MICROGPT_API_KEYS_FILE=str(keys_file))
+    keys_file.write_text("k-carol\nk carol\n")
+    server.signal(signal.SIGHUP)
+    server.wait_for("error: reload failed, the API keys are as before: .*api-keys, line 2: a key")
+    server.wait_for("reloaded: names")
+    assert [status(server, key) for key in ("k-alice", "k-carol")] == [200, 401]
+    metrics = server.get("/metrics", Authorization="Bearer k-bob").body.decode()
+    assert 'microgpt_reloads_total{result="failed"} 1.0' in metrics
+    assert "carol" not in server.log
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, ": the API keys cannot be read: No such file or directory"),
+        ("", " has no key; write one a line"),
+        ("# later\n\n", " has no key; write one a line"),
+        ("k-1\nalice k-2\n", ", line 2: a key must be ASCII characters without spaces"),
+        ("k-1\n\nclé\n", ", line 3: a key must be ASCII characters without spaces"),
+        ("k-1\nk-2\nk-1\n", ", line 3: this key is in line 1 already"),
+    ],
+)
+def test_a_bad_file_of_keys_stops_the_start_with_a_sentence(
+    names_dir, tmp_path, content, problem
+) -> None:
+    file = tmp_path / "api-keys"
+    if content is not None:
+        file.write_text(content)
+    env = {"MODEL_DIR": str(names_dir), "PORT": "0", "MICROGPT_API_KEYS_FILE": str(file)}
+    done = subprocess.run(
+        [SERVE], env={**os.environ, **env}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"error: {file}{problem}")
+    assert "Traceback" not in done.stderr
+    assert "k-1" not in done.stderr
+
+
+def test_keys_that_everyone_can_read_are_warned_of(serve, names_dir, keys_file) -> None:
+    keys_file.chmod(0o644)
+    server = serve(names_dir, MICROGPT_API_KEYS_FILE=str(keys_file))
+    server.wait_for("warning: every user of this machine can read the API keys: chmod o-r /")
+
+
+def test_with_a_file_of_keys_a_service_for_everyone_is_not_warned_of(
+    serve, names_dir, keys_file
+) -> None:
+    server = serve(names_dir, HOST="0.0.0.0", MICROGPT_API_KEYS_FILE=str(keys_file))
+    assert "warning" not in server.log

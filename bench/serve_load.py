@@ -67,7 +67,9 @@ def serve(kind: str, model_dir: str) -> None:
 class NoBatch:
     """A batch whose jobs are done at once, each with the same name."""
 
-    def __init__(self, model: Any, jobs: list[Any]) -> None:
+    arrays = None
+
+    def __init__(self, model: Any, jobs: list[Any], arrays: Any) -> None:
         from microgpt.jobs import Continuation
 
         name = [Continuation([0, 13, 13, 0], "stop")]

@@ -91,7 +91,9 @@ class Canned:
     real: ClassVar[Any]
     known: ClassVar[dict[Any, Any]] = {}
 
-    def __init__(self, model: Any, jobs: list[Any]) -> None:
+    arrays = None
+
+    def __init__(self, model: Any, jobs: list[Any], arrays: Any) -> None:
         new = [job for job in jobs if self.key(job) not in self.known]
         if new:
             batch = self.real(model, new)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
+from microgpt.engine.decoder import DecodeArrays
 from microgpt.inference import InferenceGpt
 from microgpt.jobs import Batch, Continuation, Job, most_rows
 
@@ -133,6 +134,7 @@ class Generation:
     def _work(self) -> None:
         """Be one of the threads."""
         batches: deque[_Running] = deque()
+        spare = _Spare()
         seconds = 0.0  # of work since tokens were counted
         while True:
             with self._changed:
@@ -145,7 +147,7 @@ class Generation:
                 if self._waiting:  # one was woken for all that came together
                     self._changed.notify()
             if tickets:
-                batches.append(_Running(tickets))
+                batches.append(_Running(tickets, spare))
             batch = batches.popleft()
             started = perf_counter()
             outcomes = batch.turn()
@@ -157,6 +159,8 @@ class Generation:
                 seconds = 0.0
             if batch.tickets:
                 batches.append(batch)
+            else:
+                batch.close()
 
     def _take(self) -> list[Ticket]:
         """Return the first ticket, and those that can share its batch."""
@@ -191,17 +195,18 @@ class Generation:
 class _Running:
     """A batch and those who wait for it."""
 
-    def __init__(self, tickets: list[Ticket]) -> None:
+    def __init__(self, tickets: list[Ticket], spare: "_Spare") -> None:
         self.tickets = dict(enumerate(tickets))
+        self._model = tickets[0].model
+        self._spare = spare
         self._batch: Batch | None = None
 
     def turn(self) -> Outcomes:
         """Work for about 20 ms; return what is done. A fault fails all that share the batch."""
         try:
             if self._batch is None:
-                first = self.tickets[0]
                 jobs = [ticket.job for ticket in self.tickets.values()]
-                self._batch = Batch(first.model, jobs)
+                self._batch = Batch(self._model, jobs, self._spare.take(self._model))
             for number in [n for n, ticket in self.tickets.items() if not ticket.is_wanted]:
                 self._batch.drop(number)
                 del self.tickets[number]
@@ -218,6 +223,30 @@ class _Running:
             for number, ticket in self.tickets.items()
             if self._batch and ticket.on_news
         ]
+
+    def close(self) -> None:
+        """Leave what it has worked in to the next."""
+        if self._batch:
+            self._spare.put(self._model, self._batch.arrays)
+
+
+class _Spare:
+    """The arrays of batches that are done, for others of the same model."""
+
+    def __init__(self) -> None:
+        self._model: InferenceGpt | None = None
+        self._arrays: list[DecodeArrays] = []
+
+    def take(self, model: InferenceGpt) -> DecodeArrays | None:
+        """Return some, if there are any."""
+        if model is not self._model:
+            self._model, self._arrays = model, []
+        return self._arrays.pop() if self._arrays else None
+
+    def put(self, model: InferenceGpt, arrays: DecodeArrays) -> None:
+        """Take some back, unless they are of a model that has been replaced."""
+        if model is self._model:
+            self._arrays.append(arrays)
 
 
 def _tell(news: list[tuple[News, list[Continuation]]]) -> None:

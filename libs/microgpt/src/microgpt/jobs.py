@@ -16,7 +16,7 @@ from threading import Event
 from microgpt.config import DEFAULT_SEED, Sampling, check_count, check_seed, check_threads
 from microgpt.conversation import ChatPrompt
 from microgpt.engine import mersenne
-from microgpt.engine.decoder import Decoder
+from microgpt.engine.decoder import DecodeArrays, Decoder
 from microgpt.engine.sequences import FULL, RUNNING, STOPPED
 from microgpt.engine.threads import map_in_threads
 from microgpt.errors import PromptError
@@ -120,8 +120,13 @@ class Batch:
         open: the numbers of the jobs that are neither done nor dropped.
     """
 
-    def __init__(self, model: InferenceGpt, jobs: Sequence[Job]) -> None:
-        """Begin; the smaller jobs come first where not all sequences can be in work at once."""
+    def __init__(
+        self, model: InferenceGpt, jobs: Sequence[Job], arrays: DecodeArrays | None = None
+    ) -> None:
+        """Begin; the smaller jobs come first where not all sequences can be in work at once.
+
+        The arrays are those of a batch of the same model in which nothing is open any more.
+        """
         rules = jobs[0].rules
         numbers = sorted(range(len(jobs)), key=lambda number: len(jobs[number].seeds))
         ends = list(accumulate(len(jobs[number].seeds) for number in numbers))
@@ -144,11 +149,17 @@ class Batch:
             min_tokens=rules.min_tokens,
             max_tokens=rules.max_tokens,
             sampling=rules.sampling,
+            arrays=arrays,
         )
         if rules.sampling.temperature:
             seeds = list(chain.from_iterable(jobs[number].seeds for number in numbers))
             uniforms = self._decoder.uniforms
             uniforms[:] = mersenne.uniforms(seeds, uniforms.shape[1])
+
+    @property
+    def arrays(self) -> DecodeArrays:
+        """What it works in, for another batch when nothing is open any more."""
+        return self._decoder.arrays
 
     def run(self) -> list[tuple[int, list[Continuation] | PromptError]]:
         """Work for about 20 ms; return the jobs that have come to their end, by number.

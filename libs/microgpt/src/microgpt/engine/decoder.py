@@ -5,13 +5,14 @@ This module knows nothing of text or of where the random numbers come from.
 
 from collections.abc import Collection, Sequence
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig, Sampling
-from microgpt.engine.decode import allocate_rows, decode
-from microgpt.engine.kv_cache import allocate_cache
+from microgpt.engine.decode import Rows, allocate_rows, decode
+from microgpt.engine.kv_cache import KVCache, allocate_cache
 from microgpt.engine.sequences import BROKEN, RUNNING, STUCK, new_sequences
 from microgpt.engine.weights import DecodeWeights
 from microgpt.errors import PromptError
@@ -23,6 +24,13 @@ WORK_5_MS = 10**8  # weights times tokens, on a core of 2023
 MAX_ROWS = 64  # tokens that are read in one turn; only a long prompt has so many
 MAX_SLOTS = 50  # sequences in work at once; more gain nothing
 CACHE_BYTES = 2**24  # of their keys and values together: they should stay near the processor
+
+
+class DecodeArrays(NamedTuple):
+    """What a decoder works in. To allocate it takes longer than a short reply, so use it again."""
+
+    cache: KVCache
+    rows: Rows
 
 
 class Decoder:
@@ -41,15 +49,17 @@ class Decoder:
         max_tokens: int | None,
         sampling: Sampling,
         max_slots: int = MAX_SLOTS,
+        arrays: DecodeArrays | None = None,
     ) -> None:
         """Begin; see `sampling.decode`. The uniforms are to be set before the first `run`.
 
-        No more than max_slots sequences are in work at once.
+        No more than max_slots sequences are in work at once. The arrays, of a decoder of this model
+        that has come to its end, are used again.
         """
         bytes_a_slot = (
             2 * model.n_layer * model.block_size * model.n_embd * np.dtype(dtype).itemsize
         )
-        n_slots = max(1, min(len(prompts), max_slots, CACHE_BYTES // bytes_a_slot))
+        most_slots = max(1, min(max_slots, CACHE_BYTES // bytes_a_slot))
         self.sequences = new_sequences(
             model,
             dtype,
@@ -59,13 +69,16 @@ class Decoder:
             min_tokens=min_tokens,
             max_tokens=max_tokens,
             sampling=sampling,
-            n_slots=n_slots,
+            n_slots=min(len(prompts), most_slots),
         )
         self._n_head = model.n_head
         self._weights = weights
-        self._cache = allocate_cache(model, dtype, n_slots)
         most_rows = 1 + 4 * WORK_5_MS // count_params(model)  # a turn cannot be interrupted
-        self._rows = allocate_rows(model, dtype, max(n_slots, min(MAX_ROWS, most_rows)))
+        # Slots that nothing needs are never touched, so they take no memory.
+        self.arrays = arrays or DecodeArrays(
+            allocate_cache(model, dtype, most_slots),
+            allocate_rows(model, dtype, max(most_slots, min(MAX_ROWS, most_rows))),
+        )
         self._n_tokens = 1 + WORK_5_MS // count_params(model)  # of the first call of `run`
 
     @property
@@ -78,10 +91,10 @@ class Decoder:
         """Work for about 20 ms; return whether there is more to do."""
         started = perf_counter()
         n_read = decode(
-            self._rows.x,
+            self.arrays.rows.x,
             self._weights,
-            self._cache,
-            self._rows,
+            self.arrays.cache,
+            self.arrays.rows,
             self._n_head,
             self.sequences,
             self._n_tokens,

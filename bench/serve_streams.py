@@ -29,6 +29,7 @@ from urllib.request import Request, urlopen
 from train_speed import machine, results_file
 
 from microgpt.data import bundled, load_conversations
+from microgpt.tokenizer import Message
 
 PAGE = "/v1/chat/completions"
 N_TALKS = 64
@@ -128,15 +129,22 @@ def running(kind: str) -> Iterator[int]:
             process.wait()
 
 
-def requests() -> list[bytes]:
-    """Return the bodies: conversations up to the last question."""
+def conversations(n: int) -> list[list[Message]]:
+    """Return conversations up to the last question."""
     talks = load_conversations(bundled("chat_heldout.jsonl"))
-    bodies = []
-    for seed, talk in enumerate(random.Random(1).sample(talks, N_TALKS)):
+    found = []
+    for talk in random.Random(1).sample(talks, n):
         last = max(i for i, message in enumerate(talk) if message.role == "user")
-        messages = [asdict(message) for message in talk[: last + 1]]
-        bodies.append(json.dumps({"messages": messages, "seed": seed}).encode())
-    return bodies
+        found.append(list(talk[: last + 1]))
+    return found
+
+
+def requests() -> list[bytes]:
+    """Return bodies that ask for replies to them."""
+    return [
+        json.dumps({"messages": [asdict(message) for message in talk], "seed": seed}).encode()
+        for seed, talk in enumerate(conversations(N_TALKS))
+    ]
 
 
 async def load(port: int, n_streams: int, seconds: float) -> dict[str, float]:

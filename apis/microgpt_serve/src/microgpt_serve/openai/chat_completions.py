@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from microgpt.conversation import ChatPrompt
 from microgpt.jobs import Job, reply_job
+from microgpt.sampling import FinishReason
 from microgpt_serve.body import BodyRoute
 from microgpt_serve.chat import prompt_of
 from microgpt_serve.errors import ServeError
@@ -88,7 +89,6 @@ class _ChatCompletion(Reply):
         self._head = self.head(
             "chat.completion.chunk" if body.stream else "chat.completion", "chatcmpl"
         )
-        self._begun: set[int] = set()
 
     async def whole(self) -> BaseModel:
         choices = [
@@ -106,15 +106,14 @@ class _ChatCompletion(Reply):
 
     async def pieces(self, choice: Choice) -> list[BaseModel]:
         news, messages = choice.news(), list[BaseModel]()
-        if choice.index not in self._begun and (news.text or choice.finish_reason):
-            self._begun.add(choice.index)
-            beginning = self._chunk(choice, Delta(role="assistant", content=""))
-            messages.append(beginning.model_copy(update=self._left_out))
-        if news.text:
+        if news.text or (choice.finish_reason and not news.offset):
+            delta, left_out = {"content": news.text}, {}
+            if not news.offset:
+                delta, left_out = {"role": "assistant", **delta}, self._left_out
             logprobs = await self._logprobs(choice, news)
-            messages.append(self._chunk(choice, Delta(content=news.text), logprobs))
+            messages.append(self._chunk(choice, delta, logprobs, **left_out))
         if choice.finish_reason:
-            messages.append(self._chunk(choice, Delta(), ends=True))
+            messages.append(self._chunk(choice, {}, finish_reason=choice.finish_reason))
         return messages
 
     def last(self) -> BaseModel:
@@ -123,18 +122,18 @@ class _ChatCompletion(Reply):
     def _chunk(
         self,
         choice: Choice,
-        delta: Delta,
+        delta: dict[str, Any],
         logprobs: ChatLogprobs | None = None,
-        *,
-        ends: bool = False,
+        finish_reason: FinishReason | None = None,
+        **left_out: Any,
     ) -> ChatCompletionChunk:
         piece = ChunkChoice.model_construct(
             index=choice.index,
-            delta=delta,
+            delta=Delta.model_construct(**delta),
             logprobs=logprobs,
-            finish_reason=choice.finish_reason if ends else None,
+            finish_reason=finish_reason,
         )
-        return ChatCompletionChunk.model_construct(**self._head, choices=[piece])
+        return ChatCompletionChunk.model_construct(**self._head, choices=[piece], **left_out)
 
     async def _logprobs(self, choice: Choice, news: News) -> ChatLogprobs | None:
         if not self._has_logprobs:

@@ -32,7 +32,7 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(self, pieces: AsyncGenerator[bytes, None]) -> None:
-        """Take the pieces: whole events."""
+        """Take the pieces: whole events, of which DONE is the last."""
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # for nginx
         super().__init__(headers=headers)
         del self.headers["content-length"]
@@ -54,8 +54,7 @@ class EventStream(Response):
         try:
             async with aclosing(self._pieces) as pieces:
                 async for piece in pieces:
-                    await send_piece(piece)
-            await send_piece(b"", is_last=True)
+                    await send_piece(piece, is_last=piece.endswith(DONE))
         except Exception as error:
             if not has_begun:
                 raise

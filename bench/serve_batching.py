@@ -1,0 +1,64 @@
+"""Would requests that join a batch in work be answered faster than in batches of their own?
+
+Has the demo model reply to 320 conversations of data/chat_heldout.jsonl in batches of 1 to 32, as
+the service does. To let requests join, as larger services do, would make one batch of the small
+ones that they come in: what it could gain is the difference between the first line and the best.
+
+    uv run python bench/serve_batching.py [--rounds 5]
+
+Seconds on one core.
+"""
+
+import argparse
+import statistics
+import time
+
+from serve_streams import conversations
+from train_speed import machine
+
+from microgpt.checkpoint import load
+from microgpt.data import DEMO_MODEL, bundled
+from microgpt.inference import InferenceGpt
+from microgpt.jobs import Batch, Job, reply_job
+
+N_REPLIES = 320
+SIZES = (1, 2, 4, 8, 16, 32)
+
+
+def main() -> None:
+    """Print what a reply takes in batches of each size, and what of it is setting up."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    model = InferenceGpt(load(bundled(DEMO_MODEL)))
+    jobs = [
+        reply_job(model, model.chat_prompt(talk), seed=seed)
+        for seed, talk in enumerate(conversations(N_REPLIES))
+    ]
+    times: dict[int, list[tuple[float, float]]] = {size: [] for size in SIZES}
+    for _ in range(rounds):
+        for size in SIZES:
+            times[size].append(measured(model, jobs, size))
+    print(machine())
+    print(f"{statistics.fmean(len(job.prompt) for job in jobs):.0f} tokens a prompt")
+    for size in SIZES:
+        whole, begin = (1e6 * statistics.median(each) for each in zip(*times[size], strict=True))
+        print(f"batches of {size:2}: {whole:4.0f} us a reply, {begin:3.0f} of them to set up")
+
+
+def measured(model: InferenceGpt, jobs: list[Job], size: int) -> tuple[float, float]:
+    """Return the seconds of a reply, and those of setting up."""
+    arrays, begin = None, 0.0
+    started = time.perf_counter()
+    for i in range(0, len(jobs), size):
+        begun = time.perf_counter()
+        batch = Batch(model, jobs[i : i + size], arrays)
+        begin += time.perf_counter() - begun
+        while batch.open:
+            batch.run()
+        arrays = batch.arrays
+    return (time.perf_counter() - started) / len(jobs), begin / len(jobs)
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from microgpt import Gpt, ModelConfig, Sampling
-from microgpt.engine.decoder import Decoder
+from microgpt.engine.decoder import DecodeArrays, Decoder
 from microgpt.engine.model import CompiledModel
 from microgpt.engine.weights import in_panels
 from microgpt.errors import PromptError
@@ -57,7 +57,7 @@ def whole(steps) -> tuple[list[int], str]:
             return tokens, end.value
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(models(), SAMPLING, st.integers(0, 2**64 - 100), st.none() | st.integers(1, 50))
 @example(ModelConfig(vocab_size=27, init_std=0.4), Sampling(0.5), 42, None)
 @example(  # wide panels, heads of several vectors, a long context
@@ -115,8 +115,33 @@ def test_a_sequence_is_the_same_to_the_last_bit_whatever_is_beside_it(dtype) -> 
     together = run(list(range(20)))
     for i in range(20):
         alone = run([i])
-        assert np.array_equal(alone._cache.keys[0], together._cache.keys[i])
-        assert np.array_equal(alone._cache.values[0], together._cache.values[i])
+        assert np.array_equal(alone.arrays.cache.keys[0], together.arrays.cache.keys[i])
+        assert np.array_equal(alone.arrays.cache.values[0], together.arrays.cache.values[i])
+
+
+@pytest.mark.parametrize("left", [7.0, np.inf, np.nan])
+def test_what_another_decoder_has_left_in_the_arrays_changes_nothing(left) -> None:
+    model = ModelConfig(n_embd=24, n_head=3, n_layer=2, block_size=20, vocab_size=9, init_std=0.5)
+    weights = CompiledModel(model, init_weights(model, random.Random(1)), "float32").decode_weights
+
+    def run(prompts: list[list[int]], arrays: DecodeArrays | None = None) -> Decoder:
+        limits = {"stop": (3,), "forbidden": (), "min_tokens": 0, "max_tokens": None}
+        sampling = Sampling(0)
+        decoder = Decoder(
+            model, "float32", weights, prompts, **limits, sampling=sampling, arrays=arrays
+        )
+        while decoder.run():
+            pass
+        return decoder
+
+    prompts = draw_prompts(model, 12, 1)
+    expected = run(prompts)
+    used = run(prompts[:2]).arrays
+    for array in (*used.cache, *used.rows):
+        array[...] = left if array.dtype.kind == "f" else 0
+    found = run(prompts, used)
+    assert np.array_equal(found.sequences.tokens, expected.sequences.tokens)
+    assert np.array_equal(found.sequences.status, expected.sequences.status)
 
 
 def test_forbidden_tokens_and_early_stops_are_those_of_the_reference() -> None:

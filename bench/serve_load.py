@@ -2,10 +2,11 @@
 
     uv run python bench/serve_load.py [--seconds 5] [--rounds 3] [--connections 32]
 
-It loads, in turns, `generate` of one name; the same route, middleware, queue and threads
-with a batch that generates nothing; a bare FastAPI route with the same models; and `chat`.
-It needs wrk (`apt install wrk`). On a busy machine the processor time a request is the steadier
-figure. For hours of mixed load there is serve_mixed.py, for streams serve_streams.py.
+It loads, in turns, `generate` of one name; the same route, middleware, queue and threads with a
+batch that generates nothing; a bare FastAPI route with the same models; and `chat` with the demo
+model. It needs wrk (`apt install wrk`). On a busy machine the processor time a request is the
+steadier figure. For half an hour of mixed load there is serve_mixed.py, for streams
+serve_streams.py.
 """
 
 import argparse
@@ -24,13 +25,13 @@ from typing import Any
 
 import psutil
 
-from microgpt import ModelConfig, TrainConfig, load_conversations, load_text, save
-from microgpt.data import bundled
+from microgpt import TrainConfig, load_text, save
+from microgpt.data import DEMO_MODEL, bundled
 from microgpt.train import train
 
 GENERATE, CHAT = "/microgpt/v1/generate", "/microgpt/v1/chat"
 ONE_NAME = '{"seed": 42}'
-HELLO = '{"messages": [{"role": "user", "content": "hi"}]}'
+HELLO = '{"messages": [{"role": "user", "content": "hello"}]}'
 KINDS = ("generate", "no generation", "bare FastAPI", "chat")
 
 
@@ -45,11 +46,9 @@ def main() -> None:
         serve(*args.serve)
         return
     with tempfile.TemporaryDirectory() as folder:
-        names, chat = Path(folder, "names"), Path(folder, "chat")
+        names = Path(folder, "names")
         save(train(load_text(bundled("names.txt")), config=TrainConfig()), names)
-        talk = load_conversations(bundled("chat.jsonl"))
-        save(train(talk, model=ModelConfig(block_size=128), config=TrainConfig()), chat)
-        compare(names, chat, Path(folder), args)
+        compare(names, bundled(DEMO_MODEL), Path(folder), args)
 
 
 def serve(kind: str, model_dir: str) -> None:

@@ -17,6 +17,7 @@ from microgpt.inference import InferenceGpt
 
 DEFAULT_MODEL_DIR = "output"
 VERSION_DIGITS = 12
+USES = ("generation", "evaluation")  # the second is for log-probabilities
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def load_model(
     place = bundled(DEMO_MODEL) if is_demo else directory or DEFAULT_MODEL_DIR
     saved = load(place)
     gpt = InferenceGpt(saved)
-    prepare_engine("compiled", saved.dtype, uses=["generation"], tell=tell)
+    prepare_engine("compiled", saved.dtype, uses=USES, tell=tell)
     _ = gpt.compiled.decode_weights
     return ServedModel(
         name="demo" if is_demo else os.path.basename(os.path.abspath(place)) or "model",

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from microgpt.checkpoint import SavedModel, load
 from microgpt.data import DEMO_MODEL, bundled
-from microgpt.engines import prepare_engine
+from microgpt.engines import Use, prepare_engine
 from microgpt.flat_weights import flatten
 from microgpt.inference import InferenceGpt
 
 DEFAULT_MODEL_DIR = "output"
 VERSION_DIGITS = 12
-USES = ("generation", "evaluation")  # the second is for log-probabilities
+USES: tuple[Use, ...] = ("generation", "evaluation")  # the second is for log-probabilities
 
 
 @dataclass(frozen=True)

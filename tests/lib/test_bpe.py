@@ -116,6 +116,18 @@ def test_there_are_fewer_tokens_where_nothing_more_comes_twice() -> None:
     assert BpeTokenizer.from_documents([], vocab_size=257).vocab_size == 257
 
 
+def test_more_tokens_than_memory_could_hold_may_be_asked_for() -> None:
+    assert BpeTokenizer.from_documents(["abab"], vocab_size=2**31 - 1).vocab_size == 258
+
+
+def test_a_text_without_a_blank_is_learnt_from_in_parts() -> None:
+    """As one word it would take a time that grows with the square of its length."""
+    text = "".join(random.Random(1).choices("ACGT", k=200_000))
+    tokenizer = BpeTokenizer.from_documents([text], vocab_size=280)
+    assert tokenizer.vocab_size == 280
+    assert tokenizer.count(text) < 100_000
+
+
 @pytest.mark.parametrize(("docs", "least"), [(["a"], 257), ([CONVERSATION], 260)])
 def test_so_few_tokens_that_the_bytes_have_no_room_are_refused(docs, least) -> None:
     assert BpeTokenizer.from_documents(docs, vocab_size=least).vocab_size == least

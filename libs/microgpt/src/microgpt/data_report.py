@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from microgpt.errors import DataError
-from microgpt.tokenizer import CharTokenizer, Document, Message, Role, Tokenizer
+from microgpt.tokenizer import CharTokenizer, Document, Message, Role, Tokenizer, texts_of
 from microgpt.windows import half, n_windows
 
 Content = str | tuple[tuple[Role, str], ...]
@@ -154,7 +154,7 @@ def describe(docs: Sequence[Document], tokenizer: Tokenizer | None = None) -> Da
     """
     if not docs:
         raise DataError("there are no documents to describe")
-    char_counts = Counter(chain.from_iterable(chain.from_iterable(map(_texts, docs))))
+    char_counts = Counter(chain.from_iterable(chain.from_iterable(map(texts_of, docs))))
     chars = sorted(char_counts)
     tokenizer = tokenizer or CharTokenizer(
         chars, is_chat=not all(isinstance(doc, str) for doc in docs)
@@ -174,11 +174,7 @@ def describe(docs: Sequence[Document], tokenizer: Tokenizer | None = None) -> Da
 def count_with_others(docs: Iterable[Document], chars: Collection[str]) -> int:
     """Return the number of documents that have a character which is none of these."""
     known = frozenset(chars)
-    return sum(not all(map(known.issuperset, _texts(doc))) for doc in docs)
-
-
-def _texts(doc: Document) -> Iterable[str]:
-    return (doc,) if isinstance(doc, str) else (message.content for message in doc)
+    return sum(not all(map(known.issuperset, texts_of(doc))) for doc in docs)
 
 
 def _repeats(docs: Iterable[Document]) -> tuple[int, list[tuple[Document, int]]]:

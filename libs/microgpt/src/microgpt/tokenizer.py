@@ -12,6 +12,7 @@ plain characters. This module knows nothing of files or models.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import ClassVar, Literal, cast, get_args
 
 from microgpt.config import LossOn, TextKind
@@ -41,6 +42,11 @@ def joined(docs: Iterable[Document], separator: str) -> str | None:
         return separator.join(cast("Iterable[str]", docs))
     except TypeError:
         return None
+
+
+def texts_of(doc: Document) -> Iterable[str]:
+    """Return the text that a document is, or those of its messages."""
+    return (doc,) if isinstance(doc, str) else (message.content for message in doc)
 
 
 def count_characters(doc: Document, loss_on: LossOn, text: TextKind) -> int:
@@ -220,10 +226,8 @@ class CharTokenizer(Tokenizer):
         text = joined(docs, "")
         if text is not None:
             return cls(sorted(set(text)))
-        texts = [doc for doc in docs if isinstance(doc, str)]
-        conversations = [doc for doc in docs if not isinstance(doc, str)]
-        said = (message.content for conversation in conversations for message in conversation)
-        return cls(sorted({*"".join(texts), *"".join(said)}), is_chat=bool(conversations))
+        chars = set("".join(chain.from_iterable(map(texts_of, docs))))
+        return cls(sorted(chars), is_chat=not all(isinstance(doc, str) for doc in docs))
 
     @property
     def piece_names(self) -> Sequence[str]:

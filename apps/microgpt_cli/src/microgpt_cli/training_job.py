@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,23 +10,14 @@ from typing import TYPE_CHECKING, Any
 from microgpt.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer
 from microgpt.checkpoint import SavedModel, load
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
-from microgpt.data import (
-    Split,
-    bundled,
-    load_conversations,
-    load_stream,
-    load_text,
-    split,
-    split_stream,
-)
+from microgpt.data import Split
 from microgpt.engines import DEFAULT_DTYPE
 from microgpt.errors import ConfigError
-from microgpt.presets import PRESETS, PresetName
+from microgpt.presets import PresetName
 from microgpt.state import Ending, TrainState, ending
 from microgpt.state_files import TrainingPlan
 from microgpt.tokenizer import (
     CharTokenizer,
-    Document,
     Tokenizer,
     TokenizerKind,
     count_characters,
@@ -34,8 +25,8 @@ from microgpt.tokenizer import (
 from microgpt.training_directory import TrainingDirectory
 from microgpt.transfer import check_shape, extended_tokenizer, new_tokens
 from microgpt.weights_file import WeightsFormat
-from microgpt_cli.options import DEFAULT_CHAT, DEFAULT_TEXT
 from microgpt_cli.streams import note
+from microgpt_cli.training_data import input_of, parts_of
 
 if TYPE_CHECKING:
     from microgpt.engines import Use
@@ -109,8 +100,8 @@ def new_job(
     """
     _check_patience(config, val_fraction)
     parent = load(from_) if from_ else None
-    path = path or _input_of(preset, chat=chat)
-    parts = _parts(path, preset, config, chat=chat, validation=val_fraction, test=test_fraction)
+    path = path or input_of(preset, chat=chat)
+    parts = parts_of(path, preset, config, chat=chat, validation=val_fraction, test=test_fraction)
     if parent:
         learnt = _inherited_tokenizer(parent, parts, tokenizer, vocab_size)
         model = replace(parent.model, **shape, vocab_size=learnt.vocab_size)
@@ -221,7 +212,7 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Job |
     if status == "ended" and reason:
         return Ended(state.step, reason)
     path = given.get("input") or plan.input
-    parts = _parts(
+    parts = parts_of(
         path,
         plan.preset,
         config,
@@ -272,42 +263,3 @@ def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]
 def _check_patience(config: TrainConfig, val_fraction: float) -> None:
     if config.patience and not val_fraction:
         raise ConfigError("--patience goes with --val-fraction; add it, or leave both out")
-
-
-def default_input(*, chat: bool = False) -> Path:
-    """Return where the data are when nothing is named: here, or else with microgpt."""
-    name = DEFAULT_CHAT if chat else DEFAULT_TEXT
-    path = Path("data", name)
-    if not os.path.exists(path):
-        note(f"there is no {path} here; using the {name} that comes with microgpt")
-        path = bundled(name)
-    return path
-
-
-def _input_of(preset: PresetName | None, *, chat: bool) -> Path | None:
-    """Return where the data are when nothing is named; None for those that a preset draws."""
-    data = PRESETS[preset].data if preset else "names"
-    if data is None:
-        raise ConfigError(f"--preset {preset} is for data of your own; name them with --input")
-    return None if data == "grammar" else default_input(chat=chat)
-
-
-def _parts(
-    path: Path | None,
-    preset: PresetName | None,
-    config: TrainConfig,
-    *,
-    chat: bool,
-    validation: float,
-    test: float,
-) -> Split:
-    """Return the documents of a file, or without one those of a preset, by what they are for."""
-    docs: Sequence[Document]
-    if path is None:
-        assert preset
-        docs = PRESETS[preset].draw(config.seed)
-    elif config.text == "stream":
-        return split_stream(load_stream(path), validation=validation, test=test)
-    else:
-        docs = load_conversations(path, tell=note) if chat else load_text(path)
-    return split(docs, validation=validation, test=test)

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from microgpt.tokenizer import (
     CharTokenizer,
     Tokenizer,
     TokenizerKind,
-    count_characters,
+    texts_of,
 )
 from microgpt.training_directory import TrainingDirectory
 from microgpt.transfer import check_shape, extended_tokenizer, new_tokens
@@ -102,12 +103,15 @@ def new_job(
     parent = load(from_) if from_ else None
     path = path or input_of(preset, chat=chat)
     parts = parts_of(path, preset, config, chat=chat, validation=val_fraction, test=test_fraction)
+    wanted = None
     if parent:
         learnt = _inherited_tokenizer(parent, parts, tokenizer, vocab_size)
         model = replace(parent.model, **shape, vocab_size=learnt.vocab_size)
         check_shape(parent, model)
     else:
-        learnt = _new_tokenizer(parts, tokenizer or "char", vocab_size)
+        if tokenizer == "bpe":
+            wanted = DEFAULT_VOCAB_SIZE if vocab_size is None else vocab_size
+        learnt = _new_tokenizer(parts, wanted)
         model = ModelConfig(**shape, vocab_size=learnt.vocab_size)
     default = parent.dtype if parent and engine == "compiled" else DEFAULT_DTYPE[engine]
     plan = TrainingPlan(
@@ -116,6 +120,7 @@ def new_job(
         tokenizer=learnt,
         engine=engine,
         dtype=dtype or default,
+        vocab_size_wanted=wanted,
         data=parts.facts,
         input=Path(os.path.abspath(path)) if path else None,
         weights_format=weights_format,
@@ -126,20 +131,19 @@ def new_job(
     return Job(plan, parts, parent)
 
 
-def _new_tokenizer(parts: Split, kind: TokenizerKind, vocab_size: int | None) -> Tokenizer:
-    """Return the tokenizer of all characters, or of what comes often in what is not held out."""
-    if kind == "char":
+def _new_tokenizer(parts: Split, vocab_size: int | None) -> Tokenizer:
+    """Return the tokenizer of what comes often in what is not held out, or of all characters."""
+    if vocab_size is None:
         return CharTokenizer.from_documents(parts.docs)
-    n_wanted = DEFAULT_VOCAB_SIZE if vocab_size is None else vocab_size
-    tokenizer = BpeTokenizer.from_documents(parts.train, n_wanted)
-    n_tokens = sum(map(tokenizer.count_tokens, parts.train))
-    n_characters = sum(count_characters(doc, "all", "lines") + 1 for doc in parts.train)
+    tokenizer = BpeTokenizer.from_documents(parts.train, vocab_size)
+    texts = list(chain.from_iterable(map(texts_of, parts.train)))
+    n_characters, n_tokens = sum(map(len, texts)), sum(map(tokenizer.count, texts))
     note(
-        f"{tokenizer.vocab_size} tokens from {len(parts.train)} documents to learn from; one has "
-        f"{n_characters / n_tokens:.2f} characters on average"
+        f"{tokenizer.vocab_size} tokens from {n_characters:,} characters to learn from; one stands "
+        f"for {n_characters / n_tokens:.2f} on average"
     )
-    if tokenizer.vocab_size < n_wanted:
-        note(f"there are not {n_wanted}, as nothing more comes twice")
+    if tokenizer.vocab_size < vocab_size:
+        note(f"there are not {vocab_size}, as nothing more comes twice")
     return tokenizer
 
 
@@ -150,7 +154,7 @@ def _inherited_tokenizer(
     tokenizer = extended_tokenizer(parent, parts.docs)
     for flag, wanted, found in (
         ("--tokenizer", kind, tokenizer.kind),
-        ("--vocab-size", vocab_size, tokenizer.vocab_size),
+        ("--vocab-size", vocab_size, parent.tokenizer.vocab_size),
     ):
         if wanted not in (None, found):
             raise ConfigError(
@@ -245,6 +249,7 @@ def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]
         "dtype": plan.dtype,
         "chat": plan.tokenizer.is_chat,
         "tokenizer": plan.tokenizer.kind,
+        "vocab_size": plan.vocab_size_wanted or plan.model.vocab_size,
         "preset": plan.preset,
         "output": directory,
     }

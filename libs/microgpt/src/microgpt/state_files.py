@@ -53,6 +53,7 @@ class TrainingPlan:
         dtype: of its numbers.
         data: what it learns from.
         input: the file that the documents are in; None if they are the preset's own.
+        vocab_size_wanted: how many subword tokens were to be learnt; there may be fewer.
         weights_format: of the model that is to be written, if it was asked for.
         preset: that its settings came from.
         parent_sha256: the `weights_sha256` of the model that it began with.
@@ -66,6 +67,7 @@ class TrainingPlan:
     dtype: DType
     data: DataFacts
     input: Path | None
+    vocab_size_wanted: int | None = None
     weights_format: WeightsFormat | None = None
     preset: PresetName | None = None
     parent_sha256: str | None = None
@@ -105,6 +107,7 @@ class _Description(BaseModel):
     tokenizer: str = "char"
     chars: tuple[str, ...] | None = None
     special_tokens: tuple[str, ...] | None = None
+    vocab_size_wanted: _Count | None = None
     config: TrainConfig
     engine: EngineName
     dtype: DType
@@ -187,6 +190,7 @@ def _describe(
         tokenizer=plan.tokenizer.kind,
         chars=chars_of(plan.tokenizer),
         special_tokens=special_tokens_of(plan.tokenizer),
+        vocab_size_wanted=plan.vocab_size_wanted,
         config=plan.config,
         engine=plan.engine,
         dtype=plan.dtype,
@@ -217,6 +221,7 @@ def _plan(description: _Description, tokenizer: Tokenizer) -> TrainingPlan:
         dtype=description.dtype,
         data=description.data,
         input=Path(description.input) if description.input else None,
+        vocab_size_wanted=description.vocab_size_wanted,
         weights_format=description.weights_format,
         preset=description.preset,
         parent_sha256=description.parent_sha256,

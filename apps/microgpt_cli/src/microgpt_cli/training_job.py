@@ -16,7 +16,6 @@ from microgpt.engines import DEFAULT_DTYPE
 from microgpt.errors import ConfigError
 from microgpt.presets import PresetName
 from microgpt.state import Ending, TrainState, ending
-from microgpt.state_files import TrainingPlan
 from microgpt.tokenizer import (
     CharTokenizer,
     Tokenizer,
@@ -24,6 +23,7 @@ from microgpt.tokenizer import (
     texts_of,
 )
 from microgpt.training_directory import TrainingDirectory
+from microgpt.training_plan import TrainingPlan
 from microgpt.transfer import check_shape, extended_tokenizer, new_tokens
 from microgpt.weights_file import WeightsFormat
 from microgpt_cli.streams import note

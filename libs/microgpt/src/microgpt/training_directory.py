@@ -25,7 +25,8 @@ from microgpt.directory_lock import DirectoryLock
 from microgpt.errors import CheckpointError
 from microgpt.history import HISTORY, as_lines
 from microgpt.state import TrainResult, TrainState
-from microgpt.state_files import HASH, STATE, Status, TrainingPlan, decode_state, encode_state
+from microgpt.state_files import HASH, STATE, Status, decode_state, encode_state
+from microgpt.training_plan import TrainingPlan
 from microgpt.weights_file import WEIGHTS_FILES
 from microgpt.whole_files import (
     cannot_write,

@@ -133,6 +133,18 @@ def test_characters_a_token_are_told_of_running_text(microgpt, tmp_path) -> None
     assert "note: 259 tokens from 199 characters to learn from; one stands for 1.67" in done.stderr
 
 
+@pytest.mark.parametrize("text", ["lines", "stream"])
+def test_a_known_text_that_the_context_cuts_off_is_not_novel(microgpt, tmp_path, text) -> None:
+    """Nor in the middle of a character: 漢 is three tokens here, and 8 are no multiple of it."""
+    (tmp_path / "text.txt").write_text("漢" * 30)
+    shape = ("--block-size", "8", "--steps", "150", "--lr", "0.03", "--num-samples", "2")
+    options = ("--tokenizer", "bpe", "--vocab-size", "257", "--text", text)
+    done = microgpt("train", "--input", "text.txt", *options, *shape)
+    assert "note: 2 of 2 samples are in the training data\n" in done.stderr
+    novel = ("generate", "--novel", "--against", "text.txt", "--temperature", "0.1")
+    assert microgpt(*novel).stdout == ""
+
+
 def test_a_model_to_begin_with_keeps_its_tokens(microgpt, model, names, tmp_path) -> None:
     names.write_text("zoë\nzoé\n" * 20)
     done = microgpt("train", "--from", model, "--input", names, "--steps", "3", "--output", "child")

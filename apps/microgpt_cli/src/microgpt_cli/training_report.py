@@ -11,7 +11,7 @@ from microgpt.data import Split
 from microgpt.errors import ConfigError
 from microgpt.evaluation import bits
 from microgpt.inference import InferenceGpt
-from microgpt.memorisation import Memorisation, compare
+from microgpt.memorisation import KnownTexts, Memorisation, compare
 from microgpt.model import count_params
 from microgpt.state import TrainResult
 from microgpt.tokenizer import Document, count_characters
@@ -70,7 +70,7 @@ def report(
         as_json: print one JSON document.
         what: the samples are.
     """
-    memorised = compare(samples, parts.train, text=result.config.text) if samples else None
+    memorised = _memorised(samples, result, parts.train) if samples else None
     if as_json:
         print(json.dumps(_summary(result, samples, memorised, output)))
         return
@@ -111,6 +111,14 @@ def _in_words(loss: float, result: TrainResult, docs: Sequence[Document]) -> str
     )
     bits_each = bits(loss) * n_tokens / n_characters
     return f"{loss:.4f} nats a token ({bits_each:.4f} bits a character)"
+
+
+def _memorised(
+    samples: Sequence[str], result: TrainResult, docs: Sequence[Document]
+) -> Memorisation:
+    texts = [doc for doc in docs if isinstance(doc, str)]
+    known = KnownTexts(texts, room=result.model.block_size, text=result.config.text)
+    return compare(samples, known)
 
 
 def _tell_what_is_known(memorised: Memorisation) -> None:

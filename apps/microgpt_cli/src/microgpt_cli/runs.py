@@ -13,9 +13,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from microgpt.checkpoint import META, Meta
 from microgpt.errors import CheckpointError
 from microgpt.history import HISTORY, HistoryPoint, read_history
+from microgpt.meta import META, Meta
 from microgpt.validation import first_problem
 
 MAX_POINTS = 100  # of a curve; a picture has no room for more

@@ -118,7 +118,9 @@ def _read_run(directory: Path, label: str) -> Run:
     meta = _read_meta(directory / META)
     if meta is None or meta.training.get("steps") != points[-1].step:  # of an earlier training
         return Run(label, points, settings={}, test_loss=None)
-    facts = {name: getattr(meta, name) for name in _SIZES} | meta.training
+    # Where tokens are no characters, a loss is of that vocabulary, and compares with no other.
+    names = (*_SIZES, *(("tokenizer", "vocab_size") if meta.tokenizer != "char" else ()))
+    facts = {name: getattr(meta, name) for name in names} | meta.training
     settings = {
         name: fact
         for name, fact in facts.items()

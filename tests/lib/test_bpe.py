@@ -96,11 +96,6 @@ def test_the_mask_is_on_what_the_assistant_says_and_its_ends_of_turn(loss_on) ->
     assert learnt == [*CHAT.encode("anna and"), CHAT.end_turn_id]
 
 
-def test_the_head_of_a_text_has_so_many_tokens() -> None:
-    assert TEXT.head("anna and emma", 2) == TEXT.decode(TEXT.encode("anna and emma")[:2])
-    assert TEXT.head("anna", 99) == "anna"
-
-
 def test_a_text_of_one_token_is_told_from_others() -> None:
     assert TEXT.tokens_of([" and", "zq", "\ud800", "a"]) == TEXT.encode(" and") + TEXT.encode("a")
 

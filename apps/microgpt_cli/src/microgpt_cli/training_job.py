@@ -139,7 +139,7 @@ def _new_tokenizer(parts: Split, vocab_size: int | None) -> Tokenizer:
     texts = list(chain.from_iterable(map(texts_of, parts.train)))
     n_characters, n_tokens = sum(map(len, texts)), sum(map(tokenizer.count, texts))
     note(
-        f"{tokenizer.vocab_size} tokens from {n_characters:,} characters to learn from; one stands "
+        f"{tokenizer.vocab_size} tokens from {n_characters} characters to learn from; one stands "
         f"for {n_characters / n_tokens:.2f} on average"
     )
     if tokenizer.vocab_size < vocab_size:

@@ -110,10 +110,6 @@ class BpeTokenizer(Tokenizer):
         encoded = (self.encode(text) for text in texts if not self.unknown_characters(text))
         return [tokens[0] for tokens in encoded if len(tokens) == 1]
 
-    def head(self, text: str, n_tokens: int) -> str:
-        """Return the beginning of a text that has at most so many tokens."""
-        return self.decode(self.encode(text)[:n_tokens])
-
     def decode(self, tokens: Iterable[int]) -> str:
         """Return the text of the tokens; bytes that are no character come as U+FFFD."""
         return b"".join(map(self._bytes, tokens)).decode(errors="replace")

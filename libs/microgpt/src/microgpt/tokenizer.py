@@ -99,10 +99,6 @@ class Tokenizer(ABC):
         """Return the tokens of those texts that are one token each."""
 
     @abstractmethod
-    def head(self, text: str, n_tokens: int) -> str:
-        """Return the beginning of a text that has at most so many tokens."""
-
-    @abstractmethod
     def decode(self, tokens: Iterable[int]) -> str:
         """Return the text of the tokens; special tokens are skipped.
 
@@ -255,10 +251,6 @@ class CharTokenizer(Tokenizer):
     def tokens_of(self, texts: Iterable[str]) -> list[int]:
         """Return the tokens of those texts that are one character of the vocabulary."""
         return [self._id_of[text] for text in texts if text in self._id_of]
-
-    def head(self, text: str, n_tokens: int) -> str:
-        """Return the first characters."""
-        return text[:n_tokens]
 
     def decode(self, tokens: Iterable[int]) -> str:
         """Return the characters of the tokens; see `Tokenizer`."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from microgpt import BpeTokenizer, Message, ModelConfig, TrainConfig, load, save
-from microgpt.data import split
+from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig, load, save
+from microgpt.data import split, split_stream
 from microgpt.train import train
 from microgpt_cli.chat_session import ChatSession, Sampling
 
@@ -145,6 +145,19 @@ def test_a_known_text_that_the_context_cuts_off_is_not_novel(microgpt, tmp_path,
     assert microgpt(*novel).stdout == ""
 
 
+@pytest.mark.usefixtures("names")
+@pytest.mark.parametrize("text", ["lines", "stream"])
+def test_bits_a_character_of_a_training_are_those_of_its_model(microgpt, tmp_path, text) -> None:
+    done = microgpt("train", *SMALL, *BPE, "--text", text, "--val-fraction", "0.3")
+    told = float(done.stdout.partition(" nats a token (")[2].partition(" bits a character")[0])
+    docs = {
+        "lines": split(NAMES.split(), validation=0.3),
+        "stream": split_stream(NAMES, validation=0.3),
+    }[text].validation
+    model = InferenceGpt(load(tmp_path / "output"))
+    assert told == pytest.approx(model.evaluate(docs, text=text).bits_per_character, abs=1e-4)
+
+
 def test_a_model_to_begin_with_keeps_its_tokens(microgpt, model, names, tmp_path) -> None:
     names.write_text("zoë\nzoé\n" * 20)
     done = microgpt("train", "--from", model, "--input", names, "--steps", "3", "--output", "child")
@@ -193,8 +206,6 @@ def kanji():
 
 
 def test_a_reply_comes_in_whole_characters(kanji) -> None:
-    from microgpt import InferenceGpt
-
     session = ChatSession(InferenceGpt(kanji), Sampling(temperature=0), 1, pytest.fail)
     assert list(session.ask("hi")) == ["漢", "字", "é"]
 

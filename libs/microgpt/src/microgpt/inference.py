@@ -34,7 +34,7 @@ from microgpt.reading import scored
 from microgpt.sampling import FinishReason, TokenStream, decode
 from microgpt.state import TrainedModel
 from microgpt.texts import cut, one_by_one, together
-from microgpt.tokenizer import Document, Message, Tokenizer, count_characters
+from microgpt.tokenizer import Document, Message, Tokenizer, count_predictions
 
 if TYPE_CHECKING:
     from microgpt.engine.model import CompiledModel
@@ -113,7 +113,7 @@ class InferenceGpt:
             raise DataError("docs is one text; pass a list of texts")
         docs, block_size = list(docs), self.config.block_size
         in_pieces = scored(docs, self.tokenizer, block_size, loss_on=loss_on, text=text)
-        n_characters = sum(count_characters(doc, loss_on, text) for doc in docs)
+        n_characters = sum(count_predictions(doc, loss_on, text, len) for doc in docs)
         pieces = Pieces(in_pieces, n_characters=n_characters)
         if not pieces.n_tokens:
             raise DataError("there are no documents to evaluate, or no replies in them")

@@ -10,7 +10,7 @@ plain characters. This module knows nothing of files or models.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import ClassVar, Literal, cast, get_args
@@ -49,16 +49,24 @@ def texts_of(doc: Document) -> Iterable[str]:
     return (doc,) if isinstance(doc, str) else (message.content for message in doc)
 
 
-def count_characters(doc: Document, loss_on: LossOn, text: TextKind) -> int:
-    """Return how many characters those tokens of a document stand for whose prediction counts.
+def count_predictions(
+    doc: Document, loss_on: LossOn, text: TextKind, count: Callable[[str], int]
+) -> int:
+    """Return how many predictions of a document count.
 
     The end of a text, a turn or a conversation is one, and so is a role. Running text has no end.
+
+    Args:
+        doc: text or conversation.
+        loss_on: the turns of a conversation that count.
+        text: how a text is meant.
+        count: the tokens of a text; with `len` they are characters.
     """
     if isinstance(doc, str):
-        return len(doc) + (text == "lines")
+        return count(doc) + (text == "lines")
     if loss_on == "all":
-        return 1 + sum(len(message.content) + 2 for message in doc)
-    return sum(len(message.content) + 1 for message in doc if message.role == "assistant")
+        return 1 + sum(count(message.content) + 2 for message in doc)
+    return sum(count(message.content) + 1 for message in doc if message.role == "assistant")
 
 
 class Tokenizer(ABC):

@@ -79,9 +79,9 @@ class Reading:
     @property
     def longest(self) -> int:
         """The most tokens that are predicted in a piece."""
-        fitting = [n for n in self.lengths if n <= self.block_size]
-        is_cut = len(fitting) < len(self.lengths) and self.long_docs != "skip"
-        return self.block_size if is_cut else max(fitting, default=0)
+        if self.n_long and (self.long_docs != "skip" or self.text == "stream"):
+            return self.block_size
+        return max((n for n in self.lengths if n <= self.block_size), default=0)
 
     @cached_property
     def n_long(self) -> int:

@@ -154,12 +154,12 @@ class InferenceGpt:
         Args:
             num_samples: how many.
             prompt: how each text begins.
-            temperature: 0 always takes the likeliest character, 1 follows the model's odds.
+            temperature: 0 always takes the likeliest token, 1 follows the model's odds.
             top_k: see `Sampling`, as top_p and min_p.
             top_p: see there.
             min_p: see there.
             stop: a text ends before the first of these that comes after the prompt.
-            max_tokens: the most characters after the prompt; by default the context is the limit.
+            max_tokens: the most tokens after the prompt; by default the context is the limit.
             seed: of the first text; text i has the seed `seed + i`.
             rng: draws all texts from one generator instead of from seeds.
             threads: how many to use; the texts are the same.

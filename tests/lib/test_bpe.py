@@ -115,6 +115,15 @@ def test_more_tokens_than_memory_could_hold_may_be_asked_for() -> None:
     assert BpeTokenizer.from_documents(["abab"], vocab_size=2**31 - 1).vocab_size == 258
 
 
+@pytest.mark.parametrize("between", [" ", "\n", "\n\n  ", "\t"])
+def test_a_long_text_is_learnt_from_as_if_its_words_came_apart(between) -> None:
+    words = random.Random(1).choices(["anna", "and", "emma", "it's", "12", "漢字"], k=2000)
+    text = between.join(words)
+    whole = BpeTokenizer.from_documents([text], vocab_size=280)
+    apart = [words[0], *(between + word for word in words[1:])]
+    assert BpeTokenizer.from_documents(apart, vocab_size=280).file == whole.file
+
+
 def test_a_text_without_a_blank_is_learnt_from_in_parts() -> None:
     """As one word it would take a time that grows with the square of its length."""
     text = "".join(random.Random(1).choices("ACGT", k=200_000))

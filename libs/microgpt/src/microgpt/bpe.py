@@ -28,7 +28,10 @@ MIN_FREQUENCY = 2  # what comes once only is nothing to learn a token for
 BLANK, MARK = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
 WORDS = re.compile(f" ?{MARK}+|{BLANK}+(?!{MARK})|{BLANK}")
 MOST_KNOWN, LONGEST_KNOWN = 2**17, 64  # words whose tokens are kept, and their characters: 30 MB
-LONGEST_LEARNT = 2**10  # characters; learning takes a time that grows with the square of a word
+# Learning takes a time that grows with the square of a word, and 80 bytes a character of a text. So
+# a text comes in parts of so many characters or more: up to where words part, or twice as many.
+LEARNT_TOGETHER = 2**10
+BETWEEN_WORDS = re.compile(f"(?<={MARK})(?={BLANK})")
 
 
 class BpeTokenizer(Tokenizer):
@@ -163,15 +166,18 @@ def _learn(texts: Collection[str], n_pieces: int) -> bytes:
         initial_alphabet=sorted(_byte_of()),
         show_progress=False,
     )
-    library.train_from_iterator(chain.from_iterable(map(_with_short_words, texts)), trainer)
+    library.train_from_iterator(chain.from_iterable(map(_parts, texts)), trainer)
     return library.to_str(pretty=True).encode()
 
 
-def _with_short_words(text: str) -> Sequence[str]:
-    """Return a text, in parts if it has a word that is too long to learn from."""
-    if max(map(len, text.split()), default=0) <= LONGEST_LEARNT:
-        return (text,)
-    return [text[i : i + LONGEST_LEARNT] for i in range(0, len(text), LONGEST_LEARNT)]
+def _parts(text: str) -> Iterator[str]:
+    """Yield a text in parts that can be learnt from."""
+    start = 0
+    while start < len(text):
+        place = BETWEEN_WORDS.search(text, start + LEARNT_TOGETHER, start + 2 * LEARNT_TOGETHER)
+        end = place.start() if place else start + 2 * LEARNT_TOGETHER
+        yield text[start:end]
+        start = end
 
 
 def _new_library() -> "Library":

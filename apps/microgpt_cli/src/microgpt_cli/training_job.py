@@ -16,12 +16,7 @@ from microgpt.engines import DEFAULT_DTYPE
 from microgpt.errors import ConfigError
 from microgpt.presets import PresetName
 from microgpt.state import Ending, TrainState, ending
-from microgpt.tokenizer import (
-    CharTokenizer,
-    Tokenizer,
-    TokenizerKind,
-    texts_of,
-)
+from microgpt.tokenizer import CharTokenizer, Tokenizer, TokenizerKind, texts_of
 from microgpt.training_directory import TrainingDirectory
 from microgpt.training_plan import TrainingPlan
 from microgpt.transfer import check_shape, extended_tokenizer, new_tokens

@@ -39,7 +39,7 @@ class KnownTexts(Container[str]):
         self.texts, self.text = texts, text
         self._room = room if text == "lines" else 0
         self._whole = frozenset(texts)
-        self._long = "\0".join(each for each in texts if _n_bytes(each) > self._room)
+        self._long = "\0".join(each for each in texts if len(each.encode()) > self._room)
 
     def __contains__(self, sample: object) -> bool:
         """Return whether it is one of the texts, or a part that was cut off, in a character too."""
@@ -48,7 +48,7 @@ class KnownTexts(Container[str]):
         if sample in self._whole:
             return True
         part = sample.strip("\ufffd")
-        return bool(part) and _n_bytes(sample) >= self._room and part in self._long
+        return bool(part) and len(sample.encode()) >= self._room and part in self._long
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,6 @@ def compare(samples: Sequence[str], known: KnownTexts) -> Memorisation:
     return Memorisation(
         len(samples), n_known, tuple(_nearest(sample, known.texts) for sample in novel)
     )
-
-
-def _n_bytes(text: str) -> int:
-    return len(text.encode(errors="surrogatepass"))
 
 
 def _nearest(sample: str, texts: Sequence[str]) -> Nearest:

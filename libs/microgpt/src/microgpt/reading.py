@@ -15,7 +15,7 @@ from microgpt.config import LongDocs, LossOn, TextKind
 from microgpt.conversation import turn_windows
 from microgpt.corpus import Corpus
 from microgpt.errors import ConfigError
-from microgpt.tokenizer import ROLES, Document, Tokenizer, count_predictions
+from microgpt.tokenizer import ROLES, Document, Tokenizer, count_predictions, joined
 from microgpt.windows import Piece, Windows, half, n_windows
 
 
@@ -73,6 +73,10 @@ class Reading:
     @cached_property
     def lengths(self) -> Sequence[int]:
         """How many tokens are predicted in each document."""
+        if self.tokenizer.kind == "char" and joined(self.docs, "") is not None:
+            # Karpathy's whole run takes 7 ms; to ask the tokenizer 32,033 times would take 5 more.
+            n_ends = 1 if self.text == "lines" else 0
+            return array("q", [len(doc) + n_ends for doc in self.docs])
         count = self.tokenizer.count
         return array("q", (count_predictions(doc, "all", self.text, count) for doc in self.docs))
 
@@ -86,7 +90,7 @@ class Reading:
     @cached_property
     def n_long(self) -> int:
         """How many documents do not fit into the context."""
-        return sum(n > self.block_size for n in self.lengths)
+        return sum(1 for n in self.lengths if n > self.block_size)
 
     @property
     def n_lost(self) -> int:

@@ -3,11 +3,13 @@
 import json
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from microgpt import BpeTokenizer, Message, ModelConfig, TrainConfig, load, save
+from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig, load, save
+from microgpt.data import split, split_stream
 from microgpt.train import train
 from microgpt_cli.chat_session import ChatSession, Sampling
 
@@ -62,10 +64,10 @@ def test_train_learns_tokens_from_what_is_not_held_out(microgpt, tmp_path) -> No
     assert "vocab size: 270\n" in done.stdout
     assert " nats a token (" in done.stdout
     assert " bits a character), the best" in done.stdout
-    n = next(line for line in done.stderr.splitlines() if "tokens from" in line)
-    n_train = int(n.split(" tokens from ")[1].split()[0])
-    assert f"{n_train} documents to learn from" in done.stderr
-    assert 20 < n_train < 61
+    learnt_from = split(NAMES.split(), validation=0.5).train
+    n_characters = sum(map(len, learnt_from))
+    assert 100 < n_characters < 200
+    assert f"note: 270 tokens from {n_characters} characters to learn from; " in done.stderr
     assert load(tmp_path / "output").tokenizer.kind == "bpe"
 
 
@@ -91,6 +93,9 @@ def test_a_small_text_gives_fewer_tokens_and_says_so(microgpt) -> None:
     done = microgpt("train", *SMALL, "--tokenizer", "bpe", "--num-samples", "0")
     assert "note: there are not 1024, as nothing more comes twice\n" in done.stderr
     assert done.returncode == 0
+    again = ("train", "--resume", "output", "--steps", "50", "--tokenizer", "bpe", "--vocab-size")
+    assert "--vocab-size is 512, but 1024 in the training" in refused(microgpt(*again, "512"))
+    assert microgpt(*again, "1024").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -120,12 +125,48 @@ def test_going_on_keeps_the_tokens_and_ends_as_if_never_stopped(microgpt, model,
         assert (model / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+def test_characters_a_token_are_told_of_running_text(microgpt, tmp_path) -> None:
+    (tmp_path / "text.txt").write_text("anna anna\n" * 20)
+    options = ("--tokenizer", "bpe", "--vocab-size", "259", "--text", "stream")
+    done = microgpt("train", "--input", "text.txt", *SMALL[2:], *options)
+    # anna is two tokens; 20 lines of it, a blank and again it, with 19 line ends: 119 tokens
+    assert "note: 259 tokens from 199 characters to learn from; one stands for 1.67" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["lines", "stream"])
+def test_a_known_text_that_the_context_cuts_off_is_not_novel(microgpt, tmp_path, text) -> None:
+    """Nor in the middle of a character: 漢 is three tokens here, and 8 are no multiple of it."""
+    (tmp_path / "text.txt").write_text("漢" * 30)
+    shape = ("--block-size", "8", "--steps", "150", "--lr", "0.03", "--num-samples", "2")
+    options = ("--tokenizer", "bpe", "--vocab-size", "257", "--text", text)
+    done = microgpt("train", "--input", "text.txt", *options, *shape)
+    assert "note: 2 of 2 samples are in the training data\n" in done.stderr
+    novel = ("generate", "--novel", "--against", "text.txt", "--temperature", "0.1")
+    assert microgpt(*novel).stdout == ""
+
+
+@pytest.mark.usefixtures("names")
+@pytest.mark.parametrize("text", ["lines", "stream"])
+def test_bits_a_character_of_a_training_are_those_of_its_model(microgpt, tmp_path, text) -> None:
+    done = microgpt("train", *SMALL, *BPE, "--text", text, "--val-fraction", "0.3")
+    told = float(done.stdout.partition(" nats a token (")[2].partition(" bits a character")[0])
+    docs = {
+        "lines": split(NAMES.split(), validation=0.3),
+        "stream": split_stream(NAMES, validation=0.3),
+    }[text].validation
+    model = InferenceGpt(load(tmp_path / "output"))
+    assert told == pytest.approx(model.evaluate(docs, text=text).bits_per_character, abs=1e-4)
+
+
 def test_a_model_to_begin_with_keeps_its_tokens(microgpt, model, names, tmp_path) -> None:
     names.write_text("zoë\nzoé\n" * 20)
     done = microgpt("train", "--from", model, "--input", names, "--steps", "3", "--output", "child")
     assert done.returncode == 0
     child = load(tmp_path / "child")
     assert child.tokenizer.file == load(model).tokenizer.file
+    (tmp_path / "chat.jsonl").write_text(json.dumps([asdict(each) for each in KANJI]))
+    talk = ("train", "--from", model, *BPE, "--chat", "--input", "chat.jsonl", "--steps", "3")
+    assert "vocab size: 273\n" in microgpt(*talk, "--output", "talk").stdout
     for args, problem in [
         (["--tokenizer", "char"], "--tokenizer is char, but bpe in the model to begin with"),
         (["--vocab-size", "300", *BPE[:2]], "--vocab-size is 300, but 270 in the model to begin"),
@@ -165,8 +206,6 @@ def kanji():
 
 
 def test_a_reply_comes_in_whole_characters(kanji) -> None:
-    from microgpt import InferenceGpt
-
     session = ChatSession(InferenceGpt(kanji), Sampling(temperature=0), 1, pytest.fail)
     assert list(session.ask("hi")) == ["漢", "字", "é"]
 

@@ -1,8 +1,69 @@
 """`microgpt train --preset`, whose data are a part of it."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+
+from microgpt import ModelConfig, TrainConfig
+from microgpt.model import count_params
+from microgpt.presets import PRESETS
+from microgpt_cli.train import COURSE, SHAPE
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_all_that_a_preset_sets_is_an_option_of_train(name) -> None:
+    """What is no option would be left as it is by default."""
+    preset = PRESETS[name]
+    pairs = ((vars(preset.model), vars(ModelConfig())), (vars(preset.config), vars(TrainConfig())))
+    differing = {key for own, default in pairs for key in own if own[key] != default[key]}
+    assert differing <= {*SHAPE, *COURSE}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_readme_has_each_preset_with_its_size(name) -> None:
+    (row,) = [line for line in README.read_text().splitlines() if line.startswith(f"| `{name}` |")]
+    if PRESETS[name].data == "names":
+        model = replace(PRESETS[name].model, vocab_size=27)
+        assert f"| {count_params(model):,} |" in row
+
+
+@pytest.mark.slow
+def test_a_preset_for_names_holds_a_tenth_out_to_choose_by_and_another_to_the_end(
+    microgpt, tmp_path
+) -> None:
+    done = microgpt("train", "--preset", "names-10s", "--steps", "3", "--num-samples", "0")
+    assert done.returncode == 0, done.stderr
+    assert "23591 documents to learn from, 2993 held out for validation, 2910 for" in done.stderr
+    assert done.stdout.startswith("num docs: 32033\nvocab size: 27\nnum params: 58656\n")
+    meta = json.loads((tmp_path / "output" / "meta.json").read_text())
+    known = {"preset": "names-10s", "steps": 3, "batch_size": 64, "lr": 0.008}
+    known |= {"dropout": 0.03, "weight_decay": 0.1, "average_tail": 0.3}
+    known |= {"val_fraction": 0.1, "test_fraction": 0.1}
+    assert meta["training"].items() >= known.items()
+
+
+@pytest.mark.slow
+def test_the_preset_for_texts_learns_those_of_the_user_and_options_count_more(
+    microgpt, tmp_path
+) -> None:
+    (tmp_path / "my.txt").write_text("\n".join(f"this is sentence {i}" for i in range(50)))
+    options = ("train", "--preset", "text", "--input", "my.txt", "--steps", "2", "--n-layer", "1")
+    done = microgpt(*options, "--batch-size", "1", "--num-samples", "0")
+    assert done.returncode == 0, done.stderr
+    assert "held out for validation" in done.stderr
+    meta = json.loads((tmp_path / "output" / "meta.json").read_text())
+    assert (meta["n_embd"], meta["n_layer"], meta["block_size"]) == (128, 1, 128)
+    assert (meta["training"]["dropout"], meta["training"]["n_docs"]) == (0.1, 50)
+    whole = ("--val-fraction", "0", "--test-fraction", "0", "--dropout", "0")
+    done = microgpt(*options, *whole, "--batch-size", "1", "--num-samples", "0", "--force")
+    assert done.returncode == 0, done.stderr
+    assert "held out" not in done.stderr
+    training = json.loads((tmp_path / "output" / "meta.json").read_text())["training"]
+    assert not training.keys() & {"dropout", "val_fraction", "test_fraction", "val_loss"}
 
 
 @pytest.mark.slow

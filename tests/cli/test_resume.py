@@ -69,6 +69,7 @@ def test_a_finished_training_says_so_and_goes_on_with_more_steps(microgpt, names
     )
     done = microgpt("train", "--resume", "model", "--steps", "40")
     assert "step   40 /   40 | loss" in done.stdout
+    assert "(new, hallucinated documents)" in done.stdout  # as when it began
     assert load(tmp_path / "model").meta.training["steps"] == 40
 
 

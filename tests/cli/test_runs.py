@@ -127,6 +127,13 @@ def test_the_description_of_an_earlier_training_in_the_directory_is_left_out(tra
     assert run.settings == {}
 
 
+def test_losses_of_subword_tokens_are_told_from_those_of_characters(trained) -> None:
+    directories = [trained(name, steps=100) for name in ("char", "bpe")]
+    described = META | {"training": {"steps": 100}, "tokenizer": "bpe", "vocab_size": 300}
+    (directories[1] / "meta.json").write_text(json.dumps(described))
+    assert differing(read_runs(directories)) == ["tokenizer", "vocab_size"]
+
+
 def test_what_differs_between_trainings_is_found(trained) -> None:
     one = trained("one", steps=100, lr=0.5, seed=42)
     two = trained("two", steps=100, lr=0.25, seed=42, patience=3)

@@ -206,7 +206,7 @@ def test_conversations_can_be_swept(microgpt, tmp_path) -> None:
     ("options", "problem"),
     [
         (["grid"], "a grid needs settings, such as --n-embd 16,32 --lr 0.005,0.01"),
-        (["grid", "--lr", "fast"], "--lr is a list of numbers, such as 1,2,4, got 'fast'"),
+        (["grid", "--lr", "fast"], "--lr is a list of numbers, such as 0.1,0.2, got 'fast'"),
         (["grid", "--steps", "1.5"], "--steps is a list of whole numbers, such as 1,2,4"),
         (["grid", "--steps", ""], "--steps is a list of whole numbers, such as 1,2,4, got ''"),
         (["grid", "--steps", "0"], "no point of the grid is possible: steps must be >= 1, got 0"),

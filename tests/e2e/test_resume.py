@@ -15,6 +15,7 @@ import pytest
 OPTIONS = ["--input=names.txt", "--n-embd=16", "--batch-size=4", "--val-fraction=0.2"]
 OPTIONS += ["--dropout=0.1", "--weight-decay=0.1", "--average-tail=0.5"]
 OPTIONS += ["--steps=6000", "--checkpoint-every=97", "--num-samples=0"]
+BPE = ["--tokenizer=bpe", "--vocab-size=300"]
 KILLS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 
 
@@ -76,18 +77,21 @@ def train_through_kills(
 
 
 @pytest.mark.parametrize(
-    ("seed", "n_kills", "tokens"),
+    ("seed", "n_kills", "more"),
     [
         (6, 6, []),
         *(pytest.param(i, 25, [], marks=pytest.mark.slow) for i in range(4)),  # 100 in all
-        pytest.param(7, 12, ["--tokenizer=bpe", "--vocab-size=300"], marks=pytest.mark.slow),
+        pytest.param(7, 12, BPE, marks=pytest.mark.slow),
+        pytest.param(8, 8, [*BPE, "--text=stream"], marks=pytest.mark.slow),
+        pytest.param(9, 8, [*BPE, "--block-size=3"], marks=pytest.mark.slow),
+        pytest.param(10, 8, ["--block-size=3", "--long-docs=truncate"], marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.usefixtures("names")
 def test_a_training_that_is_killed_ends_like_one_that_never_was(
-    tmp_path, seed, n_kills, tokens
+    tmp_path, seed, n_kills, more
 ) -> None:
-    options = [*OPTIONS, *tokens]
+    options = [*OPTIONS, *more]
     whole = ["microgpt", "train", *options, "--output", "whole"]
     subprocess.run(whole, cwd=tmp_path, check=True, capture_output=True)
     expected = weights_of(tmp_path / "whole")

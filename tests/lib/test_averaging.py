@@ -1,5 +1,6 @@
 """The mean of the last weights: of which moments, and what becomes of it."""
 
+import itertools
 from array import array
 from functools import partial
 
@@ -35,6 +36,14 @@ def test_the_moments_are_every_hundredth_of_the_training_in_its_tail() -> None:
     assert moments(TrainConfig(steps=5, average_tail=0.4)) == [4, 5]
     assert moments(TrainConfig(steps=5, average_tail=1)) == [1, 2, 3, 4, 5]
     assert moments(TrainConfig(steps=1000)) == []
+
+
+@pytest.mark.parametrize("steps", [1, 99, 101, 199, 1055, 12_345])
+def test_the_last_step_is_a_moment_and_there_are_a_hundred_at_most(steps) -> None:
+    found = moments(TrainConfig(steps=steps, average_tail=1))
+    assert found[-1] == steps
+    assert len(found) <= 100
+    assert len({b - a for a, b in itertools.pairwise(found)}) <= 1
 
 
 @pytest.mark.parametrize("numbers", [np.array, partial(array, "d")], ids=["numpy", "array"])

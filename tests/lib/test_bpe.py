@@ -96,11 +96,6 @@ def test_the_mask_is_on_what_the_assistant_says_and_its_ends_of_turn(loss_on) ->
     assert learnt == [*CHAT.encode("anna and"), CHAT.end_turn_id]
 
 
-def test_the_head_of_a_text_has_so_many_tokens() -> None:
-    assert TEXT.head("anna and emma", 2) == TEXT.decode(TEXT.encode("anna and emma")[:2])
-    assert TEXT.head("anna", 99) == "anna"
-
-
 def test_a_text_of_one_token_is_told_from_others() -> None:
     assert TEXT.tokens_of([" and", "zq", "\ud800", "a"]) == TEXT.encode(" and") + TEXT.encode("a")
 
@@ -114,6 +109,27 @@ def test_there_are_fewer_tokens_where_nothing_more_comes_twice() -> None:
     assert tokenizer.vocab_size == 258
     assert tokenizer.names[-2:] == (b"ab", "bos")
     assert BpeTokenizer.from_documents([], vocab_size=257).vocab_size == 257
+
+
+def test_more_tokens_than_memory_could_hold_may_be_asked_for() -> None:
+    assert BpeTokenizer.from_documents(["abab"], vocab_size=2**31 - 1).vocab_size == 258
+
+
+@pytest.mark.parametrize("between", [" ", "\n", "\n\n  ", "\t"])
+def test_a_long_text_is_learnt_from_as_if_its_words_came_apart(between) -> None:
+    words = random.Random(1).choices(["anna", "and", "emma", "it's", "12", "漢字"], k=2000)
+    text = between.join(words)
+    whole = BpeTokenizer.from_documents([text], vocab_size=280)
+    apart = [words[0], *(between + word for word in words[1:])]
+    assert BpeTokenizer.from_documents(apart, vocab_size=280).file == whole.file
+
+
+def test_a_text_without_a_blank_is_learnt_from_in_parts() -> None:
+    """As one word it would take a time that grows with the square of its length."""
+    text = "".join(random.Random(1).choices("ACGT", k=200_000))
+    tokenizer = BpeTokenizer.from_documents([text], vocab_size=280)
+    assert tokenizer.vocab_size == 280
+    assert tokenizer.count(text) < 100_000
 
 
 @pytest.mark.parametrize(("docs", "least"), [(["a"], 257), ([CONVERSATION], 260)])

@@ -47,6 +47,7 @@ def test_sizes_are_whole_numbers_of_at_least_one(name: str, value: object) -> No
         {"dropout": "0.1"},
         {"weight_decay": -0.1},
         {"weight_decay": math.inf},
+        {"weight_decay": 101, "lr": 0.01},
         {"average_tail": 1.1},
         {"average_tail": math.nan},
         {"beta2": -0.1},

@@ -71,10 +71,11 @@ def test_what_is_not_learnt_is_counted(docs, block_size) -> None:
         assert len(read) == (fitting if long_docs == "skip" else len(docs))
 
 
-@given(docs=texts, block_size=contexts)
-def test_running_text_is_learnt_once_and_its_end_never(docs, block_size) -> None:
-    read = reading(docs, block_size, text="stream")
+@given(docs=texts, block_size=contexts, long_docs=st.sampled_from(["window", "truncate", "skip"]))
+def test_running_text_is_learnt_once_and_its_end_never(docs, block_size, long_docs) -> None:
+    read = reading(docs, block_size, text="stream", long_docs=long_docs)
     corpus = whole(read)
+    assert corpus.longest == read.longest + 1
     assert {piece[0] for piece in corpus} == {TEXT.bos_id}
     assert [token for piece in corpus for token in piece[1:]] == TEXT.encode("".join(docs))
     assert corpus.n_predictions == read.n_tokens == sum(map(len, docs))

@@ -108,6 +108,12 @@ def test_a_bad_byte_in_a_utf_8_file_is_no_other_encoding(file, bad, byte) -> Non
         list(file(FRENCH.encode() + bad + FRENCH.encode()))
 
 
+@pytest.mark.parametrize("content", [b"anna\nem\0ma\nmi\n", b"a\0b\n", b"anna\n" * 8 + b"\0" * 9])
+def test_a_few_zeros_do_not_make_plain_text_utf_16(file, content) -> None:
+    with pytest.raises(DataError, match=r"not UTF-8 text throughout \(line \d has the byte 0x00\)"):
+        list(file(content))
+
+
 def test_what_is_no_text_is_told(file) -> None:
     content = gzip.compress(FRENCH.encode() * 100, mtime=0)
     with pytest.raises(

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from microgpt import BpeTokenizer, CharTokenizer, ModelConfig, TrainConfig, load, save
-from microgpt.data import Split, split
+from microgpt.data import Split, split, split_stream
 from microgpt.errors import CheckpointError
 from microgpt.history import HistoryPoint, read_history
 from microgpt.state import TrainResult
-from microgpt.state_files import TrainingPlan
 from microgpt.train import train
 from microgpt.training_directory import TrainingDirectory, read_training
+from microgpt.training_plan import TrainingPlan
 
 DOCS = [a + b + c for a in "aei" for b in "mnr" for c in "aeo"]
 CONFIG = TrainConfig(steps=40, patience=30)
@@ -91,11 +91,18 @@ def test_what_is_kept_is_read_bit_for_bit(tmp_path, parts, engine, dtype) -> Non
         assert resumed.state.recent_losses == whole.state.recent_losses
 
 
+@pytest.mark.parametrize(
+    "reading",
+    [{"long_docs": "window"}, {"long_docs": "truncate"}, {"long_docs": "skip"}, {"text": "stream"}],
+)
 def test_subword_tokens_are_kept_and_a_training_goes_on_with_them_bit_for_bit(
-    tmp_path, parts
+    tmp_path, parts, reading
 ) -> None:
+    if "text" in reading:
+        parts = split_stream("\n".join(DOCS), validation=0.3)
     tokenizer = BpeTokenizer.from_documents(parts.train, vocab_size=265)
-    options = {"model": ModelConfig(n_embd=4, n_head=1), "config": TrainConfig(steps=8)}
+    config = TrainConfig(steps=8, dropout=0.1, weight_decay=0.1, average_tail=0.9, **reading)
+    options = {"model": ModelConfig(n_embd=4, n_head=1, block_size=3), "config": config}
     whole, states = train(parts, **options, tokenizer=tokenizer), []
     train(parts, **options, tokenizer=tokenizer, on_state=states.append, state_every=3)
     for state in states:
@@ -103,6 +110,7 @@ def test_subword_tokens_are_kept_and_a_training_goes_on_with_them_bit_for_bit(
             held.keep(plan_of(parts, whole), state)
         plan, read, _ = read_training(tmp_path / "model")
         assert plan.tokenizer.file == tokenizer.file
+        assert plan.config == config
         resumed = train(parts, **options, tokenizer=plan.tokenizer, resume=read)
         assert resumed.weights == whole.weights
         assert resumed.val_loss == whole.val_loss
@@ -115,6 +123,16 @@ def test_subword_tokens_are_kept_and_a_training_goes_on_with_them_bit_for_bit(
         edit.write_text(json.dumps(facts | changes))
         with pytest.raises(CheckpointError, match=problem):
             read_training(tmp_path / "model")
+
+
+def test_a_state_from_before_long_texts_were_learnt_whole_goes_on_as_it_began(directory) -> None:
+    path = directory / "train_state.json"
+    facts = json.loads(path.read_text())
+    for setting in ("loss_on", "long_docs", "text"):
+        del facts["config"][setting]
+    path.write_text(json.dumps(facts))
+    config = read_training(directory)[0].config
+    assert config == replace(CONFIG, loss_on="all", long_docs="truncate", text="lines")
 
 
 def test_a_training_with_subword_tokens_leaves_an_older_model_usable(tmp_path, parts) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from microgpt import ModelConfig, TrainConfig
 from microgpt.corpus import Corpus
+from microgpt.dropout import Dropout
 from microgpt.engine.buffers import allocate_buffers, buffer_bytes
 from microgpt.engine.compiled import MICRO_BATCH, CompiledEngine
 from microgpt.model import count_params, init_weights, weight_shapes
@@ -180,6 +181,24 @@ def test_steps_are_the_references_also_where_a_batch_is_larger_than_the_data(
     assert compiled.adam_v == pytest.approx(reference.adam_v, rel=1e-9, abs=1e-18)
     for name, rows in reference.weights().items():
         np.testing.assert_allclose(compiled.weights()[name], rows, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_is_infinite_is_noticed_also_where_it_is_dropped(dtype) -> None:
+    """Else one engine would train on weights that no longer work in use, and the other stop."""
+    model = ModelConfig(n_embd=4, n_head=2, vocab_size=5)
+    drops = (Dropout(0.5, seed, 0) for seed in range(99))
+    seed = next(
+        i for i, drop in enumerate(drops) if not any(drop([1.0] * 4, n, 1)[0] for n in (0, 1))
+    )
+    config = TrainConfig(dropout=0.5, seed=seed)
+    weights = init_weights(model, random.Random(1))
+    weights["layer0.attn_wv"] = [[100.0 * w for w in row] for row in weights["layer0.attn_wv"]]
+    weights["layer0.attn_wo"][0] = [float(np.finfo(dtype).max)] * 4
+    compiled = make(model, config, [[4, 1, 4]], weights, dtype)
+    if dtype == "float64":
+        assert np.isnan(ReferenceEngine(model, config, weights).backward([[4, 1, 4]]))
+    assert np.isnan(compiled.backward())
 
 
 def run_to(engine: CompiledEngine, until: int) -> list[float]:

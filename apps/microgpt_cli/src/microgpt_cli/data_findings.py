@@ -44,7 +44,7 @@ class Findings:
         report: on its documents.
         model: the shape whose training was timed, with the context that was asked about, that of
             the model, or the recommended one.
-        cuts: what this context and others cut off, the smallest first.
+        cuts: what lies beyond this context and others, the smallest first.
         speed: of that.
         suitability: for a model, if there is one.
     """
@@ -124,7 +124,7 @@ def _plain(doc: "Document") -> object:
 
 
 def _cuts(report: DataReport, block_size: int) -> list[Cut]:
-    """Return what a context cuts off, and others around the recommended one."""
+    """Return what lies beyond a context, and beyond others around the recommended one."""
     powers = [report.block_size * 2**i // 4 for i in range(5)]
     enough = next((size for size in powers if not report.cut(size).n_docs), powers[-1])
     sizes = {size for size in powers if 1 <= size <= enough} | {block_size}

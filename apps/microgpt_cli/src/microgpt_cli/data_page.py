@@ -99,7 +99,7 @@ def _bar(share: float) -> str:
 
 def _cut_table(found: Findings) -> Iterator[str]:
     report = found.report
-    yield "block size  documents too long     tokens cut off"
+    yield "block size  documents too long     tokens beyond it"
     for cut in found.cuts:
         n_docs, n_tokens = _part(cut.n_docs, report.n_docs), _part(cut.n_tokens, report.n_tokens)
         remark = "recommended" if cut.block_size == report.block_size else ""
@@ -108,7 +108,7 @@ def _cut_table(found: Findings) -> Iterator[str]:
     if not cut.n_docs:
         why = "the smallest power of two that holds every document"
     elif report.is_small(cut):
-        why = "the smallest power of two that cuts off at most 1% of either"
+        why = "the smallest power of two beyond which lies at most 1% of either"
     else:
         why = "the most to recommend: above it, a step becomes slow"
     yield f"({cut.block_size:,} is {why})"

@@ -80,7 +80,7 @@ def evaluate(
     print(f"documents:  {result.n_docs}")
     print(f"tokens:     {result.n_tokens}{' of the assistant' if model.tokenizer.is_chat else ''}")
     print(f"loss:       {result.loss:.4f} nats a token ({bits(result.loss):.4f} bits)")
-    if result.n_characters != result.n_tokens:
+    if model.tokenizer.kind != "char":
         print(f"characters: {result.n_characters}, at {result.bits_per_character:.4f} bits each")
     for line in page(answers, seconds) if answers else ():
         print(line)

@@ -233,7 +233,7 @@ def _prepare(ctx: typer.Context, begun: "Records | None") -> "tuple[Settings, Sp
     from microgpt.data import load_text, split
     from microgpt.tokenizer import CharTokenizer
     from microgpt_cli.search_settings import HELD_OUT, Settings
-    from microgpt_cli.training_job import default_input
+    from microgpt_cli.training_data import default_input
     from microgpt_evolution.genome_file import read_genome
 
     given = _given(ctx)

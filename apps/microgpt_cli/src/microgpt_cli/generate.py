@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -150,11 +150,10 @@ def _print_lines(samples: Iterator[str]) -> int:
     return n_printed
 
 
-def _training_texts(saved: "SavedModel", against: Path | None) -> Collection[str]:
+def _training_texts(saved: "SavedModel", against: Path | None) -> Container[str]:
     """Return the texts that a sample of this model may repeat.
 
-    For a chat model, which makes up what a user might say, they are those of users. Of a text that
-    is longer than the context a sample can repeat as much as fits; of running text, any part.
+    For a chat model, which makes up what a user might say, they are those of users.
     """
     from microgpt.data import bundled, fingerprint, load_conversations, load_stream, load_text
 
@@ -165,26 +164,25 @@ def _training_texts(saved: "SavedModel", against: Path | None) -> Collection[str
 
     expected = saved.meta.training.get("data_sha256")
     if against:
-        docs: list[Document] = [*load_documents(against)]
+        docs = load_documents(against)
         if expected and fingerprint(docs) != expected:
             note(f"{against} is not the file that the model was trained on")
-        return _texts(docs, saved)
+        return _known(docs, saved)
     name = DEFAULT_CHAT if saved.tokenizer.is_chat else DEFAULT_TEXT
     for path in (Path("data", name), bundled(name)):
         if os.path.isfile(path):
-            docs = [*load_documents(path)]
+            docs = load_documents(path)
             if fingerprint(docs) == expected:
-                return _texts(docs, saved)
+                return _known(docs, saved)
     raise DataError("the file that the model was trained on is not at hand; name it with --against")
 
 
-def _texts(docs: "Collection[Document]", saved: "SavedModel") -> Collection[str]:
-    """Return the texts and what users say, as far as they fit into the context."""
-    fits = saved.model.block_size - saved.tokenizer.is_chat  # the role takes a token
-    texts = {doc for doc in docs if isinstance(doc, str)}
+def _known(docs: "Sequence[Document]", saved: "SavedModel") -> Container[str]:
+    from microgpt.memorisation import KnownTexts
+
+    texts = [doc for doc in docs if isinstance(doc, str)]
     conversations = [doc for doc in docs if not isinstance(doc, str)]
     said = (message for conversation in conversations for message in conversation)
-    texts |= {message.content for message in said if message.role == "user"}
-    if saved.text == "stream":
-        return "".join(texts)  # there is one; what is anywhere in it is in this collection
-    return {saved.tokenizer.head(text, fits) for text in texts}
+    texts += [message.content for message in said if message.role == "user"]
+    room = saved.model.block_size - saved.tokenizer.is_chat  # the role takes a token
+    return KnownTexts(texts, room=room, text=saved.text)

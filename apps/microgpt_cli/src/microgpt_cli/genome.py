@@ -151,7 +151,7 @@ def _model_facts(record: "GenomeRecord", input: Path | None) -> dict[str, Any]:
     """Return what can be told of the model without training it, which depends on the data."""
     from microgpt.data import Split, fingerprint, load_text
     from microgpt.tokenizer import CharTokenizer
-    from microgpt_cli.training_job import default_input
+    from microgpt_cli.training_data import default_input
     from microgpt_evolution.arena import Arena
 
     path = input or default_input()

@@ -47,7 +47,7 @@ def judge(
         raise DataError("there is no name to judge; give some, or pipe them in, one a line")
 
     from microgpt.data import load_text
-    from microgpt_cli.training_job import default_input
+    from microgpt_cli.training_data import default_input
     from microgpt_evolution.judge import judge as find_verdict
     from microgpt_evolution.judge import known_names
     from microgpt_evolution.letters import normal

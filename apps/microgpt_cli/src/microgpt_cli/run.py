@@ -86,7 +86,7 @@ def run(
 
     from microgpt.data import load_text
     from microgpt.tokenizer import CharTokenizer
-    from microgpt_cli.training_job import default_input
+    from microgpt_cli.training_data import default_input
     from microgpt_evolution.genome import GENES, PRIMORDIAL
     from microgpt_evolution.genome_file import read_genome
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from microgpt.checkpoint import META, Meta
 from microgpt.errors import CheckpointError
 from microgpt.history import HISTORY, HistoryPoint, read_history
+from microgpt.meta import META, Meta
 from microgpt.validation import first_problem
 
 MAX_POINTS = 100  # of a curve; a picture has no room for more
@@ -118,7 +118,9 @@ def _read_run(directory: Path, label: str) -> Run:
     meta = _read_meta(directory / META)
     if meta is None or meta.training.get("steps") != points[-1].step:  # of an earlier training
         return Run(label, points, settings={}, test_loss=None)
-    facts = {name: getattr(meta, name) for name in _SIZES} | meta.training
+    # Where tokens are no characters, a loss is of that vocabulary, and compares with no other.
+    names = (*_SIZES, *(("tokenizer", "vocab_size") if meta.tokenizer != "char" else ()))
+    facts = {name: getattr(meta, name) for name in names} | meta.training
     settings = {
         name: fact
         for name, fact in facts.items()

@@ -130,9 +130,9 @@ def grid(
     lr: Annotated[str | None, _axis("Learning rate; falls linearly to 0.")] = None,
     batch_size: Annotated[str | None, _axis("Documents a step.")] = None,
     dtype: Annotated[str | None, _axis("Precision: float32, float64.")] = None,
-    dropout: Annotated[str | None, _axis("Share of each layer's results to leave out.")] = None,
-    weight_decay: Annotated[str | None, _axis("Share of lr by which weights shrink.")] = None,
-    average_tail: Annotated[str | None, _axis("Share of the steps to average.")] = None,
+    dropout: Annotated[str | None, _axis("Share of a layer's results to drop at random.")] = None,
+    weight_decay: Annotated[str | None, _axis("Share of lr that weights lose a step.")] = None,
+    average_tail: Annotated[str | None, _axis("Share of a training, its end, to average.")] = None,
     input: Input = None,
     chat: Chat = False,
     seeds: Seeds = N_SEEDS,
@@ -214,5 +214,5 @@ def _values(flag: str, text: str, kind: Callable[[str], Any]) -> list[Any]:
     try:
         return [kind(part.strip()) for part in text.split(",")]
     except ValueError as error:
-        what = "numbers" if kind is float else "whole numbers"
-        raise ConfigError(f"{flag} is a list of {what}, such as 1,2,4, got {text!r:.80}") from error
+        what = "numbers, such as 0.1,0.2" if kind is float else "whole numbers, such as 1,2,4"
+        raise ConfigError(f"{flag} is a list of {what}, got {text!r:.80}") from error

@@ -18,7 +18,7 @@ from microgpt_cli.report.command import leave_report
 from microgpt_cli.search_log import resumable
 from microgpt_cli.streams import note, say, show_while_read
 from microgpt_cli.sweep_progress import SweepProgress
-from microgpt_cli.training_job import default_input
+from microgpt_cli.training_data import default_input
 from microgpt_cli.workers import make_pool
 from microgpt_evolution.point import Point
 from microgpt_evolution.pools import Pool

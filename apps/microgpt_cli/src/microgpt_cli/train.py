@@ -1,7 +1,9 @@
 """`microgpt train`: from a text file to a model directory."""
 
 import json
+import os
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -10,7 +12,7 @@ from microgpt.bpe import DEFAULT_VOCAB_SIZE
 from microgpt.config import ModelConfig, TrainConfig, check_count
 from microgpt.errors import ConfigError
 from microgpt_cli import train_options as opt
-from microgpt_cli.options import DEFAULT_MODEL_DIR
+from microgpt_cli.options import DEFAULT_MODEL_DIR, DEFAULT_TEXT
 from microgpt_cli.streams import note
 
 if TYPE_CHECKING:
@@ -176,5 +178,12 @@ def _train(
         draw(path)
     samples = sample(result, n_samples, job.plan.engine)
     is_stream = result.config.text == "stream"
-    what = "text" if is_stream else "documents" if options["input"] else "names"
+    what = "text" if is_stream else "names" if _are_names(job.plan.input) else "documents"
     report(result, samples, job.parts, path, as_json=as_json, what=what)
+
+
+def _are_names(path: Path | None) -> bool:
+    """Return whether the documents of a file are those that are learnt where none is named."""
+    from microgpt.data import bundled
+
+    return path in (Path(os.path.abspath(Path("data", DEFAULT_TEXT))), bundled(DEFAULT_TEXT))

@@ -139,7 +139,8 @@ Preset = Annotated[
     typer.Option(
         help="All settings and, unless --input names others, the data of a training that is "
         "known to be good; options count more.  names-…: the best names in so many seconds.  "
-        "text: longer texts of your own, in minutes.  chat: a small assistant, in five.",
+        "text: longer texts of your own, which --input names, in minutes.  chat: a small "
+        "assistant, in five.  karpathy: the defaults.",
         show_default=False,
         rich_help_panel=MODEL,
     ),

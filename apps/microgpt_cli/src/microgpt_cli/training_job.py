@@ -2,40 +2,27 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microgpt.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer
 from microgpt.checkpoint import SavedModel, load
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
-from microgpt.data import (
-    Split,
-    bundled,
-    load_conversations,
-    load_stream,
-    load_text,
-    split,
-    split_stream,
-)
+from microgpt.data import Split
 from microgpt.engines import DEFAULT_DTYPE
 from microgpt.errors import ConfigError
-from microgpt.presets import PRESETS, PresetName
+from microgpt.presets import PresetName
 from microgpt.state import Ending, TrainState, ending
-from microgpt.state_files import TrainingPlan
-from microgpt.tokenizer import (
-    CharTokenizer,
-    Document,
-    Tokenizer,
-    TokenizerKind,
-    count_characters,
-)
+from microgpt.tokenizer import CharTokenizer, Tokenizer, TokenizerKind, texts_of
 from microgpt.training_directory import TrainingDirectory
+from microgpt.training_plan import TrainingPlan
 from microgpt.transfer import check_shape, extended_tokenizer, new_tokens
 from microgpt.weights_file import WeightsFormat
-from microgpt_cli.options import DEFAULT_CHAT, DEFAULT_TEXT
 from microgpt_cli.streams import note
+from microgpt_cli.training_data import input_of, parts_of
 
 if TYPE_CHECKING:
     from microgpt.engines import Use
@@ -109,14 +96,17 @@ def new_job(
     """
     _check_patience(config, val_fraction)
     parent = load(from_) if from_ else None
-    path = path or _input_of(preset, chat=chat)
-    parts = _parts(path, preset, config, chat=chat, validation=val_fraction, test=test_fraction)
+    path = path or input_of(preset, chat=chat)
+    parts = parts_of(path, preset, config, chat=chat, validation=val_fraction, test=test_fraction)
+    wanted = None
     if parent:
         learnt = _inherited_tokenizer(parent, parts, tokenizer, vocab_size)
         model = replace(parent.model, **shape, vocab_size=learnt.vocab_size)
         check_shape(parent, model)
     else:
-        learnt = _new_tokenizer(parts, tokenizer or "char", vocab_size)
+        if tokenizer == "bpe":
+            wanted = DEFAULT_VOCAB_SIZE if vocab_size is None else vocab_size
+        learnt = _new_tokenizer(parts, wanted)
         model = ModelConfig(**shape, vocab_size=learnt.vocab_size)
     default = parent.dtype if parent and engine == "compiled" else DEFAULT_DTYPE[engine]
     plan = TrainingPlan(
@@ -125,6 +115,7 @@ def new_job(
         tokenizer=learnt,
         engine=engine,
         dtype=dtype or default,
+        vocab_size_wanted=wanted,
         data=parts.facts,
         input=Path(os.path.abspath(path)) if path else None,
         weights_format=weights_format,
@@ -135,20 +126,19 @@ def new_job(
     return Job(plan, parts, parent)
 
 
-def _new_tokenizer(parts: Split, kind: TokenizerKind, vocab_size: int | None) -> Tokenizer:
-    """Return the tokenizer of all characters, or of what comes often in what is not held out."""
-    if kind == "char":
+def _new_tokenizer(parts: Split, vocab_size: int | None) -> Tokenizer:
+    """Return the tokenizer of what comes often in what is not held out, or of all characters."""
+    if vocab_size is None:
         return CharTokenizer.from_documents(parts.docs)
-    n_wanted = DEFAULT_VOCAB_SIZE if vocab_size is None else vocab_size
-    tokenizer = BpeTokenizer.from_documents(parts.train, n_wanted)
-    n_tokens = sum(map(tokenizer.count_tokens, parts.train))
-    n_characters = sum(count_characters(doc, "all", "lines") + 1 for doc in parts.train)
+    tokenizer = BpeTokenizer.from_documents(parts.train, vocab_size)
+    texts = list(chain.from_iterable(map(texts_of, parts.train)))
+    n_characters, n_tokens = sum(map(len, texts)), sum(map(tokenizer.count, texts))
     note(
-        f"{tokenizer.vocab_size} tokens from {len(parts.train)} documents to learn from; one has "
-        f"{n_characters / n_tokens:.2f} characters on average"
+        f"{tokenizer.vocab_size} tokens from {n_characters} characters to learn from; one stands "
+        f"for {n_characters / n_tokens:.2f} on average"
     )
-    if tokenizer.vocab_size < n_wanted:
-        note(f"there are not {n_wanted}, as nothing more comes twice")
+    if tokenizer.vocab_size < vocab_size:
+        note(f"there are not {vocab_size}, as nothing more comes twice")
     return tokenizer
 
 
@@ -159,7 +149,7 @@ def _inherited_tokenizer(
     tokenizer = extended_tokenizer(parent, parts.docs)
     for flag, wanted, found in (
         ("--tokenizer", kind, tokenizer.kind),
-        ("--vocab-size", vocab_size, tokenizer.vocab_size),
+        ("--vocab-size", vocab_size, parent.tokenizer.vocab_size),
     ):
         if wanted not in (None, found):
             raise ConfigError(
@@ -221,7 +211,7 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Job |
     if status == "ended" and reason:
         return Ended(state.step, reason)
     path = given.get("input") or plan.input
-    parts = _parts(
+    parts = parts_of(
         path,
         plan.preset,
         config,
@@ -254,6 +244,7 @@ def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]
         "dtype": plan.dtype,
         "chat": plan.tokenizer.is_chat,
         "tokenizer": plan.tokenizer.kind,
+        "vocab_size": plan.vocab_size_wanted or plan.model.vocab_size,
         "preset": plan.preset,
         "output": directory,
     }
@@ -272,42 +263,3 @@ def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]
 def _check_patience(config: TrainConfig, val_fraction: float) -> None:
     if config.patience and not val_fraction:
         raise ConfigError("--patience goes with --val-fraction; add it, or leave both out")
-
-
-def default_input(*, chat: bool = False) -> Path:
-    """Return where the data are when nothing is named: here, or else with microgpt."""
-    name = DEFAULT_CHAT if chat else DEFAULT_TEXT
-    path = Path("data", name)
-    if not os.path.exists(path):
-        note(f"there is no {path} here; using the {name} that comes with microgpt")
-        path = bundled(name)
-    return path
-
-
-def _input_of(preset: PresetName | None, *, chat: bool) -> Path | None:
-    """Return where the data are when nothing is named; None for those that a preset draws."""
-    data = PRESETS[preset].data if preset else "names"
-    if data is None:
-        raise ConfigError(f"--preset {preset} is for data of your own; name them with --input")
-    return None if data == "grammar" else default_input(chat=chat)
-
-
-def _parts(
-    path: Path | None,
-    preset: PresetName | None,
-    config: TrainConfig,
-    *,
-    chat: bool,
-    validation: float,
-    test: float,
-) -> Split:
-    """Return the documents of a file, or without one those of a preset, by what they are for."""
-    docs: Sequence[Document]
-    if path is None:
-        assert preset
-        docs = PRESETS[preset].draw(config.seed)
-    elif config.text == "stream":
-        return split_stream(load_stream(path), validation=validation, test=test)
-    else:
-        docs = load_conversations(path, tell=note) if chat else load_text(path)
-    return split(docs, validation=validation, test=test)

@@ -11,10 +11,10 @@ from microgpt.data import Split
 from microgpt.errors import ConfigError
 from microgpt.evaluation import bits
 from microgpt.inference import InferenceGpt
-from microgpt.memorisation import Memorisation, compare
+from microgpt.memorisation import KnownTexts, Memorisation, compare
 from microgpt.model import count_params
 from microgpt.state import TrainResult
-from microgpt.tokenizer import Document, count_characters
+from microgpt.tokenizer import Document, count_predictions
 from microgpt.whole_files import as_argument
 from microgpt_cli.options import DEFAULT_MODEL_DIR, N_SAMPLES
 from microgpt_cli.progress import step_line
@@ -70,7 +70,7 @@ def report(
         as_json: print one JSON document.
         what: the samples are.
     """
-    memorised = compare(samples, parts.train, text=result.config.text) if samples else None
+    memorised = _memorised(samples, result, parts.train) if samples else None
     if as_json:
         print(json.dumps(_summary(result, samples, memorised, output)))
         return
@@ -103,14 +103,20 @@ def _in_words(loss: float, result: TrainResult, docs: Sequence[Document]) -> str
     tokenizer, loss_on, text = result.tokenizer, result.config.loss_on, result.config.text
     if tokenizer.kind == "char":
         return f"{loss:.4f} nats a character ({bits(loss):.4f} bits)"
-    n_characters = sum(count_characters(doc, loss_on, text) for doc in docs)
-    masks = (tokenizer.mask(doc, loss_on) for doc in docs)
-    n_tokens = sum(
-        sum(mask) if mask else tokenizer.count_tokens(doc) - (1 if text == "lines" else 2)
-        for doc, mask in zip(docs, masks, strict=True)
+    n_tokens, n_characters = (
+        sum(count_predictions(doc, loss_on, text, count) for doc in docs)
+        for count in (tokenizer.count, len)
     )
     bits_each = bits(loss) * n_tokens / n_characters
     return f"{loss:.4f} nats a token ({bits_each:.4f} bits a character)"
+
+
+def _memorised(
+    samples: Sequence[str], result: TrainResult, docs: Sequence[Document]
+) -> Memorisation:
+    texts = [doc for doc in docs if isinstance(doc, str)]
+    known = KnownTexts(texts, room=result.model.block_size, text=result.config.text)
+    return compare(samples, known)
 
 
 def _tell_what_is_known(memorised: Memorisation) -> None:

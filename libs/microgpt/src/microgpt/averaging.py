@@ -5,6 +5,7 @@ weights of up to a hundred moments of a training are averaged. This module knows
 computes them.
 """
 
+import math
 from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -46,10 +47,11 @@ def moment_after(step: int, config: TrainConfig) -> int | None:
     """Return the first step after this one whose weights are to be averaged, if one is left."""
     if not config.average_tail:
         return None
-    interval = max(1, config.steps // MOMENTS)
-    first = config.steps - int(config.average_tail * config.steps)
-    moment = (max(step, first) // interval + 1) * interval
-    return moment if moment <= config.steps else None
+    interval = math.ceil(config.steps / MOMENTS)
+    tail = round(config.average_tail * config.steps)
+    n_left = config.steps - max(step, config.steps - tail)
+    # Counted from the end, as the weights after the last step are the best of them.
+    return config.steps - (n_left - 1) // interval * interval if n_left > 0 else None
 
 
 def _moved(mean: Numbers, weights: Numbers, share: float) -> Numbers:

@@ -8,13 +8,13 @@ to the library: whatever a text holds, it is text. This module knows nothing of 
 import json
 import re
 from codecs import getincrementaldecoder
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from microgpt.config import check_count
 from microgpt.errors import ConfigError, TokenizerError
-from microgpt.tokenizer import Document, Tokenizer, n_special
+from microgpt.tokenizer import Document, Tokenizer, n_special, texts_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Library
@@ -28,6 +28,10 @@ MIN_FREQUENCY = 2  # what comes once only is nothing to learn a token for
 BLANK, MARK = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
 WORDS = re.compile(f" ?{MARK}+|{BLANK}+(?!{MARK})|{BLANK}")
 MOST_KNOWN, LONGEST_KNOWN = 2**17, 64  # words whose tokens are kept, and their characters: 30 MB
+# Learning takes a time that grows with the square of a word, and 80 bytes a character of a text. So
+# a text comes in parts of so many characters or more: up to where words part, or twice as many.
+LEARNT_TOGETHER = 2**10
+BETWEEN_WORDS = re.compile(f"(?<={MARK})(?={BLANK})")
 
 
 class BpeTokenizer(Tokenizer):
@@ -73,9 +77,8 @@ class BpeTokenizer(Tokenizer):
             TokenizerError: a document has half a character; or the library is not installed.
         """
         docs = list(docs)
-        texts = [doc for doc in docs if isinstance(doc, str)]
-        is_chat = len(texts) < len(docs)
-        texts += [message.content for doc in docs if not isinstance(doc, str) for message in doc]
+        is_chat = not all(isinstance(doc, str) for doc in docs)
+        texts = list(chain.from_iterable(map(texts_of, docs)))
         check_count("vocab_size", vocab_size)
         n_pieces = vocab_size - n_special(is_chat=is_chat)
         if n_pieces < N_BYTES:
@@ -109,10 +112,6 @@ class BpeTokenizer(Tokenizer):
         """Return the tokens of those texts that are one token each."""
         encoded = (self.encode(text) for text in texts if not self.unknown_characters(text))
         return [tokens[0] for tokens in encoded if len(tokens) == 1]
-
-    def head(self, text: str, n_tokens: int) -> str:
-        """Return the beginning of a text that has at most so many tokens."""
-        return self.decode(self.encode(text)[:n_tokens])
 
     def decode(self, tokens: Iterable[int]) -> str:
         """Return the text of the tokens; bytes that are no character come as U+FFFD."""
@@ -155,19 +154,30 @@ class BpeTokenizer(Tokenizer):
         return tuple(self._library.encode(word, add_special_tokens=False).ids)
 
 
-def _learn(texts: Iterable[str], n_pieces: int) -> bytes:
+def _learn(texts: Collection[str], n_pieces: int) -> bytes:
     """Return the tokenizer.json of what is most often side by side in the texts."""
     library = _new_library()
     from tokenizers.trainers import BpeTrainer
 
+    n_most = N_BYTES + sum(len(text.encode()) for text in texts)  # each new piece joins two others
     trainer = BpeTrainer(
-        vocab_size=n_pieces,
+        vocab_size=min(n_pieces, n_most),  # it makes room for as many, whether they come or not
         min_frequency=MIN_FREQUENCY,
         initial_alphabet=sorted(_byte_of()),
         show_progress=False,
     )
-    library.train_from_iterator(texts, trainer)
+    library.train_from_iterator(chain.from_iterable(map(_parts, texts)), trainer)
     return library.to_str(pretty=True).encode()
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Yield a text in parts that can be learnt from."""
+    start = 0
+    while start < len(text):
+        place = BETWEEN_WORDS.search(text, start + LEARNT_TOGETHER, start + 2 * LEARNT_TOGETHER)
+        end = place.start() if place else start + 2 * LEARNT_TOGETHER
+        yield text[start:end]
+        start = end
 
 
 def _new_library() -> "Library":

@@ -10,69 +10,25 @@ nothing of how a model is trained or used.
 """
 
 import hashlib
-import json
 import os
-from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-
-from microgpt.config import MAX_SIZE, DType, ModelConfig, TextKind
+from microgpt.config import TextKind
 from microgpt.directory_lock import is_held
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
+from microgpt.meta import META, Meta, meta_of, parse_meta
 from microgpt.model import count_params
 from microgpt.state import TrainedModel, TrainResult
 from microgpt.tokenizer import Tokenizer
-from microgpt.validation import first_problem
-from microgpt.value import total
-from microgpt.vocabulary import chars_of, check_vocabulary, file_of, restore, special_tokens_of
+from microgpt.vocabulary import file_of, restore
 from microgpt.weights_file import WEIGHTS_FILES, WeightsFormat, decode_weights, encode_weights
 from microgpt.whole_files import as_argument, described, publish, read, remove_leftovers, settle
 
-FORMAT_VERSION = 1
-META, HASH = "meta.json", "weights_sha256"
+HASH = "weights_sha256"  # the key of meta.json
 TOKENIZER = "tokenizer.json"
 STATE_DESCRIPTION = "train_state.json"  # see `training_directory`
 MOST_IN_JSON = 1_000_000  # weights: 22 MB; a file that nobody would read any more
-
-_Count = Annotated[int, Field(ge=1, le=MAX_SIZE)]
-
-
-def _check_json(facts: dict[str, Any]) -> dict[str, Any]:
-    json.dumps(facts, allow_nan=False)  # pydantic reads nan, which is not JSON, into an Any
-    return facts
-
-
-class Meta(BaseModel):
-    """meta.json, its keys in order: first what the seed systems wrote, then what may be absent."""
-
-    model_config = ConfigDict(strict=True)
-
-    vocab_size: _Count
-    n_embd: _Count
-    n_head: _Count
-    n_layer: _Count
-    block_size: _Count
-    chars: tuple[str, ...] | None = None  # of a model whose tokens are characters
-    special_tokens: tuple[str, ...] | None = None
-    format_version: _Count = FORMAT_VERSION
-    weights_sha256: str | None = None
-    n_ff_exp: _Count = ModelConfig.n_ff_exp
-    init_std: float = ModelConfig.init_std
-    dtype: DType = "float64"
-    tokenizer: str = "char"
-    tokenizer_sha256: str | None = None
-    created_by: str | None = None
-    created_at: str | None = None
-    training: Annotated[dict[str, Any], AfterValidator(_check_json)] = {}
-
-    def model(self) -> ModelConfig:
-        """Return the shape of the model."""
-        names = [field.name for field in fields(ModelConfig)]
-        return ModelConfig(**{name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)
@@ -108,7 +64,7 @@ def save(
     weights_format = weights_format or ("json" if n_params <= MOST_IN_JSON else "safetensors")
     content = encode_weights(result.model, result.weights, weights_format, result.dtype)
     name = WEIGHTS_FILES[weights_format]
-    _publish(Path(directory), name, content, _describe(result), result.tokenizer)
+    _publish(Path(directory), name, content, meta_of(result), result.tokenizer)
 
 
 def export(
@@ -231,7 +187,7 @@ def _look(directory: Path) -> _Files:
     mismatch = None
     for name in present or ["weights.json"]:
         content, meta_path = described(directory, name, META, HASH)
-        meta = _parse_meta(read(meta_path), meta_path)
+        meta = parse_meta(read(meta_path), meta_path)
         tokenizer = _read_tokenizer(directory, meta_path) if meta.tokenizer != "char" else None
         if not _is(content, meta.weights_sha256):
             mismatch = mismatch or directory / name
@@ -254,56 +210,3 @@ def _read_tokenizer(directory: Path, meta_path: Path) -> tuple[Path, bytes]:
     waiting = meta_path.with_name(TOKENIZER)
     path = waiting if waiting.is_file() else directory / TOKENIZER
     return path, read(path)
-
-
-def _describe(result: TrainResult) -> Meta:
-    config, losses, data = result.config, result.state.recent_losses, result.data
-    best = result.state.best
-    training = {
-        "seed": config.seed,
-        "steps": result.state.step,
-        "batch_size": config.batch_size,
-        "lr": config.lr,
-        "dropout": config.dropout or None,
-        "weight_decay": config.weight_decay or None,
-        "average_tail": config.average_tail or None,
-        "loss_on": config.loss_on if result.tokenizer.is_chat else None,
-        "text": config.text if config.text == "stream" else None,
-        "long_docs": config.long_docs if config.text == "lines" else None,
-        "data_sha256": data.sha256,
-        "n_docs": data.n_docs,
-        "val_fraction": data.val_fraction or None,
-        "test_fraction": data.test_fraction or None,
-        "train_loss": total(losses) / len(losses) if losses else None,
-        "val_loss": result.val_loss,
-        "test_loss": result.test_loss,
-        "best_step": best.step if best else None,
-        "preset": result.preset,
-        "parent_sha256": result.parent_sha256,
-        "genome": result.genome_sha256,
-        "seconds": round(result.seconds, 3),
-    }
-    return Meta(
-        **asdict(result.model),
-        chars=chars_of(result.tokenizer),
-        special_tokens=special_tokens_of(result.tokenizer),
-        dtype=result.dtype,
-        tokenizer=result.tokenizer.kind,
-        created_by=f"microgpt {version('microgpt-lib')}",
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        training={name: fact for name, fact in training.items() if fact is not None},
-    )
-
-
-def _parse_meta(content: bytes, path: Path) -> Meta:
-    try:
-        meta = Meta.model_validate_json(content)
-    except ValidationError as error:
-        raise CheckpointError(f"{path}: {first_problem(error)}") from error
-    if meta.format_version > FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path}: format_version is {meta.format_version}, this microgpt reads up to "
-            f"{FORMAT_VERSION}; update it"
-        )
-    check_vocabulary(path, meta.tokenizer, meta.chars, meta.special_tokens)
-    return meta

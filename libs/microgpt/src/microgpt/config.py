@@ -96,6 +96,10 @@ class TrainConfig:
         check_text(self.text)
         if not (_is_finite(self.weight_decay) and self.weight_decay >= 0):
             raise ConfigError(f"weight_decay must be a number >= 0, got {self.weight_decay!r}")
+        if self.weight_decay * self.lr > 1:  # would take more of a weight than there is
+            raise ConfigError(
+                f"weight_decay ({self.weight_decay:g}) must be at most 1 / lr ({1 / self.lr:g})"
+            )
         if not (_is_finite(self.average_tail) and 0 <= self.average_tail <= 1):
             raise ConfigError(f"average_tail must be from 0 to 1, got {self.average_tail!r}")
         for name in ("dropout", "beta1", "beta2"):

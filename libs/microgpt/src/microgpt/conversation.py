@@ -3,7 +3,7 @@
 This module knows nothing of what the model then does with it.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -124,12 +124,13 @@ def _first_turn(
     user: int,
 ) -> int | None:
     """Return where to begin in order to learn a turn; None if its question does not fit."""
-    begins = [start for start in starts[: turn + 1] if tokens[start] == user]
-    for begin in begins:
-        if starts[turn] - begin <= block_size // 2 and ends[turn] - begin <= block_size:
+    near = bisect_left(starts, starts[turn] - block_size // 2)
+    for begin in starts[near : turn + 1]:
+        if tokens[begin] == user and ends[turn] - begin <= block_size:
             return begin
-    is_room = begins and starts[turn] - begins[-1] <= _room(block_size)
-    return begins[-1] if is_room else None
+    question = next((starts[i] for i in range(turn, -1, -1) if tokens[starts[i]] == user), None)
+    is_room = question is not None and starts[turn] - question <= _room(block_size)
+    return question if is_room else None
 
 
 def _room(block_size: int) -> int:

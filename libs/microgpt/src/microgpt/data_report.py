@@ -1,4 +1,4 @@
-"""What documents are like: how many, how long, of which characters, and what a context cuts off.
+"""What documents are like: how many, how long, of which characters, what lies beyond a context.
 
 This module knows nothing of files, of training, or of how a report is shown.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from microgpt.errors import DataError
-from microgpt.tokenizer import CharTokenizer, Document, Message, Role, Tokenizer
+from microgpt.tokenizer import CharTokenizer, Document, Message, Role, Tokenizer, texts_of
 from microgpt.windows import half, n_windows
 
 Content = str | tuple[tuple[Role, str], ...]
@@ -23,7 +23,7 @@ MAX_RECOMMENDED = 1024
 
 @dataclass(frozen=True)
 class Cut:
-    """What a context cuts off.
+    """What lies beyond a context; `TrainConfig.long_docs` says what becomes of it.
 
     Attributes:
         block_size: the context.
@@ -83,8 +83,8 @@ class DataReport:
     def block_size(self) -> int:
         """The context to recommend, a power of two.
 
-        It is the smallest that cuts off no more than one document and one token of 100; or twice
-        that, if it then holds every document. It is at most 1,024.
+        It is the smallest beyond which lies no more than one document and one token of 100; or
+        twice that, if it then holds every document. It is at most 1,024.
         """
         size = 2
         while size < MAX_RECOMMENDED:
@@ -95,7 +95,7 @@ class DataReport:
         return size
 
     def is_small(self, cut: Cut) -> bool:
-        """Return whether no more than one document and one token of 100 are cut off."""
+        """Return whether it is no more than one document and one token of 100."""
         return 100 * cut.n_docs <= self.n_docs and 100 * cut.n_tokens <= self.n_tokens
 
     def percentile(self, percent: int) -> int:
@@ -108,7 +108,7 @@ class DataReport:
         raise ValueError(f"a percentile is from 0 to 100, got {percent}")
 
     def cut(self, block_size: int) -> Cut:
-        """Return what a context cuts off."""
+        """Return what lies beyond a context."""
         beyond = [(length - block_size, n) for length, n in self.lengths.items()]
         beyond = [(excess, n) for excess, n in beyond if excess > 0]
         return Cut(block_size, sum(n for _, n in beyond), sum(excess * n for excess, n in beyond))
@@ -154,7 +154,7 @@ def describe(docs: Sequence[Document], tokenizer: Tokenizer | None = None) -> Da
     """
     if not docs:
         raise DataError("there are no documents to describe")
-    char_counts = Counter(chain.from_iterable(chain.from_iterable(map(_texts, docs))))
+    char_counts = Counter(chain.from_iterable(chain.from_iterable(map(texts_of, docs))))
     chars = sorted(char_counts)
     tokenizer = tokenizer or CharTokenizer(
         chars, is_chat=not all(isinstance(doc, str) for doc in docs)
@@ -174,11 +174,7 @@ def describe(docs: Sequence[Document], tokenizer: Tokenizer | None = None) -> Da
 def count_with_others(docs: Iterable[Document], chars: Collection[str]) -> int:
     """Return the number of documents that have a character which is none of these."""
     known = frozenset(chars)
-    return sum(not all(map(known.issuperset, _texts(doc))) for doc in docs)
-
-
-def _texts(doc: Document) -> Iterable[str]:
-    return (doc,) if isinstance(doc, str) else (message.content for message in doc)
+    return sum(not all(map(known.issuperset, texts_of(doc))) for doc in docs)
 
 
 def _repeats(docs: Iterable[Document]) -> tuple[int, list[tuple[Document, int]]]:

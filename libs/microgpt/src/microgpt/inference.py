@@ -39,7 +39,7 @@ from microgpt.reading import scored
 from microgpt.sampling import FinishReason, TokenStream, decode
 from microgpt.state import TrainedModel
 from microgpt.texts import cut, one_by_one, together
-from microgpt.tokenizer import Document, Message, Tokenizer, count_characters
+from microgpt.tokenizer import Document, Message, Tokenizer, count_predictions
 
 if TYPE_CHECKING:
     from microgpt.engine.model import CompiledModel
@@ -118,7 +118,7 @@ class InferenceGpt:
             raise DataError("docs is one text; pass a list of texts")
         docs, block_size = list(docs), self.config.block_size
         in_pieces = scored(docs, self.tokenizer, block_size, loss_on=loss_on, text=text)
-        n_characters = sum(count_characters(doc, loss_on, text) for doc in docs)
+        n_characters = sum(count_predictions(doc, loss_on, text, len) for doc in docs)
         pieces = Pieces(in_pieces, n_characters=n_characters)
         if not pieces.n_tokens:
             raise DataError("there are no documents to evaluate, or no replies in them")
@@ -179,12 +179,12 @@ class InferenceGpt:
         Args:
             num_samples: how many.
             prompt: how each text begins.
-            temperature: 0 always takes the likeliest character, 1 follows the model's odds.
+            temperature: 0 always takes the likeliest token, 1 follows the model's odds.
             top_k: see `Sampling`, as top_p and min_p.
             top_p: see there.
             min_p: see there.
             stop: a text ends before the first of these that comes after the prompt.
-            max_tokens: the most characters after the prompt; by default the context is the limit.
+            max_tokens: the most tokens after the prompt; by default the context is the limit.
             seed: of the first text; text i has the seed `seed + i`.
             rng: draws all texts from one generator instead of from seeds.
             threads: how many to use; the texts are the same.

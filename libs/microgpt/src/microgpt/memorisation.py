@@ -3,14 +3,52 @@
 This module knows nothing of models.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from microgpt.config import TextKind, TrainConfig
-from microgpt.tokenizer import Document
+
+
+class KnownTexts(Container[str]):
+    """The samples that a model can have by heart: its training texts, and parts of long ones.
+
+    Attributes:
+        texts: what it has learnt from.
+        text: whether they are documents or running text.
+
+    Example:
+        >>> known = KnownTexts(["anna", "emma went away"], room=6)
+        >>> [sample in known for sample in ("anna", "ann", "emma w", "emma")]
+        [True, False, True, False]
+    """
+
+    def __init__(
+        self, texts: Sequence[str], *, room: int, text: TextKind = TrainConfig.text
+    ) -> None:
+        """Take texts.
+
+        Args:
+            texts: what a model has learnt from.
+            room: the most tokens that a sample has. One that has so many, and so at least as many
+                bytes, was cut off: it is known if it is anywhere in a text.
+            text: "stream" if any sample is known that is anywhere in a text.
+        """
+        self.texts, self.text = texts, text
+        self._room = room if text == "lines" else 0
+        self._whole = frozenset(texts)
+        self._long = "\0".join(each for each in texts if len(each.encode()) > self._room)
+
+    def __contains__(self, sample: object) -> bool:
+        """Return whether it is one of the texts, or a part that was cut off, in a character too."""
+        if not isinstance(sample, str):
+            return False
+        if sample in self._whole:
+            return True
+        part = sample.strip("\ufffd")
+        return bool(part) and len(sample.encode()) >= self._room and part in self._long
 
 
 @dataclass(frozen=True)
@@ -43,34 +81,17 @@ class Memorisation:
     novel: tuple[Nearest, ...]
 
 
-def compare(
-    samples: Sequence[str], docs: Sequence[Document], *, text: TextKind = TrainConfig.text
-) -> Memorisation:
-    """Return what samples have in common with the texts that a model has learnt from.
-
-    Args:
-        samples: what the model makes up.
-        docs: what it has learnt from.
-        text: "stream" if a sample may be anywhere in a text.
-    """
-    if text == "stream":
-        n_known = sum(any(sample in doc for doc in docs) for sample in samples)
+def compare(samples: Sequence[str], known: KnownTexts) -> Memorisation:
+    """Return what samples have in common with the texts that a model has learnt from."""
+    n_known = sum(sample in known for sample in samples)
+    if known.text == "stream":
         return Memorisation(len(samples), n_known, ())
-    asked = set(samples)
-    known = {
-        doc for doc in docs if isinstance(doc, str) and doc in asked
-    }  # not all: maybe millions
     novel = [sample for sample in dict.fromkeys(samples) if sample not in known]
     return Memorisation(
-        n_samples=len(samples),
-        n_known=sum(sample in known for sample in samples),
-        novel=tuple(_nearest(sample, docs) for sample in novel),
+        len(samples), n_known, tuple(_nearest(sample, known.texts) for sample in novel)
     )
 
 
-def _nearest(sample: str, docs: Sequence[Document]) -> Nearest:
-    texts = (doc for doc in docs if isinstance(doc, str))
-    found = process.extractOne(sample, texts, scorer=Levenshtein.distance)
-    assert found, "a model has learnt from texts if it makes up texts"
-    document, distance, _ = found
+def _nearest(sample: str, texts: Sequence[str]) -> Nearest:
+    document, distance, _ = process.extractOne(sample, texts, scorer=Levenshtein.distance)
     return Nearest(sample, document, int(distance))

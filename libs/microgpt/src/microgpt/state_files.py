@@ -10,14 +10,13 @@ This module knows nothing of directories.
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
@@ -31,6 +30,7 @@ from microgpt.model import count_params
 from microgpt.presets import PresetName
 from microgpt.state import N_RECENT, Best, TrainState
 from microgpt.tokenizer import Tokenizer
+from microgpt.training_plan import TrainingPlan
 from microgpt.validation import first_problem
 from microgpt.vocabulary import chars_of, check_vocabulary, file_of, restore, special_tokens_of
 from microgpt.weights_file import WeightsFormat
@@ -39,37 +39,8 @@ FORMAT_VERSION = 1
 STATE, HASH = "train_state.safetensors", "state_sha256"
 TOKENIZER = "tokenizer"  # the name of its bytes among the arrays
 Status = Literal["running", "ended", "diverged"]
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """What a training is: all but where it stands.
-
-    Attributes:
-        model: the shape.
-        config: the course.
-        tokenizer: of the documents.
-        engine: which computes it.
-        dtype: of its numbers.
-        data: what it learns from.
-        input: the file that the documents are in; None if they are the preset's own.
-        weights_format: of the model that is to be written, if it was asked for.
-        preset: that its settings came from.
-        parent_sha256: the `weights_sha256` of the model that it began with.
-        genome_sha256: of the genome.json that its settings came from.
-    """
-
-    model: ModelConfig
-    config: TrainConfig
-    tokenizer: Tokenizer
-    engine: EngineName
-    dtype: DType
-    data: DataFacts
-    input: Path | None
-    weights_format: WeightsFormat | None = None
-    preset: PresetName | None = None
-    parent_sha256: str | None = None
-    genome_sha256: str | None = None
+# How trainings were whose state does not say it, as there was no other way.
+ONCE = {"loss_on": "all", "long_docs": "truncate"}
 
 
 _Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
@@ -105,6 +76,7 @@ class _Description(BaseModel):
     tokenizer: str = "char"
     chars: tuple[str, ...] | None = None
     special_tokens: tuple[str, ...] | None = None
+    vocab_size_wanted: _Count | None = None
     config: TrainConfig
     engine: EngineName
     dtype: DType
@@ -119,6 +91,11 @@ class _Description(BaseModel):
     since_history: tuple[float, _Count]
     seconds: Annotated[float, Field(ge=0)]
     created_by: str
+
+    @field_validator("config", mode="before")
+    @classmethod
+    def _as_it_was(cls, config: object) -> object:
+        return ONCE | config if isinstance(config, dict) else config
 
 
 def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple[bytes, bytes]:
@@ -187,6 +164,7 @@ def _describe(
         tokenizer=plan.tokenizer.kind,
         chars=chars_of(plan.tokenizer),
         special_tokens=special_tokens_of(plan.tokenizer),
+        vocab_size_wanted=plan.vocab_size_wanted,
         config=plan.config,
         engine=plan.engine,
         dtype=plan.dtype,
@@ -217,6 +195,7 @@ def _plan(description: _Description, tokenizer: Tokenizer) -> TrainingPlan:
         dtype=description.dtype,
         data=description.data,
         input=Path(description.input) if description.input else None,
+        vocab_size_wanted=description.vocab_size_wanted,
         weights_format=description.weights_format,
         preset=description.preset,
         parent_sha256=description.parent_sha256,

@@ -21,6 +21,7 @@ NARROW = (
     *("cp874", "cp932", "cp949", "euc_jp", "big5", "gb18030", "cp850", "mac_roman"),
 )
 COMMONEST = "cp1252"  # Windows in Western Europe and America; it holds Latin-1
+PLAIN = bytes([*b"\t\n\r", *range(ord(" "), ord("~") + 1)])  # what ASCII text has
 # What charset-normalizer finds less odd, and more like a language, by no more than this is a tie.
 TIE_CHAOS, TIE_COHERENCE = 0.005, 0.1
 
@@ -110,7 +111,10 @@ def _guess_encoding(sample: bytes) -> str | None:
     """
     from charset_normalizer import from_bytes
 
-    has_zeros = b"\0" in sample
+    odd = sample.translate(None, PLAIN)
+    if not odd.strip(b"\0") and 3 * len(odd) < len(sample):  # in UTF-16 half of ASCII is zeros
+        return "utf_8"
+    has_zeros = b"\0" in odd
     if has_zeros or sample.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         wide = from_bytes(sample, cp_isolation=[*WIDE]).best()
         if wide:

@@ -3,7 +3,7 @@
 This module knows nothing of how a token is chosen.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from microgpt.sampling import TokenStream
@@ -59,7 +59,7 @@ def together(
         n_together = min(2 * n_together, BATCH * threads)
 
 
-def select(texts: Iterable[str], *, unique: bool, known: Collection[str]) -> Iterator[str]:
+def select(texts: Iterable[str], *, unique: bool, known: Container[str]) -> Iterator[str]:
     """Yield the texts that are new, until too many in a row are not.
 
     Args:

@@ -10,8 +10,9 @@ plain characters. This module knows nothing of files or models.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import ClassVar, Literal, cast, get_args
 
 from microgpt.config import LossOn, TextKind
@@ -43,16 +44,29 @@ def joined(docs: Iterable[Document], separator: str) -> str | None:
         return None
 
 
-def count_characters(doc: Document, loss_on: LossOn, text: TextKind) -> int:
-    """Return how many characters those tokens of a document stand for whose prediction counts.
+def texts_of(doc: Document) -> Iterable[str]:
+    """Return the text that a document is, or those of its messages."""
+    return (doc,) if isinstance(doc, str) else (message.content for message in doc)
+
+
+def count_predictions(
+    doc: Document, loss_on: LossOn, text: TextKind, count: Callable[[str], int]
+) -> int:
+    """Return how many predictions of a document count.
 
     The end of a text, a turn or a conversation is one, and so is a role. Running text has no end.
+
+    Args:
+        doc: text or conversation.
+        loss_on: the turns of a conversation that count.
+        text: how a text is meant.
+        count: the tokens of a text; with `len` they are characters.
     """
     if isinstance(doc, str):
-        return len(doc) + (text == "lines")
+        return count(doc) + (text == "lines")
     if loss_on == "all":
-        return 1 + sum(len(message.content) + 2 for message in doc)
-    return sum(len(message.content) + 1 for message in doc if message.role == "assistant")
+        return 1 + sum(count(message.content) + 2 for message in doc)
+    return sum(count(message.content) + 1 for message in doc if message.role == "assistant")
 
 
 class Tokenizer(ABC):
@@ -91,10 +105,6 @@ class Tokenizer(ABC):
     @abstractmethod
     def tokens_of(self, texts: Iterable[str]) -> list[int]:
         """Return the tokens of those texts that are one token each."""
-
-    @abstractmethod
-    def head(self, text: str, n_tokens: int) -> str:
-        """Return the beginning of a text that has at most so many tokens."""
 
     @abstractmethod
     def decode(self, tokens: Iterable[int]) -> str:
@@ -220,10 +230,8 @@ class CharTokenizer(Tokenizer):
         text = joined(docs, "")
         if text is not None:
             return cls(sorted(set(text)))
-        texts = [doc for doc in docs if isinstance(doc, str)]
-        conversations = [doc for doc in docs if not isinstance(doc, str)]
-        said = (message.content for conversation in conversations for message in conversation)
-        return cls(sorted({*"".join(texts), *"".join(said)}), is_chat=bool(conversations))
+        chars = set("".join(chain.from_iterable(map(texts_of, docs))))
+        return cls(sorted(chars), is_chat=not all(isinstance(doc, str) for doc in docs))
 
     @property
     def piece_names(self) -> Sequence[str]:
@@ -251,10 +259,6 @@ class CharTokenizer(Tokenizer):
     def tokens_of(self, texts: Iterable[str]) -> list[int]:
         """Return the tokens of those texts that are one character of the vocabulary."""
         return [self._id_of[text] for text in texts if text in self._id_of]
-
-    def head(self, text: str, n_tokens: int) -> str:
-        """Return the first characters."""
-        return text[:n_tokens]
 
     def decode(self, tokens: Iterable[int]) -> str:
         """Return the characters of the tokens; see `Tokenizer`."""

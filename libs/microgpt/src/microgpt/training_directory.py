@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Self
 
 from microgpt.checkpoint import (
-    META,
     STATE_DESCRIPTION,
     TOKENIZER,
     has_model,
@@ -24,8 +23,10 @@ from microgpt.checkpoint import (
 from microgpt.directory_lock import DirectoryLock
 from microgpt.errors import CheckpointError
 from microgpt.history import HISTORY, as_lines
+from microgpt.meta import META
 from microgpt.state import TrainResult, TrainState
-from microgpt.state_files import HASH, STATE, Status, TrainingPlan, decode_state, encode_state
+from microgpt.state_files import HASH, STATE, Status, decode_state, encode_state
+from microgpt.training_plan import TrainingPlan
 from microgpt.weights_file import WEIGHTS_FILES
 from microgpt.whole_files import (
     cannot_write,

@@ -37,8 +37,10 @@ def measure_speed(
     Raises:
         ConfigError: there is not enough memory.
     """
+    # More characters than can be learnt of a text would only take long to encode.
+    most = model.block_size * max(map(len, tokenizer.piece_names))
     part = docs[:: max(1, len(docs) // N_DOCS)]
-    sample = [_head(doc, tokenizer, model.block_size) for doc in part]
+    sample = [doc[:most] if isinstance(doc, str) else doc for doc in part]
     # No end, nothing that could diverge, and a document a step.
     config = TrainConfig(steps=MAX_SIZE, lr=1e-6, long_docs="truncate")
     started, ended, n_steps = 0.0, 0.0, 0
@@ -63,8 +65,3 @@ def measure_speed(
     lengths = [min(tokenizer.count_tokens(doc) - 1, model.block_size) for doc in sample]
     docs_per_s = n_steps / (ended - started)
     return TrainingSpeed(docs_per_s, docs_per_s * sum(lengths) / len(lengths))
-
-
-def _head(doc: Document, tokenizer: Tokenizer, block_size: int) -> Document:
-    """Return what is learnt of a text; a long one would take long to encode."""
-    return tokenizer.head(doc, block_size) if isinstance(doc, str) else doc

@@ -21,6 +21,7 @@ from microgpt.engine.simd import (
     emit_splat,
     lanes,
     load,
+    splat,
     store,
 )
 
@@ -51,10 +52,11 @@ def draw_keys(keys: Array, doc_starts: Array, n_docs: int, seed: int, first: int
 @kernel
 def drop(x: Array, keys: Array, site: int, rate: float, y: Array, add: bool, N: int) -> None:
     """Set y to x without what is dropped at a site, or add it to y: (C, N)."""
-    C, threshold, scale = x.shape[0], int(rate * 2**32), 1 / (1 - rate)
+    C, threshold, scale = x.shape[0], int(rate * 2**32), splat(x, 1 / (1 - rate))
     for c in range(C):
         for n in range(0, N, lanes(x)):
-            kept = scale * _kept(load(x, c, n), keys, n, site * C + c, threshold)
+            # A product: 0 times what is not finite is nan, so that a dropped one is noticed, too.
+            kept = load(x, c, n) * _kept(scale, keys, n, site * C + c, threshold)
             store(y, c, n, load(y, c, n) + kept if add else kept)
 
 

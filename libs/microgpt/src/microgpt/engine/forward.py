@@ -70,6 +70,8 @@ def forward(
 def _add_branch(w: Array, y: Array, buffers: Buffers, site: int, dropout: float, N: int) -> None:
     """Add w y to the residual stream, but for what is dropped."""
     b = buffers
-    linear(w, y, b.dbranch if dropout else b.x, N, not dropout)
-    if dropout:
+    if dropout:  # two calls with constants: there is machine code for each constant already
+        linear(w, y, b.dbranch, N, False)
         drop(b.dbranch, b.keys, site, dropout, b.x, True, N)
+    else:
+        linear(w, y, b.x, N, True)

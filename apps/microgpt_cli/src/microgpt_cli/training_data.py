@@ -1,0 +1,60 @@
+"""The documents of a training: where they are, and which of them are held out."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from microgpt.config import TrainConfig
+from microgpt.data import (
+    Split,
+    bundled,
+    load_conversations,
+    load_stream,
+    load_text,
+    split,
+    split_stream,
+)
+from microgpt.errors import ConfigError
+from microgpt.presets import PRESETS, PresetName
+from microgpt.tokenizer import Document
+from microgpt_cli.options import DEFAULT_CHAT, DEFAULT_TEXT
+from microgpt_cli.streams import note
+
+
+def default_input(*, chat: bool = False) -> Path:
+    """Return where the data are when nothing is named: here, or else with microgpt."""
+    name = DEFAULT_CHAT if chat else DEFAULT_TEXT
+    path = Path("data", name)
+    if not os.path.exists(path):
+        note(f"there is no {path} here; using the {name} that comes with microgpt")
+        path = bundled(name)
+    return path
+
+
+def input_of(preset: PresetName | None, *, chat: bool) -> Path | None:
+    """Return where the data are when nothing is named; None for those that a preset draws."""
+    data = PRESETS[preset].data if preset else "names"
+    if data is None:
+        raise ConfigError(f"--preset {preset} is for data of your own; name them with --input")
+    return None if data == "grammar" else default_input(chat=chat)
+
+
+def parts_of(
+    path: Path | None,
+    preset: PresetName | None,
+    config: TrainConfig,
+    *,
+    chat: bool,
+    validation: float,
+    test: float,
+) -> Split:
+    """Return the documents of a file, or without one those of a preset, by what they are for."""
+    docs: Sequence[Document]
+    if path is None:
+        assert preset
+        docs = PRESETS[preset].draw(config.seed)
+    elif config.text == "stream":
+        return split_stream(load_stream(path), validation=validation, test=test)
+    else:
+        docs = load_conversations(path, tell=note) if chat else load_text(path)
+    return split(docs, validation=validation, test=test)

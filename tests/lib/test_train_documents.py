@@ -1,0 +1,135 @@
+"""What a training reads and learns of its documents, with either engine."""
+
+import math
+import random
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt.data import Split
+from microgpt.engine import compiled
+from microgpt.errors import ConfigError, DataError
+from microgpt.train import train as train_model
+
+DOCS = ["anna", "emma", "ava", "mia", "isabella"]
+CONVERSATIONS = [
+    (Message("user", question), Message("assistant", reply))
+    for question, reply in (("a", "b"), ("ab", "ba"), ("ba", "a"), ("b", "ab"))
+]
+SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)
+
+
+@pytest.fixture(params=["compiled", "reference"])
+def train(request):
+    """`train` with either engine: what it promises, it promises of both."""
+    return partial(train_model, engine=request.param)
+
+
+def test_documents_come_in_batches_in_their_shuffled_order(train) -> None:
+    """With lr almost 0 the model stays what it is, so each loss tells which documents were read."""
+    config = TrainConfig(steps=10, lr=1e-300, long_docs="truncate")
+    train = partial(train, model=SMALL, dtype="float64")
+    single = train(DOCS, config=config).losses
+    pairs = train(DOCS, config=replace(config, steps=5, batch_size=2)).losses
+    shuffled = list(DOCS)
+    random.Random(42).shuffle(shuffled)
+    for i, pair in enumerate(pairs):
+        lengths = [len(shuffled[j % 5]) + 1 for j in (2 * i, 2 * i + 1)]
+        lengths = [min(length, SMALL.block_size) for length in lengths]
+        a, b = single[(2 * i) % 5], single[(2 * i + 1) % 5]
+        assert math.isclose(pair, (a * lengths[0] + b * lengths[1]) / sum(lengths), rel_tol=1e-12)
+
+
+def test_documents_can_come_in_their_own_order(train) -> None:
+    config = TrainConfig(steps=7, lr=1e-300, shuffle=False, long_docs="truncate")
+    losses = train(DOCS, model=SMALL, config=config).losses
+    for i in range(5):
+        alone = train(DOCS[i:] + DOCS[:i], model=SMALL, config=replace(config, steps=1)).losses
+        assert losses[i] == alone[0]
+    assert losses[5:] == losses[:2]
+
+
+def test_the_user_is_read_and_the_assistant_learnt_unless_all_is(train) -> None:
+    one_token = [(Message("user", "aab"), Message("assistant", "c"))]
+    losses = {
+        loss_on: train(
+            one_token,
+            model=ModelConfig(n_embd=4, n_head=2, block_size=12),
+            config=TrainConfig(steps=300, lr=0.02, loss_on=loss_on),
+        )
+        for loss_on in ("assistant", "all")
+    }
+    for loss_on, result in losses.items():
+        user_is_learnt = InferenceGpt(result).evaluate(one_token, loss_on="all").loss < 0.5
+        assert user_is_learnt == (loss_on == "all")
+        assert InferenceGpt(result).chat(one_token[0][:1]).content == "c"
+
+
+def test_the_held_out_loss_is_on_what_is_learnt(train) -> None:
+    parts = Split(CONVERSATIONS, CONVERSATIONS[:3], validation=CONVERSATIONS[3:], val_fraction=0.3)
+    result = train(parts, model=SMALL, config=TrainConfig(steps=40))
+    model = InferenceGpt(result, engine=result.state.engine)
+    assert result.val_loss == pytest.approx(model.evaluate(CONVERSATIONS[3:]).loss, rel=1e-5)
+    assert result.val_loss != pytest.approx(
+        model.evaluate(CONVERSATIONS[3:], loss_on="all").loss, rel=1e-2
+    )
+
+
+def test_conversations_whose_replies_lie_beyond_the_context_are_refused_if_it_cuts(train) -> None:
+    docs = [(Message("user", "b" * 9), Message("assistant", "a"))]
+    with pytest.raises(DataError, match="no reply begins within the context of 8 tokens"):
+        train(docs, model=SMALL, config=TrainConfig(steps=2, long_docs="truncate"))
+    assert len(train(docs, model=SMALL, config=TrainConfig(steps=2)).losses) == 2
+
+
+def test_where_all_documents_are_too_long_there_is_nothing_to_skip_to(train) -> None:
+    config = TrainConfig(steps=2, long_docs="skip")
+    with pytest.raises(DataError, match="no document fits into the context of 8 tokens"):
+        train(["a" * 8], model=SMALL, config=config)
+    assert len(train(["a" * 8, "a" * 7], model=SMALL, config=config).losses) == 2
+
+
+@pytest.mark.parametrize(
+    ("config", "docs"),
+    [
+        (TrainConfig(steps=9), ["ab" * 20, "ba"]),
+        (TrainConfig(steps=9, long_docs="truncate"), ["ab" * 20, "ba"]),
+        (TrainConfig(steps=9, long_docs="skip"), ["ab" * 20, "ba", "aa"]),
+        (TrainConfig(steps=9, text="stream"), ["ab\n" * 20]),
+        (TrainConfig(steps=9), [CONVERSATIONS[0] * 4, CONVERSATIONS[1]]),
+    ],
+    ids=["window", "truncate", "skip", "stream", "conversations"],
+)
+def test_a_training_on_long_documents_goes_on_as_if_it_never_had_stopped(
+    train, config, docs, monkeypatch
+) -> None:
+    monkeypatch.setattr(compiled, "MAX_STEPS", 1)
+    whole = train(docs, model=SMALL, config=config)
+    answers = iter([False] * 4 + [True])
+    part = train(docs, model=SMALL, config=config, should_stop=answers.__next__)
+    resumed = train(docs, model=SMALL, config=config, resume=part.state)
+    assert [*part.losses, *resumed.losses] == whole.losses
+    assert resumed.weights == whole.weights
+
+
+def test_conversations_are_no_running_text(train) -> None:
+    with pytest.raises(ConfigError, match="conversations are no running text"):
+        train(CONVERSATIONS, model=SMALL, config=TrainConfig(steps=2, text="stream"))
+
+
+def test_a_model_of_running_text_learns_no_end(train) -> None:
+    """Of a text that is the same everywhere it makes up as much as the context holds."""
+    config = TrainConfig(steps=80, lr=0.05, text="stream")
+    result = train(["a" * 50], model=SMALL, config=config)
+    model = InferenceGpt(result, engine=result.state.engine)
+    assert model.generate(3) == ["a" * 8] * 3
+    assert model.generate(1, prompt="aa", max_tokens=3) == ["aaaaa"]
+
+
+def test_held_out_conversations_without_a_reply_are_refused(train) -> None:
+    mute = [(Message("user", "a"),)]
+    parts = Split([*CONVERSATIONS, *mute], CONVERSATIONS, validation=mute, val_fraction=0.2)
+    with pytest.raises(DataError, match="held out have no replies"):
+        train(parts, model=SMALL, config=TrainConfig(steps=2))

@@ -1,4 +1,4 @@
-"""A trained model in use: samples, completions, chat, and how well it predicts.
+"""A trained model in use: samples, completions, chat.
 
 An `InferenceGpt` is read-only, so threads can share it; every sequence has a cache and random
 numbers of its own. This module knows nothing of files, terminals or HTTP.
@@ -7,42 +7,26 @@ numbers of its own. This module knows nothing of files, terminals or HTTP.
 import random
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
 from itertools import count, islice, repeat
 from typing import TYPE_CHECKING, Any
 
 from microgpt.config import (
     DEFAULT_SEED,
     DEFAULT_TEMPERATURE,
-    EngineName,
-    LossOn,
-    ModelConfig,
     Sampling,
-    TextKind,
-    TrainConfig,
     check_count,
-    check_engine_name,
     check_seed,
-    check_text,
     check_threads,
 )
 from microgpt.conversation import ChatPrompt, fit_conversation
-from microgpt.errors import ConfigError, DataError, PromptError
-from microgpt.evaluation import (
-    Evaluation,
-    Pieces,
-    scalar_log_probabilities,
-    scalar_surprise,
-)
-from microgpt.model import Gpt, count_params
-from microgpt.reading import scored
+from microgpt.errors import ConfigError, PromptError
+from microgpt.predictor import Predictor, check_one_thread
 from microgpt.sampling import FinishReason, TokenStream, decode
-from microgpt.state import TrainedModel
 from microgpt.texts import cut, one_by_one, together
-from microgpt.tokenizer import Document, Message, Tokenizer, count_predictions
+from microgpt.tokenizer import Message
 
 if TYPE_CHECKING:
-    from microgpt.engine.model import CompiledModel
+    pass
 
 
 @dataclass(frozen=True)
@@ -55,7 +39,7 @@ class Reply:
     unknown_characters: str
 
 
-class InferenceGpt:
+class InferenceGpt(Predictor):
     """A model that generates text.
 
     Example:
@@ -65,97 +49,6 @@ class InferenceGpt:
         >>> model.generate(num_samples=2)
         ['anna', 'anna']
     """
-
-    def __init__(self, trained: TrainedModel, *, engine: EngineName = "compiled") -> None:
-        """Take a copy of a model.
-
-        Args:
-            trained: what `train` or `load` returns.
-            engine: "compiled", or "reference": plain Python, slow, and the same in float64. (In
-                float32 a draw that is close to a boundary may go the other way.)
-        """
-        check_engine_name(engine)
-        frozen = {name: tuple(tuple(row) for row in rows) for name, rows in trained.weights.items()}
-        self._gpt: Gpt[float] = Gpt(trained.model, frozen)
-        self.config: ModelConfig = trained.model
-        self.tokenizer: Tokenizer = trained.tokenizer
-        self.engine: EngineName = engine
-        self._dtype = trained.dtype
-
-    @property
-    def num_params(self) -> int:
-        """The number of weights."""
-        return count_params(self.config)
-
-    def evaluate(
-        self,
-        docs: Iterable[Document],
-        *,
-        loss_on: LossOn = TrainConfig.loss_on,
-        text: TextKind = TrainConfig.text,
-        threads: int = 1,
-    ) -> Evaluation:
-        """Return how well the model predicts documents, which should not be those it learnt from.
-
-        One that is longer than the context is read in overlapping windows, so that each token is
-        predicted once and from at least half a context.
-
-        Args:
-            docs: texts or conversations.
-            loss_on: of conversations, whose turns count: the assistant's, or all.
-            text: "stream" if the texts have no beginning and no end, as those that the model has
-                learnt from.
-            threads: how many to use; the result is the same.
-
-        Raises:
-            ConfigError: threads is outside its range, or text unknown.
-            DataError: there are no documents.
-            TokenizerError: a document has a character that the model does not know.
-        """
-        check_threads(threads)
-        check_text(text)
-        if isinstance(docs, str):
-            raise DataError("docs is one text; pass a list of texts")
-        docs, block_size = list(docs), self.config.block_size
-        in_pieces = scored(docs, self.tokenizer, block_size, loss_on=loss_on, text=text)
-        n_characters = sum(count_predictions(doc, loss_on, text, len) for doc in docs)
-        pieces = Pieces(in_pieces, n_characters=n_characters)
-        if not pieces.n_tokens:
-            raise DataError("there are no documents to evaluate, or no replies in them")
-        if self.engine == "reference":
-            _check_one_thread(threads)
-            evaluation = pieces.evaluate(partial(scalar_surprise, self._gpt))
-        else:
-            evaluation = pieces.evaluate(partial(self.compiled.surprise, threads=threads))
-        assert evaluation is not None
-        return evaluation
-
-    def log_probabilities(self, tokens: Sequence[int], first: int = 0) -> list[list[float]]:
-        """Return how likely the model takes each token to be next: logarithms, as it learnt them.
-
-        Args:
-            tokens: what it has read: 1 to block_size tokens.
-            first: after which of them to begin; by default after the very first.
-
-        Returns:
-            A row for each of the tokens from number `first` on, with a number for each token that
-            may follow it.
-
-        Raises:
-            PromptError: there are no tokens, or more than block_size, or unknown ones.
-        """
-        self.check_prompt(tokens, None)
-        if self.engine == "reference":
-            return scalar_log_probabilities(self._gpt, tokens)[first:]
-        rows: list[list[float]] = self.compiled.log_probabilities(tokens, first).tolist()
-        return rows
-
-    @cached_property
-    def compiled(self) -> "CompiledModel":
-        """The same model on arrays."""
-        from microgpt.engine.model import CompiledModel
-
-        return CompiledModel(self.config, self._gpt.weights, self._dtype)
 
     def generate(
         self,
@@ -242,7 +135,7 @@ class InferenceGpt:
         if rng is not None or self.engine == "reference":
             if threads > 1 and rng is not None:
                 raise ConfigError("one generator serves one text at a time; leave threads out")
-            _check_one_thread(threads)
+            check_one_thread(threads)
             rngs = repeat(rng) if rng is not None else map(random.Random, count(seed))
             streams = (self.generate_from_prompt(tokens, rng=each, **settings) for each in rngs)
             texts = one_by_one(streams, self.tokenizer, tuple(stop))
@@ -315,17 +208,6 @@ class InferenceGpt:
             return TokenStream(decode(self._gpt, tokens, **settings))
         return TokenStream(self.compiled.decode(tokens, **settings))
 
-    def check_prompt(self, tokens: Sequence[int], max_tokens: int | None) -> None:
-        """Raise PromptError or ConfigError unless `generate_from_prompt` can go on from there."""
-        if max_tokens is not None:
-            check_count("max_tokens", max_tokens)
-        if not 1 <= len(tokens) <= self.config.block_size:
-            raise PromptError(
-                f"a prompt has 1 to {self.config.block_size} tokens, this one {len(tokens)}"
-            )
-        if not all(token in range(self.config.vocab_size) for token in tokens):
-            raise PromptError(f"a prompt's tokens are 0 to {self.config.vocab_size - 1}")
-
     def chat(
         self,
         messages: Iterable[Message],
@@ -373,8 +255,3 @@ class InferenceGpt:
             sampling=sampling,
             rng=random.Random(seed + prompt.n_replies),
         )
-
-
-def _check_one_thread(threads: int) -> None:
-    if threads > 1:
-        raise ConfigError("the reference engine computes in one thread; leave threads out")

@@ -80,7 +80,7 @@ class _ChatCompletion(Reply):
         prompt: ChatPrompt,
     ) -> None:
         super().__init__(request, body, model, job)
-        self._has_logprobs, self._n_likeliest = bool(body.logprobs), body.top_logprobs or 0
+        self._body, self._n_likeliest = body, body.top_logprobs or 0
         self._left_out: dict[str, Any] = {
             "tokens_dropped": prompt.tokens_dropped,
             "unknown_characters": prompt.unknown_characters,
@@ -90,12 +90,16 @@ class _ChatCompletion(Reply):
         )
         self._begun: set[int] = set()
 
-    async def whole(self) -> BaseModel:
+    @property
+    def has_logprobs(self) -> bool:
+        return bool(self._body.logprobs)
+
+    def whole(self) -> BaseModel:
         choices = [
             ChatChoice.model_construct(
                 index=choice.index,
                 message=AssistantMessage(role="assistant", content=choice.text),
-                logprobs=await self._logprobs(choice, choice.news()),
+                logprobs=self._logprobs(choice, choice.news()),
                 finish_reason=choice.finish_reason,
             )
             for choice in self.choices
@@ -104,14 +108,14 @@ class _ChatCompletion(Reply):
             **self._head, **self._left_out, choices=choices, usage=self.usage()
         )
 
-    async def pieces(self, choice: Choice) -> list[BaseModel]:
+    def pieces(self, choice: Choice) -> list[BaseModel]:
         news, messages = choice.news(), list[BaseModel]()
         if choice.index not in self._begun and (news.text or choice.finish_reason):
             self._begun.add(choice.index)
             beginning = self._chunk(choice, Delta(role="assistant", content=""))
             messages.append(beginning.model_copy(update=self._left_out))
         if news.text:
-            logprobs = await self._logprobs(choice, news)
+            logprobs = self._logprobs(choice, news)
             messages.append(self._chunk(choice, Delta(content=news.text), logprobs))
         if choice.finish_reason:
             messages.append(self._chunk(choice, Delta(), ends=True))
@@ -136,10 +140,10 @@ class _ChatCompletion(Reply):
         )
         return ChatCompletionChunk.model_construct(**self._head, choices=[piece])
 
-    async def _logprobs(self, choice: Choice, news: News) -> ChatLogprobs | None:
-        if not self._has_logprobs:
+    def _logprobs(self, choice: Choice, news: News) -> ChatLogprobs | None:
+        if not self.has_logprobs:
             return None
-        rows = await self.log_probabilities(choice, news)
+        rows = self.log_probabilities(choice, news)
         content = []
         for token, row in zip(news.tokens, rows, strict=True):
             others = [

@@ -14,8 +14,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from openai import OpenAI
 
-from microgpt import BpeTokenizer, Message, ModelConfig, TrainConfig, TrainResult, save
+from microgpt import (
+    BpeTokenizer,
+    InferenceGpt,
+    Message,
+    ModelConfig,
+    TrainConfig,
+    TrainResult,
+    save,
+)
 from microgpt.train import train
 
 SERVE = Path(sys.executable).parent / "microgpt-serve"
@@ -89,6 +98,11 @@ class Server:
         roles = ("user", "assistant")
         messages = [{"role": roles[i % 2], "content": text} for i, text in enumerate(contents)]
         return self.request("POST", "/microgpt/v1/chat", {"messages": messages, **body})
+
+    def openai(self, key: str = "none", timeout: float = 30) -> OpenAI:
+        """Return OpenAI's own client; it tries nothing twice."""
+        base_url = f"http://{self.host}:{self.port}/v1"
+        return OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=timeout)
 
     def raw(self, data: bytes, *, timeout: float = 30, half_close: bool = False) -> bytes:
         """Send bytes and return all that comes until the server hangs up."""
@@ -191,6 +205,21 @@ def talk_dir(talk_result, tmp_path_factory) -> Path:
     return _saved(talk_result, tmp_path_factory.mktemp("models") / "talk")
 
 
+@pytest.fixture(scope="session")
+def names_gpt(names_result) -> InferenceGpt:
+    return InferenceGpt(names_result)
+
+
+@pytest.fixture(scope="session")
+def talk_gpt(talk_result) -> InferenceGpt:
+    return InferenceGpt(talk_result)
+
+
+@pytest.fixture(scope="session")
+def subword_gpt(subword_result) -> InferenceGpt:
+    return InferenceGpt(subword_result)
+
+
 def _serving(folder: Path) -> Iterator[Serve]:
     servers: list[Server] = []
 
@@ -224,3 +253,8 @@ def names(shared, names_dir) -> Server:
 @pytest.fixture(scope="module")
 def talk(shared, talk_dir) -> Server:
     return shared(talk_dir)
+
+
+@pytest.fixture(scope="module")
+def subword(shared, subword_dir) -> Server:
+    return shared(subword_dir)

@@ -46,6 +46,7 @@ class Server:
 
     def __init__(self, model_dir: Path | None, log: Path, **env: str) -> None:
         self.log_path = log
+        self._clients: list[OpenAI] = []
         if model_dir:
             env["MODEL_DIR"] = str(model_dir)
         with log.open("wb") as stderr:
@@ -100,9 +101,23 @@ class Server:
         return self.request("POST", "/microgpt/v1/chat", {"messages": messages, **body})
 
     def openai(self, key: str = "none", timeout: float = 30) -> OpenAI:
-        """Return OpenAI's own client; it tries nothing twice."""
+        """Return OpenAI's own client, open until the server stops; it tries nothing twice."""
         base_url = f"http://{self.host}:{self.port}/v1"
-        return OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=timeout)
+        client = OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=timeout)
+        self._clients.append(client)
+        return client
+
+    def send(self, path: str, body: Any, *, receive_buffer: int | None = None) -> socket.socket:
+        """Ask for something, and leave the reply to the caller to read."""
+        data = json.dumps(body).encode()
+        head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        client = socket.socket()
+        if receive_buffer:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        client.settimeout(30)
+        client.connect((self.host, self.port))
+        client.sendall(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
+        return client
 
     def raw(self, data: bytes, *, timeout: float = 30, half_close: bool = False) -> bytes:
         """Send bytes and return all that comes until the server hangs up."""
@@ -136,7 +151,19 @@ class Server:
             time.sleep(0.02)
         raise AssertionError(f"{name} is {self.metric(name)}")
 
+    def until_idle(self) -> None:
+        """Wait until the threads of the process no longer compute."""
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        for _ in range(100):
+            before = sum(map(int, stat.read_text().split()[13:15]))
+            time.sleep(0.3)
+            if sum(map(int, stat.read_text().split()[13:15])) - before <= 2:  # of 30 ticks
+                return
+        raise AssertionError("it goes on")
+
     def stop(self) -> None:
+        for client in self._clients:
+            client.close()
         if self.process.poll() is None:
             self.process.terminate()
             try:

@@ -3,6 +3,7 @@
 This module knows nothing of what the events say.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -57,6 +58,8 @@ class EventStream(Response):
                 async for piece in pieces:
                     await send_piece(piece)
             await send_piece(b"", is_last=True)
+        except asyncio.CancelledError:  # the process ends, and the reader is slow
+            scope["outcome"] = 499
         except Exception as error:
             if not has_begun:
                 raise

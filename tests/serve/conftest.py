@@ -14,8 +14,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from openai import OpenAI
 
-from microgpt import BpeTokenizer, Message, ModelConfig, TrainConfig, TrainResult, save
+from microgpt import (
+    BpeTokenizer,
+    InferenceGpt,
+    Message,
+    ModelConfig,
+    TrainConfig,
+    TrainResult,
+    save,
+)
 from microgpt.train import train
 
 SERVE = Path(sys.executable).parent / "microgpt-serve"
@@ -43,6 +52,7 @@ class Server:
         **env: str,
     ) -> None:
         self.log_path = log
+        self._clients: list[OpenAI] = []
         if model_dir:
             env["MODEL_DIR"] = str(model_dir)
         with log.open("wb") as stderr:
@@ -96,6 +106,25 @@ class Server:
         messages = [{"role": roles[i % 2], "content": text} for i, text in enumerate(contents)]
         return self.request("POST", "/microgpt/v1/chat", {"messages": messages, **body})
 
+    def openai(self, key: str = "none", timeout: float = 30) -> OpenAI:
+        """Return OpenAI's own client, open until the server stops; it tries nothing twice."""
+        base_url = f"http://{self.host}:{self.port}/v1"
+        client = OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=timeout)
+        self._clients.append(client)
+        return client
+
+    def send(self, path: str, body: Any, *, receive_buffer: int | None = None) -> socket.socket:
+        """Ask for something, and leave the reply to the caller to read."""
+        data = json.dumps(body).encode()
+        head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        client = socket.socket()
+        if receive_buffer:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        client.settimeout(30)
+        client.connect((self.host, self.port))
+        client.sendall(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
+        return client
+
     def raw(self, data: bytes, *, timeout: float = 30, half_close: bool = False) -> bytes:
         """Send bytes and return all that comes until the server hangs up."""
         with socket.create_connection((self.host, self.port), timeout=timeout) as client:
@@ -128,7 +157,19 @@ class Server:
             time.sleep(0.02)
         raise AssertionError(f"{name} is {self.metric(name)}")
 
+    def until_idle(self) -> None:
+        """Wait until the threads of the process no longer compute."""
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        for _ in range(100):
+            before = sum(map(int, stat.read_text().split()[13:15]))
+            time.sleep(0.3)
+            if sum(map(int, stat.read_text().split()[13:15])) - before <= 2:  # of 30 ticks
+                return
+        raise AssertionError("it goes on")
+
     def stop(self) -> None:
+        for client in self._clients:
+            client.close()
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -197,6 +238,21 @@ def talk_dir(talk_result, tmp_path_factory) -> Path:
     return _saved(talk_result, tmp_path_factory.mktemp("models") / "talk")
 
 
+@pytest.fixture(scope="session")
+def names_gpt(names_result) -> InferenceGpt:
+    return InferenceGpt(names_result)
+
+
+@pytest.fixture(scope="session")
+def talk_gpt(talk_result) -> InferenceGpt:
+    return InferenceGpt(talk_result)
+
+
+@pytest.fixture(scope="session")
+def subword_gpt(subword_result) -> InferenceGpt:
+    return InferenceGpt(subword_result)
+
+
 def _serving(folder: Path) -> Iterator[Serve]:
     servers: list[Server] = []
 
@@ -230,3 +286,8 @@ def names(shared, names_dir) -> Server:
 @pytest.fixture(scope="module")
 def talk(shared, talk_dir) -> Server:
     return shared(talk_dir)
+
+
+@pytest.fixture(scope="module")
+def subword(shared, subword_dir) -> Server:
+    return shared(subword_dir)

@@ -115,7 +115,7 @@ def test_a_deadline_really_stops_a_generation(serve, slow_dir) -> None:
     assert reply.status == 504
     assert reply.json == {"error": "the reply was not ready within 0.5 seconds"}
     assert time.monotonic() - started < 10
-    assert_idle(server)
+    server.until_idle()
 
 
 def test_a_client_that_goes_away_stops_its_generation(serve, slow_dir) -> None:
@@ -126,18 +126,7 @@ def test_a_client_that_goes_away_stops_its_generation(serve, slow_dir) -> None:
         client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         time.sleep(1)
     assert server.wait_for(rf"POST {GENERATE} 499 ")
-    assert_idle(server)
-
-
-def assert_idle(server) -> None:
-    """Wait until the threads of a process no longer compute."""
-    stat = Path(f"/proc/{server.process.pid}/stat")
-    for _ in range(100):
-        before = sum(map(int, stat.read_text().split()[13:15]))
-        time.sleep(0.3)
-        if sum(map(int, stat.read_text().split()[13:15])) - before <= 2:  # of 30 ticks
-            return
-    raise AssertionError("it goes on")
+    server.until_idle()
 
 
 def test_a_large_request_does_not_hold_up_a_small_one(serve, slow_dir) -> None:

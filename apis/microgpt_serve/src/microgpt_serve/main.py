@@ -136,9 +136,11 @@ class _Server(uvicorn.Server):
         self._start(self._drain())
 
     async def _drain(self) -> None:
-        """Wait for the replies that were promised; none takes longer than the time limit."""
-        while self._service.n_in_work:
-            await asyncio.sleep(0.02)
+        """Wait for the replies that were promised, and not for ever for those who read them."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._service.settings.timeout_s):
+                while self._service.n_in_work:
+                    await asyncio.sleep(0.02)
         self.should_exit = True
 
     def _reload(self) -> None:

@@ -30,7 +30,9 @@ class Observer:
 
         Args:
             app: what handles the requests.
-            count: is called with path, status and seconds.
+            count: is called with route, status and seconds. The status is that of the reply, or,
+                where one went wrong after its status was sent, what the app has put into
+                `scope["outcome"]`.
         """
         self._app, self._count = app, count
         self._prefix = secrets.token_hex(4)
@@ -62,7 +64,8 @@ class Observer:
             await answer(scope, receive, send_with_id)
         finally:
             seconds = perf_counter() - started
-            self._count(scope["path"], status or 500, seconds)
+            status = scope.get("outcome", status) or 500
+            self._count(_route_of(scope), status, seconds)
             if LOG.isEnabledFor(logging.INFO):
                 client = scope.get("client")
                 LOG.info(
@@ -72,7 +75,7 @@ class Observer:
                             "client": client[0] if client else "",
                             "method": scope["method"],
                             "path": scope["path"],
-                            "status": status or 500,
+                            "status": status,
                             "ms": round(seconds * 1000, 3),
                             "id": request_id,
                         }
@@ -85,6 +88,12 @@ class Observer:
             if name == ID_HEADER and _GOOD_ID(value):
                 return str(value, "ascii")
         return f"{self._prefix}-{next(self._numbers):x}"
+
+
+def _route_of(scope: Scope) -> str:
+    """Return the route that a request is for, as /docs has it: `/v1/models/{name}`."""
+    route = scope.get("route")  # none, if the door was closed
+    return str(getattr(route, "path_format", scope["path"]))
 
 
 class _Text(logging.Formatter):

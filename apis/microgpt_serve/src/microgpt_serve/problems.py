@@ -26,6 +26,7 @@ _TYPES = {
     "list_type": "a list",
     "model_type": "an object",
     "model_attributes_type": "an object",
+    "bool_type": "true or false",
     "bool_parsing": "true or false",
 }
 

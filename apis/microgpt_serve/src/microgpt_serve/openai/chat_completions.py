@@ -81,7 +81,7 @@ class _ChatCompletion(Reply):
         prompt: ChatPrompt,
     ) -> None:
         super().__init__(request, body, model, job)
-        self._has_logprobs, self._n_likeliest = bool(body.logprobs), body.top_logprobs or 0
+        self._body, self._n_likeliest = body, body.top_logprobs or 0
         self._left_out: dict[str, Any] = {
             "tokens_dropped": prompt.tokens_dropped,
             "unknown_characters": prompt.unknown_characters,
@@ -90,12 +90,16 @@ class _ChatCompletion(Reply):
             "chat.completion.chunk" if body.stream else "chat.completion", "chatcmpl"
         )
 
-    async def whole(self) -> BaseModel:
+    @property
+    def has_logprobs(self) -> bool:
+        return bool(self._body.logprobs)
+
+    def whole(self) -> BaseModel:
         choices = [
             ChatChoice.model_construct(
                 index=choice.index,
                 message=AssistantMessage(role="assistant", content=choice.text),
-                logprobs=await self._logprobs(choice, choice.news()),
+                logprobs=self._logprobs(choice, choice.news()),
                 finish_reason=choice.finish_reason,
             )
             for choice in self.choices
@@ -104,13 +108,13 @@ class _ChatCompletion(Reply):
             **self._head, **self._left_out, choices=choices, usage=self.usage()
         )
 
-    async def pieces(self, choice: Choice) -> list[BaseModel]:
+    def pieces(self, choice: Choice) -> list[BaseModel]:
         news, messages = choice.news(), list[BaseModel]()
-        if news.text or (choice.finish_reason and not news.offset):
+        if news.text or (choice.finish_reason and not news.n_before):
             delta, left_out = {"content": news.text}, {}
-            if not news.offset:
+            if not news.n_before:
                 delta, left_out = {"role": "assistant", **delta}, self._left_out
-            logprobs = await self._logprobs(choice, news)
+            logprobs = self._logprobs(choice, news)
             messages.append(self._chunk(choice, delta, logprobs, **left_out))
         if choice.finish_reason:
             messages.append(self._chunk(choice, {}, finish_reason=choice.finish_reason))
@@ -135,10 +139,10 @@ class _ChatCompletion(Reply):
         )
         return ChatCompletionChunk.model_construct(**self._head, choices=[piece], **left_out)
 
-    async def _logprobs(self, choice: Choice, news: News) -> ChatLogprobs | None:
-        if not self._has_logprobs:
+    def _logprobs(self, choice: Choice, news: News) -> ChatLogprobs | None:
+        if not self.has_logprobs:
             return None
-        rows = await self.log_probabilities(choice, news)
+        rows = self.log_probabilities(choice, news)
         content = []
         for token, row in zip(news.tokens, rows, strict=True):
             others = [

@@ -5,7 +5,8 @@ JSON or HTTP.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from microgpt.jobs import Continuation
@@ -17,9 +18,9 @@ from microgpt.tokenizer import Tokenizer
 class News(NamedTuple):
     """What has come since a choice was looked at last."""
 
-    offset: int  # of its text: the characters before it
     text: str
     tokens: list[int]
+    n_before: int  # tokens that were told earlier
 
 
 class Choice:
@@ -52,7 +53,7 @@ class Choice:
         self.text = ""
         self.tokens: list[int] = []
         self.finish_reason: FinishReason | None = None
-        self._decode = tokenizer.decode
+        self._tokenizer = tokenizer
         self._stop = tuple(stop)
         self._echo = list(echo)
         self._echo_text = tokenizer.decode(echo)
@@ -62,7 +63,7 @@ class Choice:
         """Take what the model has made of it so far; what comes after its end is left out."""
         if self.finish_reason:
             return
-        text = self._decode(continuation.tokens)
+        decoded = text = self._tokenizer.decode(continuation.tokens)
         if continuation.finish_reason is None:
             text = text.rstrip(HALF_A_CHARACTER)
         self.text = cut(text, self._stop)
@@ -73,24 +74,34 @@ class Choice:
         else:
             self.text = settled(text, self._stop)
         self.tokens = continuation.tokens
-        if len(self.text) < len(text) or self.finish_reason is None:
+        if len(self.text) < len(decoded):
             self.tokens = self.tokens[: self._n_tokens_of(self.text)]
 
     def news(self) -> News:
         """Return what has come since this was asked last."""
         text, tokens = self._echo_text + self.text, self._echo + self.tokens
-        news = News(
-            self._n_characters_told,
-            text[self._n_characters_told :],
-            tokens[self._n_tokens_told :],
-        )
+        n_before = self._n_tokens_told
+        news = News(text[self._n_characters_told :], tokens[n_before:], n_before)
         self._n_characters_told, self._n_tokens_told = len(text), len(tokens)
         return news
+
+    def offsets(self, news: News) -> list[int]:
+        """Return where in the text each new token begins: the whole characters before it."""
+        offsets, n_characters = list[int](), 0
+
+        def watched() -> Iterator[int]:
+            for token in chain(self._echo, self.tokens):
+                offsets.append(n_characters)  # of what came of the tokens before
+                yield token
+
+        for text in self._tokenizer.decode_stream(watched()):
+            n_characters += len(text)
+        return offsets[news.n_before : news.n_before + len(news.tokens)]
 
     def _n_tokens_of(self, text: str) -> int:
         """Return how many tokens lie in a text that these tokens begin with."""
 
         def length(n: int) -> int:
-            return len(self._decode(self.tokens[:n]))
+            return len(self._tokenizer.decode(self.tokens[:n]))
 
         return bisect_right(range(len(self.tokens) + 1), len(text), key=length) - 1

@@ -55,26 +55,29 @@ class _Completion(Reply):
         super().__init__(request, body, model, job, job.prompt[n_opening:] if body.echo else ())
         self._n_likeliest = body.logprobs
         self._head = self.head("text_completion", "cmpl")
-        self._decode = model.gpt.tokenizer.decode
 
-    async def whole(self) -> BaseModel:
-        choices = [await self._told(choice, choice.news()) for choice in self.choices]
+    @property
+    def has_logprobs(self) -> bool:
+        return self._n_likeliest is not None
+
+    def whole(self) -> BaseModel:
+        choices = [self._told(choice, choice.news()) for choice in self.choices]
         return Completion.model_construct(**self._head, choices=choices, usage=self.usage())
 
-    async def pieces(self, choice: Choice) -> list[BaseModel]:
+    def pieces(self, choice: Choice) -> list[BaseModel]:
         news = choice.news()
         if not (news.text or choice.finish_reason):
             return []
-        told = await self._told(choice, news)
+        told = self._told(choice, news)
         return [Completion.model_construct(**self._head, choices=[told])]
 
     def last(self) -> BaseModel:
         return Completion.model_construct(**self._head, choices=[], usage=self.usage())
 
-    async def _told(self, choice: Choice, news: News) -> CompletionChoice:
+    def _told(self, choice: Choice, news: News) -> CompletionChoice:
         logprobs = None
-        if self._n_likeliest is not None:
-            logprobs = self._logprobs(news, await self.log_probabilities(choice, news))
+        if self.has_logprobs:
+            logprobs = self._logprobs(choice, news)
         return CompletionChoice.model_construct(
             index=choice.index,
             text=news.text,
@@ -82,7 +85,8 @@ class _Completion(Reply):
             finish_reason=choice.finish_reason,
         )
 
-    def _logprobs(self, news: News, rows: list[list[float]]) -> Logprobs:
+    def _logprobs(self, choice: Choice, news: News) -> Logprobs:
+        rows = self.log_probabilities(choice, news)
         n, tokens, names = self._n_likeliest or 0, news.tokens, self.names
         return Logprobs.model_construct(
             tokens=[names[token] for token in tokens],
@@ -90,5 +94,5 @@ class _Completion(Reply):
             top_logprobs=[{names[other]: row[other] for other in likeliest(row, n)} for row in rows]
             if n
             else None,
-            text_offset=[news.offset + len(self._decode(tokens[:i])) for i in range(len(tokens))],
+            text_offset=choice.offsets(news),
         )

@@ -3,6 +3,7 @@
 This module knows nothing of what the events say.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from microgpt.errors import MicrogptError
 from microgpt_serve.errors import ClientGoneError, ServeError, openai_error_body
 
 LOG = logging.getLogger("microgpt_serve")
@@ -55,18 +57,24 @@ class EventStream(Response):
             async with aclosing(self._pieces) as pieces:
                 async for piece in pieces:
                     await send_piece(piece, is_last=piece.endswith(DONE))
+        except asyncio.CancelledError:  # the process ends, and the reader is slow
+            scope["outcome"] = 499
         except Exception as error:
             if not has_begun:
                 raise
-            await send_piece(_told(error), is_last=True)
+            scope["outcome"], told = _told(error)  # for the log and the metrics
+            await send_piece(told, is_last=True)
 
 
-def _told(error: Exception) -> bytes:
-    """Return the event that tells of an error; nothing if nobody is there."""
+def _told(error: Exception) -> tuple[int, bytes]:
+    """Return the status of an error, and the event that tells of it."""
     if isinstance(error, ClientGoneError):
-        return b""
+        return 499, b""
+    status, message, field = 500, "this is a fault of the service; its log tells more", None
     if isinstance(error, ServeError):
-        return b"data: %b\n\n" % openai_error_body(error.status, str(error), error.field)
-    LOG.error("a fault of the service, in a stream", exc_info=error)
-    message = "this is a fault of the service; its log tells more"
-    return b"data: %b\n\n" % openai_error_body(500, message)
+        status, message, field = error.status, str(error), error.field
+    elif isinstance(error, MicrogptError):
+        status, message = 400, str(error)
+    else:
+        LOG.error("a fault of the service, in a stream", exc_info=error)
+    return status, b"data: %b\n\n" % openai_error_body(status, message, field)

@@ -5,7 +5,7 @@ from datetime import datetime
 from fastapi import APIRouter, Request
 
 from microgpt_serve.errors import ServeError
-from microgpt_serve.openai.answers import Model, Models
+from microgpt_serve.openai.answers import Model, Models, OpenAIErrorResponse
 from microgpt_serve.service import service_of
 
 router = APIRouter()
@@ -18,7 +18,9 @@ async def models(request: Request) -> Models:
 
 
 @router.get(
-    "/v1/models/{name:path}", summary="Describe the model by its name, for clients of OpenAI's API"
+    "/v1/models/{name:path}",
+    summary="Describe the model by its name, for clients of OpenAI's API",
+    responses={404: {"model": OpenAIErrorResponse, "description": "There is no such model."}},
 )
 async def model_of(name: str, request: Request) -> Model:
     """Return the model that is served, if it has this name."""

@@ -7,9 +7,9 @@ import asyncio
 import secrets
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel
@@ -26,6 +26,7 @@ from microgpt_serve.served_model import ServedModel
 from microgpt_serve.service import service_of
 
 SEED_BITS = 53  # a whole number that every JSON reader can hold
+T = TypeVar("T")
 
 
 class Reply(ABC):
@@ -55,15 +56,20 @@ class Reply(ABC):
         async with aclosing(self._growth()) as growth:
             async for _ in growth:
                 pass
-        whole = await self.whole()
-        return Response(whole.model_dump_json(exclude_unset=True), media_type=JSON_TYPE)
+        body = await self._made(lambda: self.whole().model_dump_json(exclude_unset=True))
+        return Response(body, media_type=JSON_TYPE)
+
+    @property
+    @abstractmethod
+    def has_logprobs(self) -> bool:
+        """Whether it is told how likely each token was."""
 
     @abstractmethod
-    async def whole(self) -> BaseModel:
+    def whole(self) -> BaseModel:
         """Return the answer with all choices."""
 
     @abstractmethod
-    async def pieces(self, choice: Choice) -> list[BaseModel]:
+    def pieces(self, choice: Choice) -> list[BaseModel]:
         """Return what there is to tell of a choice since it was asked last."""
 
     @abstractmethod
@@ -87,13 +93,13 @@ class Reply(ABC):
             prompt_tokens=n_read, completion_tokens=n_written, total_tokens=n_read + n_written
         )
 
-    async def log_probabilities(self, choice: Choice, news: News) -> list[list[float]]:
+    def log_probabilities(self, choice: Choice, news: News) -> list[list[float]]:
         """Return how likely each new token of a choice was, and all others in its place."""
         if not news.tokens:
             return []
         read = [*self._job.prompt, *choice.tokens][:-1]
         first = len(read) - len(news.tokens)
-        return await asyncio.to_thread(self._model.gpt.log_probabilities, read, first)
+        return self._model.gpt.log_probabilities(read, first)
 
     async def _growth(self) -> AsyncGenerator[None, None]:
         """Let the choices grow; yield each time that they have, until all are there."""
@@ -111,19 +117,28 @@ class Reply(ABC):
         told: set[int] = set()
         async with aclosing(self._growth()) as growth:
             async for _ in growth:
-                messages = []
-                for choice in self.choices:
-                    if choice.index not in told:
-                        messages += await self.pieces(choice)
-                    if choice.finish_reason:
-                        told.add(choice.index)
+                events = await self._made(lambda: self._events_of_news(told))
                 if len(told) == len(self.choices):
                     break
-                if messages:
-                    yield b"".join(map(event, messages))
+                if events:
+                    yield events
         if self._options.includes_usage:
-            messages.append(self.last())
-        yield b"".join([*map(event, messages), DONE])
+            events += event(self.last())
+        yield events + DONE
+
+    def _events_of_news(self, told: set[int]) -> bytes:
+        """Return what there is to tell of the choices that are not told to their end."""
+        messages = list[BaseModel]()
+        for choice in self.choices:
+            if choice.index not in told:
+                messages += self.pieces(choice)
+            if choice.finish_reason:
+                told.add(choice.index)
+        return b"".join(map(event, messages))
+
+    async def _made(self, make: Callable[[], T]) -> T:
+        """Return what a function makes; in a thread if that takes long, so that others go on."""
+        return await asyncio.to_thread(make) if self.has_logprobs else make()
 
 
 def new_seed(options: Options) -> int:

@@ -1,0 +1,199 @@
+"""What OpenAI's clients are told when something is wrong, in the shape that they read."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import openai
+import pytest
+
+CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
+HI = {"role": "user", "content": "hi"}
+
+
+def assert_error(reply, status: int, message: str, field: str | None) -> None:
+    assert reply.status == status, reply
+    assert reply.headers["content-type"] == "application/json"
+    assert list(reply.json) == ["error"]
+    error = reply.json["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert message in error["message"]
+    assert error["param"] == field
+
+
+@pytest.mark.parametrize(
+    ("fields", "message", "field"),
+    [
+        ({"temperature": -0.5}, "temperature must be >= 0, got -0.5", "temperature"),
+        ({"temperature": "1"}, "temperature must be a number, got '1'", "temperature"),
+        ({"top_p": 1.1}, "top_p must be <= 1, got 1.1", "top_p"),
+        ({"min_p": -1}, "min_p must be >= 0", "min_p"),
+        ({"top_k": 0}, "top_k must be >= 1", "top_k"),
+        ({"n": 0}, "n must be >= 1, got 0", "n"),
+        ({"n": 51}, "n must be <= 50, got 51", "n"),
+        ({"n": 1.5}, "n must be a whole number, got 1.5", "n"),
+        ({"seed": -1}, "seed must be >= 0", "seed"),
+        ({"seed": 2**63}, "seed must be <= 9223372036854775807", "seed"),
+        ({"max_tokens": 0}, "max_tokens must be >= 1", "max_tokens"),
+        ({"stop": ""}, "stop[0] must not be empty", "stop[0]"),
+        ({"stop": ["a", 5]}, "stop[1] must be a text, got 5", "stop[1]"),
+        ({"stop": list("abcde")}, "stop must have 4 entries at the most", "stop"),
+        ({"stop": 5}, "stop must be a list", "stop"),
+        ({"stream": "yes"}, "stream must be true or false", "stream"),
+        ({"stream_options": {"x": 1}}, "unknown field 'x'", "stream_options.x"),
+        (
+            {"frequency_penalty": 0.5},
+            "frequency_penalty is not supported, got 0.5; leave it out",
+            "frequency_penalty",
+        ),
+        ({"presence_penalty": -2}, "presence_penalty is not supported", "presence_penalty"),
+        ({"logit_bias": {"50256": -100}}, "logit_bias is not supported; leave", "logit_bias"),
+        ({"model": 5}, "model must be a text", "model"),
+        ({"colour": "blue"}, "unknown field 'colour'", "colour"),
+    ],
+)
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
+def test_a_bad_field_is_refused_by_name(talk, path, fields, message, field) -> None:
+    body = {"messages": [HI]} if path == CHAT else {}
+    assert_error(talk.request("POST", path, body | fields), 400, message, field)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message", "field"),
+    [
+        ({"messages": []}, "messages must not be empty", "messages"),
+        ({"messages": [{"role": "system", "content": "Be kind."}]},
+         'messages[0]: unknown role "system"', "messages[0].role"),
+        ({"messages": [HI, {**HI, "role": "tool"}]}, 'messages[1]: unknown role "tool"',
+         "messages[1].role"),
+        ({"messages": [{**HI, "content": " "}]}, "content must not be empty",
+         "messages[0].content"),
+        ({"messages": [{**HI, "content": []}]}, "content must not be empty",
+         "messages[0].content"),
+        ({"messages": [{**HI, "content": None}]}, "must be a text", "messages[0].content"),
+        ({"messages": [{**HI, "content": ["hi"]}]}, "must be a text, or parts",
+         "messages[0].content"),
+        ({"messages": [{**HI, "tool_calls": [{"id": "x"}]}]}, "tool_calls is not supported",
+         "messages[0].tool_calls"),
+        ({"messages": [{**HI, "name": "ann"}]}, "name is not supported, got 'ann'",
+         "messages[0].name"),
+        ({"messages": [{**HI, "content": "h" * 99}]}, "the message has 99 characters", None),
+        ({"max_tokens": 3, "max_completion_tokens": 4}, "differ; give one of them", "max_tokens"),
+        ({"logprobs": 3}, "logprobs must be true or false", "logprobs"),
+        ({"top_logprobs": 3}, "top_logprobs needs logprobs: true", "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs must be <= 20", "top_logprobs"),
+        ({"tools": [{"type": "function"}]}, "tools is not supported; leave it out", "tools"),
+        ({"tool_choice": "required"}, "tool_choice is not supported", "tool_choice"),
+        ({"response_format": {"type": "json_object"}}, "response_format is not supported",
+         "response_format"),
+        ({"reasoning_effort": "high"}, "reasoning_effort is not supported", "reasoning_effort"),
+        ({"prompt": "a"}, "unknown field 'prompt'", "prompt"),
+    ],
+)  # fmt: skip
+def test_a_bad_conversation_is_refused_by_name(talk, fields, message, field) -> None:
+    reply = talk.request("POST", CHAT, {"messages": [HI]} | fields)
+    assert_error(reply, 400, message, field)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message", "field"),
+    [
+        ({"prompt": ["a", "b"]}, "prompt must be a text", "prompt"),
+        ({"prompt": "aZ"}, "the model does not know 'Z'", None),
+        ({"prompt": "a" * 99}, "the prompt has 99 characters; at most 15 fit", None),
+        ({"logprobs": True}, "logprobs must be a whole number", "logprobs"),
+        ({"logprobs": 21}, "logprobs must be <= 20, got 21", "logprobs"),
+        ({"echo": 1}, "echo must be true or false", "echo"),
+        ({"best_of": 3}, "best_of is not supported, got 3; leave it out", "best_of"),
+        ({"suffix": "end"}, "suffix is not supported", "suffix"),
+        ({"messages": [HI]}, "unknown field 'messages'", "messages"),
+        ([], "the body must be an object", None),
+    ],
+)
+def test_a_bad_prompt_is_refused_by_name(names, fields, message, field) -> None:
+    assert_error(names.request("POST", COMPLETIONS, fields), 400, message, field)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"frequency_penalty": 0, "presence_penalty": 0.0, "logit_bias": {}},
+        {"frequency_penalty": None, "n": None, "temperature": None, "stop": None, "seed": 1},
+        {"stop": [], "user": "ann", "stream": False, "stream_options": None},
+        {"top_p": 1, "top_k": 10_000, "min_p": 0, "model": "gpt-9"},
+    ],
+)
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
+def test_a_field_that_asks_for_nothing_may_stand_there(talk, path, fields) -> None:
+    body = {"seed": 1} | ({"messages": [HI]} if path == CHAT else {})
+    plain, adorned = (talk.request("POST", path, body | more) for more in ({}, fields))
+    assert adorned.status == 200, adorned
+    assert adorned.json["choices"] == plain.json["choices"]
+
+
+def test_what_chat_clients_send_by_habit_may_stand_there(talk, names) -> None:
+    habits = {
+        "tools": [], "tool_choice": "none", "parallel_tool_calls": True, "store": False,
+        "response_format": {"type": "text"}, "modalities": ["text"], "service_tier": "auto",
+        "metadata": {}, "functions": [], "top_logprobs": 0, "logprobs": True,
+    }  # fmt: skip
+    said = {"role": "assistant", "content": "yo", "refusal": None, "annotations": []}
+    said |= {"audio": None, "tool_calls": None, "function_call": None, "name": None}
+    reply = talk.request("POST", CHAT, {"messages": [HI, said, HI], **habits})
+    assert reply.status == 200, reply
+    assert names.request("POST", COMPLETIONS, {"best_of": 1, "suffix": ""}).status == 200
+
+
+def test_the_client_raises_what_it_has_for_a_bad_field(talk) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        talk.openai().chat.completions.create(model="any", messages=[HI], temperature=-1)
+    assert caught.value.body["message"] == "temperature must be >= 0, got -1"
+    assert (caught.value.param, caught.value.code) == ("temperature", None)
+    assert caught.value.type == "invalid_request_error"
+
+
+def test_a_text_model_does_not_chat(names) -> None:
+    with pytest.raises(openai.BadRequestError, match="model was not trained with chat tokens"):
+        names.openai().chat.completions.create(model="names", messages=[HI])
+
+
+def test_the_rest_has_the_same_shape(names) -> None:
+    assert_error(names.get("/v1/nowhere"), 404, "there is no /v1/nowhere", None)
+    assert_error(names.get(COMPLETIONS), 405, "does not take GET", None)
+    assert_error(names.request("POST", COMPLETIONS, b"{}", Content_Type="text/plain"), 415,
+                 "must be JSON", None)  # fmt: skip
+    assert_error(names.request("POST", COMPLETIONS, {"prompt": "a" * 2**23}), 413, "larger", None)
+    bad = names.request("POST", COMPLETIONS, b'{"n":', Content_Type="application/json")
+    assert_error(bad, 400, "the body is not JSON", None)
+
+
+def test_only_who_has_the_key_comes_in(serve, talk_dir) -> None:
+    server = serve(talk_dir, MICROGPT_API_KEY="s3cret")
+    assert server.openai("s3cret").models.list().data[0].id == "talk"
+    with pytest.raises(openai.AuthenticationError, match="send the API key") as caught:
+        server.openai("wrong").models.list()
+    assert caught.value.code == "invalid_api_key"
+    with pytest.raises(openai.AuthenticationError):
+        server.openai("wrong").completions.create(model="talk", prompt="", stream=True)
+
+
+def test_who_comes_too_often_is_told_when_to_come_again(serve, names_dir) -> None:
+    client = serve(names_dir, MICROGPT_RATE_LIMIT="2/minute").openai()
+    for _ in range(2):
+        client.completions.create(model="names", prompt="")
+    with pytest.raises(openai.RateLimitError, match="too many requests") as caught:
+        client.completions.create(model="names", prompt="")
+    assert 1 <= int(caught.value.response.headers["retry-after"]) <= 60
+    assert caught.value.code == "rate_limit_exceeded"
+
+
+def test_a_full_queue_is_503_for_streams_too(serve, slow_dir) -> None:
+    server = serve(slow_dir, MICROGPT_QUEUE_LIMIT="1", MICROGPT_TIMEOUT_S="1")
+    bodies = [{"temperature": 1 + i / 100, "stream": i % 2 == 0} for i in range(40)]
+    with ThreadPoolExecutor(40) as clients:
+        replies = list(clients.map(lambda body: server.request("POST", COMPLETIONS, body), bodies))
+    refused = [reply for reply in replies if reply.status == 503]
+    assert len(refused) > 2
+    for reply in refused:
+        assert reply.headers["retry-after"] == "1"
+        assert json.loads(reply.body)["error"]["type"] == "server_error"
+        assert_error(reply, 503, "the queue is full; try again soon", None)

@@ -1,0 +1,220 @@
+"""Replies in pieces: when they come, and what becomes of them when something comes between."""
+
+import asyncio
+import contextlib
+import re
+import resource
+import shutil
+import signal
+import socket
+import time
+from string import ascii_lowercase
+
+import openai
+import pytest
+import uvicorn
+
+from microgpt import InferenceGpt, ModelConfig, TrainConfig, TrainResult, save
+from microgpt.train import train
+from microgpt_serve.app import create_app
+from microgpt_serve.main import _Server
+from microgpt_serve.served_model import ServedModel
+from microgpt_serve.settings import Settings
+
+COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
+LONG = {"max_tokens": 1500, "seed": 1, "stream": True}
+HI = {"role": "user", "content": "hi there"}
+# Megabytes of events: more than fits between a server and a client that does not read.
+LARGE = {"n": 40, "temperature": 0, "logprobs": 20, "stream": True}
+
+
+def read_until(client: socket.socket, pattern: bytes, received: bytes = b"") -> bytes:
+    while not re.search(pattern, received):
+        piece = client.recv(65536)
+        assert piece, received[-1000:]
+        received += piece
+    return received
+
+
+def text_of(events) -> str:
+    return "".join(event.choices[0].text for event in events)
+
+
+@pytest.fixture(scope="module")
+def slow(shared, slow_dir):
+    return shared(slow_dir, MICROGPT_TIMEOUT_S="60")
+
+
+def test_a_stream_is_events_and_ends_with_done(talk) -> None:
+    body = {"messages": [HI], "seed": 1, "stream": True}
+    with talk.send(CHAT, body) as client:
+        head, _, events = read_until(client, rb"\r\n0\r\n\r\n").partition(b"\r\n\r\n")
+    lines = head.lower().decode().split("\r\n")
+    assert lines[0] == "http/1.1 200 ok"
+    assert {"content-type: text/event-stream; charset=utf-8", "cache-control: no-cache"} <= {*lines}
+    assert not [line for line in lines if line.startswith("content-length")]
+    assert re.findall(rb"data: (.)", events) == [b"{"] * (events.count(b"data: ") - 1) + [b"["]
+    assert events.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+
+
+def test_a_connection_goes_on_after_a_stream(talk) -> None:
+    with talk.send(CHAT, {"messages": [HI], "seed": 1, "stream": True}) as client:
+        read_until(client, rb"\r\n0\r\n\r\n")
+        client.sendall(b"GET /ready HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert read_until(client, rb"ready").startswith(b"HTTP/1.1 200")
+
+
+def test_a_piece_comes_before_the_reply_is_complete(slow) -> None:
+    with slow.openai().completions.create(model="slow", prompt="", **LONG) as events:
+        first = next(events)
+        n_done = slow.metric('microgpt_tokens_total{route="/v1/completions"}')
+        assert n_done == 0
+        assert 0 < len(first.choices[0].text) < 1500
+        assert len(first.choices[0].text + text_of(events)) == 1500
+
+
+@pytest.mark.parametrize("body", [{"n": 0}, {"prompt": "xyz"}, {"best_of": 2}])
+def test_an_error_before_the_first_piece_has_its_status(slow, body) -> None:
+    reply = slow.request("POST", COMPLETIONS, body | {"stream": True})
+    assert (reply.status, reply.headers["content-type"]) == (400, "application/json")
+
+
+@pytest.mark.slow
+def test_a_deadline_before_the_first_piece_has_its_status(serve, slow_dir) -> None:
+    server = serve(slow_dir, MICROGPT_TIMEOUT_S="0.001")
+    with pytest.raises(openai.InternalServerError, match=r"not ready within 0\.001") as caught:
+        server.openai().completions.create(model="slow", prompt="", **LONG)
+    assert caught.value.status_code == 504
+
+
+def test_a_deadline_in_mid_stream_is_an_event_and_counts_as_504(serve, slow_dir) -> None:
+    server = serve(slow_dir, MICROGPT_TIMEOUT_S="0.3")
+    with server.openai().completions.create(model="slow", prompt="", **LONG) as events:
+        assert next(events).choices[0].text
+        with pytest.raises(openai.APIError, match=r"not ready within 0\.3 seconds") as caught:
+            list(events)
+    assert caught.value.body["type"] == "server_error"
+    assert server.wait_for(rf"POST {COMPLETIONS} 504 ")
+    assert server.metric(f'microgpt_requests_total{{route="{COMPLETIONS}",status="504"}}') == 1
+    server.until_idle()
+
+
+def test_a_reader_that_vanishes_in_mid_stream_frees_the_work(serve, slow_dir) -> None:
+    server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
+    with server.send(COMPLETIONS, LONG | {"n": 50}) as client:
+        read_until(client, rb"data: ")
+    assert server.wait_for(rf"POST {COMPLETIONS} 499 ")
+    assert server.metric("microgpt_queue_length") == 0
+    server.until_idle()
+
+
+@pytest.mark.slow
+def test_a_text_that_ends_with_a_stop_string_ends_the_work(serve, slow_dir) -> None:
+    server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
+    reply = server.request("POST", COMPLETIONS, {"stop": ["aa", "b"], "seed": 1})
+    assert reply.json["choices"][0]["finish_reason"] == "stop"
+    assert server.metric(f'microgpt_tokens_total{{route="{COMPLETIONS}"}}') < 1000  # of 2048
+    server.until_idle()
+
+
+@pytest.fixture(scope="module")
+def wide_result() -> TrainResult:
+    """A model with a long context that never ends a text by itself."""
+    model, config = ModelConfig(block_size=2048), TrainConfig(steps=5, text="stream")
+    return train([ascii_lowercase * 20], model=model, config=config)
+
+
+@pytest.mark.slow
+def test_a_slow_reader_holds_up_nobody_and_gets_all(serve, wide_result, tmp_path) -> None:
+    save(wide_result, tmp_path / "wide")
+    server = serve(tmp_path / "wide", MICROGPT_TIMEOUT_S="60")
+    with server.send(COMPLETIONS, LARGE, receive_buffer=4096) as client:
+        for seed in range(20):
+            assert server.generate(timeout=5, max_tokens=9, seed=seed).status == 200
+        received = bytearray()
+        while not received.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n"):
+            received += client.recv(65536)
+            time.sleep(0.001)
+    assert len(received) > 10_000_000
+    found = re.findall(rb'"index":(\d+),"text":"(.*?)"', received)
+    (whole,) = InferenceGpt(wide_result).generate(temperature=0)
+    for i in range(LARGE["n"]):
+        assert b"".join(text for index, text in found if int(index) == i).decode() == whole
+
+
+@pytest.mark.slow
+def test_sigterm_finishes_a_stream(serve, slow_dir) -> None:
+    server = serve(slow_dir, MICROGPT_TIMEOUT_S="60")
+    with server.openai().completions.create(model="slow", prompt="", **LONG) as events:
+        first = next(events)
+        server.signal(signal.SIGTERM)
+        server.wait_for("shutting down")
+        assert server.request("POST", COMPLETIONS, LONG).status == 503
+        assert len(first.choices[0].text + text_of(events)) == 1500
+    assert server.process.wait(20) == 0
+
+
+@pytest.mark.slow
+def test_sigterm_does_not_wait_for_a_reader_that_does_not_read(
+    serve, wide_result, tmp_path
+) -> None:
+    save(wide_result, tmp_path / "wide")
+    server = serve(tmp_path / "wide", MICROGPT_TIMEOUT_S="3")
+    with server.send(COMPLETIONS, LARGE, receive_buffer=4096):
+        time.sleep(2)
+        server.signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+    assert server.wait_for(rf"POST {COMPLETIONS} 499 ")
+
+
+def test_a_reply_that_is_never_read_does_not_keep_the_process(names_result) -> None:
+    model = ServedModel("names", "1", InferenceGpt(names_result), None)
+    app = create_app(Settings(timeout_s=0.05), model)
+    app.state.service.n_in_work = 1
+    server = _Server(uvicorn.Config(app), app.state.service)
+    asyncio.run(server._drain())
+    assert server.should_exit
+
+
+@pytest.mark.slow
+def test_sighup_in_mid_stream_leaves_the_stream_its_model(
+    serve, slow_dir, names_result, tmp_path
+) -> None:
+    directory = tmp_path / "model"
+    shutil.copytree(slow_dir, directory)
+    server = serve(directory, MICROGPT_TIMEOUT_S="60")
+    old = server.get("/health").json["version"]
+    with server.openai().completions.create(model="model", prompt="", **LONG) as events:
+        first = next(events)
+        shutil.rmtree(directory)
+        save(names_result, directory)
+        server.signal(signal.SIGHUP)
+        server.wait_for("reloaded: model")
+        assert server.get("/health").json["version"] != old
+        rest = list(events)
+    text = text_of([first, *rest])
+    assert {event.system_fingerprint for event in [first, *rest]} == {old}
+    assert (set(text), len(text)) == ({"a", "b"}, 1500)
+
+
+@pytest.mark.slow
+def test_a_thousand_idle_connections_hold_up_nobody(serve, names_dir) -> None:
+    limits = soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4096:
+        pytest.skip("this process may not have so many files open")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))  # the server inherits it
+    try:
+        server = serve(names_dir)
+        with contextlib.ExitStack() as idle:
+            for _ in range(1000):
+                idle.enter_context(socket.create_connection((server.host, server.port), 30))
+            for seed in range(20):
+                assert server.generate(timeout=5, seed=seed).status == 200
+            with server.openai().completions.create(
+                model="names", prompt="", stream=True, n=3
+            ) as events:
+                assert {choice.index for event in events for choice in event.choices} == {0, 1, 2}
+            server.signal(signal.SIGTERM)
+            assert server.process.wait(20) == 0
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)

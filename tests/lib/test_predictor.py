@@ -1,4 +1,4 @@
-"""How likely each token is to be next, as `InferenceGpt.log_probabilities` tells it."""
+"""How likely each token is to be next, as `Predictor.log_probabilities` tells it."""
 
 import math
 import random

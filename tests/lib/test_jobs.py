@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 
 from microgpt import InferenceGpt, Message, ModelConfig, Sampling, TrainConfig
 from microgpt.errors import ConfigError, PromptError
-from microgpt.jobs import Batch, Job, most_rows, replies, reply_job, text_job
+from microgpt.jobs import Batch, Continuation, Job, most_rows, replies, reply_job, text_job
 from microgpt.tokenizer import ROLES
 from microgpt.train import train
 
@@ -71,6 +72,28 @@ def test_a_reply_is_the_one_that_chat_gives(chat, n_replies) -> None:
     assert one.finish_reason == expected.finish_reason
 
 
+@pytest.mark.parametrize("n_before", [0, 2])
+def test_several_replies_have_the_seeds_that_follow(chat, n_before) -> None:
+    messages = [*[Message("user", "hi"), Message("assistant", "yo")] * n_before]
+    messages.append(Message("user", "hi"))
+    sampling, prompt = Sampling(9.0), chat.chat_prompt(messages)
+    together = texts(chat, [reply_job(chat, prompt, 7, sampling=sampling, seed=5)])[0]
+    assert together == [
+        chat.chat(messages, sampling=sampling, seed=5 + i).content for i in range(7)
+    ]
+    assert len({*together}) > 1
+
+
+def test_replies_are_limited_like_one(chat) -> None:
+    prompt = chat.chat_prompt([Message("user", "hi")])
+    (job,) = [reply_job(chat, prompt, 3, sampling=Sampling(9.0), max_tokens=2, seed=1)]
+    ends = [(len(one.tokens), one.finish_reason) for one in finish(Batch(chat, [job]))[0]]
+    assert len(ends) == 3
+    assert all(n < 2 if reason == "stop" else n == 2 for n, reason in ends)
+    with pytest.raises(ConfigError, match="num_replies must be >= 1"):
+        reply_job(chat, prompt, 0)
+
+
 said = st.lists(st.text("hioy", min_size=1, max_size=9), min_size=1, max_size=5)
 
 
@@ -113,6 +136,27 @@ def test_replies_of_a_model_with_weights_that_are_too_large_are_refused(chat_res
     prompt = model.chat_prompt([Message("user", "hi")])
     with pytest.raises(PromptError, match="not finite"):
         list(replies(model, [prompt] * 3))
+
+
+def test_what_there_is_so_far_grows_into_the_result() -> None:
+    shape = ModelConfig(n_embd=256, n_layer=6, block_size=512, init_std=0.02)
+    model = InferenceGpt(train(["ab" * 40], model=shape, config=TrainConfig(steps=1)))
+    jobs = [text_job(model, 3, seed=seed, max_tokens=40) for seed in (1, 50)]
+    batch = Batch(model, jobs)
+    seen: dict[int, list[list[Continuation]]] = {0: [], 1: []}
+    results = {}
+    while batch.open:
+        for number in batch.open:
+            seen[number].append(batch.so_far(number))
+        results.update(batch.run())
+    for number, looks in seen.items():
+        assert [one.tokens for one in looks[0]] == [[], [], []]
+        assert len({len(one.tokens) for look in looks for one in look}) > 3  # it was seen growing
+        for look, later in pairwise([*looks, results[number]]):
+            for one, other in zip(look, later, strict=True):
+                assert other.tokens[: len(one.tokens)] == one.tokens
+                assert one == other or one.finish_reason is None
+        assert all(one.finish_reason for one in results[number])
 
 
 def test_a_dropped_job_is_not_worked_on_and_the_others_are(text) -> None:

@@ -43,8 +43,10 @@ def test_pieces_are_sent_one_by_one() -> None:
         (ValueError("/secret"), 500, "this is a fault of the service; its log tells more"),
     ],
 )
-def test_an_error_after_the_first_piece_is_the_last_event(error, status, message, caplog) -> None:
-    logging.getLogger("microgpt_serve").propagate = True
+def test_an_error_after_the_first_piece_is_the_last_event(
+    error, status, message, caplog, monkeypatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("microgpt_serve"), "propagate", True)
     scope, (*_, last) = sent(b"a", error)
     assert not last["more_body"]
     assert json.loads(last["body"].removeprefix(b"data: "))["error"]["message"] == message

@@ -186,6 +186,7 @@ def test_who_comes_too_often_is_told_when_to_come_again(serve, names_dir) -> Non
     assert caught.value.code == "rate_limit_exceeded"
 
 
+@pytest.mark.slow
 def test_a_full_queue_is_503_for_streams_too(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_QUEUE_LIMIT="1", MICROGPT_TIMEOUT_S="1")
     bodies = [{"temperature": 1 + i / 100, "stream": i % 2 == 0} for i in range(40)]

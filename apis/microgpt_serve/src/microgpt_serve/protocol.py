@@ -17,7 +17,7 @@ MOST_BYTES_HELD = 65_536  # of headers, or of anything else that is no piece of 
 MOST_IN_A_ROW = 16  # requests that a client sends before it has read the replies
 BODY_FOLLOWS = (b"content-length", b"transfer-encoding")
 RECEIVE_S = 10.0  # for a request to come in
-SEND_S = 10.0  # for a reader to take most of what waits, once that is more than 64 KiB
+SEND_S = 10.0  # for a reader to take something of what waits, once that is more than 64 KiB
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -42,7 +42,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Stop writing: more waits for the reader than should."""
         super().pause_writing()
-        self._hang_up = self.loop.call_later(SEND_S, self.transport.abort)
+        self._expect_reader()
 
     def resume_writing(self) -> None:
         """Write on: the reader has taken most of it."""
@@ -93,6 +93,17 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._give_up is not None:
             self._give_up.cancel()
             self._give_up = None
+
+    def _expect_reader(self) -> None:
+        n_waiting = self.transport.get_write_buffer_size()
+        self._hang_up = self.loop.call_later(SEND_S, self._too_slow_a_reader, n_waiting)
+
+    def _too_slow_a_reader(self, n_waited: int) -> None:
+        """Hang up on who has taken nothing; who takes it slowly gets all."""
+        if self.transport.get_write_buffer_size() < n_waited:
+            self._expect_reader()
+        else:
+            self.transport.abort()
 
     def _expect_no_reader(self) -> None:
         if self._hang_up is not None:

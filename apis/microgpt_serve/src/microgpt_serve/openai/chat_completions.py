@@ -110,9 +110,9 @@ class _ChatCompletion(Reply):
 
     def pieces(self, choice: Choice) -> list[BaseModel]:
         news, messages = choice.news(), list[BaseModel]()
-        if news.text or (choice.finish_reason and not news.n_before):
+        if news.text or (choice.finish_reason and not news.offset):
             delta, left_out = {"content": news.text}, {}
-            if not news.n_before:
+            if not news.offset:
                 delta, left_out = {"role": "assistant", **delta}, self._left_out
             logprobs = self._logprobs(choice, news)
             messages.append(self._chunk(choice, delta, logprobs, **left_out))

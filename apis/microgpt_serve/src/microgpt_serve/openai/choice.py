@@ -20,7 +20,8 @@ class News(NamedTuple):
 
     text: str
     tokens: list[int]
-    n_before: int  # tokens that were told earlier
+    offset: int  # the characters that were told earlier
+    n_before: int  # … and the tokens, which come later than a part of their text may
 
 
 class Choice:
@@ -80,8 +81,8 @@ class Choice:
     def news(self) -> News:
         """Return what has come since this was asked last."""
         text, tokens = self._echo_text + self.text, self._echo + self.tokens
-        n_before = self._n_tokens_told
-        news = News(text[self._n_characters_told :], tokens[n_before:], n_before)
+        offset, n_before = self._n_characters_told, self._n_tokens_told
+        news = News(text[offset:], tokens[n_before:], offset, n_before)
         self._n_characters_told, self._n_tokens_told = len(text), len(tokens)
         return news
 

@@ -22,7 +22,7 @@ def events(gpt, stop: list[str], *growth: tuple[str, str | None]) -> list[dict]:
     told = []
     for text, reason in growth:
         choice.grow(Continuation(gpt.tokenizer.encode(text), reason))
-        told += [one.model_dump(exclude_unset=True) for one in reply.pieces(choice)]
+        told += reply.pieces(choice)
     return told
 
 

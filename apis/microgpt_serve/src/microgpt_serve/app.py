@@ -14,7 +14,6 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic import BaseModel
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
@@ -52,10 +51,10 @@ def create_app(settings: Settings, model: ServedModel) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )
-    for router in (generate.router, chat.router):
-        app.include_router(router, responses=_errors())
-    for router in (completions.router, chat_completions.router):
+    for router in (chat_completions.router, completions.router):
         app.include_router(router, responses=_errors(shape=OpenAIErrorResponse))
+    for router in (chat.router, generate.router):
+        app.include_router(router, responses=_errors())
     for router in (model_page.router, health.router, scrape.router):
         app.include_router(router, responses=_errors(without=WITH_BODY_ONLY))
     errors = _errors(without=WITH_BODY_ONLY, shape=OpenAIErrorResponse)
@@ -78,7 +77,7 @@ def create_app(settings: Settings, model: ServedModel) -> FastAPI:
 
 
 def _errors(
-    without: tuple[int, ...] = (), shape: type[BaseModel] = ErrorResponse
+    without: tuple[int, ...] = (), shape: type[object] = ErrorResponse
 ) -> dict[int | str, dict[str, object]]:
     """Return the errors of a route, for /docs."""
     return {

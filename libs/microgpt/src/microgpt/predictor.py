@@ -143,7 +143,7 @@ class Predictor:
             raise PromptError(
                 f"a prompt has 1 to {self.config.block_size} tokens, this one {len(tokens)}"
             )
-        if not all(token in range(self.config.vocab_size) for token in tokens):
+        if min(tokens) < 0 or max(tokens) >= self.config.vocab_size:
             raise PromptError(f"a prompt's tokens are 0 to {self.config.vocab_size - 1}")
 
 

@@ -76,6 +76,7 @@ class Tokenizer(ABC):
         kind: what its pieces are, as meta.json says it.
         unit: what its tokens are called where a text has too many.
         is_chat: whether it has tokens for the roles and the end of a turn.
+        special_ids: the tokens that are no text.
         bos_id: the token at both ends of a document.
     """
 
@@ -84,7 +85,8 @@ class Tokenizer(ABC):
 
     def __init__(self, n_pieces: int, *, is_chat: bool) -> None:
         self.is_chat = is_chat
-        self.bos_id = n_pieces + (len(SPECIAL_TOKENS) if is_chat else 0)
+        self.special_ids = range(n_pieces, n_pieces + n_special(is_chat=is_chat))
+        self.bos_id = self.special_ids[-1]
 
     @abstractmethod
     def unknown_characters(self, text: str) -> str:
@@ -132,11 +134,6 @@ class Tokenizer(ABC):
     def vocab_size(self) -> int:
         """The number of tokens, special ones included."""
         return self.bos_id + 1
-
-    @property
-    def special_ids(self) -> range:
-        """The tokens that are no text."""
-        return range(self.vocab_size - n_special(is_chat=self.is_chat), self.vocab_size)
 
     @property
     def end_turn_id(self) -> int:

@@ -1,9 +1,6 @@
 """POST /v1/chat/completions: the assistant's reply, for clients of OpenAI's API."""
 
-from typing import Any, TypeVar
-
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
 from starlette.responses import Response
 
 from microgpt.conversation import ChatPrompt
@@ -13,25 +10,23 @@ from microgpt_serve.body import BodyRoute
 from microgpt_serve.chat import prompt_of
 from microgpt_serve.errors import ServeError
 from microgpt_serve.openai.answers import (
-    AssistantMessage,
     ChatChoice,
     ChatCompletion,
-    ChatCompletionChunk,
     ChatLogprobs,
     ChunkChoice,
     Delta,
+    LeftOut,
     TakenLogprob,
     TokenLogprob,
 )
 from microgpt_serve.openai.choice import Choice, News
 from microgpt_serve.openai.fields import ChatCompletionRequest
-from microgpt_serve.openai.reply import Reply, new_seed
+from microgpt_serve.openai.reply import Message, Reply, new_seed
 from microgpt_serve.openai.token_names import likeliest
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.service import service_of
 
 router = APIRouter(route_class=BodyRoute)
-T = TypeVar("T", bound=TokenLogprob)
 
 
 @router.post(
@@ -82,7 +77,7 @@ class _ChatCompletion(Reply):
     ) -> None:
         super().__init__(request, body, model, job)
         self._body, self._n_likeliest = body, body.top_logprobs or 0
-        self._left_out: dict[str, Any] = {
+        self._left_out: LeftOut = {
             "tokens_dropped": prompt.tokens_dropped,
             "unknown_characters": prompt.unknown_characters,
         }
@@ -94,68 +89,58 @@ class _ChatCompletion(Reply):
     def has_logprobs(self) -> bool:
         return bool(self._body.logprobs)
 
-    def whole(self) -> BaseModel:
-        choices = [
-            ChatChoice.model_construct(
-                index=choice.index,
-                message=AssistantMessage(role="assistant", content=choice.text),
-                logprobs=self._logprobs(choice, choice.news()),
-                finish_reason=choice.finish_reason,
-            )
+    def whole(self) -> Message:
+        choices: list[ChatChoice] = [
+            {
+                "index": choice.index,
+                "message": {"role": "assistant", "content": choice.text},
+                "logprobs": self._logprobs(choice, choice.news()),
+                "finish_reason": choice.finish_reason,
+            }
             for choice in self.choices
         ]
-        return ChatCompletion.model_construct(
-            **self._head, **self._left_out, choices=choices, usage=self.usage()
-        )
+        return {**self._head, **self._left_out, "choices": choices, "usage": self.usage()}
 
-    def pieces(self, choice: Choice) -> list[BaseModel]:
-        news, messages = choice.news(), list[BaseModel]()
-        if news.text or (choice.finish_reason and not news.offset):
-            delta, left_out = {"content": news.text}, {}
-            if not news.offset:
-                delta, left_out = {"role": "assistant", **delta}, self._left_out
-            logprobs = self._logprobs(choice, news)
-            messages.append(self._chunk(choice, delta, logprobs, **left_out))
+    def pieces(self, choice: Choice) -> list[Message]:
+        news, chunks = choice.news(), list[Message]()
+        is_first = not news.offset
+        if news.text or (choice.finish_reason and is_first):
+            delta: Delta = {"content": news.text}
+            if is_first:
+                delta = {"role": "assistant", "content": news.text}
+            chunk = self._chunk(choice, delta, self._logprobs(choice, news))
+            chunks.append({**chunk, **self._left_out} if is_first else chunk)
         if choice.finish_reason:
-            messages.append(self._chunk(choice, {}, finish_reason=choice.finish_reason))
-        return messages
+            chunks.append(self._chunk(choice, {}, finish_reason=choice.finish_reason))
+        return chunks
 
-    def last(self) -> BaseModel:
-        return ChatCompletionChunk.model_construct(**self._head, choices=[], usage=self.usage())
+    def last(self) -> Message:
+        return {**self._head, "choices": [], "usage": self.usage()}
 
     def _chunk(
         self,
         choice: Choice,
-        delta: dict[str, Any],
+        delta: Delta,
         logprobs: ChatLogprobs | None = None,
         finish_reason: FinishReason | None = None,
-        **left_out: Any,
-    ) -> ChatCompletionChunk:
-        piece = ChunkChoice.model_construct(
-            index=choice.index,
-            delta=Delta.model_construct(**delta),
-            logprobs=logprobs,
-            finish_reason=finish_reason,
-        )
-        return ChatCompletionChunk.model_construct(**self._head, choices=[piece], **left_out)
+    ) -> Message:
+        piece: ChunkChoice = {
+            "index": choice.index,
+            "delta": delta,
+            "logprobs": logprobs,
+            "finish_reason": finish_reason,
+        }
+        return {**self._head, "choices": [piece]}
 
     def _logprobs(self, choice: Choice, news: News) -> ChatLogprobs | None:
         if not self.has_logprobs:
             return None
-        rows = self.log_probabilities(choice, news)
-        content = []
-        for token, row in zip(news.tokens, rows, strict=True):
-            others = [
-                self._logprob(TokenLogprob, other, row)
-                for other in likeliest(row, self._n_likeliest)
-            ]
-            content.append(self._logprob(TakenLogprob, token, row, top_logprobs=others))
-        return ChatLogprobs(content=content, refusal=None)
+        content: list[TakenLogprob] = []
+        for token, row in zip(news.tokens, self.log_probabilities(choice, news), strict=True):
+            others = [self._logprob(other, row) for other in likeliest(row, self._n_likeliest)]
+            content.append({**self._logprob(token, row), "top_logprobs": others})
+        return {"content": content, "refusal": None}
 
-    def _logprob(self, kind: type[T], token: int, row: list[float], **more: Any) -> T:
-        return kind.model_construct(
-            token=self.names[token],
-            logprob=row[token],
-            bytes=self.names.bytes_of(token),
-            **more,
-        )
+    def _logprob(self, token: int, row: list[float]) -> TokenLogprob:
+        names = self.names
+        return {"token": names[token], "logprob": row[token], "bytes": names.bytes_of(token)}

@@ -4,7 +4,6 @@ import asyncio
 from functools import partial
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
 from starlette.responses import Response
 
 from microgpt.jobs import Job, text_job
@@ -12,7 +11,7 @@ from microgpt_serve.body import BodyRoute
 from microgpt_serve.openai.answers import Completion, CompletionChoice, Logprobs
 from microgpt_serve.openai.choice import Choice, News
 from microgpt_serve.openai.fields import CompletionRequest
-from microgpt_serve.openai.reply import Reply, new_seed
+from microgpt_serve.openai.reply import Message, Reply, new_seed
 from microgpt_serve.openai.token_names import likeliest
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.service import MOST_INLINE, service_of
@@ -60,39 +59,38 @@ class _Completion(Reply):
     def has_logprobs(self) -> bool:
         return self._n_likeliest is not None
 
-    def whole(self) -> BaseModel:
+    def whole(self) -> Message:
         choices = [self._told(choice, choice.news()) for choice in self.choices]
-        return Completion.model_construct(**self._head, choices=choices, usage=self.usage())
+        return {**self._head, "choices": choices, "usage": self.usage()}
 
-    def pieces(self, choice: Choice) -> list[BaseModel]:
+    def pieces(self, choice: Choice) -> list[Message]:
         news = choice.news()
         if not (news.text or choice.finish_reason):
             return []
         told = self._told(choice, news)
-        return [Completion.model_construct(**self._head, choices=[told])]
+        return [{**self._head, "choices": [told]}]
 
-    def last(self) -> BaseModel:
-        return Completion.model_construct(**self._head, choices=[], usage=self.usage())
+    def last(self) -> Message:
+        return {**self._head, "choices": [], "usage": self.usage()}
 
     def _told(self, choice: Choice, news: News) -> CompletionChoice:
         logprobs = None
         if self.has_logprobs:
             logprobs = self._logprobs(choice, news)
-        return CompletionChoice.model_construct(
-            index=choice.index,
-            text=news.text,
-            logprobs=logprobs,
-            finish_reason=choice.finish_reason,
-        )
+        return {
+            "index": choice.index,
+            "text": news.text,
+            "logprobs": logprobs,
+            "finish_reason": choice.finish_reason,
+        }
 
     def _logprobs(self, choice: Choice, news: News) -> Logprobs:
         rows = self.log_probabilities(choice, news)
         n, tokens, names = self._n_likeliest or 0, news.tokens, self.names
-        return Logprobs.model_construct(
-            tokens=[names[token] for token in tokens],
-            token_logprobs=[row[token] for token, row in zip(tokens, rows, strict=True)],
-            top_logprobs=[{names[other]: row[other] for other in likeliest(row, n)} for row in rows]
-            if n
-            else None,
-            text_offset=choice.offsets(news),
-        )
+        others = [{names[other]: row[other] for other in likeliest(row, n)} for row in rows]
+        return {
+            "tokens": [names[token] for token in tokens],
+            "token_logprobs": [row[token] for token, row in zip(tokens, rows, strict=True)],
+            "top_logprobs": others if n else None,
+            "text_offset": choice.offsets(news),
+        }

@@ -5,10 +5,10 @@ This module knows nothing of what the events say.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
-from pydantic import BaseModel
+from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -19,9 +19,9 @@ LOG = logging.getLogger("microgpt_serve")
 DONE = b"data: [DONE]\n\n"
 
 
-def event(message: BaseModel) -> bytes:
-    """Return an event with the fields that were set."""
-    return b"data: %b\n\n" % message.model_dump_json(exclude_unset=True).encode()
+def event(message: Mapping[str, object]) -> bytes:
+    """Return an event."""
+    return b"data: %b\n\n" % to_json(message)
 
 
 class EventStream(Response):

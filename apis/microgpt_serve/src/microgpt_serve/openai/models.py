@@ -14,7 +14,7 @@ router = APIRouter()
 @router.get("/v1/models", summary="Describe the model, for clients of OpenAI's API")
 async def models(request: Request) -> Models:
     """Return the model that is served."""
-    return Models(data=[_model(request)])
+    return {"object": "list", "data": [_model(request)]}
 
 
 @router.get(
@@ -25,12 +25,19 @@ async def models(request: Request) -> Models:
 async def model_of(name: str, request: Request) -> Model:
     """Return the model that is served, if it has this name."""
     model = _model(request)
-    if name != model.id:
-        raise ServeError(404, f"there is no model {name!r:.80}; there is {model.id}", field="model")
+    if name != model["id"]:
+        raise ServeError(
+            404, f"there is no model {name!r:.80}; there is {model['id']}", field="model"
+        )
     return model
 
 
 def _model(request: Request) -> Model:
     model = service_of(request).model
     created = datetime.fromisoformat(model.created_at).timestamp() if model.created_at else 0
-    return Model(id=model.name, created=int(created))
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": int(created),
+        "owned_by": "microgpt",
+    }

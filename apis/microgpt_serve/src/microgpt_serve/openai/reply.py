@@ -7,17 +7,17 @@ import asyncio
 import secrets
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel
+from pydantic_core import to_json
 from starlette.responses import Response
 
 from microgpt.jobs import Job
 from microgpt_serve.body import JSON_TYPE
-from microgpt_serve.openai.answers import Usage
+from microgpt_serve.openai.answers import Head, Usage
 from microgpt_serve.openai.choice import Choice, News
 from microgpt_serve.openai.events import DONE, EventStream, event
 from microgpt_serve.openai.fields import Options
@@ -27,6 +27,7 @@ from microgpt_serve.service import service_of
 
 SEED_BITS = 53  # a whole number that every JSON reader can hold
 T = TypeVar("T")
+Message = Mapping[str, object]  # one of `answers`
 
 
 class Reply(ABC):
@@ -56,7 +57,7 @@ class Reply(ABC):
         async with aclosing(self._growth()) as growth:
             async for _ in growth:
                 pass
-        body = await self._made(lambda: self.whole().model_dump_json(exclude_unset=True))
+        body = await self._made(lambda: to_json(self.whole()))
         return Response(body, media_type=JSON_TYPE)
 
     @property
@@ -65,19 +66,19 @@ class Reply(ABC):
         """Whether it is told how likely each token was."""
 
     @abstractmethod
-    def whole(self) -> BaseModel:
+    def whole(self) -> Message:
         """Return the answer with all choices."""
 
     @abstractmethod
-    def pieces(self, choice: Choice) -> list[BaseModel]:
+    def pieces(self, choice: Choice) -> list[Message]:
         """Return what there is to tell of a choice since it was asked last."""
 
     @abstractmethod
-    def last(self) -> BaseModel:
+    def last(self) -> Message:
         """Return the message that tells of no choice, but of the tokens."""
 
-    def head(self, kind: str, prefix: str) -> dict[str, Any]:
-        """Return the fields of an `Answer`."""
+    def head(self, kind: str, prefix: str) -> Head:
+        """Return what each message begins with."""
         return {
             "id": f"{prefix}-{self._request.scope['request_id']}",
             "object": kind,
@@ -89,9 +90,11 @@ class Reply(ABC):
     def usage(self) -> Usage:
         """Return the tokens that were read and written."""
         n_read, n_written = len(self._job.prompt), sum(len(one.tokens) for one in self.choices)
-        return Usage(
-            prompt_tokens=n_read, completion_tokens=n_written, total_tokens=n_read + n_written
-        )
+        return {
+            "prompt_tokens": n_read,
+            "completion_tokens": n_written,
+            "total_tokens": n_read + n_written,
+        }
 
     def log_probabilities(self, choice: Choice, news: News) -> list[list[float]]:
         """Return how likely each new token of a choice was, and all others in its place."""
@@ -128,7 +131,7 @@ class Reply(ABC):
 
     def _events_of_news(self, told: set[int]) -> bytes:
         """Return what there is to tell of the choices that are not told to their end."""
-        messages = list[BaseModel]()
+        messages = list[Message]()
         for choice in self.choices:
             if choice.index not in told:
                 messages += self.pieces(choice)

@@ -130,21 +130,12 @@ class Delta(TypedDict, total=False):
 
 
 class ChunkChoice(TypedDict):
-    """A piece of a reply."""
+    """A piece of a reply, in an event that is like a `ChatCompletion` otherwise."""
 
     index: int
     delta: Delta
     logprobs: ChatLogprobs | None
     finish_reason: FinishReason | None
-
-
-class ChatCompletionChunk(Head):
-    """An event of a stream; what was left out is told in the first of each reply."""
-
-    choices: list[ChunkChoice]
-    usage: NotRequired[Usage]
-    tokens_dropped: NotRequired[int]
-    unknown_characters: NotRequired[str]
 
 
 class OpenAIError(TypedDict):

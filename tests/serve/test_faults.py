@@ -17,7 +17,7 @@ from microgpt_serve.observer import Observer, set_up_logs
 
 
 class BrokenBatch:
-    def __init__(self, model, jobs) -> None:
+    def __init__(self, model, jobs, arrays) -> None:
         pass
 
     def run(self):

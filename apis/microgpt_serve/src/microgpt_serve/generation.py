@@ -214,6 +214,7 @@ class _Running:
         except BaseException as error:  # the thread must live on: others wait for it, too
             outcomes: Outcomes = [(ticket, _fault(error)) for ticket in self.tickets.values()]
             self.tickets.clear()
+            self._batch = None  # nobody should work where it has
             return outcomes
 
     def news(self) -> list[tuple[News, list[Continuation]]]:

@@ -17,7 +17,7 @@ MOST_BYTES_HELD = 65_536  # of headers, or of anything else that is no piece of 
 MOST_IN_A_ROW = 16  # requests that a client sends before it has read the replies
 BODY_FOLLOWS = (b"content-length", b"transfer-encoding")
 RECEIVE_S = 10.0  # for a request to come in
-SEND_S = 60.0  # for a reader to take something of what waits, once that is more than 64 KiB
+SEND_S = 10.0  # for a reader to take something of what waits, once that is more than 64 KiB
 
 
 class GuardedProtocol(HttpToolsProtocol):

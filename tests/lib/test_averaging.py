@@ -10,16 +10,15 @@ import pytest
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.averaging import Average, moment_after
 from microgpt.data import split
-from microgpt.train import train as train_model
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 SMALL = ModelConfig(n_embd=8, n_head=2)
 
 
-@pytest.fixture(params=["compiled", "reference"])
-def train(request):
-    """`train` with either engine."""
-    return partial(train_model, engine=request.param, model=SMALL)
+@pytest.fixture
+def train(train):
+    """`train` with either engine, of a small model."""
+    return partial(train, model=SMALL)
 
 
 def moments(config: TrainConfig) -> list[int]:

@@ -16,10 +16,10 @@ PARTS = split(DOCS, validation=0.2, test=0.2)
 SMALL = ModelConfig(n_embd=8, n_head=2)
 
 
-@pytest.fixture(params=["compiled", "reference"])
-def train(request):
-    """`train` with either engine."""
-    return partial(train_model, engine=request.param, model=SMALL)
+@pytest.fixture
+def train(train):
+    """`train` with either engine, of a small model."""
+    return partial(train, model=SMALL)
 
 
 def held_out_losses(result) -> dict[int, float]:

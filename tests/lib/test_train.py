@@ -2,7 +2,6 @@ import math
 import random
 from array import array
 from dataclasses import replace
-from functools import partial
 
 import pytest
 
@@ -20,12 +19,6 @@ CONVERSATIONS = [
     for question, reply in (("a", "b"), ("ab", "ba"), ("ba", "a"), ("b", "ab"))
 ]
 SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)
-
-
-@pytest.fixture(params=["compiled", "reference"])
-def train(request):
-    """`train` with either engine: what it promises, it promises of both."""
-    return partial(train_model, engine=request.param)
 
 
 def test_events_cover_every_step_once_and_in_order(train) -> None:

@@ -11,7 +11,6 @@ from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
 from microgpt.data import Split
 from microgpt.engine import compiled
 from microgpt.errors import ConfigError, DataError
-from microgpt.train import train as train_model
 
 DOCS = ["anna", "emma", "ava", "mia", "isabella"]
 CONVERSATIONS = [
@@ -19,12 +18,6 @@ CONVERSATIONS = [
     for question, reply in (("a", "b"), ("ab", "ba"), ("ba", "a"), ("b", "ab"))
 ]
 SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)
-
-
-@pytest.fixture(params=["compiled", "reference"])
-def train(request):
-    """`train` with either engine: what it promises, it promises of both."""
-    return partial(train_model, engine=request.param)
 
 
 def test_documents_come_in_batches_in_their_shuffled_order(train) -> None:

@@ -1,7 +1,6 @@
 """What clients of OpenAI's API get, in its words, and what was left out of a conversation.
 
-Plain dictionaries: many are made a second, and to make objects of them would take a quarter of the
-time of a short stream. This module knows nothing of models.
+Plain dictionaries: several thousand are made a second. This module knows nothing of models.
 """
 
 from typing import Annotated, Literal, NotRequired

@@ -81,10 +81,10 @@ def train_through_kills(
     [
         (6, 6, []),
         *(pytest.param(i, 25, [], marks=pytest.mark.slow) for i in range(4)),  # 100 in all
-        pytest.param(7, 5, BPE, marks=pytest.mark.slow),
-        pytest.param(8, 4, [*BPE, "--text=stream"], marks=pytest.mark.slow),
-        pytest.param(9, 4, [*BPE, "--block-size=3"], marks=pytest.mark.slow),
-        pytest.param(10, 4, ["--block-size=3", "--long-docs=truncate"], marks=pytest.mark.slow),
+        pytest.param(7, 12, BPE, marks=pytest.mark.slow),
+        pytest.param(8, 8, [*BPE, "--text=stream"], marks=pytest.mark.slow),
+        pytest.param(9, 8, [*BPE, "--block-size=3"], marks=pytest.mark.slow),
+        pytest.param(10, 8, ["--block-size=3", "--long-docs=truncate"], marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.usefixtures("names")

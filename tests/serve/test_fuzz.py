@@ -11,10 +11,10 @@ from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
 
 PAGES = [
-    ("POST", "/microgpt/v1/generate", 600),
-    ("POST", "/microgpt/v1/chat", 600),
-    ("POST", "/v1/completions", 400),
-    ("POST", "/v1/chat/completions", 400),
+    ("POST", "/microgpt/v1/generate", 1_000),
+    ("POST", "/microgpt/v1/chat", 1_000),
+    ("POST", "/v1/completions", 900),
+    ("POST", "/v1/chat/completions", 600),
     ("GET", "/v1/models", 50),
     ("GET", "/v1/models/{name}", 100),
     ("GET", "/microgpt/v1/model", 50),

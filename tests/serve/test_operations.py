@@ -133,7 +133,7 @@ def test_a_large_request_does_not_hold_up_a_small_one(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
     with ThreadPoolExecutor(4) as clients:
         large = [
-            clients.submit(server.generate, num_samples=50, max_tokens=60 + i, seed=i)
+            clients.submit(server.generate, num_samples=50, max_tokens=100 + i, seed=i)
             for i in range(3)
         ]
         time.sleep(0.3)

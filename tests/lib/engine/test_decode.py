@@ -57,7 +57,7 @@ def whole(steps) -> tuple[list[int], str]:
             return tokens, end.value
 
 
-@settings(max_examples=30)
+@settings(max_examples=60)
 @given(models(), SAMPLING, st.integers(0, 2**64 - 100), st.none() | st.integers(1, 50))
 @example(ModelConfig(vocab_size=27, init_std=0.4), Sampling(0.5), 42, None)
 @example(  # wide panels, heads of several vectors, a long context

@@ -2,8 +2,8 @@
 
 A client may send slowly, or for ever, and never ask anything: so a request has a time to come in,
 and what cannot be handed on yet has a size. Or it may ask, and never read: so a reply has a time to
-go out. Errors of the protocol itself get their answer here, in
-the shape of all errors. This module knows nothing of the app.
+go out. Errors of the protocol itself get their answer here, in the shape of all errors. This module
+knows nothing of the app.
 """
 
 import asyncio

@@ -9,6 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from functools import cached_property
 from typing import TypeVar
 
 from fastapi import Request
@@ -43,12 +44,16 @@ class Reply(ABC):
     ) -> None:
         """Begin; the tokens of echo, which end the prompt, are told before each text."""
         tokenizer = model.gpt.tokenizer
-        self.names = TokenNames(tokenizer)
         self.choices = [
             Choice(i, tokenizer, stop=options.stop or (), echo=echo) for i in range(len(job.seeds))
         ]
         self._request, self._options, self._model, self._job = request, options, model, job
         self._created = int(time.time())
+
+    @cached_property
+    def names(self) -> TokenNames:
+        """The names of the model's tokens: thousands, which few requests ask for."""
+        return TokenNames(self._model.gpt.tokenizer)
 
     async def respond(self) -> Response:
         """Return the response of the route."""

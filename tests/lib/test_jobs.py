@@ -138,11 +138,11 @@ def test_replies_of_a_model_with_weights_that_are_too_large_are_refused(chat_res
         list(replies(model, [prompt] * 3))
 
 
-def test_what_there_is_so_far_grows_into_the_result() -> None:
-    shape = ModelConfig(n_embd=256, n_layer=6, block_size=512, init_std=0.02)
-    model = InferenceGpt(train(["ab" * 40], model=shape, config=TrainConfig(steps=1)))
-    jobs = [text_job(model, 3, seed=seed, max_tokens=40) for seed in (1, 50)]
-    batch = Batch(model, jobs)
+def test_what_there_is_so_far_grows_into_the_result(text, monkeypatch) -> None:
+    # A token a call, however fast the machine is.
+    monkeypatch.setattr("microgpt.engine.decoder.WORK_5_MS", 0)
+    monkeypatch.setattr("microgpt.engine.decoder.RUN_S", 0.0)
+    batch = Batch(text, [text_job(text, 3, seed=seed) for seed in (1, 50)])
     seen: dict[int, list[list[Continuation]]] = {0: [], 1: []}
     results = {}
     while batch.open:

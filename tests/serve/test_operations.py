@@ -1,7 +1,10 @@
 """The life of the process: start, queue, deadline, drain, reload, and who may come in."""
 
+import http.client
+import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -144,19 +147,20 @@ def test_a_large_request_does_not_hold_up_a_small_one(serve, slow_dir) -> None:
 
 def test_sigterm_finishes_what_runs_and_refuses_the_rest(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="60")
-    with ThreadPoolExecutor(1) as clients:
-        running = clients.submit(server.generate, max_tokens=1500)
-        time.sleep(0.5)
+    with server.send(GENERATE, {"max_tokens": 2000}) as running:
+        server.get("/health")  # answered in turn: the other has been taken
         server.signal(signal.SIGTERM)
         server.wait_for("shutting down")
         refused = server.generate()
         ready = server.get("/ready")
-        assert not running.done()
+        assert not select.select([running], [], [], 0)[0]  # it still runs
         assert (refused.status, refused.json) == (503, {"error": "the service is shutting down"})
         assert refused.headers["retry-after"] == "60"
         assert ready.status == 503
         assert server.get("/health").status == 200
-        assert len(running.result().json["samples"][0]) == 1500
+        reply = http.client.HTTPResponse(running)
+        reply.begin()
+        assert len(json.loads(reply.read())["samples"][0]) == 2000
     assert server.process.wait(20) == 0
 
 
@@ -323,8 +327,6 @@ def test_cors_is_off_unless_an_origin_is_named(serve, names, names_dir) -> None:
 
 
 def test_the_log_can_be_json_a_line_each(serve, names_dir) -> None:
-    import json
-
     server = serve(names_dir, MICROGPT_LOG_JSON="true")
     server.get("/health")
     server.wait_for('"path": "/health"')

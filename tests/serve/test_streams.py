@@ -23,7 +23,7 @@ from microgpt_serve.served_model import ServedModel
 from microgpt_serve.settings import Settings
 
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
-LONG = {"max_tokens": 1500, "seed": 1, "stream": True}
+LONG = {"max_tokens": 2000, "seed": 1, "stream": True}
 HI = {"role": "user", "content": "hi there"}
 # Megabytes of events: more than fits between a server and a client that does not read.
 LARGE = {"n": 40, "temperature": 0, "logprobs": 20, "stream": True}
@@ -70,8 +70,8 @@ def test_a_piece_comes_before_the_reply_is_complete(slow) -> None:
         first = next(events)
         n_done = slow.metric('microgpt_tokens_total{route="/v1/completions"}')
         assert n_done == 0
-        assert 0 < len(first.choices[0].text) < 1500
-        assert len(first.choices[0].text + text_of(events)) == 1500
+        assert 0 < len(first.choices[0].text) < 2000
+        assert len(first.choices[0].text + text_of(events)) == 2000
 
 
 @pytest.mark.parametrize("body", [{"n": 0}, {"prompt": "xyz"}, {"best_of": 2}])
@@ -172,7 +172,7 @@ def test_sigterm_finishes_a_stream(serve, slow_dir) -> None:
         server.signal(signal.SIGTERM)
         server.wait_for("shutting down")
         assert server.request("POST", COMPLETIONS, LONG).status == 503
-        assert len(first.choices[0].text + text_of(events)) == 1500
+        assert len(first.choices[0].text + text_of(events)) == 2000
     assert server.process.wait(20) == 0
 
 
@@ -215,7 +215,7 @@ def test_sighup_in_mid_stream_leaves_the_stream_its_model(
         rest = list(events)
     text = text_of([first, *rest])
     assert {event.system_fingerprint for event in [first, *rest]} == {old}
-    assert (set(text), len(text)) == ({"a", "b"}, 1500)
+    assert (set(text), len(text)) == ({"a", "b"}, 2000)
 
 
 @pytest.mark.slow

@@ -26,6 +26,9 @@ PROGRAM = """
     number, n = map(int, sys.argv[1:3])
     del sys.argv[1:3]
     train, count = microgpt.train.train, 0
+    def wait_until(is_so):
+        while not is_so():
+            time.sleep(0.01)
     def counted(*args, **kwargs):
         global count
         count += 1
@@ -35,7 +38,7 @@ PROGRAM = """
     microgpt.train.train = counted
     main.main()
 """
-STOP = "os.kill(os.getpid(), number); time.sleep(0.5)"  # until the main thread has seen it
+STOP = 'os.kill(os.getpid(), number); wait_until(kwargs["should_stop"])'
 CRASH = 'raise OSError("broken")'
 
 

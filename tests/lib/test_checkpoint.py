@@ -149,6 +149,7 @@ def test_files_of_the_seed_systems_are_read(tmp_path: Path) -> None:
         ({"chars": ["ab"]}, "'ab' is not a single character"),
         ({"special_tokens": ["bos"]}, "special_tokens must be"),
         ({"format_version": 9}, "format_version is 9, this microgpt reads up to 1; update it"),
+        ({"format_version": 2, "n_embd": "wide"}, "format_version is 2, .*; update it"),
         ({"tokenizer": "words"}, "unknown tokenizer 'words' .expected 'char' or 'bpe'"),
         ({"tokenizer": "bpe"}, r"cannot read .*tokenizer\.json: No such file"),
         ({"chars": None}, r"meta\.json: chars: field required"),

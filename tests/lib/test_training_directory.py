@@ -193,7 +193,7 @@ def test_of_two_that_make_the_same_directory_one_is_refused(tmp_path, parts, sto
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"format_version": 2}, r"train_state\.json: format_version is 2, .*; update it"),
+        ({"format_version": 2, "status": None}, "format_version is 2, .*; update it"),
         ({"state_sha256": "0"}, "its sha256 differs"),
         ({"status": "happy"}, r"train_state\.json: status: input should be 'running'"),
         ({"step": -1}, "step: input should be greater than or equal to 0"),

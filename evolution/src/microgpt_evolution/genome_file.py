@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NoReturn
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microgpt.config import MAX_SEED
-from microgpt.validation import first_problem
+from microgpt.validation import first_problem, newer_version
 from microgpt.whole_files import publish
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import GENES, Genome
@@ -105,8 +105,10 @@ def decode_genome(content: bytes, path: Path) -> GenomeRecord:
     Raises:
         GenomeError: as `read_genome` does.
     """
-    facts = _parse(_as_text(content, path), path)
-    _check_version(facts, path)
+    text = _as_text(content, path)
+    facts = _parse(text, path)
+    if problem := newer_version(text, "version", FORMAT_VERSION):
+        raise GenomeError(f"{path}: {problem}")
     if missing := [key for key in REQUIRED if key not in facts]:
         _refuse_incomplete(missing, path)
     try:
@@ -199,16 +201,6 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
-
-
-def _check_version(facts: dict[str, Any], path: Path) -> None:
-    """Raise GenomeError if the file is of a later microgpt, whatever else is in it."""
-    version = facts.get("version", FORMAT_VERSION)
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise GenomeError(
-            f"{path}: version is {version!r:.20}, this microgpt reads up to {FORMAT_VERSION}; "
-            "update it"
-        )
 
 
 def _refuse_incomplete(missing: list[str], path: Path) -> NoReturn:

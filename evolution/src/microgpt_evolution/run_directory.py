@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from microgpt.directory_lock import DirectoryLock
 from microgpt.errors import CheckpointError
-from microgpt.validation import first_problem
+from microgpt.validation import first_problem, newer_version
 from microgpt.whole_files import cannot_write, publish
 from microgpt_evolution.errors import RunError
 
@@ -176,14 +176,10 @@ def read_settings(directory: Path) -> dict[str, Any]:
     """
     path = directory / RUN
     try:
-        facts = json.loads(path.read_bytes())
-        made_with = facts.get("version") if isinstance(facts, dict) else None
-        if isinstance(made_with, int) and made_with > FORMAT_VERSION:
-            raise RunError(
-                f"{path}: version is {made_with}, this microgpt reads up to {FORMAT_VERSION}; "
-                "update it"
-            )
-        return _Run.model_validate(facts).settings
+        content = path.read_bytes()
+        if problem := newer_version(content, "version", FORMAT_VERSION):
+            raise RunError(f"{path}: {problem}")
+        return _Run.model_validate(json.loads(content)).settings
     except OSError as error:
         raise RunError(f"{directory} is no run: cannot read {RUN}: {error.strerror}") from error
     except ValidationError as error:

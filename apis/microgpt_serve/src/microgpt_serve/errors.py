@@ -32,6 +32,7 @@ MEANINGS: Mapping[int, str] = {
     503: "The queue is full, or the service shuts down; `Retry-After` says when to come again.",
     504: "The reply took too long and was given up.",
 }
+FAULT = "this is a fault of the service; its log tells more"
 _OPENAI_TYPES = {429: "requests"}
 _OPENAI_CODES = {401: "invalid_api_key", 429: "rate_limit_exceeded"}
 

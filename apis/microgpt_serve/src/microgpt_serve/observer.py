@@ -15,7 +15,7 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from microgpt_serve.errors import error_response
+from microgpt_serve.errors import FAULT, error_response
 
 LOG = logging.getLogger("microgpt_serve.access")
 ID_HEADER = b"x-request-id"
@@ -59,8 +59,7 @@ class Observer:
             LOG.exception("a fault of the service, request %s", request_id)
             if status:  # a reply has begun: breaking it off is all that is left
                 raise
-            message = "this is a fault of the service; its log tells more"
-            answer = error_response(500, message, scope["path"])
+            answer = error_response(500, FAULT, scope["path"])
             await answer(scope, receive, send_with_id)
         finally:
             seconds = perf_counter() - started

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from microgpt.config import MAX_SIZE, DType, ModelConfig
 from microgpt.errors import CheckpointError
 from microgpt.state import TrainResult
-from microgpt.validation import first_problem
+from microgpt.validation import first_problem, newer_version
 from microgpt.value import total
 from microgpt.vocabulary import chars_of, check_vocabulary, special_tokens_of
 
@@ -105,14 +105,11 @@ def parse_meta(content: bytes, path: Path) -> Meta:
     Raises:
         CheckpointError: it is damaged or of an unknown format; the message names the place.
     """
+    if problem := newer_version(content, "format_version", FORMAT_VERSION):
+        raise CheckpointError(f"{path}: {problem}")
     try:
         meta = Meta.model_validate_json(content)
     except ValidationError as error:
         raise CheckpointError(f"{path}: {first_problem(error)}") from error
-    if meta.format_version > FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path}: format_version is {meta.format_version}, this microgpt reads up to "
-            f"{FORMAT_VERSION}; update it"
-        )
     check_vocabulary(path, meta.tokenizer, meta.chars, meta.special_tokens)
     return meta

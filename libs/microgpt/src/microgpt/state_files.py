@@ -31,7 +31,7 @@ from microgpt.presets import PresetName
 from microgpt.state import N_RECENT, Best, TrainState
 from microgpt.tokenizer import Tokenizer
 from microgpt.training_plan import TrainingPlan
-from microgpt.validation import first_problem
+from microgpt.validation import first_problem, newer_version
 from microgpt.vocabulary import chars_of, check_vocabulary, file_of, restore, special_tokens_of
 from microgpt.weights_file import WeightsFormat
 
@@ -113,17 +113,14 @@ def decode_state(
     Raises:
         CheckpointError: a file is damaged or foreign, or they do not belong together.
     """
+    if problem := newer_version(description, "format_version", FORMAT_VERSION):
+        raise CheckpointError(f"{description_path}: {problem}")
     try:
         facts = _Description.model_validate_json(description)
     except ValidationError as error:
         raise CheckpointError(f"{description_path}: {first_problem(error)}") from error
     except MicrogptError as error:
         raise CheckpointError(f"{description_path}: {error}") from error
-    if facts.format_version > FORMAT_VERSION:
-        raise CheckpointError(
-            f"{description_path}: format_version is {facts.format_version}, this microgpt reads up "
-            f"to {FORMAT_VERSION}; update it"
-        )
     if facts.state_sha256 != hashlib.sha256(content).hexdigest():
         raise CheckpointError(
             f"{path} is not the file that {description_path.name} describes (its sha256 differs); "

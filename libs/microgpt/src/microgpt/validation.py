@@ -1,6 +1,25 @@
-"""What pydantic found wrong, told in one line. This module knows nothing of what was validated."""
+"""What is wrong with what was read, in one line. This module knows nothing of what that was."""
 
 from pydantic import ValidationError
+from pydantic_core import from_json
+
+
+def newer_version(content: bytes | str, field: str, known: int) -> str | None:
+    """Return what to say of JSON that a later microgpt wrote, whatever else is in it.
+
+    Args:
+        content: the JSON; of what is none, other checks tell.
+        field: where the version stands.
+        known: the latest that can be read.
+    """
+    try:
+        facts = from_json(content)
+    except ValueError:
+        return None
+    version = facts.get(field) if isinstance(facts, dict) else None
+    if isinstance(version, int) and version > known:
+        return f"{field} is {version!r:.20}, this microgpt reads up to {known}; update it"
+    return None
 
 
 def first_problem(error: ValidationError, *, root: str = "") -> str:

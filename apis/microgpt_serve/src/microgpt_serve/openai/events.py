@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from microgpt.errors import MicrogptError
-from microgpt_serve.errors import ClientGoneError, ServeError, openai_error_body
+from microgpt_serve.errors import FAULT, ClientGoneError, ServeError, openai_error_body
 
 LOG = logging.getLogger("microgpt_serve")
 DONE = b"data: [DONE]\n\n"
@@ -70,7 +70,7 @@ def _told(error: Exception) -> tuple[int, bytes]:
     """Return the status of an error, and the event that tells of it."""
     if isinstance(error, ClientGoneError):
         return 499, b""
-    status, message, field = 500, "this is a fault of the service; its log tells more", None
+    status, message, field = 500, FAULT, None
     if isinstance(error, ServeError):
         status, message, field = error.status, str(error), error.field
     elif isinstance(error, MicrogptError):

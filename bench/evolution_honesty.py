@@ -57,7 +57,7 @@ def main() -> None:
                 if line.get("val_loss") is not None and line["origin"] != "confirm"
             ]
     kept = {
-        "machine": machine().replace("one core, ", ""),
+        "machine": machine(all_cores=True),
         "date": str(date.today()),
         "searches": n,
         "summary": {kind: summary(each) for kind, each in champions.items()},

@@ -63,7 +63,7 @@ def main() -> None:
     if arguments.child:
         be_a_process(*arguments.child)
         return
-    facts = machine().replace("one core", f"{os.cpu_count()} cores")
+    facts = machine(all_cores=True)
     print(facts)
     kept = {
         "machine": facts,

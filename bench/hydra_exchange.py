@@ -62,7 +62,7 @@ def main() -> None:
             runs[exchange].append(search(exchange, seed))
             print(f"seed {seed}, {exchange}: {runs[exchange][-1]}", flush=True)
     kept = {
-        "machine": machine().replace("one core, ", ""),
+        "machine": machine(all_cores=True),
         "date": str(date.today()),
         "seeds": [seeds.start, seeds.stop - 1],
         "organisms": SIZE * len(HEADS),

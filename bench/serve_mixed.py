@@ -55,7 +55,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--connections", type=int, default=16)
     options = parser.parse_args()
-    print(f"{machine()}; {options.connections} connections, {options.minutes:g} minutes")
+    facts = machine(all_cores=True)
+    print(f"{facts}; {options.connections} connections, {options.minutes:g} minutes")
     with tempfile.TemporaryDirectory() as folder:
         load = Load(Path(folder), options.minutes * 60)
         asyncio.run(load.run(options.connections))

@@ -48,7 +48,8 @@ def main() -> None:
     if options.serve:
         serve(options.serve)
         return
-    print(f"{machine()}; {options.streams} streams, {options.rounds} rounds of {options.seconds} s")
+    facts = machine(all_cores=True)
+    print(f"{facts}; {options.streams} streams, {options.rounds} rounds of {options.seconds} s")
     rounds: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
     for _ in range(options.rounds):
         for kind in KINDS:
@@ -63,7 +64,7 @@ def main() -> None:
         for kind, each in rounds.items()
     }
     show(median)
-    found = {"machine": machine(), "streams": options.streams, "median": median, "rounds": rounds}
+    found = {"machine": facts, "streams": options.streams, "median": median, "rounds": rounds}
     results_file("serve_streams").write_text(json.dumps(found) + "\n")
 
 

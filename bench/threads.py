@@ -12,7 +12,6 @@ need two cores to themselves.
 
 import argparse
 import json
-import os
 import random
 import statistics
 import subprocess
@@ -47,7 +46,7 @@ def main() -> None:
     if arguments.organism is not None:
         be_a_process(arguments.organism)
         return
-    facts = machine().replace("one core", f"{os.cpu_count()} cores")
+    facts = machine(all_cores=True)
     print(f"{facts}, float32")
     kept = {
         "machine": f"{facts}, float32",

@@ -217,13 +217,16 @@ def speed(result: dict, seconds: list[float]) -> str:
     return f"{fastest / n:.2f} ({middle / n:.2f}) µs/doc"
 
 
-def machine() -> str:
-    """Return the processor, the system and the Python."""
+def machine(*, all_cores: bool = False) -> str:
+    """Return the processor, how many of its cores may be used, the system and the Python."""
     cpu = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         cpu = next((line.split(": ")[1] for line in lines if line.startswith("model name")), cpu)
-    return f"{cpu}, one core, {platform.system()}, CPython {platform.python_version()}"
+    has_affinity = hasattr(os, "sched_getaffinity")
+    n_cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count()
+    cores = f"{n_cores} cores" if all_cores and n_cores != 1 else "one core"
+    return f"{cpu}, {cores}, {platform.system()}, CPython {platform.python_version()}"
 
 
 def results_file(bench: str) -> Path:

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,26 @@ def test_a_cluster_changes_no_figure_even_if_it_loses_a_worker(microgpt, tmp_pat
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert results_of(run_of(tmp_path)) == results_of(here)
+
+
+STOPPED_AS_IT_IS_WRITTEN = """
+    import os, signal
+    from microgpt_cli import main
+    from microgpt_evolution.run_directory import RunDirectory
+    append = RunDirectory._append
+    def append_and_stop(self, line):
+        append(self, line)
+        os.kill(os.getpid(), signal.SIGTERM)
+    RunDirectory._append = append_and_stop
+    main.main()
+"""
+
+
+def test_a_stop_counts_the_evaluation_that_has_just_been_written(tmp_path) -> None:
+    program = [sys.executable, "-c", textwrap.dedent(STOPPED_AS_IT_IS_WRITTEN), "sweep", *GRID]
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (run_of(tmp_path) / "evaluations.jsonl").read_text().count("\n") == 1
+    assert done.stderr.splitlines()[-1].startswith("terminated after 1 evaluations; go on with: ")
 
 
 @pytest.mark.slow

@@ -128,7 +128,12 @@ class RunDirectory(ABC):
     @property
     @abstractmethod
     def n_known(self) -> int:
-        """How many evaluations are on record."""
+        """How many evaluations are known."""
+
+    @property
+    def n_recorded(self) -> int:
+        """How many are on record. A stop can come when the last of them is not yet known."""
+        return len(whole_lines(self.directory))
 
     @classmethod
     @abstractmethod

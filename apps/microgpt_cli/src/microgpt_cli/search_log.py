@@ -75,7 +75,7 @@ def resumable(records: RunDirectory, command: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         obeyed()  # else it is repeated while a slow pool closes, and what is said here is lost
-        raise type(stop)(f"after {records.n_known} evaluations; {how}") from None
+        raise type(stop)(f"after {records.n_recorded} evaluations; {how}") from None
     except (MicrogptError, OSError) as error:  # of the system: stdout cannot take more
         if not records.n_known:  # there is nothing to go on with
             raise

@@ -1,0 +1,30 @@
+"""Read a regular file of bounded size: no pipe, no device, no endless file."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+
+def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
+    """Return the content of a file that may come from a stranger.
+
+    A FIFO would block for ever, and a device such as /dev/zero never ends, so only regular files
+    (or links to one) are read. A file that grows while it is read counts with its new size.
+
+    Raises:
+        OSError: it cannot be opened, is not a regular file, or has more than max_bytes; strerror
+            says which.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with open(os.open(path, flags), "rb") as file:  # O_NONBLOCK: opening a FIFO does not wait
+        mode = os.fstat(file.fileno()).st_mode
+        if stat.S_ISDIR(mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(max_bytes + 1) if size <= max_bytes else b""
+    if max(size, len(content)) > max_bytes:
+        raise OSError(errno.EFBIG, f"it is larger than {max_bytes:,} bytes", str(path))
+    return content

@@ -172,9 +172,9 @@ class Load:
 def request(kind: str, seed: int) -> bytes:
     _, page, body, _ = KINDS[kind]
     if body is None:
-        return f"GET {page} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+        return f"GET {page} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     text = json.dumps({**body, "seed": seed})
-    head = f"POST {page} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    head = f"POST {page} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode()
 
 

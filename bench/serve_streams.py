@@ -156,7 +156,8 @@ async def load(port: int, n_streams: int, seconds: float) -> dict[str, float]:
     """Keep so many streams busy."""
     bodies = requests()
     lengths = [len(whole(port, body)) for body in bodies]
-    head = f"POST {PAGE} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: "
+    head = f"POST {PAGE} HTTP/1.1\r\nHost: localhost\r\n"
+    head += "Content-Type: application/json\r\nContent-Length: "
     streamed = [
         head.encode() + b"%d\r\n\r\n%b" % (len(text), text)
         for text in (body[:-1] + b', "stream": true}' for body in bodies)

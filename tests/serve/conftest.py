@@ -116,7 +116,7 @@ class Server:
     def send(self, path: str, body: Any, *, receive_buffer: int | None = None) -> socket.socket:
         """Ask for something, and leave the reply to the caller to read."""
         data = json.dumps(body).encode()
-        head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         client = socket.socket()
         if receive_buffer:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)

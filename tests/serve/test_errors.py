@@ -143,7 +143,7 @@ def test_a_body_beyond_the_limit_is_413_announced_or_not(serve, names_dir) -> No
     body = b'{"prompt": "%s"}' % (b"a" * 1000)
     kind = {"Content_Type": "application/json"}
     assert_error(server.request("POST", GENERATE, body, **kind), 413, "larger than 1000 bytes")
-    head = f"POST {GENERATE} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     chunk = b"400\r\n" + b"a" * 1024 + b"\r\n"
     chunked = f"{head}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n".encode()
     assert b" 413 " in server.raw(chunked + chunk * 3 + b"0\r\n\r\n").split(b"\r\n")[0]
@@ -166,7 +166,7 @@ def test_five_megabytes_of_messages_are_413_and_ten_thousand_messages_are_read(t
     [
         b"hello\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
-        b"GET http://[ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"POST /microgpt/v1/generate HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
@@ -195,8 +195,8 @@ def test_a_flood_of_headers_is_cut_off(names, flood) -> None:
 
 
 def test_requests_in_a_row_are_answered_in_order_and_not_without_end(names) -> None:
-    one = b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n"
-    last = b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    one = b"GET /%d HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    last = b"GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     received = names.raw(b"".join(one % i for i in range(10)) + last)
     assert re.findall(rb"there is no /(\w+)", received) == b"0 1 2 3 4 5 6 7 8 9 last".split()
     names.raw(b"".join(one % i for i in range(5_000)))
@@ -205,7 +205,8 @@ def test_requests_in_a_row_are_answered_in_order_and_not_without_end(names) -> N
 
 def test_a_half_closed_connection_does_not_hang(names) -> None:
     body = b'{"seed": 1}'
-    head = b"POST /microgpt/v1/generate HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    head = b"POST /microgpt/v1/generate HTTP/1.1\r\nHost: localhost\r\n"
+    head += b"Content-Type: application/json\r\n"
     names.raw(head + b"Content-Length: 11\r\n\r\n" + body, half_close=True)
     names.raw(head + b"Content-Length: 12\r\n\r\n" + body, half_close=True)
     names.raw(head, half_close=True)
@@ -217,8 +218,8 @@ def test_a_half_closed_connection_does_not_hang(names) -> None:
 @pytest.mark.parametrize("sent", [b"", b"POST /microgpt/v1/ge", b"BODY"])
 def test_a_slow_request_is_given_up(names, sent) -> None:
     if sent == b"BODY":
-        sent = b"POST /microgpt/v1/generate HTTP/1.1\r\nHost: a\r\nContent-Type: application/json"
-        sent += b"\r\nContent-Length: 100\r\n\r\n{"
+        sent = b"POST /microgpt/v1/generate HTTP/1.1\r\nHost: localhost\r\n"
+        sent += b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     with socket.create_connection((names.host, names.port), timeout=40) as client:
         client.sendall(sent)
         received = b""
@@ -245,7 +246,7 @@ def test_a_body_that_is_wrong_two_million_times_is_told_once_and_soon(talk) -> N
 
 
 def test_a_body_may_come_in_many_pieces(names) -> None:
-    head = f"POST {GENERATE} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     chunked = f"{head}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n".encode()
     pieces = b"".join(b"1\r\n%c\r\n" % byte for byte in b'{"seed": 7}' + b" " * 20_000)
     received = names.raw(chunked + pieces + b"0\r\n\r\n")
@@ -265,7 +266,7 @@ def test_an_unknown_page_is_named_as_it_was_asked_for(names) -> None:
 @pytest.mark.slow
 def test_blank_lines_after_a_reply_do_not_keep_a_connection(names) -> None:
     with socket.create_connection((names.host, names.port), timeout=40) as client:
-        client.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
         received = b""
         while not received.endswith(b"}"):
             received += client.recv(65536)
@@ -277,7 +278,8 @@ def test_blank_lines_after_a_reply_do_not_keep_a_connection(names) -> None:
 
 @pytest.mark.parametrize("length", ["Content-Length: 2", "Transfer-Encoding: chunked"])
 def test_a_body_with_an_upgrade_is_refused_and_not_lost(names, length) -> None:
-    head = f"POST {GENERATE} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{length}\r\n"
+    head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\n"
+    head += f"Content-Type: application/json\r\n{length}\r\n"
     received = names.raw(f"{head}Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n{{}}".encode())
     assert received.startswith(b"HTTP/1.1 400 ")
     assert "send no Upgrade header" in json.loads(received.partition(b"\r\n\r\n")[2])["error"]

@@ -124,7 +124,7 @@ def test_a_deadline_really_stops_a_generation(serve, slow_dir) -> None:
 def test_a_client_that_goes_away_stops_its_generation(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
     body = b'{"num_samples": 50}'
-    head = f"POST {GENERATE} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     with socket.create_connection((server.host, server.port)) as client:
         client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         time.sleep(1)
@@ -336,7 +336,7 @@ def test_the_log_can_be_json_a_line_each(serve, names_dir) -> None:
 
 def test_a_slow_client_is_told_that_the_service_ends(serve, names_dir) -> None:
     server = serve(names_dir)
-    head = f"POST {GENERATE} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     with socket.create_connection((server.host, server.port), timeout=30) as client:
         client.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
         time.sleep(0.2)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from microgpt import InferenceGpt, TrainConfig
+from microgpt.data import bundled
 from microgpt.train import train
 
 ENGINES = ("reference", "compiled float64", "compiled float32")
@@ -30,6 +31,12 @@ def test_train_begins_karpathys_run_when_it_is_given_nothing(microgpt, golden) -
     assert done.stderr.startswith("note: there is no data/names.txt here; using the names.txt that")
     assert done.stdout.splitlines()[:3] == ["num docs: 32033", "vocab size: 27", "num params: 4192"]
     assert len(done.stdout.splitlines()) == 4
+
+
+def test_samples_are_called_names_by_the_content_of_the_file(microgpt, tmp_path) -> None:
+    (tmp_path / "copy.txt").write_bytes(bundled("names.txt").read_bytes())
+    done = microgpt("train", "--input", "copy.txt", "--steps", "1", "--num-samples", "1")
+    assert "--- inference (new, hallucinated names) ---" in done.stdout
 
 
 def test_the_samples_of_train_go_on_with_its_random_numbers(microgpt, tmp_path) -> None:

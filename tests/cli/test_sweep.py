@@ -232,7 +232,7 @@ def test_conversations_can_be_swept(microgpt, tmp_path) -> None:
         (["grid", "--steps", ""], "--steps is a list of whole numbers, such as 1,2,4, got ''"),
         (["grid", "--steps", "0"], "no point of the grid is possible: steps must be >= 1, got 0"),
         (["grid", "--dtype", "int8"], "no point of the grid is possible: unknown dtype"),
-        (["steps", "--series", "even"], "invalid value for '--series'"),
+        (["steps", "--set", "odd"], "invalid value for '--set'"),
         (["steps", "--seeds", "0"], "seeds must be >= 1, got 0"),
         (["steps", "--seeds", "1000000000"], "seeds must be at most 1000"),
         (["steps", "--seed", "-1"], "seed must be >= 0"),

@@ -6,15 +6,15 @@ from microgpt_evolution.point import Point
 from microgpt_evolution.sweep_plan import SIZES, grid, steps_points
 
 
-def test_the_two_series_are_the_sources() -> None:
-    odd, fibonacci = steps_points("odd"), steps_points("fibonacci")
-    assert [point.steps for point in odd] == list(range(1000, 21_001, 2000))
+def test_the_sets_of_steps_are_those_of_evolve_rust() -> None:
+    tripling, fibonacci = steps_points("tripling"), steps_points("fibonacci")
+    assert [point.steps for point in tripling] == [1000, 3000, 9000]
     assert [point.steps for point in fibonacci] == [
         1000, 2000, 3000, 5000, 8000, 13_000, 21_000,
     ]  # fmt: skip
-    assert {point.describe(["n_embd", "n_head", "n_layer"]) for point in (*odd, *fibonacci)} == {
-        "n_embd 16, n_head 4, n_layer 1"
-    }
+    assert {
+        point.describe(["n_embd", "n_head", "n_layer"]) for point in (*tripling, *fibonacci)
+    } == {"n_embd 16, n_head 4, n_layer 1"}
 
 
 def test_the_three_sizes_have_as_many_parameters_as_they_have() -> None:

@@ -7,6 +7,7 @@ module knows nothing of how genomes vary, of files, or of how good one is.
 from dataclasses import dataclass, fields, replace
 
 from microgpt.config import LongDocs, ModelConfig, TrainConfig
+from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT
 from microgpt.model import count_params
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.flops import training_flops
@@ -21,9 +22,8 @@ WHOLE_LIMITS = {  # least and most of each gene, as in the source
 }
 LR_LIMITS = (1e-6, 1.0)
 LONG_DOCS: LongDocs = "truncate"  # as in the source: a creature reads so many names, not pieces
-RETURNED_BYTES_A_WEIGHT = 120  # of a training's result, in Python's own numbers
 # Float32 for a weight, its gradient, Adam's means and two snapshots of those with it
-BYTES_A_WEIGHT = 10 * 4 + RETURNED_BYTES_A_WEIGHT
+BYTES_A_WEIGHT = 10 * 4 + RESULT_BYTES_PER_WEIGHT
 
 
 @dataclass(frozen=True, slots=True)

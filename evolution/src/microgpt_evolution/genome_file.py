@@ -17,6 +17,7 @@ from microgpt.config import MAX_SEED
 from microgpt.validation import first_problem, newer_version
 from microgpt.whole_files import publish
 from microgpt_evolution.errors import GenomeError
+from microgpt_evolution.fitness import Fitness
 from microgpt_evolution.genome import GENES, Genome
 
 FORMAT_VERSION = 1
@@ -24,7 +25,6 @@ REQUIRED = (*GENES, "loss", "generation")
 CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( .*)?$", re.MULTILINE)  # what git merge leaves
 
 Objective = Literal["loss", "aesthetic", "hydra"]
-FitnessName = Literal["held-out", "last-doc"]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -52,7 +52,7 @@ class GenomeRecord:
     evolved: bool = True
     objective: Objective = "loss"
     head: str | None = None
-    fitness: FitnessName | None = None
+    fitness: Fitness | None = None
     val_loss: float | None = None
     score: float | None = None
     seed: int | None = None
@@ -77,7 +77,7 @@ class _File(BaseModel):
     version: Annotated[int, Field(ge=1)] = FORMAT_VERSION
     objective: Objective = "loss"
     head: str | None = None
-    fitness: FitnessName | None = None
+    fitness: Fitness | None = None
     val_loss: _Finite | None = None
     score: _Finite | None = None
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None

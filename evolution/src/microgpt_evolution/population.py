@@ -17,10 +17,9 @@ from microgpt_evolution.vote import Vote
 # was no longer a finite number; `crashed`: all else.
 Status = Literal["ok", "diverged", "crashed", "refused"]
 Origin = Literal[
-    "random", "genome",  # of the first generation
+    "random", "genome",  # of the first generation; "genome" is one from a file
     "elite", "immigrant", "cross", "mutant", "hyper",  # of the normal generations
     "re-eval", "grown", "champion", "tuned", "cataclysm",  # of a search that is stuck
-    "genome",  # from elsewhere
     "migrant",  # from another head of the Hydra
 ]  # fmt: skip
 

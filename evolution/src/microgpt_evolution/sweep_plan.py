@@ -1,7 +1,4 @@
-"""What a sweep trains: the points of the source's two, and of any grid.
-
-This module knows nothing of how they are trained.
-"""
+"""The points of a sweep: the named sets of evolve-rust's scripts, or any grid."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +9,13 @@ from typing import Any, Literal
 from microgpt.errors import ConfigError
 from microgpt_evolution.point import Point
 
-Series = Literal["odd", "fibonacci"]
+StepsSet = Literal["fibonacci", "tripling"]
 
-STEPS: dict[Series, Sequence[int]] = {  # the source's two sets
-    "odd": range(1000, 22_000, 2000),
+STEPS: dict[StepsSet, Sequence[int]] = {  # tests B and A of evolve-rust's run_scaling_tests.sh
     "fibonacci": (1000, 2000, 3000, 5000, 8000, 13_000, 21_000),
+    "tripling": (1000, 3000, 9000),
 }
-SIZES = {  # the source's three models
+SIZES = {  # the three models of evolve-rust's run_param_scaling.sh
     "small": Point(n_embd=16, n_head=4, n_layer=1, steps=5000),
     "medium": Point(n_embd=32, n_head=4, n_layer=2, steps=5000),
     "large": Point(n_embd=64, n_head=8, n_layer=4, steps=5000),
@@ -39,9 +36,9 @@ class Grid:
     impossible: tuple[str, ...]
 
 
-def steps_points(series: Series) -> tuple[Point, ...]:
+def steps_points(set_: StepsSet) -> tuple[Point, ...]:
     """Return Karpathy's model with each number of steps."""
-    return tuple(Point(steps=steps) for steps in STEPS[series])
+    return tuple(Point(steps=steps) for steps in STEPS[set_])
 
 
 def grid(axes: Mapping[str, Sequence[Any]]) -> Grid:

@@ -14,6 +14,7 @@ from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data import Split
 from microgpt.engines import bytes_needed
 from microgpt.errors import ConfigError, DataError
+from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT
 from microgpt.inference import InferenceGpt
 from microgpt.model import count_params
 from microgpt.state import TrainResult
@@ -21,7 +22,6 @@ from microgpt.train import DivergedError, train
 from microgpt_evolution.arena import Arena
 from microgpt_evolution.audition import TEMPERATURE
 from microgpt_evolution.flops import training_flops
-from microgpt_evolution.genome import RETURNED_BYTES_A_WEIGHT
 from microgpt_evolution.point import Point
 from microgpt_evolution.population import Status
 from microgpt_evolution.sweep_result import Result
@@ -57,7 +57,7 @@ class Track:
         """Return the memory of a training."""
         model, config = self._model(point), point.train_config(seed=0)
         longest = min(max(self.arena.lengths) - 1, point.block_size)
-        returned = RETURNED_BYTES_A_WEIGHT * count_params(model)
+        returned = RESULT_BYTES_PER_WEIGHT * count_params(model)
         return bytes_needed("compiled", point.dtype, model, config, longest=longest) + returned
 
     def flops(self, point: Point) -> int:

@@ -1,9 +1,7 @@
 """`microgpt train`: from a text file to a model directory."""
 
 import json
-import os
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,13 +10,15 @@ from microgpt.bpe import DEFAULT_VOCAB_SIZE
 from microgpt.config import ModelConfig, TrainConfig, check_count
 from microgpt.errors import ConfigError
 from microgpt_cli import train_options as opt
-from microgpt_cli.options import DEFAULT_MODEL_DIR, DEFAULT_TEXT
+from microgpt_cli.options import DEFAULT_MODEL_DIR
 from microgpt_cli.streams import note
 
 if TYPE_CHECKING:
     from microgpt.training_directory import TrainingDirectory
     from microgpt_cli.training_job import Ended, Job
 
+# `data.fingerprint` of the bundled names.txt: Karpathy's header calls its samples "names".
+NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
 COURSE = (
     "steps", "batch_size", "lr", "dropout", "weight_decay", "average_tail", "seed", "loss_on",
@@ -178,12 +178,5 @@ def _train(
         draw(path)
     samples = sample(result, n_samples, job.plan.engine)
     is_stream = result.config.text == "stream"
-    what = "text" if is_stream else "names" if _are_names(job.plan.input) else "documents"
+    what = "text" if is_stream else "names" if result.data.sha256 == NAMES_SHA256 else "documents"
     report(result, samples, job.parts, path, as_json=as_json, what=what)
-
-
-def _are_names(path: Path | None) -> bool:
-    """Return whether the documents of a file are those that are learnt where none is named."""
-    from microgpt.data import bundled
-
-    return path in (Path(os.path.abspath(Path("data", DEFAULT_TEXT))), bundled(DEFAULT_TEXT))

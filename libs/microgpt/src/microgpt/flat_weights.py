@@ -9,6 +9,10 @@ from typing import Protocol
 from microgpt.config import ModelConfig
 from microgpt.model import Weights, weight_shapes
 
+# Memory that the result of a training takes per weight: the weight and Adam's two means as Python
+# floats, and the text of weights.json.
+RESULT_BYTES_PER_WEIGHT = 120
+
 
 class Numbers(Protocol):
     """A number for each weight, in the order of `weight_shapes`: an array of numpy or of Python."""

@@ -8,7 +8,7 @@ import random
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice, repeat
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from microgpt.config import (
     DEFAULT_SEED,
@@ -24,9 +24,6 @@ from microgpt.predictor import Predictor, check_one_thread
 from microgpt.sampling import FinishReason, TokenStream, decode
 from microgpt.texts import cut, one_by_one, together
 from microgpt.tokenizer import Message
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,12 @@ from microgpt.engine.buffers import Buffers, allocate_buffers, buffer_bytes
 from microgpt.engine.settings import settings_of
 from microgpt.engine.step import take_steps
 from microgpt.engine.weights import PackedWeights, padded
-from microgpt.flat_weights import Numbers
+from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT, Numbers
 from microgpt.model import count_params
 
 # Short documents share a micro-batch of so many tokens: enough to fill the vectors, and few enough
 # for the activations to stay in the processor's cache, and for threads to share a batch.
 MICRO_BATCH = 128
-BYTES_EXPORTED = 120  # bytes that a weight takes as a Python float, with Adam's means, and as JSON
 RUN_S = 0.02  # how long a call of `run` takes, about
 MAX_STEPS = 8192  # of one call
 # `undo` repeats what came after a snapshot. A longer time between two costs nothing but that, and
@@ -268,7 +267,7 @@ def prepare(dtype: str) -> None:
 def bytes_needed(model: ModelConfig, config: TrainConfig, dtype: str, longest: int) -> int:
     """Return the memory that a training takes, whose longest document predicts so many tokens."""
     n_arrays = 4 + 2 * 3  # weights, gradients and Adam's means; two snapshots
-    weights = n_arrays * packed_bytes(model, dtype) + BYTES_EXPORTED * count_params(model)
+    weights = n_arrays * packed_bytes(model, dtype) + RESULT_BYTES_PER_WEIGHT * count_params(model)
     return weights + buffer_bytes(model, dtype, n_columns(config, longest), longest)
 
 

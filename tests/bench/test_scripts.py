@@ -1,0 +1,98 @@
+"""Every script of bench/ runs, in its shortest form, on a copy that may write its own results."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BRIEF_PRESETS = (
+    "from dataclasses import replace; "
+    "bench.PRESETS = {name: replace(p, config=replace(p.config, steps=20, average_tail=0.0))"
+    " for name, p in bench.PRESETS.items()}"
+)
+# The options of each script, and what else is made smaller; the rivals that are not in the
+# workspace, PyTorch and JAX, stay away.
+SHORTEST = {
+    "ablation": ("--seeds 1", BRIEF_PRESETS),
+    "batching": ("--rounds 1", "bench.DOCS = bench.DOCS[:512]"),
+    "chat_quality": (
+        "--seeds 1",
+        "bench.SPLITS = dict(heldout=20, wordings=20); run = bench.command; bench.command = "
+        "lambda *a: run(*a, *(['--steps', 2] if a[0] == 'train' else []))",
+    ),
+    "compare": ("--steps 5 --controls 2", ""),
+    "decode_speed": (
+        "--rounds 1",
+        "bench.RIVALS = ('numpy',); bench.DECODING = bench.DECODING[:1]; bench.N_NAMES = 1000",
+    ),
+    "driver_cost": ("", "bench.N = 100"),
+    "evolution_honesty": ("--searches 1", "bench.FRESH_SEEDS = bench.FRESH_SEEDS[:2]"),
+    "evolution_speed": (
+        "--rounds 1",
+        "bench.SEEDS = bench.SEEDS[:1]; bench.AT = (100, 200); bench.beauty = lambda rounds: {}; "
+        "bench.driver_cost.N = 100",
+    ),
+    "hydra_exchange": (
+        "--searches 1",
+        "bench.CYCLES = 1; bench.FRESH_SEEDS = bench.FRESH_SEEDS[:1]",
+    ),
+    "kneser_ney": ("", "bench.ORDERS = range(2, 4)"),
+    "peak": ("", "bench.ROUNDS = 1"),
+    "quality": ("--only names-10s --seeds 1", BRIEF_PRESETS),
+    "reference_speed": ("--steps 2 --rounds 1", ""),
+    "report": ("", ""),
+    "serve_batching": ("--rounds 1", "bench.N_REPLIES = 32"),
+    "serve_load": ("--rounds 1 --seconds 1 --connections 2", ""),
+    "serve_mixed": ("--minutes 0.1 --connections 2", "bench.PROCESSES = 2"),
+    "serve_streams": ("--rounds 1 --seconds 0.5 --streams 2", ""),
+    "startup": (
+        "--rounds 1",
+        "bench.FIRST_ROUNDS = 1; bench.COMMANDS = "
+        "{name: bench.COMMANDS[name] for name in ('python', 'microgpt --help')}",
+    ),
+    "text_quality": ("--seeds 1", BRIEF_PRESETS),
+    "threads": (
+        "--rounds 1",
+        "bench.ROUND_S = 0.01; bench.LOTS.popitem(); bench.TRAININGS = bench.TRAININGS[:1]",
+    ),
+    "train_scaling": (
+        "--rounds 1",
+        "bench.ROUND_S = 0.01; bench.SIZES = {name: s[:1] for name, s in bench.SIZES.items()}",
+    ),
+    "train_speed": (
+        "--rounds 1",
+        "bench.RIVALS = ('numpy',); bench.SETTINGS = bench.SETTINGS[:1]",
+    ),
+}
+PARTS = {"pictures", "quality_picture", "quality_tables", "tables", "text_tables"}
+PARTS |= {"torch_training", "trainings"}
+
+
+def test_every_script_is_among_them() -> None:
+    assert {path.stem for path in (ROOT / "bench").glob("*.py")} == SHORTEST.keys() | PARTS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHORTEST)
+def test_the_script_runs(name: str, tmp_path: Path) -> None:
+    if name == "serve_load" and not shutil.which("wrk"):
+        pytest.skip("wrk is not installed")
+    for folder in ("bench", "docs"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    options, patch = SHORTEST[name]
+    script = f"import sys; sys.path.insert(0, 'bench'); import {name} as bench; {patch}"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{script}\nbench.main()", *options.split()],
+        cwd=tmp_path,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,9 +1,12 @@
 import random
+from functools import partial
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Library
+from tokenizers.models import BPE
 
 from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
 from microgpt.errors import ConfigError, TokenizerError
@@ -166,13 +169,48 @@ def test_tokens_that_are_not_in_the_vocabulary_are_refused() -> None:
         (b'"unk_token": null', b'"unk_token": "a"', "not one of microgpt: model"),
         (b'"a": 64,', b'"a": 640,', "not numbered from 0 on"),
         ('"Ā": '.encode(), '"漢": '.encode(), "not made of the 256 bytes"),
+        (b'"version"', b'"\\u001b[2J"', r"not one of microgpt: version is null"),
+        (b"{", b'{"\\u001b[2J": 1,', r"not one of microgpt: \\x1b\[2J is 1"),
+        (b'"a": 64', b'"\\u001b[2J": []', r"model.vocab.\\x1b\[2J: input should be a valid int"),
+        (b'"merges": [', b'"merges": [["zz", "a"],', "damaged: .*`zz`"),
+        (b'"merges": [', b'"merges": ["a b",', "it is no tokenizer: model.merges"),
+        # What the library panics on, or takes a minute and gigabytes for
+        (
+            b'"continuing_subword_prefix": null',
+            b'"continuing_subword_prefix": "##"',
+            'model.continuing_subword_prefix is "##"',
+        ),
+        (
+            b'"normalizer": null',
+            b'"normalizer": {"type": "Precompiled", "precompiled_charsmap": ""}',
+            "not one of microgpt: normalizer",
+        ),
+        (b'"a": 64,', b'"a": 2147483648,', "not numbered from 0 on"),
     ],
 )
-def test_a_file_that_is_damaged_or_foreign_is_refused(old, new, problem) -> None:
+def test_a_file_that_is_damaged_or_foreign_is_refused(old, new, problem, capfd) -> None:
     assert old in TEXT.file
     with pytest.raises(TokenizerError, match=problem) as refusal:
         BpeTokenizer(TEXT.file.replace(old, new, 1))
-    assert "\n" not in str(refusal.value)
+    assert str(refusal.value).isprintable()
+    assert capfd.readouterr().err == ""  # the library's panics print a backtrace
+
+
+def test_a_panic_of_the_library_is_a_tokenizer_error(monkeypatch) -> None:
+    """A panic of its Rust is not an Exception; here a real one, and later the same while encoding.
+
+    No file is known that makes it panic after our checks.
+    """
+    foreign = partial(BPE, continuing_subword_prefix="##")
+    monkeypatch.setattr("tokenizers.models.BPE", lambda **file: foreign(**file) if file else BPE())
+    with pytest.raises(TokenizerError, match="damaged: slice index") as refusal:
+        BpeTokenizer(TEXT.file)
+    monkeypatch.undo()
+    tokenizer = BpeTokenizer(TEXT.file)
+    panic = Mock(side_effect=refusal.value.__cause__)
+    monkeypatch.setattr(tokenizer, "_library", Mock(encode=panic))
+    with pytest.raises(TokenizerError, match="damaged: slice index"):
+        tokenizer.encode("anna")
 
 
 def test_special_tokens_of_others_are_refused() -> None:

@@ -2,7 +2,7 @@
 
 The pieces of text are the 256 bytes and what has been found most often side by side in the training
 data. So every text can be written with them, and comes back as it was. Special tokens are not known
-to the library: whatever a text holds, it is text. This module knows nothing of files or models.
+to the library: whatever a text holds, it is text.
 """
 
 import json
@@ -10,11 +10,15 @@ import re
 from codecs import getincrementaldecoder
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from microgpt.config import check_count
 from microgpt.errors import ConfigError, TokenizerError
+from microgpt.printable import printable
 from microgpt.tokenizer import Document, Tokenizer, n_special, texts_of
+from microgpt.validation import first_problem
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Library
@@ -55,8 +59,7 @@ class BpeTokenizer(Tokenizer):
 
     def __init__(self, file: bytes, *, is_chat: bool = False) -> None:
         self.file = file
-        self._library = _parsed(file)
-        self._pieces = _pieces(self._library)
+        self._library, self._pieces = _parsed(file)
         super().__init__(len(self._pieces), is_chat=is_chat)
         self._bytes_of = dict(enumerate(self._pieces)) | dict.fromkeys(self.special_ids, b"")
         self._known: dict[str, Sequence[int]] = {}
@@ -151,7 +154,10 @@ class BpeTokenizer(Tokenizer):
     def _encode_word(self, word: str) -> Sequence[int]:
         if half := self.unknown_characters(word):
             raise _half_error(half)
-        return tuple(self._library.encode(word, add_special_tokens=False).ids)
+        try:
+            return tuple(self._library.encode(word, add_special_tokens=False).ids)
+        except BaseException as error:
+            _refuse(error)
 
 
 def _learn(texts: Collection[str], n_pieces: int) -> bytes:
@@ -199,36 +205,72 @@ def _new_library() -> "Library":
     return library
 
 
-def _parsed(file: bytes) -> "Library":
-    """Return what a tokenizer.json holds; TokenizerError if it is not as ours are."""
-    expected = _settings(_new_library())
-    from tokenizers import Tokenizer as Library
+class _Model(BaseModel):
+    """What a tokenizer has learnt; its settings are extras."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    vocab: dict[str, int]
+    merges: list[tuple[str, str]]
+
+
+class _File(BaseModel):
+    """The content of a tokenizer.json; all settings are extras."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    model: _Model
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a tokenizer is, but for what it has learnt."""
+        of_model = self.model.model_extra or {}
+        return {**(self.model_extra or {}), **{f"model.{key}": of_model[key] for key in of_model}}
+
+
+def _parsed(file: bytes) -> tuple["Library", list[bytes]]:
+    """Return the tokenizer that a tokenizer.json describes, and the bytes of each token.
+
+    The library panics on some files, and allocates memory for the largest token id. So it never
+    sees the file, only the vocabulary and the merges, once they are checked.
+
+    Raises:
+        TokenizerError: the file is damaged, or not as ours are.
+    """
+    library = _new_library()
+    from tokenizers.models import BPE
 
     try:
-        library = Library.from_buffer(file)
-    except Exception as error:  # the library has no narrower one
-        raise TokenizerError(f"it is no tokenizer: {error}") from error
-    found = _settings(library)
-    wrong = [key for key in expected if found.get(key) != expected[key]]
-    if wrong:
+        found, expected = (_File.model_validate_json(text) for text in (file, library.to_str()))
+    except ValidationError as error:
+        raise TokenizerError(f"it is no tokenizer: {first_problem(error)}") from error
+    settings, ours = found.settings, expected.settings
+    if wrong := [key for key in ours | settings if settings.get(key) != ours.get(key)]:
+        value = json.dumps(settings.get(wrong[0]))
         raise TokenizerError(
-            f"it is not one of microgpt: {wrong[0]} is {json.dumps(found.get(wrong[0])):.80}"
+            f"it is not one of microgpt: {printable(wrong[0], 40)} is {printable(value, 80)}"
         )
-    return library
+    pieces = _pieces(found.model.vocab)
+    try:
+        library.model = BPE(vocab=found.model.vocab, merges=found.model.merges)
+    except BaseException as error:
+        _refuse(error)
+    return library, pieces
 
 
-def _settings(library: "Library") -> dict[str, Any]:
-    """Return what a tokenizer of the library is, but for what it has learnt."""
-    facts: dict[str, Any] = json.loads(library.to_str())
-    facts["model"] = {
-        key: value for key, value in facts["model"].items() if key not in ("vocab", "merges")
-    }
-    return facts
+def _refuse(error: BaseException) -> NoReturn:
+    """Raise a TokenizerError for what the library raised, also for a panic.
+
+    A panic is not an Exception, and its class cannot be imported.
+    """
+    if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+        raise TokenizerError(f"the tokenizer is damaged: {printable(str(error))}") from error
+    raise error
 
 
-def _pieces(library: "Library") -> list[bytes]:
-    """Return the bytes of each token of the library; TokenizerError if one is missing."""
-    vocabulary, byte_of = library.get_vocab(), _byte_of()
+def _pieces(vocabulary: dict[str, int]) -> list[bytes]:
+    """Return the bytes of each token of a vocabulary; TokenizerError if one is missing."""
+    byte_of = _byte_of()
     pieces = sorted(vocabulary, key=vocabulary.__getitem__)
     if [vocabulary[piece] for piece in pieces] != list(range(len(pieces))):
         raise TokenizerError("its tokens are not numbered from 0 on")

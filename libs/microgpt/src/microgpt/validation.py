@@ -3,6 +3,8 @@
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from microgpt.printable import printable
+
 
 def newer_version(content: bytes | str, field: str, known: int) -> str | None:
     """Return what to say of JSON that a later microgpt wrote, whatever else is in it.
@@ -37,4 +39,4 @@ def first_problem(error: ValidationError, *, root: str = "") -> str:
     found = problem["input"]
     if problem["type"] != "json_invalid" and isinstance(found, str | int | float):
         message += f", got {found!r:.80}"
-    return f"{place.lstrip('.')}: {message}" if place else message
+    return f"{printable(place.lstrip('.'))}: {message}" if place else message

@@ -1,6 +1,6 @@
 """What these tests share: the real process on a port of its own, and a client."""
 
-import http.client
+import asyncio
 import json
 import os
 import re
@@ -9,10 +9,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx2
 import pytest
 from openai import OpenAI
 
@@ -41,6 +42,19 @@ class Reply(NamedTuple):
         return json.loads(self.body)
 
 
+def _content(body: Any, headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return the arguments for HTTPX: the body, as JSON unless it is a string, and headers."""
+    names = {name.replace("_", "-"): value.encode("latin-1") for name, value in headers.items()}
+    if body is None or isinstance(body, str | bytes):
+        return {"content": body, "headers": names}
+    names = {"Content-Type": b"application/json", **names}
+    return {"content": json.dumps(body), "headers": names}
+
+
+def _reply(response: httpx2.Response) -> Reply:
+    return Reply(response.status_code, dict(response.headers), response.content)
+
+
 class Server:
     """A `microgpt-serve` process."""
 
@@ -65,6 +79,7 @@ class Server:
             )
         found = self.wait_for(r"at http://(\S+):(\d+)")
         self.host, self.port = found[1].strip("[]"), int(found[2])
+        self._http = httpx2.Client(**self._settings())
 
     @property
     def log(self) -> str:
@@ -80,25 +95,34 @@ class Server:
         raise AssertionError(f"{pattern} is not in the log: {self.log}")
 
     def request(
-        self, method: str, path: str, body: Any = None, *, timeout: float = 30, **headers: str
+        self, method: str, path: str, body: Any = None, *, timeout: float = 120, **headers: str
     ) -> Reply:
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        if body is not None and not isinstance(body, str | bytes):
-            body = json.dumps(body)
-            names.setdefault("Content-Type", "application/json")
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
-        try:
-            connection.request(method, path, body, names)
-            response = connection.getresponse()
-            found = {name.lower(): value for name, value in response.getheaders()}
-            return Reply(response.status, found, response.read())
-        finally:
-            connection.close()
+        """Return the reply to a request that has a connection of its own."""
+        return _reply(self._http.request(method, path, **_content(body, headers), timeout=timeout))
+
+    def at_once(
+        self, path: str, bodies: Iterable[Any], n_clients: int = 32, timeout: float = 120
+    ) -> list[Reply]:
+        """Return the replies to POST requests, sent by so many clients at the same time."""
+
+        async def ask() -> list[Reply]:
+            patience = httpx2.Timeout(timeout, pool=None)
+            async with httpx2.AsyncClient(**self._settings(n_clients), timeout=patience) as client:
+                requests = [client.post(path, **_content(body, {})) for body in bodies]
+                return list(map(_reply, await asyncio.gather(*requests)))
+
+        return asyncio.run(ask())
+
+    def _settings(self, max_connections: int | None = None) -> dict[str, Any]:
+        """Return the settings of a client that keeps no connection and uses no proxy."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        limits = httpx2.Limits(max_connections=max_connections, max_keepalive_connections=0)
+        return {"base_url": f"http://{host}:{self.port}", "limits": limits, "trust_env": False}
 
     def get(self, path: str, **headers: str) -> Reply:
         return self.request("GET", path, **headers)
 
-    def generate(self, timeout: float = 30, **body: Any) -> Reply:
+    def generate(self, timeout: float = 120, **body: Any) -> Reply:
         return self.request("POST", "/microgpt/v1/generate", body, timeout=timeout)
 
     def chat(self, *contents: str, **body: Any) -> Reply:
@@ -168,7 +192,7 @@ class Server:
         raise AssertionError("it goes on")
 
     def stop(self) -> None:
-        for client in self._clients:
+        for client in (self._http, *self._clients):
             client.close()
         if self.process.poll() is None:
             self.process.terminate()

@@ -62,7 +62,7 @@ def keys_file(tmp_path) -> Path:
 
 
 def status(server, key: str) -> int:
-    return server.get(MODEL, Authorization=f"Bearer {key}").status
+    return server.get(MODEL, Authorization=f"Bearer {key}".strip()).status
 
 
 def test_every_key_of_the_file_and_the_one_of_the_environment_open(

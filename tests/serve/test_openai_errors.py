@@ -1,7 +1,6 @@
 """What OpenAI's clients are told when something is wrong, in the shape that they read."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 import openai
 import pytest
@@ -190,8 +189,7 @@ def test_who_comes_too_often_is_told_when_to_come_again(serve, names_dir) -> Non
 def test_a_full_queue_is_503_for_streams_too(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_QUEUE_LIMIT="1", MICROGPT_TIMEOUT_S="1")
     bodies = [{"temperature": 1 + i / 100, "stream": i % 2 == 0} for i in range(40)]
-    with ThreadPoolExecutor(40) as clients:
-        replies = list(clients.map(lambda body: server.request("POST", COMPLETIONS, body), bodies))
+    replies = server.at_once(COMPLETIONS, bodies, n_clients=40)
     refused = [reply for reply in replies if reply.status == 503]
     assert len(refused) > 2
     for reply in refused:

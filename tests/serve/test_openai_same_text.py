@@ -4,7 +4,6 @@ What every text is compared with comes from the library in this process, which k
 """
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import pytest
@@ -55,13 +54,11 @@ def by_library(gpt: InferenceGpt, path: str, one: Wanted) -> str:
     return gpt.generate(prompt=one.said, **settings)[0].removeprefix(one.said)
 
 
-def whole(server, path: str, body: dict) -> str:
-    (choice,) = server.request("POST", path, body, timeout=60).json["choices"]
-    return choice["text"] if path == COMPLETIONS else choice["message"]["content"]
-
-
-def streamed(server, path: str, body: dict) -> str:
-    reply = server.request("POST", path, body | {"stream": True}, timeout=60)
+def text_of(reply, path: str) -> str:
+    """Return the text of a reply, whole or streamed."""
+    if not reply.headers["content-type"].startswith("text/event-stream"):
+        (choice,) = reply.json["choices"]
+        return choice["text"] if path == COMPLETIONS else choice["message"]["content"]
     *events, done = reply.body.decode().removesuffix("\n\n").split("\n\n")
     assert done == "data: [DONE]"
     choices = [json.loads(event.removeprefix("data: "))["choices"][0] for event in events]
@@ -89,20 +86,18 @@ def case(request):
     return server, path, bodies, [by_library(gpt, path, one) for one in wishes]
 
 
-@pytest.mark.parametrize("get", [whole, streamed])
-def test_a_text_is_that_of_the_library_alone_and_among_31_others(case, get) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_text_is_that_of_the_library_alone_and_among_31_others(case, stream) -> None:
     server, path, bodies, expected = case
-    assert [get(server, path, body) for body in bodies] == expected
-    with ThreadPoolExecutor(32) as clients:
-        assert list(clients.map(lambda body: get(server, path, body), bodies)) == expected
+    bodies = [body | {"stream": stream} for body in bodies]
+    assert [text_of(server.request("POST", path, body), path) for body in bodies] == expected
+    assert [text_of(reply, path) for reply in server.at_once(path, bodies)] == expected
 
 
 def test_a_text_is_that_of_the_library_among_streams_and_whole_replies(case) -> None:
     server, path, bodies, expected = case
-    ways = [(whole, streamed)[i % 2] for i in range(len(bodies))]
-    with ThreadPoolExecutor(32) as clients:
-        found = clients.map(lambda way, body: way(server, path, body), ways, bodies)
-        assert list(found) == expected
+    bodies = [body | {"stream": i % 2 == 1} for i, body in enumerate(bodies)]
+    assert [text_of(reply, path) for reply in server.at_once(path, bodies)] == expected
 
 
 @pytest.mark.slow
@@ -123,9 +118,9 @@ def test_a_reply_is_the_text_of_the_command(name, request, microgpt) -> None:
     for seed, heat in ((0, 0.5), (7, 2.0)):
         options = ["--message", "hi there", "--seed", str(seed), "--temperature", str(heat)]
         command = microgpt("chat", "--model-dir", directory, *options)
-        body = chat_body(Wanted(seed, heat, (), "hi there"))
-        for get in (whole, streamed):
-            assert command.stdout == f"{get(server, CHAT, body)}\n"
+        for stream in (False, True):
+            body = {**chat_body(Wanted(seed, heat, (), "hi there")), "stream": stream}
+            assert command.stdout == f"{text_of(server.request('POST', CHAT, body), CHAT)}\n"
 
 
 def test_sampling_is_narrowed_as_in_the_library(names, names_gpt) -> None:

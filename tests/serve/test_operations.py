@@ -11,10 +11,10 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from microgpt import InferenceGpt, TrainConfig, save
@@ -98,12 +98,8 @@ def test_a_service_for_everyone_without_a_key_is_warned_of(serve, names_dir) -> 
 
 def test_a_full_queue_is_503_with_retry_after(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_QUEUE_LIMIT="1", MICROGPT_TIMEOUT_S="2")
-    with ThreadPoolExecutor(40) as clients:
-        wanted = [
-            clients.submit(server.generate, num_samples=1, seed=i, temperature=1 + i / 100)
-            for i in range(40)
-        ]
-        replies = [one.result() for one in wanted]
+    bodies = [{"seed": i, "temperature": 1 + i / 100} for i in range(40)]
+    replies = server.at_once(GENERATE, bodies, n_clients=40)
     refused = [reply for reply in replies if reply.status == 503]
     assert refused
     assert all(reply.status in (503, 504) for reply in replies)
@@ -357,8 +353,7 @@ def test_microgpt_serve_is_the_same_service(tmp_path, names_dir, names_result) -
             time.sleep(0.02)
         assert found
         url = f"http://127.0.0.1:{found[1]}/health"
-        with urllib.request.urlopen(url) as reply:
-            assert reply.status == 200
+        assert httpx2.get(url, trust_env=False).status_code == 200
         process.terminate()
         assert process.wait(20) == 0
     finally:

@@ -1,25 +1,34 @@
-"""A request's body: read up to a limit, then checked, strictly, in one go.
+"""Read a request's body up to a limit, then validate it strictly.
 
-A route of this class calls its function with the checked body and the request. FastAPI's own way
+A route of this class calls its function with the validated body and the request. FastAPI's own way
 parses the body into Python objects first, which lets NaN, half characters and deep nesting in;
 /docs is made from the function's signature as ever.
-This module knows nothing of what bodies mean.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
-from microgpt_serve.errors import ClientGoneError, ServeError
+from microgpt_serve.errors import RETRY_AFTER_S, ClientGoneError, ServeError
 from microgpt_serve.problems import field_of, sentence
-from microgpt_serve.service import service_of
+from microgpt_serve.schemas import MOST_CHARACTERS
+from microgpt_serve.service import Service, service_of
 
 JSON_TYPE = "application/json"
 MOST_LISTED = 1000  # problems, of which the first is told
+MOST_INLINE_BYTES = 16_384  # validated on the event loop, in about a millisecond at the most
+# Validation holds Python's lock. Its time grows with the values of a body, not with its bytes: so
+# the signs that come with each value are counted first: 32,768 take about 10 ms.
+MOST_SIGNS = 32_768
+MOST_ESCAPES = 2 * MOST_CHARACTERS  # a character may be two \\uXXXX
+SMALL_BYTES = 65_536  # of a body: accepted even if large ones fill the memory
+PIECE_S = 0.002  # between two pieces of large bodies, whoever sends them
+MOST_BODIES = 16  # of the largest size, in memory at once
 
 
 class BodyRoute(APIRoute):
@@ -33,21 +42,31 @@ class BodyRoute(APIRoute):
         async def handle(request: Request) -> Response:
             service = service_of(request)
             service.check_open()
-            _check_content_type(request)
+            _check_headers(request)
+            body = bytearray()
             try:
-                body = await _read(request, service.settings.max_body_bytes)
+                await _read_into(body, request, service)
+                if len(body) <= MOST_INLINE_BYTES:
+                    checked = _validated(body_model, body)
+                else:
+                    checked = await service.aside(partial(_validated, body_model, body))
             except asyncio.CancelledError:  # the process ends, and the client is slow
                 raise service.closing() from None
-            try:
-                checked = body_model.model_validate_json(body)
-            except ValidationError as error:
-                raise _first_problem(error) from None
+            finally:
+                service.n_body_bytes -= len(body)
             response: BaseModel | Response = await function(checked, request)
             if isinstance(response, Response):
                 return response
             return Response(response.model_dump_json(), media_type=JSON_TYPE)
 
         return handle
+
+
+def _validated(body_model: type[BaseModel], body: bytearray) -> BaseModel:
+    try:
+        return body_model.model_validate_json(body)
+    except ValidationError as error:
+        raise _first_problem(error) from None
 
 
 def _first_problem(error: ValidationError) -> ServeError:
@@ -59,7 +78,7 @@ def _first_problem(error: ValidationError) -> ServeError:
     return ServeError(400, sentence(problem), field=field_of(problem))
 
 
-def _check_content_type(request: Request) -> None:
+def _check_headers(request: Request) -> None:
     content_type = request.headers.get("content-type", "")
     if content_type != JSON_TYPE:
         kind = content_type.partition(";")[0].strip().lower()
@@ -67,20 +86,35 @@ def _check_content_type(request: Request) -> None:
             raise ServeError(415, f"the body must be JSON: Content-Type: {JSON_TYPE}")
 
 
-async def _read(request: Request, most: int) -> bytes:
-    """Return the body; nothing of one that is too large is kept."""
+async def _read_into(body: bytearray, request: Request, service: Service) -> None:
+    """Read the body; raise ServeError as soon as it has too much, or all bodies together have."""
+    most = service.settings.max_body_bytes
     length = request.headers.get("content-length", "")
     n_announced = int(length) if length.isdecimal() and len(length) < 20 else 0
-    pieces, n_came, n_bytes = [], 0, n_announced
-    while n_bytes <= most:
+    n_counted = n_signs = n_escapes = 0
+    more = True
+    while True:
+        if max(n_announced, len(body)) > most:
+            raise ServeError(413, f"the body is larger than {most} bytes")
+        if len(body) > MOST_INLINE_BYTES:
+            new = body[n_counted:]
+            n_counted, n_escapes = len(body), n_escapes + new.count(b"\\")
+            n_signs += sum(map(new.count, b"{[:,"))
+            if n_signs > MOST_SIGNS or n_escapes > MOST_ESCAPES:
+                most_of = f"{MOST_SIGNS} of the characters {{ [ : , or {MOST_ESCAPES} backslashes"
+                raise ServeError(413, f"the body has more than {most_of}")
+        if len(body) > SMALL_BYTES:
+            if service.n_body_bytes > MOST_BODIES * most:
+                reason = "too many large bodies are being sent; try again soon"
+                raise ServeError(503, reason, retry_after_s=RETRY_AFTER_S)
+            async with service.large_pieces:
+                await asyncio.sleep(PIECE_S)
+        if not more:
+            return
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientGoneError
-        pieces.append(message.get("body", b""))
-        n_came += len(pieces[-1])
-        n_bytes = max(n_announced, n_came)
-        if not message.get("more_body"):
-            break
-    if n_bytes > most:
-        raise ServeError(413, f"the body is larger than {most} bytes")
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        piece = message.get("body", b"")
+        body += piece
+        service.n_body_bytes += len(piece)
+        more = message.get("more_body", False)

@@ -1,7 +1,7 @@
 """POST /microgpt/v1/chat: the assistant's reply to a conversation."""
 
-import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from fastapi import APIRouter, Request
 
@@ -11,9 +11,9 @@ from microgpt.jobs import reply_job
 from microgpt.tokenizer import Message
 from microgpt_serve.body import BodyRoute
 from microgpt_serve.errors import ServeError
-from microgpt_serve.schemas import ChatMessage, ChatRequest, ChatResponse
+from microgpt_serve.schemas import MOST_CHARACTERS, ChatMessage, ChatRequest, ChatResponse
 from microgpt_serve.served_model import ServedModel
-from microgpt_serve.service import MOST_INLINE, service_of
+from microgpt_serve.service import MOST_INLINE, Service, service_of
 
 router = APIRouter(route_class=BodyRoute)
 
@@ -27,7 +27,7 @@ async def chat(body: ChatRequest, request: Request) -> ChatResponse:
     """
     service = service_of(request)
     model = service.model
-    prompt = await prompt_of(body.messages, model)
+    prompt = await prompt_of(body.messages, model, service)
     job = reply_job(
         model.gpt,
         prompt,
@@ -45,11 +45,17 @@ async def chat(body: ChatRequest, request: Request) -> ChatResponse:
     )
 
 
-async def prompt_of(messages: Sequence[ChatMessage], model: ServedModel) -> ChatPrompt:
+async def prompt_of(
+    messages: Sequence[ChatMessage], model: ServedModel, service: Service
+) -> ChatPrompt:
     """Return a conversation as the model reads it."""
     if not model.gpt.tokenizer.is_chat:
         raise ServeError(400, "model was not trained with chat tokens")
+    n_characters = sum(len(message.content) for message in messages)
+    if n_characters > MOST_CHARACTERS:
+        message = f"messages have {n_characters} characters; at most {MOST_CHARACTERS} are accepted"
+        raise ServeError(400, message, field="messages")
     conversation = [Message(one.role, one.content) for one in messages]  # type: ignore[arg-type]
-    if sum(len(message.content) + 2 for message in conversation) <= MOST_INLINE:
+    if n_characters + 2 * len(messages) <= MOST_INLINE:
         return model.gpt.chat_prompt(conversation)
-    return await asyncio.to_thread(model.gpt.chat_prompt, conversation)
+    return await service.aside(partial(model.gpt.chat_prompt, conversation))

@@ -1,6 +1,5 @@
 """POST /microgpt/v1/generate: texts as the model makes them up."""
 
-import asyncio
 from functools import partial
 
 from fastapi import APIRouter, Request
@@ -33,7 +32,7 @@ async def generate(body: GenerateRequest, request: Request) -> GenerateResponse:
         seed=body.seed,
     )
     long = len(body.prompt) > MOST_INLINE
-    job = await asyncio.to_thread(prepare) if long else prepare()
+    job = await service.aside(prepare) if long else prepare()
     decode = model.gpt.tokenizer.decode
     continuations = await service.generate(request, model, job)
     return GenerateResponse.model_construct(

@@ -1,10 +1,9 @@
-"""What pydantic found wrong with a setting or a field of a request, as one sentence.
-
-This module knows nothing of where the value came from.
-"""
+"""Turn pydantic's errors about a setting or a field of a request into one sentence."""
 
 from collections.abc import Mapping
 from typing import Any
+
+from microgpt.printable import printable
 
 MOST_SHOWN = 80  # characters of a value: it may be a book
 
@@ -14,6 +13,7 @@ _LIMITS = {
     "less_than_equal": ("le", "<="),
     "less_than": ("lt", "<"),
 }
+_UNITS = {"too_long": "entries", "string_too_long": "characters"}
 _TYPES = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -46,13 +46,13 @@ def sentence(problem: Mapping[str, Any], *, name: str | None = None, show: bool 
     if kind == "missing":
         return f"{place} is missing"
     if kind == "extra_forbidden":
-        return f"unknown field {problem['loc'][-1]!r:.{MOST_SHOWN}}"
+        return f"unknown field '{printable(str(problem['loc'][-1]), MOST_SHOWN)}'"
     if kind in ("too_short", "string_too_short"):
         return f"{place} must not be empty"
     if kind == "unsupported":
         return f"{place} is not supported{_shown(problem['input']) if show else ''}; leave it out"
-    if kind == "too_long":
-        return f"{place} must have {context['max_length']} entries at the most"
+    if kind in _UNITS:
+        return f"{place} must have {context['max_length']} {_UNITS[kind]} at the most"
     if kind in _LIMITS:
         limit, sign = _LIMITS[kind]
         rule = f"must be {sign} {_plain(context[limit])}"
@@ -83,11 +83,13 @@ def _place(loc: tuple[int | str, ...]) -> str:
     """Return `messages[1].role`."""
     place = ""
     for part in loc:
-        place += f"[{part}]" if isinstance(part, int) else f".{part}"
+        place += f"[{part}]" if isinstance(part, int) else f".{printable(part, MOST_SHOWN)}"
     return place.lstrip(".") or "the body"
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, str):
+        value = value[:MOST_SHOWN]
     if isinstance(value, str | int | float | None):
         try:
             return f", got {value!r:.{MOST_SHOWN}}"

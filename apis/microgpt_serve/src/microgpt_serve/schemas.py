@@ -11,6 +11,8 @@ from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, MAX_SEED, MAX_SIZ
 from microgpt.tokenizer import ROLES
 
 MOST_SAMPLES = 50
+MOST_MESSAGES = 4096
+MOST_CHARACTERS = 2**17  # of a prompt, or of all messages together
 
 
 def _without_point(number: Any) -> Any:
@@ -42,7 +44,9 @@ class GenerateRequest(Request):
     max_tokens: Annotated[Count | None, Field(description="The most tokens after the prompt.")] = (
         None
     )
-    prompt: Annotated[str, Field(description="How each sample begins.")] = ""
+    prompt: Annotated[
+        str, Field(max_length=MOST_CHARACTERS, description="How each sample begins.")
+    ] = ""
     top_k: Annotated[Count | None, Field(description="Only of the k likeliest.")] = None
     top_p: Annotated[
         float | None,
@@ -86,8 +90,9 @@ class ChatMessage(Request):
 class ChatRequest(Request):
     """What `chat` is asked for."""
 
-    # Only the first wrong message is told, and a body may have two million.
-    messages: Annotated[list[ChatMessage], Field(min_length=1, fail_fast=True)]
+    messages: Annotated[
+        list[ChatMessage], Field(min_length=1, max_length=MOST_MESSAGES, fail_fast=True)
+    ]
     temperature: Temperature = DEFAULT_TEMPERATURE
     seed: Annotated[Seed, Field(description="Of the first reply; reply 2 has seed + 1.")] = (
         DEFAULT_SEED

@@ -9,7 +9,7 @@ import logging
 import math
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from fastapi import Request
@@ -26,7 +26,8 @@ from microgpt_serve.settings import Settings
 LOG = logging.getLogger("microgpt_serve")
 # A reply that takes longer is worth a task that watches whether the client is still there.
 PATIENCE_S = 0.05
-# Characters, with two a message, that are encoded on the event loop: some milliseconds at the most.
+# Characters, with two for each message, that are encoded on the event loop: some milliseconds at
+# the most.
 MOST_INLINE = 2_000
 T = TypeVar("T")
 
@@ -42,9 +43,19 @@ class Service:
         self.is_draining = False
         self._is_reloading = self._is_stale = False
         self.n_in_work = 0  # requests that were let in and have no reply yet
+        self.n_body_bytes = 0  # of bodies that are being received or validated
+        self.large_pieces = asyncio.Lock()  # they are received one after the other
+        self._aside = ThreadPoolExecutor(1, "aside")
         self.metrics = Metrics(metrics_routes, lambda: self.generation.n_waiting)
         self.generation = Generation(settings.queue_limit, on_speed=self.metrics.observe_speed)
         self.metrics.show_model(model.name, model.version)
+
+    async def aside(self, function: Callable[[], T]) -> T:
+        """Return what a slow function returns, in a thread, one at a time.
+
+        In several threads they would keep the event loop waiting for Python's lock.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._aside, function)
 
     async def generate(self, request: Request, model: ServedModel, job: Job) -> list[Continuation]:
         """Return what the model makes of a job.

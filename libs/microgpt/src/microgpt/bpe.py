@@ -155,7 +155,10 @@ class BpeTokenizer(Tokenizer):
         if half := self.unknown_characters(word):
             raise _half_error(half)
         try:
-            return tuple(self._library.encode(word, add_special_tokens=False).ids)
+            if len(word) <= LONGEST_KNOWN:
+                return tuple(self._library.encode(word, add_special_tokens=False).ids)
+            # The time grows with the square of the word; only a batch lets other threads run.
+            return tuple(self._library.encode_batch_fast([word], add_special_tokens=False)[0].ids)
         except BaseException as error:
             _refuse(error)
 

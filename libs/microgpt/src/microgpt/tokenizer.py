@@ -237,7 +237,8 @@ class CharTokenizer(Tokenizer):
 
     def unknown_characters(self, text: str) -> str:
         """Return each character of the text that has no token, once, as they come."""
-        return "".join(char for char in dict.fromkeys(text) if char not in self._id_of)
+        # A generator lets other threads run: a stranger's text may have 100,000 different ones.
+        return "".join(dict.fromkeys(char for char in text if char not in self._id_of))
 
     def encode(self, text: str) -> list[int]:
         """Return the tokens of the characters; see `Tokenizer`."""

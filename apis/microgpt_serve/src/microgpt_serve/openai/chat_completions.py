@@ -42,9 +42,10 @@ async def chat_completions(body: ChatCompletionRequest, request: Request) -> Res
     into the context is left out, the oldest turns first; so are characters that the model does not
     know.
     """
-    model = service_of(request).model
+    service = service_of(request)
+    model = service.model
     _check(body)
-    prompt = await prompt_of(body.messages, model)
+    prompt = await prompt_of(body.messages, model, service)
     job = reply_job(
         model.gpt,
         prompt,

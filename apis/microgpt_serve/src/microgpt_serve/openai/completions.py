@@ -1,6 +1,5 @@
 """POST /v1/completions: texts as the model makes them up, for clients of OpenAI's API."""
 
-import asyncio
 from functools import partial
 
 from fastapi import APIRouter, Request
@@ -31,7 +30,8 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
     With `stream`, in events of the same shape, with `[DONE]` at the end. The same seed gives the
     same texts, here and with `microgpt generate`.
     """
-    model = service_of(request).model
+    service = service_of(request)
+    model = service.model
     prompt = body.prompt or ""
     prepare = partial(
         text_job,
@@ -42,7 +42,7 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
         max_tokens=body.max_tokens,
         seed=new_seed(body),
     )
-    job = await asyncio.to_thread(prepare) if len(prompt) > MOST_INLINE else prepare()
+    job = await service.aside(prepare) if len(prompt) > MOST_INLINE else prepare()
     return await _Completion(request, body, model, job).respond()
 
 

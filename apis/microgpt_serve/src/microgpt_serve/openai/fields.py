@@ -13,6 +13,8 @@ from pydantic_core.core_schema import no_info_plain_validator_function
 
 from microgpt.config import DEFAULT_TEMPERATURE, Sampling
 from microgpt_serve.schemas import (
+    MOST_CHARACTERS,
+    MOST_MESSAGES,
     MOST_SAMPLES,
     WHOLE,
     ChatMessage,
@@ -152,7 +154,9 @@ class Options(Request):
 class CompletionRequest(Options):
     """What `completions` is asked for."""
 
-    prompt: Annotated[str | None, Field(description="How the text begins.")] = None
+    prompt: Annotated[
+        str | None, Field(max_length=MOST_CHARACTERS, description="How the text begins.")
+    ] = None
     echo: Annotated[bool | None, Field(description="Whether it comes with its prompt.")] = None
     logprobs: Annotated[
         int | None,
@@ -187,8 +191,9 @@ class ChatCompletionMessage(ChatMessage):
 class ChatCompletionRequest(Options):
     """What `chat completions` is asked for."""
 
-    # Only the first wrong message is told, and a body may have two million.
-    messages: Annotated[list[ChatCompletionMessage], Field(min_length=1, fail_fast=True)]
+    messages: Annotated[
+        list[ChatCompletionMessage], Field(min_length=1, max_length=MOST_MESSAGES, fail_fast=True)
+    ]
     max_completion_tokens: Annotated[
         Count | None, Field(description="The newer name of max_tokens.")
     ] = None

@@ -1,0 +1,136 @@
+"""What a request may hold, and what all bodies together may."""
+
+import contextlib
+import socket
+import time
+
+import psutil
+import pytest
+
+from microgpt_serve.body import MOST_SIGNS, SMALL_BYTES
+from microgpt_serve.schemas import MOST_CHARACTERS, MOST_MESSAGES
+
+GENERATE, CHAT = "/microgpt/v1/generate", "/microgpt/v1/chat"
+COMPLETIONS, OPENAI_CHAT = "/v1/completions", "/v1/chat/completions"
+HI = {"role": "user", "content": "hi"}
+
+
+def message_of(reply) -> str:
+    error = reply.json["error"]
+    return error if isinstance(error, str) else error["message"]
+
+
+@pytest.mark.parametrize("page", [CHAT, OPENAI_CHAT])
+def test_a_long_conversation_is_read_up_to_a_number_of_messages(talk, page) -> None:
+    reply = talk.request("POST", page, {"messages": [HI] * MOST_MESSAGES})
+    assert reply.status == 200
+    assert reply.json["tokens_dropped"] > MOST_MESSAGES
+    reply = talk.request("POST", page, {"messages": [HI] * (MOST_MESSAGES + 1)})
+    assert reply.status == 400
+    assert message_of(reply) == f"messages must have {MOST_MESSAGES} entries at the most"
+
+
+@pytest.mark.parametrize("page", [CHAT, OPENAI_CHAT])
+def test_a_long_conversation_is_read_up_to_a_number_of_characters(talk, page) -> None:
+    old = {"role": "user", "content": "h" * (MOST_CHARACTERS - 2)}
+    reply = talk.request("POST", page, {"messages": [old, HI]})
+    assert (reply.status, reply.json["tokens_dropped"]) == (200, MOST_CHARACTERS)
+    reply = talk.request("POST", page, {"messages": [old, HI, HI]})
+    assert reply.status == 400
+    assert f"messages have {MOST_CHARACTERS + 2} characters" in message_of(reply)
+
+
+@pytest.mark.parametrize("page", [GENERATE, COMPLETIONS])
+def test_a_prompt_has_a_number_of_characters_at_the_most(names, page) -> None:
+    reply = names.request("POST", page, {"prompt": "a" * (MOST_CHARACTERS + 1)})
+    assert reply.status == 400
+    assert f"prompt must have {MOST_CHARACTERS} characters at the most" in message_of(reply)
+
+
+@pytest.mark.parametrize("value", [b"0", b"[]", b'{"role":""}', b'{"a":0,"b":0}', b"[[[[]]]]"])
+def test_a_body_of_too_many_values_is_413(talk, value) -> None:
+    body = b'{"messages":[%s]}' % b",".join([value] * MOST_SIGNS)
+    reply = talk.request("POST", CHAT, body, Content_Type="application/json")
+    assert reply.status == 413
+    assert "characters { [ : ," in message_of(reply)
+
+
+def test_a_body_of_too_many_escapes_is_413(names) -> None:
+    body = b'{"prompt": "%s"}' % (b"\\n" * (2 * MOST_CHARACTERS + 1))
+    reply = names.request("POST", GENERATE, body, Content_Type="application/json")
+    assert reply.status == 413
+    assert "backslashes" in message_of(reply)
+
+
+@pytest.mark.parametrize("page", [CHAT, OPENAI_CHAT])
+@pytest.mark.parametrize("place", ["top", "message", "value"])
+def test_what_a_client_sends_is_cut_in_errors(talk, page, place) -> None:
+    long = "\x1b" + "a" * 1_000_000
+    body = {
+        "top": {"messages": [HI], long: 1},
+        "message": {"messages": [{**HI, long: 1}]},
+        "value": {"messages": [{**HI, "role": long}], "temperature": long},
+    }[place]
+    reply = talk.request("POST", page, body)
+    assert reply.status == 400
+    assert len(reply.body) < 800
+
+
+def test_the_key_is_checked_before_the_body_is_read(serve, names_dir) -> None:
+    server = serve(names_dir, MICROGPT_API_KEY="secret")
+    head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((server.host, server.port), timeout=30) as client:
+        client.sendall(f"{head}Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n".encode())
+        assert client.recv(65536).startswith(b"HTTP/1.1 401 ")
+
+
+def half_a_body(server, n_bytes: int, n_sent: int | None = None) -> socket.socket:
+    """Send most of a body, and leave the rest open."""
+    client = socket.create_connection((server.host, server.port), timeout=30)
+    head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    client.sendall(f"{head}Content-Length: {n_bytes}\r\n\r\n".encode())
+    client.sendall(b'{"prompt": "' + b"a" * (n_bytes - 100 if n_sent is None else n_sent))
+    return client
+
+
+def test_large_bodies_together_are_bounded_and_small_ones_still_read(serve, names_dir) -> None:
+    server = serve(names_dir, MICROGPT_MAX_BODY_BYTES="100000")
+    open_ones = [half_a_body(server, 100_000) for _ in range(17)]
+    refused = b""
+    for client in reversed(open_ones):
+        client.settimeout(0.5)
+        try:
+            refused = client.recv(65536)
+            break
+        except TimeoutError:
+            continue
+    assert refused.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: 1\r\n" in refused
+    assert server.generate(prompt="a").status == 200
+    for client in open_ones:
+        client.close()
+    for _ in range(100):
+        large = server.generate(prompt="a" * (SMALL_BYTES + 1000))
+        if large.status != 503:
+            break
+        time.sleep(0.02)
+    assert large.status == 400
+
+
+@pytest.mark.slow
+def test_unfinished_bodies_of_hundreds_of_connections_take_bounded_memory(serve, names_dir) -> None:
+    server = serve(names_dir)
+    process = psutil.Process(server.process.pid)
+    before, most = process.memory_info().rss, 0
+    clients = [half_a_body(server, 4_000_000, n_sent=0) for _ in range(200)]
+    until = time.monotonic() + 4  # the service gives them 10 s
+    while time.monotonic() < until:
+        for client in clients:
+            client.setblocking(False)
+            with contextlib.suppress(OSError):
+                client.send(b"a" * 200_000)
+        most = max(most, process.memory_info().rss - before)
+    for client in clients:
+        client.close()
+    assert most < 250 * 2**20
+    assert server.generate().status == 200

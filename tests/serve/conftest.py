@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import re
 import signal
@@ -288,6 +289,18 @@ def _serving(folder: Path) -> Iterator[Serve]:
     for server in servers:
         server.stop()
     assert not [server.log for server in servers if "Traceback" in server.log]
+
+
+@pytest.fixture
+def own_logs() -> Iterator[None]:
+    """Undoes at the end what `set_up_logs` does to this process."""
+    loggers = [logging.getLogger(name) for name in (None, "microgpt_serve", "uvicorn")]
+    before = [(one.handlers, one.level) for one in loggers]
+    yield
+    logging.captureWarnings(False)
+    for logger, (handlers, level) in zip(loggers, before, strict=True):
+        logger.handlers = handlers
+        logger.setLevel(level)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import threading
 
 import pytest
@@ -13,7 +12,8 @@ from microgpt.errors import ConfigError
 from microgpt.jobs import text_job
 from microgpt_serve import generation
 from microgpt_serve.generation import Generation
-from microgpt_serve.observer import Observer, set_up_logs
+from microgpt_serve.log import set_up_logs
+from microgpt_serve.observer import Observer
 
 
 class BrokenBatch:
@@ -70,7 +70,7 @@ def test_batches_that_come_together_are_shared_out(monkeypatch, names_result) ->
     asyncio.run(ask())
 
 
-def test_a_fault_is_a_500_with_its_request_id(capsys) -> None:
+def test_a_fault_is_a_500_with_its_request_id(capfd, own_logs) -> None:
     counted, sent = [], []
 
     async def app(scope, receive, send) -> None:
@@ -79,26 +79,20 @@ def test_a_fault_is_a_500_with_its_request_id(capsys) -> None:
     async def send(message) -> None:
         sent.append(message)
 
-    loggers = [logging.getLogger(name) for name in ("microgpt_serve", "uvicorn")]
-    before = [(one.handlers, one.propagate, one.level) for one in loggers]
-    set_up_logs(as_json=True)
-    try:
-        scope = {
-            "type": "http",
-            "method": "GET",
-            "path": "/health",
-            "headers": [(b"x-request-id", b"mine")],
-        }
-        asyncio.run(Observer(app, lambda *facts: counted.append(facts[1]))(scope, None, send))
-    finally:
-        for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
-            logger.handlers, logger.propagate = handlers, propagate
-            logger.setLevel(level)
+    log = set_up_logs(as_json=True)
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/health",
+        "headers": [(b"x-request-id", b"mine")],
+    }
+    asyncio.run(Observer(app, lambda *facts: counted.append(facts[1]))(scope, None, send))
+    log.finish()
     assert counted == [500]
     assert (b"x-request-id", b"mine") in sent[0]["headers"]
     assert json.loads(sent[1]["body"]) == {
         "error": "this is a fault of the service; its log tells more"
     }
-    fault, access = map(json.loads, capsys.readouterr().err.splitlines())
+    fault, access = map(json.loads, capfd.readouterr().err.splitlines())
     assert fault["message"].startswith("a fault of the service, request mine\nTraceback")
     assert (access["id"], access["status"]) == ("mine", 500)

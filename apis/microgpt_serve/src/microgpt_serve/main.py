@@ -17,10 +17,11 @@ from collections.abc import Coroutine, Iterator
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from microgpt_serve.app import create_app
 from microgpt_serve.command import hold_reloads, release_reloads
-from microgpt_serve.observer import set_up_logs
+from microgpt_serve.log import set_up_logs
 from microgpt_serve.protocol import GuardedProtocol
 from microgpt_serve.served_model import load_model
 from microgpt_serve.service import Service
@@ -45,10 +46,19 @@ def serve(settings: Settings) -> None:
     """
     hold_reloads()
     sys.setswitchinterval(SWITCH_S)
-    set_up_logs(as_json=settings.log_json)
-    model = load_model(settings.model_dir, LOG.info)
-    app = create_app(settings, model)
-    config = uvicorn.Config(
+    log = set_up_logs(as_json=settings.log_json)
+    try:
+        model = load_model(settings.model_dir, LOG.info)
+        app = create_app(settings, model)
+        log.on_drop = app.state.service.metrics.count_dropped_lines
+        with _listen(settings.host, settings.port) as listener:
+            _Server(_uvicorn_config(app, settings), app.state.service).run([listener])
+    finally:
+        log.finish()
+
+
+def _uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         http=GuardedProtocol,
         ws="none",
@@ -60,8 +70,6 @@ def serve(settings: Settings) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=LAST_WRITES_S,
     )
-    with _listen(settings.host, settings.port) as listener:
-        _Server(config, app.state.service).run([listener])
 
 
 def _forms(network: str) -> list[str]:

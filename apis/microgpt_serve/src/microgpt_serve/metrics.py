@@ -79,6 +79,11 @@ class Metrics:
             ["result"],
             registry=self._registry,
         )
+        self._dropped_lines = Counter(
+            "microgpt_log_lines_dropped",
+            "Lines of the log that nobody read in time.",
+            registry=self._registry,
+        )
         self._reload_of = {ok: self._reloads.labels(ok) for ok in ("ok", "failed")}
 
     def count_request(self, path: str, status: int, seconds: float) -> None:
@@ -105,6 +110,10 @@ class Metrics:
     def count_reload(self, *, is_ok: bool) -> None:
         """Count an attempt to load the model, or the keys, again."""
         self._reload_of["ok" if is_ok else "failed"].inc()
+
+    def count_dropped_lines(self, n_lines: int) -> None:
+        """Count lines that are missing in the log."""
+        self._dropped_lines.inc(n_lines)
 
     def text(self) -> tuple[bytes, str]:
         """Return what Prometheus reads, and its content type."""

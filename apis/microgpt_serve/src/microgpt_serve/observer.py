@@ -1,20 +1,15 @@
-"""What is noted of each request: its id, a line in the log, and the metrics; as ASGI middleware.
-
-This module knows nothing of what requests are about.
-"""
+"""ASGI middleware that gives each request an id, a line in the log and its metrics."""
 
 import itertools
-import json
 import logging
 import re
 import secrets
-import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from microgpt.printable import printable
 from microgpt_serve.errors import FAULT, error_response
 
 LOG = logging.getLogger("microgpt_serve.access")
@@ -71,9 +66,9 @@ class Observer:
                     "",
                     extra={
                         "request": {
-                            "client": client[0] if client else "",
+                            "client": printable(client[0]) if client else "",
                             "method": scope["method"],
-                            "path": scope["path"],
+                            "path": printable(scope["path"]),
                             "status": status,
                             "ms": round(seconds * 1000, 3),
                             "id": request_id,
@@ -93,42 +88,3 @@ def _route_of(scope: Scope) -> str:
     """Return the route that a request is for, as /docs has it: `/v1/models/{name}`."""
     route = scope.get("route")  # none, if the door was closed
     return str(getattr(route, "path_format", scope["path"]))
-
-
-class _Text(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        request = getattr(record, "request", None)
-        if request is None:
-            return f"{_now()} {record.levelname.lower()}: {super().format(record)}"
-        return (
-            f"{_now()} {_printable(request['client'])} {request['method']} "
-            f"{_printable(request['path'])} "
-            f"{request['status']} {request['ms']:.1f}ms {request['id']}"
-        )
-
-
-class _Json(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        request = getattr(record, "request", None)
-        facts = {"message": super().format(record)} if request is None else request
-        return json.dumps({"time": _now(), "level": record.levelname.lower(), **facts})
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _printable(text: str) -> str:
-    """Return a path, or what a proxy calls an address, that cannot forge a line of the log."""
-    return text if text.isprintable() and " " not in text else json.dumps(text)
-
-
-def set_up_logs(*, as_json: bool) -> None:
-    """Have this process write its log, a line each, to stderr."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json() if as_json else _Text())
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    for name, level in (("microgpt_serve", logging.INFO), ("uvicorn", logging.ERROR)):
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(level)

@@ -8,12 +8,14 @@ import os
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from microgpt.checkpoint import SavedModel, load
 from microgpt.data import DEMO_MODEL, bundled
 from microgpt.engines import Use, prepare_engine
 from microgpt.flat_weights import flatten
 from microgpt.inference import InferenceGpt
+from microgpt.printable import printable
 
 DEFAULT_MODEL_DIR = "output"
 VERSION_DIGITS = 12
@@ -24,7 +26,7 @@ USES: tuple[Use, ...] = ("generation", "evaluation")  # the second is for log-pr
 class ServedModel:
     """A model in use."""
 
-    name: str  # the directory's own, never its path; "demo" for the one that comes with microgpt
+    name: str  # of the directory, without its path, printable; "demo" for the bundled model
     version: str  # the beginning of the sha256 of its weights
     gpt: InferenceGpt
     created_at: str | None
@@ -57,12 +59,20 @@ def load_model(
     prepare_engine("compiled", saved.dtype, uses=USES, tell=tell)
     _ = gpt.compiled.decode_weights
     return ServedModel(
-        name="demo" if is_demo else os.path.basename(os.path.abspath(place)) or "model",
+        name="demo" if is_demo else printable(os.path.basename(os.path.abspath(place))) or "model",
         version=(saved.meta.weights_sha256 or _fingerprint(saved))[:VERSION_DIGITS],
         gpt=gpt,
-        created_at=saved.meta.created_at,
+        created_at=_checked_time(saved.meta.created_at),
         is_demo=is_demo,
     )
+
+
+def _checked_time(text: str | None) -> str | None:
+    """Return text if it is a time that clients can be told."""
+    try:
+        return text if text and datetime.fromisoformat(text).timestamp() >= 0 else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _fingerprint(saved: SavedModel) -> str:

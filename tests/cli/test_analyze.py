@@ -113,7 +113,7 @@ def test_the_table_of_parameters(microgpt, tmp_path) -> None:
 def test_long_samples_are_cut_and_odd_characters_escaped(microgpt, tmp_path) -> None:
     write(tmp_path, samples=("a" * 30, "tab\there", "é"))
     table = sections(microgpt("analyze").stdout)["Loss against steps"]
-    assert table[1][-1] == f"{'a' * 23}…, 'tab\\there', é"
+    assert table[1][-1] == f"{'a' * 24}…, tab\\there, é"
 
 
 def test_no_law_where_the_loss_does_not_fall(microgpt, tmp_path) -> None:

@@ -140,3 +140,17 @@ def test_info_refuses(microgpt, names, tmp_path, args, problem) -> None:
     assert done.stdout == ""
     assert problem in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_nothing_in_meta_json_commands_the_terminal(microgpt, text_model) -> None:
+    """Keys, values and text in lists, with ESC, a turn of the writing direction, a line end."""
+    odd = "\x1b[2J\u202e\n"
+    meta = json.loads((text_model / "meta.json").read_text())
+    meta["created_by"] = odd
+    meta["training"] = {odd: odd, "list": [odd], "inside": {odd: odd}, "a" * 10**6: "b" * 10**6}
+    (text_model / "meta.json").write_text(json.dumps(meta))
+    done = microgpt("info", "--model-dir", text_model)
+    assert done.returncode == 0
+    assert done.stdout.replace("\n", "").isprintable()
+    assert r"  \x1b[2J\u202e\n: " in done.stdout
+    assert len(done.stdout) < 10_000

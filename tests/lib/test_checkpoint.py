@@ -8,9 +8,11 @@ import time
 from array import array
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save as save_arrays
 
 from microgpt import (
     BpeTokenizer,
@@ -199,6 +201,38 @@ def test_ragged_and_foreign_matrices_are_refused(text_model: Path) -> None:
     edit(text_model / "weights.json", wpe=weights["wpe"], bias=[[0.0]])
     with pytest.raises(CheckpointError, match="bias does not belong"):
         load(text_model)
+
+
+HOSTILE = "\x1b[2J\u202e\n" + "a" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("weights.json", json.dumps({HOSTILE: 1}).encode()),
+        ("weights.json", json.dumps({HOSTILE: [[0.0]], "a": [[0.0]]}).encode()),
+        ("model.safetensors", save_arrays({HOSTILE: np.zeros((1, 1)), "a": np.zeros((1, 1))})),
+        ("model.safetensors", save_arrays({HOSTILE: np.zeros(1)})),
+        ("model.safetensors", save_arrays({HOSTILE: np.array([[np.nan]])})),
+        ("model.safetensors", save_arrays({"a": np.zeros(1)}).replace(b"F64", b"\\b ")),
+        ("meta.json", {"tokenizer": HOSTILE}),
+        ("meta.json", {"chars": [HOSTILE]}),
+        ("meta.json", {"dtype": HOSTILE}),
+    ],
+)
+def test_an_error_shows_no_control_character_of_a_file_and_little_of_a_long_name(
+    text_model: Path, name, content
+) -> None:
+    edit(text_model / "meta.json", weights_sha256=None)
+    if isinstance(content, bytes):
+        (text_model / "weights.json").unlink()
+        (text_model / name).write_bytes(content)
+    else:
+        edit(text_model / name, **content)
+    with pytest.raises(CheckpointError) as refusal:
+        load(text_model)
+    assert str(refusal.value).isprintable()
+    assert len(str(refusal.value)) < 1000
 
 
 def test_weights_that_were_changed_after_saving_are_refused(text_model: Path) -> None:

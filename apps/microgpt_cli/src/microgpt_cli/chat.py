@@ -126,7 +126,7 @@ def _respond(session: "ChatSession", talker: Talker, at_terminal: bool) -> None:
 
     text = talker.ask("you> ").strip()
     if is_command(text):
-        print(run_command(session, text), flush=True)
+        print(shown(run_command(session, text)), flush=True)
     elif text:
         exchange = session.ask(text)
         talker.show_label("microgpt> ")

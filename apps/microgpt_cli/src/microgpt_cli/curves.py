@@ -12,6 +12,7 @@ from typing import Any
 
 import altair as alt
 
+from microgpt.printable import printable
 from microgpt_cli.runs import Curve, Run, differing
 
 WIDTH, HEIGHT = 520, 300  # pixels
@@ -209,7 +210,7 @@ def _short(loss: float) -> str:
 
 
 def _settings(run: Run, names: Sequence[str]) -> list[str]:
-    return [f"{name} {run.settings[name]}" for name in names if name in run.settings]
+    return [printable(f"{name} {run.settings[name]}") for name in names if name in run.settings]
 
 
 def _beside(base: alt.Chart, texts: Rows) -> Iterator[alt.Chart]:

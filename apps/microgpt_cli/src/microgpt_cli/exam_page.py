@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from microgpt.examination import Answer, Score, by_task, wrong_replies
+from microgpt.printable import printable
 
 N_ERRORS = 3  # of a task that are shown; --json has all
 N_WRONG_REPLIES, N_WRONG_REPLIES_JSON = 3, 10
@@ -107,7 +108,7 @@ def _n_tokens(answers: Sequence[Answer]) -> int:
 
 
 def _named(task: str) -> str:
-    return task if task.isprintable() else repr(task)
+    return printable(task, CLIP)
 
 
 def _clip(text: str) -> str:

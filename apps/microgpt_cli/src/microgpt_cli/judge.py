@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from microgpt.errors import DataError
+from microgpt.printable import printable
 from microgpt_cli.options import DEFAULT_TEXT, AsJson
 from microgpt_cli.streams import note
 
@@ -147,7 +148,5 @@ def _shown(name: str) -> str:
     """Return a name as it can stand in a line, clipped; what does not print is escaped."""
     from rich.cells import chop_cells
 
-    text = name.strip()
-    text = text if text.isprintable() else repr(text[: CLIP + 1])
-    pieces = chop_cells(text[: CLIP + 1], CLIP)
+    pieces = chop_cells(printable(name.strip(), CLIP + 1), CLIP)
     return "".join(pieces[:1]) + "..." * (len(pieces) > 1)

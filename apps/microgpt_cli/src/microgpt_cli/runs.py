@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from microgpt.errors import CheckpointError
 from microgpt.history import HISTORY, HistoryPoint, read_history
 from microgpt.meta import META, Meta
+from microgpt.printable import printable
 from microgpt.validation import first_problem
 
 MAX_POINTS = 100  # of a curve; a picture has no room for more
@@ -151,4 +152,4 @@ def labels(directories: Sequence[Path]) -> list[str]:
     while n_names == 0 or len(set(found)) < len(found):
         n_names += 1
         found = [os.path.join(*names[-n_names:]) for names in parts]
-    return [label if label.isprintable() else ascii(label)[1:-1] for label in found]
+    return [printable(label, len(label)) for label in found]

@@ -6,6 +6,7 @@ This module knows nothing of files.
 from collections.abc import Iterator, Sequence
 from math import floor, log10
 
+from microgpt.printable import printable
 from microgpt_cli.columns import columns
 from microgpt_evolution.point import SETTINGS, Point, differing, show
 from microgpt_evolution.power_law import LEAST
@@ -103,10 +104,7 @@ def model_name(point: Point) -> str:
 
 
 def _samples(cell: Cell) -> str:
-    heads = [
-        sample if len(sample) <= N_SHOWN else f"{sample[: N_SHOWN - 1]}…" for sample in cell.samples
-    ]
-    return ", ".join(head if head.isprintable() else ascii(head) for head in heads)
+    return ", ".join(printable(sample, N_SHOWN) for sample in cell.samples)
 
 
 def _returns(series: Series) -> Iterator[str]:

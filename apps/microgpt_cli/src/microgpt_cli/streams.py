@@ -5,8 +5,15 @@ import sys
 from collections.abc import Mapping
 from typing import TextIO, cast
 
-# What a terminal obeys: the control characters, here without line ends and tabs.
-ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
+from microgpt.printable import printable
+
+MAX_LINE = 4096  # characters on stderr: room for a path
+# What a terminal obeys: control characters but line ends and tabs, and what turns the direction of
+# writing. Letters of any script print as they are, also those that are joined by invisible ones.
+TURNS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+ESCAPES = {
+    code: repr(chr(code))[1:-1] for code in (*range(9), *range(11, 32), *range(127, 160), *TURNS)
+}
 
 
 def prepare_streams() -> None:
@@ -24,7 +31,7 @@ def prepare_streams() -> None:
 
 def say(line: str) -> None:
     """Print one line to stderr; a reader who has left must not change how a command ends."""
-    text = " ".join(line.splitlines()).translate(ESCAPES)
+    text = printable(" ".join(line.splitlines()), MAX_LINE)
     try:
         sys.stderr.write(f"{text}\n")  # in one go: `print` can be stopped before the end of a line
         sys.stderr.flush()
@@ -40,7 +47,7 @@ def note(line: str) -> None:
 def show_while_read(text: str) -> None:
     """Print a result; if nobody reads any more, go on in silence, for there is more to do."""
     try:
-        print(text, flush=True)
+        print(shown(text), flush=True)
     except BrokenPipeError:
         abandon_stdout()
 
@@ -56,10 +63,13 @@ def shown(text: str) -> str:
 
 def print_facts(facts: Mapping[str, object]) -> None:
     """Print a line for each, values below one another, whatever characters are in them."""
-    width = max(map(len, facts)) + 1
-    for name, fact in facts.items():
-        shown = fact if not isinstance(fact, str) or fact.isprintable() else repr(fact)
-        print(f"  {name + ':':<{width}}  {shown}")
+    rows = [
+        (printable(name), printable(fact) if isinstance(fact, str) else fact)
+        for name, fact in facts.items()
+    ]
+    width = max(len(name) for name, _ in rows) + 1
+    for name, fact in rows:
+        print(f"  {name + ':':<{width}}  {fact}")
 
 
 def abandon_stdout() -> None:

@@ -210,7 +210,7 @@ class CharTokenizer(Tokenizer):
             raise TokenizerError("a vocabulary needs at least one character")
         wrong = next((char for char in self.chars if len(char) != 1), None)
         if wrong is not None:
-            raise TokenizerError(f"{wrong!r} is not a single character")
+            raise TokenizerError(f"{wrong!r:.80} is not a single character")
         half = next((char for char in self.chars if "\ud800" <= char <= "\udfff"), None)
         if half is not None:
             raise TokenizerError(f"{half!r} is half a character; the text was not read as UTF-8")

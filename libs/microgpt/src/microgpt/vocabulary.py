@@ -33,7 +33,7 @@ def check_vocabulary(
     """Raise CheckpointError, with the path of the JSON file, unless it describes a tokenizer."""
     if kind not in get_args(TokenizerKind):
         expected = " or ".join(map(repr, get_args(TokenizerKind)))
-        raise CheckpointError(f"{path}: unknown tokenizer {kind!r} (expected {expected})")
+        raise CheckpointError(f"{path}: unknown tokenizer {kind!r:.80} (expected {expected})")
     if kind == CharTokenizer.kind and chars is None:
         raise CheckpointError(f"{path}: chars: field required")
     if special_tokens not in (None, SPECIAL_TOKENS):

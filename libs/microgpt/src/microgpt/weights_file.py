@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from microgpt.config import ModelConfig
 from microgpt.errors import CheckpointError
 from microgpt.model import Weights, weight_shapes
+from microgpt.printable import printable
 from microgpt.validation import first_problem
 
 WeightsFormat = Literal["json", "safetensors"]
@@ -73,7 +74,7 @@ def decode_weights(
     missing, foreign = shapes.keys() - matrices.keys(), matrices.keys() - shapes.keys()
     if missing or foreign:
         problem = f"{min(missing)} is missing" if missing else f"{min(foreign)} does not belong"
-        raise CheckpointError(f"{path}: {problem}, by {META}")
+        raise CheckpointError(f"{path}: {printable(problem)}, by {META}")
     for name, (rows, columns) in shapes.items():
         matrix = matrices[name]
         uneven = next((row for row in matrix if len(row) != columns), None)
@@ -105,16 +106,17 @@ def _from_safetensors(content: bytes, path: Path) -> dict[str, list[list[float]]
         tensors = load(content)
     except KeyError as error:  # a dtype that NumPy does not have
         raise CheckpointError(
-            f"{path} has numbers of {error}; convert them to one of {', '.join(FLOATS)}"
+            f"{path} has numbers of {printable(str(error))}; "
+            f"convert them to one of {', '.join(FLOATS)}"
         ) from error
     except (SafetensorError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
+        raise CheckpointError(f"{path} is damaged: {printable(str(error))}") from error
     for name, tensor in tensors.items():
         if tensor.ndim != 2 or tensor.dtype.name not in FLOATS:
             raise CheckpointError(
-                f"{path}: {name} is {tensor.ndim}-dimensional of {tensor.dtype}; "
+                f"{path}: {printable(name)} is {tensor.ndim}-dimensional of {tensor.dtype}; "
                 f"a matrix of {', '.join(FLOATS)} is expected"
             )
         if not np.isfinite(tensor).all():
-            raise CheckpointError(f"{path}: {name} has a number that is not finite")
+            raise CheckpointError(f"{path}: {printable(name)} has a number that is not finite")
     return {name: tensor.tolist() for name, tensor in tensors.items()}

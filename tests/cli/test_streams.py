@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import pytest
+
+from microgpt.conversation import Message
+from microgpt.conversation_file import Item
+from microgpt.examination import Answer
+from microgpt_cli.exam_page import page
+from microgpt_cli.runs import labels
+from microgpt_cli.streams import say, show_while_read, shown
+
+ODD = "a\x1b[2J\x9b\u202eb\u2066\x07"
+ESCAPED = r"a\x1b[2J\x9b\u202eb\u2066\x07"
+JOINED = "👩\u200d🚀 می\u200cخواهم\tb\nc"  # emoji and Persian need characters that do not print
+
+
+def test_a_line_on_stderr_is_one_line_without_control_characters(capsys) -> None:
+    say(f"error: {ODD}\r\nsecond\u2028third {'x' * 10_000}")
+    text = capsys.readouterr().err
+    assert text.startswith(f"error: {ESCAPED} second third xxx")
+    assert text.removesuffix("\n").isprintable()
+    assert len(text) < 5000
+
+
+def test_a_terminal_gets_what_a_model_made_up_escaped_and_a_pipe_gets_it_as_it_is(
+    monkeypatch, capsys
+) -> None:
+    assert shown(ODD) == ODD
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert shown(ODD) == ESCAPED
+    assert shown(JOINED) == JOINED
+    show_while_read(f"> {ODD}")  # a line of a search, with a name
+    assert capsys.readouterr().out == f"> {ESCAPED}\n"
+
+
+@pytest.mark.parametrize("name", [ODD, "a\u200bb", "a\udcff"])
+def test_names_in_tables_and_pictures_have_no_control_characters(name) -> None:
+    assert labels([Path("runs", name)])[0].isprintable()
+    item = Item(name, (Message("user", name), Message("assistant", "yo")), place=1, line=1)
+    assert all(line.isprintable() for line in page([Answer(item, name, 3)], seconds=1.0))

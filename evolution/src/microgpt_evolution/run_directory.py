@@ -98,10 +98,7 @@ class RunDirectory(ABC):
         directory = path.with_suffix("") if path.suffix == ".log" else path
         settings = read_settings(directory)
         cls._check(settings, path)
-        try:
-            lock = DirectoryLock(directory, USE)  # before the torn line: another may just write it
-        except OSError as error:
-            raise cannot_write(directory, error) from error
+        lock = DirectoryLock(directory, USE)  # before the torn line: another may just write it
         run = cls(directory, settings, lock)
         try:
             run._read_evaluations()
@@ -112,7 +109,7 @@ class RunDirectory(ABC):
 
     def close(self) -> None:
         """Let another process go on with the run."""
-        self._lock.release(self.directory)
+        self._lock.release()
 
     def __enter__(self) -> Self:
         return self

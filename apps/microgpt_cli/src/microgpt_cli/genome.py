@@ -16,6 +16,7 @@ from microgpt_cli.streams import note, print_facts
 if TYPE_CHECKING:
     from microgpt_evolution.genome_file import GenomeRecord
 
+MAX_BYTES = 2**20  # of a genome.json
 N_HEX = 8  # of the name of a genome that is kept
 
 genome = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
@@ -174,7 +175,7 @@ def _to_keep(content: bytes) -> dict[str, bytes]:
 
     if not os.path.exists(DEFAULT_GENOME):
         return {}
-    old = read(DEFAULT_GENOME)
+    old = read(DEFAULT_GENOME, MAX_BYTES)
     if old == content:
         return {}
     for path in sorted(RUNS.glob(f"*/{DEFAULT_GENOME}")):

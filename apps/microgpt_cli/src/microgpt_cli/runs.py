@@ -11,13 +11,11 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from microgpt.errors import CheckpointError
 from microgpt.history import HISTORY, HistoryPoint, read_history
-from microgpt.meta import META, Meta
+from microgpt.meta import MAX_META_BYTES, META, Meta, parse_meta
 from microgpt.printable import printable
-from microgpt.validation import first_problem
+from microgpt.whole_files import current, read, read_settled
 
 MAX_POINTS = 100  # of a curve; a picture has no room for more
 WIDEST = 1 / 20  # of a training: the standard deviation of the Gaussian that smooths its losses
@@ -116,7 +114,7 @@ def _read_run(directory: Path, label: str) -> Run:
         raise CheckpointError(
             f"{directory / HISTORY} is empty: the training has only begun; try again in a while"
         )
-    meta = _read_meta(directory / META)
+    meta = read_settled(directory, lambda: _read_meta(directory))
     if meta is None or meta.training.get("steps") != points[-1].step:  # of an earlier training
         return Run(label, points, settings={}, test_loss=None)
     # Where tokens are no characters, a loss is of that vocabulary, and compares with no other.
@@ -133,16 +131,10 @@ def _read_run(directory: Path, label: str) -> Run:
     return Run(label, points, settings, test_loss if isinstance(test_loss, float) else None)
 
 
-def _read_meta(path: Path) -> Meta | None:
+def _read_meta(directory: Path) -> Meta | None:
     """Return what meta.json tells, or None where it is not yet written."""
-    try:
-        return Meta.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
-    except ValidationError as error:
-        raise CheckpointError(f"{path}: {first_problem(error)}") from error
+    path = current(directory, META)
+    return parse_meta(read(path, MAX_META_BYTES), path) if os.path.lexists(path) else None
 
 
 def labels(directories: Sequence[Path]) -> list[str]:

@@ -11,23 +11,39 @@ nothing of how a model is trained or used.
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from microgpt.config import TextKind
-from microgpt.directory_lock import is_held
+from microgpt.config import ModelConfig, TextKind
+from microgpt.directory_lock import DirectoryLock
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
-from microgpt.meta import META, Meta, meta_of, parse_meta
+from microgpt.memory import check_memory
+from microgpt.meta import MAX_META_BYTES, META, Meta, meta_of, parse_meta
 from microgpt.model import count_params
 from microgpt.state import TrainedModel, TrainResult
 from microgpt.tokenizer import Tokenizer
-from microgpt.vocabulary import file_of, restore
-from microgpt.weights_file import WEIGHTS_FILES, WeightsFormat, decode_weights, encode_weights
-from microgpt.whole_files import as_argument, described, publish, read, remove_leftovers, settle
+from microgpt.training_plan import STATE_DESCRIPTION
+from microgpt.vocabulary import MAX_TOKENIZER_BYTES, file_of, restore
+from microgpt.weights_file import (
+    WEIGHTS_FILES,
+    WeightsFormat,
+    decode_weights,
+    encode_weights,
+    max_bytes,
+)
+from microgpt.whole_files import (
+    as_argument,
+    cannot_write,
+    current,
+    publish,
+    read,
+    read_settled,
+)
 
 HASH = "weights_sha256"  # the key of meta.json
 TOKENIZER = "tokenizer.json"
-STATE_DESCRIPTION = "train_state.json"  # see `training_directory`
+BYTES_PER_WEIGHT = 32  # of a model that is loaded: a Python float and a pointer to it
 MOST_IN_JSON = 1_000_000  # weights: 22 MB; a file that nobody would read any more
 
 
@@ -48,9 +64,8 @@ def save(
 ) -> None:
     """Write a model directory; a model that is already there is replaced, nothing else.
 
-    A new directory appears whole. In an existing one the weights are renamed into place first and
-    meta.json, which has their hash, last; `load` can tell what was killed in between, and finds
-    what is new where it was waiting.
+    A new directory appears whole; in an existing one `load` finds the old model or the new one.
+    Another save into the same directory is waited for.
 
     Args:
         result: what `train` returns.
@@ -58,13 +73,22 @@ def save(
         weights_format: "json" or "safetensors"; by default JSON up to a million weights.
 
     Raises:
-        CheckpointError: the directory cannot be written.
+        CheckpointError: the directory cannot be written, or a training holds it.
     """
+    path = Path(directory)
+    files = encode_model(result, weights_format)
+    with DirectoryLock(path):
+        publish_model(path, files)
+
+
+def encode_model(
+    result: TrainResult, weights_format: WeightsFormat | None = None
+) -> dict[str, bytes]:
+    """Return the files of a model, by name; see `save`."""
     n_params = count_params(result.model)
     weights_format = weights_format or ("json" if n_params <= MOST_IN_JSON else "safetensors")
     content = encode_weights(result.model, result.weights, weights_format, result.dtype)
-    name = WEIGHTS_FILES[weights_format]
-    _publish(Path(directory), name, content, meta_of(result), result.tokenizer)
+    return _files(WEIGHTS_FILES[weights_format], content, meta_of(result), result.tokenizer)
 
 
 def export(
@@ -84,16 +108,19 @@ def export(
 
     Raises:
         ConfigError: half was asked for in JSON.
-        CheckpointError: the directory cannot be written, or a weight is too large for half.
+        CheckpointError: the directory cannot be written, a training holds it, or a weight is too
+            large for half.
     """
     if half and weights_format == "json":
         raise ConfigError("half precision is for safetensors; JSON has no numbers of that size")
     content = encode_weights(
         saved.model, saved.weights, weights_format, "float16" if half else saved.dtype
     )
-    name = WEIGHTS_FILES[weights_format]
-    _publish(Path(directory), name, content, saved.meta, saved.tokenizer)
-    return Path(directory) / name
+    path, name = Path(directory), WEIGHTS_FILES[weights_format]
+    files = _files(name, content, saved.meta, saved.tokenizer)
+    with DirectoryLock(path):
+        publish_model(path, files)
+    return path / name
 
 
 def load(directory: str | Path) -> SavedModel:
@@ -107,12 +134,8 @@ def load(directory: str | Path) -> SavedModel:
     if not os.path.isdir(directory):  # unlike Path.is_dir, never an OSError
         what = "is not a directory" if os.path.exists(directory) else "does not exist"
         raise CheckpointError(f"{directory} {what}; name one that `microgpt train` has written")
-    found = _find(directory)
-    meta = found.meta
-    try:
-        model = meta.model()
-    except MicrogptError as error:
-        raise CheckpointError(f"{found.meta_path}: {error}") from error
+    found = read_settled(directory, lambda: _find(directory))
+    meta, model = found.meta, found.model
     tokenizer = restore(
         found.meta_path,
         meta.chars,
@@ -128,17 +151,25 @@ def load(directory: str | Path) -> SavedModel:
 
 def has_model(directory: Path) -> bool:
     """Return whether there are weights in a directory."""
-    return any((directory / name).exists() for name in WEIGHTS_FILES.values())
+    return any(current(directory, name).exists() for name in WEIGHTS_FILES.values())
 
 
-def settle_model(directory: Path) -> None:
-    """Finish what a save that was killed has begun; see `settle`."""
-    for name in WEIGHTS_FILES.values():
-        settle(directory, name, META, HASH)
+def publish_model(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files of a model into a directory that is held, and remove those that it replaces.
+
+    Raises:
+        CheckpointError: they cannot be written.
+    """
+    try:
+        publish(directory, files, is_held=True)
+        for other in {*WEIGHTS_FILES.values(), TOKENIZER} - files.keys():
+            (directory / other).unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(directory, error) from error
 
 
-def _publish(directory: Path, name: str, content: bytes, meta: Meta, tokenizer: Tokenizer) -> None:
-    """Write weights, tokenizer and their description, and remove what is of another format."""
+def _files(name: str, content: bytes, meta: Meta, tokenizer: Tokenizer) -> dict[str, bytes]:
+    """Return weights, tokenizer and their description, by the names of their files."""
     files = {name: content}
     if pieces := file_of(tokenizer):
         files[TOKENIZER] = pieces
@@ -148,53 +179,52 @@ def _publish(directory: Path, name: str, content: bytes, meta: Meta, tokenizer: 
     }
     description = meta.model_copy(update=hashes).model_dump_json(indent=2, exclude_none=True)
     files[META] = description.encode() + b"\n"
-    publish(directory, files)
-    for other in {*WEIGHTS_FILES.values(), TOKENIZER} - files.keys():
-        (directory / other).unlink(missing_ok=True)
-    if not is_held(directory):  # a training that holds it may have a file waiting there
-        remove_leftovers(directory)
+    return files
 
 
 @dataclass(frozen=True)
-class _Files:
+class _Found:
     """What belongs together in a directory: contents, and where they are."""
 
     weights_path: Path
     weights: bytes
     meta_path: Path
     meta: Meta
+    model: ModelConfig
     tokenizer: tuple[Path, bytes] | None
 
 
-def _find(directory: Path) -> _Files:
+def _find(directory: Path) -> _Found:
     """Return the files of a model.
 
     Where a save in another format was killed there may be two files of weights.
     """
-    try:
-        return _look(directory)
-    except CheckpointError:
-        return _look(directory)  # another process may just have been replacing them
-
-
-def _look(directory: Path) -> _Files:
-    if not has_model(directory) and (directory / STATE_DESCRIPTION).exists():
+    if not has_model(directory) and current(directory, STATE_DESCRIPTION).exists():
         raise CheckpointError(
             f"there is no model in {directory} yet: its training has not ended; go on with it: "
             f"microgpt train --resume {as_argument(directory)}"
         )
-    present = [name for name in WEIGHTS_FILES.values() if (directory / name).exists()]
-    mismatch = None
+    meta_path = current(directory, META)
+    meta = parse_meta(read(meta_path, MAX_META_BYTES), meta_path)
+    try:
+        model = meta.model()
+        check_memory(BYTES_PER_WEIGHT * count_params(model), "the model")
+    except MicrogptError as error:
+        raise CheckpointError(f"{meta_path}: {error}") from error
+    tokenizer, mismatch = None, None
+    if meta.tokenizer != "char":
+        path = current(directory, TOKENIZER)
+        tokenizer = path, read(path, MAX_TOKENIZER_BYTES)
+    present = [name for name in WEIGHTS_FILES.values() if current(directory, name).exists()]
     for name in present or ["weights.json"]:
-        content, meta_path = described(directory, name, META, HASH)
-        meta = parse_meta(read(meta_path), meta_path)
-        tokenizer = _read_tokenizer(directory, meta_path) if meta.tokenizer != "char" else None
+        path = current(directory, name)
+        content = read(path, max_bytes(path, model))
         if not _is(content, meta.weights_sha256):
-            mismatch = mismatch or directory / name
+            mismatch = mismatch or path
         elif tokenizer and not _is(tokenizer[1], meta.tokenizer_sha256):
             mismatch = mismatch or tokenizer[0]
         else:
-            return _Files(directory / name, content, meta_path, meta, tokenizer)
+            return _Found(path, content, meta_path, meta, model, tokenizer)
     raise CheckpointError(
         f"{mismatch} is not the file that {META} describes (its sha256 differs); "
         "train the model again, or restore both files"
@@ -203,10 +233,3 @@ def _look(directory: Path) -> _Files:
 
 def _is(content: bytes, sha256: str | None) -> bool:
     return sha256 in (None, hashlib.sha256(content).hexdigest())
-
-
-def _read_tokenizer(directory: Path, meta_path: Path) -> tuple[Path, bytes]:
-    """Return tokenizer.json: like the meta.json that belongs to it, it may still wait."""
-    waiting = meta_path.with_name(TOKENIZER)
-    path = waiting if waiting.is_file() else directory / TOKENIZER
-    return path, read(path)

@@ -18,8 +18,10 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from microgpt.config import MAX_SIZE
 from microgpt.errors import CheckpointError
 from microgpt.validation import first_problem
+from microgpt.whole_files import current, read, read_settled
 
 HISTORY = "history.jsonl"
+MAX_HISTORY_BYTES = 2**24  # a training has some 500 points, of less than 100 bytes each
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def read_history(directory: str | Path) -> tuple[HistoryPoint, ...]:
         raise CheckpointError(f"{directory} {what}; name one that `microgpt train` has written")
     path = directory / HISTORY
     points: list[HistoryPoint] = []
-    for number, line in enumerate(_read(path).split(b"\n"), start=1):
+    content = read_settled(directory, lambda: _read(directory))
+    for number, line in enumerate(content.split(b"\n"), start=1):
         if line.strip():
             point = _parse(line, where=f"{path}, line {number}")
             if points and point.step <= points[-1].step:
@@ -69,16 +72,14 @@ def read_history(directory: str | Path) -> tuple[HistoryPoint, ...]:
     return tuple(points)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
+def _read(directory: Path) -> bytes:
+    path = current(directory, HISTORY)
+    if not os.path.lexists(path):
         raise CheckpointError(
-            f"{path.parent} has no {path.name}: it is no model directory, or one of a microgpt "
+            f"{directory} has no {HISTORY}: it is no model directory, or one of a microgpt "
             "that kept no history; train the model again"
-        ) from error
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+        )
+    return read(path, MAX_HISTORY_BYTES)
 
 
 def _parse(line: bytes, where: str) -> HistoryPoint:

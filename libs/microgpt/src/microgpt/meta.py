@@ -21,6 +21,7 @@ from microgpt.vocabulary import chars_of, check_vocabulary, special_tokens_of
 
 FORMAT_VERSION = 1
 META = "meta.json"
+MAX_META_BYTES = 2**24  # all of Unicode as escapes takes 14 MB
 
 _Count = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 

@@ -24,7 +24,9 @@ def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
         if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         size = os.fstat(file.fileno()).st_size
-        content = file.read(max_bytes + 1) if size <= max_bytes else b""
+        content = file.read(size + 1) if size <= max_bytes else b""
+        while len(content) > size and len(content) <= max_bytes and (more := file.read(2**20)):
+            content += more  # it has grown
     if max(size, len(content)) > max_bytes:
         raise OSError(errno.EFBIG, f"it is larger than {max_bytes:,} bytes", str(path))
     return content

@@ -1,10 +1,10 @@
 """Where a training stands, as two files, and back.
 
-    train_state.safetensors    the weights, the best ones, what the optimizer keeps, the history,
-                               and the subword tokens
-    train_state.json           all other that is needed to go on, and the sha256 of the first
+train_state.safetensors    the weights, the best ones, what the optimizer keeps, the history,
+                           and the subword tokens
+train_state.json           all other that is needed to go on, and the sha256 of the first
 
-This module knows nothing of directories.
+The second is checked before the first is read: it says how large that can be.
 """
 
 import hashlib
@@ -25,18 +25,27 @@ from microgpt.averaging import Average
 from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig
 from microgpt.data import DataFacts
 from microgpt.errors import CheckpointError, MicrogptError
-from microgpt.history import HistoryPoint
+from microgpt.history import MAX_HISTORY_BYTES, HistoryPoint
+from microgpt.meta import MAX_META_BYTES
 from microgpt.model import count_params
 from microgpt.presets import PresetName
 from microgpt.state import N_RECENT, Best, TrainState
 from microgpt.tokenizer import Tokenizer
-from microgpt.training_plan import TrainingPlan
+from microgpt.training_plan import STATE_DESCRIPTION, TrainingPlan
 from microgpt.validation import first_problem, newer_version
-from microgpt.vocabulary import chars_of, check_vocabulary, file_of, restore, special_tokens_of
+from microgpt.vocabulary import (
+    MAX_TOKENIZER_BYTES,
+    chars_of,
+    check_vocabulary,
+    file_of,
+    restore,
+    special_tokens_of,
+)
 from microgpt.weights_file import WeightsFormat
+from microgpt.whole_files import current, read
 
 FORMAT_VERSION = 1
-STATE, HASH = "train_state.safetensors", "state_sha256"
+STATE = "train_state.safetensors"
 TOKENIZER = "tokenizer"  # the name of its bytes among the arrays
 Status = Literal["running", "ended", "diverged"]
 # How trainings were whose state does not say it, as there was no other way.
@@ -105,34 +114,20 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple
     return content, description.model_dump_json(indent=2).encode() + b"\n"
 
 
-def decode_state(
-    content: bytes, path: Path, description: bytes, description_path: Path
-) -> tuple[TrainingPlan, TrainState, Status]:
+def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
     """Return what a training is, where it stands, and whether it has ended.
 
     Raises:
         CheckpointError: a file is damaged or foreign, or they do not belong together.
     """
-    if problem := newer_version(description, "format_version", FORMAT_VERSION):
-        raise CheckpointError(f"{description_path}: {problem}")
-    try:
-        facts = _Description.model_validate_json(description)
-    except ValidationError as error:
-        raise CheckpointError(f"{description_path}: {first_problem(error)}") from error
-    except MicrogptError as error:
-        raise CheckpointError(f"{description_path}: {error}") from error
+    description_path, path = current(directory, STATE_DESCRIPTION), current(directory, STATE)
+    facts = _parse(read(description_path, MAX_META_BYTES), description_path)
+    content = read(path, _max_bytes(facts))
     if facts.state_sha256 != hashlib.sha256(content).hexdigest():
         raise CheckpointError(
             f"{path} is not the file that {description_path.name} describes (its sha256 differs); "
             "restore both files, or train anew with --force"
         )
-    if facts.step > facts.config.steps:
-        raise CheckpointError(
-            f"{description_path}: step is {facts.step}, beyond the {facts.config.steps} of config"
-        )
-    if not (facts.input or facts.preset):
-        raise CheckpointError(f"{description_path}: it names neither an input nor a preset")
-    check_vocabulary(description_path, facts.tokenizer, facts.chars, facts.special_tokens)
     try:
         tensors = load_tensors(content)
         state = _state(facts, tensors, path)
@@ -147,6 +142,32 @@ def decode_state(
         is_chat=facts.special_tokens is not None,
     )
     return _plan(facts, tokenizer), state, facts.status
+
+
+def _parse(description: bytes, description_path: Path) -> _Description:
+    if problem := newer_version(description, "format_version", FORMAT_VERSION):
+        raise CheckpointError(f"{description_path}: {problem}")
+    try:
+        facts = _Description.model_validate_json(description)
+    except ValidationError as error:
+        raise CheckpointError(f"{description_path}: {first_problem(error)}") from error
+    except MicrogptError as error:
+        raise CheckpointError(f"{description_path}: {error}") from error
+    if facts.step > facts.config.steps:
+        raise CheckpointError(
+            f"{description_path}: step is {facts.step}, beyond the {facts.config.steps} of config"
+        )
+    if not (facts.input or facts.preset):
+        raise CheckpointError(f"{description_path}: it names neither an input nor a preset")
+    check_vocabulary(description_path, facts.tokenizer, facts.chars, facts.special_tokens)
+    return facts
+
+
+def _max_bytes(facts: _Description) -> int:
+    """Return what train_state.safetensors can take at most: arrays of weights, and the rest."""
+    n_arrays = 3 + bool(facts.best) + bool(facts.average)
+    rest = MAX_HISTORY_BYTES + (MAX_TOKENIZER_BYTES if facts.tokenizer == "bpe" else 0)
+    return n_arrays * np.dtype(facts.dtype).itemsize * count_params(facts.model) + rest
 
 
 def _describe(

@@ -52,7 +52,9 @@ class TextFile:
         n_lines = 0
         try:
             with self.path.open("rb") as file:
-                while chunk := file.read(CHUNK) + file.readline():
+                while chunk := file.read(CHUNK):
+                    # What has a zero is refused: it may be gigabytes without the end of a line.
+                    chunk += file.readline(CHUNK if b"\0" in chunk else -1)
                     if not n_lines:
                         self.has_bom = chunk.startswith(BOM_UTF8)
                         chunk = chunk.removeprefix(BOM_UTF8)

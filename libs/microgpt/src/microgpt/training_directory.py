@@ -8,35 +8,25 @@ then. This module knows nothing of how a model is trained.
 """
 
 import os
-import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from microgpt.checkpoint import (
-    STATE_DESCRIPTION,
     TOKENIZER,
+    encode_model,
     has_model,
-    save,
-    settle_model,
+    publish_model,
 )
 from microgpt.directory_lock import DirectoryLock
 from microgpt.errors import CheckpointError
 from microgpt.history import HISTORY, as_lines
 from microgpt.meta import META
 from microgpt.state import TrainResult, TrainState
-from microgpt.state_files import HASH, STATE, Status, decode_state, encode_state
-from microgpt.training_plan import TrainingPlan
+from microgpt.state_files import STATE, Status, encode_state, read_state
+from microgpt.training_plan import STATE_DESCRIPTION, TrainingPlan
 from microgpt.weights_file import WEIGHTS_FILES
-from microgpt.whole_files import (
-    cannot_write,
-    described,
-    make_staging,
-    publish,
-    read,
-    remove_leftovers,
-    settle,
-)
+from microgpt.whole_files import current, publish, read_settled
 
 
 class TrainingDirectory:
@@ -60,21 +50,7 @@ class TrainingDirectory:
         for name in own:
             if os.path.isdir(self.path / name):  # unlike Path.is_dir, never an OSError
                 raise CheckpointError(f"{self.path / name} is a directory; name another place")
-        self._staging: Path | None = None
-        self._lock: DirectoryLock | None = None
-        try:
-            self._staging = None if os.path.isdir(self.path) else make_staging(self.path)
-            self._lock = DirectoryLock(self._staging or self.path)
-            if not self._staging:
-                settle_model(self.path)
-                settle(self.path, STATE, STATE_DESCRIPTION, HASH)
-            remove_leftovers(self.path)
-        except OSError as error:
-            self.close()
-            raise cannot_write(self.path, error) from error
-        except BaseException:
-            self.close()
-            raise
+        self._lock = DirectoryLock(self.path, "being trained")
 
     def __enter__(self) -> Self:
         return self
@@ -89,11 +65,7 @@ class TrainingDirectory:
 
     def close(self) -> None:
         """Let go of the directory; if nothing was kept there, it is as it was."""
-        if self._lock:
-            self._lock.release(self._staging or self.path)
-        if self._staging:
-            shutil.rmtree(self._staging, ignore_errors=True)
-            self._staging = None
+        self._lock.release()
 
     @property
     def has_model(self) -> bool:
@@ -103,7 +75,7 @@ class TrainingDirectory:
     @property
     def has_state(self) -> bool:
         """Whether a training has kept a state there."""
-        return (self.path / STATE_DESCRIPTION).exists() or (self.path / STATE).exists()
+        return _has_state(self.path)
 
     def read_state(self) -> tuple[TrainingPlan, TrainState, Status]:
         """Return what the training there is, where it stands, and whether it has ended.
@@ -125,8 +97,9 @@ class TrainingDirectory:
             HISTORY: as_lines(state.history),
             STATE_DESCRIPTION: description,
         }
-        publish(self.path, files, self._staging)
-        self._staging, self.has_own_state = None, True
+        publish(self.path, files, is_held=True)
+        self._lock.enter()
+        self.has_own_state = True
 
     def finish(self, plan: TrainingPlan, result: TrainResult) -> None:
         """Write the model, and that the training has ended.
@@ -137,13 +110,13 @@ class TrainingDirectory:
             CheckpointError: they cannot be written.
         """
         self.keep(plan, result.state)
-        save(result, self.path, weights_format=plan.weights_format)
+        publish_model(self.path, encode_model(result, plan.weights_format))
         self.keep(plan, result.state, "ended")
 
 
 def check_has_training(directory: Path) -> None:
     """Raise CheckpointError if there is no training in a directory to go on with."""
-    if not (directory / STATE).exists() and not (directory / STATE_DESCRIPTION).exists():
+    if not _has_state(directory):
         what = "holds no training" if directory.is_dir() else "does not exist"
         raise CheckpointError(f"{directory} {what} to go on with; name one, or train anew")
 
@@ -155,5 +128,8 @@ def read_training(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
         CheckpointError: there is no state, or it is damaged.
     """
     check_has_training(directory)
-    content, description = described(directory, STATE, STATE_DESCRIPTION, HASH)
-    return decode_state(content, directory / STATE, read(description), description)
+    return read_settled(directory, lambda: read_state(directory))
+
+
+def _has_state(directory: Path) -> bool:
+    return any(current(directory, name).exists() for name in (STATE_DESCRIPTION, STATE))

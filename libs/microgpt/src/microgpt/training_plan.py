@@ -12,6 +12,8 @@ from microgpt.presets import PresetName
 from microgpt.tokenizer import Tokenizer
 from microgpt.weights_file import WeightsFormat
 
+STATE_DESCRIPTION = "train_state.json"  # the file that says what a training is
+
 
 @dataclass(frozen=True)
 class TrainingPlan:

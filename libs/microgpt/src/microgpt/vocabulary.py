@@ -11,6 +11,8 @@ from microgpt.bpe import BpeTokenizer
 from microgpt.errors import CheckpointError, TokenizerError
 from microgpt.tokenizer import SPECIAL_TOKENS, CharTokenizer, Tokenizer, TokenizerKind
 
+MAX_TOKENIZER_BYTES = 2**26  # a million tokens take about 50 MB
+
 
 def chars_of(tokenizer: Tokenizer) -> tuple[str, ...] | None:
     """Return the characters that are the pieces of a tokenizer, if they are characters."""

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from microgpt.config import ModelConfig
 from microgpt.errors import CheckpointError
-from microgpt.model import Weights, weight_shapes
+from microgpt.model import Weights, count_params, weight_shapes
 from microgpt.printable import printable
 from microgpt.validation import first_problem
 
@@ -22,6 +22,8 @@ WEIGHTS_FILES: dict[WeightsFormat, str] = {
 }
 META = "meta.json"  # has the shape
 FLOATS = ("float16", "float32", "float64")
+MAX_BYTES = (8, 64)  # of a number in safetensors and in JSON, where 24 are digits, the rest spaces
+HEADER_BYTES = 2**16  # of a layer: names and shapes, and the metadata of other programs
 
 
 def encode_weights(
@@ -49,6 +51,12 @@ def encode_weights(
         if not np.isfinite(tensor).all():
             raise CheckpointError(f"{name} has a weight that is too large for {dtype}")
     return save(tensors, {"format": "np"})
+
+
+def max_bytes(path: Path, model: ModelConfig) -> int:
+    """Return what a file of weights, of either format, can take at most."""
+    n_bytes = MAX_BYTES[path.suffix == ".json"] * count_params(model)
+    return n_bytes + HEADER_BYTES * (1 + model.n_layer)
 
 
 def decode_weights(

@@ -1,76 +1,71 @@
-"""Files that are written whole or not at all, several together, in a directory or with it.
+"""Write files whole or not at all, several together, in an existing directory or with a new one.
 
-They are written beside, in a hidden directory, and renamed into place. Where that ends half-way,
-those that were not renamed still wait there; `described` finds what belongs together. This module
-knows nothing of what the files hold.
+    .saving    in a directory or beside one that does not exist yet: files that are being written
+    .saved     in a directory: files that are complete, and are being moved into their places
+
+Renaming the first to the second is the moment at which all files of a directory change. Only the
+holder of the directory's lock writes them. Readers take no lock: `current` says where a file is.
 """
 
 import errno
-import glob
-import hashlib
-import json
 import os
 import shlex
 import shutil
-import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
-from microgpt.directory_lock import LOCK, is_held
 from microgpt.errors import CheckpointError, FullDiskError
+from microgpt.regular_file import read_regular_file
 
+SAVING, SAVED = ".saving", ".saved"
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # disk, quota, largest file
-YOUNG_S = 60  # a new directory that is not held yet may be this old
+MAX_READS = 100  # of files that other processes keep replacing; far more than ever happens
+T = TypeVar("T")
 
 
-def publish(directory: Path, files: Mapping[str, bytes], staging: Path | None = None) -> None:
-    """Put files into a directory: into a new one all at once, else one after another.
+def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = False) -> None:
+    """Write files into a directory: into a new one all at once, else each whole.
 
-    The last one should have the hash of the first, so that it can be told whether they belong
-    together. Nothing else in the directory is changed.
+    Nothing else in the directory is changed.
 
     Args:
         directory: the place.
         files: their names and contents.
-        staging: of a new directory, where something already waits to become part of it.
+        is_held: whether the caller holds the directory's lock. Then readers that use `current` see
+            all files change at once, even if the process is killed.
 
     Raises:
         CheckpointError: they cannot be written. If there is no room, nothing has changed.
     """
-    is_new, in_place = staging is not None or not os.path.isdir(directory), False
     try:
-        staging = staging or make_staging(directory)
+        check_place(directory)
+        is_new = not os.path.isdir(directory)
+        staging = _staging(directory, is_new, SAVING if is_held else f"{SAVING}-{uuid.uuid4().hex}")
+        staging.parent.mkdir(parents=True, exist_ok=True)
+        _remove(staging)
+        staging.mkdir()  # not tempfile.mkdtemp: it would become a model that its owner alone reads
         try:
             for name, content in files.items():
                 if os.path.isdir(directory / name):
                     raise CheckpointError(f"{directory / name} is a directory; name another place")
                 _write(staging / name, content)
+            _sync_directory(staging)
             if is_new:
                 staging.rename(directory)
+                _sync_directory(directory.parent)
+            elif is_held:
+                staging.rename(directory / SAVED)
+                settle(directory)
             else:
-                for name in files:
-                    os.replace(staging / name, directory / name)
-                    in_place = True
-                staging.rmdir()
-            _sync_directory(directory.parent if is_new else directory)
+                _move(staging, directory)
         except BaseException:
-            if not in_place:  # else the rest must wait there
-                shutil.rmtree(staging, ignore_errors=True)
+            _remove(staging)
             raise
     except OSError as error:
         raise cannot_write(directory, error, sum(map(len, files.values()))) from error
-
-
-def make_staging(directory: Path) -> Path:
-    """Make a hidden directory on the same file system: inside, or beside one that is yet to be."""
-    check_place(directory)
-    home, prefix = _staging_place(directory, inside=directory.is_dir())
-    home.mkdir(parents=True, exist_ok=True)
-    staging = home / f"{prefix}{uuid.uuid4().hex}"
-    staging.mkdir()  # not tempfile.mkdtemp: it would become a model that its owner alone can read
-    return staging
 
 
 def check_place(directory: Path) -> None:
@@ -85,87 +80,102 @@ def check_place(directory: Path) -> None:
             raise CheckpointError(f"{path} is {what}, not a directory; name another place")
 
 
-def described(directory: Path, name: str, description: str, key: str) -> tuple[bytes, Path]:
-    """Return the content of a file and the path of the JSON file that describes it.
-
-    That may still wait, because the process that wrote both was killed.
-
-    Args:
-        directory: the place.
-        name: of the file.
-        description: the name of the JSON file.
-        key: where it has the sha256 of the file.
-
-    Raises:
-        CheckpointError: the file cannot be read.
-    """
-    content = read(directory / name)
-    sha256 = hashlib.sha256(content).hexdigest()
-    for staging in _stagings(directory):
-        waiting = staging / description
-        if waiting.is_file() and not (staging / name).exists() and _has(waiting, key, sha256):
-            return content, waiting
-    return content, directory / description
+def current(directory: Path, name: str) -> Path:
+    """Return where a file of a directory is: in `.saved` if it was not moved into its place yet."""
+    saved = directory / SAVED
+    is_waiting = os.path.lexists(saved / name) and not os.path.islink(saved)
+    return saved / name if is_waiting else directory / name
 
 
-def settle(directory: Path, name: str, description: str, key: str) -> None:
-    """Put what still waits together with the description of a file into place, that last."""
-    if (directory / name).is_file():
-        _, path = described(directory, name, description, key)
-        if path.parent != directory:
-            for waiting in sorted(path.parent.iterdir(), key=path.__eq__):
-                os.replace(waiting, directory / waiting.name)
-
-
-def remove_leftovers(directory: Path) -> None:
-    """Remove what was killed half-way, once nothing waits there any more.
-
-    Only who holds the directory may do so, or anyone if nobody does.
-    """
-    for leftover in _stagings(directory):
-        if not _may_be_alive(leftover, directory):
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _may_be_alive(leftover: Path, directory: Path) -> bool:
-    """Return whether another process may be about to make the same directory of it."""
-    if leftover.parent == directory:
-        return False
-    with suppress(OSError):
-        is_young = time.time() - leftover.stat().st_mtime < YOUNG_S
-        return is_held(leftover) or (is_young and not (leftover / LOCK).exists())
-    return False
-
-
-def read(path: Path) -> bytes:
-    """Return the content of a file.
+def settle(directory: Path) -> None:
+    """Finish what a killed holder of a directory's lock has begun; the caller holds it now.
 
     Raises:
-        CheckpointError: it cannot be read.
+        OSError: the files cannot be moved.
+    """
+    saved = directory / SAVED
+    if os.path.isdir(saved) and not os.path.islink(saved):
+        _move(saved, directory)
+    _remove(_staging(directory, False, SAVING))
+    _remove(_staging(directory, True, SAVING))
+
+
+def read_settled(directory: Path, read: Callable[[], T]) -> T:
+    """Return what a function reads from a directory; call it again if files changed meanwhile.
+
+    Raises:
+        CheckpointError: `read` raised it, and no file was replaced since it began.
+    """
+    for _ in range(MAX_READS):
+        before = _versions(directory)
+        try:
+            return read()
+        except CheckpointError:
+            if _versions(directory) == before:
+                raise
+    return read()
+
+
+def read(path: Path, max_bytes: int) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        CheckpointError: it cannot be read, is no regular file, or has more than max_bytes.
     """
     try:
-        return path.read_bytes()
+        return read_regular_file(path, max_bytes)
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _staging_place(directory: Path, *, inside: bool) -> tuple[Path, str]:
-    """Return where the hidden directory of a save lies, and how its name begins."""
-    return (directory, ".saving-") if inside else (directory.parent, f".{directory.name}.saving-")
+def cannot_write(directory: Path, error: OSError, n_bytes: int = 0) -> CheckpointError:
+    """Return what to raise; for want of room with the bytes that it takes, if they are known."""
+    problem = f"cannot write to {directory}: {error.strerror}"
+    if error.errno in NO_ROOM:
+        return FullDiskError(f"{problem}; it takes {n_bytes:,} bytes" if n_bytes else problem)
+    if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+        return CheckpointError(f"another process has just made {directory}; name another one")
+    return CheckpointError(f"{problem}; name another directory")
 
 
-def _stagings(directory: Path) -> Iterator[Path]:
-    for inside in (True, False):
-        home, prefix = _staging_place(directory, inside=inside)
-        yield from home.glob(glob.escape(prefix) + "*")
+def as_argument(path: Path) -> str:
+    """Return a path as it is typed in a command."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
-def _has(path: Path, key: str, value: str) -> bool:
-    try:
-        facts = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(facts, dict) and facts.get(key) == value
+def _staging(directory: Path, is_new: bool, name: str) -> Path:
+    """Return where files are written first: on the file system of the directory."""
+    if not is_new:
+        return directory / name
+    path = Path(os.path.realpath(directory))
+    return path.parent / f".{path.name}{name}"
+
+
+def _move(staging: Path, directory: Path) -> None:
+    """Move the files of a staging directory into their places, and remove it."""
+    for path in staging.iterdir():
+        os.replace(path, directory / path.name)
+    staging.rmdir()
+    _sync_directory(directory)
+
+
+def _remove(path: Path) -> None:
+    """Remove a staging directory, or what somebody else has put in its place."""
+    shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):
+        path.unlink()  # rmtree removes no link, no file
+
+
+def _versions(directory: Path) -> list[tuple[str, int, int]]:
+    """Return what changes whenever a file of a directory is replaced or moved."""
+    found = []
+    for folder in (directory, directory / SAVED):
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                facts = entry.stat(follow_symlinks=False)
+                found.append((entry.path, facts.st_ino, facts.st_mtime_ns))
+    return sorted(found)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -183,19 +193,3 @@ def _sync_directory(directory: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def cannot_write(directory: Path, error: OSError, n_bytes: int = 0) -> CheckpointError:
-    """Return what to raise; for want of room with the bytes that it takes, if they are known."""
-    problem = f"cannot write to {directory}: {error.strerror}"
-    if error.errno in NO_ROOM:
-        return FullDiskError(f"{problem}; it takes {n_bytes:,} bytes" if n_bytes else problem)
-    if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-        return CheckpointError(f"another process has just made {directory}; name another one")
-    return CheckpointError(f"{problem}; name another directory")
-
-
-def as_argument(path: Path) -> str:
-    """Return a path as it is typed in a command."""
-    text = str(path)
-    return shlex.quote(f"./{text}" if text.startswith("-") else text)

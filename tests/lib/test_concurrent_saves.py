@@ -1,0 +1,168 @@
+"""Several processes and threads that write one model directory, and others that read it."""
+
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from microgpt import ModelConfig, TrainConfig, load, save
+from microgpt.checkpoint import export
+from microgpt.directory_lock import DirectoryLock
+from microgpt.errors import CheckpointError
+from microgpt.train import train
+from microgpt.training_directory import TrainingDirectory
+
+MODEL, CONFIG = ModelConfig(n_embd=1, n_head=1, block_size=2), TrainConfig(steps=1)
+RESULTS = [train([doc], model=MODEL, config=CONFIG, engine="reference") for doc in ("abc", "de")]
+SETTINGS = """
+import sys
+from microgpt import ModelConfig, TrainConfig, load, save
+from microgpt.checkpoint import export
+from microgpt.train import train
+MODEL, CONFIG = ModelConfig(n_embd=1, n_head=1, block_size=2), TrainConfig(steps=1)
+RESULTS = [train([doc], model=MODEL, config=CONFIG, engine="reference") for doc in ("abc", "de")]
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+
+
+def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+    """Start Python code, which begins when `go` says so."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SETTINGS + code, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def go(*processes: subprocess.Popen[str]) -> list[tuple[str, str]]:
+    """Let processes begin at once; return what each has printed and its errors."""
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return [process.communicate() for process in processes]
+
+
+def litter(directory: Path) -> list[str]:
+    """Return what should not be left in a directory or beside it."""
+    names = [*os.listdir(directory), *os.listdir(directory.parent)]
+    return [name for name in names if name.startswith(".")]
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_saves_at_once_by_threads_all_succeed_and_leave_one_model(tmp_path, is_new) -> None:
+    directory = tmp_path / "model"
+    if not is_new:
+        save(RESULTS[0], directory)
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda i: save(RESULTS[i % 2], directory), range(48)))
+    assert load(directory).tokenizer.chars in (("a", "b", "c"), ("d", "e"))
+    assert sorted(os.listdir(directory)) == ["meta.json", "weights.json"]
+    assert litter(directory) == []
+
+
+def test_a_save_waits_for_a_short_one_and_not_for_a_training(tmp_path, monkeypatch) -> None:
+    directory = tmp_path / "model"
+    holder = rf"is being trained by process {os.getpid()} on"
+    with TrainingDirectory(directory), pytest.raises(CheckpointError, match=holder):
+        save(RESULTS[0], directory)
+    lock = DirectoryLock(directory)
+    threading.Timer(0.2, lock.release).start()
+    save(RESULTS[0], directory)
+    monkeypatch.setattr("microgpt.directory_lock.WAIT_S", 0.1)
+    lock = DirectoryLock(directory)
+    with pytest.raises(CheckpointError, match="is being written by process"):
+        save(RESULTS[0], directory)
+    lock.release()
+    assert litter(directory) == []
+
+
+def test_an_export_into_a_directory_that_trains_is_refused_and_names_the_holder(tmp_path) -> None:
+    save(RESULTS[0], tmp_path / "model")
+    saved = load(tmp_path / "model")
+    with TrainingDirectory(tmp_path / "model"):
+        for path in (tmp_path / "model", tmp_path / "link"):
+            (tmp_path / "link").unlink(missing_ok=True)
+            (tmp_path / "link").symlink_to("model")
+            with pytest.raises(CheckpointError, match=r"is being trained by process \d+ on .*wait"):
+                export(saved, path)
+    export(saved, tmp_path / "model")
+    assert sorted(os.listdir(tmp_path / "model")) == ["meta.json", "model.safetensors"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_new", [True, False])
+def test_five_hundred_saves_at_once_by_processes_all_succeed(tmp_path, is_new) -> None:
+    directory = tmp_path / "model"
+    if not is_new:
+        save(RESULTS[0], directory)
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(25) as pool:
+    list(pool.map(lambda i: save(RESULTS[i % 2], sys.argv[1]), range(125)))
+"""
+    outcomes = go(*(start(code, directory) for _ in range(4)))
+    assert [errors.splitlines()[-1:] for _, errors in outcomes] == [[]] * 4
+    load(directory)
+    assert litter(directory) == []
+
+
+@pytest.mark.slow
+def test_two_exports_at_once_into_a_new_directory_leave_a_whole_model(tmp_path) -> None:
+    save(RESULTS[0], tmp_path / "model")
+    code = """
+import time
+from pathlib import Path
+folder, format_ = Path(sys.argv[1]), sys.argv[2]
+saved = load(folder / "model")
+for round_ in range(33):
+    (folder / f"{round_}.{format_}").touch()
+    while len([*folder.glob(f"{round_}.*")]) < 2:
+        time.sleep(0.001)
+    export(saved, folder / f"out{round_}", weights_format=format_)
+"""
+    outcomes = go(*(start(code, tmp_path, name) for name in ("json", "safetensors")))
+    assert outcomes == [("", "")] * 2
+    for round_ in range(33):
+        assert load(tmp_path / f"out{round_}").tokenizer.chars == ("a", "b", "c")
+        assert litter(tmp_path / f"out{round_}") == []
+
+
+@pytest.mark.slow
+def test_a_reader_finds_a_whole_model_while_two_write_it_without_end(tmp_path) -> None:
+    directory = tmp_path / "model"
+    save(RESULTS[0], directory)
+    code = """
+for i in range(int(sys.argv[2])):
+    save(RESULTS[i % 2], sys.argv[1], weights_format=("json", "safetensors")[i % 3 == 0])
+"""
+    writers = [start(code, directory, 1_000) for _ in range(2)]
+    outcomes: list[list[tuple[str, str]]] = []
+    writing = threading.Thread(target=lambda: outcomes.append(go(*writers)))
+    writing.start()
+    n_loads, failures = 0, []
+    while writing.is_alive():
+        try:
+            model = load(directory)
+            i = 0 if model.tokenizer.chars == ("a", "b", "c") else 1
+            assert [[*map(tuple, rows)] for rows in model.weights.values()] == [
+                [*map(tuple, RESULTS[i].weights[name])] for name in model.weights
+            ]
+        except (CheckpointError, AssertionError) as error:
+            failures.append(str(error))
+        n_loads += 1
+    writing.join()
+    assert outcomes == [[("", "")] * 2]
+    assert failures == []
+    assert n_loads > 100
+    assert litter(directory) == []

@@ -1,0 +1,37 @@
+"""Saves, exports and trainings that are killed before any of their file-system calls."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("crash_points.py")
+SCENARIOS = [
+    "save into a new directory",
+    "save over a model",
+    "save another format",
+    "save subwords over characters",
+    "save characters over subwords",
+    "save subwords over others",
+    "save over a training",
+    "export to a new directory",
+    "export over a model",
+    "train in a new directory",
+    "train over a model",
+    "train over a training",
+    "train subwords over others",
+    *(f"save after a save killed before call {n}" for n in range(0, 30, 3)),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_what_is_killed_before_any_call_leaves_the_old_or_the_new(tmp_path, scenario) -> None:
+    process = subprocess.run(
+        [sys.executable, SCRIPT, scenario, tmp_path], capture_output=True, text=True, check=False
+    )
+    assert process.stderr == ""
+    n_points = int(process.stdout.split()[0])
+    assert n_points >= 10, process.stdout

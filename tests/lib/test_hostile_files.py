@@ -1,0 +1,122 @@
+"""Pipes, devices and sparse files in place of the files of a model or a training."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from microgpt import BpeTokenizer, ModelConfig, TrainConfig, load, save
+from microgpt.data import Split
+from microgpt.directory_lock import DirectoryLock
+from microgpt.errors import CheckpointError
+from microgpt.history import read_history
+from microgpt.train import train
+from microgpt.training_directory import TrainingDirectory, read_training
+from microgpt.training_plan import TrainingPlan
+
+RESULT = train(
+    ["abab"],
+    model=ModelConfig(n_embd=1, n_head=1, block_size=2),
+    tokenizer=BpeTokenizer.from_documents(["abab"] * 3, vocab_size=258),
+    config=TrainConfig(steps=1),
+    engine="reference",
+)
+PLAN = TrainingPlan(
+    model=RESULT.model,
+    config=RESULT.config,
+    tokenizer=RESULT.tokenizer,
+    engine="reference",
+    dtype=RESULT.dtype,
+    data=Split(["x"], ["x"]).facts,
+    input=Path("names.txt"),
+)
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(3 * 2**30)
+
+
+@pytest.fixture(autouse=True)
+def _no_hang() -> Iterator[None]:
+    """End a test that a pipe blocks, and one that reads an endless file, before the memory is."""
+
+    def stop(number: int, frame: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(30)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+KINDS = pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (pipe, "not a regular file"),
+        (device, "not a regular file"),
+        (sparse, "larger than [0-9,]+ bytes"),
+    ],
+)
+
+
+@KINDS
+@pytest.mark.parametrize(
+    "name", ["weights.json", "model.safetensors", "meta.json", "tokenizer.json"]
+)
+def test_a_model_of_them_is_refused(
+    tmp_path, name: str, make: Callable[[Path], None], problem: str
+) -> None:
+    weights_format = "safetensors" if name == "model.safetensors" else "json"
+    save(RESULT, tmp_path / "model", weights_format=weights_format)
+    (tmp_path / "model" / name).unlink()
+    make(tmp_path / "model" / name)
+    with pytest.raises(CheckpointError, match=f"{name}: it is {problem}"):
+        load(tmp_path / "model")
+
+
+@KINDS
+@pytest.mark.parametrize("name", ["train_state.json", "train_state.safetensors", "history.jsonl"])
+def test_a_training_of_them_is_refused(
+    tmp_path, name: str, make: Callable[[Path], None], problem: str
+) -> None:
+    with TrainingDirectory(tmp_path / "model") as held:
+        held.keep(PLAN, RESULT.state)
+    (tmp_path / "model" / name).unlink()
+    make(tmp_path / "model" / name)
+    read = read_history if name == "history.jsonl" else read_training
+    with pytest.raises(CheckpointError, match=f"{name}: it is {problem}"):
+        read(tmp_path / "model")
+
+
+@pytest.mark.parametrize("make", [pipe, device, sparse])
+def test_a_lock_file_of_them_is_replaced_or_refused(tmp_path, make, monkeypatch) -> None:
+    monkeypatch.setattr("microgpt.directory_lock.WAIT_S", 0)
+    make(tmp_path / ".lock")
+    try:
+        with DirectoryLock(tmp_path), pytest.raises(CheckpointError, match="being written by"):
+            DirectoryLock(tmp_path)
+        assert os.listdir(tmp_path) == []
+    except CheckpointError as error:
+        assert make is device  # links are not followed
+        assert str(error).startswith(f"cannot write to {tmp_path}")  # noqa: PT017
+
+
+def test_a_model_that_is_said_to_be_larger_than_the_memory_is_refused_unread(tmp_path) -> None:
+    save(RESULT, tmp_path, weights_format="safetensors")
+    meta = (tmp_path / "meta.json").read_text()
+    (tmp_path / "meta.json").write_text(meta.replace('"n_embd": 1,', '"n_embd": 2000000,'))
+    sparse(tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"needs [\d,]+ bytes of memory"):
+        load(tmp_path)

@@ -1,15 +1,25 @@
-"""Whether there is memory for what is asked. This module knows nothing of what it is for."""
+"""Refuse allocations beyond the free memory of the machine and of the process's control groups."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
 from microgpt.errors import ConfigError
 
 NEGLIGIBLE = 2**24  # bytes; to ask takes half a millisecond, which a small training would notice
+MEMBERSHIP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+# Of a control group: its limit, its use, and the part of memory.stat that the kernel takes back
+# when memory is short. Numbers include all groups below.
+V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+V2 = ("memory.max", "memory.current", "inactive_file")
 
 
 def free_bytes() -> int:
-    """Return the memory that nobody uses."""
-    return int(psutil.virtual_memory().available)
+    """Return the memory that this process can still get."""
+    return min([int(psutil.virtual_memory().available), *_free_in_groups()])
 
 
 def check_memory(n_bytes: int, purpose: str) -> None:
@@ -22,3 +32,28 @@ def check_memory(n_bytes: int, purpose: str) -> None:
             f"{purpose} needs {n_bytes:,} bytes of memory, and {free:,} are free; "
             "make the model or the context smaller"
         )
+
+
+def _free_in_groups() -> Iterator[int]:
+    """Yield what the limits of the process's control group and of those above it leave.
+
+    In a container the path of the group may be that of the host, which is not mounted; then the
+    root of the mount is the container's own group.
+    """
+    with suppress(OSError):  # not Linux, or no /proc
+        for line in os.fsdecode(MEMBERSHIP.read_bytes()).splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers and "memory" not in controllers.split(","):
+                continue
+            root, names = (CGROUPS / "memory", V1) if controllers else (CGROUPS, V2)
+            group = root / path.lstrip("/")
+            for directory in (group, *group.parents):
+                if directory.is_relative_to(root):
+                    with suppress(OSError, ValueError):  # no such file, or a limit of "max"
+                        yield _free_in(directory, *names)
+
+
+def _free_in(directory: Path, limit: str, usage: str, cache: str) -> int:
+    stat = dict(line.split() for line in (directory / "memory.stat").read_text().splitlines())
+    used = int((directory / usage).read_text()) - int(stat.get(cache, 0))
+    return max(0, int((directory / limit).read_text()) - used)

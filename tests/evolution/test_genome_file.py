@@ -8,9 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt.errors import CheckpointError
-from microgpt_evolution.errors import GenomeError
+from microgpt_evolution.errors import GenomeError, RunError
+from microgpt_evolution.exam_file import read_exam
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.genome_file import GenomeRecord, read_genome, replaces, write_genome
+from microgpt_evolution.genome_file import (
+    GenomeRecord,
+    _once_each,
+    read_genome,
+    replaces,
+    write_genome,
+)
+from microgpt_evolution.run_directory import read_settings, whole_lines
 
 SOURCE_FILE = """{
   "n_emb": 24,
@@ -200,3 +208,53 @@ def test_the_sources_genome_gives_way_to_one_of_known_data(path: Path) -> None:
     source = read_genome(path)
     assert replaces(replace(RECORD, fitness="last-doc", loss=9.0), source)
     assert not replaces(replace(source, loss=1.5), source)
+
+
+def test_the_time_to_find_a_key_that_is_there_twice_grows_with_the_number_of_keys() -> None:
+    """Comparing each key with each other took 12 s for 418 kB."""
+    n_compared = 0
+
+    class Key(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal n_compared
+            n_compared += 1
+            return str.__eq__(self, other)
+
+    pairs = [(Key(f"key {i}"), 0) for i in range(2000)]
+    with pytest.raises(ValueError, match="'key 1999' is there twice"):
+        _once_each([*pairs, (Key("key 1999"), 0)])
+    assert n_compared < 10 * len(pairs)
+
+
+def _endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def _sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(2**31)
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (os.mkfifo, "it is not a regular file"),
+        (_endless, "it is not a regular file"),
+        (_sparse, "it is larger than"),
+        (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
+        (Path.mkdir, "Is a directory"),
+    ],
+)
+def test_files_of_a_run_that_are_not_regular_or_too_large_are_refused(
+    tmp_path: Path, make, problem
+) -> None:
+    for name in ("genome.json", "run.json", "evaluations.jsonl", "exam.json"):
+        make(tmp_path / name)
+    for read in (read_settings, whole_lines, read_exam):
+        with pytest.raises(RunError, match=problem):
+            read(tmp_path)
+    with pytest.raises(GenomeError, match=problem):
+        read_genome(tmp_path / "genome.json")

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from microgpt.regular_file import read_regular_file
 from microgpt.validation import first_problem
 from microgpt.whole_files import publish
 from microgpt_evolution.errors import RunError
@@ -17,6 +18,7 @@ from microgpt_evolution.winner import Winner
 
 EXAM = "exam.json"
 VERSION = 1
+MAX_BYTES = 2**24
 
 _Number = Annotated[float, Field(ge=-1e100, le=1e100)]  # sums and squares of such are numbers, too
 
@@ -88,7 +90,7 @@ def read_exam(directory: Path) -> ExamFile | None:
     """
     path = directory / EXAM
     try:
-        return ExamFile.model_validate_json(path.read_bytes())
+        return ExamFile.model_validate_json(read_regular_file(path, MAX_BYTES))
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, NoReturn
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microgpt.config import MAX_SEED
+from microgpt.regular_file import read_regular_file
 from microgpt.validation import first_problem, newer_version
 from microgpt.whole_files import publish
 from microgpt_evolution.errors import GenomeError
@@ -21,6 +22,7 @@ from microgpt_evolution.fitness import Fitness
 from microgpt_evolution.genome import GENES, Genome
 
 FORMAT_VERSION = 1
+MAX_BYTES = 2**20  # of a file; a real one has less than 1 kB
 REQUIRED = (*GENES, "loss", "generation")
 CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( .*)?$", re.MULTILINE)  # what git merge leaves
 
@@ -91,12 +93,19 @@ def read_genome(path: str | Path) -> GenomeRecord:
         GenomeError: it cannot be read, is no genome, or is one that cannot be trained; the message
             names the file and the place in it.
     """
-    path = Path(path)
+    return decode_genome(read_content(path), Path(path))
+
+
+def read_content(path: str | Path) -> bytes:
+    """Return the content of a genome.json, damaged or not.
+
+    Raises:
+        GenomeError: it cannot be read, is not a regular file, or is too large.
+    """
     try:
-        content = path.read_bytes()
+        return read_regular_file(path, MAX_BYTES)
     except OSError as error:
         raise GenomeError(f"cannot read {path}: {error.strerror}") from error
-    return decode_genome(content, path)
 
 
 def decode_genome(content: bytes, path: Path) -> GenomeRecord:
@@ -191,11 +200,11 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    facts = dict(pairs)
-    if len(facts) < len(pairs):  # two genomes mixed, of which the last would win line by line
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"{twice!r:.40} is there twice")
+    facts: dict[str, Any] = {}
+    for key, fact in pairs:
+        if key in facts:  # two genomes mixed, of which the last would win line by line
+            raise ValueError(f"{key!r:.40} is there twice")
+        facts[key] = fact
     return facts
 
 

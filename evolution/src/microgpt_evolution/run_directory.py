@@ -25,12 +25,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from microgpt.directory_lock import DirectoryLock
 from microgpt.errors import CheckpointError
+from microgpt.regular_file import read_regular_file
 from microgpt.validation import first_problem, newer_version
 from microgpt.whole_files import cannot_write, publish
 from microgpt_evolution.errors import RunError
 
 RUN, EVALUATIONS = "run.json", "evaluations.jsonl"
 FORMAT_VERSION = 1
+MAX_RUN_BYTES = 2**24  # a sweep of 10,000 points takes 3 MB
+MAX_EVALUATIONS_BYTES = 2**28  # 400,000 lines without samples
 USE = "being searched"  # of the directory, by the process that holds it
 
 
@@ -178,7 +181,7 @@ def read_settings(directory: Path) -> dict[str, Any]:
     """
     path = directory / RUN
     try:
-        content = path.read_bytes()
+        content = read_regular_file(path, MAX_RUN_BYTES)
         if problem := newer_version(content, "version", FORMAT_VERSION):
             raise RunError(f"{path}: {problem}")
         return _Run.model_validate(json.loads(content)).settings
@@ -198,9 +201,10 @@ def whole_lines(directory: Path) -> list[tuple[str, bytes]]:
     """
     path = directory / EVALUATIONS
     try:
-        *lines, _ = path.read_bytes().split(b"\n")  # the last is empty, or torn
+        content = read_regular_file(path, MAX_EVALUATIONS_BYTES)
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from error
+    *lines, _ = content.split(b"\n")  # the last is empty, or torn
     return [(f"{path}, line {number}", line) for number, line in enumerate(lines, start=1)]
 
 

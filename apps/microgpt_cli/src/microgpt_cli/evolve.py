@@ -233,7 +233,7 @@ def _prepare(ctx: typer.Context, begun: "Records | None") -> "tuple[Settings, Sp
     from microgpt.data import load_text, split
     from microgpt.tokenizer import CharTokenizer
     from microgpt_cli.search_settings import HELD_OUT, Settings
-    from microgpt_cli.training_data import default_input
+    from microgpt_cli.training_data import check_regular, default_input
     from microgpt_evolution.genome_file import read_genome
 
     given = _given(ctx)
@@ -242,7 +242,9 @@ def _prepare(ctx: typer.Context, begun: "Records | None") -> "tuple[Settings, Sp
     if begun:
         settings = Settings.of(begun)
         settings.check(given, genome)
-        path = path or Path(settings.input)
+        if path is None:
+            path = Path(settings.input)
+            check_regular(path, "name the documents of this run with --input")
         parts = split(
             load_text(path), validation=settings.val_fraction, test=settings.test_fraction
         )

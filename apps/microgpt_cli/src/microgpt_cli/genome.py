@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +17,6 @@ from microgpt_cli.streams import note, print_facts
 if TYPE_CHECKING:
     from microgpt_evolution.genome_file import GenomeRecord
 
-MAX_BYTES = 2**20  # of a genome.json
 N_HEX = 8  # of the name of a genome that is kept
 
 genome = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
@@ -104,9 +104,11 @@ def import_log(
     """
     from microgpt.text_file import TextFile
     from microgpt.whole_files import as_argument
+    from microgpt_cli.training_data import check_regular
     from microgpt_evolution.imported_run import write_imported
     from microgpt_evolution.log_file import parse_log
 
+    check_regular(log, "name another file")
     found = parse_log(TextFile(log), log)
     directory = write_imported(RUNS, found, log)
     candidates, winner = found.candidates, found.winner
@@ -129,7 +131,8 @@ def import_log(
 def _content(path: Path) -> tuple[Path, bytes]:
     """Return where a genome is, which may be a run's, and what is there."""
     from microgpt.whole_files import as_argument
-    from microgpt_evolution.errors import GenomeError, RunError
+    from microgpt_evolution.errors import RunError
+    from microgpt_evolution.genome_file import read_content
     from microgpt_evolution.records import GENOME, SWEEP
     from microgpt_evolution.run_directory import RUN, read_settings
 
@@ -142,10 +145,7 @@ def _content(path: Path) -> tuple[Path, bytes]:
                 f"microgpt evolve --resume {as_argument(path)}"
             )
         path = path / GENOME
-    try:
-        return path, path.read_bytes()
-    except OSError as error:
-        raise GenomeError(f"cannot read {path}: {error.strerror}") from error
+    return path, read_content(path)
 
 
 def _model_facts(record: "GenomeRecord", input: Path | None) -> dict[str, Any]:
@@ -171,17 +171,19 @@ def _model_facts(record: "GenomeRecord", input: Path | None) -> dict[str, Any]:
 
 def _to_keep(content: bytes) -> dict[str, bytes]:
     """Return genome.json, as it is, under another name, if it would be lost; tell where it is."""
-    from microgpt.whole_files import read
+    from microgpt_evolution.errors import GenomeError
+    from microgpt_evolution.genome_file import read_content
 
     if not os.path.exists(DEFAULT_GENOME):
         return {}
-    old = read(DEFAULT_GENOME, MAX_BYTES)
+    old = read_content(DEFAULT_GENOME)
     if old == content:
         return {}
     for path in sorted(RUNS.glob(f"*/{DEFAULT_GENOME}")):
-        if path.is_file() and path.read_bytes() == old:
-            note(f"the {DEFAULT_GENOME} that was here is the winner of {path.parent}")
-            return {}
+        with suppress(GenomeError):  # a run whose genome cannot be read does not keep this one
+            if read_content(path) == old:
+                note(f"the {DEFAULT_GENOME} that was here is the winner of {path.parent}")
+                return {}
     name = f"{DEFAULT_GENOME.stem}-{hashlib.sha256(old).hexdigest()[:N_HEX]}.json"
     note(f"the {DEFAULT_GENOME} that was here is kept as {name}")
     return {name: old}

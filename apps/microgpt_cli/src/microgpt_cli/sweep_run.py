@@ -18,7 +18,7 @@ from microgpt_cli.report.command import leave_report
 from microgpt_cli.search_log import resumable
 from microgpt_cli.streams import note, say, show_while_read
 from microgpt_cli.sweep_progress import SweepProgress
-from microgpt_cli.training_data import default_input
+from microgpt_cli.training_data import check_regular, default_input
 from microgpt_cli.workers import make_pool
 from microgpt_evolution.point import Point
 from microgpt_evolution.pools import Pool
@@ -95,7 +95,9 @@ def _same_documents(sweep: SweepSettings, path: Path | None) -> Split:
     Raises:
         ConfigError: these are others.
     """
-    path = path or Path(sweep.input)
+    if path is None:
+        path = Path(sweep.input)
+        check_regular(path, "name the documents of this sweep with --input")
     docs = load_conversations(path) if sweep.chat else load_text(path)
     parts = split(docs, validation=sweep.val_fraction, test=sweep.test_fraction)
     if parts.facts.sha256 != sweep.data_sha256:

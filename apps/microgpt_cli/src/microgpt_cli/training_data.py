@@ -15,6 +15,7 @@ from microgpt.data import (
     split_stream,
 )
 from microgpt.errors import ConfigError
+from microgpt.memory import free_bytes
 from microgpt.presets import PRESETS, PresetName
 from microgpt.tokenizer import Document
 from microgpt_cli.options import DEFAULT_CHAT, DEFAULT_TEXT
@@ -37,6 +38,20 @@ def input_of(preset: PresetName | None, *, chat: bool) -> Path | None:
     if data is None:
         raise ConfigError(f"--preset {preset} is for data of your own; name them with --input")
     return None if data == "grammar" else default_input(chat=chat)
+
+
+def check_regular(path: Path, remedy: str) -> None:
+    """Raise ConfigError if a path, perhaps from a stranger's file, is endless or too large to read.
+
+    A file that does not exist is left to the code that reads it.
+    """
+    problem = None
+    if os.path.exists(path) and not os.path.isfile(path):
+        problem = "is not a regular file"
+    elif os.path.isfile(path) and os.path.getsize(path) > free_bytes():
+        problem = "is larger than the free memory"
+    if problem:
+        raise ConfigError(f"{path} {problem}; {remedy}")
 
 
 def parts_of(

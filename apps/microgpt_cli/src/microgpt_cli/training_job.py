@@ -14,7 +14,6 @@ from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
 from microgpt.data import Split
 from microgpt.engines import DEFAULT_DTYPE
 from microgpt.errors import ConfigError
-from microgpt.memory import free_bytes
 from microgpt.presets import PresetName
 from microgpt.state import Ending, TrainState, ending
 from microgpt.tokenizer import CharTokenizer, Tokenizer, TokenizerKind, texts_of
@@ -23,7 +22,7 @@ from microgpt.training_plan import TrainingPlan
 from microgpt.transfer import check_shape, extended_tokenizer, new_tokens
 from microgpt.weights_file import WeightsFormat
 from microgpt_cli.streams import note
-from microgpt_cli.training_data import input_of, parts_of
+from microgpt_cli.training_data import check_regular, input_of, parts_of
 
 if TYPE_CHECKING:
     from microgpt.engines import Use
@@ -212,7 +211,7 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Job |
     if status == "ended" and reason:
         return Ended(state.step, reason)
     if plan.input and "input" not in given:
-        _check_input(plan.input)
+        check_regular(plan.input, "name the documents of this training with --input")
     path = given.get("input") or plan.input
     parts = parts_of(
         path,
@@ -236,20 +235,6 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Job |
     )
     directory.keep(plan, state)
     return Job(plan, parts, resume=state)
-
-
-def _check_input(path: Path) -> None:
-    """Raise ConfigError if a state, which may be a stranger's, names what is endless or too large.
-
-    A file that is not there is left to those who read it.
-    """
-    problem = None
-    if os.path.exists(path) and not os.path.isfile(path):
-        problem = "is not a regular file"
-    elif os.path.isfile(path) and os.path.getsize(path) > free_bytes():
-        problem = "is larger than the free memory"
-    if problem:
-        raise ConfigError(f"{path}, the input of this training, {problem}; name it with --input")
 
 
 def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]) -> None:

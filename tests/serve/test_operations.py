@@ -64,6 +64,11 @@ def start_in_vain(**env: str) -> subprocess.CompletedProcess[str]:
             "MICROGPT_TRUSTED_PROXIES must be addresses or networks such as 127.0.0.1, 10.0.0.0/8, "
             "got '10.0.0.1/8'",
         ),
+        (
+            "MICROGPT_ALLOWED_HOSTS",
+            "https://a.example",
+            "MICROGPT_ALLOWED_HOSTS must be names such as chat.example, 10.0.0.7, or *, got 'https",
+        ),
         ("MICROGPT_API_KEYS_FILE", "", "MICROGPT_API_KEYS_FILE must not be empty"),
         ("MODEL_DIR", "/nowhere", "/nowhere does not exist"),
         ("HOST", "no.such.host.invalid", "cannot listen at no.such.host.invalid"),
@@ -309,7 +314,7 @@ def test_cors_is_off_unless_an_origin_is_named(serve, names, names_dir) -> None:
     origin = {"Origin": "https://a.example"}
     asked = {**origin, "Access_Control_Request_Method": "POST"}
     assert "access-control-allow-origin" not in names.get("/health", **origin).headers
-    assert names.request("OPTIONS", GENERATE, **asked).status == 405
+    assert names.request("OPTIONS", GENERATE, **asked).status == 403
     server = serve(names_dir, MICROGPT_CORS_ORIGINS="https://a.example, https://b.example")
     allowed = server.request("OPTIONS", GENERATE, **asked)
     assert (allowed.status, allowed.headers["access-control-allow-origin"]) == (

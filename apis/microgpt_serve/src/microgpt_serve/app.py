@@ -2,8 +2,9 @@
 
     Observer          a request id, the log, the metrics
       CORS            only if origins are named
-        Door          the API keys and the rate limit
-          routes      generate, chat, model, health, ready, metrics; openai/ has those below /v1/
+        HostCheck     against DNS rebinding
+          Door        the API keys and the rate limit
+            routes    generate, chat, model, health, ready, metrics; openai/ has those below /v1/
 
 This module knows nothing of sockets or signals.
 """
@@ -21,6 +22,7 @@ from microgpt_serve import chat, generate, health, scrape
 from microgpt_serve import model as model_page
 from microgpt_serve.door import ALWAYS_OPEN, Door
 from microgpt_serve.errors import MEANINGS, add_error_handlers, error_response
+from microgpt_serve.hosts import HostCheck
 from microgpt_serve.observer import Observer
 from microgpt_serve.openai import chat_completions, completions, models
 from microgpt_serve.openai.answers import OpenAIErrorResponse
@@ -63,6 +65,8 @@ def create_app(settings: Settings, model: ServedModel) -> FastAPI:
     paths = [*_describe(app, has_key=settings.has_keys), "/docs", "/openapi.json"]
     service = app.state.service = Service(settings, model, paths)
     app.add_middleware(Door, keys=service.keys, rate_limit=settings.rate_limit)
+    if settings.checks_hosts:
+        app.add_middleware(HostCheck, hosts=settings.allowed_hosts, origins=settings.cors_origins)
     if settings.cors_origins:
         app.add_middleware(
             _Cors,

@@ -20,6 +20,7 @@ RETRY_AFTER_S = 1  # a queue is worked off, and a new process has started, in ab
 MEANINGS: Mapping[int, str] = {
     400: "The body or a field is wrong; the sentence says which, and how it should be.",
     401: "The API key is missing or wrong.",
+    403: "The Host or the Origin is not allowed.",
     404: "There is no such page.",
     405: "The page is there for another method; `Allow` names it.",
     408: "The request did not come in time.",

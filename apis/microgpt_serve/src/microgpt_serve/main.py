@@ -116,6 +116,11 @@ class _Server(uvicorn.Server):
         settings = self._service.settings
         if settings.is_exposed and not settings.has_keys:
             LOG.warning("anyone who reaches %s can use it; set MICROGPT_API_KEY", host)
+            if not settings.allowed_hosts:
+                LOG.warning(
+                    "so can a stranger's web page (DNS rebinding); set MICROGPT_ALLOWED_HOSTS to "
+                    "the names that clients ask for"
+                )
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -12,13 +12,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from microgpt.errors import ConfigError
+from microgpt_serve.hosts import host_of, is_loopback
 from microgpt_serve.keys import RULE, is_key
 from microgpt_serve.problems import sentence
 
 _IS_ORIGIN = re.compile(
     r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:\d+)?|[a-z]+://\[[0-9a-f:]+\](:\d+)?"
 ).fullmatch
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def _check_key(key: SecretStr) -> SecretStr:
@@ -66,6 +66,17 @@ def _check_proxies(proxies: tuple[str, ...]) -> tuple[str, ...]:
     return proxies
 
 
+def _check_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return hosts as they are compared; refuse what no browser sends as its Host."""
+    found = tuple(host if host == "*" else host_of(host) or host_of(f"[{host}]") for host in hosts)
+    for host, name in zip(hosts, found, strict=True):
+        if not name:
+            raise ValueError(
+                f"must be names such as chat.example, 10.0.0.7, or *, got {host!r:.80}"
+            )
+    return found
+
+
 class Settings(BaseSettings):
     """The settings of the service, from the environment."""
 
@@ -85,6 +96,9 @@ class Settings(BaseSettings):
     cors_origins: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_origins)
     ] = ()
+    allowed_hosts: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_hosts)
+    ] = ()
     trusted_proxies: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_proxies)
     ] = ()
@@ -93,12 +107,19 @@ class Settings(BaseSettings):
     @property
     def is_exposed(self) -> bool:
         """Whether other machines can reach it."""
-        return self.host not in LOOPBACK
+        return not is_loopback(self.host)
 
     @property
     def has_keys(self) -> bool:
         """Whether whoever reaches it needs a key."""
         return self.api_key is not None or self.api_keys_file is not None
+
+    @property
+    def checks_hosts(self) -> bool:
+        """Whether Host and Origin are checked; a stranger's page has no key."""
+        if self.allowed_hosts:
+            return "*" not in self.allowed_hosts
+        return not (self.is_exposed or self.has_keys)
 
 
 def read_settings(**options: Any) -> Settings:

@@ -132,7 +132,7 @@ async def attackers(kind: str, port: int, n: int, until: float, answers: Any) ->
 
 
 def post(page: str, body: bytes) -> bytes:
-    head = f"POST {page} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    head = f"POST {page} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 

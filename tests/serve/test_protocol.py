@@ -1,10 +1,18 @@
-"""How long a reader may take nothing of what waits for it."""
+"""What the service makes of HTTP itself: its limits on headers, time, readers and connections."""
 
+import json
+import re
+import socket
+import sys
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from microgpt_serve.protocol import SEND_S, GuardedProtocol
+from microgpt_serve.protocol import MOST_BYTES_HELD, MOST_HEADERS, SEND_S, GuardedProtocol
+
+SERVE = Path(sys.executable).parent / "microgpt-serve"
 
 
 class Connection:
@@ -57,3 +65,120 @@ def test_a_reader_that_takes_a_little_each_time_is_waited_for(connection) -> Non
 def test_a_reader_that_has_taken_most_of_it_is_not_waited_for(connection) -> None:
     connection.protocol.resume_writing()
     assert not connection.alarms
+
+
+def ask(server, pieces) -> bytes:
+    """Send pieces, each by itself, and return all that comes."""
+    with socket.create_connection((server.host, server.port), timeout=30) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        received = b""
+        try:
+            for piece in pieces:
+                client.sendall(piece)
+                time.sleep(0.002)
+            while piece := client.recv(65536):
+                received += piece
+        except OSError:  # it has hung up already; what it has said can still be read
+            while piece := client.recv(65536):
+                received += piece
+        return received
+
+
+def head_of(n_bytes: int) -> bytes:
+    head = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-A: "
+    return head + b"a" * (n_bytes - len(head) - 4) + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize("piece", [10**9, 60_000, 32_768, 1_001])
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (head_of(MOST_BYTES_HELD), b"200"),
+        (head_of(MOST_BYTES_HELD + 1), b"431"),
+        (head_of(MOST_BYTES_HELD + 40_000), b"431"),
+        (head_of(200)[:-2] + b"X-B:\r\n" * (MOST_HEADERS - 3) + b"\r\n", b"200"),
+        (head_of(200)[:-2] + b"X-B:\r\n" * (MOST_HEADERS - 2) + b"\r\n", b"431"),
+    ],
+    ids=["fits", "a byte too many", "too large", "as many", "one too many"],
+)
+def test_headers_have_one_limit_however_they_arrive(names, head, status, piece) -> None:
+    pieces = [head[i : i + piece] for i in range(0, len(head), piece)]
+    received = ask(names, pieces)
+    assert received[9:12] == status or (status == b"431" and not received)  # reset before it read
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("GET /health HTTP/1.1", 400),
+        ("GET /health HTTP/1.1\r\nHost: a\r\nHost: b", 400),
+        ("GET /health HTTP/1.1\r\nHost: a\r\nhost: a", 400),
+        ("GET /health HTTP/1.1\r\nHost:", 400),
+        ("GET /health HTTP/1.1\r\nHost: [", 400),
+        ("GET /health HTTP/1.1\r\nHost: a b", 400),
+        ("GET /health HTTP/1.1\r\nHost: a:b", 400),
+        ("GET /health HTTP/1.1\r\nHost: a/b", 400),
+        ("GET /health HTTP/1.1\r\nHost: a@b", 400),
+        ("GET /health HTTP/1.1\r\nHost: \xe9", 400),
+        ("GET /health HTTP/2.0\r\nHost: localhost", 505),
+        ("GET /health HTTP/0.9\r\nHost: localhost", 505),
+        ("GET /health HTTP/1.1\r\nHost: localhost", 200),
+        ("GET /health HTTP/1.1\r\nHost: 127.0.0.1:8080", 200),
+        ("GET /health HTTP/1.1\r\nHost: [::1]:8080", 200),
+        ("GET /health HTTP/1.0", 200),
+    ],
+)
+def test_a_request_names_one_host_and_a_version_that_is_spoken(names, head, status) -> None:
+    received = names.raw(f"{head}\r\nConnection: close\r\n\r\n".encode("latin-1"))
+    assert int(received[9:12]) == status
+    if status != 200:
+        assert list(json.loads(received.partition(b"\r\n\r\n")[2])) == ["error"]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate, gzip", "br"])
+def test_a_compressed_body_is_415(names, coding) -> None:
+    reply = names.request(
+        "POST",
+        "/microgpt/v1/generate",
+        b"{}",
+        Content_Type="application/json",
+        Content_Encoding=coding,
+    )
+    assert reply.status == 415
+    assert reply.json["error"].endswith("send no Content-Encoding")
+
+
+def test_an_error_of_the_protocol_below_v1_has_the_shape_of_openai(names) -> None:
+    received = names.raw(b"GET /v1/models HTTP/2.0\r\n\r\n")
+    error = json.loads(received.partition(b"\r\n\r\n")[2])["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [b"POST /v1/completions HTTP/1.1\r\nHost", b"BODY"])
+def test_a_slow_request_below_v1_gets_the_shape_of_openai(names, sent) -> None:
+    if sent == b"BODY":
+        sent = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
+        sent += b"Content-Type: application/json\r\n\r\n{"
+    received = names.raw(sent, timeout=40)
+    assert received[9:12] == b"408"
+    error = json.loads(received.partition(b"\r\n\r\n")[2])["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /hea", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"]
+)
+def test_idle_connections_do_not_shut_out_others(serve, names_dir, sent) -> None:
+    command = ("sh", "-c", 'ulimit -n 160; exec "$0"', SERVE)
+    server = serve(names_dir, command=command)
+    idle = []
+    for _ in range(10):
+        for _ in range(30):
+            idle.append(socket.create_connection((server.host, server.port), timeout=30))
+            idle[-1].sendall(sent)
+        assert server.get("/health").status == 200
+    for client in idle:
+        client.close()
+    assert server.generate().status == 200
+    assert len(re.findall("closed [0-9]+ idle connections", server.log)) == 1

@@ -31,7 +31,7 @@ from microgpt_serve.served_model import ServedModel
 from microgpt_serve.service import Service
 from microgpt_serve.settings import Settings
 
-NEVER_SENT = (404, 405, 431, 499, 500)  # by a route that is there, to a client that is
+NEVER_SENT = (404, 405, 431, 499, 500, 505)  # by a route that is there, to a client that is
 WITH_BODY_ONLY = (400, 408, 413, 415, 503, 504)
 
 

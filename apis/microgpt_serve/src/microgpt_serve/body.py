@@ -84,6 +84,8 @@ def _check_headers(request: Request) -> None:
         kind = content_type.partition(";")[0].strip().lower()
         if kind != JSON_TYPE and not (kind.startswith("application/") and kind.endswith("+json")):
             raise ServeError(415, f"the body must be JSON: Content-Type: {JSON_TYPE}")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise ServeError(415, "the body must not be compressed; send no Content-Encoding")
 
 
 async def _read_into(body: bytearray, request: Request, service: Service) -> None:

@@ -25,13 +25,14 @@ MEANINGS: Mapping[int, str] = {
     405: "The page is there for another method; `Allow` names it.",
     408: "The request did not come in time.",
     413: "The body is too large.",
-    415: "The body is not said to be JSON.",
+    415: "The body is not said to be JSON, or is compressed.",
     429: "Too many requests; `Retry-After` says when to try again.",
     431: "The headers are too large.",
     499: "The client went away before the reply (in the log and the metrics only).",
     500: "A fault of the service.",
     503: "The queue is full, or the service shuts down; `Retry-After` says when to come again.",
     504: "The reply took too long and was given up.",
+    505: "The request is not HTTP/1.1 or HTTP/1.0.",
 }
 FAULT = "this is a fault of the service; its log tells more"
 _OPENAI_TYPES = {429: "requests"}
@@ -71,15 +72,9 @@ def error_response(
     field: str | None = None,
 ) -> Response:
     """Return an error as clients of a path expect it; field is what was wrong of the body."""
-    body = error_body(message) if not path.startswith("/v1/") else None
-    return Response(
-        body or openai_error_body(status, message, field), status, headers, "application/json"
-    )
-
-
-def error_body(message: str) -> bytes:
-    """Return the body of an error."""
-    return _as_json({"error": message})
+    is_openai = path.startswith("/v1/")
+    body = openai_error_body(status, message, field) if is_openai else _as_json({"error": message})
+    return Response(body, status, headers, "application/json")
 
 
 def openai_error_body(status: int, message: str, field: str | None = None) -> bytes:

@@ -1,23 +1,44 @@
-"""HTTP as uvicorn reads it, with limits that it has not: on time, on headers, on what is in a row.
+"""HTTP/1.1 connections: uvicorn's protocol with limits on time, headers, pipelining and idling.
 
-A client may send slowly, or for ever, and never ask anything: so a request has a time to come in,
-and what cannot be handed on yet has a size. Or it may ask, and never read: so a reply has a time to
-go out. Errors of the protocol itself get their answer here, in the shape of all errors. This module
-knows nothing of the app.
+A client may send slowly, or never ask anything: a request has a time to come in, and its headers
+have a size. Or it may ask, and never read: a reply has a time to go out. Or it may keep connections
+until no descriptor is free: the oldest idle ones are closed. Errors of the protocol itself are
+answered here, in the shape of all errors.
 """
 
 import asyncio
-from typing import Any
+import logging
+import re
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from microgpt_serve.errors import error_body
+from microgpt_serve.errors import error_response
 
+try:
+    from resource import RLIMIT_NOFILE, getrlimit
+except ImportError:  # Windows has no such limit
+    MOST_FILES = -1
+else:
+    MOST_FILES = getrlimit(RLIMIT_NOFILE)[0]
+
+LOG = logging.getLogger("microgpt_serve")
+# The rest is for the model's files, the log, and connections that come before others close.
+MOST_CONNECTIONS = MOST_FILES * 3 // 4 if MOST_FILES > 0 else 2**16
 MOST_BYTES_HELD = 65_536  # of headers, or of anything else that is no piece of a body
+MOST_HEADERS = 128
+TOO_LARGE = (
+    431,
+    f"the headers are more than {MOST_HEADERS}, or larger than {MOST_BYTES_HELD} bytes",
+)
 MOST_IN_A_ROW = 16  # requests that a client sends before it has read the replies
 BODY_FOLLOWS = (b"content-length", b"transfer-encoding")
 RECEIVE_S = 10.0  # for a request to come in
 SEND_S = 10.0  # for a reader to take something of what waits, once that is more than 64 KiB
+LARGE_PIECE = 16_384  # bytes of a body that is not wanted any more
+SKIP_S = 0.05  # between two such pieces
+TELL_S = 60.0  # between two lines of the log about closed connections
+_IS_HOST = re.compile(rb"([\w.!$&'()*+,;=~%-]+|\[[0-9A-Fa-f:.]+\])(:\d*)?", re.ASCII).fullmatch
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -28,11 +49,18 @@ class GuardedProtocol(HttpToolsProtocol):
     _is_in_head = True  # … and has not told all of its headers
     _give_up: asyncio.TimerHandle | None = None
     _hang_up: asyncio.TimerHandle | None = None
-    _fault = "this is not a valid HTTP/1.1 request"
+    _fault = (400, "this is not a valid HTTP/1.1 request")
+    _heard_at = 0.0
+    url = b""
+    _n_closed: ClassVar[int] = 0  # idle connections, since the log told of some
+    _told_at: ClassVar[float] = -TELL_S
 
     def connection_made(self, transport: Any) -> None:  # noqa: D102 - as are those below
         super().connection_made(transport)
+        self._heard_at = self.loop.time()
         self._expect_request()
+        if len(self.connections) > MOST_CONNECTIONS:
+            self._close_idle()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
         self._expect_no_request()
@@ -50,13 +78,21 @@ class GuardedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:  # noqa: D102
-        self._n_held += len(data)
-        super().data_received(data)
+        self._heard_at = self.loop.time()
+        while data and not self.transport.is_closing():
+            # In pieces that end where headers become too large, however they arrive.
+            room = MOST_BYTES_HELD - self._n_held
+            if not room:
+                self._refuse(*TOO_LARGE)
+                return
+            piece, data = data[:room], data[room:]
+            self._n_held += len(piece)
+            super().data_received(piece)
+            if self._is_incomplete and self._is_in_head and len(self.headers or ()) > MOST_HEADERS:
+                self._refuse(*TOO_LARGE)
         if self.transport.is_closing():
             return
-        if self._n_held > MOST_BYTES_HELD:
-            self._refuse(431, f"the headers are larger than {MOST_BYTES_HELD} bytes")
-        elif self._give_up is None and (self._is_incomplete or self._is_idle()):
+        if self._give_up is None and (self._is_incomplete or self._is_idle()):
             self._expect_request()
 
     def on_message_begin(self) -> None:  # noqa: D102
@@ -66,16 +102,18 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:  # noqa: D102
-        if self.parser.should_upgrade() and any(name in BODY_FOLLOWS for name, _ in self.headers):
-            # The parser would skip the body, and take its second half for the next request.
-            self._fault = "a request with a body cannot change the protocol; send no Upgrade header"
-            raise ValueError(self._fault)
+        if fault := self._fault_of_head():
+            self._fault = fault
+            raise ValueError(fault)  # the parser stops, and send_400_response is called
         super().on_headers_complete()
         self._n_held, self._is_in_head = 0, False
 
     def on_body(self, body: bytes) -> None:  # noqa: D102
         self._n_held = 0
         super().on_body(body)
+        if self.cycle.response_complete and len(body) > LARGE_PIECE:
+            self.flow.pause_reading()
+            self.loop.call_later(SKIP_S, self.flow.resume_reading)
 
     def on_message_complete(self) -> None:  # noqa: D102
         self._n_held, self._is_incomplete, self._is_in_head = 0, False, True
@@ -84,7 +122,44 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
-        self._refuse(400, self._fault)
+        self._refuse(*self._fault)
+
+    def _fault_of_head(self) -> tuple[int, str] | None:
+        """Return why the request is refused, as a status and a message."""
+        version, headers = self.parser.get_http_version(), self.headers
+        hosts = [value for name, value in headers if name == b"host"]
+        if len(headers) > MOST_HEADERS:
+            return TOO_LARGE
+        if version not in ("1.0", "1.1"):
+            return 505, "only HTTP/1.1 and HTTP/1.0 are supported"
+        if len(hosts) > 1 or (not hosts and version == "1.1"):
+            return 400, "a request must have one Host header"
+        if hosts and not _IS_HOST(hosts[0]):
+            return 400, "the Host header must be a name or an address, and a port or none"
+        if self.parser.should_upgrade() and any(name in BODY_FOLLOWS for name, _ in headers):
+            # The parser would skip the body, and take its second half for the next request.
+            return 400, "a request with a body cannot change the protocol; send no Upgrade header"
+        return None
+
+    def _close_idle(self) -> None:
+        """Close the connections that have been idle the longest, an eighth of all."""
+        connections: set[Any] = self.connections
+        open_ones = [one for one in connections if not one.transport.is_closing()]
+        idle = [one for one in open_ones if one._is_incomplete or one._is_idle()]
+        n_excess = len(open_ones) - MOST_CONNECTIONS
+        if n_excess <= 0:
+            return
+        idle.sort(key=lambda one: one._heard_at)
+        for one in idle[: n_excess + MOST_CONNECTIONS // 8]:
+            one.transport.close()
+            GuardedProtocol._n_closed += 1
+        if self._n_closed and self._heard_at - self._told_at >= TELL_S:
+            LOG.warning(
+                "closed %d idle connections, to have at most %d; raise the limit of open files",
+                self._n_closed,
+                MOST_CONNECTIONS,
+            )
+            GuardedProtocol._n_closed, GuardedProtocol._told_at = 0, self._heard_at
 
     def _expect_request(self) -> None:
         self._give_up = self.loop.call_later(RECEIVE_S, self._too_slow)
@@ -119,7 +194,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Answer, unless a reply has begun or nothing was asked; and hang up."""
         self._expect_no_request()
         if self._may_answer():
-            body = error_body(message)
+            body = error_response(status, message, self.url.decode("latin-1")).body
             head = (
                 b"content-type: application/json\r\nconnection: close\r\n"
                 b"content-length: %d\r\n\r\n" % len(body)

@@ -68,7 +68,7 @@ def measure(name: str, size: int, rounds: int) -> dict:
     times = []
     for _ in range(rounds):
         first, started = engine.n_steps, perf_counter()
-        while perf_counter() - started < ROUND_S:
+        while perf_counter() - started < ROUND_S or engine.n_steps == first:
             engine.run(config.steps)
         n_tokens = (engine.n_steps - first) * batch_size * model.block_size
         times.append((perf_counter() - started) / n_tokens)

@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BRIEF_PRESETS = (
     "from dataclasses import replace; "
-    "bench.PRESETS = {name: replace(p, config=replace(p.config, steps=20, average_tail=0.0))"
-    " for name, p in bench.PRESETS.items()}"
+    "bench.PRESETS = {name: replace(preset, config=replace(preset.config, steps=4, batch_size=4, "
+    "average_tail=0.0)) for name, preset in bench.PRESETS.items()}"
 )
 # The options of each script, and what else is made smaller; the rivals that are not in the
 # workspace, PyTorch and JAX, stay away.
@@ -54,7 +54,11 @@ SHORTEST = {
         "bench.FIRST_ROUNDS = 1; bench.COMMANDS = "
         "{name: bench.COMMANDS[name] for name in ('python', 'microgpt --help')}",
     ),
-    "text_quality": ("--seeds 1", BRIEF_PRESETS),
+    "text_quality": (
+        "--seeds 1",
+        f"{BRIEF_PRESETS}; load = bench.load_conversations; "
+        "bench.load_conversations = lambda path, **options: load(path, **options)[:200]",
+    ),
     "threads": (
         "--rounds 1",
         "bench.ROUND_S = 0.01; bench.LOTS.popitem(); bench.TRAININGS = bench.TRAININGS[:1]",
@@ -92,7 +96,7 @@ def test_the_script_runs(name: str, tmp_path: Path) -> None:
         env=os.environ,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

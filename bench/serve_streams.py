@@ -110,7 +110,7 @@ class Canned:
 
     @staticmethod
     def key(job: Any) -> Any:  # noqa: D102
-        return (*job.prompt, job.seeds)
+        return (*map(tuple, job.prompts), job.seeds)
 
     def run(self) -> list[Any]:  # noqa: D102
         return self.done

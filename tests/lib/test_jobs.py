@@ -48,9 +48,45 @@ def test_a_job_gives_the_samples_of_its_seed_whatever_is_beside_it(text, wanted)
 
 def test_jobs_of_different_prompts_share_a_batch(text) -> None:
     prompts = ["", "a", "emm"]
-    found = texts(text, [text_job(text, 3, prompt=prompt) for prompt in prompts])
+    found = texts(text, [text_job(text, 3, prompts=[prompt]) for prompt in prompts])
     whole = [[prompt + t for t in row] for prompt, row in zip(prompts, found, strict=True)]
     assert whole == [text.generate(3, prompt=prompt) for prompt in prompts]
+
+
+def test_each_prompt_of_a_job_is_continued_as_if_it_were_alone(text) -> None:
+    prompts, sampling = ["a", "", "emm"], Sampling(2.0)
+    tokens = [text.tokenizer.encode(prompt) for prompt in prompts]
+    as_text = text_job(text, 3, prompts=prompts, seed=7, sampling=sampling)
+    as_tokens = text_job(text, 3, prompts=tokens, seed=7, sampling=sampling)
+    expected = [
+        t.removeprefix(prompt)
+        for prompt in prompts
+        for t in text.samples(3, prompt=prompt, seed=7, sampling=sampling)
+    ]
+    other = text_job(text, 2, seed=1, sampling=sampling)
+    alone = [*text.samples(2, seed=1, sampling=sampling)]
+    assert texts(text, [as_text, other, as_tokens]) == [expected, alone, expected]
+    assert as_text.n_sequences == 9
+
+
+def test_tokens_that_begin_a_text_themselves_are_taken_as_they_are(text, chat) -> None:
+    for model in (text, chat):
+        opening = model.opening("")
+        pieces = model.tokenizer.encode("hi" if model is chat else "em")
+        assert model.opening(pieces) == [*opening, *pieces]
+        assert model.opening([opening[0], *pieces]) == [opening[0], *pieces]
+
+
+def test_a_continuation_names_the_token_that_ended_it(text, chat) -> None:
+    (ended,) = finish(Batch(text, [text_job(text, sampling=Sampling(0))]))[0]
+    assert ended.stop_token == text.tokenizer.bos_id
+    assert ended.stop_token not in ended.tokens
+    (cut,) = finish(Batch(text, [text_job(text, max_tokens=1, seed=3)]))[0]
+    assert cut.stop_token is None
+    made = finish(Batch(chat, [text_job(chat, 40, sampling=Sampling(9.0))]))[0]
+    ends = {one.stop_token for one in made if one.finish_reason == "stop"}
+    assert len(ends) > 1  # a role may end what a user might say, too
+    assert ends <= set(chat.tokenizer.special_ids)
 
 
 def test_max_tokens_and_the_context_end_a_job_for_length(text) -> None:
@@ -180,9 +216,9 @@ def test_a_job_that_cannot_go_on_says_why() -> None:
 
 def test_a_job_is_checked_when_it_is_made(text) -> None:
     with pytest.raises(PromptError, match="at most 15 fit"):
-        text_job(text, prompt="a" * 16)
+        text_job(text, prompts=["a" * 16])
     with pytest.raises(PromptError, match="at most 15 fit"):  # its length first: it may be a book
-        text_job(text, prompt="?" * 16)
+        text_job(text, prompts=["?" * 16])
     with pytest.raises(ConfigError, match="seed must be >= 0"):
         text_job(text, seed=-1)
     with pytest.raises(ConfigError, match="num_samples must be >= 1"):

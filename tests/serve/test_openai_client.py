@@ -83,7 +83,14 @@ def test_the_temperature_is_that_of_the_library_by_default(writer, names_gpt) ->
     assert [one.text for one in write(writer, n=9, seed=1).choices] == names_gpt.generate(9, seed=1)
 
 
-@pytest.mark.parametrize("limit", [{"max_tokens": 3}, {"max_completion_tokens": 3}])
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"max_tokens": 3},
+        {"max_completion_tokens": 3},
+        {"max_tokens": 9, "max_completion_tokens": 3},
+    ],
+)
 def test_a_reply_has_so_many_tokens_at_the_most_and_says_so(talker, limit) -> None:
     reply = ask(talker, seed=1, temperature=9, **limit)
     assert (reply.usage.completion_tokens, reply.choices[0].finish_reason) == (3, "length")
@@ -111,7 +118,8 @@ def test_the_usage_is_what_was_read_and_written(client, request) -> None:
     usage = write(client, "a", seed=3, n=4, max_tokens=5, temperature=3).usage
     texts = write(client, "a", seed=3, n=4, max_tokens=5, temperature=3, logprobs=0).choices
     assert usage.prompt_tokens == len(gpt.opening("a"))
-    assert usage.completion_tokens == sum(len(one.logprobs.tokens) for one in texts)
+    ends = sum(one.finish_reason == "stop" for one in texts)  # a token that is not in the text
+    assert usage.completion_tokens == sum(len(one.logprobs.tokens) for one in texts) - ends
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
     options = {"include_usage": True}
     with write(
@@ -182,11 +190,14 @@ def test_log_probabilities_of_a_completion_are_those_of_the_library(
     rows = subword_gpt.log_probabilities([*before, *new][:-1], len(before) - 1)
     expected = [row[token] for token, row in zip(new, rows, strict=True)]
     assert told.token_logprobs == pytest.approx(expected)
-    for others, row in zip(told.top_logprobs, rows, strict=True):
-        assert list(others.values()) == pytest.approx(sorted(row)[:-5:-1])
+    for token, others, row in zip(told.tokens, told.top_logprobs, rows, strict=True):
+        assert list(others.values())[:4] == pytest.approx(sorted(row)[:-5:-1])
+        assert token in others
+        assert len(others) == 4 + (token not in list(others)[:4])
         assert all(row[id_of[name]] == pytest.approx(p) for name, p in others.items())
     assert subword_gpt.tokenizer.decode(new) == choice.text
     n_echoed = len(new) - write(reader, "漢字 hi", **settings).usage.completion_tokens
+    n_echoed -= choice.finish_reason == "stop"
     assert n_echoed == echo * len(subword_gpt.tokenizer.encode("漢字 hi"))
 
 
@@ -205,10 +216,12 @@ def test_log_probabilities_of_a_reply_have_bytes_that_make_the_text(reader) -> N
     choice = ask(reader, seed=3, temperature=3, logprobs=True, top_logprobs=2).choices[0]
     content = choice.logprobs.content
     assert len(content) > 3
-    data = bytes(byte for one in content for byte in one.bytes)
+    assert (content[-1].bytes is None) == (choice.finish_reason == "stop")  # <|end_turn|>
+    data = bytes(byte for one in content for byte in one.bytes or ())
     assert data.decode(errors="replace") == choice.message.content
     for one in content:
-        assert len(one.top_logprobs) == 2
+        assert len(one.top_logprobs) in (2, 3)
+        assert one.token in [other.token for other in one.top_logprobs]
         assert one.top_logprobs[0].logprob >= one.top_logprobs[1].logprob
         assert one.top_logprobs[0].logprob >= one.logprob
         assert 0 < math.exp(one.logprob) <= 1
@@ -245,5 +258,5 @@ def test_the_first_token_of_an_echoed_prompt_has_a_probability_too(writer, names
     told = write(writer, "ann", echo=True, logprobs=0, seed=1).choices[0].logprobs
     assert told.tokens[:3] == ["a", "n", "n"]
     assert told.token_logprobs[0] == pytest.approx(row[names_gpt.tokenizer.encode("a")[0]])
-    assert told.top_logprobs is None
+    assert told.top_logprobs[0] == {"a": told.token_logprobs[0]}
     assert told.text_offset == list(range(len(told.tokens)))

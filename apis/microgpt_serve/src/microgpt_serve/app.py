@@ -26,7 +26,7 @@ from microgpt_serve.hosts import HostCheck
 from microgpt_serve.observer import Observer
 from microgpt_serve.openai import chat_completions, completions, models
 from microgpt_serve.openai.answers import OpenAIErrorResponse
-from microgpt_serve.schemas import ErrorResponse
+from microgpt_serve.schemas import ErrorResponse, without_point
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.service import Service
 from microgpt_serve.settings import Settings
@@ -108,7 +108,17 @@ def _describe(app: FastAPI, *, has_key: bool) -> list[str]:
     if has_key:
         page["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         page["security"] = [{"key": []}]
+    app.openapi_schema = _with_whole_numbers(page)
     return list(page["paths"])
+
+
+def _with_whole_numbers(page: Any) -> Any:
+    """Return the description with 50 for 50.0: FastAPI makes a float of each limit."""
+    if isinstance(page, dict):
+        return {name: _with_whole_numbers(value) for name, value in page.items()}
+    if isinstance(page, list):
+        return [_with_whole_numbers(value) for value in page]
+    return without_point(page)
 
 
 class _Cors(CORSMiddleware):

@@ -26,7 +26,7 @@ async def generate(body: GenerateRequest, request: Request) -> GenerateResponse:
         text_job,
         model.gpt,
         body.num_samples,
-        prompt=body.prompt,
+        prompts=[body.prompt],
         sampling=Sampling(body.temperature, body.top_k, 1.0 if body.top_p is None else body.top_p),
         max_tokens=body.max_tokens,
         seed=body.seed,

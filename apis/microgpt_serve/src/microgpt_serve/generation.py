@@ -165,12 +165,12 @@ class Generation:
     def _take(self) -> list[Ticket]:
         """Return the first ticket, and those that can share its batch."""
         first = self._waiting.popleft()
-        taken, left, room = [first], [], most_rows(first.model) - len(first.job.seeds)
+        taken, left, room = [first], [], most_rows(first.model) - first.job.n_sequences
         for ticket in self._waiting:
             alike = ticket.model is first.model and ticket.job.rules == first.job.rules
-            if alike and len(ticket.job.seeds) <= room:
+            if alike and ticket.job.n_sequences <= room:
                 taken.append(ticket)
-                room -= len(ticket.job.seeds)
+                room -= ticket.job.n_sequences
             else:
                 left.append(ticket)
         self._waiting = deque(left)

@@ -6,6 +6,7 @@ This module knows nothing of models: whether a prompt fits into one is for `gene
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic.json_schema import WithJsonSchema
 
 from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, MAX_SEED, MAX_SIZE
 from microgpt.tokenizer import ROLES
@@ -15,7 +16,7 @@ MOST_MESSAGES = 4096
 MOST_CHARACTERS = 2**17  # of a prompt, or of all messages together
 
 
-def _without_point(number: Any) -> Any:
+def without_point(number: Any) -> Any:
     """Return 5 for 5.0: JSON does not tell them apart."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
@@ -24,9 +25,25 @@ Temperature = Annotated[
     float,
     Field(ge=0, allow_inf_nan=False, description="0 takes the likeliest, 1 follows the odds."),
 ]
-WHOLE = BeforeValidator(_without_point)  # comes last: limits before it stand in the schema
-Seed = Annotated[int, Field(ge=0, le=MAX_SEED, description="Same seed, same text."), WHOLE]
+WHOLE = BeforeValidator(without_point)  # comes last: limits before it stand in the schema
+Seed = Annotated[
+    int,
+    Field(ge=0, le=MAX_SEED),
+    WHOLE,
+    WithJsonSchema(  # the limit is a power of two: readers that compare floats know it exactly
+        {
+            "type": "integer",
+            "minimum": 0,
+            "exclusiveMaximum": MAX_SEED + 1,
+            "description": "Same seed, same text.",
+        }
+    ),
+]
 Count = Annotated[int, Field(ge=1, le=MAX_SIZE), WHOLE]
+
+
+# A character that `str.strip` keeps: what \S means differs from one reader to the next.
+NOT_BLANK = r"[^\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 
 
 class Request(BaseModel):
@@ -70,7 +87,7 @@ class ChatMessage(Request):
     """One turn of a conversation."""
 
     role: Annotated[str, Field(json_schema_extra={"enum": list(ROLES)})]
-    content: Annotated[str, Field(json_schema_extra={"pattern": r"\S"})]
+    content: Annotated[str, Field(json_schema_extra={"pattern": NOT_BLANK})]
 
     @field_validator("role")
     @classmethod

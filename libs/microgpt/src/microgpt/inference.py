@@ -143,11 +143,14 @@ class InferenceGpt(Predictor):
             texts = (cut(self.tokenizer.decode(tokens), tuple(stop)) for tokens in continuations)
         return (prompt + text for text in islice(texts, num_samples))
 
-    def opening(self, prompt: str) -> list[int]:
+    def opening(self, prompt: str | Sequence[int]) -> list[int]:
         """Return the tokens that a text with this prompt begins with.
 
+        Args:
+            prompt: text, or its tokens; tokens that begin with `bos_id` are returned as they are.
+
         Raises:
-            PromptError: the prompt does not fit into the context.
+            PromptError: the prompt does not fit into the context, or has an unknown token.
             TokenizerError: the prompt has a character that the model does not know.
         """
         tokenizer = self.tokenizer
@@ -158,6 +161,10 @@ class InferenceGpt(Predictor):
                 f"the context of {self.config.block_size} token is too small for a text; "
                 "train a model with a larger --block-size"
             )
+        if not isinstance(prompt, str):
+            tokens = [*([] if prompt[:1] == [tokenizer.bos_id] else opening), *prompt]
+            self.check_prompt(tokens, None)
+            return tokens
         if (n_tokens := tokenizer.count(prompt)) > room:
             raise PromptError(
                 f"the prompt has {n_tokens} {tokenizer.unit}; at most {room} fit into the context "

@@ -1,11 +1,11 @@
 """Work for one model that comes from many sides: jobs, and batches of them.
 
-A job is a prompt that is continued once for each of its seeds. Jobs with the same rules can share a
-batch, which works on all of their sequences side by side, a few milliseconds at a time: whoever
-runs it can look up in between, take what is done, drop what nobody wants any more, and turn to
-another batch. What comes of a job does not depend on the others: it is what `InferenceGpt.samples`
-and `InferenceGpt.reply` return. `replies` is for one caller with many prompts. This module knows
-nothing of queues or HTTP.
+A job has prompts, each of which is continued once for each of its seeds. Jobs with the same rules
+can share a batch, which works on all of their sequences side by side, a few milliseconds at a time:
+whoever runs it can look up in between, take what is done, drop what nobody wants any more, and turn
+to another batch. What comes of a job does not depend on the others: it is what
+`InferenceGpt.samples` and `InferenceGpt.reply` return. `replies` is for one caller with many
+prompts. This module knows nothing of queues or HTTP.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,47 +41,54 @@ class Rules:
 
 @dataclass(frozen=True)
 class Job:
-    """A prompt that is continued once for each seed."""
+    """Prompts, each of which is continued once for each seed."""
 
-    prompt: Sequence[int]
+    prompts: Sequence[Sequence[int]]
     seeds: range
     rules: Rules
+
+    @property
+    def n_sequences(self) -> int:
+        """The number of continuations: those of the first prompt come first."""
+        return len(self.prompts) * len(self.seeds)
 
 
 @dataclass(frozen=True)
 class Continuation:
-    """What follows a prompt, and why it ends; None while more is to come."""
+    """What follows a prompt; finish_reason is None while more is to come."""
 
     tokens: list[int]
     finish_reason: FinishReason | None
+    stop_token: int | None = None
 
 
 def text_job(
     model: InferenceGpt,
     num_samples: int = 1,
     *,
-    prompt: str = "",
+    prompts: Sequence[str | Sequence[int]] = ("",),
     sampling: Sampling | None = None,
     max_tokens: int | None = None,
     seed: int = DEFAULT_SEED,
 ) -> Job:
-    """Return the work behind `InferenceGpt.samples`.
+    """Return the work behind `InferenceGpt.samples`, for prompts that `InferenceGpt.opening` takes.
 
     Raises:
-        PromptError: the prompt does not fit into the context.
-        TokenizerError: the prompt has a character that the model does not know.
+        PromptError: a prompt does not fit into the context.
+        TokenizerError: a prompt has a character that the model does not know.
         ConfigError: a setting is outside its range.
     """
     check_count("num_samples", num_samples)
     check_seed(seed)
-    tokens = model.opening(prompt)
-    model.check_prompt(tokens, max_tokens)
+    openings = [model.opening(prompt) for prompt in prompts]
+    for tokens in openings:
+        model.check_prompt(tokens, max_tokens)
     rules = Rules(
         stop=tuple(model.tokenizer.special_ids),
         max_tokens=max_tokens,
         sampling=sampling or Sampling(),
     )
-    return Job(tokens, range(seed, seed + num_samples), rules)
+    return Job(openings, range(seed, seed + num_samples), rules)
 
 
 def reply_job(
@@ -110,7 +117,7 @@ def reply_job(
         sampling=sampling or Sampling(),
     )
     first = seed + prompt.n_replies
-    return Job(prompt.tokens, range(first, first + num_replies), rules)
+    return Job([prompt.tokens], range(first, first + num_replies), rules)
 
 
 class Batch:
@@ -128,10 +135,10 @@ class Batch:
         The arrays are those of a batch of the same model in which nothing is open any more.
         """
         rules = jobs[0].rules
-        numbers = sorted(range(len(jobs)), key=lambda number: len(jobs[number].seeds))
-        ends = list(accumulate(len(jobs[number].seeds) for number in numbers))
+        numbers = sorted(range(len(jobs)), key=lambda number: jobs[number].n_sequences)
+        ends = list(accumulate(jobs[number].n_sequences for number in numbers))
         self.open = {
-            number: slice(end - len(jobs[number].seeds), end)
+            number: slice(end - jobs[number].n_sequences, end)
             for number, end in zip(numbers, ends, strict=True)
         }
         compiled = model.compiled
@@ -142,7 +149,8 @@ class Batch:
             [
                 tokens
                 for number in numbers
-                for tokens in repeat(jobs[number].prompt, len(jobs[number].seeds))
+                for prompt in jobs[number].prompts
+                for tokens in repeat(prompt, len(jobs[number].seeds))
             ],
             stop=rules.stop,
             forbidden=rules.forbidden,
@@ -152,7 +160,8 @@ class Batch:
             arrays=arrays,
         )
         if rules.sampling.temperature:
-            seeds = list(chain.from_iterable(jobs[number].seeds for number in numbers))
+            per_prompt = (repeat(jobs[n].seeds, len(jobs[n].prompts)) for n in numbers)
+            seeds = list(chain.from_iterable(chain.from_iterable(per_prompt)))
             uniforms = self._decoder.uniforms
             uniforms[:] = mersenne.uniforms(seeds, uniforms.shape[1])
 
@@ -192,7 +201,9 @@ class Batch:
         s = self._decoder.sequences
         return [
             Continuation(
-                s.tokens[i, s.n_prompt[i] : s.n_tokens[i]].tolist(), REASONS.get(s.status[i])
+                s.tokens[i, s.n_prompt[i] : s.n_tokens[i]].tolist(),
+                REASONS.get(s.status[i]),
+                int(s.tokens[i, s.n_tokens[i]]) if s.status[i] == STOPPED else None,
             )
             for i in range(rows.start, rows.stop)
         ]

@@ -46,11 +46,14 @@ class Head(TypedDict):
 
 
 class Logprobs(TypedDict):
-    """How likely each token was, and others in its place: natural logarithms."""
+    """How likely each token was, and others in its place: natural logarithms.
+
+    The last token may be the one that ended the text. A token with nothing before it has null.
+    """
 
     tokens: list[str]
-    token_logprobs: list[float]
-    top_logprobs: list[dict[str, float]] | None
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None]
     text_offset: list[int]
 
 
@@ -79,13 +82,13 @@ class TokenLogprob(TypedDict):
 
 
 class TakenLogprob(TokenLogprob):
-    """How likely the token was that was taken, and the likeliest in its place."""
+    """How likely a token was, and the likeliest in its place, where it is among them."""
 
     top_logprobs: list[TokenLogprob]
 
 
 class ChatLogprobs(TypedDict):
-    """How likely each token of a reply was."""
+    """How likely each token of a reply was, and the one that ended it."""
 
     content: list[TakenLogprob]
     refusal: None

@@ -44,27 +44,19 @@ async def chat_completions(body: ChatCompletionRequest, request: Request) -> Res
     """
     service = service_of(request)
     model = service.model
-    _check(body)
+    if body.top_logprobs is not None and not body.logprobs:
+        raise ServeError(400, "top_logprobs needs logprobs: true", field="top_logprobs")
+    limits = [most for most in (body.max_tokens, body.max_completion_tokens) if most]
     prompt = await prompt_of(body.messages, model, service)
     job = reply_job(
         model.gpt,
         prompt,
         body.n or 1,
         sampling=body.sampling,
-        max_tokens=body.max_tokens or body.max_completion_tokens,
+        max_tokens=min(limits, default=None),
         seed=new_seed(body),
     )
     return await _ChatCompletion(request, body, model, job, prompt).respond()
-
-
-def _check(body: ChatCompletionRequest) -> None:
-    """Refuse what contradicts itself."""
-    limits = {body.max_tokens, body.max_completion_tokens} - {None}
-    if len(limits) > 1:
-        message = "max_tokens and max_completion_tokens differ; give one of them"
-        raise ServeError(400, message, field="max_tokens")
-    if body.top_logprobs is not None and not body.logprobs:
-        raise ServeError(400, "top_logprobs needs logprobs: true", field="top_logprobs")
 
 
 class _ChatCompletion(Reply):
@@ -105,7 +97,8 @@ class _ChatCompletion(Reply):
     def pieces(self, choice: Choice) -> list[Message]:
         news, chunks = choice.news(), list[Message]()
         is_first = not news.offset
-        if news.text or (choice.finish_reason and is_first):
+        has_more = news.text or (news.tokens and self.has_logprobs)
+        if has_more or (choice.finish_reason and is_first):
             delta: Delta = {"content": news.text}
             if is_first:
                 delta = {"role": "assistant", "content": news.text}
@@ -137,8 +130,10 @@ class _ChatCompletion(Reply):
         if not self.has_logprobs:
             return None
         content: list[TakenLogprob] = []
+        n = self._n_likeliest
         for token, row in zip(news.tokens, self.log_probabilities(choice, news), strict=True):
-            others = [self._logprob(other, row) for other in likeliest(row, self._n_likeliest)]
+            assert row is not None  # a conversation came before
+            others = [self._logprob(other, row) for other in likeliest(row, n, token) if n]
             content.append({**self._logprob(token, row), "top_logprobs": others})
         return {"content": content, "refusal": None}
 

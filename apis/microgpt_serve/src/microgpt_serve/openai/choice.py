@@ -6,7 +6,6 @@ JSON or HTTP.
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import NamedTuple
 
 from microgpt.jobs import Continuation
@@ -19,7 +18,7 @@ class News(NamedTuple):
     """What has come since a choice was looked at last."""
 
     text: str
-    tokens: list[int]
+    tokens: list[int]  # the last may be the one that ended it, which is no text
     offset: int  # the characters that were told earlier
     n_before: int  # … and the tokens, which come later than a part of their text may
 
@@ -30,7 +29,9 @@ class Choice:
     Attributes:
         index: its number among those of the request.
         text: what is certain of it.
+        prompt: what the model reads first.
         tokens: those of the text.
+        stop_token: the token that ended it, if one did.
         finish_reason: why it ended; None while it goes on.
     """
 
@@ -40,6 +41,7 @@ class Choice:
         tokenizer: Tokenizer,
         *,
         stop: Sequence[str] = (),
+        prompt: Sequence[int] = (),
         echo: Sequence[int] = (),
     ) -> None:
         """Begin.
@@ -48,11 +50,14 @@ class Choice:
             index: see above.
             tokenizer: of the model.
             stop: the text ends before the first of these.
-            echo: tokens that are told before the text.
+            prompt: what the model reads first.
+            echo: those tokens at its end that are told before the text.
         """
         self.index = index
+        self.prompt = prompt
         self.text = ""
         self.tokens: list[int] = []
+        self.stop_token: int | None = None
         self.finish_reason: FinishReason | None = None
         self._tokenizer = tokenizer
         self._stop = tuple(stop)
@@ -72,6 +77,7 @@ class Choice:
             self.finish_reason = "stop"
         elif continuation.finish_reason:
             self.finish_reason = continuation.finish_reason
+            self.stop_token = continuation.stop_token
         else:
             self.text = settled(text, self._stop)
         self.tokens = continuation.tokens
@@ -80,7 +86,7 @@ class Choice:
 
     def news(self) -> News:
         """Return what has come since this was asked last."""
-        text, tokens = self._echo_text + self.text, self._echo + self.tokens
+        text, tokens = self._echo_text + self.text, self._told_tokens()
         offset, n_before = self._n_characters_told, self._n_tokens_told
         news = News(text[offset:], tokens[n_before:], offset, n_before)
         self._n_characters_told, self._n_tokens_told = len(text), len(tokens)
@@ -91,13 +97,18 @@ class Choice:
         offsets, n_characters = list[int](), 0
 
         def watched() -> Iterator[int]:
-            for token in chain(self._echo, self.tokens):
+            for token in self._told_tokens():
                 offsets.append(n_characters)  # of what came of the tokens before
                 yield token
 
         for text in self._tokenizer.decode_stream(watched()):
             n_characters += len(text)
         return offsets[news.n_before : news.n_before + len(news.tokens)]
+
+    def _told_tokens(self) -> list[int]:
+        """Return the tokens of echo and text, and the one that ended it."""
+        end = [] if self.stop_token is None else [self.stop_token]
+        return [*self._echo, *self.tokens, *end]
 
     def _n_tokens_of(self, text: str) -> int:
         """Return how many tokens lie in a text that these tokens begin with."""

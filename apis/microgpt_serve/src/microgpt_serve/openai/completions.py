@@ -1,5 +1,6 @@
 """POST /v1/completions: texts as the model makes them up, for clients of OpenAI's API."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from fastapi import APIRouter, Request
@@ -7,11 +8,13 @@ from starlette.responses import Response
 
 from microgpt.jobs import Job, text_job
 from microgpt_serve.body import BodyRoute
+from microgpt_serve.errors import ServeError
 from microgpt_serve.openai.answers import Completion, CompletionChoice, Logprobs
 from microgpt_serve.openai.choice import Choice, News
 from microgpt_serve.openai.fields import CompletionRequest
 from microgpt_serve.openai.reply import Message, Reply, new_seed
 from microgpt_serve.openai.token_names import likeliest
+from microgpt_serve.schemas import MOST_CHARACTERS, MOST_SAMPLES
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.service import MOST_INLINE, service_of
 
@@ -28,21 +31,27 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
     """Return texts as the model makes them up, or what follows a prompt.
 
     With `stream`, in events of the same shape, with `[DONE]` at the end. The same seed gives the
-    same texts, here and with `microgpt generate`.
+    same texts, here and with `microgpt generate`. Of several prompts each is answered as if it were
+    alone; the choices of the first come first.
     """
     service = service_of(request)
-    model = service.model
-    prompt = body.prompt or ""
+    model, prompts = service.model, body.prompts
+    if (body.n or 1) * len(prompts) > MOST_SAMPLES:
+        raise ServeError(400, f"at most {MOST_SAMPLES} texts may be asked for: prompts times n")
     prepare = partial(
         text_job,
         model.gpt,
         body.n or 1,
-        prompt=prompt,
+        prompts=prompts,
         sampling=body.sampling,
-        max_tokens=body.max_tokens,
+        max_tokens=body.max_tokens or None,
         seed=new_seed(body),
     )
-    job = await service.aside(prepare) if len(prompt) > MOST_INLINE else prepare()
+    if (length := sum(map(len, prompts))) > MOST_CHARACTERS:
+        message = f"the prompts have a length of {length}; at most {MOST_CHARACTERS} is accepted"
+        raise ServeError(400, message, field="prompt")
+    is_long = length > MOST_INLINE
+    job = await service.aside(prepare) if is_long else prepare()
     return await _Completion(request, body, model, job).respond()
 
 
@@ -50,8 +59,8 @@ class _Completion(Reply):
     def __init__(
         self, request: Request, body: CompletionRequest, model: ServedModel, job: Job
     ) -> None:
-        n_opening = len(model.gpt.opening(""))
-        super().__init__(request, body, model, job, job.prompt[n_opening:] if body.echo else ())
+        echoes = [_echo(model, *both) for both in zip(body.prompts, job.prompts, strict=True)]
+        super().__init__(request, body, model, job, echoes if body.echo else ())
         self._n_likeliest = body.logprobs
         self._head = self.head("text_completion", "cmpl")
 
@@ -86,11 +95,20 @@ class _Completion(Reply):
 
     def _logprobs(self, choice: Choice, news: News) -> Logprobs:
         rows = self.log_probabilities(choice, news)
-        n, tokens, names = self._n_likeliest or 0, news.tokens, self.names
-        others = [{names[other]: row[other] for other in likeliest(row, n)} for row in rows]
+        n, names = self._n_likeliest or 0, self.names
+        told = list(zip(news.tokens, rows, strict=True))
         return {
-            "tokens": [names[token] for token in tokens],
-            "token_logprobs": [row[token] for token, row in zip(tokens, rows, strict=True)],
-            "top_logprobs": others if n else None,
+            "tokens": [names[token] for token in news.tokens],
+            "token_logprobs": [row[token] if row else None for token, row in told],
+            "top_logprobs": [
+                {names[other]: row[other] for other in likeliest(row, n, token)} if row else None
+                for token, row in told
+            ],
             "text_offset": choice.offsets(news),
         }
+
+
+def _echo(model: ServedModel, prompt: str | list[int], opening: Sequence[int]) -> Sequence[int]:
+    """Return the tokens of a prompt; `opening` may begin with others."""
+    n_prompt = len(opening) - len(model.gpt.opening("")) if isinstance(prompt, str) else len(prompt)
+    return opening[len(opening) - n_prompt :]

@@ -4,18 +4,28 @@ A field that we do not have may stand there with the value that asks for nothing
 is refused by name. This module knows nothing of models.
 """
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_plain_validator_function
 
-from microgpt.config import DEFAULT_TEMPERATURE, Sampling
+from microgpt.config import DEFAULT_TEMPERATURE, MAX_SIZE, Sampling
 from microgpt_serve.schemas import (
     MOST_CHARACTERS,
     MOST_MESSAGES,
     MOST_SAMPLES,
+    NOT_BLANK,
     WHOLE,
     ChatMessage,
     Count,
@@ -26,6 +36,8 @@ from microgpt_serve.schemas import (
 
 MOST_STOPS = 4
 MOST_LOGPROBS = 20
+MOST_LABEL = 512  # characters of what is not looked at, as with OpenAI
+MOST_PAIRS = 16  # of metadata, likewise
 
 
 class Only:
@@ -45,13 +57,31 @@ class Only:
         return {"enum": list(self.values)}
 
     def _check(self, value: Any) -> Any:
-        if value in self.values:
+        if any(value == one and type(value) in _kinds(one) for one in self.values):
             return value
         raise PydanticCustomError("unsupported", "is not supported")
 
 
+def _kinds(value: Any) -> tuple[type, ...]:
+    """Return the types that may equal a value in JSON: to Python, true is 1, too."""
+    return (int, float) if type(value) is int else (type(value),)
+
+
 def _listed(stop: Any) -> Any:
     return [stop] if isinstance(stop, str) else stop
+
+
+def _a_prompt(prompt: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """Return a prompt, or tell in one sentence what it may be."""
+    try:
+        return check(prompt)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_input=False):
+            if problem["type"] in ("too_long", "string_too_long"):
+                raise PydanticCustomError(problem["type"], problem["msg"], problem["ctx"]) from None
+        raise PydanticCustomError(
+            "prompt", "must be a text, a list of tokens, or a list of either that is not empty"
+        ) from None
 
 
 def _joined(content: Any) -> Any:
@@ -75,7 +105,7 @@ _PARTS = {
         "properties": {"type": {"const": "text"}, "text": _TEXT},
         "required": ["type", "text"],
     },
-    "minItems": 1,
+    "contains": {"properties": {"text": {"pattern": NOT_BLANK}}},
 }
 Stops = Annotated[
     list[Annotated[str, Field(min_length=1)]],
@@ -95,6 +125,14 @@ Stops = Annotated[
         }
     ),
 ]
+Entry = TypeVar("Entry")
+_Text = Annotated[str, Field(max_length=MOST_CHARACTERS)]
+_Tokens = Annotated[
+    list[Annotated[int, Field(ge=0), WHOLE]],
+    Field(min_length=1, max_length=MOST_CHARACTERS, fail_fast=True),
+]
+_Prompts = Annotated[list[Entry], Field(min_length=1, max_length=MOST_SAMPLES, fail_fast=True)]
+_Label = Annotated[str, Field(max_length=MOST_LABEL)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -130,6 +168,14 @@ class Options(Request):
     stream: Annotated[bool | None, Field(description="In events, as it comes.")] = None
     stream_options: StreamOptions | None = None
     user: Annotated[str | None, Field(description="Not looked at.")] = None
+    safety_identifier: Annotated[_Label | None, Field(description="Not looked at.")] = None
+    prompt_cache_key: Annotated[_Label | None, Field(description="Not looked at.")] = None
+    metadata: Annotated[
+        dict[_Label, _Label] | None, Field(max_length=MOST_PAIRS, description="Not looked at.")
+    ] = None
+    verbosity: Annotated[
+        Literal["low", "medium", "high"] | None, Field(description="Not looked at.")
+    ] = None
 
     frequency_penalty: Annotated[Any, Only(0)] = None
     presence_penalty: Annotated[Any, Only(0)] = None
@@ -155,7 +201,14 @@ class CompletionRequest(Options):
     """What `completions` is asked for."""
 
     prompt: Annotated[
-        str | None, Field(max_length=MOST_CHARACTERS, description="How the text begins.")
+        _Text | _Prompts[_Text] | _Tokens | _Prompts[_Tokens] | None,
+        Field(description="How the text begins: text or tokens, or a list of either."),
+        WrapValidator(_a_prompt),
+    ] = None
+    max_tokens: Annotated[
+        int | None,
+        Field(ge=0, le=MAX_SIZE, description="As elsewhere; 0 with echo tells of the prompt."),
+        WHOLE,
     ] = None
     echo: Annotated[bool | None, Field(description="Whether it comes with its prompt.")] = None
     logprobs: Annotated[
@@ -167,6 +220,14 @@ class CompletionRequest(Options):
     best_of: Annotated[Any, Only(1)] = None
     suffix: Annotated[Any, Only("")] = None
 
+    @property
+    def prompts(self) -> Sequence[str | list[int]]:
+        """All prompts, each as text or as tokens."""
+        prompt = self.prompt or ""
+        if isinstance(prompt, str) or isinstance(prompt[0], int):
+            return [prompt]
+        return prompt
+
     model_config = ConfigDict(json_schema_extra={"examples": [{"prompt": "hello", "seed": 42}]})
 
 
@@ -177,7 +238,7 @@ class ChatCompletionMessage(ChatMessage):
         str,
         Field(min_length=1),
         BeforeValidator(_joined),
-        WithJsonSchema({"anyOf": [{**_TEXT, "pattern": r"\S"}, _PARTS]}),
+        WithJsonSchema({"anyOf": [{**_TEXT, "pattern": NOT_BLANK}, _PARTS]}),
     ]
 
     name: Annotated[Any, Only()] = None
@@ -207,7 +268,6 @@ class ChatCompletionRequest(Options):
     audio: Annotated[Any, Only()] = None
     function_call: Annotated[Any, Only("none", "auto")] = None
     functions: Annotated[Any, Only([])] = None
-    metadata: Annotated[Any, Only({})] = None
     modalities: Annotated[Any, Only(["text"])] = None
     parallel_tool_calls: Annotated[Any, Only(True, False)] = None
     prediction: Annotated[Any, Only()] = None
@@ -220,6 +280,11 @@ class ChatCompletionRequest(Options):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"messages": [{"role": "user", "content": "hello"}], "seed": 42}]
+            "examples": [{"messages": [{"role": "user", "content": "hello"}], "seed": 42}],
+            "if": {
+                "properties": {"top_logprobs": {"type": "integer"}},
+                "required": ["top_logprobs"],
+            },
+            "then": {"properties": {"logprobs": {"const": True}}, "required": ["logprobs"]},
         }
     )

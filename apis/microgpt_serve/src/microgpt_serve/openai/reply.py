@@ -10,13 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import cached_property
+from itertools import chain, repeat, zip_longest
 from typing import TypeVar
 
 from fastapi import Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from microgpt.jobs import Job
+from microgpt.jobs import Continuation, Job
 from microgpt_serve.body import JSON_TYPE
 from microgpt_serve.openai.answers import Head, Usage
 from microgpt_serve.openai.choice import Choice, News
@@ -40,12 +41,16 @@ class Reply(ABC):
         options: Options,
         model: ServedModel,
         job: Job,
-        echo: Sequence[int] = (),
+        echoes: Sequence[Sequence[int]] = (),
     ) -> None:
-        """Begin; the tokens of echo, which end the prompt, are told before each text."""
-        tokenizer = model.gpt.tokenizer
+        """Begin; the tokens of its prompt's echo are told before each text."""
+        tokenizer, stop = model.gpt.tokenizer, options.stop or ()
+        prompts = zip_longest(job.prompts, echoes, fillvalue=())
         self.choices = [
-            Choice(i, tokenizer, stop=options.stop or (), echo=echo) for i in range(len(job.seeds))
+            Choice(i, tokenizer, stop=stop, prompt=prompt, echo=echo)
+            for i, (prompt, echo) in enumerate(
+                chain.from_iterable(repeat(pair, len(job.seeds)) for pair in prompts)
+            )
         ]
         self._request, self._options, self._model, self._job = request, options, model, job
         self._created = int(time.time())
@@ -94,23 +99,34 @@ class Reply(ABC):
 
     def usage(self) -> Usage:
         """Return the tokens that were read and written."""
-        n_read, n_written = len(self._job.prompt), sum(len(one.tokens) for one in self.choices)
+        n_read = sum(map(len, self._job.prompts))
+        n_written = sum(len(one.tokens) for one in self.choices)
         return {
             "prompt_tokens": n_read,
             "completion_tokens": n_written,
             "total_tokens": n_read + n_written,
         }
 
-    def log_probabilities(self, choice: Choice, news: News) -> list[list[float]]:
-        """Return how likely each new token of a choice was, and all others in its place."""
+    def log_probabilities(self, choice: Choice, news: News) -> list[list[float] | None]:
+        """Return how likely each new token of a choice was, and all others in its place.
+
+        There is None for a token that nothing came before.
+        """
         if not news.tokens:
             return []
-        read = [*self._job.prompt, *choice.tokens][:-1]
-        first = len(read) - len(news.tokens)
-        return self._model.gpt.log_probabilities(read, first)
+        known = len(choice.prompt) + len(choice.tokens) + (choice.stop_token is not None)
+        first = known - len(news.tokens) - 1  # after this token the first of them came
+        read = [*choice.prompt, *choice.tokens][: known - 1]
+        rows = self._model.gpt.log_probabilities(read, max(first, 0)) if read else []
+        return [*([None] if first < 0 else []), *rows]
 
     async def _growth(self) -> AsyncGenerator[None, None]:
         """Let the choices grow; yield each time that they have, until all are there."""
+        if self._options.max_tokens == 0:
+            for choice in self.choices:
+                choice.grow(Continuation([], "length"))
+            yield
+            return
         service = service_of(self._request)
         async with aclosing(service.follow(self._request, self._model, self._job)) as news:
             async for continuations in news:

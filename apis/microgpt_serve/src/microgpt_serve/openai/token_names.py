@@ -36,6 +36,7 @@ class TokenNames:
         return list(name.encode() if isinstance(name, str) else name)
 
 
-def likeliest(row: Sequence[float], n: int) -> list[int]:
-    """Return the n tokens with the largest numbers; of equal ones, the first."""
-    return nlargest(n, range(len(row)), key=row.__getitem__)
+def likeliest(row: Sequence[float], n: int, token: int) -> list[int]:
+    """Return the n tokens with the largest numbers, of equal ones the first, and a given token."""
+    tokens = nlargest(n, range(len(row)), key=row.__getitem__)
+    return tokens if token in tokens else [*tokens, token]

@@ -194,10 +194,11 @@ def _continue(s: Sequences, i: int, rows: Rows, row: int) -> None:
         s.status[i] = BROKEN
     elif token == NONE_ALLOWED:
         s.status[i] = STUCK
-    elif s.rules[token] == STOP:
-        s.status[i] = STOPPED
     else:
-        s.tokens[i, s.n_tokens[i]] = token
+        s.tokens[i, s.n_tokens[i]] = token  # a STOP too, though it does not count
+        if s.rules[token] == STOP:
+            s.status[i] = STOPPED
+            return
         s.n_tokens[i] += 1
         if s.n_tokens[i] == s.goals[i]:
             s.status[i] = FULL

@@ -20,7 +20,7 @@ RUNNING, STOPPED, FULL, BROKEN, STUCK = range(5)
 class Sequences(NamedTuple):
     """Sequences; what is said of one stands at its number in each array."""
 
-    tokens: NDArray[Any]  # (n, most tokens), the prompt and what follows
+    tokens: NDArray[Any]  # (n, most tokens), the prompt, what follows, and the STOP if one came
     n_prompt: NDArray[Any]  # (n), the tokens of the prompt
     n_tokens: NDArray[Any]  # (n), the tokens so far
     n_read: NDArray[Any]  # (n), those that are in the cache

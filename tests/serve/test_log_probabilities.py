@@ -1,0 +1,171 @@
+"""Log-probabilities as programs need them that compare texts: one for each token that was read."""
+
+import pytest
+
+from microgpt import InferenceGpt
+
+COMPLETIONS = "/v1/completions"
+SCORE = {"temperature": 0, "max_tokens": 1, "logprobs": 1, "echo": True, "seed": 1234}  # as lm-eval
+
+
+def complete(server, prompt, **fields) -> list[dict]:
+    reply = server.request("POST", COMPLETIONS, {"prompt": prompt, **fields})
+    assert reply.status == 200, reply.body
+    return reply.json["choices"]
+
+
+def expected(gpt: InferenceGpt, prompt: str) -> list[float]:
+    """Return how likely the library takes each token of a prompt to be."""
+    tokens, first = gpt.opening(prompt), len(gpt.opening(""))
+    rows = gpt.log_probabilities(tokens, first - 1)
+    return [row[token] for token, row in zip(tokens[first:], rows, strict=False)]
+
+
+@pytest.fixture(scope="module")
+def ended(talk, talk_gpt) -> str:
+    """A prompt after which the likeliest token is the end."""
+    for text in ("yo man", "hi there", "yo", "hi", "hi there yo man hi there", "man", "there"):
+        row = talk_gpt.log_probabilities(talk_gpt.opening(text))[-1]
+        if row.index(max(row)) in talk_gpt.tokenizer.special_ids:
+            return text
+    raise AssertionError("no text ends")
+
+
+def test_the_token_that_ends_a_text_is_in_the_lists(talk, talk_gpt, ended) -> None:
+    """lm-eval drops the last entry of each list; it must be that of the token after the prompt."""
+    (choice,) = complete(talk, ended, **SCORE)
+    told = choice["logprobs"]
+    assert (choice["text"], choice["finish_reason"]) == (ended, "stop")
+    assert {len(told[name]) for name in told} == {len(ended) + 1}
+    assert told["tokens"][-1] in ("<|end_turn|>", "<|bos|>")
+    assert told["text_offset"] == list(range(len(ended) + 1))
+    row = talk_gpt.log_probabilities(talk_gpt.opening(ended))[-1]
+    assert told["token_logprobs"] == pytest.approx([*expected(talk_gpt, ended), max(row)])
+    assert told["top_logprobs"][-1] == {told["tokens"][-1]: told["token_logprobs"][-1]}
+
+
+def test_the_token_that_ends_a_reply_is_in_its_list_also_in_a_stream(talk, ended) -> None:
+    body = {"messages": [{"role": "user", "content": "hi"}], "logprobs": True, "top_logprobs": 1}
+    for seed in range(50):
+        reply = talk.request("POST", "/v1/chat/completions", {**body, "seed": seed}).json
+        if (choice := reply["choices"][0])["finish_reason"] == "stop":
+            break
+    content = choice["logprobs"]["content"]
+    assert len(content) == len(choice["message"]["content"]) + 1
+    assert (content[-1]["token"], content[-1]["bytes"]) == ("<|end_turn|>", None)
+    with talk.openai().chat.completions.create(
+        model="any", seed=seed, stream=True, **body
+    ) as events:
+        pieces = [one.choices[0].logprobs for one in events]
+    assert [one.token for piece in pieces if piece for one in piece.content][-1] == "<|end_turn|>"
+
+
+def test_the_token_that_was_taken_is_among_the_likeliest(names) -> None:
+    choices = complete(names, "an", n=20, seed=1, temperature=9, logprobs=2, echo=True)
+    n_others = set()
+    for choice in choices:
+        told = choice["logprobs"]
+        for token, number, others in zip(
+            told["tokens"], told["token_logprobs"], told["top_logprobs"], strict=True
+        ):
+            assert others[token] == number
+            n_others.add(len(others))
+    assert n_others == {2, 3}
+    (bare,) = complete(names, "an", **SCORE | {"logprobs": 0})
+    assert [list(one) for one in bare["logprobs"]["top_logprobs"][:2]] == [["a"], ["n"]]
+
+
+def test_a_prompt_that_fills_the_context_has_its_own_values(talk, talk_gpt) -> None:
+    room = talk_gpt.config.block_size - len(talk_gpt.opening(""))
+    full = ("hi there yo man " * 9)[:room]
+    for prompt in (full, full[:-1]):
+        (choice,) = complete(talk, prompt, **SCORE)
+        numbers = choice["logprobs"]["token_logprobs"]
+        assert len(numbers) == len(prompt) + 1
+        assert numbers[:-1] == pytest.approx(expected(talk_gpt, prompt), abs=1e-5)
+        (same,) = complete(talk, talk_gpt.tokenizer.encode(prompt), **SCORE)
+        assert same == choice
+
+
+def test_no_tokens_may_be_asked_for(talk, talk_gpt) -> None:
+    body = SCORE | {"max_tokens": 0}
+    (choice,) = complete(talk, "yo man", **body)
+    assert (choice["text"], choice["finish_reason"]) == ("yo man", "length")
+    assert choice["logprobs"]["token_logprobs"] == pytest.approx(expected(talk_gpt, "yo man"))
+    assert [one["text"] for one in complete(talk, ["hi", "yo"], n=2, max_tokens=0)] == [""] * 4
+    streamed = talk.request("POST", COMPLETIONS, {"prompt": "yo", **body, "stream": True})
+    assert streamed.body.endswith(b"data: [DONE]\n\n")
+    assert streamed.body.count(b'"yo"') == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_each_of_several_prompts_is_answered_as_if_it_were_alone(talk, talk_gpt, stream) -> None:
+    prompts = ["hi", "", "yo man", "there"]
+    settings = {"seed": 5, "temperature": 2, "n": 3}
+    wanted = [
+        text.removeprefix(prompt)
+        for prompt in prompts
+        for text in talk_gpt.generate(3, prompt=prompt, seed=5, temperature=2)
+    ]
+    as_tokens = [
+        talk_gpt.tokenizer.encode(prompt) or [talk_gpt.opening("")[0]] for prompt in prompts
+    ]
+    as_tokens[1] = talk_gpt.opening("")  # as it is, because it begins with the first token of texts
+    for body in ({"prompt": prompts}, {"prompt": as_tokens}):
+        body |= settings | {"stream": stream}
+        if not stream:
+            choices = talk.request("POST", COMPLETIONS, body).json["choices"]
+            assert [one["index"] for one in choices] == list(range(12))
+            assert [one["text"] for one in choices] == wanted
+            continue
+        texts = [""] * 12
+        with talk.openai().completions.create(model="any", **body) as events:
+            for event in events:
+                for choice in event.choices:
+                    texts[choice.index] += choice.text
+        assert texts == wanted
+
+
+def test_a_prompt_of_tokens_is_what_it_says(talk, talk_gpt) -> None:
+    tokenizer = talk_gpt.tokenizer
+    turn = [tokenizer.bos_id, tokenizer.role_id("user"), *tokenizer.encode("hi")]
+    (as_is,) = complete(talk, turn, **SCORE)
+    told = as_is["logprobs"]
+    assert told["tokens"][:4] == ["<|bos|>", "<|user|>", "h", "i"]
+    assert told["token_logprobs"][0] is told["top_logprobs"][0] is None  # nothing came before it
+    assert told["text_offset"][:4] == [0, 0, 0, 1]
+    rows = talk_gpt.log_probabilities(turn)
+    numbers = [row[token] for token, row in zip(turn[1:], rows, strict=False)]
+    assert told["token_logprobs"][1:4] == pytest.approx(numbers)
+    assert as_is["text"].startswith("hi")
+    (bare,) = complete(talk, [tokenizer.bos_id], **SCORE | {"max_tokens": 0})
+    assert bare["logprobs"]["token_logprobs"] == [None]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ([], "prompt must be a text, a list of tokens, or a list of either that is not empty"),
+        ([[]], "prompt must be"),
+        (["hi", 3], "prompt must be"),
+        ([1, "hi"], "prompt must be"),
+        ([True], "prompt must be"),
+        ([-1], "prompt must be"),
+        ([1.5], "prompt must be"),
+        ({"a": 1}, "prompt must be"),
+        ([10**6], "a prompt's tokens are 0 to "),
+        ([1] * 100, "a prompt has 1 to 48 tokens, this one 102"),
+        (["hi"] * 51, "prompt must have 50 entries at the most"),
+        ("a" * 200_000, "prompt must have 131072 characters at the most"),
+    ],
+)
+def test_a_bad_prompt_is_refused_in_a_sentence(talk, prompt, message) -> None:
+    reply = talk.request("POST", COMPLETIONS, {"prompt": prompt})
+    assert reply.status == 400
+    assert reply.json["error"]["message"].startswith(message)
+
+
+def test_the_limit_of_texts_counts_prompts_and_choices(talk) -> None:
+    reply = talk.request("POST", COMPLETIONS, {"prompt": ["hi"] * 11, "n": 5})
+    assert reply.status == 400
+    assert reply.json["error"]["message"].startswith("at most 50 texts may be asked for")

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -340,8 +341,12 @@ def test_the_first_call_takes_one_step_however_cheap_its_tokens_are() -> None:
 
 OTHER_PROCESSOR = """
 import sys
+from llvmlite import binding
+host = binding.get_host_cpu_features()
+host["avx512f"] = host["avx512f"] or sys.argv[1] == "AVX-512"
+binding.get_host_cpu_features = lambda: host
 from microgpt.engine import simd
-simd.VECTOR_BYTES, simd.N_REGISTERS = map(int, sys.argv[1:])
+assert [simd.VECTOR_BYTES, simd.N_REGISTERS] == list(map(int, sys.argv[2:]))
 import random
 from microgpt.gradcheck import engine_error, random_model
 rng = random.Random(3)
@@ -362,13 +367,31 @@ for n_embd, n_head in ((1, 1), (6, 2), (16, 4), (21, 3), (40, 2), (160, 2)):
 """
 
 
+@pytest.fixture(scope="module")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache directory that several simulated processors use."""
+    return tmp_path_factory.mktemp("kernels")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [("32", "16"), ("16", "32")], ids=["AVX2", "NEON"])
-def test_shorter_vectors_and_fewer_registers_give_the_same(kind, tmp_path) -> None:
-    """As on processors without AVX-512, as far as this one can tell."""
+@pytest.mark.parametrize(
+    ("host", "features", "sizes"),
+    [
+        ("AVX-512", "", ("16", "16")),
+        ("this", "", ("16", "16")),  # reads what the one before has compiled
+        ("this", "+avx2,+fma", ("32", "16")),
+        ("this", "+neon", ("16", "32")),  # which this one ignores, but for the registers
+    ],
+    ids=["AVX-512 host", "SSE2", "AVX2", "NEON"],
+)
+def test_processors_share_a_cache_and_all_compute_the_same(
+    host, features, sizes, shared_cache
+) -> None:
+    """What is compiled fits the processor that numba is told to compile for, not the host."""
+    target = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": features}
     done = subprocess.run(
-        [sys.executable, "-c", OTHER_PROCESSOR, *kind],
-        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},  # their code is not for others
+        [sys.executable, "-c", OTHER_PROCESSOR, host, *sizes],
+        env={**os.environ, **target, "NUMBA_CACHE_DIR": str(shared_cache)},
         capture_output=True,
         text=True,
         check=False,

@@ -15,13 +15,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.registry import cpu_target
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-_FEATURES = binding.get_host_cpu_features()
+# Of the processor that numba compiles for: not always this one, see NUMBA_CPU_NAME.
+_FEATURES = {
+    feature[1:]: feature[0] == "+"
+    for feature in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+    if feature
+}
 VECTOR_BYTES = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx2") else 16
 N_REGISTERS = 32 if _FEATURES.get("avx512f") or _FEATURES.get("neon") else 16
 

@@ -50,7 +50,7 @@ def compiled_engine(worker_id: str) -> None:
 
     Where two workers find nothing compiled, each compiles a half; the other waits for it.
     """
-    cache_directory().mkdir(parents=True, exist_ok=True)
+    cache_directory().mkdir(0o700, parents=True, exist_ok=True)
     kinds = [(dtype, use) for dtype in get_args(DType) for use in get_args(Use)]
     for dtype, use in reversed(kinds) if worker_id == "gw1" else kinds:
         with FileLock(cache_directory() / f"tests-{dtype}-{use}.lock"):

@@ -1,10 +1,12 @@
 """What is compiled is kept, found again, and never trusted when it is not what it should be."""
 
+import ast
 import hashlib
 import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,14 @@ def run(tmp_path, monkeypatch):
         return x.tolist(), told
 
     return run
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    """Files and directories are made for the group to write to, as on many systems."""
+    before = os.umask(0o002)
+    yield
+    os.umask(before)
 
 
 def files(tmp_path: Path) -> list[Path]:
@@ -68,12 +78,20 @@ def test_a_damaged_file_is_not_used(run, tmp_path, damage) -> None:
         ("numba.__version__", "0.1"),
         ("llvmlite.__version__", "0.1"),
         ("sys.version", "2.7"),
-        ("_sources", lambda: "changed"),
+        ("dropout.ROUNDS_32", ((16, 1),)),
+        ("numba.config.BOUNDSCHECK", 0),
+        ("numba.config.DEBUGINFO_DEFAULT", 1),
+        ("numba.config.EXTEND_VARIABLE_LIFETIMES", 1),
+        ("numba.config.LLVM_REFPRUNE_PASS", 0),
+        ("numba.config.LOOP_VECTORIZE", 0),
+        ("numba.config.OPT", compiling.numba.config._OptLevel("max")),
+        ("numba.config.SLP_VECTORIZE", 1),
     ],
 )
 def test_a_file_of_another_version_is_not_used(run, tmp_path, monkeypatch, what, other) -> None:
     run()
     monkeypatch.setattr(f"microgpt.engine.compiling.{what}", other)
+    monkeypatch.setattr(compiling.compiler.config, "reload_config", lambda: None)
     assert run()[1] == [COMPILING]
     assert len(files(tmp_path)) == 2
 
@@ -85,6 +103,104 @@ def test_a_file_of_another_processor_is_not_used(run, tmp_path, monkeypatch) -> 
     monkeypatch.setattr(JITCPUCodegen, "magic_tuple", lambda self: ("arm64", "m5", "+neon"))
     assert run()[1] == [COMPILING]
     assert len(files(tmp_path)) == 2
+
+
+def test_a_file_of_other_sources_is_not_used(run, tmp_path, monkeypatch) -> None:
+    run()
+    for name, value in (("_sources", lambda: "new"), ("_IMPORTED", "new")):
+        monkeypatch.setattr(compiling, name, value)
+    assert run()[1] == [COMPILING]
+    assert len(files(tmp_path)) == 2
+
+
+def test_sources_that_have_changed_since_they_were_imported_leave_no_file(
+    run, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(compiling, "_sources", lambda: "as a git pull has left them")
+    assert run() == ([2, 4], [COMPILING])
+    assert not (tmp_path / "cache").exists()
+
+
+def test_kernels_take_no_constants_from_modules_that_the_name_of_a_file_does_not_tell() -> None:
+    constants = set()
+    for path in Path(compiling.__file__).parent.glob("*.py"):
+        imports = [
+            (node.module or "", name.name)
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom)
+            for name in node.names
+        ]
+        if {name for _, name in imports} & {"kernel", "inlined", "EntryPoint", "intrinsic"}:
+            constants |= {
+                module
+                for module, name in imports
+                if name.isupper() and module.startswith("microgpt.") and ".engine" not in module
+            }
+    assert constants == {"microgpt.dropout"}
+
+
+@pytest.mark.usefixtures("umask")
+def test_nobody_else_can_write_what_is_kept(run, tmp_path) -> None:
+    run()
+    (file,) = files(tmp_path)
+    modes = [path.stat().st_mode & 0o777 for path in (tmp_path / "cache", file)]
+    assert modes == [0o700, 0o600]
+
+
+@pytest.mark.usefixtures("umask")
+def test_the_users_own_directory_is_closed_to_others(run, tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    monkeypatch.setattr(compiling, "user_cache_path", lambda *args, **options: tmp_path / "cache")
+    (tmp_path / "cache").mkdir()  # as an earlier version has left it
+    assert run() == ([2, 4], [COMPILING])
+    assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
+    assert run() == ([2, 4], [])
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_a_file_that_others_can_write_is_compiled_anew(run, tmp_path, mode) -> None:
+    run()
+    (file,) = files(tmp_path)
+    file.chmod(mode)
+    assert run() == ([2, 4], [COMPILING])
+    assert run() == ([2, 4], [])
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs chown")
+def test_a_file_of_another_user_is_compiled_anew(run, tmp_path, monkeypatch) -> None:
+    run()
+    (file,) = files(tmp_path)
+    os.chown(file, 12345, -1)
+    assert run() == ([2, 4], [COMPILING])
+    assert file.stat().st_uid == os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    assert run() == ([2, 4], [])  # what root has compiled is for all, as in a container's image
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_a_directory_that_others_can_write_to_is_not_used(run, tmp_path, foreign) -> None:
+    run()
+    (tmp_path / "cache").chmod(0o700 if foreign else 0o770)
+    if foreign:
+        if not hasattr(os, "geteuid") or os.geteuid() != 0:
+            pytest.skip("needs chown")
+        os.chown(tmp_path / "cache", 12345, -1)
+    result, (first, second) = run()
+    assert result == [2, 4]
+    assert first == COMPILING
+    assert f"({tmp_path / 'cache'}: other users can write to it)" in second
+    assert len(files(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("configured", ["", "cache"])
+def test_a_relative_path_is_not_used(run, tmp_path, monkeypatch, configured) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", configured)
+    monkeypatch.setattr(compiling, "user_cache_path", lambda *args, **options: Path("~/.cache"))
+    result, (_, second) = run()
+    assert result == [2, 4]
+    assert f"({configured or '~/.cache'}: not an absolute path)" in second
+    assert not list(tmp_path.iterdir())
 
 
 def test_where_nothing_can_be_written_it_is_compiled_each_time_and_says_so(run, tmp_path) -> None:

@@ -18,3 +18,5 @@
 It is held to the reference engine by tests, loss by loss and gradient by gradient.
 docs/performance.md tells how it works.
 """
+
+from microgpt.engine import compiling as compiling  # first: it hashes the others as they are now

@@ -2,7 +2,8 @@
 
 A kernel is compiled when it is first called, which takes seconds, so the functions that Python
 calls (`EntryPoint`) are kept in the user's cache directory. A file there belongs to one processor,
-one version of all that compiles, and the sources of this package: whatever differs has other files.
+one version and setting of all that compiles, and the sources of this package: whatever differs has
+other files. They are pickled, so nothing is read that another user could have written.
 This module knows nothing of what the kernels compute.
 """
 
@@ -25,6 +26,7 @@ from numba import types
 from numba.core import caching, compiler, serialize
 from platformdirs import user_cache_path
 
+from microgpt import dropout
 from microgpt.errors import ConfigError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -34,6 +36,11 @@ Tell = Callable[[str], None]
 # allocate nothing, so no array needs its references counted (5 to 12 % of a small step).
 _OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
 _UNUSED_DAYS = 60  # after which the file of some other version is removed
+# What changes the code beside the processor's features, which NUMBA_ENABLE_AVX is among.
+_SETTINGS = (
+    "OPT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO_DEFAULT", "DEBUG_JIT",
+    "EXTEND_VARIABLE_LIFETIMES", "LLVM_REFPRUNE_PASS", "LLVM_REFPRUNE_FLAGS", "USING_SVML",
+)  # fmt: skip
 
 _tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
 
@@ -110,13 +117,16 @@ def cache_directory() -> Path:
     """Return where compiled kernels are kept; NUMBA_CACHE_DIR moves it.
 
     Raises:
-        OSError: the user has no home directory.
+        OSError: the user has no home directory, or the path is relative.
     """
     configured = os.environ.get("NUMBA_CACHE_DIR")
     try:
-        return Path(configured) if configured else user_cache_path("microgpt", appauthor=False)
+        path = Path(configured) if configured else user_cache_path("microgpt", appauthor=False)
     except RuntimeError as error:
         raise OSError(errno.ENOENT, "there is no home directory") from error
+    if not path.is_absolute():  # as "~/.cache" where platformdirs 4.2 finds no home
+        raise OSError(errno.EINVAL, "not an absolute path", str(path))
+    return path
 
 
 class _DiskCache(caching._Cache):  # type: ignore[misc]
@@ -138,7 +148,10 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
         target_context.refresh()  # numba's own caches do: code may need what is registered late
         with contextlib.suppress(Exception):  # whatever is wrong with a file, it can be made anew
             path = self._path(sig, target_context)
-            digest, _, content = path.read_bytes().partition(b"\n")
+            _check_is_private(path.parent)
+            with path.open("rb") as file:
+                _check_is_private(file.fileno())
+                digest, _, content = file.read().partition(b"\n")
             if hashlib.sha256(content).hexdigest().encode() == digest:
                 code = compiler.CompileResult._rebuild(target_context, *pickle.loads(content))
                 with contextlib.suppress(OSError):
@@ -148,14 +161,23 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Write the code to its file; where that cannot be done, it is compiled again next time."""
+        """Write the code to its file; where that cannot be done, it is compiled again next time.
+
+        Of sources that have changed since they were imported nothing is kept.
+        """
         content = serialize.dumps(data._reduce())
         digest = hashlib.sha256(content).hexdigest().encode()
         try:
+            if _sources() != _IMPORTED:
+                return
             path = self._path(sig, data.target_context)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(0o700, parents=True, exist_ok=True)
+            if not os.environ.get("NUMBA_CACHE_DIR"):
+                path.parent.chmod(0o700)  # earlier versions left that to the umask
+            _check_is_private(path.parent)
             beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
             try:
+                beside.touch(0o600, exist_ok=False)
                 beside.write_bytes(digest + b"\n" + content)
                 os.replace(beside, path)
             except BaseException:
@@ -186,7 +208,9 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
             numba.__version__,
             llvmlite.__version__,
             target_context.codegen().magic_tuple(),  # the processor and what it can do
-            _sources(),
+            _IMPORTED,
+            [(name, value) for name, value in sorted(vars(dropout).items()) if name.isupper()],
+            [getattr(numba.config, name, None) for name in _SETTINGS],
             str(sig),
         )
         key = hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
@@ -206,8 +230,18 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
             tell(line)
 
 
+def _check_is_private(place: Path | int) -> None:
+    """Raise OSError if somebody but this user and root owns a file, or others can write to it."""
+    status = os.stat(place)
+    if os.name == "posix" and (status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022):
+        raise OSError(errno.EPERM, "other users can write to it", str(place))
+
+
 def _sources() -> str:
     digest = hashlib.sha256()
     for file in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+_IMPORTED = _sources()

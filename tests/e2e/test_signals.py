@@ -72,6 +72,21 @@ def test_a_training_that_is_stopped_says_where_and_leaves_the_old_model(
     assert after.keys() - before.keys() == set(STATE_FILES)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
+@pytest.mark.parametrize(
+    ("size", "more"), [(10**6, []), (10**6, ["--threads=2"]), (10**5, ["--engine=reference"])]
+)
+def test_a_training_is_stopped_within_a_step_that_would_take_a_minute(
+    start, number, code, word, size, more
+) -> None:
+    process = start("train", f"--batch-size={size}", "--steps=2", *more)
+    time.sleep(2)
+    process.send_signal(number)
+    assert last_line(process).startswith(f"{word} at step 0 of 2; go on with: ")
+    assert process.returncode == code
+
+
 @pytest.mark.parametrize("threads", ["1", "2"])
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
 def test_generating_can_be_stopped(start, text_model, number, code, word, threads) -> None:

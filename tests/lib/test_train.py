@@ -2,10 +2,19 @@ import math
 import random
 from array import array
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from microgpt import CharTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt import (
+    CharTokenizer,
+    InferenceGpt,
+    Message,
+    ModelConfig,
+    TrainConfig,
+    engines,
+    reference,
+)
 from microgpt.engine import compiled
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.model import weight_shapes
@@ -54,11 +63,13 @@ def test_a_training_that_is_stopped_and_resumed_ends_like_one_that_never_was(
     train, docs, settings, monkeypatch
 ) -> None:
     monkeypatch.setattr(compiled, "MAX_STEPS", 1)  # so that it asks after each
+    monkeypatch.setattr(engines, "RUN_S", math.inf)  # and not within one
     config = TrainConfig(steps=20, batch_size=2, **settings)
     whole = train(docs, model=SMALL, config=config)
     for stop_at in (0, 1, 7, 15, 20):
-        answers = iter([False] * stop_at + [True])
-        part = train(docs, model=SMALL, config=config, should_stop=answers.__next__)
+        answers = iter([False] * stop_at)
+        stop = partial(next, answers, True)
+        part = train(docs, model=SMALL, config=config, should_stop=stop)
         assert part.state.step == stop_at
         resumed = train(docs, model=SMALL, config=config, resume=part.state)
         assert resumed.weights == whole.weights
@@ -66,6 +77,40 @@ def test_a_training_that_is_stopped_and_resumed_ends_like_one_that_never_was(
         assert resumed.state.recent_losses == whole.state.recent_losses
         assert resumed.state.history == whole.state.history
         assert resumed.rng().random() == whole.rng().random()
+
+
+@pytest.mark.parametrize(
+    ("engine", "threads", "batch_size"),
+    [("compiled", 1, 20_000), ("compiled", 2, 20_000), ("reference", 1, 60)],
+)
+def test_a_stop_within_a_step_reads_little_more_and_loses_nothing(
+    engine, threads, batch_size, monkeypatch
+) -> None:
+    n_read = 0
+
+    def counted(function):
+        def wrapper(*args, **options):
+            nonlocal n_read
+            result = function(*args, **options)
+            n_read += result if engine == "compiled" else len(args[1]) - 1
+            return result
+
+        return wrapper
+
+    for module in (compiled, engines):
+        monkeypatch.setattr(module, "RUN_S", 0.001)
+    for place, name in ((compiled.CompiledEngine, "_work"), (reference, "document_loss")):
+        monkeypatch.setattr(place, name, counted(getattr(place, name)))
+    config = TrainConfig(steps=3, batch_size=batch_size, dropout=0.1)
+    options = {"model": SMALL, "config": config, "engine": engine, "threads": threads}
+    whole = train_model(DOCS, **options)
+    n_batch, n_read = n_read // 4, 0  # three steps, and what makes sure that the last is finite
+    part = train_model(DOCS, **options, should_stop=lambda: n_read > 1.2 * n_batch)
+    assert (part.ending, part.state.step) == ("stopped", 1)
+    assert n_read < 1.7 * n_batch
+    resumed = train_model(DOCS, **options, resume=part.state)
+    assert [*part.losses, *resumed.losses] == whole.losses
+    assert resumed.weights == whole.weights
 
 
 def test_the_engines_agree_on_every_setting() -> None:

@@ -100,8 +100,8 @@ def test_a_training_on_long_documents_goes_on_as_if_it_never_had_stopped(
 ) -> None:
     monkeypatch.setattr(compiled, "MAX_STEPS", 1)
     whole = train(docs, model=SMALL, config=config)
-    answers = iter([False] * 4 + [True])
-    part = train(docs, model=SMALL, config=config, should_stop=answers.__next__)
+    stop = partial(next, iter([False] * 4), True)
+    part = train(docs, model=SMALL, config=config, should_stop=stop)
     resumed = train(docs, model=SMALL, config=config, resume=part.state)
     assert [*part.losses, *resumed.losses] == whole.losses
     assert resumed.weights == whole.weights

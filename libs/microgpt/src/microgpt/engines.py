@@ -7,10 +7,12 @@ They give the same losses, weights and random numbers; tests and `microgpt verif
 Neither numpy nor numba is loaded for the reference. This module knows nothing of text or events.
 """
 
+import math
 import random
 from array import array
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
+from time import perf_counter
 from typing import Literal, Protocol, get_args
 
 from microgpt.config import (
@@ -37,6 +39,7 @@ DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "f
 # What the reference takes at the least: a Value, its number, and what Adam keeps of it; and its
 # place, and that of what it is multiplied by, in a node of the graph and in its gradients.
 BYTES_A_WEIGHT, BYTES_A_MULTIPLICATION = 200, 32
+RUN_S = 0.02  # how long a call of its `run` takes, or as long as a document
 
 
 class Engine(Protocol):
@@ -52,8 +55,11 @@ class Engine(Protocol):
         A nan at the end is that of a step whose loss or gradient is not finite; it changed nothing.
         """
 
-    def backward(self) -> float:
-        """Return the loss of the next step without taking it; nan if that or a gradient is."""
+    def backward(self, should_stop: Callable[[], bool]) -> float:
+        """Return the loss of the next step without taking it; nan if that or a gradient is.
+
+        Once should_stop says so, it is the loss of the documents that were read, at least one.
+        """
 
     def undo(self) -> None:
         """Take the last step back."""
@@ -233,7 +239,7 @@ def make_surprise(
 
 
 class _Reference:
-    """The reference engine on documents, a step at a time."""
+    """The reference engine on documents, for about 20 ms at a time."""
 
     def __init__(
         self,
@@ -244,6 +250,7 @@ class _Reference:
     ) -> None:
         self._model, self._docs = model, docs
         self._engine = ReferenceEngine(model, config, weights)
+        self._reading: Iterator[tuple[int, float]] | None = None  # of the step in progress
 
     def resume(self, step: int, weights: Numbers, adam_m: Numbers, adam_v: Numbers) -> None:
         self.set_weights(weights.tolist())
@@ -271,15 +278,30 @@ class _Reference:
     def run(self, until: int) -> list[float]:
         if self.n_steps >= until:
             return []
-        before = self.n_steps, *self.numbers()
-        batch, masks = self._batch()
-        loss = self._engine.step(batch, self._engine.config.lr_at(self.n_steps), masks)
-        if self.n_steps > before[0]:
-            self._before = before
-        return [loss]
+        pause_at, config = perf_counter() + RUN_S, self._engine.config
+        self._reading = self._next_batch()
+        for n_read, loss in self._reading:
+            if n_read == config.batch_size:
+                self._reading = None
+                if not math.isnan(loss):
+                    self._before = self.n_steps, *self.numbers()
+                    self._engine.update(config.lr_at(self.n_steps))
+                return [loss]
+            if perf_counter() >= pause_at:
+                break
+        return []
 
-    def backward(self) -> float:
-        return self._engine.backward(*self._batch())
+    def backward(self, should_stop: Callable[[], bool]) -> float:
+        batch, self._reading, loss = self._next_batch(), None, 0.0
+        for _, loss_so_far in batch:
+            loss = loss_so_far
+            if should_stop():
+                break
+        return loss
+
+    def _next_batch(self) -> Iterator[tuple[int, float]]:
+        """Return the reading of the next step's documents, which may have begun."""
+        return self._reading or enumerate(self._engine.read(*self._batch()), start=1)
 
     def _batch(self) -> tuple[list[Tokens], list[bytes]]:
         size = self._engine.config.batch_size

@@ -5,7 +5,7 @@ standard library alone, and knows nothing of text, files, schedules or progress.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import compress
 
 from microgpt.config import ModelConfig, TrainConfig
@@ -37,7 +37,7 @@ class ReferenceEngine:
         """Update the weights once, unless the loss is nan; return the loss before the update."""
         loss = self.backward(batch, masks)
         if not math.isnan(loss):
-            self._adam(lr)
+            self.update(lr)
         return loss
 
     def backward(self, batch: Sequence[Tokens], masks: Sequence[Tokens] = ()) -> float:
@@ -50,6 +50,11 @@ class ReferenceEngine:
         Returns:
             The mean over all tokens to be learnt, in nats; nan if it or a gradient is not finite.
         """
+        *_, loss = self.read(batch, masks)
+        return loss
+
+    def read(self, batch: Sequence[Tokens], masks: Sequence[Tokens] = ()) -> Iterator[float]:
+        """Do what `backward` does, a document at a time; yield the loss so far after each."""
         for param in self.params:
             param.grad = 0.0
         size, masks = self.gpt.config.block_size + 1, masks or [[1] * len(doc) for doc in batch]
@@ -62,8 +67,10 @@ class ReferenceEngine:
                 doc_loss = (1 / n_targets) * document_loss(self.gpt, doc, mask, drop)
                 doc_loss.backward()
                 loss += doc_loss.data
+            if i < len(docs) - 1:
+                yield loss
         is_finite = all(map(math.isfinite, [loss, *(param.grad for param in self.params)]))
-        return loss if is_finite else math.nan
+        yield loss if is_finite else math.nan
 
     def weights(self) -> dict[str, tuple[tuple[float, ...], ...]]:
         """Return a copy of the weights as plain floats."""
@@ -72,7 +79,7 @@ class ReferenceEngine:
             for name, rows in self.gpt.weights.items()
         }
 
-    def _adam(self, lr: float) -> None:
+    def update(self, lr: float) -> None:
         """Move each weight against its gradient and towards 0 (AdamW, Loshchilov & Hutter 2019)."""
         beta1, beta2, eps = self.config.beta1, self.config.beta2, self.config.adam_eps
         self.n_steps += 1

@@ -70,7 +70,8 @@ def train(
         on_event: is called with each run of steps, about every 50 ms.
         on_state: is called with a state to go on from, at the beginning and then about every 5 s.
         state_every: every so many steps instead.
-        should_stop: is asked about every 20 ms; the result is then that of the steps taken.
+        should_stop: is asked about every 20 ms, also within a step, and again once it has said so;
+            the result is then that of the whole steps taken.
 
     The first use of the compiled engine compiles it, which takes some seconds;
     `engines.prepare_engine` does so beforehand, and says so.

@@ -81,7 +81,7 @@ class TrainingLoop:
         """Train until there is a reason to end."""
         while not (reason := self._go_on()):
             pass
-        if math.isnan(self.engine.backward()):
+        if not math.isfinite(self.engine.backward(self.should_stop)):
             raise self._diverged(f"after step {self.engine.n_steps}")
         test_loss = None
         if reason != "stopped":

@@ -1,4 +1,4 @@
-"""The optimizer, for `ReferenceEngine._adam`, on all weights at once, wherever they stand."""
+"""The optimizer, for `ReferenceEngine.update`, on all weights at once, wherever they stand."""
 
 from microgpt.engine.across import total
 from microgpt.engine.compiling import kernel

@@ -6,7 +6,7 @@ This module knows nothing of text, of the order of the documents, or of progress
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -68,7 +68,7 @@ class CompiledEngine:
         self._tokens = np.frombuffer(corpus.tokens, np.int64)
         self._starts = np.frombuffer(corpus.starts, np.int64)
         self._mask = np.frombuffer(corpus.mask, np.int8)
-        self._n_targets = _count_targets(self._starts, self._mask)
+        self._targets_before = _targets_before(self._starts, self._mask)
         self._settings = settings_of(config, dtype)
         self._params, self._m, self._v = (PackedWeights(model, dtype) for _ in range(3))
         longest = corpus.longest - 1
@@ -125,15 +125,19 @@ class CompiledEngine:
         self._n_tokens = max(1, min(int(speed * RUN_S), 10 * self._n_tokens))
         return losses
 
-    def backward(self) -> float:
-        """Return the loss of the next step and leave its gradients; nan if one is not finite."""
+    def backward(self, should_stop: Callable[[], bool] = lambda: False) -> float:
+        """Return the loss of the next step and leave its gradients; nan if one is not finite.
+
+        Once should_stop says so, it is the loss of the documents that were read, at least 20 ms.
+        """
         self._forget_batch()
-        losses: list[float] = []
-        while not losses:  # in pieces, so that it can be interrupted
+        losses, _ = self._take_steps(self.n_steps + 1, self._n_tokens, update=False)
+        while not losses and not should_stop():
             losses, _ = self._take_steps(self.n_steps + 1, self._n_tokens, update=False)
+        loss = losses[0] if losses else float(self._progress[2])
         self._grads_are_fresh = False  # the gradients stay, to be read
         self._progress[1:] = 0
-        return losses[0]
+        return loss
 
     def undo(self) -> None:
         """Take the last step back, by taking those before it again."""
@@ -215,7 +219,7 @@ class CompiledEngine:
             self._tokens,
             self._starts,
             self._mask,
-            self._n_targets,
+            self._targets_before,
             config.batch_size,
             int(steps[0]),
             np.asarray(config.lr_at(steps), np.float64),
@@ -282,12 +286,13 @@ def n_columns(config: TrainConfig, longest: int) -> int:
     return min(max(longest, MICRO_BATCH), longest * config.batch_size)
 
 
-def _count_targets(starts: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
-    """Return how many predictions count, of each document; for the mask see `Corpus`."""
+def _targets_before(starts: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
+    """Return how many predictions count before each document, and in all; see `Corpus.mask`."""
     if not mask.size:
-        return np.asarray(np.diff(starts) - 1)
+        return starts - np.arange(starts.size)  # all but that of each document's first token
     n_before = np.concatenate(([0], np.cumsum(mask, dtype=np.int64)))
-    return np.asarray(n_before[starts[1:]] - n_before[starts[:-1] + 1])
+    n_targets = n_before[starts[1:]] - n_before[starts[:-1] + 1]
+    return np.concatenate(([0], np.cumsum(n_targets)))
 
 
 def _as_floats(packed: PackedWeights) -> dict[str, tuple[tuple[float, ...], ...]]:

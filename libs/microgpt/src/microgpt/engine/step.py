@@ -42,7 +42,7 @@ def take_steps(
     tokens: Array,
     starts: Array,
     mask: Array,
-    n_targets: Array,
+    targets_before: Array,
     batch_size: int,
     first_step: int,
     lrs: Array,
@@ -68,7 +68,7 @@ def take_steps(
         tokens: all documents in the order of training, one after another.
         starts: where each begins, and the end of the last: (documents + 1).
         mask: see `Corpus`.
-        n_targets: the predictions of each that count: (documents).
+        targets_before: how many predictions count before each, and in all: (documents + 1).
         batch_size: documents a step; after the last comes the first again.
         first_step: the step that the first of lrs is for.
         lrs: the learning rate of each step.
@@ -83,9 +83,9 @@ def take_steps(
     n_docs, read = starts.size - 1, 0
     while read < n_tokens and progress[0] < first_step + lrs.size:
         step, done = int(progress[0]), int(progress[1])
-        first, total = step * batch_size, 0
-        for i in range(first, first + batch_size):
-            total += n_targets[i % n_docs]
+        first, end = step * batch_size, (step + 1) * batch_size
+        total = (end // n_docs - first // n_docs) * targets_before[n_docs]
+        total += targets_before[end % n_docs] - targets_before[first % n_docs]
         n_read = read_documents(tokens, starts, mask, first + done, batch_size - done, buffers)
         if settings.dropout:
             b = buffers

@@ -136,6 +136,20 @@ def test_a_bad_file_of_keys_stops_the_start_with_a_sentence(
     assert "k-1" not in done.stderr
 
 
+@pytest.mark.parametrize("kind", ["fifo", "device", "sparse"])
+def test_keys_are_read_from_a_regular_file_of_bounded_size(tmp_path, kind) -> None:
+    file = tmp_path / "api-keys"
+    if kind == "fifo":
+        os.mkfifo(file)
+    elif kind == "device":
+        file.symlink_to("/dev/zero")
+    else:
+        file.touch()
+        os.truncate(file, 3 * 2**30)
+    with pytest.raises(ConfigError, match=r"cannot be read: it is (not a regular|larger)"):
+        Keys(None, str(file))
+
+
 def test_keys_that_everyone_can_read_are_warned_of(serve, names_dir, keys_file) -> None:
     keys_file.chmod(0o644)
     server = serve(names_dir, MICROGPT_API_KEYS_FILE=str(keys_file))

@@ -236,14 +236,40 @@ def test_the_demo_model_gives_way_to_a_model_and_never_takes_its_place(
     assert server.generate(num_samples=3).json["samples"] == InferenceGpt(names_result).generate(3)
 
 
-def test_a_reload_that_never_ends_holds_up_neither_requests_nor_the_end(
+def test_a_reload_from_files_that_are_not_regular_fails_and_the_next_one_works(
     serve, names_dir, tmp_path
 ) -> None:
     directory = tmp_path / "names"
     shutil.copytree(names_dir, directory)
     server = serve(directory)
-    (directory / "meta.json").unlink()
-    os.mkfifo(directory / "meta.json")  # as a network drive that does not answer
+    meta, weights = directory / "meta.json", directory / "weights.json"
+    (meta_text, weights_text) = meta.read_text(), weights.read_text()
+    meta.unlink()
+    os.mkfifo(meta)
+    server.signal(signal.SIGHUP)
+    server.wait_for("reload failed, names .*meta.json.* not a regular file")
+    meta.unlink()
+    meta.write_text(meta_text)
+    weights.unlink()
+    weights.symlink_to("/dev/zero")
+    server.signal(signal.SIGHUP)
+    server.wait_for("reload failed, names .*weights.json.* not a regular file")
+    weights.unlink()
+    weights.write_text(weights_text)
+    server.signal(signal.SIGHUP)
+    server.wait_for("reloaded: names")
+
+
+NO_ANSWER = """
+import time
+from microgpt_serve import command, service
+service.load_model = lambda *args, **options: time.sleep(1e6)
+command.main()
+"""
+
+
+def test_a_reload_that_never_ends_holds_up_neither_requests_nor_the_end(serve, names_dir) -> None:
+    server = serve(names_dir, command=[sys.executable, "-c", NO_ANSWER])
     for _ in range(40):
         server.signal(signal.SIGHUP)
         time.sleep(0.01)

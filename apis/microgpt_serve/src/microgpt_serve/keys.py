@@ -11,8 +11,10 @@ import secrets
 import stat
 
 from microgpt.errors import ConfigError
+from microgpt.regular_file import read_regular_file
 
 LOG = logging.getLogger("microgpt_serve")
+MOST_BYTES = 2**20  # of the file: some 20,000 keys
 RULE = "must be ASCII characters without spaces"
 
 
@@ -58,16 +60,15 @@ class Keys:
         """
         self._key, self._file = key, file
         self._secret = secrets.token_bytes(32)
-        self._names: frozenset[str] = frozenset()
-        self.read()
+        self.names = self.read()  # of the keys that open; they tell nothing of the keys
 
     @property
     def are_needed(self) -> bool:
         """Whether nobody comes in without one."""
-        return bool(self._names)
+        return bool(self.names)
 
-    def read(self) -> int:
-        """Read the file again, and return how many keys there are; if it is bad, the old ones stay.
+    def read(self) -> frozenset[str]:
+        """Read the file, and return what `names` should be.
 
         Raises:
             ConfigError: as above.
@@ -75,8 +76,7 @@ class Keys:
         keys = [] if self._key is None else [self._key]
         if self._file is not None:
             keys += _read(self._file)
-        self._names = frozenset(self._name(key.encode()) for key in keys)
-        return len(self._names)
+        return frozenset(self._name(key.encode()) for key in keys)
 
     def find(self, shown: bytes) -> str | None:
         """Return the name of a key that is one of ours; it tells nothing of the key.
@@ -85,7 +85,7 @@ class Keys:
         what it is compared as.
         """
         name = self._name(shown)
-        return name if name in self._names else None
+        return name if name in self.names else None
 
     def _name(self, key: bytes) -> str:
         return hashlib.blake2b(key, key=self._secret, digest_size=16).hexdigest()
@@ -93,8 +93,7 @@ class Keys:
 
 def _read(file: str) -> list[str]:
     try:
-        with open(file, "rb") as stream:
-            mode, content = os.fstat(stream.fileno()).st_mode, stream.read()
+        content, mode = read_regular_file(file, MOST_BYTES), os.stat(file).st_mode
     except OSError as error:
         raise ConfigError(f"{file}: the API keys cannot be read: {error.strerror}") from error
     keys = parse_keys(content.decode("utf-8-sig", "replace"), file)

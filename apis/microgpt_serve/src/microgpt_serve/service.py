@@ -9,7 +9,7 @@ import logging
 import math
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from typing import TypeVar
 
 from fastapi import Request
@@ -26,6 +26,7 @@ from microgpt_serve.settings import Settings
 LOG = logging.getLogger("microgpt_serve")
 # A reply that takes longer is worth a task that watches whether the client is still there.
 PATIENCE_S = 0.05
+RELOAD_S = 120.0  # for the keys, and for the model; a network drive may never answer
 # Characters, with two for each message, that are encoded on the event loop: some milliseconds at
 # the most.
 MOST_INLINE = 2_000
@@ -160,27 +161,33 @@ class Service:
         if self._is_reloading:
             return
         self._is_reloading = True
-        while self._is_stale:  # again, if it was asked for meanwhile
-            self._is_stale = False
-            if self.settings.api_keys_file is not None:
-                await self._try(self._reload_keys, "the API keys are as before")
-            await self._try(self._reload_model, f"{self.model} is still served")
-        self._is_reloading = False
+        try:
+            while self._is_stale:  # again, if it was asked for meanwhile
+                self._is_stale = False
+                if self.settings.api_keys_file is not None:
+                    await self._try(self._reload_keys, "the API keys are as before")
+                await self._try(self._reload_model, f"{self.model} is still served")
+        finally:
+            self._is_reloading = False
 
     async def _try(self, reload: Callable[[], Awaitable[str]], otherwise: str) -> None:
         """Reload something, and note how that went."""
         try:
-            news = await reload()
+            async with asyncio.timeout(RELOAD_S) as limit:
+                news = await reload()
         except Exception as error:
             self.metrics.count_reload(is_ok=False)
-            is_known = isinstance(error, MicrogptError)
-            LOG.error("reload failed, %s: %s", otherwise, error, exc_info=not is_known)
+            is_known = isinstance(error, MicrogptError) or limit.expired()
+            problem = f"it took more than {RELOAD_S:g} s" if limit.expired() else error
+            LOG.error("reload failed, %s: %s", otherwise, problem, exc_info=not is_known)
             return
         self.metrics.count_reload(is_ok=True)
         LOG.info("reloaded: %s", news)
 
     async def _reload_keys(self) -> str:
-        return f"API keys ({await _in_daemon(self.keys.read)})"
+        # Set here, not in the thread: one that was given up must not bring old keys back.
+        self.keys.names = await _in_daemon(self.keys.read)
+        return f"API keys ({len(self.keys.names)})"
 
     async def _reload_model(self) -> str:
         directory, or_demo = self.settings.model_dir, self.model.is_demo
@@ -191,14 +198,24 @@ class Service:
 
 
 async def _in_daemon(function: Callable[[], T]) -> T:
-    """Return what a function returns, in a thread that the end of the process does not wait for."""
+    """Return what a function returns, in a thread that the end of the process does not wait for.
+
+    Raises:
+        MicrogptError: the function raised it.
+        RuntimeError: it raised anything else; a panic of the tokenizers library is no Exception.
+    """
     future: Future[T] = Future()
 
     def run() -> None:
-        try:
-            future.set_result(function())
-        except Exception as error:
-            future.set_exception(error)
+        with contextlib.suppress(InvalidStateError):  # it took too long, and nobody waits
+            try:
+                future.set_result(function())
+            except MicrogptError as error:
+                future.set_exception(error)
+            except BaseException as error:
+                fault = RuntimeError(f"{type(error).__name__}: {error}")
+                fault.__cause__ = error
+                future.set_exception(fault)
 
     threading.Thread(target=run, name="reload", daemon=True).start()
     return await asyncio.wrap_future(future)

@@ -1,0 +1,124 @@
+"""A reload always has an outcome, and never stands in the way of the next one."""
+
+import asyncio
+import logging
+import threading
+
+import pytest
+
+from microgpt import InferenceGpt
+from microgpt_serve import service as service_module
+from microgpt_serve.served_model import ServedModel
+from microgpt_serve.service import Service
+from microgpt_serve.settings import Settings
+
+
+class PanicException(BaseException):
+    """As the tokenizers library raises it."""
+
+
+@pytest.fixture
+def model(names_result) -> ServedModel:
+    return ServedModel("old", "0", InferenceGpt(names_result), None)
+
+
+def reloads(service: Service) -> tuple[int, int]:
+    """Return how many reloads of a service have worked, and how many have failed."""
+    text = service.metrics.text()[0].decode()
+    ok, failed = (f'microgpt_reloads_total{{result="{result}"}} ' for result in ("ok", "failed"))
+    return tuple(int(float(text.split(name)[1].split()[0])) for name in (ok, failed))
+
+
+def test_a_reload_that_hangs_is_given_up_and_the_next_one_works(
+    monkeypatch, caplog, model, names_result
+) -> None:
+    service = Service(Settings(), model, [])
+    new = ServedModel("new", "1", model.gpt, None)
+    late = ServedModel("late", "2", model.gpt, None)
+    go_on, has_ended = threading.Event(), threading.Event()
+
+    def hang(*args, **options) -> ServedModel:
+        go_on.wait(30)
+        has_ended.set()
+        return late
+
+    async def run() -> None:
+        monkeypatch.setattr(service_module, "RELOAD_S", 0.05, raising=False)
+        monkeypatch.setattr(service_module, "load_model", hang)
+        async with asyncio.timeout(10):
+            await service.reload()
+        assert reloads(service) == (0, 1)
+        monkeypatch.setattr(service_module, "RELOAD_S", 30)
+        monkeypatch.setattr(service_module, "load_model", lambda *args, **options: new)
+        await service.reload()
+        go_on.set()
+        await asyncio.to_thread(has_ended.wait, 30)
+        await asyncio.sleep(0.05)
+
+    with caplog.at_level(logging.INFO, "microgpt_serve"):
+        asyncio.run(run())
+    assert service.model is new
+    assert reloads(service) == (1, 1)
+    assert caplog.messages[0].startswith("reload failed, old (text, ")
+    assert caplog.messages[0].endswith("is still served: it took more than 0.05 s")
+    assert caplog.messages[1].startswith("reloaded: new")
+
+
+def test_keys_that_come_too_late_do_not_bring_back_one_that_was_taken_away(
+    monkeypatch, model, tmp_path
+) -> None:
+    file = tmp_path / "keys"
+    file.write_text("old\n")
+    file.chmod(0o600)
+    service = Service(Settings(api_keys_file=str(file)), model, [])
+    monkeypatch.setattr(service_module, "load_model", lambda *args, **options: model)
+    go_on, has_ended = threading.Event(), threading.Event()
+    read = service.keys.read
+    old = read()
+
+    def hang():
+        go_on.wait(30)
+        has_ended.set()
+        return old
+
+    async def run() -> None:
+        monkeypatch.setattr(service_module, "RELOAD_S", 0.05, raising=False)
+        monkeypatch.setattr(service.keys, "read", hang)
+        async with asyncio.timeout(10):
+            await service.reload()
+        file.write_text("new\n")
+        monkeypatch.setattr(service_module, "RELOAD_S", 30)
+        monkeypatch.setattr(service.keys, "read", read)
+        await service.reload()
+        go_on.set()
+        await asyncio.to_thread(has_ended.wait, 30)
+        await asyncio.sleep(0.05)
+
+    asyncio.run(run())
+    assert service.keys.find(b"new")
+    assert not service.keys.find(b"old")
+
+
+@pytest.mark.parametrize(
+    "error", [PanicException("x"), SystemExit(), StopIteration(), OSError("x")]
+)
+def test_whatever_a_reload_raises_is_logged_and_the_next_one_works(
+    monkeypatch, caplog, model, error
+) -> None:
+    service = Service(Settings(), model, [])
+
+    def fail(*args, **options):
+        raise error
+
+    async def run() -> None:
+        monkeypatch.setattr(service_module, "load_model", fail)
+        async with asyncio.timeout(10):
+            await service.reload()
+        monkeypatch.setattr(service_module, "load_model", lambda *args, **options: model)
+        await service.reload()
+
+    asyncio.run(run())
+    assert reloads(service) == (1, 1)
+    assert caplog.messages == [
+        f"reload failed, {model} is still served: {type(error).__name__}: {error}"
+    ]

@@ -10,8 +10,9 @@ other random numbers for the spread of its last loss. Writes docs/comparison.md;
 import argparse
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from statistics import mean, stdev
 from time import perf_counter
@@ -81,22 +82,22 @@ def control(config: TrainConfig, seed: int) -> Column:
     """Train on the reference with random numbers for gradients, and no graph."""
     rng = random.Random(seed)
 
-    def backward_at_random(
+    def read_at_random(
         engine: ReferenceEngine, batch: Sequence[list[int]], masks: Sequence[bytes]
-    ) -> float:
+    ) -> Iterator[float]:
         for param in engine.params:
             param.grad = rng.gauss(0, 1)
         gpt: Gpt[float] = Gpt(engine.gpt.config, engine.weights())
         docs = [tokens[: gpt.config.block_size + 1] for tokens in batch]
         n_targets = sum(len(tokens) - 1 for tokens in docs)
-        return sum(document_loss(gpt, tokens) for tokens in docs) / n_targets
+        yield from accumulate(document_loss(gpt, tokens) / n_targets for tokens in docs)
 
-    true_backward = ReferenceEngine.backward
-    ReferenceEngine.backward = backward_at_random
+    true_read = ReferenceEngine.read
+    ReferenceEngine.read = read_at_random
     try:
         return run("control: random gradients", 0, config, engine="reference")
     finally:
-        ReferenceEngine.backward = true_backward
+        ReferenceEngine.read = true_read
 
 
 def nodes_per_step(n_docs: int = 20) -> float:

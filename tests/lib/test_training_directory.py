@@ -243,6 +243,9 @@ def test_a_damaged_state_is_refused_even_with_a_fitting_hash(directory, monkeypa
         {"history.step": np.zeros(40, np.int64)},
         {"history.step": np.arange(1.0, 41.0)},
         {"history.val_loss": np.zeros(3)},
+        {"history.val_loss": np.full(20, np.inf)},
+        {"history.val_loss": np.full(20, -np.inf)},
+        {"history.val_loss": np.zeros(20, np.int64)},
     ],
 )
 def test_numbers_that_no_training_leaves_are_refused(directory, parts, stopped, changes) -> None:

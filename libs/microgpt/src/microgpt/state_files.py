@@ -283,13 +283,14 @@ def _state(
 def _history(tensors: Mapping[str, NDArray[Any]]) -> list[HistoryPoint]:
     """Return the points; ValueError if they cannot be those of a history."""
     steps = tensors["history.step"].tolist()
-    losses, val_losses = (tensors[f"history.{name}"].tolist() for name in ("loss", "val_loss"))
+    losses = _losses(tensors["history.loss"])
+    measured = tensors["history.val_loss"]
+    _losses(np.where(np.isnan(measured), 0, measured))
     if tensors["history.step"].dtype != np.int64 or steps != sorted(set(steps)):
         raise ValueError("the steps of its history do not ascend")
-    _losses(tensors["history.loss"])
     return [
         HistoryPoint(step, loss, None if math.isnan(val_loss) else val_loss)
-        for step, loss, val_loss in zip(steps, losses, val_losses, strict=True)
+        for step, loss, val_loss in zip(steps, losses, measured.tolist(), strict=True)
     ]
 
 

@@ -9,6 +9,7 @@ The second is checked before the first is read: it says how large that can be.
 
 import hashlib
 import math
+import os
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -90,6 +91,7 @@ class _Description(BaseModel):
     engine: EngineName
     dtype: DType
     input: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = None
+    input_bytes: Annotated[str, Field(pattern="^(0[1-9a-f]|[1-9a-f][0-9a-f])+$")] | None = None
     data: DataFacts
     weights_format: WeightsFormat | None = None
     preset: PresetName | None = None
@@ -111,7 +113,8 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple
     """Return the contents of the two files."""
     content = save_tensors(_as_tensors(plan, state))
     description = _describe(plan, state, status, hashlib.sha256(content).hexdigest())
-    return content, description.model_dump_json(indent=2).encode() + b"\n"
+    without = None if description.input_bytes else {"input_bytes"}
+    return content, description.model_dump_json(indent=2, exclude=without).encode() + b"\n"
 
 
 def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
@@ -174,6 +177,8 @@ def _describe(
     plan: TrainingPlan, state: TrainState, status: Status, state_sha256: str
 ) -> _Description:
     best, average = state.best, state.average
+    path = str(plan.input or "")
+    shown = path.encode(errors="backslashreplace").decode()
     return _Description(
         state_sha256=state_sha256,
         status=status,
@@ -186,7 +191,8 @@ def _describe(
         config=plan.config,
         engine=plan.engine,
         dtype=plan.dtype,
-        input=str(plan.input) if plan.input else None,
+        input=shown or None,
+        input_bytes=None if shown == path else os.fsencode(path).hex(),
         data=plan.data,
         weights_format=plan.weights_format,
         preset=plan.preset,
@@ -205,6 +211,9 @@ def _describe(
 
 
 def _plan(description: _Description, tokenizer: Tokenizer) -> TrainingPlan:
+    path = description.input
+    if description.input_bytes:
+        path = os.fsdecode(bytes.fromhex(description.input_bytes))
     return TrainingPlan(
         model=description.model,
         config=description.config,
@@ -212,7 +221,7 @@ def _plan(description: _Description, tokenizer: Tokenizer) -> TrainingPlan:
         engine=description.engine,
         dtype=description.dtype,
         data=description.data,
-        input=Path(description.input) if description.input else None,
+        input=Path(path) if path else None,
         vocab_size_wanted=description.vocab_size_wanted,
         weights_format=description.weights_format,
         preset=description.preset,

@@ -1,0 +1,90 @@
+"""Every command with paths, and a working directory, that are not UTF-8."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+FOLDER, TEXT, MODEL = (os.fsdecode(name) for name in (b"w\xff", b"n\xfe.txt", b"m\xfd"))
+SMALL = ["--steps=5", "--num-samples=1", "--engine=reference", "--n-embd=4"]
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Path:
+    """A working directory whose name is not UTF-8, with a training file of such a name."""
+    folder = tmp_path / FOLDER
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this file system has no such names")
+    (folder / TEXT).write_text("anna\nemma\nolivia\nava\nisabella\n" * 20)
+    return folder
+
+
+@pytest.fixture
+def trained(microgpt, tmp_path: Path) -> Path:
+    done = microgpt("train", "--input", TEXT, "--output", MODEL, *SMALL)
+    assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+def test_a_training_with_such_paths_goes_on_where_it_was(microgpt, trained) -> None:
+    facts = json.loads((trained / MODEL / "train_state.json").read_text())
+    assert bytes.fromhex(facts["input_bytes"]) == os.fsencode(trained / TEXT)
+    done = microgpt("train", "--resume", MODEL, "--steps=9", "--num-samples=1")
+    assert done.returncode == 0, done.stderr
+    meta = json.loads((trained / MODEL / "meta.json").read_text())
+    assert meta["training"]["steps"] == 9
+
+
+def test_a_state_with_usual_paths_has_no_bytes(microgpt, tmp_path) -> None:
+    names = tmp_path.parent / "names.txt"
+    names.write_text("anna\nemma\n")
+    assert microgpt("train", "--input", names, *SMALL).returncode == 0
+    assert "input_bytes" not in json.loads((tmp_path / "output/train_state.json").read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["generate", "--model-dir", MODEL, "--num-samples=1"],
+        ["generate", "--model-dir", MODEL, "--num-samples=1", "--novel", "--against", TEXT],
+        ["eval", MODEL, "--data", TEXT],
+        ["eval", MODEL, "--data", TEXT, "--json"],
+        ["info", "--model-dir", MODEL],
+        ["info", "--data", TEXT],
+        ["info", "--data", TEXT, "--json"],
+        ["export", "--model-dir", MODEL, "--output", MODEL + "2"],
+        ["plot", MODEL, "--output", MODEL + ".png"],
+        ["train", "--from", MODEL, "--input", TEXT, "--output", MODEL + "3", *SMALL],
+        ["train", "--input", TEXT, "--output", MODEL + "3", "--json", "--plot", *SMALL],
+        ["judge", "anna", "--against", TEXT],
+    ],
+)
+def test_a_command_takes_such_paths(microgpt, trained, args) -> None:
+    done = microgpt(*args)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_searches_and_sweeps_take_such_paths(microgpt, trained) -> None:
+    """They go on, too, and are reported."""
+    small = ["--population=2", "--generations=1", "--objective=loss"]
+    grid = ["--lr=0.01,0.02", "--seeds=1", "--steps=50", "--n-embd=4", "--n-head=1"]
+    for args in (
+        ["evolve", "--input", TEXT, *small, "--train-winner", MODEL],
+        ["evolve", "--resume", "RUN"],
+        ["report"],
+        ["run"],
+        ["train", "--genome", "genome.json", "--input", TEXT, "--output=g", "--steps=5"],
+        ["sweep", "grid", "--input", TEXT, *grid],
+        ["analyze"],
+        ["report"],
+    ):
+        runs = sorted(trained.glob("experiments/evolve_*/"))
+        done = microgpt(*(str(runs[0]) if arg == "RUN" else arg for arg in args))
+        assert done.returncode == 0, (args, done.stderr)
+        assert "Traceback" not in done.stderr

@@ -60,6 +60,21 @@ def refused(done) -> str:
     return error
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device", "sparse"])
+def test_an_input_that_never_ends_is_refused(microgpt, names, unfinished, kind) -> None:
+    """It stands in the state, which may be a stranger's."""
+    names.unlink()
+    if kind == "pipe":
+        os.mkfifo(names)
+    elif kind == "device":
+        names.symlink_to("/dev/zero")
+    else:
+        names.touch()
+        os.truncate(names, 3 * 2**30)
+    problem = "has the byte 0x00" if kind == "sparse" else "is not a regular file"
+    assert problem in refused(microgpt("train", "--resume", "model"))
+
+
 def test_a_finished_training_says_so_and_goes_on_with_more_steps(microgpt, names, tmp_path) -> None:
     microgpt("train", "--input", names, *SMALL, "--steps", "30", "--output", "model")
     done = microgpt("train", "--resume", "model")

@@ -6,6 +6,7 @@ nothing of what a log looks like.
 
 from pathlib import Path
 
+from microgpt.path_text import path_to_text
 from microgpt.whole_files import publish
 from microgpt_evolution.evaluation_line import encode_imported
 from microgpt_evolution.genome_file import encode_genome
@@ -29,7 +30,7 @@ def write_imported(folder: Path, log: LossLog, source: Path) -> Path:
         "objective": log.winner.objective,
         "fitness": log.winner.fitness,
         "seed": log.winner.seed,
-        IMPORTED_FROM: str(source.absolute()),
+        IMPORTED_FROM: path_to_text(source.absolute()),
     }
     lines = [
         encode_imported(

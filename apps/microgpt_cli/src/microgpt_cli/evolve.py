@@ -231,6 +231,7 @@ def _prepare(ctx: typer.Context, begun: "Records | None") -> "tuple[Settings, Sp
         ConfigError: an option contradicts what the run began with.
     """
     from microgpt.data import load_text, split
+    from microgpt.path_text import path_from_text, path_to_text
     from microgpt.tokenizer import CharTokenizer
     from microgpt_cli.search_settings import HELD_OUT, Settings
     from microgpt_cli.training_data import check_regular, default_input
@@ -243,7 +244,7 @@ def _prepare(ctx: typer.Context, begun: "Records | None") -> "tuple[Settings, Sp
         settings = Settings.of(begun)
         settings.check(given, genome)
         if path is None:
-            path = Path(settings.input)
+            path = path_from_text(settings.input)
             check_regular(path, "name the documents of this run with --input")
         parts = split(
             load_text(path), validation=settings.val_fraction, test=settings.test_fraction
@@ -254,7 +255,7 @@ def _prepare(ctx: typer.Context, begun: "Records | None") -> "tuple[Settings, Sp
     parts = split(load_text(path), validation=HELD_OUT, test=HELD_OUT)
     settings = Settings.begin(
         given,
-        input=os.path.abspath(path),
+        input=path_to_text(os.path.abspath(path)),
         data_sha256=parts.facts.sha256,
         vocab_size=CharTokenizer.from_documents(parts.docs).vocab_size,
         seed=ctx.params["seed"],

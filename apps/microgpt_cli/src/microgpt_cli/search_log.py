@@ -24,7 +24,7 @@ class SearchLog:
 
     def __enter__(self) -> Self:
         with self._writing():
-            self._file = self._path.open("w", encoding="utf-8")
+            self._file = self._path.open("w", encoding="utf-8", errors="backslashreplace")
         return self
 
     def __exit__(

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from microgpt.data import Split, load_conversations, load_text, split
 from microgpt.engines import prepare_engine
 from microgpt.errors import ConfigError
+from microgpt.path_text import path_from_text, path_to_text
 from microgpt.validation import first_problem
 from microgpt_cli.options import RUNS
 from microgpt_cli.progress import duration
@@ -60,7 +61,7 @@ def begin(
             sweep=kind,
             points=tuple(points),
             seeds=tuple(seeds),
-            input=os.path.abspath(path),
+            input=path_to_text(os.path.abspath(path)),
             chat=chat,
             data_sha256=parts.facts.sha256,
         )
@@ -96,7 +97,7 @@ def _same_documents(sweep: SweepSettings, path: Path | None) -> Split:
         ConfigError: these are others.
     """
     if path is None:
-        path = Path(sweep.input)
+        path = path_from_text(sweep.input)
         check_regular(path, "name the documents of this sweep with --input")
     docs = load_conversations(path) if sweep.chat else load_text(path)
     parts = split(docs, validation=sweep.val_fraction, test=sweep.test_fraction)

@@ -9,7 +9,6 @@ The second is checked before the first is read: it says how large that can be.
 
 import hashlib
 import math
-import os
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +28,7 @@ from microgpt.errors import CheckpointError, MicrogptError
 from microgpt.history import MAX_HISTORY_BYTES, HistoryPoint
 from microgpt.meta import MAX_META_BYTES
 from microgpt.model import count_params
+from microgpt.path_text import path_from_text, path_to_text
 from microgpt.presets import PresetName
 from microgpt.state import N_RECENT, Best, TrainState
 from microgpt.tokenizer import Tokenizer
@@ -91,7 +91,6 @@ class _Description(BaseModel):
     engine: EngineName
     dtype: DType
     input: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = None
-    input_bytes: Annotated[str, Field(pattern="^(0[1-9a-f]|[1-9a-f][0-9a-f])+$")] | None = None
     data: DataFacts
     weights_format: WeightsFormat | None = None
     preset: PresetName | None = None
@@ -113,8 +112,7 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple
     """Return the contents of the two files."""
     content = save_tensors(_as_tensors(plan, state))
     description = _describe(plan, state, status, hashlib.sha256(content).hexdigest())
-    without = None if description.input_bytes else {"input_bytes"}
-    return content, description.model_dump_json(indent=2, exclude=without).encode() + b"\n"
+    return content, description.model_dump_json(indent=2).encode() + b"\n"
 
 
 def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
@@ -177,8 +175,6 @@ def _describe(
     plan: TrainingPlan, state: TrainState, status: Status, state_sha256: str
 ) -> _Description:
     best, average = state.best, state.average
-    path = str(plan.input or "")
-    shown = path.encode(errors="backslashreplace").decode()
     return _Description(
         state_sha256=state_sha256,
         status=status,
@@ -191,8 +187,7 @@ def _describe(
         config=plan.config,
         engine=plan.engine,
         dtype=plan.dtype,
-        input=shown or None,
-        input_bytes=None if shown == path else os.fsencode(path).hex(),
+        input=path_to_text(plan.input) if plan.input else None,
         data=plan.data,
         weights_format=plan.weights_format,
         preset=plan.preset,
@@ -211,9 +206,6 @@ def _describe(
 
 
 def _plan(description: _Description, tokenizer: Tokenizer) -> TrainingPlan:
-    path = description.input
-    if description.input_bytes:
-        path = os.fsdecode(bytes.fromhex(description.input_bytes))
     return TrainingPlan(
         model=description.model,
         config=description.config,
@@ -221,7 +213,7 @@ def _plan(description: _Description, tokenizer: Tokenizer) -> TrainingPlan:
         engine=description.engine,
         dtype=description.dtype,
         data=description.data,
-        input=Path(path) if path else None,
+        input=path_from_text(description.input) if description.input else None,
         vocab_size_wanted=description.vocab_size_wanted,
         weights_format=description.weights_format,
         preset=description.preset,

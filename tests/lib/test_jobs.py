@@ -212,6 +212,8 @@ def test_a_job_that_cannot_go_on_says_why() -> None:
     error = finish(Batch(model, [text_job(model)]))[0]
     assert isinstance(error, PromptError)
     assert "not finite" in str(error)
+    with pytest.raises(PromptError, match="not finite"):
+        model.log_probabilities(model.opening("a"))
 
 
 def test_a_job_is_checked_when_it_is_made(text) -> None:

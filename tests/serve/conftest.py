@@ -30,7 +30,7 @@ from microgpt import (
 from microgpt.train import train
 
 SERVE = Path(sys.executable).parent / "microgpt-serve"
-START_S = 60  # a machine may be busy
+START_S = 300  # a busy machine may have to compile first
 
 
 class Reply(NamedTuple):
@@ -78,7 +78,12 @@ class Server:
                 stdout=stderr,
                 stderr=stderr,
             )
-        found = self.wait_for(r"at http://(\S+):(\d+)")
+        try:
+            found = self.wait_for(r"at http://(\S+):(\d+)")
+        except AssertionError:
+            self.process.kill()
+            self.process.wait()
+            raise
         self.host, self.port = found[1].strip("[]"), int(found[2])
         self._http = httpx2.Client(**self._settings())
 

@@ -1,5 +1,7 @@
 """Log-probabilities as programs need them that compare texts: one for each token that was read."""
 
+import json
+
 import pytest
 
 from microgpt import InferenceGpt
@@ -138,6 +140,10 @@ def test_a_prompt_of_tokens_is_what_it_says(talk, talk_gpt) -> None:
     numbers = [row[token] for token, row in zip(turn[1:], rows, strict=False)]
     assert told["token_logprobs"][1:4] == pytest.approx(numbers)
     assert as_is["text"].startswith("hi")
+    body = SCORE | {"prompt": [tokenizer.bos_id], "stream": True}
+    *events, _ = talk.request("POST", COMPLETIONS, body).body.decode().strip().split("\n\n")
+    lists = [json.loads(one[6:])["choices"][0]["logprobs"]["tokens"] for one in events]
+    assert next(token for tokens in lists for token in tokens) == "<|bos|>"
     (bare,) = complete(talk, [tokenizer.bos_id], **SCORE | {"max_tokens": 0})
     assert bare["logprobs"]["token_logprobs"] == [None]
 

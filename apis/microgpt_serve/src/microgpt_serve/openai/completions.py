@@ -74,7 +74,7 @@ class _Completion(Reply):
 
     def pieces(self, choice: Choice) -> list[Message]:
         news = choice.news()
-        if not (news.text or choice.finish_reason):
+        if not (news.text or news.tokens or choice.finish_reason):
             return []
         told = self._told(choice, news)
         return [{**self._head, "choices": [told]}]

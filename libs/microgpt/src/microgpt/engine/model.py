@@ -22,9 +22,10 @@ from microgpt.engine.evaluate import evaluate
 from microgpt.engine.sequences import RUNNING, STOPPED
 from microgpt.engine.threads import map_in_threads
 from microgpt.engine.weights import DecodeWeights, PackedWeights, for_decoding
+from microgpt.errors import PromptError
 from microgpt.flat_weights import Numbers
 from microgpt.model import Weights, count_params, init_weights
-from microgpt.sampling import FinishReason
+from microgpt.sampling import NOT_FINITE_MESSAGE, FinishReason
 
 EVAL_TOKENS = 256  # of short documents, which are worked on together
 CALL_WORK = 10**9  # weights times tokens between two returns to Python: 20 ms
@@ -75,9 +76,14 @@ class CompiledModel:
         Args:
             tokens: 1 to block_size.
             first: the number of the first to tell of.
+
+        Raises:
+            PromptError: the scores are not finite.
         """
         _, buffers = self._evaluate([[*tokens, 0]])
         scores = buffers.logits[:, first : len(tokens)].T.astype(np.float64)
+        if not np.isfinite(scores).all():
+            raise PromptError(NOT_FINITE_MESSAGE)
         scores -= scores.max(axis=1, keepdims=True)
         scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
         return scores

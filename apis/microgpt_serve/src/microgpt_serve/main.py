@@ -28,6 +28,9 @@ from microgpt_serve.service import Service
 from microgpt_serve.settings import Settings
 
 LOG = logging.getLogger("microgpt_serve")
+# Connections accepted in one turn of the event loop: uvloop accepts one for each listener. While
+# 16 clients sent large bodies, each on a new connection, others waited 0.5 s for theirs.
+ACCEPTED = 8
 BACKLOG = 2048  # connections that wait to be taken
 KEEP_ALIVE_S = 65  # longer than the minute of most proxies: they should hang up first
 # How long a thread that wants to go on in Python waits for another. One that has generated has a
@@ -52,7 +55,8 @@ def serve(settings: Settings) -> None:
         app = create_app(settings, model)
         log.on_drop = app.state.service.metrics.count_dropped_lines
         with _listen(settings.host, settings.port) as listener:
-            _Server(_uvicorn_config(app, settings), app.state.service).run([listener])
+            listeners = [listener, *(listener.dup() for _ in range(ACCEPTED - 1))]
+            _Server(_uvicorn_config(app, settings), app.state.service).run(listeners)
     finally:
         log.finish()
 

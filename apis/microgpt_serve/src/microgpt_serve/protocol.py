@@ -35,8 +35,7 @@ MOST_IN_A_ROW = 16  # requests that a client sends before it has read the replie
 BODY_FOLLOWS = (b"content-length", b"transfer-encoding")
 RECEIVE_S = 10.0  # for a request to come in
 SEND_S = 10.0  # for a reader to take something of what waits, once that is more than 64 KiB
-LARGE_PIECE = 16_384  # bytes of a body that is not wanted any more
-SKIP_S = 0.05  # between two such pieces
+MOST_SKIPPED = 65_536  # bytes of a body that come after its reply
 TELL_S = 60.0  # between two lines of the log about closed connections
 _IS_HOST = re.compile(rb"([\w.!$&'()*+,;=~%-]+|\[[0-9A-Fa-f:.]+\])(:\d*)?", re.ASCII).fullmatch
 
@@ -50,7 +49,8 @@ class GuardedProtocol(HttpToolsProtocol):
     _give_up: asyncio.TimerHandle | None = None
     _hang_up: asyncio.TimerHandle | None = None
     _fault = (400, "this is not a valid HTTP/1.1 request")
-    _heard_at = 0.0
+    _n_skipped = 0
+    _heard_at = 0.0  # when the client last sent something
     url = b""
     _n_closed: ClassVar[int] = 0  # idle connections, since the log told of some
     _told_at: ClassVar[float] = -TELL_S
@@ -96,7 +96,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._expect_request()
 
     def on_message_begin(self) -> None:  # noqa: D102
-        self._is_incomplete = True
+        self._is_incomplete, self._n_skipped = True, 0
         if len(self.pipeline) >= MOST_IN_A_ROW:
             raise ValueError("too many requests in a row")
         super().on_message_begin()
@@ -111,9 +111,10 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:  # noqa: D102
         self._n_held = 0
         super().on_body(body)
-        if self.cycle.response_complete and len(body) > LARGE_PIECE:
-            self.flow.pause_reading()
-            self.loop.call_later(SKIP_S, self.flow.resume_reading)
+        if self.cycle.response_complete:
+            self._n_skipped += len(body)
+            if self._n_skipped > MOST_SKIPPED:
+                self.transport.close()
 
     def on_message_complete(self) -> None:  # noqa: D102
         self._n_held, self._is_incomplete, self._is_in_head = 0, False, True

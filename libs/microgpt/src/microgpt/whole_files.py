@@ -5,10 +5,13 @@
 
 Renaming the first to the second is the moment at which all files of a directory change. Only the
 holder of the directory's lock writes them. Readers take no lock: `current` says where a file is.
+Writers without the lock use .saving-HOST-PROCESS-NUMBER, so that none removes that of another.
 """
 
 import errno
+import glob
 import os
+import platform
 import shlex
 import shutil
 import uuid
@@ -43,7 +46,11 @@ def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = Fals
     try:
         check_place(directory)
         is_new = not os.path.isdir(directory)
-        staging = _staging(directory, is_new, SAVING if is_held else f"{SAVING}-{uuid.uuid4().hex}")
+        staging = _staging(directory, is_new, SAVING)
+        if not is_held:
+            mine = f"{staging.name}-{platform.node()}-"
+            _remove_dead(staging.with_name(mine))
+            staging = staging.with_name(f"{mine}{os.getpid()}-{uuid.uuid4().hex}")
         staging.parent.mkdir(parents=True, exist_ok=True)
         _remove(staging)
         staging.mkdir()  # not tempfile.mkdtemp: it would become a model that its owner alone reads
@@ -158,6 +165,16 @@ def _move(staging: Path, directory: Path) -> None:
         os.replace(path, directory / path.name)
     staging.rmdir()
     _sync_directory(directory)
+
+
+def _remove_dead(stem: Path) -> None:
+    """Remove staging directories, named by process, of processes that do not exist any more."""
+    for path in stem.parent.glob(f"{glob.escape(stem.name)}*"):
+        from psutil import pid_exists  # only here: it takes 10 ms
+
+        pid = path.name.removeprefix(stem.name).partition("-")[0]
+        if pid.isdecimal() and len(pid) < 10 and not pid_exists(int(pid)):
+            _remove(path)
 
 
 def _remove(path: Path) -> None:

@@ -24,9 +24,14 @@ def test_a_device_is_refused():
         read_regular_file("/dev/zero", 10)
 
 
-def test_a_directory_is_refused_as_one(tmp_path):
+def test_a_directory_is_refused_as_one_and_no_descriptor_is_left(tmp_path):
+    free = os.dup(0)
+    os.close(free)
     with pytest.raises(IsADirectoryError):
         read_regular_file(tmp_path, 10)
+    again = os.dup(0)
+    os.close(again)
+    assert again == free
 
 
 def test_a_sparse_file_is_refused_by_its_size(tmp_path):

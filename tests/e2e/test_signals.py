@@ -125,18 +125,35 @@ def test_a_piped_chat_can_be_stopped(start, chat_model, number, code, word) -> N
     assert process.returncode == code
 
 
+A_SLOW_DISK = """
+from microgpt_cli.main import main
+import time
+from microgpt import whole_files
+
+def read(path, max_bytes):
+    print("reading", flush=True)
+    time.sleep(60)
+
+whole_files.read_regular_file = read
+main()
+"""
+
+
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
 @pytest.mark.parametrize("command", ["info", "generate", "chat"])
 def test_a_command_can_be_stopped_while_it_reads_a_model(
-    tmp_path, command, number, code, word
+    text_model, command, number, code, word
 ) -> None:
-    os.mkfifo(tmp_path / "weights.json")  # nobody writes to it, so reading it takes for ever
     process = subprocess.Popen(
-        [COMMAND, command, "--model-dir", tmp_path], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", A_SLOW_DISK, command, "--model-dir", text_model],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    with (tmp_path / "weights.json").open("w"):  # opens once the command reads
-        process.send_signal(number)
-        assert last_line(process) == word
+    assert process.stdout is not None
+    assert process.stdout.readline() == "reading\n"
+    process.send_signal(number)
+    assert last_line(process) == word
     assert process.returncode == code
 
 

@@ -98,6 +98,9 @@ async def _read_into(body: bytearray, request: Request, service: Service) -> Non
     while True:
         if max(n_announced, len(body)) > most:
             raise ServeError(413, f"the body is larger than {most} bytes")
+        if len(body) > SMALL_BYTES:  # before it is refused, too: else refusals come in bursts
+            async with service.large_pieces:
+                await asyncio.sleep(PIECE_S)
         if len(body) > MOST_INLINE_BYTES:
             new = body[n_counted:]
             n_counted, n_escapes = len(body), n_escapes + new.count(b"\\")
@@ -105,12 +108,9 @@ async def _read_into(body: bytearray, request: Request, service: Service) -> Non
             if n_signs > MOST_SIGNS or n_escapes > MOST_ESCAPES:
                 most_of = f"{MOST_SIGNS} of the characters {{ [ : , or {MOST_ESCAPES} backslashes"
                 raise ServeError(413, f"the body has more than {most_of}")
-        if len(body) > SMALL_BYTES:
-            if service.n_body_bytes > MOST_BODIES * most:
-                reason = "too many large bodies are being sent; try again soon"
-                raise ServeError(503, reason, retry_after_s=RETRY_AFTER_S)
-            async with service.large_pieces:
-                await asyncio.sleep(PIECE_S)
+        if len(body) > SMALL_BYTES and service.n_body_bytes > MOST_BODIES * most:
+            reason = "too many large bodies are being sent; try again soon"
+            raise ServeError(503, reason, retry_after_s=RETRY_AFTER_S)
         if not more:
             return
         message = await request.receive()

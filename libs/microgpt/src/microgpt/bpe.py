@@ -5,23 +5,18 @@ data. So every text can be written with them, and comes back as it was. Special 
 to the library: whatever a text holds, it is text.
 """
 
-import json
 import re
 from codecs import getincrementaldecoder
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NoReturn
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import TYPE_CHECKING
 
 from microgpt.config import check_count
 from microgpt.errors import ConfigError, TokenizerError
-from microgpt.printable import printable
 from microgpt.tokenizer import Document, Tokenizer, n_special, texts_of
-from microgpt.validation import first_problem
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer as Library
+    pass
 
 DEFAULT_VOCAB_SIZE = 1024
 N_BYTES = 256
@@ -58,8 +53,10 @@ class BpeTokenizer(Tokenizer):
     unit = "tokens"
 
     def __init__(self, file: bytes, *, is_chat: bool = False) -> None:
+        from microgpt.bpe_file import read_library  # loads pydantic
+
         self.file = file
-        self._library, self._pieces = _parsed(file)
+        self._library, self._pieces = read_library(file)
         super().__init__(len(self._pieces), is_chat=is_chat)
         self._bytes_of = dict(enumerate(self._pieces)) | dict.fromkeys(self.special_ids, b"")
         self._known: dict[str, Sequence[int]] = {}
@@ -160,19 +157,23 @@ class BpeTokenizer(Tokenizer):
             # The time grows with the square of the word; only a batch lets other threads run.
             return tuple(self._library.encode_batch_fast([word], add_special_tokens=False)[0].ids)
         except BaseException as error:
-            _refuse(error)
+            from microgpt.bpe_file import refuse
+
+            refuse(error)
 
 
 def _learn(texts: Collection[str], n_pieces: int) -> bytes:
     """Return the tokenizer.json of what is most often side by side in the texts."""
-    library = _new_library()
+    from microgpt.bpe_file import byte_of, new_library
+
+    library = new_library()
     from tokenizers.trainers import BpeTrainer
 
     n_most = N_BYTES + sum(len(text.encode()) for text in texts)  # each new piece joins two others
     trainer = BpeTrainer(
         vocab_size=min(n_pieces, n_most),  # it makes room for as many, whether they come or not
         min_frequency=MIN_FREQUENCY,
-        initial_alphabet=sorted(_byte_of()),
+        initial_alphabet=sorted(byte_of()),
         show_progress=False,
     )
     library.train_from_iterator(chain.from_iterable(map(_parts, texts)), trainer)
@@ -187,113 +188,6 @@ def _parts(text: str) -> Iterator[str]:
         end = place.start() if place else start + 2 * LEARNT_TOGETHER
         yield text[start:end]
         start = end
-
-
-def _new_library() -> "Library":
-    """Return a tokenizer of the library that has learnt nothing.
-
-    Raises:
-        TokenizerError: the library is not installed.
-    """
-    try:
-        from tokenizers import Tokenizer as Library
-        from tokenizers import decoders, models, pre_tokenizers
-    except ImportError as error:
-        raise TokenizerError(
-            f"subword tokens need the extra bpe ({error}); pip install 'microgpt-lib[bpe]'"
-        ) from error
-    library = Library(models.BPE())
-    library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    library.decoder = decoders.ByteLevel()
-    return library
-
-
-class _Model(BaseModel):
-    """What a tokenizer has learnt; its settings are extras."""
-
-    model_config = ConfigDict(strict=True, extra="allow")
-
-    vocab: dict[str, int]
-    merges: list[tuple[str, str]]
-
-
-class _File(BaseModel):
-    """The content of a tokenizer.json; all settings are extras."""
-
-    model_config = ConfigDict(strict=True, extra="allow")
-
-    model: _Model
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What a tokenizer is, but for what it has learnt."""
-        of_model = self.model.model_extra or {}
-        return {**(self.model_extra or {}), **{f"model.{key}": of_model[key] for key in of_model}}
-
-
-def _parsed(file: bytes) -> tuple["Library", list[bytes]]:
-    """Return the tokenizer that a tokenizer.json describes, and the bytes of each token.
-
-    The library panics on some files, and allocates memory for the largest token id. So it never
-    sees the file, only the vocabulary and the merges, once they are checked.
-
-    Raises:
-        TokenizerError: the file is damaged, or not as ours are.
-    """
-    library = _new_library()
-    from tokenizers.models import BPE
-
-    try:
-        found, expected = (_File.model_validate_json(text) for text in (file, library.to_str()))
-    except ValidationError as error:
-        raise TokenizerError(f"it is no tokenizer: {first_problem(error)}") from error
-    settings, ours = found.settings, expected.settings
-    if wrong := [key for key in ours | settings if settings.get(key) != ours.get(key)]:
-        value = json.dumps(settings.get(wrong[0]))
-        raise TokenizerError(
-            f"it is not one of microgpt: {printable(wrong[0], 40)} is {printable(value, 80)}"
-        )
-    pieces = _pieces(found.model.vocab)
-    try:
-        library.model = BPE(vocab=found.model.vocab, merges=found.model.merges)
-    except BaseException as error:
-        _refuse(error)
-    return library, pieces
-
-
-def _refuse(error: BaseException) -> NoReturn:
-    """Raise a TokenizerError for what the library raised, also for a panic.
-
-    A panic is not an Exception, and its class cannot be imported.
-    """
-    if isinstance(error, Exception) or type(error).__name__ == "PanicException":
-        raise TokenizerError(f"the tokenizer is damaged: {printable(str(error))}") from error
-    raise error
-
-
-def _pieces(vocabulary: dict[str, int]) -> list[bytes]:
-    """Return the bytes of each token of a vocabulary; TokenizerError if one is missing."""
-    byte_of = _byte_of()
-    pieces = sorted(vocabulary, key=vocabulary.__getitem__)
-    if [vocabulary[piece] for piece in pieces] != list(range(len(pieces))):
-        raise TokenizerError("its tokens are not numbered from 0 on")
-    if not byte_of.keys() <= vocabulary.keys() or not byte_of.keys() >= {*"".join(pieces)}:
-        raise TokenizerError("its tokens are not made of the 256 bytes")
-    return [bytes(byte_of[char] for char in piece) for piece in pieces]
-
-
-def _byte_of() -> dict[str, int]:
-    """Return the byte that each character of a piece stands for.
-
-    The library shows a byte that can be printed as the character with its number, and the others,
-    in their order, as those from U+0100 on.
-    """
-    from tokenizers.pre_tokenizers import ByteLevel
-
-    chars = sorted(ByteLevel.alphabet())
-    printed = [ord(char) for char in chars if ord(char) < N_BYTES]
-    others = sorted({*range(N_BYTES)} - {*printed})
-    return dict(zip(chars, [*printed, *others], strict=True))
 
 
 def _halves(text: str) -> str:

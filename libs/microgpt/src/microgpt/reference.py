@@ -1,7 +1,6 @@
 """One step of training on scalars: the loss of a batch, its gradients, and Adam.
 
-This is the arithmetic of Karpathy's microgpt, and what every faster engine is held to. It needs the
-standard library alone, and knows nothing of text, files, schedules or progress.
+This is the arithmetic of Karpathy's microgpt; the compiled engine must agree with it.
 """
 
 import math
@@ -20,8 +19,7 @@ class ReferenceEngine:
 
     Attributes:
         n_steps: the updates so far.
-        adam_m: the running mean of each weight's gradient, in the order of `weight_shapes`.
-        adam_v: the running mean of its square.
+        adam_m, adam_v: running means of gradients and their squares, as in `weight_shapes`.
     """
 
     def __init__(self, model: ModelConfig, config: TrainConfig, weights: Weights[float]) -> None:
@@ -41,20 +39,17 @@ class ReferenceEngine:
         return loss
 
     def backward(self, batch: Sequence[Tokens], masks: Sequence[Tokens] = ()) -> float:
-        """Return the loss of a batch, and leave its gradients on the weights.
+        """Set the gradients; return the mean loss of a batch in nats, or nan if any is not finite.
 
         Args:
             batch: documents as tokens, 2 or more each; what lies beyond block_size is not read.
             masks: of each document, 0 for each token that is only read; by default all are learnt.
-
-        Returns:
-            The mean over all tokens to be learnt, in nats; nan if it or a gradient is not finite.
         """
         *_, loss = self.read(batch, masks)
         return loss
 
     def read(self, batch: Sequence[Tokens], masks: Sequence[Tokens] = ()) -> Iterator[float]:
-        """Do what `backward` does, a document at a time; yield the loss so far after each."""
+        """Do what `backward` does; yield the loss so far after each document."""
         for param in self.params:
             param.grad = 0.0
         size, masks = self.gpt.config.block_size + 1, masks or [[1] * len(doc) for doc in batch]
@@ -67,10 +62,10 @@ class ReferenceEngine:
                 doc_loss = (1 / n_targets) * document_loss(self.gpt, doc, mask, drop)
                 doc_loss.backward()
                 loss += doc_loss.data
-            if i < len(docs) - 1:
-                yield loss
-        is_finite = all(map(math.isfinite, [loss, *(param.grad for param in self.params)]))
-        yield loss if is_finite else math.nan
+            is_last = i == len(docs) - 1
+            if is_last and not all(map(math.isfinite, [loss, *(p.grad for p in self.params)])):
+                loss = math.nan
+            yield loss
 
     def weights(self) -> dict[str, tuple[tuple[float, ...], ...]]:
         """Return a copy of the weights as plain floats."""

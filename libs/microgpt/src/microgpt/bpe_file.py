@@ -80,6 +80,7 @@ def read_library(file: bytes) -> tuple["Library", list[bytes]]:
             f"it is not one of microgpt: {printable(wrong[0], 40)} is {printable(value, 80)}"
         )
     pieces = _pieces(found.model.vocab)
+    _check_merges(found.model)
     try:
         library.model = BPE(vocab=found.model.vocab, merges=found.model.merges)
     except BaseException as error:
@@ -106,6 +107,16 @@ def _pieces(vocabulary: dict[str, int]) -> list[bytes]:
     if not bytes_.keys() <= vocabulary.keys() or not bytes_.keys() >= {*"".join(pieces)}:
         raise TokenizerError("its tokens are not made of the 256 bytes")
     return [bytes(bytes_[char] for char in piece) for piece in pieces]
+
+
+def _check_merges(model: _Model) -> None:
+    """Raise TokenizerError unless all merges are of tokens to a token; the library may panic."""
+    for merge in model.merges:
+        for piece in (*merge, "".join(merge)):
+            if piece not in model.vocab:
+                first, second = merge
+                problem = f"it merges {first!r} and {second!r}, but has no token {piece!r}"
+                raise TokenizerError(f"the tokenizer is damaged: {printable(problem)}")
 
 
 def byte_of() -> dict[str, int]:

@@ -6,6 +6,7 @@ from microgpt.conversation import Message
 from microgpt.conversation_file import Item
 from microgpt.examination import Answer
 from microgpt_cli.exam_page import page
+from microgpt_cli.report import command
 from microgpt_cli.runs import labels
 from microgpt_cli.streams import say, show_while_read, shown
 
@@ -31,6 +32,21 @@ def test_a_terminal_gets_what_a_model_made_up_escaped_and_a_pipe_gets_it_as_it_i
     assert shown(JOINED) == JOINED
     show_while_read(f"> {ODD}")  # a line of a search, with a name
     assert capsys.readouterr().out == f"> {ESCAPED}\n"
+
+
+def test_where_a_report_is_has_no_control_characters_on_a_terminal(
+    tmp_path, monkeypatch, capsys
+) -> None:
+    """The newest run is reported, whatever somebody has called it."""
+    monkeypatch.chdir(tmp_path)
+    run = Path("experiments", ODD)
+    run.mkdir(parents=True)
+    (run / "run.json").touch()
+    monkeypatch.setattr(command, "read_report", lambda directories: None)
+    monkeypatch.setattr(command, "write_report", lambda found, file: file)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    command.report()
+    assert capsys.readouterr().out.endswith(f"{ESCAPED}/report.html\n")
 
 
 @pytest.mark.parametrize("name", [ODD, "a\u200bb", "a\udcff"])

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from microgpt_cli.options import DEFAULT_MODEL_DIR, ModelDir
+from microgpt_cli.streams import shown
 
 
 def export(
@@ -32,4 +33,4 @@ def export(
     from microgpt.checkpoint import load
 
     file = export_model(load(model_dir), output, weights_format=format, half=half)
-    print(f"{file}: {file.stat().st_size:,} bytes")
+    print(shown(f"{file}: {file.stat().st_size:,} bytes"))

@@ -12,7 +12,7 @@ import typer
 
 from microgpt_cli.help import GroupedCommand
 from microgpt_cli.options import DEFAULT_GENOME, DEFAULT_TEXT, RUNS, AsJson
-from microgpt_cli.streams import note, print_facts
+from microgpt_cli.streams import note, print_facts, shown
 
 if TYPE_CHECKING:
     from microgpt_evolution.genome_file import GenomeRecord
@@ -87,7 +87,7 @@ def use(
     decode_genome(content, path)
     kept = _to_keep(content)
     publish(DEFAULT_GENOME.parent, {**kept, DEFAULT_GENOME.name: content})
-    print(f"Active genome set from: {source}")
+    print(shown(f"Active genome set from: {source}"))
 
 
 @genome.command(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from microgpt.errors import ConfigError, MicrogptError
+from microgpt_cli.streams import shown
 
 if TYPE_CHECKING:
     import altair as alt
@@ -44,7 +45,7 @@ def plot(
     files = output or DEFAULT_FILES
     write_curves(directories, files)
     for file in files:
-        print(file)
+        print(shown(str(file)))
 
 
 def write_curves(directories: Sequence[Path], files: Sequence[Path]) -> None:

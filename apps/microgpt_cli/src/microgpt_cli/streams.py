@@ -53,10 +53,10 @@ def show_while_read(text: str) -> None:
 
 
 def shown(text: str) -> str:
-    """Return what a model has made up as stdout may have it.
+    """Return what a model has made up, or a path, as stdout may have it.
 
-    A model writes what it has read, also what a terminal obeys: a terminal gets that escaped, a
-    file or a pipe as it is.
+    Both can have characters that a terminal obeys: a terminal gets those escaped, a file or a pipe
+    as they are.
     """
     return text.translate(ESCAPES) if sys.stdout.isatty() else text
 

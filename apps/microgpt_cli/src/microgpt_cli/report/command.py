@@ -9,7 +9,7 @@ import typer
 
 from microgpt.errors import MicrogptError
 from microgpt_cli.options import RUNS
-from microgpt_cli.streams import note
+from microgpt_cli.streams import note, shown
 
 if TYPE_CHECKING:
     from microgpt_cli.report.section import Report
@@ -54,10 +54,10 @@ def report(
     directories = [*{os.path.realpath(path): path for path in named}.values()]
     found = read_report(directories)
     file = output or (directories[0] / REPORT if len(directories) == 1 else Path(REPORT))
-    print(write_report(found, file))
+    print(shown(str(write_report(found, file))))
     if png:
         for path in _write_pictures(found, png):
-            print(path)
+            print(shown(str(path)))
 
 
 def read_report(directories: Sequence[Path]) -> "Report":

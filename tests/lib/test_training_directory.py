@@ -242,6 +242,8 @@ def test_a_damaged_state_is_refused_even_with_a_fitting_hash(directory, monkeypa
         {"history.loss": np.full(40, np.inf)},
         {"history.step": np.zeros(40, np.int64)},
         {"history.step": np.arange(1.0, 41.0)},
+        {"history.step": np.arange(0, 20)},
+        {"history.step": np.arange(2, 22)},
         {"history.val_loss": np.zeros(3)},
         {"history.val_loss": np.full(20, np.inf)},
         {"history.val_loss": np.full(20, -np.inf)},
@@ -269,6 +271,19 @@ def test_a_mean_of_weights_that_no_training_has_had_is_refused(directory, averag
     facts |= {"state_sha256": hashlib.sha256(content).hexdigest()}
     path.write_text(json.dumps(facts | {"average": average | {"steps": 40}}))
     with pytest.raises(CheckpointError, match="is not of this training"):
+        read_training(directory)
+
+
+@pytest.mark.parametrize("best", [{"step": 20, "measured_at": 21}, {"step": 20, "measured_at": 18}])
+def test_a_best_that_no_training_has_had_is_refused(directory, best) -> None:
+    path = directory / "train_state.json"
+    facts = json.loads(path.read_text())
+    tensors = load_file(directory / "train_state.safetensors")
+    save_file(tensors | {"best_weights": tensors["weights"]}, directory / "train_state.safetensors")
+    content = (directory / "train_state.safetensors").read_bytes()
+    facts |= {"state_sha256": hashlib.sha256(content).hexdigest()}
+    path.write_text(json.dumps(facts | {"best": best | {"val_loss": 1.0, "n_worse": 0}}))
+    with pytest.raises(CheckpointError, match="is no state of a training: its best"):
         read_training(directory)
 
 

@@ -71,6 +71,7 @@ def start_in_vain(**env: str) -> subprocess.CompletedProcess[str]:
         ),
         ("MICROGPT_API_KEYS_FILE", "", "MICROGPT_API_KEYS_FILE must not be empty"),
         ("MODEL_DIR", "/nowhere", "/nowhere does not exist"),
+        ("MODEL_DIR", "/no\x1b[2Jwhere", r"/no\x1b[2Jwhere does not exist"),
         ("HOST", "no.such.host.invalid", "cannot listen at no.such.host.invalid"),
     ],
 )

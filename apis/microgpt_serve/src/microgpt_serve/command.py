@@ -9,6 +9,7 @@ import signal
 import sys
 from typing import NoReturn
 
+MAX_LINE = 4096  # characters of an error: room for a path
 USAGE = "usage: microgpt-serve (the environment has its settings: MODEL_DIR, PORT, …)"
 
 
@@ -54,5 +55,7 @@ def _print_usage(*, asked: bool) -> int:
 
 
 def _say(error: Exception, code: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
+    from microgpt.printable import printable
+
+    print(f"error: {printable(str(error), MAX_LINE)}", file=sys.stderr)
     return code

@@ -262,7 +262,13 @@ def _state(
     recent_losses = _losses(tensors["recent_losses"])
     if len(recent_losses) != min(description.step, N_RECENT):
         raise ValueError(f"{len(recent_losses)} recent losses after {description.step} steps")
+    if history and not 1 <= history[0].step <= history[-1].step <= description.step:
+        raise ValueError(f"the steps of its history are not from 1 to {description.step}")
     best, average = description.best, description.average
+    if best and not best.step <= best.measured_at <= description.step:
+        raise ValueError(
+            f"its best held-out loss, of step {best.step}, was last measured at {best.measured_at}"
+        )
     if average and not average.n <= average.step <= description.step:
         raise ValueError(f"a mean of {average.n} up to step {average.step} is not of this training")
     return TrainState(

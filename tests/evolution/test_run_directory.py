@@ -1,5 +1,7 @@
 """Any kind of run is a directory like this; those here are of searches."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,3 +80,27 @@ def test_a_run_that_cannot_begin_leaves_nothing(tmp_path, monkeypatch) -> None:
     with pytest.raises(CheckpointError, match="No space left on device"):
         Records.begin(tmp_path, "evolve", {})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+@pytest.mark.parametrize("call", ["os.mkdir", "os.fsync", "os.rename", "os.rmdir"])
+def test_what_a_killed_process_has_begun_is_a_run_or_goes_with_the_next(tmp_path, call) -> None:
+    """The first such call inside the folder is where the process dies."""
+    if (child := os.fork()) == 0:
+        real = getattr(os, call.removeprefix("os."))
+
+        def die(*args: object, **named: object) -> object:
+            if call == "os.fsync" or str(tmp_path / "runs") + os.sep in str(args[0]):
+                os._exit(1)
+            return real(*args, **named)
+
+        setattr(os, call.removeprefix("os."), die)
+        Records.begin(tmp_path / "runs", "evolve", SETTINGS)
+        os._exit(0)
+    os.waitpid(child, 0)
+    begun = list((tmp_path / "runs").glob("evolve_*"))
+    for path in begun:  # it can go on
+        Records.open(path).close()
+    with Records.begin(tmp_path / "runs", "evolve", SETTINGS) as records:
+        left = {*(tmp_path / "runs").iterdir(), *tmp_path.iterdir()}
+        assert left == {records.directory, *begun, tmp_path / "runs"}

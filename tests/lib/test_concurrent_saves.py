@@ -166,3 +166,16 @@ for i in range(int(sys.argv[2])):
     assert failures == []
     assert n_loads > 100
     assert litter(directory) == []
+
+
+def test_a_directory_that_appears_while_it_is_looked_for_did_not_exist(
+    tmp_path, monkeypatch
+) -> None:
+    def just_before(path: object, isdir=os.path.isdir) -> bool:
+        was_there = isdir(path)
+        (tmp_path / "model").mkdir(exist_ok=True)
+        return was_there
+
+    monkeypatch.setattr("microgpt.checkpoint.os.path.isdir", just_before)
+    with pytest.raises(CheckpointError, match="does not exist"):
+        load(tmp_path / "model")

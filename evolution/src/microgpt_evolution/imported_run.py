@@ -7,12 +7,11 @@ nothing of what a log looks like.
 from pathlib import Path
 
 from microgpt.path_text import path_to_text
-from microgpt.whole_files import publish
 from microgpt_evolution.evaluation_line import encode_imported
 from microgpt_evolution.genome_file import encode_genome
 from microgpt_evolution.log_file import LossLog
 from microgpt_evolution.records import GENOME, IMPORTED_FROM
-from microgpt_evolution.run_directory import EVALUATIONS, RUN, encode_run, free_directories
+from microgpt_evolution.run_directory import EVALUATIONS, RUN, encode_run, new_directory
 
 
 def write_imported(folder: Path, log: LossLog, source: Path) -> Path:
@@ -41,13 +40,9 @@ def write_imported(folder: Path, log: LossLog, source: Path) -> Path:
         )
         for candidate in log.candidates
     ]
-    directory = next(free_directories(folder, "import"))
-    publish(
-        directory,
-        {
-            EVALUATIONS: b"".join(lines),
-            GENOME: encode_genome(log.winner),
-            RUN: encode_run(settings),
-        },
-    )
-    return directory
+    files = {
+        EVALUATIONS: b"".join(lines),
+        GENOME: encode_genome(log.winner),
+        RUN: encode_run(settings),
+    }
+    return new_directory(folder, "import", files)

@@ -12,8 +12,7 @@ import json
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import chain, count
@@ -27,7 +26,7 @@ from microgpt.directory_lock import DirectoryLock
 from microgpt.errors import CheckpointError
 from microgpt.regular_file import read_regular_file
 from microgpt.validation import first_problem, newer_version
-from microgpt.whole_files import cannot_write, publish
+from microgpt.whole_files import SAVING, cannot_write, publish
 from microgpt_evolution.errors import RunError
 
 RUN, EVALUATIONS = "run.json", "evaluations.jsonl"
@@ -74,16 +73,13 @@ class RunDirectory(ABC):
         Raises:
             CheckpointError: they cannot be written.
         """
+        files = {EVALUATIONS: b"", RUN: encode_run(settings)}
+        directory = new_directory(folder, name, files)
         try:
-            directory = _new_directory(folder, name)
-            try:
-                lock = DirectoryLock(directory, USE)
-                publish(directory, {EVALUATIONS: b"", RUN: encode_run(settings)})
-            except BaseException:
-                shutil.rmtree(directory, ignore_errors=True)
-                raise
-        except OSError as error:
-            raise cannot_write(folder, error) from error
+            lock = DirectoryLock(directory, USE)
+        except BaseException:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
         return cls(directory, settings, lock)
 
     @classmethod
@@ -208,26 +204,40 @@ def whole_lines(directory: Path) -> list[tuple[str, bytes]]:
     return [(f"{path}, line {number}", line) for number, line in enumerate(lines, start=1)]
 
 
-def free_directories(folder: Path, name: str) -> Iterator[Path]:
-    """Yield where a new run may be: its name, the time, and a number where that is taken.
+def new_directory(folder: Path, name: str, files: Mapping[str, bytes]) -> Path:
+    """Make the directory of a new run, whole or not at all, and return where it is.
 
     Args:
-        folder: where runs are kept.
-        name: what the directory's begins with.
+        folder: where runs are kept. What a killed process has left there unfinished is removed.
+        name: what the directory's begins with: the time follows, and a number where that is taken.
+        files: their names and contents.
+
+    Raises:
+        CheckpointError: they cannot be written.
     """
-    stem = f"{name}_{datetime.now():%Y%m%d_%H%M%S}"
-    for directory in (folder / f for f in chain([stem], (f"{stem}_{i}" for i in count(2)))):
-        if not (directory.exists() or directory.with_name(f"{directory.name}.log").exists()):
-            yield directory
-
-
-def _new_directory(folder: Path, name: str) -> Path:
-    """Make a directory whose name is not taken."""
     if os.path.lexists(folder) and not folder.is_dir():
         raise CheckpointError(f"{folder} is no directory, and runs are kept there; move it away")
-    folder.mkdir(parents=True, exist_ok=True)
-    for directory in free_directories(folder, name):
-        with suppress(FileExistsError):  # another process was faster
-            directory.mkdir()
-            break
+    staging = folder / SAVING  # which the next holder of the lock would remove
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with DirectoryLock(folder):
+            directory = _free_directory(folder, name)
+            try:
+                publish(staging / directory.name, files)
+                (staging / directory.name).rename(directory)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
     return directory
+
+
+def _free_directory(folder: Path, name: str) -> Path:
+    """Return a directory that is not there, nor a log of its name."""
+    stem = f"{name}_{datetime.now():%Y%m%d_%H%M%S}"
+    directories = (folder / f for f in chain([stem], (f"{stem}_{i}" for i in count(2))))
+    return next(
+        path
+        for path in directories
+        if not (path.exists() or path.with_name(f"{path.name}.log").exists())
+    )

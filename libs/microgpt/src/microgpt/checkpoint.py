@@ -131,8 +131,9 @@ def load(directory: str | Path) -> SavedModel:
             message names the file and the place in it.
     """
     directory = Path(directory)
+    exists = os.path.exists(directory)  # first: a save may just be making it
     if not os.path.isdir(directory):  # unlike Path.is_dir, never an OSError
-        what = "is not a directory" if os.path.exists(directory) else "does not exist"
+        what = "is not a directory" if exists else "does not exist"
         raise CheckpointError(f"{directory} {what}; name one that `microgpt train` has written")
     found = read_settled(directory, lambda: _find(directory))
     meta, model = found.meta, found.model

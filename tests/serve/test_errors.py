@@ -63,6 +63,7 @@ def test_generate_names_the_field_and_its_limit(names, body, problem) -> None:
         ({"messages": "hi"}, "messages must be a list"),
         ({"messages": [HI, {**HI, "role": "bot"}]}, 'messages[1]: unknown role "bot"'),
         ({"messages": [{**HI, "role": "system"}]}, 'messages[0]: unknown role "system"'),
+        ({"messages": [{**HI, "role": "\x7f\x9b"}]}, r'messages[0]: unknown role "\x7f\x9b"'),
         ({"messages": [{**HI, "role": None}]}, "messages[0].role must be a text"),
         ({"messages": [{**HI, "content": " \n"}]}, "messages[0]: content must not be empty"),
         ({"messages": [{"role": "user"}]}, "messages[0].content is missing"),
@@ -260,8 +261,8 @@ def test_what_a_proxy_calls_the_address_cannot_forge_a_line_of_the_log(serve, na
     server.wait_for(r"Z 1\.2\.3\.4\\x20GET\\x20/forged\\x20200\\x85again GET /health 200")
 
 
-def test_an_unknown_page_is_named_as_it_was_asked_for(names) -> None:
-    assert_error(names.get("/%0d%0aX:1"), 404, "there is no /\r\nX:1")
+def test_an_unknown_page_is_named_without_control_characters(names) -> None:
+    assert_error(names.get("/%0d%0aX:1%C2%9b"), 404, r"there is no /\r\nX:1\x9b")
 
 
 @pytest.mark.slow

@@ -182,3 +182,27 @@ def test_idle_connections_do_not_shut_out_others(serve, names_dir, sent) -> None
         client.close()
     assert server.generate().status == 200
     assert len(re.findall("closed [0-9]+ idle connections", server.log)) == 1
+
+
+def in_a_row(*bodies: bytes) -> bytes:
+    head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    return b"".join(head + body for body in bodies)
+
+
+SLOW = b'Content-Length: 7\r\n\r\n{"n":9}'
+
+
+def test_when_a_client_goes_the_first_of_its_requests_is_stopped_too(serve, slow_dir) -> None:
+    server = serve(slow_dir)
+    with socket.create_connection((server.host, server.port), timeout=30) as client:
+        client.sendall(in_a_row(SLOW, SLOW))
+        time.sleep(0.5)
+    assert server.wait_for("POST /v1/completions 499 ")
+    server.until_idle()
+
+
+def test_an_error_of_a_later_request_is_no_answer_to_an_earlier_one(serve, slow_dir) -> None:
+    server = serve(slow_dir)
+    broken = b"Transfer-Encoding: chunked\r\n\r\nno number\r\n"
+    assert server.raw(in_a_row(SLOW, broken)) == b""
+    assert server.wait_for("POST /v1/completions 499 ")

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from microgpt.errors import MicrogptError
+from microgpt.printable import printable
 
 LOG = logging.getLogger("microgpt_serve")
 RETRY_AFTER_S = 1  # a queue is worked off, and a new process has started, in about that time
@@ -112,6 +113,7 @@ async def _answer_bad_input(request: Request, error: Exception) -> Response:
 async def _answer_framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path, method = request.scope["path"], request.method
-    messages = {404: f"there is no {path:.200}", 405: f"{path:.200} does not take {method:.20}"}
+    shown = printable(path)
+    messages = {404: f"there is no {shown}", 405: f"{shown} does not take {method:.20}"}
     message = messages.get(error.status_code, str(error.detail))
     return error_response(error.status_code, message, path, error.headers)

@@ -9,9 +9,14 @@ answered here, in the shape of all errors.
 import asyncio
 import logging
 import re
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from microgpt_serve.errors import error_response
 
@@ -50,6 +55,7 @@ class GuardedProtocol(HttpToolsProtocol):
     _hang_up: asyncio.TimerHandle | None = None
     _fault = (400, "this is not a valid HTTP/1.1 request")
     _n_skipped = 0
+    _cycles: Sequence[RequestResponseCycle] = ()  # requests, of which at most the first is answered
     _heard_at = 0.0  # when the client last sent something
     url = b""
     _n_closed: ClassVar[int] = 0  # idle connections, since the log told of some
@@ -66,6 +72,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._expect_no_request()
         self._expect_no_reader()
         super().connection_lost(exc)
+        for cycle in self._cycles:  # uvicorn tells the newest alone, which may not run yet
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def pause_writing(self) -> None:
         """Stop writing: more waits for the reader than should."""
@@ -106,6 +115,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._fault = fault
             raise ValueError(fault)  # the parser stops, and send_400_response is called
         super().on_headers_complete()
+        self._cycles = [*(one for one in self._cycles if not one.response_complete), self.cycle]
         self._n_held, self._is_in_head = 0, False
 
     def on_body(self, body: bytes) -> None:  # noqa: D102
@@ -210,4 +220,4 @@ class GuardedProtocol(HttpToolsProtocol):
     def _may_answer(self) -> bool:
         if self._is_in_head:  # the reply to an earlier request may still be on its way
             return self._n_held > 0 and self._is_idle()
-        return not self.cycle.response_started
+        return not (self.pipeline or self.cycle.response_started)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from pydantic.json_schema import WithJsonSchema
 
 from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, MAX_SEED, MAX_SIZE
+from microgpt.printable import printable
 from microgpt.tokenizer import ROLES
 
 MOST_SAMPLES = 50
@@ -93,7 +94,7 @@ class ChatMessage(Request):
     @classmethod
     def _check_role(cls, role: str) -> str:
         if role not in ROLES:
-            raise ValueError(f'unknown role "{role:.80}"')
+            raise ValueError(f'unknown role "{printable(role, 80)}"')
         return role
 
     @field_validator("content")

@@ -72,6 +72,16 @@ def test_a_damaged_file_is_not_used(run, tmp_path, damage) -> None:
     assert run() == ([2, 4], [])  # it was mended
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has none")
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(run, tmp_path) -> None:
+    run()
+    (file,) = files(tmp_path)
+    file.unlink()
+    os.mkfifo(file, 0o600)
+    assert run() == ([2, 4], [COMPILING])
+    assert run() == ([2, 4], [])
+
+
 @pytest.mark.parametrize(
     ("what", "other"),
     [

@@ -16,7 +16,7 @@ def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
         OSError: it cannot be opened, is not a regular file, or has more than max_bytes; strerror
             says which.
     """
-    with open(path, "rb", opener=_open_at_once) as file:  # a directory is an OSError here
+    with open(path, "rb", opener=open_at_once) as file:  # a directory is an OSError here
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         size = os.fstat(file.fileno()).st_size
@@ -28,6 +28,6 @@ def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
     return content
 
 
-def _open_at_once(path: str, flags: int) -> int:
+def open_at_once(path: str, flags: int) -> int:
     """Open a file without waiting for the writer of a FIFO."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -28,6 +28,7 @@ from platformdirs import user_cache_path
 
 from microgpt import dropout
 from microgpt.errors import ConfigError
+from microgpt.regular_file import open_at_once
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Tell = Callable[[str], None]
@@ -149,7 +150,7 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
         with contextlib.suppress(Exception):  # whatever is wrong with a file, it can be made anew
             path = self._path(sig, target_context)
             _check_is_private(path.parent)
-            with path.open("rb") as file:
+            with open(path, "rb", opener=open_at_once) as file:
                 _check_is_private(file.fileno())
                 digest, _, content = file.read().partition(b"\n")
             if hashlib.sha256(content).hexdigest().encode() == digest:

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import multiprocessing
+import os
 import re
 import subprocess
 import sys
@@ -37,8 +38,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
         command = [Path(sys.executable).parent / "microgpt-serve"]
+        environment = {**os.environ, "PORT": "0"}
         with log.open("wb") as stderr:
-            process = subprocess.Popen(command, cwd=folder, env={"PORT": "0"}, stderr=stderr)
+            process = subprocess.Popen(command, cwd=folder, env=environment, stderr=stderr)
         try:
             while not (found := re.search(r"at http://127.0.0.1:(\d+)", log.read_text())):
                 if process.poll() is not None:

@@ -46,6 +46,7 @@ SHORTEST = {
     "reference_speed": ("--steps 2 --rounds 1", ""),
     "report": ("", ""),
     "serve_batching": ("--rounds 1", "bench.N_REPLIES = 32"),
+    "serve_hostile": ("--seconds 0.5 --attackers 2 --rate 10", ""),
     "serve_load": ("--rounds 1 --seconds 1 --connections 2", ""),
     "serve_mixed": ("--minutes 0.1 --connections 2", "bench.PROCESSES = 2"),
     "serve_streams": ("--rounds 1 --seconds 0.5 --streams 2", ""),

@@ -153,9 +153,9 @@ def test_docs_and_openapi_are_there_with_examples(names) -> None:
 
 def test_openapi_has_the_errors_that_a_page_sends_and_no_others(names) -> None:
     pages = names.get("/openapi.json").json["paths"]
-    assert set(pages["/health"]["get"]["responses"]) == {"200"}
-    assert set(pages["/ready"]["get"]["responses"]) == {"200", "503"}
-    assert set(pages["/metrics"]["get"]["responses"]) == {"200", "401", "429"}
+    assert set(pages["/health"]["get"]["responses"]) == {"200", "403"}
+    assert set(pages["/ready"]["get"]["responses"]) == {"200", "403", "503"}
+    assert set(pages["/metrics"]["get"]["responses"]) == {"200", "401", "403", "429"}
     assert pages["/health"]["get"]["security"] == []
 
 

@@ -62,7 +62,7 @@ def create_app(settings: Settings, model: ServedModel) -> FastAPI:
     errors = _errors(without=WITH_BODY_ONLY, shape=OpenAIErrorResponse)
     app.include_router(models.router, responses=errors)
     add_error_handlers(app)
-    paths = [*_describe(app, has_key=settings.has_keys), "/docs", "/openapi.json"]
+    paths = [*_describe(app, settings), "/docs", "/openapi.json"]
     service = app.state.service = Service(settings, model, paths)
     app.add_middleware(Door, keys=service.keys, rate_limit=settings.rate_limit)
     if settings.checks_hosts:
@@ -91,21 +91,23 @@ def _errors(
     }
 
 
-def _describe(app: FastAPI, *, has_key: bool) -> list[str]:
+def _describe(app: FastAPI, settings: Settings) -> list[str]:
     """Make the description that /docs shows; return the paths in it."""
     page = app.openapi()
     for path, operations in page["paths"].items():
         is_open = path in ALWAYS_OPEN
         for operation in operations.values():
-            # 422 is FastAPI's own, which we answer with 400.
-            for never in ("422", "401", "429") if is_open else ("422",):
+            never_sent = ["422"]  # FastAPI's own, which we answer with 400
+            never_sent += ["401", "429"] if is_open else []
+            never_sent += [] if settings.checks_hosts else ["403"]
+            for never in never_sent:
                 operation["responses"].pop(never, None)
             if is_open:
                 operation["security"] = []
     schemas = page["components"]["schemas"]
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    if has_key:
+    if settings.has_keys:
         page["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         page["security"] = [{"key": []}]
     app.openapi_schema = _with_whole_numbers(page)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -83,24 +84,34 @@ def test_a_run_that_cannot_begin_leaves_nothing(tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
-@pytest.mark.parametrize("call", ["os.mkdir", "os.fsync", "os.rename", "os.rmdir"])
-def test_what_a_killed_process_has_begun_is_a_run_or_goes_with_the_next(tmp_path, call) -> None:
-    """The first such call inside the folder is where the process dies."""
+@pytest.mark.parametrize(
+    ("call", "last"),
+    [
+        *((call, 1) for call in ("os.mkdir", "os.fsync", "os.rename", "os.rmdir")),
+        *(("os.open", last) for last in range(1, 7)),  # of locks and of directories
+    ],
+)
+def test_what_a_killed_process_has_begun_is_a_run_or_goes_with_the_next(
+    tmp_path, call, last
+) -> None:
+    """After so many such calls the process dies."""
     if (child := os.fork()) == 0:
-        real = getattr(os, call.removeprefix("os."))
+        real, n_calls = getattr(os, call.removeprefix("os.")), count(1)
 
         def die(*args: object, **named: object) -> object:
-            if call == "os.fsync" or str(tmp_path / "runs") + os.sep in str(args[0]):
+            result = real(*args, **named)
+            is_ours = call == "os.fsync" or str(tmp_path) in str(args[0])
+            if is_ours and next(n_calls) == last:
                 os._exit(1)
-            return real(*args, **named)
+            return result
 
         setattr(os, call.removeprefix("os."), die)
         Records.begin(tmp_path / "runs", "evolve", SETTINGS)
         os._exit(0)
     os.waitpid(child, 0)
     begun = list((tmp_path / "runs").glob("evolve_*"))
-    for path in begun:  # it can go on
-        Records.open(path).close()
     with Records.begin(tmp_path / "runs", "evolve", SETTINGS) as records:
         left = {*(tmp_path / "runs").iterdir(), *tmp_path.iterdir()}
         assert left == {records.directory, *begun, tmp_path / "runs"}
+    for path in begun:  # it can go on
+        Records.open(path).close()

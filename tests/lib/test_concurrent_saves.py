@@ -87,6 +87,12 @@ def test_a_save_waits_for_a_short_one_and_not_for_a_training(tmp_path, monkeypat
     assert litter(directory) == []
 
 
+def test_a_directory_that_was_removed_before_it_is_locked_is_not_made_again(tmp_path) -> None:
+    with pytest.raises(CheckpointError, match="gone: No such file or directory"):
+        DirectoryLock(tmp_path / "gone", is_there=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_export_into_a_directory_that_trains_is_refused_and_names_the_holder(tmp_path) -> None:
     save(RESULTS[0], tmp_path / "model")
     saved = load(tmp_path / "model")

@@ -76,7 +76,7 @@ class RunDirectory(ABC):
         files = {EVALUATIONS: b"", RUN: encode_run(settings)}
         directory = new_directory(folder, name, files)
         try:
-            lock = DirectoryLock(directory, USE)
+            lock = DirectoryLock(directory, USE, is_there=True)
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
             raise
@@ -97,7 +97,8 @@ class RunDirectory(ABC):
         directory = path.with_suffix("") if path.suffix == ".log" else path
         settings = read_settings(directory)
         cls._check(settings, path)
-        lock = DirectoryLock(directory, USE)  # before the torn line: another may just write it
+        # Before the torn line: another process may just be writing it.
+        lock = DirectoryLock(directory, USE, is_there=True)
         run = cls(directory, settings, lock)
         try:
             run._read_evaluations()
@@ -220,7 +221,7 @@ def new_directory(folder: Path, name: str, files: Mapping[str, bytes]) -> Path:
     staging = folder / SAVING  # which the next holder of the lock would remove
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with DirectoryLock(folder):
+        with DirectoryLock(folder, is_there=True):
             directory = _free_directory(folder, name)
             try:
                 publish(staging / directory.name, files)

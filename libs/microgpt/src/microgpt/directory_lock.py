@@ -7,6 +7,7 @@ The second one lets a process make a directory and then take its `.lock` before 
 lock file says who holds it and why; it is removed on release.
 """
 
+import errno
 import os
 import platform
 import time
@@ -30,7 +31,7 @@ MAX_PAUSE_S = 0.05
 class DirectoryLock:
     """An exclusive lock on a directory, held until it is released or the process ends."""
 
-    def __init__(self, directory: Path, use: str = SHORT_USE) -> None:
+    def __init__(self, directory: Path, use: str = SHORT_USE, *, is_there: bool = False) -> None:
         """Lock a directory, and finish what a killed holder of it has begun to write.
 
         It need not exist; its parents are made. A process that is writing it is waited for.
@@ -38,6 +39,8 @@ class DirectoryLock:
         Args:
             directory: the place.
             use: what the message to other processes says: the directory is …
+            is_there: it exists, and no holder of its lock makes it: there is no file beside it,
+                which a killed process would leave where nobody might lock it again.
 
         Raises:
             CheckpointError: another process holds it for longer, or it cannot be written.
@@ -50,15 +53,11 @@ class DirectoryLock:
         self._lock: FileLock | None = None
         try:
             check_place(directory)
-            exists = os.path.isdir(path)
-            if not exists:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._gate = self._acquire(path.parent / f".{path.name}{LOCK}")
-            except OSError:
-                if not exists:  # else its parent may belong to somebody else
-                    raise
+            if not is_there:
+                self._enter_gate(path)
             self.enter()
+            if not self._lock and not self._gate:  # it was removed meanwhile
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
             settle(directory)
         except OSError as error:
             self.release()
@@ -85,6 +84,17 @@ class DirectoryLock:
 
     def __exit__(self, *error: object) -> None:
         self.release()
+
+    def _enter_gate(self, path: Path) -> None:
+        """Take the lock beside a directory, so that it can be made."""
+        exists = os.path.isdir(path)
+        if not exists:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._gate = self._acquire(path.parent / f".{path.name}{LOCK}")
+        except OSError:
+            if not exists:  # else its parent may belong to somebody else
+                raise
 
     def _acquire(self, path: Path) -> FileLock:
         lock = FileLock(path, thread_local=False)

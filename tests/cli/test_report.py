@@ -285,6 +285,19 @@ def test_a_damaged_or_empty_run_is_refused(copied, microgpt) -> None:
     assert done.stderr == "error: run has no evaluation yet; try again in a while\n"
 
 
+def test_a_page_shows_the_control_characters_of_a_run_as_escapes(monkeypatch) -> None:
+    """A page may be looked at in a terminal, and HTML knows no control characters."""
+    from microgpt_cli.report import page
+    from microgpt_cli.report.section import Report, Section, Table
+
+    odd = "x\x1b]0;x\x07\x9b\u202e<é"
+    sections = [Section("odd", odd, odd, table=Table([odd], [[odd]]), text=f"{odd}\n{odd}")]
+    monkeypatch.setattr(page, "vega", str)
+    text = page.render(Report(odd, {odd: odd}, sections, {}))
+    assert not set("\x1b\x07\x9b\u202e") & set(text)
+    assert r"<pre>x\x1b]0;x\x07\x9b\u202e&lt;é" "\n" "x" in text
+
+
 def test_where_there_is_no_run_the_way_to_one_is_told(microgpt) -> None:
     done = microgpt("report")
     assert done.returncode == 2

@@ -14,6 +14,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
+from microgpt.printable import printable
 from microgpt.whole_files import publish
 from microgpt_cli.report.section import Report, Section, Table
 
@@ -78,7 +79,7 @@ def render(report: Report) -> str:
         "configs": {theme: config(theme) for theme in INK},
         "renderer": "svg" if len(report.datasets.get("evaluations", ())) <= N_SVG else "canvas",
     }
-    title = html.escape(report.title)
+    title = _text(report.title)
     return "\n".join(
         [
             "<!doctype html>",
@@ -110,21 +111,21 @@ def render(report: Report) -> str:
 def _facts(facts: Mapping[str, str]) -> Iterator[str]:
     yield "<dl>"
     for name, fact in facts.items():
-        yield f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(fact)}</dd></div>"
+        yield f"<div><dt>{_text(name)}</dt><dd>{_text(fact)}</dd></div>"
     yield "</dl>"
 
 
 def _section(section: Section) -> Iterator[str]:
     yield f'<section id="{section.name}">'
-    yield f"<h2>{html.escape(section.title)}</h2>"
-    yield f"<p>{html.escape(section.caption)}</p>"
+    yield f"<h2>{_text(section.title)}</h2>"
+    yield f"<p>{_text(section.caption)}</p>"
     if section.chart:
-        label = html.escape(f"{section.title}: {section.caption}")
+        label = _text(f"{section.title}: {section.caption}")
         yield f'<div class="picture" role="img" aria-label="{label}"></div>'
     if section.table:
         yield from _table(section.table)
     if section.text:
-        yield f"<pre>{html.escape(section.text)}</pre>"
+        yield f"<pre>{_text(section.text)}</pre>"
     yield "</section>"
 
 
@@ -134,10 +135,16 @@ def _table(table: Table) -> Iterator[str]:
         if table.is_prose
         else ('<div class="scroll"><table>')
     )
-    yield f"<tr>{''.join(f'<th>{html.escape(cell)}</th>' for cell in table.head)}</tr>"
+    yield f"<tr>{''.join(f'<th>{_text(cell)}</th>' for cell in table.head)}</tr>"
     for row in table.rows:
-        yield f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>"
+        yield f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>"
     yield "</table></div>"
+
+
+def _text(text: str) -> str:
+    """Return text as HTML that shows it; what does not print, but for line ends, as escapes."""
+    lines = text.split("\n")
+    return "\n".join(html.escape(printable(line, len(line))) for line in lines)
 
 
 def _embedded(data: Any) -> str:

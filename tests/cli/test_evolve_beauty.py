@@ -1,7 +1,9 @@
 """Searches for beauty: the life cycle with the Hydra, and every option."""
 
 import json
+import platform
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -165,8 +167,12 @@ def test_a_better_genome_of_the_same_kind_stays_and_any_other_is_replaced(
     path = tmp_path / "genome.json"
     found = genome_in(tmp_path)
     path.write_text(json.dumps({**found, "score": 99.0}))
+    with subprocess.Popen([sys.executable, "-c", ""]) as killed:  # while it wrote genome.json
+        killed.wait()
+    (tmp_path / f".saving-{platform.node()}-{killed.pid}-0").mkdir()
     done = microgpt("evolve", *search)
     assert done.returncode == 0
+    assert not list(tmp_path.glob(".saving*"))
     assert "genome.json stays: it is as good or better; --force replaces it" in done.stderr
     assert genome_in(tmp_path)["score"] == 99.0
     path.write_text(json.dumps({**found, "objective": "loss", "val_loss": 0.1, "score": 99.0}))

@@ -10,6 +10,7 @@ from statistics import fmean
 from microgpt.checkpoint import save
 from microgpt.data import Split
 from microgpt.inference import InferenceGpt
+from microgpt.whole_files import remove_unfinished
 from microgpt_cli.options import DEFAULT_GENOME
 from microgpt_cli.search_settings import Settings
 from microgpt_cli.streams import note
@@ -90,6 +91,7 @@ def _write(record: GenomeRecord, log: Callable[[str], None], *, force: bool) -> 
     """Write genome.json if that is an improvement; return the sha256 that it has, or would have."""
     is_there = os.path.lexists(DEFAULT_GENOME)
     if is_there and not force and not replaces(record, read_genome(DEFAULT_GENOME)):
+        remove_unfinished(DEFAULT_GENOME.parent)  # it may be of a run that was killed right then
         note(f"{DEFAULT_GENOME} stays: it is as good or better; --force replaces it")
     else:
         write_genome(DEFAULT_GENOME, record)

@@ -151,6 +151,11 @@ def as_argument(path: Path) -> str:
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
+def remove_unfinished(directory: Path) -> None:
+    """Remove what killed writers without its lock have left in a directory; `publish` does, too."""
+    _remove_dead(directory / f"{SAVING}-{platform.node()}-")
+
+
 def _staging(directory: Path, is_new: bool, name: str) -> Path:
     """Return where files are written first: on the file system of the directory."""
     if not is_new:

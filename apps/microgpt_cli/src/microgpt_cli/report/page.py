@@ -15,10 +15,12 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from microgpt.printable import printable
+from microgpt.regular_file import read_regular_file
 from microgpt.whole_files import publish
 from microgpt_cli.report.section import Report, Section, Table
 
 PIXELS_A_PIXEL = 2  # of a PNG
+MAX_SCRIPT_BYTES = 2**24  # of the script that draws, which has less than a tenth of that
 N_SVG = 3_000  # evaluations; with more the page would be slow, and is drawn on canvas
 # Vega makes functions of its expressions, which is why they must be allowed; nothing else is.
 POLICY = (
@@ -157,9 +159,11 @@ def vega() -> str:
     """Return the script that draws, out of the cache if it is there."""
     name = f"vega-{version('vl-convert-python')}.js"
     directory: Path | None = None
-    with suppress(OSError, RuntimeError):  # without a home nothing is kept
-        directory = user_cache_path("microgpt", appauthor=False)
-        return (directory / name).read_text(encoding="utf-8")
+    with suppress(OSError, RuntimeError, UnicodeDecodeError):  # without a home nothing is kept
+        found = user_cache_path("microgpt", appauthor=False)
+        directory = found if found.is_absolute() else None  # "~/.cache" in platformdirs 4.2
+        if directory:
+            return read_regular_file(directory / name, MAX_SCRIPT_BYTES).decode()
     import vl_convert
 
     script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
@@ -167,7 +171,7 @@ def vega() -> str:
         from microgpt.errors import MicrogptError
 
         with suppress(MicrogptError, OSError):
-            directory.mkdir(parents=True, exist_ok=True)
+            directory.mkdir(0o700, parents=True, exist_ok=True)
             publish(directory, {name: script.encode()})
     return script
 

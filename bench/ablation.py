@@ -18,7 +18,7 @@ from quality_tables import ABLATED, ALONE, NONE, SETTINGS, WITHOUT, ablation_tab
 from trainings import FIRST_SEED, Results, measured, parsed
 
 from microgpt.config import TrainConfig
-from microgpt.presets import PRESETS
+from microgpt.training.presets import PRESETS
 
 SEEDS = 3
 

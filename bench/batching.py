@@ -17,13 +17,13 @@ from dataclasses import replace
 
 from train_speed import machine
 
-from microgpt.corpus import Corpus
-from microgpt.data import bundled, load_conversations
+from microgpt.data.dataset import bundled, load_conversations
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.data.tokenizer import CharTokenizer, Conversation
 from microgpt.engine import mersenne
-from microgpt.engine.compiled import CompiledEngine
+from microgpt.engine.training.trainer import CompiledEngine
 from microgpt.model import count_params
-from microgpt.presets import PRESETS
-from microgpt.tokenizer import CharTokenizer, Conversation
+from microgpt.training.presets import PRESETS
 
 DOCS = load_conversations(bundled("chat.jsonl"))
 TOKENIZER = CharTokenizer.from_documents(DOCS)
@@ -63,7 +63,7 @@ def by_length(seed: int) -> list[Conversation]:
 
 def tokens_a_second(docs: list[Conversation]) -> float:
     """Return the speed of a training that reads each document once."""
-    corpus = Corpus()
+    corpus = TokenDataset()
     for doc in docs:
         corpus.append(TOKENIZER.encode_document(doc), TOKENIZER.mask(doc, "assistant"))
     config = replace(PRESETS["chat"].config, steps=STEPS)

@@ -20,14 +20,14 @@ from time import perf_counter
 from train_speed import machine
 
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt.data import bundled, load_text
-from microgpt.engines import prepare_engine
+from microgpt.data.dataset import bundled, load_text
+from microgpt.data.tokenizer import CharTokenizer
 from microgpt.inference import InferenceGpt
 from microgpt.model import Gpt, count_params, init_weights
 from microgpt.reference import ReferenceEngine, document_loss
 from microgpt.state import TrainResult
-from microgpt.tokenizer import CharTokenizer
 from microgpt.train import train
+from microgpt.training.engines import prepare_engine
 from microgpt.value import Value
 
 PAGE = Path(__file__).parents[1] / "docs" / "comparison.md"

@@ -28,12 +28,12 @@ import numpy as np
 from train_speed import CHAT, Contender, machine, results_file
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, save
-from microgpt.data import bundled, load_text, split
+from microgpt.data.dataset import bundled, load_text, split
+from microgpt.data.tokenizer import CharTokenizer
 from microgpt.engine import mersenne
-from microgpt.engine.compiled import CompiledEngine
-from microgpt.engine.model import CompiledModel
+from microgpt.engine.inference import CompiledModel
+from microgpt.engine.training.trainer import CompiledEngine
 from microgpt.model import count_params, init_weights
-from microgpt.tokenizer import CharTokenizer
 from microgpt.train import train
 
 sys.path.insert(0, str(Path(__file__).parent / "rivals"))

@@ -23,12 +23,12 @@ from statistics import correlation, fmean
 from tables import honesty_table
 from train_speed import machine, results_file
 
-from microgpt.data import bundled, load_text, split
-from microgpt_evolution.arena import Arena
-from microgpt_evolution.exam import examine
+from microgpt.data.dataset import bundled, load_text, split
+from microgpt_evolution.confidence_interval import half_width
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.genome_file import read_genome
-from microgpt_evolution.interval import half_width
+from microgpt_evolution.objectives.loss import LossObjective
+from microgpt_evolution.objectives.retest import examine
 
 FIRST_SEED, FRESH_SEEDS = 42, (1, 2, 3)
 KINDS = {
@@ -89,7 +89,7 @@ def worth(genome: Genome) -> dict[str, float]:
         "last": fmean(exam.last_losses),
         "val": fmean(exam.val_losses),
         "test": fmean(exam.test_losses),
-        "mflops": Arena.of(PARTS, "held-out").flops(genome) / 1e6,
+        "mflops": LossObjective.of(PARTS, "held-out").flops(genome) / 1e6,
     }
 
 

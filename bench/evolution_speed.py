@@ -35,17 +35,18 @@ import driver_cost
 import psutil
 from train_speed import machine, results_file
 
-from microgpt.data import bundled, load_text, split
-from microgpt.engine import compiled, model
+from microgpt.data.dataset import bundled, load_text, split
+from microgpt.engine import inference
+from microgpt.engine.training import trainer
 from microgpt_cli.main import main as microgpt
-from microgpt_evolution.aesthetic_evolution import AestheticEvolution
-from microgpt_evolution.arena import Arena
-from microgpt_evolution.evolution import Audience, Evolution
-from microgpt_evolution.hydra_evolution import HydraEvolution
-from microgpt_evolution.laboratory import Laboratory
-from microgpt_evolution.loss_evolution import LossEvolution
-from microgpt_evolution.pools import Threads
-from microgpt_evolution.records import Records
+from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
+from microgpt_evolution.objectives.loss import LossObjective
+from microgpt_evolution.runs.records import Records
+from microgpt_evolution.search.aesthetic import AestheticEvolution
+from microgpt_evolution.search.hydra import HydraEvolution
+from microgpt_evolution.search.loss import LossEvolution
+from microgpt_evolution.search.runner import Audience, SearchRunner
+from microgpt_evolution.workers.pools import Threads
 
 SEEDS = range(42, 47)
 KINDS = {"loss": LossEvolution, "aesthetic": AestheticEvolution, "hydra": HydraEvolution}
@@ -91,14 +92,14 @@ def be_a_process(objective: str, seed: str, n_workers: str, output: str) -> None
 
         return run
 
-    def searched(evolution: Evolution, minutes: float | None = None) -> object:
+    def searched(evolution: SearchRunner, minutes: float | None = None) -> object:
         winner = search(evolution, minutes)
         seconds["kernels of the search"] = seconds["kernels"]
         seconds["evaluations"] = evolution.laboratory.records.n_known
         return winner
 
-    compiled.take_steps = timed(compiled.take_steps, "kernels", thread_time)
-    model.evaluate = timed(model.evaluate, "kernels", thread_time)
+    trainer.take_steps = timed(trainer.take_steps, "kernels", thread_time)
+    inference.evaluate = timed(inference.evaluate, "kernels", thread_time)
     kind = KINDS[objective]
     search = timed(kind.run, "search", process_time)
     search = timed(search, "search (wall)", perf_counter)
@@ -221,7 +222,7 @@ def workers(rounds: int) -> dict[str, float]:
     return found
 
 
-class BriefArena(Arena):
+class BriefArena(LossObjective):
     """Trains any genome for a few steps only."""
 
     def measure(self, genome, seed, should_stop=None):
@@ -244,7 +245,7 @@ def memory() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, Threads(1) as pool:
         records = Records.begin(Path(folder), "evolve", {})
         evolution = LossEvolution(
-            Laboratory(arena, pool, records, run_seed=42, should_stop=Event()),
+            CachedEvaluator(arena, pool, records, run_seed=42, should_stop=Event()),
             Audience(log=look, tell=lambda line: None, on_event=lambda event: None),
             fitness="held-out",
             population=POPULATION,

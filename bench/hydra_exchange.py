@@ -26,17 +26,17 @@ import numpy as np
 from tables import exchange_champions_table, exchange_genomes_table
 from train_speed import machine, results_file
 
-from microgpt.data import bundled, load_text, split
-from microgpt.engines import prepare_engine
-from microgpt_evolution.arena import Arena
-from microgpt_evolution.audition import N_SAMPLES, Audition
-from microgpt_evolution.evolution import Audience
-from microgpt_evolution.heads import HeadName
-from microgpt_evolution.hydra import Exchange, Hydra
-from microgpt_evolution.hydra_evolution import HydraEvolution
-from microgpt_evolution.laboratory import Laboratory
-from microgpt_evolution.pools import Threads
-from microgpt_evolution.records import Records
+from microgpt.data.dataset import bundled, load_text, split
+from microgpt.training.engines import prepare_engine
+from microgpt_evolution.objectives.aesthetic import N_SAMPLES, AestheticObjective
+from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
+from microgpt_evolution.objectives.heads import HeadName
+from microgpt_evolution.objectives.loss import LossObjective
+from microgpt_evolution.runs.records import Records
+from microgpt_evolution.search.hydra import HydraEvolution
+from microgpt_evolution.search.hydra_population import Exchange, Hydra
+from microgpt_evolution.search.runner import Audience
+from microgpt_evolution.workers.pools import Threads
 
 FIRST_SEED, N_SEARCHES, FRESH_SEEDS = 42, 10, range(1, 11)
 HEADS: tuple[HeadName, ...] = ("weaver", "mirror", "spark")
@@ -44,8 +44,8 @@ EXCHANGES: tuple[Exchange, ...] = ("migrate", "source")
 SIZE, CYCLES, WORKERS = 8, 5, 2
 N_DRAWN = 10_000  # of the bootstrap
 PARTS = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
-ARENA = Arena.of(PARTS, "held-out")
-AUDITION = Audition.of(ARENA, PARTS.docs, n_samples=N_SAMPLES)
+ARENA = LossObjective.of(PARTS, "held-out")
+AUDITION = AestheticObjective.of(ARENA, PARTS.docs, n_samples=N_SAMPLES)
 
 
 def main() -> None:
@@ -91,7 +91,7 @@ def search(exchange: Exchange, seed: int) -> dict:
     with tempfile.TemporaryDirectory() as folder, Threads(WORKERS) as pool:
         records = Records.begin(Path(folder), "evolve", {})
         evolution = HydraEvolution(
-            Laboratory(AUDITION, pool, records, run_seed=seed, should_stop=Event()),
+            CachedEvaluator(AUDITION, pool, records, run_seed=seed, should_stop=Event()),
             Audience(log=look, tell=lambda line: None, on_event=lambda event: None),
             Hydra(HEADS, size=SIZE, run_seed=seed, exchange=exchange),
             cycles=CYCLES,

@@ -25,7 +25,7 @@ from datetime import date
 import numpy as np
 from train_speed import machine, results_file
 
-from microgpt.data import bundled, load_text, split
+from microgpt.data.dataset import bundled, load_text, split
 
 ORDERS = range(2, 8)
 START, END = "\0", "\n"  # around a name; no line of a file has them in it

@@ -14,8 +14,9 @@ import numba
 import numpy as np
 from train_speed import machine
 
-from microgpt.engine import matmul, simd
-from microgpt.engine.simd import lanes_of
+from microgpt.engine.kernels import matmul
+from microgpt.engine.simd import vector as simd
+from microgpt.engine.simd.vector import lanes_of
 from microgpt.engine.weights import aligned_zeros, padded
 
 N, ROUNDS = 256, 5

@@ -20,7 +20,7 @@ from quality_tables import IN_TORCH, presets_table
 from torch_training import measured_in_torch
 from trainings import FIRST_SEED, Results, measured, parsed
 
-from microgpt.presets import PRESETS
+from microgpt.training.presets import PRESETS
 
 SEEDS = {"names-10s": 5, "names-60s": 5, "names-600s": 3, "torch": 3}
 

@@ -16,10 +16,10 @@ import time
 from serve_streams import conversations
 from train_speed import machine
 
-from microgpt.checkpoint import load
-from microgpt.data import DEMO_MODEL, bundled
+from microgpt.batching.jobs import Batch, Job, reply_job
+from microgpt.data.dataset import DEMO_MODEL, bundled
 from microgpt.inference import InferenceGpt
-from microgpt.jobs import Batch, Job, reply_job
+from microgpt.storage.model_directory import load
 
 N_REPLIES = 320
 SIZES = (1, 2, 4, 8, 16, 32)

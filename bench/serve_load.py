@@ -26,7 +26,7 @@ from typing import Any
 import psutil
 
 from microgpt import TrainConfig, load_text, save
-from microgpt.data import DEMO_MODEL, bundled
+from microgpt.data.dataset import DEMO_MODEL, bundled
 from microgpt.train import train
 
 GENERATE, CHAT = "/microgpt/v1/generate", "/microgpt/v1/chat"
@@ -35,7 +35,7 @@ HELLO = '{"messages": [{"role": "user", "content": "hello"}]}'
 KINDS = ("generate", "no generation", "bare FastAPI", "chat")
 
 
-def main() -> None:
+def server() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
@@ -53,14 +53,15 @@ def main() -> None:
 
 def serve(kind: str, model_dir: str) -> None:
     """Be the process under load."""
-    from microgpt_serve import generation, main
+    from microgpt_serve import batching as generation
+    from microgpt_serve import server
     from microgpt_serve.settings import read_settings
 
     if kind == "no generation":
         generation.Batch = NoBatch  # type: ignore[misc, assignment]
     if kind == "bare FastAPI":
-        main.create_app = bare_app  # type: ignore[assignment]
-    main.serve(read_settings(model_dir=model_dir, port=0))
+        server.create_app = bare_app  # type: ignore[assignment]
+    server.serve(read_settings(model_dir=model_dir, port=0))
 
 
 class NoBatch:
@@ -69,7 +70,7 @@ class NoBatch:
     arrays = None
 
     def __init__(self, model: Any, jobs: list[Any], arrays: Any) -> None:
-        from microgpt.jobs import Continuation
+        from microgpt.batching.jobs import Continuation
 
         name = [Continuation([0, 13, 13, 0], "stop")]
         self.done = [(number, name) for number in range(len(jobs))]
@@ -179,4 +180,4 @@ def milliseconds(report: str, percent: str) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    server()

@@ -29,8 +29,8 @@ from urllib.request import Request, urlopen
 import uvloop
 from train_speed import machine, results_file
 
-from microgpt.data import bundled, load_conversations
-from microgpt.tokenizer import Message
+from microgpt.data.dataset import bundled, load_conversations
+from microgpt.data.tokenizer import Message
 
 PAGE = "/v1/chat/completions"
 N_TALKS = 64
@@ -38,7 +38,7 @@ KINDS = ("demo model", "canned")
 HAS_TEXT = re.compile(rb'"content":"[^"]').search
 
 
-def main() -> None:
+def server() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--streams", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=10)
@@ -82,13 +82,13 @@ def show(median: dict[str, dict[str, float]]) -> None:
 
 def serve(kind: str) -> None:
     """Be the process under load."""
-    from microgpt_serve import generation, main
+    from microgpt_serve import batching, server
     from microgpt_serve.settings import read_settings
 
     if kind == "canned":
-        Canned.real = generation.Batch
-        generation.Batch = Canned  # type: ignore[misc, assignment]
-    main.serve(read_settings(port=0, queue_limit=10_000))
+        Canned.real = batching.Batch
+        batching.Batch = Canned  # type: ignore[misc, assignment]
+    server.serve(read_settings(port=0, queue_limit=10_000))
 
 
 class Canned:
@@ -225,4 +225,4 @@ class Client(asyncio.Protocol):
 
 
 if __name__ == "__main__":
-    main()
+    server()

@@ -21,16 +21,16 @@ from text_tables import PROMPTS, VOCAB_SIZES, replies, text_table
 from train_speed import HERE
 from trainings import FIRST_SEED, Results, parsed, show_progress
 
-from microgpt.bpe import BpeTokenizer
 from microgpt.config import ModelConfig, Sampling, TrainConfig
-from microgpt.data import Split, load_conversations, split
-from microgpt.engines import prepare_engine
+from microgpt.data.bpe import BpeTokenizer
+from microgpt.data.dataset import Split, load_conversations, split
+from microgpt.data.tokenizer import CharTokenizer, Message, Tokenizer
 from microgpt.inference import InferenceGpt
 from microgpt.model import count_params
-from microgpt.presets import PRESETS
 from microgpt.state import TrainEvent
-from microgpt.tokenizer import CharTokenizer, Message, Tokenizer
 from microgpt.train import train
+from microgpt.training.engines import prepare_engine
+from microgpt.training.presets import PRESETS
 from microgpt_evolution.flops import training_flops
 
 DATA = HERE.parent / "data" / "oasst1_chat.jsonl"

@@ -23,11 +23,11 @@ from time import perf_counter
 from train_speed import CHAT, machine, results_file, text_of
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
-from microgpt.corpus import Corpus
-from microgpt.data import bundled, load_text
-from microgpt.engines import make_engine
-from microgpt.tokenizer import CharTokenizer
+from microgpt.data.dataset import bundled, load_text
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.data.tokenizer import CharTokenizer
 from microgpt.train import train
+from microgpt.training.engines import make_engine
 
 N_ORGANISMS = 8  # a thread or a process
 TRAININGS = [  # name, model, documents a batch, of how many characters (names as they are: None)
@@ -150,7 +150,7 @@ def training(
         texts = [text_of(rng.randint(*lengths) - 1, words) for _ in range(64)]
     tokenizer = CharTokenizer.from_documents(texts)
     model = ModelConfig(**{**vars(shape), "vocab_size": tokenizer.vocab_size})
-    docs = Corpus(tokenizer.encode_document(text)[: model.block_size + 1] for text in texts)
+    docs = TokenDataset(tokenizer.encode_document(text)[: model.block_size + 1] for text in texts)
     config = TrainConfig(steps=10**6, batch_size=batch_size, lr=1e-4)
     engines = {
         n: make_engine(

@@ -12,10 +12,10 @@ import numpy as np
 from train_speed import HERE
 from trainings import NAMES, Training, show_progress
 
-from microgpt.averaging import moment_after
 from microgpt.config import ModelConfig, TrainConfig
+from microgpt.data.tokenizer import CharTokenizer
 from microgpt.model import init_weights
-from microgpt.tokenizer import CharTokenizer
+from microgpt.training.weight_averaging import moment_after
 
 sys.path.insert(0, str(HERE / "rivals"))
 

@@ -20,7 +20,7 @@ import numpy as np
 from train_speed import machine, results_file
 
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt.engine.compiled import CompiledEngine
+from microgpt.engine.training.trainer import CompiledEngine
 from microgpt.model import count_params
 
 MIDDLE, BATCH = ModelConfig(n_embd=64, n_head=4, n_layer=2, block_size=64, vocab_size=64), 16

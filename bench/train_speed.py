@@ -31,9 +31,9 @@ from pathlib import Path
 import numpy as np
 
 from microgpt.config import ModelConfig
-from microgpt.data import bundled, load_text
+from microgpt.data.dataset import bundled, load_text
+from microgpt.data.tokenizer import CharTokenizer
 from microgpt.model import init_weights
-from microgpt.tokenizer import CharTokenizer
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "rivals"))

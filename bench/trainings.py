@@ -19,11 +19,11 @@ from filelock import FileLock
 from train_speed import machine, results_file
 
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt.data import bundled, load_text, split
-from microgpt.engines import prepare_engine
+from microgpt.data.dataset import bundled, load_text, split
 from microgpt.model import count_params
 from microgpt.state import TrainEvent
 from microgpt.train import train
+from microgpt.training.engines import prepare_engine
 
 FIRST_SEED = 42
 NAMES = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)

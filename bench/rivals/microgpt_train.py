@@ -4,7 +4,7 @@ import numpy as np
 from job import Job, answer
 
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt.engine.compiled import CompiledEngine
+from microgpt.engine.training.trainer import CompiledEngine
 from microgpt.model import count_params
 
 

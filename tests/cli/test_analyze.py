@@ -11,23 +11,23 @@ import pytest
 sys.path.append(str(Path(__file__).parent))
 from test_plot import size_of_png
 
-from microgpt_evolution.point import Point
-from microgpt_evolution.records import Records
-from microgpt_evolution.sweep_plan import SIZES
-from microgpt_evolution.sweep_records import SweepRecords, SweepSettings
-from microgpt_evolution.sweep_result import Result
+from microgpt_evolution.runs.records import Records
+from microgpt_evolution.sweep.config import SweepConfig
+from microgpt_evolution.sweep.grid import SIZES
+from microgpt_evolution.sweep.records import SweepRecords, SweepSettings
+from microgpt_evolution.sweep.result import SweepResult
 
 SEEDS = (42, 43, 44)
-STEPS = tuple(Point(steps=n) for n in (1000, 4000, 16_000, 64_000))
+STEPS = tuple(SweepConfig(steps=n) for n in (1000, 4000, 16_000, 64_000))
 OFFSETS = {42: -0.01, 43: 0.0, 44: 0.01}  # of the losses of a seed
 
 
-def loss_of(point: Point) -> float:
+def loss_of(point: SweepConfig) -> float:
     """Return a loss that falls by a law: 2 + 30 / √steps."""
     return 2 + 30 * point.steps**-0.5
 
 
-def count(point: Point) -> int:
+def count(point: SweepConfig) -> int:
     """Return the number of weights, with an alphabet of 26 letters."""
     return 12 * point.n_layer * point.n_embd**2 + 70 * point.n_embd
 
@@ -53,13 +53,13 @@ def write(
             shared = {"point": point, "seed": seed, "n_params": n_params}
             shared["flops"] = 6 * n_params * point.steps
             if (point, seed) in failed:
-                records.add(Result(**shared, status=status, reason="why"))
+                records.add(SweepResult(**shared, status=status, reason="why"))
                 continue
             val_loss = loss(point) + OFFSETS[seed]
             losses = {"val_loss": val_loss, "last_loss": val_loss + 1, "train_loss": val_loss}
             samples = ("anna", "em ma", "ava")
             more = {"samples": samples, "cpu_seconds": point.steps / 1e5} | outcome
-            records.add(Result(**shared, status="ok", **losses, **more))
+            records.add(SweepResult(**shared, status="ok", **losses, **more))
     return str(records.directory.relative_to(folder))
 
 
@@ -125,7 +125,7 @@ def test_no_law_where_the_loss_does_not_fall(microgpt, tmp_path) -> None:
 def test_several_sweeps_count_as_one(microgpt, tmp_path) -> None:
     """And the best size for a budget is a larger one from where it is better on."""
     small = write(tmp_path)
-    large = write(tmp_path, (Point(n_embd=32, steps=64_000),), loss=lambda point: 1.5)
+    large = write(tmp_path, (SweepConfig(n_embd=32, steps=64_000),), loss=lambda point: 1.5)
     done = microgpt("analyze", small, large)
     tables = sections(done.stdout)
     costs = tables["Loss against operations and seconds; Gain"]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig, load, save
-from microgpt.data import split, split_stream
+from microgpt.data.dataset import split, split_stream
 from microgpt.train import train
-from microgpt_cli.chat_session import ChatSession, Sampling
+from microgpt_cli.chat.session import ChatSession, Sampling
 
 NAMES = "\n".join(
     a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "é"]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from microgpt import InferenceGpt, Message, load
-from microgpt.data import DEMO_MODEL, bundled
+from microgpt.data.dataset import DEMO_MODEL, bundled
 
 
 @pytest.fixture
@@ -132,5 +132,5 @@ def test_only_a_terminal_loads_what_edits_lines(microgpt, chat_model) -> None:
     for args in (["--help"], ["chat", "--help"], ["chat", "--model-dir", chat_model]):
         done = microgpt(*args, stdin="hi\n", PYTHONPROFILEIMPORTTIME="1")
         assert done.returncode == 0
-        assert "microgpt_cli.chat" in done.stderr
+        assert "microgpt_cli.commands.chat" in done.stderr
         assert "prompt_toolkit" not in done.stderr

@@ -7,8 +7,8 @@ import pytest
 
 from microgpt import InferenceGpt, Message, Sampling
 from microgpt.errors import ConfigError, DataError, MicrogptError
-from microgpt_cli.chat_commands import COMMANDS, is_command, run_command
-from microgpt_cli.chat_session import ChatSession
+from microgpt_cli.chat.commands import COMMANDS, is_command, run_command
+from microgpt_cli.chat.session import ChatSession
 
 HI, YO = Message("user", "hi"), Message("assistant", "yo")
 LINE = json.dumps([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}])

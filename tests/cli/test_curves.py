@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt.history import HistoryPoint
-from microgpt_cli.curves import COLORS, draw, range_of_losses, spread
-from microgpt_cli.runs import Run
+from microgpt.training.history_file import HistoryPoint
+from microgpt_report.curves import COLORS, draw, range_of_losses, spread
+from microgpt_report.runs import Run
 
 
 def run_of(*losses: float, label: str = "model", val_loss: float | None = None) -> Run:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from microgpt_evolution.run_directory import encode_run
+from microgpt_evolution.runs.run_directory import encode_run
 
 # As the source's registry has it: an entry of genomes/loss, with keys of its own.
 ENTRY = """{

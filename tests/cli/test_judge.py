@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from microgpt_evolution.judge import judge, known_names
-from microgpt_evolution.vote import vote
+from microgpt_evolution.objectives.judge import judge, known_names
+from microgpt_evolution.objectives.scores import vote
 
 TABLE = """\
 name      flow  symmetry ×1.2  creativity ×2   total

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from microgpt.history import HISTORY, HistoryPoint, as_lines
+from microgpt.training.history_file import HISTORY, HistoryPoint, as_lines
 
 POINTS = [
     HistoryPoint(10 * i, 2 + 1 / i, 2.2 + 1 / i if i % 5 == 0 else None) for i in range(1, 21)

@@ -8,8 +8,8 @@ import pytest
 
 from microgpt import ModelConfig, TrainConfig
 from microgpt.model import count_params
-from microgpt.presets import PRESETS
-from microgpt_cli.train import COURSE, SHAPE
+from microgpt.training.presets import PRESETS
+from microgpt_cli.commands.train import COURSE, SHAPE
 
 README = Path(__file__).parents[2] / "README.md"
 

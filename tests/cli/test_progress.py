@@ -4,7 +4,7 @@ import re
 import pytest
 
 from microgpt import TrainEvent
-from microgpt_cli import progress
+from microgpt_cli.terminal import progress
 
 
 @pytest.fixture(autouse=True)

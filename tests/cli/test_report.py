@@ -11,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-
 from microgpt_cli.report import page
 from microgpt_cli.report.section import Report, Section, Table
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from microgpt_cli.report.page import render
-from microgpt_cli.report.section import Report, Section, Table
-from microgpt_evolution.run_directory import EVALUATIONS
+from microgpt_evolution.runs.run_directory import EVALUATIONS
+from microgpt_report.page import render
+from microgpt_report.section import Report, Section, Table
 
 sys.path.append(str(Path(__file__).parent))
 from searches import AESTHETIC, HYDRA, SMALL, run_of, write_names

@@ -16,7 +16,7 @@ import pytest
 
 from microgpt import load
 from microgpt.model import count_params
-from microgpt.training_directory import read_training
+from microgpt.storage.training_directory import read_training
 
 SMALL = ("--n-embd", "8", "--n-head", "2")
 NAMES = "\n".join(

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt.history import HISTORY, HistoryPoint, as_lines
-from microgpt_cli.runs import MAX_POINTS, Run, differing, read_runs
+from microgpt.training.history_file import HISTORY, HistoryPoint, as_lines
+from microgpt_report.runs import MAX_POINTS, Run, differing, read_runs
 
 META = {"vocab_size": 3, "n_embd": 16, "n_head": 4, "n_layer": 1, "block_size": 8, "chars": ["a"]}
 LOSSES = st.lists(st.floats(0, 1e6), min_size=1, max_size=3 * MAX_POINTS)

@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from microgpt.conversation import Message
-from microgpt.conversation_file import Item
-from microgpt.examination import Answer
-from microgpt_cli.exam_page import page
-from microgpt_cli.report import command
-from microgpt_cli.runs import labels
-from microgpt_cli.streams import say, show_while_read, shown
+from microgpt.data.chat_truncation import Message
+from microgpt.data.conversation_file import Item
+from microgpt.evaluation.exact_match import Answer
+from microgpt_cli.commands import report as command
+from microgpt_cli.data_report.exact_match_page import page
+from microgpt_cli.terminal.console import say, show_while_read, shown
+from microgpt_report.runs import labels
 
 ODD = "a\x1b[2J\x9b\u202eb\u2066\x07"
 ESCAPED = r"a\x1b[2J\x9b\u202eb\u2066\x07"

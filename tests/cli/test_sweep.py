@@ -15,9 +15,9 @@ import pytest
 sys.path.append(str(Path(__file__).parent))
 from searches import run_of, write_names
 
-from microgpt_cli.sweep import grid
-from microgpt_cli.train import train
-from microgpt_evolution.point import SETTINGS
+from microgpt_cli.commands.sweep import grid
+from microgpt_cli.commands.train import train
+from microgpt_evolution.sweep.config import SETTINGS
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -123,7 +123,7 @@ def test_a_cluster_changes_no_figure_even_if_it_loses_a_worker(microgpt, tmp_pat
 STOPPED_AS_IT_IS_WRITTEN = """
     import os, signal
     from microgpt_cli import main
-    from microgpt_evolution.run_directory import RunDirectory
+    from microgpt_evolution.runs.run_directory import RunDirectory
     append = RunDirectory._append
     def append_and_stop(self, line):
         append(self, line)

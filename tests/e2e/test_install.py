@@ -23,7 +23,13 @@ def test_wheels_work_outside_the_checkout(tmp_path: Path) -> None:
         assert done.returncode == code, done.stderr
         return done.stderr if code else done.stdout
 
-    folders = ("libs/microgpt", "evolution", "apis/microgpt_serve", "apps/microgpt_cli")
+    folders = (
+        "libs/microgpt",
+        "evolution",
+        "apis/microgpt_serve",
+        "apps/microgpt_report",
+        "apps/microgpt_cli",
+    )
     members = [ROOT / folder for folder in folders]
     for member in members:
         run("uv", "build", member, "--out-dir", tmp_path / "dist")

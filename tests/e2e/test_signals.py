@@ -253,7 +253,7 @@ def test_a_signal_during_start_up_is_told(tmp_path, text_model, number, code, wo
 
 DROPPED = """
     import os, signal, sys, time, weakref
-    from microgpt_cli.stopping import listen, obey
+    from microgpt_cli.terminal.signals import listen, obey
     listen()
     obey()
     class Thing: pass
@@ -278,7 +278,7 @@ def test_a_stop_that_python_drops_comes_again(number, name) -> None:
 
 EARLY = """
     import os, sys
-    from microgpt_cli.stopping import listen, obey
+    from microgpt_cli.terminal.signals import listen, obey
     listen()
     os.kill(os.getpid(), int(sys.argv[1]))
     print("on")
@@ -302,13 +302,13 @@ CHANGED = """
     import os
     from microgpt_cli import main
     from microgpt.errors import CheckpointError
-    import microgpt.checkpoint
+    import microgpt.storage.model_directory
     def load(directory):
         try:
             os.kill(os.getpid(), NUMBER)
         except KeyboardInterrupt as stop:
             raise ERROR("something else") from stop
-    microgpt.checkpoint.load = load
+    microgpt.storage.model_directory.load = load
     main.main()
 """
 

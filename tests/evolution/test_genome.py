@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from microgpt import TrainConfig
-from microgpt.engine.compiled import bytes_needed
+from microgpt.engine.training.trainer import bytes_needed
 from microgpt_evolution import genome as genome_module
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import PRIMORDIAL, WHOLE_LIMITS, Genome

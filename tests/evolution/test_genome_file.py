@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from microgpt.errors import CheckpointError
 from microgpt_evolution.errors import GenomeError, RunError
-from microgpt_evolution.exam_file import read_exam
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.genome_file import (
     GenomeRecord,
@@ -18,7 +17,8 @@ from microgpt_evolution.genome_file import (
     replaces,
     write_genome,
 )
-from microgpt_evolution.run_directory import read_settings, whole_lines
+from microgpt_evolution.runs.retest_file import read_exam
+from microgpt_evolution.runs.run_directory import read_settings, whole_lines
 
 SOURCE_FILE = """{
   "n_emb": 24,

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from microgpt.errors import MicrogptError
-from microgpt_evolution.evaluation_line import decode
-from microgpt_evolution.exam_file import read_exam
 from microgpt_evolution.genome_file import read_genome
-from microgpt_evolution.run_directory import read_settings
-from microgpt_evolution.sweep_records import SweepSettings
-from microgpt_evolution.sweep_result import decode as decode_result
+from microgpt_evolution.runs.evaluation_record import decode
+from microgpt_evolution.runs.retest_file import read_exam
+from microgpt_evolution.runs.run_directory import read_settings
+from microgpt_evolution.sweep.records import SweepSettings
+from microgpt_evolution.sweep.result import decode as decode_result
 
 ODD = "\x1b]0;x\x07\x9b\u202e\r\n"
 VALUES = [

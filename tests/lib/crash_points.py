@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from microgpt import BpeTokenizer, ModelConfig, TrainConfig, TrainResult, load, save
-from microgpt.checkpoint import export
-from microgpt.data import Split
+from microgpt.data.dataset import Split
 from microgpt.errors import CheckpointError
-from microgpt.history import read_history
+from microgpt.storage.model_directory import export
+from microgpt.storage.training_directory import TrainingDirectory, read_training
+from microgpt.storage.training_plan import TrainingPlan
 from microgpt.train import train
-from microgpt.training_directory import TrainingDirectory, read_training
-from microgpt.training_plan import TrainingPlan
+from microgpt.training.history_file import read_history
 
 CALLS = (
     "rename", "replace", "unlink", "remove", "mkdir", "rmdir", "fsync", "link", "symlink",

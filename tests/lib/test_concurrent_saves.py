@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from microgpt import ModelConfig, TrainConfig, load, save
-from microgpt.checkpoint import export
-from microgpt.directory_lock import DirectoryLock
 from microgpt.errors import CheckpointError
+from microgpt.files.directory_lock import DirectoryLock
+from microgpt.storage.model_directory import export
+from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.train import train
-from microgpt.training_directory import TrainingDirectory
 
 MODEL, CONFIG = ModelConfig(n_embd=1, n_head=1, block_size=2), TrainConfig(steps=1)
 RESULTS = [train([doc], model=MODEL, config=CONFIG, engine="reference") for doc in ("abc", "de")]
 SETTINGS = """
 import sys
 from microgpt import ModelConfig, TrainConfig, load, save
-from microgpt.checkpoint import export
+from microgpt.storage.model_directory import export
 from microgpt.train import train
 MODEL, CONFIG = ModelConfig(n_embd=1, n_head=1, block_size=2), TrainConfig(steps=1)
 RESULTS = [train([doc], model=MODEL, config=CONFIG, engine="reference") for doc in ("abc", "de")]
@@ -79,7 +79,7 @@ def test_a_save_waits_for_a_short_one_and_not_for_a_training(tmp_path, monkeypat
     lock = DirectoryLock(directory)
     threading.Timer(0.2, lock.release).start()
     save(RESULTS[0], directory)
-    monkeypatch.setattr("microgpt.directory_lock.WAIT_S", 0.1)
+    monkeypatch.setattr("microgpt.files.directory_lock.WAIT_S", 0.1)
     lock = DirectoryLock(directory)
     with pytest.raises(CheckpointError, match="is being written by process"):
         save(RESULTS[0], directory)
@@ -182,6 +182,6 @@ def test_a_directory_that_appears_while_it_is_looked_for_did_not_exist(
         (tmp_path / "model").mkdir(exist_ok=True)
         return was_there
 
-    monkeypatch.setattr("microgpt.checkpoint.os.path.isdir", just_before)
+    monkeypatch.setattr("microgpt.storage.model_directory.os.path.isdir", just_before)
     with pytest.raises(CheckpointError, match="does not exist"):
         load(tmp_path / "model")

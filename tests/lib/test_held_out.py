@@ -6,9 +6,9 @@ import pytest
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.config import N_EVALUATIONS
-from microgpt.data import split
+from microgpt.data.dataset import split
 from microgpt.errors import ConfigError, DataError
-from microgpt.evaluation import bits
+from microgpt.evaluation.held_out_loss import bits
 from microgpt.train import train as train_model
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]

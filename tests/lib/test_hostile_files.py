@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from microgpt import BpeTokenizer, ModelConfig, TrainConfig, load, save
-from microgpt.data import Split
-from microgpt.directory_lock import DirectoryLock
+from microgpt.data.dataset import Split
 from microgpt.errors import CheckpointError
-from microgpt.history import read_history
+from microgpt.files.directory_lock import DirectoryLock
+from microgpt.storage.training_directory import TrainingDirectory, read_training
+from microgpt.storage.training_plan import TrainingPlan
 from microgpt.train import train
-from microgpt.training_directory import TrainingDirectory, read_training
-from microgpt.training_plan import TrainingPlan
+from microgpt.training.history_file import read_history
 
 RESULT = train(
     ["abab"],
@@ -102,7 +102,7 @@ def test_a_training_of_them_is_refused(
 
 @pytest.mark.parametrize("make", [pipe, device, sparse])
 def test_a_lock_file_of_them_is_replaced_or_refused(tmp_path, make, monkeypatch) -> None:
-    monkeypatch.setattr("microgpt.directory_lock.WAIT_S", 0)
+    monkeypatch.setattr("microgpt.files.directory_lock.WAIT_S", 0)
     make(tmp_path / ".lock")
     try:
         with DirectoryLock(tmp_path), pytest.raises(CheckpointError, match="being written by"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import microgpt
-import microgpt.data_report
+import microgpt.data.statistics
 import microgpt.inference
 import microgpt.train
 
@@ -50,7 +50,7 @@ def test_no_public_name_is_that_of_a_module() -> None:
     assert not modules & set(microgpt.__all__)
 
 
-@pytest.mark.parametrize("module", [microgpt.data_report, microgpt.inference, microgpt.train])
+@pytest.mark.parametrize("module", [microgpt.data.statistics, microgpt.inference, microgpt.train])
 def test_the_examples_in_the_docstrings_are_true(module) -> None:
     results = doctest.testmod(module)
     assert results.attempted > 0

@@ -6,21 +6,14 @@ from functools import partial
 
 import pytest
 
-from microgpt import (
-    CharTokenizer,
-    InferenceGpt,
-    Message,
-    ModelConfig,
-    TrainConfig,
-    engines,
-    reference,
-)
-from microgpt.engine import compiled
+from microgpt import CharTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig, reference
+from microgpt.engine.training import trainer as compiled
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.model import weight_shapes
 from microgpt.train import DivergedError
 from microgpt.train import train as train_model
-from microgpt.training_loop import EVENT_INTERVAL_S
+from microgpt.training import engines
+from microgpt.training.loop import EVENT_INTERVAL_S
 
 DOCS = ["anna", "emma", "ava", "mia", "isabella"]
 CONVERSATIONS = [

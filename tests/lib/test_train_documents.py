@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 
 from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
-from microgpt.data import Split
-from microgpt.engine import compiled
+from microgpt.data.dataset import Split
+from microgpt.engine.training import trainer
 from microgpt.errors import ConfigError, DataError
 
 DOCS = ["anna", "emma", "ava", "mia", "isabella"]
@@ -98,7 +98,7 @@ def test_where_all_documents_are_too_long_there_is_nothing_to_skip_to(train) -> 
 def test_a_training_on_long_documents_goes_on_as_if_it_never_had_stopped(
     train, config, docs, monkeypatch
 ) -> None:
-    monkeypatch.setattr(compiled, "MAX_STEPS", 1)
+    monkeypatch.setattr(trainer, "MAX_STEPS", 1)
     whole = train(docs, model=SMALL, config=config)
     stop = partial(next, iter([False] * 4), True)
     part = train(docs, model=SMALL, config=config, should_stop=stop)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from microgpt import InferenceGpt
-from microgpt_serve.main import LAST_WRITES_S
+from microgpt_serve.server import LAST_WRITES_S
 from microgpt_serve.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,13 +7,13 @@ import threading
 import pytest
 
 from microgpt import InferenceGpt
+from microgpt.batching.jobs import text_job
 from microgpt.config import Sampling
 from microgpt.errors import ConfigError
-from microgpt.jobs import text_job
-from microgpt_serve import generation
-from microgpt_serve.generation import Generation
+from microgpt_serve import batching as generation
+from microgpt_serve.batching import BatchScheduler
 from microgpt_serve.log import set_up_logs
-from microgpt_serve.observer import Observer
+from microgpt_serve.middleware.access_log import AccessLogMiddleware
 
 
 class BrokenBatch:
@@ -32,7 +32,7 @@ def test_a_thread_outlives_whatever_the_engine_raises(monkeypatch, names_result,
     model = InferenceGpt(names_result)
 
     async def ask() -> None:
-        work = Generation(8, n_threads=1)
+        work = BatchScheduler(8, n_threads=1)
         work.start()
         with monkeypatch.context() as broken:
             broken.setattr(generation, "Batch", BrokenBatch)
@@ -59,7 +59,7 @@ def test_batches_that_come_together_are_shared_out(monkeypatch, names_result) ->
     model = InferenceGpt(names_result)
 
     async def ask() -> None:
-        work = Generation(8, n_threads=2)
+        work = BatchScheduler(8, n_threads=2)
         work.start()
         await asyncio.sleep(0.2)  # both wait by now
         jobs = [text_job(model, sampling=Sampling(heat)) for heat in (0.5, 0.6)]
@@ -86,7 +86,9 @@ def test_a_fault_is_a_500_with_its_request_id(capfd, own_logs) -> None:
         "path": "/health",
         "headers": [(b"x-request-id", b"mine")],
     }
-    asyncio.run(Observer(app, lambda *facts: counted.append(facts[1]))(scope, None, send))
+    asyncio.run(
+        AccessLogMiddleware(app, lambda *facts: counted.append(facts[1]))(scope, None, send)
+    )
     log.finish()
     assert counted == [500]
     assert (b"x-request-id", b"mine") in sent[0]["headers"]

@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 
-from microgpt_serve.body import MOST_SIGNS, SMALL_BYTES
+from microgpt_serve.routes.body import MOST_SIGNS, SMALL_BYTES
 from microgpt_serve.schemas import MOST_CHARACTERS, MOST_MESSAGES
 
 GENERATE, CHAT = "/microgpt/v1/generate", "/microgpt/v1/chat"

@@ -18,8 +18,8 @@ import uvicorn
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, TrainResult, save
 from microgpt.train import train
 from microgpt_serve.app import create_app
-from microgpt_serve.main import _Server
 from microgpt_serve.served_model import ServedModel
+from microgpt_serve.server import _Server
 from microgpt_serve.settings import Settings
 
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"

@@ -1,7 +1,4 @@
-"""What a training takes, in floating-point operations, as far as they are products.
-
-This module knows nothing of how fast they are done.
-"""
+"""What a training takes, in floating-point operations, as far as they are products."""
 
 from microgpt.config import ModelConfig
 from microgpt.model import count_params

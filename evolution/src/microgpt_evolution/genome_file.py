@@ -1,8 +1,8 @@
 """genome.json: the winner of a search, what it is worth, and when a new one takes its place.
 
 The source's keys come first, a line each, so that its programs can read ours; its own files, which
-have no others, are read. Nothing in a file depends on time or place: the same search gives the
-same bytes. This module knows nothing of how a genome is found or used.
+have no others, are read. Nothing in a file depends on time or place: the same search gives the same
+bytes.
 """
 
 import json
@@ -14,12 +14,12 @@ from typing import Annotated, Any, Literal, NoReturn
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microgpt.config import MAX_SEED
-from microgpt.regular_file import read_regular_file
-from microgpt.validation import first_problem, newer_version
-from microgpt.whole_files import publish
+from microgpt.error_format import first_problem, newer_version
+from microgpt.files.atomic_files import publish
+from microgpt.files.regular_file import read_regular_file
 from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.fitness import Fitness
 from microgpt_evolution.genome import GENES, Genome
+from microgpt_evolution.objectives.fitness import Fitness
 
 FORMAT_VERSION = 1
 MAX_BYTES = 2**20  # of a file; a real one has less than 1 kB
@@ -45,7 +45,7 @@ class GenomeRecord:
         val_loss: the held-out loss, in nats a token.
         score: of its samples, where the objective is one of scores.
         seed: of the search.
-        data_sha256: of the documents; see `microgpt.data.fingerprint`.
+        data_sha256: of the documents; see `microgpt.data.dataset.fingerprint`.
     """
 
     genome: Genome
@@ -61,7 +61,7 @@ class GenomeRecord:
     data_sha256: str | None = None
 
 
-class _File(BaseModel):
+class _GenomeFile(BaseModel):
     """genome.json, its keys in order: those of the source, then those that may be absent."""
 
     model_config = ConfigDict(strict=True)
@@ -121,7 +121,7 @@ def decode_genome(content: bytes, path: Path) -> GenomeRecord:
     if missing := [key for key in REQUIRED if key not in facts]:
         _refuse_incomplete(missing, path)
     try:
-        file = _File.model_validate(facts)
+        file = _GenomeFile.model_validate(facts)
         genome = Genome(**{gene: getattr(file, gene) for gene in GENES})
     except ValidationError as error:
         raise GenomeError(f"{path}: {first_problem(error)}") from error
@@ -146,7 +146,7 @@ def write_genome(path: str | Path, record: GenomeRecord) -> None:
 def encode_genome(record: GenomeRecord) -> bytes:
     """Return the content of a genome.json."""
     known = asdict(record)
-    file = _File(**known.pop("genome"), **known)
+    file = _GenomeFile(**known.pop("genome"), **known)
     text = json.dumps(file.model_dump(exclude_none=True), indent=2)
     return f"{text}\n".encode()
 

@@ -1,7 +1,7 @@
 """What makes a genome out of others, or out of nothing: pure functions of genomes and an rng.
 
 Every constant is the source's. Growth, which has no end there, ends here where a gene's range does
-(`WHOLE_LIMITS`). This module knows nothing of fitness or of populations.
+(`WHOLE_LIMITS`).
 """
 
 import random

@@ -1,7 +1,4 @@
-"""A generation: its organisms, what was measured of them, who wins, and how much they differ.
-
-This module knows nothing of how organisms are bred, trained or shown.
-"""
+"""A generation: its organisms, what was measured of them, who wins, and how much they differ."""
 
 import math
 from collections import Counter
@@ -11,7 +8,7 @@ from random import Random
 from typing import Literal
 
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.vote import Vote
+from microgpt_evolution.objectives.scores import Scores
 
 # What became of an evaluation. `refused`: too large, known before it began; `diverged`: the loss
 # was no longer a finite number; `crashed`: all else.
@@ -44,7 +41,7 @@ class Evaluation:
     last_loss: float | None = None
     val_loss: float | None = None
     samples: tuple[str, ...] = ()
-    vote: Vote | None = None
+    vote: Scores | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,4 @@
-"""The seed of each training in a run, from the seed of the run.
-
-This module knows nothing of what is trained.
-"""
+"""The seed of each training in a run, from the seed of the run."""
 
 import hashlib
 

@@ -1,12 +1,10 @@
 """The app: routes, and what stands before them.
 
-    Observer          a request id, the log, the metrics
-      CORS            only if origins are named
-        HostCheck     against DNS rebinding
-          Door        the API keys and the rate limit
-            routes    generate, chat, model, health, ready, metrics; openai/ has those below /v1/
-
-This module knows nothing of sockets or signals.
+Observer          a request id, the log, the metrics
+  CORS            only if origins are named
+    HostCheck     against DNS rebinding
+      Door        the API keys and the rate limit
+        routes    generate, chat, model, health, ready, metrics; openai/ has those below /v1/
 """
 
 from collections.abc import AsyncIterator
@@ -18,14 +16,15 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
-from microgpt_serve import chat, generate, health, scrape
-from microgpt_serve import model as model_page
-from microgpt_serve.door import ALWAYS_OPEN, Door
 from microgpt_serve.errors import MEANINGS, add_error_handlers, error_response
-from microgpt_serve.hosts import HostCheck
-from microgpt_serve.observer import Observer
-from microgpt_serve.openai import chat_completions, completions, models
-from microgpt_serve.openai.answers import OpenAIErrorResponse
+from microgpt_serve.middleware.access_log import AccessLogMiddleware
+from microgpt_serve.middleware.auth import ALWAYS_OPEN, AuthMiddleware
+from microgpt_serve.middleware.hosts import HostMiddleware
+from microgpt_serve.routes.native import chat, generate, health
+from microgpt_serve.routes.native import metrics as scrape
+from microgpt_serve.routes.native import model as model_page
+from microgpt_serve.routes.openai import chat_completions, completions, models
+from microgpt_serve.routes.openai.schemas import OpenAIErrorResponse
 from microgpt_serve.schemas import ErrorResponse, without_point
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.service import Service
@@ -64,9 +63,11 @@ def create_app(settings: Settings, model: ServedModel) -> FastAPI:
     add_error_handlers(app)
     paths = [*_describe(app, settings), "/docs", "/openapi.json"]
     service = app.state.service = Service(settings, model, paths)
-    app.add_middleware(Door, keys=service.keys, rate_limit=settings.rate_limit)
+    app.add_middleware(AuthMiddleware, keys=service.keys, rate_limit=settings.rate_limit)
     if settings.checks_hosts:
-        app.add_middleware(HostCheck, hosts=settings.allowed_hosts, origins=settings.cors_origins)
+        app.add_middleware(
+            HostMiddleware, hosts=settings.allowed_hosts, origins=settings.cors_origins
+        )
     if settings.cors_origins:
         app.add_middleware(
             _Cors,
@@ -76,7 +77,7 @@ def create_app(settings: Settings, model: ServedModel) -> FastAPI:
             expose_headers=["Retry-After", "X-Request-ID"],
             max_age=86400,
         )
-    app.add_middleware(Observer, count=service.metrics.count_request)
+    app.add_middleware(AccessLogMiddleware, count=service.metrics.count_request)
     return app
 
 

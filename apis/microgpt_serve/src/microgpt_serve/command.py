@@ -37,7 +37,7 @@ def release_reloads() -> None:
 
 def _serve() -> int:
     from microgpt.errors import MicrogptError
-    from microgpt_serve.main import serve
+    from microgpt_serve.server import serve
     from microgpt_serve.settings import read_settings
 
     try:

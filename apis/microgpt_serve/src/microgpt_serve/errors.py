@@ -1,7 +1,6 @@
 """Every error that a client can get, in one shape: `{"error": "what was wrong"}`.
 
-Below /v1/ the sentence stands where OpenAI's clients look for it. This module knows nothing of who
-raises what.
+Below /v1/ the sentence stands where OpenAI's clients look for it.
 """
 
 import json

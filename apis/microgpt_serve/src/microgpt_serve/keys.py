@@ -1,7 +1,7 @@
 """The API keys: from the environment and from a file, and whether a request shows one of them.
 
 A file has a key a line; blank lines, and those that begin with #, are passed over. No key is kept
-as it is, and no message has one. This module knows nothing of HTTP.
+as it is, and no message has one.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import secrets
 import stat
 
 from microgpt.errors import ConfigError
-from microgpt.regular_file import read_regular_file
+from microgpt.files.regular_file import read_regular_file
 
 LOG = logging.getLogger("microgpt_serve")
 MOST_BYTES = 2**20  # of the file: some 20,000 keys

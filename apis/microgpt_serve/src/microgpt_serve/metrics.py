@@ -1,7 +1,4 @@
-"""What Prometheus sees; each series is there from the start, so that a rate can be taken of it.
-
-This module knows nothing of how requests are handled.
-"""
+"""What Prometheus sees; each series is there from the start, so that a rate can be taken of it."""
 
 from collections.abc import Callable
 

@@ -1,7 +1,4 @@
-"""What clients send and get, as pydantic checks it and as /docs shows it.
-
-This module knows nothing of models: whether a prompt fits into one is for `generate` to say.
-"""
+"""What clients send and get, as pydantic checks it and as /docs shows it."""
 
 from typing import Annotated, Any, Literal
 
@@ -9,8 +6,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from pydantic.json_schema import WithJsonSchema
 
 from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, MAX_SEED, MAX_SIZE
+from microgpt.data.tokenizer import ROLES
 from microgpt.printable import printable
-from microgpt.tokenizer import ROLES
 
 MOST_SAMPLES = 50
 MOST_MESSAGES = 4096

@@ -1,7 +1,4 @@
-"""A loaded model with a name and a version; what a request works with does not change under it.
-
-This module knows nothing of HTTP.
-"""
+"""A loaded model with a name and a version; what a request works with does not change under it."""
 
 import hashlib
 import os
@@ -10,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from microgpt.checkpoint import SavedModel, load
-from microgpt.data import DEMO_MODEL, bundled
-from microgpt.engines import Use, prepare_engine
+from microgpt.data.dataset import DEMO_MODEL, bundled
 from microgpt.flat_weights import flatten
 from microgpt.inference import InferenceGpt
 from microgpt.printable import printable
+from microgpt.storage.model_directory import SavedModel, load
+from microgpt.training.engines import Use, prepare_engine
 
 DEFAULT_MODEL_DIR = "output"
 VERSION_DIGITS = 12

@@ -1,7 +1,4 @@
-"""What the routes of one app share: model, keys, queue, metrics, and whether it is closing.
-
-This module knows nothing of paths or bodies.
-"""
+"""What the routes of one app share: model, keys, queue, metrics, and whether it is closing."""
 
 import asyncio
 import contextlib
@@ -14,10 +11,10 @@ from typing import TypeVar
 
 from fastapi import Request
 
+from microgpt.batching.jobs import Continuation, Job
 from microgpt.errors import MicrogptError
-from microgpt.jobs import Continuation, Job
+from microgpt_serve.batching import BatchScheduler, News, QueuedRequest, QueueFullError
 from microgpt_serve.errors import RETRY_AFTER_S, ClientGoneError, ServeError
-from microgpt_serve.generation import Generation, News, QueueFullError, Ticket
 from microgpt_serve.keys import Keys
 from microgpt_serve.metrics import Metrics
 from microgpt_serve.served_model import ServedModel, load_model
@@ -48,7 +45,7 @@ class Service:
         self.large_pieces = asyncio.Lock()  # they are received one after the other
         self._aside = ThreadPoolExecutor(1, "aside")
         self.metrics = Metrics(metrics_routes, lambda: self.generation.n_waiting)
-        self.generation = Generation(settings.queue_limit, on_speed=self.metrics.observe_speed)
+        self.generation = BatchScheduler(settings.queue_limit, on_speed=self.metrics.observe_speed)
         self.metrics.show_model(model.name, model.version)
 
     async def aside(self, function: Callable[[], T]) -> T:
@@ -99,7 +96,7 @@ class Service:
     @contextlib.contextmanager
     def _in_work(
         self, request: Request, model: ServedModel, job: Job, on_news: News | None = None
-    ) -> Iterator[Ticket]:
+    ) -> Iterator[QueuedRequest]:
         """Have a job worked on until it is done, or left."""
         self.check_open()
         try:
@@ -138,7 +135,7 @@ class Service:
         retry_after_s = math.ceil(self.settings.timeout_s)
         return ServeError(503, "the service is shutting down", retry_after_s=retry_after_s)
 
-    async def _watch(self, request: Request, ticket: Ticket) -> None:
+    async def _watch(self, request: Request, ticket: QueuedRequest) -> None:
         """Fail a ticket that takes too long, or that nobody waits for any more."""
         timeout_s = self.settings.timeout_s
         error: Exception = ServeError(504, f"the reply was not ready within {timeout_s:g} seconds")

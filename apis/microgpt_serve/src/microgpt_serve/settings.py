@@ -1,6 +1,6 @@
 """What the environment sets, checked before anything starts.
 
-The names and defaults are those of docs/serving.md. This module knows nothing of HTTP.
+The names and defaults are those of docs/serving.md.
 """
 
 import ipaddress
@@ -12,9 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from microgpt.errors import ConfigError
-from microgpt_serve.hosts import host_of, is_loopback
+from microgpt_serve.error_format import sentence
 from microgpt_serve.keys import RULE, is_key
-from microgpt_serve.problems import sentence
+from microgpt_serve.middleware.hosts import host_of, is_loopback
 
 _IS_ORIGIN = re.compile(
     r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:\d+)?|[a-z]+://\[[0-9a-f:]+\](:\d+)?"

@@ -7,24 +7,24 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from microgpt_cli.analyze import analyze
-from microgpt_cli.chat import chat
-from microgpt_cli.dataset import dataset
-from microgpt_cli.eval import evaluate
-from microgpt_cli.evolve import evolve
-from microgpt_cli.export import export
-from microgpt_cli.generate import generate
-from microgpt_cli.genome import genome
-from microgpt_cli.help import GroupedCommand
-from microgpt_cli.info import info
-from microgpt_cli.judge import judge
-from microgpt_cli.plot import plot
-from microgpt_cli.report.command import report
-from microgpt_cli.run import run
-from microgpt_cli.serve import serve
-from microgpt_cli.sweep import sweep
-from microgpt_cli.train import train
-from microgpt_cli.verify import verify
+from microgpt_cli.commands.analyze import analyze
+from microgpt_cli.commands.chat import chat
+from microgpt_cli.commands.dataset import dataset
+from microgpt_cli.commands.eval import evaluate
+from microgpt_cli.commands.evolve import evolve
+from microgpt_cli.commands.export import export
+from microgpt_cli.commands.generate import generate
+from microgpt_cli.commands.genome import genome
+from microgpt_cli.commands.info import info
+from microgpt_cli.commands.judge import judge
+from microgpt_cli.commands.plot import plot
+from microgpt_cli.commands.report import report
+from microgpt_cli.commands.run import run
+from microgpt_cli.commands.serve import serve
+from microgpt_cli.commands.sweep import sweep
+from microgpt_cli.commands.train import train
+from microgpt_cli.commands.verify import verify
+from microgpt_cli.terminal.help import GroupedCommand
 
 
 class _Commands(TyperGroup):

@@ -8,8 +8,8 @@ A reader that has had enough (`microgpt generate | head -1`) ends a command with
 import sys
 from typing import NoReturn
 
-from microgpt_cli.stopping import Terminated, asked, listen, obey, stop_listening
-from microgpt_cli.streams import abandon_stdout, prepare_streams, say
+from microgpt_cli.terminal.console import abandon_stdout, prepare_streams, say
+from microgpt_cli.terminal.signals import Terminated, asked, listen, obey, stop_listening
 
 listen()  # here, so that there is no moment in which a signal comes too early
 

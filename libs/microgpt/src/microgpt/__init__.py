@@ -14,23 +14,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from microgpt.bpe import BpeTokenizer
-    from microgpt.checkpoint import load, save
     from microgpt.config import ModelConfig, Sampling, TrainConfig
-    from microgpt.data import load_conversations, load_text
+    from microgpt.data.bpe import BpeTokenizer
+    from microgpt.data.dataset import load_conversations, load_text
+    from microgpt.data.tokenizer import CharTokenizer, Message
     from microgpt.errors import MicrogptError
     from microgpt.inference import InferenceGpt
     from microgpt.model import Gpt
     from microgpt.state import TrainEvent, TrainResult
-    from microgpt.tokenizer import CharTokenizer, Message
+    from microgpt.storage.model_directory import load, save
     from microgpt.value import Value
 
 _MODULE_OF = {
-    "BpeTokenizer": "bpe",
-    "CharTokenizer": "tokenizer",
+    "BpeTokenizer": "data.bpe",
+    "CharTokenizer": "data.tokenizer",
     "Gpt": "model",
     "InferenceGpt": "inference",
-    "Message": "tokenizer",
+    "Message": "data.tokenizer",
     "MicrogptError": "errors",
     "ModelConfig": "config",
     "Sampling": "config",
@@ -38,10 +38,10 @@ _MODULE_OF = {
     "TrainEvent": "state",
     "TrainResult": "state",
     "Value": "value",
-    "load": "checkpoint",
-    "load_conversations": "data",
-    "load_text": "data",
-    "save": "checkpoint",
+    "load": "storage.model_directory",
+    "load_conversations": "data.dataset",
+    "load_text": "data.dataset",
+    "save": "storage.model_directory",
 }
 
 __all__ = [

@@ -1,7 +1,6 @@
 """What can be set: the shape of a model and the course of a training, each checked when it is made.
 
 The defaults are those of Karpathy's run and live here alone; the command line reads them from here.
-This module knows nothing of how the settings are used.
 """
 
 import math

@@ -4,7 +4,7 @@
 position in it, and the place in the model: there is no state, so any engine, thread or resumed
 training drops the same. The function is a hash: SplitMix64 (Steele, Lea & Flood 2014) makes a key
 of document and position, Wellons' "lowbias32" (2018) a draw of a key and a place, because vectors
-can multiply 32 bits. This module knows nothing of models.
+can multiply 32 bits.
 """
 
 from collections.abc import Sequence

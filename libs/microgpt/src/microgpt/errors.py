@@ -10,7 +10,7 @@
     └── DivergedError      a loss that is no longer a finite number (in microgpt.train)
 
 Each message is one sentence for the user: what was wrong, where, and what to do. A command prints
-it as it is. This module knows nothing of where the errors come from.
+it as it is.
 """
 
 

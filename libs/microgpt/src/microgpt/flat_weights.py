@@ -1,7 +1,4 @@
-"""All weights of a model in a row, in the order of `weight_shapes`, and back by name.
-
-This module knows nothing of what they are for.
-"""
+"""All weights of a model in a row, in the order of `weight_shapes`, and back by name."""
 
 from collections.abc import Sequence
 from typing import Protocol

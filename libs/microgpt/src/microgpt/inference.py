@@ -1,7 +1,7 @@
 """A trained model in use: samples, completions, chat.
 
 An `InferenceGpt` is read-only, so threads can share it; every sequence has a cache and random
-numbers of its own. This module knows nothing of files, terminals or HTTP.
+numbers of its own.
 """
 
 import random
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import count, islice, repeat
 from typing import Any
 
+from microgpt.batching.sample_iterators import cut, one_by_one, together
 from microgpt.config import (
     DEFAULT_SEED,
     DEFAULT_TEMPERATURE,
@@ -18,12 +19,11 @@ from microgpt.config import (
     check_seed,
     check_threads,
 )
-from microgpt.conversation import ChatPrompt, fit_conversation
+from microgpt.data.chat_truncation import ChatPrompt, fit_conversation
+from microgpt.data.tokenizer import Message
 from microgpt.errors import ConfigError, PromptError
-from microgpt.predictor import Predictor, check_one_thread
+from microgpt.evaluation.predictor import Predictor, check_one_thread
 from microgpt.sampling import FinishReason, TokenStream, decode
-from microgpt.texts import cut, one_by_one, together
-from microgpt.tokenizer import Message
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ residual; no biases. The forward pass reads one token at a time and keeps the ke
 those before it (the KV cache). On `Value`s it can be differentiated, on floats it just runs.
 
 Shapes: C = n_embd, T = the tokens so far, V = vocab_size. A matrix (m, n) is m rows of n numbers.
-This module knows nothing of text, files or training.
 """
 
 import random

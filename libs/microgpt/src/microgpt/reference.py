@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import compress
 
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt.corpus import Tokens
+from microgpt.data.token_dataset import Tokens
 from microgpt.dropout import Drop, Dropout, keep_all
 from microgpt.model import Gpt, Weights, cross_entropy, weight_shapes
 from microgpt.value import Number, Value, total

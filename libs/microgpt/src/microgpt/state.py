@@ -1,20 +1,17 @@
-"""What a training tells while it runs and leaves when it ends.
-
-This module knows nothing of how training works or of files.
-"""
+"""What a training tells while it runs and leaves when it ends."""
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from microgpt.averaging import Average
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
-from microgpt.data import DataFacts
+from microgpt.data.dataset import DataFacts
+from microgpt.data.tokenizer import Tokenizer
 from microgpt.flat_weights import Numbers
-from microgpt.history import HistoryPoint
 from microgpt.model import Weights
-from microgpt.tokenizer import Tokenizer
+from microgpt.training.history_file import HistoryPoint
+from microgpt.training.weight_averaging import WeightAverage
 
 N_RECENT = 100  # losses that a state keeps: the mean of so many says how well the model has learnt
 Ending = Literal["steps", "patience", "stopped"]  # all taken; no better for too long; asked to stop
@@ -105,7 +102,7 @@ class TrainState:
     history: Sequence[HistoryPoint] = ()
     since_history: tuple[float, int] = (0.0, 0)
     seconds: float = 0.0
-    average: Average | None = None
+    average: WeightAverage | None = None
 
 
 def ending(step: int, best: Best | None, config: TrainConfig) -> Ending | None:

@@ -10,21 +10,21 @@ from dataclasses import replace
 from time import perf_counter
 
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_count
-from microgpt.corpus import Corpus
-from microgpt.data import Split, split
-from microgpt.engines import (
+from microgpt.data.chunked_dataset import ChunkedDataset
+from microgpt.data.dataset import Split, split
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
+from microgpt.errors import ConfigError, DataError, TokenizerError
+from microgpt.model import count_params
+from microgpt.state import TrainedModel, TrainEvent, TrainResult, TrainState
+from microgpt.training.engines import (
     DEFAULT_DTYPE,
     check_engine,
     make_engine,
     shuffled,
 )
-from microgpt.errors import ConfigError, DataError, TokenizerError
-from microgpt.model import count_params
-from microgpt.reading import Reading
-from microgpt.state import TrainedModel, TrainEvent, TrainResult, TrainState
-from microgpt.tokenizer import CharTokenizer, Document, Tokenizer
-from microgpt.training_loop import DivergedError, TrainingLoop
-from microgpt.transfer import check_shape, extended_tokenizer, inherited
+from microgpt.training.finetune import check_shape, extended_tokenizer, inherited
+from microgpt.training.loop import DivergedError, TrainingLoop
 
 __all__ = ["DivergedError", "train"]
 
@@ -161,7 +161,9 @@ def _as_list(docs: Iterable[Document]) -> list[Document]:
     return docs
 
 
-def _read(reading: Reading, config: TrainConfig, rng: random.Random, engine: EngineName) -> Corpus:
+def _read(
+    reading: ChunkedDataset, config: TrainConfig, rng: random.Random, engine: EngineName
+) -> TokenDataset:
     """Return as tokens what the training reads, in its order and as far as it comes."""
     try:
         n_pieces = len(reading)

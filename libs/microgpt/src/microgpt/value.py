@@ -5,7 +5,7 @@ Each operation computes its result and notes, for each of its inputs, the local 
 `Value`s and on plain floats: what is written with them trains on the first, runs on the second.
 
 A node holds its inputs and nothing holds the node: a graph is freed the moment its result is
-dropped, without the cyclic garbage collector. This module knows nothing of models.
+dropped, without the cyclic garbage collector.
 """
 
 import math

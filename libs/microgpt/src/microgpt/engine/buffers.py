@@ -1,7 +1,7 @@
 """The arrays that a micro-batch is worked on in.
 
-Allocated once, for the longest micro-batch there may be. This module knows nothing of what is
-computed. Shapes: C = n_embd, V = vocab_size, T = block_size, L = n_layer, N = columns.
+Allocated once, for the longest micro-batch there may be. Shapes: C = n_embd, V = vocab_size, T =
+block_size, L = n_layer, N = columns.
 """
 
 import math
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig
-from microgpt.engine.simd import lanes_of
+from microgpt.engine.simd.vector import lanes_of
 from microgpt.engine.weights import aligned_zeros, padded
 
 

@@ -1,8 +1,7 @@
 """Many draws from `random.Random` at once: the same numbers, ten times as fast.
 
 Python's generator (MT19937, Matsumoto & Nishimura 1998) is taken up where it stands, drawn from,
-and set to where that leaves it; or many are seeded side by side. This module knows nothing of what
-the numbers are for.
+and set to where that leaves it; or many are seeded side by side.
 """
 
 import math
@@ -13,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from microgpt.engine.compiling import EntryPoint, inlined, kernel
-from microgpt.engine.simd import Array
+from microgpt.engine.jit import EntryPoint, inlined, kernel
+from microgpt.engine.simd.vector import Array
 
 _N, _M = 624, 397  # words of the state, and how far ahead a word is mixed with
 _GROUP = 32  # generators that are seeded side by side

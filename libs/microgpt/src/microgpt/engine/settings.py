@@ -7,7 +7,7 @@ import numpy as np
 from microgpt.config import TrainConfig
 
 
-class Settings(NamedTuple):
+class StepSettings(NamedTuple):
     """Those of dropout and optimizer; see `TrainConfig`."""
 
     dropout: float
@@ -18,9 +18,9 @@ class Settings(NamedTuple):
     weight_decay: float
 
 
-def settings_of(config: TrainConfig, dtype: str) -> Settings:
+def settings_of(config: TrainConfig, dtype: str) -> StepSettings:
     """Return those of a training, each as the type that the kernels are compiled for."""
-    return Settings(
+    return StepSettings(
         dropout=float(config.dropout),
         seed=int(config.seed),
         beta1=float(config.beta1),

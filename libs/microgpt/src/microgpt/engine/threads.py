@@ -1,7 +1,4 @@
-"""Work in several threads: kernels release Python's lock, so they run side by side.
-
-This module knows nothing of what the work is.
-"""
+"""Work in several threads: kernels release Python's lock, so they run side by side."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -2,8 +2,8 @@
 
 All matrices stand in one array of rows as long as n_embd, padded with zeros to whole vectors, so
 that the optimizer is one loop; kernels see each matrix as a view of it. Those for query, key and
-value are one; mlp_fc2 is kept transposed, because then its rows, too, are of n_embd.
-This module knows nothing of what is computed. Shapes: C = n_embd, V = vocab_size, L = n_layer.
+value are one; mlp_fc2 is kept transposed, because then its rows, too, are of n_embd. Shapes: C =
+n_embd, V = vocab_size, L = n_layer.
 """
 
 import math
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig
-from microgpt.engine.simd import VECTOR_BYTES, lanes_of
+from microgpt.engine.simd.vector import VECTOR_BYTES, lanes_of
 from microgpt.flat_weights import Numbers
 
 

@@ -1,0 +1,1 @@
+"""ASGI middleware: hosts, API keys, rate limits and access log."""

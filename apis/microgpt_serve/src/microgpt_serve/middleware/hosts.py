@@ -1,0 +1,90 @@
+"""Host and Origin checks against DNS rebinding, as ASGI middleware.
+
+A web page of a stranger can give its own name the address of this service; the browser then sends
+requests that look like the page's own, with the page's name as Host and Origin. starlette's
+TrustedHostMiddleware has no address ranges, no Origin and no errors in our shape.
+"""
+
+import re
+from functools import lru_cache
+from ipaddress import ip_address
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from microgpt.printable import printable
+from microgpt_serve.errors import error_response
+from microgpt_serve.middleware.auth import ALWAYS_OPEN
+
+_AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(:\d*)?").fullmatch
+MOST_SHOWN = 80  # characters of a name that is refused
+MOST_CHARS = 300  # of a header: a name of 253 characters with its port, or an origin
+
+
+@lru_cache(maxsize=1000)  # a request would take 50 us longer
+def host_of(authority: str) -> str:
+    """Return the host in one spelling, without its port; "" if it is none.
+
+    >>> host_of("LocalHost.:8080"), host_of("[0::1]:80")
+    ('localhost', '::1')
+    """
+    found = _AUTHORITY(authority.lower())
+    if found is None:
+        return ""
+    host = found[1].strip("[]")
+    return str(ip_address(host)) if _is_address(host) else host if host == found[1] else ""
+
+
+@lru_cache(maxsize=1000)
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine by its own names: localhost, 127.0.0.0/8, ::1."""
+    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+class HostMiddleware:
+    """Refuses hosts and origins that are neither loopback names nor in the settings."""
+
+    def __init__(self, app: ASGIApp, hosts: tuple[str, ...], origins: tuple[str, ...]) -> None:
+        """Stand before an app.
+
+        Args:
+            app: what handles the requests.
+            hosts: other allowed hosts, as `host_of` spells them.
+            origins: other allowed origins; `*` is any.
+        """
+        self._app, self._hosts, self._origins = app, frozenset(hosts), frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        problem = self._problem(scope) if scope["type"] == "http" else None
+        if problem:
+            await error_response(403, problem, scope["path"])(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _problem(self, scope: Scope) -> str | None:
+        """Return what is wrong; a request without Host comes from no browser."""
+        for name, value in scope["headers"]:
+            if name == b"host":
+                host = host_of(value.decode("latin-1")) if len(value) <= MOST_CHARS else ""
+                is_check = scope["path"] in ALWAYS_OPEN and _is_address(host)
+                if not is_check and not self._allows(host):
+                    shown = printable(value.decode("latin-1"), MOST_SHOWN)
+                    return f"the host {shown} is not allowed; MICROGPT_ALLOWED_HOSTS can name it"
+            elif name == b"origin":
+                origin = value.decode("latin-1")
+                host = host_of(origin.partition("://")[2]) if len(value) <= MOST_CHARS else ""
+                if self._origins.isdisjoint((origin, "*")) and not self._allows(host):
+                    shown = printable(origin, MOST_SHOWN)
+                    return f"pages of {shown} are not allowed; MICROGPT_CORS_ORIGINS can name it"
+        return None
+
+    def _allows(self, host: str) -> bool:
+        return host in self._hosts or is_loopback(host)

@@ -1,0 +1,1 @@
+"""microgpt's own routes."""

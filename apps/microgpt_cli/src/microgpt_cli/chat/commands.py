@@ -1,0 +1,139 @@
+"""What can be asked of a chat besides a reply: /clear, /save and the like.
+
+A command may change the session, and returns a line or more to show.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from microgpt.config import check_seed
+from microgpt.errors import ConfigError, DataError
+from microgpt_cli.chat.session import ChatSession
+
+KEYS = """Ctrl-C stops a reply, or clears the line; Ctrl-D leaves. Alt-Enter, or Esc and then Enter,
+begins another line. Arrows bring earlier messages back, Tab completes commands and files."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One of them.
+
+    Attributes:
+        value: what may or must follow its name, as /help shows it.
+        help: what it does.
+        run: does it, with the value or "".
+    """
+
+    value: str
+    help: str
+    run: Callable[[ChatSession, str], str]
+
+
+def is_command(text: str) -> bool:
+    """Return whether a text is meant for the chat itself, not for the model."""
+    return text.startswith("/") and "\n" not in text
+
+
+def run_command(session: ChatSession, text: str) -> str:
+    """Do what a command asks, and return what to show.
+
+    Raises:
+        EOFError: it was /quit.
+        MicrogptError: there is no such command, or something is wrong with its value.
+    """
+    name, _, value = text.partition(" ")
+    command = COMMANDS.get(name)
+    if command is None:
+        raise ConfigError(f"there is no {name:.20}; /help lists what there is")
+    value = value.strip()
+    if value and not command.value:
+        raise ConfigError(f"{name} stands alone, got {value!r:.20}")
+    return command.run(session, value)
+
+
+def _clear(session: ChatSession, _: str) -> str:
+    session.begin()
+    return "(history cleared)"
+
+
+def _temperature(session: ChatSession, value: str) -> str:
+    if value:
+        try:
+            temperature = float(value)
+        except ValueError:
+            raise ConfigError(f"temperature must be a number, got {value!r:.20}") from None
+        session.sampling = replace(session.sampling, temperature=temperature)
+    return f"(temperature {session.sampling.temperature})"
+
+
+def _seed(session: ChatSession, value: str) -> str:
+    if value:
+        try:
+            seed = int(value)
+        except ValueError:
+            raise ConfigError(f"seed must be a whole number, got {value!r:.20}") from None
+        check_seed(seed)
+        session.seed = seed
+    return f"(seed {session.seed})"
+
+
+def _save(session: ChatSession, name: str) -> str:
+    """Write the conversation as one line of JSONL, to a new file or to one of its own."""
+    from microgpt.files.atomic_files import publish
+
+    path = _path("/save", name)
+    if not session.messages:
+        raise ConfigError("nothing has been said yet; there is nothing to save")
+    if os.path.lexists(path) and os.path.realpath(path) not in session.own_files:
+        raise ConfigError(f"{path} exists, and is not of this conversation; name another file")
+    turns = [{"role": one.role, "content": one.content} for one in session.messages]
+    line = json.dumps(turns, ensure_ascii=False) + "\n"
+    publish(path.parent, {path.name: line.encode()})
+    session.own_files.add(os.path.realpath(path))
+    return f"({len(turns)} messages written to {path})"
+
+
+def _load(session: ChatSession, name: str) -> str:
+    """Replace the conversation by that of a file."""
+    from microgpt.data.dataset import load_conversations
+
+    path = _path("/load", name)
+    conversations = load_conversations(path, tell=session.tell)
+    if len(conversations) > 1:
+        raise DataError(f"{path} has {len(conversations):,} conversations; /load takes one")
+    session.begin(conversations[0])
+    session.own_files.add(os.path.realpath(path))
+    session.tell_unknown(session.messages)
+    return f"({len(session.messages)} messages read from {path})"
+
+
+def _help(session: ChatSession, _: str) -> str:
+    usages = {f"{name} {command.value}": command.help for name, command in COMMANDS.items()}
+    width = max(map(len, usages))
+    return "\n".join([*(f"{usage:<{width}}  {text}" for usage, text in usages.items()), "", KEYS])
+
+
+def _quit(session: ChatSession, _: str) -> str:
+    raise EOFError
+
+
+def _path(command: str, name: str) -> Path:
+    if not name:
+        raise ConfigError(f"{command} needs the name of a file")
+    if "\0" in name:
+        raise ConfigError(f"no file has a name such as {name!r:.20}")
+    return Path(os.path.expanduser(name))
+
+
+COMMANDS = {
+    "/clear": Command("", "forget the conversation", _clear),
+    "/temperature": Command("[NUMBER]", "show or set how freely the model chooses", _temperature),
+    "/seed": Command("[NUMBER]", "show or set the seed of the first reply", _seed),
+    "/save": Command("FILE", "write the conversation, as train --chat reads it", _save),
+    "/load": Command("FILE", "go on with a conversation from a file", _load),
+    "/help": Command("", "show this", _help),
+    "/quit": Command("", "leave", _quit),
+}

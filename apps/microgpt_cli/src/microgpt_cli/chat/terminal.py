@@ -1,0 +1,132 @@
+"""A person at a terminal: lines that can be edited, called back and completed.
+
+prompt_toolkit is loaded here alone.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+
+from platformdirs import user_state_path
+from prompt_toolkit import PromptSession, print_formatted_text
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
+from prompt_toolkit.document import Document
+from prompt_toolkit.formatted_text import FormattedText
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import create_output
+from prompt_toolkit.output.vt100 import Vt100_Output
+from prompt_toolkit.shortcuts import CompleteStyle
+
+from microgpt_cli.terminal.signals import StopRequest
+
+YOURS, ITS = "ansigreen", "ansicyan"  # colours, where there are any
+
+
+class TerminalInput:
+    """Asks and shows, in colour unless NO_COLOR is set."""
+
+    def __init__(self, commands: Mapping[str, str]) -> None:
+        """Prepare to ask.
+
+        Args:
+            commands: what Tab completes at the beginning, each with what must follow it; where that
+                is FILE, Tab completes it, too.
+        """
+        self._output = create_output()
+        if isinstance(self._output, Vt100_Output):
+            self._output.enable_cpr = False  # nothing here needs to know where the cursor is
+        self._session: PromptSession[str] = PromptSession(
+            multiline=True,
+            key_bindings=_enter_sends(),
+            history=_history(),
+            completer=_Completer(commands),
+            complete_style=CompleteStyle.READLINE_LIKE,
+            complete_while_typing=False,
+            enable_suspend=True,
+            output=self._output,
+        )
+
+    def ask(self, label: str) -> str:
+        """Return what is typed.
+
+        Raises:
+            EOFError: Ctrl-D, or the terminal has gone.
+            KeyboardInterrupt: Ctrl-C, or a signal.
+        """
+        app = self._session.app
+
+        def leave() -> None:
+            if stop.reason and app.future and not app.future.done():
+                app.exit(exception=stop.reason)
+
+        def wake() -> None:
+            if app.loop:  # else it is about to begin, and leaves at once
+                app.loop.call_soon_threadsafe(leave)
+
+        stop = StopRequest(wake)  # one raised anywhere in the event loop would leave it in pieces
+        try:
+            with stop:
+                text = FormattedText([(YOURS, label)])
+                return self._session.prompt(text, handle_sigint=False, pre_run=leave)
+        finally:
+            if stop.reason:  # whatever else has ended it
+                raise stop.reason
+
+    def show_label(self, label: str) -> None:
+        """Print what stands before a reply."""
+        print_formatted_text(FormattedText([(ITS, label)]), end="", output=self._output)
+
+
+def _history() -> History:
+    """Return what remembers messages from one session to the next, if there is a place for them."""
+    try:
+        folder = user_state_path("microgpt", appauthor=False)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what is said is private
+    except (OSError, RuntimeError):  # the second where there is no home
+        return InMemoryHistory()
+    return _History(folder / "chat_history")
+
+
+class _History(FileHistory):
+    """Does without the file where it cannot be read or written."""
+
+    def load_history_strings(self) -> Iterable[str]:
+        with suppress(OSError):
+            return super().load_history_strings()
+        return []
+
+    def store_string(self, string: str) -> None:
+        with suppress(OSError):
+            super().store_string(string)
+
+
+class _Completer(Completer):
+    """Completes a command, and the file that some of them take."""
+
+    def __init__(self, commands: Mapping[str, str]) -> None:
+        self._commands = commands
+        self._files = PathCompleter(expanduser=True)
+
+    def get_completions(self, document: Document, event: CompleteEvent) -> Iterable[Completion]:
+        text = document.text_before_cursor
+        name, separator, path = text.partition(" ")
+        if separator and self._commands.get(name) == "FILE":
+            yield from self._files.get_completions(Document(path), event)
+        for command, value in self._commands.items():
+            if command.startswith(text):
+                yield Completion(command + (" " if value else ""), start_position=-len(text))
+
+
+def _enter_sends() -> KeyBindings:
+    """Return what lets Enter end a message, and Alt-Enter (or Esc, Enter) a line of it."""
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    def _send(event: KeyPressEvent) -> None:
+        event.current_buffer.validate_and_handle()
+
+    @keys.add("escape", "enter")
+    def _begin_a_line(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    return keys

@@ -1,0 +1,1 @@
+"""The commands of `microgpt`, one module each."""

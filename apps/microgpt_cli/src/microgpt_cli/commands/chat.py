@@ -1,0 +1,150 @@
+"""`microgpt chat`: a conversation with a chat model."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+import typer
+
+from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, Sampling, check_seed
+from microgpt.errors import CheckpointError, MicrogptError, PromptError
+from microgpt_cli.terminal.console import note, say, shown
+from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, Temperature
+from microgpt_cli.terminal.signals import Terminated, obeyed
+
+if TYPE_CHECKING:
+    from microgpt.storage.model_directory import SavedModel
+    from microgpt_cli.chat.session import ChatSession, ChatTurn
+
+
+def chat(
+    model_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"Directory of the model.  [default: {DEFAULT_MODEL_DIR}, else the demo model]"
+        ),
+    ] = None,
+    message: Annotated[
+        str | None, typer.Option(help="Print the reply to this alone.", show_default=False)
+    ] = None,
+    temperature: Temperature = DEFAULT_TEMPERATURE,
+    seed: Annotated[
+        int, typer.Option(help="Of the first reply; the next has seed + 1.")
+    ] = DEFAULT_SEED,
+) -> None:
+    """Talk to a model that was trained with --chat, or to the one that comes with microgpt.
+
+    /help tells what else can be said, /quit or Ctrl-D leaves, Ctrl-C stops a reply. What is piped
+    in is answered line by line.
+    """
+    sampling = Sampling(temperature)
+    check_seed(seed)
+    if message is not None and not message.strip():
+        raise PromptError("the message is empty; say something")
+
+    from microgpt.inference import InferenceGpt
+    from microgpt.training.engines import prepare_engine
+    from microgpt_cli.chat.session import ChatSession
+
+    saved = _load(model_dir)
+    model = InferenceGpt(saved)
+    _ = model.tokenizer.end_turn_id  # raises, with what to do, where there are no chat tokens
+    prepare_engine("compiled", saved.dtype, uses=["decoding"], tell=note)
+    session = ChatSession(model, sampling, seed, note)
+    if message is not None:
+        _print_reply(session, session.ask(message), can_stop=False)
+        return
+    at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    if at_terminal:
+        print(f"microgpt chat (block_size={model.config.block_size})")
+        print("type /quit to exit, /clear to reset history, /help for more\n")
+    _talk(session, _talker(at_terminal), at_terminal)
+
+
+def _load(model_dir: Path | None) -> "SavedModel":
+    """Return the model that was asked for; else that in output, if it can chat; else the demo."""
+    from microgpt.data.dataset import DEMO_MODEL, bundled
+    from microgpt.storage.model_directory import load
+
+    if model_dir is not None:
+        return load(model_dir)
+    try:
+        saved = load(DEFAULT_MODEL_DIR)
+        if saved.tokenizer.is_chat:
+            return saved
+        problem = f"{DEFAULT_MODEL_DIR} has no chat model"
+    except CheckpointError as error:
+        is_there = os.path.lexists(DEFAULT_MODEL_DIR)
+        problem = str(error) if is_there else f"there is no {DEFAULT_MODEL_DIR} here"
+    note(f"{problem}; using the demo model that comes with microgpt")
+    return load(bundled(DEMO_MODEL))
+
+
+class ChatInput(Protocol):
+    """Where messages come from: `chat_lines` or `chat_terminal`."""
+
+    def ask(self, label: str) -> str:
+        """Return a message; raise EOFError when there are no more."""
+
+    def show_label(self, label: str) -> None:
+        """Print what stands before a reply."""
+
+
+def _talker(at_terminal: bool) -> ChatInput:
+    if at_terminal:
+        from prompt_toolkit.utils import is_dumb_terminal
+
+        if not is_dumb_terminal():
+            from microgpt_cli.chat.commands import COMMANDS
+            from microgpt_cli.chat.terminal import TerminalInput
+
+            return TerminalInput({name: command.value for name, command in COMMANDS.items()})
+    from microgpt_cli.chat.pipe import PipeInput
+
+    return PipeInput(with_prompt=at_terminal)
+
+
+def _talk(session: "ChatSession", talker: ChatInput, at_terminal: bool) -> None:
+    """Answer until there is nothing more; at a terminal Ctrl-C ends a reply or a line alone."""
+    while True:
+        try:
+            _respond(session, talker, at_terminal)
+        except EOFError:
+            return
+        except MicrogptError as error:
+            say(f"error: {error}")
+        except KeyboardInterrupt as stop:
+            if isinstance(stop, Terminated) or not at_terminal:
+                raise
+            obeyed()
+
+
+def _respond(session: "ChatSession", talker: ChatInput, at_terminal: bool) -> None:
+    """Take one message and do what it asks, or reply."""
+    from microgpt_cli.chat.commands import is_command, run_command
+
+    text = talker.ask("you> ").strip()
+    if is_command(text):
+        print(shown(run_command(session, text)), flush=True)
+    elif text:
+        exchange = session.ask(text)
+        talker.show_label("microgpt> ")
+        _print_reply(session, exchange, can_stop=at_terminal)
+
+
+def _print_reply(session: "ChatSession", exchange: "ChatTurn", *, can_stop: bool) -> None:
+    """Print a reply while it is made; what has come of it by a Ctrl-C is kept, too."""
+    try:
+        for piece in exchange:
+            print(shown(piece), end="", flush=True)
+    except KeyboardInterrupt as stop:
+        if isinstance(stop, Terminated) or not can_stop:
+            raise
+        obeyed()
+        print(" (stopped)", end="")
+    finally:
+        session.keep(exchange)
+        print(flush=True)
+    if exchange.was_cut:
+        note("the reply was cut: the context is full")

@@ -1,0 +1,62 @@
+"""`microgpt dataset`: data that microgpt makes itself."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from microgpt.errors import ConfigError
+from microgpt_cli.terminal.help import GroupedCommand
+
+STDOUT = Path("-")
+
+dataset = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
+
+
+@dataset.callback()
+def _root(ctx: typer.Context) -> None:
+    """Make data to learn from."""
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+
+
+@dataset.command(
+    cls=GroupedCommand, epilog="Example: microgpt dataset chat --split heldout --output test.jsonl"
+)
+def chat(
+    split: Annotated[
+        Literal["train", "heldout", "wordings"],
+        typer.Option(
+            help="To learn from; with words, names, numbers and prompts that train never has; "
+            "or asked in other words."
+        ),
+    ] = "train",
+    conversations: Annotated[int, typer.Option(help="How many.")] = 4000,
+    seed: Annotated[int, typer.Option(help="Of the choices.")] = 42,
+    output: Annotated[
+        Path | None, typer.Option(help="JSONL file.  [default: standard output]")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+) -> None:
+    """Write conversations from a grammar, one a line.
+
+    Small talk, addition and subtraction to 99, spelling, reversing, length and letters of words,
+    a name or a colour to remember, comparisons, days, months, opposites, capitals, and what nobody
+    here knows. What is held out does not depend on the seed.
+    """
+    from microgpt.files.atomic_files import publish
+    from microgpt.synthetic_chat import conversations as draw
+    from microgpt.synthetic_chat import json_line
+
+    made = draw(split, conversations, seed)
+    if output in (None, STDOUT):
+        for conversation in made:
+            print(json_line(conversation))
+        return
+    assert output is not None
+    if os.path.lexists(output) and not force:
+        raise ConfigError(f"{output} exists; name another file, or replace it with --force")
+    lines = "".join(f"{json_line(conversation)}\n" for conversation in made)
+    publish(output.parent, {output.name: lines.encode()})
+    print(f"Wrote {conversations:,} conversations to {output}")

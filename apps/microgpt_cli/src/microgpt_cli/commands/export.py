@@ -1,0 +1,36 @@
+"""`microgpt export`: a model in another format."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from microgpt_cli.terminal.console import shown
+from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, ModelDir
+
+
+def export(
+    output: Annotated[
+        Path,
+        typer.Option(
+            help="Directory for the copy; it may be that of the model.", show_default=False
+        ),
+    ],
+    model_dir: ModelDir = DEFAULT_MODEL_DIR,
+    format: Annotated[
+        Literal["json", "safetensors"], typer.Option(help="Of the weights.")
+    ] = "safetensors",
+    half: Annotated[
+        bool,
+        typer.Option("--half", help="Round the weights to half precision: two bytes each."),
+    ] = False,
+) -> None:
+    """Write a model in another format: safetensors, for other programs, or JSON, to be read.
+
+    Every command reads either.
+    """
+    from microgpt.storage.model_directory import export as export_model
+    from microgpt.storage.model_directory import load
+
+    file = export_model(load(model_dir), output, weights_format=format, half=half)
+    print(shown(f"{file}: {file.stat().st_size:,} bytes"))

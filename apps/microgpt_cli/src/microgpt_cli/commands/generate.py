@@ -1,0 +1,194 @@
+"""`microgpt generate`: samples from a model."""
+
+import json
+import os
+import sys
+from collections.abc import Container, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from microgpt.config import (
+    DEFAULT_SEED,
+    DEFAULT_TEMPERATURE,
+    Sampling,
+    check_count,
+    check_seed,
+    check_threads,
+)
+from microgpt.errors import ConfigError, DataError
+from microgpt_cli.terminal.console import note, shown
+from microgpt_cli.terminal.options import (
+    DEFAULT_CHAT,
+    DEFAULT_MODEL_DIR,
+    DEFAULT_TEXT,
+    AsJson,
+    ModelDir,
+    Threads,
+)
+
+if TYPE_CHECKING:
+    from microgpt.data.tokenizer import Document
+    from microgpt.storage.model_directory import SavedModel
+
+CHOICE = "Choice of a token"
+FLUSH_INTERVAL_S = 0.05  # what is printed is seen by then
+
+
+def generate(
+    model_dir: ModelDir = DEFAULT_MODEL_DIR,
+    num_samples: Annotated[int, typer.Option(help="How many.")] = 20,
+    prompt: Annotated[str, typer.Option(help="How each sample begins.")] = "",
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(help="The most tokens after the prompt.  [default: the context]"),
+    ] = None,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="End a sample before this text; can be given several times.", metavar="<str>"
+        ),
+    ] = None,
+    unique: Annotated[bool, typer.Option("--unique", help="Print each sample once.")] = False,
+    novel: Annotated[
+        bool, typer.Option("--novel", help="Leave out what the model was trained on.")
+    ] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="With --novel: the file that it was trained on.", show_default=False),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Of the first sample; the next has seed + 1.")
+    ] = DEFAULT_SEED,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            help="0 always takes the likeliest token, 1 follows the odds.",
+            rich_help_panel=CHOICE,
+        ),
+    ] = DEFAULT_TEMPERATURE,
+    top_k: Annotated[
+        int | None, typer.Option(help="Only of the k likeliest.", rich_help_panel=CHOICE)
+    ] = None,
+    top_p: Annotated[
+        float,
+        typer.Option(
+            help="Only of the likeliest that together have this probability.",
+            rich_help_panel=CHOICE,
+        ),
+    ] = Sampling.top_p,
+    min_p: Annotated[
+        float,
+        typer.Option(
+            help="Only of those with this share of the likeliest one's probability.",
+            rich_help_panel=CHOICE,
+        ),
+    ] = Sampling.min_p,
+    threads: Threads = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Print samples from a model.
+
+    Same seed, same samples, whatever the number of threads. --unique and --novel go on to further
+    seeds until there are enough, and end early when 1,000 in a row bring nothing new.
+    """
+    sampling = Sampling(temperature, top_k, top_p, min_p)
+    check_seed(seed)
+    check_threads(threads)
+    check_count("num_samples", num_samples)
+    if against and not novel:
+        raise ConfigError("--against goes with --novel; add it, or leave both out")
+
+    from microgpt.batching.sample_iterators import GIVE_UP_AFTER, select
+    from microgpt.files.atomic_files import as_argument
+    from microgpt.inference import InferenceGpt
+    from microgpt.storage.model_directory import load
+    from microgpt.training.engines import prepare_engine
+
+    saved = load(model_dir)
+    if saved.meta.training.get("loss_on") == "assistant":
+        note(
+            "this model has learnt only to answer, not how a conversation begins; talk to it: "
+            f"microgpt chat --model-dir {as_argument(model_dir)}"
+        )
+    known = _training_texts(saved, against) if novel else ()
+    samples = InferenceGpt(saved).samples(
+        None if unique or novel else num_samples,
+        prompt=prompt,
+        sampling=sampling,
+        stop=stop or (),
+        max_tokens=max_tokens,
+        seed=seed,
+        threads=threads,
+    )
+    prepare_engine("compiled", saved.dtype, uses=["generation"], tell=note)
+    if unique or novel:
+        samples = islice(select(samples, unique=unique, known=known), num_samples)
+    n_printed = _print_json(samples) if as_json else _print_lines(samples)
+    if n_printed < num_samples:
+        note(f"{n_printed} of {num_samples} samples: {GIVE_UP_AFTER:,} in a row were nothing new")
+
+
+def _print_json(samples: Iterator[str]) -> int:
+    """Print the samples as one document; return how many there were."""
+    texts = list(samples)
+    print(json.dumps({"samples": texts}))
+    return len(texts)
+
+
+def _print_lines(samples: Iterator[str]) -> int:
+    """Print the samples as they come; return how many there were."""
+    n_printed, due = 0, 0.0
+    for n_printed, text in enumerate(samples, start=1):
+        print(f"sample {n_printed:2d}: {shown(text)}")
+        if perf_counter() > due:
+            sys.stdout.flush()
+            due = perf_counter() + FLUSH_INTERVAL_S
+    return n_printed
+
+
+def _training_texts(saved: "SavedModel", against: Path | None) -> Container[str]:
+    """Return the texts that a sample of this model may repeat.
+
+    For a chat model, which makes up what a user might say, they are those of users.
+    """
+    from microgpt.data.dataset import (
+        bundled,
+        fingerprint,
+        load_conversations,
+        load_stream,
+        load_text,
+    )
+
+    def load_documents(path: Path) -> "Sequence[Document]":
+        if saved.tokenizer.is_chat:
+            return load_conversations(path)
+        return [load_stream(path)] if saved.text == "stream" else load_text(path)
+
+    expected = saved.meta.training.get("data_sha256")
+    if against:
+        docs = load_documents(against)
+        if expected and fingerprint(docs) != expected:
+            note(f"{against} is not the file that the model was trained on")
+        return _known(docs, saved)
+    name = DEFAULT_CHAT if saved.tokenizer.is_chat else DEFAULT_TEXT
+    for path in (Path("data", name), bundled(name)):
+        if os.path.isfile(path):
+            docs = load_documents(path)
+            if fingerprint(docs) == expected:
+                return _known(docs, saved)
+    raise DataError("the file that the model was trained on is not at hand; name it with --against")
+
+
+def _known(docs: "Sequence[Document]", saved: "SavedModel") -> Container[str]:
+    from microgpt.evaluation.memorisation import KnownTexts
+
+    texts = [doc for doc in docs if isinstance(doc, str)]
+    conversations = [doc for doc in docs if not isinstance(doc, str)]
+    said = (message for conversation in conversations for message in conversation)
+    texts += [message.content for message in said if message.role == "user"]
+    room = saved.model.block_size - saved.tokenizer.is_chat  # the role takes a token
+    return KnownTexts(texts, room=room, text=saved.text)

@@ -1,0 +1,189 @@
+"""`microgpt genome`: what a genome is, which one is in use, and those of other systems' logs."""
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from microgpt_cli.terminal.console import note, print_facts, shown
+from microgpt_cli.terminal.help import GroupedCommand
+from microgpt_cli.terminal.options import DEFAULT_GENOME, DEFAULT_TEXT, RUNS, AsJson
+
+if TYPE_CHECKING:
+    from microgpt_evolution.genome_file import GenomeRecord
+
+N_HEX = 8  # of the name of a genome that is kept
+
+genome = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
+
+
+@genome.callback()
+def _root(ctx: typer.Context) -> None:
+    """Show a genome, use another one, import a log."""
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+
+
+@genome.command(cls=GroupedCommand, epilog="Example: microgpt genome show genome.json")
+def show(
+    file: Annotated[
+        Path, typer.Argument(help="A genome, or the directory of a run.", metavar="FILE")
+    ] = DEFAULT_GENOME,
+    input: Annotated[
+        Path | None,
+        typer.Option(
+            help="Text that a model of it would learn; its alphabet counts.  "
+            f"[default: data/{DEFAULT_TEXT}]"
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what a genome is.
+
+    Its genes, the model that they make, and how it was found.
+    """
+    from microgpt_evolution.genome_file import decode_genome
+
+    path, content = _content(file)
+    record = decode_genome(content, path)
+    genes = asdict(record.genome)
+    model = _model_facts(record, input)
+    found = {
+        name: fact for name, fact in asdict(record).items() if name != "genome" and fact is not None
+    } | {"sha256": hashlib.sha256(content).hexdigest()}  # fmt: skip
+    if as_json:
+        print(json.dumps({**genes, **model, **found}))
+        return
+    print(f"microgpt genome: {record.genome.describe().rstrip()}")
+    for title, facts in (("genes", genes), ("its model", model), ("how it was found", found)):
+        print(title)
+        print_facts(facts)
+
+
+@genome.command(cls=GroupedCommand, epilog="Example: microgpt genome use experiments/evolve_…")
+def use(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A genome, or the directory of a run, which stands for its winner.",
+            metavar="FILE|RUN",
+            show_default=False,
+        ),
+    ],
+) -> None:
+    """Make a genome the active one.
+
+    It becomes genome.json, here. The one that was there is kept beside, unless a run has it.
+    """
+    from microgpt.files.atomic_files import publish
+    from microgpt_evolution.genome_file import decode_genome
+
+    path, content = _content(source)
+    decode_genome(content, path)
+    kept = _to_keep(content)
+    publish(DEFAULT_GENOME.parent, {**kept, DEFAULT_GENOME.name: content})
+    print(shown(f"Active genome set from: {source}"))
+
+
+@genome.command(
+    "import-log", cls=GroupedCommand, epilog="Example: microgpt genome import-log evolve_1.log"
+)
+def import_log(
+    log: Annotated[
+        Path, typer.Argument(help="Of evolve-rust's evolve_loss, or ours.", show_default=False)
+    ],
+) -> None:
+    """Make a run of a log.
+
+    It has all candidates of a loss evolution, and the best as genome.json.
+    """
+    from microgpt.data.text_file import TextFile
+    from microgpt.files.atomic_files import as_argument
+    from microgpt_cli.training.data import check_regular
+    from microgpt_evolution.evolve_rust.imported_run import write_imported
+    from microgpt_evolution.evolve_rust.log_file import parse_log
+
+    check_regular(log, "name another file")
+    found = parse_log(TextFile(log), log)
+    directory = write_imported(RUNS, found, log)
+    candidates, winner = found.candidates, found.winner
+    n_lost = sum(candidate.evaluation.status != "ok" for candidate in candidates)
+    loss = winner.loss if winner.val_loss is None else winner.val_loss
+    print(f"Imported: {directory}")
+    print_facts(
+        {
+            "generations": len({candidate.generation for candidate in candidates}),
+            "candidates": f"{len(candidates)}{f', {n_lost} without a loss' if n_lost else ''}",
+            "best": f"{winner.genome.describe()} | Loss: {loss:.4f}, generation "
+            f"{winner.generation}, {winner.fitness}",
+        }
+    )
+    if found.left_out:
+        note(f"left out, outside the ranges: {len(found.left_out)}, such as: {found.left_out[0]}")
+    note(f"to use the best: microgpt genome use {as_argument(directory)}")
+
+
+def _content(path: Path) -> tuple[Path, bytes]:
+    """Return where a genome is, which may be a run's, and what is there."""
+    from microgpt.files.atomic_files import as_argument
+    from microgpt_evolution.errors import RunError
+    from microgpt_evolution.genome_file import read_content
+    from microgpt_evolution.runs.records import GENOME, SWEEP
+    from microgpt_evolution.runs.run_directory import RUN, read_settings
+
+    if path.is_dir():
+        if not (path / GENOME).exists() and (path / RUN).exists():
+            if SWEEP in read_settings(path):
+                raise RunError(f"{path} is a sweep, and finds no genome; name a run of evolution")
+            raise RunError(
+                f"{path} has no winner yet; go on with: "
+                f"microgpt evolve --resume {as_argument(path)}"
+            )
+        path = path / GENOME
+    return path, read_content(path)
+
+
+def _model_facts(record: "GenomeRecord", input: Path | None) -> dict[str, Any]:
+    """Return what can be told of the model without training it, which depends on the data."""
+    from microgpt.data.dataset import Split, fingerprint, load_text
+    from microgpt.data.tokenizer import CharTokenizer
+    from microgpt_cli.training.data import default_input
+    from microgpt_evolution.objectives.loss import LossObjective
+
+    path = input or default_input()
+    docs = load_text(path)
+    if record.data_sha256 not in (None, fingerprint(docs)):
+        note(f"it was found with other data than {path}; name those with --input")
+    arena = LossObjective(Split(docs, docs), (), CharTokenizer.from_documents(docs), "last-doc")
+    vocab_size = arena.tokenizer.vocab_size
+    return {
+        "species": record.genome.species,
+        "vocab_size": vocab_size,
+        "num_params": record.genome.n_params(vocab_size),
+        "training_flops": arena.flops(record.genome),
+    }
+
+
+def _to_keep(content: bytes) -> dict[str, bytes]:
+    """Return genome.json, as it is, under another name, if it would be lost; tell where it is."""
+    from microgpt_evolution.errors import GenomeError
+    from microgpt_evolution.genome_file import read_content
+
+    if not os.path.exists(DEFAULT_GENOME):
+        return {}
+    old = read_content(DEFAULT_GENOME)
+    if old == content:
+        return {}
+    for path in sorted(RUNS.glob(f"*/{DEFAULT_GENOME}")):
+        with suppress(GenomeError):  # a run whose genome cannot be read does not keep this one
+            if read_content(path) == old:
+                note(f"the {DEFAULT_GENOME} that was here is the winner of {path.parent}")
+                return {}
+    name = f"{DEFAULT_GENOME.stem}-{hashlib.sha256(old).hexdigest()[:N_HEX]}.json"
+    note(f"the {DEFAULT_GENOME} that was here is kept as {name}")
+    return {name: old}

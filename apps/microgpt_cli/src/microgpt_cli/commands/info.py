@@ -1,0 +1,109 @@
+"""`microgpt info`: what a model is, or what a training file is like."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from microgpt.config import check_count
+from microgpt.errors import ConfigError
+from microgpt_cli.terminal.console import note, print_facts
+from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, AsJson
+
+DATA = "Data"
+
+
+def info(
+    model_dir: Annotated[
+        Path | None,
+        typer.Option(help=f"Directory of the model.  [default: {DEFAULT_MODEL_DIR}]"),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Tell about a training file instead; with --model-dir also how it suits it.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    chat: Annotated[
+        bool,
+        typer.Option(
+            "--chat",
+            help="The file has conversations; a .jsonl file is taken to, unless for a text model.",
+            rich_help_panel=DATA,
+        ),
+    ] = False,
+    block_size: Annotated[
+        int | None,
+        typer.Option(
+            help="The context to tell about.  [default: the model's, or the recommended one]",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what a model is and how it came about; with --data, what a training file is like."""
+    if data:
+        _print_data(data, model_dir, chat=chat, block_size=block_size, as_json=as_json)
+        return
+    for option, is_given in (("--chat", chat), ("--block-size", block_size is not None)):
+        if is_given:
+            raise ConfigError(f"{option} goes with --data; add it, or leave both out")
+    _print_model(model_dir or DEFAULT_MODEL_DIR, as_json)
+
+
+def _print_data(
+    data: Path, model_dir: Path | None, *, chat: bool, block_size: int | None, as_json: bool
+) -> None:
+    if block_size is not None:
+        check_count("block_size", block_size)
+
+    from microgpt_cli.data_report.findings import as_facts, examine
+    from microgpt_cli.data_report.page import page
+
+    found = examine(data, model_dir, chat=chat, block_size=block_size)
+    if as_json:
+        print(json.dumps(as_facts(found)))
+        return
+    for line in page(found):
+        print(line)
+    what = "--chat --input" if found.report.tokenizer.is_chat else "--input"
+    command = f"{what} {shlex.quote(str(data))} --block-size {found.model.block_size}"
+    if found.report.tokenizer.kind == "bpe":
+        command += f" --tokenizer bpe --vocab-size {found.model.vocab_size}"
+    note(f"to train on it: microgpt train {command}")
+
+
+def _print_model(model_dir: Path, as_json: bool) -> None:
+    from microgpt.model import count_params
+    from microgpt.storage.model_directory import load
+
+    saved = load(model_dir)
+    meta, model = saved.meta, saved.model
+    facts: dict[str, object] = {
+        "vocab_size": model.vocab_size,
+        "n_embd": model.n_embd,
+        "n_head": model.n_head,
+        "n_layer": model.n_layer,
+        "block_size": model.block_size,
+        "n_ff_exp": model.n_ff_exp,
+        "tokenizer": None if meta.tokenizer == "char" else meta.tokenizer,
+        "charset": list(meta.chars) if meta.chars else None,
+        "special_tokens": list(meta.special_tokens) if meta.special_tokens else None,
+        "num_params": count_params(model),
+        "created_by": meta.created_by,
+        "created_at": meta.created_at,
+        "training": meta.training or None,
+    }
+    facts = {name: fact for name, fact in facts.items() if fact is not None}
+    if as_json:
+        print(json.dumps(facts))
+        return
+    training = facts.pop("training", {})
+    print("microgpt model")
+    print_facts(facts)
+    if isinstance(training, dict) and training:
+        print("training")
+        print_facts(training)

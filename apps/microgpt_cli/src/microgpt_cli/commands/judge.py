@@ -1,0 +1,152 @@
+"""`microgpt judge`: how much beauty there is in names."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from microgpt.errors import DataError
+from microgpt.printable import printable
+from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.options import DEFAULT_TEXT, AsJson
+
+if TYPE_CHECKING:
+    from microgpt_evolution.objectives.judge import Verdict
+    from microgpt_evolution.objectives.scores import Scores
+
+SAMPLE = re.compile(r"sample +\d+: ?")  # how a line of `microgpt generate` begins
+COLUMNS = ("flow", "symmetry", "creativity", "total")
+MIN_WIDTH = 6  # of a column: "-10.00"
+CLIP = 24  # columns of a name that are shown
+
+
+def judge(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="What to judge.  [default: standard input, a name a line]", show_default=False
+        ),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help=f"The names that are not new.  [default: data/{DEFAULT_TEXT}]"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what the judge finds in names, term by term, and what the Hydra's heads give them all.
+
+    The judge likes names that are easily said, that mirror or repeat themselves, and that are new.
+    What `microgpt generate` prints can be piped in. A name that comes again counts as 0 at most.
+    """
+    batch = names or list(_read_names())
+    if not any(name.strip() for name in batch):
+        raise DataError("there is no name to judge; give some, or pipe them in, one a line")
+
+    from microgpt.data.dataset import load_text
+    from microgpt_cli.training.data import default_input
+    from microgpt_evolution.objectives.judge import judge as find_verdict
+    from microgpt_evolution.objectives.judge import known_names
+    from microgpt_evolution.objectives.name_features import normal
+    from microgpt_evolution.objectives.scores import find_repeats, vote
+
+    path = against or default_input()
+    known = known_names(load_text(path))
+    rows = [
+        _Row(name, find_verdict(name, known), normal(name) in known, is_repeat)
+        for name, is_repeat in zip(batch, find_repeats(batch), strict=True)
+    ]
+    result = vote(batch, known)
+    if as_json:
+        print(json.dumps({"names": [row.facts() for row in rows], **asdict(result)}))
+        return
+    for line in [*_table(rows, _shown(path.name)), "", *_summary(result, rows)]:
+        print(line)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A name, the verdict if there is one, whether it is not new, whether it came before."""
+
+    name: str
+    verdict: "Verdict | None"
+    is_known: bool
+    is_repeat: bool
+
+    def facts(self) -> dict[str, object]:
+        verdict = self.verdict
+        terms = asdict(verdict) | {"total": verdict.total} if verdict else dict.fromkeys(COLUMNS)
+        return {"name": self.name, **terms, "is_known": self.is_known, "is_repeat": self.is_repeat}
+
+    def remark(self, known: str) -> str:
+        """Return what there is to say beside the figures, with the name of the known names."""
+        from microgpt_evolution.objectives.name_features import MIN_LENGTH, normal
+
+        if self.verdict is None:
+            is_short = len(normal(self.name)) < MIN_LENGTH
+            return f"shorter than {MIN_LENGTH} letters" if is_short else "not letters alone"
+        remarks = [f"in {known}"] if self.is_known else []
+        if self.is_repeat:
+            remarks.append("again: counts as 0" if self.verdict.total > 0 else "again")
+        return ", ".join(remarks)
+
+
+def _read_names() -> Iterator[str]:
+    """Yield the lines of standard input, without what `microgpt generate` puts before a sample."""
+    if sys.stdin.isatty():
+        note("give names, one a line; Ctrl-D ends them")
+    for line in sys.stdin.read().removeprefix("\ufeff").split("\n"):  # a byte order mark
+        if sample := SAMPLE.match(line):
+            yield line[sample.end() :]  # a model may say nothing: that counts, too
+        elif line.strip():
+            yield line.strip()
+
+
+def _table(rows: Sequence[_Row], known: str) -> Iterator[str]:
+    from rich.cells import cell_len
+
+    from microgpt_evolution.objectives.judge import WEIGHTS
+
+    weights = [f" ×{weight:g}" * (weight != 1) for weight in (*asdict(WEIGHTS).values(), 1)]
+    titles = [column + weight for column, weight in zip(COLUMNS, weights, strict=True)]
+    lines = [("name", titles, "")]
+    lines += [(_shown(row.name), _cells(row.verdict), row.remark(known)) for row in rows]
+    name_width = max(cell_len(name) for name, _, _ in lines)
+    for name, cells, remark in lines:
+        columns = [
+            f"{cell:>{max(len(title), MIN_WIDTH)}}"
+            for cell, title in zip(cells, titles, strict=True)
+        ]
+        padding = " " * (name_width - cell_len(name))
+        yield "  ".join([name + padding, *columns, remark]).rstrip()
+
+
+def _cells(verdict: "Verdict | None") -> list[str]:
+    if verdict is None:
+        return ["-"] * len(COLUMNS)
+    terms = (verdict.flow, verdict.symmetry, verdict.creativity)
+    return [*(f"{term:.1f}" for term in terms), f"{verdict.total:.2f}"]
+
+
+def _summary(result: "Scores", rows: Sequence[_Row]) -> Iterator[str]:
+    from microgpt_evolution.objectives.heads import HEADS
+
+    n_judged = sum(row.verdict is not None for row in rows)
+    what = f"mean total of {n_judged} of {len(rows)} names" if n_judged else "none is judged"
+    yield f"{'Judge':<8}  {result.scores['judge']:9.4f}  ({what})"
+    for name, head in HEADS.items():
+        if name in result.scores:
+            yield f"{head.title:<8}  {result.scores[name]:9.4f}  ({head.quality})"
+    yield f"{'distinct':<8}  {result.distinct:9.1%}"
+
+
+def _shown(name: str) -> str:
+    """Return a name as it can stand in a line, clipped; what does not print is escaped."""
+    from rich.cells import chop_cells
+
+    pieces = chop_cells(printable(name.strip(), CLIP + 1), CLIP)
+    return "".join(pieces[:1]) + "..." * (len(pieces) > 1)

@@ -1,0 +1,36 @@
+"""`microgpt serve`: a model over HTTP."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    model_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Directory of the model.  [env: MODEL_DIR; default: output, else the demo model]"
+        ),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(help="0.0.0.0 for other machines, too.  [env: HOST; default: 127.0.0.1]"),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="0 for any free one.  [env: PORT; default: 8080]")
+    ] = None,
+) -> None:
+    """Serve a model over HTTP.
+
+    SIGTERM and Ctrl-C let running replies finish, SIGHUP loads the model again. The environment has
+    further settings, such as MICROGPT_API_KEY: see docs/serving.md.
+    """
+    from microgpt_serve.command import hold_reloads
+
+    hold_reloads()
+    from microgpt_serve.server import serve as serve_until_stopped
+    from microgpt_serve.settings import read_settings
+
+    directory = None if model_dir is None else str(model_dir)
+    serve_until_stopped(read_settings(model_dir=directory, host=host, port=port))

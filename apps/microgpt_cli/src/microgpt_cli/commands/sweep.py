@@ -1,0 +1,223 @@
+"""`microgpt sweep`: train the same model many times, with other settings and seeds."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from microgpt.config import DEFAULT_SEED, check_count, check_seed
+from microgpt.errors import ConfigError
+from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.help import GroupedCommand
+from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT, RUNS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from microgpt_evolution.sweep.config import SweepConfig
+    from microgpt_evolution.sweep.records import Kind
+
+DATA, REPEATS, WORKERS, GRID = "Data", "Repeats", "Workers", "Grid, values with commas between"
+
+Input = Annotated[
+    Path | None,
+    typer.Option(
+        help="UTF-8 text, a document a line; with --chat, JSONL, a conversation a line.  "
+        f"[default: data/{DEFAULT_TEXT}, data/{DEFAULT_CHAT}]",
+        rich_help_panel=DATA,
+    ),
+]
+Chat = Annotated[bool, typer.Option("--chat", help="Learn to chat.", rich_help_panel=DATA)]
+Seeds = Annotated[
+    int, typer.Option(help="Trainings of each model, for the intervals.", rich_help_panel=REPEATS)
+]
+Seed = Annotated[
+    int, typer.Option(help="Of the first; the others follow it.", rich_help_panel=REPEATS)
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Trainings at once; the losses are the same.  [default: 1]",
+        show_default=False,
+        rich_help_panel=WORKERS,
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        help="Of a Dask cluster that has microgpt, such as tcp://host:8786.",
+        show_default=False,
+        rich_help_panel=WORKERS,
+    ),
+]
+N_SEEDS, MAX_SEEDS = 3, 1000
+
+sweep = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
+
+
+@sweep.callback()
+def _root(ctx: typer.Context) -> None:
+    """Train a model many times, to see what steps, size or any other setting buy.
+
+    Every training learns from 80 % of the documents and is measured on 10 % that it has not seen.
+    `microgpt analyze` makes tables and pictures of it.
+    """
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+
+
+@sweep.command(cls=GroupedCommand, epilog="Example: microgpt sweep steps && microgpt analyze")
+def steps(
+    ctx: typer.Context,
+    input: Input = None,
+    chat: Chat = False,
+    set_: Annotated[
+        Literal["fibonacci", "tripling"],
+        typer.Option(
+            "--set",
+            help="fibonacci: 1,000, 2,000, 3,000, 5,000, 8,000, 13,000, 21,000 steps; tripling: "
+            "1,000, 3,000, 9,000.",
+            rich_help_panel=DATA,
+        ),
+    ] = "fibonacci",
+    seeds: Seeds = N_SEEDS,
+    seed: Seed = DEFAULT_SEED,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+) -> None:
+    """Train Karpathy's model for more and more steps.
+
+    Both sets are those of evolve-rust. fibonacci is the default: it reaches 21,000 steps, and seven
+    points that grow by about the same factor suit the power law that `analyze` fits.
+    """
+    from microgpt_evolution.sweep.grid import steps_points
+
+    _begin("steps", steps_points(set_), ctx.params)
+
+
+@sweep.command(cls=GroupedCommand, epilog="Example: microgpt sweep params && microgpt analyze")
+def params(
+    ctx: typer.Context,
+    input: Input = None,
+    chat: Chat = False,
+    seeds: Seeds = N_SEEDS,
+    seed: Seed = DEFAULT_SEED,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+) -> None:
+    """Train a small, a medium and a large model for 5,000 steps.
+
+    They are 16 wide with 4 heads and 1 layer, 32 with 4 and 2, and 64 with 8 and 4.
+    """
+    from microgpt_evolution.sweep.grid import SIZES
+
+    _begin("params", tuple(SIZES.values()), ctx.params)
+
+
+def _axis(help: str) -> Any:
+    return typer.Option(help=help, show_default=False, metavar="<list>", rich_help_panel=GRID)
+
+
+@sweep.command(
+    cls=GroupedCommand,
+    epilog="Example: microgpt sweep grid --n-embd 16,32 --steps 1000,4000 --lr 0.005,0.01",
+)
+def grid(
+    ctx: typer.Context,
+    n_embd: Annotated[str | None, _axis("Width: numbers a token.")] = None,
+    n_head: Annotated[str | None, _axis("Attention heads; they share n_embd.")] = None,
+    n_layer: Annotated[str | None, _axis("Depth: transformer blocks.")] = None,
+    block_size: Annotated[str | None, _axis("Context: tokens the model can see.")] = None,
+    n_ff_exp: Annotated[str | None, _axis("MLP width, in multiples of n_embd.")] = None,
+    steps: Annotated[str | None, _axis("Updates of the weights.")] = None,
+    lr: Annotated[str | None, _axis("Learning rate; falls linearly to 0.")] = None,
+    batch_size: Annotated[str | None, _axis("Documents a step.")] = None,
+    dtype: Annotated[str | None, _axis("Precision: float32, float64.")] = None,
+    dropout: Annotated[str | None, _axis("Share of a layer's results to drop at random.")] = None,
+    weight_decay: Annotated[str | None, _axis("Share of lr that weights lose a step.")] = None,
+    average_tail: Annotated[str | None, _axis("Share of a training, its end, to average.")] = None,
+    input: Input = None,
+    chat: Chat = False,
+    seeds: Seeds = N_SEEDS,
+    seed: Seed = DEFAULT_SEED,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+) -> None:
+    """Train every combination of settings of `microgpt train`; what is not named is as there."""
+    from microgpt_evolution.sweep.config import SETTINGS, SweepConfig
+    from microgpt_evolution.sweep.grid import grid as all_points
+
+    kinds: dict[str, Callable[[str], Any]] = {
+        field.name: type(field.default) for field in dataclasses.fields(SweepConfig)
+    }
+    axes = {
+        name: _values(f"--{name.replace('_', '-')}", ctx.params[name], kinds[name])
+        for name in SETTINGS
+        if ctx.params[name] is not None
+    }
+    if not axes:
+        raise ConfigError("a grid needs settings, such as --n-embd 16,32 --lr 0.005,0.01")
+    found = all_points(axes)
+    for line in found.impossible:
+        note(f"left out: {line}")
+    _begin("grid", found.points, ctx.params)
+
+
+@sweep.command(
+    cls=GroupedCommand, epilog=f"Example: microgpt sweep resume {RUNS}/sweep_20261120_120000"
+)
+def resume(
+    run: Annotated[
+        Path, typer.Argument(help=f"A directory in {RUNS}.", metavar="RUN", show_default=False)
+    ],
+    input: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the documents are now.  [default: where they were]",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+) -> None:
+    """Go on with a sweep that was stopped; it ends as if it never had been."""
+    from microgpt_cli.search.sweep_run import go_on
+
+    go_on(run, input, workers, scheduler)
+
+
+def _begin(kind: "Kind", points: "Sequence[SweepConfig]", options: Mapping[str, Any]) -> None:
+    """Begin a sweep, with the options of the command."""
+    check_count("seeds", options["seeds"])
+    if options["seeds"] > MAX_SEEDS:
+        raise ConfigError(f"seeds must be at most {MAX_SEEDS}, got {options['seeds']}")
+    check_seed(options["seed"])
+    check_seed(options["seed"] + options["seeds"] - 1)
+
+    from microgpt_cli.search.sweep_run import begin
+
+    begin(
+        kind,
+        points,
+        range(options["seed"], options["seed"] + options["seeds"]),
+        options["input"],
+        chat=options["chat"],
+        workers=options["workers"],
+        scheduler=options["scheduler"],
+    )
+
+
+def _values(flag: str, text: str, kind: Callable[[str], Any]) -> list[Any]:
+    """Return the values of a setting.
+
+    Raises:
+        ConfigError: one cannot be read.
+    """
+    try:
+        return [kind(part.strip()) for part in text.split(",")]
+    except ValueError as error:
+        what = "numbers, such as 0.1,0.2" if kind is float else "whole numbers, such as 1,2,4"
+        raise ConfigError(f"{flag} is a list of {what}, got {text!r:.80}") from error

@@ -1,0 +1,42 @@
+"""`microgpt verify`: the proof that the arithmetic is right."""
+
+from typing import Annotated, get_args
+
+import typer
+
+from microgpt.config import DType, EngineName
+from microgpt_cli.terminal.console import note, say
+from microgpt_cli.terminal.progress import TrainingProgress
+
+
+def verify(
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Steps of Karpathy's run to replay, up to 1000.  "
+            "[default: 1000 compiled, 20 reference]"
+        ),
+    ] = None,
+    engine: Annotated[EngineName | None, typer.Option(help="The one to check.")] = None,
+) -> None:
+    """Check that the arithmetic is right.
+
+    The reference's gradients against finite differences, the compiled engine's against the
+    reference's, and both against Karpathy's run. With --steps 1000 the reference takes some 15
+    seconds to replay it.
+    """
+    from microgpt.training.engines import Use, prepare_engine
+    from microgpt.verify.checks import KARPATHY, run_checks
+
+    if engine != "reference":
+        uses: list[Use] = ["training", "decoding"]
+        prepare_engine("compiled", *get_args(DType), uses=uses, tell=note)
+    failed = 0
+    with TrainingProgress(KARPATHY.steps) as progress:
+        for check in run_checks(steps=steps, engine=engine, on_event=progress.update):
+            progress.restart()
+            print(f"{'ok  ' if check.passed else 'FAIL'} {check.name}: {check.outcome}", flush=True)
+            failed += not check.passed
+    if failed:
+        say(f"error: {failed} of the checks failed")
+        raise typer.Exit(1)

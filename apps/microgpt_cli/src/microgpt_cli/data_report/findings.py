@@ -1,0 +1,143 @@
+"""What `microgpt info --data` finds out, and the JSON document that holds it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from microgpt.config import ModelConfig
+from microgpt.data.dataset import load_conversations, load_text
+from microgpt.data.statistics import Cut, DataReport, count_with_others, describe
+from microgpt.data.text_file import TextFile
+from microgpt.storage.model_directory import load
+from microgpt.training.engines import prepare_engine
+from microgpt.training.finetune import extended_tokenizer
+from microgpt_cli.data_report.training_speed import TrainingSpeed, measure_speed
+from microgpt_cli.terminal.console import note
+
+if TYPE_CHECKING:
+    from microgpt.data.tokenizer import Document
+    from microgpt.storage.model_directory import SavedModel
+
+PERCENTS = (0, 5, 25, 50, 75, 95, 99, 100)
+
+
+@dataclass(frozen=True)
+class Suitability:
+    """What a model does not know of some documents.
+
+    Attributes:
+        unknown: how often each character comes that it does not know, the most frequent first.
+        n_docs: the documents that have one.
+    """
+
+    unknown: Mapping[str, int]
+    n_docs: int
+
+
+@dataclass(frozen=True)
+class DatasetReport:
+    """All there is to tell about a training file.
+
+    Attributes:
+        file: has been read.
+        report: on its documents.
+        model: the shape whose training was timed, with the context that was asked about, that of
+            the model, or the recommended one.
+        cuts: what lies beyond this context and others, the smallest first.
+        speed: of that.
+        suitability: for a model, if there is one.
+    """
+
+    file: TextFile
+    report: DataReport
+    model: ModelConfig
+    cuts: Sequence[Cut]
+    speed: TrainingSpeed
+    suitability: Suitability | None
+
+
+def examine(
+    data: Path, model_dir: Path | None, *, chat: bool, block_size: int | None
+) -> DatasetReport:
+    """Read a file, describe it, and train on it for a moment.
+
+    Args:
+        data: the file.
+        model_dir: of a model for which it may be meant.
+        chat: whether it has conversations; else the model tells, or the file's name.
+        block_size: the context that was asked about.
+    """
+    saved = load(model_dir) if model_dir else None
+    is_chat = chat or (saved.tokenizer.is_chat if saved else data.suffix.lower() == ".jsonl")
+    file = TextFile(data)
+    docs: Sequence[Document] = load_conversations(file, tell=note) if is_chat else load_text(file)
+    subwords = saved if saved and saved.tokenizer.kind == "bpe" else None
+    report = describe(docs, extended_tokenizer(subwords, docs) if subwords else None)
+    model = replace(
+        saved.model if saved else ModelConfig(block_size=report.block_size),
+        vocab_size=report.tokenizer.vocab_size,
+    )
+    model = replace(model, block_size=block_size or model.block_size)
+    prepare_engine("compiled", tell=note)
+    return DatasetReport(
+        file=file,
+        report=report,
+        model=model,
+        cuts=_cuts(report, model.block_size),
+        speed=measure_speed(docs, model, report.tokenizer),
+        suitability=_suitability(saved, report, docs) if saved else None,
+    )
+
+
+def as_facts(found: DatasetReport) -> dict[str, object]:
+    """Return what was found as one JSON document."""
+    report, speed = found.report, found.speed
+    facts: dict[str, object] = {
+        "file": str(found.file.path),
+        "is_chat": report.tokenizer.is_chat,
+        "n_docs": report.n_docs,
+        "n_repeats": report.n_repeats,
+        "most_frequent": [{"document": _plain(doc), "n": n} for doc, n in report.most_frequent],
+        "n_tokens": report.n_tokens,
+        "vocab_size": report.tokenizer.vocab_size,
+        "char_counts": report.char_counts,
+        "rare": report.rare,
+        "has_bom": found.file.has_bom,
+        "line_ends": sorted(found.file.line_ends),
+        "lengths": {f"p{percent}": report.percentile(percent) for percent in PERCENTS},
+        "histogram": [asdict(each) for each in report.histogram()],
+        "recommended_block_size": report.block_size,
+        "cuts": [asdict(cut) for cut in found.cuts],
+        "training": {
+            "model": asdict(found.model),
+            **asdict(speed),
+            "seconds_1000_steps": 1000 / speed.docs_per_s,
+            "seconds_all_docs": report.n_pieces(found.model.block_size) / speed.docs_per_s,
+        },
+    }
+    if found.suitability:
+        facts["suitability"] = asdict(found.suitability)
+    return facts
+
+
+def _plain(doc: "Document") -> object:
+    return doc if isinstance(doc, str) else [asdict(message) for message in doc]
+
+
+def _cuts(report: DataReport, block_size: int) -> list[Cut]:
+    """Return what lies beyond a context, and beyond others around the recommended one."""
+    powers = [report.block_size * 2**i // 4 for i in range(5)]
+    enough = next((size for size in powers if not report.cut(size).n_docs), powers[-1])
+    sizes = {size for size in powers if 1 <= size <= enough} | {block_size}
+    return [report.cut(size) for size in sorted(sizes)]
+
+
+def _suitability(
+    saved: "SavedModel", report: DataReport, docs: "Sequence[Document]"
+) -> Suitability:
+    strange = frozenset(saved.tokenizer.unknown_characters("".join(report.char_counts)))
+    counts = sorted(report.char_counts.items(), key=lambda item: -item[1])
+    unknown = {char: n for char, n in counts if char in strange}
+    known = report.char_counts.keys() - strange
+    return Suitability(unknown, count_with_others(docs, known) if unknown else 0)

@@ -1,1 +1,0 @@
-"""`microgpt report`: pictures of searches, on a page that needs nothing but itself."""

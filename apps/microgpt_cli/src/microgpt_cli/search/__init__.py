@@ -1,0 +1,1 @@
+"""Progress, log and winner of `evolve` and `sweep`."""

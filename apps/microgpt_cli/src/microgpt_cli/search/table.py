@@ -1,0 +1,105 @@
+"""How far a search is, on a terminal: a table on stderr, which goes when something is printed."""
+
+import sys
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from microgpt_cli.terminal.progress import duration, short
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group
+    from rich.live import Live
+
+    from microgpt_evolution.population import Organism
+    from microgpt_evolution.search.events import SearchEvent
+
+REDRAWS_A_SECOND = 4
+LABEL = 12  # columns, the space behind it too
+
+
+def make_table(generations: int) -> "SearchTable | None":
+    """Return a table, or None where nothing can be redrawn."""
+    if not sys.stderr.isatty():
+        return None
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return None if console.is_dumb_terminal else SearchTable(generations, console)
+
+
+class SearchTable:
+    """Shows the events of a search; between two of them the clock goes on."""
+
+    def __init__(self, generations: int, console: "Console") -> None:
+        self._generations, self._console = generations, console
+        self._event: SearchEvent | None = None
+        self._started, self._n_evaluated = perf_counter(), 0
+        self._live: Live | None = None
+
+    def stop(self) -> None:
+        """Take the table away, so that something else can be printed; it comes back."""
+        live, self._live = self._live, None
+        if live:
+            live.stop()
+
+    def update(self, event: "SearchEvent") -> None:
+        """Show how far the search is."""
+        before, self._event = self._event, event
+        if before and event.n_done > before.n_done and event.stage == before.stage:
+            self._n_evaluated += 1
+        if not self._live:
+            self._start()
+
+    def _start(self) -> None:
+        from rich.live import Live
+
+        self._live = Live(  # a new one: an old one would draw over what has been printed since
+            get_renderable=self._lines,
+            console=self._console,
+            transient=True,
+            refresh_per_second=REDRAWS_A_SECOND,
+            redirect_stdout=False,  # it would send the log to stderr
+            redirect_stderr=False,
+        )
+        self._live.start(refresh=True)
+
+    def _lines(self) -> "Group":
+        from rich.console import Group
+        from rich.text import Text
+
+        rows = self._rows(self._event) if self._event else []
+        return Group(
+            *(
+                Text.assemble((f"{name:{LABEL}}", "cyan"), value, no_wrap=True, overflow="ellipsis")
+                for name, value in rows
+            )
+        )
+
+    def _rows(self, event: "SearchEvent") -> list[tuple[str, str]]:
+        measured = f"{event.n_done} of {event.n_all} organisms"
+        if event.stage == "primordial":
+            return [("generation", "0, for the target"), *self._pace(event)]
+        if event.stage == "again":
+            measured = f"the best measured again, {event.n_done} of {event.n_all} times"
+        champions = [(name.lower(), _champion(best)) for name, best in event.champions.items()]
+        diversity = f"{event.n_species} species"
+        if event.stagnation is not None:
+            diversity += f", stagnation {event.stagnation}"
+        return [
+            ("generation", f"{event.generation} of {self._generations}: {measured}"),
+            *(champions or [("champion", "none yet")]),
+            ("diversity", diversity),
+            *self._pace(event),
+        ]
+
+    def _pace(self, event: "SearchEvent") -> list[tuple[str, str]]:
+        seconds = perf_counter() - self._started
+        rate = self._n_evaluated / seconds if seconds else 0.0
+        n_left = event.n_all - event.n_done + event.n_later
+        left = f"{duration(n_left / rate)} left" if rate else "? left"
+        return [("time", f"{duration(seconds)}, about {left}, {short(rate)} organisms/s")]
+
+
+def _champion(organism: "Organism") -> str:
+    genes = " ".join(organism.genome.describe().split())
+    return f"{organism.worth:.4f} [{organism.origin}] {genes}"

@@ -1,0 +1,1 @@
+"""`microgpt train`: options, data, run and report."""

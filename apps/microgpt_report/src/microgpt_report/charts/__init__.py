@@ -1,0 +1,1 @@
+"""The charts of a search report, one module each."""

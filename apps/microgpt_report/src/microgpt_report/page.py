@@ -1,0 +1,226 @@
+"""A report as a page: one HTML file that asks no host for anything.
+
+Vega, which draws, is in it once; the data, too. It is bundled by vl-convert, which takes a second,
+and so kept in the cache of the user. Light or dark is as the reader's system has it.
+"""
+
+import html
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+from microgpt.files.atomic_files import publish
+from microgpt.files.regular_file import read_regular_file
+from microgpt.printable import printable
+from microgpt_report.section import Report, Section, Table
+
+PIXELS_A_PIXEL = 2  # of a PNG
+MAX_SCRIPT_BYTES = 2**24  # of the script that draws, which has less than a tenth of that
+N_SVG = 3_000  # evaluations; with more the page would be slow, and is drawn on canvas
+# Vega makes functions of its expressions, which is why they must be allowed; nothing else is.
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; "
+    "img-src data: blob:"
+)
+
+# Of text, of what is said more quietly, of lines, and of the paper.
+INK = {
+    "light": ("#24292f", "#57606a", "#e4e6e9", "#ffffff"),
+    "dark": ("#e6e8eb", "#a2a9b3", "#33383f", "#16191d"),
+}
+
+
+def config(theme: str) -> dict[str, Any]:
+    """Return what Vega is told of colors and fonts, in a light page or a dark one."""
+    ink, quiet, grid, paper = INK[theme]
+    axis = {"labelColor": quiet, "titleColor": quiet, "gridColor": grid, "titleFontWeight": 400}
+    legend = {"labelColor": ink, "titleColor": quiet, "titleFontWeight": 400, "labelLimit": 240}
+    return {
+        "background": None,
+        "font": "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif",
+        "view": {"stroke": None},
+        "axis": axis | {"domainColor": quiet, "tickColor": quiet, "titlePadding": 8},
+        "legend": legend | {"columnPadding": 14},
+        "title": {"color": ink, "subtitleColor": quiet, "anchor": "start", "fontSize": 13},
+        "text": {"color": ink},
+        "style": {"ink": {"color": ink}, "halo": {"stroke": paper, "strokeWidth": 4}},
+    }
+
+
+def specification(section: Section) -> dict[str, Any]:
+    """Return a picture in the words of Vega-Lite, without its data."""
+    assert section.chart
+    found: dict[str, Any] = section.chart.to_dict(validate=False)
+    found.pop("config", None)
+    return found
+
+
+def png(section: Section, report: Report) -> bytes:
+    """Return a picture as a PNG, as it is on a light page."""
+    import vl_convert
+
+    whole = specification(section) | {
+        "config": config("light") | {"background": "white", "padding": 12},
+    }
+    whole["datasets"] = whole.get("datasets", {}) | report.datasets
+    content: bytes = vl_convert.vegalite_to_png(whole, scale=PIXELS_A_PIXEL)
+    return content
+
+
+def render(report: Report) -> str:
+    """Return the page."""
+    pictures = [section for section in report.sections if section.chart]
+    data = {
+        "specifications": {section.name: specification(section) for section in pictures},
+        "datasets": report.datasets,
+        "configs": {theme: config(theme) for theme in INK},
+        "renderer": "svg" if len(report.datasets.get("evaluations", ())) <= N_SVG else "canvas",
+    }
+    title = _text(report.title)
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="color-scheme" content="light dark">',
+            f"<title>{title}</title>",
+            f"<style>{STYLE}</style>",
+            "</head>",
+            "<body>",
+            f"<h1>{title}</h1>",
+            *_facts(report.facts),
+            "<noscript><p>The pictures are drawn by JavaScript, which is off.</p></noscript>",
+            *(line for section in report.sections for line in _section(section)),
+            f"<footer>microgpt {html.escape(version('microgpt-cli'))}</footer>",
+            f'<script type="application/json" id="data">{_embedded(data)}</script>',
+            f"<script>{vega()}</script>",
+            f"<script>{SCRIPT}</script>",
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
+
+
+def _facts(facts: Mapping[str, str]) -> Iterator[str]:
+    yield "<dl>"
+    for name, fact in facts.items():
+        yield f"<div><dt>{_text(name)}</dt><dd>{_text(fact)}</dd></div>"
+    yield "</dl>"
+
+
+def _section(section: Section) -> Iterator[str]:
+    yield f'<section id="{section.name}">'
+    yield f"<h2>{_text(section.title)}</h2>"
+    yield f"<p>{_text(section.caption)}</p>"
+    if section.chart:
+        label = _text(f"{section.title}: {section.caption}")
+        yield f'<div class="picture" role="img" aria-label="{label}"></div>'
+    if section.table:
+        yield from _table(section.table)
+    if section.text:
+        yield f"<pre>{_text(section.text)}</pre>"
+    yield "</section>"
+
+
+def _table(table: Table) -> Iterator[str]:
+    yield (
+        '<div class="scroll"><table class="prose">'
+        if table.is_prose
+        else ('<div class="scroll"><table>')
+    )
+    yield f"<tr>{''.join(f'<th>{_text(cell)}</th>' for cell in table.head)}</tr>"
+    for row in table.rows:
+        yield f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>"
+    yield "</table></div>"
+
+
+def _text(text: str) -> str:
+    """Return text as HTML that shows it; what does not print, but for line ends, as escapes."""
+    lines = text.split("\n")
+    return "\n".join(html.escape(printable(line, len(line))) for line in lines)
+
+
+def _embedded(data: Any) -> str:
+    """Return data as JSON that no text in it can break out of."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def vega() -> str:
+    """Return the script that draws, out of the cache if it is there."""
+    name = f"vega-{version('vl-convert-python')}.js"
+    directory: Path | None = None
+    with suppress(OSError, RuntimeError, UnicodeDecodeError):  # without a home nothing is kept
+        found = user_cache_path("microgpt", appauthor=False)
+        directory = found if found.is_absolute() else None  # "~/.cache" in platformdirs 4.2
+        if directory:
+            return read_regular_file(directory / name, MAX_SCRIPT_BYTES).decode()
+    import vl_convert
+
+    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    if directory:
+        from microgpt.errors import MicrogptError
+
+        with suppress(MicrogptError, OSError):
+            directory.mkdir(0o700, parents=True, exist_ok=True)
+            publish(directory, {name: script.encode()})
+    return script
+
+
+STYLE = """
+:root { --ink: #24292f; --quiet: #57606a; --line: #e4e6e9; --paper: #fff; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6e8eb; --quiet: #a2a9b3; --line: #33383f; --paper: #16191d; }
+}
+body { font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: var(--ink);
+  background: var(--paper); max-width: 54rem; margin: 2.5rem auto; padding: 0 1.2rem; }
+h1 { font-size: 1.5rem; margin-bottom: .6rem; }
+h2 { font-size: 1.1rem; margin: 2.6rem 0 .2rem; }
+p, footer { color: var(--quiet); margin: .2rem 0 .9rem; max-width: 46rem; }
+dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: .5rem 1.5rem;
+  border-block: 1px solid var(--line); padding: .9rem 0; }
+dt { color: var(--quiet); font-size: .85rem; }
+dd { margin: 0; overflow-wrap: anywhere; }
+.picture, .scroll, pre { overflow-x: auto; }
+pre { font-size: .82rem; }
+table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
+th { text-align: right; font-weight: 400; color: var(--quiet); }
+td { text-align: right; white-space: nowrap; }
+.prose td:last-child { white-space: normal; }
+th, td { padding: .25rem .9rem .25rem 0; border-bottom: 1px solid var(--line);
+  vertical-align: top; }
+th:first-child, td:first-child, .prose th:last-child, .prose td:last-child { text-align: left; }
+footer { margin-top: 3rem; font-size: .85rem; }
+"""
+
+SCRIPT = """
+const data = JSON.parse(document.getElementById("data").textContent);
+const dark = matchMedia("(prefers-color-scheme: dark)");
+function datasets(specification) {
+  const used = JSON.stringify(specification);
+  const shared = Object.entries(data.datasets)
+    .filter(([name]) => used.includes(`"name":"${name}"`));
+  return { ...specification.datasets, ...Object.fromEntries(shared) };
+}
+async function draw() {
+  const theme = dark.matches ? "dark" : "light";
+  for (const [name, specification] of Object.entries(data.specifications)) {
+    await new Promise((shown) => setTimeout(shown));  // one after the other, from the top
+    await vegaEmbed(`#${name} .picture`,
+      { ...specification, datasets: structuredClone(datasets(specification)) },
+      { config: data.configs[theme], renderer: data.renderer, tooltip: { theme },
+        actions: { export: true, source: false, compiled: false, editor: false } });
+  }
+}
+dark.addEventListener("change", draw);
+draw().then(() => { document.body.dataset.drawn = "yes"; });
+"""

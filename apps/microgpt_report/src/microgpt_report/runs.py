@@ -1,0 +1,144 @@
+"""Trainings as they are compared: what each is called, how it was set and how its losses fell."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+
+from microgpt.errors import CheckpointError
+from microgpt.files.atomic_files import current, read, read_settled
+from microgpt.printable import printable
+from microgpt.storage.meta import MAX_META_BYTES, META, Meta, parse_meta
+from microgpt.training.history_file import HISTORY, HistoryPoint, read_history
+
+MAX_POINTS = 100  # of a curve; a picture has no room for more
+WIDEST = 1 / 20  # of a training: the standard deviation of the Gaussian that smooths its losses
+WIDTH_AT_FIRST = 1 / 5  # of the steps so far, while that is less
+
+# What meta.json tells of a training that is not a setting, or that the curve itself shows.
+_OUTCOMES = {"steps", "train_loss", "val_loss", "test_loss", "best_step", "seconds"}
+_SIZES = ("n_embd", "n_head", "n_layer", "block_size")
+
+Curve = Sequence[tuple[int, float]]  # steps and losses
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training.
+
+    Attributes:
+        label: the end of its directory's path, as much of it as tells it from the others.
+        points: its history; at least one point.
+        settings: by their names in meta.json; none while that is yet to be written.
+        test_loss: in nats a token, where it was measured.
+    """
+
+    label: str
+    points: Sequence[HistoryPoint]
+    settings: Mapping[str, object]
+    test_loss: float | None
+
+    @cached_property
+    def training(self) -> Curve:
+        """The steps and training losses, neighbours taken together until there are not too many."""
+        last = self.points[-1].step
+        curve, before = [], 0
+        for _, group in groupby(self.points, lambda point: (point.step - 1) * MAX_POINTS // last):
+            mean, first = 0.0, before
+            for point in group:
+                share = (point.step - before) / (point.step - first)
+                mean, before = (1 - share) * mean + share * point.loss, point.step
+            curve.append((before, mean))
+        return curve
+
+    @cached_property
+    def smoothed(self) -> Curve:
+        """The training losses without most of their noise: the mean of each and its neighbours.
+
+        They are weighted by a Gaussian. One that looked back alone, as a running mean does, would
+        lag behind the losses and lie above them while they fall; nor may it be wide where they fall
+        fast, in the beginning.
+        """
+        widest = self.points[-1].step * WIDEST
+        means = []
+        for step, _ in self.training:
+            width = min(widest, step * WIDTH_AT_FIRST)
+            weights = [math.exp(-(((other - step) / width) ** 2) / 2) for other, _ in self.training]
+            whole = sum(weights)
+            pairs = zip(weights, self.training, strict=True)
+            means.append((step, sum(weight / whole * loss for weight, (_, loss) in pairs)))
+        return means
+
+    @cached_property
+    def held_out(self) -> Curve:
+        """The steps after which the held-out loss was measured, and what it was; not too many."""
+        curve = self._all_held_out
+        return curve[:: -math.ceil(len(curve) / MAX_POINTS)][::-1] if curve else []
+
+    @cached_property
+    def best(self) -> tuple[int, float] | None:
+        """The step with the lowest held-out loss, and that loss; the first of several."""
+        return min(self._all_held_out, key=lambda measured: measured[1], default=None)
+
+    @cached_property
+    def _all_held_out(self) -> Curve:
+        return [(p.step, p.val_loss) for p in self.points if p.val_loss is not None]
+
+
+def read_runs(directories: Sequence[Path]) -> list[Run]:
+    """Return the trainings of model directories, each of which counts once.
+
+    Raises:
+        CheckpointError: a history is missing, damaged or empty, or meta.json is damaged.
+    """
+    paths = [*{os.path.realpath(path): path for path in directories}.values()]
+    return [_read_run(path, label) for path, label in zip(paths, labels(paths), strict=True)]
+
+
+def differing(runs: Sequence[Run]) -> list[str]:
+    """Return the names of the settings that differ between those trainings that have settings."""
+    known = [run.settings for run in runs if run.settings]
+    names = dict.fromkeys(name for settings in known for name in settings)
+    return [name for name in names if len({repr(settings.get(name)) for settings in known}) > 1]
+
+
+def _read_run(directory: Path, label: str) -> Run:
+    points = read_history(directory)
+    if not points:
+        raise CheckpointError(
+            f"{directory / HISTORY} is empty: the training has only begun; try again in a while"
+        )
+    meta = read_settled(directory, lambda: _read_meta(directory))
+    if meta is None or meta.training.get("steps") != points[-1].step:  # of an earlier training
+        return Run(label, points, settings={}, test_loss=None)
+    # Where tokens are no characters, a loss is of that vocabulary, and compares with no other.
+    names = (*_SIZES, *(("tokenizer", "vocab_size") if meta.tokenizer != "char" else ()))
+    facts = {name: getattr(meta, name) for name in names} | meta.training
+    settings = {
+        name: fact
+        for name, fact in facts.items()
+        if name not in _OUTCOMES
+        and not name.endswith("_sha256")
+        and isinstance(fact, int | float | str)
+    }
+    test_loss = meta.training.get("test_loss")
+    return Run(label, points, settings, test_loss if isinstance(test_loss, float) else None)
+
+
+def _read_meta(directory: Path) -> Meta | None:
+    """Return what meta.json tells, or None where it is not yet written."""
+    path = current(directory, META)
+    return parse_meta(read(path, MAX_META_BYTES), path) if os.path.lexists(path) else None
+
+
+def labels(directories: Sequence[Path]) -> list[str]:
+    """Return the last names of each path, which differ: as many as it takes for all to do so."""
+    parts = [Path(os.path.abspath(path)).parts for path in directories]
+    n_names, found = 0, [""] * len(parts)
+    while n_names == 0 or len(set(found)) < len(found):
+        n_names += 1
+        found = [os.path.join(*names[-n_names:]) for names in parts]
+    return [printable(label, len(label)) for label in found]

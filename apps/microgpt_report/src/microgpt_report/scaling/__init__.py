@@ -1,0 +1,1 @@
+"""Tables, charts and JSON of scaling studies."""

@@ -1,0 +1,1 @@
+"""The log format of evolve-rust: written, read and imported."""

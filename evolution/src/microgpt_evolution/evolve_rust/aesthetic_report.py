@@ -1,0 +1,75 @@
+"""What an aesthetic evolution says, line by line, as the source words it.
+
+This module prints nothing and knows no clock.
+"""
+
+from collections.abc import Sequence
+
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.population import Organism
+from microgpt_evolution.search.selection import Candidate
+
+N_SHOWN = 5  # names of an organism
+
+
+def header(*, log: str, population: int, generations: int, n_samples: int, seed: int) -> list[str]:
+    """Return how the log begins."""
+    return [
+        "--- Starting Aesthetic Evolution ---",
+        f"Experiment: {log}",
+        f"Pop: {population}, Gens: {generations}, Names a vote: {n_samples}, Seed: {seed}",
+    ]
+
+
+def generation_start(number: int, generations: int) -> list[str]:
+    """Return the lines before a generation is evaluated."""
+    return ["", f"=== Generation {number}/{generations} ==="]
+
+
+def organism(organism: Organism) -> list[str]:
+    """Return what became of an organism, and some of its names."""
+    lines = [f"Org {organism.slot}: [{genes(organism.genome)}] -> Score: {score(organism)}"]
+    if names := shown(organism):
+        lines.append(f"    Sample: {names}")
+    return lines
+
+
+def generation_end(ranked: Sequence[Organism], seconds: float) -> list[str]:
+    """Return the end of a generation, which is ranked."""
+    return [
+        f"--- Generation Time: {seconds:.2f}s ---",
+        f">> Gen {ranked[0].generation} Champion: [{genes(ranked[0].genome)}]",
+        f">> Score: {score(ranked[0])}",
+    ]
+
+
+def finalists(candidates: Sequence[Candidate], winner: Candidate, measure: str) -> list[str]:
+    """Return the end: what the best are worth over several seeds."""
+    lines = ["", "--- Measured Again With Fresh Seeds ---"]
+    for candidate in candidates:
+        marker = ">" if candidate is winner else " "
+        organism = candidate.organism
+        lines.append(
+            f"{marker} {candidate.worth(measure)} | [{genes(organism.genome)}] "
+            f"of generation {organism.generation}"
+        )
+    return lines
+
+
+def genes(genome: Genome, lr_digits: int = 5) -> str:
+    """Return the genes that evolve."""
+    shape = f"Emb:{genome.n_emb} Head:{genome.n_head} Lay:{genome.n_layer}"
+    return f"{shape} LR:{genome.lr:.{lr_digits}f}"
+
+
+def score(organism: Organism) -> str:
+    """Return the score as the organism's own colony sees it; what has not finished has none."""
+    if organism.has_finished:
+        return f"{organism.worth:.4f}"
+    return organism.evaluation.status if organism.evaluation else "none yet"
+
+
+def shown(organism: Organism) -> str:
+    """Return the first of its names, an empty one visibly so."""
+    samples = organism.evaluation.samples if organism.evaluation else ()
+    return ", ".join(name or "''" for name in samples[:N_SHOWN])

@@ -1,0 +1,114 @@
+"""What a loss evolution tells on stderr while it runs, as the source does.
+
+This module prints nothing and knows no clock.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from microgpt_evolution.population import Organism
+from microgpt_evolution.search.stagnation import Rung
+
+
+def evaluating(population: Sequence[Organism]) -> str:
+    """Return the line before a generation is evaluated."""
+    return f"[gen {population[0].generation}] evaluating {len(population)} organisms..."
+
+
+def descended(population: Sequence[Organism]) -> str:
+    """Return the line about a first generation that has an ancestor."""
+    n = Counter(organism.origin for organism in population)
+    return (
+        f"[breed] first gen: {n['genome']} genome + {n['mutant']} mutants + "
+        f"{n['random']} randoms = {len(population)}"
+    )
+
+
+def started(organism: Organism) -> str:
+    """Return the line of an evaluation that begins, or of an elite, which needs none."""
+    name = f"[eval] organism {organism.slot}"
+    if organism.evaluation:
+        return f"{name} already evaluated ({_worth(organism)})"
+    return f"{name} starting: {organism.genome.describe()}"
+
+
+def done(organism: Organism, seconds: float, reason: str = "") -> str:
+    """Return the line of an evaluation that has ended.
+
+    Args:
+        organism: with its evaluation.
+        seconds: how long it took.
+        reason: why it gave no loss.
+    """
+    name = f"[eval] organism {organism.slot}"
+    if organism.has_finished:
+        return f"{name} done: {_worth(organism)} ({seconds:.1f}s)"
+    status = organism.evaluation.status if organism.evaluation else "crashed"
+    what = "PANICKED" if status == "crashed" else status.upper()  # the source knows panics only
+    return f"{name} {what}: {reason} | config: {organism.genome.describe()}"
+
+
+def bred(
+    rung: Rung, ranked: Sequence[Organism], population: Sequence[Organism], n_blacklisted: int
+) -> list[str]:
+    """Return the lines about a generation that has been bred.
+
+    Args:
+        rung: how.
+        ranked: the generation before it.
+        population: the generation.
+        n_blacklisted: species that random genomes were not to be of.
+    """
+    places = {organism.id: place for place, organism in enumerate(ranked, start=1)}
+    lines = [_heading(rung, ranked[0].generation)]
+    n_immigrants = 0
+    for organism in population:
+        genome = organism.genome.describe()
+        n_immigrants += organism.origin == "immigrant"
+        match organism.origin:
+            case "elite":
+                lines.append(f"[breed] kept elite: {genome}")
+            case "re-eval":
+                lines.append(f"[breed] elite forced re-eval: {genome}")
+            case "grown":
+                lines.append(f"[breed] growth mutation: {genome}")
+            case "champion":
+                a, b = (places[parent] for parent in organism.parents)
+                lines.append(f"[breed] champion cross: #{a} x #{b}")
+            case "immigrant":
+                lines.append(f"[breed] immigrant {n_immigrants}: {genome}")
+    return [*lines, _composition(rung, population, n_blacklisted)]
+
+
+def _worth(organism: Organism) -> str:
+    has_score = organism.evaluation and organism.evaluation.vote
+    return f"{'score' if has_score else 'loss'}={organism.worth:.4f}"
+
+
+def _heading(rung: Rung, generation: int) -> str:
+    what = {
+        "normal": "breeding next generation...",
+        "championship": "CHAMPIONSHIP breeding triggered",
+        "cataclysm": "CATACLYSM triggered",
+    }[rung]
+    return f"[gen {generation}] {what}"
+
+
+def _composition(rung: Rung, population: Sequence[Organism], n_blacklisted: int) -> str:
+    """Return how many organisms were made in which way."""
+    n = Counter(organism.origin for organism in population)
+    total = len(population)
+    if rung == "cataclysm":
+        return (
+            f"[breed] cataclysm: {n['re-eval']} re-eval + {n['cataclysm']} wide randoms "
+            f"(avoiding {n_blacklisted} blacklisted species)"
+        )
+    if rung == "championship":
+        return (
+            f"[breed] championship: {n['re-eval']} re-eval + {n['grown']} grown + "
+            f"{n['champion']} champions + {n['tuned']} tuned + {n['immigrant']} immigrant = {total}"
+        )
+    return (
+        f"[breed] next gen: {n['elite']} elite + {n['immigrant']} immigrants + "
+        f"{n['cross']} crossover + {n['mutant']} mutants + {n['hyper']} hypermutants = {total}"
+    )

@@ -1,0 +1,1 @@
+"""How an organism is trained and scored."""

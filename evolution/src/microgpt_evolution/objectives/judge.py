@@ -1,0 +1,80 @@
+"""The aesthetic judge: how much beauty there is in one name.
+
+The formulas are the source's, `judge.py` and `evolve` of evolve-rust.
+"""
+
+from collections.abc import Iterable, Set
+from dataclasses import dataclass
+
+from microgpt.data.tokenizer import Document
+from microgpt_evolution.objectives.name_features import (
+    ends_softly,
+    is_doubled,
+    is_palindrome,
+    is_word,
+    n_stumbles,
+    normal,
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the judge finds in a name.
+
+    Attributes:
+        flow: how easily it is said.
+        symmetry: how much of it comes twice.
+        creativity: whether it is new.
+    """
+
+    flow: float
+    symmetry: float
+    creativity: float
+
+    @property
+    def total(self) -> float:
+        """The weighted sum: 6.94 at most."""
+        return (
+            WEIGHTS.flow * self.flow
+            + WEIGHTS.symmetry * self.symmetry
+            + WEIGHTS.creativity * self.creativity
+        )
+
+
+WEIGHTS = Verdict(flow=1.0, symmetry=1.2, creativity=2.0)
+
+
+def known_names(docs: Iterable[Document]) -> frozenset[str]:
+    """Return what counts as learnt by heart, as `judge` takes it; a conversation is no name."""
+    return frozenset(normal(doc) for doc in docs if isinstance(doc, str))
+
+
+def judge(name: str, known: Set[str]) -> Verdict | None:
+    """Return the verdict on a name; None for one too short, or with more in it than letters.
+
+    >>> judge("Mama", known_names(["anna"]))
+    Verdict(flow=0.5, symmetry=1.7, creativity=1.0)
+
+    Args:
+        name: upper case and the space around it do not matter.
+        known: the names that are not new, from `known_names`.
+    """
+    name = normal(name)
+    if not is_word(name):
+        return None
+    return Verdict(_flow(name), _symmetry(name), -5.0 if name in known else 1.0)
+
+
+def _flow(name: str) -> float:
+    return (0.5 if 4 <= len(name) <= 8 else 0.0) - n_stumbles(name)
+
+
+def _symmetry(name: str) -> float:
+    score = 0.0
+    if len(name) > 3 and is_palindrome(name):
+        score += 2.0
+    if is_doubled(name):
+        score += 1.5
+    if ends_softly(name):
+        score += 0.2
+    return score

@@ -1,0 +1,147 @@
+"""Train an organism and measure its loss, within limits of operations and memory."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from microgpt.data.chunked_dataset import scored
+from microgpt.data.dataset import Split
+from microgpt.data.tokenizer import CharTokenizer, Document
+from microgpt.errors import DataError
+from microgpt.evaluation.held_out_loss import Pieces
+from microgpt.state import TrainResult
+from microgpt.train import DivergedError, train
+from microgpt.training.engines import make_surprise
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.objectives.fitness import Fitness
+from microgpt_evolution.population import Evaluation
+
+MAX_FLOPS = 2e13  # of one training: some minutes of a core
+MAX_BYTES = 2**30  # of one training; not a share of what there is, or the machine would decide
+
+
+@dataclass(frozen=True)
+class LossObjective:
+    """What organisms are trained and measured on.
+
+    Attributes:
+        training: the documents to learn from.
+        validation: those that the held-out loss is measured on.
+        tokenizer: of all documents.
+        fitness: the measure.
+        max_flops: a genome whose training takes more is refused.
+        max_bytes: the same for the memory that it takes.
+    """
+
+    training: Split
+    validation: Sequence[Document]
+    tokenizer: CharTokenizer
+    fitness: Fitness
+    max_flops: float = MAX_FLOPS
+    max_bytes: int = MAX_BYTES
+    _pieces: dict[int, Pieces] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        parts: Split,
+        fitness: Fitness,
+        *,
+        max_flops: float = MAX_FLOPS,
+        max_bytes: int = MAX_BYTES,
+    ) -> "LossObjective":
+        """Return the arena of a search.
+
+        Args:
+            parts: the documents. For last-doc all are learnt from, as in the source, in the order
+                of the file.
+            fitness: the measure.
+            max_flops: see `LossObjective`.
+            max_bytes: see `LossObjective`.
+
+        Raises:
+            DataError: nothing is held out to measure on.
+        """
+        if not parts.validation:
+            raise DataError("a search needs documents that are held out; split them first")
+        docs = parts.train if fitness == "held-out" else parts.docs
+        tokenizer = CharTokenizer.from_documents(parts.docs)
+        return cls(Split(docs, docs), parts.validation, tokenizer, fitness, max_flops, max_bytes)
+
+    def flops(self, genome: Genome) -> int:
+        """Return the floating-point operations of a training, as if all documents came as often."""
+        return genome.flops(self.tokenizer.vocab_size, self.n_tokens(genome.steps, genome.n_ctx))
+
+    def n_tokens(self, n_docs: int, n_ctx: int) -> int:
+        """Return how many tokens are predicted in so many documents, of each n_ctx at most."""
+        read = sum(n * min(length - 1, n_ctx) for length, n in self.lengths.items())
+        return round(n_docs * read / len(self.training.docs))
+
+    @cached_property
+    def lengths(self) -> Counter[int]:
+        """How many documents have so many tokens: every genome is asked about all of them."""
+        return Counter(map(self.tokenizer.count_tokens, self.training.docs))
+
+    def refusal(self, genome: Genome) -> str | None:
+        """Return why a genome is not trained, or None if it is: known before it begins."""
+        if (flops := self.flops(genome)) > self.max_flops:
+            return f"it takes {flops:.2g} operations, and {self.max_flops:.2g} are allowed"
+        if (n_bytes := genome.n_bytes(self.tokenizer.vocab_size)) > self.max_bytes:
+            return f"it takes {n_bytes:,} bytes, and {self.max_bytes:,} are allowed"
+        return None
+
+    def measure(
+        self, genome: Genome, seed: int, should_stop: Callable[[], bool] | None = None
+    ) -> Evaluation:
+        """Train an organism and return what it came to.
+
+        Args:
+            genome: its shape and course.
+            seed: of its training.
+            should_stop: is asked all the time; once it says so, what is returned means nothing.
+        """
+        trained = self.train(genome, seed, should_stop)
+        if isinstance(trained, Evaluation):
+            return trained
+        last_loss = trained.losses[-1]
+        if self.fitness == "last-doc":
+            return Evaluation("ok", last_loss, last_loss)
+        val_loss = self.held_out_loss(trained)
+        if not math.isfinite(val_loss):  # the last step may have gone too far
+            return Evaluation("diverged")
+        return Evaluation("ok", val_loss, last_loss, val_loss)
+
+    def train(
+        self, genome: Genome, seed: int, should_stop: Callable[[], bool] | None
+    ) -> TrainResult | Evaluation:
+        """Return a trained organism, or what became of it instead; see `measure`."""
+        if self.refusal(genome):
+            return Evaluation("refused")
+        config = replace(genome.train_config(seed), shuffle=self.fitness == "held-out")
+        try:
+            result = train(
+                self.training,
+                model=genome.model(),
+                config=config,
+                tokenizer=self.tokenizer,
+                should_stop=should_stop,
+            )
+        except DivergedError:
+            return Evaluation("diverged")
+        return Evaluation("crashed") if result.ending == "stopped" else result
+
+    def held_out_loss(self, result: TrainResult) -> float:
+        """Return how well a model predicts what is held out, in nats a token."""
+        block_size = result.model.block_size
+        pieces = self._pieces.get(block_size)
+        if pieces is None:  # two threads may both make them, which is no harm
+            loss_on, text = result.config.loss_on, result.config.text
+            pieces = self._pieces[block_size] = Pieces(
+                scored(self.validation, self.tokenizer, block_size, loss_on=loss_on, text=text)
+            )
+        surprise = make_surprise("compiled", result.dtype, result.model, result.state.weights)
+        evaluation = pieces.evaluate(surprise)
+        assert evaluation is not None
+        return evaluation.loss

@@ -1,0 +1,77 @@
+"""What a winner is worth: trained anew with seeds that had no say in choosing it.
+
+The lowest loss of many is partly luck: of its seed, and with last-doc of the one document, too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from microgpt.data.dataset import Split
+from microgpt.inference import InferenceGpt
+from microgpt.state import TrainResult
+from microgpt.train import DivergedError, train
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.objectives.aesthetic import hear
+from microgpt_evolution.objectives.judge import known_names
+from microgpt_evolution.objectives.scores import Scores
+
+
+@dataclass(frozen=True)
+class Retest:
+    """What a genome came to, in nats a token with each seed.
+
+    Attributes:
+        result: the training with the first seed.
+        last_losses: of the last document in training.
+        val_losses: of the validation part, which a search may have gone by.
+        test_losses: of the test part, which it has not.
+        votes: what its names come to, where that was asked for.
+    """
+
+    result: TrainResult
+    last_losses: tuple[float, ...]
+    val_losses: tuple[float, ...]
+    test_losses: tuple[float, ...]
+    votes: tuple[Scores, ...] = ()
+
+
+def examine(genome: Genome, parts: Split, seeds: Sequence[int], *, n_samples: int = 0) -> Retest:
+    """Return what a genome comes to, trained on the training part.
+
+    Args:
+        genome: its shape and course.
+        parts: the documents; some are held out for validation, and some for the test.
+        seeds: one a training. One that diverges is left out.
+        n_samples: the names of a vote; 0 for none.
+
+    Raises:
+        DivergedError: all do.
+    """
+    learnt_from = replace(parts, validation=(), test=())
+    results, problem = [], None
+    for seed in seeds:
+        try:
+            config = genome.train_config(seed)
+            results.append(train(learnt_from, model=genome.model(), config=config))
+        except DivergedError as error:
+            problem = error
+    if not results:
+        assert problem, "there are no seeds"
+        raise problem
+    models = [InferenceGpt(result) for result in results]
+    val_losses = tuple(model.evaluate(parts.validation).loss for model in models)
+    votes: tuple[Scores, ...] = ()
+    if n_samples:
+        known = known_names(parts.docs)
+        facts = zip(models, results, val_losses, strict=True)
+        votes = tuple(
+            hear(model, known, n_samples, result.config.seed, loss)[1]
+            for model, result, loss in facts
+        )
+    return Retest(
+        results[0],
+        tuple(result.losses[-1] for result in results),
+        val_losses,
+        tuple(model.evaluate(parts.test).loss for model in models),
+        votes,
+    )

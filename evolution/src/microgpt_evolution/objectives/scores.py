@@ -1,0 +1,82 @@
+"""What a batch of names comes to: with the judge, and with each head of the Hydra."""
+
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass
+from statistics import fmean
+
+from microgpt_evolution.objectives.heads import HEADS, Score, origin
+from microgpt_evolution.objectives.judge import judge
+from microgpt_evolution.objectives.name_features import normal
+
+NO_NAME = -100.0  # the score of a batch without a name that there is an opinion on
+SOURCE_SAMPLES = 5  # the source's jury, in which repeats count as any other name
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a batch of names comes to.
+
+    Attributes:
+        scores: means over the names that there is an opinion on, or -100 where there are none:
+            "judge" and each head by its name; Origin only where there is a loss.
+        distinct: the share of the names that are no repeats; 0 of none at all.
+        novel: the share of those that are not known, either.
+    """
+
+    scores: dict[str, float]
+    distinct: float
+    novel: float
+
+
+def vote(
+    names: Sequence[str],
+    known: Set[str],
+    *,
+    loss: float | None = None,
+    repeats_count: bool = False,
+) -> Scores:
+    """Return what a batch of names comes to.
+
+    Args:
+        names: the batch.
+        known: the names that are not new, from `known_names`.
+        loss: what Origin goes by, where it has a say.
+        repeats_count: whether a repeat scores as any other name, as with a jury of
+            `SOURCE_SAMPLES`. Otherwise it scores 0 at most: one beautiful name, said over and over,
+            is no beautiful batch.
+    """
+    repeats = find_repeats(names)
+    is_capped = [False] * len(names) if repeats_count else repeats
+    measures: dict[str, Score] = {"judge": _total}
+    measures |= {name: head.score for name, head in HEADS.items() if head.score}
+    scores = {}
+    for measure, score in measures.items():
+        found = [score(name, known) for name in names]
+        counted = [
+            min(0.0, value) if capped else value
+            for value, capped in zip(found, is_capped, strict=True)
+            if value is not None
+        ]
+        scores[measure] = fmean(counted) if counted else NO_NAME
+    if loss is not None:
+        scores["origin"] = origin(loss)
+    first = [
+        normal(name) for name, repeats_one in zip(names, repeats, strict=True) if not repeats_one
+    ]
+    n = len(names) or 1
+    return Scores(scores, len(first) / n, sum(name not in known for name in first) / n)
+
+
+def find_repeats(names: Iterable[str]) -> list[bool]:
+    """Return for each name whether it has come before in the batch."""
+    seen: set[str] = set()
+    repeats = []
+    for name in map(normal, names):
+        repeats.append(name in seen)
+        seen.add(name)
+    return repeats
+
+
+def _total(name: str, known: Set[str]) -> float | None:
+    verdict = judge(name, known)
+    return verdict.total if verdict else None

@@ -1,0 +1,1 @@
+"""Run directories: settings and one line per evaluation."""

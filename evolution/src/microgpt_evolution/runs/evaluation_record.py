@@ -1,0 +1,153 @@
+"""A line of evaluations.jsonl: what an evaluation was of, what it came to, and what it took.
+
+This module opens no file, and knows of a search only which scores its votes must have.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from microgpt.error_format import first_problem
+from microgpt_evolution.errors import GenomeError, RunError
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.objectives.heads import HEADS
+from microgpt_evolution.objectives.scores import Scores
+from microgpt_evolution.objectives.trial import Measured, Trial
+from microgpt_evolution.population import Evaluation, Status
+
+REMEDY = "remove the line, and it will be measured again"
+LARGEST = 1e300  # sums of larger losses may be no number
+MEASURES = frozenset(["judge", *HEADS])  # the scores of a vote, Origin's where it takes part
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line as it is read.
+
+    Attributes:
+        id: its name in the run, such as "g3-5".
+        origin: how the organism was made, or why it was trained.
+        parents: the ids of those that it was made of.
+        genome: what was trained.
+        seed: of the training; this, and what follows the evaluation, is not known of an import.
+        evaluation: what it came to.
+        flops: what the training takes.
+        seconds: what it and its measuring took.
+    """
+
+    id: str
+    origin: str
+    parents: tuple[str, ...]
+    genome: Genome
+    seed: int | None
+    evaluation: Evaluation
+    flops: int | None
+    seconds: float | None
+
+
+class _Line(BaseModel):
+    """A line of evaluations.jsonl."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    id: str
+    origin: str
+    parents: tuple[str, ...]
+    genome: Genome
+    seed: int | None  # this, and what it took, are not known of what was imported
+    status: Status
+    fitness: float | None
+    last_loss: float | None
+    val_loss: float | None
+    vote: Scores | None = None
+    samples: tuple[str, ...] | None = None
+    flops: int | None
+    seconds: float | None
+    cpu_seconds: float | None
+
+
+def encode_evaluation(trial: Trial, measured: Measured, flops: int) -> bytes:
+    """Return a line of evaluations.jsonl; for the arguments see `Records.add`."""
+    return _encode(
+        trial.genome,
+        measured.evaluation,
+        id=trial.id,
+        origin=trial.origin,
+        parents=trial.parents,
+        seed=trial.seed,
+        flops=flops,
+        seconds=round(measured.seconds, 4),
+        cpu_seconds=round(measured.cpu_seconds, 4),
+    )
+
+
+def encode_imported(id_: str, origin: str, genome: Genome, evaluation: Evaluation) -> bytes:
+    """Return a line of evaluations.jsonl of which no more is known; see `Organism`."""
+    unknown = dict.fromkeys(("seed", "flops", "seconds", "cpu_seconds"))
+    return _encode(genome, evaluation, id=id_, origin=origin, parents=(), **unknown)
+
+
+def _encode(genome: Genome, evaluation: Evaluation, **known: Any) -> bytes:
+    line = _Line(
+        genome=genome,
+        status=evaluation.status,
+        fitness=evaluation.fitness if math.isfinite(evaluation.fitness) else None,
+        last_loss=evaluation.last_loss,
+        val_loss=evaluation.val_loss,
+        samples=evaluation.samples or None,
+        vote=evaluation.vote,
+        **known,
+    )
+    unheard = set() if evaluation.samples else {"samples", "vote"}
+    return line.model_dump_json(exclude=unheard).encode() + b"\n"
+
+
+def decode(line: bytes, where: str, settings: Mapping[str, Any]) -> Entry:
+    """Return what a line says.
+
+    Args:
+        line: its content.
+        where: what to call it.
+        settings: of the run.
+
+    Raises:
+        RunError: it is damaged, or lacks what the search goes by.
+    """
+    try:
+        facts = _Line.model_validate_json(line)
+    except ValidationError as error:
+        raise RunError(f"{where}: {first_problem(error)}; {REMEDY}") from error
+    except GenomeError as error:
+        raise RunError(f"{where}: {error}; {REMEDY}") from error
+    if facts.status == "ok" and (problem := _lacks(facts, settings)):
+        raise RunError(f"{where}: {problem}; {REMEDY}")
+    evaluation = Evaluation(
+        facts.status,
+        math.inf if facts.fitness is None else facts.fitness,
+        facts.last_loss,
+        facts.val_loss,
+        facts.samples or (),
+        facts.vote,
+    )
+    known = facts.model_dump(include={"id", "origin", "parents", "seed", "flops", "seconds"})
+    return Entry(genome=facts.genome, evaluation=evaluation, **known)
+
+
+def _lacks(facts: _Line, settings: Mapping[str, Any]) -> str | None:
+    """Return what a search would miss in an evaluation that has come to its end."""
+    losses = (facts.fitness, facts.last_loss, facts.val_loss)
+    if any(abs(loss) > LARGEST for loss in losses if loss is not None):
+        return f"a loss is beyond {LARGEST:g}"
+    if settings.get("objective", "loss") == "loss":
+        return "it has no fitness" if facts.fitness is None else None
+    if facts.vote is None:
+        return "it has no vote"
+    measures = MEASURES if settings.get("origin") else MEASURES - {"origin"}
+    if missing := measures - facts.vote.scores.keys():
+        return f"its vote has no {', '.join(sorted(missing))}"
+    if not 0 <= facts.vote.novel <= 1:
+        return f"vote.novel is {facts.vote.novel:g}, which is no share"
+    return None

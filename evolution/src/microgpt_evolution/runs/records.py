@@ -1,0 +1,67 @@
+"""The records of a search: what each genome came to with each seed.
+
+A winner's genome.json is in the same directory, once there is one; others write it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from microgpt.files.atomic_files import as_argument
+from microgpt.files.directory_lock import DirectoryLock
+from microgpt_evolution.errors import RunError
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.objectives.trial import Measured, Trial
+from microgpt_evolution.population import Evaluation
+from microgpt_evolution.runs.evaluation_record import decode, encode_evaluation
+from microgpt_evolution.runs.run_directory import RunDirectory
+
+GENOME = "genome.json"
+IMPORTED_FROM = "imported_from"  # the setting that tells a run of somebody else's
+SWEEP = "sweep"  # the setting that tells a sweep
+
+
+class Records(RunDirectory):
+    """The records of one search; see `RunDirectory`."""
+
+    def __init__(self, directory: Path, settings: dict[str, Any], lock: DirectoryLock) -> None:
+        super().__init__(directory, settings, lock)
+        self._known: dict[tuple[Genome, int | None], Evaluation] = {}
+
+    @property
+    def n_known(self) -> int:
+        """How many evaluations are on record."""
+        return len(self._known)
+
+    def known(self, genome: Genome, seed: int) -> Evaluation | None:
+        """Return what a training came to, if it has been done."""
+        return self._known.get((genome, seed))
+
+    def add(self, trial: Trial, measured: Measured, *, flops: int) -> None:
+        """Append what came of a trial.
+
+        Args:
+            trial: what was trained.
+            measured: what came of it.
+            flops: what the training takes, whether it came to an end or not.
+
+        Raises:
+            CheckpointError: it cannot be written.
+        """
+        self._append(encode_evaluation(trial, measured, flops))
+        self._known[trial.genome, trial.seed] = measured.evaluation
+
+    @classmethod
+    def _check(cls, settings: dict[str, Any], path: Path) -> None:
+        if IMPORTED_FROM in settings:
+            raise RunError(
+                f"{path} was imported from a log, so it cannot go on; for its best: "
+                f"microgpt genome use {as_argument(path)}"
+            )
+        if SWEEP in settings:
+            raise RunError(
+                f"{path} is a sweep; go on with: microgpt sweep resume {as_argument(path)}"
+            )
+
+    def _take(self, line: bytes, where: str) -> None:
+        entry = decode(line, where, self.settings)
+        self._known[entry.genome, entry.seed] = entry.evaluation

@@ -1,0 +1,99 @@
+"""exam.json: what the winner of a run came to, found and trained again, and names that it made up.
+
+Nothing in it depends on time or place.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from microgpt.error_format import first_problem
+from microgpt.files.atomic_files import publish
+from microgpt.files.regular_file import read_regular_file
+from microgpt_evolution.errors import RunError
+from microgpt_evolution.objectives.retest import Retest
+from microgpt_evolution.search.winner import Winner
+
+EXAM = "exam.json"
+VERSION = 1
+MAX_BYTES = 2**24
+
+_Number = Annotated[float, Field(ge=-1e100, le=1e100)]  # sums and squares of such are numbers, too
+
+
+class Measures(BaseModel):
+    """What was measured of one thing: found by the search, and again with each fresh seed.
+
+    Attributes:
+        found: None where the search did not measure it.
+        again: in the order of the seeds.
+    """
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, frozen=True)
+
+    found: _Number | None
+    again: tuple[_Number, ...]
+
+
+class RetestFile(BaseModel):
+    """The content of the file.
+
+    Attributes:
+        id: of the winner.
+        last_loss: of the last document, in nats a token, as the next two.
+        val_loss: held out; the search may have gone by it.
+        test_loss: of documents that nothing was chosen by.
+        scores: with the judge and each head, where names are judged.
+        names: the first ones of the first training.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    version: Annotated[int, Field(le=VERSION)] = VERSION
+    id: str
+    last_loss: Measures
+    val_loss: Measures
+    test_loss: Measures
+    scores: dict[str, Measures] = {}
+    names: tuple[str, ...]
+
+
+def write_exam(directory: Path, winner: Winner, exam: Retest, names: Sequence[str]) -> None:
+    """Write the file into the directory of a run, whole or not at all.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
+    found = winner.found
+    scores = found.vote.scores if found.vote else {}
+    file = RetestFile(
+        id=winner.organism.id,
+        last_loss=Measures(found=found.last_loss, again=exam.last_losses),
+        val_loss=Measures(found=found.val_loss, again=exam.val_losses),
+        test_loss=Measures(found=None, again=exam.test_losses),
+        scores={
+            name: Measures(found=score, again=tuple(vote.scores[name] for vote in exam.votes))
+            for name, score in scores.items()
+        },
+        names=tuple(names),
+    )
+    publish(directory, {EXAM: f"{file.model_dump_json(indent=2)}\n".encode()})
+
+
+def read_exam(directory: Path) -> RetestFile | None:
+    """Return what is in the file; None while there is no winner, or it is of a log.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    path = directory / EXAM
+    try:
+        return RetestFile.model_validate_json(read_regular_file(path, MAX_BYTES))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
+    except ValidationError as error:
+        raise RunError(f"{path}: {first_problem(error)}") from error

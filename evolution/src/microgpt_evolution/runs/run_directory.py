@@ -1,0 +1,244 @@
+"""A run on disk: its settings, and a line for each evaluation, with which it can go on.
+
+    .lock                held by the process whose run it is
+    run.json             the settings and what the run was made with
+    evaluations.jsonl    a line an evaluation, appended when it is known
+
+What a run does follows from its settings and from what it is told, so it goes on by being repeated:
+what has been evaluated is looked up.
+"""
+
+import json
+import os
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from itertools import chain, count
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from microgpt.error_format import first_problem, newer_version
+from microgpt.errors import CheckpointError
+from microgpt.files.atomic_files import SAVING, cannot_write, publish
+from microgpt.files.directory_lock import DirectoryLock
+from microgpt.files.regular_file import read_regular_file
+from microgpt_evolution.errors import RunError
+
+RUN, EVALUATIONS = "run.json", "evaluations.jsonl"
+FORMAT_VERSION = 1
+MAX_RUN_BYTES = 2**24  # a sweep of 10,000 points takes 3 MB
+MAX_EVALUATIONS_BYTES = 2**28  # 400,000 lines without samples
+USE = "being searched"  # of the directory, by the process that holds it
+
+
+class _Run(BaseModel):
+    """run.json, its keys in order."""
+
+    model_config = ConfigDict(strict=True)
+
+    version: int = FORMAT_VERSION
+    created_by: str
+    created_at: str
+    settings: dict[str, Any]
+
+
+class RunDirectory(ABC):
+    """The records of one run, which no other process goes on with until they are closed.
+
+    Attributes:
+        directory: where they are.
+        log: the text that may go with them, beside.
+        settings: what the run was asked for.
+    """
+
+    def __init__(self, directory: Path, settings: dict[str, Any], lock: DirectoryLock) -> None:
+        self.directory, self.settings = directory, settings
+        self.log = directory.with_name(f"{directory.name}.log")
+        self._lock = lock
+
+    @classmethod
+    def begin(cls, folder: Path, name: str, settings: dict[str, Any]) -> Self:
+        """Make the records of a new run, in a directory whose name is not taken yet.
+
+        Args:
+            folder: where runs are kept.
+            name: what the directory's begins with; the time follows.
+            settings: see `RunDirectory`; what JSON can hold.
+
+        Raises:
+            CheckpointError: they cannot be written.
+        """
+        files = {EVALUATIONS: b"", RUN: encode_run(settings)}
+        directory = new_directory(folder, name, files)
+        try:
+            lock = DirectoryLock(directory, USE, is_there=True)
+        except BaseException:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+        return cls(directory, settings, lock)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Return the records of a run that has begun, with all that was evaluated.
+
+        Args:
+            path: the directory, or the log beside it.
+
+        Raises:
+            RunError: there is no run of this kind, or it is damaged. A last line that was torn is
+                left out.
+            CheckpointError: another process is at it, or it cannot be written.
+        """
+        directory = path.with_suffix("") if path.suffix == ".log" else path
+        settings = read_settings(directory)
+        cls._check(settings, path)
+        # Before the torn line: another process may just be writing it.
+        lock = DirectoryLock(directory, USE, is_there=True)
+        run = cls(directory, settings, lock)
+        try:
+            run._read_evaluations()
+        except BaseException:
+            run.close()
+            raise
+        return run
+
+    def close(self) -> None:
+        """Let another process go on with the run."""
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    @abstractmethod
+    def n_known(self) -> int:
+        """How many evaluations are known."""
+
+    @property
+    def n_recorded(self) -> int:
+        """How many are on record. A stop can come when the last of them is not yet known."""
+        return len(whole_lines(self.directory))
+
+    @classmethod
+    @abstractmethod
+    def _check(cls, settings: dict[str, Any], path: Path) -> None:
+        """Raise RunError unless these are the settings of a run that can go on here."""
+
+    @abstractmethod
+    def _take(self, line: bytes, where: str) -> None:
+        """Remember an evaluation that was read."""
+
+    def _append(self, line: bytes) -> None:
+        """Write a line, which ends in a line feed."""
+        try:
+            with (self.directory / EVALUATIONS).open("ab") as file:
+                file.write(line)
+        except OSError as error:
+            raise cannot_write(self.directory, error) from error
+
+    def _read_evaluations(self) -> None:
+        lines = whole_lines(self.directory)
+        for where, line in lines:
+            self._take(line, where)
+        try:
+            n_bytes = sum(len(line) + 1 for _, line in lines)
+            os.truncate(self.directory / EVALUATIONS, n_bytes)
+        except OSError as error:
+            raise cannot_write(self.directory, error) from error
+
+
+def encode_run(settings: dict[str, Any]) -> bytes:
+    """Return the content of run.json."""
+    run = _Run(
+        created_by=f"microgpt {version('microgpt-evolution')}",
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        settings=settings,
+    )
+    return f"{json.dumps(run.model_dump(), indent=2)}\n".encode()
+
+
+def read_settings(directory: Path) -> dict[str, Any]:
+    """Return the settings of a run.
+
+    Raises:
+        RunError: there is no run, or its run.json is damaged or of a later version.
+    """
+    path = directory / RUN
+    try:
+        content = read_regular_file(path, MAX_RUN_BYTES)
+        if problem := newer_version(content, "version", FORMAT_VERSION):
+            raise RunError(f"{path}: {problem}")
+        return _Run.model_validate(json.loads(content)).settings
+    except OSError as error:
+        raise RunError(f"{directory} is no run: cannot read {RUN}: {error.strerror}") from error
+    except ValidationError as error:
+        raise RunError(f"{path}: {first_problem(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path}: invalid JSON: {error}") from error
+
+
+def whole_lines(directory: Path) -> list[tuple[str, bytes]]:
+    """Return the lines of evaluations.jsonl and what to call each; without a last one that is torn.
+
+    Raises:
+        RunError: the file cannot be read.
+    """
+    path = directory / EVALUATIONS
+    try:
+        content = read_regular_file(path, MAX_EVALUATIONS_BYTES)
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
+    *lines, _ = content.split(b"\n")  # the last is empty, or torn
+    return [(f"{path}, line {number}", line) for number, line in enumerate(lines, start=1)]
+
+
+def new_directory(folder: Path, name: str, files: Mapping[str, bytes]) -> Path:
+    """Make the directory of a new run, whole or not at all, and return where it is.
+
+    Args:
+        folder: where runs are kept. What a killed process has left there unfinished is removed.
+        name: what the directory's begins with: the time follows, and a number where that is taken.
+        files: their names and contents.
+
+    Raises:
+        CheckpointError: they cannot be written.
+    """
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise CheckpointError(f"{folder} is no directory, and runs are kept there; move it away")
+    staging = folder / SAVING  # which the next holder of the lock would remove
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with DirectoryLock(folder, is_there=True):
+            directory = _free_directory(folder, name)
+            try:
+                publish(staging / directory.name, files)
+                (staging / directory.name).rename(directory)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    return directory
+
+
+def _free_directory(folder: Path, name: str) -> Path:
+    """Return a directory that is not there, nor a log of its name."""
+    stem = f"{name}_{datetime.now():%Y%m%d_%H%M%S}"
+    directories = (folder / f for f in chain([stem], (f"{stem}_{i}" for i in count(2))))
+    return next(
+        path
+        for path in directories
+        if not (path.exists() or path.with_name(f"{path.name}.log").exists())
+    )

@@ -1,0 +1,1 @@
+"""Evolutionary searches: by loss, by aesthetics, and the Hydra."""

@@ -1,0 +1,56 @@
+"""What makes an aesthetic genome out of another, or out of nothing: pure functions, as operators.
+
+Where names are to be beautiful, width, heads, depth and learning rate evolve; context, MLP and
+steps are the same for all. Every constant is the source's.
+"""
+
+from dataclasses import replace
+from random import Random
+
+from microgpt_evolution.genome import Genome
+
+N_CTX, N_FF_EXP, STEPS = 16, 4, 300
+WIDTHS, HEADS, DEPTHS = (16, 24, 32), (2, 4), (1, 2, 3)
+LR = (0.001, 0.015)
+MUTATED_WIDTHS = (16, 24, 32, 40)
+MAX_DEPTH = 4
+LR_FACTOR, MUTATED_LR = (0.7, 1.3), (1e-4, 0.1)
+
+
+def random_genome(rng: Random) -> Genome:
+    """Return a genome of which each gene that evolves is drawn by itself."""
+    return Genome(
+        n_emb=rng.choice(WIDTHS),
+        n_ctx=N_CTX,
+        n_layer=rng.choice(DEPTHS),
+        n_head=rng.choice(HEADS),
+        n_ff_exp=N_FF_EXP,
+        steps=STEPS,
+        lr=rng.uniform(*LR),
+    )
+
+
+def mutate(genome: Genome, rng: Random) -> Genome:
+    """Return the genome with one gene changed, or drawn again as it was."""
+    match rng.randrange(4):
+        case 0:
+            return _with_shared_width(genome, rng.choice(MUTATED_WIDTHS), genome.n_head)
+        case 1:
+            return _with_shared_width(genome, genome.n_emb, rng.choice(HEADS))
+        case 2:
+            n_layer = genome.n_layer + rng.choice((-1, 1))
+            return replace(genome, n_layer=min(max(n_layer, 1), MAX_DEPTH))
+        case _:
+            lr = genome.lr * rng.uniform(*LR_FACTOR)
+            return replace(genome, lr=min(max(lr, MUTATED_LR[0]), MUTATED_LR[1]))
+
+
+def _with_shared_width(genome: Genome, n_emb: int, n_head: int) -> Genome:
+    """Return the genome so changed; heads that do not share the width evenly become two.
+
+    Only a genome from elsewhere can have a width that two heads do not share: it loses one.
+    """
+    if n_emb % n_head:
+        n_head = 2
+        n_emb = max(n_emb // n_head, 1) * n_head
+    return replace(genome, n_emb=n_emb, n_head=n_head)

@@ -1,0 +1,41 @@
+"""What a head has seen: the best organism of each kind, a kind being a size and a novelty.
+
+It shows where a head has looked and what is to be had there, which its champion alone does not: a
+map of elites (Mouret & Clune 2015).
+"""
+
+import math
+from dataclasses import dataclass, field
+
+from microgpt_evolution.population import Organism
+
+# The logarithm to base 2 of the number of weights, in halves, and the share of the names that are
+# new, in fiftieths: where aesthetic genomes lie. What is outside belongs to the nearest cell.
+LEAST_LOG_PARAMS, N_SIZES = 12, 9
+LEAST_NOVELTY, N_NOVELTIES = 40, 10
+N_CELLS = N_SIZES * N_NOVELTIES
+
+
+@dataclass
+class Archive:
+    """The best organism of each cell, by the row of its size and the column of its novelty."""
+
+    cells: dict[tuple[int, int], Organism] = field(default_factory=dict)
+
+    def add(self, organism: Organism, *, n_params: int, novelty: float) -> None:
+        """Keep an organism if it has finished and is better than what its cell has."""
+        size = math.floor(2 * (math.log2(n_params) - LEAST_LOG_PARAMS))
+        newness = math.floor(50 * novelty) - LEAST_NOVELTY
+        cell = _within(size, N_SIZES), _within(newness, N_NOVELTIES)
+        old = self.cells.get(cell)
+        if organism.has_finished and (old is None or organism.fitness < old.fitness):
+            self.cells[cell] = organism
+
+    @property
+    def coverage(self) -> float:
+        """The share of the cells in which something was found."""
+        return len(self.cells) / N_CELLS
+
+
+def _within(i: int, n: int) -> int:
+    return min(max(i, 0), n - 1)

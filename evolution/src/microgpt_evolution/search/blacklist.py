@@ -1,0 +1,48 @@
+"""The species that have failed too often for fresh random genomes to be of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from microgpt_evolution.objectives.fitness import Fitness, loser_threshold
+from microgpt_evolution.population import Organism
+
+MIN_FAILURES = 2
+
+
+@dataclass(frozen=True)
+class Blacklist:
+    """What speaks against species.
+
+    Attributes:
+        fitness: the measure.
+        values: the fitness of all evaluations that have finished.
+        failures: for each species, the fitness of those among them that were losers then.
+    """
+
+    fitness: Fitness
+    values: tuple[float, ...] = ()
+    failures: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    def after(self, generation: Sequence[Organism]) -> "Blacklist":
+        """Return it with one more generation.
+
+        An elite is not counted again: one measurement is one failure, however long it is kept. What
+        crashed says nothing of the species.
+        """
+        new = [o for o in generation if o.has_finished and o.origin != "elite"]
+        if not new:
+            return self
+        values = (*self.values, *(organism.fitness for organism in new))
+        threshold = loser_threshold(self.fitness, values)
+        failures = dict(self.failures)
+        for organism in new:
+            if organism.fitness > threshold:
+                species = organism.genome.species
+                failures[species] = (*failures.get(species, ()), organism.fitness)
+        return Blacklist(self.fitness, values, failures)
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Those with two failures or more, the most failures first."""
+        listed = [name for name, losses in self.failures.items() if len(losses) >= MIN_FAILURES]
+        return tuple(sorted(listed, key=lambda name: -len(self.failures[name])))

@@ -1,0 +1,157 @@
+"""Make generations: the first one, and from each the next.
+
+All chance comes from one generator, drawn from in the order of the slots, so the same generator
+gives the same generations.
+"""
+
+from collections.abc import Collection, Sequence
+from random import Random
+
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.operators import (
+    NORMAL,
+    WIDE,
+    Space,
+    crossover,
+    fine_tune,
+    grow,
+    mutate,
+    random_genome,
+)
+from microgpt_evolution.population import Organism, tournament
+from microgpt_evolution.search.offspring import Offspring, place
+from microgpt_evolution.search.stagnation import Rung
+
+N_IMMIGRANTS = 2
+N_CHAMPIONS = 3
+CROSS_BELOW, MUTANT_BELOW = 0.4, 0.8  # of a uniform draw; the rest are hypermutants
+MAX_TRIES = 20  # for a random genome whose species is not blacklisted
+
+
+def first_generation(
+    size: int, *, run_seed: int, rng: Random, ancestor: Genome | None = None
+) -> list[Organism]:
+    """Return random organisms; half of them, if there is an ancestor, are it and its mutants."""
+    children = []
+    if ancestor:
+        children = [Offspring(ancestor, "genome")]
+        founder = place(children, 1, run_seed)
+        while len(children) < size // 2:
+            children.append(Offspring(mutate(ancestor, rng), "mutant", tuple(founder)))
+    while len(children) < size:
+        children.append(Offspring(random_genome(rng, NORMAL), "random"))
+    return place(children, 1, run_seed)
+
+
+def next_generation(
+    rung: Rung,
+    ranked: Sequence[Organism],
+    *,
+    run_seed: int,
+    rng: Random,
+    blacklisted: Collection[str] = (),
+) -> list[Organism]:
+    """Return as many organisms as a ranked generation has.
+
+    Only what has finished is kept or bred from; if nothing has, all are random. An elite is already
+    evaluated.
+
+    Args:
+        rung: how to breed.
+        ranked: the generation, the best first.
+        run_seed: of the run; the seeds of the trainings come from it.
+        rng: the generator for all else.
+        blacklisted: species that random genomes should not be of.
+    """
+    size = len(ranked)
+    winners = [organism for organism in ranked if organism.has_finished]
+    if rung == "cataclysm":
+        children = _cataclysm(winners, size, rng, blacklisted)
+    elif not winners:
+        children = [_immigrant(rng, blacklisted) for _ in range(size)]
+    elif rung == "championship":
+        children = _championship(winners, size, rng, blacklisted)
+    else:
+        children = _normal(winners, size, rng, blacklisted)
+    return place(children, ranked[0].generation + 1, run_seed)
+
+
+def count_immigrants(size: int) -> int:
+    """Return how many random organisms come into a normal generation: two, if it is large enough.
+
+    They leave room for the elite and one that is bred. A generation of one is its elite.
+    """
+    return max(0, min(N_IMMIGRANTS, size - 2))
+
+
+def _normal(
+    winners: Sequence[Organism], size: int, rng: Random, blacklisted: Collection[str]
+) -> list[Offspring]:
+    """Return the elite, the immigrants, and offspring of tournament winners."""
+    best = winners[0]
+    children = [Offspring.same(best, "elite")]
+    children += [_immigrant(rng, blacklisted) for _ in range(count_immigrants(size))]
+    children += [_offspring(winners, rng) for _ in range(size - len(children))]
+    return children
+
+
+def _offspring(winners: Sequence[Organism], rng: Random) -> Offspring:
+    draw = rng.random()
+    parent = tournament(winners, rng)
+    if draw < CROSS_BELOW:
+        other = tournament(winners, rng)
+        genome = mutate(crossover(parent.genome, other.genome, rng), rng)
+        return Offspring(genome, "cross", (parent, other))
+    genome = mutate(parent.genome, rng)
+    if draw < MUTANT_BELOW:
+        return Offspring(genome, "mutant", (parent,))
+    return Offspring(mutate(genome, rng), "hyper", (parent,))
+
+
+def _championship(
+    winners: Sequence[Organism], size: int, rng: Random, blacklisted: Collection[str]
+) -> list[Offspring]:
+    """Return the best, to be measured anew; its offspring and that of the next two; an immigrant.
+
+    What comes first goes first into a small generation.
+    """
+    best = winners[0]
+    children = [_re_evaluated(best)]
+    if size > 1:
+        children.append(Offspring(grow(best.genome, rng), "grown", (best,)))
+    champions = winners[:N_CHAMPIONS]
+    for i in range(min(len(champions), size - len(children))):
+        a, b = champions[i], champions[(i + 1) % len(champions)]
+        genome = fine_tune(crossover(a.genome, b.genome, rng), rng)
+        children.append(Offspring(genome, "champion", (a, b)))
+    while len(children) < size - 1:
+        children.append(Offspring(fine_tune(best.genome, rng), "tuned", (best,)))
+    if len(children) < size:
+        children.append(_immigrant(rng, blacklisted))
+    return children
+
+
+def _cataclysm(
+    winners: Sequence[Organism], size: int, rng: Random, blacklisted: Collection[str]
+) -> list[Offspring]:
+    """Return the best, to be measured anew, and random organisms of the wide space."""
+    children = [_re_evaluated(best) for best in winners[:1]]
+    while len(children) < size:
+        children.append(Offspring(_random_avoiding(blacklisted, WIDE, rng), "cataclysm"))
+    return children
+
+
+def _re_evaluated(best: Organism) -> Offspring:
+    return Offspring(best.genome, "re-eval", (best,))
+
+
+def _immigrant(rng: Random, blacklisted: Collection[str]) -> Offspring:
+    return Offspring(_random_avoiding(blacklisted, NORMAL, rng), "immigrant")
+
+
+def _random_avoiding(blacklisted: Collection[str], space: Space, rng: Random) -> Genome:
+    for _ in range(MAX_TRIES):
+        genome = random_genome(rng, space)
+        if genome.species not in blacklisted:
+            return genome
+    return random_genome(rng, space)

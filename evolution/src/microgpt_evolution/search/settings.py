@@ -1,0 +1,188 @@
+"""What a run of evolution is: the settings that its result follows from, as run.json keeps them.
+
+A run that goes on has those that it began with, whatever the defaults have become since.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from microgpt.config import MAX_SEED
+from microgpt.error_format import first_problem
+from microgpt.errors import ConfigError
+from microgpt_evolution.errors import GenomeError, RunError
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.genome_file import Objective
+from microgpt_evolution.objectives.aesthetic import N_SAMPLES
+from microgpt_evolution.objectives.fitness import Fitness
+from microgpt_evolution.objectives.heads import HEADS, HeadName
+from microgpt_evolution.objectives.loss import MAX_BYTES, MAX_FLOPS
+from microgpt_evolution.runs.recorded_run import RecordedRun
+from microgpt_evolution.runs.records import Records
+from microgpt_evolution.runs.run_directory import RUN
+from microgpt_evolution.search.hydra import HEAD_GENERATIONS
+from microgpt_evolution.search.hydra_population import Exchange
+
+HELD_OUT = 0.1  # the share for choosing, and that for the final figure
+# What can be set for each objective, and what it is by default: the source's, but for the measures.
+DEFAULTS: dict[Objective, dict[str, Any]] = {
+    "loss": {"population": 8, "generations": 10, "fitness": "held-out"},
+    "aesthetic": {"population": 12, "generations": 5, "samples": N_SAMPLES},
+    "hydra": {
+        "population": 8,
+        "generations": 5,
+        "samples": N_SAMPLES,
+        "exchange": "migrate",
+        "origin": False,
+        "head": None,
+    },
+}
+OPTIONS = ("population", "generations", "fitness", "samples", "exchange", "origin", "head")
+_Count = Annotated[int, Field(ge=1)]
+# A generation is in memory, and the names of a vote, which cannot be stopped either.
+MAX_POPULATION, MAX_SAMPLES = 10_000, 100_000
+
+
+class SearchSettings(BaseModel):
+    """The settings of a run.
+
+    Attributes:
+        objective: what is searched for.
+        input: where the documents were when it began.
+        data_sha256: of all documents.
+        vocab_size: tokens that their models know; None in the runs of older versions.
+        val_fraction: the share that is held out for choosing.
+        test_fraction: the share for the final figure.
+        population: organisms in a generation; in each head of a Hydra.
+        generations: as many as it runs for; cycles of a Hydra.
+        seed: of the run.
+        fitness: the loss that is to become small; None where scores are to become large.
+        samples: the names of a vote; None where nobody votes.
+        exchange: what the heads of a Hydra do when they meet.
+        origin: whether it has the fourth head.
+        head: whose champion wins; None for the best for all.
+        warm_start: the genome that it begins with, if any: itself, for its file may change.
+        max_flops: a training that takes more is refused.
+        max_bytes: the same for its memory.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+    objective: Objective
+    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]
+    data_sha256: str
+    vocab_size: _Count | None = None
+    val_fraction: float = HELD_OUT
+    test_fraction: float = HELD_OUT
+    population: Annotated[_Count, Field(le=MAX_POPULATION)]
+    generations: _Count
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
+    fitness: Fitness | None = None
+    samples: Annotated[_Count, Field(le=MAX_SAMPLES)] | None = None
+    exchange: Exchange | None = None
+    origin: bool = False
+    head: HeadName | None = None
+    warm_start: Genome | None = None
+    max_flops: float = MAX_FLOPS
+    max_bytes: int = MAX_BYTES
+
+    @property
+    def n_generations(self) -> int:
+        """As many as each population has: a cycle of the Hydra is several."""
+        return self.generations * (HEAD_GENERATIONS if self.objective == "hydra" else 1)
+
+    @property
+    def heads(self) -> list[HeadName]:
+        """The heads of a Hydra."""
+        return [name for name in HEADS if name != "origin" or self.origin]
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        """Refuse a file in which settings of several objectives were mixed."""
+        known = DEFAULTS[self.objective]
+        for name in OPTIONS:
+            value = getattr(self, name)
+            if name not in known and value:
+                raise ConfigError(f"{name} is {value}, which {self.objective} does not have")
+            if value is None and known.get(name) is not None:
+                raise ConfigError(f"{name} is not set, which {self.objective} needs")
+        if self.head == "origin" and not self.origin:
+            raise ConfigError("--head origin needs the head; add --origin")
+        return self
+
+    @classmethod
+    def begin(cls, given: Mapping[str, Any], **facts: Any) -> "SearchSettings":
+        """Return the settings of a new run.
+
+        Args:
+            given: the options of the command line, by name.
+            facts: what does not depend on the objective.
+
+        Raises:
+            ConfigError: an option is of another objective, or outside its range.
+        """
+        objective: Objective = given.get("objective", "loss")
+        known = DEFAULTS[objective]
+        for name in OPTIONS:
+            if name in given and name not in known:
+                others = [other for other, options in DEFAULTS.items() if name in options]
+                raise ConfigError(
+                    f"--{name} is for --objective {' and '.join(others)}, and this search is for "
+                    f"{objective}; leave it out"
+                )
+        chosen = {name: given.get(name, default) for name, default in known.items()}
+        try:
+            return cls(objective=objective, **chosen, **facts)
+        except ValidationError as error:
+            raise ConfigError(first_problem(error)) from error
+
+    @classmethod
+    def of(cls, run: Records | RecordedRun) -> "SearchSettings":
+        """Return the settings of a run that has begun.
+
+        Raises:
+            RunError: they are damaged.
+        """
+        where = f"{run.directory / RUN}: settings"
+        try:
+            return cls.model_validate_json(json.dumps(run.settings))
+        except ValidationError as error:
+            raise RunError(f"{where}.{first_problem(error)}") from error
+        except GenomeError as error:
+            raise RunError(f"{where}.warm_start: {error}") from error
+        except ConfigError as error:
+            raise RunError(f"{where}: {error}") from error
+
+    def check(self, given: Mapping[str, Any], warm_start: Genome | None) -> None:
+        """Raise ConfigError if an option that is given again is not what the run began with.
+
+        Args:
+            given: the options of the command line, by name.
+            warm_start: the genome in the file that was given, if one was.
+        """
+        for name in ("objective", "seed", *OPTIONS):
+            if name in given and given[name] != getattr(self, name):
+                known = getattr(self, name)
+                has = "not set" if known is None else known
+                raise ConfigError(
+                    f"--{name} is {given[name]}, but {has} in the run to resume; leave it out"
+                )
+        if warm_start and warm_start != self.warm_start:
+            began_with = (
+                f"began with {self.warm_start.describe()}" if self.warm_start else "has none"
+            )
+            raise ConfigError(
+                f"--warm-start is {warm_start.describe().strip()}, but the run to resume "
+                f"{began_with.strip()}; leave it out"
+            )
+
+    def check_data(self, input: Path, sha256: str) -> None:
+        """Raise ConfigError if the documents are not those that the run began with."""
+        if sha256 != self.data_sha256:
+            raise ConfigError(
+                f"{input} is not what the run began with: its documents have another sha256; "
+                "name the old file with --input"
+            )

@@ -1,0 +1,1 @@
+"""Hyper-parameter sweeps and scaling laws."""

@@ -1,0 +1,95 @@
+"""What came of a training in a sweep: a line of its evaluations.jsonl.
+
+This module opens no file.
+"""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from microgpt.error_format import first_problem
+from microgpt.errors import ConfigError
+from microgpt_evolution.errors import RunError
+from microgpt_evolution.population import Status
+from microgpt_evolution.runs.evaluation_record import REMEDY
+from microgpt_evolution.sweep.config import SweepConfig
+
+# Far beyond what any training has: sums and squares of these are still numbers.
+_Count = Annotated[int, Field(ge=1, le=10**30)]
+_Loss = Annotated[float, Field(ge=0, le=1e100)]
+_Seconds = Annotated[float, Field(ge=0, le=1e15)]
+
+
+class SweepResult(BaseModel):
+    """What came of a training.
+
+    Attributes:
+        point: its settings.
+        seed: of the training.
+        status: what became of it.
+        reason: what went wrong, in a line, if anything did.
+        n_params: the weights of the model.
+        flops: the operations of the training.
+        val_loss: held out, with the final weights; like all losses in nats a token, and None
+            unless status is ok.
+        last_loss: of the last step, with batch_size 1 the last document.
+        train_loss: the mean of the last 100 steps.
+        samples: what the model makes up.
+        seconds: what the training alone took.
+        cpu_seconds: the same on a processor.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+    point: SweepConfig
+    seed: int
+    status: Status
+    reason: str | None = None
+    n_params: _Count
+    flops: _Count
+    val_loss: _Loss | None = None
+    last_loss: _Loss | None = None
+    train_loss: _Loss | None = None
+    samples: tuple[str, ...] = ()
+    seconds: _Seconds = 0.0
+    cpu_seconds: _Seconds = 0.0
+
+    @model_validator(mode="after")
+    def _has_losses(self) -> Self:
+        """Refuse a measurement that is none."""
+        if self.is_ok and None in (self.val_loss, self.last_loss, self.train_loss):
+            raise ConfigError("status is ok, but a loss is missing")
+        return self
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether it came to its end, with numbers."""
+        return self.status == "ok"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it would be the same on any machine."""
+        return self.status in ("ok", "diverged")
+
+
+def encode(result: SweepResult) -> bytes:
+    """Return a line."""
+    return result.model_dump_json().encode() + b"\n"
+
+
+def decode(line: bytes, where: str) -> SweepResult:
+    """Return what a line says.
+
+    Args:
+        line: its content.
+        where: what to call it.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    try:
+        return SweepResult.model_validate_json(line)
+    except ValidationError as error:
+        raise RunError(f"{where}: {first_problem(error)}; {REMEDY}") from error
+    except ConfigError as error:
+        raise RunError(f"{where}: {error}; {REMEDY}") from error

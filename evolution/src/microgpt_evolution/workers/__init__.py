@@ -1,0 +1,1 @@
+"""Threads, processes and Dask workers, and the driver that uses them."""

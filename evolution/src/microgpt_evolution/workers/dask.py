@@ -1,0 +1,205 @@
+"""Workers on other machines, through a Dask scheduler.
+
+Dask is loaded when it is first needed.
+"""
+
+import asyncio
+import logging
+import pickle
+import socket
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Executor, Future
+from contextlib import suppress
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from urllib.parse import urlsplit
+
+from microgpt_evolution.errors import ClusterError
+from microgpt_evolution.workers.pickled_once import NotHereError, PickledOnce
+from microgpt_evolution.workers.pools import Pool
+
+if TYPE_CHECKING:
+    from distributed import Client
+    from distributed import Future as Remote
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PACKAGES = ("microgpt-lib", "microgpt-evolution")  # what a worker needs
+
+TIMEOUT_S = 5.0
+COUNT_EVERY_S = 1.0
+PATIENCE_S = 30.0  # with a cluster that has lost its last worker: a nanny needs some for a new one
+
+
+class Dask(Pool):
+    """The workers of a Dask scheduler, which may come and go."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self.address = address
+        self._client: Client | None = None
+        self._n_workers, self._counted_at = 0, 0.0
+        self._had_workers_at = 0.0
+
+    def n_workers(self) -> int:
+        """Return how many threads the workers have, at least 1; counted once a second."""
+        self.executor()
+        assert self._client
+        if self._client.status == "running" and monotonic() >= self._counted_at + COUNT_EVERY_S:
+            self._counted_at = monotonic()
+            with suppress(OSError):  # a connection that is lost shows in what was submitted
+                self._n_workers = sum(self._client.nthreads().values())
+        if self._n_workers:
+            self._had_workers_at = monotonic()
+        return max(self._n_workers, 1)
+
+    def free_bytes(self) -> int | None:
+        """Return the least that a worker may use, as far as workers have a limit."""
+        self.executor()
+        assert self._client
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        limits = [w["memory_limit"] // w["nthreads"] for w in workers if w["memory_limit"]]
+        return min(limits, default=None)
+
+    def check(self) -> None:
+        """Raise ClusterError once there have been no workers for half a minute."""
+        self.n_workers()
+        if monotonic() > self._had_workers_at + PATIENCE_S:
+            raise self._no_workers()
+
+    def deaths(self, error: BaseException) -> int:
+        """Return how many workers died: Dask has tried several by itself before it gives up."""
+        from distributed import KilledWorker
+        from distributed.client import ClosedClientError
+        from distributed.comm.core import CommClosedError
+
+        if isinstance(error, KilledWorker):
+            return error.allowed_failures + 1
+        return int(isinstance(error, ClosedClientError | CommClosedError)) or super().deaths(error)
+
+    def _build(self) -> Executor:
+        try:
+            import dask
+            from distributed import Client
+        except ImportError as error:
+            raise ClusterError(
+                "workers on other machines need Dask; pip install 'microgpt-evolution[cluster]'"
+            ) from error
+        # A connection that is lost is told of by the ClusterError, not by Dask's traceback too; and
+        # work that is large is meant to be.
+        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        try:
+            _knock(self.address)
+            self._client = Client(self.address, timeout=TIMEOUT_S, set_as_default=False)
+            self._wait_for_workers(self._client)
+            _check_versions(self._client.get_versions(packages=PACKAGES))
+        except (OSError, ValueError) as error:
+            raise ClusterError(
+                f"cannot reach a Dask scheduler at {self.address}: {error}; start one with "
+                f"`dask scheduler`, and workers with `dask worker {self.address}`"
+            ) from error
+        return _Remote(self._client)
+
+    def _wait_for_workers(self, client: "Client") -> None:
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE_S if self._had_workers_at else TIMEOUT_S)
+        except TimeoutError as error:
+            raise self._no_workers() from error
+        self._had_workers_at = monotonic()
+
+    def _no_workers(self) -> ClusterError:
+        return ClusterError(
+            f"the Dask scheduler at {self.address} has no workers"
+            f"{' any longer' if self._had_workers_at else ''}; start one with "
+            f"`dask worker {self.address}`"
+        )
+
+    def close(self) -> None:
+        """Forget what was asked for. Workers live on, and end what they are at."""
+        client, self._client, self._executor = self._client, None, None
+        self._counted_at = 0.0
+        if client:
+            client.close()  # also cancels what is pending
+
+
+class _Remote(Executor):
+    """What `Client.get_executor(pure=False)` is, but that every future comes to its end.
+
+    That one never ends where work is done but its result cannot be fetched or unpickled.
+    """
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Hand the work to a worker; of a parcel first the label alone."""
+
+        def ask(work: Callable[P, T]) -> "Remote[bytes | None]":  # pure: equal work would run once
+            return self._client.submit(_pickled, work, *args, **kwargs, pure=False)
+
+        label = cast(Callable[P, T], fn.label()) if isinstance(fn, PickledOnce) else fn
+        remote = ask(label)
+        future: Future[T] = Future()
+        assert self._client.loop
+        self._client.loop.add_callback(self._fetch, remote, partial(ask, fn), future)
+        return future
+
+    async def _fetch(
+        self,
+        remote: "Remote[bytes | None]",
+        ask_again: "Callable[[], Remote[bytes | None]]",
+        future: Future[T],
+    ) -> None:
+        try:
+            (result,) = await self._client.gather([remote], asynchronous=True)
+            if result is None:
+                (result,) = await self._client.gather([ask_again()], asynchronous=True)
+            future.set_result(pickle.loads(result))
+        except asyncio.CancelledError as error:
+            future.set_exception(CancelledError(str(error)))
+        except BaseException as error:
+            future.set_exception(error)
+
+
+def _pickled(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> bytes | None:
+    """Return the result as bytes, or None if the worker lacks the parcel that work is a label of.
+
+    As bytes, for where Dask cannot read a result, others are lost with it.
+    """
+    try:
+        return pickle.dumps(work(*args, **kwargs))
+    except NotHereError:
+        return None
+
+
+def _check_versions(versions: Any) -> None:
+    """Raise ClusterError unless the scheduler and the workers have what we have.
+
+    One that lacks it could not even read a task, and with another version losses may differ.
+    """
+    ours = versions["client"]["packages"]
+    peers = {f"the worker {address}": facts for address, facts in versions["workers"].items()}
+    for who, facts in {"the scheduler": versions["scheduler"], **peers}.items():
+        for name in PACKAGES:
+            theirs = facts["packages"][name]
+            if theirs != ours[name]:
+                has = f"{name} {theirs}" if theirs else f"no {name}"
+                raise ClusterError(f"{who} has {has}; install {name} {ours[name]} there, as here")
+
+
+def _knock(address: str) -> None:
+    """Raise OSError or ValueError unless something like a Dask scheduler answers.
+
+    Dask's client takes the whole time-out for a port where nothing listens, and waits for ever
+    for one where something else does. A scheduler speaks first.
+    """
+    parts = urlsplit(address)
+    if not parts.hostname or not parts.port:
+        raise ValueError("an address is like tcp://host:8786")
+    with socket.create_connection((parts.hostname, parts.port), TIMEOUT_S) as line:
+        if parts.scheme == "tcp" and not line.recv(1):
+            raise OSError("something else answers there")

@@ -1,0 +1,162 @@
+"""Evaluate many items on any executor, and lose none but those that kill their workers.
+
+This module knows nothing of what an item is, and of a pool only what `pools.Pool` promises.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Event
+from typing import Generic, Literal, TypeVar
+
+from microgpt_evolution.errors import StoppedError
+from microgpt_evolution.workers.pools import Pool
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+N_DEATHS = 3  # of workers, before an item is given up
+PER_WORKER = 2  # one at work and one that waits, so that no worker has to wait for us
+POLL_S = 0.1  # how soon a stop is noticed while nothing comes back
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Result]):
+    """What became of an item.
+
+    Attributes:
+        status: "done"; "failed" where the work raised an exception; "crashed" where its worker
+            died three times or more, at last with nothing else at work.
+        result: what the work returned; None unless done.
+        error: what went wrong, in a line; None if done.
+    """
+
+    status: Literal["done", "failed", "crashed"]
+    result: Result | None = None
+    error: str | None = None
+
+
+def evaluate_all(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    pool: Pool,
+    *,
+    on_outcome: Callable[[int, Outcome[Result]], None] | None = None,
+    should_stop: Event | None = None,
+) -> list[Outcome[Result]]:
+    """Return the outcome of work(item) for each item, in their order.
+
+    A worker that dies takes others' work with it, so whatever was lost is under suspicion: it is
+    tried again alone, and only what costs three workers their life has crashed. So work may run
+    more than once.
+
+    Args:
+        work: for workers in other processes it is pickled with every item: keep it small, or send
+            a `Parcel`.
+        items: read one by one, as workers become free.
+        pool: stays open, unless the evaluation ends early.
+        on_outcome: gets the index of an item and its outcome, as they come, in this thread.
+        should_stop: set it to end early. Any other early end, Ctrl-C or an exception of
+            on_outcome, sets it too. Processes are ended, and Dask forgets what it was asked; but
+            threads are waited for, so their work must come back soon once it is set.
+
+    Raises:
+        StoppedError: should_stop was set before the last outcome.
+        ClusterError: the cluster cannot be reached, or not any longer.
+    """
+    should_stop = should_stop or Event()
+    outcomes: dict[int, Outcome[Result]] = {}
+    try:
+        for i, outcome in _Evaluation(work, items, pool).outcomes(should_stop):
+            outcomes[i] = outcome
+            if on_outcome:
+                on_outcome(i, outcome)
+    except BaseException:
+        should_stop.set()
+        pool.close()
+        raise
+    return [outcomes[i] for i in range(len(items))]
+
+
+class _Evaluation(Generic[Item, Result]):
+    """What waits, what runs, and what is suspected of killing its worker."""
+
+    def __init__(self, work: Callable[[Item], Result], items: Sequence[Item], pool: Pool) -> None:
+        self.work, self.items, self.pool = work, items, pool
+        self.waiting = iter(range(len(items)))
+        self.running: dict[Future[Result], int] = {}
+        self.finished: SimpleQueue[Future[Result]] = SimpleQueue()
+        self.suspects: deque[int] = deque()
+        self.n_deaths: Counter[int] = Counter()
+        self.is_alone = False  # what runs is a suspect, so nobody else is to blame
+        self.has_lost = False  # since the pool's workers were new
+
+    def outcomes(self, should_stop: Event) -> Iterator[tuple[int, Outcome[Result]]]:
+        """Yield the index and the outcome of each item, as they come."""
+        n_done = 0
+        while n_done < len(self.items):
+            if should_stop.is_set():
+                raise StoppedError(f"stopped with {n_done} of {len(self.items)} evaluated")
+            self._submit()
+            try:
+                future = self.finished.get(timeout=POLL_S)
+            except Empty:
+                self.pool.check()
+                continue
+            i = self.running.pop(future)
+            if outcome := self._outcome(i, future):
+                n_done += 1
+                yield i, outcome
+
+    def _submit(self) -> None:
+        """Keep the workers busy; after a loss, first wait for what still runs."""
+        if self.has_lost and not self.running:
+            self.pool.close()
+            self.has_lost = False
+        if self.running and (self.is_alone or self.suspects):
+            return
+        self.is_alone = bool(self.suspects)
+        if self.suspects:
+            self._start(self.suspects.popleft())
+            return
+        while not self.has_lost and len(self.running) < PER_WORKER * self.pool.n_workers():
+            i = next(self.waiting, None)
+            if i is None:
+                return
+            self._start(i)
+
+    def _start(self, i: int) -> None:
+        try:
+            future = self.pool.executor().submit(self.work, self.items[i])
+        except Exception as error:
+            if not self.pool.deaths(error):
+                raise
+            self.has_lost = True  # a worker died while it had nothing to do
+            future = Future()
+            future.set_exception(error)
+        self.running[future] = i
+        future.add_done_callback(self.finished.put)
+
+    def _outcome(self, i: int, future: Future[Result]) -> Outcome[Result] | None:
+        """Return what became of an item, or None if it is to be tried again."""
+        # Not raised: a traceback would hold the future, and so all that the work left behind.
+        error = CancelledError() if future.cancelled() else future.exception()
+        if error is None:
+            return Outcome("done", future.result())
+        if n_deaths := self.pool.deaths(error):
+            self.has_lost = True
+            self.n_deaths[i] += n_deaths
+            if not self.is_alone or self.n_deaths[i] < N_DEATHS:
+                self.suspects.append(i)
+                return None
+            return Outcome("crashed", error=f"its worker died, {self.n_deaths[i]} times")
+        if isinstance(error, Exception):
+            return Outcome("failed", error=_one_line(error))
+        raise error  # KeyboardInterrupt, SystemExit: not the item's own
+
+
+def _one_line(error: Exception) -> str:
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

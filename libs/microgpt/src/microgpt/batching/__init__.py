@@ -1,0 +1,1 @@
+"""Many sequences decoded together, for the service and the command line."""

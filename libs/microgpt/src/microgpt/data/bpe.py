@@ -1,0 +1,204 @@
+"""Subword tokens: byte pair encoding, by Hugging Face's tokenizers.
+
+The pieces of text are the 256 bytes and what has been found most often side by side in the training
+data. So every text can be written with them, and comes back as it was. Special tokens are not known
+to the library: whatever a text holds, it is text.
+"""
+
+import re
+from codecs import getincrementaldecoder
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from microgpt.config import check_count
+from microgpt.data.tokenizer import Document, Tokenizer, n_special, texts_of
+from microgpt.errors import ConfigError, TokenizerError
+
+if TYPE_CHECKING:
+    pass
+
+DEFAULT_VOCAB_SIZE = 1024
+N_BYTES = 256
+MIN_FREQUENCY = 2  # what comes once only is nothing to learn a token for
+
+# The library's own pattern never joins what these come to, so they can be encoded one by one; and a
+# text has few different ones. Python takes four control characters for blanks, Unicode does not.
+BLANK, MARK = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
+WORDS = re.compile(f" ?{MARK}+|{BLANK}+(?!{MARK})|{BLANK}")
+MOST_KNOWN, LONGEST_KNOWN = 2**17, 64  # words whose tokens are kept, and their characters: 30 MB
+# Learning takes a time that grows with the square of a word, and 80 bytes a character of a text. So
+# a text comes in parts of so many characters or more: up to where words part, or twice as many.
+LEARNT_TOGETHER = 2**10
+BETWEEN_WORDS = re.compile(f"(?<={MARK})(?={BLANK})")
+
+
+class BpeTokenizer(Tokenizer):
+    """A vocabulary of bytes and of sequences of bytes.
+
+    Attributes:
+        file: the content of tokenizer.json, in the library's format.
+
+    Raises:
+        TokenizerError: the file is damaged, or of another kind of tokenizer; or the library is not
+            installed.
+
+    Example:
+        >>> tokenizer = BpeTokenizer.from_documents(["anna and emma"], vocab_size=270)
+        >>> tokenizer.decode(tokenizer.encode("Ünkнown 👩‍🚀"))
+        'Ünkнown 👩‍🚀'
+    """
+
+    kind = "bpe"
+    unit = "tokens"
+
+    def __init__(self, file: bytes, *, is_chat: bool = False) -> None:
+        from microgpt.data.bpe_file import read_library  # loads pydantic
+
+        self.file = file
+        self._library, self._pieces = read_library(file)
+        super().__init__(len(self._pieces), is_chat=is_chat)
+        self._bytes_of = dict(enumerate(self._pieces)) | dict.fromkeys(self.special_ids, b"")
+        self._known: dict[str, Sequence[int]] = {}
+
+    @classmethod
+    def from_documents(
+        cls, docs: Iterable[Document], vocab_size: int = DEFAULT_VOCAB_SIZE
+    ) -> "BpeTokenizer":
+        """Return a tokenizer that has learnt from documents: texts or conversations.
+
+        Args:
+            docs: what to learn from; leave out what is held out.
+            vocab_size: the number of tokens, special ones included; there are fewer where the
+                documents have too little that comes twice.
+
+        Raises:
+            ConfigError: so few tokens are not enough for the bytes and the special tokens.
+            TokenizerError: a document has half a character; or the library is not installed.
+        """
+        docs = list(docs)
+        is_chat = not all(isinstance(doc, str) for doc in docs)
+        texts = list(chain.from_iterable(map(texts_of, docs)))
+        check_count("vocab_size", vocab_size)
+        n_pieces = vocab_size - n_special(is_chat=is_chat)
+        if n_pieces < N_BYTES:
+            least = N_BYTES + n_special(is_chat=is_chat)
+            raise ConfigError(
+                f"vocab_size must be >= {least}, for {N_BYTES} bytes and {least - N_BYTES} special "
+                f"tokens, got {vocab_size}"
+            )
+        if half := "".join(map(_halves, texts)):
+            raise _half_error(half)
+        return cls(_learn(texts, n_pieces), is_chat=is_chat)
+
+    @property
+    def piece_names(self) -> Sequence[bytes]:
+        """The bytes of each piece."""
+        return self._pieces
+
+    def unknown_characters(self, text: str) -> str:
+        """Return the halves of characters in a text, which have no bytes; else nothing."""
+        return "".join(dict.fromkeys(_halves(text)))
+
+    def encode(self, text: str) -> list[int]:
+        """Return the tokens of a text; see `Tokenizer`."""
+        return list(chain.from_iterable(self._words(text)))
+
+    def count(self, text: str) -> int:
+        """Return the number of tokens of a text."""
+        return sum(map(len, self._words(text)))
+
+    def tokens_of(self, texts: Iterable[str]) -> list[int]:
+        """Return the tokens of those texts that are one token each."""
+        encoded = (self.encode(text) for text in texts if not self.unknown_characters(text))
+        return [tokens[0] for tokens in encoded if len(tokens) == 1]
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """Return the text of the tokens; bytes that are no character come as U+FFFD."""
+        return b"".join(map(self._bytes, tokens)).decode(errors="replace")
+
+    def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
+        """Yield the text of tokens while they come; a character waits until it is whole."""
+        decoder = getincrementaldecoder("utf-8")("replace")
+        for token in tokens:
+            if text := decoder.decode(self._bytes(token)):
+                yield text
+        if rest := decoder.decode(b"", final=True):
+            yield rest
+
+    def _bytes(self, token: int) -> bytes:
+        try:
+            return self._bytes_of[token]
+        except KeyError:
+            raise TokenizerError(f"token {token} is not in the vocabulary") from None
+
+    def _words(self, text: str) -> list[Sequence[int]]:
+        """Return the tokens of each word of a text."""
+        words = WORDS.findall(text)
+        if len(self._known) > MOST_KNOWN:
+            self._known = {}  # another thread may still look into the old one
+        known = self._known
+        tokens = []
+        for word in words:
+            found = known.get(word)
+            if found is None:
+                found = self._encode_word(word)
+                if len(word) <= LONGEST_KNOWN:
+                    known[word] = found
+            tokens.append(found)
+        return tokens
+
+    def _encode_word(self, word: str) -> Sequence[int]:
+        if half := self.unknown_characters(word):
+            raise _half_error(half)
+        try:
+            if len(word) <= LONGEST_KNOWN:
+                return tuple(self._library.encode(word, add_special_tokens=False).ids)
+            # The time grows with the square of the word; only a batch lets other threads run.
+            return tuple(self._library.encode_batch_fast([word], add_special_tokens=False)[0].ids)
+        except BaseException as error:
+            from microgpt.data.bpe_file import refuse
+
+            refuse(error)
+
+
+def _learn(texts: Collection[str], n_pieces: int) -> bytes:
+    """Return the tokenizer.json of what is most often side by side in the texts."""
+    from microgpt.data.bpe_file import byte_of, new_library
+
+    library = new_library()
+    from tokenizers.trainers import BpeTrainer
+
+    n_most = N_BYTES + sum(len(text.encode()) for text in texts)  # each new piece joins two others
+    trainer = BpeTrainer(
+        vocab_size=min(n_pieces, n_most),  # it makes room for as many, whether they come or not
+        min_frequency=MIN_FREQUENCY,
+        initial_alphabet=sorted(byte_of()),
+        show_progress=False,
+    )
+    library.train_from_iterator(chain.from_iterable(map(_parts, texts)), trainer)
+    return library.to_str(pretty=True).encode()
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Yield a text in parts that can be learnt from."""
+    start = 0
+    while start < len(text):
+        place = BETWEEN_WORDS.search(text, start + LEARNT_TOGETHER, start + 2 * LEARNT_TOGETHER)
+        end = place.start() if place else start + 2 * LEARNT_TOGETHER
+        yield text[start:end]
+        start = end
+
+
+def _halves(text: str) -> str:
+    """Return the lone surrogates of a text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "".join(char for char in text if "\ud800" <= char <= "\udfff")
+    return ""
+
+
+def _half_error(halves: str) -> TokenizerError:
+    unknown = ", ".join(map(repr, dict.fromkeys(halves)))
+    return TokenizerError(f"{unknown} is half a character; the text was not read as UTF-8")

@@ -1,0 +1,135 @@
+"""Build the tokenizers library's object for a tokenizer.json, once the file has been checked."""
+
+import json
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from microgpt.error_format import first_problem
+from microgpt.errors import TokenizerError
+from microgpt.printable import printable
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Library
+
+N_BYTES = 256
+
+
+def new_library() -> "Library":
+    """Return a tokenizer of the library that has learnt nothing.
+
+    Raises:
+        TokenizerError: the library is not installed.
+    """
+    try:
+        from tokenizers import Tokenizer as Library
+        from tokenizers import decoders, models, pre_tokenizers
+    except ImportError as error:
+        raise TokenizerError(
+            f"subword tokens need the extra bpe ({error}); pip install 'microgpt-lib[bpe]'"
+        ) from error
+    library = Library(models.BPE())
+    library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    library.decoder = decoders.ByteLevel()
+    return library
+
+
+class _Model(BaseModel):
+    """What a tokenizer has learnt; its settings are extras."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    vocab: dict[str, int]
+    merges: list[tuple[str, str]]
+
+
+class _TokenizerFile(BaseModel):
+    """The content of a tokenizer.json; all settings are extras."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    model: _Model
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a tokenizer is, but for what it has learnt."""
+        of_model = self.model.model_extra or {}
+        return {**(self.model_extra or {}), **{f"model.{key}": of_model[key] for key in of_model}}
+
+
+def read_library(file: bytes) -> tuple["Library", list[bytes]]:
+    """Return the tokenizer that a tokenizer.json describes, and the bytes of each token.
+
+    The library panics on some files, and allocates memory for the largest token id. So it never
+    sees the file, only the vocabulary and the merges, once they are checked.
+
+    Raises:
+        TokenizerError: the file is damaged, or not as ours are.
+    """
+    library = new_library()
+    from tokenizers.models import BPE
+
+    try:
+        found, expected = (
+            _TokenizerFile.model_validate_json(text) for text in (file, library.to_str())
+        )
+    except ValidationError as error:
+        raise TokenizerError(f"it is no tokenizer: {first_problem(error)}") from error
+    settings, ours = found.settings, expected.settings
+    if wrong := [key for key in ours | settings if settings.get(key) != ours.get(key)]:
+        value = json.dumps(settings.get(wrong[0]))
+        raise TokenizerError(
+            f"it is not one of microgpt: {printable(wrong[0], 40)} is {printable(value, 80)}"
+        )
+    pieces = _pieces(found.model.vocab)
+    _check_merges(found.model)
+    try:
+        library.model = BPE(vocab=found.model.vocab, merges=found.model.merges)
+    except BaseException as error:
+        refuse(error)
+    return library, pieces
+
+
+def refuse(error: BaseException) -> NoReturn:
+    """Raise a TokenizerError for what the library raised, also for a panic.
+
+    A panic is not an Exception, and its class cannot be imported.
+    """
+    if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+        raise TokenizerError(f"the tokenizer is damaged: {printable(str(error))}") from error
+    raise error
+
+
+def _pieces(vocabulary: dict[str, int]) -> list[bytes]:
+    """Return the bytes of each token of a vocabulary; TokenizerError if one is missing."""
+    bytes_ = byte_of()
+    pieces = sorted(vocabulary, key=vocabulary.__getitem__)
+    if [vocabulary[piece] for piece in pieces] != list(range(len(pieces))):
+        raise TokenizerError("its tokens are not numbered from 0 on")
+    if not bytes_.keys() <= vocabulary.keys() or not bytes_.keys() >= {*"".join(pieces)}:
+        raise TokenizerError("its tokens are not made of the 256 bytes")
+    return [bytes(bytes_[char] for char in piece) for piece in pieces]
+
+
+def _check_merges(model: _Model) -> None:
+    """Raise TokenizerError unless all merges are of tokens to a token; the library may panic."""
+    for merge in model.merges:
+        for piece in (*merge, "".join(merge)):
+            if piece not in model.vocab:
+                first, second = merge
+                problem = f"it merges {first!r} and {second!r}, but has no token {piece!r}"
+                raise TokenizerError(f"the tokenizer is damaged: {printable(problem)}")
+
+
+def byte_of() -> dict[str, int]:
+    """Return the byte that each character of a piece stands for.
+
+    The library shows a byte that can be printed as the character with its number, and the others,
+    in their order, as those from U+0100 on.
+    """
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    chars = sorted(ByteLevel.alphabet())
+    printed = [ord(char) for char in chars if ord(char) < N_BYTES]
+    others = sorted({*range(N_BYTES)} - {*printed})
+    return dict(zip(chars, [*printed, *others], strict=True))

@@ -1,0 +1,182 @@
+"""What a training reads of its documents: each whole, or what is longer than the context in pieces.
+
+And in which pieces documents are scored: all of each, however it would be learnt.
+"""
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, pairwise
+
+from microgpt.config import LongDocs, LossOn, TextKind
+from microgpt.data.chat_truncation import turn_windows
+from microgpt.data.sliding_windows import Piece, SlidingWindows, half, n_windows
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.data.tokenizer import ROLES, Document, Tokenizer, count_predictions, joined
+from microgpt.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class ChunkedDataset:
+    """The pieces of documents that a training reads, in the order of the documents.
+
+    A document that fits into the context is one piece. Nothing is counted or encoded before it is
+    asked for, and what was counted is kept.
+
+    Attributes:
+        docs: what is learnt from.
+        tokenizer: of them.
+        block_size: the context.
+        loss_on: see `TrainConfig`, as the others.
+        long_docs: see there.
+        text: see there.
+    """
+
+    docs: Sequence[Document]
+    tokenizer: Tokenizer
+    block_size: int
+    loss_on: LossOn
+    long_docs: LongDocs
+    text: TextKind
+
+    def __len__(self) -> int:
+        return self._firsts[-1] if self._firsts else len(self.docs)
+
+    def corpus(self, order: Iterable[int]) -> TokenDataset:
+        """Return pieces as tokens.
+
+        Args:
+            order: the numbers of the pieces, those of a document one after another.
+
+        Raises:
+            TokenizerError: a document has a character that the tokenizer does not know.
+        """
+        corpus, size, firsts = TokenDataset(), self.block_size + 1, self._firsts
+        if not firsts:
+            for i in order:
+                doc = self.docs[i]
+                mask = self.tokenizer.mask(doc, self.loss_on)
+                corpus.append(self.tokenizer.encode_document(doc)[:size], mask and mask[:size])
+            return corpus
+        long: dict[
+            int, SlidingWindows | list[Piece]
+        ] = {}  # encoded once, however many pieces are read
+        for place in order:
+            i = bisect_right(firsts, place) - 1
+            pieces = long.get(i) or self._pieces(self.docs[i])
+            if len(pieces) > 1:
+                long[i] = pieces
+            corpus.append(*pieces[place - firsts[i]])
+        return corpus
+
+    @cached_property
+    def lengths(self) -> Sequence[int]:
+        """How many tokens are predicted in each document."""
+        if self.tokenizer.kind == "char" and joined(self.docs, "") is not None:
+            # Karpathy's whole run takes 7 ms; to count the tokens of each name would take 5 more.
+            n_ends = 1 if self.text == "lines" else 0
+            return array("q", [len(doc) + n_ends for doc in self.docs])
+        count = self.tokenizer.count
+        return array("q", (count_predictions(doc, "all", self.text, count) for doc in self.docs))
+
+    @property
+    def longest(self) -> int:
+        """The most tokens that are predicted in a piece."""
+        if self.n_long and (self.long_docs != "skip" or self.text == "stream"):
+            return self.block_size
+        return max((n for n in self.lengths if n <= self.block_size), default=0)
+
+    @cached_property
+    def n_long(self) -> int:
+        """How many documents do not fit into the context."""
+        return sum(1 for n in self.lengths if n > self.block_size)
+
+    @property
+    def n_lost(self) -> int:
+        """How many tokens of theirs would be learnt but for `long_docs`."""
+        if self.long_docs == "window" or self.text == "stream":
+            return 0
+        first = self.block_size + 1 if self.long_docs == "truncate" else 1
+        masks = (
+            self.tokenizer.mask(doc, self.loss_on) or b"\1" * (length + 1)
+            for doc, length in zip(self.docs, self.lengths, strict=True)
+            if length > self.block_size
+        )
+        return sum(sum(mask[first:]) for mask in masks)
+
+    @cached_property
+    def n_tokens(self) -> int:
+        """How many tokens are predicted in all pieces, those that do not count included."""
+        if not self._firsts:
+            return sum(min(length, self.block_size) for length in self.lengths)
+        return sum(map(self._count_tokens, self.docs, self.lengths, pairwise(self._firsts)))
+
+    def _count_tokens(self, doc: Document, length: int, places: tuple[int, int]) -> int:
+        """Return how many tokens are predicted in the pieces of a document."""
+        n_pieces = places[1] - places[0]
+        if not n_pieces:
+            return 0
+        if self.text == "stream" or length <= self.block_size:
+            return length
+        if isinstance(doc, str):
+            return length + (n_pieces - 1) * (self.block_size - half(self.block_size))
+        return sum(len(tokens) - 1 for tokens, _ in self._pieces(doc))
+
+    @cached_property
+    def _firsts(self) -> Sequence[int]:
+        """The number of each document's first piece, and of all; empty where each is one piece."""
+        if self.text == "lines" and (self.long_docs == "truncate" or not self.n_long):
+            return ()
+        return array("q", accumulate(map(self._count, self.docs, self.lengths), initial=0))
+
+    def _count(self, doc: Document, length: int) -> int:
+        """Return how many pieces of a document are read."""
+        if self.text == "stream":
+            return n_windows(length, self.block_size, self.block_size) if length else 0
+        if length <= self.block_size:
+            return 1
+        if self.long_docs == "skip":
+            return 0
+        if isinstance(doc, str):
+            return n_windows(length, self.block_size, half(self.block_size))
+        return len(self._pieces(doc))
+
+    def _pieces(self, doc: Document) -> SlidingWindows | list[Piece]:
+        stride = self.block_size if self.text == "stream" else None
+        return _cut(doc, self.tokenizer, self.block_size, self.loss_on, self.text, stride)
+
+
+def scored(
+    docs: Iterable[Document],
+    tokenizer: Tokenizer,
+    block_size: int,
+    *,
+    loss_on: LossOn,
+    text: TextKind,
+) -> Iterator[Iterable[Piece]]:
+    """Yield the pieces in which each document is scored; for the arguments see `ChunkedDataset`."""
+    return (_cut(doc, tokenizer, block_size, loss_on, text) for doc in docs)
+
+
+def _cut(
+    doc: Document,
+    tokenizer: Tokenizer,
+    block_size: int,
+    loss_on: LossOn,
+    text: TextKind,
+    stride: int | None = None,
+) -> SlidingWindows | list[Piece]:
+    """Return the pieces of a document, in each of which something counts."""
+    tokens = tokenizer.encode_document(doc)
+    if text == "stream":
+        if not isinstance(doc, str):
+            raise ConfigError("conversations are no running text; leave text out")
+        if not doc:
+            return []
+        return SlidingWindows(tokens[:-1], block_size, first=tokenizer.bos_id, stride=stride)
+    mask = tokenizer.mask(doc, loss_on)
+    if isinstance(doc, str) or len(tokens) <= block_size + 1:
+        return SlidingWindows(tokens, block_size, mask)
+    return turn_windows(tokens, block_size, mask, [tokenizer.role_id(role) for role in ROLES])

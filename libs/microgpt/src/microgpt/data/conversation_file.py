@@ -1,0 +1,139 @@
+"""Conversations from a JSONL file, a line each, and the replies in them that are scored.
+
+Whatever is wrong is said with file, line and message (`text_file` reads the lines).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
+
+from microgpt.data.text_file import TextFile
+from microgpt.data.tokenizer import ROLES, Conversation, Message
+from microgpt.error_format import first_problem
+from microgpt.errors import DataError
+
+
+@dataclass(frozen=True)
+class Item:
+    """A reply that is scored: a model is asked for it, and gives it exactly or not.
+
+    Attributes:
+        task: what it is counted under.
+        conversation: the one that it is in.
+        place: of the reply in the conversation.
+        line: of the conversation in its file.
+    """
+
+    task: str
+    conversation: Conversation
+    place: int
+    line: int
+
+    @property
+    def expected(self) -> str:
+        """The only right reply."""
+        return self.conversation[self.place].content
+
+    @property
+    def prompt(self) -> str:
+        """What the user says just before."""
+        return self.conversation[self.place - 1].content
+
+
+@dataclass(frozen=True)
+class ChatTestSet:
+    """Conversations, and the replies in them that are scored."""
+
+    conversations: list[Conversation]
+    items: list[Item]
+
+
+def load_exam(
+    path: str | Path | TextFile, *, tell: Callable[[str], None] | None = None
+) -> ChatTestSet:
+    """Return the conversations of a JSONL file, and each reply that has a `task`.
+
+    See `microgpt.data.dataset.load_conversations`, which returns the conversations alone.
+    """
+    file = path if isinstance(path, TextFile) else TextFile(path)
+    exam = ChatTestSet([], [])
+    n_unanswered = n_without_reply = 0
+    for number, line in enumerate(file, start=1):
+        if not line.strip():
+            continue
+        turns = _parse(line, where=f"{file.path}, line {number}")
+        if turns[-1].role == "user":
+            n_unanswered += 1
+            turns = turns[:-1]
+        if not turns:
+            n_without_reply += 1
+            continue
+        conversation = tuple(Message(turn.role, turn.content) for turn in turns)
+        exam.conversations.append(conversation)
+        exam.items.extend(
+            Item(str(turn.task), conversation, place, number)
+            for place, turn in enumerate(turns)
+            if turn.role == "assistant" and turn.task is not None
+        )
+    if not exam.conversations:
+        problem = "has no reply of the assistant" if n_without_reply else "is empty"
+        raise DataError(f"{file.path} {problem}; it needs one conversation a line")
+    if n_unanswered and tell:
+        tell(_unanswered(n_unanswered, n_without_reply))
+    return exam
+
+
+@dataclass(frozen=True)
+class _Turn(Message):
+    """A message as the file has it; on one of the user, `task` may be anything."""
+
+    task: object = None
+
+
+def _unwrap(value: object) -> object:
+    return value["messages"] if isinstance(value, dict) and "messages" in value else value
+
+
+_TURNS: TypeAdapter[tuple[_Turn, ...]] = TypeAdapter(
+    Annotated[tuple[_Turn, ...], BeforeValidator(_unwrap)]
+)
+
+
+def _parse(line: str, where: str) -> Sequence[_Turn]:
+    """Return the messages of a line: at least one, the user and the assistant in turn."""
+    try:
+        turns = _TURNS.validate_json(line)
+    except ValidationError as error:
+        problem = first_problem(error, root="messages").replace("at line 1 column", "at column")
+        raise DataError(f"{where}: {problem}") from error
+    if not turns:
+        raise DataError(f"{where}: an empty conversation")
+    for i, turn in enumerate(turns):
+        if wrong := _problem(turn, i):
+            raise DataError(f"{where}: messages[{i}]{wrong}")
+    return turns
+
+
+def _problem(turn: _Turn, i: int) -> str | None:
+    """Return what is wrong with a message at place i."""
+    if turn.role != ROLES[i % 2]:
+        if i == 0:
+            return " is the assistant's, but a conversation begins with the user; leave it out"
+        return f" is the {turn.role}'s again; make one message of the two, or leave one out"
+    if not turn.content.strip():
+        return ": content must not be empty"
+    is_named = isinstance(turn.task, str) and turn.task.strip()
+    if turn.role == "assistant" and turn.task is not None and not is_named:
+        return f".task: must be the name of a task, got {turn.task!r:.80}"
+    return None
+
+
+def _unanswered(n: int, n_without_reply: int) -> str:
+    """Return what to say of messages at the end, and of conversations that were nothing else."""
+    line = f"the last message of {n:,} conversation{'s' * (n > 1)} is the user's and has no reply"
+    if n_without_reply:
+        line += f"; {n_without_reply:,} had no other"
+    return f"{line}; left out"

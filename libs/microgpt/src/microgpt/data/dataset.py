@@ -1,0 +1,237 @@
+"""Documents from files: texts, a line each or a whole file, and conversations, a JSON line each.
+
+Whatever is wrong with a file is said with its name and line (`text_file` reads the lines,
+`conversation_file` what is in those of conversations). The files that come with microgpt are found
+by `bundled`.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from microgpt.config import TrainConfig
+from microgpt.data.chunked_dataset import ChunkedDataset
+from microgpt.data.conversation_file import load_exam
+from microgpt.data.text_file import TextFile
+from microgpt.data.tokenizer import Conversation, Document, Tokenizer, joined
+from microgpt.errors import ConfigError, DataError
+
+DEMO_MODEL = "models/chat"  # `bundled` finds it: a chat model, for whoever has none of their own
+N_TOGETHER = 1024  # documents that are hashed at once: as fast as all, and no copy of them all
+
+
+def load_text(path: str | Path | TextFile) -> list[str]:
+    """Return the lines of a UTF-8 text file, stripped; empty ones are left out.
+
+    Raises:
+        DataError: the file cannot be read, is not UTF-8, or has no text in it.
+    """
+    file = path if isinstance(path, TextFile) else TextFile(path)
+    docs = [doc for line in file if (doc := line.strip())]
+    if not docs:
+        raise DataError(f"{file.path} is empty; it needs one document a line")
+    return docs
+
+
+def load_stream(path: str | Path | TextFile) -> str:
+    r"""Return a UTF-8 text file as one text; its lines end with \n.
+
+    Raises:
+        DataError: the file cannot be read, is not UTF-8, or has no text in it.
+    """
+    file = path if isinstance(path, TextFile) else TextFile(path)
+    text = "\n".join(file)
+    if not text.strip():
+        raise DataError(f"{file.path} is empty; it needs some text")
+    return text
+
+
+def load_conversations(
+    path: str | Path | TextFile, *, tell: Callable[[str], None] | None = None
+) -> list[Conversation]:
+    """Return the conversations of a JSONL file.
+
+    Each line is a list of {"role": "user" or "assistant", "content": text}, the two in turn and the
+    user first, or an object with such a list as "messages". Other fields are ignored, blank lines
+    left out; so is a last message of the user, which nobody answers.
+
+    Args:
+        path: the file.
+        tell: is called with a line for the user if messages were left out.
+
+    Raises:
+        DataError: the file cannot be read or has no conversation; or a line is no such list, with
+            the number of the line.
+    """
+    return load_exam(path, tell=tell).conversations
+
+
+def bundled(name: str) -> Path:
+    """Return the path of what comes with microgpt, in a checkout or an installation.
+
+    Args:
+        name: of a file, or of the directory of a model.
+
+    Raises:
+        DataError: there is nothing of that name.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "_data", package.parents[3] / "data"):
+        if (folder / name).exists():
+            return folder / name
+    raise DataError(f"{name} does not come with microgpt")
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What a training learns from, in figures.
+
+    Attributes:
+        n_docs: the documents, those that are held out included.
+        sha256: their fingerprint; see `fingerprint`.
+        val_fraction: the share that is held out for choosing.
+        test_fraction: the share for the final figure.
+    """
+
+    n_docs: int
+    sha256: str
+    val_fraction: float = 0.0
+    test_fraction: float = 0.0
+
+
+@dataclass(frozen=True)
+class Split:
+    """Documents by what they are for.
+
+    Attributes:
+        docs: all of them.
+        train: those to learn from.
+        validation: those for choosing settings and weights.
+        test: those for the final figure.
+        val_fraction: the share that was asked for.
+        test_fraction: likewise.
+    """
+
+    docs: Sequence[Document]
+    train: Sequence[Document]
+    validation: Sequence[Document] = ()
+    test: Sequence[Document] = ()
+    val_fraction: float = 0.0
+    test_fraction: float = 0.0
+    _readings: dict[object, ChunkedDataset] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    @cached_property
+    def facts(self) -> DataFacts:
+        """What is to be remembered of the documents."""
+        sha256 = fingerprint(self.docs)
+        return DataFacts(len(self.docs), sha256, self.val_fraction, self.test_fraction)
+
+    def reading(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
+        """Return what a training reads; a search has thousands, and documents are counted once."""
+        settings = (block_size, config.loss_on, config.long_docs, config.text)
+        key = (tokenizer, *settings)
+        if key not in self._readings:  # two threads may both make it, which is no harm
+            self._readings[key] = ChunkedDataset(self.train, tokenizer, *settings)
+        return self._readings[key]
+
+
+def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.0) -> Split:
+    """Set a share of the documents aside, each of which is then there once.
+
+    Where a document goes depends on itself alone, not on the others, their order or a seed: a text
+    that has been held out once is held out for ever. Without shares all are for training.
+
+    Args:
+        docs: texts or conversations.
+        validation: the share for choosing settings, from 0 to 1.
+        test: the share for the final figure.
+
+    Raises:
+        ConfigError: a share is outside its range, or the two leave nothing to train on.
+        DataError: a part that was asked for, or that for training, has no documents.
+    """
+    _check_shares(validation, test)
+    if not validation + test:
+        return Split(docs, docs)
+    parts: dict[str, list[Document]] = {"train": [], "validation": [], "test": []}
+    for doc, place in _placed(docs):
+        name = "test" if place < test else "validation" if place >= 1 - validation else "train"
+        parts[name].append(doc)
+    for name, share in (("train", 1.0), ("validation", validation), ("test", test)):
+        if share and not parts[name]:
+            n = sum(map(len, parts.values()))
+            what = f"{len(docs)} documents" if n == len(docs) else f"{n} different documents"
+            raise DataError(f"{what} are too few: none is for {name}; add some")
+    return Split(docs, **parts, val_fraction=validation, test_fraction=test)
+
+
+def split_stream(text: str, *, validation: float = 0.0, test: float = 0.0) -> Split:
+    """Set the end of a running text aside: a share for validation, and then one for the test.
+
+    Args:
+        text: the whole.
+        validation: the share for choosing settings, from 0 to 1.
+        test: the share for the final figure.
+
+    Raises:
+        ConfigError: a share is outside its range, or the two leave nothing to train on.
+        DataError: a part that was asked for, or that for training, has no characters.
+    """
+    _check_shares(validation, test)
+    ends = [round(len(text) * share) for share in (1 - validation - test, 1 - test, 1)]
+    parts = {
+        name: text[start:end]
+        for name, start, end in zip(("train", "validation", "test"), [0, *ends], ends, strict=False)
+    }
+    for name, share in (("train", 1.0), ("validation", validation), ("test", test)):
+        if share and not parts[name]:
+            raise DataError(f"{len(text)} characters are too few: none is for {name}; add some")
+    held_out = {name: (parts[name],) if parts[name] else () for name in ("validation", "test")}
+    return Split(
+        (text,), (parts["train"],), **held_out, val_fraction=validation, test_fraction=test
+    )
+
+
+def _check_shares(validation: float, test: float) -> None:
+    for name, share in (("validation", validation), ("test", test)):
+        if not 0 <= share < 1:
+            raise ConfigError(f"the {name} share must be in [0, 1), got {share}")
+    if validation + test >= 1:
+        raise ConfigError(f"shares of {validation} and {test} leave nothing to train on")
+
+
+def fingerprint(docs: Sequence[Document]) -> str:
+    """Return the sha256 of all documents, in order, each followed by a newline.
+
+    A text counts as its UTF-8 bytes, a conversation as those of [[role, content], …] in JSON.
+    """
+    digest = hashlib.sha256()
+    for i in range(0, len(docs), N_TOGETHER):
+        batch = docs[i : i + N_TOGETHER]
+        lines = joined(batch, "\n") or "\n".join(map(_as_line, batch))
+        digest.update((lines + "\n").encode(errors="surrogatepass"))
+    return digest.hexdigest()
+
+
+def _as_line(doc: Document) -> str:
+    """Return what stands for a document where it is hashed."""
+    if isinstance(doc, str):
+        return doc
+    pairs = [[message.role, message.content] for message in doc]
+    return json.dumps(pairs, ensure_ascii=False, separators=(",", ":"))
+
+
+def _placed(docs: Iterable[Document]) -> Iterator[tuple[Document, float]]:
+    """Yield each document once, with a number in [0, 1) as good as random, and always the same."""
+    seen: set[str | bytes] = set()
+    for doc in docs:
+        digest = hashlib.sha256(_as_line(doc).encode(errors="surrogatepass")).digest()
+        key = doc if isinstance(doc, str) else digest  # a text is in memory anyway
+        if key not in seen:
+            seen.add(key)
+            yield doc, int.from_bytes(digest[:4], "big") / 2**32

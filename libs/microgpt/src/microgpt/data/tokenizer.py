@@ -1,0 +1,270 @@
+"""Text to tokens and back: what every tokenizer does, and the one with a token a character.
+
+    text pieces  0 … n−1: the characters, sorted; or what `bpe` has learnt
+    text         BOS = n
+    chat         user = n, assistant = n+1, end_turn = n+2, BOS = n+3
+
+A text is [BOS, pieces…, BOS]; a turn is [role, pieces…, end_turn]; a conversation is [BOS, turns…,
+BOS]. Special tokens come from this structure alone: "<|user|>" in a text is eight plain characters.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import ClassVar, Literal, cast, get_args
+
+from microgpt.config import LossOn, TextKind
+from microgpt.errors import TokenizerError
+
+Role = Literal["user", "assistant"]
+ROLES: tuple[Role, ...] = get_args(Role)
+SPECIAL_TOKENS = (*ROLES, "end_turn")  # as they are named in meta.json
+TokenizerKind = Literal["char", "bpe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+Conversation = tuple[Message, ...]
+Document = str | Sequence[Message]
+
+
+def joined(docs: Iterable[Document], separator: str) -> str | None:
+    """Return all documents as one text, or None if one is a conversation."""
+    try:
+        return separator.join(cast("Iterable[str]", docs))
+    except TypeError:
+        return None
+
+
+def texts_of(doc: Document) -> Iterable[str]:
+    """Return the text that a document is, or those of its messages."""
+    return (doc,) if isinstance(doc, str) else (message.content for message in doc)
+
+
+def count_predictions(
+    doc: Document, loss_on: LossOn, text: TextKind, count: Callable[[str], int]
+) -> int:
+    """Return how many predictions of a document count.
+
+    The end of a text, a turn or a conversation is one, and so is a role. Running text has no end.
+
+    Args:
+        doc: text or conversation.
+        loss_on: the turns of a conversation that count.
+        text: how a text is meant.
+        count: the tokens of a text; with `len` they are characters.
+    """
+    if isinstance(doc, str):
+        return count(doc) + (text == "lines")
+    if loss_on == "all":
+        return 1 + sum(count(message.content) + 2 for message in doc)
+    return sum(count(message.content) + 1 for message in doc if message.role == "assistant")
+
+
+class Tokenizer(ABC):
+    """A vocabulary: pieces of text, and after them the special tokens.
+
+    Attributes:
+        kind: what its pieces are, as meta.json says it.
+        unit: what its tokens are called where a text has too many.
+        is_chat: whether it has tokens for the roles and the end of a turn.
+        special_ids: the tokens that are no text.
+        bos_id: the token at both ends of a document.
+    """
+
+    kind: ClassVar[TokenizerKind]
+    unit: ClassVar[str]
+
+    def __init__(self, n_pieces: int, *, is_chat: bool) -> None:
+        self.is_chat = is_chat
+        self.special_ids = range(n_pieces, n_pieces + n_special(is_chat=is_chat))
+        self.bos_id = self.special_ids[-1]
+
+    @abstractmethod
+    def unknown_characters(self, text: str) -> str:
+        """Return each character of the text that has no token, once, as they come."""
+
+    @abstractmethod
+    def encode(self, text: str) -> list[int]:
+        """Return the tokens of a text.
+
+        Raises:
+            TokenizerError: a character has no token; the message names every such one.
+        """
+
+    @abstractmethod
+    def count(self, text: str) -> int:
+        """Return the number of tokens of a text."""
+
+    @abstractmethod
+    def tokens_of(self, texts: Iterable[str]) -> list[int]:
+        """Return the tokens of those texts that are one token each."""
+
+    @abstractmethod
+    def decode(self, tokens: Iterable[int]) -> str:
+        """Return the text of the tokens; special tokens are skipped.
+
+        Raises:
+            TokenizerError: a token is not in the vocabulary.
+        """
+
+    @abstractmethod
+    def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
+        """Yield the text of tokens while they come, whole characters only: `decode` in pieces."""
+
+    @property
+    @abstractmethod
+    def piece_names(self) -> Sequence[str | bytes]:
+        """What each piece of text is, in the order of their tokens."""
+
+    @property
+    def names(self) -> tuple[str | bytes, ...]:
+        """The name of each token; no piece of text has that of a special token."""
+        return (*self.piece_names, *(SPECIAL_TOKENS if self.is_chat else ()), "bos")
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of tokens, special ones included."""
+        return self.bos_id + 1
+
+    @property
+    def end_turn_id(self) -> int:
+        """The token at the end of a turn."""
+        return self._chat_id("end_turn")
+
+    def role_id(self, role: str) -> int:
+        """Return the token that opens a turn of "user" or "assistant"."""
+        if role not in ROLES:
+            raise TokenizerError(f'unknown role "{role}" (expected "user" or "assistant")')
+        return self._chat_id(role)
+
+    def encode_turn(self, message: Message) -> list[int]:
+        """Return the tokens of one turn: [role, pieces…, end_turn]."""
+        return [self.role_id(message.role), *self.encode(message.content), self.end_turn_id]
+
+    def encode_document(self, doc: Document) -> list[int]:
+        """Return the tokens of a text or a conversation, BOS at both ends."""
+        if isinstance(doc, str):
+            return [self.bos_id, *self.encode(doc), self.bos_id]
+        turns = [token for message in doc for token in self.encode_turn(message)]
+        return [self.bos_id, *turns, self.bos_id]
+
+    def mask(self, doc: Document, loss_on: LossOn) -> bytes | None:
+        """Return 0 for each token of a document that is only read, 1 for one to learn.
+
+        The assistant is to learn its turns and their ends, but not when they begin, which whoever
+        talks to it decides. None means that all is to be learnt, as of a text.
+        """
+        if isinstance(doc, str) or loss_on == "all":
+            return None
+        turns = (
+            bytes(1)
+            + (b"\1" if message.role == "assistant" else b"\0") * (self.count(message.content) + 1)
+            for message in doc
+        )
+        return b"\0" + b"".join(turns) + b"\0"
+
+    def count_tokens(self, doc: Document) -> int:
+        """Return the number of tokens of a text or a conversation, BOS at both ends."""
+        if isinstance(doc, str):
+            return 2 + self.count(doc)
+        return 2 + sum(2 + self.count(message.content) for message in doc)
+
+    def _chat_id(self, name: str) -> int:
+        if not self.is_chat:
+            raise TokenizerError("the model has no chat tokens; train one with --chat")
+        return self.special_ids[SPECIAL_TOKENS.index(name)]
+
+
+def n_special(*, is_chat: bool) -> int:
+    """Return the number of special tokens of a tokenizer."""
+    return 1 + (len(SPECIAL_TOKENS) if is_chat else 0)
+
+
+class CharTokenizer(Tokenizer):
+    """A vocabulary of characters.
+
+    Attributes:
+        chars: the characters in the order of their tokens.
+
+    Raises:
+        TokenizerError: there are no characters, or one of them is not single, is there twice, or is
+            half a character (a lone surrogate), which no file can hold.
+    """
+
+    kind = "char"
+    unit = "characters"
+
+    def __init__(self, chars: Iterable[str], *, is_chat: bool = False) -> None:
+        self.chars = tuple(chars)
+        self._id_of = {char: i for i, char in enumerate(self.chars)}
+        if not self.chars:
+            raise TokenizerError("a vocabulary needs at least one character")
+        wrong = next((char for char in self.chars if len(char) != 1), None)
+        if wrong is not None:
+            raise TokenizerError(f"{wrong!r:.80} is not a single character")
+        half = next((char for char in self.chars if "\ud800" <= char <= "\udfff"), None)
+        if half is not None:
+            raise TokenizerError(f"{half!r} is half a character; the text was not read as UTF-8")
+        if len(self._id_of) < len(self.chars):
+            twice = next(c for i, c in enumerate(self.chars) if self._id_of[c] != i)
+            raise TokenizerError(f"{twice!r} is in the vocabulary twice")
+        super().__init__(len(self.chars), is_chat=is_chat)
+        self._text_of = dict(enumerate(self.chars)) | dict.fromkeys(self.special_ids, "")
+
+    @classmethod
+    def from_documents(cls, docs: Iterable[Document]) -> "CharTokenizer":
+        """Return the tokenizer of all characters in the documents: texts or conversations."""
+        docs = list(docs)
+        text = joined(docs, "")
+        if text is not None:
+            return cls(sorted(set(text)))
+        chars = set("".join(chain.from_iterable(map(texts_of, docs))))
+        return cls(sorted(chars), is_chat=not all(isinstance(doc, str) for doc in docs))
+
+    @property
+    def piece_names(self) -> Sequence[str]:
+        """The characters: each is its own name, and special tokens have longer ones."""
+        return self.chars
+
+    def unknown_characters(self, text: str) -> str:
+        """Return each character of the text that has no token, once, as they come."""
+        # A generator lets other threads run: a stranger's text may have 100,000 different ones.
+        return "".join(dict.fromkeys(char for char in text if char not in self._id_of))
+
+    def encode(self, text: str) -> list[int]:
+        """Return the tokens of the characters; see `Tokenizer`."""
+        try:
+            return [self._id_of[char] for char in text]
+        except KeyError:
+            unknown = ", ".join(map(repr, self.unknown_characters(text)))
+            raise TokenizerError(
+                f"the model does not know {unknown}; it knows {''.join(self.chars)!r}"
+            ) from None
+
+    def count(self, text: str) -> int:
+        """Return the number of characters."""
+        return len(text)
+
+    def tokens_of(self, texts: Iterable[str]) -> list[int]:
+        """Return the tokens of those texts that are one character of the vocabulary."""
+        return [self._id_of[text] for text in texts if text in self._id_of]
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """Return the characters of the tokens; see `Tokenizer`."""
+        try:
+            return "".join([self._text_of[token] for token in tokens])
+        except KeyError as error:
+            raise TokenizerError(f"token {error} is not in the vocabulary") from None
+
+    def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
+        """Yield the character of each token."""
+        for token in tokens:
+            yield self.decode([token])

@@ -1,0 +1,204 @@
+"""Sequences continued token by token, many at once: for `sampling.decode` and `Gpt.forward`.
+
+Each turn reads a token of every sequence in work, or many of a prompt; the rows of the arrays are
+those tokens. Rows share the products of matrices and nothing else: what comes of a sequence does
+not depend on the others.
+
+Shapes: C = n_embd, D = head_dim, V = vocab_size, L = n_layer, T = block_size, N = rows.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microgpt.config import ModelConfig
+from microgpt.engine.decoding.kv_cache import KVCache, cached_attention, remember
+from microgpt.engine.decoding.sample import NONE_ALLOWED, NOT_FINITE, STOP, sample
+from microgpt.engine.decoding.sequences import BROKEN, FULL, RUNNING, STOPPED, STUCK, Sequences
+from microgpt.engine.jit import EntryPoint, inlined
+from microgpt.engine.kernels.layers import embed, relu, rmsnorm_rows
+from microgpt.engine.kernels.matmul import linear_rows
+from microgpt.engine.simd.vector import Array, lanes, load, store
+from microgpt.engine.weights import DecodeWeights, aligned_zeros, padded
+
+
+class Rows(NamedTuple):
+    """What the tokens that are read together are worked on in; rows are padded to whole vectors."""
+
+    tokens: NDArray[Any]  # (N)
+    positions: NDArray[Any]  # (N), in their sequences
+    slots: NDArray[Any]  # (N), of the cache
+    sequences: NDArray[Any]  # (N), those whose next token is chosen
+    x: NDArray[Any]  # (N, C), the residual stream
+    normed: NDArray[Any]  # (N, C)
+    qkv: NDArray[Any]  # (N, 3 C)
+    attn_weights: NDArray[Any]  # (n_head, T)
+    attn_out: NDArray[Any]  # (N, C)
+    hidden: NDArray[Any]  # (N, n_ff_exp C)
+    logits: NDArray[Any]  # (N, V)
+    order: NDArray[Any]  # (V)
+    sums: NDArray[Any]  # (1, V)
+
+
+def allocate_rows(model: ModelConfig, dtype: str, N: int) -> Rows:
+    """Return arrays for N tokens."""
+    C, V, T = model.n_embd, model.vocab_size, model.block_size
+
+    def rows(n: int, length: int, room: int = 0) -> NDArray[Any]:
+        return aligned_zeros((n, padded(length + room, dtype)), dtype)[:, :length]
+
+    def whole(n: int) -> NDArray[Any]:
+        return np.zeros(n, np.int64)
+
+    return Rows(
+        tokens=whole(N),
+        positions=whole(N),
+        slots=whole(N),
+        sequences=whole(N),
+        x=rows(N, C),
+        normed=rows(N, C),
+        qkv=rows(N, 3 * C, room=padded(C, dtype)),  # values are read as whole vectors
+        attn_weights=rows(model.n_head, T),
+        attn_out=rows(N, C),
+        hidden=rows(N, model.n_ff_exp * C),
+        logits=rows(N, V),
+        order=whole(V),
+        sums=rows(1, V),
+    )
+
+
+@EntryPoint
+def decode(
+    x: Array,
+    weights: DecodeWeights,
+    cache: KVCache,
+    rows: Rows,
+    n_head: int,
+    sequences: Sequences,
+    n_tokens: int,
+) -> int:
+    """Continue sequences until none is RUNNING or n_tokens were read; return how many were.
+
+    Args:
+        x: that of rows.
+        weights: the model.
+        cache: a slot for each sequence in work.
+        rows: to work in.
+        n_head: the heads, which share C.
+        sequences: what to continue.
+        n_tokens: how much to read before it returns; one turn is done in any case.
+    """
+    read = 0
+    while read < n_tokens:
+        N = _schedule(sequences, rows)
+        if N == 0:
+            break
+        read += N
+        _forward(weights, cache, rows, n_head, N)
+        n_last = _gather_last(sequences, rows, x, N)
+        linear_rows(x, n_last, weights.lm_head, rows.logits, N < 0)
+        for row in range(n_last):
+            _continue(sequences, rows.sequences[row], rows, row)
+    return read
+
+
+@inlined
+def _schedule(s: Sequences, rows: Rows) -> int:
+    """Choose the tokens that are read next; return how many."""
+    N = 0
+    for slot in range(s.slots.size):
+        i = s.slots[slot]
+        if (i < 0 or s.status[i] != RUNNING) and s.begun[0] < s.status.size:
+            i = s.begun[0]
+            s.slots[slot] = i
+            s.begun[0] += 1
+        if i >= 0 and s.status[i] == RUNNING:
+            while s.n_read[i] < s.n_tokens[i] and rows.tokens.size > N:
+                rows.tokens[N] = s.tokens[i, s.n_read[i]]
+                rows.positions[N] = s.n_read[i]
+                rows.slots[N] = slot
+                s.n_read[i] += 1
+                N += 1
+    return N
+
+
+@inlined
+def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, n_head: int, N: int) -> None:
+    """Leave the residual stream of N tokens in x, and their keys and values in the cache."""
+    w, r, C, T = weights, rows, rows.x.shape[1], weights.wpe.shape[0]
+    D = C // n_head
+    no, yes = N < 0, N > 0  # for each literal, what they are given to would be compiled anew
+    embed(w.wte, w.wpe, r.tokens, r.positions, r.x, N)
+    rmsnorm_rows(r.x, r.x, N)
+    for layer in range(w.attn_wo.shape[0]):
+        keys, values = cache.keys[:, layer], cache.values[:, layer]
+        rmsnorm_rows(r.x, r.normed, N)
+        linear_rows(r.normed, N, w.attn_wqkv[layer], r.qkv, no)
+        for n in range(N):
+            slot, t = r.slots[n], r.positions[n]
+            remember(r.qkv, n, t, n_head, D, T, keys[slot], values[slot])
+        for n in range(N):
+            slot, n_keys = r.slots[n], r.positions[n] + 1
+            cached_attention(
+                r.qkv,
+                n,
+                n_keys,
+                n_head,
+                D,
+                T,
+                keys[slot],
+                values[slot],
+                r.attn_weights,
+                r.attn_out,
+            )
+        linear_rows(r.attn_out, N, w.attn_wo[layer], r.x, yes)
+        rmsnorm_rows(r.x, r.normed, N)
+        linear_rows(r.normed, N, w.mlp_fc1[layer], r.hidden, no)
+        relu(r.hidden, N, r.hidden.shape[1])
+        linear_rows(r.hidden, N, w.mlp_fc2[layer], r.x, yes)
+
+
+@inlined
+def _gather_last(s: Sequences, rows: Rows, x: Array, N: int) -> int:
+    """Move the rows of the last known token of a sequence together; return how many there are."""
+    n_last = 0
+    for row in range(N):
+        i = s.slots[rows.slots[row]]
+        if rows.positions[row] == s.n_tokens[i] - 1:
+            for c in range(0, x.shape[1], lanes(x)):
+                store(x, n_last, c, load(x, row, c))
+            rows.sequences[n_last] = i
+            n_last += 1
+    return n_last
+
+
+@inlined
+def _continue(s: Sequences, i: int, rows: Rows, row: int) -> None:
+    """Add the next token to sequence i, whose scores are in a row, or end it."""
+    n_new = s.n_tokens[i] - s.n_prompt[i]
+    token = sample(
+        rows.logits,
+        row,
+        s.rules,
+        STOP if n_new < s.min_tokens else s.barred,
+        s.temperature,
+        s.top_k,
+        s.top_p,
+        s.min_p,
+        s.uniforms[i, n_new],
+        rows.order,
+        rows.sums,
+    )
+    if token == NOT_FINITE:
+        s.status[i] = BROKEN
+    elif token == NONE_ALLOWED:
+        s.status[i] = STUCK
+    else:
+        s.tokens[i, s.n_tokens[i]] = token  # a STOP too, though it does not count
+        if s.rules[token] == STOP:
+            s.status[i] = STOPPED
+            return
+        s.n_tokens[i] += 1
+        if s.n_tokens[i] == s.goals[i]:
+            s.status[i] = FULL

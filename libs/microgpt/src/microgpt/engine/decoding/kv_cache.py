@@ -1,0 +1,158 @@
+"""The keys and values of the tokens that were read, and attention to them.
+
+A sequence that is continued token by token reads each token once: what later ones need of it stays
+here, in the slot of its sequence. Keys stand in blocks of one vector of tokens, feature by feature,
+so that a query is compared with a whole block at once; values stand token by token, so that their
+mean is a sum of rows. What a token gets does not depend on what else is read with it.
+
+Shapes: C = n_embd, D = head_dim, L = n_layer, T = block_size.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microgpt.config import ModelConfig
+from microgpt.engine.jit import inlined
+from microgpt.engine.simd.lanes import from_lane, largest_lane
+from microgpt.engine.simd.vector import (
+    Array,
+    Vector,
+    exp,
+    lanes,
+    lanes_of,
+    larger,
+    load,
+    splat,
+    store,
+)
+from microgpt.engine.weights import aligned_zeros, padded
+
+
+class KVCache(NamedTuple):
+    """Room for some sequences, a slot each."""
+
+    keys: NDArray[Any]  # (slots, L, n_head * blocks of tokens * D, lanes)
+    values: NDArray[Any]  # (slots, L, vectors of C * T, lanes)
+
+
+def allocate_cache(model: ModelConfig, dtype: str, n_slots: int) -> KVCache:
+    """Return a cache for n_slots sequences at once."""
+    L, T, C, n = model.n_layer, model.block_size, model.n_embd, lanes_of(dtype)
+    n_blocks = padded(T, dtype) // n
+    return KVCache(
+        keys=aligned_zeros((n_slots, L, n_blocks * C, n), dtype),
+        values=aligned_zeros((n_slots, L, padded(C, dtype) // n * T, n), dtype),
+    )
+
+
+@inlined
+def remember(
+    qkv: Array, row: int, position: int, n_head: int, D: int, T: int, keys: Array, values: Array
+) -> None:
+    """Put a token into the cache; its row is query, key and value.
+
+    Args:
+        qkv: (rows, 3 C).
+        row: of the token.
+        position: of the token in its sequence.
+        n_head: the heads.
+        D: head_dim.
+        T: block_size.
+        keys: of its sequence and layer, see `KVCache`.
+        values: likewise.
+    """
+    step, C = lanes(qkv), n_head * D
+    lane, place = position % step, position // step * D
+    for head in range(n_head):
+        for d in range(D):
+            keys[place + d, lane] = qkv[row, C + head * D + d]
+        place += (T + step - 1) // step * D
+    for c in range(0, C, step):
+        store(values, c // step * T + position, 0, load(qkv, row, 2 * C + c))
+
+
+@inlined
+def cached_attention(
+    qkv: Array,
+    row: int,
+    n_keys: int,
+    n_head: int,
+    D: int,
+    T: int,
+    keys: Array,
+    values: Array,
+    weights: Array,
+    out: Array,
+) -> None:
+    """Set a row of out to the mean of the values, weighted by how well each key answers.
+
+    Each loop over the heads does little, so that the processor can work on several at once.
+
+    Args:
+        qkv: its row begins with the query: (rows, 3 C).
+        row: of qkv and out.
+        n_keys: the tokens that it sees, itself included.
+        n_head: see `remember`, as D, T, keys and values.
+        D: see there.
+        T: see there.
+        keys: see there.
+        values: see there.
+        weights: (n_head, T) to work in.
+        out: (rows, C), whole vectors.
+    """
+    _compare(qkv, row, n_keys, n_head, D, T, keys, weights)
+    _exponentiate(weights, n_keys, n_head, 1 / math.sqrt(D))
+    for head in range(n_head):
+        low = head * D
+        for c in range(low // lanes(out) * lanes(out), low + D, lanes(out)):
+            mean = _mean(values, c // lanes(out) * T, weights, head, n_keys)
+            # What is beyond this head is overwritten by the next.
+            store(out, row, c, from_lane(low - c, mean, load(out, row, c)))
+
+
+@inlined
+def _compare(
+    qkv: Array, row: int, n_keys: int, n_head: int, D: int, T: int, keys: Array, scores: Array
+) -> None:
+    """Set scores to the products of query and keys: (n_head, T); those of keys to come to -inf."""
+    step, never, block = lanes(scores), splat(scores, -np.inf), 0
+    for head in range(n_head):
+        low = head * D
+        for t in range(0, n_keys, step):  # step tokens at once
+            score = splat(scores, 0)
+            for d in range(D):
+                score = score + qkv[row, low + d] * load(keys, block + d, 0)
+            store(scores, head, t, from_lane(n_keys - t, never, score))
+            block += D
+        block += ((T + step - 1) // step - (n_keys + step - 1) // step) * D
+
+
+@inlined
+def _exponentiate(scores: Array, n_keys: int, n_head: int, scale: float) -> None:
+    """Turn scores into weights, whose sum is not 1 yet: (n_head, T)."""
+    for head in range(n_head):
+        peaks = splat(scores, -np.inf)
+        for t in range(0, n_keys, lanes(scores)):
+            peaks = larger(load(scores, head, t), peaks)
+        peak = largest_lane(peaks)
+        for t in range(0, n_keys, lanes(scores)):
+            store(scores, head, t, exp((load(scores, head, t) - peak) * scale))
+
+
+@inlined
+def _mean(values: Array, first: int, weights: Array, head: int, n_keys: int) -> Vector:
+    """Return the mean of rows of values from the first on, weighted."""
+    a = b = total_a = total_b = splat(values, 0)  # two sums: neither waits for the other
+    for t in range(0, n_keys - 1, 2):
+        weight_a, weight_b = splat(values, weights[head, t]), splat(values, weights[head, t + 1])
+        a = a + weight_a * load(values, first + t, 0)
+        b = b + weight_b * load(values, first + t + 1, 0)
+        total_a, total_b = total_a + weight_a, total_b + weight_b
+    if n_keys % 2:
+        weight_a = splat(values, weights[head, n_keys - 1])
+        a = a + weight_a * load(values, first + n_keys - 1, 0)
+        total_a = total_a + weight_a
+    return (a + b) / (total_a + total_b)

@@ -1,0 +1,188 @@
+"""The choice of the next token, for `sampling.sample`, from a row of scores.
+
+Shapes: V = vocab_size.
+"""
+
+import numpy as np
+
+from microgpt.engine.jit import inlined, kernel
+from microgpt.engine.simd.lanes import (
+    count_at_most,
+    from_lane,
+    largest_lane,
+    last_lane,
+    running_sums,
+    total,
+)
+from microgpt.engine.simd.vector import Array, exp, lanes, larger, load, splat, store
+
+NOT_FINITE, NONE_ALLOWED = -1, -2  # instead of a token
+FREE, STOP, FORBIDDEN, NONE_SUCH = range(4)  # what a token may be
+
+
+@inlined
+def sample(
+    logits: Array,
+    row: int,
+    rules: Array,
+    barred: int,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    min_p: float,
+    uniform: float,
+    order: Array,
+    sums: Array,
+) -> int:
+    """Return the next token, NOT_FINITE or NONE_ALLOWED.
+
+    Args:
+        logits: a score for each token: (rows, V), padded to whole vectors; overwritten.
+        row: which.
+        rules: FREE, STOP or FORBIDDEN for each token: (V).
+        barred: tokens whose rule is at least this may not come.
+        temperature: see `config.Sampling`.
+        top_k: see there; 0 keeps all.
+        top_p: see there.
+        min_p: see there.
+        uniform: what chance says, from 0 to 1.
+        order: (V) to work in.
+        sums: (1, V), padded to whole vectors, to work in.
+    """
+    V = logits.shape[1]
+    if not _are_finite(logits, row):
+        return NOT_FINITE
+    if barred < NONE_SUCH:
+        for i in range(V):
+            if rules[i] >= barred:
+                logits[row, i] = -np.inf
+    peak = _peak(logits, row)
+    if peak == -np.inf:
+        return NONE_ALLOWED
+    if temperature == 0:
+        best = 0
+        while logits[row, best] < peak:
+            best += 1
+        return best
+    for i in range(0, V, lanes(logits)):
+        store(logits, row, i, exp((load(logits, row, i) - peak) / temperature))
+    if 0 < top_k < V or top_p < 1 or min_p > 0:
+        _keep_likeliest(logits[row], V, top_k, top_p, min_p, order)
+    return _draw(logits, row, V, uniform, sums)
+
+
+@inlined
+def _are_finite(logits: Array, row: int) -> bool:
+    """Return whether no score of a row is nan or infinite."""
+    zeros = splat(logits, 0)  # 0 times such a number is nan, and stays
+    for i in range(0, logits.shape[1], lanes(logits)):
+        zeros = zeros + 0.0 * load(logits, row, i)
+    return bool(total(zeros) == 0)
+
+
+@inlined
+def _peak(logits: Array, row: int) -> float:
+    """Return the largest score of a row, and set what pads it to -inf."""
+    V, never = logits.shape[1], splat(logits, -np.inf)
+    peaks = never
+    for i in range(0, V, lanes(logits)):
+        score = from_lane(V - i, never, load(logits, row, i))
+        store(logits, row, i, score)
+        peaks = larger(score, peaks)
+    peak: float = largest_lane(peaks)
+    return peak
+
+
+@inlined
+def _draw(weights: Array, row: int, V: int, uniform: float, sums: Array) -> int:
+    """Return the token that `random.choices` would: the first whose running sum is above the share.
+
+    The lanes are added up in pairs, so a running sum may be a rounding below the one before.
+    """
+    step, mass = lanes(weights), splat(weights, 0)
+    for i in range(0, V, step):
+        so_far = mass + running_sums(load(weights, row, i))
+        store(sums, 0, i, so_far)
+        mass = splat(sums, last_lane(so_far))
+    share, token = splat(sums, uniform) * mass, 0
+    for i in range(0, V, step):
+        token += count_at_most(load(sums, 0, i), share)
+    token = min(token, V - 1)
+    while weights[row, token] == 0:  # such a one may not come, whatever the rounding
+        token -= 1
+    return token
+
+
+@kernel
+def _keep_likeliest(
+    weights: Array, V: int, top_k: int, top_p: float, min_p: float, order: Array
+) -> None:
+    """Set the weights to 0 that the settings leave out; the largest is 1."""
+    if 0 < top_k < V:
+        _keep_top_k(weights, V, top_k, order)
+    if top_p < 1:
+        _keep_top_p(weights, V, top_p, order)
+    for i in range(V):
+        if weights[i] < min_p:
+            weights[i] = 0
+
+
+@kernel
+def _keep_top_k(weights: Array, V: int, k: int, order: Array) -> None:
+    """Set all weights but the k largest to 0; of equal ones the first are larger."""
+    _heap(weights, V, order)
+    for n in range(V - 1, V - 1 - k, -1):
+        _take_largest(weights, n, order)
+    for i in range(V - k):
+        weights[order[i]] = 0
+
+
+@kernel
+def _keep_top_p(weights: Array, V: int, p: float, order: Array) -> None:
+    """Set the smallest weights to 0, as long as the others have a share of p."""
+    mass = 0.0
+    for i in range(V):
+        mass += weights[i]
+    _heap(weights, V, order)
+    kept, n = 0.0, V
+    while n > 0 and (kept < p * mass or n == V):
+        n -= 1
+        _take_largest(weights, n, order)
+        kept += weights[order[n]]
+    for i in range(n):
+        weights[order[i]] = 0
+
+
+@kernel
+def _heap(weights: Array, V: int, order: Array) -> None:
+    """Fill order with the tokens as a heap: none is larger than that at half its place."""
+    for i in range(V):
+        order[i] = i
+    for i in range(V // 2 - 1, -1, -1):
+        _sift(weights, i, V, order)
+
+
+@kernel
+def _take_largest(weights: Array, n: int, order: Array) -> None:
+    """Move the largest of a heap of n + 1 tokens to place n, behind the heap that is left."""
+    order[0], order[n] = order[n], order[0]
+    _sift(weights, 0, n, order)
+
+
+@kernel
+def _sift(weights: Array, i: int, n: int, order: Array) -> None:
+    """Let the token at place i of a heap of n sink to where it belongs."""
+    while 2 * i + 1 < n:
+        child = 2 * i + 1
+        if child + 1 < n and _is_before(weights, order[child + 1], order[child]):
+            child += 1
+        if not _is_before(weights, order[child], order[i]):
+            return
+        order[i], order[child] = order[child], order[i]
+        i = child
+
+
+@kernel
+def _is_before(weights: Array, a: int, b: int) -> bool:
+    """Return whether token a is likelier than b, or as likely and earlier."""
+    return bool(weights[a] > weights[b] or (weights[a] == weights[b] and a < b))

@@ -1,0 +1,267 @@
+"""A trained model on arrays, compiled: what `InferenceGpt` runs on.
+
+Its weights are read-only, so threads can share it; each call has buffers of its own.
+"""
+
+import random
+from collections.abc import Collection, Generator, Iterator, Sequence
+from functools import cached_property
+from threading import Event
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microgpt.config import DType, ModelConfig, Sampling
+from microgpt.data.token_dataset import TokenDataset, Tokens
+from microgpt.engine import mersenne
+from microgpt.engine.buffers import Buffers, allocate_buffers
+from microgpt.engine.decoding.decoder import WORK_5_MS, Decoder
+from microgpt.engine.decoding.sequences import RUNNING, STOPPED
+from microgpt.engine.kernels.evaluate import evaluate
+from microgpt.engine.threads import map_in_threads
+from microgpt.engine.weights import DecodeWeights, PackedWeights, for_decoding
+from microgpt.errors import PromptError
+from microgpt.flat_weights import Numbers
+from microgpt.model import Weights, count_params, init_weights
+from microgpt.sampling import NOT_FINITE_MESSAGE, FinishReason
+
+EVAL_TOKENS = 256  # of short documents, which are worked on together
+CALL_WORK = 10**9  # weights times tokens between two returns to Python: 20 ms
+GROUP, GROUP_TOKENS = 1024, 2**20  # sequences that share a decoder, and the tokens they may have
+
+
+class CompiledModel:
+    """The weights of a model in packed arrays that cannot be written."""
+
+    def __init__(
+        self, config: ModelConfig, weights: Weights[float] | Numbers, dtype: DType
+    ) -> None:
+        self.config = config
+        self.dtype: DType = dtype
+        packed = PackedWeights(config, dtype)
+        packed.set(weights)
+        self._weights = packed.matrices
+        _forbid_writing(packed.array, *packed.matrices)
+
+    @cached_property
+    def decode_weights(self) -> DecodeWeights:
+        """The weights as `Decoder` takes them, made when first asked for."""
+        weights = for_decoding(self._weights, self.dtype)
+        _forbid_writing(*weights)
+        return weights
+
+    def surprise(self, docs: Sequence[Tokens], *, threads: int = 1) -> float:
+        """Return the sum of `losses`."""
+        return float(self.losses(docs, threads=threads).sum())
+
+    def losses(self, docs: Sequence[Tokens], *, threads: int = 1) -> NDArray[np.float64]:
+        """Return the surprise at each token after the first, document by document, in nats.
+
+        Where it does not count, it is 0.
+
+        Args:
+            docs: as tokens, 2 to block_size + 1 each.
+            threads: how many to use; the result is the same.
+        """
+        size = -(-len(docs) // threads)
+        parts = [docs[i : i + size] for i in range(0, len(docs), size)]
+        losses = list(map_in_threads(self._losses, parts, threads))
+        return np.concatenate(losses).astype(np.float64)
+
+    def log_probabilities(self, tokens: Tokens, first: int = 0) -> NDArray[np.float64]:
+        """Return log(softmax(logits)) after each of the tokens from number `first` on: (n, V).
+
+        Args:
+            tokens: 1 to block_size.
+            first: the number of the first to tell of.
+
+        Raises:
+            PromptError: the scores are not finite.
+        """
+        _, buffers = self._evaluate([[*tokens, 0]])
+        scores = buffers.logits[:, first : len(tokens)].T.astype(np.float64)
+        if not np.isfinite(scores).all():
+            raise PromptError(NOT_FINITE_MESSAGE)
+        scores -= scores.max(axis=1, keepdims=True)
+        scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        return scores
+
+    def _losses(self, docs: Sequence[Tokens], should_stop: Event) -> NDArray[Any]:
+        return self._evaluate(docs, should_stop)[0]
+
+    def _evaluate(
+        self, docs: Sequence[Tokens], should_stop: Event | None = None
+    ) -> tuple[NDArray[Any], Buffers]:
+        """Return the losses, and the buffers as the last micro-batch has left them."""
+        corpus = TokenDataset.of(docs)
+        tokens, starts = (np.frombuffer(x, np.int64) for x in (corpus.tokens, corpus.starts))
+        mask = np.frombuffer(corpus.mask, np.int8)
+        longest, n_losses = corpus.longest - 1, len(tokens) - len(docs)
+        n_columns = min(max(longest, EVAL_TOKENS), n_losses)
+        buffers = allocate_buffers(self.config, self.dtype, n_columns, longest)
+        losses = np.empty(n_losses, self.dtype)
+        done, n_tokens = 0, max(1, CALL_WORK // count_params(self.config))
+        while done < len(docs) and not (should_stop and should_stop.is_set()):
+            done = evaluate(
+                losses,
+                self._weights,
+                buffers,
+                self.config.n_head,
+                tokens,
+                starts,
+                mask,
+                done,
+                n_tokens,
+            )
+        return losses, buffers
+
+    def decode(
+        self,
+        prompt: Tokens,
+        *,
+        stop: Collection[int],
+        forbidden: Collection[int] = (),
+        min_tokens: int = 0,
+        max_tokens: int | None = None,
+        sampling: Sampling,
+        rng: random.Random,
+    ) -> Generator[int, None, FinishReason]:
+        """Yield what `sampling.decode` does; the tokens are computed a few milliseconds at a time.
+
+        Until it ends or is closed, rng may have given more uniforms than there were tokens; then
+        it is set to where one a token leaves it, unless somebody else has drawn from it.
+        """
+        decoder = Decoder(
+            self.config,
+            self.dtype,
+            self.decode_weights,
+            [prompt],
+            stop=stop,
+            forbidden=forbidden,
+            min_tokens=min_tokens,
+            max_tokens=max_tokens,
+            sampling=sampling,
+        )
+        sequences = decoder.sequences
+        end, n_known = int(sequences.goals[0]), len(prompt)
+        n_at_once = 1 + WORK_5_MS // count_params(self.config)
+        if type(rng) is not random.Random:  # then what it has given cannot be taken back
+            n_at_once = 1
+        while True:
+            goal = min(n_known + n_at_once, end)
+            draws = _Draws(rng, goal - n_known if sampling.temperature else 0)
+            new = slice(n_known - len(prompt), goal - len(prompt))
+            sequences.uniforms[0, new] = draws.uniforms or 0
+            sequences.goals[0], sequences.status[0] = goal, RUNNING
+            n_given = 0
+            try:
+                while decoder.run():
+                    pass
+                for token in sequences.tokens[0, n_known : sequences.n_tokens[0]].tolist():
+                    n_given += 1
+                    yield token
+                decoder.check(0)
+                is_stopped = sequences.status[0] == STOPPED
+                n_given += is_stopped
+            finally:
+                draws.take_back_all_but(n_given)
+            if is_stopped:
+                return "stop"
+            if goal == end:
+                return "length"
+            n_known = goal
+
+    def decode_many(
+        self,
+        prompts: Sequence[Tokens],
+        seeds: Sequence[int],
+        *,
+        stop: Collection[int],
+        max_tokens: int | None,
+        sampling: Sampling,
+        threads: int = 1,
+    ) -> Iterator[list[int]]:
+        """Yield the tokens that follow each prompt, as `decode` yields them for `Random(seed)`.
+
+        Args:
+            prompts: what the model reads first.
+            seeds: one for each.
+            stop: see `sampling.decode`, as max_tokens and sampling.
+            max_tokens: see there.
+            sampling: see there.
+            threads: how many to use; the result is the same.
+        """
+
+        def work(part: slice, should_stop: Event) -> Decoder:
+            decoder = Decoder(
+                self.config,
+                self.dtype,
+                self.decode_weights,
+                prompts[part],
+                stop=stop,
+                forbidden=(),
+                min_tokens=0,
+                max_tokens=max_tokens,
+                sampling=sampling,
+            )
+            if sampling.temperature:
+                n_draws = decoder.uniforms.shape[1]
+                decoder.uniforms[:] = mersenne.uniforms(seeds[part], n_draws)
+            while not should_stop.is_set() and decoder.run():
+                pass
+            return decoder
+
+        most = max(1, min(GROUP, GROUP_TOKENS // self.config.block_size))
+        size = min(most, -(-len(prompts) // threads))
+        parts = [slice(i, i + size) for i in range(0, len(prompts), size)]
+        for decoder in map_in_threads(work, parts, threads):
+            s = decoder.sequences
+            facts = zip(s.tokens.tolist(), s.n_prompt.tolist(), s.n_tokens.tolist(), strict=True)
+            for i, (row, begin, end) in enumerate(facts):
+                decoder.check(i)
+                yield row[begin:end]
+
+
+class _Draws:
+    """Numbers that were drawn ahead, and can be given back."""
+
+    def __init__(self, rng: random.Random, n: int) -> None:
+        self._rng = rng
+        self._state = rng.getstate() if type(rng) is random.Random else None
+        self.uniforms = [rng.random() for _ in range(n)]
+        self._state_after = rng.getstate() if self._state else None
+
+    def take_back_all_but(self, n: int) -> None:
+        if n < len(self.uniforms) and self._state and self._rng.getstate() == self._state_after:
+            self._rng.setstate(self._state)
+            for _ in range(n):
+                self._rng.random()
+
+
+def _forbid_writing(*arrays: NDArray[Any]) -> None:
+    for array in arrays:
+        array.flags.writeable = False
+
+
+def prepare_evaluation(dtype: DType) -> None:
+    """Have all that `losses` calls in memory: from disk, or compiled."""
+    _smallest(dtype).losses([[0, 0]])
+
+
+def prepare_decoding(dtype: DType) -> None:
+    """Have all that `decode` calls in memory: from disk, or compiled."""
+    rng = random.Random(0)
+    list(_smallest(dtype).decode([0], stop=(), max_tokens=1, sampling=Sampling(), rng=rng))
+
+
+def prepare_generation(dtype: DType) -> None:
+    """Have all that `decode_many` calls in memory, and all that `decode` does."""
+    seeds = range(mersenne.FEW + 1)
+    prompts = [[0]] * len(seeds)
+    list(_smallest(dtype).decode_many(prompts, seeds, stop=(), max_tokens=1, sampling=Sampling()))
+
+
+def _smallest(dtype: DType) -> CompiledModel:
+    config = ModelConfig(n_embd=1, n_head=1, block_size=1, vocab_size=1)
+    return CompiledModel(config, init_weights(config, random.Random(0)), dtype)

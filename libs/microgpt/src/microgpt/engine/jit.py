@@ -1,0 +1,247 @@
+"""Compilation: what turns a Python function into machine code, and keeps the code on disk.
+
+A kernel is compiled when it is first called, which takes seconds, so the functions that Python
+calls (`EntryPoint`) are kept in the user's cache directory. A file there belongs to one processor,
+one version and setting of all that compiles, and the sources of this package: whatever differs has
+other files. They are pickled, so nothing is read that another user could have written.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import pickle
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, TypeVar
+
+import llvmlite
+import numba
+from numba import types
+from numba.core import caching, compiler, serialize
+from platformdirs import user_cache_path
+
+from microgpt import dropout
+from microgpt.errors import ConfigError
+from microgpt.files.regular_file import open_at_once
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Tell = Callable[[str], None]
+
+# nogil: threads run kernels side by side. numpy: x / 0 is inf, not an exception. _nrt: kernels
+# allocate nothing, so no array needs its references counted (5 to 12 % of a small step).
+_OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
+_UNUSED_DAYS = 60  # after which the file of some other version is removed
+# What changes the code beside the processor's features, which NUMBA_ENABLE_AVX is among.
+_SETTINGS = (
+    "OPT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO_DEFAULT", "DEBUG_JIT",
+    "EXTEND_VARIABLE_LIFETIMES", "LLVM_REFPRUNE_PASS", "LLVM_REFPRUNE_FLAGS", "USING_SVML",
+)  # fmt: skip
+
+_tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
+
+if numba.config.DISABLE_JIT:
+    raise ConfigError("NUMBA_DISABLE_JIT is set; unset it, or use the reference engine")
+
+
+def kernel(function: Function) -> Function:
+    """Compile a function that other kernels call."""
+    compiled: Function = numba.njit(**_OPTIONS, no_cpython_wrapper=True)(function)
+    return compiled
+
+
+def inlined(function: Function) -> Function:
+    """Compile a function into the one kernel that calls it."""
+    compiled: Function = numba.njit(**_OPTIONS, inline="always")(function)
+    return compiled
+
+
+class EntryPoint:
+    """A compiled function that Python calls, with all that it calls; kept on disk.
+
+    Numba would compile it anew for arrays that happen to be contiguous and for those that are not,
+    which for views of padded arrays is a question of their shape. Here one version takes both. The
+    types of the arguments and the dtype of the first, an array, say which version. The other arrays
+    must have the dtypes of the version's first call, and those of one dimension must be contiguous.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._dispatcher = numba.njit(**_OPTIONS)(function)
+        self._dispatcher._cache = _DiskCache(function.__name__)
+        self._versions: dict[Any, Callable[..., Any]] = {}
+
+    def __call__(self, *args: Any) -> Any:
+        """Run the machine code."""
+        version = (args[0].dtype, *map(type, args))
+        if version not in self._versions:
+            kinds = tuple(_any_layout(numba.typeof(arg)) for arg in args)
+            self._dispatcher.compile(kinds)
+            self._versions[version] = self._dispatcher.overloads[kinds].entry_point
+        return self._versions[version](*args)
+
+
+def _any_layout(kind: Any) -> Any:
+    """Return the type of arrays with any strides, where it is that of contiguous ones."""
+    if isinstance(kind, types.Array) and kind.ndim > 1:
+        return kind.copy(layout="A")
+    if isinstance(kind, types.NamedTuple):
+        return types.NamedTuple(list(map(_any_layout, kind.types)), kind.instance_class)
+    return kind
+
+
+@contextlib.contextmanager
+def on_compiling(tell: Tell) -> Iterator[None]:
+    """Call `tell` with a line for the user when something has to be compiled, or cannot be kept.
+
+    Each line comes once, and the first before the compilation.
+    """
+    told: set[str] = set()
+
+    def tell_once(line: str) -> None:
+        if line not in told:
+            told.add(line)
+            tell(line)
+
+    token = _tell.set(tell_once)
+    try:
+        yield
+    finally:
+        _tell.reset(token)
+
+
+def cache_directory() -> Path:
+    """Return where compiled kernels are kept; NUMBA_CACHE_DIR moves it.
+
+    Raises:
+        OSError: the user has no home directory, or the path is relative.
+    """
+    configured = os.environ.get("NUMBA_CACHE_DIR")
+    try:
+        path = Path(configured) if configured else user_cache_path("microgpt", appauthor=False)
+    except RuntimeError as error:
+        raise OSError(errno.ENOENT, "there is no home directory") from error
+    if not path.is_absolute():  # as "~/.cache" where platformdirs 4.2 finds no home
+        raise OSError(errno.EINVAL, "not an absolute path", str(path))
+    return path
+
+
+class _DiskCache(caching._Cache):  # type: ignore[misc]
+    """The code of one entry point, a file a version.
+
+    Numba's own cache would look at the source file of the entry point alone, mix up what two
+    processes save at once, and fail on a damaged file.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @property
+    def cache_path(self) -> str:
+        return str(cache_directory())
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the code, or None if there is no file that is whole and fits."""
+        target_context.refresh()  # numba's own caches do: code may need what is registered late
+        with contextlib.suppress(Exception):  # whatever is wrong with a file, it can be made anew
+            path = self._path(sig, target_context)
+            _check_is_private(path.parent)
+            with open(path, "rb", opener=open_at_once) as file:
+                _check_is_private(file.fileno())
+                digest, _, content = file.read().partition(b"\n")
+            if hashlib.sha256(content).hexdigest().encode() == digest:
+                code = compiler.CompileResult._rebuild(target_context, *pickle.loads(content))
+                with contextlib.suppress(OSError):
+                    os.utime(path)  # it is in use
+                return code
+        self._say("compiling the engine for this computer; this takes some seconds, once")
+        return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Write the code to its file; where that cannot be done, it is compiled again next time.
+
+        Of sources that have changed since they were imported nothing is kept.
+        """
+        content = serialize.dumps(data._reduce())
+        digest = hashlib.sha256(content).hexdigest().encode()
+        try:
+            if _sources() != _IMPORTED:
+                return
+            path = self._path(sig, data.target_context)
+            path.parent.mkdir(0o700, parents=True, exist_ok=True)
+            if not os.environ.get("NUMBA_CACHE_DIR"):
+                path.parent.chmod(0o700)  # earlier versions left that to the umask
+            _check_is_private(path.parent)
+            beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+            try:
+                beside.touch(0o600, exist_ok=False)
+                beside.write_bytes(digest + b"\n" + content)
+                os.replace(beside, path)
+            except BaseException:
+                beside.unlink(missing_ok=True)
+                raise
+            self._remove_unused(path.parent)
+        except OSError as error:
+            where = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+            self._say(
+                f"cannot keep the compiled engine ({where}), so it will be compiled each time; "
+                "NUMBA_CACHE_DIR names another directory"
+            )
+
+    def enable(self) -> None:
+        """Nothing to do: it always is."""
+
+    def disable(self) -> None:
+        """Not offered."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Not offered."""
+        raise NotImplementedError
+
+    def _path(self, sig: Any, target_context: Any) -> Path:
+        facts = (
+            sys.version,
+            numba.__version__,
+            llvmlite.__version__,
+            target_context.codegen().magic_tuple(),  # the processor and what it can do
+            _IMPORTED,
+            [(name, value) for name, value in sorted(vars(dropout).items()) if name.isupper()],
+            [getattr(numba.config, name, None) for name in _SETTINGS],
+            str(sig),
+        )
+        key = hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
+        return cache_directory() / f"microgpt-{self._name}-{key}"
+
+    def _remove_unused(self, directory: Path) -> None:
+        """Remove files of this function that no process has used for long, and broken-off ones."""
+        for pattern in (f"microgpt-{self._name}-*", f".microgpt-{self._name}-*"):
+            for file in directory.glob(pattern):
+                with contextlib.suppress(OSError):
+                    if time.time() - file.stat().st_mtime > _UNUSED_DAYS * 86400:
+                        file.unlink()
+
+    def _say(self, line: str) -> None:
+        tell = _tell.get()
+        if tell:
+            tell(line)
+
+
+def _check_is_private(place: Path | int) -> None:
+    """Raise OSError if somebody but this user and root owns a file, or others can write to it."""
+    status = os.stat(place)
+    if os.name == "posix" and (status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022):
+        raise OSError(errno.EPERM, "other users can write to it", str(place))
+
+
+def _sources() -> str:
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+_IMPORTED = _sources()

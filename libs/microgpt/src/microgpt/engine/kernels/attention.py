@@ -1,0 +1,145 @@
+"""Causal attention, for `Gpt.attention` and `model.softmax`, and its gradient.
+
+A vector holds the same thing for several queries of one document and head: the keys are walked
+through, and each is compared with all of those queries at once. So a document of n tokens costs
+n²/2 comparisons, whatever the lengths of the others in the batch.
+
+The lanes behind a document's last query hold what comes next to it, and compute nonsense: it is
+overwritten when the next document has its turn.
+
+For the layout see `matmul`. Shapes: C = n_embd, D = head_dim, N = columns.
+"""
+
+import math
+
+import numpy as np
+
+from microgpt.engine.jit import inlined, kernel
+from microgpt.engine.kernels.layers import clear
+from microgpt.engine.kernels.matmul import linear_strip
+from microgpt.engine.simd.lanes import from_lane
+from microgpt.engine.simd.tiles import transpose_tile
+from microgpt.engine.simd.vector import Array, Vector, exp, lanes, larger, load, splat, store
+
+
+@kernel
+def attention(
+    qkv: Array, n_head: int, doc_starts: Array, n_docs: int, weights: Array, out: Array
+) -> None:
+    """Set out to the mean of the values, weighted by how well each key answers the query.
+
+    Args:
+        qkv: queries, keys and values, one below the other: (3 C, N).
+        n_head: the heads, which share C.
+        doc_starts: the first column of each document, and the end of the last: (n_docs + 1).
+        n_docs: the documents.
+        weights: set to those of the mean, for `attention_backward`: for each vector of queries, a
+            row a key, and rows of 0 up to a whole vector of keys: (rows, lanes).
+        out: (C, N).
+    """
+    C, step, row = out.shape[0], lanes(out), 0
+    D = C // n_head
+    q, k, v = qkv[:C], qkv[C : 2 * C], qkv[2 * C :]
+    for head in range(n_head):
+        low, high = head * D, (head + 1) * D
+        for doc in range(n_docs):
+            start, stop = doc_starts[doc], doc_starts[doc + 1]
+            for t in range(start, stop, step):  # the queries t, t + 1, …
+                end = min(t + step, stop)  # none of them sees a key beyond
+                n_keys = end - start
+                seen = weights[row : row + n_keys]
+                linear_strip(k[low:high, start:end].T, q[low:high, t:], seen, 0, False)
+                _softmax(seen, t - start, 1 / math.sqrt(D))
+                linear_strip(v[low:high, start:end], seen, out[low:high, t:], 0, False)
+                row += n_keys
+                while n_keys % step:
+                    store(weights, row, 0, splat(out, 0))
+                    row, n_keys = row + 1, n_keys + 1
+
+
+@inlined
+def _softmax(scores: Array, n_before: int, scale: float) -> None:
+    """Turn the scores of a vector of queries into weights; those of keys to come are 0."""
+    never = splat(scores, -np.inf)
+    peak = never
+    for key in range(n_before):
+        peak = larger(load(scores, key, 0), peak)
+    for key in range(n_before, scores.shape[0]):  # some of the queries come before it
+        score = from_lane(key - n_before, load(scores, key, 0), never)
+        store(scores, key, 0, score)
+        peak = larger(score, peak)
+    total = splat(scores, 0)
+    for key in range(scores.shape[0]):
+        e = exp((load(scores, key, 0) - peak) * scale)
+        store(scores, key, 0, e)
+        total = total + e
+    norm = 1 / total
+    for key in range(scores.shape[0]):
+        store(scores, key, 0, load(scores, key, 0) * norm)
+
+
+@kernel
+def attention_backward(
+    dout: Array,
+    qkv: Array,
+    n_head: int,
+    doc_starts: Array,
+    n_docs: int,
+    weights: Array,
+    out: Array,
+    dscores: Array,
+    tile: Array,
+    dqkv: Array,
+) -> None:
+    """Set dqkv to the gradient of queries, keys and values: (3 C, N).
+
+    Args:
+        dout: the gradient of out: (C, N).
+        qkv: see `attention`.
+        n_head: see there.
+        doc_starts: see there.
+        n_docs: see there.
+        weights: see there.
+        out: see there.
+        dscores: (longest document in whole vectors, lanes) to work in.
+        tile: (lanes, lanes) to work in.
+        dqkv: (3 C, N).
+    """
+    C, step, row = out.shape[0], lanes(out), 0
+    D = C // n_head
+    q, k, v = qkv[:C], qkv[C : 2 * C], qkv[2 * C :]
+    dq, dk, dv = dqkv[:C], dqkv[C : 2 * C], dqkv[2 * C :]
+    clear(dqkv[C:], doc_starts[n_docs])  # keys and values collect from many queries
+    for head in range(n_head):
+        low, high = head * D, (head + 1) * D
+        for doc in range(n_docs):
+            start, stop = doc_starts[doc], doc_starts[doc + 1]
+            for t in range(start, stop, step):
+                end = min(t + step, stop)
+                linear_strip(v[low:high, start:end].T, dout[low:high, t:], dscores, 0, False)
+                # How much the mean itself moves: the sum of each weight times its gradient, which
+                # is that of out times its own (Dao et al. 2022, B.2). Softmax takes it off.
+                along = splat(out, 0)
+                for c in range(low, high):
+                    along = along + load(out, c, t) * load(dout, c, t)
+                _softmax_backward(weights, row, dscores, end - start, 1 / math.sqrt(D), along)
+                linear_strip(k[low:high, start:end], dscores, dq[low:high, t:], 0, False)
+                for u in range(start, end, step):  # the keys u, u + 1, …
+                    transpose_tile(dscores, u - start, 0, tile, 0, 0)
+                    linear_strip(q[low:high, t:end], tile, dk[low:high, u:], 0, True)
+                    transpose_tile(weights, row, 0, tile, 0, 0)
+                    linear_strip(dout[low:high, t:end], tile, dv[low:high, u:], 0, True)
+                    row += step
+
+
+@inlined
+def _softmax_backward(
+    weights: Array, row: int, dscores: Array, n_keys: int, scale: float, along: Vector
+) -> None:
+    """Turn the gradient of the weights, which begin at a row, into that of the scores."""
+    for key in range(n_keys):
+        change = load(dscores, key, 0) - along
+        store(dscores, key, 0, load(weights, row + key, 0) * change * scale)
+    step = lanes(dscores)
+    for key in range(n_keys, (n_keys + step - 1) // step * step):  # will be transposed as well
+        store(dscores, key, 0, splat(dscores, 0))

@@ -1,0 +1,130 @@
+"""What a block does to each token by itself, and the gradient of each, for all columns at once.
+
+A function is named for the one of `model` that it speeds up; its gradient stands below it. For the
+layout see `matmul`. Shapes: C = n_embd, N = columns.
+"""
+
+from microgpt.engine.jit import inlined, kernel
+from microgpt.engine.simd.lanes import total
+from microgpt.engine.simd.vector import (
+    Array,
+    lanes,
+    load,
+    splat,
+    square_root,
+    store,
+    where_positive,
+)
+
+
+@inlined
+def embed(wte: Array, wpe: Array, tokens: Array, positions: Array, x_t: Array, N: int) -> None:
+    """Set x_t to the sum of the embeddings of token and position: (N, C)."""
+    for n in range(N):
+        for c in range(0, wte.shape[1], lanes(wte)):
+            store(x_t, n, c, load(wte, tokens[n], c) + load(wpe, positions[n], c))
+
+
+@kernel
+def embed_backward(
+    dx_t: Array, tokens: Array, positions: Array, dwte: Array, dwpe: Array, N: int
+) -> None:
+    """Add the gradients of the embeddings that were used: (N, C)."""
+    for n in range(N):
+        for c in range(0, dwte.shape[1], lanes(dwte)):
+            dx = load(dx_t, n, c)
+            store(dwte, tokens[n], c, load(dwte, tokens[n], c) + dx)
+            store(dwpe, positions[n], c, load(dwpe, positions[n], c) + dx)
+
+
+@kernel
+def rmsnorm(x: Array, normed: Array, scales: Array, layer: int, N: int) -> None:
+    """Set normed = x scaled so that the mean of its squares is 1: (C, N); keep the scales: (N)."""
+    C = x.shape[0]
+    for n in range(0, N, lanes(x)):
+        squares = splat(x, 0)
+        for c in range(C):
+            xc = load(x, c, n)
+            squares = squares + xc * xc
+        scale = 1 / square_root(squares / C + 1e-5)
+        store(scales, layer, n, scale)
+        for c in range(C):
+            store(normed, c, n, load(x, c, n) * scale)
+
+
+@inlined
+def rmsnorm_rows(x: Array, normed: Array, N: int) -> None:
+    """Set normed = x scaled so that the mean of each row's squares is 1: (N, C)."""
+    C = x.shape[1]
+    share = splat(x, 1 / C)
+    for n in range(N):
+        squares = splat(x, 0)
+        for c in range(0, C, lanes(x)):
+            xc = load(x, n, c)
+            squares = squares + xc * xc
+        scale = 1 / square_root(splat(x, total(squares)) * share + 1e-5)
+        for c in range(0, C, lanes(x)):
+            store(normed, n, c, load(x, n, c) * scale)
+
+
+@kernel
+def rmsnorm_backward(
+    dnormed: Array, normed: Array, scales: Array, layer: int, dx: Array, N: int
+) -> None:
+    """Add the gradient of rmsnorm's input: dx += scale (dnormed - normed mean(dnormed normed))."""
+    C = normed.shape[0]
+    for n in range(0, N, lanes(normed)):
+        mean = splat(normed, 0)
+        for c in range(C):
+            mean = mean + load(dnormed, c, n) * load(normed, c, n)
+        mean = mean / C
+        scale = load(scales, layer, n)
+        for c in range(C):
+            change = load(dnormed, c, n) - load(normed, c, n) * mean
+            store(dx, c, n, load(dx, c, n) + scale * change)
+
+
+@inlined
+def relu(x: Array, n_rows: int, n_columns: int) -> None:
+    """Set the first rows and columns of x to 0 where they are negative."""
+    zero = splat(x, 0)
+    for i in range(n_rows):
+        for n in range(0, n_columns, lanes(x)):
+            xi = load(x, i, n)
+            store(x, i, n, where_positive(xi, xi, zero))
+
+
+@kernel
+def relu_backward(dx: Array, x: Array, N: int) -> None:
+    """Set the gradient to 0 where relu's result is."""
+    zero = splat(x, 0)
+    for i in range(x.shape[0]):
+        for n in range(0, N, lanes(x)):
+            store(dx, i, n, where_positive(load(x, i, n), load(dx, i, n), zero))
+
+
+@kernel
+def copy(x: Array, y: Array, N: int) -> None:
+    """Set y = x: (n, N)."""
+    for i in range(x.shape[0]):
+        for n in range(0, N, lanes(x)):
+            store(y, i, n, load(x, i, n))
+
+
+@kernel
+def clear(x: Array, N: int) -> None:
+    """Set x = 0: (n, N)."""
+    zero = splat(x, 0)
+    for i in range(x.shape[0]):
+        for n in range(0, N, lanes(x)):
+            store(x, i, n, zero)
+
+
+@kernel
+def add_and_clear(x: Array, y: Array) -> None:
+    """Add x to y, and set x = 0: (rows, whole vectors)."""
+    zero = splat(x, 0)
+    for i in range(x.shape[0]):
+        for j in range(0, x.shape[1], lanes(x)):
+            store(y, i, j, load(y, i, j) + load(x, i, j))
+            store(x, i, j, zero)

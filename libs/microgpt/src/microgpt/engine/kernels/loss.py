@@ -1,0 +1,77 @@
+"""The loss at the end of the forward pass, which is where the gradients begin.
+
+For the layout see `matmul`. Shapes: V = vocab_size, N = columns.
+"""
+
+import math
+
+from microgpt.engine.jit import kernel
+from microgpt.engine.simd.vector import Array, exp, lanes, larger, load, splat, store
+
+
+@kernel
+def token_losses(
+    logits: Array, targets: Array, counted: Array, norms: Array, N: int, losses: Array
+) -> None:
+    """Set losses to -log(softmax(logits)[target]) of each column: (V, N) -> (N).
+
+    Args:
+        logits: (V, N).
+        targets: (N).
+        counted: (1, N), 1, or 0 for a loss of 0.
+        norms: (2, N) to work in.
+        N: the columns.
+        losses: (N).
+    """
+    V, step = logits.shape[0], lanes(logits)
+    for n in range(0, N, step):
+        largest = load(logits, 0, n)
+        for i in range(1, V):
+            largest = larger(load(logits, i, n), largest)
+        store(norms, 0, n, largest)
+        total = splat(logits, 0)
+        for i in range(V):
+            total = total + exp(load(logits, i, n) - largest)
+        store(norms, 1, n, total)
+        for m in range(n, min(n + step, N)):
+            loss = math.log(norms[1, m]) + (norms[0, m] - logits[targets[m], m])
+            losses[m] = counted[0, m] * loss
+
+
+@kernel
+def cross_entropy(
+    logits: Array, targets: Array, counted: Array, norms: Array, N: int, weight: float
+) -> float:
+    """Return weight * the sum of -log(softmax(logits)[target]), and turn logits into its gradient.
+
+    Args:
+        logits: (V, N); afterwards weight * (softmax(logits) - 1 at the target), or 0.
+        targets: (N).
+        counted: (1, N), 1, or 0 for a column that has no part in it.
+        norms: (2, N) to work in.
+        N: the columns; what is behind them is not looked at.
+        weight: of one token in the loss of the batch.
+    """
+    V, step = logits.shape[0], lanes(logits)
+    loss = 0.0
+    for n in range(0, N, step):
+        last = min(n + step, N)
+        largest = load(logits, 0, n)
+        for i in range(1, V):
+            largest = larger(load(logits, i, n), largest)
+        store(norms, 0, n, largest)
+        for m in range(n, last):
+            loss += counted[0, m] * (norms[0, m] - logits[targets[m], m])
+        total = splat(logits, 0)
+        for i in range(V):
+            e = exp(load(logits, i, n) - largest)
+            store(logits, i, n, e)
+            total = total + e
+        store(norms, 1, n, total)
+        scale = load(counted, 0, n) * weight / total
+        for i in range(V):
+            store(logits, i, n, load(logits, i, n) * scale)
+        for m in range(n, last):
+            loss += counted[0, m] * math.log(norms[1, m])
+            logits[targets[m], m] -= counted[0, m] * weight
+    return weight * loss

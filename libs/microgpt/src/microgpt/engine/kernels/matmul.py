@@ -1,0 +1,132 @@
+"""Products of matrices, as `model.linear` and its gradients need them, for all columns at once.
+
+In the engine an activation is an array of n features by N columns, a column a token; the tokens of
+a micro-batch stand one after another, document by document. Its rows have room for whole vectors:
+what a kernel writes behind the last column is never read as a result. The rows of a weight matrix,
+too, are padded to whole vectors, with zeros that stay zeros. Shapes: C = n_embd, N = columns.
+"""
+
+from microgpt.engine.jit import inlined, kernel
+from microgpt.engine.simd.tiles import multiply_tile, transpose_tile
+from microgpt.engine.simd.vector import N_REGISTERS, Array, lanes
+
+HALF = N_REGISTERS // 8
+WIDE, HALF_WIDE = 8, 4  # vectors of a tile of one row
+NARROW, CHAINS = 2, 4  # up to so many vectors of columns, sums are split into so many
+TALL = N_REGISTERS // 4  # rows of a tile: two vectors each fill half of the registers with sums
+
+
+@kernel
+def linear(w: Array, x: Array, y: Array, n_columns: int, add: bool) -> None:
+    """Set y = w x, or add w x to y: (m, n), (n, N) -> (m, N), for `model.linear`."""
+    j, step = 0, lanes(x)
+    while j + step < n_columns:  # two vectors wide as long as there is more than one
+        _strip(w, x, j, y, add, 2)
+        j += 2 * step
+    if j < n_columns:
+        linear_strip(w, x, y, j, add)
+
+
+@kernel
+def linear_strip(w: Array, x: Array, y: Array, j: int, add: bool) -> None:
+    """Do what `linear` does, for one vector of columns from j on."""
+    _strip(w, x, j, y, add, 1)
+
+
+@inlined
+def _strip(w: Array, x: Array, j: int, y: Array, add: bool, n_vectors: int) -> None:
+    """Do it for n_vectors, a literal; with tiles that get smaller where the rows end."""
+    n_rows, i = w.shape[0], 0
+    while i + TALL <= n_rows:
+        multiply_tile(w, i, x, j, y, add, TALL, n_vectors, 1)
+        i += TALL
+    if i + HALF <= n_rows:
+        multiply_tile(w, i, x, j, y, add, HALF, n_vectors, 1)
+        i += HALF
+    if i + 2 <= n_rows:
+        multiply_tile(w, i, x, j, y, add, 2, n_vectors, 1)
+        i += 2
+    if i < n_rows:
+        multiply_tile(w, i, x, j, y, add, 1, n_vectors, 1)
+
+
+@inlined
+def linear_rows(x: Array, N: int, panels: Array, y: Array, add: bool) -> None:
+    """Set y = x w^T, or add to y, for the first N rows of x: (N, n), (m, n) -> (N, m).
+
+    What becomes of a row does not depend on N.
+
+    Args:
+        x: (rows, n).
+        N: how many rows.
+        panels: w in panels, see `weights.in_panels`.
+        y: (rows, m), with room for whole vectors.
+        add: whether to add.
+    """
+    if N == 1 and y.shape[1] <= NARROW * lanes(x):  # so quick that a call would count
+        for j in range(0, y.shape[1], lanes(x)):
+            multiply_tile(x, 0, panels, j, y, add, 1, 1, CHAINS)
+    elif N == 1:
+        _one_row(x, panels, y, add)
+    else:
+        _many_rows(x, N, panels, y, add)
+
+
+@kernel
+def _one_row(x: Array, panels: Array, y: Array, add: bool) -> None:
+    """Do it for one row, which has to fill the registers by itself."""
+    step, n, width = lanes(x), x.shape[1], panels.shape[1]
+    first = row = j = 0
+    while first < y.shape[1]:
+        panel, out, n_columns = panels[row : row + n], y[:, first:], min(width, y.shape[1] - first)
+        j = 0
+        if n_columns > (WIDE - 1) * step:
+            multiply_tile(x, 0, panel, 0, out, add, 1, WIDE, 1)
+            j = WIDE * step
+        if j + HALF_WIDE * step <= n_columns:
+            multiply_tile(x, 0, panel, j, out, add, 1, HALF_WIDE, 1)
+            j += HALF_WIDE * step
+        while j + step < n_columns:
+            multiply_tile(x, 0, panel, j, out, add, 1, 2, 1)
+            j += 2 * step
+        if j < n_columns:
+            multiply_tile(x, 0, panel, j, out, add, 1, 1, 1)
+        first, row = first + width, row + n
+
+
+@kernel
+def _many_rows(x: Array, N: int, panels: Array, y: Array, add: bool) -> None:
+    """Do it for several; where there are too few columns to keep the processor busy, split sums."""
+    n, m, width = x.shape[1], y.shape[1], panels.shape[1]
+    if m > NARROW * lanes(x):
+        first = row = 0
+        while first < m:
+            linear(x[:N], panels[row : row + n], y[:, first:], min(width, m - first), add)
+            first, row = first + width, row + n
+        return
+    for j in range(0, m, lanes(x)):
+        i = 0
+        while i + HALF <= N:
+            multiply_tile(x, i, panels, j, y, add, HALF, 1, CHAINS)
+            i += HALF
+        while i < N:
+            multiply_tile(x, i, panels, j, y, add, 1, 1, CHAINS)
+            i += 1
+
+
+@kernel
+def add_outer(dy: Array, x_t: Array, dw: Array, n_columns: int) -> None:
+    """Add dy x^T, the gradient of the weights of y = w x: (m, N), (N, n) -> (m, n).
+
+    x comes transposed, so that its rows are vectors of n and no vector has to be added up.
+    """
+    linear(dy[:, :n_columns], x_t, dw, dw.shape[1], True)
+
+
+@kernel
+def transpose(x: Array, x_t: Array, n_rows: int, n_columns: int) -> None:
+    """Write x to x_t, transposed: (n_rows, n_columns), both with room for whole vectors."""
+    side = lanes(x)
+    for i in range(0, n_rows, side):
+        for j in range(0, n_columns, side):
+            transpose_tile(x, i, j, x_t, j, i)

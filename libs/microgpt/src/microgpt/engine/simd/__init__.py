@@ -1,0 +1,1 @@
+"""SIMD vectors as a numba type."""

@@ -1,0 +1,1 @@
+"""Training steps on arrays, in one thread or several."""

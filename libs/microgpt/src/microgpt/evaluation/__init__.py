@@ -1,0 +1,1 @@
+"""Held-out loss, exact match of chat replies, and memorisation."""

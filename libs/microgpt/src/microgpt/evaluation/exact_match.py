@@ -1,0 +1,144 @@
+"""How well a chat model answers: what it replies where a file says what is right."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+from microgpt.batching.jobs import replies
+from microgpt.config import Sampling
+from microgpt.data.chat_truncation import ChatPrompt
+from microgpt.data.conversation_file import Item
+from microgpt.errors import PromptError
+from microgpt.inference import InferenceGpt
+
+Z_95 = 1.959964  # within so many standard deviations, to both sides, lie 95 % of a bell curve
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model made of an item.
+
+    Attributes:
+        item: what it was asked.
+        reply: what it said; None if the question does not fit into its context.
+        n_tokens: of the reply, its end included.
+        is_cut: whether old turns of the conversation had no room.
+        problem: why there is no reply.
+    """
+
+    item: Item
+    reply: str | None
+    n_tokens: int = 0
+    is_cut: bool = False
+    problem: str | None = None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is the right reply, to the letter."""
+        return self.reply == self.item.expected
+
+
+@dataclass(frozen=True)
+class Score:
+    """How many of some answers are exact.
+
+    Example:
+        >>> score = Score(n=50, n_exact=48)
+        >>> f"{score.share:.2f} in [{score.interval[0]:.3f}, {score.interval[1]:.3f}]"
+        '0.96 in [0.865, 0.989]'
+    """
+
+    n: int
+    n_exact: int
+
+    @classmethod
+    def of(cls, answers: Sequence[Answer]) -> "Score":
+        """Count the exact ones of at least one answer."""
+        return cls(len(answers), sum(answer.is_exact for answer in answers))
+
+    @property
+    def share(self) -> float:
+        """The exact ones, from 0 to 1."""
+        return self.n_exact / self.n
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Where the share of all such items lies, for 95 of 100 samples like this one.
+
+        Wilson's score interval, which holds for few items too, and where all answers are exact.
+        """
+        # Wilson 1927, Journal of the American Statistical Association 22, p. 209
+        n, p, zz = self.n, self.share, Z_95**2
+        middle = (p + zz / (2 * n)) / (1 + zz / n)
+        half = Z_95 * sqrt(p * (1 - p) / n + zz / (4 * n * n)) / (1 + zz / n)
+        # As computed, the bounds may miss the share by a rounding error where it is 0 or 1.
+        return max(0.0, min(p, middle - half)), min(1.0, max(p, middle + half))
+
+
+@dataclass(frozen=True)
+class WrongReply:
+    """A reply that a model gives where it is wrong, such as "i don't know".
+
+    Attributes:
+        reply: what it says.
+        n: how often it is wrong.
+        n_items: the items where it would be.
+    """
+
+    reply: str
+    n: int
+    n_items: int
+
+
+def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) -> Iterator[Answer]:
+    """Yield what a model replies to each item at temperature 0, in order.
+
+    What comes before is the conversation as the file has it, right replies included, fitted into
+    the context as for any chat. A question that does not fit has no reply, and so a wrong one: the
+    number of items is the same for every model.
+
+    Args:
+        model: a chat model.
+        items: what to ask; see `load_exam`.
+        threads: how many to use; the answers are the same.
+    """
+    found = [_prompt(model, item) for item in items]
+    prompts = [prompt for prompt in found if isinstance(prompt, ChatPrompt)]
+    coming = replies(model, prompts, sampling=Sampling(temperature=0), threads=threads)
+    for item, prompt in zip(items, found, strict=True):
+        if isinstance(prompt, PromptError):
+            yield Answer(item, None, problem=str(prompt))
+            continue
+        reply = next(coming)
+        n_tokens = len(reply.tokens) + (reply.finish_reason == "stop")
+        text, is_cut = model.tokenizer.decode(reply.tokens), prompt.tokens_dropped > 0
+        yield Answer(item, text, n_tokens, is_cut)
+
+
+def by_task(answers: Iterable[Answer]) -> dict[str, list[Answer]]:
+    """Return the answers of each task, in alphabetical order of the tasks."""
+    tasks: dict[str, list[Answer]] = {}
+    for answer in answers:
+        tasks.setdefault(answer.item.task, []).append(answer)
+    return dict(sorted(tasks.items()))
+
+
+def wrong_replies(answers: Sequence[Answer]) -> list[WrongReply]:
+    """Return what was said more than once where it is wrong, the most frequent first."""
+    said = Counter(one.reply for one in answers if one.reply is not None and not one.is_exact)
+    right = Counter(one.item.expected for one in answers)
+    return [
+        WrongReply(reply, n, len(answers) - right[reply])
+        for reply, n in sorted(said.items(), key=lambda pair: (-pair[1], pair[0]))
+        if n > 1
+    ]
+
+
+def _prompt(model: InferenceGpt, item: Item) -> ChatPrompt | PromptError:
+    # More turns than the context has tokens never fit, and a conversation may have thousands.
+    first = max(0, item.place - model.config.block_size)
+    try:
+        return model.chat_prompt(item.conversation[first : item.place])
+    except PromptError as error:
+        return error

@@ -1,0 +1,111 @@
+"""How well a model predicts documents, whatever computes it."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from microgpt.data.sliding_windows import Piece
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.model import Gpt, cross_entropy
+
+AT_ONCE = 2**16  # tokens between two looks at whether to stop
+
+# Returns the sum of the surprise at each token that counts, in nats.
+Surprise = Callable[[TokenDataset], float]
+
+
+@dataclass(frozen=True)
+class HeldOutLoss:
+    """How well a model predicts documents.
+
+    Attributes:
+        loss: the mean surprise at a token that counts, in nats; of a text all do, and its end.
+        n_docs: the documents.
+        n_tokens: the tokens that count.
+        n_characters: those that they stand for, where the end of a document counts as one.
+    """
+
+    loss: float
+    n_docs: int
+    n_tokens: int
+    n_characters: int
+
+    @property
+    def bits_per_character(self) -> float:
+        """The surprise at a character in bits, by which models with other tokens compare."""
+        return bits(self.loss) * (self.n_tokens / self.n_characters)
+
+
+def bits(nats: float) -> float:
+    """Return a surprise in bits."""
+    return nats / math.log(2)
+
+
+class Pieces:
+    """Documents as they are scored."""
+
+    def __init__(
+        self,
+        docs: Iterable[Iterable[Piece]],
+        *,
+        at_once: int = AT_ONCE,
+        n_characters: int | None = None,
+    ) -> None:
+        """Take documents.
+
+        Args:
+            docs: the pieces of each, as `reading.scored` gives them.
+            at_once: see `evaluate`.
+            n_characters: that the tokens which count stand for; by default each is one.
+        """
+        self.n_docs = 0
+        self._portions: list[TokenDataset] = []
+        for doc in docs:
+            self.n_docs += 1
+            for piece in doc:
+                if not self._portions or len(self._portions[-1].tokens) >= at_once:
+                    self._portions.append(TokenDataset())
+                self._portions[-1].append(*piece)
+        self.n_tokens = sum(portion.n_predictions for portion in self._portions)
+        self._n_characters = self.n_tokens if n_characters is None else n_characters
+
+    def evaluate(
+        self, surprise: Surprise, should_stop: Callable[[], bool] = lambda: False
+    ) -> HeldOutLoss | None:
+        """Return how well they are predicted, or None if it was stopped.
+
+        Args:
+            surprise: is called with `at_once` tokens at a time, or a piece.
+            should_stop: is asked in between.
+        """
+        total = 0.0
+        for portion in self._portions:
+            if should_stop():
+                return None
+            total += surprise(portion)
+        loss = total / self.n_tokens
+        return HeldOutLoss(loss, self.n_docs, self.n_tokens, self._n_characters)
+
+
+def scalar_surprise(gpt: Gpt[float], docs: TokenDataset) -> float:
+    """Return what a `Surprise` does, on scalars."""
+    total_loss = 0.0
+    for doc_id, tokens in enumerate(docs):
+        cache, mask = gpt.new_cache(), docs.mask_of(doc_id)
+        for i, (token, target) in enumerate(pairwise(tokens), start=1):
+            logits = gpt.forward(token, cache)
+            if mask[i]:
+                total_loss += cross_entropy(logits, target)
+    return total_loss
+
+
+def scalar_log_probabilities(gpt: Gpt[float], tokens: Iterable[int]) -> list[list[float]]:
+    """Return log(softmax(logits)) after each token, on scalars: (n, V)."""
+    cache, rows = gpt.new_cache(), []
+    for token in tokens:
+        logits = gpt.forward(token, cache)
+        largest = max(logits)
+        norm = largest + math.log(sum(math.exp(logit - largest) for logit in logits))
+        rows.append([logit - norm for logit in logits])
+    return rows

@@ -1,0 +1,152 @@
+"""A trained model as it predicts: how well, and how likely it takes each token to be.
+
+It is read-only, so threads can share it.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+from microgpt.config import (
+    EngineName,
+    LossOn,
+    ModelConfig,
+    TextKind,
+    TrainConfig,
+    check_count,
+    check_engine_name,
+    check_text,
+    check_threads,
+)
+from microgpt.data.chunked_dataset import scored
+from microgpt.data.tokenizer import Document, Tokenizer, count_predictions
+from microgpt.errors import ConfigError, DataError, PromptError
+from microgpt.evaluation.held_out_loss import (
+    HeldOutLoss,
+    Pieces,
+    scalar_log_probabilities,
+    scalar_surprise,
+)
+from microgpt.model import Gpt, count_params
+from microgpt.state import TrainedModel
+
+if TYPE_CHECKING:
+    from microgpt.engine.inference import CompiledModel
+
+
+class Predictor:
+    """A model that says how likely each next token is.
+
+    Attributes:
+        config: its shape.
+        tokenizer: of its text.
+        engine: what computes.
+    """
+
+    def __init__(self, trained: TrainedModel, *, engine: EngineName = "compiled") -> None:
+        """Take a copy of a model.
+
+        Args:
+            trained: what `train` or `load` returns.
+            engine: "compiled", or "reference": plain Python, slow, and the same in float64. (In
+                float32 a draw that is close to a boundary may go the other way.)
+        """
+        check_engine_name(engine)
+        frozen = {name: tuple(tuple(row) for row in rows) for name, rows in trained.weights.items()}
+        self._gpt: Gpt[float] = Gpt(trained.model, frozen)
+        self.config: ModelConfig = trained.model
+        self.tokenizer: Tokenizer = trained.tokenizer
+        self.engine: EngineName = engine
+        self._dtype = trained.dtype
+
+    @property
+    def num_params(self) -> int:
+        """The number of weights."""
+        return count_params(self.config)
+
+    def evaluate(
+        self,
+        docs: Iterable[Document],
+        *,
+        loss_on: LossOn = TrainConfig.loss_on,
+        text: TextKind = TrainConfig.text,
+        threads: int = 1,
+    ) -> HeldOutLoss:
+        """Return how well the model predicts documents, which should not be those it learnt from.
+
+        One that is longer than the context is read in overlapping windows, so that each token is
+        predicted once and from at least half a context.
+
+        Args:
+            docs: texts or conversations.
+            loss_on: of conversations, whose turns count: the assistant's, or all.
+            text: "stream" if the texts have no beginning and no end, as those that the model has
+                learnt from.
+            threads: how many to use; the result is the same.
+
+        Raises:
+            ConfigError: threads is outside its range, or text unknown.
+            DataError: there are no documents.
+            TokenizerError: a document has a character that the model does not know.
+        """
+        check_threads(threads)
+        check_text(text)
+        if isinstance(docs, str):
+            raise DataError("docs is one text; pass a list of texts")
+        docs, block_size = list(docs), self.config.block_size
+        in_pieces = scored(docs, self.tokenizer, block_size, loss_on=loss_on, text=text)
+        n_characters = sum(count_predictions(doc, loss_on, text, len) for doc in docs)
+        pieces = Pieces(in_pieces, n_characters=n_characters)
+        if not pieces.n_tokens:
+            raise DataError("there are no documents to evaluate, or no replies in them")
+        if self.engine == "reference":
+            check_one_thread(threads)
+            evaluation = pieces.evaluate(partial(scalar_surprise, self._gpt))
+        else:
+            evaluation = pieces.evaluate(partial(self.compiled.surprise, threads=threads))
+        assert evaluation is not None
+        return evaluation
+
+    def log_probabilities(self, tokens: Sequence[int], first: int = 0) -> list[list[float]]:
+        """Return how likely the model takes each token to be next: logarithms, as it learnt them.
+
+        Args:
+            tokens: what it has read: 1 to block_size tokens.
+            first: after which of them to begin; by default after the very first.
+
+        Returns:
+            A row for each of the tokens from number `first` on, with a number for each token that
+            may follow it.
+
+        Raises:
+            PromptError: there are no tokens, or more than block_size, or unknown ones.
+        """
+        self.check_prompt(tokens, None)
+        if self.engine == "reference":
+            return scalar_log_probabilities(self._gpt, tokens)[first:]
+        rows: list[list[float]] = self.compiled.log_probabilities(tokens, first).tolist()
+        return rows
+
+    @cached_property
+    def compiled(self) -> "CompiledModel":
+        """The same model on arrays."""
+        from microgpt.engine.inference import CompiledModel
+
+        return CompiledModel(self.config, self._gpt.weights, self._dtype)
+
+    def check_prompt(self, tokens: Sequence[int], max_tokens: int | None) -> None:
+        """Raise PromptError or ConfigError unless `generate_from_prompt` can go on from there."""
+        if max_tokens is not None:
+            check_count("max_tokens", max_tokens)
+        if not 1 <= len(tokens) <= self.config.block_size:
+            raise PromptError(
+                f"a prompt has 1 to {self.config.block_size} tokens, this one {len(tokens)}"
+            )
+        if min(tokens) < 0 or max(tokens) >= self.config.vocab_size:
+            raise PromptError(f"a prompt's tokens are 0 to {self.config.vocab_size - 1}")
+
+
+def check_one_thread(threads: int) -> None:
+    """Raise ConfigError if the reference engine is asked for more threads than one."""
+    if threads > 1:
+        raise ConfigError("the reference engine computes in one thread; leave threads out")

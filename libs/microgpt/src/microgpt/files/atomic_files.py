@@ -1,0 +1,217 @@
+"""Write files whole or not at all, several together, in an existing directory or with a new one.
+
+    .saving    in a directory or beside one that does not exist yet: files that are being written
+    .saved     in a directory: files that are complete, and are being moved into their places
+
+Renaming the first to the second is the moment at which all files of a directory change. Only the
+holder of the directory's lock writes them. Readers take no lock: `current` says where a file is.
+Writers without the lock use .saving-HOST-PROCESS-NUMBER, so that none removes that of another.
+"""
+
+import errno
+import glob
+import os
+import platform
+import shlex
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from microgpt.errors import CheckpointError, FullDiskError
+from microgpt.files.regular_file import read_regular_file
+
+SAVING, SAVED = ".saving", ".saved"
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # disk, quota, largest file
+MAX_READS = 100  # of files that other processes keep replacing; far more than ever happens
+T = TypeVar("T")
+
+
+def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = False) -> None:
+    """Write files into a directory: into a new one all at once, else each whole.
+
+    Nothing else in the directory is changed.
+
+    Args:
+        directory: the place.
+        files: their names and contents.
+        is_held: whether the caller holds the directory's lock. Then readers that use `current` see
+            all files change at once, even if the process is killed.
+
+    Raises:
+        CheckpointError: they cannot be written. If there is no room, nothing has changed.
+    """
+    try:
+        check_place(directory)
+        is_new = not os.path.isdir(directory)
+        staging = _staging(directory, is_new, SAVING)
+        if not is_held:
+            mine = f"{staging.name}-{platform.node()}-"
+            _remove_dead(staging.with_name(mine))
+            staging = staging.with_name(f"{mine}{os.getpid()}-{uuid.uuid4().hex}")
+        staging.parent.mkdir(parents=True, exist_ok=True)
+        _remove(staging)
+        staging.mkdir()  # not tempfile.mkdtemp: it would become a model that its owner alone reads
+        try:
+            for name, content in files.items():
+                if os.path.isdir(directory / name):
+                    raise CheckpointError(f"{directory / name} is a directory; name another place")
+                _write(staging / name, content)
+            _sync_directory(staging)
+            if is_new:
+                staging.rename(directory)
+                _sync_directory(directory.parent)
+            elif is_held:
+                staging.rename(directory / SAVED)
+                settle(directory)
+            else:
+                _move(staging, directory)
+        except BaseException:
+            _remove(staging)
+            raise
+    except OSError as error:
+        raise cannot_write(directory, error, sum(map(len, files.values()))) from error
+
+
+def check_place(directory: Path) -> None:
+    """Raise CheckpointError if a directory is none and cannot become one, or cannot be written."""
+    for path in (directory, *directory.parents):
+        if path.is_dir():
+            if not os.access(path, os.W_OK):
+                raise cannot_write(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+            return
+        if os.path.lexists(path):
+            what = "a file" if path.exists() else "a link to nothing"
+            raise CheckpointError(f"{path} is {what}, not a directory; name another place")
+
+
+def current(directory: Path, name: str) -> Path:
+    """Return where a file of a directory is: in `.saved` if it was not moved into its place yet."""
+    saved = directory / SAVED
+    is_waiting = os.path.lexists(saved / name) and not os.path.islink(saved)
+    return saved / name if is_waiting else directory / name
+
+
+def settle(directory: Path) -> None:
+    """Finish what a killed holder of a directory's lock has begun; the caller holds it now.
+
+    Raises:
+        OSError: the files cannot be moved.
+    """
+    saved = directory / SAVED
+    if os.path.isdir(saved) and not os.path.islink(saved):
+        _move(saved, directory)
+    _remove(_staging(directory, False, SAVING))
+    _remove(_staging(directory, True, SAVING))
+
+
+def read_settled(directory: Path, read: Callable[[], T]) -> T:
+    """Return what a function reads from a directory; call it again if files changed meanwhile.
+
+    Raises:
+        CheckpointError: `read` raised it, and no file was replaced since it began.
+    """
+    for _ in range(MAX_READS):
+        before = _versions(directory)
+        try:
+            return read()
+        except CheckpointError:
+            if _versions(directory) == before:
+                raise
+    return read()
+
+
+def read(path: Path, max_bytes: int) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        CheckpointError: it cannot be read, is no regular file, or has more than max_bytes.
+    """
+    try:
+        return read_regular_file(path, max_bytes)
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+
+
+def cannot_write(directory: Path, error: OSError, n_bytes: int = 0) -> CheckpointError:
+    """Return what to raise; for want of room with the bytes that it takes, if they are known."""
+    problem = f"cannot write to {directory}: {error.strerror}"
+    if error.errno in NO_ROOM:
+        return FullDiskError(f"{problem}; it takes {n_bytes:,} bytes" if n_bytes else problem)
+    if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+        return CheckpointError(f"another process has just made {directory}; name another one")
+    return CheckpointError(f"{problem}; name another directory")
+
+
+def as_argument(path: Path) -> str:
+    """Return a path as it is typed in a command."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
+
+
+def remove_unfinished(directory: Path) -> None:
+    """Remove what killed writers without its lock have left in a directory; `publish` does, too."""
+    _remove_dead(directory / f"{SAVING}-{platform.node()}-")
+
+
+def _staging(directory: Path, is_new: bool, name: str) -> Path:
+    """Return where files are written first: on the file system of the directory."""
+    if not is_new:
+        return directory / name
+    path = Path(os.path.realpath(directory))
+    return path.parent / f".{path.name}{name}"
+
+
+def _move(staging: Path, directory: Path) -> None:
+    """Move the files of a staging directory into their places, and remove it."""
+    for path in staging.iterdir():
+        os.replace(path, directory / path.name)
+    staging.rmdir()
+    _sync_directory(directory)
+
+
+def _remove_dead(stem: Path) -> None:
+    """Remove staging directories, named by process, of processes that do not exist any more."""
+    for path in stem.parent.glob(f"{glob.escape(stem.name)}*"):
+        from psutil import pid_exists  # only here: it takes 10 ms
+
+        pid = path.name.removeprefix(stem.name).partition("-")[0]
+        if pid.isdecimal() and len(pid) < 10 and not pid_exists(int(pid)):
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a staging directory, or what somebody else has put in its place."""
+    shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):
+        path.unlink()  # rmtree removes no link, no file
+
+
+def _versions(directory: Path) -> list[tuple[str, int, int]]:
+    """Return what changes whenever a file of a directory is replaced or moved."""
+    found = []
+    for folder in (directory, directory / SAVED):
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                facts = entry.stat(follow_symlinks=False)
+                found.append((entry.path, facts.st_ino, facts.st_mtime_ns))
+    return sorted(found)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_directory(directory: Path) -> None:
+    """Have the names of its files survive a power cut, where a directory can be synced."""
+    with suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Model directories and training states on disk."""

@@ -1,0 +1,113 @@
+"""meta.json: the shape of a model, its alphabet, and how it came about."""
+
+import json
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from microgpt.config import MAX_SIZE, DType, ModelConfig
+from microgpt.data.tokenizer_io import chars_of, check_vocabulary, special_tokens_of
+from microgpt.error_format import first_problem, newer_version
+from microgpt.errors import CheckpointError
+from microgpt.state import TrainResult
+from microgpt.value import total
+
+FORMAT_VERSION = 1
+META = "meta.json"
+MAX_META_BYTES = 2**24  # all of Unicode as escapes takes 14 MB
+
+_Count = Annotated[int, Field(ge=1, le=MAX_SIZE)]
+
+
+def _check_json(facts: dict[str, Any]) -> dict[str, Any]:
+    json.dumps(facts, allow_nan=False)  # pydantic reads nan, which is not JSON, into an Any
+    return facts
+
+
+class Meta(BaseModel):
+    """meta.json, its keys in order: first what the seed systems wrote, then what may be absent."""
+
+    model_config = ConfigDict(strict=True)
+
+    vocab_size: _Count
+    n_embd: _Count
+    n_head: _Count
+    n_layer: _Count
+    block_size: _Count
+    chars: tuple[str, ...] | None = None  # of a model whose tokens are characters
+    special_tokens: tuple[str, ...] | None = None
+    format_version: _Count = FORMAT_VERSION
+    weights_sha256: str | None = None
+    n_ff_exp: _Count = ModelConfig.n_ff_exp
+    init_std: float = ModelConfig.init_std
+    dtype: DType = "float64"
+    tokenizer: str = "char"
+    tokenizer_sha256: str | None = None
+    created_by: str | None = None
+    created_at: str | None = None
+    training: Annotated[dict[str, Any], AfterValidator(_check_json)] = {}
+
+    def model(self) -> ModelConfig:
+        """Return the shape of the model."""
+        names = [field.name for field in fields(ModelConfig)]
+        return ModelConfig(**{name: getattr(self, name) for name in names})
+
+
+def meta_of(result: TrainResult) -> Meta:
+    """Return what is to be told of a model that has been trained."""
+    config, losses, data = result.config, result.state.recent_losses, result.data
+    best = result.state.best
+    training = {
+        "seed": config.seed,
+        "steps": result.state.step,
+        "batch_size": config.batch_size,
+        "lr": config.lr,
+        "dropout": config.dropout or None,
+        "weight_decay": config.weight_decay or None,
+        "average_tail": config.average_tail or None,
+        "loss_on": config.loss_on if result.tokenizer.is_chat else None,
+        "text": config.text if config.text == "stream" else None,
+        "long_docs": config.long_docs if config.text == "lines" else None,
+        "data_sha256": data.sha256,
+        "n_docs": data.n_docs,
+        "val_fraction": data.val_fraction or None,
+        "test_fraction": data.test_fraction or None,
+        "train_loss": total(losses) / len(losses) if losses else None,
+        "val_loss": result.val_loss,
+        "test_loss": result.test_loss,
+        "best_step": best.step if best else None,
+        "preset": result.preset,
+        "parent_sha256": result.parent_sha256,
+        "genome": result.genome_sha256,
+        "seconds": round(result.seconds, 3),
+    }
+    return Meta(
+        **asdict(result.model),
+        chars=chars_of(result.tokenizer),
+        special_tokens=special_tokens_of(result.tokenizer),
+        dtype=result.dtype,
+        tokenizer=result.tokenizer.kind,
+        created_by=f"microgpt {version('microgpt-lib')}",
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        training={name: fact for name, fact in training.items() if fact is not None},
+    )
+
+
+def parse_meta(content: bytes, path: Path) -> Meta:
+    """Return what a meta.json tells.
+
+    Raises:
+        CheckpointError: it is damaged or of an unknown format; the message names the place.
+    """
+    if problem := newer_version(content, "format_version", FORMAT_VERSION):
+        raise CheckpointError(f"{path}: {problem}")
+    try:
+        meta = Meta.model_validate_json(content)
+    except ValidationError as error:
+        raise CheckpointError(f"{path}: {first_problem(error)}") from error
+    check_vocabulary(path, meta.tokenizer, meta.chars, meta.special_tokens)
+    return meta

@@ -1,0 +1,308 @@
+"""Where a training stands, as two files, and back.
+
+train_state.safetensors    the weights, the best ones, what the optimizer keeps, the history,
+                           and the subword tokens
+train_state.json           all other that is needed to go on, and the sha256 of the first
+
+The second is checked before the first is read: it says how large that can be.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig
+from microgpt.data.dataset import DataFacts
+from microgpt.data.tokenizer import Tokenizer
+from microgpt.data.tokenizer_io import (
+    MAX_TOKENIZER_BYTES,
+    chars_of,
+    check_vocabulary,
+    file_of,
+    restore,
+    special_tokens_of,
+)
+from microgpt.error_format import first_problem, newer_version
+from microgpt.errors import CheckpointError, MicrogptError
+from microgpt.files.atomic_files import current, read
+from microgpt.files.path_text import path_from_text, path_to_text
+from microgpt.model import count_params
+from microgpt.state import N_RECENT, Best, TrainState
+from microgpt.storage.meta import MAX_META_BYTES
+from microgpt.storage.training_plan import STATE_DESCRIPTION, TrainingPlan
+from microgpt.storage.weights_file import WeightsFormat
+from microgpt.training.history_file import MAX_HISTORY_BYTES, HistoryPoint
+from microgpt.training.presets import PresetName
+from microgpt.training.weight_averaging import WeightAverage
+
+FORMAT_VERSION = 1
+STATE = "train_state.safetensors"
+TOKENIZER = "tokenizer"  # the name of its bytes among the arrays
+Status = Literal["running", "ended", "diverged"]
+# How trainings were whose state does not say it, as there was no other way.
+ONCE = {"loss_on": "all", "long_docs": "truncate"}
+
+
+_Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
+
+
+class _BestFacts(BaseModel):
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    step: _Count
+    val_loss: float
+    measured_at: _Count
+    n_worse: _Count
+
+
+class _AverageFacts(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    n: Annotated[int, Field(ge=1, le=MAX_SIZE)]
+    step: _Count
+    steps: _Count
+
+
+class _Description(BaseModel):
+    """train_state.json, its keys in order."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    format_version: int = FORMAT_VERSION
+    state_sha256: str
+    status: Status
+    step: _Count
+    model: ModelConfig
+    tokenizer: str = "char"
+    chars: tuple[str, ...] | None = None
+    special_tokens: tuple[str, ...] | None = None
+    vocab_size_wanted: _Count | None = None
+    config: TrainConfig
+    engine: EngineName
+    dtype: DType
+    input: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = None
+    data: DataFacts
+    weights_format: WeightsFormat | None = None
+    preset: PresetName | None = None
+    parent_sha256: str | None = None
+    genome_sha256: str | None = None
+    best: _BestFacts | None = None
+    average: _AverageFacts | None = None
+    since_history: tuple[float, _Count]
+    seconds: Annotated[float, Field(ge=0)]
+    created_by: str
+
+    @field_validator("config", mode="before")
+    @classmethod
+    def _as_it_was(cls, config: object) -> object:
+        return ONCE | config if isinstance(config, dict) else config
+
+
+def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple[bytes, bytes]:
+    """Return the contents of the two files."""
+    content = save_tensors(_as_tensors(plan, state))
+    description = _describe(plan, state, status, hashlib.sha256(content).hexdigest())
+    return content, description.model_dump_json(indent=2).encode() + b"\n"
+
+
+def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
+    """Return what a training is, where it stands, and whether it has ended.
+
+    Raises:
+        CheckpointError: a file is damaged or foreign, or they do not belong together.
+    """
+    description_path, path = current(directory, STATE_DESCRIPTION), current(directory, STATE)
+    facts = _parse(read(description_path, MAX_META_BYTES), description_path)
+    content = read(path, _max_bytes(facts))
+    if facts.state_sha256 != hashlib.sha256(content).hexdigest():
+        raise CheckpointError(
+            f"{path} is not the file that {description_path.name} describes (its sha256 differs); "
+            "restore both files, or train anew with --force"
+        )
+    try:
+        tensors = load_tensors(content)
+        state = _state(facts, tensors, path)
+        file = tensors[TOKENIZER].tobytes() if facts.tokenizer == "bpe" else None
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is no state of a training: {error}") from error
+    tokenizer = restore(
+        description_path,
+        facts.chars,
+        (path, file) if file is not None else None,
+        facts.model.vocab_size,
+        is_chat=facts.special_tokens is not None,
+    )
+    return _plan(facts, tokenizer), state, facts.status
+
+
+def _parse(description: bytes, description_path: Path) -> _Description:
+    if problem := newer_version(description, "format_version", FORMAT_VERSION):
+        raise CheckpointError(f"{description_path}: {problem}")
+    try:
+        facts = _Description.model_validate_json(description)
+    except ValidationError as error:
+        raise CheckpointError(f"{description_path}: {first_problem(error)}") from error
+    except MicrogptError as error:
+        raise CheckpointError(f"{description_path}: {error}") from error
+    if facts.step > facts.config.steps:
+        raise CheckpointError(
+            f"{description_path}: step is {facts.step}, beyond the {facts.config.steps} of config"
+        )
+    if not (facts.input or facts.preset):
+        raise CheckpointError(f"{description_path}: it names neither an input nor a preset")
+    check_vocabulary(description_path, facts.tokenizer, facts.chars, facts.special_tokens)
+    return facts
+
+
+def _max_bytes(facts: _Description) -> int:
+    """Return what train_state.safetensors can take at most: arrays of weights, and the rest."""
+    n_arrays = 3 + bool(facts.best) + bool(facts.average)
+    rest = MAX_HISTORY_BYTES + (MAX_TOKENIZER_BYTES if facts.tokenizer == "bpe" else 0)
+    return n_arrays * np.dtype(facts.dtype).itemsize * count_params(facts.model) + rest
+
+
+def _describe(
+    plan: TrainingPlan, state: TrainState, status: Status, state_sha256: str
+) -> _Description:
+    best, average = state.best, state.average
+    return _Description(
+        state_sha256=state_sha256,
+        status=status,
+        step=state.step,
+        model=plan.model,
+        tokenizer=plan.tokenizer.kind,
+        chars=chars_of(plan.tokenizer),
+        special_tokens=special_tokens_of(plan.tokenizer),
+        vocab_size_wanted=plan.vocab_size_wanted,
+        config=plan.config,
+        engine=plan.engine,
+        dtype=plan.dtype,
+        input=path_to_text(plan.input) if plan.input else None,
+        data=plan.data,
+        weights_format=plan.weights_format,
+        preset=plan.preset,
+        parent_sha256=plan.parent_sha256,
+        genome_sha256=plan.genome_sha256,
+        best=_BestFacts(**{name: getattr(best, name) for name in _BestFacts.model_fields})
+        if best
+        else None,
+        average=_AverageFacts(n=average.n, step=average.step, steps=average.steps)
+        if average
+        else None,
+        since_history=state.since_history,
+        seconds=state.seconds,
+        created_by=f"microgpt {version('microgpt-lib')}",
+    )
+
+
+def _plan(description: _Description, tokenizer: Tokenizer) -> TrainingPlan:
+    return TrainingPlan(
+        model=description.model,
+        config=description.config,
+        tokenizer=tokenizer,
+        engine=description.engine,
+        dtype=description.dtype,
+        data=description.data,
+        input=path_from_text(description.input) if description.input else None,
+        vocab_size_wanted=description.vocab_size_wanted,
+        weights_format=description.weights_format,
+        preset=description.preset,
+        parent_sha256=description.parent_sha256,
+        genome_sha256=description.genome_sha256,
+    )
+
+
+def _as_tensors(plan: TrainingPlan, state: TrainState) -> dict[str, NDArray[np.generic]]:
+    """Return all of a state that is many numbers; the bytes of a tokenizer.json are, too."""
+    points = state.history
+    tensors = {
+        "weights": np.asarray(state.weights, state.dtype),
+        "adam_m": np.asarray(state.adam_m, state.dtype),
+        "adam_v": np.asarray(state.adam_v, state.dtype),
+        "recent_losses": np.asarray(state.recent_losses, np.float64),
+        "history.step": np.array([point.step for point in points], np.int64),
+        "history.loss": np.array([point.loss for point in points], np.float64),
+        "history.val_loss": np.array(
+            [np.nan if point.val_loss is None else point.val_loss for point in points]
+        ),
+    }
+    if state.average:
+        tensors["average"] = np.asarray(state.average.weights, state.dtype)
+    if state.best:
+        tensors["best_weights"] = np.asarray(state.best.weights, state.dtype)
+    if file := file_of(plan.tokenizer):
+        tensors[TOKENIZER] = np.frombuffer(file, np.uint8)
+    return tensors
+
+
+def _state(
+    description: _Description, tensors: Mapping[str, NDArray[Any]], path: Path
+) -> TrainState:
+    """Return where a training stands; ValueError or the like if the arrays are not of one."""
+    n_params = count_params(description.model)
+    names = ["weights", "adam_m", "adam_v"]
+    names += ["average"] if description.average else []
+    names += ["best_weights"] if description.best else []
+    for name in names:
+        if tensors[name].shape != (n_params,) or tensors[name].dtype != description.dtype:
+            raise CheckpointError(
+                f"{path}: {name} is not {n_params} numbers of {description.dtype}; train anew"
+            )
+    history = _history(tensors)
+    recent_losses = _losses(tensors["recent_losses"])
+    if len(recent_losses) != min(description.step, N_RECENT):
+        raise ValueError(f"{len(recent_losses)} recent losses after {description.step} steps")
+    if history and not 1 <= history[0].step <= history[-1].step <= description.step:
+        raise ValueError(f"the steps of its history are not from 1 to {description.step}")
+    best, average = description.best, description.average
+    if best and not best.step <= best.measured_at <= description.step:
+        raise ValueError(
+            f"its best held-out loss, of step {best.step}, was last measured at {best.measured_at}"
+        )
+    if average and not average.n <= average.step <= description.step:
+        raise ValueError(f"a mean of {average.n} up to step {average.step} is not of this training")
+    return TrainState(
+        step=description.step,
+        weights=tensors["weights"],
+        adam_m=tensors["adam_m"],
+        adam_v=tensors["adam_v"],
+        dtype=description.dtype,
+        engine=description.engine,
+        best=Best(**best.model_dump(), weights=tensors["best_weights"]) if best else None,
+        recent_losses=recent_losses,
+        history=tuple(history),
+        since_history=description.since_history,
+        seconds=description.seconds,
+        average=WeightAverage(tensors["average"], **average.model_dump()) if average else None,
+    )
+
+
+def _history(tensors: Mapping[str, NDArray[Any]]) -> list[HistoryPoint]:
+    """Return the points; ValueError if they cannot be those of a history."""
+    steps = tensors["history.step"].tolist()
+    losses = _losses(tensors["history.loss"])
+    measured = tensors["history.val_loss"]
+    _losses(np.where(np.isnan(measured), 0, measured))
+    if tensors["history.step"].dtype != np.int64 or steps != sorted(set(steps)):
+        raise ValueError("the steps of its history do not ascend")
+    return [
+        HistoryPoint(step, loss, None if math.isnan(val_loss) else val_loss)
+        for step, loss, val_loss in zip(steps, losses, measured.tolist(), strict=True)
+    ]
+
+
+def _losses(tensor: NDArray[Any]) -> tuple[float, ...]:
+    """Return losses as a tuple; ValueError if they cannot be any."""
+    if tensor.ndim != 1 or tensor.dtype != np.float64 or not np.isfinite(tensor).all():
+        raise ValueError("its losses are not finite numbers of float64 in a row")
+    return tuple(tensor.tolist())

@@ -1,0 +1,130 @@
+"""The weights of a model in a file: JSON, which anyone can read, or safetensors, small and fast.
+
+NumPy is loaded for safetensors alone.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from microgpt.config import ModelConfig
+from microgpt.error_format import first_problem
+from microgpt.errors import CheckpointError
+from microgpt.model import Weights, count_params, weight_shapes
+from microgpt.printable import printable
+
+WeightsFormat = Literal["json", "safetensors"]
+WEIGHTS_FILES: dict[WeightsFormat, str] = {
+    "json": "weights.json",
+    "safetensors": "model.safetensors",
+}
+META = "meta.json"  # has the shape
+FLOATS = ("float16", "float32", "float64")
+MAX_BYTES = (8, 64)  # of a number in safetensors and in JSON, where 24 are digits, the rest spaces
+HEADER_BYTES = 2**16  # of a layer: names and shapes, and the metadata of other programs
+
+
+def encode_weights(
+    model: ModelConfig, weights: Weights[float], weights_format: WeightsFormat, dtype: str
+) -> bytes:
+    """Return the content of a file.
+
+    Args:
+        model: the shape.
+        weights: by name.
+        weights_format: which.
+        dtype: of the numbers in safetensors; JSON has all their digits.
+
+    Raises:
+        CheckpointError: a weight is beyond the largest number of that dtype.
+    """
+    if weights_format == "json":
+        return json.dumps(weights, separators=(",", ":")).encode()
+    import numpy as np
+    from safetensors.numpy import save
+
+    with np.errstate(over="ignore"):
+        tensors = {name: np.array(weights[name], dtype) for name in weight_shapes(model)}
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            raise CheckpointError(f"{name} has a weight that is too large for {dtype}")
+    return save(tensors, {"format": "np"})
+
+
+def max_bytes(path: Path, model: ModelConfig) -> int:
+    """Return what a file of weights, of either format, can take at most."""
+    n_bytes = MAX_BYTES[path.suffix == ".json"] * count_params(model)
+    return n_bytes + HEADER_BYTES * (1 + model.n_layer)
+
+
+def decode_weights(
+    content: bytes, path: Path, model: ModelConfig
+) -> dict[str, tuple[tuple[float, ...], ...]]:
+    """Return the weights that a file has, by name.
+
+    Args:
+        content: of the file.
+        path: of the file; its suffix says which format it is.
+        model: the shape that they must have.
+
+    Raises:
+        CheckpointError: it is damaged or of another model; the message says where.
+    """
+    if path.suffix == ".json":
+        matrices = _from_json(content, path)
+    else:
+        matrices = _from_safetensors(content, path)
+    if model.n_layer > len(matrices):  # before a damaged n_layer fills the memory with names
+        raise CheckpointError(f"{path} has too few matrices for n_layer {model.n_layer} of {META}")
+    shapes = weight_shapes(model)
+    missing, foreign = shapes.keys() - matrices.keys(), matrices.keys() - shapes.keys()
+    if missing or foreign:
+        problem = f"{min(missing)} is missing" if missing else f"{min(foreign)} does not belong"
+        raise CheckpointError(f"{path}: {printable(problem)}, by {META}")
+    for name, (rows, columns) in shapes.items():
+        matrix = matrices[name]
+        uneven = next((row for row in matrix if len(row) != columns), None)
+        if len(matrix) != rows or uneven is not None:
+            found = f"{len(matrix)} × {columns if uneven is None else len(uneven)}"
+            raise CheckpointError(
+                f"{path}: {name} is {found}, not {rows} × {columns} as {META} has it"
+            )
+    return {name: tuple(tuple(row) for row in matrices[name]) for name in shapes}
+
+
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_MATRICES = TypeAdapter(dict[str, list[list[_Finite]]], config=ConfigDict(strict=True))
+
+
+def _from_json(content: bytes, path: Path) -> dict[str, list[list[float]]]:
+    try:
+        return _MATRICES.validate_json(content)
+    except ValidationError as error:
+        raise CheckpointError(f"{path}: {first_problem(error)}") from error
+
+
+def _from_safetensors(content: bytes, path: Path) -> dict[str, list[list[float]]]:
+    import numpy as np
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        tensors = load(content)
+    except KeyError as error:  # a dtype that NumPy does not have
+        raise CheckpointError(
+            f"{path} has numbers of {printable(str(error))}; "
+            f"convert them to one of {', '.join(FLOATS)}"
+        ) from error
+    except (SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {printable(str(error))}") from error
+    for name, tensor in tensors.items():
+        if tensor.ndim != 2 or tensor.dtype.name not in FLOATS:
+            raise CheckpointError(
+                f"{path}: {printable(name)} is {tensor.ndim}-dimensional of {tensor.dtype}; "
+                f"a matrix of {', '.join(FLOATS)} is expected"
+            )
+        if not np.isfinite(tensor).all():
+            raise CheckpointError(f"{path}: {printable(name)} has a number that is not finite")
+    return {name: tensor.tolist() for name, tensor in tensors.items()}

@@ -1,0 +1,110 @@
+"""Whole conversations: one to three exchanges that fit into a small context.
+
+Same split and seed, same conversations, on any Python.
+"""
+
+import json
+import string
+from collections.abc import Callable, Iterator, Sequence
+
+from microgpt.data.tokenizer import Conversation, Message
+from microgpt.errors import ConfigError
+from microgpt.synthetic_chat.arithmetic import addition, comparison, subtraction
+from microgpt.synthetic_chat.exchange import ChatSplit, Draw, Exchange
+from microgpt.synthetic_chat.memory import ask_untold, tell_and_ask
+from microgpt.synthetic_chat.outside import outside
+from microgpt.synthetic_chat.small_talk import small_talk
+from microgpt.synthetic_chat.tables import capitals, days, months, opposites
+from microgpt.synthetic_chat.words import length, letters, reversing, spelling
+
+ALPHABET = " !'+,-.?" + string.digits + string.ascii_lowercase
+MAX_TOKENS = 120  # of a conversation: it can be learnt in a context of 128
+MAX_PROMPT = 96  # … which keeps this much of it before a reply (`microgpt.data.chat_truncation`)
+
+MEMORY = 0.15  # the share of the conversations in which something is told and asked for
+AT_ONCE = 0.25  # the share of those in which nothing is between
+LENGTHS = (1, 1, 1, 1, 2, 2, 3, 4)  # exchanges of the other conversations
+
+Task = Callable[[Draw], Exchange]
+
+_WITH_FILLERS: Sequence[Task] = (
+    addition, subtraction, spelling, reversing, length, letters, comparison, outside,
+)  # fmt: skip
+_BY_HEART: Sequence[Task] = (*(small_talk,) * 2, days, months, opposites, capitals)
+# A task is learnt as often as it is hard: arithmetic has most to learn from examples.
+_TO_LEARN: Sequence[Task] = (
+    *_WITH_FILLERS, *_BY_HEART, *(addition,) * 7, *(subtraction,) * 6, *(comparison,) * 2,
+    spelling, *(reversing,) * 3, length, outside,
+)  # fmt: skip
+
+
+def conversations(split: ChatSplit, n: int, seed: int) -> Iterator[list[Exchange]]:
+    """Return conversations.
+
+    Args:
+        split: "train"; "heldout", with words, names, number pairs and prompts that "train" never
+            has, whatever the seeds; or "wordings", which asks in words that "train" never uses.
+        n: how many.
+        seed: of the choices, at least 0.
+
+    Raises:
+        ConfigError: a number is outside its range.
+    """
+    if n < 1:
+        raise ConfigError(f"conversations must be >= 1, got {n}")
+    if seed < 0:
+        raise ConfigError(f"seed must be >= 0, got {seed}")
+    draw = Draw(split, seed)
+    return (_conversation(draw) for _ in range(n))
+
+
+def messages(conversation: Sequence[Exchange]) -> Conversation:
+    """Return a conversation as it is learnt."""
+    return tuple(
+        message
+        for exchange in conversation
+        for message in (Message("user", exchange.prompt), Message("assistant", exchange.reply))
+    )
+
+
+def json_line(conversation: Sequence[Exchange]) -> str:
+    """Return a conversation as a line of JSON, without its end."""
+    turns: list[dict[str, str]] = []
+    for exchange in conversation:
+        task = {"task": exchange.task} if exchange.task else {}
+        turns.append({"role": "user", "content": exchange.prompt})
+        turns.append({"role": "assistant", "content": exchange.reply, **task})
+    return json.dumps(turns)
+
+
+def _conversation(draw: Draw) -> list[Exchange]:
+    """Return a conversation that fits; one that does not is drawn again."""
+    while True:
+        exchanges = _remembering(draw) if draw.chance(MEMORY) else _independent(draw)
+        n_tokens = 2 + sum(map(_n_tokens, exchanges))  # BOS at both ends
+        if n_tokens <= MAX_TOKENS and n_tokens - len(exchanges[-1].reply) - 2 <= MAX_PROMPT:
+            return exchanges
+
+
+def _remembering(draw: Draw) -> list[Exchange]:
+    telling, asking = tell_and_ask(draw)
+    return [telling, *([] if draw.chance(AT_ONCE) else [draw.pick(_tasks(draw))(draw)]), asking]
+
+
+def _independent(draw: Draw) -> list[Exchange]:
+    tasks = _tasks(draw)
+    if draw.split != "heldout":  # nothing in it could be held out
+        tasks = (*tasks, ask_untold)
+    return [draw.pick(tasks)(draw) for _ in range(draw.pick(LENGTHS))]
+
+
+def _tasks(draw: Draw) -> Sequence[Task]:
+    """Return the tasks of a split; what is learnt by heart is only new in other words."""
+    if draw.split == "train":
+        return _TO_LEARN
+    return _WITH_FILLERS if draw.split == "heldout" else (*_WITH_FILLERS, *_BY_HEART)
+
+
+def _n_tokens(exchange: Exchange) -> int:
+    """Return the tokens of both turns: the characters, a role and an end each."""
+    return len(exchange.prompt) + len(exchange.reply) + 4

@@ -1,0 +1,1 @@
+"""The training loop, its engines, and what it starts from."""

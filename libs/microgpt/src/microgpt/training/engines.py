@@ -1,0 +1,311 @@
+"""The two engines behind one interface: what `train` asks of either.
+
+    compiled     arrays and machine code (`microgpt.engine`): fast
+    reference    scalars and autograd (`microgpt.reference`): to be read
+
+They give the same losses, weights and random numbers; tests and `microgpt verify` hold them to it.
+Neither numpy nor numba is loaded for the reference.
+"""
+
+import math
+import random
+from array import array
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+from time import perf_counter
+from typing import Literal, Protocol, get_args
+
+from microgpt.config import (
+    DType,
+    EngineName,
+    ModelConfig,
+    TrainConfig,
+    check_engine_name,
+    check_threads,
+)
+from microgpt.data.token_dataset import TokenDataset, Tokens
+from microgpt.errors import ConfigError
+from microgpt.evaluation.held_out_loss import Surprise, scalar_surprise
+from microgpt.flat_weights import Numbers, by_name, flatten
+from microgpt.memory_limit import check_memory
+from microgpt.model import Gpt, Weights, count_params, init_weights
+from microgpt.reference import ReferenceEngine
+from microgpt.state import TrainState
+
+Use = Literal["training", "evaluation", "decoding", "generation"]
+TRAINING: tuple[Use, ...] = ("training",)
+DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "float64"}
+
+# What the reference takes at the least: a Value, its number, and what Adam keeps of it; and its
+# place, and that of what it is multiplied by, in a node of the graph and in its gradients.
+BYTES_A_WEIGHT, BYTES_A_MULTIPLICATION = 200, 32
+RUN_S = 0.02  # how long a call of its `run` takes, or as long as a document
+
+
+class Engine(Protocol):
+    """A model in training on documents that it holds, with the state of its optimizer."""
+
+    @property
+    def n_steps(self) -> int:
+        """The updates so far."""
+
+    def run(self, until: int) -> list[float]:
+        """Train for a moment, up to step `until`, and return the losses of the steps taken.
+
+        A nan at the end is that of a step whose loss or gradient is not finite; it changed nothing.
+        """
+
+    def backward(self, should_stop: Callable[[], bool]) -> float:
+        """Return the loss of the next step without taking it; nan if that or a gradient is.
+
+        Once should_stop says so, it is the loss of the documents that were read, at least one.
+        """
+
+    def undo(self) -> None:
+        """Take the last step back."""
+
+    def set_weights(self, numbers: Sequence[float]) -> None:
+        """Begin with these weights, in the order of `weight_shapes`."""
+
+    def flat_weights(self) -> Numbers:
+        """Return a copy of the weights, in that order."""
+
+    def numbers(self) -> tuple[Numbers, Numbers, Numbers]:
+        """Return copies of the weights, and of the running means of gradients and squares."""
+
+
+def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
+    """Raise ConfigError unless there is such an engine, with that dtype, if any, and threads."""
+    check_engine_name(engine)
+    if dtype not in (None, *get_args(DType)):
+        raise ConfigError(f'unknown dtype "{dtype}" (expected "float32" or "float64")')
+    if (engine, dtype) == ("reference", "float32"):
+        raise ConfigError("the reference engine computes in float64; leave dtype out")
+    check_threads(threads)
+    if engine == "reference" and threads > 1:
+        raise ConfigError("the reference engine computes in one thread; leave threads out")
+
+
+def check_fits(
+    engine: EngineName,
+    dtype: DType,
+    model: ModelConfig,
+    config: TrainConfig,
+    *,
+    longest: int,
+    threads: int = 1,
+) -> None:
+    """Raise ConfigError, with the bytes, if there is not enough memory for a training.
+
+    For the arguments see `bytes_needed`.
+    """
+    n_bytes = bytes_needed(engine, dtype, model, config, longest=longest, threads=threads)
+    check_memory(n_bytes, "training this model")
+
+
+def bytes_needed(
+    engine: EngineName,
+    dtype: DType,
+    model: ModelConfig,
+    config: TrainConfig,
+    *,
+    longest: int,
+    threads: int = 1,
+) -> int:
+    """Return the memory of a training, the documents left out.
+
+    Args:
+        engine: which one.
+        dtype: of its numbers.
+        model: the shape of the model.
+        config: the course of the training.
+        longest: the most tokens that a document predicts.
+        threads: of the compiled engine.
+    """
+    if engine == "reference":
+        return count_params(model) * (BYTES_A_WEIGHT + longest * BYTES_A_MULTIPLICATION)
+    from microgpt.engine.training import threaded
+
+    threads = threaded.useful_threads(model, config, longest * config.batch_size, threads)
+    return threaded.bytes_needed(model, config, dtype, longest=longest, threads=threads)
+
+
+def prepare_engine(
+    engine: EngineName,
+    *dtypes: DType,
+    uses: Collection[Use] = TRAINING,
+    tell: Callable[[str], None] | None = None,
+) -> None:
+    """Load an engine, so that the first step is as fast as any; the first time, compile it.
+
+    Args:
+        engine: which one.
+        dtypes: of its numbers, by default its own.
+        uses: what it will be used for.
+        tell: is called with a line for the user before something is compiled, and when it cannot be
+            kept.
+    """
+    if engine == "reference":
+        return
+    from microgpt.engine import inference as model
+    from microgpt.engine.jit import on_compiling
+    from microgpt.engine.training import trainer as compiled
+
+    prepare = {
+        "training": compiled.prepare,
+        "evaluation": model.prepare_evaluation,
+        "decoding": model.prepare_decoding,  # of one sequence: a training's samples, chat
+        "generation": model.prepare_generation,  # of many at once
+    }
+    with on_compiling(tell or (lambda line: None)):
+        for dtype in dtypes or (DEFAULT_DTYPE[engine],):
+            for use in uses:
+                prepare[use](dtype)
+
+
+def shuffled(n: int, rng: random.Random, engine: EngineName, *, n_first: int) -> Sequence[int]:
+    """Return the first of 0 … n−1 in the order that `rng.shuffle` gives."""
+    if engine == "compiled":
+        from microgpt.engine import mersenne
+
+        return mersenne.shuffled(n, rng, n_first)
+    order = list(range(n))
+    rng.shuffle(order)
+    return order[:n_first]
+
+
+def make_engine(
+    engine: EngineName,
+    *,
+    dtype: DType,
+    model: ModelConfig,
+    config: TrainConfig,
+    docs: TokenDataset,
+    rng: random.Random,
+    resume: TrainState | None,
+    threads: int = 1,
+) -> Engine:
+    """Return an engine with weights drawn from rng, or those of the state to resume.
+
+    Args:
+        engine: which one.
+        dtype: of its numbers.
+        model: the shape of the model.
+        config: the course of the training.
+        docs: as tokens, 2 to block_size + 1 each, in the order of training; after the last comes
+            the first again.
+        rng: is drawn from in any case, for what it gives afterwards.
+        resume: a state of a training of this model.
+        threads: of the compiled engine; they change nothing but the time.
+
+    Raises:
+        ConfigError: there is not enough memory.
+    """
+    check_fits(engine, dtype, model, config, longest=docs.longest - 1, threads=threads)
+    if engine == "compiled":
+        from microgpt.engine import mersenne
+        from microgpt.engine.training.threaded import ThreadedEngine, useful_threads
+        from microgpt.engine.training.trainer import CompiledEngine
+
+        n_tokens = config.batch_size * (len(docs.tokens) / len(docs) - 1)
+        threads = useful_threads(model, config, n_tokens, threads)
+        compiled = (
+            CompiledEngine(model, config, docs, dtype=dtype)
+            if threads == 1
+            else ThreadedEngine(model, config, docs, dtype=dtype, threads=threads)
+        )
+        initial = mersenne.gauss(count_params(model), model.init_std, rng)
+        if resume:
+            compiled.resume(resume.step, resume.weights, resume.adam_m, resume.adam_v)
+        else:
+            compiled.set_weights(initial)
+        return compiled
+    weights = init_weights(model, rng)
+    reference = _Reference(model, config, weights, docs)
+    if resume:
+        reference.resume(resume.step, resume.weights, resume.adam_m, resume.adam_v)
+    return reference
+
+
+def make_surprise(
+    engine: EngineName, dtype: DType, model: ModelConfig, weights: Numbers, *, threads: int = 1
+) -> Surprise:
+    """Return a function that says how surprising documents are for a model."""
+    if engine == "compiled":
+        from microgpt.engine.inference import CompiledModel
+
+        compiled = CompiledModel(model, weights, dtype)
+        return partial(compiled.surprise, threads=threads)
+    return partial(scalar_surprise, Gpt(model, by_name(model, weights.tolist())))
+
+
+class _Reference:
+    """The reference engine on documents, for about 20 ms at a time."""
+
+    def __init__(
+        self,
+        model: ModelConfig,
+        config: TrainConfig,
+        weights: Weights[float],
+        docs: TokenDataset,
+    ) -> None:
+        self._model, self._docs = model, docs
+        self._engine = ReferenceEngine(model, config, weights)
+        self._reading: Iterator[tuple[int, float]] | None = None  # of the step in progress
+
+    def resume(self, step: int, weights: Numbers, adam_m: Numbers, adam_v: Numbers) -> None:
+        self.set_weights(weights.tolist())
+        self._engine.n_steps = step
+        self._engine.adam_m, self._engine.adam_v = adam_m.tolist(), adam_v.tolist()
+
+    @property
+    def n_steps(self) -> int:
+        return self._engine.n_steps
+
+    def set_weights(self, numbers: Sequence[float]) -> None:
+        for param, number in zip(self._engine.params, numbers, strict=True):
+            param.data = number
+
+    def flat_weights(self) -> Numbers:
+        return array("d", flatten(self._model, self._engine.weights()))
+
+    def numbers(self) -> tuple[Numbers, Numbers, Numbers]:
+        adam_m, adam_v = array("d", self._engine.adam_m), array("d", self._engine.adam_v)
+        return self.flat_weights(), adam_m, adam_v
+
+    def undo(self) -> None:
+        self.resume(*self._before)
+
+    def run(self, until: int) -> list[float]:
+        if self.n_steps >= until:
+            return []
+        pause_at, config = perf_counter() + RUN_S, self._engine.config
+        self._reading = self._next_batch()
+        for n_read, loss in self._reading:
+            if n_read == config.batch_size:
+                self._reading = None
+                if not math.isnan(loss):
+                    self._before = self.n_steps, *self.numbers()
+                    self._engine.update(config.lr_at(self.n_steps))
+                return [loss]
+            if perf_counter() >= pause_at:
+                break
+        return []
+
+    def backward(self, should_stop: Callable[[], bool]) -> float:
+        batch, self._reading, loss = self._next_batch(), None, 0.0
+        for _, loss_so_far in batch:
+            loss = loss_so_far
+            if should_stop():
+                break
+        return loss
+
+    def _next_batch(self) -> Iterator[tuple[int, float]]:
+        """Return the reading of the next step's documents, which may have begun."""
+        return self._reading or enumerate(self._engine.read(*self._batch()), start=1)
+
+    def _batch(self) -> tuple[list[Tokens], list[bytes]]:
+        size = self._engine.config.batch_size
+        first = self.n_steps * size
+        places = [i % len(self._docs) for i in range(first, first + size)]
+        return [self._docs[i] for i in places], [self._docs.mask_of(i) for i in places]

@@ -1,0 +1,77 @@
+"""Training that begins with the weights of another model, on new data."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from microgpt.config import ModelConfig
+from microgpt.data.bpe import BpeTokenizer
+from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
+from microgpt.errors import ConfigError
+from microgpt.model import weight_shapes
+from microgpt.state import TrainedModel
+
+A_ROW_A_TOKEN = ("wte", "lm_head")
+
+
+def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokenizer:
+    """Return the parent's tokenizer, with the characters and chat tokens of the documents.
+
+    Subword tokens, which can write any text, stay as they are.
+
+    Raises:
+        ConfigError: the parent is a chat model, and the documents are texts.
+    """
+    docs = list(docs)
+    is_chat = not all(isinstance(doc, str) for doc in docs)
+    if parent.tokenizer.is_chat and not is_chat:
+        raise ConfigError(
+            "a chat model learns from conversations, and these are texts; train it with --chat"
+        )
+    if isinstance(parent.tokenizer, BpeTokenizer):
+        return BpeTokenizer(parent.tokenizer.file, is_chat=is_chat)
+    assert isinstance(parent.tokenizer, CharTokenizer)
+    chars = sorted({*parent.tokenizer.chars, *CharTokenizer.from_documents(docs).chars})
+    return CharTokenizer(chars, is_chat=is_chat)
+
+
+def new_tokens(parent: TrainedModel, tokenizer: Tokenizer) -> list[str | bytes]:
+    """Return the names of the tokens that the parent does not have."""
+    known = frozenset(parent.tokenizer.names)
+    return [name for name in tokenizer.names if name not in known]
+
+
+def check_shape(parent: TrainedModel, model: ModelConfig) -> None:
+    """Raise ConfigError, with both values, unless a model has the shape of its parent."""
+    expected = replace(parent.model, vocab_size=model.vocab_size, init_std=model.init_std)
+    for name, size in vars(expected).items():
+        if getattr(model, name) != size:
+            raise ConfigError(
+                f"{name} is {getattr(model, name)}, but {size} in the model to begin with; "
+                "leave it out"
+            )
+
+
+def inherited(
+    parent: TrainedModel, model: ModelConfig, tokenizer: Tokenizer, drawn: Sequence[float]
+) -> list[float]:
+    """Return the weights that a model begins with: the parent's, and drawn ones for new tokens.
+
+    Args:
+        parent: of the same shape, but for the vocabulary.
+        model: the shape.
+        tokenizer: knows all tokens of the parent.
+        drawn: a number for each weight, in the order of `weight_shapes`, as the result.
+    """
+    place_of = {name: i for i, name in enumerate(parent.tokenizer.names)}
+    places = [place_of.get(name) for name in tokenizer.names]
+    weights: list[float] = []
+    for name, (n_rows, n_columns) in weight_shapes(model).items():
+        rows = parent.weights[name]
+        if name not in A_ROW_A_TOKEN:
+            weights.extend(number for row in rows for number in row)
+            continue
+        start = len(weights)
+        for i in range(n_rows):
+            place, first = places[i], start + i * n_columns
+            weights.extend(drawn[first : first + n_columns] if place is None else rows[place])
+    return weights

@@ -1,0 +1,91 @@
+"""The losses of a training, as they are kept beside its model: history.jsonl.
+
+{"step": 50, "loss": 2.71}
+{"step": 100, "loss": 2.65, "val_loss": 2.6}
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from microgpt.config import MAX_SIZE
+from microgpt.error_format import first_problem
+from microgpt.errors import CheckpointError
+from microgpt.files.atomic_files import current, read, read_settled
+
+HISTORY = "history.jsonl"
+MAX_HISTORY_BYTES = 2**24  # a training has some 500 points, of less than 100 bytes each
+
+
+@dataclass(frozen=True)
+class HistoryPoint:
+    """The losses that a training had come to at one step.
+
+    Attributes:
+        step: the steps taken since the beginning of the training.
+        loss: the mean training loss of the steps since the point before, in nats a token.
+        val_loss: the held-out loss after this step, where it was measured.
+    """
+
+    __pydantic_config__: ClassVar = ConfigDict(strict=True, allow_inf_nan=False)
+
+    step: Annotated[int, Field(ge=1, le=MAX_SIZE)]
+    loss: float
+    val_loss: float | None = None
+
+
+def as_lines(points: Iterable[HistoryPoint]) -> bytes:
+    """Return what history.jsonl holds: a line a point, with every bit of its losses."""
+    facts = ({name: fact for name, fact in vars(p).items() if fact is not None} for p in points)
+    return "".join(json.dumps(fact, allow_nan=False) + "\n" for fact in facts).encode()
+
+
+def read_history(directory: str | Path) -> tuple[HistoryPoint, ...]:
+    """Return the points of a model directory's history, in the order of their steps.
+
+    Raises:
+        CheckpointError: there is none, or a line of it is damaged; the message has its number.
+    """
+    directory = Path(directory)
+    if not os.path.isdir(directory):  # unlike Path.is_dir, never an OSError
+        what = "is not a directory" if os.path.exists(directory) else "does not exist"
+        raise CheckpointError(f"{directory} {what}; name one that `microgpt train` has written")
+    path = directory / HISTORY
+    points: list[HistoryPoint] = []
+    content = read_settled(directory, lambda: _read(directory))
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if line.strip():
+            point = _parse(line, where=f"{path}, line {number}")
+            if points and point.step <= points[-1].step:
+                raise CheckpointError(
+                    f"{path}, line {number}: step {point.step} comes after {points[-1].step}; "
+                    "steps must ascend"
+                )
+            points.append(point)
+    return tuple(points)
+
+
+def _read(directory: Path) -> bytes:
+    path = current(directory, HISTORY)
+    if not os.path.lexists(path):
+        raise CheckpointError(
+            f"{directory} has no {HISTORY}: it is no model directory, or one of a microgpt "
+            "that kept no history; train the model again"
+        )
+    return read(path, MAX_HISTORY_BYTES)
+
+
+def _parse(line: bytes, where: str) -> HistoryPoint:
+    try:
+        return _POINT.validate_json(line)
+    except ValidationError as error:
+        problem = first_problem(error).replace("at line 1 column", "at column")
+        raise CheckpointError(f"{where}: {problem}") from error
+
+
+_POINT = TypeAdapter(HistoryPoint)

@@ -1,0 +1,277 @@
+"""The loop of one training: what is done at which step, until there is a reason to end.
+
+It measures the held-out loss, keeps states and tells events, each when it is due. The arithmetic is
+that of an engine. It prints nothing and writes no files.
+"""
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+
+from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
+from microgpt.data.chunked_dataset import scored
+from microgpt.data.dataset import Split
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.data.tokenizer import Document, Tokenizer
+from microgpt.errors import DataError, MicrogptError
+from microgpt.evaluation.held_out_loss import AT_ONCE, Pieces
+from microgpt.flat_weights import Numbers, by_name
+from microgpt.state import Best, Ending, TrainEvent, TrainResult, TrainState, ending
+from microgpt.training.engines import Engine, make_surprise
+from microgpt.training.loss_history import LossHistory
+from microgpt.training.weight_averaging import WeightAverage, moment_after
+
+EVENT_INTERVAL_S = 0.05  # often enough for a live display and a prompt stop, and costs nothing
+STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # between two states; longer where keeping one is slow
+
+
+class DivergedError(MicrogptError):
+    """The loss or a gradient became nan or infinite.
+
+    Attributes:
+        result: the training up to the last weights where both were finite.
+    """
+
+    def __init__(self, when: str, result: TrainResult) -> None:
+        super().__init__(
+            f"the loss or its gradient became nan or infinite {when}; "
+            f"try a learning rate well below {result.config.lr:g}"
+        )
+        self.result = result
+
+
+@dataclass
+class TrainingLoop:
+    """One call of `train`: what it works on, and how far it has come; for the fields see there."""
+
+    parts: Split
+    model: ModelConfig
+    config: TrainConfig
+    tokenizer: Tokenizer
+    engine_name: EngineName
+    dtype: DType
+    threads: int
+    engine: Engine
+    corpus: TokenDataset
+    rng: random.Random
+    resume: TrainState | None
+    started: float
+    on_event: Callable[[TrainEvent], None]
+    on_state: Callable[[TrainState], None]
+    state_every: int | None
+    should_stop: Callable[[], bool]
+    losses: list[float] = field(default_factory=list)  # of this call
+    untold: list[float] = field(default_factory=list)  # those that no event has had yet
+
+    def __post_init__(self) -> None:
+        self.first_step = self.resume.step if self.resume else 0
+        self.course = LossHistory(self.config, self.resume)
+        self.best = self.resume.best if self.resume else None
+        average = self.resume.average if self.resume else None
+        # With more steps than were planned the tail is another.
+        self.average = average if average and average.steps == self.config.steps else None
+        self.validation = self._pieces(self.parts.validation)
+        self.event_due = perf_counter() + EVENT_INTERVAL_S
+        self.kept_at = self.resume.step if self.resume else -1  # the step of the last state
+        self.state_due = perf_counter() + STATE_INTERVAL_S if self.resume else 0.0
+
+    def run(self) -> TrainResult:
+        """Train until there is a reason to end."""
+        while not (reason := self._go_on()):
+            pass
+        if not math.isfinite(self.engine.backward(self.should_stop)):
+            raise self._diverged(f"after step {self.engine.n_steps}")
+        test_loss = None
+        if reason != "stopped":
+            self.course.mark()
+            test = self._pieces(self.parts.test)
+            weights = self.best.weights if self.best else self._weights()
+            test_loss = self._loss(test, weights) if test else None
+            reason = "stopped" if test and test_loss is None else reason
+        self._tell()
+        return self._result(reason, test_loss)
+
+    def _go_on(self) -> Ending | None:
+        """Measure, keep and train, each where it is due; return why to end, if so."""
+        self._average()
+        step = self.engine.n_steps
+        if self._is_measuring_due() and not self._measure():
+            return "stopped"
+        if reason := ending(step, self.best, self.config):
+            return reason
+        if self._is_state_due():
+            self._keep()
+        if self.should_stop():
+            return "stopped"
+        run = self.engine.run(self._next_pause())
+        if run and math.isnan(run[-1]):
+            self._take(run[:-1])
+            raise self._diverged(f"at step {step + len(run)}")
+        self._take(run)
+        if self.untold and perf_counter() >= self.event_due:
+            self._tell()
+        return None
+
+    def _take(self, losses: Sequence[float]) -> None:
+        self.losses.extend(losses)
+        self.untold.extend(losses)
+        self.course.add(losses)
+
+    def _next_pause(self) -> int:
+        """Return the step to train to at most: where something else is to be done."""
+        step, pauses = self.engine.n_steps, [self.config.steps]
+        if moment := moment_after(step, self.config):
+            pauses.append(moment)
+        if self.validation:
+            pauses.append(_next_multiple(step, self.config.steps_between_evaluations))
+        if self.state_every:
+            pauses.append(_next_multiple(step, self.state_every))
+        return min(pauses)
+
+    def _average(self) -> None:
+        """Take the weights into the mean, if this is a moment to do so."""
+        step, average = self.engine.n_steps, self.average
+        if moment_after(step - 1, self.config) != step or (average and average.step == step):
+            return
+        weights = self.engine.flat_weights()
+        self.average = (
+            average.with_another(weights, step)
+            if average
+            else WeightAverage(weights, 1, step, self.config.steps)
+        )
+
+    def _weights(self) -> Numbers:
+        """Return what the training has come to: the mean of the last weights, or the weights."""
+        return self.average.weights if self.average else self.engine.flat_weights()
+
+    def _is_measuring_due(self) -> bool:
+        step = self.engine.n_steps
+        is_time = step % self.config.steps_between_evaluations == 0 or step >= self.config.steps
+        is_new = not self.best or self.best.measured_at < step
+        return bool(self.validation and step and is_time and is_new)
+
+    def _measure(self) -> bool:
+        """Measure the held-out loss, and remember the best weights; false if it was stopped."""
+        assert self.validation
+        step, weights = self.engine.n_steps, self._weights()
+        loss = self._loss(self.validation, weights)
+        if loss is None:
+            return False
+        if not math.isfinite(loss):
+            raise self._diverged(f"after step {step}")
+        best = self.best
+        if best and loss >= best.val_loss:
+            self.best = replace(best, measured_at=step, n_worse=best.n_worse + 1)
+        else:
+            self.best = Best(step, loss, weights, measured_at=step, n_worse=0)
+        self.course.mark(loss)
+        self._tell(loss)
+        return True
+
+    def _loss(self, pieces: Pieces, weights: Numbers) -> float | None:
+        surprise = make_surprise(
+            self.engine_name, self.dtype, self.model, weights, threads=self.threads
+        )
+        evaluation = pieces.evaluate(surprise, self.should_stop)
+        return evaluation.loss if evaluation else None
+
+    def _pieces(self, docs: Sequence[Document]) -> Pieces | None:
+        """Return documents as they are scored, a portion for some tenths of a second."""
+        if not docs:
+            return None
+        config = self.config
+        in_pieces = scored(
+            docs, self.tokenizer, self.model.block_size, loss_on=config.loss_on, text=config.text
+        )
+        pieces = Pieces(in_pieces, at_once=AT_ONCE if self.engine_name == "compiled" else 1)
+        if not pieces.n_tokens:
+            raise DataError("the conversations that are held out have no replies; hold out others")
+        return pieces
+
+    def _tell(self, val_loss: float | None = None) -> None:
+        """Call on_event with what nobody has been told yet."""
+        if self.untold or val_loss is not None:
+            step, n = self.engine.n_steps, len(self.untold)
+            event = TrainEvent(
+                step=step,
+                steps=self.config.steps,
+                losses=tuple(self.untold),
+                n_docs=n * self.config.batch_size,
+                n_tokens=self._tokens_until(step) - self._tokens_until(step - n),
+                val_loss=val_loss,
+            )
+            self.untold.clear()
+            self.on_event(event)
+        self.event_due = perf_counter() + EVENT_INTERVAL_S
+
+    def _tokens_until(self, step: int) -> int:
+        """Return how many tokens the steps up to this one predict."""
+        corpus, n_read = self.corpus, step * self.config.batch_size
+        rounds, rest = divmod(n_read, len(corpus))
+        return rounds * len(corpus.tokens) + corpus.starts[rest] - n_read
+
+    def _is_state_due(self) -> bool:
+        step = self.engine.n_steps
+        if step == self.kept_at:
+            return False
+        if self.state_every:
+            return step % self.state_every == 0
+        return perf_counter() >= self.state_due
+
+    def _keep(self) -> None:
+        started = perf_counter()
+        self.on_state(self._state())
+        now = perf_counter()
+        self.kept_at = self.engine.n_steps
+        self.state_due = now + max(STATE_INTERVAL_S, (now - started) / STATE_SHARE)
+
+    def _state(self) -> TrainState:
+        weights, adam_m, adam_v = self.engine.numbers()
+        before = self.resume.seconds if self.resume else 0.0
+        return TrainState(
+            step=self.engine.n_steps,
+            weights=weights,
+            adam_m=adam_m,
+            adam_v=adam_v,
+            dtype=self.dtype,
+            engine=self.engine_name,
+            best=self.best,
+            recent_losses=tuple(self.course.recent),
+            history=tuple(self.course.history),
+            since_history=self.course.since_history,
+            seconds=before + perf_counter() - self.started,
+            average=self.average,
+        )
+
+    def _result(self, reason: Ending, test_loss: float | None = None) -> TrainResult:
+        """Return the training up to here."""
+        state = self._state()
+        weights = state.best.weights if state.best else self._weights()
+        return TrainResult(
+            model=self.model,
+            weights=by_name(self.model, weights.tolist()),
+            tokenizer=self.tokenizer,
+            dtype=self.dtype,
+            config=self.config,
+            losses=self.losses,
+            state=state,
+            ending=reason,
+            rng_state=self.rng.getstate(),
+            data=self.parts.facts,
+            test_loss=test_loss,
+        )
+
+    def _diverged(self, when: str) -> DivergedError:
+        """Take the update back that led here, if it was ours, and return the error to raise."""
+        if self.engine.n_steps > self.first_step:
+            self.engine.undo()
+            del self.losses[self.engine.n_steps - self.first_step :]
+            self.average = None  # which the diverging weights may be in
+            self.course = self.course.until(self.losses, self.config, self.resume)
+        return DivergedError(f"{when} of {self.config.steps}", self._result("stopped"))
+
+
+def _next_multiple(step: int, n: int) -> int:
+    return (step // n + 1) * n

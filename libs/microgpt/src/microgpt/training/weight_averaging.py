@@ -1,0 +1,62 @@
+"""The mean of a training's weights over its end, which predicts better than the last weights do.
+
+(Stochastic weight averaging, Izmailov et al. 2018, here while the learning rate still falls.) The
+weights of up to a hundred moments of a training are averaged.
+"""
+
+import math
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from microgpt.config import TrainConfig
+from microgpt.flat_weights import Numbers
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+MOMENTS = 100  # of a whole training
+
+
+@dataclass(frozen=True)
+class WeightAverage:
+    """A mean of weights.
+
+    Attributes:
+        weights: the mean.
+        n: of how many.
+        step: when the last of them was taken.
+        steps: of the training, whose tail it is.
+    """
+
+    weights: Numbers
+    n: int
+    step: int
+    steps: int
+
+    def with_another(self, weights: Numbers, step: int) -> "WeightAverage":
+        """Return the mean of one more."""
+        n = self.n + 1
+        return WeightAverage(_moved(self.weights, weights, 1 / n), n, step, self.steps)
+
+
+def moment_after(step: int, config: TrainConfig) -> int | None:
+    """Return the first step after this one whose weights are to be averaged, if one is left."""
+    if not config.average_tail:
+        return None
+    interval = math.ceil(config.steps / MOMENTS)
+    tail = round(config.average_tail * config.steps)
+    n_left = config.steps - max(step, config.steps - tail)
+    # Counted from the end, as the weights after the last step are the best of them.
+    return config.steps - (n_left - 1) // interval * interval if n_left > 0 else None
+
+
+def _moved(mean: Numbers, weights: Numbers, share: float) -> Numbers:
+    """Return a mean, moved towards weights by a share of the way."""
+    if isinstance(mean, array):  # of the reference, which does without numpy
+        pairs = zip(mean, cast("array[float]", weights), strict=True)
+        return array("d", (m + share * (w - m) for m, w in pairs))
+    a, b = cast("NDArray[Any]", mean), cast("NDArray[Any]", weights)
+    return cast("Numbers", a + a.dtype.type(share) * (b - a))

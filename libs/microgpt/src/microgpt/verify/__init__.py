@@ -1,0 +1,1 @@
+"""Checks of the arithmetic that anyone can repeat."""

@@ -1,0 +1,152 @@
+"""The proof that the arithmetic is right, for anyone to repeat.
+
+The reference engine: gradients against finite differences, on random expressions and on a random
+small model. The compiled engine: gradients against the reference's. Both: Karpathy's run, loss by
+loss and name by name.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import get_args
+
+from microgpt.config import DEFAULT_SEED, DType, EngineName, TrainConfig
+from microgpt.data.dataset import bundled, load_text
+from microgpt.errors import ConfigError
+from microgpt.inference import InferenceGpt
+from microgpt.state import TrainEvent
+from microgpt.train import DivergedError, train
+from microgpt.training.engines import check_engine
+from microgpt.verify.gradient_check import engine_error, expression_error, model_error, random_model
+
+KARPATHY = TrainConfig()  # the defaults are his
+REFERENCE_STEPS = 20  # of his run on the reference, unless asked for more: it takes its time
+N_EXPRESSIONS, N_MODELS = 200, 20
+GRADIENT_TOLERANCE = 1e-6  # relative; the differences themselves are good to about 1e-8
+# Relative to the reference's gradients, and in nats: only rounding may differ. It does because of
+# another order of additions, and in float32 because numbers have 7 digits.
+ENGINE_TOLERANCE: dict[DType, float] = {"float64": 1e-10, "float32": 1e-4}
+LOSS_TOLERANCE: dict[DType, float] = {"float64": 1e-9, "float32": 1e-5}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was checked: what, how it came out, and whether that is good enough."""
+
+    name: str
+    outcome: str
+    passed: bool
+
+
+def run_checks(
+    *,
+    steps: int | None = None,
+    engine: EngineName | None = None,
+    on_event: Callable[[TrainEvent], None] | None = None,
+) -> Iterator[Check]:
+    """Yield each check as it is done.
+
+    Args:
+        steps: how much of Karpathy's run is replayed, 1 to 1,000 steps; by default 20 on the
+            reference and all of it on the compiled engine. His twenty names are compared where it
+            is all of it.
+        engine: the one to check; by default both.
+        on_event: is called while the run is replayed.
+
+    Raises:
+        ConfigError: steps is outside its range, or there is no such engine.
+    """
+    if steps is not None and not 1 <= steps <= KARPATHY.steps:
+        raise ConfigError(f"steps must be 1 to {KARPATHY.steps}, got {steps}")
+    engines = [engine] if engine else get_args(EngineName)[::-1]
+    for name in engines:
+        check_engine(name, None)
+    golden = json.loads(bundled("karpathy_seed42.json").read_text(encoding="utf-8"))
+    names = bundled("names.txt")
+    intact = hashlib.sha256(names.read_bytes()).hexdigest() == golden["names_sha256"]
+    yield Check("names.txt", "as he had it" if intact else f"{names} was changed", passed=intact)
+    if "reference" in engines:
+        yield from _check_reference_gradients()
+        yield from _replay_karpathy("reference", "float64", steps or REFERENCE_STEPS, on_event)
+    if "compiled" in engines:
+        for dtype in get_args(DType)[::-1]:
+            yield from _check_compiled_gradients(dtype)
+            yield from _replay_karpathy("compiled", dtype, steps or KARPATHY.steps, on_event)
+
+
+def _check_reference_gradients() -> Iterator[Check]:
+    rng = random.Random(DEFAULT_SEED)  # the same checks each time
+    worst = max(expression_error(rng) for _ in range(N_EXPRESSIONS))
+    yield _difference(
+        f"reference: gradients of {N_EXPRESSIONS} random expressions", worst, GRADIENT_TOLERANCE
+    )
+    model = random_model(rng)
+    shape = f"{model.n_embd}/{model.n_head}/{model.n_layer}/{model.block_size}"
+    yield _difference(
+        f"reference: gradients of a random model ({shape})",
+        model_error(model, rng),
+        GRADIENT_TOLERANCE,
+    )
+
+
+def _check_compiled_gradients(dtype: DType) -> Iterator[Check]:
+    rng = random.Random(DEFAULT_SEED)
+    worst = max(engine_error(random_model(rng), rng, dtype) for _ in range(N_MODELS))
+    yield _difference(
+        f"compiled {dtype}: loss and gradients of {N_MODELS} random models",
+        worst,
+        ENGINE_TOLERANCE[dtype],
+    )
+
+
+def _difference(name: str, error: float, limit: float) -> Check:
+    outcome = f"largest difference {error:.1e} (limit {limit:.0e})"
+    return Check(name, outcome, passed=error < limit)
+
+
+def _replay_karpathy(
+    engine: EngineName,
+    dtype: DType,
+    steps: int,
+    on_event: Callable[[TrainEvent], None] | None,
+) -> Iterator[Check]:
+    golden = json.loads(bundled("karpathy_seed42.json").read_text(encoding="utf-8"))
+    losses: list[float] = []
+
+    def follow(event: TrainEvent) -> None:
+        losses.extend(event.losses)
+        if on_event:
+            on_event(event)
+
+    name = engine if engine == "reference" else f"{engine} {dtype}"
+    try:
+        result = train(
+            load_text(bundled("names.txt")),
+            config=KARPATHY,
+            engine=engine,
+            dtype=dtype,
+            on_event=follow,
+            should_stop=lambda: len(losses) >= steps,
+        )
+    except DivergedError as error:
+        yield Check(f"{name}: Karpathy's run", str(error), passed=False)
+        return
+    taken = result.losses[:steps]
+    worst = max(abs(a - b) for a, b in zip(taken, golden["losses"], strict=False))
+    limit = LOSS_TOLERANCE[dtype]
+    yield Check(
+        f"{name}: Karpathy's run, {len(taken)} of {KARPATHY.steps} steps",
+        f"loss {taken[-1]:.4f}, largest difference {worst:.1e} (limit {limit:.0e})",
+        passed=worst < limit and len(taken) == steps,
+    )
+    if steps == KARPATHY.steps:
+        model = InferenceGpt(result, engine=engine)
+        samples = model.generate(len(golden["samples"]), rng=result.rng())
+        agreeing = sum(a == b for a, b in zip(samples, golden["samples"], strict=True))
+        yield Check(
+            f"{name}: Karpathy's names",
+            f"{agreeing} of {len(samples)} agree",
+            passed=agreeing == len(samples),
+        )

@@ -1,0 +1,156 @@
+"""Gradients against finite differences, on random expressions and random small models."""
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from microgpt.config import DType, ModelConfig, TrainConfig
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.dropout import Dropout
+from microgpt.model import Gpt, count_params, init_weights, weight_shapes
+from microgpt.reference import ReferenceEngine, document_loss
+from microgpt.value import Number, Value, dot, exp, log, relu, total
+
+DIFFERENCE = 1e-5  # step of a central difference: its error is about DIFFERENCE**2 = 1e-10
+NEGLIGIBLE = 1e-2  # gradients of a matrix that are so much smaller than others are mostly rounding
+DROPOUTS = 0.0, 0.3  # that models are checked with
+N_LEAVES, N_STEPS = 3, 8  # of a random expression
+
+# Everything a Value can do, on two numbers a and b and a constant c.
+OPERATIONS: list[Callable[[Any, Any, float], Any]] = [
+    lambda a, b, c: a + b,
+    lambda a, b, c: a - b,
+    lambda a, b, c: a * b,
+    lambda a, b, c: a / b,
+    lambda a, b, c: a**b,
+    lambda a, b, c: a + c,
+    lambda a, b, c: c + a,
+    lambda a, b, c: a - c,
+    lambda a, b, c: c - a,
+    lambda a, b, c: a * c,
+    lambda a, b, c: c * a,
+    lambda a, b, c: a / c,
+    lambda a, b, c: c / a,
+    lambda a, b, c: a**c,
+    lambda a, b, c: c**a,
+    lambda a, b, c: -a,
+    lambda a, b, c: exp(a),
+    lambda a, b, c: log(a),
+    lambda a, b, c: relu(a),
+    lambda a, b, c: dot([a, b, a], [b, b, a]),
+    lambda a, b, c: total([a, b, a]),
+]
+
+
+def expression_error(rng: random.Random) -> float:
+    """Return the worst relative error of the gradients of one random expression."""
+    leaves = [rng.uniform(0.3, 2.0) for _ in range(N_LEAVES)]
+    numbers = list(leaves)
+    steps: list[tuple[Callable[[Any, Any, float], Any], int, int, float]] = []
+    while len(steps) < N_STEPS:
+        operation = rng.choice(OPERATIONS)
+        i, j, c = rng.randrange(len(numbers)), rng.randrange(len(numbers)), rng.uniform(0.3, 2.0)
+        try:
+            number = operation(numbers[i], numbers[j], c)
+        except (ValueError, ArithmeticError):
+            continue  # the logarithm of a negative number, say
+        # Differences are only good where the function is smooth and neither steep nor flat.
+        if isinstance(number, float) and 0.1 < abs(number) < 10:
+            steps.append((operation, i, j, c))
+            numbers.append(number)
+
+    def evaluate(numbers: list[Number]) -> Number:
+        numbers = list(numbers)
+        for operation, i, j, c in steps:
+            numbers.append(operation(numbers[i], numbers[j], c))
+        return dot(numbers, numbers)  # so that every step counts
+
+    values = [Value(leaf) for leaf in leaves]
+    evaluate(values).backward()
+    return worst_difference(leaves, [v.grad for v in values], lambda: evaluate(leaves))
+
+
+def random_model(rng: random.Random) -> ModelConfig:
+    """Return the shape of a model that is small enough for finite differences."""
+    n_head = rng.randint(1, 3)
+    return ModelConfig(
+        n_embd=n_head * rng.randint(2, 3),
+        n_head=n_head,
+        n_layer=rng.randint(1, 2),
+        block_size=rng.randint(4, 6),
+        n_ff_exp=rng.randint(1, 3),
+        vocab_size=rng.randint(4, 7),
+        init_std=0.5,
+    )
+
+
+def model_error(model: ModelConfig, rng: random.Random) -> float:
+    """Return the worst relative error of the gradients of a model's loss on random tokens."""
+    weights = init_weights(model, rng)
+    tokens = [rng.randrange(model.vocab_size) for _ in range(model.block_size + 1)]
+    engine = ReferenceEngine(model, TrainConfig(), weights)
+    drop = Dropout(rng.choice(DROPOUTS), seed=rng.randrange(9), n_read=rng.randrange(9))
+    document_loss(engine.gpt, tokens, (), drop).backward()
+    grads = iter(param.grad for param in engine.params)
+    gpt: Gpt[float] = Gpt(model, weights)
+    return max(
+        worst_difference(
+            row, [next(grads) for _ in row], lambda: document_loss(gpt, tokens, (), drop)
+        )
+        for name in weight_shapes(model)
+        for row in weights[name]
+    )
+
+
+def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
+    """Return the worst error of the compiled engine's loss and gradients, on random documents.
+
+    The reference's are the measure; that of a gradient is relative to the largest of its matrix.
+    """
+    from microgpt.engine.training.trainer import CompiledEngine
+
+    lengths = [rng.randint(2, model.block_size + 1) for _ in range(rng.randint(1, 4))]
+    docs = [[rng.randrange(model.vocab_size) for _ in range(length)] for length in lengths]
+    masks = [bytes([*rng.choices((0, 1), k=n - 1), i == 0]) for i, n in enumerate(lengths)]
+    corpus = TokenDataset()
+    for doc, mask in zip(docs, masks, strict=True):
+        corpus.append(doc, mask)
+    config = TrainConfig(batch_size=len(docs), dropout=rng.choice(DROPOUTS), seed=rng.randrange(9))
+    weights = init_weights(model, rng)
+    compiled = CompiledEngine(model, config, corpus, dtype=dtype)
+    compiled.resume(0, weights, [0.0] * count_params(model), [0.0] * count_params(model))
+    loss = compiled.backward()
+    reference = ReferenceEngine(model, config, weights)
+    errors = [abs(loss / reference.backward(docs, masks) - 1)]
+    found, values = compiled.grads(), reference.gpt.weights
+    largest = max(abs(param.grad) for param in reference.params)
+    for name in weight_shapes(model):
+        expected = [value.grad for row in values[name] for value in row]
+        grads = [grad for row in found[name] for grad in row]
+        scale = max(largest * NEGLIGIBLE, *map(abs, expected))
+        errors += [abs(a - b) / scale for a, b in zip(expected, grads, strict=True)]
+    return max(error if math.isfinite(error) else math.inf for error in errors)
+
+
+def worst_difference(
+    numbers: list[float], grads: Sequence[float], evaluate: Callable[[], float]
+) -> float:
+    """Return how far gradients are from central differences, relative to max(1, |slope|).
+
+    Args:
+        numbers: what `evaluate` depends on; each is moved and put back.
+        grads: d evaluate / d number, for each.
+        evaluate: the function.
+    """
+    worst = 0.0
+    for i, number in enumerate(numbers):
+        numbers[i] = number + DIFFERENCE
+        above = evaluate()
+        numbers[i] = number - DIFFERENCE
+        below = evaluate()
+        numbers[i] = number
+        slope = (above - below) / (2 * DIFFERENCE)
+        error = abs(grads[i] - slope) / max(1.0, abs(slope))
+        worst = max(worst, error if math.isfinite(error) else math.inf)
+    return worst

@@ -1,0 +1,164 @@
+import re
+
+import pytest
+
+from microgpt.config import TrainConfig
+from microgpt.train import train
+from microgpt_evolution.evolve_rust.end_report import (
+    demo,
+    end_report,
+    find_best,
+    genome_written,
+    lucky_and_honest,
+    saved,
+)
+from microgpt_evolution.objectives.retest import Retest
+from microgpt_evolution.population import Evaluation
+from microgpt_evolution.search.blacklist import Blacklist
+
+WINNER = "Emb:24  Head:2 Lay:1 Ctx:32 FF:3 LR:0.0119 Steps:500 "
+OTHER = "Emb:16  Head:4 Lay:1 Ctx:16 FF:4 LR:0.0050 Steps:200 "
+WINNER_GENES = {
+    "n_emb": 24, "n_head": 2, "n_layer": 1, "n_ctx": 32, "n_ff_exp": 3, "lr": 0.0119, "steps": 500
+}  # fmt: skip
+
+
+@pytest.fixture
+def generations(make_ranked):
+    """Three, of which the second found the winner and the last crashed."""
+    best = make_ranked([1.4676], generation=2, **WINNER_GENES)
+    return [
+        make_ranked([1.664, 2.5], generation=1),
+        best + make_ranked([1.664], generation=2),
+        make_ranked([None, None], generation=3),
+    ]
+
+
+@pytest.fixture
+def exam():
+    result = train(["anna"], config=TrainConfig(steps=1))
+    return Retest(result, (2.1, 2.5, 2.6), (2.31, 2.32, 2.33), (2.33,))
+
+
+def report(generations, **changes) -> str:
+    blacklist = Blacklist("last-doc", (), {"16-4-1-16-4": (2.5, 2.4), "8-1-1-8-1": (3.0,)})
+    facts = {"target": 1.2, "blacklist": blacklist, "seconds": 1820.4, **changes}
+    return "\n".join(end_report(generations, **facts))
+
+
+def test_it_is_the_sources_line_by_line(generations) -> None:
+    text = report(generations)
+    assert text.startswith(
+        f"""\
+========================================
+       EVOLUTION COMPLETE
+========================================
+  Generations: 3
+  Total evaluations: 6
+  Total time: 1820s (607s/gen avg)
+  Best loss: 1.4676
+  Best config: {WINNER}
+  Blacklisted species: 1
+  Target 1.2 NOT reached
+
+--- Evolution Trajectory ---
+   Gen      Best  Diversity
+     1    1.6640        50%  ############################
+     2    1.4676       100%  ##############################
+     3      none        50%  \n
+--- Top Configs Across All Generations ---
+   1. Gen 2 | Loss 1.4676 | {WINNER} [random]
+   2. Gen 1 | Loss 1.6640 | {OTHER} [random]
+
+--- Hyperparameter Analysis ---
+  Param            Top 10  Bottom 10      Delta
+"""
+    )
+    assert text.endswith(
+        """\
+--- Insights ---
+  No strong hyperparameter trends detected (more generations may help).
+
+--- Blacklisted Species (loss > 2.3, 2+ failures) ---
+  16-4-1-16-4 — 2 failures, avg loss 2.4500"""
+    )
+
+
+def test_the_sources_tools_read_it(generations) -> None:
+    text = report(generations)
+    found = {
+        name: re.search(pattern, text)
+        for name, pattern in (
+            ("loss", r"Best loss: (\d+\.\d+)"),
+            ("evaluations", r"Total evaluations: (\d+)"),
+            ("config", r"Best config: (.+)"),
+        )
+    }
+    assert {name: match and match[1] for name, match in found.items()} == {
+        "loss": "1.4676", "evaluations": "6", "config": WINNER
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [(1.7, "first reached: generation 1"), (1.5, "first reached: generation 2"), (1.4676, "NOT ")],
+)
+def test_the_target_is_reached_where_the_best_is_first_below_it(generations, target, line) -> None:
+    assert f"  Target {target} {line}" in report(generations, target=target)
+
+
+@pytest.mark.parametrize(("loss", "length"), [(9.0, 0), (3.99, 0), (3.0, 12), (1.0, 36), (0.1, 40)])
+def test_bars_are_longer_for_lower_losses_within_limits(make_ranked, loss, length) -> None:
+    text = report([make_ranked([loss])])
+    assert re.search(r"^     1 .*%  (#*)$", text, re.MULTILINE)[1] == "#" * length
+
+
+def test_a_lucky_loss_stands_beside_the_honest_one(exam) -> None:
+    found = Evaluation("ok", 1.2466, 1.2466)
+    assert lucky_and_honest(found, exam) == [
+        "",
+        "--- Lucky and Honest ---",
+        "                    Found  Trained again with fresh seeds",
+        "  Last document    1.2466  2.4000 ± 0.6573 (95%, n=3)",
+        "  Held out           none  2.3200 ± 0.0248 (95%, n=3)",
+        "  Test               none  2.3300 (n=1)",
+    ]
+
+
+def test_the_winner_is_the_first_of_equals(make_ranked) -> None:
+    generations = [make_ranked([2.0, 1.9], generation=g) for g in (1, 2)]
+    assert find_best(generations).id == "g1-2"
+
+
+def test_a_run_of_which_nothing_finished_is_reported_too(make_ranked) -> None:
+    generations = [make_ranked([None, float("nan")])]
+    assert find_best(generations) is None
+    text = report(generations)
+    assert "  Best loss: none\n  Best config: none\n" in text
+    assert "--- Insights ---" not in text
+
+
+def test_ten_species_are_listed_at_most(make_organism, make_ranked) -> None:
+    ranked = [organism for n in range(1, 13) for organism in make_ranked([1 + n / 9], n_layer=n)]
+    failures = {f"8-1-{n}-8-1": (3.0, 3.0) for n in range(12)}
+    text = report([ranked], blacklist=Blacklist("held-out", (), failures))
+    assert text.count("| Loss ") == 10
+    assert text.count(" failures, avg loss 3.0000") == 10
+    assert "--- Blacklisted Species (loss in the worst quartile, 2+ failures) ---" in text
+
+
+def test_what_follows_the_search_is_the_sources() -> None:
+    assert genome_written("genome.json", 8) == [
+        "",
+        "--- Genome Written ---",
+        "  Saved to genome.json (generation 8)",
+        "  The organism has evolved.",
+    ]
+    assert demo(["anna", "emma"], 1.56361) == [
+        "",
+        "--- Final Demo with Best Config ---",
+        "> anna",
+        "> emma",
+        "Final loss: 1.5636",
+    ]
+    assert saved("experiments/a.log") == ["", "Experiment saved to: experiments/a.log"]

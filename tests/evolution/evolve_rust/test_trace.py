@@ -1,0 +1,78 @@
+import re
+from random import Random
+
+import pytest
+
+from microgpt_evolution.evolve_rust import trace
+from microgpt_evolution.genome import PRIMORDIAL
+from microgpt_evolution.search.breeding import first_generation, next_generation
+
+DESCRIPTION = "Emb:16  Head:4 Lay:1 Ctx:16 FF:4 LR:0.0050 Steps:200 "
+
+
+def breed(rung, ranked) -> list[str]:
+    population = next_generation(rung, ranked, run_seed=42, rng=Random(1))
+    return trace.bred(rung, ranked, population, n_blacklisted=3)
+
+
+def test_evaluations_are_told_as_in_the_source(make_organism, make_ranked) -> None:
+    ranked = make_ranked([2.0] * 8, generation=2)
+    assert trace.evaluating(ranked) == "[gen 2] evaluating 8 organisms..."
+    new, done = make_organism(slot=3), make_organism(1.64704, slot=3)
+    assert trace.started(new) == f"[eval] organism 3 starting: {DESCRIPTION}"
+    assert trace.started(done) == "[eval] organism 3 already evaluated (loss=1.6470)"
+    assert trace.done(done, 12.34) == "[eval] organism 3 done: loss=1.6470 (12.3s)"
+
+
+@pytest.mark.parametrize(
+    ("status", "word"),
+    [("crashed", "PANICKED"), ("diverged", "DIVERGED"), ("refused", "REFUSED")],
+)
+def test_what_gave_no_loss_is_told_with_its_reason_and_genome(make_organism, status, word) -> None:
+    organism = make_organism(status=status, slot=3)
+    line = f"[eval] organism 3 {word}: out of memory | config: {DESCRIPTION}"
+    assert trace.done(organism, 1.0, "out of memory") == line
+
+
+def test_normal_breeding_is_told_as_in_the_source(make_ranked) -> None:
+    start, elite, first, second, total = breed("normal", make_ranked([2.0] * 8, generation=2))
+    assert start == "[gen 2] breeding next generation..."
+    assert elite == f"[breed] kept elite: {DESCRIPTION}"
+    assert first.startswith("[breed] immigrant 1: Emb:")
+    assert second.startswith("[breed] immigrant 2: Emb:")
+    pattern = (
+        r"\[breed\] next gen: 1 elite \+ 2 immigrants \+ (\d) crossover \+ (\d) mutants \+ "
+        r"(\d) hypermutants = 8"
+    )
+    n_bred = re.fullmatch(pattern, total)
+    assert n_bred is not None
+    assert sum(map(int, n_bred.groups())) == 5
+
+
+def test_a_championship_is_told_as_in_the_source(make_ranked) -> None:
+    lines = breed("championship", make_ranked([2.0] * 8, generation=4))
+    assert lines[:2] == [
+        "[gen 4] CHAMPIONSHIP breeding triggered",
+        f"[breed] elite forced re-eval: {DESCRIPTION}",
+    ]
+    assert lines[2].startswith("[breed] growth mutation: Emb:")
+    assert lines[3:6] == [
+        f"[breed] champion cross: #{a} x #{b}" for a, b in ((1, 2), (2, 3), (3, 1))
+    ]
+    assert lines[-1] == (
+        "[breed] championship: 1 re-eval + 1 grown + 3 champions + 2 tuned + 1 immigrant = 8"
+    )
+
+
+def test_a_cataclysm_is_told_as_in_the_source(make_ranked) -> None:
+    assert breed("cataclysm", make_ranked([2.0] * 8, generation=5)) == [
+        "[gen 5] CATACLYSM triggered",
+        f"[breed] elite forced re-eval: {DESCRIPTION}",
+        "[breed] cataclysm: 1 re-eval + 7 wide randoms (avoiding 3 blacklisted species)",
+    ]
+
+
+def test_a_warm_start_is_told() -> None:
+    population = first_generation(8, run_seed=42, rng=Random(1), ancestor=PRIMORDIAL)
+    line = "[breed] first gen: 1 genome + 3 mutants + 4 randoms = 8"
+    assert trace.descended(population) == line

@@ -1,0 +1,29 @@
+import pytest
+
+from microgpt_evolution.objectives.fitness import loser_threshold, target
+
+
+def test_the_target_is_the_sources_or_a_gain_on_the_primordial_genome() -> None:
+    assert target("last-doc") == 1.2
+    assert target("held-out", primordial=2.5) == pytest.approx(2.3)
+
+
+def test_last_doc_losers_are_those_above_the_sources_threshold() -> None:
+    assert loser_threshold("last-doc", [9.0, 9.0]) == 2.3
+
+
+@pytest.mark.parametrize(
+    ("values", "n_losers"),
+    [
+        ([2.1], 0),
+        ([2.1, 2.2, 9.0], 0),
+        ([2.1, 2.2, 2.3, 2.4], 1),
+        ([2.4, 2.3, 2.2, 2.1, 2.5, 2.6, 2.7], 1),
+        ([2.4, 2.3, 2.2, 2.1, 2.5, 2.6, 2.7, 2.8], 2),
+        ([2.2] * 8, 0),
+        ([2.1] * 4 + [2.9] * 4, 0),
+    ],
+)
+def test_held_out_losers_are_the_worst_quartile_but_for_equals(values, n_losers) -> None:
+    threshold = loser_threshold("held-out", values)
+    assert sum(value > threshold for value in values) == n_losers

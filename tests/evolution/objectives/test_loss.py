@@ -1,0 +1,103 @@
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from microgpt import InferenceGpt, ModelConfig, TrainConfig
+from microgpt.data.dataset import split
+from microgpt.errors import DataError
+from microgpt.train import train
+from microgpt_evolution.genome import PRIMORDIAL, Genome
+from microgpt_evolution.objectives.aesthetic import AestheticObjective
+from microgpt_evolution.objectives.loss import LossObjective
+from microgpt_evolution.population import Evaluation
+
+DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
+PARTS = split(DOCS, validation=0.2, test=0.2)
+SMALL = Genome(n_emb=8, n_ctx=4, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
+
+
+def test_the_held_out_fitness_is_the_loss_on_what_was_not_learnt_from() -> None:
+    found = LossObjective.of(PARTS, "held-out").measure(SMALL, seed=7)
+    model = ModelConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2)
+    result = train(
+        PARTS.train,
+        model=model,
+        config=TrainConfig(steps=60, lr=0.02, seed=7, long_docs="truncate"),
+    )
+    expected = InferenceGpt(result).evaluate(PARTS.validation).loss
+    assert (found.status, found.last_loss) == ("ok", result.losses[-1])
+    assert found.fitness == found.val_loss == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_last_document_is_the_one_that_the_steps_lead_to() -> None:
+    """As in the source: all of the file, in its order, a document a step."""
+    arena = LossObjective.of(PARTS, "last-doc")
+    still = replace(SMALL, lr=1e-6)
+    for steps in (50, 51, 83):
+        found = arena.measure(replace(still, steps=steps), seed=3)
+        config = TrainConfig(steps=1, lr=1e-6, seed=3, shuffle=False)
+        model = ModelConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2)
+        last = DOCS[(steps - 1) % len(DOCS)]
+        alone = train([last, *DOCS], model=model, config=config, tokenizer=arena.tokenizer)
+        assert found.fitness == found.last_loss == pytest.approx(alone.losses[0], abs=1e-3)
+        assert found.val_loss is None
+
+
+def test_the_same_seed_gives_the_same_in_threads_and_after_being_sent() -> None:
+    arena = LossObjective.of(PARTS, "held-out")
+    seeds = range(8)
+    alone = [arena.measure(SMALL, seed) for seed in seeds]
+    fresh = pickle.loads(pickle.dumps(LossObjective.of(PARTS, "held-out")))
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda seed: fresh.measure(SMALL, seed), seeds)) == alone
+    assert len({evaluation.fitness for evaluation in alone}) == 8
+
+
+def test_what_takes_too_many_operations_is_refused_and_no_crash() -> None:
+    arena = LossObjective.of(
+        PARTS, "held-out", max_flops=10 * LossObjective.of(PARTS, "held-out").flops(SMALL)
+    )
+    longer = replace(SMALL, steps=6000)
+    assert arena.measure(longer, seed=1).status == "refused"
+    assert arena.measure(SMALL, seed=1).status == "ok"
+    assert arena.refusal(longer) == (
+        f"it takes {arena.flops(longer):.2g} operations, and {arena.max_flops:.2g} are allowed"
+    )
+
+
+def test_what_takes_too_much_memory_is_refused() -> None:
+    n_bytes = SMALL.n_bytes(LossObjective.of(PARTS, "held-out").tokenizer.vocab_size)
+    arena = LossObjective.of(PARTS, "held-out", max_bytes=n_bytes)
+    wider = replace(SMALL, n_emb=16)
+    assert arena.measure(wider, seed=1).status == "refused"
+    assert arena.measure(SMALL, seed=1).status == "ok"
+    wanted = f"{wider.n_bytes(arena.tokenizer.vocab_size):,}"
+    assert arena.refusal(wider) == f"it takes {wanted} bytes, and {n_bytes:,} are allowed"
+
+
+def test_all_that_the_operators_make_of_the_names_may_be_trained() -> None:
+    arena = LossObjective.of(PARTS, "held-out")
+    largest = Genome(n_emb=64, n_ctx=32, n_layer=12, n_head=8, n_ff_exp=8, steps=3000, lr=0.1)
+    assert arena.refusal(largest) is None
+
+
+def test_the_cost_grows_with_the_steps_and_is_known_before() -> None:
+    arena = LossObjective.of(PARTS, "held-out")
+    assert arena.flops(replace(SMALL, steps=120)) == pytest.approx(2 * arena.flops(SMALL), rel=0.01)
+    assert arena.flops(PRIMORDIAL) > arena.flops(SMALL)
+
+
+def test_a_search_without_held_out_documents_is_refused() -> None:
+    with pytest.raises(DataError, match="needs documents that are held out"):
+        LossObjective.of(split(DOCS), "held-out")
+
+
+def test_a_held_out_loss_that_is_no_number_is_a_divergence(monkeypatch) -> None:
+    """The last step may go too far, of which the training knows nothing any more."""
+    arena = LossObjective.of(PARTS, "held-out")
+    monkeypatch.setattr(LossObjective, "held_out_loss", lambda self, result: float("nan"))
+    assert arena.measure(SMALL, seed=7) == Evaluation("diverged")
+    audition = AestheticObjective.of(arena, PARTS.docs, n_samples=5, measures_loss=True)
+    assert audition.measure(SMALL, seed=7) == Evaluation("diverged")

@@ -1,0 +1,90 @@
+import pickle
+from dataclasses import replace
+
+import pytest
+
+from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt.data.dataset import split
+from microgpt.errors import DataError
+from microgpt.train import train
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.objectives.loss import LossObjective
+from microgpt_evolution.objectives.sweep import SweepObjective
+from microgpt_evolution.sweep.config import SweepConfig
+
+DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
+PARTS = split(DOCS, validation=0.2, test=0.2)
+SMALL = SweepConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2, steps=60, lr=0.02)
+
+
+def test_a_point_is_the_training_that_train_makes_of_the_same_settings() -> None:
+    found = SweepObjective.of(PARTS).measure(SMALL, seed=7)
+    model = ModelConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2)
+    trained = train(PARTS.train, model=model, config=TrainConfig(steps=60, lr=0.02, seed=7))
+    assert found.status == "ok"
+    assert found.last_loss == trained.losses[-1]
+    assert found.train_loss == pytest.approx(sum(trained.losses) / 60)
+    assert found.val_loss == pytest.approx(
+        InferenceGpt(trained).evaluate(PARTS.validation).loss, rel=1e-6
+    )
+    assert found.samples == tuple(InferenceGpt(trained).generate(3, temperature=1.0, seed=7))
+    assert found.n_params == InferenceGpt(trained).num_params
+
+
+def test_of_conversations_the_replies_are_measured_as_they_are_learnt() -> None:
+    docs = [(Message("user", f"say {n}"), Message("assistant", f"{n}!")) for n in range(60)]
+    parts = split(docs, validation=0.2, test=0.2)
+    found = SweepObjective.of(parts).measure(SweepConfig(steps=60, n_embd=8), seed=7)
+    model, config = ModelConfig(n_embd=8), TrainConfig(steps=60, seed=7)
+    trained = train(parts.train, model=model, config=config)
+    expected = InferenceGpt(trained).evaluate(parts.validation).loss
+    assert found.val_loss == pytest.approx(expected, rel=1e-6)
+    assert found.samples == ()
+
+
+def test_conversations_without_a_reply_are_refused() -> None:
+    docs = [(Message("user", f"say {n}"),) for n in range(60)]
+    with pytest.raises(DataError, match="no reply is held out to measure on"):
+        SweepObjective.of(split(docs, validation=0.2, test=0.2))
+
+
+def test_a_track_that_was_sent_gives_the_same() -> None:
+    track = SweepObjective.of(PARTS)
+    there = pickle.loads(pickle.dumps(track))
+    timeless = {"seconds": 0.0, "cpu_seconds": 0.0}
+    here, far = (t.measure(SMALL, 3).model_copy(update=timeless) for t in (track, there))
+    assert here == far
+
+
+def test_operations_are_those_of_evolution_and_grow_with_the_batch() -> None:
+    genome = Genome(n_emb=8, n_ctx=8, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
+    track = SweepObjective.of(PARTS)
+    assert track.flops(replace(SMALL, block_size=8)) == LossObjective.of(PARTS, "held-out").flops(
+        genome
+    )
+    twice = SweepConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2, steps=60, batch_size=2)
+    assert track.flops(twice) == pytest.approx(2 * track.flops(SMALL), rel=0.01)
+
+
+def test_a_training_that_diverges_is_no_number() -> None:
+    wild = SweepConfig(n_embd=8, n_head=2, lr=1e30, steps=100)
+    found = SweepObjective.of(PARTS).measure(wild, 1)
+    assert (found.status, found.val_loss) == ("diverged", None)
+    assert found.reason == "its loss was no longer a finite number"
+
+
+def test_memory_that_is_not_there_any_more_is_a_refusal(monkeypatch) -> None:
+    """It was there when the sweep was planned, or the worker is another machine."""
+    track = SweepObjective.of(PARTS)
+    monkeypatch.setattr("microgpt.memory_limit.free_bytes", lambda: 2**20)
+    found = track.measure(SweepConfig(n_embd=512, n_head=1), 1)
+    assert found.status == "refused"
+    assert "1,048,576 are free" in found.reason
+
+
+def test_a_larger_model_takes_more_memory() -> None:
+    track = SweepObjective.of(PARTS)
+    assert (
+        track.n_bytes(SMALL) < track.n_bytes(SweepConfig()) < track.n_bytes(SweepConfig(n_embd=64))
+    )
+    assert track.n_bytes(SweepConfig(dtype="float64")) > track.n_bytes(SweepConfig())

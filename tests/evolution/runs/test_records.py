@@ -1,0 +1,123 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from microgpt_evolution.errors import RunError
+from microgpt_evolution.genome import PRIMORDIAL
+from microgpt_evolution.objectives.scores import vote
+from microgpt_evolution.objectives.trial import Measured, Trial
+from microgpt_evolution.population import Evaluation
+from microgpt_evolution.runs.records import Records
+
+SETTINGS = {"population": 8, "seed": 42}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """The directory of a run with two evaluations."""
+    with Records.begin(tmp_path / "runs", "evolve", SETTINGS) as records:
+        add(records, 1, Evaluation("ok", 2.25, 2.5, 2.25))
+        add(records, 2, Evaluation("diverged"))
+    return records.directory
+
+
+def add(records: Records, seed: int, evaluation: Evaluation) -> None:
+    trial = Trial(f"g1-{seed}", "random", (), PRIMORDIAL, seed)
+    records.add(trial, Measured(evaluation, 0.5, 0.25), flops=7)
+
+
+def test_what_was_recorded_is_known_again(run) -> None:
+    with Records.open(run) as records:
+        assert records.settings == SETTINGS
+        assert records.known(PRIMORDIAL, 1) == Evaluation("ok", 2.25, 2.5, 2.25)
+        assert records.known(PRIMORDIAL, 2) == Evaluation("diverged")
+        assert records.known(PRIMORDIAL, 3) is None
+        assert records.n_known == 2
+
+
+def test_a_line_has_all_that_is_known_of_an_evaluation(run) -> None:
+    line = json.loads((run / "evaluations.jsonl").read_text().splitlines()[0])
+    assert line.pop("genome")["n_emb"] == 16
+    assert line == {
+        "id": "g1-1", "origin": "random", "parents": [], "seed": 1, "status": "ok",
+        "fitness": 2.25, "last_loss": 2.5, "val_loss": 2.25, "flops": 7, "seconds": 0.5,
+        "cpu_seconds": 0.25,
+    }  # fmt: skip
+
+
+def test_a_torn_last_line_is_left_out_and_one_that_is_added_stands_alone(run) -> None:
+    with (run / "evaluations.jsonl").open("ab") as file:
+        file.write(b'{"id": "torn')
+    with Records.open(run) as records:
+        add(records, 3, Evaluation("crashed"))
+    with Records.open(run) as records:
+        assert records.n_known == 3
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("nonsense", "line 2: invalid JSON: .*; remove the line, and it will be measured again"),
+        ("{}", "line 2: id: field required; remove the line"),
+        ("\x00\x00", "line 2: invalid JSON"),
+    ],
+)
+def test_a_damaged_line_is_named(run, line, problem) -> None:
+    path = run / "evaluations.jsonl"
+    first, second, _ = path.read_text().split("\n")
+    path.write_text(f"{first}\n{line}\n{second}\n")
+    with pytest.raises(RunError, match=problem):
+        Records.open(run)
+    path.write_text(f"{first}\n{second}\n")
+    Records.open(run).close()  # nobody holds it
+
+
+def test_an_impossible_genome_in_a_line_is_named(run) -> None:
+    path = run / "evaluations.jsonl"
+    path.write_text(path.read_text().replace('"n_head":4', '"n_head":5', 1))
+    with pytest.raises(RunError, match=r"line 1: n_emb \(16\) must be divisible by n_head \(5\)"):
+        Records.open(run)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('"fitness":2.25', '"fitness":null', "line 1: it has no fitness; remove the line"),
+        ('"fitness":2.25', '"fitness":1e308', r"line 1: a loss is beyond 1e\+300"),
+        ('"last_loss":2.5', '"last_loss":NaN', "line 1: last_loss: input should be a finite"),
+        ('"val_loss":2.25', '"val_loss":-1e999', "line 1: val_loss: input should be a finite"),
+        ('"lr":0.005', '"x":0.005', r"line 1: genome\.lr: field required"),
+    ],
+)
+def test_a_measurement_that_no_search_can_go_by_is_named(run, old, new, problem) -> None:
+    path = run / "evaluations.jsonl"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(RunError, match=problem):
+        Records.open(run)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('"vote":{', '"v":{', "line 1: it has no vote; remove the line"),
+        ('"judge":', '"jury":', "line 1: its vote has no judge"),
+        ('"origin":0', '"oregano":0', "line 1: its vote has no origin"),
+        ('"mirror":', '"mirror":Infinity,"m":', "line 1: vote.scores.mirror: input should be a"),
+        ('"novel":', '"novel":1e308,"n":', r"line 1: vote\.novel is 1e\+308, which is no share"),
+    ],
+)
+def test_a_vote_that_no_search_can_go_by_is_named(tmp_path, old, new, problem) -> None:
+    with Records.begin(tmp_path, "evolve", {"objective": "hydra", "origin": True}) as records:
+        opinion = vote(["mama"], set(), loss=2.0)
+        add(records, 1, Evaluation("ok", samples=("mama",), vote=opinion))
+    with Records.open(records.directory):
+        pass
+    path = records.directory / "evaluations.jsonl"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(RunError, match=problem):
+        Records.open(records.directory)

@@ -1,0 +1,117 @@
+"""Any kind of run is a directory like this; those here are of searches."""
+
+import os
+import sys
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from microgpt.errors import CheckpointError
+from microgpt_evolution.errors import RunError
+from microgpt_evolution.runs.records import Records
+
+SETTINGS = {"population": 8, "seed": 42}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """The directory of a run that has just begun."""
+    with Records.begin(tmp_path / "runs", "evolve", SETTINGS) as records:
+        return records.directory
+
+
+def test_the_log_names_the_run_as_well(run) -> None:
+    with Records.open(run.with_name(f"{run.name}.log")) as records:
+        assert records.directory == run
+
+
+def test_runs_of_the_same_second_have_names_of_their_own(tmp_path) -> None:
+    runs = [Records.begin(tmp_path, "evolve", {}) for _ in range(4)]
+    assert len({records.directory for records in runs}) == 4
+    for records in runs:
+        records.close()
+        assert records.log == records.directory.with_name(f"{records.directory.name}.log")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('{"version": 2, "runs": []}', "version is 2, this microgpt reads up to 1; update it"),
+        ('{"version": 1}', "created_by: field required"),
+        ("[]", "run.json: input should be"),
+        ("<<<<", "run.json: invalid JSON"),
+        ("[" * 100_000, "run.json: invalid JSON"),
+        ("\xff", "run.json: invalid JSON"),
+    ],
+)
+def test_a_run_that_cannot_be_read_is_refused(run, content, problem) -> None:
+    (run / "run.json").write_text(content, encoding="latin-1")
+    with pytest.raises(RunError, match=problem):
+        Records.open(run)
+
+
+def test_what_is_no_run_is_refused(tmp_path) -> None:
+    with pytest.raises(RunError, match=r"is no run: cannot read run.json: No such"):
+        Records.open(tmp_path)
+
+
+def test_a_run_is_held_by_one_at_a_time_from_its_beginning(tmp_path) -> None:
+    with (
+        Records.begin(tmp_path, "evolve", SETTINGS) as records,
+        pytest.raises(CheckpointError, match=r"evolve_\S+ is being searched by process \d+ on"),
+    ):
+        Records.open(records.directory)
+    with Records.open(records.directory) as again:
+        assert again.settings == SETTINGS
+
+
+def test_a_place_that_cannot_hold_runs_is_refused(tmp_path) -> None:
+    (tmp_path / "experiments").write_text("mine")
+    with pytest.raises(CheckpointError, match="experiments is no directory, and runs are kept"):
+        Records.begin(tmp_path / "experiments", "evolve", {})
+    assert (tmp_path / "experiments").read_text() == "mine"
+
+
+def test_a_run_that_cannot_begin_leaves_nothing(tmp_path, monkeypatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        Records.begin(tmp_path, "evolve", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+@pytest.mark.parametrize(
+    ("call", "last"),
+    [
+        *((call, 1) for call in ("os.mkdir", "os.fsync", "os.rename", "os.rmdir")),
+        *(("os.open", last) for last in range(1, 7)),  # of locks and of directories
+    ],
+)
+def test_what_a_killed_process_has_begun_is_a_run_or_goes_with_the_next(
+    tmp_path, call, last
+) -> None:
+    """After so many such calls the process dies."""
+    if (child := os.fork()) == 0:
+        real, n_calls = getattr(os, call.removeprefix("os.")), count(1)
+
+        def die(*args: object, **named: object) -> object:
+            result = real(*args, **named)
+            is_ours = call == "os.fsync" or str(tmp_path) in str(args[0])
+            if is_ours and next(n_calls) == last:
+                os._exit(1)
+            return result
+
+        setattr(os, call.removeprefix("os."), die)
+        Records.begin(tmp_path / "runs", "evolve", SETTINGS)
+        os._exit(0)
+    os.waitpid(child, 0)
+    begun = list((tmp_path / "runs").glob("evolve_*"))
+    with Records.begin(tmp_path / "runs", "evolve", SETTINGS) as records:
+        left = {*(tmp_path / "runs").iterdir(), *tmp_path.iterdir()}
+        assert left == {records.directory, *begun, tmp_path / "runs"}
+    for path in begun:  # it can go on
+        Records.open(path).close()

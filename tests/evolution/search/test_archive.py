@@ -1,0 +1,33 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt_evolution.search.archive import N_CELLS, N_NOVELTIES, N_SIZES, Archive
+
+SEEN = st.lists(
+    st.tuples(st.one_of(st.none(), st.floats(-7, 100)), st.integers(1, 10**9), st.floats(0, 1))
+)
+
+
+@given(SEEN)
+def test_a_cell_keeps_the_best_that_was_ever_in_it(make_organism, seen) -> None:
+    archive = Archive()
+    for slot, (fitness, n_params, novelty) in enumerate(seen):
+        status = "crashed" if fitness is None else "ok"
+        organism = make_organism(fitness, status=status, slot=slot)
+        before = dict(archive.cells)
+        archive.add(organism, n_params=n_params, novelty=novelty)
+        for cell, kept in before.items():
+            assert archive.cells[cell].fitness <= kept.fitness
+        assert all(row in range(N_SIZES) for row, _ in archive.cells)
+        assert all(column in range(N_NOVELTIES) for _, column in archive.cells)
+        assert archive.coverage == len(archive.cells) / N_CELLS
+    finished = [fitness for fitness, _, _ in seen if fitness is not None]
+    best = [organism.fitness for organism in archive.cells.values()]
+    assert min(best, default=None) == min(finished, default=None)
+
+
+def test_a_size_is_half_an_octave_of_weights_and_a_novelty_a_fiftieth(make_organism) -> None:
+    archive = Archive()
+    for n_params, novelty in [(4192, 0.0), (5792, 0.81), (5793, 0.94), (8192, 1.0)]:
+        archive.add(make_organism(1.0), n_params=n_params, novelty=novelty)
+    assert set(archive.cells) == {(0, 0), (1, 7), (2, 9)}

@@ -1,0 +1,150 @@
+from dataclasses import asdict
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt_evolution.objectives.scores import Scores
+from microgpt_evolution.population import Evaluation
+from microgpt_evolution.search.hydra_population import Hydra
+
+THREE = ("weaver", "mirror", "spark")
+FOUR = (*THREE, "origin")
+SIZES = st.integers(1, 10)
+SEEDS = st.integers(0, 2**32)
+HEADS = st.sampled_from([THREE, FOUR])
+EXCHANGES = st.sampled_from(["migrate", "source"])
+
+
+def cycle(hydra: Hydra, rng: Random, share_of_crashes: float = 0.0) -> list[int]:
+    """Let the heads evolve apart for three generations, with scores out of thin air.
+
+    Returns:
+        The seeds of all trainings.
+    """
+    seeds = []
+    for generation in range(3):
+        evaluations = []
+        for organism in hydra.to_evaluate():
+            seeds.append(organism.seed)
+            vote = Scores({name: rng.random() for name in FOUR}, distinct=1.0, novel=1.0)
+            lost = rng.random() < share_of_crashes
+            evaluations.append(Evaluation("crashed") if lost else Evaluation("ok", vote=vote))
+        hydra.tell(evaluations)
+        if generation < 2:
+            hydra.breed()
+    return seeds
+
+
+@given(HEADS, SIZES, SEEDS, EXCHANGES, st.sampled_from([0.0, 0.3, 1.0]))
+def test_no_head_loses_its_size_or_its_two_best_when_they_meet(
+    names, size, seed, exchange, crashes
+) -> None:
+    rng = Random(seed)
+    hydra = Hydra(names, size=size, run_seed=seed, exchange=exchange)
+    for _ in range(3):
+        cycle(hydra, rng, crashes)
+        champions = hydra.champions()
+        hydra.gather()
+        for name, colony in hydra.heads.items():
+            assert len(colony.organisms) == size > 0
+            kept = colony.organisms[: len(champions[name])]
+            assert [o.genome for o in kept] == [o.genome for o in champions[name]]
+            assert all(o.evaluation for o in kept)
+            guests = [o for o in colony.organisms if o.origin == "migrant"]
+            assert all(o.has_finished for o in guests)
+
+
+@given(HEADS, SEEDS, EXCHANGES)
+def test_no_two_trainings_share_a_seed(names, seed, exchange) -> None:
+    hydra = Hydra(names, size=5, run_seed=seed, exchange=exchange)
+    trained = []
+    for _ in range(2):
+        trained += cycle(hydra, Random(seed))
+        hydra.gather()
+    assert len(trained) == len(set(trained)) > 5 * len(names)
+
+
+@given(HEADS, SEEDS)
+def test_an_offspring_has_each_gene_of_the_champion_or_of_the_guest(names, seed) -> None:
+    hydra = Hydra(names, size=8, run_seed=seed)
+    cycle(hydra, Random(seed))
+    before = {o.id: o.genome for o in hydra.organisms}
+    hydra.gather()
+    for organism in hydra.organisms:
+        if organism.origin == "cross":
+            own, guest = (asdict(before[parent]) for parent in organism.parents)
+            genes = asdict(organism.genome)
+            if own["n_emb"] % guest["n_head"] == guest["n_emb"] % own["n_head"] == 0:
+                assert all(genes[name] in (own[name], guest[name]) for name in genes)
+
+
+def test_two_champions_come_to_each_head_and_have_offspring_with_its_own() -> None:
+    hydra = Hydra(THREE, size=8, run_seed=1)
+    cycle(hydra, Random(1))
+    best = {name: organisms[0] for name, organisms in hydra.champions().items()}
+    hydra.gather()
+    for host, (first, second) in {
+        "weaver": ("mirror", "spark"),  # learns symmetry first
+        "mirror": ("spark", "weaver"),
+        "spark": ("weaver", "mirror"),  # learns flow first
+    }.items():
+        organisms = hydra.heads[host].organisms
+        assert [o.origin for o in organisms] == 4 * ["elite"] + 2 * ["migrant"] + 2 * ["cross"]
+        assert [o.genome for o in organisms[4:6]] == [best[first].genome, best[second].genome]
+        assert [o.parents for o in organisms[6:]] == [
+            (best[host].id, best[first].id), (best[host].id, best[second].id),
+        ]  # fmt: skip
+    born = [o for o in hydra.organisms if o.origin == "cross"]
+    assert not {o.genome for o in born} <= {o.genome for o in best.values()}
+
+
+def test_a_guest_is_seen_with_the_eyes_of_its_host_without_being_trained_again() -> None:
+    hydra = Hydra(THREE, size=8, run_seed=1)
+    cycle(hydra, Random(1))
+    hydra.gather()
+    guest = hydra.heads["weaver"].organisms[4]
+    assert guest not in hydra.to_evaluate()
+    cycle(hydra, Random(2))
+    scores = guest.evaluation.vote.scores
+    assert guest.fitness == -scores["mirror"]
+    hydra = Hydra(THREE, size=8, run_seed=1)
+    cycle(hydra, Random(1))
+    hydra.gather()
+    hydra.tell([Evaluation("crashed") for _ in hydra.to_evaluate()])
+    seen = next(o for o in hydra.heads["weaver"].organisms if o.seed == guest.seed)
+    assert seen.fitness == -scores["weaver"]
+
+
+def test_the_source_gives_every_head_the_same_six() -> None:
+    hydra = Hydra(THREE, size=8, run_seed=1, exchange="source")
+    cycle(hydra, Random(1))
+    pool = {o.genome for organisms in hydra.champions().values() for o in organisms}
+    hydra.gather()
+    for colony in hydra.heads.values():
+        assert {o.genome for o in colony.organisms} == pool
+
+
+def test_a_fourth_head_costs_no_head_its_elites_even_with_the_exchange_of_the_source() -> None:
+    hydra = Hydra(FOUR, size=8, run_seed=1, exchange="source")
+    cycle(hydra, Random(1))
+    champions = hydra.champions()
+    hydra.gather()
+    firsts, seconds = ([each[i].genome for each in champions.values()] for i in range(2))
+    for name, colony in hydra.heads.items():
+        genomes = [o.genome for o in colony.organisms]
+        assert genomes == [*(o.genome for o in champions[name]), *firsts, *seconds[:2]]
+
+
+@pytest.mark.parametrize("exchange", ["migrate", "source"])
+def test_the_same_seed_gives_the_same_search(exchange) -> None:
+    def run() -> list:
+        hydra = Hydra(THREE, size=6, run_seed=3, exchange=exchange)
+        rng = Random(4)
+        for _ in range(3):
+            cycle(hydra, rng, 0.1)
+            hydra.gather()
+        return [colony.organisms for colony in hydra.heads.values()]
+
+    assert run() == run()

@@ -1,0 +1,111 @@
+import math
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt_evolution.population import Evaluation
+from microgpt_evolution.search.loss_search import LossSearch
+
+FITNESSES = st.sampled_from(["held-out", "last-doc"])
+
+
+def measure(organism) -> Evaluation:
+    """Return what a training may give: better with more width and a fitting rate, some luck, and
+    now and then no loss at all."""
+    luck = Random(organism.seed).gauss(0, 0.1)
+    if luck > 0.2:
+        return Evaluation("crashed")
+    genome = organism.genome
+    loss = 3 - genome.n_emb / 64 + abs(math.log10(genome.lr) + 2) / 4 + luck
+    return Evaluation("ok", math.nan if luck < -0.22 else loss, loss, loss)
+
+
+def run(size, fitness, seed, n_generations=12):
+    """Return a search after so many generations, and how each was bred."""
+    search, rungs = LossSearch(population=size, fitness=fitness, seed=seed), []
+    for _ in range(n_generations):
+        search.tell([measure(organism) for organism in search.to_evaluate()])
+        rungs.append(search.breed())
+    return search, rungs
+
+
+@given(st.integers(1, 20), FITNESSES, st.integers(0, 1000))
+def test_the_best_gets_worse_only_where_it_is_measured_anew(size, fitness, seed) -> None:
+    search, rungs = run(size, fitness, seed)
+    steps = zip(rungs, search.generations, search.generations[1:], strict=False)
+    for rung, before, after in steps:
+        assert len(after) == size
+        if rung == "normal":
+            assert after[0].fitness <= before[0].fitness
+            assert before[0].genome in [organism.genome for organism in after] or (
+                not before[0].has_finished
+            )
+        if any(organism.has_finished for organism in after):
+            assert after[0].has_finished
+
+
+@given(st.integers(1, 20), FITNESSES, st.integers(0, 1000))
+def test_the_same_seed_gives_the_same_search(size, fitness, seed) -> None:
+    first, second = (run(size, fitness, seed)[0] for _ in range(2))
+    assert repr(first.generations) == repr(second.generations)
+    assert repr(first.population) == repr(second.population)
+
+
+def test_another_seed_gives_another() -> None:
+    first, second = (run(8, "held-out", seed)[0] for seed in (1, 2))
+    assert repr(first.generations) != repr(second.generations)
+
+
+def test_no_two_trainings_share_a_seed_and_an_elite_keeps_its_own() -> None:
+    search, _ = run(8, "held-out", 5, n_generations=30)
+    trained = [o for ranked in search.generations for o in ranked if o.origin != "elite"]
+    assert len({organism.seed for organism in trained}) == len(trained)
+    measured = {organism.id: organism for organism in trained}
+    for ranked in search.generations:
+        for elite in (o for o in ranked if o.origin == "elite" and o.parents[0] in measured):
+            origin = measured[elite.parents[0]]
+            assert (elite.seed, elite.evaluation) == (origin.seed, origin.evaluation)
+
+
+def test_an_elite_is_not_evaluated_again() -> None:
+    search, rungs = run(8, "held-out", 5, n_generations=1)
+    assert rungs == ["normal"]
+    assert [organism.slot for organism in search.to_evaluate()] == list(range(2, 9))
+
+
+def test_a_search_that_is_stuck_climbs_the_ladder_to_its_end() -> None:
+    search, rungs = LossSearch(population=4, fitness="last-doc", seed=1), []
+    for _ in range(6):
+        search.tell([Evaluation("ok", 2.0, 2.0)] * len(search.to_evaluate()))
+        rungs.append(search.breed())
+    assert rungs == ["normal", "normal", "championship", "championship", "cataclysm", "normal"]
+
+
+def test_a_search_survives_a_generation_that_crashes() -> None:
+    search = LossSearch(population=3, fitness="held-out", seed=1)
+    for _ in range(7):
+        ranked = search.tell([Evaluation("crashed")] * len(search.to_evaluate()))
+        assert not any(organism.has_finished for organism in ranked)
+        search.breed()
+    ranked = search.tell([measure(organism) for organism in search.to_evaluate()])
+    assert ranked[0].has_finished
+
+
+def test_every_organism_must_be_told_of() -> None:
+    search = LossSearch(population=3, fitness="held-out", seed=1)
+    with pytest.raises(ValueError, match="shorter"):
+        search.tell([Evaluation("ok", 2.0)])
+
+
+def test_species_that_fail_come_back_no_more_as_immigrants() -> None:
+    search = LossSearch(population=20, fitness="last-doc", seed=3)
+    avoided: set[str] = set()
+    for _ in range(10):
+        search.tell([Evaluation("ok", 2.4, 2.4)] * len(search.to_evaluate()))
+        avoided |= set(search.blacklist.species)
+        search.breed()
+        random = [o for o in search.population if o.origin in ("immigrant", "cataclysm")]
+        assert all(organism.genome.species not in avoided for organism in random)
+    assert avoided

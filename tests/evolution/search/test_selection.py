@@ -1,0 +1,40 @@
+import pytest
+
+from microgpt_evolution.objectives.scores import Scores
+from microgpt_evolution.search.selection import Candidate, best_for, best_for_all
+
+
+@pytest.fixture
+def candidate(make_organism):
+    def make(*votes: tuple[float, float, float]) -> Candidate:
+        return Candidate(
+            make_organism(0.0),
+            tuple(
+                Scores(dict(zip(("weaver", "mirror", "spark"), scores, strict=True)), 1.0, 1.0)
+                for scores in votes
+            ),
+        )
+
+    return make
+
+
+HEADS = ("weaver", "mirror", "spark")
+
+
+def test_the_mean_over_seeds_counts_not_the_best_of_them(candidate) -> None:
+    lucky, steady = candidate((9, 0, 0), (0, 0, 0)), candidate((5, 0, 0), (5, 0, 0))
+    assert best_for("weaver", [lucky, steady]) is steady
+    assert (lucky.mean("weaver"), steady.mean("weaver")) == (4.5, 5.0)
+    assert lucky.worth("weaver") == "4.5000 ± 57.1770 (95%, n=2)"
+
+
+def test_the_sum_of_places_decides_so_that_no_head_outweighs_the_others(candidate) -> None:
+    # Places: 1 + 3 + 3, 2 + 1 + 2, 3 + 2 + 1; the first would win by the sum of the scores.
+    loud, even, late = candidate((99, 1, 1)), candidate((0.9, 3, 2)), candidate((0.8, 2, 3))
+    assert best_for_all(HEADS, [loud, even, late]) is even
+
+
+def test_of_equals_the_first_is_taken(candidate) -> None:
+    first, second = candidate((1, 2, 3)), candidate((1, 2, 3))
+    assert best_for_all(HEADS, [first, second]) is first
+    assert best_for("spark", [first, second]) is first

@@ -1,0 +1,55 @@
+import math
+
+import pytest
+
+from microgpt_evolution.search.stagnation import StagnationSchedule
+
+
+def climb(*bests: float) -> list[tuple[int, str]]:
+    """Return the stagnation that is told after each generation, and how the next is bred."""
+    ladder, story = StagnationSchedule(), []
+    for best in bests:
+        ladder = ladder.after(best)
+        story.append((ladder.stagnation, ladder.rung))
+        ladder = ladder.after_breeding()
+    return story
+
+
+NORMAL_0, NORMAL_1 = (0, "normal"), (1, "normal")
+CHAMPIONSHIP_2, CHAMPIONSHIP_3 = (2, "championship"), (3, "championship")
+CATACLYSM = (4, "cataclysm")
+
+
+def test_progress_keeps_it_normal() -> None:
+    assert climb(2.0, 1.9, 1.8, 1.7) == [NORMAL_0] * 4
+
+
+def test_two_generations_without_progress_bring_a_championship_and_four_a_cataclysm() -> None:
+    story = [NORMAL_0, NORMAL_1, CHAMPIONSHIP_2, CHAMPIONSHIP_3, CATACLYSM, NORMAL_1]
+    assert climb(1.6, 1.6, 1.6, 1.6, 1.6, 1.6) == story
+
+
+def test_a_cataclysm_is_a_new_start() -> None:
+    after_it = climb(1.6, 1.6, 1.6, 1.6, 1.6, 1.5, 1.5, 1.5)[5:]
+    assert after_it == [NORMAL_0, NORMAL_1, CHAMPIONSHIP_2]
+
+
+def test_an_elite_that_was_only_lucky_does_not_end_the_stagnation() -> None:
+    # Measured anew in the championship it is worse: the search is as stuck as before.
+    assert climb(1.6, 1.6, 1.6, 1.65, 1.7)[2:] == [CHAMPIONSHIP_2, CHAMPIONSHIP_3, CATACLYSM]
+    # What then is better than that, is progress.
+    assert climb(1.6, 1.6, 1.6, 1.65, 1.62)[3:] == [CHAMPIONSHIP_3, NORMAL_0]
+
+
+@pytest.mark.parametrize(("gain", "stagnation"), [(0.9e-8, 1), (1.1e-8, 0)])
+def test_a_gain_within_rounding_is_none(gain, stagnation) -> None:
+    assert climb(1.6, 1.6 - gain)[-1] == (stagnation, "normal")
+
+
+def test_generations_that_all_crashed_are_no_progress_and_the_first_that_has_not_is() -> None:
+    assert climb(math.inf, math.inf, math.inf, 2.0) == [
+        NORMAL_0,
+        NORMAL_1,
+        CHAMPIONSHIP_2,
+        NORMAL_0,
+    ]

@@ -1,0 +1,34 @@
+import pytest
+
+from microgpt import ModelConfig, TrainConfig
+from microgpt.errors import ConfigError
+from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing
+
+
+def test_a_point_without_settings_is_karpathys_run() -> None:
+    assert SweepConfig().model(vocab_size=27) == ModelConfig(vocab_size=27)
+    assert SweepConfig().train_config(seed=42) == TrainConfig()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"n_embd": 30}, {"steps": 0}, {"lr": -1}, {"batch_size": 0}, {"block_size": 0}],
+)
+def test_an_impossible_point_is_refused(settings) -> None:
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        SweepConfig(**settings)
+
+
+def test_points_are_told_apart_by_what_differs() -> None:
+    points = [
+        SweepConfig(steps=21_000, lr=0.02),
+        SweepConfig(steps=21_000),
+        SweepConfig(steps=21_000, n_layer=2),
+    ]
+    assert differing(points) == ["n_layer", "lr"]
+    assert points[0].describe(["steps", "lr"]) == "steps 21,000, lr 0.02"
+
+
+def test_every_setting_is_one_of_train() -> None:
+    options = {*ModelConfig.__dataclass_fields__, *TrainConfig.__dataclass_fields__, "dtype"}
+    assert options > set(SETTINGS)

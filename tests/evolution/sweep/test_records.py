@@ -1,0 +1,152 @@
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from microgpt.errors import CheckpointError
+from microgpt_evolution.errors import RunError
+from microgpt_evolution.runs.records import Records
+from microgpt_evolution.sweep.config import SweepConfig
+from microgpt_evolution.sweep.records import SweepRecords, SweepSettings, read_sweep
+from microgpt_evolution.sweep.result import SweepResult
+
+SETTINGS = SweepSettings(
+    sweep="steps",
+    points=(SweepConfig(steps=1000), SweepConfig(steps=3000)),
+    seeds=(42, 43),
+    input="/names.txt",
+    data_sha256="abc",
+).model_dump(mode="json")
+
+
+def result(n_steps=1000, seed=42, **outcome) -> SweepResult:
+    losses = {"status": "ok", "val_loss": 2.25, "last_loss": 2.5, "train_loss": 2.3}
+    return SweepResult(
+        point=SweepConfig(steps=n_steps), seed=seed, n_params=4192, flops=7, **(outcome or losses)
+    )
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """The directory of a sweep of four trainings, of which two have been made."""
+    with SweepRecords.begin(tmp_path, "sweep", SETTINGS) as records:
+        records.add(result(3000))
+        records.add(result(seed=43))
+    return records.directory
+
+
+def test_what_was_recorded_is_known_again_and_the_rest_is_to_be_made(run) -> None:
+    with SweepRecords.open(run) as records:
+        assert records.known(SweepConfig(steps=3000), 42) == result(3000)
+        assert records.todo() == [(SweepConfig(steps=1000), 42), (SweepConfig(steps=3000), 43)]
+        assert records.n_known == 2
+
+
+def test_results_come_in_the_order_of_the_sweep(run) -> None:
+    sweep, results = read_sweep(run)
+    assert sweep.model_dump(mode="json") == SETTINGS
+    assert results == [result(seed=43), result(3000)]
+
+
+@pytest.mark.parametrize(
+    ("status", "is_known"),
+    [("diverged", True), ("crashed", False), ("refused", False)],
+)
+def test_what_depends_on_the_machine_is_tried_again(run, status, is_known) -> None:
+    with SweepRecords.open(run) as records:
+        records.add(result(status=status, reason="why"))
+    with SweepRecords.open(run) as records:
+        assert ((SweepConfig(steps=1000), 42) not in records.todo()) == is_known
+        records.add(result())
+    _, results = read_sweep(run)
+    assert results[0] == result()  # the last line counts
+
+
+def test_the_table_has_a_row_for_each_training(run) -> None:
+    with SweepRecords.open(run) as records:
+        records.add(result(status="refused", reason="it is large, and more"))
+        records.write_table()
+    with (run / "evaluations.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["steps"], row["seed"], row["status"], row["val_loss"]) for row in rows] == [
+        ("1000", "42", "refused", ""), ("1000", "43", "ok", "2.25"), ("3000", "42", "ok", "2.25"),
+    ]  # fmt: skip
+    assert rows[0]["reason"] == "it is large, and more"
+
+
+def test_a_torn_last_line_is_left_out(run) -> None:
+    path = run / "evaluations.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:100])
+    assert len(read_sweep(run)[1]) == 2
+    assert path.read_bytes() == whole + whole[:100]  # who only reads leaves it alone
+    with SweepRecords.open(run) as records:
+        records.add(result())
+    assert len(read_sweep(run)[1]) == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('{"point"', "nonsense", "line 1: invalid JSON: .*; remove the line, and it will be"),
+        ('"n_head":4', '"n_head":5', r"line 1: n_embd \(16\) must be divisible by n_head \(5\)"),
+        ('"val_loss":2.25', '"val_loss":null', "line 1: status is ok, but a loss is missing"),
+        ('"val_loss":2.25', '"val_loss":NaN', "line 1: val_loss: input should be a finite"),
+        ('"val_loss":2.25', '"val_loss":1e300', "line 1: val_loss: input should be less than"),
+        ('"flops":7', '"flops":0', "line 1: flops: input should be greater than"),
+        ('"steps":3000', '"steps":"many"', "line 1: point.steps: input should be"),
+        ('"status":"ok"', '"status":"fine"', "line 1: status: input should be"),
+    ],
+)
+def test_a_damaged_line_is_named(run, old, new, problem) -> None:
+    path = run / "evaluations.jsonl"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(RunError, match=problem):
+        SweepRecords.open(run)
+    with pytest.raises(RunError, match=problem):
+        read_sweep(run)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"points": []}, r"settings\.points: "),
+        ({"seeds": [-1]}, r"settings\.seeds\[0\]: "),
+        ({"sweep": "all"}, r"settings\.sweep: "),
+        ({"points": [{"n_embd": 30}]}, r"settings\.points: n_embd \(30\) must be divisible"),
+    ],
+)
+def test_damaged_settings_are_named(run, change, problem) -> None:
+    facts = json.loads((run / "run.json").read_text())
+    facts["settings"] |= change
+    (run / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(RunError, match=problem):
+        SweepRecords.open(run)
+    with pytest.raises(RunError, match=problem):
+        read_sweep(run)
+    (run / "run.json").write_text(json.dumps(facts | {"settings": SETTINGS}))
+    SweepRecords.open(run).close()  # nobody holds it
+
+
+def test_a_search_and_a_sweep_are_not_taken_for_each_other(tmp_path, run) -> None:
+    with Records.begin(tmp_path, "evolve", {"objective": "loss"}) as search:
+        pass
+    with pytest.raises(RunError, match="is a run of evolution; go on with: microgpt evolve --res"):
+        SweepRecords.open(search.directory)
+    with pytest.raises(RunError, match="is no sweep, but a run of evolution"):
+        read_sweep(search.directory)
+    with pytest.raises(RunError, match="is a sweep; go on with: microgpt sweep resume "):
+        Records.open(run)
+
+
+def test_a_full_disk_is_told(run, monkeypatch) -> None:
+    def full(self, mode):
+        raise OSError(28, "No space left on device")
+
+    with SweepRecords.open(run) as records, monkeypatch.context() as patch:
+        patch.setattr(Path, "open", full)
+        with pytest.raises(CheckpointError, match="No space left on device"):
+            records.add(result())

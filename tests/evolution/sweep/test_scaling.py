@@ -1,0 +1,130 @@
+import pytest
+
+from microgpt_evolution.sweep.config import SweepConfig
+from microgpt_evolution.sweep.result import SweepResult
+from microgpt_evolution.sweep.scaling import Scaling, front
+
+
+def result(point, loss, *, seed=42, n_params=4192, flops=None, status="ok") -> SweepResult:
+    losses = {"val_loss": loss, "last_loss": loss + 1, "train_loss": loss}
+    return SweepResult(
+        point=point,
+        seed=seed,
+        status=status,
+        n_params=n_params,
+        flops=flops or point.steps * n_params,
+        **(losses if status == "ok" else {}),
+    )
+
+
+def steps(number: int) -> SweepConfig:
+    return SweepConfig(steps=number)
+
+
+SIZES = [
+    (SweepConfig(n_embd=16, n_head=4, n_layer=1, steps=5000), 4192),
+    (SweepConfig(n_embd=32, n_head=4, n_layer=2, steps=5000), 26_816),
+    (SweepConfig(n_embd=64, n_head=8, n_layer=4, steps=5000), 201_088),
+]
+
+
+def test_a_return_is_the_drop_for_a_thousand_steps() -> None:
+    """By hand: 0.3 nats in 2,000 steps are 0.15 for a thousand, 0.1 in 4,000 are 0.025."""
+    losses = {1000: 2.7, 3000: 2.4, 7000: 2.3}
+    (series,) = Scaling.of(result(steps(n), loss) for n, loss in losses.items()).series
+    first, second, third = series.returns
+    assert first is None
+    assert second.drop.value == pytest.approx(0.3)
+    assert second.per_unit.value == pytest.approx(0.15)
+    assert third.per_unit.value == pytest.approx(0.025)
+    assert third.per_unit.half_width is None
+
+
+def test_a_return_is_told_for_a_thousand_true_parameters() -> None:
+    """By hand: 0.22624 nats for 26,816 - 4,192 weights, 0.174272 for 201,088 - 26,816."""
+    losses = [2.5, 2.5 - 0.22624, 2.5 - 0.22624 - 0.174272]
+    found = [
+        result(point, loss, n_params=n)
+        for (point, n), loss in zip(SIZES, losses, strict=True)
+    ]  # fmt: skip
+    (series,) = Scaling.of(found).series
+    assert series.axis == "params"
+    assert [cell.n_params for cell in series.cells] == [4192, 26_816, 201_088]
+    assert [r.per_unit.value for r in series.returns[1:]] == pytest.approx([0.01, 0.001])
+
+
+def test_the_interval_of_a_return_compares_seed_by_seed() -> None:
+    """By hand: each seed gains 0.1, 0.2 or 0.3 in 1,000 steps, however far apart they begin."""
+    before, gains = [2.0, 3.0, 4.0], [0.1, 0.2, 0.3]
+    results = [result(steps(1000), loss, seed=i) for i, loss in enumerate(before)]
+    results += [
+        result(steps(2000), loss - gain, seed=i)
+        for i, (loss, gain) in enumerate(zip(before, gains, strict=True))
+    ]
+    (series,) = Scaling.of(results).series
+    drop = series.returns[1].drop
+    assert drop.value == pytest.approx(0.2)
+    assert drop.half_width == pytest.approx(4.303 * 0.1 / 3**0.5, rel=1e-3)
+    assert series.cells[0].val_loss.half_width == pytest.approx(4.303 / 3**0.5, rel=1e-3)
+
+
+def test_a_return_of_unequal_seeds_has_no_interval() -> None:
+    results = [result(steps(1000), 2.0, seed=1), result(steps(1000), 3.0, seed=2)]
+    (series,) = Scaling.of([*results, result(steps(2000), 2.0, seed=1)]).series
+    assert series.returns[1].drop.value == pytest.approx(0.5)
+    assert series.returns[1].drop.half_width is None
+
+
+def test_what_has_no_more_of_it_returns_nothing() -> None:
+    """The source's rule: two models of one size, such as with other heads, have a return of 0."""
+    shapes = [
+        (SweepConfig(n_head=4), 4192),
+        (SweepConfig(n_head=2), 4192),
+        (SweepConfig(n_embd=32), 14_528),
+    ]
+    losses = [2.5, 2.4, 2.3]
+    found = [
+        result(point, loss, n_params=n)
+        for (point, n), loss in zip(shapes, losses, strict=True)
+    ]  # fmt: skip
+    (series,) = Scaling.of(found).series
+    equal = series.returns[1]
+    assert (equal.per_unit.value, equal.per_unit.half_width) == (0.0, None)
+    assert equal.drop.value != 0
+
+
+def test_series_are_told_apart_by_all_that_does_not_vary_along_them() -> None:
+    points = [SweepConfig(steps=n, lr=lr) for lr in (0.01, 0.02) for n in (100, 200)]
+    points += [SweepConfig(steps=100, n_embd=32)]
+    found = Scaling.of(
+        result(point, 2.0, n_params=14_528 if point.n_embd == 32 else 4192) for point in points
+    )
+    shown = [(s.axis, [c.point for c in s.cells]) for s in found.series]
+    assert shown == [
+        ("steps", points[0:2]),
+        ("steps", points[2:4]),
+        ("params", [points[0], points[4]]),
+    ]
+
+
+def test_no_other_model_is_better_for_as_little() -> None:
+    costs = {100: 2.5, 200: 2.6, 300: 2.3, 400: 2.3}
+    scaling = Scaling.of(result(steps(n), loss, flops=n) for n, loss in costs.items())
+    assert [cell.point.steps for cell in scaling.front] == [100, 300]
+    cheapest, worse, better, equal = scaling.cells
+    assert scaling.gain(better).value == pytest.approx(0.2)
+    assert [scaling.gain(cell) for cell in (cheapest, worse, equal)] == [None] * 3
+
+
+def test_of_two_that_cost_the_same_the_better_is_the_best() -> None:
+    found = [result(steps(1), 2.5, flops=7), result(steps(2), 2.4, flops=7)]
+    assert [cell.point.steps for cell in front(Scaling.of(found).cells, lambda c: c.flops)] == [2]
+
+
+def test_what_failed_and_what_comes_twice_does_not_count() -> None:
+    found = [
+        result(steps(1), 2.5, seed=1), result(steps(1), 2.5, seed=1),
+        result(steps(1), 0, seed=2, status="diverged"), result(steps(2), 0, status="refused"),
+    ]  # fmt: skip
+    (cell,) = Scaling.of(found).cells
+    assert cell.losses == {1: 2.5}

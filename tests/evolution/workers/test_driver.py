@@ -1,0 +1,388 @@
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt_evolution.errors import ClusterError, StoppedError
+from microgpt_evolution.workers import dask as cluster
+from microgpt_evolution.workers.dask import Dask
+from microgpt_evolution.workers.driver import PER_WORKER, Outcome, evaluate_all
+from microgpt_evolution.workers.pickled_once import PickledOnce
+from microgpt_evolution.workers.pools import Pool, Processes, Threads
+
+sys.path.append(str(Path(__file__).parent))  # workers get it too
+from driver_tasks import (
+    KILLER,
+    die_always,
+    die_once,
+    give_one_unreadable,
+    hang_but_for_the_first,
+    square,
+)
+
+N = 12
+SQUARES = [Outcome("done", i * i) for i in range(N)]
+BUT_ONE = [outcome.status if i != KILLER else "crashed" for i, outcome in enumerate(SQUARES)]
+
+
+class WorkerDiesError(Exception):
+    """Work that raises it breaks the pool of `Fragile`."""
+
+
+class Fragile(Pool):
+    """Threads that pretend to be processes: all that is in flight is lost at a death."""
+
+    def n_workers(self) -> int:
+        return 2
+
+    def _build(self) -> Executor:
+        return FragileExecutor()
+
+
+class FragileExecutor(Executor):
+    def __init__(self) -> None:
+        self.threads, self.is_broken = Threads(2).executor(), False
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        if self.is_broken:
+            raise BrokenExecutor
+        return self.threads.submit(self.run, fn, *args)
+
+    def run(self, fn: Callable[..., Any], *args: Any) -> Any:
+        try:
+            result = fn(*args)
+        except WorkerDiesError:
+            self.is_broken = True
+        if self.is_broken:
+            raise BrokenExecutor
+        return result
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self.threads.shutdown(wait, cancel_futures=cancel_futures)
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    """The address of a Dask scheduler with two workers in processes of their own."""
+    import dask
+    from distributed import LocalCluster
+
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=":0",
+            silence_logs=logging.CRITICAL,
+        ) as workers,
+    ):
+        yield workers.scheduler_address
+
+
+def test_outcomes_are_in_the_order_of_the_items_whenever_they_come() -> None:
+    later_is_done = threading.Event()
+
+    def work(item: int) -> int:
+        if item:
+            later_is_done.set()
+        else:
+            assert later_is_done.wait(30)
+        return item * item
+
+    with Threads(2) as pool:
+        assert evaluate_all(work, range(N), pool) == SQUARES
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("two\n  lines"), "ValueError: two lines"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_an_exception_fails_its_item_alone(error: Exception, line: str) -> None:
+    def work(item: int) -> int:
+        if item == KILLER:
+            raise error
+        return item * item
+
+    with Threads(2) as pool:
+        outcomes = evaluate_all(work, range(N), pool)
+    assert outcomes[KILLER] == Outcome("failed", None, line)
+    assert [o for i, o in enumerate(outcomes) if i != KILLER] == SQUARES[:KILLER] + SQUARES[
+        KILLER + 1 :
+    ]
+
+
+@given(st.lists(st.none() | st.integers()), st.integers(1, 3))
+def test_outcomes_are_those_of_a_plain_map(items: list[int | None], n_threads: int) -> None:
+    def work(item: int | None) -> int:
+        if item is None:
+            raise ValueError("none")
+        return item * 2
+
+    def expected(item: int | None) -> Outcome[int]:
+        return (
+            Outcome("failed", None, "ValueError: none")
+            if item is None
+            else Outcome("done", work(item))
+        )
+
+    with Threads(n_threads) as pool:
+        assert evaluate_all(work, items, pool) == list(map(expected, items))
+
+
+@given(st.lists(st.integers(0, 4), max_size=20))
+def test_only_what_always_kills_its_worker_has_crashed(n_deaths: list[int]) -> None:
+    left = list(n_deaths)
+
+    def work(i: int) -> int:
+        if left[i]:
+            left[i] -= 1
+            raise WorkerDiesError
+        return i
+
+    with Fragile() as pool:
+        outcomes = evaluate_all(work, range(len(n_deaths)), pool)
+    for n, outcome in zip(n_deaths, outcomes, strict=True):
+        # Where another's death comes first and counts, the third is one's own second.
+        allowed = {"done"} if n < 2 else {"done", "crashed"} if n == 2 else {"crashed"}
+        assert outcome.status in allowed
+
+
+def test_items_are_read_as_workers_become_free() -> None:
+    n_read = n_done = 0
+
+    class Items(Sequence[int]):
+        def __len__(self) -> int:
+            return 100
+
+        def __getitem__(self, i: Any) -> Any:
+            nonlocal n_read
+            n_read += 1
+            assert n_read <= n_done + PER_WORKER * 3
+            return i
+
+    def count(i: int, outcome: Outcome[int]) -> None:
+        nonlocal n_done
+        n_done += 1
+
+    with Threads(3) as pool:
+        evaluate_all(square, Items(), pool, on_outcome=count)
+    assert n_read == n_done == 100
+
+
+def test_should_stop_ends_it_early() -> None:
+    n_threads = threading.active_count()
+    should_stop = threading.Event()
+    started = []
+
+    def work(item: int) -> None:
+        started.append(item)
+        if item == KILLER:
+            should_stop.set()
+        elif item > KILLER:
+            should_stop.wait(30)
+
+    with pytest.raises(StoppedError, match=r"stopped with \d of 100 evaluated"):
+        evaluate_all(work, range(100), Threads(2), should_stop=should_stop)
+    assert len(started) < 100
+    assert threading.active_count() == n_threads
+
+
+def test_ctrl_c_tells_the_work_to_stop() -> None:
+    n_threads = threading.active_count()
+    should_stop = threading.Event()
+
+    both_started, one_is_done = threading.Barrier(2), threading.Event()
+
+    def work(item: int) -> None:
+        if item < 2:
+            both_started.wait(30)
+        if item == 1:
+            assert one_is_done.wait(30)
+            os.kill(os.getpid(), signal.SIGINT)
+        assert item == 0 or should_stop.wait(30)
+
+    def count(i: int, outcome: Outcome[None]) -> None:
+        one_is_done.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_all(work, range(100), Threads(2), on_outcome=count, should_stop=should_stop)
+    assert threading.active_count() == n_threads
+
+
+@pytest.mark.slow
+def test_work_in_processes_is_ended_at_once() -> None:
+    def interrupt(i: int, outcome: Outcome[int]) -> None:
+        raise KeyboardInterrupt
+
+    others = set(multiprocessing.active_children())
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_all(hang_but_for_the_first, range(N), Processes(2), on_outcome=interrupt)
+    assert set(multiprocessing.active_children()) <= others
+
+
+@pytest.mark.slow
+def test_processes_do_not_outlive_a_parent_that_is_killed() -> None:
+    script = (
+        "from time import sleep; from microgpt_evolution.workers.pools import Processes\n"
+        "if __name__ == '__main__':\n"
+        "    pool = Processes(2)\n"
+        "    print(pool.executor().submit(abs, -1).result(), flush=True)\n"
+        "    pool.executor().submit(sleep, 3600).result()"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        assert parent.stdout.readline() == b"1\n"
+        children = psutil.Process(parent.pid).children(recursive=True)
+        parent.kill()
+    assert len(children) >= 2
+    assert psutil.wait_procs(children, timeout=30)[1] == []
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_once_costs_nothing_but_time(tmp_path: Path) -> None:
+    others = set(multiprocessing.active_children())
+    with Processes(2) as pool:
+        assert evaluate_all(partial(die_once, tmp_path / "died"), range(N), pool) == SQUARES
+    assert set(multiprocessing.active_children()) <= others
+
+
+@pytest.mark.slow
+def test_only_what_always_kills_its_process_has_crashed() -> None:
+    with Processes(2) as pool:
+        outcomes = evaluate_all(die_always, range(N), pool)
+        assert [outcome.status for outcome in outcomes] == BUT_ONE
+        assert outcomes[KILLER].error == "its worker died, 3 times"
+        assert evaluate_all(square, range(N), pool) == SQUARES
+
+
+@pytest.mark.slow
+def test_a_dask_worker_that_dies_once_costs_nothing_but_time(
+    scheduler: str, tmp_path: Path
+) -> None:
+    with Dask(scheduler) as pool:
+        assert evaluate_all(partial(die_once, tmp_path / "died"), range(N), pool) == SQUARES
+
+
+@pytest.mark.slow
+def test_a_parcel_comes_to_each_worker_that_needs_it(scheduler: str, tmp_path: Path) -> None:
+    work = PickledOnce.of(partial(die_once, tmp_path / "died"))  # the worker in its place lacks it
+    with Dask(scheduler) as pool:
+        assert evaluate_all(work, range(N), pool) == SQUARES
+    with Processes(2) as processes:
+        assert evaluate_all(work, range(N), processes) == SQUARES
+
+
+@pytest.mark.slow
+def test_only_what_always_kills_its_dask_worker_has_crashed(scheduler: str) -> None:
+    with Dask(scheduler) as pool:
+        outcomes = evaluate_all(die_always, range(N), pool)
+    assert [outcome.status for outcome in outcomes] == BUT_ONE
+
+
+@pytest.mark.slow
+def test_a_result_that_cannot_be_read_fails_its_item_alone(scheduler: str) -> None:
+    with Dask(scheduler) as pool:
+        outcomes = evaluate_all(give_one_unreadable, range(N), pool)
+    assert outcomes[KILLER].status == "failed"
+    assert outcomes[:KILLER] + outcomes[KILLER + 1 :] == SQUARES[:KILLER] + SQUARES[KILLER + 1 :]
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_goes_away_is_one_line() -> None:
+    from distributed import LocalCluster
+
+    workers = LocalCluster(n_workers=1, processes=False, dashboard_address=":0", protocol="tcp://")
+    with pytest.raises(ClusterError, match="cannot reach a Dask scheduler"):
+        evaluate_all(
+            square,
+            range(10_000),
+            Dask(workers.scheduler_address),
+            on_outcome=lambda i, outcome: workers.close(),
+        )
+
+
+@pytest.mark.slow
+def test_workers_that_go_away_for_good_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(cluster, "PATIENCE_S", 0.5)
+    with (
+        LocalCluster(
+            n_workers=1, processes=False, dashboard_address=":0", protocol="tcp://"
+        ) as workers,
+        pytest.raises(ClusterError, match="has no workers any longer; start one with `dask wo"),
+    ):
+        evaluate_all(
+            square,
+            range(10_000),
+            Dask(workers.scheduler_address),
+            on_outcome=lambda i, outcome: workers.scale(0),
+        )
+
+
+@pytest.mark.slow
+def test_a_cluster_with_another_microgpt_is_one_line(
+    scheduler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distributed import Client
+
+    ask = Client.get_versions
+
+    def answer(theirs: str | None) -> Callable[..., Any]:
+        def get_versions(self: Client, packages: Sequence[str]) -> Any:
+            versions = ask(self, packages=packages)
+            for facts in versions["workers"].values():
+                facts["packages"]["microgpt-lib"] = theirs
+            return versions
+
+        return get_versions
+
+    for theirs, has in ((None, "no microgpt-lib"), ("0.0.9", r"microgpt-lib 0\.0\.9")):
+        monkeypatch.setattr(Client, "get_versions", answer(theirs))
+        with pytest.raises(ClusterError, match=f"the worker tcp://.* has {has}; install"):
+            evaluate_all(square, range(N), Dask(scheduler))
+
+
+def test_a_scheduler_that_is_not_there_is_one_line() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{nobody.getsockname()[1]}"
+        with pytest.raises(ClusterError, match=f"cannot reach a Dask scheduler at {address}: .*"):
+            evaluate_all(square, range(N), Dask(address))
+
+
+def test_a_port_where_something_else_listens_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "TIMEOUT_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(ClusterError, match="timed out; start one with `dask scheduler`"):
+            evaluate_all(square, range(N), Dask(address))
+
+
+def test_an_address_that_is_none_is_one_line() -> None:
+    with pytest.raises(ClusterError, match="an address is like tcp://host:8786"):
+        evaluate_all(square, range(N), Dask("nowhere"))
+
+
+def test_what_to_install_is_said_where_dask_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ClusterError, match=r"pip install 'microgpt-evolution\[cluster\]'"):
+        evaluate_all(square, range(N), Dask("tcp://127.0.0.1:1"))

@@ -1,0 +1,98 @@
+"""What a training reads of documents, as tokens."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt import CharTokenizer, Message
+from microgpt.data.chunked_dataset import ChunkedDataset, scored
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.data.tokenizer import ROLES
+from microgpt.evaluation.held_out_loss import Pieces
+
+TEXT = CharTokenizer("ab")
+CHAT = CharTokenizer("ab", is_chat=True)
+texts = st.lists(st.text("ab", min_size=1, max_size=40), min_size=1, max_size=5)
+conversations = st.lists(
+    st.lists(st.text("ab", min_size=1, max_size=9), min_size=2, max_size=8).map(
+        lambda contents: tuple(Message(ROLES[i % 2], content) for i, content in enumerate(contents))
+    ),
+    min_size=1,
+    max_size=4,
+)
+contexts = st.integers(1, 24)
+
+
+def reading(docs, block_size, *, tokenizer=TEXT, loss_on="assistant", **settings) -> ChunkedDataset:
+    defaults = {"long_docs": "window", "text": "lines"}
+    return ChunkedDataset(docs, tokenizer, block_size, loss_on, **defaults | settings)
+
+
+def whole(read: ChunkedDataset) -> TokenDataset:
+    """Return all pieces in their order."""
+    return read.corpus(range(len(read)))
+
+
+def n_to_learn(docs, tokenizer, loss_on="assistant") -> int:
+    masks = (tokenizer.mask(doc, loss_on) for doc in docs)
+    lengths = map(tokenizer.count_tokens, docs)
+    return sum(
+        length - 1 if mask is None else sum(mask)
+        for length, mask in zip(lengths, masks, strict=True)
+    )
+
+
+@given(docs=texts, block_size=contexts)
+def test_in_windows_all_of_each_text_is_learnt(docs, block_size) -> None:
+    read = reading(docs, block_size)
+    corpus = whole(read)
+    assert corpus.n_predictions == n_to_learn(docs, TEXT)
+    assert corpus.longest == read.longest + 1
+    assert len(corpus.tokens) - len(corpus) == read.n_tokens
+    assert read.n_lost == 0
+
+
+@given(docs=conversations, block_size=contexts, loss_on=st.sampled_from(["assistant", "all"]))
+def test_in_windows_all_of_each_conversation_is_learnt(docs, block_size, loss_on) -> None:
+    read = reading(docs, block_size, tokenizer=CHAT, loss_on=loss_on)
+    corpus = whole(read)
+    assert corpus.n_predictions == n_to_learn(docs, CHAT, loss_on)
+    assert corpus.longest <= block_size + 1
+    assert len(corpus.tokens) - len(corpus) == read.n_tokens
+
+
+@given(docs=st.one_of(texts, conversations), block_size=contexts)
+def test_what_is_not_learnt_is_counted(docs, block_size) -> None:
+    tokenizer = TEXT if isinstance(docs[0], str) else CHAT
+    for long_docs in ("truncate", "skip"):
+        read = reading(docs, block_size, tokenizer=tokenizer, long_docs=long_docs)
+        learnt = whole(read).n_predictions if len(read) else 0
+        assert learnt + read.n_lost == n_to_learn(docs, tokenizer)
+        fitting = sum(n <= block_size for n in read.lengths)
+        assert len(read) == (fitting if long_docs == "skip" else len(docs))
+
+
+@given(docs=texts, block_size=contexts, long_docs=st.sampled_from(["window", "truncate", "skip"]))
+def test_running_text_is_learnt_once_and_its_end_never(docs, block_size, long_docs) -> None:
+    read = reading(docs, block_size, text="stream", long_docs=long_docs)
+    corpus = whole(read)
+    assert corpus.longest == read.longest + 1
+    assert {piece[0] for piece in corpus} == {TEXT.bos_id}
+    assert [token for piece in corpus for token in piece[1:]] == TEXT.encode("".join(docs))
+    assert corpus.n_predictions == read.n_tokens == sum(map(len, docs))
+    assert not corpus.mask
+
+
+@given(docs=texts, block_size=contexts, text=st.sampled_from(["lines", "stream"]))
+def test_each_token_of_a_text_is_scored_once(docs, block_size, text) -> None:
+    pieces = Pieces(scored(docs, TEXT, block_size, loss_on="all", text=text))
+    assert pieces.n_docs == len(docs)
+    assert pieces.n_tokens == sum(map(len, docs)) + (text == "lines") * len(docs)
+
+
+def test_pieces_can_be_read_in_any_order() -> None:
+    docs = ["ab" * 9, "a", "ba" * 7]
+    read = reading(docs, 4)
+    pieces = list(whole(read))
+    order = [5, 0, len(read) - 1, 5]
+    assert list(read.corpus(order)) == [pieces[i] for i in order]
+    assert len(pieces) == 9 + 1 + 7

@@ -1,0 +1,132 @@
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt import Message, load_conversations
+from microgpt.data.conversation_file import load_exam
+from microgpt.data.dataset import fingerprint
+from microgpt.errors import DataError
+from microgpt.synthetic_chat import conversations, json_line
+
+
+def user(content: str = "hi", **fields: object) -> dict[str, object]:
+    return {"role": "user", "content": content, **fields}
+
+
+def assistant(content: str = "yo", **fields: object) -> dict[str, object]:
+    return {"role": "assistant", "content": content, **fields}
+
+
+@pytest.fixture
+def file(tmp_path: Path):
+    """Write conversations, a line each, and return the path."""
+
+    def write(*conversations: object) -> Path:
+        path = tmp_path / "chat.jsonl"
+        path.write_text("".join(f"{json.dumps(each)}\n" for each in conversations))
+        return path
+
+    return write
+
+
+def test_a_reply_that_names_a_task_is_scored_and_knows_where_it_is(file) -> None:
+    said = [user(), assistant(), user("2 + 2"), assistant("4", task="sums")]
+    exam = load_exam(file([user(), assistant()], {"messages": said}))
+    (item,) = exam.items
+    assert (item.task, item.prompt, item.expected) == ("sums", "2 + 2", "4")
+    assert (item.line, item.place) == (2, 3)
+    assert item.conversation is exam.conversations[1]
+
+
+def test_a_task_changes_nothing_of_what_is_learnt(file) -> None:
+    with_task = load_conversations(file([user(), assistant(task="small talk")]))
+    without = load_conversations(file([user(), assistant()]))
+    assert with_task == without == [(Message("user", "hi"), Message("assistant", "yo"))]
+    assert fingerprint(with_task) == fingerprint(without)
+
+
+def test_the_tasks_of_the_grammar_are_those_that_it_has_written(tmp_path) -> None:
+    made = list(conversations("train", 50, seed=1))
+    path = tmp_path / "chat.jsonl"
+    path.write_text("".join(f"{json_line(conversation)}\n" for conversation in made))
+    written = [(e.task, e.prompt, e.reply) for c in made for e in c if e.task]
+    items = load_exam(path).items
+    assert [(item.task, item.prompt, item.expected) for item in items] == written
+
+
+@pytest.mark.parametrize("task", [None, 3, ["x"], ""])
+def test_a_task_on_a_message_of_the_user_is_ignored(file, task) -> None:
+    assert load_exam(file([user(task=task), assistant(task=None)])).items == []
+
+
+@pytest.mark.parametrize("task", [3, "", " ", ["sums"], False])
+def test_a_task_without_a_name_is_refused(file, task) -> None:
+    path = file([user(), assistant(task=task)])
+    with pytest.raises(DataError, match=r"line 1: messages\[1\]\.task: must be the name of a task"):
+        load_exam(path)
+
+
+@pytest.mark.parametrize(
+    ("messages", "problem"),
+    [
+        (
+            [assistant(), user()],
+            r"messages\[0\] is the assistant's, .* begins with the user; le",
+        ),
+        ([user(), user(), assistant()], r"messages\[1\] is the user's again; make one message of"),
+        ([user(), assistant(), assistant()], r"messages\[2\] is the assistant's again; make one"),
+        ([user(), assistant(), user(), user()], r"messages\[3\] is the user's again"),
+        ([user(), assistant("")], r"messages\[1\]: content must not be empty"),
+        ([user(), assistant("\n\t")], r"messages\[1\]: content must not be empty"),
+        ([user(), {"role": "system", "content": "be nice"}], r"messages\[1\]\.role: .* 'system'"),
+    ],
+)
+def test_what_is_no_conversation_is_refused_with_line_and_message(file, messages, problem) -> None:
+    path = file([user(), assistant()], messages)
+    with pytest.raises(DataError, match=f"chat.jsonl, line 2: {problem}"):
+        load_conversations(path)
+
+
+@pytest.mark.parametrize(
+    ("unanswered", "alone", "told"),
+    [
+        (0, 0, []),
+        (1, 0, ["the last message of 1 conversation is the user's and has no reply; left out"]),
+        (
+            2,
+            1,
+            [
+                "the last message of 3 conversations is the user's and has no reply; 1 had no "
+                "other; left out"
+            ],
+        ),
+    ],
+)
+def test_what_nobody_answers_is_left_out_and_told_in_a_line(file, unanswered, alone, told) -> None:
+    whole = [user(), assistant()]
+    path = file(whole, *[[*whole, user("oh")]] * unanswered, *[[user("oh")]] * alone)
+    lines: list[str] = []
+    read = load_conversations(path, tell=lines.append)
+    assert read == [(Message("user", "hi"), Message("assistant", "yo"))] * (1 + unanswered)
+    assert lines == told
+
+
+def test_a_file_in_which_nobody_answers_is_refused(file) -> None:
+    with pytest.raises(DataError, match=r"has no reply of the assistant; it needs one convers"):
+        load_conversations(file([user()], [user("oh")]))
+
+
+def test_ten_thousand_turns_are_one_conversation(file) -> None:
+    (conversation,) = load_conversations(file([user(), assistant()] * 5_000))
+    assert len(conversation) == 10_000
+
+
+@given(st.text(st.characters(categories=["Cc"]), min_size=1))
+def test_control_characters_are_characters(tmp_path_factory, text: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "control.jsonl"
+    path.write_text(json.dumps([user(f"a{text}"), assistant(f"{text}b")]))
+    said = (Message("user", f"a{text}"), Message("assistant", f"{text}b"))
+    assert load_conversations(path) == [said]

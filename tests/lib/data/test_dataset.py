@@ -1,0 +1,262 @@
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt import Message, load, load_conversations, load_text
+from microgpt.data.dataset import DEMO_MODEL, DataFacts, bundled, fingerprint, split
+from microgpt.errors import ConfigError, DataError
+from microgpt.synthetic_chat import conversations, json_line
+
+HI = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
+CONVERSATION = (Message("user", "hi"), Message("assistant", "yo"))
+
+
+@pytest.fixture
+def file(tmp_path: Path):
+    """Write a file and return its path."""
+
+    def write(content: str | bytes) -> Path:
+        path = tmp_path / "data"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def test_the_names_are_those_of_the_golden_run(golden) -> None:
+    digest = hashlib.sha256(bundled("names.txt").read_bytes()).hexdigest()
+    assert digest == golden["names_sha256"]
+    assert digest == "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d"
+    assert len(load_text(bundled("names.txt"))) == 32_033
+
+
+def test_the_run_that_verify_replays_is_the_golden_one(golden) -> None:
+    shipped = json.loads(bundled("karpathy_seed42.json").read_text())
+    assert shipped["losses"] == golden["losses"]
+    assert shipped["samples"] == golden["names"]
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "n"), [("chat.jsonl", "train", 4000), ("chat_heldout.jsonl", "heldout", 3500)]
+)
+def test_the_bundled_conversations_are_those_of_the_grammar(name, split, n) -> None:
+    written = "".join(f"{json_line(each)}\n" for each in conversations(split, n, 42))
+    assert bundled(name).read_text() == written
+    assert len(load_conversations(bundled(name))) == n
+
+
+def test_the_bundled_questions_have_500_items_of_each_task() -> None:
+    lines = map(json.loads, bundled("chat_heldout.jsonl").read_text().splitlines())
+    tasks = Counter(message["task"] for line in lines for message in line if "task" in message)
+    assert len(tasks) == 9
+    assert min(tasks.values()) >= 500
+
+
+def test_the_bundled_model_can_chat_and_is_small() -> None:
+    directory = bundled(DEMO_MODEL)
+    assert load(directory).tokenizer.is_chat
+    assert sum(file.stat().st_size for file in directory.iterdir()) < 1_000_000
+
+
+def test_a_file_that_is_not_bundled_is_said_to_be_missing() -> None:
+    with pytest.raises(DataError, match=r"nothing\.txt does not come with microgpt"):
+        bundled("nothing.txt")
+
+
+def test_lines_are_stripped_and_empty_ones_left_out(file) -> None:
+    assert load_text(file("\ufeff anna \r\n\r\n\t\nemma mia")) == ["anna", "emma mia"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_lines_of_any_system_are_read(file, end: str) -> None:
+    assert load_text(file(f"anna{end}{end} emma{end}mia")) == ["anna", "emma", "mia"]
+    line = json.dumps(HI)
+    assert load_conversations(file(f"{line}{end}{end}{line}{end}")) == [CONVERSATION] * 2
+
+
+def test_a_line_of_a_million_characters_is_a_document(file) -> None:
+    long = "ab" * 500_000
+    assert load_text(file(f"anna\n{long}\nemma")) == ["anna", long, "emma"]
+
+
+def test_a_pipe_can_be_read() -> None:
+    source, sink = os.pipe()
+    with open(sink, "wb") as file:
+        file.write(b"anna\nren\xe9\n")
+    with pytest.raises(DataError, match=r"\(line 2 has the byte 0xe9\); it seems to be cp1252"):
+        load_text(f"/dev/fd/{source}")
+    os.close(source)
+
+
+@pytest.mark.slow
+def test_a_million_lines_take_little_more_memory_than_the_documents(tmp_path) -> None:
+    """Measured: 69 MiB, and 53 more for the split; 61 are the strings and the list of them."""
+    names = load_text(bundled("names.txt"))
+    path = tmp_path / "million.txt"
+    path.write_text("".join(f"{names[i % len(names)]}{i % 9}{i % 7}\n" for i in range(1_000_000)))
+    program = (
+        "import re, sys\n"
+        "from microgpt.data.dataset import load_text, split\n"
+        "def peak():\n"  # ru_maxrss would begin with the memory of pytest
+        "    status = open('/proc/self/status').read()\n"
+        "    return int(re.search(r'VmHWM:\\s+(\\d+) kB', status)[1]) * 1024\n"
+        "idle = peak()\n"
+        "docs = load_text(sys.argv[1])\n"
+        "loaded = peak()\n"
+        "split(docs, validation=0.1, test=0.1)\n"
+        "size = sum(map(sys.getsizeof, docs)) + sys.getsizeof(docs)\n"
+        "print(len(docs), (loaded - idle) / size, (peak() - loaded) / size)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, path], capture_output=True, text=True, check=True
+    )
+    n_docs, to_load, to_split = map(float, done.stdout.split())
+    assert n_docs == 1_000_000
+    assert to_load < 1.5
+    assert to_split < 1.5
+
+
+def test_a_line_separator_inside_a_line_is_a_character(file) -> None:
+    assert load_text(file("a\u2028b\x0bc\n")) == ["a\u2028b\x0bc"]
+
+
+@pytest.mark.parametrize("content", ["", "\n \n\t\n"])
+@pytest.mark.parametrize("load", [load_text, load_conversations])
+def test_an_empty_file_is_refused(file, content: str, load) -> None:
+    with pytest.raises(DataError, match="is empty; it needs one"):
+        load(file(content))
+
+
+@pytest.mark.parametrize("load", [load_text, load_conversations])
+def test_text_that_is_not_utf8_is_refused_with_line_and_byte(file, load) -> None:
+    with pytest.raises(DataError, match=r"not UTF-8 text \(line 3 has the byte 0xe9\); it seems"):
+        load(file(b"a\nb\ncaf\xe9\n"))
+
+
+def test_missing_files_and_directories_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot read .*gone: No such file"):
+        load_text(tmp_path / "gone")
+    with pytest.raises(DataError, match=r"cannot read .*: Is a directory"):
+        load_text(tmp_path)
+
+
+@pytest.mark.parametrize("line", [HI, {"messages": HI}, {"id": 3, "messages": HI}])
+def test_both_ways_to_write_a_conversation_are_read(file, line: object) -> None:
+    assert load_conversations(file(json.dumps(line) + "\n\n")) == [CONVERSATION]
+
+
+def test_other_fields_of_a_message_are_ignored(file) -> None:
+    messages = [dict(message, task="greet", id=1) for message in HI]
+    assert load_conversations(file(json.dumps(messages))) == [CONVERSATION]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('[{"role":', r"line 3: invalid JSON: .* at column"),
+        ("[" * 100_000, "line 3: invalid JSON: recursion limit"),
+        ("3", "line 3: input should be a valid array, got 3"),
+        ('{"text": "hi"}', "line 3: input should be a valid array"),
+        ("[3]", r"line 3: messages\[0\]: input should be an object, got 3"),
+        ("[]", "line 3: an empty conversation"),
+        ('{"messages": []}', "line 3: an empty conversation"),
+        ('[{"role": "user"}]', r"line 3: messages\[0\]\.content: field required"),
+        ('[{"role": "user", "content": 7}]', r"messages\[0\]\.content: .* string, got 7"),
+        ('[{"role": "user", "content": " "}]', r"messages\[0\]: content must not be empty"),
+        (
+            '[{"role": "system", "content": "hi"}]',
+            r"messages\[0\]\.role: input should be 'user' or 'assistant', got 'system'",
+        ),
+        (r'[{"role": "user", "content": "\ud800"}]', "line 3: invalid JSON: .*hex escape"),
+    ],
+)
+def test_a_bad_line_is_refused_with_its_number(file, line: str, problem: str) -> None:
+    path = file(f"{json.dumps(HI)}\n\n{line}\n")
+    with pytest.raises(DataError, match=problem):
+        load_conversations(path)
+
+
+def test_a_conversations_fingerprint_is_that_of_its_compact_json() -> None:
+    content = '[["user","h\u00ef"],["assistant","yo"]]\n'
+    conversation = (Message("user", "hï"), Message("assistant", "yo"))
+    assert fingerprint([conversation]) == hashlib.sha256(content.encode()).hexdigest()
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\n")), min_size=1))
+def test_a_fingerprint_is_that_of_the_documents_in_order(docs: list[str]) -> None:
+    content = "".join(doc + "\n" for doc in docs).encode()
+    assert fingerprint(docs) == hashlib.sha256(content).hexdigest()
+    assert fingerprint([*docs, ""]) != fingerprint(docs)
+
+
+def test_a_fingerprint_of_many_documents_is_that_of_them_all() -> None:
+    docs = [str(i) for i in range(5000)]
+    content = "".join(f"{doc}\n" for doc in docs).encode()
+    assert fingerprint(docs) == hashlib.sha256(content).hexdigest()
+
+
+def test_names_are_split_as_the_format_says() -> None:
+    parts = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
+    assert list(map(len, (parts.test, parts.validation, parts.train))) == [2910, 2993, 23591]
+
+
+def test_where_a_document_goes_depends_on_itself_alone() -> None:
+    names = load_text(bundled("names.txt"))
+    whole, part = split(names, test=0.2), split(names[::-3], test=0.2, validation=0.3)
+    assert set(part.test) == set(whole.test) & set(names[::-3])
+    assert len(set(whole.train)) == len(whole.train)  # each document once
+    assert not set(whole.train) & set(whole.test)
+    more = split(names, test=0.3)
+    assert set(whole.test) < set(more.test)
+
+
+def test_without_shares_nothing_is_set_aside_or_left_out() -> None:
+    assert split(["a", "a", "b"]).train == ["a", "a", "b"]
+
+
+def test_conversations_are_split_too() -> None:
+    docs = [(Message("user", str(i)), Message("assistant", "yes")) for i in range(200)]
+    parts = split([*docs, *map(list, docs)], validation=0.5)
+    assert 70 < len(parts.validation) < 130
+    assert len(parts.validation) + len(parts.train) == 200
+
+
+@given(st.lists(st.text(max_size=2)), st.floats(0.05, 0.4), st.floats(0.05, 0.4))
+def test_a_split_is_the_one_that_the_format_describes(texts, validation, test) -> None:
+    docs = [*map(str, range(200)), *texts]
+    expected: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    for doc in dict.fromkeys(docs):
+        place = int(hashlib.sha256(doc.encode()).hexdigest()[:8], 16) / 2**32
+        part = "test" if place < test else "validation" if place >= 1 - validation else "train"
+        expected[part].append(doc)
+    parts = split(docs, validation=validation, test=test)
+    assert {name: getattr(parts, name) for name in expected} == expected
+    assert parts.facts == DataFacts(len(docs), fingerprint(docs), validation, test)
+
+
+@pytest.mark.parametrize(
+    ("shares", "problem"),
+    [
+        ({"test": -0.1}, "the test share must be in"),
+        ({"validation": 1.0}, "the validation share must be in"),
+        ({"validation": 0.5, "test": 0.5}, "leave nothing to train on"),
+    ],
+)
+def test_impossible_shares_are_refused(shares, problem) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        split(["a", "b"], **shares)
+
+
+def test_too_few_documents_for_a_share_are_refused() -> None:
+    with pytest.raises(DataError, match="1 documents are too few: none is for test; add some"):
+        split(["anna"], test=0.1)
+    with pytest.raises(DataError, match="1 different documents are too few"):
+        split(["anna"] * 500, test=0.1)

@@ -1,0 +1,124 @@
+"""A report says of documents what counting them by hand would say."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt import Message, load_text
+from microgpt.data.dataset import bundled
+from microgpt.data.statistics import MAX_RECOMMENDED, count_with_others, describe
+from microgpt.errors import DataError
+
+HI = (Message("user", "hi"), Message("assistant", "yo"))
+
+texts = st.lists(st.text("abé", min_size=1, max_size=60), min_size=1)
+
+
+def of_lengths(*lengths: int) -> list[str]:
+    """Return texts that make a model predict so many tokens."""
+    return ["a" * (length - 1) for length in lengths]
+
+
+def test_the_names_are_described() -> None:
+    report = describe(load_text(bundled("names.txt")))
+    assert (report.n_docs, report.n_tokens, report.n_repeats) == (32_033, 228_146, 2_539)
+    assert "".join(report.char_counts) == "abcdefghijklmnopqrstuvwxyz"
+    assert [report.percentile(percent) for percent in (0, 50, 99, 100)] == [3, 7, 11, 16]
+    assert report.block_size == 16  # Karpathy's
+
+
+def test_documents_that_come_again_are_counted_and_the_most_frequent_named() -> None:
+    report = describe(["b", "a", "b", "c", "a", "b"])
+    assert report.n_repeats == 3
+    assert report.most_frequent == [("b", 3), ("a", 2)]
+
+
+def test_conversations_that_say_the_same_are_the_same() -> None:
+    report = describe([HI, list(HI), (Message("user", "yo"), Message("assistant", "hi"))])
+    assert report.most_frequent == [(HI, 2)]
+    assert report.n_repeats == 1
+
+
+def test_the_tokens_of_a_conversation_count_its_turns() -> None:
+    report = describe([HI])
+    assert report.n_tokens == 2 + 2 + 2 + 2 + 1  # two texts, two tokens around each, the end
+    assert report.tokenizer.is_chat
+    assert report.char_counts == {"h": 1, "i": 1, "o": 1, "y": 1}
+
+
+def test_a_rare_character_is_named() -> None:
+    report = describe(["a" * 100, "b" * 10, "q", "xqx"])
+    assert list(report.rare.items()) == [("q", 2), ("x", 2)]
+
+
+def test_nothing_cannot_be_described() -> None:
+    with pytest.raises(DataError, match="there are no documents to describe"):
+        describe([])
+
+
+@given(texts)
+def test_counts_are_those_of_the_documents(docs) -> None:
+    report = describe(docs)
+    assert report.n_tokens == sum(len(doc) + 1 for doc in docs)
+    assert report.n_repeats == len(docs) - len(set(docs))
+    assert report.char_counts == {
+        char: "".join(docs).count(char) for char in sorted({*"".join(docs)})
+    }
+    assert report.tokenizer.chars == tuple(report.char_counts)
+
+
+@given(texts, st.integers(0, 100))
+def test_a_percentile_is_the_smallest_that_enough_documents_do_not_exceed(docs, percent) -> None:
+    lengths = sorted(len(doc) + 1 for doc in docs)
+    found = describe(docs).percentile(percent)
+    assert found in lengths
+    assert 100 * sum(length <= found for length in lengths) >= percent * len(docs)
+    assert 100 * sum(length < found for length in lengths) < max(1, percent * len(docs))
+
+
+@given(texts, st.integers(1, 70))
+def test_a_cut_is_what_lies_beyond_the_block_size(docs, block_size) -> None:
+    cut = describe(docs).cut(block_size)
+    assert cut.n_docs == sum(len(doc) + 1 > block_size for doc in docs)
+    assert cut.n_tokens == sum(len((doc + "$")[block_size:]) for doc in docs)
+
+
+@given(texts, st.integers(1, 10**6))
+def test_a_histogram_has_each_document_in_one_of_some_sixteen_bins(docs, longest) -> None:
+    docs = [*docs, "a" * longest]
+    bins = describe(docs).histogram()
+    assert len(bins) <= 18
+    assert bins[-1].last >= longest + 1
+    assert all(first.last + 1 == second.first for first, second in pairwise(bins))
+    for each in bins:
+        assert each.n_docs == sum(each.first <= len(doc) + 1 <= each.last for doc in docs)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "block_size"),
+    [
+        ([2], 2),
+        ([3, 9, 16], 16),  # just fits
+        ([3, 9, 17], 32),
+        ([10] * 500 + [30], 32),  # twice 16 holds every document
+        ([10] * 9999 + [60], 16),  # one of 10,000 is not worth four times the context
+        ([10] * 99 + [50_000], 1024),  # few documents, but most of the text
+        ([5000], 1024),
+    ],
+)
+def test_the_recommended_block_size(lengths, block_size) -> None:
+    assert describe(of_lengths(*lengths)).block_size == block_size
+
+
+@given(st.lists(st.integers(2, 3000), min_size=1))
+def test_the_recommended_block_size_cuts_off_little_or_is_the_largest(lengths) -> None:
+    report = describe(of_lengths(*lengths))
+    assert report.block_size == MAX_RECOMMENDED or report.is_small(report.cut(report.block_size))
+
+
+def test_documents_with_other_characters_are_counted() -> None:
+    assert count_with_others(["anna", "émile", "zoë", "emma"], "aeimlnoz") == 2
+    assert count_with_others([HI], "hiyo") == 0
+    assert count_with_others([HI], "hiy") == 1

@@ -1,0 +1,133 @@
+"""Lines come back as they were written, and what is no UTF-8 text is told apart."""
+
+import gzip
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt.data import text_file
+from microgpt.data.text_file import TextFile
+from microgpt.errors import DataError
+
+FRENCH = "café\nélève\nnaïve\ngarçon\n"
+GERMAN = "Die Straße führt über die Brücke.\nSchöne Grüße aus Köln.\n"
+QUOTES = "it’s “fine”, really…\n"  # none of these is in Latin-1
+RUSSIAN = "Привет, как дела?\nСегодня хорошая погода.\n"
+JAPANESE = "こんにちは世界\n東京\n日本語のテキスト\n"
+
+lines_and_ends = st.lists(
+    st.tuples(
+        st.text(st.characters(codec="utf-8", exclude_characters="\n\r\0")),
+        st.sampled_from(["\n", "\r\n", "\r"]),
+    ),
+    min_size=1,
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path):
+    """Write a file of bytes and return it, to be read."""
+
+    def write(content: bytes) -> TextFile:
+        (tmp_path / "words.txt").write_bytes(content)
+        return TextFile(tmp_path / "words.txt")
+
+    return write
+
+
+@given(lines_and_ends, st.sampled_from([1, 3, 2**16]), st.booleans())
+def test_what_is_written_with_any_line_ends_is_read(tmp_path_factory, content, chunk, bom) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.txt"
+    text = "".join(line + end for line, end in content)
+    path.write_bytes(text.encode("utf-8-sig" if bom or text.startswith("\ufeff") else "utf-8"))
+    file = TextFile(path)
+    with patch.object(text_file, "CHUNK", chunk):
+        lines = list(file)
+    assert lines == text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[:-1]
+    ends = text.replace("\r\n", "2")  # "2" is for both
+    assert ("\r" in file.line_ends, "\n" in file.line_ends) == ("\r" in ends, "\n" in ends)
+    assert ("\r\n" in file.line_ends) == ("\r\n" in text)
+
+
+def test_a_byte_order_mark_is_left_out_and_told(file) -> None:
+    marked = file(b"\xef\xbb\xbfanna\n")
+    assert list(marked) == ["anna"]
+    assert marked.has_bom
+    plain = file(b"anna\n")
+    assert list(plain) == ["anna"]
+    assert not plain.has_bom
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "told"),
+    [
+        (FRENCH, "latin-1", "cp1252"),
+        (GERMAN, "cp1252", "cp1252"),
+        ("a\nb\ncafé\n", "cp1252", "cp1252"),
+        (QUOTES, "cp1252", "cp1252"),
+        (GERMAN, "cp850", "cp850"),
+        (RUSSIAN, "cp1251", "cp1251"),
+        (RUSSIAN, "koi8-r", "koi8-r"),
+        (JAPANESE, "shift-jis", "cp932"),
+        (JAPANESE, "euc-jp", "euc-jp"),
+        *[
+            (text, encoding, encoding)
+            for text in ("anna\nemma\n", FRENCH, RUSSIAN, JAPANESE)
+            for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32")
+        ],
+    ],
+)
+def test_another_encoding_is_told(file, text, encoding, told) -> None:
+    problem = rf"words\.txt is not UTF-8 text \(line \d .*\); it seems to be {told}; save it as UTF"
+    with pytest.raises(DataError, match=problem):
+        list(file(text.encode(encoding)))
+
+
+def test_utf_16_is_told_even_where_it_is_valid_utf_8(file) -> None:
+    content = "анна\nмарк\n".encode("utf-16-le")
+    content.decode()  # it is
+    with pytest.raises(DataError, match="it seems to be utf-16-le"):
+        list(file(content))
+
+
+def test_an_encoding_is_told_from_what_is_around_the_first_bad_byte(file) -> None:
+    words = file(b"anna\r\n" * 100_000 + FRENCH.encode("cp1252") * 1000)
+    with pytest.raises(
+        DataError, match=r"\(line 100001 has the byte 0xe9\); it seems to be cp1252"
+    ):
+        list(words)
+
+
+@pytest.mark.parametrize(("bad", "byte"), [(b"caf\xe9\n", "e9"), (b"em\0ma\n", "00")])
+def test_a_bad_byte_in_a_utf_8_file_is_no_other_encoding(file, bad, byte) -> None:
+    problem = rf"words\.txt is not UTF-8 text throughout \(line 5 has the byte 0x{byte}\); mend"
+    with pytest.raises(DataError, match=problem):
+        list(file(FRENCH.encode() + bad + FRENCH.encode()))
+
+
+@pytest.mark.parametrize("content", [b"anna\nem\0ma\nmi\n", b"a\0b\n", b"anna\n" * 8 + b"\0" * 9])
+def test_a_few_zeros_do_not_make_plain_text_utf_16(file, content) -> None:
+    with pytest.raises(DataError, match=r"not UTF-8 text throughout \(line \d has the byte 0x00\)"):
+        list(file(content))
+
+
+def test_what_is_no_text_is_told(file) -> None:
+    content = gzip.compress(FRENCH.encode() * 100, mtime=0)
+    with pytest.raises(
+        DataError, match=r"words\.txt is not a text file \(line 1 has the byte 0x8b"
+    ):
+        list(file(content))
+
+
+@given(st.binary())
+def test_whatever_is_not_utf_8_is_refused_in_one_line(tmp_path_factory, content) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.txt"
+    path.write_bytes(content)
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        with pytest.raises(DataError, match=r"^[^\n]* is not [^\n]* \(line \d+ has the byte 0x"):
+            list(TextFile(path))

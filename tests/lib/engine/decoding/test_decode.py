@@ -1,0 +1,317 @@
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from microgpt import Gpt, ModelConfig, Sampling
+from microgpt.engine.decoding.decoder import DecodeArrays, Decoder
+from microgpt.engine.inference import CompiledModel
+from microgpt.engine.weights import in_panels
+from microgpt.errors import PromptError
+from microgpt.model import init_weights
+from microgpt.sampling import decode
+
+
+@st.composite
+def models(draw: Callable[..., int]) -> ModelConfig:
+    n_head = draw(st.integers(1, 4))
+    return ModelConfig(
+        n_embd=n_head * draw(st.integers(1, 20)),
+        n_head=n_head,
+        n_layer=draw(st.integers(1, 2)),
+        block_size=draw(st.integers(1, 40)),
+        n_ff_exp=draw(st.integers(1, 3)),
+        vocab_size=draw(st.integers(2, 40)),
+        init_std=0.4,
+    )
+
+
+SAMPLING = st.builds(
+    Sampling,
+    temperature=st.sampled_from([0.0, 0.3, 1.0, 3.0]),
+    top_k=st.none() | st.integers(1, 45),
+    top_p=st.sampled_from([1.0, 0.9, 0.5, 0.0]),
+    min_p=st.sampled_from([0.0, 0.05, 0.7]),
+)
+
+
+def draw_prompts(model: ModelConfig, n: int, seed: int) -> list[list[int]]:
+    rng = random.Random(seed)
+    return [
+        [rng.randrange(model.vocab_size) for _ in range(rng.randint(1, model.block_size))]
+        for _ in range(n)
+    ]
+
+
+def whole(steps) -> tuple[list[int], str]:
+    """Return all tokens and why they end."""
+    tokens: list[int] = []
+    while True:
+        try:
+            tokens.append(next(steps))
+        except StopIteration as end:
+            return tokens, end.value
+
+
+@settings(max_examples=60)
+@given(models(), SAMPLING, st.integers(0, 2**64 - 100), st.none() | st.integers(1, 50))
+@example(ModelConfig(vocab_size=27, init_std=0.4), Sampling(0.5), 42, None)
+@example(  # wide panels, heads of several vectors, a long context
+    ModelConfig(n_embd=160, n_head=2, block_size=70, vocab_size=9, init_std=0.1),
+    Sampling(1.0, top_k=5, top_p=0.9),
+    3,
+    None,
+)
+def test_every_way_to_decode_gives_the_tokens_of_the_reference(
+    model, sampling, seed, max_tokens
+) -> None:
+    weights = init_weights(model, random.Random(seed))
+    compiled = CompiledModel(model, weights, "float64")
+    prompts = draw_prompts(model, 9, seed)
+    limits = {"stop": (1,), "max_tokens": max_tokens, "sampling": sampling}
+    seeds = range(seed, seed + len(prompts))
+    expected = [
+        whole(decode(Gpt(model, weights), prompt, rng=random.Random(seed), **limits))
+        for prompt, seed in zip(prompts, seeds, strict=True)
+    ]
+    streams = [
+        whole(compiled.decode(prompt, rng=random.Random(seed), **limits))
+        for prompt, seed in zip(prompts, seeds, strict=True)
+    ]
+    assert streams == expected
+    tokens = [found for found, _ in expected]
+    assert list(compiled.decode_many(prompts, seeds, **limits)) == tokens
+    assert list(compiled.decode_many(prompts, seeds, threads=3, **limits)) == tokens
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_sequence_is_the_same_to_the_last_bit_whatever_is_beside_it(dtype) -> None:
+    model = ModelConfig(n_embd=48, n_head=3, n_layer=2, block_size=30, vocab_size=20, init_std=0.5)
+    weights = CompiledModel(model, init_weights(model, random.Random(1)), dtype).decode_weights
+    prompts = draw_prompts(model, 20, 1)
+    uniforms = np.random.default_rng(0).random((20, 31))
+
+    def run(numbers: list[int]) -> Decoder:
+        decoder = Decoder(
+            model,
+            dtype,
+            weights,
+            [prompts[i] for i in numbers],
+            stop=(),
+            forbidden=(),
+            min_tokens=0,
+            max_tokens=None,
+            sampling=Sampling(1.0),
+        )
+        decoder.uniforms[:] = uniforms[numbers, : decoder.uniforms.shape[1]]
+        while decoder.run():
+            pass
+        return decoder
+
+    together = run(list(range(20)))
+    for i in range(20):
+        alone = run([i])
+        assert np.array_equal(alone.arrays.cache.keys[0], together.arrays.cache.keys[i])
+        assert np.array_equal(alone.arrays.cache.values[0], together.arrays.cache.values[i])
+
+
+@pytest.mark.parametrize("left", [7.0, np.inf, np.nan])
+def test_what_another_decoder_has_left_in_the_arrays_changes_nothing(left) -> None:
+    model = ModelConfig(n_embd=24, n_head=3, n_layer=2, block_size=20, vocab_size=9, init_std=0.5)
+    weights = CompiledModel(model, init_weights(model, random.Random(1)), "float32").decode_weights
+
+    def run(prompts: list[list[int]], arrays: DecodeArrays | None = None) -> Decoder:
+        limits = {"stop": (3,), "forbidden": (), "min_tokens": 0, "max_tokens": None}
+        sampling = Sampling(0)
+        decoder = Decoder(
+            model, "float32", weights, prompts, **limits, sampling=sampling, arrays=arrays
+        )
+        while decoder.run():
+            pass
+        return decoder
+
+    prompts = draw_prompts(model, 12, 1)
+    expected = run(prompts)
+    used = run(prompts[:2]).arrays
+    for array in (*used.cache, *used.rows):
+        array[...] = left if array.dtype.kind == "f" else 0
+    found = run(prompts, used)
+    assert np.array_equal(found.sequences.tokens, expected.sequences.tokens)
+    assert np.array_equal(found.sequences.status, expected.sequences.status)
+
+
+def test_forbidden_tokens_and_early_stops_are_those_of_the_reference() -> None:
+    model = ModelConfig(n_embd=8, n_head=2, vocab_size=6, init_std=0.5)
+    weights = init_weights(model, random.Random(2))
+    compiled = CompiledModel(model, weights, "float64")
+    for seed in range(40):
+        rules = {"stop": (3, 4), "forbidden": (0, 5, 99), "min_tokens": 2, "sampling": Sampling(2)}
+        expected = whole(decode(Gpt(model, weights), [0, 1], rng=random.Random(seed), **rules))
+        assert whole(compiled.decode([0, 1], rng=random.Random(seed), **rules)) == expected
+        assert len(expected[0]) >= 2
+
+
+def test_nothing_is_left_where_every_token_is_forbidden() -> None:
+    model = ModelConfig(n_embd=4, n_head=1, vocab_size=3)
+    compiled = CompiledModel(model, init_weights(model, random.Random(2)), "float32")
+    steps = compiled.decode(
+        [0], stop=(0,), forbidden=(1, 2), min_tokens=1, sampling=Sampling(), rng=random.Random(0)
+    )
+    with pytest.raises(PromptError, match="every token is forbidden"):
+        next(steps)
+
+
+def test_a_stream_leaves_the_random_numbers_where_the_reference_does() -> None:
+    model = ModelConfig(n_embd=8, n_head=2, block_size=30, vocab_size=6, init_std=0.5)
+    weights = init_weights(model, random.Random(2))
+    compiled = CompiledModel(model, weights, "float64")
+    for temperature in (0.0, 1.0):
+        for n_taken in (0, 1, 3, 99):
+            states = []
+            for start in (compiled.decode, lambda *a, **k: decode(Gpt(model, weights), *a, **k)):
+                rng = random.Random(5)
+                steps = start([0], stop=(2,), sampling=Sampling(temperature), rng=rng)
+                for _ in zip(range(n_taken), steps, strict=False):
+                    pass
+                steps.close()
+                states.append(rng.getstate())
+            assert states[0] == states[1]
+
+
+def test_scores_that_are_as_good_as_equal_are_chosen_from_in_order() -> None:
+    """A model of zeros: each of ten tokens is as likely, and sums are exact in both engines."""
+    model = ModelConfig(n_embd=4, n_head=1, block_size=40, vocab_size=10)
+    weights = {
+        name: [[0.0] * len(row) for row in rows]
+        for name, rows in init_weights(model, random.Random(0)).items()
+    }
+    for dtype in ("float32", "float64"):
+        compiled = CompiledModel(model, weights, dtype)
+        for sampling in (Sampling(1, top_k=3), Sampling(1, top_p=0.8), Sampling(1, min_p=1)):
+            rules = {"stop": (), "sampling": sampling}
+            expected = whole(decode(Gpt(model, weights), [0], rng=random.Random(1), **rules))
+            assert whole(compiled.decode([0], rng=random.Random(1), **rules)) == expected
+
+
+def test_a_uniform_at_the_very_end_draws_the_last_token_that_may_come() -> None:
+    model = ModelConfig(n_embd=4, n_head=1, block_size=4, vocab_size=10)
+    compiled = CompiledModel(model, init_weights(model, random.Random(0)), "float32")
+
+    class AlmostOne(random.Random):
+        def random(self) -> float:
+            return 1 - 2**-53
+
+    steps = compiled.decode(
+        [0], stop=(), forbidden=(7, 8, 9), sampling=Sampling(5.0), rng=AlmostOne()
+    )
+    assert set(steps) == {6}
+
+
+def test_many_threads_share_one_model() -> None:
+    model = ModelConfig(n_embd=16, n_head=4, vocab_size=27, init_std=0.3)
+    compiled = CompiledModel(model, init_weights(model, random.Random(0)), "float32")
+
+    def run(seed: int) -> list[list[int]]:
+        seeds = range(seed, seed + 20)
+        some = compiled.decode_many(
+            [[0]] * 20, seeds, stop=(5,), max_tokens=None, sampling=Sampling()
+        )
+        return list(some)
+
+    alone = list(map(run, range(40)))
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(run, range(40))) == alone
+
+
+def test_the_arrays_of_a_model_cannot_be_written() -> None:
+    model = ModelConfig(n_embd=16, n_head=4, vocab_size=27)
+    compiled = CompiledModel(model, init_weights(model, random.Random(0)), "float32")
+    for array in (*compiled._weights, *compiled.decode_weights):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+
+
+@pytest.mark.parametrize(("m", "n"), [(1, 1), (48, 16), (300, 7), (128, 128), (129, 3)])
+def test_panels_are_the_matrix_cut_from_top_to_bottom(m, n) -> None:
+    w = np.random.default_rng(0).normal(size=(2, m, n))
+    panels = in_panels(w, "float64")
+    width = panels.shape[2]
+    for first in range(0, m, width):
+        part = panels[:, first // width * n : (first // width + 1) * n]
+        size = min(width, m - first)
+        assert np.array_equal(part[..., :size], np.swapaxes(w[:, first : first + width], 1, 2))
+        assert not part[..., size:].any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("temperature", [5e-324, 1e-40, 1e40, 1e300])
+def test_no_temperature_lets_a_forbidden_token_through(dtype, temperature) -> None:
+    model = ModelConfig(n_embd=4, n_head=1, vocab_size=15, init_std=0.5)
+    weights = init_weights(model, random.Random(0))
+    rules = {"stop": (), "forbidden": (0, 14), "sampling": Sampling(temperature)}
+    compiled = CompiledModel(model, weights, dtype)
+    for seed in range(20):
+        tokens = list(compiled.decode([3], rng=random.Random(seed), **rules))
+        assert tokens == list(decode(Gpt(model, weights), [3], rng=random.Random(seed), **rules))
+        assert not {0, 14} & set(tokens)
+
+
+@pytest.fixture
+def broken_at_3() -> tuple[ModelConfig, dict[str, list[list[float]]]]:
+    """A model whose fourth position is not finite."""
+    model = ModelConfig(n_embd=4, n_head=1, block_size=8, vocab_size=5)
+    weights = init_weights(model, random.Random(2))
+    weights["wpe"][3] = [float("inf")] * 4
+    return model, weights
+
+
+def test_what_was_made_before_a_bad_score_is_not_lost(broken_at_3) -> None:
+    model, weights = broken_at_3
+    results = []
+    for start in (
+        CompiledModel(model, weights, "float64").decode,
+        lambda *a, **k: decode(Gpt(model, weights), *a, **k),
+    ):
+        rng, tokens = random.Random(1), []
+        with pytest.raises(PromptError, match="not finite"):
+            tokens.extend(start([0], stop=(), sampling=Sampling(1), rng=rng))
+        steps = start([0], stop=(), sampling=Sampling(1), rng=random.Random(1))
+        tokens = [next(steps) for _ in range(3)]
+        results.append((tokens, rng.getstate()))
+    assert results[0] == results[1]
+
+
+def test_a_bad_score_of_one_sequence_does_not_cost_those_before_it(broken_at_3) -> None:
+    compiled = CompiledModel(*broken_at_3, "float64")
+    some = compiled.decode_many(
+        [[0], [0], [0, 1, 2, 3]], range(3), stop=(), max_tokens=2, sampling=Sampling(1)
+    )
+    assert [len(next(some)), len(next(some))] == [2, 2]
+    with pytest.raises(PromptError, match="not finite"):
+        next(some)
+
+
+def test_a_generator_without_a_state_serves_as_well() -> None:
+    model = ModelConfig(n_embd=4, n_head=1, vocab_size=5)
+    compiled = CompiledModel(model, init_weights(model, random.Random(2)), "float32")
+    tokens = compiled.decode([0], stop=(), sampling=Sampling(1), rng=random.SystemRandom())
+    assert len(list(tokens)) == 16
+
+
+def test_a_share_that_is_met_exactly_is_met_in_both_engines() -> None:
+    """Two likely tokens and 298 that add up to next to nothing: top_p of a half is one token."""
+    model = ModelConfig(n_embd=1, n_head=1, block_size=30, vocab_size=300)
+    weights = {
+        name: [[0.0] * len(row) for row in rows]
+        for name, rows in init_weights(model, random.Random(0)).items()
+    }
+    weights["wte"] = [[1.0]] * 300
+    weights["lm_head"] = [[-36.5]] * 298 + [[0.0]] * 2
+    rules = {"stop": (), "sampling": Sampling(1.0, top_p=0.5)}
+    compiled = CompiledModel(model, weights, "float64")
+    expected = list(decode(Gpt(model, weights), [0], rng=random.Random(1), **rules))
+    assert list(compiled.decode([0], rng=random.Random(1), **rules)) == expected

@@ -1,0 +1,46 @@
+"""Products and transposes of every remainder of rows and columns, against NumPy."""
+
+import numba
+import numpy as np
+import pytest
+
+from microgpt.engine.kernels import matmul
+from microgpt.engine.simd.vector import lanes_of
+from microgpt.engine.weights import aligned_zeros, padded
+
+DTYPES = ["float32", "float64"]
+
+
+@numba.njit
+def _linear(w, x, y, n_columns, add):
+    matmul.linear(w, x, y, n_columns, add)
+
+
+@numba.njit
+def _transpose(x, x_t, n_rows, n_columns):
+    matmul.transpose(x, x_t, n_rows, n_columns)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("m", range(1, 18))
+def test_a_product_is_right_for_any_number_of_rows_and_columns(dtype: str, m: int) -> None:
+    rng, n = np.random.default_rng(m), 7
+    for n_columns in (1, lanes_of(dtype), lanes_of(dtype) + 1, 3 * lanes_of(dtype)):
+        width = padded(n_columns, dtype)
+        w = aligned_zeros((m, 9), dtype)[:, :n]
+        x, y = aligned_zeros((n, width), dtype), aligned_zeros((m + 1, width), dtype)
+        w[:], x[:] = rng.normal(size=w.shape), rng.normal(size=x.shape)
+        _linear(w, x, y, n_columns, False)
+        _linear(w, x, y, n_columns, True)
+        expected = 2 * w.astype(np.float64) @ x
+        np.testing.assert_allclose(y[:m], expected, rtol=1e-5, atol=1e-5)
+        assert not y[m:].any()  # nothing is written below
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_transpose_is_one(dtype: str) -> None:
+    side = lanes_of(dtype)
+    x = np.arange(6 * side * side, dtype=dtype).reshape(2 * side, 3 * side)
+    x_t = np.zeros((3 * side, 2 * side), dtype)
+    _transpose(x, x_t, side + 1, 2 * side + 1)
+    np.testing.assert_array_equal(x_t, x.T)

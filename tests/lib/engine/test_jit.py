@@ -1,0 +1,294 @@
+"""What is compiled is kept, found again, and never trusted when it is not what it should be."""
+
+import ast
+import hashlib
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from microgpt.engine import jit as compiling
+from microgpt.engine.jit import EntryPoint, on_compiling
+
+COMPILING = "compiling the engine for this computer; this takes some seconds, once"
+
+
+def double(x):  # numba compiles it
+    for i in range(x.size):
+        x[i] *= 2
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run `double` as a new process would; return the result and what was told."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+
+    def run(dtype: str = "float64") -> tuple[list[float], list[str]]:
+        told: list[str] = []
+        x = np.array([1, 2], dtype)
+        with on_compiling(told.append):
+            EntryPoint(double)(x)
+        return x.tolist(), told
+
+    return run
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    """Files and directories are made for the group to write to, as on many systems."""
+    before = os.umask(0o002)
+    yield
+    os.umask(before)
+
+
+def files(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "cache").iterdir())
+
+
+def test_the_second_time_it_is_read_from_disk(run, tmp_path) -> None:
+    assert run() == ([2, 4], [COMPILING])
+    assert len(files(tmp_path)) == 1
+    assert run() == ([2, 4], [])
+
+
+def test_each_dtype_has_its_file(run, tmp_path) -> None:
+    run("float64")
+    assert run("float32") == ([2, 4], [COMPILING])
+    assert len(files(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"x", b"half"])
+def test_a_damaged_file_is_not_used(run, tmp_path, damage) -> None:
+    run()
+    (file,) = files(tmp_path)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2] if damage == b"half" else damage)
+    assert run() == ([2, 4], [COMPILING])
+    assert run() == ([2, 4], [])  # it was mended
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has none")
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(run, tmp_path) -> None:
+    run()
+    (file,) = files(tmp_path)
+    file.unlink()
+    os.mkfifo(file, 0o600)
+    assert run() == ([2, 4], [COMPILING])
+    assert run() == ([2, 4], [])
+
+
+@pytest.mark.parametrize(
+    ("what", "other"),
+    [
+        ("numba.__version__", "0.1"),
+        ("llvmlite.__version__", "0.1"),
+        ("sys.version", "2.7"),
+        ("dropout.ROUNDS_32", ((16, 1),)),
+        ("numba.config.BOUNDSCHECK", 0),
+        ("numba.config.DEBUGINFO_DEFAULT", 1),
+        ("numba.config.EXTEND_VARIABLE_LIFETIMES", 1),
+        ("numba.config.LLVM_REFPRUNE_PASS", 0),
+        ("numba.config.LOOP_VECTORIZE", 0),
+        ("numba.config.OPT", compiling.numba.config._OptLevel("max")),
+        ("numba.config.SLP_VECTORIZE", 1),
+    ],
+)
+def test_a_file_of_another_version_is_not_used(run, tmp_path, monkeypatch, what, other) -> None:
+    run()
+    monkeypatch.setattr(f"microgpt.engine.jit.{what}", other)
+    monkeypatch.setattr(compiling.compiler.config, "reload_config", lambda: None)
+    assert run()[1] == [COMPILING]
+    assert len(files(tmp_path)) == 2
+
+
+def test_a_file_of_another_processor_is_not_used(run, tmp_path, monkeypatch) -> None:
+    from numba.core.codegen import JITCPUCodegen
+
+    run()
+    monkeypatch.setattr(JITCPUCodegen, "magic_tuple", lambda self: ("arm64", "m5", "+neon"))
+    assert run()[1] == [COMPILING]
+    assert len(files(tmp_path)) == 2
+
+
+def test_a_file_of_other_sources_is_not_used(run, tmp_path, monkeypatch) -> None:
+    run()
+    for name, value in (("_sources", lambda: "new"), ("_IMPORTED", "new")):
+        monkeypatch.setattr(compiling, name, value)
+    assert run()[1] == [COMPILING]
+    assert len(files(tmp_path)) == 2
+
+
+def test_sources_that_have_changed_since_they_were_imported_leave_no_file(
+    run, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(compiling, "_sources", lambda: "as a git pull has left them")
+    assert run() == ([2, 4], [COMPILING])
+    assert not (tmp_path / "cache").exists()
+
+
+def test_kernels_take_no_constants_from_modules_that_the_name_of_a_file_does_not_tell() -> None:
+    constants = set()
+    for path in Path(compiling.__file__).parent.rglob("*.py"):
+        imports = [
+            (node.module or "", name.name)
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom)
+            for name in node.names
+        ]
+        if {name for _, name in imports} & {"kernel", "inlined", "EntryPoint", "intrinsic"}:
+            constants |= {
+                module
+                for module, name in imports
+                if name.isupper() and module.startswith("microgpt.") and ".engine" not in module
+            }
+    assert constants == {"microgpt.dropout"}
+
+
+@pytest.mark.usefixtures("umask")
+def test_nobody_else_can_write_what_is_kept(run, tmp_path) -> None:
+    run()
+    (file,) = files(tmp_path)
+    modes = [path.stat().st_mode & 0o777 for path in (tmp_path / "cache", file)]
+    assert modes == [0o700, 0o600]
+
+
+@pytest.mark.usefixtures("umask")
+def test_the_users_own_directory_is_closed_to_others(run, tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    monkeypatch.setattr(compiling, "user_cache_path", lambda *args, **options: tmp_path / "cache")
+    (tmp_path / "cache").mkdir()  # as an earlier version has left it
+    assert run() == ([2, 4], [COMPILING])
+    assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
+    assert run() == ([2, 4], [])
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_a_file_that_others_can_write_is_compiled_anew(run, tmp_path, mode) -> None:
+    run()
+    (file,) = files(tmp_path)
+    file.chmod(mode)
+    assert run() == ([2, 4], [COMPILING])
+    assert run() == ([2, 4], [])
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs chown")
+def test_a_file_of_another_user_is_compiled_anew(run, tmp_path, monkeypatch) -> None:
+    run()
+    (file,) = files(tmp_path)
+    os.chown(file, 12345, -1)
+    assert run() == ([2, 4], [COMPILING])
+    assert file.stat().st_uid == os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    assert run() == ([2, 4], [])  # what root has compiled is for all, as in a container's image
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_a_directory_that_others_can_write_to_is_not_used(run, tmp_path, foreign) -> None:
+    run()
+    (tmp_path / "cache").chmod(0o700 if foreign else 0o770)
+    if foreign:
+        if not hasattr(os, "geteuid") or os.geteuid() != 0:
+            pytest.skip("needs chown")
+        os.chown(tmp_path / "cache", 12345, -1)
+    result, (first, second) = run()
+    assert result == [2, 4]
+    assert first == COMPILING
+    assert f"({tmp_path / 'cache'}: other users can write to it)" in second
+    assert len(files(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("configured", ["", "cache"])
+def test_a_relative_path_is_not_used(run, tmp_path, monkeypatch, configured) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", configured)
+    monkeypatch.setattr(compiling, "user_cache_path", lambda *args, **options: Path("~/.cache"))
+    result, (_, second) = run()
+    assert result == [2, 4]
+    assert f"({configured or '~/.cache'}: not an absolute path)" in second
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_nothing_can_be_written_it_is_compiled_each_time_and_says_so(run, tmp_path) -> None:
+    (tmp_path / "cache").touch()
+    for _ in range(2):
+        result, (first, second) = run()
+        assert result == [2, 4]
+        assert first == COMPILING
+        assert second.startswith(f"cannot keep the compiled engine ({tmp_path / 'cache'}: ")
+        assert "it will be compiled each time" in second
+
+
+def test_a_user_without_a_home_has_it_compiled_each_time(run, monkeypatch) -> None:
+    def no_home(*args: object, **options: object) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    monkeypatch.setattr(compiling, "user_cache_path", no_home)
+    result, (first, second) = run()
+    assert result == [2, 4]
+    assert first == COMPILING
+    assert second.startswith("cannot keep the compiled engine (there is no home directory), so")
+
+
+def test_a_whole_file_of_something_else_is_not_used(run, tmp_path) -> None:
+    run()
+    (file,) = files(tmp_path)
+    content = pickle.dumps(("something", "else"))
+    file.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+    assert run() == ([2, 4], [COMPILING])
+
+
+def test_files_that_nobody_has_used_for_long_are_removed(run, tmp_path) -> None:
+    run()
+    old = tmp_path / "cache" / "microgpt-double-0123"
+    broken_off = tmp_path / "cache" / ".microgpt-double-0123.4567"
+    other = tmp_path / "cache" / "somebody-elses"
+    for file in (old, broken_off, other):
+        file.touch()
+        os.utime(file, (0, 0))
+    run("float32")
+    assert not old.exists()
+    assert not broken_off.exists()
+    assert other.exists()
+    assert len(files(tmp_path)) == 3
+
+
+def test_without_numbas_compiler_the_engine_says_so() -> None:
+    done = subprocess.run(
+        ["microgpt", "verify"],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: NUMBA_DISABLE_JIT is set; unset it, or use")
+
+
+def test_the_directory_is_the_users_unless_numba_has_one(monkeypatch, tmp_path) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    if sys.platform == "linux":
+        assert compiling.cache_directory() == tmp_path / "microgpt"
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/elsewhere")
+    assert compiling.cache_directory() == Path("/elsewhere")
+
+
+def test_two_first_runs_at_once_do_not_disturb_each_other(tmp_path) -> None:
+    program = (
+        "import numpy as np;"
+        "from microgpt.engine.mersenne import shuffled; import random;"
+        "print(shuffled(5, random.Random(1), 5))"
+    )
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", program]
+    both = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE) for _ in range(2)]
+    outputs = {process.communicate()[0] for process in both}
+    assert len(outputs) == 1
+    assert [process.returncode for process in both] == [0, 0]
+    assert not [file for file in files(tmp_path) if file.name.startswith(".")]

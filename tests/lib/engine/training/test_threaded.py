@@ -1,0 +1,150 @@
+import random
+
+import numpy as np
+import pytest
+
+from microgpt import ModelConfig, TrainConfig
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.engine.training import threaded
+from microgpt.engine.training.threaded import ThreadedEngine, bytes_needed
+from microgpt.engine.training.trainer import CompiledEngine
+from microgpt.model import count_params
+
+MODEL = ModelConfig(n_embd=12, n_head=3, n_layer=2, block_size=30, vocab_size=11)
+
+
+def make(
+    threads: int, config: TrainConfig, dtype: str = "float32", *, is_masked: bool = False
+) -> CompiledEngine:
+    """Return an engine at the beginning of a training on documents of many lengths."""
+    rng = random.Random(1)
+    docs = TokenDataset()
+    for length in (rng.randint(2, 31) for _ in range(70)):
+        doc = [rng.randrange(11) for _ in range(length)]
+        docs.append(doc, bytes(rng.choices((0, 1), k=length)) if is_masked else None)
+    engine = (
+        CompiledEngine(MODEL, config, docs, dtype=dtype)
+        if threads == 1
+        else ThreadedEngine(MODEL, config, docs, dtype=dtype, threads=threads)
+    )
+    engine.set_weights(np.random.default_rng(0).normal(0, 0.3, count_params(MODEL)))
+    return engine
+
+
+def run_to(engine: CompiledEngine, until: int) -> list[float]:
+    losses: list[float] = []
+    while engine.n_steps < until and not any(map(np.isnan, losses)):
+        losses += engine.run(until)
+    return losses
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch_size", [1, 3, 20, 64])
+@pytest.mark.parametrize("is_masked", [False, True])
+def test_what_is_learnt_does_not_depend_on_the_number_of_threads(
+    batch_size, dtype, is_masked
+) -> None:
+    config = TrainConfig(steps=12, batch_size=batch_size, dropout=0.2, weight_decay=0.1)
+    alone = make(1, config, dtype, is_masked=is_masked)
+    losses = run_to(alone, 12)
+    for threads in (2, 3, 5):
+        together = make(threads, config, dtype, is_masked=is_masked)
+        assert run_to(together, 12) == losses
+        assert together.weights() == alone.weights()
+        assert (together.adam_m, together.adam_v) == (alone.adam_m, alone.adam_v)
+
+
+def test_a_batch_that_needs_several_rounds_is_the_same(monkeypatch) -> None:
+    monkeypatch.setattr(threaded, "MAX_A_THREAD", 1)
+    config = TrainConfig(steps=6, batch_size=64)
+    assert run_to(make(2, config), 6) == run_to(make(1, config), 6)
+
+
+def test_threads_take_a_step_back_and_begin_anew_as_one_does() -> None:
+    config = TrainConfig(steps=20, batch_size=64)
+    alone, together = make(1, config), make(3, config)
+    for engine in (alone, together):
+        run_to(engine, 5)
+        engine.undo()
+        run_to(engine, 7)
+        engine.set_weights(np.random.default_rng(9).normal(0, 0.3, count_params(MODEL)))
+        run_to(engine, 9)
+    assert together.weights() == alone.weights()
+    assert together.backward() == alone.backward()
+    assert together.grads() == alone.grads()
+
+
+def test_a_call_may_end_in_the_middle_of_a_step(monkeypatch) -> None:
+    monkeypatch.setattr(threaded, "MAX_A_THREAD", 1)
+    config = TrainConfig(steps=6, batch_size=64)
+    together, n_calls = make(2, config), 0
+    losses: list[float] = []
+    while together.n_steps < 6:
+        together._n_tokens = 1
+        losses += together.run(6)
+        n_calls += 1
+    assert n_calls > 12
+    assert losses == run_to(make(1, config), 6)
+
+
+def test_a_loss_that_is_not_finite_changes_no_weight() -> None:
+    huge = np.full(count_params(MODEL), 1e30)
+    for threads in (1, 3):
+        engine = make(threads, TrainConfig(steps=6, batch_size=64))
+        engine.set_weights(huge)
+        before = engine.weights()
+        assert np.isnan(run_to(engine, 6)).tolist() == [True]
+        assert engine.weights() == before
+        assert engine.n_steps == 0
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_engine_that_has_met_infinity_recovers(threads) -> None:
+    config = TrainConfig(steps=20, batch_size=64)
+    fresh, engine = make(threads, config), make(threads, config)
+    for one in (fresh, engine):
+        run_to(one, 3)
+    engine._params.array[:] *= 1e30
+    assert np.isnan(run_to(engine, 5)).any()
+    engine.undo()
+    run_to(fresh, 2)
+    again = make(1, config)
+    run_to(again, 2)
+    assert engine.weights() == again.weights()
+
+
+def test_a_step_that_was_interrupted_begins_again(monkeypatch) -> None:
+    config = TrainConfig(steps=6, batch_size=64)
+    engine = make(3, config)
+    run_to(engine, 2)
+    read = engine._read
+
+    def interrupted(numbers, step):
+        n_read = read(numbers, step)
+        if numbers[0] == 0:
+            raise KeyboardInterrupt
+        return n_read
+
+    monkeypatch.setattr(engine, "_read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        engine.run(6)
+    monkeypatch.setattr(engine, "_read", read)
+    run_to(engine, 6)
+    alone = make(1, config)
+    run_to(alone, 6)
+    assert engine.weights() == alone.weights()
+
+
+def test_no_more_threads_are_used_than_a_step_can_feed() -> None:
+    large, small = ModelConfig(n_embd=64, vocab_size=27), ModelConfig(vocab_size=27)
+    assert threaded.useful_threads(large, TrainConfig(batch_size=64), 450, 8) == 8
+    assert threaded.useful_threads(large, TrainConfig(batch_size=3), 450, 8) == 3
+    assert threaded.useful_threads(small, TrainConfig(batch_size=64), 450, 8) == 1
+
+
+def test_threads_need_the_memory_of_their_arrays() -> None:
+    config = TrainConfig(batch_size=64)
+    one, two, four = (
+        bytes_needed(MODEL, config, "float32", longest=30, threads=n) for n in (1, 2, 4)
+    )
+    assert one < two < four

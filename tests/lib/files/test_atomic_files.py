@@ -1,0 +1,29 @@
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from microgpt.files.atomic_files import publish
+
+
+@pytest.mark.parametrize("is_alive", [True, False])
+def test_only_what_a_dead_process_has_left_is_removed(tmp_path, is_alive) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        leftover = f".saving-{platform.node()}-{process.pid}-0"
+        if not is_alive:
+            process.communicate(b"\n")
+        (tmp_path / leftover).mkdir()
+        publish(tmp_path, {"a": b"1"})
+        assert sorted(os.listdir(tmp_path)) == ([leftover, "a"] if is_alive else ["a"])
+        if is_alive:
+            process.communicate(b"\n")
+
+
+def test_odd_names_that_look_like_a_staging_directory_stay(tmp_path) -> None:
+    names = [f".saving-{platform.node()}-{rest}" for rest in ("", "x-0", "9" * 30 + "-0")]
+    for name in names:
+        (tmp_path / name).mkdir()
+    publish(tmp_path, {"a": b"1"})
+    assert sorted(os.listdir(tmp_path)) == sorted([*names, "a"])

@@ -1,0 +1,474 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from array import array
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import save as save_arrays
+
+from microgpt import (
+    BpeTokenizer,
+    CharTokenizer,
+    InferenceGpt,
+    ModelConfig,
+    TrainConfig,
+    TrainResult,
+    load,
+    save,
+)
+from microgpt.data.dataset import DataFacts
+from microgpt.errors import CheckpointError
+from microgpt.model import weight_shapes
+from microgpt.state import TrainedModel, TrainState
+from microgpt.storage.model_directory import export
+from microgpt.storage.training_directory import TrainingDirectory
+from microgpt.train import train
+
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def result_of(model: ModelConfig, weights, tokenizer: CharTokenizer) -> TrainResult:
+    """Wrap any weights as what a training returns."""
+    return TrainResult(
+        model=model,
+        weights=weights,
+        tokenizer=tokenizer,
+        dtype="float64",
+        config=TrainConfig(),
+        losses=(3.3,),
+        state=TrainState(
+            step=1,
+            weights=array("d"),
+            adam_m=array("d"),
+            adam_v=array("d"),
+            dtype="float64",
+            engine="compiled",
+            recent_losses=(3.3,),
+        ),
+        ending="steps",
+        rng_state=(),
+        data=DataFacts(1, ""),
+    )
+
+
+def edit(path: Path, **changes: object) -> None:
+    """Change keys of a JSON file; None takes one out."""
+    content = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({key: v for key, v in content.items() if v is not None}))
+
+
+@given(st.data())
+def test_what_is_saved_is_loaded_bit_for_bit(tmp_path_factory, data) -> None:
+    n_head = data.draw(st.integers(1, 2))
+    is_chat = data.draw(st.booleans())
+    chars = data.draw(st.sets(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=3))
+    tokenizer = CharTokenizer(sorted(chars), is_chat=is_chat)
+    model = ModelConfig(
+        n_embd=n_head * data.draw(st.integers(1, 2)),
+        n_head=n_head,
+        n_layer=data.draw(st.integers(1, 2)),
+        block_size=data.draw(st.integers(1, 3)),
+        n_ff_exp=data.draw(st.integers(1, 2)),
+        vocab_size=tokenizer.vocab_size,
+        init_std=data.draw(st.floats(0.01, 1)),
+    )
+    numbers = data.draw(st.lists(FLOATS, min_size=5, max_size=5))
+    weights = {
+        name: tuple(tuple(numbers[(i + j) % 5] for j in range(columns)) for i in range(rows))
+        for name, (rows, columns) in weight_shapes(model).items()
+    }
+    directory = tmp_path_factory.mktemp("round") / "trip"
+    save(result_of(model, weights, tokenizer), directory)
+    loaded = load(directory)
+    assert loaded.model == model
+    assert loaded.tokenizer.chars == tokenizer.chars
+    assert loaded.tokenizer.is_chat == is_chat
+    assert loaded.weights == weights
+
+
+def test_a_model_says_how_it_came_about(text_model: Path, text_result: TrainResult) -> None:
+    meta = json.loads((text_model / "meta.json").read_text())
+    seed_keys = ["vocab_size", "n_embd", "n_head", "n_layer", "block_size", "chars"]
+    assert list(meta)[:6] == seed_keys
+    assert "special_tokens" not in meta
+    assert (meta["dtype"], meta["tokenizer"], meta["n_ff_exp"]) == ("float32", "char", 4)
+    assert meta["created_by"] == "microgpt 0.1.0"
+    training = meta["training"]
+    assert (training["seed"], training["steps"], training["n_docs"]) == (42, 30, 4)
+    assert training["train_loss"] == pytest.approx(sum(text_result.losses) / 30, rel=1e-14)
+    assert training["data_sha256"] == text_result.data.sha256
+
+
+def test_the_training_loss_is_the_mean_of_the_last_hundred_steps(tmp_path: Path) -> None:
+    result = train(["anna", "emma"], config=TrainConfig(steps=250))
+    save(result, tmp_path / "model")
+    expected = sum(result.losses[150:]) / 100
+    train_loss = load(tmp_path / "model").meta.training["train_loss"]
+    assert train_loss == pytest.approx(expected, rel=1e-14)
+
+
+def test_a_chat_model_names_its_special_tokens_after_its_characters(chat_model: Path) -> None:
+    meta = json.loads((chat_model / "meta.json").read_text())
+    assert list(meta)[5:7] == ["chars", "special_tokens"]
+    assert meta["special_tokens"] == ["user", "assistant", "end_turn"]
+
+
+def test_files_of_the_seed_systems_are_read(tmp_path: Path) -> None:
+    """Written by hand: no key of ours, and the matrices in another order."""
+    (tmp_path / "meta.json").write_text(
+        """{"chars": ["a", "b"], "block_size": 2, "n_layer": 1, "n_head": 1, "n_embd": 1,
+            "vocab_size": 3}"""
+    )
+    (tmp_path / "weights.json").write_text(
+        """{"layer0.mlp_fc2": [[0, 0, 0, 0]], "layer0.mlp_fc1": [[1], [1], [1], [1]],
+            "layer0.attn_wo": [[0.5]], "layer0.attn_wv": [[0.5]], "layer0.attn_wk": [[0.5]],
+            "layer0.attn_wq": [[0.5]], "lm_head": [[2.5], [-1e-3], [0.1]],
+            "wpe": [[0.25], [0.5]], "wte": [[1.0], [2], [3.5e-1]]}"""
+    )
+    model = load(tmp_path)
+    assert model.model == ModelConfig(n_embd=1, n_head=1, block_size=2, vocab_size=3)
+    assert model.weights["wte"] == ((1.0,), (2.0,), (0.35,))
+    assert InferenceGpt(model).generate(temperature=0) == ["aa"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"n_embd": None}, r"meta\.json: n_embd: field required"),
+        ({"n_embd": "16"}, r"meta\.json: n_embd: input should be a valid integer, got '16'"),
+        ({"n_embd": 0}, r"meta\.json: n_embd: input should be greater than or equal to 1"),
+        ({"n_head": 3}, r"meta\.json: n_embd \(16\) must be divisible by n_head \(3\)"),
+        ({"vocab_size": 99}, r"vocab_size is 99, but its characters and special tokens make 7"),
+        ({"chars": ["a", "a"]}, "'a' is in the vocabulary twice"),
+        ({"chars": ["ab"]}, "'ab' is not a single character"),
+        ({"special_tokens": ["bos"]}, "special_tokens must be"),
+        ({"format_version": 9}, "format_version is 9, this microgpt reads up to 1; update it"),
+        ({"format_version": 2, "n_embd": "wide"}, "format_version is 2, .*; update it"),
+        ({"tokenizer": "words"}, "unknown tokenizer 'words' .expected 'char' or 'bpe'"),
+        ({"tokenizer": "bpe"}, r"cannot read .*tokenizer\.json: No such file"),
+        ({"chars": None}, r"meta\.json: chars: field required"),
+        ({"weights_sha256": "0" * 64}, r"weights\.json is not the file that meta\.json describes"),
+        ({"n_layer": 2}, r"layer1\.attn_wk is missing"),
+        ({"n_layer": 10**9}, r"meta\.json: the model needs [\d,]+ bytes of memory"),
+        ({"n_ff_exp": 10**300}, "n_ff_exp: input should be less than or equal to 2147483647"),
+        ({"n_ff_exp": 2}, r"layer0\.mlp_fc1 is 64 × 16, not 32 × 16 as meta\.json has it"),
+        ({"block_size": 8}, r"wpe is 16 × 16, not 8 × 16"),
+        ({"init_std": -1.0}, "init_std must be"),
+        ({"training": {"train_loss": float("nan")}}, r"meta\.json: training: .*not JSON compliant"),
+    ],
+)
+def test_a_meta_file_that_does_not_fit_is_refused(text_model: Path, changes, problem) -> None:
+    edit(text_model / "meta.json", **changes)
+    with pytest.raises(CheckpointError, match=problem):
+        load(text_model)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('{"wte": [[1.0', "invalid JSON: EOF"),
+        ("\x80", "invalid JSON"),
+        ("[]", "input should be"),
+        ('{"wte": [[NaN]]}', r"wte\[0\]\[0\]: input should be a finite number"),
+        ('{"wte": [[1e999]]}', r"wte\[0\]\[0\]: input should be a finite number"),
+        ('{"wte": [["1"]]}', r"wte\[0\]\[0\]: input should be a valid number, got '1'"),
+        ('{"wte": [[true]]}', r"wte\[0\]\[0\]: input should be a valid number, got True"),
+        ('{"wte": 3}', r"wte: input should be a valid array"),
+        ("{}", "too few matrices"),
+    ],
+)
+def test_a_weights_file_that_is_damaged_is_refused(text_model: Path, content, problem) -> None:
+    edit(text_model / "meta.json", weights_sha256=None)
+    (text_model / "weights.json").write_text(content, encoding="latin-1")
+    with pytest.raises(CheckpointError, match=rf"weights\.json.*{problem}"):
+        load(text_model)
+
+
+def test_ragged_and_foreign_matrices_are_refused(text_model: Path) -> None:
+    edit(text_model / "meta.json", weights_sha256=None)
+    weights = json.loads((text_model / "weights.json").read_text())
+    edit(text_model / "weights.json", wpe=[*weights["wpe"][:-1], [1.0]])
+    with pytest.raises(CheckpointError, match="wpe is 16 × 1, not 16 × 16"):
+        load(text_model)
+    edit(text_model / "weights.json", wpe=weights["wpe"], bias=[[0.0]])
+    with pytest.raises(CheckpointError, match="bias does not belong"):
+        load(text_model)
+
+
+HOSTILE = "\x1b[2J\u202e\n" + "a" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("weights.json", json.dumps({HOSTILE: 1}).encode()),
+        ("weights.json", json.dumps({HOSTILE: [[0.0]], "a": [[0.0]]}).encode()),
+        ("model.safetensors", save_arrays({HOSTILE: np.zeros((1, 1)), "a": np.zeros((1, 1))})),
+        ("model.safetensors", save_arrays({HOSTILE: np.zeros(1)})),
+        ("model.safetensors", save_arrays({HOSTILE: np.array([[np.nan]])})),
+        ("model.safetensors", save_arrays({"a": np.zeros(1)}).replace(b"F64", b"\\b ")),
+        ("meta.json", {"tokenizer": HOSTILE}),
+        ("meta.json", {"chars": [HOSTILE]}),
+        ("meta.json", {"dtype": HOSTILE}),
+    ],
+)
+def test_an_error_shows_no_control_character_of_a_file_and_little_of_a_long_name(
+    text_model: Path, name, content
+) -> None:
+    edit(text_model / "meta.json", weights_sha256=None)
+    if isinstance(content, bytes):
+        (text_model / "weights.json").unlink()
+        (text_model / name).write_bytes(content)
+    else:
+        edit(text_model / name, **content)
+    with pytest.raises(CheckpointError) as refusal:
+        load(text_model)
+    assert str(refusal.value).isprintable()
+    assert len(str(refusal.value)) < 1000
+
+
+def test_weights_that_were_changed_after_saving_are_refused(text_model: Path) -> None:
+    weights = json.loads((text_model / "weights.json").read_text())
+    weights["wte"][0][0] += 1e-9
+    (text_model / "weights.json").write_text(json.dumps(weights))
+    with pytest.raises(CheckpointError, match="its sha256 differs"):
+        load(text_model)
+
+
+@pytest.mark.parametrize("name", ["weights.json", "meta.json"])
+def test_a_missing_file_is_named(text_model: Path, name: str) -> None:
+    (text_model / name).unlink()
+    with pytest.raises(CheckpointError, match=f"cannot read .*{name}: No such file"):
+        load(text_model)
+
+
+def test_what_is_no_model_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        CheckpointError, match=r"gone does not exist; name one that `microgpt train`"
+    ):
+        load(tmp_path / "gone")
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match="file is not a directory"):
+        load(tmp_path / "file")
+    for path in ("n" * 300, "a\0b"):
+        with pytest.raises(CheckpointError, match="does not exist"):
+            load(path)
+
+
+def test_a_new_model_replaces_an_old_one_and_nothing_else(
+    text_model: Path, chat_result: TrainResult
+) -> None:
+    (text_model / "notes.txt").write_text("mine")
+    save(chat_result, text_model)
+    assert load(text_model).tokenizer.is_chat
+    assert sorted(os.listdir(text_model)) == ["meta.json", "notes.txt", "weights.json"]
+
+
+def test_parents_are_made_and_others_may_read_the_model(
+    text_result: TrainResult, tmp_path: Path
+) -> None:
+    save(text_result, tmp_path / "a/b/model")
+    assert os.listdir(tmp_path / "a/b") == ["model"]
+    umask = os.umask(0)
+    os.umask(umask)
+    assert (tmp_path / "a/b/model").stat().st_mode & 0o777 == 0o777 & ~umask
+
+
+def hold(directory: Path) -> None:
+    """Begin to train there."""
+    TrainingDirectory(directory).close()
+
+
+@pytest.mark.parametrize("use", [hold, lambda directory: save(RESULT, directory)])
+def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, use) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "odd" / "meta.json").mkdir(parents=True)
+    before = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
+    for place, problem in [
+        ("file", "file is a file, not a directory"),
+        ("file/a/model", "file is a file, not a directory"),
+        ("/proc/nowhere/model", "cannot write to .*No such file"),
+        ("dangling", "dangling is a link to nothing"),
+        ("loop", "loop is a link to nothing"),
+        ("odd", r"odd/meta\.json is a directory"),
+        ("n" * 300, "cannot write to .*File name too long"),
+    ]:
+        with pytest.raises(CheckpointError, match=problem):
+            use(tmp_path / place)
+    assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == before
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+RESULT = train(["ab"], config=TrainConfig(steps=1), engine="reference")
+
+
+def test_a_write_that_fails_leaves_the_old_model(text_model: Path, monkeypatch) -> None:
+    before = {file: (text_model / file).read_bytes() for file in os.listdir(text_model)}
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CheckpointError, match=r"cannot write to .*: No space left on device"):
+        save(RESULT, text_model)
+    assert {file: (text_model / file).read_bytes() for file in os.listdir(text_model)} == before
+
+
+class Killed(BaseException):
+    """Ends a save where a SIGKILL would."""
+
+
+def test_a_save_that_dies_between_its_two_renames_leaves_the_new_model(
+    text_model: Path, monkeypatch
+) -> None:
+    replace = os.replace
+
+    def replace_weights_only(source: Path, target: Path) -> None:
+        if target.name == "meta.json":
+            raise Killed
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace_weights_only)
+        with pytest.raises(Killed):
+            save(RESULT, text_model)
+    moved = text_model.rename(text_model.with_name("moved"))
+    assert load(moved).tokenizer.chars == ("a", "b")
+    text_model = moved
+    save(RESULT, text_model)
+    assert sorted(os.listdir(text_model)) == ["meta.json", "weights.json"]
+
+
+def bpe_result(text: str) -> TrainResult:
+    """A model of subword tokens that has learnt next to nothing."""
+    tokenizer = BpeTokenizer.from_documents([text] * 3, vocab_size=260)
+    config = TrainConfig(steps=1)
+    model = ModelConfig(n_embd=1, n_head=1, block_size=4)
+    return train([text], model=model, tokenizer=tokenizer, config=config, engine="reference")
+
+
+BPE, OTHER_BPE = bpe_result("abc"), bpe_result("xyz")
+
+
+@pytest.mark.parametrize("weights_format", ["json", "safetensors"])
+def test_subword_tokens_are_saved_with_their_model(tmp_path: Path, weights_format) -> None:
+    save(BPE, tmp_path / "model", weights_format=weights_format)
+    weights = "weights.json" if weights_format == "json" else "model.safetensors"
+    assert sorted(os.listdir(tmp_path / "model")) == sorted(
+        ["meta.json", "tokenizer.json", weights]
+    )
+    meta = json.loads((tmp_path / "model/meta.json").read_text())
+    assert meta["tokenizer"] == "bpe"
+    assert "chars" not in meta
+    loaded = load(tmp_path / "model")
+    assert loaded.tokenizer.file == BPE.tokenizer.file
+    assert loaded.tokenizer.encode("abcabé") == BPE.tokenizer.encode("abcabé")
+    export(loaded, tmp_path / "half", half=True)
+    assert load(tmp_path / "half").tokenizer.file == BPE.tokenizer.file
+    assert load(tmp_path / "half").meta.tokenizer_sha256 == meta["tokenizer_sha256"]
+
+
+def test_a_model_of_characters_leaves_no_subword_tokens_behind(tmp_path: Path) -> None:
+    save(BPE, tmp_path / "model")
+    save(RESULT, tmp_path / "model")
+    assert sorted(os.listdir(tmp_path / "model")) == ["meta.json", "weights.json"]
+
+
+def test_subword_tokens_that_are_missing_damaged_or_another_models_are_refused(
+    tmp_path: Path,
+) -> None:
+    save(BPE, tmp_path / "model")
+    file = tmp_path / "model/tokenizer.json"
+    file.write_bytes(OTHER_BPE.tokenizer.file)
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json is not the file that meta\.json"):
+        load(tmp_path / "model")
+    edit(tmp_path / "model/meta.json", tokenizer_sha256=None)
+    assert load(tmp_path / "model").tokenizer.file == OTHER_BPE.tokenizer.file
+    file.write_text("{}")
+    with pytest.raises(CheckpointError, match=r"model/tokenizer\.json: it is no tokenizer"):
+        load(tmp_path / "model")
+    file.write_bytes(BpeTokenizer.from_documents(["ab"], vocab_size=257).file)
+    with pytest.raises(
+        CheckpointError, match=r"meta\.json: vocab_size is 259, but its subword .*257"
+    ):
+        load(tmp_path / "model")
+    file.unlink()
+    with pytest.raises(CheckpointError, match=r"cannot read .*tokenizer\.json: No such file"):
+        load(tmp_path / "model")
+
+
+def content(model: TrainedModel) -> object:
+    """Return what must belong together."""
+    weights = {name: [[*row] for row in rows] for name, rows in model.weights.items()}
+    return model.tokenizer.names, weights
+
+
+@pytest.mark.parametrize("old", [BPE, RESULT])
+@pytest.mark.parametrize("new", [OTHER_BPE, RESULT])
+@pytest.mark.parametrize("weights_format", ["json", "safetensors"])
+def test_a_save_that_dies_at_any_rename_leaves_a_model_with_its_own_tokens(
+    tmp_path: Path, monkeypatch, old, new, weights_format
+) -> None:
+    """Died n times: before the first rename, after it, and so on."""
+    replace, n_renames = os.replace, 2 + (new is OTHER_BPE)
+    for n in range(n_renames):
+        directory = tmp_path / str(n)
+        save(old, directory)
+        done: list[Path] = []
+
+        def replace_some(source: Path, target: Path, n: int = n, done: list = done) -> None:
+            if len(done) == n:
+                raise Killed
+            done.append(target)
+            replace(source, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", replace_some)
+            with pytest.raises(Killed):
+                save(new, directory, weights_format=weights_format)
+        assert content(load(directory)) in (content(old), content(new))
+        save(new, directory, weights_format=weights_format)
+        assert content(load(directory)) == content(new)
+        assert not [name for name in os.listdir(directory) if name.startswith(".")]
+
+
+SAVE_FOREVER = """
+    import sys
+    from microgpt import TrainConfig, save
+    from microgpt.train import train
+    config = TrainConfig(steps=1)
+    results = [train([doc], config=config, engine="reference") for doc in ("abc", "de")]
+    print("ready", flush=True)
+    while True:
+        for result in results:
+            save(result, sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_a_save_that_is_killed_leaves_the_old_model_or_the_new_one(tmp_path: Path) -> None:
+    """Two models replace each other without end; SIGKILL comes at forty different moments."""
+    directory = tmp_path / "model"
+    save(RESULT, directory)
+    for kill in range(40):
+        with subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(SAVE_FOREVER), directory], stdout=subprocess.PIPE
+        ) as saver:
+            assert saver.stdout is not None
+            saver.stdout.readline()
+            time.sleep(kill * 0.0007)
+            saver.send_signal(signal.SIGKILL)
+        assert load(directory).tokenizer.chars in (("a", "b"), ("a", "b", "c"), ("d", "e"))
+    save(RESULT, directory)
+    assert sorted(os.listdir(directory)) == ["meta.json", "weights.json"]
+    assert os.listdir(tmp_path) == ["model"]

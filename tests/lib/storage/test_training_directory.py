@@ -1,0 +1,351 @@
+"""What a training keeps on disk, and what is refused there."""
+
+import hashlib
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from microgpt import BpeTokenizer, CharTokenizer, ModelConfig, TrainConfig, load, save
+from microgpt.data.dataset import Split, split, split_stream
+from microgpt.errors import CheckpointError
+from microgpt.state import TrainResult
+from microgpt.storage.training_directory import TrainingDirectory, read_training
+from microgpt.storage.training_plan import TrainingPlan
+from microgpt.train import train
+
+DOCS = [a + b + c for a in "aei" for b in "mnr" for c in "aeo"]
+CONFIG = TrainConfig(steps=40, patience=30)
+
+
+def plan_of(parts: Split, result: TrainResult) -> TrainingPlan:
+    return TrainingPlan(
+        model=result.model,
+        config=result.config,
+        tokenizer=result.tokenizer,
+        engine=result.state.engine,
+        dtype=result.dtype,
+        data=parts.facts,
+        input=Path("names.txt"),
+    )
+
+
+@pytest.fixture(scope="module")
+def parts() -> Split:
+    return split(DOCS, validation=0.3)
+
+
+@pytest.fixture(scope="module")
+def stopped(parts) -> TrainResult:
+    """A training that was stopped half-way."""
+    events = []
+    return train(
+        parts,
+        model=ModelConfig(n_embd=8, n_head=2),
+        config=CONFIG,
+        on_event=events.append,
+        should_stop=lambda: bool(events) and events[-1].step >= 20,
+    )
+
+
+@pytest.fixture
+def directory(tmp_path, parts, stopped) -> Path:
+    """Where that training has kept its state."""
+    with TrainingDirectory(tmp_path / "model") as held:
+        held.keep(plan_of(parts, stopped), stopped.state)
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_is_kept_is_read_bit_for_bit(tmp_path, parts, engine, dtype) -> None:
+    if (engine, dtype) == ("reference", "float32"):
+        return
+    model = ModelConfig(n_embd=4, n_head=1)
+    config = TrainConfig(steps=8)
+    options = {"model": model, "config": config, "engine": engine, "dtype": dtype}
+    whole = train(parts, **options)
+    states = []
+    train(parts, **options, on_state=states.append, state_every=1)
+    assert [state.step for state in states] == list(range(8))
+    for state in states:
+        with TrainingDirectory(tmp_path / "model") as held:
+            held.keep(plan_of(parts, whole), state)
+        plan, read, status = read_training(tmp_path / "model")
+        assert status == "running"
+        assert replace(plan, tokenizer=whole.tokenizer) == plan_of(parts, whole)
+        assert plan.tokenizer.chars == whole.tokenizer.chars
+        assert read.history == tuple(state.history)
+        assert read.weights.tolist() == state.weights.tolist()
+        resumed = train(parts, **options, resume=read)
+        assert resumed.weights == whole.weights
+        assert resumed.val_loss == whole.val_loss
+        assert resumed.state.history == whole.state.history
+        assert resumed.state.recent_losses == whole.state.recent_losses
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [{"long_docs": "window"}, {"long_docs": "truncate"}, {"long_docs": "skip"}, {"text": "stream"}],
+)
+def test_subword_tokens_are_kept_and_a_training_goes_on_with_them_bit_for_bit(
+    tmp_path, parts, reading
+) -> None:
+    if "text" in reading:
+        parts = split_stream("\n".join(DOCS), validation=0.3)
+    tokenizer = BpeTokenizer.from_documents(parts.train, vocab_size=265)
+    config = TrainConfig(steps=8, dropout=0.1, weight_decay=0.1, average_tail=0.9, **reading)
+    options = {"model": ModelConfig(n_embd=4, n_head=1, block_size=3), "config": config}
+    whole, states = train(parts, **options, tokenizer=tokenizer), []
+    train(parts, **options, tokenizer=tokenizer, on_state=states.append, state_every=3)
+    for state in states:
+        with TrainingDirectory(tmp_path / "model") as held:
+            held.keep(plan_of(parts, whole), state)
+        plan, read, _ = read_training(tmp_path / "model")
+        assert plan.tokenizer.file == tokenizer.file
+        assert plan.config == config
+        resumed = train(parts, **options, tokenizer=plan.tokenizer, resume=read)
+        assert resumed.weights == whole.weights
+        assert resumed.val_loss == whole.val_loss
+    edit = tmp_path / "model" / "train_state.json"
+    facts = json.loads(edit.read_text())
+    for changes, problem in [
+        ({"tokenizer": "char"}, r"train_state\.json: chars: field required"),
+        ({"tokenizer": "words"}, r"train_state\.json: unknown tokenizer 'words'"),
+    ]:
+        edit.write_text(json.dumps(facts | changes))
+        with pytest.raises(CheckpointError, match=problem):
+            read_training(tmp_path / "model")
+
+
+def test_a_state_from_before_long_texts_were_learnt_whole_goes_on_as_it_began(directory) -> None:
+    path = directory / "train_state.json"
+    facts = json.loads(path.read_text())
+    for setting in ("loss_on", "long_docs", "text"):
+        del facts["config"][setting]
+    path.write_text(json.dumps(facts))
+    config = read_training(directory)[0].config
+    assert config == replace(CONFIG, loss_on="all", long_docs="truncate", text="lines")
+
+
+def test_a_training_with_subword_tokens_leaves_an_older_model_usable(tmp_path, parts) -> None:
+    models = []
+    for docs in (["abab"] * 3, ["xyxy"] * 3):
+        tokenizer = BpeTokenizer.from_documents(docs, vocab_size=258)
+        models.append(
+            train(docs, tokenizer=tokenizer, config=TrainConfig(steps=1), engine="reference")
+        )
+    old, new = models
+    save(old, tmp_path / "model")
+    with TrainingDirectory(tmp_path / "model") as held:
+        held.keep(plan_of(parts, new), new.state)
+        assert load(tmp_path / "model").tokenizer.file == old.tokenizer.file
+        held.finish(plan_of(parts, new), new)
+    assert load(tmp_path / "model").tokenizer.file == new.tokenizer.file
+
+
+def test_a_state_needs_no_model_and_a_new_directory_has_nothing_else(directory) -> None:
+    assert sorted(os.listdir(directory)) == [
+        "history.jsonl",
+        "train_state.json",
+        "train_state.safetensors",
+    ]
+    with pytest.raises(
+        CheckpointError, match=r"no model in .* has not ended; go on .* train --resume .*model"
+    ):
+        load(directory)
+
+
+def test_a_directory_that_is_let_go_without_a_state_is_as_it_was(tmp_path) -> None:
+    with TrainingDirectory(tmp_path / "model"):
+        pass
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "model").mkdir()
+    with TrainingDirectory(tmp_path / "model"):
+        pass
+    assert os.listdir(tmp_path / "model") == []
+
+
+def test_a_directory_is_held_by_one_training_at_a_time_which_is_named(directory) -> None:
+    owner = rf"model is being trained by process {os.getpid()} on .*; wait for it"
+    with TrainingDirectory(directory), pytest.raises(CheckpointError, match=owner):
+        TrainingDirectory(directory)
+    TrainingDirectory(directory).close()
+
+
+def test_of_two_that_make_the_same_directory_the_second_is_refused_at_once(tmp_path) -> None:
+    holder = rf"model is being trained by process {os.getpid()} on"
+    with TrainingDirectory(tmp_path / "model"), pytest.raises(CheckpointError, match=holder):
+        TrainingDirectory(tmp_path / "model")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"format_version": 2, "status": None}, "format_version is 2, .*; update it"),
+        ({"state_sha256": "0"}, "its sha256 differs"),
+        ({"status": "happy"}, r"train_state\.json: status: input should be 'running'"),
+        ({"step": -1}, "step: input should be greater than or equal to 0"),
+        ({"chars": ["a"]}, "vocab_size is 8, but its characters and special tokens make 2"),
+        ({"special_tokens": ["bos"]}, "special_tokens must be"),
+        ({"best": None, "model": None}, "model: "),
+        ({"step": 41}, "step is 41, beyond the 40 of config"),
+        ({"input": None}, "it names neither an input nor a preset"),
+        ({"step": 7}, "20 recent losses after 7 steps"),
+        ({"seconds": -1.0}, "seconds: input should be greater than or equal to 0"),
+        ({"seconds": float("nan")}, "seconds: input should be a finite number"),
+        ({"since_history": [0.0, -5]}, "since_history"),
+        ({"input": "a\0b"}, "input: "),
+        ({"data": {"n_docs": 3}}, r"data\.sha256: field required"),
+        ({"dtype": "float64"}, r"safetensors: weights is not \d+ numbers of float64"),
+    ],
+)
+def test_a_description_that_does_not_fit_is_refused(directory, changes, problem) -> None:
+    path = directory / "train_state.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(CheckpointError, match=problem):
+        read_training(directory)
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_foreign_files_are_refused_in_a_sentence(tmp_path_factory, content, is_json) -> None:
+    directory = tmp_path_factory.mktemp("foreign")
+    (directory / "train_state.json").write_bytes(content if is_json else b"{}")
+    (directory / "train_state.safetensors").write_bytes(content)
+    with pytest.raises(CheckpointError):
+        read_training(directory)
+
+
+def test_a_damaged_state_is_refused_even_with_a_fitting_hash(directory, monkeypatch) -> None:
+    content = (directory / "train_state.safetensors").read_bytes()[:-9]
+    (directory / "train_state.safetensors").write_bytes(content)
+    path = directory / "train_state.json"
+    fitting = {"state_sha256": hashlib.sha256(content).hexdigest()}
+    path.write_text(json.dumps(json.loads(path.read_text()) | fitting))
+    with pytest.raises(CheckpointError, match="is no state of a training"):
+        read_training(directory)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"recent_losses": np.zeros((3, 3))},
+        {"recent_losses": np.full(20, np.nan)},
+        {"recent_losses": np.zeros(20, np.float32)},
+        {"history.loss": np.full(40, np.inf)},
+        {"history.step": np.zeros(40, np.int64)},
+        {"history.step": np.arange(1.0, 41.0)},
+        {"history.step": np.arange(0, 20)},
+        {"history.step": np.arange(2, 22)},
+        {"history.val_loss": np.zeros(3)},
+        {"history.val_loss": np.full(20, np.inf)},
+        {"history.val_loss": np.full(20, -np.inf)},
+        {"history.val_loss": np.zeros(20, np.int64)},
+    ],
+)
+def test_numbers_that_no_training_leaves_are_refused(directory, parts, stopped, changes) -> None:
+    tensors = load_file(directory / "train_state.safetensors") | changes
+    save_file(tensors, directory / "train_state.safetensors")
+    content = (directory / "train_state.safetensors").read_bytes()
+    path = directory / "train_state.json"
+    fitting = {"state_sha256": hashlib.sha256(content).hexdigest()}
+    path.write_text(json.dumps(json.loads(path.read_text()) | fitting))
+    with pytest.raises(CheckpointError, match="is no state of a training"):
+        read_training(directory)
+
+
+@pytest.mark.parametrize("average", [{"n": 1, "step": 21}, {"n": 9, "step": 8}])
+def test_a_mean_of_weights_that_no_training_has_had_is_refused(directory, average) -> None:
+    path = directory / "train_state.json"
+    facts = json.loads(path.read_text())
+    tensors = load_file(directory / "train_state.safetensors")
+    save_file(tensors | {"average": tensors["weights"]}, directory / "train_state.safetensors")
+    content = (directory / "train_state.safetensors").read_bytes()
+    facts |= {"state_sha256": hashlib.sha256(content).hexdigest()}
+    path.write_text(json.dumps(facts | {"average": average | {"steps": 40}}))
+    with pytest.raises(CheckpointError, match="is not of this training"):
+        read_training(directory)
+
+
+@pytest.mark.parametrize("best", [{"step": 20, "measured_at": 21}, {"step": 20, "measured_at": 18}])
+def test_a_best_that_no_training_has_had_is_refused(directory, best) -> None:
+    path = directory / "train_state.json"
+    facts = json.loads(path.read_text())
+    tensors = load_file(directory / "train_state.safetensors")
+    save_file(tensors | {"best_weights": tensors["weights"]}, directory / "train_state.safetensors")
+    content = (directory / "train_state.safetensors").read_bytes()
+    facts |= {"state_sha256": hashlib.sha256(content).hexdigest()}
+    path.write_text(json.dumps(facts | {"best": best | {"val_loss": 1.0, "n_worse": 0}}))
+    with pytest.raises(CheckpointError, match="is no state of a training: its best"):
+        read_training(directory)
+
+
+def test_a_directory_on_a_full_disk_is_held_all_the_same(tmp_path, monkeypatch) -> None:
+    def full(self: Path, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "model").mkdir()
+    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr("microgpt.files.directory_lock.WAIT_S", 0)
+    with (
+        TrainingDirectory(tmp_path / "model"),
+        pytest.raises(CheckpointError, match="another proc"),
+    ):
+        TrainingDirectory(tmp_path / "model")
+    assert os.listdir(tmp_path / "model") == []
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs Linux")
+def test_no_directory_is_renamed_that_has_an_open_file(
+    tmp_path, parts, stopped, monkeypatch
+) -> None:
+    """Windows refuses that, and a training holds its lock file open from its first moment on."""
+
+    def refuse_open(real):
+        def rename(source: Path, target: Path) -> None:
+            links = [Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]
+            opened = [os.path.realpath(link) for link in links]
+            if any(name.startswith(os.path.realpath(source)) for name in opened):
+                raise PermissionError(13, "The process cannot access the file", str(source))
+            real(source, target)
+
+        return rename
+
+    monkeypatch.setattr(os, "rename", refuse_open(os.rename))
+    monkeypatch.setattr(os, "replace", refuse_open(os.replace))
+    plan = plan_of(parts, stopped)
+    with TrainingDirectory(tmp_path / "model") as held:
+        held.keep(plan, stopped.state)
+        held.finish(plan, stopped)
+    save(stopped, tmp_path / "model")
+    save(stopped, tmp_path / "other")
+    assert load(tmp_path / "model").weights == load(tmp_path / "other").weights
+
+
+def test_a_write_that_fails_says_how_much_it_takes_and_leaves_the_last_state(
+    directory, parts, stopped, monkeypatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = {file: (directory / file).read_bytes() for file in os.listdir(directory)}
+    with TrainingDirectory(directory) as held, monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(CheckpointError, match=r"No space left on device; it takes [\d,]+ byte"):
+            held.keep(plan_of(parts, stopped), stopped.state)
+    assert {file: (directory / file).read_bytes() for file in os.listdir(directory)} == before
+
+
+def test_a_tokenizer_of_conversations_comes_back(tmp_path, chat_result) -> None:
+    parts = Split(["x"], ["x"])
+    plan = replace(plan_of(parts, chat_result), tokenizer=CharTokenizer("hioy", is_chat=True))
+    with TrainingDirectory(tmp_path / "model") as held:
+        held.keep(plan, chat_result.state)
+    assert read_training(tmp_path / "model")[0].tokenizer.is_chat

@@ -1,0 +1,82 @@
+"""Free memory, as the machine and its control groups leave it; here in a made-up /sys and /proc."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from microgpt import memory_limit as memory
+from microgpt.errors import ConfigError
+from microgpt.memory_limit import V1, V2, check_memory, free_bytes
+
+MB = 2**20
+MACHINE = 4000 * MB
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch) -> Path:
+    """The folder of control groups, on a machine with 4000 MB free."""
+    monkeypatch.setattr(memory, "CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(memory, "MEMBERSHIP", tmp_path / "self")
+    available = SimpleNamespace(available=MACHINE)
+    monkeypatch.setattr("microgpt.memory_limit.psutil.virtual_memory", lambda: available)
+    return tmp_path / "cgroup"
+
+
+def group(directory: Path, names, limit: object, usage: int, cache: int = 0) -> None:
+    """Make a control group."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / names[0]).write_text(f"{limit}\n")
+    (directory / names[1]).write_text(f"{usage}\n")
+    (directory / "memory.stat").write_text(f"anon 1\n{names[2]} {cache}\ninactive_anon 2\n")
+
+
+def member(root: Path, *lines: str) -> None:
+    """Say which groups this process is in."""
+    root.with_name("self").write_text("".join(f"{line}\n" for line in lines))
+
+
+def test_a_limit_of_version_2_leaves_what_is_not_used_or_is_cache(root) -> None:
+    member(root, "0::/user/run")
+    group(root / "user/run", V2, 600 * MB, 500 * MB, cache=100 * MB)
+    assert free_bytes() == 200 * MB
+    with pytest.raises(ConfigError, match="needs 209,715,201 bytes of memory, and 209,715,200 are"):
+        check_memory(200 * MB + 1, "this")
+    check_memory(200 * MB, "this")
+
+
+def test_the_closest_limit_of_a_group_or_of_those_above_counts(root) -> None:
+    member(root, "0::/a/b/c")
+    group(root / "a/b/c", V2, "max", 10 * MB)
+    group(root / "a/b", V2, 900 * MB, 10 * MB)
+    group(root / "a", V2, 600 * MB, 200 * MB)
+    assert free_bytes() == 400 * MB
+    group(root / "a", V2, 100 * MB, 200 * MB)
+    assert free_bytes() == 0
+
+
+def test_a_limit_of_version_1_counts(root) -> None:
+    member(root, "9:name=systemd:/x", "4:cpu,memory:/docker/1:2", "0::/x")
+    group(root / "memory/docker/1:2", V1, 600 * MB, 500 * MB, cache=50 * MB)
+    group(root / "memory", V1, 9223372036854771712, 3000 * MB)
+    assert free_bytes() == 150 * MB
+
+
+@pytest.mark.parametrize(
+    ("line", "names", "mount"), [("0::/h", V2, ""), ("4:memory:/h", V1, "memory")]
+)
+def test_in_a_container_the_root_of_the_mount_is_the_own_group(root, line, names, mount) -> None:
+    member(root, line)
+    group(root / mount, names, 600 * MB, 100 * MB)
+    assert free_bytes() == 500 * MB
+
+
+@pytest.mark.parametrize("lines", [[], ["0::/"], ["4:memory:/a"], ["0::/../x", "3:cpu:/"]])
+def test_without_a_limit_the_memory_of_the_machine_counts(root, lines) -> None:
+    assert free_bytes() == MACHINE
+    member(root, *lines)
+    assert free_bytes() == MACHINE
+    group(root, V2, "max", 100 * MB)
+    (root / "memory").mkdir()
+    (root / "memory/memory.stat").write_text("garbage\n")
+    assert free_bytes() == MACHINE

@@ -1,0 +1,85 @@
+"""Training that begins with another model's weights."""
+
+from dataclasses import replace
+
+import pytest
+
+from microgpt import BpeTokenizer, Message, ModelConfig, TrainConfig
+from microgpt.errors import ConfigError
+from microgpt.train import train
+from microgpt.training.finetune import extended_tokenizer, inherited, new_tokens
+
+SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)
+STILL = TrainConfig(steps=1, lr=1e-300)  # changes no weight
+CONVERSATION = (Message("user", "ho"), Message("assistant", "an"))
+
+
+@pytest.fixture(scope="module")
+def parent():
+    return train(["anna", "nana"], model=SMALL, config=TrainConfig(steps=20), dtype="float64")
+
+
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+def test_the_same_alphabet_begins_with_the_same_weights(parent, engine) -> None:
+    child = train(["nan"], parent=parent, config=STILL, engine=engine, dtype="float64")
+    assert child.weights == parent.weights
+    assert child.tokenizer.chars == parent.tokenizer.chars
+
+
+def test_new_characters_get_rows_of_their_own_and_old_ones_keep_theirs(parent) -> None:
+    child = train(["bank"], parent=parent, config=STILL)
+    assert child.tokenizer.chars == ("a", "b", "k", "n")
+    assert new_tokens(parent, child.tokenizer) == ["b", "k"]
+    for name, rows in child.weights.items():
+        old = parent.weights[name]
+        if name in ("wte", "lm_head"):
+            assert [rows[i] for i in (0, 3, 4)] == list(old)  # a, n and the end
+            fresh = train(["bank"], model=SMALL, config=STILL, dtype="float64").weights[name]
+            assert [rows[i] for i in (1, 2)] == [fresh[i] for i in (1, 2)]
+        else:
+            assert rows == old
+
+
+def test_a_text_model_can_learn_to_chat(parent) -> None:
+    child = train([CONVERSATION], parent=parent, config=STILL)
+    assert new_tokens(parent, child.tokenizer) == ["h", "o", "user", "assistant", "end_turn"]
+    assert child.weights["wte"][-1] == parent.weights["wte"][-1]  # BOS
+    assert child.tokenizer.is_chat
+
+
+def test_a_chat_model_is_not_trained_on_texts(parent) -> None:
+    chat = train([CONVERSATION], parent=parent, config=STILL)
+    with pytest.raises(ConfigError, match="a chat model learns from conversations"):
+        train(["anna"], parent=chat)
+
+
+def test_subword_tokens_are_those_of_the_parent_whatever_it_learns_next() -> None:
+    tokenizer = BpeTokenizer.from_documents(["user anna user"] * 2, vocab_size=262)
+    assert b"user" in tokenizer.names  # a piece of text, and no special token
+    parent = train(["anna"], tokenizer=tokenizer, model=SMALL, config=STILL)
+    child = train([CONVERSATION], parent=parent, config=STILL)
+    assert child.tokenizer.file == tokenizer.file
+    assert new_tokens(parent, child.tokenizer) == ["user", "assistant", "end_turn"]
+    assert child.weights["wte"][:261] == parent.weights["wte"][:261]
+    assert child.weights["wte"][-1] == parent.weights["wte"][-1]  # BOS
+
+
+def test_another_shape_is_refused_with_both_values(parent) -> None:
+    with pytest.raises(ConfigError, match="n_embd is 16, but 4 in the model to begin with"):
+        train(["anna"], parent=parent, model=ModelConfig(block_size=8))
+
+
+def test_training_goes_on_from_there(parent) -> None:
+    """It begins with what the parent knows, so its first loss is far below that of new weights."""
+    child = train(["anna", "nana"], parent=parent, config=TrainConfig(steps=1))
+    fresh = train(["anna", "nana"], model=SMALL, config=TrainConfig(steps=1))
+    assert child.losses[0] < fresh.losses[0] - 0.3
+    assert child.dtype == "float64"
+
+
+def test_the_order_of_tokens_does_not_depend_on_the_parent(parent) -> None:
+    tokenizer = extended_tokenizer(parent, ["zoe"])
+    assert tokenizer.chars == tuple(sorted("anzoe"))
+    model = replace(parent.model, vocab_size=tokenizer.vocab_size)
+    drawn = [0.0] * sum(rows * 4 for rows in (6, 8, 6, 4, 4, 4, 4, 16)) + [0.0] * 64
+    assert len(inherited(parent, model, tokenizer, drawn)) == len(drawn)

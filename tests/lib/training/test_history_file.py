@@ -1,0 +1,95 @@
+"""The losses of a training on disk."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt.errors import CheckpointError
+from microgpt.training.history_file import HISTORY, HistoryPoint, as_lines, read_history
+
+LOSSES = st.floats(allow_nan=False, allow_infinity=False)
+POINTS = st.lists(
+    st.builds(
+        HistoryPoint,
+        step=st.integers(1, 2**31 - 1),
+        loss=LOSSES,
+        val_loss=st.none() | LOSSES,
+    ),
+    unique_by=lambda point: point.step,
+).map(lambda points: tuple(sorted(points, key=lambda point: point.step)))
+
+GOOD = b'{"step": 50, "loss": 2.75}\n'
+
+
+def written(directory: Path, content: bytes) -> Path:
+    """Return a model directory that has such a history."""
+    (directory / HISTORY).write_bytes(content)
+    return directory
+
+
+@given(POINTS)
+def test_what_is_written_is_read_to_the_bit(points: tuple[HistoryPoint, ...]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        found = read_history(written(Path(directory), as_lines(points)))
+    assert found == points
+    assert as_lines(found) == as_lines(points)  # -0.0 and 0.0 are equal, but not the same
+
+
+def test_a_held_out_loss_stands_where_it_was_measured_and_nowhere_else() -> None:
+    lines = as_lines([HistoryPoint(50, 2.75), HistoryPoint(100, 2.5, val_loss=2.625)])
+    assert lines == GOOD + b'{"step": 100, "loss": 2.5, "val_loss": 2.625}\n'
+
+
+def test_a_training_that_has_only_begun_has_no_points(tmp_path: Path) -> None:
+    assert read_history(written(tmp_path, b"")) == ()
+
+
+def test_what_later_versions_may_add_to_a_line_is_ignored(tmp_path: Path) -> None:
+    line = b'{"step": 50, "loss": 2.75, "lr": 0.01}\n'
+    assert read_history(written(tmp_path, line)) == (HistoryPoint(50, 2.75),)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b'{"step": 100, "lo', "line 3: invalid JSON: EOF while parsing a string at column"),
+        (b"100 2.5", "line 3: invalid JSON"),
+        (b"[100, 2.5]", "line 3: input should be an object"),
+        (b'{"step": 100}', "line 3: loss: field required"),
+        (b'{"step": 100.5, "loss": 2.5}', "line 3: step: input should be a valid integer, got"),
+        (b'{"step": 0, "loss": 2.5}', "line 3: step: input should be greater than or equal to 1"),
+        (b'{"step": 3000000000, "loss": 2.5}', "line 3: step: input should be less than or equal"),
+        (b'{"step": 100, "loss": "2.5"}', "line 3: loss: input should be a valid number"),
+        (b'{"step": 100, "loss": NaN}', "line 3: loss: input should be a finite number, got nan"),
+        (b'{"step": 100, "loss": 1e999}', "line 3: loss: input should be a finite number, got inf"),
+        (b'{"step": 100, "loss": 2, "val_loss": -Infinity}', "val_loss: input should be a finite"),
+        (b'{"step": 50, "loss": 2.5}', "line 3: step 50 comes after 50; steps must ascend"),
+        (b'\xff{"step": 100, "loss": 2.5}', "line 3: invalid JSON"),
+    ],
+)
+def test_a_damaged_line_is_refused_with_its_file_and_number(
+    tmp_path: Path, line: bytes, problem: str
+) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        read_history(written(tmp_path, GOOD + b"\n" + line + b"\n"))
+    assert str(caught.value).startswith(f"{tmp_path / HISTORY}, line 3: ")
+    assert problem in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_directory_without_a_history_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"has no history\.jsonl: .*; train the model again"):
+        read_history(tmp_path)
+    with pytest.raises(CheckpointError, match="nowhere does not exist; name one that"):
+        read_history(tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match="is not a directory; name one that"):
+        read_history(written(tmp_path, GOOD) / HISTORY)
+
+
+def test_a_history_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / HISTORY).mkdir()
+    with pytest.raises(CheckpointError, match=r"cannot read .*history\.jsonl: Is a directory"):
+        read_history(tmp_path)

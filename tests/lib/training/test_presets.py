@@ -1,0 +1,18 @@
+import json
+from dataclasses import replace
+
+from microgpt.synthetic_chat import conversations, json_line
+from microgpt.training.presets import PRESETS
+
+FEW = replace(PRESETS["chat"], n_conversations=300)  # of its 200,000
+
+
+def test_the_chat_preset_learns_from_what_the_grammar_writes() -> None:
+    written = [json.loads(json_line(each)) for each in conversations("train", 300, 7)]
+    spoken = [[(m["role"], m["content"]) for m in conversation] for conversation in written]
+    drawn = [[(m.role, m.content) for m in conversation] for conversation in FEW.draw(seed=7)]
+    assert drawn == spoken
+
+
+def test_the_chat_preset_draws_other_conversations_for_another_seed() -> None:
+    assert FEW.draw(seed=1) != FEW.draw(seed=2)

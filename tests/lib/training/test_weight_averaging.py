@@ -1,0 +1,84 @@
+"""The mean of the last weights: of which moments, and what becomes of it."""
+
+import itertools
+from array import array
+from functools import partial
+
+import numpy as np
+import pytest
+
+from microgpt import InferenceGpt, ModelConfig, TrainConfig
+from microgpt.data.dataset import split
+from microgpt.training.weight_averaging import WeightAverage, moment_after
+
+DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
+SMALL = ModelConfig(n_embd=8, n_head=2)
+
+
+@pytest.fixture
+def train(train):
+    """`train` with either engine, of a small model."""
+    return partial(train, model=SMALL)
+
+
+def moments(config: TrainConfig) -> list[int]:
+    """Return all moments of a training."""
+    found, step = [], 0
+    while moment := moment_after(step, config):
+        found.append(moment)
+        step = moment
+    return found
+
+
+def test_the_moments_are_every_hundredth_of_the_training_in_its_tail() -> None:
+    assert moments(TrainConfig(steps=1000, average_tail=0.05)) == [960, 970, 980, 990, 1000]
+    assert moments(TrainConfig(steps=5, average_tail=0.4)) == [4, 5]
+    assert moments(TrainConfig(steps=5, average_tail=1)) == [1, 2, 3, 4, 5]
+    assert moments(TrainConfig(steps=1000)) == []
+
+
+@pytest.mark.parametrize("steps", [1, 99, 101, 199, 1055, 12_345])
+def test_the_last_step_is_a_moment_and_there_are_a_hundred_at_most(steps) -> None:
+    found = moments(TrainConfig(steps=steps, average_tail=1))
+    assert found[-1] == steps
+    assert len(found) <= 100
+    assert len({b - a for a, b in itertools.pairwise(found)}) <= 1
+
+
+@pytest.mark.parametrize("numbers", [np.array, partial(array, "d")], ids=["numpy", "array"])
+def test_the_mean_is_that_of_all_weights_it_was_given(numbers) -> None:
+    average = WeightAverage(numbers([1.0, 2.0]), 1, 10, 12)
+    for step, weights in ((11, [2.0, 8.0]), (12, [6.0, 5.0])):
+        average = average.with_another(numbers(weights), step)
+    assert average.weights.tolist() == pytest.approx([3.0, 5.0])
+    assert (average.n, average.step) == (3, 12)
+
+
+def test_the_result_is_the_mean_of_the_weights_of_its_tail(train) -> None:
+    states = []
+    config = TrainConfig(steps=10, average_tail=0.3)
+    result = train(DOCS, config=config, on_state=states.append, state_every=1)
+    last = [states[-2].weights.tolist(), states[-1].weights.tolist(), result.state.weights.tolist()]
+    flat = [w for rows in result.weights.values() for row in rows for w in row]
+    assert [state.step for state in states[-2:]] == [8, 9]
+    assert flat == pytest.approx(np.mean(last, axis=0).tolist(), rel=1e-5, abs=1e-7)
+
+
+def test_the_held_out_losses_are_those_of_the_mean(train) -> None:
+    parts = split(DOCS, validation=0.2, test=0.2)
+    result = train(parts, config=TrainConfig(steps=20, average_tail=0.5))
+    model = InferenceGpt(result, engine=result.state.engine)
+    assert result.state.best.step == 20
+    assert result.val_loss == pytest.approx(model.evaluate(parts.validation).loss, rel=1e-6)
+    assert result.test_loss == pytest.approx(model.evaluate(parts.test).loss, rel=1e-6)
+    plain = train(parts, config=TrainConfig(steps=20))
+    assert plain.losses == result.losses  # the training itself is the same
+    assert plain.val_loss != result.val_loss
+
+
+def test_a_training_that_gets_more_steps_averages_its_new_tail_alone(train) -> None:
+    short = train(DOCS, config=TrainConfig(steps=10, average_tail=0.5))
+    for steps, n in ((40, 20), (11, 2)):
+        longer = TrainConfig(steps=steps, average_tail=0.5)
+        resumed = train(DOCS, config=longer, resume=short.state)
+        assert resumed.state.average.n == n

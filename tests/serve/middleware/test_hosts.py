@@ -1,0 +1,129 @@
+"""Whose Host and Origin are allowed: a web page of a stranger must not reach the service."""
+
+import pytest
+
+from microgpt_serve.middleware.hosts import host_of
+from microgpt_serve.settings import Settings
+
+GENERATE = "/microgpt/v1/generate"
+EVIL = {"Host": "evil.example", "Origin": "http://evil.example", "Sec_Fetch_Site": "cross-site"}
+
+
+@pytest.mark.parametrize(
+    ("authority", "host"),
+    [
+        ("localhost", "localhost"),
+        ("LocalHost.:8080", "localhost"),
+        ("[::1]:8080", "::1"),
+        ("[0:0:0:0:0:0:0:1]", "::1"),
+        ("127.0.0.1:", "127.0.0.1"),
+        ("my_box.local", "my_box.local"),
+        ("", ""),
+        ("::1", ""),
+        ("[localhost]", ""),
+        ("localhost:80:80", ""),
+        ("localhost/evil", ""),
+        ("localhost@evil.example", ""),
+        ("localhost, evil.example", ""),
+        ("löcalhost", ""),
+    ],
+)
+def test_the_host_of_an_authority_is_its_name_in_one_spelling(authority, host) -> None:
+    assert host_of(authority) == host
+
+
+def test_a_page_of_a_stranger_gets_no_text(names) -> None:
+    refused = names.request("POST", GENERATE, {}, **EVIL)
+    assert refused.status == 403
+    assert refused.json == {
+        "error": "the host evil.example is not allowed; MICROGPT_ALLOWED_HOSTS can name it"
+    }
+    refused = names.request("POST", "/v1/completions", {"prompt": "a"}, **EVIL)
+    assert refused.status == 403
+    assert refused.json["error"]["type"] == "invalid_request_error"
+    assert {names.get(path, **EVIL).status for path in ("/health", "/docs", "/metrics")} == {403}
+
+
+@pytest.mark.parametrize(
+    ("host", "is_allowed"),
+    [
+        ("localhost", True),
+        ("LOCALHOST.:1234", True),
+        ("127.8.9.10:80", True),
+        ("[::1]:80", True),
+        ("evil.example", False),
+        ("localhost.evil.example", False),
+        ("localhost@evil.example", False),
+        ("127.0.0.1.evil.example", False),
+        ("10.0.0.1", False),
+        ("x" * 9000, False),
+    ],
+)
+def test_by_default_only_loopback_names_are_allowed(names, host, is_allowed) -> None:
+    reply = names.get("/microgpt/v1/model", Host=host)
+    assert reply.status in ((200,) if is_allowed else (400, 403))  # 400: not a host at all
+    assert len(reply.body) < 1000
+    assert names.get("/microgpt/v1/model", X_Forwarded_Host=host).status == 200
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://localhost:3000", 200),
+        ("https://[::1]:3000", 200),
+        ("http://evil.example", 403),
+        ("http://localhost.evil.example", 403),
+        ("null", 403),
+        ("", 403),
+    ],
+)
+def test_by_default_only_pages_of_this_machine_may_ask(names, origin, status) -> None:
+    assert names.request("POST", GENERATE, {}, Origin=origin).status == status
+
+
+def test_a_request_without_host_comes_from_no_browser(names) -> None:
+    assert names.raw(b"GET /ready HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+
+
+def test_names_that_are_set_are_allowed_and_health_checks_by_address(serve, names_dir) -> None:
+    server = serve(
+        names_dir,
+        HOST="0.0.0.0",
+        MICROGPT_ALLOWED_HOSTS="Chat.Example, 2001:db8::7",
+        MICROGPT_CORS_ORIGINS="https://front.example",
+    )
+    assert "DNS rebinding" not in server.log
+    page = "/microgpt/v1/model"
+    for host in ("chat.example", "CHAT.example.:8443", "[2001:db8:0::7]:80", "localhost"):
+        assert server.get(page, Host=host, Origin="https://chat.example").status == 200
+        assert server.get(page, Host=host, Origin="https://front.example").status == 200
+        assert server.get(page, Host=host, Origin="http://evil.example").status == 403
+    assert server.get(page, Host="10.1.2.3:8080").status == 403
+    assert {server.get(path, Host="10.1.2.3:8080").status for path in ("/health", "/ready")} == {
+        200
+    }
+    assert server.get("/health", Host="evil.example").status == 403
+
+
+def test_an_exposed_service_without_names_answers_any_and_is_warned_of(serve, names_dir) -> None:
+    server = serve(names_dir, HOST="0.0.0.0")
+    server.wait_for("warning: .*DNS rebinding.* MICROGPT_ALLOWED_HOSTS")
+    assert server.get("/health", Host="10.1.2.3:8080").status == 200
+    assert server.request("POST", GENERATE, {}, Host="chat.example").status == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "is_checked"),
+    [
+        ({}, True),
+        ({"host": "localhost"}, True),
+        ({"host": "127.0.0.2"}, True),
+        ({"host": "::"}, False),
+        ({"api_key": "k"}, False),  # a page of a stranger has no key
+        ({"api_key": "k", "allowed_hosts": "a.example"}, True),
+        ({"host": "0.0.0.0", "allowed_hosts": "a.example"}, True),
+        ({"allowed_hosts": "*"}, False),
+    ],
+)
+def test_names_are_checked_where_a_page_could_do_harm_or_names_are_set(options, is_checked) -> None:
+    assert Settings(**options).checks_hosts == is_checked

@@ -1,0 +1,50 @@
+"""The events of a chat completion, whatever the pieces that a reply comes in."""
+
+from fastapi import Request
+
+from microgpt import Message
+from microgpt.batching.jobs import Continuation, reply_job
+from microgpt_serve.routes.openai.chat_completions import _ChatCompletion
+from microgpt_serve.routes.openai.requests import ChatCompletionRequest
+from microgpt_serve.served_model import ServedModel
+
+HI = {"role": "user", "content": "hi there"}
+
+
+def events(gpt, stop: list[str], *growth: tuple[str, str | None]) -> list[dict]:
+    """Return the events of a reply that grows so, without what is the same in all of them."""
+    body = ChatCompletionRequest(messages=[HI], stop=stop, stream=True)
+    prompt = gpt.chat_prompt([Message("user", "hi there")])
+    request = Request({"type": "http", "request_id": "1"})
+    model = ServedModel("subword", "1", gpt, None)
+    reply = _ChatCompletion(request, body, model, reply_job(gpt, prompt), prompt)
+    (choice,) = reply.choices
+    told = []
+    for text, reason in growth:
+        choice.grow(Continuation(gpt.tokenizer.encode(text), reason))
+        told += reply.pieces(choice)
+    return told
+
+
+def test_the_role_and_what_was_left_out_are_told_once(subword_gpt) -> None:
+    (there,) = subword_gpt.tokenizer.encode(" there")  # so a part of a token's text is told first
+    assert subword_gpt.tokenizer.decode([there]) == " there"
+    told = events(
+        subword_gpt, ["ere!"], (" there", None), (" there hi", None), (" there hi", "stop")
+    )
+    deltas = [one["choices"][0]["delta"] for one in told]
+    assert deltas == [{"role": "assistant", "content": " th"}, {"content": "ere hi"}, {}]
+    assert ["tokens_dropped" in one for one in told] == [True, False, False]
+
+
+def test_a_reply_of_nothing_has_a_role_and_an_end(subword_gpt) -> None:
+    told = events(subword_gpt, ["hi"], ("hi", "length"))
+    assert [one["choices"][0]["delta"] for one in told] == [
+        {"role": "assistant", "content": ""},
+        {},
+    ]
+    assert told[-1]["choices"][0]["finish_reason"] == "stop"
+
+
+def test_what_is_held_back_makes_no_event(subword_gpt) -> None:
+    assert events(subword_gpt, ["hi there"], ("h", None), ("hi", None), ("hi the", None)) == []

@@ -1,0 +1,138 @@
+"""A text in pieces is the text in one piece, whatever the tokens, the pieces and the stops."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from microgpt import BpeTokenizer
+from microgpt.batching.jobs import Continuation
+from microgpt.batching.sample_iterators import cut
+from microgpt.data.tokenizer import CharTokenizer
+from microgpt_serve.routes.openai.choice import Choice, TextUpdate
+
+# Of many characters, the pieces hold a beginning or an end, of some, an end and a beginning.
+SUBWORDS = BpeTokenizer.from_documents(["漢字漢字 abab aab é\ufffdé 👩‍🚀👩‍🚀"] * 3, vocab_size=280)
+CHARACTERS = CharTokenizer("abc\ufffd")
+REASONS = ("stop", "length")
+
+stops = st.lists(
+    st.text("ab漢字é\ufffd ", min_size=1, max_size=4) | st.sampled_from(["ab", "b", "aba", "👩‍🚀"]),
+    max_size=4,
+)
+
+
+@st.composite
+def growths(draw, tokenizer) -> list[Continuation]:
+    """What the threads tell of one continuation: more and more of it, and at last all."""
+    n_pieces = len(tokenizer.piece_names)
+    texts = st.text("ab漢字é 👩‍🚀\ufffd", max_size=9).map(tokenizer.encode)
+    anything = st.lists(st.integers(0, n_pieces - 1), max_size=9)
+    parts = texts | anything if tokenizer is SUBWORDS else anything
+    tokens = draw(parts) + draw(parts)
+    ends = sorted(draw(st.lists(st.integers(0, len(tokens)), max_size=6)))
+    so_far = [Continuation(tokens[:end], None) for end in ends]
+    return [*so_far, Continuation(tokens, draw(st.sampled_from(REASONS)))]
+
+
+cases = st.sampled_from([SUBWORDS, CHARACTERS]).flatmap(
+    lambda tokenizer: st.tuples(st.just(tokenizer), growths(tokenizer), st.sampled_from(["", "ab"]))
+)
+
+
+def told(tokenizer, growth: list[Continuation], stop, echo: str) -> tuple[Choice, list[TextUpdate]]:
+    """Return a choice that has grown, and what came each time."""
+    choice = Choice(0, tokenizer, stop=stop, echo=tokenizer.encode(echo))
+    news = []
+    for continuation in growth:
+        choice.grow(continuation)
+        news.append(choice.news())
+    return choice, news
+
+
+@settings(max_examples=150)
+@given(cases, stops)
+def test_the_pieces_of_a_text_are_the_text(case, stop) -> None:
+    tokenizer, growth, echo = case
+    _, news = told(tokenizer, growth, stop, echo)
+    whole = cut(tokenizer.decode(growth[-1].tokens), tuple(stop))
+    assert "".join(one.text for one in news) == echo + whole
+
+
+@settings(max_examples=80)
+@given(cases, stops)
+def test_a_text_ends_for_the_reason_that_the_whole_has(case, stop) -> None:
+    tokenizer, growth, echo = case
+    choice, _ = told(tokenizer, growth, stop, echo)
+    whole = tokenizer.decode(growth[-1].tokens)
+    is_cut = cut(whole, tuple(stop)) != whole
+    assert choice.finish_reason == ("stop" if is_cut else growth[-1].finish_reason)
+
+
+@settings(max_examples=150)
+@given(cases, stops)
+def test_tokens_and_where_they_begin_are_the_same_in_pieces(case, stop) -> None:
+    tokenizer, growth, echo = case
+    choice, news = told(tokenizer, growth, stop, echo)
+    whole, (everything,) = told(tokenizer, growth[-1:], stop, echo)
+    assert [token for one in news for token in one.tokens] == everything.tokens
+    assert choice.tokens == whole.tokens
+    offsets = [where for one in news for where in choice.offsets(one)]
+    assert offsets == whole.offsets(everything)
+
+
+@settings(max_examples=80)
+@given(cases, stops)
+def test_the_tokens_are_those_that_lie_in_the_text_as_a_whole(case, stop) -> None:
+    tokenizer, growth, _ = case
+    choice, _ = told(tokenizer, growth, stop, "")
+    n_tokens, made = len(choice.tokens), growth[-1].tokens
+    assert choice.tokens == made[:n_tokens]
+    if choice.text == tokenizer.decode(made):
+        assert n_tokens == len(made)
+    else:
+        assert len(tokenizer.decode(choice.tokens)) <= len(choice.text)
+        assert len(tokenizer.decode(made[: n_tokens + 1])) > len(choice.text)
+
+
+@settings(max_examples=80)
+@given(cases)
+def test_each_token_of_whole_characters_begins_where_those_before_it_end(case) -> None:
+    tokenizer, growth, echo = case
+    choice, (news,) = told(tokenizer, growth[-1:], (), echo)
+    for i, where in enumerate(choice.offsets(news)):
+        before = tokenizer.decode(news.tokens[:i])
+        assert where <= len(before)
+        if not before.endswith("\ufffd"):
+            assert where == len(before)
+
+
+def test_what_may_become_a_stop_string_waits_and_no_more_than_that() -> None:
+    choice, made = Choice(0, CHARACTERS, stop=["abc", "bca"]), CHARACTERS.encode("aabbc")
+    seen = []
+    for n in range(len(made) + 1):
+        choice.grow(Continuation(made[:n], None))
+        seen.append(choice.news().text)
+    assert seen == ["", "", "a", "", "ab", ""]
+    choice.grow(Continuation(made, "length"))
+    assert (choice.news().text, choice.finish_reason) == ("bc", "length")
+
+
+def test_half_a_character_waits_for_the_other_half() -> None:
+    byte_tokens = [SUBWORDS.piece_names.index(bytes([byte])) for byte in "漢".encode()]
+    choice = Choice(0, SUBWORDS)
+    for n in (1, 2):
+        choice.grow(Continuation(byte_tokens[:n], None))
+        assert choice.news().text == ""
+        assert choice.tokens == []
+    choice.grow(Continuation(byte_tokens, None))
+    news = choice.news()
+    assert (news.text, news.tokens) == ("漢", byte_tokens)
+    assert choice.offsets(news) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_text_that_has_ended_takes_no_more(reason) -> None:
+    choice = Choice(0, CHARACTERS, stop=["c"])
+    choice.grow(Continuation(CHARACTERS.encode("abc"), None))
+    choice.grow(Continuation(CHARACTERS.encode("abcab"), reason))
+    assert (choice.text, choice.finish_reason) == ("ab", "stop")

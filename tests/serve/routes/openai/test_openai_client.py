@@ -1,0 +1,262 @@
+"""OpenAI's own Python client, against the real process: it gets what it is made for."""
+
+import math
+
+import openai
+import pytest
+from openai import OpenAI
+
+from microgpt import InferenceGpt, Message, Sampling
+from microgpt.data.tokenizer import ROLES
+
+HI = {"role": "user", "content": "hi there"}
+HOT = {"temperature": 1.5}
+
+
+@pytest.fixture(scope="module")
+def writer(names) -> OpenAI:
+    return names.openai()
+
+
+@pytest.fixture(scope="module")
+def talker(talk) -> OpenAI:
+    return talk.openai()
+
+
+@pytest.fixture(scope="module")
+def reader(subword) -> OpenAI:
+    return subword.openai()
+
+
+def ask(client: OpenAI, *messages, **fields):
+    return client.chat.completions.create(model="any", messages=messages or [HI], **fields)
+
+
+def write(client: OpenAI, prompt="", **fields):
+    return client.completions.create(model="any", prompt=prompt, **fields)
+
+
+def test_the_model_is_listed_and_found_by_its_name(writer, names) -> None:
+    (model,) = writer.models.list().data
+    assert (model.id, model.object, model.owned_by) == ("names", "model", "microgpt")
+    assert model.created > 1_700_000_000
+    assert writer.models.retrieve("names") == model
+    with pytest.raises(openai.NotFoundError, match="there is no model 'gpt-9'; there is names"):
+        writer.models.retrieve("gpt-9")
+    assert names.metric('microgpt_requests_total{route="/v1/models/{name}",status="404"}') == 1
+
+
+def test_an_answer_tells_which_model_gave_it_and_when(talker, talk) -> None:
+    reply = ask(talker, seed=1)
+    assert (reply.model, reply.object) == ("talk", "chat.completion")
+    assert reply.system_fingerprint == talk.get("/health").json["version"]
+    assert reply.id.startswith("chatcmpl-")
+    assert reply.created >= talker.models.retrieve("talk").created
+    assert write(talker).id.startswith("cmpl-")
+
+
+def test_a_completion_is_what_follows_the_prompt(writer, names_gpt) -> None:
+    (whole,) = names_gpt.generate(prompt="an", seed=3, temperature=2)
+    choice = write(writer, "an", seed=3, temperature=2).choices[0]
+    assert "an" + choice.text == whole
+    echoed = write(writer, "an", seed=3, temperature=2, echo=True).choices[0]
+    assert (echoed.text, echoed.finish_reason) == (whole, choice.finish_reason)
+
+
+def test_n_texts_have_the_seeds_that_follow(writer, names_gpt, talker, talk_gpt) -> None:
+    choices = write(writer, n=50, seed=2**63 - 1, temperature=2).choices
+    assert [one.index for one in choices] == list(range(50))
+    wanted = names_gpt.generate(50, seed=2**63 - 1, temperature=2)
+    assert [one.text for one in choices] == wanted
+    said = [one.message.content for one in ask(talker, n=3, seed=5, **HOT).choices]
+    sampling, messages = Sampling(1.5), [Message("user", "hi there")]
+    assert said == [
+        talk_gpt.chat(messages, sampling=sampling, seed=5 + i).content for i in range(3)
+    ]
+
+
+def test_without_a_seed_each_answer_is_another(writer) -> None:
+    assert len({write(writer, temperature=2).choices[0].text for _ in range(8)}) > 1
+
+
+def test_the_temperature_is_that_of_the_library_by_default(writer, names_gpt) -> None:
+    assert [one.text for one in write(writer, n=9, seed=1).choices] == names_gpt.generate(9, seed=1)
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"max_tokens": 3},
+        {"max_completion_tokens": 3},
+        {"max_tokens": 9, "max_completion_tokens": 3},
+    ],
+)
+def test_a_reply_has_so_many_tokens_at_the_most_and_says_so(talker, limit) -> None:
+    reply = ask(talker, seed=1, temperature=9, **limit)
+    assert (reply.usage.completion_tokens, reply.choices[0].finish_reason) == (3, "length")
+    assert len(reply.choices[0].message.content) == 3
+
+
+def test_a_text_ends_before_a_stop_string(writer, talker) -> None:
+    whole = write(writer, seed=7, n=20, **HOT).choices
+    stopped = write(writer, seed=7, n=20, stop=["a", "li"], **HOT).choices
+    for one, other in zip(whole, stopped, strict=True):
+        assert one.text.startswith(other.text)
+        assert not {"a", "li"} & {other.text[i : i + n] for i in range(20) for n in (1, 2)}
+        assert other.finish_reason == ("stop" if other.text != one.text else one.finish_reason)
+    text = ask(talker, seed=1, **HOT).choices[0].message.content
+    reply = ask(talker, seed=1, stop=text[2:4], **HOT)
+    assert reply.choices[0].message.content == text[: text.index(text[2:4])]
+    assert reply.choices[0].finish_reason == "stop"
+
+
+@pytest.mark.parametrize("client", ["writer", "talker", "reader"])
+def test_the_usage_is_what_was_read_and_written(client, request) -> None:
+    client = request.getfixturevalue(client)
+    name = client.models.list().data[0].id
+    gpt: InferenceGpt = request.getfixturevalue(f"{name}_gpt")
+    usage = write(client, "a", seed=3, n=4, max_tokens=5, temperature=3).usage
+    texts = write(client, "a", seed=3, n=4, max_tokens=5, temperature=3, logprobs=0).choices
+    assert usage.prompt_tokens == len(gpt.opening("a"))
+    ends = sum(one.finish_reason == "stop" for one in texts)  # a token that is not in the text
+    assert usage.completion_tokens == sum(len(one.logprobs.tokens) for one in texts) - ends
+    assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
+    options = {"include_usage": True}
+    with write(
+        client, "a", seed=3, n=4, max_tokens=5, temperature=3, stream=True, stream_options=options
+    ) as events:
+        *others, last = events
+    assert (last.choices, last.usage) == ([], usage)
+    assert all(one.usage is None for one in others)
+
+
+def test_a_conversation_goes_on_with_the_messages_that_the_client_returned(
+    talker, talk_gpt
+) -> None:
+    messages = [HI]
+    contents = ["hi there"]
+    for turn in range(3):
+        message = ask(talker, *messages, seed=4, **HOT).choices[0].message
+        said = [Message(ROLES[i % 2], text) for i, text in enumerate(contents)]
+        assert message.content == talk_gpt.chat(said, sampling=Sampling(1.5), seed=4).content, turn
+        messages += [message, {"role": "user", "content": "yo"}]
+        contents += [message.content, "yo"]
+
+
+def test_a_message_may_come_in_parts(talker) -> None:
+    parts = [{"type": "text", "text": "hi "}, {"type": "text", "text": "there"}]
+    in_parts = ask(talker, {"role": "user", "content": parts}, seed=2, **HOT)
+    assert in_parts.choices[0].message == ask(talker, seed=2, **HOT).choices[0].message
+    picture = {"type": "image_url", "image_url": {"url": "data:,"}}
+    with pytest.raises(openai.BadRequestError, match=r"messages\[0\].content must be a text, or p"):
+        ask(talker, {"role": "user", "content": [picture]})
+
+
+def test_a_reply_tells_what_was_left_out(talker) -> None:
+    reply = ask(talker, *[HI, {"role": "assistant", "content": "yo man"}] * 9, HI, seed=1)
+    assert reply.tokens_dropped > 100
+    assert ask(talker, {"role": "user", "content": "hi é"}).unknown_characters == "é"
+    (first, *_) = ask(talker, {"role": "user", "content": "hi é"}, stream=True)
+    assert (first.unknown_characters, first.tokens_dropped) == ("é", 0)
+
+
+def test_a_stream_is_the_reply_in_pieces(talker) -> None:
+    whole = ask(talker, seed=8, n=3, temperature=3)
+    texts, reasons, roles, ids = [""] * 3, [None] * 3, [None] * 3, set()
+    for chunk in ask(talker, seed=8, n=3, temperature=3, stream=True):
+        assert chunk.object == "chat.completion.chunk"
+        ids.add(chunk.id)
+        for choice in chunk.choices:
+            assert reasons[choice.index] is None  # nothing comes after the end
+            roles[choice.index] = roles[choice.index] or choice.delta.role
+            assert roles[choice.index] == "assistant"
+            texts[choice.index] += choice.delta.content or ""
+            reasons[choice.index] = choice.finish_reason
+    assert texts == [one.message.content for one in whole.choices]
+    assert reasons == [one.finish_reason for one in whole.choices]
+    assert len(ids) == 1
+
+
+@pytest.mark.parametrize("echo", [False, True])
+def test_log_probabilities_of_a_completion_are_those_of_the_library(
+    reader, subword_gpt, echo
+) -> None:
+    settings = {"seed": 3, "temperature": 2, "max_tokens": 9}
+    choice = write(reader, "漢字 hi", echo=echo, logprobs=4, **settings).choices[0]
+    told = choice.logprobs
+    id_of = {name_of(subword_gpt, i): i for i in range(subword_gpt.config.vocab_size)}
+    new = [id_of[name] for name in told.tokens]
+    before = subword_gpt.opening("" if echo else "漢字 hi")
+    rows = subword_gpt.log_probabilities([*before, *new][:-1], len(before) - 1)
+    expected = [row[token] for token, row in zip(new, rows, strict=True)]
+    assert told.token_logprobs == pytest.approx(expected)
+    for token, others, row in zip(told.tokens, told.top_logprobs, rows, strict=True):
+        assert list(others.values())[:4] == pytest.approx(sorted(row)[:-5:-1])
+        assert token in others
+        assert len(others) == 4 + (token not in list(others)[:4])
+        assert all(row[id_of[name]] == pytest.approx(p) for name, p in others.items())
+    assert subword_gpt.tokenizer.decode(new) == choice.text
+    n_echoed = len(new) - write(reader, "漢字 hi", **settings).usage.completion_tokens
+    n_echoed -= choice.finish_reason == "stop"
+    assert n_echoed == echo * len(subword_gpt.tokenizer.encode("漢字 hi"))
+
+
+def name_of(gpt: InferenceGpt, token: int) -> str:
+    """Return what OpenAI calls a token: its text, or its bytes where they are no text."""
+    name = gpt.tokenizer.names[token]
+    if token in gpt.tokenizer.special_ids:
+        return f"<|{name}|>"
+    try:
+        return name if isinstance(name, str) else name.decode()
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in name)
+
+
+def test_log_probabilities_of_a_reply_have_bytes_that_make_the_text(reader) -> None:
+    choice = ask(reader, seed=3, temperature=3, logprobs=True, top_logprobs=2).choices[0]
+    content = choice.logprobs.content
+    assert len(content) > 3
+    assert (content[-1].bytes is None) == (choice.finish_reason == "stop")  # <|end_turn|>
+    data = bytes(byte for one in content for byte in one.bytes or ())
+    assert data.decode(errors="replace") == choice.message.content
+    for one in content:
+        assert len(one.top_logprobs) in (2, 3)
+        assert one.token in [other.token for other in one.top_logprobs]
+        assert one.top_logprobs[0].logprob >= one.top_logprobs[1].logprob
+        assert one.top_logprobs[0].logprob >= one.logprob
+        assert 0 < math.exp(one.logprob) <= 1
+    plain = ask(reader, seed=3, temperature=3, logprobs=True).choices[0]
+    assert [one.top_logprobs for one in plain.logprobs.content] == [[]] * len(content)
+    assert ask(reader, seed=3).choices[0].logprobs is None
+
+
+@pytest.mark.parametrize("client", ["talker", "reader"])
+def test_log_probabilities_are_the_same_in_a_stream(client, request) -> None:
+    client = request.getfixturevalue(client)
+    settings = {"seed": 5, "temperature": 3, "stop": ["er", "漢"]}
+    whole = ask(client, logprobs=True, top_logprobs=3, **settings).choices[0].logprobs.content
+    with ask(client, logprobs=True, top_logprobs=3, stream=True, **settings) as events:
+        told = [one.choices[0].logprobs for one in events]
+    pieces = [token for one in told if one for token in one.content]
+    assert [one.token for one in pieces] == [one.token for one in whole]
+    assert [one.logprob for one in pieces] == pytest.approx([one.logprob for one in whole])
+
+    settings |= {"logprobs": 2, "echo": True}
+    whole = write(client, "hi", **settings).choices[0].logprobs
+    with write(client, "hi", stream=True, **settings) as events:
+        told = [one.choices[0].logprobs for one in events]
+    assert [token for one in told for token in one.tokens] == whole.tokens
+    assert [where for one in told for where in one.text_offset] == whole.text_offset
+    likely = [number for one in told for number in one.token_logprobs]
+    assert likely == pytest.approx(whole.token_logprobs)
+
+
+def test_the_first_token_of_an_echoed_prompt_has_a_probability_too(writer, names_gpt) -> None:
+    """OpenAI's has none; here all texts begin with a token that the first one follows."""
+    bos = names_gpt.tokenizer.bos_id
+    (row,) = names_gpt.log_probabilities([bos])
+    told = write(writer, "ann", echo=True, logprobs=0, seed=1).choices[0].logprobs
+    assert told.tokens[:3] == ["a", "n", "n"]
+    assert told.token_logprobs[0] == pytest.approx(row[names_gpt.tokenizer.encode("a")[0]])
+    assert told.top_logprobs[0] == {"a": told.token_logprobs[0]}
+    assert told.text_offset == list(range(len(told.tokens)))

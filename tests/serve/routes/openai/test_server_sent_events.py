@@ -1,0 +1,69 @@
+"""What becomes of a stream whose maker fails, before it has begun and after."""
+
+import asyncio
+import json
+import logging
+
+import pytest
+
+from microgpt.errors import PromptError
+from microgpt_serve.errors import ClientGoneError, ServeError
+from microgpt_serve.routes.openai.server_sent_events import DONE, EventStream
+
+
+def sent(*pieces: bytes | BaseException) -> tuple[dict, list[dict]]:
+    """Return the scope and the messages of a stream with these pieces."""
+    scope, messages = {"type": "http"}, []
+
+    async def made():
+        for piece in pieces:
+            if isinstance(piece, BaseException):
+                raise piece
+            yield piece
+
+    async def send(message) -> None:
+        messages.append(message)
+
+    asyncio.run(EventStream(made())(scope, None, send))
+    return scope, messages
+
+
+def test_pieces_are_sent_one_by_one() -> None:
+    scope, (start, *bodies) = sent(b"a", b"b" + DONE)
+    assert (start["status"], "outcome" in scope) == (200, False)
+    found = [(one["body"], one["more_body"]) for one in bodies]
+    assert found == [(b"a", True), (b"b" + DONE, False)]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (ServeError(504, "too slow"), 504, "too slow"),
+        (PromptError("not finite"), 400, "not finite"),
+        (ValueError("/secret"), 500, "this is a fault of the service; its log tells more"),
+    ],
+)
+def test_an_error_after_the_first_piece_is_the_last_event(
+    error, status, message, caplog, monkeypatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("microgpt_serve"), "propagate", True)
+    scope, (*_, last) = sent(b"a", error)
+    assert not last["more_body"]
+    assert json.loads(last["body"].removeprefix(b"data: "))["error"]["message"] == message
+    assert scope["outcome"] == status
+    assert ("/secret" in caplog.text) == (status == 500)
+
+
+def test_an_error_before_the_first_piece_is_answered_like_any_other() -> None:
+    with pytest.raises(ServeError, match="full"):
+        sent(ServeError(503, "full"))
+
+
+def test_who_has_gone_is_told_nothing() -> None:
+    scope, messages = sent(b"a", ClientGoneError())
+    assert (scope["outcome"], messages[-1]["body"]) == (499, b"")
+
+
+def test_a_stream_that_the_end_of_the_process_breaks_off_leaves_no_traceback() -> None:
+    scope, _ = sent(b"a", asyncio.CancelledError())
+    assert scope["outcome"] == 499

@@ -17,9 +17,8 @@ from microgpt.data.dataset import load_conversations
 from microgpt.data.tokenizer import CharTokenizer, Message
 from microgpt.errors import ConfigError
 from microgpt.synthetic_chat import ALPHABET, MAX_TOKENS, conversations, json_line
-from microgpt.synthetic_chat.exchange import ChatSplit, Exchange
-from microgpt.synthetic_chat.memory import colours
-from microgpt.synthetic_chat.words import common_words, names
+from microgpt.synthetic_chat.draw import ChatSplit, Exchange
+from microgpt.synthetic_chat.tasks import names, words
 
 SPLITS = get_args(ChatSplit)
 N = 6000  # conversations that are looked at
@@ -29,7 +28,7 @@ WITH_FILLERS = {
     "addition", "subtraction", "comparison", "spelling", "reversing", "length", "letters",
     "memory", "outside",
 }  # fmt: skip
-KNOWN = {*names().seen, *names().held_out, *common_words().seen, *common_words().held_out}
+KNOWN = {*names().seen, *names().held_out, *words("common").seen, *words("common").held_out}
 DAYS = [name.lower() for name in calendar.day_name]
 MONTHS = [name.lower() for name in calendar.month_name[1:]]
 KNOWN_BY_HEART = {
@@ -168,7 +167,7 @@ def test_a_pair_of_numbers_is_on_one_side_in_either_order_and_every_task(made) -
 
 
 def test_a_word_that_is_held_out_is_never_said_in_training(made) -> None:
-    held_out = {*names().held_out, *common_words().held_out, *colours().held_out}
+    held_out = {*names().held_out, *words("common").held_out, *words("colors").held_out}
     said = {
         word
         for conversation in made["train"]

@@ -12,19 +12,12 @@ from microgpt.errors import PromptError
 
 @dataclass(frozen=True)
 class ChatPrompt:
-    """A conversation as the model reads it.
+    """A conversation as the model reads it."""
 
-    Attributes:
-        tokens: [BOS, turns…, assistant].
-        tokens_dropped: the tokens of old turns that had no room.
-        unknown_characters: what the model cannot read and was left out, each character once.
-        n_replies: the assistant's turns so far, those dropped included.
-    """
-
-    tokens: Sequence[int]
-    tokens_dropped: int
-    unknown_characters: str
-    n_replies: int
+    tokens: Sequence[int]  # [BOS, turns…, assistant]
+    tokens_dropped: int  # the tokens of old turns that had no room
+    unknown_characters: str  # what the model cannot read and was left out, each character once
+    n_replies: int  # the assistant's turns so far, those dropped included
 
 
 def fit_conversation(

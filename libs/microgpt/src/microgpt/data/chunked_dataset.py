@@ -24,22 +24,14 @@ class ChunkedDataset:
 
     A document that fits into the context is one piece. Nothing is counted or encoded before it is
     asked for, and what was counted is kept.
-
-    Attributes:
-        docs: what is learnt from.
-        tokenizer: of them.
-        block_size: the context.
-        loss_on: see `TrainConfig`, as the others.
-        long_docs: see there.
-        text: see there.
     """
 
-    docs: Sequence[Document]
-    tokenizer: Tokenizer
-    block_size: int
-    loss_on: LossOn
-    long_docs: LongDocs
-    text: TextKind
+    docs: Sequence[Document]  # what is learnt from
+    tokenizer: Tokenizer  # of them
+    block_size: int  # the context
+    loss_on: LossOn  # see `TrainConfig`, as the others
+    long_docs: LongDocs  # see there
+    text: TextKind  # see there
 
     def __len__(self) -> int:
         return self._firsts[-1] if self._firsts else len(self.docs)

@@ -18,19 +18,12 @@ from microgpt.errors import DataError
 
 @dataclass(frozen=True)
 class Item:
-    """A reply that is scored: a model is asked for it, and gives it exactly or not.
+    """A reply that is scored: a model is asked for it, and gives it exactly or not."""
 
-    Attributes:
-        task: what it is counted under.
-        conversation: the one that it is in.
-        place: of the reply in the conversation.
-        line: of the conversation in its file.
-    """
-
-    task: str
-    conversation: Conversation
-    place: int
-    line: int
+    task: str  # what it is counted under
+    conversation: Conversation  # the one that it is in
+    place: int  # of the reply in the conversation
+    line: int  # of the conversation in its file
 
     @property
     def expected(self) -> str:

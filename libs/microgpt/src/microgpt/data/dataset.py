@@ -87,40 +87,24 @@ def bundled(name: str) -> Path:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What a training learns from, in figures.
+    """What a training learns from, in figures."""
 
-    Attributes:
-        n_docs: the documents, those that are held out included.
-        sha256: their fingerprint; see `fingerprint`.
-        val_fraction: the share that is held out for choosing.
-        test_fraction: the share for the final figure.
-    """
-
-    n_docs: int
-    sha256: str
-    val_fraction: float = 0.0
-    test_fraction: float = 0.0
+    n_docs: int  # the documents, those that are held out included
+    sha256: str  # their fingerprint; see `fingerprint`
+    val_fraction: float = 0.0  # the share that is held out for choosing
+    test_fraction: float = 0.0  # the share for the final figure
 
 
 @dataclass(frozen=True)
 class Split:
-    """Documents by what they are for.
+    """Documents by what they are for."""
 
-    Attributes:
-        docs: all of them.
-        train: those to learn from.
-        validation: those for choosing settings and weights.
-        test: those for the final figure.
-        val_fraction: the share that was asked for.
-        test_fraction: likewise.
-    """
-
-    docs: Sequence[Document]
-    train: Sequence[Document]
-    validation: Sequence[Document] = ()
-    test: Sequence[Document] = ()
-    val_fraction: float = 0.0
-    test_fraction: float = 0.0
+    docs: Sequence[Document]  # all of them
+    train: Sequence[Document]  # those to learn from
+    validation: Sequence[Document] = ()  # those for choosing settings and weights
+    test: Sequence[Document] = ()  # those for the final figure
+    val_fraction: float = 0.0  # the share that was asked for
+    test_fraction: float = 0.0  # likewise
     _readings: dict[object, ChunkedDataset] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )

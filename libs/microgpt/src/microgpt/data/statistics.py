@@ -20,17 +20,11 @@ MAX_RECOMMENDED = 1024
 
 @dataclass(frozen=True)
 class Cut:
-    """What lies beyond a context; `TrainConfig.long_docs` says what becomes of it.
+    """What lies beyond a context; `TrainConfig.long_docs` says what becomes of it."""
 
-    Attributes:
-        block_size: the context.
-        n_docs: the documents that do not fit into it.
-        n_tokens: the tokens beyond it.
-    """
-
-    block_size: int
-    n_docs: int
-    n_tokens: int
+    block_size: int  # the context
+    n_docs: int  # the documents that do not fit into it
+    n_tokens: int  # the tokens beyond it
 
 
 @dataclass(frozen=True)
@@ -48,22 +42,15 @@ class DataReport:
 
     That is one for each piece of text, of which most tokenizers make a character, and one for the
     end; in a conversation two more a turn. A document fits into a context that is no shorter.
-
-    Attributes:
-        tokenizer: what the lengths are counted with.
-        n_docs: how many there are.
-        n_repeats: those that have come before.
-        most_frequent: some that come more than once, and how often, the most frequent first.
-        lengths: how many documents have each length, the shortest first.
-        char_counts: how often each character comes, in their order.
     """
 
-    tokenizer: Tokenizer
-    n_docs: int
-    n_repeats: int
+    tokenizer: Tokenizer  # what the lengths are counted with
+    n_docs: int  # how many there are
+    n_repeats: int  # those that have come before
+    # some that come more than once, and how often, the most frequent first
     most_frequent: Sequence[tuple[Document, int]]
-    lengths: Mapping[int, int]
-    char_counts: Mapping[str, int]
+    lengths: Mapping[int, int]  # how many documents have each length, the shortest first
+    char_counts: Mapping[str, int]  # how often each character comes, in their order
 
     @property
     def n_tokens(self) -> int:

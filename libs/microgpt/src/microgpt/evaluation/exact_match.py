@@ -17,21 +17,13 @@ Z_95 = 1.959964  # within so many standard deviations, to both sides, lie 95 % o
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model made of an item.
+    """What a model made of an item."""
 
-    Attributes:
-        item: what it was asked.
-        reply: what it said; None if the question does not fit into its context.
-        n_tokens: of the reply, its end included.
-        is_cut: whether old turns of the conversation had no room.
-        problem: why there is no reply.
-    """
-
-    item: Item
-    reply: str | None
-    n_tokens: int = 0
-    is_cut: bool = False
-    problem: str | None = None
+    item: Item  # what it was asked
+    reply: str | None  # what it said; None if the question does not fit into its context
+    n_tokens: int = 0  # of the reply, its end included
+    is_cut: bool = False  # whether old turns of the conversation had no room
+    problem: str | None = None  # why there is no reply
 
     @property
     def is_exact(self) -> bool:
@@ -78,17 +70,11 @@ class Score:
 
 @dataclass(frozen=True)
 class WrongReply:
-    """A reply that a model gives where it is wrong, such as "i don't know".
+    """A reply that a model gives where it is wrong, such as "i don't know"."""
 
-    Attributes:
-        reply: what it says.
-        n: how often it is wrong.
-        n_items: the items where it would be.
-    """
-
-    reply: str
-    n: int
-    n_items: int
+    reply: str  # what it says
+    n: int  # how often it is wrong
+    n_items: int  # the items where it would be
 
 
 def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) -> Iterator[Answer]:

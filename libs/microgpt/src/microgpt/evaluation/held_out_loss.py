@@ -17,19 +17,12 @@ Surprise = Callable[[TokenDataset], float]
 
 @dataclass(frozen=True)
 class HeldOutLoss:
-    """How well a model predicts documents.
+    """How well a model predicts documents."""
 
-    Attributes:
-        loss: the mean surprise at a token that counts, in nats; of a text all do, and its end.
-        n_docs: the documents.
-        n_tokens: the tokens that count.
-        n_characters: those that they stand for, where the end of a document counts as one.
-    """
-
-    loss: float
-    n_docs: int
-    n_tokens: int
-    n_characters: int
+    loss: float  # the mean surprise at a token that counts, in nats; of a text all do, and its end
+    n_docs: int  # the documents
+    n_tokens: int  # the tokens that count
+    n_characters: int  # those that they stand for, where the end of a document counts as one
 
     @property
     def bits_per_character(self) -> float:

@@ -50,31 +50,20 @@ class KnownTexts(Container[str]):
 
 @dataclass(frozen=True)
 class Nearest:
-    """A text that is not in the training data, and what comes nearest to it there.
+    """A text that is not in the training data, and what comes nearest to it there."""
 
-    Attributes:
-        text: the sample.
-        document: the nearest training document; of several, the first.
-        distance: the characters to insert, delete or replace.
-    """
-
-    text: str
-    document: str
-    distance: int
+    text: str  # the sample
+    document: str  # the nearest training document; of several, the first
+    distance: int  # the characters to insert, delete or replace
 
 
 @dataclass(frozen=True)
 class Memorisation:
-    """What samples have in common with the training data.
+    """What samples have in common with the training data."""
 
-    Attributes:
-        n_samples: how many there were.
-        n_known: those that are in the training data.
-        novel: the others, each once; none where running text was learnt, of which nothing is near.
-    """
-
-    n_samples: int
-    n_known: int
+    n_samples: int  # how many there were
+    n_known: int  # those that are in the training data
+    # the others, each once; none where running text was learnt, of which nothing is near
     novel: tuple[Nearest, ...]
 
 

@@ -1,8 +1,6 @@
-"""Conversations from a grammar of ours, small enough for a tiny model to learn.
+"""Conversations with right answers, drawn from a grammar that a tiny model can learn.
 
-words, tables, arithmetic, small_talk, memory, outside    the exchanges, by what they ask for
-exchange                                                  what these have in common
-grammar                                                   whole conversations of them
+phrases.toml holds the words, `tasks` what is asked, `grammar` whole conversations.
 """
 
 from microgpt.synthetic_chat.grammar import ALPHABET, MAX_TOKENS, conversations, json_line, messages

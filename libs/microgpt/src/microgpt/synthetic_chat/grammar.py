@@ -9,13 +9,24 @@ from collections.abc import Callable, Iterator, Sequence
 
 from microgpt.data.tokenizer import Conversation, Message
 from microgpt.errors import ConfigError
-from microgpt.synthetic_chat.arithmetic import addition, comparison, subtraction
-from microgpt.synthetic_chat.exchange import ChatSplit, Draw, Exchange
-from microgpt.synthetic_chat.memory import ask_untold, tell_and_ask
-from microgpt.synthetic_chat.outside import outside
-from microgpt.synthetic_chat.small_talk import small_talk
-from microgpt.synthetic_chat.tables import capitals, days, months, opposites
-from microgpt.synthetic_chat.words import length, letters, reversing, spelling
+from microgpt.synthetic_chat.draw import ChatSplit, Draw, Exchange
+from microgpt.synthetic_chat.tasks import (
+    addition,
+    ask_untold,
+    capitals,
+    comparison,
+    days,
+    length,
+    letters,
+    months,
+    opposites,
+    outside,
+    reversing,
+    small_talk,
+    spelling,
+    subtraction,
+    tell_and_ask,
+)
 
 ALPHABET = " !'+,-.?" + string.digits + string.ascii_lowercase
 MAX_TOKENS = 120  # of a conversation: it can be learnt in a context of 128

@@ -1,10 +1,12 @@
-"""A question with its only right answer, and how its wording and its fillers are drawn."""
+"""Draw an exchange: a question in one of its wordings, and its only right answer."""
 
 import hashlib
 import random
+import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
 
 T = TypeVar("T")
 ChatSplit = Literal["train", "heldout", "wordings"]
@@ -15,30 +17,24 @@ BARE = 0.25  # the share of the questions without their question mark: many peop
 
 @dataclass(frozen=True)
 class Exchange:
-    """One message of the user and the reply.
+    """One message of the user and the reply."""
 
-    Attributes:
-        prompt: what the user says.
-        reply: the only right answer.
-        task: what an exact answer is counted under; None where the reply is not scored.
-    """
+    prompt: str  # what the user says
+    reply: str  # the only right answer
+    task: str | None  # what an exact answer is counted under; None where the reply is not scored
 
-    prompt: str
-    reply: str
-    task: str | None
+
+PHRASES: dict[str, Any] = tomllib.loads(
+    Path(__file__).with_name("phrases.toml").read_text(encoding="utf-8")
+)
 
 
 @dataclass(frozen=True)
 class Wordings:
-    """Ways to ask for the same.
+    """Ways to ask for the same."""
 
-    Attributes:
-        seen: those of training, and of what is held out by its fillers.
-        unseen: those that training never sees.
-    """
-
-    seen: Sequence[str]
-    unseen: Sequence[str]
+    seen: Sequence[str]  # those of training, and of what is held out by its fillers
+    unseen: Sequence[str]  # those that training never sees
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,183 @@
+"""The tasks of a conversation, each a function that draws one exchange.
+
+What is held out, training never sees, whatever its seed: pairs of numbers, words, given names and
+colors, and whole prompts of unknown questions. Tables and small talk are learnt by heart, so
+nothing of them is held out; unseen wordings ask for them.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import combinations_with_replacement, product
+
+from microgpt.data.dataset import bundled, load_text
+from microgpt.synthetic_chat.draw import PHRASES, Draw, Exchange, Fillers, Wordings
+
+UNKNOWN = "i don't know."
+LARGEST = 99  # number
+CLOSE = 0.25  # share of the subtractions that are certain to leave less than ten
+SHORTEST, LONGEST = 3, 7  # letters of a word
+COMMON = 0.25  # share of common words: there are few, and they shall not be learnt by heart
+UNTOLD = 0.2  # share of the questions for what was not told
+
+_ALL_PAIRS = [*combinations_with_replacement(range(LARGEST + 1), 2)]  # the smaller one first
+_PAIRS, _CLOSE_PAIRS = (
+    Fillers.of(pairs, lambda pair: f"{pair[0]} {pair[1]}")
+    for pairs in (_ALL_PAIRS, [pair for pair in _ALL_PAIRS if pair[1] - pair[0] < 10])
+)
+_WORDINGS = {name: Wordings(**phrases) for name, phrases in PHRASES["wordings"].items()}
+_SMALL_TALK = [
+    (talk["reply"], Wordings(talk["seen"], talk["unseen"])) for talk in PHRASES["small_talk"]
+]
+_UNKNOWN: list[tuple[Wordings, Sequence[str], Fillers[str]]] = [
+    (
+        _WORDINGS[name],
+        topics,
+        Fillers.of(
+            wording.format(topic) for wording, topic in product(_WORDINGS[name].seen, topics)
+        ),
+    )
+    for name, topics in PHRASES["unknown"].items()
+]
+
+
+@cache
+def names() -> Fillers[str]:
+    """Return the bundled given names of three to seven letters."""
+    fitting = dict.fromkeys(
+        name
+        for name in load_text(bundled("names.txt"))
+        if SHORTEST <= len(name) <= LONGEST and name not in PHRASES["words"]["not_names"]
+    )
+    return Fillers.of(fitting)
+
+
+@cache
+def words(kind: str) -> Fillers[str]:
+    """Return the "common" words or the "colors"."""
+    return Fillers.of(PHRASES["words"][kind].split())
+
+
+def addition(draw: Draw) -> Exchange:
+    """Ask for a sum, whose terms come in either order."""
+    a, b = _pair(draw)
+    return _ask(draw, "addition", (a, b), a + b)
+
+
+def subtraction(draw: Draw) -> Exchange:
+    """Ask for a difference that is not negative.
+
+    One of a single digit is another thing to learn than the first digit of two, and rare by chance.
+    """
+    smaller, larger = draw.filler(_CLOSE_PAIRS if draw.chance(CLOSE) else _PAIRS)
+    return _ask(draw, "subtraction", (larger, smaller), larger - smaller)
+
+
+def comparison(draw: Draw) -> Exchange:
+    """Ask for the larger or the smaller one of two different numbers."""
+    a, b = _pair(draw)
+    while a == b:
+        a, b = _pair(draw)
+    wording, answer = draw.pick((("larger", max(a, b)), ("smaller", min(a, b))))
+    return _ask(draw, wording, (a, b), answer, task="comparison")
+
+
+def spelling(draw: Draw) -> Exchange:
+    """Ask how a word is spelled."""
+    return _ask_of_word(draw, "spelling", "-".join)
+
+
+def reversing(draw: Draw) -> Exchange:
+    """Ask for a word from its end to its beginning."""
+    return _ask_of_word(draw, "reversing", lambda word: word[::-1])
+
+
+def length(draw: Draw) -> Exchange:
+    """Ask for the number of letters."""
+    return _ask_of_word(draw, "length", len)
+
+
+def letters(draw: Draw) -> Exchange:
+    """Ask for the first or the last letter."""
+    word = _word(draw)
+    wording, answer = draw.pick((("first_letter", word[0]), ("last_letter", word[-1])))
+    return _ask(draw, wording, (word,), answer, task="letters")
+
+
+def days(draw: Draw) -> Exchange:
+    """Ask for the day after or before another."""
+    return _ask_of_neighbour(draw, "day")
+
+
+def months(draw: Draw) -> Exchange:
+    """Ask for the month after or before another."""
+    return _ask_of_neighbour(draw, "month")
+
+
+def opposites(draw: Draw) -> Exchange:
+    """Ask for the opposite of a word, which may be either of its pair."""
+    one, other = draw.pick(PHRASES["tables"]["opposites"])
+    word, answer = draw.pick(((one, other), (other, one)))
+    return _ask(draw, "opposite", (word,), answer, task="opposites")
+
+
+def capitals(draw: Draw) -> Exchange:
+    """Ask for the capital of a country."""
+    country, capital = draw.pick(PHRASES["tables"]["capitals"])
+    return _ask(draw, "capital", (country,), capital, task="capitals")
+
+
+def small_talk(draw: Draw) -> Exchange:
+    """Say something that people say."""
+    reply, wordings = draw.pick(_SMALL_TALK)
+    return Exchange(draw.ask(wordings), reply, "small talk")
+
+
+def outside(draw: Draw) -> Exchange:
+    """Ask for something that no other task tells."""
+    wordings, topics, prompts = draw.pick(_UNKNOWN)
+    if draw.split == "wordings":
+        return Exchange(draw.ask(wordings, draw.pick(topics)), UNKNOWN, "outside")
+    return Exchange(draw.spoken(draw.filler(prompts)), UNKNOWN, "outside")
+
+
+def tell_and_ask(draw: Draw) -> tuple[Exchange, Exchange]:
+    """Tell a name or a color, and ask for it, or for the other one, which was not told."""
+    told, other = ("name", "color") if draw.chance(0.5) else ("color", "name")
+    filler = draw.filler(names() if told == "name" else words("colors"))
+    echo, answer = ("hi {}!", "you are {}.") if told == "name" else ("{} is nice.", "you like {}.")
+    telling = Exchange(draw.ask(_WORDINGS[f"tell_{told}"], filler), echo.format(filler), None)
+    if draw.chance(UNTOLD):
+        return telling, _ask(draw, f"ask_{other}", (), UNKNOWN, task="memory")
+    return telling, _ask(draw, f"ask_{told}", (), answer.format(filler), task="memory")
+
+
+def ask_untold(draw: Draw) -> Exchange:
+    """Ask for a name or a color that was never told."""
+    return _ask(draw, draw.pick(("ask_name", "ask_color")), (), UNKNOWN, task="memory")
+
+
+def _ask(
+    draw: Draw, wording: str, fillers: Sequence[object], answer: object, *, task: str | None = None
+) -> Exchange:
+    return Exchange(draw.ask(_WORDINGS[wording], *fillers), str(answer), task or wording)
+
+
+def _ask_of_word(draw: Draw, task: str, answer: Callable[[str], object]) -> Exchange:
+    word = _word(draw)
+    return _ask(draw, task, (word,), answer(word))
+
+
+def _ask_of_neighbour(draw: Draw, what: str) -> Exchange:
+    circle = PHRASES["tables"][f"{what}s"]
+    i = draw.pick(range(len(circle)))
+    wording, step = draw.pick(((f"{what}_after", 1), (f"{what}_before", -1)))
+    return _ask(draw, wording, (circle[i],), circle[(i + step) % len(circle)], task=f"{what}s")
+
+
+def _pair(draw: Draw) -> tuple[int, int]:
+    smaller, larger = draw.filler(_PAIRS)
+    return draw.pick(((smaller, larger), (larger, smaller)))
+
+
+def _word(draw: Draw) -> str:
+    return draw.filler(words("common") if draw.chance(COMMON) else names())

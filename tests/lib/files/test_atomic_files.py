@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from microgpt.files.atomic_files import publish
+from microgpt.files.atomic_files import SAVED, SAVING, publish, settle
 
 
 @pytest.mark.parametrize("is_alive", [True, False])
@@ -27,3 +27,22 @@ def test_odd_names_that_look_like_a_staging_directory_stay(tmp_path) -> None:
         (tmp_path / name).mkdir()
     publish(tmp_path, {"a": b"1"})
     assert sorted(os.listdir(tmp_path)) == sorted([*names, "a"])
+
+
+@pytest.mark.parametrize("name", [SAVING, SAVED])
+@pytest.mark.parametrize("kind", ["file", "link", "broken link"])
+def test_a_link_or_file_in_the_place_of_a_staging_directory_is_removed(
+    tmp_path, name, kind
+) -> None:
+    directory, elsewhere = tmp_path / "model", tmp_path / "elsewhere"
+    publish(directory, {"a": b"1"})
+    elsewhere.mkdir()
+    (elsewhere / "b").write_bytes(b"2")
+    if kind == "file":
+        (directory / name).write_bytes(b"3")
+    else:
+        (directory / name).symlink_to(elsewhere if kind == "link" else "nowhere")
+    settle(directory)
+    publish(directory, {"a": b"4"}, is_held=True)
+    assert [(file.name, file.read_bytes()) for file in directory.iterdir()] == [("a", b"4")]
+    assert (elsewhere / "b").read_bytes() == b"2"

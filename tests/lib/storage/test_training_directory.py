@@ -202,6 +202,7 @@ def test_of_two_that_make_the_same_directory_the_second_is_refused_at_once(tmp_p
         ({"seconds": -1.0}, "seconds: input should be greater than or equal to 0"),
         ({"seconds": float("nan")}, "seconds: input should be a finite number"),
         ({"since_history": [0.0, -5]}, "since_history"),
+        ({"since_history": [2.0, 1]}, "it counts 1 steps since the last point of its history"),
         ({"input": "a\0b"}, "input: "),
         ({"data": {"n_docs": 3}}, r"data\.sha256: field required"),
         ({"dtype": "float64"}, r"safetensors: weights is not \d+ numbers of float64"),

@@ -103,6 +103,9 @@ def settle(directory: Path) -> None:
     saved = directory / SAVED
     if os.path.isdir(saved) and not os.path.islink(saved):
         _move(saved, directory)
+    else:  # a link or a file, which somebody else has put there, would be in the way
+        with suppress(OSError):
+            saved.unlink()
     _remove(_staging(directory, False, SAVING))
     _remove(_staging(directory, True, SAVING))
 

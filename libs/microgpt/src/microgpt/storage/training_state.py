@@ -264,6 +264,9 @@ def _state(
         raise ValueError(f"{len(recent_losses)} recent losses after {description.step} steps")
     if history and not 1 <= history[0].step <= history[-1].step <= description.step:
         raise ValueError(f"the steps of its history are not from 1 to {description.step}")
+    n_since = description.since_history[1]
+    if n_since > description.step - (history[-1].step if history else 0):
+        raise ValueError(f"it counts {n_since} steps since the last point of its history")
     best, average = description.best, description.average
     if best and not best.step <= best.measured_at <= description.step:
         raise ValueError(

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from microgpt_cli.report import page
-from microgpt_cli.report.section import Report, Section, Table
+
+from microgpt_report import page
+from microgpt_report.section import Report, Section, Table
 
 sys.path.append(str(Path(__file__).parent))
 from searches import AESTHETIC, HYDRA, SMALL, begin, run_of, write_names

@@ -13,17 +13,16 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from microgpt import BpeTokenizer, ModelConfig, TrainConfig, TrainResult, load, save
-from microgpt.data.dataset import Split
 from microgpt.errors import CheckpointError
 from microgpt.storage.model_directory import export
 from microgpt.storage.training_directory import TrainingDirectory, read_training
-from microgpt.storage.training_plan import TrainingPlan
 from microgpt.train import train
 from microgpt.training.history_file import read_history
 
@@ -90,24 +89,13 @@ OLD, NEW = model("abc"), model("de")
 OLD_BPE, NEW_BPE = model("abab", is_bpe=True), model("xyxy", is_bpe=True)
 
 
-def plan_of(result: TrainResult) -> TrainingPlan:
-    return TrainingPlan(
-        model=result.model,
-        config=result.config,
-        tokenizer=result.tokenizer,
-        engine="reference",
-        dtype=result.dtype,
-        data=Split(["x"], ["x"]).facts,
-        input=Path("names.txt"),
-    )
-
-
 def train_in(result: TrainResult, directory: Path) -> None:
     """Train, as far as files are concerned."""
+    plan = replace(result.plan, input=Path("names.txt"))
     with TrainingDirectory(directory) as held:
-        held.keep(plan_of(result), result.state)
-        held.keep(plan_of(result), result.state)
-        held.finish(plan_of(result), result)
+        held.keep(plan, result.state)
+        held.keep(plan, result.state)
+        held.finish(replace(result, plan=plan))
 
 
 def export_to(directory: Path) -> None:

@@ -3,16 +3,15 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from microgpt import BpeTokenizer, ModelConfig, TrainConfig, load, save
-from microgpt.data.dataset import Split
 from microgpt.errors import CheckpointError
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.storage.training_directory import TrainingDirectory, read_training
-from microgpt.storage.training_plan import TrainingPlan
 from microgpt.train import train
 from microgpt.training.history_file import read_history
 
@@ -23,15 +22,7 @@ RESULT = train(
     config=TrainConfig(steps=1),
     engine="reference",
 )
-PLAN = TrainingPlan(
-    model=RESULT.model,
-    config=RESULT.config,
-    tokenizer=RESULT.tokenizer,
-    engine="reference",
-    dtype=RESULT.dtype,
-    data=Split(["x"], ["x"]).facts,
-    input=Path("names.txt"),
-)
+PLAN = replace(RESULT.plan, input=Path("names.txt"))
 
 
 def pipe(path: Path) -> None:

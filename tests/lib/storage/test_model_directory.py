@@ -27,7 +27,7 @@ from microgpt import (
 from microgpt.data.dataset import DataFacts
 from microgpt.errors import CheckpointError
 from microgpt.model import weight_shapes
-from microgpt.state import TrainedModel, TrainState
+from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.storage.model_directory import export
 from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.train import train
@@ -42,7 +42,7 @@ def result_of(model: ModelConfig, weights, tokenizer: CharTokenizer) -> TrainRes
         weights=weights,
         tokenizer=tokenizer,
         dtype="float64",
-        config=TrainConfig(),
+        plan=TrainingPlan(model, TrainConfig(), tokenizer, "compiled", "float64", DataFacts(1, "")),
         losses=(3.3,),
         state=TrainState(
             step=1,
@@ -55,7 +55,6 @@ def result_of(model: ModelConfig, weights, tokenizer: CharTokenizer) -> TrainRes
         ),
         ending="steps",
         rng_state=(),
-        data=DataFacts(1, ""),
     )
 
 

@@ -15,9 +15,8 @@ from safetensors.numpy import load_file, save_file
 from microgpt import BpeTokenizer, CharTokenizer, ModelConfig, TrainConfig, load, save
 from microgpt.data.dataset import Split, split, split_stream
 from microgpt.errors import CheckpointError
-from microgpt.state import TrainResult
+from microgpt.state import TrainingPlan, TrainResult
 from microgpt.storage.training_directory import TrainingDirectory, read_training
-from microgpt.storage.training_plan import TrainingPlan
 from microgpt.train import train
 
 DOCS = [a + b + c for a in "aei" for b in "mnr" for c in "aeo"]
@@ -25,15 +24,7 @@ CONFIG = TrainConfig(steps=40, patience=30)
 
 
 def plan_of(parts: Split, result: TrainResult) -> TrainingPlan:
-    return TrainingPlan(
-        model=result.model,
-        config=result.config,
-        tokenizer=result.tokenizer,
-        engine=result.state.engine,
-        dtype=result.dtype,
-        data=parts.facts,
-        input=Path("names.txt"),
-    )
+    return replace(result.plan, data=parts.facts, input=Path("names.txt"))
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +137,7 @@ def test_a_training_with_subword_tokens_leaves_an_older_model_usable(tmp_path, p
     with TrainingDirectory(tmp_path / "model") as held:
         held.keep(plan_of(parts, new), new.state)
         assert load(tmp_path / "model").tokenizer.file == old.tokenizer.file
-        held.finish(plan_of(parts, new), new)
+        held.finish(replace(new, plan=plan_of(parts, new)))
     assert load(tmp_path / "model").tokenizer.file == new.tokenizer.file
 
 
@@ -324,7 +315,7 @@ def test_no_directory_is_renamed_that_has_an_open_file(
     plan = plan_of(parts, stopped)
     with TrainingDirectory(tmp_path / "model") as held:
         held.keep(plan, stopped.state)
-        held.finish(plan, stopped)
+        held.finish(replace(stopped, plan=plan))
     save(stopped, tmp_path / "model")
     save(stopped, tmp_path / "other")
     assert load(tmp_path / "model").weights == load(tmp_path / "other").weights

@@ -14,6 +14,7 @@ LongDocs = Literal["window", "truncate", "skip"]
 TextKind = Literal["lines", "stream"]
 EngineName = Literal["compiled", "reference"]  # see `engines`
 DType = Literal["float32", "float64"]
+WeightsFormat = Literal["json", "safetensors"]
 
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
 MAX_SIZE = 2**31 - 1  # of anything that is counted; far beyond what fits into a computer

@@ -1,112 +1,95 @@
-"""What a training tells while it runs and leaves when it ends."""
+"""Training plan, events, checkpoints and results."""
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
+from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, WeightsFormat
 from microgpt.data.dataset import DataFacts
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.flat_weights import Numbers
 from microgpt.model import Weights
 from microgpt.training.history_file import HistoryPoint
+from microgpt.training.presets import PresetName
 from microgpt.training.weight_averaging import WeightAverage
 
-N_RECENT = 100  # losses that a state keeps: the mean of so many says how well the model has learnt
-Ending = Literal["steps", "patience", "stopped"]  # all taken; no better for too long; asked to stop
+N_RECENT = 100  # losses in a checkpoint, whose mean is the train_loss of meta.json
+Ending = Literal["steps", "patience", "stopped"]  # all steps taken; early stopping; interrupted
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """All that is needed to use a model: its shape, its weights, its alphabet.
-
-    Attributes:
-        dtype: of the numbers that it was trained in and is used in.
-    """
+    """All that inference needs of a model."""
 
     model: ModelConfig
     weights: Weights[float]
     tokenizer: Tokenizer
+    dtype: DType  # of training and inference
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """The settings and data of a training; what its model directory records of it."""
+
+    model: ModelConfig
+    config: TrainConfig
+    tokenizer: Tokenizer
+    engine: EngineName
     dtype: DType
+    data: DataFacts
+    input: Path | None = None  # the file of documents; None if the preset brings its own
+    vocab_size_wanted: int | None = None  # subword tokens asked for; there may be fewer
+    weights_format: WeightsFormat | None = None  # of the model to write, if asked for
+    preset: PresetName | None = None
+    parent_sha256: str | None = None  # `weights_sha256` of the saved model that it began with
+    genome_sha256: str | None = None  # of the genome.json that its settings came from
 
 
 @dataclass(frozen=True)
 class TrainEvent:
-    """A run of steps that has just been taken, or the held-out loss after them.
+    """A run of training steps, or the held-out loss after them."""
 
-    Attributes:
-        step: the steps taken since the beginning of the training.
-        steps: the steps that it will have.
-        losses: the loss of each step of this run, in nats a token; the last is that of `step`.
-            There are none where a resumed training begins by measuring the held-out loss.
-        n_docs: the documents, or pieces of long ones, that were read in it.
-        n_tokens: the tokens that were predicted in it.
-        val_loss: the held-out loss after it, in nats a token, where it was measured.
-    """
-
-    step: int
-    steps: int
-    losses: Sequence[float]
-    n_docs: int
-    n_tokens: int
-    val_loss: float | None = None
+    step: int  # steps taken since the beginning of the training
+    steps: int  # steps in the whole training
+    losses: Sequence[float]  # of each step of this run, in nats per token; none if only val_loss
+    n_docs: int  # documents, or chunks of long ones, read in this run
+    n_tokens: int  # tokens predicted in this run
+    val_loss: float | None = None  # in nats per token, where it was measured
 
 
 @dataclass(frozen=True)
 class Best:
-    """The weights with the lowest held-out loss so far.
-
-    Attributes:
-        step: when they were reached.
-        val_loss: that loss, in nats a token.
-        weights: as in `TrainState`.
-        measured_at: the step of the last measurement.
-        n_worse: the measurements since the best.
-    """
+    """The weights with the lowest held-out loss so far."""
 
     step: int
-    val_loss: float
-    weights: Numbers
-    measured_at: int
-    n_worse: int
+    val_loss: float  # in nats per token
+    weights: Numbers  # in the order of `weight_shapes`
+    measured_at: int  # step of the last measurement
+    n_worse: int  # measurements since the best
 
 
 @dataclass(frozen=True)
 class TrainState:
-    """Where a training stands: going on from here gives what never stopping would have given.
+    """A checkpoint: resuming from it gives what an uninterrupted training would have given."""
 
-    Attributes:
-        step: the steps taken.
-        weights: the weights after them, in the order of `weight_shapes`.
-        adam_m: the running mean of each weight's gradient.
-        adam_v: the running mean of its square.
-        dtype: of the numbers that they were computed in.
-        engine: which one computed them.
-        best: of the held-out loss, once it was measured.
-        recent_losses: those of the last 100 steps, in nats a token.
-        history: the course so far.
-        since_history: the sum and the number of the losses since the last point of the history.
-        seconds: what the steps took.
-        average: the mean of the last weights, where they are averaged.
-    """
-
-    step: int
-    weights: Numbers
-    adam_m: Numbers
-    adam_v: Numbers
+    step: int  # steps taken
+    weights: Numbers  # in the order of `weight_shapes`
+    adam_m: Numbers  # running mean of each weight's gradient
+    adam_v: Numbers  # running mean of its square
     dtype: DType
     engine: EngineName
-    best: Best | None = None
-    recent_losses: Sequence[float] = ()
+    best: Best | None = None  # once the held-out loss was measured
+    recent_losses: Sequence[float] = ()  # of the last N_RECENT steps, in nats per token
     history: Sequence[HistoryPoint] = ()
-    since_history: tuple[float, int] = (0.0, 0)
-    seconds: float = 0.0
-    average: WeightAverage | None = None
+    since_history: tuple[float, int] = (0.0, 0)  # sum and number of the losses since its last point
+    seconds: float = 0.0  # training time so far
+    average: WeightAverage | None = None  # where the last weights are averaged
 
 
 def ending(step: int, best: Best | None, config: TrainConfig) -> Ending | None:
-    """Return why there is nothing more to do after a step, if so."""
+    """Return why a training ends after this step, or None if it goes on."""
     if step >= config.steps:
         return "steps"
     return "patience" if best and config.patience and best.n_worse >= config.patience else None
@@ -114,35 +97,28 @@ def ending(step: int, best: Best | None, config: TrainConfig) -> Ending | None:
 
 @dataclass(frozen=True)
 class TrainResult(TrainedModel):
-    """A model that was trained, and how: with the best weights where a held-out loss chose them.
+    """A trained model and its training; with held-out documents, the weights of the best step."""
 
-    Attributes:
-        config: the course of the training.
-        losses: the loss of each step that was taken in this call of `train`, in nats a token.
-        state: where it ended.
-        ending: why.
-        rng_state: the state of the training's random numbers, for samples that continue them.
-        data: what it learnt from.
-        test_loss: on documents that were held out to the end, in nats a token.
-        preset: the name that its settings came from, if they did.
-        parent_sha256: the `weights_sha256` of the model that it began with, if it was a saved one.
-        genome_sha256: of the genome.json that its settings came from, if they did.
-    """
-
-    config: TrainConfig
-    losses: Sequence[float]
-    state: TrainState
+    plan: TrainingPlan
+    losses: Sequence[float]  # of each step that this call of `train` took, in nats per token
+    state: TrainState  # at the end
     ending: Ending
-    rng_state: tuple[object, ...]
-    data: DataFacts
-    test_loss: float | None = None
-    preset: str | None = None
-    parent_sha256: str | None = None
-    genome_sha256: str | None = None
+    rng_state: tuple[object, ...]  # of the training's generator, for samples that continue it
+    test_loss: float | None = None  # in nats per token
+
+    @property
+    def config(self) -> TrainConfig:
+        """The settings of the training."""
+        return self.plan.config
+
+    @property
+    def data(self) -> DataFacts:
+        """What the model was trained on."""
+        return self.plan.data
 
     @property
     def val_loss(self) -> float | None:
-        """The held-out loss of the weights, in nats a token."""
+        """The held-out loss of the weights, in nats per token."""
         return self.state.best.val_loss if self.state.best else None
 
     @property
@@ -151,7 +127,7 @@ class TrainResult(TrainedModel):
         return self.state.seconds
 
     def rng(self) -> random.Random:
-        """Return a generator of random numbers that goes on where the training left off."""
+        """Return a generator that continues the training's random numbers."""
         rng = random.Random()
         rng.setstate(self.rng_state)
         return rng

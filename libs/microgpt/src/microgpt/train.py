@@ -16,7 +16,7 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.model import count_params
-from microgpt.state import TrainedModel, TrainEvent, TrainResult, TrainState
+from microgpt.state import TrainedModel, TrainEvent, TrainingPlan, TrainResult, TrainState
 from microgpt.training.engines import (
     DEFAULT_DTYPE,
     check_engine,
@@ -124,12 +124,8 @@ def train(
             inherited(parent, model, tokenizer, new_engine.flat_weights().tolist())
         )
     loop = TrainingLoop(
+        plan=TrainingPlan(model, config, tokenizer, engine, dtype, parts.facts),
         parts=parts,
-        model=model,
-        config=config,
-        tokenizer=tokenizer,
-        engine_name=engine,
-        dtype=dtype,
         threads=threads,
         engine=new_engine,
         corpus=corpus,

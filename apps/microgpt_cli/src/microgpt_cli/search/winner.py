@@ -64,7 +64,8 @@ def conclude(
     for line in end_report.lucky_and_honest(winner.found, exam):
         log(line)
     if model_dir:
-        save(replace(exam.result, genome_sha256=genome_sha256), model_dir)
+        plan = replace(exam.result.plan, genome_sha256=genome_sha256)
+        save(replace(exam.result, plan=plan), model_dir)
         note(f"a model of the winner is in {model_dir}")
 
 

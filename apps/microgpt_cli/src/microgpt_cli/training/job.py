@@ -8,16 +8,14 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
+from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, WeightsFormat
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer
 from microgpt.data.dataset import Split
 from microgpt.data.tokenizer import CharTokenizer, Tokenizer, TokenizerKind, texts_of
 from microgpt.errors import ConfigError
-from microgpt.state import Ending, TrainState, ending
+from microgpt.state import Ending, TrainingPlan, TrainState, ending
 from microgpt.storage.model_directory import SavedModel, load
 from microgpt.storage.training_directory import TrainingDirectory
-from microgpt.storage.training_plan import TrainingPlan
-from microgpt.storage.weights_file import WeightsFormat
 from microgpt.training.engines import DEFAULT_DTYPE
 from microgpt.training.finetune import check_shape, extended_tokenizer, new_tokens
 from microgpt.training.presets import PresetName

@@ -79,16 +79,11 @@ def run(job: TrainingJob, directory: TrainingDirectory, wishes: RunOptions) -> T
             progress.stop()
             _keep_last_good(error, directory, job)
         progress.stop()
-        result = replace(
-            result,
-            preset=plan.preset,
-            parent_sha256=plan.parent_sha256,
-            genome_sha256=plan.genome_sha256,
-        )
+        result = replace(result, plan=plan)
         if result.ending == "stopped":
             assert stop.reason
-            raise stop.reason(_leave(result, directory, job))
-        _finish(result, directory, job)
+            raise stop.reason(_leave(result, directory))
+        _finish(result, directory)
         if stop.reason:
             raise stop.reason(f"after the last step; the model is in {directory.path}")
         return result
@@ -171,21 +166,21 @@ def _is_worth_less_than_what_is_there(state: TrainState, directory: TrainingDire
     return state.step == 0 and directory.has_model and not directory.has_own_state
 
 
-def _leave(result: TrainResult, directory: TrainingDirectory, job: TrainingJob) -> str:
+def _leave(result: TrainResult, directory: TrainingDirectory) -> str:
     """Keep the state of a training that was stopped; return what to say."""
     path, where = directory.path, f"at step {result.state.step} of {result.config.steps}"
     if _is_worth_less_than_what_is_there(result.state, directory):
         return f"{where}; {path} is as it was before"
     try:
-        directory.keep(job.plan, result.state)
+        directory.keep(result.plan, result.state)
     except CheckpointError as error:
         return f"{where}, which is lost: {error}{_how_to_go_on(directory)}"
     return f"{where}{_how_to_go_on(directory)}"
 
 
-def _finish(result: TrainResult, directory: TrainingDirectory, job: TrainingJob) -> None:
+def _finish(result: TrainResult, directory: TrainingDirectory) -> None:
     try:
-        directory.finish(job.plan, result)
+        directory.finish(result)
     except CheckpointError as error:  # it could be written when the training began: not bad input
         say(f"error: {error}{_how_to_go_on(directory)}")
         raise typer.Exit(1) from error

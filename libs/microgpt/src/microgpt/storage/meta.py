@@ -59,8 +59,8 @@ class Meta(BaseModel):
 
 def meta_of(result: TrainResult) -> Meta:
     """Return what is to be told of a model that has been trained."""
-    config, losses, data = result.config, result.state.recent_losses, result.data
-    best = result.state.best
+    plan, config, data = result.plan, result.config, result.data
+    losses, best = result.state.recent_losses, result.state.best
     training = {
         "seed": config.seed,
         "steps": result.state.step,
@@ -80,9 +80,9 @@ def meta_of(result: TrainResult) -> Meta:
         "val_loss": result.val_loss,
         "test_loss": result.test_loss,
         "best_step": best.step if best else None,
-        "preset": result.preset,
-        "parent_sha256": result.parent_sha256,
-        "genome": result.genome_sha256,
+        "preset": plan.preset,
+        "parent_sha256": plan.parent_sha256,
+        "genome": plan.genome_sha256,
         "seconds": round(result.seconds, 3),
     }
     return Meta(

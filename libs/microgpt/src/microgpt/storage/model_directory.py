@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from microgpt.config import ModelConfig, TextKind
+from microgpt.config import ModelConfig, TextKind, WeightsFormat
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.data.tokenizer_io import MAX_TOKENIZER_BYTES, file_of, restore
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
@@ -31,10 +31,8 @@ from microgpt.memory_limit import check_memory
 from microgpt.model import count_params
 from microgpt.state import TrainedModel, TrainResult
 from microgpt.storage.meta import MAX_META_BYTES, META, Meta, meta_of, parse_meta
-from microgpt.storage.training_plan import STATE_DESCRIPTION
 from microgpt.storage.weights_file import (
     WEIGHTS_FILES,
-    WeightsFormat,
     decode_weights,
     encode_weights,
     max_bytes,
@@ -42,6 +40,7 @@ from microgpt.storage.weights_file import (
 
 HASH = "weights_sha256"  # the key of meta.json
 TOKENIZER = "tokenizer.json"
+STATE_DESCRIPTION = "train_state.json"  # what a training that has not ended has left
 BYTES_PER_WEIGHT = 32  # of a model that is loaded: a Python float and a pointer to it
 MOST_IN_JSON = 1_000_000  # weights: 22 MB; a file that nobody would read any more
 

@@ -15,15 +15,15 @@ from typing import Self
 from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import current, publish, read_settled
 from microgpt.files.directory_lock import DirectoryLock
-from microgpt.state import TrainResult, TrainState
+from microgpt.state import TrainingPlan, TrainResult, TrainState
 from microgpt.storage.meta import META
 from microgpt.storage.model_directory import (
+    STATE_DESCRIPTION,
     TOKENIZER,
     encode_model,
     has_model,
     publish_model,
 )
-from microgpt.storage.training_plan import STATE_DESCRIPTION, TrainingPlan
 from microgpt.storage.training_state import STATE, Status, encode_state, read_state
 from microgpt.storage.weights_file import WEIGHTS_FILES
 from microgpt.training.history_file import HISTORY, as_lines
@@ -101,7 +101,7 @@ class TrainingDirectory:
         self._lock.enter()
         self.has_own_state = True
 
-    def finish(self, plan: TrainingPlan, result: TrainResult) -> None:
+    def finish(self, result: TrainResult) -> None:
         """Write the model, and that the training has ended.
 
         The state goes first: if there is no room for the model, nothing has to be trained again.
@@ -109,9 +109,9 @@ class TrainingDirectory:
         Raises:
             CheckpointError: they cannot be written.
         """
-        self.keep(plan, result.state)
-        publish_model(self.path, encode_model(result, plan.weights_format))
-        self.keep(plan, result.state, "ended")
+        self.keep(result.plan, result.state)
+        publish_model(self.path, encode_model(result, result.plan.weights_format))
+        self.keep(result.plan, result.state, "ended")
 
 
 def check_has_training(directory: Path) -> None:

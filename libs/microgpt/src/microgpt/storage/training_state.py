@@ -10,6 +10,7 @@ The second is checked before the first is read: it says how large that can be.
 import hashlib
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,9 +22,15 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig
+from microgpt.config import (
+    MAX_SIZE,
+    DType,
+    EngineName,
+    ModelConfig,
+    TrainConfig,
+    WeightsFormat,
+)
 from microgpt.data.dataset import DataFacts
-from microgpt.data.tokenizer import Tokenizer
 from microgpt.data.tokenizer_io import (
     MAX_TOKENIZER_BYTES,
     chars_of,
@@ -37,10 +44,9 @@ from microgpt.errors import CheckpointError, MicrogptError
 from microgpt.files.atomic_files import current, read
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.model import count_params
-from microgpt.state import N_RECENT, Best, TrainState
+from microgpt.state import N_RECENT, Best, TrainingPlan, TrainState
 from microgpt.storage.meta import MAX_META_BYTES
-from microgpt.storage.training_plan import STATE_DESCRIPTION, TrainingPlan
-from microgpt.storage.weights_file import WeightsFormat
+from microgpt.storage.model_directory import STATE_DESCRIPTION
 from microgpt.training.history_file import MAX_HISTORY_BYTES, HistoryPoint
 from microgpt.training.presets import PresetName
 from microgpt.training.weight_averaging import WeightAverage
@@ -57,7 +63,7 @@ _Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
 
 
 class _BestFacts(BaseModel):
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, from_attributes=True)
 
     step: _Count
     val_loss: float
@@ -66,7 +72,7 @@ class _BestFacts(BaseModel):
 
 
 class _AverageFacts(BaseModel):
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, from_attributes=True)
 
     n: Annotated[int, Field(ge=1, le=MAX_SIZE)]
     step: _Count
@@ -111,7 +117,17 @@ class _Description(BaseModel):
 def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple[bytes, bytes]:
     """Return the contents of the two files."""
     content = save_tensors(_as_tensors(plan, state))
-    description = _describe(plan, state, status, hashlib.sha256(content).hexdigest())
+    facts = vars(state) | vars(plan)  # pydantic takes those that `_Description` has
+    facts |= {
+        "state_sha256": hashlib.sha256(content).hexdigest(),
+        "status": status,
+        "tokenizer": plan.tokenizer.kind,
+        "chars": chars_of(plan.tokenizer),
+        "special_tokens": special_tokens_of(plan.tokenizer),
+        "input": path_to_text(plan.input) if plan.input else None,
+        "created_by": f"microgpt {version('microgpt-lib')}",
+    }
+    description = _Description(**facts)
     return content, description.model_dump_json(indent=2).encode() + b"\n"
 
 
@@ -142,7 +158,9 @@ def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
         facts.model.vocab_size,
         is_chat=facts.special_tokens is not None,
     )
-    return _plan(facts, tokenizer), state, facts.status
+    plan = {field.name: getattr(facts, field.name) for field in fields(TrainingPlan)}
+    plan |= {"tokenizer": tokenizer, "input": path_from_text(facts.input) if facts.input else None}
+    return TrainingPlan(**plan), state, facts.status
 
 
 def _parse(description: bytes, description_path: Path) -> _Description:
@@ -169,57 +187,6 @@ def _max_bytes(facts: _Description) -> int:
     n_arrays = 3 + bool(facts.best) + bool(facts.average)
     rest = MAX_HISTORY_BYTES + (MAX_TOKENIZER_BYTES if facts.tokenizer == "bpe" else 0)
     return n_arrays * np.dtype(facts.dtype).itemsize * count_params(facts.model) + rest
-
-
-def _describe(
-    plan: TrainingPlan, state: TrainState, status: Status, state_sha256: str
-) -> _Description:
-    best, average = state.best, state.average
-    return _Description(
-        state_sha256=state_sha256,
-        status=status,
-        step=state.step,
-        model=plan.model,
-        tokenizer=plan.tokenizer.kind,
-        chars=chars_of(plan.tokenizer),
-        special_tokens=special_tokens_of(plan.tokenizer),
-        vocab_size_wanted=plan.vocab_size_wanted,
-        config=plan.config,
-        engine=plan.engine,
-        dtype=plan.dtype,
-        input=path_to_text(plan.input) if plan.input else None,
-        data=plan.data,
-        weights_format=plan.weights_format,
-        preset=plan.preset,
-        parent_sha256=plan.parent_sha256,
-        genome_sha256=plan.genome_sha256,
-        best=_BestFacts(**{name: getattr(best, name) for name in _BestFacts.model_fields})
-        if best
-        else None,
-        average=_AverageFacts(n=average.n, step=average.step, steps=average.steps)
-        if average
-        else None,
-        since_history=state.since_history,
-        seconds=state.seconds,
-        created_by=f"microgpt {version('microgpt-lib')}",
-    )
-
-
-def _plan(description: _Description, tokenizer: Tokenizer) -> TrainingPlan:
-    return TrainingPlan(
-        model=description.model,
-        config=description.config,
-        tokenizer=tokenizer,
-        engine=description.engine,
-        dtype=description.dtype,
-        data=description.data,
-        input=path_from_text(description.input) if description.input else None,
-        vocab_size_wanted=description.vocab_size_wanted,
-        weights_format=description.weights_format,
-        preset=description.preset,
-        parent_sha256=description.parent_sha256,
-        genome_sha256=description.genome_sha256,
-    )
 
 
 def _as_tensors(plan: TrainingPlan, state: TrainState) -> dict[str, NDArray[np.generic]]:

@@ -5,17 +5,16 @@ NumPy is loaded for safetensors alone.
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from microgpt.config import ModelConfig
+from microgpt.config import ModelConfig, WeightsFormat
 from microgpt.error_format import first_problem
 from microgpt.errors import CheckpointError
 from microgpt.model import Weights, count_params, weight_shapes
 from microgpt.printable import printable
 
-WeightsFormat = Literal["json", "safetensors"]
 WEIGHTS_FILES: dict[WeightsFormat, str] = {
     "json": "weights.json",
     "safetensors": "model.safetensors",

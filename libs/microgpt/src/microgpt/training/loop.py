@@ -10,15 +10,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
-from microgpt.config import DType, EngineName, ModelConfig, TrainConfig
 from microgpt.data.chunked_dataset import scored
 from microgpt.data.dataset import Split
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.data.tokenizer import Document, Tokenizer
+from microgpt.data.tokenizer import Document
 from microgpt.errors import DataError, MicrogptError
 from microgpt.evaluation.held_out_loss import AT_ONCE, Pieces
 from microgpt.flat_weights import Numbers, by_name
-from microgpt.state import Best, Ending, TrainEvent, TrainResult, TrainState, ending
+from microgpt.state import (
+    Best,
+    Ending,
+    TrainEvent,
+    TrainingPlan,
+    TrainResult,
+    TrainState,
+    ending,
+)
 from microgpt.training.engines import Engine, make_surprise
 from microgpt.training.loss_history import LossHistory
 from microgpt.training.weight_averaging import WeightAverage, moment_after
@@ -46,12 +53,8 @@ class DivergedError(MicrogptError):
 class TrainingLoop:
     """One call of `train`: what it works on, and how far it has come; for the fields see there."""
 
+    plan: TrainingPlan
     parts: Split
-    model: ModelConfig
-    config: TrainConfig
-    tokenizer: Tokenizer
-    engine_name: EngineName
-    dtype: DType
     threads: int
     engine: Engine
     corpus: TokenDataset
@@ -66,6 +69,7 @@ class TrainingLoop:
     untold: list[float] = field(default_factory=list)  # those that no event has had yet
 
     def __post_init__(self) -> None:
+        self.config = self.plan.config
         self.first_step = self.resume.step if self.resume else 0
         self.course = LossHistory(self.config, self.resume)
         self.best = self.resume.best if self.resume else None
@@ -171,9 +175,8 @@ class TrainingLoop:
         return True
 
     def _loss(self, pieces: Pieces, weights: Numbers) -> float | None:
-        surprise = make_surprise(
-            self.engine_name, self.dtype, self.model, weights, threads=self.threads
-        )
+        plan = self.plan
+        surprise = make_surprise(plan.engine, plan.dtype, plan.model, weights, threads=self.threads)
         evaluation = pieces.evaluate(surprise, self.should_stop)
         return evaluation.loss if evaluation else None
 
@@ -181,11 +184,11 @@ class TrainingLoop:
         """Return documents as they are scored, a portion for some tenths of a second."""
         if not docs:
             return None
-        config = self.config
+        plan, config = self.plan, self.config
         in_pieces = scored(
-            docs, self.tokenizer, self.model.block_size, loss_on=config.loss_on, text=config.text
+            docs, plan.tokenizer, plan.model.block_size, loss_on=config.loss_on, text=config.text
         )
-        pieces = Pieces(in_pieces, at_once=AT_ONCE if self.engine_name == "compiled" else 1)
+        pieces = Pieces(in_pieces, at_once=AT_ONCE if plan.engine == "compiled" else 1)
         if not pieces.n_tokens:
             raise DataError("the conversations that are held out have no replies; hold out others")
         return pieces
@@ -235,8 +238,8 @@ class TrainingLoop:
             weights=weights,
             adam_m=adam_m,
             adam_v=adam_v,
-            dtype=self.dtype,
-            engine=self.engine_name,
+            dtype=self.plan.dtype,
+            engine=self.plan.engine,
             best=self.best,
             recent_losses=tuple(self.course.recent),
             history=tuple(self.course.history),
@@ -250,16 +253,15 @@ class TrainingLoop:
         state = self._state()
         weights = state.best.weights if state.best else self._weights()
         return TrainResult(
-            model=self.model,
-            weights=by_name(self.model, weights.tolist()),
-            tokenizer=self.tokenizer,
-            dtype=self.dtype,
-            config=self.config,
+            model=self.plan.model,
+            weights=by_name(self.plan.model, weights.tolist()),
+            tokenizer=self.plan.tokenizer,
+            dtype=self.plan.dtype,
+            plan=self.plan,
             losses=self.losses,
             state=state,
             ending=reason,
             rng_state=self.rng.getstate(),
-            data=self.parts.facts,
             test_loss=test_loss,
         )
 

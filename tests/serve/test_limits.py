@@ -84,6 +84,18 @@ def test_the_key_is_checked_before_the_body_is_read(serve, names_dir) -> None:
         assert client.recv(65536).startswith(b"HTTP/1.1 401 ")
 
 
+def test_a_client_that_sends_its_whole_body_first_reads_the_refusal(serve, names_dir) -> None:
+    """A connection that is closed with bytes unread is reset, and the reply is lost."""
+    server = serve(names_dir, MICROGPT_API_KEY="secret")
+    head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    body = b'{"prompt": "' + b"a" * 5_000_000
+    for _ in range(10):
+        with socket.create_connection((server.host, server.port), timeout=30) as client:
+            client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode())
+            client.sendall(body)
+            assert client.recv(65536).startswith(b"HTTP/1.1 401 ")
+
+
 def half_a_body(server, n_bytes: int, n_sent: int | None = None) -> socket.socket:
     """Send most of a body, and leave the rest open."""
     client = socket.create_connection((server.host, server.port), timeout=30)

@@ -230,6 +230,7 @@ def test_a_damaged_state_is_refused_even_with_a_fitting_hash(directory, monkeypa
     [
         {"recent_losses": np.zeros((3, 3))},
         {"recent_losses": np.full(20, np.nan)},
+        {"recent_losses": np.full(20, 1.7e308)},
         {"recent_losses": np.zeros(20, np.float32)},
         {"history.loss": np.full(40, np.inf)},
         {"history.step": np.zeros(40, np.int64)},

@@ -40,7 +40,9 @@ MOST_IN_A_ROW = 16  # requests that a client sends before it has read the replie
 BODY_FOLLOWS = (b"content-length", b"transfer-encoding")
 RECEIVE_S = 10.0  # for a request to come in
 SEND_S = 10.0  # for a reader to take something of what waits, once that is more than 64 KiB
-MOST_SKIPPED = 65_536  # bytes of a body that come after its reply
+# Bytes of a body that are read after its reply. To close a connection with bytes unread resets it,
+# and a client that sends its whole body first would never read the reply.
+MOST_SKIPPED = 2**23
 TELL_S = 60.0  # between two lines of the log about closed connections
 _IS_HOST = re.compile(rb"([\w.!$&'()*+,;=~%-]+|\[[0-9A-Fa-f:.]+\])(:\d*)?", re.ASCII).fullmatch
 

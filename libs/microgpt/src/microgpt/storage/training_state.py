@@ -51,6 +51,7 @@ from microgpt.training.history_file import MAX_HISTORY_BYTES, HistoryPoint
 from microgpt.training.presets import PresetName
 from microgpt.training.weight_averaging import WeightAverage
 
+MAX_LOSS = 1e300  # of a state: the mean of all its losses must be finite, too
 FORMAT_VERSION = 1
 STATE = "train_state.safetensors"
 TOKENIZER = "tokenizer"  # the name of its bytes among the arrays
@@ -273,6 +274,6 @@ def _history(tensors: Mapping[str, NDArray[Any]]) -> list[HistoryPoint]:
 
 def _losses(tensor: NDArray[Any]) -> tuple[float, ...]:
     """Return losses as a tuple; ValueError if they cannot be any."""
-    if tensor.ndim != 1 or tensor.dtype != np.float64 or not np.isfinite(tensor).all():
-        raise ValueError("its losses are not finite numbers of float64 in a row")
+    if tensor.ndim != 1 or tensor.dtype != np.float64 or not (np.abs(tensor) < MAX_LOSS).all():
+        raise ValueError(f"its losses are not float64 numbers below {MAX_LOSS:g} in a row")
     return tuple(tensor.tolist())

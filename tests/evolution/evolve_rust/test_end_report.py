@@ -7,8 +7,10 @@ from microgpt.train import train
 from microgpt_evolution.evolve_rust.end_report import (
     demo,
     end_report,
-    find_best,
+    gene_means,
+    gene_table,
     genome_written,
+    insights,
     lucky_and_honest,
     saved,
 )
@@ -35,7 +37,7 @@ def generations(make_ranked):
 
 
 @pytest.fixture
-def exam():
+def retest():
     result = train(["anna"], config=TrainConfig(steps=1))
     return Retest(result, (2.1, 2.5, 2.6), (2.31, 2.32, 2.33), (2.33,))
 
@@ -46,7 +48,7 @@ def report(generations, **changes) -> str:
     return "\n".join(end_report(generations, **facts))
 
 
-def test_it_is_the_sources_line_by_line(generations) -> None:
+def test_it_is_evolve_rusts_line_by_line(generations) -> None:
     text = report(generations)
     assert text.startswith(
         f"""\
@@ -84,7 +86,7 @@ def test_it_is_the_sources_line_by_line(generations) -> None:
     )
 
 
-def test_the_sources_tools_read_it(generations) -> None:
+def test_evolve_rusts_tools_read_it(generations) -> None:
     text = report(generations)
     found = {
         name: re.search(pattern, text)
@@ -113,9 +115,9 @@ def test_bars_are_longer_for_lower_losses_within_limits(make_ranked, loss, lengt
     assert re.search(r"^     1 .*%  (#*)$", text, re.MULTILINE)[1] == "#" * length
 
 
-def test_a_lucky_loss_stands_beside_the_honest_one(exam) -> None:
+def test_a_lucky_loss_stands_beside_the_honest_one(retest) -> None:
     found = Evaluation("ok", 1.2466, 1.2466)
-    assert lucky_and_honest(found, exam) == [
+    assert lucky_and_honest(found, retest) == [
         "",
         "--- Lucky and Honest ---",
         "                    Found  Trained again with fresh seeds",
@@ -126,13 +128,12 @@ def test_a_lucky_loss_stands_beside_the_honest_one(exam) -> None:
 
 
 def test_the_winner_is_the_first_of_equals(make_ranked) -> None:
-    generations = [make_ranked([2.0, 1.9], generation=g) for g in (1, 2)]
-    assert find_best(generations).id == "g1-2"
+    generations = [make_ranked([2.0, 1.9], generation=g, n_layer=g) for g in (1, 2)]
+    assert "  Best config: Emb:16  Head:4 Lay:1 " in report(generations)
 
 
 def test_a_run_of_which_nothing_finished_is_reported_too(make_ranked) -> None:
     generations = [make_ranked([None, float("nan")])]
-    assert find_best(generations) is None
     text = report(generations)
     assert "  Best loss: none\n  Best config: none\n" in text
     assert "--- Insights ---" not in text
@@ -147,7 +148,7 @@ def test_ten_species_are_listed_at_most(make_organism, make_ranked) -> None:
     assert "--- Blacklisted Species (loss in the worst quartile, 2+ failures) ---" in text
 
 
-def test_what_follows_the_search_is_the_sources() -> None:
+def test_what_follows_the_search_is_evolve_rusts() -> None:
     assert genome_written("genome.json", 8) == [
         "",
         "--- Genome Written ---",
@@ -162,3 +163,77 @@ def test_what_follows_the_search_is_the_sources() -> None:
         "Final loss: 1.5636",
     ]
     assert saved("experiments/a.log") == ["", "Experiment saved to: experiments/a.log"]
+
+
+def means_of(make_ranked, top, bottom):
+    """Return the gene means of ten organisms with some genes and of ten with others."""
+    return gene_means(make_ranked([1.0] * 10, **top)), gene_means(make_ranked([2.0] * 10, **bottom))
+
+
+def test_the_table_is_evolve_rusts(make_ranked) -> None:
+    top = {"n_emb": 32, "n_head": 2, "n_layer": 3, "n_ctx": 8, "n_ff_exp": 2, "lr": 0.0035}
+    bottom = {"n_emb": 20, "n_head": 2, "n_layer": 2, "n_ctx": 16, "n_ff_exp": 3, "lr": 0.0091}
+    assert gene_table(*means_of(make_ranked, {**top, "steps": 500}, {**bottom, "steps": 225})) == [
+        "  Param            Top 10  Bottom 10      Delta",
+        "  Embedding          32.0       20.0     +12.0 ^",
+        "  Heads               2.0        2.0      +0.0  ",
+        "  Layers              3.0        2.0      +1.0 ^",
+        "  Context             8.0       16.0      -8.0 v",
+        "  FF Mult             2.0        3.0      -1.0 v",
+        "  Learn Rate       0.0035     0.0091   -0.0056  ",
+        "  Steps             500.0      225.0    +275.0 ^",
+    ]
+
+
+def test_means_are_of_the_ten_best_and_the_ten_worst(make_ranked) -> None:
+    middle = make_ranked([1.5] * 30, n_emb=64)
+    ranked = make_ranked([1.0] * 10, n_emb=8) + middle + make_ranked([2.0] * 10, n_emb=16)
+    assert "  Embedding           8.0       16.0      -8.0 v" in report([ranked])
+
+
+def test_a_short_run_is_compared_with_itself(make_ranked) -> None:
+    assert "  Embedding          16.0       16.0      +0.0  " in report([make_ranked([1.0, 2.0])])
+
+
+@pytest.mark.parametrize(
+    ("top", "bottom", "line"),
+    [
+        ({"n_layer": 3}, {"n_layer": 2},
+         "Depth matters: top configs avg 3.0 layers vs 2.0 in bottom"),
+        ({"n_emb": 32}, {"n_emb": 20},
+         "Embedding size: larger is better (top avg 32 vs bottom 20)"),
+        ({"n_emb": 20}, {"n_emb": 32},
+         "Embedding size: smaller is better (top avg 20 vs bottom 32)"),
+        ({"steps": 500}, {"steps": 225},
+         "Training duration: more steps preferred (top avg 500 vs bottom 225)"),
+        ({"steps": 225}, {"steps": 500},
+         "Training duration: fewer steps preferred (top avg 225 vs bottom 500)"),
+        ({"lr": 0.02}, {"lr": 0.01},
+         "Learning rate: higher is better (top avg 0.0200 vs bottom 0.0100)"),
+        ({"lr": 0.0035}, {"lr": 0.0091},
+         "Learning rate: lower is better (top avg 0.0035 vs bottom 0.0091)"),
+        ({"n_ctx": 16}, {"n_ctx": 8},
+         "Context window: longer preferred (top avg 16 vs bottom 8)"),
+        ({"n_ctx": 8}, {"n_ctx": 16},
+         "Context window: shorter preferred (top avg 8 vs bottom 16)"),
+    ],
+)  # fmt: skip
+def test_insights_are_in_evolve_rusts_words(make_ranked, top, bottom, line) -> None:
+    assert insights(*means_of(make_ranked, top, bottom)) == [f"  - {line}"]
+
+
+@pytest.mark.parametrize(
+    ("top", "bottom"),
+    [
+        ({"n_layer": 2}, {"n_layer": 3}),  # only depth that helps is told
+        ({"n_emb": 16}, {"n_emb": 13, "n_head": 1}),
+        ({"steps": 300}, {"steps": 200}),
+        ({"lr": 0.014}, {"lr": 0.01}),
+        ({"lr": 0.0068}, {"lr": 0.01}),
+        ({"n_ctx": 10}, {"n_ctx": 8}),
+    ],
+)
+def test_small_trends_are_none(make_ranked, top, bottom) -> None:
+    assert insights(*means_of(make_ranked, top, bottom)) == [
+        "  No strong hyperparameter trends detected (more generations may help)."
+    ]

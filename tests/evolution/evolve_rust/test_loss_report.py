@@ -1,4 +1,4 @@
-"""The log's lines, compared with the source's to the letter, and read as its tools read them."""
+"""The log's lines, compared with evolve-rust's to the letter, and read as its tools read them."""
 
 import re
 
@@ -8,7 +8,7 @@ from microgpt_evolution.evolve_rust import loss_report
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.population import rank
 
-# As the source's import of a log into its registry reads a row, and its analysis a summary.
+# As evolve-rust's import of a log into its registry reads a row, and its analysis a summary.
 ROW = re.compile(
     r"^\s*>?\s*#(?P<rank>\d+):\s+Emb:(?P<n_emb>\d+)\s+Head:(?P<n_head>\d+)\s+Lay:(?P<n_layer>\d+)\s+"
     r"Ctx:(?P<n_ctx>\d+)\s+FF:(?P<n_ff_exp>\d+)\s+LR:(?P<lr>[0-9.]+)\s+Steps:(?P<steps>\d+)\s+\|\s+"
@@ -29,7 +29,7 @@ def ranked(make_organism):
     return rank([crashed, second, first])
 
 
-def test_the_header_is_the_sources_and_says_what_the_loss_is() -> None:
+def test_the_header_is_evolve_rusts_and_says_what_the_loss_is() -> None:
     lines = loss_report.header(
         log="experiments/evolve_20260227_022211.log",
         fitness="last-doc",
@@ -73,11 +73,11 @@ def test_a_warm_start_is_in_the_header() -> None:
     assert lines[-2] == f"Warm start: {PRIMORDIAL.describe()}"
 
 
-def test_a_generation_begins_as_in_the_source() -> None:
+def test_a_generation_begins_as_in_evolve_rust() -> None:
     assert loss_report.generation_start(1, 10) == "--- Generation 1/10 ---"
 
 
-def test_rows_are_the_sources_and_what_crashed_has_no_loss(ranked) -> None:
+def test_rows_are_evolve_rusts_and_what_crashed_has_no_loss(ranked) -> None:
     assert loss_report.ranking(ranked) == [
         "> #1: Emb:16  Head:1 Lay:3 Ctx:12 FF:2 LR:0.0298 Steps:1000 | Loss: 1.6470 [random]",
         "  #2: Emb:24  Head:4 Lay:2 Ctx:12 FF:4 LR:0.0088 Steps:1000 | Loss: 1.6784 [random]",
@@ -85,7 +85,7 @@ def test_rows_are_the_sources_and_what_crashed_has_no_loss(ranked) -> None:
     ]
 
 
-def test_the_sources_tools_read_the_rows_that_have_a_loss(ranked) -> None:
+def test_evolve_rusts_tools_read_the_rows_that_have_a_loss(ranked) -> None:
     first, _, crashed = map(ROW.match, loss_report.ranking(ranked))
     assert crashed is None
     assert first is not None
@@ -94,7 +94,7 @@ def test_the_sources_tools_read_the_rows_that_have_a_loss(ranked) -> None:
     )  # fmt: skip
 
 
-def test_a_summary_is_the_sources(make_ranked) -> None:
+def test_a_summary_is_evolve_rusts(make_ranked) -> None:
     ranked = make_ranked([1.647, 2.0335, 1.9, 1.8])
     lines = loss_report.summary(ranked, stagnation=1, n_blacklisted=3, seconds=207.6)
     assert lines == [
@@ -118,7 +118,7 @@ def test_a_generation_that_all_crashed_has_no_losses(make_ranked) -> None:
     assert line.startswith("  Best: none | Worst: none | Spread: none | Species: 1")
 
 
-def test_events_are_the_sources() -> None:
+def test_events_are_evolve_rusts() -> None:
     assert loss_report.event("normal", 1) == []
     assert loss_report.event("championship", 2) == [
         "  *** CHAMPIONSHIP: 2 gens stagnant — breeding winners with growth ***"
@@ -128,6 +128,6 @@ def test_events_are_the_sources() -> None:
     ]
 
 
-def test_the_target_is_told_as_in_the_source() -> None:
+def test_the_target_is_told_as_in_evolve_rust() -> None:
     line = "  ** Target 1.2 reached! Continuing to evolve... **"
     assert loss_report.target_reached(1.2) == line

@@ -15,7 +15,7 @@ def breed(rung, ranked) -> list[str]:
     return trace.bred(rung, ranked, population, n_blacklisted=3)
 
 
-def test_evaluations_are_told_as_in_the_source(make_organism, make_ranked) -> None:
+def test_evaluations_are_told_as_in_evolve_rust(make_organism, make_ranked) -> None:
     ranked = make_ranked([2.0] * 8, generation=2)
     assert trace.evaluating(ranked) == "[gen 2] evaluating 8 organisms..."
     new, done = make_organism(slot=3), make_organism(1.64704, slot=3)
@@ -34,7 +34,7 @@ def test_what_gave_no_loss_is_told_with_its_reason_and_genome(make_organism, sta
     assert trace.done(organism, 1.0, "out of memory") == line
 
 
-def test_normal_breeding_is_told_as_in_the_source(make_ranked) -> None:
+def test_normal_breeding_is_told_as_in_evolve_rust(make_ranked) -> None:
     start, elite, first, second, total = breed("normal", make_ranked([2.0] * 8, generation=2))
     assert start == "[gen 2] breeding next generation..."
     assert elite == f"[breed] kept elite: {DESCRIPTION}"
@@ -49,7 +49,7 @@ def test_normal_breeding_is_told_as_in_the_source(make_ranked) -> None:
     assert sum(map(int, n_bred.groups())) == 5
 
 
-def test_a_championship_is_told_as_in_the_source(make_ranked) -> None:
+def test_a_championship_is_told_as_in_evolve_rust(make_ranked) -> None:
     lines = breed("championship", make_ranked([2.0] * 8, generation=4))
     assert lines[:2] == [
         "[gen 4] CHAMPIONSHIP breeding triggered",
@@ -64,7 +64,7 @@ def test_a_championship_is_told_as_in_the_source(make_ranked) -> None:
     )
 
 
-def test_a_cataclysm_is_told_as_in_the_source(make_ranked) -> None:
+def test_a_cataclysm_is_told_as_in_evolve_rust(make_ranked) -> None:
     assert breed("cataclysm", make_ranked([2.0] * 8, generation=5)) == [
         "[gen 5] CATACLYSM triggered",
         f"[breed] elite forced re-eval: {DESCRIPTION}",

@@ -1,7 +1,4 @@
-"""What an aesthetic evolution says, line by line, as the source words it.
-
-This module prints nothing and knows no clock.
-"""
+"""The log of an aesthetic evolution, in evolve-rust's wording."""
 
 from collections.abc import Sequence
 
@@ -13,7 +10,7 @@ N_SHOWN = 5  # names of an organism
 
 
 def header(*, log: str, population: int, generations: int, n_samples: int, seed: int) -> list[str]:
-    """Return how the log begins."""
+    """Return the first lines."""
     return [
         "--- Starting Aesthetic Evolution ---",
         f"Experiment: {log}",
@@ -27,7 +24,7 @@ def generation_start(number: int, generations: int) -> list[str]:
 
 
 def organism(organism: Organism) -> list[str]:
-    """Return what became of an organism, and some of its names."""
+    """Return the score of an organism, and some of its names."""
     lines = [f"Org {organism.slot}: [{genes(organism.genome)}] -> Score: {score(organism)}"]
     if names := shown(organism):
         lines.append(f"    Sample: {names}")
@@ -35,7 +32,7 @@ def organism(organism: Organism) -> list[str]:
 
 
 def generation_end(ranked: Sequence[Organism], seconds: float) -> list[str]:
-    """Return the end of a generation, which is ranked."""
+    """Return the last lines of a generation."""
     return [
         f"--- Generation Time: {seconds:.2f}s ---",
         f">> Gen {ranked[0].generation} Champion: [{genes(ranked[0].genome)}]",
@@ -44,7 +41,7 @@ def generation_end(ranked: Sequence[Organism], seconds: float) -> list[str]:
 
 
 def finalists(candidates: Sequence[Candidate], winner: Candidate, measure: str) -> list[str]:
-    """Return the end: what the best are worth over several seeds."""
+    """Return the scores of the finalists over several seeds."""
     lines = ["", "--- Measured Again With Fresh Seeds ---"]
     for candidate in candidates:
         marker = ">" if candidate is winner else " "
@@ -63,13 +60,13 @@ def genes(genome: Genome, lr_digits: int = 5) -> str:
 
 
 def score(organism: Organism) -> str:
-    """Return the score as the organism's own colony sees it; what has not finished has none."""
+    """Return the score, or the status of an organism that has none."""
     if organism.has_finished:
         return f"{organism.worth:.4f}"
     return organism.evaluation.status if organism.evaluation else "none yet"
 
 
 def shown(organism: Organism) -> str:
-    """Return the first of its names, an empty one visibly so."""
+    """Return the first of its names; an empty one is two quotes."""
     samples = organism.evaluation.samples if organism.evaluation else ()
     return ", ".join(name or "''" for name in samples[:N_SHOWN])

@@ -1,14 +1,13 @@
-"""What the log of a loss evolution ends with, as the source writes it.
+"""The end of a loss evolution's log: totals, trajectory, best configs, trends and the retest.
 
-This module prints nothing, knows no clock, and takes a run as its generations, each ranked.
+The wording is evolve-rust's. A run is given as its generations, each ranked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from statistics import fmean
 
 from microgpt_evolution import confidence_interval
-from microgpt_evolution.evolve_rust import trends
 from microgpt_evolution.evolve_rust.loss_report import number, short
 from microgpt_evolution.objectives.fitness import describe_losers
 from microgpt_evolution.objectives.retest import Retest
@@ -18,50 +17,58 @@ from microgpt_evolution.search.blacklist import MIN_FAILURES, Blacklist
 RULE = "=" * 40
 N_LISTED = 10  # of the top configs, and of the blacklisted species
 WORST_LOSS, BAR_SCALE, LONGEST_BAR = 4.0, 12, 40  # of the bars; a loss of 4 has none
+N_COMPARED = 10  # of the best organisms, and of the worst
+SMALLEST_DELTA = 0.01  # one below it gets no arrow
+GENES = {
+    "n_emb": "Embedding", "n_head": "Heads", "n_layer": "Layers", "n_ctx": "Context",
+    "n_ff_exp": "FF Mult", "lr": "Learn Rate", "steps": "Steps",
+}  # fmt: skip
 
 Generations = Sequence[Sequence[Organism]]
-
-
-def find_best(generations: Generations) -> Organism | None:
-    """Return the first of the best organisms of a run; None if nothing has finished."""
-    return next(iter(_finished(generations)), None)
+GeneMeans = Mapping[str, float]
 
 
 def end_report(
-    generations: Generations,
-    *,
-    target: float,
-    blacklist: Blacklist,
-    seconds: float,
+    generations: Generations, *, target: float, blacklist: Blacklist, seconds: float
 ) -> list[str]:
-    """Return all that is told of the search itself.
+    """Return the lines on the search itself.
 
     Args:
-        generations: those of the run, at least one, each ranked.
+        generations: at least one, each ranked.
         target: the fitness to get below.
-        blacklist: as it is at the end.
-        seconds: how long the run took.
+        blacklist: at the end of the search.
+        seconds: of the whole run.
     """
-    finished = _finished(generations)
+    finished = rank([o for o in chain.from_iterable(generations) if o.has_finished])
+    best = finished[0] if finished else None  # of equals the earliest
     lines = [
-        *_totals(generations, seconds),
-        *_winner(find_best(generations)),
+        RULE,
+        "       EVOLUTION COMPLETE",
+        RULE,
+        f"  Generations: {len(generations)}",
+        f"  Total evaluations: {sum(map(len, generations))}",
+        f"  Total time: {seconds:.0f}s ({seconds / len(generations):.0f}s/gen avg)",
+        f"  Best loss: {number(best.fitness if best else None)}",
+        f"  Best config: {best.genome.describe() if best else 'none'}",
         f"  Blacklisted species: {len(blacklist.species)}",
         _target(generations, target),
-        *_trajectory(generations),
+        "",
+        "--- Evolution Trajectory ---",
+        f"  {'Gen':>4}  {'Best':>8}  {'Diversity':>9}",
+        *map(_trajectory_row, generations),
         "",
         "--- Top Configs Across All Generations ---",
         *_top_configs(finished),
     ]
     if finished:
-        found = trends.Trends(finished)
-        lines += ["", "--- Hyperparameter Analysis ---", *trends.table(found)]
-        lines += ["", "--- Insights ---", *trends.insights(found)]
+        top, bottom = gene_means(finished[:N_COMPARED]), gene_means(finished[-N_COMPARED:])
+        lines += ["", "--- Hyperparameter Analysis ---", *gene_table(top, bottom)]
+        lines += ["", "--- Insights ---", *insights(top, bottom)]
     return lines + _blacklisted(blacklist)
 
 
 def genome_written(path: str, generation: int) -> list[str]:
-    """Return what is told once the winner's genome has been written."""
+    """Return the lines that follow the writing of the winner's genome."""
     return [
         "",
         "--- Genome Written ---",
@@ -71,7 +78,7 @@ def genome_written(path: str, generation: int) -> list[str]:
 
 
 def demo(names: Sequence[str], last_loss: float) -> list[str]:
-    """Return what is told of the winner, once it has been trained again: samples, and its loss."""
+    """Return the samples and the loss of the winner, trained again."""
     return [
         "",
         "--- Final Demo with Best Config ---",
@@ -80,24 +87,19 @@ def demo(names: Sequence[str], last_loss: float) -> list[str]:
     ]
 
 
-def lucky_and_honest(found: Evaluation, exam: Retest) -> list[str]:
-    """Return what the search found of its winner beside what that comes to with fresh seeds.
+def lucky_and_honest(found: Evaluation, retest: Retest) -> list[str]:
+    """Return the winner's measurements in the search beside those with fresh seeds.
 
-    The last document flatters whoever drew an easy one, and a score whoever said a few beautiful
-    names. The test is honest even where the search went by the validation part.
-
-    Args:
-        found: what the search measured.
-        exam: what came after.
+    Those of the search are the best of many, and so partly luck.
     """
     rows: list[tuple[str, float | None, Sequence[float]]] = [
-        ("Last document", found.last_loss, exam.last_losses),
-        ("Held out", found.val_loss, exam.val_losses),
-        ("Test", None, exam.test_losses),
+        ("Last document", found.last_loss, retest.last_losses),
+        ("Held out", found.val_loss, retest.val_losses),
+        ("Test", None, retest.test_losses),
     ]
-    if found.vote and exam.votes:
+    if found.vote and retest.votes:
         rows += [
-            (f"{measure.title()} (score)", score, [v.scores[measure] for v in exam.votes])
+            (f"{measure.title()} (score)", score, [v.scores[measure] for v in retest.votes])
             for measure, score in found.vote.scores.items()
         ]
     width = max(len(name) for name, _, _ in rows)
@@ -113,55 +115,76 @@ def lucky_and_honest(found: Evaluation, exam: Retest) -> list[str]:
 
 
 def saved(log: str) -> list[str]:
-    """Return the end of the log."""
+    """Return the last lines of the log."""
     return ["", f"Experiment saved to: {log}"]
 
 
-def _finished(generations: Generations) -> list[Organism]:
-    """Return what has finished, the best first; of equals the earliest."""
-    return rank([o for o in chain.from_iterable(generations) if o.has_finished])
+def gene_means(organisms: Sequence[Organism]) -> GeneMeans:
+    """Return the mean of each gene."""
+    return {gene: fmean(getattr(o.genome, gene) for o in organisms) for gene in GENES}
 
 
-def _totals(generations: Generations, seconds: float) -> list[str]:
-    return [
-        RULE,
-        "       EVOLUTION COMPLETE",
-        RULE,
-        f"  Generations: {len(generations)}",
-        f"  Total evaluations: {sum(map(len, generations))}",
-        f"  Total time: {seconds:.0f}s ({seconds / len(generations):.0f}s/gen avg)",
-    ]
+def gene_table(top: GeneMeans, bottom: GeneMeans) -> list[str]:
+    """Return a line for each gene, below the column heads."""
+    lines = [f"  {'Param':12} {'Top 10':>10} {'Bottom 10':>10} {'Delta':>10}"]
+    for gene, name in GENES.items():
+        digits = 4 if gene == "lr" else 1
+        delta = top[gene] - bottom[gene]
+        arrow = " ^" if delta > 0 else " v"
+        lines.append(
+            f"  {name:12} {top[gene]:>10.{digits}f} {bottom[gene]:>10.{digits}f} "
+            f"{delta:>+9.{digits}f}{arrow if abs(delta) >= SMALLEST_DELTA else '  '}"
+        )
+    return lines
 
 
-def _winner(best: Organism | None) -> list[str]:
-    if best is None:
-        return ["  Best loss: none", "  Best config: none"]
-    return [f"  Best loss: {best.fitness:.4f}", f"  Best config: {best.genome.describe()}"]
+def insights(top: GeneMeans, bottom: GeneMeans) -> list[str]:
+    """Return the large differences between the best and the worst, in words."""
+    delta = {gene: top[gene] - bottom[gene] for gene in GENES}
+    found = []
+    if top["n_layer"] > bottom["n_layer"] + 0.3:
+        found.append(
+            f"Depth matters: top configs avg {top['n_layer']:.1f} layers "
+            f"vs {bottom['n_layer']:.1f} in bottom"
+        )
+    is_lr_alike = 0.67 * bottom["lr"] <= top["lr"] <= 1.5 * bottom["lr"]
+    for gene, is_large, text, words in (
+        ("n_emb", abs(delta["n_emb"]) > 3, "Embedding size: {} is better", ("larger", "smaller")),
+        (
+            "steps",
+            abs(delta["steps"]) > 100,
+            "Training duration: {} preferred",
+            ("more steps", "fewer steps"),
+        ),
+        ("lr", not is_lr_alike, "Learning rate: {} is better", ("higher", "lower")),
+        ("n_ctx", abs(delta["n_ctx"]) > 2, "Context window: {} preferred", ("longer", "shorter")),
+    ):
+        if is_large:
+            digits = 4 if gene == "lr" else 0
+            means = f"(top avg {top[gene]:.{digits}f} vs bottom {bottom[gene]:.{digits}f})"
+            found.append(f"{text.format(words[delta[gene] < 0])} {means}")
+    if not found:
+        return ["  No strong hyperparameter trends detected (more generations may help)."]
+    return [f"  - {insight}" for insight in found]
 
 
 def _target(generations: Generations, target: float) -> str:
     for ranked in generations:
         if ranked[0].fitness < target:
-            reached = f"first reached: generation {ranked[0].generation}"
-            return f"  Target {short(target)} {reached}"
+            return f"  Target {short(target)} first reached: generation {ranked[0].generation}"
     return f"  Target {short(target)} NOT reached"
 
 
-def _trajectory(generations: Generations) -> list[str]:
-    lines = ["", "--- Evolution Trajectory ---", f"  {'Gen':>4}  {'Best':>8}  {'Diversity':>9}"]
-    for ranked in generations:
-        best = ranked[0]
-        loss = number(best.fitness if best.has_finished else None)
-        length = min(max((WORST_LOSS - best.fitness) * BAR_SCALE, 0), LONGEST_BAR)
-        lines.append(
-            f"  {best.generation:>4}  {loss:>8}  {100 * diversity(ranked):>8.0f}%  "
-            f"{'#' * int(length)}"
-        )
-    return lines
+def _trajectory_row(ranked: Sequence[Organism]) -> str:
+    best = ranked[0]
+    loss = number(best.fitness if best.has_finished else None)
+    length = min(max((WORST_LOSS - best.fitness) * BAR_SCALE, 0), LONGEST_BAR)
+    share = 100 * diversity(ranked)
+    return f"  {best.generation:>4}  {loss:>8}  {share:>8.0f}%  {'#' * int(length)}"
 
 
 def _top_configs(finished: Sequence[Organism]) -> list[str]:
-    """Return a line for the best of each of the best species."""
+    """Return a line for the best organism of each of the best species."""
     best_of: dict[str, Organism] = {}
     for organism in finished:
         best_of.setdefault(organism.genome.species, organism)

@@ -1,7 +1,4 @@
-"""What the Hydra says, line by line, as its README and the source word it.
-
-This module prints nothing and knows no clock.
-"""
+"""The log of a Hydra evolution, in the wording of evolve-rust and its README."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +15,7 @@ MOTTO = "We think, therefore we are"
 def header(
     *, log: str, heads: Sequence[HeadName], cycles: int, exchange: str, seed: int
 ) -> list[str]:
-    """Return how the log begins."""
+    """Return the first lines."""
     return [
         f"Hydra Evolution (v3) — {len(heads)} Heads, {cycles} Cycles, Parallel Execution",
         RULE,
@@ -34,7 +31,7 @@ def cycle_start(number: int, cycles: int) -> list[str]:
 
 
 def top(head: HeadName, ranked: Sequence[Organism]) -> str:
-    """Return what a generation in isolation came to."""
+    """Return the best score of a generation in isolation."""
     best = ranked[0]
     genome = f"Emb:{best.genome.n_emb} L:{best.genome.n_layer}"
     return f"  {_tag(head)} Top Score: {score(best)} (Genome: {genome})"
@@ -60,13 +57,7 @@ def gathering() -> list[str]:
 def cycle_end(
     alive: Sequence[Organism], archives: Mapping[HeadName, Archive], seconds: float
 ) -> list[str]:
-    """Return how apart the heads still are, what they have seen, and the time.
-
-    Args:
-        alive: the organisms of all heads after the exchange.
-        archives: of each head.
-        seconds: the cycle took.
-    """
+    """Return the diversity of all heads after the exchange, the size of the archives, the time."""
     n_genomes = len({organism.genome for organism in alive})
     n_species = len({organism.genome.species for organism in alive})
     cells = ", ".join(f"{HEADS[head].title} {len(a.cells)}" for head, a in archives.items())
@@ -78,7 +69,7 @@ def cycle_end(
 
 
 def ascended(winners: Mapping[HeadName, Candidate]) -> list[str]:
-    """Return the end: the champion of each head, measured again, with some of its names."""
+    """Return the champion of each head, measured again, with some of its names."""
     lines = ["", "┌" + "─" * 16 + "┐", "│ Hydra Ascended │", "└" + "─" * 16 + "┘"]
     for head, winner in winners.items():
         lines += [
@@ -91,13 +82,7 @@ def ascended(winners: Mapping[HeadName, Candidate]) -> list[str]:
 
 
 def chosen(winner: Candidate, heads: Sequence[HeadName], head: HeadName | None) -> list[str]:
-    """Return which genome it is that is written, and why.
-
-    Args:
-        winner: whose it is.
-        heads: all that have a say.
-        head: the one whose champion was asked for, if one was.
-    """
+    """Return which genome wins, and why: all heads vote, unless one was picked."""
     why = f"the {HEADS[head].title}'s" if head else "smallest sum of places over all heads"
     scores = ", ".join(f"{HEADS[name].title} {winner.mean(name):.4f}" for name in heads)
     return ["", f">> Chosen ({why}): {genes(winner.organism.genome)} | {scores}"]

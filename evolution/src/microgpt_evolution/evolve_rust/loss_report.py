@@ -1,8 +1,8 @@
-"""What the log of a loss evolution says while it runs, line by line, as the source writes it.
+"""The log of a loss evolution while it runs, in evolve-rust's wording.
 
-Its tools read "--- Generation", the rows "#1: … | Loss: 1.6470 [random]" and "Best:". `loss` there
-is the fitness of the search. What has not finished shows its status instead, so that no tool takes
-it for a genome with a loss. This module prints nothing and knows no clock.
+evolve-rust's tools read "--- Generation", the rows "#1: … | Loss: 1.6470 [random]" and "Best:". The
+loss is the fitness of the search. An organism without one shows its status there, so that no tool
+takes it for a genome with a loss.
 """
 
 from collections.abc import Sequence
@@ -25,17 +25,7 @@ def header(
     seed: int,
     ancestor: Genome | None = None,
 ) -> list[str]:
-    """Return what the log begins with.
-
-    Args:
-        log: where it is written.
-        fitness: the measure of the search.
-        target: what it is to get below.
-        population: organisms in a generation.
-        generations: as many as it runs for.
-        seed: of the run.
-        ancestor: what the first generation begins with, if not by chance.
-    """
+    """Return the first lines; the ancestor is that of a warm start."""
     return [
         "=== MicroGPT Loss Evolution Engine ===",
         f"Experiment: {log}",
@@ -52,12 +42,7 @@ def header(
 
 
 def generation_start(generation: int, generations: int) -> str:
-    """Return the line before a generation is evaluated.
-
-    Example:
-        >>> generation_start(1, 10)
-        '--- Generation 1/10 ---'
-    """
+    """Return the line before a generation is evaluated."""
     return f"--- Generation {generation}/{generations} ---"
 
 
@@ -71,24 +56,17 @@ def ranking(ranked: Sequence[Organism]) -> list[str]:
 
 
 def target_reached(target: float) -> str:
-    """Return the line that comes once, between the ranking and the summary."""
+    """Return the line that follows the ranking of the first generation below the target."""
     return f"  ** Target {short(target)} reached! Continuing to evolve... **"
 
 
 def summary(
     ranked: Sequence[Organism], *, stagnation: int, n_blacklisted: int, seconds: float
 ) -> list[str]:
-    """Return what ends a generation: a line, and an empty one.
-
-    Args:
-        ranked: its organisms, the best first. Worst and spread are those of what has finished.
-        stagnation: the last generations that were no better than the one before.
-        n_blacklisted: species on the blacklist.
-        seconds: how long it took.
-    """
+    """Return the last lines of a generation; its worst is the worst that has finished."""
     finished = [organism.fitness for organism in ranked if organism.has_finished]
     best, worst = (finished[0], finished[-1]) if finished else (None, None)
-    spread = None if best is None or worst is None else worst - best
+    spread = finished[-1] - finished[0] if finished else None
     facts = [
         f"Best: {number(best)}",
         f"Worst: {number(worst)}",
@@ -102,7 +80,7 @@ def summary(
 
 
 def event(rung: Rung, stagnation: int) -> list[str]:
-    """Return the line that says how the next generation is bred, if it is not as usual."""
+    """Return the line on how the next generation is bred, if it is not as usual."""
     if rung == "normal":
         return []
     what = {

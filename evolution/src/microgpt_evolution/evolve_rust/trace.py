@@ -1,7 +1,4 @@
-"""What a loss evolution tells on stderr while it runs, as the source does.
-
-This module prints nothing and knows no clock.
-"""
+"""The trace of an evolution: its lines on stderr, in evolve-rust's wording."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -33,18 +30,12 @@ def started(organism: Organism) -> str:
 
 
 def done(organism: Organism, seconds: float, reason: str = "") -> str:
-    """Return the line of an evaluation that has ended.
-
-    Args:
-        organism: with its evaluation.
-        seconds: how long it took.
-        reason: why it gave no loss.
-    """
+    """Return the line of an evaluation that has ended, with the reason if it gave no loss."""
     name = f"[eval] organism {organism.slot}"
     if organism.has_finished:
         return f"{name} done: {_worth(organism)} ({seconds:.1f}s)"
     status = organism.evaluation.status if organism.evaluation else "crashed"
-    what = "PANICKED" if status == "crashed" else status.upper()  # the source knows panics only
+    what = "PANICKED" if status == "crashed" else status.upper()  # evolve-rust has panics only
     return f"{name} {what}: {reason} | config: {organism.genome.describe()}"
 
 

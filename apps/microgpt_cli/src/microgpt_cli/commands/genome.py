@@ -105,8 +105,7 @@ def import_log(
     from microgpt.data.text_file import TextFile
     from microgpt.files.atomic_files import as_argument
     from microgpt_cli.training.data import check_regular
-    from microgpt_evolution.evolve_rust.imported_run import write_imported
-    from microgpt_evolution.evolve_rust.log_file import parse_log
+    from microgpt_evolution.evolve_rust.log_import import parse_log, write_imported
 
     check_regular(log, "name another file")
     found = parse_log(TextFile(log), log)

@@ -1,4 +1,4 @@
-"""Logs of loss evolutions: the source's formats to the letter, our own, and anything else."""
+"""Logs of loss evolutions: evolve-rust's formats to the letter, our own, and anything else."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from microgpt.config import TrainConfig
 from microgpt.train import train
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.evolve_rust import end_report, loss_report
-from microgpt_evolution.evolve_rust.log_file import LogRow, LossLog, parse_log
+from microgpt_evolution.evolve_rust.log_import import LogRow, LossLog, parse_log
 from microgpt_evolution.genome import WHOLE_LIMITS, Genome
 from microgpt_evolution.objectives.retest import Retest
 from microgpt_evolution.population import Evaluation, Organism, rank
@@ -39,7 +39,7 @@ def parse(text: str) -> LossLog:
     return parse_log(text.splitlines(), PATH)
 
 
-def test_a_log_of_the_sources_first_version_is_read() -> None:
+def test_a_log_of_evolve_rusts_first_version_is_read() -> None:
     log = parse(V1)
     assert log.candidates[0] == LogRow(
         generation=1,
@@ -73,7 +73,7 @@ def test_a_row_of_any_version_is_read(end, origin) -> None:
 @pytest.mark.parametrize(
     ("loss", "status"),
     [
-        (f"{1.7976931348623157e308:.4f}", "crashed"),  # what the source gives a panic
+        (f"{1.7976931348623157e308:.4f}", "crashed"),  # what evolve-rust gives a panic
         ("9" * 400 + ".0000", "crashed"),
         ("NaN", "diverged"),
         ("inf", "diverged"),
@@ -192,8 +192,8 @@ def test_our_own_log_by_held_out_loss_has_the_last_document_at_its_end(make_orga
     lines += [loss_report.generation_start(1, 1), *loss_report.ranking(ranked)]
     with pytest.raises(RunError, match=r"go on with: microgpt evolve --resume evolve\.log$"):
         parse_log(lines, PATH)
-    exam = Retest(result, (2.6,), (2.3,), (2.3,))
-    lines += end_report.lucky_and_honest(ranked[0].evaluation, exam)
+    retest = Retest(result, (2.6,), (2.3,), (2.3,))
+    lines += end_report.lucky_and_honest(ranked[0].evaluation, retest)
     log = parse_log(lines, PATH)
     assert log.candidates[0].evaluation == Evaluation("ok", 2.25, val_loss=2.25)
     assert (log.winner.fitness, log.winner.val_loss, log.winner.seed) == ("held-out", 2.25, 5)

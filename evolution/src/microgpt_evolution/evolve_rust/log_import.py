@@ -1,12 +1,12 @@
-"""The log of a loss evolution, the source's or ours: its candidates, and the best of them.
+"""Read the log of a loss evolution, evolve-rust's or ours, and write it as a run.
 
-The lines that count are those that the source's own tools read:
+evolve-rust's own tools read the same lines:
 
     --- Generation 3/10 ---
     > #1: Emb:16  Head:1 Lay:3 Ctx:12 FF:2 LR:0.0298 Steps:1000 | Loss: 1.6470 [random]
 
-Its first logs have no tag at the end, and those in which large models pay for their size have
-" E:…" and " Fit: …" besides. A row that was torn off is none. This module opens no file.
+Its first logs have no tag at the end; those that penalize large models also have " E:…" and
+" Fit: …". A row that is cut off is skipped.
 """
 
 import re
@@ -17,11 +17,15 @@ from typing import cast, get_args
 
 from microgpt.config import MAX_SEED
 from microgpt.files.atomic_files import as_argument
+from microgpt.files.path_text import path_to_text
 from microgpt_evolution.errors import GenomeError, RunError
 from microgpt_evolution.genome import WHOLE_LIMITS, Genome
-from microgpt_evolution.genome_file import GenomeRecord
+from microgpt_evolution.genome_file import GenomeRecord, encode_genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.population import Evaluation, Status
+from microgpt_evolution.runs.evaluation_record import encode_imported
+from microgpt_evolution.runs.records import GENOME, IMPORTED_FROM
+from microgpt_evolution.runs.run_directory import EVALUATIONS, RUN, encode_run, new_directory
 
 UNTAGGED = "unknown"
 WITHOUT_LOSS: dict[str, Status] = {
@@ -29,7 +33,7 @@ WITHOUT_LOSS: dict[str, Status] = {
     "NaN": "diverged",
     "inf": "diverged",
 }
-CRASHED = 1e300  # the source gives what has crashed the largest of all numbers
+CRASHED = 1e300  # evolve-rust logs the largest float for a crash
 
 _N = "[0-9]{1,9}"
 _GENERATION = re.compile(f"--- Generation ({_N})/{_N} ---")
@@ -46,49 +50,31 @@ _ROW = re.compile(
 
 @dataclass(frozen=True)
 class LogRow:
-    """A row of the log.
+    """An organism in one generation of a log."""
 
-    Attributes:
-        generation: in which it stands, counted from 1.
-        place: in the ranking, counted from 1.
-        genome: as the log has it: lr has four decimals.
-        origin: how it was made, as far as the log says.
-        evaluation: what it came to.
-    """
-
-    generation: int
-    place: int
-    genome: Genome
+    generation: int  # counted from 1
+    place: int  # in the ranking, counted from 1
+    genome: Genome  # its lr has four decimals
     origin: str
     evaluation: Evaluation
 
 
 @dataclass(frozen=True)
 class LossLog:
-    """What a log says.
+    """The content of a log."""
 
-    Attributes:
-        candidates: its rows, an elite's in each of its generations.
-        winner: the first of those with the lowest loss.
-        left_out: for each row whose genome is outside our ranges, what is wrong with it.
-    """
-
-    candidates: tuple[LogRow, ...]
-    winner: GenomeRecord
-    left_out: tuple[str, ...]
+    candidates: tuple[LogRow, ...]  # an elite has a row in each of its generations
+    winner: GenomeRecord  # the first row of those with the lowest loss
+    left_out: tuple[str, ...]  # an error for each row whose genome is outside our ranges
 
 
 def parse_log(lines: Iterable[str], path: Path) -> LossLog:
-    """Return what the lines of a log say; those that are none of a log are passed over.
-
-    Args:
-        lines: with or without their ends.
-        path: of the log, for errors.
+    """Return the content of a log; other lines are skipped.
 
     Raises:
         RunError: no candidate is in them, or none that can be called the winner.
     """
-    fitness: Fitness = "last-doc"  # the source's
+    fitness: Fitness = "last-doc"  # evolve-rust's
     seed = generation = last_loss = None
     candidates: list[LogRow] = []
     left_out: list[str] = []
@@ -100,14 +86,26 @@ def parse_log(lines: Iterable[str], path: Path) -> LossLog:
         elif last := _LAST_LOSS.fullmatch(line):
             last_loss = float(last[1])
         elif generation is not None and (row := _ROW.fullmatch(line)):
+            genes = {gene: int(row[gene]) for gene in WHOLE_LIMITS}
             try:
-                candidates.append(_candidate(row, generation, fitness))
+                genome = Genome(**genes, lr=float(row["lr"]))
             except GenomeError as error:
                 left_out.append(str(error))
+                continue
+            place, origin = int(row["place"]), row["origin"] or UNTAGGED
+            evaluation = _evaluation(row["loss"], fitness)
+            candidates.append(LogRow(generation, place, genome, origin, evaluation))
     best = _best(candidates, left_out, path)
+    if best.evaluation.last_loss is not None:
+        last_loss = best.evaluation.last_loss
+    if last_loss is None:  # only the end report of a held-out search has it
+        raise RunError(
+            f"{path} ends before its search had, so it has no winner; go on with: "
+            f"microgpt evolve --resume {as_argument(path)}"
+        )
     record = GenomeRecord(
         genome=best.genome,
-        loss=_last_loss(best, last_loss, path),
+        loss=last_loss,
         generation=best.generation,
         fitness=fitness,
         val_loss=best.evaluation.val_loss,
@@ -116,15 +114,35 @@ def parse_log(lines: Iterable[str], path: Path) -> LossLog:
     return LossLog(tuple(candidates), record, tuple(left_out))
 
 
-def _candidate(row: re.Match[str], generation: int, fitness: Fitness) -> LogRow:
-    genes = {gene: int(row[gene]) for gene in WHOLE_LIMITS}
-    return LogRow(
-        generation,
-        int(row["place"]),
-        Genome(**genes, lr=float(row["lr"])),
-        row["origin"] or UNTAGGED,
-        _evaluation(row["loss"], fitness),
-    )
+def write_imported(folder: Path, log: LossLog, source: Path) -> Path:
+    """Write a log as a run, whole or not at all, and return its directory.
+
+    It has the files of our own runs. It cannot be resumed: the log lacks the seeds and the times.
+
+    Args:
+        folder: where runs are kept.
+        log: its content.
+        source: where it is.
+
+    Raises:
+        CheckpointError: the run cannot be written.
+    """
+    settings = {
+        "objective": log.winner.objective,
+        "fitness": log.winner.fitness,
+        "seed": log.winner.seed,
+        IMPORTED_FROM: path_to_text(source.absolute()),
+    }
+    lines = [
+        encode_imported(f"g{row.generation}-{row.place}", row.origin, row.genome, row.evaluation)
+        for row in log.candidates
+    ]
+    files = {
+        EVALUATIONS: b"".join(lines),
+        GENOME: encode_genome(log.winner),
+        RUN: encode_run(settings),
+    }
+    return new_directory(folder, "import", files)
 
 
 def _evaluation(text: str, fitness: Fitness) -> Evaluation:
@@ -139,9 +157,8 @@ def _evaluation(text: str, fitness: Fitness) -> Evaluation:
 
 
 def _best(candidates: list[LogRow], left_out: list[str], path: Path) -> LogRow:
-    finished = [candidate for candidate in candidates if candidate.evaluation.status == "ok"]
-    if finished:
-        return min(finished, key=lambda candidate: candidate.evaluation.fitness)
+    if finished := [row for row in candidates if row.evaluation.status == "ok"]:
+        return min(finished, key=lambda row: row.evaluation.fitness)
     if candidates:
         raise RunError(
             f"{path}: none of the {len(candidates)} candidates has a loss; give another log"
@@ -152,15 +169,3 @@ def _best(candidates: list[LogRow], left_out: list[str], path: Path) -> LogRow:
         f"no candidate lines in {path}: there is none like '> #1: Emb:16  Head:4 … | Loss: 1.6470' "
         "after '--- Generation 1/10 ---'; give the log of a loss evolution"
     )
-
-
-def _last_loss(best: LogRow, of_the_end: float | None, path: Path) -> float:
-    """Return the loss of the winner's last document: its fitness, or in the end report."""
-    last_loss = best.evaluation.last_loss
-    loss = of_the_end if last_loss is None else last_loss
-    if loss is None:
-        raise RunError(
-            f"{path} ends before its search had, so it has no winner; go on with: "
-            f"microgpt evolve --resume {as_argument(path)}"
-        )
-    return loss

@@ -28,7 +28,6 @@ def follow(steps: int, events: int) -> None:
                     n_tokens=7 * n,
                 )
             )
-        assert shown.step == steps
 
 
 def test_each_tenth_is_a_line_where_nothing_can_be_redrawn(monkeypatch, capsys) -> None:

@@ -128,13 +128,13 @@ def test_a_piped_chat_can_be_stopped(start, chat_model, number, code, word) -> N
 A_SLOW_DISK = """
 from microgpt_cli.main import main
 import time
-from microgpt import whole_files
+from microgpt.files import regular_file
 
 def read(path, max_bytes):
     print("reading", flush=True)
     time.sleep(60)
 
-whole_files.read_regular_file = read
+regular_file.read_regular_file = read
 main()
 """
 
@@ -326,10 +326,10 @@ def test_a_stop_that_a_library_makes_another_error_of_is_still_a_stop(
 
 SWALLOWED = """
     import os, signal, sys, time
-    from microgpt_cli import stopping
-    stopping.REPEAT_SWALLOWED_AFTER_S = 0.05
-    stopping.listen()
-    stopping.obey()
+    from microgpt_cli.terminal import signals
+    signals.REPEAT_AFTER_S = 0.05
+    signals.listen()
+    signals.obey()
     try:
         os.kill(os.getpid(), int(sys.argv[1]))
         time.sleep(10)
@@ -338,7 +338,7 @@ SWALLOWED = """
     try:
         time.sleep(10)
     except KeyboardInterrupt as stop:
-        stopping.obeyed()
+        signals.obeyed()
         print(type(stop).__name__)
     time.sleep(0.2)
 """
@@ -370,12 +370,15 @@ def test_a_full_disk_behind_stdout_is_a_line_and_not_a_traceback(text_model) -> 
 def test_a_stop_that_is_to_be_repeated_does_not_outlive_the_command() -> None:
     """An alarm that is still set when Python shuts down would end the process by itself."""
     code = (
-        "import sys, time, types\n"
-        "from microgpt_cli import stopping\n"
-        "stopping.listen()\n"
-        "dropped = types.SimpleNamespace(exc_value=stopping.Terminated())\n"
-        "stopping._repeat_what_was_dropped(dropped)\n"
-        "stopping.stop_listening()\n"
+        "import os, signal, sys, time\n"
+        "from microgpt_cli.terminal import signals\n"
+        "signals.REPEAT_AFTER_S = 0.05\n"
+        "signals.listen()\n"
+        "signals.obey()\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "except signals.Terminated:\n"
+        "    signals.stop_listening()\n"
         "time.sleep(0.1)\n"
         "sys.exit(143)\n"
     )

@@ -1,10 +1,9 @@
 """How far a search is, on a terminal: a table on stderr, which goes when something is printed."""
 
-import sys
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from microgpt_cli.terminal.progress import duration, short
+from microgpt_cli.terminal.progress import duration, rich_console, short, time_left
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -19,12 +18,8 @@ LABEL = 12  # columns, the space behind it too
 
 def make_table(generations: int) -> "SearchTable | None":
     """Return a table, or None where nothing can be redrawn."""
-    if not sys.stderr.isatty():
-        return None
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    return None if console.is_dumb_terminal else SearchTable(generations, console)
+    console = rich_console()
+    return SearchTable(generations, console) if console else None
 
 
 class SearchTable:
@@ -96,8 +91,8 @@ class SearchTable:
         seconds = perf_counter() - self._started
         rate = self._n_evaluated / seconds if seconds else 0.0
         n_left = event.n_all - event.n_done + event.n_later
-        left = f"{duration(n_left / rate)} left" if rate else "? left"
-        return [("time", f"{duration(seconds)}, about {left}, {short(rate)} organisms/s")]
+        pace = f"about {time_left(n_left, rate)}, {short(rate)} organisms/s"
+        return [("time", f"{duration(seconds)}, {pace}")]
 
 
 def _champion(organism: "Organism") -> str:

@@ -1,16 +1,14 @@
-"""What is told on stderr while something long runs: a bar on a terminal, else sparse lines."""
+"""Progress on stderr: a bar on a terminal, sparse lines elsewhere."""
 
 import sys
 from collections import deque
+from collections.abc import Iterable, Iterator
 from time import perf_counter
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from microgpt_cli.terminal.console import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from rich.console import Console, RenderableType
     from rich.progress import Progress
 
@@ -18,152 +16,106 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-N_LINES = 10  # of a whole training, at most, where stderr is no terminal
+N_LINES = 10  # at most, where stderr is no terminal
 LINE_INTERVAL_S = 1.0  # between two of them, at least
-SMOOTHED = 100  # steps: the shown loss is a running mean over about so many
-SPEED_OVER_S = 5.0  # the speed is that of the last seconds
+LOSS_WINDOW = 100  # steps of the running mean of the loss
+SPEED_WINDOW_S = 5.0
 
 
-def step_line(step: int, steps: int, loss: float) -> str:
-    """Return the line of a training step, as Karpathy prints it."""
-    return f"step {step:4d} / {steps:4d} | loss {loss:.4f}"
+class ProgressBar:
+    """A bar on a terminal that can redraw; elsewhere a line for each tenth."""
 
-
-class TrainingProgress:
-    """Follows the events of one training: step, losses, speed and time left.
-
-    Attributes:
-        step: the last step that was reported.
-    """
-
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
+    def __init__(self, what: str, total: int, done: int = 0) -> None:
+        self._what, self._total, self._done = what, total, done
+        self._console = rich_console()
         self._bar: Progress | None = None
-        self.restart()
+        self._last_line = perf_counter()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def restart(self, step: int = 0) -> None:
-        """Take the bar away, and follow another training, which begins or goes on now."""
-        self.step = step
-        self._last_line = perf_counter()
-        self._losses = _RunningMean()
-        self._speed = _Speed()
-        self._val_loss: float | None = None
-        self.stop()
-        self._bar = _make_bar(self._steps)  # an old one would draw over what is printed by then
-
-    def stop(self) -> None:
-        """Take the bar away, so that something else can be printed."""
-        if self._bar:
-            self._bar.stop()
-
-    def update(self, event: "TrainEvent") -> None:
-        """Show how far the training is."""
-        tenth_before, self.step = self.step * N_LINES // self._steps, event.step
-        self._losses.add(event.losses)
-        self._speed.add(len(event.losses), event.n_docs, event.n_tokens)
-        if event.val_loss is not None:
-            self._val_loss = event.val_loss
-        if self._bar:
+    def show(self, done: int, left: str, line: str, figures: str = "") -> None:
+        """Show how much is done: a bar with the time left, the figures below it; or the line."""
+        tenth_before, self._done = self._done * N_LINES // self._total, done
+        if self._console:
+            self._bar = self._bar or _make_bar(self._console, self._what, self._total)
+            self._bar.update(self._bar.task_ids[0], completed=done, left=left, figures=figures)
             self._bar.start()
-            self._bar.update(
-                self._bar.task_ids[0],
-                completed=event.step,
-                figures=f"{self._loss_text()} | {self._speed.text()}",
-                left=self._speed.left(self._steps - event.step),
-            )
-        elif event.step * N_LINES // self._steps > tenth_before and (
+        elif done * N_LINES // self._total > tenth_before and (
             perf_counter() - self._last_line >= LINE_INTERVAL_S
         ):
             self._last_line = perf_counter()
-            say(
-                f"step {event.step:4d} / {self._steps:4d} | {self._loss_text()} | "
-                f"{self._speed.text()} | {self._speed.left(self._steps - event.step)}"
-            )
+            say(line)
 
-    def _loss_text(self) -> str:
-        text = f"loss {self._losses.mean:.3f} (last {self._losses.last:.3f})"
-        return text if self._val_loss is None else f"{text} | held out {self._val_loss:.3f}"
-
-
-class _RunningMean:
-    """The mean of the last losses, of which older ones count less and less."""
-
-    def __init__(self) -> None:
-        self.last = self.mean = 0.0
-        self._n = 0
-
-    def add(self, losses: "Sequence[float]") -> None:
-        """Take more of them."""
-        for loss in losses:
-            self._n += 1
-            self.mean += (loss - self.mean) / min(self._n, SMOOTHED)
-            self.last = loss
+    def stop(self) -> None:
+        """Take the bar away, so that something else can be printed; it comes back."""
+        if self._bar:
+            self._bar.stop()
+        self._bar = None  # an old one would draw over what is printed by then
 
 
-class _Speed:
-    """How fast it went in the last seconds."""
+class TrainingProgress(ProgressBar):
+    """Step, losses, speed and time left of a training."""
 
-    def __init__(self) -> None:
-        self._totals = deque([(perf_counter(), 0, 0, 0)])
+    def __init__(self, steps: int) -> None:
+        super().__init__("step", steps)
+        self.restart()
 
-    def add(self, n_steps: int, n_docs: int, n_tokens: int) -> None:
-        """Count what has just been done."""
-        _, *before = self._totals[-1]
-        added = (n_steps, n_docs, n_tokens)
-        steps, docs, tokens = (old + new for old, new in zip(before, added, strict=True))
+    def restart(self, step: int = 0) -> None:
+        """Follow another training, which begins or goes on now."""
+        self.stop()
+        self._done, self._last_line = step, perf_counter()
+        self._n_losses, self._mean_loss = 0, 0.0
+        self._val_loss: float | None = None
+        self._totals = deque([(perf_counter(), 0, 0, 0)])  # clock, steps, documents, tokens
+
+    def update(self, event: "TrainEvent") -> None:
+        """Show how far the training is."""
+        for loss in event.losses:
+            self._n_losses += 1
+            self._mean_loss += (loss - self._mean_loss) / min(self._n_losses, LOSS_WINDOW)
+        if event.val_loss is not None:
+            self._val_loss = event.val_loss
+        steps_per_s, docs_per_s, tokens_per_s = self._speed(event)
+        figures = f"loss {self._mean_loss:.3f} (last {event.losses[-1]:.3f})"
+        if self._val_loss is not None:
+            figures += f" | held out {self._val_loss:.3f}"
+        figures += f" | {short(docs_per_s)} docs/s, {short(tokens_per_s)} tokens/s"
+        left = time_left(self._total - event.step, steps_per_s)
+        line = f"step {event.step:4d} / {self._total:4d} | {figures} | {left}"
+        self.show(event.step, left, line, figures)
+
+    def _speed(self, event: "TrainEvent") -> list[float]:
+        """Return the steps, documents and tokens per second of the last seconds."""
         now = perf_counter()
-        self._totals.append((now, steps, docs, tokens))
-        while len(self._totals) > 2 and self._totals[1][0] < now - SPEED_OVER_S:
+        _, steps, docs, tokens = self._totals[-1]
+        self._totals.append(
+            (now, steps + len(event.losses), docs + event.n_docs, tokens + event.n_tokens)
+        )
+        while len(self._totals) > 2 and self._totals[1][0] < now - SPEED_WINDOW_S:
             self._totals.popleft()
-
-    def text(self) -> str:
-        """Return the speed in documents and in tokens."""
-        _, docs, tokens = self._rates()
-        return f"{short(docs)} docs/s, {short(tokens)} tokens/s"
-
-    def left(self, n_steps: int) -> str:
-        """Return how long so many steps will take."""
-        steps = self._rates()[0]
-        return f"{duration(n_steps / steps)} left" if steps else "? left"
-
-    def _rates(self) -> list[float]:
         (start, *first), (end, *last) = self._totals[0], self._totals[-1]
         seconds = max(end - start, 1e-9)
         return [(b - a) / seconds for a, b in zip(first, last, strict=True)]
 
 
-def followed(work: "Iterable[T]", n: int, what: str) -> "Iterator[T]":
-    """Yield what some work yields, and show how much of it has come.
+def followed(work: Iterable[T], n: int, what: str) -> Iterator[T]:
+    """Yield the n results of some work, and show how many have come."""
+    started = perf_counter()
+    with ProgressBar(what, n) as bar:
+        bar.show(0, "? left", "")
+        for i, result in enumerate(work, start=1):
+            yield result
+            left = time_left(n - i, i / max(perf_counter() - started, 1e-9))
+            bar.show(i, left, f"{i:,} / {n:,} {what}")
 
-    Args:
-        work: yields n times.
-        n: how often.
-        what: it yields.
-    """
-    if console := _console():
-        from rich.progress import track
 
-        yield from track(work, what, total=n, console=console, transient=True)
-        return
-    last_line = perf_counter()
-    for i, result in enumerate(work, start=1):
-        yield result
-        if i * N_LINES // n > (i - 1) * N_LINES // n and (
-            perf_counter() - last_line >= LINE_INTERVAL_S
-        ):
-            last_line = perf_counter()
-            say(f"{i:,} / {n:,} {what}")
+def step_line(step: int, steps: int, loss: float) -> str:
+    """Return the line of a training step, as Karpathy prints it."""
+    return f"step {step:4d} / {steps:4d} | loss {loss:.4f}"
 
 
 def short(number: float) -> str:
@@ -183,10 +135,22 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
 
 
-def _make_bar(steps: int) -> "Progress | None":
-    console = _console()
-    if console is None:
+def time_left(n: float, per_s: float) -> str:
+    """Return how long n more things take at some speed, which may be 0: not known yet."""
+    return f"{duration(n / per_s)} left" if per_s else "? left"
+
+
+def rich_console() -> "Console | None":
+    """Return stderr as rich sees it, or None where nothing can be redrawn."""
+    if not sys.stderr.isatty():
         return None
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return None if console.is_dumb_terminal else console
+
+
+def _make_bar(console: "Console", what: str, total: int) -> "Progress":
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.text import Text
 
@@ -196,10 +160,11 @@ def _make_bar(steps: int) -> "Progress | None":
         def get_renderables(self) -> "Iterator[RenderableType]":
             yield self.make_tasks_table(self.tasks)
             for task in self.tasks:
-                yield Text(task.fields["figures"], overflow="ellipsis", no_wrap=True)
+                if task.fields["figures"]:
+                    yield Text(task.fields["figures"], overflow="ellipsis", no_wrap=True)
 
     bar = TwoLines(
-        TextColumn("step"),
+        TextColumn(what),
         MofNCompleteColumn(),
         BarColumn(bar_width=None),
         TextColumn("{task.fields[left]}"),
@@ -208,15 +173,5 @@ def _make_bar(steps: int) -> "Progress | None":
         expand=True,
         redirect_stdout=False,  # it would send the results to stderr
     )
-    bar.add_task("step", total=steps, figures="", left="")
+    bar.add_task(what, total=total, figures="", left="")
     return bar
-
-
-def _console() -> "Console | None":
-    """Return stderr as rich sees it, or None where nothing can be redrawn."""
-    if not sys.stderr.isatty():
-        return None
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    return None if console.is_dumb_terminal else console  # it cannot redraw a line

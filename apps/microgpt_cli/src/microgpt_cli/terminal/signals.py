@@ -1,4 +1,4 @@
-"""SIGTERM stops a command as Ctrl-C does, under its own name; and neither is ever lost."""
+"""SIGINT and SIGTERM as exceptions that no library can swallow for good."""
 
 import signal
 import sys
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn, Self
 
-REPEAT_AFTER_S = 0.01  # one that Python has dropped
-REPEAT_SWALLOWED_AFTER_S = 2.0  # one that nobody has obeyed yet, who may still be cleaning up
+STOPS = (signal.SIGINT, signal.SIGTERM)
+REPEAT_AFTER_S = 2.0  # whoever has caught a stop may still be cleaning up
 
 
 class Terminated(KeyboardInterrupt):
@@ -21,14 +21,15 @@ _asked: list[type[KeyboardInterrupt]] = []  # those that nobody has obeyed yet
 def listen() -> None:
     """From now on, lose no stop; from `obey` on, obey it."""
     _handle(lambda signum, frame: _early.append(signum))
-    sys.unraisablehook = _repeat_what_was_dropped
+    sys.unraisablehook = _ignore_dropped_stops
 
 
 def obey() -> None:
     """Raise KeyboardInterrupt or Terminated wherever the process is when one comes, or has come.
 
-    A library that swallows all exceptions, as some do while they are imported, would make the
-    process deaf: so it comes again, until `obeyed` is called or listening ends.
+    Some libraries swallow every exception while they are imported, and Python drops one that is
+    raised in a callback of its own, such as that of an import lock: one start in 400 was deaf. So
+    a stop is raised again until `obeyed` or `stop_listening` is called.
     """
     _handle(_stop)
     if _early:
@@ -38,7 +39,7 @@ def obey() -> None:
 def obeyed() -> None:
     """Do not repeat a stop: what was asked for is done, and the command goes on."""
     _asked.clear()
-    if hasattr(signal, "setitimer"):
+    if hasattr(signal, "setitimer"):  # not on Windows
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
@@ -49,10 +50,14 @@ def asked() -> type[KeyboardInterrupt] | None:
 
 def stop_listening() -> None:
     """Let no signal change how a command ends once it has said so."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "setitimer"):  # one that was to be repeated, too
-        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    obeyed()
+
+
+def exception_of(signum: int) -> type[KeyboardInterrupt]:
+    """Return what a signal raises."""
+    return Terminated if signum == signal.SIGTERM else KeyboardInterrupt
 
 
 def _handle(handler: Callable[[int, FrameType | None], None]) -> None:
@@ -62,51 +67,33 @@ def _handle(handler: Callable[[int, FrameType | None], None]) -> None:
 
 
 def _stop(signum: int, frame: FrameType | None) -> NoReturn:
-    _repeat(signum, REPEAT_SWALLOWED_AFTER_S)
-    _asked.append(Terminated if signum == signal.SIGTERM else KeyboardInterrupt)
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signum))
+        signal.setitimer(signal.ITIMER_REAL, REPEAT_AFTER_S)
+    _asked.append(exception_of(signum))
     raise _asked[-1]
 
 
-def _repeat(signum: int, after_s: float) -> None:
-    if hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signum))
-        signal.setitimer(signal.ITIMER_REAL, after_s)
-
-
-def _repeat_what_was_dropped(dropped: "sys.UnraisableHookArgs") -> None:
-    """Raise a stop again in a moment: Python drops one that comes inside a callback of its own.
-
-    Such as that of the lock of a module that is being imported: one start in 400 was deaf.
-    """
-    stop = dropped.exc_value
-    if not isinstance(stop, KeyboardInterrupt) or not hasattr(signal, "setitimer"):
+def _ignore_dropped_stops(dropped: "sys.UnraisableHookArgs") -> None:
+    """Print no traceback for a stop that Python drops: it is raised again."""
+    if not isinstance(dropped.exc_value, KeyboardInterrupt):
         sys.__unraisablehook__(dropped)
-        return
-    number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
-    _repeat(number, REPEAT_AFTER_S)
 
 
 class StopRequest:
     """While it is entered, the first Ctrl-C or SIGTERM is only noted, so that work can be saved.
 
     The second one ends the command at once.
-
-    Attributes:
-        reason: what has come, if anything has.
     """
 
     def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
-        """Prepare to take note.
-
-        Args:
-            wake: is called when the first one has come, for work that waits for something else.
-        """
-        self.reason: type[KeyboardInterrupt] | None = None
+        """Have `wake` called when the first one comes, for work that waits for something else."""
+        self.reason: type[KeyboardInterrupt] | None = None  # what has come, if anything has
         self._wake = wake
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPS:
             self._before[number] = signal.signal(number, self._note)
         return self
 
@@ -119,8 +106,7 @@ class StopRequest:
         return self.reason is not None
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
-        reason = Terminated if signum == signal.SIGTERM else KeyboardInterrupt
         if self.reason:
-            raise reason
-        self.reason = reason
+            raise exception_of(signum)
+        self.reason = exception_of(signum)
         self._wake()

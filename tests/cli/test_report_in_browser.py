@@ -12,8 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from microgpt_evolution.runs.run_directory import EVALUATIONS
-from microgpt_report.page import render
-from microgpt_report.section import Report, Section, Table
+from microgpt_report.page import Report, Section, Table, render
 
 sys.path.append(str(Path(__file__).parent))
 from searches import AESTHETIC, HYDRA, SMALL, run_of, write_names
@@ -137,9 +136,8 @@ def test_a_page_is_dark_where_the_system_is(runs, page, complaints) -> None:
 def test_what_a_model_has_said_is_text_and_nothing_else(tmp_path, page, complaints) -> None:
     said = "</script><script>document.title = 'taken'</script><b>&amp;\u2028"
     table = Table(["champion", "names"], [["g1-1", said]], is_prose=True)
-    report = Report(
-        said, {"input": said}, [Section("names", said, said, table=table)], {"names": [{"a": said}]}
-    )
+    section = Section("names", said, said, table=table, datasets={"names": [{"a": said}]})
+    report = Report(said, {"input": said}, [section])
     (tmp_path / "report.html").write_text(render(report), encoding="utf-8")
     opened(page, tmp_path / "report.html")
     assert page.title() != "taken"

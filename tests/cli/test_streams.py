@@ -8,7 +8,7 @@ from microgpt.evaluation.exact_match import Answer
 from microgpt_cli.commands import report as command
 from microgpt_cli.data_report.exact_match_page import page
 from microgpt_cli.terminal.console import say, show_while_read, shown
-from microgpt_report.runs import labels
+from microgpt_report.training_runs import labels
 
 ODD = "a\x1b[2J\x9b\u202eb\u2066\x07"
 ESCAPED = r"a\x1b[2J\x9b\u202eb\u2066\x07"

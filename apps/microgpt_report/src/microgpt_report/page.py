@@ -1,43 +1,83 @@
-"""A report as a page: one HTML file that asks no host for anything.
+"""Render a report as one HTML page that loads nothing from the network.
 
-Vega, which draws, is in it once; the data, too. It is bundled by vl-convert, which takes a second,
-and so kept in the cache of the user. Light or dark is as the reader's system has it.
+The page contains its data and, once, Vega's script. Bundling that takes vl-convert a second, so it
+is cached in the user's cache directory. The page follows the color scheme of the reader's system.
 """
 
 import html
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_cache_path
 
+from microgpt.errors import MicrogptError
 from microgpt.files.atomic_files import publish
 from microgpt.files.regular_file import read_regular_file
 from microgpt.printable import printable
-from microgpt_report.section import Report, Section, Table
 
-PIXELS_A_PIXEL = 2  # of a PNG
-MAX_SCRIPT_BYTES = 2**24  # of the script that draws, which has less than a tenth of that
-N_SVG = 3_000  # evaluations; with more the page would be slow, and is drawn on canvas
+if TYPE_CHECKING:
+    from microgpt_report.theme import Chart
+
+Row = dict[str, Any]  # of a dataset that a chart shows
+
+PNG_SCALE = 2  # pixels of a PNG per pixel of a chart
+MAX_SCRIPT_BYTES = 2**24  # of Vega's script, which has less than a tenth of that
+N_SVG = 3_000  # evaluations; with more, SVG would be slow and the page draws on canvas
 # Vega makes functions of its expressions, which is why they must be allowed; nothing else is.
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; "
     "img-src data: blob:"
 )
-
-# Of text, of what is said more quietly, of lines, and of the paper.
-INK = {
+COLORS = {  # of text, quieter text, lines, background
     "light": ("#24292f", "#57606a", "#e4e6e9", "#ffffff"),
     "dark": ("#e6e8eb", "#a2a9b3", "#33383f", "#16191d"),
 }
 
 
-def config(theme: str) -> dict[str, Any]:
-    """Return what Vega is told of colors and fonts, in a light page or a dark one."""
-    ink, quiet, grid, paper = INK[theme]
+@dataclass(frozen=True)
+class Table:
+    """A table of a page."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    is_prose: bool = False  # whether the last column is text to read rather than a number
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of a page: a heading, a caption, and a chart, a table or text."""
+
+    name: str  # the id in the page, and the name of the chart's PNG file
+    title: str
+    caption: str
+    chart: "Chart | None" = None
+    table: Table | None = None
+    text: str = ""  # preformatted lines
+    datasets: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The content of a page. Charts refer to datasets of all sections by name."""
+
+    title: str
+    facts: Mapping[str, str]
+    sections: Sequence[Section]
+
+    @property
+    def datasets(self) -> dict[str, Sequence[Row]]:
+        """The datasets of all sections."""
+        return {name: rows for section in self.sections for name, rows in section.datasets.items()}
+
+
+def vega_config(scheme: str) -> dict[str, Any]:
+    """Return the Vega configuration of colors and fonts for a light or a dark page."""
+    ink, quiet, grid, paper = COLORS[scheme]
     axis = {"labelColor": quiet, "titleColor": quiet, "gridColor": grid, "titleFontWeight": 400}
     legend = {"labelColor": ink, "titleColor": quiet, "titleFontWeight": 400, "labelLimit": 240}
     return {
@@ -53,7 +93,7 @@ def config(theme: str) -> dict[str, Any]:
 
 
 def specification(section: Section) -> dict[str, Any]:
-    """Return a picture in the words of Vega-Lite, without its data."""
+    """Return the Vega-Lite specification of a chart, without the page's datasets and colors."""
     assert section.chart
     found: dict[str, Any] = section.chart.to_dict(validate=False)
     found.pop("config", None)
@@ -61,27 +101,27 @@ def specification(section: Section) -> dict[str, Any]:
 
 
 def png(section: Section, report: Report) -> bytes:
-    """Return a picture as a PNG, as it is on a light page."""
+    """Return a chart as a PNG, in the colors of a light page."""
     import vl_convert
 
-    whole = specification(section) | {
-        "config": config("light") | {"background": "white", "padding": 12},
-    }
+    whole = specification(section)
+    whole["config"] = vega_config("light") | {"background": "white", "padding": 12}
     whole["datasets"] = whole.get("datasets", {}) | report.datasets
-    content: bytes = vl_convert.vegalite_to_png(whole, scale=PIXELS_A_PIXEL)
+    content: bytes = vl_convert.vegalite_to_png(whole, scale=PNG_SCALE)
     return content
 
 
 def render(report: Report) -> str:
-    """Return the page."""
-    pictures = [section for section in report.sections if section.chart]
+    """Return the page as HTML."""
+    datasets = report.datasets
     data = {
-        "specifications": {section.name: specification(section) for section in pictures},
-        "datasets": report.datasets,
-        "configs": {theme: config(theme) for theme in INK},
-        "renderer": "svg" if len(report.datasets.get("evaluations", ())) <= N_SVG else "canvas",
+        "specifications": {s.name: specification(s) for s in report.sections if s.chart},
+        "datasets": datasets,
+        "configs": {scheme: vega_config(scheme) for scheme in COLORS},
+        "renderer": "svg" if len(datasets.get("evaluations", ())) <= N_SVG else "canvas",
     }
     title = _text(report.title)
+    facts = (f"<div><dt>{_text(k)}</dt><dd>{_text(v)}</dd></div>" for k, v in report.facts.items())
     return "\n".join(
         [
             "<!doctype html>",
@@ -96,7 +136,7 @@ def render(report: Report) -> str:
             "</head>",
             "<body>",
             f"<h1>{title}</h1>",
-            *_facts(report.facts),
+            *("<dl>", *facts, "</dl>"),
             "<noscript><p>The pictures are drawn by JavaScript, which is off.</p></noscript>",
             *(line for section in report.sections for line in _section(section)),
             f"<footer>microgpt {html.escape(version('microgpt-cli'))}</footer>",
@@ -110,13 +150,6 @@ def render(report: Report) -> str:
     )
 
 
-def _facts(facts: Mapping[str, str]) -> Iterator[str]:
-    yield "<dl>"
-    for name, fact in facts.items():
-        yield f"<div><dt>{_text(name)}</dt><dd>{_text(fact)}</dd></div>"
-    yield "</dl>"
-
-
 def _section(section: Section) -> Iterator[str]:
     yield f'<section id="{section.name}">'
     yield f"<h2>{_text(section.title)}</h2>"
@@ -124,27 +157,20 @@ def _section(section: Section) -> Iterator[str]:
     if section.chart:
         label = _text(f"{section.title}: {section.caption}")
         yield f'<div class="picture" role="img" aria-label="{label}"></div>'
-    if section.table:
-        yield from _table(section.table)
+    if table := section.table:
+        style = ' class="prose"' if table.is_prose else ""
+        yield f'<div class="scroll"><table{style}>'
+        yield f"<tr>{''.join(f'<th>{_text(cell)}</th>' for cell in table.head)}</tr>"
+        for row in table.rows:
+            yield f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>"
+        yield "</table></div>"
     if section.text:
         yield f"<pre>{_text(section.text)}</pre>"
     yield "</section>"
 
 
-def _table(table: Table) -> Iterator[str]:
-    yield (
-        '<div class="scroll"><table class="prose">'
-        if table.is_prose
-        else ('<div class="scroll"><table>')
-    )
-    yield f"<tr>{''.join(f'<th>{_text(cell)}</th>' for cell in table.head)}</tr>"
-    for row in table.rows:
-        yield f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>"
-    yield "</table></div>"
-
-
 def _text(text: str) -> str:
-    """Return text as HTML that shows it; what does not print, but for line ends, as escapes."""
+    """Return text as HTML, with characters that do not print, except line ends, as escapes."""
     lines = text.split("\n")
     return "\n".join(html.escape(printable(line, len(line))) for line in lines)
 
@@ -156,10 +182,10 @@ def _embedded(data: Any) -> str:
 
 
 def vega() -> str:
-    """Return the script that draws, out of the cache if it is there."""
+    """Return Vega's script, from the cache if it is there."""
     name = f"vega-{version('vl-convert-python')}.js"
     directory: Path | None = None
-    with suppress(OSError, RuntimeError, UnicodeDecodeError):  # without a home nothing is kept
+    with suppress(OSError, RuntimeError, UnicodeDecodeError):  # without a home nothing is cached
         found = user_cache_path("microgpt", appauthor=False)
         directory = found if found.is_absolute() else None  # "~/.cache" in platformdirs 4.2
         if directory:
@@ -168,8 +194,6 @@ def vega() -> str:
 
     script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     if directory:
-        from microgpt.errors import MicrogptError
-
         with suppress(MicrogptError, OSError):
             directory.mkdir(0o700, parents=True, exist_ok=True)
             publish(directory, {name: script.encode()})

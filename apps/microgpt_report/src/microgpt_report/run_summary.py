@@ -1,15 +1,16 @@
-"""What a run has come to, as it is told: its generations, its measures, its winner."""
+"""Summary of a search for its report: generations, measures, champions, winner."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from random import Random
-from typing import cast
+from typing import Any, cast
 
 from microgpt_evolution.errors import RunError
+from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.heads import HEADS, HeadName
 from microgpt_evolution.population import Evaluation, Organism, Origin, rank
 from microgpt_evolution.runs.evaluation_record import Entry
@@ -23,25 +24,22 @@ from microgpt_evolution.search.loss import POPULATION
 from microgpt_evolution.search.loss_search import LossSearch
 from microgpt_evolution.search.settings import SearchSettings
 
-JUDGE = "judge"  # the one population of an aesthetic evolution, and what it goes by
+JUDGE = "judge"  # the one population of an aesthetic evolution, and its score
 LOSSES = {"held-out": "held-out loss", "last-doc": "loss of the last document"}
+CONFIRM, PRIMORDIAL = "confirm", "primordial"  # origins that no organism of a population has
+N_HEX = 12  # of a fingerprint, enough to tell data apart
 
 
 @dataclass(frozen=True)
 class Measure:
-    """What a population goes by.
-
-    Attributes:
-        name: as it is shown.
-        score: a key of `Vote.scores`; None for the fitness of a loss evolution.
-    """
+    """What the organisms of a population are ranked by."""
 
     name: str
-    score: str | None = None
+    score: str | None = None  # a key of `Scores.scores`; None for the fitness of a loss evolution
 
     @property
     def title(self) -> str:
-        """The name, and the unit if there is one."""
+        """The name, with its unit."""
         return f"{self.name}, nats a token" if self.is_loss else self.name
 
     @property
@@ -49,8 +47,13 @@ class Measure:
         """Whether less is better."""
         return self.score is None
 
+    @property
+    def better(self) -> str:
+        """Which values are better, in a word."""
+        return "lower" if self.is_loss else "higher"
+
     def of(self, evaluation: Evaluation) -> float | None:
-        """Return the worth of an evaluation; None if it has none."""
+        """Return the value of an evaluation; None if it has none."""
         if evaluation.status != "ok":
             return None
         if self.score is None:
@@ -60,31 +63,18 @@ class Measure:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run.
+    """A search: its records, and the generations that follow from them."""
 
-    Attributes:
-        name: what the run is called: its directory, and what tells that from others.
-        run: what is on record.
-        settings: those of a search of ours; None of one that was imported.
-        generations: as far as the search has come.
-        exam: what the winner came to, once there is one.
-    """
-
-    name: str
+    name: str  # its directory, and what tells that from others
     run: RecordedRun
-    settings: SearchSettings | None
-    generations: Sequence[Generation]
-    exam: RetestFile | None
+    settings: SearchSettings | None  # None if it was imported
+    generations: Sequence[Generation]  # as far as the search has come
+    retest: RetestFile | None  # of the winner, once there is one
 
     @property
     def objective(self) -> str:
-        """What was searched for; logs are those of loss evolutions."""
+        """The objective; logs are those of loss evolutions."""
         return self.settings.objective if self.settings else "loss"
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the winner has been found and examined."""
-        return self.exam is not None or self.run.is_imported
 
     @property
     def last_generation(self) -> int:
@@ -93,7 +83,7 @@ class RunSummary:
 
     @cached_property
     def measures(self) -> dict[str, Measure]:
-        """What each population goes by, by its name."""
+        """The measure of each population, by its name."""
         names = dict.fromkeys(
             name for g in self.generations for name, ranked in g.populations.items() if ranked
         )
@@ -107,25 +97,27 @@ class RunSummary:
 
     @property
     def common(self) -> Measure:
-        """What all organisms can be compared by: heads have no measure in common but the judge."""
+        """The measure that all organisms have; for the heads of a Hydra, the judge's score."""
         measures = list(self.measures.values())
         return measures[0] if len(measures) == 1 else Measure("the judge's score", JUDGE)
 
     @cached_property
     def organisms(self) -> dict[str, tuple[str, Organism]]:
-        """Each organism of the run, elites and migrants too, with its population, by its id."""
-        return {
-            organism.id: (name, organism)
-            for generation in self.generations
-            for name, ranked in generation.populations.items()
-            for organism in ranked
-        }
+        """The population and the organism of each id, elites and migrants included."""
+        return {organism.id: (name, organism) for name, _, organism in self.ranked_organisms()}
+
+    def ranked_organisms(self) -> Iterator[tuple[str, int, Organism]]:
+        """Yield each organism with its population and its rank, counted from 0."""
+        for generation in self.generations:
+            for name, ranked in generation.populations.items():
+                for place, organism in enumerate(ranked):
+                    yield name, place, organism
 
     def knows(self, entry: Entry) -> bool:
-        """Return whether the search makes an evaluation: for an organism, or of one again."""
-        if entry.origin == "confirm":
+        """Return whether the search makes an evaluation: of an organism, or of one again."""
+        if entry.origin == CONFIRM:
             return len(entry.parents) == 1 and entry.parents[0] in self.organisms
-        return entry.origin == "primordial" or entry.id in self.organisms
+        return entry.origin == PRIMORDIAL or entry.id in self.organisms
 
     def population_of(self, entry: Entry) -> str:
         """Return the population that an evaluation was made for."""
@@ -135,8 +127,33 @@ class RunSummary:
         return next(iter(self.measures))
 
     def worth(self, entry: Entry) -> float | None:
-        """Return what an evaluation is worth to its population."""
+        """Return the value of an evaluation by the measure of its population."""
         return self.measures[self.population_of(entry)].of(entry.evaluation)
+
+    def n_params(self, genome: Genome) -> int:
+        """Return the weights of a genome; without those of tokens if these are not known."""
+        if self.settings and self.settings.vocab_size:
+            return genome.n_params(self.settings.vocab_size)
+        return genome.n_params(1) - 2 * genome.n_emb
+
+    @cached_property
+    def pareto_front(self) -> set[str]:
+        """The ids of the evaluations that no smaller model of their population beats."""
+        front: set[str] = set()
+        for population, measure in self.measures.items():
+            found = [
+                (self.n_params(e.genome), value if measure.is_loss else -value, e.id)
+                for e in self.run.entries
+                if self.population_of(e) == population
+                and e.origin not in (CONFIRM, PRIMORDIAL)
+                and (value := self.worth(e)) is not None
+            ]
+            best = float("inf")
+            for _, cost, id_ in sorted(found):
+                if cost < best:
+                    best = cost
+                    front.add(id_)
+        return front
 
     @cached_property
     def champions(self) -> dict[str, Organism]:
@@ -147,40 +164,41 @@ class RunSummary:
                 first = next((o for o in ranked if o.has_finished), None)
                 if first and (name not in best or first.fitness < best[name].fitness):
                     best[name] = first
-        if self.exam and self.exam.id in self.organisms and self.objective != "hydra":
-            name, organism = self.organisms[self.exam.id]
+        if self.retest and self.retest.id in self.organisms and self.objective != "hydra":
+            name, organism = self.organisms[self.retest.id]
             best[name] = organism
         return best
 
     @property
     def winner(self) -> Organism | None:
         """The organism that has won, or is best so far."""
-        if self.exam and self.exam.id in self.organisms:
-            return self.organisms[self.exam.id][1]
+        if self.retest and self.retest.id in self.organisms:
+            return self.organisms[self.retest.id][1]
         return next(iter(self.champions.values()), None)
 
 
-def read_story(directory: Path, name: str) -> RunSummary:
-    """Return what a run has come to.
+def title_of(population: str) -> str:
+    """Return the title of a head of a Hydra; nothing for another population."""
+    return HEADS[population].title if population in HEADS else ""  # type: ignore[index]
 
-    Args:
-        directory: of the run.
-        name: what to call it.
+
+def read_run_summary(directory: Path, name: str) -> RunSummary:
+    """Return the summary of a run, under a name.
 
     Raises:
-        RunError: there is none, or it is damaged.
+        RunError: there is no run, or it is damaged.
     """
     run = read_recorded(directory)
-    exam = read_exam(run.directory)
+    retest = read_exam(run.directory)
     if run.is_imported:
-        return RunSummary(name, run, None, _by_ids(run), exam)
+        return RunSummary(name, run, None, _imported_generations(run), retest)
     settings = SearchSettings.of(run)
     known = {(entry.genome, entry.seed): entry.evaluation for entry in run.entries}
     generations = replay(
         _search(settings), settings.n_generations, lambda genome, seed: known.get((genome, seed))
     )
-    story = RunSummary(name, run, settings, generations, exam)
-    unknown = [entry.id for entry in run.entries if not story.knows(entry)]
+    summary = RunSummary(name, run, settings, generations, retest)
+    unknown = [entry.id for entry in run.entries if not summary.knows(entry)]
     if unknown:
         raise RunError(
             f"{run.directory / EVALUATIONS}: {unknown[0]} is none that this search makes; it was "
@@ -188,7 +206,7 @@ def read_story(directory: Path, name: str) -> RunSummary:
         )
     if not generations:
         raise RunError(f"{run.directory} has no generation yet; try again in a while")
-    return story
+    return summary
 
 
 def _search(settings: SearchSettings) -> Search:
@@ -208,8 +226,8 @@ def _search(settings: SearchSettings) -> Search:
     )
 
 
-def _by_ids(run: RecordedRun) -> list[Generation]:
-    """Return the generations of an imported run, each of whose ids has generation and place."""
+def _imported_generations(run: RecordedRun) -> list[Generation]:
+    """Return the generations of an imported run, whose ids have generation and place."""
     organisms = []
     for entry in run.entries:
         place = re.fullmatch("g([0-9]{1,9})-([0-9]{1,9})", entry.id)
@@ -225,3 +243,50 @@ def _by_ids(run: RecordedRun) -> list[Generation]:
         Generation(number, {POPULATION: rank(list(found))})
         for number, found in groupby(organisms, key=lambda organism: organism.generation)
     ]
+
+
+def describe_data(settings: dict[str, Any]) -> str:
+    """Return which documents a run has, given its settings."""
+    return f"{settings['input']}, sha256 {settings['data_sha256'][:N_HEX]}…"
+
+
+def facts(summary: RunSummary) -> dict[str, str]:
+    """Return the facts at the head of the report: result, settings and cost, by name."""
+    found = {"result": _result(summary)}
+    if winner := summary.winner:
+        found["genome"] = " ".join(winner.genome.describe().split())
+    found["evaluations"] = _evaluations(summary.run.entries)
+    if (seed := summary.run.settings.get("seed")) is not None:
+        found["seed"] = str(seed)
+    settings = summary.settings
+    if settings is None:
+        return found | {"data": "unknown: an imported log"}
+    found["data"] = describe_data(summary.run.settings)
+    each = " in each head" if settings.objective == "hydra" else ""
+    found["population"] = f"{settings.population}{each}, {settings.n_generations} generations"
+    for name in ("fitness", "samples", "exchange", "head"):
+        if (value := getattr(settings, name)) is not None:
+            found[name] = str(value)
+    if settings.warm_start:
+        found["warm start"] = " ".join(settings.warm_start.describe().split())
+    return found
+
+
+def _result(summary: RunSummary) -> str:
+    winner = summary.winner
+    if winner is None:
+        return "nothing has finished"
+    is_complete = summary.retest is not None or summary.run.is_imported
+    state = "" if is_complete else " so far: the search has not ended"
+    measure = summary.measures[summary.organisms[winner.id][0]]
+    return f"{winner.id}, {measure.name} {winner.worth:.4f}{state}"
+
+
+def _evaluations(entries: Sequence[Entry]) -> str:
+    n_failed = sum(entry.evaluation.status != "ok" for entry in entries)
+    text = f"{len(entries):,}{f', {n_failed:,} without a result' if n_failed else ''}"
+    flops = [entry.flops for entry in entries if entry.flops is not None]
+    seconds = [entry.seconds for entry in entries if entry.seconds is not None]
+    if flops:
+        text += f", {sum(flops):.2g} FLOPs, {sum(seconds):,.1f} s"
+    return text

@@ -1,26 +1,58 @@
-"""What the pictures of a page have in common: sizes, colors, what a tooltip says.
+"""Sizes, colors, axes and tooltips that the charts share.
 
-Importing this module loads Altair. Colors of text and axes are no part of a picture: the page has
-one set of them for light and one for dark.
+Importing this module loads Altair. Colors of text and axes are no part of a chart: the page has one
+set of them for light and one for dark.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import altair as alt
 
 from microgpt_evolution.genome import GENES
-from microgpt_report import curves
-from microgpt_report.rows import KINDS
+from microgpt_report.evaluation_rows import KINDS
+from microgpt_report.page import Row
+from microgpt_report.run_summary import title_of
 
-WIDTH, HEIGHT = 760, 300  # pixels of a picture
-COLORS = curves.COLORS
+WIDTH, HEIGHT = 760, 300  # pixels of a chart
+N_COLUMNS = 2  # of charts with a panel per population
+# Okabe & Ito 2008, without yellow and black: the color-blind can tell them apart, too.
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 BLUE, RED, GREEN, PINK, AMBER, SKY = COLORS
 GREY = "#8a8a8a"  # read on white and on black
-POINT: dict[str, Any] = {"filled": True, "size": 38, "opacity": 0.8}  # of an evaluation
-QUIET = 0.35  # the opacity of what is there to be compared with
-
-KIND_COLORS = dict(zip(KINDS, (SKY, BLUE, GREEN, GREY, PINK, RED, AMBER), strict=True))
+DARK_GREY = "#666"  # of the axes of charts that are files of their own, on white
 SHADES = alt.SchemeParams(name="viridis", extent=[0.08, 0.92])  # its ends vanish in dark and light
+KIND_COLORS = dict(zip(KINDS, (SKY, BLUE, GREEN, GREY, PINK, RED, AMBER), strict=True))
+POINT: dict[str, Any] = {"filled": True, "size": 38, "opacity": 0.8}  # of an evaluation
+CROSS: dict[str, Any] = {"shape": "cross", "filled": True, "size": 50, "angle": 45}  # a failed one
+
+# The title and the format of a field in a tooltip; None is text under the field's own name.
+TOOLTIPS: dict[str, tuple[str | None, str | None]] = {
+    **dict.fromkeys(GENES, (None, "d")),
+    "lr": (None, ".4~g"),
+    "params": ("weights", ",d"),
+    "worth": (None, ".4f"),
+    "score": (None, ".4f"),
+    "loss": ("held-out loss", ".4f"),
+    "val_loss": ("held out", ".4f"),
+    "last_loss": ("last document", ".4f"),
+    "share": (None, ".1%"),
+    "chance": ("by chance, one time in twenty", ".1%"),
+    "correlation": ("rank correlation with worth", "+.2f"),
+    "origin": ("how it came about", None),
+    "n": ("organisms", "d"),
+    "home": ("from", None),
+    "host": ("to", None),
+    "place": ("place among its hosts", "d"),
+    "host_score": ("score with them", ".4f"),
+}
+
+# The configuration of charts that are files of their own.
+STANDALONE: dict[str, Any] = {
+    "axis": {"gridColor": "#eee"}
+    | dict.fromkeys(("domainColor", "tickColor", "labelColor"), DARK_GREY),
+    "view": {"stroke": None},
+}
 
 Chart = (
     alt.Chart
@@ -37,8 +69,27 @@ def of(dataset: str) -> alt.Chart:
     return alt.Chart(alt.NamedData(name=dataset))
 
 
+def inline(rows: list[Row]) -> alt.Chart:
+    """Return a chart with its own data."""
+    return alt.Chart(alt.InlineData(values=rows))
+
+
+def tooltip(*names: str) -> list[alt.Tooltip]:
+    """Return a tooltip of these fields, with their usual titles and formats."""
+    return [_tooltip_line(name, *TOOLTIPS.get(name, (None, None))) for name in names]
+
+
+def _tooltip_line(name: str, title: str | None, number_format: str | None) -> alt.Tooltip:
+    line = alt.Tooltip(f"{name}:Q" if number_format else f"{name}:N")
+    line = line.title(title) if title else line
+    return line.format(number_format) if number_format else line
+
+
+EVALUATION_TOOLTIP = tooltip("id", "origin", "worth", *GENES, "params", "names")
+
+
 def generations_axis(first: int, last: int) -> alt.X:
-    """Return the axis of generations, which are whole numbers."""
+    """Return the x axis of generations, which are whole numbers."""
     step = max(1, -(-(last - first) // 20))
     return alt.X(
         "x:Q",
@@ -46,6 +97,26 @@ def generations_axis(first: int, last: int) -> alt.X:
         scale=alt.Scale(domain=[first - 0.5, last + 0.5], nice=False),
         axis=alt.Axis(values=list(range(first, last + 1, step)), format="d", grid=False),
     )
+
+
+def log_axis(field: str, title: str, padding: int = 12) -> alt.X:
+    """Return a logarithmic x axis of weights or operations."""
+    scale = alt.Scale(type="log", nice=False, padding=padding)
+    return alt.X(
+        field, title=title, scale=scale, axis=alt.Axis(format="~s", tickCount=6, grid=False)
+    )
+
+
+def loss_axis(field: str, title: str, padding: int = 8) -> alt.Y:
+    """Return a y axis of losses or scores, which need not begin at 0."""
+    return alt.Y(field, title=title, scale=alt.Scale(zero=False, padding=padding))
+
+
+def color_scale(names: Sequence[str]) -> alt.Scale:
+    """Return a color for each name; shades where there are more than the colors."""
+    if len(names) > len(COLORS):
+        return alt.Scale(domain=names, scheme=SHADES)
+    return alt.Scale(domain=names, range=COLORS[: len(names)])
 
 
 def kind_color(kinds: set[str]) -> alt.Color:
@@ -59,13 +130,12 @@ def kind_color(kinds: set[str]) -> alt.Color:
     )
 
 
-def about_an_evaluation() -> list[alt.Tooltip]:
-    """Return what a tooltip says of an evaluation."""
-    return [
-        alt.Tooltip("id:N"),
-        alt.Tooltip("origin:N", title="how it came about"),
-        alt.Tooltip("worth:Q", format=".4f"),
-        *(alt.Tooltip(f"{gene}:Q", format=".4~g" if gene == "lr" else "d") for gene in GENES),
-        alt.Tooltip("params:Q", title="weights", format=",d"),
-        alt.Tooltip("names:N"),
-    ]
+def panels(
+    populations: Sequence[str], draw: Callable[[str, int], Chart], width: int = WIDTH
+) -> Chart:
+    """Return the chart of one population in this width, or a grid of the charts of several."""
+    if len(populations) == 1:
+        return draw(populations[0], width)
+    width = WIDTH // N_COLUMNS - 60
+    charts = [draw(name, width).properties(title=title_of(name)) for name in populations]
+    return alt.concat(*charts, columns=N_COLUMNS)

@@ -46,43 +46,36 @@ def analyze(
     if as_csv and as_json:
         raise ConfigError("--csv and --json are two ways to print the same; leave one out")
 
-    from microgpt_cli.commands.plot import check_kinds
+    from microgpt_cli.commands.plot import check_kinds, write_chart
+    from microgpt_cli.commands.report import newest_run
+    from microgpt_report import scaling_tables
 
     check_kinds(output or ())
-    directories = runs or [_newest()]
+    directories = runs or [newest_run("sweep_*", "sweep", "sweep steps")]
     scaling = _read(directories)
     if output:
-        _draw(scaling, output)
-    _print(scaling, directories, as_csv=as_csv, as_json=as_json)
-
-
-def _newest() -> Path:
-    """Return the sweep that was begun last."""
-    found = [path.parent for path in RUNS.glob("sweep_*/run.json")]
-    if not found:
-        raise ConfigError(f"there is no sweep in {RUNS}; make one with: microgpt sweep steps")
-    return max(found, key=lambda directory: (directory / "run.json").stat().st_mtime_ns)
+        write_chart(lambda: _draw(scaling), output)
+    if as_json:
+        print(json.dumps({"runs": list(map(str, directories)), **scaling_tables.as_json(scaling)}))
+    elif as_csv:
+        print(scaling_tables.as_csv(scaling), end="")
+    else:
+        for line in scaling_tables.as_text(scaling):
+            print(line)
 
 
 def _read(directories: Sequence[Path]) -> "Scaling":
-    """Return what sweeps say together.
+    """Return the scaling of all sweeps together.
 
     Raises:
-        RunError: one is none, or its records are damaged.
-        ConfigError: they are of different data, or nothing is in them.
+        RunError: one is no sweep or damaged, or they are of different documents.
+        ConfigError: no training has ended.
     """
-    from microgpt_evolution.sweep.records import read_sweep
     from microgpt_evolution.sweep.scaling import Scaling
+    from microgpt_report.scaling_tables import read_sweeps
 
-    sweeps = [read_sweep(directory) for directory in directories]
-    first, _ = sweeps[0]
+    sweeps = read_sweeps(directories, "analyze")
     for directory, (sweep, results) in zip(directories, sweeps, strict=True):
-        if sweep.documents != first.documents:
-            raise ConfigError(
-                f"{directories[0]} and {directory} are sweeps of different documents "
-                f"({first.input}, {sweep.input}), so their losses cannot be compared; analyze one "
-                "at a time"
-            )
         _note_missing(directory, [result.status for result in results], len(sweep.tasks))
     scaling = Scaling.of(result for _, results in sweeps for result in results)
     if not scaling.cells:
@@ -91,7 +84,7 @@ def _read(directories: Sequence[Path]) -> "Scaling":
 
 
 def _note_missing(directory: Path, statuses: "Sequence[Status]", n_all: int) -> None:
-    """Tell which trainings of a sweep are in no mean, and what can be done about it."""
+    """Print which trainings of a sweep are in no mean, and how to go on with it."""
     from microgpt.files.atomic_files import as_argument
 
     n_ok, n_diverged = statuses.count("ok"), statuses.count("diverged")
@@ -104,26 +97,7 @@ def _note_missing(directory: Path, statuses: "Sequence[Status]", n_all: int) -> 
         )
 
 
-def _draw(scaling: "Scaling", files: Sequence[Path]) -> None:
-    from microgpt_cli.commands.plot import write_picture
+def _draw(scaling: "Scaling") -> "alt.VConcatChart":
+    from microgpt_report.charts.scaling import draw
 
-    def picture() -> "alt.VConcatChart":
-        from microgpt_report.scaling.picture import draw
-
-        return draw(scaling)
-
-    write_picture(picture, files)
-
-
-def _print(scaling: "Scaling", runs: Sequence[Path], *, as_csv: bool, as_json: bool) -> None:
-    from microgpt_report.scaling import data
-    from microgpt_report.scaling import tables as scaling_tables
-
-    if as_json:
-        document = {"runs": list(map(str, runs)), **data.as_document(scaling)}
-        print(json.dumps(document))
-    elif as_csv:
-        print(data.as_csv(scaling), end="")
-    else:
-        for line in scaling_tables.tables(scaling):
-            print(line)
+    return draw(scaling)

@@ -1,4 +1,4 @@
-"""`microgpt plot`: how the losses of trainings fell, as a picture."""
+"""`microgpt plot`: draw loss curves."""
 
 import uuid
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 KINDS = (".png", ".svg")
 DEFAULT_FILES = (Path("curves.png"), Path("curves.svg"))
-PIXELS_A_PIXEL = 2  # of a PNG, which would be blurred on most screens of today
+PNG_SCALE = 2  # pixels of a PNG per pixel of a chart; one would be blurred on most screens
 
 
 class PlotError(MicrogptError):
@@ -49,31 +49,25 @@ def plot(
 
 
 def write_curves(directories: Sequence[Path], files: Sequence[Path]) -> None:
-    """Draw how the losses of trainings fell, and write the picture to each of the files.
-
-    A file appears whole, or stays as it was.
-
-    Args:
-        directories: of models with a history.jsonl; their meta.json may be yet to come.
-        files: each ends in .png or .svg.
+    """Draw the loss curves of model directories into files, as `write_chart` does.
 
     Raises:
         CheckpointError: a history is missing, damaged or empty.
-        ConfigError: a file is to be of another kind.
-        PlotError: what draws is not installed, or a file cannot be written.
+        ConfigError: a file is neither a .png nor a .svg.
+        PlotError: the extra plots is not installed, or a file cannot be written.
     """
     check_kinds(files)
 
-    from microgpt_report.runs import read_runs
+    from microgpt_report.training_runs import read_training_runs
 
-    runs = read_runs(directories)
+    runs = read_training_runs(directories)
 
-    def picture() -> "alt.LayerChart":
-        from microgpt_report.curves import draw
+    def draw() -> "alt.LayerChart":
+        from microgpt_report.charts import loss_curves
 
-        return draw(runs)
+        return loss_curves.draw(runs)
 
-    write_picture(picture, files)
+    write_chart(draw, files)
 
 
 def check_kinds(files: Sequence[Path]) -> None:
@@ -83,18 +77,14 @@ def check_kinds(files: Sequence[Path]) -> None:
             raise ConfigError(f"a picture is a {' or '.join(KINDS)} file, got {file}")
 
 
-def write_picture(draw: "Callable[[], alt.TopLevelMixin]", files: Sequence[Path]) -> None:
-    """Write a picture to each of the files; one appears whole, or stays as it was.
-
-    Args:
-        draw: imports Altair, and returns the picture.
-        files: each ends in .png or .svg.
+def write_chart(draw: "Callable[[], alt.TopLevelMixin]", files: Sequence[Path]) -> None:
+    """Write a chart to each .png or .svg file, atomically; `draw` imports Altair.
 
     Raises:
-        PlotError: what draws is not installed, or a file cannot be written.
+        PlotError: the extra plots is not installed, or a file cannot be written.
     """
     try:
-        import vl_convert  # noqa: F401  (what Altair writes pictures with)
+        import vl_convert  # noqa: F401  (what Altair writes images with)
 
         chart = draw()
     except ImportError as error:
@@ -102,17 +92,12 @@ def write_picture(draw: "Callable[[], alt.TopLevelMixin]", files: Sequence[Path]
             f"drawing needs the extra plots ({error}); pip install 'microgpt-cli[plots]'"
         ) from error
     for file in files:
-        _write(chart, file)
-
-
-def _write(chart: "alt.TopLevelMixin", file: Path) -> None:
-    """Write a picture beside, under a hidden name, and rename it."""
-    hidden = file.with_name(f".{uuid.uuid4().hex}{file.suffix.lower()}")
-    try:
+        hidden = file.with_name(f".{uuid.uuid4().hex}{file.suffix.lower()}")
         try:
-            chart.save(hidden, scale_factor=PIXELS_A_PIXEL)
-            hidden.replace(file)
-        finally:
-            hidden.unlink(missing_ok=True)
-    except OSError as error:
-        raise PlotError(f"cannot write {file}: {error.strerror}; name another file") from error
+            try:
+                chart.save(hidden, scale_factor=PNG_SCALE)
+                hidden.replace(file)
+            finally:
+                hidden.unlink(missing_ok=True)
+        except OSError as error:
+            raise PlotError(f"cannot write {file}: {error.strerror}; name another file") from error

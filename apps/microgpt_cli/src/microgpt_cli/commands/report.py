@@ -1,4 +1,4 @@
-"""`microgpt report`: a page of pictures of a search or a sweep, or of several."""
+"""`microgpt report`: write a page of charts of searches or sweeps."""
 
 import os
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from microgpt_cli.terminal.console import note, shown
 from microgpt_cli.terminal.options import RUNS
 
 if TYPE_CHECKING:
-    from microgpt_report.section import Report
+    from microgpt_report.page import Report
 
 REPORT = "report.html"
 
@@ -50,7 +50,8 @@ def report(
     One HTML file, which needs no network. A run that goes on or was stopped can be reported, too;
     several searches are compared, and several sweeps count as one.
     """
-    named = map(_directory, runs or [_newest()])
+    named = runs or [newest_run("*", "run", "evolve, or sweep")]
+    named = [path.with_suffix("") if path.suffix == ".log" else path for path in named]
     directories = [*{os.path.realpath(path): path for path in named}.values()]
     found = read_report(directories)
     file = output or (directories[0] / REPORT if len(directories) == 1 else Path(REPORT))
@@ -61,11 +62,11 @@ def report(
 
 
 def read_report(directories: Sequence[Path]) -> "Report":
-    """Return what is to be told of one run, or of several.
+    """Return the report of one run, or of several.
 
     Raises:
         RunError: a run is missing, damaged or empty, or they are of different documents.
-        ReportError: what draws is not installed.
+        ReportError: a sweep and a search are mixed, or the extra plots is not installed.
     """
     from microgpt_evolution.runs.records import SWEEP
     from microgpt_evolution.runs.run_directory import read_settings
@@ -77,28 +78,22 @@ def read_report(directories: Sequence[Path]) -> "Report":
     try:
         import vl_convert  # noqa: F401  (what the page is drawn with)
 
-        return _sweeps(directories) if all(kinds) else _searches(directories)
+        if all(kinds):
+            from microgpt_report.sweep_report import sweep_report
+
+            return sweep_report(directories)
+        from microgpt_report.comparison_report import comparison_report
+        from microgpt_report.run_summary import read_run_summary
+        from microgpt_report.search_report import search_report
+        from microgpt_report.training_runs import labels
+
+        names = labels(directories)
+        runs = [read_run_summary(path, name) for path, name in zip(directories, names, strict=True)]
+        return search_report(runs[0]) if len(runs) == 1 else comparison_report(runs)
     except ImportError as error:
         raise ReportError(
             f"a report needs the extra plots ({error}); pip install 'microgpt-cli[plots]'"
         ) from error
-
-
-def _sweeps(directories: Sequence[Path]) -> "Report":
-    from microgpt_report.sweep_page import report_of_sweeps
-
-    return report_of_sweeps(directories)
-
-
-def _searches(directories: Sequence[Path]) -> "Report":
-    from microgpt_report.comparison_page import compare
-    from microgpt_report.run_summary import read_story
-    from microgpt_report.runs import labels
-    from microgpt_report.search_page import report_of
-
-    names = labels(directories)
-    stories = [read_story(path, name) for path, name in zip(directories, names, strict=True)]
-    return report_of(stories[0]) if len(stories) == 1 else compare(stories)
 
 
 def write_report(found: "Report", file: Path) -> Path:
@@ -111,10 +106,10 @@ def write_report(found: "Report", file: Path) -> Path:
 
 
 def leave_report(directory: Path) -> None:
-    """Write the report of a run that has ended, beside its result; that stands in any case."""
+    """Write the report of a run that has ended; print why if that fails, whatever the reason."""
     try:
         file = write_report(read_report([directory]), directory / REPORT)
-    except Exception as error:  # whatever it is, what was found has been written and told
+    except Exception as error:  # the result of the run has been written and printed
         note(f"no {REPORT}: {error}")
     else:
         note(f"pictures of it are in {file}")
@@ -131,14 +126,9 @@ def _write_pictures(found: "Report", directory: Path) -> list[Path]:
     return [directory / name for name in files]
 
 
-def _directory(path: Path) -> Path:
-    """Return the directory of a run that is named by it, or by the log beside."""
-    return path.with_suffix("") if path.suffix == ".log" else path
-
-
-def _newest() -> Path:
-    """Return the run that was begun last."""
-    found = [path.parent for path in RUNS.glob("*/run.json")]
+def newest_run(pattern: str, kind: str, how: str) -> Path:
+    """Return the run that was begun last, of those whose names match."""
+    found = [path.parent for path in RUNS.glob(f"{pattern}/run.json")]
     if not found:
-        raise ReportError(f"there is no run in {RUNS}; make one with: microgpt evolve, or sweep")
+        raise ReportError(f"there is no {kind} in {RUNS}; make one with: microgpt {how}")
     return max(found, key=lambda directory: (directory / "run.json").stat().st_mtime_ns)

@@ -1,4 +1,4 @@
-"""What each head of a Hydra has seen, as a map: the best of each size and novelty."""
+"""Maps of the best organism of each size and novelty that each head of a Hydra has seen."""
 
 import altair as alt
 
@@ -11,95 +11,87 @@ from microgpt_evolution.search.archive import (
     Archive,
 )
 from microgpt_report import theme
-from microgpt_report.rows import N_NAMES, Row, title_of
-from microgpt_report.run_summary import RunSummary
+from microgpt_report.evaluation_rows import N_NAMES
+from microgpt_report.page import Row, Section
+from microgpt_report.run_summary import RunSummary, title_of
 
-N_COLUMNS = 2
 CELL = 26  # pixels
 
 
-def rows(story: RunSummary) -> list[Row]:
+def section(summary: RunSummary) -> Section | None:
+    """Return the section; None if the size of the vocabulary is not known."""
+    if summary.settings is None or summary.settings.vocab_size is None:
+        return None
+    archives = _archives(summary, summary.settings.vocab_size)
+    maps = [
+        _map(title).properties(title=f"{title}: {len(archives[name].cells)} of {N_CELLS} cells")
+        for name in summary.measures
+        if (title := title_of(name))
+    ]
+    return Section(
+        "archives",
+        "Archives",
+        "Where each head has looked: a cell is a size and a share of new names, its color "
+        "the best score found there. Scores of different heads cannot be compared.",
+        alt.concat(*maps, columns=theme.N_COLUMNS).resolve_scale(color="independent"),
+        datasets={"archive": _rows(archives)},
+    )
+
+
+def _archives(summary: RunSummary, vocab_size: int) -> dict[str, Archive]:
+    """Return what each head has seen, filled in the order in which it did."""
+    archives = {name: Archive() for name in summary.measures}
+    for name, _, organism in summary.ranked_organisms():
+        if organism.evaluation and organism.evaluation.vote:
+            n_params = organism.genome.n_params(vocab_size)
+            archives[name].add(organism, n_params=n_params, novelty=organism.evaluation.vote.novel)
+    return archives
+
+
+def _weights(size: int) -> str:
+    """Return the least number of weights of a size, in words."""
+    return f"{2 ** (LEAST_LOG_PARAMS + size / 2) / 1000:.1f}k"
+
+
+def _rows(archives: dict[str, Archive]) -> list[Row]:
     """Return a row for each cell of each head, the empty ones too."""
-    assert story.settings
-    assert story.settings.vocab_size
-    found = []
-    for name, archive in archives(story, story.settings.vocab_size).items():
+    rows = []
+    for name, archive in archives.items():
         for size in range(N_SIZES):
             for newness in range(N_NOVELTIES):
                 organism = archive.cells.get((size, newness))
                 evaluation = organism.evaluation if organism else None
-                low = 2 ** (LEAST_LOG_PARAMS + size / 2)
-                found.append(
-                    {
-                        "population": title_of(name),
-                        "weights": f"{low / 1000:.1f}k",
-                        "novelty": (LEAST_NOVELTY + newness) / 50,
-                        "score": organism.worth if organism else None,
-                        "id": organism.id if organism else None,
-                        "genes": organism.genome.describe() if organism else None,
-                        "names": ", ".join(evaluation.samples[:N_NAMES]) if evaluation else None,
-                    }
-                )
-    return found
+                row = {
+                    "population": title_of(name),
+                    "weights": _weights(size),
+                    "novelty": (LEAST_NOVELTY + newness) / 50,
+                    "score": organism.worth if organism else None,
+                    "id": organism.id if organism else None,
+                    "genes": organism.genome.describe() if organism else None,
+                    "names": ", ".join(evaluation.samples[:N_NAMES]) if evaluation else None,
+                }
+                rows.append(row)
+    return rows
 
 
-def archives(story: RunSummary, vocab_size: int) -> dict[str, Archive]:
-    """Return what each head has seen, filled in the order in which it did."""
-    maps = {name: Archive() for name in story.measures}
-    for generation in story.generations:
-        for name, ranked in generation.populations.items():
-            for organism in ranked:
-                if organism.evaluation and organism.evaluation.vote:
-                    maps[name].add(
-                        organism,
-                        n_params=organism.genome.n_params(vocab_size),
-                        novelty=organism.evaluation.vote.novel,
-                    )
-    return maps
-
-
-def draw(story: RunSummary, cells: list[Row]) -> theme.Chart:
-    """Return a map for each head."""
-    sizes = list(dict.fromkeys(cell["weights"] for cell in cells))[::-1]
-    maps = []
-    for name in story.measures:
-        title = title_of(name)
-        n = sum(cell["population"] == title and cell["id"] is not None for cell in cells)
-        maps.append(_map(title, sizes).properties(title=f"{title}: {n} of {N_CELLS} cells"))
-    picture: alt.ConcatChart = alt.concat(*maps, columns=N_COLUMNS).resolve_scale(
-        color="independent"
-    )
-    return picture
-
-
-def _map(title: str, sizes: list[str]) -> theme.Chart:
-    """Return the map of a head.
-
-    Args:
-        title: of the head.
-        sizes: the rows, from above.
-    """
-    novelty_axis = alt.Axis(format=".0%", labelAngle=0, labelOverlap=True)
+def _map(title: str) -> theme.Chart:
+    """Return the map of the head of a title."""
+    axis = alt.Axis(format=".0%", labelAngle=0, labelOverlap=True)
+    sizes = [_weights(size) for size in reversed(range(N_SIZES))]  # from above
     base = (
         theme.of("archive")
         .transform_filter(alt.datum.population == title)
         .encode(
-            x=alt.X("novelty:O", title="share of new names, from", axis=novelty_axis),
+            x=alt.X("novelty:O", title="share of new names, from", axis=axis),
             y=alt.Y("weights:O", sort=sizes, title="weights, from"),
         )
     )
     empty = base.mark_rect(color=theme.GREY, opacity=0.12, stroke=theme.GREY, strokeWidth=0.3)
-    filled = base.transform_filter("datum.id !== null").mark_rect()
     legend = alt.Legend(gradientLength=CELL * N_SIZES - 30, format=".3~r")
+    scale = alt.Scale(scheme=theme.SHADES)
+    filled = base.transform_filter("datum.id !== null").mark_rect()
     filled = filled.encode(
-        color=alt.Color(
-            "score:Q", title="score", scale=alt.Scale(scheme=theme.SHADES), legend=legend
-        ),
-        tooltip=[
-            alt.Tooltip("id:N"),
-            alt.Tooltip("score:Q", format=".4f"),
-            alt.Tooltip("genes:N"),
-            alt.Tooltip("names:N"),
-        ],
+        color=alt.Color("score:Q", title="score", scale=scale, legend=legend),
+        tooltip=theme.tooltip("id", "score", "genes", "names"),
     )
     return alt.layer(empty, filled).properties(width=CELL * N_NOVELTIES, height=CELL * N_SIZES)

@@ -1,21 +1,43 @@
-"""Who descends from whom."""
+"""Chart of who descends from whom."""
 
 import altair as alt
 
+from microgpt_evolution.population import Organism
 from microgpt_report import theme
-from microgpt_report.rows import Row, ancestors_of, kind_of, ranked_organisms, title_of
-from microgpt_report.run_summary import RunSummary
+from microgpt_report.evaluation_rows import kind_of
+from microgpt_report.page import Row, Section
+from microgpt_report.run_summary import RunSummary, title_of
 
 N_PLACES = 24  # of a population that are drawn; ancestors of the winner that are lower, below them
 ROW_HEIGHT, GAP = 15, 1.5  # pixels of an organism; rows between populations
 
 
-def rows(story: RunSummary) -> tuple[list[Row], list[Row]]:
+def section(summary: RunSummary) -> Section:
+    """Return the section with the tree."""
+    nodes, ties = _rows(summary)
+    caption = (
+        "A column is a generation, its best on top; lines go from parents to children, the "
+        "bold ones to the winner, or the best so far."
+    )
+    if len(nodes) < len(summary.organisms):
+        caption += (
+            f" Of each generation the best {N_PLACES} are shown, and below them "
+            "ancestors of the winner."
+        )
+    datasets = {"organisms": nodes, "ties": ties}
+    return Section("lineage", "Descent", caption, _chart(summary, nodes), datasets=datasets)
+
+
+def _rows(summary: RunSummary) -> tuple[list[Row], list[Row]]:
     """Return a row for each organism that is drawn, and for each tie to a parent that is drawn."""
-    winners = ancestors_of(story, story.winner) if story.winner else set()
-    first_row = dict(zip(story.measures, _first_rows(story), strict=True))
+    winners = _ancestors(summary, summary.winner)
+    first_row, low = {}, 0.0
+    for name in summary.measures:
+        first_row[name] = low
+        largest = max(len(g.populations.get(name, ())) for g in summary.generations)
+        low += min(largest, N_PLACES + 1) + GAP
     nodes: dict[str, Row] = {}
-    for name, place, organism in ranked_organisms(story):
+    for name, place, organism in summary.ranked_organisms():
         is_ancestor = organism.id in winners
         if place >= N_PLACES and not is_ancestor:
             continue
@@ -31,32 +53,32 @@ def rows(story: RunSummary) -> tuple[list[Row], list[Row]]:
             "parents": ", ".join(organism.parents),
             "is_ancestor": is_ancestor,
         }
-    ties = [
-        {
-            "x": nodes[parent]["x"], "y": nodes[parent]["y"], "x2": node["x"], "y2": node["y"],
-            "is_ancestor": node["is_ancestor"] and parent in winners,
-        }
-        for id_, node in nodes.items()
-        for parent in dict.fromkeys(story.organisms[id_][1].parents)
-        if parent in nodes
-    ]  # fmt: skip
+    ties = []
+    for id_, node in nodes.items():
+        for parent in dict.fromkeys(summary.organisms[id_][1].parents):
+            if parent in nodes:
+                start = {"x": nodes[parent]["x"], "y": nodes[parent]["y"]}
+                end = {"x2": node["x"], "y2": node["y"]}
+                is_ancestor = node["is_ancestor"] and parent in winners
+                ties.append({**start, **end, "is_ancestor": is_ancestor})
     return list(nodes.values()), ties
 
 
-def _first_rows(story: RunSummary) -> list[float]:
-    firsts, low = [], 0.0
-    for name in story.measures:
-        firsts.append(low)
-        largest = max(len(g.populations.get(name, ())) for g in story.generations)
-        low += min(largest, N_PLACES + 1) + GAP
-    return firsts
+def _ancestors(summary: RunSummary, organism: Organism | None) -> set[str]:
+    """Return the ids of an organism and all that it descends from."""
+    found, queue = set(), [organism.id] if organism else []
+    while queue:
+        id_ = queue.pop()
+        if id_ not in found and id_ in summary.organisms:
+            found.add(id_)
+            queue += summary.organisms[id_][1].parents
+    return found
 
 
-def draw(story: RunSummary, nodes: list[Row]) -> theme.Chart:
+def _chart(summary: RunSummary, nodes: list[Row]) -> theme.Chart:
     """Return the tree: a generation a column, its best on top, the ways to the winner bold."""
-    last = max(len(story.generations), 2)
     n_rows = max(node["y"] for node in nodes) + 1
-    x = theme.generations_axis(1, last)
+    x = theme.generations_axis(1, max(len(summary.generations), 2))
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[n_rows - 0.4, -0.6], nice=False))
     ties = theme.of("ties").mark_rule().encode(x=x, y=y, x2="x2:Q", y2="y2:Q")
     others = ties.transform_filter("!datum.is_ancestor").encode(
@@ -65,28 +87,18 @@ def draw(story: RunSummary, nodes: list[Row]) -> theme.Chart:
     ways = ties.transform_filter("datum.is_ancestor").encode(
         color=alt.value(theme.RED), strokeWidth=alt.value(1.8)
     )
-    points = (
-        theme.of("organisms")
-        .mark_point(filled=True, opacity=1, strokeWidth=1.4)
-        .encode(
-            x=x,
-            y=y,
-            color=theme.kind_color({node["kind"] for node in nodes}),
-            size=alt.condition("datum.is_ancestor", alt.value(95), alt.value(40)),
-            tooltip=[
-                alt.Tooltip("id:N"),
-                alt.Tooltip("origin:N", title="how it came about"),
-                alt.Tooltip("parents:N"),
-                alt.Tooltip("worth:Q", format=".4f"),
-                alt.Tooltip("genes:N"),
-            ],
-        )
+    organisms = theme.of("organisms")
+    points = organisms.mark_point(filled=True, opacity=1, strokeWidth=1.4).encode(
+        x=x,
+        y=y,
+        color=theme.kind_color({node["kind"] for node in nodes}),
+        size=alt.condition("datum.is_ancestor", alt.value(95), alt.value(40)),
+        tooltip=theme.tooltip("id", "origin", "parents", "worth", "genes"),
     )
     tree = alt.layer(others, ways, points)
-    if len(story.measures) > 1:
+    if len(summary.measures) > 1:
         tree += (
-            theme.of("organisms")
-            .transform_aggregate(y="min(y)", groupby=["population"])
+            organisms.transform_aggregate(y="min(y)", groupby=["population"])
             .mark_text(align="right", baseline="middle", dx=-8, fontWeight="bold")
             .encode(x=alt.value(0), y=y, text="population:N")
         )

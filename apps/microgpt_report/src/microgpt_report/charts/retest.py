@@ -1,126 +1,156 @@
-"""What was found, and what came of it when it was measured again."""
+"""Charts and table of the best organisms measured again with fresh seeds."""
 
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from statistics import fmean
 
 import altair as alt
 
+from microgpt_evolution.runs.retest_file import RetestFile
+from microgpt_evolution.sweep.scaling import Mean
 from microgpt_report import theme
-from microgpt_report.rows import Row, title_of
-from microgpt_report.run_summary import RunSummary
+from microgpt_report.page import Row, Section, Table
+from microgpt_report.run_summary import CONFIRM, Measure, RunSummary, title_of
 
-FOUND, AGAIN, MEAN = "found", "measured again", "mean of all"
+FOUND, AGAIN, MEAN = KINDS = ("found", "measured again", "mean of all")
 
 
-def rows(story: RunSummary) -> list[Row]:
+def sections(summary: RunSummary, evaluations: Sequence[Row]) -> Iterator[Section]:
+    """Yield the sections that compare what the search found with measuring it again."""
+    if summary.retest:
+        yield _winner(summary.retest)
+    if rows := _rows(summary):
+        yield Section(
+            "again",
+            "The best, measured again",
+            "The best of many is partly lucky: a ring is what the search found, a triangle "
+            "what a fresh seed gave. The mean of all, a dash, decides.",
+            _again(summary, rows),
+            datasets={"again": rows},
+        )
+    both = [
+        row for row in evaluations if row["last_loss"] is not None and row["val_loss"] is not None
+    ]
+    if len(both) > 2:
+        yield Section(
+            "lottery",
+            "Last document against held out",
+            "Each point is an evaluation. Were the loss of the last document of a training a "
+            "measure of the model, the points would lie along a line; the luckiest would be "
+            "the best.",
+            _lottery(both),
+        )
+
+
+def _winner(retest: RetestFile) -> Section:
+    measured = {
+        "last document": retest.last_loss,
+        "held out": retest.val_loss,
+        "test": retest.test_loss,
+        **{f"{title_of(n) or n.title()} (score)": m for n, m in retest.scores.items()},
+    }
+    rows = []
+    for name, measures in measured.items():
+        again = Mean.of(measures.again) if measures.again else None
+        cells = [
+            "–" if measures.found is None else f"{measures.found:.4f}",
+            "–" if again is None else f"{again.value:.4f}",
+            "–" if again is None or again.half_width is None else f"± {again.half_width:.4f}",
+            str(len(measures.again)),
+        ]
+        rows.append([name, *cells])
+    return Section(
+        "exam",
+        "Lucky and honest",
+        "What the search found of its winner, beside what came of it when it was trained "
+        "again with seeds that had no say. The test is on documents that nothing was chosen "
+        "by; losses in nats a token.",
+        table=Table(["", "found", "trained again", "95 % interval", "seeds"], rows),
+    )
+
+
+def _rows(summary: RunSummary) -> list[Row]:
     """Return a row for each measurement of those that were measured again."""
     again: dict[str, list[float]] = {}
-    for entry in story.run.entries:
-        worth = story.worth(entry)
-        if entry.origin == "confirm" and entry.parents and worth is not None:  # no log names them
+    for entry in summary.run.entries:
+        worth = summary.worth(entry)
+        if entry.origin == CONFIRM and entry.parents and worth is not None:  # no log names them
             again.setdefault(entry.parents[0], []).append(worth)
-    found: list[Row] = []
+    rows: list[Row] = []
     for id_, worths in again.items():
-        population, organism = story.organisms[id_]
-        everything = [organism.worth, *worths]
-        for what, values in (
-            (FOUND, [organism.worth]),
-            (AGAIN, worths),
-            (MEAN, [fmean(everything)]),
-        ):
-            found += [
-                {
-                    "population": title_of(population),
-                    "id": id_,
-                    "what": what,
-                    "worth": value,
-                    "genes": organism.genome.describe(),
-                }
-                for value in values
-            ]
-    return found
+        population, organism = summary.organisms[id_]
+        about = {"population": title_of(population), "id": id_}
+        about["genes"] = organism.genome.describe()
+        mean = fmean([organism.worth, *worths])
+        rows += [
+            about | {"what": what, "worth": worth}
+            for what, values in zip(KINDS, ([organism.worth], worths, [mean]), strict=True)
+            for worth in values
+        ]
+    return rows
 
 
-def draw(story: RunSummary, measured: list[Row]) -> theme.Chart:
-    """Return for each of the best a ring where it was found, and points where it was again."""
+def _again(summary: RunSummary, rows: Sequence[Row]) -> alt.VConcatChart:
+    """Return for each of the best a ring where it was found, and triangles where it was again."""
+    means = {row["id"]: row["worth"] for row in rows if row["what"] == MEAN}
     charts = []
-    for name, measure in story.measures.items():
-        title = title_of(name)
-        ids = list(dict.fromkeys(row["id"] for row in measured if row["population"] == title))
-        if not ids:
-            continue
-        means = {r["id"]: r["worth"] for r in measured if r["what"] == MEAN}
-        ids.sort(key=means.__getitem__, reverse=not measure.is_loss)
-        base = theme.of("again").transform_filter(alt.datum.population == title)
-        y = alt.Y("id:N", sort=ids, title=title or None, axis=alt.Axis(grid=True))
-        x = alt.X("worth:Q", title=measure.title, scale=alt.Scale(zero=False, padding=12))
-        kinds = [FOUND, AGAIN, MEAN]
-        points = base.mark_point(size=90, filled=False, strokeWidth=2.2, opacity=1).encode(
-            x=x,
-            y=y,
-            shape=alt.Shape(
-                "what:N",
-                title=None,
-                scale=alt.Scale(domain=kinds, range=["circle", "triangle-up", "stroke"]),
-                legend=alt.Legend(orient="top"),
-            ),
-            color=alt.Color(
-                "what:N",
-                title=None,
-                scale=alt.Scale(domain=kinds, range=[theme.RED, theme.BLUE, theme.GREY]),
-            ),
-            tooltip=[
-                alt.Tooltip("id:N"),
-                alt.Tooltip("what:N"),
-                alt.Tooltip("worth:Q", format=".4f"),
-                alt.Tooltip("genes:N"),
-            ],
-        )
-        charts.append(points.properties(width=theme.WIDTH - 80, height=34 * len(ids)))
+    for name, measure in summary.measures.items():
+        ids = list(dict.fromkeys(r["id"] for r in rows if r["population"] == title_of(name)))
+        if ids:
+            ids.sort(key=means.__getitem__, reverse=not measure.is_loss)
+            charts.append(_again_in(title_of(name), measure, ids))
     return alt.vconcat(*charts)
 
 
-def has_both_losses(rows: list[Row]) -> bool:
-    """Return whether enough organisms have both losses for a picture of them."""
-    return sum(_has_both(row) for row in rows) > 2
-
-
-def _has_both(row: Row) -> bool:
-    return row["last_loss"] is not None and row["val_loss"] is not None
-
-
-def draw_lottery(rows: list[Row]) -> theme.Chart:
-    """Return a point for each organism: the loss of its last document, and that held out."""
-    base = theme.of("evaluations").transform_filter(
-        "datum.last_loss !== null && datum.val_loss !== null && datum.status == 'ok'"
-    )
-    x = alt.X(
-        "last_loss:Q",
-        title="loss of the last document, nats a token",
-        scale=alt.Scale(zero=False, padding=8),
-    )
-    y = alt.Y(
-        "val_loss:Q",
-        title="held-out loss, nats a token",
-        scale=alt.Scale(zero=False, padding=8),
-    )
-    tooltip = [
-        alt.Tooltip("id:N"),
-        alt.Tooltip("last_loss:Q", title="last document", format=".4f"),
-        alt.Tooltip("val_loss:Q", title="held out", format=".4f"),
-    ]
-    points = base.mark_point(filled=True, size=38, opacity=0.6, color=theme.GREY).encode(
-        x=x, y=y, tooltip=tooltip
-    )
-    both = [row for row in rows if _has_both(row)]
-    luckiest = min(both, key=lambda row: float(row["last_loss"]))["id"]
-    best = min(both, key=lambda row: float(row["val_loss"]))["id"]
-    layers: list[alt.Chart] = [points]
-    for id_, color, text in ((luckiest, theme.RED, "the luckiest"), (best, theme.BLUE, "the best")):
-        one = base.transform_filter(alt.datum.id == id_)
-        layers.append(one.mark_point(size=120, strokeWidth=2.2, color=color).encode(x=x, y=y))
-        layers.append(
-            one.mark_text(align="left", dx=12, dy=-8, color=color, fontWeight="bold").encode(
-                x=x, y=y, text=alt.value(text)
-            )
+def _again_in(title: str, measure: Measure, ids: list[str]) -> alt.Chart:
+    """Return the chart of a population, with a row for each of these organisms."""
+    x = alt.X("worth:Q", title=measure.title, scale=alt.Scale(zero=False, padding=12))
+    shapes = alt.Scale(domain=KINDS, range=["circle", "triangle-up", "stroke"])
+    colors = alt.Scale(domain=KINDS, range=[theme.RED, theme.BLUE, theme.GREY])
+    chart: alt.Chart = (
+        theme.of("again")
+        .transform_filter(alt.datum.population == title)
+        .mark_point(size=90, filled=False, strokeWidth=2.2, opacity=1)
+        .encode(
+            x=x,
+            y=alt.Y("id:N", sort=ids, title=title or None, axis=alt.Axis(grid=True)),
+            shape=alt.Shape("what:N", title=None, scale=shapes, legend=alt.Legend(orient="top")),
+            color=alt.Color("what:N", title=None, scale=colors),
+            tooltip=theme.tooltip("id", "what", "worth", "genes"),
         )
+        .properties(width=theme.WIDTH - 80, height=34 * len(ids))
+    )
+    return chart
+
+
+def _lottery(both: Sequence[Row]) -> theme.Chart:
+    """Return a point for each organism: the loss of its last document, and that held out."""
+    base = (
+        theme.of("evaluations")
+        .transform_filter(
+            "datum.last_loss !== null && datum.val_loss !== null && datum.status == 'ok'"
+        )
+        .encode(
+            x=alt.X(
+                "last_loss:Q",
+                title="loss of the last document, nats a token",
+                scale=alt.Scale(zero=False, padding=8),
+            ),
+            y=theme.loss_axis("val_loss:Q", "held-out loss, nats a token"),
+        )
+    )
+    layers = [
+        base.mark_point(filled=True, size=38, opacity=0.6, color=theme.GREY).encode(
+            tooltip=theme.tooltip("id", "last_loss", "val_loss")
+        )
+    ]
+    for loss, color, text in (
+        ("last_loss", theme.RED, "the luckiest"),
+        ("val_loss", theme.BLUE, "the best"),
+    ):
+        first = min(both, key=itemgetter(loss))
+        one = base.transform_filter(alt.datum.id == first["id"])
+        ring = one.mark_point(size=120, strokeWidth=2.2, color=color)
+        label = one.mark_text(align="left", dx=12, dy=-8, color=color, fontWeight="bold")
+        layers += [ring, label.encode(text=alt.value(text))]
     return alt.layer(*layers).properties(width=theme.WIDTH - 60, height=theme.HEIGHT)

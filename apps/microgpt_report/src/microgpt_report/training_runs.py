@@ -1,4 +1,4 @@
-"""Trainings as they are compared: what each is called, how it was set and how its losses fell."""
+"""Trainings to compare: name, settings and loss curves of each."""
 
 import math
 import os
@@ -14,7 +14,7 @@ from microgpt.printable import printable
 from microgpt.storage.meta import MAX_META_BYTES, META, Meta, parse_meta
 from microgpt.training.history_file import HISTORY, HistoryPoint, read_history
 
-MAX_POINTS = 100  # of a curve; a picture has no room for more
+MAX_POINTS = 100  # of a curve; a chart has no room for more
 WIDEST = 1 / 20  # of a training: the standard deviation of the Gaussian that smooths its losses
 WIDTH_AT_FIRST = 1 / 5  # of the steps so far, while that is less
 
@@ -26,24 +26,17 @@ Curve = Sequence[tuple[int, float]]  # steps and losses
 
 
 @dataclass(frozen=True)
-class Run:
-    """One training.
+class TrainingRun:
+    """One training."""
 
-    Attributes:
-        label: the end of its directory's path, as much of it as tells it from the others.
-        points: its history; at least one point.
-        settings: by their names in meta.json; none while that is yet to be written.
-        test_loss: in nats a token, where it was measured.
-    """
-
-    label: str
-    points: Sequence[HistoryPoint]
-    settings: Mapping[str, object]
-    test_loss: float | None
+    label: str  # as much of its directory's path as tells it from the others
+    points: Sequence[HistoryPoint]  # at least one
+    settings: Mapping[str, object]  # by their names in meta.json; none until that is written
+    test_loss: float | None  # in nats per token
 
     @cached_property
     def training(self) -> Curve:
-        """The steps and training losses, neighbours taken together until there are not too many."""
+        """The training losses by step, averaged to at most MAX_POINTS."""
         last = self.points[-1].step
         curve, before = [], 0
         for _, group in groupby(self.points, lambda point: (point.step - 1) * MAX_POINTS // last):
@@ -56,11 +49,10 @@ class Run:
 
     @cached_property
     def smoothed(self) -> Curve:
-        """The training losses without most of their noise: the mean of each and its neighbours.
+        """The training losses, smoothed by a Gaussian that is narrower in the beginning.
 
-        They are weighted by a Gaussian. One that looked back alone, as a running mean does, would
-        lag behind the losses and lie above them while they fall; nor may it be wide where they fall
-        fast, in the beginning.
+        A running mean, which looks back alone, would lag behind the losses and lie above them
+        while they fall; in the beginning they fall fast.
         """
         widest = self.points[-1].step * WIDEST
         means = []
@@ -74,7 +66,7 @@ class Run:
 
     @cached_property
     def held_out(self) -> Curve:
-        """The steps after which the held-out loss was measured, and what it was; not too many."""
+        """The held-out losses by step, at most MAX_POINTS, the last included."""
         curve = self._all_held_out
         return curve[:: -math.ceil(len(curve) / MAX_POINTS)][::-1] if curve else []
 
@@ -88,7 +80,7 @@ class Run:
         return [(p.step, p.val_loss) for p in self.points if p.val_loss is not None]
 
 
-def read_runs(directories: Sequence[Path]) -> list[Run]:
+def read_training_runs(directories: Sequence[Path]) -> list[TrainingRun]:
     """Return the trainings of model directories, each of which counts once.
 
     Raises:
@@ -98,14 +90,14 @@ def read_runs(directories: Sequence[Path]) -> list[Run]:
     return [_read_run(path, label) for path, label in zip(paths, labels(paths), strict=True)]
 
 
-def differing(runs: Sequence[Run]) -> list[str]:
+def differing(runs: Sequence[TrainingRun]) -> list[str]:
     """Return the names of the settings that differ between those trainings that have settings."""
     known = [run.settings for run in runs if run.settings]
     names = dict.fromkeys(name for settings in known for name in settings)
     return [name for name in names if len({repr(settings.get(name)) for settings in known}) > 1]
 
 
-def _read_run(directory: Path, label: str) -> Run:
+def _read_run(directory: Path, label: str) -> TrainingRun:
     points = read_history(directory)
     if not points:
         raise CheckpointError(
@@ -113,8 +105,8 @@ def _read_run(directory: Path, label: str) -> Run:
         )
     meta = read_settled(directory, lambda: _read_meta(directory))
     if meta is None or meta.training.get("steps") != points[-1].step:  # of an earlier training
-        return Run(label, points, settings={}, test_loss=None)
-    # Where tokens are no characters, a loss is of that vocabulary, and compares with no other.
+        return TrainingRun(label, points, settings={}, test_loss=None)
+    # A loss over another tokenizer's vocabulary compares with no other.
     names = (*_SIZES, *(("tokenizer", "vocab_size") if meta.tokenizer != "char" else ()))
     facts = {name: getattr(meta, name) for name in names} | meta.training
     settings = {
@@ -125,17 +117,17 @@ def _read_run(directory: Path, label: str) -> Run:
         and isinstance(fact, int | float | str)
     }
     test_loss = meta.training.get("test_loss")
-    return Run(label, points, settings, test_loss if isinstance(test_loss, float) else None)
+    return TrainingRun(label, points, settings, test_loss if isinstance(test_loss, float) else None)
 
 
 def _read_meta(directory: Path) -> Meta | None:
-    """Return what meta.json tells, or None where it is not yet written."""
+    """Return meta.json, or None where it is not yet written."""
     path = current(directory, META)
     return parse_meta(read(path, MAX_META_BYTES), path) if os.path.lexists(path) else None
 
 
 def labels(directories: Sequence[Path]) -> list[str]:
-    """Return the last names of each path, which differ: as many as it takes for all to do so."""
+    """Return the last names of each path: as many as it takes for all to differ."""
     parts = [Path(os.path.abspath(path)).parts for path in directories]
     n_names, found = 0, [""] * len(parts)
     while n_names == 0 or len(set(found)) < len(found):

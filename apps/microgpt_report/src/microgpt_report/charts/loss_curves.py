@@ -1,40 +1,33 @@
-"""The picture of how the losses of trainings fell.
-
-Importing this module loads Altair, which takes a second and may not be installed.
-"""
+"""Chart of the loss curves of one or several trainings."""
 
 import math
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any
 
 import altair as alt
 
 from microgpt.printable import printable
-from microgpt_report.runs import Curve, Run, differing
+from microgpt_report import theme
+from microgpt_report.page import Row
+from microgpt_report.theme import COLORS, DARK_GREY
+from microgpt_report.training_runs import Curve, TrainingRun, differing
 
 WIDTH, HEIGHT = 520, 300  # pixels
-LABEL_HEIGHT, LABEL_WIDTH = 34, 300  # of what stands beside a curve; the picture grows with them
+LABEL_HEIGHT, LABEL_WIDTH = 34, 300  # of a label beside a curve; the chart grows with them
 SUBTITLE_WIDTH, MAX_IN_TITLE = 100, 2  # characters; settings by which trainings differ
-GREY, GRID = "#666", "#eee"
 N_MARKED = 50  # held-out losses that get a point each; more would hide the line
 BEGINNING = 0.05  # of a training; its losses would squeeze all that follow into a line
 MARGIN, LEAST_MARGIN = 0.06, 0.01  # above and below the losses: of their range, and in nats
 ROOM_FOR_NOISE = 0.25  # of the range of the other curves
 LOG_FROM = 8  # times as long as the shortest training is the longest: linear steps would hide one
-
-# Okabe & Ito 2008, without yellow and black: the colour-blind too can tell them apart. More
-# trainings than that are shades, in the order in which they were named.
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-SHADES = alt.SchemeParams(name="viridis", extent=[0, 0.9])
 HELD_OUT, TRAINING = "held-out", "training (smoothed)"
 
-Rows = list[dict[str, Any]]
+Runs = Sequence[TrainingRun]
 
 
-def draw(runs: Sequence[Run]) -> alt.LayerChart:
-    """Return the picture of one or several trainings.
+def draw(runs: Runs) -> alt.LayerChart:
+    """Return the chart of one or several trainings.
 
     The held-out loss is a line with points, the lowest in a ring; the training loss is dashed as
     its mean and faint as it was.
@@ -42,32 +35,28 @@ def draw(runs: Sequence[Run]) -> alt.LayerChart:
     low, high = range_of_losses(runs)
     which = "loss" if any(run.held_out for run in runs) else "training loss"
     height = max(HEIGHT, LABEL_HEIGHT * len(runs))
+    scale = alt.Scale(domain=[low, high], nice=False)
     base = alt.Chart().encode(
         x=_steps(runs),
-        y=alt.Y(
-            "loss:Q",
-            scale=alt.Scale(domain=[low, high], nice=False),
-            title=f"{which}, nats a token",
-        ),
+        y=alt.Y("loss:Q", scale=scale, title=f"{which}, nats a token"),
         color=alt.Color("name:N", scale=_colors(runs), legend=None),
     )
-    texts = _texts(runs)
+    labels = _labels(runs)
     gap = (high - low) * LABEL_HEIGHT / height
-    places = spread([text["loss"] for text in texts], gap, low, high)
-    texts = [text | {"loss": place} for text, place in zip(texts, places, strict=True)]
-    picture: alt.LayerChart = (
-        alt.layer(*_lines(base, runs), *_points(base, runs, high), *_beside(base, texts))
+    places = spread([label["loss"] for label in labels], gap, low, high)
+    labels = [label | {"loss": place} for label, place in zip(labels, places, strict=True)]
+    chart: alt.LayerChart = (
+        alt.layer(*_lines(base, runs), *_points(base, runs, high), *_beside(base, labels))
         .properties(width=WIDTH, height=height, title=_title(runs), padding=12)
-        .configure_axis(gridColor=GRID, domainColor=GREY, tickColor=GREY, labelColor=GREY)
-        .configure_view(stroke=None)
+        .configure(**theme.STANDALONE)
     )
-    return picture
+    return chart
 
 
-def range_of_losses(runs: Sequence[Run]) -> tuple[float, float]:
-    """Return the lowest and the highest loss that the picture shows.
+def range_of_losses(runs: Runs) -> tuple[float, float]:
+    """Return the lowest and the highest loss that the chart shows.
 
-    What is higher in the beginning of a training is cut off; so is noise that is much larger than
+    Higher losses in the beginning of a training are cut off; so is noise that is much larger than
     what it surrounds.
     """
     curves = [run.smoothed for run in runs] + [run.held_out for run in runs if run.held_out]
@@ -103,8 +92,8 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
     return moved
 
 
-def _steps(runs: Sequence[Run]) -> alt.X:
-    """Return the axis of the steps."""
+def _steps(runs: Runs) -> alt.X:
+    """Return the x axis of steps."""
     lengths = [run.points[-1].step for run in runs]
     if max(lengths) < LOG_FROM * min(lengths):
         scale = alt.Scale(domain=[0, max(lengths)], nice=False)
@@ -117,20 +106,16 @@ def _steps(runs: Sequence[Run]) -> alt.X:
     return alt.X("step:Q", title="steps", scale=scale, axis=axis)
 
 
-def _colors(runs: Sequence[Run]) -> alt.Scale:
-    """Return a colour for each training; for a single one, for what is held out and what is not."""
-    if len(runs) == 1:
-        (run,) = runs
-        colors = [COLORS[0], GREY] if run.held_out else [GREY, COLORS[0]]
-        return alt.Scale(domain=[HELD_OUT, TRAINING], range=colors)
-    labels = [run.label for run in runs]
-    if len(runs) > len(COLORS):
-        return alt.Scale(domain=labels, scheme=SHADES)
-    return alt.Scale(domain=labels, range=COLORS[: len(runs)])
+def _colors(runs: Runs) -> alt.Scale:
+    """Return a color for each training; for a single one, for its held-out and training loss."""
+    if len(runs) > 1:
+        return theme.color_scale([run.label for run in runs])
+    colors = [COLORS[0], DARK_GREY] if runs[0].held_out else [DARK_GREY, COLORS[0]]
+    return alt.Scale(domain=[HELD_OUT, TRAINING], range=colors)
 
 
-def _rows(runs: Sequence[Run], kind: str, curve: Callable[[Run], Curve]) -> Rows:
-    """Return the points of curves, each with the name that it is coloured by."""
+def _curves(runs: Runs, kind: str, curve: Callable[[TrainingRun], Curve]) -> list[Row]:
+    """Return the points of curves, each with the name that it is colored by."""
     return [
         {"name": run.label if len(runs) > 1 else kind, "kind": kind, "step": step, "loss": loss}
         for run in runs
@@ -138,18 +123,18 @@ def _rows(runs: Sequence[Run], kind: str, curve: Callable[[Run], Curve]) -> Rows
     ]
 
 
-def _of(base: alt.Chart, rows: Rows) -> alt.Chart:
+def _of(base: alt.Chart, rows: list[Row]) -> alt.Chart:
     return base.properties(data=alt.InlineData(values=rows))
 
 
-def _lines(base: alt.Chart, runs: Sequence[Run]) -> Iterator[alt.Chart]:
+def _lines(base: alt.Chart, runs: Runs) -> Iterator[alt.Chart]:
     """Yield the lines, the faintest first."""
     are_few = len(runs) <= len(COLORS)
     if are_few:
-        rows = _rows(runs, TRAINING, lambda run: run.training)
+        rows = _curves(runs, TRAINING, lambda run: run.training)
         yield _of(base, rows).mark_line(strokeWidth=1, opacity=0.2, clip=True)
-    smoothed = _rows(runs, TRAINING, lambda run: run.smoothed)
-    held_out = _rows(runs, HELD_OUT, lambda run: run.held_out)
+    smoothed = _curves(runs, TRAINING, lambda run: run.smoothed)
+    held_out = _curves(runs, HELD_OUT, lambda run: run.held_out)
     legend = alt.Legend(
         title=None, orient="top", offset=6, symbolType="stroke", symbolSize=500, symbolOpacity=1
     )
@@ -164,28 +149,32 @@ def _lines(base: alt.Chart, runs: Sequence[Run]) -> Iterator[alt.Chart]:
     yield _of(dashed, held_out).mark_line(clip=True, strokeWidth=2.2)
 
 
-def _points(base: alt.Chart, runs: Sequence[Run], high: float) -> Iterator[alt.Chart]:
-    """Yield the points of held-out losses, and of a training loss that is no line for being one."""
-    rows = _rows(runs, TRAINING, lambda run: run.smoothed if len(run.points) == 1 else [])
-    rows += _rows(runs, HELD_OUT, lambda run: run.held_out if len(run.held_out) <= N_MARKED else [])
+def _points(base: alt.Chart, runs: Runs, high: float) -> Iterator[alt.Chart]:
+    """Yield the points of held-out losses, and of a training loss that is a single one."""
+    rows = _curves(runs, TRAINING, lambda run: run.smoothed if len(run.points) == 1 else [])
+    rows += _curves(
+        runs, HELD_OUT, lambda run: run.held_out if len(run.held_out) <= N_MARKED else []
+    )
     seen = [row for row in rows if row["loss"] <= high]
     yield _of(base, seen).mark_point(filled=True, size=24, opacity=1)
-    best = _rows(runs, HELD_OUT, lambda run: [run.best] if run.best else [])
+    best = _curves(runs, HELD_OUT, lambda run: [run.best] if run.best else [])
     yield _of(base, best).mark_point(size=130, strokeWidth=1.8, opacity=1)
 
 
-def _texts(runs: Sequence[Run]) -> Rows:
-    """Return what stands beside the curves, where they end: a name and a figure each.
+def _labels(runs: Runs) -> list[Row]:
+    """Return the labels beside the ends of the curves: a name and a figure each.
 
     A single training is named in the title; its curves by what they are.
     """
     if len(runs) == 1:
         (run,) = runs
         last = run.smoothed[-1][1]
-        texts = [{"name": TRAINING, "loss": last, "figure": f"{_short(last)} at the end"}]
+        labels: list[Row] = [
+            {"name": TRAINING, "loss": last, "figure": f"{_short(last)} at the end"}
+        ]
         if run.best:
-            texts.append({"name": HELD_OUT, "loss": run.held_out[-1][1], "figure": _figure(run)})
-        return texts
+            labels.append({"name": HELD_OUT, "loss": run.held_out[-1][1], "figure": _figure(run)})
+        return labels
     names = differing(runs)
     return [
         {
@@ -197,7 +186,7 @@ def _texts(runs: Sequence[Run]) -> Rows:
     ]
 
 
-def _figure(run: Run) -> str:
+def _figure(run: TrainingRun) -> str:
     if run.best is None:
         return f"{_short(run.smoothed[-1][1])} in training"
     step, loss = run.best
@@ -208,55 +197,48 @@ def _short(loss: float) -> str:
     return f"{loss:#.4g}"
 
 
-def _settings(run: Run, names: Sequence[str]) -> list[str]:
+def _settings(run: TrainingRun, names: Sequence[str]) -> list[str]:
     return [printable(f"{name} {run.settings[name]}") for name in names if name in run.settings]
 
 
-def _beside(base: alt.Chart, texts: Rows) -> Iterator[alt.Chart]:
-    """Yield the texts beside the curves: the names in their colours, the figures below."""
-    at = _of(base, texts).encode(x=alt.value(WIDTH + 12))
-    yield at.mark_text(
-        align="left", limit=LABEL_WIDTH, dy=-6, fontWeight="bold", fontSize=12
-    ).encode(text="name:N")
-    yield at.mark_text(align="left", limit=LABEL_WIDTH, dy=8, fontSize=11).encode(
-        text="figure:N", color=alt.value(GREY)
-    )
+def _beside(base: alt.Chart, labels: list[Row]) -> Iterator[alt.Chart]:
+    """Yield the labels beside the curves: the names in their colors, the figures below."""
+    at = _of(base, labels).encode(x=alt.value(WIDTH + 12))
+    name = at.mark_text(align="left", limit=LABEL_WIDTH, dy=-6, fontWeight="bold", fontSize=12)
+    yield name.encode(text="name:N")
+    figure = at.mark_text(align="left", limit=LABEL_WIDTH, dy=8, fontSize=11)
+    yield figure.encode(text="figure:N", color=alt.value(DARK_GREY))
 
 
-def _title(runs: Sequence[Run]) -> alt.Title:
+def _title(runs: Runs) -> alt.Title:
     """Return the title: which trainings these are, what they share and how good a single one is."""
     names = differing(runs)
     by = f", by {' and '.join(names)}" if 0 < len(names) <= MAX_IN_TITLE else ""
+    subtitle = []
+    if all(run.settings for run in runs):
+        shared = [name for name in runs[0].settings if name not in names]
+        subtitle = textwrap.wrap(", ".join(_settings(runs[0], shared)), SUBTITLE_WIDTH)
+    if len(runs) == 1:
+        subtitle += _losses(runs[0])
     return alt.Title(
         runs[0].label if len(runs) == 1 else f"{len(runs)} trainings{by}",
-        subtitle=[*_shared_settings(runs), *_losses(runs)] or alt.Undefined,
+        subtitle=subtitle or alt.Undefined,
         limit=WIDTH + LABEL_WIDTH,
         anchor="start",
         fontSize=15,
-        subtitleColor=GREY,
+        subtitleColor=DARK_GREY,
         subtitleFontSize=11,
         subtitlePadding=6,
         offset=12,
     )
 
 
-def _shared_settings(runs: Sequence[Run]) -> list[str]:
-    """Return lines of the settings that are known to be the same in all trainings."""
-    if not all(run.settings for run in runs):
-        return []
-    names = [name for name in runs[0].settings if name not in differing(runs)]
-    return textwrap.wrap(", ".join(_settings(runs[0], names)), SUBTITLE_WIDTH)
-
-
-def _losses(runs: Sequence[Run]) -> list[str]:
-    """Return a line of the losses of a single training on what it has not learnt from."""
-    if len(runs) > 1:
-        return []
-    (run,) = runs
+def _losses(run: TrainingRun) -> list[str]:
+    """Return a line of the held-out and the test loss, in nats and bits, as far as known."""
     losses = {"best held-out loss": run.best[1] if run.best else None, "test loss": run.test_loss}
-    known = [f"{name}: {_in_both_units(loss)}" for name, loss in losses.items() if loss is not None]
+    known = [
+        f"{name}: {_short(loss)} nats a token ({_short(loss / math.log(2))} bits)"
+        for name, loss in losses.items()
+        if loss is not None
+    ]
     return ["; ".join(known)] if known else []
-
-
-def _in_both_units(loss: float) -> str:
-    return f"{_short(loss)} nats a token ({_short(loss / math.log(2))} bits)"

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt.training.history_file import HISTORY, HistoryPoint, as_lines
-from microgpt_report.runs import MAX_POINTS, Run, differing, read_runs
+from microgpt_report.training_runs import MAX_POINTS, TrainingRun, differing, read_training_runs
 
 META = {"vocab_size": 3, "n_embd": 16, "n_head": 4, "n_layer": 1, "block_size": 8, "chars": ["a"]}
 LOSSES = st.lists(st.floats(0, 1e6), min_size=1, max_size=3 * MAX_POINTS)
 
 
-def run_of(losses: list[float], every: int = 10) -> Run:
+def run_of(losses: list[float], every: int = 10) -> TrainingRun:
     """Return a training that kept a loss every so many steps."""
     points = [HistoryPoint(every * i, loss) for i, loss in enumerate(losses, start=1)]
-    return Run("model", points, settings={}, test_loss=None)
+    return TrainingRun("model", points, settings={}, test_loss=None)
 
 
 @pytest.fixture
@@ -76,19 +76,19 @@ def test_neighbours_are_taken_together_in_a_long_history() -> None:
 
 def test_neighbours_count_by_the_steps_that_each_is_the_mean_of() -> None:
     points = [HistoryPoint(10, 3.0), HistoryPoint(40, 1.0), HistoryPoint(100 * MAX_POINTS, 2.0)]
-    run = Run("model", points, settings={}, test_loss=None)
+    run = TrainingRun("model", points, settings={}, test_loss=None)
     assert run.training == [(40, 1.5), (100 * MAX_POINTS, 2.0)]
 
 
 def test_the_best_is_the_first_of_the_lowest_held_out_losses() -> None:
     points = [HistoryPoint(i, 1.0, val) for i, val in enumerate([2.5, 2.0, 2.0, 2.25], start=1)]
-    assert Run("model", points, settings={}, test_loss=None).best == (2, 2.0)
+    assert TrainingRun("model", points, settings={}, test_loss=None).best == (2, 2.0)
     assert run_of([1.0]).best is None
 
 
 def test_of_many_held_out_losses_some_are_drawn_with_the_last_and_the_best() -> None:
     points = [HistoryPoint(i, 1.0, 2.0 + abs(i - 777)) for i in range(1, 10 * MAX_POINTS)]
-    run = Run("model", points, settings={}, test_loss=None)
+    run = TrainingRun("model", points, settings={}, test_loss=None)
     assert MAX_POINTS / 2 < len(run.held_out) <= MAX_POINTS
     assert run.held_out[-1][0] == points[-1].step
     assert run.best == (777, 2.0)
@@ -96,19 +96,21 @@ def test_of_many_held_out_losses_some_are_drawn_with_the_last_and_the_best() -> 
 
 def test_a_training_is_called_by_its_directory(trained, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(trained("names"))
-    assert [run.label for run in read_runs([Path()])] == ["names"]
+    assert [run.label for run in read_training_runs([Path()])] == ["names"]
 
 
 def test_directories_of_the_same_name_get_longer_names(trained) -> None:
     paths = [trained("mon/a/model"), trained("tue/a/model"), trained("tue/b/model")]
-    labels = [run.label for run in read_runs(paths)]
+    labels = [run.label for run in read_training_runs(paths)]
     assert labels == ["mon/a/model", "tue/a/model", "tue/b/model"]
 
 
 def test_a_directory_that_is_named_twice_counts_once(trained, tmp_path) -> None:
     one, two = trained("one"), trained("two")
     (tmp_path / "link").symlink_to(one)
-    labels = [run.label for run in read_runs([one, two, tmp_path / "link", two / ".." / "two"])]
+    labels = [
+        run.label for run in read_training_runs([one, two, tmp_path / "link", two / ".." / "two"])
+    ]
     assert labels == ["link", "two"]
 
 
@@ -116,14 +118,14 @@ def test_the_settings_are_those_of_the_model_and_its_training_not_the_outcome(tr
     directory = trained(
         "model", steps=100, lr=0.5, data_sha256="0f", best_step=50, test_loss=2.25, other=[1]
     )
-    (run,) = read_runs([directory])
+    (run,) = read_training_runs([directory])
     sizes = {"n_embd": 16, "n_head": 4, "n_layer": 1, "block_size": 8}
     assert run.settings == sizes | {"lr": 0.5}
     assert run.test_loss == 2.25
 
 
 def test_the_description_of_an_earlier_training_in_the_directory_is_left_out(trained) -> None:
-    (run,) = read_runs([trained("model", steps=1000, lr=0.5)])
+    (run,) = read_training_runs([trained("model", steps=1000, lr=0.5)])
     assert run.settings == {}
 
 
@@ -131,10 +133,10 @@ def test_losses_of_subword_tokens_are_told_from_those_of_characters(trained) -> 
     directories = [trained(name, steps=100) for name in ("char", "bpe")]
     described = META | {"training": {"steps": 100}, "tokenizer": "bpe", "vocab_size": 300}
     (directories[1] / "meta.json").write_text(json.dumps(described))
-    assert differing(read_runs(directories)) == ["tokenizer", "vocab_size"]
+    assert differing(read_training_runs(directories)) == ["tokenizer", "vocab_size"]
 
 
 def test_what_differs_between_trainings_is_found(trained) -> None:
     one = trained("one", steps=100, lr=0.5, seed=42)
     two = trained("two", steps=100, lr=0.25, seed=42, patience=3)
-    assert differing(read_runs([one, two, trained("running")])) == ["lr", "patience"]
+    assert differing(read_training_runs([one, two, trained("running")])) == ["lr", "patience"]

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt.training.history_file import HistoryPoint
-from microgpt_report.curves import COLORS, draw, range_of_losses, spread
-from microgpt_report.runs import Run
+from microgpt_report.charts.loss_curves import COLORS, draw, range_of_losses, spread
+from microgpt_report.training_runs import TrainingRun
 
 
-def run_of(*losses: float, label: str = "model", val_loss: float | None = None) -> Run:
+def run_of(*losses: float, label: str = "model", val_loss: float | None = None) -> TrainingRun:
     """Return a training with a point every 10 steps."""
     points = [HistoryPoint(10 * i, loss, val_loss) for i, loss in enumerate(losses, start=1)]
-    return Run(label, points, settings={}, test_loss=None)
+    return TrainingRun(label, points, settings={}, test_loss=None)
 
 
 def test_the_first_losses_do_not_fill_the_picture() -> None:

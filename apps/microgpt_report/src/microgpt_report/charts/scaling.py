@@ -1,0 +1,141 @@
+"""Chart of loss against steps, size, operations and seconds."""
+
+from collections.abc import Callable, Sequence
+
+import altair as alt
+
+from microgpt_evolution.sweep.config import differing
+from microgpt_evolution.sweep.scaling import Axis, Cell, Scaling, Series, front
+from microgpt_report import theme
+from microgpt_report.page import Row
+from microgpt_report.scaling_tables import NOUNS, SIZE, model_name
+
+WIDTH, HEIGHT = 320, 250  # pixels, of a panel
+N_ON_CURVE = 60  # points that a law is drawn through
+NUMBERS = ",~r"  # 21,000 and 0.01
+CLOCK_S = 1e-4  # what a clock may not tell from 0, which a logarithmic axis does not have
+ROOM = 0.06  # above and below the losses: of their range
+
+X = Callable[[Cell], float]
+
+
+def draw(scaling: Scaling) -> alt.VConcatChart:
+    """Return the chart: a panel for each axis of the sweeps, and two for what it costs.
+
+    Points are means over the seeds with their 95 % intervals; a curve is the fitted power law, a
+    line in steps the best for each budget.
+    """
+    panels = _Panels(scaling)
+    axes = list(dict.fromkeys(series.axis for series in scaling.series))
+    along = [panels.along(axis) for axis in axes]
+    costs = [
+        panels.cost("operations", "GFLOP of a training", lambda cell: cell.flops / 1e9),
+        panels.cost("time", "seconds of a processor", lambda cell: max(cell.cpu_seconds, CLOCK_S)),
+    ]
+    rows = [along, costs] if len(along) > 1 else [along + costs]
+    chart = alt.vconcat(*(alt.hconcat(*row) for row in rows)).properties(padding=12)
+    size, color = {"fontSize": 13, "subtitleFontSize": 11}, {"subtitleColor": theme.DARK_GREY}
+    title = {"anchor": "start", **size, **color}
+    configured: alt.VConcatChart = chart.configure(**theme.STANDALONE, title=title)
+    return configured
+
+
+class _Panels:
+    """Draw panels that share the loss axis, and the color and shape of models.
+
+    A size has a color; other settings, but for the steps, have a shape.
+    """
+
+    def __init__(self, scaling: Scaling) -> None:
+        self._scaling = scaling
+        ends = [end for cell in scaling.cells for end in _interval(cell)]
+        margin = (max(ends) - min(ends)) * ROOM or ROOM
+        scale = alt.Scale(domain=[min(ends) - margin, max(ends) + margin], nice=False)
+        title = "held-out loss, nats a token"
+        self._loss = alt.Y("loss:Q", scale=scale, title=title)
+        self._low = alt.Y("low:Q", scale=scale, title=title)
+        by_size = sorted(scaling.cells, key=lambda cell: cell.n_params)
+        models = list(dict.fromkeys(model_name(cell.point) for cell in by_size))
+        legend = alt.Legend(title="model") if len(models) > 1 else None
+        self._color = alt.Color("model:N", scale=theme.color_scale(models), legend=legend)
+        varied = differing(cell.point for cell in scaling.cells)
+        self._others = [name for name in varied if name not in {*SIZE, "steps"}]
+        self._shape = alt.Shape(
+            "others:N",
+            sort=list(dict.fromkeys(cell.point.describe(self._others) for cell in by_size)),
+            legend=alt.Legend(title=None) if self._others else None,
+        )
+
+    def along(self, axis: Axis) -> alt.LayerChart:
+        """Return the panel of all series along an axis, with their laws."""
+        several = [series for series in self._scaling.series if series.axis == axis]
+        rows = [row for number, series in enumerate(several) for row in _curve(series, number)]
+        line = theme.inline(rows).mark_line(strokeWidth=1.6, clip=True)
+        # A line along the parameters goes through several models, and has the color of none.
+        color = self._color if axis == "steps" else alt.value(theme.DARK_GREY)
+        is_law = any(series.law for series in several)
+        return self._panel(
+            NOUNS[axis],
+            "curve: the power law" if is_law else "there is no power law",
+            NOUNS[axis],
+            [cell for series in several for cell in series.cells],
+            lambda cell: cell.x(axis),
+            line.encode(color=color, detail="series:N"),
+        )
+
+    def cost(self, name: str, unit: str, x: X) -> alt.LayerChart:
+        """Return the panel of what a loss costs."""
+        line = theme.inline(self._rows(front(self._scaling.cells, x), x)).mark_line(
+            strokeWidth=1.2, strokeDash=[4, 3], interpolate="step-after", color=theme.DARK_GREY
+        )
+        subtitle = "dashed: the best for a budget"
+        return self._panel(name, subtitle, unit, self._scaling.cells, x, line)
+
+    def _panel(
+        self, name: str, subtitle: str, unit: str, cells: Sequence[Cell], x: X, line: alt.Chart
+    ) -> alt.LayerChart:
+        axis = alt.X(
+            "x:Q",
+            title=unit,
+            scale=alt.Scale(type="log", nice=False, padding=12),
+            axis=alt.Axis(format=NUMBERS, labelOverlap="greedy", labelSeparation=10, tickCount=6),
+        )
+        points = theme.inline(self._rows(cells, x)).encode(color=self._color)
+        bars = points.mark_rule(strokeWidth=1.4, opacity=0.6)
+        dots = points.mark_point(filled=True, size=42, opacity=1)
+        return alt.LayerChart(
+            layer=[
+                line.encode(axis, self._loss),
+                bars.encode(axis, self._low, alt.Y2("high:Q")),
+                dots.encode(axis, self._loss, self._shape),
+            ],
+            width=WIDTH,
+            height=HEIGHT,
+            title=alt.Title(f"Loss against {name}", subtitle=subtitle),
+        )
+
+    def _rows(self, cells: Sequence[Cell], x: X) -> list[Row]:
+        rows = []
+        for cell in cells:
+            low, high = _interval(cell)
+            row = {"x": x(cell), "loss": cell.val_loss.value, "low": low, "high": high}
+            names = {"model": model_name(cell.point), "others": cell.point.describe(self._others)}
+            rows.append(row | names)
+        return rows
+
+
+def _curve(series: Series, number: int) -> list[Row]:
+    """Return the curve of a law, as far as there are measurements; without one, these."""
+    xs = [cell.x(series.axis) for cell in series.cells]
+    losses = [cell.val_loss.value for cell in series.cells]
+    if series.law:
+        ratio = xs[-1] / xs[0]
+        xs = [xs[0] * ratio ** (i / (N_ON_CURVE - 1)) for i in range(N_ON_CURVE)]
+        losses = [series.law.law.at(x) for x in xs]
+    shared = {"model": model_name(series.cells[0].point), "series": number}
+    return [{"x": x, "loss": loss} | shared for x, loss in zip(xs, losses, strict=True)]
+
+
+def _interval(cell: Cell) -> tuple[float, float]:
+    half = cell.val_loss.half_width or 0.0
+    return cell.val_loss.value - half, cell.val_loss.value + half

@@ -1,0 +1,182 @@
+"""Report of several searches side by side."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import accumulate
+
+import altair as alt
+
+from microgpt_evolution.errors import RunError
+from microgpt_evolution.runs.retest_file import Measures
+from microgpt_evolution.sweep.scaling import Mean
+from microgpt_report import theme
+from microgpt_report.page import Report, Row, Section, Table
+from microgpt_report.run_summary import CONFIRM, N_HEX, Measure, RunSummary, describe_data
+from microgpt_report.scaling_tables import with_interval
+
+HEAD = ("run", "seed", "evaluations", "FLOPs", "found", "by", "held out", "test")
+
+
+def comparison_report(summaries: Sequence[RunSummary]) -> Report:
+    """Return the report of several searches.
+
+    Raises:
+        RunError: they are of different documents.
+    """
+    data = _check_data(summaries)
+    rows = [row for summary in summaries for row in _rows(summary)]
+    sections = [_table(summaries, rows), *_charts(summaries)]
+    facts = {"runs": str(len(summaries)), "evaluations": f"{len(rows):,}", "data": data}
+    return Report(f"{len(summaries)} searches compared", facts, sections)
+
+
+def _check_data(summaries: Sequence[RunSummary]) -> str:
+    """Return which documents the runs have, as far as they know; refuse different ones."""
+    known = [s for s in summaries if s.run.settings.get("data_sha256") is not None]
+    if not known:
+        return "unknown: imported logs"
+    first, sha256 = known[0], known[0].run.settings["data_sha256"]
+    for summary in known:
+        if (other := summary.run.settings["data_sha256"]) != sha256:
+            raise RunError(
+                f"{first.name} and {summary.name} are of different documents (sha256 "
+                f"{sha256[:N_HEX]}… and {other[:N_HEX]}…), so their losses cannot stand in one "
+                "table; report them one by one"
+            )
+    return describe_data(first.run.settings)
+
+
+def _rows(summary: RunSummary) -> list[Row]:
+    """Return a row for each evaluation, in their order: what it was, and the best until then."""
+    measure, entries = summary.common, summary.run.entries
+    front = summary.pareto_front if len(summary.measures) == 1 else set()
+    worths = [measure.of(entry.evaluation) for entry in entries]
+    counted = [
+        None if entry.origin == CONFIRM else worth
+        for entry, worth in zip(entries, worths, strict=True)
+    ]
+    best = accumulate(counted, partial(_better, min if measure.is_loss else max))
+    flops = accumulate(entry.flops or 0 for entry in entries)
+    return [
+        {
+            "run": summary.name,
+            "measure": measure.name,
+            "n": n,
+            "id": entry.id,
+            "worth": worth,
+            "best": so_far,
+            "spent": spent,
+            "params": summary.n_params(entry.genome),
+            "on_front": entry.id in front,
+        }
+        for n, (entry, worth, so_far, spent) in enumerate(
+            zip(entries, worths, best, flops, strict=True), start=1
+        )
+    ]
+
+
+def _better(
+    better: Callable[[float, float], float], a: float | None, b: float | None
+) -> float | None:
+    """Return the better of two worths, either of which may be missing."""
+    return better(a, b) if a is not None and b is not None else b if a is None else a
+
+
+def _table(summaries: Sequence[RunSummary], evaluations: Sequence[Row]) -> Section:
+    rows = []
+    for summary in summaries:
+        winner, retest, entries = summary.winner, summary.retest, summary.run.entries
+        seed, flops = summary.run.settings.get("seed"), sum(entry.flops or 0 for entry in entries)
+        cells = [
+            "–" if seed is None else str(seed),
+            f"{len(entries):,}",
+            f"{flops:.2g}" if flops else "–",
+            f"{winner.worth:.4f}" if winner else "–",
+            summary.measures[summary.organisms[winner.id][0]].name if winner else "–",
+            _retested(retest.val_loss if retest else None),
+            _retested(retest.test_loss if retest else None),
+        ]
+        rows.append([summary.name, *cells])
+    caption = (
+        "What each search found, and what its winner came to when it was trained again with fresh "
+        "seeds, with 95 % intervals. A search that has not ended has no such figures; losses in "
+        "nats a token."
+    )
+    table, datasets = Table(HEAD, rows), {"evaluations": evaluations}
+    return Section("runs", "What they found", caption, table=table, datasets=datasets)
+
+
+def _retested(measures: Measures | None) -> str:
+    return with_interval(Mean.of(measures.again)) if measures and measures.again else "–"
+
+
+def _charts(summaries: Sequence[RunSummary]) -> Iterator[Section]:
+    """Yield the charts of each measure, which are of the runs that have it."""
+    for i, measure in enumerate(dict.fromkeys(summary.common for summary in summaries)):
+        alike = [summary for summary in summaries if summary.common == measure]
+        color = alt.Color(
+            "run:N",
+            title=None,
+            scale=theme.color_scale([summary.name for summary in alike]),
+            legend=alt.Legend(orient="top", columns=2, symbolOpacity=1, labelLimit=340),
+        )
+        has_flops = any(entry.flops for summary in alike for entry in summary.run.entries)
+        yield Section(
+            f"course{i or ''}",
+            f"The course of each: {measure.name}",
+            f"A mark is an evaluation, and {measure.better} is better; the line goes through the "
+            "best so far. Against what all trainings took together, a search of small models is "
+            "not mistaken for a fast one.",
+            _progress(measure, color, has_flops=has_flops),
+        )
+        if all(len(summary.measures) > 1 for summary in alike):
+            continue  # heads have fronts of their own
+        yield Section(
+            f"fronts{i or ''}",
+            f"What it costs: {measure.name}",
+            "The Pareto fronts: what each run has found that no smaller organism of it beats. "
+            "Where the number of tokens is not known, as of logs, their weights are left out.",
+            _fronts(measure, color),
+        )
+
+
+def _progress(measure: Measure, color: alt.Color, *, has_flops: bool) -> alt.VConcatChart:
+    """Return the evaluations and the best so far, by number and, where it is known, by cost."""
+    fields = [("n", "evaluations", "linear")]
+    if has_flops:  # which no log knows
+        fields.append(("spent", "floating-point operations so far", "log"))
+    panels = []
+    for field, title, type_ in fields:
+        scale = alt.Scale(type=type_, nice=False)  # type: ignore[arg-type]
+        x = alt.X(f"{field}:Q", title=title, scale=scale, axis=alt.Axis(grid=False, format="~s"))
+        base = (
+            theme.of("evaluations")
+            .transform_filter(f"datum.measure == {measure.name!r} && datum.{field} > 0")
+            .encode(x=x, color=color)
+        )
+        layers = [
+            base.mark_line(interpolate="step-after", strokeWidth=2).encode(
+                y=theme.loss_axis("best:Q", measure.title)
+            )
+        ]
+        if field == "n":
+            points = base.transform_filter("datum.worth !== null").mark_point(
+                filled=True, size=16, opacity=0.35
+            )
+            y, tooltip = theme.loss_axis("worth:Q", measure.title), ("run", "id", "worth")
+            layers.insert(0, points.encode(y=y, tooltip=theme.tooltip(*tooltip)))
+        panels.append(alt.layer(*layers).properties(width=theme.WIDTH, height=260))
+    return alt.vconcat(*panels)
+
+
+def _fronts(measure: Measure, color: alt.Color) -> theme.Chart:
+    base = theme.of("evaluations").transform_filter(
+        (alt.datum.measure == measure.name) & (alt.datum.on_front)
+    )
+    x, y = theme.log_axis("params:Q", "weights"), theme.loss_axis("worth:Q", measure.title)
+    base = base.encode(x=x, y=y, color=color)
+    line = base.mark_line(interpolate="step-after", strokeWidth=2).encode(order="params:Q")
+    points = base.mark_point(filled=True, size=45, opacity=1).encode(
+        tooltip=theme.tooltip("run", "id", "worth", "params")
+    )
+    return alt.layer(line, points).properties(width=theme.WIDTH, height=theme.HEIGHT)

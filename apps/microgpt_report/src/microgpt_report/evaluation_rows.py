@@ -1,0 +1,81 @@
+"""The dataset of evaluations, which most charts of a search share."""
+
+from dataclasses import asdict
+
+from microgpt_evolution.population import Organism
+from microgpt_evolution.runs.evaluation_record import Entry
+from microgpt_report.page import Row
+from microgpt_report.run_summary import CONFIRM, PRIMORDIAL, RunSummary, title_of
+
+# How an organism was made, in few words: one for each color.
+KINDS = {
+    "newcomer": ("random", "immigrant", "cataclysm", "genome"),
+    "mutant": ("mutant", "hyper", "grown", "tuned"),
+    "cross": ("cross", "champion"),
+    "elite": ("elite", "re-eval"),
+    "migrant": ("migrant",),
+    "measured again": (CONFIRM,),
+    PRIMORDIAL: (PRIMORDIAL,),
+}
+_KIND_OF = {origin: kind for kind, origins in KINDS.items() for origin in origins}
+STANDINGS = {"the best tenth": 0.1, "the better half": 0.5, "the others": 1.0}
+SPREAD = 0.7  # of the way to the next generation, over which the organisms of one are spread
+N_NAMES = 5  # of an organism, in a tooltip
+
+
+def kind_of(origin: str) -> str:
+    """Return in few words how an organism was made; an older log has words of its own."""
+    return _KIND_OF.get(origin, origin)
+
+
+def evaluation_rows(summary: RunSummary) -> list[Row]:
+    """Return a row for each evaluation, the worst first, so that the best are drawn over them."""
+    rows = [_row(summary, entry) for entry in summary.run.entries]
+    is_loss = all(measure.is_loss for measure in summary.measures.values())
+
+    def worth(row: Row) -> float:
+        value = row["worth"]
+        return float("inf") if value is None else value if is_loss else -value
+
+    rows.sort(key=worth, reverse=True)
+    done = [row for row in rows if row["overall"] is not None]
+    done.sort(key=lambda row: float(row["overall"]), reverse=not summary.common.is_loss)
+    for place, row in enumerate(done):
+        share = (place + 0.5) / len(done)
+        row["lead"] = 0.5 - share
+        row["standing"] = next(name for name, most in STANDINGS.items() if share <= most)
+    return rows
+
+
+def _row(summary: RunSummary, entry: Entry) -> Row:
+    ids = [id_ for id_ in (entry.id, *entry.parents) if id_ in summary.organisms]
+    organism = summary.organisms[ids[0]][1] if ids else None  # evaluated, or measured again
+    population = summary.population_of(entry)
+    generation = organism.generation if organism else 0
+    evaluation = entry.evaluation
+    return {
+        "id": entry.id,
+        "population": title_of(population),
+        "generation": generation,
+        "x": generation + (_offset(summary, population, organism) if organism else 0),
+        "kind": kind_of(entry.origin),
+        "origin": entry.origin,
+        "status": evaluation.status,
+        "worth": summary.worth(entry),
+        "overall": summary.common.of(evaluation),
+        "last_loss": evaluation.last_loss,
+        "val_loss": evaluation.val_loss,
+        **asdict(entry.genome),
+        "params": summary.n_params(entry.genome),
+        "flops": entry.flops,
+        "names": ", ".join(name or "''" for name in evaluation.samples[:N_NAMES]),
+        "on_front": entry.id in summary.pareto_front,
+        "is_winner": summary.winner is not None and entry.id == summary.winner.id,
+    }
+
+
+def _offset(summary: RunSummary, population: str, organism: Organism) -> float:
+    """Return how far from the middle of its generation an evaluation stands: by its slot."""
+    generation = next(g for g in summary.generations if g.number == organism.generation)
+    slots = [o.slot for o in generation.populations[population]]
+    return SPREAD * ((organism.slot - min(slots) + 0.5) / (max(slots) - min(slots) + 1) - 0.5)

@@ -1,0 +1,256 @@
+"""Scaling of sweeps as text tables, JSON and CSV. Intervals are half widths, at 95 %."""
+
+import csv
+import io
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict
+from math import floor, log10
+from pathlib import Path
+from typing import Any
+
+from microgpt.printable import printable
+from microgpt_evolution.errors import RunError
+from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing, show
+from microgpt_evolution.sweep.grid import SIZES
+from microgpt_evolution.sweep.power_law import LEAST, FittedLaw
+from microgpt_evolution.sweep.records import SweepSettings, read_sweep
+from microgpt_evolution.sweep.result import SweepResult
+from microgpt_evolution.sweep.scaling import UNIT, Cell, Mean, Scaling, Series
+
+SIZE = ("n_embd", "n_head", "n_layer")
+SAMPLES, MODEL, NONE = "Samples (First 3)", "Model", "-"
+NAMES = {tuple(getattr(point, n) for n in SIZE): name for name, point in SIZES.items()}
+N_SHOWN = 24  # characters of a sample
+DIGITS = 3  # of the largest return in a table
+NOUNS = {"steps": "steps", "params": "parameters"}
+GAP = "  "  # between columns
+
+
+def read_sweeps(
+    directories: Sequence[Path], verb: str
+) -> list[tuple[SweepSettings, list[SweepResult]]]:
+    """Return settings and results of sweeps that can be compared; a verb says what for.
+
+    Raises:
+        RunError: one is no sweep or damaged, or they are of different documents.
+    """
+    sweeps = [read_sweep(directory) for directory in directories]
+    first, _ = sweeps[0]
+    for directory, (sweep, _) in zip(directories, sweeps, strict=True):
+        if sweep.documents != first.documents:
+            raise RunError(
+                f"{directories[0]} and {directory} are sweeps of different documents "
+                f"({first.input}, {sweep.input}), so their losses cannot be compared; {verb} one "
+                "at a time"
+            )
+    return sweeps
+
+
+def as_json(scaling: Scaling) -> dict[str, Any]:
+    """Return all of it, as JSON can hold it; series name points by their indices, from 0."""
+    return {
+        "points": [
+            _point(scaling, cell) | {"samples": list(cell.samples)} for cell in scaling.cells
+        ],
+        "series": [_series(scaling, series) for series in scaling.series],
+    }
+
+
+def as_csv(scaling: Scaling) -> str:
+    """Return a row for each point."""
+    rows = [_point(scaling, cell) for cell in scaling.cells]
+    text = io.StringIO()
+    table = csv.DictWriter(text, rows[0], lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    return text.getvalue()
+
+
+def _point(scaling: Scaling, cell: Cell) -> dict[str, Any]:
+    return {
+        **asdict(cell.point),
+        "n_params": cell.n_params,
+        "flops": cell.flops,
+        "cpu_seconds": cell.cpu_seconds,
+        "n_seeds": len(cell.losses),
+        "val_loss": cell.val_loss.value,
+        "val_loss_95": cell.val_loss.half_width,
+        "last_loss": cell.last_loss.value,
+        "last_loss_95": cell.last_loss.half_width,
+        "is_best": cell in scaling.front,
+    }
+
+
+def _series(scaling: Scaling, series: Series) -> dict[str, Any]:
+    return {
+        "axis": series.axis,
+        "rows": [
+            {
+                "point": scaling.cells.index(cell),
+                "x": cell.x(series.axis),
+                "val_loss": cell.val_loss.value,
+                "drop": r.drop.value if r else None,
+                "drop_95": r.drop.half_width if r else None,
+                "return": r.per_unit.value if r else None,
+                "return_95": r.per_unit.half_width if r else None,
+            }
+            for cell, r in zip(series.cells, series.returns, strict=True)
+        ],
+        "power_law": _law_json(series.law) if series.law else None,
+    }
+
+
+def _law_json(fitted: FittedLaw) -> dict[str, float | None]:
+    return {
+        **asdict(fitted.law),
+        "exponent_95": fitted.half_width(lambda law: law.exponent),
+        "floor_95": fitted.half_width(lambda law: law.floor),
+    }
+
+
+def as_text(scaling: Scaling) -> Iterator[str]:
+    """Yield the lines of all tables."""
+    seeds = sorted({seed for cell in scaling.cells for seed in cell.losses})
+    follow = seeds[-1] - seeds[0] + 1 == len(seeds) > 2
+    listed = f"{seeds[0]} … {seeds[-1]}" if follow else ", ".join(map(str, seeds))
+    yield f"Losses in nats a token, held out but for the last document's. Seeds: {listed}"
+    if len(seeds) > 1:
+        yield "± is half the 95 % confidence interval of a mean over them"
+    for series in scaling.series:
+        yield ""
+        yield f"Loss against {NOUNS[series.axis]}: {_shared(series)}"
+        yield from _losses(series)
+        yield ""
+        yield f"Return on investment: loss drop per {UNIT:,} {NOUNS[series.axis]}"
+        yield from _returns(series)
+        yield from _law(series)
+    yield ""
+    yield "Loss against operations and seconds; Gain: of the best for a budget on the one before"
+    yield from _costs(scaling)
+    yield from _best_sizes(scaling)
+
+
+def with_interval(mean: Mean | None, digits: int = 4) -> str:
+    """Return a mean and half its interval, as far as there are."""
+    if mean is None:
+        return NONE
+    half = "" if mean.half_width is None else f" ± {mean.half_width:.{digits}f}"
+    return f"{mean.value:.{digits}f}{half}"
+
+
+def model_name(point: SweepConfig) -> str:
+    """Return MoonBase's name of a model of this size, or else its width, heads and depth."""
+    size = tuple(getattr(point, name) for name in SIZE)
+    return NAMES.get(size, "/".join(map(str, size)))
+
+
+def _columns(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[str] = ()
+) -> Iterator[str]:
+    """Yield the lines of a table; columns of these headings are aligned left, others right."""
+    table = [headings, *rows]
+    widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
+    for cells in table:
+        padded = (
+            cell.ljust(width) if heading in left else cell.rjust(width)
+            for cell, width, heading in zip(cells, widths, headings, strict=True)
+        )
+        yield GAP.join(padded).rstrip()
+
+
+def _shared(series: Series) -> str:
+    """Return what all cells of a series have in common, as far as somebody chose it."""
+    cell = series.cells[0]
+    varied = differing(cell.point for cell in series.cells)
+    always = SIZE if series.axis == "steps" else ["steps"]
+    chosen = [
+        name for name in SETTINGS if getattr(cell.point, name) != getattr(SweepConfig(), name)
+    ]
+    names = [name for name in SETTINGS if name in {*always, *chosen} - {*varied}]
+    shared = cell.point.describe(names)
+    return f"{shared} ({cell.n_params:,} parameters)" if series.axis == "steps" else shared
+
+
+def _losses(series: Series) -> Iterator[str]:
+    rows = []
+    for cell in series.cells:
+        point, samples = cell.point, ", ".join(printable(s, N_SHOWN) for s in cell.samples)
+        size = [model_name(point), f"{cell.n_params:,}", str(point.n_embd), str(point.n_layer)]
+        first = [f"{point.steps:,}"] if series.axis == "steps" else size
+        losses = [with_interval(cell.val_loss), with_interval(cell.last_loss, 2)]
+        rows.append([*first, *losses, samples])
+    headings = ["Steps"] if series.axis == "steps" else [MODEL, "Params", "Emb", "Lay"]
+    headings += ["Loss", "Last document", SAMPLES]
+    return _columns(headings, rows, left=[MODEL, SAMPLES])
+
+
+def _returns(series: Series) -> Iterator[str]:
+    largest = max(abs(r.per_unit.value) for r in series.returns if r)
+    digits = 4 if not largest else max(4, DIGITS - 1 - floor(log10(largest)))
+    rows = [
+        [
+            f"{cell.x(series.axis):,}",
+            f"{cell.val_loss.value:.4f}",
+            with_interval(r.drop if r else None),
+            with_interval(r.per_unit if r else None, digits),
+        ]
+        for cell, r in zip(series.cells, series.returns, strict=True)
+    ]
+    return _columns([NOUNS[series.axis].capitalize(), "Loss", "Delta Loss", "Return"], rows)
+
+
+def _law(series: Series) -> Iterator[str]:
+    """Yield a line on the power law, where there are enough points for one."""
+    if len({cell.x(series.axis) for cell in series.cells}) < LEAST:
+        return
+    if (fitted := series.law) is None:
+        noun = NOUNS[series.axis]
+        yield f"No power law: the loss does not surely fall with the {noun}, or all at once"
+        return
+    law = fitted.law
+    exponent = _number(law.exponent, fitted.half_width(lambda law: law.exponent))
+    formula = f"{law.scale:.4g} · {series.axis}^-{exponent}"
+    if fitted.has_floor:
+        bottom = _number(law.floor, fitted.half_width(lambda law: law.floor))
+        yield f"Power law: loss = {bottom} + {formula}"
+    else:
+        yield (f"Power law: loss = {formula}; whether it ends at a floor takes four points to tell")
+
+
+def _number(value: float, half: float | None) -> str:
+    return f"{value:.3f}" if half is None else f"({value:.3f} ± {half:.3f})"
+
+
+def _costs(scaling: Scaling) -> Iterator[str]:
+    names = differing(cell.point for cell in scaling.cells)
+    rows = []
+    for cell in scaling.cells:
+        gain = scaling.gain(cell) if cell in scaling.front else None
+        cells = [
+            f"{cell.n_params:,}",
+            f"{cell.flops / 1e9:.3g}",
+            f"{cell.cpu_seconds:.3g}",
+            with_interval(cell.val_loss),
+            "cheapest" if cell in scaling.front and not gain else with_interval(gain),
+        ]
+        rows.append([*(show(getattr(cell.point, name)) for name in names), *cells])
+    return _columns([*names, "Params", "GFLOP", "CPU s", "Loss", "Gain"], rows)
+
+
+def _best_sizes(scaling: Scaling) -> Iterator[str]:
+    """Yield which size is the best from which budget on, where there are several."""
+    if len({_size(cell) for cell in scaling.cells}) < 2:
+        return
+    yield ""
+    yield "The best size for a budget"
+    before = None
+    for cell in scaling.front:
+        if _size(cell) != before:
+            before = _size(cell)
+            budget, model = f"{cell.flops / 1e9:.3g} GFLOP", model_name(cell.point)
+            yield f"  from {budget}: {model}, {cell.n_params:,} parameters"
+
+
+def _size(cell: Cell) -> Sequence[int]:
+    point = cell.point
+    return (point.n_embd, point.n_head, point.n_layer, point.n_ff_exp, point.block_size)

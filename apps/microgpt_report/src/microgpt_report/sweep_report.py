@@ -1,0 +1,121 @@
+"""Report of sweeps: all trainings, how the loss scales, and the tables of `analyze`."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import altair as alt
+
+from microgpt_evolution.errors import RunError
+from microgpt_evolution.sweep.config import SETTINGS
+from microgpt_evolution.sweep.records import SweepSettings
+from microgpt_evolution.sweep.result import SweepResult
+from microgpt_evolution.sweep.scaling import Scaling
+from microgpt_report import scaling_tables, theme
+from microgpt_report.charts import scaling as scaling_chart
+from microgpt_report.page import Report, Row, Section
+from microgpt_report.run_summary import describe_data
+from microgpt_report.training_runs import labels
+
+
+def sweep_report(directories: Sequence[Path]) -> Report:
+    """Return the report of one sweep, or of several that count as one.
+
+    Raises:
+        RunError: one is damaged or empty, or they are of different documents.
+    """
+    sweeps = scaling_tables.read_sweeps(directories, "report")
+    results = [result for _, found in sweeps for result in found]
+    if not results:
+        raise RunError(f"{directories[0]} has no training yet; try again in a while")
+    scaling = Scaling.of(results)
+    sections = [_trainings(results)]
+    if scaling.cells:
+        sections += [_scaling(scaling), _tables(scaling)]
+    names = " and ".join(labels(directories))
+    return Report(f"sweep: {names}", _facts([s for s, _ in sweeps], results, scaling), sections)
+
+
+def _facts(
+    sweeps: Sequence[SweepSettings], results: Sequence[SweepResult], scaling: Scaling
+) -> dict[str, str]:
+    finished = [result for result in results if result.is_ok]
+    n_asked = sum(len(sweep.tasks) for sweep in sweeps)
+    seeds = sorted({seed for sweep in sweeps for seed in sweep.seeds})
+    facts = {}
+    if scaling.front:
+        best = scaling.front[-1]
+        facts["result"] = f"held-out loss {scaling_tables.with_interval(best.val_loss)}"
+        facts["with"] = best.point.describe(["n_embd", "n_head", "n_layer", "steps", "lr"])
+    return facts | {
+        "trainings": f"{len(finished):,} of {n_asked:,} have come to their end",
+        "took": f"{sum(r.flops for r in finished):.2g} FLOPs, "
+        f"{sum(r.seconds for r in results):,.1f} s",
+        "swept": ", ".join(dict.fromkeys(sweep.sweep for sweep in sweeps)),
+        "seeds": ", ".join(map(str, seeds)),
+        "data": describe_data(vars(sweeps[0])),
+    }
+
+
+def _trainings(results: Sequence[SweepResult]) -> Section:
+    return Section(
+        "trainings",
+        "Every training",
+        "A mark is a training: what it took, and its loss on documents that were held out. Marks "
+        "of one color and place differ in their seed alone: that much is luck. What came to no "
+        "result is crossed, at the top.",
+        _chart(results),
+        datasets={"evaluations": [_row(result) for result in results]},
+    )
+
+
+def _row(result: SweepResult) -> Row:
+    return {
+        "status": result.status,
+        "reason": result.reason,
+        "seed": result.seed,
+        "loss": result.val_loss,
+        "last_loss": result.last_loss,
+        "params": result.n_params,
+        "flops": result.flops,
+        "size": scaling_tables.model_name(result.point),
+        **asdict(result.point),
+    }
+
+
+def _chart(results: Sequence[SweepResult]) -> theme.Chart:
+    """Return a mark for each training."""
+    by_size = sorted(results, key=lambda result: result.n_params)
+    sizes = list(dict.fromkeys(scaling_tables.model_name(result.point) for result in by_size))
+    base = theme.of("evaluations").encode(
+        x=theme.log_axis("flops:Q", "floating-point operations of a training", padding=14),
+        color=alt.Color("size:N", title="model", scale=theme.color_scale(sizes)),
+        tooltip=theme.tooltip(*SETTINGS, "seed", "params", "loss", "last_loss", "reason"),
+    )
+    y = theme.loss_axis("loss:Q", "held-out loss, nats a token", padding=10)
+    points = base.transform_filter(alt.datum.status == "ok")
+    layers = [points.mark_point(filled=True, size=45, opacity=0.75).encode(y=y)]
+    if not all(result.is_ok for result in results):
+        failed = base.transform_filter(alt.datum.status != "ok").mark_point(**theme.CROSS)
+        layers.append(failed.encode(y=alt.value(6)))
+    return alt.layer(*layers).properties(width=theme.WIDTH - 100, height=theme.HEIGHT)
+
+
+def _scaling(scaling: Scaling) -> Section:
+    return Section(
+        "scaling",
+        "How the loss scales",
+        "Means over the seeds with their 95 % intervals; a curve is the power law that fits them, "
+        "where the loss surely falls. Below: the best loss for each budget, dashed, in operations "
+        "and in seconds.",
+        scaling_chart.draw(scaling),
+    )
+
+
+def _tables(scaling: Scaling) -> Section:
+    return Section(
+        "tables",
+        "In numbers",
+        "What microgpt analyze prints: the losses, what each step up has returned, and the law.",
+        text="\n".join(scaling_tables.as_text(scaling)),
+    )

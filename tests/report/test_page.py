@@ -1,0 +1,64 @@
+"""The page of a report, before it is opened."""
+
+import os
+import stat
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from microgpt_report import page
+from microgpt_report.page import Report, Section, Table
+
+
+def test_a_page_shows_the_control_characters_of_a_run_as_escapes(monkeypatch) -> None:
+    """A page may be looked at in a terminal, and HTML knows no control characters."""
+    odd = "x\x1b]0;x\x07\x9b\u202e<é"
+    sections = [Section("odd", odd, odd, table=Table([odd], [[odd]]), text=f"{odd}\n{odd}")]
+    monkeypatch.setattr(page, "vega", str)
+    text = page.render(Report(odd, {odd: odd}, sections))
+    assert not set("\x1b\x07\x9b\u202e") & set(text)
+    assert r"<pre>x\x1b]0;x\x07\x9b\u202e&lt;é" "\n" "x" in text
+
+
+@pytest.fixture
+def bundled(monkeypatch):
+    """Bundle a short script for drawing, and tell reports where it is kept."""
+
+    def keep_in(cache: Path) -> None:
+        monkeypatch.setattr(page, "user_cache_path", lambda *_, **__: cache)
+
+    drawing = SimpleNamespace(javascript_bundle=lambda _: "draw()")
+    monkeypatch.setitem(sys.modules, "vl_convert", drawing)
+    return keep_in
+
+
+def test_the_script_that_draws_is_kept_for_this_user_alone(bundled, tmp_path) -> None:
+    cache = tmp_path / "cache" / "microgpt"
+    bundled(cache)
+    assert page.vega() == page.vega() == "draw()"
+    assert [file.read_text() for file in cache.glob("vega-*.js")] == ["draw()"]
+    assert os.name == "nt" or stat.S_IMODE(cache.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("damage", ["bytes", "pipe"])
+def test_a_damaged_script_that_draws_is_made_anew(bundled, tmp_path, damage) -> None:
+    bundled(tmp_path)
+    page.vega()
+    (file,) = tmp_path.glob("vega-*.js")
+    if damage == "bytes":
+        file.write_bytes(b"\xff")
+    else:
+        file.unlink()
+        os.mkfifo(file)
+    assert page.vega() == "draw()"
+    assert file.read_text() == "draw()"
+
+
+def test_without_a_home_the_script_that_draws_is_not_kept(bundled, monkeypatch, tmp_path) -> None:
+    """Platformdirs 4.2 has a relative path then."""
+    monkeypatch.chdir(tmp_path)
+    bundled(Path("~/.cache/microgpt"))
+    assert page.vega() == "draw()"
+    assert not list(tmp_path.iterdir())

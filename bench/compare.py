@@ -83,28 +83,31 @@ def control(config: TrainConfig, seed: int) -> Column:
     rng = random.Random(seed)
 
     def read_at_random(
-        engine: ReferenceEngine, batch: Sequence[list[int]], masks: Sequence[bytes]
+        engine: ReferenceEngine, batch: Sequence[list[int]], masks: Sequence[bytes], drops: object
     ) -> Iterator[float]:
         for param in engine.params:
             param.grad = rng.gauss(0, 1)
-        gpt: Gpt[float] = Gpt(engine.gpt.config, engine.weights())
+        gpt: Gpt[float] = Gpt(
+            engine.gpt.config,
+            {n: [[w.data for w in row] for row in m] for n, m in engine.gpt.weights.items()},
+        )
         docs = [tokens[: gpt.config.block_size + 1] for tokens in batch]
         n_targets = sum(len(tokens) - 1 for tokens in docs)
         yield from accumulate(document_loss(gpt, tokens) / n_targets for tokens in docs)
 
-    true_read = ReferenceEngine.read
-    ReferenceEngine.read = read_at_random
+    backward = ReferenceEngine.backward
+    ReferenceEngine.backward = read_at_random
     try:
         return run("control: random gradients", 0, config, engine="reference")
     finally:
-        ReferenceEngine.read = true_read
+        ReferenceEngine.backward = backward
 
 
 def nodes_per_step(n_docs: int = 20) -> float:
     """Return the Values that a step's graph is made of beside the weights, on average."""
     tokenizer = CharTokenizer.from_documents(NAMES)
     model = ModelConfig(vocab_size=tokenizer.vocab_size)
-    engine = ReferenceEngine(model, TrainConfig(), init_weights(model, random.Random(0)))
+    engine = ReferenceEngine(model, init_weights(model, random.Random(0)))
     docs = NAMES.copy()
     random.Random(TrainConfig.seed).shuffle(docs)
     total = 0

@@ -214,7 +214,7 @@ def plain_losses(number: type, docs: list[list[int]], initial) -> Iterator[float
 
 def our_losses(docs: list[list[int]], initial) -> Iterator[float]:
     """Train with the readable engine, and yield the loss of each step."""
-    engine = ReferenceEngine(MODEL, CONFIG, initial)
+    engine = ReferenceEngine(MODEL, initial)
     for step, tokens in enumerate(docs):
         yield engine.step([tokens], lr=CONFIG.lr * (1 - step / CONFIG.steps))
 

@@ -81,7 +81,7 @@ def test_attention_gathers_by_head_as_worked_out_by_hand() -> None:
 
 
 @given(st.lists(st.floats(-700, 700), min_size=1, max_size=8), st.data())
-def test_cross_entropy_is_the_surprise_of_softmax(logits: list[float], data) -> None:
+def test_cross_entropy_is_the_nll_of_softmax(logits: list[float], data) -> None:
     target = data.draw(st.integers(0, len(logits) - 1))
     probability = softmax(logits)[target]
     loss = cross_entropy(logits, target)

@@ -10,7 +10,7 @@ import pytest
 import microgpt
 from microgpt import ModelConfig, TrainConfig, Value
 from microgpt.data.dataset import bundled, load_text
-from microgpt.dropout import Dropout
+from microgpt.dropout import Dropout, batch_dropout
 from microgpt.model import Gpt, cross_entropy, init_weights
 from microgpt.reference import ReferenceEngine, document_loss
 from microgpt.train import DivergedError, train
@@ -20,9 +20,8 @@ NAMES = load_text(bundled("names.txt"))
 LN_27 = math.log(27)
 
 
-def engine(model: ModelConfig = MODEL, **settings) -> ReferenceEngine:
-    weights = init_weights(model, random.Random(7))
-    return ReferenceEngine(model, TrainConfig(**settings), weights)
+def engine(**settings) -> ReferenceEngine:
+    return ReferenceEngine(MODEL, init_weights(MODEL, random.Random(7)), **settings)
 
 
 def gradients(batch: list[list[int]]) -> list[float]:
@@ -32,7 +31,7 @@ def gradients(batch: list[list[int]]) -> list[float]:
     return trained.adam_m
 
 
-def test_the_loss_of_a_document_is_the_surprise_at_each_token_after_the_first() -> None:
+def test_the_loss_of_a_document_is_the_nll_of_each_token_after_the_first() -> None:
     gpt = Gpt(MODEL, init_weights(MODEL, random.Random(7)))
     cache = gpt.new_cache()
     by_hand = 0.0
@@ -54,7 +53,7 @@ def test_the_loss_of_masked_documents_is_the_mean_over_the_tokens_to_learn() -> 
     short, long = [4, 0, 4], [4, 1, 2, 3, 4]
     cache = gpt.new_cache()
     losses = [cross_entropy(gpt.forward(a, cache), b) for a, b in pairwise(long)]
-    loss = engine().step([short, long], lr=0.01, masks=[bytes(3), bytes([1, 0, 1, 1, 0])])
+    *_, loss = engine().backward([short, long], [bytes(3), bytes([1, 0, 1, 1, 0])])
     assert math.isclose(loss, (losses[1] + losses[2]) / 2, rel_tol=1e-14)
 
 
@@ -71,7 +70,7 @@ def test_what_lies_beyond_the_context_is_not_read() -> None:
 
 
 def test_adam_moves_a_weight_as_worked_out_by_hand() -> None:
-    trained = engine(beta1=0.85, beta2=0.99, adam_eps=1e-8)
+    trained = engine(beta1=0.85, beta2=0.99, eps=1e-8)
     before = [param.data for param in trained.params]
     trained.step([[4, 0, 1, 4]], lr=0.5)
     m, v = trained.adam_m[0], trained.adam_v[0]
@@ -80,6 +79,12 @@ def test_adam_moves_a_weight_as_worked_out_by_hand() -> None:
     # After one step both means are the gradient itself, so the weight moves by lr.
     moved = before[0] - trained.params[0].data
     assert math.isclose(moved, 0.5 * grad / (abs(grad) + 1e-8), rel_tol=1e-12)
+
+
+def test_the_optimizer_has_the_defaults_of_a_training() -> None:
+    by_default, config = engine(), TrainConfig()
+    assert (by_default.beta1, by_default.beta2) == (config.beta1, config.beta2)
+    assert (by_default.eps, by_default.weight_decay) == (config.adam_eps, config.weight_decay)
 
 
 def test_karpathys_losses_come_out_to_the_last_digits(golden) -> None:
@@ -134,9 +139,10 @@ def test_what_a_document_drops_depends_on_how_many_were_read_before() -> None:
         for n_read in range(4)
     ]
     assert len(set(losses)) == 4
-    trained = engine(dropout=0.5, batch_size=2)
-    assert math.isclose(trained.step([doc, doc], lr=0.0), (losses[0] + losses[1]) / 6)
-    assert math.isclose(trained.step([doc, doc], lr=0.0), (losses[2] + losses[3]) / 6)
+    config = TrainConfig(dropout=0.5, batch_size=2)
+    for step, pair in enumerate([losses[:2], losses[2:]]):
+        *_, loss = engine().backward([doc, doc], drops=batch_dropout(config, step))
+        assert math.isclose(loss, sum(pair) / 6)
 
 
 def test_a_step_leaves_no_memory_behind() -> None:

@@ -1,4 +1,4 @@
-"""microgpt: a GPT that trains, generates and chats, small enough to read in an evening.
+"""microgpt: a GPT that trains, generates and chats.
 
     from microgpt import InferenceGpt, load_text, save
     from microgpt.train import train

@@ -3,11 +3,15 @@
 The defaults are those of Karpathy's run and live here alone; the command line reads them from here.
 """
 
-import math
+import sys
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal, get_args
 
 from microgpt.errors import ConfigError
+from microgpt.model_config import MAX_SIZE as MAX_SIZE
+from microgpt.model_config import ModelConfig as ModelConfig
+from microgpt.model_config import check_whole
 
 LossOn = Literal["assistant", "all"]
 LongDocs = Literal["window", "truncate", "skip"]
@@ -17,44 +21,9 @@ DType = Literal["float32", "float64"]
 WeightsFormat = Literal["json", "safetensors"]
 
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
-MAX_SIZE = 2**31 - 1  # of anything that is counted; far beyond what fits into a computer
 MAX_THREADS = 1024  # a guard against typing errors; more than there are cores gain nothing
 N_EVALUATIONS = 20  # measurements of the held-out loss in a training
 DEFAULT_TEMPERATURE = 0.5  # of samples; a little more careful than the model's own odds
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The shape of a GPT.
-
-    Raises:
-        ConfigError: a size is not a whole number of at least 1, the heads do not share n_embd
-            evenly, or init_std is not a positive number.
-    """
-
-    n_embd: int = 16  # width: the numbers that stand for one token
-    n_head: int = 4  # attention heads; each sees n_embd / n_head of those numbers
-    n_layer: int = 1  # depth: transformer blocks
-    block_size: int = 16  # context: the longest sequence, in tokens
-    n_ff_exp: int = 4  # the MLP's hidden layer has n_ff_exp * n_embd units
-    vocab_size: int = 0  # tokens; 0 until `train` takes it from the tokenizer
-    init_std: float = 0.08  # standard deviation of the initial weights
-
-    def __post_init__(self) -> None:
-        for name in ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp"):
-            _check_whole(name, getattr(self, name), minimum=1)
-        _check_whole("vocab_size", self.vocab_size, minimum=0)
-        _check_positive("init_std", self.init_std)
-        if self.n_embd % self.n_head:
-            raise ConfigError(
-                f"n_embd ({self.n_embd}) must be divisible by n_head ({self.n_head}); "
-                f"try n_embd {self.n_head * max(1, round(self.n_embd / self.n_head))}"
-            )
-
-    @property
-    def head_dim(self) -> int:
-        """The numbers that one attention head sees."""
-        return self.n_embd // self.n_head
 
 
 @dataclass(frozen=True)
@@ -84,10 +53,10 @@ class TrainConfig:
     adam_eps: float = 1e-8  # Adam: keeps the division finite
 
     def __post_init__(self) -> None:
-        _check_whole("steps", self.steps, minimum=1)
-        _check_whole("batch_size", self.batch_size, minimum=1)
+        check_whole("steps", self.steps, minimum=1)
+        check_whole("batch_size", self.batch_size, minimum=1)
         if self.patience is not None:
-            _check_whole("patience", self.patience, minimum=1)
+            check_whole("patience", self.patience, minimum=1)
         _check_positive("lr", self.lr)
         _check_positive("adam_eps", self.adam_eps)
         check_seed(self.seed)
@@ -144,7 +113,7 @@ class Sampling:
         if self.temperature < 0:
             raise ConfigError(f"temperature must be >= 0, got {self.temperature}")
         if self.top_k is not None:
-            _check_whole("top_k", self.top_k, minimum=1)
+            check_whole("top_k", self.top_k, minimum=1)
         for name in ("top_p", "min_p"):
             share = getattr(self, name)
             if not (_is_finite(share) and 0 <= share <= 1):
@@ -153,12 +122,12 @@ class Sampling:
 
 def check_seed(seed: int) -> None:
     """Raise ConfigError unless the seed is a whole number from 0 to 2**63 - 1."""
-    _check_whole("seed", seed, minimum=0, maximum=MAX_SEED)
+    check_whole("seed", seed, minimum=0, maximum=MAX_SEED)
 
 
 def check_count(name: str, count: int) -> None:
     """Raise ConfigError unless a setting is a whole number of at least 1."""
-    _check_whole(name, count, minimum=1)
+    check_whole(name, count, minimum=1)
 
 
 def check_engine_name(name: str) -> None:
@@ -174,7 +143,7 @@ def check_text(text: str) -> None:
 
 def check_threads(threads: int) -> None:
     """Raise ConfigError unless the number of threads is one that makes sense."""
-    _check_whole("threads", threads, minimum=1, maximum=MAX_THREADS)
+    check_whole("threads", threads, minimum=1, maximum=MAX_THREADS)
 
 
 def _check_known(name: str, value: str, literal: Any) -> None:
@@ -184,22 +153,10 @@ def _check_known(name: str, value: str, literal: Any) -> None:
         raise ConfigError(f'unknown {name} "{value}" (expected {others} or "{last}")')
 
 
-def _check_whole(name: str, value: int, *, minimum: int, maximum: int = MAX_SIZE) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ConfigError(f"{name} must be a whole number, got {value!r}")
-    if value < minimum:
-        raise ConfigError(f"{name} must be >= {minimum}, got {value}")
-    if value > maximum:
-        raise ConfigError(f"{name} must be at most {maximum}")
-
-
 def _check_positive(name: str, value: float) -> None:
     if not (_is_finite(value) and value > 0):
         raise ConfigError(f"{name} must be a number above 0, got {value!r}")
 
 
 def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except (TypeError, OverflowError):  # no number, or a whole one beyond all floats
-        return False
+    return isinstance(value, Real) and abs(value) <= sys.float_info.max  # not nan, not 10**400

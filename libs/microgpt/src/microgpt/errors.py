@@ -1,21 +1,8 @@
-"""The errors that a caller can do something about.
-
-    MicrogptError
-    ├── ConfigError        a setting outside its range
-    ├── DataError          a training file that cannot be used
-    ├── TokenizerError     text or tokens that the vocabulary does not know
-    ├── PromptError        a prompt that the model cannot go on from
-    ├── CheckpointError    a model directory that cannot be read or written
-    │   └── FullDiskError  … because there is no room: not bad input, but a failure
-    └── DivergedError      a loss that is no longer a finite number (in microgpt.train)
-
-Each message is one sentence for the user: what was wrong, where, and what to do. A command prints
-it as it is.
-"""
+"""The errors that a caller can do something about; see also `microgpt.train.DivergedError`."""
 
 
 class MicrogptError(Exception):
-    """The base of all errors that are meant to be shown to the user."""
+    """The base of all errors that are shown to the user."""
 
 
 class ConfigError(MicrogptError):
@@ -31,7 +18,7 @@ class TokenizerError(MicrogptError):
 
 
 class PromptError(MicrogptError):
-    """The model cannot go on from this prompt: it does not fit, or the weights are too large."""
+    """The model cannot continue this prompt: it does not fit, or the weights are too large."""
 
 
 class CheckpointError(MicrogptError):
@@ -39,4 +26,4 @@ class CheckpointError(MicrogptError):
 
 
 class FullDiskError(CheckpointError):
-    """There is no room for what is to be written."""
+    """There is no room for what is to be written: a failure, not bad input."""

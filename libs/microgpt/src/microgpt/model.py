@@ -1,4 +1,4 @@
-"""The GPT: Karpathy's microgpt, one forward pass for training and for use.
+"""The GPT: Karpathy's microgpt, one forward pass for training and inference.
 
 Embeddings, then per layer causal attention and an MLP, each behind an RMSNorm and around a
 residual; no biases. The forward pass reads one token at a time and keeps the keys and values of
@@ -8,17 +8,17 @@ Shapes: C = n_embd, T = the tokens so far, V = vocab_size. A matrix (m, n) is m 
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic
 
-from microgpt.config import ModelConfig
-from microgpt.dropout import Drop, keep_all
+from microgpt.model_config import ModelConfig
 from microgpt.value import Number, dot, exp, log, relu, total
 
 Vector = list[Number]
 Matrix = Sequence[Sequence[Number]]
 Weights = Mapping[str, Matrix[Number]]
 KVCache = list[tuple[list[Vector[Number]], list[Vector[Number]]]]  # a layer: T keys, T values (C)
+Drop = Callable[[Vector[Number], int, int], Vector[Number]]  # dropout, or `keep_all`
 
 
 def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
@@ -30,10 +30,8 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
         "lm_head": (config.vocab_size, C),  # back from an embedding to a score for each token
     }
     for layer in range(config.n_layer):
-        shapes[f"layer{layer}.attn_wq"] = (C, C)
-        shapes[f"layer{layer}.attn_wk"] = (C, C)
-        shapes[f"layer{layer}.attn_wv"] = (C, C)
-        shapes[f"layer{layer}.attn_wo"] = (C, C)
+        for name in ("attn_wq", "attn_wk", "attn_wv", "attn_wo"):
+            shapes[f"layer{layer}.{name}"] = (C, C)
         shapes[f"layer{layer}.mlp_fc1"] = (hidden, C)
         shapes[f"layer{layer}.mlp_fc2"] = (C, hidden)
     return shapes
@@ -53,6 +51,11 @@ def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list
     }
 
 
+def keep_all(x: Vector[Number], position: int, site: int) -> Vector[Number]:
+    """Return x unchanged: no dropout. A training may take `microgpt.dropout.Dropout` instead."""
+    return x
+
+
 class Gpt(Generic[Number]):
     """A GPT over weights that are `Value`s or plain floats."""
 
@@ -64,12 +67,10 @@ class Gpt(Generic[Number]):
         """Return the cache of a sequence that has not begun."""
         return [([], []) for _ in range(self.config.n_layer)]
 
-    def forward(self, token: int, cache: KVCache[Number], drop: Drop = keep_all) -> Vector[Number]:
-        """Read the next token and return a score (logit) for each token that may follow it: (V).
-
-        The token's keys and values are added to the cache; the sequence must not be longer than
-        block_size.
-        """
+    def forward(
+        self, token: int, cache: KVCache[Number], drop: Drop[Number] = keep_all
+    ) -> Vector[Number]:
+        """Read the next of at most block_size tokens; return a logit for each that may follow."""
         position = len(cache[0][0])
         x = add(self.weights["wte"][token], self.weights["wpe"][position])  # (C)
         x = rmsnorm(x)  # once more than in the blocks: the residual stream begins at unit size
@@ -80,7 +81,7 @@ class Gpt(Generic[Number]):
         return linear(x, self.weights["lm_head"])  # (V)
 
     def attention(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
-        """Let the token gather what matters to it from itself and those before it: (C) -> (C)."""
+        """Return causal multi-head attention over the tokens so far: (C) -> (C)."""
         query = linear(x, self.weights[f"layer{layer}.attn_wq"])
         keys, values = cache[layer]
         keys.append(linear(x, self.weights[f"layer{layer}.attn_wk"]))
@@ -96,7 +97,7 @@ class Gpt(Generic[Number]):
         return linear(out, self.weights[f"layer{layer}.attn_wo"])
 
     def mlp(self, x: Vector[Number], layer: int) -> Vector[Number]:
-        """Let the token think about what it has gathered: (C) -> (C)."""
+        """Return the MLP, with a ReLU between its two layers: (C) -> (C)."""
         hidden = linear(x, self.weights[f"layer{layer}.mlp_fc1"])  # (n_ff_exp * C)
         return linear([relu(h) for h in hidden], self.weights[f"layer{layer}.mlp_fc2"])
 
@@ -126,9 +127,7 @@ def softmax(logits: Sequence[Number]) -> Vector[Number]:
 
 
 def cross_entropy(logits: Sequence[Number], target: int) -> Number:
-    """Return -log(softmax(logits)[target]), the surprise at the target in nats.
-
-    The logarithm is taken of the sum, not of the quotient, which can round to 0.
-    """
+    """Return -log(softmax(logits)[target]), the negative log-likelihood of the target in nats."""
     largest = max(map(float, logits))
+    # The logarithm is taken of the sum, not of the quotient, which can round to 0.
     return log(total(exp(logit - largest) for logit in logits)) - (logits[target] - largest)

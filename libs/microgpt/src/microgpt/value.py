@@ -1,11 +1,8 @@
-"""A number that remembers how it was made, so that it can be differentiated.
+"""Scalar automatic differentiation, and functions that work on `Value`s and floats alike.
 
-Each operation computes its result and notes, for each of its inputs, the local derivative;
-`backward` multiplies those along every path (the chain rule). The functions at the end work on
-`Value`s and on plain floats: what is written with them trains on the first, runs on the second.
-
-A node holds its inputs and nothing holds the node: a graph is freed the moment its result is
-dropped, without the cyclic garbage collector.
+Each operation computes its result and the local derivative for each of its inputs; `backward`
+multiplies those along every path (the chain rule). A node holds its inputs and nothing holds the
+node: a graph is freed with its result, without the cyclic garbage collector.
 """
 
 import math
@@ -15,22 +12,16 @@ from functools import reduce
 from typing import TypeVar, cast
 
 Values = tuple["Value", ...]
-Floats = tuple[float, ...]
 
 
 class Value:
-    """A scalar in a graph of computations.
-
-    Attributes:
-        data: the number itself.
-        grad: how fast the result that `backward` was called on changes with this number.
-    """
+    """A scalar in a graph of computations."""
 
     __slots__ = ("_inputs", "_local_grads", "data", "grad")
 
-    def __init__(self, data: float, _inputs: Values = (), _grads: Floats = ()) -> None:
+    def __init__(self, data: float, _inputs: Values = (), _grads: tuple[float, ...] = ()) -> None:
         self.data = data
-        self.grad = 0.0
+        self.grad = 0.0  # d result / d self, where `result.backward()` was called
         self._inputs = _inputs
         self._local_grads = _grads  # d self / d input, for each input
 
@@ -54,14 +45,11 @@ class Value:
             return Value(quotient, (self, other), (1 / other.data, -quotient / other.data))
         return Value(self.data / other, (self,), (1 / other,))
 
-    def __pow__(self, other: "Value | float") -> "Value":
-        a, b = self.data, float(other)
-        power = math.pow(a, b)
-        slope = b * math.pow(a, b - 1) if a or b >= 1 else math.inf if b else 0.0
-        if isinstance(other, Value):
-            log_a = math.log(a) if a > 0 else 0.0 if a == 0 else math.nan  # a < 0 has none
-            return Value(power, (self, other), (slope, power * log_a))
-        return Value(power, (self,), (slope,))
+    def __pow__(self, exponent: float) -> "Value":
+        if isinstance(exponent, Value):
+            return NotImplemented  # nothing needs the derivative by an exponent
+        slope = exponent * math.pow(self.data, exponent - 1)
+        return Value(math.pow(self.data, exponent), (self,), (slope,))
 
     def exp(self) -> "Value":
         """Return e to the power of this value."""
@@ -76,8 +64,6 @@ class Value:
         """Return this value where it is positive, else 0."""
         return Value(max(self.data, 0.0), (self,), (float(self.data > 0),))
 
-    # The rest follows from the operations above.
-
     def __neg__(self) -> "Value":
         return self * -1.0
 
@@ -87,13 +73,10 @@ class Value:
     def __rsub__(self, other: float) -> "Value":
         return -self + other
 
-    def __rpow__(self, other: float) -> "Value":
-        return Value(other) ** self
-
     def __rtruediv__(self, other: float) -> "Value":
         return Value(other) / self
 
-    def __float__(self) -> float:  # the number alone, where no gradient is wanted
+    def __float__(self) -> float:
         return self.data
 
     def __repr__(self) -> str:
@@ -136,16 +119,13 @@ def log(x: Number) -> Number:
 
 def relu(x: Number) -> Number:
     """Return x where it is positive, else 0."""
-    return (
-        x.relu() if isinstance(x, Value) else max(x, 0.0)
-    )  # so, and not max(0.0, x), a nan stays one
+    return x.relu() if isinstance(x, Value) else max(x, 0.0)  # max(0.0, x) would hide a nan
 
 
 def total(xs: Iterable[Number]) -> Number:
     """Return the sum, added from left to right.
 
-    Not `sum`: since Python 3.12 it compensates the rounding of floats (and of floats alone), and
-    the same run has to give the same digits everywhere.
+    Not `sum`: since Python 3.12 it compensates the rounding of floats, and other digits come out.
     """
     return reduce(operator.add, xs)
 
@@ -153,14 +133,11 @@ def total(xs: Iterable[Number]) -> Number:
 def dot(a: Sequence[Number], b: Sequence[Number]) -> Number:
     """Return the sum of a[i] * b[i], for two non-empty sequences of one length.
 
-    On Values it makes one node instead of 2 n - 1. Nearly all of a GPT is dot products, so the
-    graph of a step shrinks to a fifteenth, and its time with it (bench/reference_speed.py).
+    On Values it makes one node instead of 2 n - 1: the graph of a step, nearly all dot products,
+    shrinks to a fifteenth, and its time with it (bench/reference_speed.py).
     """
-    if isinstance(a[0], Value):
-        return _dot_node(cast("Values", a), cast("Values", b))
-    return cast("Number", reduce(operator.add, map(operator.mul, a, b)))
-
-
-def _dot_node(a: Values, b: Values) -> Value:
-    a_data, b_data = [x.data for x in a], [x.data for x in b]
-    return Value(dot(a_data, b_data), (*a, *b), (*b_data, *a_data))
+    if not isinstance(a[0], Value):
+        return cast("Number", reduce(operator.add, map(operator.mul, a, b)))
+    a_data: list[float] = [x.data for x in cast("Values", a)]
+    b_data: list[float] = [x.data for x in cast("Values", b)]
+    return Value(dot(a_data, b_data), cast("Values", (*a, *b)), (*b_data, *a_data))

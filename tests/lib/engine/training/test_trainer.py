@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from microgpt import ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.dropout import Dropout
+from microgpt.dropout import Dropout, batch_dropout
 from microgpt.engine.buffers import allocate_buffers, buffer_bytes
 from microgpt.engine.training.trainer import MICRO_BATCH, CompiledEngine
 from microgpt.model import count_params, init_weights, weight_shapes
@@ -55,6 +55,14 @@ def make(model: ModelConfig, config: TrainConfig, docs, weights, dtype: str) -> 
     zeros = [0.0] * count_params(model)
     engine.resume(0, weights, zeros, zeros)
     return engine
+
+
+def weights_of(reference: ReferenceEngine) -> dict[str, tuple[tuple[float, ...], ...]]:
+    """Return a copy of its weights, as `CompiledEngine.weights` does."""
+    return {
+        name: tuple(tuple(w.data for w in row) for row in rows)
+        for name, rows in reference.gpt.weights.items()
+    }
 
 
 def assert_same_gradients(
@@ -107,9 +115,10 @@ def test_loss_and_every_gradient_are_the_references(
     weights = init_weights(model, rng)
     compiled = make(model, config, masked(docs, masks), weights, dtype)
     loss = compiled.backward()
-    reference = ReferenceEngine(model, config, weights)
+    reference = ReferenceEngine(model, weights)
+    *_, expected = reference.backward(docs, masks, batch_dropout(config, step=0))
     tolerance = TOLERANCE[dtype]  # absolute too, for the loss of a single token can be tiny
-    assert loss == pytest.approx(reference.backward(docs, masks), rel=tolerance, abs=tolerance)
+    assert loss == pytest.approx(expected, rel=tolerance, abs=tolerance)
     assert_same_gradients(compiled, reference, model, TOLERANCE[dtype])
 
 
@@ -122,8 +131,9 @@ def test_a_batch_of_many_micro_batches_is_one_batch(dtype) -> None:
     assert sum(len(doc) - 1 for doc in docs) > MICRO_BATCH
     config, weights = TrainConfig(batch_size=len(docs)), init_weights(model, rng)
     compiled = make(model, config, docs, weights, dtype)
-    reference = ReferenceEngine(model, config, weights)
-    assert compiled.backward() == pytest.approx(reference.backward(docs), rel=TOLERANCE[dtype])
+    reference = ReferenceEngine(model, weights)
+    *_, expected = reference.backward(docs)
+    assert compiled.backward() == pytest.approx(expected, rel=TOLERANCE[dtype])
     assert_same_gradients(compiled, reference, model, TOLERANCE[dtype])
 
 
@@ -152,11 +162,12 @@ def test_a_batch_with_nothing_to_learn_has_no_loss_and_moves_nothing() -> None:
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7)
     weights = init_weights(model, random.Random(1))
     compiled = make(model, TrainConfig(), masked([[6, 1, 6]], [bytes(3)]), weights, "float64")
-    reference = ReferenceEngine(model, TrainConfig(), weights)
+    reference = ReferenceEngine(model, weights)
     assert run_to(compiled, 2) == [0, 0]
-    assert reference.step([[6, 1, 6]], 0.01, [bytes(3)]) == 0
-    assert compiled.weights() == reference.weights()
-    assert reference.weights()["wte"] == tuple(map(tuple, weights["wte"]))
+    assert list(reference.backward([[6, 1, 6]], [bytes(3)])) == [0]
+    reference.update(0.01)
+    for matrices in (compiled.weights(), weights_of(reference)):
+        assert matrices == {name: tuple(map(tuple, rows)) for name, rows in weights.items()}
 
 
 @pytest.mark.parametrize("regularised", [{}, {"dropout": 0.3, "weight_decay": 0.2}])
@@ -173,14 +184,16 @@ def test_steps_are_the_references_also_where_a_batch_is_larger_than_the_data(
     losses = []
     while compiled.n_steps < config.steps:
         losses += compiled.run(config.steps)
-    reference = ReferenceEngine(model, config, weights)
+    reference = ReferenceEngine(model, weights, weight_decay=config.weight_decay)
     for step, loss in enumerate(losses):
         first = step * batch_size
         batch = [docs[i % len(docs)] for i in range(first, first + batch_size)]
-        assert loss == pytest.approx(reference.step(batch, config.lr_at(step)), rel=1e-12)
+        *_, expected = reference.backward(batch, drops=batch_dropout(config, step))
+        reference.update(config.lr_at(step))
+        assert loss == pytest.approx(expected, rel=1e-12)
     assert compiled.adam_m == pytest.approx(reference.adam_m, rel=1e-9, abs=1e-15)
     assert compiled.adam_v == pytest.approx(reference.adam_v, rel=1e-9, abs=1e-18)
-    for name, rows in reference.weights().items():
+    for name, rows in weights_of(reference).items():
         np.testing.assert_allclose(compiled.weights()[name], rows, rtol=1e-10, atol=1e-14)
 
 
@@ -198,7 +211,9 @@ def test_what_is_infinite_is_noticed_also_where_it_is_dropped(dtype) -> None:
     weights["layer0.attn_wo"][0] = [float(np.finfo(dtype).max)] * 4
     compiled = make(model, config, [[4, 1, 4]], weights, dtype)
     if dtype == "float64":
-        assert np.isnan(ReferenceEngine(model, config, weights).backward([[4, 1, 4]]))
+        reference = ReferenceEngine(model, weights)
+        *_, loss = reference.backward([[4, 1, 4]], drops=batch_dropout(config, step=0))
+        assert np.isnan(loss)
     assert np.isnan(compiled.backward())
 
 
@@ -307,9 +322,10 @@ def test_scores_of_any_size_have_right_gradients(dtype, factor) -> None:
         weights[name] = [[factor * w for w in row] for row in weights[name]]
     config = TrainConfig(batch_size=3)
     compiled = make(model, config, docs, weights, dtype)
-    reference = ReferenceEngine(model, config, weights)
+    reference = ReferenceEngine(model, weights)
     tolerance = 1e-9 if dtype == "float64" else 1e-3
-    assert compiled.backward() == pytest.approx(reference.backward(docs), rel=tolerance)
+    *_, expected = reference.backward(docs)
+    assert compiled.backward() == pytest.approx(expected, rel=tolerance)
     if dtype == "float32" and factor > 10:  # it rounds scores so large to whole numbers
         assert np.isfinite(compiled._grads.array).all()
         assert compiled._grads.array.any()

@@ -23,10 +23,11 @@ from microgpt.config import (
     check_engine_name,
     check_threads,
 )
-from microgpt.data.token_dataset import TokenDataset, Tokens
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.dropout import batch_dropout
 from microgpt.errors import ConfigError
 from microgpt.evaluation.held_out_loss import Surprise, scalar_surprise
-from microgpt.flat_weights import Numbers, by_name, flatten
+from microgpt.flat_weights import Numbers, by_name
 from microgpt.memory_limit import check_memory
 from microgpt.model import Gpt, Weights, count_params, init_weights
 from microgpt.reference import ReferenceEngine
@@ -249,8 +250,11 @@ class _Reference:
         weights: Weights[float],
         docs: TokenDataset,
     ) -> None:
-        self._model, self._docs = model, docs
-        self._engine = ReferenceEngine(model, config, weights)
+        self._docs = docs
+        self._config = config
+        self._engine = ReferenceEngine(
+            model, weights, config.beta1, config.beta2, config.adam_eps, config.weight_decay
+        )
         self._reading: Iterator[tuple[int, float]] | None = None  # of the step in progress
 
     def resume(self, step: int, weights: Numbers, adam_m: Numbers, adam_v: Numbers) -> None:
@@ -267,7 +271,7 @@ class _Reference:
             param.data = number
 
     def flat_weights(self) -> Numbers:
-        return array("d", flatten(self._model, self._engine.weights()))
+        return array("d", [param.data for param in self._engine.params])
 
     def numbers(self) -> tuple[Numbers, Numbers, Numbers]:
         adam_m, adam_v = array("d", self._engine.adam_m), array("d", self._engine.adam_v)
@@ -279,7 +283,7 @@ class _Reference:
     def run(self, until: int) -> list[float]:
         if self.n_steps >= until:
             return []
-        pause_at, config = perf_counter() + RUN_S, self._engine.config
+        pause_at, config = perf_counter() + RUN_S, self._config
         self._reading = self._next_batch()
         for n_read, loss in self._reading:
             if n_read == config.batch_size:
@@ -302,10 +306,10 @@ class _Reference:
 
     def _next_batch(self) -> Iterator[tuple[int, float]]:
         """Return the reading of the next step's documents, which may have begun."""
-        return self._reading or enumerate(self._engine.read(*self._batch()), start=1)
-
-    def _batch(self) -> tuple[list[Tokens], list[bytes]]:
-        size = self._engine.config.batch_size
-        first = self.n_steps * size
-        places = [i % len(self._docs) for i in range(first, first + size)]
-        return [self._docs[i] for i in places], [self._docs.mask_of(i) for i in places]
+        if self._reading:
+            return self._reading
+        first = self.n_steps * self._config.batch_size
+        ids = [i % len(self._docs) for i in range(first, first + self._config.batch_size)]
+        batch, masks = [self._docs[i] for i in ids], [self._docs.mask_of(i) for i in ids]
+        drops = batch_dropout(self._config, self.n_steps)
+        return enumerate(self._engine.backward(batch, masks, drops), start=1)

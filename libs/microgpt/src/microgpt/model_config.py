@@ -1,0 +1,49 @@
+"""The shape of a GPT, checked when it is made."""
+
+import sys
+from dataclasses import dataclass
+from numbers import Real
+
+from microgpt.errors import ConfigError
+
+MAX_SIZE = 2**31 - 1  # of anything that is counted; far beyond what fits into a computer
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of a GPT. Raises ConfigError if it is impossible."""
+
+    n_embd: int = 16  # width: the numbers that stand for one token
+    n_head: int = 4  # attention heads; each sees n_embd / n_head of those numbers
+    n_layer: int = 1  # depth: transformer blocks
+    block_size: int = 16  # context: the longest sequence, in tokens
+    n_ff_exp: int = 4  # the MLP's hidden layer has n_ff_exp * n_embd units
+    vocab_size: int = 0  # tokens; 0 until `train` takes it from the tokenizer
+    init_std: float = 0.08  # standard deviation of the initial weights
+
+    def __post_init__(self) -> None:
+        for name in ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp"):
+            check_whole(name, getattr(self, name), minimum=1)
+        check_whole("vocab_size", self.vocab_size, minimum=0)
+        if not (isinstance(self.init_std, Real) and 0 < self.init_std <= sys.float_info.max):
+            raise ConfigError(f"init_std must be a number above 0, got {self.init_std!r}")
+        if self.n_embd % self.n_head:
+            raise ConfigError(
+                f"n_embd ({self.n_embd}) must be divisible by n_head ({self.n_head}); "
+                f"try n_embd {self.n_head * max(1, round(self.n_embd / self.n_head))}"
+            )
+
+    @property
+    def head_dim(self) -> int:
+        """The numbers that one attention head sees."""
+        return self.n_embd // self.n_head
+
+
+def check_whole(name: str, value: int, *, minimum: int, maximum: int = MAX_SIZE) -> None:
+    """Raise ConfigError unless a setting is a whole number in its range."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ConfigError(f"{name} must be a whole number, got {value!r}")
+    if value < minimum:
+        raise ConfigError(f"{name} must be >= {minimum}, got {value}")
+    if value > maximum:
+        raise ConfigError(f"{name} must be at most {maximum}")

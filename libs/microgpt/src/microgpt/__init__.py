@@ -25,25 +25,6 @@ if TYPE_CHECKING:
     from microgpt.storage.model_directory import load, save
     from microgpt.value import Value
 
-_MODULE_OF = {
-    "BpeTokenizer": "data.bpe",
-    "CharTokenizer": "data.tokenizer",
-    "Gpt": "model",
-    "InferenceGpt": "inference",
-    "Message": "data.tokenizer",
-    "MicrogptError": "errors",
-    "ModelConfig": "config",
-    "Sampling": "config",
-    "TrainConfig": "config",
-    "TrainEvent": "state",
-    "TrainResult": "state",
-    "Value": "value",
-    "load": "storage.model_directory",
-    "load_conversations": "data.dataset",
-    "load_text": "data.dataset",
-    "save": "storage.model_directory",
-}
-
 __all__ = [
     "BpeTokenizer",
     "CharTokenizer",
@@ -63,11 +44,25 @@ __all__ = [
     "save",
 ]
 
+_NAMES = {  # of each module
+    "config": ("ModelConfig", "Sampling", "TrainConfig"),
+    "data.bpe": ("BpeTokenizer",),
+    "data.dataset": ("load_conversations", "load_text"),
+    "data.tokenizer": ("CharTokenizer", "Message"),
+    "errors": ("MicrogptError",),
+    "inference": ("InferenceGpt",),
+    "model": ("Gpt",),
+    "state": ("TrainEvent", "TrainResult"),
+    "storage.model_directory": ("load", "save"),
+    "value": ("Value",),
+}
+
 
 def __getattr__(name: str) -> object:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'microgpt' has no attribute {name!r}")
-    return getattr(import_module(f"microgpt.{_MODULE_OF[name]}"), name)
+    for module, names in _NAMES.items():
+        if name in names:
+            return getattr(import_module(f"microgpt.{module}"), name)
+    raise AttributeError(f"module 'microgpt' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

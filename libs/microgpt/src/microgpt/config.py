@@ -1,6 +1,6 @@
-"""What can be set: the shape of a model and the course of a training, each checked when it is made.
+"""Settings of models, trainings and sampling, checked when they are made.
 
-The defaults are those of Karpathy's run and live here alone; the command line reads them from here.
+The defaults are those of Karpathy's run; the command line reads them from here.
 """
 
 import sys
@@ -28,28 +28,22 @@ DEFAULT_TEMPERATURE = 0.5  # of samples; a little more careful than the model's 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The course of a training.
-
-    Raises:
-        ConfigError: a setting is outside its range.
-    """
+    """The settings of a training. Raises ConfigError if one is outside its range."""
 
     steps: int = 1000  # updates of the weights
-    batch_size: int = 1  # documents a step
+    batch_size: int = 1  # documents per step
     lr: float = 0.01  # learning rate of the first step; it falls linearly to 0 after the last
-    seed: int = (
-        DEFAULT_SEED  # of the document order, the initial weights and the samples that follow
-    )
+    seed: int = DEFAULT_SEED  # of document order, initial weights and the samples that follow
     shuffle: bool = True  # whether documents are read in a random order, or in their own
     loss_on: LossOn = "assistant"  # of a conversation: the turns to learn; of a text all is learnt
     long_docs: LongDocs = "window"  # longer than the context: learnt in pieces, cut, or left out
     text: TextKind = "lines"  # whether texts are documents, or running text that has no end
-    patience: int | None = None  # ends it after so many held-out losses without a better one
-    weight_decay: float = 0.0  # share of lr by which each weight shrinks a step
-    dropout: float = 0.0  # share of the numbers in the residual stream's branches to leave out
+    patience: int | None = None  # stop early after so many held-out losses without a better one
+    weight_decay: float = 0.0  # AdamW: share of lr by which each weight shrinks per step
+    dropout: float = 0.0  # probability, in the residual stream's branches
     average_tail: float = 0.0  # share of the training, its end, whose weights are averaged
-    beta1: float = 0.85  # Adam: decay of the running mean of the gradients, a step
-    beta2: float = 0.99  # Adam: decay of the running mean of their squares, a step
+    beta1: float = 0.85  # Adam: decay of the running mean of the gradients, per step
+    beta2: float = 0.99  # Adam: decay of the running mean of their squares, per step
     adam_eps: float = 1e-8  # Adam: keeps the division finite
 
     def __post_init__(self) -> None:
@@ -60,9 +54,9 @@ class TrainConfig:
         _check_positive("lr", self.lr)
         _check_positive("adam_eps", self.adam_eps)
         check_seed(self.seed)
-        _check_known("loss_on", self.loss_on, LossOn)
-        _check_known("long_docs", self.long_docs, LongDocs)
-        check_text(self.text)
+        check_choice("loss_on", self.loss_on, LossOn)
+        check_choice("long_docs", self.long_docs, LongDocs)
+        check_choice("text", self.text, TextKind)
         if not (_is_finite(self.weight_decay) and self.weight_decay >= 0):
             raise ConfigError(f"weight_decay must be a number >= 0, got {self.weight_decay!r}")
         if self.weight_decay * self.lr > 1:  # would take more of a weight than there is
@@ -82,22 +76,15 @@ class TrainConfig:
         return max(1, self.steps // N_EVALUATIONS)
 
     def lr_at(self, step: Any) -> Any:
-        """Return the learning rate of a step, the first being 0, or of each in an array of steps.
-
-        It falls linearly, and would be 0 after the last.
-        """
+        """Return the learning rate of a step, counted from 0, or of each in an array of steps."""
         return self.lr * (1 - step / self.steps)
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is drawn from the model's scores.
+    """How the next token is drawn. Raises ConfigError if a setting is outside its range.
 
-    They become probabilities at a temperature; then the unlikely tokens are left out, by each of
-    the other settings in turn, of what the one before has kept.
-
-    Raises:
-        ConfigError: a setting is outside its range.
+    The temperature applies first; each of the other settings filters what the one before it kept.
     """
 
     temperature: float = DEFAULT_TEMPERATURE  # 0 takes the likeliest, 1 follows the model's odds
@@ -107,9 +94,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if not _is_finite(self.temperature):
-            raise ConfigError(
-                f"temperature must be a finite number >= 0, got {self.temperature!r:.20}"
-            )
+            got = f"{self.temperature!r:.20}"
+            raise ConfigError(f"temperature must be a finite number >= 0, got {got}")
         if self.temperature < 0:
             raise ConfigError(f"temperature must be >= 0, got {self.temperature}")
         if self.top_k is not None:
@@ -130,27 +116,16 @@ def check_count(name: str, count: int) -> None:
     check_whole(name, count, minimum=1)
 
 
-def check_engine_name(name: str) -> None:
-    """Raise ConfigError unless there is such an engine."""
-    if name not in get_args(EngineName):
-        raise ConfigError(f'unknown engine "{name}" (expected "compiled" or "reference")')
-
-
-def check_text(text: str) -> None:
-    """Raise ConfigError unless that is how a text can be meant."""
-    _check_known("text", text, TextKind)
-
-
 def check_threads(threads: int) -> None:
     """Raise ConfigError unless the number of threads is one that makes sense."""
     check_whole("threads", threads, minimum=1, maximum=MAX_THREADS)
 
 
-def _check_known(name: str, value: str, literal: Any) -> None:
-    known = get_args(literal)
-    if value not in known:
-        others, last = ", ".join(f'"{each}"' for each in known[:-1]), known[-1]
-        raise ConfigError(f'unknown {name} "{value}" (expected {others} or "{last}")')
+def check_choice(name: str, value: str | None, choices: Any) -> None:
+    """Raise ConfigError unless a setting is one of the values of a Literal type."""
+    *others, last = (f'"{choice}"' for choice in get_args(choices))
+    if f'"{value}"' not in (*others, last):
+        raise ConfigError(f'unknown {name} "{value}" (expected {", ".join(others)} or {last})')
 
 
 def _check_positive(name: str, value: float) -> None:

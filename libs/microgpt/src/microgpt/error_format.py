@@ -1,4 +1,4 @@
-"""What is wrong with what was read, in one line."""
+"""Errors of JSON and of pydantic in one line."""
 
 from pydantic import ValidationError
 from pydantic_core import from_json
@@ -7,13 +7,7 @@ from microgpt.printable import printable
 
 
 def newer_version(content: bytes | str, field: str, known: int) -> str | None:
-    """Return what to say of JSON that a later microgpt wrote, whatever else is in it.
-
-    Args:
-        content: the JSON; of what is none, other checks tell.
-        field: where the version stands.
-        known: the latest that can be read.
-    """
+    """Return an error if the version in a field of JSON is later than the latest known one."""
     try:
         facts = from_json(content)
     except ValueError:
@@ -25,12 +19,7 @@ def newer_version(content: bytes | str, field: str, known: int) -> str | None:
 
 
 def first_problem(error: ValidationError, *, root: str = "") -> str:
-    """Return the first thing that pydantic found wrong, in one line: place, rule, what is there.
-
-    Args:
-        error: what pydantic raised.
-        root: the name of the validated value itself, for places inside it.
-    """
+    """Return the first error in one line: its place below `root`, the rule, the value found."""
     problem = error.errors(include_url=False)[0]
     place = root if problem["loc"] else ""
     for part in problem["loc"]:

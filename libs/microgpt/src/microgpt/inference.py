@@ -1,12 +1,12 @@
-"""A trained model in use: samples, completions, chat.
+"""Inference: samples, completions and chat replies of a trained model.
 
-An `InferenceGpt` is read-only, so threads can share it; every sequence has a cache and random
-numbers of its own.
+An `InferenceGpt` is read-only, so threads can share it.
 """
 
 import random
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count, islice, repeat
 from typing import Any
 
@@ -62,21 +62,19 @@ class InferenceGpt(Predictor):
         rng: random.Random | None = None,
         threads: int = 1,
     ) -> list[str]:
-        """Return texts as the model makes them up, each with the prompt that it begins with.
-
-        A chat model makes up what a user might say.
+        """Return sampled texts, each with its prompt; a chat model samples messages of a user.
 
         Args:
             num_samples: how many.
             prompt: how each text begins.
-            temperature: 0 always takes the likeliest token, 1 follows the model's odds.
-            top_k: see `Sampling`, as top_p and min_p.
+            temperature: see `Sampling`, as top_k, top_p and min_p.
+            top_k: see there.
             top_p: see there.
             min_p: see there.
             stop: a text ends before the first of these that comes after the prompt.
             max_tokens: the most tokens after the prompt; by default the context is the limit.
-            seed: of the first text; text i has the seed `seed + i`.
-            rng: draws all texts from one generator instead of from seeds.
+            seed: text i has the seed `seed + i`.
+            rng: one generator for all texts, instead of seeds.
             threads: how many to use; the texts are the same.
 
         Raises:
@@ -120,15 +118,11 @@ class InferenceGpt(Predictor):
         tokens = self.opening(prompt)
         self.check_prompt(tokens, max_tokens)
         stop_ids = self.tokenizer.tokens_of(stop)
-        settings: Any = {
-            # Strings of one token each can end a sequence by themselves; others are cut off.
-            "stop": [
-                *self.tokenizer.special_ids,
-                *(stop_ids if len(stop_ids) == len(stop) else ()),
-            ],
-            "max_tokens": max_tokens,
-            "sampling": sampling or Sampling(),
-        }
+        if len(stop_ids) < len(stop):  # strings of more than one token are cut off afterwards
+            stop_ids = []
+        stop_ids += self.tokenizer.special_ids
+        sampling = sampling or Sampling()
+        settings: Any = {"stop": stop_ids, "max_tokens": max_tokens, "sampling": sampling}
         if rng is not None or self.engine == "reference":
             if threads > 1 and rng is not None:
                 raise ConfigError("one generator serves one text at a time; leave threads out")
@@ -144,10 +138,10 @@ class InferenceGpt(Predictor):
         return (prompt + text for text in islice(texts, num_samples))
 
     def opening(self, prompt: str | Sequence[int]) -> list[int]:
-        """Return the tokens that a text with this prompt begins with.
+        """Return the tokens at the beginning of a text with this prompt.
 
         Args:
-            prompt: text, or its tokens; tokens that begin with `bos_id` are returned as they are.
+            prompt: text or tokens; tokens that begin with `bos_id` are returned unchanged.
 
         Raises:
             PromptError: the prompt does not fit into the context, or has an unknown token.
@@ -183,34 +177,28 @@ class InferenceGpt(Predictor):
         sampling: Sampling | None = None,
         rng: random.Random,
     ) -> TokenStream:
-        """Return the tokens that follow the given ones, as they are computed.
+        """Return the tokens that follow a prompt, as they are computed.
 
-        Args:
-            tokens: what the model reads first: 1 to block_size tokens.
-            stop: the tokens that end the sequence; they are not returned.
-            forbidden: the tokens that must not come.
-            min_tokens: no stop token comes before this many tokens.
-            max_tokens: the most tokens; by default the context is the limit.
-            sampling: how a token is drawn.
-            rng: gives one uniform a token. Until the stream ends or is closed it may have given
-                some more, which it then takes back, so share it with nobody.
+        See `decode`, but do not share `rng`: until the stream ends or is closed it may be ahead.
 
         Raises:
             PromptError: there are no tokens, or more than block_size, or unknown ones.
             ConfigError: a setting is outside its range.
         """
         self.check_prompt(tokens, max_tokens)
-        settings: Any = {
-            "stop": stop,
-            "forbidden": forbidden,
-            "min_tokens": min_tokens,
-            "max_tokens": max_tokens,
-            "sampling": sampling or Sampling(),
-            "rng": rng,
-        }
-        if self.engine == "reference":
-            return TokenStream(decode(self._gpt, tokens, **settings))
-        return TokenStream(self.compiled.decode(tokens, **settings))
+        function = (
+            partial(decode, self._gpt) if self.engine == "reference" else self.compiled.decode
+        )
+        steps = function(
+            tokens,
+            stop=stop,
+            forbidden=forbidden,
+            min_tokens=min_tokens,
+            max_tokens=max_tokens,
+            sampling=sampling or Sampling(),
+            rng=rng,
+        )
+        return TokenStream(steps)
 
     def chat(
         self,
@@ -224,10 +212,9 @@ class InferenceGpt(Predictor):
         prompt = self.chat_prompt(messages)
         stream = self.reply(prompt, sampling=sampling, seed=seed, max_tokens=max_tokens)
         content = self.tokenizer.decode(stream)
-        assert stream.finish_reason is not None
-        return Reply(
-            content, stream.finish_reason, prompt.tokens_dropped, prompt.unknown_characters
-        )
+        end = stream.finish_reason
+        assert end is not None
+        return Reply(content, end, prompt.tokens_dropped, prompt.unknown_characters)
 
     def chat_prompt(self, messages: Iterable[Message]) -> ChatPrompt:
         """Fit a conversation into the context; see `fit_conversation`."""
@@ -241,13 +228,7 @@ class InferenceGpt(Predictor):
         seed: int = DEFAULT_SEED,
         max_tokens: int | None = None,
     ) -> TokenStream:
-        """Return the tokens of the assistant's reply, as they are computed; at least one.
-
-        Reply t of a conversation has the seed `seed + t`.
-
-        Raises:
-            ConfigError: a setting is outside its range.
-        """
+        """Return the tokens of the assistant's reply; reply t of a conversation has seed + t."""
         check_seed(seed)
         end_turn = self.tokenizer.end_turn_id
         return self.generate_from_prompt(

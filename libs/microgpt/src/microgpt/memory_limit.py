@@ -37,8 +37,7 @@ def check_memory(n_bytes: int, purpose: str) -> None:
 def _free_in_groups() -> Iterator[int]:
     """Yield what the limits of the process's control group and of those above it leave.
 
-    In a container the path of the group may be that of the host, which is not mounted; then the
-    root of the mount is the container's own group.
+    In a container its path may be the host's, which is not mounted; the mount's root is then its.
     """
     with suppress(OSError):  # not Linux, or no /proc
         for line in os.fsdecode(MEMBERSHIP.read_bytes()).splitlines():

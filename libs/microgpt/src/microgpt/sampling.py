@@ -1,7 +1,4 @@
-"""From scores to text: the choice of one token, and the loop that chooses one after another.
-
-Scalar, on the shared forward pass; this module knows nothing of text or special tokens.
-"""
+"""Sampling on scalars: draw one token from the logits, and decode a sequence token by token."""
 
 import math
 import random
@@ -17,7 +14,6 @@ from microgpt.value import total
 
 FinishReason = Literal["stop", "length"]
 
-
 NOT_FINITE_MESSAGE = (
     "the model's scores are not finite numbers: its weights are too large; "
     "train it again with a lower learning rate"
@@ -28,17 +24,10 @@ NO_TOKEN_LEFT_MESSAGE = "every token is forbidden"
 def sample(
     logits: Sequence[float], *, sampling: Sampling, rng: random.Random, forbidden: Collection[int]
 ) -> int:
-    """Draw the next token.
-
-    Args:
-        logits: a score for each token: (V).
-        sampling: how.
-        rng: gives one uniform, used as `random.choices` does; none at temperature 0.
-        forbidden: tokens that must not come.
+    """Return the next token, drawn from logits (V) by one uniform, or none at temperature 0.
 
     Raises:
-        PromptError: no token remains; or a score is not a finite number, because the weights are
-            too large to compute with.
+        PromptError: all tokens are forbidden, or a logit is not finite: the weights are too large.
     """
     if not all(map(math.isfinite, logits)):
         raise PromptError(NOT_FINITE_MESSAGE)
@@ -77,20 +66,17 @@ def decode(
     sampling: Sampling,
     rng: random.Random,
 ) -> Generator[int, None, FinishReason]:
-    """Yield the tokens that follow a prompt, one at a time, and return why they end.
+    """Yield the tokens that follow a prompt, and return why they end.
 
     Args:
         gpt: the model.
         prompt: 1 to block_size tokens.
-        stop: the tokens that end the sequence; they are not yielded.
-        forbidden: tokens that must not come.
+        stop: tokens that end the sequence; they are not yielded.
+        forbidden: tokens never to sample.
         min_tokens: no stop token comes before this many tokens.
-        max_tokens: the most tokens to yield; without it, until the context is full.
+        max_tokens: the most tokens to yield; by default until the context is full.
         sampling: see `sample`.
         rng: see `sample`.
-
-    Returns:
-        "stop" after a stop token, "length" when max_tokens or the context was reached.
     """
     cache = gpt.new_cache()
     for token in prompt[:-1]:
@@ -108,14 +94,10 @@ def decode(
 
 
 class TokenStream(Iterator[int]):
-    """The tokens of one sequence, each computed when it is asked for.
-
-    Attributes:
-        finish_reason: None until the stream has ended; then "stop" after a stop token, or "length"
-            when the context or max_tokens was reached.
-    """
+    """The tokens of one sequence, each computed when it is asked for."""
 
     def __init__(self, steps: Generator[int, None, FinishReason]) -> None:
+        # None until the end; "length" if the context or max_tokens was reached.
         self.finish_reason: FinishReason | None = None
         self._steps = steps
 

@@ -1,7 +1,7 @@
 """Training from documents to a model.
 
-It holds the order of the documents and of the random numbers (Karpathy's), and checks what is asked
-for; then `training_loop` trains, on an engine of `engines`. It prints nothing and writes no files.
+`train` checks its arguments, and draws the document order and the initial weights in Karpathy's
+order of calls; `training.loop` does the rest. Nothing is printed or written to a file.
 """
 
 import random
@@ -17,12 +17,7 @@ from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.model import count_params
 from microgpt.state import TrainedModel, TrainEvent, TrainingPlan, TrainResult, TrainState
-from microgpt.training.engines import (
-    DEFAULT_DTYPE,
-    check_engine,
-    make_engine,
-    shuffled,
-)
+from microgpt.training.engines import DEFAULT_DTYPE, check_engine, make_engine, shuffled
 from microgpt.training.finetune import check_shape, extended_tokenizer, inherited
 from microgpt.training.loop import DivergedError, TrainingLoop
 
@@ -45,36 +40,32 @@ def train(
     state_every: int | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> TrainResult:
-    """Return a model that has learnt from the documents.
+    """Return a model trained on the documents.
 
     Args:
-        docs: texts or conversations, as `data.load_text` and `data.load_conversations` return them;
-            or what `data.split` makes of them. Then the held-out loss is measured 20 times on the
-            validation part, and the best weights are the result; and once, of those, on the test
-            part.
-        model: its shape; by default the parent's, or that of Karpathy's run. Its vocab_size comes
-            from the tokenizer.
-        config: the course of the training; by default Karpathy's.
-        tokenizer: by default the parent's, with what is new in the documents where it knows
-            characters; or one of all characters in the documents. See `BpeTokenizer`, too.
+        docs: texts or conversations, as `load_text` and `load_conversations` return them; or a
+            `Split` of them. Then the held-out loss is measured 20 times on the validation part, the
+            best weights are the result, and their loss is measured on the test part.
+        model: by default the parent's shape, or that of Karpathy's run. Its vocab_size comes from
+            the tokenizer.
+        config: by default Karpathy's.
+        tokenizer: by default the parent's, extended by new characters of the documents; or a
+            `CharTokenizer` of the documents.
         engine: "compiled", or "reference": the same on scalars, thousands of times slower.
-        dtype: "float32" or "float64"; by default that of the state to resume or of the parent, or
-            float32 for the compiled engine. The reference computes in float64.
-        threads: of the compiled engine, which share the documents of a batch; they change nothing
-            but the time.
-        parent: a model whose weights to begin with. Tokens that it does not know begin with
-            weights that are drawn.
-        resume: the state of an earlier training on the same documents with the same settings. The
-            number of steps may differ: what remains then has the learning rates of a training that
-            had so many from the beginning.
-        on_event: is called with each run of steps, about every 50 ms.
-        on_state: is called with a state to go on from, at the beginning and then about every 5 s.
-        state_every: every so many steps instead.
-        should_stop: is asked about every 20 ms, also within a step, and again once it has said so;
-            the result is then that of the whole steps taken.
+        dtype: "float32" or "float64"; by default that of `resume` or `parent`, or float32 for the
+            compiled engine. The reference computes in float64.
+        threads: of the compiled engine; they change nothing but the time.
+        parent: a model to fine-tune. Tokens that it does not know get random weights.
+        resume: a state of an earlier training on the same documents with the same settings, except
+            the number of steps: the learning rates are those of a training that always had so many.
+        on_event: called with each run of steps, about every 50 ms.
+        on_state: called with a state to resume from, at the beginning and then about every 5 s.
+        state_every: call on_state after so many steps instead.
+        should_stop: asked about every 20 ms, also within a step, and once more after it returned
+            true; the result then holds the whole steps taken.
 
     The first use of the compiled engine compiles it, which takes some seconds;
-    `engines.prepare_engine` does so beforehand, and says so.
+    `engines.prepare_engine` does so beforehand.
 
     Raises:
         ConfigError: the settings contradict one another, or there is not enough memory.
@@ -95,12 +86,9 @@ def train(
     dtype = dtype or _default_dtype(engine, resume, parent)
     parts = docs if isinstance(docs, Split) else split(_as_list(docs))
     config = config or TrainConfig()
-    if not tokenizer:
-        tokenizer = (
-            extended_tokenizer(parent, parts.docs)
-            if parent
-            else CharTokenizer.from_documents(parts.docs)
-        )
+    if not tokenizer and parent:
+        tokenizer = extended_tokenizer(parent, parts.docs)
+    tokenizer = tokenizer or CharTokenizer.from_documents(parts.docs)
     model = model or (replace(parent.model, vocab_size=0) if parent else ModelConfig())
     model = _with_vocabulary(model, tokenizer)
     if parent:
@@ -120,9 +108,8 @@ def train(
         threads=threads,
     )
     if parent and not resume:
-        new_engine.set_weights(
-            inherited(parent, model, tokenizer, new_engine.flat_weights().tolist())
-        )
+        drawn = new_engine.flat_weights().tolist()
+        new_engine.set_weights(inherited(parent, model, tokenizer, drawn))
     loop = TrainingLoop(
         plan=TrainingPlan(model, config, tokenizer, engine, dtype, parts.facts),
         parts=parts,
@@ -160,18 +147,18 @@ def _as_list(docs: Iterable[Document]) -> list[Document]:
 def _read(
     reading: ChunkedDataset, config: TrainConfig, rng: random.Random, engine: EngineName
 ) -> TokenDataset:
-    """Return as tokens what the training reads, in its order and as far as it comes."""
+    """Return the tokens that the training reads, in its order and as far as it comes."""
     try:
-        n_pieces = len(reading)
-        n_read = min(n_pieces, config.steps * config.batch_size)
+        n_chunks = len(reading)
+        n_read = min(n_chunks, config.steps * config.batch_size)
         order: Sequence[int] = range(n_read)
         if config.shuffle:
-            order = shuffled(n_pieces, rng, engine, n_first=n_read)
+            order = shuffled(n_chunks, rng, engine, n_first=n_read)
         corpus = reading.corpus(order)
     except TokenizerError:  # name all unknown characters, not those of one document
         reading.tokenizer.encode("".join(CharTokenizer.from_documents(reading.docs).chars))
         raise
-    if n_pieces and corpus.n_predictions:
+    if n_chunks and corpus.n_predictions:
         return corpus
     if config.long_docs == "skip" and reading.n_long:
         what = f"no document fits into the context of {reading.block_size} tokens"

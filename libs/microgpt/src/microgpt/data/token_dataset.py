@@ -1,4 +1,4 @@
-"""Tokenized documents in one flat array, eight bytes per token."""
+"""Tokenized documents in one flat array."""
 
 from array import array
 from collections.abc import Iterable, Sequence
@@ -9,18 +9,13 @@ Tokens = Sequence[int]
 
 
 class TokenDataset(Sequence[Tokens]):
-    """A sequence of documents.
-
-    Attributes:
-        tokens: all of them.
-        starts: where each document begins, and the end of the last.
-        mask: 0 for each token that is only read, 1 for one whose prediction counts; empty while
-            all do. That of a document's first token, which nothing predicts, says nothing.
-    """
+    """A sequence of documents."""
 
     def __init__(self, docs: Iterable[Tokens] = ()) -> None:
         self.tokens = array("q")
-        self.starts = array("q", [0])
+        self.starts = array("q", [0])  # where each document begins, and the end of the last
+        # 0 for each token that is only read, 1 for one to learn; empty while all are. The value at
+        # a document's first token, which nothing predicts, has no meaning.
         self.mask = bytearray()
         for doc in docs:
             self.append(doc)
@@ -34,9 +29,9 @@ class TokenDataset(Sequence[Tokens]):
         if mask or self.mask:
             self.mask.extend(mask or b"\1" * len(doc))
 
-    def mask_of(self, place: int) -> bytes:
+    def mask_of(self, i: int) -> bytes:
         """Return the mask of a document."""
-        start, end = self.starts[place], self.starts[place + 1]
+        start, end = self.starts[i], self.starts[i + 1]
         return bytes(self.mask[start:end]) or b"\1" * (end - start)
 
     @property
@@ -48,27 +43,26 @@ class TokenDataset(Sequence[Tokens]):
 
     @classmethod
     def of(cls, docs: Sequence[Tokens]) -> "TokenDataset":
-        """Return the documents as a corpus, which they may already be."""
+        """Return the documents as a `TokenDataset`, which they may already be."""
         return docs if isinstance(docs, TokenDataset) else cls(docs)
 
     def __len__(self) -> int:
         return len(self.starts) - 1
 
     @overload
-    def __getitem__(self, place: int) -> Tokens: ...
+    def __getitem__(self, i: int) -> Tokens: ...
     @overload
-    def __getitem__(self, place: slice) -> "TokenDataset": ...
-    def __getitem__(self, place: int | slice) -> "Tokens | TokenDataset":
-        if isinstance(place, slice):
-            places = range(len(self))[place]
-            return self if len(places) == len(self) else self._part(places)
-        i = range(len(self))[place]
-        return self.tokens[self.starts[i] : self.starts[i + 1]]
-
-    def _part(self, places: Iterable[int]) -> "TokenDataset":
+    def __getitem__(self, i: slice) -> "TokenDataset": ...
+    def __getitem__(self, i: int | slice) -> "Tokens | TokenDataset":
+        if not isinstance(i, slice):
+            doc_id = range(len(self))[i]
+            return self.tokens[self.starts[doc_id] : self.starts[doc_id + 1]]
+        ids = range(len(self))[i]
+        if len(ids) == len(self):
+            return self
         part = TokenDataset()
-        for i in places:
-            part.append(self[i], self.mask_of(i) if self.mask else None)
+        for doc_id in ids:
+            part.append(self[doc_id], self.mask_of(doc_id) if self.mask else None)
         return part
 
     @property

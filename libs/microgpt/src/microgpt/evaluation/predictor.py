@@ -13,9 +13,8 @@ from microgpt.config import (
     ModelConfig,
     TextKind,
     TrainConfig,
+    check_choice,
     check_count,
-    check_engine_name,
-    check_text,
     check_threads,
 )
 from microgpt.data.chunked_dataset import scored
@@ -51,7 +50,7 @@ class Predictor:
             engine: "compiled", or "reference": plain Python, slow, and the same in float64. (In
                 float32 a draw that is close to a boundary may go the other way.)
         """
-        check_engine_name(engine)
+        check_choice("engine", engine, EngineName)
         frozen = {name: tuple(tuple(row) for row in rows) for name, rows in trained.weights.items()}
         self._gpt: Gpt[float] = Gpt(trained.model, frozen)
         self.config: ModelConfig = trained.model
@@ -90,7 +89,7 @@ class Predictor:
             TokenizerError: a document has a character that the model does not know.
         """
         check_threads(threads)
-        check_text(text)
+        check_choice("text", text, TextKind)
         if isinstance(docs, str):
             raise DataError("docs is one text; pass a list of texts")
         docs, block_size = list(docs), self.config.block_size

@@ -13,14 +13,14 @@ from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from time import perf_counter
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol
 
 from microgpt.config import (
     DType,
     EngineName,
     ModelConfig,
     TrainConfig,
-    check_engine_name,
+    check_choice,
     check_threads,
 )
 from microgpt.data.token_dataset import TokenDataset
@@ -77,9 +77,9 @@ class Engine(Protocol):
 
 def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
     """Raise ConfigError unless there is such an engine, with that dtype, if any, and threads."""
-    check_engine_name(engine)
-    if dtype not in (None, *get_args(DType)):
-        raise ConfigError(f'unknown dtype "{dtype}" (expected "float32" or "float64")')
+    check_choice("engine", engine, EngineName)
+    if dtype is not None:
+        check_choice("dtype", dtype, DType)
     if (engine, dtype) == ("reference", "float32"):
         raise ConfigError("the reference engine computes in float64; leave dtype out")
     check_threads(threads)

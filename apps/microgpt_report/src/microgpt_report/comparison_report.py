@@ -1,10 +1,9 @@
 """Report of several searches side by side."""
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from itertools import accumulate
+from collections.abc import Iterator, Sequence
 
 import altair as alt
+from altair.typing import ChartType
 
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.runs.retest_file import Measures
@@ -48,38 +47,30 @@ def _check_data(summaries: Sequence[RunSummary]) -> str:
 
 def _rows(summary: RunSummary) -> list[Row]:
     """Return a row for each evaluation, in their order: what it was, and the best until then."""
-    measure, entries = summary.common, summary.run.entries
+    measure = summary.common
     front = summary.pareto_front if len(summary.measures) == 1 else set()
-    worths = [measure.of(entry.evaluation) for entry in entries]
-    counted = [
-        None if entry.origin == CONFIRM else worth
-        for entry, worth in zip(entries, worths, strict=True)
-    ]
-    best = accumulate(counted, partial(_better, min if measure.is_loss else max))
-    flops = accumulate(entry.flops or 0 for entry in entries)
-    return [
-        {
+    rows: list[Row] = []
+    best: float | None = None
+    flops = 0
+    for n, entry in enumerate(summary.run.entries, start=1):
+        worth = measure.of(entry.evaluation)
+        flops += entry.flops or 0
+        if worth is not None and entry.origin != CONFIRM:
+            better = min if measure.is_loss else max
+            best = worth if best is None else better(best, worth)
+        row = {
             "run": summary.name,
             "measure": measure.name,
             "n": n,
             "id": entry.id,
             "worth": worth,
-            "best": so_far,
-            "spent": spent,
+            "best": best,
+            "spent": flops,
             "params": summary.n_params(entry.genome),
             "on_front": entry.id in front,
         }
-        for n, (entry, worth, so_far, spent) in enumerate(
-            zip(entries, worths, best, flops, strict=True), start=1
-        )
-    ]
-
-
-def _better(
-    better: Callable[[float, float], float], a: float | None, b: float | None
-) -> float | None:
-    """Return the better of two worths, either of which may be missing."""
-    return better(a, b) if a is not None and b is not None else b if a is None else a
+        rows.append(row)
+    return rows
 
 
 def _table(summaries: Sequence[RunSummary], evaluations: Sequence[Row]) -> Section:
@@ -93,8 +84,7 @@ def _table(summaries: Sequence[RunSummary], evaluations: Sequence[Row]) -> Secti
             f"{flops:.2g}" if flops else "–",
             f"{winner.worth:.4f}" if winner else "–",
             summary.measures[summary.organisms[winner.id][0]].name if winner else "–",
-            _retested(retest.val_loss if retest else None),
-            _retested(retest.test_loss if retest else None),
+            *map(_retested, (retest.val_loss, retest.test_loss) if retest else (None, None)),
         ]
         rows.append([summary.name, *cells])
     caption = (
@@ -169,7 +159,7 @@ def _progress(measure: Measure, color: alt.Color, *, has_flops: bool) -> alt.VCo
     return alt.vconcat(*panels)
 
 
-def _fronts(measure: Measure, color: alt.Color) -> theme.Chart:
+def _fronts(measure: Measure, color: alt.Color) -> ChartType:
     base = theme.of("evaluations").transform_filter(
         (alt.datum.measure == measure.name) & (alt.datum.on_front)
     )

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_cache_path
@@ -21,7 +23,7 @@ from microgpt.files.regular_file import read_regular_file
 from microgpt.printable import printable
 
 if TYPE_CHECKING:
-    from microgpt_report.theme import Chart
+    from altair.typing import ChartType
 
 Row = dict[str, Any]  # of a dataset that a chart shows
 
@@ -55,7 +57,7 @@ class Section:
     name: str  # the id in the page, and the name of the chart's PNG file
     title: str
     caption: str
-    chart: "Chart | None" = None
+    chart: "ChartType | None" = None
     table: Table | None = None
     text: str = ""  # preformatted lines
     datasets: Mapping[str, Sequence[Row]] = field(default_factory=dict)
@@ -120,34 +122,26 @@ def render(report: Report) -> str:
         "configs": {scheme: vega_config(scheme) for scheme in COLORS},
         "renderer": "svg" if len(datasets.get("evaluations", ())) <= N_SVG else "canvas",
     }
-    title = _text(report.title)
     facts = (f"<div><dt>{_text(k)}</dt><dd>{_text(v)}</dd></div>" for k, v in report.facts.items())
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{title}</title>",
-            f"<style>{STYLE}</style>",
-            "</head>",
-            "<body>",
-            f"<h1>{title}</h1>",
-            *("<dl>", *facts, "</dl>"),
-            "<noscript><p>The pictures are drawn by JavaScript, which is off.</p></noscript>",
-            *(line for section in report.sections for line in _section(section)),
-            f"<footer>microgpt {html.escape(version('microgpt-cli'))}</footer>",
-            f'<script type="application/json" id="data">{_embedded(data)}</script>',
-            f"<script>{vega()}</script>",
-            f"<script>{SCRIPT}</script>",
-            "</body>",
-            "</html>",
-            "",
-        ]
+    content = [
+        *("<dl>", *facts, "</dl>"),
+        "<noscript><p>The pictures are drawn by JavaScript, which is off.</p></noscript>",
+        *(line for section in report.sections for line in _section(section)),
+    ]
+    return Template(_asset("page.html")).substitute(
+        policy=POLICY,
+        title=_text(report.title),
+        style=_asset("page.css"),
+        content="\n".join(content),
+        version=html.escape(version("microgpt-cli")),
+        data=_embedded(data),
+        vega=vega(),
+        script=_asset("page.js"),
     )
+
+
+def _asset(name: str) -> str:
+    return (files(__package__) / name).read_text(encoding="utf-8")
 
 
 def _section(section: Section) -> Iterator[str]:
@@ -198,53 +192,3 @@ def vega() -> str:
             directory.mkdir(0o700, parents=True, exist_ok=True)
             publish(directory, {name: script.encode()})
     return script
-
-
-STYLE = """
-:root { --ink: #24292f; --quiet: #57606a; --line: #e4e6e9; --paper: #fff; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e8eb; --quiet: #a2a9b3; --line: #33383f; --paper: #16191d; }
-}
-body { font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: var(--ink);
-  background: var(--paper); max-width: 54rem; margin: 2.5rem auto; padding: 0 1.2rem; }
-h1 { font-size: 1.5rem; margin-bottom: .6rem; }
-h2 { font-size: 1.1rem; margin: 2.6rem 0 .2rem; }
-p, footer { color: var(--quiet); margin: .2rem 0 .9rem; max-width: 46rem; }
-dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: .5rem 1.5rem;
-  border-block: 1px solid var(--line); padding: .9rem 0; }
-dt { color: var(--quiet); font-size: .85rem; }
-dd { margin: 0; overflow-wrap: anywhere; }
-.picture, .scroll, pre { overflow-x: auto; }
-pre { font-size: .82rem; }
-table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
-th { text-align: right; font-weight: 400; color: var(--quiet); }
-td { text-align: right; white-space: nowrap; }
-.prose td:last-child { white-space: normal; }
-th, td { padding: .25rem .9rem .25rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; }
-th:first-child, td:first-child, .prose th:last-child, .prose td:last-child { text-align: left; }
-footer { margin-top: 3rem; font-size: .85rem; }
-"""
-
-SCRIPT = """
-const data = JSON.parse(document.getElementById("data").textContent);
-const dark = matchMedia("(prefers-color-scheme: dark)");
-function datasets(specification) {
-  const used = JSON.stringify(specification);
-  const shared = Object.entries(data.datasets)
-    .filter(([name]) => used.includes(`"name":"${name}"`));
-  return { ...specification.datasets, ...Object.fromEntries(shared) };
-}
-async function draw() {
-  const theme = dark.matches ? "dark" : "light";
-  for (const [name, specification] of Object.entries(data.specifications)) {
-    await new Promise((shown) => setTimeout(shown));  // one after the other, from the top
-    await vegaEmbed(`#${name} .picture`,
-      { ...specification, datasets: structuredClone(datasets(specification)) },
-      { config: data.configs[theme], renderer: data.renderer, tooltip: { theme },
-        actions: { export: true, source: false, compiled: false, editor: false } });
-  }
-}
-dark.addEventListener("change", draw);
-draw().then(() => { document.body.dataset.drawn = "yes"; });
-"""

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import altair as alt
+from altair.typing import ChartType
 
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.sweep.config import SETTINGS
@@ -83,7 +84,7 @@ def _row(result: SweepResult) -> Row:
     }
 
 
-def _chart(results: Sequence[SweepResult]) -> theme.Chart:
+def _chart(results: Sequence[SweepResult]) -> ChartType:
     """Return a mark for each training."""
     by_size = sorted(results, key=lambda result: result.n_params)
     sizes = list(dict.fromkeys(scaling_tables.model_name(result.point) for result in by_size))

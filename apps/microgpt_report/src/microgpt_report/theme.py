@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import altair as alt
+from altair.typing import ChartType
 
 from microgpt_evolution.genome import GENES
 from microgpt_report.evaluation_rows import KINDS
@@ -54,15 +55,6 @@ STANDALONE: dict[str, Any] = {
     "view": {"stroke": None},
 }
 
-Chart = (
-    alt.Chart
-    | alt.LayerChart
-    | alt.FacetChart
-    | alt.ConcatChart
-    | alt.HConcatChart
-    | alt.VConcatChart
-)
-
 
 def of(dataset: str) -> alt.Chart:
     """Return a chart of a dataset of the page."""
@@ -76,13 +68,13 @@ def inline(rows: list[Row]) -> alt.Chart:
 
 def tooltip(*names: str) -> list[alt.Tooltip]:
     """Return a tooltip of these fields, with their usual titles and formats."""
-    return [_tooltip_line(name, *TOOLTIPS.get(name, (None, None))) for name in names]
-
-
-def _tooltip_line(name: str, title: str | None, number_format: str | None) -> alt.Tooltip:
-    line = alt.Tooltip(f"{name}:Q" if number_format else f"{name}:N")
-    line = line.title(title) if title else line
-    return line.format(number_format) if number_format else line
+    lines = []
+    for name in names:
+        title, number_format = TOOLTIPS.get(name, (None, None))
+        line = alt.Tooltip(f"{name}:Q" if number_format else f"{name}:N")
+        line = line.title(title) if title else line
+        lines.append(line.format(number_format) if number_format else line)
+    return lines
 
 
 EVALUATION_TOOLTIP = tooltip("id", "origin", "worth", *GENES, "params", "names")
@@ -131,8 +123,8 @@ def kind_color(kinds: set[str]) -> alt.Color:
 
 
 def panels(
-    populations: Sequence[str], draw: Callable[[str, int], Chart], width: int = WIDTH
-) -> Chart:
+    populations: Sequence[str], draw: Callable[[str, int], ChartType], width: int = WIDTH
+) -> ChartType:
     """Return the chart of one population in this width, or a grid of the charts of several."""
     if len(populations) == 1:
         return draw(populations[0], width)

@@ -1,6 +1,7 @@
 """Maps of the best organism of each size and novelty that each head of a Hydra has seen."""
 
 import altair as alt
+from altair.typing import ChartType
 
 from microgpt_evolution.search.archive import (
     LEAST_LOG_PARAMS,
@@ -74,7 +75,7 @@ def _rows(archives: dict[str, Archive]) -> list[Row]:
     return rows
 
 
-def _map(title: str) -> theme.Chart:
+def _map(title: str) -> ChartType:
     """Return the map of the head of a title."""
     axis = alt.Axis(format=".0%", labelAngle=0, labelOverlap=True)
     sizes = [_weights(size) for size in reversed(range(N_SIZES))]  # from above

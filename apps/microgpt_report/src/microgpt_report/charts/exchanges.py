@@ -1,6 +1,7 @@
 """Chart of the guests that the heads of a Hydra sent to one another."""
 
 import altair as alt
+from altair.typing import ChartType
 
 from microgpt_report import theme
 from microgpt_report.page import Row, Section
@@ -61,7 +62,7 @@ def _rows(summary: RunSummary) -> list[Row]:
     return rows
 
 
-def _chart(summary: RunSummary) -> theme.Chart:
+def _chart(summary: RunSummary) -> ChartType:
     """Return a line for each guest, from its head to that of its hosts."""
     titles = [title_of(name) for name in summary.measures]
     x = theme.generations_axis(1, max(len(summary.generations), 2))

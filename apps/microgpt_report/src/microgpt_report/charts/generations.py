@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 import altair as alt
+from altair.typing import ChartType
 
 from microgpt_evolution.population import count_species
 from microgpt_evolution.search.stagnation import Rung
@@ -56,7 +57,7 @@ def _rows(summary: RunSummary) -> list[Row]:
 
 def _chart(
     summary: RunSummary, name: str, kinds: set[str], bands: Sequence[Rung], width: int
-) -> theme.Chart:
+) -> ChartType:
     """Return the chart of a population; all have the colors of all kinds of organisms."""
     first = 0 if PRIMORDIAL in kinds else 1
     x = theme.generations_axis(first, max(summary.last_generation, first + 1))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 import altair as alt
+from altair.typing import ChartType
 
 from microgpt_evolution.genome import GENES
 from microgpt_report import theme
@@ -40,7 +41,7 @@ def section(summary: RunSummary, done: Sequence[Row]) -> Section | None:
     )
 
 
-def _chart(found: Sequence[Importance]) -> theme.Chart:
+def _chart(found: Sequence[Importance]) -> ChartType:
     """Return a bar for each gene: its share of the differences in worth."""
     y = alt.Y("gene:N", sort=[one.gene for one in found], title=None)
     largest = max(LEAST_RANGE, *(max(one.share, one.chance) for one in found))

@@ -1,6 +1,7 @@
 """Chart of who descends from whom."""
 
 import altair as alt
+from altair.typing import ChartType
 
 from microgpt_evolution.population import Organism
 from microgpt_report import theme
@@ -75,7 +76,7 @@ def _ancestors(summary: RunSummary, organism: Organism | None) -> set[str]:
     return found
 
 
-def _chart(summary: RunSummary, nodes: list[Row]) -> theme.Chart:
+def _chart(summary: RunSummary, nodes: list[Row]) -> ChartType:
     """Return the tree: a generation a column, its best on top, the ways to the winner bold."""
     n_rows = max(node["y"] for node in nodes) + 1
     x = theme.generations_axis(1, max(len(summary.generations), 2))

@@ -1,6 +1,7 @@
 """Chart of loss, or score, against the number of weights, with the Pareto front."""
 
 import altair as alt
+from altair.typing import ChartType
 
 from microgpt_report import theme
 from microgpt_report.page import Section
@@ -21,7 +22,7 @@ def section(summary: RunSummary) -> Section | None:
     )
 
 
-def _chart(summary: RunSummary, name: str, width: int) -> theme.Chart:
+def _chart(summary: RunSummary, name: str, width: int) -> ChartType:
     is_whole = summary.settings is not None and summary.settings.vocab_size is not None
     x = theme.log_axis(
         "params:Q", "weights" if is_whole else "weights, without those of the tokens"

@@ -5,6 +5,7 @@ from operator import itemgetter
 from statistics import fmean
 
 import altair as alt
+from altair.typing import ChartType
 
 from microgpt_evolution.runs.retest_file import RetestFile
 from microgpt_evolution.sweep.scaling import Mean
@@ -123,7 +124,7 @@ def _again_in(title: str, measure: Measure, ids: list[str]) -> alt.Chart:
     return chart
 
 
-def _lottery(both: Sequence[Row]) -> theme.Chart:
+def _lottery(both: Sequence[Row]) -> ChartType:
     """Return a point for each organism: the loss of its last document, and that held out."""
     base = (
         theme.of("evaluations")

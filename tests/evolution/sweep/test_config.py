@@ -5,7 +5,7 @@ from microgpt.errors import ConfigError
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing
 
 
-def test_a_point_without_settings_is_karpathys_run() -> None:
+def test_a_config_without_settings_is_karpathys_run() -> None:
     assert SweepConfig().model(vocab_size=27) == ModelConfig(vocab_size=27)
     assert SweepConfig().train_config(seed=42) == TrainConfig()
 
@@ -14,19 +14,19 @@ def test_a_point_without_settings_is_karpathys_run() -> None:
     "settings",
     [{"n_embd": 30}, {"steps": 0}, {"lr": -1}, {"batch_size": 0}, {"block_size": 0}],
 )
-def test_an_impossible_point_is_refused(settings) -> None:
+def test_an_impossible_config_is_refused(settings) -> None:
     with pytest.raises(ConfigError, match=next(iter(settings))):
         SweepConfig(**settings)
 
 
-def test_points_are_told_apart_by_what_differs() -> None:
-    points = [
+def test_configs_are_told_apart_by_what_differs() -> None:
+    configs = [
         SweepConfig(steps=21_000, lr=0.02),
         SweepConfig(steps=21_000),
         SweepConfig(steps=21_000, n_layer=2),
     ]
-    assert differing(points) == ["n_layer", "lr"]
-    assert points[0].describe(["steps", "lr"]) == "steps 21,000, lr 0.02"
+    assert differing(configs) == ["n_layer", "lr"]
+    assert configs[0].describe(["steps", "lr"]) == "steps 21,000, lr 0.02"
 
 
 def test_every_setting_is_one_of_train() -> None:

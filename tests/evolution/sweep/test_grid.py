@@ -3,41 +3,37 @@ import pytest
 from microgpt.errors import ConfigError
 from microgpt.model import count_params
 from microgpt_evolution.sweep.config import SweepConfig
-from microgpt_evolution.sweep.grid import SIZES, grid, steps_points
+from microgpt_evolution.sweep.grid import SIZES, STEPS, grid
 
 
 def test_the_sets_of_steps_are_those_of_evolve_rust() -> None:
-    tripling, fibonacci = steps_points("tripling"), steps_points("fibonacci")
-    assert [point.steps for point in tripling] == [1000, 3000, 9000]
-    assert [point.steps for point in fibonacci] == [
-        1000, 2000, 3000, 5000, 8000, 13_000, 21_000,
-    ]  # fmt: skip
-    assert {
-        point.describe(["n_embd", "n_head", "n_layer"]) for point in (*tripling, *fibonacci)
-    } == {"n_embd 16, n_head 4, n_layer 1"}
+    assert STEPS["tripling"] == (1000, 3000, 9000)
+    assert STEPS["fibonacci"] == (1000, 2000, 3000, 5000, 8000, 13_000, 21_000)
+    model = SweepConfig(steps=1000).describe(["n_embd", "n_head", "n_layer"])
+    assert model == "n_embd 16, n_head 4, n_layer 1"
 
 
 def test_the_three_sizes_have_as_many_parameters_as_they_have() -> None:
-    """The source's scripts say 4,192, 16,480 and 201,088: the second is wrong."""
-    counts = {name: count_params(point.model(vocab_size=27)) for name, point in SIZES.items()}
+    """evolve-rust's scripts say 4,192, 16,480 and 201,088: the second is wrong."""
+    counts = {name: count_params(config.model(vocab_size=27)) for name, config in SIZES.items()}
     assert counts == {"small": 4192, "medium": 26_816, "large": 201_088}
-    assert {point.steps for point in SIZES.values()} == {5000}
+    assert {config.steps for config in SIZES.values()} == {5000}
 
 
 def test_a_grid_has_every_combination_once_and_the_last_setting_varies_fastest() -> None:
-    found = grid({"n_embd": [16, 32, 16], "lr": [0.01, 0.005]})
-    assert found.points == (
+    configs, impossible = grid({"n_embd": [16, 32, 16], "lr": [0.01, 0.005]})
+    assert configs == [
         SweepConfig(n_embd=16), SweepConfig(n_embd=16, lr=0.005),
         SweepConfig(n_embd=32), SweepConfig(n_embd=32, lr=0.005),
-    )  # fmt: skip
-    assert found.impossible == ()
+    ]  # fmt: skip
+    assert impossible == []
 
 
 def test_impossible_combinations_are_left_out_and_told_once() -> None:
-    found = grid({"n_embd": [30, 32], "n_head": [4, 5], "lr": [0.01, 0.02]})
-    assert {(point.n_embd, point.n_head) for point in found.points} == {(30, 5), (32, 4)}
-    assert len(found.points) == 4
-    assert [line.split(";")[0] for line in found.impossible] == [
+    configs, impossible = grid({"n_embd": [30, 32], "n_head": [4, 5], "lr": [0.01, 0.02]})
+    assert {(config.n_embd, config.n_head) for config in configs} == {(30, 5), (32, 4)}
+    assert len(configs) == 4
+    assert [line.split(";")[0] for line in impossible] == [
         "n_embd (30) must be divisible by n_head (4)",
         "n_embd (32) must be divisible by n_head (5)",
     ]

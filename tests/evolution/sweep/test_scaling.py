@@ -76,7 +76,7 @@ def test_a_return_of_unequal_seeds_has_no_interval() -> None:
 
 
 def test_what_has_no_more_of_it_returns_nothing() -> None:
-    """The source's rule: two models of one size, such as with other heads, have a return of 0."""
+    """evolve-rust's rule: two models of one size, such as with other heads, have a return of 0."""
     shapes = [
         (SweepConfig(n_head=4), 4192),
         (SweepConfig(n_head=2), 4192),

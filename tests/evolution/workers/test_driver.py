@@ -282,7 +282,7 @@ def test_a_dask_worker_that_dies_once_costs_nothing_but_time(
 
 
 @pytest.mark.slow
-def test_a_parcel_comes_to_each_worker_that_needs_it(scheduler: str, tmp_path: Path) -> None:
+def test_pickled_work_comes_to_each_worker_that_needs_it(scheduler: str, tmp_path: Path) -> None:
     work = PickledOnce.of(partial(die_once, tmp_path / "died"))  # the worker in its place lacks it
     with Dask(scheduler) as pool:
         assert evaluate_all(work, range(N), pool) == SQUARES

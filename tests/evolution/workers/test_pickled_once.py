@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 
-from microgpt_evolution.workers.pickled_once import N_KEPT, NotHereError, PickledOnce
+from microgpt_evolution.workers.pickled_once import N_KEPT, NotUnpickledError, PickledOnce
 
 
 class Adder:
@@ -21,26 +21,26 @@ class Adder:
         return item + self.n
 
 
-def test_a_parcel_is_unpickled_once_however_often_it_comes(monkeypatch) -> None:
+def test_work_is_unpickled_once_however_often_it_comes(monkeypatch) -> None:
     monkeypatch.setattr(Adder, "n_loaded", 0)
-    parcel = PickledOnce.of(Adder(1))
+    work = PickledOnce.of(Adder(1))
     for item in range(5):
-        assert pickle.loads(pickle.dumps(parcel))(item) == item + 1
+        assert pickle.loads(pickle.dumps(work))(item) == item + 1
     assert Adder.n_loaded == 1
 
 
-def test_a_label_will_do_where_the_parcel_has_been() -> None:
-    parcel = PickledOnce.of(Adder(2))
-    with pytest.raises(NotHereError):
-        parcel.label()(1)
-    assert parcel(1) == parcel.label()(1) == 3
-    assert len(pickle.dumps(parcel.label())) < 200
+def test_the_name_will_do_where_the_contents_have_been() -> None:
+    work = PickledOnce.of(Adder(2))
+    with pytest.raises(NotUnpickledError):
+        work.name_only()(1)
+    assert work(1) == work.name_only()(1) == 3
+    assert len(pickle.dumps(work.name_only())) < 200
 
 
-def test_a_process_keeps_the_last_parcels_only() -> None:
-    parcels = [PickledOnce.of(Adder(n)) for n in range(10, 10 + N_KEPT + 1)]
-    for parcel in parcels:
-        parcel(1)
-    assert [parcel.label()(1) for parcel in parcels[1:]] == [12 + n for n in range(N_KEPT)]
-    with pytest.raises(NotHereError):
-        parcels[0].label()(1)
+def test_a_process_keeps_the_last_works_only() -> None:
+    works = [PickledOnce.of(Adder(n)) for n in range(10, 10 + N_KEPT + 1)]
+    for work in works:
+        work(1)
+    assert [work.name_only()(1) for work in works[1:]] == [12 + n for n in range(N_KEPT)]
+    with pytest.raises(NotUnpickledError):
+        works[0].name_only()(1)

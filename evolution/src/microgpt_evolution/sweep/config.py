@@ -1,7 +1,8 @@
-"""A point of a sweep: the settings of `train` that make a difference to what is learnt."""
+"""One configuration of a sweep: the settings of `microgpt train` that change what is learnt."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from typing import Any
 
 from microgpt.config import DType, ModelConfig, TrainConfig
 from microgpt.training.engines import DEFAULT_DTYPE, check_engine
@@ -9,10 +10,10 @@ from microgpt.training.engines import DEFAULT_DTYPE, check_engine
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """Settings, each of the name and the default that it has in `microgpt train`.
+    """Settings with the names and the defaults of `microgpt train`.
 
     Raises:
-        ConfigError: a setting is outside its range, or the heads do not share n_embd evenly.
+        ConfigError: a setting is outside its range, or n_embd is not divisible by n_head.
     """
 
     n_embd: int = ModelConfig.n_embd
@@ -35,29 +36,17 @@ class SweepConfig:
 
     def model(self, vocab_size: int) -> ModelConfig:
         """Return the shape of the model."""
-        return ModelConfig(
-            n_embd=self.n_embd,
-            n_head=self.n_head,
-            n_layer=self.n_layer,
-            block_size=self.block_size,
-            n_ff_exp=self.n_ff_exp,
-            vocab_size=vocab_size,
-        )
+        return ModelConfig(**self._fields_of(ModelConfig), vocab_size=vocab_size)
 
     def train_config(self, seed: int) -> TrainConfig:
-        """Return the course of the training."""
-        names = {field.name for field in fields(TrainConfig)} & {
-            field.name for field in fields(self)
-        }
-        return TrainConfig(**{name: getattr(self, name) for name in names}, seed=seed)
+        """Return the hyper-parameters of the training."""
+        return TrainConfig(**self._fields_of(TrainConfig), seed=seed)
+
+    def _fields_of(self, kind: type[ModelConfig] | type[TrainConfig]) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(kind) if f.name in SETTINGS}
 
     def describe(self, names: Iterable[str]) -> str:
-        """Return some of the settings in words.
-
-        Example:
-            >>> Point(steps=3000).describe(["n_layer", "steps"])
-            'n_layer 1, steps 3,000'
-        """
+        """Return some of the settings in words, such as "n_layer 1, steps 3,000"."""
         return ", ".join(f"{name} {show(getattr(self, name))}" for name in names)
 
 
@@ -65,11 +54,11 @@ SETTINGS = tuple(field.name for field in fields(SweepConfig))
 
 
 def show(setting: float | str) -> str:
-    """Return a setting as people read it: 21,000 steps, a learning rate of 0.005."""
+    """Return a setting as text; whole numbers have commas."""
     return f"{setting:,}" if isinstance(setting, int) else str(setting)
 
 
-def differing(points: Iterable[SweepConfig]) -> list[str]:
-    """Return the names of the settings in which points differ."""
-    distinct = set(points)
-    return [name for name in SETTINGS if len({getattr(point, name) for point in distinct}) > 1]
+def differing(configs: Iterable[SweepConfig]) -> list[str]:
+    """Return the names of the settings that differ between configurations."""
+    distinct = set(configs)
+    return [name for name in SETTINGS if len({getattr(config, name) for config in distinct}) > 1]

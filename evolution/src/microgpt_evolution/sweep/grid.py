@@ -1,7 +1,6 @@
-"""The points of a sweep: the named sets of evolve-rust's scripts, or any grid."""
+"""The configurations of a sweep: the sets of evolve-rust's scripts, or any grid."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from math import prod
 from typing import Any, Literal
@@ -11,7 +10,7 @@ from microgpt_evolution.sweep.config import SweepConfig
 
 StepsSet = Literal["fibonacci", "tripling"]
 
-STEPS: dict[StepsSet, Sequence[int]] = {  # tests B and A of evolve-rust's run_scaling_tests.sh
+STEPS: dict[StepsSet, tuple[int, ...]] = {  # tests B and A of evolve-rust's run_scaling_tests.sh
     "fibonacci": (1000, 2000, 3000, 5000, 8000, 13_000, 21_000),
     "tripling": (1000, 3000, 9000),
 }
@@ -20,32 +19,14 @@ SIZES = {  # the three models of evolve-rust's run_param_scaling.sh
     "medium": SweepConfig(n_embd=32, n_head=4, n_layer=2, steps=5000),
     "large": SweepConfig(n_embd=64, n_head=8, n_layer=4, steps=5000),
 }
-MAX_COMBINATIONS = 10_000  # a slip multiplies, and these are all made before the first is trained
+MAX_COMBINATIONS = 10_000  # all are made before the first is trained, and a typo multiplies
 
 
-@dataclass(frozen=True)
-class Grid:
-    """All combinations of some settings.
-
-    Attributes:
-        points: those that are possible.
-        impossible: a line on each of the others.
-    """
-
-    points: tuple[SweepConfig, ...]
-    impossible: tuple[str, ...]
-
-
-def steps_points(set_: StepsSet) -> tuple[SweepConfig, ...]:
-    """Return Karpathy's model with each number of steps."""
-    return tuple(SweepConfig(steps=steps) for steps in STEPS[set_])
-
-
-def grid(axes: Mapping[str, Sequence[Any]]) -> Grid:
-    """Return every combination; the last axis varies fastest, and what comes twice counts once.
+def grid(axes: Mapping[str, Sequence[Any]]) -> tuple[list[SweepConfig], list[str]]:
+    """Return every combination once, the last axis fastest, and an error for each impossible one.
 
     Args:
-        axes: the values of settings, by name; the others are as in `train`.
+        axes: the values of some settings, by name.
 
     Raises:
         ConfigError: none is possible, or there are too many.
@@ -53,13 +34,13 @@ def grid(axes: Mapping[str, Sequence[Any]]) -> Grid:
     n = prod(map(len, axes.values()))
     if n > MAX_COMBINATIONS:
         raise ConfigError(f"a grid has at most {MAX_COMBINATIONS:,} combinations, got {n:,}")
-    points: dict[SweepConfig, None] = {}
+    configs: dict[SweepConfig, None] = {}
     impossible: dict[str, None] = {}
     for values in product(*axes.values()):
         try:
-            points[SweepConfig(**dict(zip(axes, values, strict=True)))] = None
+            configs[SweepConfig(**dict(zip(axes, values, strict=True)))] = None
         except ConfigError as error:
             impossible[str(error)] = None
-    if not points:
+    if not configs:
         raise ConfigError(f"no point of the grid is possible: {next(iter(impossible))}")
-    return Grid(tuple(points), tuple(impossible))
+    return list(configs), list(impossible)

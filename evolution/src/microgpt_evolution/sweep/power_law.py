@@ -1,8 +1,7 @@
-"""A power law, loss = floor + scale · x^-exponent, and how far it may be from the truth.
+"""Fit a power law, loss = floor + scale · x^-exponent, with confidence intervals.
 
-The fit is least squares: for a given exponent the law is a straight line in x^-exponent, which has
-its two other numbers in closed form (Golub & Pereyra 1973, variable projection); so only the
-exponent is searched for.
+The fit is least squares. For a given exponent the law is a line in x^-exponent, so scale and floor
+have a closed form and only the exponent is searched for (Golub & Pereyra 1973).
 """
 
 import math
@@ -12,55 +11,41 @@ from statistics import fmean, linear_regression
 
 from microgpt_evolution.confidence_interval import half_width
 
-LEAST_FOR_FLOOR = 4  # different x: through three any law with three numbers goes, true or not
+LEAST_FOR_FLOOR = 4  # different x: any law with three numbers goes through three points
 LEAST = 3
 EXPONENTS = (0.01, 4.0)  # at the first it looks like a logarithm, at the last like a step
 N_TRIED = 100  # exponents, before the best of them is refined
-N_REFINEMENTS = 60  # each leaves two thirds of the interval: 1e-11 of it in the end
+N_REFINEMENTS = 60  # each keeps two thirds of the interval, in the end 1e-11 of it
 
-Curve = Sequence[tuple[float, float]]  # x and a loss
+Curve = Sequence[tuple[float, float]]  # x and loss
 
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """How a loss falls.
+    """The loss as a function of x."""
 
-    Attributes:
-        scale: what is above the floor at x = 1.
-        exponent: how fast that falls.
-        floor: what no x gets below; 0 where there were too few x to tell.
-    """
-
-    scale: float
+    scale: float  # the loss above the floor at x = 1
     exponent: float
-    floor: float = 0.0
+    floor: float = 0.0  # 0 if there were too few x to fit it
 
     def at(self, x: float) -> float:
-        """Return the loss at an x."""
+        """Return the loss at x."""
         return self.floor + self.scale * math.pow(x, -self.exponent)
 
 
 @dataclass(frozen=True)
 class FittedLaw:
-    """A power law that was fitted to the curves of several seeds.
-
-    Attributes:
-        law: the one of all seeds together.
-        has_floor: whether the floor was fitted, too.
-        without: the law without each of the seeds; none, if there is only one, or if without one
-            of them there are too few x.
-    """
+    """A power law fitted to the curves of several seeds."""
 
     law: PowerLaw
     has_floor: bool
-    without: tuple[PowerLaw, ...] = ()
+    without: tuple[PowerLaw, ...] = ()  # the law without each seed; () if there are too few x
 
     def half_width(self, number: Callable[[PowerLaw], float]) -> float | None:
-        """Return half the 95 % confidence interval of a number of the law; None if none is known.
+        """Return half the 95 % confidence interval of a number of the law; None if unknown.
 
-        It is the jackknife's (Tukey 1958): a seed is left out, and what that changes, times the
-        number of seeds, is what the seed has to say. A bootstrap of three seeds has ten different
-        samples, none of them wider than the seeds themselves, and says too little.
+        The jackknife (Tukey 1958) leaves out one seed at a time. A bootstrap of three seeds has ten
+        different samples, none wider than the seeds themselves, and so is too narrow.
         """
         n = len(self.without)
         if n < 2:
@@ -70,13 +55,10 @@ class FittedLaw:
 
 
 def fit_law(curves: Mapping[int, Curve]) -> FittedLaw | None:
-    """Return the law of the curves of some seeds.
+    """Return the law of the curves of some seeds; x is above 0.
 
-    It is None if there are too few x, if losses do not fall, whichever seed is left out, or fall
-    all at once, or if one has fallen to 0, which no power law does.
-
-    Args:
-        curves: by seed; x is above 0.
+    None if there are too few x, if the losses do not fall, with all seeds and without each of them,
+    if they fall all at once, or if one is 0, which no power law reaches.
     """
     points = [point for curve in curves.values() for point in curve]
     n_different = _count_x(points)
@@ -91,7 +73,7 @@ def fit_law(curves: Mapping[int, Curve]) -> FittedLaw | None:
         [point for seed, curve in curves.items() if seed != left_out for point in curve]
         for left_out in curves
     ]
-    if any(_count_x(rest) < least for rest in rests):  # a single seed, or one that alone went far
+    if any(_count_x(rest) < least for rest in rests):  # one seed only, or one that went far alone
         return FittedLaw(law, has_floor)
     without = tuple(other for rest in rests if (other := fit(rest)))
     return FittedLaw(law, has_floor, without) if len(without) == len(rests) else None
@@ -102,7 +84,7 @@ def _count_x(points: Curve) -> int:
 
 
 def fit_line(curve: Curve) -> PowerLaw | None:
-    """Return the law without a floor, a straight line in logarithms; None if there is none."""
+    """Return the law without a floor, a line in logarithms; None if there is none."""
     slope, intercept = linear_regression(
         [math.log(x) for x, _ in curve], [math.log(loss) for _, loss in curve]
     )
@@ -111,29 +93,28 @@ def fit_line(curve: Curve) -> PowerLaw | None:
 
 def _fit_with_floor(curve: Curve) -> PowerLaw | None:
     """Return the law with the smallest squared error; None if there is none."""
+
+    def with_exponent(log_exponent: float) -> PowerLaw:
+        exponent = math.exp(log_exponent)
+        line = linear_regression([x**-exponent for x, _ in curve], [loss for _, loss in curve])
+        return PowerLaw(line.slope, exponent, line.intercept)
+
+    def error(log_exponent: float) -> float:
+        law = with_exponent(log_exponent)
+        return fmean((law.at(x) - loss) ** 2 for x, loss in curve)
+
     first, last = map(math.log, EXPONENTS)
     tried = [first + (last - first) * i / (N_TRIED - 1) for i in range(N_TRIED)]
-    best = min(range(N_TRIED), key=lambda i: _error(curve, tried[i]))
+    best = min(range(N_TRIED), key=lambda i: error(tried[i]))
     low, high = tried[max(0, best - 1)], tried[min(N_TRIED - 1, best + 1)]
     for _ in range(N_REFINEMENTS):
         third = (high - low) / 3
-        if _error(curve, low + third) < _error(curve, high - third):
+        if error(low + third) < error(high - third):
             high -= third
         else:
             low += third
-    law = _with_exponent(curve, math.exp((low + high) / 2))
+    law = with_exponent((low + high) / 2)
     if law.scale <= 0 or best == N_TRIED - 1:  # the steeper, the better: no exponent is the best
         return None
-    # No loss is below 0; and one that falls as a logarithm does not tell where it ends.
+    # No loss is below 0; and one that falls like a logarithm does not show its floor.
     return fit_line(curve) if law.floor < 0 or best == 0 else law
-
-
-def _error(curve: Curve, log_exponent: float) -> float:
-    law = _with_exponent(curve, math.exp(log_exponent))
-    return fmean((law.at(x) - loss) ** 2 for x, loss in curve)
-
-
-def _with_exponent(curve: Curve, exponent: float) -> PowerLaw:
-    """Return the best law of an exponent."""
-    line = linear_regression([x**-exponent for x, _ in curve], [loss for _, loss in curve])
-    return PowerLaw(line.slope, exponent, line.intercept)

@@ -1,6 +1,6 @@
-"""What sweeps say: how the loss falls with steps, weights, operations and seconds.
+"""How the loss falls with steps, parameters and operations, over the trainings of some sweeps.
 
-Losses are held-out ones, in nats a token, and means over the seeds.
+Losses are held-out losses in nats per token, as means over the seeds.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from statistics import fmean
-from typing import Literal
+from typing import Any, Literal
 
 from microgpt_evolution.confidence_interval import half_width
 from microgpt_evolution.sweep.config import SweepConfig
@@ -16,20 +16,16 @@ from microgpt_evolution.sweep.power_law import FittedLaw, fit_law
 from microgpt_evolution.sweep.result import SweepResult
 
 Axis = Literal["steps", "params"]
-UNIT = 1000  # steps or weights, that a return is told for
+UNIT = 1000  # steps or parameters that a return is given for
+VARIED = {"steps": ("steps",), "params": ("n_embd", "n_head", "n_layer", "n_ff_exp")}  # by axis
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over seeds.
-
-    Attributes:
-        value: the mean.
-        half_width: half its 95 % confidence interval; None for a single seed.
-    """
+    """A mean over seeds."""
 
     value: float
-    half_width: float | None
+    half_width: float | None  # of the 95 % confidence interval; None for a single seed
 
     @classmethod
     def of(cls, numbers: Sequence[float]) -> "Mean":
@@ -39,128 +35,91 @@ class Mean:
 
 @dataclass(frozen=True)
 class Cell:
-    """What a point came to, with all its seeds.
-
-    Attributes:
-        point: the settings.
-        results: a training each, that has come to its end; by seed.
-    """
+    """One configuration, over all its seeds that finished."""
 
     point: SweepConfig
-    results: Mapping[int, SweepResult]
+    n_params: int
+    flops: int  # of one training
+    samples: Sequence[str]  # of the first seed's model
+    losses: Mapping[int, float]  # held-out, by seed
+    val_loss: Mean
+    last_loss: Mean  # of the last step
+    cpu_seconds: float  # mean of a training
 
-    @property
-    def n_params(self) -> int:
-        """The weights of the model."""
-        return self._any.n_params
-
-    @property
-    def flops(self) -> int:
-        """The operations of a training."""
-        return self._any.flops
-
-    @property
-    def samples(self) -> Sequence[str]:
-        """What the model of the first seed has made up."""
-        return self._any.samples
-
-    @cached_property
-    def losses(self) -> dict[int, float]:
-        """The held-out loss with each seed."""
-        losses = {seed: result.val_loss for seed, result in self.results.items()}
-        return {seed: loss for seed, loss in losses.items() if loss is not None}
-
-    @cached_property
-    def val_loss(self) -> Mean:
-        """The held-out loss."""
-        return Mean.of(list(self.losses.values()))
-
-    @cached_property
-    def last_loss(self) -> Mean:
-        """The loss of the last step."""
-        losses = [result.last_loss for result in self.results.values()]
-        return Mean.of([loss for loss in losses if loss is not None])
-
-    @cached_property
-    def cpu_seconds(self) -> float:
-        """What a training takes of a processor."""
-        return fmean(result.cpu_seconds for result in self.results.values())
+    @classmethod
+    def of(cls, results: Mapping[int, SweepResult]) -> "Cell":
+        """Return the cell of the finished trainings of one configuration, by seed."""
+        first = next(iter(results.values()))
+        losses = {seed: r.val_loss for seed, r in results.items() if r.val_loss is not None}
+        return cls(
+            point=first.point,
+            n_params=first.n_params,
+            flops=first.flops,
+            samples=first.samples,
+            losses=losses,
+            val_loss=Mean.of(list(losses.values())),
+            last_loss=Mean.of([r.last_loss for r in results.values() if r.last_loss is not None]),
+            cpu_seconds=fmean(r.cpu_seconds for r in results.values()),
+        )
 
     def x(self, axis: Axis) -> int:
-        """Return the steps or the weights."""
+        """Return the steps or the parameters."""
         return self.point.steps if axis == "steps" else self.n_params
-
-    @property
-    def _any(self) -> SweepResult:
-        return next(iter(self.results.values()))
 
 
 @dataclass(frozen=True)
 class Return:
-    """What going from a cell to the next has brought.
+    """The gain of a cell on the one before it."""
 
-    Attributes:
-        drop: of the loss.
-        per_unit: the same for 1,000 steps or weights; 0 where there are no more of them.
-    """
-
-    drop: Mean
-    per_unit: Mean
+    drop: Mean  # of the loss
+    per_unit: Mean  # per 1,000 steps or parameters; 0 if there are no more of them
 
 
 @dataclass(frozen=True)
 class Series:
-    """Cells that differ in their steps alone, or in their size alone, the smallest first.
-
-    Attributes:
-        axis: in which.
-        cells: two or more.
-    """
+    """Two or more cells that differ only in steps, or only in size, the smallest first."""
 
     axis: Axis
     cells: Sequence[Cell]
 
     @cached_property
     def returns(self) -> list[Return | None]:
-        """What each cell has brought over the one before; the first has none before it."""
+        """The gain of each cell on the one before; None for the first."""
         after = [_return(a, b, b.x(self.axis) - a.x(self.axis)) for a, b in pairwise(self.cells)]
         return [None, *after]
 
     @cached_property
     def law(self) -> FittedLaw | None:
         """The power law of the losses, if there is one."""
-        seeds = dict.fromkeys(seed for cell in self.cells for seed in cell.losses)
-        curves = {
-            seed: [(c.x(self.axis), c.losses[seed]) for c in self.cells if seed in c.losses]
-            for seed in seeds
-        }
+        curves: dict[int, list[tuple[float, float]]] = {}
+        for cell in self.cells:
+            for seed, loss in cell.losses.items():
+                curves.setdefault(seed, []).append((cell.x(self.axis), loss))
         return fit_law(curves)
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """All that sweeps say together.
+    """The analysis of some sweeps."""
 
-    Attributes:
-        cells: each point, the cheapest first.
-        series: along steps, then along parameters.
-        front: the best cell for each budget: no other has a lower loss for as few operations.
-    """
-
-    cells: Sequence[Cell]
-    series: Sequence[Series]
-    front: Sequence[Cell]
+    cells: Sequence[Cell]  # one per configuration, the cheapest first
+    series: Sequence[Series]  # along steps, then along parameters
+    front: Sequence[Cell]  # the Pareto front: no other cell has a lower loss for as few operations
 
     @classmethod
     def of(cls, results: Iterable[SweepResult]) -> "Scaling":
-        """Return what trainings say that came to their end; twice the same counts once."""
-        cells = sorted(_cells(results), key=lambda cell: (cell.flops, cell.val_loss.value))
+        """Return the analysis of all finished trainings; of two equal ones the first counts."""
+        by_config: dict[SweepConfig, dict[int, SweepResult]] = {}
+        for result in results:
+            if result.is_ok:
+                by_config.setdefault(result.point, {}).setdefault(result.seed, result)
+        cells = sorted(map(Cell.of, by_config.values()), key=lambda c: (c.flops, c.val_loss.value))
         axes: tuple[Axis, ...] = ("steps", "params")
         series = [s for axis in axes for s in _series(cells, axis)]
         return cls(cells, series, front(cells, lambda cell: cell.flops))
 
     def gain(self, cell: Cell) -> Mean | None:
-        """Return what a cell of the front is better than the one before; None for others."""
+        """Return how much better a cell of the front is than the one before; None for others."""
         i = self.front.index(cell) if cell in self.front else 0
         return _gain(self.front[i - 1], cell) if i else None
 
@@ -174,19 +133,12 @@ def front(cells: Iterable[Cell], cost: Callable[[Cell], float]) -> list[Cell]:
     return best
 
 
-def _cells(results: Iterable[SweepResult]) -> list[Cell]:
-    by_point: dict[SweepConfig, dict[int, SweepResult]] = {}
-    for result in results:
-        if result.is_ok:
-            by_point.setdefault(result.point, {}).setdefault(result.seed, result)
-    return [Cell(point, by_seed) for point, by_seed in by_point.items()]
-
-
 def _series(cells: Sequence[Cell], axis: Axis) -> list[Series]:
     """Return all series along an axis."""
     groups: dict[SweepConfig, list[Cell]] = {}
     for cell in cells:
-        groups.setdefault(_rest(cell.point, axis), []).append(cell)
+        equal: dict[str, Any] = dict.fromkeys(VARIED[axis], 1)
+        groups.setdefault(replace(cell.point, **equal), []).append(cell)
     return [
         Series(axis, sorted(group, key=lambda cell: cell.x(axis)))
         for group in groups.values()
@@ -195,24 +147,17 @@ def _series(cells: Sequence[Cell], axis: Axis) -> list[Series]:
 
 
 def _gain(before: Cell, after: Cell) -> Mean:
-    """Return how much lower the loss is; where both have the same seeds, seed by seed."""
+    """Return how much lower the loss is; if both have the same seeds, seed by seed."""
     if before.losses.keys() == after.losses.keys():
         return Mean.of([loss - after.losses[seed] for seed, loss in before.losses.items()])
     return Mean(before.val_loss.value - after.val_loss.value, None)
 
 
 def _return(before: Cell, after: Cell, n_more: int) -> Return:
-    """Return what came of n_more steps or weights, as the source reckons it, but for the noise."""
+    """Return the gain of n_more steps or parameters, by evolve-rust's rule."""
     drop = _gain(before, after)
     if n_more <= 0:
         return Return(drop, Mean(0.0, None))
     scale = UNIT / n_more
     half = None if drop.half_width is None else drop.half_width * scale
     return Return(drop, Mean(drop.value * scale, half))
-
-
-def _rest(point: SweepConfig, axis: Axis) -> SweepConfig:
-    """Return a point that all of a series share."""
-    if axis == "steps":
-        return replace(point, steps=1)
-    return replace(point, n_embd=1, n_head=1, n_layer=1, n_ff_exp=1)

@@ -1,7 +1,4 @@
-"""Workers on other machines, through a Dask scheduler.
-
-Dask is loaded when it is first needed.
-"""
+"""Workers on other machines, through a Dask scheduler; Dask is imported when first needed."""
 
 import asyncio
 import logging
@@ -16,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit
 
 from microgpt_evolution.errors import ClusterError
-from microgpt_evolution.workers.pickled_once import NotHereError, PickledOnce
+from microgpt_evolution.workers.pickled_once import NotUnpickledError, PickledOnce
 from microgpt_evolution.workers.pools import Pool
 
 if TYPE_CHECKING:
@@ -26,11 +23,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PACKAGES = ("microgpt-lib", "microgpt-evolution")  # what a worker needs
-
+PACKAGES = ("microgpt-lib", "microgpt-evolution")  # a worker needs both, of our version
 TIMEOUT_S = 5.0
 COUNT_EVERY_S = 1.0
-PATIENCE_S = 30.0  # with a cluster that has lost its last worker: a nanny needs some for a new one
+PATIENCE_S = 30.0  # without any worker: Dask's nanny needs some time to restart one
 
 
 class Dask(Pool):
@@ -44,19 +40,19 @@ class Dask(Pool):
         self._had_workers_at = 0.0
 
     def n_workers(self) -> int:
-        """Return how many threads the workers have, at least 1; counted once a second."""
+        """Return the number of worker threads, at least 1; counted once per second."""
         self.executor()
         assert self._client
         if self._client.status == "running" and monotonic() >= self._counted_at + COUNT_EVERY_S:
             self._counted_at = monotonic()
-            with suppress(OSError):  # a connection that is lost shows in what was submitted
+            with suppress(OSError):  # a lost connection shows in the futures
                 self._n_workers = sum(self._client.nthreads().values())
         if self._n_workers:
             self._had_workers_at = monotonic()
         return max(self._n_workers, 1)
 
     def free_bytes(self) -> int | None:
-        """Return the least that a worker may use, as far as workers have a limit."""
+        """Return the smallest memory limit per worker thread; None if there is no limit."""
         self.executor()
         assert self._client
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
@@ -64,13 +60,13 @@ class Dask(Pool):
         return min(limits, default=None)
 
     def check(self) -> None:
-        """Raise ClusterError once there have been no workers for half a minute."""
+        """Raise ClusterError after half a minute without workers."""
         self.n_workers()
         if monotonic() > self._had_workers_at + PATIENCE_S:
             raise self._no_workers()
 
     def deaths(self, error: BaseException) -> int:
-        """Return how many workers died: Dask has tried several by itself before it gives up."""
+        """Return how many workers died: Dask itself tries several before it gives up."""
         from distributed import KilledWorker
         from distributed.client import ClosedClientError
         from distributed.comm.core import CommClosedError
@@ -87,29 +83,27 @@ class Dask(Pool):
             raise ClusterError(
                 "workers on other machines need Dask; pip install 'microgpt-evolution[cluster]'"
             ) from error
-        # A connection that is lost is told of by the ClusterError, not by Dask's traceback too; and
-        # work that is large is meant to be.
+        # The ClusterError reports a lost connection, so Dask's traceback is silenced; and large
+        # work is sent once.
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})
         for name in ("distributed", "distributed.client"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
-            _knock(self.address)
+            _check_scheduler(self.address)
             self._client = Client(self.address, timeout=TIMEOUT_S, set_as_default=False)
-            self._wait_for_workers(self._client)
+            timeout = PATIENCE_S if self._had_workers_at else TIMEOUT_S
+            try:
+                self._client.wait_for_workers(1, timeout=timeout)
+            except TimeoutError as error:
+                raise self._no_workers() from error
+            self._had_workers_at = monotonic()
             _check_versions(self._client.get_versions(packages=PACKAGES))
         except (OSError, ValueError) as error:
             raise ClusterError(
                 f"cannot reach a Dask scheduler at {self.address}: {error}; start one with "
                 f"`dask scheduler`, and workers with `dask worker {self.address}`"
             ) from error
-        return _Remote(self._client)
-
-    def _wait_for_workers(self, client: "Client") -> None:
-        try:
-            client.wait_for_workers(1, timeout=PATIENCE_S if self._had_workers_at else TIMEOUT_S)
-        except TimeoutError as error:
-            raise self._no_workers() from error
-        self._had_workers_at = monotonic()
+        return _DaskExecutor(self._client)
 
     def _no_workers(self) -> ClusterError:
         return ClusterError(
@@ -119,30 +113,29 @@ class Dask(Pool):
         )
 
     def close(self) -> None:
-        """Forget what was asked for. Workers live on, and end what they are at."""
+        """Cancel pending tasks. Workers live on, and finish their current ones."""
         client, self._client, self._executor = self._client, None, None
         self._counted_at = 0.0
         if client:
-            client.close()  # also cancels what is pending
+            client.close()
 
 
-class _Remote(Executor):
-    """What `Client.get_executor(pure=False)` is, but that every future comes to its end.
+class _DaskExecutor(Executor):
+    """`Client.get_executor(pure=False)`, but every future completes.
 
-    That one never ends where work is done but its result cannot be fetched or unpickled.
+    Dask's never completes if its result cannot be fetched or unpickled.
     """
 
     def __init__(self, client: "Client") -> None:
         self._client = client
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Hand the work to a worker; of a parcel first the label alone."""
+        """Submit the work; of a `PickledOnce` first the name alone."""
 
         def ask(work: Callable[P, T]) -> "Remote[bytes | None]":  # pure: equal work would run once
-            return self._client.submit(_pickled, work, *args, **kwargs, pure=False)
+            return self._client.submit(_pickled_result, work, *args, **kwargs, pure=False)
 
-        label = cast(Callable[P, T], fn.label()) if isinstance(fn, PickledOnce) else fn
-        remote = ask(label)
+        remote = ask(cast(Callable[P, T], fn.name_only()) if isinstance(fn, PickledOnce) else fn)
         future: Future[T] = Future()
         assert self._client.loop
         self._client.loop.add_callback(self._fetch, remote, partial(ask, fn), future)
@@ -165,22 +158,19 @@ class _Remote(Executor):
             future.set_exception(error)
 
 
-def _pickled(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> bytes | None:
-    """Return the result as bytes, or None if the worker lacks the parcel that work is a label of.
+def _pickled_result(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> bytes | None:
+    """Return the pickled result, or None if this worker lacks the contents of a `PickledOnce`.
 
-    As bytes, for where Dask cannot read a result, others are lost with it.
+    Pickled, because a result that Dask cannot read takes others with it.
     """
     try:
         return pickle.dumps(work(*args, **kwargs))
-    except NotHereError:
+    except NotUnpickledError:
         return None
 
 
 def _check_versions(versions: Any) -> None:
-    """Raise ClusterError unless the scheduler and the workers have what we have.
-
-    One that lacks it could not even read a task, and with another version losses may differ.
-    """
+    """Raise ClusterError unless scheduler and workers have our versions, so that losses agree."""
     ours = versions["client"]["packages"]
     peers = {f"the worker {address}": facts for address, facts in versions["workers"].items()}
     for who, facts in {"the scheduler": versions["scheduler"], **peers}.items():
@@ -191,11 +181,11 @@ def _check_versions(versions: Any) -> None:
                 raise ClusterError(f"{who} has {has}; install {name} {ours[name]} there, as here")
 
 
-def _knock(address: str) -> None:
+def _check_scheduler(address: str) -> None:
     """Raise OSError or ValueError unless something like a Dask scheduler answers.
 
-    Dask's client takes the whole time-out for a port where nothing listens, and waits for ever
-    for one where something else does. A scheduler speaks first.
+    Dask's client takes the whole timeout for a closed port, and waits forever if something else
+    listens there. A scheduler sends the first byte.
     """
     parts = urlsplit(address)
     if not parts.hostname or not parts.port:

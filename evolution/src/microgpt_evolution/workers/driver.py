@@ -1,6 +1,6 @@
-"""Evaluate many items on any executor, and lose none but those that kill their workers.
+"""Evaluate many items on any worker pool, and lose none but those that kill their workers.
 
-This module knows nothing of what an item is, and of a pool only what `pools.Pool` promises.
+Why one driver for threads, processes and Dask: docs/decisions/0016-one-driver-for-any-executor.md.
 """
 
 from collections import Counter, deque
@@ -18,24 +18,21 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 N_DEATHS = 3  # of workers, before an item is given up
-PER_WORKER = 2  # one at work and one that waits, so that no worker has to wait for us
-POLL_S = 0.1  # how soon a stop is noticed while nothing comes back
+PER_WORKER = 2  # one item running and one queued, so that no worker is idle
+POLL_S = 0.1  # how soon a stop is noticed while no result arrives
 
 
 @dataclass(frozen=True)
 class Outcome(Generic[Result]):
-    """What became of an item.
+    """The result or the error of an item.
 
-    Attributes:
-        status: "done"; "failed" where the work raised an exception; "crashed" where its worker
-            died three times or more, at last with nothing else at work.
-        result: what the work returned; None unless done.
-        error: what went wrong, in a line; None if done.
+    "failed": the work raised an exception. "crashed": its worker died three times or more, the last
+    time with nothing else running.
     """
 
     status: Literal["done", "failed", "crashed"]
     result: Result | None = None
-    error: str | None = None
+    error: str | None = None  # in one line
 
 
 def evaluate_all(
@@ -48,23 +45,21 @@ def evaluate_all(
 ) -> list[Outcome[Result]]:
     """Return the outcome of work(item) for each item, in their order.
 
-    A worker that dies takes others' work with it, so whatever was lost is under suspicion: it is
-    tried again alone, and only what costs three workers their life has crashed. So work may run
-    more than once.
+    A worker that dies takes other items with it. So each lost item becomes a suspect and is tried
+    again alone; only one that kills three workers has crashed. Work may run more than once.
 
     Args:
-        work: for workers in other processes it is pickled with every item: keep it small, or send
-            a `Parcel`.
+        work: is pickled with every item for other processes: keep it small, or use `PickledOnce`.
         items: read one by one, as workers become free.
         pool: stays open, unless the evaluation ends early.
-        on_outcome: gets the index of an item and its outcome, as they come, in this thread.
-        should_stop: set it to end early. Any other early end, Ctrl-C or an exception of
-            on_outcome, sets it too. Processes are ended, and Dask forgets what it was asked; but
-            threads are waited for, so their work must come back soon once it is set.
+        on_outcome: is called in this thread with the index of each item and its outcome.
+        should_stop: set it to end early. Ctrl-C and an exception of on_outcome set it too.
+            Processes are killed and Dask's tasks cancelled; threads are waited for, so their work
+            must return soon once it is set.
 
     Raises:
         StoppedError: should_stop was set before the last outcome.
-        ClusterError: the cluster cannot be reached, or not any longer.
+        ClusterError: the cluster cannot be reached, or no longer.
     """
     should_stop = should_stop or Event()
     outcomes: dict[int, Outcome[Result]] = {}
@@ -81,7 +76,7 @@ def evaluate_all(
 
 
 class _Evaluation(Generic[Item, Result]):
-    """What waits, what runs, and what is suspected of killing its worker."""
+    """The queue, the running items, and those suspected of killing their worker."""
 
     def __init__(self, work: Callable[[Item], Result], items: Sequence[Item], pool: Pool) -> None:
         self.work, self.items, self.pool = work, items, pool
@@ -90,8 +85,8 @@ class _Evaluation(Generic[Item, Result]):
         self.finished: SimpleQueue[Future[Result]] = SimpleQueue()
         self.suspects: deque[int] = deque()
         self.n_deaths: Counter[int] = Counter()
-        self.is_alone = False  # what runs is a suspect, so nobody else is to blame
-        self.has_lost = False  # since the pool's workers were new
+        self.is_alone = False  # the running item is a suspect, so a death is its own
+        self.has_lost = False  # a worker has died since the pool was built
 
     def outcomes(self, should_stop: Event) -> Iterator[tuple[int, Outcome[Result]]]:
         """Yield the index and the outcome of each item, as they come."""
@@ -111,7 +106,7 @@ class _Evaluation(Generic[Item, Result]):
                 yield i, outcome
 
     def _submit(self) -> None:
-        """Keep the workers busy; after a loss, first wait for what still runs."""
+        """Keep the workers busy; after a loss, first wait for the items that still run."""
         if self.has_lost and not self.running:
             self.pool.close()
             self.has_lost = False
@@ -140,8 +135,8 @@ class _Evaluation(Generic[Item, Result]):
         future.add_done_callback(self.finished.put)
 
     def _outcome(self, i: int, future: Future[Result]) -> Outcome[Result] | None:
-        """Return what became of an item, or None if it is to be tried again."""
-        # Not raised: a traceback would hold the future, and so all that the work left behind.
+        """Return the outcome of an item, or None if it is to be tried again."""
+        # Not raised: a traceback would keep the future alive, and all that the work left behind.
         error = CancelledError() if future.cancelled() else future.exception()
         if error is None:
             return Outcome("done", future.result())
@@ -153,10 +148,6 @@ class _Evaluation(Generic[Item, Result]):
                 return None
             return Outcome("crashed", error=f"its worker died, {self.n_deaths[i]} times")
         if isinstance(error, Exception):
-            return Outcome("failed", error=_one_line(error))
+            kind, message = type(error).__name__, " ".join(str(error).split())
+            return Outcome("failed", error=f"{kind}: {message}" if message else kind)
         raise error  # KeyboardInterrupt, SystemExit: not the item's own
-
-
-def _one_line(error: Exception) -> str:
-    message = " ".join(str(error).split())
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -1,7 +1,4 @@
-"""Workers that can be replaced: in threads, or in processes of this machine.
-
-This module knows nothing of what the work is; workers elsewhere are in `cluster.py`.
-"""
+"""Worker pools that can be rebuilt: threads, or processes of this machine; `dask` has clusters."""
 
 import multiprocessing
 import os
@@ -16,7 +13,6 @@ from concurrent.futures import (
 )
 from multiprocessing.connection import Connection, wait
 from threading import Thread
-from types import TracebackType
 from typing import Self
 
 from microgpt.memory_limit import free_bytes
@@ -25,7 +21,8 @@ from microgpt.memory_limit import free_bytes
 class Pool(ABC):
     """An executor that is built when it is needed, and again after it was closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, n: int = 1) -> None:
+        self._n = n
         self._executor: Executor | None = None
 
     def executor(self) -> Executor:
@@ -35,24 +32,24 @@ class Pool(ABC):
         return self._executor
 
     def close(self) -> None:
-        """End all workers: at once in processes; in threads, when what they are at is done."""
+        """End all workers: processes at once, threads when their current item is done."""
         executor, self._executor = self._executor, None
         if executor:
             self._end(executor)
 
-    @abstractmethod
     def n_workers(self) -> int:
         """Return how many items are worked on at once."""
+        return self._n
 
     def free_bytes(self) -> int | None:
-        """Return the memory that is there for each item at work; None if that is not known."""
+        """Return the free memory per worker; None if it is not known."""
         return free_bytes() // self.n_workers()
 
     def check(self) -> None:  # noqa: B027 - threads and processes come back by themselves
-        """Raise an error if nobody is left who could work: asked while nothing comes back."""
+        """Raise an error if no worker is left; called while no result arrives."""
 
     def deaths(self, error: BaseException) -> int:
-        """Return how many workers died where work ended so; 0 if the work itself failed."""
+        """Return how many workers died with this error; 0 if the work itself failed."""
         return int(isinstance(error, BrokenExecutor | CancelledError))
 
     @abstractmethod
@@ -64,41 +61,19 @@ class Pool(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
 class Threads(Pool):
     """Threads of this process: nothing is pickled, and kernels run side by side."""
 
-    def __init__(self, n: int) -> None:
-        super().__init__()
-        self._n = n
-
-    def n_workers(self) -> int:
-        """Return the number of threads."""
-        return self._n
-
     def _build(self) -> Executor:
         return ThreadPoolExecutor(self._n)
 
 
 class Processes(Pool):
-    """Processes of this machine, each with a Python of its own."""
-
-    def __init__(self, n: int) -> None:
-        super().__init__()
-        self._n = n
-        self._lifeline: Connection | None = None
-
-    def n_workers(self) -> int:
-        """Return the number of processes."""
-        return self._n
+    """Processes of this machine, each with its own Python."""
 
     def _build(self) -> Executor:
         context = multiprocessing.get_context("spawn")  # a fork would inherit locks of our threads
@@ -108,16 +83,12 @@ class Processes(Pool):
         )
 
     def _end(self, executor: Executor) -> None:
-        assert self._lifeline
         self._lifeline.close()
         super()._end(executor)
 
 
 def _live_with_parent(lifeline: Connection) -> None:
-    """End this process, whatever it is doing, once the other end of the lifeline is closed.
-
-    That is the case too when the parent is killed: its workers would wait for ever.
-    """
+    """End this process, whatever it is doing, when the parent closes its end or is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
 
     def watch() -> None:

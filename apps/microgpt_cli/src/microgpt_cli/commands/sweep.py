@@ -1,23 +1,17 @@
-"""`microgpt sweep`: train the same model many times, with other settings and seeds."""
+"""`microgpt sweep`: train with many settings and seeds."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from microgpt.config import DEFAULT_SEED, check_count, check_seed
+from microgpt.config import DEFAULT_SEED
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import GroupedCommand
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT, RUNS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from microgpt_evolution.sweep.config import SweepConfig
-    from microgpt_evolution.sweep.records import Kind
 
 DATA, REPEATS, WORKERS, GRID = "Data", "Repeats", "Workers", "Grid, values with commas between"
 
@@ -52,7 +46,7 @@ Scheduler = Annotated[
         rich_help_panel=WORKERS,
     ),
 ]
-N_SEEDS, MAX_SEEDS = 3, 1000
+N_SEEDS = 3
 
 sweep = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
 
@@ -92,9 +86,11 @@ def steps(
     Both sets are those of evolve-rust. fibonacci is the default: it reaches 21,000 steps, and seven
     points that grow by about the same factor suit the power law that `analyze` fits.
     """
-    from microgpt_evolution.sweep.grid import steps_points
+    from microgpt_cli.search.sweep_run import begin
+    from microgpt_evolution.sweep.config import SweepConfig
+    from microgpt_evolution.sweep.grid import STEPS
 
-    _begin("steps", steps_points(set_), ctx.params)
+    begin("steps", [SweepConfig(steps=steps) for steps in STEPS[set_]], ctx.params)
 
 
 @sweep.command(cls=GroupedCommand, epilog="Example: microgpt sweep params && microgpt analyze")
@@ -111,9 +107,10 @@ def params(
 
     They are 16 wide with 4 heads and 1 layer, 32 with 4 and 2, and 64 with 8 and 4.
     """
+    from microgpt_cli.search.sweep_run import begin
     from microgpt_evolution.sweep.grid import SIZES
 
-    _begin("params", tuple(SIZES.values()), ctx.params)
+    begin("params", list(SIZES.values()), ctx.params)
 
 
 def _axis(help: str) -> Any:
@@ -146,23 +143,21 @@ def grid(
     scheduler: Scheduler = None,
 ) -> None:
     """Train every combination of settings of `microgpt train`; what is not named is as there."""
-    from microgpt_evolution.sweep.config import SETTINGS, SweepConfig
-    from microgpt_evolution.sweep.grid import grid as all_points
+    from microgpt_cli.search.sweep_run import begin
+    from microgpt_evolution.sweep.config import SweepConfig
+    from microgpt_evolution.sweep.grid import grid as all_combinations
 
-    kinds: dict[str, Callable[[str], Any]] = {
-        field.name: type(field.default) for field in dataclasses.fields(SweepConfig)
-    }
     axes = {
-        name: _values(f"--{name.replace('_', '-')}", ctx.params[name], kinds[name])
-        for name in SETTINGS
-        if ctx.params[name] is not None
+        field.name: _values(field.name, text, type(field.default))
+        for field in dataclasses.fields(SweepConfig)
+        if (text := ctx.params[field.name]) is not None
     }
     if not axes:
         raise ConfigError("a grid needs settings, such as --n-embd 16,32 --lr 0.005,0.01")
-    found = all_points(axes)
-    for line in found.impossible:
-        note(f"left out: {line}")
-    _begin("grid", found.points, ctx.params)
+    configs, impossible = all_combinations(axes)
+    for problem in impossible:
+        note(f"left out: {problem}")
+    begin("grid", configs, ctx.params)
 
 
 @sweep.command(
@@ -184,40 +179,16 @@ def resume(
     scheduler: Scheduler = None,
 ) -> None:
     """Go on with a sweep that was stopped; it ends as if it never had been."""
-    from microgpt_cli.search.sweep_run import go_on
+    from microgpt_cli.search import sweep_run
 
-    go_on(run, input, workers, scheduler)
-
-
-def _begin(kind: "Kind", points: "Sequence[SweepConfig]", options: Mapping[str, Any]) -> None:
-    """Begin a sweep, with the options of the command."""
-    check_count("seeds", options["seeds"])
-    if options["seeds"] > MAX_SEEDS:
-        raise ConfigError(f"seeds must be at most {MAX_SEEDS}, got {options['seeds']}")
-    check_seed(options["seed"])
-    check_seed(options["seed"] + options["seeds"] - 1)
-
-    from microgpt_cli.search.sweep_run import begin
-
-    begin(
-        kind,
-        points,
-        range(options["seed"], options["seed"] + options["seeds"]),
-        options["input"],
-        chat=options["chat"],
-        workers=options["workers"],
-        scheduler=options["scheduler"],
-    )
+    sweep_run.resume(run, input, workers, scheduler)
 
 
-def _values(flag: str, text: str, kind: Callable[[str], Any]) -> list[Any]:
-    """Return the values of a setting.
-
-    Raises:
-        ConfigError: one cannot be read.
-    """
+def _values(name: str, text: str, kind: Callable[[str], Any]) -> list[Any]:
+    """Return the values of a setting; raise ConfigError if one cannot be read."""
     try:
         return [kind(part.strip()) for part in text.split(",")]
     except ValueError as error:
         what = "numbers, such as 0.1,0.2" if kind is float else "whole numbers, such as 1,2,4"
+        flag = f"--{name.replace('_', '-')}"
         raise ConfigError(f"{flag} is a list of {what}, got {text!r:.80}") from error

@@ -15,7 +15,7 @@ class SweepProgress(ProgressBar):
         """Begin with the operations of each training that is to be made."""
         super().__init__("training", len(todo))
         self._todo, self._flops_left, self._flops_done = todo, sum(todo.values()), 0
-        self._names = differing(point for point, _ in todo)
+        self._names = differing(config for config, _ in todo)
         self._told: set[tuple[SweepConfig, str | None]] = set()
         self._started = perf_counter()
         self._show()

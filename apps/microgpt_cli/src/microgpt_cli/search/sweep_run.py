@@ -1,13 +1,15 @@
-"""What `microgpt sweep` does, once it knows what is to be trained."""
+"""Run or resume the trainings of `microgpt sweep`."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import typer
 from pydantic import ValidationError
 
+from microgpt.config import check_count, check_seed
 from microgpt.data.dataset import Split, load_conversations, load_text, split
 from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
@@ -28,39 +30,26 @@ from microgpt_evolution.sweep.run import run_sweep
 from microgpt_evolution.workers.pools import Pool
 
 RESUME = "microgpt sweep resume"
+MAX_SEEDS = 1000
 
 
-def begin(
-    kind: Kind,
-    points: Sequence[SweepConfig],
-    seeds: Sequence[int],
-    path: Path | None,
-    *,
-    chat: bool,
-    workers: int | None,
-    scheduler: str | None,
-) -> None:
-    """Make all trainings of a new sweep.
-
-    Args:
-        kind: what was asked for.
-        points: what is trained.
-        seeds: with each of these.
-        path: of the documents, by default those that `train` takes.
-        chat: whether they are conversations.
-        workers: of this machine.
-        scheduler: the address of a cluster instead.
-    """
-    pool = make_pool(workers, scheduler)
-    path = path or default_input(chat=chat)
-    docs = load_conversations(path) if chat else load_text(path)
-    parts = split(docs, validation=HELD_OUT, test=HELD_OUT)
-    track = SweepObjective.of(parts)
+def begin(kind: Kind, configs: Sequence[SweepConfig], options: Mapping[str, Any]) -> None:
+    """Run all trainings of a new sweep, with the options of its command."""
+    seed, n_seeds, chat = options["seed"], options["seeds"], options["chat"]
+    check_count("seeds", n_seeds)
+    if n_seeds > MAX_SEEDS:
+        raise ConfigError(f"seeds must be at most {MAX_SEEDS}, got {n_seeds}")
+    check_seed(seed)
+    check_seed(seed + n_seeds - 1)
+    pool = make_pool(options["workers"], options["scheduler"])
+    path = options["input"] or default_input(chat=chat)
+    parts = _load(path, chat=chat, validation=HELD_OUT, test=HELD_OUT)
+    objective = SweepObjective.of(parts)
     try:
         settings = SweepSettings(
             sweep=kind,
-            points=tuple(points),
-            seeds=tuple(seeds),
+            points=tuple(configs),
+            seeds=tuple(range(seed, seed + n_seeds)),
             input=path_to_text(os.path.abspath(path)),
             chat=chat,
             data_sha256=parts.facts.sha256,
@@ -68,58 +57,49 @@ def begin(
     except ValidationError as error:  # such as a path that is no text
         raise ConfigError(first_problem(error)) from error
     with pool:
-        pool.executor()  # a cluster that is not there begins no run
+        pool.executor()  # without a cluster no run begins
         with SweepRecords.begin(RUNS, "sweep", settings.model_dump(mode="json")) as records:
-            _run(track, pool, records)
+            _run(objective, pool, records)
 
 
-def go_on(run: Path, path: Path | None, workers: int | None, scheduler: str | None) -> None:
-    """Make the trainings that a sweep still lacks.
-
-    Args:
-        run: its directory.
-        path: of the documents, if they are no longer where they were.
-        workers: of this machine.
-        scheduler: the address of a cluster instead.
-    """
+def resume(run: Path, path: Path | None, workers: int | None, scheduler: str | None) -> None:
+    """Run the trainings that a sweep lacks; the path is that of documents that were moved."""
     pool = make_pool(workers, scheduler)
     with SweepRecords.open(run) as records:
-        track = SweepObjective.of(_same_documents(records.sweep, path))
+        sweep = records.sweep
+        if path is None:
+            path = path_from_text(sweep.input)
+            check_regular(path, "name the documents of this sweep with --input")
+        parts = _load(
+            path, chat=sweep.chat, validation=sweep.val_fraction, test=sweep.test_fraction
+        )
+        if parts.facts.sha256 != sweep.data_sha256:
+            raise ConfigError(
+                f"{path} is not what the sweep began with: its documents have another sha256; "
+                "name the old file with --input"
+            )
+        objective = SweepObjective.of(parts)
         with pool:
             pool.executor()
-            _run(track, pool, records)
+            _run(objective, pool, records)
 
 
-def _same_documents(sweep: SweepSettings, path: Path | None) -> Split:
-    """Return the documents of a sweep that has begun.
-
-    Raises:
-        ConfigError: these are others.
-    """
-    if path is None:
-        path = path_from_text(sweep.input)
-        check_regular(path, "name the documents of this sweep with --input")
-    docs = load_conversations(path) if sweep.chat else load_text(path)
-    parts = split(docs, validation=sweep.val_fraction, test=sweep.test_fraction)
-    if parts.facts.sha256 != sweep.data_sha256:
-        raise ConfigError(
-            f"{path} is not what the sweep began with: its documents have another sha256; "
-            "name the old file with --input"
-        )
-    return parts
+def _load(path: Path, *, chat: bool, validation: float, test: float) -> Split:
+    docs = load_conversations(path) if chat else load_text(path)
+    return split(docs, validation=validation, test=test)
 
 
-def _run(track: SweepObjective, pool: Pool, records: SweepRecords) -> None:
-    """Make what is not on record, and tell of it."""
+def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
+    """Run the trainings that are not on record, and report the result."""
     started = perf_counter()
     sweep = records.sweep
-    dtypes = sorted({point.dtype for point in sweep.points})
+    dtypes = sorted({config.dtype for config in sweep.points})
     prepare_engine("compiled", *dtypes, uses=["training", "evaluation", "generation"], tell=note)
-    todo = {task: track.flops(task[0]) for task in records.todo()}
+    todo = {task: objective.flops(task[0]) for task in records.todo()}
     with resumable(records, RESUME):
         if todo:
             with SweepProgress(todo) as progress:
-                run_sweep(track, pool, records, on_result=progress.update)
+                run_sweep(objective, pool, records, on_result=progress.update)
         records.write_table()
     n_ok = sum(result.is_ok for result in records.results)
     if not n_ok:

@@ -1,4 +1,4 @@
-"""The workers that searches and sweeps have, as their options ask for them."""
+"""Make the worker pool of a search or a sweep from its options."""
 
 import sys
 
@@ -11,14 +11,10 @@ SWITCH_S = 2e-4
 
 
 def make_pool(workers: int | None, scheduler: str | None) -> Pool:
-    """Return the workers, which begin when they are needed.
-
-    Args:
-        workers: of this machine; one if None.
-        scheduler: the address of a cluster, to have all its workers instead.
+    """Return threads, by default one, or all workers of the cluster at the scheduler's address.
 
     Raises:
-        ConfigError: both were asked for, or fewer than one.
+        ConfigError: both were given, or fewer than one worker.
     """
     if workers is not None:
         check_count("workers", workers)
@@ -29,7 +25,7 @@ def make_pool(workers: int | None, scheduler: str | None) -> Pool:
             )
     if scheduler:
         return Dask(scheduler)
-    # A worker whose kernel has ended waits for the interpreter: 5 ms, unless told otherwise. Two
-    # workers reach 0.91 of two processes so, and 0.86 without (bench/evolution_speed.py).
+    # A thread whose kernel has ended waits 5 ms for the interpreter by default. Two threads reach
+    # 0.91 of the speed of two processes with this, 0.86 without (bench/evolution_speed.py).
     sys.setswitchinterval(SWITCH_S)
     return Threads(workers or 1)

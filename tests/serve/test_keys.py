@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt.errors import ConfigError
-from microgpt_serve.keys import Keys, parse_keys
+from microgpt_serve.middleware.auth import ApiKeys, parse_keys
 
 SERVE = Path(sys.executable).parent / "microgpt-serve"
 MODEL = "/microgpt/v1/model"
@@ -47,7 +47,7 @@ def test_each_key_opens_and_nothing_else(tmp_path_factory, keys, other) -> None:
     file = tmp_path_factory.mktemp("keys") / "keys"
     file.write_text("\n".join(keys))
     file.chmod(0o600)
-    ours = Keys("one", str(file))
+    ours = ApiKeys("one", str(file))
     known = {key.encode() for key in (*keys, "one")}
     assert len({ours.find(key) for key in known} - {None}) == len(known)
     assert (ours.find(other) is None) == (other not in known)
@@ -147,7 +147,7 @@ def test_keys_are_read_from_a_regular_file_of_bounded_size(tmp_path, kind) -> No
         file.touch()
         os.truncate(file, 3 * 2**30)
     with pytest.raises(ConfigError, match=r"cannot be read: it is (not a regular|larger)"):
-        Keys(None, str(file))
+        ApiKeys(None, str(file))
 
 
 def test_keys_that_everyone_can_read_are_warned_of(serve, names_dir, keys_file) -> None:

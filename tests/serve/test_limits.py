@@ -7,8 +7,8 @@ import time
 import psutil
 import pytest
 
-from microgpt_serve.routes.body import MOST_SIGNS, SMALL_BYTES
-from microgpt_serve.schemas import MOST_CHARACTERS, MOST_MESSAGES
+from microgpt_serve.routes.body import MAX_SIGNS, SMALL_BYTES
+from microgpt_serve.schemas import MAX_CHARACTERS, MAX_MESSAGES
 
 GENERATE, CHAT = "/microgpt/v1/generate", "/microgpt/v1/chat"
 COMPLETIONS, OPENAI_CHAT = "/v1/completions", "/v1/chat/completions"
@@ -22,41 +22,41 @@ def message_of(reply) -> str:
 
 @pytest.mark.parametrize("page", [CHAT, OPENAI_CHAT])
 def test_a_long_conversation_is_read_up_to_a_number_of_messages(talk, page) -> None:
-    reply = talk.request("POST", page, {"messages": [HI] * MOST_MESSAGES})
+    reply = talk.request("POST", page, {"messages": [HI] * MAX_MESSAGES})
     assert reply.status == 200
-    assert reply.json["tokens_dropped"] > MOST_MESSAGES
-    reply = talk.request("POST", page, {"messages": [HI] * (MOST_MESSAGES + 1)})
+    assert reply.json["tokens_dropped"] > MAX_MESSAGES
+    reply = talk.request("POST", page, {"messages": [HI] * (MAX_MESSAGES + 1)})
     assert reply.status == 400
-    assert message_of(reply) == f"messages must have {MOST_MESSAGES} entries at the most"
+    assert message_of(reply) == f"messages must have {MAX_MESSAGES} entries at the most"
 
 
 @pytest.mark.parametrize("page", [CHAT, OPENAI_CHAT])
 def test_a_long_conversation_is_read_up_to_a_number_of_characters(talk, page) -> None:
-    old = {"role": "user", "content": "h" * (MOST_CHARACTERS - 2)}
+    old = {"role": "user", "content": "h" * (MAX_CHARACTERS - 2)}
     reply = talk.request("POST", page, {"messages": [old, HI]})
-    assert (reply.status, reply.json["tokens_dropped"]) == (200, MOST_CHARACTERS)
+    assert (reply.status, reply.json["tokens_dropped"]) == (200, MAX_CHARACTERS)
     reply = talk.request("POST", page, {"messages": [old, HI, HI]})
     assert reply.status == 400
-    assert f"messages have {MOST_CHARACTERS + 2} characters" in message_of(reply)
+    assert f"messages have {MAX_CHARACTERS + 2} characters" in message_of(reply)
 
 
 @pytest.mark.parametrize("page", [GENERATE, COMPLETIONS])
 def test_a_prompt_has_a_number_of_characters_at_the_most(names, page) -> None:
-    reply = names.request("POST", page, {"prompt": "a" * (MOST_CHARACTERS + 1)})
+    reply = names.request("POST", page, {"prompt": "a" * (MAX_CHARACTERS + 1)})
     assert reply.status == 400
-    assert f"prompt must have {MOST_CHARACTERS} characters at the most" in message_of(reply)
+    assert f"prompt must have {MAX_CHARACTERS} characters at the most" in message_of(reply)
 
 
 @pytest.mark.parametrize("value", [b"0", b"[]", b'{"role":""}', b'{"a":0,"b":0}', b"[[[[]]]]"])
 def test_a_body_of_too_many_values_is_413(talk, value) -> None:
-    body = b'{"messages":[%s]}' % b",".join([value] * MOST_SIGNS)
+    body = b'{"messages":[%s]}' % b",".join([value] * MAX_SIGNS)
     reply = talk.request("POST", CHAT, body, Content_Type="application/json")
     assert reply.status == 413
     assert "characters { [ : ," in message_of(reply)
 
 
 def test_a_body_of_too_many_escapes_is_413(names) -> None:
-    body = b'{"prompt": "%s"}' % (b"\\n" * (2 * MOST_CHARACTERS + 1))
+    body = b'{"prompt": "%s"}' % (b"\\n" * (2 * MAX_CHARACTERS + 1))
     reply = names.request("POST", GENERATE, body, Content_Type="application/json")
     assert reply.status == 413
     assert "backslashes" in message_of(reply)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from microgpt_serve.protocol import MOST_BYTES_HELD, MOST_HEADERS, SEND_S, GuardedProtocol
+from microgpt_serve.protocol import MAX_HEAD_BYTES, MAX_HEADERS, SEND_S, LimitedProtocol
 
 SERVE = Path(sys.executable).parent / "microgpt-serve"
 
@@ -20,7 +20,7 @@ class Connection:
 
     def __init__(self) -> None:
         self.n_waiting, self.is_aborted, self.alarms = 0, False, []
-        self.protocol = GuardedProtocol.__new__(GuardedProtocol)
+        self.protocol = LimitedProtocol.__new__(LimitedProtocol)
         self.protocol.transport = SimpleNamespace(
             get_write_buffer_size=lambda: self.n_waiting, abort=self.abort
         )
@@ -93,11 +93,11 @@ def head_of(n_bytes: int) -> bytes:
 @pytest.mark.parametrize(
     ("head", "status"),
     [
-        (head_of(MOST_BYTES_HELD), b"200"),
-        (head_of(MOST_BYTES_HELD + 1), b"431"),
-        (head_of(MOST_BYTES_HELD + 40_000), b"431"),
-        (head_of(200)[:-2] + b"X-B:\r\n" * (MOST_HEADERS - 3) + b"\r\n", b"200"),
-        (head_of(200)[:-2] + b"X-B:\r\n" * (MOST_HEADERS - 2) + b"\r\n", b"431"),
+        (head_of(MAX_HEAD_BYTES), b"200"),
+        (head_of(MAX_HEAD_BYTES + 1), b"431"),
+        (head_of(MAX_HEAD_BYTES + 40_000), b"431"),
+        (head_of(200)[:-2] + b"X-B:\r\n" * (MAX_HEADERS - 3) + b"\r\n", b"200"),
+        (head_of(200)[:-2] + b"X-B:\r\n" * (MAX_HEADERS - 2) + b"\r\n", b"431"),
     ],
     ids=["fits", "a byte too many", "too large", "as many", "one too many"],
 )

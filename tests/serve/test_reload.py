@@ -5,6 +5,7 @@ import logging
 import threading
 
 import pytest
+from prometheus_client import generate_latest
 
 from microgpt import InferenceGpt
 from microgpt_serve import service as service_module
@@ -24,7 +25,7 @@ def model(names_result) -> ServedModel:
 
 def reloads(service: Service) -> tuple[int, int]:
     """Return how many reloads of a service have worked, and how many have failed."""
-    text = service.metrics.text()[0].decode()
+    text = generate_latest(service.metrics.registry).decode()
     ok, failed = (f'microgpt_reloads_total{{result="{result}"}} ' for result in ("ok", "failed"))
     return tuple(int(float(text.split(name)[1].split()[0])) for name in (ok, failed))
 

@@ -1,1 +1,27 @@
-"""The HTTP service around one model."""
+"""The HTTP service: one model behind a FastAPI app.
+
+    import uvicorn
+    from microgpt_serve import Settings, create_app
+
+    uvicorn.run(create_app(Settings(model_dir="output")))
+
+The names below are loaded when they are first used, so importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from microgpt_serve.app import create_app
+    from microgpt_serve.settings import Settings
+
+__all__ = ["Settings", "create_app"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(
+        "microgpt_serve.app" if name == "create_app" else "microgpt_serve.settings"
+    )
+    return getattr(module, name)

@@ -1,12 +1,13 @@
-"""The app: routes, and what stands before them.
+"""The FastAPI app: routes, and the middleware in front of them.
 
-Observer          a request id, the log, the metrics
-  CORS            only if origins are named
-    HostCheck     against DNS rebinding
-      Door        the API keys and the rate limit
-        routes    generate, chat, model, health, ready, metrics; openai/ has those below /v1/
+AccessLogMiddleware   request ids, log, metrics
+  CORSMiddleware      only if origins are named
+    HostMiddleware    against DNS rebinding
+      AuthMiddleware  API keys and the rate limit
+        routes
 """
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -16,32 +17,45 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
-from microgpt_serve.errors import MEANINGS, add_error_handlers, error_response
+from microgpt_serve.errors import ServeError, add_error_handlers
 from microgpt_serve.middleware.access_log import AccessLogMiddleware
-from microgpt_serve.middleware.auth import ALWAYS_OPEN, AuthMiddleware
+from microgpt_serve.middleware.auth import AuthMiddleware
 from microgpt_serve.middleware.hosts import HostMiddleware
-from microgpt_serve.routes.native import chat, generate, health
-from microgpt_serve.routes.native import metrics as scrape
-from microgpt_serve.routes.native import model as model_page
+from microgpt_serve.openapi import error_responses, openapi_schema
+from microgpt_serve.routes.native import chat, generate, status
 from microgpt_serve.routes.openai import chat_completions, completions, models
-from microgpt_serve.routes.openai.schemas import OpenAIErrorResponse
-from microgpt_serve.schemas import ErrorResponse, without_point
-from microgpt_serve.served_model import ServedModel
+from microgpt_serve.served_model import ServedModel, load_model
 from microgpt_serve.service import Service
-from microgpt_serve.settings import Settings
+from microgpt_serve.settings import Settings, read_settings
 
-NEVER_SENT = (404, 405, 431, 499, 500, 505)  # by a route that is there, to a client that is
-WITH_BODY_ONLY = (400, 408, 413, 415, 503, 504)
+LOG = logging.getLogger("microgpt_serve")
 
 
-def create_app(settings: Settings, model: ServedModel) -> FastAPI:
-    """Return the app that serves a model."""
+def create_app(settings: Settings | None = None, model: ServedModel | None = None) -> FastAPI:
+    """Return the app that serves a model.
+
+    The log, the signals and the limits on connections belong to `microgpt-serve`, not to the app.
+
+    Args:
+        settings: by default those of the environment.
+        model: by default that of `settings.model_dir`.
+
+    Raises:
+        MicrogptError: a setting is wrong, or the model cannot be loaded.
+
+    Example:
+        >>> from microgpt_serve import Settings, create_app
+        >>> create_app(Settings(rate_limit="5/second")).title
+        'microgpt'
+    """
+    settings = settings or read_settings()
+    model = model or load_model(settings.model_dir, LOG.info)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service.generation.start()
+        service.scheduler.start()
         yield
-        service.generation.close()
+        service.scheduler.close()
 
     app = FastAPI(
         title="microgpt",
@@ -52,16 +66,11 @@ def create_app(settings: Settings, model: ServedModel) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )
-    for router in (chat_completions.router, completions.router):
-        app.include_router(router, responses=_errors(shape=OpenAIErrorResponse))
-    for router in (chat.router, generate.router):
-        app.include_router(router, responses=_errors())
-    for router in (model_page.router, health.router, scrape.router):
-        app.include_router(router, responses=_errors(without=WITH_BODY_ONLY))
-    errors = _errors(without=WITH_BODY_ONLY, shape=OpenAIErrorResponse)
-    app.include_router(models.router, responses=errors)
+    for routes in (chat_completions, completions, models, chat, generate, status):
+        app.include_router(routes.router, responses=error_responses(routes.router))
     add_error_handlers(app)
-    paths = [*_describe(app, settings), "/docs", "/openapi.json"]
+    app.openapi_schema = openapi_schema(app, settings)
+    paths = [*app.openapi_schema["paths"], "/docs", "/openapi.json"]
     service = app.state.service = Service(settings, model, paths)
     app.add_middleware(AuthMiddleware, keys=service.keys, rate_limit=settings.rate_limit)
     if settings.checks_hosts:
@@ -70,7 +79,7 @@ def create_app(settings: Settings, model: ServedModel) -> FastAPI:
         )
     if settings.cors_origins:
         app.add_middleware(
-            _Cors,
+            _CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
@@ -81,50 +90,7 @@ def create_app(settings: Settings, model: ServedModel) -> FastAPI:
     return app
 
 
-def _errors(
-    without: tuple[int, ...] = (), shape: type[object] = ErrorResponse
-) -> dict[int | str, dict[str, object]]:
-    """Return the errors of a route, for /docs."""
-    return {
-        status: {"model": shape, "description": meaning}
-        for status, meaning in MEANINGS.items()
-        if status not in (*NEVER_SENT, *without)
-    }
-
-
-def _describe(app: FastAPI, settings: Settings) -> list[str]:
-    """Make the description that /docs shows; return the paths in it."""
-    page = app.openapi()
-    for path, operations in page["paths"].items():
-        is_open = path in ALWAYS_OPEN
-        for operation in operations.values():
-            never_sent = ["422"]  # FastAPI's own, which we answer with 400
-            never_sent += ["401", "429"] if is_open else []
-            never_sent += [] if settings.checks_hosts else ["403"]
-            for never in never_sent:
-                operation["responses"].pop(never, None)
-            if is_open:
-                operation["security"] = []
-    schemas = page["components"]["schemas"]
-    for unused in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(unused, None)
-    if settings.has_keys:
-        page["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-        page["security"] = [{"key": []}]
-    app.openapi_schema = _with_whole_numbers(page)
-    return list(page["paths"])
-
-
-def _with_whole_numbers(page: Any) -> Any:
-    """Return the description with 50 for 50.0: FastAPI makes a float of each limit."""
-    if isinstance(page, dict):
-        return {name: _with_whole_numbers(value) for name, value in page.items()}
-    if isinstance(page, list):
-        return [_with_whole_numbers(value) for value in page]
-    return without_point(page)
-
-
-class _Cors(CORSMiddleware):
+class _CORSMiddleware(CORSMiddleware):
     """Refuses in the shape of all errors."""
 
     def preflight_response(self, request_headers: Any) -> Response:
@@ -133,4 +99,4 @@ class _Cors(CORSMiddleware):
             return response
         headers = {k: v for k, v in response.headers.items() if not k.startswith("content-")}
         message = "this origin, method or header is not allowed"
-        return error_response(400, message, path="", headers=headers)
+        return ServeError(400, message, headers=headers).response(path="")

@@ -1,9 +1,8 @@
-"""Requests that wait, and the threads that work on them.
+"""Dynamic batching: a queue of requests, and the threads that decode them in batches.
 
-A request is one job of `microgpt.batching.jobs`. Requests that wait together and have the same
-rules share a batch; a thread with several batches turns from one to the next every 20 ms, so that
-no request holds up another for long, however large it is. Between two turns it drops what nobody
-wants any more.
+A request is one `Job`. Requests that wait together and have the same rules share a batch. A thread
+with several batches gives each a turn of about 20 ms, so that a large request does not hold up a
+small one; between turns it drops the requests that were cancelled.
 """
 
 import asyncio
@@ -14,49 +13,33 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
+from weakref import WeakKeyDictionary
 
 from microgpt.batching.jobs import Batch, Continuation, Job, most_rows
 from microgpt.engine.decoding.decoder import DecodeArrays
 from microgpt.inference import InferenceGpt
+from microgpt_serve.errors import RETRY_AFTER_S, ServeError
 
-MOST_BATCHES = 8  # that a thread has in work, for the memory they take; the others wait
-
-
-class QueueFullError(Exception):
-    """As many requests wait as may."""
-
-
-News = Callable[[list[Continuation]], None]
+MAX_BATCHES = 8  # per thread, for the memory they take; other requests wait
+OnUpdate = Callable[[list[Continuation]], None]
+SpareArrays = WeakKeyDictionary[InferenceGpt, list[DecodeArrays]]  # of finished batches
+Outcome = list[Continuation] | Exception
 
 
 @dataclass(eq=False)
 class QueuedRequest:
-    """A request in the hands of the threads.
-
-    Attributes:
-        model: which the job is for.
-        job: what to do.
-        done: gets what came, on the event loop.
-        on_news: is called with what there is so far, on the event loop, each time that there may be
-            more.
-        is_taken: whether a thread has taken it up.
-        is_wanted: the event loop sets it to False when nobody waits any more.
-    """
+    """A job in the queue or in a batch."""
 
     model: InferenceGpt
     job: Job
-    done: asyncio.Future[list[Continuation]]
-    on_news: News | None = None
-    is_wanted: bool = True
-    is_taken: bool = False
-
-
-Outcome = list[Continuation] | Exception
-Outcomes = list[tuple[QueuedRequest, Outcome]]
+    result: asyncio.Future[list[Continuation]]  # set on the event loop
+    on_update: OnUpdate | None = None  # is called on the event loop with what there is so far
+    is_cancelled: bool = False  # set by the event loop
+    is_taken: bool = False  # set by the thread that takes it into a batch
 
 
 class BatchScheduler:
-    """Threads that generate, and the queue before them."""
+    """Threads that generate, and the queue in front of them."""
 
     def __init__(
         self,
@@ -65,18 +48,18 @@ class BatchScheduler:
         n_threads: int | None = None,
         on_speed: Callable[[int, float], None] = lambda n_tokens, seconds: None,
     ) -> None:
-        """Prepare; `start` begins.
+        """Prepare the scheduler; `start` starts the threads.
 
         Args:
             queue_limit: the most requests that wait.
-            n_threads: by default one for each processor core.
-            on_speed: is called, on the event loop, with the tokens that came and the seconds of
-                work since the last time.
+            n_threads: by default one per processor core.
+            on_speed: is called on the event loop with the tokens generated, and the seconds of
+                work, since the last call.
         """
         self._queue_limit = queue_limit
         self._n_threads = n_threads or _n_cores()
         self._on_speed = on_speed
-        self._new: list[QueuedRequest] = []
+        self._new: list[QueuedRequest] = []  # of this turn of the event loop
         self._waiting: deque[QueuedRequest] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
@@ -84,11 +67,11 @@ class BatchScheduler:
 
     @property
     def n_waiting(self) -> int:
-        """The requests that no thread has taken up."""
+        """The number of requests that no thread has taken."""
         return len(self._waiting) + len(self._new)
 
     def start(self) -> None:
-        """Begin to work; on the event loop that will ask."""
+        """Start the threads; call it on the event loop that will submit."""
         self.loop = asyncio.get_running_loop()
         for i in range(self._n_threads):
             thread = threading.Thread(target=self._work, name=f"generation-{i}", daemon=True)
@@ -96,45 +79,49 @@ class BatchScheduler:
             self._threads.append(thread)
 
     def close(self) -> None:
-        """End the threads; what they have in work is given up."""
+        """Stop the threads, whatever they are working on."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
 
-    def submit(self, model: InferenceGpt, job: Job, on_news: News | None = None) -> QueuedRequest:
-        """Return a ticket for a job; see `give_up`.
+    def submit(
+        self, model: InferenceGpt, job: Job, on_update: OnUpdate | None = None
+    ) -> QueuedRequest:
+        """Queue a job.
 
         Raises:
-            QueueFullError: as many requests wait as may.
+            ServeError: the queue is full.
         """
-        ticket = QueuedRequest(model, job, self.loop.create_future(), on_news)
         if self.n_waiting >= self._queue_limit:
-            raise QueueFullError
+            message = "the queue is full; try again soon"
+            raise ServeError(503, message, retry_after_s=RETRY_AFTER_S)
+        request = QueuedRequest(model, job, self.loop.create_future(), on_update)
         if not self._new:
-            self.loop.call_soon(self._hand_over)
-        self._new.append(ticket)
-        return ticket
+            self.loop.call_soon(self._flush)
+        self._new.append(request)
+        return request
 
-    def _hand_over(self) -> None:
-        """Give the threads what came in one turn of the event loop: a batch, and one waking up."""
+    def _flush(self) -> None:
+        """Queue what came in one turn of the event loop together: one batch, one wake-up."""
         with self._changed:
             self._waiting += self._new
             self._changed.notify()
         self._new = []
 
-    def give_up(self, ticket: QueuedRequest) -> None:
-        """Let nobody work on a ticket any longer."""
-        ticket.is_wanted = False
-        if not ticket.is_taken:
+    def cancel(self, request: QueuedRequest) -> None:
+        """Stop working on a request."""
+        request.result.cancel()
+        request.is_cancelled = True
+        if not request.is_taken:
             with self._changed, contextlib.suppress(ValueError):
-                self._waiting.remove(ticket)
+                self._waiting.remove(request)
 
     def _work(self) -> None:
-        """Be one of the threads."""
-        batches: deque[_Running] = deque()
-        spare = _Spare()
+        """Run one of the threads."""
+        batches: deque[_RunningBatch] = deque()
+        spare = SpareArrays()
         seconds = 0.0  # of work since tokens were counted
         while True:
             with self._changed:
@@ -142,125 +129,100 @@ class BatchScheduler:
                     self._changed.wait()
                 if self._is_closed:
                     return
-                has_room = len(batches) < MOST_BATCHES
-                tickets = self._take() if self._waiting and has_room else []
-                if self._waiting:  # one was woken for all that came together
+                if self._waiting and len(batches) < MAX_BATCHES:
+                    batches.append(_RunningBatch(self._take(), spare))
+                if self._waiting:  # one thread was woken for all that came together
                     self._changed.notify()
-            if tickets:
-                batches.append(_Running(tickets, spare))
             batch = batches.popleft()
             started = perf_counter()
-            outcomes = batch.turn()
+            outcomes = batch.run()
             seconds += perf_counter() - started
-            if news := batch.news():
-                self.loop.call_soon_threadsafe(_tell, news)
+            if updates := batch.updates():
+                self.loop.call_soon_threadsafe(_send_updates, updates)
             if outcomes:
-                self.loop.call_soon_threadsafe(self._deliver, outcomes, seconds)
+                self.loop.call_soon_threadsafe(self._set_results, outcomes, seconds)
                 seconds = 0.0
-            if batch.tickets:
+            if batch.requests:
                 batches.append(batch)
             else:
                 batch.close()
 
     def _take(self) -> list[QueuedRequest]:
-        """Return the first ticket, and those that can share its batch."""
+        """Return the first waiting request, and those that can share its batch."""
         first = self._waiting.popleft()
         taken, left, room = [first], [], most_rows(first.model) - first.job.n_sequences
-        for ticket in self._waiting:
-            alike = ticket.model is first.model and ticket.job.rules == first.job.rules
-            if alike and ticket.job.n_sequences <= room:
-                taken.append(ticket)
-                room -= ticket.job.n_sequences
+        for request in self._waiting:
+            is_alike = request.model is first.model and request.job.rules == first.job.rules
+            if is_alike and request.job.n_sequences <= room:
+                taken.append(request)
+                room -= request.job.n_sequences
             else:
-                left.append(ticket)
+                left.append(request)
         self._waiting = deque(left)
-        for ticket in taken:
-            ticket.is_taken = True
+        for request in taken:
+            request.is_taken = True
         return taken
 
-    def _deliver(self, outcomes: Outcomes, seconds: float) -> None:
-        """Tell who asked; on the event loop."""
+    def _set_results(self, outcomes: list[tuple[QueuedRequest, Outcome]], seconds: float) -> None:
         n_tokens = 0
-        for ticket, outcome in outcomes:
-            if ticket.done.done():  # cancelled: nobody waits
+        for request, outcome in outcomes:
+            if request.result.done():  # cancelled
                 continue
             if isinstance(outcome, Exception):
-                ticket.done.set_exception(outcome)
+                request.result.set_exception(outcome)
             else:
-                ticket.done.set_result(outcome)
+                request.result.set_result(outcome)
                 n_tokens += sum(len(one.tokens) for one in outcome)
         self._on_speed(n_tokens, seconds)
 
 
-class _Running:
-    """A batch and those who wait for it."""
+class _RunningBatch:
+    """A batch and the requests that wait for it, by job number."""
 
-    def __init__(self, tickets: list[QueuedRequest], spare: "_Spare") -> None:
-        self.tickets = dict(enumerate(tickets))
-        self._model = tickets[0].model
-        self._spare = spare
+    def __init__(self, requests: list[QueuedRequest], spare: SpareArrays) -> None:
+        self.requests = dict(enumerate(requests))
+        self._model = requests[0].model
+        self._spare = spare.setdefault(self._model, [])
         self._batch: Batch | None = None
 
-    def turn(self) -> Outcomes:
-        """Work for about 20 ms; return what is done. A fault fails all that share the batch."""
+    def run(self) -> list[tuple[QueuedRequest, Outcome]]:
+        """Run for about 20 ms; return what is done. A fault fails all requests of the batch."""
         try:
             if self._batch is None:
-                jobs = [ticket.job for ticket in self.tickets.values()]
-                self._batch = Batch(self._model, jobs, self._spare.take(self._model))
-            for number in [n for n, ticket in self.tickets.items() if not ticket.is_wanted]:
+                jobs = [request.job for request in self.requests.values()]
+                arrays = self._spare.pop() if self._spare else None
+                self._batch = Batch(self._model, jobs, arrays)
+            for number in [n for n, request in self.requests.items() if request.is_cancelled]:
                 self._batch.drop(number)
-                del self.tickets[number]
-            return [(self.tickets.pop(n), outcome) for n, outcome in self._batch.run()]
+                del self.requests[number]
+            return [(self.requests.pop(n), outcome) for n, outcome in self._batch.run()]
         except BaseException as error:  # the thread must live on: others wait for it, too
-            outcomes: Outcomes = [(ticket, _fault(error)) for ticket in self.tickets.values()]
-            self.tickets.clear()
-            self._batch = None  # nobody should work where it has
+            outcomes: list[tuple[QueuedRequest, Outcome]] = []
+            for request in self.requests.values():
+                fault = RuntimeError("the engine failed")  # never taken for a client's error
+                fault.__cause__ = error
+                outcomes.append((request, fault))
+            self.requests.clear()
+            self._batch = None  # its arrays must not be used again
             return outcomes
 
-    def news(self) -> list[tuple[News, list[Continuation]]]:
-        """Return what there is so far for those who follow."""
+    def updates(self) -> list[tuple[OnUpdate, list[Continuation]]]:
+        """Return what there is so far for the requests that stream."""
         return [
-            (ticket.on_news, self._batch.so_far(number))
-            for number, ticket in self.tickets.items()
-            if self._batch and ticket.on_news
+            (request.on_update, self._batch.so_far(number))
+            for number, request in self.requests.items()
+            if self._batch and request.on_update
         ]
 
     def close(self) -> None:
-        """Leave what it has worked in to the next."""
+        """Leave the arrays to the next batch of this model."""
         if self._batch:
-            self._spare.put(self._model, self._batch.arrays)
+            self._spare.append(self._batch.arrays)
 
 
-class _Spare:
-    """The arrays of batches that are done, for others of the same model."""
-
-    def __init__(self) -> None:
-        self._model: InferenceGpt | None = None
-        self._arrays: list[DecodeArrays] = []
-
-    def take(self, model: InferenceGpt) -> DecodeArrays | None:
-        """Return some, if there are any."""
-        if model is not self._model:
-            self._model, self._arrays = model, []
-        return self._arrays.pop() if self._arrays else None
-
-    def put(self, model: InferenceGpt, arrays: DecodeArrays) -> None:
-        """Take some back, unless they are of a model that has been replaced."""
-        if model is self._model:
-            self._arrays.append(arrays)
-
-
-def _tell(news: list[tuple[News, list[Continuation]]]) -> None:
-    """Tell those who follow; on the event loop."""
-    for on_news, continuations in news:
-        on_news(continuations)
-
-
-def _fault(error: BaseException) -> RuntimeError:
-    """Return an error of its own for each ticket, which is never taken for what a client did."""
-    fault = RuntimeError("the engine failed")
-    fault.__cause__ = error
-    return fault
+def _send_updates(updates: list[tuple[OnUpdate, list[Continuation]]]) -> None:
+    for on_update, continuations in updates:
+        on_update(continuations)
 
 
 def _n_cores() -> int:

@@ -1,13 +1,13 @@
-"""`microgpt-serve`, the command: what comes before the service runs, and its exit code.
+"""The `microgpt-serve` command and its exit codes: 0 done, 1 failed, 2 bad input.
 
-    0 done    1 failed    2 bad input
-
-It loads nothing before it has dealt with signals, which can come at any moment.
+It handles signals, which can come at any moment, before it imports anything large.
 """
 
 import signal
 import sys
 from typing import NoReturn
+
+from microgpt_serve.signals import hold_reloads
 
 MAX_LINE = 4096  # characters of an error: room for a path
 USAGE = "usage: microgpt-serve (the environment has its settings: MODEL_DIR, PORT, …)"
@@ -19,43 +19,21 @@ def main() -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the service listens: no traceback
     hold_reloads()
     if sys.argv[1:]:
-        sys.exit(_print_usage(asked=sys.argv[1] in ("-h", "--help")))
+        is_help = sys.argv[1] in ("-h", "--help")
+        print(USAGE, file=sys.stdout if is_help else sys.stderr)
+        sys.exit(0 if is_help else 2)
     sys.exit(_serve())
-
-
-def hold_reloads() -> None:
-    """Keep a SIGHUP until the service listens: by itself it would end the process."""
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-
-
-def release_reloads() -> None:
-    """Let SIGHUP through, and one that has come meanwhile."""
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 def _serve() -> int:
     from microgpt.errors import MicrogptError
+    from microgpt.printable import printable
     from microgpt_serve.server import serve
     from microgpt_serve.settings import read_settings
 
     try:
         serve(read_settings())
-    except MicrogptError as error:
-        return _say(error, 2)
-    except OSError as error:
-        return _say(error, 1)
+    except (MicrogptError, OSError) as error:
+        print(f"error: {printable(str(error), MAX_LINE)}", file=sys.stderr)
+        return 2 if isinstance(error, MicrogptError) else 1
     return 0
-
-
-def _print_usage(*, asked: bool) -> int:
-    print(USAGE, file=sys.stdout if asked else sys.stderr)
-    return 0 if asked else 2
-
-
-def _say(error: Exception, code: int) -> int:
-    from microgpt.printable import printable
-
-    print(f"error: {printable(str(error), MAX_LINE)}", file=sys.stderr)
-    return code

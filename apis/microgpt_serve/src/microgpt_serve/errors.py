@@ -1,11 +1,11 @@
-"""Every error that a client can get, in one shape: `{"error": "what was wrong"}`.
+"""Error responses, and pydantic's validation errors as one sentence.
 
-Below /v1/ the sentence stands where OpenAI's clients look for it.
+Every error is `{"error": "what was wrong"}`; below /v1/ it has the shape of OpenAI's API.
 """
 
 import json
-import logging
 from collections.abc import Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -13,10 +13,11 @@ from starlette.exceptions import HTTPException
 from microgpt.errors import MicrogptError
 from microgpt.printable import printable
 
-LOG = logging.getLogger("microgpt_serve")
-RETRY_AFTER_S = 1  # a queue is worked off, and a new process has started, in about that time
+MAX_SHOWN = 80  # characters of a wrong value that a message repeats
+FAULT = "this is a fault of the service; its log tells more"
+RETRY_AFTER_S = 1  # in about that time a queue shortens, or a new process has started
 
-# What each status means: for /docs, and for /metrics, where those it counts are from the start.
+# What each status means, for /docs; /metrics has the counted ones from the start.
 MEANINGS: Mapping[int, str] = {
     400: "The body or a field is wrong; the sentence says which, and how it should be.",
     401: "The API key is missing or wrong.",
@@ -34,85 +35,161 @@ MEANINGS: Mapping[int, str] = {
     504: "The reply took too long and was given up.",
     505: "The request is not HTTP/1.1 or HTTP/1.0.",
 }
-FAULT = "this is a fault of the service; its log tells more"
 _OPENAI_TYPES = {429: "requests"}
 _OPENAI_CODES = {401: "invalid_api_key", 429: "rate_limit_exceeded"}
 
 
 class ServeError(Exception):
-    """An answer with an error."""
+    """An error that is sent to the client."""
 
     def __init__(
         self,
         status: int,
         message: str,
         *,
+        field: str | None = None,  # of the body, which is wrong
         retry_after_s: int | None = None,
-        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
-        self.status = status
-        self.field = field  # of the body, which is wrong
-        self.headers = {} if retry_after_s is None else {"retry-after": str(retry_after_s)}
+        self.status, self.field, self.headers = status, field, headers
+        if retry_after_s is not None:
+            self.headers = {"retry-after": str(retry_after_s)}
 
     def response(self, path: str) -> Response:
-        """Return what the client gets who asked for a path."""
-        return error_response(self.status, str(self), path, self.headers, self.field)
+        """Return the response to a request for a path."""
+        is_openai = path.startswith("/v1/")
+        body = self.openai_body() if is_openai else _to_json({"error": str(self)})
+        return Response(body, self.status, self.headers, "application/json")
+
+    def openai_body(self) -> bytes:
+        """Return the body as OpenAI's clients expect it."""
+        default = "server_error" if self.status >= 500 else "invalid_request_error"
+        error = {
+            "message": str(self),
+            "type": _OPENAI_TYPES.get(self.status, default),
+            "param": self.field,
+            "code": _OPENAI_CODES.get(self.status),
+        }
+        return _to_json({"error": error})
 
 
-class ClientGoneError(Exception):
-    """Nobody is there to get an answer."""
+class ClientGoneError(ServeError):
+    """The client closed the connection before it had the reply."""
+
+    def __init__(self) -> None:
+        super().__init__(499, "the client went away")
 
 
-def error_response(
-    status: int,
-    message: str,
-    path: str,
-    headers: Mapping[str, str] | None = None,
-    field: str | None = None,
-) -> Response:
-    """Return an error as clients of a path expect it; field is what was wrong of the body."""
-    is_openai = path.startswith("/v1/")
-    body = openai_error_body(status, message, field) if is_openai else _as_json({"error": message})
-    return Response(body, status, headers, "application/json")
-
-
-def openai_error_body(status: int, message: str, field: str | None = None) -> bytes:
-    """Return the body of an error as OpenAI's clients expect it."""
-    kind = "server_error" if status >= 500 else _OPENAI_TYPES.get(status, "invalid_request_error")
-    code = _OPENAI_CODES.get(status)
-    return _as_json({"error": {"message": message, "type": kind, "param": field, "code": code}})
-
-
-def _as_json(body: object) -> bytes:
-    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+def as_serve_error(error: Exception) -> ServeError:
+    """Return what the client is told of an exception."""
+    if isinstance(error, ServeError):
+        return error
+    if isinstance(error, MicrogptError):
+        return ServeError(400, str(error))
+    return ServeError(500, FAULT)
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Have all errors of an app answered so, those of the framework too."""
-    app.add_exception_handler(ServeError, _answer)
-    app.add_exception_handler(ClientGoneError, _answer_nobody)
-    app.add_exception_handler(MicrogptError, _answer_bad_input)
-    app.add_exception_handler(HTTPException, _answer_framework)
+    """Answer all errors of an app in this shape, those of the framework too."""
+    for kind in (ServeError, MicrogptError, HTTPException):
+        app.add_exception_handler(kind, _handle_error)
 
 
-async def _answer(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ServeError)
-    return error.response(request.scope["path"])
+async def _handle_error(request: Request, error: Exception) -> Response:
+    path = request.scope["path"]
+    if isinstance(error, HTTPException):
+        shown, method = printable(path), request.method
+        messages = {404: f"there is no {shown}", 405: f"{shown} does not take {method:.20}"}
+        message = messages.get(error.status_code, str(error.detail))
+        error = ServeError(error.status_code, message, headers=error.headers)
+    return as_serve_error(error).response(path)
 
 
-async def _answer_nobody(request: Request, error: Exception) -> Response:
-    return error_response(499, "the client went away", request.scope["path"])
+def _to_json(body: object) -> bytes:
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
-async def _answer_bad_input(request: Request, error: Exception) -> Response:
-    return error_response(400, str(error), request.scope["path"])
+_WHOLE_NUMBER = "must be a whole number"
+_RULES = {
+    "missing": "is missing",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+    "too_long": "must have {max_length} entries at the most",
+    "string_too_long": "must have {max_length} characters at the most",
+}
+_RULES_WITH_VALUE = {
+    "greater_than_equal": "must be >= {ge}",
+    "greater_than": "must be > {gt}",
+    "less_than_equal": "must be <= {le}",
+    "less_than": "must be < {lt}",
+    "int_type": _WHOLE_NUMBER,
+    "int_from_float": _WHOLE_NUMBER,
+    "int_parsing": _WHOLE_NUMBER,
+    "int_parsing_size": "must be a whole number of a usual size",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "string_type": "must be a text",
+    "list_type": "must be a list",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+}
 
 
-async def _answer_framework(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    path, method = request.scope["path"], request.method
-    shown = printable(path)
-    messages = {404: f"there is no {shown}", 405: f"{shown} does not take {method:.20}"}
-    message = messages.get(error.status_code, str(error.detail))
-    return error_response(error.status_code, message, path, error.headers)
+def validation_message(
+    problem: Mapping[str, Any], *, name: str | None = None, is_secret: bool = False
+) -> str:
+    """Return one of pydantic's errors as a sentence: `temperature must be >= 0, got -0.5`.
+
+    Args:
+        problem: an entry of `ValidationError.errors()`.
+        name: of the value; by default its place in the body.
+        is_secret: whether the value must not be shown.
+    """
+    kind, context = problem["type"], problem.get("ctx", {})
+    place = name or _place(problem["loc"])
+    got = "" if is_secret else _got(problem["input"])
+    if kind == "json_invalid":
+        return f"the body is not JSON: {context['error']}"
+    if kind == "extra_forbidden":
+        return f"unknown field '{printable(str(problem['loc'][-1]), MAX_SHOWN)}'"
+    if kind == "unsupported":
+        return f"{place} is not supported{got}; leave it out"
+    if kind == "value_error":  # raised by a validator of ours: its message names the field
+        return f"{name or _place(problem['loc'][:-1]) + ':'} {context['error']}"
+    limits = {key: without_point(value) for key, value in context.items()}
+    if kind in _RULES:
+        return f"{place} {_RULES[kind].format(**limits)}"
+    rule = _RULES_WITH_VALUE.get(kind, "").format(**limits)
+    return f"{place} {rule or problem['msg'].replace('Input should be', 'must be')}{got}"
+
+
+def invalid_field(problem: Mapping[str, Any]) -> str | None:
+    """Return the place of a validation error: `messages[1].role`; None if it is the body itself."""
+    return _place(problem["loc"]) if problem["loc"] else None
+
+
+def without_point(number: Any) -> Any:
+    """Return 5 for 5.0: JSON does not tell them apart."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    place = ""
+    for part in loc:
+        place += f"[{part}]" if isinstance(part, int) else f".{printable(part, MAX_SHOWN)}"
+    return place.lstrip(".") or "the body"
+
+
+def _got(value: object) -> str:
+    if isinstance(value, str):
+        value = value[:MAX_SHOWN]
+    if isinstance(value, str | int | float | None):
+        try:
+            return f", got {value!r:.{MAX_SHOWN}}"
+        except ValueError:  # a whole number of more digits than Python writes
+            return ""
+    return ""

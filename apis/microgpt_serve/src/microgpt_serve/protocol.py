@@ -1,9 +1,8 @@
 """HTTP/1.1 connections: uvicorn's protocol with limits on time, headers, pipelining and idling.
 
-A client may send slowly, or never ask anything: a request has a time to come in, and its headers
-have a size. Or it may ask, and never read: a reply has a time to go out. Or it may keep connections
-until no descriptor is free: the oldest idle ones are closed. Errors of the protocol itself are
-answered here, in the shape of all errors.
+Slow requests are answered with 408, readers that take nothing are disconnected, and beyond
+MAX_CONNECTIONS the oldest idle connections are closed. Errors of the protocol itself are answered
+here, in the shape of all errors.
 """
 
 import asyncio
@@ -18,97 +17,91 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from microgpt_serve.errors import error_response
+from microgpt_serve.errors import ServeError
 
 try:
     from resource import RLIMIT_NOFILE, getrlimit
 except ImportError:  # Windows has no such limit
-    MOST_FILES = -1
+    MAX_FILES = -1
 else:
-    MOST_FILES = getrlimit(RLIMIT_NOFILE)[0]
+    MAX_FILES = getrlimit(RLIMIT_NOFILE)[0]
 
 LOG = logging.getLogger("microgpt_serve")
 # The rest is for the model's files, the log, and connections that come before others close.
-MOST_CONNECTIONS = MOST_FILES * 3 // 4 if MOST_FILES > 0 else 2**16
-MOST_BYTES_HELD = 65_536  # of headers, or of anything else that is no piece of a body
-MOST_HEADERS = 128
-TOO_LARGE = (
-    431,
-    f"the headers are more than {MOST_HEADERS}, or larger than {MOST_BYTES_HELD} bytes",
-)
-MOST_IN_A_ROW = 16  # requests that a client sends before it has read the replies
+MAX_CONNECTIONS = MAX_FILES * 3 // 4 if MAX_FILES > 0 else 2**16
+MAX_HEAD_BYTES = 65_536  # of headers, or of anything else that is no piece of a body
+MAX_HEADERS = 128
+TOO_LARGE = 431, f"the headers are more than {MAX_HEADERS}, or larger than {MAX_HEAD_BYTES} bytes"
+MAX_PIPELINED = 16  # requests that a client sends before it has read the replies
 BODY_FOLLOWS = (b"content-length", b"transfer-encoding")
 RECEIVE_S = 10.0  # for a request to come in
 SEND_S = 10.0  # for a reader to take something of what waits, once that is more than 64 KiB
 # Bytes of a body that are read after its reply. To close a connection with bytes unread resets it,
 # and a client that sends its whole body first would never read the reply.
-MOST_SKIPPED = 2**23
-TELL_S = 60.0  # between two lines of the log about closed connections
+MAX_SKIPPED_BYTES = 2**23
+LOG_EVERY_S = 60.0  # about closed connections
 _IS_HOST = re.compile(rb"([\w.!$&'()*+,;=~%-]+|\[[0-9A-Fa-f:.]+\])(:\d*)?", re.ASCII).fullmatch
 
 
-class GuardedProtocol(HttpToolsProtocol):
+class LimitedProtocol(HttpToolsProtocol):
     """One connection."""
 
-    _n_held = 0  # bytes since the parser has last handed something on
+    _n_head_bytes = 0  # since the parser has last handed something on
     _is_incomplete = True  # whether a request is on its way, or none has come yet
-    _is_in_head = True  # … and has not told all of its headers
-    _give_up: asyncio.TimerHandle | None = None
-    _hang_up: asyncio.TimerHandle | None = None
+    _is_in_head = True  # … and its headers are not complete
+    _receive_timer: asyncio.TimerHandle | None = None
+    _send_timer: asyncio.TimerHandle | None = None
     _fault = (400, "this is not a valid HTTP/1.1 request")
-    _n_skipped = 0
+    _n_skipped = 0  # bytes of a body, after its reply
     _cycles: Sequence[RequestResponseCycle] = ()  # requests, of which at most the first is answered
-    _heard_at = 0.0  # when the client last sent something
+    _received_at = 0.0
     url = b""
-    _n_closed: ClassVar[int] = 0  # idle connections, since the log told of some
-    _told_at: ClassVar[float] = -TELL_S
+    _n_closed: ClassVar[int] = 0  # idle connections, since the last line in the log
+    _logged_at: ClassVar[float] = -LOG_EVERY_S
 
-    def connection_made(self, transport: Any) -> None:  # noqa: D102 - as are those below
+    def connection_made(self, transport: Any) -> None:  # noqa: D102 - see uvicorn
         super().connection_made(transport)
-        self._heard_at = self.loop.time()
-        self._expect_request()
-        if len(self.connections) > MOST_CONNECTIONS:
+        self._received_at = self.loop.time()
+        self._start_receive_timer()
+        if len(self.connections) > MAX_CONNECTIONS:
             self._close_idle()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
-        self._expect_no_request()
-        self._expect_no_reader()
+        self._stop_receive_timer()
+        self._stop_send_timer()
         super().connection_lost(exc)
-        for cycle in self._cycles:  # uvicorn tells the newest alone, which may not run yet
+        for cycle in self._cycles:  # uvicorn does this for the newest alone, which may not run yet
             cycle.disconnected = True
             cycle.message_event.set()
 
-    def pause_writing(self) -> None:
-        """Stop writing: more waits for the reader than should."""
+    def pause_writing(self) -> None:  # noqa: D102
         super().pause_writing()
-        self._expect_reader()
+        self._start_send_timer()
 
-    def resume_writing(self) -> None:
-        """Write on: the reader has taken most of it."""
-        self._expect_no_reader()
+    def resume_writing(self) -> None:  # noqa: D102
+        self._stop_send_timer()
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:  # noqa: D102
-        self._heard_at = self.loop.time()
+        self._received_at = self.loop.time()
         while data and not self.transport.is_closing():
-            # In pieces that end where headers become too large, however they arrive.
-            room = MOST_BYTES_HELD - self._n_held
+            room = MAX_HEAD_BYTES - self._n_head_bytes
             if not room:
                 self._refuse(*TOO_LARGE)
                 return
             piece, data = data[:room], data[room:]
-            self._n_held += len(piece)
+            self._n_head_bytes += len(piece)
             super().data_received(piece)
-            if self._is_incomplete and self._is_in_head and len(self.headers or ()) > MOST_HEADERS:
+            if self._is_incomplete and self._is_in_head and len(self.headers or ()) > MAX_HEADERS:
                 self._refuse(*TOO_LARGE)
         if self.transport.is_closing():
             return
-        if self._give_up is None and (self._is_incomplete or self._is_idle()):
-            self._expect_request()
+        if self._receive_timer is None and (self._is_incomplete or self._is_idle()):
+            self._start_receive_timer()
 
     def on_message_begin(self) -> None:  # noqa: D102
         self._is_incomplete, self._n_skipped = True, 0
-        if len(self.pipeline) >= MOST_IN_A_ROW:
+        if len(self.pipeline) >= MAX_PIPELINED:
             raise ValueError("too many requests in a row")
         super().on_message_begin()
 
@@ -118,30 +111,29 @@ class GuardedProtocol(HttpToolsProtocol):
             raise ValueError(fault)  # the parser stops, and send_400_response is called
         super().on_headers_complete()
         self._cycles = [*(one for one in self._cycles if not one.response_complete), self.cycle]
-        self._n_held, self._is_in_head = 0, False
+        self._n_head_bytes, self._is_in_head = 0, False
 
     def on_body(self, body: bytes) -> None:  # noqa: D102
-        self._n_held = 0
+        self._n_head_bytes = 0
         super().on_body(body)
         if self.cycle.response_complete:
             self._n_skipped += len(body)
-            if self._n_skipped > MOST_SKIPPED:
+            if self._n_skipped > MAX_SKIPPED_BYTES:
                 self.transport.close()
 
     def on_message_complete(self) -> None:  # noqa: D102
-        self._n_held, self._is_incomplete, self._is_in_head = 0, False, True
-        self._expect_no_request()
+        self._n_head_bytes, self._is_incomplete, self._is_in_head = 0, False, True
+        self._stop_receive_timer()
         super().on_message_complete()
 
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP."""
+    def send_400_response(self, msg: str) -> None:  # noqa: D102
         self._refuse(*self._fault)
 
     def _fault_of_head(self) -> tuple[int, str] | None:
-        """Return why the request is refused, as a status and a message."""
+        """Return the status and message that refuse the request."""
         version, headers = self.parser.get_http_version(), self.headers
         hosts = [value for name, value in headers if name == b"host"]
-        if len(headers) > MOST_HEADERS:
+        if len(headers) > MAX_HEADERS:
             return TOO_LARGE
         if version not in ("1.0", "1.1"):
             return 505, "only HTTP/1.1 and HTTP/1.0 are supported"
@@ -158,56 +150,55 @@ class GuardedProtocol(HttpToolsProtocol):
         """Close the connections that have been idle the longest, an eighth of all."""
         connections: set[Any] = self.connections
         open_ones = [one for one in connections if not one.transport.is_closing()]
-        idle = [one for one in open_ones if one._is_incomplete or one._is_idle()]
-        n_excess = len(open_ones) - MOST_CONNECTIONS
+        n_excess = len(open_ones) - MAX_CONNECTIONS
         if n_excess <= 0:
             return
-        idle.sort(key=lambda one: one._heard_at)
-        for one in idle[: n_excess + MOST_CONNECTIONS // 8]:
+        idle = [one for one in open_ones if one._is_incomplete or one._is_idle()]
+        idle.sort(key=lambda one: one._received_at)
+        for one in idle[: n_excess + MAX_CONNECTIONS // 8]:
             one.transport.close()
-            GuardedProtocol._n_closed += 1
-        if self._n_closed and self._heard_at - self._told_at >= TELL_S:
+            LimitedProtocol._n_closed += 1
+        if self._n_closed and self._received_at - self._logged_at >= LOG_EVERY_S:
             LOG.warning(
                 "closed %d idle connections, to have at most %d; raise the limit of open files",
                 self._n_closed,
-                MOST_CONNECTIONS,
+                MAX_CONNECTIONS,
             )
-            GuardedProtocol._n_closed, GuardedProtocol._told_at = 0, self._heard_at
+            LimitedProtocol._n_closed, LimitedProtocol._logged_at = 0, self._received_at
 
-    def _expect_request(self) -> None:
-        self._give_up = self.loop.call_later(RECEIVE_S, self._too_slow)
+    def _start_receive_timer(self) -> None:
+        self._receive_timer = self.loop.call_later(RECEIVE_S, self._on_slow_sender)
 
-    def _expect_no_request(self) -> None:
-        if self._give_up is not None:
-            self._give_up.cancel()
-            self._give_up = None
-
-    def _expect_reader(self) -> None:
-        n_waiting = self.transport.get_write_buffer_size()
-        self._hang_up = self.loop.call_later(SEND_S, self._too_slow_a_reader, n_waiting)
-
-    def _too_slow_a_reader(self, n_waited: int) -> None:
-        """Hang up on who has taken nothing; who takes it slowly gets all."""
-        if self.transport.get_write_buffer_size() < n_waited:
-            self._expect_reader()
-        else:
-            self.transport.abort()
-
-    def _expect_no_reader(self) -> None:
-        if self._hang_up is not None:
-            self._hang_up.cancel()
-            self._hang_up = None
-
-    def _too_slow(self) -> None:
-        self._give_up = None
+    def _on_slow_sender(self) -> None:
+        self._receive_timer = None
         if not self.transport.is_closing():
             self._refuse(408, f"the request did not come within {RECEIVE_S:g} seconds")
 
+    def _stop_receive_timer(self) -> None:
+        if self._receive_timer is not None:
+            self._receive_timer.cancel()
+            self._receive_timer = None
+
+    def _start_send_timer(self) -> None:
+        n_waiting = self.transport.get_write_buffer_size()
+        self._send_timer = self.loop.call_later(SEND_S, self._on_slow_reader, n_waiting)
+
+    def _on_slow_reader(self, n_waited: int) -> None:
+        """Disconnect a reader that has taken nothing; one that takes a little gets all."""
+        if self.transport.get_write_buffer_size() < n_waited:
+            self._start_send_timer()
+        else:
+            self.transport.abort()
+
+    def _stop_send_timer(self) -> None:
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+
     def _refuse(self, status: int, message: str) -> None:
-        """Answer, unless a reply has begun or nothing was asked; and hang up."""
-        self._expect_no_request()
+        """Answer, unless a reply has begun or nothing was asked; then disconnect."""
+        self._stop_receive_timer()
         if self._may_answer():
-            body = error_response(status, message, self.url.decode("latin-1")).body
+            body = ServeError(status, message).response(self.url.decode("latin-1")).body
             head = (
                 b"content-type: application/json\r\nconnection: close\r\n"
                 b"content-length: %d\r\n\r\n" % len(body)
@@ -216,10 +207,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _is_idle(self) -> bool:
-        """Return whether nothing is answered: blank lines have ended the time to stay, then."""
+        """Return whether no reply is on its way."""
         return self.cycle is None or self.cycle.response_complete
 
     def _may_answer(self) -> bool:
         if self._is_in_head:  # the reply to an earlier request may still be on its way
-            return self._n_held > 0 and self._is_idle()
+            return self._n_head_bytes > 0 and self._is_idle()
         return not (self.pipeline or self.cycle.response_started)

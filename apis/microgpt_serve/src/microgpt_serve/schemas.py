@@ -1,29 +1,26 @@
-"""What clients send and get, as pydantic checks it and as /docs shows it."""
+"""Request and response models of microgpt's own routes, as /docs shows them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic.config import JsonDict
 from pydantic.json_schema import WithJsonSchema
 
-from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, MAX_SEED, MAX_SIZE
+from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, MAX_SEED, MAX_SIZE, Sampling
 from microgpt.data.tokenizer import ROLES
 from microgpt.printable import printable
+from microgpt.sampling import FinishReason
+from microgpt_serve.errors import MAX_SHOWN, without_point
 
-MOST_SAMPLES = 50
-MOST_MESSAGES = 4096
-MOST_CHARACTERS = 2**17  # of a prompt, or of all messages together
-
-
-def without_point(number: Any) -> Any:
-    """Return 5 for 5.0: JSON does not tell them apart."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
-
+MAX_SAMPLES = 50
+MAX_MESSAGES = 4096
+MAX_CHARACTERS = 2**17  # of a prompt, or of all messages together
 
 Temperature = Annotated[
     float,
     Field(ge=0, allow_inf_nan=False, description="0 takes the likeliest, 1 follows the odds."),
 ]
-WHOLE = BeforeValidator(without_point)  # comes last: limits before it stand in the schema
+WHOLE = BeforeValidator(without_point)  # accepts 5.0; last, or the schema loses the limits
 Seed = Annotated[
     int,
     Field(ge=0, le=MAX_SEED),
@@ -38,39 +35,41 @@ Seed = Annotated[
     ),
 ]
 Count = Annotated[int, Field(ge=1, le=MAX_SIZE), WHOLE]
+Share = Annotated[float, Field(ge=0, le=1)]
 
-
-# A character that `str.strip` keeps: what \S means differs from one reader to the next.
+# A character that `str.strip` keeps: what \S means differs between regular expression dialects.
 NOT_BLANK = r"[^\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 
 
-class Request(BaseModel):
-    """A field that we do not know is refused: it would be ignored in silence."""
+def _example(example: JsonDict) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [example]})
+
+
+class RequestBody(BaseModel):
+    """Refuses unknown fields, which would be ignored silently."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class GenerateRequest(Request):
+class GenerateRequest(RequestBody):
     """What `generate` is asked for."""
 
-    num_samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES), WHOLE] = 1
+    num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES), WHOLE] = 1
     temperature: Temperature = DEFAULT_TEMPERATURE
-    seed: Annotated[Seed, Field(description="Of sample 1; sample 2 has seed + 1.")] = DEFAULT_SEED
-    max_tokens: Annotated[Count | None, Field(description="The most tokens after the prompt.")] = (
-        None
+    seed: Seed = Field(DEFAULT_SEED, description="Of sample 1; sample 2 has seed + 1.")
+    max_tokens: Count | None = Field(None, description="The most tokens after the prompt.")
+    prompt: str = Field("", max_length=MAX_CHARACTERS, description="How each sample begins.")
+    top_k: Count | None = Field(None, description="Only of the k likeliest.")
+    top_p: Share | None = Field(
+        None, description="Only of the likeliest that together have this share."
     )
-    prompt: Annotated[
-        str, Field(max_length=MOST_CHARACTERS, description="How each sample begins.")
-    ] = ""
-    top_k: Annotated[Count | None, Field(description="Only of the k likeliest.")] = None
-    top_p: Annotated[
-        float | None,
-        Field(ge=0, le=1, description="Only of the likeliest that together have this share."),
-    ] = None
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"num_samples": 5, "temperature": 0.5, "seed": 42}]}
-    )
+    model_config = _example({"num_samples": 5, "temperature": 0.5, "seed": 42})
+
+    @property
+    def sampling(self) -> Sampling:
+        """How a token is drawn."""
+        return Sampling(self.temperature, self.top_k, 1.0 if self.top_p is None else self.top_p)
 
 
 class GenerateResponse(BaseModel):
@@ -78,20 +77,20 @@ class GenerateResponse(BaseModel):
 
     samples: list[str]
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"samples": ["kamon", "ann"]}]})
+    model_config = _example({"samples": ["kamon", "ann"]})
 
 
-class ChatMessage(Request):
+class ChatMessage(RequestBody):
     """One turn of a conversation."""
 
-    role: Annotated[str, Field(json_schema_extra={"enum": list(ROLES)})]
-    content: Annotated[str, Field(json_schema_extra={"pattern": NOT_BLANK})]
+    role: str = Field(json_schema_extra={"enum": list(ROLES)})
+    content: str = Field(json_schema_extra={"pattern": NOT_BLANK})
 
     @field_validator("role")
     @classmethod
     def _check_role(cls, role: str) -> str:
         if role not in ROLES:
-            raise ValueError(f'unknown role "{printable(role, 80)}"')
+            raise ValueError(f'unknown role "{printable(role, MAX_SHOWN)}"')
         return role
 
     @field_validator("content")
@@ -102,21 +101,15 @@ class ChatMessage(Request):
         return content
 
 
-class ChatRequest(Request):
+class ChatRequest(RequestBody):
     """What `chat` is asked for."""
 
-    messages: Annotated[
-        list[ChatMessage], Field(min_length=1, max_length=MOST_MESSAGES, fail_fast=True)
-    ]
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)
     temperature: Temperature = DEFAULT_TEMPERATURE
-    seed: Annotated[Seed, Field(description="Of the first reply; reply 2 has seed + 1.")] = (
-        DEFAULT_SEED
-    )
-    max_tokens: Annotated[Count | None, Field(description="The most tokens of the reply.")] = None
+    seed: Seed = Field(DEFAULT_SEED, description="Of the first reply; reply 2 has seed + 1.")
+    max_tokens: Count | None = Field(None, description="The most tokens of the reply.")
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"messages": [{"role": "user", "content": "hello"}]}]}
-    )
+    model_config = _example({"messages": [{"role": "user", "content": "hello"}]})
 
 
 class ChatResponse(BaseModel):
@@ -124,18 +117,16 @@ class ChatResponse(BaseModel):
 
     role: Literal["assistant"] = "assistant"
     content: str
-    tokens_dropped: Annotated[int, Field(description="Of old turns that had no room.")]
-    unknown_characters: Annotated[str, Field(description="What the model cannot read.")]
-    finish_reason: Annotated[
-        Literal["stop", "length"], Field(description="length: max_tokens or the context was full.")
-    ]
+    tokens_dropped: int = Field(description="Of old turns that had no room.")
+    unknown_characters: str = Field(description="What the model cannot read.")
+    finish_reason: FinishReason = Field(description="length: max_tokens or the context was full.")
 
 
 class ModelResponse(BaseModel):
     """The model that is served."""
 
     name: str
-    version: Annotated[str, Field(description="The first 12 digits of the weights' sha256.")]
+    version: str = Field(description="The first 12 digits of the weights' sha256.")
     chat: bool
     num_params: int
     vocab_size: int
@@ -145,12 +136,12 @@ class ModelResponse(BaseModel):
     n_layer: int
     n_ff_exp: int
     dtype: str
-    tokenizer: Annotated[
-        Literal["char", "bpe"], Field(description="What a token is: a character, or a subword.")
-    ]
-    characters: Annotated[
-        str, Field(description="What it can read and write; empty with bpe, which knows all.")
-    ]
+    tokenizer: Literal["char", "bpe"] = Field(
+        description="What a token is: a character, or a subword."
+    )
+    characters: str = Field(
+        description="What it can read and write; empty with bpe, which knows all."
+    )
     created_at: str | None
 
 
@@ -173,6 +164,4 @@ class ErrorResponse(BaseModel):
 
     error: str
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"error": "temperature must be >= 0, got -0.5"}]}
-    )
+    model_config = _example({"error": "temperature must be >= 0, got -0.5"})

@@ -1,4 +1,4 @@
-"""A loaded model with a name and a version; what a request works with does not change under it."""
+"""Load the model to be served, with its name and version."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ USES: tuple[Use, ...] = ("generation", "evaluation")  # the second is for log-pr
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model in use."""
+    """A loaded model; a reload replaces it as a whole."""
 
     name: str  # of the directory, without its path, printable; "demo" for the bundled model
     version: str  # the beginning of the sha256 of its weights
@@ -35,43 +35,42 @@ class ServedModel:
 
 
 def load_model(
-    directory: str | None, tell: Callable[[str], None], *, or_demo: bool = True
+    directory: str | None, log: Callable[[str], None], *, or_demo: bool = True
 ) -> ServedModel:
-    """Return the model of a directory, ready to be used at full speed.
+    """Load the model of a directory, by default `output`, and compile its engine.
 
     Args:
-        directory: of the model; by default `output`.
-        tell: is called with a line before something is compiled, or if it is the demo model.
-        or_demo: whether it may be that one, where no directory is named and there is no `output`.
+        directory: of the model.
+        log: is called with a line before something is compiled, or if it is the demo model.
+        or_demo: whether to load the demo model if no directory is named and there is no `output`.
 
     Raises:
         CheckpointError: the model cannot be read.
     """
     is_demo = or_demo and directory is None and not os.path.lexists(DEFAULT_MODEL_DIR)
     if is_demo:
-        tell(f"there is no {DEFAULT_MODEL_DIR} here; using the demo model that comes with microgpt")
-    place = bundled(DEMO_MODEL) if is_demo else directory or DEFAULT_MODEL_DIR
-    saved = load(place)
+        log(f"there is no {DEFAULT_MODEL_DIR} here; using the demo model that comes with microgpt")
+    path = bundled(DEMO_MODEL) if is_demo else directory or DEFAULT_MODEL_DIR
+    saved = load(path)
     gpt = InferenceGpt(saved)
-    prepare_engine("compiled", saved.dtype, uses=USES, tell=tell)
+    prepare_engine("compiled", saved.dtype, uses=USES, tell=log)
     _ = gpt.compiled.decode_weights
     return ServedModel(
-        name="demo" if is_demo else printable(os.path.basename(os.path.abspath(place))) or "model",
-        version=(saved.meta.weights_sha256 or _fingerprint(saved))[:VERSION_DIGITS],
+        name="demo" if is_demo else printable(os.path.basename(os.path.abspath(path))) or "model",
+        version=(saved.meta.weights_sha256 or _weights_sha256(saved))[:VERSION_DIGITS],
         gpt=gpt,
-        created_at=_checked_time(saved.meta.created_at),
+        created_at=_valid_time(saved.meta.created_at),
         is_demo=is_demo,
     )
 
 
-def _checked_time(text: str | None) -> str | None:
-    """Return text if it is a time that clients can be told."""
+def _valid_time(text: str | None) -> str | None:
     try:
         return text if text and datetime.fromisoformat(text).timestamp() >= 0 else None
     except (ValueError, OverflowError):
         return None
 
 
-def _fingerprint(saved: SavedModel) -> str:
-    """Return a sha256 for a model whose meta.json has none, as the seed systems write it."""
+def _weights_sha256(saved: SavedModel) -> str:
+    """Return a hash for models whose meta.json has none, such as those of MoonBase."""
     return hashlib.sha256(array("d", flatten(saved.model, saved.weights)).tobytes()).hexdigest()

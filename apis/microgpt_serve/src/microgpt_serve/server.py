@@ -1,8 +1,8 @@
-"""The service as a process, with its socket and its signals.
+"""Run the app in a process: socket, signals, graceful shutdown.
 
-SIGTERM, Ctrl-C    replies that are on their way are finished, others refused; then it ends
-… once more        it ends at once
-SIGHUP             the model is loaded again, and the file of API keys read
+SIGTERM, Ctrl-C    finish running replies, refuse new requests, then exit
+… once more        exit at once
+SIGHUP             reload the model and the file of API keys
 """
 
 import asyncio
@@ -20,24 +20,23 @@ import uvicorn
 from fastapi import FastAPI
 
 from microgpt_serve.app import create_app
-from microgpt_serve.command import hold_reloads, release_reloads
 from microgpt_serve.log import set_up_logs
-from microgpt_serve.protocol import GuardedProtocol
+from microgpt_serve.protocol import LimitedProtocol
 from microgpt_serve.served_model import load_model
 from microgpt_serve.service import Service
 from microgpt_serve.settings import Settings
+from microgpt_serve.signals import hold_reloads, release_reloads
 
 LOG = logging.getLogger("microgpt_serve")
-# Connections accepted in one turn of the event loop: uvloop accepts one for each listener. While
-# 16 clients sent large bodies, each on a new connection, others waited 0.5 s for theirs.
-ACCEPTED = 8
+# uvloop accepts one connection per listener in a turn of the event loop. With one listener, clients
+# waited 0.5 s for a connection while 16 others sent large bodies, each on a new one.
+N_LISTENERS = 8
 BACKLOG = 2048  # connections that wait to be taken
 KEEP_ALIVE_S = 65  # longer than the minute of most proxies: they should hang up first
-# How long a thread that wants to go on in Python waits for another. One that has generated has a
-# reply to hand over; with the usual 5 ms the first piece of a stream came 1.1 to 1.2 times as late
-# (bench/serve_streams.py, three pairs of runs).
+# How long a generating thread waits for Python's lock to hand over a reply. With the usual 5 ms
+# the first piece of a stream came 1.1 to 1.2 times as late (bench/serve_streams.py, three runs).
 SWITCH_S = 0.001
-LAST_WRITES_S = 1  # for replies that are finished to reach slow readers
+LAST_WRITES_S = 1  # for finished replies to reach slow readers
 
 
 def serve(settings: Settings) -> None:
@@ -45,17 +44,16 @@ def serve(settings: Settings) -> None:
 
     Raises:
         MicrogptError: the model cannot be loaded.
-        OSError: the address cannot be listened at.
+        OSError: the port cannot be opened.
     """
-    hold_reloads()
     sys.setswitchinterval(SWITCH_S)
     log = set_up_logs(as_json=settings.log_json)
     try:
         model = load_model(settings.model_dir, LOG.info)
         app = create_app(settings, model)
-        log.on_drop = app.state.service.metrics.count_dropped_lines
+        log.on_drop = app.state.service.metrics.dropped_lines.inc
         with _listen(settings.host, settings.port) as listener:
-            listeners = [listener, *(listener.dup() for _ in range(ACCEPTED - 1))]
+            listeners = [listener, *(listener.dup() for _ in range(N_LISTENERS - 1))]
             _Server(_uvicorn_config(app, settings), app.state.service).run(listeners)
     finally:
         log.finish()
@@ -64,20 +62,20 @@ def serve(settings: Settings) -> None:
 def _uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=GuardedProtocol,
+        http=LimitedProtocol,
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=[form for one in settings.trusted_proxies for form in _forms(one)],
+        forwarded_allow_ips=[form for one in settings.trusted_proxies for form in _both_forms(one)],
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=LAST_WRITES_S,
     )
 
 
-def _forms(network: str) -> list[str]:
-    """Return how proxies write it: one that listens to IPv4 and IPv6 at once has IPv4 as IPv6."""
+def _both_forms(network: str) -> list[str]:
+    """Return a network, and an IPv4 one as IPv6, too: a dual-stack socket shows it so."""
     parsed = ipaddress.ip_network(network)
     if parsed.version == 6:
         return [network]
@@ -95,12 +93,8 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
 class _Server(uvicorn.Server):
-    """Handles signals in a way of its own."""
+    """A uvicorn server that drains on SIGTERM and reloads on SIGHUP."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
@@ -108,15 +102,16 @@ class _Server(uvicorn.Server):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to take requests, and say so: signals are listened to by now."""
+        """Accept requests and log the start line; signals are handled by now."""
         await super().startup(sockets)
         assert sockets
-        # What is loaded stays, and is not looked through for garbage again and again: p99 at 32
-        # connections fell from 128 ms to 18 (bench/serve_load.py).
+        # The garbage collector need not scan what is loaded: p99 at 32 connections fell from
+        # 128 ms to 18 (bench/serve_load.py).
         gc.collect()
         gc.freeze()
         host, port = sockets[0].getsockname()[:2]
-        LOG.info("serving %s at http://%s:%d; see /docs", self._service.model, _in_url(host), port)
+        in_url = f"[{host}]" if ":" in host else host
+        LOG.info("serving %s at http://%s:%d; see /docs", self._service.model, in_url, port)
         settings = self._service.settings
         if settings.is_exposed and not settings.has_keys:
             LOG.warning("anyone who reaches %s can use it; set MICROGPT_API_KEY", host)
@@ -128,11 +123,11 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Listen to signals while it is entered."""
+        """Handle signals on the event loop."""
         loop = asyncio.get_running_loop()
         handlers = {signal.SIGTERM: self._stop, signal.SIGINT: self._stop}
         if hasattr(signal, "SIGHUP"):
-            handlers[signal.SIGHUP] = self._reload
+            handlers[signal.SIGHUP] = lambda: self._start(self._service.reload())
 
         def handle(number: int, frame: FrameType | None) -> None:
             loop.call_soon_threadsafe(handlers[signal.Signals(number)])
@@ -154,17 +149,14 @@ class _Server(uvicorn.Server):
         self._start(self._drain())
 
     async def _drain(self) -> None:
-        """Wait for the replies that were promised, and not for ever for those who read them."""
+        """Wait for running replies, then let uvicorn exit."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._service.settings.timeout_s):
-                while self._service.n_in_work:
+                while self._service.n_running:
                     await asyncio.sleep(0.02)
         self.should_exit = True
 
-    def _reload(self) -> None:
-        self._start(self._service.reload())
-
-    def _start(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)  # the loop itself keeps none
+    def _start(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)  # the event loop keeps weak references only
         task.add_done_callback(self._tasks.discard)

@@ -1,10 +1,9 @@
-"""What the environment sets, checked before anything starts.
+"""The settings of the service, read from the environment; docs/serving.md explains them."""
 
-The names and defaults are those of docs/serving.md.
-"""
-
+import contextlib
 import ipaddress
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import limits
@@ -12,8 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from microgpt.errors import ConfigError
-from microgpt_serve.error_format import sentence
-from microgpt_serve.keys import RULE, is_key
+from microgpt_serve.errors import validation_message
+from microgpt_serve.middleware.auth import KEY_RULE, is_key
 from microgpt_serve.middleware.hosts import host_of, is_loopback
 
 _IS_ORIGIN = re.compile(
@@ -23,20 +22,15 @@ _IS_ORIGIN = re.compile(
 
 def _check_key(key: SecretStr) -> SecretStr:
     if not is_key(key.get_secret_value()):
-        raise ValueError(f"{RULE}, at least one")
+        raise ValueError(f"{KEY_RULE}, at least one")
     return key
 
 
 def _check_rate(rate: str) -> str:
-    try:
-        is_good = all(one.amount > 0 for one in limits.parse_many(rate))
-    except ValueError:
-        is_good = False
-    if not is_good:
-        raise ValueError(
-            f"must be a rate such as 5/second or 100/minute;2000/hour, got {rate!r:.80}"
-        )
-    return rate
+    with contextlib.suppress(ValueError):
+        if all(one.amount > 0 for one in limits.parse_many(rate)):
+            return rate
+    raise ValueError(f"must be a rate such as 5/second or 100/minute;2000/hour, got {rate!r:.80}")
 
 
 def _split(listed: Any) -> Any:
@@ -46,35 +40,36 @@ def _split(listed: Any) -> Any:
     return listed
 
 
-def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse what no browser sends as its Origin, which would never match."""
-    for origin in origins:
-        if origin != "*" and not _IS_ORIGIN(origin):
-            raise ValueError(f"must be origins such as https://a.example, or *, got {origin!r:.80}")
-    return origins
+def _each(normalize: Callable[[str], str], examples: str) -> AfterValidator:
+    """Return a validator of lists; normalize returns an entry as it is compared, or ""."""
+
+    def check(entries: tuple[str, ...]) -> tuple[str, ...]:
+        normalized = tuple(map(normalize, entries))
+        if "" in normalized:
+            wrong = entries[normalized.index("")]
+            raise ValueError(f"must be {examples}, got {wrong!r:.80}")
+        return normalized
+
+    return AfterValidator(check)
 
 
-def _check_proxies(proxies: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse what is no address: a name would never match, and * would be anyone."""
-    for proxy in proxies:
-        try:
-            ipaddress.ip_network(proxy)
-        except ValueError:
-            raise ValueError(
-                f"must be addresses or networks such as 127.0.0.1, 10.0.0.0/8, got {proxy!r:.80}"
-            ) from None
-    return proxies
+def _origin(text: str) -> str:
+    return text if text == "*" or _IS_ORIGIN(text) else ""
 
 
-def _check_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
-    """Return hosts as they are compared; refuse what no browser sends as its Host."""
-    found = tuple(host if host == "*" else host_of(host) or host_of(f"[{host}]") for host in hosts)
-    for host, name in zip(hosts, found, strict=True):
-        if not name:
-            raise ValueError(
-                f"must be names such as chat.example, 10.0.0.7, or *, got {host!r:.80}"
-            )
-    return found
+def _host(text: str) -> str:
+    return text if text == "*" else host_of(text) or host_of(f"[{text}]")
+
+
+def _network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:  # also names, which would never match, and *, which would be anyone
+        return ""
+    return text
+
+
+_List = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
@@ -93,14 +88,10 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1, le=2**30)] = 4 * 2**20
     queue_limit: Annotated[int, Field(ge=1, le=10**6)] = 64  # requests that wait for a worker
     timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 10.0
-    cors_origins: Annotated[
-        tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_origins)
-    ] = ()
-    allowed_hosts: Annotated[
-        tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_hosts)
-    ] = ()
+    cors_origins: Annotated[_List, _each(_origin, "origins such as https://a.example, or *")] = ()
+    allowed_hosts: Annotated[_List, _each(_host, "names such as chat.example, 10.0.0.7, or *")] = ()
     trusted_proxies: Annotated[
-        tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_check_proxies)
+        _List, _each(_network, "addresses or networks such as 127.0.0.1, 10.0.0.0/8")
     ] = ()
     log_json: bool = False
 
@@ -111,19 +102,19 @@ class Settings(BaseSettings):
 
     @property
     def has_keys(self) -> bool:
-        """Whether whoever reaches it needs a key."""
+        """Whether requests need an API key."""
         return self.api_key is not None or self.api_keys_file is not None
 
     @property
     def checks_hosts(self) -> bool:
-        """Whether Host and Origin are checked; a stranger's page has no key."""
+        """Whether Host and Origin are checked; with keys they need not be: web pages have none."""
         if self.allowed_hosts:
             return "*" not in self.allowed_hosts
         return not (self.is_exposed or self.has_keys)
 
 
 def read_settings(**options: Any) -> Settings:
-    """Return the settings of the environment; options that are not None come before it.
+    """Return the settings of the environment; options that are not None override it.
 
     Raises:
         ConfigError: one is outside its range; the sentence names the variable.
@@ -133,6 +124,7 @@ def read_settings(**options: Any) -> Settings:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         field = str(problem["loc"][0])
-        plain = field.upper() if field.lower() in ("model_dir", "host", "port") else None
-        name = plain or f"MICROGPT_{field.removeprefix('MICROGPT_').upper()}"
-        raise ConfigError(sentence(problem, name=name, show=field != "api_key")) from None
+        name = field.upper().removeprefix("MICROGPT_")
+        name = name if name in ("MODEL_DIR", "HOST", "PORT") else f"MICROGPT_{name}"
+        is_secret = field == "api_key"
+        raise ConfigError(validation_message(problem, name=name, is_secret=is_secret)) from None

@@ -4,8 +4,8 @@ from fastapi import Request
 
 from microgpt import Message
 from microgpt.batching.jobs import Continuation, reply_job
-from microgpt_serve.routes.openai.chat_completions import _ChatCompletion
-from microgpt_serve.routes.openai.requests import ChatCompletionRequest
+from microgpt_serve.routes.openai.chat_completions import _ChatCompletionBuilder
+from microgpt_serve.routes.openai.request_schemas import ChatCompletionRequest
 from microgpt_serve.served_model import ServedModel
 
 HI = {"role": "user", "content": "hi there"}
@@ -17,12 +17,14 @@ def events(gpt, stop: list[str], *growth: tuple[str, str | None]) -> list[dict]:
     prompt = gpt.chat_prompt([Message("user", "hi there")])
     request = Request({"type": "http", "request_id": "1"})
     model = ServedModel("subword", "1", gpt, None)
-    reply = _ChatCompletion(request, body, model, reply_job(gpt, prompt), prompt)
-    (choice,) = reply.choices
+    extra = {"tokens_dropped": 0, "unknown_characters": ""}
+    job = reply_job(gpt, prompt)
+    builder = _ChatCompletionBuilder(request, body, None, model, job, extra=extra)
+    (choice,) = builder.choices
     told = []
     for text, reason in growth:
-        choice.grow(Continuation(gpt.tokenizer.encode(text), reason))
-        told += reply.pieces(choice)
+        choice.extend(Continuation(gpt.tokenizer.encode(text), reason))
+        told += builder.chunks(choice)
     return told
 
 

@@ -39,30 +39,32 @@ cases = st.sampled_from([SUBWORDS, CHARACTERS]).flatmap(
 )
 
 
-def told(tokenizer, growth: list[Continuation], stop, echo: str) -> tuple[Choice, list[TextUpdate]]:
+def extended(
+    tokenizer, growth: list[Continuation], stop, echo: str
+) -> tuple[Choice, list[TextUpdate]]:
     """Return a choice that has grown, and what came each time."""
     choice = Choice(0, tokenizer, stop=stop, echo=tokenizer.encode(echo))
-    news = []
+    updates = []
     for continuation in growth:
-        choice.grow(continuation)
-        news.append(choice.news())
-    return choice, news
+        choice.extend(continuation)
+        updates.append(choice.update())
+    return choice, updates
 
 
 @settings(max_examples=150)
 @given(cases, stops)
 def test_the_pieces_of_a_text_are_the_text(case, stop) -> None:
     tokenizer, growth, echo = case
-    _, news = told(tokenizer, growth, stop, echo)
+    _, updates = extended(tokenizer, growth, stop, echo)
     whole = cut(tokenizer.decode(growth[-1].tokens), tuple(stop))
-    assert "".join(one.text for one in news) == echo + whole
+    assert "".join(one.text for one in updates) == echo + whole
 
 
 @settings(max_examples=80)
 @given(cases, stops)
 def test_a_text_ends_for_the_reason_that_the_whole_has(case, stop) -> None:
     tokenizer, growth, echo = case
-    choice, _ = told(tokenizer, growth, stop, echo)
+    choice, _ = extended(tokenizer, growth, stop, echo)
     whole = tokenizer.decode(growth[-1].tokens)
     is_cut = cut(whole, tuple(stop)) != whole
     assert choice.finish_reason == ("stop" if is_cut else growth[-1].finish_reason)
@@ -72,11 +74,11 @@ def test_a_text_ends_for_the_reason_that_the_whole_has(case, stop) -> None:
 @given(cases, stops)
 def test_tokens_and_where_they_begin_are_the_same_in_pieces(case, stop) -> None:
     tokenizer, growth, echo = case
-    choice, news = told(tokenizer, growth, stop, echo)
-    whole, (everything,) = told(tokenizer, growth[-1:], stop, echo)
-    assert [token for one in news for token in one.tokens] == everything.tokens
+    choice, updates = extended(tokenizer, growth, stop, echo)
+    whole, (everything,) = extended(tokenizer, growth[-1:], stop, echo)
+    assert [token for one in updates for token in one.tokens] == everything.tokens
     assert choice.tokens == whole.tokens
-    offsets = [where for one in news for where in choice.offsets(one)]
+    offsets = [where for one in updates for where in choice.offsets(one)]
     assert offsets == whole.offsets(everything)
 
 
@@ -84,7 +86,7 @@ def test_tokens_and_where_they_begin_are_the_same_in_pieces(case, stop) -> None:
 @given(cases, stops)
 def test_the_tokens_are_those_that_lie_in_the_text_as_a_whole(case, stop) -> None:
     tokenizer, growth, _ = case
-    choice, _ = told(tokenizer, growth, stop, "")
+    choice, _ = extended(tokenizer, growth, stop, "")
     n_tokens, made = len(choice.tokens), growth[-1].tokens
     assert choice.tokens == made[:n_tokens]
     if choice.text == tokenizer.decode(made):
@@ -98,9 +100,9 @@ def test_the_tokens_are_those_that_lie_in_the_text_as_a_whole(case, stop) -> Non
 @given(cases)
 def test_each_token_of_whole_characters_begins_where_those_before_it_end(case) -> None:
     tokenizer, growth, echo = case
-    choice, (news,) = told(tokenizer, growth[-1:], (), echo)
-    for i, where in enumerate(choice.offsets(news)):
-        before = tokenizer.decode(news.tokens[:i])
+    choice, (update,) = extended(tokenizer, growth[-1:], (), echo)
+    for i, where in enumerate(choice.offsets(update)):
+        before = tokenizer.decode(update.tokens[:i])
         assert where <= len(before)
         if not before.endswith("\ufffd"):
             assert where == len(before)
@@ -110,29 +112,29 @@ def test_what_may_become_a_stop_string_waits_and_no_more_than_that() -> None:
     choice, made = Choice(0, CHARACTERS, stop=["abc", "bca"]), CHARACTERS.encode("aabbc")
     seen = []
     for n in range(len(made) + 1):
-        choice.grow(Continuation(made[:n], None))
-        seen.append(choice.news().text)
+        choice.extend(Continuation(made[:n], None))
+        seen.append(choice.update().text)
     assert seen == ["", "", "a", "", "ab", ""]
-    choice.grow(Continuation(made, "length"))
-    assert (choice.news().text, choice.finish_reason) == ("bc", "length")
+    choice.extend(Continuation(made, "length"))
+    assert (choice.update().text, choice.finish_reason) == ("bc", "length")
 
 
 def test_half_a_character_waits_for_the_other_half() -> None:
     byte_tokens = [SUBWORDS.piece_names.index(bytes([byte])) for byte in "漢".encode()]
     choice = Choice(0, SUBWORDS)
     for n in (1, 2):
-        choice.grow(Continuation(byte_tokens[:n], None))
-        assert choice.news().text == ""
+        choice.extend(Continuation(byte_tokens[:n], None))
+        assert choice.update().text == ""
         assert choice.tokens == []
-    choice.grow(Continuation(byte_tokens, None))
-    news = choice.news()
-    assert (news.text, news.tokens) == ("漢", byte_tokens)
-    assert choice.offsets(news) == [0, 0, 0]
+    choice.extend(Continuation(byte_tokens, None))
+    update = choice.update()
+    assert (update.text, update.tokens) == ("漢", byte_tokens)
+    assert choice.offsets(update) == [0, 0, 0]
 
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_a_text_that_has_ended_takes_no_more(reason) -> None:
     choice = Choice(0, CHARACTERS, stop=["c"])
-    choice.grow(Continuation(CHARACTERS.encode("abc"), None))
-    choice.grow(Continuation(CHARACTERS.encode("abcab"), reason))
+    choice.extend(Continuation(CHARACTERS.encode("abc"), None))
+    choice.extend(Continuation(CHARACTERS.encode("abcab"), reason))
     assert (choice.text, choice.finish_reason) == ("ab", "stop")

@@ -10,24 +10,23 @@ from time import perf_counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from microgpt.printable import printable
-from microgpt_serve.errors import FAULT, error_response
+from microgpt_serve.errors import FAULT, ServeError
 
 LOG = logging.getLogger("microgpt_serve.access")
 ID_HEADER = b"x-request-id"
-_GOOD_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
+_IS_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
 
 
 class AccessLogMiddleware:
-    """Gives each request an id, and notes how it went."""
+    """Logs and counts each request."""
 
     def __init__(self, app: ASGIApp, count: Callable[[str, int, float], None]) -> None:
-        """Stand before an app.
+        """Wrap an app.
 
         Args:
-            app: what handles the requests.
-            count: is called with route, status and seconds. The status is that of the reply, or,
-                where one went wrong after its status was sent, what the app has put into
-                `scope["outcome"]`.
+            app: handles the requests.
+            count: is called with route, status and seconds. If a reply failed after its status was
+                sent, the status is the one that the app has put into `scope["outcome"]`.
         """
         self._app, self._count = app, count
         self._prefix = secrets.token_hex(4)
@@ -52,39 +51,30 @@ class AccessLogMiddleware:
             await self._app(scope, receive, send_with_id)
         except Exception:
             LOG.exception("a fault of the service, request %s", request_id)
-            if status:  # a reply has begun: breaking it off is all that is left
+            if status:  # the reply has begun: it can only be broken off
                 raise
-            answer = error_response(500, FAULT, scope["path"])
-            await answer(scope, receive, send_with_id)
+            await ServeError(500, FAULT).response(scope["path"])(scope, receive, send_with_id)
         finally:
             seconds = perf_counter() - started
             status = scope.get("outcome", status) or 500
-            self._count(_route_of(scope), status, seconds)
+            # The route as /docs has it, `/v1/models/{name}`; none if a middleware refused.
+            path = str(getattr(scope.get("route"), "path_format", scope["path"]))
+            self._count(path, status, seconds)
             if LOG.isEnabledFor(logging.INFO):
                 client = scope.get("client")
-                LOG.info(
-                    "",
-                    extra={
-                        "request": {
-                            "client": printable(client[0]) if client else "",
-                            "method": scope["method"],
-                            "path": printable(scope["path"]),
-                            "status": status,
-                            "ms": round(seconds * 1000, 3),
-                            "id": request_id,
-                        }
-                    },
-                )
+                request = {
+                    "client": printable(client[0]) if client else "",
+                    "method": scope["method"],
+                    "path": printable(scope["path"]),
+                    "status": status,
+                    "ms": round(seconds * 1000, 3),
+                    "id": request_id,
+                }
+                LOG.info("", extra={"request": request})
 
     def _id_of(self, scope: Scope) -> str:
-        """Return the id that the client gives, if it is a harmless one, or a new one."""
+        """Return the id that the client sends, if it is a harmless one, or a new one."""
         for name, value in scope["headers"]:
-            if name == ID_HEADER and _GOOD_ID(value):
+            if name == ID_HEADER and _IS_ID(value):
                 return str(value, "ascii")
         return f"{self._prefix}-{next(self._numbers):x}"
-
-
-def _route_of(scope: Scope) -> str:
-    """Return the route that a request is for, as /docs has it: `/v1/models/{name}`."""
-    route = scope.get("route")  # none, if the door was closed
-    return str(getattr(route, "path_format", scope["path"]))

@@ -1,12 +1,16 @@
-"""Who may come in: the API keys and the rate limit, as ASGI middleware.
+"""API keys and the rate limit, as ASGI middleware.
 
-The limit comes first and counts each key by itself or, without a right one, by address: so nobody
-can try out keys faster than it allows. Health checks pass by both, and the description of the
-service needs no key.
+The limit is checked first and counts per key or, without a valid key, per address: nobody can try
+out keys faster than it allows. Health checks pass both; the API description needs no key.
 """
 
+import hashlib
 import ipaddress
+import logging
 import math
+import os
+import secrets
+import stat
 import time
 
 import limits
@@ -14,54 +18,123 @@ from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from microgpt.errors import ConfigError
+from microgpt.files.regular_file import read_regular_file
 from microgpt_serve.errors import ServeError
-from microgpt_serve.keys import Keys
 
+LOG = logging.getLogger("microgpt_serve")
 ALWAYS_OPEN = frozenset({"/health", "/ready"})
 NO_KEY_NEEDED = frozenset({"/docs", "/openapi.json"})
+MAX_FILE_BYTES = 2**20  # some 20,000 keys
+KEY_RULE = "must be ASCII characters without spaces"
 
 
 class AuthMiddleware:
-    """Lets in who has a key and has not come too often."""
+    """Refuses requests without a valid API key, or beyond the rate limit."""
 
-    def __init__(self, app: ASGIApp, keys: Keys, rate_limit: str | None) -> None:
+    def __init__(self, app: ASGIApp, keys: "ApiKeys", rate_limit: str | None) -> None:
         self._app, self._keys = app, keys
         self._rates = limits.parse_many(rate_limit) if rate_limit else []
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage()) if rate_limit else None
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
         if scope["type"] == "http" and scope["path"] not in ALWAYS_OPEN:
-            key = self._keys.find(_shown(scope))
             try:
-                if self._limiter is not None:
-                    await self._count(self._limiter, f"key {key}" if key else _address(scope))
-                if self._keys.are_needed and not key and scope["path"] not in NO_KEY_NEEDED:
-                    raise ServeError(401, "send the API key: Authorization: Bearer KEY")
+                await self._check(scope)
             except ServeError as error:
-                response = error.response(scope["path"])
-                if error.status == 401:
-                    response.headers["www-authenticate"] = "Bearer"
-                await response(scope, receive, send)
+                await error.response(scope["path"])(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    async def _count(self, limiter: SlidingWindowCounterRateLimiter, who: str) -> None:
+    async def _check(self, scope: Scope) -> None:
+        key = self._keys.find(_bearer_token(scope))
         for rate in self._rates:
-            if not await limiter.hit(rate, who):
-                reset_time, _ = await limiter.get_window_stats(rate, who)
+            client = f"key {key}" if key else _address(scope)
+            if not await self._limiter.hit(rate, client):
+                reset_time, _ = await self._limiter.get_window_stats(rate, client)
                 wait_s = max(1, math.ceil(reset_time - time.time()))
-                raise ServeError(
-                    429, f"too many requests: {rate} at the most", retry_after_s=wait_s
-                )
+                message = f"too many requests: {rate} at the most"
+                raise ServeError(429, message, retry_after_s=wait_s)
+        if self._keys.hashes and not key and scope["path"] not in NO_KEY_NEEDED:
+            message = "send the API key: Authorization: Bearer KEY"
+            raise ServeError(401, message, headers={"www-authenticate": "Bearer"})
 
 
-def _shown(scope: Scope) -> bytes:
-    """Return what may be a key."""
+class ApiKeys:
+    """The API keys of the environment and of a file, kept as keyed hashes."""
+
+    def __init__(self, key: str | None, file: str | None) -> None:
+        """Read the keys; see `read`."""
+        self._key, self._file = key, file
+        self._secret = secrets.token_bytes(32)
+        self.hashes = self.read()
+
+    def read(self) -> frozenset[str]:
+        """Read the file, and return what `hashes` should be.
+
+        Raises:
+            ConfigError: the file cannot be read, or is not as it should be.
+        """
+        keys = [] if self._key is None else [self._key]
+        if self._file is not None:
+            keys += _read_keys(self._file)
+        return frozenset(self._hash(key.encode()) for key in keys)
+
+    def find(self, token: bytes) -> str | None:
+        """Return the hash of a token that is a key.
+
+        The time this takes tells nothing: without the secret nobody knows what is compared.
+        """
+        token_hash = self._hash(token)
+        return token_hash if token_hash in self.hashes else None
+
+    def _hash(self, key: bytes) -> str:
+        return hashlib.blake2b(key, key=self._secret, digest_size=16).hexdigest()
+
+
+def _read_keys(file: str) -> list[str]:
+    try:
+        content, mode = read_regular_file(file, MAX_FILE_BYTES), os.stat(file).st_mode
+    except OSError as error:
+        raise ConfigError(f"{file}: the API keys cannot be read: {error.strerror}") from error
+    keys = parse_keys(content.decode("utf-8-sig", "replace"), file)
+    if os.name == "posix" and mode & stat.S_IROTH:
+        LOG.warning("every user of this machine can read the API keys: chmod o-r %s", file)
+    return keys
+
+
+def parse_keys(text: str, name: str) -> list[str]:
+    """Return the keys in a file, one per line; blank lines and # comments are skipped.
+
+    Raises:
+        ConfigError: a line is no key or repeats one, or there is none; names file and line.
+    """
+    line_of: dict[str, int] = {}
+    for number, line in enumerate(text.split("\n"), start=1):  # splitlines() cuts comments, too
+        key = line.strip()
+        if not key or key.startswith("#"):
+            continue
+        if not is_key(key):
+            raise ConfigError(f"{name}, line {number}: a key {KEY_RULE}, alone on its line")
+        if key in line_of:
+            raise ConfigError(f"{name}, line {number}: this key is in line {line_of[key]} already")
+        line_of[key] = number
+    if not line_of:
+        raise ConfigError(f"{name} has no key; write one a line")
+    return list(line_of)
+
+
+def is_key(text: str) -> bool:
+    """Whether a header can carry it; an empty one may be a variable that somebody forgot."""
+    return bool(text) and all("!" <= char <= "~" for char in text)
+
+
+def _bearer_token(scope: Scope) -> bytes:
     headers: list[tuple[bytes, bytes]] = scope["headers"]
-    shown = next((value for name, value in headers if name == b"authorization"), b"")
-    scheme, _, rest = shown.partition(b" ")
-    return rest.strip() if scheme.lower() == b"bearer" else b""
+    value = next((value for name, value in headers if name == b"authorization"), b"")
+    scheme, _, token = value.partition(b" ")
+    return token.strip() if scheme.lower() == b"bearer" else b""
 
 
 def _address(scope: Scope) -> str:

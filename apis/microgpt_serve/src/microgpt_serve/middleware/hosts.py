@@ -1,8 +1,8 @@
 """Host and Origin checks against DNS rebinding, as ASGI middleware.
 
-A web page of a stranger can give its own name the address of this service; the browser then sends
-requests that look like the page's own, with the page's name as Host and Origin. starlette's
-TrustedHostMiddleware has no address ranges, no Origin and no errors in our shape.
+In DNS rebinding a web page gives its own name the address of this service, so that the browser
+sends requests with the page's name as Host and Origin. starlette's TrustedHostMiddleware has no
+address ranges, no Origin and no errors in our shape.
 """
 
 import re
@@ -12,12 +12,11 @@ from ipaddress import ip_address
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from microgpt.printable import printable
-from microgpt_serve.errors import error_response
+from microgpt_serve.errors import MAX_SHOWN, ServeError
 from microgpt_serve.middleware.auth import ALWAYS_OPEN
 
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(:\d*)?").fullmatch
-MOST_SHOWN = 80  # characters of a name that is refused
-MOST_CHARS = 300  # of a header: a name of 253 characters with its port, or an origin
+MAX_HEADER = 300  # characters: a name of 253 with its port, or an origin
 
 
 @lru_cache(maxsize=1000)  # a request would take 50 us longer
@@ -52,10 +51,10 @@ class HostMiddleware:
     """Refuses hosts and origins that are neither loopback names nor in the settings."""
 
     def __init__(self, app: ASGIApp, hosts: tuple[str, ...], origins: tuple[str, ...]) -> None:
-        """Stand before an app.
+        """Wrap an app.
 
         Args:
-            app: what handles the requests.
+            app: handles the requests.
             hosts: other allowed hosts, as `host_of` spells them.
             origins: other allowed origins; `*` is any.
         """
@@ -65,24 +64,26 @@ class HostMiddleware:
         """Handle a request."""
         problem = self._problem(scope) if scope["type"] == "http" else None
         if problem:
-            await error_response(403, problem, scope["path"])(scope, receive, send)
+            await ServeError(403, problem).response(scope["path"])(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
     def _problem(self, scope: Scope) -> str | None:
         """Return what is wrong; a request without Host comes from no browser."""
         for name, value in scope["headers"]:
+            if name not in (b"host", b"origin"):
+                continue
+            text = value.decode("latin-1")
             if name == b"host":
-                host = host_of(value.decode("latin-1")) if len(value) <= MOST_CHARS else ""
-                is_check = scope["path"] in ALWAYS_OPEN and _is_address(host)
-                if not is_check and not self._allows(host):
-                    shown = printable(value.decode("latin-1"), MOST_SHOWN)
+                host = host_of(text) if len(text) <= MAX_HEADER else ""
+                is_health_check = scope["path"] in ALWAYS_OPEN and _is_address(host)
+                if not (is_health_check or self._allows(host)):
+                    shown = printable(text, MAX_SHOWN)
                     return f"the host {shown} is not allowed; MICROGPT_ALLOWED_HOSTS can name it"
-            elif name == b"origin":
-                origin = value.decode("latin-1")
-                host = host_of(origin.partition("://")[2]) if len(value) <= MOST_CHARS else ""
-                if self._origins.isdisjoint((origin, "*")) and not self._allows(host):
-                    shown = printable(origin, MOST_SHOWN)
+            elif self._origins.isdisjoint((text, "*")):
+                host = host_of(text.partition("://")[2]) if len(text) <= MAX_HEADER else ""
+                if not self._allows(host):
+                    shown = printable(text, MAX_SHOWN)
                     return f"pages of {shown} are not allowed; MICROGPT_CORS_ORIGINS can name it"
         return None
 

@@ -26,7 +26,7 @@ def serve(
     SIGTERM and Ctrl-C let running replies finish, SIGHUP loads the model again. The environment has
     further settings, such as MICROGPT_API_KEY: see docs/serving.md.
     """
-    from microgpt_serve.command import hold_reloads
+    from microgpt_serve.signals import hold_reloads
 
     hold_reloads()
     from microgpt_serve.server import serve as serve_until_stopped

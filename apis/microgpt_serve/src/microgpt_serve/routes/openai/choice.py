@@ -1,6 +1,6 @@
-"""One of the texts that a client asked for, as far as it has come.
+"""One choice of a response: a text that grows while the model generates.
 
-Whole or streamed, a text comes about here, so that both are the same.
+Whole or streamed, the text is made here, so that both are the same.
 """
 
 from bisect import bisect_right
@@ -14,25 +14,16 @@ from microgpt.sampling import FinishReason
 
 
 class TextUpdate(NamedTuple):
-    """What has come since a choice was looked at last."""
+    """What a choice has gained since the last update."""
 
     text: str
     tokens: list[int]  # the last may be the one that ended it, which is no text
-    offset: int  # the characters that were told earlier
-    n_before: int  # … and the tokens, which come later than a part of their text may
+    offset: int  # characters of earlier updates
+    n_before: int  # tokens of earlier updates; a token may come later than a part of its text
 
 
 class Choice:
-    """A text in the making.
-
-    Attributes:
-        index: its number among those of the request.
-        text: what is certain of it.
-        prompt: what the model reads first.
-        tokens: those of the text.
-        stop_token: the token that ended it, if one did.
-        finish_reason: why it ended; None while it goes on.
-    """
+    """A text in the making, with its tokens and why it ended."""
 
     def __init__(
         self,
@@ -43,29 +34,26 @@ class Choice:
         prompt: Sequence[int] = (),
         echo: Sequence[int] = (),
     ) -> None:
-        """Begin.
+        """Start an empty text.
 
         Args:
-            index: see above.
+            index: its number in the response.
             tokenizer: of the model.
             stop: the text ends before the first of these.
             prompt: what the model reads first.
-            echo: those tokens at its end that are told before the text.
+            echo: the end of the prompt that is sent before the text.
         """
-        self.index = index
-        self.prompt = prompt
-        self.text = ""
+        self.index, self.prompt = index, prompt
+        self.text = ""  # the part of it that cannot change any more
         self.tokens: list[int] = []
-        self.stop_token: int | None = None
+        self.stop_token: int | None = None  # the token that ended it, if one did
         self.finish_reason: FinishReason | None = None
-        self._tokenizer = tokenizer
-        self._stop = tuple(stop)
-        self._echo = list(echo)
+        self._tokenizer, self._stop, self._echo = tokenizer, tuple(stop), list(echo)
         self._echo_text = tokenizer.decode(echo)
-        self._n_characters_told = self._n_tokens_told = 0
+        self._n_characters_sent = self._n_tokens_sent = 0
 
-    def grow(self, continuation: Continuation) -> None:
-        """Take what the model has made of it so far; what comes after its end is left out."""
+    def extend(self, continuation: Continuation) -> None:
+        """Take what the model has generated so far, up to the end of the text."""
         if self.finish_reason:
             return
         decoded = text = self._tokenizer.decode(continuation.tokens)
@@ -81,35 +69,33 @@ class Choice:
             self.text = settled(text, self._stop)
         self.tokens = continuation.tokens
         if len(self.text) < len(decoded):
-            self.tokens = self.tokens[: self._n_tokens_of(self.text)]
+            self.tokens = self.tokens[: self._n_tokens_in(self.text)]
 
-    def news(self) -> TextUpdate:
-        """Return what has come since this was asked last."""
-        text, tokens = self._echo_text + self.text, self._told_tokens()
-        offset, n_before = self._n_characters_told, self._n_tokens_told
-        news = TextUpdate(text[offset:], tokens[n_before:], offset, n_before)
-        self._n_characters_told, self._n_tokens_told = len(text), len(tokens)
-        return news
+    def update(self) -> TextUpdate:
+        """Return what is new since the last call."""
+        text, tokens = self._echo_text + self.text, self._all_tokens()
+        offset, n_before = self._n_characters_sent, self._n_tokens_sent
+        self._n_characters_sent, self._n_tokens_sent = len(text), len(tokens)
+        return TextUpdate(text[offset:], tokens[n_before:], offset, n_before)
 
-    def offsets(self, news: TextUpdate) -> list[int]:
+    def offsets(self, update: TextUpdate) -> list[int]:
         """Return where in the text each new token begins: the whole characters before it."""
         offsets, n_characters = list[int](), 0
 
         def watched() -> Iterator[int]:
-            for token in self._told_tokens():
-                offsets.append(n_characters)  # of what came of the tokens before
+            for token in self._all_tokens():
+                offsets.append(n_characters)  # of the text of the tokens before
                 yield token
 
         for text in self._tokenizer.decode_stream(watched()):
             n_characters += len(text)
-        return offsets[news.n_before : news.n_before + len(news.tokens)]
+        return offsets[update.n_before : update.n_before + len(update.tokens)]
 
-    def _told_tokens(self) -> list[int]:
-        """Return the tokens of echo and text, and the one that ended it."""
+    def _all_tokens(self) -> list[int]:
         end = [] if self.stop_token is None else [self.stop_token]
         return [*self._echo, *self.tokens, *end]
 
-    def _n_tokens_of(self, text: str) -> int:
+    def _n_tokens_in(self, text: str) -> int:
         """Return how many tokens lie in a text that these tokens begin with."""
 
         def length(n: int) -> int:

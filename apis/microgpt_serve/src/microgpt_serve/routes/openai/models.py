@@ -2,19 +2,20 @@
 
 from datetime import datetime
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 
 from microgpt_serve.errors import ServeError
-from microgpt_serve.routes.openai.schemas import Model, Models, OpenAIErrorResponse
-from microgpt_serve.service import service_of
+from microgpt_serve.routes.openai.response_schemas import Model, Models, OpenAIErrorResponse
+from microgpt_serve.served_model import ServedModel
+from microgpt_serve.service import ServiceDep
 
 router = APIRouter()
 
 
 @router.get("/v1/models", summary="Describe the model, for clients of OpenAI's API")
-async def models(request: Request) -> Models:
+async def models(service: ServiceDep) -> Models:
     """Return the model that is served."""
-    return {"object": "list", "data": [_model(request)]}
+    return {"object": "list", "data": [_model(service.model)]}
 
 
 @router.get(
@@ -22,22 +23,16 @@ async def models(request: Request) -> Models:
     summary="Describe the model by its name, for clients of OpenAI's API",
     responses={404: {"model": OpenAIErrorResponse, "description": "There is no such model."}},
 )
-async def model_of(name: str, request: Request) -> Model:
+async def model_of(name: str, service: ServiceDep) -> Model:
     """Return the model that is served, if it has this name."""
-    model = _model(request)
-    if name != model["id"]:
+    model = service.model
+    if name != model.name:
         raise ServeError(
-            404, f"there is no model {name!r:.80}; there is {model['id']}", field="model"
+            404, f"there is no model {name!r:.80}; there is {model.name}", field="model"
         )
-    return model
+    return _model(model)
 
 
-def _model(request: Request) -> Model:
-    model = service_of(request).model
+def _model(model: ServedModel) -> Model:
     created = datetime.fromisoformat(model.created_at).timestamp() if model.created_at else 0
-    return {
-        "id": model.name,
-        "object": "model",
-        "created": int(created),
-        "owned_by": "microgpt",
-    }
+    return {"id": model.name, "object": "model", "created": int(created), "owned_by": "microgpt"}

@@ -1,4 +1,4 @@
-"""A stream of events, as browsers know them: `data: …` and a blank line, again and again."""
+"""A response as a stream of server-sent events."""
 
 import asyncio
 import logging
@@ -9,8 +9,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from microgpt.errors import MicrogptError
-from microgpt_serve.errors import FAULT, ClientGoneError, ServeError, openai_error_body
+from microgpt_serve.errors import ClientGoneError, as_serve_error
 
 LOG = logging.getLogger("microgpt_serve")
 DONE = b"data: [DONE]\n\n"
@@ -22,23 +21,23 @@ def event(message: Mapping[str, object]) -> bytes:
 
 
 class EventStream(Response):
-    """A reply in pieces, each sent as soon as it is there.
+    """A response that sends events as soon as they are there.
 
-    An error before the first piece is answered like any other. One that comes later is an event:
-    the status has been sent by then.
+    An error before the first event is answered like any other. A later one is an event itself: the
+    status has been sent by then.
     """
 
     media_type = "text/event-stream"
 
     def __init__(self, pieces: AsyncGenerator[bytes, None]) -> None:
-        """Take the pieces: whole events, of which DONE is the last."""
+        """Take the pieces to send: whole events, of which DONE is the last."""
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # for nginx
         super().__init__(headers=headers)
         del self.headers["content-length"]
         self._pieces = pieces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send them."""
+        """Send the events."""
         has_begun = False
 
         async def send_piece(piece: bytes, *, is_last: bool = False) -> None:
@@ -59,19 +58,10 @@ class EventStream(Response):
         except Exception as error:
             if not has_begun:
                 raise
-            scope["outcome"], told = _told(error)  # for the log and the metrics
-            await send_piece(told, is_last=True)
-
-
-def _told(error: Exception) -> tuple[int, bytes]:
-    """Return the status of an error, and the event that tells of it."""
-    if isinstance(error, ClientGoneError):
-        return 499, b""
-    status, message, field = 500, FAULT, None
-    if isinstance(error, ServeError):
-        status, message, field = error.status, str(error), error.field
-    elif isinstance(error, MicrogptError):
-        status, message = 400, str(error)
-    else:
-        LOG.error("a fault of the service, in a stream", exc_info=error)
-    return status, b"data: %b\n\n" % openai_error_body(status, message, field)
+            told = as_serve_error(error)
+            scope["outcome"] = told.status  # for the log and the metrics
+            if told.status == 500:
+                LOG.error("a fault of the service, in a stream", exc_info=error)
+            is_gone = isinstance(told, ClientGoneError)
+            last = b"" if is_gone else b"data: %b\n\n" % told.openai_body()
+            await send_piece(last, is_last=True)

@@ -1,7 +1,6 @@
-"""What clients of OpenAI's API send: the fields of a completion and of a chat completion.
+"""Request models of OpenAI's API.
 
-A field that we do not have may stand there with the value that asks for nothing; with any other it
-is refused by name.
+An unsupported field is accepted with its neutral value, and refused by name with any other.
 """
 
 from collections.abc import Sequence
@@ -22,26 +21,27 @@ from pydantic_core.core_schema import no_info_plain_validator_function
 
 from microgpt.config import DEFAULT_TEMPERATURE, MAX_SIZE, Sampling
 from microgpt_serve.schemas import (
-    MOST_CHARACTERS,
-    MOST_MESSAGES,
-    MOST_SAMPLES,
+    MAX_CHARACTERS,
+    MAX_MESSAGES,
+    MAX_SAMPLES,
     NOT_BLANK,
     WHOLE,
     ChatMessage,
     Count,
-    Request,
+    RequestBody,
     Seed,
+    Share,
     Temperature,
 )
 
-MOST_STOPS = 4
-MOST_LOGPROBS = 20
-MOST_LABEL = 512  # characters of what is not looked at, as with OpenAI
-MOST_PAIRS = 16  # of metadata, likewise
+MAX_STOPS = 4
+MAX_LOGPROBS = 20
+MAX_LABEL = 512  # characters of a field that is ignored, as with OpenAI
+MAX_PAIRS = 16  # of metadata, likewise
 
 
 class Only:
-    """Marks a field that we do not have, with the values of it that ask for nothing."""
+    """Accepts nothing but the neutral values of an unsupported field."""
 
     def __init__(self, *values: Any) -> None:
         self.values = (None, *values)
@@ -49,22 +49,17 @@ class Only:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """Return how pydantic checks it."""
         return no_info_plain_validator_function(self._check)
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        """Return what /docs shows."""
         return {"enum": list(self.values)}
 
     def _check(self, value: Any) -> Any:
-        if any(value == one and type(value) in _kinds(one) for one in self.values):
-            return value
+        for one in self.values:
+            kinds = (int, float) if type(one) is int else (type(one),)  # to Python, true is 1, too
+            if value == one and type(value) in kinds:
+                return value
         raise PydanticCustomError("unsupported", "is not supported")
-
-
-def _kinds(value: Any) -> tuple[type, ...]:
-    """Return the types that may equal a value in JSON: to Python, true is 1, too."""
-    return (int, float) if type(value) is int else (type(value),)
 
 
 def _listed(stop: Any) -> Any:
@@ -72,29 +67,28 @@ def _listed(stop: Any) -> Any:
 
 
 def _a_prompt(prompt: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    """Return a prompt, or tell in one sentence what it may be."""
+    """Return a prompt, or one error instead of one per type that it may have."""
     try:
         return check(prompt)
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
             if problem["type"] in ("too_long", "string_too_long"):
                 raise PydanticCustomError(problem["type"], problem["msg"], problem["ctx"]) from None
-        raise PydanticCustomError(
-            "prompt", "must be a text, a list of tokens, or a list of either that is not empty"
-        ) from None
+        message = "must be a text, a list of tokens, or a list of either that is not empty"
+        raise PydanticCustomError("prompt", message) from None
 
 
 def _joined(content: Any) -> Any:
     """Return the text of a message that comes in parts."""
     if not isinstance(content, list):
         return content
-    for part in content:
-        is_text = isinstance(part, dict) and part.get("type") == "text"
-        if not is_text or not isinstance(part.get("text"), str):
-            raise PydanticCustomError(
-                "part", 'must be a text, or parts {"type": "text", "text": …}'
-            )
-    return "".join(part["text"] for part in content)
+    texts: list[Any] = [
+        part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None
+        for part in content
+    ]
+    if not all(isinstance(text, str) for text in texts):
+        raise PydanticCustomError("part", 'must be a text, or parts {"type": "text", "text": …}')
+    return "".join(texts)
 
 
 _TEXT = {"type": "string"}
@@ -109,73 +103,67 @@ _PARTS = {
 }
 Stops = Annotated[
     list[Annotated[str, Field(min_length=1)]],
-    Field(max_length=MOST_STOPS),
+    Field(max_length=MAX_STOPS),
     BeforeValidator(_listed),
     WithJsonSchema(
         {
             "anyOf": [
                 {**_TEXT, "minLength": 1},
-                {
-                    "type": "array",
-                    "items": {**_TEXT, "minLength": 1},
-                    "maxItems": MOST_STOPS,
-                },
+                {"type": "array", "items": {**_TEXT, "minLength": 1}, "maxItems": MAX_STOPS},
             ],
             "description": "A text ends before the first of these.",
         }
     ),
 ]
 Entry = TypeVar("Entry")
-_Text = Annotated[str, Field(max_length=MOST_CHARACTERS)]
+_Text = Annotated[str, Field(max_length=MAX_CHARACTERS)]
 _Tokens = Annotated[
     list[Annotated[int, Field(ge=0), WHOLE]],
-    Field(min_length=1, max_length=MOST_CHARACTERS, fail_fast=True),
+    Field(min_length=1, max_length=MAX_CHARACTERS, fail_fast=True),
 ]
-_Prompts = Annotated[list[Entry], Field(min_length=1, max_length=MOST_SAMPLES, fail_fast=True)]
-_Label = Annotated[str, Field(max_length=MOST_LABEL)]
-Share = Annotated[float, Field(ge=0, le=1)]
+_Prompts = Annotated[list[Entry], Field(min_length=1, max_length=MAX_SAMPLES, fail_fast=True)]
+_Label = Annotated[str, Field(max_length=MAX_LABEL)]
+_IGNORED = Field(None, description="Not looked at.")
 
 
-class StreamOptions(Request):
+class StreamOptions(RequestBody):
     """What a stream has beside the text."""
 
-    include_usage: Annotated[
-        bool | None, Field(description="One more event, with the tokens, before the last.")
-    ] = None
-    include_obfuscation: Annotated[bool | None, Field(description="There is none.")] = None
+    include_usage: bool | None = Field(
+        None, description="One more event, with the tokens, before the last."
+    )
+    include_obfuscation: bool | None = Field(None, description="There is none.")
 
 
-class Options(Request):
-    """What completions and chat completions have in common."""
+class OpenAIRequest(RequestBody):
+    """The fields that completions and chat completions share."""
 
-    model: Annotated[str | None, Field(description="Any: there is one, and it is told.")] = None
-    max_tokens: Annotated[
-        Count | None, Field(description="The most tokens; else what fits into the context.")
-    ] = None
+    model: str | None = Field(None, description="Any: there is one, and it is told.")
+    max_tokens: Count | None = Field(
+        None, description="The most tokens; else what fits into the context."
+    )
     temperature: Temperature | None = None
-    top_p: Annotated[
-        Share | None, Field(description="Only of the likeliest that together have this share.")
-    ] = None
-    top_k: Annotated[Count | None, Field(description="Only of the k likeliest.")] = None
-    min_p: Annotated[
-        Share | None, Field(description="Only of those this share as likely as the likeliest.")
-    ] = None
-    n: Annotated[int | None, Field(ge=1, le=MOST_SAMPLES, description="How many."), WHOLE] = None
-    seed: Annotated[
-        Seed | None, Field(description="Same seed, same text; else a random one. Choice i: + i.")
-    ] = None
+    top_p: Share | None = Field(
+        None, description="Only of the likeliest that together have this share."
+    )
+    top_k: Count | None = Field(None, description="Only of the k likeliest.")
+    min_p: Share | None = Field(
+        None, description="Only of those this share as likely as the likeliest."
+    )
+    n: Annotated[int | None, Field(ge=1, le=MAX_SAMPLES, description="How many."), WHOLE] = None
+    seed: Seed | None = Field(
+        None, description="Same seed, same text; else a random one. Choice i: + i."
+    )
     stop: Stops | None = None
-    stream: Annotated[bool | None, Field(description="In events, as it comes.")] = None
+    stream: bool | None = Field(None, description="In events, as it comes.")
     stream_options: StreamOptions | None = None
-    user: Annotated[str | None, Field(description="Not looked at.")] = None
-    safety_identifier: Annotated[_Label | None, Field(description="Not looked at.")] = None
-    prompt_cache_key: Annotated[_Label | None, Field(description="Not looked at.")] = None
-    metadata: Annotated[
-        dict[_Label, _Label] | None, Field(max_length=MOST_PAIRS, description="Not looked at.")
-    ] = None
-    verbosity: Annotated[
-        Literal["low", "medium", "high"] | None, Field(description="Not looked at.")
-    ] = None
+    user: str | None = _IGNORED
+    safety_identifier: _Label | None = _IGNORED
+    prompt_cache_key: _Label | None = _IGNORED
+    metadata: dict[_Label, _Label] | None = Field(
+        None, max_length=MAX_PAIRS, description="Not looked at."
+    )
+    verbosity: Literal["low", "medium", "high"] | None = _IGNORED
 
     frequency_penalty: Annotated[Any, Only(0)] = None
     presence_penalty: Annotated[Any, Only(0)] = None
@@ -193,11 +181,16 @@ class Options(Request):
 
     @property
     def includes_usage(self) -> bool:
-        """Whether a stream is to end with the tokens."""
+        """Whether a stream ends with the usage."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
+    @property
+    def n_top_logprobs(self) -> int | None:
+        """How many of the likeliest tokens are listed; None without log-probabilities."""
+        raise NotImplementedError
 
-class CompletionRequest(Options):
+
+class CompletionRequest(OpenAIRequest):
     """What `completions` is asked for."""
 
     prompt: Annotated[
@@ -210,10 +203,10 @@ class CompletionRequest(Options):
         Field(ge=0, le=MAX_SIZE, description="As elsewhere; 0 with echo tells of the prompt."),
         WHOLE,
     ] = None
-    echo: Annotated[bool | None, Field(description="Whether it comes with its prompt.")] = None
+    echo: bool | None = Field(None, description="Whether it comes with its prompt.")
     logprobs: Annotated[
         int | None,
-        Field(ge=0, le=MOST_LOGPROBS, description="How likely each token was, and so many others."),
+        Field(ge=0, le=MAX_LOGPROBS, description="How likely each token was, and so many others."),
         WHOLE,
     ] = None
 
@@ -224,9 +217,12 @@ class CompletionRequest(Options):
     def prompts(self) -> Sequence[str | list[int]]:
         """All prompts, each as text or as tokens."""
         prompt = self.prompt or ""
-        if isinstance(prompt, str) or isinstance(prompt[0], int):
-            return [prompt]
-        return prompt
+        return [prompt] if isinstance(prompt, str) or isinstance(prompt[0], int) else prompt
+
+    @property
+    def n_top_logprobs(self) -> int | None:
+        """See `OpenAIRequest`."""
+        return self.logprobs
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"prompt": "hello", "seed": 42}]})
 
@@ -249,19 +245,17 @@ class ChatCompletionMessage(ChatMessage):
     function_call: Annotated[Any, Only()] = None
 
 
-class ChatCompletionRequest(Options):
+class ChatCompletionRequest(OpenAIRequest):
     """What `chat completions` is asked for."""
 
-    messages: Annotated[
-        list[ChatCompletionMessage], Field(min_length=1, max_length=MOST_MESSAGES, fail_fast=True)
-    ]
-    max_completion_tokens: Annotated[
-        Count | None, Field(description="The newer name of max_tokens.")
-    ] = None
-    logprobs: Annotated[bool | None, Field(description="How likely each token was.")] = None
+    messages: list[ChatCompletionMessage] = Field(
+        min_length=1, max_length=MAX_MESSAGES, fail_fast=True
+    )
+    max_completion_tokens: Count | None = Field(None, description="The newer name of max_tokens.")
+    logprobs: bool | None = Field(None, description="How likely each token was.")
     top_logprobs: Annotated[
         int | None,
-        Field(ge=0, le=MOST_LOGPROBS, description="… and so many others; needs logprobs."),
+        Field(ge=0, le=MAX_LOGPROBS, description="… and so many others; needs logprobs."),
         WHOLE,
     ] = None
 
@@ -277,6 +271,11 @@ class ChatCompletionRequest(Options):
     store: Annotated[Any, Only(False)] = None
     tool_choice: Annotated[Any, Only("none", "auto")] = None
     tools: Annotated[Any, Only([])] = None
+
+    @property
+    def n_top_logprobs(self) -> int | None:
+        """See `OpenAIRequest`."""
+        return (self.top_logprobs or 0) if self.logprobs else None
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -1,7 +1,4 @@
-"""What clients of OpenAI's API get, in its words, and what was left out of a conversation.
-
-Plain dictionaries: several thousand are made a second.
-"""
+"""Response models of OpenAI's API, as plain dictionaries: several thousand are made per second."""
 
 from typing import Annotated, Literal, NotRequired
 
@@ -36,7 +33,7 @@ class Usage(TypedDict):
 
 
 class ResponseBase(TypedDict):
-    """What all answers, and all events of a stream, begin with."""
+    """The fields that all responses and events begin with."""
 
     id: str
     object: str
@@ -110,34 +107,13 @@ class ChatChoice(TypedDict):
     finish_reason: FinishReason | None
 
 
-class LeftOut(TypedDict):
-    """What the model has not read."""
+class ChatCompletion(ResponseBase):
+    """The assistant's next turn."""
 
     tokens_dropped: Annotated[int, Field(description="Of old turns that had no room.")]
     unknown_characters: Annotated[str, Field(description="What the model cannot read.")]
-
-
-class ChatCompletion(ResponseBase, LeftOut):
-    """The assistant's next turn."""
-
     choices: list[ChatChoice]
     usage: Usage
-
-
-class Delta(TypedDict, total=False):
-    """What comes after the pieces before it."""
-
-    role: Literal["assistant"]
-    content: str
-
-
-class ChunkChoice(TypedDict):
-    """A piece of a reply, in an event that is like a `ChatCompletion` otherwise."""
-
-    index: int
-    delta: Delta
-    logprobs: ChatLogprobs | None
-    finish_reason: FinishReason | None
 
 
 class OpenAIError(TypedDict):

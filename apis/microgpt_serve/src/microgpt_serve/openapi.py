@@ -1,0 +1,54 @@
+"""The OpenAPI schema that /docs shows."""
+
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+
+from microgpt_serve.errors import MEANINGS, without_point
+from microgpt_serve.middleware.auth import ALWAYS_OPEN
+from microgpt_serve.routes.body import BodyRoute
+from microgpt_serve.routes.openai.response_schemas import OpenAIErrorResponse
+from microgpt_serve.schemas import ErrorResponse
+from microgpt_serve.settings import Settings
+
+ERRORS = (401, 403, 429)
+BODY_ERRORS = (400, *ERRORS, 408, 413, 415, 503, 504)
+FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")  # 422, which we answer with 400
+
+
+def error_responses(router: APIRouter) -> dict[int | str, dict[str, Any]]:
+    """Return the errors that the routes of a router can answer with."""
+    is_openai = router.routes[0].path.startswith("/v1/")  # type: ignore[attr-defined]
+    shape = OpenAIErrorResponse if is_openai else ErrorResponse
+    statuses = BODY_ERRORS if router.route_class is BodyRoute else ERRORS
+    return {status: {"model": shape, "description": MEANINGS[status]} for status in statuses}
+
+
+def openapi_schema(app: FastAPI, settings: Settings) -> dict[str, Any]:
+    """Return the schema of an app without what these settings rule out."""
+    schema = app.openapi()
+    for path, operations in schema["paths"].items():
+        is_open = path in ALWAYS_OPEN
+        unused = {"422"} | ({"401", "429"} if is_open else set())
+        unused |= set() if settings.checks_hosts else {"403"}
+        for operation in operations.values():
+            for status in unused & operation["responses"].keys():
+                del operation["responses"][status]
+            if is_open:
+                operation["security"] = []
+    components = schema["components"]
+    for name in FASTAPIS_OWN:
+        components["schemas"].pop(name, None)
+    if settings.has_keys:
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        schema["security"] = [{"key": []}]
+    return _with_whole_numbers(schema)  # type: ignore[no-any-return]
+
+
+def _with_whole_numbers(schema: Any) -> Any:
+    """Return the schema with 50 for 50.0: FastAPI makes a float of each limit."""
+    if isinstance(schema, dict):
+        return {name: _with_whole_numbers(value) for name, value in schema.items()}
+    if isinstance(schema, list):
+        return [_with_whole_numbers(value) for value in schema]
+    return without_point(schema)

@@ -1,0 +1,58 @@
+"""GET /health, /ready, /metrics and /microgpt/v1/model: the state of the service."""
+
+from dataclasses import asdict
+
+from fastapi import APIRouter, Response
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from microgpt.data.tokenizer_io import chars_of
+from microgpt_serve.errors import MEANINGS
+from microgpt_serve.schemas import ErrorResponse, HealthResponse, ModelResponse, ReadyResponse
+from microgpt_serve.service import ServiceDep
+
+router = APIRouter()
+
+
+@router.get("/health", summary="Does the process live?")
+async def health(service: ServiceDep) -> HealthResponse:
+    """Return the model's name and version, as long as the process lives."""
+    return HealthResponse(model=service.model.name, version=service.model.version)
+
+
+@router.get(
+    "/ready",
+    summary="Does it take requests?",
+    responses={503: {"model": ErrorResponse, "description": MEANINGS[503]}},
+)
+async def ready(service: ServiceDep) -> ReadyResponse:
+    """Return 200, or 503 once the service is shutting down."""
+    service.check_open()
+    return ReadyResponse()
+
+
+@router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+async def metrics(service: ServiceDep) -> Response:
+    """Return all metrics in Prometheus's text format."""
+    content = generate_latest(service.metrics.registry)
+    return Response(content, media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+@router.get("/microgpt/v1/model", summary="Describe the model")
+async def model(service: ServiceDep) -> ModelResponse:
+    """Return the model's name, version, shape and alphabet."""
+    served = service.model
+    gpt = served.gpt
+    shape = asdict(gpt.config)
+    del shape["init_std"]
+    return ModelResponse(
+        name=served.name,
+        version=served.version,
+        chat=gpt.tokenizer.is_chat,
+        num_params=gpt.num_params,
+        **shape,
+        dtype=gpt.compiled.dtype,
+        tokenizer=gpt.tokenizer.kind,
+        characters="".join(chars_of(gpt.tokenizer) or ()),
+        created_at=served.created_at,
+    )

@@ -1,0 +1,188 @@
+"""Build the response to an OpenAI request from what the model generates: whole, or as a stream."""
+
+import asyncio
+import secrets
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from functools import cached_property
+from heapq import nlargest
+from typing import ClassVar, TypeVar
+
+from fastapi import Request
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from microgpt.batching.jobs import Continuation, Job
+from microgpt.data.tokenizer import Tokenizer
+from microgpt_serve.routes.body import JSON_TYPE
+from microgpt_serve.routes.openai.choice import Choice, TextUpdate
+from microgpt_serve.routes.openai.request_schemas import OpenAIRequest
+from microgpt_serve.routes.openai.response_schemas import Usage
+from microgpt_serve.routes.openai.server_sent_events import DONE, EventStream, event
+from microgpt_serve.served_model import ServedModel
+from microgpt_serve.service import Service
+
+SEED_BITS = 53  # a whole number that every JSON reader can hold
+T = TypeVar("T")
+JsonObject = Mapping[str, object]
+
+
+class ResponseBuilder(ABC):
+    """The choices of one request, and how they are sent."""
+
+    id_prefix: ClassVar[str]
+    object_name: ClassVar[str]
+    chunk_name: ClassVar[str]  # likewise, in a stream
+
+    def __init__(
+        self,
+        request: Request,
+        body: OpenAIRequest,
+        service: Service,
+        model: ServedModel,
+        job: Job,
+        *,
+        echoes: Sequence[Sequence[int]] = (),  # per prompt, the tokens to send before each text
+        extra: JsonObject | None = None,  # further fields of the response
+    ) -> None:
+        self._request, self._body, self._service = request, body, service
+        self._model, self._job = model, job
+        self.n_top_logprobs, self.extra = body.n_top_logprobs, extra or {}
+        tokenizer, stop, n = model.gpt.tokenizer, body.stop or (), len(job.seeds)
+        repeated_echoes = [echo for echo in echoes or [()] * len(job.prompts) for _ in job.seeds]
+        self.choices = [
+            Choice(i, tokenizer, stop=stop, prompt=job.prompts[i // n], echo=echo)
+            for i, echo in enumerate(repeated_echoes)
+        ]
+        self.head: JsonObject = {
+            "id": f"{self.id_prefix}-{request.scope['request_id']}",
+            "object": self.chunk_name if body.stream else self.object_name,
+            "created": int(time.time()),
+            "model": model.name,
+            "system_fingerprint": model.version,
+        }
+
+    @cached_property
+    def names(self) -> "TokenNames":
+        """The names of the model's tokens: thousands, which few requests ask for."""
+        return TokenNames(self._model.gpt.tokenizer)
+
+    @abstractmethod
+    def whole(self, choice: Choice) -> JsonObject:
+        """Return a finished choice."""
+
+    @abstractmethod
+    def chunks(self, choice: Choice) -> list[JsonObject]:
+        """Return the events for what is new of a choice."""
+
+    async def respond(self) -> Response:
+        """Return the response of the route."""
+        if self._body.stream:
+            return EventStream(self._events())
+        async for _ in self._generate():
+            pass
+        return Response(await self._call(self._whole_body), media_type=JSON_TYPE)
+
+    def _whole_body(self) -> bytes:
+        choices = [self.whole(choice) for choice in self.choices]
+        return to_json({**self.head, **self.extra, "choices": choices, "usage": self._usage()})
+
+    async def _events(self) -> AsyncGenerator[bytes, None]:
+        """Yield events as soon as there is something to send."""
+        open_choices = self.choices
+
+        def new_events() -> bytes:
+            return b"".join(event(chunk) for one in open_choices for chunk in self.chunks(one))
+
+        async with aclosing(self._generate()) as steps:
+            async for _ in steps:
+                events = await self._call(new_events)
+                open_choices = [one for one in open_choices if not one.finish_reason]
+                if events and open_choices:
+                    yield events
+        if self._body.includes_usage:
+            events += event({**self.head, "choices": [], "usage": self._usage()})
+        yield events + DONE
+
+    async def _generate(self) -> AsyncGenerator[None, None]:
+        """Extend the choices; yield each time, until all are finished."""
+        if self._body.max_tokens == 0:
+            for choice in self.choices:
+                choice.extend(Continuation([], "length"))
+            yield
+            return
+        stream = self._service.stream(self._request, self._model, self._job)
+        async with aclosing(stream) as updates:
+            async for continuations in updates:
+                for choice, continuation in zip(self.choices, continuations, strict=True):
+                    choice.extend(continuation)
+                yield
+                if all(choice.finish_reason for choice in self.choices):
+                    return
+
+    def _usage(self) -> Usage:
+        n_read = sum(map(len, self._job.prompts))
+        n_written = sum(len(choice.tokens) for choice in self.choices)
+        return {
+            "prompt_tokens": n_read,
+            "completion_tokens": n_written,
+            "total_tokens": n_read + n_written,
+        }
+
+    def log_probabilities(self, choice: Choice, update: TextUpdate) -> list[list[float] | None]:
+        """Return a row of log-probabilities of all tokens for each new token of a choice.
+
+        There is None for a token that nothing came before.
+        """
+        if not update.tokens:
+            return []
+        known = len(choice.prompt) + len(choice.tokens) + (choice.stop_token is not None)
+        first = known - len(update.tokens) - 1  # the first new token came after this one
+        read = [*choice.prompt, *choice.tokens][: known - 1]
+        rows = self._model.gpt.log_probabilities(read, max(first, 0)) if read else []
+        return [*([None] if first < 0 else []), *rows]
+
+    async def _call(self, function: Callable[[], T]) -> T:
+        """Call a function; in a thread if it computes log-probabilities, which takes long."""
+        if self.n_top_logprobs is None:
+            return function()
+        return await asyncio.to_thread(function)
+
+
+def seed_of(body: OpenAIRequest) -> int:
+    """Return the seed that the client gives, or a random one."""
+    return secrets.randbits(SEED_BITS) if body.seed is None else body.seed
+
+
+class TokenNames:
+    """The names of a model's tokens, for log-probabilities."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._names, self._special = tokenizer.names, tokenizer.special_ids
+
+    def __getitem__(self, token: int) -> str:
+        """Return the text of a token; of one that is no text, or no whole character, a name."""
+        name = self._names[token]
+        if token in self._special:
+            return f"<|{name}|>"  # type: ignore[str-bytes-safe]
+        if isinstance(name, str):
+            return name
+        try:
+            return name.decode()
+        except UnicodeDecodeError:
+            return "bytes:" + "".join(f"\\x{byte:02x}" for byte in name)
+
+    def bytes_of(self, token: int) -> list[int] | None:
+        """Return the bytes of a token's text; None if it is no text."""
+        if token in self._special:
+            return None
+        name = self._names[token]
+        return list(name.encode() if isinstance(name, str) else name)
+
+
+def likeliest(row: Sequence[float], n: int, token: int) -> list[int]:
+    """Return the n likeliest tokens, of equal ones the first, and a given token."""
+    tokens = nlargest(n, range(len(row)), key=row.__getitem__)
+    return tokens if token in tokens else [*tokens, token]

@@ -11,7 +11,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from weakref import WeakKeyDictionary
 
@@ -21,21 +21,22 @@ from microgpt.inference import InferenceGpt
 from microgpt_serve.errors import RETRY_AFTER_S, ServeError
 
 MAX_BATCHES = 8  # per thread, for the memory they take; other requests wait
-OnUpdate = Callable[[list[Continuation]], None]
 SpareArrays = WeakKeyDictionary[InferenceGpt, list[DecodeArrays]]  # of finished batches
 Outcome = list[Continuation] | Exception
 
 
 @dataclass(eq=False)
 class QueuedRequest:
-    """A job in the queue or in a batch."""
+    """A job in the queue or in a batch; but for `is_taken` it is changed on the event loop."""
 
     model: InferenceGpt
     job: Job
-    result: asyncio.Future[list[Continuation]]  # set on the event loop
-    on_update: OnUpdate | None = None  # is called on the event loop with what there is so far
-    is_cancelled: bool = False  # set by the event loop
-    is_taken: bool = False  # set by the thread that takes it into a batch
+    result: asyncio.Future[list[Continuation]]
+    is_streamed: bool  # whether `latest` is wanted
+    latest: list[Continuation] = field(default_factory=list)  # what there is so far
+    changed: asyncio.Event = field(default_factory=asyncio.Event)  # `latest` or `result` is new
+    is_cancelled: bool = False
+    is_taken: bool = False  # by a thread, into a batch
 
 
 class BatchScheduler:
@@ -48,13 +49,10 @@ class BatchScheduler:
         n_threads: int | None = None,
         on_speed: Callable[[int, float], None] = lambda n_tokens, seconds: None,
     ) -> None:
-        """Prepare the scheduler; `start` starts the threads.
+        """Prepare the scheduler; `start` starts the threads, by default one per processor core.
 
-        Args:
-            queue_limit: the most requests that wait.
-            n_threads: by default one per processor core.
-            on_speed: is called on the event loop with the tokens generated, and the seconds of
-                work, since the last call.
+        on_speed is called on the event loop with the number of tokens of finished requests, and the
+        seconds of work since its last call.
         """
         self._queue_limit = queue_limit
         self._n_threads = n_threads or _n_cores()
@@ -86,9 +84,7 @@ class BatchScheduler:
         for thread in self._threads:
             thread.join()
 
-    def submit(
-        self, model: InferenceGpt, job: Job, on_update: OnUpdate | None = None
-    ) -> QueuedRequest:
+    def submit(self, model: InferenceGpt, job: Job, *, is_streamed: bool = False) -> QueuedRequest:
         """Queue a job.
 
         Raises:
@@ -97,7 +93,7 @@ class BatchScheduler:
         if self.n_waiting >= self._queue_limit:
             message = "the queue is full; try again soon"
             raise ServeError(503, message, retry_after_s=RETRY_AFTER_S)
-        request = QueuedRequest(model, job, self.loop.create_future(), on_update)
+        request = QueuedRequest(model, job, self.loop.create_future(), is_streamed)
         if not self._new:
             self.loop.call_soon(self._flush)
         self._new.append(request)
@@ -137,10 +133,10 @@ class BatchScheduler:
             started = perf_counter()
             outcomes = batch.run()
             seconds += perf_counter() - started
-            if updates := batch.updates():
-                self.loop.call_soon_threadsafe(_send_updates, updates)
+            updates = batch.updates()
+            if outcomes or updates:
+                self.loop.call_soon_threadsafe(self._deliver, outcomes, updates, seconds)
             if outcomes:
-                self.loop.call_soon_threadsafe(self._set_results, outcomes, seconds)
                 seconds = 0.0
             if batch.requests:
                 batches.append(batch)
@@ -163,7 +159,16 @@ class BatchScheduler:
             request.is_taken = True
         return taken
 
-    def _set_results(self, outcomes: list[tuple[QueuedRequest, Outcome]], seconds: float) -> None:
+    def _deliver(
+        self,
+        outcomes: list[tuple[QueuedRequest, Outcome]],
+        updates: list[tuple[QueuedRequest, list[Continuation]]],
+        seconds: float,
+    ) -> None:
+        """Hand results and updates over to the event loop, which this runs on."""
+        for streamed, continuations in updates:
+            streamed.latest = continuations
+            streamed.changed.set()
         n_tokens = 0
         for request, outcome in outcomes:
             if request.result.done():  # cancelled
@@ -173,7 +178,8 @@ class BatchScheduler:
             else:
                 request.result.set_result(outcome)
                 n_tokens += sum(len(one.tokens) for one in outcome)
-        self._on_speed(n_tokens, seconds)
+        if outcomes:
+            self._on_speed(n_tokens, seconds)
 
 
 class _RunningBatch:
@@ -206,23 +212,18 @@ class _RunningBatch:
             self._batch = None  # its arrays must not be used again
             return outcomes
 
-    def updates(self) -> list[tuple[OnUpdate, list[Continuation]]]:
+    def updates(self) -> list[tuple[QueuedRequest, list[Continuation]]]:
         """Return what there is so far for the requests that stream."""
         return [
-            (request.on_update, self._batch.so_far(number))
+            (request, self._batch.so_far(number))
             for number, request in self.requests.items()
-            if self._batch and request.on_update
+            if self._batch and request.is_streamed
         ]
 
     def close(self) -> None:
         """Leave the arrays to the next batch of this model."""
         if self._batch:
             self._spare.append(self._batch.arrays)
-
-
-def _send_updates(updates: list[tuple[OnUpdate, list[Continuation]]]) -> None:
-    for on_update, continuations in updates:
-        on_update(continuations)
 
 
 def _n_cores() -> int:

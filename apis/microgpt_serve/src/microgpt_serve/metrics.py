@@ -1,14 +1,9 @@
 """Prometheus metrics; every series exists from the start, so that its rate can be computed."""
 
 from collections.abc import Callable
+from functools import partial
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from microgpt_serve.errors import MEANINGS
 
@@ -22,61 +17,37 @@ class Metrics:
     """The metrics of one app."""
 
     def __init__(self, routes: list[str], n_waiting: Callable[[], int]) -> None:
-        """Declare the metrics.
-
-        Args:
-            routes: the paths of the app.
-            n_waiting: returns the length of the queue.
-        """
+        """Declare the metrics for the paths of an app; n_waiting returns the queue's length."""
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and say when the process started
-        registry = self.registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
         all_routes = (*routes, UNMATCHED)
-        self._requests = Counter(
-            "microgpt_requests", "Requests answered.", ["route", "status"], registry=registry
-        )
+
+        self._requests = counter("microgpt_requests", "Requests answered.", ["route", "status"])
         self._requests_of = {
             (route, status): self._requests.labels(route, str(status))
             for route in all_routes
             for status in (200, *MEANINGS)
             if status not in BELOW_THE_APP
         }
-        latency = Histogram(
-            "microgpt_request_seconds",
-            "Time from a request's headers to the end of its reply.",
-            ["route"],
-            buckets=LATENCY_S,
-            registry=registry,
-        )
+        latency_help = "Time from a request's headers to the end of its reply."
+        latency = histogram("microgpt_request_seconds", latency_help, ["route"], buckets=LATENCY_S)
         self._latency_of = {route: latency.labels(route) for route in all_routes}
-        tokens = Counter("microgpt_tokens", "Tokens generated.", ["route"], registry=registry)
+        tokens = counter("microgpt_tokens", "Tokens generated.", ["route"])
         self.tokens_of = {route: tokens.labels(route) for route in routes if "/v1/" in route}
-        self._speed = Histogram(
-            "microgpt_tokens_per_second",
-            "Speed of the threads that generate, each time that they deliver.",
-            buckets=SPEEDS,
-            registry=registry,
-        )
-        queue = Gauge(
-            "microgpt_queue_length", "Requests that no thread has taken up yet.", registry=registry
-        )
+        speed_help = "Speed of the threads that generate, each time that they deliver."
+        self._speed = histogram("microgpt_tokens_per_second", speed_help, buckets=SPEEDS)
+        queue = gauge("microgpt_queue_length", "Requests that no thread has taken up yet.")
         queue.set_function(n_waiting)
-        self._model = Gauge(
-            "microgpt_model_info",
-            "The model that is served.",
-            ["name", "version"],
-            registry=registry,
-        )
-        reloads = Counter(
-            "microgpt_reloads",
-            "Reloads of the model, and of the API keys.",
-            ["result"],
-            registry=registry,
-        )
+        model_labels = ["name", "version"]
+        self._model = gauge("microgpt_model_info", "The model that is served.", model_labels)
+        reloads_help = "Reloads of the model, and of the API keys."
+        reloads = counter("microgpt_reloads", reloads_help, ["result"])
         self.reloads_ok, self.reloads_failed = map(reloads.labels, ("ok", "failed"))
-        self.dropped_lines = Counter(
-            "microgpt_log_lines_dropped",
-            "Lines of the log that nobody read in time.",
-            registry=registry,
+        self.dropped_lines = counter(
+            "microgpt_log_lines_dropped", "Lines of the log that nobody read in time."
         )
 
     def count_request(self, path: str, status: int, seconds: float) -> None:

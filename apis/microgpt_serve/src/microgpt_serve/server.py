@@ -14,10 +14,10 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine, Iterator
+from itertools import chain
 from types import FrameType
 
 import uvicorn
-from fastapi import FastAPI
 
 from microgpt_serve.app import create_app
 from microgpt_serve.log import set_up_logs
@@ -54,24 +54,21 @@ def serve(settings: Settings) -> None:
         log.on_drop = app.state.service.metrics.dropped_lines.inc
         with _listen(settings.host, settings.port) as listener:
             listeners = [listener, *(listener.dup() for _ in range(N_LISTENERS - 1))]
-            _Server(_uvicorn_config(app, settings), app.state.service).run(listeners)
+            config = uvicorn.Config(
+                app,
+                http=LimitedProtocol,
+                ws="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=bool(settings.trusted_proxies),
+                forwarded_allow_ips=list(chain(*map(_both_forms, settings.trusted_proxies))),
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=LAST_WRITES_S,
+            )
+            _Server(config, app.state.service).run(listeners)
     finally:
         log.finish()
-
-
-def _uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http=LimitedProtocol,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=[form for one in settings.trusted_proxies for form in _both_forms(one)],
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=LAST_WRITES_S,
-    )
 
 
 def _both_forms(network: str) -> list[str]:
@@ -88,9 +85,8 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise OSError(
-            f"cannot listen at {host}:{port}: {reason}; choose another PORT or HOST"
-        ) from error
+        message = f"cannot listen at {host}:{port}: {reason}; choose another PORT or HOST"
+        raise OSError(message) from error
 
 
 class _Server(uvicorn.Server):

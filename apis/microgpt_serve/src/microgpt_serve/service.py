@@ -13,7 +13,7 @@ from fastapi import Depends, Request
 
 from microgpt.batching.jobs import Continuation, Job
 from microgpt.errors import MicrogptError
-from microgpt_serve.batching import BatchScheduler, OnUpdate, QueuedRequest
+from microgpt_serve.batching import BatchScheduler, QueuedRequest
 from microgpt_serve.errors import ClientGoneError, ServeError
 from microgpt_serve.metrics import Metrics
 from microgpt_serve.middleware.auth import ApiKeys
@@ -72,32 +72,26 @@ class Service:
 
         Closing the generator stops the work.
         """
-        changed, latest = asyncio.Event(), list[Continuation]()
-
-        def on_update(continuations: list[Continuation]) -> None:
-            latest[:] = continuations
-            changed.set()
-
-        with self._queued(request, model, job, on_update) as queued:
-            queued.result.add_done_callback(lambda _: changed.set())
+        with self._queued(request, model, job, is_streamed=True) as queued:
+            queued.result.add_done_callback(lambda _: queued.changed.set())
             try:
                 while not queued.result.done():
-                    await changed.wait()
-                    changed.clear()
+                    await queued.changed.wait()
+                    queued.changed.clear()
                     if not queued.result.done():
-                        yield list(latest)
-                latest[:] = queued.result.result()
-                yield list(latest)
+                        yield queued.latest
+                queued.latest = queued.result.result()
+                yield queued.latest
             finally:
-                self._count_tokens(request, latest)
+                self._count_tokens(request, queued.latest)
 
     @contextlib.contextmanager
     def _queued(
-        self, request: Request, model: ServedModel, job: Job, on_update: OnUpdate | None = None
+        self, request: Request, model: ServedModel, job: Job, *, is_streamed: bool = False
     ) -> Iterator[QueuedRequest]:
         """Queue a job; at the end cancel what is left of it."""
         self.check_open()
-        queued = self.scheduler.submit(model.gpt, job, on_update)
+        queued = self.scheduler.submit(model.gpt, job, is_streamed=is_streamed)
         watcher: list[asyncio.Task[None]] = []
         timer = self.scheduler.loop.call_later(
             min(WATCH_AFTER_S, self.settings.timeout_s),

@@ -21,12 +21,10 @@ class AccessLogMiddleware:
     """Logs and counts each request."""
 
     def __init__(self, app: ASGIApp, count: Callable[[str, int, float], None]) -> None:
-        """Wrap an app.
+        """Wrap an app; count is called with route, status and seconds.
 
-        Args:
-            app: handles the requests.
-            count: is called with route, status and seconds. If a reply failed after its status was
-                sent, the status is the one that the app has put into `scope["outcome"]`.
+        If a reply failed after its status was sent, the app puts the status of the error into
+        `scope["outcome"]`.
         """
         self._app, self._count = app, count
         self._prefix = secrets.token_hex(4)

@@ -51,13 +51,7 @@ class HostMiddleware:
     """Refuses hosts and origins that are neither loopback names nor in the settings."""
 
     def __init__(self, app: ASGIApp, hosts: tuple[str, ...], origins: tuple[str, ...]) -> None:
-        """Wrap an app.
-
-        Args:
-            app: handles the requests.
-            hosts: other allowed hosts, as `host_of` spells them.
-            origins: other allowed origins; `*` is any.
-        """
+        """Wrap an app; hosts are spelled as `host_of` returns them, the origin `*` is any."""
         self._app, self._hosts, self._origins = app, frozenset(hosts), frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -34,15 +34,7 @@ class Choice:
         prompt: Sequence[int] = (),
         echo: Sequence[int] = (),
     ) -> None:
-        """Start an empty text.
-
-        Args:
-            index: its number in the response.
-            tokenizer: of the model.
-            stop: the text ends before the first of these.
-            prompt: what the model reads first.
-            echo: the end of the prompt that is sent before the text.
-        """
+        """Start a text that ends before a stop string; echo tokens are sent before it."""
         self.index, self.prompt = index, prompt
         self.text = ""  # the part of it that cannot change any more
         self.tokens: list[int] = []

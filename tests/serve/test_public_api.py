@@ -1,0 +1,62 @@
+"""What `microgpt_serve` exports, and the example of its README."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+import uvicorn
+
+import microgpt_serve
+from microgpt import save
+
+README = Path(__file__).resolve().parents[2] / "apis/microgpt_serve/README.md"
+
+
+def test_the_public_names_are_these_and_can_be_loaded() -> None:
+    assert microgpt_serve.__all__ == ["Settings", "create_app"]
+    assert all(getattr(microgpt_serve, name) for name in microgpt_serve.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = microgpt_serve.nothing
+
+
+def test_importing_the_package_loads_no_framework() -> None:
+    code = (
+        "import sys, microgpt_serve; sys.exit('fastapi' in sys.modules or 'numpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_example_of_the_readme_serves_the_model(
+    monkeypatch, tmp_path, names_result, names_gpt
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(names_result, "output")
+    apps = []
+    monkeypatch.setattr(uvicorn, "run", lambda app, port: apps.append(app))
+    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+    exec(example, {})
+    (app,) = apps
+
+    async def ask() -> tuple[httpx2.Response, httpx2.Response]:
+        transport = httpx2.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client,
+        ):
+            return await client.get("/hello"), await client.post("/microgpt/v1/generate", json={})
+
+    hello, generated = asyncio.run(ask())
+    assert hello.json() == "Hello!"
+    assert generated.json() == {"samples": names_gpt.generate()}
+
+
+def test_create_app_takes_its_settings_from_the_environment(monkeypatch, names_dir) -> None:
+    monkeypatch.setenv("MODEL_DIR", str(names_dir))
+    monkeypatch.setenv("MICROGPT_API_KEY", "k")
+    app = microgpt_serve.create_app()
+    assert app.state.service.model.name == "names"
+    assert app.openapi()["security"] == [{"key": []}]

@@ -36,6 +36,10 @@ Seed = Annotated[
 ]
 Count = Annotated[int, Field(ge=1, le=MAX_SIZE), WHOLE]
 Share = Annotated[float, Field(ge=0, le=1)]
+TopK = Annotated[Count | None, Field(description="Only of the k likeliest.")]
+TopP = Annotated[
+    Share | None, Field(description="Only of the likeliest that together have this share.")
+]
 
 # A character that `str.strip` keeps: what \S means differs between regular expression dialects.
 NOT_BLANK = r"[^\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
@@ -59,10 +63,8 @@ class GenerateRequest(RequestBody):
     seed: Seed = Field(DEFAULT_SEED, description="Of sample 1; sample 2 has seed + 1.")
     max_tokens: Count | None = Field(None, description="The most tokens after the prompt.")
     prompt: str = Field("", max_length=MAX_CHARACTERS, description="How each sample begins.")
-    top_k: Count | None = Field(None, description="Only of the k likeliest.")
-    top_p: Share | None = Field(
-        None, description="Only of the likeliest that together have this share."
-    )
+    top_k: TopK = None
+    top_p: TopP = None
 
     model_config = _example({"num_samples": 5, "temperature": 0.5, "seed": 42})
 

@@ -61,9 +61,8 @@ class Service:
             ClientGoneError: the client has closed the connection.
         """
         with self._queued(request, model, job) as queued:
-            continuations = await queued.result
-        self._count_tokens(request, continuations)
-        return continuations
+            queued.latest = await queued.result
+            return queued.latest
 
     async def stream(
         self, request: Request, model: ServedModel, job: Job
@@ -74,22 +73,19 @@ class Service:
         """
         with self._queued(request, model, job, is_streamed=True) as queued:
             queued.result.add_done_callback(lambda _: queued.changed.set())
-            try:
-                while not queued.result.done():
-                    await queued.changed.wait()
-                    queued.changed.clear()
-                    if not queued.result.done():
-                        yield queued.latest
-                queued.latest = queued.result.result()
-                yield queued.latest
-            finally:
-                self._count_tokens(request, queued.latest)
+            while not queued.result.done():
+                await queued.changed.wait()
+                queued.changed.clear()
+                if not queued.result.done():
+                    yield queued.latest
+            queued.latest = queued.result.result()
+            yield queued.latest
 
     @contextlib.contextmanager
     def _queued(
         self, request: Request, model: ServedModel, job: Job, *, is_streamed: bool = False
     ) -> Iterator[QueuedRequest]:
-        """Queue a job; at the end cancel what is left of it."""
+        """Queue a job; at the end cancel what is left of it, and count the tokens."""
         self.check_open()
         queued = self.scheduler.submit(model.gpt, job, is_streamed=is_streamed)
         watcher: list[asyncio.Task[None]] = []
@@ -106,6 +102,8 @@ class Service:
             timer.cancel()
             for task in watcher:
                 task.cancel()
+            n_tokens = sum(len(one.tokens) for one in queued.latest)
+            self.metrics.tokens_of[request.scope["path"]].inc(n_tokens)
 
     async def _watch(self, request: Request, queued: QueuedRequest) -> None:
         """Fail a request at its deadline, or when its client has gone."""
@@ -118,10 +116,6 @@ class Service:
                 error = ClientGoneError()
         if not queued.result.done():
             queued.result.set_exception(error)
-
-    def _count_tokens(self, request: Request, continuations: list[Continuation]) -> None:
-        n_tokens = sum(len(one.tokens) for one in continuations)
-        self.metrics.tokens_of[request.scope["path"]].inc(n_tokens)
 
     def check_open(self) -> None:
         """Raise ServeError if the service is shutting down."""

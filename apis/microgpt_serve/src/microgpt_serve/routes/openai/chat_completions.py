@@ -60,7 +60,10 @@ async def chat_completions(
         "tokens_dropped": prompt.tokens_dropped,
         "unknown_characters": prompt.unknown_characters,
     }
-    builder = _ChatCompletionBuilder(request, body, service, model, job, extra=left_out)
+    n_top = (body.top_logprobs or 0) if body.logprobs else None
+    builder = _ChatCompletionBuilder(
+        request, body, service, model, job, n_top_logprobs=n_top, extra=left_out
+    )
     return await builder.respond()
 
 

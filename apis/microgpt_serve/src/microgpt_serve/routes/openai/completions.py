@@ -56,7 +56,9 @@ async def completions(body: CompletionRequest, request: Request, service: Servic
     )
     pairs = zip(prompts, job.prompts, strict=True)
     echoes = [_echo(model, *pair) for pair in pairs] if body.echo else ()
-    builder = _CompletionBuilder(request, body, service, model, job, echoes=echoes)
+    builder = _CompletionBuilder(
+        request, body, service, model, job, n_top_logprobs=body.logprobs, echoes=echoes
+    )
     return await builder.respond()
 
 

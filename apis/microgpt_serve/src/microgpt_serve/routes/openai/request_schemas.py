@@ -10,13 +10,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    GetCoreSchemaHandler,
+    GetPydanticSchema,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
 from pydantic.json_schema import WithJsonSchema
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import no_info_plain_validator_function
 
 from microgpt.config import DEFAULT_TEMPERATURE, MAX_SIZE, Sampling
@@ -32,6 +32,8 @@ from microgpt_serve.schemas import (
     Seed,
     Share,
     Temperature,
+    TopK,
+    TopP,
 )
 
 MAX_STOPS = 4
@@ -40,26 +42,21 @@ MAX_LABEL = 512  # characters of a field that is ignored, as with OpenAI
 MAX_PAIRS = 16  # of metadata, likewise
 
 
-class Only:
-    """Accepts nothing but the neutral values of an unsupported field."""
+def neutral(*values: Any) -> GetPydanticSchema:
+    """Mark an unsupported field: it accepts these values, which ask for nothing, and null."""
+    accepted = (None, *values)
 
-    def __init__(self, *values: Any) -> None:
-        self.values = (None, *values)
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return no_info_plain_validator_function(self._check)
-
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        return {"enum": list(self.values)}
-
-    def _check(self, value: Any) -> Any:
-        for one in self.values:
+    def check(value: Any) -> Any:
+        for one in accepted:
             kinds = (int, float) if type(one) is int else (type(one),)  # to Python, true is 1, too
             if value == one and type(value) in kinds:
                 return value
         raise PydanticCustomError("unsupported", "is not supported")
+
+    return GetPydanticSchema(
+        lambda source, handler: no_info_plain_validator_function(check),
+        lambda schema, handler: {"enum": list(accepted)},
+    )
 
 
 def _listed(stop: Any) -> Any:
@@ -143,10 +140,8 @@ class OpenAIRequest(RequestBody):
         None, description="The most tokens; else what fits into the context."
     )
     temperature: Temperature | None = None
-    top_p: Share | None = Field(
-        None, description="Only of the likeliest that together have this share."
-    )
-    top_k: Count | None = Field(None, description="Only of the k likeliest.")
+    top_p: TopP = None
+    top_k: TopK = None
     min_p: Share | None = Field(
         None, description="Only of those this share as likely as the likeliest."
     )
@@ -165,9 +160,9 @@ class OpenAIRequest(RequestBody):
     )
     verbosity: Literal["low", "medium", "high"] | None = _IGNORED
 
-    frequency_penalty: Annotated[Any, Only(0)] = None
-    presence_penalty: Annotated[Any, Only(0)] = None
-    logit_bias: Annotated[Any, Only({})] = None
+    frequency_penalty: Annotated[Any, neutral(0)] = None
+    presence_penalty: Annotated[Any, neutral(0)] = None
+    logit_bias: Annotated[Any, neutral({})] = None
 
     @property
     def sampling(self) -> Sampling:
@@ -183,11 +178,6 @@ class OpenAIRequest(RequestBody):
     def includes_usage(self) -> bool:
         """Whether a stream ends with the usage."""
         return bool(self.stream_options and self.stream_options.include_usage)
-
-    @property
-    def n_top_logprobs(self) -> int | None:
-        """How many of the likeliest tokens are listed; None without log-probabilities."""
-        raise NotImplementedError
 
 
 class CompletionRequest(OpenAIRequest):
@@ -210,19 +200,14 @@ class CompletionRequest(OpenAIRequest):
         WHOLE,
     ] = None
 
-    best_of: Annotated[Any, Only(1)] = None
-    suffix: Annotated[Any, Only("")] = None
+    best_of: Annotated[Any, neutral(1)] = None
+    suffix: Annotated[Any, neutral("")] = None
 
     @property
     def prompts(self) -> Sequence[str | list[int]]:
         """All prompts, each as text or as tokens."""
         prompt = self.prompt or ""
         return [prompt] if isinstance(prompt, str) or isinstance(prompt[0], int) else prompt
-
-    @property
-    def n_top_logprobs(self) -> int | None:
-        """See `OpenAIRequest`."""
-        return self.logprobs
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"prompt": "hello", "seed": 42}]})
 
@@ -237,12 +222,12 @@ class ChatCompletionMessage(ChatMessage):
         WithJsonSchema({"anyOf": [{**_TEXT, "pattern": NOT_BLANK}, _PARTS]}),
     ]
 
-    name: Annotated[Any, Only()] = None
-    refusal: Annotated[Any, Only()] = None
-    annotations: Annotated[Any, Only([])] = None
-    audio: Annotated[Any, Only()] = None
-    tool_calls: Annotated[Any, Only([])] = None
-    function_call: Annotated[Any, Only()] = None
+    name: Annotated[Any, neutral()] = None
+    refusal: Annotated[Any, neutral()] = None
+    annotations: Annotated[Any, neutral([])] = None
+    audio: Annotated[Any, neutral()] = None
+    tool_calls: Annotated[Any, neutral([])] = None
+    function_call: Annotated[Any, neutral()] = None
 
 
 class ChatCompletionRequest(OpenAIRequest):
@@ -259,23 +244,18 @@ class ChatCompletionRequest(OpenAIRequest):
         WHOLE,
     ] = None
 
-    audio: Annotated[Any, Only()] = None
-    function_call: Annotated[Any, Only("none", "auto")] = None
-    functions: Annotated[Any, Only([])] = None
-    modalities: Annotated[Any, Only(["text"])] = None
-    parallel_tool_calls: Annotated[Any, Only(True, False)] = None
-    prediction: Annotated[Any, Only()] = None
-    reasoning_effort: Annotated[Any, Only()] = None
-    response_format: Annotated[Any, Only({"type": "text"})] = None
-    service_tier: Annotated[Any, Only("auto", "default")] = None
-    store: Annotated[Any, Only(False)] = None
-    tool_choice: Annotated[Any, Only("none", "auto")] = None
-    tools: Annotated[Any, Only([])] = None
-
-    @property
-    def n_top_logprobs(self) -> int | None:
-        """See `OpenAIRequest`."""
-        return (self.top_logprobs or 0) if self.logprobs else None
+    audio: Annotated[Any, neutral()] = None
+    function_call: Annotated[Any, neutral("none", "auto")] = None
+    functions: Annotated[Any, neutral([])] = None
+    modalities: Annotated[Any, neutral(["text"])] = None
+    parallel_tool_calls: Annotated[Any, neutral(True, False)] = None
+    prediction: Annotated[Any, neutral()] = None
+    reasoning_effort: Annotated[Any, neutral()] = None
+    response_format: Annotated[Any, neutral({"type": "text"})] = None
+    service_tier: Annotated[Any, neutral("auto", "default")] = None
+    store: Annotated[Any, neutral(False)] = None
+    tool_choice: Annotated[Any, neutral("none", "auto")] = None
+    tools: Annotated[Any, neutral([])] = None
 
     model_config = ConfigDict(
         json_schema_extra={

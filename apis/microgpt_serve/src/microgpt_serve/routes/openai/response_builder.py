@@ -44,12 +44,13 @@ class ResponseBuilder(ABC):
         model: ServedModel,
         job: Job,
         *,
+        n_top_logprobs: int | None = None,  # None: no log-probabilities
         echoes: Sequence[Sequence[int]] = (),  # per prompt, the tokens to send before each text
         extra: JsonObject | None = None,  # further fields of the response
     ) -> None:
         self._request, self._body, self._service = request, body, service
         self._model, self._job = model, job
-        self.n_top_logprobs, self.extra = body.n_top_logprobs, extra or {}
+        self.n_top_logprobs, self.extra = n_top_logprobs, extra or {}
         tokenizer, stop, n = model.gpt.tokenizer, body.stop or (), len(job.seeds)
         repeated_echoes = [echo for echo in echoes or [()] * len(job.prompts) for _ in job.seeds]
         self.choices = [

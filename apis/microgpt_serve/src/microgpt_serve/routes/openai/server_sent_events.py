@@ -58,10 +58,10 @@ class EventStream(Response):
         except Exception as error:
             if not has_begun:
                 raise
-            told = as_serve_error(error)
-            scope["outcome"] = told.status  # for the log and the metrics
-            if told.status == 500:
+            sent_error = as_serve_error(error)
+            scope["outcome"] = sent_error.status  # for the log and the metrics
+            if sent_error.status == 500:
                 LOG.error("a fault of the service, in a stream", exc_info=error)
-            is_gone = isinstance(told, ClientGoneError)
-            last = b"" if is_gone else b"data: %b\n\n" % told.openai_body()
+            is_gone = isinstance(error, ClientGoneError)
+            last = b"" if is_gone else b"data: %b\n\n" % sent_error.openai_body()
             await send_piece(last, is_last=True)

@@ -42,7 +42,7 @@ def _check_data(summaries: Sequence[RunSummary]) -> str:
                 f"{sha256[:N_HEX]}… and {other[:N_HEX]}…), so their losses cannot stand in one "
                 "table; report them one by one"
             )
-    return describe_data(first.run.settings)
+    return describe_data(first.run.settings["input"], sha256)
 
 
 def _rows(summary: RunSummary) -> list[Row]:

@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from random import Random
-from typing import Any, cast
+from typing import cast
 
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
@@ -245,9 +245,9 @@ def _imported_generations(run: RecordedRun) -> list[Generation]:
     ]
 
 
-def describe_data(settings: dict[str, Any]) -> str:
-    """Return which documents a run has, given its settings."""
-    return f"{settings['input']}, sha256 {settings['data_sha256'][:N_HEX]}…"
+def describe_data(path: str, sha256: str) -> str:
+    """Return where the documents of a run were, and their fingerprint."""
+    return f"{path}, sha256 {sha256[:N_HEX]}…"
 
 
 def facts(summary: RunSummary) -> dict[str, str]:
@@ -261,7 +261,7 @@ def facts(summary: RunSummary) -> dict[str, str]:
     settings = summary.settings
     if settings is None:
         return found | {"data": "unknown: an imported log"}
-    found["data"] = describe_data(summary.run.settings)
+    found["data"] = describe_data(settings.input, settings.data_sha256)
     each = " in each head" if settings.objective == "hydra" else ""
     found["population"] = f"{settings.population}{each}, {settings.n_generations} generations"
     for name in ("fitness", "samples", "exchange", "head"):

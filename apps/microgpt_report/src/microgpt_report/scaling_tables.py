@@ -73,12 +73,15 @@ def _point(scaling: Scaling, cell: Cell) -> dict[str, Any]:
         "flops": cell.flops,
         "cpu_seconds": cell.cpu_seconds,
         "n_seeds": len(cell.losses),
-        "val_loss": cell.val_loss.value,
-        "val_loss_95": cell.val_loss.half_width,
-        "last_loss": cell.last_loss.value,
-        "last_loss_95": cell.last_loss.half_width,
+        **_mean("val_loss", cell.val_loss),
+        **_mean("last_loss", cell.last_loss),
         "is_best": cell in scaling.front,
     }
+
+
+def _mean(name: str, mean: Mean | None) -> dict[str, float | None]:
+    half_width = mean.half_width if mean else None
+    return {name: mean.value if mean else None, f"{name}_95": half_width}
 
 
 def _series(scaling: Scaling, series: Series) -> dict[str, Any]:
@@ -89,10 +92,8 @@ def _series(scaling: Scaling, series: Series) -> dict[str, Any]:
                 "point": scaling.cells.index(cell),
                 "x": cell.x(series.axis),
                 "val_loss": cell.val_loss.value,
-                "drop": r.drop.value if r else None,
-                "drop_95": r.drop.half_width if r else None,
-                "return": r.per_unit.value if r else None,
-                "return_95": r.per_unit.half_width if r else None,
+                **_mean("drop", r.drop if r else None),
+                **_mean("return", r.per_unit if r else None),
             }
             for cell, r in zip(series.cells, series.returns, strict=True)
         ],

@@ -32,7 +32,22 @@ def sweep_report(directories: Sequence[Path]) -> Report:
     scaling = Scaling.of(results)
     sections = [_trainings(results)]
     if scaling.cells:
-        sections += [_scaling(scaling), _tables(scaling)]
+        chart = Section(
+            "scaling",
+            "How the loss scales",
+            "Means over the seeds with their 95 % intervals; a curve is the power law that fits "
+            "them, where the loss surely falls. Below: the best loss for each budget, dashed, in "
+            "operations and in seconds.",
+            scaling_chart.draw(scaling),
+        )
+        tables = Section(
+            "tables",
+            "In numbers",
+            "What microgpt analyze prints: the losses, what each step up has returned, and the "
+            "law.",
+            text="\n".join(scaling_tables.as_text(scaling)),
+        )
+        sections += [chart, tables]
     names = " and ".join(labels(directories))
     return Report(f"sweep: {names}", _facts([s for s, _ in sweeps], results, scaling), sections)
 
@@ -54,7 +69,7 @@ def _facts(
         f"{sum(r.seconds for r in results):,.1f} s",
         "swept": ", ".join(dict.fromkeys(sweep.sweep for sweep in sweeps)),
         "seeds": ", ".join(map(str, seeds)),
-        "data": describe_data(vars(sweeps[0])),
+        "data": describe_data(sweeps[0].input, sweeps[0].data_sha256),
     }
 
 
@@ -100,23 +115,3 @@ def _chart(results: Sequence[SweepResult]) -> ChartType:
         failed = base.transform_filter(alt.datum.status != "ok").mark_point(**theme.CROSS)
         layers.append(failed.encode(y=alt.value(6)))
     return alt.layer(*layers).properties(width=theme.WIDTH - 100, height=theme.HEIGHT)
-
-
-def _scaling(scaling: Scaling) -> Section:
-    return Section(
-        "scaling",
-        "How the loss scales",
-        "Means over the seeds with their 95 % intervals; a curve is the power law that fits them, "
-        "where the loss surely falls. Below: the best loss for each budget, dashed, in operations "
-        "and in seconds.",
-        scaling_chart.draw(scaling),
-    )
-
-
-def _tables(scaling: Scaling) -> Section:
-    return Section(
-        "tables",
-        "In numbers",
-        "What microgpt analyze prints: the losses, what each step up has returned, and the law.",
-        text="\n".join(scaling_tables.as_text(scaling)),
-    )

@@ -103,7 +103,7 @@ def _read_run(directory: Path, label: str) -> TrainingRun:
         raise CheckpointError(
             f"{directory / HISTORY} is empty: the training has only begun; try again in a while"
         )
-    meta = read_settled(directory, lambda: _read_meta(directory))
+    meta = read_settled(directory, lambda: _read_meta(current(directory, META)))
     if meta is None or meta.training.get("steps") != points[-1].step:  # of an earlier training
         return TrainingRun(label, points, settings={}, test_loss=None)
     # A loss over another tokenizer's vocabulary compares with no other.
@@ -120,9 +120,8 @@ def _read_run(directory: Path, label: str) -> TrainingRun:
     return TrainingRun(label, points, settings, test_loss if isinstance(test_loss, float) else None)
 
 
-def _read_meta(directory: Path) -> Meta | None:
+def _read_meta(path: Path) -> Meta | None:
     """Return meta.json, or None where it is not yet written."""
-    path = current(directory, META)
     return parse_meta(read(path, MAX_META_BYTES), path) if os.path.lexists(path) else None
 
 

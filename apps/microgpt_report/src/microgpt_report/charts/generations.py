@@ -6,7 +6,6 @@ from statistics import fmean
 import altair as alt
 from altair.typing import ChartType
 
-from microgpt_evolution.population import count_species
 from microgpt_evolution.search.stagnation import Rung
 from microgpt_report import theme
 from microgpt_report.page import Row, Section
@@ -44,10 +43,8 @@ def _rows(summary: RunSummary) -> list[Row]:
             "population": title_of(name),
             "generation": generation.number,
             "rung": generation.rung,
-            "n": len(ranked),
             "best": min(worths) if summary.measures[name].is_loss else max(worths),
             "mean": fmean(worths),
-            "n_species": len(count_species(ranked)),
         }
         for generation in summary.generations
         for name, ranked in generation.populations.items()

@@ -61,16 +61,12 @@ def range_of_losses(runs: Runs) -> tuple[float, float]:
     """
     curves = [run.smoothed for run in runs] + [run.held_out for run in runs if run.held_out]
     curves += [[run.best] for run in runs if run.best]
-    low, high = min(map(_lowest, curves)), max(map(_highest, curves))
+    low, high = min(loss for curve in curves for _, loss in curve), max(map(_highest, curves))
     room = (high - low) * ROOM_FOR_NOISE
-    low = max(low - room, min(low, *(_lowest(run.training) for run in runs)))
+    low = max(low - room, min(low, *(loss for run in runs for _, loss in run.training)))
     high = min(high + room, max(high, *(_highest(run.training) for run in runs)))
     margin = max((high - low) * MARGIN, LEAST_MARGIN, high / 1000)
     return low - margin, high + margin
-
-
-def _lowest(curve: Curve) -> float:
-    return min(loss for _, loss in curve)
 
 
 def _highest(curve: Curve) -> float:
@@ -169,12 +165,10 @@ def _labels(runs: Runs) -> list[Row]:
     if len(runs) == 1:
         (run,) = runs
         last = run.smoothed[-1][1]
-        labels: list[Row] = [
-            {"name": TRAINING, "loss": last, "figure": f"{_short(last)} at the end"}
-        ]
-        if run.best:
-            labels.append({"name": HELD_OUT, "loss": run.held_out[-1][1], "figure": _figure(run)})
-        return labels
+        label: Row = {"name": TRAINING, "loss": last, "figure": f"{_short(last)} at the end"}
+        if run.best is None:
+            return [label]
+        return [label, {"name": HELD_OUT, "loss": run.held_out[-1][1], "figure": _figure(run)}]
     names = differing(runs)
     return [
         {

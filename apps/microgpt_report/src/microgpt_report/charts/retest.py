@@ -126,31 +126,21 @@ def _again_in(title: str, measure: Measure, ids: list[str]) -> alt.Chart:
 
 def _lottery(both: Sequence[Row]) -> ChartType:
     """Return a point for each organism: the loss of its last document, and that held out."""
-    base = (
-        theme.of("evaluations")
-        .transform_filter(
-            "datum.last_loss !== null && datum.val_loss !== null && datum.status == 'ok'"
-        )
-        .encode(
-            x=alt.X(
-                "last_loss:Q",
-                title="loss of the last document, nats a token",
-                scale=alt.Scale(zero=False, padding=8),
-            ),
-            y=theme.loss_axis("val_loss:Q", "held-out loss, nats a token"),
-        )
+    has_both = "datum.last_loss !== null && datum.val_loss !== null && datum.status == 'ok'"
+    scale = alt.Scale(zero=False, padding=8)
+    base = theme.of("evaluations").transform_filter(has_both)
+    base = base.encode(
+        x=alt.X("last_loss:Q", title="loss of the last document, nats a token", scale=scale),
+        y=alt.Y("val_loss:Q", title="held-out loss, nats a token", scale=scale),
     )
-    layers = [
-        base.mark_point(filled=True, size=38, opacity=0.6, color=theme.GREY).encode(
-            tooltip=theme.tooltip("id", "last_loss", "val_loss")
-        )
-    ]
-    for loss, color, text in (
-        ("last_loss", theme.RED, "the luckiest"),
-        ("val_loss", theme.BLUE, "the best"),
+    points = base.mark_point(filled=True, size=38, opacity=0.6, color=theme.GREY)
+    layers = [points.encode(tooltip=theme.tooltip("id", "last_loss", "val_loss"))]
+    luckiest, best = (min(both, key=itemgetter(loss)) for loss in ("last_loss", "val_loss"))
+    for row, color, text in (
+        (luckiest, theme.RED, "the luckiest"),
+        (best, theme.BLUE, "the best"),
     ):
-        first = min(both, key=itemgetter(loss))
-        one = base.transform_filter(alt.datum.id == first["id"])
+        one = base.transform_filter(alt.datum.id == row["id"])
         ring = one.mark_point(size=120, strokeWidth=2.2, color=color)
         label = one.mark_text(align="left", dx=12, dy=-8, color=color, fontWeight="bold")
         layers += [ring, label.encode(text=alt.value(text))]

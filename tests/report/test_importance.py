@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from microgpt_report.gene_importance import importance
+from microgpt_report.charts.importance import importance
 
 
 def test_a_gene_that_decides_all_has_nearly_all_of_the_differences() -> None:

@@ -30,9 +30,7 @@ def analyze(
     output: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A .png or .svg file for a picture; can be given several times.",
-            metavar="<path>",
-            show_default=False,
+            help="A .png or .svg file for a picture; can be given several times.", metavar="<path>"
         ),
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a row for each model.")] = False,

@@ -25,9 +25,7 @@ def chat(
             help=f"Directory of the model.  [default: {DEFAULT_MODEL_DIR}, else the demo model]"
         ),
     ] = None,
-    message: Annotated[
-        str | None, typer.Option(help="Print the reply to this alone.", show_default=False)
-    ] = None,
+    message: Annotated[str | None, typer.Option(help="Print the reply to this alone.")] = None,
     temperature: Temperature = DEFAULT_TEMPERATURE,
     seed: Annotated[
         int, typer.Option(help="Of the first reply; the next has seed + 1.")

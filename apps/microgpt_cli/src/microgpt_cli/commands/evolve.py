@@ -233,7 +233,7 @@ def _prepare(ctx: typer.Context, begun: "Records | None") -> "tuple[SearchSettin
     from microgpt.data.dataset import load_text, split
     from microgpt.data.tokenizer import CharTokenizer
     from microgpt.files.path_text import path_from_text, path_to_text
-    from microgpt_cli.training.data import check_regular, default_input
+    from microgpt_cli.input_files import check_regular, default_input
     from microgpt_evolution.genome_file import read_genome
     from microgpt_evolution.search.settings import HELD_OUT, SearchSettings
 

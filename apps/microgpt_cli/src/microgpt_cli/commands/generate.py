@@ -25,16 +25,18 @@ from microgpt_cli.terminal.options import (
     DEFAULT_CHAT,
     DEFAULT_MODEL_DIR,
     DEFAULT_TEXT,
+    TEMPERATURE_HELP,
     AsJson,
     ModelDir,
     Threads,
+    panel,
 )
 
 if TYPE_CHECKING:
     from microgpt.data.tokenizer import Document
     from microgpt.storage.model_directory import SavedModel
 
-CHOICE = "Choice of a token"
+choice = panel("Choice of a token")
 FLUSH_INTERVAL_S = 0.05  # what is printed is seen by then
 
 
@@ -57,35 +59,18 @@ def generate(
         bool, typer.Option("--novel", help="Leave out what the model was trained on.")
     ] = False,
     against: Annotated[
-        Path | None,
-        typer.Option(help="With --novel: the file that it was trained on.", show_default=False),
+        Path | None, typer.Option(help="With --novel: the file that it was trained on.")
     ] = None,
     seed: Annotated[
         int, typer.Option(help="Of the first sample; the next has seed + 1.")
     ] = DEFAULT_SEED,
-    temperature: Annotated[
-        float,
-        typer.Option(
-            help="0 always takes the likeliest token, 1 follows the odds.",
-            rich_help_panel=CHOICE,
-        ),
-    ] = DEFAULT_TEMPERATURE,
-    top_k: Annotated[
-        int | None, typer.Option(help="Only of the k likeliest.", rich_help_panel=CHOICE)
-    ] = None,
+    temperature: Annotated[float, choice(help=TEMPERATURE_HELP)] = DEFAULT_TEMPERATURE,
+    top_k: Annotated[int | None, choice(help="Only of the k likeliest.")] = None,
     top_p: Annotated[
-        float,
-        typer.Option(
-            help="Only of the likeliest that together have this probability.",
-            rich_help_panel=CHOICE,
-        ),
+        float, choice(help="Only of the likeliest that together have this probability.")
     ] = Sampling.top_p,
     min_p: Annotated[
-        float,
-        typer.Option(
-            help="Only of those with this share of the likeliest one's probability.",
-            rich_help_panel=CHOICE,
-        ),
+        float, choice(help="Only of those with this share of the likeliest one's probability.")
     ] = Sampling.min_p,
     threads: Threads = 1,
     as_json: AsJson = False,
@@ -127,16 +112,14 @@ def generate(
     prepare_engine("compiled", saved.dtype, uses=["generation"], tell=note)
     if unique or novel:
         samples = islice(select(samples, unique=unique, known=known), num_samples)
-    n_printed = _print_json(samples) if as_json else _print_lines(samples)
+    if as_json:
+        texts = list(samples)
+        print(json.dumps({"samples": texts}))
+        n_printed = len(texts)
+    else:
+        n_printed = _print_lines(samples)
     if n_printed < num_samples:
         note(f"{n_printed} of {num_samples} samples: {GIVE_UP_AFTER:,} in a row were nothing new")
-
-
-def _print_json(samples: Iterator[str]) -> int:
-    """Print the samples as one document; return how many there were."""
-    texts = list(samples)
-    print(json.dumps({"samples": texts}))
-    return len(texts)
 
 
 def _print_lines(samples: Iterator[str]) -> int:

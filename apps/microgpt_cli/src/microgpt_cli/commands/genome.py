@@ -104,7 +104,7 @@ def import_log(
     """
     from microgpt.data.text_file import TextFile
     from microgpt.files.atomic_files import as_argument
-    from microgpt_cli.training.data import check_regular
+    from microgpt_cli.input_files import check_regular
     from microgpt_evolution.evolve_rust.log_import import parse_log, write_imported
 
     check_regular(log, "name another file")
@@ -151,7 +151,7 @@ def _model_facts(record: "GenomeRecord", input: Path | None) -> dict[str, Any]:
     """Return what can be told of the model without training it, which depends on the data."""
     from microgpt.data.dataset import Split, fingerprint, load_text
     from microgpt.data.tokenizer import CharTokenizer
-    from microgpt_cli.training.data import default_input
+    from microgpt_cli.input_files import default_input
     from microgpt_evolution.objectives.loss import LossObjective
 
     path = input or default_input()

@@ -11,8 +11,7 @@ from microgpt.config import check_count
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import note, print_facts
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, AsJson
-
-DATA = "Data"
+from microgpt_cli.terminal.options import data as data_option
 
 
 def info(
@@ -22,24 +21,21 @@ def info(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(
-            help="Tell about a training file instead; with --model-dir also how it suits it.",
-            rich_help_panel=DATA,
+        data_option(
+            help="Tell about a training file instead; with --model-dir also how it suits it."
         ),
     ] = None,
     chat: Annotated[
         bool,
-        typer.Option(
+        data_option(
             "--chat",
             help="The file has conversations; a .jsonl file is taken to, unless for a text model.",
-            rich_help_panel=DATA,
         ),
     ] = False,
     block_size: Annotated[
         int | None,
-        typer.Option(
-            help="The context to tell about.  [default: the model's, or the recommended one]",
-            rich_help_panel=DATA,
+        data_option(
+            help="The context to tell about.  [default: the model's, or the recommended one]"
         ),
     ] = None,
     as_json: AsJson = False,

@@ -48,7 +48,7 @@ def judge(
         raise DataError("there is no name to judge; give some, or pipe them in, one a line")
 
     from microgpt.data.dataset import load_text
-    from microgpt_cli.training.data import default_input
+    from microgpt_cli.input_files import default_input
     from microgpt_evolution.objectives.judge import judge as find_verdict
     from microgpt_evolution.objectives.judge import known_names
     from microgpt_evolution.objectives.name_features import normal

@@ -33,16 +33,12 @@ def report(
     output: Annotated[
         Path | None,
         typer.Option(
-            help=f"The page.  [default: {REPORT} in the run; of several runs, here]",
-            metavar="FILE",
-            show_default=False,
+            help=f"The page.  [default: {REPORT} in the run; of several runs, here]", metavar="FILE"
         ),
     ] = None,
     png: Annotated[
         Path | None,
-        typer.Option(
-            help="Directory for the pictures, a PNG each.", metavar="DIR", show_default=False
-        ),
+        typer.Option(help="Directory for the pictures, a PNG each.", metavar="DIR"),
     ] = None,
 ) -> None:
     """Draw what a search or a sweep has found, and print where the page is.

@@ -11,41 +11,12 @@ from microgpt.config import DEFAULT_SEED
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import GroupedCommand
-from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT, RUNS
+from microgpt_cli.terminal.options import RUNS, Chat, Input, Scheduler, Workers, data, panel
 
-DATA, REPEATS, WORKERS, GRID = "Data", "Repeats", "Workers", "Grid, values with commas between"
+repeats, grid_axis = panel("Repeats"), panel("Grid, values with commas between")
 
-Input = Annotated[
-    Path | None,
-    typer.Option(
-        help="UTF-8 text, a document a line; with --chat, JSONL, a conversation a line.  "
-        f"[default: data/{DEFAULT_TEXT}, data/{DEFAULT_CHAT}]",
-        rich_help_panel=DATA,
-    ),
-]
-Chat = Annotated[bool, typer.Option("--chat", help="Learn to chat.", rich_help_panel=DATA)]
-Seeds = Annotated[
-    int, typer.Option(help="Trainings of each model, for the intervals.", rich_help_panel=REPEATS)
-]
-Seed = Annotated[
-    int, typer.Option(help="Of the first; the others follow it.", rich_help_panel=REPEATS)
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        help="Trainings at once; the losses are the same.  [default: 1]",
-        show_default=False,
-        rich_help_panel=WORKERS,
-    ),
-]
-Scheduler = Annotated[
-    str | None,
-    typer.Option(
-        help="Of a Dask cluster that has microgpt, such as tcp://host:8786.",
-        show_default=False,
-        rich_help_panel=WORKERS,
-    ),
-]
+Seeds = Annotated[int, repeats(help="Trainings of each model, for the intervals.")]
+Seed = Annotated[int, repeats(help="Of the first; the others follow it.")]
 N_SEEDS = 3
 
 sweep = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
@@ -69,11 +40,10 @@ def steps(
     chat: Chat = False,
     set_: Annotated[
         Literal["fibonacci", "tripling"],
-        typer.Option(
+        data(
             "--set",
             help="fibonacci: 1,000, 2,000, 3,000, 5,000, 8,000, 13,000, 21,000 steps; tripling: "
             "1,000, 3,000, 9,000.",
-            rich_help_panel=DATA,
         ),
     ] = "fibonacci",
     seeds: Seeds = N_SEEDS,
@@ -114,7 +84,7 @@ def params(
 
 
 def _axis(help: str) -> Any:
-    return typer.Option(help=help, show_default=False, metavar="<list>", rich_help_panel=GRID)
+    return grid_axis(help=help, metavar="<list>")
 
 
 @sweep.command(
@@ -168,12 +138,7 @@ def resume(
         Path, typer.Argument(help=f"A directory in {RUNS}.", metavar="RUN", show_default=False)
     ],
     input: Annotated[
-        Path | None,
-        typer.Option(
-            help="Where the documents are now.  [default: where they were]",
-            show_default=False,
-            rich_help_panel=DATA,
-        ),
+        Path | None, data(help="Where the documents are now.  [default: where they were]")
     ] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,

@@ -1,7 +1,7 @@
 """`microgpt train`: from a text file to a model directory."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -9,6 +9,7 @@ import typer
 from microgpt.config import ModelConfig, TrainConfig, check_count
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE
 from microgpt.errors import ConfigError
+from microgpt_cli.terminal import options as common
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.training import options as opt
@@ -17,20 +18,12 @@ if TYPE_CHECKING:
     from microgpt.storage.training_directory import TrainingDirectory
     from microgpt_cli.training.job import Ended, TrainingJob
 
-# `data.fingerprint` of the bundled names.txt: Karpathy's header calls its samples "names".
-NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
-SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
-COURSE = (
-    "steps", "batch_size", "lr", "dropout", "weight_decay", "average_tail", "seed", "loss_on",
-    "long_docs", "text", "patience",
-)  # fmt: skip
-
 
 def train(
     ctx: typer.Context,
-    input: opt.Input = None,
+    input: common.Input = None,
     output: opt.Output = DEFAULT_MODEL_DIR,
-    chat: opt.Chat = False,
+    chat: common.Chat = False,
     text: opt.Text = TrainConfig.text,
     long_docs: opt.LongDocs = TrainConfig.long_docs,
     val_fraction: opt.ValFraction = 0.0,
@@ -76,61 +69,55 @@ def train(
         check_count("num_samples", num_samples)
     if checkpoint_every is not None:
         check_count("checkpoint_every", checkpoint_every)
+    if preset and genome:
+        raise ConfigError("--preset and --genome both say how to train; leave one of them out")
 
     from microgpt.storage.training_directory import TrainingDirectory, check_has_training
     from microgpt.training.engines import check_engine
-    from microgpt_cli.training.job import new_job
-    from microgpt_cli.training.recipes import genome_options, preset_options
-    from microgpt_cli.training.report import count_samples
+    from microgpt_cli.training.job import new_job, recipe_options
 
-    given = {
-        name: value
-        for name, value in ctx.params.items()
-        if (source := ctx.get_parameter_source(name)) and source.name != "DEFAULT"
-    }
-    if preset and genome:
-        raise ConfigError("--preset and --genome both say how to train; leave one of them out")
-    ready = genome_options(genome) if genome else preset_options(preset) if preset else {}
-    wished = {**ready, **given}
-    settings = {**ctx.params, **wished}
+    given = given_options(ctx)
+    asked = {**recipe_options(preset, genome), **given}
+    settings = {**ctx.params, **asked}
     check_engine(engine, dtype, threads)
-    if "vocab_size" in given and tokenizer != "bpe" and not resume:
-        raise ConfigError("--vocab-size goes with --tokenizer bpe; add it, or leave both out")
-    if "loss_on" in given and not (settings["chat"] or resume):
-        raise ConfigError("--loss-on goes with --chat; add it, or leave both out")
-    if settings["text"] == "stream":
-        _check_stream(settings, given)
+    _check_combinations(settings, given)
     job = None
     if resume:
         check_has_training(resume)
     else:
-        count_samples(num_samples, chat=settings["chat"])
-        job = new_job(
-            input,
-            chat=settings["chat"],
-            tokenizer=given.get("tokenizer"),
-            vocab_size=given.get("vocab_size"),
-            val_fraction=settings["val_fraction"],
-            test_fraction=settings["test_fraction"],
-            shape={name: settings[name] for name in SHAPE if not from_ or name in wished},
-            config=TrainConfig(**{name: settings[name] for name in COURSE}),
-            engine=engine,
-            dtype=dtype,
-            weights_format=format,
-            preset=preset,
-            from_=from_,
-            genome=genome,
-        )
+        _count_samples(num_samples, chat=settings["chat"])
+        job = new_job(settings, asked)
     with TrainingDirectory(resume or output) as directory:
         _train(directory, job, given, ctx.params)
 
 
-def _check_stream(settings: Mapping[str, Any], given: Collection[str]) -> None:
-    """Raise ConfigError if there are options that running text has no use for."""
-    if settings["chat"]:
+def given_options(ctx: typer.Context) -> dict[str, Any]:
+    """Return the options that were given, by name."""
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    return {
+        name: ctx.params[name]
+        for name, source in sources.items()
+        if source and source.name != "DEFAULT"
+    }
+
+
+def _check_combinations(settings: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raise ConfigError if an option has no use beside another, or without it."""
+    resume, chat = settings["resume"], settings["chat"]
+    if "vocab_size" in given and settings["tokenizer"] != "bpe" and not resume:
+        raise ConfigError("--vocab-size goes with --tokenizer bpe; add it, or leave both out")
+    if "loss_on" in given and not (chat or resume):
+        raise ConfigError("--loss-on goes with --chat; add it, or leave both out")
+    if settings["text"] == "stream" and chat:
         raise ConfigError("--text stream does not go with --chat: conversations come in lines")
-    if "long_docs" in given:
+    if settings["text"] == "stream" and "long_docs" in given:
         raise ConfigError("--long-docs does not go with --text stream, which has no documents")
+
+
+def _count_samples(num_samples: int | None, *, chat: bool) -> int:
+    if chat and num_samples:
+        raise ConfigError("--num-samples does not go with --chat; use `microgpt chat` afterwards")
+    return (0 if chat else opt.N_SAMPLES) if num_samples is None else num_samples
 
 
 def _train(
@@ -139,17 +126,10 @@ def _train(
     given: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> None:
-    """Begin a training, or go on with the one that is there, and tell what came of it.
-
-    Args:
-        directory: where it is done.
-        job: what is to begin; None to go on.
-        given: the options that were given, by name.
-        options: all of them.
-    """
+    """Run a new job, or resume the one in the directory, and report the result."""
     from microgpt_cli.training.job import Ended, resumed_job
-    from microgpt_cli.training.report import count_samples, draw, report, sample
-    from microgpt_cli.training.run import RunOptions, refuse_unfinished, run
+    from microgpt_cli.training.report import draw, report, sample
+    from microgpt_cli.training.run import refuse_unfinished, run
 
     path, as_json = directory.path, options["as_json"]
     if job is None:
@@ -163,20 +143,16 @@ def _train(
         if as_json:
             print(json.dumps({"steps": job.step, "ended": job.reason, "output": str(path)}))
         return
-    n_samples = count_samples(options["num_samples"], chat=job.plan.tokenizer.is_chat)
+    n_samples = _count_samples(options["num_samples"], chat=job.plan.tokenizer.is_chat)
     result = run(
         job,
         directory,
-        RunOptions(
-            threads=options["threads"],
-            checkpoint_every=options["checkpoint_every"],
-            has_samples=n_samples > 0,
-            quiet=as_json,
-        ),
+        threads=options["threads"],
+        checkpoint_every=options["checkpoint_every"],
+        has_samples=n_samples > 0,
+        quiet=as_json,
     )
     if options["plot"]:
         draw(path)
     samples = sample(result, n_samples, job.plan.engine)
-    is_stream = result.config.text == "stream"
-    what = "text" if is_stream else "names" if result.data.sha256 == NAMES_SHA256 else "documents"
-    report(result, samples, job.parts, path, as_json=as_json, what=what)
+    report(result, samples, job.parts, path, as_json=as_json)

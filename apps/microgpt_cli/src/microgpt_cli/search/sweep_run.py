@@ -16,13 +16,13 @@ from microgpt.errors import ConfigError
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.training.engines import prepare_engine
 from microgpt_cli.commands.report import leave_report
+from microgpt_cli.input_files import check_regular, default_input
 from microgpt_cli.search.log import resumable
 from microgpt_cli.search.sweep_progress import SweepProgress
 from microgpt_cli.search.workers import make_pool
 from microgpt_cli.terminal.console import note, say, show_while_read
 from microgpt_cli.terminal.options import RUNS
 from microgpt_cli.terminal.progress import duration
-from microgpt_cli.training.data import check_regular, default_input
 from microgpt_evolution.objectives.sweep import SweepObjective
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import HELD_OUT, Kind, SweepRecords, SweepSettings

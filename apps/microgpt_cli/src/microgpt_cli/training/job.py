@@ -2,100 +2,97 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, WeightsFormat
+from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer
-from microgpt.data.dataset import Split
-from microgpt.data.tokenizer import CharTokenizer, Tokenizer, TokenizerKind, texts_of
+from microgpt.data.dataset import (
+    Split,
+    load_conversations,
+    load_stream,
+    load_text,
+    split,
+    split_stream,
+)
+from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, TokenizerKind, texts_of
 from microgpt.errors import ConfigError
 from microgpt.state import Ending, TrainingPlan, TrainState, ending
 from microgpt.storage.model_directory import SavedModel, load
 from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.training.engines import DEFAULT_DTYPE
 from microgpt.training.finetune import check_shape, extended_tokenizer, new_tokens
-from microgpt.training.presets import PresetName
+from microgpt.training.presets import PRESETS, PresetName
+from microgpt_cli.input_files import check_regular, default_input
 from microgpt_cli.terminal.console import note
-from microgpt_cli.training.data import check_regular, input_of, parts_of
+from microgpt_evolution.genome import LONG_DOCS
+from microgpt_evolution.genome_file import read_genome
 
-if TYPE_CHECKING:
-    from microgpt.training.engines import Use
-
-MAY_CHANGE = {  # on the way; all else belongs to the training
-    "resume", "input", "steps", "patience", "threads", "checkpoint_every", "format", "num_samples",
-    "plot", "as_json",
-}  # fmt: skip
+SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
+MAY_CHANGE = {"resume", "input", "steps", "patience", "threads", "checkpoint_every", "format"} | {
+    "num_samples",
+    "plot",
+    "as_json",
+}  # when a training is resumed
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A training that is about to begin, or to go on.
-
-    Attributes:
-        plan: what it is.
-        parts: the documents.
-        parent: the model whose weights it begins with.
-        resume: where it stands.
-    """
+    """A training that is about to begin, or to go on."""
 
     plan: TrainingPlan
     parts: Split
-    parent: SavedModel | None = None
+    parent: SavedModel | None = None  # the model whose weights it begins with
     resume: TrainState | None = None
 
-    def uses(self, *, has_samples: bool) -> "list[Use]":
-        """Return what the engine will be used for."""
-        uses: list[Use] = ["training"]
-        uses += ["decoding"] if has_samples else []
-        uses += ["evaluation"] if self.parts.validation or self.parts.test else []
-        return uses
+
+def recipe_options(preset: PresetName | None, genome: Path | None) -> dict[str, object]:
+    """Return the options that a preset or a genome.json stands for, by the names of `train`."""
+    if genome:
+        genes = read_genome(genome).genome
+        return {
+            "n_embd": genes.n_emb,
+            "n_head": genes.n_head,
+            "n_layer": genes.n_layer,
+            "block_size": genes.n_ctx,
+            "n_ff_exp": genes.n_ff_exp,
+            "steps": genes.steps,
+            "lr": genes.lr,
+            "long_docs": LONG_DOCS,
+        }
+    if not preset:
+        return {}
+    found = PRESETS[preset]
+    return {
+        **{name: getattr(found.model, name) for name in SHAPE},
+        **vars(found.config),
+        "val_fraction": found.val_fraction,
+        "test_fraction": found.test_fraction,
+        **({"chat": True} if found.data == "grammar" else {}),
+    }
 
 
-def new_job(
-    path: Path | None,
-    *,
-    chat: bool,
-    tokenizer: TokenizerKind | None,
-    vocab_size: int | None,
-    val_fraction: float,
-    test_fraction: float,
-    shape: Mapping[str, int],
-    config: TrainConfig,
-    engine: EngineName,
-    dtype: DType | None,
-    weights_format: WeightsFormat | None,
-    preset: PresetName | None,
-    from_: Path | None,
-    genome: Path | None,
-) -> TrainingJob:
+def new_job(settings: Mapping[str, Any], asked: Mapping[str, Any]) -> TrainingJob:
     """Return a training from its beginning.
 
     Args:
-        path: of the training data; by default those of the preset, Karpathy's names or the bundled
-            conversations.
-        chat: whether they are conversations.
-        tokenizer: what a token is, if it was asked for; by default as for the model to begin with,
-            or a character.
-        vocab_size: how many subword tokens there are to be, if it was asked for.
-        val_fraction: the share of them to hold out.
-        test_fraction: the share to hold out to the end.
-        shape: the sizes of the model that were asked for, by name.
-        config: the course.
-        engine: which computes it.
-        dtype: of its numbers.
-        weights_format: of the model that is to be written.
-        preset: that other settings came from, if they did.
-        from_: the directory of the model to begin with.
-        genome: the file that shape and course come from, if they do.
+        settings: all options of `train` by name, those of a recipe included.
+        asked: those that are not defaults; --from takes the others from its model.
     """
-    _check_patience(config, val_fraction)
+    names = {field.name for field in fields(TrainConfig)} & settings.keys()
+    config = TrainConfig(**{name: settings[name] for name in names})
+    _check_patience(config, settings["val_fraction"])
+    preset, from_, genome = settings["preset"], settings["from_"], settings["genome"]
+    chat, engine = settings["chat"], settings["engine"]
+    tokenizer, vocab_size = asked.get("tokenizer"), asked.get("vocab_size")
+    shape = {name: settings[name] for name in SHAPE if not from_ or name in asked}
     parent = load(from_) if from_ else None
-    path = path or input_of(preset, chat=chat)
-    parts = parts_of(path, preset, config, chat=chat, validation=val_fraction, test=test_fraction)
+    path = settings["input"] or _input_of(preset, chat=chat)
+    held_out = (settings["val_fraction"], settings["test_fraction"])
+    parts = _load_parts(path, preset, config, *held_out, chat=chat)
     wanted = None
     if parent:
         learnt = _inherited_tokenizer(parent, parts, tokenizer, vocab_size)
@@ -112,16 +109,45 @@ def new_job(
         config=config,
         tokenizer=learnt,
         engine=engine,
-        dtype=dtype or default,
+        dtype=settings["dtype"] or default,
         vocab_size_wanted=wanted,
         data=parts.facts,
         input=Path(os.path.abspath(path)) if path else None,
-        weights_format=weights_format,
+        weights_format=settings["format"],
         preset=preset,
         parent_sha256=parent.meta.weights_sha256 if parent else None,
         genome_sha256=hashlib.sha256(genome.read_bytes()).hexdigest() if genome else None,
     )
     return TrainingJob(plan, parts, parent)
+
+
+def _input_of(preset: PresetName | None, *, chat: bool) -> Path | None:
+    """Return the default input file; None for the documents that a preset draws."""
+    data = PRESETS[preset].data if preset else "names"
+    if data is None:
+        raise ConfigError(f"--preset {preset} is for data of your own; name them with --input")
+    return None if data == "grammar" else default_input(chat=chat)
+
+
+def _load_parts(
+    path: Path | None,
+    preset: PresetName | None,
+    config: TrainConfig,
+    validation: float,
+    test: float,
+    *,
+    chat: bool,
+) -> Split:
+    """Return the documents of a file, or without one those of a preset, by what they are for."""
+    docs: Sequence[Document]
+    if path is None:
+        assert preset
+        docs = PRESETS[preset].draw(config.seed)
+    elif config.text == "stream":
+        return split_stream(load_stream(path), validation=validation, test=test)
+    else:
+        docs = load_conversations(path, tell=note) if chat else load_text(path)
+    return split(docs, validation=validation, test=test)
 
 
 def _new_tokenizer(parts: Split, vocab_size: int | None) -> Tokenizer:
@@ -160,18 +186,13 @@ def _inherited_tokenizer(
 
 @dataclass(frozen=True)
 class Ended:
-    """A training that has nothing more to do.
-
-    Attributes:
-        step: the steps that it took.
-        reason: why it ended.
-    """
+    """A training that has nothing more to do."""
 
     step: int
     reason: Ending
 
     def what_to_do(self, path: Path) -> str:
-        """Return what the user should know."""
+        """Return why it ended, and how to train longer."""
         if self.reason == "patience":
             why, more = f"ran out of patience after step {self.step}", "--patience"
         else:
@@ -182,12 +203,8 @@ class Ended:
 def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> TrainingJob | Ended:
     """Return a training from where it stands; its settings, which may be new, are kept at once.
 
-    Args:
-        directory: where it is.
-        given: the options that were given, by name.
-
     Raises:
-        ConfigError: an option or the data contradicts the training.
+        ConfigError: an option that was given, or the data, contradicts the training.
     """
     plan, state, status = directory.read_state()
     if status == "diverged":
@@ -211,14 +228,8 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Train
     if plan.input and "input" not in given:
         check_regular(plan.input, "name the documents of this training with --input")
     path = given.get("input") or plan.input
-    parts = parts_of(
-        path,
-        plan.preset,
-        config,
-        chat=plan.tokenizer.is_chat,
-        validation=plan.data.val_fraction,
-        test=plan.data.test_fraction,
-    )
+    held_out = (plan.data.val_fraction, plan.data.test_fraction)
+    parts = _load_parts(path, plan.preset, config, *held_out, chat=plan.tokenizer.is_chat)
     if parts.facts.sha256 != plan.data.sha256:
         raise ConfigError(
             f"{path or 'the preset'} is not what the training began with: its documents have the "

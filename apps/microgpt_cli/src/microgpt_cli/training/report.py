@@ -1,4 +1,4 @@
-"""What `microgpt train` makes of a training that has ended: samples, a picture, a report."""
+"""Samples, picture and report of a finished training."""
 
 import json
 import sys
@@ -9,7 +9,6 @@ from pathlib import Path
 from microgpt.config import EngineName
 from microgpt.data.dataset import Split
 from microgpt.data.tokenizer import Document, count_predictions
-from microgpt.errors import ConfigError
 from microgpt.evaluation.held_out_loss import bits
 from microgpt.evaluation.memorisation import KnownTexts, Memorisation, compare
 from microgpt.files.atomic_files import as_argument
@@ -17,21 +16,12 @@ from microgpt.inference import InferenceGpt
 from microgpt.model import count_params
 from microgpt.state import TrainResult
 from microgpt_cli.terminal.console import note, shown
-from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, N_SAMPLES
+from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.terminal.progress import step_line
 
+# `data.fingerprint` of the bundled names.txt: Karpathy's header calls its samples "names".
+NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
 MOST_SHOWN = 80  # characters of a document, which may be a book
-
-
-def count_samples(num_samples: int | None, *, chat: bool) -> int:
-    """Return how many samples to make up, by the option.
-
-    Raises:
-        ConfigError: some were asked for, but the model is to chat.
-    """
-    if chat and num_samples:
-        raise ConfigError("--num-samples does not go with --chat; use `microgpt chat` afterwards")
-    return (0 if chat else N_SAMPLES) if num_samples is None else num_samples
 
 
 def sample(result: TrainResult, num_samples: int, engine: EngineName) -> list[str]:
@@ -52,29 +42,20 @@ def draw(output: Path) -> None:
 
 
 def report(
-    result: TrainResult,
-    samples: list[str],
-    parts: Split,
-    output: Path,
-    *,
-    as_json: bool,
-    what: str,
+    result: TrainResult, samples: list[str], parts: Split, output: Path, *, as_json: bool
 ) -> None:
-    """Print the result on stdout, and on stderr what to think of it and what to do next.
-
-    Args:
-        result: the training.
-        samples: of its model.
-        parts: what it has learnt from, and what was held out.
-        output: where the model is.
-        as_json: print one JSON document.
-        what: the samples are.
-    """
-    memorised = _memorised(samples, result, parts.train) if samples else None
+    """Print the result on stdout, and on stderr which samples are known and what to do next."""
+    memorised = None
+    if samples:
+        texts = [doc for doc in parts.train if isinstance(doc, str)]
+        known = KnownTexts(texts, room=result.model.block_size, text=result.config.text)
+        memorised = compare(samples, known)
     if as_json:
         print(json.dumps(_summary(result, samples, memorised, output)))
         return
     _print_losses(result, parts)
+    is_names = result.data.sha256 == NAMES_SHA256
+    what = "text" if result.config.text == "stream" else "names" if is_names else "documents"
     if samples:
         print(f"\n--- inference (new, hallucinated {what}) ---")
     for i, sample in enumerate(samples, start=1):
@@ -109,14 +90,6 @@ def _in_words(loss: float, result: TrainResult, docs: Sequence[Document]) -> str
     )
     bits_each = bits(loss) * n_tokens / n_characters
     return f"{loss:.4f} nats a token ({bits_each:.4f} bits a character)"
-
-
-def _memorised(
-    samples: Sequence[str], result: TrainResult, docs: Sequence[Document]
-) -> Memorisation:
-    texts = [doc for doc in docs if isinstance(doc, str)]
-    known = KnownTexts(texts, room=result.model.block_size, text=result.config.text)
-    return compare(samples, known)
 
 
 def _tell_what_is_known(memorised: Memorisation) -> None:

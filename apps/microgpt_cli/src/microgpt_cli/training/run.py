@@ -1,8 +1,8 @@
-"""A training with all that is around it: its directory, signals, progress, what can go wrong."""
+"""Run a training in its directory, with progress, stop signals, checkpoints and failures."""
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,62 +17,62 @@ from microgpt.state import TrainResult, TrainState
 from microgpt.storage.model_directory import save
 from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.train import DivergedError, train
-from microgpt.training.engines import check_fits, prepare_engine
+from microgpt.training.engines import Use, check_fits, prepare_engine
 from microgpt_cli.terminal.console import note, say, show_while_read
 from microgpt_cli.terminal.progress import TrainingProgress
 from microgpt_cli.terminal.signals import StopRequest
 from microgpt_cli.training.job import TrainingJob
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """How a training is to be done; none of it changes its result.
+def run(
+    job: TrainingJob,
+    directory: TrainingDirectory,
+    *,
+    threads: int,
+    checkpoint_every: int | None,
+    has_samples: bool,
+    quiet: bool,
+) -> TrainResult:
+    """Train to the end, and leave the model in a directory.
 
-    Attributes:
+    The header, unless quiet, goes to stdout, progress and notes to stderr.
+
+    Args:
+        job: what to train.
+        directory: is locked by this process.
         threads: the processor cores to use.
         checkpoint_every: steps between two states on disk, or None for every 5 seconds.
-        has_samples: whether samples will follow.
-        quiet: leave the header out.
+        has_samples: whether samples will follow, which need kernels of their own.
+        quiet: print no header.
     """
-
-    threads: int
-    checkpoint_every: int | None
-    has_samples: bool
-    quiet: bool
-
-
-def run(job: TrainingJob, directory: TrainingDirectory, wishes: RunOptions) -> TrainResult:
-    """Train in a directory to the end, and leave the model there.
-
-    The header goes to stdout, progress and notes to stderr.
-    """
-    plan = job.plan
-    reading = job.parts.reading(plan.tokenizer, plan.model.block_size, plan.config)
-    longest = reading.longest
+    plan, parts = job.plan, job.parts
+    reading = parts.reading(plan.tokenizer, plan.model.block_size, plan.config)
     check_fits(
-        plan.engine, plan.dtype, plan.model, plan.config, longest=longest, threads=wishes.threads
+        plan.engine, plan.dtype, plan.model, plan.config, longest=reading.longest, threads=threads
     )
-    uses = job.uses(has_samples=wishes.has_samples)
+    uses: list[Use] = ["training"]
+    uses += ["decoding"] if has_samples else []
+    uses += ["evaluation"] if parts.validation or parts.test else []
     prepare_engine(plan.engine, plan.dtype, uses=uses, tell=note)
     with TrainingProgress(plan.config.steps) as progress, StopRequest() as stop:
         progress.restart(job.resume.step if job.resume else 0)
-        if not wishes.quiet:
+        if not quiet:
             _show_header(job)
         _tell_about_data(job, reading)
         try:
             result = train(
-                job.parts,
+                parts,
                 model=plan.model,
                 config=plan.config,
                 tokenizer=plan.tokenizer,
                 engine=plan.engine,
                 dtype=plan.dtype,
-                threads=wishes.threads,
+                threads=threads,
                 parent=job.parent,
                 resume=job.resume,
                 on_event=progress.update,
                 on_state=_Keeper(directory, job),
-                state_every=wishes.checkpoint_every,
+                state_every=checkpoint_every,
                 should_stop=stop,
             )
         except DivergedError as error:

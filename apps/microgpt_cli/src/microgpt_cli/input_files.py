@@ -1,0 +1,34 @@
+"""Default input files, and a check of a path that comes from a file."""
+
+import os
+from pathlib import Path
+
+from microgpt.data.dataset import bundled
+from microgpt.errors import ConfigError
+from microgpt.memory_limit import free_bytes
+from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
+
+
+def default_input(*, chat: bool = False) -> Path:
+    """Return where the data are when nothing is named: here, or else with microgpt."""
+    name = DEFAULT_CHAT if chat else DEFAULT_TEXT
+    path = Path("data", name)
+    if not os.path.exists(path):
+        note(f"there is no {path} here; using the {name} that comes with microgpt")
+        path = bundled(name)
+    return path
+
+
+def check_regular(path: Path, remedy: str) -> None:
+    """Raise ConfigError if a path, perhaps from a stranger's file, is endless or too large to read.
+
+    A file that does not exist is left to the code that reads it.
+    """
+    problem = None
+    if os.path.exists(path) and not os.path.isfile(path):
+        problem = "is not a regular file"
+    elif os.path.isfile(path) and os.path.getsize(path) > free_bytes():
+        problem = "is larger than the free memory"
+    if problem:
+        raise ConfigError(f"{path} {problem}; {remedy}")

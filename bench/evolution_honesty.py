@@ -28,7 +28,7 @@ from microgpt_evolution.confidence_interval import half_width
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.genome_file import read_genome
 from microgpt_evolution.objectives.loss import LossObjective
-from microgpt_evolution.objectives.retest import examine
+from microgpt_evolution.objectives.retest import retest
 
 FIRST_SEED, FRESH_SEEDS = 42, (1, 2, 3)
 KINDS = {
@@ -84,7 +84,7 @@ def search(fitness: str, seed: int) -> tuple[Genome, float, list[dict]]:
 
 def worth(genome: Genome) -> dict[str, float]:
     """Return the mean losses of a genome, trained again, and the FLOPs of such a training."""
-    exam = examine(genome, PARTS, FRESH_SEEDS)
+    exam = retest(genome, PARTS, FRESH_SEEDS)
     return {
         "last": fmean(exam.last_losses),
         "val": fmean(exam.val_losses),

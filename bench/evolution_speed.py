@@ -28,7 +28,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from threading import Event
 from time import perf_counter, process_time, thread_time
 
 import driver_cost
@@ -42,14 +41,11 @@ from microgpt_cli.main import main as microgpt
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.loss import LossObjective
 from microgpt_evolution.runs.records import Records
-from microgpt_evolution.search.aesthetic import AestheticEvolution
-from microgpt_evolution.search.hydra import HydraEvolution
-from microgpt_evolution.search.loss import LossEvolution
-from microgpt_evolution.search.runner import Audience, SearchRunner
+from microgpt_evolution.search.runner import RUNNERS, Listeners, LossRunner, SearchRunner
+from microgpt_evolution.search.settings import SearchSettings
 from microgpt_evolution.workers.pools import Threads
 
 SEEDS = range(42, 47)
-KINDS = {"loss": LossEvolution, "aesthetic": AestheticEvolution, "hydra": HydraEvolution}
 AT = (1_000, 10_000)  # evaluations after which the memory is measured
 POPULATION, N_NAMES, STEPS = 100, 600, 50  # of the search that is done for that: brief trainings
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -92,15 +88,15 @@ def be_a_process(objective: str, seed: str, n_workers: str, output: str) -> None
 
         return run
 
-    def searched(evolution: SearchRunner, minutes: float | None = None) -> object:
-        winner = search(evolution, minutes)
+    def searched(runner: SearchRunner, minutes: float | None = None) -> object:
+        winner = search(runner, minutes)
         seconds["kernels of the search"] = seconds["kernels"]
-        seconds["evaluations"] = evolution.laboratory.records.n_known
+        seconds["evaluations"] = runner.evaluator.records.n_known
         return winner
 
     trainer.take_steps = timed(trainer.take_steps, "kernels", thread_time)
     inference.evaluate = timed(inference.evaluate, "kernels", thread_time)
-    kind = KINDS[objective]
+    kind = RUNNERS[objective]
     search = timed(kind.run, "search", process_time)
     search = timed(search, "search (wall)", perf_counter)
     kind.run = searched
@@ -222,7 +218,7 @@ def workers(rounds: int) -> dict[str, float]:
     return found
 
 
-class BriefArena(LossObjective):
+class BriefObjective(LossObjective):
     """Trains any genome for a few steps only."""
 
     def measure(self, genome, seed, should_stop=None):
@@ -233,7 +229,7 @@ class BriefArena(LossObjective):
 def memory() -> dict[str, float]:
     """Return the bytes of this process after so many evaluations of one search."""
     names = load_text(bundled("names.txt"))[:N_NAMES]
-    arena = BriefArena.of(split(names, validation=0.1, test=0.1), "held-out")
+    objective = BriefObjective.of(split(names, validation=0.1, test=0.1), "held-out")
     bytes_: dict[int, int] = {}
 
     def look(line: str) -> None:
@@ -244,15 +240,20 @@ def memory() -> dict[str, float]:
 
     with tempfile.TemporaryDirectory() as folder, Threads(1) as pool:
         records = Records.begin(Path(folder), "evolve", {})
-        evolution = LossEvolution(
-            CachedEvaluator(arena, pool, records, run_seed=42, should_stop=Event()),
-            Audience(log=look, tell=lambda line: None, on_event=lambda event: None),
-            fitness="held-out",
+        settings = SearchSettings(
+            objective="loss",
+            input="names.txt",
+            data_sha256="",
             population=POPULATION,
             generations=AT[-1],
+            seed=42,
+            fitness="held-out",
+        )
+        runner = LossRunner(
+            settings, CachedEvaluator(objective, pool, records), Listeners(log=look)
         )
         with contextlib.suppress(StopIteration):
-            evolution.run()
+            runner.run()
     (n, first), (more, last) = bytes_.items()
     print(
         f"memory: {first / 1e6:.1f} MB after {n} evaluations, {last / 1e6:.1f} MB after {more}: "

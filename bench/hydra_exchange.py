@@ -19,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from statistics import fmean
-from threading import Event
 from time import perf_counter, process_time
 
 import numpy as np
@@ -31,11 +30,10 @@ from microgpt.training.engines import prepare_engine
 from microgpt_evolution.objectives.aesthetic import N_SAMPLES, AestheticObjective
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.heads import HeadName
-from microgpt_evolution.objectives.loss import LossObjective
 from microgpt_evolution.runs.records import Records
-from microgpt_evolution.search.hydra import HydraEvolution
-from microgpt_evolution.search.hydra_population import Exchange, Hydra
-from microgpt_evolution.search.runner import Audience
+from microgpt_evolution.search.hydra import Exchange
+from microgpt_evolution.search.runner import HydraRunner, Listeners
+from microgpt_evolution.search.settings import SearchSettings
 from microgpt_evolution.workers.pools import Threads
 
 FIRST_SEED, N_SEARCHES, FRESH_SEEDS = 42, 10, range(1, 11)
@@ -44,8 +42,7 @@ EXCHANGES: tuple[Exchange, ...] = ("migrate", "source")
 SIZE, CYCLES, WORKERS = 8, 5, 2
 N_DRAWN = 10_000  # of the bootstrap
 PARTS = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
-ARENA = LossObjective.of(PARTS, "held-out")
-AUDITION = AestheticObjective.of(ARENA, PARTS.docs, n_samples=N_SAMPLES)
+OBJECTIVE = AestheticObjective.of(PARTS, n_samples=N_SAMPLES)
 
 
 def main() -> None:
@@ -84,30 +81,33 @@ def search(exchange: Exchange, seed: int) -> dict:
 
     def look(line: str) -> None:
         if line.startswith(">> Cycle Complete"):
-            found = [organism.genome for organism in evolution.hydra.organisms]
+            found = [organism.genome for organism in runner.search.organisms]
             alive["genomes"].append(len(set(found)))
             alive["species"].append(len({genome.species for genome in found}))
 
     with tempfile.TemporaryDirectory() as folder, Threads(WORKERS) as pool:
         records = Records.begin(Path(folder), "evolve", {})
-        evolution = HydraEvolution(
-            CachedEvaluator(AUDITION, pool, records, run_seed=seed, should_stop=Event()),
-            Audience(log=look, tell=lambda line: None, on_event=lambda event: None),
-            Hydra(HEADS, size=SIZE, run_seed=seed, exchange=exchange),
-            cycles=CYCLES,
-            vocab_size=ARENA.tokenizer.vocab_size,
+        settings = SearchSettings(
+            objective="hydra",
+            input="names.txt",
+            data_sha256=PARTS.facts.sha256,
+            population=SIZE,
+            generations=CYCLES,
+            seed=seed,
+            samples=N_SAMPLES,
+            exchange=exchange,
         )
+        evaluator = CachedEvaluator(OBJECTIVE, pool, records)
+        runner = HydraRunner(settings, evaluator, Listeners(log=look))
         started, cpu_started = perf_counter(), process_time()
-        evolution.run()
+        runner.run()
         seconds, cpu_seconds = perf_counter() - started, process_time() - cpu_started
         n_evaluations = records.n_known
         records.close()
     return {
         "seed": seed,
         **alive,
-        "champions": {
-            head: worth(head, evolution.champions[head].organism.genome) for head in HEADS
-        },
+        "champions": {head: worth(head, runner.winners[head].organism.genome) for head in HEADS},
         "evaluations": n_evaluations,
         "seconds": seconds,
         "cpu_seconds": cpu_seconds,
@@ -118,7 +118,7 @@ def worth(head: HeadName, genome) -> float:
     """Return the mean score of a champion with its own head, trained again with fresh seeds."""
 
     def score(seed: int) -> float:
-        opinion = AUDITION.measure(genome, seed).vote
+        opinion = OBJECTIVE.measure(genome, seed).vote
         assert opinion
         return opinion.scores[head]
 

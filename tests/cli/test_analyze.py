@@ -53,13 +53,13 @@ def write(
             shared = {"point": point, "seed": seed, "n_params": n_params}
             shared["flops"] = 6 * n_params * point.steps
             if (point, seed) in failed:
-                records.add(SweepResult(**shared, status=status, reason="why"))
+                records.add_result(SweepResult(**shared, status=status, reason="why"))
                 continue
             val_loss = loss(point) + OFFSETS[seed]
             losses = {"val_loss": val_loss, "last_loss": val_loss + 1, "train_loss": val_loss}
             samples = ("anna", "em ma", "ava")
             more = {"samples": samples, "cpu_seconds": point.steps / 1e5} | outcome
-            records.add(SweepResult(**shared, status="ok", **losses, **more))
+            records.add_result(SweepResult(**shared, status="ok", **losses, **more))
     return str(records.directory.relative_to(folder))
 
 

@@ -1,1 +1,27 @@
-"""Evolution: genomes, what varies them, and what evaluates them."""
+"""Evolutionary search for the shape of a microgpt and how to train it.
+
+from microgpt_evolution import evolve
+"""
+
+from importlib import import_module
+
+_MODULE_OF = {  # loaded when they are first asked for: the judge needs none of them
+    "EvolutionResult": "search.evolve",
+    "Genome": "genome",
+    "NoWinnerError": "errors",
+    "SearchEvent": "search.runner",
+    "evolve": "search.evolve",
+    "read_genome": "genome_file",
+}
+
+__all__ = ["EvolutionResult", "Genome", "NoWinnerError", "SearchEvent", "evolve", "read_genome"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'microgpt_evolution' has no attribute {name!r}")
+    return getattr(import_module(f"microgpt_evolution.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

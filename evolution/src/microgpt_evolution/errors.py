@@ -4,6 +4,7 @@
     ├── GenomeError     a genome outside its ranges, or a genome.json that cannot be used
     ├── ClusterError    workers elsewhere that cannot be reached
     ├── RunError        the records of a run that cannot be used
+    ├── NoWinnerError   a search in which no organism could be trained
     └── StoppedError    a search that was told to stop
 
 As in `microgpt.errors`, each message is one sentence for the user.
@@ -22,6 +23,10 @@ class ClusterError(MicrogptError):
 
 class RunError(MicrogptError):
     """The records of a run are missing or damaged, or of another search."""
+
+
+class NoWinnerError(MicrogptError):
+    """No organism of a search could be trained to its end."""
 
 
 class StoppedError(MicrogptError):

@@ -26,39 +26,25 @@ MAX_BYTES = 2**20  # of a file; a real one has less than 1 kB
 REQUIRED = (*GENES, "loss", "generation")
 CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( .*)?$", re.MULTILINE)  # what git merge leaves
 
-Objective = Literal["loss", "aesthetic", "hydra"]
+ObjectiveName = Literal["loss", "aesthetic", "hydra"]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenomeRecord:
-    """A genome, and how it came to win.
-
-    Attributes:
-        genome: the winner.
-        loss: of the last document of its training, whatever it was chosen by.
-        generation: in which it was found, the first being 1.
-        evolved: true of all that a search has written.
-        objective: what was searched for.
-        head: of the Hydra, if one was picked.
-        fitness: which loss was to become small; None where scores were to become large.
-        val_loss: the held-out loss, in nats a token.
-        score: of its samples, where the objective is one of scores.
-        seed: of the search.
-        data_sha256: of the documents; see `microgpt.data.dataset.fingerprint`.
-    """
+    """A genome, and how it was found."""
 
     genome: Genome
-    loss: float
-    generation: int
-    evolved: bool = True
-    objective: Objective = "loss"
-    head: str | None = None
-    fitness: Fitness | None = None
-    val_loss: float | None = None
-    score: float | None = None
-    seed: int | None = None
-    data_sha256: str | None = None
+    loss: float  # of the last document of its training, whatever it was chosen by
+    generation: int  # in which it was found, counted from 1
+    evolved: bool = True  # true in all files that a search has written
+    objective: ObjectiveName = "loss"
+    head: str | None = None  # of the Hydra, if one was picked
+    fitness: Fitness | None = None  # which loss was minimised; None where scores were maximised
+    val_loss: float | None = None  # held out, in nats per token
+    score: float | None = None  # of its samples, where scores were maximised
+    seed: int | None = None  # of the search
+    data_sha256: str | None = None  # see `microgpt.data.dataset.fingerprint`
 
 
 class _GenomeFile(BaseModel):
@@ -77,7 +63,7 @@ class _GenomeFile(BaseModel):
     generation: Annotated[int, Field(ge=0)]
     evolved: bool = True
     version: Annotated[int, Field(ge=1)] = FORMAT_VERSION
-    objective: Objective = "loss"
+    objective: ObjectiveName = "loss"
     head: str | None = None
     fitness: Fitness | None = None
     val_loss: _Finite | None = None

@@ -1,14 +1,15 @@
-"""A generation: its organisms, what was measured of them, who wins, and how much they differ."""
+"""Organisms, their evaluations, and the populations that they form: ranking and diversity."""
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.scores import Scores
+from microgpt_evolution.seeds import training_seed
 
 # What became of an evaluation. `refused`: too large, known before it began; `diverged`: the loss
 # was no longer a finite number; `crashed`: all else.
@@ -21,49 +22,35 @@ Origin = Literal[
 ]  # fmt: skip
 
 TOURNAMENT_SIZE = 3
+POPULATION = "champion"  # the name of the only population of a search: its champion is shown
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What was measured of an organism.
-
-    Attributes:
-        status: what became of it.
-        fitness: what the search compares; lower is better.
-        last_loss: the loss of the last training document, in nats per token.
-        val_loss: the held-out loss, in nats per token.
-        samples: names that it has made up, where those are judged.
-        vote: what they come to.
-    """
+    """What was measured of an organism. Losses are in nats per token."""
 
     status: Status
-    fitness: float = math.inf
-    last_loss: float | None = None
-    val_loss: float | None = None
-    samples: tuple[str, ...] = ()
-    vote: Scores | None = None
+    fitness: float = math.inf  # what the search minimises
+    last_loss: float | None = None  # of the last training document
+    val_loss: float | None = None  # held out
+    samples: tuple[str, ...] = ()  # generated names, where they are judged
+    vote: Scores | None = None  # the scores of those names
+    train_loss: float | None = None  # the mean of the last 100 steps, in a sweep
+    reason: str = field(default="", compare=False)  # what went wrong, in a line
+    seconds: float = field(default=0.0, compare=False)
+    cpu_seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Organism:
-    """A genome in its place.
-
-    Attributes:
-        genome: its shape and how it is trained.
-        origin: how it was made.
-        seed: of its training. An elite keeps it, together with what it gave.
-        generation: counted from 1.
-        slot: its place in the generation before that is ranked, counted from 1.
-        parents: the ids of those that it was made of; an elite's is the organism that it was.
-        evaluation: None until it has been evaluated.
-    """
+    """A genome with its place in a population."""
 
     genome: Genome
     origin: Origin
-    seed: int
-    generation: int
-    slot: int
-    parents: tuple[str, ...] = ()
+    seed: int  # of its training; an elite keeps it, together with its evaluation
+    generation: int  # counted from 1
+    slot: int  # its place in the generation before that is ranked, counted from 1
+    parents: tuple[str, ...] = ()  # ids; an elite's parent is the organism that it was
     evaluation: Evaluation | None = None
 
     @property
@@ -88,6 +75,94 @@ class Organism:
     def has_finished(self) -> bool:
         """Whether it was evaluated, and can win."""
         return self.fitness < math.inf
+
+
+@dataclass(frozen=True)
+class Offspring:
+    """An organism before it has a place. One that is not trained has a seed and an evaluation."""
+
+    genome: Genome
+    origin: Origin
+    parents: tuple[Organism, ...] = ()
+    seed: int | None = None
+    evaluation: Evaluation | None = None
+
+    @classmethod
+    def same(cls, organism: Organism, origin: Origin) -> "Offspring":
+        """Return an organism as it is, with its evaluation."""
+        return cls(organism.genome, origin, (organism,), organism.seed, organism.evaluation)
+
+
+class Population:
+    """A population that is evolved one generation at a time: ask, tell, breed.
+
+    It also is the simplest search, of one population. Subclasses add `breed`.
+
+    Attributes:
+        organisms: the generation at hand, in the order of the slots; ranked once it was told of.
+        generations: those that it was told of, each ranked.
+    """
+
+    n_elites = 1  # organisms of a bred generation that need no evaluation
+
+    def __init__(self, organisms: Sequence[Organism]) -> None:
+        self.organisms = list(organisms)
+        self.generations: list[list[Organism]] = []
+
+    @property
+    def generation(self) -> int:
+        """The number of the generation at hand, counted from 1."""
+        return self.organisms[0].generation
+
+    @property
+    def populations(self) -> Mapping[str, "Population"]:
+        """The populations of the search, by name."""
+        return {POPULATION: self}
+
+    def ask(self) -> list[Organism]:
+        """Return the organisms of the generation at hand that have no evaluation."""
+        return [organism for organism in self.organisms if organism.evaluation is None]
+
+    def tell(self, evaluations: Sequence[Evaluation]) -> list[Organism]:
+        """Take the evaluations of the organisms of `ask`, in their order; return all, ranked."""
+        told = {o.slot: e for o, e in zip(self.ask(), evaluations, strict=True)}
+        self.organisms = rank(
+            [
+                replace(organism, evaluation=self.seen(organism.evaluation or told[organism.slot]))
+                for organism in self.organisms
+            ]
+        )
+        self.generations.append(self.organisms)
+        return self.organisms
+
+    def seen(self, evaluation: Evaluation) -> Evaluation:
+        """Return an evaluation with the fitness that it has in this population."""
+        return evaluation
+
+
+def place(
+    children: Sequence[Offspring], generation: int, run_seed: int, *, first_slot: int = 1
+) -> list[Organism]:
+    """Return the children as the organisms of a generation, in their order.
+
+    Args:
+        children: of one population.
+        generation: counted from 1.
+        run_seed: the training seeds are derived from it.
+        first_slot: differs between the populations of a run, so that no two share a seed.
+    """
+    return [
+        Organism(
+            genome=child.genome,
+            origin=child.origin,
+            seed=training_seed(run_seed, generation, slot) if child.seed is None else child.seed,
+            generation=generation,
+            slot=slot,
+            parents=tuple(parent.id for parent in child.parents),
+            evaluation=child.evaluation,
+        )
+        for slot, child in enumerate(children, start=first_slot)
+    ]
 
 
 def rank(organisms: Sequence[Organism]) -> list[Organism]:

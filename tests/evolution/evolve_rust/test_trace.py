@@ -10,9 +10,9 @@ from microgpt_evolution.search.breeding import first_generation, next_generation
 DESCRIPTION = "Emb:16  Head:4 Lay:1 Ctx:16 FF:4 LR:0.0050 Steps:200 "
 
 
-def breed(rung, ranked) -> list[str]:
-    population = next_generation(rung, ranked, run_seed=42, rng=Random(1))
-    return trace.bred(rung, ranked, population, n_blacklisted=3)
+def breed(stage, ranked) -> list[str]:
+    population = next_generation(stage, ranked, run_seed=42, rng=Random(1))
+    return trace.bred(stage, ranked, population, n_blacklisted=3)
 
 
 def test_evaluations_are_told_as_in_evolve_rust(make_organism, make_ranked) -> None:

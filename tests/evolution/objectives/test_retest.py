@@ -6,7 +6,7 @@ from microgpt.data.dataset import split
 from microgpt.train import DivergedError, train
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives import retest as exam
-from microgpt_evolution.objectives.retest import examine
+from microgpt_evolution.objectives.retest import retest
 
 NAMES = [a + b + c + d for a in "aeiou" for b in "mnrl" for c in "aeo" for d in ("", "l", "nn")]
 PARTS = split(NAMES, validation=0.2, test=0.2)
@@ -15,18 +15,18 @@ GENOME = replace(PRIMORDIAL, steps=50)
 
 def test_a_seed_gives_what_training_on_the_training_part_gives() -> None:
     alone = train(PARTS.train, model=GENOME.model(), config=GENOME.train_config(7))
-    found = examine(GENOME, PARTS, [7])
+    found = retest(GENOME, PARTS, [7])
     assert found.last_losses == (alone.losses[-1],)
     assert found.result.weights == alone.weights
     assert found.val_losses != found.test_losses
 
 
 def test_each_seed_counts_and_the_first_gives_the_model() -> None:
-    found = examine(GENOME, PARTS, [7, 8, 9])
+    found = retest(GENOME, PARTS, [7, 8, 9])
     assert found.result.config.seed == 7
     for losses in (found.last_losses, found.val_losses, found.test_losses):
         assert len(set(losses)) == 3
-    assert examine(GENOME, PARTS, [8]).test_losses == found.test_losses[1:2]
+    assert retest(GENOME, PARTS, [8]).test_losses == found.test_losses[1:2]
 
 
 def test_a_training_that_diverges_is_left_out(monkeypatch) -> None:
@@ -38,8 +38,8 @@ def test_a_training_that_diverges_is_left_out(monkeypatch) -> None:
         return train(docs, model=model, config=config)
 
     monkeypatch.setattr(exam, "train", train_or_diverge)
-    found = examine(GENOME, PARTS, [7, 8])
+    found = retest(GENOME, PARTS, [7, 8])
     assert found.result.config.seed == 8
     assert len(found.test_losses) == 1
     with pytest.raises(DivergedError):
-        examine(GENOME, PARTS, [7])
+        retest(GENOME, PARTS, [7])

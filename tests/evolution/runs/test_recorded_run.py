@@ -5,7 +5,7 @@ import pytest
 
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import PRIMORDIAL
-from microgpt_evolution.objectives.trial import Measured, Trial
+from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.population import Evaluation
 from microgpt_evolution.runs.recorded_run import read_recorded
 from microgpt_evolution.runs.records import Records
@@ -15,8 +15,9 @@ from microgpt_evolution.runs.records import Records
 def records(tmp_path: Path):
     """A run that goes on, with one evaluation."""
     with Records.begin(tmp_path / "runs", "evolve", {"objective": "loss"}) as records:
-        trial = Trial("g1-1", "random", ("g0-0",), PRIMORDIAL, 7)
-        records.add(trial, Measured(Evaluation("ok", 2.25, 2.5, 2.25), 0.5, 0.25), flops=9)
+        trial = Trial(PRIMORDIAL, 7, "g1-1", "random", ("g0-0",))
+        evaluation = Evaluation("ok", 2.25, 2.5, 2.25, seconds=0.5, cpu_seconds=0.25)
+        records.add(trial, evaluation, flops=9, n_params=4192)
         yield records
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives.scores import vote
-from microgpt_evolution.objectives.trial import Measured, Trial
+from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.population import Evaluation
 from microgpt_evolution.runs.records import Records
 
@@ -23,16 +24,17 @@ def run(tmp_path: Path) -> Path:
 
 
 def add(records: Records, seed: int, evaluation: Evaluation) -> None:
-    trial = Trial(f"g1-{seed}", "random", (), PRIMORDIAL, seed)
-    records.add(trial, Measured(evaluation, 0.5, 0.25), flops=7)
+    trial = Trial(PRIMORDIAL, seed, f"g1-{seed}", "random")
+    evaluation = replace(evaluation, seconds=0.5, cpu_seconds=0.25)
+    records.add(trial, evaluation, flops=7, n_params=4192)
 
 
 def test_what_was_recorded_is_known_again(run) -> None:
     with Records.open(run) as records:
         assert records.settings == SETTINGS
-        assert records.known(PRIMORDIAL, 1) == Evaluation("ok", 2.25, 2.5, 2.25)
-        assert records.known(PRIMORDIAL, 2) == Evaluation("diverged")
-        assert records.known(PRIMORDIAL, 3) is None
+        assert records.known(Trial(PRIMORDIAL, 1)) == Evaluation("ok", 2.25, 2.5, 2.25)
+        assert records.known(Trial(PRIMORDIAL, 2)) == Evaluation("diverged")
+        assert records.known(Trial(PRIMORDIAL, 3)) is None
         assert records.n_known == 2
 
 

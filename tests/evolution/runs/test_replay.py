@@ -7,10 +7,9 @@ import pytest
 from microgpt_evolution.objectives.scores import Scores
 from microgpt_evolution.population import Evaluation
 from microgpt_evolution.runs.replay import replay
-from microgpt_evolution.search.aesthetic_population import AestheticPopulation
-from microgpt_evolution.search.hydra import HEAD_GENERATIONS
-from microgpt_evolution.search.hydra_population import Hydra
-from microgpt_evolution.search.loss_search import LossSearch
+from microgpt_evolution.search.aesthetic import AestheticPopulation
+from microgpt_evolution.search.hydra import HEAD_GENERATIONS, Hydra
+from microgpt_evolution.search.loss import LossSearch
 
 HEADS = ["weaver", "mirror", "spark"]
 
@@ -38,13 +37,15 @@ def lived(kind: str, n_generations: int):
     for number in range(1, n_generations + 1):
         if number > 1 and kind == "hydra" and number % HEAD_GENERATIONS == 1:
             living.gather()
+        elif number > 1 and kind == "hydra":
+            for population in living.heads.values():
+                population.breed()
         elif number > 1:
             living.breed()
-        todo = living.to_evaluate()
+        todo = living.ask()
         known |= {(organism.genome, organism.seed): measured(organism) for organism in todo}
         living.tell([known[organism.genome, organism.seed] for organism in todo])
-        everyone = living.population if kind == "loss" else living.organisms
-        generations.append({organism.id: organism for organism in everyone})
+        generations.append({organism.id: organism for organism in living.organisms})
     return generations, known
 
 
@@ -85,4 +86,4 @@ def test_a_search_of_which_nothing_is_known_has_no_generation() -> None:
 def test_how_a_generation_was_bred_is_told() -> None:
     known = Evaluation("ok", 2.5, 2.5, 2.5)  # nothing ever gets better
     found = replay(search("loss"), 6, lambda genome, seed: known)
-    assert "championship" in [g.rung for g in found]
+    assert "championship" in [g.stage for g in found]

@@ -8,7 +8,7 @@ from microgpt_evolution.errors import RunError
 from microgpt_evolution.objectives.retest import Retest
 from microgpt_evolution.objectives.scores import Scores
 from microgpt_evolution.runs.retest_file import read_exam, write_exam
-from microgpt_evolution.search.winner import Winner
+from microgpt_evolution.search.selection import Winner
 
 
 def votes(*judges: float) -> tuple[Scores, ...]:

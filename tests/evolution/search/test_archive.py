@@ -1,7 +1,17 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from microgpt_evolution.objectives.scores import Scores
 from microgpt_evolution.search.archive import N_CELLS, N_NOVELTIES, N_SIZES, Archive
+
+
+def scored(organism, novelty: float):
+    """Return an organism whose names have this novelty."""
+    vote = Scores({}, distinct=1.0, novel=novelty)
+    return replace(organism, evaluation=replace(organism.evaluation, vote=vote))
+
 
 SEEN = st.lists(
     st.tuples(st.one_of(st.none(), st.floats(-7, 100)), st.integers(1, 10**9), st.floats(0, 1))
@@ -15,7 +25,7 @@ def test_a_cell_keeps_the_best_that_was_ever_in_it(make_organism, seen) -> None:
         status = "crashed" if fitness is None else "ok"
         organism = make_organism(fitness, status=status, slot=slot)
         before = dict(archive.cells)
-        archive.add(organism, n_params=n_params, novelty=novelty)
+        archive.add(scored(organism, novelty), n_params=n_params)
         for cell, kept in before.items():
             assert archive.cells[cell].fitness <= kept.fitness
         assert all(row in range(N_SIZES) for row, _ in archive.cells)
@@ -29,5 +39,5 @@ def test_a_cell_keeps_the_best_that_was_ever_in_it(make_organism, seen) -> None:
 def test_a_size_is_half_an_octave_of_weights_and_a_novelty_a_fiftieth(make_organism) -> None:
     archive = Archive()
     for n_params, novelty in [(4192, 0.0), (5792, 0.81), (5793, 0.94), (8192, 1.0)]:
-        archive.add(make_organism(1.0), n_params=n_params, novelty=novelty)
+        archive.add(scored(make_organism(1.0), novelty), n_params=n_params)
     assert set(archive.cells) == {(0, 0), (1, 7), (2, 9)}

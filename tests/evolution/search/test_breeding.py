@@ -17,8 +17,8 @@ RUNGS = st.sampled_from(["normal", "championship", "cataclysm"])
 FITNESSES = st.lists(st.floats(1, 4) | st.just(math.nan) | st.none(), min_size=1, max_size=20)
 
 
-def bred(rung, ranked, seed=0, blacklisted=()):
-    return next_generation(rung, ranked, run_seed=42, rng=Random(seed), blacklisted=blacklisted)
+def bred(stage, ranked, seed=0, blacklisted=()):
+    return next_generation(stage, ranked, run_seed=42, rng=Random(seed), blacklisted=blacklisted)
 
 
 def origins(population) -> list[Origin]:
@@ -51,9 +51,9 @@ def test_half_of_a_warm_start_is_the_ancestor_and_its_mutants(size, seed) -> Non
 
 
 @given(RUNGS, FITNESSES, SEEDS)
-def test_the_size_is_kept_and_each_place_has_its_seed(make_ranked, rung, fitnesses, seed) -> None:
+def test_the_size_is_kept_and_each_place_has_its_seed(make_ranked, stage, fitnesses, seed) -> None:
     ranked = make_ranked(fitnesses, generation=3)
-    population = bred(rung, ranked, seed)
+    population = bred(stage, ranked, seed)
     assert [(o.generation, o.slot) for o in population] == [
         (4, slot) for slot in range(1, len(ranked) + 1)
     ]
@@ -67,25 +67,25 @@ def test_the_size_is_kept_and_each_place_has_its_seed(make_ranked, rung, fitness
 
 @given(RUNGS, FITNESSES, SEEDS)
 def test_the_best_is_in_the_first_place_and_only_what_has_finished_is_bred_from(
-    make_ranked, rung, fitnesses, seed
+    make_ranked, stage, fitnesses, seed
 ) -> None:
     ranked = make_ranked(fitnesses)
-    population = bred(rung, ranked, seed)
+    population = bred(stage, ranked, seed)
     finished = {organism.id for organism in ranked if organism.has_finished}
     assert {parent for organism in population for parent in organism.parents} <= finished
     if finished:
         assert population[0].genome == ranked[0].genome
         assert population[0].parents == (ranked[0].id,)
-        assert population[0].origin == ("elite" if rung == "normal" else "re-eval")
+        assert population[0].origin == ("elite" if stage == "normal" else "re-eval")
     else:
-        expected = "cataclysm" if rung == "cataclysm" else "immigrant"
+        expected = "cataclysm" if stage == "cataclysm" else "immigrant"
         assert set(origins(population)) == {expected}
 
 
 @given(RUNGS, FITNESSES, SEEDS)
-def test_the_same_generator_breeds_the_same(make_ranked, rung, fitnesses, seed) -> None:
+def test_the_same_generator_breeds_the_same(make_ranked, stage, fitnesses, seed) -> None:
     ranked = make_ranked(fitnesses)
-    assert repr(bred(rung, ranked, seed)) == repr(bred(rung, ranked, seed))
+    assert repr(bred(stage, ranked, seed)) == repr(bred(stage, ranked, seed))
 
 
 @pytest.mark.parametrize(
@@ -157,11 +157,11 @@ def test_a_cataclysm_is_the_best_anew_and_wide_randoms(make_ranked, size, seed) 
         assert organism.genome.steps in WIDE.steps
 
 
-@pytest.mark.parametrize(("rung", "origin"), [("normal", "immigrant"), ("cataclysm", "cataclysm")])
-def test_what_is_random_avoids_blacklisted_species(make_ranked, rung, origin) -> None:
+@pytest.mark.parametrize(("stage", "origin"), [("normal", "immigrant"), ("cataclysm", "cataclysm")])
+def test_what_is_random_avoids_blacklisted_species(make_ranked, stage, origin) -> None:
     ranked = make_ranked([2.0] * 20)
-    blacklisted = {o.genome.species for o in bred(rung, ranked) if o.origin == origin}
-    population = bred(rung, ranked, blacklisted=blacklisted)
+    blacklisted = {o.genome.species for o in bred(stage, ranked) if o.origin == origin}
+    population = bred(stage, ranked, blacklisted=blacklisted)
     assert all(o.genome.species not in blacklisted for o in population if o.origin == origin)
 
 

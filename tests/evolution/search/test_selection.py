@@ -1,6 +1,7 @@
 import pytest
 
 from microgpt_evolution.objectives.scores import Scores
+from microgpt_evolution.population import Evaluation
 from microgpt_evolution.search.selection import Candidate, best_for, best_for_all
 
 
@@ -10,7 +11,7 @@ def candidate(make_organism):
         return Candidate(
             make_organism(0.0),
             tuple(
-                Scores(dict(zip(("weaver", "mirror", "spark"), scores, strict=True)), 1.0, 1.0)
+                Evaluation("ok", vote=Scores(dict(zip(HEADS, scores, strict=True)), 1.0, 1.0))
                 for scores in votes
             ),
         )
@@ -25,7 +26,7 @@ def test_the_mean_over_seeds_counts_not_the_best_of_them(candidate) -> None:
     lucky, steady = candidate((9, 0, 0), (0, 0, 0)), candidate((5, 0, 0), (5, 0, 0))
     assert best_for("weaver", [lucky, steady]) is steady
     assert (lucky.mean("weaver"), steady.mean("weaver")) == (4.5, 5.0)
-    assert lucky.worth("weaver") == "4.5000 ± 57.1770 (95%, n=2)"
+    assert lucky.describe("weaver") == "4.5000 ± 57.1770 (95%, n=2)"
 
 
 def test_the_sum_of_places_decides_so_that_no_head_outweighs_the_others(candidate) -> None:

@@ -7,12 +7,12 @@ from microgpt_evolution.search.stagnation import StagnationSchedule
 
 def climb(*bests: float) -> list[tuple[int, str]]:
     """Return the stagnation that is told after each generation, and how the next is bred."""
-    ladder, story = StagnationSchedule(), []
+    schedule, told = StagnationSchedule(), []
     for best in bests:
-        ladder = ladder.after(best)
-        story.append((ladder.stagnation, ladder.rung))
-        ladder = ladder.after_breeding()
-    return story
+        schedule = schedule.after(best)
+        told.append((schedule.stagnation, schedule.stage))
+        schedule = schedule.after_breeding()
+    return told
 
 
 NORMAL_0, NORMAL_1 = (0, "normal"), (1, "normal")

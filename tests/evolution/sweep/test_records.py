@@ -6,6 +6,7 @@ import pytest
 
 from microgpt.errors import CheckpointError
 from microgpt_evolution.errors import RunError
+from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.runs.records import Records
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import SweepRecords, SweepSettings, read_sweep
@@ -31,15 +32,17 @@ def result(n_steps=1000, seed=42, **outcome) -> SweepResult:
 def run(tmp_path: Path) -> Path:
     """The directory of a sweep of four trainings, of which two have been made."""
     with SweepRecords.begin(tmp_path, "sweep", SETTINGS) as records:
-        records.add(result(3000))
-        records.add(result(seed=43))
+        records.add_result(result(3000))
+        records.add_result(result(seed=43))
     return records.directory
 
 
 def test_what_was_recorded_is_known_again_and_the_rest_is_to_be_made(run) -> None:
     with SweepRecords.open(run) as records:
-        assert records.known(SweepConfig(steps=3000), 42) == result(3000)
-        assert records.todo() == [(SweepConfig(steps=1000), 42), (SweepConfig(steps=3000), 43)]
+        assert records.result(Trial(SweepConfig(steps=3000), 42)) == result(3000)
+        assert records.todo() == [
+            Trial(SweepConfig(steps=1000), 42), Trial(SweepConfig(steps=3000), 43),
+        ]  # fmt: skip
         assert records.n_known == 2
 
 
@@ -55,17 +58,17 @@ def test_results_come_in_the_order_of_the_sweep(run) -> None:
 )
 def test_what_depends_on_the_machine_is_tried_again(run, status, is_known) -> None:
     with SweepRecords.open(run) as records:
-        records.add(result(status=status, reason="why"))
+        records.add_result(result(status=status, reason="why"))
     with SweepRecords.open(run) as records:
-        assert ((SweepConfig(steps=1000), 42) not in records.todo()) == is_known
-        records.add(result())
+        assert (Trial(SweepConfig(steps=1000), 42) not in records.todo()) == is_known
+        records.add_result(result())
     _, results = read_sweep(run)
     assert results[0] == result()  # the last line counts
 
 
 def test_the_table_has_a_row_for_each_training(run) -> None:
     with SweepRecords.open(run) as records:
-        records.add(result(status="refused", reason="it is large, and more"))
+        records.add_result(result(status="refused", reason="it is large, and more"))
         records.write_table()
     with (run / "evaluations.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -82,7 +85,7 @@ def test_a_torn_last_line_is_left_out(run) -> None:
     assert len(read_sweep(run)[1]) == 2
     assert path.read_bytes() == whole + whole[:100]  # who only reads leaves it alone
     with SweepRecords.open(run) as records:
-        records.add(result())
+        records.add_result(result())
     assert len(read_sweep(run)[1]) == 3
 
 
@@ -149,4 +152,4 @@ def test_a_full_disk_is_told(run, monkeypatch) -> None:
     with SweepRecords.open(run) as records, monkeypatch.context() as patch:
         patch.setattr(Path, "open", full)
         with pytest.raises(CheckpointError, match="No space left on device"):
-            records.add(result())
+            records.add_result(result())

@@ -14,7 +14,7 @@ from microgpt_evolution.sweep.run import run_sweep
 from microgpt_evolution.workers.pools import Pool, Processes, Threads
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
-TRACK = SweepObjective.of(split(DOCS, validation=0.2, test=0.2))
+OBJECTIVE = SweepObjective.of(split(DOCS, validation=0.2, test=0.2))
 POINTS = (SweepConfig(n_embd=8, n_head=2, steps=20), SweepConfig(n_embd=8, n_head=2, steps=40))
 LARGE = SweepConfig(n_embd=2**16, n_head=1, n_layer=64)
 
@@ -38,7 +38,7 @@ def sweep(
     should_stop: Event | None = None,
 ) -> list[SweepResult]:
     with begin(folder, *more) as records, pool:
-        run_sweep(TRACK, pool, records, on_result=on_result, should_stop=should_stop)
+        run_sweep(OBJECTIVE, pool, records, on_result=on_result, should_stop=should_stop)
         return timeless(records.results)
 
 
@@ -65,7 +65,7 @@ def test_what_does_not_fit_is_refused_before_anything_begins_and_the_rest_goes_o
 
 
 def test_the_memory_is_shared_by_the_workers(tmp_path, monkeypatch) -> None:
-    enough = TRACK.n_bytes(POINTS[1])
+    enough = OBJECTIVE.n_bytes(POINTS[1])
     monkeypatch.setattr("microgpt_evolution.workers.pools.free_bytes", lambda: enough)
     assert {r.status for r in sweep(tmp_path, Threads(1))} == {"ok"}
     assert "refused" in {r.status for r in sweep(tmp_path, Threads(2))}
@@ -75,11 +75,11 @@ def test_a_sweep_that_was_stopped_goes_on_and_changes_no_figure(tmp_path) -> Non
     stop = Event()
     whole = sweep(tmp_path, Threads(1))
     with begin(tmp_path) as records, Threads(1) as pool, pytest.raises(StoppedError):
-        run_sweep(TRACK, pool, records, on_result=lambda result: stop.set(), should_stop=stop)
+        run_sweep(OBJECTIVE, pool, records, on_result=lambda result: stop.set(), should_stop=stop)
     told: list[SweepResult] = []
     with SweepRecords.open(records.directory) as records, Threads(1) as pool:
         n_before = records.n_known
-        run_sweep(TRACK, pool, records, on_result=told.append)
+        run_sweep(OBJECTIVE, pool, records, on_result=told.append)
         assert 0 < n_before < 4
         assert len(told) == 4 - n_before
         assert timeless(records.results) == whole

@@ -6,25 +6,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from random import Random
 from typing import cast
 
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.heads import HEADS, HeadName
-from microgpt_evolution.population import Evaluation, Organism, Origin, rank
+from microgpt_evolution.population import POPULATION, Evaluation, Organism, Origin, rank
 from microgpt_evolution.runs.evaluation_record import Entry
 from microgpt_evolution.runs.recorded_run import RecordedRun, read_recorded
-from microgpt_evolution.runs.replay import Generation, Search, replay
+from microgpt_evolution.runs.replay import Generation, replay
 from microgpt_evolution.runs.retest_file import RetestFile, read_exam
 from microgpt_evolution.runs.run_directory import EVALUATIONS
-from microgpt_evolution.search.aesthetic_population import AestheticPopulation
-from microgpt_evolution.search.hydra_population import Hydra
-from microgpt_evolution.search.loss import POPULATION
-from microgpt_evolution.search.loss_search import LossSearch
+from microgpt_evolution.search.aesthetic import JUDGE
 from microgpt_evolution.search.settings import SearchSettings
 
-JUDGE = "judge"  # the one population of an aesthetic evolution, and its score
 LOSSES = {"held-out": "held-out loss", "last-doc": "loss of the last document"}
 CONFIRM, PRIMORDIAL = "confirm", "primordial"  # origins that no organism of a population has
 N_HEX = 12  # of a fingerprint, enough to tell data apart
@@ -195,7 +190,7 @@ def read_run_summary(directory: Path, name: str) -> RunSummary:
     settings = SearchSettings.of(run)
     known = {(entry.genome, entry.seed): entry.evaluation for entry in run.entries}
     generations = replay(
-        _search(settings), settings.n_generations, lambda genome, seed: known.get((genome, seed))
+        settings.search(), settings.n_generations, lambda genome, seed: known.get((genome, seed))
     )
     summary = RunSummary(name, run, settings, generations, retest)
     unknown = [entry.id for entry in run.entries if not summary.knows(entry)]
@@ -207,23 +202,6 @@ def read_run_summary(directory: Path, name: str) -> RunSummary:
     if not generations:
         raise RunError(f"{run.directory} has no generation yet; try again in a while")
     return summary
-
-
-def _search(settings: SearchSettings) -> Search:
-    """Return a search at its beginning."""
-    seed, size, ancestor = settings.seed, settings.population, settings.warm_start
-    if settings.objective == "loss":
-        assert settings.fitness
-        return LossSearch(population=size, fitness=settings.fitness, seed=seed, ancestor=ancestor)
-    if settings.objective == "aesthetic":
-        rng = Random(seed)
-        return AestheticPopulation(
-            measure=JUDGE, size=size, run_seed=seed, rng=rng, ancestor=ancestor
-        )
-    assert settings.exchange
-    return Hydra(
-        settings.heads, size=size, run_seed=seed, exchange=settings.exchange, ancestor=ancestor
-    )
 
 
 def _imported_generations(run: RecordedRun) -> list[Generation]:

@@ -47,7 +47,7 @@ def finalists(candidates: Sequence[Candidate], winner: Candidate, measure: str) 
         marker = ">" if candidate is winner else " "
         organism = candidate.organism
         lines.append(
-            f"{marker} {candidate.worth(measure)} | [{genes(organism.genome)}] "
+            f"{marker} {candidate.describe(measure)} | [{genes(organism.genome)}] "
             f"of generation {organism.generation}"
         )
     return lines

@@ -75,7 +75,7 @@ def ascended(winners: Mapping[HeadName, Candidate]) -> list[str]:
         lines += [
             f"{_tag(head)} Champion:",
             f"  Genome: {genes(winner.organism.genome)}",
-            f"  Score:  {winner.worth(head)}",
+            f"  Score:  {winner.describe(head)}",
             f"  Names:  {shown(winner.organism)}",
         ]
     return lines

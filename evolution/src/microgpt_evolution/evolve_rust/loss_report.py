@@ -12,7 +12,11 @@ from microgpt_evolution.objectives.fitness import Fitness, describe_losers
 from microgpt_evolution.population import TOURNAMENT_SIZE, Organism, count_species, monoculture
 from microgpt_evolution.search.blacklist import MIN_FAILURES
 from microgpt_evolution.search.breeding import count_immigrants
-from microgpt_evolution.search.stagnation import CATACLYSM_AFTER, CHAMPIONSHIP_AFTER, Rung
+from microgpt_evolution.search.stagnation import (
+    CATACLYSM_AFTER,
+    CHAMPIONSHIP_AFTER,
+    StagnationStage,
+)
 
 
 def header(
@@ -79,14 +83,14 @@ def summary(
     return ["  " + " | ".join(facts), ""]
 
 
-def event(rung: Rung, stagnation: int) -> list[str]:
+def event(stage: StagnationStage, stagnation: int) -> list[str]:
     """Return the line on how the next generation is bred, if it is not as usual."""
-    if rung == "normal":
+    if stage == "normal":
         return []
     what = {
         "championship": "CHAMPIONSHIP: {} gens stagnant — breeding winners with growth",
         "cataclysm": "CATACLYSM: {} gens stagnant — expanding search space",
-    }[rung]
+    }[stage]
     return [f"  *** {what.format(stagnation)} ***"]
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from microgpt_evolution.population import Organism
-from microgpt_evolution.search.stagnation import Rung
+from microgpt_evolution.search.stagnation import StagnationStage
 
 
 def evaluating(population: Sequence[Organism]) -> str:
@@ -40,18 +40,21 @@ def done(organism: Organism, seconds: float, reason: str = "") -> str:
 
 
 def bred(
-    rung: Rung, ranked: Sequence[Organism], population: Sequence[Organism], n_blacklisted: int
+    stage: StagnationStage,
+    ranked: Sequence[Organism],
+    population: Sequence[Organism],
+    n_blacklisted: int,
 ) -> list[str]:
     """Return the lines about a generation that has been bred.
 
     Args:
-        rung: how.
+        stage: how.
         ranked: the generation before it.
         population: the generation.
         n_blacklisted: species that random genomes were not to be of.
     """
     places = {organism.id: place for place, organism in enumerate(ranked, start=1)}
-    lines = [_heading(rung, ranked[0].generation)]
+    lines = [_heading(stage, ranked[0].generation)]
     n_immigrants = 0
     for organism in population:
         genome = organism.genome.describe()
@@ -68,7 +71,7 @@ def bred(
                 lines.append(f"[breed] champion cross: #{a} x #{b}")
             case "immigrant":
                 lines.append(f"[breed] immigrant {n_immigrants}: {genome}")
-    return [*lines, _composition(rung, population, n_blacklisted)]
+    return [*lines, _composition(stage, population, n_blacklisted)]
 
 
 def _worth(organism: Organism) -> str:
@@ -76,25 +79,25 @@ def _worth(organism: Organism) -> str:
     return f"{'score' if has_score else 'loss'}={organism.worth:.4f}"
 
 
-def _heading(rung: Rung, generation: int) -> str:
+def _heading(stage: StagnationStage, generation: int) -> str:
     what = {
         "normal": "breeding next generation...",
         "championship": "CHAMPIONSHIP breeding triggered",
         "cataclysm": "CATACLYSM triggered",
-    }[rung]
+    }[stage]
     return f"[gen {generation}] {what}"
 
 
-def _composition(rung: Rung, population: Sequence[Organism], n_blacklisted: int) -> str:
+def _composition(stage: StagnationStage, population: Sequence[Organism], n_blacklisted: int) -> str:
     """Return how many organisms were made in which way."""
     n = Counter(organism.origin for organism in population)
     total = len(population)
-    if rung == "cataclysm":
+    if stage == "cataclysm":
         return (
             f"[breed] cataclysm: {n['re-eval']} re-eval + {n['cataclysm']} wide randoms "
             f"(avoiding {n_blacklisted} blacklisted species)"
         )
-    if rung == "championship":
+    if stage == "championship":
         return (
             f"[breed] championship: {n['re-eval']} re-eval + {n['grown']} grown + "
             f"{n['champion']} champions + {n['tuned']} tuned + {n['immigrant']} immigrant = {total}"

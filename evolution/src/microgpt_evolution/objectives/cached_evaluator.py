@@ -1,117 +1,118 @@
 """Evaluate trials on a worker pool, reusing recorded results."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from threading import Event
 from time import perf_counter, thread_time
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
-from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.trial import Measured, Trial
+from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.population import Evaluation
-from microgpt_evolution.runs.records import Records
+from microgpt_evolution.runs.run_directory import RunDirectory
 from microgpt_evolution.workers.driver import Outcome, evaluate_all
 from microgpt_evolution.workers.pickled_once import PickledOnce
 from microgpt_evolution.workers.pools import Pool, Threads
 
+Config = TypeVar("Config", contravariant=True)
 
-class Objective(Protocol):
-    """What an organism is trained on and measured by; it can be sent to other processes."""
+OnMeasured = Callable[[int, Evaluation], None]  # gets the index of a trial
 
-    def flops(self, genome: Genome) -> int:
-        """Return what a training takes."""
 
-    def refusal(self, genome: Genome) -> str | None:
-        """Return why a genome is not trained, or None if it is."""
+class Objective(Protocol[Config]):
+    """What a configuration is trained on and measured by; it can be sent to other processes.
+
+    A configuration is a genome, or a point of a sweep.
+    """
+
+    def flops(self, config: Config) -> int:
+        """Return the floating-point operations of a training."""
+
+    def n_params(self, config: Config) -> int:
+        """Return the number of weights."""
+
+    def refusal(self, config: Config) -> str | None:
+        """Return why a configuration is not trained, or None if it is."""
 
     def measure(
-        self, genome: Genome, seed: int, should_stop: Callable[[], bool] | None = None
+        self, config: Config, seed: int, should_stop: Callable[[], bool] | None = None
     ) -> Evaluation:
-        """Train an organism and return what it came to."""
-
-
-# Is told the place of a trial, what came of it, and why that is no number, if it is none.
-OnMeasured = Callable[[int, Measured, str], None]
+        """Train a model and return its evaluation."""
 
 
 class CachedEvaluator:
-    """A scene, the workers and the records.
-
-    Attributes:
-        scene: what measures.
-        records: what has been measured, and what will be.
-        run_seed: of the run; fresh seeds come from it.
-    """
+    """Evaluates the trials of a search or a sweep that are not on record."""
 
     def __init__(
-        self, scene: Objective, pool: Pool, records: Records, *, run_seed: int, should_stop: Event
+        self,
+        objective: Objective[Any],
+        pool: Pool,
+        records: RunDirectory,
+        *,
+        should_stop: Event | None = None,
     ) -> None:
-        """Open it.
-
-        Args:
-            scene: see `CachedEvaluator`.
-            pool: the workers.
-            records: see `CachedEvaluator`.
-            run_seed: see `CachedEvaluator`.
-            should_stop: set it to end early.
-        """
-        self.scene, self.records, self.run_seed = scene, records, run_seed
-        self._pool, self._should_stop = pool, should_stop
+        self.objective, self.records = objective, records
+        self._pool, self._should_stop = pool, should_stop or Event()
         # Other processes cannot see the event; they are ended.
         is_here = isinstance(pool, Threads)
-        work = partial(measure, scene, should_stop.is_set if is_here else None)
+        work = partial(_measure, objective, self._should_stop.is_set if is_here else None)
         self._work = work if is_here else PickledOnce.of(work)
 
-    def count_known(self, trials: Sequence[Trial]) -> int:
-        """Return how many trials are on record, and will not be made."""
-        return sum(self.records.known(trial.genome, trial.seed) is not None for trial in trials)
+    def count_known(self, trials: Sequence[Trial[Any]]) -> int:
+        """Return how many trials are on record."""
+        return sum(self.records.known(trial) is not None for trial in trials)
 
     def measure(
-        self, trials: Sequence[Trial], on_measured: OnMeasured | None = None
+        self, trials: Sequence[Trial[Any]], on_measured: OnMeasured | None = None
     ) -> list[Evaluation]:
-        """Return what trials come to.
+        """Return the evaluations of trials.
 
         Args:
-            trials: no two of the same genome and seed.
-            on_measured: is told of those that are made, as they end.
+            trials: no two of the same configuration and seed.
+            on_measured: is called with each new one, as it comes.
 
         Raises:
             StoppedError: should_stop was set before the last had ended.
         """
-        known = [self.records.known(trial.genome, trial.seed) for trial in trials]
-        open_places = [i for i, evaluation in enumerate(known) if evaluation is None]
-        # The longest first, so that no worker waits for the last: the result is the same.
-        open_places.sort(key=lambda i: -self.scene.flops(trials[i].genome))
+        found = [self.records.known(trial) for trial in trials]
+        todo = [i for i, evaluation in enumerate(found) if evaluation is None]
+        flops = {i: self.objective.flops(trials[i].config) for i in todo}
 
-        def note(place: int, outcome: Outcome[Measured]) -> None:
-            if self._should_stop.is_set():
-                return  # it may have ended because of that
-            i = open_places[place]
-            trial = trials[i]
-            measured = outcome.result or Measured(Evaluation("crashed"))
-            known[i] = measured.evaluation
-            self.records.add(trial, measured, flops=self.scene.flops(trial.genome))
+        def note(i: int, evaluation: Evaluation) -> None:
+            found[i] = evaluation
+            n_params = self.objective.n_params(trials[i].config)
+            self.records.add(trials[i], evaluation, flops=flops[i], n_params=n_params)
             if on_measured:
-                on_measured(i, measured, outcome.error or self._reason(trial, measured))
+                on_measured(i, evaluation)
+
+        for i in todo:
+            if reason := self.objective.refusal(trials[i].config):
+                note(i, Evaluation("refused", reason=reason))
+        # The longest first, so that no worker waits for the last: the result is the same.
+        todo = sorted((i for i in todo if found[i] is None), key=lambda i: -flops[i])
+
+        def note_outcome(place: int, outcome: Outcome[Evaluation]) -> None:
+            if not self._should_stop.is_set():  # else it may have ended because of that
+                crashed = Evaluation("crashed", reason=outcome.error or "")
+                note(todo[place], outcome.result or crashed)
 
         evaluate_all(
             self._work,
-            [trials[i] for i in open_places],
+            [trials[i] for i in todo],
             self._pool,
-            on_outcome=note,
+            on_outcome=note_outcome,
             should_stop=self._should_stop,
         )
-        return [evaluation for evaluation in known if evaluation]
-
-    def _reason(self, trial: Trial, measured: Measured) -> str:
-        """Return why what was measured is no number."""
-        if measured.evaluation.status == "ok":
-            return ""
-        return self.scene.refusal(trial.genome) or "its loss was no longer a finite number"
+        return [evaluation for evaluation in found if evaluation]
 
 
-def measure(scene: Objective, should_stop: Callable[[], bool] | None, trial: Trial) -> Measured:
-    """Make a trial, and say how long it took."""
+def _measure(
+    objective: Objective[Any], should_stop: Callable[[], bool] | None, trial: Trial[Any]
+) -> Evaluation:
+    """Return the evaluation of a trial, with the time that it took."""
     started, cpu_started = perf_counter(), thread_time()  # a training has one thread
-    evaluation = scene.measure(trial.genome, trial.seed, should_stop)
-    return Measured(evaluation, perf_counter() - started, thread_time() - cpu_started)
+    evaluation = objective.measure(trial.config, trial.seed, should_stop)
+    if evaluation.seconds:
+        return evaluation  # of the training alone
+    seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
+    return replace(evaluation, seconds=seconds, cpu_seconds=cpu_seconds)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, Self
 
 from microgpt.data.chunked_dataset import scored
 from microgpt.data.dataset import Split
@@ -19,47 +20,31 @@ from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.population import Evaluation
 
 MAX_FLOPS = 2e13  # of one training: some minutes of a core
+DIVERGED = Evaluation("diverged", reason="its loss was no longer a finite number")
 MAX_BYTES = 2**30  # of one training; not a share of what there is, or the machine would decide
 
 
 @dataclass(frozen=True)
 class LossObjective:
-    """What organisms are trained and measured on.
-
-    Attributes:
-        training: the documents to learn from.
-        validation: those that the held-out loss is measured on.
-        tokenizer: of all documents.
-        fitness: the measure.
-        max_flops: a genome whose training takes more is refused.
-        max_bytes: the same for the memory that it takes.
-    """
+    """Trains an organism on documents and measures its loss."""
 
     training: Split
-    validation: Sequence[Document]
-    tokenizer: CharTokenizer
-    fitness: Fitness
-    max_flops: float = MAX_FLOPS
-    max_bytes: int = MAX_BYTES
+    validation: Sequence[Document]  # the held-out loss is measured on them
+    tokenizer: CharTokenizer  # of all documents
+    fitness: Fitness = "held-out"
+    max_flops: float = MAX_FLOPS  # a genome whose training takes more is refused
+    max_bytes: int = MAX_BYTES  # the same for its memory
     _pieces: dict[int, Pieces] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def of(
-        cls,
-        parts: Split,
-        fitness: Fitness,
-        *,
-        max_flops: float = MAX_FLOPS,
-        max_bytes: int = MAX_BYTES,
-    ) -> "LossObjective":
-        """Return the arena of a search.
+    def of(cls, parts: Split, fitness: Fitness = "held-out", **options: Any) -> Self:
+        """Return the objective of a search.
 
         Args:
-            parts: the documents. For last-doc all are learnt from, as in the source, in the order
-                of the file.
+            parts: the documents. last-doc trains on all of them, in the order of the file, as
+                evolve-rust does.
             fitness: the measure.
-            max_flops: see `LossObjective`.
-            max_bytes: see `LossObjective`.
+            options: other fields.
 
         Raises:
             DataError: nothing is held out to measure on.
@@ -68,7 +53,11 @@ class LossObjective:
             raise DataError("a search needs documents that are held out; split them first")
         docs = parts.train if fitness == "held-out" else parts.docs
         tokenizer = CharTokenizer.from_documents(parts.docs)
-        return cls(Split(docs, docs), parts.validation, tokenizer, fitness, max_flops, max_bytes)
+        return cls(Split(docs, docs), parts.validation, tokenizer, fitness, **options)
+
+    def n_params(self, genome: Genome) -> int:
+        """Return the number of weights."""
+        return genome.n_params(self.tokenizer.vocab_size)
 
     def flops(self, genome: Genome) -> int:
         """Return the floating-point operations of a training, as if all documents came as often."""
@@ -95,12 +84,12 @@ class LossObjective:
     def measure(
         self, genome: Genome, seed: int, should_stop: Callable[[], bool] | None = None
     ) -> Evaluation:
-        """Train an organism and return what it came to.
+        """Train an organism and return its evaluation.
 
         Args:
-            genome: its shape and course.
+            genome: its shape and hyper-parameters.
             seed: of its training.
-            should_stop: is asked all the time; once it says so, what is returned means nothing.
+            should_stop: is polled; once it returns true, the evaluation means nothing.
         """
         trained = self.train(genome, seed, should_stop)
         if isinstance(trained, Evaluation):
@@ -110,15 +99,13 @@ class LossObjective:
             return Evaluation("ok", last_loss, last_loss)
         val_loss = self.held_out_loss(trained)
         if not math.isfinite(val_loss):  # the last step may have gone too far
-            return Evaluation("diverged")
+            return DIVERGED
         return Evaluation("ok", val_loss, last_loss, val_loss)
 
     def train(
         self, genome: Genome, seed: int, should_stop: Callable[[], bool] | None
     ) -> TrainResult | Evaluation:
-        """Return a trained organism, or what became of it instead; see `measure`."""
-        if self.refusal(genome):
-            return Evaluation("refused")
+        """Return a trained organism, or the evaluation of one that failed."""
         config = replace(genome.train_config(seed), shuffle=self.fitness == "held-out")
         try:
             result = train(
@@ -129,11 +116,11 @@ class LossObjective:
                 should_stop=should_stop,
             )
         except DivergedError:
-            return Evaluation("diverged")
+            return DIVERGED
         return Evaluation("crashed") if result.ending == "stopped" else result
 
     def held_out_loss(self, result: TrainResult) -> float:
-        """Return how well a model predicts what is held out, in nats a token."""
+        """Return how well a model predicts what is held out, in nats per token."""
         block_size = result.model.block_size
         pieces = self._pieces.get(block_size)
         if pieces is None:  # two threads may both make them, which is no harm

@@ -1,4 +1,4 @@
-"""What a winner is worth: trained anew with seeds that had no say in choosing it.
+"""Retest a winner: train it again with seeds that had no say in choosing it.
 
 The lowest loss of many is partly luck: of its seed, and with last-doc of the one document, too.
 """
@@ -18,31 +18,23 @@ from microgpt_evolution.objectives.scores import Scores
 
 @dataclass(frozen=True)
 class Retest:
-    """What a genome came to, in nats a token with each seed.
+    """A genome's losses with several seeds, in nats per token."""
 
-    Attributes:
-        result: the training with the first seed.
-        last_losses: of the last document in training.
-        val_losses: of the validation part, which a search may have gone by.
-        test_losses: of the test part, which it has not.
-        votes: what its names come to, where that was asked for.
-    """
-
-    result: TrainResult
-    last_losses: tuple[float, ...]
-    val_losses: tuple[float, ...]
-    test_losses: tuple[float, ...]
-    votes: tuple[Scores, ...] = ()
+    result: TrainResult  # of the training with the first seed
+    last_losses: tuple[float, ...]  # of the last training document
+    val_losses: tuple[float, ...]  # of the validation part, which a search may have gone by
+    test_losses: tuple[float, ...]  # of the test part, which it has not
+    votes: tuple[Scores, ...] = ()  # of its names, where they are scored
 
 
-def examine(genome: Genome, parts: Split, seeds: Sequence[int], *, n_samples: int = 0) -> Retest:
-    """Return what a genome comes to, trained on the training part.
+def retest(genome: Genome, parts: Split, seeds: Sequence[int], *, n_samples: int = 0) -> Retest:
+    """Return the losses of a genome, trained on the training part.
 
     Args:
-        genome: its shape and course.
+        genome: its shape and hyper-parameters.
         parts: the documents; some are held out for validation, and some for the test.
-        seeds: one a training. One that diverges is left out.
-        n_samples: the names of a vote; 0 for none.
+        seeds: one per training. One that diverges is left out.
+        n_samples: the names to score; 0 for none.
 
     Raises:
         DivergedError: all do.

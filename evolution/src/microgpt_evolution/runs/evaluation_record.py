@@ -15,7 +15,7 @@ from microgpt_evolution.errors import GenomeError, RunError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.heads import HEADS
 from microgpt_evolution.objectives.scores import Scores
-from microgpt_evolution.objectives.trial import Measured, Trial
+from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.population import Evaluation, Status
 
 REMEDY = "remove the line, and it will be measured again"
@@ -25,24 +25,13 @@ MEASURES = frozenset(["judge", *HEADS])  # the scores of a vote, Origin's where 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line as it is read.
+    """A line of evaluations.jsonl, as it is read."""
 
-    Attributes:
-        id: its name in the run, such as "g3-5".
-        origin: how the organism was made, or why it was trained.
-        parents: the ids of those that it was made of.
-        genome: what was trained.
-        seed: of the training; this, and what follows the evaluation, is not known of an import.
-        evaluation: what it came to.
-        flops: what the training takes.
-        seconds: what it and its measuring took.
-    """
-
-    id: str
-    origin: str
-    parents: tuple[str, ...]
+    id: str  # its name in the run, such as "g3-5"
+    origin: str  # how the organism was made, or why it was trained
+    parents: tuple[str, ...]  # ids
     genome: Genome
-    seed: int | None
+    seed: int | None  # like flops and seconds None in an imported run
     evaluation: Evaluation
     flops: int | None
     seconds: float | None
@@ -69,18 +58,18 @@ class _Line(BaseModel):
     cpu_seconds: float | None
 
 
-def encode_evaluation(trial: Trial, measured: Measured, flops: int) -> bytes:
-    """Return a line of evaluations.jsonl; for the arguments see `Records.add`."""
+def encode_evaluation(trial: Trial[Genome], evaluation: Evaluation, flops: int) -> bytes:
+    """Return a line of evaluations.jsonl."""
     return _encode(
-        trial.genome,
-        measured.evaluation,
+        trial.config,
+        evaluation,
         id=trial.id,
         origin=trial.origin,
         parents=trial.parents,
         seed=trial.seed,
         flops=flops,
-        seconds=round(measured.seconds, 4),
-        cpu_seconds=round(measured.cpu_seconds, 4),
+        seconds=round(evaluation.seconds, 4),
+        cpu_seconds=round(evaluation.cpu_seconds, 4),
     )
 
 

@@ -10,7 +10,7 @@ from microgpt.files.atomic_files import as_argument
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.trial import Measured, Trial
+from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.population import Evaluation
 from microgpt_evolution.runs.evaluation_record import decode, encode_evaluation
 from microgpt_evolution.runs.run_directory import RunDirectory
@@ -32,23 +32,16 @@ class Records(RunDirectory):
         """How many evaluations are on record."""
         return len(self._known)
 
-    def known(self, genome: Genome, seed: int) -> Evaluation | None:
-        """Return what a training came to, if it has been done."""
-        return self._known.get((genome, seed))
+    def known(self, trial: Trial[Genome]) -> Evaluation | None:
+        """Return the evaluation of a trial if it is on record."""
+        return self._known.get((trial.config, trial.seed))
 
-    def add(self, trial: Trial, measured: Measured, *, flops: int) -> None:
-        """Append what came of a trial.
-
-        Args:
-            trial: what was trained.
-            measured: what came of it.
-            flops: what the training takes, whether it came to an end or not.
-
-        Raises:
-            CheckpointError: it cannot be written.
-        """
-        self._append(encode_evaluation(trial, measured, flops))
-        self._known[trial.genome, trial.seed] = measured.evaluation
+    def add(
+        self, trial: Trial[Genome], evaluation: Evaluation, *, flops: int, n_params: int
+    ) -> None:
+        """Append an evaluation; see `RunDirectory`."""
+        self._append(encode_evaluation(trial, evaluation, flops))
+        self._known[trial.config, trial.seed] = evaluation
 
     @classmethod
     def _check(cls, settings: dict[str, Any], path: Path) -> None:

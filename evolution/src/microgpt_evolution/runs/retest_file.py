@@ -14,7 +14,7 @@ from microgpt.files.atomic_files import publish
 from microgpt.files.regular_file import read_regular_file
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.objectives.retest import Retest
-from microgpt_evolution.search.winner import Winner
+from microgpt_evolution.search.selection import Winner
 
 EXAM = "exam.json"
 VERSION = 1

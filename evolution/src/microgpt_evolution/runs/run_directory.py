@@ -28,6 +28,8 @@ from microgpt.files.atomic_files import SAVING, cannot_write, publish
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.files.regular_file import read_regular_file
 from microgpt_evolution.errors import RunError
+from microgpt_evolution.objectives.trial import Trial
+from microgpt_evolution.population import Evaluation
 
 RUN, EVALUATIONS = "run.json", "evaluations.jsonl"
 FORMAT_VERSION = 1
@@ -62,19 +64,12 @@ class RunDirectory(ABC):
         self._lock = lock
 
     @classmethod
-    def begin(cls, folder: Path, name: str, settings: dict[str, Any]) -> Self:
-        """Make the records of a new run, in a directory whose name is not taken yet.
-
-        Args:
-            folder: where runs are kept.
-            name: what the directory's begins with; the time follows.
-            settings: see `RunDirectory`; what JSON can hold.
-
-        Raises:
-            CheckpointError: they cannot be written.
-        """
+    def begin(
+        cls, folder: Path, name: str, settings: dict[str, Any], *, is_stamped: bool = True
+    ) -> Self:
+        """Make the records of a new run; see `new_directory`. Settings are what JSON can hold."""
         files = {EVALUATIONS: b"", RUN: encode_run(settings)}
-        directory = new_directory(folder, name, files)
+        directory = new_directory(folder, name, files, is_stamped=is_stamped)
         try:
             lock = DirectoryLock(directory, USE, is_there=True)
         except BaseException:
@@ -121,6 +116,18 @@ class RunDirectory(ABC):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    @abstractmethod
+    def known(self, trial: Trial[Any]) -> Evaluation | None:
+        """Return the evaluation of a trial if it need not be made again."""
+
+    @abstractmethod
+    def add(self, trial: Trial[Any], evaluation: Evaluation, *, flops: int, n_params: int) -> None:
+        """Append an evaluation.
+
+        Raises:
+            CheckpointError: it cannot be written.
+        """
 
     @property
     @abstractmethod
@@ -205,13 +212,16 @@ def whole_lines(directory: Path) -> list[tuple[str, bytes]]:
     return [(f"{path}, line {number}", line) for number, line in enumerate(lines, start=1)]
 
 
-def new_directory(folder: Path, name: str, files: Mapping[str, bytes]) -> Path:
+def new_directory(
+    folder: Path, name: str, files: Mapping[str, bytes], *, is_stamped: bool = True
+) -> Path:
     """Make the directory of a new run, whole or not at all, and return where it is.
 
     Args:
         folder: where runs are kept. What a killed process has left there unfinished is removed.
-        name: what the directory's begins with: the time follows, and a number where that is taken.
+        name: of the directory.
         files: their names and contents.
+        is_stamped: append the time to the name, and a number where that is taken.
 
     Raises:
         CheckpointError: they cannot be written.
@@ -222,7 +232,7 @@ def new_directory(folder: Path, name: str, files: Mapping[str, bytes]) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with DirectoryLock(folder, is_there=True):
-            directory = _free_directory(folder, name)
+            directory = _free_directory(folder, name) if is_stamped else folder / name
             try:
                 publish(staging / directory.name, files)
                 (staging / directory.name).rename(directory)

@@ -1,127 +1,91 @@
-"""An aesthetic evolution from its first generation to its winner.
+"""A population that breeds by mutation alone: the two best stay, the others are their mutants.
 
-It puts the parts together, as `LossEvolution` does, and writes what the source's log says. This
-module prints nothing.
+    population = AestheticPopulation(measure="judge", size=12, run_seed=42, rng=Random(42))
+    for _ in range(5):
+        ranked = population.tell([evaluate(organism) for organism in population.ask()])
+        population.breed()
+
+It is the aesthetic search, and each head of the Hydra. The fitness is the negated score, so lower
+is better here, too.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
-from time import perf_counter
 
-from microgpt_evolution.evolve_rust import aesthetic_report, trace
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
-from microgpt_evolution.objectives.trial import N_REPEATS, Trial, all_again, of_each
-from microgpt_evolution.population import Organism
-from microgpt_evolution.search.aesthetic_population import N_ELITES, AestheticPopulation
-from microgpt_evolution.search.events import SearchEvent, Stage
-from microgpt_evolution.search.finalists import N_FINALISTS, choose
-from microgpt_evolution.search.runner import Audience, Member, SearchRunner
-from microgpt_evolution.search.selection import Candidate, best_for
-from microgpt_evolution.search.winner import Winner
+from microgpt_evolution.population import Evaluation, Offspring, Organism, Population, place
+from microgpt_evolution.search.aesthetic_operators import mutate, random_genome
+from microgpt_evolution.search.selection import N_FINALISTS, best_organisms
 
-MEASURE = "judge"
-POPULATION = "champion"  # the one that there is, by what is shown of it
+JUDGE = "judge"  # the score that the aesthetic search goes by
+N_ELITES = 2
 
 
-class AestheticEvolution(SearchRunner):
-    """One run.
+class AestheticPopulation(Population):
+    """A population that goes by one score, a key of `Scores.scores`."""
 
-    Attributes:
-        colony: the population, which can be looked at while it runs.
-        history: the generations so far, each ranked.
-    """
+    n_elites = N_ELITES
+    n_finalists = N_FINALISTS
+    stagnation = None  # it does not count
 
     def __init__(
         self,
-        laboratory: CachedEvaluator,
-        audience: Audience,
         *,
-        population: int,
-        generations: int,
-        n_samples: int,
+        measure: str,
+        size: int,
+        run_seed: int,
+        rng: Random,
+        first_slot: int = 1,
         ancestor: Genome | None = None,
     ) -> None:
-        """Prepare a run.
+        """Make the first generation: random, or up to half of it an ancestor and its mutants.
 
         Args:
-            laboratory: where organisms are measured.
-            audience: who is told.
-            population: organisms in a generation.
-            generations: as many as it runs for.
-            n_samples: the names of a vote.
-            ancestor: is in the first generation, with mutants of it.
+            measure: the score, a key of `Scores.scores`.
+            size: of the population.
+            run_seed: the training seeds are derived from it.
+            rng: what all breeding draws from.
+            first_slot: differs between the populations of a run, so that no two share a seed.
+            ancestor: the first organism, if any.
         """
-        super().__init__(laboratory, audience)
-        seed = laboratory.run_seed
-        self.colony = AestheticPopulation(
-            measure=MEASURE, size=population, run_seed=seed, rng=Random(seed), ancestor=ancestor
-        )
-        self.history: list[list[Organism]] = []
-        self._population, self._generations, self._n_samples = population, generations, n_samples
+        self.measure = measure
+        self._size, self._run_seed, self._rng, self._first_slot = size, run_seed, rng, first_slot
+        children = [Offspring(ancestor, "genome")] if ancestor else []
+        while ancestor and len(children) < size // 2:
+            children.append(Offspring(mutate(ancestor, rng), "mutant"))
+        while len(children) < size:
+            children.append(Offspring(random_genome(rng), "random"))
+        super().__init__(place(children, 1, run_seed, first_slot=first_slot))
 
-    def run(self, minutes: float | None = None) -> Winner | None:
-        """Return the winner; None if nothing has finished.
+    def seen(self, evaluation: Evaluation) -> Evaluation:
+        """Return an evaluation with the fitness that it has in this population."""
+        if evaluation.vote is None:
+            return evaluation
+        return replace(evaluation, fitness=-evaluation.vote.scores[self.measure])
 
-        Args:
-            minutes: begin no generation after so long.
-        """
-        started = perf_counter()
-        self._say(
-            aesthetic_report.header(
-                log=str(self.laboratory.records.log),
-                population=self._population,
-                generations=self._generations,
-                n_samples=self._n_samples,
-                seed=self.laboratory.run_seed,
-            )
-        )
-        for number in range(1, self._generations + 1):
-            self._generation(number)
-            is_late = minutes is not None and perf_counter() - started > 60 * minutes
-            if number == self._generations or is_late:
-                break
-            self.colony.breed()
-        return self._confirm()
+    def breed(self) -> None:
+        """Replace all but the two best by their mutants; if nothing has finished, replace all."""
+        elites = [o for o in self.organisms[:N_ELITES] if o.has_finished]
+        children = [Offspring.same(elite, "elite") for elite in elites]
+        while len(children) < self._size:
+            if elites:
+                parent = self._rng.choice(elites)
+                children.append(Offspring(mutate(parent.genome, self._rng), "mutant", (parent,)))
+            else:
+                children.append(Offspring(random_genome(self._rng), "random"))
+        self._replace(children)
 
-    def _generation(self, number: int) -> None:
-        started = perf_counter()
-        self._say(aesthetic_report.generation_start(number, self._generations))
-        self._tell(trace.evaluating(self.colony.organisms))
-        todo = self.colony.to_evaluate()
-        found = self._measure(
-            self._stage("generation"),
-            [Trial.of(organism) for organism in todo],
-            [Member(organism, POPULATION, self.colony.seen) for organism in todo],
-        )
-        ranked = self.colony.tell(found)
-        self.history.append(ranked)
-        for organism in sorted(ranked, key=lambda organism: organism.slot):
-            self._say(aesthetic_report.organism(organism))
-        self._say(aesthetic_report.generation_end(ranked, perf_counter() - started))
+    def receive(self, children: Sequence[Offspring]) -> None:
+        """Begin a generation in which others have taken the place of the worst."""
+        stay = self.organisms[: self._size - len(children)]
+        self._replace([*(Offspring.same(organism, "elite") for organism in stay), *children])
 
-    def _confirm(self) -> Winner | None:
-        """Return the best of the finalists, which are measured again with fresh seeds."""
-        finalists = choose(self.history)
-        if not finalists:
-            return None
-        again = self._measure(self._stage("again"), all_again(finalists, self.laboratory.run_seed))
-        candidates = [
-            Candidate.of(organism, more)
-            for organism, more in zip(finalists, of_each(again), strict=True)
-        ]
-        winner = best_for(MEASURE, candidates)
-        self._say(aesthetic_report.finalists(candidates, winner, MEASURE))
-        return Winner(winner.organism, MEASURE)
+    def finalists(self) -> list[Organism]:
+        """Return the organisms that are measured again at the end."""
+        return best_organisms(self.generations)
 
-    def _stage(self, stage: Stage) -> SearchEvent:
-        """Return where the run is."""
-        organisms = self.colony.organisms
-        n_bred = self._generations - self.colony.generation if stage == "generation" else 0
-        n_again = N_FINALISTS * N_REPEATS if stage == "generation" else 0
-        return SearchEvent(
-            stage,
-            generation=self.colony.generation,
-            organisms=organisms,
-            n_later=n_bred * max(len(organisms) - N_ELITES, 0) + n_again,
-            champions={POPULATION: self.history[-1][0]} if self.history else {},
+    def _replace(self, children: Sequence[Offspring]) -> None:
+        self.organisms = place(
+            children, self.generation + 1, self._run_seed, first_slot=self._first_slot
         )

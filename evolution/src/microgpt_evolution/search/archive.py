@@ -1,8 +1,4 @@
-"""What a head has seen: the best organism of each kind, a kind being a size and a novelty.
-
-It shows where a head has looked and what is to be had there, which its champion alone does not: a
-map of elites (Mouret & Clune 2015).
-"""
+"""A map of elites (Mouret & Clune 2015): the best organism of each size and novelty."""
 
 import math
 from dataclasses import dataclass, field
@@ -22,10 +18,12 @@ class Archive:
 
     cells: dict[tuple[int, int], Organism] = field(default_factory=dict)
 
-    def add(self, organism: Organism, *, n_params: int, novelty: float) -> None:
+    def add(self, organism: Organism, *, n_params: int) -> None:
         """Keep an organism if it has finished and is better than what its cell has."""
+        if organism.evaluation is None or organism.evaluation.vote is None:
+            return
         size = math.floor(2 * (math.log2(n_params) - LEAST_LOG_PARAMS))
-        newness = math.floor(50 * novelty) - LEAST_NOVELTY
+        newness = math.floor(50 * organism.evaluation.vote.novel) - LEAST_NOVELTY
         cell = _within(size, N_SIZES), _within(newness, N_NOVELTIES)
         old = self.cells.get(cell)
         if organism.has_finished and (old is None or organism.fitness < old.fitness):

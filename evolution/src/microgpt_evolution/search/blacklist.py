@@ -11,17 +11,11 @@ MIN_FAILURES = 2
 
 @dataclass(frozen=True)
 class Blacklist:
-    """What speaks against species.
-
-    Attributes:
-        fitness: the measure.
-        values: the fitness of all evaluations that have finished.
-        failures: for each species, the fitness of those among them that were losers then.
-    """
+    """The failures of each species so far."""
 
     fitness: Fitness
-    values: tuple[float, ...] = ()
-    failures: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    values: tuple[float, ...] = ()  # the fitness of all evaluations that have finished
+    failures: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by species
 
     def after(self, generation: Sequence[Organism]) -> "Blacklist":
         """Return it with one more generation.

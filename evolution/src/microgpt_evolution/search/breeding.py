@@ -18,9 +18,8 @@ from microgpt_evolution.operators import (
     mutate,
     random_genome,
 )
-from microgpt_evolution.population import Organism, tournament
-from microgpt_evolution.search.offspring import Offspring, place
-from microgpt_evolution.search.stagnation import Rung
+from microgpt_evolution.population import Offspring, Organism, place, tournament
+from microgpt_evolution.search.stagnation import StagnationStage
 
 N_IMMIGRANTS = 2
 N_CHAMPIONS = 3
@@ -44,7 +43,7 @@ def first_generation(
 
 
 def next_generation(
-    rung: Rung,
+    stage: StagnationStage,
     ranked: Sequence[Organism],
     *,
     run_seed: int,
@@ -57,7 +56,7 @@ def next_generation(
     evaluated.
 
     Args:
-        rung: how to breed.
+        stage: how to breed.
         ranked: the generation, the best first.
         run_seed: of the run; the seeds of the trainings come from it.
         rng: the generator for all else.
@@ -65,11 +64,11 @@ def next_generation(
     """
     size = len(ranked)
     winners = [organism for organism in ranked if organism.has_finished]
-    if rung == "cataclysm":
+    if stage == "cataclysm":
         children = _cataclysm(winners, size, rng, blacklisted)
     elif not winners:
         children = [_immigrant(rng, blacklisted) for _ in range(size)]
-    elif rung == "championship":
+    elif stage == "championship":
         children = _championship(winners, size, rng, blacklisted)
     else:
         children = _normal(winners, size, rng, blacklisted)

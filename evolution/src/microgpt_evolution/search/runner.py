@@ -1,84 +1,416 @@
-"""What every evolution has: a laboratory, a log, a trace, and somebody who follows it.
+"""Run a search from its first generation to its winner, with its log, trace and events.
 
-This module prints nothing, and knows nothing of how a search works.
+`SearchRunner` has the loop, the evaluation of generations and the retest of the best; a subclass
+for each objective adds the lines of its log. Nothing is printed.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import Literal, Protocol
 
-from microgpt_evolution.evolve_rust import trace
-from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
-from microgpt_evolution.objectives.trial import Measured, Trial
-from microgpt_evolution.population import Evaluation, Organism
-from microgpt_evolution.search.events import Follower, SearchEvent
+from microgpt_evolution.evolve_rust import (
+    aesthetic_report,
+    end_report,
+    hydra_report,
+    loss_report,
+    trace,
+)
+from microgpt_evolution.genome import PRIMORDIAL, Genome
+from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator, OnMeasured
+from microgpt_evolution.objectives.fitness import target
+from microgpt_evolution.objectives.heads import HeadName
+from microgpt_evolution.objectives.trial import N_REPEATS, Trial, all_again, of_each
+from microgpt_evolution.population import Evaluation, Organism, Population, count_species
+from microgpt_evolution.search.aesthetic import JUDGE
+from microgpt_evolution.search.archive import Archive
+from microgpt_evolution.search.hydra import HEAD_GENERATIONS, Hydra
+from microgpt_evolution.search.loss import LossSearch
+from microgpt_evolution.search.selection import Candidate, Winner, best_for, best_for_all
+from microgpt_evolution.search.settings import SearchSettings
+from microgpt_evolution.seeds import training_seed
+
+# What is measured: the genome that nature starts from, a generation, or the best once more.
+Stage = Literal["primordial", "generation", "again"]
+
+
+class Search(Protocol):
+    """A search, one generation at a time; it trains nothing."""
+
+    @property
+    def populations(self) -> Mapping[str, Population]:
+        """The populations, by name."""
+
+    @property
+    def organisms(self) -> list[Organism]:
+        """The organisms of all populations; ranked within each once it was told of."""
+
+    @property
+    def generation(self) -> int:
+        """The number of the generation at hand, counted from 1."""
+
+    @property
+    def stagnation(self) -> int | None:
+        """The last generations that were no better than the one before, where it counts."""
+
+    @property
+    def n_finalists(self) -> int:
+        """How many organisms are measured again at the end, at most."""
+
+    def ask(self) -> list[Organism]:
+        """Return the organisms that have no evaluation."""
+
+    def tell(self, evaluations: Sequence[Evaluation]) -> object:
+        """Take the evaluations of the organisms of `ask`, in their order, and rank."""
+
+    def breed(self) -> None:
+        """Replace the generation by the next."""
+
+    def finalists(self) -> list[Organism]:
+        """Return the organisms that are measured again at the end."""
 
 
 @dataclass(frozen=True)
-class Audience:
-    """Who is told of a run.
+class SearchEvent:
+    """The progress of a run: sent where a stage begins, and after each of its evaluations."""
 
-    Attributes:
-        log: is called with each line of the log.
-        tell: is called with each line of the trace.
-        on_event: is told how far the run is.
-    """
+    stage: Stage
+    generation: int  # the one at hand, or the last before the best are measured again
+    organisms: Sequence[Organism]  # of this generation
+    n_later: int  # evaluations of later stages, about: a search that is stuck has more
+    champions: Mapping[str, Organism] = field(default_factory=dict)  # by population, so far
+    stagnation: int | None = None  # generations without progress, where they are counted
+    n_done: int = 0  # evaluations of the stage that are done, or were on record
+    n_all: int = 0  # those that it has
 
-    log: Callable[[str], None]
-    tell: Callable[[str], None]
-    on_event: Callable[[SearchEvent], None]
+    @property
+    def n_species(self) -> int:
+        """How many species are in the generation."""
+        return len(count_species(self.organisms))
+
+
+def ignore(_: object) -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True)
-class Member:
-    """An organism that takes part in a search.
+class Listeners:
+    """Functions that are called while a search runs."""
+
+    log: Callable[[str], None] = ignore  # with each line of the log
+    trace: Callable[[str], None] = ignore  # with each line about a single organism
+    on_event: Callable[[SearchEvent], None] = ignore
+
+
+class SearchRunner(ABC):
+    """One run of a search.
 
     Attributes:
-        organism: as it is bred.
-        population: the name of its population.
-        seen: how that sees an evaluation.
+        champions: the best so far of each population that has one, by its name.
     """
 
-    organism: Organism
-    population: str
-    seen: Callable[[Evaluation], Evaluation] = lambda evaluation: evaluation
+    search: Search
 
+    def __init__(
+        self, settings: SearchSettings, evaluator: CachedEvaluator, listeners: Listeners
+    ) -> None:
+        self.settings, self.evaluator = settings, evaluator
+        self.search = settings.search()
+        self.champions: dict[str, Organism] = {}
+        self._listeners = listeners
 
-class SearchRunner:
-    """The part of a run that does not depend on what is searched for.
-
-    Attributes:
-        laboratory: where organisms are measured.
-    """
-
-    def __init__(self, laboratory: CachedEvaluator, audience: Audience) -> None:
-        self.laboratory = laboratory
-        self._log, self._tell = audience.log, audience.tell
-        self._follower = Follower(audience.on_event)
-
-    def _measure(
-        self, event: SearchEvent, trials: Sequence[Trial], members: Sequence[Member] = ()
-    ) -> list[Evaluation]:
-        """Return what trials come to, and tell of those that are made.
+    def run(self, minutes: float | None = None) -> Winner | None:
+        """Return the winner; None if nothing has finished, or nothing of the head asked for.
 
         Args:
-            event: what begins, without the counts of its evaluations.
-            trials: to be made.
-            members: what they are of, where they take part in the search.
+            minutes: begin no generation, or cycle of the Hydra, after so long.
         """
+        self._started = perf_counter()
+        self._begin()
+        for number in range(1, self.settings.generations + 1):
+            if number > 1:
+                self._breed()
+            started = perf_counter()
+            self._generation(number, started)
+            if minutes is not None and perf_counter() - self._started > 60 * minutes:
+                break
+        return self._end(self._retest())
 
-        def tell(i: int, measured: Measured, reason: str) -> None:
-            if not members:
-                self._follower.evaluated()
-                return
-            member = members[i]
-            done = replace(member.organism, evaluation=member.seen(measured.evaluation))
-            self._tell(trace.done(done, measured.seconds, reason))
-            self._follower.evaluated(member.population, done)
+    @abstractmethod
+    def _begin(self) -> None:
+        """Write the head of the log."""
 
-        n_done = self.laboratory.count_known(trials)
-        self._follower.begin(replace(event, n_done=n_done, n_all=len(trials)))
-        return self.laboratory.measure(trials, tell)
+    @abstractmethod
+    def _generation(self, number: int, started: float) -> None:
+        """Evaluate a generation, or a cycle of the Hydra, and log it."""
 
-    def _say(self, lines: Sequence[str]) -> None:
+    def _breed(self) -> None:
+        self.search.breed()
+
+    @abstractmethod
+    def _end(self, candidates: Sequence[Candidate]) -> Winner | None:
+        """Choose the winner and write the end of the log."""
+
+    def _evaluate_generation(self) -> None:
+        """Evaluate all populations together, so that workers serve all of them."""
+        populations = self.search.populations
+        todo = [(name, o) for name, population in populations.items() for o in population.ask()]
+
+        def on_measured(i: int, evaluation: Evaluation) -> None:
+            name, organism = todo[i]
+            organism = replace(organism, evaluation=populations[name].seen(evaluation))
+            self._listeners.trace(trace.done(organism, evaluation.seconds, evaluation.reason))
+            self._note_champion(name, organism)
+
+        trials = [Trial.of(organism) for _, organism in todo]
+        self.search.tell(self._measure("generation", trials, on_measured))
+        for name, population in populations.items():
+            self._note_champion(name, population.organisms[0])
+
+    def _retest(self) -> list[Candidate]:
+        """Return the best organisms, measured again with fresh seeds."""
+        finalists = self.search.finalists()
+        again = self._measure("again", all_again(finalists, self.settings.seed))
+        return [
+            Candidate(organism, (organism.evaluation, *more))
+            for organism, more in zip(finalists, of_each(again), strict=True)
+            if organism.evaluation
+        ]
+
+    def _measure(
+        self, stage: Stage, trials: Sequence[Trial[Genome]], on_measured: OnMeasured | None = None
+    ) -> list[Evaluation]:
+        """Return the evaluations of trials, and send the events of the stage."""
+        n_done = self.evaluator.count_known(trials)
+
+        def send() -> None:
+            event = SearchEvent(
+                stage,
+                generation=min(self.search.generation, self.settings.n_generations),
+                organisms=self.search.organisms,
+                n_later=self._count_later(stage),
+                champions=dict(self.champions),
+                stagnation=self.search.stagnation,
+                n_done=n_done,
+                n_all=len(trials),
+            )
+            self._listeners.on_event(event)
+
+        def note(i: int, evaluation: Evaluation) -> None:
+            nonlocal n_done
+            n_done += 1
+            if on_measured:
+                on_measured(i, evaluation)
+            send()
+
+        send()
+        return self.evaluator.measure(trials, note)
+
+    def _count_later(self, stage: Stage) -> int:
+        """Return how many evaluations come after a stage, if the search does not get stuck."""
+        if stage == "again":
+            return 0
+        n_evaluated = self.search.generation if stage == "generation" else 0
+        n_born = sum(
+            max(len(population.organisms) - population.n_elites, 0)
+            for population in self.search.populations.values()
+        )
+        n_left = self.settings.n_generations - n_evaluated
+        return n_left * n_born + self.search.n_finalists * N_REPEATS
+
+    def _note_champion(self, name: str, organism: Organism) -> None:
+        best = self.champions.get(name)
+        if organism.has_finished and (best is None or organism.fitness < best.fitness):
+            self.champions[name] = organism
+
+    def _log(self, *lines: str) -> None:
         for line in lines:
-            self._log(line)
+            self._listeners.log(line)
+
+
+class LossRunner(SearchRunner):
+    """A run of a loss evolution.
+
+    Attributes:
+        target: the fitness to get below; with held-out, known once the run has begun.
+    """
+
+    search: LossSearch
+    target = target("last-doc")
+    _is_reached = False
+
+    def _begin(self) -> None:
+        settings = self.settings
+        assert settings.fitness
+        if settings.fitness == "held-out":
+            seed = training_seed(settings.seed, 0, 0)
+            primordial = Trial(PRIMORDIAL, seed, "g0-0", "primordial")
+            (evaluation,) = self._measure("primordial", [primordial])
+            self.target = target("held-out", evaluation.fitness)
+        self._log(
+            *loss_report.header(
+                log=str(self.evaluator.records.log),
+                fitness=settings.fitness,
+                target=self.target,
+                population=settings.population,
+                generations=settings.generations,
+                seed=settings.seed,
+                ancestor=settings.warm_start,
+            )
+        )
+        if settings.warm_start:
+            self._listeners.trace(trace.descended(self.search.organisms))
+
+    def _generation(self, number: int, started: float) -> None:
+        search = self.search
+        self._log(loss_report.generation_start(number, self.settings.generations))
+        self._listeners.trace(trace.evaluating(search.organisms))
+        for organism in search.organisms:
+            self._listeners.trace(trace.started(organism))
+        self._evaluate_generation()
+        ranked = search.organisms
+        self._log(*loss_report.ranking(ranked))
+        if ranked[0].fitness < self.target and not self._is_reached:
+            self._is_reached = True
+            self._log(loss_report.target_reached(self.target))
+        self._log(
+            *loss_report.summary(
+                ranked,
+                stagnation=search.stagnation,
+                n_blacklisted=len(search.blacklist.species),
+                seconds=perf_counter() - started,
+            )
+        )
+
+    def _breed(self) -> None:
+        ranked, stagnation = self.search.organisms, self.search.stagnation
+        self.search.breed()
+        stage, n_blacklisted = self.search.stage, len(self.search.blacklist.species)
+        self._log(*loss_report.event(stage, stagnation))
+        for line in trace.bred(stage, ranked, self.search.organisms, n_blacklisted):
+            self._listeners.trace(line)
+
+    def _end(self, candidates: Sequence[Candidate]) -> Winner | None:
+        seconds = perf_counter() - self._started
+        self._log(
+            *end_report.end_report(
+                self.search.generations,
+                target=self.target,
+                blacklist=self.search.blacklist,
+                seconds=seconds,
+            )
+        )
+        if not candidates:
+            return None
+        candidates = sorted(candidates, key=lambda candidate: candidate.mean(None))
+        self._log("", "--- Measured Again With Fresh Seeds ---")
+        for place, candidate in enumerate(candidates, start=1):
+            genome, origin = candidate.organism.genome.describe(), candidate.organism.origin
+            self._log(f"  {place}. {candidate.describe(None)} | {genome} [{origin}]")
+        return Winner(candidates[0].organism)
+
+
+class AestheticRunner(SearchRunner):
+    """A run of an aesthetic evolution."""
+
+    def _begin(self) -> None:
+        assert self.settings.samples
+        self._log(
+            *aesthetic_report.header(
+                log=str(self.evaluator.records.log),
+                population=self.settings.population,
+                generations=self.settings.generations,
+                n_samples=self.settings.samples,
+                seed=self.settings.seed,
+            )
+        )
+
+    def _generation(self, number: int, started: float) -> None:
+        self._log(*aesthetic_report.generation_start(number, self.settings.generations))
+        self._listeners.trace(trace.evaluating(self.search.organisms))
+        self._evaluate_generation()
+        ranked = self.search.organisms
+        for organism in sorted(ranked, key=lambda organism: organism.slot):
+            self._log(*aesthetic_report.organism(organism))
+        self._log(*aesthetic_report.generation_end(ranked, perf_counter() - started))
+
+    def _end(self, candidates: Sequence[Candidate]) -> Winner | None:
+        if not candidates:
+            return None
+        winner = best_for(JUDGE, candidates)
+        self._log(*aesthetic_report.finalists(candidates, winner, JUDGE))
+        return Winner(winner.organism, JUDGE)
+
+
+class HydraRunner(SearchRunner):
+    """A run of the Hydra.
+
+    Attributes:
+        archives: what each head has seen.
+        winners: the best of each head, measured again; known at the end.
+    """
+
+    search: Hydra
+
+    def __init__(
+        self, settings: SearchSettings, evaluator: CachedEvaluator, listeners: Listeners
+    ) -> None:
+        super().__init__(settings, evaluator, listeners)
+        self.archives = {name: Archive() for name in self.search.heads}
+        self.winners: dict[HeadName, Candidate] = {}
+
+    def _begin(self) -> None:
+        self._log(
+            *hydra_report.header(
+                log=str(self.evaluator.records.log),
+                heads=list(self.search.heads),
+                cycles=self.settings.generations,
+                exchange=self.search.exchange,
+                seed=self.settings.seed,
+            )
+        )
+
+    def _generation(self, number: int, started: float) -> None:
+        search = self.search
+        self._log(*hydra_report.cycle_start(number, self.settings.generations))
+        for generation in range(HEAD_GENERATIONS):
+            if generation:
+                search.breed()
+            self._listeners.trace(trace.evaluating(search.organisms))
+            self._evaluate_generation()
+            for name, population in search.heads.items():
+                self._log(hydra_report.top(name, population.organisms))
+                for organism in population.organisms:
+                    n_params = self.evaluator.objective.n_params(organism.genome)
+                    self.archives[name].add(organism, n_params=n_params)
+        self._log(*hydra_report.champions(search.champions()))
+        search.breed()
+        self._log(*hydra_report.gathering())
+        seconds = perf_counter() - started
+        self._log(*hydra_report.cycle_end(search.organisms, self.archives, seconds))
+
+    def _breed(self) -> None:
+        """Do nothing: the gathering at the end of a cycle has begun the next generation."""
+
+    def _end(self, candidates: Sequence[Candidate]) -> Winner | None:
+        by_seed = {candidate.organism.seed: candidate for candidate in candidates}
+        self.winners = {
+            head: best_for(head, [by_seed[organism.seed] for organism in organisms])
+            for head, organisms in self.search.met.items()
+            if organisms
+        }
+        heads, head = list(self.search.heads), self.settings.head
+        if not self.winners or (head and head not in self.winners):
+            return None
+        winner = self.winners[head] if head else best_for_all(heads, candidates)
+        self._log(*hydra_report.ascended(self.winners))
+        self._log(*hydra_report.chosen(winner, heads, head))
+        return Winner(winner.organism, head or JUDGE, head)  # the judge knows all heads' concerns
+
+
+RUNNERS: Mapping[str, type[SearchRunner]] = {
+    "loss": LossRunner,
+    "aesthetic": AestheticRunner,
+    "hydra": HydraRunner,
+}

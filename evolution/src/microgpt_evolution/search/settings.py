@@ -1,11 +1,12 @@
-"""What a run of evolution is: the settings that its result follows from, as run.json keeps them.
+"""The settings of a search, as run.json keeps them: with its seed they determine its result.
 
-A run that goes on has those that it began with, whatever the defaults have become since.
+A run that is resumed has those that it began with, whatever the defaults are now.
 """
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -15,7 +16,7 @@ from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
 from microgpt_evolution.errors import GenomeError, RunError
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.genome_file import Objective
+from microgpt_evolution.genome_file import ObjectiveName
 from microgpt_evolution.objectives.aesthetic import N_SAMPLES
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.heads import HEADS, HeadName
@@ -23,12 +24,13 @@ from microgpt_evolution.objectives.loss import MAX_BYTES, MAX_FLOPS
 from microgpt_evolution.runs.recorded_run import RecordedRun
 from microgpt_evolution.runs.records import Records
 from microgpt_evolution.runs.run_directory import RUN
-from microgpt_evolution.search.hydra import HEAD_GENERATIONS
-from microgpt_evolution.search.hydra_population import Exchange
+from microgpt_evolution.search.aesthetic import JUDGE, AestheticPopulation
+from microgpt_evolution.search.hydra import HEAD_GENERATIONS, Exchange, Hydra
+from microgpt_evolution.search.loss import LossSearch
 
 HELD_OUT = 0.1  # the share for choosing, and that for the final figure
 # What can be set for each objective, and what it is by default: the source's, but for the measures.
-DEFAULTS: dict[Objective, dict[str, Any]] = {
+DEFAULTS: dict[ObjectiveName, dict[str, Any]] = {
     "loss": {"population": 8, "generations": 10, "fitness": "held-out"},
     "aesthetic": {"population": 12, "generations": 5, "samples": N_SAMPLES},
     "hydra": {
@@ -47,47 +49,27 @@ MAX_POPULATION, MAX_SAMPLES = 10_000, 100_000
 
 
 class SearchSettings(BaseModel):
-    """The settings of a run.
-
-    Attributes:
-        objective: what is searched for.
-        input: where the documents were when it began.
-        data_sha256: of all documents.
-        vocab_size: tokens that their models know; None in the runs of older versions.
-        val_fraction: the share that is held out for choosing.
-        test_fraction: the share for the final figure.
-        population: organisms in a generation; in each head of a Hydra.
-        generations: as many as it runs for; cycles of a Hydra.
-        seed: of the run.
-        fitness: the loss that is to become small; None where scores are to become large.
-        samples: the names of a vote; None where nobody votes.
-        exchange: what the heads of a Hydra do when they meet.
-        origin: whether it has the fourth head.
-        head: whose champion wins; None for the best for all.
-        warm_start: the genome that it begins with, if any: itself, for its file may change.
-        max_flops: a training that takes more is refused.
-        max_bytes: the same for its memory.
-    """
+    """The settings of a run."""
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
-    objective: Objective
-    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]
-    data_sha256: str
-    vocab_size: _Count | None = None
+    objective: ObjectiveName
+    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # where the documents were when it began
+    data_sha256: str  # of all documents
+    vocab_size: _Count | None = None  # None in the runs of older versions
     val_fraction: float = HELD_OUT
     test_fraction: float = HELD_OUT
-    population: Annotated[_Count, Field(le=MAX_POPULATION)]
-    generations: _Count
+    population: Annotated[_Count, Field(le=MAX_POPULATION)]  # in each head of the Hydra
+    generations: _Count  # cycles of the Hydra
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
-    fitness: Fitness | None = None
-    samples: Annotated[_Count, Field(le=MAX_SAMPLES)] | None = None
+    fitness: Fitness | None = None  # None where scores are maximised
+    samples: Annotated[_Count, Field(le=MAX_SAMPLES)] | None = None  # names scored per organism
     exchange: Exchange | None = None
-    origin: bool = False
-    head: HeadName | None = None
-    warm_start: Genome | None = None
-    max_flops: float = MAX_FLOPS
-    max_bytes: int = MAX_BYTES
+    origin: bool = False  # whether the Hydra has the fourth head
+    head: HeadName | None = None  # whose champion wins; None for the best for all
+    warm_start: Genome | None = None  # itself, for its file may change
+    max_flops: float = MAX_FLOPS  # a training that takes more is refused
+    max_bytes: int = MAX_BYTES  # the same for its memory
 
     @property
     def n_generations(self) -> int:
@@ -98,6 +80,33 @@ class SearchSettings(BaseModel):
     def heads(self) -> list[HeadName]:
         """The heads of a Hydra."""
         return [name for name in HEADS if name != "origin" or self.origin]
+
+    def search(self) -> LossSearch | AestheticPopulation | Hydra:
+        """Return the search, at its beginning."""
+        if self.objective == "loss":
+            assert self.fitness
+            return LossSearch(
+                population=self.population,
+                fitness=self.fitness,
+                seed=self.seed,
+                ancestor=self.warm_start,
+            )
+        if self.objective == "aesthetic":
+            return AestheticPopulation(
+                measure=JUDGE,
+                size=self.population,
+                run_seed=self.seed,
+                rng=Random(self.seed),
+                ancestor=self.warm_start,
+            )
+        assert self.exchange
+        return Hydra(
+            self.heads,
+            size=self.population,
+            run_seed=self.seed,
+            exchange=self.exchange,
+            ancestor=self.warm_start,
+        )
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
@@ -118,13 +127,15 @@ class SearchSettings(BaseModel):
         """Return the settings of a new run.
 
         Args:
-            given: the options of the command line, by name.
-            facts: what does not depend on the objective.
+            given: options by name; those of the objective that are missing get their defaults.
+            facts: other fields.
 
         Raises:
             ConfigError: an option is of another objective, or outside its range.
         """
-        objective: Objective = given.get("objective", "loss")
+        objective: ObjectiveName = given.get("objective", "loss")
+        if objective not in DEFAULTS:
+            raise ConfigError(f"objective must be one of {', '.join(DEFAULTS)}, got {objective!r}")
         known = DEFAULTS[objective]
         for name in OPTIONS:
             if name in given and name not in known:
@@ -160,7 +171,7 @@ class SearchSettings(BaseModel):
         """Raise ConfigError if an option that is given again is not what the run began with.
 
         Args:
-            given: the options of the command line, by name.
+            given: options by name.
             warm_start: the genome in the file that was given, if one was.
         """
         for name in ("objective", "seed", *OPTIONS):

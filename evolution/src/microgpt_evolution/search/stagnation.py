@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-Rung = Literal["normal", "championship", "cataclysm"]
+StagnationStage = Literal["normal", "championship", "cataclysm"]
 
 CHAMPIONSHIP_AFTER = 2  # generations without progress
 CATACLYSM_AFTER = 4
@@ -13,20 +13,15 @@ PROGRESS = 1e-8  # a smaller gain is rounding
 
 @dataclass(frozen=True)
 class StagnationSchedule:
-    """How long a search has been stuck.
+    """How long a search has been stuck."""
 
-    Attributes:
-        stagnation: the last generations that were no better than the one before.
-        best: the fitness of the best of the last generation; None before the first.
-    """
-
-    stagnation: int = 0
-    best: float | None = None
+    stagnation: int = 0  # the last generations that were no better than the one before
+    best: float | None = None  # the best fitness of the last generation
 
     def after(self, best: float) -> "StagnationSchedule":
         """Return it with one more generation, of which this is the best fitness.
 
-        One that is worse is no progress either. The source resets its counter at any change, and
+        One that is worse is no progress either. evolve-rust resets its counter at any change, and
         its championships measure the elite anew: so its cataclysm never comes.
         """
         if self.best is None:
@@ -35,7 +30,7 @@ class StagnationSchedule:
         return StagnationSchedule(0 if has_gained else self.stagnation + 1, best)
 
     @property
-    def rung(self) -> Rung:
+    def stage(self) -> StagnationStage:
         """How to breed the next generation."""
         if self.stagnation >= CATACLYSM_AFTER:
             return "cataclysm"
@@ -43,4 +38,4 @@ class StagnationSchedule:
 
     def after_breeding(self) -> "StagnationSchedule":
         """Return it for the generation that has been bred: a cataclysm is a new start."""
-        return StagnationSchedule(0, self.best) if self.rung == "cataclysm" else self
+        return StagnationSchedule(0, self.best) if self.stage == "cataclysm" else self

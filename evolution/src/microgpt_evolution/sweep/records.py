@@ -16,6 +16,8 @@ from microgpt.errors import ConfigError
 from microgpt.files.atomic_files import as_argument, publish
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt_evolution.errors import RunError
+from microgpt_evolution.objectives.trial import Trial
+from microgpt_evolution.population import Evaluation
 from microgpt_evolution.runs.records import SWEEP
 from microgpt_evolution.runs.run_directory import RUN, RunDirectory, read_settings, whole_lines
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig
@@ -23,6 +25,7 @@ from microgpt_evolution.sweep.result import SweepResult, decode, encode
 
 TABLE = "evaluations.csv"
 HELD_OUT = 0.1  # the share that losses are measured on, and that which is left for others
+OUTCOME = ("val_loss", "last_loss", "train_loss", "samples", "seconds", "cpu_seconds")
 SAMPLES_BETWEEN = " "  # in a cell of the table
 
 Kind = Literal["steps", "params", "grid"]
@@ -30,29 +33,18 @@ Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
 class SweepSettings(BaseModel):
-    """The settings of a sweep, as its run.json has them.
-
-    Attributes:
-        sweep: what was asked for.
-        points: what is trained, in order.
-        seeds: with each of these.
-        input: where the documents were when it began.
-        chat: whether they are conversations.
-        data_sha256: of all documents.
-        val_fraction: the share that losses are measured on.
-        test_fraction: the share that is left alone.
-    """
+    """The settings of a sweep, as its run.json has them."""
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
-    sweep: Kind
-    points: Annotated[tuple[SweepConfig, ...], Field(min_length=1)]
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
-    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]
-    chat: bool = False
-    data_sha256: str
-    val_fraction: float = HELD_OUT
-    test_fraction: float = HELD_OUT
+    sweep: Kind  # what was asked for
+    points: Annotated[tuple[SweepConfig, ...], Field(min_length=1)]  # what is trained, in order
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]  # with each of these
+    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # where the documents were when it began
+    chat: bool = False  # whether they are conversations
+    data_sha256: str  # of all documents
+    val_fraction: float = HELD_OUT  # the share that losses are measured on
+    test_fraction: float = HELD_OUT  # the share that is left alone
 
     @property
     def tasks(self) -> list[tuple[SweepConfig, int]]:
@@ -104,21 +96,42 @@ class SweepRecords(RunDirectory):
         """What is on record, in the order of the sweep."""
         return [self._results[task] for task in self.sweep.tasks if task in self._results]
 
-    def known(self, point: SweepConfig, seed: int) -> SweepResult | None:
-        """Return what a training came to, if it has been made and would be the same anywhere."""
-        result = self._results.get((point, seed))
-        return result if result and result.is_final else None
+    def result(self, trial: Trial[SweepConfig]) -> SweepResult:
+        """Return the result of a trial that is on record."""
+        return self._results[trial.config, trial.seed]
 
-    def todo(self) -> list[tuple[SweepConfig, int]]:
+    def known(self, trial: Trial[SweepConfig]) -> Evaluation | None:
+        """Return the evaluation of a trial if it is on record and would be the same anywhere."""
+        result = self._results.get((trial.config, trial.seed))
+        if result is None or not result.is_final:
+            return None
+        return Evaluation(result.status, **{name: getattr(result, name) for name in OUTCOME})
+
+    def todo(self) -> list[Trial[SweepConfig]]:
         """Return what is still to be trained."""
-        return [task for task in self.sweep.tasks if not self.known(*task)]
+        trials = [Trial(point, seed) for point, seed in self.sweep.tasks]
+        return [trial for trial in trials if not self.known(trial)]
 
-    def add(self, result: SweepResult) -> None:
-        """Append what came of a training.
+    def add(
+        self, trial: Trial[SweepConfig], evaluation: Evaluation, *, flops: int, n_params: int
+    ) -> None:
+        """Append an evaluation; see `RunDirectory`."""
+        is_ok = evaluation.status == "ok"
+        outcome = {name: getattr(evaluation, name) for name in OUTCOME} if is_ok else {}
+        self.add_result(
+            SweepResult(
+                point=trial.config,
+                seed=trial.seed,
+                status=evaluation.status,
+                reason=evaluation.reason or None,
+                n_params=n_params,
+                flops=flops,
+                **outcome,
+            )
+        )
 
-        Raises:
-            CheckpointError: it cannot be written.
-        """
+    def add_result(self, result: SweepResult) -> None:
+        """Append a result; see `RunDirectory.add`."""
         self._append(encode(result))
         self._results[result.point, result.seed] = result
 

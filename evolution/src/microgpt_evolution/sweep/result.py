@@ -1,7 +1,4 @@
-"""What came of a training in a sweep: a line of its evaluations.jsonl.
-
-This module opens no file.
-"""
+"""The result of a training in a sweep: a line of its evaluations.jsonl."""
 
 from typing import Annotated, Self
 
@@ -21,37 +18,21 @@ _Seconds = Annotated[float, Field(ge=0, le=1e15)]
 
 
 class SweepResult(BaseModel):
-    """What came of a training.
-
-    Attributes:
-        point: its settings.
-        seed: of the training.
-        status: what became of it.
-        reason: what went wrong, in a line, if anything did.
-        n_params: the weights of the model.
-        flops: the operations of the training.
-        val_loss: held out, with the final weights; like all losses in nats a token, and None
-            unless status is ok.
-        last_loss: of the last step, with batch_size 1 the last document.
-        train_loss: the mean of the last 100 steps.
-        samples: what the model makes up.
-        seconds: what the training alone took.
-        cpu_seconds: the same on a processor.
-    """
+    """The result of a training. Losses are in nats per token, and None unless status is ok."""
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
     point: SweepConfig
     seed: int
     status: Status
-    reason: str | None = None
+    reason: str | None = None  # what went wrong, in a line
     n_params: _Count
     flops: _Count
-    val_loss: _Loss | None = None
-    last_loss: _Loss | None = None
-    train_loss: _Loss | None = None
+    val_loss: _Loss | None = None  # held out, with the final weights
+    last_loss: _Loss | None = None  # of the last step, with batch_size 1 the last document
+    train_loss: _Loss | None = None  # the mean of the last 100 steps
     samples: tuple[str, ...] = ()
-    seconds: _Seconds = 0.0
+    seconds: _Seconds = 0.0  # of the training alone
     cpu_seconds: _Seconds = 0.0
 
     @model_validator(mode="after")

@@ -168,12 +168,12 @@ def evolve(
     from microgpt.training.engines import prepare_engine
     from microgpt_cli.commands.report import leave_report
     from microgpt_cli.search.log import SearchLog, resumable
-    from microgpt_cli.search.winner import conclude
+    from microgpt_cli.search.winner import keep_winner
     from microgpt_cli.search.workers import make_pool
     from microgpt_evolution.evolve_rust import end_report
     from microgpt_evolution.runs.records import Records
-    from microgpt_evolution.search.factory import make_evolution
-    from microgpt_evolution.search.runner import Audience
+    from microgpt_evolution.search.evolve import run_search
+    from microgpt_evolution.search.runner import Listeners, ignore
 
     pool = make_pool(workers, scheduler)
     with ExitStack() as stack:
@@ -187,25 +187,17 @@ def evolve(
         )
         table = None if trace else make_table(settings.n_generations)
         with resumable(records, RESUME), SearchLog(records.log, table) as log:
-            audience = Audience(
+            listeners = Listeners(
                 log=log,
-                tell=(lambda line: None) if table else say,
-                on_event=table.update if table else (lambda event: None),
+                trace=ignore if table else say,
+                on_event=table.update if table else ignore,
             )
-            winner = make_evolution(settings, parts, pool, records, audience).run(minutes)
+            result = run_search(settings, parts, pool, records, listeners, minutes)
             log.stop_table()
-            if winner is None:
+            if result is None:
                 say(f"error: no organism could be trained to its end; see {records.log}")
                 raise typer.Exit(1)
-            conclude(
-                winner,
-                parts,
-                settings,
-                records.directory,
-                log,
-                force=force,
-                model_dir=train_winner,
-            )
+            keep_winner(result, log, force=force, model_dir=train_winner)
             for line in end_report.saved(str(records.log)):
                 log(line)
     leave_report(records.directory)
@@ -231,10 +223,10 @@ def _prepare(ctx: typer.Context, begun: "Records | None") -> "tuple[SearchSettin
         ConfigError: an option contradicts what the run began with.
     """
     from microgpt.data.dataset import load_text, split
-    from microgpt.data.tokenizer import CharTokenizer
     from microgpt.files.path_text import path_from_text, path_to_text
     from microgpt_cli.input_files import check_regular, default_input
     from microgpt_evolution.genome_file import read_genome
+    from microgpt_evolution.search.evolve import describe_documents
     from microgpt_evolution.search.settings import HELD_OUT, SearchSettings
 
     given = _given(ctx)
@@ -256,10 +248,9 @@ def _prepare(ctx: typer.Context, begun: "Records | None") -> "tuple[SearchSettin
     settings = SearchSettings.begin(
         given,
         input=path_to_text(os.path.abspath(path)),
-        data_sha256=parts.facts.sha256,
-        vocab_size=CharTokenizer.from_documents(parts.docs).vocab_size,
         seed=ctx.params["seed"],
         warm_start=genome,
+        **describe_documents(parts),
     )
     return settings, parts
 

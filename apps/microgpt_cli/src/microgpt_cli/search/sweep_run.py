@@ -95,7 +95,7 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
     sweep = records.sweep
     dtypes = sorted({config.dtype for config in sweep.points})
     prepare_engine("compiled", *dtypes, uses=["training", "evaluation", "generation"], tell=note)
-    todo = {task: objective.flops(task[0]) for task in records.todo()}
+    todo = {(t.config, t.seed): objective.flops(t.config) for t in records.todo()}
     with resumable(records, RESUME):
         if todo:
             with SweepProgress(todo) as progress:

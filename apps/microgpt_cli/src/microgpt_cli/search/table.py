@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from microgpt_evolution.population import Organism
-    from microgpt_evolution.search.events import SearchEvent
+    from microgpt_evolution.search.runner import SearchEvent
 
 REDRAWS_A_SECOND = 4
 LABEL = 12  # columns, the space behind it too

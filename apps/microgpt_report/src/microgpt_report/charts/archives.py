@@ -43,9 +43,7 @@ def _archives(summary: RunSummary, vocab_size: int) -> dict[str, Archive]:
     """Return what each head has seen, filled in the order in which it did."""
     archives = {name: Archive() for name in summary.measures}
     for name, _, organism in summary.ranked_organisms():
-        if organism.evaluation and organism.evaluation.vote:
-            n_params = organism.genome.n_params(vocab_size)
-            archives[name].add(organism, n_params=n_params, novelty=organism.evaluation.vote.novel)
+        archives[name].add(organism, n_params=organism.genome.n_params(vocab_size))
     return archives
 
 

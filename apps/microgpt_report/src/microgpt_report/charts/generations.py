@@ -6,17 +6,17 @@ from statistics import fmean
 import altair as alt
 from altair.typing import ChartType
 
-from microgpt_evolution.search.stagnation import Rung
+from microgpt_evolution.search.stagnation import StagnationStage
 from microgpt_report import theme
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import PRIMORDIAL, RunSummary, title_of
 
-BANDS: dict[Rung, str] = {"championship": theme.AMBER, "cataclysm": theme.RED}
+BANDS: dict[StagnationStage, str] = {"championship": theme.AMBER, "cataclysm": theme.RED}
 
 
 def section(summary: RunSummary, evaluations: list[Row]) -> Section:
     """Return the section with a mark for each evaluation."""
-    bands = list(dict.fromkeys(g.rung for g in summary.generations if g.rung != "normal"))
+    bands = list(dict.fromkeys(g.stage for g in summary.generations if g.stage != "normal"))
     kinds = {row["kind"] for row in evaluations}
     caption = (
         f"A mark is an evaluation, and {summary.common.better} is better; the line goes through "
@@ -42,7 +42,7 @@ def _rows(summary: RunSummary) -> list[Row]:
         {
             "population": title_of(name),
             "generation": generation.number,
-            "rung": generation.rung,
+            "rung": generation.stage,
             "best": min(worths) if summary.measures[name].is_loss else max(worths),
             "mean": fmean(worths),
         }
@@ -53,7 +53,7 @@ def _rows(summary: RunSummary) -> list[Row]:
 
 
 def _chart(
-    summary: RunSummary, name: str, kinds: set[str], bands: Sequence[Rung], width: int
+    summary: RunSummary, name: str, kinds: set[str], bands: Sequence[StagnationStage], width: int
 ) -> ChartType:
     """Return the chart of a population; all have the colors of all kinds of organisms."""
     first = 0 if PRIMORDIAL in kinds else 1
@@ -79,14 +79,14 @@ def _chart(
     return alt.layer(*layers).properties(width=width, height=theme.HEIGHT)
 
 
-def _shade(history: alt.Chart, x: alt.X, bands: Sequence[Rung]) -> alt.Chart:
+def _shade(history: alt.Chart, x: alt.X, bands: Sequence[StagnationStage]) -> alt.Chart:
     """Return a shade behind the generations that were not bred as usual."""
     shades: alt.Chart = (
         history.transform_filter(alt.datum.rung != "normal")
         .transform_calculate(x="datum.generation - 0.5", x2="datum.generation + 0.5")
         .mark_rect(opacity=0.13)
     )
-    scale = alt.Scale(domain=list(bands), range=[BANDS[rung] for rung in bands])
+    scale = alt.Scale(domain=list(bands), range=[BANDS[band] for band in bands])
     legend = alt.Legend(orient="top", symbolOpacity=0.4)
     return shades.encode(
         x=x, x2="x2:Q", fill=alt.Fill("rung:N", title=None, scale=scale, legend=legend)

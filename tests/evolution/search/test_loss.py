@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt_evolution.population import Evaluation
-from microgpt_evolution.search.loss_search import LossSearch
+from microgpt_evolution.search.loss import LossSearch
 
 FITNESSES = st.sampled_from(["held-out", "last-doc"])
 
@@ -24,20 +24,21 @@ def measure(organism) -> Evaluation:
 
 def run(size, fitness, seed, n_generations=12):
     """Return a search after so many generations, and how each was bred."""
-    search, rungs = LossSearch(population=size, fitness=fitness, seed=seed), []
+    search, stages = LossSearch(population=size, fitness=fitness, seed=seed), []
     for _ in range(n_generations):
-        search.tell([measure(organism) for organism in search.to_evaluate()])
-        rungs.append(search.breed())
-    return search, rungs
+        search.tell([measure(organism) for organism in search.ask()])
+        search.breed()
+        stages.append(search.stage)
+    return search, stages
 
 
 @given(st.integers(1, 20), FITNESSES, st.integers(0, 1000))
 def test_the_best_gets_worse_only_where_it_is_measured_anew(size, fitness, seed) -> None:
-    search, rungs = run(size, fitness, seed)
-    steps = zip(rungs, search.generations, search.generations[1:], strict=False)
-    for rung, before, after in steps:
+    search, stages = run(size, fitness, seed)
+    steps = zip(stages, search.generations, search.generations[1:], strict=False)
+    for stage, before, after in steps:
         assert len(after) == size
-        if rung == "normal":
+        if stage == "normal":
             assert after[0].fitness <= before[0].fitness
             assert before[0].genome in [organism.genome for organism in after] or (
                 not before[0].has_finished
@@ -50,7 +51,7 @@ def test_the_best_gets_worse_only_where_it_is_measured_anew(size, fitness, seed)
 def test_the_same_seed_gives_the_same_search(size, fitness, seed) -> None:
     first, second = (run(size, fitness, seed)[0] for _ in range(2))
     assert repr(first.generations) == repr(second.generations)
-    assert repr(first.population) == repr(second.population)
+    assert repr(first.organisms) == repr(second.organisms)
 
 
 def test_another_seed_gives_another() -> None:
@@ -70,26 +71,27 @@ def test_no_two_trainings_share_a_seed_and_an_elite_keeps_its_own() -> None:
 
 
 def test_an_elite_is_not_evaluated_again() -> None:
-    search, rungs = run(8, "held-out", 5, n_generations=1)
-    assert rungs == ["normal"]
-    assert [organism.slot for organism in search.to_evaluate()] == list(range(2, 9))
+    search, stages = run(8, "held-out", 5, n_generations=1)
+    assert stages == ["normal"]
+    assert [organism.slot for organism in search.ask()] == list(range(2, 9))
 
 
 def test_a_search_that_is_stuck_climbs_the_ladder_to_its_end() -> None:
-    search, rungs = LossSearch(population=4, fitness="last-doc", seed=1), []
+    search, stages = LossSearch(population=4, fitness="last-doc", seed=1), []
     for _ in range(6):
-        search.tell([Evaluation("ok", 2.0, 2.0)] * len(search.to_evaluate()))
-        rungs.append(search.breed())
-    assert rungs == ["normal", "normal", "championship", "championship", "cataclysm", "normal"]
+        search.tell([Evaluation("ok", 2.0, 2.0)] * len(search.ask()))
+        search.breed()
+        stages.append(search.stage)
+    assert stages == ["normal", "normal", "championship", "championship", "cataclysm", "normal"]
 
 
 def test_a_search_survives_a_generation_that_crashes() -> None:
     search = LossSearch(population=3, fitness="held-out", seed=1)
     for _ in range(7):
-        ranked = search.tell([Evaluation("crashed")] * len(search.to_evaluate()))
+        ranked = search.tell([Evaluation("crashed")] * len(search.ask()))
         assert not any(organism.has_finished for organism in ranked)
         search.breed()
-    ranked = search.tell([measure(organism) for organism in search.to_evaluate()])
+    ranked = search.tell([measure(organism) for organism in search.ask()])
     assert ranked[0].has_finished
 
 
@@ -103,9 +105,9 @@ def test_species_that_fail_come_back_no_more_as_immigrants() -> None:
     search = LossSearch(population=20, fitness="last-doc", seed=3)
     avoided: set[str] = set()
     for _ in range(10):
-        search.tell([Evaluation("ok", 2.4, 2.4)] * len(search.to_evaluate()))
+        search.tell([Evaluation("ok", 2.4, 2.4)] * len(search.ask()))
         avoided |= set(search.blacklist.species)
         search.breed()
-        random = [o for o in search.population if o.origin in ("immigrant", "cataclysm")]
+        random = [o for o in search.organisms if o.origin in ("immigrant", "cataclysm")]
         assert all(organism.genome.species not in avoided for organism in random)
     assert avoided

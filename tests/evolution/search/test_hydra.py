@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from microgpt_evolution.objectives.scores import Scores
 from microgpt_evolution.population import Evaluation
-from microgpt_evolution.search.hydra_population import Hydra
+from microgpt_evolution.search.hydra import Hydra
 
 THREE = ("weaver", "mirror", "spark")
 FOUR = (*THREE, "origin")
@@ -26,7 +26,7 @@ def cycle(hydra: Hydra, rng: Random, share_of_crashes: float = 0.0) -> list[int]
     seeds = []
     for generation in range(3):
         evaluations = []
-        for organism in hydra.to_evaluate():
+        for organism in hydra.ask():
             seeds.append(organism.seed)
             vote = Scores({name: rng.random() for name in FOUR}, distinct=1.0, novel=1.0)
             lost = rng.random() < share_of_crashes
@@ -47,12 +47,12 @@ def test_no_head_loses_its_size_or_its_two_best_when_they_meet(
         cycle(hydra, rng, crashes)
         champions = hydra.champions()
         hydra.gather()
-        for name, colony in hydra.heads.items():
-            assert len(colony.organisms) == size > 0
-            kept = colony.organisms[: len(champions[name])]
+        for name, population in hydra.heads.items():
+            assert len(population.organisms) == size > 0
+            kept = population.organisms[: len(champions[name])]
             assert [o.genome for o in kept] == [o.genome for o in champions[name]]
             assert all(o.evaluation for o in kept)
-            guests = [o for o in colony.organisms if o.origin == "migrant"]
+            guests = [o for o in population.organisms if o.origin == "migrant"]
             assert all(o.has_finished for o in guests)
 
 
@@ -105,14 +105,14 @@ def test_a_guest_is_seen_with_the_eyes_of_its_host_without_being_trained_again()
     cycle(hydra, Random(1))
     hydra.gather()
     guest = hydra.heads["weaver"].organisms[4]
-    assert guest not in hydra.to_evaluate()
+    assert guest not in hydra.ask()
     cycle(hydra, Random(2))
     scores = guest.evaluation.vote.scores
     assert guest.fitness == -scores["mirror"]
     hydra = Hydra(THREE, size=8, run_seed=1)
     cycle(hydra, Random(1))
     hydra.gather()
-    hydra.tell([Evaluation("crashed") for _ in hydra.to_evaluate()])
+    hydra.tell([Evaluation("crashed") for _ in hydra.ask()])
     seen = next(o for o in hydra.heads["weaver"].organisms if o.seed == guest.seed)
     assert seen.fitness == -scores["weaver"]
 
@@ -122,8 +122,8 @@ def test_the_source_gives_every_head_the_same_six() -> None:
     cycle(hydra, Random(1))
     pool = {o.genome for organisms in hydra.champions().values() for o in organisms}
     hydra.gather()
-    for colony in hydra.heads.values():
-        assert {o.genome for o in colony.organisms} == pool
+    for population in hydra.heads.values():
+        assert {o.genome for o in population.organisms} == pool
 
 
 def test_a_fourth_head_costs_no_head_its_elites_even_with_the_exchange_of_the_source() -> None:
@@ -132,8 +132,8 @@ def test_a_fourth_head_costs_no_head_its_elites_even_with_the_exchange_of_the_so
     champions = hydra.champions()
     hydra.gather()
     firsts, seconds = ([each[i].genome for each in champions.values()] for i in range(2))
-    for name, colony in hydra.heads.items():
-        genomes = [o.genome for o in colony.organisms]
+    for name, population in hydra.heads.items():
+        genomes = [o.genome for o in population.organisms]
         assert genomes == [*(o.genome for o in champions[name]), *firsts, *seconds[:2]]
 
 
@@ -145,6 +145,6 @@ def test_the_same_seed_gives_the_same_search(exchange) -> None:
         for _ in range(3):
             cycle(hydra, rng, 0.1)
             hydra.gather()
-        return [colony.organisms for colony in hydra.heads.values()]
+        return [population.organisms for population in hydra.heads.values()]
 
     assert run() == run()

@@ -7,16 +7,15 @@ from hypothesis import strategies as st
 
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives.scores import Scores
-from microgpt_evolution.population import Evaluation
-from microgpt_evolution.search.aesthetic_population import AestheticPopulation
-from microgpt_evolution.search.offspring import Offspring
+from microgpt_evolution.population import Evaluation, Offspring
+from microgpt_evolution.search.aesthetic import AestheticPopulation
 from microgpt_evolution.seeds import training_seed
 
 SIZES = st.integers(1, 14)
 SEEDS = st.integers(0, 2**32)
 
 
-def colony(size: int, seed: int = 0, **options) -> AestheticPopulation:
+def make(size: int, seed: int = 0, **options) -> AestheticPopulation:
     return AestheticPopulation(measure="judge", size=size, run_seed=42, rng=Random(seed), **options)
 
 
@@ -28,18 +27,18 @@ def said(score: float | None) -> Evaluation:
 
 
 def scores_for(
-    colony: AestheticPopulation, rng: Random, share_of_crashes: float = 0.2
+    population: AestheticPopulation, rng: Random, share_of_crashes: float = 0.2
 ) -> list[Evaluation]:
     return [
         said(None if rng.random() < share_of_crashes else rng.uniform(-9, 7))
-        for _ in colony.to_evaluate()
+        for _ in population.ask()
     ]
 
 
 @given(SIZES, SEEDS)
-def test_a_colony_keeps_its_size_and_its_two_best(size, seed) -> None:
+def test_a_population_keeps_its_size_and_its_two_best(size, seed) -> None:
     rng = Random(seed)
-    population = colony(size, seed)
+    population = make(size, seed)
     for generation in range(1, 6):
         assert [o.slot for o in population.organisms] == list(range(1, size + 1))
         assert {o.generation for o in population.organisms} == {generation}
@@ -60,7 +59,7 @@ def test_a_colony_keeps_its_size_and_its_two_best(size, seed) -> None:
 @given(SIZES, SEEDS)
 def test_the_best_score_never_falls(size, seed) -> None:
     rng = Random(seed)
-    population, best = colony(size, seed), math.inf
+    population, best = make(size, seed), math.inf
     for _ in range(6):
         ranked = population.tell(scores_for(population, rng))
         assert ranked[0].fitness <= best
@@ -69,16 +68,16 @@ def test_the_best_score_never_falls(size, seed) -> None:
 
 
 def test_the_highest_score_wins_and_zero_is_a_score_like_any_other() -> None:
-    population = colony(4)
+    population = make(4)
     ranked = population.tell([said(-1.0), said(0.0), said(None), said(-100.0)])
     assert [-o.fitness for o in ranked] == [0.0, 1.0 * -1, -100.0, -math.inf]
     population.breed()
-    assert len(population.to_evaluate()) == 2  # the source measures an elite of 0 again
+    assert len(population.ask()) == 2  # the source measures an elite of 0 again
 
 
 @pytest.mark.parametrize(("size", "n_mutants"), [(1, 0), (2, 0), (3, 0), (8, 3), (12, 5)])
 def test_an_ancestor_comes_first_with_mutants_up_to_half(size, n_mutants) -> None:
-    population = colony(size, ancestor=PRIMORDIAL)
+    population = make(size, ancestor=PRIMORDIAL)
     origins = [o.origin for o in population.organisms]
     assert origins == ["genome"] + n_mutants * ["mutant"] + (size - 1 - n_mutants) * ["random"]
     assert population.organisms[0].genome == PRIMORDIAL
@@ -88,7 +87,7 @@ def test_an_ancestor_comes_first_with_mutants_up_to_half(size, n_mutants) -> Non
 @given(st.integers(2, 10), st.integers(0, 8), SEEDS)
 def test_guests_take_the_places_of_the_worst(size, n_guests, seed) -> None:
     n_guests = min(n_guests, size)
-    population = colony(size, seed)
+    population = make(size, seed)
     ranked = population.tell(scores_for(population, Random(seed)))
     population.receive([Offspring(PRIMORDIAL, "cross")] * n_guests)
     assert len(population.organisms) == size
@@ -96,7 +95,7 @@ def test_guests_take_the_places_of_the_worst(size, n_guests, seed) -> None:
     assert [o.genome for o in stayed] == [o.genome for o in ranked[: size - n_guests]]
 
 
-def test_a_colony_sees_the_score_that_it_goes_by() -> None:
-    population = colony(2)
+def test_a_population_sees_the_score_that_it_goes_by() -> None:
+    population = make(2)
     population.measure = "mirror"
     assert [o.fitness for o in population.tell([said(3.0), said(5.0)])] == [0, 0]

@@ -1,0 +1,110 @@
+"""`evolve`, the public function: what it returns, keeps, resumes and refuses."""
+
+import json
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+import microgpt_evolution
+from microgpt.errors import ConfigError, DataError, MicrogptError
+from microgpt.train import train
+from microgpt_evolution import EvolutionResult, NoWinnerError, SearchEvent, evolve, read_genome
+from microgpt_evolution.errors import StoppedError
+from microgpt_evolution.search.runner import SearchRunner
+
+DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
+SHORT = {"population": 4, "generations": 2, "seed": 3}
+
+
+@pytest.fixture(scope="module")
+def found() -> EvolutionResult:
+    return evolve(DOCS, **SHORT)
+
+
+def test_the_public_names() -> None:
+    assert microgpt_evolution.__all__ == [
+        "EvolutionResult", "Genome", "NoWinnerError", "SearchEvent", "evolve", "read_genome",
+    ]  # fmt: skip
+    assert all(getattr(microgpt_evolution, name) for name in microgpt_evolution.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'colony'"):
+        _ = microgpt_evolution.colony
+
+
+def test_the_winner_can_be_trained(found) -> None:
+    genome = found.genome
+    trained = train(DOCS, model=genome.model(), config=genome.train_config(seed=1))
+    assert (trained.ending, trained.model.n_embd) == ("steps", genome.n_emb)
+    assert found.record.val_loss == pytest.approx(sum(found.retest.val_losses) / 3)
+    assert len(found.names) == 10
+
+
+def test_the_same_seed_gives_the_same_with_any_number_of_workers(found) -> None:
+    again = evolve(DOCS, **SHORT, workers=2)
+    assert (again.record, again.names) == (found.record, found.names)
+    assert again.retest.test_losses == found.retest.test_losses
+
+
+def test_a_run_directory_keeps_all_and_a_stopped_run_goes_on(found, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    stop, events = Event(), []
+
+    def stop_soon(event: SearchEvent) -> None:
+        events.append(event)
+        if len(events) == 6:
+            stop.set()
+
+    with pytest.raises(StoppedError) as error:
+        evolve(DOCS, **SHORT, run_dir=run, on_event=stop_soon, should_stop=stop)
+    assert isinstance(error.value, MicrogptError)
+    n_before = len((run / "evaluations.jsonl").read_text().splitlines())
+    lines: list[str] = []
+    assert evolve(DOCS, **SHORT, run_dir=run, log=lines.append).record == found.record
+    assert lines[0] == "=== MicroGPT Loss Evolution Engine ==="
+    ids = [json.loads(line)["id"] for line in (run / "evaluations.jsonl").read_text().splitlines()]
+    assert 0 < n_before < len(ids) == len(set(ids))
+    assert read_genome(run / "genome.json") == found.record
+
+
+def test_a_run_goes_on_only_as_it_began(tmp_path: Path) -> None:
+    evolve(DOCS, population=2, generations=1, run_dir=tmp_path / "run")
+    with pytest.raises(ConfigError, match="population is 3, but 2 in the run in"):
+        evolve(DOCS, population=3, generations=1, run_dir=tmp_path / "run")
+    with pytest.raises(ConfigError, match="data_sha256 is"):
+        evolve([*DOCS, "mira"], population=2, generations=1, run_dir=tmp_path / "run")
+
+
+@pytest.mark.parametrize("objective", ["aesthetic", "hydra"])
+def test_other_objectives_return_a_score(objective) -> None:
+    found = evolve(DOCS, objective=objective, population=2, generations=1, samples=5)
+    assert found.record.objective == objective
+    assert found.record.score is not None
+    assert found.winner.measure == "judge"
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"population": 0}, "population"),
+        ({"samples": 5}, "--samples is for --objective aesthetic and hydra"),
+        ({"minutes": 0}, "minutes must be a number above 0"),
+        ({"workers": 0}, "workers"),
+        ({"objective": "hydra", "head": "origin"}, "needs the head"),
+        ({"seed": -1}, "seed"),
+        ({"objective": "beauty"}, "objective"),
+    ],
+)
+def test_arguments_outside_their_range_are_refused(options, problem) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        evolve(DOCS, **options)
+
+
+def test_too_few_documents_are_refused() -> None:
+    with pytest.raises(DataError, match="too few"):
+        evolve(["anna"])
+
+
+def test_a_search_without_a_winner_is_an_error(monkeypatch) -> None:
+    monkeypatch.setattr(SearchRunner, "run", lambda self, minutes: None)
+    with pytest.raises(NoWinnerError, match="no organism could be trained"):
+        evolve(DOCS)

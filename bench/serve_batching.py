@@ -16,7 +16,8 @@ import time
 from serve_streams import conversations
 from train_speed import machine
 
-from microgpt.batching.jobs import Batch, Job, reply_job
+from microgpt.batching.batch import Batch
+from microgpt.batching.jobs import Job
 from microgpt.data.dataset import DEMO_MODEL, bundled
 from microgpt.inference import InferenceGpt
 from microgpt.storage.model_directory import load
@@ -32,7 +33,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     model = InferenceGpt(load(bundled(DEMO_MODEL)))
     jobs = [
-        reply_job(model, model.chat_prompt(talk), seed=seed)
+        model.reply_job(model.chat_prompt(talk), seed=seed)
         for seed, talk in enumerate(conversations(N_REPLIES))
     ]
     times: dict[int, list[tuple[float, float]]] = {size: [] for size in SIZES}
@@ -52,7 +53,7 @@ def measured(model: InferenceGpt, jobs: list[Job], size: int) -> tuple[float, fl
     started = time.perf_counter()
     for i in range(0, len(jobs), size):
         begun = time.perf_counter()
-        batch = Batch(model, jobs[i : i + size], arrays)
+        batch = Batch(model.compiled, jobs[i : i + size], arrays)
         begin += time.perf_counter() - begun
         while batch.open:
             batch.run()

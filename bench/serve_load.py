@@ -70,7 +70,7 @@ class NoBatch:
     arrays = None
 
     def __init__(self, model: Any, jobs: list[Any], arrays: Any) -> None:
-        from microgpt.batching.jobs import Continuation
+        from microgpt.sampling import Continuation
 
         name = [Continuation([0, 13, 13, 0], "stop")]
         self.done = [(number, name) for number in range(len(jobs))]

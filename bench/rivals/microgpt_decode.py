@@ -6,6 +6,7 @@ from job import TEMPERATURE, Job, answer
 from microgpt.config import ModelConfig, Sampling
 from microgpt.engine.decoding.decoder import Decoder
 from microgpt.engine.inference import CompiledModel
+from microgpt.sampling import DecodeRules
 
 
 def prepare(job: Job):
@@ -26,11 +27,7 @@ def prepare(job: Job):
             "float32",
             weights,
             [[model.vocab_size - 1]] * len(uniforms),
-            stop=(),
-            forbidden=(),
-            min_tokens=0,
-            max_tokens=None,
-            sampling=Sampling(TEMPERATURE),
+            DecodeRules(sampling=Sampling(TEMPERATURE)),
             max_slots=job.batch_size,
         )
         decoder.uniforms[:] = uniforms

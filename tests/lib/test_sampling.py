@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from microgpt import Gpt, ModelConfig, Sampling
 from microgpt.model import init_weights, softmax
-from microgpt.sampling import decode, sample
+from microgpt.sampling import DecodeRules, decode, sample
 
 LOGITS = st.lists(st.floats(-30, 30), min_size=2, max_size=10)
 
@@ -19,10 +19,10 @@ def gpt() -> Gpt[float]:
     return Gpt(model, init_weights(model, random.Random(3)))
 
 
-def run(gpt: Gpt[float], prompt: list[int], **settings):
+def run(gpt: Gpt[float], prompt: list[int], *, rng: random.Random | None = None, **settings):
     """Return the decoded tokens and why they end."""
-    settings = {"stop": (), "sampling": Sampling(1.0), "rng": random.Random(0)} | settings
-    steps = decode(gpt, prompt, **settings)
+    rules = DecodeRules(**{"sampling": Sampling(1.0)} | settings)
+    steps = decode(gpt, prompt, rules, rng or random.Random(0))
     tokens = []
     while True:
         try:

@@ -7,7 +7,6 @@ import threading
 import pytest
 
 from microgpt import InferenceGpt
-from microgpt.batching.jobs import text_job
 from microgpt.config import Sampling
 from microgpt.errors import ConfigError
 from microgpt_serve import batching as generation
@@ -36,11 +35,11 @@ def test_a_thread_outlives_whatever_the_engine_raises(monkeypatch, names_result,
         work.start()
         with monkeypatch.context() as broken:
             broken.setattr(generation, "Batch", BrokenBatch)
-            faults = [work.submit(model, text_job(model)).result for _ in range(2)]
+            faults = [work.submit(model, model.text_job()).result for _ in range(2)]
             outcomes = await asyncio.wait_for(asyncio.gather(*faults, return_exceptions=True), 30)
         assert [type(one) for one in outcomes] == [RuntimeError] * 2
         assert outcomes[0].__cause__ is error
-        (good,) = await asyncio.wait_for(work.submit(model, text_job(model)).result, 30)
+        (good,) = await asyncio.wait_for(work.submit(model, model.text_job()).result, 30)
         assert good.tokens
         work.close()
 
@@ -62,7 +61,7 @@ def test_batches_that_come_together_are_shared_out(monkeypatch, names_result) ->
         work = BatchScheduler(8, n_threads=2)
         work.start()
         await asyncio.sleep(0.2)  # both wait by now
-        jobs = [text_job(model, sampling=Sampling(heat)) for heat in (0.5, 0.6)]
+        jobs = [model.text_job(sampling=Sampling(heat)) for heat in (0.5, 0.6)]
         outcomes = await asyncio.gather(*[work.submit(model, job).result for job in jobs])
         assert all(one.tokens for (one,) in outcomes)
         work.close()

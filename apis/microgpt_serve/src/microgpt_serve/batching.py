@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from weakref import WeakKeyDictionary
 
-from microgpt.batching.jobs import Batch, Continuation, Job, most_rows
-from microgpt.engine.decoding.decoder import DecodeArrays
+from microgpt.batching.batch import Batch
+from microgpt.batching.jobs import Job
+from microgpt.engine.decoding.decoder import DecodeArrays, most_sequences
 from microgpt.inference import InferenceGpt
+from microgpt.sampling import Continuation
 from microgpt_serve.errors import RETRY_AFTER_S, ServeError
 
 MAX_BATCHES = 8  # per thread, for the memory they take; other requests wait
@@ -146,7 +148,7 @@ class BatchScheduler:
     def _take(self) -> list[QueuedRequest]:
         """Return the first waiting request, and those that can share its batch."""
         first = self._waiting.popleft()
-        taken, left, room = [first], [], most_rows(first.model) - first.job.n_sequences
+        taken, left, room = [first], [], most_sequences(first.model.config) - first.job.n_sequences
         for request in self._waiting:
             is_alike = request.model is first.model and request.job.rules == first.job.rules
             if is_alike and request.job.n_sequences <= room:
@@ -197,7 +199,7 @@ class _RunningBatch:
             if self._batch is None:
                 jobs = [request.job for request in self.requests.values()]
                 arrays = self._spare.pop() if self._spare else None
-                self._batch = Batch(self._model, jobs, arrays)
+                self._batch = Batch(self._model.compiled, jobs, arrays)
             for number in [n for n, request in self.requests.items() if request.is_cancelled]:
                 self._batch.drop(number)
                 del self.requests[number]

@@ -11,8 +11,9 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 
-from microgpt.batching.jobs import Continuation, Job
+from microgpt.batching.jobs import Job
 from microgpt.errors import MicrogptError
+from microgpt.sampling import Continuation
 from microgpt_serve.batching import BatchScheduler, QueuedRequest
 from microgpt_serve.errors import ClientGoneError, ServeError
 from microgpt_serve.metrics import Metrics

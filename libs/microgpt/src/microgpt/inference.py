@@ -5,12 +5,11 @@ An `InferenceGpt` is read-only, so threads can share it.
 
 import random
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from itertools import count, islice, repeat
-from typing import Any
 
-from microgpt.batching.sample_iterators import cut, one_by_one, together
+from microgpt.batching.jobs import Job
+from microgpt.batching.stop_strings import cut_at_stop, text_until
 from microgpt.config import (
     DEFAULT_SEED,
     DEFAULT_TEMPERATURE,
@@ -23,7 +22,9 @@ from microgpt.data.chat_truncation import ChatPrompt, fit_conversation
 from microgpt.data.tokenizer import Message
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.predictor import Predictor, check_one_thread
-from microgpt.sampling import FinishReason, TokenStream, decode
+from microgpt.sampling import Continuation, DecodeRules, FinishReason, TokenStream, decode
+
+FIRST_BATCH, LAST_BATCH = 64, 1024  # sequences per thread that are decoded together
 
 
 @dataclass(frozen=True)
@@ -109,33 +110,68 @@ class InferenceGpt(Predictor):
         """Return the texts of `generate` one after another; without num_samples, for ever."""
         if num_samples is not None:
             check_count("num_samples", num_samples)
-        check_seed(seed)
         check_threads(threads)
         if isinstance(stop, str):
             raise ConfigError("stop is one text; pass a list of texts")
         if "" in stop:
             raise ConfigError("a stop string must not be empty")
-        tokens = self.opening(prompt)
-        self.check_prompt(tokens, max_tokens)
+        job = self.text_job(prompts=[prompt], sampling=sampling, max_tokens=max_tokens, seed=seed)
+        (tokens,), rules, stop = job.prompts, job.rules, tuple(stop)
         stop_ids = self.tokenizer.tokens_of(stop)
-        if len(stop_ids) < len(stop):  # strings of more than one token are cut off afterwards
-            stop_ids = []
-        stop_ids += self.tokenizer.special_ids
-        sampling = sampling or Sampling()
-        settings: Any = {"stop": stop_ids, "max_tokens": max_tokens, "sampling": sampling}
+        if len(stop_ids) == len(stop):  # strings of one token each end a sequence by themselves
+            rules = replace(rules, stop=(*rules.stop, *stop_ids))
         if rng is not None or self.engine == "reference":
             if threads > 1 and rng is not None:
                 raise ConfigError("one generator serves one text at a time; leave threads out")
             check_one_thread(threads)
             rngs = repeat(rng) if rng is not None else map(random.Random, count(seed))
-            streams = (self.generate_from_prompt(tokens, rng=each, **settings) for each in rngs)
-            texts = one_by_one(streams, self.tokenizer, tuple(stop))
+            streams = (self._stream(tokens, rules, each) for each in rngs)
+            texts = (text_until(stream, self.tokenizer, stop) for stream in streams)
         else:
-            continuations = together(
-                self.compiled, tokens, n=num_samples, seed=seed, threads=threads, **settings
-            )
-            texts = (cut(self.tokenizer.decode(tokens), tuple(stop)) for tokens in continuations)
+            continuations = self._continuations(tokens, rules, num_samples, seed, threads)
+            decode = self.tokenizer.decode
+            texts = (cut_at_stop(decode(one.tokens), stop) for one in continuations)
         return (prompt + text for text in islice(texts, num_samples))
+
+    def _continuations(
+        self, tokens: Sequence[int], rules: DecodeRules, n: int | None, seed: int, threads: int
+    ) -> Iterator[Continuation]:
+        """Yield n continuations, or endlessly many, in growing batches: the first come soon."""
+        n_made, n_together = 0, FIRST_BATCH * threads
+        while n is None or n_made < n:
+            n_now = n_together if n is None else min(n_together, n - n_made)
+            seeds = range(seed + n_made, seed + n_made + n_now)
+            yield from self.compiled.decode_many([tokens] * n_now, seeds, rules, threads=threads)
+            n_made += n_now
+            n_together = min(2 * n_together, LAST_BATCH * threads)
+
+    def text_job(
+        self,
+        num_samples: int = 1,
+        *,
+        prompts: Sequence[str | Sequence[int]] = ("",),
+        sampling: Sampling | None = None,
+        max_tokens: int | None = None,
+        seed: int = DEFAULT_SEED,
+    ) -> Job:
+        """Return the work of `samples` without stop strings, for prompts that `opening` takes.
+
+        Raises:
+            PromptError: a prompt does not fit into the context.
+            TokenizerError: a prompt has a character that the model does not know.
+            ConfigError: a setting is outside its range.
+        """
+        check_count("num_samples", num_samples)
+        check_seed(seed)
+        openings = [self.opening(prompt) for prompt in prompts]
+        for tokens in openings:
+            self.check_prompt(tokens, max_tokens)
+        rules = DecodeRules(
+            stop=tuple(self.tokenizer.special_ids),
+            max_tokens=max_tokens,
+            sampling=sampling or Sampling(),
+        )
+        return Job(openings, range(seed, seed + num_samples), rules)
 
     def opening(self, prompt: str | Sequence[int]) -> list[int]:
         """Return the tokens at the beginning of a text with this prompt.
@@ -186,19 +222,13 @@ class InferenceGpt(Predictor):
             ConfigError: a setting is outside its range.
         """
         self.check_prompt(tokens, max_tokens)
-        function = (
-            partial(decode, self._gpt) if self.engine == "reference" else self.compiled.decode
-        )
-        steps = function(
-            tokens,
-            stop=stop,
-            forbidden=forbidden,
-            min_tokens=min_tokens,
-            max_tokens=max_tokens,
-            sampling=sampling or Sampling(),
-            rng=rng,
-        )
-        return TokenStream(steps)
+        rules = DecodeRules(stop, forbidden, min_tokens, max_tokens, sampling or Sampling())
+        return self._stream(tokens, rules, rng)
+
+    def _stream(self, tokens: Sequence[int], rules: DecodeRules, rng: random.Random) -> TokenStream:
+        if self.engine == "reference":
+            return TokenStream(decode(self._gpt, tokens, rules, rng))
+        return TokenStream(self.compiled.decode(tokens, rules, rng))
 
     def chat(
         self,
@@ -229,14 +259,53 @@ class InferenceGpt(Predictor):
         max_tokens: int | None = None,
     ) -> TokenStream:
         """Return the tokens of the assistant's reply; reply t of a conversation has seed + t."""
+        job = self.reply_job(prompt, sampling=sampling, max_tokens=max_tokens, seed=seed)
+        return self._stream(prompt.tokens, job.rules, random.Random(job.seeds[0]))
+
+    def replies(
+        self,
+        prompts: Sequence[ChatPrompt],
+        *,
+        sampling: Sampling | None = None,
+        seed: int = DEFAULT_SEED,
+        threads: int = 1,
+    ) -> Iterator[Continuation]:
+        """Yield the reply to each of many conversations, as `reply` gives it.
+
+        Raises:
+            ConfigError: a setting is outside its range.
+            PromptError: the model's scores are not finite.
+        """
+        check_threads(threads)
+        jobs = [self.reply_job(prompt, sampling=sampling, seed=seed) for prompt in prompts]
+        if jobs:
+            tokens, seeds = [job.prompts[0] for job in jobs], [job.seeds[0] for job in jobs]
+            yield from self.compiled.decode_many(tokens, seeds, jobs[0].rules, threads=threads)
+
+    def reply_job(
+        self,
+        prompt: ChatPrompt,
+        num_replies: int = 1,
+        *,
+        sampling: Sampling | None = None,
+        max_tokens: int | None = None,
+        seed: int = DEFAULT_SEED,
+    ) -> Job:
+        """Return the work of `reply`, for replies with the seeds from `seed` on.
+
+        Raises:
+            ConfigError: a setting is outside its range.
+        """
+        check_count("num_replies", num_replies)
         check_seed(seed)
-        end_turn = self.tokenizer.end_turn_id
-        return self.generate_from_prompt(
-            prompt.tokens,
+        self.check_prompt(prompt.tokens, max_tokens)
+        end_turn, special = self.tokenizer.end_turn_id, self.tokenizer.special_ids
+        rules = DecodeRules(
             stop=(end_turn,),
-            forbidden=[token for token in self.tokenizer.special_ids if token != end_turn],
+            forbidden=tuple(token for token in special if token != end_turn),
             min_tokens=1,
             max_tokens=max_tokens,
-            sampling=sampling,
-            rng=random.Random(seed + prompt.n_replies),
+            sampling=sampling or Sampling(),
         )
+        first = seed + prompt.n_replies
+        return Job([prompt.tokens], range(first, first + num_replies), rules)

@@ -4,8 +4,9 @@ import math
 import random
 from bisect import bisect_left
 from collections.abc import Collection, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from microgpt.config import Sampling
 from microgpt.errors import PromptError
@@ -19,6 +20,25 @@ NOT_FINITE_MESSAGE = (
     "train it again with a lower learning rate"
 )
 NO_TOKEN_LEFT_MESSAGE = "every token is forbidden"
+
+
+@dataclass(frozen=True)
+class DecodeRules:
+    """How a sequence is continued, and when it ends."""
+
+    stop: Collection[int] = ()  # tokens that end the sequence; they are not returned
+    forbidden: Collection[int] = ()  # tokens that must not come
+    min_tokens: int = 0  # no stop token comes before this many tokens
+    max_tokens: int | None = None  # without it, until the context is full
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+class Continuation(NamedTuple):
+    """What follows a prompt; finish_reason is None while more is to come."""
+
+    tokens: list[int]
+    finish_reason: FinishReason | None
+    stop_token: int | None = None
 
 
 def sample(
@@ -58,36 +78,21 @@ def _likeliest(weights: dict[int, float], sampling: Sampling) -> list[int]:
 def decode(
     gpt: Gpt[float],
     prompt: Sequence[int],
-    *,
-    stop: Collection[int],
-    forbidden: Collection[int] = (),
-    min_tokens: int = 0,
-    max_tokens: int | None = None,
-    sampling: Sampling,
+    rules: DecodeRules,
     rng: random.Random,
 ) -> Generator[int, None, FinishReason]:
-    """Yield the tokens that follow a prompt, and return why they end.
-
-    Args:
-        gpt: the model.
-        prompt: 1 to block_size tokens.
-        stop: tokens that end the sequence; they are not yielded.
-        forbidden: tokens never to sample.
-        min_tokens: no stop token comes before this many tokens.
-        max_tokens: the most tokens to yield; by default until the context is full.
-        sampling: see `sample`.
-        rng: see `sample`.
-    """
+    """Yield the tokens that follow a prompt of 1 to block_size tokens, and return why they end."""
     cache = gpt.new_cache()
     for token in prompt[:-1]:
         gpt.forward(token, cache)
     token = prompt[-1]
     room = gpt.config.block_size - len(prompt) + 1  # the last token is never read again
-    for n_tokens in range(room if max_tokens is None else min(room, max_tokens)):
-        barred = {*forbidden, *stop} if n_tokens < min_tokens else forbidden
+    for n_tokens in range(room if rules.max_tokens is None else min(room, rules.max_tokens)):
+        is_early = n_tokens < rules.min_tokens
+        forbidden = {*rules.forbidden, *rules.stop} if is_early else rules.forbidden
         logits = gpt.forward(token, cache)
-        token = sample(logits, sampling=sampling, rng=rng, forbidden=barred)
-        if token in stop:
+        token = sample(logits, sampling=rules.sampling, rng=rng, forbidden=forbidden)
+        if token in rules.stop:
             return "stop"
         yield token
     return "length"

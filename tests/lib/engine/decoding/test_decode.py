@@ -13,7 +13,7 @@ from microgpt.engine.inference import CompiledModel
 from microgpt.engine.weights import in_panels
 from microgpt.errors import PromptError
 from microgpt.model import init_weights
-from microgpt.sampling import decode
+from microgpt.sampling import DecodeRules, decode
 
 
 @st.composite
@@ -72,20 +72,20 @@ def test_every_way_to_decode_gives_the_tokens_of_the_reference(
     weights = init_weights(model, random.Random(seed))
     compiled = CompiledModel(model, weights, "float64")
     prompts = draw_prompts(model, 9, seed)
-    limits = {"stop": (1,), "max_tokens": max_tokens, "sampling": sampling}
+    rules = DecodeRules(stop=(1,), max_tokens=max_tokens, sampling=sampling)
     seeds = range(seed, seed + len(prompts))
     expected = [
-        whole(decode(Gpt(model, weights), prompt, rng=random.Random(seed), **limits))
+        whole(decode(Gpt(model, weights), prompt, rules, random.Random(seed)))
         for prompt, seed in zip(prompts, seeds, strict=True)
     ]
     streams = [
-        whole(compiled.decode(prompt, rng=random.Random(seed), **limits))
+        whole(compiled.decode(prompt, rules, random.Random(seed)))
         for prompt, seed in zip(prompts, seeds, strict=True)
     ]
     assert streams == expected
-    tokens = [found for found, _ in expected]
-    assert list(compiled.decode_many(prompts, seeds, **limits)) == tokens
-    assert list(compiled.decode_many(prompts, seeds, threads=3, **limits)) == tokens
+    for threads in (1, 3):
+        found = compiled.decode_many(prompts, seeds, rules, threads=threads)
+        assert [(one.tokens, one.finish_reason) for one in found] == expected
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -101,11 +101,7 @@ def test_a_sequence_is_the_same_to_the_last_bit_whatever_is_beside_it(dtype) -> 
             dtype,
             weights,
             [prompts[i] for i in numbers],
-            stop=(),
-            forbidden=(),
-            min_tokens=0,
-            max_tokens=None,
-            sampling=Sampling(1.0),
+            DecodeRules(sampling=Sampling(1.0)),
         )
         decoder.uniforms[:] = uniforms[numbers, : decoder.uniforms.shape[1]]
         while decoder.run():
@@ -125,11 +121,8 @@ def test_what_another_decoder_has_left_in_the_arrays_changes_nothing(left) -> No
     weights = CompiledModel(model, init_weights(model, random.Random(1)), "float32").decode_weights
 
     def run(prompts: list[list[int]], arrays: DecodeArrays | None = None) -> Decoder:
-        limits = {"stop": (3,), "forbidden": (), "min_tokens": 0, "max_tokens": None}
-        sampling = Sampling(0)
-        decoder = Decoder(
-            model, "float32", weights, prompts, **limits, sampling=sampling, arrays=arrays
-        )
+        rules = DecodeRules(stop=(3,), sampling=Sampling(0))
+        decoder = Decoder(model, "float32", weights, prompts, rules, arrays=arrays)
         while decoder.run():
             pass
         return decoder
@@ -149,18 +142,17 @@ def test_forbidden_tokens_and_early_stops_are_those_of_the_reference() -> None:
     weights = init_weights(model, random.Random(2))
     compiled = CompiledModel(model, weights, "float64")
     for seed in range(40):
-        rules = {"stop": (3, 4), "forbidden": (0, 5, 99), "min_tokens": 2, "sampling": Sampling(2)}
-        expected = whole(decode(Gpt(model, weights), [0, 1], rng=random.Random(seed), **rules))
-        assert whole(compiled.decode([0, 1], rng=random.Random(seed), **rules)) == expected
+        rules = DecodeRules((3, 4), (0, 5, 99), min_tokens=2, sampling=Sampling(2))
+        expected = whole(decode(Gpt(model, weights), [0, 1], rules, random.Random(seed)))
+        assert whole(compiled.decode([0, 1], rules, random.Random(seed))) == expected
         assert len(expected[0]) >= 2
 
 
 def test_nothing_is_left_where_every_token_is_forbidden() -> None:
     model = ModelConfig(n_embd=4, n_head=1, vocab_size=3)
     compiled = CompiledModel(model, init_weights(model, random.Random(2)), "float32")
-    steps = compiled.decode(
-        [0], stop=(0,), forbidden=(1, 2), min_tokens=1, sampling=Sampling(), rng=random.Random(0)
-    )
+    rules = DecodeRules(stop=(0,), forbidden=(1, 2), min_tokens=1)
+    steps = compiled.decode([0], rules, random.Random(0))
     with pytest.raises(PromptError, match="every token is forbidden"):
         next(steps)
 
@@ -174,7 +166,7 @@ def test_a_stream_leaves_the_random_numbers_where_the_reference_does() -> None:
             states = []
             for start in (compiled.decode, lambda *a, **k: decode(Gpt(model, weights), *a, **k)):
                 rng = random.Random(5)
-                steps = start([0], stop=(2,), sampling=Sampling(temperature), rng=rng)
+                steps = start([0], DecodeRules((2,), sampling=Sampling(temperature)), rng)
                 for _ in zip(range(n_taken), steps, strict=False):
                     pass
                 steps.close()
@@ -192,9 +184,9 @@ def test_scores_that_are_as_good_as_equal_are_chosen_from_in_order() -> None:
     for dtype in ("float32", "float64"):
         compiled = CompiledModel(model, weights, dtype)
         for sampling in (Sampling(1, top_k=3), Sampling(1, top_p=0.8), Sampling(1, min_p=1)):
-            rules = {"stop": (), "sampling": sampling}
-            expected = whole(decode(Gpt(model, weights), [0], rng=random.Random(1), **rules))
-            assert whole(compiled.decode([0], rng=random.Random(1), **rules)) == expected
+            rules = DecodeRules(sampling=sampling)
+            expected = whole(decode(Gpt(model, weights), [0], rules, random.Random(1)))
+            assert whole(compiled.decode([0], rules, random.Random(1))) == expected
 
 
 def test_a_uniform_at_the_very_end_draws_the_last_token_that_may_come() -> None:
@@ -205,9 +197,8 @@ def test_a_uniform_at_the_very_end_draws_the_last_token_that_may_come() -> None:
         def random(self) -> float:
             return 1 - 2**-53
 
-    steps = compiled.decode(
-        [0], stop=(), forbidden=(7, 8, 9), sampling=Sampling(5.0), rng=AlmostOne()
-    )
+    rules = DecodeRules(forbidden=(7, 8, 9), sampling=Sampling(5.0))
+    steps = compiled.decode([0], rules, AlmostOne())
     assert set(steps) == {6}
 
 
@@ -217,10 +208,7 @@ def test_many_threads_share_one_model() -> None:
 
     def run(seed: int) -> list[list[int]]:
         seeds = range(seed, seed + 20)
-        some = compiled.decode_many(
-            [[0]] * 20, seeds, stop=(5,), max_tokens=None, sampling=Sampling()
-        )
-        return list(some)
+        return [one.tokens for one in compiled.decode_many([[0]] * 20, seeds, DecodeRules((5,)))]
 
     alone = list(map(run, range(40)))
     with ThreadPoolExecutor(8) as pool:
@@ -252,11 +240,11 @@ def test_panels_are_the_matrix_cut_from_top_to_bottom(m, n) -> None:
 def test_no_temperature_lets_a_forbidden_token_through(dtype, temperature) -> None:
     model = ModelConfig(n_embd=4, n_head=1, vocab_size=15, init_std=0.5)
     weights = init_weights(model, random.Random(0))
-    rules = {"stop": (), "forbidden": (0, 14), "sampling": Sampling(temperature)}
+    rules = DecodeRules(forbidden=(0, 14), sampling=Sampling(temperature))
     compiled = CompiledModel(model, weights, dtype)
     for seed in range(20):
-        tokens = list(compiled.decode([3], rng=random.Random(seed), **rules))
-        assert tokens == list(decode(Gpt(model, weights), [3], rng=random.Random(seed), **rules))
+        tokens = list(compiled.decode([3], rules, random.Random(seed)))
+        assert tokens == list(decode(Gpt(model, weights), [3], rules, random.Random(seed)))
         assert not {0, 14} & set(tokens)
 
 
@@ -271,15 +259,15 @@ def broken_at_3() -> tuple[ModelConfig, dict[str, list[list[float]]]]:
 
 def test_what_was_made_before_a_bad_score_is_not_lost(broken_at_3) -> None:
     model, weights = broken_at_3
-    results = []
+    results, rules = [], DecodeRules(sampling=Sampling(1))
     for start in (
         CompiledModel(model, weights, "float64").decode,
         lambda *a, **k: decode(Gpt(model, weights), *a, **k),
     ):
         rng, tokens = random.Random(1), []
         with pytest.raises(PromptError, match="not finite"):
-            tokens.extend(start([0], stop=(), sampling=Sampling(1), rng=rng))
-        steps = start([0], stop=(), sampling=Sampling(1), rng=random.Random(1))
+            tokens.extend(start([0], rules, rng))
+        steps = start([0], rules, random.Random(1))
         tokens = [next(steps) for _ in range(3)]
         results.append((tokens, rng.getstate()))
     assert results[0] == results[1]
@@ -287,10 +275,9 @@ def test_what_was_made_before_a_bad_score_is_not_lost(broken_at_3) -> None:
 
 def test_a_bad_score_of_one_sequence_does_not_cost_those_before_it(broken_at_3) -> None:
     compiled = CompiledModel(*broken_at_3, "float64")
-    some = compiled.decode_many(
-        [[0], [0], [0, 1, 2, 3]], range(3), stop=(), max_tokens=2, sampling=Sampling(1)
-    )
-    assert [len(next(some)), len(next(some))] == [2, 2]
+    rules = DecodeRules(max_tokens=2, sampling=Sampling(1))
+    some = compiled.decode_many([[0], [0], [0, 1, 2, 3]], range(3), rules)
+    assert [len(next(some).tokens), len(next(some).tokens)] == [2, 2]
     with pytest.raises(PromptError, match="not finite"):
         next(some)
 
@@ -298,7 +285,7 @@ def test_a_bad_score_of_one_sequence_does_not_cost_those_before_it(broken_at_3) 
 def test_a_generator_without_a_state_serves_as_well() -> None:
     model = ModelConfig(n_embd=4, n_head=1, vocab_size=5)
     compiled = CompiledModel(model, init_weights(model, random.Random(2)), "float32")
-    tokens = compiled.decode([0], stop=(), sampling=Sampling(1), rng=random.SystemRandom())
+    tokens = compiled.decode([0], DecodeRules(sampling=Sampling(1)), random.SystemRandom())
     assert len(list(tokens)) == 16
 
 
@@ -311,7 +298,7 @@ def test_a_share_that_is_met_exactly_is_met_in_both_engines() -> None:
     }
     weights["wte"] = [[1.0]] * 300
     weights["lm_head"] = [[-36.5]] * 298 + [[0.0]] * 2
-    rules = {"stop": (), "sampling": Sampling(1.0, top_p=0.5)}
+    rules = DecodeRules(sampling=Sampling(1.0, top_p=0.5))
     compiled = CompiledModel(model, weights, "float64")
-    expected = list(decode(Gpt(model, weights), [0], rng=random.Random(1), **rules))
-    assert list(compiled.decode([0], rng=random.Random(1), **rules)) == expected
+    expected = list(decode(Gpt(model, weights), [0], rules, random.Random(1)))
+    assert list(compiled.decode([0], rules, random.Random(1))) == expected

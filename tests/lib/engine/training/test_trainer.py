@@ -371,15 +371,15 @@ for dtype, limit in (("float32", 1e-4), ("float64", 1e-10)):
 from microgpt import Gpt, ModelConfig, Sampling
 from microgpt.engine.inference import CompiledModel
 from microgpt.model import init_weights
-from microgpt.sampling import decode
+from microgpt.sampling import DecodeRules, decode
 for n_embd, n_head in ((1, 1), (6, 2), (16, 4), (21, 3), (40, 2), (160, 2)):
     model = ModelConfig(n_embd=n_embd, n_head=n_head, block_size=20, vocab_size=33, init_std=0.3)
     weights = init_weights(model, rng)
-    rules = {"stop": (1,), "max_tokens": None, "sampling": Sampling(1.0, top_p=0.9)}
-    found = CompiledModel(model, weights, "float64").decode_many([[0]] * 9, range(9), **rules)
-    for seed, tokens in enumerate(found):
-        expected = decode(Gpt(model, weights), [0], rng=random.Random(seed), **rules)
-        assert tokens == list(expected)
+    rules = DecodeRules((1,), sampling=Sampling(1.0, top_p=0.9))
+    found = CompiledModel(model, weights, "float64").decode_many([[0]] * 9, range(9), rules)
+    for seed, one in enumerate(found):
+        expected = decode(Gpt(model, weights), [0], rules, random.Random(seed))
+        assert one.tokens == list(expected)
 """
 
 

@@ -3,7 +3,7 @@
 from fastapi import Request
 
 from microgpt import Message
-from microgpt.batching.jobs import Continuation, reply_job
+from microgpt.sampling import Continuation
 from microgpt_serve.routes.openai.chat_completions import _ChatCompletionBuilder
 from microgpt_serve.routes.openai.request_schemas import ChatCompletionRequest
 from microgpt_serve.served_model import ServedModel
@@ -18,7 +18,7 @@ def events(gpt, stop: list[str], *growth: tuple[str, str | None]) -> list[dict]:
     request = Request({"type": "http", "request_id": "1"})
     model = ServedModel("subword", "1", gpt, None)
     extra = {"tokens_dropped": 0, "unknown_characters": ""}
-    job = reply_job(gpt, prompt)
+    job = gpt.reply_job(prompt)
     builder = _ChatCompletionBuilder(request, body, None, model, job, extra=extra)
     (choice,) = builder.choices
     told = []

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt import BpeTokenizer
-from microgpt.batching.jobs import Continuation
-from microgpt.batching.sample_iterators import cut
+from microgpt.batching.stop_strings import cut_at_stop
 from microgpt.data.tokenizer import CharTokenizer
+from microgpt.sampling import Continuation
 from microgpt_serve.routes.openai.choice import Choice, TextUpdate
 
 # Of many characters, the pieces hold a beginning or an end, of some, an end and a beginning.
@@ -56,7 +56,7 @@ def extended(
 def test_the_pieces_of_a_text_are_the_text(case, stop) -> None:
     tokenizer, growth, echo = case
     _, updates = extended(tokenizer, growth, stop, echo)
-    whole = cut(tokenizer.decode(growth[-1].tokens), tuple(stop))
+    whole = cut_at_stop(tokenizer.decode(growth[-1].tokens), tuple(stop))
     assert "".join(one.text for one in updates) == echo + whole
 
 
@@ -66,7 +66,7 @@ def test_a_text_ends_for_the_reason_that_the_whole_has(case, stop) -> None:
     tokenizer, growth, echo = case
     choice, _ = extended(tokenizer, growth, stop, echo)
     whole = tokenizer.decode(growth[-1].tokens)
-    is_cut = cut(whole, tuple(stop)) != whole
+    is_cut = cut_at_stop(whole, tuple(stop)) != whole
     assert choice.finish_reason == ("stop" if is_cut else growth[-1].finish_reason)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from microgpt import InferenceGpt, Message, Sampling
-from microgpt.batching.sample_iterators import cut
+from microgpt.batching.stop_strings import cut_at_stop
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 
@@ -49,7 +49,7 @@ def by_library(gpt: InferenceGpt, path: str, one: Wanted) -> str:
     if path == CHAT:
         message = Message("user", one.said)
         reply = gpt.chat([message], sampling=Sampling(one.temperature), seed=one.seed)
-        return cut(reply.content, one.stop)
+        return cut_at_stop(reply.content, one.stop)
     settings = {"temperature": one.temperature, "stop": one.stop, "seed": one.seed}
     return gpt.generate(prompt=one.said, **settings)[0].removeprefix(one.said)
 

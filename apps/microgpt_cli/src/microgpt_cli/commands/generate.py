@@ -87,7 +87,7 @@ def generate(
     if against and not novel:
         raise ConfigError("--against goes with --novel; add it, or leave both out")
 
-    from microgpt.batching.sample_iterators import GIVE_UP_AFTER, select
+    from microgpt.batching.sample_filter import GIVE_UP_AFTER, select
     from microgpt.files.atomic_files import as_argument
     from microgpt.inference import InferenceGpt
     from microgpt.storage.model_directory import load

@@ -4,7 +4,7 @@ Its weights are read-only, so threads can share it; each call has buffers of its
 """
 
 import random
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import cached_property
 from threading import Event
 from typing import Any
@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from microgpt.config import DType, ModelConfig, Sampling
+from microgpt.config import DType, ModelConfig
 from microgpt.data.token_dataset import TokenDataset, Tokens
 from microgpt.engine import mersenne
 from microgpt.engine.buffers import Buffers, allocate_buffers
-from microgpt.engine.decoding.decoder import WORK_5_MS, Decoder
+from microgpt.engine.decoding.decoder import WORK_5_MS, Decoder, most_sequences
 from microgpt.engine.decoding.sequences import RUNNING, STOPPED
 from microgpt.engine.kernels.evaluate import evaluate
 from microgpt.engine.threads import map_in_threads
@@ -24,11 +24,11 @@ from microgpt.engine.weights import DecodeWeights, PackedWeights, for_decoding
 from microgpt.errors import PromptError
 from microgpt.flat_weights import Numbers
 from microgpt.model import Weights, count_params, init_weights
-from microgpt.sampling import NOT_FINITE_MESSAGE, FinishReason
+from microgpt.sampling import NOT_FINITE_MESSAGE, Continuation, DecodeRules, FinishReason
 
 EVAL_TOKENS = 256  # of short documents, which are worked on together
 CALL_WORK = 10**9  # weights times tokens between two returns to Python: 20 ms
-GROUP, GROUP_TOKENS = 1024, 2**20  # sequences that share a decoder, and the tokens they may have
+GROUP = 1024  # sequences that share a decoder; more are no faster
 
 
 class CompiledModel:
@@ -119,12 +119,7 @@ class CompiledModel:
     def decode(
         self,
         prompt: Tokens,
-        *,
-        stop: Collection[int],
-        forbidden: Collection[int] = (),
-        min_tokens: int = 0,
-        max_tokens: int | None = None,
-        sampling: Sampling,
+        rules: DecodeRules,
         rng: random.Random,
     ) -> Generator[int, None, FinishReason]:
         """Yield what `sampling.decode` does; the tokens are computed a few milliseconds at a time.
@@ -132,17 +127,7 @@ class CompiledModel:
         Until it ends or is closed, rng may have given more uniforms than there were tokens; then
         it is set to where one a token leaves it, unless somebody else has drawn from it.
         """
-        decoder = Decoder(
-            self.config,
-            self.dtype,
-            self.decode_weights,
-            [prompt],
-            stop=stop,
-            forbidden=forbidden,
-            min_tokens=min_tokens,
-            max_tokens=max_tokens,
-            sampling=sampling,
-        )
+        decoder = Decoder(self.config, self.dtype, self.decode_weights, [prompt], rules)
         sequences = decoder.sequences
         end, n_known = int(sequences.goals[0]), len(prompt)
         n_at_once = 1 + WORK_5_MS // count_params(self.config)
@@ -150,7 +135,7 @@ class CompiledModel:
             n_at_once = 1
         while True:
             goal = min(n_known + n_at_once, end)
-            draws = _Draws(rng, goal - n_known if sampling.temperature else 0)
+            draws = _Draws(rng, goal - n_known if rules.sampling.temperature else 0)
             new = slice(n_known - len(prompt), goal - len(prompt))
             sequences.uniforms[0, new] = draws.uniforms or 0
             sequences.goals[0], sequences.status[0] = goal, RUNNING
@@ -176,51 +161,31 @@ class CompiledModel:
         self,
         prompts: Sequence[Tokens],
         seeds: Sequence[int],
+        rules: DecodeRules,
         *,
-        stop: Collection[int],
-        max_tokens: int | None,
-        sampling: Sampling,
         threads: int = 1,
-    ) -> Iterator[list[int]]:
-        """Yield the tokens that follow each prompt, as `decode` yields them for `Random(seed)`.
+    ) -> Iterator[Continuation]:
+        """Yield what follows each prompt, as `decode` gives it for `Random(seed)`.
 
-        Args:
-            prompts: what the model reads first.
-            seeds: one for each.
-            stop: see `sampling.decode`, as max_tokens and sampling.
-            max_tokens: see there.
-            sampling: see there.
-            threads: how many to use; the result is the same.
+        Raises:
+            PromptError: a sequence cannot go on; those before it have been yielded.
         """
 
         def work(part: slice, should_stop: Event) -> Decoder:
+            weights = self.decode_weights
             decoder = Decoder(
-                self.config,
-                self.dtype,
-                self.decode_weights,
-                prompts[part],
-                stop=stop,
-                forbidden=(),
-                min_tokens=0,
-                max_tokens=max_tokens,
-                sampling=sampling,
+                self.config, self.dtype, weights, prompts[part], rules, seeds=seeds[part]
             )
-            if sampling.temperature:
-                n_draws = decoder.uniforms.shape[1]
-                decoder.uniforms[:] = mersenne.uniforms(seeds[part], n_draws)
             while not should_stop.is_set() and decoder.run():
                 pass
             return decoder
 
-        most = max(1, min(GROUP, GROUP_TOKENS // self.config.block_size))
-        size = min(most, -(-len(prompts) // threads))
+        size = min(GROUP, most_sequences(self.config), -(-len(prompts) // threads)) or 1
         parts = [slice(i, i + size) for i in range(0, len(prompts), size)]
         for decoder in map_in_threads(work, parts, threads):
-            s = decoder.sequences
-            facts = zip(s.tokens.tolist(), s.n_prompt.tolist(), s.n_tokens.tolist(), strict=True)
-            for i, (row, begin, end) in enumerate(facts):
+            for i, continuation in enumerate(decoder.continuations()):
                 decoder.check(i)
-                yield row[begin:end]
+                yield continuation
 
 
 class _Draws:
@@ -251,15 +216,13 @@ def prepare_evaluation(dtype: DType) -> None:
 
 def prepare_decoding(dtype: DType) -> None:
     """Have all that `decode` calls in memory: from disk, or compiled."""
-    rng = random.Random(0)
-    list(_smallest(dtype).decode([0], stop=(), max_tokens=1, sampling=Sampling(), rng=rng))
+    list(_smallest(dtype).decode([0], DecodeRules(max_tokens=1), random.Random(0)))
 
 
 def prepare_generation(dtype: DType) -> None:
     """Have all that `decode_many` calls in memory, and all that `decode` does."""
     seeds = range(mersenne.FEW + 1)
-    prompts = [[0]] * len(seeds)
-    list(_smallest(dtype).decode_many(prompts, seeds, stop=(), max_tokens=1, sampling=Sampling()))
+    list(_smallest(dtype).decode_many([[0]] * len(seeds), seeds, DecodeRules(max_tokens=1)))
 
 
 def _smallest(dtype: DType) -> CompiledModel:

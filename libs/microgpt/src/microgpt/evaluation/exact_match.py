@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from microgpt.batching.jobs import replies
 from microgpt.config import Sampling
 from microgpt.data.chat_truncation import ChatPrompt
 from microgpt.data.conversation_file import Item
@@ -91,7 +90,7 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
     """
     found = [_prompt(model, item) for item in items]
     prompts = [prompt for prompt in found if isinstance(prompt, ChatPrompt)]
-    coming = replies(model, prompts, sampling=Sampling(temperature=0), threads=threads)
+    coming = model.replies(prompts, sampling=Sampling(temperature=0), threads=threads)
     for item, prompt in zip(items, found, strict=True):
         if isinstance(prompt, PromptError):
             yield Answer(item, None, problem=str(prompt))

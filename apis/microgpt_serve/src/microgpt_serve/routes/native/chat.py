@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, Request
 
-from microgpt.batching.jobs import reply_job
 from microgpt.config import Sampling
 from microgpt.data.chat_truncation import ChatPrompt
 from microgpt.data.tokenizer import Message
@@ -27,9 +26,7 @@ async def chat(body: ChatRequest, request: Request, service: ServiceDep) -> Chat
     model = service.model
     prompt = await encode_messages(body.messages, model, service)
     sampling = Sampling(body.temperature)
-    job = reply_job(
-        model.gpt, prompt, sampling=sampling, max_tokens=body.max_tokens, seed=body.seed
-    )
+    job = model.gpt.reply_job(prompt, sampling=sampling, max_tokens=body.max_tokens, seed=body.seed)
     (reply,) = await service.generate(request, model, job)
     return ChatResponse.model_construct(
         role="assistant",

@@ -2,7 +2,6 @@
 
 from fastapi import APIRouter, Request
 
-from microgpt.batching.jobs import text_job
 from microgpt_serve.routes.body import MAX_INLINE_CHARS, BodyRoute
 from microgpt_serve.schemas import GenerateRequest, GenerateResponse
 from microgpt_serve.service import ServiceDep
@@ -21,8 +20,7 @@ async def generate(
     """
     model = service.model
     job = await service.call(
-        lambda: text_job(
-            model.gpt,
+        lambda: model.gpt.text_job(
             body.num_samples,
             prompts=[body.prompt],
             sampling=body.sampling,

@@ -3,7 +3,6 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from microgpt.batching.jobs import reply_job
 from microgpt.sampling import FinishReason
 from microgpt_serve.errors import ServeError
 from microgpt_serve.routes.body import BodyRoute
@@ -48,8 +47,7 @@ async def chat_completions(
         raise ServeError(400, "top_logprobs needs logprobs: true", field="top_logprobs")
     limits = [limit for limit in (body.max_tokens, body.max_completion_tokens) if limit]
     prompt = await encode_messages(body.messages, model, service)
-    job = reply_job(
-        model.gpt,
+    job = model.gpt.reply_job(
         prompt,
         body.n or 1,
         sampling=body.sampling,

@@ -7,10 +7,9 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from microgpt.batching.jobs import Continuation
-from microgpt.batching.sample_iterators import HALF_A_CHARACTER, cut, settled
+from microgpt.batching.stop_strings import REPLACEMENT_CHARACTER, cut_at_stop, stable_prefix
 from microgpt.data.tokenizer import Tokenizer
-from microgpt.sampling import FinishReason
+from microgpt.sampling import Continuation, FinishReason
 
 
 class TextUpdate(NamedTuple):
@@ -50,15 +49,15 @@ class Choice:
             return
         decoded = text = self._tokenizer.decode(continuation.tokens)
         if continuation.finish_reason is None:
-            text = text.rstrip(HALF_A_CHARACTER)
-        self.text = cut(text, self._stop)
+            text = text.rstrip(REPLACEMENT_CHARACTER)
+        self.text = cut_at_stop(text, self._stop)
         if len(self.text) < len(text):
             self.finish_reason = "stop"
         elif continuation.finish_reason:
             self.finish_reason = continuation.finish_reason
             self.stop_token = continuation.stop_token
         else:
-            self.text = settled(text, self._stop)
+            self.text = stable_prefix(text, self._stop)
         self.tokens = continuation.tokens
         if len(self.text) < len(decoded):
             self.tokens = self.tokens[: self._n_tokens_in(self.text)]

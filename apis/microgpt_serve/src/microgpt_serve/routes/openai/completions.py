@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from microgpt.batching.jobs import text_job
 from microgpt_serve.errors import ServeError
 from microgpt_serve.routes.body import MAX_INLINE_CHARS, BodyRoute
 from microgpt_serve.routes.openai.choice import Choice, TextUpdate
@@ -44,8 +43,7 @@ async def completions(body: CompletionRequest, request: Request, service: Servic
         message = f"the prompts have a length of {length}; at most {MAX_CHARACTERS} is accepted"
         raise ServeError(400, message, field="prompt")
     job = await service.call(
-        lambda: text_job(
-            model.gpt,
+        lambda: model.gpt.text_job(
             n,
             prompts=prompts,
             sampling=body.sampling,

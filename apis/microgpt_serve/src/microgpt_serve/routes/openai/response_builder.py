@@ -14,8 +14,9 @@ from fastapi import Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from microgpt.batching.jobs import Continuation, Job
+from microgpt.batching.jobs import Job
 from microgpt.data.tokenizer import Tokenizer
+from microgpt.sampling import Continuation
 from microgpt_serve.routes.body import JSON_TYPE
 from microgpt_serve.routes.openai.choice import Choice, TextUpdate
 from microgpt_serve.routes.openai.request_schemas import OpenAIRequest

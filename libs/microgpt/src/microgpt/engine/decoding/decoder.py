@@ -1,26 +1,42 @@
-"""Sequences in work, a few milliseconds at a time: what stands between Python and `decode`."""
+"""Batched decoding: many sequences side by side, a few milliseconds per call."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from microgpt.config import ModelConfig, Sampling
+from microgpt.config import ModelConfig
+from microgpt.engine import mersenne
 from microgpt.engine.decoding.decode import Rows, allocate_rows, decode
 from microgpt.engine.decoding.kv_cache import KVCache, allocate_cache
-from microgpt.engine.decoding.sequences import BROKEN, RUNNING, STUCK, new_sequences
+from microgpt.engine.decoding.sequences import (
+    BROKEN,
+    FULL,
+    RUNNING,
+    STOPPED,
+    STUCK,
+    new_sequences,
+)
 from microgpt.engine.weights import DecodeWeights
 from microgpt.errors import PromptError
 from microgpt.model import count_params
-from microgpt.sampling import NO_TOKEN_LEFT_MESSAGE, NOT_FINITE_MESSAGE
+from microgpt.sampling import (
+    NO_TOKEN_LEFT_MESSAGE,
+    NOT_FINITE_MESSAGE,
+    Continuation,
+    DecodeRules,
+    FinishReason,
+)
 
 RUN_S = 0.02  # how long a call of `run` takes, about
 WORK_5_MS = 10**8  # weights times tokens, on a core of 2023
 MAX_ROWS = 64  # tokens that are read in one turn; only a long prompt has so many
 MAX_SLOTS = 50  # sequences in work at once; more gain nothing
 CACHE_BYTES = 2**24  # of their keys and values together: they should stay near the processor
+MOST_TOKENS = 2**20  # of all sequences of a batch, when they are as long as they can be
+REASONS: dict[int, FinishReason] = {STOPPED: "stop", FULL: "length"}
 
 
 class DecodeArrays(NamedTuple):
@@ -39,19 +55,24 @@ class Decoder:
         dtype: str,
         weights: DecodeWeights,
         prompts: Sequence[Sequence[int]],
+        rules: DecodeRules,
         *,
-        stop: Collection[int],
-        forbidden: Collection[int],
-        min_tokens: int,
-        max_tokens: int | None,
-        sampling: Sampling,
+        seeds: Sequence[int] = (),
         max_slots: int = MAX_SLOTS,
         arrays: DecodeArrays | None = None,
     ) -> None:
-        """Begin; see `sampling.decode`. The uniforms are to be set before the first `run`.
+        """Begin.
 
-        No more than max_slots sequences are in work at once. The arrays, of a decoder of this model
-        that has come to its end, are used again.
+        Args:
+            model: the shape of the model.
+            dtype: of its weights.
+            weights: of the model.
+            prompts: 1 to block_size tokens each.
+            rules: how they are continued.
+            seeds: one for each prompt, which draws like `random.Random(seed)`; without them the
+                caller sets `uniforms` before the first `run`.
+            max_slots: no more sequences are in work at once.
+            arrays: those of a decoder of this model that has ended, to be used again.
         """
         bytes_a_slot = (
             2 * model.n_layer * model.block_size * model.n_embd * np.dtype(dtype).itemsize
@@ -61,13 +82,11 @@ class Decoder:
             model,
             dtype,
             prompts,
-            stop=stop,
-            forbidden=forbidden,
-            min_tokens=min_tokens,
-            max_tokens=max_tokens,
-            sampling=sampling,
+            rules,
             n_slots=min(len(prompts), most_slots),
         )
+        if seeds and rules.sampling.temperature:
+            self.uniforms[:] = mersenne.uniforms(seeds, self.uniforms.shape[1])
         self._n_head = model.n_head
         self._weights = weights
         most_rows = 1 + 4 * WORK_5_MS // count_params(model)  # a turn cannot be interrupted
@@ -100,6 +119,17 @@ class Decoder:
         self._n_tokens = max(1, min(int(speed * RUN_S), 10 * self._n_tokens))
         return RUNNING in self.sequences.status
 
+    def continuations(self, rows: slice = slice(None)) -> list[Continuation]:
+        """Return what has come of some sequences so far."""
+        s = self.sequences
+        arrays = (s.tokens, s.n_prompt, s.n_tokens, s.status)
+        return [
+            Continuation(
+                tokens[begin:end], REASONS.get(status), tokens[end] if status == STOPPED else None
+            )
+            for tokens, begin, end, status in zip(*(a[rows].tolist() for a in arrays), strict=True)
+        ]
+
     def check(self, i: int) -> None:
         """Raise PromptError if a sequence could not go on: a bad score, or no token allowed."""
         status = self.sequences.status[i]
@@ -107,3 +137,8 @@ class Decoder:
             raise PromptError(NOT_FINITE_MESSAGE)
         if status == STUCK:
             raise PromptError(NO_TOKEN_LEFT_MESSAGE)
+
+
+def most_sequences(model: ModelConfig) -> int:
+    """Return how many sequences a batch should have at most, for the memory that they take."""
+    return max(1, MOST_TOKENS // model.block_size)

@@ -3,14 +3,15 @@
 Shapes: V = vocab_size, n = sequences.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from microgpt.config import ModelConfig, Sampling
+from microgpt.config import ModelConfig
 from microgpt.engine.decoding.sample import FORBIDDEN, NONE_SUCH, STOP
+from microgpt.sampling import DecodeRules
 
 # How a sequence stands: it goes on; a STOP came; it has as many tokens as it should; its scores are
 # not finite; no token is allowed.
@@ -42,15 +43,11 @@ def new_sequences(
     model: ModelConfig,
     dtype: str,
     prompts: Sequence[Sequence[int]],
-    *,
-    stop: Collection[int],
-    forbidden: Collection[int],
-    min_tokens: int,
-    max_tokens: int | None,
-    sampling: Sampling,
+    decode_rules: DecodeRules,
     n_slots: int,
 ) -> Sequences:
-    """Return sequences that begin with the prompts, for `sampling.decode`; uniforms are to come."""
+    """Return sequences that begin with the prompts; uniforms are to come."""
+    sampling, max_tokens = decode_rules.sampling, decode_rules.max_tokens
     n, longest = len(prompts), max(map(len, prompts))
     room = model.block_size - min(map(len, prompts)) + 1
     most_new = room if max_tokens is None else min(room, max_tokens)
@@ -62,7 +59,7 @@ def new_sequences(
         for row, prompt in zip(tokens, prompts, strict=True):
             row[: len(prompt)] = prompt
     rules = np.zeros(model.vocab_size, np.int64)
-    for rule, which in ((STOP, stop), (FORBIDDEN, forbidden)):
+    for rule, which in ((STOP, decode_rules.stop), (FORBIDDEN, decode_rules.forbidden)):
         rules[[token for token in which if token in range(rules.size)]] = rule
     limits = np.finfo(dtype)
     temperature = float(sampling.temperature)
@@ -81,7 +78,7 @@ def new_sequences(
         begun=np.zeros(1, np.int64),
         rules=rules,
         barred=FORBIDDEN if FORBIDDEN in rules else NONE_SUCH,
-        min_tokens=min(min_tokens, model.block_size + 1),
+        min_tokens=min(decode_rules.min_tokens, model.block_size + 1),
         temperature=temperature,
         top_k=sampling.top_k or 0,
         top_p=float(sampling.top_p),

@@ -6,9 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt import InferenceGpt, Message, ModelConfig, Sampling, TrainConfig
-from microgpt.batching.jobs import Batch, Continuation, Job, most_rows, replies, reply_job, text_job
+from microgpt.batching.batch import Batch
+from microgpt.batching.jobs import Job
 from microgpt.data.tokenizer import ROLES
+from microgpt.engine.decoding.decoder import most_sequences
 from microgpt.errors import ConfigError, PromptError
+from microgpt.sampling import Continuation
 from microgpt.train import train
 
 
@@ -30,7 +33,7 @@ def finish(batch: Batch) -> dict[int, list]:
 
 
 def texts(model: InferenceGpt, jobs: list[Job]) -> list[list[str]]:
-    results = finish(Batch(model, jobs))
+    results = finish(Batch(model.compiled, jobs))
     return [
         [model.tokenizer.decode(one.tokens) for one in results[number]]
         for number in range(len(jobs))
@@ -41,14 +44,14 @@ def texts(model: InferenceGpt, jobs: list[Job]) -> list[list[str]]:
 @given(st.lists(st.tuples(st.integers(1, 20), st.integers(0, 2**63 - 1)), min_size=1, max_size=8))
 def test_a_job_gives_the_samples_of_its_seed_whatever_is_beside_it(text, wanted) -> None:
     sampling = Sampling(2.0)
-    jobs = [text_job(text, n, seed=seed, sampling=sampling) for n, seed in wanted]
+    jobs = [text.text_job(n, seed=seed, sampling=sampling) for n, seed in wanted]
     expected = [[*text.samples(n, seed=seed, sampling=sampling)] for n, seed in wanted]
     assert texts(text, jobs) == expected
 
 
 def test_jobs_of_different_prompts_share_a_batch(text) -> None:
     prompts = ["", "a", "emm"]
-    found = texts(text, [text_job(text, 3, prompts=[prompt]) for prompt in prompts])
+    found = texts(text, [text.text_job(3, prompts=[prompt]) for prompt in prompts])
     whole = [[prompt + t for t in row] for prompt, row in zip(prompts, found, strict=True)]
     assert whole == [text.generate(3, prompt=prompt) for prompt in prompts]
 
@@ -56,14 +59,14 @@ def test_jobs_of_different_prompts_share_a_batch(text) -> None:
 def test_each_prompt_of_a_job_is_continued_as_if_it_were_alone(text) -> None:
     prompts, sampling = ["a", "", "emm"], Sampling(2.0)
     tokens = [text.tokenizer.encode(prompt) for prompt in prompts]
-    as_text = text_job(text, 3, prompts=prompts, seed=7, sampling=sampling)
-    as_tokens = text_job(text, 3, prompts=tokens, seed=7, sampling=sampling)
+    as_text = text.text_job(3, prompts=prompts, seed=7, sampling=sampling)
+    as_tokens = text.text_job(3, prompts=tokens, seed=7, sampling=sampling)
     expected = [
         t.removeprefix(prompt)
         for prompt in prompts
         for t in text.samples(3, prompt=prompt, seed=7, sampling=sampling)
     ]
-    other = text_job(text, 2, seed=1, sampling=sampling)
+    other = text.text_job(2, seed=1, sampling=sampling)
     alone = [*text.samples(2, seed=1, sampling=sampling)]
     assert texts(text, [as_text, other, as_tokens]) == [expected, alone, expected]
     assert as_text.n_sequences == 9
@@ -78,21 +81,21 @@ def test_tokens_that_begin_a_text_themselves_are_taken_as_they_are(text, chat) -
 
 
 def test_a_continuation_names_the_token_that_ended_it(text, chat) -> None:
-    (ended,) = finish(Batch(text, [text_job(text, sampling=Sampling(0))]))[0]
+    (ended,) = finish(Batch(text.compiled, [text.text_job(sampling=Sampling(0))]))[0]
     assert ended.stop_token == text.tokenizer.bos_id
     assert ended.stop_token not in ended.tokens
-    (cut,) = finish(Batch(text, [text_job(text, max_tokens=1, seed=3)]))[0]
+    (cut,) = finish(Batch(text.compiled, [text.text_job(max_tokens=1, seed=3)]))[0]
     assert cut.stop_token is None
-    made = finish(Batch(chat, [text_job(chat, 40, sampling=Sampling(9.0))]))[0]
+    made = finish(Batch(chat.compiled, [chat.text_job(40, sampling=Sampling(9.0))]))[0]
     ends = {one.stop_token for one in made if one.finish_reason == "stop"}
     assert len(ends) > 1  # a role may end what a user might say, too
     assert ends <= set(chat.tokenizer.special_ids)
 
 
 def test_max_tokens_and_the_context_end_a_job_for_length(text) -> None:
-    (short,) = finish(Batch(text, [text_job(text, max_tokens=1, seed=3)]))[0]
+    (short,) = finish(Batch(text.compiled, [text.text_job(max_tokens=1, seed=3)]))[0]
     assert (len(short.tokens), short.finish_reason) == (1, "length")
-    (stopped,) = finish(Batch(text, [text_job(text, sampling=Sampling(0))]))[0]
+    (stopped,) = finish(Batch(text.compiled, [text.text_job(sampling=Sampling(0))]))[0]
     assert stopped.finish_reason == "stop"
 
 
@@ -102,7 +105,7 @@ def test_a_reply_is_the_one_that_chat_gives(chat, n_replies) -> None:
     messages.append(Message("user", "hi"))
     sampling = Sampling(3.0)
     prompt = chat.chat_prompt(messages)
-    (one,) = finish(Batch(chat, [reply_job(chat, prompt, sampling=sampling, seed=5)]))[0]
+    (one,) = finish(Batch(chat.compiled, [chat.reply_job(prompt, sampling=sampling, seed=5)]))[0]
     expected = chat.chat(messages, sampling=sampling, seed=5)
     assert chat.tokenizer.decode(one.tokens) == expected.content
     assert one.finish_reason == expected.finish_reason
@@ -113,7 +116,7 @@ def test_several_replies_have_the_seeds_that_follow(chat, n_before) -> None:
     messages = [*[Message("user", "hi"), Message("assistant", "yo")] * n_before]
     messages.append(Message("user", "hi"))
     sampling, prompt = Sampling(9.0), chat.chat_prompt(messages)
-    together = texts(chat, [reply_job(chat, prompt, 7, sampling=sampling, seed=5)])[0]
+    together = texts(chat, [chat.reply_job(prompt, 7, sampling=sampling, seed=5)])[0]
     assert together == [
         chat.chat(messages, sampling=sampling, seed=5 + i).content for i in range(7)
     ]
@@ -122,12 +125,12 @@ def test_several_replies_have_the_seeds_that_follow(chat, n_before) -> None:
 
 def test_replies_are_limited_like_one(chat) -> None:
     prompt = chat.chat_prompt([Message("user", "hi")])
-    (job,) = [reply_job(chat, prompt, 3, sampling=Sampling(9.0), max_tokens=2, seed=1)]
-    ends = [(len(one.tokens), one.finish_reason) for one in finish(Batch(chat, [job]))[0]]
+    (job,) = [chat.reply_job(prompt, 3, sampling=Sampling(9.0), max_tokens=2, seed=1)]
+    ends = [(len(one.tokens), one.finish_reason) for one in finish(Batch(chat.compiled, [job]))[0]]
     assert len(ends) == 3
     assert all(n < 2 if reason == "stop" else n == 2 for n, reason in ends)
     with pytest.raises(ConfigError, match="num_replies must be >= 1"):
-        reply_job(chat, prompt, 0)
+        chat.reply_job(prompt, 0)
 
 
 said = st.lists(st.text("hioy", min_size=1, max_size=9), min_size=1, max_size=5)
@@ -152,17 +155,17 @@ def test_many_replies_are_those_that_are_asked_for_one_by_one(
     for prompt in prompts:
         stream = chat.reply(prompt, sampling=sampling, seed=seed)
         expected.append((list(stream), stream.finish_reason))
-    found = replies(chat, prompts, sampling=sampling, seed=seed, threads=threads)
+    found = chat.replies(prompts, sampling=sampling, seed=seed, threads=threads)
     assert [(reply.tokens, reply.finish_reason) for reply in found] == expected
 
 
 def test_replies_come_in_order_however_many_batches_they_take(chat, monkeypatch) -> None:
-    monkeypatch.setattr("microgpt.batching.jobs.REPLIES", 3)
+    monkeypatch.setattr("microgpt.engine.inference.GROUP", 3)
     prompts = [chat.chat_prompt([Message("user", "hioy"[: 1 + i % 4])]) for i in range(20)]
     sampling = Sampling(0)
     expected = [list(chat.reply(prompt, sampling=sampling)) for prompt in prompts]
     for threads in (1, 4):
-        found = replies(chat, prompts, sampling=sampling, threads=threads)
+        found = chat.replies(prompts, sampling=sampling, threads=threads)
         assert [reply.tokens for reply in found] == expected
 
 
@@ -171,14 +174,14 @@ def test_replies_of_a_model_with_weights_that_are_too_large_are_refused(chat_res
     model = InferenceGpt(replace(chat_result, weights=huge))
     prompt = model.chat_prompt([Message("user", "hi")])
     with pytest.raises(PromptError, match="not finite"):
-        list(replies(model, [prompt] * 3))
+        list(model.replies([prompt] * 3))
 
 
 def test_what_there_is_so_far_grows_into_the_result(text, monkeypatch) -> None:
     # A token a call, however fast the machine is.
     monkeypatch.setattr("microgpt.engine.decoding.decoder.WORK_5_MS", 0)
     monkeypatch.setattr("microgpt.engine.decoding.decoder.RUN_S", 0.0)
-    batch = Batch(text, [text_job(text, 3, seed=seed) for seed in (1, 50)])
+    batch = Batch(text.compiled, [text.text_job(3, seed=seed) for seed in (1, 50)])
     seen: dict[int, list[list[Continuation]]] = {0: [], 1: []}
     results = {}
     while batch.open:
@@ -196,8 +199,8 @@ def test_what_there_is_so_far_grows_into_the_result(text, monkeypatch) -> None:
 
 
 def test_a_dropped_job_is_not_worked_on_and_the_others_are(text) -> None:
-    jobs = [text_job(text, 40, seed=1), text_job(text, 30, seed=100), text_job(text, 3, seed=7)]
-    batch = Batch(text, jobs)
+    jobs = [text.text_job(40, seed=1), text.text_job(30, seed=100), text.text_job(3, seed=7)]
+    batch = Batch(text.compiled, jobs)
     batch.drop(1)
     results = finish(batch)
     assert sorted(results) == [0, 2]
@@ -209,7 +212,7 @@ def test_a_job_that_cannot_go_on_says_why() -> None:
     huge = {name: [[3e38] * len(row) for row in rows] for name, rows in result.weights.items()}
     object.__setattr__(result, "weights", huge)
     model = InferenceGpt(result)
-    error = finish(Batch(model, [text_job(model)]))[0]
+    error = finish(Batch(model.compiled, [model.text_job()]))[0]
     assert isinstance(error, PromptError)
     assert "not finite" in str(error)
     with pytest.raises(PromptError, match="not finite"):
@@ -218,15 +221,15 @@ def test_a_job_that_cannot_go_on_says_why() -> None:
 
 def test_a_job_is_checked_when_it_is_made(text) -> None:
     with pytest.raises(PromptError, match="at most 15 fit"):
-        text_job(text, prompts=["a" * 16])
+        text.text_job(prompts=["a" * 16])
     with pytest.raises(PromptError, match="at most 15 fit"):  # its length first: it may be a book
-        text_job(text, prompts=["?" * 16])
+        text.text_job(prompts=["?" * 16])
     with pytest.raises(ConfigError, match="seed must be >= 0"):
-        text_job(text, seed=-1)
+        text.text_job(seed=-1)
     with pytest.raises(ConfigError, match="num_samples must be >= 1"):
-        text_job(text, 0)
-    assert text_job(text, 2).seeds == range(42, 44)
+        text.text_job(0)
+    assert text.text_job(2).seeds == range(42, 44)
 
 
 def test_a_batch_of_a_long_context_has_few_rows(text) -> None:
-    assert most_rows(text) == 2**16
+    assert most_sequences(text.config) == 2**16

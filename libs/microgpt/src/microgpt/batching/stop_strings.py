@@ -1,0 +1,37 @@
+"""Stop strings: where a text ends before the first of them."""
+
+from microgpt.data.tokenizer import Tokenizer
+from microgpt.sampling import TokenStream
+
+REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # what a part of a character is decoded to
+
+
+def cut_at_stop(text: str, stop: tuple[str, ...]) -> str:
+    """Return what comes before the first of the stop strings to be complete."""
+    places = [text.find(string) for string in stop]
+    ends = [(place + len(stop[i]), place) for i, place in enumerate(places) if place >= 0]
+    return text[: min(ends)[1]] if ends else text
+
+
+def text_until(stream: TokenStream, tokenizer: Tokenizer, stop: tuple[str, ...]) -> str:
+    """Return the text of a stream, which is read no further than to a stop string."""
+    text = ""
+    for piece in tokenizer.decode_stream(stream):
+        text += piece
+        if any(string in text for string in stop):
+            stream.close()
+            break
+    return cut_at_stop(text, stop)
+
+
+def stable_prefix(text: str, stop: tuple[str, ...]) -> str:
+    """Return the part of an unfinished text that no later token can change.
+
+    What is left out may be half a character, or become a stop string.
+    """
+    text = text.rstrip(REPLACEMENT_CHARACTER)
+    longest = max(map(len, stop), default=1)
+    for start in range(max(0, len(text) - longest + 1), len(text)):
+        if any(string.startswith(text[start:]) for string in stop):
+            return text[:start]
+    return text

@@ -184,7 +184,8 @@ class CompiledModel:
         parts = [slice(i, i + size) for i in range(0, len(prompts), size)]
         for decoder in map_in_threads(work, parts, threads):
             for i, continuation in enumerate(decoder.continuations()):
-                decoder.check(i)
+                if not continuation.finish_reason:
+                    decoder.check(i)
                 yield continuation
 
 

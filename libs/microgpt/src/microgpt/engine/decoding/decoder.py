@@ -13,7 +13,6 @@ from microgpt.engine.decoding.decode import Rows, allocate_rows, decode
 from microgpt.engine.decoding.kv_cache import KVCache, allocate_cache
 from microgpt.engine.decoding.sequences import (
     BROKEN,
-    FULL,
     RUNNING,
     STOPPED,
     STUCK,
@@ -36,7 +35,7 @@ MAX_ROWS = 64  # tokens that are read in one turn; only a long prompt has so man
 MAX_SLOTS = 50  # sequences in work at once; more gain nothing
 CACHE_BYTES = 2**24  # of their keys and values together: they should stay near the processor
 MOST_TOKENS = 2**20  # of all sequences of a batch, when they are as long as they can be
-REASONS: dict[int, FinishReason] = {STOPPED: "stop", FULL: "length"}
+REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # by status
 
 
 class DecodeArrays(NamedTuple):
@@ -125,7 +124,7 @@ class Decoder:
         arrays = (s.tokens, s.n_prompt, s.n_tokens, s.status)
         return [
             Continuation(
-                tokens[begin:end], REASONS.get(status), tokens[end] if status == STOPPED else None
+                tokens[begin:end], REASONS[status], tokens[end] if status == STOPPED else None
             )
             for tokens, begin, end, status in zip(*(a[rows].tolist() for a in arrays), strict=True)
         ]

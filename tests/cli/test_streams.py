@@ -6,7 +6,7 @@ from microgpt.data.chat_truncation import Message
 from microgpt.data.conversation_file import Item
 from microgpt.evaluation.exact_match import Answer
 from microgpt_cli.commands import report as command
-from microgpt_cli.data_report.exact_match_page import page
+from microgpt_cli.commands.eval import page
 from microgpt_cli.terminal.console import say, show_while_read, shown
 from microgpt_report.training_runs import labels
 

@@ -1,17 +1,17 @@
-"""What can be asked of a chat besides a reply: /clear, /save and the like.
-
-A command may change the session, and returns a line or more to show.
-"""
+"""Chat commands such as /clear and /save; each returns the text to show."""
 
 import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from microgpt.config import check_seed
 from microgpt.errors import ConfigError, DataError
 from microgpt_cli.chat.session import ChatSession
+
+N = TypeVar("N", int, float)
 
 KEYS = """Ctrl-C stops a reply, or clears the line; Ctrl-D leaves. Alt-Enter, or Esc and then Enter,
 begins another line. Arrows bring earlier messages back, Tab completes commands and files."""
@@ -19,17 +19,11 @@ begins another line. Arrows bring earlier messages back, Tab completes commands 
 
 @dataclass(frozen=True)
 class Command:
-    """One of them.
+    """A command such as /clear."""
 
-    Attributes:
-        value: what may or must follow its name, as /help shows it.
-        help: what it does.
-        run: does it, with the value or "".
-    """
-
-    value: str
+    value: str  # what may or must follow its name, as /help shows it
     help: str
-    run: Callable[[ChatSession, str], str]
+    run: Callable[[ChatSession, str], str]  # is called with the value or ""
 
 
 def is_command(text: str) -> bool:
@@ -61,23 +55,24 @@ def _clear(session: ChatSession, _: str) -> str:
 
 def _temperature(session: ChatSession, value: str) -> str:
     if value:
-        try:
-            temperature = float(value)
-        except ValueError:
-            raise ConfigError(f"temperature must be a number, got {value!r:.20}") from None
+        temperature = _number(value, float, "temperature must be a number")
         session.sampling = replace(session.sampling, temperature=temperature)
     return f"(temperature {session.sampling.temperature})"
 
 
 def _seed(session: ChatSession, value: str) -> str:
     if value:
-        try:
-            seed = int(value)
-        except ValueError:
-            raise ConfigError(f"seed must be a whole number, got {value!r:.20}") from None
+        seed = _number(value, int, "seed must be a whole number")
         check_seed(seed)
         session.seed = seed
     return f"(seed {session.seed})"
+
+
+def _number(value: str, kind: Callable[[str], N], rule: str) -> N:
+    try:
+        return kind(value)
+    except ValueError:
+        raise ConfigError(f"{rule}, got {value!r:.20}") from None
 
 
 def _save(session: ChatSession, name: str) -> str:

@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 
 
 class ChatTurn:
-    """A message and, piece by piece, the reply to it.
-
-    Attributes:
-        question: the message.
-        answer: as much of the reply as has come.
-    """
+    """A message and, piece by piece, the reply to it: `answer` is as much of it as has come."""
 
     def __init__(self, question: Message, stream: "TokenStream", tokenizer: "Tokenizer"):
         self.question = question
@@ -39,35 +34,19 @@ class ChatTurn:
 
 
 class ChatSession:
-    """A conversation and its settings.
-
-    Attributes:
-        messages: what was said so far; the last one is a reply, or there are none.
-        sampling: how a reply is drawn.
-        seed: of the first reply; the next has seed + 1.
-        own_files: the real paths of those that this conversation came from or went to, which it
-            may replace.
-        tell: shows the user a line.
-    """
+    """A conversation with a chat model, and its settings."""
 
     def __init__(
         self, model: "InferenceGpt", sampling: Sampling, seed: int, tell: Callable[[str], None]
     ) -> None:
-        """Begin a conversation.
-
-        Args:
-            model: a chat model.
-            sampling: see the attributes.
-            seed: likewise.
-            tell: is called with a line about what the model cannot read, or no longer sees.
-        """
-        self.messages: list[Message] = []
+        """Begin; `tell` gets a line about what the model cannot read, or no longer sees."""
+        self.messages: list[Message] = []  # the last one is a reply, or there are none
         self.sampling = sampling
-        self.seed = seed
-        self.own_files: set[str] = set()
+        self.seed = seed  # of the first reply; the next has seed + 1
+        self.tell = tell
+        self.own_files: set[str] = set()  # real paths that were read or written; may be replaced
         self._model = model
         self._has_forgotten = False
-        self.tell = tell
 
     def begin(self, messages: Iterable[Message] = ()) -> None:
         """Go on from other messages; what was said before, and where it is kept, is forgotten."""

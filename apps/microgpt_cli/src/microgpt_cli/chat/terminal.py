@@ -1,7 +1,4 @@
-"""A person at a terminal: lines that can be edited, called back and completed.
-
-prompt_toolkit is loaded here alone.
-"""
+"""Chat input at a terminal: editing, history and completion, by prompt_toolkit."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -26,12 +23,7 @@ class TerminalInput:
     """Asks and shows, in colour unless NO_COLOR is set."""
 
     def __init__(self, commands: Mapping[str, str]) -> None:
-        """Prepare to ask.
-
-        Args:
-            commands: what Tab completes at the beginning, each with what must follow it; where that
-                is FILE, Tab completes it, too.
-        """
+        """Have Tab complete commands, each given with what must follow it, such as FILE."""
         self._output = create_output()
         if isinstance(self._output, Vt100_Output):
             self._output.enable_cpr = False  # nothing here needs to know where the cursor is

@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,7 @@ from microgpt_cli.terminal.signals import Terminated, obeyed
 if TYPE_CHECKING:
     from microgpt.storage.model_directory import SavedModel
     from microgpt_cli.chat.session import ChatSession, ChatTurn
+    from microgpt_cli.chat.terminal import TerminalInput
 
 
 def chat(
@@ -79,17 +80,32 @@ def _load(model_dir: Path | None) -> "SavedModel":
     return load(bundled(DEMO_MODEL))
 
 
-class ChatInput(Protocol):
-    """Where messages come from: `chat_lines` or `chat_terminal`."""
+class PipeInput:
+    """Lines of standard input: from a pipe, or a terminal that can do no more, with a prompt."""
+
+    def __init__(self, *, with_prompt: bool) -> None:
+        self._with_prompt = with_prompt
 
     def ask(self, label: str) -> str:
-        """Return a message; raise EOFError when there are no more."""
+        """Return the next line; raise EOFError when there are no more."""
+        if self._with_prompt:
+            print(label, end="", flush=True)
+        line = ""
+        try:
+            line = sys.stdin.readline()
+        finally:
+            if self._with_prompt and not line:
+                print()  # nobody has pressed Enter
+        if not line:
+            raise EOFError
+        return line
 
     def show_label(self, label: str) -> None:
         """Print what stands before a reply."""
+        print(label, end="", flush=True)
 
 
-def _talker(at_terminal: bool) -> ChatInput:
+def _talker(at_terminal: bool) -> "PipeInput | TerminalInput":
     if at_terminal:
         from prompt_toolkit.utils import is_dumb_terminal
 
@@ -98,12 +114,10 @@ def _talker(at_terminal: bool) -> ChatInput:
             from microgpt_cli.chat.terminal import TerminalInput
 
             return TerminalInput({name: command.value for name, command in COMMANDS.items()})
-    from microgpt_cli.chat.pipe import PipeInput
-
     return PipeInput(with_prompt=at_terminal)
 
 
-def _talk(session: "ChatSession", talker: ChatInput, at_terminal: bool) -> None:
+def _talk(session: "ChatSession", talker: "PipeInput | TerminalInput", at_terminal: bool) -> None:
     """Answer until there is nothing more; at a terminal Ctrl-C ends a reply or a line alone."""
     while True:
         try:
@@ -118,7 +132,9 @@ def _talk(session: "ChatSession", talker: ChatInput, at_terminal: bool) -> None:
             obeyed()
 
 
-def _respond(session: "ChatSession", talker: ChatInput, at_terminal: bool) -> None:
+def _respond(
+    session: "ChatSession", talker: "PipeInput | TerminalInput", at_terminal: bool
+) -> None:
     """Take one message and do what it asks, or reply."""
     from microgpt_cli.chat.commands import is_command, run_command
 

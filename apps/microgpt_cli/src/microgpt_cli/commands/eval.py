@@ -1,7 +1,8 @@
 """`microgpt eval`: how well a model predicts a file."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from microgpt.config import check_threads
+from microgpt.printable import printable
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import AsJson, Threads
 from microgpt_cli.terminal.progress import followed
@@ -16,9 +18,13 @@ from microgpt_cli.terminal.progress import followed
 if TYPE_CHECKING:
     from microgpt.data.conversation_file import Item
     from microgpt.data.tokenizer import Document
-    from microgpt.evaluation.exact_match import Answer
+    from microgpt.evaluation.exact_match import Answer, Score
     from microgpt.inference import InferenceGpt
     from microgpt.training.engines import Use
+
+N_ERRORS = 3  # of a task that are shown; --json has all
+N_WRONG_REPLIES, N_WRONG_REPLIES_JSON = 3, 10
+CLIP = 48  # characters of a text that are shown
 
 
 def evaluate(
@@ -51,7 +57,6 @@ def evaluate(
     from microgpt.inference import InferenceGpt
     from microgpt.storage.model_directory import load
     from microgpt.training.engines import prepare_engine
-    from microgpt_cli.data_report.exact_match_page import as_facts, page
 
     saved = load(model_dir)
     text = saved.text
@@ -75,7 +80,7 @@ def evaluate(
             "n_characters": result.n_characters,
             "bits_per_character": result.bits_per_character,
         }
-        print(json.dumps(facts | ({"replies": as_facts(answers, seconds)} if answers else {})))
+        print(json.dumps(facts | ({"replies": _reply_facts(answers, seconds)} if answers else {})))
         return
     print(f"documents:  {result.n_docs}")
     print(f"tokens:     {result.n_tokens}{' of the assistant' if model.tokenizer.is_chat else ''}")
@@ -91,11 +96,119 @@ def _ask(
 ) -> "tuple[list[Answer], float]":
     """Return what the model replies to each item, and how many seconds that took."""
     from microgpt.evaluation.exact_match import answer_all
-    from microgpt_cli.data_report.exact_match_page import n_cut
 
     started = perf_counter()
     answers = list(followed(answer_all(model, items, threads=threads), len(items), "replies"))
     seconds = perf_counter() - started
-    if n := n_cut(answers):
+    if n := sum(answer.is_cut for answer in answers):
         note(f"{n} of {len(items)} questions were asked without their oldest turns: no room")
     return answers, seconds
+
+
+def page(answers: "Sequence[Answer]", seconds: float) -> Iterator[str]:
+    """Yield the lines of the page on at least one answer, which took so many seconds in all."""
+    from microgpt.evaluation.exact_match import Score, by_task
+
+    score, tasks = Score.of(answers), by_task(answers)
+    n_tokens = sum(answer.n_tokens for answer in answers)
+    yield (
+        f"replies:    {score.n}, {score.share:.1%} of them exact "
+        f"({n_tokens / seconds:,.0f} tokens/s)"
+    )
+    yield ""
+    rows = [(_named(task), Score.of(some)) for task, some in tasks.items()]
+    yield from _table([*rows, ("all tasks", score)])
+    yield from _wrong_replies(answers)
+    wrong = {task: [one for one in some if not one.is_exact] for task, some in tasks.items()}
+    yield from _errors(wrong)
+
+
+def _reply_facts(answers: "Sequence[Answer]", seconds: float) -> dict[str, object]:
+    """Return what `page` tells, and every error, for JSON."""
+    from microgpt.evaluation.exact_match import by_task, wrong_replies
+
+    n_tokens = sum(answer.n_tokens for answer in answers)
+    return {
+        **_share(answers),
+        "n_cut": sum(answer.is_cut for answer in answers),
+        "n_tokens": n_tokens,
+        "seconds": seconds,
+        "tokens_per_s": n_tokens / seconds,
+        "tasks": {task: _share(some) for task, some in by_task(answers).items()},
+        "wrong_replies": [asdict(wrong) for wrong in wrong_replies(answers)[:N_WRONG_REPLIES_JSON]],
+        "errors": [
+            {
+                "task": answer.item.task,
+                "line": answer.item.line,
+                "message": answer.item.place,
+                "prompt": answer.item.prompt,
+                "expected": answer.item.expected,
+                "reply": answer.reply,
+                "problem": answer.problem,
+            }
+            for answer in answers
+            if not answer.is_exact
+        ],
+    }
+
+
+def _share(answers: "Sequence[Answer]") -> dict[str, object]:
+    from microgpt.evaluation.exact_match import Score
+
+    score = Score.of(answers)
+    return {**asdict(score), "share": score.share, "interval": score.interval}
+
+
+def _table(rows: "Sequence[tuple[str, Score]]") -> Iterator[str]:
+    width = max(len(name) for name, _ in rows)
+    yield f"{'task':<{width}} {'n':>7} {'exact':>7} {'share':>7}   95% interval"
+    for name, score in rows:
+        low, high = score.interval
+        yield (
+            f"{name:<{width}} {score.n:>7,} {score.n_exact:>7,} {score.share:>7.1%}"
+            f"   {low:.1%} to {high:.1%}"
+        )
+
+
+def _wrong_replies(answers: "Sequence[Answer]") -> Iterator[str]:
+    from microgpt.evaluation.exact_match import wrong_replies
+
+    wrong = wrong_replies(answers)[:N_WRONG_REPLIES]
+    if wrong:
+        yield ""
+        yield "what it says most often where it is wrong"
+    for one in wrong:
+        yield (
+            f"  {_clip(one.reply)}: {one.n:,} times, {one.n / one.n_items:.1%} of the "
+            f"{one.n_items:,} items with another answer"
+        )
+
+
+def _errors(wrong: "dict[str, list[Answer]]") -> Iterator[str]:
+    """Yield the first errors of each task."""
+    if any(wrong.values()):
+        yield ""
+        yield f"errors, up to {N_ERRORS} of a task"
+    for task, answers in wrong.items():
+        for answer in answers[:N_ERRORS]:
+            item = answer.item
+            said = " / ".join(message.content for message in item.conversation[: item.place])
+            where = f"  {_named(task)}, line {item.line}: {_clip_start(said)}"
+            if answer.reply is None:
+                yield f"{where}: {answer.problem}"
+            else:
+                yield f"{where} is {_clip(item.expected)}, not {_clip(answer.reply)}"
+
+
+def _named(task: str) -> str:
+    return printable(task, CLIP)
+
+
+def _clip(text: str) -> str:
+    """Return the beginning of a text as it can stand in a line, whatever characters are in it."""
+    return repr(text if len(text) <= CLIP else f"{text[:CLIP]}...")
+
+
+def _clip_start(text: str) -> str:
+    """Return its end."""
+    return repr(text if len(text) <= CLIP else f"...{text[-CLIP:]}")

@@ -1,58 +1,51 @@
-"""What `microgpt info --data` finds out, and the JSON document that holds it."""
+"""Statistics of a training file, and how fast a model trains on it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from time import perf_counter
 
-from microgpt.config import ModelConfig
+from microgpt.config import MAX_SIZE, ModelConfig, TrainConfig
 from microgpt.data.dataset import load_conversations, load_text
 from microgpt.data.statistics import Cut, DataReport, count_with_others, describe
 from microgpt.data.text_file import TextFile
-from microgpt.storage.model_directory import load
+from microgpt.data.tokenizer import Document, Tokenizer
+from microgpt.state import TrainEvent
+from microgpt.storage.model_directory import SavedModel, load
+from microgpt.train import train
 from microgpt.training.engines import prepare_engine
 from microgpt.training.finetune import extended_tokenizer
-from microgpt_cli.data_report.training_speed import TrainingSpeed, measure_speed
 from microgpt_cli.terminal.console import note
 
-if TYPE_CHECKING:
-    from microgpt.data.tokenizer import Document
-    from microgpt.storage.model_directory import SavedModel
-
+N_DOCS = 1000  # that are trained on: enough for a fair mix, and no wait before the first step
+PROBE_S = 0.3
 PERCENTS = (0, 5, 25, 50, 75, 95, 99, 100)
 
 
 @dataclass(frozen=True)
 class Suitability:
-    """What a model does not know of some documents.
+    """What a model does not know of some documents."""
 
-    Attributes:
-        unknown: how often each character comes that it does not know, the most frequent first.
-        n_docs: the documents that have one.
-    """
+    unknown: Mapping[str, int]  # counts of characters it does not know, the most frequent first
+    n_docs: int  # that have one of them
 
-    unknown: Mapping[str, int]
-    n_docs: int
+
+@dataclass(frozen=True)
+class TrainingSpeed:
+    """How fast a model trains, a document a step, in one thread."""
+
+    docs_per_s: float
+    tokens_per_s: float
 
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """All there is to tell about a training file.
-
-    Attributes:
-        file: has been read.
-        report: on its documents.
-        model: the shape whose training was timed, with the context that was asked about, that of
-            the model, or the recommended one.
-        cuts: what lies beyond this context and others, the smallest first.
-        speed: of that.
-        suitability: for a model, if there is one.
-    """
+    """All that `microgpt info --data` tells about a training file."""
 
     file: TextFile
     report: DataReport
-    model: ModelConfig
-    cuts: Sequence[Cut]
+    model: ModelConfig  # its training was timed; block size: asked for, its own, or recommended
+    cuts: Sequence[Cut]  # what lies beyond this block size and others, the smallest first
     speed: TrainingSpeed
     suitability: Suitability | None
 
@@ -62,11 +55,7 @@ def examine(
 ) -> DatasetReport:
     """Read a file, describe it, and train on it for a moment.
 
-    Args:
-        data: the file.
-        model_dir: of a model for which it may be meant.
-        chat: whether it has conversations; else the model tells, or the file's name.
-        block_size: the context that was asked about.
+    Without `chat` the model tells whether the file has conversations, or the file's name does.
     """
     saved = load(model_dir) if model_dir else None
     is_chat = chat or (saved.tokenizer.is_chat if saved else data.suffix.lower() == ".jsonl")
@@ -121,7 +110,7 @@ def as_facts(found: DatasetReport) -> dict[str, object]:
     return facts
 
 
-def _plain(doc: "Document") -> object:
+def _plain(doc: Document) -> object:
     return doc if isinstance(doc, str) else [asdict(message) for message in doc]
 
 
@@ -133,11 +122,43 @@ def _cuts(report: DataReport, block_size: int) -> list[Cut]:
     return [report.cut(size) for size in sorted(sizes)]
 
 
-def _suitability(
-    saved: "SavedModel", report: DataReport, docs: "Sequence[Document]"
-) -> Suitability:
+def _suitability(saved: SavedModel, report: DataReport, docs: Sequence[Document]) -> Suitability:
     strange = frozenset(saved.tokenizer.unknown_characters("".join(report.char_counts)))
     counts = sorted(report.char_counts.items(), key=lambda item: -item[1])
     unknown = {char: n for char, n in counts if char in strange}
     known = report.char_counts.keys() - strange
     return Suitability(unknown, count_with_others(docs, known) if unknown else 0)
+
+
+def measure_speed(
+    docs: Sequence[Document], model: ModelConfig, tokenizer: Tokenizer
+) -> TrainingSpeed:
+    """Return how fast a model trains on documents, after 0.3 s of it; refuses without memory."""
+    # More characters than can be learnt of a text would only take long to encode.
+    most = model.block_size * max(map(len, tokenizer.piece_names))
+    part = docs[:: max(1, len(docs) // N_DOCS)]
+    sample = [doc[:most] if isinstance(doc, str) else doc for doc in part]
+    # No end, nothing that could diverge, and a document a step.
+    config = TrainConfig(steps=MAX_SIZE, lr=1e-6, long_docs="truncate")
+    started, ended, n_steps = 0.0, 0.0, 0
+
+    def is_over() -> bool:
+        nonlocal started
+        started = started or perf_counter()
+        return n_steps > 0 and perf_counter() - started > PROBE_S
+
+    def follow(event: TrainEvent) -> None:
+        nonlocal ended, n_steps
+        ended, n_steps = perf_counter(), event.step
+
+    train(
+        sample,
+        model=model,
+        config=config,
+        tokenizer=tokenizer,
+        on_event=follow,
+        should_stop=is_over,
+    )
+    lengths = [min(tokenizer.count_tokens(doc) - 1, model.block_size) for doc in sample]
+    docs_per_s = n_steps / (ended - started)
+    return TrainingSpeed(docs_per_s, docs_per_s * sum(lengths) / len(lengths))

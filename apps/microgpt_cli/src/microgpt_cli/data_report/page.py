@@ -11,6 +11,7 @@ from rich.text import Text
 
 from microgpt.data.statistics import RARE, DataReport
 from microgpt_cli.data_report.findings import PERCENTS, DatasetReport, Suitability
+from microgpt_cli.terminal.progress import duration
 
 if TYPE_CHECKING:
     from microgpt.data.text_file import TextFile
@@ -175,9 +176,4 @@ def _percent(n: int, total: int) -> str:
 
 
 def _duration(seconds: float) -> str:
-    for unit, size in (("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    if seconds < 0.001:
-        return "less than 0.001 s"
-    return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds:.2g} s" if seconds < 9.95 else duration(seconds)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from microgpt_evolution.population import Organism
+from microgpt_evolution.population import Organism, Origin
 from microgpt_evolution.search.stagnation import StagnationStage
 
 
@@ -45,20 +45,13 @@ def bred(
     population: Sequence[Organism],
     n_blacklisted: int,
 ) -> list[str]:
-    """Return the lines about a generation that has been bred.
-
-    Args:
-        stage: how.
-        ranked: the generation before it.
-        population: the generation.
-        n_blacklisted: species that random genomes were not to be of.
-    """
+    """Return the lines about a generation that has been bred from a ranked one."""
     places = {organism.id: place for place, organism in enumerate(ranked, start=1)}
-    lines = [_heading(stage, ranked[0].generation)]
-    n_immigrants = 0
+    lines = []
+    n: Counter[Origin] = Counter()
     for organism in population:
+        n[organism.origin] += 1
         genome = organism.genome.describe()
-        n_immigrants += organism.origin == "immigrant"
         match organism.origin:
             case "elite":
                 lines.append(f"[breed] kept elite: {genome}")
@@ -70,39 +63,29 @@ def bred(
                 a, b = (places[parent] for parent in organism.parents)
                 lines.append(f"[breed] champion cross: #{a} x #{b}")
             case "immigrant":
-                lines.append(f"[breed] immigrant {n_immigrants}: {genome}")
-    return [*lines, _composition(stage, population, n_blacklisted)]
+                lines.append(f"[breed] immigrant {n['immigrant']}: {genome}")
+    match stage:
+        case "normal":
+            heading = "breeding next generation..."
+            counts = (
+                f"next gen: {n['elite']} elite + {n['immigrant']} immigrants + {n['cross']} "
+                f"crossover + {n['mutant']} mutants + {n['hyper']} hypermutants = {n.total()}"
+            )
+        case "championship":
+            heading = "CHAMPIONSHIP breeding triggered"
+            counts = (
+                f"championship: {n['re-eval']} re-eval + {n['grown']} grown + {n['champion']} "
+                f"champions + {n['tuned']} tuned + {n['immigrant']} immigrant = {n.total()}"
+            )
+        case "cataclysm":
+            heading = "CATACLYSM triggered"
+            counts = (
+                f"cataclysm: {n['re-eval']} re-eval + {n['cataclysm']} wide randoms "
+                f"(avoiding {n_blacklisted} blacklisted species)"
+            )
+    return [f"[gen {ranked[0].generation}] {heading}", *lines, f"[breed] {counts}"]
 
 
 def _worth(organism: Organism) -> str:
     has_score = organism.evaluation and organism.evaluation.vote
     return f"{'score' if has_score else 'loss'}={organism.worth:.4f}"
-
-
-def _heading(stage: StagnationStage, generation: int) -> str:
-    what = {
-        "normal": "breeding next generation...",
-        "championship": "CHAMPIONSHIP breeding triggered",
-        "cataclysm": "CATACLYSM triggered",
-    }[stage]
-    return f"[gen {generation}] {what}"
-
-
-def _composition(stage: StagnationStage, population: Sequence[Organism], n_blacklisted: int) -> str:
-    """Return how many organisms were made in which way."""
-    n = Counter(organism.origin for organism in population)
-    total = len(population)
-    if stage == "cataclysm":
-        return (
-            f"[breed] cataclysm: {n['re-eval']} re-eval + {n['cataclysm']} wide randoms "
-            f"(avoiding {n_blacklisted} blacklisted species)"
-        )
-    if stage == "championship":
-        return (
-            f"[breed] championship: {n['re-eval']} re-eval + {n['grown']} grown + "
-            f"{n['champion']} champions + {n['tuned']} tuned + {n['immigrant']} immigrant = {total}"
-        )
-    return (
-        f"[breed] next gen: {n['elite']} elite + {n['immigrant']} immigrants + "
-        f"{n['cross']} crossover + {n['mutant']} mutants + {n['hyper']} hypermutants = {total}"
-    )

@@ -1,9 +1,9 @@
-"""The records of a sweep: what it is, and what each training came to."""
+"""The run directory of a sweep: its settings and the result of each training."""
 
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -24,9 +24,8 @@ from microgpt_evolution.sweep.config import SETTINGS, SweepConfig
 from microgpt_evolution.sweep.result import SweepResult, decode, encode
 
 TABLE = "evaluations.csv"
-HELD_OUT = 0.1  # the share that losses are measured on, and that which is left for others
+HELD_OUT = 0.1  # the share of the validation part, and of the test part
 OUTCOME = ("val_loss", "last_loss", "train_loss", "samples", "seconds", "cpu_seconds")
-SAMPLES_BETWEEN = " "  # in a cell of the table
 
 Kind = Literal["steps", "params", "grid"]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
@@ -37,32 +36,28 @@ class SweepSettings(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
-    sweep: Kind  # what was asked for
-    points: Annotated[tuple[SweepConfig, ...], Field(min_length=1)]  # what is trained, in order
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]  # with each of these
-    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # where the documents were when it began
-    chat: bool = False  # whether they are conversations
+    sweep: Kind
+    points: Annotated[tuple[SweepConfig, ...], Field(min_length=1)]  # each trained with each seed
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
+    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # the path of the documents at the start
+    chat: bool = False  # the documents are conversations
     data_sha256: str  # of all documents
-    val_fraction: float = HELD_OUT  # the share that losses are measured on
-    test_fraction: float = HELD_OUT  # the share that is left alone
+    val_fraction: float = HELD_OUT  # losses are measured on it
+    test_fraction: float = HELD_OUT  # unused
 
     @property
     def tasks(self) -> list[tuple[SweepConfig, int]]:
-        """What is to be trained: each point with each seed, in the order of the tables."""
+        """The configuration and the seed of each training, in the order of the tables."""
         return [(point, seed) for point in self.points for seed in self.seeds]
 
     @property
     def documents(self) -> tuple[str, float, float]:
-        """What tells whether losses of two sweeps can be compared."""
+        """Equal for two sweeps whose losses can be compared."""
         return self.data_sha256, self.val_fraction, self.test_fraction
 
     @classmethod
     def parse(cls, settings: dict[str, Any], directory: Path) -> Self:
-        """Return the settings of a run, if it is a sweep.
-
-        Raises:
-            RunError: it is none, or they are damaged.
-        """
+        """Return the settings of a run; raise RunError if it is no sweep, or they are damaged."""
         if SWEEP not in settings:
             raise RunError(f"{directory} is no sweep, but a run of evolution")
         where = f"{directory / RUN}: settings"
@@ -75,11 +70,7 @@ class SweepSettings(BaseModel):
 
 
 class SweepRecords(RunDirectory):
-    """The records of one sweep; see `RunDirectory`.
-
-    Attributes:
-        sweep: what it is.
-    """
+    """The records of one sweep; see `RunDirectory`."""
 
     def __init__(self, directory: Path, settings: dict[str, Any], lock: DirectoryLock) -> None:
         super().__init__(directory, settings, lock)
@@ -88,27 +79,27 @@ class SweepRecords(RunDirectory):
 
     @property
     def n_known(self) -> int:
-        """How many trainings need not be made again."""
+        """The number of trainings that need not be repeated."""
         return sum(result.is_final for result in self._results.values())
 
     @property
     def results(self) -> list[SweepResult]:
-        """What is on record, in the order of the sweep."""
-        return [self._results[task] for task in self.sweep.tasks if task in self._results]
+        """The results on record, in the order of the sweep."""
+        return _in_order(self.sweep, self._results)
 
     def result(self, trial: Trial[SweepConfig]) -> SweepResult:
         """Return the result of a trial that is on record."""
         return self._results[trial.config, trial.seed]
 
     def known(self, trial: Trial[SweepConfig]) -> Evaluation | None:
-        """Return the evaluation of a trial if it is on record and would be the same anywhere."""
+        """Return the evaluation of a trial if it is on record and any machine would repeat it."""
         result = self._results.get((trial.config, trial.seed))
         if result is None or not result.is_final:
             return None
         return Evaluation(result.status, **{name: getattr(result, name) for name in OUTCOME})
 
     def todo(self) -> list[Trial[SweepConfig]]:
-        """Return what is still to be trained."""
+        """Return the trials that are not known."""
         trials = [Trial(point, seed) for point, seed in self.sweep.tasks]
         return [trial for trial in trials if not self.known(trial)]
 
@@ -136,12 +127,15 @@ class SweepRecords(RunDirectory):
         self._results[result.point, result.seed] = result
 
     def write_table(self) -> None:
-        """Write all that is known as CSV.
-
-        Raises:
-            CheckpointError: it cannot be written.
-        """
-        publish(self.directory, {TABLE: _as_csv(self.results).encode()})
+        """Write the results as CSV; raise CheckpointError if that fails."""
+        outcomes = [name for name in SweepResult.model_fields if name != "point"]
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow([*SETTINGS, *outcomes])
+        for result in self.results:
+            cells = vars(result) | {"samples": " ".join(result.samples)}
+            table.writerow([*asdict(result.point).values(), *(cells[name] for name in outcomes)])
+        publish(self.directory, {TABLE: text.getvalue().encode()})
 
     @classmethod
     def _check(cls, settings: dict[str, Any], path: Path) -> None:
@@ -157,24 +151,17 @@ class SweepRecords(RunDirectory):
 
 
 def read_sweep(directory: Path) -> tuple[SweepSettings, list[SweepResult]]:
-    """Return what a sweep is, and what is on record, in order: it may still be at work.
+    """Return the settings of a sweep, which may be running, and its results in order.
 
     Raises:
-        RunError: there is no sweep, or its records are damaged. A last line that is torn, or just
-            being written, is left out.
+        RunError: there is no sweep, or its records are damaged. A torn last line is left out.
     """
     sweep = SweepSettings.parse(read_settings(directory), directory)
     lines = [decode(line, where) for where, line in whole_lines(directory)]
-    results = {(result.point, result.seed): result for result in lines}
-    return sweep, [results[task] for task in sweep.tasks if task in results]
+    return sweep, _in_order(sweep, {(result.point, result.seed): result for result in lines})
 
 
-def _as_csv(results: Sequence[SweepResult]) -> str:
-    outcomes = [name for name in SweepResult.model_fields if name != "point"]
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow([*SETTINGS, *outcomes])
-    for result in results:
-        cells = vars(result) | {"samples": SAMPLES_BETWEEN.join(result.samples)}
-        table.writerow([*asdict(result.point).values(), *(cells[name] for name in outcomes)])
-    return text.getvalue()
+def _in_order(
+    sweep: SweepSettings, results: Mapping[tuple[SweepConfig, int], SweepResult]
+) -> list[SweepResult]:
+    return [results[task] for task in sweep.tasks if task in results]

@@ -11,7 +11,7 @@ from microgpt_evolution.population import Status
 from microgpt_evolution.runs.evaluation_record import REMEDY
 from microgpt_evolution.sweep.config import SweepConfig
 
-# Far beyond what any training has: sums and squares of these are still numbers.
+# Far beyond any training, but sums and squares of these are still finite.
 _Count = Annotated[int, Field(ge=1, le=10**30)]
 _Loss = Annotated[float, Field(ge=0, le=1e100)]
 _Seconds = Annotated[float, Field(ge=0, le=1e15)]
@@ -37,14 +37,14 @@ class SweepResult(BaseModel):
 
     @model_validator(mode="after")
     def _has_losses(self) -> Self:
-        """Refuse a measurement that is none."""
+        """Refuse a finished training without losses."""
         if self.is_ok and None in (self.val_loss, self.last_loss, self.train_loss):
             raise ConfigError("status is ok, but a loss is missing")
         return self
 
     @property
     def is_ok(self) -> bool:
-        """Whether it came to its end, with numbers."""
+        """Whether it finished with finite losses."""
         return self.status == "ok"
 
     @property
@@ -59,15 +59,7 @@ def encode(result: SweepResult) -> bytes:
 
 
 def decode(line: bytes, where: str) -> SweepResult:
-    """Return what a line says.
-
-    Args:
-        line: its content.
-        where: what to call it.
-
-    Raises:
-        RunError: it is damaged.
-    """
+    """Return the result in a line; raise RunError, with where it stands, if it is damaged."""
     try:
         return SweepResult.model_validate_json(line)
     except ValidationError as error:

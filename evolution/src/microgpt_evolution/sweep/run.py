@@ -1,4 +1,4 @@
-"""Run a sweep: evaluate each of its points with each seed, on any pool of workers."""
+"""Run a sweep: evaluate each of its configurations with each seed, on any worker pool."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,14 +19,7 @@ def run_sweep(
     on_result: Callable[[SweepResult], None],
     should_stop: Event | None = None,
 ) -> None:
-    """Make all trainings of a sweep that are not on record.
-
-    Args:
-        objective: what measures.
-        pool: the workers; what does not fit into their free memory is refused.
-        records: what is to be trained, what has been, and where results go.
-        on_result: is called with each result, as it comes.
-        should_stop: set it to end early.
+    """Make and record the trainings that are not on record; refuse what exceeds the free memory.
 
     Raises:
         StoppedError: should_stop was set before the last had ended.

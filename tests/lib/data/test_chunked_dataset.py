@@ -29,7 +29,7 @@ def reading(docs, block_size, *, tokenizer=TEXT, loss_on="assistant", **settings
 
 def whole(read: ChunkedDataset) -> TokenDataset:
     """Return all pieces in their order."""
-    return read.corpus(range(len(read)))
+    return read.encode(range(len(read)))
 
 
 def n_to_learn(docs, tokenizer, loss_on="assistant") -> int:
@@ -44,20 +44,20 @@ def n_to_learn(docs, tokenizer, loss_on="assistant") -> int:
 @given(docs=texts, block_size=contexts)
 def test_in_windows_all_of_each_text_is_learnt(docs, block_size) -> None:
     read = reading(docs, block_size)
-    corpus = whole(read)
-    assert corpus.n_predictions == n_to_learn(docs, TEXT)
-    assert corpus.longest == read.longest + 1
-    assert len(corpus.tokens) - len(corpus) == read.n_tokens
+    dataset = whole(read)
+    assert dataset.n_predictions == n_to_learn(docs, TEXT)
+    assert dataset.longest == read.longest + 1
+    assert len(dataset.tokens) - len(dataset) == read.n_tokens
     assert read.n_lost == 0
 
 
 @given(docs=conversations, block_size=contexts, loss_on=st.sampled_from(["assistant", "all"]))
 def test_in_windows_all_of_each_conversation_is_learnt(docs, block_size, loss_on) -> None:
     read = reading(docs, block_size, tokenizer=CHAT, loss_on=loss_on)
-    corpus = whole(read)
-    assert corpus.n_predictions == n_to_learn(docs, CHAT, loss_on)
-    assert corpus.longest <= block_size + 1
-    assert len(corpus.tokens) - len(corpus) == read.n_tokens
+    dataset = whole(read)
+    assert dataset.n_predictions == n_to_learn(docs, CHAT, loss_on)
+    assert dataset.longest <= block_size + 1
+    assert len(dataset.tokens) - len(dataset) == read.n_tokens
 
 
 @given(docs=st.one_of(texts, conversations), block_size=contexts)
@@ -74,12 +74,12 @@ def test_what_is_not_learnt_is_counted(docs, block_size) -> None:
 @given(docs=texts, block_size=contexts, long_docs=st.sampled_from(["window", "truncate", "skip"]))
 def test_running_text_is_learnt_once_and_its_end_never(docs, block_size, long_docs) -> None:
     read = reading(docs, block_size, text="stream", long_docs=long_docs)
-    corpus = whole(read)
-    assert corpus.longest == read.longest + 1
-    assert {piece[0] for piece in corpus} == {TEXT.bos_id}
-    assert [token for piece in corpus for token in piece[1:]] == TEXT.encode("".join(docs))
-    assert corpus.n_predictions == read.n_tokens == sum(map(len, docs))
-    assert not corpus.mask
+    dataset = whole(read)
+    assert dataset.longest == read.longest + 1
+    assert {piece[0] for piece in dataset} == {TEXT.bos_id}
+    assert [token for piece in dataset for token in piece[1:]] == TEXT.encode("".join(docs))
+    assert dataset.n_predictions == read.n_tokens == sum(map(len, docs))
+    assert not dataset.mask
 
 
 @given(docs=texts, block_size=contexts, text=st.sampled_from(["lines", "stream"]))
@@ -94,5 +94,5 @@ def test_pieces_can_be_read_in_any_order() -> None:
     read = reading(docs, 4)
     pieces = list(whole(read))
     order = [5, 0, len(read) - 1, 5]
-    assert list(read.corpus(order)) == [pieces[i] for i in order]
+    assert list(read.encode(order)) == [pieces[i] for i in order]
     assert len(pieces) == 9 + 1 + 7

@@ -4,6 +4,7 @@ The defaults are those of Karpathy's run; the command line reads them from here.
 """
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal, get_args
@@ -47,28 +48,24 @@ class TrainConfig:
     adam_eps: float = 1e-8  # Adam: keeps the division finite
 
     def __post_init__(self) -> None:
-        check_whole("steps", self.steps, minimum=1)
-        check_whole("batch_size", self.batch_size, minimum=1)
+        check_count("steps", self.steps)
+        check_count("batch_size", self.batch_size)
         if self.patience is not None:
-            check_whole("patience", self.patience, minimum=1)
-        _check_positive("lr", self.lr)
-        _check_positive("adam_eps", self.adam_eps)
+            check_count("patience", self.patience)
         check_seed(self.seed)
         check_choice("loss_on", self.loss_on, LossOn)
         check_choice("long_docs", self.long_docs, LongDocs)
         check_choice("text", self.text, TextKind)
-        if not (_is_finite(self.weight_decay) and self.weight_decay >= 0):
-            raise ConfigError(f"weight_decay must be a number >= 0, got {self.weight_decay!r}")
+        for name in ("lr", "adam_eps"):
+            _check_number(name, getattr(self, name), "a number above 0", lambda x: x > 0)
+        _check_number("weight_decay", self.weight_decay, "a number >= 0", lambda x: x >= 0)
         if self.weight_decay * self.lr > 1:  # would take more of a weight than there is
             raise ConfigError(
                 f"weight_decay ({self.weight_decay:g}) must be at most 1 / lr ({1 / self.lr:g})"
             )
-        if not (_is_finite(self.average_tail) and 0 <= self.average_tail <= 1):
-            raise ConfigError(f"average_tail must be from 0 to 1, got {self.average_tail!r}")
+        _check_number("average_tail", self.average_tail, "from 0 to 1", lambda x: 0 <= x <= 1)
         for name in ("dropout", "beta1", "beta2"):
-            share = getattr(self, name)
-            if not (_is_finite(share) and 0 <= share < 1):
-                raise ConfigError(f"{name} must be in [0, 1), got {share!r}")
+            _check_number(name, getattr(self, name), "in [0, 1)", lambda x: 0 <= x < 1)
 
     @property
     def steps_between_evaluations(self) -> int:
@@ -99,11 +96,9 @@ class Sampling:
         if self.temperature < 0:
             raise ConfigError(f"temperature must be >= 0, got {self.temperature}")
         if self.top_k is not None:
-            check_whole("top_k", self.top_k, minimum=1)
+            check_count("top_k", self.top_k)
         for name in ("top_p", "min_p"):
-            share = getattr(self, name)
-            if not (_is_finite(share) and 0 <= share <= 1):
-                raise ConfigError(f"{name} must be from 0 to 1, got {share!r:.20}")
+            _check_number(name, getattr(self, name), "from 0 to 1", lambda x: 0 <= x <= 1)
 
 
 def check_seed(seed: int) -> None:
@@ -128,9 +123,9 @@ def check_choice(name: str, value: str | None, choices: Any) -> None:
         raise ConfigError(f'unknown {name} "{value}" (expected {", ".join(others)} or {last})')
 
 
-def _check_positive(name: str, value: float) -> None:
-    if not (_is_finite(value) and value > 0):
-        raise ConfigError(f"{name} must be a number above 0, got {value!r}")
+def _check_number(name: str, value: float, rule: str, is_in_range: Callable[[float], bool]) -> None:
+    if not (_is_finite(value) and is_in_range(value)):
+        raise ConfigError(f"{name} must be {rule}, got {value!r:.24}")  # as long as a float gets
 
 
 def _is_finite(value: float) -> bool:

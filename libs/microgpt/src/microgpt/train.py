@@ -96,13 +96,14 @@ def train(
     if resume:
         _check_resume(resume, model, config, engine, dtype)
     rng = random.Random(config.seed)
-    corpus = _read(parts.reading(tokenizer, model.block_size, config), config, rng, engine)
+    chunks = parts.reading(tokenizer, model.block_size, config)
+    dataset = _encode_in_order(chunks, config, rng, engine)
     new_engine = make_engine(
         engine,
         dtype=dtype,
         model=model,
         config=config,
-        docs=corpus,
+        docs=dataset,
         rng=rng,
         resume=resume,
         threads=threads,
@@ -115,7 +116,7 @@ def train(
         parts=parts,
         threads=threads,
         engine=new_engine,
-        corpus=corpus,
+        dataset=dataset,
         rng=rng,
         resume=resume,
         started=started,
@@ -144,27 +145,27 @@ def _as_list(docs: Iterable[Document]) -> list[Document]:
     return docs
 
 
-def _read(
-    reading: ChunkedDataset, config: TrainConfig, rng: random.Random, engine: EngineName
+def _encode_in_order(
+    chunks: ChunkedDataset, config: TrainConfig, rng: random.Random, engine: EngineName
 ) -> TokenDataset:
-    """Return the tokens that the training reads, in its order and as far as it comes."""
+    """Return the chunks that the training reads, shuffled, as tokens."""
     try:
-        n_chunks = len(reading)
+        n_chunks = len(chunks)
         n_read = min(n_chunks, config.steps * config.batch_size)
         order: Sequence[int] = range(n_read)
         if config.shuffle:
             order = shuffled(n_chunks, rng, engine, n_first=n_read)
-        corpus = reading.corpus(order)
+        dataset = chunks.encode(order)
     except TokenizerError:  # name all unknown characters, not those of one document
-        reading.tokenizer.encode("".join(CharTokenizer.from_documents(reading.docs).chars))
+        chunks.tokenizer.encode("".join(CharTokenizer.from_documents(chunks.docs).chars))
         raise
-    if n_chunks and corpus.n_predictions:
-        return corpus
-    if config.long_docs == "skip" and reading.n_long:
-        what = f"no document fits into the context of {reading.block_size} tokens"
+    if n_chunks and dataset.n_predictions:
+        return dataset
+    if config.long_docs == "skip" and chunks.n_long:
+        what = f"no document fits into the context of {chunks.block_size} tokens"
         raise DataError(f"{what}, and longer ones are left out; take a larger block size")
     raise DataError(
-        f"no reply begins within the context of {reading.block_size} tokens, so there is nothing "
+        f"no reply begins within the context of {chunks.block_size} tokens, so there is nothing "
         "to learn; take a larger block size"
     )
 

@@ -36,7 +36,7 @@ class ChunkedDataset:
     def __len__(self) -> int:
         return self._firsts[-1] if self._firsts else len(self.docs)
 
-    def corpus(self, order: Iterable[int]) -> TokenDataset:
+    def encode(self, order: Iterable[int]) -> TokenDataset:
         """Return pieces as tokens.
 
         Args:
@@ -45,13 +45,13 @@ class ChunkedDataset:
         Raises:
             TokenizerError: a document has a character that the tokenizer does not know.
         """
-        corpus, size, firsts = TokenDataset(), self.block_size + 1, self._firsts
+        dataset, size, firsts = TokenDataset(), self.block_size + 1, self._firsts
         if not firsts:
             for i in order:
                 doc = self.docs[i]
                 mask = self.tokenizer.mask(doc, self.loss_on)
-                corpus.append(self.tokenizer.encode_document(doc)[:size], mask and mask[:size])
-            return corpus
+                dataset.append(self.tokenizer.encode_document(doc)[:size], mask and mask[:size])
+            return dataset
         long: dict[
             int, SlidingWindows | list[Piece]
         ] = {}  # encoded once, however many pieces are read
@@ -60,8 +60,8 @@ class ChunkedDataset:
             pieces = long.get(i) or self._pieces(self.docs[i])
             if len(pieces) > 1:
                 long[i] = pieces
-            corpus.append(*pieces[place - firsts[i]])
-        return corpus
+            dataset.append(*pieces[place - firsts[i]])
+        return dataset
 
     @cached_property
     def lengths(self) -> Sequence[int]:

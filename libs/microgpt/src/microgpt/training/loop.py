@@ -57,7 +57,7 @@ class TrainingLoop:
     parts: Split
     threads: int
     engine: Engine
-    corpus: TokenDataset
+    dataset: TokenDataset
     rng: random.Random
     resume: TrainState | None
     started: float
@@ -211,9 +211,9 @@ class TrainingLoop:
 
     def _tokens_until(self, step: int) -> int:
         """Return how many tokens the steps up to this one predict."""
-        corpus, n_read = self.corpus, step * self.config.batch_size
-        rounds, rest = divmod(n_read, len(corpus))
-        return rounds * len(corpus.tokens) + corpus.starts[rest] - n_read
+        dataset, n_read = self.dataset, step * self.config.batch_size
+        rounds, rest = divmod(n_read, len(dataset))
+        return rounds * len(dataset.tokens) + dataset.starts[rest] - n_read
 
     def _is_state_due(self) -> bool:
         step = self.engine.n_steps

@@ -111,12 +111,12 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
     lengths = [rng.randint(2, model.block_size + 1) for _ in range(rng.randint(1, 4))]
     docs = [[rng.randrange(model.vocab_size) for _ in range(length)] for length in lengths]
     masks = [bytes([*rng.choices((0, 1), k=n - 1), i == 0]) for i, n in enumerate(lengths)]
-    corpus = TokenDataset()
+    dataset = TokenDataset()
     for doc, mask in zip(docs, masks, strict=True):
-        corpus.append(doc, mask)
+        dataset.append(doc, mask)
     config = TrainConfig(batch_size=len(docs), dropout=rng.choice(DROPOUTS), seed=rng.randrange(9))
     weights = init_weights(model, rng)
-    compiled = CompiledEngine(model, config, corpus, dtype=dtype)
+    compiled = CompiledEngine(model, config, dataset, dtype=dtype)
     compiled.resume(0, weights, [0.0] * count_params(model), [0.0] * count_params(model))
     loss = compiled.backward()
     reference = ReferenceEngine(model, weights)

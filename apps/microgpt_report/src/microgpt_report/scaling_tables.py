@@ -164,9 +164,7 @@ def _shared(series: Series) -> str:
     cell = series.cells[0]
     varied = differing(cell.point for cell in series.cells)
     always = SIZE if series.axis == "steps" else ["steps"]
-    chosen = [
-        name for name in SETTINGS if getattr(cell.point, name) != getattr(SweepConfig(), name)
-    ]
+    chosen = differing([cell.point, SweepConfig()])
     names = [name for name in SETTINGS if name in {*always, *chosen} - {*varied}]
     shared = cell.point.describe(names)
     return f"{shared} ({cell.n_params:,} parameters)" if series.axis == "steps" else shared

@@ -1,5 +1,7 @@
 """Maps of the best organism of each size and novelty that each head of a Hydra has seen."""
 
+from itertools import product
+
 import altair as alt
 from altair.typing import ChartType
 
@@ -56,20 +58,19 @@ def _rows(archives: dict[str, Archive]) -> list[Row]:
     """Return a row for each cell of each head, the empty ones too."""
     rows = []
     for name, archive in archives.items():
-        for size in range(N_SIZES):
-            for newness in range(N_NOVELTIES):
-                organism = archive.cells.get((size, newness))
-                evaluation = organism.evaluation if organism else None
-                row = {
-                    "population": title_of(name),
-                    "weights": _weights(size),
-                    "novelty": (LEAST_NOVELTY + newness) / 50,
-                    "score": organism.worth if organism else None,
-                    "id": organism.id if organism else None,
-                    "genes": organism.genome.describe() if organism else None,
-                    "names": ", ".join(evaluation.samples[:N_NAMES]) if evaluation else None,
-                }
-                rows.append(row)
+        for size, newness in product(range(N_SIZES), range(N_NOVELTIES)):
+            organism = archive.cells.get((size, newness))
+            evaluation = organism.evaluation if organism else None
+            row = {
+                "population": title_of(name),
+                "weights": _weights(size),
+                "novelty": (LEAST_NOVELTY + newness) / 50,
+                "score": organism.worth if organism else None,
+                "id": organism.id if organism else None,
+                "genes": organism.genome.describe() if organism else None,
+                "names": ", ".join(evaluation.samples[:N_NAMES]) if evaluation else None,
+            }
+            rows.append(row)
     return rows
 
 
@@ -77,20 +78,14 @@ def _map(title: str) -> ChartType:
     """Return the map of the head of a title."""
     axis = alt.Axis(format=".0%", labelAngle=0, labelOverlap=True)
     sizes = [_weights(size) for size in reversed(range(N_SIZES))]  # from above
-    base = (
-        theme.of("archive")
-        .transform_filter(alt.datum.population == title)
-        .encode(
-            x=alt.X("novelty:O", title="share of new names, from", axis=axis),
-            y=alt.Y("weights:O", sort=sizes, title="weights, from"),
-        )
+    base = theme.of("archive").transform_filter(alt.datum.population == title)
+    base = base.encode(
+        x=alt.X("novelty:O", title="share of new names, from", axis=axis),
+        y=alt.Y("weights:O", sort=sizes, title="weights, from"),
     )
     empty = base.mark_rect(color=theme.GREY, opacity=0.12, stroke=theme.GREY, strokeWidth=0.3)
     legend = alt.Legend(gradientLength=CELL * N_SIZES - 30, format=".3~r")
-    scale = alt.Scale(scheme=theme.SHADES)
+    color = alt.Color("score:Q", title="score", scale=alt.Scale(scheme=theme.SHADES), legend=legend)
     filled = base.transform_filter("datum.id !== null").mark_rect()
-    filled = filled.encode(
-        color=alt.Color("score:Q", title="score", scale=scale, legend=legend),
-        tooltip=theme.tooltip("id", "score", "genes", "names"),
-    )
+    filled = filled.encode(color=color, tooltip=theme.tooltip("id", "score", "genes", "names"))
     return alt.layer(empty, filled).properties(width=CELL * N_NOVELTIES, height=CELL * N_SIZES)

@@ -76,13 +76,9 @@ def _chart(summary: RunSummary) -> ChartType:
         scale=alt.Scale(type="ordinal", domain=list(WIDTHS), range=list(WIDTHS.values())),
         legend=alt.Legend(orient="top", symbolStrokeColor=theme.GREY, symbolType="stroke"),
     )
-    names = ", ".join(f"'{title}'" for title in titles)
-    lanes = alt.Axis(
-        values=list(range(len(titles))),
-        labelExpr=f"[{names}][datum.value]",
-        labelFontSize=12,
-        tickSize=0,
-    )
+    label = f"[{', '.join(repr(title) for title in titles)}][datum.value]"
+    values = list(range(len(titles)))
+    lanes = alt.Axis(values=values, labelExpr=label, labelFontSize=12, tickSize=0)
     scale = alt.Scale(domain=[len(titles) - 0.6, -0.4], nice=False)
     y = alt.Y("y:Q", title=None, scale=scale, axis=lanes)
     ways = base.mark_rule().encode(x=x, y=y, x2="x2:Q", y2="y2:Q", strokeWidth=width)

@@ -17,8 +17,8 @@ def section(summary: RunSummary) -> Section:
     """Return the section with the tree."""
     nodes, ties = _rows(summary)
     caption = (
-        "A column is a generation, its best on top; lines go from parents to children, the "
-        "bold ones to the winner, or the best so far."
+        "A column is a generation, its best on top; lines go from parents to children, the bold "
+        "ones to the winner, or the best so far."
     )
     if len(nodes) < len(summary.organisms):
         caption += (
@@ -58,10 +58,9 @@ def _rows(summary: RunSummary) -> tuple[list[Row], list[Row]]:
     for id_, node in nodes.items():
         for parent in dict.fromkeys(summary.organisms[id_][1].parents):
             if parent in nodes:
-                start = {"x": nodes[parent]["x"], "y": nodes[parent]["y"]}
-                end = {"x2": node["x"], "y2": node["y"]}
-                is_ancestor = node["is_ancestor"] and parent in winners
-                ties.append({**start, **end, "is_ancestor": is_ancestor})
+                tie = {"x": nodes[parent]["x"], "y": nodes[parent]["y"]}
+                tie |= {"x2": node["x"], "y2": node["y"]}
+                ties.append(tie | {"is_ancestor": node["is_ancestor"] and parent in winners})
     return list(nodes.values()), ties
 
 

@@ -34,8 +34,8 @@ def draw(scaling: Scaling) -> alt.VConcatChart:
     ]
     rows = [along, costs] if len(along) > 1 else [along + costs]
     chart = alt.vconcat(*(alt.hconcat(*row) for row in rows)).properties(padding=12)
-    size, color = {"fontSize": 13, "subtitleFontSize": 11}, {"subtitleColor": theme.DARK_GREY}
-    title = {"anchor": "start", **size, **color}
+    title = {"anchor": "start", "fontSize": 13, "subtitleFontSize": 11}
+    title["subtitleColor"] = theme.DARK_GREY
     configured: alt.VConcatChart = chart.configure(**theme.STANDALONE, title=title)
     return configured
 

@@ -1,4 +1,4 @@
-"""What a training takes, in floating-point operations, as far as they are products."""
+"""The floating-point operations of a training."""
 
 from microgpt.config import ModelConfig
 from microgpt.model import count_params

@@ -1,7 +1,6 @@
-"""A genome: what evolution varies in an organism, and what can be told of it before it is trained.
+"""A genome: seven genes, of which five give the model's shape and two its training.
 
-Seven genes: five make the model's shape, two its training, which reads one document a step. This
-module knows nothing of how genomes vary, of files, or of how good one is.
+The training reads one document per step. Its cost is known from the genome before it begins.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -12,7 +11,7 @@ from microgpt.model import count_params
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.flops import training_flops
 
-WHOLE_LIMITS = {  # least and most of each gene, as in the source
+WHOLE_LIMITS = {  # least and most of each gene, as in evolve-rust
     "n_emb": (1, 128),
     "n_ctx": (1, 256),
     "n_layer": (1, 12),
@@ -21,14 +20,14 @@ WHOLE_LIMITS = {  # least and most of each gene, as in the source
     "steps": (50, 10_000),
 }
 LR_LIMITS = (1e-6, 1.0)
-LONG_DOCS: LongDocs = "truncate"  # as in the source: a creature reads so many names, not pieces
+LONG_DOCS: LongDocs = "truncate"  # as in evolve-rust: one name per step
 # Float32 for a weight, its gradient, Adam's means and two snapshots of those with it
 BYTES_A_WEIGHT = 10 * 4 + RESULT_BYTES_PER_WEIGHT
 
 
 @dataclass(frozen=True, slots=True)
 class Genome:
-    """What is inherited: the shape of a model and the course of its training.
+    """The shape of a model and the hyper-parameters of its training.
 
     Raises:
         GenomeError: a gene is outside its range, or the heads do not share n_emb evenly.
@@ -66,7 +65,7 @@ class Genome:
         return "-".join(map(str, shape))
 
     def describe(self) -> str:
-        """Return the genome in a line, as the source's log has it.
+        """Return the genome in a line, as evolve-rust's log has it.
 
         Example:
             >>> PRIMORDIAL.describe()
@@ -88,7 +87,7 @@ class Genome:
         )
 
     def train_config(self, seed: int) -> TrainConfig:
-        """Return the course of the training: a document a step."""
+        """Return the training settings: one document per step."""
         return TrainConfig(
             steps=self.steps, batch_size=1, lr=self.lr, seed=seed, long_docs=LONG_DOCS
         )

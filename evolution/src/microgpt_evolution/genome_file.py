@@ -1,6 +1,6 @@
 """genome.json: the winner of a search, what it is worth, and when a new one takes its place.
 
-The source's keys come first, a line each, so that its programs can read ours; its own files, which
+evolve-rust's keys come first, a line each, so that its programs can read ours; its own files, which
 have no others, are read. Nothing in a file depends on time or place: the same search gives the same
 bytes.
 """
@@ -48,7 +48,7 @@ class GenomeRecord:
 
 
 class _GenomeFile(BaseModel):
-    """genome.json, its keys in order: those of the source, then those that may be absent."""
+    """genome.json, its keys in order: those of evolve-rust, then those that may be absent."""
 
     model_config = ConfigDict(strict=True)
 
@@ -73,7 +73,7 @@ class _GenomeFile(BaseModel):
 
 
 def read_genome(path: str | Path) -> GenomeRecord:
-    """Return what is in a genome.json; one of the source counts as chosen by its last document.
+    """Return what is in a genome.json; one of evolve-rust counts as chosen by its last document.
 
     Raises:
         GenomeError: it cannot be read, is no genome, or is one that cannot be trained; the message

@@ -1,7 +1,7 @@
-"""What makes a genome out of others, or out of nothing: pure functions of genomes and an rng.
+"""Operators that make genomes: random, mutation, crossover, fine-tuning, growth.
 
-Every constant is the source's. Growth, which has no end there, ends here where a gene's range does
-(`WHOLE_LIMITS`).
+They are pure functions of genomes and an rng. Every constant is evolve-rust's. Growth, which is
+unlimited there, ends at the range of a gene (`WHOLE_LIMITS`).
 """
 
 import random

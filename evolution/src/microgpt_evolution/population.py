@@ -145,11 +145,8 @@ def place(
 ) -> list[Organism]:
     """Return the children as the organisms of a generation, in their order.
 
-    Args:
-        children: of one population.
-        generation: counted from 1.
-        run_seed: the training seeds are derived from it.
-        first_slot: differs between the populations of a run, so that no two share a seed.
+    The training seeds are derived from the run_seed, the generation and the slot; first_slot
+    differs between the populations of a run.
     """
     return [
         Organism(

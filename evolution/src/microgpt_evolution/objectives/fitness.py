@@ -1,7 +1,7 @@
 """The two measures that a search can go by, and the thresholds that belong to each.
 
 held-out: the loss of documents that the training has not seen. last-doc: the loss of the last
-document that it was trained on, as the source system has it: cheap, and mostly luck.
+document that it was trained on, as in evolve-rust: cheap, and mostly luck.
 """
 
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from typing import Literal
 
 Fitness = Literal["held-out", "last-doc"]
 
-LAST_DOC_TARGET = 1.2  # the source's
+LAST_DOC_TARGET = 1.2  # evolve-rust's
 HELD_OUT_GAIN = 0.20  # nats per token; a 6-gram of the names has 2.01, so 1.2 is out of reach
-LAST_DOC_LOSER = 2.3  # the source's
+LAST_DOC_LOSER = 2.3  # evolve-rust's
 
 
 def target(fitness: Fitness, primordial: float | None = None) -> float:

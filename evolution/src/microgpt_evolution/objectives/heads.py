@@ -1,7 +1,7 @@
-"""The heads of the Hydra: what each of them is after, and what it gives a name.
+"""The heads of the Hydra and their scores of a name.
 
-The formulas are the source's, `hydra` of evolve-rust; they are not the judge's, and each head has
-its own idea of what it has an opinion on.
+The formulas are those of `hydra` in evolve-rust. They differ from the judge's, also in which names
+they score.
 """
 
 from collections.abc import Callable, Mapping, Set
@@ -22,24 +22,17 @@ HeadName = Literal["weaver", "mirror", "spark", "origin"]
 
 LEAST_LOSS = 1e-4  # below which Origin makes no difference
 
-# Returns what a head gives a name; None for one that it has no opinion on.
+# Returns the score of a name, given the known ones; None for a name that is not scored.
 Score = Callable[[str, Set[str]], float | None]
 
 
 @dataclass(frozen=True)
 class Head:
-    """A head.
-
-    Attributes:
-        title: its name.
-        quality: what it is after.
-        score: what it gives a name, with the names that are not new (`judge.known_names`); None for
-            Origin, which goes by the loss.
-    """
+    """A head of the Hydra."""
 
     title: str
-    quality: str
-    score: Score | None
+    quality: str  # what it rewards
+    score: Score | None  # None for Origin, which goes by the loss
 
 
 def weave(name: str, known: Set[str]) -> float | None:

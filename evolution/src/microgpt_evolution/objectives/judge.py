@@ -1,6 +1,6 @@
-"""The aesthetic judge: how much beauty there is in one name.
+"""The aesthetic judge: the score of one name.
 
-The formulas are the source's, `judge.py` and `evolve` of evolve-rust.
+The formulas are those of `judge.py` and `evolve` in evolve-rust.
 """
 
 from collections.abc import Iterable, Set
@@ -19,17 +19,11 @@ from microgpt_evolution.objectives.name_features import (
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judge finds in a name.
+    """The scores of one name."""
 
-    Attributes:
-        flow: how easily it is said.
-        symmetry: how much of it comes twice.
-        creativity: whether it is new.
-    """
-
-    flow: float
-    symmetry: float
-    creativity: float
+    flow: float  # how easily it is said
+    symmetry: float  # how much of it comes twice
+    creativity: float  # whether it is new
 
     @property
     def total(self) -> float:

@@ -1,4 +1,4 @@
-"""What a batch of names comes to: with the judge, and with each head of the Hydra."""
+"""The scores of a batch of names: the judge's, and each head's of the Hydra."""
 
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
@@ -9,23 +9,16 @@ from microgpt_evolution.objectives.judge import judge
 from microgpt_evolution.objectives.name_features import normal
 
 NO_NAME = -100.0  # the score of a batch without a name that there is an opinion on
-SOURCE_SAMPLES = 5  # the source's jury, in which repeats count as any other name
+SOURCE_SAMPLES = 5  # names that evolve-rust scores; there repeats count as any other name
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What a batch of names comes to.
+    """The scores of a batch of names."""
 
-    Attributes:
-        scores: means over the names that there is an opinion on, or -100 where there are none:
-            "judge" and each head by its name; Origin only where there is a loss.
-        distinct: the share of the names that are no repeats; 0 of none at all.
-        novel: the share of those that are not known, either.
-    """
-
-    scores: dict[str, float]
-    distinct: float
-    novel: float
+    scores: dict[str, float]  # means, of "judge" and each head; -100 where no name is scored
+    distinct: float  # the share of the names that are no repeats
+    novel: float  # the share of the names that are neither repeats nor known
 
 
 def vote(
@@ -35,15 +28,14 @@ def vote(
     loss: float | None = None,
     repeats_count: bool = False,
 ) -> Scores:
-    """Return what a batch of names comes to.
+    """Return the scores of a batch of names.
 
     Args:
         names: the batch.
         known: the names that are not new, from `known_names`.
-        loss: what Origin goes by, where it has a say.
-        repeats_count: whether a repeat scores as any other name, as with a jury of
-            `SOURCE_SAMPLES`. Otherwise it scores 0 at most: one beautiful name, said over and over,
-            is no beautiful batch.
+        loss: the held-out loss, for Origin.
+        repeats_count: whether a repeat scores as any other name. Otherwise it scores 0 at most:
+            else a model that repeats one good name would win.
     """
     repeats = find_repeats(names)
     is_capped = [False] * len(names) if repeats_count else repeats

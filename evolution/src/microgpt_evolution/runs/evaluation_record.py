@@ -1,11 +1,8 @@
-"""A line of evaluations.jsonl: what an evaluation was of, what it came to, and what it took.
-
-This module opens no file, and knows of a search only which scores its votes must have.
-"""
+"""A line of evaluations.jsonl: a trial, its evaluation and its cost."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -23,30 +20,16 @@ LARGEST = 1e300  # sums of larger losses may be no number
 MEASURES = frozenset(["judge", *HEADS])  # the scores of a vote, Origin's where it takes part
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A line of evaluations.jsonl, as it is read."""
+class Entry(BaseModel):
+    """A line of evaluations.jsonl."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     id: str  # its name in the run, such as "g3-5"
     origin: str  # how the organism was made, or why it was trained
     parents: tuple[str, ...]  # ids
     genome: Genome
-    seed: int | None  # like flops and seconds None in an imported run
-    evaluation: Evaluation
-    flops: int | None
-    seconds: float | None
-
-
-class _Line(BaseModel):
-    """A line of evaluations.jsonl."""
-
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
-
-    id: str
-    origin: str
-    parents: tuple[str, ...]
-    genome: Genome
-    seed: int | None  # this, and what it took, are not known of what was imported
+    seed: int | None  # None in an imported run, as are the next three
     status: Status
     fitness: float | None
     last_loss: float | None
@@ -56,6 +39,13 @@ class _Line(BaseModel):
     flops: int | None
     seconds: float | None
     cpu_seconds: float | None
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """The evaluation."""
+        fitness = math.inf if self.fitness is None else self.fitness
+        names = self.samples or ()
+        return Evaluation(self.status, fitness, self.last_loss, self.val_loss, names, self.vote)
 
 
 def encode_evaluation(trial: Trial[Genome], evaluation: Evaluation, flops: int) -> bytes:
@@ -80,7 +70,7 @@ def encode_imported(id_: str, origin: str, genome: Genome, evaluation: Evaluatio
 
 
 def _encode(genome: Genome, evaluation: Evaluation, **known: Any) -> bytes:
-    line = _Line(
+    line = Entry(
         genome=genome,
         status=evaluation.status,
         fitness=evaluation.fitness if math.isfinite(evaluation.fitness) else None,
@@ -106,37 +96,28 @@ def decode(line: bytes, where: str, settings: Mapping[str, Any]) -> Entry:
         RunError: it is damaged, or lacks what the search goes by.
     """
     try:
-        facts = _Line.model_validate_json(line)
+        entry = Entry.model_validate_json(line)
     except ValidationError as error:
         raise RunError(f"{where}: {first_problem(error)}; {REMEDY}") from error
     except GenomeError as error:
         raise RunError(f"{where}: {error}; {REMEDY}") from error
-    if facts.status == "ok" and (problem := _lacks(facts, settings)):
+    if entry.status == "ok" and (problem := _lacks(entry, settings)):
         raise RunError(f"{where}: {problem}; {REMEDY}")
-    evaluation = Evaluation(
-        facts.status,
-        math.inf if facts.fitness is None else facts.fitness,
-        facts.last_loss,
-        facts.val_loss,
-        facts.samples or (),
-        facts.vote,
-    )
-    known = facts.model_dump(include={"id", "origin", "parents", "seed", "flops", "seconds"})
-    return Entry(genome=facts.genome, evaluation=evaluation, **known)
+    return entry
 
 
-def _lacks(facts: _Line, settings: Mapping[str, Any]) -> str | None:
+def _lacks(entry: Entry, settings: Mapping[str, Any]) -> str | None:
     """Return what a search would miss in an evaluation that has come to its end."""
-    losses = (facts.fitness, facts.last_loss, facts.val_loss)
+    losses = (entry.fitness, entry.last_loss, entry.val_loss)
     if any(abs(loss) > LARGEST for loss in losses if loss is not None):
         return f"a loss is beyond {LARGEST:g}"
     if settings.get("objective", "loss") == "loss":
-        return "it has no fitness" if facts.fitness is None else None
-    if facts.vote is None:
+        return "it has no fitness" if entry.fitness is None else None
+    if entry.vote is None:
         return "it has no vote"
     measures = MEASURES if settings.get("origin") else MEASURES - {"origin"}
-    if missing := measures - facts.vote.scores.keys():
+    if missing := measures - entry.vote.scores.keys():
         return f"its vote has no {', '.join(sorted(missing))}"
-    if not 0 <= facts.vote.novel <= 1:
-        return f"vote.novel is {facts.vote.novel:g}, which is no share"
+    if not 0 <= entry.vote.novel <= 1:
+        return f"vote.novel is {entry.vote.novel:g}, which is no share"
     return None

@@ -1,7 +1,4 @@
-"""A run as it lies on disk, for whoever looks at it, also while it goes on.
-
-Nothing is held and nothing is changed.
-"""
+"""Read the records of a search without holding or changing them, also while it runs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +12,11 @@ from microgpt_evolution.runs.run_directory import read_settings, whole_lines
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """What is on record.
-
-    Attributes:
-        directory: where it is.
-        settings: what the run was asked for.
-        entries: its evaluations, in the order in which they ended.
-    """
+    """The settings and evaluations of a search."""
 
     directory: Path
     settings: dict[str, Any]
-    entries: tuple[Entry, ...]
+    entries: tuple[Entry, ...]  # in the order in which they ended
 
     @property
     def is_imported(self) -> bool:

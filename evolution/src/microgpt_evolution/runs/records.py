@@ -1,7 +1,4 @@
-"""The records of a search: what each genome came to with each seed.
-
-A winner's genome.json is in the same directory, once there is one; others write it.
-"""
+"""The records of a search: the evaluation of each genome with each seed."""
 
 from pathlib import Path
 from typing import Any

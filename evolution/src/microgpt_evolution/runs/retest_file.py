@@ -1,4 +1,4 @@
-"""exam.json: what the winner of a run came to, found and trained again, and names that it made up.
+"""exam.json: the winner's measures, found and retested, and names that it generates.
 
 Nothing in it depends on time or place.
 """
@@ -24,40 +24,26 @@ _Number = Annotated[float, Field(ge=-1e100, le=1e100)]  # sums and squares of su
 
 
 class Measures(BaseModel):
-    """What was measured of one thing: found by the search, and again with each fresh seed.
-
-    Attributes:
-        found: None where the search did not measure it.
-        again: in the order of the seeds.
-    """
+    """One measure: as found by the search, and again with each fresh seed."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False, frozen=True)
 
-    found: _Number | None
-    again: tuple[_Number, ...]
+    found: _Number | None  # None where the search did not measure it
+    again: tuple[_Number, ...]  # in the order of the seeds
 
 
 class RetestFile(BaseModel):
-    """The content of the file.
-
-    Attributes:
-        id: of the winner.
-        last_loss: of the last document, in nats a token, as the next two.
-        val_loss: held out; the search may have gone by it.
-        test_loss: of documents that nothing was chosen by.
-        scores: with the judge and each head, where names are judged.
-        names: the first ones of the first training.
-    """
+    """The content of the file. Losses are in nats per token."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
     version: Annotated[int, Field(le=VERSION)] = VERSION
-    id: str
-    last_loss: Measures
-    val_loss: Measures
-    test_loss: Measures
-    scores: dict[str, Measures] = {}
-    names: tuple[str, ...]
+    id: str  # of the winner
+    last_loss: Measures  # of the last training document
+    val_loss: Measures  # held out; the search may have gone by it
+    test_loss: Measures  # of documents that nothing was chosen by
+    scores: dict[str, Measures] = {}  # of the judge and each head, where names are judged
+    names: tuple[str, ...]  # the first ones of the first training
 
 
 def write_exam(directory: Path, winner: Winner, exam: Retest, names: Sequence[str]) -> None:

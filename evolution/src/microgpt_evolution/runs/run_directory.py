@@ -1,11 +1,11 @@
-"""A run on disk: its settings, and a line for each evaluation, with which it can go on.
+"""The directory of a run: its settings, and a line for each evaluation, so that it can resume.
 
     .lock                held by the process whose run it is
     run.json             the settings and what the run was made with
     evaluations.jsonl    a line an evaluation, appended when it is known
 
-What a run does follows from its settings and from what it is told, so it goes on by being repeated:
-what has been evaluated is looked up.
+A run is determined by its settings and its evaluations. It resumes by being repeated: what is on
+record is looked up.
 """
 
 import json
@@ -50,13 +50,7 @@ class _Run(BaseModel):
 
 
 class RunDirectory(ABC):
-    """The records of one run, which no other process goes on with until they are closed.
-
-    Attributes:
-        directory: where they are.
-        log: the text that may go with them, beside.
-        settings: what the run was asked for.
-    """
+    """The records of one run, locked until they are closed. The log is a file beside them."""
 
     def __init__(self, directory: Path, settings: dict[str, Any], lock: DirectoryLock) -> None:
         self.directory, self.settings = directory, settings
@@ -79,10 +73,7 @@ class RunDirectory(ABC):
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Return the records of a run that has begun, with all that was evaluated.
-
-        Args:
-            path: the directory, or the log beside it.
+        """Return the records of the run in a directory, or of the log beside it.
 
         Raises:
             RunError: there is no run of this kind, or it is damaged. A last line that was torn is

@@ -41,13 +41,7 @@ class AestheticPopulation(Population):
     ) -> None:
         """Make the first generation: random, or up to half of it an ancestor and its mutants.
 
-        Args:
-            measure: the score, a key of `Scores.scores`.
-            size: of the population.
-            run_seed: the training seeds are derived from it.
-            rng: what all breeding draws from.
-            first_slot: differs between the populations of a run, so that no two share a seed.
-            ancestor: the first organism, if any.
+        For run_seed and first_slot see `place`.
         """
         self.measure = measure
         self._size, self._run_seed, self._rng, self._first_slot = size, run_seed, rng, first_slot

@@ -1,7 +1,7 @@
-"""What makes an aesthetic genome out of another, or out of nothing: pure functions, as operators.
+"""Operators of the aesthetic search: random genomes and mutation.
 
-Where names are to be beautiful, width, heads, depth and learning rate evolve; context, MLP and
-steps are the same for all. Every constant is the source's.
+Width, heads, depth and learning rate evolve; context, MLP and steps are the same for all. Every
+constant is evolve-rust's.
 """
 
 from dataclasses import replace

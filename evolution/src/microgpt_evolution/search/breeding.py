@@ -1,7 +1,6 @@
-"""Make generations: the first one, and from each the next.
+"""Breed the generations of a loss search: the first one, and from each the next.
 
-All chance comes from one generator, drawn from in the order of the slots, so the same generator
-gives the same generations.
+All randomness comes from one generator, drawn from in the order of the slots.
 """
 
 from collections.abc import Collection, Sequence
@@ -58,8 +57,8 @@ def next_generation(
     Args:
         stage: how to breed.
         ranked: the generation, the best first.
-        run_seed: of the run; the seeds of the trainings come from it.
-        rng: the generator for all else.
+        run_seed: the training seeds are derived from it.
+        rng: for all else.
         blacklisted: species that random genomes should not be of.
     """
     size = len(ranked)

@@ -27,7 +27,8 @@ from microgpt_evolution.objectives.retest import Retest, retest
 from microgpt_evolution.runs.records import GENOME, Records
 from microgpt_evolution.runs.retest_file import write_exam
 from microgpt_evolution.search.hydra import Exchange
-from microgpt_evolution.search.runner import RUNNERS, Listeners, SearchEvent, ignore
+from microgpt_evolution.search.objective_runners import RUNNERS
+from microgpt_evolution.search.runner import Listeners, SearchEvent, ignore
 from microgpt_evolution.search.selection import Winner
 from microgpt_evolution.search.settings import HELD_OUT, SearchSettings
 from microgpt_evolution.workers.pools import Pool, Threads

@@ -1,7 +1,7 @@
 """Run a search from its first generation to its winner, with its log, trace and events.
 
-`SearchRunner` has the loop, the evaluation of generations and the retest of the best; a subclass
-for each objective adds the lines of its log. Nothing is printed.
+`SearchRunner` has the loop, the evaluation of generations and the retest of the best; its
+subclasses in `objective_runners` add the lines of the log. Nothing is printed.
 """
 
 from abc import ABC, abstractmethod
@@ -10,26 +10,13 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Literal, Protocol
 
-from microgpt_evolution.evolve_rust import (
-    aesthetic_report,
-    end_report,
-    hydra_report,
-    loss_report,
-    trace,
-)
-from microgpt_evolution.genome import PRIMORDIAL, Genome
+from microgpt_evolution.evolve_rust import trace
+from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator, OnMeasured
-from microgpt_evolution.objectives.fitness import target
-from microgpt_evolution.objectives.heads import HeadName
 from microgpt_evolution.objectives.trial import N_REPEATS, Trial, all_again, of_each
 from microgpt_evolution.population import Evaluation, Organism, Population, count_species
-from microgpt_evolution.search.aesthetic import JUDGE
-from microgpt_evolution.search.archive import Archive
-from microgpt_evolution.search.hydra import HEAD_GENERATIONS, Hydra
-from microgpt_evolution.search.loss import LossSearch
-from microgpt_evolution.search.selection import Candidate, Winner, best_for, best_for_all
+from microgpt_evolution.search.selection import Candidate, Winner
 from microgpt_evolution.search.settings import SearchSettings
-from microgpt_evolution.seeds import training_seed
 
 # What is measured: the genome that nature starts from, a generation, or the best once more.
 Stage = Literal["primordial", "generation", "again"]
@@ -227,190 +214,3 @@ class SearchRunner(ABC):
     def _log(self, *lines: str) -> None:
         for line in lines:
             self._listeners.log(line)
-
-
-class LossRunner(SearchRunner):
-    """A run of a loss evolution.
-
-    Attributes:
-        target: the fitness to get below; with held-out, known once the run has begun.
-    """
-
-    search: LossSearch
-    target = target("last-doc")
-    _is_reached = False
-
-    def _begin(self) -> None:
-        settings = self.settings
-        assert settings.fitness
-        if settings.fitness == "held-out":
-            seed = training_seed(settings.seed, 0, 0)
-            primordial = Trial(PRIMORDIAL, seed, "g0-0", "primordial")
-            (evaluation,) = self._measure("primordial", [primordial])
-            self.target = target("held-out", evaluation.fitness)
-        self._log(
-            *loss_report.header(
-                log=str(self.evaluator.records.log),
-                fitness=settings.fitness,
-                target=self.target,
-                population=settings.population,
-                generations=settings.generations,
-                seed=settings.seed,
-                ancestor=settings.warm_start,
-            )
-        )
-        if settings.warm_start:
-            self._listeners.trace(trace.descended(self.search.organisms))
-
-    def _generation(self, number: int, started: float) -> None:
-        search = self.search
-        self._log(loss_report.generation_start(number, self.settings.generations))
-        self._listeners.trace(trace.evaluating(search.organisms))
-        for organism in search.organisms:
-            self._listeners.trace(trace.started(organism))
-        self._evaluate_generation()
-        ranked = search.organisms
-        self._log(*loss_report.ranking(ranked))
-        if ranked[0].fitness < self.target and not self._is_reached:
-            self._is_reached = True
-            self._log(loss_report.target_reached(self.target))
-        self._log(
-            *loss_report.summary(
-                ranked,
-                stagnation=search.stagnation,
-                n_blacklisted=len(search.blacklist.species),
-                seconds=perf_counter() - started,
-            )
-        )
-
-    def _breed(self) -> None:
-        ranked, stagnation = self.search.organisms, self.search.stagnation
-        self.search.breed()
-        stage, n_blacklisted = self.search.stage, len(self.search.blacklist.species)
-        self._log(*loss_report.event(stage, stagnation))
-        for line in trace.bred(stage, ranked, self.search.organisms, n_blacklisted):
-            self._listeners.trace(line)
-
-    def _end(self, candidates: Sequence[Candidate]) -> Winner | None:
-        seconds = perf_counter() - self._started
-        self._log(
-            *end_report.end_report(
-                self.search.generations,
-                target=self.target,
-                blacklist=self.search.blacklist,
-                seconds=seconds,
-            )
-        )
-        if not candidates:
-            return None
-        candidates = sorted(candidates, key=lambda candidate: candidate.mean(None))
-        self._log("", "--- Measured Again With Fresh Seeds ---")
-        for place, candidate in enumerate(candidates, start=1):
-            genome, origin = candidate.organism.genome.describe(), candidate.organism.origin
-            self._log(f"  {place}. {candidate.describe(None)} | {genome} [{origin}]")
-        return Winner(candidates[0].organism)
-
-
-class AestheticRunner(SearchRunner):
-    """A run of an aesthetic evolution."""
-
-    def _begin(self) -> None:
-        assert self.settings.samples
-        self._log(
-            *aesthetic_report.header(
-                log=str(self.evaluator.records.log),
-                population=self.settings.population,
-                generations=self.settings.generations,
-                n_samples=self.settings.samples,
-                seed=self.settings.seed,
-            )
-        )
-
-    def _generation(self, number: int, started: float) -> None:
-        self._log(*aesthetic_report.generation_start(number, self.settings.generations))
-        self._listeners.trace(trace.evaluating(self.search.organisms))
-        self._evaluate_generation()
-        ranked = self.search.organisms
-        for organism in sorted(ranked, key=lambda organism: organism.slot):
-            self._log(*aesthetic_report.organism(organism))
-        self._log(*aesthetic_report.generation_end(ranked, perf_counter() - started))
-
-    def _end(self, candidates: Sequence[Candidate]) -> Winner | None:
-        if not candidates:
-            return None
-        winner = best_for(JUDGE, candidates)
-        self._log(*aesthetic_report.finalists(candidates, winner, JUDGE))
-        return Winner(winner.organism, JUDGE)
-
-
-class HydraRunner(SearchRunner):
-    """A run of the Hydra.
-
-    Attributes:
-        archives: what each head has seen.
-        winners: the best of each head, measured again; known at the end.
-    """
-
-    search: Hydra
-
-    def __init__(
-        self, settings: SearchSettings, evaluator: CachedEvaluator, listeners: Listeners
-    ) -> None:
-        super().__init__(settings, evaluator, listeners)
-        self.archives = {name: Archive() for name in self.search.heads}
-        self.winners: dict[HeadName, Candidate] = {}
-
-    def _begin(self) -> None:
-        self._log(
-            *hydra_report.header(
-                log=str(self.evaluator.records.log),
-                heads=list(self.search.heads),
-                cycles=self.settings.generations,
-                exchange=self.search.exchange,
-                seed=self.settings.seed,
-            )
-        )
-
-    def _generation(self, number: int, started: float) -> None:
-        search = self.search
-        self._log(*hydra_report.cycle_start(number, self.settings.generations))
-        for generation in range(HEAD_GENERATIONS):
-            if generation:
-                search.breed()
-            self._listeners.trace(trace.evaluating(search.organisms))
-            self._evaluate_generation()
-            for name, population in search.heads.items():
-                self._log(hydra_report.top(name, population.organisms))
-                for organism in population.organisms:
-                    n_params = self.evaluator.objective.n_params(organism.genome)
-                    self.archives[name].add(organism, n_params=n_params)
-        self._log(*hydra_report.champions(search.champions()))
-        search.breed()
-        self._log(*hydra_report.gathering())
-        seconds = perf_counter() - started
-        self._log(*hydra_report.cycle_end(search.organisms, self.archives, seconds))
-
-    def _breed(self) -> None:
-        """Do nothing: the gathering at the end of a cycle has begun the next generation."""
-
-    def _end(self, candidates: Sequence[Candidate]) -> Winner | None:
-        by_seed = {candidate.organism.seed: candidate for candidate in candidates}
-        self.winners = {
-            head: best_for(head, [by_seed[organism.seed] for organism in organisms])
-            for head, organisms in self.search.met.items()
-            if organisms
-        }
-        heads, head = list(self.search.heads), self.settings.head
-        if not self.winners or (head and head not in self.winners):
-            return None
-        winner = self.winners[head] if head else best_for_all(heads, candidates)
-        self._log(*hydra_report.ascended(self.winners))
-        self._log(*hydra_report.chosen(winner, heads, head))
-        return Winner(winner.organism, head or JUDGE, head)  # the judge knows all heads' concerns
-
-
-RUNNERS: Mapping[str, type[SearchRunner]] = {
-    "loss": LossRunner,
-    "aesthetic": AestheticRunner,
-    "hydra": HydraRunner,
-}

@@ -29,7 +29,7 @@ from microgpt_evolution.search.hydra import HEAD_GENERATIONS, Exchange, Hydra
 from microgpt_evolution.search.loss import LossSearch
 
 HELD_OUT = 0.1  # the share for choosing, and that for the final figure
-# What can be set for each objective, and what it is by default: the source's, but for the measures.
+# What can be set for each objective, and what its default is: evolve-rust's, but for the measures.
 DEFAULTS: dict[ObjectiveName, dict[str, Any]] = {
     "loss": {"population": 8, "generations": 10, "fitness": "held-out"},
     "aesthetic": {"population": 12, "generations": 5, "samples": N_SAMPLES},

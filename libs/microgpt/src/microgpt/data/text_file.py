@@ -3,26 +3,21 @@
 A file is read in small chunks: what is in memory is what becomes of the lines, and little more.
 """
 
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+import unicodedata
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from collections.abc import Iterator
 from pathlib import Path
 
 from microgpt.errors import DataError
 
 CHUNK = 2**16  # bytes that are read at a time, and the rest of the line in which they end
-SAMPLE = 2**14  # bytes that tell an encoding, in some 5 ms
+SAMPLE = 2**14  # bytes that tell an encoding
 
-# The encodings of files that are not UTF-8: those that browsers know, of DOS, and of the old Mac.
-# Rarer ones would make the guess worse: a short text can be in many encodings.
-WIDE = ("utf_16", "utf_16_le", "utf_16_be", "utf_32")  # have bytes that are 0
-NARROW = (
-    *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "koi8_r"),
-    *("cp874", "cp932", "cp949", "euc_jp", "big5", "gb18030", "cp850", "mac_roman"),
-)
-COMMONEST = "cp1252"  # Windows in Western Europe and America; it holds Latin-1
+BOMS = {  # UTF-32 first: its mark begins with that of UTF-16
+    BOM_UTF32_LE: "utf-32", BOM_UTF32_BE: "utf-32", BOM_UTF16_LE: "utf-16", BOM_UTF16_BE: "utf-16"
+}  # fmt: skip
+LAYOUT = "\t\n\r\f\x1a"  # DOS ends a file with the last
 PLAIN = bytes([*b"\t\n\r", *range(ord(" "), ord("~") + 1)])  # what ASCII text has
-# What charset-normalizer finds less odd, and more like a language, by no more than this is a tie.
-TIE_CHAOS, TIE_COHERENCE = 0.005, 0.1
 
 
 class TextFile:
@@ -83,16 +78,8 @@ class TextFile:
         before = _with_plain_ends(chunk[:start].decode())
         line = n_lines_before + before.count("\n") + 1
         where = f"(line {line} has the byte 0x{chunk[start]:02x})"
-        sample = _sample(chunk, start)
-        encoding = _guess_encoding(sample)
-        if encoding == "utf_8":
-            return DataError(f"{self.path} is not UTF-8 text throughout {where}; mend that line")
-        if encoding is None:
-            return DataError(f"{self.path} is not a text file {where}; give one, in UTF-8")
-        name = encoding.replace("_", "-")
-        return DataError(
-            f"{self.path} is not UTF-8 text {where}; it seems to be {name}; save it as UTF-8"
-        )
+        what, remedy = _diagnose(_sample(chunk, start))
+        return DataError(f"{self.path} is not {what} {where}; {remedy}")
 
 
 def _with_plain_ends(text: str) -> str:
@@ -105,36 +92,36 @@ def _sample(chunk: bytes, start: int) -> bytes:
     return chunk[first : first + SAMPLE]
 
 
-def _guess_encoding(sample: bytes) -> str | None:
-    """Return the encoding that bytes, which are not all UTF-8 text, are probably in.
-
-    It is UTF-8 where few of them are at fault, and None where they are no text at all.
-    """
-    from charset_normalizer import from_bytes
-
+def _diagnose(sample: bytes) -> tuple[str, str]:
+    """Return what bytes that are not all UTF-8 text are not, and what to do about it."""
+    for bom, name in BOMS.items():
+        if sample.startswith(bom):
+            return _other_encoding(name)
     odd = sample.translate(None, PLAIN)
-    if not odd.strip(b"\0") and 3 * len(odd) < len(sample):  # in UTF-16 half of ASCII is zeros
-        return "utf_8"
-    has_zeros = b"\0" in odd
-    if has_zeros or sample.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-        wide = from_bytes(sample, cp_isolation=[*WIDE]).best()
-        if wide:
-            return wide.encoding
+    is_ascii_with_zeros = not odd.strip(b"\0") and 3 * len(odd) < len(sample)
+    if not is_ascii_with_zeros and b"\0" in odd:
+        for name in ("utf-16-le", "utf-16-be"):
+            text = sample[: len(sample) // 2 * 2].decode(name, errors="replace")
+            # In the wrong byte order, spaces and line ends become other characters.
+            if "\ufffd" not in text and {"\n", " "} & {*text} and _is_text(text):
+                return _other_encoding(name)
     text = sample.decode(errors="replace")
     n_bad = text.count("\ufffd")
     n_beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))
-    if n_beyond_ascii - n_bad >= n_bad:  # other encodings do not look like it by chance
-        return "utf_8"
-    if has_zeros:
-        return None
-    matches = from_bytes(sample[: sample.rfind(b"\n") + 1] or sample, cp_isolation=[*NARROW])
-    best = matches.best()
-    if not best:
-        return None
-    as_good = [
-        match
-        for match in matches
-        if match.chaos - best.chaos < TIE_CHAOS and best.coherence - match.coherence < TIE_COHERENCE
-    ]
-    is_common = any(COMMONEST in match.could_be_from_charset for match in as_good)
-    return COMMONEST if is_common else best.encoding
+    if is_ascii_with_zeros or n_beyond_ascii - n_bad >= n_bad:  # no other encoding looks like it
+        return "UTF-8 text throughout", "mend that line"
+    if not _is_text(text):
+        return "a text file", "give one, in UTF-8"
+    western = sample.decode("cp1252", errors="replace")
+    if "\ufffd" not in western and 2 * len(odd) < len(sample):  # accents are few among letters
+        return _other_encoding("cp1252")
+    return "UTF-8 text", "it is in another encoding; save it as UTF-8"
+
+
+def _other_encoding(name: str) -> tuple[str, str]:
+    return "UTF-8 text", f"it seems to be {name}; save it as UTF-8"
+
+
+def _is_text(text: str) -> bool:
+    """Return whether there are no control characters, but those that layout needs."""
+    return not any(unicodedata.category(char) in ("Cc", "Cn") for char in {*text} - {*LAYOUT})

@@ -10,8 +10,8 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 from weakref import WeakKeyDictionary
 
@@ -34,9 +34,8 @@ class QueuedRequest:
     model: InferenceGpt
     job: Job
     result: asyncio.Future[list[Continuation]]
-    is_streamed: bool  # whether `latest` is wanted
-    latest: list[Continuation] = field(default_factory=list)  # what there is so far
-    changed: asyncio.Event = field(default_factory=asyncio.Event)  # `latest` or `result` is new
+    changed: asyncio.Event | None  # `latest` or `result` is new; None if it is not streamed
+    latest: Sequence[Continuation] = ()  # what there is so far
     is_cancelled: bool = False
     is_taken: bool = False  # by a thread, into a batch
 
@@ -86,16 +85,14 @@ class BatchScheduler:
         for thread in self._threads:
             thread.join()
 
-    def submit(self, model: InferenceGpt, job: Job, *, is_streamed: bool = False) -> QueuedRequest:
-        """Queue a job.
-
-        Raises:
-            ServeError: the queue is full.
-        """
+    def submit(
+        self, model: InferenceGpt, job: Job, changed: asyncio.Event | None = None
+    ) -> QueuedRequest:
+        """Queue a job; raise ServeError if the queue is full."""
         if self.n_waiting >= self._queue_limit:
             message = "the queue is full; try again soon"
             raise ServeError(503, message, retry_after_s=RETRY_AFTER_S)
-        request = QueuedRequest(model, job, self.loop.create_future(), is_streamed)
+        request = QueuedRequest(model, job, self.loop.create_future(), changed)
         if not self._new:
             self.loop.call_soon(self._flush)
         self._new.append(request)
@@ -170,7 +167,8 @@ class BatchScheduler:
         """Hand results and updates over to the event loop, which this runs on."""
         for streamed, continuations in updates:
             streamed.latest = continuations
-            streamed.changed.set()
+            if streamed.changed:
+                streamed.changed.set()
         n_tokens = 0
         for request, outcome in outcomes:
             if request.result.done():  # cancelled
@@ -219,7 +217,7 @@ class _RunningBatch:
         return [
             (request, self._batch.so_far(number))
             for number, request in self.requests.items()
-            if self._batch and request.is_streamed
+            if self._batch and request.changed
         ]
 
     def close(self) -> None:

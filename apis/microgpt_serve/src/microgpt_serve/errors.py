@@ -142,12 +142,9 @@ _RULES_WITH_VALUE = {
 def validation_message(
     problem: Mapping[str, Any], *, name: str | None = None, is_secret: bool = False
 ) -> str:
-    """Return one of pydantic's errors as a sentence: `temperature must be >= 0, got -0.5`.
+    """Return a validation error as a sentence: `temperature must be >= 0, got -0.5`.
 
-    Args:
-        problem: an entry of `ValidationError.errors()`.
-        name: of the value; by default its place in the body.
-        is_secret: whether the value must not be shown.
+    The problem is an entry of `ValidationError.errors()`; by default the value's place names it.
     """
     kind, context = problem["type"], problem.get("ctx", {})
     place = name or _place(problem["loc"])

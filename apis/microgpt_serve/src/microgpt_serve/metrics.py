@@ -24,7 +24,6 @@ class Metrics:
         gauge = partial(Gauge, registry=self.registry)
         histogram = partial(Histogram, registry=self.registry)
         all_routes = (*routes, UNMATCHED)
-
         self._requests = counter("microgpt_requests", "Requests answered.", ["route", "status"])
         self._requests_of = {
             (route, status): self._requests.labels(route, str(status))

@@ -40,12 +40,9 @@ def load_model(
     """Load the model of a directory, by default `output`, and compile its engine.
 
     Args:
-        directory: of the model.
+        directory: where `microgpt train` saved it.
         log: is called with a line before something is compiled, or if it is the demo model.
         or_demo: whether to load the demo model if no directory is named and there is no `output`.
-
-    Raises:
-        CheckpointError: the model cannot be read.
     """
     is_demo = or_demo and directory is None and not os.path.lexists(DEFAULT_MODEL_DIR)
     if is_demo:

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import math
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from typing import Annotated, TypeVar
 
@@ -58,25 +58,25 @@ class Service:
         """Return the continuations of a job.
 
         Raises:
-            ServeError: the service is closing, the queue full, or the time over.
-            ClientGoneError: the client has closed the connection.
+            ServeError: the service is closing, the queue full, the time over, or the client gone.
         """
         with self._queued(request, model, job) as queued:
-            queued.latest = await queued.result
-            return queued.latest
+            queued.latest = continuations = await queued.result
+            return continuations
 
     async def stream(
         self, request: Request, model: ServedModel, job: Job
-    ) -> AsyncGenerator[list[Continuation], None]:
+    ) -> AsyncGenerator[Sequence[Continuation], None]:
         """Yield the newest state of the continuations, and at last the whole; see `generate`.
 
         Closing the generator stops the work.
         """
-        with self._queued(request, model, job, is_streamed=True) as queued:
-            queued.result.add_done_callback(lambda _: queued.changed.set())
+        changed = asyncio.Event()
+        with self._queued(request, model, job, changed) as queued:
+            queued.result.add_done_callback(lambda _: changed.set())
             while not queued.result.done():
-                await queued.changed.wait()
-                queued.changed.clear()
+                await changed.wait()
+                changed.clear()
                 if not queued.result.done():
                     yield queued.latest
             queued.latest = queued.result.result()
@@ -84,11 +84,11 @@ class Service:
 
     @contextlib.contextmanager
     def _queued(
-        self, request: Request, model: ServedModel, job: Job, *, is_streamed: bool = False
+        self, request: Request, model: ServedModel, job: Job, changed: asyncio.Event | None = None
     ) -> Iterator[QueuedRequest]:
         """Queue a job; at the end cancel what is left of it, and count the tokens."""
         self.check_open()
-        queued = self.scheduler.submit(model.gpt, job, is_streamed=is_streamed)
+        queued = self.scheduler.submit(model.gpt, job, changed)
         watcher: list[asyncio.Task[None]] = []
         timer = self.scheduler.loop.call_later(
             min(WATCH_AFTER_S, self.settings.timeout_s),
@@ -124,7 +124,7 @@ class Service:
             raise self.closing_error()
 
     def closing_error(self) -> ServeError:
-        """Return the error for requests that come while the service shuts down."""
+        """Return the error for requests during the shutdown."""
         retry_after_s = math.ceil(self.settings.timeout_s)
         return ServeError(503, "the service is shutting down", retry_after_s=retry_after_s)
 
@@ -176,9 +176,8 @@ class Service:
 async def _in_daemon_thread(function: Callable[[], T]) -> T:
     """Call a function in a thread that does not keep the process from exiting.
 
-    Raises:
-        MicrogptError: the function raised it.
-        RuntimeError: it raised anything else; a panic of the tokenizers library is no Exception.
+    A RuntimeError stands for what is no MicrogptError: a panic of the tokenizers library is no
+    Exception.
     """
     future: Future[T] = Future()
 

@@ -123,8 +123,7 @@ def read_settings(**options: Any) -> Settings:
         return Settings(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        field = str(problem["loc"][0])
-        name = field.upper().removeprefix("MICROGPT_")
+        name = str(problem["loc"][0]).upper().removeprefix("MICROGPT_")
         name = name if name in ("MODEL_DIR", "HOST", "PORT") else f"MICROGPT_{name}"
-        is_secret = field == "api_key"
+        is_secret = name == "MICROGPT_API_KEY"
         raise ConfigError(validation_message(problem, name=name, is_secret=is_secret)) from None

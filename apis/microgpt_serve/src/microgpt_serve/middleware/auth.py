@@ -65,17 +65,12 @@ class ApiKeys:
     """The API keys of the environment and of a file, kept as keyed hashes."""
 
     def __init__(self, key: str | None, file: str | None) -> None:
-        """Read the keys; see `read`."""
         self._key, self._file = key, file
         self._secret = secrets.token_bytes(32)
         self.hashes = self.read()
 
     def read(self) -> frozenset[str]:
-        """Read the file, and return what `hashes` should be.
-
-        Raises:
-            ConfigError: the file cannot be read, or is not as it should be.
-        """
+        """Read the file again, and return what `hashes` should be; ConfigError if it is bad."""
         keys = [] if self._key is None else [self._key]
         if self._file is not None:
             keys += _read_keys(self._file)
@@ -105,11 +100,7 @@ def _read_keys(file: str) -> list[str]:
 
 
 def parse_keys(text: str, name: str) -> list[str]:
-    """Return the keys in a file, one per line; blank lines and # comments are skipped.
-
-    Raises:
-        ConfigError: a line is no key or repeats one, or there is none; names file and line.
-    """
+    """Return the keys in a file, one per line; blank lines and # comments are skipped."""
     line_of: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), start=1):  # splitlines() cuts comments, too
         key = line.strip()

@@ -35,7 +35,7 @@ class ResponseBuilder(ABC):
 
     id_prefix: ClassVar[str]
     object_name: ClassVar[str]
-    chunk_name: ClassVar[str]  # likewise, in a stream
+    chunk_name: ClassVar[str]  # the object of an event
 
     def __init__(
         self,
@@ -125,12 +125,12 @@ class ResponseBuilder(ABC):
                     return
 
     def _usage(self) -> Usage:
-        n_read = sum(map(len, self._job.prompts))
-        n_written = sum(len(choice.tokens) for choice in self.choices)
+        n_prompt = sum(map(len, self._job.prompts))
+        n_new = sum(len(choice.tokens) for choice in self.choices)
         return {
-            "prompt_tokens": n_read,
-            "completion_tokens": n_written,
-            "total_tokens": n_read + n_written,
+            "prompt_tokens": n_prompt,
+            "completion_tokens": n_new,
+            "total_tokens": n_prompt + n_new,
         }
 
     def log_probabilities(self, choice: Choice, update: TextUpdate) -> list[list[float] | None]:

@@ -72,10 +72,10 @@ class ChatSession:
         stream = self._model.reply(prompt, sampling=self.sampling, seed=self.seed)
         return ChatTurn(question, stream, self._model.tokenizer)
 
-    def keep(self, exchange: ChatTurn) -> None:
+    def keep(self, turn: ChatTurn) -> None:
         """Remember a message and as much of the reply as has come, unless that is nothing."""
-        if exchange.answer.strip():
-            self.messages += [exchange.question, Message("assistant", exchange.answer)]
+        if turn.answer.strip():
+            self.messages += [turn.question, Message("assistant", turn.answer)]
 
     def tell_unknown(self, messages: list[Message]) -> None:
         """Tell which characters of messages the model will not see, if any."""

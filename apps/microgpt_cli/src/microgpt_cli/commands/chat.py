@@ -142,15 +142,15 @@ def _respond(
     if is_command(text):
         print(shown(run_command(session, text)), flush=True)
     elif text:
-        exchange = session.ask(text)
+        turn = session.ask(text)
         talker.show_label("microgpt> ")
-        _print_reply(session, exchange, can_stop=at_terminal)
+        _print_reply(session, turn, can_stop=at_terminal)
 
 
-def _print_reply(session: "ChatSession", exchange: "ChatTurn", *, can_stop: bool) -> None:
+def _print_reply(session: "ChatSession", turn: "ChatTurn", *, can_stop: bool) -> None:
     """Print a reply while it is made; what has come of it by a Ctrl-C is kept, too."""
     try:
-        for piece in exchange:
+        for piece in turn:
             print(shown(piece), end="", flush=True)
     except KeyboardInterrupt as stop:
         if isinstance(stop, Terminated) or not can_stop:
@@ -158,7 +158,7 @@ def _print_reply(session: "ChatSession", exchange: "ChatTurn", *, can_stop: bool
         obeyed()
         print(" (stopped)", end="")
     finally:
-        session.keep(exchange)
+        session.keep(turn)
         print(flush=True)
-    if exchange.was_cut:
+    if turn.was_cut:
         note("the reply was cut: the context is full")

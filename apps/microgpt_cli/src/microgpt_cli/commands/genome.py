@@ -158,13 +158,13 @@ def _model_facts(record: "GenomeRecord", input: Path | None) -> dict[str, Any]:
     docs = load_text(path)
     if record.data_sha256 not in (None, fingerprint(docs)):
         note(f"it was found with other data than {path}; name those with --input")
-    arena = LossObjective(Split(docs, docs), (), CharTokenizer.from_documents(docs), "last-doc")
-    vocab_size = arena.tokenizer.vocab_size
+    objective = LossObjective(Split(docs, docs), (), CharTokenizer.from_documents(docs), "last-doc")
+    vocab_size = objective.tokenizer.vocab_size
     return {
         "species": record.genome.species,
         "vocab_size": vocab_size,
         "num_params": record.genome.n_params(vocab_size),
-        "training_flops": arena.flops(record.genome),
+        "training_flops": objective.flops(record.genome),
     }
 
 

@@ -123,10 +123,10 @@ def _cuts(report: DataReport, block_size: int) -> list[Cut]:
 
 
 def _suitability(saved: SavedModel, report: DataReport, docs: Sequence[Document]) -> Suitability:
-    strange = frozenset(saved.tokenizer.unknown_characters("".join(report.char_counts)))
+    not_known = frozenset(saved.tokenizer.unknown_characters("".join(report.char_counts)))
     counts = sorted(report.char_counts.items(), key=lambda item: -item[1])
-    unknown = {char: n for char, n in counts if char in strange}
-    known = report.char_counts.keys() - strange
+    unknown = {char: n for char, n in counts if char in not_known}
+    known = report.char_counts.keys() - not_known
     return Suitability(unknown, count_with_others(docs, known) if unknown else 0)
 
 

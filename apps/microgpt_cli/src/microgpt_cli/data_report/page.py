@@ -176,4 +176,6 @@ def _percent(n: int, total: int) -> str:
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 0.001:
+        return "less than 0.001 s"
     return f"{seconds:.2g} s" if seconds < 9.95 else duration(seconds)

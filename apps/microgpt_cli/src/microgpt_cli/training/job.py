@@ -87,7 +87,7 @@ def new_job(settings: Mapping[str, Any], asked: Mapping[str, Any]) -> TrainingJo
     _check_patience(config, settings["val_fraction"])
     preset, from_, genome = settings["preset"], settings["from_"], settings["genome"]
     chat, engine = settings["chat"], settings["engine"]
-    tokenizer, vocab_size = asked.get("tokenizer"), asked.get("vocab_size")
+    kind, vocab_size = asked.get("tokenizer"), asked.get("vocab_size")
     shape = {name: settings[name] for name in SHAPE if not from_ or name in asked}
     parent = load(from_) if from_ else None
     path = settings["input"] or _input_of(preset, chat=chat)
@@ -95,19 +95,19 @@ def new_job(settings: Mapping[str, Any], asked: Mapping[str, Any]) -> TrainingJo
     parts = _load_parts(path, preset, config, *held_out, chat=chat)
     wanted = None
     if parent:
-        learnt = _inherited_tokenizer(parent, parts, tokenizer, vocab_size)
-        model = replace(parent.model, **shape, vocab_size=learnt.vocab_size)
+        tokenizer = _inherited_tokenizer(parent, parts, kind, vocab_size)
+        model = replace(parent.model, **shape, vocab_size=tokenizer.vocab_size)
         check_shape(parent, model)
     else:
-        if tokenizer == "bpe":
+        if kind == "bpe":
             wanted = DEFAULT_VOCAB_SIZE if vocab_size is None else vocab_size
-        learnt = _new_tokenizer(parts, wanted)
-        model = ModelConfig(**shape, vocab_size=learnt.vocab_size)
+        tokenizer = _new_tokenizer(parts, wanted)
+        model = ModelConfig(**shape, vocab_size=tokenizer.vocab_size)
     default = parent.dtype if parent and engine == "compiled" else DEFAULT_DTYPE[engine]
     plan = TrainingPlan(
         model=model,
         config=config,
-        tokenizer=learnt,
+        tokenizer=tokenizer,
         engine=engine,
         dtype=settings["dtype"] or default,
         vocab_size_wanted=wanted,

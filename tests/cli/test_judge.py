@@ -5,7 +5,7 @@ import json
 import pytest
 
 from microgpt_evolution.objectives.judge import judge, known_names
-from microgpt_evolution.objectives.scores import vote
+from microgpt_evolution.objectives.scores import score_names
 
 TABLE = """\
 name      flow  symmetry ×1.2  creativity ×2   total
@@ -64,7 +64,7 @@ def test_a_sample_without_a_character_is_a_name_that_is_not_judged(microgpt, aga
 def test_json_has_the_figures_of_the_library(microgpt, against) -> None:
     document = json.loads(microgpt("judge", *NAMES, *against, "--json").stdout)
     known = known_names(["anna", "emma"])
-    expected = vote(NAMES, known)
+    expected = score_names(NAMES, known)
     assert document["scores"] == expected.scores
     assert document["distinct"] == expected.distinct
     verdict = judge("anna", known)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt_evolution.objectives.judge import known_names
-from microgpt_evolution.objectives.scores import find_repeats, vote
+from microgpt_evolution.objectives.scores import find_repeats, score_names
 
 ROUNDING = 1e-12  # see test_judge
 NOTHING = frozenset[str]()
@@ -15,7 +15,7 @@ texts = st.lists(st.text(max_size=12) | st.text("abny", min_size=3, max_size=9),
 
 
 def test_a_batch_comes_to_the_mean_of_its_names() -> None:
-    result = vote(["mama", "aaaa", "anna"], known_names(["anna"]))
+    result = score_names(["mama", "aaaa", "anna"], known_names(["anna"]))
     assert result.scores == pytest.approx(
         {
             "judge": (4.54 + 4.94 - 6.86) / 3,
@@ -30,42 +30,44 @@ def test_a_batch_comes_to_the_mean_of_its_names() -> None:
 
 @pytest.mark.parametrize("names", [[], [""], ["a", "bo", " bo "]])
 def test_a_batch_without_a_name_long_enough_is_at_the_bottom(names) -> None:
-    assert vote(names, NOTHING).scores == NO_NAME
+    assert score_names(names, NOTHING).scores == NO_NAME
 
 
 def test_each_measure_has_its_own_idea_of_a_name() -> None:
-    scores = vote(["1-1", "bo"], NOTHING).scores
+    scores = score_names(["1-1", "bo"], NOTHING).scores
     assert scores == {"judge": -100.0, "weaver": -100.0, "mirror": 3.0, "spark": 2.0}
 
 
 def test_a_name_that_is_left_out_does_not_weigh() -> None:
-    assert vote(["mama", "x1", "?"], NOTHING).scores["judge"] == pytest.approx(4.54, abs=ROUNDING)
+    assert score_names(["mama", "x1", "?"], NOTHING).scores["judge"] == pytest.approx(
+        4.54, abs=ROUNDING
+    )
 
 
 def test_a_repeat_scores_nothing_however_beautiful_it_is() -> None:
-    result = vote(["mama", "MAMA ", "mama", "mama"], NOTHING)
+    result = score_names(["mama", "MAMA ", "mama", "mama"], NOTHING)
     expected = {"judge": 4.54 / 4, "weaver": 0.25, "mirror": 0.625, "spark": 0.5}
     assert result.scores == pytest.approx(expected, abs=ROUNDING)
     assert result.distinct == 0.25
 
 
 def test_a_repeat_below_nothing_stays_there() -> None:
-    scores = vote(["anna", "anna"], known_names(["anna"])).scores
+    scores = score_names(["anna", "anna"], known_names(["anna"])).scores
     assert scores == pytest.approx(
         {"judge": -6.86, "weaver": 0.5, "mirror": 1.75, "spark": -5.0}, abs=ROUNDING
     )
 
 
 def test_in_the_sources_jury_repeats_score_as_any_other_name() -> None:
-    result = vote(["mama"] * 5, NOTHING, repeats_count=True)
+    result = score_names(["mama"] * 5, NOTHING, repeats_count=True)
     expected = {"judge": 4.54, "weaver": 1.0, "mirror": 2.5, "spark": 2.0}
     assert result.scores == pytest.approx(expected, abs=ROUNDING)
     assert result.distinct == 0.2
 
 
 def test_origin_has_a_say_where_there_is_a_loss() -> None:
-    assert vote([], NOTHING, loss=2.0).scores == {**NO_NAME, "origin": 0.5}
-    assert "origin" not in vote(["mama"], NOTHING).scores
+    assert score_names([], NOTHING, loss=2.0).scores == {**NO_NAME, "origin": 0.5}
+    assert "origin" not in score_names(["mama"], NOTHING).scores
 
 
 def test_repeats_are_found_whatever_their_case() -> None:
@@ -75,25 +77,25 @@ def test_repeats_are_found_whatever_their_case() -> None:
 @given(names=texts, known=texts, repeats_count=st.booleans(), data=st.data())
 def test_any_batch_has_scores_within_bounds_in_any_order(names, known, repeats_count, data) -> None:
     known = known_names(known)
-    result = vote(names, known, repeats_count=repeats_count)
+    result = score_names(names, known, repeats_count=repeats_count)
     assert list(result.scores) == ["judge", "weaver", "mirror", "spark"]
     assert all(map(math.isfinite, result.scores.values()))
     for measure, most in {"judge": 6.94, "weaver": 1.0, "mirror": 5.5, "spark": 2.5}.items():
         assert -100.0 <= result.scores[measure] <= most + ROUNDING
     assert 0.0 <= result.novel <= result.distinct <= 1.0
     shuffled = data.draw(st.permutations(names))
-    assert vote(shuffled, known, repeats_count=repeats_count) == result
+    assert score_names(shuffled, known, repeats_count=repeats_count) == result
 
 
 @given(names=texts, known=texts)
 def test_repeats_never_gain_by_being_marked_down(names, known) -> None:
     known = known_names(known)
-    strict, lenient = vote(names, known), vote(names, known, repeats_count=True)
+    strict, lenient = score_names(names, known), score_names(names, known, repeats_count=True)
     assert strict.distinct == lenient.distinct
     for measure, score in strict.scores.items():
         assert score <= lenient.scores[measure]
 
 
 def test_a_name_that_is_known_or_was_said_before_is_not_novel() -> None:
-    result = vote(["anna", "Lina", "lina", "belo"], frozenset({"anna"}))
+    result = score_names(["anna", "Lina", "lina", "belo"], frozenset({"anna"}))
     assert (result.distinct, result.novel) == (0.75, 0.5)

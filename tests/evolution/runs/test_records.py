@@ -6,7 +6,7 @@ import pytest
 
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import PRIMORDIAL
-from microgpt_evolution.objectives.scores import vote
+from microgpt_evolution.objectives.scores import score_names
 from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.population import Evaluation
 from microgpt_evolution.runs.records import Records
@@ -113,7 +113,7 @@ def test_a_measurement_that_no_search_can_go_by_is_named(run, old, new, problem)
 )
 def test_a_vote_that_no_search_can_go_by_is_named(tmp_path, old, new, problem) -> None:
     with Records.begin(tmp_path, "evolve", {"objective": "hydra", "origin": True}) as records:
-        opinion = vote(["mama"], set(), loss=2.0)
+        opinion = score_names(["mama"], set(), loss=2.0)
         add(records, 1, Evaluation("ok", samples=("mama",), vote=opinion))
     with Records.open(records.directory):
         pass

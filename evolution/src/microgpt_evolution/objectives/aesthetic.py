@@ -14,7 +14,7 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.judge import known_names
 from microgpt_evolution.objectives.loss import DIVERGED, LossObjective
-from microgpt_evolution.objectives.scores import SOURCE_SAMPLES, Scores, vote
+from microgpt_evolution.objectives.scores import SOURCE_SAMPLES, Scores, score_names
 from microgpt_evolution.population import Evaluation
 
 TEMPERATURE = 1.0
@@ -44,13 +44,15 @@ class AestheticObjective(LossObjective):
         loss = self.held_out_loss(trained) if self.measures_loss else None
         if loss is not None and not math.isfinite(loss):
             return DIVERGED
-        samples, opinion = hear(InferenceGpt(trained), self.known, self.n_samples, seed, loss)
+        samples, scores = generate_and_score(
+            InferenceGpt(trained), self.known, self.n_samples, seed, loss
+        )
         return Evaluation(
-            "ok", last_loss=trained.losses[-1], val_loss=loss, samples=samples, vote=opinion
+            "ok", last_loss=trained.losses[-1], val_loss=loss, samples=samples, vote=scores
         )
 
 
-def hear(
+def generate_and_score(
     model: InferenceGpt,
     known: Set[str],
     n_samples: int,
@@ -68,4 +70,4 @@ def hear(
     """
     samples = model.generate(n_samples, temperature=TEMPERATURE, seed=seed)
     repeats_count = n_samples == SOURCE_SAMPLES
-    return tuple(samples), vote(samples, known, loss=loss, repeats_count=repeats_count)
+    return tuple(samples), score_names(samples, known, loss=loss, repeats_count=repeats_count)

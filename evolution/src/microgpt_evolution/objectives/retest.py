@@ -11,7 +11,7 @@ from microgpt.inference import InferenceGpt
 from microgpt.state import TrainResult
 from microgpt.train import DivergedError, train
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.aesthetic import hear
+from microgpt_evolution.objectives.aesthetic import generate_and_score
 from microgpt_evolution.objectives.judge import known_names
 from microgpt_evolution.objectives.scores import Scores
 
@@ -24,7 +24,7 @@ class Retest:
     last_losses: tuple[float, ...]  # of the last training document
     val_losses: tuple[float, ...]  # of the validation part, which a search may have gone by
     test_losses: tuple[float, ...]  # of the test part, which it has not
-    votes: tuple[Scores, ...] = ()  # of its names, where they are scored
+    scores: tuple[Scores, ...] = ()  # of its names, where they are scored
 
 
 def retest(genome: Genome, parts: Split, seeds: Sequence[int], *, n_samples: int = 0) -> Retest:
@@ -52,12 +52,12 @@ def retest(genome: Genome, parts: Split, seeds: Sequence[int], *, n_samples: int
         raise problem
     models = [InferenceGpt(result) for result in results]
     val_losses = tuple(model.evaluate(parts.validation).loss for model in models)
-    votes: tuple[Scores, ...] = ()
+    scores: tuple[Scores, ...] = ()
     if n_samples:
         known = known_names(parts.docs)
         facts = zip(models, results, val_losses, strict=True)
-        votes = tuple(
-            hear(model, known, n_samples, result.config.seed, loss)[1]
+        scores = tuple(
+            generate_and_score(model, known, n_samples, result.config.seed, loss)[1]
             for model, result, loss in facts
         )
     return Retest(
@@ -65,5 +65,5 @@ def retest(genome: Genome, parts: Split, seeds: Sequence[int], *, n_samples: int
         tuple(result.losses[-1] for result in results),
         val_losses,
         tuple(model.evaluate(parts.test).loss for model in models),
-        votes,
+        scores,
     )

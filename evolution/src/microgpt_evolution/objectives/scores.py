@@ -21,7 +21,7 @@ class Scores:
     novel: float  # the share of the names that are neither repeats nor known
 
 
-def vote(
+def score_names(
     names: Sequence[str],
     known: Set[str],
     *,

@@ -46,7 +46,7 @@ class RetestFile(BaseModel):
     names: tuple[str, ...]  # the first ones of the first training
 
 
-def write_exam(directory: Path, winner: Winner, exam: Retest, names: Sequence[str]) -> None:
+def write_exam(directory: Path, winner: Winner, tested: Retest, names: Sequence[str]) -> None:
     """Write the file into the directory of a run, whole or not at all.
 
     Raises:
@@ -56,11 +56,11 @@ def write_exam(directory: Path, winner: Winner, exam: Retest, names: Sequence[st
     scores = found.vote.scores if found.vote else {}
     file = RetestFile(
         id=winner.organism.id,
-        last_loss=Measures(found=found.last_loss, again=exam.last_losses),
-        val_loss=Measures(found=found.val_loss, again=exam.val_losses),
-        test_loss=Measures(found=None, again=exam.test_losses),
+        last_loss=Measures(found=found.last_loss, again=tested.last_losses),
+        val_loss=Measures(found=found.val_loss, again=tested.val_losses),
+        test_loss=Measures(found=None, again=tested.test_losses),
         scores={
-            name: Measures(found=score, again=tuple(vote.scores[name] for vote in exam.votes))
+            name: Measures(found=score, again=tuple(s.scores[name] for s in tested.scores))
             for name, score in scores.items()
         },
         names=tuple(names),

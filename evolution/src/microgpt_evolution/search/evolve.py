@@ -189,7 +189,7 @@ def _conclude(
         head=winner.head,
         fitness=settings.fitness,
         val_loss=fmean(tested.val_losses),
-        score=fmean(vote.scores[measure] for vote in tested.votes) if measure else None,
+        score=fmean(scores.scores[measure] for scores in tested.scores) if measure else None,
         seed=settings.seed,
         data_sha256=settings.data_sha256,
     )

@@ -52,7 +52,7 @@ def judge(
     from microgpt_evolution.objectives.judge import judge as find_verdict
     from microgpt_evolution.objectives.judge import known_names
     from microgpt_evolution.objectives.name_features import normal
-    from microgpt_evolution.objectives.scores import find_repeats, vote
+    from microgpt_evolution.objectives.scores import find_repeats, score_names
 
     path = against or default_input()
     known = known_names(load_text(path))
@@ -60,7 +60,7 @@ def judge(
         _Row(name, find_verdict(name, known), normal(name) in known, is_repeat)
         for name, is_repeat in zip(batch, find_repeats(batch), strict=True)
     ]
-    result = vote(batch, known)
+    result = score_names(batch, known)
     if as_json:
         print(json.dumps({"names": [row.facts() for row in rows], **asdict(result)}))
         return

@@ -1,4 +1,4 @@
-"""The losses of a training, as they are kept beside its model: history.jsonl.
+"""history.jsonl: the loss history of a training, a line per point.
 
 {"step": 50, "loss": 2.71}
 {"step": 100, "loss": 2.65, "val_loss": 2.6}
@@ -24,23 +24,17 @@ MAX_HISTORY_BYTES = 2**24  # a training has some 500 points, of less than 100 by
 
 @dataclass(frozen=True)
 class HistoryPoint:
-    """The losses that a training had come to at one step.
-
-    Attributes:
-        step: the steps taken since the beginning of the training.
-        loss: the mean training loss of the steps since the point before, in nats a token.
-        val_loss: the held-out loss after this step, where it was measured.
-    """
+    """A point of a loss curve."""
 
     __pydantic_config__: ClassVar = ConfigDict(strict=True, allow_inf_nan=False)
 
     step: Annotated[int, Field(ge=1, le=MAX_SIZE)]
-    loss: float
-    val_loss: float | None = None
+    loss: float  # mean training loss of the steps since the previous point, in nats per token
+    val_loss: float | None = None  # held-out loss after this step, where it was measured
 
 
 def as_lines(points: Iterable[HistoryPoint]) -> bytes:
-    """Return what history.jsonl holds: a line a point, with every bit of its losses."""
+    """Return the content of history.jsonl, with every bit of the losses."""
     facts = ({name: fact for name, fact in vars(p).items() if fact is not None} for p in points)
     return "".join(json.dumps(fact, allow_nan=False) + "\n" for fact in facts).encode()
 

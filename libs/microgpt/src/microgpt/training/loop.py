@@ -1,8 +1,4 @@
-"""The loop of one training: what is done at which step, until there is a reason to end.
-
-It measures the held-out loss, keeps states and tells events, each when it is due. The arithmetic is
-that of an engine. It prints nothing and writes no files.
-"""
+"""The training loop: steps, evaluation on held-out documents, checkpoints and events."""
 
 import math
 import random
@@ -35,11 +31,7 @@ STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # between two states; longer where 
 
 
 class DivergedError(MicrogptError):
-    """The loss or a gradient became nan or infinite.
-
-    Attributes:
-        result: the training up to the last weights where both were finite.
-    """
+    """The loss or a gradient became nan or infinite; `result` is the training before that."""
 
     def __init__(self, when: str, result: TrainResult) -> None:
         super().__init__(
@@ -51,7 +43,7 @@ class DivergedError(MicrogptError):
 
 @dataclass
 class TrainingLoop:
-    """One call of `train`: what it works on, and how far it has come; for the fields see there."""
+    """One call of `train`, and how far it is; for the fields see there."""
 
     plan: TrainingPlan
     parts: Split
@@ -66,12 +58,12 @@ class TrainingLoop:
     state_every: int | None
     should_stop: Callable[[], bool]
     losses: list[float] = field(default_factory=list)  # of this call
-    untold: list[float] = field(default_factory=list)  # those that no event has had yet
+    unreported: list[float] = field(default_factory=list)  # those since the last event
 
     def __post_init__(self) -> None:
         self.config = self.plan.config
         self.first_step = self.resume.step if self.resume else 0
-        self.course = LossHistory(self.config, self.resume)
+        self.history = LossHistory(self.config, self.resume)
         self.best = self.resume.best if self.resume else None
         average = self.resume.average if self.resume else None
         # With more steps than were planned the tail is another.
@@ -83,45 +75,45 @@ class TrainingLoop:
 
     def run(self) -> TrainResult:
         """Train until there is a reason to end."""
-        while not (reason := self._go_on()):
+        while not (reason := self._advance()):
             pass
         if not math.isfinite(self.engine.backward(self.should_stop)):
             raise self._diverged(f"after step {self.engine.n_steps}")
         test_loss = None
         if reason != "stopped":
-            self.course.mark()
+            self.history.mark()
             test = self._pieces(self.parts.test)
             weights = self.best.weights if self.best else self._weights()
             test_loss = self._loss(test, weights) if test else None
             reason = "stopped" if test and test_loss is None else reason
-        self._tell()
+        self._report()
         return self._result(reason, test_loss)
 
-    def _go_on(self) -> Ending | None:
-        """Measure, keep and train, each where it is due; return why to end, if so."""
-        self._average()
+    def _advance(self) -> Ending | None:
+        """Evaluate, checkpoint and train, each where it is due; return why to end, if so."""
+        self._update_average()
         step = self.engine.n_steps
-        if self._is_measuring_due() and not self._measure():
+        if self._is_evaluation_due() and not self._evaluate():
             return "stopped"
         if reason := ending(step, self.best, self.config):
             return reason
         if self._is_state_due():
-            self._keep()
+            self._checkpoint()
         if self.should_stop():
             return "stopped"
         run = self.engine.run(self._next_pause())
         if run and math.isnan(run[-1]):
-            self._take(run[:-1])
+            self._add_losses(run[:-1])
             raise self._diverged(f"at step {step + len(run)}")
-        self._take(run)
-        if self.untold and perf_counter() >= self.event_due:
-            self._tell()
+        self._add_losses(run)
+        if self.unreported and perf_counter() >= self.event_due:
+            self._report()
         return None
 
-    def _take(self, losses: Sequence[float]) -> None:
+    def _add_losses(self, losses: Sequence[float]) -> None:
         self.losses.extend(losses)
-        self.untold.extend(losses)
-        self.course.add(losses)
+        self.unreported.extend(losses)
+        self.history.add(losses)
 
     def _next_pause(self) -> int:
         """Return the step to train to at most: where something else is to be done."""
@@ -134,30 +126,30 @@ class TrainingLoop:
             pauses.append(_next_multiple(step, self.state_every))
         return min(pauses)
 
-    def _average(self) -> None:
-        """Take the weights into the mean, if this is a moment to do so."""
+    def _update_average(self) -> None:
+        """Add the weights to the mean, if this step is averaged."""
         step, average = self.engine.n_steps, self.average
         if moment_after(step - 1, self.config) != step or (average and average.step == step):
             return
         weights = self.engine.flat_weights()
         self.average = (
-            average.with_another(weights, step)
+            average.updated(weights, step)
             if average
             else WeightAverage(weights, 1, step, self.config.steps)
         )
 
     def _weights(self) -> Numbers:
-        """Return what the training has come to: the mean of the last weights, or the weights."""
+        """Return the mean of the last weights, or without averaging the weights."""
         return self.average.weights if self.average else self.engine.flat_weights()
 
-    def _is_measuring_due(self) -> bool:
+    def _is_evaluation_due(self) -> bool:
         step = self.engine.n_steps
         is_time = step % self.config.steps_between_evaluations == 0 or step >= self.config.steps
         is_new = not self.best or self.best.measured_at < step
         return bool(self.validation and step and is_time and is_new)
 
-    def _measure(self) -> bool:
-        """Measure the held-out loss, and remember the best weights; false if it was stopped."""
+    def _evaluate(self) -> bool:
+        """Measure the held-out loss and keep the best weights; return False if stopped."""
         assert self.validation
         step, weights = self.engine.n_steps, self._weights()
         loss = self._loss(self.validation, weights)
@@ -170,8 +162,8 @@ class TrainingLoop:
             self.best = replace(best, measured_at=step, n_worse=best.n_worse + 1)
         else:
             self.best = Best(step, loss, weights, measured_at=step, n_worse=0)
-        self.course.mark(loss)
-        self._tell(loss)
+        self.history.mark(loss)
+        self._report(loss)
         return True
 
     def _loss(self, pieces: Pieces, weights: Numbers) -> float | None:
@@ -193,19 +185,19 @@ class TrainingLoop:
             raise DataError("the conversations that are held out have no replies; hold out others")
         return pieces
 
-    def _tell(self, val_loss: float | None = None) -> None:
-        """Call on_event with what nobody has been told yet."""
-        if self.untold or val_loss is not None:
-            step, n = self.engine.n_steps, len(self.untold)
+    def _report(self, val_loss: float | None = None) -> None:
+        """Call on_event with the steps since the last event."""
+        if self.unreported or val_loss is not None:
+            step, n = self.engine.n_steps, len(self.unreported)
             event = TrainEvent(
                 step=step,
                 steps=self.config.steps,
-                losses=tuple(self.untold),
+                losses=tuple(self.unreported),
                 n_docs=n * self.config.batch_size,
                 n_tokens=self._tokens_until(step) - self._tokens_until(step - n),
                 val_loss=val_loss,
             )
-            self.untold.clear()
+            self.unreported.clear()
             self.on_event(event)
         self.event_due = perf_counter() + EVENT_INTERVAL_S
 
@@ -223,7 +215,7 @@ class TrainingLoop:
             return step % self.state_every == 0
         return perf_counter() >= self.state_due
 
-    def _keep(self) -> None:
+    def _checkpoint(self) -> None:
         started = perf_counter()
         self.on_state(self._state())
         now = perf_counter()
@@ -241,15 +233,15 @@ class TrainingLoop:
             dtype=self.plan.dtype,
             engine=self.plan.engine,
             best=self.best,
-            recent_losses=tuple(self.course.recent),
-            history=tuple(self.course.history),
-            since_history=self.course.since_history,
+            recent_losses=tuple(self.history.recent),
+            history=tuple(self.history.points),
+            since_history=self.history.since_point,
             seconds=before + perf_counter() - self.started,
             average=self.average,
         )
 
     def _result(self, reason: Ending, test_loss: float | None = None) -> TrainResult:
-        """Return the training up to here."""
+        """Return the result of the steps so far."""
         state = self._state()
         weights = state.best.weights if state.best else self._weights()
         return TrainResult(
@@ -266,12 +258,12 @@ class TrainingLoop:
         )
 
     def _diverged(self, when: str) -> DivergedError:
-        """Take the update back that led here, if it was ours, and return the error to raise."""
+        """Undo the update that led here, if this call made it; return the error to raise."""
         if self.engine.n_steps > self.first_step:
             self.engine.undo()
             del self.losses[self.engine.n_steps - self.first_step :]
             self.average = None  # which the diverging weights may be in
-            self.course = self.course.until(self.losses, self.config, self.resume)
+            self.history = self.history.replay(self.losses, self.config, self.resume)
         return DivergedError(f"{when} of {self.config.steps}", self._result("stopped"))
 
 

@@ -1,4 +1,4 @@
-"""What is kept of the losses while a training runs: recent ones, and points of a curve."""
+"""Rolling and down-sampled loss history of a training."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -7,58 +7,49 @@ from microgpt.config import TrainConfig
 from microgpt.state import N_RECENT, TrainState
 from microgpt.training.history_file import HistoryPoint
 
-N_POINTS = 500  # of a training's history, about: enough for a picture
+N_POINTS = 500  # of a training's history, about: enough for a chart
 
 
 class LossHistory:
-    """The losses of a training, which may have begun before.
-
-    Attributes:
-        history: the mean loss of every so many steps, and each held-out loss.
-        recent: the last losses.
-        since_history: the sum and the number of the losses since the last point.
-    """
+    """The losses of a training, which may be resumed."""
 
     def __init__(self, config: TrainConfig, resume: TrainState | None) -> None:
         self._interval = max(1, config.steps // N_POINTS)
         self._step = resume.step if resume else 0
-        self.history = list(resume.history) if resume else []
+        self.points = list(resume.history) if resume else []  # mean losses, held-out losses
         self.recent = deque(resume.recent_losses if resume else (), maxlen=N_RECENT)
-        self.since_history = resume.since_history if resume else (0.0, 0)
+        self.since_point = resume.since_history if resume else (0.0, 0)  # sum and number of losses
 
     def add(self, losses: Sequence[float]) -> None:
-        """Take the losses of the next steps."""
+        """Add the losses of the next steps."""
         self.recent.extend(losses[-N_RECENT:])
-        total, n = self.since_history
+        total, n = self.since_point
         for loss in losses:
             self._step += 1
             total, n = total + loss, n + 1
             if self._step % self._interval == 0:
-                self.history.append(HistoryPoint(self._step, total / n))
+                self.points.append(HistoryPoint(self._step, total / n))
                 total, n = 0.0, 0
-        self.since_history = total, n
+        self.since_point = total, n
 
     def mark(self, val_loss: float | None = None) -> None:
-        """Make a point of the last step, with the held-out loss if it was measured."""
-        total, n = self.since_history
+        """Add a point for the last step, with the held-out loss if it was measured."""
+        total, n = self.since_point
         if n:
-            self.history.append(HistoryPoint(self._step, total / n))
-            self.since_history = 0.0, 0
-        if val_loss is not None and self.history and self.history[-1].step == self._step:
-            last = self.history.pop()
-            self.history.append(HistoryPoint(last.step, last.loss, val_loss))
+            self.points.append(HistoryPoint(self._step, total / n))
+            self.since_point = 0.0, 0
+        if val_loss is not None and self.points and self.points[-1].step == self._step:
+            last = self.points.pop()
+            self.points.append(HistoryPoint(last.step, last.loss, val_loss))
 
-    def until(
+    def replay(
         self, losses: Sequence[float], config: TrainConfig, resume: TrainState | None
     ) -> "LossHistory":
-        """Return the course of this training as it was after so many losses."""
-        course = LossHistory(config, resume)
-        first, done = course._step, 0
-        for point in self.history[len(course.history) :]:
-            n = point.step - first
-            if point.val_loss is not None and n <= len(losses):
-                course.add(losses[done:n])
-                course.mark(point.val_loss)
-                done = n
-        course.add(losses[done:])
-        return course
+        """Return the history as it was after the first losses of this training."""
+        history = LossHistory(config, resume)
+        measured = {point.step: point.val_loss for point in self.points}
+        for loss in losses:
+            history.add([loss])
+            if (val_loss := measured.get(history._step)) is not None:
+                history.mark(val_loss)
+        return history

@@ -1,4 +1,4 @@
-"""Trainings under a name: every setting fixed, the steps too, so that they can be repeated."""
+"""Presets: tested recipes with every setting fixed, the number of steps too."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,25 +12,14 @@ PresetName = Literal["names-10s", "names-60s", "names-600s", "text", "karpathy",
 
 @dataclass(frozen=True)
 class Preset:
-    """A training.
-
-    Attributes:
-        model: the shape.
-        config: the course.
-        data: what it learns from, unless other data are named: Karpathy's names, conversations
-            drawn from the grammar, or None if they have to be named.
-        val_fraction: share of the documents to hold out; the best weights on them are kept.
-        test_fraction: share to hold out to the very end.
-        n_conversations: so many. Each is read a few times: fewer of them, read more often, would
-            be learnt by heart.
-    """
+    """The settings of a training, and the data that it has by default."""
 
     model: ModelConfig
     config: TrainConfig
-    data: Literal["names", "grammar"] | None = "names"
-    val_fraction: float = 0.0
-    test_fraction: float = 0.0
-    n_conversations: int = 0
+    data: Literal["names", "grammar"] | None = "names"  # None: the user names a file
+    val_fraction: float = 0.0  # share of the documents to hold out for choosing weights
+    test_fraction: float = 0.0  # share to hold out for the final loss
+    n_conversations: int = 0  # drawn from the grammar; fewer, read more often, are memorised
 
     def draw(self, seed: int) -> Sequence[Document]:
         """Return the conversations that a training with this seed learns from."""

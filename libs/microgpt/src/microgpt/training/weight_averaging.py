@@ -1,8 +1,4 @@
-"""The mean of a training's weights over its end, which predicts better than the last weights do.
-
-(Stochastic weight averaging, Izmailov et al. 2018, here while the learning rate still falls.) The
-weights of up to a hundred moments of a training are averaged.
-"""
+"""Stochastic weight averaging (Izmailov et al. 2018), here while the learning rate still falls."""
 
 import math
 from array import array
@@ -17,27 +13,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MOMENTS = 100  # of a whole training
+MOMENTS = 100  # whose weights are averaged, at most
 
 
 @dataclass(frozen=True)
 class WeightAverage:
-    """A mean of weights.
-
-    Attributes:
-        weights: the mean.
-        n: of how many.
-        step: when the last of them was taken.
-        steps: of the training, whose tail it is.
-    """
+    """The mean of the weights of n moments in the tail of a training."""
 
     weights: Numbers
     n: int
-    step: int
-    steps: int
+    step: int  # of the last moment
+    steps: int  # of the training
 
-    def with_another(self, weights: Numbers, step: int) -> "WeightAverage":
-        """Return the mean of one more."""
+    def updated(self, weights: Numbers, step: int) -> "WeightAverage":
+        """Return the mean with the weights of another step."""
         n = self.n + 1
         return WeightAverage(_moved(self.weights, weights, 1 / n), n, step, self.steps)
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from microgpt.files.atomic_files import SAVED, SAVING, publish, settle
+from microgpt.files.atomic_files import SAVED, SAVING, finish_publish, publish
 
 
 @pytest.mark.parametrize("is_alive", [True, False])
@@ -42,7 +42,7 @@ def test_a_link_or_file_in_the_place_of_a_staging_directory_is_removed(
         (directory / name).write_bytes(b"3")
     else:
         (directory / name).symlink_to(elsewhere if kind == "link" else "nowhere")
-    settle(directory)
+    finish_publish(directory)
     publish(directory, {"a": b"4"}, is_held=True)
     assert [(file.name, file.read_bytes()) for file in directory.iterdir()] == [("a", b"4")]
     assert (elsewhere / "b").read_bytes() == b"2"

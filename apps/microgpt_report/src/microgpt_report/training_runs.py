@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from microgpt.errors import CheckpointError
-from microgpt.files.atomic_files import current, read, read_settled
+from microgpt.files.atomic_files import committed_path, read, read_consistently
 from microgpt.printable import printable
 from microgpt.storage.meta import MAX_META_BYTES, META, Meta, parse_meta
 from microgpt.training.history_file import HISTORY, HistoryPoint, read_history
@@ -103,7 +103,7 @@ def _read_run(directory: Path, label: str) -> TrainingRun:
         raise CheckpointError(
             f"{directory / HISTORY} is empty: the training has only begun; try again in a while"
         )
-    meta = read_settled(directory, lambda: _read_meta(current(directory, META)))
+    meta = read_consistently(directory, lambda: _read_meta(committed_path(directory, META)))
     if meta is None or meta.training.get("steps") != points[-1].step:  # of an earlier training
         return TrainingRun(label, points, settings={}, test_loss=None)
     # A loss over another tokenizer's vocabulary compares with no other.

@@ -1,11 +1,11 @@
-"""Write files whole or not at all, several together, in an existing directory or with a new one.
+"""Atomic writes of several files into one directory.
 
-    .saving    in a directory or beside one that does not exist yet: files that are being written
-    .saved     in a directory: files that are complete, and are being moved into their places
+    .saving    in a directory, or beside a new one: files that are being written
+    .saved     in a directory: complete files that are being moved into their places
 
-Renaming the first to the second is the moment at which all files of a directory change. Only the
-holder of the directory's lock writes them. Readers take no lock: `current` says where a file is.
-Writers without the lock use .saving-HOST-PROCESS-NUMBER, so that none removes that of another.
+Renaming the first to the second commits all files at once. Only the holder of the directory's lock
+writes them. Readers take no lock: `committed_path` says where a file is. Writers without the lock
+use .saving-HOST-PROCESS-NUMBER, so that none removes that of another.
 """
 
 import errno
@@ -25,20 +25,15 @@ from microgpt.files.regular_file import read_regular_file
 
 SAVING, SAVED = ".saving", ".saved"
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # disk, quota, largest file
-MAX_READS = 100  # of files that other processes keep replacing; far more than ever happens
+MAX_READS = 100  # while other processes replace the files; far more than ever happens
 T = TypeVar("T")
 
 
 def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = False) -> None:
-    """Write files into a directory: into a new one all at once, else each whole.
+    """Write files, by name, into a directory: into a new one all at once, else each atomically.
 
-    Nothing else in the directory is changed.
-
-    Args:
-        directory: the place.
-        files: their names and contents.
-        is_held: whether the caller holds the directory's lock. Then readers that use `current` see
-            all files change at once, even if the process is killed.
+    If is_held, the caller holds the directory's lock; then readers that use `committed_path` see all
+    files change at once, even if the process is killed.
 
     Raises:
         CheckpointError: they cannot be written. If there is no room, nothing has changed.
@@ -65,7 +60,7 @@ def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = Fals
                 _sync_directory(directory.parent)
             elif is_held:
                 staging.rename(directory / SAVED)
-                settle(directory)
+                finish_publish(directory)
             else:
                 _move(staging, directory)
         except BaseException:
@@ -87,15 +82,15 @@ def check_place(directory: Path) -> None:
             raise CheckpointError(f"{path} is {what}, not a directory; name another place")
 
 
-def current(directory: Path, name: str) -> Path:
+def committed_path(directory: Path, name: str) -> Path:
     """Return where a file of a directory is: in `.saved` if it was not moved into its place yet."""
     saved = directory / SAVED
     is_waiting = os.path.lexists(saved / name) and not os.path.islink(saved)
     return saved / name if is_waiting else directory / name
 
 
-def settle(directory: Path) -> None:
-    """Finish what a killed holder of a directory's lock has begun; the caller holds it now.
+def finish_publish(directory: Path) -> None:
+    """Finish the `publish` of a killed process; the caller holds the directory's lock now.
 
     Raises:
         OSError: the files cannot be moved.
@@ -110,8 +105,8 @@ def settle(directory: Path) -> None:
     _remove(_staging(directory, True, SAVING))
 
 
-def read_settled(directory: Path, read: Callable[[], T]) -> T:
-    """Return what a function reads from a directory; call it again if files changed meanwhile.
+def read_consistently(directory: Path, read: Callable[[], T]) -> T:
+    """Return what a function reads from a directory; retry if files changed meanwhile.
 
     Raises:
         CheckpointError: `read` raised it, and no file was replaced since it began.
@@ -139,7 +134,7 @@ def read(path: Path, max_bytes: int) -> bytes:
 
 
 def cannot_write(directory: Path, error: OSError, n_bytes: int = 0) -> CheckpointError:
-    """Return what to raise; for want of room with the bytes that it takes, if they are known."""
+    """Return the error to raise; for a full disk with the bytes needed, if they are known."""
     problem = f"cannot write to {directory}: {error.strerror}"
     if error.errno in NO_ROOM:
         return FullDiskError(f"{problem}; it takes {n_bytes:,} bytes" if n_bytes else problem)

@@ -1,4 +1,4 @@
-"""An exclusive lock on a directory, which the operating system drops when its process ends.
+"""Directory lock: exclusive, and released by the operating system when its process ends.
 
     .lock                in the directory, while it is held
     .DIRECTORY.lock      beside it, until it exists, and for a moment whenever `.lock` is taken
@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from microgpt.errors import CheckpointError
-from microgpt.files.atomic_files import cannot_write, check_place, settle
+from microgpt.files.atomic_files import cannot_write, check_place, finish_publish
 from microgpt.files.regular_file import read_regular_file
 from microgpt.printable import printable
 
@@ -32,15 +32,11 @@ class DirectoryLock:
     """An exclusive lock on a directory, held until it is released or the process ends."""
 
     def __init__(self, directory: Path, use: str = SHORT_USE, *, is_there: bool = False) -> None:
-        """Lock a directory, and finish what a killed holder of it has begun to write.
+        """Lock a directory, and finish what a killed holder of the lock has begun to write.
 
-        It need not exist; its parents are made. A process that is writing it is waited for.
-
-        Args:
-            directory: the place.
-            use: what the message to other processes says: the directory is …
-            is_there: it exists, and no holder of its lock makes it: there is no file beside it,
-                which a killed process would leave where nobody might lock it again.
+        It need not exist; its parents are made. A process that is writing it is waited for. Other
+        processes are told that the directory is "{use} by process …". If is_there, the directory
+        exists, and no lock file is made beside it, which a killed process would leave.
 
         Raises:
             CheckpointError: another process holds it for longer, or it cannot be written.
@@ -58,7 +54,7 @@ class DirectoryLock:
             self.enter()
             if not self._lock and not self._gate:  # it was removed meanwhile
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-            settle(directory)
+            finish_publish(directory)
         except OSError as error:
             self.release()
             raise cannot_write(directory, error) from error

@@ -1,4 +1,4 @@
-"""meta.json: the shape of a model, its alphabet, and how it came about."""
+"""meta.json: the shape of a model, its characters, and how it was trained."""
 
 import json
 from dataclasses import asdict, fields
@@ -58,7 +58,7 @@ class Meta(BaseModel):
 
 
 def meta_of(result: TrainResult) -> Meta:
-    """Return what is to be told of a model that has been trained."""
+    """Return the meta.json of a trained model."""
     plan, config, data = result.plan, result.config, result.data
     losses, best = result.state.recent_losses, result.state.best
     training = {
@@ -98,7 +98,7 @@ def meta_of(result: TrainResult) -> Meta:
 
 
 def parse_meta(content: bytes, path: Path) -> Meta:
-    """Return what a meta.json tells.
+    """Return the content of a meta.json.
 
     Raises:
         CheckpointError: it is damaged or of an unknown format; the message names the place.

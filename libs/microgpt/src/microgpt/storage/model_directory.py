@@ -1,11 +1,11 @@
-"""Model directories: the weights and meta.json, written whole or not at all, checked when read.
+"""Model directories: the weights and meta.json, written atomically and checked when read.
 
     weights.json         {"wte": [[…], …], …}: the matrices of `weight_shapes`, a list of rows each
     model.safetensors    the same in another format
-    tokenizer.json       the pieces of text that are tokens, where they are not characters
-    meta.json            the shape, the alphabet, and how the model came about
+    tokenizer.json       the subword tokens, if tokens are not characters
+    meta.json            the shape, the characters, and how the model was trained
 
-The first and the last are what the seed systems wrote, and theirs are read.
+Directories of the seed systems, with the first and the last alone, are read too.
 """
 
 import hashlib
@@ -21,10 +21,10 @@ from microgpt.errors import CheckpointError, ConfigError, MicrogptError
 from microgpt.files.atomic_files import (
     as_argument,
     cannot_write,
-    current,
+    committed_path,
     publish,
     read,
-    read_settled,
+    read_consistently,
 )
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.memory_limit import check_memory
@@ -47,7 +47,7 @@ MOST_IN_JSON = 1_000_000  # weights: 22 MB; a file that nobody would read any mo
 
 @dataclass(frozen=True)
 class SavedModel(TrainedModel):
-    """A model that was read from a directory, and where it came from."""
+    """A model that was read from a directory, with its meta.json."""
 
     meta: Meta
 
@@ -65,10 +65,7 @@ def save(
     A new directory appears whole; in an existing one `load` finds the old model or the new one.
     Another save into the same directory is waited for.
 
-    Args:
-        result: what `train` returns.
-        directory: where to.
-        weights_format: "json" or "safetensors"; by default JSON up to a million weights.
+    The format is by default JSON up to a million weights.
 
     Raises:
         CheckpointError: the directory cannot be written, or a training holds it.
@@ -100,9 +97,9 @@ def export(
 
     Args:
         saved: what `load` returns.
-        directory: where to; it may be where it was read from.
+        directory: may be the one that it was read from.
         weights_format: "json" or "safetensors".
-        half: round the weights to numbers of half the size, with three digits: safetensors only.
+        half: round the weights to float16; safetensors only.
 
     Raises:
         ConfigError: half was asked for in JSON.
@@ -133,7 +130,7 @@ def load(directory: str | Path) -> SavedModel:
     if not os.path.isdir(directory):  # unlike Path.is_dir, never an OSError
         what = "is not a directory" if exists else "does not exist"
         raise CheckpointError(f"{directory} {what}; name one that `microgpt train` has written")
-    found = read_settled(directory, lambda: _find(directory))
+    found = read_consistently(directory, lambda: _find(directory))
     meta, model = found.meta, found.model
     tokenizer = restore(
         found.meta_path,
@@ -150,7 +147,7 @@ def load(directory: str | Path) -> SavedModel:
 
 def has_model(directory: Path) -> bool:
     """Return whether there are weights in a directory."""
-    return any(current(directory, name).exists() for name in WEIGHTS_FILES.values())
+    return any(committed_path(directory, name).exists() for name in WEIGHTS_FILES.values())
 
 
 def publish_model(directory: Path, files: Mapping[str, bytes]) -> None:
@@ -198,12 +195,12 @@ def _find(directory: Path) -> _Found:
 
     Where a save in another format was killed there may be two files of weights.
     """
-    if not has_model(directory) and current(directory, STATE_DESCRIPTION).exists():
+    if not has_model(directory) and committed_path(directory, STATE_DESCRIPTION).exists():
         raise CheckpointError(
             f"there is no model in {directory} yet: its training has not ended; go on with it: "
             f"microgpt train --resume {as_argument(directory)}"
         )
-    meta_path = current(directory, META)
+    meta_path = committed_path(directory, META)
     meta = parse_meta(read(meta_path, MAX_META_BYTES), meta_path)
     try:
         model = meta.model()
@@ -212,11 +209,11 @@ def _find(directory: Path) -> _Found:
         raise CheckpointError(f"{meta_path}: {error}") from error
     tokenizer, mismatch = None, None
     if meta.tokenizer != "char":
-        path = current(directory, TOKENIZER)
+        path = committed_path(directory, TOKENIZER)
         tokenizer = path, read(path, MAX_TOKENIZER_BYTES)
-    present = [name for name in WEIGHTS_FILES.values() if current(directory, name).exists()]
+    present = [name for name in WEIGHTS_FILES.values() if committed_path(directory, name).exists()]
     for name in present or ["weights.json"]:
-        path = current(directory, name)
+        path = committed_path(directory, name)
         content = read(path, max_bytes(path, model))
         if not _is(content, meta.weights_sha256):
             mismatch = mismatch or path

@@ -1,10 +1,6 @@
-"""A model directory while it is being trained: its lock, and where the training stands.
+"""A model directory in training: its lock, the checkpoint and history.jsonl.
 
-    train_state.safetensors, train_state.json    see `state_files`
-    history.jsonl                                the losses so far, a line a point
-
-The model itself is written when the training has ended, so that an older one can be used until
-then.
+The model is written when the training has ended; an older one can be used until then.
 """
 
 import os
@@ -13,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from microgpt.errors import CheckpointError
-from microgpt.files.atomic_files import current, publish, read_settled
+from microgpt.files.atomic_files import committed_path, publish, read_consistently
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.state import TrainingPlan, TrainResult, TrainState
 from microgpt.storage.meta import META
@@ -30,22 +26,16 @@ from microgpt.training.history_file import HISTORY, as_lines
 
 
 class TrainingDirectory:
-    """A directory that this process trains in.
-
-    Attributes:
-        path: where it is, or will be once the first state is kept.
-        has_own_state: whether this training has kept a state there, or goes on from the one there.
-    """
+    """A directory that this process trains in; it is made with the first checkpoint."""
 
     def __init__(self, path: str | Path) -> None:
-        """Take hold of a directory, which need not exist, and read what is there.
+        """Lock a directory, which need not exist.
 
         Raises:
-            CheckpointError: another process trains there, it cannot be written, or the state that
-                is there is damaged.
+            CheckpointError: another process trains there, or it cannot be written.
         """
         self.path = Path(path)
-        self.has_own_state = False
+        self.has_own_state = False  # whether this process has written a checkpoint
         own = (STATE, STATE_DESCRIPTION, HISTORY, TOKENIZER, META, *WEIGHTS_FILES.values())
         for name in own:
             if os.path.isdir(self.path / name):  # unlike Path.is_dir, never an OSError
@@ -64,32 +54,28 @@ class TrainingDirectory:
         self.close()
 
     def close(self) -> None:
-        """Let go of the directory; if nothing was kept there, it is as it was."""
+        """Release the lock."""
         self._lock.release()
 
     @property
     def has_model(self) -> bool:
-        """Whether there is a model that can be used."""
+        """Whether the directory holds a model."""
         return has_model(self.path)
 
     @property
     def has_state(self) -> bool:
-        """Whether a training has kept a state there."""
+        """Whether the directory holds a checkpoint."""
         return _has_state(self.path)
 
     def read_state(self) -> tuple[TrainingPlan, TrainState, Status]:
-        """Return what the training there is, where it stands, and whether it has ended.
-
-        Raises:
-            CheckpointError: there is none, or it is damaged.
-        """
+        """Return the plan, the checkpoint and the status; see `read_training`."""
         return read_training(self.path)
 
     def keep(self, plan: TrainingPlan, state: TrainState, status: Status = "running") -> None:
-        """Write where a training stands.
+        """Write a checkpoint.
 
         Raises:
-            CheckpointError: it cannot be written. If there is no room, what was there before is.
+            CheckpointError: it cannot be written; on a full disk the previous one is still there.
         """
         content, description = encode_state(plan, state, status)
         files = {
@@ -102,9 +88,9 @@ class TrainingDirectory:
         self.has_own_state = True
 
     def finish(self, result: TrainResult) -> None:
-        """Write the model, and that the training has ended.
+        """Write the last checkpoint, then the model, then the status "ended".
 
-        The state goes first: if there is no room for the model, nothing has to be trained again.
+        If there is no room for the model, nothing has to be trained again.
 
         Raises:
             CheckpointError: they cannot be written.
@@ -122,14 +108,14 @@ def check_has_training(directory: Path) -> None:
 
 
 def read_training(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
-    """Return what a training is, where it stands, and whether it has ended.
+    """Return the plan, the checkpoint and the status of a training.
 
     Raises:
-        CheckpointError: there is no state, or it is damaged.
+        CheckpointError: there is no checkpoint, or it is damaged.
     """
     check_has_training(directory)
-    return read_settled(directory, lambda: read_state(directory))
+    return read_consistently(directory, lambda: read_state(directory))
 
 
 def _has_state(directory: Path) -> bool:
-    return any(current(directory, name).exists() for name in (STATE_DESCRIPTION, STATE))
+    return any(committed_path(directory, name).exists() for name in (STATE_DESCRIPTION, STATE))

@@ -1,4 +1,4 @@
-"""Where a training stands, as two files, and back.
+"""The checkpoint of a training in two files.
 
 train_state.safetensors    the weights, the best ones, what the optimizer keeps, the history,
                            and the subword tokens
@@ -41,7 +41,7 @@ from microgpt.data.tokenizer_io import (
 )
 from microgpt.error_format import first_problem, newer_version
 from microgpt.errors import CheckpointError, MicrogptError
-from microgpt.files.atomic_files import current, read
+from microgpt.files.atomic_files import committed_path, read
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.model import count_params
 from microgpt.state import N_RECENT, Best, TrainingPlan, TrainState
@@ -133,12 +133,15 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple
 
 
 def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
-    """Return what a training is, where it stands, and whether it has ended.
+    """Return the plan, the checkpoint and the status of a training.
 
     Raises:
         CheckpointError: a file is damaged or foreign, or they do not belong together.
     """
-    description_path, path = current(directory, STATE_DESCRIPTION), current(directory, STATE)
+    description_path, path = (
+        committed_path(directory, STATE_DESCRIPTION),
+        committed_path(directory, STATE),
+    )
     facts = _parse(read(description_path, MAX_META_BYTES), description_path)
     content = read(path, _max_bytes(facts))
     if facts.state_sha256 != hashlib.sha256(content).hexdigest():

@@ -1,7 +1,4 @@
-"""The weights of a model in a file: JSON, which anyone can read, or safetensors, small and fast.
-
-NumPy is loaded for safetensors alone.
-"""
+"""Weights files: JSON, or safetensors, for which alone NumPy is loaded."""
 
 import json
 from pathlib import Path
@@ -28,13 +25,7 @@ HEADER_BYTES = 2**16  # of a layer: names and shapes, and the metadata of other 
 def encode_weights(
     model: ModelConfig, weights: Weights[float], weights_format: WeightsFormat, dtype: str
 ) -> bytes:
-    """Return the content of a file.
-
-    Args:
-        model: the shape.
-        weights: by name.
-        weights_format: which.
-        dtype: of the numbers in safetensors; JSON has all their digits.
+    """Return the content of a weights file; dtype is for safetensors, JSON has all digits.
 
     Raises:
         CheckpointError: a weight is beyond the largest number of that dtype.
@@ -61,12 +52,7 @@ def max_bytes(path: Path, model: ModelConfig) -> int:
 def decode_weights(
     content: bytes, path: Path, model: ModelConfig
 ) -> dict[str, tuple[tuple[float, ...], ...]]:
-    """Return the weights that a file has, by name.
-
-    Args:
-        content: of the file.
-        path: of the file; its suffix says which format it is.
-        model: the shape that they must have.
+    """Return the weights in a file, by name; the suffix of its path says which format it has.
 
     Raises:
         CheckpointError: it is damaged or of another model; the message says where.

@@ -1,9 +1,6 @@
-"""The two engines behind one interface: what `train` asks of either.
+"""The compiled and the reference engine behind one interface.
 
-    compiled     arrays and machine code (`microgpt.engine`): fast
-    reference    scalars and autograd (`microgpt.reference`): to be read
-
-They give the same losses, weights and random numbers; tests and `microgpt verify` hold them to it.
+They give the same losses, weights and random numbers, which tests and `microgpt verify` check.
 Neither numpy nor numba is loaded for the reference.
 """
 
@@ -96,10 +93,7 @@ def check_fits(
     longest: int,
     threads: int = 1,
 ) -> None:
-    """Raise ConfigError, with the bytes, if there is not enough memory for a training.
-
-    For the arguments see `bytes_needed`.
-    """
+    """Raise ConfigError, with the bytes, if a training needs more memory than is free."""
     n_bytes = bytes_needed(engine, dtype, model, config, longest=longest, threads=threads)
     check_memory(n_bytes, "training this model")
 
@@ -113,16 +107,7 @@ def bytes_needed(
     longest: int,
     threads: int = 1,
 ) -> int:
-    """Return the memory of a training, the documents left out.
-
-    Args:
-        engine: which one.
-        dtype: of its numbers.
-        model: the shape of the model.
-        config: the course of the training.
-        longest: the most tokens that a document predicts.
-        threads: of the compiled engine.
-    """
+    """Return the bytes of a training without its documents, of which the longest is given."""
     if engine == "reference":
         return count_params(model) * (BYTES_A_WEIGHT + longest * BYTES_A_MULTIPLICATION)
     from microgpt.engine.training import threaded
@@ -137,15 +122,7 @@ def prepare_engine(
     uses: Collection[Use] = TRAINING,
     tell: Callable[[str], None] | None = None,
 ) -> None:
-    """Load an engine, so that the first step is as fast as any; the first time, compile it.
-
-    Args:
-        engine: which one.
-        dtypes: of its numbers, by default its own.
-        uses: what it will be used for.
-        tell: is called with a line for the user before something is compiled, and when it cannot be
-            kept.
-    """
+    """Load the kernels of an engine; the first time, compile them, after a line for the user."""
     if engine == "reference":
         return
     from microgpt.engine import inference as model
@@ -188,16 +165,8 @@ def make_engine(
 ) -> Engine:
     """Return an engine with weights drawn from rng, or those of the state to resume.
 
-    Args:
-        engine: which one.
-        dtype: of its numbers.
-        model: the shape of the model.
-        config: the course of the training.
-        docs: as tokens, 2 to block_size + 1 each, in the order of training; after the last comes
-            the first again.
-        rng: is drawn from in any case, for what it gives afterwards.
-        resume: a state of a training of this model.
-        threads: of the compiled engine; they change nothing but the time.
+    The docs, 2 to block_size + 1 tokens each, are in the order of training, which repeats. rng is
+    drawn from in any case, so that its next numbers are the same.
 
     Raises:
         ConfigError: there is not enough memory.
@@ -241,7 +210,7 @@ def make_surprise(
 
 
 class _Reference:
-    """The reference engine on documents, for about 20 ms at a time."""
+    """The reference engine on documents, for about 20 ms per call."""
 
     def __init__(
         self,

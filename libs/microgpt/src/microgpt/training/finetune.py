@@ -1,4 +1,4 @@
-"""Training that begins with the weights of another model, on new data."""
+"""Fine-tuning: initial weights and tokenizer from another model."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -56,11 +56,8 @@ def inherited(
 ) -> list[float]:
     """Return the weights that a model begins with: the parent's, and drawn ones for new tokens.
 
-    Args:
-        parent: of the same shape, but for the vocabulary.
-        model: the shape.
-        tokenizer: knows all tokens of the parent.
-        drawn: a number for each weight, in the order of `weight_shapes`, as the result.
+    The shapes are the same except for the vocabulary; drawn weights and the result are in the order
+    of `weight_shapes`.
     """
     place_of = {name: i for i, name in enumerate(parent.tokenizer.names)}
     places = [place_of.get(name) for name in tokenizer.names]

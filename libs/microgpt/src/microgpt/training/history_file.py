@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from microgpt.config import MAX_SIZE
 from microgpt.error_format import first_problem
 from microgpt.errors import CheckpointError
-from microgpt.files.atomic_files import current, read, read_settled
+from microgpt.files.atomic_files import committed_path, read, read_consistently
 
 HISTORY = "history.jsonl"
 MAX_HISTORY_BYTES = 2**24  # a training has some 500 points, of less than 100 bytes each
@@ -51,7 +51,7 @@ def read_history(directory: str | Path) -> tuple[HistoryPoint, ...]:
         raise CheckpointError(f"{directory} {what}; name one that `microgpt train` has written")
     path = directory / HISTORY
     points: list[HistoryPoint] = []
-    content = read_settled(directory, lambda: _read(directory))
+    content = read_consistently(directory, lambda: _read(directory))
     for number, line in enumerate(content.split(b"\n"), start=1):
         if line.strip():
             point = _parse(line, where=f"{path}, line {number}")
@@ -65,7 +65,7 @@ def read_history(directory: str | Path) -> tuple[HistoryPoint, ...]:
 
 
 def _read(directory: Path) -> bytes:
-    path = current(directory, HISTORY)
+    path = committed_path(directory, HISTORY)
     if not os.path.lexists(path):
         raise CheckpointError(
             f"{directory} has no {HISTORY}: it is no model directory, or one of a microgpt "

@@ -32,8 +32,8 @@ T = TypeVar("T")
 def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = False) -> None:
     """Write files, by name, into a directory: into a new one all at once, else each atomically.
 
-    If is_held, the caller holds the directory's lock; then readers that use `committed_path` see all
-    files change at once, even if the process is killed.
+    If is_held, the caller holds the directory's lock; then readers that use `committed_path` see
+    all files change at once, even if the process is killed.
 
     Raises:
         CheckpointError: they cannot be written. If there is no room, nothing has changed.

@@ -22,7 +22,7 @@ from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, Tokenize
 from microgpt.errors import ConfigError
 from microgpt.state import Ending, TrainingPlan, TrainState, ending
 from microgpt.storage.model_directory import SavedModel, load
-from microgpt.storage.training_directory import TrainingDirectory
+from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.engines import DEFAULT_DTYPE
 from microgpt.training.finetune import check_shape, extended_tokenizer, new_tokens
 from microgpt.training.presets import PRESETS, PresetName
@@ -206,7 +206,7 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Train
     Raises:
         ConfigError: an option that was given, or the data, contradicts the training.
     """
-    plan, state, status = directory.read_state()
+    plan, state, status = read_training(directory.path)
     if status == "diverged":
         raise ConfigError(
             f"the loss of the training in {directory.path} was no longer finite after step "

@@ -15,7 +15,7 @@ from microgpt.files.atomic_files import as_argument
 from microgpt.model import count_params
 from microgpt.state import TrainResult, TrainState
 from microgpt.storage.model_directory import save
-from microgpt.storage.training_directory import TrainingDirectory
+from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.train import DivergedError, train
 from microgpt.training.engines import Use, check_fits, prepare_engine
 from microgpt_cli.terminal.console import note, say, show_while_read
@@ -93,7 +93,7 @@ def refuse_unfinished(directory: TrainingDirectory) -> None:
     """Raise CheckpointError if there is a training in a directory that could go on."""
     if not directory.has_state:
         return
-    plan, state, status = directory.read_state()
+    plan, state, status = read_training(directory.path)
     if status == "running":
         raise CheckpointError(
             f"the training in {directory.path} has not ended: it is at step {state.step} of "

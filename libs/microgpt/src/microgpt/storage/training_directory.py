@@ -5,7 +5,6 @@ The model is written when the training has ended; an older one can be used until
 
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from microgpt.errors import CheckpointError
@@ -45,12 +44,7 @@ class TrainingDirectory:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -66,10 +60,6 @@ class TrainingDirectory:
     def has_state(self) -> bool:
         """Whether the directory holds a checkpoint."""
         return _has_state(self.path)
-
-    def read_state(self) -> tuple[TrainingPlan, TrainState, Status]:
-        """Return the plan, the checkpoint and the status; see `read_training`."""
-        return read_training(self.path)
 
     def keep(self, plan: TrainingPlan, state: TrainState, status: Status = "running") -> None:
         """Write a checkpoint.

@@ -49,7 +49,7 @@ def test_the_last_step_is_a_moment_and_there_are_a_hundred_at_most(steps) -> Non
 def test_the_mean_is_that_of_all_weights_it_was_given(numbers) -> None:
     average = WeightAverage(numbers([1.0, 2.0]), 1, 10, 12)
     for step, weights in ((11, [2.0, 8.0]), (12, [6.0, 5.0])):
-        average = average.with_another(numbers(weights), step)
+        average = average.updated(numbers(weights), step)
     assert average.weights.tolist() == pytest.approx([3.0, 5.0])
     assert (average.n, average.step) == (3, 12)
 

@@ -103,7 +103,8 @@ def _diagnose(sample: bytes) -> tuple[str, str]:
         for name in ("utf-16-le", "utf-16-be"):
             text = sample[: len(sample) // 2 * 2].decode(name, errors="replace")
             # In the wrong byte order, spaces and line ends become other characters.
-            if "\ufffd" not in text and {"\n", " "} & {*text} and _is_text(text):
+            has_layout = text.isascii() or "\n" in text or " " in text
+            if has_layout and "\ufffd" not in text and _is_text(text):
                 return _other_encoding(name)
     text = sample.decode(errors="replace")
     n_bad = text.count("\ufffd")
@@ -113,7 +114,7 @@ def _diagnose(sample: bytes) -> tuple[str, str]:
     if not _is_text(text):
         return "a text file", "give one, in UTF-8"
     western = sample.decode("cp1252", errors="replace")
-    if "\ufffd" not in western and 2 * len(odd) < len(sample):  # accents are few among letters
+    if "\ufffd" not in western and 2 * len(odd) <= len(sample):  # accents are few among letters
         return _other_encoding("cp1252")
     return "UTF-8 text", "it is in another encoding; save it as UTF-8"
 

@@ -38,7 +38,7 @@ def multiply_add(x, n):
 @numba.njit
 def products(w, x, y, n):
     for _ in range(n):
-        matmul.linear(w, x, y, x.shape[1], False)
+        matmul.linear(w, x, y, x.shape[1])
 
 
 @numba.njit

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from microgpt import TrainConfig
-from microgpt.engine.training.trainer import bytes_needed
+from microgpt.training.engines import bytes_needed
 from microgpt_evolution import genome as genome_module
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import PRIMORDIAL, WHOLE_LIMITS, Genome
@@ -97,5 +97,5 @@ def test_the_memory_is_what_the_engine_takes(shape, vocab_size) -> None:
     """But for padding, which is much in a small model only: 13 % of 100 megabytes at most."""
     genome = Genome(*shape, steps=50, lr=0.01)
     model = replace(genome.model(), vocab_size=vocab_size)
-    taken = bytes_needed(model, TrainConfig(), "float32", longest=genome.n_ctx)
+    taken = bytes_needed("compiled", "float32", model, TrainConfig(), longest=genome.n_ctx)
     assert 1 <= taken / genome.n_bytes(vocab_size) < 1.15

@@ -140,7 +140,7 @@ def test_kernels_take_no_constants_from_modules_that_the_name_of_a_file_does_not
             if isinstance(node, ast.ImportFrom)
             for name in node.names
         ]
-        if {name for _, name in imports} & {"kernel", "inlined", "EntryPoint", "intrinsic"}:
+        if {name for _, name in imports} & {"kernel", "inlined", "EntryPoint", "emitted"}:
             constants |= {
                 module
                 for module, name in imports

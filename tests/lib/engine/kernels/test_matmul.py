@@ -12,8 +12,9 @@ DTYPES = ["float32", "float64"]
 
 
 @numba.njit
-def _linear(w, x, y, n_columns, add):
-    matmul.linear(w, x, y, n_columns, add)
+def _linear_and_add_linear(w, x, y, n_columns):
+    matmul.linear(w, x, y, n_columns)
+    matmul.add_linear(w, x, y, n_columns)
 
 
 @numba.njit
@@ -30,8 +31,7 @@ def test_a_product_is_right_for_any_number_of_rows_and_columns(dtype: str, m: in
         w = aligned_zeros((m, 9), dtype)[:, :n]
         x, y = aligned_zeros((n, width), dtype), aligned_zeros((m + 1, width), dtype)
         w[:], x[:] = rng.normal(size=w.shape), rng.normal(size=x.shape)
-        _linear(w, x, y, n_columns, False)
-        _linear(w, x, y, n_columns, True)
+        _linear_and_add_linear(w, x, y, n_columns)
         expected = 2 * w.astype(np.float64) @ x
         np.testing.assert_allclose(y[:m], expected, rtol=1e-5, atol=1e-5)
         assert not y[m:].any()  # nothing is written below

@@ -38,6 +38,11 @@ def run_to(engine: CompiledEngine, until: int) -> list[float]:
     return losses
 
 
+def numbers(engine: CompiledEngine) -> list[list[float]]:
+    """Return the weights, and Adam's means."""
+    return [array.tolist() for array in engine.numbers()]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("batch_size", [1, 3, 20, 64])
 @pytest.mark.parametrize("is_masked", [False, True])
@@ -50,8 +55,7 @@ def test_what_is_learnt_does_not_depend_on_the_number_of_threads(
     for threads in (2, 3, 5):
         together = make(threads, config, dtype, is_masked=is_masked)
         assert run_to(together, 12) == losses
-        assert together.weights() == alone.weights()
-        assert (together.adam_m, together.adam_v) == (alone.adam_m, alone.adam_v)
+        assert numbers(together) == numbers(alone)
 
 
 def test_a_batch_that_needs_several_rounds_is_the_same(monkeypatch) -> None:
@@ -69,7 +73,7 @@ def test_threads_take_a_step_back_and_begin_anew_as_one_does() -> None:
         run_to(engine, 7)
         engine.set_weights(np.random.default_rng(9).normal(0, 0.3, count_params(MODEL)))
         run_to(engine, 9)
-    assert together.weights() == alone.weights()
+    assert together.flat_weights().tolist() == alone.flat_weights().tolist()
     assert together.backward() == alone.backward()
     assert together.grads() == alone.grads()
 
@@ -92,9 +96,9 @@ def test_a_loss_that_is_not_finite_changes_no_weight() -> None:
     for threads in (1, 3):
         engine = make(threads, TrainConfig(steps=6, batch_size=64))
         engine.set_weights(huge)
-        before = engine.weights()
+        before = engine.flat_weights().tolist()
         assert np.isnan(run_to(engine, 6)).tolist() == [True]
-        assert engine.weights() == before
+        assert engine.flat_weights().tolist() == before
         assert engine.n_steps == 0
 
 
@@ -110,7 +114,7 @@ def test_an_engine_that_has_met_infinity_recovers(threads) -> None:
     run_to(fresh, 2)
     again = make(1, config)
     run_to(again, 2)
-    assert engine.weights() == again.weights()
+    assert engine.flat_weights().tolist() == again.flat_weights().tolist()
 
 
 def test_a_step_that_was_interrupted_begins_again(monkeypatch) -> None:
@@ -132,7 +136,7 @@ def test_a_step_that_was_interrupted_begins_again(monkeypatch) -> None:
     run_to(engine, 6)
     alone = make(1, config)
     run_to(alone, 6)
-    assert engine.weights() == alone.weights()
+    assert engine.flat_weights().tolist() == alone.flat_weights().tolist()
 
 
 def test_no_more_threads_are_used_than_a_step_can_feed() -> None:

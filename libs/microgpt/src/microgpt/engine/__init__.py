@@ -1,4 +1,4 @@
-"""The model on arrays, compiled: the second engine, for all that has to be fast.
+"""The compiled engine: the model on arrays, in machine code.
 
     jit         compile kernels and cache the machine code on disk
     simd/       vectors in registers, sums within a vector, tiles of matrices
@@ -9,8 +9,7 @@
     weights     all weights in one array    buffers    all activations
     mersenne    random numbers in bulk      threads    a thread pool
 
-It is held to the reference engine by tests, loss by loss and gradient by gradient.
-docs/performance.md tells how it works.
+Tests compare it with the reference engine; docs/performance.md says how it works.
 """
 
 from microgpt.engine import jit as jit  # first: it hashes the others as they are now

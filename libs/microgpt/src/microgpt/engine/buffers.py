@@ -1,7 +1,6 @@
-"""The arrays that a micro-batch is worked on in.
+"""The arrays that a micro-batch is worked on in, allocated once for the longest.
 
-Allocated once, for the longest micro-batch there may be. Shapes: C = n_embd, V = vocab_size, T =
-block_size, L = n_layer, N = columns.
+Shapes: C = n_embd, V = vocab_size, T = block_size, L = n_layer, N = columns.
 """
 
 import math
@@ -16,7 +15,7 @@ from microgpt.engine.weights import aligned_zeros, padded
 
 
 class Buffers(NamedTuple):
-    """What a micro-batch consists of, what the gradient needs of the forward pass, and scratch."""
+    """The documents of a micro-batch, its activations and gradients, and scratch."""
 
     # The documents, a column a token.
     tokens: NDArray[Any]  # (N)
@@ -53,62 +52,65 @@ class Buffers(NamedTuple):
     dwpe: NDArray[Any]  # (T, C), likewise
 
 
-def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> Buffers:
-    """Return buffers for micro-batches of up to n_tokens, whose documents are not longer."""
+def buffer_shapes(
+    model: ModelConfig, dtype: str, n_tokens: int, longest: int
+) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of buffers for n_tokens, in documents of up to `longest`."""
     V, C, L, hidden = model.vocab_size, model.n_embd, model.n_layer, model.n_ff_exp * model.n_embd
     lanes, n_keys = lanes_of(dtype), _n_keys(model, dtype, n_tokens, longest)
     # Attention writes up to a vector behind the last column. An odd number of vectors a row keeps
     # the rows of one column from sharing a few places of the cache, as powers of two would.
     N = (padded(n_tokens + lanes, dtype) // lanes | 1) * lanes
+    return {
+        "tokens": (n_tokens,),
+        "targets": (n_tokens,),
+        "counted": (1, N),
+        "positions": (n_tokens,),
+        "keys": (1, N),
+        "doc_starts": (n_tokens + 1,),
+        "embedded": (C, N),
+        "embedded_scale": (1, N),
+        "attn_norm": (L, C, N),
+        "attn_norm_scale": (L, N),
+        "qkv": (L, 3 * C, N),
+        "attn_weights": (L, n_keys, lanes),
+        "attn_out": (L, C, N),
+        "mlp_norm": (L, C, N),
+        "mlp_norm_scale": (L, N),
+        "hidden": (L, hidden, N),
+        "x": (C, N),
+        "logits": (V, N),
+        "logit_norms": (2, N),
+        "dx": (C, N),
+        "dbranch": (C, N),
+        "dqkv": (3 * C, N),
+        "dhidden": (hidden, N),
+        "dscores": (padded(longest, dtype), lanes),
+        "tile": (lanes, lanes),
+        "transposed": (N, padded(C, dtype)),
+        "dwte": (V, padded(C, dtype)),
+        "dwpe": (model.block_size, padded(C, dtype)),
+    }
 
-    def columns(*shape: int) -> NDArray[Any]:
-        *outer, rows = shape  # transposing takes whole squares: rows of zeros behind the last
-        return aligned_zeros((*outer, padded(rows, dtype), N), dtype)[..., :rows, :]
 
-    def whole(n: int) -> NDArray[Any]:
-        return np.zeros(n, np.int64)
+def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> Buffers:
+    """Return buffers of zeros, see `buffer_shapes`."""
 
-    return Buffers(
-        tokens=whole(n_tokens),
-        targets=whole(n_tokens),
-        counted=columns(1),
-        positions=whole(n_tokens),
-        keys=aligned_zeros((1, N), "int32"),
-        doc_starts=whole(n_tokens + 1),
-        embedded=columns(C),
-        embedded_scale=columns(1),
-        attn_norm=columns(L, C),
-        attn_norm_scale=columns(L),
-        qkv=columns(L, 3 * C),
-        attn_weights=aligned_zeros((L, n_keys, lanes), dtype),
-        attn_out=columns(L, C),
-        mlp_norm=columns(L, C),
-        mlp_norm_scale=columns(L),
-        hidden=columns(L, hidden),
-        x=columns(C),
-        logits=columns(V),
-        logit_norms=columns(2),
-        dx=columns(C),
-        dbranch=columns(C),
-        dqkv=columns(3 * C),
-        dhidden=columns(hidden),
-        dscores=aligned_zeros((padded(longest, dtype), lanes), dtype),
-        tile=aligned_zeros((lanes, lanes), dtype),
-        transposed=aligned_zeros((N, padded(C, dtype)), dtype),
-        dwte=aligned_zeros((V, padded(C, dtype)), dtype),
-        dwpe=aligned_zeros((model.block_size, padded(C, dtype)), dtype),
-    )
+    def allocate(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+        if len(shape) == 1:
+            return np.zeros(shape, np.int64)
+        *outer, rows, columns = shape  # transposing takes whole squares: rows behind the last
+        room = (*outer, padded(rows, dtype), columns)
+        return aligned_zeros(room, "int32" if name == "keys" else dtype)[..., :rows, :]
+
+    shapes = buffer_shapes(model, dtype, n_tokens, longest)
+    return Buffers(**{name: allocate(name, shape) for name, shape in shapes.items()})
 
 
 def buffer_bytes(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> int:
-    """Return the memory of the buffers, but for what pads them to whole vectors."""
-    V, C, L, hidden = model.vocab_size, model.n_embd, model.n_layer, model.n_ff_exp * model.n_embd
-    saved = C + 1 + L * (6 * C + 2 + hidden)  # for the gradient
-    scratch = 7 * C + V + 3 + hidden
-    n_keys = L * _n_keys(model, dtype, n_tokens, longest) + longest
-    embeddings = (V + model.block_size) * C
-    numbers = n_tokens * (saved + scratch) + n_keys * lanes_of(dtype) + embeddings
-    return numbers * np.dtype(dtype).itemsize
+    """Return the memory of the buffers."""
+    shapes = buffer_shapes(model, dtype, n_tokens, longest)
+    return sum(map(math.prod, shapes.values())) * np.dtype(dtype).itemsize
 
 
 def _n_keys(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> int:

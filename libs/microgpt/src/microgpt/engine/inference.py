@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgpt.config import DType, ModelConfig
-from microgpt.data.token_dataset import TokenDataset, Tokens
+from microgpt.data.token_dataset import Tokens
 from microgpt.engine import mersenne
 from microgpt.engine.buffers import Buffers, allocate_buffers
 from microgpt.engine.decoding.decoder import WORK_5_MS, Decoder, most_sequences
 from microgpt.engine.decoding.sequences import RUNNING, STOPPED
 from microgpt.engine.kernels.evaluate import evaluate
+from microgpt.engine.kernels.forward import Dataset
 from microgpt.engine.threads import map_in_threads
 from microgpt.engine.weights import DecodeWeights, PackedWeights, for_decoding
 from microgpt.errors import PromptError
@@ -51,12 +52,12 @@ class CompiledModel:
         _forbid_writing(*weights)
         return weights
 
-    def surprise(self, docs: Sequence[Tokens], *, threads: int = 1) -> float:
+    def nll(self, docs: Sequence[Tokens], *, threads: int = 1) -> float:
         """Return the sum of `losses`."""
         return float(self.losses(docs, threads=threads).sum())
 
     def losses(self, docs: Sequence[Tokens], *, threads: int = 1) -> NDArray[np.float64]:
-        """Return the surprise at each token after the first, document by document, in nats.
+        """Return the loss of each token after the first, document by document, in nats.
 
         Where it does not count, it is 0.
 
@@ -94,26 +95,15 @@ class CompiledModel:
         self, docs: Sequence[Tokens], should_stop: Event | None = None
     ) -> tuple[NDArray[Any], Buffers]:
         """Return the losses, and the buffers as the last micro-batch has left them."""
-        corpus = TokenDataset.of(docs)
-        tokens, starts = (np.frombuffer(x, np.int64) for x in (corpus.tokens, corpus.starts))
-        mask = np.frombuffer(corpus.mask, np.int8)
-        longest, n_losses = corpus.longest - 1, len(tokens) - len(docs)
-        n_columns = min(max(longest, EVAL_TOKENS), n_losses)
-        buffers = allocate_buffers(self.config, self.dtype, n_columns, longest)
+        dataset = Dataset.of(docs)
+        n_losses = dataset.tokens.size - len(docs)
+        n_columns = min(max(dataset.longest, EVAL_TOKENS), n_losses)
+        buffers = allocate_buffers(self.config, self.dtype, n_columns, dataset.longest)
         losses = np.empty(n_losses, self.dtype)
-        done, n_tokens = 0, max(1, CALL_WORK // count_params(self.config))
+        n_head, n_tokens = self.config.n_head, max(1, CALL_WORK // count_params(self.config))
+        done = 0
         while done < len(docs) and not (should_stop and should_stop.is_set()):
-            done = evaluate(
-                losses,
-                self._weights,
-                buffers,
-                self.config.n_head,
-                tokens,
-                starts,
-                mask,
-                done,
-                n_tokens,
-            )
+            done = evaluate(self._weights, buffers, dataset, losses, n_head, done, n_tokens)
         return losses, buffers
 
     def decode(

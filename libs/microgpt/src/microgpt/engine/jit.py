@@ -1,9 +1,8 @@
-"""Compilation: what turns a Python function into machine code, and keeps the code on disk.
+"""Compile kernels with numba, and cache the machine code on disk.
 
-A kernel is compiled when it is first called, which takes seconds, so the functions that Python
-calls (`EntryPoint`) are kept in the user's cache directory. A file there belongs to one processor,
-one version and setting of all that compiles, and the sources of this package: whatever differs has
-other files. They are pickled, so nothing is read that another user could have written.
+The functions that Python calls (`EntryPoint`) are kept in the user's cache directory. A file there
+belongs to one processor, one version and setting of all that compiles, and the sources of this
+package. The files are pickled, so nothing is read that another user could have written.
 """
 
 import contextlib
@@ -65,8 +64,9 @@ class EntryPoint:
 
     Numba would compile it anew for arrays that happen to be contiguous and for those that are not,
     which for views of padded arrays is a question of their shape. Here one version takes both. The
-    types of the arguments and the dtype of the first, an array, say which version. The other arrays
-    must have the dtypes of the version's first call, and those of one dimension must be contiguous.
+    types of the arguments, which may be named tuples of arrays, and the dtype of the first array
+    say which version. The other arrays must have the dtypes of the version's first call, and those
+    of one dimension must be contiguous.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -76,7 +76,10 @@ class EntryPoint:
 
     def __call__(self, *args: Any) -> Any:
         """Run the machine code."""
-        version = (args[0].dtype, *map(type, args))
+        first = args[0]
+        while isinstance(first, tuple):
+            first = first[0]
+        version = (first.dtype, *map(type, args))
         if version not in self._versions:
             kinds = tuple(_any_layout(numba.typeof(arg)) for arg in args)
             self._dispatcher.compile(kinds)
@@ -191,16 +194,11 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
                 "NUMBA_CACHE_DIR names another directory"
             )
 
-    def enable(self) -> None:
-        """Nothing to do: it always is."""
+    def enable(self) -> None: ...  # it always is
 
-    def disable(self) -> None:
-        """Not offered."""
-        raise NotImplementedError
+    def disable(self) -> None: ...  # not offered
 
-    def flush(self) -> None:
-        """Not offered."""
-        raise NotImplementedError
+    def flush(self) -> None: ...  # not offered
 
     def _path(self, sig: Any, target_context: Any) -> Path:
         facts = (

@@ -1,7 +1,7 @@
 """Many draws from `random.Random` at once: the same numbers, ten times as fast.
 
-Python's generator (MT19937, Matsumoto & Nishimura 1998) is taken up where it stands, drawn from,
-and set to where that leaves it; or many are seeded side by side.
+The generator is MT19937 (Matsumoto & Nishimura 1998). Its state is taken from Python and handed
+back; or many generators are seeded side by side.
 """
 
 import math
@@ -22,7 +22,7 @@ FEW = 8  # seeds that Python itself is faster with: 7 us a seed against 90 for u
 
 def shuffled(n: int, rng: random.Random, n_first: int) -> Sequence[int]:
     """Return the first n_first of 0 … n−1 in the order that `rng.shuffle` gives."""
-    order = np.arange(n)
+    order = np.arange(n, dtype=np.int64)
     state = _State(rng)
     _shuffle(state.words, order)
     state.hand_back(rng)
@@ -31,7 +31,7 @@ def shuffled(n: int, rng: random.Random, n_first: int) -> Sequence[int]:
 
 def gauss(n: int, sigma: float, rng: random.Random) -> NDArray[np.float64]:
     """Return what n calls of `rng.gauss(0, sigma)` return."""
-    numbers = np.empty(n)
+    numbers = np.empty(n, np.float64)
     state = _State(rng)
     _gauss(state.words, state.spare, numbers)
     state.hand_back(rng)
@@ -50,7 +50,7 @@ def uniforms(seeds: Sequence[int], n: int) -> NDArray[np.float64]:
     odd = np.where(high > 0, high + 1, low)  # a seed is one or two words, taken in turns
     room = (0, -len(seeds) % _GROUP)
     keys = [np.pad(key, room).astype(np.uint32) for key in (low, odd)]
-    numbers = np.empty((len(seeds), n))
+    numbers = np.empty((len(seeds), n), np.float64)
     _uniforms(numbers, *keys, np.empty(_N * _GROUP, np.uint32))
     return numbers
 
@@ -60,8 +60,8 @@ class _State:
 
     def __init__(self, rng: random.Random) -> None:
         self._version, words, spare = rng.getstate()
-        self.words = np.array(words)  # the last is the index of the next to be used
-        self.spare = np.array([math.nan if spare is None else spare])
+        self.words = np.array(words, np.int64)  # the last is the index of the next to be used
+        self.spare = np.array([math.nan if spare is None else spare], np.float64)
 
     def hand_back(self, rng: random.Random) -> None:
         spare = float(self.spare[0])
@@ -98,14 +98,9 @@ def _gauss(words: Array, spare: Array, numbers: Array) -> None:
 
 @EntryPoint
 def _uniforms(numbers: Array, even: Array, odd: Array, words: Array) -> None:
-    """Fill a row of numbers a seed.
+    """Fill a row of numbers per seed; for even and odd see `_seed`, with room for whole groups.
 
-    Args:
-        numbers: (seeds, n).
-        even: see `_seed`; with room for whole groups.
-        odd: likewise.
-        words: the states of a group of generators, side by side: word i of generator k stands at
-            i * _GROUP + k.
+    words is room for the states of a group: word i of generator k stands at i * _GROUP + k.
     """
     for first in range(0, numbers.shape[0], _GROUP):
         _seed(even[first : first + _GROUP], odd[first : first + _GROUP], words)
@@ -120,13 +115,7 @@ def _uniforms(numbers: Array, even: Array, odd: Array, words: Array) -> None:
 
 @kernel
 def _seed(even: Array, odd: Array, words: Array) -> None:
-    """Set the states to those that Python's `seed` gives for their keys.
-
-    Args:
-        even: what is added in even steps: (_GROUP).
-        odd: what is added in odd ones.
-        words: see `_uniforms`.
-    """
+    """Set the states as Python's `seed` does, which adds even and odd in turns: (_GROUP) each."""
     word = 19650218
     for i in range(_N):
         words[i * _GROUP : (i + 1) * _GROUP].fill(word)

@@ -12,12 +12,9 @@ Result = TypeVar("Result")
 def map_in_threads(
     work: Callable[[Item, Event], Result], items: Sequence[Item], n_threads: int
 ) -> Iterator[Result]:
-    """Yield work(item, should_stop) of each item, in order.
+    """Yield work(item, should_stop) of each item, in order, n_threads at once.
 
-    Args:
-        work: must come back soon once should_stop is set, which an exception or a Ctrl-C does.
-        items: what to work on.
-        n_threads: how many are worked on at once.
+    It must return soon once should_stop is set, which an exception or a Ctrl-C does.
     """
     should_stop = Event()
     if n_threads == 1 or len(items) == 1:

@@ -1,9 +1,8 @@
-"""The weights of a model in one array, and the same by name.
+"""The weights of a model in one array, and as matrices.
 
-All matrices stand in one array of rows as long as n_embd, padded with zeros to whole vectors, so
-that the optimizer is one loop; kernels see each matrix as a view of it. Those for query, key and
-value are one; mlp_fc2 is kept transposed, because then its rows, too, are of n_embd. Shapes: C =
-n_embd, V = vocab_size, L = n_layer.
+All matrices are views of one array of rows as long as n_embd, padded with zeros to whole vectors,
+so that the optimizer is one loop. Those for query, key and value are one; mlp_fc2 is kept
+transposed, so that its rows, too, are of n_embd. Shapes: C = n_embd, V = vocab_size, L = n_layer.
 """
 
 import math
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from microgpt.config import ModelConfig
 from microgpt.engine.simd.vector import VECTOR_BYTES, lanes_of
 from microgpt.flat_weights import Numbers
+from microgpt.model import count_params
 
 
 class Weights(NamedTuple):
@@ -31,18 +31,14 @@ class Weights(NamedTuple):
 
 
 class PackedWeights:
-    """A number for each weight of a model: its value, its gradient or what the optimizer keeps.
-
-    Attributes:
-        array: all of them, (rows, C padded to whole vectors).
-        matrices: the views that kernels take.
-    """
+    """A number for each weight of a model: its value, its gradient or one of Adam's means."""
 
     def __init__(self, model: ModelConfig, dtype: str) -> None:
         V, T, C, L = model.vocab_size, model.block_size, model.n_embd, model.n_layer
         hidden = model.n_ff_exp * C
         self._model = model
         n_rows = [V, T, V, L * 3 * C, L * C, L * hidden, L * hidden]
+        # (rows, C padded to whole vectors), and the views that kernels take
         self.array = aligned_zeros((sum(n_rows), padded(C, dtype)), dtype)
         *tables, wqkv, wo, fc1, fc2_t = np.split(self.array[:, :C], np.cumsum(n_rows)[:-1])
         blocks = [matrix.reshape(L, -1, C, copy=False) for matrix in (wqkv, wo, fc1, fc2_t)]
@@ -78,6 +74,12 @@ class PackedWeights:
         return np.concatenate([view.ravel() for view in self.by_name().values()])
 
 
+def packed_bytes(model: ModelConfig, dtype: str) -> int:
+    """Return the memory of `PackedWeights`."""
+    n_rows = count_params(model) // model.n_embd
+    return n_rows * padded(model.n_embd, dtype) * np.dtype(dtype).itemsize
+
+
 class DecodeWeights(NamedTuple):
     """The matrices as `decode` takes them, all but the first two in panels."""
 
@@ -110,10 +112,6 @@ def in_panels(w: NDArray[Any], dtype: str) -> NDArray[Any]:
     """Return matrices transposed and cut into panels of up to 8 vectors, one below the other.
 
     A product with one row then reads the memory from beginning to end.
-
-    Args:
-        w: (L, m, n).
-        dtype: "float32" or "float64".
     """
     L, m, n = w.shape
     width = min(8 * lanes_of(dtype), padded(m, dtype))

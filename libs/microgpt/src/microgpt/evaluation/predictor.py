@@ -102,7 +102,7 @@ class Predictor:
             check_one_thread(threads)
             evaluation = pieces.evaluate(partial(scalar_surprise, self._gpt))
         else:
-            evaluation = pieces.evaluate(partial(self.compiled.surprise, threads=threads))
+            evaluation = pieces.evaluate(partial(self.compiled.nll, threads=threads))
         assert evaluation is not None
         return evaluation
 

@@ -24,7 +24,7 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.dropout import batch_dropout
 from microgpt.errors import ConfigError
 from microgpt.evaluation.held_out_loss import Surprise, scalar_surprise
-from microgpt.flat_weights import Numbers, by_name
+from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT, Numbers, by_name
 from microgpt.memory_limit import check_memory
 from microgpt.model import Gpt, Weights, count_params, init_weights
 from microgpt.reference import ReferenceEngine
@@ -113,7 +113,8 @@ def bytes_needed(
     from microgpt.engine.training import threaded
 
     threads = threaded.useful_threads(model, config, longest * config.batch_size, threads)
-    return threaded.bytes_needed(model, config, dtype, longest=longest, threads=threads)
+    n_bytes = threaded.bytes_needed(model, config, dtype, longest=longest, threads=threads)
+    return n_bytes + RESULT_BYTES_PER_WEIGHT * count_params(model)
 
 
 def prepare_engine(
@@ -205,7 +206,7 @@ def make_surprise(
         from microgpt.engine.inference import CompiledModel
 
         compiled = CompiledModel(model, weights, dtype)
-        return partial(compiled.surprise, threads=threads)
+        return partial(compiled.nll, threads=threads)
     return partial(scalar_surprise, Gpt(model, by_name(model, weights.tolist())))
 
 

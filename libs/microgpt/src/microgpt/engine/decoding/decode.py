@@ -1,7 +1,7 @@
-"""Sequences continued token by token, many at once: for `sampling.decode` and `Gpt.forward`.
+"""Continue many sequences token by token, for `sampling.decode` and `Gpt.forward`.
 
 Each turn reads a token of every sequence in work, or many of a prompt; the rows of the arrays are
-those tokens. Rows share the products of matrices and nothing else: what comes of a sequence does
+those tokens. Rows share the products of matrices and nothing else, so the result of a sequence does
 not depend on the others.
 
 Shapes: C = n_embd, D = head_dim, V = vocab_size, L = n_layer, T = block_size, N = rows.
@@ -17,14 +17,14 @@ from microgpt.engine.decoding.kv_cache import KVCache, cached_attention, remembe
 from microgpt.engine.decoding.sample import NONE_ALLOWED, NOT_FINITE, STOP, sample
 from microgpt.engine.decoding.sequences import BROKEN, FULL, RUNNING, STOPPED, STUCK, Sequences
 from microgpt.engine.jit import EntryPoint, inlined
-from microgpt.engine.kernels.layers import embed, relu, rmsnorm_rows
+from microgpt.engine.kernels.layers import add, embed, relu, rmsnorm_rows
 from microgpt.engine.kernels.matmul import linear_rows
-from microgpt.engine.simd.vector import Array, lanes, load, store
+from microgpt.engine.simd.vector import lanes, load, store
 from microgpt.engine.weights import DecodeWeights, aligned_zeros, padded
 
 
 class Rows(NamedTuple):
-    """What the tokens that are read together are worked on in; rows are padded to whole vectors."""
+    """Activations of the tokens that are read together; rows are padded to whole vectors."""
 
     tokens: NDArray[Any]  # (N)
     positions: NDArray[Any]  # (N), in their sequences
@@ -68,38 +68,32 @@ def allocate_rows(model: ModelConfig, dtype: str, N: int) -> Rows:
     )
 
 
+class DecodeArrays(NamedTuple):
+    """What a decoder works in. Allocating it takes longer than a short reply: it can be reused."""
+
+    cache: KVCache
+    rows: Rows
+
+
 @EntryPoint
 def decode(
-    x: Array,
-    weights: DecodeWeights,
-    cache: KVCache,
-    rows: Rows,
-    n_head: int,
-    sequences: Sequences,
-    n_tokens: int,
+    weights: DecodeWeights, arrays: DecodeArrays, s: Sequences, n_head: int, n_tokens: int
 ) -> int:
     """Continue sequences until none is RUNNING or n_tokens were read; return how many were.
 
-    Args:
-        x: that of rows.
-        weights: the model.
-        cache: a slot for each sequence in work.
-        rows: to work in.
-        n_head: the heads, which share C.
-        sequences: what to continue.
-        n_tokens: how much to read before it returns; one turn is done in any case.
+    One turn is done in any case.
     """
-    read = 0
+    rows, read = arrays.rows, 0
     while read < n_tokens:
-        N = _schedule(sequences, rows)
+        N = _schedule(s, rows)
         if N == 0:
             break
         read += N
-        _forward(weights, cache, rows, n_head, N)
-        n_last = _gather_last(sequences, rows, x, N)
-        linear_rows(x, n_last, weights.lm_head, rows.logits, N < 0)
+        _forward(weights, arrays.cache, rows, n_head, N)
+        n_last = _gather_last(s, rows, N)
+        linear_rows(rows.x, n_last, weights.lm_head, rows.logits)
         for row in range(n_last):
-            _continue(sequences, rows.sequences[row], rows, row)
+            _continue(s, rows.sequences[row], rows, row)
     return read
 
 
@@ -128,41 +122,33 @@ def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, n_head: int, N:
     """Leave the residual stream of N tokens in x, and their keys and values in the cache."""
     w, r, C, T = weights, rows, rows.x.shape[1], weights.wpe.shape[0]
     D = C // n_head
-    no, yes = N < 0, N > 0  # for each literal, what they are given to would be compiled anew
     embed(w.wte, w.wpe, r.tokens, r.positions, r.x, N)
     rmsnorm_rows(r.x, r.x, N)
     for layer in range(w.attn_wo.shape[0]):
         keys, values = cache.keys[:, layer], cache.values[:, layer]
         rmsnorm_rows(r.x, r.normed, N)
-        linear_rows(r.normed, N, w.attn_wqkv[layer], r.qkv, no)
+        linear_rows(r.normed, N, w.attn_wqkv[layer], r.qkv)
         for n in range(N):
             slot, t = r.slots[n], r.positions[n]
             remember(r.qkv, n, t, n_head, D, T, keys[slot], values[slot])
         for n in range(N):
             slot, n_keys = r.slots[n], r.positions[n] + 1
             cached_attention(
-                r.qkv,
-                n,
-                n_keys,
-                n_head,
-                D,
-                T,
-                keys[slot],
-                values[slot],
-                r.attn_weights,
-                r.attn_out,
+                r.qkv, n, n_keys, n_head, D, T, keys[slot], values[slot], r.attn_weights, r.attn_out
             )
-        linear_rows(r.attn_out, N, w.attn_wo[layer], r.x, yes)
+        linear_rows(r.attn_out, N, w.attn_wo[layer], r.normed)
+        add(r.normed, r.x, N)
         rmsnorm_rows(r.x, r.normed, N)
-        linear_rows(r.normed, N, w.mlp_fc1[layer], r.hidden, no)
+        linear_rows(r.normed, N, w.mlp_fc1[layer], r.hidden)
         relu(r.hidden, N, r.hidden.shape[1])
-        linear_rows(r.hidden, N, w.mlp_fc2[layer], r.x, yes)
+        linear_rows(r.hidden, N, w.mlp_fc2[layer], r.normed)
+        add(r.normed, r.x, N)
 
 
 @inlined
-def _gather_last(s: Sequences, rows: Rows, x: Array, N: int) -> int:
+def _gather_last(s: Sequences, rows: Rows, N: int) -> int:
     """Move the rows of the last known token of a sequence together; return how many there are."""
-    n_last = 0
+    x, n_last = rows.x, 0
     for row in range(N):
         i = s.slots[rows.slots[row]]
         if rows.positions[row] == s.n_tokens[i] - 1:

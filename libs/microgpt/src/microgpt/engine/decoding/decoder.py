@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from time import perf_counter
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig
 from microgpt.engine import mersenne
-from microgpt.engine.decoding.decode import Rows, allocate_rows, decode
-from microgpt.engine.decoding.kv_cache import KVCache, allocate_cache
+from microgpt.engine.decoding.decode import DecodeArrays, allocate_rows, decode
+from microgpt.engine.decoding.kv_cache import allocate_cache
 from microgpt.engine.decoding.sequences import (
     BROKEN,
     RUNNING,
@@ -36,13 +35,6 @@ MAX_SLOTS = 50  # sequences in work at once; more gain nothing
 CACHE_BYTES = 2**24  # of their keys and values together: they should stay near the processor
 MOST_TOKENS = 2**20  # of all sequences of a batch, when they are as long as they can be
 REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # by status
-
-
-class DecodeArrays(NamedTuple):
-    """What a decoder works in. To allocate it takes longer than a short reply, so use it again."""
-
-    cache: KVCache
-    rows: Rows
 
 
 class Decoder:
@@ -105,15 +97,7 @@ class Decoder:
     def run(self) -> bool:
         """Work for about 20 ms; return whether there is more to do."""
         started = perf_counter()
-        n_read = decode(
-            self.arrays.rows.x,
-            self._weights,
-            self.arrays.cache,
-            self.arrays.rows,
-            self._n_head,
-            self.sequences,
-            self._n_tokens,
-        )
+        n_read = decode(self._weights, self.arrays, self.sequences, self._n_head, self._n_tokens)
         speed = n_read / (perf_counter() - started)
         self._n_tokens = max(1, min(int(speed * RUN_S), 10 * self._n_tokens))
         return RUNNING in self.sequences.status

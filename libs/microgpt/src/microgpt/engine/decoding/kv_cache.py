@@ -1,9 +1,8 @@
-"""The keys and values of the tokens that were read, and attention to them.
+"""The KV cache: keys and values of the tokens that were read, and attention to them.
 
-A sequence that is continued token by token reads each token once: what later ones need of it stays
-here, in the slot of its sequence. Keys stand in blocks of one vector of tokens, feature by feature,
-so that a query is compared with a whole block at once; values stand token by token, so that their
-mean is a sum of rows. What a token gets does not depend on what else is read with it.
+Keys stand in blocks of one vector of tokens, feature by feature, so that a query is compared with a
+whole block at once; values stand token by token, so that their mean is a sum of rows. The result of
+a token does not depend on what else is read with it.
 
 Shapes: C = n_embd, D = head_dim, L = n_layer, T = block_size.
 """
@@ -52,18 +51,7 @@ def allocate_cache(model: ModelConfig, dtype: str, n_slots: int) -> KVCache:
 def remember(
     qkv: Array, row: int, position: int, n_head: int, D: int, T: int, keys: Array, values: Array
 ) -> None:
-    """Put a token into the cache; its row is query, key and value.
-
-    Args:
-        qkv: (rows, 3 C).
-        row: of the token.
-        position: of the token in its sequence.
-        n_head: the heads.
-        D: head_dim.
-        T: block_size.
-        keys: of its sequence and layer, see `KVCache`.
-        values: likewise.
-    """
+    """Put a token, a row of (rows, 3 C), into the cache of its sequence and layer."""
     step, C = lanes(qkv), n_head * D
     lane, place = position % step, position // step * D
     for head in range(n_head):
@@ -76,32 +64,20 @@ def remember(
 
 @inlined
 def cached_attention(
-    qkv: Array,
-    row: int,
-    n_keys: int,
+    qkv: Array,  # (rows, 3 C)
+    row: int,  # of qkv and out
+    n_keys: int,  # the tokens that it sees, itself included
     n_head: int,
     D: int,
     T: int,
-    keys: Array,
+    keys: Array,  # of its sequence and layer, see `KVCache`
     values: Array,
-    weights: Array,
-    out: Array,
+    weights: Array,  # (n_head, T) to work in
+    out: Array,  # (rows, C), whole vectors
 ) -> None:
     """Set a row of out to the mean of the values, weighted by how well each key answers.
 
     Each loop over the heads does little, so that the processor can work on several at once.
-
-    Args:
-        qkv: its row begins with the query: (rows, 3 C).
-        row: of qkv and out.
-        n_keys: the tokens that it sees, itself included.
-        n_head: see `remember`, as D, T, keys and values.
-        D: see there.
-        T: see there.
-        keys: see there.
-        values: see there.
-        weights: (n_head, T) to work in.
-        out: (rows, C), whole vectors.
     """
     _compare(qkv, row, n_keys, n_head, D, T, keys, weights)
     _exponentiate(weights, n_keys, n_head, 1 / math.sqrt(D))

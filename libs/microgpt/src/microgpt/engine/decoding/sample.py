@@ -1,7 +1,4 @@
-"""The choice of the next token, for `sampling.sample`, from a row of scores.
-
-Shapes: V = vocab_size.
-"""
+"""Choose the next token from a row of scores, for `sampling.sample`. Shapes: V = vocab_size."""
 
 import numpy as np
 
@@ -22,33 +19,19 @@ FREE, STOP, FORBIDDEN, NONE_SUCH = range(4)  # what a token may be
 
 @inlined
 def sample(
-    logits: Array,
+    logits: Array,  # (rows, V), padded to whole vectors; overwritten
     row: int,
-    rules: Array,
-    barred: int,
+    rules: Array,  # (V), FREE, STOP or FORBIDDEN for each token
+    barred: int,  # tokens whose rule is at least this may not come
     temperature: float,
-    top_k: int,
+    top_k: int,  # 0 keeps all
     top_p: float,
     min_p: float,
-    uniform: float,
-    order: Array,
-    sums: Array,
+    uniform: float,  # a random number from 0 to 1
+    order: Array,  # (V) to work in
+    sums: Array,  # (1, V), padded to whole vectors, to work in
 ) -> int:
-    """Return the next token, NOT_FINITE or NONE_ALLOWED.
-
-    Args:
-        logits: a score for each token: (rows, V), padded to whole vectors; overwritten.
-        row: which.
-        rules: FREE, STOP or FORBIDDEN for each token: (V).
-        barred: tokens whose rule is at least this may not come.
-        temperature: see `config.Sampling`.
-        top_k: see there; 0 keeps all.
-        top_p: see there.
-        min_p: see there.
-        uniform: what chance says, from 0 to 1.
-        order: (V) to work in.
-        sums: (1, V), padded to whole vectors, to work in.
-    """
+    """Return the next token, NOT_FINITE or NONE_ALLOWED; for the settings see `config.Sampling`."""
     V = logits.shape[1]
     if not _are_finite(logits, row):
         return NOT_FINITE

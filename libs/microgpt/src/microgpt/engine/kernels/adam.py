@@ -1,25 +1,56 @@
-"""The optimizer, for `ReferenceEngine.update`, on all weights at once, wherever they stand."""
+"""AdamW, for `ReferenceEngine.update`, on all weights at once."""
 
+from typing import NamedTuple
+
+import numpy as np
+
+from microgpt.config import ModelConfig, TrainConfig
 from microgpt.engine.jit import kernel
-from microgpt.engine.settings import StepSettings
 from microgpt.engine.simd.lanes import total
 from microgpt.engine.simd.vector import Array, lanes, load, splat, square_root, store
 
 
-@kernel
-def adam(
-    params: Array,
-    grads: Array,
-    m: Array,
-    v: Array,
-    n_steps: int,
-    lr: float,
-    settings: StepSettings,
-) -> None:
-    """Move each weight against its gradient, and towards 0 (Loshchilov & Hutter 2019, alg. 2).
+class OptimizerState(NamedTuple):
+    """All weights, their gradients, and Adam's running means: (rows, whole vectors) each."""
 
-    The arrays are of one shape, (rows, whole vectors); n_steps counts this step too.
-    """
+    params: Array
+    grads: Array
+    m: Array
+    v: Array
+
+
+class StepSettings(NamedTuple):
+    """The settings of a training step, each as the type that kernels are compiled for."""
+
+    n_head: int
+    batch_size: int
+    dropout: float
+    seed: int
+    beta1: float
+    beta2: float
+    eps: float
+    weight_decay: float
+
+    @classmethod
+    def of(cls, model: ModelConfig, config: TrainConfig, dtype: str) -> "StepSettings":
+        """Return those of a training."""
+        return cls(
+            n_head=int(model.n_head),
+            batch_size=int(config.batch_size),
+            dropout=float(config.dropout),
+            seed=int(config.seed),
+            beta1=float(config.beta1),
+            beta2=float(config.beta2),
+            # In float32 a smaller epsilon would be 0, and a weight that is never used 0 / 0.
+            eps=max(float(config.adam_eps), float(np.finfo(dtype).tiny)),
+            weight_decay=float(config.weight_decay),
+        )
+
+
+@kernel
+def adam(state: OptimizerState, n_steps: int, lr: float, settings: StepSettings) -> None:
+    """Move each weight against its gradient, and towards 0; n_steps counts this step too."""
+    params, grads, m, v = state  # Loshchilov & Hutter 2019, alg. 2
     beta1, beta2, eps = settings.beta1, settings.beta2, settings.eps
     kept = 1 - lr * settings.weight_decay
     lr_by_bias = lr / (1 - beta1**n_steps)  # the means start at 0: too small by this factor

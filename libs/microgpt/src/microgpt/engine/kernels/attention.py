@@ -1,11 +1,8 @@
 """Causal attention, for `Gpt.attention` and `model.softmax`, and its gradient.
 
-A vector holds the same thing for several queries of one document and head: the keys are walked
-through, and each is compared with all of those queries at once. So a document of n tokens costs
-n²/2 comparisons, whatever the lengths of the others in the batch.
-
-The lanes behind a document's last query hold what comes next to it, and compute nonsense: it is
-overwritten when the next document has its turn.
+A vector holds several queries of one document and head, each of which is compared with the same
+key. The lanes behind a document's last query hold what comes next to it, and compute nonsense: it
+is overwritten when the next document has its turn.
 
 For the layout see `matmul`. Shapes: C = n_embd, D = head_dim, N = columns.
 """
@@ -16,7 +13,7 @@ import numpy as np
 
 from microgpt.engine.jit import inlined, kernel
 from microgpt.engine.kernels.layers import clear
-from microgpt.engine.kernels.matmul import linear_strip
+from microgpt.engine.kernels.matmul import add_linear_strip, linear_strip
 from microgpt.engine.simd.lanes import from_lane
 from microgpt.engine.simd.tiles import transpose_tile
 from microgpt.engine.simd.vector import Array, Vector, exp, lanes, larger, load, splat, store
@@ -24,18 +21,16 @@ from microgpt.engine.simd.vector import Array, Vector, exp, lanes, larger, load,
 
 @kernel
 def attention(
-    qkv: Array, n_head: int, doc_starts: Array, n_docs: int, weights: Array, out: Array
+    qkv: Array,  # (3 C, N), queries, keys and values, one below the other
+    n_head: int,
+    doc_starts: Array,  # (n_docs + 1), the first column of each document, and the end of the last
+    n_docs: int,
+    weights: Array,  # (rows, lanes), set to those of the mean, for `attention_backward`
+    out: Array,  # (C, N)
 ) -> None:
     """Set out to the mean of the values, weighted by how well each key answers the query.
 
-    Args:
-        qkv: queries, keys and values, one below the other: (3 C, N).
-        n_head: the heads, which share C.
-        doc_starts: the first column of each document, and the end of the last: (n_docs + 1).
-        n_docs: the documents.
-        weights: set to those of the mean, for `attention_backward`: for each vector of queries, a
-            row a key, and rows of 0 up to a whole vector of keys: (rows, lanes).
-        out: (C, N).
+    The weights of each vector of queries are a row per key, and rows of 0 up to a whole vector.
     """
     C, step, row = out.shape[0], lanes(out), 0
     D = C // n_head
@@ -48,9 +43,9 @@ def attention(
                 end = min(t + step, stop)  # none of them sees a key beyond
                 n_keys = end - start
                 seen = weights[row : row + n_keys]
-                linear_strip(k[low:high, start:end].T, q[low:high, t:], seen, 0, False)
+                linear_strip(k[low:high, start:end].T, q[low:high, t:], seen, 0)
                 _softmax(seen, t - start, 1 / math.sqrt(D))
-                linear_strip(v[low:high, start:end], seen, out[low:high, t:], 0, False)
+                linear_strip(v[low:high, start:end], seen, out[low:high, t:], 0)
                 row += n_keys
                 while n_keys % step:
                     store(weights, row, 0, splat(out, 0))
@@ -80,31 +75,18 @@ def _softmax(scores: Array, n_before: int, scale: float) -> None:
 
 @kernel
 def attention_backward(
-    dout: Array,
-    qkv: Array,
+    dout: Array,  # (C, N)
+    qkv: Array,  # as in `attention`
     n_head: int,
     doc_starts: Array,
     n_docs: int,
     weights: Array,
     out: Array,
-    dscores: Array,
-    tile: Array,
+    dscores: Array,  # (longest document in whole vectors, lanes) to work in
+    tile: Array,  # (lanes, lanes) to work in
     dqkv: Array,
 ) -> None:
-    """Set dqkv to the gradient of queries, keys and values: (3 C, N).
-
-    Args:
-        dout: the gradient of out: (C, N).
-        qkv: see `attention`.
-        n_head: see there.
-        doc_starts: see there.
-        n_docs: see there.
-        weights: see there.
-        out: see there.
-        dscores: (longest document in whole vectors, lanes) to work in.
-        tile: (lanes, lanes) to work in.
-        dqkv: (3 C, N).
-    """
+    """Set dqkv to the gradient of queries, keys and values: (3 C, N)."""
     C, step, row = out.shape[0], lanes(out), 0
     D = C // n_head
     q, k, v = qkv[:C], qkv[C : 2 * C], qkv[2 * C :]
@@ -116,19 +98,19 @@ def attention_backward(
             start, stop = doc_starts[doc], doc_starts[doc + 1]
             for t in range(start, stop, step):
                 end = min(t + step, stop)
-                linear_strip(v[low:high, start:end].T, dout[low:high, t:], dscores, 0, False)
+                linear_strip(v[low:high, start:end].T, dout[low:high, t:], dscores, 0)
                 # How much the mean itself moves: the sum of each weight times its gradient, which
                 # is that of out times its own (Dao et al. 2022, B.2). Softmax takes it off.
                 along = splat(out, 0)
                 for c in range(low, high):
                     along = along + load(out, c, t) * load(dout, c, t)
                 _softmax_backward(weights, row, dscores, end - start, 1 / math.sqrt(D), along)
-                linear_strip(k[low:high, start:end], dscores, dq[low:high, t:], 0, False)
+                linear_strip(k[low:high, start:end], dscores, dq[low:high, t:], 0)
                 for u in range(start, end, step):  # the keys u, u + 1, …
                     transpose_tile(dscores, u - start, 0, tile, 0, 0)
-                    linear_strip(q[low:high, t:end], tile, dk[low:high, u:], 0, True)
+                    add_linear_strip(q[low:high, t:end], tile, dk[low:high, u:], 0)
                     transpose_tile(weights, row, 0, tile, 0, 0)
-                    linear_strip(dout[low:high, t:end], tile, dv[low:high, u:], 0, True)
+                    add_linear_strip(dout[low:high, t:end], tile, dv[low:high, u:], 0)
                     row += step
 
 

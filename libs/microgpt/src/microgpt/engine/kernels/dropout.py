@@ -8,17 +8,15 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
 from microgpt.dropout import GOLDEN_32, GOLDEN_64, ROUNDS_32, ROUNDS_64
 from microgpt.engine.jit import kernel
 from microgpt.engine.simd.vector import (
     INT32,
     Array,
-    Vector,
-    VectorType,
-    emit_place,
+    Emitter,
     emit_splat,
+    emitted,
     lanes,
     load,
     splat,
@@ -33,14 +31,9 @@ _GOLDEN = np.uint64(GOLDEN_64)
 
 @kernel
 def draw_keys(keys: Array, doc_starts: Array, n_docs: int, seed: int, first: int) -> None:
-    """Set the key of each column, which says what is dropped from it.
+    """Set the key of each column, which says what is dropped from it: (1, N).
 
-    Args:
-        keys: (1, N).
-        doc_starts: the first column of each document, and the end of the last: (n_docs + 1).
-        n_docs: the documents.
-        seed: see `TrainConfig`.
-        first: how many documents the training has read before.
+    `first` is how many documents the training has read before.
     """
     for doc in range(n_docs):
         of_doc = _mixed(np.uint64(seed) + _GOLDEN * np.uint64(first + doc + 1))
@@ -50,14 +43,23 @@ def draw_keys(keys: Array, doc_starts: Array, n_docs: int, seed: int, first: int
 
 
 @kernel
-def drop(x: Array, keys: Array, site: int, rate: float, y: Array, add: bool, N: int) -> None:
-    """Set y to x without what is dropped at a site, or add it to y: (C, N)."""
+def drop(x: Array, keys: Array, site: int, rate: float, y: Array, N: int) -> None:
+    """Set y to x without what is dropped at a site: (C, N)."""
     C, threshold, scale = x.shape[0], int(rate * 2**32), splat(x, 1 / (1 - rate))
     for c in range(C):
         for n in range(0, N, lanes(x)):
             # A product: 0 times what is not finite is nan, so that a dropped one is noticed, too.
+            store(y, c, n, load(x, c, n) * _kept(scale, keys, n, site * C + c, threshold))
+
+
+@kernel
+def add_dropped(x: Array, keys: Array, site: int, rate: float, y: Array, N: int) -> None:
+    """Add x to y without what is dropped at a site: (C, N)."""
+    C, threshold, scale = x.shape[0], int(rate * 2**32), splat(x, 1 / (1 - rate))
+    for c in range(C):
+        for n in range(0, N, lanes(x)):
             kept = load(x, c, n) * _kept(scale, keys, n, site * C + c, threshold)
-            store(y, c, n, load(y, c, n) + kept if add else kept)
+            store(y, c, n, load(y, c, n) + kept)
 
 
 @kernel
@@ -67,30 +69,23 @@ def _mixed(x: Any) -> Any:
     return x ^ (x >> _SHIFT_3)
 
 
-@intrinsic
-def _kept(context: Any, x: Vector, keys: Array, n: Any, unit: Any, threshold: Any) -> Any:
+@emitted(lambda x, keys, n, unit, threshold: x(x, keys, types.intp, types.intp, types.intp))
+def _kept(e: Emitter, x: Any, keys: Any, n: Any, unit: Any, threshold: Any) -> Any:
     """Return x, but 0 in the lanes where a unit is dropped from the columns from n on."""
-    assert isinstance(x, VectorType)
+    builder, whole = e.builder, ir.VectorType(INT32, x.type.count)
 
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        x, keys, n, unit, threshold = args
-        whole = ir.VectorType(INT32, x.type.count)
+    def number(value: int) -> Any:
+        return ir.Constant(whole, [value] * whole.count)
 
-        def number(value: int) -> Any:
-            return ir.Constant(whole, [value] * whole.count)
+    def splat(value: Any) -> Any:
+        return emit_splat(builder, builder.trunc(value, INT32), whole.count)
 
-        def splat(value: Any) -> Any:
-            return emit_splat(builder, builder.trunc(value, INT32), whole.count)
-
-        row = ir.Constant(n.type, 0)
-        place = emit_place(context, builder, sig.args[1], keys, row, n)
-        key = builder.load(builder.bitcast(place, whole.as_pointer()), align=4)
-        draw = builder.add(key, builder.mul(splat(unit), number(GOLDEN_32)))
-        for shift, factor in ROUNDS_32:
-            draw = builder.xor(draw, builder.lshr(draw, number(shift)))
-            if factor != 1:
-                draw = builder.mul(draw, number(factor))
-        is_kept = builder.icmp_unsigned(">=", draw, splat(threshold))
-        return builder.select(is_kept, x, ir.Constant(x.type, None))
-
-    return x(x, keys, types.intp, types.intp, types.intp), emit
+    place = e.place(e.types[1], keys, ir.Constant(n.type, 0), n, whole)
+    key = builder.load(place, align=4)
+    draw = builder.add(key, builder.mul(splat(unit), number(GOLDEN_32)))
+    for shift, factor in ROUNDS_32:
+        draw = builder.xor(draw, builder.lshr(draw, number(shift)))
+        if factor != 1:
+            draw = builder.mul(draw, number(factor))
+    is_kept = builder.icmp_unsigned(">=", draw, splat(threshold))
+    return builder.select(is_kept, x, ir.Constant(x.type, None))

@@ -1,11 +1,8 @@
-"""The losses of a model on documents, without gradients.
-
-For the layout see `matmul`, for the names of arrays `weights` and `buffers`.
-"""
+"""The losses of a model on documents, without gradients."""
 
 from microgpt.engine.buffers import Buffers
 from microgpt.engine.jit import EntryPoint
-from microgpt.engine.kernels.forward import forward, read_documents
+from microgpt.engine.kernels.forward import Dataset, forward, read_documents
 from microgpt.engine.kernels.loss import token_losses
 from microgpt.engine.simd.vector import Array
 from microgpt.engine.weights import Weights
@@ -13,32 +10,21 @@ from microgpt.engine.weights import Weights
 
 @EntryPoint
 def evaluate(
-    losses: Array,
     weights: Weights,
     buffers: Buffers,
+    dataset: Dataset,
+    losses: Array,  # of each predicted token, in nats, document by document; 0 where not counted
     n_head: int,
-    tokens: Array,
-    starts: Array,
-    mask: Array,
     first: int,
     n_tokens: int,
 ) -> int:
     """Set the losses of documents from `first` on; return the number of the next document.
 
-    Args:
-        losses: of each predicted token, document by document, in nats; 0 where it does not count.
-        weights: the model.
-        buffers: to work in.
-        n_head: the heads, which share n_embd.
-        tokens: all documents, one after another.
-        starts: where each begins, and the end of the last: (documents + 1).
-        mask: see `Corpus`.
-        first: the first document.
-        n_tokens: how much to read before it returns; at least one micro-batch is.
+    It returns when n_tokens were read, or one micro-batch.
     """
-    n_docs, read = starts.size - 1, 0
+    starts, n_docs, read = dataset.starts, dataset.starts.size - 1, 0
     while read < n_tokens and first < n_docs:
-        n_read = read_documents(tokens, starts, mask, first, n_docs - first, buffers)
+        n_read = read_documents(dataset, first, n_docs - first, buffers)
         N = buffers.doc_starts[n_read]
         forward(weights, buffers, n_head, n_read, N, 0.0)
         done = starts[first] - first  # a document predicts one token less than it has

@@ -1,28 +1,54 @@
-"""The forward pass on arrays: for `Gpt.forward`, on all tokens of a micro-batch at once.
+"""The forward pass on arrays: for `Gpt.forward`, on all tokens of a micro-batch at once."""
 
-For the layout see `matmul`, for the names of arrays `weights` and `buffers`.
-"""
+from collections.abc import Sequence
+from typing import NamedTuple
 
+import numpy as np
+
+from microgpt.data.token_dataset import TokenDataset, Tokens
 from microgpt.engine.buffers import Buffers
 from microgpt.engine.jit import inlined
 from microgpt.engine.kernels.attention import attention
-from microgpt.engine.kernels.dropout import drop
+from microgpt.engine.kernels.dropout import add_dropped, drop
 from microgpt.engine.kernels.layers import copy, embed, relu, rmsnorm
-from microgpt.engine.kernels.matmul import linear, transpose
+from microgpt.engine.kernels.matmul import add_linear, linear, transpose
 from microgpt.engine.simd.vector import Array
 from microgpt.engine.weights import Weights
 
 
+class Dataset(NamedTuple):
+    """The arrays of a `TokenDataset`."""
+
+    tokens: Array  # of all documents, one after another
+    starts: Array  # (documents + 1), where each begins, and the end of the last
+    mask: Array  # see `TokenDataset`
+    targets_before: Array  # (documents + 1), predictions that count before each, and in all
+
+    @classmethod
+    def of(cls, docs: Sequence[Tokens]) -> "Dataset":
+        """Return the arrays of documents."""
+        dataset = TokenDataset.of(docs)
+        tokens, starts = (np.frombuffer(x, np.int64) for x in (dataset.tokens, dataset.starts))
+        mask = np.frombuffer(dataset.mask, np.int8)
+        n_targets = np.diff(starts) - 1  # all but a document's first token
+        if mask.size:
+            n_before = np.concatenate(([0], np.cumsum(mask, dtype=np.int64)))
+            n_targets = n_before[starts[1:]] - n_before[starts[:-1] + 1]
+        return cls(tokens, starts, mask, np.concatenate(([0], np.cumsum(n_targets))))
+
+    @property
+    def longest(self) -> int:
+        """The most tokens that a document predicts."""
+        return int(np.diff(self.starts).max()) - 1
+
+
 @inlined
-def read_documents(
-    tokens: Array, starts: Array, mask: Array, first: int, n_docs: int, buffers: Buffers
-) -> int:
+def read_documents(dataset: Dataset, first: int, n_docs: int, buffers: Buffers) -> int:
     """Fill the columns of a micro-batch with documents from `first` on; return how many there fit.
 
     Document i is that of number i modulo the documents there are; there is always room for one.
-    For the mask see `Corpus`.
     """
-    n = 0
+    tokens, starts, mask, n = dataset.tokens, dataset.starts, dataset.mask, 0
     for doc in range(n_docs):
         start = starts[(first + doc) % (starts.size - 1)]
         end = starts[(first + doc) % (starts.size - 1) + 1]
@@ -49,29 +75,28 @@ def forward(
     transpose(b.transposed, x, N, C)
     rmsnorm(x, b.embedded, b.embedded_scale, 0, N)
     if dropout:
-        drop(b.embedded, b.keys, 0, dropout, x, False, N)
+        drop(b.embedded, b.keys, 0, dropout, x, N)
     else:
         copy(b.embedded, x, N)
     for layer in range(w.attn_wo.shape[0]):
+        qkv, attn_out, hidden = b.qkv[layer], b.attn_out[layer], b.hidden[layer]
         rmsnorm(x, b.attn_norm[layer], b.attn_norm_scale, layer, N)
-        linear(w.attn_wqkv[layer], b.attn_norm[layer], b.qkv[layer], N, False)
-        attention(
-            b.qkv[layer], n_head, b.doc_starts, n_docs, b.attn_weights[layer], b.attn_out[layer]
-        )
-        _add_branch(w.attn_wo[layer], b.attn_out[layer], b, 2 * layer + 1, dropout, N)
+        linear(w.attn_wqkv[layer], b.attn_norm[layer], qkv, N)
+        attention(qkv, n_head, b.doc_starts, n_docs, b.attn_weights[layer], attn_out)
+        _add_branch(w.attn_wo[layer], attn_out, b, 2 * layer + 1, dropout, N)
         rmsnorm(x, b.mlp_norm[layer], b.mlp_norm_scale, layer, N)
-        linear(w.mlp_fc1[layer], b.mlp_norm[layer], b.hidden[layer], N, False)
-        relu(b.hidden[layer], b.hidden.shape[1], N)
-        _add_branch(w.mlp_fc2_t[layer].T, b.hidden[layer], b, 2 * layer + 2, dropout, N)
-    linear(w.lm_head, x, b.logits, N, False)
+        linear(w.mlp_fc1[layer], b.mlp_norm[layer], hidden, N)
+        relu(hidden, hidden.shape[0], N)
+        _add_branch(w.mlp_fc2_t[layer].T, hidden, b, 2 * layer + 2, dropout, N)
+    linear(w.lm_head, x, b.logits, N)
 
 
 @inlined
 def _add_branch(w: Array, y: Array, buffers: Buffers, site: int, dropout: float, N: int) -> None:
     """Add w y to the residual stream, but for what is dropped."""
     b = buffers
-    if dropout:  # two calls with constants: there is machine code for each constant already
-        linear(w, y, b.dbranch, N, False)
-        drop(b.dbranch, b.keys, site, dropout, b.x, True, N)
+    if dropout:
+        linear(w, y, b.dbranch, N)
+        add_dropped(b.dbranch, b.keys, site, dropout, b.x, N)
     else:
-        linear(w, y, b.x, N, True)
+        add_linear(w, y, b.x, N)

@@ -1,7 +1,6 @@
-"""What a block does to each token by itself, and the gradient of each, for all columns at once.
+"""Embedding, rmsnorm and relu of `model`, each with its gradient, for all columns at once.
 
-A function is named for the one of `model` that it speeds up; its gradient stands below it. For the
-layout see `matmul`. Shapes: C = n_embd, N = columns.
+For the layout see `matmul`. Shapes: C = n_embd, N = columns.
 """
 
 from microgpt.engine.jit import inlined, kernel
@@ -118,6 +117,14 @@ def clear(x: Array, N: int) -> None:
     for i in range(x.shape[0]):
         for n in range(0, N, lanes(x)):
             store(x, i, n, zero)
+
+
+@inlined
+def add(x: Array, y: Array, n_rows: int) -> None:
+    """Add the first rows of x to those of y: (n, whole vectors)."""
+    for i in range(n_rows):
+        for j in range(0, x.shape[1], lanes(x)):
+            store(y, i, j, load(y, i, j) + load(x, i, j))
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""The loss at the end of the forward pass, which is where the gradients begin.
+"""Cross-entropy loss and its gradient.
 
 For the layout see `matmul`. Shapes: V = vocab_size, N = columns.
 """
@@ -11,18 +11,14 @@ from microgpt.engine.simd.vector import Array, exp, lanes, larger, load, splat, 
 
 @kernel
 def token_losses(
-    logits: Array, targets: Array, counted: Array, norms: Array, N: int, losses: Array
+    logits: Array,  # (V, N)
+    targets: Array,  # (N)
+    counted: Array,  # (1, N), 1, or 0 for a loss of 0
+    norms: Array,  # (2, N) to work in
+    N: int,
+    losses: Array,  # (N)
 ) -> None:
-    """Set losses to -log(softmax(logits)[target]) of each column: (V, N) -> (N).
-
-    Args:
-        logits: (V, N).
-        targets: (N).
-        counted: (1, N), 1, or 0 for a loss of 0.
-        norms: (2, N) to work in.
-        N: the columns.
-        losses: (N).
-    """
+    """Set losses to -log(softmax(logits)[target]) of each column."""
     V, step = logits.shape[0], lanes(logits)
     for n in range(0, N, step):
         largest = load(logits, 0, n)
@@ -40,18 +36,14 @@ def token_losses(
 
 @kernel
 def cross_entropy(
-    logits: Array, targets: Array, counted: Array, norms: Array, N: int, weight: float
+    logits: Array,  # (V, N); afterwards weight * (softmax(logits) - 1 at the target), or 0
+    targets: Array,  # (N)
+    counted: Array,  # (1, N), 1, or 0 for a column that does not count
+    norms: Array,  # (2, N) to work in
+    N: int,
+    weight: float,  # of one token in the loss of the batch
 ) -> float:
-    """Return weight * the sum of -log(softmax(logits)[target]), and turn logits into its gradient.
-
-    Args:
-        logits: (V, N); afterwards weight * (softmax(logits) - 1 at the target), or 0.
-        targets: (N).
-        counted: (1, N), 1, or 0 for a column that has no part in it.
-        norms: (2, N) to work in.
-        N: the columns; what is behind them is not looked at.
-        weight: of one token in the loss of the batch.
-    """
+    """Return weight * the sum of -log(softmax(logits)[target]); turn logits into its gradient."""
     V, step = logits.shape[0], lanes(logits)
     loss = 0.0
     for n in range(0, N, step):

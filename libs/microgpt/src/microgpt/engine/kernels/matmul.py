@@ -1,7 +1,7 @@
-"""Products of matrices, as `model.linear` and its gradients need them, for all columns at once.
+"""Products of matrices, for `model.linear` and its gradients, for all columns at once.
 
-In the engine an activation is an array of n features by N columns, a column a token; the tokens of
-a micro-batch stand one after another, document by document. Its rows have room for whole vectors:
+An activation is an array of n features by N columns, a column per token; the tokens of a
+micro-batch stand one after another, document by document. Its rows have room for whole vectors:
 what a kernel writes behind the last column is never read as a result. The rows of a weight matrix,
 too, are padded to whole vectors, with zeros that stay zeros. Shapes: C = n_embd, N = columns.
 """
@@ -17,20 +17,37 @@ TALL = N_REGISTERS // 4  # rows of a tile: two vectors each fill half of the reg
 
 
 @kernel
-def linear(w: Array, x: Array, y: Array, n_columns: int, add: bool) -> None:
-    """Set y = w x, or add w x to y: (m, n), (n, N) -> (m, N), for `model.linear`."""
+def linear(w: Array, x: Array, y: Array, n_columns: int) -> None:
+    """Set y = w x: (m, n), (n, N) -> (m, N), for `model.linear`."""
     j, step = 0, lanes(x)
     while j + step < n_columns:  # two vectors wide as long as there is more than one
-        _strip(w, x, j, y, add, 2)
+        _strip(w, x, j, y, False, 2)
         j += 2 * step
     if j < n_columns:
-        linear_strip(w, x, y, j, add)
+        linear_strip(w, x, y, j)
 
 
 @kernel
-def linear_strip(w: Array, x: Array, y: Array, j: int, add: bool) -> None:
+def add_linear(w: Array, x: Array, y: Array, n_columns: int) -> None:
+    """Add w x to y: (m, n), (n, N) -> (m, N)."""
+    j, step = 0, lanes(x)
+    while j + step < n_columns:
+        _strip(w, x, j, y, True, 2)
+        j += 2 * step
+    if j < n_columns:
+        add_linear_strip(w, x, y, j)
+
+
+@kernel
+def linear_strip(w: Array, x: Array, y: Array, j: int) -> None:
     """Do what `linear` does, for one vector of columns from j on."""
-    _strip(w, x, j, y, add, 1)
+    _strip(w, x, j, y, False, 1)
+
+
+@kernel
+def add_linear_strip(w: Array, x: Array, y: Array, j: int) -> None:
+    """Do what `add_linear` does, for one vector of columns from j on."""
+    _strip(w, x, j, y, True, 1)
 
 
 @inlined
@@ -51,29 +68,23 @@ def _strip(w: Array, x: Array, j: int, y: Array, add: bool, n_vectors: int) -> N
 
 
 @inlined
-def linear_rows(x: Array, N: int, panels: Array, y: Array, add: bool) -> None:
-    """Set y = x w^T, or add to y, for the first N rows of x: (N, n), (m, n) -> (N, m).
+def linear_rows(x: Array, N: int, panels: Array, y: Array) -> None:
+    """Set y = x w^T for the first N rows of x: (N, n), (m, n) -> (N, m).
 
-    What becomes of a row does not depend on N.
-
-    Args:
-        x: (rows, n).
-        N: how many rows.
-        panels: w in panels, see `weights.in_panels`.
-        y: (rows, m), with room for whole vectors.
-        add: whether to add.
+    The panels are those of w, see `weights.in_panels`; y has room for whole vectors. The result of
+    a row does not depend on N.
     """
     if N == 1 and y.shape[1] <= NARROW * lanes(x):  # so quick that a call would count
         for j in range(0, y.shape[1], lanes(x)):
-            multiply_tile(x, 0, panels, j, y, add, 1, 1, CHAINS)
+            multiply_tile(x, 0, panels, j, y, False, 1, 1, CHAINS)
     elif N == 1:
-        _one_row(x, panels, y, add)
+        _one_row(x, panels, y)
     else:
-        _many_rows(x, N, panels, y, add)
+        _many_rows(x, N, panels, y)
 
 
 @kernel
-def _one_row(x: Array, panels: Array, y: Array, add: bool) -> None:
+def _one_row(x: Array, panels: Array, y: Array) -> None:
     """Do it for one row, which has to fill the registers by itself."""
     step, n, width = lanes(x), x.shape[1], panels.shape[1]
     first = row = j = 0
@@ -81,36 +92,36 @@ def _one_row(x: Array, panels: Array, y: Array, add: bool) -> None:
         panel, out, n_columns = panels[row : row + n], y[:, first:], min(width, y.shape[1] - first)
         j = 0
         if n_columns > (WIDE - 1) * step:
-            multiply_tile(x, 0, panel, 0, out, add, 1, WIDE, 1)
+            multiply_tile(x, 0, panel, 0, out, False, 1, WIDE, 1)
             j = WIDE * step
         if j + HALF_WIDE * step <= n_columns:
-            multiply_tile(x, 0, panel, j, out, add, 1, HALF_WIDE, 1)
+            multiply_tile(x, 0, panel, j, out, False, 1, HALF_WIDE, 1)
             j += HALF_WIDE * step
         while j + step < n_columns:
-            multiply_tile(x, 0, panel, j, out, add, 1, 2, 1)
+            multiply_tile(x, 0, panel, j, out, False, 1, 2, 1)
             j += 2 * step
         if j < n_columns:
-            multiply_tile(x, 0, panel, j, out, add, 1, 1, 1)
+            multiply_tile(x, 0, panel, j, out, False, 1, 1, 1)
         first, row = first + width, row + n
 
 
 @kernel
-def _many_rows(x: Array, N: int, panels: Array, y: Array, add: bool) -> None:
+def _many_rows(x: Array, N: int, panels: Array, y: Array) -> None:
     """Do it for several; where there are too few columns to keep the processor busy, split sums."""
     n, m, width = x.shape[1], y.shape[1], panels.shape[1]
     if m > NARROW * lanes(x):
         first = row = 0
         while first < m:
-            linear(x[:N], panels[row : row + n], y[:, first:], min(width, m - first), add)
+            linear(x[:N], panels[row : row + n], y[:, first:], min(width, m - first))
             first, row = first + width, row + n
         return
     for j in range(0, m, lanes(x)):
         i = 0
         while i + HALF <= N:
-            multiply_tile(x, i, panels, j, y, add, HALF, 1, CHAINS)
+            multiply_tile(x, i, panels, j, y, False, HALF, 1, CHAINS)
             i += HALF
         while i < N:
-            multiply_tile(x, i, panels, j, y, add, 1, 1, CHAINS)
+            multiply_tile(x, i, panels, j, y, False, 1, 1, CHAINS)
             i += 1
 
 
@@ -120,7 +131,7 @@ def add_outer(dy: Array, x_t: Array, dw: Array, n_columns: int) -> None:
 
     x comes transposed, so that its rows are vectors of n and no vector has to be added up.
     """
-    linear(dy[:, :n_columns], x_t, dw, dw.shape[1], True)
+    add_linear(dy[:, :n_columns], x_t, dw, dw.shape[1])
 
 
 @kernel

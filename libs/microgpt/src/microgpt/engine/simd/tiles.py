@@ -1,114 +1,69 @@
-"""Squares of numbers that are worked on in registers: products of matrices, and transposing.
+"""Register tiles: products of matrices, and transposing."""
 
-Written in LLVM's language, as `simd` is, and for its reasons: here it is that numba could not keep
-a tile in registers.
-"""
-
-from collections.abc import Callable, Sequence
-from itertools import chain
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from microgpt.engine.simd.vector import (
     FMA,
     INT64,
+    Emitter,
     VectorType,
-    emit_load,
     emit_splat,
-    emit_store,
+    emitted,
     lane_numbers,
 )
 
 
-@intrinsic(prefer_literal=True)
+def _type_product(a: Any, i: Any, x: Any, j: Any, y: Any, add: Any, *literals: Any) -> Any:
+    return types.void(a, types.intp, x, types.intp, y, types.boolean, *literals)
+
+
+@emitted(_type_product, prefer_literal=True)
 def multiply_tile(
-    context: Any,
-    a: Any,
+    e: Emitter,
+    a: Any,  # (m, n), with any strides
     i: Any,
-    x: Any,
+    x: Any,  # (n, columns), rows contiguous
     j: Any,
-    y: Any,
+    y: Any,  # (m, columns), rows contiguous
     add: Any,
     n_rows: Any,
     n_vectors: Any,
     n_chains: Any,
-) -> Any:
+) -> None:
     """Set, or add to, a tile of y = a x: n_rows rows from i on, n_vectors vectors from column j on.
 
     The sums of the whole tile stay in registers. Each number of `a` that is read serves n_vectors
     multiplications, and each vector of x serves n_rows. A small tile has too few sums to keep the
     processor busy, because each addition waits for the one before: then a sum is split into
-    n_chains, each of a share of the terms.
-
-    Of a: (m, n) the strides may be any; x: (n, columns) and y: (m, columns) have contiguous rows.
-    n_rows, n_vectors and n_chains are literals, and `add` says whether to add.
+    n_chains, each of a share of the terms. The last three arguments are literals.
     """
-    kind = VectorType(x.dtype)
-    offsets = [v * kind.lanes for v in range(n_vectors.literal_value)]
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        a, i, x, j, y, add = args[:6]
-        a_type, _, x_type, _, y_type = sig.args[:5]
-        columns = [builder.add(j, ir.Constant(INT64, offset)) for offset in offsets]
-        rows = [builder.add(i, ir.Constant(INT64, row)) for row in range(n_rows.literal_value)]
-        matrix = context.make_array(a_type)(context, builder, a)
-
-        def load_x(k: Any) -> list[Any]:
-            return [emit_load(context, builder, x_type, x, k, column) for column in columns]
-
-        zero = ir.Constant(context.get_value_type(kind), None)
-        sums = _sum_products(builder, matrix, rows, load_x, zero, n_chains.literal_value)
-        places = [(row, column) for row in rows for column in columns]
-        with builder.if_then(add):
-            for place, sum_ in zip(places, sums, strict=True):
-                before = emit_load(context, builder, y_type, y, *place)
-                builder.store(builder.fadd(before, builder.load(sum_)), sum_)
-        for place, sum_ in zip(places, sums, strict=True):
-            emit_store(context, builder, y_type, y, *place, builder.load(sum_))
-        return context.get_dummy_value()
-
-    index, literals = types.intp, (n_rows, n_vectors, n_chains)
-    return types.void(a, index, x, index, y, types.boolean, *literals), emit
-
-
-def _sum_products(
-    builder: Any,
-    matrix: Any,
-    rows: Sequence[Any],
-    load_x: Callable[[Any], Sequence[Any]],
-    zero: Any,
-    n_chains: int,
-) -> list[Any]:
-    """Emit the loop over the terms; return where the sums are, row by row.
-
-    Args:
-        builder: LLVM's.
-        matrix: a.
-        rows: of a.
-        load_x: emits the loading of the vectors of a row of x.
-        zero: a vector.
-        n_chains: how many sums each is split into.
-    """
+    builder, (a_type, _, x_type, _, y_type, _, *literals) = e.builder, e.types
+    n_rows, n_vectors, n_chains = (literal.literal_value for literal in literals)
+    kind = VectorType(x_type.dtype)
+    zero = ir.Constant(e.context.get_value_type(kind), None)
+    rows = [builder.add(i, ir.Constant(INT64, row)) for row in range(n_rows)]
+    columns = [builder.add(j, ir.Constant(INT64, v * kind.lanes)) for v in range(n_vectors)]
+    matrix = e.context.make_array(a_type)(e.context, builder, a)
     row_stride, column_stride = cgutils.unpack_tuple(builder, matrix.strides)
     starts = [
         cgutils.pointer_add(builder, matrix.data, builder.mul(row, row_stride)) for row in rows
     ]
-    n_sums = len(rows) * len(load_x(ir.Constant(INT64, 0)))
     chains = [
-        [cgutils.alloca_once(builder, zero.type) for _ in range(n_sums)] for _ in range(n_chains)
+        [cgutils.alloca_once_value(builder, zero) for _ in range(n_rows * n_vectors)]
+        for _ in range(n_chains)
     ]
-    for sum_ in chain.from_iterable(chains):
-        builder.store(zero, sum_)
 
     def add_terms(k: Any, sums: Sequence[Any]) -> None:
-        vectors, offset, places = load_x(k), builder.mul(k, column_stride), iter(sums)
+        vectors = [e.load(x_type, x, k, column) for column in columns]
+        offset, places = builder.mul(k, column_stride), iter(sums)
         for start in starts:
             number = builder.load(cgutils.pointer_add(builder, start, offset))
-            factor = emit_splat(builder, number, zero.type.count)
+            factor = emit_splat(builder, number, kind.lanes)
             for vector in vectors:
                 sum_ = next(places)
                 product = builder.fmul(factor, vector, flags=FMA)
@@ -126,36 +81,40 @@ def _sum_products(
     for other in chains[1:]:
         for sum_, more in zip(chains[0], other, strict=True):
             builder.store(builder.fadd(builder.load(sum_), builder.load(more)), sum_)
-    return chains[0]
+
+    places = [(row, column) for row in rows for column in columns]
+    with builder.if_then(add):
+        for place, sum_ in zip(places, chains[0], strict=True):
+            before = e.load(y_type, y, *place)
+            builder.store(builder.fadd(before, builder.load(sum_)), sum_)
+    for place, sum_ in zip(places, chains[0], strict=True):
+        e.store(y_type, y, *place, builder.load(sum_))
 
 
-@intrinsic
-def transpose_tile(context: Any, x: Any, i: Any, j: Any, y: Any, k: Any, m: Any) -> Any:
+def _type_transpose(x: Any, i: Any, j: Any, y: Any, k: Any, m: Any) -> Any:
+    return types.void(x, types.intp, types.intp, y, types.intp, types.intp)
+
+
+@emitted(_type_transpose)
+def transpose_tile(e: Emitter, x: Any, i: Any, j: Any, y: Any, k: Any, m: Any) -> None:
     """Write the square of one vector's side at x[i, j], transposed, to y[k, m]."""
-    side = VectorType(x.dtype).lanes
+    builder, x_type, y_type = e.builder, e.types[0], e.types[3]
+    side = VectorType(x_type.dtype).lanes
 
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        x, i, j, y, k, m = args
-        x_type, y_type = sig.args[0], sig.args[3]
+    def below(row: Any, n: int) -> Any:
+        return builder.add(row, ir.Constant(INT64, n))
 
-        def below(row: Any, n: int) -> Any:
-            return builder.add(row, ir.Constant(INT64, n))
-
-        rows = [emit_load(context, builder, x_type, x, below(i, n), j) for n in range(side)]
-        # Each round swaps one bit of the row number with the same bit of the lane number.
-        bit = side // 2
-        while bit:
-            upper = [lane if not lane & bit else side + lane - bit for lane in range(side)]
-            lower = [lane + bit if not lane & bit else side + lane for lane in range(side)]
-            for n in range(side):
-                if not n & bit:
-                    pair = rows[n], rows[n + bit]
-                    rows[n] = builder.shuffle_vector(*pair, lane_numbers(upper))
-                    rows[n + bit] = builder.shuffle_vector(*pair, lane_numbers(lower))
-            bit //= 2
-        for n, row in enumerate(rows):
-            emit_store(context, builder, y_type, y, below(k, n), m, row)
-        return context.get_dummy_value()
-
-    index = types.intp
-    return types.void(x, index, index, y, index, index), emit
+    rows = [e.load(x_type, x, below(i, n), j) for n in range(side)]
+    # Each round swaps one bit of the row number with the same bit of the lane number.
+    bit = side // 2
+    while bit:
+        upper = [lane if not lane & bit else side + lane - bit for lane in range(side)]
+        lower = [lane + bit if not lane & bit else side + lane for lane in range(side)]
+        for n in range(side):
+            if not n & bit:
+                pair = rows[n], rows[n + bit]
+                rows[n] = builder.shuffle_vector(*pair, lane_numbers(upper))
+                rows[n + bit] = builder.shuffle_vector(*pair, lane_numbers(lower))
+        bit //= 2
+    for n, row in enumerate(rows):
+        e.store(y_type, y, below(k, n), m, row)

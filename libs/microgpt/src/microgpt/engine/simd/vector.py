@@ -1,16 +1,14 @@
-"""Vectors: the 2 to 16 numbers that the processor multiplies at once, as a type of the kernels.
+"""SIMD vectors as a type of the kernels: load, arithmetic, store.
 
-Numba knows numbers and arrays. What it makes of a loop over an array is good where the loop is
-simple, but it cannot keep sixteen running sums in registers, which is what a fast matrix product
-is. So the kernels here say it themselves: a `Vector` is loaded from a row of an array, added and
-multiplied as a number is, and stored. The functions below are written in LLVM's own language, which
-has vectors of any width and fits them to the processor. They check no bounds.
+docs/performance.md says why. The intrinsics emit LLVM's instructions, which fit vectors of any
+width to the processor. They check no bounds.
 """
 
 import math
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import wraps
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -57,73 +55,92 @@ def lanes_of(dtype: Any) -> int:
     return VECTOR_BYTES // int(np.dtype(dtype).itemsize)
 
 
-@intrinsic
-def lanes(context: Any, array: Any) -> Any:
+class Emitter(NamedTuple):
+    """What an intrinsic emits LLVM's instructions with; kind is the type of an array."""
+
+    context: Any  # numba's
+    builder: Any  # LLVM's
+    returns: Any  # the type of the result
+    types: Sequence[Any]  # of the arguments
+
+    def place(self, kind: Any, array: Any, i: Any, j: Any, target: Any) -> Any:
+        """Return the address of array[i, j], as that of a target."""
+        builder = self.builder
+        parts = self.context.make_array(kind)(self.context, builder, array)
+        row_stride = cgutils.unpack_tuple(builder, parts.strides)[0]
+        in_row = builder.mul(j, ir.Constant(INT64, kind.dtype.bitwidth // 8))
+        offset = builder.add(builder.mul(i, row_stride), in_row)
+        place = cgutils.pointer_add(builder, parts.data, offset)
+        return builder.bitcast(place, target.as_pointer())
+
+    def load(self, kind: Any, array: Any, i: Any, j: Any) -> Any:
+        """Return array[i, j : j + lanes]."""
+        vector = self.context.get_value_type(VectorType(kind.dtype))
+        place = self.place(kind, array, i, j, vector)
+        return self.builder.load(place, align=kind.dtype.bitwidth // 8)
+
+    def store(self, kind: Any, array: Any, i: Any, j: Any, vector: Any) -> None:
+        """Set array[i, j : j + lanes]."""
+        place = self.place(kind, array, i, j, vector.type)
+        self.builder.store(vector, place, align=kind.dtype.bitwidth // 8)
+
+
+def emitted(
+    signature: Callable[..., Any], *, prefer_literal: bool = False
+) -> Callable[[Callable[..., Any]], Any]:
+    """Make an intrinsic of a function that emits a call; signature types it."""
+
+    def make(emit: Callable[..., Any]) -> Any:
+        @wraps(emit)
+        def typed(context: Any, *kinds: Any) -> Any:
+            def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+                result = emit(Emitter(context, builder, sig.return_type, sig.args), *args)
+                return context.get_dummy_value() if result is None else result
+
+            return signature(*kinds), lower
+
+        return intrinsic(prefer_literal=prefer_literal)(typed)
+
+    return make
+
+
+@emitted(lambda array: types.intp(array))
+def lanes(e: Emitter, array: Any) -> Any:
     """Return how many numbers of an array make a vector."""
-    n = VectorType(array.dtype).lanes
-    return types.intp(array), lambda context, builder, sig, args: ir.Constant(INT64, n)
+    return ir.Constant(INT64, VectorType(e.types[0].dtype).lanes)
 
 
-@intrinsic
-def load(context: Any, array: Any, i: Any, j: Any) -> Any:
+@emitted(lambda array, i, j: VectorType(array.dtype)(array, types.intp, types.intp))
+def load(e: Emitter, array: Any, i: Any, j: Any) -> Any:
     """Return array[i, j : j + lanes], of an array whose rows are contiguous."""
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return emit_load(context, builder, sig.args[0], *args)
-
-    return VectorType(array.dtype)(array, types.intp, types.intp), emit
+    return e.load(e.types[0], array, i, j)
 
 
-@intrinsic
-def store(context: Any, array: Any, i: Any, j: Any, vector: Any) -> Any:
+@emitted(lambda array, i, j, vector: types.void(array, types.intp, types.intp, vector))
+def store(e: Emitter, array: Any, i: Any, j: Any, vector: Any) -> None:
     """Set array[i, j : j + lanes]."""
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        emit_store(context, builder, sig.args[0], *args)
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp, types.intp, vector), emit
+    e.store(e.types[0], array, i, j, vector)
 
 
-@intrinsic
-def stream(context: Any, array: Any, i: Any, j: Any, vector: Any) -> Any:
-    """Do what `store` does, past the caches; array[i, j] begins where a vector may.
-
-    A line that another core has read is slow to write otherwise. See `fence`.
-    """
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        array, i, j, vector = args
-        place = emit_place(context, builder, sig.args[0], array, i, j)
-        place = builder.bitcast(place, vector.type.as_pointer())
-        instruction = builder.store(vector, place, align=VECTOR_BYTES)
-        one = builder.module.add_metadata([ir.Constant(INT32, 1)])
-        instruction.set_metadata("nontemporal", one)
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp, types.intp, vector), emit
+@emitted(lambda array, i, j, vector: types.void(array, types.intp, types.intp, vector))
+def stream(e: Emitter, array: Any, i: Any, j: Any, vector: Any) -> None:
+    """Do what `store` does, past the caches; array[i, j] begins where a vector may. See `fence`."""
+    place = e.place(e.types[0], array, i, j, vector.type)
+    instruction = e.builder.store(vector, place, align=VECTOR_BYTES)
+    one = e.builder.module.add_metadata([ir.Constant(INT32, 1)])
+    instruction.set_metadata("nontemporal", one)
 
 
-@intrinsic
-def fence(context: Any) -> Any:
-    """Have all that was stored be there for other threads, before anything that comes after."""
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        builder.fence("seq_cst")
-        return context.get_dummy_value()
-
-    return types.void(), emit
+@emitted(types.void)
+def fence(e: Emitter) -> None:
+    """Make all that was stored visible to other threads before anything that comes after."""
+    e.builder.fence("seq_cst")
 
 
-@intrinsic
-def splat(context: Any, array: Any, number: Any) -> Any:
+@emitted(lambda array, number: VectorType(array.dtype)(array, array.dtype))
+def splat(e: Emitter, array: Any, number: Any) -> Any:
     """Return a vector for this array with the same number in each lane."""
-    kind = VectorType(array.dtype)
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return emit_splat(builder, args[1], kind.lanes)
-
-    return kind(array, array.dtype), emit
+    return emit_splat(e.builder, number, e.returns.lanes)
 
 
 def _define_operator(symbol: Callable[..., Any], instruction: str) -> None:
@@ -157,112 +174,66 @@ _define_operator(operator.mul, "fmul")
 _define_operator(operator.truediv, "fdiv")
 
 
-@intrinsic
-def larger(context: Any, a: Any, b: Any) -> Any:
+@emitted(lambda a, b: a(a, b))
+def larger(e: Emitter, a: Any, b: Any) -> Any:
     """Return the larger of two vectors, lane by lane, and b where either is not a number."""
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.select(builder.fcmp_ordered(">", *args), *args)
-
-    return a(a, b), emit
+    return e.builder.select(e.builder.fcmp_ordered(">", a, b), a, b)
 
 
-@intrinsic
-def where_positive(context: Any, x: Any, a: Any, b: Any) -> Any:
+@emitted(lambda x, a, b: a(x, a, b))
+def where_positive(e: Emitter, x: Any, a: Any, b: Any) -> Any:
     """Return a in the lanes where x > 0 or is not a number, and b in the others."""
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        x, a, b = args
-        return builder.select(builder.fcmp_unordered(">", x, ir.Constant(x.type, None)), a, b)
-
-    return a(x, a, b), emit
+    return e.builder.select(e.builder.fcmp_unordered(">", x, ir.Constant(x.type, None)), a, b)
 
 
-@intrinsic
-def square_root(context: Any, x: Any) -> Any:
+@emitted(lambda x: x(x))
+def square_root(e: Emitter, x: Any) -> Any:
     """Return the square root, lane by lane."""
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        kind = args[0].type
-        name = f"llvm.sqrt.v{kind.count}f{sig.return_type.dtype.bitwidth}"
-        function = ir.FunctionType(kind, [kind])
-        root = cgutils.get_or_insert_function(builder.module, function, name)
-        return builder.call(root, args)
-
-    return x(x), emit
+    name = f"llvm.sqrt.v{x.type.count}f{e.returns.dtype.bitwidth}"
+    function = ir.FunctionType(x.type, [x.type])
+    return e.builder.call(cgutils.get_or_insert_function(e.builder.module, function, name), [x])
 
 
-@intrinsic
-def exp(context: Any, x: Any) -> Any:
+@emitted(lambda x: x(x))
+def exp(e: Emitter, x: Any) -> Any:
     """Return e**x for x <= 0, lane by lane, to the last bit or two.
 
     x = k ln 2 + r, with k whole and |r| <= ln 2 / 2, so e**x = 2**k e**r: Taylor's series gives the
     second factor, and the first is k written into the exponent of a float.
     """
-    is_single = x.dtype == types.float32
+    builder, n, is_single = e.builder, x.type.count, e.returns.dtype == types.float32
     # The degrees are one less than powers of two, so that terms can be added in pairs.
     mantissa_bits, bias, degree = (23, 127, 7) if is_single else (52, 1023, 15)
     smallest = -87.0 if is_single else -708.0  # below it the result is as good as 0
     # ln 2 in two parts, the first with so few digits that k times it is exact (Cody & Waite 1980)
     ln2_high = 0.693359375 if is_single else 6.93145751953125e-1
     ln2_low = -2.12194440054690583e-4 if is_single else 1.42860682030941723212e-6
+    whole = ir.VectorType(INT32 if is_single else INT64, n)
 
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        (x,) = args
-        n = x.type.count
-        whole = ir.VectorType(INT32 if is_single else INT64, n)
+    def number(value: float) -> Any:
+        return ir.Constant(x.type, [float(np.float32(value)) if is_single else value] * n)
 
-        def number(value: float) -> Any:
-            return ir.Constant(x.type, [float(np.float32(value)) if is_single else value] * n)
+    def multiply_add(a: Any, b: Any, c: Any) -> Any:
+        return builder.fadd(builder.fmul(a, b, flags=FMA), c, flags=FMA)
 
-        def multiply_add(a: Any, b: Any, c: Any) -> Any:
-            return builder.fadd(builder.fmul(a, b, flags=FMA), c, flags=FMA)
-
-        # So large a number has no bits left for fractions: adding it rounds, and leaves k in the
-        # lowest bits.
-        shift = number(1.5 * 2**mantissa_bits)
-        shifted = multiply_add(x, number(1 / math.log(2)), shift)
-        k = builder.fsub(shifted, shift)
-        r = multiply_add(k, number(-ln2_low), multiply_add(k, number(-ln2_high), x))
-        # Neighbouring terms are added first, then neighbouring sums (Estrin 1960): fewer additions
-        # wait for one another.
-        terms = [number(1 / math.factorial(power)) for power in range(degree + 1)]
-        while len(terms) > 1:
-            terms = [multiply_add(terms[i + 1], r, terms[i]) for i in range(0, len(terms), 2)]
-            r = builder.fmul(r, r)
-        (series,) = terms
-        exponent = builder.add(builder.bitcast(shifted, whole), ir.Constant(whole, [bias] * n))
-        exponent = builder.shl(exponent, ir.Constant(whole, [mantissa_bits] * n))
-        result = builder.fmul(series, builder.bitcast(exponent, x.type))
-        is_tiny = builder.fcmp_ordered("<", x, number(smallest))
-        return builder.select(is_tiny, number(0.0), result)
-
-    return x(x), emit
-
-
-def emit_load(context: Any, builder: Any, kind: Any, array: Any, i: Any, j: Any) -> Any:
-    """Emit what `load` does; kind is the type of the array."""
-    vector = context.get_value_type(VectorType(kind.dtype))
-    place = builder.bitcast(emit_place(context, builder, kind, array, i, j), vector.as_pointer())
-    return builder.load(place, align=kind.dtype.bitwidth // 8)
-
-
-def emit_store(
-    context: Any, builder: Any, kind: Any, array: Any, i: Any, j: Any, vector: Any
-) -> None:
-    """Emit what `store` does; kind is the type of the array."""
-    place = builder.bitcast(
-        emit_place(context, builder, kind, array, i, j), vector.type.as_pointer()
-    )
-    builder.store(vector, place, align=kind.dtype.bitwidth // 8)
-
-
-def emit_place(context: Any, builder: Any, kind: Any, array: Any, i: Any, j: Any) -> Any:
-    """Return the address of array[i, j]."""
-    parts = context.make_array(kind)(context, builder, array)
-    row_stride = cgutils.unpack_tuple(builder, parts.strides)[0]
-    in_row = builder.mul(j, ir.Constant(INT64, kind.dtype.bitwidth // 8))
-    return cgutils.pointer_add(builder, parts.data, builder.add(builder.mul(i, row_stride), in_row))
+    # So large a number has no bits left for fractions: adding it rounds, and leaves k in the lowest
+    # bits.
+    shift = number(1.5 * 2**mantissa_bits)
+    shifted = multiply_add(x, number(1 / math.log(2)), shift)
+    k = builder.fsub(shifted, shift)
+    r = multiply_add(k, number(-ln2_low), multiply_add(k, number(-ln2_high), x))
+    # Neighbouring terms are added first, then neighbouring sums (Estrin 1960): fewer additions wait
+    # for one another.
+    terms = [number(1 / math.factorial(power)) for power in range(degree + 1)]
+    while len(terms) > 1:
+        terms = [multiply_add(terms[i + 1], r, terms[i]) for i in range(0, len(terms), 2)]
+        r = builder.fmul(r, r)
+    (series,) = terms
+    exponent = builder.add(builder.bitcast(shifted, whole), ir.Constant(whole, [bias] * n))
+    exponent = builder.shl(exponent, ir.Constant(whole, [mantissa_bits] * n))
+    result = builder.fmul(series, builder.bitcast(exponent, x.type))
+    is_tiny = builder.fcmp_ordered("<", x, number(smallest))
+    return builder.select(is_tiny, number(0.0), result)
 
 
 def emit_splat(builder: Any, number: Any, n: int) -> Any:

@@ -100,7 +100,6 @@ class Genome:
         """Return the floating-point operations of the training; see `training_flops`.
 
         Args:
-            vocab_size: the tokens in the vocabulary.
             n_tokens: those that the training predicts; of more than n_ctx a document only n_ctx are
                 read.
         """

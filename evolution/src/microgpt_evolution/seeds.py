@@ -11,7 +11,6 @@ def training_seed(run_seed: int, generation: int, slot: int, repeat: int = 0) ->
     nor on who trains when, and no two trainings of a run share one by any rule.
 
     Args:
-        run_seed: of the run.
         generation: counted from 1.
         slot: counted from 1.
         repeat: 0 for the search's own evaluation; 1, 2 … where a genome is measured once more.

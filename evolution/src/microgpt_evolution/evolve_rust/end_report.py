@@ -35,9 +35,7 @@ def end_report(
 
     Args:
         generations: at least one, each ranked.
-        target: the fitness to get below.
         blacklist: at the end of the search.
-        seconds: of the whole run.
     """
     finished = rank([o for o in chain.from_iterable(generations) if o.has_finished])
     best = finished[0] if finished else None  # of equals the earliest

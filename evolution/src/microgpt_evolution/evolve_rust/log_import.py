@@ -119,11 +119,6 @@ def write_imported(folder: Path, log: LossLog, source: Path) -> Path:
 
     It has the files of our own runs. It cannot be resumed: the log lacks the seeds and the times.
 
-    Args:
-        folder: where runs are kept.
-        log: its content.
-        source: where it is.
-
     Raises:
         CheckpointError: the run cannot be written.
     """

@@ -62,10 +62,8 @@ def generate_and_score(
     """Return names that a model generates, and their scores.
 
     Args:
-        model: the model.
         known: the names that are not new, from `known_names`.
         n_samples: how many; repeats among as many as in evolve-rust count as they do there.
-        seed: of the first.
         loss: the held-out loss, for Origin.
     """
     samples = model.generate(n_samples, temperature=TEMPERATURE, seed=seed)

@@ -18,7 +18,6 @@ def target(fitness: Fitness, primordial: float | None = None) -> float:
     """Return the fitness that a search is to get below.
 
     Args:
-        fitness: the measure.
         primordial: the held-out loss of the genome that nature starts from; last-doc needs none.
     """
     if fitness == "last-doc":
@@ -34,7 +33,6 @@ def loser_threshold(fitness: Fitness, values: Sequence[float]) -> float:
     losers, nor among three.
 
     Args:
-        fitness: the measure.
         values: those of all evaluations so far, at least one; each is a finite number.
     """
     if fitness == "last-doc":

@@ -50,7 +50,6 @@ def judge(name: str, known: Set[str]) -> Verdict | None:
     Verdict(flow=0.5, symmetry=1.7, creativity=1.0)
 
     Args:
-        name: upper case and the space around it do not matter.
         known: the names that are not new, from `known_names`.
     """
     name = normal(name)

@@ -43,7 +43,6 @@ class LossObjective:
         Args:
             parts: the documents. last-doc trains on all of them, in the order of the file, as
                 evolve-rust does.
-            fitness: the measure.
             options: other fields.
 
         Raises:
@@ -88,7 +87,6 @@ class LossObjective:
 
         Args:
             genome: its shape and hyper-parameters.
-            seed: of its training.
             should_stop: is polled; once it returns true, the evaluation means nothing.
         """
         trained = self.train(genome, seed, should_stop)

@@ -31,7 +31,6 @@ def score_names(
     """Return the scores of a batch of names.
 
     Args:
-        names: the batch.
         known: the names that are not new, from `known_names`.
         loss: the held-out loss, for Origin.
         repeats_count: whether a repeat scores as any other name. Otherwise it scores 0 at most:

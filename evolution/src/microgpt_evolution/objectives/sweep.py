@@ -79,8 +79,6 @@ class SweepObjective:
         """Train a model and return its evaluation, with the seconds of the training alone.
 
         Args:
-            point: the settings.
-            seed: of the training.
             should_stop: is polled; once it returns true, the evaluation means nothing.
         """
         started, cpu_started = perf_counter(), thread_time()  # a training has one thread

@@ -88,9 +88,7 @@ def decode(line: bytes, where: str, settings: Mapping[str, Any]) -> Entry:
     """Return what a line says.
 
     Args:
-        line: its content.
         where: what to call it.
-        settings: of the run.
 
     Raises:
         RunError: it is damaged, or lacks what the search goes by.

@@ -210,7 +210,6 @@ def new_directory(
 
     Args:
         folder: where runs are kept. What a killed process has left there unfinished is removed.
-        name: of the directory.
         files: their names and contents.
         is_stamped: append the time to the name, and a number where that is taken.
 

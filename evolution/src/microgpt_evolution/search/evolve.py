@@ -92,7 +92,6 @@ def evolve(
         exchange: of "hydra": "migrate" (the default) or "source", as evolve-rust has it.
         origin: of "hydra": add a fourth head, which goes by the held-out loss.
         head: of "hydra": whose champion wins, instead of the best for all heads.
-        seed: of the run.
         warm_start: a genome to begin with: it and its mutants are half the first generation.
         minutes: begin no generation after so long; then the winner depends on the machine.
         workers: trainings at once, in threads; or an open pool. The winner does not depend on it.

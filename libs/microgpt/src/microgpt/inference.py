@@ -66,17 +66,11 @@ class InferenceGpt(Predictor):
         """Return sampled texts, each with its prompt; a chat model samples messages of a user.
 
         Args:
-            num_samples: how many.
             prompt: how each text begins.
-            temperature: see `Sampling`, as top_k, top_p and min_p.
-            top_k: see there.
-            top_p: see there.
-            min_p: see there.
             stop: a text ends before the first of these that comes after the prompt.
             max_tokens: the most tokens after the prompt; by default the context is the limit.
             seed: text i has the seed `seed + i`.
             rng: one generator for all texts, instead of seeds.
-            threads: how many to use; the texts are the same.
 
         Raises:
             PromptError: the prompt does not fit into the context.

@@ -76,7 +76,6 @@ def turn_windows(
 
     Args:
         tokens: [BOS, turns…, BOS].
-        block_size: the context.
         mask: of the tokens, see `Corpus`.
         roles: the tokens that open a turn, the user's first.
 

@@ -59,7 +59,6 @@ def load_conversations(
     left out; so is a last message of the user, which nobody answers.
 
     Args:
-        path: the file.
         tell: is called with a line for the user if messages were left out.
 
     Raises:
@@ -133,7 +132,6 @@ def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.
     Args:
         docs: texts or conversations.
         validation: the share for choosing settings, from 0 to 1.
-        test: the share for the final figure.
 
     Raises:
         ConfigError: a share is outside its range, or the two leave nothing to train on.
@@ -158,9 +156,7 @@ def split_stream(text: str, *, validation: float = 0.0, test: float = 0.0) -> Sp
     """Set the end of a running text aside: a share for validation, and then one for the test.
 
     Args:
-        text: the whole.
         validation: the share for choosing settings, from 0 to 1.
-        test: the share for the final figure.
 
     Raises:
         ConfigError: a share is outside its range, or the two leave nothing to train on.

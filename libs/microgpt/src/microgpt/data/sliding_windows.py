@@ -25,7 +25,6 @@ class SlidingWindows:
 
         Args:
             tokens: 2 or more.
-            block_size: the context.
             mask: of the tokens, see `Corpus`.
             first: the token that each piece begins with, in place of the one that is there.
             stride: the tokens by which pieces advance, up to block_size.

@@ -50,10 +50,8 @@ def restore(
     """Return the tokenizer that a JSON file describes.
 
     Args:
-        path: of the JSON file.
         chars: that are its pieces.
         file: where tokenizer.json is, and its content, if its pieces are there.
-        vocab_size: the tokens that it should have.
         is_chat: whether it has chat tokens.
 
     Raises:

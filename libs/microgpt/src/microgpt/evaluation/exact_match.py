@@ -84,9 +84,7 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
     number of items is the same for every model.
 
     Args:
-        model: a chat model.
         items: what to ask; see `load_exam`.
-        threads: how many to use; the answers are the same.
     """
     found = [_prompt(model, item) for item in items]
     prompts = [prompt for prompt in found if isinstance(prompt, ChatPrompt)]

@@ -49,7 +49,6 @@ class Pieces:
 
         Args:
             docs: the pieces of each, as `reading.scored` gives them.
-            at_once: see `evaluate`.
             n_characters: that the tokens which count stand for; by default each is one.
         """
         self.n_docs = 0

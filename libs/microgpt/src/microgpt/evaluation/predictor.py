@@ -81,7 +81,6 @@ class Predictor:
             loss_on: of conversations, whose turns count: the assistant's, or all.
             text: "stream" if the texts have no beginning and no end, as those that the model has
                 learnt from.
-            threads: how many to use; the result is the same.
 
         Raises:
             ConfigError: threads is outside its range, or text unknown.

@@ -55,7 +55,6 @@ def conversations(split: ChatSplit, n: int, seed: int) -> Iterator[list[Exchange
     Args:
         split: "train"; "heldout", with words, names, number pairs and prompts that "train" never
             has, whatever the seeds; or "wordings", which asks in words that "train" never uses.
-        n: how many.
         seed: of the choices, at least 0.
 
     Raises:

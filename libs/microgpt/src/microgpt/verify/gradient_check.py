@@ -140,7 +140,6 @@ def worst_difference(
     Args:
         numbers: what `evaluate` depends on; each is moved and put back.
         grads: d evaluate / d number, for each.
-        evaluate: the function.
     """
     worst = 0.0
     for i, number in enumerate(numbers):

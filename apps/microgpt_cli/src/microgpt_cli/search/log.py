@@ -67,7 +67,6 @@ def resumable(records: RunDirectory, command: str) -> Iterator[None]:
     """Have whatever ends a run early say how to go on with it.
 
     Args:
-        records: of the run.
         command: what goes on with it, up to the directory.
     """
     how = f"go on with: {command} {as_argument(records.directory)}"

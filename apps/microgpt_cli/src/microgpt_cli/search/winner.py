@@ -31,7 +31,6 @@ def keep_winner(
     """Log the winner and write it down.
 
     Args:
-        result: of the search.
         log: is called with each line of the log.
         force: replace a genome.json that is better.
         model_dir: where to save a model of the winner, if anywhere.

@@ -40,7 +40,6 @@ def run(
     Args:
         job: what to train.
         directory: is locked by this process.
-        threads: the processor cores to use.
         checkpoint_every: steps between two states on disk, or None for every 5 seconds.
         has_samples: whether samples will follow, which need kernels of their own.
         quiet: print no header.

@@ -63,7 +63,6 @@ class CompiledModel:
 
         Args:
             docs: as tokens, 2 to block_size + 1 each.
-            threads: how many to use; the result is the same.
         """
         size = -(-len(docs) // threads)
         parts = [docs[i : i + size] for i in range(0, len(docs), size)]
@@ -75,7 +74,6 @@ class CompiledModel:
 
         Args:
             tokens: 1 to block_size.
-            first: the number of the first to tell of.
 
         Raises:
             PromptError: the scores are not finite.

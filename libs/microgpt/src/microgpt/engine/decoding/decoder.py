@@ -55,9 +55,6 @@ class Decoder:
         """Begin.
 
         Args:
-            model: the shape of the model.
-            dtype: of its weights.
-            weights: of the model.
             prompts: 1 to block_size tokens each.
             rules: how they are continued.
             seeds: one for each prompt, which draws like `random.Random(seed)`; without them the

@@ -61,8 +61,8 @@ def test_their_mean_is_the_loss_of_an_evaluation(gpt) -> None:
     name = "olivia"
     tokens = [*gpt.opening(name), gpt.tokenizer.bos_id]
     rows = gpt.log_probabilities(tokens[:-1])
-    surprise = [-row[token] for row, token in zip(rows, tokens[1:], strict=True)]
-    loss = math.fsum(surprise) / len(surprise)
+    nll = [-row[token] for row, token in zip(rows, tokens[1:], strict=True)]
+    loss = math.fsum(nll) / len(nll)
     assert loss == pytest.approx(gpt.evaluate([name]).loss, rel=1e-5)
 
 
@@ -96,5 +96,5 @@ def test_subwords_of_a_conversation_have_them_too(engine) -> None:
     prompt = gpt.chat_prompt([talk[0]]).tokens
     said = [*tokenizer.encode("yo there"), tokenizer.end_turn_id]
     rows = gpt.log_probabilities([*prompt, *said][:-1], len(prompt) - 1)
-    surprise = [-row[token] for row, token in zip(rows, said, strict=True)]
-    assert math.fsum(surprise) / len(said) == pytest.approx(gpt.evaluate([talk]).loss, abs=1e-6)
+    nll = [-row[token] for row, token in zip(rows, said, strict=True)]
+    assert math.fsum(nll) / len(said) == pytest.approx(gpt.evaluate([talk]).loss, abs=1e-6)

@@ -14,7 +14,7 @@ from microgpt.errors import DataError
 from microgpt.evaluation.held_out_loss import Pieces
 from microgpt.state import TrainResult
 from microgpt.train import DivergedError, train
-from microgpt.training.engines import make_surprise
+from microgpt.training.engines import make_nll
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.population import Evaluation
@@ -126,7 +126,7 @@ class LossObjective:
             pieces = self._pieces[block_size] = Pieces(
                 scored(self.validation, self.tokenizer, block_size, loss_on=loss_on, text=text)
             )
-        surprise = make_surprise("compiled", result.dtype, result.model, result.state.weights)
-        evaluation = pieces.evaluate(surprise)
+        nll = make_nll("compiled", result.dtype, result.model, result.state.weights)
+        evaluation = pieces.evaluate(nll)
         assert evaluation is not None
         return evaluation.loss

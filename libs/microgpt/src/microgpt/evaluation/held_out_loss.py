@@ -1,4 +1,4 @@
-"""How well a model predicts documents, whatever computes it."""
+"""Held-out loss: the mean negative log-likelihood of documents, by any engine."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -11,27 +11,27 @@ from microgpt.model import Gpt, cross_entropy
 
 AT_ONCE = 2**16  # tokens between two looks at whether to stop
 
-# Returns the sum of the surprise at each token that counts, in nats.
-Surprise = Callable[[TokenDataset], float]
+# Returns the sum of the negative log-likelihoods of the tokens that count, in nats.
+Nll = Callable[[TokenDataset], float]
 
 
 @dataclass(frozen=True)
 class HeldOutLoss:
     """How well a model predicts documents."""
 
-    loss: float  # the mean surprise at a token that counts, in nats; of a text all do, and its end
+    loss: float  # mean negative log-likelihood (NLL) per token that counts, in nats
     n_docs: int  # the documents
     n_tokens: int  # the tokens that count
     n_characters: int  # those that they stand for, where the end of a document counts as one
 
     @property
     def bits_per_character(self) -> float:
-        """The surprise at a character in bits, by which models with other tokens compare."""
+        """Bits per character, which compares models with different tokens."""
         return bits(self.loss) * (self.n_tokens / self.n_characters)
 
 
 def bits(nats: float) -> float:
-    """Return a surprise in bits."""
+    """Convert nats to bits."""
     return nats / math.log(2)
 
 
@@ -63,25 +63,25 @@ class Pieces:
         self._n_characters = self.n_tokens if n_characters is None else n_characters
 
     def evaluate(
-        self, surprise: Surprise, should_stop: Callable[[], bool] = lambda: False
+        self, nll: Nll, should_stop: Callable[[], bool] = lambda: False
     ) -> HeldOutLoss | None:
         """Return how well they are predicted, or None if it was stopped.
 
         Args:
-            surprise: is called with `at_once` tokens at a time, or a piece.
+            nll: is called with `at_once` tokens at a time, or a piece.
             should_stop: is asked in between.
         """
         total = 0.0
         for portion in self._portions:
             if should_stop():
                 return None
-            total += surprise(portion)
+            total += nll(portion)
         loss = total / self.n_tokens
         return HeldOutLoss(loss, self.n_docs, self.n_tokens, self._n_characters)
 
 
-def scalar_surprise(gpt: Gpt[float], docs: TokenDataset) -> float:
-    """Return what a `Surprise` does, on scalars."""
+def scalar_nll(gpt: Gpt[float], docs: TokenDataset) -> float:
+    """Return the sum of the NLLs, computed on scalars."""
     total_loss = 0.0
     for doc_id, tokens in enumerate(docs):
         cache, mask = gpt.new_cache(), docs.mask_of(doc_id)

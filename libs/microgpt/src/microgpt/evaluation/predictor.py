@@ -24,7 +24,7 @@ from microgpt.evaluation.held_out_loss import (
     HeldOutLoss,
     Pieces,
     scalar_log_probabilities,
-    scalar_surprise,
+    scalar_nll,
 )
 from microgpt.model import Gpt, count_params
 from microgpt.state import TrainedModel
@@ -99,7 +99,7 @@ class Predictor:
             raise DataError("there are no documents to evaluate, or no replies in them")
         if self.engine == "reference":
             check_one_thread(threads)
-            evaluation = pieces.evaluate(partial(scalar_surprise, self._gpt))
+            evaluation = pieces.evaluate(partial(scalar_nll, self._gpt))
         else:
             evaluation = pieces.evaluate(partial(self.compiled.nll, threads=threads))
         assert evaluation is not None

@@ -23,7 +23,7 @@ from microgpt.config import (
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.dropout import batch_dropout
 from microgpt.errors import ConfigError
-from microgpt.evaluation.held_out_loss import Surprise, scalar_surprise
+from microgpt.evaluation.held_out_loss import Nll, scalar_nll
 from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT, Numbers, by_name
 from microgpt.memory_limit import check_memory
 from microgpt.model import Gpt, Weights, count_params, init_weights
@@ -198,16 +198,16 @@ def make_engine(
     return reference
 
 
-def make_surprise(
+def make_nll(
     engine: EngineName, dtype: DType, model: ModelConfig, weights: Numbers, *, threads: int = 1
-) -> Surprise:
+) -> Nll:
     """Return a function that says how surprising documents are for a model."""
     if engine == "compiled":
         from microgpt.engine.inference import CompiledModel
 
         compiled = CompiledModel(model, weights, dtype)
         return partial(compiled.nll, threads=threads)
-    return partial(scalar_surprise, Gpt(model, by_name(model, weights.tolist())))
+    return partial(scalar_nll, Gpt(model, by_name(model, weights.tolist())))
 
 
 class _Reference:

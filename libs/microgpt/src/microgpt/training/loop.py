@@ -22,7 +22,7 @@ from microgpt.state import (
     TrainState,
     ending,
 )
-from microgpt.training.engines import Engine, make_surprise
+from microgpt.training.engines import Engine, make_nll
 from microgpt.training.loss_history import LossHistory
 from microgpt.training.weight_averaging import WeightAverage, moment_after
 
@@ -168,8 +168,8 @@ class TrainingLoop:
 
     def _loss(self, pieces: Pieces, weights: Numbers) -> float | None:
         plan = self.plan
-        surprise = make_surprise(plan.engine, plan.dtype, plan.model, weights, threads=self.threads)
-        evaluation = pieces.evaluate(surprise, self.should_stop)
+        nll = make_nll(plan.engine, plan.dtype, plan.model, weights, threads=self.threads)
+        evaluation = pieces.evaluate(nll, self.should_stop)
         return evaluation.loss if evaluation else None
 
     def _pieces(self, docs: Sequence[Document]) -> Pieces | None:

@@ -43,6 +43,13 @@ def test_each_tenth_is_a_line_where_nothing_can_be_redrawn(monkeypatch, capsys) 
     assert tenths == [str(100 * i) for i in range(1, 11)]
 
 
+def test_a_held_out_loss_may_come_before_any_training_loss(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
+    with progress.TrainingProgress(100) as shown:
+        shown.update(TrainEvent(step=90, steps=100, losses=(), n_docs=0, n_tokens=0, val_loss=1.25))
+    assert re.match(r"step +90 / +100 \| held out 1\.250 \| 0", capsys.readouterr().err)
+
+
 @pytest.mark.parametrize("events", [1, 200])
 def test_a_short_training_says_nothing(capsys, events) -> None:
     follow(steps=1000, events=events)  # takes no second

@@ -68,7 +68,7 @@ class TrainingProgress(ProgressBar):
         """Follow another training, which begins or goes on now."""
         self.stop()
         self._done, self._last_line = step, perf_counter()
-        self._n_losses, self._mean_loss = 0, 0.0
+        self._n_losses, self._mean_loss, self._last_loss = 0, 0.0, 0.0
         self._val_loss: float | None = None
         self._totals = deque([(perf_counter(), 0, 0, 0)])  # clock, steps, documents, tokens
 
@@ -77,13 +77,15 @@ class TrainingProgress(ProgressBar):
         for loss in event.losses:
             self._n_losses += 1
             self._mean_loss += (loss - self._mean_loss) / min(self._n_losses, LOSS_WINDOW)
+            self._last_loss = loss
         if event.val_loss is not None:
             self._val_loss = event.val_loss
         steps_per_s, docs_per_s, tokens_per_s = self._speed(event)
-        figures = f"loss {self._mean_loss:.3f} (last {event.losses[-1]:.3f})"
+        figures = f"{short(docs_per_s)} docs/s, {short(tokens_per_s)} tokens/s"
         if self._val_loss is not None:
-            figures += f" | held out {self._val_loss:.3f}"
-        figures += f" | {short(docs_per_s)} docs/s, {short(tokens_per_s)} tokens/s"
+            figures = f"held out {self._val_loss:.3f} | {figures}"
+        if self._n_losses:  # a resumed training may begin by measuring the held-out loss
+            figures = f"loss {self._mean_loss:.3f} (last {self._last_loss:.3f}) | {figures}"
         left = time_left(self._total - event.step, steps_per_s)
         line = f"step {event.step:4d} / {self._total:4d} | {figures} | {left}"
         self.show(event.step, left, line, figures)

@@ -35,7 +35,7 @@ HELLO = '{"messages": [{"role": "user", "content": "hello"}]}'
 KINDS = ("generate", "no generation", "bare FastAPI", "chat")
 
 
-def server() -> None:
+def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
@@ -53,12 +53,11 @@ def server() -> None:
 
 def serve(kind: str, model_dir: str) -> None:
     """Be the process under load."""
-    from microgpt_serve import batching as generation
-    from microgpt_serve import server
+    from microgpt_serve import batching, server
     from microgpt_serve.settings import read_settings
 
     if kind == "no generation":
-        generation.Batch = NoBatch  # type: ignore[misc, assignment]
+        batching.Batch = NoBatch  # type: ignore[misc, assignment]
     if kind == "bare FastAPI":
         server.create_app = bare_app  # type: ignore[assignment]
     server.serve(read_settings(model_dir=model_dir, port=0))
@@ -180,4 +179,4 @@ def milliseconds(report: str, percent: str) -> float:
 
 
 if __name__ == "__main__":
-    server()
+    main()

@@ -38,7 +38,7 @@ KINDS = ("demo model", "canned")
 HAS_TEXT = re.compile(rb'"content":"[^"]').search
 
 
-def server() -> None:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--streams", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=10)
@@ -225,4 +225,4 @@ class Client(asyncio.Protocol):
 
 
 if __name__ == "__main__":
-    server()
+    main()

@@ -92,9 +92,10 @@ def test_a_search_on_a_cluster_that_ends_early_goes_on_here(
 def test_a_stop_says_how_to_go_on_though_the_workers_end_slowly(tmp_path) -> None:
     script = (
         "import signal, time\n"
-        "from microgpt_evolution import loss_evolution, pools\n"
+        "from microgpt_evolution.search.runner import SearchRunner\n"
+        "from microgpt_evolution.workers import pools\n"
         "def stop(*_): signal.raise_signal(signal.SIGINT)\n"
-        "loss_evolution.LossEvolution.run = stop\n"
+        "SearchRunner.run = stop\n"
         "pools.Threads.close = lambda self: time.sleep(2.5)\n"
         "from microgpt_cli.main import main\n"
         "main()"

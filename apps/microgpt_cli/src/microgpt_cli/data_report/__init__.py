@@ -1,1 +1,1 @@
-"""`microgpt info --data` and `eval`: what is found and how it is printed."""
+"""`microgpt info --data`: what is found and how it is printed."""

@@ -1,1 +1,1 @@
-"""The charts of a search report, one module each."""
+"""The charts of reports and plots, one module each."""

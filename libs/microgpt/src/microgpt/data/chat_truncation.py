@@ -72,11 +72,11 @@ def turn_windows(
     A piece is [BOS, turns…], the first turn the user's: the turns before those to learn as far as
     half a context holds them, or three quarters where that is the question alone; then those to
     learn, as many as fit. What is left of a turn that is longer comes in pieces of its own, and so
-    does a reply whose question is too long to be asked: they advance as `Windows` do.
+    does a reply whose question is too long to be asked: they advance as `SlidingWindows` do.
 
     Args:
         tokens: [BOS, turns…, BOS].
-        mask: of the tokens, see `Corpus`.
+        mask: of the tokens, see `TokenDataset`.
         roles: the tokens that open a turn, the user's first.
 
     Returns:

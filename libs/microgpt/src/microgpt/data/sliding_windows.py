@@ -25,7 +25,7 @@ class SlidingWindows:
 
         Args:
             tokens: 2 or more.
-            mask: of the tokens, see `Corpus`.
+            mask: of the tokens, see `TokenDataset`.
             first: the token that each piece begins with, in place of the one that is there.
             stride: the tokens by which pieces advance, up to block_size.
         """

@@ -98,7 +98,7 @@ class DataReport:
         return Cut(block_size, sum(n for _, n in beyond), sum(excess * n for excess, n in beyond))
 
     def n_pieces(self, block_size: int) -> int:
-        """Return in how many pieces a training reads all documents; see `Windows`."""
+        """Return in how many pieces a training reads all documents; see `SlidingWindows`."""
         stride = half(block_size)
         return sum(n_windows(length, block_size, stride) * n for length, n in self.lengths.items())
 

@@ -48,7 +48,7 @@ class Pieces:
         """Take documents.
 
         Args:
-            docs: the pieces of each, as `reading.scored` gives them.
+            docs: the pieces of each, as `chunked_dataset.scored` gives them.
             n_characters: that the tokens which count stand for; by default each is one.
         """
         self.n_docs = 0

@@ -51,7 +51,7 @@ def test_a_stopped_training_of_the_reference_engine_ends_as_it_would_have(files,
 def test_a_stopped_training_of_the_compiled_engine_goes_on(files, microgpt) -> None:
     assert microgpt("train", "--resume", "stopped-compiled", "--steps", "100000").returncode == 0
     meta = json.loads((files / "stopped-compiled/meta.json").read_text())
-    assert meta["steps"] == 100_000
+    assert meta["training"]["steps"] == 100_000
 
 
 @pytest.mark.slow

@@ -135,7 +135,7 @@ class _Evaluation(Generic[Item, Result]):
         future.add_done_callback(self.finished.put)
 
     def _outcome(self, i: int, future: Future[Result]) -> Outcome[Result] | None:
-        """Return the outcome of an item, or None if it is to be tried again."""
+        """Return the outcome of an item, or None to retry it."""
         # Not raised: a traceback would keep the future alive, and all that the work left behind.
         error = CancelledError() if future.cancelled() else future.exception()
         if error is None:

@@ -30,7 +30,7 @@ def prepare_streams() -> None:
 
 
 def say(line: str) -> None:
-    """Print one line to stderr; a reader who has left must not change how a command ends."""
+    """Print one line to stderr; a closed pipe does not change the exit code."""
     text = printable(" ".join(line.splitlines()), MAX_LINE)
     try:
         sys.stderr.write(f"{text}\n")  # in one go: `print` can be stopped before the end of a line

@@ -77,7 +77,7 @@ class Draw:
         self._rng = random.Random(seed)
 
     def chance(self, share: float) -> bool:
-        """Return True in this share of the calls."""
+        """Return True with this probability."""
         return self._rng.random() < share
 
     def pick(self, items: Sequence[T]) -> T:

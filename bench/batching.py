@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from train_speed import machine
 
-from microgpt.data.dataset import bundled, load_conversations
+from microgpt.data.documents import bundled, load_conversations
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer, Conversation
 from microgpt.engine import mersenne

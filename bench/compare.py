@@ -20,7 +20,7 @@ from time import perf_counter
 from train_speed import machine
 
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt.data.dataset import bundled, load_text
+from microgpt.data.documents import bundled, load_text
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt.inference import InferenceGpt
 from microgpt.model import Gpt, count_params, init_weights

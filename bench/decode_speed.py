@@ -28,10 +28,11 @@ import numpy as np
 from train_speed import CHAT, Contender, machine, results_file
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, save
-from microgpt.data.dataset import bundled, load_text, split
+from microgpt.data.documents import bundled, load_text
+from microgpt.data.split import split
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt.engine import mersenne
-from microgpt.engine.inference import CompiledModel
+from microgpt.engine.compiled_model import CompiledModel
 from microgpt.engine.training.trainer import CompiledEngine
 from microgpt.model import count_params, init_weights
 from microgpt.train import train

@@ -23,11 +23,12 @@ from statistics import correlation, fmean
 from tables import honesty_table
 from train_speed import machine, results_file
 
-from microgpt.data.dataset import bundled, load_text, split
+from microgpt.data.documents import bundled, load_text
+from microgpt.data.split import split
 from microgpt_evolution.confidence_interval import half_width
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.genome_file import read_genome
-from microgpt_evolution.objectives.loss import LossObjective
+from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.objectives.retest import retest
 
 FIRST_SEED, FRESH_SEEDS = 42, (1, 2, 3)

@@ -34,12 +34,13 @@ import driver_cost
 import psutil
 from train_speed import machine, results_file
 
-from microgpt.data.dataset import bundled, load_text, split
-from microgpt.engine import inference
+from microgpt.data.documents import bundled, load_text
+from microgpt.data.split import split
+from microgpt.engine import compiled_model as inference
 from microgpt.engine.training import trainer
 from microgpt_cli.main import main as microgpt
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
-from microgpt_evolution.objectives.loss import LossObjective
+from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.runs.records import Records
 from microgpt_evolution.search.objective_runners import RUNNERS, LossRunner
 from microgpt_evolution.search.runner import Listeners, SearchRunner

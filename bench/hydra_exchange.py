@@ -25,13 +25,14 @@ import numpy as np
 from tables import exchange_champions_table, exchange_genomes_table
 from train_speed import machine, results_file
 
-from microgpt.data.dataset import bundled, load_text, split
+from microgpt.data.documents import bundled, load_text
+from microgpt.data.split import split
 from microgpt.training.engines import prepare_engine
-from microgpt_evolution.objectives.aesthetic import N_SAMPLES, AestheticObjective
+from microgpt_evolution.objectives.aesthetic_objective import N_SAMPLES, AestheticObjective
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
-from microgpt_evolution.objectives.heads import HeadName
+from microgpt_evolution.objectives.hydra_heads import HeadName
 from microgpt_evolution.runs.records import Records
-from microgpt_evolution.search.hydra import Exchange
+from microgpt_evolution.search.hydra_search import Exchange
 from microgpt_evolution.search.objective_runners import HydraRunner
 from microgpt_evolution.search.runner import Listeners
 from microgpt_evolution.search.settings import SearchSettings

@@ -25,7 +25,8 @@ from datetime import date
 import numpy as np
 from train_speed import machine, results_file
 
-from microgpt.data.dataset import bundled, load_text, split
+from microgpt.data.documents import bundled, load_text
+from microgpt.data.split import split
 
 ORDERS = range(2, 8)
 START, END = "\0", "\n"  # around a name; no line of a file has them in it

@@ -18,7 +18,7 @@ from train_speed import machine
 
 from microgpt.batching.batch import Batch
 from microgpt.batching.jobs import Job
-from microgpt.data.dataset import DEMO_MODEL, bundled
+from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.inference import InferenceGpt
 from microgpt.storage.model_directory import load
 

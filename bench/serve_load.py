@@ -26,7 +26,7 @@ from typing import Any
 import psutil
 
 from microgpt import TrainConfig, load_text, save
-from microgpt.data.dataset import DEMO_MODEL, bundled
+from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.train import train
 
 GENERATE, CHAT = "/microgpt/v1/generate", "/microgpt/v1/chat"
@@ -53,7 +53,8 @@ def main() -> None:
 
 def serve(kind: str, model_dir: str) -> None:
     """Be the process under load."""
-    from microgpt_serve import batching, server
+    from microgpt_serve import batch_scheduler as batching
+    from microgpt_serve import server
     from microgpt_serve.settings import read_settings
 
     if kind == "no generation":
@@ -81,11 +82,11 @@ class NoBatch:
 def bare_app(settings: Any, model: Any) -> Any:
     from fastapi import FastAPI
 
+    from microgpt_serve.app_state import AppState
     from microgpt_serve.schemas import GenerateRequest, GenerateResponse
-    from microgpt_serve.service import Service
 
     app = FastAPI()
-    app.state.service = Service(settings, model, [])
+    app.state.service = AppState(settings, model, [])
 
     @app.post(GENERATE)
     async def generate(body: GenerateRequest) -> GenerateResponse:

@@ -29,7 +29,7 @@ from urllib.request import Request, urlopen
 import uvloop
 from train_speed import machine, results_file
 
-from microgpt.data.dataset import bundled, load_conversations
+from microgpt.data.documents import bundled, load_conversations
 from microgpt.data.tokenizer import Message
 
 PAGE = "/v1/chat/completions"
@@ -82,7 +82,8 @@ def show(median: dict[str, dict[str, float]]) -> None:
 
 def serve(kind: str) -> None:
     """Be the process under load."""
-    from microgpt_serve import batching, server
+    from microgpt_serve import batch_scheduler as batching
+    from microgpt_serve import server
     from microgpt_serve.settings import read_settings
 
     if kind == "canned":

@@ -23,7 +23,8 @@ from trainings import FIRST_SEED, Results, parsed, show_progress
 
 from microgpt.config import ModelConfig, Sampling, TrainConfig
 from microgpt.data.bpe import BpeTokenizer
-from microgpt.data.dataset import Split, load_conversations, split
+from microgpt.data.documents import load_conversations
+from microgpt.data.split import Split, split
 from microgpt.data.tokenizer import CharTokenizer, Message, Tokenizer
 from microgpt.inference import InferenceGpt
 from microgpt.model import count_params

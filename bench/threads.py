@@ -23,7 +23,7 @@ from time import perf_counter
 from train_speed import CHAT, machine, results_file, text_of
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
-from microgpt.data.dataset import bundled, load_text
+from microgpt.data.documents import bundled, load_text
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt.train import train

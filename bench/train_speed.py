@@ -31,7 +31,7 @@ from pathlib import Path
 import numpy as np
 
 from microgpt.config import ModelConfig
-from microgpt.data.dataset import bundled, load_text
+from microgpt.data.documents import bundled, load_text
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt.model import init_weights
 

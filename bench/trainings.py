@@ -19,7 +19,8 @@ from filelock import FileLock
 from train_speed import machine, results_file
 
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt.data.dataset import bundled, load_text, split
+from microgpt.data.documents import bundled, load_text
+from microgpt.data.split import split
 from microgpt.model import count_params
 from microgpt.state import TrainEvent
 from microgpt.train import train

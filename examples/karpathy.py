@@ -14,7 +14,7 @@ import sys
 from itertools import pairwise
 
 from microgpt import CharTokenizer, Gpt, ModelConfig, Value, load_text
-from microgpt.data.dataset import bundled
+from microgpt.data.documents import bundled
 from microgpt.model import cross_entropy, init_weights, softmax
 
 # Documents: 32,033 first names, in random order. One generator draws everything below.

@@ -4,8 +4,8 @@ import numpy as np
 from job import TEMPERATURE, Job, answer
 
 from microgpt.config import ModelConfig, Sampling
+from microgpt.engine.compiled_model import CompiledModel
 from microgpt.engine.decoding.decoder import Decoder
-from microgpt.engine.inference import CompiledModel
 from microgpt.sampling import DecodeRules
 
 

@@ -1,6 +1,6 @@
 """Put the repository's data/ into the distributions, as microgpt/_data.
 
-A checkout reads data/ where it lies (microgpt.data.dataset.bundled), so an editable install takes
+A checkout reads data/ where it lies (microgpt.data.documents.bundled), so an editable install takes
 no copy.
 A wheel that is built from our own sdist finds the files already inside the package.
 """

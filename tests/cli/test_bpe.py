@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig, load, save
-from microgpt.data.dataset import split, split_stream
+from microgpt.data.split import split, split_stream
 from microgpt.train import train
 from microgpt_cli.chat.session import ChatSession, Sampling
 

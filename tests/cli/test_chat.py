@@ -5,7 +5,7 @@ import json
 import pytest
 
 from microgpt import InferenceGpt, Message, load
-from microgpt.data.dataset import DEMO_MODEL, bundled
+from microgpt.data.documents import DEMO_MODEL, bundled
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from microgpt import InferenceGpt, TrainConfig
-from microgpt.data.dataset import bundled
+from microgpt.data.documents import bundled
 from microgpt.train import train
 
 ENGINES = ("reference", "compiled float64", "compiled float32")

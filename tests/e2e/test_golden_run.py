@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from microgpt.data.dataset import bundled, load_text
+from microgpt.data.documents import bundled, load_text
 from microgpt.train import train
 
 ENGINES = [

@@ -17,7 +17,7 @@ from microgpt_evolution.genome_file import (
     replaces,
     write_genome,
 )
-from microgpt_evolution.runs.retest_file import read_exam
+from microgpt_evolution.runs.retest_file import read_retest
 from microgpt_evolution.runs.run_directory import read_settings, whole_lines
 
 SOURCE_FILE = """{
@@ -253,7 +253,7 @@ def test_files_of_a_run_that_are_not_regular_or_too_large_are_refused(
 ) -> None:
     for name in ("genome.json", "run.json", "evaluations.jsonl", "exam.json"):
         make(tmp_path / name)
-    for read in (read_settings, whole_lines, read_exam):
+    for read in (read_settings, whole_lines, read_retest):
         with pytest.raises(RunError, match=problem):
             read(tmp_path)
     with pytest.raises(GenomeError, match=problem):

@@ -12,7 +12,7 @@ import pytest
 from microgpt.errors import MicrogptError
 from microgpt_evolution.genome_file import read_genome
 from microgpt_evolution.runs.evaluation_record import decode
-from microgpt_evolution.runs.retest_file import read_exam
+from microgpt_evolution.runs.retest_file import read_retest
 from microgpt_evolution.runs.run_directory import read_settings
 from microgpt_evolution.sweep.records import SweepSettings
 from microgpt_evolution.sweep.result import decode as decode_result
@@ -74,7 +74,7 @@ def mutated(facts: Any, rng: random.Random) -> bytes:
 READERS: dict[str, Callable[[Path], object]] = {
     "genome.json": lambda folder: read_genome(folder / "genome.json"),
     "run.json": read_settings,
-    "exam.json": read_exam,
+    "exam.json": read_retest,
     "evaluation": lambda folder: decode((folder / "evaluation").read_bytes(), "line 1", {}),
     "sweep": lambda folder: SweepSettings.parse(read_settings(folder), folder),
     "result": lambda folder: decode_result((folder / "result").read_bytes(), "line 1"),

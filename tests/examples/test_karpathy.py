@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from microgpt import load_text
-from microgpt.data.dataset import bundled
+from microgpt.data.documents import bundled
 from microgpt.train import train
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "karpathy.py"

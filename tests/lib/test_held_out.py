@@ -6,7 +6,7 @@ import pytest
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.config import N_EVALUATIONS
-from microgpt.data.dataset import split
+from microgpt.data.split import split
 from microgpt.errors import ConfigError, DataError
 from microgpt.evaluation.held_out_loss import bits
 from microgpt.train import train as train_model

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt import Gpt, ModelConfig, Value
-from microgpt.data.dataset import bundled, load_text
+from microgpt.data.documents import bundled, load_text
 from microgpt.model import count_params, cross_entropy, init_weights, softmax, weight_shapes
 from microgpt.verify.gradient_check import model_error, random_model
 

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
-from microgpt.data.dataset import Split
+from microgpt.data.split import Split
 from microgpt.engine.training import trainer
 from microgpt.errors import ConfigError, DataError
 

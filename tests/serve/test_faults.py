@@ -9,8 +9,8 @@ import pytest
 from microgpt import InferenceGpt
 from microgpt.config import Sampling
 from microgpt.errors import ConfigError
-from microgpt_serve import batching as generation
-from microgpt_serve.batching import BatchScheduler
+from microgpt_serve import batch_scheduler as generation
+from microgpt_serve.batch_scheduler import BatchScheduler
 from microgpt_serve.log import set_up_logs
 from microgpt_serve.middleware.access_log import AccessLogMiddleware
 

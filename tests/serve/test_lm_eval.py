@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from microgpt import InferenceGpt, load
-from microgpt.data.dataset import DEMO_MODEL, bundled
+from microgpt.data.documents import DEMO_MODEL, bundled
 
 pytestmark = pytest.mark.slow
 

@@ -8,9 +8,9 @@ import pytest
 from prometheus_client import generate_latest
 
 from microgpt import InferenceGpt
-from microgpt_serve import service as service_module
+from microgpt_serve import app_state as service_module
+from microgpt_serve.app_state import AppState
 from microgpt_serve.served_model import ServedModel
-from microgpt_serve.service import Service
 from microgpt_serve.settings import Settings
 
 
@@ -23,7 +23,7 @@ def model(names_result) -> ServedModel:
     return ServedModel("old", "0", InferenceGpt(names_result), None)
 
 
-def reloads(service: Service) -> tuple[int, int]:
+def reloads(service: AppState) -> tuple[int, int]:
     """Return how many reloads of a service have worked, and how many have failed."""
     text = generate_latest(service.metrics.registry).decode()
     ok, failed = (f'microgpt_reloads_total{{result="{result}"}} ' for result in ("ok", "failed"))
@@ -33,7 +33,7 @@ def reloads(service: Service) -> tuple[int, int]:
 def test_a_reload_that_hangs_is_given_up_and_the_next_one_works(
     monkeypatch, caplog, model, names_result
 ) -> None:
-    service = Service(Settings(), model, [])
+    service = AppState(Settings(), model, [])
     new = ServedModel("new", "1", model.gpt, None)
     late = ServedModel("late", "2", model.gpt, None)
     go_on, has_ended = threading.Event(), threading.Event()
@@ -71,7 +71,7 @@ def test_keys_that_come_too_late_do_not_bring_back_one_that_was_taken_away(
     file = tmp_path / "keys"
     file.write_text("old\n")
     file.chmod(0o600)
-    service = Service(Settings(api_keys_file=str(file)), model, [])
+    service = AppState(Settings(api_keys_file=str(file)), model, [])
     monkeypatch.setattr(service_module, "load_model", lambda *args, **options: model)
     go_on, has_ended = threading.Event(), threading.Event()
     read = service.keys.read
@@ -106,7 +106,7 @@ def test_keys_that_come_too_late_do_not_bring_back_one_that_was_taken_away(
 def test_whatever_a_reload_raises_is_logged_and_the_next_one_works(
     monkeypatch, caplog, model, error
 ) -> None:
-    service = Service(Settings(), model, [])
+    service = AppState(Settings(), model, [])
 
     def fail(*args, **options):
         raise error

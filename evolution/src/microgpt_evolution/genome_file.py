@@ -44,7 +44,7 @@ class GenomeRecord:
     val_loss: float | None = None  # held out, in nats per token
     score: float | None = None  # of its samples, where scores were maximised
     seed: int | None = None  # of the search
-    data_sha256: str | None = None  # see `microgpt.data.dataset.fingerprint`
+    data_sha256: str | None = None  # see `microgpt.data.documents.fingerprint`
 
 
 class _GenomeFile(BaseModel):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from microgpt.config import TrainConfig
 from microgpt.train import train
 from microgpt_evolution.errors import RunError
-from microgpt_evolution.evolve_rust import end_report, loss_report
+from microgpt_evolution.evolve_rust import loss_log, loss_log_end
 from microgpt_evolution.evolve_rust.log_import import LogRow, LossLog, parse_log
 from microgpt_evolution.genome import WHOLE_LIMITS, Genome
 from microgpt_evolution.objectives.retest import Retest
@@ -154,7 +154,7 @@ generations = st.lists(
 
 @given(generations, st.integers(0, 2**63 - 1))
 def test_what_our_report_says_is_what_is_read(told, seed) -> None:
-    lines = loss_report.header(
+    lines = loss_log.header(
         log="x.log", fitness="last-doc", target=1.2, population=8, generations=9, seed=seed
     )
     expected, finished = [], []
@@ -165,8 +165,8 @@ def test_what_our_report_says_is_what_is_read(told, seed) -> None:
                 for slot, (genome, origin, evaluation) in enumerate(members, start=1)
             ]
         )
-        lines += [loss_report.generation_start(number, 9), *loss_report.ranking(ranked)]
-        lines += loss_report.summary(ranked, stagnation=0, n_blacklisted=0, seconds=1)
+        lines += [loss_log.generation_start(number, 9), *loss_log.ranking(ranked)]
+        lines += loss_log.summary(ranked, stagnation=0, n_blacklisted=0, seconds=1)
         expected += [
             LogRow(number, place, o.genome, o.origin, o.evaluation)
             for place, o in enumerate(ranked, start=1)
@@ -186,14 +186,14 @@ def test_what_our_report_says_is_what_is_read(told, seed) -> None:
 def test_our_own_log_by_held_out_loss_has_the_last_document_at_its_end(make_organism) -> None:
     result = train(["anna"], config=TrainConfig(steps=1))
     ranked = [make_organism(2.25, n_emb=24)]
-    lines = loss_report.header(
+    lines = loss_log.header(
         log="x.log", fitness="held-out", target=2.0, population=1, generations=1, seed=5
     )
-    lines += [loss_report.generation_start(1, 1), *loss_report.ranking(ranked)]
+    lines += [loss_log.generation_start(1, 1), *loss_log.ranking(ranked)]
     with pytest.raises(RunError, match=r"go on with: microgpt evolve --resume evolve\.log$"):
         parse_log(lines, PATH)
     retest = Retest(result, (2.6,), (2.3,), (2.3,))
-    lines += end_report.lucky_and_honest(ranked[0].evaluation, retest)
+    lines += loss_log_end.lucky_and_honest(ranked[0].evaluation, retest)
     log = parse_log(lines, PATH)
     assert log.candidates[0].evaluation == Evaluation("ok", 2.25, val_loss=2.25)
     assert (log.winner.fitness, log.winner.val_loss, log.winner.seed) == ("held-out", 2.25, 5)

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-from microgpt.data.dataset import split
+from microgpt.data.split import split
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
-from microgpt_evolution.objectives.loss import LossObjective
+from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.runs.records import Records
 from microgpt_evolution.workers.pools import Threads

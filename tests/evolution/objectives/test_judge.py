@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt import load_text
-from microgpt.data.dataset import bundled
+from microgpt.data.documents import bundled
 from microgpt_evolution.objectives.judge import Verdict, judge, known_names
 from microgpt_evolution.objectives.name_features import normal
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from microgpt.data.dataset import split
+from microgpt.data.split import split
 from microgpt.train import DivergedError, train
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives import retest as exam

@@ -7,9 +7,9 @@ import pytest
 from microgpt_evolution.objectives.scores import Scores
 from microgpt_evolution.population import Evaluation
 from microgpt_evolution.runs.replay import replay
-from microgpt_evolution.search.aesthetic import AestheticPopulation
-from microgpt_evolution.search.hydra import HEAD_GENERATIONS, Hydra
-from microgpt_evolution.search.loss import LossSearch
+from microgpt_evolution.search.aesthetic_search import AestheticPopulation
+from microgpt_evolution.search.hydra_search import HEAD_GENERATIONS, Hydra
+from microgpt_evolution.search.loss_search import LossSearch
 
 HEADS = ["weaver", "mirror", "spark"]
 

@@ -7,7 +7,7 @@ import pytest
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.objectives.retest import Retest
 from microgpt_evolution.objectives.scores import Scores
-from microgpt_evolution.runs.retest_file import read_exam, write_exam
+from microgpt_evolution.runs.retest_file import read_retest, write_retest
 from microgpt_evolution.search.selection import Winner
 
 
@@ -21,8 +21,8 @@ def test_found_and_trained_again_stand_side_by_side(make_organism, text_result, 
     assert organism.evaluation
     heard = replace(organism, evaluation=replace(organism.evaluation, vote=vote))
     exam = Retest(text_result, (2.5, 2.75), (2.25, 2.5), (2.0, 2.125), votes(1.0, 1.25))
-    write_exam(tmp_path, Winner(heard, "judge"), exam, ["anna", ""])
-    found = read_exam(tmp_path)
+    write_retest(tmp_path, Winner(heard, "judge"), exam, ["anna", ""])
+    found = read_retest(tmp_path)
     assert found
     assert (found.id, found.names) == ("g3-4", ("anna", ""))
     assert (found.last_loss.found, found.last_loss.again) == (2.25, (2.5, 2.75))
@@ -32,7 +32,7 @@ def test_found_and_trained_again_stand_side_by_side(make_organism, text_result, 
 
 
 def test_a_run_without_a_winner_has_none(tmp_path: Path) -> None:
-    assert read_exam(tmp_path) is None
+    assert read_retest(tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -49,4 +49,4 @@ def test_a_run_without_a_winner_has_none(tmp_path: Path) -> None:
 def test_a_damaged_one_is_refused(tmp_path: Path, content: str, problem: str) -> None:
     (tmp_path / "exam.json").write_text(content)
     with pytest.raises(RunError, match=rf"exam\.json: {re.escape(problem)}"):
-        read_exam(tmp_path)
+        read_retest(tmp_path)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from microgpt_evolution.genome import GENES, PRIMORDIAL, Genome
 from microgpt_evolution.search.aesthetic_operators import (
-    HEADS,
+    HEAD_COUNTS,
     MUTATED_WIDTHS,
     mutate,
     random_genome,
@@ -36,7 +36,7 @@ def test_mutants_change_one_gene_at_a_time_and_stay_in_range(rng, n) -> None:
         mutant = mutate(genome, rng)
         assert len(differing(genome, mutant)) <= 1
         assert mutant.n_emb in MUTATED_WIDTHS
-        assert mutant.n_head in HEADS
+        assert mutant.n_head in HEAD_COUNTS
         assert 1 <= mutant.n_layer <= 4
         assert 1e-4 <= mutant.lr <= 0.1
         assert (mutant.n_ctx, mutant.n_ff_exp, mutant.steps) == (16, 4, 300)

@@ -4,9 +4,9 @@ from threading import Event
 
 import pytest
 
-from microgpt.data.dataset import split
+from microgpt.data.split import split
 from microgpt_evolution.errors import StoppedError
-from microgpt_evolution.objectives.sweep import SweepObjective
+from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import SweepRecords, SweepSettings
 from microgpt_evolution.sweep.result import SweepResult

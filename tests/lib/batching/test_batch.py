@@ -160,7 +160,7 @@ def test_many_replies_are_those_that_are_asked_for_one_by_one(
 
 
 def test_replies_come_in_order_however_many_batches_they_take(chat, monkeypatch) -> None:
-    monkeypatch.setattr("microgpt.engine.inference.GROUP", 3)
+    monkeypatch.setattr("microgpt.engine.compiled_model.GROUP", 3)
     prompts = [chat.chat_prompt([Message("user", "hioy"[: 1 + i % 4])]) for i in range(20)]
     sampling = Sampling(0)
     expected = [list(chat.reply(prompt, sampling=sampling)) for prompt in prompts]

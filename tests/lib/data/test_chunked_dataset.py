@@ -7,7 +7,7 @@ from microgpt import CharTokenizer, Message
 from microgpt.data.chunked_dataset import ChunkedDataset, scored
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import ROLES
-from microgpt.evaluation.held_out_loss import Pieces
+from microgpt.evaluation.held_out_loss import EvaluationSet
 
 TEXT = CharTokenizer("ab")
 CHAT = CharTokenizer("ab", is_chat=True)
@@ -84,7 +84,7 @@ def test_running_text_is_learnt_once_and_its_end_never(docs, block_size, long_do
 
 @given(docs=texts, block_size=contexts, text=st.sampled_from(["lines", "stream"]))
 def test_each_token_of_a_text_is_scored_once(docs, block_size, text) -> None:
-    pieces = Pieces(scored(docs, TEXT, block_size, loss_on="all", text=text))
+    pieces = EvaluationSet(scored(docs, TEXT, block_size, loss_on="all", text=text))
     assert pieces.n_docs == len(docs)
     assert pieces.n_tokens == sum(map(len, docs)) + (text == "lines") * len(docs)
 

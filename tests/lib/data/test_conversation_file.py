@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt import Message, load_conversations
-from microgpt.data.conversation_file import load_exam
-from microgpt.data.dataset import fingerprint
+from microgpt.data.conversation_file import load_chat_tests
+from microgpt.data.split import fingerprint
 from microgpt.errors import DataError
 from microgpt.synthetic_chat import conversations, json_line
 
@@ -34,7 +34,7 @@ def file(tmp_path: Path):
 
 def test_a_reply_that_names_a_task_is_scored_and_knows_where_it_is(file) -> None:
     said = [user(), assistant(), user("2 + 2"), assistant("4", task="sums")]
-    exam = load_exam(file([user(), assistant()], {"messages": said}))
+    exam = load_chat_tests(file([user(), assistant()], {"messages": said}))
     (item,) = exam.items
     assert (item.task, item.prompt, item.expected) == ("sums", "2 + 2", "4")
     assert (item.line, item.place) == (2, 3)
@@ -53,20 +53,20 @@ def test_the_tasks_of_the_grammar_are_those_that_it_has_written(tmp_path) -> Non
     path = tmp_path / "chat.jsonl"
     path.write_text("".join(f"{json_line(conversation)}\n" for conversation in made))
     written = [(e.task, e.prompt, e.reply) for c in made for e in c if e.task]
-    items = load_exam(path).items
+    items = load_chat_tests(path).items
     assert [(item.task, item.prompt, item.expected) for item in items] == written
 
 
 @pytest.mark.parametrize("task", [None, 3, ["x"], ""])
 def test_a_task_on_a_message_of_the_user_is_ignored(file, task) -> None:
-    assert load_exam(file([user(task=task), assistant(task=None)])).items == []
+    assert load_chat_tests(file([user(task=task), assistant(task=None)])).items == []
 
 
 @pytest.mark.parametrize("task", [3, "", " ", ["sums"], False])
 def test_a_task_without_a_name_is_refused(file, task) -> None:
     path = file([user(), assistant(task=task)])
     with pytest.raises(DataError, match=r"line 1: messages\[1\]\.task: must be the name of a task"):
-        load_exam(path)
+        load_chat_tests(path)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt import Message, load_text
-from microgpt.data.dataset import bundled
+from microgpt.data.documents import bundled
 from microgpt.data.statistics import MAX_RECOMMENDED, count_with_others, describe
 from microgpt.errors import DataError
 

@@ -24,7 +24,7 @@ from microgpt import (
     load,
     save,
 )
-from microgpt.data.dataset import DataFacts
+from microgpt.data.split import DataFacts
 from microgpt.errors import CheckpointError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainedModel, TrainingPlan, TrainState

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from microgpt import BpeTokenizer, CharTokenizer, ModelConfig, TrainConfig, load, save
-from microgpt.data.dataset import Split, split, split_stream
+from microgpt.data.split import Split, split, split_stream
 from microgpt.errors import CheckpointError
 from microgpt.state import TrainingPlan, TrainResult
 from microgpt.storage.training_directory import TrainingDirectory, read_training

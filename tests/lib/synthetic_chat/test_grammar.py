@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt.data.chat_truncation import fit_conversation
-from microgpt.data.dataset import load_conversations
+from microgpt.data.documents import load_conversations
 from microgpt.data.tokenizer import CharTokenizer, Message
 from microgpt.errors import ConfigError
 from microgpt.synthetic_chat import ALPHABET, MAX_TOKENS, conversations, json_line

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
-from microgpt.data.dataset import split
+from microgpt.data.split import split
 from microgpt.training.weight_averaging import WeightAverage, moment_after
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]

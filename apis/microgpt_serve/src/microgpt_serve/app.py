@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
+from microgpt_serve.app_state import AppState
 from microgpt_serve.errors import ServeError, add_error_handlers
 from microgpt_serve.middleware.access_log import AccessLogMiddleware
 from microgpt_serve.middleware.auth import AuthMiddleware
@@ -25,7 +26,6 @@ from microgpt_serve.openapi import error_responses, openapi_schema
 from microgpt_serve.routes.native import chat, generate, status
 from microgpt_serve.routes.openai import chat_completions, completions, models
 from microgpt_serve.served_model import ServedModel, load_model
-from microgpt_serve.service import Service
 from microgpt_serve.settings import Settings, read_settings
 
 LOG = logging.getLogger("microgpt_serve")
@@ -71,7 +71,7 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
     add_error_handlers(app)
     app.openapi_schema = openapi_schema(app, settings)
     paths = [*app.openapi_schema["paths"], "/docs", "/openapi.json"]
-    service = app.state.service = Service(settings, model, paths)
+    service = app.state.service = AppState(settings, model, paths)
     app.add_middleware(AuthMiddleware, keys=service.keys, rate_limit=settings.rate_limit)
     if settings.checks_hosts:
         app.add_middleware(

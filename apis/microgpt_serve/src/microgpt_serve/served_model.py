@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from microgpt.data.dataset import DEMO_MODEL, bundled
+from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.flat_weights import flatten
 from microgpt.inference import InferenceGpt
 from microgpt.printable import printable

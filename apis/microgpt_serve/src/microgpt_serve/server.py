@@ -20,10 +20,10 @@ from types import FrameType
 import uvicorn
 
 from microgpt_serve.app import create_app
+from microgpt_serve.app_state import AppState
 from microgpt_serve.log import set_up_logs
 from microgpt_serve.protocol import LimitedProtocol
 from microgpt_serve.served_model import load_model
-from microgpt_serve.service import Service
 from microgpt_serve.settings import Settings
 from microgpt_serve.signals import hold_reloads, release_reloads
 
@@ -92,7 +92,7 @@ def _listen(host: str, port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """A uvicorn server that drains on SIGTERM and reloads on SIGHUP."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: AppState) -> None:
         super().__init__(config)
         self._service = service
         self._tasks: set[asyncio.Task[None]] = set()

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from microgpt.data.dataset import bundled
+from microgpt.data.documents import bundled
 from microgpt.errors import ConfigError
 from microgpt.memory_limit import free_bytes
 from microgpt_cli.terminal.console import note

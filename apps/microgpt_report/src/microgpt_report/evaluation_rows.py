@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from microgpt_evolution.population import Organism
-from microgpt_evolution.runs.evaluation_record import Entry
+from microgpt_evolution.runs.evaluation_record import EvaluationRecord
 from microgpt_report.page import Row
 from microgpt_report.run_summary import CONFIRM, PRIMORDIAL, RunSummary, title_of
 
@@ -47,7 +47,7 @@ def evaluation_rows(summary: RunSummary) -> list[Row]:
     return rows
 
 
-def _row(summary: RunSummary, entry: Entry) -> Row:
+def _row(summary: RunSummary, entry: EvaluationRecord) -> Row:
     ids = [id_ for id_ in (entry.id, *entry.parents) if id_ in summary.organisms]
     organism = summary.organisms[ids[0]][1] if ids else None  # evaluated, or measured again
     population = summary.population_of(entry)

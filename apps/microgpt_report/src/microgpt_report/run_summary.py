@@ -10,14 +10,14 @@ from typing import cast
 
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.heads import HEADS, HeadName
+from microgpt_evolution.objectives.hydra_heads import HEADS, HeadName
 from microgpt_evolution.population import POPULATION, Evaluation, Organism, Origin, rank
-from microgpt_evolution.runs.evaluation_record import Entry
+from microgpt_evolution.runs.evaluation_record import EvaluationRecord
 from microgpt_evolution.runs.recorded_run import RecordedRun, read_recorded
 from microgpt_evolution.runs.replay import Generation, replay
-from microgpt_evolution.runs.retest_file import RetestFile, read_exam
+from microgpt_evolution.runs.retest_file import RetestFile, read_retest
 from microgpt_evolution.runs.run_directory import EVALUATIONS
-from microgpt_evolution.search.aesthetic import JUDGE
+from microgpt_evolution.search.aesthetic_search import JUDGE
 from microgpt_evolution.search.settings import SearchSettings
 
 LOSSES = {"held-out": "held-out loss", "last-doc": "loss of the last document"}
@@ -108,20 +108,20 @@ class RunSummary:
                 for place, organism in enumerate(ranked):
                     yield name, place, organism
 
-    def knows(self, entry: Entry) -> bool:
+    def knows(self, entry: EvaluationRecord) -> bool:
         """Return whether the search makes an evaluation: of an organism, or of one again."""
         if entry.origin == CONFIRM:
             return len(entry.parents) == 1 and entry.parents[0] in self.organisms
         return entry.origin == PRIMORDIAL or entry.id in self.organisms
 
-    def population_of(self, entry: Entry) -> str:
+    def population_of(self, entry: EvaluationRecord) -> str:
         """Return the population that an evaluation was made for."""
         for id_ in (entry.id, *entry.parents):
             if id_ in self.organisms:
                 return self.organisms[id_][0]
         return next(iter(self.measures))
 
-    def worth(self, entry: Entry) -> float | None:
+    def worth(self, entry: EvaluationRecord) -> float | None:
         """Return the value of an evaluation by the measure of its population."""
         return self.measures[self.population_of(entry)].of(entry.evaluation)
 
@@ -184,7 +184,7 @@ def read_run_summary(directory: Path, name: str) -> RunSummary:
         RunError: there is no run, or it is damaged.
     """
     run = read_recorded(directory)
-    retest = read_exam(run.directory)
+    retest = read_retest(run.directory)
     if run.is_imported:
         return RunSummary(name, run, None, _imported_generations(run), retest)
     settings = SearchSettings.of(run)
@@ -260,7 +260,7 @@ def _result(summary: RunSummary) -> str:
     return f"{winner.id}, {measure.name} {winner.worth:.4f}{state}"
 
 
-def _evaluations(entries: Sequence[Entry]) -> str:
+def _evaluations(entries: Sequence[EvaluationRecord]) -> str:
     n_failed = sum(entry.evaluation.status != "ok" for entry in entries)
     text = f"{len(entries):,}{f', {n_failed:,} without a result' if n_failed else ''}"
     flops = [entry.flops for entry in entries if entry.flops is not None]

@@ -6,12 +6,12 @@ The lowest loss of many is partly luck: of its seed, and with last-doc of the on
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from microgpt.data.dataset import Split
+from microgpt.data.split import Split
 from microgpt.inference import InferenceGpt
 from microgpt.state import TrainResult
 from microgpt.train import DivergedError, train
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.aesthetic import generate_and_score
+from microgpt_evolution.objectives.aesthetic_objective import generate_and_score
 from microgpt_evolution.objectives.judge import known_names
 from microgpt_evolution.objectives.scores import Scores
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from statistics import fmean
 
-from microgpt_evolution.objectives.heads import HEADS, Score, origin
+from microgpt_evolution.objectives.hydra_heads import HEADS, Score, origin
 from microgpt_evolution.objectives.judge import judge
 from microgpt_evolution.objectives.name_features import normal
 

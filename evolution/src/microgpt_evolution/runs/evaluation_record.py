@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from microgpt.error_format import first_problem
 from microgpt_evolution.errors import GenomeError, RunError
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.heads import HEADS
+from microgpt_evolution.objectives.hydra_heads import HEADS
 from microgpt_evolution.objectives.scores import Scores
 from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.population import Evaluation, Status
@@ -20,7 +20,7 @@ LARGEST = 1e300  # sums of larger losses may be no number
 MEASURES = frozenset(["judge", *HEADS])  # the scores of a vote, Origin's where it takes part
 
 
-class Entry(BaseModel):
+class EvaluationRecord(BaseModel):
     """A line of evaluations.jsonl."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
@@ -70,7 +70,7 @@ def encode_imported(id_: str, origin: str, genome: Genome, evaluation: Evaluatio
 
 
 def _encode(genome: Genome, evaluation: Evaluation, **known: Any) -> bytes:
-    line = Entry(
+    line = EvaluationRecord(
         genome=genome,
         status=evaluation.status,
         fitness=evaluation.fitness if math.isfinite(evaluation.fitness) else None,
@@ -84,7 +84,7 @@ def _encode(genome: Genome, evaluation: Evaluation, **known: Any) -> bytes:
     return line.model_dump_json(exclude=unheard).encode() + b"\n"
 
 
-def decode(line: bytes, where: str, settings: Mapping[str, Any]) -> Entry:
+def decode(line: bytes, where: str, settings: Mapping[str, Any]) -> EvaluationRecord:
     """Return what a line says.
 
     Args:
@@ -94,7 +94,7 @@ def decode(line: bytes, where: str, settings: Mapping[str, Any]) -> Entry:
         RunError: it is damaged, or lacks what the search goes by.
     """
     try:
-        entry = Entry.model_validate_json(line)
+        entry = EvaluationRecord.model_validate_json(line)
     except ValidationError as error:
         raise RunError(f"{where}: {first_problem(error)}; {REMEDY}") from error
     except GenomeError as error:
@@ -104,7 +104,7 @@ def decode(line: bytes, where: str, settings: Mapping[str, Any]) -> Entry:
     return entry
 
 
-def _lacks(entry: Entry, settings: Mapping[str, Any]) -> str | None:
+def _lacks(entry: EvaluationRecord, settings: Mapping[str, Any]) -> str | None:
     """Return what a search would miss in an evaluation that has come to its end."""
     losses = (entry.fitness, entry.last_loss, entry.val_loss)
     if any(abs(loss) > LARGEST for loss in losses if loss is not None):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from microgpt_evolution.errors import RunError
-from microgpt_evolution.runs.evaluation_record import Entry, decode
+from microgpt_evolution.runs.evaluation_record import EvaluationRecord, decode
 from microgpt_evolution.runs.records import IMPORTED_FROM, SWEEP
 from microgpt_evolution.runs.run_directory import read_settings, whole_lines
 
@@ -16,7 +16,7 @@ class RecordedRun:
 
     directory: Path
     settings: dict[str, Any]
-    entries: tuple[Entry, ...]  # in the order in which they ended
+    entries: tuple[EvaluationRecord, ...]  # in the order in which they ended
 
     @property
     def is_imported(self) -> bool:

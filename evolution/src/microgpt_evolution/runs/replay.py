@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.population import Evaluation, Organism
-from microgpt_evolution.search.loss import LossSearch
+from microgpt_evolution.search.loss_search import LossSearch
 from microgpt_evolution.search.runner import Search
 from microgpt_evolution.search.stagnation import StagnationStage
 

@@ -46,7 +46,7 @@ class RetestFile(BaseModel):
     names: tuple[str, ...]  # the first ones of the first training
 
 
-def write_exam(directory: Path, winner: Winner, tested: Retest, names: Sequence[str]) -> None:
+def write_retest(directory: Path, winner: Winner, tested: Retest, names: Sequence[str]) -> None:
     """Write the file into the directory of a run, whole or not at all.
 
     Raises:
@@ -68,7 +68,7 @@ def write_exam(directory: Path, winner: Winner, tested: Retest, names: Sequence[
     publish(directory, {EXAM: f"{file.model_dump_json(indent=2)}\n".encode()})
 
 
-def read_exam(directory: Path) -> RetestFile | None:
+def read_retest(directory: Path) -> RetestFile | None:
     """Return what is in the file; None while there is no winner, or it is of a log.
 
     Raises:

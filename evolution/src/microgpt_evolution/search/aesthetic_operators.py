@@ -10,7 +10,7 @@ from random import Random
 from microgpt_evolution.genome import Genome
 
 N_CTX, N_FF_EXP, STEPS = 16, 4, 300
-WIDTHS, HEADS, DEPTHS = (16, 24, 32), (2, 4), (1, 2, 3)
+WIDTHS, HEAD_COUNTS, DEPTHS = (16, 24, 32), (2, 4), (1, 2, 3)
 LR = (0.001, 0.015)
 MUTATED_WIDTHS = (16, 24, 32, 40)
 MAX_DEPTH = 4
@@ -23,7 +23,7 @@ def random_genome(rng: Random) -> Genome:
         n_emb=rng.choice(WIDTHS),
         n_ctx=N_CTX,
         n_layer=rng.choice(DEPTHS),
-        n_head=rng.choice(HEADS),
+        n_head=rng.choice(HEAD_COUNTS),
         n_ff_exp=N_FF_EXP,
         steps=STEPS,
         lr=rng.uniform(*LR),
@@ -36,7 +36,7 @@ def mutate(genome: Genome, rng: Random) -> Genome:
         case 0:
             return _with_shared_width(genome, rng.choice(MUTATED_WIDTHS), genome.n_head)
         case 1:
-            return _with_shared_width(genome, genome.n_emb, rng.choice(HEADS))
+            return _with_shared_width(genome, genome.n_emb, rng.choice(HEAD_COUNTS))
         case 2:
             n_layer = genome.n_layer + rng.choice((-1, 1))
             return replace(genome, n_layer=min(max(n_layer, 1), MAX_DEPTH))

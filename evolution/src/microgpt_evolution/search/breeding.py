@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 from random import Random
 
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.operators import (
+from microgpt_evolution.population import Offspring, Organism, place, tournament
+from microgpt_evolution.search.loss_operators import (
     NORMAL,
     WIDE,
     Space,
@@ -17,7 +18,6 @@ from microgpt_evolution.operators import (
     mutate,
     random_genome,
 )
-from microgpt_evolution.population import Offspring, Organism, place, tournament
 from microgpt_evolution.search.stagnation import StagnationStage
 
 N_IMMIGRANTS = 2

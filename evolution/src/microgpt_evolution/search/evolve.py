@@ -11,22 +11,22 @@ from threading import Event
 from typing import Any
 
 from microgpt.config import DEFAULT_SEED, check_count
-from microgpt.data.dataset import Split, split
+from microgpt.data.split import Split, split
 from microgpt.data.tokenizer import CharTokenizer, Document
 from microgpt.errors import ConfigError
 from microgpt.inference import InferenceGpt
 from microgpt_evolution.errors import NoWinnerError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.genome_file import GenomeRecord, ObjectiveName, write_genome
-from microgpt_evolution.objectives.aesthetic import N_SAMPLES, AestheticObjective
+from microgpt_evolution.objectives.aesthetic_objective import N_SAMPLES, AestheticObjective
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.fitness import Fitness
-from microgpt_evolution.objectives.heads import HeadName
-from microgpt_evolution.objectives.loss import LossObjective
+from microgpt_evolution.objectives.hydra_heads import HeadName
+from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.objectives.retest import Retest, retest
 from microgpt_evolution.runs.records import GENOME, Records
-from microgpt_evolution.runs.retest_file import write_exam
-from microgpt_evolution.search.hydra import Exchange
+from microgpt_evolution.runs.retest_file import write_retest
+from microgpt_evolution.search.hydra_search import Exchange
 from microgpt_evolution.search.objective_runners import RUNNERS
 from microgpt_evolution.search.runner import Listeners, SearchEvent, ignore
 from microgpt_evolution.search.selection import Winner
@@ -194,7 +194,7 @@ def _conclude(
     )
     names = InferenceGpt(tested.result).generate(N_NAMES, temperature=1.0, seed=settings.seed)
     write_genome(directory / GENOME, record)
-    write_exam(directory, winner, tested, names)
+    write_retest(directory, winner, tested, names)
     return EvolutionResult(record, winner, tested, tuple(names))
 
 

@@ -3,22 +3,16 @@
 from collections.abc import Mapping, Sequence
 from time import perf_counter
 
-from microgpt_evolution.evolve_rust import (
-    aesthetic_report,
-    end_report,
-    hydra_report,
-    loss_report,
-    trace,
-)
+from microgpt_evolution.evolve_rust import aesthetic_log, hydra_log, loss_log, loss_log_end, trace
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.fitness import target
-from microgpt_evolution.objectives.heads import HeadName
+from microgpt_evolution.objectives.hydra_heads import HeadName
 from microgpt_evolution.objectives.trial import Trial
-from microgpt_evolution.search.aesthetic import JUDGE
+from microgpt_evolution.search.aesthetic_search import JUDGE
 from microgpt_evolution.search.archive import Archive
-from microgpt_evolution.search.hydra import HEAD_GENERATIONS, Hydra
-from microgpt_evolution.search.loss import LossSearch
+from microgpt_evolution.search.hydra_search import HEAD_GENERATIONS, Hydra
+from microgpt_evolution.search.loss_search import LossSearch
 from microgpt_evolution.search.runner import Listeners, SearchRunner
 from microgpt_evolution.search.selection import Candidate, Winner, best_for, best_for_all
 from microgpt_evolution.search.settings import SearchSettings
@@ -45,7 +39,7 @@ class LossRunner(SearchRunner):
             (evaluation,) = self._measure("primordial", [primordial])
             self.target = target("held-out", evaluation.fitness)
         self._log(
-            *loss_report.header(
+            *loss_log.header(
                 log=str(self.evaluator.records.log),
                 fitness=settings.fitness,
                 target=self.target,
@@ -60,18 +54,18 @@ class LossRunner(SearchRunner):
 
     def _generation(self, number: int, started: float) -> None:
         search = self.search
-        self._log(loss_report.generation_start(number, self.settings.generations))
+        self._log(loss_log.generation_start(number, self.settings.generations))
         self._listeners.trace(trace.evaluating(search.organisms))
         for organism in search.organisms:
             self._listeners.trace(trace.started(organism))
         self._evaluate_generation()
         ranked = search.organisms
-        self._log(*loss_report.ranking(ranked))
+        self._log(*loss_log.ranking(ranked))
         if ranked[0].fitness < self.target and not self._is_reached:
             self._is_reached = True
-            self._log(loss_report.target_reached(self.target))
+            self._log(loss_log.target_reached(self.target))
         self._log(
-            *loss_report.summary(
+            *loss_log.summary(
                 ranked,
                 stagnation=search.stagnation,
                 n_blacklisted=len(search.blacklist.species),
@@ -83,14 +77,14 @@ class LossRunner(SearchRunner):
         ranked, stagnation = self.search.organisms, self.search.stagnation
         self.search.breed()
         stage, n_blacklisted = self.search.stage, len(self.search.blacklist.species)
-        self._log(*loss_report.event(stage, stagnation))
+        self._log(*loss_log.event(stage, stagnation))
         for line in trace.bred(stage, ranked, self.search.organisms, n_blacklisted):
             self._listeners.trace(line)
 
     def _end(self, candidates: Sequence[Candidate]) -> Winner | None:
         seconds = perf_counter() - self._started
         self._log(
-            *end_report.end_report(
+            *loss_log_end.end_report(
                 self.search.generations,
                 target=self.target,
                 blacklist=self.search.blacklist,
@@ -113,7 +107,7 @@ class AestheticRunner(SearchRunner):
     def _begin(self) -> None:
         assert self.settings.samples
         self._log(
-            *aesthetic_report.header(
+            *aesthetic_log.header(
                 log=str(self.evaluator.records.log),
                 population=self.settings.population,
                 generations=self.settings.generations,
@@ -123,19 +117,19 @@ class AestheticRunner(SearchRunner):
         )
 
     def _generation(self, number: int, started: float) -> None:
-        self._log(*aesthetic_report.generation_start(number, self.settings.generations))
+        self._log(*aesthetic_log.generation_start(number, self.settings.generations))
         self._listeners.trace(trace.evaluating(self.search.organisms))
         self._evaluate_generation()
         ranked = self.search.organisms
         for organism in sorted(ranked, key=lambda organism: organism.slot):
-            self._log(*aesthetic_report.organism(organism))
-        self._log(*aesthetic_report.generation_end(ranked, perf_counter() - started))
+            self._log(*aesthetic_log.organism(organism))
+        self._log(*aesthetic_log.generation_end(ranked, perf_counter() - started))
 
     def _end(self, candidates: Sequence[Candidate]) -> Winner | None:
         if not candidates:
             return None
         winner = best_for(JUDGE, candidates)
-        self._log(*aesthetic_report.finalists(candidates, winner, JUDGE))
+        self._log(*aesthetic_log.finalists(candidates, winner, JUDGE))
         return Winner(winner.organism, JUDGE)
 
 
@@ -158,7 +152,7 @@ class HydraRunner(SearchRunner):
 
     def _begin(self) -> None:
         self._log(
-            *hydra_report.header(
+            *hydra_log.header(
                 log=str(self.evaluator.records.log),
                 heads=list(self.search.heads),
                 cycles=self.settings.generations,
@@ -169,22 +163,22 @@ class HydraRunner(SearchRunner):
 
     def _generation(self, number: int, started: float) -> None:
         search = self.search
-        self._log(*hydra_report.cycle_start(number, self.settings.generations))
+        self._log(*hydra_log.cycle_start(number, self.settings.generations))
         for generation in range(HEAD_GENERATIONS):
             if generation:
                 search.breed()
             self._listeners.trace(trace.evaluating(search.organisms))
             self._evaluate_generation()
             for name, population in search.heads.items():
-                self._log(hydra_report.top(name, population.organisms))
+                self._log(hydra_log.top(name, population.organisms))
                 for organism in population.organisms:
                     n_params = self.evaluator.objective.n_params(organism.genome)
                     self.archives[name].add(organism, n_params=n_params)
-        self._log(*hydra_report.champions(search.champions()))
+        self._log(*hydra_log.champions(search.champions()))
         search.breed()
-        self._log(*hydra_report.gathering())
+        self._log(*hydra_log.gathering())
         seconds = perf_counter() - started
-        self._log(*hydra_report.cycle_end(search.organisms, self.archives, seconds))
+        self._log(*hydra_log.cycle_end(search.organisms, self.archives, seconds))
 
     def _breed(self) -> None:
         """Do nothing: the gathering at the end of a cycle has begun the next generation."""
@@ -200,8 +194,8 @@ class HydraRunner(SearchRunner):
         if not self.winners or (head and head not in self.winners):
             return None
         winner = self.winners[head] if head else best_for_all(heads, candidates)
-        self._log(*hydra_report.ascended(self.winners))
-        self._log(*hydra_report.chosen(winner, heads, head))
+        self._log(*hydra_log.ascended(self.winners))
+        self._log(*hydra_log.chosen(winner, heads, head))
         return Winner(winner.organism, head or JUDGE, head)  # the judge knows all heads' concerns
 
 

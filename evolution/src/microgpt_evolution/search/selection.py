@@ -9,7 +9,7 @@ from statistics import fmean
 
 from microgpt_evolution import confidence_interval
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.heads import HeadName
+from microgpt_evolution.objectives.hydra_heads import HeadName
 from microgpt_evolution.objectives.trial import N_REPEATS
 from microgpt_evolution.population import Evaluation, Organism, rank
 from microgpt_evolution.seeds import training_seed

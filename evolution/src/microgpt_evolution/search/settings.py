@@ -17,16 +17,16 @@ from microgpt.errors import ConfigError
 from microgpt_evolution.errors import GenomeError, RunError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.genome_file import ObjectiveName
-from microgpt_evolution.objectives.aesthetic import N_SAMPLES
+from microgpt_evolution.objectives.aesthetic_objective import N_SAMPLES
 from microgpt_evolution.objectives.fitness import Fitness
-from microgpt_evolution.objectives.heads import HEADS, HeadName
-from microgpt_evolution.objectives.loss import MAX_BYTES, MAX_FLOPS
+from microgpt_evolution.objectives.hydra_heads import HEADS, HeadName
+from microgpt_evolution.objectives.loss_objective import MAX_BYTES, MAX_FLOPS
 from microgpt_evolution.runs.recorded_run import RecordedRun
 from microgpt_evolution.runs.records import Records
 from microgpt_evolution.runs.run_directory import RUN
-from microgpt_evolution.search.aesthetic import JUDGE, AestheticPopulation
-from microgpt_evolution.search.hydra import HEAD_GENERATIONS, Exchange, Hydra
-from microgpt_evolution.search.loss import LossSearch
+from microgpt_evolution.search.aesthetic_search import JUDGE, AestheticPopulation
+from microgpt_evolution.search.hydra_search import HEAD_GENERATIONS, Exchange, Hydra
+from microgpt_evolution.search.loss_search import LossSearch
 
 HELD_OUT = 0.1  # the share for choosing, and that for the final figure
 # What can be set for each objective, and what its default is: evolve-rust's, but for the measures.

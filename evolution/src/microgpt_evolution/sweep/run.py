@@ -5,7 +5,7 @@ from dataclasses import replace
 from threading import Event
 
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
-from microgpt_evolution.objectives.sweep import SweepObjective
+from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.sweep.records import SweepRecords
 from microgpt_evolution.sweep.result import SweepResult
 from microgpt_evolution.workers.pools import Pool

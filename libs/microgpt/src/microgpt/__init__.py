@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from microgpt.config import ModelConfig, Sampling, TrainConfig
     from microgpt.data.bpe import BpeTokenizer
-    from microgpt.data.dataset import load_conversations, load_text
+    from microgpt.data.documents import load_conversations, load_text
     from microgpt.data.tokenizer import CharTokenizer, Message
     from microgpt.errors import MicrogptError
     from microgpt.inference import InferenceGpt
@@ -47,7 +47,7 @@ __all__ = [
 _NAMES = {  # of each module
     "config": ("ModelConfig", "Sampling", "TrainConfig"),
     "data.bpe": ("BpeTokenizer",),
-    "data.dataset": ("load_conversations", "load_text"),
+    "data.documents": ("load_conversations", "load_text"),
     "data.tokenizer": ("CharTokenizer", "Message"),
     "errors": ("MicrogptError",),
     "inference": ("InferenceGpt",),

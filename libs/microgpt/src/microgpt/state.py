@@ -4,19 +4,18 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, WeightsFormat
-from microgpt.data.dataset import DataFacts
+from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.flat_weights import Numbers
 from microgpt.model import Weights
+from microgpt.training.early_stopping import BestWeights, Ending
 from microgpt.training.history_file import HistoryPoint
 from microgpt.training.presets import PresetName
 from microgpt.training.weight_averaging import WeightAverage
 
 N_RECENT = 100  # losses in a checkpoint, whose mean is the train_loss of meta.json
-Ending = Literal["steps", "patience", "stopped"]  # all steps taken; early stopping; interrupted
 
 
 @dataclass(frozen=True)
@@ -60,17 +59,6 @@ class TrainEvent:
 
 
 @dataclass(frozen=True)
-class Best:
-    """The weights with the lowest held-out loss so far."""
-
-    step: int
-    val_loss: float  # in nats per token
-    weights: Numbers  # in the order of `weight_shapes`
-    measured_at: int  # step of the last measurement
-    n_worse: int  # measurements since the best
-
-
-@dataclass(frozen=True)
 class TrainState:
     """A checkpoint: resuming from it gives what an uninterrupted training would have given."""
 
@@ -80,19 +68,12 @@ class TrainState:
     adam_v: Numbers  # running mean of its square
     dtype: DType
     engine: EngineName
-    best: Best | None = None  # once the held-out loss was measured
+    best: BestWeights | None = None  # once the held-out loss was measured
     recent_losses: Sequence[float] = ()  # of the last N_RECENT steps, in nats per token
     history: Sequence[HistoryPoint] = ()
     since_history: tuple[float, int] = (0.0, 0)  # sum and number of the losses since its last point
     seconds: float = 0.0  # training time so far
     average: WeightAverage | None = None  # where the last weights are averaged
-
-
-def ending(step: int, best: Best | None, config: TrainConfig) -> Ending | None:
-    """Return why a training ends after this step, or None if it goes on."""
-    if step >= config.steps:
-        return "steps"
-    return "patience" if best and config.patience and best.n_worse >= config.patience else None
 
 
 @dataclass(frozen=True)

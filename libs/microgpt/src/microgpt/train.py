@@ -11,7 +11,7 @@ from time import perf_counter
 
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_count
 from microgpt.data.chunked_dataset import ChunkedDataset
-from microgpt.data.dataset import Split, split
+from microgpt.data.split import Split, split
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.errors import ConfigError, DataError, TokenizerError
@@ -96,7 +96,7 @@ def train(
     if resume:
         _check_resume(resume, model, config, engine, dtype)
     rng = random.Random(config.seed)
-    chunks = parts.reading(tokenizer, model.block_size, config)
+    chunks = parts.chunked(tokenizer, model.block_size, config)
     dataset = _encode_in_order(chunks, config, rng, engine)
     new_engine = make_engine(
         engine,

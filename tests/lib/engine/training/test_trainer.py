@@ -382,7 +382,7 @@ rng = random.Random(3)
 for dtype, limit in (("float32", 1e-4), ("float64", 1e-10)):
     assert max(engine_error(random_model(rng), rng, dtype) for _ in range(40)) < limit
 from microgpt import Gpt, ModelConfig, Sampling
-from microgpt.engine.inference import CompiledModel
+from microgpt.engine.compiled_model import CompiledModel
 from microgpt.model import init_weights
 from microgpt.sampling import DecodeRules, decode
 for n_embd, n_head in ((1, 1), (6, 2), (16, 4), (21, 3), (40, 2), (160, 2)):

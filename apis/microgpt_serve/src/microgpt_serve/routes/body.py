@@ -12,6 +12,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
+from microgpt_serve.app_state import AppState, get_service
 from microgpt_serve.errors import (
     RETRY_AFTER_S,
     ClientGoneError,
@@ -20,7 +21,6 @@ from microgpt_serve.errors import (
     validation_message,
 )
 from microgpt_serve.schemas import MAX_CHARACTERS
-from microgpt_serve.service import Service, get_service
 
 JSON_TYPE = "application/json"
 MAX_LISTED = 1000  # validation errors of which the first is told
@@ -90,7 +90,7 @@ def _check_headers(request: Request) -> None:
         raise ServeError(415, "the body must not be compressed; send no Content-Encoding")
 
 
-async def _read_into(content: bytearray, request: Request, service: Service) -> None:
+async def _read_into(content: bytearray, request: Request, service: AppState) -> None:
     """Read a body; raise ServeError as soon as it is too large, or all bodies together are."""
     max_bytes = service.settings.max_body_bytes
     length = request.headers.get("content-length", "")

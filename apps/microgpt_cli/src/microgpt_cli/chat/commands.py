@@ -93,7 +93,7 @@ def _save(session: ChatSession, name: str) -> str:
 
 def _load(session: ChatSession, name: str) -> str:
     """Replace the conversation by that of a file."""
-    from microgpt.data.dataset import load_conversations
+    from microgpt.data.documents import load_conversations
 
     path = _path("/load", name)
     conversations = load_conversations(path, tell=session.tell)

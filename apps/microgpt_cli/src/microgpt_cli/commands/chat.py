@@ -63,7 +63,7 @@ def chat(
 
 def _load(model_dir: Path | None) -> "SavedModel":
     """Return the model that was asked for; else that in output, if it can chat; else the demo."""
-    from microgpt.data.dataset import DEMO_MODEL, bundled
+    from microgpt.data.documents import DEMO_MODEL, bundled
     from microgpt.storage.model_directory import load
 
     if model_dir is not None:

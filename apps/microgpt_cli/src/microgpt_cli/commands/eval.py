@@ -51,8 +51,8 @@ def evaluate(
     """
     check_threads(threads)
 
-    from microgpt.data.conversation_file import load_exam
-    from microgpt.data.dataset import load_stream, load_text
+    from microgpt.data.conversation_file import load_chat_tests
+    from microgpt.data.documents import load_stream, load_text
     from microgpt.evaluation.held_out_loss import bits
     from microgpt.inference import InferenceGpt
     from microgpt.storage.model_directory import load
@@ -63,7 +63,7 @@ def evaluate(
     docs: Sequence[Document]
     items: Sequence[Item] = ()
     if saved.tokenizer.is_chat:
-        exam = load_exam(data, tell=note)
+        exam = load_chat_tests(data, tell=note)
         docs, items = exam.conversations, exam.items
     else:
         docs = [load_stream(data)] if text == "stream" else load_text(data)

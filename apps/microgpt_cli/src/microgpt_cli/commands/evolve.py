@@ -14,7 +14,7 @@ from microgpt_cli.terminal.console import note, say
 from microgpt_cli.terminal.options import DEFAULT_GENOME, DEFAULT_TEXT, RUNS
 
 if TYPE_CHECKING:
-    from microgpt.data.dataset import Split
+    from microgpt.data.split import Split
     from microgpt_evolution.runs.records import Records
     from microgpt_evolution.search.settings import SearchSettings
 
@@ -170,7 +170,7 @@ def evolve(
     from microgpt_cli.search.log import SearchLog, resumable
     from microgpt_cli.search.winner import keep_winner
     from microgpt_cli.search.workers import make_pool
-    from microgpt_evolution.evolve_rust import end_report
+    from microgpt_evolution.evolve_rust import loss_log_end
     from microgpt_evolution.runs.records import Records
     from microgpt_evolution.search.evolve import run_search
     from microgpt_evolution.search.runner import Listeners, ignore
@@ -198,7 +198,7 @@ def evolve(
                 say(f"error: no organism could be trained to its end; see {records.log}")
                 raise typer.Exit(1)
             keep_winner(result, log, force=force, model_dir=train_winner)
-            for line in end_report.saved(str(records.log)):
+            for line in loss_log_end.saved(str(records.log)):
                 log(line)
     leave_report(records.directory)
 
@@ -222,7 +222,8 @@ def _prepare(ctx: typer.Context, begun: "Records | None") -> "tuple[SearchSettin
     Raises:
         ConfigError: an option contradicts what the run began with.
     """
-    from microgpt.data.dataset import load_text, split
+    from microgpt.data.documents import load_text
+    from microgpt.data.split import split
     from microgpt.files.path_text import path_from_text, path_to_text
     from microgpt_cli.input_files import check_regular, default_input
     from microgpt_evolution.genome_file import read_genome

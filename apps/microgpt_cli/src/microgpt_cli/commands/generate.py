@@ -138,13 +138,8 @@ def _training_texts(saved: "SavedModel", against: Path | None) -> Container[str]
 
     For a chat model, which makes up what a user might say, they are those of users.
     """
-    from microgpt.data.dataset import (
-        bundled,
-        fingerprint,
-        load_conversations,
-        load_stream,
-        load_text,
-    )
+    from microgpt.data.documents import bundled, load_conversations, load_stream, load_text
+    from microgpt.data.split import fingerprint
 
     def load_documents(path: Path) -> "Sequence[Document]":
         if saved.tokenizer.is_chat:

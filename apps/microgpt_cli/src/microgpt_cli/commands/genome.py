@@ -149,10 +149,11 @@ def _content(path: Path) -> tuple[Path, bytes]:
 
 def _model_facts(record: "GenomeRecord", input: Path | None) -> dict[str, Any]:
     """Return what can be told of the model without training it, which depends on the data."""
-    from microgpt.data.dataset import Split, fingerprint, load_text
+    from microgpt.data.documents import load_text
+    from microgpt.data.split import Split, fingerprint
     from microgpt.data.tokenizer import CharTokenizer
     from microgpt_cli.input_files import default_input
-    from microgpt_evolution.objectives.loss import LossObjective
+    from microgpt_evolution.objectives.loss_objective import LossObjective
 
     path = input or default_input()
     docs = load_text(path)

@@ -47,7 +47,7 @@ def judge(
     if not any(name.strip() for name in batch):
         raise DataError("there is no name to judge; give some, or pipe them in, one a line")
 
-    from microgpt.data.dataset import load_text
+    from microgpt.data.documents import load_text
     from microgpt_cli.input_files import default_input
     from microgpt_evolution.objectives.judge import judge as find_verdict
     from microgpt_evolution.objectives.judge import known_names
@@ -133,7 +133,7 @@ def _cells(verdict: "Verdict | None") -> list[str]:
 
 
 def _summary(result: "Scores", rows: Sequence[_Row]) -> Iterator[str]:
-    from microgpt_evolution.objectives.heads import HEADS
+    from microgpt_evolution.objectives.hydra_heads import HEADS
 
     n_judged = sum(row.verdict is not None for row in rows)
     what = f"mean total of {n_judged} of {len(rows)} names" if n_judged else "none is judged"

@@ -54,7 +54,7 @@ def run(
     """
     check_seed(seed)
 
-    from microgpt.data.dataset import load_text
+    from microgpt.data.documents import load_text
     from microgpt.data.tokenizer import CharTokenizer
     from microgpt.inference import InferenceGpt
     from microgpt.train import train

@@ -6,7 +6,7 @@ from pathlib import Path
 from time import perf_counter
 
 from microgpt.config import MAX_SIZE, ModelConfig, TrainConfig
-from microgpt.data.dataset import load_conversations, load_text
+from microgpt.data.documents import load_conversations, load_text
 from microgpt.data.statistics import Cut, DataReport, count_with_others, describe
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Document, Tokenizer

@@ -10,7 +10,8 @@ import typer
 from pydantic import ValidationError
 
 from microgpt.config import check_count, check_seed
-from microgpt.data.dataset import Split, load_conversations, load_text, split
+from microgpt.data.documents import load_conversations, load_text
+from microgpt.data.split import Split, split
 from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
 from microgpt.files.path_text import path_from_text, path_to_text
@@ -23,7 +24,7 @@ from microgpt_cli.search.workers import make_pool
 from microgpt_cli.terminal.console import note, say, show_while_read
 from microgpt_cli.terminal.options import RUNS
 from microgpt_cli.terminal.progress import duration
-from microgpt_evolution.objectives.sweep import SweepObjective
+from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import HELD_OUT, Kind, SweepRecords, SweepSettings
 from microgpt_evolution.sweep.run import run_sweep

@@ -10,7 +10,7 @@ from microgpt.files.atomic_files import remove_unfinished
 from microgpt.storage.model_directory import save
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_GENOME
-from microgpt_evolution.evolve_rust import end_report
+from microgpt_evolution.evolve_rust import loss_log_end
 from microgpt_evolution.genome_file import (
     GenomeRecord,
     encode_genome,
@@ -37,9 +37,9 @@ def keep_winner(
     """
     genome_sha256 = _write(result.record, log, force=force)
     trained = result.retest.result
-    for line in end_report.demo(result.names, trained.losses[-1]):
+    for line in loss_log_end.demo(result.names, trained.losses[-1]):
         log(line)
-    for line in end_report.lucky_and_honest(result.winner.found, result.retest):
+    for line in loss_log_end.lucky_and_honest(result.winner.found, result.retest):
         log(line)
     if model_dir:
         plan = replace(trained.plan, genome_sha256=genome_sha256)
@@ -55,6 +55,6 @@ def _write(record: GenomeRecord, log: Callable[[str], None], *, force: bool) -> 
         note(f"{DEFAULT_GENOME} stays: it is as good or better; --force replaces it")
     else:
         write_genome(DEFAULT_GENOME, record)
-        for line in end_report.genome_written(str(DEFAULT_GENOME), record.generation):
+        for line in loss_log_end.genome_written(str(DEFAULT_GENOME), record.generation):
             log(line)
     return hashlib.sha256(encode_genome(record)).hexdigest()

@@ -10,19 +10,14 @@ from typing import Any
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer
-from microgpt.data.dataset import (
-    Split,
-    load_conversations,
-    load_stream,
-    load_text,
-    split,
-    split_stream,
-)
+from microgpt.data.documents import load_conversations, load_stream, load_text
+from microgpt.data.split import Split, split, split_stream
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, TokenizerKind, texts_of
 from microgpt.errors import ConfigError
-from microgpt.state import Ending, TrainingPlan, TrainState, ending
+from microgpt.state import TrainingPlan, TrainState
 from microgpt.storage.model_directory import SavedModel, load
 from microgpt.storage.training_directory import TrainingDirectory, read_training
+from microgpt.training.early_stopping import Ending, ending
 from microgpt.training.engines import DEFAULT_DTYPE
 from microgpt.training.finetune import check_shape, extended_tokenizer, new_tokens
 from microgpt.training.presets import PRESETS, PresetName

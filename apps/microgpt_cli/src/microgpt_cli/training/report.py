@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from microgpt.config import EngineName
-from microgpt.data.dataset import Split
+from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document, count_predictions
 from microgpt.evaluation.held_out_loss import bits
 from microgpt.evaluation.memorisation import KnownTexts, Memorisation, compare

@@ -45,7 +45,7 @@ def run(
         quiet: print no header.
     """
     plan, parts = job.plan, job.parts
-    reading = parts.reading(plan.tokenizer, plan.model.block_size, plan.config)
+    reading = parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
     check_fits(
         plan.engine, plan.dtype, plan.model, plan.config, longest=reading.longest, threads=threads
     )

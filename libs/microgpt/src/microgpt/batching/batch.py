@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from microgpt.batching.jobs import Job
-from microgpt.engine.decoding.decode import DecodeArrays
+from microgpt.engine.compiled_model import CompiledModel
+from microgpt.engine.decoding.decode_kernel import DecodeArrays
 from microgpt.engine.decoding.decoder import Decoder
 from microgpt.engine.decoding.sequences import FULL, RUNNING
-from microgpt.engine.inference import CompiledModel
 from microgpt.errors import PromptError
 from microgpt.sampling import Continuation
 

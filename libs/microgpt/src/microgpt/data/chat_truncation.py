@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from microgpt.data.sliding_windows import Piece, half
+from microgpt.data.sliding_windows import Chunk, half
 from microgpt.data.tokenizer import Message, Tokenizer
 from microgpt.errors import PromptError
 
@@ -66,7 +66,7 @@ def fit_conversation(
 
 def turn_windows(
     tokens: Sequence[int], block_size: int, mask: bytes | None, roles: Sequence[int]
-) -> list[Piece]:
+) -> list[Chunk]:
     """Return the pieces in which a conversation is learnt, each as the model will read it in use.
 
     A piece is [BOS, turns…], the first turn the user's: the turns before those to learn as far as
@@ -85,7 +85,7 @@ def turn_windows(
     counts = mask or b"\1" * len(tokens)
     starts = [i for i, token in enumerate(tokens) if token in roles]
     ends = [*starts[1:], len(tokens)]
-    pieces: list[Piece] = []
+    pieces: list[Chunk] = []
     end = 1  # of what has been learnt
     while (new := counts.find(1, end)) >= 0:
         turn = bisect_right(starts, new) - 1

@@ -12,7 +12,7 @@ from itertools import accumulate, pairwise
 
 from microgpt.config import LongDocs, LossOn, TextKind
 from microgpt.data.chat_truncation import turn_windows
-from microgpt.data.sliding_windows import Piece, SlidingWindows, half, n_windows
+from microgpt.data.sliding_windows import Chunk, SlidingWindows, half, n_windows
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import ROLES, Document, Tokenizer, count_predictions, joined
 from microgpt.errors import ConfigError
@@ -53,7 +53,7 @@ class ChunkedDataset:
                 dataset.append(self.tokenizer.encode_document(doc)[:size], mask and mask[:size])
             return dataset
         long: dict[
-            int, SlidingWindows | list[Piece]
+            int, SlidingWindows | list[Chunk]
         ] = {}  # encoded once, however many pieces are read
         for place in order:
             i = bisect_right(firsts, place) - 1
@@ -135,7 +135,7 @@ class ChunkedDataset:
             return n_windows(length, self.block_size, half(self.block_size))
         return len(self._pieces(doc))
 
-    def _pieces(self, doc: Document) -> SlidingWindows | list[Piece]:
+    def _pieces(self, doc: Document) -> SlidingWindows | list[Chunk]:
         stride = self.block_size if self.text == "stream" else None
         return _cut(doc, self.tokenizer, self.block_size, self.loss_on, self.text, stride)
 
@@ -147,7 +147,7 @@ def scored(
     *,
     loss_on: LossOn,
     text: TextKind,
-) -> Iterator[Iterable[Piece]]:
+) -> Iterator[Iterable[Chunk]]:
     """Yield the pieces in which each document is scored; for the arguments see `ChunkedDataset`."""
     return (_cut(doc, tokenizer, block_size, loss_on, text) for doc in docs)
 
@@ -159,7 +159,7 @@ def _cut(
     loss_on: LossOn,
     text: TextKind,
     stride: int | None = None,
-) -> SlidingWindows | list[Piece]:
+) -> SlidingWindows | list[Chunk]:
     """Return the pieces of a document, in each of which something counts."""
     tokens = tokenizer.encode_document(doc)
     if text == "stream":

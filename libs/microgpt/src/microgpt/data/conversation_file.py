@@ -44,12 +44,12 @@ class ChatTestSet:
     items: list[Item]
 
 
-def load_exam(
+def load_chat_tests(
     path: str | Path | TextFile, *, tell: Callable[[str], None] | None = None
 ) -> ChatTestSet:
     """Return the conversations of a JSONL file, and each reply that has a `task`.
 
-    See `microgpt.data.dataset.load_conversations`, which returns the conversations alone.
+    See `microgpt.data.documents.load_conversations`, which returns the conversations alone.
     """
     file = path if isinstance(path, TextFile) else TextFile(path)
     exam = ChatTestSet([], [])

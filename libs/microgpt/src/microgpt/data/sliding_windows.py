@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-Piece = tuple[Sequence[int], bytes | None]  # up to block_size + 1 tokens, and their mask
+Chunk = tuple[Sequence[int], bytes | None]  # up to block_size + 1 tokens, and their mask
 
 
 class SlidingWindows:
@@ -35,7 +35,7 @@ class SlidingWindows:
     def __len__(self) -> int:
         return n_windows(len(self._tokens) - 1, self._block_size, self._stride)
 
-    def __getitem__(self, i: int) -> Piece:
+    def __getitem__(self, i: int) -> Chunk:
         start, n_made = i * self._stride, self._block_size - self._stride if i else 0
         end, new = start + self._block_size + 1, start + n_made + 1
         tokens = self._tokens[start:end]
@@ -46,7 +46,7 @@ class SlidingWindows:
         n_new = len(tokens) - n_made - 1
         return tokens, bytes(n_made + 1) + (self._mask[new:end] if self._mask else b"\1" * n_new)
 
-    def __iter__(self) -> Iterator[Piece]:
+    def __iter__(self) -> Iterator[Chunk]:
         return map(self.__getitem__, range(len(self)))
 
 

@@ -84,7 +84,7 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
     number of items is the same for every model.
 
     Args:
-        items: what to ask; see `load_exam`.
+        items: what to ask; see `load_chat_tests`.
     """
     found = [_prompt(model, item) for item in items]
     prompts = [prompt for prompt in found if isinstance(prompt, ChatPrompt)]

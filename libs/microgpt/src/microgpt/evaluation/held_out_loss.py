@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from microgpt.data.sliding_windows import Piece
+from microgpt.data.sliding_windows import Chunk
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.model import Gpt, cross_entropy
 
@@ -35,12 +35,12 @@ def bits(nats: float) -> float:
     return nats / math.log(2)
 
 
-class Pieces:
+class EvaluationSet:
     """Documents as they are scored."""
 
     def __init__(
         self,
-        docs: Iterable[Iterable[Piece]],
+        docs: Iterable[Iterable[Chunk]],
         *,
         at_once: int = AT_ONCE,
         n_characters: int | None = None,

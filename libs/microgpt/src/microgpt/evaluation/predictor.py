@@ -21,8 +21,8 @@ from microgpt.data.chunked_dataset import scored
 from microgpt.data.tokenizer import Document, Tokenizer, count_predictions
 from microgpt.errors import ConfigError, DataError, PromptError
 from microgpt.evaluation.held_out_loss import (
+    EvaluationSet,
     HeldOutLoss,
-    Pieces,
     scalar_log_probabilities,
     scalar_nll,
 )
@@ -30,7 +30,7 @@ from microgpt.model import Gpt, count_params
 from microgpt.state import TrainedModel
 
 if TYPE_CHECKING:
-    from microgpt.engine.inference import CompiledModel
+    from microgpt.engine.compiled_model import CompiledModel
 
 
 class Predictor:
@@ -94,7 +94,7 @@ class Predictor:
         docs, block_size = list(docs), self.config.block_size
         in_pieces = scored(docs, self.tokenizer, block_size, loss_on=loss_on, text=text)
         n_characters = sum(count_predictions(doc, loss_on, text, len) for doc in docs)
-        pieces = Pieces(in_pieces, n_characters=n_characters)
+        pieces = EvaluationSet(in_pieces, n_characters=n_characters)
         if not pieces.n_tokens:
             raise DataError("there are no documents to evaluate, or no replies in them")
         if self.engine == "reference":
@@ -128,7 +128,7 @@ class Predictor:
     @cached_property
     def compiled(self) -> "CompiledModel":
         """The same model on arrays."""
-        from microgpt.engine.inference import CompiledModel
+        from microgpt.engine.compiled_model import CompiledModel
 
         return CompiledModel(self.config, self._gpt.weights, self._dtype)
 

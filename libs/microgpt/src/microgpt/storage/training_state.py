@@ -30,7 +30,7 @@ from microgpt.config import (
     TrainConfig,
     WeightsFormat,
 )
-from microgpt.data.dataset import DataFacts
+from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer_io import (
     MAX_TOKENIZER_BYTES,
     chars_of,
@@ -44,9 +44,10 @@ from microgpt.errors import CheckpointError, MicrogptError
 from microgpt.files.atomic_files import committed_path, read
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.model import count_params
-from microgpt.state import N_RECENT, Best, TrainingPlan, TrainState
+from microgpt.state import N_RECENT, TrainingPlan, TrainState
 from microgpt.storage.meta import MAX_META_BYTES
 from microgpt.storage.model_directory import STATE_DESCRIPTION
+from microgpt.training.early_stopping import BestWeights
 from microgpt.training.history_file import MAX_HISTORY_BYTES, HistoryPoint
 from microgpt.training.presets import PresetName
 from microgpt.training.weight_averaging import WeightAverage
@@ -252,7 +253,7 @@ def _state(
         adam_v=tensors["adam_v"],
         dtype=description.dtype,
         engine=description.engine,
-        best=Best(**best.model_dump(), weights=tensors["best_weights"]) if best else None,
+        best=BestWeights(**best.model_dump(), weights=tensors["best_weights"]) if best else None,
         recent_losses=recent_losses,
         history=tuple(history),
         since_history=description.since_history,

@@ -57,7 +57,7 @@ class Fillers(Generic[T]):
 def is_held_out(text: str) -> bool:
     """Return whether training must never see a filler.
 
-    It is placed as the documents of a text file are (`data.dataset.split`): by its sha256 alone.
+    It is placed as the documents of a text file are (`data.split`): by its sha256 alone.
     """
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 2**32 < HELD_OUT
 

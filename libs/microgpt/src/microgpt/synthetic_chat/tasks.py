@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import combinations_with_replacement, product
 
-from microgpt.data.dataset import bundled, load_text
+from microgpt.data.documents import bundled, load_text
 from microgpt.synthetic_chat.draw import PHRASES, Draw, Exchange, Fillers, Wordings
 
 UNKNOWN = "i don't know."

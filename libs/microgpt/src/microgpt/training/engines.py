@@ -110,7 +110,7 @@ def bytes_needed(
     """Return the bytes of a training without its documents, of which the longest is given."""
     if engine == "reference":
         return count_params(model) * (BYTES_A_WEIGHT + longest * BYTES_A_MULTIPLICATION)
-    from microgpt.engine.training import threaded
+    from microgpt.engine.training import threaded_step as threaded
 
     threads = threaded.useful_threads(model, config, longest * config.batch_size, threads)
     n_bytes = threaded.bytes_needed(model, config, dtype, longest=longest, threads=threads)
@@ -126,7 +126,7 @@ def prepare_engine(
     """Load the kernels of an engine; the first time, compile them, after a line for the user."""
     if engine == "reference":
         return
-    from microgpt.engine import inference as model
+    from microgpt.engine import compiled_model as model
     from microgpt.engine.jit import on_compiling
     from microgpt.engine.training import trainer as compiled
 
@@ -175,7 +175,7 @@ def make_engine(
     check_fits(engine, dtype, model, config, longest=docs.longest - 1, threads=threads)
     if engine == "compiled":
         from microgpt.engine import mersenne
-        from microgpt.engine.training.threaded import ThreadedEngine, useful_threads
+        from microgpt.engine.training.threaded_step import ThreadedEngine, useful_threads
         from microgpt.engine.training.trainer import CompiledEngine
 
         n_tokens = config.batch_size * (len(docs.tokens) / len(docs) - 1)
@@ -203,7 +203,7 @@ def make_nll(
 ) -> Nll:
     """Return a function that says how surprising documents are for a model."""
     if engine == "compiled":
-        from microgpt.engine.inference import CompiledModel
+        from microgpt.engine.compiled_model import CompiledModel
 
         compiled = CompiledModel(model, weights, dtype)
         return partial(compiled.nll, threads=threads)

@@ -3,25 +3,18 @@
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import perf_counter
 
 from microgpt.data.chunked_dataset import scored
-from microgpt.data.dataset import Split
+from microgpt.data.split import Split
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document
 from microgpt.errors import DataError, MicrogptError
-from microgpt.evaluation.held_out_loss import AT_ONCE, Pieces
+from microgpt.evaluation.held_out_loss import AT_ONCE, EvaluationSet
 from microgpt.flat_weights import Numbers, by_name
-from microgpt.state import (
-    Best,
-    Ending,
-    TrainEvent,
-    TrainingPlan,
-    TrainResult,
-    TrainState,
-    ending,
-)
+from microgpt.state import TrainEvent, TrainingPlan, TrainResult, TrainState
+from microgpt.training.early_stopping import Ending, ending, keep_best
 from microgpt.training.engines import Engine, make_nll
 from microgpt.training.loss_history import LossHistory
 from microgpt.training.weight_averaging import WeightAverage, moment_after
@@ -157,22 +150,18 @@ class TrainingLoop:
             return False
         if not math.isfinite(loss):
             raise self._diverged(f"after step {step}")
-        best = self.best
-        if best and loss >= best.val_loss:
-            self.best = replace(best, measured_at=step, n_worse=best.n_worse + 1)
-        else:
-            self.best = Best(step, loss, weights, measured_at=step, n_worse=0)
+        self.best = keep_best(self.best, step, loss, weights)
         self.history.mark(loss)
         self._report(loss)
         return True
 
-    def _loss(self, pieces: Pieces, weights: Numbers) -> float | None:
+    def _loss(self, pieces: EvaluationSet, weights: Numbers) -> float | None:
         plan = self.plan
         nll = make_nll(plan.engine, plan.dtype, plan.model, weights, threads=self.threads)
         evaluation = pieces.evaluate(nll, self.should_stop)
         return evaluation.loss if evaluation else None
 
-    def _pieces(self, docs: Sequence[Document]) -> Pieces | None:
+    def _pieces(self, docs: Sequence[Document]) -> EvaluationSet | None:
         """Return documents as they are scored, a portion for some tenths of a second."""
         if not docs:
             return None
@@ -180,7 +169,7 @@ class TrainingLoop:
         in_pieces = scored(
             docs, plan.tokenizer, plan.model.block_size, loss_on=config.loss_on, text=config.text
         )
-        pieces = Pieces(in_pieces, at_once=AT_ONCE if plan.engine == "compiled" else 1)
+        pieces = EvaluationSet(in_pieces, at_once=AT_ONCE if plan.engine == "compiled" else 1)
         if not pieces.n_tokens:
             raise DataError("the conversations that are held out have no replies; hold out others")
         return pieces

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from microgpt.config import DEFAULT_SEED, DType, EngineName, TrainConfig
-from microgpt.data.dataset import bundled, load_text
+from microgpt.data.documents import bundled, load_text
 from microgpt.errors import ConfigError
 from microgpt.inference import InferenceGpt
 from microgpt.state import TrainEvent

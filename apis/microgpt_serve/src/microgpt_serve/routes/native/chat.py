@@ -7,11 +7,11 @@ from fastapi import APIRouter, Request
 from microgpt.config import Sampling
 from microgpt.data.chat_truncation import ChatPrompt
 from microgpt.data.tokenizer import Message
+from microgpt_serve.app_state import AppState, ServiceDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.routes.body import MAX_INLINE_CHARS, BodyRoute
 from microgpt_serve.schemas import MAX_CHARACTERS, ChatMessage, ChatRequest, ChatResponse
 from microgpt_serve.served_model import ServedModel
-from microgpt_serve.service import Service, ServiceDep
 
 router = APIRouter(route_class=BodyRoute)
 
@@ -38,7 +38,7 @@ async def chat(body: ChatRequest, request: Request, service: ServiceDep) -> Chat
 
 
 async def encode_messages(
-    messages: Sequence[ChatMessage], model: ServedModel, service: Service
+    messages: Sequence[ChatMessage], model: ServedModel, service: AppState
 ) -> ChatPrompt:
     """Return a conversation as tokens, cut to the context."""
     if not model.gpt.tokenizer.is_chat:

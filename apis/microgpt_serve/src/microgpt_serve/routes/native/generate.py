@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter, Request
 
+from microgpt_serve.app_state import ServiceDep
 from microgpt_serve.routes.body import MAX_INLINE_CHARS, BodyRoute
 from microgpt_serve.schemas import GenerateRequest, GenerateResponse
-from microgpt_serve.service import ServiceDep
 
 router = APIRouter(route_class=BodyRoute)
 

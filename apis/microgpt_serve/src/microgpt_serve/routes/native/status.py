@@ -7,9 +7,9 @@ from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from microgpt.data.tokenizer_io import chars_of
+from microgpt_serve.app_state import ServiceDep
 from microgpt_serve.errors import MEANINGS
 from microgpt_serve.schemas import ErrorResponse, HealthResponse, ModelResponse, ReadyResponse
-from microgpt_serve.service import ServiceDep
 
 router = APIRouter()
 

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from microgpt.sampling import FinishReason
+from microgpt_serve.app_state import ServiceDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.routes.body import BodyRoute
 from microgpt_serve.routes.native.chat import encode_messages
@@ -22,7 +23,6 @@ from microgpt_serve.routes.openai.response_schemas import (
     TakenLogprob,
     TokenLogprob,
 )
-from microgpt_serve.service import ServiceDep
 
 router = APIRouter(route_class=BodyRoute)
 

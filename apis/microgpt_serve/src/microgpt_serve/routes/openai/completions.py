@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from microgpt_serve.app_state import ServiceDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.routes.body import MAX_INLINE_CHARS, BodyRoute
 from microgpt_serve.routes.openai.choice import Choice, TextUpdate
@@ -18,7 +19,6 @@ from microgpt_serve.routes.openai.response_builder import (
 from microgpt_serve.routes.openai.response_schemas import Completion, CompletionChoice, Logprobs
 from microgpt_serve.schemas import MAX_CHARACTERS, MAX_SAMPLES
 from microgpt_serve.served_model import ServedModel
-from microgpt_serve.service import ServiceDep
 
 router = APIRouter(route_class=BodyRoute)
 

@@ -4,10 +4,10 @@ from datetime import datetime
 
 from fastapi import APIRouter
 
+from microgpt_serve.app_state import ServiceDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.routes.openai.response_schemas import Model, Models, OpenAIErrorResponse
 from microgpt_serve.served_model import ServedModel
-from microgpt_serve.service import ServiceDep
 
 router = APIRouter()
 

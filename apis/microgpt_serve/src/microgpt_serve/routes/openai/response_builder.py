@@ -17,13 +17,13 @@ from starlette.responses import Response
 from microgpt.batching.jobs import Job
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.sampling import Continuation
+from microgpt_serve.app_state import AppState
 from microgpt_serve.routes.body import JSON_TYPE
 from microgpt_serve.routes.openai.choice import Choice, TextUpdate
 from microgpt_serve.routes.openai.request_schemas import OpenAIRequest
 from microgpt_serve.routes.openai.response_schemas import Usage
 from microgpt_serve.routes.openai.server_sent_events import DONE, EventStream, event
 from microgpt_serve.served_model import ServedModel
-from microgpt_serve.service import Service
 
 SEED_BITS = 53  # a whole number that every JSON reader can hold
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class ResponseBuilder(ABC):
         self,
         request: Request,
         body: OpenAIRequest,
-        service: Service,
+        service: AppState,
         model: ServedModel,
         job: Job,
         *,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig
 from microgpt.engine import mersenne
-from microgpt.engine.decoding.decode import DecodeArrays, allocate_rows, decode
+from microgpt.engine.decoding.decode_kernel import DecodeArrays, allocate_rows, decode
 from microgpt.engine.decoding.kv_cache import allocate_cache
 from microgpt.engine.decoding.sequences import (
     BROKEN,

@@ -2,8 +2,8 @@
 
 from microgpt.engine.buffers import Buffers
 from microgpt.engine.jit import EntryPoint
+from microgpt.engine.kernels.cross_entropy import token_losses
 from microgpt.engine.kernels.forward import Dataset, forward, read_documents
-from microgpt.engine.kernels.loss import token_losses
 from microgpt.engine.simd.vector import Array
 from microgpt.engine.weights import Weights
 

@@ -13,6 +13,7 @@ from microgpt.engine.buffers import Buffers
 from microgpt.engine.jit import EntryPoint, inlined
 from microgpt.engine.kernels.adam import OptimizerState, StepSettings, adam, squares_are_finite
 from microgpt.engine.kernels.attention import attention_backward
+from microgpt.engine.kernels.cross_entropy import cross_entropy
 from microgpt.engine.kernels.dropout import draw_keys, drop
 from microgpt.engine.kernels.forward import Dataset, forward, read_documents
 from microgpt.engine.kernels.layers import (
@@ -22,7 +23,6 @@ from microgpt.engine.kernels.layers import (
     relu_backward,
     rmsnorm_backward,
 )
-from microgpt.engine.kernels.loss import cross_entropy
 from microgpt.engine.kernels.matmul import add_outer, linear, transpose
 from microgpt.engine.simd.vector import Array
 from microgpt.engine.weights import Weights

@@ -8,9 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from microgpt import Gpt, ModelConfig, Sampling
-from microgpt.engine.decoding.decode import DecodeArrays
+from microgpt.engine.compiled_model import CompiledModel
+from microgpt.engine.decoding.decode_kernel import DecodeArrays
 from microgpt.engine.decoding.decoder import Decoder
-from microgpt.engine.inference import CompiledModel
 from microgpt.engine.weights import in_panels
 from microgpt.errors import PromptError
 from microgpt.model import init_weights

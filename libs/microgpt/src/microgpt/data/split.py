@@ -1,87 +1,17 @@
-"""Documents from files: texts, a line each or a whole file, and conversations, a JSON line each.
-
-Whatever is wrong with a file is said with its name and line (`text_file` reads the lines,
-`conversation_file` what is in those of conversations). The files that come with microgpt are found
-by `bundled`.
-"""
+"""Split documents into a training, a validation and a test part."""
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 from microgpt.config import TrainConfig
 from microgpt.data.chunked_dataset import ChunkedDataset
-from microgpt.data.conversation_file import load_exam
-from microgpt.data.text_file import TextFile
-from microgpt.data.tokenizer import Conversation, Document, Tokenizer, joined
+from microgpt.data.tokenizer import Document, Tokenizer, joined
 from microgpt.errors import ConfigError, DataError
 
-DEMO_MODEL = "models/chat"  # `bundled` finds it: a chat model, for whoever has none of their own
 N_TOGETHER = 1024  # documents that are hashed at once: as fast as all, and no copy of them all
-
-
-def load_text(path: str | Path | TextFile) -> list[str]:
-    """Return the lines of a UTF-8 text file, stripped; empty ones are left out.
-
-    Raises:
-        DataError: the file cannot be read, is not UTF-8, or has no text in it.
-    """
-    file = path if isinstance(path, TextFile) else TextFile(path)
-    docs = [doc for line in file if (doc := line.strip())]
-    if not docs:
-        raise DataError(f"{file.path} is empty; it needs one document a line")
-    return docs
-
-
-def load_stream(path: str | Path | TextFile) -> str:
-    r"""Return a UTF-8 text file as one text; its lines end with \n.
-
-    Raises:
-        DataError: the file cannot be read, is not UTF-8, or has no text in it.
-    """
-    file = path if isinstance(path, TextFile) else TextFile(path)
-    text = "\n".join(file)
-    if not text.strip():
-        raise DataError(f"{file.path} is empty; it needs some text")
-    return text
-
-
-def load_conversations(
-    path: str | Path | TextFile, *, tell: Callable[[str], None] | None = None
-) -> list[Conversation]:
-    """Return the conversations of a JSONL file.
-
-    Each line is a list of {"role": "user" or "assistant", "content": text}, the two in turn and the
-    user first, or an object with such a list as "messages". Other fields are ignored, blank lines
-    left out; so is a last message of the user, which nobody answers.
-
-    Args:
-        tell: is called with a line for the user if messages were left out.
-
-    Raises:
-        DataError: the file cannot be read or has no conversation; or a line is no such list, with
-            the number of the line.
-    """
-    return load_exam(path, tell=tell).conversations
-
-
-def bundled(name: str) -> Path:
-    """Return the path of what comes with microgpt, in a checkout or an installation.
-
-    Args:
-        name: of a file, or of the directory of a model.
-
-    Raises:
-        DataError: there is nothing of that name.
-    """
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "_data", package.parents[3] / "data"):
-        if (folder / name).exists():
-            return folder / name
-    raise DataError(f"{name} does not come with microgpt")
 
 
 @dataclass(frozen=True)
@@ -104,7 +34,7 @@ class Split:
     test: Sequence[Document] = ()  # those for the final figure
     val_fraction: float = 0.0  # the share that was asked for
     test_fraction: float = 0.0  # likewise
-    _readings: dict[object, ChunkedDataset] = field(
+    _chunked: dict[object, ChunkedDataset] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -114,13 +44,13 @@ class Split:
         sha256 = fingerprint(self.docs)
         return DataFacts(len(self.docs), sha256, self.val_fraction, self.test_fraction)
 
-    def reading(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
-        """Return what a training reads; a search has thousands, and documents are counted once."""
+    def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
+        """Return the chunks of the training part, made once for the many trainings of a search."""
         settings = (block_size, config.loss_on, config.long_docs, config.text)
         key = (tokenizer, *settings)
-        if key not in self._readings:  # two threads may both make it, which is no harm
-            self._readings[key] = ChunkedDataset(self.train, tokenizer, *settings)
-        return self._readings[key]
+        if key not in self._chunked:  # two threads may both make it, which is no harm
+            self._chunked[key] = ChunkedDataset(self.train, tokenizer, *settings)
+        return self._chunked[key]
 
 
 def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.0) -> Split:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from microgpt_evolution.objectives.scores import Scores
 from microgpt_evolution.population import Evaluation
-from microgpt_evolution.search.hydra import Hydra
+from microgpt_evolution.search.hydra_search import Hydra
 
 THREE = ("weaver", "mirror", "spark")
 FOUR = (*THREE, "origin")

@@ -5,8 +5,8 @@ import pytest
 
 from microgpt import ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.engine.training import threaded
-from microgpt.engine.training.threaded import ThreadedEngine, bytes_needed
+from microgpt.engine.training import threaded_step as threaded
+from microgpt.engine.training.threaded_step import ThreadedEngine, bytes_needed
 from microgpt.engine.training.trainer import CompiledEngine
 from microgpt.model import count_params
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from microgpt_evolution.evolve_rust import loss_report
+from microgpt_evolution.evolve_rust import loss_log
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.population import rank
 
@@ -30,7 +30,7 @@ def ranked(make_organism):
 
 
 def test_the_header_is_evolve_rusts_and_says_what_the_loss_is() -> None:
-    lines = loss_report.header(
+    lines = loss_log.header(
         log="experiments/evolve_20260227_022211.log",
         fitness="last-doc",
         target=1.2,
@@ -52,7 +52,7 @@ def test_the_header_is_evolve_rusts_and_says_what_the_loss_is() -> None:
 
 
 def test_a_held_out_search_has_its_own_thresholds_in_the_header() -> None:
-    lines = loss_report.header(
+    lines = loss_log.header(
         log="a.log", fitness="held-out", target=2.27136, population=2, generations=1, seed=0
     )
     assert lines[2] == "Target: loss < 2.2714"
@@ -61,7 +61,7 @@ def test_a_held_out_search_has_its_own_thresholds_in_the_header() -> None:
 
 
 def test_a_warm_start_is_in_the_header() -> None:
-    lines = loss_report.header(
+    lines = loss_log.header(
         log="a.log",
         fitness="held-out",
         target=2.2,
@@ -74,11 +74,11 @@ def test_a_warm_start_is_in_the_header() -> None:
 
 
 def test_a_generation_begins_as_in_evolve_rust() -> None:
-    assert loss_report.generation_start(1, 10) == "--- Generation 1/10 ---"
+    assert loss_log.generation_start(1, 10) == "--- Generation 1/10 ---"
 
 
 def test_rows_are_evolve_rusts_and_what_crashed_has_no_loss(ranked) -> None:
-    assert loss_report.ranking(ranked) == [
+    assert loss_log.ranking(ranked) == [
         "> #1: Emb:16  Head:1 Lay:3 Ctx:12 FF:2 LR:0.0298 Steps:1000 | Loss: 1.6470 [random]",
         "  #2: Emb:24  Head:4 Lay:2 Ctx:12 FF:4 LR:0.0088 Steps:1000 | Loss: 1.6784 [random]",
         "  #3: Emb:8   Head:4 Lay:1 Ctx:8  FF:4 LR:0.0050 Steps:200  | Loss: crashed [immigrant]",
@@ -86,7 +86,7 @@ def test_rows_are_evolve_rusts_and_what_crashed_has_no_loss(ranked) -> None:
 
 
 def test_evolve_rusts_tools_read_the_rows_that_have_a_loss(ranked) -> None:
-    first, _, crashed = map(ROW.match, loss_report.ranking(ranked))
+    first, _, crashed = map(ROW.match, loss_log.ranking(ranked))
     assert crashed is None
     assert first is not None
     assert first.group("rank", "n_emb", "steps", "loss", "origin") == (
@@ -96,7 +96,7 @@ def test_evolve_rusts_tools_read_the_rows_that_have_a_loss(ranked) -> None:
 
 def test_a_summary_is_evolve_rusts(make_ranked) -> None:
     ranked = make_ranked([1.647, 2.0335, 1.9, 1.8])
-    lines = loss_report.summary(ranked, stagnation=1, n_blacklisted=3, seconds=207.6)
+    lines = loss_log.summary(ranked, stagnation=1, n_blacklisted=3, seconds=207.6)
     assert lines == [
         "  Best: 1.6470 | Worst: 2.0335 | Spread: 0.3865 | Species: 1 (100% largest) | "
         "Stagnation: 1 | Blacklisted: 3 | 208s",
@@ -105,29 +105,29 @@ def test_a_summary_is_evolve_rusts(make_ranked) -> None:
 
 
 def test_worst_is_the_worst_that_has_finished(ranked) -> None:
-    line, _ = loss_report.summary(ranked, stagnation=0, n_blacklisted=0, seconds=1)
+    line, _ = loss_log.summary(ranked, stagnation=0, n_blacklisted=0, seconds=1)
     assert line.startswith("  Best: 1.6470 | Worst: 1.6784 | Spread: 0.0314 | Species: 3 (33% larg")
 
 
 def test_a_generation_that_all_crashed_has_no_losses(make_ranked) -> None:
     ranked = make_ranked([None, float("nan")])
-    crashed, diverged = loss_report.ranking(ranked)
+    crashed, diverged = loss_log.ranking(ranked)
     assert crashed.endswith(" | Loss: crashed [random]")
     assert diverged.endswith(" | Loss: diverged [random]")
-    line, _ = loss_report.summary(ranked, stagnation=0, n_blacklisted=0, seconds=1)
+    line, _ = loss_log.summary(ranked, stagnation=0, n_blacklisted=0, seconds=1)
     assert line.startswith("  Best: none | Worst: none | Spread: none | Species: 1")
 
 
 def test_events_are_evolve_rusts() -> None:
-    assert loss_report.event("normal", 1) == []
-    assert loss_report.event("championship", 2) == [
+    assert loss_log.event("normal", 1) == []
+    assert loss_log.event("championship", 2) == [
         "  *** CHAMPIONSHIP: 2 gens stagnant — breeding winners with growth ***"
     ]
-    assert loss_report.event("cataclysm", 4) == [
+    assert loss_log.event("cataclysm", 4) == [
         "  *** CATACLYSM: 4 gens stagnant — expanding search space ***"
     ]
 
 
 def test_the_target_is_told_as_in_evolve_rust() -> None:
     line = "  ** Target 1.2 reached! Continuing to evolve... **"
-    assert loss_report.target_reached(1.2) == line
+    assert loss_log.target_reached(1.2) == line

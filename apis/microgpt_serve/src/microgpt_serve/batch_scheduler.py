@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from microgpt.batching.batch import Batch
 from microgpt.batching.jobs import Job
-from microgpt.engine.decoding.decode import DecodeArrays
+from microgpt.engine.decoding.decode_kernel import DecodeArrays
 from microgpt.engine.decoding.decoder import most_sequences
 from microgpt.inference import InferenceGpt
 from microgpt.sampling import Continuation

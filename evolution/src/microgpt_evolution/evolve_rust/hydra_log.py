@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from microgpt_evolution.evolve_rust.aesthetic_report import genes, score, shown
-from microgpt_evolution.objectives.heads import HEADS, HeadName
+from microgpt_evolution.evolve_rust.aesthetic_log import genes, score, shown
+from microgpt_evolution.objectives.hydra_heads import HEADS, HeadName
 from microgpt_evolution.population import Organism
 from microgpt_evolution.search.archive import N_CELLS, Archive
 from microgpt_evolution.search.selection import Candidate

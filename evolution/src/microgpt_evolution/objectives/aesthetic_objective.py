@@ -8,12 +8,12 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Any, Self
 
-from microgpt.data.dataset import Split
+from microgpt.data.split import Split
 from microgpt.inference import InferenceGpt
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.judge import known_names
-from microgpt_evolution.objectives.loss import DIVERGED, LossObjective
+from microgpt_evolution.objectives.loss_objective import DIVERGED, LossObjective
 from microgpt_evolution.objectives.scores import SOURCE_SAMPLES, Scores, score_names
 from microgpt_evolution.population import Evaluation
 

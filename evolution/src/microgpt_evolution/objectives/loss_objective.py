@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Any, Self
 
 from microgpt.data.chunked_dataset import scored
-from microgpt.data.dataset import Split
+from microgpt.data.split import Split
 from microgpt.data.tokenizer import CharTokenizer, Document
 from microgpt.errors import DataError
-from microgpt.evaluation.held_out_loss import Pieces
+from microgpt.evaluation.held_out_loss import EvaluationSet
 from microgpt.state import TrainResult
 from microgpt.train import DivergedError, train
 from microgpt.training.engines import make_nll
@@ -34,7 +34,7 @@ class LossObjective:
     fitness: Fitness = "held-out"
     max_flops: float = MAX_FLOPS  # a genome whose training takes more is refused
     max_bytes: int = MAX_BYTES  # the same for its memory
-    _pieces: dict[int, Pieces] = field(default_factory=dict, repr=False, compare=False)
+    _pieces: dict[int, EvaluationSet] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, parts: Split, fitness: Fitness = "held-out", **options: Any) -> Self:
@@ -123,7 +123,7 @@ class LossObjective:
         pieces = self._pieces.get(block_size)
         if pieces is None:  # two threads may both make them, which is no harm
             loss_on, text = result.config.loss_on, result.config.text
-            pieces = self._pieces[block_size] = Pieces(
+            pieces = self._pieces[block_size] = EvaluationSet(
                 scored(self.validation, self.tokenizer, block_size, loss_on=loss_on, text=text)
             )
         nll = make_nll("compiled", result.dtype, result.model, result.state.weights)

@@ -14,7 +14,7 @@ from fastapi import Depends, Request
 from microgpt.batching.jobs import Job
 from microgpt.errors import MicrogptError
 from microgpt.sampling import Continuation
-from microgpt_serve.batching import BatchScheduler, QueuedRequest
+from microgpt_serve.batch_scheduler import BatchScheduler, QueuedRequest
 from microgpt_serve.errors import ClientGoneError, ServeError
 from microgpt_serve.metrics import Metrics
 from microgpt_serve.middleware.auth import ApiKeys
@@ -27,7 +27,7 @@ RELOAD_S = 120.0  # for the keys, and for the model; a network drive may never a
 T = TypeVar("T")
 
 
-class Service:
+class AppState:
     """The state of one app."""
 
     def __init__(self, settings: Settings, model: ServedModel, routes: list[str]) -> None:
@@ -196,10 +196,10 @@ async def _in_daemon_thread(function: Callable[[], T]) -> T:
     return await asyncio.wrap_future(future)
 
 
-async def get_service(request: Request) -> Service:
+async def get_service(request: Request) -> AppState:
     """Return the service of the app that handles a request."""
-    service: Service = request.app.state.service
+    service: AppState = request.app.state.service
     return service
 
 
-ServiceDep = Annotated[Service, Depends(get_service)]
+ServiceDep = Annotated[AppState, Depends(get_service)]

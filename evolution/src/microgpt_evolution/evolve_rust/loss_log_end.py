@@ -8,7 +8,7 @@ from itertools import chain
 from statistics import fmean
 
 from microgpt_evolution import confidence_interval
-from microgpt_evolution.evolve_rust.loss_report import number, short
+from microgpt_evolution.evolve_rust.loss_log import number, short
 from microgpt_evolution.objectives.fitness import describe_losers
 from microgpt_evolution.objectives.retest import Retest
 from microgpt_evolution.population import Evaluation, Organism, diversity, rank

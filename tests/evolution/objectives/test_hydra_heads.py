@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt_evolution.objectives.heads import HEADS, HeadName, mirror, origin, spark, weave
+from microgpt_evolution.objectives.hydra_heads import HEADS, HeadName, mirror, origin, spark, weave
 from microgpt_evolution.objectives.name_features import normal
 
 KNOWN = frozenset(["anna", "isabella"])

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt import Message, load, load_conversations, load_text
-from microgpt.data.dataset import DEMO_MODEL, DataFacts, bundled, fingerprint, split
+from microgpt.data.documents import DEMO_MODEL, bundled
+from microgpt.data.split import DataFacts, fingerprint, split
 from microgpt.errors import ConfigError, DataError
 from microgpt.synthetic_chat import conversations, json_line
 
@@ -104,7 +105,7 @@ def test_a_million_lines_take_little_more_memory_than_the_documents(tmp_path) ->
     path.write_text("".join(f"{names[i % len(names)]}{i % 9}{i % 7}\n" for i in range(1_000_000)))
     program = (
         "import re, sys\n"
-        "from microgpt.data.dataset import load_text, split\n"
+        "from microgpt.data.documents import load_text, split\n"
         "def peak():\n"  # ru_maxrss would begin with the memory of pytest
         "    status = open('/proc/self/status').read()\n"
         "    return int(re.search(r'VmHWM:\\s+(\\d+) kB', status)[1]) * 1024\n"

@@ -4,12 +4,12 @@ from dataclasses import replace
 import pytest
 
 from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
-from microgpt.data.dataset import split
+from microgpt.data.split import split
 from microgpt.errors import DataError
 from microgpt.train import train
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.loss import LossObjective
-from microgpt_evolution.objectives.sweep import SweepObjective
+from microgpt_evolution.objectives.loss_objective import LossObjective
+from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.sweep.config import SweepConfig
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]

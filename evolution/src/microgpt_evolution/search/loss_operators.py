@@ -1,4 +1,4 @@
-"""Operators that make genomes: random, mutation, crossover, fine-tuning, growth.
+"""Operators of the loss search that make genomes: random, mutation, crossover, fine-tuning, growth.
 
 They are pure functions of genomes and an rng. Every constant is evolve-rust's. Growth, which is
 unlimited there, ends at the range of a gene (`WHOLE_LIMITS`).
@@ -12,7 +12,7 @@ from microgpt_evolution.genome import GENES, WHOLE_LIMITS, Genome
 
 _Number = TypeVar("_Number", int, float)
 
-HEADS = (8, 4, 2, 1)  # what the head constraint tries, in turn
+HEAD_COUNTS = (8, 4, 2, 1)  # what the head constraint tries, in turn
 STEP_CHANGES = (-500, -250, -100, 100, 250, 500)
 MUTATED_STEPS = (100, 2000)
 TUNED_STEPS, TUNED_LR = (100, 3000), (1e-4, 0.05)
@@ -116,7 +116,7 @@ def grow(genome: Genome, rng: random.Random) -> Genome:
 def _with_fitting_heads(genes: dict[str, Any]) -> Genome:
     """Return the genome; where its heads do not share n_emb evenly, with the most that do."""
     if genes["n_emb"] % genes["n_head"]:
-        genes["n_head"] = next(n_head for n_head in HEADS if genes["n_emb"] % n_head == 0)
+        genes["n_head"] = next(n_head for n_head in HEAD_COUNTS if genes["n_emb"] % n_head == 0)
     return Genome(**genes)
 
 

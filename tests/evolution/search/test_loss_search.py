@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt_evolution.population import Evaluation
-from microgpt_evolution.search.loss import LossSearch
+from microgpt_evolution.search.loss_search import LossSearch
 
 FITNESSES = st.sampled_from(["held-out", "last-doc"])
 

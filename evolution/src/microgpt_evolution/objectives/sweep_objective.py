@@ -8,7 +8,7 @@ from time import perf_counter, thread_time
 from typing import Self
 
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt.data.dataset import Split
+from microgpt.data.split import Split
 from microgpt.errors import ConfigError, DataError
 from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT
 from microgpt.inference import InferenceGpt
@@ -16,8 +16,8 @@ from microgpt.model import count_params
 from microgpt.train import DivergedError, train
 from microgpt.training.engines import bytes_needed
 from microgpt_evolution.flops import training_flops
-from microgpt_evolution.objectives.aesthetic import TEMPERATURE
-from microgpt_evolution.objectives.loss import DIVERGED, LossObjective
+from microgpt_evolution.objectives.aesthetic_objective import TEMPERATURE
+from microgpt_evolution.objectives.loss_objective import DIVERGED, LossObjective
 from microgpt_evolution.population import Evaluation
 from microgpt_evolution.sweep.config import SweepConfig
 
@@ -59,7 +59,7 @@ class SweepObjective:
     def flops(self, point: SweepConfig) -> int:
         """Return the operations of a training, as if all documents came as often."""
         config = point.train_config(seed=0)
-        reading = self.data.training.reading(self.data.tokenizer, point.block_size, config)
+        reading = self.data.training.chunked(self.data.tokenizer, point.block_size, config)
         n_pieces = point.steps * point.batch_size
         n_tokens = round(n_pieces * reading.n_tokens / max(1, len(reading)))
         return training_flops(self._model(point), n_docs=n_pieces, n_tokens=n_tokens)

@@ -4,7 +4,7 @@ import pytest
 
 from microgpt.config import TrainConfig
 from microgpt.train import train
-from microgpt_evolution.evolve_rust.end_report import (
+from microgpt_evolution.evolve_rust.loss_log_end import (
     demo,
     end_report,
     gene_means,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives.scores import Scores
 from microgpt_evolution.population import Evaluation, Offspring
-from microgpt_evolution.search.aesthetic import AestheticPopulation
+from microgpt_evolution.search.aesthetic_search import AestheticPopulation
 from microgpt_evolution.seeds import training_seed
 
 SIZES = st.integers(1, 14)

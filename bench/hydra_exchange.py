@@ -120,7 +120,7 @@ def worth(head: HeadName, genome) -> float:
     """Return the mean score of a champion with its own head, trained again with fresh seeds."""
 
     def score(seed: int) -> float:
-        opinion = OBJECTIVE.measure(genome, seed).vote
+        opinion = OBJECTIVE.measure(genome, seed).scores
         assert opinion
         return opinion.scores[head]
 

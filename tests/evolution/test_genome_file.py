@@ -1,6 +1,6 @@
 import json
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,7 @@ SOURCE_FILE = """{
 OURS = ["version", "objective", "head", "fitness", "val_loss", "score", "seed", "data_sha256"]
 GENOME = Genome(n_emb=24, n_ctx=16, n_layer=2, n_head=4, n_ff_exp=3, steps=500, lr=0.0092)
 RECORD = GenomeRecord(
-    genome=GENOME,
+    **asdict(GENOME),
     loss=1.4909,
     generation=8,
     fitness="held-out",
@@ -52,7 +52,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_a_file_of_the_source_is_read(path: Path) -> None:
     path.write_text(SOURCE_FILE)
-    expected = GenomeRecord(genome=GENOME, loss=1.4909, generation=8, fitness="last-doc")
+    expected = GenomeRecord(**asdict(GENOME), loss=1.4909, generation=8, fitness="last-doc")
     assert read_genome(path) == expected
 
 
@@ -90,7 +90,7 @@ def test_what_is_written_is_read_and_written_the_same(
 ) -> None:
     path = tmp_path_factory.mktemp("genome") / "genome.json"
     record = GenomeRecord(
-        genome=replace(GENOME, lr=lr),
+        **asdict(replace(GENOME, lr=lr)),
         loss=loss,
         generation=generation,
         objective="hydra",

@@ -1,17 +1,17 @@
 """genome.json: the winner of a search, what it is worth, and when a new one takes its place.
 
-evolve-rust's keys come first, a line each, so that its programs can read ours; its own files, which
-have no others, are read. Nothing in a file depends on time or place: the same search gives the same
-bytes.
+evolve-rust's keys come first, one per line, and its own files, which have no others, can be read.
+The same search gives the same bytes.
 """
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
 
 from microgpt.config import MAX_SEED
 from microgpt.error_format import first_problem, newer_version
@@ -22,35 +22,16 @@ from microgpt_evolution.genome import GENES, Genome
 from microgpt_evolution.objectives.fitness import Fitness
 
 FORMAT_VERSION = 1
-MAX_BYTES = 2**20  # of a file; a real one has less than 1 kB
-REQUIRED = (*GENES, "loss", "generation")
+MAX_BYTES = 2**20  # a real file has less than 1 kB
 CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( .*)?$", re.MULTILINE)  # what git merge leaves
 
 ObjectiveName = Literal["loss", "aesthetic", "hydra"]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True))
 class GenomeRecord:
-    """A genome, and how it was found."""
-
-    genome: Genome
-    loss: float  # of the last document of its training, whatever it was chosen by
-    generation: int  # in which it was found, counted from 1
-    evolved: bool = True  # true in all files that a search has written
-    objective: ObjectiveName = "loss"
-    head: str | None = None  # of the Hydra, if one was picked
-    fitness: Fitness | None = None  # which loss was minimised; None where scores were maximised
-    val_loss: float | None = None  # held out, in nats per token
-    score: float | None = None  # of its samples, where scores were maximised
-    seed: int | None = None  # of the search
-    data_sha256: str | None = None  # see `microgpt.data.documents.fingerprint`
-
-
-class _GenomeFile(BaseModel):
-    """genome.json, its keys in order: those of evolve-rust, then those that may be absent."""
-
-    model_config = ConfigDict(strict=True)
+    """A genome and how it was found: genome.json, its keys in order."""
 
     n_emb: int
     n_ctx: int
@@ -59,35 +40,35 @@ class _GenomeFile(BaseModel):
     n_ff_exp: int
     steps: int
     lr: _Finite
-    loss: _Finite
-    generation: Annotated[int, Field(ge=0)]
-    evolved: bool = True
+    loss: _Finite  # of the last training document, whatever the genome was chosen by
+    generation: Annotated[int, Field(ge=0)]  # in which it was found, counted from 1
+    evolved: bool = True  # true in all files that a search has written
     version: Annotated[int, Field(ge=1)] = FORMAT_VERSION
     objective: ObjectiveName = "loss"
-    head: str | None = None
-    fitness: Fitness | None = None
-    val_loss: _Finite | None = None
-    score: _Finite | None = None
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
-    data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    head: str | None = None  # of the Hydra, if one was picked
+    fitness: Fitness | None = None  # which loss was minimised; None where scores were maximised
+    val_loss: _Finite | None = None  # held out, in nats per token
+    score: _Finite | None = None  # of its samples, where scores were maximised
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None  # of the search
+    data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # of the documents
+
+    @property
+    def genome(self) -> Genome:
+        """The genome; raises GenomeError if it cannot be trained."""
+        return Genome(**{gene: getattr(self, gene) for gene in GENES})
 
 
 def read_genome(path: str | Path) -> GenomeRecord:
-    """Return what is in a genome.json; one of evolve-rust counts as chosen by its last document.
+    """Return what is in a genome.json; the fitness of evolve-rust's files is last-doc.
 
     Raises:
-        GenomeError: it cannot be read, is no genome, or is one that cannot be trained; the message
-            names the file and the place in it.
+        GenomeError: it cannot be read, is no genome, or is one that cannot be trained.
     """
     return decode_genome(read_content(path), Path(path))
 
 
 def read_content(path: str | Path) -> bytes:
-    """Return the content of a genome.json, damaged or not.
-
-    Raises:
-        GenomeError: it cannot be read, is not a regular file, or is too large.
-    """
+    """Return the bytes of a genome.json; raise GenomeError if it cannot be read."""
     try:
         return read_regular_file(path, MAX_BYTES)
     except OSError as error:
@@ -95,28 +76,28 @@ def read_content(path: str | Path) -> bytes:
 
 
 def decode_genome(content: bytes, path: Path) -> GenomeRecord:
-    """Return what is in the content of a genome.json.
-
-    Raises:
-        GenomeError: as `read_genome` does.
-    """
-    text = _as_text(content, path)
+    """Return what is in the bytes of a genome.json; see `read_genome`."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise GenomeError(f"{path} is not UTF-8 text, so no genome; name another file") from error
     facts = _parse(text, path)
     if problem := newer_version(text, "version", FORMAT_VERSION):
         raise GenomeError(f"{path}: {problem}")
-    if missing := [key for key in REQUIRED if key not in facts]:
-        _refuse_incomplete(missing, path)
+    if facts.keys().isdisjoint(GENES):
+        raise GenomeError(f"{path} is no genome: it has none of {', '.join(GENES)}")
+    if missing := [key for key in (*GENES, "loss", "generation") if key not in facts]:
+        raise GenomeError(f"{path} is no whole genome: it has no {', '.join(missing)}")
+    if facts.get("objective", "loss") == "loss" and facts.get("fitness") is None:
+        facts["fitness"] = "last-doc"  # as evolve-rust
     try:
-        file = _GenomeFile.model_validate(facts)
-        genome = Genome(**{gene: getattr(file, gene) for gene in GENES})
+        record = GenomeRecord(**facts)
+        _ = record.genome  # raises GenomeError
     except ValidationError as error:
         raise GenomeError(f"{path}: {first_problem(error)}") from error
     except GenomeError as error:
         raise GenomeError(f"{path}: {error}") from error
-    known = file.model_dump(exclude={*GENES, "version"})
-    if file.objective == "loss":
-        known["fitness"] = file.fitness or "last-doc"
-    return GenomeRecord(genome=genome, **known)
+    return record
 
 
 def write_genome(path: str | Path, record: GenomeRecord) -> None:
@@ -131,10 +112,8 @@ def write_genome(path: str | Path, record: GenomeRecord) -> None:
 
 def encode_genome(record: GenomeRecord) -> bytes:
     """Return the content of a genome.json."""
-    known = asdict(record)
-    file = _GenomeFile(**known.pop("genome"), **known)
-    text = json.dumps(file.model_dump(exclude_none=True), indent=2)
-    return f"{text}\n".encode()
+    facts = {name: fact for name, fact in asdict(record).items() if fact is not None}
+    return f"{json.dumps(facts, indent=2)}\n".encode()
 
 
 def replaces(new: GenomeRecord, old: GenomeRecord) -> bool:
@@ -159,13 +138,6 @@ def _worth(record: GenomeRecord) -> float | None:
         return record.score
     loss = record.loss if record.fitness == "last-doc" else record.val_loss
     return None if loss is None else -loss
-
-
-def _as_text(content: bytes, path: Path) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise GenomeError(f"{path} is not UTF-8 text, so no genome; name another file") from error
 
 
 def _parse(text: str, path: Path) -> dict[str, Any]:
@@ -196,9 +168,3 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
-
-
-def _refuse_incomplete(missing: list[str], path: Path) -> NoReturn:
-    if set(GENES) <= set(missing):
-        raise GenomeError(f"{path} is no genome: it has none of {', '.join(GENES)}")
-    raise GenomeError(f"{path} is no whole genome: it has no {', '.join(missing)}")

@@ -1,6 +1,7 @@
 """Organisms, their evaluations, and the populations that they form: ranking and diversity."""
 
 import math
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,10 +12,9 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.scores import Scores
 from microgpt_evolution.seeds import training_seed
 
-# What became of an evaluation. `refused`: too large, known before it began; `diverged`: the loss
-# was no longer a finite number; `crashed`: all else.
+# `refused`: too large to train; `diverged`: the loss was not finite; `crashed`: any other failure.
 Status = Literal["ok", "diverged", "crashed", "refused"]
-Origin = Literal[
+Provenance = Literal[  # how an organism was made
     "random", "genome",  # of the first generation; "genome" is one from a file
     "elite", "immigrant", "cross", "mutant", "hyper",  # of the normal generations
     "re-eval", "grown", "champion", "tuned", "cataclysm",  # of a search that is stuck
@@ -22,6 +22,7 @@ Origin = Literal[
 ]  # fmt: skip
 
 TOURNAMENT_SIZE = 3
+N_FINALISTS = 3
 POPULATION = "champion"  # the name of the only population of a search: its champion is shown
 
 
@@ -34,7 +35,7 @@ class Evaluation:
     last_loss: float | None = None  # of the last training document
     val_loss: float | None = None  # held out
     samples: tuple[str, ...] = ()  # generated names, where they are judged
-    vote: Scores | None = None  # the scores of those names
+    scores: Scores | None = None  # of those names
     train_loss: float | None = None  # the mean of the last 100 steps, in a sweep
     reason: str = field(default="", compare=False)  # what went wrong, in a line
     seconds: float = field(default=0.0, compare=False)
@@ -43,10 +44,10 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Organism:
-    """A genome with its place in a population."""
+    """A genome and its place in a population."""
 
     genome: Genome
-    origin: Origin
+    origin: Provenance
     seed: int  # of its training; an elite keeps it, together with its evaluation
     generation: int  # counted from 1
     slot: int  # its place in the generation before that is ranked, counted from 1
@@ -60,50 +61,47 @@ class Organism:
 
     @property
     def fitness(self) -> float:
-        """What the search compares: infinite unless the evaluation gave a finite number."""
-        evaluation = self.evaluation
-        if evaluation is None or evaluation.status != "ok" or not math.isfinite(evaluation.fitness):
-            return math.inf
-        return evaluation.fitness
+        """What the search minimises: infinite unless the evaluation gave a finite number."""
+        e = self.evaluation
+        return e.fitness if e and e.status == "ok" and math.isfinite(e.fitness) else math.inf
 
     @property
     def worth(self) -> float:
-        """The fitness as people read it: a score is the better the higher."""
-        return -self.fitness if self.evaluation and self.evaluation.vote else self.fitness
+        """The loss, or the score: the higher the better."""
+        return -self.fitness if self.evaluation and self.evaluation.scores else self.fitness
 
     @property
     def has_finished(self) -> bool:
-        """Whether it was evaluated, and can win."""
+        """Whether it has a finite fitness, so that it can win."""
         return self.fitness < math.inf
 
 
 @dataclass(frozen=True)
 class Offspring:
-    """An organism before it has a place. One that is not trained has a seed and an evaluation."""
+    """An organism without a place. One that need not be trained has a seed and an evaluation."""
 
     genome: Genome
-    origin: Origin
+    origin: Provenance
     parents: tuple[Organism, ...] = ()
     seed: int | None = None
     evaluation: Evaluation | None = None
 
     @classmethod
-    def same(cls, organism: Organism, origin: Origin) -> "Offspring":
+    def same(cls, organism: Organism, origin: Provenance) -> "Offspring":
         """Return an organism as it is, with its evaluation."""
         return cls(organism.genome, origin, (organism,), organism.seed, organism.evaluation)
 
 
-class Population:
-    """A population that is evolved one generation at a time: ask, tell, breed.
-
-    It also is the simplest search, of one population. Subclasses add `breed`.
+class Population(ABC):
+    """A search of one population, one generation at a time: ask, tell, breed. It trains nothing.
 
     Attributes:
-        organisms: the generation at hand, in the order of the slots; ranked once it was told of.
-        generations: those that it was told of, each ranked.
+        organisms: the current generation, in the order of the slots; after `tell`, ranked.
+        generations: all generations that were evaluated, each ranked.
     """
 
     n_elites = 1  # organisms of a bred generation that need no evaluation
+    n_finalists = N_FINALISTS  # organisms measured again at the end, at most
 
     def __init__(self, organisms: Sequence[Organism]) -> None:
         self.organisms = list(organisms)
@@ -111,8 +109,13 @@ class Population:
 
     @property
     def generation(self) -> int:
-        """The number of the generation at hand, counted from 1."""
+        """The number of the current generation, counted from 1."""
         return self.organisms[0].generation
+
+    @property
+    def stagnation(self) -> int | None:
+        """The number of generations without progress, where they are counted."""
+        return None
 
     @property
     def populations(self) -> Mapping[str, "Population"]:
@@ -120,20 +123,29 @@ class Population:
         return {POPULATION: self}
 
     def ask(self) -> list[Organism]:
-        """Return the organisms of the generation at hand that have no evaluation."""
+        """Return the organisms of the current generation that have no evaluation."""
         return [organism for organism in self.organisms if organism.evaluation is None]
 
     def tell(self, evaluations: Sequence[Evaluation]) -> list[Organism]:
         """Take the evaluations of the organisms of `ask`, in their order; return all, ranked."""
         told = {o.slot: e for o, e in zip(self.ask(), evaluations, strict=True)}
-        self.organisms = rank(
-            [
-                replace(organism, evaluation=self.seen(organism.evaluation or told[organism.slot]))
-                for organism in self.organisms
-            ]
-        )
+        evaluated = [
+            replace(o, evaluation=self.seen(o.evaluation or told[o.slot])) for o in self.organisms
+        ]
+        self.organisms = rank(evaluated)
         self.generations.append(self.organisms)
         return self.organisms
+
+    @abstractmethod
+    def breed(self) -> None:
+        """Replace the generation by the next."""
+
+    def finalists(self) -> list[Organism]:
+        """Return the best organisms of all generations, no two with the same genome."""
+        best: dict[Genome, Organism] = {}
+        for organism in rank([o for ranked in self.generations for o in ranked if o.has_finished]):
+            best.setdefault(organism.genome, organism)
+        return list(best.values())[:N_FINALISTS]
 
     def seen(self, evaluation: Evaluation) -> Evaluation:
         """Return an evaluation with the fitness that it has in this population."""
@@ -143,11 +155,7 @@ class Population:
 def place(
     children: Sequence[Offspring], generation: int, run_seed: int, *, first_slot: int = 1
 ) -> list[Organism]:
-    """Return the children as the organisms of a generation, in their order.
-
-    The training seeds are derived from the run_seed, the generation and the slot; first_slot
-    differs between the populations of a run.
-    """
+    """Return the children as organisms of a generation; first_slot differs between populations."""
     return [
         Organism(
             genome=child.genome,
@@ -163,7 +171,7 @@ def place(
 
 
 def rank(organisms: Sequence[Organism]) -> list[Organism]:
-    """Return the organisms, the best first; those that have not finished last, in their order."""
+    """Return the organisms, best first; those that have not finished come last, in their order."""
     return sorted(organisms, key=lambda organism: organism.fitness)
 
 
@@ -179,10 +187,10 @@ def count_species(organisms: Sequence[Organism]) -> Counter[str]:
 
 
 def diversity(organisms: Sequence[Organism]) -> float:
-    """Return the number of species for each organism: 1 if no two are of the same."""
+    """Return the number of species per organism: 1 if all are different."""
     return len(count_species(organisms)) / len(organisms)
 
 
 def monoculture(organisms: Sequence[Organism]) -> float:
-    """Return the share of the largest species: 1 if all organisms are of the same."""
+    """Return the share of the largest species."""
     return max(count_species(organisms).values()) / len(organisms)

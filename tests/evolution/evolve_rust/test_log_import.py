@@ -15,6 +15,7 @@ from microgpt_evolution.evolve_rust.log_import import LogRow, LossLog, parse_log
 from microgpt_evolution.genome import WHOLE_LIMITS, Genome
 from microgpt_evolution.objectives.retest import Retest
 from microgpt_evolution.population import Evaluation, Organism, rank
+from microgpt_evolution.search.settings import SearchSettings
 
 PATH = Path("evolve.log")
 V1 = """=== MicroGPT Loss Evolution Engine ===
@@ -152,11 +153,17 @@ generations = st.lists(
 )
 
 
+def header(fitness: str, seed: int) -> list[str]:
+    settings = SearchSettings(
+        objective="loss", input="x", data_sha256="", population=8, generations=9, seed=seed,
+        fitness=fitness,
+    )  # fmt: skip
+    return loss_log.header(settings, 1.2, Path("x.log"))
+
+
 @given(generations, st.integers(0, 2**63 - 1))
 def test_what_our_report_says_is_what_is_read(told, seed) -> None:
-    lines = loss_log.header(
-        log="x.log", fitness="last-doc", target=1.2, population=8, generations=9, seed=seed
-    )
+    lines = header("last-doc", seed)
     expected, finished = [], []
     for number, members in enumerate(told, start=1):
         ranked = rank(
@@ -186,9 +193,7 @@ def test_what_our_report_says_is_what_is_read(told, seed) -> None:
 def test_our_own_log_by_held_out_loss_has_the_last_document_at_its_end(make_organism) -> None:
     result = train(["anna"], config=TrainConfig(steps=1))
     ranked = [make_organism(2.25, n_emb=24)]
-    lines = loss_log.header(
-        log="x.log", fitness="held-out", target=2.0, population=1, generations=1, seed=5
-    )
+    lines = header("held-out", 5)
     lines += [loss_log.generation_start(1, 1), *loss_log.ranking(ranked)]
     with pytest.raises(RunError, match=r"go on with: microgpt evolve --resume evolve\.log$"):
         parse_log(lines, PATH)

@@ -1,12 +1,14 @@
 """The log's lines, compared with evolve-rust's to the letter, and read as its tools read them."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from microgpt_evolution.evolve_rust import loss_log
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.population import rank
+from microgpt_evolution.search.settings import SearchSettings
 
 # As evolve-rust's import of a log into its registry reads a row, and its analysis a summary.
 ROW = re.compile(
@@ -29,15 +31,14 @@ def ranked(make_organism):
     return rank([crashed, second, first])
 
 
+def header(target: float, log: str = "a.log", **changes) -> list[str]:
+    facts = {"population": 8, "generations": 10, "fitness": "last-doc", "seed": 42} | changes
+    settings = SearchSettings(objective="loss", input="x", data_sha256="", **facts)
+    return loss_log.header(settings, target, Path(log))
+
+
 def test_the_header_is_evolve_rusts_and_says_what_the_loss_is() -> None:
-    lines = loss_log.header(
-        log="experiments/evolve_20260227_022211.log",
-        fitness="last-doc",
-        target=1.2,
-        population=8,
-        generations=10,
-        seed=42,
-    )
+    lines = header(1.2, "experiments/evolve_20260227_022211.log")
     assert lines == [
         "=== MicroGPT Loss Evolution Engine ===",
         "Experiment: experiments/evolve_20260227_022211.log",
@@ -52,24 +53,14 @@ def test_the_header_is_evolve_rusts_and_says_what_the_loss_is() -> None:
 
 
 def test_a_held_out_search_has_its_own_thresholds_in_the_header() -> None:
-    lines = loss_log.header(
-        log="a.log", fitness="held-out", target=2.27136, population=2, generations=1, seed=0
-    )
+    lines = header(2.27136, fitness="held-out", population=2)
     assert lines[2] == "Target: loss < 2.2714"
     assert lines[4] == "Selection: tournament(k=3), 0 random immigrants/gen"
     assert lines[6] == "Blacklist: loss in the worst quartile after 2 samples"
 
 
 def test_a_warm_start_is_in_the_header() -> None:
-    lines = loss_log.header(
-        log="a.log",
-        fitness="held-out",
-        target=2.2,
-        population=2,
-        generations=1,
-        seed=0,
-        ancestor=PRIMORDIAL,
-    )
+    lines = header(2.2, warm_start=PRIMORDIAL)
     assert lines[-2] == f"Warm start: {PRIMORDIAL.describe()}"
 
 

@@ -7,8 +7,7 @@ from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.population import Evaluation
-from microgpt_evolution.runs.recorded_run import read_recorded
-from microgpt_evolution.runs.records import Records
+from microgpt_evolution.runs.records import Records, read_recorded
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ def test_a_measurement_that_no_search_can_go_by_is_named(run, old, new, problem)
 def test_a_vote_that_no_search_can_go_by_is_named(tmp_path, old, new, problem) -> None:
     with Records.begin(tmp_path, "evolve", {"objective": "hydra", "origin": True}) as records:
         opinion = score_names(["mama"], set(), loss=2.0)
-        add(records, 1, Evaluation("ok", samples=("mama",), vote=opinion))
+        add(records, 1, Evaluation("ok", samples=("mama",), scores=opinion))
     with Records.open(records.directory):
         pass
     path = records.directory / "evaluations.jsonl"

@@ -19,7 +19,7 @@ def test_found_and_trained_again_stand_side_by_side(make_organism, text_result, 
     organism = make_organism(2.25, generation=3, slot=4)
     (vote,) = votes(1.5)
     assert organism.evaluation
-    heard = replace(organism, evaluation=replace(organism.evaluation, vote=vote))
+    heard = replace(organism, evaluation=replace(organism.evaluation, scores=vote))
     exam = Retest(text_result, (2.5, 2.75), (2.25, 2.5), (2.0, 2.125), votes(1.0, 1.25))
     write_retest(tmp_path, Winner(heard, "judge"), exam, ["anna", ""])
     found = read_retest(tmp_path)

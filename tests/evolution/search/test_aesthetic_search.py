@@ -23,7 +23,7 @@ def said(score: float | None) -> Evaluation:
     """Return an evaluation with a score; None stands for a crash."""
     if score is None:
         return Evaluation("crashed")
-    return Evaluation("ok", vote=Scores({"judge": score, "mirror": 0.0}, distinct=1.0, novel=1.0))
+    return Evaluation("ok", scores=Scores({"judge": score, "mirror": 0.0}, distinct=1.0, novel=1.0))
 
 
 def scores_for(

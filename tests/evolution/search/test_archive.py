@@ -10,7 +10,7 @@ from microgpt_evolution.search.archive import N_CELLS, N_NOVELTIES, N_SIZES, Arc
 def scored(organism, novelty: float):
     """Return an organism whose names have this novelty."""
     vote = Scores({}, distinct=1.0, novel=novelty)
-    return replace(organism, evaluation=replace(organism.evaluation, vote=vote))
+    return replace(organism, evaluation=replace(organism.evaluation, scores=vote))
 
 
 SEEN = st.lists(

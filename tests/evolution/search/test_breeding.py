@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt_evolution.population import Origin
+from microgpt_evolution.population import Provenance
 from microgpt_evolution.search.breeding import MAX_TRIES, first_generation, next_generation
 from microgpt_evolution.search.loss_operators import NORMAL, WIDE, random_genome
 from microgpt_evolution.seeds import training_seed
@@ -21,7 +21,7 @@ def bred(stage, ranked, seed=0, blacklisted=()):
     return next_generation(stage, ranked, run_seed=42, rng=Random(seed), blacklisted=blacklisted)
 
 
-def origins(population) -> list[Origin]:
+def origins(population) -> list[Provenance]:
     return [organism.origin for organism in population]
 
 

@@ -30,7 +30,7 @@ def cycle(hydra: Hydra, rng: Random, share_of_crashes: float = 0.0) -> list[int]
             seeds.append(organism.seed)
             vote = Scores({name: rng.random() for name in FOUR}, distinct=1.0, novel=1.0)
             lost = rng.random() < share_of_crashes
-            evaluations.append(Evaluation("crashed") if lost else Evaluation("ok", vote=vote))
+            evaluations.append(Evaluation("crashed") if lost else Evaluation("ok", scores=vote))
         hydra.tell(evaluations)
         if generation < 2:
             hydra.breed()
@@ -107,7 +107,7 @@ def test_a_guest_is_seen_with_the_eyes_of_its_host_without_being_trained_again()
     guest = hydra.heads["weaver"].organisms[4]
     assert guest not in hydra.ask()
     cycle(hydra, Random(2))
-    scores = guest.evaluation.vote.scores
+    scores = guest.evaluation.scores.scores
     assert guest.fitness == -scores["mirror"]
     hydra = Hydra(THREE, size=8, run_seed=1)
     cycle(hydra, Random(1))

@@ -11,7 +11,7 @@ def candidate(make_organism):
         return Candidate(
             make_organism(0.0),
             tuple(
-                Evaluation("ok", vote=Scores(dict(zip(HEADS, scores, strict=True)), 1.0, 1.0))
+                Evaluation("ok", scores=Scores(dict(zip(HEADS, scores, strict=True)), 1.0, 1.0))
                 for scores in votes
             ),
         )

@@ -11,9 +11,9 @@ from typing import cast
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.hydra_heads import HEADS, HeadName
-from microgpt_evolution.population import POPULATION, Evaluation, Organism, Origin, rank
+from microgpt_evolution.population import POPULATION, Evaluation, Organism, Provenance, rank
 from microgpt_evolution.runs.evaluation_record import EvaluationRecord
-from microgpt_evolution.runs.recorded_run import RecordedRun, read_recorded
+from microgpt_evolution.runs.records import RecordedRun, read_recorded
 from microgpt_evolution.runs.replay import Generation, replay
 from microgpt_evolution.runs.retest_file import RetestFile, read_retest
 from microgpt_evolution.runs.run_directory import EVALUATIONS
@@ -53,7 +53,7 @@ class Measure:
             return None
         if self.score is None:
             return evaluation.fitness
-        return evaluation.vote.scores.get(self.score) if evaluation.vote else None
+        return evaluation.scores.scores.get(self.score) if evaluation.scores else None
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def _imported_generations(run: RecordedRun) -> list[Generation]:
                 f"{run.directory / EVALUATIONS}: id {entry.id!r:.40} is no generation and place, "
                 "such as g3-1; import the log again"
             )
-        origin, evaluation = cast(Origin, entry.origin), entry.evaluation
+        origin, evaluation = cast(Provenance, entry.origin), entry.evaluation
         generation, slot = int(place[1]), int(place[2])
         organisms.append(Organism(entry.genome, origin, 0, generation, slot, evaluation=evaluation))
     return [

@@ -1,20 +1,23 @@
 """The log of an aesthetic evolution, in evolve-rust's wording."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.population import Organism
 from microgpt_evolution.search.selection import Candidate
+from microgpt_evolution.search.settings import SearchSettings
 
 N_SHOWN = 5  # names of an organism
 
 
-def header(*, log: str, population: int, generations: int, n_samples: int, seed: int) -> list[str]:
+def header(settings: SearchSettings, log: Path) -> list[str]:
     """Return the first lines."""
     return [
         "--- Starting Aesthetic Evolution ---",
         f"Experiment: {log}",
-        f"Pop: {population}, Gens: {generations}, Names a vote: {n_samples}, Seed: {seed}",
+        f"Pop: {settings.population}, Gens: {settings.generations}, "
+        f"Names a vote: {settings.samples}, Seed: {settings.seed}",
     ]
 
 

@@ -1,27 +1,25 @@
 """The log of a Hydra evolution, in the wording of evolve-rust and its README."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from microgpt_evolution.evolve_rust.aesthetic_log import genes, score, shown
 from microgpt_evolution.objectives.hydra_heads import HEADS, HeadName
-from microgpt_evolution.population import Organism
+from microgpt_evolution.population import Organism, count_species
 from microgpt_evolution.search.archive import N_CELLS, Archive
 from microgpt_evolution.search.selection import Candidate
-
-RULE = "━" * 58
-MOTTO = "We think, therefore we are"
+from microgpt_evolution.search.settings import SearchSettings
 
 
-def header(
-    *, log: str, heads: Sequence[HeadName], cycles: int, exchange: str, seed: int
-) -> list[str]:
+def header(settings: SearchSettings, log: Path) -> list[str]:
     """Return the first lines."""
+    cycles = settings.generations
     return [
-        f"Hydra Evolution (v3) — {len(heads)} Heads, {cycles} Cycles, Parallel Execution",
-        RULE,
-        f'  "{MOTTO}"',
+        f"Hydra Evolution (v3) — {len(settings.heads)} Heads, {cycles} Cycles, Parallel Execution",
+        "━" * 58,
+        '  "We think, therefore we are"',
         f"  Experiment: {log}",
-        f"  Exchange: {exchange}, Seed: {seed}",
+        f"  Exchange: {settings.exchange}, Seed: {settings.seed}",
     ]
 
 
@@ -39,14 +37,12 @@ def top(head: HeadName, ranked: Sequence[Organism]) -> str:
 
 def champions(best: Mapping[HeadName, Sequence[Organism]]) -> list[str]:
     """Return a line for the champion of each head that has one."""
-    lines = []
-    for head, organisms in best.items():
-        for organism in organisms[:1]:
-            value = f"{organism.worth:.2f} ({HEADS[head].quality})"
-            lines.append(
-                f"  {_tag(head)} Champion: {genes(organism.genome, lr_digits=4)} -> Score: {value}"
-            )
-    return lines
+    return [
+        f"  {_tag(head)} Champion: {genes(organisms[0].genome, lr_digits=4)} -> "
+        f"Score: {organisms[0].worth:.2f} ({HEADS[head].quality})"
+        for head, organisms in best.items()
+        if organisms
+    ]
 
 
 def gathering() -> list[str]:
@@ -57,9 +53,8 @@ def gathering() -> list[str]:
 def cycle_end(
     alive: Sequence[Organism], archives: Mapping[HeadName, Archive], seconds: float
 ) -> list[str]:
-    """Return the diversity of all heads after the exchange, the size of the archives, the time."""
-    n_genomes = len({organism.genome for organism in alive})
-    n_species = len({organism.genome.species for organism in alive})
+    """Return the diversity after the exchange, the size of the archives and the time."""
+    n_genomes, n_species = len({o.genome for o in alive}), len(count_species(alive))
     cells = ", ".join(f"{HEADS[head].title} {len(a.cells)}" for head, a in archives.items())
     return [
         f"  Alive: {n_genomes} genomes, {n_species} species of {len(alive)} organisms",
@@ -69,7 +64,7 @@ def cycle_end(
 
 
 def ascended(winners: Mapping[HeadName, Candidate]) -> list[str]:
-    """Return the champion of each head, measured again, with some of its names."""
+    """Return the champion of each head, with its score in the retest and some of its names."""
     lines = ["", "┌" + "─" * 16 + "┐", "│ Hydra Ascended │", "└" + "─" * 16 + "┘"]
     for head, winner in winners.items():
         lines += [
@@ -82,7 +77,7 @@ def ascended(winners: Mapping[HeadName, Candidate]) -> list[str]:
 
 
 def chosen(winner: Candidate, heads: Sequence[HeadName], head: HeadName | None) -> list[str]:
-    """Return which genome wins, and why: all heads vote, unless one was picked."""
+    """Return which genome wins, and why."""
     why = f"the {HEADS[head].title}'s" if head else "smallest sum of places over all heads"
     scores = ", ".join(f"{HEADS[name].title} {winner.mean(name):.4f}" for name in heads)
     return ["", f">> Chosen ({why}): {genes(winner.organism.genome)} | {scores}"]

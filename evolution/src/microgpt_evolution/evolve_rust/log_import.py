@@ -11,7 +11,7 @@ Its first logs have no tag at the end; those that penalize large models also hav
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast, get_args
 
@@ -23,7 +23,7 @@ from microgpt_evolution.genome import WHOLE_LIMITS, Genome
 from microgpt_evolution.genome_file import GenomeRecord, encode_genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.population import Evaluation, Status
-from microgpt_evolution.runs.evaluation_record import encode_imported
+from microgpt_evolution.runs.evaluation_record import EvaluationRecord
 from microgpt_evolution.runs.records import GENOME, IMPORTED_FROM
 from microgpt_evolution.runs.run_directory import EVALUATIONS, RUN, encode_run, new_directory
 
@@ -65,15 +65,11 @@ class LossLog:
 
     candidates: tuple[LogRow, ...]  # an elite has a row in each of its generations
     winner: GenomeRecord  # the first row of those with the lowest loss
-    left_out: tuple[str, ...]  # an error for each row whose genome is outside our ranges
+    left_out: tuple[str, ...]  # errors of the rows whose genome is outside our ranges
 
 
 def parse_log(lines: Iterable[str], path: Path) -> LossLog:
-    """Return the content of a log; other lines are skipped.
-
-    Raises:
-        RunError: no candidate is in them, or none that can be called the winner.
-    """
+    """Return the content of a log; raise RunError if there is no candidate or no winner in it."""
     fitness: Fitness = "last-doc"  # evolve-rust's
     seed = generation = last_loss = None
     candidates: list[LogRow] = []
@@ -98,13 +94,13 @@ def parse_log(lines: Iterable[str], path: Path) -> LossLog:
     best = _best(candidates, left_out, path)
     if best.evaluation.last_loss is not None:
         last_loss = best.evaluation.last_loss
-    if last_loss is None:  # only the end report of a held-out search has it
+    if last_loss is None:  # a held-out search has it only in its end report
         raise RunError(
             f"{path} ends before its search had, so it has no winner; go on with: "
             f"microgpt evolve --resume {as_argument(path)}"
         )
     record = GenomeRecord(
-        genome=best.genome,
+        **asdict(best.genome),
         loss=last_loss,
         generation=best.generation,
         fitness=fitness,
@@ -115,25 +111,27 @@ def parse_log(lines: Iterable[str], path: Path) -> LossLog:
 
 
 def write_imported(folder: Path, log: LossLog, source: Path) -> Path:
-    """Write a log as a run, whole or not at all, and return its directory.
-
-    It has the files of our own runs. It cannot be resumed: the log lacks the seeds and the times.
-
-    Raises:
-        CheckpointError: the run cannot be written.
-    """
+    """Write a log as a run, and return its directory; it cannot be resumed, for it has no seeds."""
     settings = {
         "objective": log.winner.objective,
         "fitness": log.winner.fitness,
         "seed": log.winner.seed,
         IMPORTED_FROM: path_to_text(source.absolute()),
     }
-    lines = [
-        encode_imported(f"g{row.generation}-{row.place}", row.origin, row.genome, row.evaluation)
+    unknown = dict.fromkeys(("seed", "flops", "seconds", "cpu_seconds"))
+    records = [
+        EvaluationRecord.of(
+            row.evaluation,
+            id=f"g{row.generation}-{row.place}",
+            origin=row.origin,
+            parents=(),
+            genome=row.genome,
+            **unknown,
+        )
         for row in log.candidates
     ]
     files = {
-        EVALUATIONS: b"".join(lines),
+        EVALUATIONS: b"".join(record.encode() for record in records),
         GENOME: encode_genome(log.winner),
         RUN: encode_run(settings),
     }

@@ -1,17 +1,17 @@
 """The log of a loss evolution while it runs, in evolve-rust's wording.
 
-evolve-rust's tools read "--- Generation", the rows "#1: … | Loss: 1.6470 [random]" and "Best:". The
-loss is the fitness of the search. An organism without one shows its status there, so that no tool
-takes it for a genome with a loss.
+evolve-rust's tools read "--- Generation", the rows "#1: … | Loss: 1.6470 [random]" and "Best:". An
+organism without a fitness shows its status instead of a loss.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.fitness import Fitness, describe_losers
+from microgpt_evolution.objectives.fitness import describe_losers
 from microgpt_evolution.population import TOURNAMENT_SIZE, Organism, count_species, monoculture
 from microgpt_evolution.search.blacklist import MIN_FAILURES
 from microgpt_evolution.search.breeding import count_immigrants
+from microgpt_evolution.search.settings import SearchSettings
 from microgpt_evolution.search.stagnation import (
     CATACLYSM_AFTER,
     CHAMPIONSHIP_AFTER,
@@ -19,28 +19,20 @@ from microgpt_evolution.search.stagnation import (
 )
 
 
-def header(
-    *,
-    log: str,
-    fitness: Fitness,
-    target: float,
-    population: int,
-    generations: int,
-    seed: int,
-    ancestor: Genome | None = None,
-) -> list[str]:
-    """Return the first lines; the ancestor is that of a warm start."""
+def header(settings: SearchSettings, target: float, log: Path) -> list[str]:
+    """Return the first lines."""
+    assert settings.fitness
     return [
         "=== MicroGPT Loss Evolution Engine ===",
         f"Experiment: {log}",
         f"Target: loss < {short(target)}",
-        f"Population: {population}, Generations: {generations}",
+        f"Population: {settings.population}, Generations: {settings.generations}",
         f"Selection: tournament(k={TOURNAMENT_SIZE}), "
-        f"{count_immigrants(population)} random immigrants/gen",
+        f"{count_immigrants(settings.population)} random immigrants/gen",
         f"Stagnation: championship@{CHAMPIONSHIP_AFTER}, cataclysm@{CATACLYSM_AFTER}",
-        f"Blacklist: {describe_losers(fitness)} after {MIN_FAILURES} samples",
-        f"Fitness: {fitness}, Seed: {seed}",
-        *([f"Warm start: {ancestor.describe()}"] if ancestor else []),
+        f"Blacklist: {describe_losers(settings.fitness)} after {MIN_FAILURES} samples",
+        f"Fitness: {settings.fitness}, Seed: {settings.seed}",
+        *([f"Warm start: {settings.warm_start.describe()}"] if settings.warm_start else []),
         "",
     ]
 
@@ -69,12 +61,10 @@ def summary(
 ) -> list[str]:
     """Return the last lines of a generation; its worst is the worst that has finished."""
     finished = [organism.fitness for organism in ranked if organism.has_finished]
-    best, worst = (finished[0], finished[-1]) if finished else (None, None)
-    spread = finished[-1] - finished[0] if finished else None
     facts = [
-        f"Best: {number(best)}",
-        f"Worst: {number(worst)}",
-        f"Spread: {number(spread)}",
+        f"Best: {number(finished[0] if finished else None)}",
+        f"Worst: {number(finished[-1] if finished else None)}",
+        f"Spread: {number(finished[-1] - finished[0] if finished else None)}",
         f"Species: {len(count_species(ranked))} ({monoculture(ranked):.0%} largest)",
         f"Stagnation: {stagnation}",
         f"Blacklisted: {n_blacklisted}",
@@ -84,14 +74,11 @@ def summary(
 
 
 def event(stage: StagnationStage, stagnation: int) -> list[str]:
-    """Return the line on how the next generation is bred, if it is not as usual."""
+    """Return the line about a championship or a cataclysm."""
     if stage == "normal":
         return []
-    what = {
-        "championship": "CHAMPIONSHIP: {} gens stagnant — breeding winners with growth",
-        "cataclysm": "CATACLYSM: {} gens stagnant — expanding search space",
-    }[stage]
-    return [f"  *** {what.format(stagnation)} ***"]
+    what = "breeding winners with growth" if stage == "championship" else "expanding search space"
+    return [f"  *** {stage.upper()}: {stagnation} gens stagnant — {what} ***"]
 
 
 def number(loss: float | None) -> str:
@@ -100,14 +87,8 @@ def number(loss: float | None) -> str:
 
 
 def short(target: float) -> str:
-    """Return a target with no more decimals than it needs, from one to four.
-
-    Example:
-        >>> short(1.2), short(2.27136), short(2.0)
-        ('1.2', '2.2714', '2.0')
-    """
-    text = f"{target:.4f}".rstrip("0")
-    return f"{text}0" if text.endswith(".") else text
+    """Return a target rounded to four decimals: '1.2', '2.2714' or '2.0'."""
+    return str(round(target, 4))
 
 
 def _loss(organism: Organism) -> str:

@@ -95,10 +95,10 @@ def lucky_and_honest(found: Evaluation, retest: Retest) -> list[str]:
         ("Held out", found.val_loss, retest.val_losses),
         ("Test", None, retest.test_losses),
     ]
-    if found.vote and retest.scores:
+    if found.scores and retest.scores:
         rows += [
             (f"{measure.title()} (score)", score, [v.scores[measure] for v in retest.scores])
-            for measure, score in found.vote.scores.items()
+            for measure, score in found.scores.scores.items()
         ]
     width = max(len(name) for name, _, _ in rows)
     return [

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from microgpt_evolution.population import Organism, Origin
+from microgpt_evolution.population import Organism, Provenance
 from microgpt_evolution.search.stagnation import StagnationStage
 
 
@@ -48,7 +48,7 @@ def bred(
     """Return the lines about a generation that has been bred from a ranked one."""
     places = {organism.id: place for place, organism in enumerate(ranked, start=1)}
     lines = []
-    n: Counter[Origin] = Counter()
+    n: Counter[Provenance] = Counter()
     for organism in population:
         n[organism.origin] += 1
         genome = organism.genome.describe()
@@ -87,5 +87,5 @@ def bred(
 
 
 def _worth(organism: Organism) -> str:
-    has_score = organism.evaluation and organism.evaluation.vote
+    has_score = organism.evaluation and organism.evaluation.scores
     return f"{'score' if has_score else 'loss'}={organism.worth:.4f}"

@@ -48,7 +48,7 @@ class AestheticObjective(LossObjective):
             InferenceGpt(trained), self.known, self.n_samples, seed, loss
         )
         return Evaluation(
-            "ok", last_loss=trained.losses[-1], val_loss=loss, samples=samples, vote=scores
+            "ok", last_loss=trained.losses[-1], val_loss=loss, samples=samples, scores=scores
         )
 
 

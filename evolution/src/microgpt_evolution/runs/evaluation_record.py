@@ -1,23 +1,21 @@
-"""A line of evaluations.jsonl: a trial, its evaluation and its cost."""
+"""A line of evaluations.jsonl in the run of a search: an evaluation with its organism and cost."""
 
 import math
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microgpt.error_format import first_problem
 from microgpt_evolution.errors import GenomeError, RunError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.hydra_heads import HEADS
 from microgpt_evolution.objectives.scores import Scores
-from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.population import Evaluation, Status
 
 REMEDY = "remove the line, and it will be measured again"
 LARGEST = 1e300  # sums of larger losses may be no number
-MEASURES = frozenset(["judge", *HEADS])  # the scores of a vote, Origin's where it takes part
 
 
 class EvaluationRecord(BaseModel):
@@ -25,97 +23,79 @@ class EvaluationRecord(BaseModel):
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
-    id: str  # its name in the run, such as "g3-5"
+    id: str  # of the organism in the run, such as "g3-5"
     origin: str  # how the organism was made, or why it was trained
     parents: tuple[str, ...]  # ids
     genome: Genome
-    seed: int | None  # None in an imported run, as are the next three
+    seed: int | None  # None in an imported run, as are flops, seconds and cpu_seconds
     status: Status
     fitness: float | None
     last_loss: float | None
     val_loss: float | None
-    vote: Scores | None = None
+    scores: Scores | None = Field(None, alias="vote")
     samples: tuple[str, ...] | None = None
     flops: int | None
     seconds: float | None
     cpu_seconds: float | None
+
+    @classmethod
+    def of(cls, evaluation: Evaluation, **others: Any) -> Self:
+        """Return the record of an evaluation; `others` are the fields that it does not have."""
+        return cls(
+            status=evaluation.status,
+            fitness=evaluation.fitness if math.isfinite(evaluation.fitness) else None,
+            last_loss=evaluation.last_loss,
+            val_loss=evaluation.val_loss,
+            samples=evaluation.samples or None,
+            vote=evaluation.scores,
+            **others,
+        )
 
     @cached_property
     def evaluation(self) -> Evaluation:
         """The evaluation."""
         fitness = math.inf if self.fitness is None else self.fitness
         names = self.samples or ()
-        return Evaluation(self.status, fitness, self.last_loss, self.val_loss, names, self.vote)
+        return Evaluation(self.status, fitness, self.last_loss, self.val_loss, names, self.scores)
 
-
-def encode_evaluation(trial: Trial[Genome], evaluation: Evaluation, flops: int) -> bytes:
-    """Return a line of evaluations.jsonl."""
-    return _encode(
-        trial.config,
-        evaluation,
-        id=trial.id,
-        origin=trial.origin,
-        parents=trial.parents,
-        seed=trial.seed,
-        flops=flops,
-        seconds=round(evaluation.seconds, 4),
-        cpu_seconds=round(evaluation.cpu_seconds, 4),
-    )
-
-
-def encode_imported(id_: str, origin: str, genome: Genome, evaluation: Evaluation) -> bytes:
-    """Return a line of evaluations.jsonl of which no more is known; see `Organism`."""
-    unknown = dict.fromkeys(("seed", "flops", "seconds", "cpu_seconds"))
-    return _encode(genome, evaluation, id=id_, origin=origin, parents=(), **unknown)
-
-
-def _encode(genome: Genome, evaluation: Evaluation, **known: Any) -> bytes:
-    line = EvaluationRecord(
-        genome=genome,
-        status=evaluation.status,
-        fitness=evaluation.fitness if math.isfinite(evaluation.fitness) else None,
-        last_loss=evaluation.last_loss,
-        val_loss=evaluation.val_loss,
-        samples=evaluation.samples or None,
-        vote=evaluation.vote,
-        **known,
-    )
-    unheard = set() if evaluation.samples else {"samples", "vote"}
-    return line.model_dump_json(exclude=unheard).encode() + b"\n"
+    def encode(self) -> bytes:
+        """Return the line."""
+        absent = set() if self.samples else {"samples", "scores"}
+        return self.model_dump_json(by_alias=True, exclude=absent).encode() + b"\n"
 
 
 def decode(line: bytes, where: str, settings: Mapping[str, Any]) -> EvaluationRecord:
-    """Return what a line says.
+    """Return the record in a line.
 
     Args:
-        where: what to call it.
+        where: the file and the number of the line, for the error message.
 
     Raises:
-        RunError: it is damaged, or lacks what the search goes by.
+        RunError: it is damaged, or lacks what the search with these settings needs.
     """
     try:
-        entry = EvaluationRecord.model_validate_json(line)
+        record = EvaluationRecord.model_validate_json(line)
     except ValidationError as error:
         raise RunError(f"{where}: {first_problem(error)}; {REMEDY}") from error
     except GenomeError as error:
         raise RunError(f"{where}: {error}; {REMEDY}") from error
-    if entry.status == "ok" and (problem := _lacks(entry, settings)):
+    if record.status == "ok" and (problem := _find_problem(record, settings)):
         raise RunError(f"{where}: {problem}; {REMEDY}")
-    return entry
+    return record
 
 
-def _lacks(entry: EvaluationRecord, settings: Mapping[str, Any]) -> str | None:
-    """Return what a search would miss in an evaluation that has come to its end."""
-    losses = (entry.fitness, entry.last_loss, entry.val_loss)
+def _find_problem(record: EvaluationRecord, settings: Mapping[str, Any]) -> str | None:
+    """Return why a search cannot use a finished evaluation, if it cannot."""
+    losses = (record.fitness, record.last_loss, record.val_loss)
     if any(abs(loss) > LARGEST for loss in losses if loss is not None):
         return f"a loss is beyond {LARGEST:g}"
     if settings.get("objective", "loss") == "loss":
-        return "it has no fitness" if entry.fitness is None else None
-    if entry.vote is None:
+        return "it has no fitness" if record.fitness is None else None
+    if record.scores is None:
         return "it has no vote"
-    measures = MEASURES if settings.get("origin") else MEASURES - {"origin"}
-    if missing := measures - entry.vote.scores.keys():
+    measures = {"judge", *HEADS} - (set() if settings.get("origin") else {"origin"})
+    if missing := measures - record.scores.scores.keys():
         return f"its vote has no {', '.join(sorted(missing))}"
-    if not 0 <= entry.vote.novel <= 1:
-        return f"vote.novel is {entry.vote.novel:g}, which is no share"
+    if not 0 <= record.scores.novel <= 1:
+        return f"vote.novel is {record.scores.novel:g}, which is no share"
     return None

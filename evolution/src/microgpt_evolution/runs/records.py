@@ -1,5 +1,6 @@
-"""The records of a search: the evaluation of each genome with each seed."""
+"""The records of a search: read and appended to by the search, or only read, also while it runs."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,17 @@ from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.population import Evaluation
-from microgpt_evolution.runs.evaluation_record import decode, encode_evaluation
-from microgpt_evolution.runs.run_directory import RunDirectory
+from microgpt_evolution.runs.evaluation_record import EvaluationRecord, decode
+from microgpt_evolution.runs.run_directory import (
+    RunDirectory,
+    directory_of,
+    read_settings,
+    whole_lines,
+)
 
 GENOME = "genome.json"
-IMPORTED_FROM = "imported_from"  # the setting that tells a run of somebody else's
-SWEEP = "sweep"  # the setting that tells a sweep
+IMPORTED_FROM = "imported_from"  # a setting that only imported runs have
+SWEEP = "sweep"  # a setting that only sweeps have
 
 
 class Records(RunDirectory):
@@ -37,7 +43,18 @@ class Records(RunDirectory):
         self, trial: Trial[Genome], evaluation: Evaluation, *, flops: int, n_params: int
     ) -> None:
         """Append an evaluation; see `RunDirectory`."""
-        self._append(encode_evaluation(trial, evaluation, flops))
+        record = EvaluationRecord.of(
+            evaluation,
+            id=trial.id,
+            origin=trial.origin,
+            parents=trial.parents,
+            genome=trial.config,
+            seed=trial.seed,
+            flops=flops,
+            seconds=round(evaluation.seconds, 4),
+            cpu_seconds=round(evaluation.cpu_seconds, 4),
+        )
+        self._append(record.encode())
         self._known[trial.config, trial.seed] = evaluation
 
     @classmethod
@@ -53,5 +70,35 @@ class Records(RunDirectory):
             )
 
     def _take(self, line: bytes, where: str) -> None:
-        entry = decode(line, where, self.settings)
-        self._known[entry.genome, entry.seed] = entry.evaluation
+        record = decode(line, where, self.settings)
+        self._known[record.genome, record.seed] = record.evaluation
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """The settings and evaluations of a search, read without its lock."""
+
+    directory: Path
+    settings: dict[str, Any]
+    entries: tuple[EvaluationRecord, ...]  # in the order in which they ended
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it was imported from a log, which has no seeds and times."""
+        return IMPORTED_FROM in self.settings
+
+
+def read_recorded(path: Path) -> RecordedRun:
+    """Return the records of a search from its directory, or from the log beside it.
+
+    Raises:
+        RunError: there is no run, it is a sweep or damaged, or nothing has been evaluated yet.
+    """
+    directory = directory_of(path)
+    settings = read_settings(directory)
+    if SWEEP in settings:
+        raise RunError(f"{directory} is a sweep, and no run of evolution")
+    entries = tuple(decode(line, where, settings) for where, line in whole_lines(directory))
+    if not entries:
+        raise RunError(f"{directory} has no evaluation yet; try again in a while")
+    return RecordedRun(directory, settings, entries)

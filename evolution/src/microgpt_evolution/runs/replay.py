@@ -1,7 +1,7 @@
 """Rebuild the generations of a search from its records; nothing is trained.
 
-A search is determined by its settings and its evaluations. Told the recorded ones it breeds the
-same organisms again, elites and migrants included, which have no record of their own.
+Told the recorded evaluations, a search breeds the same organisms again, also the elites and
+migrants, which have no record of their own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.population import Evaluation, Organism
 from microgpt_evolution.search.loss_search import LossSearch
-from microgpt_evolution.search.runner import Search
+from microgpt_evolution.search.settings import Search
 from microgpt_evolution.search.stagnation import StagnationStage
 
 Known = Callable[[Genome, int], Evaluation | None]
@@ -32,8 +32,7 @@ def replay(search: Search, n_generations: int, known: Known) -> list[Generation]
 
     Args:
         search: at its beginning; it is changed.
-        n_generations: as many as each population has.
-        known: returns what is on record of a genome and a seed.
+        known: returns the recorded evaluation of a genome and a seed.
     """
     generations: list[Generation] = []
     for number in range(1, n_generations + 1):

@@ -1,7 +1,4 @@
-"""exam.json: the winner's measures, found and retested, and names that it generates.
-
-Nothing in it depends on time or place.
-"""
+"""exam.json: what the search measured of its winner, its retest, and names that it generates."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +17,7 @@ EXAM = "exam.json"
 VERSION = 1
 MAX_BYTES = 2**24
 
-_Number = Annotated[float, Field(ge=-1e100, le=1e100)]  # sums and squares of such are numbers, too
+_Number = Annotated[float, Field(ge=-1e100, le=1e100)]  # the squares are finite, too
 
 
 class Measures(BaseModel):
@@ -47,13 +44,9 @@ class RetestFile(BaseModel):
 
 
 def write_retest(directory: Path, winner: Winner, tested: Retest, names: Sequence[str]) -> None:
-    """Write the file into the directory of a run, whole or not at all.
-
-    Raises:
-        CheckpointError: it cannot be written.
-    """
+    """Write the file into the directory of a run, whole or not at all."""
     found = winner.found
-    scores = found.vote.scores if found.vote else {}
+    scores = found.scores.scores if found.scores else {}
     file = RetestFile(
         id=winner.organism.id,
         last_loss=Measures(found=found.last_loss, again=tested.last_losses),
@@ -69,11 +62,7 @@ def write_retest(directory: Path, winner: Winner, tested: Retest, names: Sequenc
 
 
 def read_retest(directory: Path) -> RetestFile | None:
-    """Return what is in the file; None while there is no winner, or it is of a log.
-
-    Raises:
-        RunError: it is damaged.
-    """
+    """Return what is in the file, or None if there is none; raise RunError if it is damaged."""
     path = directory / EXAM
     try:
         return RetestFile.model_validate_json(read_regular_file(path, MAX_BYTES))

@@ -1,11 +1,10 @@
-"""The directory of a run: its settings, and a line for each evaluation, so that it can resume.
+"""The directory of a run: its settings and evaluations, so that it can be resumed.
 
-    .lock                held by the process whose run it is
-    run.json             the settings and what the run was made with
-    evaluations.jsonl    a line an evaluation, appended when it is known
+    .lock                held by the process that runs it
+    run.json             the settings and the version of microgpt
+    evaluations.jsonl    one line per evaluation, appended when it is known
 
-A run is determined by its settings and its evaluations. It resumes by being repeated: what is on
-record is looked up.
+To resume a run is to repeat it: evaluations on record are looked up.
 """
 
 import json
@@ -23,7 +22,6 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from microgpt.error_format import first_problem, newer_version
-from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import SAVING, cannot_write, publish
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.files.regular_file import read_regular_file
@@ -61,15 +59,14 @@ class RunDirectory(ABC):
     def begin(
         cls, folder: Path, name: str, settings: dict[str, Any], *, is_stamped: bool = True
     ) -> Self:
-        """Make the records of a new run; see `new_directory`. Settings are what JSON can hold."""
+        """Make the records of a new run; see `new_directory`."""
         files = {EVALUATIONS: b"", RUN: encode_run(settings)}
         directory = new_directory(folder, name, files, is_stamped=is_stamped)
         try:
-            lock = DirectoryLock(directory, USE, is_there=True)
+            return cls(directory, settings, DirectoryLock(directory, USE, is_there=True))
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
             raise
-        return cls(directory, settings, lock)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -80,7 +77,7 @@ class RunDirectory(ABC):
                 left out.
             CheckpointError: another process is at it, or it cannot be written.
         """
-        directory = path.with_suffix("") if path.suffix == ".log" else path
+        directory = directory_of(path)
         settings = read_settings(directory)
         cls._check(settings, path)
         # Before the torn line: another process may just be writing it.
@@ -114,11 +111,7 @@ class RunDirectory(ABC):
 
     @abstractmethod
     def add(self, trial: Trial[Any], evaluation: Evaluation, *, flops: int, n_params: int) -> None:
-        """Append an evaluation.
-
-        Raises:
-            CheckpointError: it cannot be written.
-        """
+        """Append an evaluation; raise CheckpointError if it cannot be written."""
 
     @property
     @abstractmethod
@@ -127,7 +120,7 @@ class RunDirectory(ABC):
 
     @property
     def n_recorded(self) -> int:
-        """How many are on record. A stop can come when the last of them is not yet known."""
+        """How many are in the file; the last may not yet be known when a run is stopped."""
         return len(whole_lines(self.directory))
 
     @classmethod
@@ -158,6 +151,11 @@ class RunDirectory(ABC):
             raise cannot_write(self.directory, error) from error
 
 
+def directory_of(path: Path) -> Path:
+    """Return the directory of a run, given that or the log beside it."""
+    return path.with_suffix("") if path.suffix == ".log" else path
+
+
 def encode_run(settings: dict[str, Any]) -> bytes:
     """Return the content of run.json."""
     run = _Run(
@@ -169,11 +167,7 @@ def encode_run(settings: dict[str, Any]) -> bytes:
 
 
 def read_settings(directory: Path) -> dict[str, Any]:
-    """Return the settings of a run.
-
-    Raises:
-        RunError: there is no run, or its run.json is damaged or of a later version.
-    """
+    """Return the settings of a run; raise RunError if there is none or run.json is damaged."""
     path = directory / RUN
     try:
         content = read_regular_file(path, MAX_RUN_BYTES)
@@ -189,11 +183,7 @@ def read_settings(directory: Path) -> dict[str, Any]:
 
 
 def whole_lines(directory: Path) -> list[tuple[str, bytes]]:
-    """Return the lines of evaluations.jsonl and what to call each; without a last one that is torn.
-
-    Raises:
-        RunError: the file cannot be read.
-    """
+    """Return each line of evaluations.jsonl after its place; a torn last line is left out."""
     path = directory / EVALUATIONS
     try:
         content = read_regular_file(path, MAX_EVALUATIONS_BYTES)
@@ -210,14 +200,15 @@ def new_directory(
 
     Args:
         folder: where runs are kept. What a killed process has left there unfinished is removed.
-        files: their names and contents.
+        files: contents by file name.
         is_stamped: append the time to the name, and a number where that is taken.
 
     Raises:
-        CheckpointError: they cannot be written.
+        RunError: the folder is a file.
+        CheckpointError: the directory cannot be written.
     """
     if os.path.lexists(folder) and not folder.is_dir():
-        raise CheckpointError(f"{folder} is no directory, and runs are kept there; move it away")
+        raise RunError(f"{folder} is no directory, and runs are kept there; move it away")
     staging = folder / SAVING  # which the next holder of the lock would remove
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -234,11 +225,7 @@ def new_directory(
 
 
 def _free_directory(folder: Path, name: str) -> Path:
-    """Return a directory that is not there, nor a log of its name."""
+    """Return a directory that does not exist, nor a log of its name."""
     stem = f"{name}_{datetime.now():%Y%m%d_%H%M%S}"
-    directories = (folder / f for f in chain([stem], (f"{stem}_{i}" for i in count(2))))
-    return next(
-        path
-        for path in directories
-        if not (path.exists() or path.with_name(f"{path.name}.log").exists())
-    )
+    paths = (folder / f for f in chain([stem], (f"{stem}_{i}" for i in count(2))))
+    return next(path for path in paths if not (path.exists() or Path(f"{path}.log").exists()))

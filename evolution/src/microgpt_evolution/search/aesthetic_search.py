@@ -14,9 +14,8 @@ from dataclasses import replace
 from random import Random
 
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.population import Evaluation, Offspring, Organism, Population, place
+from microgpt_evolution.population import Evaluation, Offspring, Population, place
 from microgpt_evolution.search.aesthetic_operators import mutate, random_genome
-from microgpt_evolution.search.selection import N_FINALISTS, best_organisms
 
 JUDGE = "judge"  # the score that the aesthetic search goes by
 N_ELITES = 2
@@ -26,8 +25,6 @@ class AestheticPopulation(Population):
     """A population that goes by one score, a key of `Scores.scores`."""
 
     n_elites = N_ELITES
-    n_finalists = N_FINALISTS
-    stagnation = None  # it does not count
 
     def __init__(
         self,
@@ -54,9 +51,9 @@ class AestheticPopulation(Population):
 
     def seen(self, evaluation: Evaluation) -> Evaluation:
         """Return an evaluation with the fitness that it has in this population."""
-        if evaluation.vote is None:
+        if evaluation.scores is None:
             return evaluation
-        return replace(evaluation, fitness=-evaluation.vote.scores[self.measure])
+        return replace(evaluation, fitness=-evaluation.scores.scores[self.measure])
 
     def breed(self) -> None:
         """Replace all but the two best by their mutants; if nothing has finished, replace all."""
@@ -74,10 +71,6 @@ class AestheticPopulation(Population):
         """Begin a generation in which others have taken the place of the worst."""
         stay = self.organisms[: self._size - len(children)]
         self._replace([*(Offspring.same(organism, "elite") for organism in stay), *children])
-
-    def finalists(self) -> list[Organism]:
-        """Return the organisms that are measured again at the end."""
-        return best_organisms(self.generations)
 
     def _replace(self, children: Sequence[Offspring]) -> None:
         self.organisms = place(

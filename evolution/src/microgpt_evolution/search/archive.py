@@ -20,10 +20,10 @@ class Archive:
 
     def add(self, organism: Organism, *, n_params: int) -> None:
         """Keep an organism if it has finished and is better than what its cell has."""
-        if organism.evaluation is None or organism.evaluation.vote is None:
+        if organism.evaluation is None or organism.evaluation.scores is None:
             return
         size = math.floor(2 * (math.log2(n_params) - LEAST_LOG_PARAMS))
-        newness = math.floor(50 * organism.evaluation.vote.novel) - LEAST_NOVELTY
+        newness = math.floor(50 * organism.evaluation.scores.novel) - LEAST_NOVELTY
         cell = _within(size, N_SIZES), _within(newness, N_NOVELTIES)
         old = self.cells.get(cell)
         if organism.has_finished and (old is None or organism.fitness < old.fitness):

@@ -16,14 +16,11 @@ from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.population import Evaluation, Organism, Population
 from microgpt_evolution.search.blacklist import Blacklist
 from microgpt_evolution.search.breeding import first_generation, next_generation
-from microgpt_evolution.search.selection import N_FINALISTS, best_organisms
 from microgpt_evolution.search.stagnation import StagnationSchedule, StagnationStage
 
 
 class LossSearch(Population):
     """A population that is bred by tournaments, with a stagnation schedule and a blacklist."""
-
-    n_finalists = N_FINALISTS
 
     def __init__(
         self, *, population: int, fitness: Fitness, seed: int, ancestor: Genome | None = None
@@ -38,7 +35,7 @@ class LossSearch(Population):
 
     @property
     def stagnation(self) -> int:
-        """The last generations that were no better than the one before."""
+        """The number of generations without progress."""
         return self.schedule.stagnation
 
     def tell(self, evaluations: Sequence[Evaluation]) -> list[Organism]:
@@ -59,7 +56,3 @@ class LossSearch(Population):
             blacklisted=self.blacklist.species,
         )
         self.schedule = self.schedule.after_breeding()
-
-    def finalists(self) -> list[Organism]:
-        """Return the organisms that are measured again at the end."""
-        return best_organisms(self.generations)

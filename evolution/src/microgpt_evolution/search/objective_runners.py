@@ -1,11 +1,10 @@
-"""The runs of each objective: loss, aesthetic and Hydra, with the lines of their logs."""
+"""The runs of each objective: choose the winner, and write evolve-rust's log and trace."""
 
 from collections.abc import Mapping, Sequence
 from time import perf_counter
 
 from microgpt_evolution.evolve_rust import aesthetic_log, hydra_log, loss_log, loss_log_end, trace
 from microgpt_evolution.genome import PRIMORDIAL
-from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.fitness import target
 from microgpt_evolution.objectives.hydra_heads import HeadName
 from microgpt_evolution.objectives.trial import Trial
@@ -13,9 +12,8 @@ from microgpt_evolution.search.aesthetic_search import JUDGE
 from microgpt_evolution.search.archive import Archive
 from microgpt_evolution.search.hydra_search import HEAD_GENERATIONS, Hydra
 from microgpt_evolution.search.loss_search import LossSearch
-from microgpt_evolution.search.runner import Listeners, SearchRunner
+from microgpt_evolution.search.runner import SearchRunner
 from microgpt_evolution.search.selection import Candidate, Winner, best_for, best_for_all
-from microgpt_evolution.search.settings import SearchSettings
 from microgpt_evolution.seeds import training_seed
 
 
@@ -23,7 +21,7 @@ class LossRunner(SearchRunner):
     """A run of a loss evolution.
 
     Attributes:
-        target: the fitness to get below; with held-out, known once the run has begun.
+        target: the fitness to get below; for held-out, set when the run begins.
     """
 
     search: LossSearch
@@ -32,23 +30,12 @@ class LossRunner(SearchRunner):
 
     def _begin(self) -> None:
         settings = self.settings
-        assert settings.fitness
         if settings.fitness == "held-out":
             seed = training_seed(settings.seed, 0, 0)
             primordial = Trial(PRIMORDIAL, seed, "g0-0", "primordial")
             (evaluation,) = self._measure("primordial", [primordial])
             self.target = target("held-out", evaluation.fitness)
-        self._log(
-            *loss_log.header(
-                log=str(self.evaluator.records.log),
-                fitness=settings.fitness,
-                target=self.target,
-                population=settings.population,
-                generations=settings.generations,
-                seed=settings.seed,
-                ancestor=settings.warm_start,
-            )
-        )
+        self._log(*loss_log.header(settings, self.target, self.evaluator.records.log))
         if settings.warm_start:
             self._listeners.trace(trace.descended(self.search.organisms))
 
@@ -82,15 +69,12 @@ class LossRunner(SearchRunner):
             self._listeners.trace(line)
 
     def _end(self, candidates: Sequence[Candidate]) -> Winner | None:
+        generations, blacklist = self.search.generations, self.search.blacklist
         seconds = perf_counter() - self._started
-        self._log(
-            *loss_log_end.end_report(
-                self.search.generations,
-                target=self.target,
-                blacklist=self.search.blacklist,
-                seconds=seconds,
-            )
+        report = loss_log_end.end_report(
+            generations, target=self.target, blacklist=blacklist, seconds=seconds
         )
+        self._log(*report)
         if not candidates:
             return None
         candidates = sorted(candidates, key=lambda candidate: candidate.mean(None))
@@ -105,16 +89,7 @@ class AestheticRunner(SearchRunner):
     """A run of an aesthetic evolution."""
 
     def _begin(self) -> None:
-        assert self.settings.samples
-        self._log(
-            *aesthetic_log.header(
-                log=str(self.evaluator.records.log),
-                population=self.settings.population,
-                generations=self.settings.generations,
-                n_samples=self.settings.samples,
-                seed=self.settings.seed,
-            )
-        )
+        self._log(*aesthetic_log.header(self.settings, self.evaluator.records.log))
 
     def _generation(self, number: int, started: float) -> None:
         self._log(*aesthetic_log.generation_start(number, self.settings.generations))
@@ -137,29 +112,16 @@ class HydraRunner(SearchRunner):
     """A run of the Hydra.
 
     Attributes:
-        archives: what each head has seen.
-        winners: the best of each head, measured again; known at the end.
+        archives: of the organisms of each head.
+        winners: the best of each head in the retest; known at the end.
     """
 
     search: Hydra
-
-    def __init__(
-        self, settings: SearchSettings, evaluator: CachedEvaluator, listeners: Listeners
-    ) -> None:
-        super().__init__(settings, evaluator, listeners)
-        self.archives = {name: Archive() for name in self.search.heads}
-        self.winners: dict[HeadName, Candidate] = {}
+    winners: Mapping[HeadName, Candidate]
 
     def _begin(self) -> None:
-        self._log(
-            *hydra_log.header(
-                log=str(self.evaluator.records.log),
-                heads=list(self.search.heads),
-                cycles=self.settings.generations,
-                exchange=self.search.exchange,
-                seed=self.settings.seed,
-            )
-        )
+        self.archives = {name: Archive() for name in self.search.heads}
+        self._log(*hydra_log.header(self.settings, self.evaluator.records.log))
 
     def _generation(self, number: int, started: float) -> None:
         search = self.search
@@ -196,7 +158,7 @@ class HydraRunner(SearchRunner):
         winner = self.winners[head] if head else best_for_all(heads, candidates)
         self._log(*hydra_log.ascended(self.winners))
         self._log(*hydra_log.chosen(winner, heads, head))
-        return Winner(winner.organism, head or JUDGE, head)  # the judge knows all heads' concerns
+        return Winner(winner.organism, head or JUDGE, head)  # the judge scores all qualities
 
 
 RUNNERS: Mapping[str, type[SearchRunner]] = {

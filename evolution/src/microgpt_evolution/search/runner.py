@@ -1,75 +1,44 @@
 """Run a search from its first generation to its winner, with its log, trace and events.
 
-`SearchRunner` has the loop, the evaluation of generations and the retest of the best; its
-subclasses in `objective_runners` add the lines of the log. Nothing is printed.
+`SearchRunner` has the loop, the evaluation of generations and the retest of the finalists; its
+subclasses in `objective_runners` choose the winner and write the log.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import Literal, Protocol
+from typing import Literal
 
 from microgpt_evolution.evolve_rust import trace
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator, OnMeasured
-from microgpt_evolution.objectives.trial import N_REPEATS, Trial, all_again, of_each
-from microgpt_evolution.population import Evaluation, Organism, Population, count_species
-from microgpt_evolution.search.selection import Candidate, Winner
-from microgpt_evolution.search.settings import SearchSettings
+from microgpt_evolution.objectives.trial import Trial
+from microgpt_evolution.population import Evaluation, Organism, count_species
+from microgpt_evolution.search.selection import (
+    N_REPEATS,
+    Candidate,
+    Winner,
+    make_candidates,
+    retest_trials,
+)
+from microgpt_evolution.search.settings import Search, SearchSettings
 
-# What is measured: the genome that nature starts from, a generation, or the best once more.
-Stage = Literal["primordial", "generation", "again"]
-
-
-class Search(Protocol):
-    """A search, one generation at a time; it trains nothing."""
-
-    @property
-    def populations(self) -> Mapping[str, Population]:
-        """The populations, by name."""
-
-    @property
-    def organisms(self) -> list[Organism]:
-        """The organisms of all populations; ranked within each once it was told of."""
-
-    @property
-    def generation(self) -> int:
-        """The number of the generation at hand, counted from 1."""
-
-    @property
-    def stagnation(self) -> int | None:
-        """The last generations that were no better than the one before, where it counts."""
-
-    @property
-    def n_finalists(self) -> int:
-        """How many organisms are measured again at the end, at most."""
-
-    def ask(self) -> list[Organism]:
-        """Return the organisms that have no evaluation."""
-
-    def tell(self, evaluations: Sequence[Evaluation]) -> object:
-        """Take the evaluations of the organisms of `ask`, in their order, and rank."""
-
-    def breed(self) -> None:
-        """Replace the generation by the next."""
-
-    def finalists(self) -> list[Organism]:
-        """Return the organisms that are measured again at the end."""
+Stage = Literal["primordial", "generation", "again"]  # "again" is the retest of the finalists
 
 
 @dataclass(frozen=True)
 class SearchEvent:
-    """The progress of a run: sent where a stage begins, and after each of its evaluations."""
+    """The progress of a run: sent when a stage begins, and after each evaluation."""
 
     stage: Stage
-    generation: int  # the one at hand, or the last before the best are measured again
+    generation: int  # the current one; in the retest, the last
     organisms: Sequence[Organism]  # of this generation
-    n_later: int  # evaluations of later stages, about: a search that is stuck has more
+    n_later: int  # estimated evaluations of later stages; a search that is stuck has more
     champions: Mapping[str, Organism] = field(default_factory=dict)  # by population, so far
     stagnation: int | None = None  # generations without progress, where they are counted
-    n_done: int = 0  # evaluations of the stage that are done, or were on record
-    n_all: int = 0  # those that it has
+    n_done: int = 0  # evaluations of this stage that are done, or were on record
+    n_all: int = 0  # all evaluations of this stage
 
     @property
     def n_species(self) -> int:
@@ -86,7 +55,7 @@ class Listeners:
     """Functions that are called while a search runs."""
 
     log: Callable[[str], None] = ignore  # with each line of the log
-    trace: Callable[[str], None] = ignore  # with each line about a single organism
+    trace: Callable[[str], None] = ignore  # with each line of the trace
     on_event: Callable[[SearchEvent], None] = ignore
 
 
@@ -108,11 +77,7 @@ class SearchRunner(ABC):
         self._listeners = listeners
 
     def run(self, minutes: float | None = None) -> Winner | None:
-        """Return the winner; None if nothing has finished, or nothing of the head asked for.
-
-        Args:
-            minutes: begin no generation, or cycle of the Hydra, after so long.
-        """
+        """Return the winner, if there is one; begin no generation after so many minutes."""
         self._started = perf_counter()
         self._begin()
         for number in range(1, self.settings.generations + 1):
@@ -126,7 +91,7 @@ class SearchRunner(ABC):
 
     @abstractmethod
     def _begin(self) -> None:
-        """Write the head of the log."""
+        """Write the header of the log."""
 
     @abstractmethod
     def _generation(self, number: int, started: float) -> None:
@@ -156,55 +121,48 @@ class SearchRunner(ABC):
             self._note_champion(name, population.organisms[0])
 
     def _retest(self) -> list[Candidate]:
-        """Return the best organisms, measured again with fresh seeds."""
         finalists = self.search.finalists()
-        again = self._measure("again", all_again(finalists, self.settings.seed))
-        return [
-            Candidate(organism, (organism.evaluation, *more))
-            for organism, more in zip(finalists, of_each(again), strict=True)
-            if organism.evaluation
-        ]
+        trials = retest_trials(finalists, self.settings.seed)
+        return make_candidates(finalists, self._measure("again", trials))
 
     def _measure(
         self, stage: Stage, trials: Sequence[Trial[Genome]], on_measured: OnMeasured | None = None
     ) -> list[Evaluation]:
         """Return the evaluations of trials, and send the events of the stage."""
         n_done = self.evaluator.count_known(trials)
-
-        def send() -> None:
-            event = SearchEvent(
-                stage,
-                generation=min(self.search.generation, self.settings.n_generations),
-                organisms=self.search.organisms,
-                n_later=self._count_later(stage),
-                champions=dict(self.champions),
-                stagnation=self.search.stagnation,
-                n_done=n_done,
-                n_all=len(trials),
-            )
-            self._listeners.on_event(event)
+        self._send(stage, n_done, len(trials))
 
         def note(i: int, evaluation: Evaluation) -> None:
             nonlocal n_done
             n_done += 1
             if on_measured:
                 on_measured(i, evaluation)
-            send()
+            self._send(stage, n_done, len(trials))
 
-        send()
         return self.evaluator.measure(trials, note)
+
+    def _send(self, stage: Stage, n_done: int, n_all: int) -> None:
+        event = SearchEvent(
+            stage,
+            generation=min(self.search.generation, self.settings.n_generations),
+            organisms=self.search.organisms,
+            n_later=self._count_later(stage),
+            champions=dict(self.champions),
+            stagnation=self.search.stagnation,
+            n_done=n_done,
+            n_all=n_all,
+        )
+        self._listeners.on_event(event)
 
     def _count_later(self, stage: Stage) -> int:
         """Return how many evaluations come after a stage, if the search does not get stuck."""
         if stage == "again":
             return 0
         n_evaluated = self.search.generation if stage == "generation" else 0
-        n_born = sum(
-            max(len(population.organisms) - population.n_elites, 0)
-            for population in self.search.populations.values()
-        )
+        populations = self.search.populations.values()
+        n_bred = sum(max(len(each.organisms) - each.n_elites, 0) for each in populations)
         n_left = self.settings.n_generations - n_evaluated
-        return n_left * n_born + self.search.n_finalists * N_REPEATS
+        return n_left * n_bred + self.search.n_finalists * N_REPEATS
 
     def _note_champion(self, name: str, organism: Organism) -> None:
         best = self.champions.get(name)

@@ -10,17 +10,17 @@ from statistics import fmean
 from microgpt_evolution import confidence_interval
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.hydra_heads import HeadName
-from microgpt_evolution.objectives.trial import N_REPEATS
-from microgpt_evolution.population import Evaluation, Organism, rank
+from microgpt_evolution.objectives.trial import Trial
+from microgpt_evolution.population import Evaluation, Organism
 from microgpt_evolution.seeds import training_seed
 
-N_FINALISTS = 3
+N_REPEATS = 2  # trainings of each finalist, besides the search's own
 N_FRESH = 2  # seeds that the winner is tested with, besides that of the run
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An organism and its evaluations, one per seed; the first is the search's own."""
+    """A finalist and its evaluations, one per seed; the first is the search's own."""
 
     organism: Organism  # as the search found it
     evaluations: tuple[Evaluation, ...]
@@ -29,7 +29,7 @@ class Candidate:
         """Return a score, a key of `Scores.scores`, with each seed; the fitness for None."""
         if measure is None:
             return [evaluation.fitness for evaluation in self.evaluations]
-        return [e.vote.scores[measure] for e in self.evaluations if e.vote]
+        return [e.scores.scores[measure] for e in self.evaluations if e.scores]
 
     def mean(self, measure: str | None) -> float:
         """Return the mean of a score, or of the fitness."""
@@ -50,24 +50,38 @@ class Winner:
 
     @property
     def found(self) -> Evaluation:
-        """What the search measured of it."""
+        """The evaluation of the search."""
         assert self.organism.evaluation
         return self.organism.evaluation
 
     def fresh_seeds(self, run_seed: int) -> list[int]:
         """Return seeds that had no say: the run's, which trained nobody, and two new ones."""
-        organism, first = self.organism, N_REPEATS + 1
-        repeats = range(first, first + N_FRESH)
-        place = run_seed, organism.generation, organism.slot
-        return [run_seed, *(training_seed(*place, repeat) for repeat in repeats)]
+        repeats = range(N_REPEATS + 1, N_REPEATS + 1 + N_FRESH)
+        return [run_seed, *(_seed(self.organism, run_seed, repeat) for repeat in repeats)]
 
 
-def best_organisms(generations: Sequence[Sequence[Organism]]) -> list[Organism]:
-    """Return the best organisms of a run, no two of the same genome."""
-    best: dict[Genome, Organism] = {}
-    for organism in rank([o for ranked in generations for o in ranked if o.has_finished]):
-        best.setdefault(organism.genome, organism)
-    return list(best.values())[:N_FINALISTS]
+def retest_trials(finalists: Sequence[Organism], run_seed: int) -> list[Trial[Genome]]:
+    """Return the trials that measure each finalist again: N_REPEATS of the first, and so on."""
+    return [
+        Trial(
+            finalist.genome,
+            _seed(finalist, run_seed, repeat),
+            f"{finalist.id}-again{repeat}",
+            "confirm",
+            (finalist.id,),
+        )
+        for finalist in finalists
+        for repeat in range(1, N_REPEATS + 1)
+    ]
+
+
+def make_candidates(finalists: Sequence[Organism], again: Sequence[Evaluation]) -> list[Candidate]:
+    """Return the finalists with the evaluations of their `retest_trials` that succeeded."""
+    return [
+        Candidate(finalist, (finalist.evaluation, *(e for e in found if e.status == "ok")))
+        for i, finalist in enumerate(finalists)
+        if finalist.evaluation and (found := again[i * N_REPEATS : (i + 1) * N_REPEATS])
+    ]
 
 
 def best_for(measure: str, candidates: Sequence[Candidate]) -> Candidate:
@@ -76,15 +90,18 @@ def best_for(measure: str, candidates: Sequence[Candidate]) -> Candidate:
 
 
 def best_for_all(heads: Collection[HeadName], candidates: Sequence[Candidate]) -> Candidate:
-    """Return the candidate with the smallest sum of its places, one for each head.
+    """Return the candidate with the smallest sum of its ranks, one per head; of equals the first.
 
-    Its place is 1 and the number of candidates that are better, so scores of heads need not be
-    comparable. Of equals the first is taken.
+    Ranks, because the scores of heads are not comparable.
     """
 
-    def places(candidate: Candidate) -> int:
+    def sum_of_ranks(candidate: Candidate) -> int:
         return sum(
             sum(other.mean(head) > candidate.mean(head) for other in candidates) for head in heads
         )
 
-    return min(candidates, key=places)
+    return min(candidates, key=sum_of_ranks)
+
+
+def _seed(organism: Organism, run_seed: int, repeat: int) -> int:
+    return training_seed(run_seed, organism.generation, organism.slot, repeat)

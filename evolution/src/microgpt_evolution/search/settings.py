@@ -1,7 +1,4 @@
-"""The settings of a search, as run.json keeps them: with its seed they determine its result.
-
-A run that is resumed has those that it began with, whatever the defaults are now.
-"""
+"""The settings of a search, as in run.json; a resumed run keeps those that it began with."""
 
 import json
 from collections.abc import Mapping
@@ -21,15 +18,17 @@ from microgpt_evolution.objectives.aesthetic_objective import N_SAMPLES
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.hydra_heads import HEADS, HeadName
 from microgpt_evolution.objectives.loss_objective import MAX_BYTES, MAX_FLOPS
-from microgpt_evolution.runs.recorded_run import RecordedRun
-from microgpt_evolution.runs.records import Records
+from microgpt_evolution.population import Population
+from microgpt_evolution.runs.records import RecordedRun, Records
 from microgpt_evolution.runs.run_directory import RUN
 from microgpt_evolution.search.aesthetic_search import JUDGE, AestheticPopulation
 from microgpt_evolution.search.hydra_search import HEAD_GENERATIONS, Exchange, Hydra
 from microgpt_evolution.search.loss_search import LossSearch
 
-HELD_OUT = 0.1  # the share for choosing, and that for the final figure
-# What can be set for each objective, and what its default is: evolve-rust's, but for the measures.
+Search = Population | Hydra  # ask, tell, breed, finalists
+
+HELD_OUT = 0.1  # the share of the validation part, and of the test part
+# The options of each objective and their defaults
 DEFAULTS: dict[ObjectiveName, dict[str, Any]] = {
     "loss": {"population": 8, "generations": 10, "fitness": "held-out"},
     "aesthetic": {"population": 12, "generations": 5, "samples": N_SAMPLES},
@@ -44,8 +43,7 @@ DEFAULTS: dict[ObjectiveName, dict[str, Any]] = {
 }
 OPTIONS = ("population", "generations", "fitness", "samples", "exchange", "origin", "head")
 _Count = Annotated[int, Field(ge=1)]
-# A generation is in memory, and the names of a vote, which cannot be stopped either.
-MAX_POPULATION, MAX_SAMPLES = 10_000, 100_000
+MAX_POPULATION, MAX_SAMPLES = 10_000, 100_000  # so that they fit into memory
 
 
 class SearchSettings(BaseModel):
@@ -73,7 +71,7 @@ class SearchSettings(BaseModel):
 
     @property
     def n_generations(self) -> int:
-        """As many as each population has: a cycle of the Hydra is several."""
+        """The generations of each population: a cycle of the Hydra is several."""
         return self.generations * (HEAD_GENERATIONS if self.objective == "hydra" else 1)
 
     @property
@@ -81,31 +79,19 @@ class SearchSettings(BaseModel):
         """The heads of a Hydra."""
         return [name for name in HEADS if name != "origin" or self.origin]
 
-    def search(self) -> LossSearch | AestheticPopulation | Hydra:
+    def search(self) -> Search:
         """Return the search, at its beginning."""
+        size, seed, ancestor = self.population, self.seed, self.warm_start
         if self.objective == "loss":
             assert self.fitness
-            return LossSearch(
-                population=self.population,
-                fitness=self.fitness,
-                seed=self.seed,
-                ancestor=self.warm_start,
-            )
+            return LossSearch(population=size, fitness=self.fitness, seed=seed, ancestor=ancestor)
         if self.objective == "aesthetic":
             return AestheticPopulation(
-                measure=JUDGE,
-                size=self.population,
-                run_seed=self.seed,
-                rng=Random(self.seed),
-                ancestor=self.warm_start,
+                measure=JUDGE, size=size, run_seed=seed, rng=Random(seed), ancestor=ancestor
             )
         assert self.exchange
         return Hydra(
-            self.heads,
-            size=self.population,
-            run_seed=self.seed,
-            exchange=self.exchange,
-            ancestor=self.warm_start,
+            self.heads, size=size, run_seed=seed, exchange=self.exchange, ancestor=ancestor
         )
 
     @model_validator(mode="after")
@@ -127,12 +113,13 @@ class SearchSettings(BaseModel):
         """Return the settings of a new run.
 
         Args:
-            given: options by name; those of the objective that are missing get their defaults.
+            given: options by name; None stands for the default.
             facts: other fields.
 
         Raises:
             ConfigError: an option is of another objective, or outside its range.
         """
+        given = {name: option for name, option in given.items() if option is not None}
         objective: ObjectiveName = given.get("objective", "loss")
         if objective not in DEFAULTS:
             raise ConfigError(f"objective must be one of {', '.join(DEFAULTS)}, got {objective!r}")
@@ -152,11 +139,7 @@ class SearchSettings(BaseModel):
 
     @classmethod
     def of(cls, run: Records | RecordedRun) -> "SearchSettings":
-        """Return the settings of a run that has begun.
-
-        Raises:
-            RunError: they are damaged.
-        """
+        """Return the settings of a run; raise RunError if they are damaged."""
         where = f"{run.directory / RUN}: settings"
         try:
             return cls.model_validate_json(json.dumps(run.settings))
@@ -168,26 +151,20 @@ class SearchSettings(BaseModel):
             raise RunError(f"{where}: {error}") from error
 
     def check(self, given: Mapping[str, Any], warm_start: Genome | None) -> None:
-        """Raise ConfigError if an option that is given again is not what the run began with.
-
-        Args:
-            given: options by name.
-            warm_start: the genome in the file that was given, if one was.
-        """
+        """Raise ConfigError if an option, given by name, or a genome is not that of the run."""
         for name in ("objective", "seed", *OPTIONS):
-            if name in given and given[name] != getattr(self, name):
-                known = getattr(self, name)
+            known = getattr(self, name)
+            if name in given and given[name] != known:
                 has = "not set" if known is None else known
                 raise ConfigError(
                     f"--{name} is {given[name]}, but {has} in the run to resume; leave it out"
                 )
         if warm_start and warm_start != self.warm_start:
-            began_with = (
-                f"began with {self.warm_start.describe()}" if self.warm_start else "has none"
-            )
+            old = self.warm_start
+            has = f"began with {old.describe().strip()}" if old else "has none"
             raise ConfigError(
-                f"--warm-start is {warm_start.describe().strip()}, but the run to resume "
-                f"{began_with.strip()}; leave it out"
+                f"--warm-start is {warm_start.describe().strip()}, but the run to resume {has}; "
+                "leave it out"
             )
 
     def check_data(self, input: Path, sha256: str) -> None:

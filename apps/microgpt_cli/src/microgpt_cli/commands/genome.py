@@ -47,6 +47,7 @@ def show(
 
     Its genes, the model that they make, and how it was found.
     """
+    from microgpt_evolution.genome import GENES
     from microgpt_evolution.genome_file import decode_genome
 
     path, content = _content(file)
@@ -54,8 +55,10 @@ def show(
     genes = asdict(record.genome)
     model = _model_facts(record, input)
     found = {
-        name: fact for name, fact in asdict(record).items() if name != "genome" and fact is not None
-    } | {"sha256": hashlib.sha256(content).hexdigest()}  # fmt: skip
+        name: fact
+        for name, fact in asdict(record).items()
+        if name not in (*GENES, "version") and fact is not None
+    } | {"sha256": hashlib.sha256(content).hexdigest()}
     if as_json:
         print(json.dumps({**genes, **model, **found}))
         return

@@ -83,10 +83,10 @@ class Dask(Pool):
             raise ClusterError(
                 "workers on other machines need Dask; pip install 'microgpt-evolution[cluster]'"
             ) from error
-        # The ClusterError reports a lost connection, so Dask's traceback is silenced; and large
-        # work is sent once.
+        # The ClusterError reports a lost connection, so the tracebacks of Dask and of its event
+        # loop are silenced; and large work is sent once.
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})
-        for name in ("distributed", "distributed.client"):
+        for name in ("distributed", "distributed.client", "tornado.application", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             _check_scheduler(self.address)

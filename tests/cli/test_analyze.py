@@ -14,8 +14,7 @@ from test_plot import size_of_png
 from microgpt_evolution.runs.records import Records
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.grid import SIZES
-from microgpt_evolution.sweep.records import SweepRecords, SweepSettings
-from microgpt_evolution.sweep.result import SweepResult
+from microgpt_evolution.sweep.records import SweepRecords, SweepResult, SweepSettings
 
 SEEDS = (42, 43, 44)
 STEPS = tuple(SweepConfig(steps=n) for n in (1000, 4000, 16_000, 64_000))

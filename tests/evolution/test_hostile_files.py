@@ -14,8 +14,7 @@ from microgpt_evolution.genome_file import read_genome
 from microgpt_evolution.runs.evaluation_record import decode
 from microgpt_evolution.runs.retest_file import read_retest
 from microgpt_evolution.runs.run_directory import read_settings
-from microgpt_evolution.sweep.records import SweepSettings
-from microgpt_evolution.sweep.result import decode as decode_result
+from microgpt_evolution.sweep.records import SweepResult, SweepSettings
 
 ODD = "\x1b]0;x\x07\x9b\u202e\r\n"
 VALUES = [
@@ -77,7 +76,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "exam.json": read_retest,
     "evaluation": lambda folder: decode((folder / "evaluation").read_bytes(), "line 1", {}),
     "sweep": lambda folder: SweepSettings.parse(read_settings(folder), folder),
-    "result": lambda folder: decode_result((folder / "result").read_bytes(), "line 1"),
+    "result": lambda folder: SweepResult.parse((folder / "result").read_bytes(), "line 1"),
 }
 
 

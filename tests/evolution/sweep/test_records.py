@@ -9,8 +9,7 @@ from microgpt_evolution.errors import RunError
 from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.runs.records import Records
 from microgpt_evolution.sweep.config import SweepConfig
-from microgpt_evolution.sweep.records import SweepRecords, SweepSettings, read_sweep
-from microgpt_evolution.sweep.result import SweepResult
+from microgpt_evolution.sweep.records import SweepRecords, SweepResult, SweepSettings, read_sweep
 
 SETTINGS = SweepSettings(
     sweep="steps",

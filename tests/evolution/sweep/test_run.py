@@ -8,8 +8,7 @@ from microgpt.data.split import split
 from microgpt_evolution.errors import StoppedError
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.sweep.config import SweepConfig
-from microgpt_evolution.sweep.records import SweepRecords, SweepSettings
-from microgpt_evolution.sweep.result import SweepResult
+from microgpt_evolution.sweep.records import SweepRecords, SweepResult, SweepSettings
 from microgpt_evolution.sweep.run import run_sweep
 from microgpt_evolution.workers.pools import Pool, Processes, Threads
 
@@ -44,7 +43,7 @@ def sweep(
 
 def test_workers_change_no_figure(tmp_path) -> None:
     alone = sweep(tmp_path, Threads(1))
-    assert [(r.point, r.seed) for r in alone] == [(p, s) for p in POINTS for s in (1, 2)]
+    assert [(r.config, r.seed) for r in alone] == [(p, s) for p in POINTS for s in (1, 2)]
     assert {r.status for r in alone} == {"ok"}
     assert sweep(tmp_path, Threads(3)) == alone
 
@@ -60,7 +59,7 @@ def test_what_does_not_fit_is_refused_before_anything_begins_and_the_rest_goes_o
     told: list[SweepResult] = []
     results = sweep(tmp_path, Threads(2), LARGE, on_result=told.append)
     assert [r.status for r in told] == ["refused"] * 2 + ["ok"] * 4
-    assert [r.point for r in results if r.status == "refused"] == [LARGE, LARGE]
+    assert [r.config for r in results if r.status == "refused"] == [LARGE, LARGE]
     assert "bytes of memory, and" in told[0].reason
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from microgpt_evolution.sweep.config import SweepConfig
-from microgpt_evolution.sweep.result import SweepResult
+from microgpt_evolution.sweep.records import SweepResult
 from microgpt_evolution.sweep.scaling import Scaling, front
 
 
@@ -99,7 +99,7 @@ def test_series_are_told_apart_by_all_that_does_not_vary_along_them() -> None:
     found = Scaling.of(
         result(point, 2.0, n_params=14_528 if point.n_embd == 32 else 4192) for point in points
     )
-    shown = [(s.axis, [c.point for c in s.cells]) for s in found.series]
+    shown = [(s.axis, [c.config for c in s.cells]) for s in found.series]
     assert shown == [
         ("steps", points[0:2]),
         ("steps", points[2:4]),
@@ -110,7 +110,7 @@ def test_series_are_told_apart_by_all_that_does_not_vary_along_them() -> None:
 def test_no_other_model_is_better_for_as_little() -> None:
     costs = {100: 2.5, 200: 2.6, 300: 2.3, 400: 2.3}
     scaling = Scaling.of(result(steps(n), loss, flops=n) for n, loss in costs.items())
-    assert [cell.point.steps for cell in scaling.front] == [100, 300]
+    assert [cell.config.steps for cell in scaling.front] == [100, 300]
     cheapest, worse, better, equal = scaling.cells
     assert scaling.gain(better).value == pytest.approx(0.2)
     assert [scaling.gain(cell) for cell in (cheapest, worse, equal)] == [None] * 3
@@ -118,7 +118,7 @@ def test_no_other_model_is_better_for_as_little() -> None:
 
 def test_of_two_that_cost_the_same_the_better_is_the_best() -> None:
     found = [result(steps(1), 2.5, flops=7), result(steps(2), 2.4, flops=7)]
-    assert [cell.point.steps for cell in front(Scaling.of(found).cells, lambda c: c.flops)] == [2]
+    assert [cell.config.steps for cell in front(Scaling.of(found).cells, lambda c: c.flops)] == [2]
 
 
 def test_what_failed_and_what_comes_twice_does_not_count() -> None:

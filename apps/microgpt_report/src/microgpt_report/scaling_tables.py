@@ -13,8 +13,7 @@ from microgpt_evolution.errors import RunError
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing, show
 from microgpt_evolution.sweep.grid import SIZES
 from microgpt_evolution.sweep.power_law import LEAST, FittedLaw
-from microgpt_evolution.sweep.records import SweepSettings, read_sweep
-from microgpt_evolution.sweep.result import SweepResult
+from microgpt_evolution.sweep.records import SweepResult, SweepSettings, read_sweep
 from microgpt_evolution.sweep.scaling import UNIT, Cell, Mean, Scaling, Series
 
 SIZE = ("n_embd", "n_head", "n_layer")
@@ -68,7 +67,7 @@ def as_csv(scaling: Scaling) -> str:
 
 def _point(scaling: Scaling, cell: Cell) -> dict[str, Any]:
     return {
-        **asdict(cell.point),
+        **asdict(cell.config),
         "n_params": cell.n_params,
         "flops": cell.flops,
         "cpu_seconds": cell.cpu_seconds,
@@ -162,18 +161,18 @@ def _columns(
 def _shared(series: Series) -> str:
     """Return what all cells of a series have in common, as far as somebody chose it."""
     cell = series.cells[0]
-    varied = differing(cell.point for cell in series.cells)
+    varied = differing(cell.config for cell in series.cells)
     always = SIZE if series.axis == "steps" else ["steps"]
-    chosen = differing([cell.point, SweepConfig()])
+    chosen = differing([cell.config, SweepConfig()])
     names = [name for name in SETTINGS if name in {*always, *chosen} - {*varied}]
-    shared = cell.point.describe(names)
+    shared = cell.config.describe(names)
     return f"{shared} ({cell.n_params:,} parameters)" if series.axis == "steps" else shared
 
 
 def _losses(series: Series) -> Iterator[str]:
     rows = []
     for cell in series.cells:
-        point, samples = cell.point, ", ".join(printable(s, N_SHOWN) for s in cell.samples)
+        point, samples = cell.config, ", ".join(printable(s, N_SHOWN) for s in cell.samples)
         size = [model_name(point), f"{cell.n_params:,}", str(point.n_embd), str(point.n_layer)]
         first = [f"{point.steps:,}"] if series.axis == "steps" else size
         losses = [with_interval(cell.val_loss), with_interval(cell.last_loss, 2)]
@@ -221,7 +220,7 @@ def _number(value: float, half: float | None) -> str:
 
 
 def _costs(scaling: Scaling) -> Iterator[str]:
-    names = differing(cell.point for cell in scaling.cells)
+    names = differing(cell.config for cell in scaling.cells)
     rows = []
     for cell in scaling.cells:
         gain = scaling.gain(cell) if cell in scaling.front else None
@@ -232,7 +231,7 @@ def _costs(scaling: Scaling) -> Iterator[str]:
             with_interval(cell.val_loss),
             "cheapest" if cell in scaling.front and not gain else with_interval(gain),
         ]
-        rows.append([*(show(getattr(cell.point, name)) for name in names), *cells])
+        rows.append([*(show(getattr(cell.config, name)) for name in names), *cells])
     return _columns([*names, "Params", "GFLOP", "CPU s", "Loss", "Gain"], rows)
 
 
@@ -246,10 +245,10 @@ def _best_sizes(scaling: Scaling) -> Iterator[str]:
     for cell in scaling.front:
         if _size(cell) != before:
             before = _size(cell)
-            budget, model = f"{cell.flops / 1e9:.3g} GFLOP", model_name(cell.point)
+            budget, model = f"{cell.flops / 1e9:.3g} GFLOP", model_name(cell.config)
             yield f"  from {budget}: {model}, {cell.n_params:,} parameters"
 
 
 def _size(cell: Cell) -> Sequence[int]:
-    point = cell.point
+    point = cell.config
     return (point.n_embd, point.n_head, point.n_layer, point.n_ff_exp, point.block_size)

@@ -9,8 +9,7 @@ from altair.typing import ChartType
 
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.sweep.config import SETTINGS
-from microgpt_evolution.sweep.records import SweepSettings
-from microgpt_evolution.sweep.result import SweepResult
+from microgpt_evolution.sweep.records import SweepResult, SweepSettings
 from microgpt_evolution.sweep.scaling import Scaling
 from microgpt_report import scaling_tables, theme
 from microgpt_report.charts import scaling as scaling_chart
@@ -62,7 +61,7 @@ def _facts(
     if scaling.front:
         best = scaling.front[-1]
         facts["result"] = f"held-out loss {scaling_tables.with_interval(best.val_loss)}"
-        facts["with"] = best.point.describe(["n_embd", "n_head", "n_layer", "steps", "lr"])
+        facts["with"] = best.config.describe(["n_embd", "n_head", "n_layer", "steps", "lr"])
     return facts | {
         "trainings": f"{len(finished):,} of {n_asked:,} have come to their end",
         "took": f"{sum(r.flops for r in finished):.2g} FLOPs, "
@@ -94,15 +93,15 @@ def _row(result: SweepResult) -> Row:
         "last_loss": result.last_loss,
         "params": result.n_params,
         "flops": result.flops,
-        "size": scaling_tables.model_name(result.point),
-        **asdict(result.point),
+        "size": scaling_tables.model_name(result.config),
+        **asdict(result.config),
     }
 
 
 def _chart(results: Sequence[SweepResult]) -> ChartType:
     """Return a mark for each training."""
     by_size = sorted(results, key=lambda result: result.n_params)
-    sizes = list(dict.fromkeys(scaling_tables.model_name(result.point) for result in by_size))
+    sizes = list(dict.fromkeys(scaling_tables.model_name(result.config) for result in by_size))
     base = theme.of("evaluations").encode(
         x=theme.log_axis("flops:Q", "floating-point operations of a training", padding=14),
         color=alt.Color("size:N", title="model", scale=theme.color_scale(sizes)),

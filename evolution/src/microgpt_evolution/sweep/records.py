@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from microgpt.config import MAX_SEED
 from microgpt.error_format import first_problem
@@ -17,11 +17,11 @@ from microgpt.files.atomic_files import as_argument, publish
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.objectives.trial import Trial
-from microgpt_evolution.population import Evaluation
+from microgpt_evolution.population import Evaluation, Status
+from microgpt_evolution.runs.evaluation_record import REMEDY
 from microgpt_evolution.runs.records import SWEEP
 from microgpt_evolution.runs.run_directory import RUN, RunDirectory, read_settings, whole_lines
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig
-from microgpt_evolution.sweep.result import SweepResult, decode, encode
 
 TABLE = "evaluations.csv"
 HELD_OUT = 0.1  # the share of the validation part, and of the test part
@@ -29,15 +29,20 @@ OUTCOME = ("val_loss", "last_loss", "train_loss", "samples", "seconds", "cpu_sec
 
 Kind = Literal["steps", "params", "grid"]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+# Far beyond any training, but sums and squares of these are still finite.
+_Count = Annotated[int, Field(ge=1, le=10**30)]
+_Loss = Annotated[float, Field(ge=0, le=1e100)]
+_Seconds = Annotated[float, Field(ge=0, le=1e15)]
+_STRICT = ConfigDict(strict=True, frozen=True, allow_inf_nan=False, serialize_by_alias=True)
 
 
 class SweepSettings(BaseModel):
     """The settings of a sweep, as its run.json has them."""
 
-    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+    model_config = _STRICT
 
     sweep: Kind
-    points: Annotated[tuple[SweepConfig, ...], Field(min_length=1)]  # each trained with each seed
+    configs: tuple[SweepConfig, ...] = Field(min_length=1, alias="points")  # each with each seed
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
     input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # the path of the documents at the start
     chat: bool = False  # the documents are conversations
@@ -48,7 +53,7 @@ class SweepSettings(BaseModel):
     @property
     def tasks(self) -> list[tuple[SweepConfig, int]]:
         """The configuration and the seed of each training, in the order of the tables."""
-        return [(point, seed) for point in self.points for seed in self.seeds]
+        return [(config, seed) for config in self.configs for seed in self.seeds]
 
     @property
     def documents(self) -> tuple[str, float, float]:
@@ -57,16 +62,63 @@ class SweepSettings(BaseModel):
 
     @classmethod
     def parse(cls, settings: dict[str, Any], directory: Path) -> Self:
-        """Return the settings of a run; raise RunError if it is no sweep, or they are damaged."""
+        """Return the settings of a run; raise RunError if it is no sweep or they are damaged."""
         if SWEEP not in settings:
             raise RunError(f"{directory} is no sweep, but a run of evolution")
-        where = f"{directory / RUN}: settings"
         try:
             return cls.model_validate_json(json.dumps(settings))
         except ValidationError as error:
-            raise RunError(f"{where}.{first_problem(error)}") from error
+            raise RunError(f"{directory / RUN}: settings.{first_problem(error)}") from error
         except ConfigError as error:
-            raise RunError(f"{where}.points: {error}") from error
+            raise RunError(f"{directory / RUN}: settings.points: {error}") from error
+
+
+class SweepResult(BaseModel):
+    """The result of a training: a line of evaluations.jsonl.
+
+    Losses are in nats per token, and None unless status is ok.
+    """
+
+    model_config = _STRICT
+
+    config: SweepConfig = Field(alias="point")
+    seed: int
+    status: Status
+    reason: str | None = None  # what went wrong, in a line
+    n_params: _Count
+    flops: _Count
+    val_loss: _Loss | None = None  # held out, with the final weights
+    last_loss: _Loss | None = None  # of the last step, with batch_size 1 the last document
+    train_loss: _Loss | None = None  # the mean of the last 100 steps
+    samples: tuple[str, ...] = ()
+    seconds: _Seconds = 0.0  # of the training alone
+    cpu_seconds: _Seconds = 0.0
+
+    @model_validator(mode="after")
+    def _has_losses(self) -> Self:
+        """Refuse a finished training without losses."""
+        if self.is_ok and None in (self.val_loss, self.last_loss, self.train_loss):
+            raise ConfigError("status is ok, but a loss is missing")
+        return self
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether it finished with finite losses."""
+        return self.status == "ok"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it would be the same on any machine."""
+        return self.status in ("ok", "diverged")
+
+    @classmethod
+    def parse(cls, line: bytes, where: str) -> Self:
+        """Return the result in a line; raise RunError, with where it stands, if it is damaged."""
+        try:
+            return cls.model_validate_json(line)
+        except (ValidationError, ConfigError) as error:
+            problem = first_problem(error) if isinstance(error, ValidationError) else error
+            raise RunError(f"{where}: {problem}; {REMEDY}") from error
 
 
 class SweepRecords(RunDirectory):
@@ -100,7 +152,7 @@ class SweepRecords(RunDirectory):
 
     def todo(self) -> list[Trial[SweepConfig]]:
         """Return the trials that are not known."""
-        trials = [Trial(point, seed) for point, seed in self.sweep.tasks]
+        trials = [Trial(config, seed) for config, seed in self.sweep.tasks]
         return [trial for trial in trials if not self.known(trial)]
 
     def add(
@@ -123,18 +175,18 @@ class SweepRecords(RunDirectory):
 
     def add_result(self, result: SweepResult) -> None:
         """Append a result; see `RunDirectory.add`."""
-        self._append(encode(result))
-        self._results[result.point, result.seed] = result
+        self._append(result.model_dump_json().encode() + b"\n")
+        self._results[result.config, result.seed] = result
 
     def write_table(self) -> None:
         """Write the results as CSV; raise CheckpointError if that fails."""
-        outcomes = [name for name in SweepResult.model_fields if name != "point"]
+        outcomes = [name for name in SweepResult.model_fields if name != "config"]
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
         table.writerow([*SETTINGS, *outcomes])
         for result in self.results:
             cells = vars(result) | {"samples": " ".join(result.samples)}
-            table.writerow([*asdict(result.point).values(), *(cells[name] for name in outcomes)])
+            table.writerow([*asdict(result.config).values(), *(cells[name] for name in outcomes)])
         publish(self.directory, {TABLE: text.getvalue().encode()})
 
     @classmethod
@@ -146,8 +198,8 @@ class SweepRecords(RunDirectory):
             )
 
     def _take(self, line: bytes, where: str) -> None:
-        result = decode(line, where)
-        self._results[result.point, result.seed] = result
+        result = SweepResult.parse(line, where)
+        self._results[result.config, result.seed] = result
 
 
 def read_sweep(directory: Path) -> tuple[SweepSettings, list[SweepResult]]:
@@ -157,8 +209,8 @@ def read_sweep(directory: Path) -> tuple[SweepSettings, list[SweepResult]]:
         RunError: there is no sweep, or its records are damaged. A torn last line is left out.
     """
     sweep = SweepSettings.parse(read_settings(directory), directory)
-    lines = [decode(line, where) for where, line in whole_lines(directory)]
-    return sweep, _in_order(sweep, {(result.point, result.seed): result for result in lines})
+    lines = [SweepResult.parse(line, where) for where, line in whole_lines(directory)]
+    return sweep, _in_order(sweep, {(result.config, result.seed): result for result in lines})
 
 
 def _in_order(

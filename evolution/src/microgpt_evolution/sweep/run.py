@@ -6,8 +6,7 @@ from threading import Event
 
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
-from microgpt_evolution.sweep.records import SweepRecords
-from microgpt_evolution.sweep.result import SweepResult
+from microgpt_evolution.sweep.records import SweepRecords, SweepResult
 from microgpt_evolution.workers.pools import Pool
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from microgpt_evolution.confidence_interval import half_width
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.power_law import FittedLaw, fit_law
-from microgpt_evolution.sweep.result import SweepResult
+from microgpt_evolution.sweep.records import SweepResult
 
 Axis = Literal["steps", "params"]
 UNIT = 1000  # steps or parameters that a return is given for
@@ -37,7 +37,7 @@ class Mean:
 class Cell:
     """One configuration, over all its seeds that finished."""
 
-    point: SweepConfig
+    config: SweepConfig
     n_params: int
     flops: int  # of one training
     samples: Sequence[str]  # of the first seed's model
@@ -52,7 +52,7 @@ class Cell:
         first = next(iter(results.values()))
         losses = {seed: r.val_loss for seed, r in results.items() if r.val_loss is not None}
         return cls(
-            point=first.point,
+            config=first.config,
             n_params=first.n_params,
             flops=first.flops,
             samples=first.samples,
@@ -64,7 +64,7 @@ class Cell:
 
     def x(self, axis: Axis) -> int:
         """Return the steps or the parameters."""
-        return self.point.steps if axis == "steps" else self.n_params
+        return self.config.steps if axis == "steps" else self.n_params
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Scaling:
         by_config: dict[SweepConfig, dict[int, SweepResult]] = {}
         for result in results:
             if result.is_ok:
-                by_config.setdefault(result.point, {}).setdefault(result.seed, result)
+                by_config.setdefault(result.config, {}).setdefault(result.seed, result)
         cells = sorted(map(Cell.of, by_config.values()), key=lambda c: (c.flops, c.val_loss.value))
         axes: tuple[Axis, ...] = ("steps", "params")
         series = [s for axis in axes for s in _series(cells, axis)]
@@ -138,7 +138,7 @@ def _series(cells: Sequence[Cell], axis: Axis) -> list[Series]:
     groups: dict[SweepConfig, list[Cell]] = {}
     for cell in cells:
         equal: dict[str, Any] = dict.fromkeys(VARIED[axis], 1)
-        groups.setdefault(replace(cell.point, **equal), []).append(cell)
+        groups.setdefault(replace(cell.config, **equal), []).append(cell)
     return [
         Series(axis, sorted(group, key=lambda cell: cell.x(axis)))
         for group in groups.values()

@@ -5,7 +5,7 @@ from time import perf_counter
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress import ProgressBar, time_left
 from microgpt_evolution.sweep.config import SweepConfig, differing
-from microgpt_evolution.sweep.result import SweepResult
+from microgpt_evolution.sweep.records import SweepResult
 
 
 class SweepProgress(ProgressBar):
@@ -22,14 +22,14 @@ class SweepProgress(ProgressBar):
 
     def update(self, result: SweepResult) -> None:
         """Show that a training has ended; say why, once per configuration, if not well."""
-        flops = self._todo[result.point, result.seed]
+        flops = self._todo[result.config, result.seed]
         self._flops_left -= flops
         if result.is_ok:
             self._flops_done += flops
-        elif (result.point, result.reason) not in self._told:
-            self._told.add((result.point, result.reason))
+        elif (result.config, result.reason) not in self._told:
+            self._told.add((result.config, result.reason))
             self.stop()
-            which = result.point.describe(self._names) or "it"
+            which = result.config.describe(self._names) or "it"
             note(f"{which}: {result.status}, {result.reason}")
         self._show(1)
 

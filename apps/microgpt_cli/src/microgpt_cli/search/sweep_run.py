@@ -94,7 +94,7 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
     """Run the trainings that are not on record, and report the result."""
     started = perf_counter()
     sweep = records.sweep
-    dtypes = sorted({config.dtype for config in sweep.points})
+    dtypes = sorted({config.dtype for config in sweep.configs})
     prepare_engine("compiled", *dtypes, uses=["training", "evaluation", "generation"], tell=note)
     todo = {(t.config, t.seed): objective.flops(t.config) for t in records.todo()}
     with resumable(records, RESUME):

@@ -55,14 +55,14 @@ class _Panels:
         self._loss = alt.Y("loss:Q", scale=scale, title=title)
         self._low = alt.Y("low:Q", scale=scale, title=title)
         by_size = sorted(scaling.cells, key=lambda cell: cell.n_params)
-        models = list(dict.fromkeys(model_name(cell.point) for cell in by_size))
+        models = list(dict.fromkeys(model_name(cell.config) for cell in by_size))
         legend = alt.Legend(title="model") if len(models) > 1 else None
         self._color = alt.Color("model:N", scale=theme.color_scale(models), legend=legend)
-        varied = differing(cell.point for cell in scaling.cells)
+        varied = differing(cell.config for cell in scaling.cells)
         self._others = [name for name in varied if name not in {*SIZE, "steps"}]
         self._shape = alt.Shape(
             "others:N",
-            sort=list(dict.fromkeys(cell.point.describe(self._others) for cell in by_size)),
+            sort=list(dict.fromkeys(cell.config.describe(self._others) for cell in by_size)),
             legend=alt.Legend(title=None) if self._others else None,
         )
 
@@ -119,7 +119,7 @@ class _Panels:
         for cell in cells:
             low, high = _interval(cell)
             row = {"x": x(cell), "loss": cell.val_loss.value, "low": low, "high": high}
-            names = {"model": model_name(cell.point), "others": cell.point.describe(self._others)}
+            names = {"model": model_name(cell.config), "others": cell.config.describe(self._others)}
             rows.append(row | names)
         return rows
 
@@ -132,7 +132,7 @@ def _curve(series: Series, number: int) -> list[Row]:
         ratio = xs[-1] / xs[0]
         xs = [xs[0] * ratio ** (i / (N_ON_CURVE - 1)) for i in range(N_ON_CURVE)]
         losses = [series.law.law.at(x) for x in xs]
-    shared = {"model": model_name(series.cells[0].point), "series": number}
+    shared = {"model": model_name(series.cells[0].config), "series": number}
     return [{"x": x, "loss": loss} | shared for x, loss in zip(xs, losses, strict=True)]
 
 

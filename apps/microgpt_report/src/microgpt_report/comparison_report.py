@@ -88,9 +88,8 @@ def _table(summaries: Sequence[RunSummary], evaluations: Sequence[Row]) -> Secti
         ]
         rows.append([summary.name, *cells])
     caption = (
-        "What each search found, and what its winner came to when it was trained again with fresh "
-        "seeds, with 95 % intervals. A search that has not ended has no such figures; losses in "
-        "nats a token."
+        "What each search found, and its winner trained again with fresh seeds, with 95 % "
+        "intervals, once the search has ended. Losses in nats a token."
     )
     table, datasets = Table(HEAD, rows), {"evaluations": evaluations}
     return Section("runs", "What they found", caption, table=table, datasets=datasets)
@@ -101,22 +100,15 @@ def _retested(measures: Measures | None) -> str:
 
 
 def _charts(summaries: Sequence[RunSummary]) -> Iterator[Section]:
-    """Yield the charts of each measure, which are of the runs that have it."""
     for i, measure in enumerate(dict.fromkeys(summary.common for summary in summaries)):
         alike = [summary for summary in summaries if summary.common == measure]
-        color = alt.Color(
-            "run:N",
-            title=None,
-            scale=theme.color_scale([summary.name for summary in alike]),
-            legend=alt.Legend(orient="top", columns=2, symbolOpacity=1, labelLimit=340),
-        )
+        scale = theme.color_scale([summary.name for summary in alike])
+        color = theme.top_color("run:N", scale, columns=2, labelLimit=340)
         has_flops = any(entry.flops for summary in alike for entry in summary.run.entries)
         yield Section(
             f"course{i or ''}",
             f"The course of each: {measure.name}",
-            f"A mark is an evaluation, and {measure.better} is better; the line goes through the "
-            "best so far. Against what all trainings took together, a search of small models is "
-            "not mistaken for a fast one.",
+            f"A mark is an evaluation; {measure.better} is better. The line is the best so far.",
             _progress(measure, color, has_flops=has_flops),
         )
         if all(len(summary.measures) > 1 for summary in alike):
@@ -124,8 +116,8 @@ def _charts(summaries: Sequence[RunSummary]) -> Iterator[Section]:
         yield Section(
             f"fronts{i or ''}",
             f"What it costs: {measure.name}",
-            "The Pareto fronts: what each run has found that no smaller organism of it beats. "
-            "Where the number of tokens is not known, as of logs, their weights are left out.",
+            "The Pareto front of each run: no smaller organism beats these. The weights of tokens "
+            "are left out where their number is not known, as in logs.",
             _fronts(measure, color),
         )
 
@@ -139,20 +131,13 @@ def _progress(measure: Measure, color: alt.Color, *, has_flops: bool) -> alt.VCo
     for field, title, type_ in fields:
         scale = alt.Scale(type=type_, nice=False)  # type: ignore[arg-type]
         x = alt.X(f"{field}:Q", title=title, scale=scale, axis=alt.Axis(grid=False, format="~s"))
-        base = (
-            theme.of("evaluations")
-            .transform_filter(f"datum.measure == {measure.name!r} && datum.{field} > 0")
-            .encode(x=x, color=color)
-        )
-        layers = [
-            base.mark_line(interpolate="step-after", strokeWidth=2).encode(
-                y=theme.loss_axis("best:Q", measure.title)
-            )
-        ]
+        base = theme.of("evaluations").encode(x=x, color=color)
+        base = base.transform_filter(f"datum.measure == {measure.name!r} && datum.{field} > 0")
+        line = base.mark_line(interpolate="step-after", strokeWidth=2)
+        layers = [line.encode(y=theme.loss_axis("best:Q", measure.title))]
         if field == "n":
-            points = base.transform_filter("datum.worth !== null").mark_point(
-                filled=True, size=16, opacity=0.35
-            )
+            points = base.transform_filter("datum.worth !== null")
+            points = points.mark_point(filled=True, size=16, opacity=0.35)
             y, tooltip = theme.loss_axis("worth:Q", measure.title), ("run", "id", "worth")
             layers.insert(0, points.encode(y=y, tooltip=theme.tooltip(*tooltip)))
         panels.append(alt.layer(*layers).properties(width=theme.WIDTH, height=260))

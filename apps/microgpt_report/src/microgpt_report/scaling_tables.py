@@ -1,9 +1,10 @@
-"""Scaling of sweeps as text tables, JSON and CSV. Intervals are half widths, at 95 %."""
+"""Scaling of sweeps as text tables, JSON and CSV; ± and _95 are half of a 95 % interval."""
 
 import csv
 import io
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
+from itertools import groupby
 from math import floor, log10
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from microgpt_evolution.sweep.scaling import UNIT, Cell, Mean, Scaling, Series
 
 SIZE = ("n_embd", "n_head", "n_layer")
 SAMPLES, MODEL, NONE = "Samples (First 3)", "Model", "-"
-NAMES = {tuple(getattr(point, n) for n in SIZE): name for name, point in SIZES.items()}
+NAMES = {tuple(getattr(config, n) for n in SIZE): name for name, config in SIZES.items()}
 N_SHOWN = 24  # characters of a sample
 DIGITS = 3  # of the largest return in a table
 NOUNS = {"steps": "steps", "params": "parameters"}
@@ -28,7 +29,10 @@ GAP = "  "  # between columns
 def read_sweeps(
     directories: Sequence[Path], verb: str
 ) -> list[tuple[SweepSettings, list[SweepResult]]]:
-    """Return settings and results of sweeps that can be compared; a verb says what for.
+    """Return the settings and results of sweeps of the same documents.
+
+    Args:
+        verb: the verb of the error message, such as "analyze".
 
     Raises:
         RunError: one is no sweep or damaged, or they are of different documents.
@@ -46,17 +50,13 @@ def read_sweeps(
 
 
 def as_json(scaling: Scaling) -> dict[str, Any]:
-    """Return all of it, as JSON can hold it; series name points by their indices, from 0."""
-    return {
-        "points": [
-            _point(scaling, cell) | {"samples": list(cell.samples)} for cell in scaling.cells
-        ],
-        "series": [_series(scaling, series) for series in scaling.series],
-    }
+    """Return the scaling as JSON; "point" in a series is an index into "points"."""
+    points = [_point(scaling, cell) | {"samples": list(cell.samples)} for cell in scaling.cells]
+    return {"points": points, "series": [_series(scaling, series) for series in scaling.series]}
 
 
 def as_csv(scaling: Scaling) -> str:
-    """Return a row for each point."""
+    """Return the scaling as CSV, with a row for each configuration."""
     rows = [_point(scaling, cell) for cell in scaling.cells]
     text = io.StringIO()
     table = csv.DictWriter(text, rows[0], lineterminator="\n")
@@ -109,7 +109,7 @@ def _law_json(fitted: FittedLaw) -> dict[str, float | None]:
 
 
 def as_text(scaling: Scaling) -> Iterator[str]:
-    """Yield the lines of all tables."""
+    """Yield the lines of the tables."""
     seeds = sorted({seed for cell in scaling.cells for seed in cell.losses})
     follow = seeds[-1] - seeds[0] + 1 == len(seeds) > 2
     listed = f"{seeds[0]} … {seeds[-1]}" if follow else ", ".join(map(str, seeds))
@@ -131,16 +131,16 @@ def as_text(scaling: Scaling) -> Iterator[str]:
 
 
 def with_interval(mean: Mean | None, digits: int = 4) -> str:
-    """Return a mean and half its interval, as far as there are."""
+    """Return a mean with its interval, such as "2.0310 ± 0.0120", or "-" without a mean."""
     if mean is None:
         return NONE
     half = "" if mean.half_width is None else f" ± {mean.half_width:.{digits}f}"
     return f"{mean.value:.{digits}f}{half}"
 
 
-def model_name(point: SweepConfig) -> str:
-    """Return MoonBase's name of a model of this size, or else its width, heads and depth."""
-    size = tuple(getattr(point, name) for name in SIZE)
+def model_name(config: SweepConfig) -> str:
+    """Return "small", "medium" or "large", or else the width, heads and depth of a model."""
+    size = tuple(getattr(config, name) for name in SIZE)
     return NAMES.get(size, "/".join(map(str, size)))
 
 
@@ -159,7 +159,7 @@ def _columns(
 
 
 def _shared(series: Series) -> str:
-    """Return what all cells of a series have in common, as far as somebody chose it."""
+    """Return the settings that all cells of a series share and that differ from the defaults."""
     cell = series.cells[0]
     varied = differing(cell.config for cell in series.cells)
     always = SIZE if series.axis == "steps" else ["steps"]
@@ -172,14 +172,14 @@ def _shared(series: Series) -> str:
 def _losses(series: Series) -> Iterator[str]:
     rows = []
     for cell in series.cells:
-        point, samples = cell.config, ", ".join(printable(s, N_SHOWN) for s in cell.samples)
-        size = [model_name(point), f"{cell.n_params:,}", str(point.n_embd), str(point.n_layer)]
-        first = [f"{point.steps:,}"] if series.axis == "steps" else size
-        losses = [with_interval(cell.val_loss), with_interval(cell.last_loss, 2)]
-        rows.append([*first, *losses, samples])
+        config, samples = cell.config, ", ".join(printable(s, N_SHOWN) for s in cell.samples)
+        size = [model_name(config), f"{cell.n_params:,}", str(config.n_embd), str(config.n_layer)]
+        first = [f"{config.steps:,}"] if series.axis == "steps" else size
+        rows.append(
+            [*first, with_interval(cell.val_loss), with_interval(cell.last_loss, 2), samples]
+        )
     headings = ["Steps"] if series.axis == "steps" else [MODEL, "Params", "Emb", "Lay"]
-    headings += ["Loss", "Last document", SAMPLES]
-    return _columns(headings, rows, left=[MODEL, SAMPLES])
+    return _columns([*headings, "Loss", "Last document", SAMPLES], rows, left=[MODEL, SAMPLES])
 
 
 def _returns(series: Series) -> Iterator[str]:
@@ -198,7 +198,6 @@ def _returns(series: Series) -> Iterator[str]:
 
 
 def _law(series: Series) -> Iterator[str]:
-    """Yield a line on the power law, where there are enough points for one."""
     if len({cell.x(series.axis) for cell in series.cells}) < LEAST:
         return
     if (fitted := series.law) is None:
@@ -212,7 +211,7 @@ def _law(series: Series) -> Iterator[str]:
         bottom = _number(law.floor, fitted.half_width(lambda law: law.floor))
         yield f"Power law: loss = {bottom} + {formula}"
     else:
-        yield (f"Power law: loss = {formula}; whether it ends at a floor takes four points to tell")
+        yield f"Power law: loss = {formula}; whether it ends at a floor takes four points to tell"
 
 
 def _number(value: float, half: float | None) -> str:
@@ -236,19 +235,11 @@ def _costs(scaling: Scaling) -> Iterator[str]:
 
 
 def _best_sizes(scaling: Scaling) -> Iterator[str]:
-    """Yield which size is the best from which budget on, where there are several."""
-    if len({_size(cell) for cell in scaling.cells}) < 2:
+    """Yield the best size from each budget on, where there are several sizes."""
+    if len({cell.config.model(1) for cell in scaling.cells}) < 2:
         return
     yield ""
     yield "The best size for a budget"
-    before = None
-    for cell in scaling.front:
-        if _size(cell) != before:
-            before = _size(cell)
-            budget, model = f"{cell.flops / 1e9:.3g} GFLOP", model_name(cell.config)
-            yield f"  from {budget}: {model}, {cell.n_params:,} parameters"
-
-
-def _size(cell: Cell) -> Sequence[int]:
-    point = cell.config
-    return (point.n_embd, point.n_head, point.n_layer, point.n_ff_exp, point.block_size)
+    for _, (cell, *_) in groupby(scaling.front, lambda cell: cell.config.model(1)):
+        budget, model = f"{cell.flops / 1e9:.3g} GFLOP", model_name(cell.config)
+        yield f"  from {budget}: {model}, {cell.n_params:,} parameters"

@@ -46,7 +46,6 @@ def _sections(summary: RunSummary) -> Iterator[Section | None]:
 
 
 def _names(summary: RunSummary) -> Section | None:
-    """Return the table of what the champions have said; None if nothing."""
     rows = [
         [title_of(name) or organism.id, f"{organism.worth:.4f}", _listed(evaluation.samples)]
         for name, organism in summary.champions.items()
@@ -60,8 +59,7 @@ def _names(summary: RunSummary) -> Section | None:
     return Section(
         "names",
         "What they say",
-        "The first names that each champion made up, as it was found; the winner's are "
-        "those of its first training again.",
+        "The first names of each champion; the winner's are from its first training again.",
         table=Table(["champion", "worth", "names"], rows, is_prose=True),
     )
 

@@ -34,16 +34,14 @@ def sweep_report(directories: Sequence[Path]) -> Report:
         chart = Section(
             "scaling",
             "How the loss scales",
-            "Means over the seeds with their 95 % intervals; a curve is the power law that fits "
-            "them, where the loss surely falls. Below: the best loss for each budget, dashed, in "
-            "operations and in seconds.",
+            "Means over the seeds with 95 % intervals. Curve: the power law, where the loss surely "
+            "falls. Below: the best loss for each budget, dashed, in operations and in seconds.",
             scaling_chart.draw(scaling),
         )
         tables = Section(
             "tables",
             "In numbers",
-            "What microgpt analyze prints: the losses, what each step up has returned, and the "
-            "law.",
+            "The output of microgpt analyze.",
             text="\n".join(scaling_tables.as_text(scaling)),
         )
         sections += [chart, tables]
@@ -76,9 +74,8 @@ def _trainings(results: Sequence[SweepResult]) -> Section:
     return Section(
         "trainings",
         "Every training",
-        "A mark is a training: what it took, and its loss on documents that were held out. Marks "
-        "of one color and place differ in their seed alone: that much is luck. What came to no "
-        "result is crossed, at the top.",
+        "A mark is a training: its cost and its held-out loss. Marks of one color and cost differ "
+        "in their seed alone. Crosses at the top: no result.",
         _chart(results),
         datasets={"evaluations": [_row(result) for result in results]},
     )
@@ -99,7 +96,6 @@ def _row(result: SweepResult) -> Row:
 
 
 def _chart(results: Sequence[SweepResult]) -> ChartType:
-    """Return a mark for each training."""
     by_size = sorted(results, key=lambda result: result.n_params)
     sizes = list(dict.fromkeys(scaling_tables.model_name(result.config) for result in by_size))
     base = theme.of("evaluations").encode(

@@ -27,25 +27,25 @@ KIND_COLORS = dict(zip(KINDS, (SKY, BLUE, GREEN, GREY, PINK, RED, AMBER), strict
 POINT: dict[str, Any] = {"filled": True, "size": 38, "opacity": 0.8}  # of an evaluation
 CROSS: dict[str, Any] = {"shape": "cross", "filled": True, "size": 50, "angle": 45}  # a failed one
 
-# The title and the format of a field in a tooltip; None is text under the field's own name.
-TOOLTIPS: dict[str, tuple[str | None, str | None]] = {
-    **dict.fromkeys(GENES, (None, "d")),
-    "lr": (None, ".4~g"),
-    "params": ("weights", ",d"),
-    "worth": (None, ".4f"),
-    "score": (None, ".4f"),
-    "loss": ("held-out loss", ".4f"),
-    "val_loss": ("held out", ".4f"),
-    "last_loss": ("last document", ".4f"),
-    "share": (None, ".1%"),
-    "chance": ("by chance, one time in twenty", ".1%"),
-    "correlation": ("rank correlation with worth", "+.2f"),
-    "origin": ("how it came about", None),
-    "n": ("organisms", "d"),
-    "home": ("from", None),
-    "host": ("to", None),
-    "place": ("place among its hosts", "d"),
-    "host_score": ("score with them", ".4f"),
+# Fields of tooltips that are numbers, or have a title other than their name.
+TOOLTIPS: dict[str, dict[str, str]] = {
+    **{gene: {"format": "d"} for gene in GENES},
+    "lr": {"format": ".4~g"},
+    "params": {"title": "weights", "format": ",d"},
+    "worth": {"format": ".4f"},
+    "score": {"format": ".4f"},
+    "loss": {"title": "held-out loss", "format": ".4f"},
+    "val_loss": {"title": "held out", "format": ".4f"},
+    "last_loss": {"title": "last document", "format": ".4f"},
+    "share": {"format": ".1%"},
+    "chance": {"title": "by chance, one time in twenty", "format": ".1%"},
+    "correlation": {"title": "rank correlation with worth", "format": "+.2f"},
+    "origin": {"title": "how it came about"},
+    "n": {"title": "organisms", "format": "d"},
+    "home": {"title": "from"},
+    "host": {"title": "to"},
+    "place": {"title": "place among its hosts", "format": "d"},
+    "host_score": {"title": "score with them", "format": ".4f"},
 }
 
 # The configuration of charts that are files of their own.
@@ -68,13 +68,11 @@ def inline(rows: list[Row]) -> alt.Chart:
 
 def tooltip(*names: str) -> list[alt.Tooltip]:
     """Return a tooltip of these fields, with their usual titles and formats."""
-    lines = []
-    for name in names:
-        title, number_format = TOOLTIPS.get(name, (None, None))
-        line = alt.Tooltip(f"{name}:Q" if number_format else f"{name}:N")
-        line = line.title(title) if title else line
-        lines.append(line.format(number_format) if number_format else line)
-    return lines
+    options = {name: TOOLTIPS.get(name, {}) for name in names}
+    return [
+        alt.Tooltip(f"{name}:{'Q' if 'format' in known else 'N'}", **known)  # type: ignore[arg-type]
+        for name, known in options.items()
+    ]
 
 
 EVALUATION_TOOLTIP = tooltip("id", "origin", "worth", *GENES, "params", "names")
@@ -94,9 +92,8 @@ def generations_axis(first: int, last: int) -> alt.X:
 def log_axis(field: str, title: str, padding: int = 12) -> alt.X:
     """Return a logarithmic x axis of weights or operations."""
     scale = alt.Scale(type="log", nice=False, padding=padding)
-    return alt.X(
-        field, title=title, scale=scale, axis=alt.Axis(format="~s", tickCount=6, grid=False)
-    )
+    axis = alt.Axis(format="~s", tickCount=6, grid=False)
+    return alt.X(field, title=title, scale=scale, axis=axis)
 
 
 def loss_axis(field: str, title: str, padding: int = 8) -> alt.Y:
@@ -111,15 +108,18 @@ def color_scale(names: Sequence[str]) -> alt.Scale:
     return alt.Scale(domain=names, range=COLORS[: len(names)])
 
 
+def top_color(field: str, scale: alt.Scale, **legend: Any) -> alt.Color:
+    """Return the color of a field, with its legend above the chart."""
+    return alt.Color(
+        field, title=None, scale=scale, legend=alt.Legend(orient="top", symbolOpacity=1, **legend)
+    )
+
+
 def kind_color(kinds: set[str]) -> alt.Color:
     """Return the color of how an organism was made."""
     shown = [kind for kind in KINDS if kind in kinds] + sorted(kinds - KINDS.keys())
-    return alt.Color(
-        "kind:N",
-        title=None,
-        scale=alt.Scale(domain=shown, range=[KIND_COLORS.get(kind, GREY) for kind in shown]),
-        legend=alt.Legend(orient="top", symbolOpacity=1),
-    )
+    colors = [KIND_COLORS.get(kind, GREY) for kind in shown]
+    return top_color("kind:N", alt.Scale(domain=shown, range=colors))
 
 
 def panels(

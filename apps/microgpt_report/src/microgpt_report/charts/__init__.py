@@ -1,1 +1,1 @@
-"""The charts of reports and plots, one module each."""
+"""Charts of loss curves, scaling, and searches: generations, genes, species, lineage and more."""

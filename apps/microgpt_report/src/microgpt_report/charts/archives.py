@@ -27,15 +27,16 @@ def section(summary: RunSummary) -> Section | None:
         return None
     archives = _archives(summary, summary.settings.vocab_size)
     maps = [
-        _map(title).properties(title=f"{title}: {len(archives[name].cells)} of {N_CELLS} cells")
-        for name in summary.measures
-        if (title := title_of(name))
+        _map(title_of(name)).properties(
+            title=f"{title_of(name)}: {len(archive.cells)} of {N_CELLS} cells"
+        )
+        for name, archive in archives.items()
     ]
     return Section(
         "archives",
         "Archives",
-        "Where each head has looked: a cell is a size and a share of new names, its color "
-        "the best score found there. Scores of different heads cannot be compared.",
+        "A cell is a size and a share of new names; its color is the best score of the head there. "
+        "Scores of different heads cannot be compared.",
         alt.concat(*maps, columns=theme.N_COLUMNS).resolve_scale(color="independent"),
         datasets={"archive": _rows(archives)},
     )
@@ -75,7 +76,6 @@ def _rows(archives: dict[str, Archive]) -> list[Row]:
 
 
 def _map(title: str) -> ChartType:
-    """Return the map of the head of a title."""
     axis = alt.Axis(format=".0%", labelAngle=0, labelOverlap=True)
     sizes = [_weights(size) for size in reversed(range(N_SIZES))]  # from above
     base = theme.of("archive").transform_filter(alt.datum.population == title)

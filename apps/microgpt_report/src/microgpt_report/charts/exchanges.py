@@ -20,16 +20,14 @@ def section(summary: RunSummary) -> Section | None:
     return Section(
         "exchanges",
         "When the heads met",
-        "Champions go as guests from their head to others, after every third generation. "
-        "The bolder the line, the more came of it: the guest, or its child with the "
-        "champion there, was among the two best of its generation, and stayed.",
+        "Champions visit other heads after every third generation. A bold line: the guest, or its "
+        "child with the champion there, was among the two best of its generation, and stayed.",
         _chart(summary),
         datasets={"exchanges": rows},
     )
 
 
 def _rows(summary: RunSummary) -> list[Row]:
-    """Return a row for each guest that has been ranked among its hosts."""
     lanes = list(summary.measures)
     organisms = summary.organisms.values()
     kept = {parent for _, o in organisms if o.origin == "elite" for parent in o.parents}
@@ -63,7 +61,6 @@ def _rows(summary: RunSummary) -> list[Row]:
 
 
 def _chart(summary: RunSummary) -> ChartType:
-    """Return a line for each guest, from its head to that of its hosts."""
     titles = [title_of(name) for name in summary.measures]
     x = theme.generations_axis(1, max(len(summary.generations), 2))
     base = theme.of("exchanges").encode(

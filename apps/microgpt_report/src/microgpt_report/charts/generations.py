@@ -19,9 +19,8 @@ def section(summary: RunSummary, evaluations: list[Row]) -> Section:
     bands = list(dict.fromkeys(g.stage for g in summary.generations if g.stage != "normal"))
     kinds = {row["kind"] for row in evaluations}
     caption = (
-        f"A mark is an evaluation, and {summary.common.better} is better; the line goes through "
-        "the best of each generation, the dashed one through the mean. What came to no result is "
-        "crossed, at the top."
+        f"A mark is an evaluation; {summary.common.better} is better. Line: the best of each "
+        "generation. Dashed: the mean. Crosses at the top: no result."
     )
     if bands:
         caption += " Shaded: the search was stuck, and bred otherwise."
@@ -37,7 +36,6 @@ def section(summary: RunSummary, evaluations: list[Row]) -> Section:
 
 
 def _rows(summary: RunSummary) -> list[Row]:
-    """Return a row for each generation of each population."""
     return [
         {
             "population": title_of(name),
@@ -81,13 +79,11 @@ def _chart(
 
 def _shade(history: alt.Chart, x: alt.X, bands: Sequence[StagnationStage]) -> alt.Chart:
     """Return a shade behind the generations that were not bred as usual."""
-    shades: alt.Chart = (
-        history.transform_filter(alt.datum.rung != "normal")
-        .transform_calculate(x="datum.generation - 0.5", x2="datum.generation + 0.5")
-        .mark_rect(opacity=0.13)
-    )
     scale = alt.Scale(domain=list(bands), range=[BANDS[band] for band in bands])
     legend = alt.Legend(orient="top", symbolOpacity=0.4)
-    return shades.encode(
-        x=x, x2="x2:Q", fill=alt.Fill("rung:N", title=None, scale=scale, legend=legend)
+    fill = alt.Fill("rung:N", title=None, scale=scale, legend=legend)
+    stuck = history.transform_filter(alt.datum.rung != "normal").transform_calculate(
+        x="datum.generation - 0.5", x2="datum.generation + 0.5"
     )
+    shades: alt.Chart = stuck.mark_rect(opacity=0.13)
+    return shades.encode(x=x, x2="x2:Q", fill=fill)

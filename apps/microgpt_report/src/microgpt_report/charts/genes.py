@@ -29,7 +29,7 @@ def section(summary: RunSummary, done: Sequence[Row]) -> Section | None:
         "genes",
         "Genes",
         f"A line is an organism, its color {summary.common.name}. Drag over the strip at the right "
-        "to see which genes the best have in common; all axes are logarithmic.",
+        "to select organisms. All axes are logarithmic.",
         _chart(summary, varying),
         datasets={"labels": _labels(varying)},
     )
@@ -58,19 +58,13 @@ def _axis(values: list[float]) -> tuple[float, float]:
 def _chart(summary: RunSummary, varying: dict[str, list[float]]) -> alt.HConcatChart:
     """Return the lines, and a strip of worths; dragging over it selects the lines of those."""
     brush = alt.selection_interval(name="worths", encodings=["y"])
-    color = alt.Color(
-        "standing:N",
-        title=None,
-        scale=alt.Scale(domain=list(STANDINGS), range=[theme.RED, theme.SKY, f"{theme.GREY}60"]),
-        legend=alt.Legend(orient="top", symbolType="stroke", symbolOpacity=1),
-    )
+    colors = [theme.RED, theme.SKY, f"{theme.GREY}60"]
+    scale = alt.Scale(domain=list(STANDINGS), range=colors)
+    color = theme.top_color("standing:N", scale, symbolType="stroke")
     x = alt.X("gene:N", sort=list(varying), title=None, axis=alt.Axis(labelAngle=0, domain=False))
-    lines = _lines(varying).encode(
-        x=x,
-        color=color,
-        opacity=alt.condition(brush, alt.value(0.6), alt.value(0.03)),
-        tooltip=theme.EVALUATION_TOOLTIP,
-    )
+    opacity = alt.condition(brush, alt.value(0.6), alt.value(0.03))
+    tooltip = theme.EVALUATION_TOOLTIP
+    lines = _lines(varying).encode(x=x, color=color, opacity=opacity, tooltip=tooltip)
     strip = (
         theme.of("evaluations")
         .transform_filter(HAS_WORTH)
@@ -106,6 +100,5 @@ def _lines(varying: dict[str, list[float]]) -> alt.Chart:
             f" + {apart}[datum.gene] * datum.lead"
         )
         .mark_line(strokeWidth=1.4)
-        .encode(y=alt.Y("at:Q", axis=None), detail="id:N")
     )
-    return lines
+    return lines.encode(y=alt.Y("at:Q", axis=None), detail="id:N")

@@ -103,26 +103,19 @@ def section(summary: RunSummary, done: Sequence[Row]) -> Section | None:
     return Section(
         "importance",
         "Which genes mattered",
-        f"How much of the differences in {summary.common.name} goes with one gene alone: the share "
-        "of the variance of its ranks that lies between groups of organisms, made by the gene (up "
-        "to four; eta squared of Kruskal and Wallis's H). Chance alone gets beyond the red mark "
-        "one time in twenty; bars that do not are grey. Genes that were bred together share what "
-        "one of them did.",
+        f"The share of the rank variance of {summary.common.name} that one gene explains (eta "
+        "squared of Kruskal and Wallis's H, with up to four groups). Chance alone passes the red "
+        "mark one time in twenty; bars below it are grey. Genes bred together share their effects.",
         _chart(found),
         datasets={"importance": rows},
     )
 
 
 def _chart(found: Sequence[Importance]) -> ChartType:
-    """Return a bar for each gene: its share of the differences in worth."""
     y = alt.Y("gene:N", sort=[one.gene for one in found], title=None)
     largest = max(LEAST_RANGE, *(max(one.share, one.chance) for one in found))
-    x = alt.X(
-        "share:Q",
-        title="share of the differences in worth",
-        axis=alt.Axis(format="%"),
-        scale=alt.Scale(domain=[0, largest]),
-    )
+    axis, scale = alt.Axis(format="%"), alt.Scale(domain=[0, largest])
+    x = alt.X("share:Q", title="share of the differences in worth", axis=axis, scale=scale)
     base = theme.of("importance")
     blue, grey = alt.value(theme.BLUE), alt.value(theme.GREY)
     bars = base.mark_bar(height=16).encode(

@@ -17,14 +17,11 @@ def section(summary: RunSummary) -> Section:
     """Return the section with the tree."""
     nodes, ties = _rows(summary)
     caption = (
-        "A column is a generation, its best on top; lines go from parents to children, the bold "
-        "ones to the winner, or the best so far."
+        "A column is a generation, the best on top. Lines go from parents to children, bold ones "
+        "to the winner, or the best so far."
     )
     if len(nodes) < len(summary.organisms):
-        caption += (
-            f" Of each generation the best {N_PLACES} are shown, and below them "
-            "ancestors of the winner."
-        )
+        caption += f" Shown are the best {N_PLACES} of each generation and the winner's ancestors."
     datasets = {"organisms": nodes, "ties": ties}
     return Section("lineage", "Descent", caption, _chart(summary, nodes), datasets=datasets)
 
@@ -76,7 +73,6 @@ def _ancestors(summary: RunSummary, organism: Organism | None) -> set[str]:
 
 
 def _chart(summary: RunSummary, nodes: list[Row]) -> ChartType:
-    """Return the tree: a generation a column, its best on top, the ways to the winner bold."""
     n_rows = max(node["y"] for node in nodes) + 1
     x = theme.generations_axis(1, max(len(summary.generations), 2))
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[n_rows - 0.4, -0.6], nice=False))

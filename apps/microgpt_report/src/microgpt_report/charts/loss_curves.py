@@ -45,12 +45,10 @@ def draw(runs: Runs) -> alt.LayerChart:
     gap = (high - low) * LABEL_HEIGHT / height
     places = spread([label["loss"] for label in labels], gap, low, high)
     labels = [label | {"loss": place} for label, place in zip(labels, places, strict=True)]
-    chart: alt.LayerChart = (
-        alt.layer(*_lines(base, runs), *_points(base, runs, high), *_beside(base, labels))
-        .properties(width=WIDTH, height=height, title=_title(runs), padding=12)
-        .configure(**theme.STANDALONE)
-    )
-    return chart
+    chart = alt.layer(*_lines(base, runs), *_points(base, runs, high), *_beside(base, labels))
+    chart = chart.properties(width=WIDTH, height=height, title=_title(runs), padding=12)
+    configured: alt.LayerChart = chart.configure(**theme.STANDALONE)
+    return configured
 
 
 def range_of_losses(runs: Runs) -> tuple[float, float]:
@@ -135,11 +133,8 @@ def _lines(base: alt.Chart, runs: Runs) -> Iterator[alt.Chart]:
         title=None, orient="top", offset=6, symbolType="stroke", symbolSize=500, symbolOpacity=1
     )
     kinds = alt.Scale(domain=[HELD_OUT, TRAINING], range=[[1, 0], [5, 3] if held_out else [1, 0]])
-    dashed = base.encode(
-        strokeDash=alt.StrokeDash(
-            "kind:N", scale=kinds, legend=legend if held_out and len(runs) > 1 else None
-        )
-    )
+    shown = legend if held_out and len(runs) > 1 else None
+    dashed = base.encode(strokeDash=alt.StrokeDash("kind:N", scale=kinds, legend=shown))
     width, opacity = (1.6, 0.8 if are_few else 0.4) if held_out else (2.2, 1.0)
     yield _of(dashed, smoothed).mark_line(clip=True, strokeWidth=width, opacity=opacity)
     yield _of(dashed, held_out).mark_line(clip=True, strokeWidth=2.2)

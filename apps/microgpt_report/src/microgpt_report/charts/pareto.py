@@ -16,8 +16,7 @@ def section(summary: RunSummary) -> Section | None:
     return Section(
         "pareto",
         "What it costs",
-        "The red line is the Pareto front: no organism with as few weights is better. What "
-        "lies far from it is too large for what it is worth.",
+        "The red line is the Pareto front: no organism with as few weights is better.",
         theme.panels(names, lambda name, width: _chart(summary, name, width), theme.WIDTH - 100),
     )
 

@@ -24,8 +24,8 @@ def sections(summary: RunSummary, evaluations: Sequence[Row]) -> Iterator[Sectio
         yield Section(
             "again",
             "The best, measured again",
-            "The best of many is partly lucky: a ring is what the search found, a triangle "
-            "what a fresh seed gave. The mean of all, a dash, decides.",
+            "Ring: what the search found. Triangle: the same with a fresh seed. The mean of all, a "
+            "dash, decides.",
             _again(summary, rows),
             datasets={"again": rows},
         )
@@ -36,9 +36,8 @@ def sections(summary: RunSummary, evaluations: Sequence[Row]) -> Iterator[Sectio
         yield Section(
             "lottery",
             "Last document against held out",
-            "Each point is an evaluation. Were the loss of the last document of a training a "
-            "measure of the model, the points would lie along a line; the luckiest would be "
-            "the best.",
+            "A point is an evaluation. If the loss of the last document measured the model, the "
+            "points would lie on a line, and the luckiest would be the best.",
             _lottery(both),
         )
 
@@ -63,15 +62,13 @@ def _winner(retest: RetestFile) -> Section:
     return Section(
         "exam",
         "Lucky and honest",
-        "What the search found of its winner, beside what came of it when it was trained "
-        "again with seeds that had no say. The test is on documents that nothing was chosen "
-        "by; losses in nats a token.",
+        "The winner as the search found it, and trained again with fresh seeds. Nothing was chosen "
+        "by the test documents. Losses in nats a token.",
         table=Table(["", "found", "trained again", "95 % interval", "seeds"], rows),
     )
 
 
 def _rows(summary: RunSummary) -> list[Row]:
-    """Return a row for each measurement of those that were measured again."""
     again: dict[str, list[float]] = {}
     for entry in summary.run.entries:
         worth = summary.worth(entry)
@@ -92,7 +89,6 @@ def _rows(summary: RunSummary) -> list[Row]:
 
 
 def _again(summary: RunSummary, rows: Sequence[Row]) -> alt.VConcatChart:
-    """Return for each of the best a ring where it was found, and triangles where it was again."""
     means = {row["id"]: row["worth"] for row in rows if row["what"] == MEAN}
     charts = []
     for name, measure in summary.measures.items():
@@ -108,24 +104,18 @@ def _again_in(title: str, measure: Measure, ids: list[str]) -> alt.Chart:
     x = alt.X("worth:Q", title=measure.title, scale=alt.Scale(zero=False, padding=12))
     shapes = alt.Scale(domain=KINDS, range=["circle", "triangle-up", "stroke"])
     colors = alt.Scale(domain=KINDS, range=[theme.RED, theme.BLUE, theme.GREY])
-    chart: alt.Chart = (
-        theme.of("again")
-        .transform_filter(alt.datum.population == title)
-        .mark_point(size=90, filled=False, strokeWidth=2.2, opacity=1)
-        .encode(
-            x=x,
-            y=alt.Y("id:N", sort=ids, title=title or None, axis=alt.Axis(grid=True)),
-            shape=alt.Shape("what:N", title=None, scale=shapes, legend=alt.Legend(orient="top")),
-            color=alt.Color("what:N", title=None, scale=colors),
-            tooltip=theme.tooltip("id", "what", "worth", "genes"),
-        )
-        .properties(width=theme.WIDTH - 80, height=34 * len(ids))
-    )
-    return chart
+    base = theme.of("again").transform_filter(alt.datum.population == title)
+    chart: alt.Chart = base.mark_point(size=90, filled=False, strokeWidth=2.2, opacity=1)
+    return chart.encode(
+        x=x,
+        y=alt.Y("id:N", sort=ids, title=title or None, axis=alt.Axis(grid=True)),
+        shape=alt.Shape("what:N", title=None, scale=shapes, legend=alt.Legend(orient="top")),
+        color=alt.Color("what:N", title=None, scale=colors),
+        tooltip=theme.tooltip("id", "what", "worth", "genes"),
+    ).properties(width=theme.WIDTH - 80, height=34 * len(ids))
 
 
 def _lottery(both: Sequence[Row]) -> ChartType:
-    """Return a point for each organism: the loss of its last document, and that held out."""
     has_both = "datum.last_loss !== null && datum.val_loss !== null && datum.status == 'ok'"
     scale = alt.Scale(zero=False, padding=8)
     base = theme.of("evaluations").transform_filter(has_both)
@@ -136,10 +126,8 @@ def _lottery(both: Sequence[Row]) -> ChartType:
     points = base.mark_point(filled=True, size=38, opacity=0.6, color=theme.GREY)
     layers = [points.encode(tooltip=theme.tooltip("id", "last_loss", "val_loss"))]
     luckiest, best = (min(both, key=itemgetter(loss)) for loss in ("last_loss", "val_loss"))
-    for row, color, text in (
-        (luckiest, theme.RED, "the luckiest"),
-        (best, theme.BLUE, "the best"),
-    ):
+    marked = ((luckiest, theme.RED, "the luckiest"), (best, theme.BLUE, "the best"))
+    for row, color, text in marked:
         one = base.transform_filter(alt.datum.id == row["id"])
         ring = one.mark_point(size=120, strokeWidth=2.2, color=color)
         label = one.mark_text(align="left", dx=12, dy=-8, color=color, fontWeight="bold")

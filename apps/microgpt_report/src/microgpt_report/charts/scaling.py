@@ -23,7 +23,7 @@ def draw(scaling: Scaling) -> alt.VConcatChart:
     """Return the chart: a panel for each axis of the sweeps, and two for what it costs.
 
     Points are means over the seeds with their 95 % intervals; a curve is the fitted power law, a
-    line in steps the best for each budget.
+    dashed line the best for each budget.
     """
     panels = _Panels(scaling)
     axes = list(dict.fromkeys(series.axis for series in scaling.series))
@@ -34,8 +34,8 @@ def draw(scaling: Scaling) -> alt.VConcatChart:
     ]
     rows = [along, costs] if len(along) > 1 else [along + costs]
     chart = alt.vconcat(*(alt.hconcat(*row) for row in rows)).properties(padding=12)
-    title = {"anchor": "start", "fontSize": 13, "subtitleFontSize": 11}
-    title["subtitleColor"] = theme.DARK_GREY
+    sizes = {"anchor": "start", "fontSize": 13, "subtitleFontSize": 11}
+    title = sizes | {"subtitleColor": theme.DARK_GREY}
     configured: alt.VConcatChart = chart.configure(**theme.STANDALONE, title=title)
     return configured
 

@@ -19,8 +19,8 @@ def section(summary: RunSummary) -> Section:
     return Section(
         "species",
         "Species",
-        "A species is a shape: what learns otherwise is of the same. Each column is a "
-        "generation; one color that fills it means that the search has settled.",
+        "A species is a shape of the model. A column is a generation; where one color fills it, "
+        "the search has settled.",
         _chart(summary, names),
         datasets={"species": rows},
     )
@@ -41,39 +41,27 @@ def _rows(summary: RunSummary) -> list[Row]:
         for species in sorted(
             counts, key=lambda s: (named.index(s) if s in named else N_NAMED, -counts[s])
         ):
-            high = low + counts[species] / len(alive)
-            row = {
-                "generation": generation.number,
-                "species": species,
-                "name": species if species in named else "other",
-                "n": counts[species],
-                "low": low,
-                "high": high,
-            }
-            rows.append(row)
+            name, n = species if species in named else "other", counts[species]
+            row = {"generation": generation.number, "species": species, "name": name, "n": n}
+            rows.append(row | {"low": low, "high": (high := low + n / len(alive))})
             low = high
     return rows
 
 
 def _chart(summary: RunSummary, names: list[str]) -> alt.Chart:
     colors = [*theme.COLORS[: len(names)], f"{theme.GREY}40"]
-    chart: alt.Chart = (
-        theme.of("species")
-        .transform_calculate(x="datum.generation - 0.42", x2="datum.generation + 0.42")
-        .mark_rect(stroke=theme.GREY, strokeWidth=0.6)
-        .encode(
-            x=theme.generations_axis(1, summary.last_generation),
-            x2="x2:Q",
-            y=alt.Y("low:Q", title="share of the organisms", axis=alt.Axis(format="%")),
-            y2="high:Q",
-            color=alt.Color(
-                "name:N",
-                title="width-heads-layers-context-MLP",
-                scale=alt.Scale(domain=[*names, "other"], range=colors),
-                legend=alt.Legend(orient="right", labelLimit=150, titleLimit=200),
-            ),
-            tooltip=theme.tooltip("species", "generation", "n"),
-        )
-        .properties(width=theme.WIDTH - 170, height=220)
+    scale = alt.Scale(domain=[*names, "other"], range=colors)
+    legend = alt.Legend(orient="right", labelLimit=150, titleLimit=200)
+    title = "width-heads-layers-context-MLP"
+    base = theme.of("species").transform_calculate(
+        x="datum.generation - 0.42", x2="datum.generation + 0.42"
     )
-    return chart
+    chart: alt.Chart = base.mark_rect(stroke=theme.GREY, strokeWidth=0.6)
+    return chart.encode(
+        x=theme.generations_axis(1, summary.last_generation),
+        x2="x2:Q",
+        y=alt.Y("low:Q", title="share of the organisms", axis=alt.Axis(format="%")),
+        y2="high:Q",
+        color=alt.Color("name:N", title=title, scale=scale, legend=legend),
+        tooltip=theme.tooltip("species", "generation", "n"),
+    ).properties(width=theme.WIDTH - 170, height=220)

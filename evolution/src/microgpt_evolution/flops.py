@@ -5,18 +5,12 @@ from microgpt.model import count_params
 
 
 def training_flops(model: ModelConfig, *, n_docs: int, n_tokens: int) -> int:
-    """Return the operations of a training.
+    """Return the operations of a training that predicts n_tokens in n_docs documents of one length.
 
-    A weight of a matrix multiplies once a token: 2 operations forward, 4 backward (Kaplan et al.
-    2020, table 1). That leaves out wte and wpe, which are looked up. In attention the token at
-    position t meets t + 1 keys and as many values, of n_embd numbers each: 4 n_embd (t + 1) forward
-    and thrice that with backward (Chowdhery et al. 2022, appendix B, who count the keys that come
-    later, too).
-
-    Args:
-        model: its shape, with its vocabulary.
-        n_docs: the documents that are read; they are taken to be of one length.
-        n_tokens: those that are predicted in them.
+    Each weight of a matrix takes 2 operations per token forward and 4 backward (Kaplan et al. 2020,
+    table 1); wte and wpe are looked up. The attention at position t takes 4 n_embd (t + 1)
+    operations per layer forward, and thrice that with backward (Chowdhery et al. 2022, appendix B,
+    without the later keys).
     """
     looked_up = (model.vocab_size + model.block_size) * model.n_embd
     matrices = 6 * (count_params(model) - looked_up) * n_tokens

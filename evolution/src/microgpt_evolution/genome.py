@@ -1,7 +1,4 @@
-"""A genome: seven genes, of which five give the model's shape and two its training.
-
-The training reads one document per step. Its cost is known from the genome before it begins.
-"""
+"""A genome: five genes for the shape of the model, two for its training."""
 
 from dataclasses import dataclass, fields, replace
 
@@ -11,7 +8,7 @@ from microgpt.model import count_params
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.flops import training_flops
 
-WHOLE_LIMITS = {  # least and most of each gene, as in evolve-rust
+WHOLE_LIMITS = {  # smallest and largest value of each integer gene, as in evolve-rust
     "n_emb": (1, 128),
     "n_ctx": (1, 256),
     "n_layer": (1, 12),
@@ -21,8 +18,8 @@ WHOLE_LIMITS = {  # least and most of each gene, as in evolve-rust
 }
 LR_LIMITS = (1e-6, 1.0)
 LONG_DOCS: LongDocs = "truncate"  # as in evolve-rust: one name per step
-# Float32 for a weight, its gradient, Adam's means and two snapshots of those with it
-BYTES_A_WEIGHT = 10 * 4 + RESULT_BYTES_PER_WEIGHT
+# Float32: the weight, its gradient, Adam's means, and two snapshots of weight and means
+BYTES_PER_WEIGHT = 10 * 4 + RESULT_BYTES_PER_WEIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +27,16 @@ class Genome:
     """The shape of a model and the hyper-parameters of its training.
 
     Raises:
-        GenomeError: a gene is outside its range, or the heads do not share n_emb evenly.
+        GenomeError: a gene is outside its range, or n_head does not divide n_emb.
     """
 
-    n_emb: int  # width: the numbers that stand for one token
-    n_ctx: int  # context: the longest sequence, in tokens
-    n_layer: int  # depth: transformer blocks
-    n_head: int  # attention heads; each sees n_emb / n_head of those numbers
+    n_emb: int  # embedding width
+    n_ctx: int  # context length, in tokens
+    n_layer: int  # transformer blocks
+    n_head: int  # attention heads
     n_ff_exp: int  # the MLP's hidden layer has n_ff_exp * n_emb units
     steps: int  # updates of the weights, each from one document
-    lr: float  # learning rate of the first step
+    lr: float  # initial learning rate
 
     def __post_init__(self) -> None:
         for name, (least, most) in WHOLE_LIMITS.items():
@@ -65,7 +62,7 @@ class Genome:
         return "-".join(map(str, shape))
 
     def describe(self) -> str:
-        """Return the genome in a line, as evolve-rust's log has it.
+        """Return the genome in a line, as in evolve-rust's log.
 
         Example:
             >>> PRIMORDIAL.describe()
@@ -93,30 +90,25 @@ class Genome:
         )
 
     def n_params(self, vocab_size: int) -> int:
-        """Return the number of weights with so many tokens in the vocabulary."""
+        """Return the number of weights."""
         return count_params(replace(self.model(), vocab_size=vocab_size))
 
     def flops(self, vocab_size: int, n_tokens: int) -> int:
-        """Return the floating-point operations of the training; see `training_flops`.
-
-        Args:
-            n_tokens: those that the training predicts; of more than n_ctx a document only n_ctx are
-                read.
-        """
+        """Return the operations of a training on n_tokens, at most n_ctx per document."""
         model = replace(self.model(), vocab_size=vocab_size)
         n_tokens = min(n_tokens, self.steps * self.n_ctx)
         return training_flops(model, n_docs=self.steps, n_tokens=n_tokens)
 
     def n_bytes(self, vocab_size: int) -> int:
-        """Return the memory of the training, of one document as long as the context.
+        """Return the memory of the training, in bytes.
 
-        The engine pads its arrays to whole vectors, so this is somewhat less than what it takes;
-        but it is the same on every machine.
+        The engine pads its arrays to whole vectors, so it takes somewhat more; but this is the same
+        on every machine.
         """
         hidden = self.n_ff_exp * self.n_emb
-        a_layer = 6 * self.n_emb + hidden + self.n_head * (self.n_ctx + 1) / 2
-        a_token = 8 * self.n_emb + hidden + vocab_size + self.n_layer * a_layer
-        return BYTES_A_WEIGHT * self.n_params(vocab_size) + round(4 * self.n_ctx * a_token)
+        per_layer = 6 * self.n_emb + hidden + self.n_head * (self.n_ctx + 1) / 2
+        per_token = 8 * self.n_emb + hidden + vocab_size + self.n_layer * per_layer
+        return BYTES_PER_WEIGHT * self.n_params(vocab_size) + round(4 * self.n_ctx * per_token)
 
 
 GENES = tuple(field.name for field in fields(Genome))

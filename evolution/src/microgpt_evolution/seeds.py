@@ -6,14 +6,12 @@ import hashlib
 def training_seed(run_seed: int, generation: int, slot: int, repeat: int = 0) -> int:
     """Return the seed of a training, from 0 to 2**63 - 1.
 
-    It is the upper 63 bits of the first 8 bytes, most significant first, of the SHA-256 of the
-    text "run_seed/generation/slot/repeat". So it depends on neither machine nor Python version,
-    nor on who trains when, and no two trainings of a run share one by any rule.
+    It is the upper 63 bits of the first 8 bytes, big-endian, of the SHA-256 of the text
+    "run_seed/generation/slot/repeat", so it does not depend on the machine or the Python version.
 
     Args:
-        generation: counted from 1.
-        slot: counted from 1.
-        repeat: 0 for the search's own evaluation; 1, 2 … where a genome is measured once more.
+        generation: counted from 1, as is the slot.
+        repeat: 0 for the search's own evaluation; 1, 2 … where a genome is measured again.
 
     Example:
         >>> training_seed(42, generation=1, slot=1)

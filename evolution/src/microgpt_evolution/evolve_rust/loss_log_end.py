@@ -1,7 +1,4 @@
-"""The end of a loss evolution's log: totals, trajectory, best configs, trends and the retest.
-
-The wording is evolve-rust's. A run is given as its generations, each ranked.
-"""
+"""The end of a loss evolution's log, in evolve-rust's wording: totals, trends and the retest."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -18,7 +15,7 @@ RULE = "=" * 40
 N_LISTED = 10  # of the top configs, and of the blacklisted species
 WORST_LOSS, BAR_SCALE, LONGEST_BAR = 4.0, 12, 40  # of the bars; a loss of 4 has none
 N_COMPARED = 10  # of the best organisms, and of the worst
-SMALLEST_DELTA = 0.01  # one below it gets no arrow
+SMALLEST_DELTA = 0.01  # smaller ones get no arrow
 GENES = {
     "n_emb": "Embedding", "n_head": "Heads", "n_layer": "Layers", "n_ctx": "Context",
     "n_ff_exp": "FF Mult", "lr": "Learn Rate", "steps": "Steps",
@@ -31,12 +28,7 @@ GeneMeans = Mapping[str, float]
 def end_report(
     generations: Generations, *, target: float, blacklist: Blacklist, seconds: float
 ) -> list[str]:
-    """Return the lines on the search itself.
-
-    Args:
-        generations: at least one, each ranked.
-        blacklist: at the end of the search.
-    """
+    """Return the lines about the search; each generation is ranked."""
     finished = rank([o for o in chain.from_iterable(generations) if o.has_finished])
     best = finished[0] if finished else None  # of equals the earliest
     lines = [
@@ -86,10 +78,7 @@ def demo(names: Sequence[str], last_loss: float) -> list[str]:
 
 
 def lucky_and_honest(found: Evaluation, retest: Retest) -> list[str]:
-    """Return the winner's measurements in the search beside those with fresh seeds.
-
-    Those of the search are the best of many, and so partly luck.
-    """
+    """Return the winner's measurements in the search beside those of the retest."""
     rows: list[tuple[str, float | None, Sequence[float]]] = [
         ("Last document", found.last_loss, retest.last_losses),
         ("Held out", found.val_loss, retest.val_losses),
@@ -194,7 +183,7 @@ def _top_configs(finished: Sequence[Organism]) -> list[str]:
 
 
 def _blacklisted(blacklist: Blacklist) -> list[str]:
-    """Return the section of the species that have failed most often, if there are any."""
+    """Return the section of the blacklisted species, if there are any."""
     if not blacklist.species:
         return []
     losers = describe_losers(blacklist.fitness)

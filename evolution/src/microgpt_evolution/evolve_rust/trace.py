@@ -13,7 +13,7 @@ def evaluating(population: Sequence[Organism]) -> str:
 
 
 def descended(population: Sequence[Organism]) -> str:
-    """Return the line about a first generation that has an ancestor."""
+    """Return the line about the first generation of a warm start."""
     n = Counter(organism.origin for organism in population)
     return (
         f"[breed] first gen: {n['genome']} genome + {n['mutant']} mutants + "
@@ -22,7 +22,7 @@ def descended(population: Sequence[Organism]) -> str:
 
 
 def started(organism: Organism) -> str:
-    """Return the line of an evaluation that begins, or of an elite, which needs none."""
+    """Return the line of an evaluation that begins, or of an elite."""
     name = f"[eval] organism {organism.slot}"
     if organism.evaluation:
         return f"{name} already evaluated ({_worth(organism)})"
@@ -30,7 +30,7 @@ def started(organism: Organism) -> str:
 
 
 def done(organism: Organism, seconds: float, reason: str = "") -> str:
-    """Return the line of an evaluation that has ended, with the reason if it gave no loss."""
+    """Return the line of an evaluation that has ended, with the reason if it failed."""
     name = f"[eval] organism {organism.slot}"
     if organism.has_finished:
         return f"{name} done: {_worth(organism)} ({seconds:.1f}s)"
@@ -47,23 +47,19 @@ def bred(
 ) -> list[str]:
     """Return the lines about a generation that has been bred from a ranked one."""
     places = {organism.id: place for place, organism in enumerate(ranked, start=1)}
+    titles = {"elite": "kept elite", "re-eval": "elite forced re-eval", "grown": "growth mutation"}
     lines = []
     n: Counter[Provenance] = Counter()
     for organism in population:
         n[organism.origin] += 1
         genome = organism.genome.describe()
-        match organism.origin:
-            case "elite":
-                lines.append(f"[breed] kept elite: {genome}")
-            case "re-eval":
-                lines.append(f"[breed] elite forced re-eval: {genome}")
-            case "grown":
-                lines.append(f"[breed] growth mutation: {genome}")
-            case "champion":
-                a, b = (places[parent] for parent in organism.parents)
-                lines.append(f"[breed] champion cross: #{a} x #{b}")
-            case "immigrant":
-                lines.append(f"[breed] immigrant {n['immigrant']}: {genome}")
+        if organism.origin in titles:
+            lines.append(f"[breed] {titles[organism.origin]}: {genome}")
+        elif organism.origin == "champion":
+            a, b = (places[parent] for parent in organism.parents)
+            lines.append(f"[breed] champion cross: #{a} x #{b}")
+        elif organism.origin == "immigrant":
+            lines.append(f"[breed] immigrant {n['immigrant']}: {genome}")
     match stage:
         case "normal":
             heading = "breeding next generation..."

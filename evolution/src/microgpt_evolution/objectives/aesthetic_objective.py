@@ -1,7 +1,4 @@
-"""Train an organism, have it generate names, and score them with the judge and every head.
-
-One training serves every population: each evaluation has the scores of all of them.
-"""
+"""Train an organism, have it generate names, and score them with the judge and every head."""
 
 import math
 from collections.abc import Callable, Set
@@ -14,11 +11,11 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.judge import known_names
 from microgpt_evolution.objectives.loss_objective import DIVERGED, LossObjective
-from microgpt_evolution.objectives.scores import SOURCE_SAMPLES, Scores, score_names
+from microgpt_evolution.objectives.scores import EVOLVE_RUST_SAMPLES, Scores, score_names
 from microgpt_evolution.population import Evaluation
 
 TEMPERATURE = 1.0
-N_SAMPLES = 200  # with evolve-rust's five the score is mostly luck
+N_SAMPLES = 200  # with evolve-rust's 5 the score is mostly luck
 
 
 @dataclass(frozen=True)
@@ -26,8 +23,8 @@ class AestheticObjective(LossObjective):
     """Trains an organism on documents and scores the names that it generates."""
 
     known: frozenset[str] = frozenset()  # all documents, held-out ones too
-    n_samples: int = N_SAMPLES  # with evolve-rust's five, repeats count as they do there
-    measures_loss: bool = False  # the held-out loss too, which takes longer than the training
+    n_samples: int = N_SAMPLES
+    measures_loss: bool = False  # the held-out loss, too, which takes longer than the training
 
     @classmethod
     def of(cls, parts: Split, fitness: Fitness = "held-out", **options: Any) -> Self:
@@ -63,9 +60,9 @@ def generate_and_score(
 
     Args:
         known: the names that are not new, from `known_names`.
-        n_samples: how many; repeats among as many as in evolve-rust count as they do there.
-        loss: the held-out loss, for Origin.
+        n_samples: the number of names; with evolve-rust's 5, repeats count as they do there.
+        loss: the held-out loss, for the head Origin.
     """
     samples = model.generate(n_samples, temperature=TEMPERATURE, seed=seed)
-    repeats_count = n_samples == SOURCE_SAMPLES
+    repeats_count = n_samples == EVOLVE_RUST_SAMPLES
     return tuple(samples), score_names(samples, known, loss=loss, repeats_count=repeats_count)

@@ -20,10 +20,7 @@ OnMeasured = Callable[[int, Evaluation], None]  # gets the index of a trial
 
 
 class Objective(Protocol[Config]):
-    """What a configuration is trained on and measured by; it can be sent to other processes.
-
-    A configuration is a genome, or a point of a sweep.
-    """
+    """Trains and measures a genome, or a configuration of a sweep; can be pickled."""
 
     def flops(self, config: Config) -> int:
         """Return the floating-point operations of a training."""
@@ -53,7 +50,7 @@ class CachedEvaluator:
     ) -> None:
         self.objective, self.records = objective, records
         self._pool, self._should_stop = pool, should_stop or Event()
-        # Other processes cannot see the event; they are ended.
+        # Other processes cannot see the event; they are killed.
         is_here = isinstance(pool, Threads)
         work = partial(_measure, objective, self._should_stop.is_set if is_here else None)
         self._work = work if is_here else PickledOnce.of(work)
@@ -65,11 +62,7 @@ class CachedEvaluator:
     def measure(
         self, trials: Sequence[Trial[Any]], on_measured: OnMeasured | None = None
     ) -> list[Evaluation]:
-        """Return the evaluations of trials.
-
-        Args:
-            trials: no two of the same configuration and seed.
-            on_measured: is called with each new one, as it comes.
+        """Return the evaluations of trials, which all differ; call on_measured with each new one.
 
         Raises:
             StoppedError: should_stop was set before the last had ended.
@@ -88,11 +81,11 @@ class CachedEvaluator:
         for i in todo:
             if reason := self.objective.refusal(trials[i].config):
                 note(i, Evaluation("refused", reason=reason))
-        # The longest first, so that no worker waits for the last: the result is the same.
+        # The longest first, so that no worker waits for the last
         todo = sorted((i for i in todo if found[i] is None), key=lambda i: -flops[i])
 
         def note_outcome(place: int, outcome: Outcome[Evaluation]) -> None:
-            if not self._should_stop.is_set():  # else it may have ended because of that
+            if not self._should_stop.is_set():  # else that may be why it has ended
                 crashed = Evaluation("crashed", reason=outcome.error or "")
                 note(todo[place], outcome.result or crashed)
 

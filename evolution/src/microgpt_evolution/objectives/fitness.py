@@ -1,7 +1,7 @@
-"""The two measures that a search can go by, and the thresholds that belong to each.
+"""The two losses that a search can minimise, and their thresholds.
 
-held-out: the loss of documents that the training has not seen. last-doc: the loss of the last
-document that it was trained on, as in evolve-rust: cheap, and mostly luck.
+held-out: on documents that the training has not seen. last-doc: on the last training document, as
+in evolve-rust; cheap, and mostly luck.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,7 @@ LAST_DOC_LOSER = 2.3  # evolve-rust's
 
 
 def target(fitness: Fitness, primordial: float | None = None) -> float:
-    """Return the fitness that a search is to get below.
-
-    Args:
-        primordial: the held-out loss of the genome that nature starts from; last-doc needs none.
-    """
+    """Return the fitness to get below; for held-out, from the loss of the primordial genome."""
     if fitness == "last-doc":
         return LAST_DOC_TARGET
     assert primordial is not None, "a held-out target is a gain on the primordial genome"
@@ -29,11 +25,8 @@ def target(fitness: Fitness, primordial: float | None = None) -> float:
 def loser_threshold(fitness: Fitness, values: Sequence[float]) -> float:
     """Return the fitness above which an evaluation counts against its species.
 
-    For held-out losses it is the largest outside the worst quartile, so among equals there are no
-    losers, nor among three.
-
-    Args:
-        values: those of all evaluations so far, at least one; each is a finite number.
+    For held-out losses it is the largest outside the worst quartile of all values so far, at least
+    one; all are finite.
     """
     if fitness == "last-doc":
         return LAST_DOC_LOSER

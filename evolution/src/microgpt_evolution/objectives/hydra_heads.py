@@ -1,7 +1,6 @@
 """The heads of the Hydra and their scores of a name.
 
-The formulas are those of `hydra` in evolve-rust. They differ from the judge's, also in which names
-they score.
+The formulas are those of `hydra` in evolve-rust; they differ from the judge's.
 """
 
 from collections.abc import Callable, Mapping, Set
@@ -20,7 +19,7 @@ from microgpt_evolution.objectives.name_features import (
 
 HeadName = Literal["weaver", "mirror", "spark", "origin"]
 
-LEAST_LOSS = 1e-4  # below which Origin makes no difference
+LEAST_LOSS = 1e-4  # lower losses score the same
 
 # Returns the score of a name, given the known ones; None for a name that is not scored.
 Score = Callable[[str, Set[str]], float | None]
@@ -32,11 +31,11 @@ class Head:
 
     title: str
     quality: str  # what it rewards
-    score: Score | None  # None for Origin, which goes by the loss
+    score: Score | None  # None for Origin, which scores the loss
 
 
 def weave(name: str, known: Set[str]) -> float | None:
-    """Return how easily a word is said: 1 at most."""
+    """Return how easy a word is to say: 1 at most."""
     name = normal(name)
     if not is_word(name):
         return None
@@ -48,14 +47,7 @@ def mirror(name: str, known: Set[str]) -> float | None:
     name = normal(name)
     if len(name) < MIN_LENGTH:
         return None
-    score = 0.0
-    if is_palindrome(name):  # of three letters, too
-        score += 3.0
-    if is_doubled(name):
-        score += 2.0
-    if ends_softly(name):
-        score += 0.5
-    return score
+    return 3.0 * is_palindrome(name) + 2.0 * is_doubled(name) + 0.5 * ends_softly(name)
 
 
 def spark(name: str, known: Set[str]) -> float | None:
@@ -67,7 +59,7 @@ def spark(name: str, known: Set[str]) -> float | None:
 
 
 def origin(loss: float) -> float:
-    """Return what Origin gives a model with this loss, which is a finite number."""
+    """Return the score of a finite loss."""
     return 1 / max(loss, LEAST_LOSS)
 
 

@@ -39,18 +39,15 @@ WEIGHTS = Verdict(flow=1.0, symmetry=1.2, creativity=2.0)
 
 
 def known_names(docs: Iterable[Document]) -> frozenset[str]:
-    """Return what counts as learnt by heart, as `judge` takes it; a conversation is no name."""
+    """Return the documents that are names, for `judge`; a conversation is none."""
     return frozenset(normal(doc) for doc in docs if isinstance(doc, str))
 
 
 def judge(name: str, known: Set[str]) -> Verdict | None:
-    """Return the verdict on a name; None for one too short, or with more in it than letters.
+    """Return the verdict on a name; None if it is too short, or not only letters.
 
     >>> judge("Mama", known_names(["anna"]))
     Verdict(flow=0.5, symmetry=1.7, creativity=1.0)
-
-    Args:
-        known: the names that are not new, from `known_names`.
     """
     name = normal(name)
     if not is_word(name):
@@ -63,11 +60,5 @@ def _flow(name: str) -> float:
 
 
 def _symmetry(name: str) -> float:
-    score = 0.0
-    if len(name) > 3 and is_palindrome(name):
-        score += 2.0
-    if is_doubled(name):
-        score += 1.5
-    if ends_softly(name):
-        score += 0.2
-    return score
+    is_long_palindrome = len(name) > 3 and is_palindrome(name)
+    return 2.0 * is_long_palindrome + 1.5 * is_doubled(name) + 0.2 * ends_softly(name)

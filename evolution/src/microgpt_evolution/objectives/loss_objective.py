@@ -19,9 +19,9 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.population import Evaluation
 
-MAX_FLOPS = 2e13  # of one training: some minutes of a core
+MAX_FLOPS = 2e13  # of one training: some minutes on one core
+MAX_BYTES = 2**30  # of one training; the same on every machine
 DIVERGED = Evaluation("diverged", reason="its loss was no longer a finite number")
-MAX_BYTES = 2**30  # of one training; not a share of what there is, or the machine would decide
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,9 @@ class LossObjective:
 
     @classmethod
     def of(cls, parts: Split, fitness: Fitness = "held-out", **options: Any) -> Self:
-        """Return the objective of a search.
+        """Return the objective of a search; `options` are other fields.
 
-        Args:
-            parts: the documents. last-doc trains on all of them, in the order of the file, as
-                evolve-rust does.
-            options: other fields.
-
-        Raises:
-            DataError: nothing is held out to measure on.
+        For last-doc it trains on all documents, in the order of the file, as evolve-rust does.
         """
         if not parts.validation:
             raise DataError("a search needs documents that are held out; split them first")
@@ -63,17 +57,17 @@ class LossObjective:
         return genome.flops(self.tokenizer.vocab_size, self.n_tokens(genome.steps, genome.n_ctx))
 
     def n_tokens(self, n_docs: int, n_ctx: int) -> int:
-        """Return how many tokens are predicted in so many documents, of each n_ctx at most."""
+        """Return the tokens predicted in n_docs documents, at most n_ctx in each."""
         read = sum(n * min(length - 1, n_ctx) for length, n in self.lengths.items())
         return round(n_docs * read / len(self.training.docs))
 
     @cached_property
     def lengths(self) -> Counter[int]:
-        """How many documents have so many tokens: every genome is asked about all of them."""
+        """The number of training documents by their number of tokens."""
         return Counter(map(self.tokenizer.count_tokens, self.training.docs))
 
     def refusal(self, genome: Genome) -> str | None:
-        """Return why a genome is not trained, or None if it is: known before it begins."""
+        """Return why a genome is not trained, or None if it is."""
         if (flops := self.flops(genome)) > self.max_flops:
             return f"it takes {flops:.2g} operations, and {self.max_flops:.2g} are allowed"
         if (n_bytes := genome.n_bytes(self.tokenizer.vocab_size)) > self.max_bytes:
@@ -83,12 +77,7 @@ class LossObjective:
     def measure(
         self, genome: Genome, seed: int, should_stop: Callable[[], bool] | None = None
     ) -> Evaluation:
-        """Train an organism and return its evaluation.
-
-        Args:
-            genome: its shape and hyper-parameters.
-            should_stop: is polled; once it returns true, the evaluation means nothing.
-        """
+        """Train an organism and return its evaluation; meaningless if should_stop returned true."""
         trained = self.train(genome, seed, should_stop)
         if isinstance(trained, Evaluation):
             return trained
@@ -118,7 +107,7 @@ class LossObjective:
         return Evaluation("crashed") if result.ending == "stopped" else result
 
     def held_out_loss(self, result: TrainResult) -> float:
-        """Return how well a model predicts what is held out, in nats per token."""
+        """Return the loss on the validation documents, in nats per token."""
         block_size = result.model.block_size
         pieces = self._pieces.get(block_size)
         if pieces is None:  # two threads may both make them, which is no harm

@@ -1,7 +1,4 @@
-"""Retest a winner: train it again with seeds that had no say in choosing it.
-
-The lowest loss of many is partly luck: of its seed, and with last-doc of the one document, too.
-"""
+"""Retest a winner: train it again with fresh seeds, for the lowest loss of many is partly luck."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,22 +19,16 @@ class Retest:
 
     result: TrainResult  # of the training with the first seed
     last_losses: tuple[float, ...]  # of the last training document
-    val_losses: tuple[float, ...]  # of the validation part, which a search may have gone by
-    test_losses: tuple[float, ...]  # of the test part, which it has not
+    val_losses: tuple[float, ...]  # of the validation part, which the search may have minimised
+    test_losses: tuple[float, ...]  # of the test part, which the search has not seen
     scores: tuple[Scores, ...] = ()  # of its names, where they are scored
 
 
 def retest(genome: Genome, parts: Split, seeds: Sequence[int], *, n_samples: int = 0) -> Retest:
-    """Return the losses of a genome, trained on the training part.
-
-    Args:
-        genome: its shape and hyper-parameters.
-        parts: the documents; some are held out for validation, and some for the test.
-        seeds: one per training. One that diverges is left out.
-        n_samples: the names to score; 0 for none.
+    """Return the losses of a genome, and the scores of n_samples names if there are any.
 
     Raises:
-        DivergedError: all do.
+        DivergedError: the training diverges with each seed; otherwise such seeds are left out.
     """
     learnt_from = replace(parts, validation=(), test=())
     results, problem = [], None

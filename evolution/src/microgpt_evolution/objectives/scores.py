@@ -8,8 +8,8 @@ from microgpt_evolution.objectives.hydra_heads import HEADS, Score, origin
 from microgpt_evolution.objectives.judge import judge
 from microgpt_evolution.objectives.name_features import normal
 
-NO_NAME = -100.0  # the score of a batch without a name that there is an opinion on
-SOURCE_SAMPLES = 5  # names that evolve-rust scores; there repeats count as any other name
+NO_NAME = -100.0  # the score of a batch in which no name can be scored
+EVOLVE_RUST_SAMPLES = 5  # names that evolve-rust scores; there repeats count as any other name
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ def score_names(
 
     Args:
         known: the names that are not new, from `known_names`.
-        loss: the held-out loss, for Origin.
-        repeats_count: whether a repeat scores as any other name. Otherwise it scores 0 at most:
-            else a model that repeats one good name would win.
+        loss: the held-out loss, for the head Origin.
+        repeats_count: score repeats like other names. Otherwise they score 0 at most, so that a
+            model that repeats one good name does not win.
     """
     repeats = find_repeats(names)
     is_capped = [False] * len(names) if repeats_count else repeats
@@ -51,9 +51,7 @@ def score_names(
         scores[measure] = fmean(counted) if counted else NO_NAME
     if loss is not None:
         scores["origin"] = origin(loss)
-    first = [
-        normal(name) for name, repeats_one in zip(names, repeats, strict=True) if not repeats_one
-    ]
+    first = [normal(name) for name, is_repeat in zip(names, repeats, strict=True) if not is_repeat]
     n = len(names) or 1
     return Scores(scores, len(first) / n, sum(name not in known for name in first) / n)
 

@@ -1,7 +1,7 @@
 """Operators of the aesthetic search: random genomes and mutation.
 
-Width, heads, depth and learning rate evolve; context, MLP and steps are the same for all. Every
-constant is evolve-rust's.
+Width, heads, depth and learning rate evolve; the other genes are constant. Every constant is
+evolve-rust's.
 """
 
 from dataclasses import replace
@@ -18,7 +18,7 @@ LR_FACTOR, MUTATED_LR = (0.7, 1.3), (1e-4, 0.1)
 
 
 def random_genome(rng: Random) -> Genome:
-    """Return a genome of which each gene that evolves is drawn by itself."""
+    """Return a random genome."""
     return Genome(
         n_emb=rng.choice(WIDTHS),
         n_ctx=N_CTX,
@@ -46,9 +46,9 @@ def mutate(genome: Genome, rng: Random) -> Genome:
 
 
 def _with_shared_width(genome: Genome, n_emb: int, n_head: int) -> Genome:
-    """Return the genome so changed; heads that do not share the width evenly become two.
+    """Return the genome so changed; if the heads do not divide the width, they become two.
 
-    Only a genome from elsewhere can have a width that two heads do not share: it loses one.
+    Only a warm start can have an odd width: it is decreased by one.
     """
     if n_emb % n_head:
         n_head = 2

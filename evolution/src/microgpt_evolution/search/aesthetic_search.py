@@ -5,8 +5,7 @@
         ranked = population.tell([evaluate(organism) for organism in population.ask()])
         population.breed()
 
-It is the aesthetic search, and each head of the Hydra. The fitness is the negated score, so lower
-is better here, too.
+It is the aesthetic search, and each head of the Hydra. The fitness is the negated score.
 """
 
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ N_ELITES = 2
 
 
 class AestheticPopulation(Population):
-    """A population that goes by one score, a key of `Scores.scores`."""
+    """A population that maximises one score, a key of `Scores.scores`."""
 
     n_elites = N_ELITES
 
@@ -36,10 +35,7 @@ class AestheticPopulation(Population):
         first_slot: int = 1,
         ancestor: Genome | None = None,
     ) -> None:
-        """Make the first generation: random, or up to half of it an ancestor and its mutants.
-
-        For run_seed and first_slot see `place`.
-        """
+        """Make the first generation: random; half of it, if there is an ancestor, its mutants."""
         self.measure = measure
         self._size, self._run_seed, self._rng, self._first_slot = size, run_seed, rng, first_slot
         children = [Offspring(ancestor, "genome")] if ancestor else []
@@ -68,7 +64,7 @@ class AestheticPopulation(Population):
         self._replace(children)
 
     def receive(self, children: Sequence[Offspring]) -> None:
-        """Begin a generation in which others have taken the place of the worst."""
+        """Begin a generation in which the children replace the worst."""
         stay = self.organisms[: self._size - len(children)]
         self._replace([*(Offspring.same(organism, "elite") for organism in stay), *children])
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from microgpt_evolution.population import Organism
 
-# The logarithm to base 2 of the number of weights, in halves, and the share of the names that are
-# new, in fiftieths: where aesthetic genomes lie. What is outside belongs to the nearest cell.
+# Cells: log2 of the number of weights, in halves, and the share of new names, in fiftieths.
+# Organisms outside belong to the nearest cell.
 LEAST_LOG_PARAMS, N_SIZES = 12, 9
 LEAST_NOVELTY, N_NOVELTIES = 40, 10
 N_CELLS = N_SIZES * N_NOVELTIES

@@ -1,4 +1,4 @@
-"""The species that have failed too often for fresh random genomes to be of them."""
+"""The species that have failed too often; random genomes avoid them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,11 +18,7 @@ class Blacklist:
     failures: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by species
 
     def after(self, generation: Sequence[Organism]) -> "Blacklist":
-        """Return it with one more generation.
-
-        An elite is not counted again: one measurement is one failure, however long it is kept. What
-        crashed says nothing of the species.
-        """
+        """Return it with one more generation; an elite is not counted again."""
         new = [o for o in generation if o.has_finished and o.origin != "elite"]
         if not new:
             return self

@@ -1,7 +1,4 @@
-"""Breed the generations of a loss search: the first one, and from each the next.
-
-All randomness comes from one generator, drawn from in the order of the slots.
-"""
+"""Breed the generations of a loss search: the first one, and from each the next."""
 
 from collections.abc import Collection, Sequence
 from random import Random
@@ -51,15 +48,11 @@ def next_generation(
 ) -> list[Organism]:
     """Return as many organisms as a ranked generation has.
 
-    Only what has finished is kept or bred from; if nothing has, all are random. An elite is already
-    evaluated.
+    Only organisms that have finished are kept or bred from; without any, all are random.
 
     Args:
-        stage: how to breed.
-        ranked: the generation, the best first.
-        run_seed: the training seeds are derived from it.
-        rng: for all else.
-        blacklisted: species that random genomes should not be of.
+        run_seed: for the training seeds.
+        blacklisted: species that random genomes avoid.
     """
     size = len(ranked)
     winners = [organism for organism in ranked if organism.has_finished]
@@ -75,10 +68,7 @@ def next_generation(
 
 
 def count_immigrants(size: int) -> int:
-    """Return how many random organisms come into a normal generation: two, if it is large enough.
-
-    They leave room for the elite and one that is bred. A generation of one is its elite.
-    """
+    """Return the number of random organisms in a normal generation; two are not random."""
     return max(0, min(N_IMMIGRANTS, size - 2))
 
 
@@ -109,12 +99,9 @@ def _offspring(winners: Sequence[Organism], rng: Random) -> Offspring:
 def _championship(
     winners: Sequence[Organism], size: int, rng: Random, blacklisted: Collection[str]
 ) -> list[Offspring]:
-    """Return the best, to be measured anew; its offspring and that of the next two; an immigrant.
-
-    What comes first goes first into a small generation.
-    """
+    """Return the best, to be measured anew; offspring of the three best; an immigrant."""
     best = winners[0]
-    children = [_re_evaluated(best)]
+    children = [Offspring(best.genome, "re-eval", (best,))]
     if size > 1:
         children.append(Offspring(grow(best.genome, rng), "grown", (best,)))
     champions = winners[:N_CHAMPIONS]
@@ -133,14 +120,10 @@ def _cataclysm(
     winners: Sequence[Organism], size: int, rng: Random, blacklisted: Collection[str]
 ) -> list[Offspring]:
     """Return the best, to be measured anew, and random organisms of the wide space."""
-    children = [_re_evaluated(best) for best in winners[:1]]
+    children = [Offspring(best.genome, "re-eval", (best,)) for best in winners[:1]]
     while len(children) < size:
         children.append(Offspring(_random_avoiding(blacklisted, WIDE, rng), "cataclysm"))
     return children
-
-
-def _re_evaluated(best: Organism) -> Offspring:
-    return Offspring(best.genome, "re-eval", (best,))
 
 
 def _immigrant(rng: Random, blacklisted: Collection[str]) -> Offspring:

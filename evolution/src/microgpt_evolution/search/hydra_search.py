@@ -1,12 +1,10 @@
-"""The Hydra: heads that evolve apart, each by its own score, and exchange genomes now and then.
+"""The Hydra: populations ("heads") with a score each, which exchange genomes now and then.
 
-    hydra = Hydra(HEADS, size=8, run_seed=42)
-    for _ in range(5):                              # a cycle
-        for _ in range(HEAD_GENERATIONS):
-            hydra.tell([evaluate(organism) for organism in hydra.ask()])
-            hydra.breed()                           # after the last: the gathering
-
-It is a pure function of its arguments and of what it is told: no training, clock or file.
+hydra = Hydra(HEADS, size=8, run_seed=42)
+for _ in range(5):                              # a cycle
+for _ in range(HEAD_GENERATIONS):
+hydra.tell([evaluate(organism) for organism in hydra.ask()])
+hydra.breed()                           # after the last: the gathering
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,18 +24,17 @@ N_GUESTS = 2  # heads whose champions come to a head
 
 
 class Hydra:
-    """The heads, and the generator that all their breeding draws from.
+    """The search of all heads; their breeding draws from one random generator.
 
     Attributes:
-        heads: a population each, by name.
-        exchange: what happens when they meet. "migrate": the champions of two other heads take the
-            place of the worst in each, and their offspring with its own champion that of the next
-            worst. "source": the two best of all heads take the place of all but the two best in
-            each, as in evolve-rust; after some cycles all heads are one.
+        exchange: what the gathering does. "migrate": the champions of two other heads replace the
+            worst in each head, and their offspring with its own champion the next worst. "source",
+            as in evolve-rust: the two best of all heads replace all but the two best in each head;
+            after some cycles all heads are the same.
         met: the two best of each head at the last gathering.
     """
 
-    stagnation = None  # it does not count
+    stagnation = None  # it is not counted
 
     def __init__(
         self,
@@ -76,7 +73,7 @@ class Hydra:
 
     @property
     def generation(self) -> int:
-        """The number of the generation at hand, counted from 1."""
+        """The number of the current generation, counted from 1."""
         return next(iter(self.heads.values())).generation
 
     @property
@@ -104,11 +101,9 @@ class Hydra:
                 population.breed()
 
     def champions(self) -> dict[HeadName, list[Organism]]:
-        """Return the two best of each head, as many of them as have finished."""
+        """Return the two best of each head, without those that have not finished."""
         return {
-            name: [
-                organism for organism in population.organisms[:N_ELITES] if organism.has_finished
-            ]
+            name: [o for o in population.organisms[:N_ELITES] if o.has_finished]
             for name, population in self.heads.items()
         }
 
@@ -118,7 +113,7 @@ class Hydra:
         return [self._first[seed] for seed in seeds]
 
     def gather(self) -> None:
-        """Let the heads exchange genes, and so begin the next generation of each."""
+        """Let the heads exchange genomes, and so begin the next generation of each."""
         champions = self.met = self.champions()
         for name, population in self.heads.items():
             room = max(len(population.organisms) - N_ELITES, 0)

@@ -1,102 +1,86 @@
 """Operators of the loss search that make genomes: random, mutation, crossover, fine-tuning, growth.
 
-They are pure functions of genomes and an rng. Every constant is evolve-rust's. Growth, which is
-unlimited there, ends at the range of a gene (`WHOLE_LIMITS`).
+Every constant is evolve-rust's, but growth ends at the range of a gene (`WHOLE_LIMITS`).
 """
 
 import random
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
 from microgpt_evolution.genome import GENES, WHOLE_LIMITS, Genome
 
 _Number = TypeVar("_Number", int, float)
 
-HEAD_COUNTS = (8, 4, 2, 1)  # what the head constraint tries, in turn
+HEAD_COUNTS = (8, 4, 2, 1)
 STEP_CHANGES = (-500, -250, -100, 100, 250, 500)
 MUTATED_STEPS = (100, 2000)
 TUNED_STEPS, TUNED_LR = (100, 3000), (1e-4, 0.05)
 GROWN_CONTEXTS = (12, 16, 24, 32)
 
 
-@dataclass(frozen=True)
-class Space:
-    """What a random genome is drawn from, each gene by itself."""
+Space = Mapping[str, tuple[float, ...]]  # the values of each gene; of lr the limits of log10(lr)
 
-    n_emb: tuple[int, ...]
-    n_ctx: tuple[int, ...]
-    n_layer: tuple[int, ...]
-    n_head: tuple[int, ...]
-    n_ff_exp: tuple[int, ...]
-    steps: tuple[int, ...]
-    log10_lr: tuple[float, float]  # the learning rate is 10 to the power of a number in between
-
-    def draw(self, gene: str, rng: random.Random) -> Any:
-        """Return a value for the gene of this name."""
-        if gene == "lr":
-            return 10 ** rng.uniform(*self.log10_lr)
-        return rng.choice(getattr(self, gene))
-
-
-NORMAL = Space(
-    n_emb=(8, 12, 16, 20, 24, 32),
-    n_ctx=(8, 12, 16, 24),
-    n_layer=(1, 2, 3),
-    n_head=(1, 2, 4),
-    n_ff_exp=(1, 2, 3, 4),
-    steps=(200, 300, 500, 750, 1000, 1500),
-    log10_lr=(-3.0, -1.3),
-)
-WIDE = Space(  # for a cataclysm
-    n_emb=(8, 16, 24, 32, 48, 64),
-    n_ctx=(8, 12, 16, 24, 32),
-    n_layer=(1, 2, 3, 4, 5, 6),
-    n_head=(1, 2, 4, 8),
-    n_ff_exp=(1, 2, 3, 4, 5, 6),
-    steps=(300, 500, 1000, 1500, 2000, 3000),
-    log10_lr=(-4.0, -1.0),
-)
-MUTATED = replace(NORMAL, n_layer=(1, 2, 3, 4))  # but for the steps, which move
+NORMAL: Space = {
+    "n_emb": (8, 12, 16, 20, 24, 32),
+    "n_ctx": (8, 12, 16, 24),
+    "n_layer": (1, 2, 3),
+    "n_head": (1, 2, 4),
+    "n_ff_exp": (1, 2, 3, 4),
+    "steps": (200, 300, 500, 750, 1000, 1500),
+    "lr": (-3.0, -1.3),
+}
+WIDE: Space = {  # for a cataclysm
+    "n_emb": (8, 16, 24, 32, 48, 64),
+    "n_ctx": (8, 12, 16, 24, 32),
+    "n_layer": (1, 2, 3, 4, 5, 6),
+    "n_head": (1, 2, 4, 8),
+    "n_ff_exp": (1, 2, 3, 4, 5, 6),
+    "steps": (300, 500, 1000, 1500, 2000, 3000),
+    "lr": (-4.0, -1.0),
+}
+MUTATED: Space = {**NORMAL, "n_layer": (1, 2, 3, 4)}  # of all genes but the steps
 
 
 def random_genome(rng: random.Random, space: Space = NORMAL) -> Genome:
-    """Return a genome of which each gene is drawn from a space."""
-    return _with_fitting_heads({gene: space.draw(gene, rng) for gene in GENES})
+    """Return a genome whose genes are drawn from a space independently."""
+    return _with_fitting_heads({gene: _draw(gene, space, rng) for gene in GENES})
 
 
 def mutate(genome: Genome, rng: random.Random) -> Genome:
-    """Return the genome after one to three changes, of which several may be of one gene."""
+    """Return the genome after one to three changes, possibly of the same gene."""
     genes = asdict(genome)
     for _ in range(rng.randint(1, 3)):
         gene = rng.choice(GENES)
         if gene == "steps":
             genes[gene] = _clamp(genes[gene] + rng.choice(STEP_CHANGES), MUTATED_STEPS)
         else:
-            genes[gene] = MUTATED.draw(gene, rng)
+            genes[gene] = _draw(gene, MUTATED, rng)
     return _with_fitting_heads(genes)
 
 
 def crossover(a: Genome, b: Genome, rng: random.Random) -> Genome:
-    """Return a genome that has each gene from either parent with even odds."""
+    """Return a genome that has each gene from either parent with equal probability."""
     return _with_fitting_heads({gene: getattr(rng.choice((a, b)), gene) for gene in GENES})
 
 
 def fine_tune(genome: Genome, rng: random.Random) -> Genome:
     """Return the genome with another learning rate, other steps, or a little of both."""
+    lr, steps = genome.lr, genome.steps
     match rng.randrange(3):
         case 0:
-            return _tuned(genome, lr_factor=rng.uniform(0.7, 1.3))
+            return replace(genome, lr=_clamp(lr * rng.uniform(0.7, 1.3), TUNED_LR))
         case 1:
-            return _tuned(genome, more_steps=rng.randint(-200, 200))
+            return replace(genome, steps=_clamp(steps + rng.randint(-200, 200), TUNED_STEPS))
         case _:
-            factor = rng.uniform(0.8, 1.2)
-            return _tuned(genome, lr_factor=factor, more_steps=rng.randint(-100, 100))
+            lr = _clamp(lr * rng.uniform(0.8, 1.2), TUNED_LR)
+            return replace(genome, lr=lr, steps=_clamp(steps + rng.randint(-100, 100), TUNED_STEPS))
 
 
 def grow(genome: Genome, rng: random.Random) -> Genome:
-    """Return the genome with more layers, heads, context or hidden units, one of them.
+    """Return the genome with one of these increased: layers, heads, context, hidden units.
 
-    What has reached the end of its range stays; where heads cannot be doubled, a layer is added.
+    A gene at the end of its range stays; where heads cannot be doubled, a layer is added.
     """
     match rng.randrange(4):
         case 0:
@@ -114,26 +98,19 @@ def grow(genome: Genome, rng: random.Random) -> Genome:
 
 
 def _with_fitting_heads(genes: dict[str, Any]) -> Genome:
-    """Return the genome; where its heads do not share n_emb evenly, with the most that do."""
+    """Return the genome; n_head is replaced by the largest that divides n_emb, if it does not."""
     if genes["n_emb"] % genes["n_head"]:
         genes["n_head"] = next(n_head for n_head in HEAD_COUNTS if genes["n_emb"] % n_head == 0)
     return Genome(**genes)
 
 
-def _tuned(
-    genome: Genome, *, lr_factor: float | None = None, more_steps: int | None = None
-) -> Genome:
-    if lr_factor is not None:
-        genome = replace(genome, lr=_clamp(genome.lr * lr_factor, TUNED_LR))
-    if more_steps is not None:
-        genome = replace(genome, steps=_clamp(genome.steps + more_steps, TUNED_STEPS))
-    return genome
+def _draw(gene: str, space: Space, rng: random.Random) -> float:
+    return 10 ** rng.uniform(*space["lr"]) if gene == "lr" else rng.choice(space[gene])
 
 
 def _increased(genome: Genome, gene: str) -> Genome:
     genes = asdict(genome)
-    genes[gene] = _clamp(genes[gene] + 1, WHOLE_LIMITS[gene])
-    return Genome(**genes)
+    return Genome(**genes | {gene: _clamp(genes[gene] + 1, WHOLE_LIMITS[gene])})
 
 
 def _clamp(value: _Number, limits: tuple[_Number, _Number]) -> _Number:

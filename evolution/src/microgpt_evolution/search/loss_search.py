@@ -1,11 +1,9 @@
 """The search for a low loss, one generation at a time.
 
-    search = LossSearch(population=8, fitness="held-out", seed=42)
-    for _ in range(10):
-        ranked = search.tell([evaluate(organism) for organism in search.ask()])
-        search.breed()
-
-It is a pure function of its arguments and of what it is told: no training, clock or file.
+search = LossSearch(population=8, fitness="held-out", seed=42)
+for _ in range(10):
+ranked = search.tell([evaluate(organism) for organism in search.ask()])
+search.breed()
 """
 
 from collections.abc import Sequence

@@ -15,14 +15,14 @@ PROGRESS = 1e-8  # a smaller gain is rounding
 class StagnationSchedule:
     """How long a search has been stuck."""
 
-    stagnation: int = 0  # the last generations that were no better than the one before
+    stagnation: int = 0  # generations without progress
     best: float | None = None  # the best fitness of the last generation
 
     def after(self, best: float) -> "StagnationSchedule":
-        """Return it with one more generation, of which this is the best fitness.
+        """Return it with one more generation, which has this best fitness.
 
-        One that is worse is no progress either. evolve-rust resets its counter at any change, and
-        its championships measure the elite anew: so its cataclysm never comes.
+        A worse fitness is no progress. evolve-rust resets its counter at any change, and its
+        championships measure the elite anew, so its cataclysm never comes.
         """
         if self.best is None:
             return StagnationSchedule(0, best)

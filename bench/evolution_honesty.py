@@ -1,7 +1,7 @@
 """Is the champion of a loss evolution good, or lucky?
 
-Searches with the source's settings, as `microgpt evolve` runs them: by held-out loss, and by the
-loss of the last document as in the source. Each champion, and the primordial genome, is then
+Searches with evolve-rust's settings, as `microgpt evolve` runs them: by held-out loss, and by the
+loss of the last document as in evolve-rust. Each champion, and the primordial genome, is then
 trained again with fresh seeds on the training part, and measured on the validation and test parts.
 Printed, and kept in bench/results, are means over the searches and 95 % intervals, with the FLOPs
 of a training; kept are, too, both losses of every organism of the held-out searches.

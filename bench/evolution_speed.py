@@ -1,6 +1,6 @@
 """How long does an evolution take, and what of one by loss is not training or scoring?
 
-  search     `microgpt evolve` with the source's settings on one core: five seeds, whole processes
+  search     `microgpt evolve` with evolve-rust's settings on one core: five seeds, whole processes
   beauty     the same for names: `--objective aesthetic` and `--objective hydra`
   workers    two workers, against one and against two processes that each do a whole search
   memory     what 10,000 evaluations leave behind

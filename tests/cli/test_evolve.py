@@ -124,7 +124,7 @@ def test_tiny_populations_evolve_too(microgpt, tmp_path, population) -> None:
     assert (tmp_path / "genome.json").exists()
 
 
-def test_the_measure_of_the_source_is_there_on_request(microgpt, tmp_path) -> None:
+def test_the_measure_of_evolve_rust_is_there_on_request(microgpt, tmp_path) -> None:
     done = microgpt("evolve", *SMALL, "--fitness", "last-doc")
     assert "Target: loss < 1.2" in done.stdout
     lucky_and_honest = (

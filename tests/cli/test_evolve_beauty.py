@@ -109,7 +109,7 @@ def test_three_heads_measure_no_loss(microgpt, tmp_path) -> None:
     assert {tuple(line["vote"]["scores"]) for line in lines} == {("judge", *HEADS)}
 
 
-def test_the_exchange_of_the_source_is_there_on_request(microgpt, tmp_path) -> None:
+def test_the_exchange_of_evolve_rust_is_there_on_request(microgpt, tmp_path) -> None:
     options = ("--population", "6")  # room for champions and for their offspring
     microgpt("evolve", *HYDRA, *options)
     ours = {line["origin"] for line in evaluations_of(run_of(tmp_path))}
@@ -120,7 +120,7 @@ def test_the_exchange_of_the_source_is_there_on_request(microgpt, tmp_path) -> N
 
 
 @pytest.mark.parametrize(("options", "n"), [((), 200), (("--samples", "5"), 5)])
-def test_two_hundred_names_are_heard_or_five_as_in_the_source(
+def test_two_hundred_names_are_heard_or_five_as_in_evolve_rust(
     microgpt, tmp_path, options, n
 ) -> None:
     search = ("--objective", "aesthetic", "--population", "2", "--generations", "1")

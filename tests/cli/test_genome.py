@@ -13,7 +13,7 @@ GENES = {"n_emb": 12, "n_ctx": 8, "n_layer": 2, "n_head": 2, "n_ff_exp": 3, "ste
 
 @pytest.fixture
 def genome(tmp_path: Path) -> Path:
-    """A genome.json as the source writes it, and names to train on."""
+    """A genome.json as evolve-rust writes it, and names to train on."""
     (tmp_path / "names.txt").write_text("anna\nemma\nava\nmia\n")
     path = tmp_path / "genome.json"
     path.write_text(json.dumps({**GENES, "loss": 1.5, "generation": 3, "evolved": True}))

@@ -9,7 +9,7 @@ import pytest
 
 from microgpt_evolution.runs.run_directory import encode_run
 
-# As the source's registry has it: an entry of genomes/loss, with keys of its own.
+# As evolve-rust's registry has it: an entry of genomes/loss, with keys of its own.
 ENTRY = """{
   "id": "2026-02-27_loss_g01_0123456789",
   "objective": "loss",
@@ -205,7 +205,7 @@ def test_a_place_that_cannot_be_written_keeps_its_genome(microgpt, tmp_path) -> 
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_a_log_of_the_source_becomes_a_run(microgpt, tmp_path, line_end) -> None:
+def test_a_log_of_evolve_rust_becomes_a_run(microgpt, tmp_path, line_end) -> None:
     (tmp_path / "evolve.log").write_bytes(LOG.replace("\n", line_end).encode("utf-8-sig"))
     done = microgpt("genome", "import-log", "evolve.log")
     assert done.returncode == 0, done.stderr

@@ -30,7 +30,7 @@ def names(tmp_path: Path) -> None:
 
 @pytest.fixture
 def genome(tmp_path: Path) -> Path:
-    """A genome.json beside the data, as the source writes it."""
+    """A genome.json beside the data, as evolve-rust writes it."""
     path = tmp_path / "genome.json"
     path.write_text(json.dumps({**GENES, "loss": 1.5, "generation": 3, "evolved": True}))
     return path

@@ -13,7 +13,7 @@ from microgpt_evolution.genome import PRIMORDIAL, WHOLE_LIMITS, Genome
 WINNER = Genome(n_emb=24, n_ctx=32, n_layer=1, n_head=2, n_ff_exp=3, steps=500, lr=0.0119)
 
 
-def test_a_genome_describes_itself_as_the_sources_log_does() -> None:
+def test_a_genome_describes_itself_as_evolve_rusts_log_does() -> None:
     genome = Genome(n_emb=16, n_ctx=12, n_layer=3, n_head=1, n_ff_exp=2, steps=1000, lr=0.0298)
     assert genome.describe() == "Emb:16  Head:1 Lay:3 Ctx:12 FF:2 LR:0.0298 Steps:1000"
     assert PRIMORDIAL.describe() == "Emb:16  Head:4 Lay:1 Ctx:16 FF:4 LR:0.0050 Steps:200 "
@@ -38,7 +38,7 @@ def test_a_genome_says_which_model_to_train_and_how() -> None:
 
 
 @pytest.mark.parametrize(
-    ("genome", "n_params"),  # of the source; its own scripts have 16,480 for the second
+    ("genome", "n_params"),  # of evolve-rust; its own scripts have 16,480 for the second
     [
         (PRIMORDIAL, 4192),
         (replace(PRIMORDIAL, n_emb=32, n_layer=2), 26_816),

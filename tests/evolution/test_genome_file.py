@@ -20,7 +20,7 @@ from microgpt_evolution.genome_file import (
 from microgpt_evolution.runs.retest_file import read_retest
 from microgpt_evolution.runs.run_directory import read_settings, whole_lines
 
-SOURCE_FILE = """{
+EVOLVE_RUST_FILE = """{
   "n_emb": 24,
   "n_ctx": 16,
   "n_layer": 2,
@@ -50,21 +50,21 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "genome.json"
 
 
-def test_a_file_of_the_source_is_read(path: Path) -> None:
-    path.write_text(SOURCE_FILE)
+def test_a_file_of_evolve_rust_is_read(path: Path) -> None:
+    path.write_text(EVOLVE_RUST_FILE)
     expected = GenomeRecord(**asdict(GENOME), loss=1.4909, generation=8, fitness="last-doc")
     assert read_genome(path) == expected
 
 
-def test_what_is_not_known_is_ignored_as_the_source_does(path: Path) -> None:
-    path.write_text(SOURCE_FILE.replace("{", '{"author": "me", "origin": ["mutant"],'))
+def test_what_is_not_known_is_ignored_as_evolve_rust_does(path: Path) -> None:
+    path.write_text(EVOLVE_RUST_FILE.replace("{", '{"author": "me", "origin": ["mutant"],'))
     assert read_genome(path).genome == GENOME
 
 
-def test_the_sources_keys_come_first_a_line_each(path: Path) -> None:
+def test_evolve_rusts_keys_come_first_a_line_each(path: Path) -> None:
     write_genome(path, RECORD)
     lines = path.read_text().splitlines()
-    source = SOURCE_FILE.splitlines()
+    source = EVOLVE_RUST_FILE.splitlines()
     assert lines[: len(source) - 2] == source[:-2]
     assert lines[len(source) - 2 :] == [
         '  "evolved": true,',
@@ -112,7 +112,7 @@ def test_a_file_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["genome.json"]
 
 
-MERGE = SOURCE_FILE.replace(
+MERGE = EVOLVE_RUST_FILE.replace(
     '  "steps": 500,', '<<<<<<< ours\n  "steps": 500,\n=======\n  "steps": 600,\n>>>>>>> theirs'
 )
 
@@ -121,22 +121,31 @@ MERGE = SOURCE_FILE.replace(
     ("content", "problem"),
     [
         (MERGE, r"genome\.json, line 7: an unfinished merge left '<<<<<<< ours' there; keep the"),
-        (SOURCE_FILE.replace('"steps"', '"n_ctx"'), "invalid JSON: 'n_ctx' is there twice"),
+        (EVOLVE_RUST_FILE.replace('"steps"', '"n_ctx"'), "invalid JSON: 'n_ctx' is there twice"),
         ("", r"genome\.json: invalid JSON: Expecting value: line 1 column 1"),
-        (SOURCE_FILE[:-20], "invalid JSON: "),
+        (EVOLVE_RUST_FILE[:-20], "invalid JSON: "),
         ("[" * 100_000, "invalid JSON: "),
-        (SOURCE_FILE.replace("0.0092", "NaN"), "invalid JSON: NaN is no number"),
-        (SOURCE_FILE.replace("0.0092", "1e999"), "lr: input should be a finite number"),
+        (EVOLVE_RUST_FILE.replace("0.0092", "NaN"), "invalid JSON: NaN is no number"),
+        (EVOLVE_RUST_FILE.replace("0.0092", "1e999"), "lr: input should be a finite number"),
         ("[1, 2]", r"genome\.json is no genome: it must be a JSON object"),
         ('{"vocab_size": 27, "n_embd": 16}', r"is no genome: it has none of n_emb, n_ctx, n_layer"),
-        (SOURCE_FILE.replace('"lr"', '"rl"'), r"is no whole genome: it has no lr$"),
+        (EVOLVE_RUST_FILE.replace('"lr"', '"rl"'), r"is no whole genome: it has no lr$"),
         ('{"version": 2, "genes": []}', "version is 2, this microgpt reads up to 1; update it"),
-        (SOURCE_FILE.replace("{", '{"version": "1",'), "version: input should be a valid integer"),
-        (SOURCE_FILE.replace("24", "25"), r"n_emb \(25\) must be divisible by n_head \(4\)"),
-        (SOURCE_FILE.replace("24", "24.5"), r"n_emb: input should be a valid integer.*, got 24\.5"),
-        (SOURCE_FILE.replace("500", "5"), "steps must be between 50 and 10000, got 5"),
-        (SOURCE_FILE.replace("{", '{"objective": "fun",'), "objective: input should be 'loss', 'a"),
-        (SOURCE_FILE.replace("{", '{"data_sha256": "0",'), "data_sha256: string should match"),
+        (
+            EVOLVE_RUST_FILE.replace("{", '{"version": "1",'),
+            "version: input should be a valid integer",
+        ),
+        (EVOLVE_RUST_FILE.replace("24", "25"), r"n_emb \(25\) must be divisible by n_head \(4\)"),
+        (
+            EVOLVE_RUST_FILE.replace("24", "24.5"),
+            r"n_emb: input should be a valid integer.*, got 24\.5",
+        ),
+        (EVOLVE_RUST_FILE.replace("500", "5"), "steps must be between 50 and 10000, got 5"),
+        (
+            EVOLVE_RUST_FILE.replace("{", '{"objective": "fun",'),
+            "objective: input should be 'loss', 'a",
+        ),
+        (EVOLVE_RUST_FILE.replace("{", '{"data_sha256": "0",'), "data_sha256: string should match"),
         ("\udcff", "is not UTF-8 text, so no genome; name another file"),
     ],
 )
@@ -151,10 +160,10 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(path: Path, content, 
 values = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just([])
 
 
-@given(st.dictionaries(st.sampled_from(sorted(json.loads(SOURCE_FILE)) + OURS), values))
+@given(st.dictionaries(st.sampled_from(sorted(json.loads(EVOLVE_RUST_FILE)) + OURS), values))
 def test_whatever_a_key_holds_is_read_or_refused(tmp_path_factory, changed) -> None:
     path = tmp_path_factory.mktemp("genome") / "genome.json"
-    path.write_text(json.dumps({**json.loads(SOURCE_FILE), **changed}))
+    path.write_text(json.dumps({**json.loads(EVOLVE_RUST_FILE), **changed}))
     try:
         record = read_genome(path)
     except GenomeError as error:
@@ -203,8 +212,8 @@ def test_each_objective_has_its_measure() -> None:
     assert replaces(replace(judged, score=1.0, head="weaver"), judged)
 
 
-def test_the_sources_genome_gives_way_to_one_of_known_data(path: Path) -> None:
-    path.write_text(SOURCE_FILE)
+def test_evolve_rusts_genome_gives_way_to_one_of_known_data(path: Path) -> None:
+    path.write_text(EVOLVE_RUST_FILE)
     source = read_genome(path)
     assert replaces(replace(RECORD, fitness="last-doc", loss=9.0), source)
     assert not replaces(replace(source, loss=1.5), source)

@@ -3,12 +3,12 @@ import pytest
 from microgpt_evolution.objectives.fitness import loser_threshold, target
 
 
-def test_the_target_is_the_sources_or_a_gain_on_the_primordial_genome() -> None:
+def test_the_target_is_evolve_rusts_or_a_gain_on_the_primordial_genome() -> None:
     assert target("last-doc") == 1.2
     assert target("held-out", primordial=2.5) == pytest.approx(2.3)
 
 
-def test_last_doc_losers_are_those_above_the_sources_threshold() -> None:
+def test_last_doc_losers_are_those_above_evolve_rusts_threshold() -> None:
     assert loser_threshold("last-doc", [9.0, 9.0]) == 2.3
 
 

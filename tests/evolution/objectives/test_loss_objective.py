@@ -32,7 +32,7 @@ def test_the_held_out_fitness_is_the_loss_on_what_was_not_learnt_from() -> None:
 
 
 def test_the_last_document_is_the_one_that_the_steps_lead_to() -> None:
-    """As in the source: all of the file, in its order, a document a step."""
+    """As in evolve-rust: all of the file, in its order, a document a step."""
     objective = LossObjective.of(PARTS, "last-doc")
     still = replace(SMALL, lr=1e-6)
     for steps in (50, 51, 83):

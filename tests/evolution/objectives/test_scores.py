@@ -58,7 +58,7 @@ def test_a_repeat_below_nothing_stays_there() -> None:
     )
 
 
-def test_in_the_sources_jury_repeats_score_as_any_other_name() -> None:
+def test_in_evolve_rusts_jury_repeats_score_as_any_other_name() -> None:
     result = score_names(["mama"] * 5, NOTHING, repeats_count=True)
     expected = {"judge": 4.54, "weaver": 1.0, "mirror": 2.5, "spark": 2.0}
     assert result.scores == pytest.approx(expected, abs=ROUNDING)

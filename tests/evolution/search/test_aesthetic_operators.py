@@ -20,7 +20,7 @@ def differing(a: Genome, b: Genome) -> set[str]:
 
 
 @given(RNGS)
-def test_a_random_genome_is_of_the_space_of_the_source(rng) -> None:
+def test_a_random_genome_is_of_the_space_of_evolve_rust(rng) -> None:
     genome = random_genome(rng)
     assert genome.n_emb in (16, 24, 32)
     assert genome.n_head in (2, 4)

@@ -72,7 +72,7 @@ def test_the_highest_score_wins_and_zero_is_a_score_like_any_other() -> None:
     ranked = population.tell([said(-1.0), said(0.0), said(None), said(-100.0)])
     assert [-o.fitness for o in ranked] == [0.0, 1.0 * -1, -100.0, -math.inf]
     population.breed()
-    assert len(population.ask()) == 2  # the source measures an elite of 0 again
+    assert len(population.ask()) == 2  # evolve-rust measures an elite of 0 again
 
 
 @pytest.mark.parametrize(("size", "n_mutants"), [(1, 0), (2, 0), (3, 0), (8, 3), (12, 5)])

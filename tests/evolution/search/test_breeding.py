@@ -129,7 +129,7 @@ def test_crosses_have_two_parents_and_mutants_one(make_ranked) -> None:
         (8, "re-eval grown champion champion champion tuned tuned immigrant"),
     ],
 )
-def test_a_championship_is_the_sources_cut_to_size(make_ranked, size, expected) -> None:
+def test_a_championship_is_evolve_rusts_cut_to_size(make_ranked, size, expected) -> None:
     population = bred("championship", make_ranked([2.0] * size))
     assert origins(population) == expected.split()
 
@@ -153,8 +153,8 @@ def test_a_cataclysm_is_the_best_anew_and_wide_randoms(make_ranked, size, seed) 
     population = bred("cataclysm", make_ranked([2.0] * size), seed)
     assert origins(population) == ["re-eval", *["cataclysm"] * (size - 1)]
     for organism in population[1:]:
-        assert organism.genome.n_emb in WIDE.n_emb
-        assert organism.genome.steps in WIDE.steps
+        assert organism.genome.n_emb in WIDE["n_emb"]
+        assert organism.genome.steps in WIDE["steps"]
 
 
 @pytest.mark.parametrize(("stage", "origin"), [("normal", "immigrant"), ("cataclysm", "cataclysm")])
@@ -183,5 +183,5 @@ def test_after_twenty_tries_any_species_will_do(make_ranked) -> None:
 
 def test_immigrants_come_from_the_normal_space(make_ranked) -> None:
     immigrants = [o.genome for o in bred("normal", make_ranked([None] * 100))]
-    assert {genome.n_emb for genome in immigrants} == set(NORMAL.n_emb)
-    assert {genome.n_layer for genome in immigrants} == set(NORMAL.n_layer)
+    assert {genome.n_emb for genome in immigrants} == set(NORMAL["n_emb"])
+    assert {genome.n_layer for genome in immigrants} == set(NORMAL["n_layer"])

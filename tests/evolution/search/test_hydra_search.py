@@ -117,7 +117,7 @@ def test_a_guest_is_seen_with_the_eyes_of_its_host_without_being_trained_again()
     assert seen.fitness == -scores["weaver"]
 
 
-def test_the_source_gives_every_head_the_same_six() -> None:
+def test_evolve_rust_gives_every_head_the_same_six() -> None:
     hydra = Hydra(THREE, size=8, run_seed=1, exchange="source")
     cycle(hydra, Random(1))
     pool = {o.genome for organisms in hydra.champions().values() for o in organisms}
@@ -126,7 +126,7 @@ def test_the_source_gives_every_head_the_same_six() -> None:
         assert {o.genome for o in population.organisms} == pool
 
 
-def test_a_fourth_head_costs_no_head_its_elites_even_with_the_exchange_of_the_source() -> None:
+def test_a_fourth_head_costs_no_head_its_elites_even_with_the_exchange_of_evolve_rust() -> None:
     hydra = Hydra(FOUR, size=8, run_seed=1, exchange="source")
     cycle(hydra, Random(1))
     champions = hydra.champions()

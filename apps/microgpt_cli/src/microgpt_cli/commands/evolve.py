@@ -58,8 +58,8 @@ def evolve(
     fitness: Annotated[
         Literal["held-out", "last-doc"] | None,
         typer.Option(
-            help="The loss that is to become small: on documents that were held out, or, as in the "
-            "source, of the last one in training, which is mostly luck.  [default: held-out]",
+            help="The loss to minimise: of held-out documents or, as in evolve-rust, of the last "
+            "training document, which is mostly luck.  [default: held-out]",
             show_default=False,
             rich_help_panel=SEARCH,
         ),
@@ -67,7 +67,7 @@ def evolve(
     samples: Annotated[
         int | None,
         typer.Option(
-            help="Names that are judged of each organism; 5 as in the source.  [default: 200]",
+            help="Names scored per organism; 5 in evolve-rust.  [default: 200]",
             show_default=False,
             rich_help_panel=BEAUTY,
         ),
@@ -75,7 +75,7 @@ def evolve(
     exchange: Annotated[
         Literal["migrate", "source"] | None,
         typer.Option(
-            help="What the heads do when they meet: send champions, or, as in the source, become "
+            help="What the heads do when they meet: send champions or, as in evolve-rust, become "
             "alike.  [default: migrate]",
             show_default=False,
             rich_help_panel=BEAUTY,

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -137,7 +136,7 @@ class SweepRecords(RunDirectory):
     @property
     def results(self) -> list[SweepResult]:
         """The results on record, in the order of the sweep."""
-        return _in_order(self.sweep, self._results)
+        return [self._results[task] for task in self.sweep.tasks if task in self._results]
 
     def result(self, trial: Trial[SweepConfig]) -> SweepResult:
         """Return the result of a trial that is on record."""
@@ -159,19 +158,11 @@ class SweepRecords(RunDirectory):
         self, trial: Trial[SweepConfig], evaluation: Evaluation, *, flops: int, n_params: int
     ) -> None:
         """Append an evaluation; see `RunDirectory`."""
-        is_ok = evaluation.status == "ok"
-        outcome = {name: getattr(evaluation, name) for name in OUTCOME} if is_ok else {}
-        self.add_result(
-            SweepResult(
-                point=trial.config,
-                seed=trial.seed,
-                status=evaluation.status,
-                reason=evaluation.reason or None,
-                n_params=n_params,
-                flops=flops,
-                **outcome,
-            )
-        )
+        line: dict[str, Any] = {"point": trial.config, "seed": trial.seed}
+        line |= {"status": evaluation.status, "reason": evaluation.reason or None}
+        if evaluation.status == "ok":
+            line |= {name: getattr(evaluation, name) for name in OUTCOME}
+        self.add_result(SweepResult(**line, n_params=n_params, flops=flops))
 
     def add_result(self, result: SweepResult) -> None:
         """Append a result; see `RunDirectory.add`."""
@@ -210,10 +201,5 @@ def read_sweep(directory: Path) -> tuple[SweepSettings, list[SweepResult]]:
     """
     sweep = SweepSettings.parse(read_settings(directory), directory)
     lines = [SweepResult.parse(line, where) for where, line in whole_lines(directory)]
-    return sweep, _in_order(sweep, {(result.config, result.seed): result for result in lines})
-
-
-def _in_order(
-    sweep: SweepSettings, results: Mapping[tuple[SweepConfig, int], SweepResult]
-) -> list[SweepResult]:
-    return [results[task] for task in sweep.tasks if task in results]
+    results = {(result.config, result.seed): result for result in lines}
+    return sweep, [results[task] for task in sweep.tasks if task in results]

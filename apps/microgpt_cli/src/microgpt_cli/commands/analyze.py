@@ -12,9 +12,6 @@ from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import RUNS, AsJson
 
 if TYPE_CHECKING:
-    import altair as alt
-
-    from microgpt_evolution.population import Status
     from microgpt_evolution.sweep.scaling import Scaling
 
 
@@ -44,7 +41,7 @@ def analyze(
     if as_csv and as_json:
         raise ConfigError("--csv and --json are two ways to print the same; leave one out")
 
-    from microgpt_cli.commands.plot import check_kinds, write_chart
+    from microgpt_cli.commands.plot import check_kinds, extra_plots, write_chart
     from microgpt_cli.commands.report import newest_run
     from microgpt_report import scaling_tables
 
@@ -52,7 +49,11 @@ def analyze(
     directories = runs or [newest_run("sweep_*", "sweep", "sweep steps")]
     scaling = _read(directories)
     if output:
-        write_chart(lambda: _draw(scaling), output)
+        with extra_plots("drawing"):
+            from microgpt_report.charts.scaling import draw
+
+            chart = draw(scaling)
+        write_chart(chart, output)
     if as_json:
         print(json.dumps({"runs": list(map(str, directories)), **scaling_tables.as_json(scaling)}))
     elif as_csv:
@@ -63,39 +64,23 @@ def analyze(
 
 
 def _read(directories: Sequence[Path]) -> "Scaling":
-    """Return the scaling of all sweeps together.
-
-    Raises:
-        RunError: one is no sweep or damaged, or they are of different documents.
-        ConfigError: no training has ended.
-    """
+    """Return the scaling of all sweeps together; note which trainings are in no mean."""
+    from microgpt.files.atomic_files import as_argument
     from microgpt_evolution.sweep.scaling import Scaling
     from microgpt_report.scaling_tables import read_sweeps
 
     sweeps = read_sweeps(directories, "analyze")
     for directory, (sweep, results) in zip(directories, sweeps, strict=True):
-        _note_missing(directory, [result.status for result in results], len(sweep.tasks))
+        statuses, n_all = [result.status for result in results], len(sweep.tasks)
+        n_ok, n_diverged = statuses.count("ok"), statuses.count("diverged")
+        if n_diverged:  # as it would again
+            note(f"{n_diverged} of {n_all} trainings of {directory} diverged, and are in no mean")
+        if n_ok + n_diverged < n_all:
+            note(
+                f"{n_ok} of {n_all} trainings of {directory} have come to their end; go on with: "
+                f"microgpt sweep resume {as_argument(directory)}"
+            )
     scaling = Scaling.of(result for _, results in sweeps for result in results)
     if not scaling.cells:
         raise ConfigError("no training has come to its end, so there is nothing to tell")
     return scaling
-
-
-def _note_missing(directory: Path, statuses: "Sequence[Status]", n_all: int) -> None:
-    """Print which trainings of a sweep are in no mean, and how to go on with it."""
-    from microgpt.files.atomic_files import as_argument
-
-    n_ok, n_diverged = statuses.count("ok"), statuses.count("diverged")
-    if n_diverged:  # as it would again
-        note(f"{n_diverged} of {n_all} trainings of {directory} diverged, and are in no mean")
-    if n_ok + n_diverged < n_all:
-        note(
-            f"{n_ok} of {n_all} trainings of {directory} have come to their end; go on with: "
-            f"microgpt sweep resume {as_argument(directory)}"
-        )
-
-
-def _draw(scaling: "Scaling") -> "alt.VConcatChart":
-    from microgpt_report.charts.scaling import draw
-
-    return draw(scaling)

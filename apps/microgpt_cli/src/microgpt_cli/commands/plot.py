@@ -1,7 +1,8 @@
 """`microgpt plot`: draw loss curves."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +20,7 @@ PNG_SCALE = 2  # pixels of a PNG per pixel of a chart; one would be blurred on m
 
 
 class PlotError(MicrogptError):
-    """A picture cannot be drawn or written."""
+    """A picture or a page cannot be drawn or written."""
 
 
 def plot(
@@ -49,7 +50,7 @@ def plot(
 
 
 def write_curves(directories: Sequence[Path], files: Sequence[Path]) -> None:
-    """Draw the loss curves of model directories into files, as `write_chart` does.
+    """Draw the loss curves of model directories into files.
 
     Raises:
         CheckpointError: a history is missing, damaged or empty.
@@ -61,13 +62,11 @@ def write_curves(directories: Sequence[Path], files: Sequence[Path]) -> None:
     from microgpt_report.training_runs import read_training_runs
 
     runs = read_training_runs(directories)
-
-    def draw() -> "alt.LayerChart":
+    with extra_plots("drawing"):
         from microgpt_report.charts import loss_curves
 
-        return loss_curves.draw(runs)
-
-    write_chart(draw, files)
+        chart = loss_curves.draw(runs)
+    write_chart(chart, files)
 
 
 def check_kinds(files: Sequence[Path]) -> None:
@@ -77,27 +76,28 @@ def check_kinds(files: Sequence[Path]) -> None:
             raise ConfigError(f"a picture is a {' or '.join(KINDS)} file, got {file}")
 
 
-def write_chart(draw: "Callable[[], alt.TopLevelMixin]", files: Sequence[Path]) -> None:
-    """Write a chart to each .png or .svg file, atomically; `draw` imports Altair.
-
-    Raises:
-        PlotError: the extra plots is not installed, or a file cannot be written.
-    """
+@contextmanager
+def extra_plots(what: str) -> Iterator[None]:
+    """Raise PlotError where a module of the extra plots is not installed."""
     try:
         import vl_convert  # noqa: F401  (what Altair writes images with)
 
-        chart = draw()
+        yield
     except ImportError as error:
         raise PlotError(
-            f"drawing needs the extra plots ({error}); pip install 'microgpt-cli[plots]'"
+            f"{what} needs the extra plots ({error}); pip install 'microgpt-cli[plots]'"
         ) from error
+
+
+def write_chart(chart: "alt.TopLevelMixin", files: Sequence[Path]) -> None:
+    """Write a chart to each .png or .svg file, atomically; raise PlotError if that fails."""
     for file in files:
         hidden = file.with_name(f".{uuid.uuid4().hex}{file.suffix.lower()}")
         try:
-            try:
-                chart.save(hidden, scale_factor=PNG_SCALE)
-                hidden.replace(file)
-            finally:
-                hidden.unlink(missing_ok=True)
+            chart.save(hidden, scale_factor=PNG_SCALE)
+            hidden.replace(file)
         except OSError as error:
             raise PlotError(f"cannot write {file}: {error.strerror}; name another file") from error
+        finally:
+            with suppress(OSError):  # it was moved, or never written
+                hidden.unlink()

@@ -53,8 +53,13 @@ def report(
     file = output or (directories[0] / REPORT if len(directories) == 1 else Path(REPORT))
     print(shown(str(write_report(found, file))))
     if png:
-        for path in _write_pictures(found, png):
-            print(shown(str(path)))
+        from microgpt.files.atomic_files import publish
+        from microgpt_report.page import png as draw
+
+        pictures = {f"{s.name}.png": draw(s, found) for s in found.sections if s.chart}
+        publish(png, pictures)
+        for name in pictures:
+            print(shown(str(png / name)))
 
 
 def read_report(directories: Sequence[Path]) -> "Report":
@@ -62,8 +67,10 @@ def read_report(directories: Sequence[Path]) -> "Report":
 
     Raises:
         RunError: a run is missing, damaged or empty, or they are of different documents.
-        ReportError: a sweep and a search are mixed, or the extra plots is not installed.
+        ReportError: a sweep and a search are mixed.
+        PlotError: the extra plots is not installed.
     """
+    from microgpt_cli.commands.plot import extra_plots
     from microgpt_evolution.runs.records import SWEEP
     from microgpt_evolution.runs.run_directory import read_settings
 
@@ -71,9 +78,7 @@ def read_report(directories: Sequence[Path]) -> "Report":
     if any(kinds) and not all(kinds):
         sweep, search = directories[kinds.index(True)], directories[kinds.index(False)]
         raise ReportError(f"{sweep} is a sweep and {search} is none; report them one by one")
-    try:
-        import vl_convert  # noqa: F401  (what the page is drawn with)
-
+    with extra_plots("a report"):
         if all(kinds):
             from microgpt_report.sweep_report import sweep_report
 
@@ -86,10 +91,6 @@ def read_report(directories: Sequence[Path]) -> "Report":
         names = labels(directories)
         runs = [read_run_summary(path, name) for path, name in zip(directories, names, strict=True)]
         return search_report(runs[0]) if len(runs) == 1 else comparison_report(runs)
-    except ImportError as error:
-        raise ReportError(
-            f"a report needs the extra plots ({error}); pip install 'microgpt-cli[plots]'"
-        ) from error
 
 
 def write_report(found: "Report", file: Path) -> Path:
@@ -109,17 +110,6 @@ def leave_report(directory: Path) -> None:
         note(f"no {REPORT}: {error}")
     else:
         note(f"pictures of it are in {file}")
-
-
-def _write_pictures(found: "Report", directory: Path) -> list[Path]:
-    from microgpt.files.atomic_files import publish
-    from microgpt_report.page import png
-
-    files = {
-        f"{section.name}.png": png(section, found) for section in found.sections if section.chart
-    }
-    publish(directory, files)
-    return [directory / name for name in files]
 
 
 def newest_run(pattern: str, kind: str, how: str) -> Path:

@@ -86,7 +86,7 @@ def bare_app(settings: Any, model: Any) -> Any:
     from microgpt_serve.schemas import GenerateRequest, GenerateResponse
 
     app = FastAPI()
-    app.state.service = AppState(settings, model, [])
+    app.state.app_state = AppState(settings, model, [])
 
     @app.post(GENERATE)
     async def generate(body: GenerateRequest) -> GenerateResponse:

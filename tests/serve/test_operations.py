@@ -263,8 +263,8 @@ def test_a_reload_from_files_that_are_not_regular_fails_and_the_next_one_works(
 
 NO_ANSWER = """
 import time
-from microgpt_serve import command, app_state
-app_state.load_model = lambda *args, **options: time.sleep(1e6)
+from microgpt_serve import command, reload
+reload.load_model = lambda *args, **options: time.sleep(1e6)
 command.main()
 """
 

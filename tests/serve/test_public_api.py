@@ -58,5 +58,5 @@ def test_create_app_takes_its_settings_from_the_environment(monkeypatch, names_d
     monkeypatch.setenv("MODEL_DIR", str(names_dir))
     monkeypatch.setenv("MICROGPT_API_KEY", "k")
     app = microgpt_serve.create_app()
-    assert app.state.service.model.name == "names"
+    assert app.state.app_state.model.name == "names"
     assert app.openapi()["security"] == [{"key": []}]

@@ -8,8 +8,9 @@ import pytest
 from prometheus_client import generate_latest
 
 from microgpt import InferenceGpt
-from microgpt_serve import app_state as service_module
+from microgpt_serve import reload as reload_module
 from microgpt_serve.app_state import AppState
+from microgpt_serve.reload import Reloader
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.settings import Settings
 
@@ -23,9 +24,9 @@ def model(names_result) -> ServedModel:
     return ServedModel("old", "0", InferenceGpt(names_result), None)
 
 
-def reloads(service: AppState) -> tuple[int, int]:
-    """Return how many reloads of a service have worked, and how many have failed."""
-    text = generate_latest(service.metrics.registry).decode()
+def reloads(state: AppState) -> tuple[int, int]:
+    """Return how many reloads have worked, and how many have failed."""
+    text = generate_latest(state.metrics.registry).decode()
     ok, failed = (f'microgpt_reloads_total{{result="{result}"}} ' for result in ("ok", "failed"))
     return tuple(int(float(text.split(name)[1].split()[0])) for name in (ok, failed))
 
@@ -33,7 +34,8 @@ def reloads(service: AppState) -> tuple[int, int]:
 def test_a_reload_that_hangs_is_given_up_and_the_next_one_works(
     monkeypatch, caplog, model, names_result
 ) -> None:
-    service = AppState(Settings(), model, [])
+    state = AppState(Settings(), model, [])
+    reloader = Reloader(state)
     new = ServedModel("new", "1", model.gpt, None)
     late = ServedModel("late", "2", model.gpt, None)
     go_on, has_ended = threading.Event(), threading.Event()
@@ -44,22 +46,22 @@ def test_a_reload_that_hangs_is_given_up_and_the_next_one_works(
         return late
 
     async def run() -> None:
-        monkeypatch.setattr(service_module, "RELOAD_S", 0.05, raising=False)
-        monkeypatch.setattr(service_module, "load_model", hang)
+        monkeypatch.setattr(reload_module, "RELOAD_S", 0.05, raising=False)
+        monkeypatch.setattr(reload_module, "load_model", hang)
         async with asyncio.timeout(10):
-            await service.reload()
-        assert reloads(service) == (0, 1)
-        monkeypatch.setattr(service_module, "RELOAD_S", 30)
-        monkeypatch.setattr(service_module, "load_model", lambda *args, **options: new)
-        await service.reload()
+            await reloader.reload()
+        assert reloads(state) == (0, 1)
+        monkeypatch.setattr(reload_module, "RELOAD_S", 30)
+        monkeypatch.setattr(reload_module, "load_model", lambda *args, **options: new)
+        await reloader.reload()
         go_on.set()
         await asyncio.to_thread(has_ended.wait, 30)
         await asyncio.sleep(0.05)
 
     with caplog.at_level(logging.INFO, "microgpt_serve"):
         asyncio.run(run())
-    assert service.model is new
-    assert reloads(service) == (1, 1)
+    assert state.model is new
+    assert reloads(state) == (1, 1)
     assert caplog.messages[0].startswith("reload failed, old (text, ")
     assert caplog.messages[0].endswith("is still served: it took more than 0.05 s")
     assert caplog.messages[1].startswith("reloaded: new")
@@ -71,10 +73,11 @@ def test_keys_that_come_too_late_do_not_bring_back_one_that_was_taken_away(
     file = tmp_path / "keys"
     file.write_text("old\n")
     file.chmod(0o600)
-    service = AppState(Settings(api_keys_file=str(file)), model, [])
-    monkeypatch.setattr(service_module, "load_model", lambda *args, **options: model)
+    state = AppState(Settings(api_keys_file=str(file)), model, [])
+    reloader = Reloader(state)
+    monkeypatch.setattr(reload_module, "load_model", lambda *args, **options: model)
     go_on, has_ended = threading.Event(), threading.Event()
-    read = service.keys.read
+    read = state.keys.read
     old = read()
 
     def hang():
@@ -83,21 +86,21 @@ def test_keys_that_come_too_late_do_not_bring_back_one_that_was_taken_away(
         return old
 
     async def run() -> None:
-        monkeypatch.setattr(service_module, "RELOAD_S", 0.05, raising=False)
-        monkeypatch.setattr(service.keys, "read", hang)
+        monkeypatch.setattr(reload_module, "RELOAD_S", 0.05, raising=False)
+        monkeypatch.setattr(state.keys, "read", hang)
         async with asyncio.timeout(10):
-            await service.reload()
+            await reloader.reload()
         file.write_text("new\n")
-        monkeypatch.setattr(service_module, "RELOAD_S", 30)
-        monkeypatch.setattr(service.keys, "read", read)
-        await service.reload()
+        monkeypatch.setattr(reload_module, "RELOAD_S", 30)
+        monkeypatch.setattr(state.keys, "read", read)
+        await reloader.reload()
         go_on.set()
         await asyncio.to_thread(has_ended.wait, 30)
         await asyncio.sleep(0.05)
 
     asyncio.run(run())
-    assert service.keys.find(b"new")
-    assert not service.keys.find(b"old")
+    assert state.keys.find(b"new")
+    assert not state.keys.find(b"old")
 
 
 @pytest.mark.parametrize(
@@ -106,20 +109,21 @@ def test_keys_that_come_too_late_do_not_bring_back_one_that_was_taken_away(
 def test_whatever_a_reload_raises_is_logged_and_the_next_one_works(
     monkeypatch, caplog, model, error
 ) -> None:
-    service = AppState(Settings(), model, [])
+    state = AppState(Settings(), model, [])
+    reloader = Reloader(state)
 
     def fail(*args, **options):
         raise error
 
     async def run() -> None:
-        monkeypatch.setattr(service_module, "load_model", fail)
+        monkeypatch.setattr(reload_module, "load_model", fail)
         async with asyncio.timeout(10):
-            await service.reload()
-        monkeypatch.setattr(service_module, "load_model", lambda *args, **options: model)
-        await service.reload()
+            await reloader.reload()
+        monkeypatch.setattr(reload_module, "load_model", lambda *args, **options: model)
+        await reloader.reload()
 
     asyncio.run(run())
-    assert reloads(service) == (1, 1)
+    assert reloads(state) == (1, 1)
     assert caplog.messages == [
         f"reload failed, {model} is still served: {type(error).__name__}: {error}"
     ]

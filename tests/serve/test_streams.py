@@ -191,8 +191,8 @@ def test_sigterm_does_not_wait_for_a_reader_that_does_not_read(
 def test_a_reply_that_is_never_read_does_not_keep_the_process(names_result) -> None:
     model = ServedModel("names", "1", InferenceGpt(names_result), None)
     app = create_app(Settings(timeout_s=0.05), model)
-    app.state.service.n_in_work = 1
-    server = _Server(uvicorn.Config(app), app.state.service)
+    app.state.app_state.n_running = 1
+    server = _Server(uvicorn.Config(app), app.state.app_state)
     asyncio.run(server._drain())
     assert server.should_exit
 

@@ -53,9 +53,9 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service.scheduler.start()
+        state.scheduler.start()
         yield
-        service.scheduler.close()
+        state.scheduler.close()
 
     app = FastAPI(
         title="microgpt",
@@ -71,8 +71,8 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
     add_error_handlers(app)
     app.openapi_schema = openapi_schema(app, settings)
     paths = [*app.openapi_schema["paths"], "/docs", "/openapi.json"]
-    service = app.state.service = AppState(settings, model, paths)
-    app.add_middleware(AuthMiddleware, keys=service.keys, rate_limit=settings.rate_limit)
+    state = app.state.app_state = AppState(settings, model, paths)
+    app.add_middleware(AuthMiddleware, keys=state.keys, rate_limit=settings.rate_limit)
     if settings.checks_hosts:
         app.add_middleware(
             HostMiddleware, hosts=settings.allowed_hosts, origins=settings.cors_origins
@@ -86,7 +86,7 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
             expose_headers=["Retry-After", "X-Request-ID"],
             max_age=86400,
         )
-    app.add_middleware(AccessLogMiddleware, count=service.metrics.count_request)
+    app.add_middleware(AccessLogMiddleware, count=state.metrics.count_request)
     return app
 
 

@@ -23,6 +23,7 @@ from microgpt_serve.app import create_app
 from microgpt_serve.app_state import AppState
 from microgpt_serve.log import set_up_logs
 from microgpt_serve.protocol import LimitedProtocol
+from microgpt_serve.reload import Reloader
 from microgpt_serve.served_model import load_model
 from microgpt_serve.settings import Settings
 from microgpt_serve.signals import hold_reloads, release_reloads
@@ -51,7 +52,7 @@ def serve(settings: Settings) -> None:
     try:
         model = load_model(settings.model_dir, LOG.info)
         app = create_app(settings, model)
-        log.on_drop = app.state.service.metrics.dropped_lines.inc
+        log.on_drop = app.state.app_state.metrics.dropped_lines.inc
         with _listen(settings.host, settings.port) as listener:
             listeners = [listener, *(listener.dup() for _ in range(N_LISTENERS - 1))]
             config = uvicorn.Config(
@@ -66,7 +67,7 @@ def serve(settings: Settings) -> None:
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=LAST_WRITES_S,
             )
-            _Server(config, app.state.service).run(listeners)
+            _Server(config, app.state.app_state).run(listeners)
     finally:
         log.finish()
 
@@ -92,9 +93,10 @@ def _listen(host: str, port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """A uvicorn server that drains on SIGTERM and reloads on SIGHUP."""
 
-    def __init__(self, config: uvicorn.Config, service: AppState) -> None:
+    def __init__(self, config: uvicorn.Config, state: AppState) -> None:
         super().__init__(config)
-        self._service = service
+        self._state = state
+        self._reloader = Reloader(state)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -107,8 +109,8 @@ class _Server(uvicorn.Server):
         gc.freeze()
         host, port = sockets[0].getsockname()[:2]
         in_url = f"[{host}]" if ":" in host else host
-        LOG.info("serving %s at http://%s:%d; see /docs", self._service.model, in_url, port)
-        settings = self._service.settings
+        LOG.info("serving %s at http://%s:%d; see /docs", self._state.model, in_url, port)
+        settings = self._state.settings
         if settings.is_exposed and not settings.has_keys:
             LOG.warning("anyone who reaches %s can use it; set MICROGPT_API_KEY", host)
             if not settings.allowed_hosts:
@@ -123,7 +125,7 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         handlers = {signal.SIGTERM: self._stop, signal.SIGINT: self._stop}
         if hasattr(signal, "SIGHUP"):
-            handlers[signal.SIGHUP] = lambda: self._start(self._service.reload())
+            handlers[signal.SIGHUP] = lambda: self._start(self._reloader.reload())
 
         def handle(number: int, frame: FrameType | None) -> None:
             loop.call_soon_threadsafe(handlers[signal.Signals(number)])
@@ -140,15 +142,15 @@ class _Server(uvicorn.Server):
     def _stop(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):  # the next one ends the process at once
             signal.signal(number, signal.SIG_DFL)
-        self._service.is_draining = True
+        self._state.is_draining = True
         LOG.info("shutting down: replies that are on their way are finished")
         self._start(self._drain())
 
     async def _drain(self) -> None:
         """Wait for running replies, then let uvicorn exit."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._service.settings.timeout_s):
-                while self._service.n_running:
+            async with asyncio.timeout(self._state.settings.timeout_s):
+                while self._state.n_running:
                     await asyncio.sleep(0.02)
         self.should_exit = True
 

@@ -12,7 +12,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
-from microgpt_serve.app_state import AppState, get_service
+from microgpt_serve.app_state import AppState, get_state
 from microgpt_serve.errors import (
     RETRY_AFTER_S,
     ClientGoneError,
@@ -37,7 +37,7 @@ MAX_BODIES = 16  # of the largest size, in memory at once
 
 
 class BodyRoute(APIRoute):
-    """A route whose function takes a validated body, the request and the service."""
+    """A route whose function takes a validated body, the request and the state."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what handles a request."""
@@ -45,21 +45,21 @@ class BodyRoute(APIRoute):
         body_model: type[BaseModel] = next(iter(function.__annotations__.values()))
 
         async def handle(request: Request) -> Response:
-            service = await get_service(request)
-            service.check_open()
+            state = await get_state(request)
+            state.check_open()
             _check_headers(request)
             content = bytearray()
             try:
-                await _read_into(content, request, service)
-                body = await service.call(
+                await _read_into(content, request, state)
+                body = await state.call(
                     lambda: _validate(body_model, content),
                     is_slow=len(content) > MAX_INLINE_BYTES,
                 )
             except asyncio.CancelledError:  # the process ends, and the client is slow
-                raise service.closing_error() from None
+                raise state.closing_error() from None
             finally:
-                service.n_body_bytes -= len(content)
-            response: BaseModel | Response = await function(body, request, service)
+                state.n_body_bytes -= len(content)
+            response: BaseModel | Response = await function(body, request, state)
             if isinstance(response, Response):
                 return response
             return Response(response.model_dump_json(), media_type=JSON_TYPE)
@@ -90,9 +90,9 @@ def _check_headers(request: Request) -> None:
         raise ServeError(415, "the body must not be compressed; send no Content-Encoding")
 
 
-async def _read_into(content: bytearray, request: Request, service: AppState) -> None:
+async def _read_into(content: bytearray, request: Request, state: AppState) -> None:
     """Read a body; raise ServeError as soon as it is too large, or all bodies together are."""
-    max_bytes = service.settings.max_body_bytes
+    max_bytes = state.settings.max_body_bytes
     length = request.headers.get("content-length", "")
     n_announced = int(length) if length.isdecimal() and len(length) < 20 else 0
     n_counted = n_signs = n_escapes = 0
@@ -101,7 +101,7 @@ async def _read_into(content: bytearray, request: Request, service: AppState) ->
         if max(n_announced, len(content)) > max_bytes:
             raise ServeError(413, f"the body is larger than {max_bytes} bytes")
         if len(content) > SMALL_BYTES:  # before it is refused, too: else refusals come in bursts
-            async with service.large_pieces:
+            async with state.large_pieces:
                 await asyncio.sleep(PIECE_S)
         if len(content) > MAX_INLINE_BYTES:
             new = content[n_counted:]
@@ -110,7 +110,7 @@ async def _read_into(content: bytearray, request: Request, service: AppState) ->
             if n_signs > MAX_SIGNS or n_escapes > MAX_ESCAPES:
                 limits = f"{MAX_SIGNS} of the characters {{ [ : , or {MAX_ESCAPES} backslashes"
                 raise ServeError(413, f"the body has more than {limits}")
-        if len(content) > SMALL_BYTES and service.n_body_bytes > MAX_BODIES * max_bytes:
+        if len(content) > SMALL_BYTES and state.n_body_bytes > MAX_BODIES * max_bytes:
             message = "too many large bodies are being sent; try again soon"
             raise ServeError(503, message, retry_after_s=RETRY_AFTER_S)
         if not has_more:
@@ -120,5 +120,5 @@ async def _read_into(content: bytearray, request: Request, service: AppState) ->
             raise ClientGoneError
         piece = event.get("body", b"")
         content += piece
-        service.n_body_bytes += len(piece)
+        state.n_body_bytes += len(piece)
         has_more = event.get("more_body", False)

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Request
 from microgpt.config import Sampling
 from microgpt.data.chat_truncation import ChatPrompt
 from microgpt.data.tokenizer import Message
-from microgpt_serve.app_state import AppState, ServiceDep
+from microgpt_serve.app_state import AppState, StateDep
 from microgpt_serve.errors import ServeError
+from microgpt_serve.generation import run_job
 from microgpt_serve.routes.body import MAX_INLINE_CHARS, BodyRoute
 from microgpt_serve.schemas import MAX_CHARACTERS, ChatMessage, ChatRequest, ChatResponse
 from microgpt_serve.served_model import ServedModel
@@ -17,17 +18,17 @@ router = APIRouter(route_class=BodyRoute)
 
 
 @router.post("/microgpt/v1/chat", summary="Reply to a conversation")
-async def chat(body: ChatRequest, request: Request, service: ServiceDep) -> ChatResponse:
+async def chat(body: ChatRequest, request: Request, state: StateDep) -> ChatResponse:
     """Return the assistant's next turn.
 
     What does not fit into the context is left out, the oldest turns first; so are characters that
     the model does not know.
     """
-    model = service.model
-    prompt = await encode_messages(body.messages, model, service)
+    model = state.model
+    prompt = await encode_messages(body.messages, model, state)
     sampling = Sampling(body.temperature)
     job = model.gpt.reply_job(prompt, sampling=sampling, max_tokens=body.max_tokens, seed=body.seed)
-    (reply,) = await service.generate(request, model, job)
+    (reply,) = await run_job(state, request, model, job)
     return ChatResponse.model_construct(
         role="assistant",
         content=model.gpt.tokenizer.decode(reply.tokens),
@@ -38,7 +39,7 @@ async def chat(body: ChatRequest, request: Request, service: ServiceDep) -> Chat
 
 
 async def encode_messages(
-    messages: Sequence[ChatMessage], model: ServedModel, service: AppState
+    messages: Sequence[ChatMessage], model: ServedModel, state: AppState
 ) -> ChatPrompt:
     """Return a conversation as tokens, cut to the context."""
     if not model.gpt.tokenizer.is_chat:
@@ -48,7 +49,7 @@ async def encode_messages(
         message = f"messages have {n_characters} characters; at most {MAX_CHARACTERS} are accepted"
         raise ServeError(400, message, field="messages")
     conversation = [Message(one.role, one.content) for one in messages]  # type: ignore[arg-type]
-    return await service.call(
+    return await state.call(
         lambda: model.gpt.chat_prompt(conversation),
         is_slow=n_characters + 2 * len(messages) > MAX_INLINE_CHARS,
     )

@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter, Request
 
-from microgpt_serve.app_state import ServiceDep
+from microgpt_serve.app_state import StateDep
+from microgpt_serve.generation import run_job
 from microgpt_serve.routes.body import MAX_INLINE_CHARS, BodyRoute
 from microgpt_serve.schemas import GenerateRequest, GenerateResponse
 
@@ -10,16 +11,14 @@ router = APIRouter(route_class=BodyRoute)
 
 
 @router.post("/microgpt/v1/generate", summary="Make up texts")
-async def generate(
-    body: GenerateRequest, request: Request, service: ServiceDep
-) -> GenerateResponse:
+async def generate(body: GenerateRequest, request: Request, state: StateDep) -> GenerateResponse:
     """Return texts as the model makes them up, each with the prompt that it begins with.
 
     The same seed gives the same texts, here and with `microgpt generate`. A chat model makes up
     what a user might say.
     """
-    model = service.model
-    job = await service.call(
+    model = state.model
+    job = await state.call(
         lambda: model.gpt.text_job(
             body.num_samples,
             prompts=[body.prompt],
@@ -29,7 +28,7 @@ async def generate(
         ),
         is_slow=len(body.prompt) > MAX_INLINE_CHARS,
     )
-    continuations = await service.generate(request, model, job)
+    continuations = await run_job(state, request, model, job)
     decode = model.gpt.tokenizer.decode
     return GenerateResponse.model_construct(
         samples=[body.prompt + decode(one.tokens) for one in continuations]

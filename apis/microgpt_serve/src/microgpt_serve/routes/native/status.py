@@ -7,7 +7,7 @@ from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from microgpt.data.tokenizer_io import chars_of
-from microgpt_serve.app_state import ServiceDep
+from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import MEANINGS
 from microgpt_serve.schemas import ErrorResponse, HealthResponse, ModelResponse, ReadyResponse
 
@@ -15,9 +15,9 @@ router = APIRouter()
 
 
 @router.get("/health", summary="Does the process live?")
-async def health(service: ServiceDep) -> HealthResponse:
+async def health(state: StateDep) -> HealthResponse:
     """Return the model's name and version, as long as the process lives."""
-    return HealthResponse(model=service.model.name, version=service.model.version)
+    return HealthResponse(model=state.model.name, version=state.model.version)
 
 
 @router.get(
@@ -25,32 +25,29 @@ async def health(service: ServiceDep) -> HealthResponse:
     summary="Does it take requests?",
     responses={503: {"model": ErrorResponse, "description": MEANINGS[503]}},
 )
-async def ready(service: ServiceDep) -> ReadyResponse:
+async def ready(state: StateDep) -> ReadyResponse:
     """Return 200, or 503 once the service is shutting down."""
-    service.check_open()
+    state.check_open()
     return ReadyResponse()
 
 
 @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
-async def metrics(service: ServiceDep) -> Response:
+async def metrics(state: StateDep) -> Response:
     """Return all metrics in Prometheus's text format."""
-    content = generate_latest(service.metrics.registry)
+    content = generate_latest(state.metrics.registry)
     return Response(content, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 @router.get("/microgpt/v1/model", summary="Describe the model")
-async def model(service: ServiceDep) -> ModelResponse:
+async def model(state: StateDep) -> ModelResponse:
     """Return the model's name, version, shape and alphabet."""
-    served = service.model
-    gpt = served.gpt
-    shape = asdict(gpt.config)
-    del shape["init_std"]
+    served, gpt = state.model, state.model.gpt
     return ModelResponse(
         name=served.name,
         version=served.version,
         chat=gpt.tokenizer.is_chat,
         num_params=gpt.num_params,
-        **shape,
+        **asdict(gpt.config),
         dtype=gpt.compiled.dtype,
         tokenizer=gpt.tokenizer.kind,
         characters="".join(chars_of(gpt.tokenizer) or ()),

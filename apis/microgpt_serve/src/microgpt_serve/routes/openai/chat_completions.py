@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from microgpt.sampling import FinishReason
-from microgpt_serve.app_state import ServiceDep
+from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.routes.body import BodyRoute
 from microgpt_serve.routes.native.chat import encode_messages
@@ -34,7 +34,7 @@ router = APIRouter(route_class=BodyRoute)
     responses={200: {"content": {"text/event-stream": {}}}},
 )
 async def chat_completions(
-    body: ChatCompletionRequest, request: Request, service: ServiceDep
+    body: ChatCompletionRequest, request: Request, state: StateDep
 ) -> Response:
     """Return the assistant's next turn.
 
@@ -42,11 +42,11 @@ async def chat_completions(
     into the context is left out, the oldest turns first; so are characters that the model does not
     know.
     """
-    model = service.model
+    model = state.model
     if body.top_logprobs is not None and not body.logprobs:
         raise ServeError(400, "top_logprobs needs logprobs: true", field="top_logprobs")
     limits = [limit for limit in (body.max_tokens, body.max_completion_tokens) if limit]
-    prompt = await encode_messages(body.messages, model, service)
+    prompt = await encode_messages(body.messages, model, state)
     job = model.gpt.reply_job(
         prompt,
         body.n or 1,
@@ -60,7 +60,7 @@ async def chat_completions(
     }
     n_top = (body.top_logprobs or 0) if body.logprobs else None
     builder = _ChatCompletionBuilder(
-        request, body, service, model, job, n_top_logprobs=n_top, extra=left_out
+        request, body, state, model, job, n_top_logprobs=n_top, extra=left_out
     )
     return await builder.respond()
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from microgpt_serve.app_state import ServiceDep
+from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.routes.body import MAX_INLINE_CHARS, BodyRoute
 from microgpt_serve.routes.openai.choice import Choice, TextUpdate
@@ -29,20 +29,20 @@ router = APIRouter(route_class=BodyRoute)
     response_model=Completion,
     responses={200: {"content": {"text/event-stream": {}}}},
 )
-async def completions(body: CompletionRequest, request: Request, service: ServiceDep) -> Response:
+async def completions(body: CompletionRequest, request: Request, state: StateDep) -> Response:
     """Return texts as the model makes them up, or what follows a prompt.
 
     With `stream`, in events of the same shape, with `[DONE]` at the end. The same seed gives the
     same texts, here and with `microgpt generate`. Of several prompts each is answered as if it were
     alone; the choices of the first come first.
     """
-    model, prompts, n = service.model, body.prompts, body.n or 1
+    model, prompts, n = state.model, body.prompts, body.n or 1
     if n * len(prompts) > MAX_SAMPLES:
         raise ServeError(400, f"at most {MAX_SAMPLES} texts may be asked for: prompts times n")
     if (length := sum(map(len, prompts))) > MAX_CHARACTERS:
         message = f"the prompts have a length of {length}; at most {MAX_CHARACTERS} is accepted"
         raise ServeError(400, message, field="prompt")
-    job = await service.call(
+    job = await state.call(
         lambda: model.gpt.text_job(
             n,
             prompts=prompts,
@@ -55,7 +55,7 @@ async def completions(body: CompletionRequest, request: Request, service: Servic
     pairs = zip(prompts, job.prompts, strict=True)
     echoes = [_echo(model, *pair) for pair in pairs] if body.echo else ()
     builder = _CompletionBuilder(
-        request, body, service, model, job, n_top_logprobs=body.logprobs, echoes=echoes
+        request, body, state, model, job, n_top_logprobs=body.logprobs, echoes=echoes
     )
     return await builder.respond()
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from fastapi import APIRouter
 
-from microgpt_serve.app_state import ServiceDep
+from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.routes.openai.response_schemas import Model, Models, OpenAIErrorResponse
 from microgpt_serve.served_model import ServedModel
@@ -13,9 +13,9 @@ router = APIRouter()
 
 
 @router.get("/v1/models", summary="Describe the model, for clients of OpenAI's API")
-async def models(service: ServiceDep) -> Models:
+async def models(state: StateDep) -> Models:
     """Return the model that is served."""
-    return {"object": "list", "data": [_model(service.model)]}
+    return {"object": "list", "data": [_model(state.model)]}
 
 
 @router.get(
@@ -23,9 +23,9 @@ async def models(service: ServiceDep) -> Models:
     summary="Describe the model by its name, for clients of OpenAI's API",
     responses={404: {"model": OpenAIErrorResponse, "description": "There is no such model."}},
 )
-async def model_of(name: str, service: ServiceDep) -> Model:
+async def model_of(name: str, state: StateDep) -> Model:
     """Return the model that is served, if it has this name."""
-    model = service.model
+    model = state.model
     if name != model.name:
         raise ServeError(
             404, f"there is no model {name!r:.80}; there is {model.name}", field="model"

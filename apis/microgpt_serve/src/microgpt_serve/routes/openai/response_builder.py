@@ -18,6 +18,7 @@ from microgpt.batching.jobs import Job
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.sampling import Continuation
 from microgpt_serve.app_state import AppState
+from microgpt_serve.generation import stream_job
 from microgpt_serve.routes.body import JSON_TYPE
 from microgpt_serve.routes.openai.choice import Choice, TextUpdate
 from microgpt_serve.routes.openai.request_schemas import OpenAIRequest
@@ -41,7 +42,7 @@ class ResponseBuilder(ABC):
         self,
         request: Request,
         body: OpenAIRequest,
-        service: AppState,
+        state: AppState,
         model: ServedModel,
         job: Job,
         *,
@@ -49,7 +50,7 @@ class ResponseBuilder(ABC):
         echoes: Sequence[Sequence[int]] = (),  # per prompt, the tokens to send before each text
         extra: JsonObject | None = None,  # further fields of the response
     ) -> None:
-        self._request, self._body, self._service = request, body, service
+        self._request, self._body, self._state = request, body, state
         self._model, self._job = model, job
         self.n_top_logprobs, self.extra = n_top_logprobs, extra or {}
         tokenizer, stop, n = model.gpt.tokenizer, body.stop or (), len(job.seeds)
@@ -115,7 +116,7 @@ class ResponseBuilder(ABC):
                 choice.extend(Continuation([], "length"))
             yield
             return
-        stream = self._service.stream(self._request, self._model, self._job)
+        stream = stream_job(self._state, self._request, self._model, self._job)
         async with aclosing(stream) as updates:
             async for continuations in updates:
                 for choice, continuation in zip(self.choices, continuations, strict=True):

@@ -1,0 +1,92 @@
+"""Generate for a request: queue its job, enforce the deadline, stop when the client is gone."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from fastapi import Request
+
+from microgpt.batching.jobs import Job
+from microgpt.sampling import Continuation
+from microgpt_serve.app_state import AppState
+from microgpt_serve.batch_scheduler import QueuedRequest
+from microgpt_serve.errors import ClientGoneError, ServeError
+from microgpt_serve.served_model import ServedModel
+
+WATCH_AFTER_S = 0.05  # a reply that takes longer is worth a task that watches the client
+
+
+async def run_job(
+    state: AppState, request: Request, model: ServedModel, job: Job
+) -> list[Continuation]:
+    """Return the continuations of a job.
+
+    Raises:
+        ServeError: the service is closing, the queue full, the time over, or the client gone.
+    """
+    with _queued(state, request, model, job) as queued:
+        queued.latest = continuations = await queued.result
+        return continuations
+
+
+async def stream_job(
+    state: AppState, request: Request, model: ServedModel, job: Job
+) -> AsyncGenerator[Sequence[Continuation], None]:
+    """Yield the newest state of the continuations, and at last the whole; see `run_job`.
+
+    Closing the generator stops the work.
+    """
+    changed = asyncio.Event()
+    with _queued(state, request, model, job, changed) as queued:
+        queued.result.add_done_callback(lambda _: changed.set())
+        while not queued.result.done():
+            await changed.wait()
+            changed.clear()
+            if not queued.result.done():
+                yield queued.latest
+        queued.latest = queued.result.result()
+        yield queued.latest
+
+
+@contextmanager
+def _queued(
+    state: AppState,
+    request: Request,
+    model: ServedModel,
+    job: Job,
+    changed: asyncio.Event | None = None,
+) -> Iterator[QueuedRequest]:
+    """Queue a job; at the end cancel what is left of it, and count the tokens."""
+    state.check_open()
+    queued = state.scheduler.submit(model.gpt, job, changed)
+    watcher: list[asyncio.Task[None]] = []
+    timeout_s = state.settings.timeout_s
+    delay_s = min(WATCH_AFTER_S, timeout_s)
+
+    def watch() -> None:
+        watcher.append(asyncio.ensure_future(_watch(request, queued, timeout_s, delay_s)))
+
+    timer = state.scheduler.loop.call_later(delay_s, watch)
+    state.n_running += 1
+    try:
+        yield queued
+    finally:
+        state.n_running -= 1
+        state.scheduler.cancel(queued)
+        timer.cancel()
+        for task in watcher:
+            task.cancel()
+        n_tokens = sum(len(one.tokens) for one in queued.latest)
+        state.metrics.tokens_of[request.scope["path"]].inc(n_tokens)
+
+
+async def _watch(request: Request, queued: QueuedRequest, timeout_s: float, after_s: float) -> None:
+    """Fail a request at its deadline, or when its client has gone."""
+    error = ServeError(504, f"the reply was not ready within {timeout_s:g} seconds")
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s - after_s):
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+            error = ClientGoneError()
+    if not queued.result.done():
+        queued.result.set_exception(error)

@@ -1,0 +1,87 @@
+"""Reload the API keys and the model, as SIGHUP asks for."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import TypeVar
+
+from microgpt.errors import MicrogptError
+from microgpt_serve.app_state import AppState
+from microgpt_serve.served_model import load_model
+
+LOG = logging.getLogger("microgpt_serve")
+RELOAD_S = 120.0  # for the keys, and for the model; a network drive may never answer
+T = TypeVar("T")
+
+
+class Reloader:
+    """Reloads what the state of an app holds; if that fails, it is logged and stays as it is."""
+
+    def __init__(self, state: AppState) -> None:
+        self._state = state
+        self._lock = asyncio.Lock()
+        self._is_stale = False
+
+    async def reload(self) -> None:
+        """Read the keys and load the model again.
+
+        Reloads do not overlap: those that are asked for during one become a single further one. The
+        demo model is replaced by a new `output`, and never replaces a model.
+        """
+        self._is_stale = True
+        async with self._lock:
+            if not self._is_stale:
+                return
+            self._is_stale = False
+            if self._state.settings.api_keys_file is not None:
+                await self._try(self._reload_keys, "the API keys are as before")
+            await self._try(self._reload_model, f"{self._state.model} is still served")
+
+    async def _try(self, reload: Callable[[], Awaitable[str]], otherwise: str) -> None:
+        metrics = self._state.metrics
+        try:
+            async with asyncio.timeout(RELOAD_S) as limit:
+                reloaded = await reload()
+        except Exception as error:
+            metrics.reloads_failed.inc()
+            is_known = isinstance(error, MicrogptError) or limit.expired()
+            problem = f"it took more than {RELOAD_S:g} s" if limit.expired() else error
+            LOG.error("reload failed, %s: %s", otherwise, problem, exc_info=not is_known)
+        else:
+            metrics.reloads_ok.inc()
+            LOG.info("reloaded: %s", reloaded)
+
+    async def _reload_keys(self) -> str:
+        # Set here, not in the thread: one that has timed out must not bring old keys back.
+        keys = self._state.keys
+        keys.hashes = await _in_daemon_thread(keys.read)
+        return f"API keys ({len(keys.hashes)})"
+
+    async def _reload_model(self) -> str:
+        directory, or_demo = self._state.settings.model_dir, self._state.model.is_demo
+        model = await _in_daemon_thread(lambda: load_model(directory, LOG.info, or_demo=or_demo))
+        self._state.model = model
+        self._state.metrics.set_model(model.name, model.version)
+        return str(model)
+
+
+async def _in_daemon_thread(function: Callable[[], T]) -> T:
+    """Call a function in a thread that does not keep the process from exiting."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        with suppress(InvalidStateError):  # it has timed out
+            try:
+                future.set_result(function())
+            except MicrogptError as error:
+                future.set_exception(error)
+            except BaseException as error:  # such as a panic of the tokenizers library
+                fault = RuntimeError(f"{type(error).__name__}: {error}")
+                fault.__cause__ = error
+                future.set_exception(fault)
+
+    threading.Thread(target=run, name="reload", daemon=True).start()
+    return await asyncio.wrap_future(future)

@@ -21,7 +21,5 @@ __all__ = ["Settings", "create_app"]
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(
-        "microgpt_serve.app" if name == "create_app" else "microgpt_serve.settings"
-    )
+    module = import_module(f"{__name__}.{'app' if name == 'create_app' else 'settings'}")
     return getattr(module, name)

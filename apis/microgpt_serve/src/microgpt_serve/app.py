@@ -14,11 +14,13 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
+from microgpt.errors import MicrogptError
 from microgpt_serve.app_state import AppState
-from microgpt_serve.errors import ServeError, add_error_handlers
+from microgpt_serve.errors import ServeError, handle_error
 from microgpt_serve.middleware.access_log import AccessLogMiddleware
 from microgpt_serve.middleware.auth import AuthMiddleware
 from microgpt_serve.middleware.hosts import HostMiddleware
@@ -32,9 +34,7 @@ LOG = logging.getLogger("microgpt_serve")
 
 
 def create_app(settings: Settings | None = None, model: ServedModel | None = None) -> FastAPI:
-    """Return the app that serves a model.
-
-    The log, the signals and the limits on connections belong to `microgpt-serve`, not to the app.
+    """Return the app that serves a model, without the log, signals and limits of `microgpt-serve`.
 
     Args:
         settings: by default those of the environment.
@@ -62,13 +62,13 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
         version=version("microgpt-serve"),
         description='Text and chat from one small GPT. Errors are `{"error": "…"}`.',
         lifespan=lifespan,
+        exception_handlers=dict.fromkeys((ServeError, MicrogptError, HTTPException), handle_error),
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )
     for routes in (chat_completions, completions, models, chat, generate, status):
         app.include_router(routes.router, responses=error_responses(routes.router))
-    add_error_handlers(app)
     app.openapi_schema = openapi_schema(app, settings)
     paths = [*app.openapi_schema["paths"], "/docs", "/openapi.json"]
     state = app.state.app_state = AppState(settings, model, paths)

@@ -56,9 +56,10 @@ class BatchScheduler:
         on_speed is called on the event loop with the number of tokens of finished requests, and the
         seconds of work since its last call.
         """
-        self._queue_limit = queue_limit
-        self._n_threads = n_threads or _n_cores()
-        self._on_speed = on_speed
+        has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS and Windows
+        n_cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+        self._queue_limit, self._on_speed = queue_limit, on_speed
+        self._n_threads = n_threads or n_cores
         self._new: list[QueuedRequest] = []  # of this turn of the event loop
         self._waiting: deque[QueuedRequest] = deque()
         self._changed = threading.Condition()
@@ -91,8 +92,7 @@ class BatchScheduler:
     ) -> QueuedRequest:
         """Queue a job; raise ServeError if the queue is full."""
         if self.n_waiting >= self._queue_limit:
-            message = "the queue is full; try again soon"
-            raise ServeError(503, message, retry_after_s=RETRY_AFTER_S)
+            raise ServeError(503, "the queue is full; try again soon", retry_after_s=RETRY_AFTER_S)
         request = QueuedRequest(model, job, self.loop.create_future(), changed)
         if not self._new:
             self.loop.call_soon(self._flush)
@@ -204,14 +204,11 @@ class _RunningBatch:
                 del self.requests[number]
             return [(self.requests.pop(n), outcome) for n, outcome in self._batch.run()]
         except BaseException as error:  # the thread must live on: others wait for it, too
-            outcomes: list[tuple[QueuedRequest, Outcome]] = []
-            for request in self.requests.values():
-                fault = RuntimeError("the engine failed")  # never taken for a client's error
-                fault.__cause__ = error
-                outcomes.append((request, fault))
-            self.requests.clear()
+            fault = RuntimeError("the engine failed")  # never taken for a client's error
+            fault.__cause__ = error
+            failed, self.requests = self.requests, {}
             self._batch = None  # its arrays must not be used again
-            return outcomes
+            return [(request, fault) for request in failed.values()]
 
     def updates(self) -> list[tuple[QueuedRequest, list[Continuation]]]:
         """Return what there is so far for the requests that stream."""
@@ -225,10 +222,3 @@ class _RunningBatch:
         """Leave the arrays to the next batch of this model."""
         if self._batch:
             self._spare.append(self._batch.arrays)
-
-
-def _n_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1  # macOS and Windows do not say

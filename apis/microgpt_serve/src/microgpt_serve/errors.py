@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from starlette.exceptions import HTTPException
 
 from microgpt.errors import MicrogptError
@@ -58,8 +58,7 @@ class ServeError(Exception):
 
     def response(self, path: str) -> Response:
         """Return the response to a request for a path."""
-        is_openai = path.startswith("/v1/")
-        body = self.openai_body() if is_openai else _to_json({"error": str(self)})
+        body = self.openai_body() if path.startswith("/v1/") else _to_json({"error": str(self)})
         return Response(body, self.status, self.headers, "application/json")
 
     def openai_body(self) -> bytes:
@@ -90,13 +89,8 @@ def as_serve_error(error: Exception) -> ServeError:
     return ServeError(500, FAULT)
 
 
-def add_error_handlers(app: FastAPI) -> None:
-    """Answer all errors of an app in this shape, those of the framework too."""
-    for kind in (ServeError, MicrogptError, HTTPException):
-        app.add_exception_handler(kind, _handle_error)
-
-
-async def _handle_error(request: Request, error: Exception) -> Response:
+async def handle_error(request: Request, error: Exception) -> Response:
+    """Return the response to an error of ours, of the library or of the framework."""
     path = request.scope["path"]
     if isinstance(error, HTTPException):
         shown, method = printable(path), request.method
@@ -110,22 +104,19 @@ def _to_json(body: object) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
-_WHOLE_NUMBER = "must be a whole number"
-_RULES = {
+_RULES = {  # of pydantic's types of errors
     "missing": "is missing",
     "too_short": "must not be empty",
     "string_too_short": "must not be empty",
     "too_long": "must have {max_length} entries at the most",
     "string_too_long": "must have {max_length} characters at the most",
-}
-_RULES_WITH_VALUE = {
     "greater_than_equal": "must be >= {ge}",
     "greater_than": "must be > {gt}",
     "less_than_equal": "must be <= {le}",
     "less_than": "must be < {lt}",
-    "int_type": _WHOLE_NUMBER,
-    "int_from_float": _WHOLE_NUMBER,
-    "int_parsing": _WHOLE_NUMBER,
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
     "int_parsing_size": "must be a whole number of a usual size",
     "float_type": "must be a number",
     "float_parsing": "must be a number",
@@ -147,8 +138,8 @@ def validation_message(
     The problem is an entry of `ValidationError.errors()`; by default the value's place names it.
     """
     kind, context = problem["type"], problem.get("ctx", {})
-    place = name or _place(problem["loc"])
-    got = "" if is_secret else _got(problem["input"])
+    place = name or place_of(problem["loc"])
+    got = "" if is_secret or kind.startswith("string_too_") else _got(problem["input"])
     if kind == "json_invalid":
         return f"the body is not JSON: {context['error']}"
     if kind == "extra_forbidden":
@@ -156,29 +147,23 @@ def validation_message(
     if kind == "unsupported":
         return f"{place} is not supported{got}; leave it out"
     if kind == "value_error":  # raised by a validator of ours: its message names the field
-        return f"{name or _place(problem['loc'][:-1]) + ':'} {context['error']}"
+        return f"{name or place_of(problem['loc'][:-1]) + ':'} {context['error']}"
     limits = {key: without_point(value) for key, value in context.items()}
-    if kind in _RULES:
-        return f"{place} {_RULES[kind].format(**limits)}"
-    rule = _RULES_WITH_VALUE.get(kind, "").format(**limits)
+    rule = _RULES.get(kind, "").format(**limits)
     return f"{place} {rule or problem['msg'].replace('Input should be', 'must be')}{got}"
 
 
-def invalid_field(problem: Mapping[str, Any]) -> str | None:
-    """Return the place of a validation error: `messages[1].role`; None if it is the body itself."""
-    return _place(problem["loc"]) if problem["loc"] else None
+def place_of(loc: tuple[int | str, ...]) -> str:
+    """Return where in a body a validation error is: `messages[1].role`."""
+    place = ""
+    for part in loc:
+        place += f"[{part}]" if isinstance(part, int) else f".{printable(part, MAX_SHOWN)}"
+    return place.lstrip(".") or "the body"
 
 
 def without_point(number: Any) -> Any:
     """Return 5 for 5.0: JSON does not tell them apart."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
-
-
-def _place(loc: tuple[int | str, ...]) -> str:
-    place = ""
-    for part in loc:
-        place += f"[{part}]" if isinstance(part, int) else f".{printable(part, MAX_SHOWN)}"
-    return place.lstrip(".") or "the body"
 
 
 def _got(value: object) -> str:

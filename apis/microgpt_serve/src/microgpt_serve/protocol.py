@@ -159,11 +159,8 @@ class LimitedProtocol(HttpToolsProtocol):
             one.transport.close()
             LimitedProtocol._n_closed += 1
         if self._n_closed and self._received_at - self._logged_at >= LOG_EVERY_S:
-            LOG.warning(
-                "closed %d idle connections, to have at most %d; raise the limit of open files",
-                self._n_closed,
-                MAX_CONNECTIONS,
-            )
+            text = "closed %d idle connections, to have at most %d; raise the limit of open files"
+            LOG.warning(text, self._n_closed, MAX_CONNECTIONS)
             LimitedProtocol._n_closed, LimitedProtocol._logged_at = 0, self._received_at
 
     def _start_receive_timer(self) -> None:
@@ -197,20 +194,16 @@ class LimitedProtocol(HttpToolsProtocol):
     def _refuse(self, status: int, message: str) -> None:
         """Answer, unless a reply has begun or nothing was asked; then disconnect."""
         self._stop_receive_timer()
-        if self._may_answer():
+        if self._is_in_head:  # the reply to an earlier request may still be on its way
+            may_answer = self._n_head_bytes > 0 and self._is_idle()
+        else:
+            may_answer = not (self.pipeline or self.cycle.response_started)
+        if may_answer:
             body = ServeError(status, message).response(self.url.decode("latin-1")).body
-            head = (
-                b"content-type: application/json\r\nconnection: close\r\n"
-                b"content-length: %d\r\n\r\n" % len(body)
-            )
-            self.transport.write(STATUS_LINE[status] + head + body)
+            head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d"
+            self.transport.write(STATUS_LINE[status] + head % len(body) + b"\r\n\r\n" + body)
         self.transport.close()
 
     def _is_idle(self) -> bool:
         """Return whether no reply is on its way."""
         return self.cycle is None or self.cycle.response_complete
-
-    def _may_answer(self) -> bool:
-        if self._is_in_head:  # the reply to an earlier request may still be on its way
-            return self._n_head_bytes > 0 and self._is_idle()
-        return not (self.pipeline or self.cycle.response_started)

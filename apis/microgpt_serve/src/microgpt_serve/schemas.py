@@ -1,6 +1,6 @@
 """Request and response models of microgpt's own routes, as /docs shows them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic.config import JsonDict
@@ -40,6 +40,8 @@ TopK = Annotated[Count | None, Field(description="Only of the k likeliest.")]
 TopP = Annotated[
     Share | None, Field(description="Only of the likeliest that together have this share.")
 ]
+Message = TypeVar("Message")
+Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
 
 # A character that `str.strip` keeps: what \S means differs between regular expression dialects.
 NOT_BLANK = r"[^\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
@@ -106,7 +108,7 @@ class ChatMessage(RequestBody):
 class ChatRequest(RequestBody):
     """What `chat` is asked for."""
 
-    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)
+    messages: Messages[ChatMessage]
     temperature: Temperature = DEFAULT_TEMPERATURE
     seed: Seed = Field(DEFAULT_SEED, description="Of the first reply; reply 2 has seed + 1.")
     max_tokens: Count | None = Field(None, description="The most tokens of the reply.")

@@ -39,10 +39,8 @@ def load_model(
 ) -> ServedModel:
     """Load the model of a directory, by default `output`, and compile its engine.
 
-    Args:
-        directory: where `microgpt train` saved it.
-        log: is called with a line before something is compiled, or if it is the demo model.
-        or_demo: whether to load the demo model if no directory is named and there is no `output`.
+    If there is no `output` either, it is the demo model, if it may be. `log` is told of that, and
+    of what is compiled.
     """
     is_demo = or_demo and directory is None and not os.path.lexists(DEFAULT_MODEL_DIR)
     if is_demo:

@@ -3,8 +3,7 @@
 import contextlib
 import ipaddress
 import re
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import limits
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
@@ -40,36 +39,30 @@ def _split(listed: Any) -> Any:
     return listed
 
 
-def _each(normalize: Callable[[str], str], examples: str) -> AfterValidator:
-    """Return a validator of lists; normalize returns an entry as it is compared, or ""."""
-
-    def check(entries: tuple[str, ...]) -> tuple[str, ...]:
-        normalized = tuple(map(normalize, entries))
-        if "" in normalized:
-            wrong = entries[normalized.index("")]
-            raise ValueError(f"must be {examples}, got {wrong!r:.80}")
-        return normalized
-
-    return AfterValidator(check)
+def _check_origin(text: str) -> str:
+    if text == "*" or _IS_ORIGIN(text):
+        return text
+    raise ValueError(f"must be origins such as https://a.example, or *, got {text!r:.80}")
 
 
-def _origin(text: str) -> str:
-    return text if text == "*" or _IS_ORIGIN(text) else ""
+def _check_host(text: str) -> str:
+    """Return a host as it is compared."""
+    if host := text if text == "*" else host_of(text) or host_of(f"[{text}]"):
+        return host
+    raise ValueError(f"must be names such as chat.example, 10.0.0.7, or *, got {text!r:.80}")
 
 
-def _host(text: str) -> str:
-    return text if text == "*" else host_of(text) or host_of(f"[{text}]")
-
-
-def _network(text: str) -> str:
-    try:
+def _check_network(text: str) -> str:
+    with contextlib.suppress(ValueError):
         ipaddress.ip_network(text)
-    except ValueError:  # also names, which would never match, and *, which would be anyone
-        return ""
-    return text
+        return text
+    # Also names, which would never match, and *, which would be anyone.
+    rule = "must be addresses or networks such as 127.0.0.1, 10.0.0.0/8"
+    raise ValueError(f"{rule}, got {text!r:.80}")
 
 
-_List = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Entry = TypeVar("Entry")
+_List = Annotated[tuple[Entry, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
@@ -88,11 +81,9 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1, le=2**30)] = 4 * 2**20
     queue_limit: Annotated[int, Field(ge=1, le=10**6)] = 64  # requests that wait for a worker
     timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 10.0
-    cors_origins: Annotated[_List, _each(_origin, "origins such as https://a.example, or *")] = ()
-    allowed_hosts: Annotated[_List, _each(_host, "names such as chat.example, 10.0.0.7, or *")] = ()
-    trusted_proxies: Annotated[
-        _List, _each(_network, "addresses or networks such as 127.0.0.1, 10.0.0.0/8")
-    ] = ()
+    cors_origins: _List[Annotated[str, AfterValidator(_check_origin)]] = ()
+    allowed_hosts: _List[Annotated[str, AfterValidator(_check_host)]] = ()
+    trusted_proxies: _List[Annotated[str, AfterValidator(_check_network)]] = ()
     log_json: bool = False
 
     @property

@@ -19,12 +19,12 @@ def events(gpt, stop: list[str], *growth: tuple[str, str | None]) -> list[dict]:
     model = ServedModel("subword", "1", gpt, None)
     extra = {"tokens_dropped": 0, "unknown_characters": ""}
     job = gpt.reply_job(prompt)
-    builder = _ChatCompletionBuilder(request, body, None, model, job, extra=extra)
+    builder = _ChatCompletionBuilder(None, request, body, model, job, extra=extra)
     (choice,) = builder.choices
     told = []
     for text, reason in growth:
         choice.extend(Continuation(gpt.tokenizer.encode(text), reason))
-        told += builder.chunks(choice)
+        told += builder.chunks(choice, choice.update())
     return told
 
 

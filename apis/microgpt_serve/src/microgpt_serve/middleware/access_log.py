@@ -21,11 +21,7 @@ class AccessLogMiddleware:
     """Logs and counts each request."""
 
     def __init__(self, app: ASGIApp, count: Callable[[str, int, float], None]) -> None:
-        """Wrap an app; count is called with route, status and seconds.
-
-        If a reply failed after its status was sent, the app puts the status of the error into
-        `scope["outcome"]`.
-        """
+        """Wrap an app; count is called with route, status and seconds."""
         self._app, self._count = app, count
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count(1)
@@ -54,7 +50,7 @@ class AccessLogMiddleware:
             await ServeError(500, FAULT).response(scope["path"])(scope, receive, send_with_id)
         finally:
             seconds = perf_counter() - started
-            status = scope.get("outcome", status) or 500
+            status = scope.get("outcome", status) or 500  # a stream's error has an outcome
             # The route as /docs has it, `/v1/models/{name}`; none if a middleware refused.
             path = str(getattr(scope.get("route"), "path_format", scope["path"]))
             self._count(path, status, seconds)

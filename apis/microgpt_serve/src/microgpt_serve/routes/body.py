@@ -17,7 +17,7 @@ from microgpt_serve.errors import (
     RETRY_AFTER_S,
     ClientGoneError,
     ServeError,
-    invalid_field,
+    place_of,
     validation_message,
 )
 from microgpt_serve.schemas import MAX_CHARACTERS
@@ -76,8 +76,8 @@ def _validate(body_model: type[BaseModel], content: bytearray) -> BaseModel:
             message = f"{n_problems} fields are unknown, wrong or missing"
             raise ServeError(400, message) from None
         problem = error.errors(include_url=False)[0]
-        message = validation_message(problem)
-        raise ServeError(400, message, field=invalid_field(problem)) from None
+        field = place_of(problem["loc"]) if problem["loc"] else None
+        raise ServeError(400, validation_message(problem), field=field) from None
 
 
 def _check_headers(request: Request) -> None:

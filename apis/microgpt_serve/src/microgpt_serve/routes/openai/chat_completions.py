@@ -3,19 +3,13 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from microgpt.sampling import FinishReason
 from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.routes.body import BodyRoute
 from microgpt_serve.routes.native.chat import encode_messages
 from microgpt_serve.routes.openai.choice import Choice, TextUpdate
 from microgpt_serve.routes.openai.request_schemas import ChatCompletionRequest
-from microgpt_serve.routes.openai.response_builder import (
-    JsonObject,
-    ResponseBuilder,
-    likeliest,
-    seed_of,
-)
+from microgpt_serve.routes.openai.response_builder import JsonObject, ResponseBuilder, likeliest
 from microgpt_serve.routes.openai.response_schemas import (
     ChatChoice,
     ChatCompletion,
@@ -52,16 +46,14 @@ async def chat_completions(
         body.n or 1,
         sampling=body.sampling,
         max_tokens=min(limits, default=None),
-        seed=seed_of(body),
+        seed=body.seed_or_random(),
     )
     left_out = {
         "tokens_dropped": prompt.tokens_dropped,
         "unknown_characters": prompt.unknown_characters,
     }
     n_top = (body.top_logprobs or 0) if body.logprobs else None
-    builder = _ChatCompletionBuilder(
-        request, body, state, model, job, n_top_logprobs=n_top, extra=left_out
-    )
+    builder = _ChatCompletionBuilder(state, request, body, model, job, n_top, extra=left_out)
     return await builder.respond()
 
 
@@ -69,41 +61,29 @@ class _ChatCompletionBuilder(ResponseBuilder):
     id_prefix = "chatcmpl"
     object_name, chunk_name = "chat.completion", "chat.completion.chunk"
 
-    def whole(self, choice: Choice) -> ChatChoice:
+    def whole(self, choice: Choice, update: TextUpdate) -> ChatChoice:
         return {
             "index": choice.index,
             "message": {"role": "assistant", "content": choice.text},
-            "logprobs": self._logprobs(choice, choice.update()),
+            "logprobs": self._logprobs(choice, update),
             "finish_reason": choice.finish_reason,
         }
 
-    def chunks(self, choice: Choice) -> list[JsonObject]:
-        update, chunks = choice.update(), list[JsonObject]()
-        is_first = not update.offset
+    def chunks(self, choice: Choice, update: TextUpdate) -> list[JsonObject]:
+        chunks, is_first = list[JsonObject](), not update.offset
         has_more = update.text or (update.tokens and self.n_top_logprobs is not None)
         if has_more or (choice.finish_reason and is_first):
             delta = {"role": "assistant"} if is_first else {}
             delta["content"] = update.text
-            chunk = self._chunk(choice, delta, self._logprobs(choice, update))
+            chunk = self._chunk(choice, delta, logprobs=self._logprobs(choice, update))
             chunks.append({**chunk, **self.extra} if is_first else chunk)
         if choice.finish_reason:
             chunks.append(self._chunk(choice, {}, finish_reason=choice.finish_reason))
         return chunks
 
-    def _chunk(
-        self,
-        choice: Choice,
-        delta: dict[str, str],
-        logprobs: ChatLogprobs | None = None,
-        finish_reason: FinishReason | None = None,
-    ) -> JsonObject:
-        chunk = {
-            "index": choice.index,
-            "delta": delta,
-            "logprobs": logprobs,
-            "finish_reason": finish_reason,
-        }
-        return {**self.head, "choices": [chunk]}
+    def _chunk(self, choice: Choice, delta: dict[str, str], **others: object) -> JsonObject:
+        chunk = {"index": choice.index, "delta": delta, "logprobs": None, "finish_reason": None}
+        return {**self.head, "choices": [{**chunk, **others}]}
 
     def _logprobs(self, choice: Choice, update: TextUpdate) -> ChatLogprobs | None:
         if (n := self.n_top_logprobs) is None:
@@ -116,5 +96,5 @@ class _ChatCompletionBuilder(ResponseBuilder):
         return {"content": content, "refusal": None}
 
     def _logprob(self, token: int, row: list[float]) -> TokenLogprob:
-        names = self.names
-        return {"token": names[token], "logprob": row[token], "bytes": names.bytes_of(token)}
+        text, in_bytes = self.token_text(token), self.token_bytes(token)
+        return {"token": text, "logprob": row[token], "bytes": in_bytes}

@@ -58,9 +58,11 @@ class Choice:
             self.stop_token = continuation.stop_token
         else:
             self.text = stable_prefix(text, self._stop)
-        self.tokens = continuation.tokens
-        if len(self.text) < len(decoded):
-            self.tokens = self.tokens[: self._n_tokens_in(self.text)]
+        self.tokens = tokens = continuation.tokens
+        if len(self.text) < len(decoded):  # the tokens of the rest are not part of the choice
+            decode, counts = self._tokenizer.decode, range(len(tokens) + 1)
+            n = bisect_right(counts, len(self.text), key=lambda n: len(decode(tokens[:n]))) - 1
+            self.tokens = tokens[:n]
 
     def update(self) -> TextUpdate:
         """Return what is new since the last call."""
@@ -85,11 +87,3 @@ class Choice:
     def _all_tokens(self) -> list[int]:
         end = [] if self.stop_token is None else [self.stop_token]
         return [*self._echo, *self.tokens, *end]
-
-    def _n_tokens_in(self, text: str) -> int:
-        """Return how many tokens lie in a text that these tokens begin with."""
-
-        def length(n: int) -> int:
-            return len(self._tokenizer.decode(self.tokens[:n]))
-
-        return bisect_right(range(len(self.tokens) + 1), len(text), key=length) - 1

@@ -10,12 +10,7 @@ from microgpt_serve.errors import ServeError
 from microgpt_serve.routes.body import MAX_INLINE_CHARS, BodyRoute
 from microgpt_serve.routes.openai.choice import Choice, TextUpdate
 from microgpt_serve.routes.openai.request_schemas import CompletionRequest
-from microgpt_serve.routes.openai.response_builder import (
-    JsonObject,
-    ResponseBuilder,
-    likeliest,
-    seed_of,
-)
+from microgpt_serve.routes.openai.response_builder import JsonObject, ResponseBuilder, likeliest
 from microgpt_serve.routes.openai.response_schemas import Completion, CompletionChoice, Logprobs
 from microgpt_serve.schemas import MAX_CHARACTERS, MAX_SAMPLES
 from microgpt_serve.served_model import ServedModel
@@ -48,31 +43,25 @@ async def completions(body: CompletionRequest, request: Request, state: StateDep
             prompts=prompts,
             sampling=body.sampling,
             max_tokens=body.max_tokens or None,
-            seed=seed_of(body),
+            seed=body.seed_or_random(),
         ),
         is_slow=length > MAX_INLINE_CHARS,
     )
     pairs = zip(prompts, job.prompts, strict=True)
     echoes = [_echo(model, *pair) for pair in pairs] if body.echo else ()
-    builder = _CompletionBuilder(
-        request, body, state, model, job, n_top_logprobs=body.logprobs, echoes=echoes
-    )
+    builder = _CompletionBuilder(state, request, body, model, job, body.logprobs, echoes)
     return await builder.respond()
 
 
 class _CompletionBuilder(ResponseBuilder):
     id_prefix, object_name, chunk_name = "cmpl", "text_completion", "text_completion"
 
-    def whole(self, choice: Choice) -> JsonObject:
-        return self._choice(choice, choice.update())
-
-    def chunks(self, choice: Choice) -> list[JsonObject]:
-        update = choice.update()
+    def chunks(self, choice: Choice, update: TextUpdate) -> list[JsonObject]:
         if not (update.text or update.tokens or choice.finish_reason):
             return []
-        return [{**self.head, "choices": [self._choice(choice, update)]}]
+        return [{**self.head, "choices": [self.whole(choice, update)]}]
 
-    def _choice(self, choice: Choice, update: TextUpdate) -> CompletionChoice:
+    def whole(self, choice: Choice, update: TextUpdate) -> CompletionChoice:
         return {
             "index": choice.index,
             "text": update.text,
@@ -83,13 +72,13 @@ class _CompletionBuilder(ResponseBuilder):
     def _logprobs(self, choice: Choice, update: TextUpdate) -> Logprobs | None:
         if (n := self.n_top_logprobs) is None:
             return None
-        rows, names = self.log_probabilities(choice, update), self.names
-        pairs = list(zip(update.tokens, rows, strict=True))
+        text_of = self.token_text
+        pairs = list(zip(update.tokens, self.log_probabilities(choice, update), strict=True))
         return {
-            "tokens": [names[token] for token in update.tokens],
+            "tokens": list(map(text_of, update.tokens)),
             "token_logprobs": [row[token] if row else None for token, row in pairs],
             "top_logprobs": [
-                {names[other]: row[other] for other in likeliest(row, n, token)} if row else None
+                {text_of(one): row[one] for one in likeliest(row, n, token)} if row else None
                 for token, row in pairs
             ],
             "text_offset": choice.offsets(update),

@@ -3,6 +3,7 @@
 An unsupported field is accepted with its neutral value, and refused by name with any other.
 """
 
+import secrets
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -22,12 +23,12 @@ from pydantic_core.core_schema import no_info_plain_validator_function
 from microgpt.config import DEFAULT_TEMPERATURE, MAX_SIZE, Sampling
 from microgpt_serve.schemas import (
     MAX_CHARACTERS,
-    MAX_MESSAGES,
     MAX_SAMPLES,
     NOT_BLANK,
     WHOLE,
     ChatMessage,
     Count,
+    Messages,
     RequestBody,
     Seed,
     Share,
@@ -40,6 +41,7 @@ MAX_STOPS = 4
 MAX_LOGPROBS = 20
 MAX_LABEL = 512  # characters of a field that is ignored, as with OpenAI
 MAX_PAIRS = 16  # of metadata, likewise
+SEED_BITS = 53  # a whole number that every JSON reader can hold
 
 
 def neutral(*values: Any) -> GetPydanticSchema:
@@ -120,6 +122,7 @@ _Tokens = Annotated[
 ]
 _Prompts = Annotated[list[Entry], Field(min_length=1, max_length=MAX_SAMPLES, fail_fast=True)]
 _Label = Annotated[str, Field(max_length=MAX_LABEL)]
+_NLogprobs = Annotated[int, Field(ge=0, le=MAX_LOGPROBS), WHOLE]
 _IGNORED = Field(None, description="Not looked at.")
 
 
@@ -155,9 +158,7 @@ class OpenAIRequest(RequestBody):
     user: str | None = _IGNORED
     safety_identifier: _Label | None = _IGNORED
     prompt_cache_key: _Label | None = _IGNORED
-    metadata: dict[_Label, _Label] | None = Field(
-        None, max_length=MAX_PAIRS, description="Not looked at."
-    )
+    metadata: Annotated[dict[_Label, _Label], Field(max_length=MAX_PAIRS)] | None = _IGNORED
     verbosity: Literal["low", "medium", "high"] | None = _IGNORED
 
     frequency_penalty: Annotated[Any, neutral(0)] = None
@@ -174,6 +175,10 @@ class OpenAIRequest(RequestBody):
             0.0 if self.min_p is None else self.min_p,
         )
 
+    def seed_or_random(self) -> int:
+        """Return the seed that the client gives, or a random one."""
+        return secrets.randbits(SEED_BITS) if self.seed is None else self.seed
+
     @property
     def includes_usage(self) -> bool:
         """Whether a stream ends with the usage."""
@@ -188,17 +193,13 @@ class CompletionRequest(OpenAIRequest):
         Field(description="How the text begins: text or tokens, or a list of either."),
         WrapValidator(_a_prompt),
     ] = None
-    max_tokens: Annotated[
-        int | None,
-        Field(ge=0, le=MAX_SIZE, description="As elsewhere; 0 with echo tells of the prompt."),
-        WHOLE,
-    ] = None
+    max_tokens: Annotated[int, Field(ge=0, le=MAX_SIZE), WHOLE] | None = Field(
+        None, description="As elsewhere; 0 with echo tells of the prompt."
+    )
     echo: bool | None = Field(None, description="Whether it comes with its prompt.")
-    logprobs: Annotated[
-        int | None,
-        Field(ge=0, le=MAX_LOGPROBS, description="How likely each token was, and so many others."),
-        WHOLE,
-    ] = None
+    logprobs: _NLogprobs | None = Field(
+        None, description="How likely each token was, and so many others."
+    )
 
     best_of: Annotated[Any, neutral(1)] = None
     suffix: Annotated[Any, neutral("")] = None
@@ -233,16 +234,12 @@ class ChatCompletionMessage(ChatMessage):
 class ChatCompletionRequest(OpenAIRequest):
     """What `chat completions` is asked for."""
 
-    messages: list[ChatCompletionMessage] = Field(
-        min_length=1, max_length=MAX_MESSAGES, fail_fast=True
-    )
+    messages: Messages[ChatCompletionMessage]
     max_completion_tokens: Count | None = Field(None, description="The newer name of max_tokens.")
     logprobs: bool | None = Field(None, description="How likely each token was.")
-    top_logprobs: Annotated[
-        int | None,
-        Field(ge=0, le=MAX_LOGPROBS, description="… and so many others; needs logprobs."),
-        WHOLE,
-    ] = None
+    top_logprobs: _NLogprobs | None = Field(
+        None, description="… and so many others; needs logprobs."
+    )
 
     audio: Annotated[Any, neutral()] = None
     function_call: Annotated[Any, neutral("none", "auto")] = None

@@ -1,11 +1,11 @@
 """Build the response to an OpenAI request from what the model generates: whole, or as a stream."""
 
 import asyncio
-import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from functools import cached_property
 from heapq import nlargest
 from typing import ClassVar, TypeVar
@@ -15,7 +15,6 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from microgpt.batching.jobs import Job
-from microgpt.data.tokenizer import Tokenizer
 from microgpt.sampling import Continuation
 from microgpt_serve.app_state import AppState
 from microgpt_serve.generation import stream_job
@@ -26,11 +25,11 @@ from microgpt_serve.routes.openai.response_schemas import Usage
 from microgpt_serve.routes.openai.server_sent_events import DONE, EventStream, event
 from microgpt_serve.served_model import ServedModel
 
-SEED_BITS = 53  # a whole number that every JSON reader can hold
 T = TypeVar("T")
 JsonObject = Mapping[str, object]
 
 
+@dataclass
 class ResponseBuilder(ABC):
     """The choices of one request, and how they are sent."""
 
@@ -38,58 +37,50 @@ class ResponseBuilder(ABC):
     object_name: ClassVar[str]
     chunk_name: ClassVar[str]  # the object of an event
 
-    def __init__(
-        self,
-        request: Request,
-        body: OpenAIRequest,
-        state: AppState,
-        model: ServedModel,
-        job: Job,
-        *,
-        n_top_logprobs: int | None = None,  # None: no log-probabilities
-        echoes: Sequence[Sequence[int]] = (),  # per prompt, the tokens to send before each text
-        extra: JsonObject | None = None,  # further fields of the response
-    ) -> None:
-        self._request, self._body, self._state = request, body, state
-        self._model, self._job = model, job
-        self.n_top_logprobs, self.extra = n_top_logprobs, extra or {}
-        tokenizer, stop, n = model.gpt.tokenizer, body.stop or (), len(job.seeds)
-        repeated_echoes = [echo for echo in echoes or [()] * len(job.prompts) for _ in job.seeds]
+    state: AppState
+    request: Request
+    body: OpenAIRequest
+    model: ServedModel
+    job: Job
+    n_top_logprobs: int | None = None  # None: no log-probabilities
+    echoes: Sequence[Sequence[int]] = ()  # per prompt, the tokens to send before each text
+    extra: JsonObject = field(default_factory=dict)  # further fields of the response
+
+    def __post_init__(self) -> None:
+        tokenizer, stop = self.model.gpt.tokenizer, self.body.stop or ()
+        prompts = self.job.prompts
+        pairs = zip(prompts, self.echoes or [()] * len(prompts), strict=True)
+        repeated = [pair for pair in pairs for _ in self.job.seeds]
         self.choices = [
-            Choice(i, tokenizer, stop=stop, prompt=job.prompts[i // n], echo=echo)
-            for i, echo in enumerate(repeated_echoes)
+            Choice(i, tokenizer, stop=stop, prompt=prompt, echo=echo)
+            for i, (prompt, echo) in enumerate(repeated)
         ]
         self.head: JsonObject = {
-            "id": f"{self.id_prefix}-{request.scope['request_id']}",
-            "object": self.chunk_name if body.stream else self.object_name,
+            "id": f"{self.id_prefix}-{self.request.scope['request_id']}",
+            "object": self.chunk_name if self.body.stream else self.object_name,
             "created": int(time.time()),
-            "model": model.name,
-            "system_fingerprint": model.version,
+            "model": self.model.name,
+            "system_fingerprint": self.model.version,
         }
 
-    @cached_property
-    def names(self) -> "TokenNames":
-        """The names of the model's tokens: thousands, which few requests ask for."""
-        return TokenNames(self._model.gpt.tokenizer)
-
     @abstractmethod
-    def whole(self, choice: Choice) -> JsonObject:
+    def whole(self, choice: Choice, update: TextUpdate) -> JsonObject:
         """Return a finished choice."""
 
     @abstractmethod
-    def chunks(self, choice: Choice) -> list[JsonObject]:
+    def chunks(self, choice: Choice, update: TextUpdate) -> list[JsonObject]:
         """Return the events for what is new of a choice."""
 
     async def respond(self) -> Response:
         """Return the response of the route."""
-        if self._body.stream:
+        if self.body.stream:
             return EventStream(self._events())
         async for _ in self._generate():
             pass
         return Response(await self._call(self._whole_body), media_type=JSON_TYPE)
 
     def _whole_body(self) -> bytes:
-        choices = [self.whole(choice) for choice in self.choices]
+        choices = [self.whole(choice, choice.update()) for choice in self.choices]
         return to_json({**self.head, **self.extra, "choices": choices, "usage": self._usage()})
 
     async def _events(self) -> AsyncGenerator[bytes, None]:
@@ -97,7 +88,8 @@ class ResponseBuilder(ABC):
         open_choices = self.choices
 
         def new_events() -> bytes:
-            return b"".join(event(chunk) for one in open_choices for chunk in self.chunks(one))
+            chunks = [self.chunks(choice, choice.update()) for choice in open_choices]
+            return b"".join(event(chunk) for one in chunks for chunk in one)
 
         async with aclosing(self._generate()) as steps:
             async for _ in steps:
@@ -105,18 +97,18 @@ class ResponseBuilder(ABC):
                 open_choices = [one for one in open_choices if not one.finish_reason]
                 if events and open_choices:
                     yield events
-        if self._body.includes_usage:
+        if self.body.includes_usage:
             events += event({**self.head, "choices": [], "usage": self._usage()})
         yield events + DONE
 
     async def _generate(self) -> AsyncGenerator[None, None]:
         """Extend the choices; yield each time, until all are finished."""
-        if self._body.max_tokens == 0:
+        if self.body.max_tokens == 0:
             for choice in self.choices:
                 choice.extend(Continuation([], "length"))
             yield
             return
-        stream = stream_job(self._state, self._request, self._model, self._job)
+        stream = stream_job(self.state, self.request, self.model, self.job)
         async with aclosing(stream) as updates:
             async for continuations in updates:
                 for choice, continuation in zip(self.choices, continuations, strict=True):
@@ -125,8 +117,14 @@ class ResponseBuilder(ABC):
                 if all(choice.finish_reason for choice in self.choices):
                     return
 
+    async def _call(self, function: Callable[[], T]) -> T:
+        """Call a function; in a thread if it computes log-probabilities, which takes long."""
+        if self.n_top_logprobs is None:
+            return function()
+        return await asyncio.to_thread(function)
+
     def _usage(self) -> Usage:
-        n_prompt = sum(map(len, self._job.prompts))
+        n_prompt = sum(map(len, self.job.prompts))
         n_new = sum(len(choice.tokens) for choice in self.choices)
         return {
             "prompt_tokens": n_prompt,
@@ -135,7 +133,7 @@ class ResponseBuilder(ABC):
         }
 
     def log_probabilities(self, choice: Choice, update: TextUpdate) -> list[list[float] | None]:
-        """Return a row of log-probabilities of all tokens for each new token of a choice.
+        """Return the log-probabilities of all tokens in the place of each new token of a choice.
 
         There is None for a token that nothing came before.
         """
@@ -144,31 +142,24 @@ class ResponseBuilder(ABC):
         known = len(choice.prompt) + len(choice.tokens) + (choice.stop_token is not None)
         first = known - len(update.tokens) - 1  # the first new token came after this one
         read = [*choice.prompt, *choice.tokens][: known - 1]
-        rows = self._model.gpt.log_probabilities(read, max(first, 0)) if read else []
+        rows = self.model.gpt.log_probabilities(read, max(first, 0)) if read else []
         return [*([None] if first < 0 else []), *rows]
 
-    async def _call(self, function: Callable[[], T]) -> T:
-        """Call a function; in a thread if it computes log-probabilities, which takes long."""
-        if self.n_top_logprobs is None:
-            return function()
-        return await asyncio.to_thread(function)
+    @cached_property
+    def _token_names(self) -> Sequence[str | bytes]:
+        return self.model.gpt.tokenizer.names  # thousands, which few requests ask for
 
+    def token_bytes(self, token: int) -> list[int] | None:
+        """Return the bytes of a token's text; None for a special token."""
+        if token in self.model.gpt.tokenizer.special_ids:
+            return None
+        name = self._token_names[token]
+        return list(name.encode() if isinstance(name, str) else name)
 
-def seed_of(body: OpenAIRequest) -> int:
-    """Return the seed that the client gives, or a random one."""
-    return secrets.randbits(SEED_BITS) if body.seed is None else body.seed
-
-
-class TokenNames:
-    """The names of a model's tokens, for log-probabilities."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._names, self._special = tokenizer.names, tokenizer.special_ids
-
-    def __getitem__(self, token: int) -> str:
-        """Return the text of a token; of one that is no text, or no whole character, a name."""
-        name = self._names[token]
-        if token in self._special:
+    def token_text(self, token: int) -> str:
+        """Return the text of a token, or a name if it is special or no whole character."""
+        name = self._token_names[token]
+        if token in self.model.gpt.tokenizer.special_ids:
             return f"<|{name}|>"  # type: ignore[str-bytes-safe]
         if isinstance(name, str):
             return name
@@ -176,13 +167,6 @@ class TokenNames:
             return name.decode()
         except UnicodeDecodeError:
             return "bytes:" + "".join(f"\\x{byte:02x}" for byte in name)
-
-    def bytes_of(self, token: int) -> list[int] | None:
-        """Return the bytes of a token's text; None if it is no text."""
-        if token in self._special:
-            return None
-        name = self._names[token]
-        return list(name.encode() if isinstance(name, str) else name)
 
 
 def likeliest(row: Sequence[float], n: int, token: int) -> list[int]:

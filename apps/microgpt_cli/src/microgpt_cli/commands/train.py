@@ -11,7 +11,7 @@ from microgpt.data.bpe import DEFAULT_VOCAB_SIZE
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal import options as common
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
+from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, given_options
 from microgpt_cli.training import options as opt
 
 if TYPE_CHECKING:
@@ -89,16 +89,6 @@ def train(
         job = new_job(settings, asked)
     with TrainingDirectory(resume or output) as directory:
         _train(directory, job, given, ctx.params)
-
-
-def given_options(ctx: typer.Context) -> dict[str, Any]:
-    """Return the options that were given, by name."""
-    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
-    return {
-        name: ctx.params[name]
-        for name, source in sources.items()
-        if source and source.name != "DEFAULT"
-    }
 
 
 def _check_combinations(settings: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import typer
@@ -27,22 +26,13 @@ class SearchLog:
             self._file = self._path.open("w", encoding="utf-8", errors="backslashreplace")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop_table()
         with suppress(OSError):  # what is still in the buffer has been told of
             self._file.close()
 
     def __call__(self, line: str) -> None:
-        """Write a line.
-
-        Raises:
-            CheckpointError: it cannot be written into the log.
-        """
+        """Write a line; raise CheckpointError if it cannot be written into the log."""
         self.stop_table()
         show_while_read(line)
         with self._writing():
@@ -64,11 +54,7 @@ class SearchLog:
 
 @contextmanager
 def resumable(records: RunDirectory, command: str) -> Iterator[None]:
-    """Have whatever ends a run early say how to go on with it.
-
-    Args:
-        command: what goes on with it, up to the directory.
-    """
+    """Have whatever ends a run early say which command, with its directory, goes on with it."""
     how = f"go on with: {command} {as_argument(records.directory)}"
     try:
         yield

@@ -19,14 +19,13 @@ from microgpt.training.engines import prepare_engine
 from microgpt_cli.commands.report import leave_report
 from microgpt_cli.input_files import check_regular, default_input
 from microgpt_cli.search.log import resumable
-from microgpt_cli.search.sweep_progress import SweepProgress
 from microgpt_cli.search.workers import make_pool
 from microgpt_cli.terminal.console import note, say, show_while_read
 from microgpt_cli.terminal.options import RUNS
-from microgpt_cli.terminal.progress import duration
+from microgpt_cli.terminal.progress import ProgressBar, duration, time_left
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
-from microgpt_evolution.sweep.config import SweepConfig
-from microgpt_evolution.sweep.records import HELD_OUT, Kind, SweepRecords, SweepSettings
+from microgpt_evolution.sweep.config import SweepConfig, differing
+from microgpt_evolution.sweep.records import HELD_OUT, Kind, SweepRecords, SweepResult, SweepSettings
 from microgpt_evolution.sweep.run import run_sweep
 from microgpt_evolution.workers.pools import Pool
 
@@ -44,7 +43,7 @@ def begin(kind: Kind, configs: Sequence[SweepConfig], options: Mapping[str, Any]
     check_seed(seed + n_seeds - 1)
     pool = make_pool(options["workers"], options["scheduler"])
     path = options["input"] or default_input(chat=chat)
-    parts = _load(path, chat=chat, validation=HELD_OUT, test=HELD_OUT)
+    parts = _load(path, HELD_OUT, HELD_OUT, chat=chat)
     objective = SweepObjective.of(parts)
     try:
         settings = SweepSettings(
@@ -71,9 +70,7 @@ def resume(run: Path, path: Path | None, workers: int | None, scheduler: str | N
         if path is None:
             path = path_from_text(sweep.input)
             check_regular(path, "name the documents of this sweep with --input")
-        parts = _load(
-            path, chat=sweep.chat, validation=sweep.val_fraction, test=sweep.test_fraction
-        )
+        parts = _load(path, sweep.val_fraction, sweep.test_fraction, chat=sweep.chat)
         if parts.facts.sha256 != sweep.data_sha256:
             raise ConfigError(
                 f"{path} is not what the sweep began with: its documents have another sha256; "
@@ -85,7 +82,7 @@ def resume(run: Path, path: Path | None, workers: int | None, scheduler: str | N
             _run(objective, pool, records)
 
 
-def _load(path: Path, *, chat: bool, validation: float, test: float) -> Split:
+def _load(path: Path, validation: float, test: float, *, chat: bool) -> Split:
     docs = load_conversations(path) if chat else load_text(path)
     return split(docs, validation=validation, test=test)
 
@@ -110,3 +107,35 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
     show_while_read(f"{n_ok} of {len(sweep.tasks)} trainings, {len(todo)} of them made in {took}")
     show_while_read(f"Saved to {records.directory}")
     leave_report(records.directory)
+
+
+class SweepProgress(ProgressBar):
+    """Trainings done; the time left goes by the operations that each takes."""
+
+    def __init__(self, todo: dict[tuple[SweepConfig, int], int]) -> None:
+        """Begin with the operations of each training that is to be made."""
+        super().__init__("training", len(todo))
+        self._todo, self._flops_left, self._flops_done = todo, sum(todo.values()), 0
+        self._names = differing(config for config, _ in todo)
+        self._told: set[tuple[SweepConfig, str | None]] = set()
+        self._started = perf_counter()
+        self._show()
+
+    def update(self, result: SweepResult) -> None:
+        """Show that a training has ended; say why, once per configuration, if not well."""
+        flops = self._todo[result.config, result.seed]
+        self._flops_left -= flops
+        if result.is_ok:
+            self._flops_done += flops
+        elif (result.config, result.reason) not in self._told:
+            self._told.add((result.config, result.reason))
+            self.stop()
+            which = result.config.describe(self._names) or "it"
+            note(f"{which}: {result.status}, {result.reason}")
+        self._show(1)
+
+    def _show(self, n_more: int = 0) -> None:
+        done = self._done + n_more
+        rate = self._flops_done / (perf_counter() - self._started)
+        left = time_left(self._flops_left, rate) if self._flops_left else "done"
+        self.show(done, left, f"training {done} / {self._total} | {left}")

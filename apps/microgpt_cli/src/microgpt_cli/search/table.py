@@ -39,15 +39,13 @@ class SearchTable:
 
     def update(self, event: "SearchEvent") -> None:
         """Show how far the search is."""
+        from rich.live import Live
+
         before, self._event = self._event, event
         if before and event.n_done > before.n_done and event.stage == before.stage:
             self._n_evaluated += 1
-        if not self._live:
-            self._start()
-
-    def _start(self) -> None:
-        from rich.live import Live
-
+        if self._live:
+            return
         self._live = Live(  # a new one: an old one would draw over what has been printed since
             get_renderable=self._lines,
             console=self._console,
@@ -62,11 +60,11 @@ class SearchTable:
         from rich.console import Group
         from rich.text import Text
 
-        rows = self._rows(self._event) if self._event else []
+        assert self._event
         return Group(
             *(
                 Text.assemble((f"{name:{LABEL}}", "cyan"), value, no_wrap=True, overflow="ellipsis")
-                for name, value in rows
+                for name, value in self._rows(self._event)
             )
         )
 

@@ -11,11 +11,7 @@ SWITCH_S = 2e-4
 
 
 def make_pool(workers: int | None, scheduler: str | None) -> Pool:
-    """Return threads, by default one, or all workers of the cluster at the scheduler's address.
-
-    Raises:
-        ConfigError: both were given, or fewer than one worker.
-    """
+    """Return threads, by default one, or all workers of the cluster at the scheduler's address."""
     if workers is not None:
         check_count("workers", workers)
         if scheduler:

@@ -39,3 +39,13 @@ Scheduler = Annotated[
     str | None,
     workers_panel(help="Of a Dask cluster that has microgpt, such as tcp://host:8786."),
 ]
+
+
+def given_options(ctx: typer.Context) -> dict[str, Any]:
+    """Return the options that were given, by name."""
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    return {
+        name: ctx.params[name]
+        for name, source in sources.items()
+        if source and source.name != "DEFAULT"
+    }

@@ -1,0 +1,142 @@
+"""Run or resume the search of `microgpt evolve`, and keep its winner."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from microgpt.data.documents import load_text
+from microgpt.data.split import Split, split
+from microgpt.errors import CheckpointError
+from microgpt.files.atomic_files import check_place, remove_unfinished
+from microgpt.files.path_text import path_from_text, path_to_text
+from microgpt.storage.model_directory import save
+from microgpt.training.engines import prepare_engine
+from microgpt_cli.commands.report import leave_report
+from microgpt_cli.input_files import check_regular, default_input
+from microgpt_cli.search.log import SearchLog, resumable
+from microgpt_cli.search.table import make_table
+from microgpt_cli.search.workers import make_pool
+from microgpt_cli.terminal.console import note, say
+from microgpt_cli.terminal.options import DEFAULT_GENOME, RUNS
+from microgpt_evolution.evolve_rust import loss_log_end
+from microgpt_evolution.genome_file import (
+    GenomeRecord,
+    encode_genome,
+    read_genome,
+    replaces,
+    write_genome,
+)
+from microgpt_evolution.runs.records import Records
+from microgpt_evolution.search.evolve import EvolutionResult, describe_documents, run_search
+from microgpt_evolution.search.runner import Listeners, ignore
+from microgpt_evolution.search.settings import HELD_OUT, SearchSettings
+
+RESUME = "microgpt evolve --resume"
+
+
+def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Run or resume a search with the options of its command, some of which were given."""
+    force, model_dir = options["force"], options["train_winner"]
+    _check_outputs(model_dir, force=force)
+    pool = make_pool(options["workers"], options["scheduler"])
+    with ExitStack() as stack:
+        begun = stack.enter_context(Records.open(options["resume"])) if options["resume"] else None
+        settings, parts = _prepare(options, given, begun)
+        prepare_engine("compiled", uses=["training", "evaluation", "generation"], tell=note)
+        stack.enter_context(pool)
+        pool.executor()  # a cluster that is not there begins no run
+        records = begun or stack.enter_context(
+            Records.begin(RUNS, "evolve", settings.model_dump(mode="json"))
+        )
+        table = None if options["trace"] else make_table(settings.n_generations)
+        with resumable(records, RESUME), SearchLog(records.log, table) as log:
+            listeners = Listeners(
+                log=log,
+                trace=ignore if table else say,
+                on_event=table.update if table else ignore,
+            )
+            result = run_search(settings, parts, pool, records, listeners, options["minutes"])
+            log.stop_table()
+            if result is None:
+                say(f"error: no organism could be trained to its end; see {records.log}")
+                raise typer.Exit(1)
+            _keep_winner(result, log, force=force, model_dir=model_dir)
+            for line in loss_log_end.saved(str(records.log)):
+                log(line)
+    leave_report(records.directory)
+
+
+def _check_outputs(model_dir: Path | None, *, force: bool) -> None:
+    """Raise what would otherwise end the command after the search."""
+    if model_dir:
+        check_place(model_dir)
+    if DEFAULT_GENOME.is_dir():
+        raise CheckpointError(f"{DEFAULT_GENOME} is a directory; move it away")
+    if os.path.lexists(DEFAULT_GENOME) and not force:
+        read_genome(DEFAULT_GENOME)  # to be compared with the winner
+
+
+def _prepare(
+    options: Mapping[str, Any], given: Mapping[str, Any], begun: Records | None
+) -> tuple[SearchSettings, Split]:
+    """Return the settings of the search, and its documents.
+
+    Raises:
+        ConfigError: an option contradicts what the run began with.
+    """
+    path = options["input"]
+    genome = read_genome(options["warm_start"]).genome if options["warm_start"] else None
+    if begun:
+        settings = SearchSettings.of(begun)
+        settings.check(given, genome)
+        if path is None:
+            path = path_from_text(settings.input)
+            check_regular(path, "name the documents of this run with --input")
+        validation, test = settings.val_fraction, settings.test_fraction
+        parts = split(load_text(path), validation=validation, test=test)
+        settings.check_data(path, parts.facts.sha256)
+        return settings, parts
+    path = path or default_input()
+    parts = split(load_text(path), validation=HELD_OUT, test=HELD_OUT)
+    settings = SearchSettings.begin(
+        given,
+        input=path_to_text(os.path.abspath(path)),
+        seed=options["seed"],
+        warm_start=genome,
+        **describe_documents(parts),
+    )
+    return settings, parts
+
+
+def _keep_winner(
+    result: EvolutionResult, log: SearchLog, *, force: bool, model_dir: Path | None
+) -> None:
+    """Log the winner; write its genome.json and, into model_dir, a model of it."""
+    _write_genome(result.record, log, force=force)
+    trained = result.retest.result
+    for line in loss_log_end.demo(result.names, trained.losses[-1]):
+        log(line)
+    for line in loss_log_end.lucky_and_honest(result.winner.found, result.retest):
+        log(line)
+    if model_dir:
+        genome_sha256 = hashlib.sha256(encode_genome(result.record)).hexdigest()
+        save(replace(trained, plan=replace(trained.plan, genome_sha256=genome_sha256)), model_dir)
+        note(f"a model of the winner is in {model_dir}")
+
+
+def _write_genome(record: GenomeRecord, log: SearchLog, *, force: bool) -> None:
+    """Write genome.json if that is an improvement."""
+    is_there = os.path.lexists(DEFAULT_GENOME)
+    if is_there and not force and not replaces(record, read_genome(DEFAULT_GENOME)):
+        remove_unfinished(DEFAULT_GENOME.parent)  # it may be of a run that was killed right then
+        note(f"{DEFAULT_GENOME} stays: it is as good or better; --force replaces it")
+        return
+    write_genome(DEFAULT_GENOME, record)
+    for line in loss_log_end.genome_written(str(DEFAULT_GENOME), record.generation):
+        log(line)

@@ -74,7 +74,7 @@ def train(
 
     from microgpt.storage.training_directory import TrainingDirectory, check_has_training
     from microgpt.training.engines import check_engine
-    from microgpt_cli.training.job import new_job, recipe_options
+    from microgpt_cli.training.job import new_job, recipe_options, refuse_unfinished, resumed_job
 
     given = given_options(ctx)
     asked = {**recipe_options(preset, genome), **given}
@@ -85,10 +85,11 @@ def train(
     if resume:
         check_has_training(resume)
     else:
-        _count_samples(num_samples, chat=settings["chat"])
         job = new_job(settings, asked)
     with TrainingDirectory(resume or output) as directory:
-        _train(directory, job, given, ctx.params)
+        if not resume and not force:
+            refuse_unfinished(directory)
+        _train(directory, job or resumed_job(directory, given), ctx.params)
 
 
 def _check_combinations(settings: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -102,6 +103,8 @@ def _check_combinations(settings: Mapping[str, Any], given: Mapping[str, Any]) -
         raise ConfigError("--text stream does not go with --chat: conversations come in lines")
     if settings["text"] == "stream" and "long_docs" in given:
         raise ConfigError("--long-docs does not go with --text stream, which has no documents")
+    if not resume:
+        _count_samples(settings["num_samples"], chat=chat)
 
 
 def _count_samples(num_samples: int | None, *, chat: bool) -> int:
@@ -111,21 +114,14 @@ def _count_samples(num_samples: int | None, *, chat: bool) -> int:
 
 
 def _train(
-    directory: "TrainingDirectory",
-    job: "TrainingJob | Ended | None",
-    given: Mapping[str, Any],
-    options: Mapping[str, Any],
+    directory: "TrainingDirectory", job: "TrainingJob | Ended", options: Mapping[str, Any]
 ) -> None:
-    """Run a new job, or resume the one in the directory, and report the result."""
-    from microgpt_cli.training.job import Ended, resumed_job
-    from microgpt_cli.training.report import draw, report, sample
-    from microgpt_cli.training.run import refuse_unfinished, run
+    """Run a training, unless it has ended, and report the result."""
+    from microgpt_cli.training.job import Ended
+    from microgpt_cli.training.report import draw, report
+    from microgpt_cli.training.run import run
 
     path, as_json = directory.path, options["as_json"]
-    if job is None:
-        job = resumed_job(directory, given)
-    elif not options["force"]:
-        refuse_unfinished(directory)
     if isinstance(job, Ended):
         note(job.what_to_do(path))
         if options["plot"]:
@@ -144,5 +140,4 @@ def _train(
     )
     if options["plot"]:
         draw(path)
-    samples = sample(result, n_samples, job.plan.engine)
-    report(result, samples, job.parts, path, as_json=as_json)
+    report(result, n_samples, job.parts, path, as_json=as_json)

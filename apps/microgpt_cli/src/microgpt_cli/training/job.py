@@ -13,7 +13,8 @@ from microgpt.data.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer
 from microgpt.data.documents import load_conversations, load_stream, load_text
 from microgpt.data.split import Split, split, split_stream
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, TokenizerKind, texts_of
-from microgpt.errors import ConfigError
+from microgpt.errors import CheckpointError, ConfigError
+from microgpt.files.atomic_files import as_argument
 from microgpt.state import TrainingPlan, TrainState
 from microgpt.storage.model_directory import SavedModel, load
 from microgpt.storage.training_directory import TrainingDirectory, read_training
@@ -27,11 +28,9 @@ from microgpt_evolution.genome import LONG_DOCS
 from microgpt_evolution.genome_file import read_genome
 
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
-MAY_CHANGE = {"resume", "input", "steps", "patience", "threads", "checkpoint_every", "format"} | {
-    "num_samples",
-    "plot",
-    "as_json",
-}  # when a training is resumed
+# Options that may change when a training is resumed.
+MAY_CHANGE = {"resume", "input", "steps", "patience", "threads", "checkpoint_every", "format"}
+MAY_CHANGE |= {"num_samples", "plot", "as_json"}
 
 
 @dataclass(frozen=True)
@@ -71,11 +70,9 @@ def recipe_options(preset: PresetName | None, genome: Path | None) -> dict[str, 
 
 
 def new_job(settings: Mapping[str, Any], asked: Mapping[str, Any]) -> TrainingJob:
-    """Return a training from its beginning.
+    """Return a new training, from all options of `train` by name, those of a recipe included.
 
-    Args:
-        settings: all options of `train` by name, those of a recipe included.
-        asked: those that are not defaults; --from takes the others from its model.
+    Some were asked for, that is are no defaults; --from takes the others from its model.
     """
     names = {field.name for field in fields(TrainConfig)} & settings.keys()
     config = TrainConfig(**{name: settings[name] for name in names})
@@ -83,7 +80,6 @@ def new_job(settings: Mapping[str, Any], asked: Mapping[str, Any]) -> TrainingJo
     preset, from_, genome = settings["preset"], settings["from_"], settings["genome"]
     chat, engine = settings["chat"], settings["engine"]
     kind, vocab_size = asked.get("tokenizer"), asked.get("vocab_size")
-    shape = {name: settings[name] for name in SHAPE if not from_ or name in asked}
     parent = load(from_) if from_ else None
     path = settings["input"] or _input_of(preset, chat=chat)
     held_out = (settings["val_fraction"], settings["test_fraction"])
@@ -91,12 +87,14 @@ def new_job(settings: Mapping[str, Any], asked: Mapping[str, Any]) -> TrainingJo
     wanted = None
     if parent:
         tokenizer = _inherited_tokenizer(parent, parts, kind, vocab_size)
+        shape = {name: asked[name] for name in SHAPE if name in asked}
         model = replace(parent.model, **shape, vocab_size=tokenizer.vocab_size)
         check_shape(parent, model)
     else:
         if kind == "bpe":
             wanted = DEFAULT_VOCAB_SIZE if vocab_size is None else vocab_size
         tokenizer = _new_tokenizer(parts, wanted)
+        shape = {name: settings[name] for name in SHAPE}
         model = ModelConfig(**shape, vocab_size=tokenizer.vocab_size)
     default = parent.dtype if parent and engine == "compiled" else DEFAULT_DTYPE[engine]
     plan = TrainingPlan(
@@ -179,6 +177,19 @@ def _inherited_tokenizer(
     return tokenizer
 
 
+def refuse_unfinished(directory: TrainingDirectory) -> None:
+    """Raise CheckpointError if there is a training in a directory that could go on."""
+    if not directory.has_state:
+        return
+    plan, state, status = read_training(directory.path)
+    if status == "running":
+        raise CheckpointError(
+            f"the training in {directory.path} has not ended: it is at step {state.step} of "
+            f"{plan.config.steps}; go on with --resume {as_argument(directory.path)}, or begin "
+            "anew with --force"
+        )
+
+
 @dataclass(frozen=True)
 class Ended:
     """A training that has nothing more to do."""
@@ -196,11 +207,7 @@ class Ended:
 
 
 def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> TrainingJob | Ended:
-    """Return a training from where it stands; its settings, which may be new, are kept at once.
-
-    Raises:
-        ConfigError: an option that was given, or the data, contradicts the training.
-    """
+    """Return a training from where it stands; its settings, which may be new, are kept at once."""
     plan, state, status = read_training(directory.path)
     if status == "diverged":
         raise ConfigError(

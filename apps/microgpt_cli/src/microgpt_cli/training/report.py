@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from microgpt.config import EngineName
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document, count_predictions
 from microgpt.evaluation.held_out_loss import bits
@@ -24,13 +23,6 @@ NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7
 MOST_SHOWN = 80  # characters of a document, which may be a book
 
 
-def sample(result: TrainResult, num_samples: int, engine: EngineName) -> list[str]:
-    """Return samples that go on with the random numbers of the training."""
-    if not num_samples:
-        return []
-    return InferenceGpt(result, engine=engine).generate(num_samples, rng=result.rng())
-
-
 def draw(output: Path) -> None:
     """Draw the losses; that it does not work must not cost what has been trained."""
     from microgpt_cli.commands.plot import DEFAULT_FILES, PlotError, write_curves
@@ -42,11 +34,13 @@ def draw(output: Path) -> None:
 
 
 def report(
-    result: TrainResult, samples: list[str], parts: Split, output: Path, *, as_json: bool
+    result: TrainResult, n_samples: int, parts: Split, output: Path, *, as_json: bool
 ) -> None:
-    """Print the result on stdout, and on stderr which samples are known and what to do next."""
-    memorised = None
-    if samples:
+    """Print result and samples on stdout; on stderr which samples are known and what to do next."""
+    samples, memorised = [], None
+    if n_samples:
+        model = InferenceGpt(result, engine=result.plan.engine)
+        samples = model.generate(n_samples, rng=result.rng())
         texts = [doc for doc in parts.train if isinstance(doc, str)]
         known = KnownTexts(texts, room=result.model.block_size, text=result.config.text)
         memorised = compare(samples, known)
@@ -95,14 +89,13 @@ def _in_words(loss: float, result: TrainResult, docs: Sequence[Document]) -> str
 def _tell_what_is_known(memorised: Memorisation) -> None:
     """Say how many samples are in the training data, and what comes nearest to the others."""
     line = f"{memorised.n_known} of {memorised.n_samples} samples are in the training data"
-    if memorised.novel:
-        pairs = (f"{sample.text} ({_beginning(sample.document)})" for sample in memorised.novel)
+    pairs = []
+    for sample in memorised.novel:
+        end = "…" if len(sample.document) > MOST_SHOWN else ""
+        pairs.append(f"{sample.text} ({sample.document[:MOST_SHOWN]}{end})")
+    if pairs:
         line += f"; the others, and what comes nearest to them there: {', '.join(pairs)}"
     note(line)
-
-
-def _beginning(document: str) -> str:
-    return document if len(document) <= MOST_SHOWN else f"{document[:MOST_SHOWN]}…"
 
 
 def _summary(

@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
 import typer
 
@@ -13,9 +12,9 @@ from microgpt.data.tokenizer import Document
 from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import as_argument
 from microgpt.model import count_params
-from microgpt.state import TrainResult, TrainState
+from microgpt.state import TrainingPlan, TrainResult, TrainState
 from microgpt.storage.model_directory import save
-from microgpt.storage.training_directory import TrainingDirectory, read_training
+from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.train import DivergedError, train
 from microgpt.training.engines import Use, check_fits, prepare_engine
 from microgpt_cli.terminal.console import note, say, show_while_read
@@ -33,16 +32,10 @@ def run(
     has_samples: bool,
     quiet: bool,
 ) -> TrainResult:
-    """Train to the end, and leave the model in a directory.
+    """Train to the end, and leave the model in a directory that this process has locked.
 
-    The header, unless quiet, goes to stdout, progress and notes to stderr.
-
-    Args:
-        job: what to train.
-        directory: is locked by this process.
-        checkpoint_every: steps between two states on disk, or None for every 5 seconds.
-        has_samples: whether samples will follow, which need kernels of their own.
-        quiet: print no header.
+    The header, unless quiet, goes to stdout, progress and notes to stderr. Samples that are to
+    follow need kernels of their own.
     """
     plan, parts = job.plan, job.parts
     reading = parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
@@ -55,9 +48,7 @@ def run(
     prepare_engine(plan.engine, plan.dtype, uses=uses, tell=note)
     with TrainingProgress(plan.config.steps) as progress, StopRequest() as stop:
         progress.restart(job.resume.step if job.resume else 0)
-        if not quiet:
-            _show_header(job)
-        _tell_about_data(job, reading)
+        _tell_about_data(job, reading, quiet=quiet)
         try:
             result = train(
                 parts,
@@ -70,49 +61,41 @@ def run(
                 parent=job.parent,
                 resume=job.resume,
                 on_event=progress.update,
-                on_state=_Keeper(directory, job),
+                on_state=_Keeper(directory, plan),
                 state_every=checkpoint_every,
                 should_stop=stop,
             )
         except DivergedError as error:
             progress.stop()
-            _keep_last_good(error, directory, job)
+            say(f"error: {error} ({_keep_last_good(error.result, directory, plan)})")
+            raise typer.Exit(1) from error
         progress.stop()
         result = replace(result, plan=plan)
         if result.ending == "stopped":
             assert stop.reason
             raise stop.reason(_leave(result, directory))
-        _finish(result, directory)
+        try:
+            directory.finish(result)
+        except CheckpointError as error:  # not bad input: it could be written in the beginning
+            say(f"error: {error}{_how_to_go_on(directory)}")
+            raise typer.Exit(1) from error
         if stop.reason:
             raise stop.reason(f"after the last step; the model is in {directory.path}")
         return result
 
 
-def refuse_unfinished(directory: TrainingDirectory) -> None:
-    """Raise CheckpointError if there is a training in a directory that could go on."""
-    if not directory.has_state:
-        return
-    plan, state, status = read_training(directory.path)
-    if status == "running":
-        raise CheckpointError(
-            f"the training in {directory.path} has not ended: it is at step {state.step} of "
-            f"{plan.config.steps}; go on with --resume {as_argument(directory.path)}, or begin "
-            "anew with --force"
-        )
-
-
 class _Keeper:
     """Keeps states in the directory; a disk that is full for a while does not end a training."""
 
-    def __init__(self, directory: TrainingDirectory, job: TrainingJob) -> None:
-        self._directory, self._job = directory, job
+    def __init__(self, directory: TrainingDirectory, plan: TrainingPlan) -> None:
+        self._directory, self._plan = directory, plan
         self._has_failed = False
 
     def __call__(self, state: TrainState) -> None:
         if _is_worth_less_than_what_is_there(state, self._directory):
             return
         try:
-            self._directory.keep(self._job.plan, state)
+            self._directory.keep(self._plan, state)
         except CheckpointError as error:
             if not self._directory.has_own_state:
                 raise
@@ -121,27 +104,23 @@ class _Keeper:
             self._has_failed = True
 
 
-def _show_header(job: TrainingJob) -> None:
-    tokenizer, docs = job.plan.tokenizer, job.parts.docs
-    if job.plan.config.text == "stream":
-        size = f"num chars: {_n_chars(docs)}"
-    else:
-        size = f"num {'convos' if tokenizer.is_chat else 'docs'}: {len(docs)}"
-    show_while_read(
-        f"{size}\nvocab size: {tokenizer.vocab_size}\nnum params: {count_params(job.plan.model)}"
-    )
-
-
 def _n_chars(texts: Sequence[Document]) -> int:
     return sum(map(len, texts))
 
 
-def _tell_about_data(job: TrainingJob, reading: ChunkedDataset) -> None:
-    parts = job.parts
-    is_stream = job.plan.config.text == "stream"
+def _tell_about_data(job: TrainingJob, reading: ChunkedDataset, *, quiet: bool) -> None:
+    """Print the header, unless quiet; note what is held out and what does not fit."""
+    plan, parts = job.plan, job.parts
+    is_stream = plan.config.text == "stream"
     what, count = ("characters", _n_chars) if is_stream else ("documents", len)
+    if not quiet:
+        unit = "chars" if is_stream else "convos" if plan.tokenizer.is_chat else "docs"
+        show_while_read(
+            f"num {unit}: {count(parts.docs)}\nvocab size: {plan.tokenizer.vocab_size}\n"
+            f"num params: {count_params(plan.model)}"
+        )
     if job.resume:
-        note(f"going on after step {job.resume.step} of {job.plan.config.steps}")
+        note(f"going on after step {job.resume.step} of {plan.config.steps}")
     if parts.validation or parts.test:
         note(
             f"{count(parts.train)} {what} to learn from, {count(parts.validation)} held out for "
@@ -177,14 +156,6 @@ def _leave(result: TrainResult, directory: TrainingDirectory) -> str:
     return f"{where}{_how_to_go_on(directory)}"
 
 
-def _finish(result: TrainResult, directory: TrainingDirectory) -> None:
-    try:
-        directory.finish(result)
-    except CheckpointError as error:  # it could be written when the training began: not bad input
-        say(f"error: {error}{_how_to_go_on(directory)}")
-        raise typer.Exit(1) from error
-
-
 def _how_to_go_on(directory: TrainingDirectory) -> str:
     """Return the end of a message: the command that goes on, if there is a state to go on from."""
     if not directory.has_own_state:
@@ -192,16 +163,13 @@ def _how_to_go_on(directory: TrainingDirectory) -> str:
     return f"; go on with: microgpt train --resume {as_argument(directory.path)}"
 
 
-def _keep_last_good(
-    error: DivergedError, directory: TrainingDirectory, job: TrainingJob
-) -> NoReturn:
-    """Save what there is beside the output, where a good model of an earlier run may be."""
+def _keep_last_good(result: TrainResult, directory: TrainingDirectory, plan: TrainingPlan) -> str:
+    """Save a diverged training beside the output, where a good model may be; return what to say."""
     kept = Path(f"{os.path.realpath(directory.path)}.diverged")
     try:
         if directory.has_own_state:
-            directory.keep(job.plan, error.result.state, "diverged")
-        save(error.result, kept)
-        say(f"error: {error} (the last good weights are in {kept})")
+            directory.keep(plan, result.state, "diverged")
+        save(result, kept)
     except CheckpointError as problem:
-        say(f"error: {error} (the last good weights are lost: {problem})")
-    raise typer.Exit(1)
+        return f"the last good weights are lost: {problem}"
+    return f"the last good weights are in {kept}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
@@ -27,23 +27,8 @@ from microgpt_cli.commands.verify import verify
 from microgpt_cli.terminal.help import GroupedCommand
 
 
-class _Commands(TyperGroup):
-    """Lets a closed pipe and a Ctrl-C through to `main`, past typer's own handling."""
-
-    def make_context(self, *args: Any, **kwargs: Any) -> Any:
-        with _past_typer():
-            return super().make_context(*args, **kwargs)
-
-    def invoke(self, ctx: Any) -> Any:
-        with _past_typer():
-            return super().invoke(ctx)
-
-
 class _Stopped(BaseException):
-    """Carries what typer would catch."""
-
-    def __init__(self, reason: BaseException) -> None:
-        self.reason = reason
+    """Carries a closed pipe or a Ctrl-C, which typer would handle itself."""
 
 
 @contextmanager
@@ -52,6 +37,13 @@ def _past_typer() -> Iterator[None]:
         yield
     except (BrokenPipeError, KeyboardInterrupt) as stop:
         raise _Stopped(stop) from stop
+
+
+class _Commands(TyperGroup):
+    """Leaves a closed pipe and a Ctrl-C to `main`."""
+
+    make_context = _past_typer()(TyperGroup.make_context)
+    invoke = _past_typer()(TyperGroup.invoke)
 
 
 commands = typer.Typer(
@@ -114,4 +106,4 @@ def app() -> int:
     try:
         return commands(standalone_mode=False) or 0
     except _Stopped as stopped:
-        raise stopped.reason from None
+        raise stopped.args[0] from None

@@ -25,9 +25,8 @@ def main() -> NoReturn:
         abandon_stdout()
         code = 0
     except KeyboardInterrupt as stop:
-        terminated = isinstance(stop, Terminated)
-        say(f"{'terminated' if terminated else 'interrupted'} {stop}".rstrip())
-        code = 143 if terminated else 130
+        what, code = ("terminated", 143) if isinstance(stop, Terminated) else ("interrupted", 130)
+        say(f"{what} {stop}".rstrip())
     except MemoryError:
         say("error: there is not enough memory; try a smaller model")
         code = 1
@@ -61,7 +60,6 @@ def _run() -> int:
 
 def _usage(error: Exception) -> str:
     message = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
-    message = message.replace("Value error, ", "")
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "microgpt"
     return f"{message[:1].lower()}{message[1:]}; see '{command} --help'"

@@ -32,12 +32,7 @@ def is_command(text: str) -> bool:
 
 
 def run_command(session: ChatSession, text: str) -> str:
-    """Do what a command asks, and return what to show.
-
-    Raises:
-        EOFError: it was /quit.
-        MicrogptError: there is no such command, or something is wrong with its value.
-    """
+    """Run a chat command and return what to show; raise EOFError for /quit."""
     name, _, value = text.partition(" ")
     command = COMMANDS.get(name)
     if command is None:

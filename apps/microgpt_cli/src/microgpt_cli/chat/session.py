@@ -55,11 +55,7 @@ class ChatSession:
         self._has_forgotten = False
 
     def ask(self, text: str) -> ChatTurn:
-        """Return the reply to a message; nothing of it is computed, and nothing is said, as yet.
-
-        Raises:
-            PromptError: the message does not fit into the context.
-        """
+        """Return the reply, which is computed when it is read; raise PromptError without room."""
         question = Message("user", _readable(text))
         prompt = self._model.chat_prompt([*self.messages, question])
         self.tell_unknown([question])

@@ -39,12 +39,7 @@ class TerminalInput:
         )
 
     def ask(self, label: str) -> str:
-        """Return what is typed.
-
-        Raises:
-            EOFError: Ctrl-D, or the terminal has gone.
-            KeyboardInterrupt: Ctrl-C, or a signal.
-        """
+        """Return what is typed; raise EOFError on Ctrl-D, and KeyboardInterrupt on a signal."""
         app = self._session.app
 
         def leave() -> None:

@@ -119,9 +119,17 @@ def _talker(at_terminal: bool) -> "PipeInput | TerminalInput":
 
 def _talk(session: "ChatSession", talker: "PipeInput | TerminalInput", at_terminal: bool) -> None:
     """Answer until there is nothing more; at a terminal Ctrl-C ends a reply or a line alone."""
+    from microgpt_cli.chat.commands import is_command, run_command
+
     while True:
         try:
-            _respond(session, talker, at_terminal)
+            text = talker.ask("you> ").strip()
+            if is_command(text):
+                print(shown(run_command(session, text)), flush=True)
+            elif text:
+                turn = session.ask(text)
+                talker.show_label("microgpt> ")
+                _print_reply(session, turn, can_stop=at_terminal)
         except EOFError:
             return
         except MicrogptError as error:
@@ -130,21 +138,6 @@ def _talk(session: "ChatSession", talker: "PipeInput | TerminalInput", at_termin
             if isinstance(stop, Terminated) or not at_terminal:
                 raise
             obeyed()
-
-
-def _respond(
-    session: "ChatSession", talker: "PipeInput | TerminalInput", at_terminal: bool
-) -> None:
-    """Take one message and do what it asks, or reply."""
-    from microgpt_cli.chat.commands import is_command, run_command
-
-    text = talker.ask("you> ").strip()
-    if is_command(text):
-        print(shown(run_command(session, text)), flush=True)
-    elif text:
-        turn = session.ask(text)
-        talker.show_label("microgpt> ")
-        _print_reply(session, turn, can_stop=at_terminal)
 
 
 def _print_reply(session: "ChatSession", turn: "ChatTurn", *, can_stop: bool) -> None:

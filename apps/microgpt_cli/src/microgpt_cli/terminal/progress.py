@@ -115,11 +115,6 @@ def followed(work: Iterable[T], n: int, what: str) -> Iterator[T]:
             bar.show(i, left, f"{i:,} / {n:,} {what}")
 
 
-def step_line(step: int, steps: int, loss: float) -> str:
-    """Return the line of a training step, as Karpathy prints it."""
-    return f"step {step:4d} / {steps:4d} | loss {loss:.4f}"
-
-
 def short(number: float) -> str:
     """Return a number in three digits."""
     for divisor, letter in ((1e6, "M"), (1e3, "k")):
@@ -161,9 +156,8 @@ def _make_bar(console: "Console", what: str, total: int) -> "Progress":
 
         def get_renderables(self) -> "Iterator[RenderableType]":
             yield self.make_tasks_table(self.tasks)
-            for task in self.tasks:
-                if task.fields["figures"]:
-                    yield Text(task.fields["figures"], overflow="ellipsis", no_wrap=True)
+            if figures := self.tasks[0].fields["figures"]:
+                yield Text(figures, overflow="ellipsis", no_wrap=True)
 
     bar = TwoLines(
         TextColumn(what),

@@ -16,7 +16,6 @@ from microgpt.model import count_params
 from microgpt.state import TrainResult
 from microgpt_cli.terminal.console import note, shown
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
-from microgpt_cli.terminal.progress import step_line
 
 # `data.fingerprint` of the bundled names.txt: Karpathy's header calls its samples "names".
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
@@ -65,7 +64,8 @@ def report(
 def _print_losses(result: TrainResult, parts: Split) -> None:
     """Print the last step, and what was measured on documents that were held out."""
     state, config = result.state, result.config
-    print(step_line(state.step, config.steps, state.recent_losses[-1]))
+    last_loss = state.recent_losses[-1]
+    print(f"step {state.step:4d} / {config.steps:4d} | loss {last_loss:.4f}")  # as Karpathy prints
     if state.best:
         loss = _in_words(state.best.val_loss, result, parts.validation)
         print(f"held-out loss {loss}, the best, after step {state.best.step}")

@@ -4,14 +4,14 @@ import pytest
 
 from microgpt import CharTokenizer, Message, ModelConfig, TrainConfig
 from microgpt.train import train
-from microgpt_cli.data_report import findings
-from microgpt_cli.data_report.findings import measure_speed
+from microgpt_cli import dataset_report
+from microgpt_cli.dataset_report import measure_speed
 
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch) -> None:
     """A clock that stands while other processes have the processor."""
-    monkeypatch.setattr(findings, "perf_counter", process_time)
+    monkeypatch.setattr(dataset_report, "perf_counter", process_time)
 
 
 @pytest.mark.slow

@@ -56,8 +56,7 @@ def _print_data(
     if block_size is not None:
         check_count("block_size", block_size)
 
-    from microgpt_cli.data_report.findings import as_facts, examine
-    from microgpt_cli.data_report.page import page
+    from microgpt_cli.dataset_report import as_facts, examine, page
 
     found = examine(data, model_dir, chat=chat, block_size=block_size)
     if as_json:
@@ -78,13 +77,9 @@ def _print_model(model_dir: Path, as_json: bool) -> None:
 
     saved = load(model_dir)
     meta, model = saved.meta, saved.model
+    shape = ("vocab_size", "n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
     facts: dict[str, object] = {
-        "vocab_size": model.vocab_size,
-        "n_embd": model.n_embd,
-        "n_head": model.n_head,
-        "n_layer": model.n_layer,
-        "block_size": model.block_size,
-        "n_ff_exp": model.n_ff_exp,
+        **{name: getattr(model, name) for name in shape},
         "tokenizer": None if meta.tokenizer == "char" else meta.tokenizer,
         "charset": list(meta.chars) if meta.chars else None,
         "special_tokens": list(meta.special_tokens) if meta.special_tokens else None,

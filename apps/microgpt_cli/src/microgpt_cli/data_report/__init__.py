@@ -1,1 +1,0 @@
-"""`microgpt info --data`: what is found and how it is printed."""

@@ -1,0 +1,331 @@
+"""What `microgpt info --data` tells: statistics of a training file, and how fast a model trains.
+
+The page has 78 columns, with a picture of the lengths.
+"""
+
+import sys
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from time import perf_counter
+
+from rich.cells import chop_cells
+from rich.console import Console
+from rich.text import Text
+
+from microgpt.config import MAX_SIZE, ModelConfig, TrainConfig
+from microgpt.data.documents import load_conversations, load_text
+from microgpt.data.statistics import RARE, Cut, DataReport, count_with_others, describe
+from microgpt.data.text_file import TextFile
+from microgpt.data.tokenizer import Document, Tokenizer
+from microgpt.state import TrainEvent
+from microgpt.storage.model_directory import SavedModel, load
+from microgpt.train import train
+from microgpt.training.engines import prepare_engine
+from microgpt.training.finetune import extended_tokenizer
+from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.progress import duration
+
+N_DOCS = 1000  # that are trained on: enough for a fair mix, and no wait before the first step
+PROBE_S = 0.3
+PERCENTS = (0, 5, 25, 50, 75, 95, 99, 100)
+WIDTH, INDENT = 78, 20  # columns of the page, and of the names of its facts
+BAR_WIDTH = 50
+N_ALPHABET_LINES = 4  # of characters; an alphabet can have thousands
+N_NAMED = 12  # characters that are told with how often they come
+CLIP = 24  # characters of a document that are shown
+BLOCKS = "▏▎▍▌▋▊▉█"  # one eighth of a column to eight
+LINE_END_NAMES = {"\n": r"\n", "\r": r"\r (old Mac)", "\r\n": r"\r\n (Windows)"}
+
+
+@dataclass(frozen=True)
+class Suitability:
+    """What a model does not know of some documents."""
+
+    unknown: Mapping[str, int]  # counts of characters it does not know, the most frequent first
+    n_docs: int  # that have one of them
+
+
+@dataclass(frozen=True)
+class TrainingSpeed:
+    """How fast a model trains, a document a step, in one thread."""
+
+    docs_per_s: float
+    tokens_per_s: float
+
+
+@dataclass(frozen=True)
+class DatasetReport:
+    """All that `microgpt info --data` tells about a training file."""
+
+    file: TextFile
+    report: DataReport
+    model: ModelConfig  # its training was timed; block size: asked for, its own, or recommended
+    cuts: Sequence[Cut]  # what lies beyond this block size and others, the smallest first
+    speed: TrainingSpeed
+    suitability: Suitability | None
+
+
+def examine(
+    data: Path, model_dir: Path | None, *, chat: bool, block_size: int | None
+) -> DatasetReport:
+    """Read a file, describe it, and train on it for a moment.
+
+    Without `chat` the model tells whether the file has conversations, or the file's name does.
+    """
+    saved = load(model_dir) if model_dir else None
+    is_chat = chat or (saved.tokenizer.is_chat if saved else data.suffix.lower() == ".jsonl")
+    file = TextFile(data)
+    docs: Sequence[Document] = load_conversations(file, tell=note) if is_chat else load_text(file)
+    subwords = saved if saved and saved.tokenizer.kind == "bpe" else None
+    report = describe(docs, extended_tokenizer(subwords, docs) if subwords else None)
+    model = replace(
+        saved.model if saved else ModelConfig(block_size=report.block_size),
+        vocab_size=report.tokenizer.vocab_size,
+    )
+    model = replace(model, block_size=block_size or model.block_size)
+    prepare_engine("compiled", tell=note)
+    return DatasetReport(
+        file=file,
+        report=report,
+        model=model,
+        cuts=_cuts(report, model.block_size),
+        speed=measure_speed(docs, model, report.tokenizer),
+        suitability=_suitability(saved, report, docs) if saved else None,
+    )
+
+
+def as_facts(found: DatasetReport) -> dict[str, object]:
+    """Return what was found as one JSON document."""
+    report, speed = found.report, found.speed
+    facts: dict[str, object] = {
+        "file": str(found.file.path),
+        "is_chat": report.tokenizer.is_chat,
+        "n_docs": report.n_docs,
+        "n_repeats": report.n_repeats,
+        "most_frequent": [{"document": _plain(doc), "n": n} for doc, n in report.most_frequent],
+        "n_tokens": report.n_tokens,
+        "vocab_size": report.tokenizer.vocab_size,
+        "char_counts": report.char_counts,
+        "rare": report.rare,
+        "has_bom": found.file.has_bom,
+        "line_ends": sorted(found.file.line_ends),
+        "lengths": {f"p{percent}": report.percentile(percent) for percent in PERCENTS},
+        "histogram": [asdict(each) for each in report.histogram()],
+        "recommended_block_size": report.block_size,
+        "cuts": [asdict(cut) for cut in found.cuts],
+        "training": {
+            "model": asdict(found.model),
+            **asdict(speed),
+            "seconds_1000_steps": 1000 / speed.docs_per_s,
+            "seconds_all_docs": report.n_pieces(found.model.block_size) / speed.docs_per_s,
+        },
+    }
+    if found.suitability:
+        facts["suitability"] = asdict(found.suitability)
+    return facts
+
+
+def _plain(doc: Document) -> object:
+    return doc if isinstance(doc, str) else [asdict(message) for message in doc]
+
+
+def _cuts(report: DataReport, block_size: int) -> list[Cut]:
+    """Return what lies beyond a context, and beyond others around the recommended one."""
+    powers = [report.block_size * 2**i // 4 for i in range(5)]
+    enough = next((size for size in powers if not report.cut(size).n_docs), powers[-1])
+    sizes = {size for size in powers if 1 <= size <= enough} | {block_size}
+    return [report.cut(size) for size in sorted(sizes)]
+
+
+def _suitability(saved: SavedModel, report: DataReport, docs: Sequence[Document]) -> Suitability:
+    not_known = frozenset(saved.tokenizer.unknown_characters("".join(report.char_counts)))
+    counts = sorted(report.char_counts.items(), key=lambda item: -item[1])
+    unknown = {char: n for char, n in counts if char in not_known}
+    known = report.char_counts.keys() - not_known
+    return Suitability(unknown, count_with_others(docs, known) if unknown else 0)
+
+
+def measure_speed(
+    docs: Sequence[Document], model: ModelConfig, tokenizer: Tokenizer
+) -> TrainingSpeed:
+    """Return how fast a model trains on documents, after 0.3 s of it; refuses without memory."""
+    # More characters than can be learnt of a text would only take long to encode.
+    most = model.block_size * max(map(len, tokenizer.piece_names))
+    part = docs[:: max(1, len(docs) // N_DOCS)]
+    sample = [doc[:most] if isinstance(doc, str) else doc for doc in part]
+    # No end, nothing that could diverge, and a document a step.
+    config = TrainConfig(steps=MAX_SIZE, lr=1e-6, long_docs="truncate")
+    started, ended, n_steps = 0.0, 0.0, 0
+
+    def is_over() -> bool:
+        nonlocal started
+        started = started or perf_counter()
+        return n_steps > 0 and perf_counter() - started > PROBE_S
+
+    def follow(event: TrainEvent) -> None:
+        nonlocal ended, n_steps
+        ended, n_steps = perf_counter(), event.step
+
+    train(
+        sample,
+        model=model,
+        config=config,
+        tokenizer=tokenizer,
+        on_event=follow,
+        should_stop=is_over,
+    )
+    lengths = [min(tokenizer.count_tokens(doc) - 1, model.block_size) for doc in sample]
+    docs_per_s = n_steps / (ended - started)
+    return TrainingSpeed(docs_per_s, docs_per_s * sum(lengths) / len(lengths))
+
+
+def page(found: DatasetReport) -> Iterator[str]:
+    """Yield the lines of the page."""
+    report, is_chat = found.report, found.report.tokenizer.is_chat
+    yield f"{found.file.path}: {'conversations' if is_chat else 'lines of text'}"
+    for name, text in _facts(report, found.file):
+        yield from _fact(name, text)
+    yield ""
+    turns = "two for a turn, " if is_chat else ""
+    piece = "a character" if report.tokenizer.kind == "char" else "each subword of the model"
+    yield f"lengths, in tokens to predict: one for {piece}, {turns}one for the end"
+    yield from _percentiles(report)
+    yield ""
+    yield from _picture(report)
+    yield ""
+    yield from _cut_table(found)
+    yield ""
+    yield from _training(found)
+    if found.suitability:
+        yield ""
+        yield from _suitability(found.suitability, report.n_docs)
+
+
+def _facts(report: DataReport, file: TextFile) -> Iterator[tuple[str, str]]:
+    repeats = f"{_part(report.n_repeats, report.n_docs)} repeat an earlier one"
+    yield "documents", f"{report.n_docs:,}; {repeats if report.n_repeats else 'all different'}"
+    if report.most_frequent:
+        yield "most frequent", ", ".join(f"{_clip(doc)} ({n:,})" for doc, n in report.most_frequent)
+    yield "tokens to predict", f"{report.n_tokens:,}"
+    line_ends = " and ".join(LINE_END_NAMES[end] for end in sorted(file.line_ends))
+    bom = ", with a byte order mark, which is left out" if file.has_bom else ""
+    yield "encoding", f"UTF-8{bom}{line_ends and '; lines end with '}{line_ends}"
+    counts = report.char_counts
+    visible = "".join(char for char in counts if _is_visible(char))
+    lines = chop_cells(visible, WIDTH - INDENT - 2)
+    yield "alphabet", f"{len(counts):,} character{'s' * (len(counts) > 1)}"
+    for line in lines[:N_ALPHABET_LINES]:
+        yield "", line
+    if n_more := sum(map(len, lines[N_ALPHABET_LINES:])):
+        yield "", f"and {n_more:,} more"
+    if hidden := {char: n for char, n in counts.items() if not _is_visible(char)}:
+        yield "", _named(hidden)
+    if report.rare:
+        yield f"under {RARE} times", _named(report.rare)
+
+
+def _percentiles(report: DataReport) -> Iterator[str]:
+    names = ["min", *(f"{percent}%" for percent in PERCENTS[1:-1]), "max"]
+    lengths = [f"{report.percentile(percent):,}" for percent in PERCENTS]
+    for row in (names, lengths):
+        yield "".join(f"{text:>{max(7, len(lengths[-1]) + 2)}}" for text in row)
+
+
+def _picture(report: DataReport) -> Iterator[str]:
+    """Yield a bar for each range of lengths."""
+    bins = report.histogram()
+    labels = [f"{b.first:,}" if b.first == b.last else f"{b.first:,}-{b.last:,}" for b in bins]
+    width, most = max(map(len, labels)), max(b.n_docs for b in bins)
+    for label, b in zip(labels, bins, strict=True):
+        share = _percent(b.n_docs, report.n_docs) if b.n_docs else ""
+        yield f"  {label:>{width}}  {_bar(b.n_docs / most)} {share}".rstrip()
+
+
+def _bar(share: float) -> str:
+    eighths = max(round(share * BAR_WIDTH * 8), share > 0)
+    try:
+        BLOCKS.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return "#" * -(-eighths // 8)
+    rest = eighths % 8
+    return BLOCKS[-1] * (eighths // 8) + BLOCKS[rest - 1 : rest]
+
+
+def _cut_table(found: DatasetReport) -> Iterator[str]:
+    report = found.report
+    yield "block size  documents too long     tokens beyond it"
+    for cut in found.cuts:
+        n_docs, n_tokens = _part(cut.n_docs, report.n_docs), _part(cut.n_tokens, report.n_tokens)
+        remark = "recommended" if cut.block_size == report.block_size else ""
+        yield f"{cut.block_size:>10,}  {n_docs:<21}  {n_tokens:<24}  {remark}".rstrip()
+    cut = report.cut(report.block_size)
+    if not cut.n_docs:
+        why = "the smallest power of two that holds every document"
+    elif report.is_small(cut):
+        why = "the smallest power of two beyond which lies at most 1% of either"
+    else:
+        why = "the most to recommend: above it, a step becomes slow"
+    yield f"({cut.block_size:,} is {why})"
+
+
+def _training(found: DatasetReport) -> Iterator[str]:
+    model, speed = found.model, found.speed
+    yield (
+        f"training: n_embd {model.n_embd}, n_layer {model.n_layer}, block size "
+        f"{model.block_size}; a document a step, one thread"
+    )
+    n_pieces = found.report.n_pieces(model.block_size)
+    rate = f"{speed.docs_per_s:,.0f} documents/s, {speed.tokens_per_s:,.0f} tokens/s"
+    yield from _fact("1,000 steps", _duration(1000 / speed.docs_per_s))
+    yield from _fact("all documents", _duration(n_pieces / speed.docs_per_s))
+    yield from _fact("on this computer", rate)
+
+
+def _suitability(found: Suitability, n_docs: int) -> Iterator[str]:
+    if not found.unknown:
+        yield "the model knows all characters"
+        return
+    yield f"characters that the model does not know: {len(found.unknown):,}"
+    yield from _fact("in the documents", _part(found.n_docs, n_docs))
+    yield from _fact("they are", _named(found.unknown))
+
+
+def _fact(name: str, text: str) -> Iterator[str]:
+    """Yield a name and a text beside it, in as many lines as it takes."""
+    for i, line in enumerate(Text(text).wrap(Console(), WIDTH - INDENT - 2)):
+        yield f"  {'' if i or not name else name + ':':<{INDENT}}{line}".rstrip()
+
+
+def _named(counts: Mapping[str, int]) -> str:
+    """Return some characters with how often they come."""
+    shown = [(repr(c) if _is_visible(c) else ascii(c), n) for c, n in [*counts.items()][:N_NAMED]]
+    more = [f"and {len(counts) - N_NAMED:,} more"] if len(counts) > N_NAMED else []
+    return ", ".join([*(f"{char} ({n:,})" for char, n in shown), *more])
+
+
+def _is_visible(char: str) -> bool:
+    """Return whether a character has a shape of its own, so that it can stand among others."""
+    return char.isprintable() and char != " " and not unicodedata.category(char).startswith("M")
+
+
+def _clip(doc: Document) -> str:
+    text = doc if isinstance(doc, str) else " / ".join(message.content for message in doc)
+    pieces = chop_cells(text[: CLIP + 1], CLIP)
+    return repr(pieces[0] + "..." * (len(pieces) > 1))
+
+
+def _part(n: int, total: int) -> str:
+    """Return a number and its share."""
+    return f"{n:,} ({_percent(n, total)})" if n else "none"
+
+
+def _percent(n: int, total: int) -> str:
+    return f"{n / total:.1%}" if n / total >= 0.0005 else "<0.1%"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 0.001:
+        return "less than 0.001 s"
+    return f"{seconds:.2g} s" if seconds < 9.95 else duration(seconds)

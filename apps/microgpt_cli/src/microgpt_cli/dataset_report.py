@@ -200,7 +200,7 @@ def page(found: DatasetReport) -> Iterator[str]:
     yield from _training(found)
     if found.suitability:
         yield ""
-        yield from _suitability(found.suitability, report.n_docs)
+        yield from _unknown_characters(found.suitability, report.n_docs)
 
 
 def _facts(report: DataReport, file: TextFile) -> Iterator[tuple[str, str]]:
@@ -283,7 +283,7 @@ def _training(found: DatasetReport) -> Iterator[str]:
     yield from _fact("on this computer", rate)
 
 
-def _suitability(found: Suitability, n_docs: int) -> Iterator[str]:
+def _unknown_characters(found: Suitability, n_docs: int) -> Iterator[str]:
     if not found.unknown:
         yield "the model knows all characters"
         return

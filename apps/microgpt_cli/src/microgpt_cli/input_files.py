@@ -11,7 +11,7 @@ from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 
 
 def default_input(*, chat: bool = False) -> Path:
-    """Return where the data are when nothing is named: here, or else with microgpt."""
+    """Return the default data file: the one in this directory, else the one of microgpt."""
     name = DEFAULT_CHAT if chat else DEFAULT_TEXT
     path = Path("data", name)
     if not os.path.exists(path):
@@ -25,10 +25,9 @@ def check_regular(path: Path, remedy: str) -> None:
 
     A file that does not exist is left to the code that reads it.
     """
-    problem = None
-    if os.path.exists(path) and not os.path.isfile(path):
-        problem = "is not a regular file"
-    elif os.path.isfile(path) and os.path.getsize(path) > free_bytes():
-        problem = "is larger than the free memory"
-    if problem:
-        raise ConfigError(f"{path} {problem}; {remedy}")
+    if not os.path.exists(path):
+        return
+    if not os.path.isfile(path):
+        raise ConfigError(f"{path} is not a regular file; {remedy}")
+    if os.path.getsize(path) > free_bytes():
+        raise ConfigError(f"{path} is larger than the free memory; {remedy}")

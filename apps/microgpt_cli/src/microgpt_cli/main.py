@@ -8,7 +8,7 @@ A reader that has had enough (`microgpt generate | head -1`) ends a command with
 import sys
 from typing import NoReturn
 
-from microgpt_cli.terminal.console import abandon_stdout, prepare_streams, say
+from microgpt_cli.terminal.console import abandon, prepare_streams, say
 from microgpt_cli.terminal.signals import Terminated, asked, listen, obey, stop_listening
 
 listen()  # here, so that there is no moment in which a signal comes too early
@@ -22,7 +22,7 @@ def main() -> NoReturn:
         code = _run()
         sys.stdout.flush()
     except BrokenPipeError:
-        abandon_stdout()
+        abandon(sys.stdout)
         code = 0
     except KeyboardInterrupt as stop:
         what, code = ("terminated", 143) if isinstance(stop, Terminated) else ("interrupted", 130)
@@ -32,7 +32,7 @@ def main() -> NoReturn:
         code = 1
     except OSError as error:  # a full disk behind stdout, say
         say(f"error: {error}")
-        abandon_stdout()
+        abandon(sys.stdout)
         code = 1
     stop_listening()
     sys.exit(code)

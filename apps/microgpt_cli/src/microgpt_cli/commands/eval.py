@@ -73,13 +73,7 @@ def evaluate(
     result = model.evaluate(docs, text=text, threads=threads)
     answers, seconds = _ask(model, items, threads) if items else ([], 0.0)
     if as_json:
-        facts = {
-            "loss": result.loss,
-            "n_docs": result.n_docs,
-            "n_tokens": result.n_tokens,
-            "n_characters": result.n_characters,
-            "bits_per_character": result.bits_per_character,
-        }
+        facts = {**asdict(result), "bits_per_character": result.bits_per_character}
         print(json.dumps(facts | ({"replies": _reply_facts(answers, seconds)} if answers else {})))
         return
     print(f"documents:  {result.n_docs}")
@@ -119,8 +113,7 @@ def page(answers: "Sequence[Answer]", seconds: float) -> Iterator[str]:
     rows = [(_named(task), Score.of(some)) for task, some in tasks.items()]
     yield from _table([*rows, ("all tasks", score)])
     yield from _wrong_replies(answers)
-    wrong = {task: [one for one in some if not one.is_exact] for task, some in tasks.items()}
-    yield from _errors(wrong)
+    yield from _errors(tasks)
 
 
 def _reply_facts(answers: "Sequence[Answer]", seconds: float) -> dict[str, object]:
@@ -184,8 +177,9 @@ def _wrong_replies(answers: "Sequence[Answer]") -> Iterator[str]:
         )
 
 
-def _errors(wrong: "dict[str, list[Answer]]") -> Iterator[str]:
+def _errors(tasks: "dict[str, list[Answer]]") -> Iterator[str]:
     """Yield the first errors of each task."""
+    wrong = {task: [one for one in some if not one.is_exact] for task, some in tasks.items()}
     if any(wrong.values()):
         yield ""
         yield f"errors, up to {N_ERRORS} of a task"

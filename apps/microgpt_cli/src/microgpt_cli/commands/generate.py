@@ -11,37 +11,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from microgpt.config import (
-    DEFAULT_SEED,
-    DEFAULT_TEMPERATURE,
-    Sampling,
-    check_count,
-    check_seed,
-    check_threads,
-)
+from microgpt import config
 from microgpt.errors import ConfigError, DataError
+from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, shown
-from microgpt_cli.terminal.options import (
-    DEFAULT_CHAT,
-    DEFAULT_MODEL_DIR,
-    DEFAULT_TEXT,
-    TEMPERATURE_HELP,
-    AsJson,
-    ModelDir,
-    Threads,
-    panel,
-)
 
 if TYPE_CHECKING:
     from microgpt.data.tokenizer import Document
     from microgpt.storage.model_directory import SavedModel
 
-choice = panel("Choice of a token")
+choice = opt.panel("Choice of a token")
 FLUSH_INTERVAL_S = 0.05  # what is printed is seen by then
 
 
 def generate(
-    model_dir: ModelDir = DEFAULT_MODEL_DIR,
+    model_dir: opt.ModelDir = opt.DEFAULT_MODEL_DIR,
     num_samples: Annotated[int, typer.Option(help="How many.")] = 20,
     prompt: Annotated[str, typer.Option(help="How each sample begins.")] = "",
     max_tokens: Annotated[
@@ -63,27 +47,27 @@ def generate(
     ] = None,
     seed: Annotated[
         int, typer.Option(help="Of the first sample; the next has seed + 1.")
-    ] = DEFAULT_SEED,
-    temperature: Annotated[float, choice(help=TEMPERATURE_HELP)] = DEFAULT_TEMPERATURE,
+    ] = config.DEFAULT_SEED,
+    temperature: Annotated[float, choice(help=opt.TEMPERATURE_HELP)] = config.DEFAULT_TEMPERATURE,
     top_k: Annotated[int | None, choice(help="Only of the k likeliest.")] = None,
     top_p: Annotated[
         float, choice(help="Only of the likeliest that together have this probability.")
-    ] = Sampling.top_p,
+    ] = config.Sampling.top_p,
     min_p: Annotated[
         float, choice(help="Only of those with this share of the likeliest one's probability.")
-    ] = Sampling.min_p,
-    threads: Threads = 1,
-    as_json: AsJson = False,
+    ] = config.Sampling.min_p,
+    threads: opt.Threads = 1,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Print samples from a model.
 
     Same seed, same samples, whatever the number of threads. --unique and --novel go on to further
     seeds until there are enough, and end early when 1,000 in a row bring nothing new.
     """
-    sampling = Sampling(temperature, top_k, top_p, min_p)
-    check_seed(seed)
-    check_threads(threads)
-    check_count("num_samples", num_samples)
+    sampling = config.Sampling(temperature, top_k, top_p, min_p)
+    config.check_seed(seed)
+    config.check_threads(threads)
+    config.check_count("num_samples", num_samples)
     if against and not novel:
         raise ConfigError("--against goes with --novel; add it, or leave both out")
 
@@ -152,7 +136,7 @@ def _training_texts(saved: "SavedModel", against: Path | None) -> Container[str]
         if expected and fingerprint(docs) != expected:
             note(f"{against} is not the file that the model was trained on")
         return _known(docs, saved)
-    name = DEFAULT_CHAT if saved.tokenizer.is_chat else DEFAULT_TEXT
+    name = opt.DEFAULT_CHAT if saved.tokenizer.is_chat else opt.DEFAULT_TEXT
     for path in (Path("data", name), bundled(name)):
         if os.path.isfile(path):
             docs = load_documents(path)

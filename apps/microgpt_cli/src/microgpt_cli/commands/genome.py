@@ -54,11 +54,9 @@ def show(
     record = decode_genome(content, path)
     genes = asdict(record.genome)
     model = _model_facts(record, input)
-    found = {
-        name: fact
-        for name, fact in asdict(record).items()
-        if name not in (*GENES, "version") and fact is not None
-    } | {"sha256": hashlib.sha256(content).hexdigest()}
+    beside = (*GENES, "version")
+    found = {k: fact for k, fact in asdict(record).items() if k not in beside and fact is not None}
+    found["sha256"] = hashlib.sha256(content).hexdigest()
     if as_json:
         print(json.dumps({**genes, **model, **found}))
         return

@@ -1,5 +1,6 @@
 """The log of a search, on paper and on stdout, and what is said where it ends early."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,7 +11,7 @@ import typer
 from microgpt.errors import MicrogptError
 from microgpt.files.atomic_files import as_argument, cannot_write
 from microgpt_cli.search.table import SearchTable
-from microgpt_cli.terminal.console import abandon_stdout, say, show_while_read
+from microgpt_cli.terminal.console import abandon, say, show_while_read
 from microgpt_cli.terminal.signals import obeyed
 from microgpt_evolution.runs.run_directory import RunDirectory
 
@@ -66,5 +67,5 @@ def resumable(records: RunDirectory, command: str) -> Iterator[None]:
             raise
         say(f"error: {error}; {how}")
         if isinstance(error, OSError):
-            abandon_stdout()
+            abandon(sys.stdout)
         raise typer.Exit(1) from error

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
-from typing import TextIO, cast
+from typing import TextIO
 
 from microgpt.printable import printable
 
@@ -21,12 +21,9 @@ def prepare_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # the caller has closed it
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  (until the process ends)
-    for stream, errors in (
-        (sys.stdin, "surrogateescape"),
-        (sys.stdout, "backslashreplace"),
-        (sys.stderr, "backslashreplace"),
-    ):
-        cast(TextIO, stream).reconfigure(errors=errors)  # type: ignore[attr-defined]
+    sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def say(line: str) -> None:
@@ -36,7 +33,7 @@ def say(line: str) -> None:
         sys.stderr.write(f"{text}\n")  # in one go: `print` can be stopped before the end of a line
         sys.stderr.flush()
     except OSError:
-        _abandon(sys.stderr)
+        abandon(sys.stderr)
 
 
 def note(line: str) -> None:
@@ -49,33 +46,22 @@ def show_while_read(text: str) -> None:
     try:
         print(shown(text), flush=True)
     except BrokenPipeError:
-        abandon_stdout()
+        abandon(sys.stdout)
 
 
 def shown(text: str) -> str:
-    """Return what a model has made up, or a path, as stdout may have it.
-
-    Both can have characters that a terminal obeys: a terminal gets those escaped, a file or a pipe
-    as they are.
-    """
+    """Return text for stdout: a terminal gets control characters escaped, a file or pipe raw."""
     return text.translate(ESCAPES) if sys.stdout.isatty() else text
 
 
 def print_facts(facts: Mapping[str, object]) -> None:
     """Print a line for each, values below one another, whatever characters are in them."""
-    rows = [
-        (printable(name), printable(fact) if isinstance(fact, str) else fact)
-        for name, fact in facts.items()
-    ]
-    width = max(len(name) for name, _ in rows) + 1
-    for name, fact in rows:
-        print(f"  {name + ':':<{width}}  {fact}")
+    names = [f"{printable(name)}:" for name in facts]
+    width = max(map(len, names))
+    for name, fact in zip(names, facts.values(), strict=True):
+        print(f"  {name:<{width}}  {printable(fact) if isinstance(fact, str) else fact}")
 
 
-def abandon_stdout() -> None:
-    """Send all that is still to be printed nowhere, what is in the buffer too."""
-    _abandon(sys.stdout)
-
-
-def _abandon(stream: TextIO) -> None:
+def abandon(stream: TextIO) -> None:
+    """Discard all that is still to be printed on stdout or stderr, also what is in the buffer."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

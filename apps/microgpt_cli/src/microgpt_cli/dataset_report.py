@@ -1,7 +1,4 @@
-"""What `microgpt info --data` tells: statistics of a training file, and how fast a model trains.
-
-The page has 78 columns, with a picture of the lengths.
-"""
+"""What `microgpt info --data` tells: statistics of a training file, and how fast a model trains."""
 
 import sys
 import unicodedata
@@ -183,24 +180,17 @@ def measure_speed(
 
 def page(found: DatasetReport) -> Iterator[str]:
     """Yield the lines of the page."""
-    report, is_chat = found.report, found.report.tokenizer.is_chat
-    yield f"{found.file.path}: {'conversations' if is_chat else 'lines of text'}"
+    report = found.report
+    what = "conversations" if report.tokenizer.is_chat else "lines of text"
+    yield f"{found.file.path}: {what}"
     for name, text in _facts(report, found.file):
         yield from _fact(name, text)
-    yield ""
-    turns = "two for a turn, " if is_chat else ""
-    piece = "a character" if report.tokenizer.kind == "char" else "each subword of the model"
-    yield f"lengths, in tokens to predict: one for {piece}, {turns}one for the end"
-    yield from _percentiles(report)
-    yield ""
-    yield from _picture(report)
-    yield ""
-    yield from _cut_table(found)
-    yield ""
-    yield from _training(found)
+    sections = [_percentiles(report), _histogram(report), _cut_table(found), _training(found)]
     if found.suitability:
+        sections.append(_unknown_characters(found.suitability, report.n_docs))
+    for section in sections:
         yield ""
-        yield from _unknown_characters(found.suitability, report.n_docs)
+        yield from section
 
 
 def _facts(report: DataReport, file: TextFile) -> Iterator[tuple[str, str]]:
@@ -227,13 +217,16 @@ def _facts(report: DataReport, file: TextFile) -> Iterator[tuple[str, str]]:
 
 
 def _percentiles(report: DataReport) -> Iterator[str]:
+    turns = "two for a turn, " if report.tokenizer.is_chat else ""
+    piece = "a character" if report.tokenizer.kind == "char" else "each subword of the model"
+    yield f"lengths, in tokens to predict: one for {piece}, {turns}one for the end"
     names = ["min", *(f"{percent}%" for percent in PERCENTS[1:-1]), "max"]
     lengths = [f"{report.percentile(percent):,}" for percent in PERCENTS]
     for row in (names, lengths):
         yield "".join(f"{text:>{max(7, len(lengths[-1]) + 2)}}" for text in row)
 
 
-def _picture(report: DataReport) -> Iterator[str]:
+def _histogram(report: DataReport) -> Iterator[str]:
     """Yield a bar for each range of lengths."""
     bins = report.histogram()
     labels = [f"{b.first:,}" if b.first == b.last else f"{b.first:,}-{b.last:,}" for b in bins]

@@ -70,12 +70,10 @@ def judge(
 
 @dataclass(frozen=True)
 class _Row:
-    """A name, the verdict if there is one, whether it is not new, whether it came before."""
-
     name: str
     verdict: "Verdict | None"
-    is_known: bool
-    is_repeat: bool
+    is_known: bool  # among the names that are not new
+    is_repeat: bool  # came before in this batch
 
     def facts(self) -> dict[str, object]:
         verdict = self.verdict

@@ -85,11 +85,7 @@ def _check_outputs(model_dir: Path | None, *, force: bool) -> None:
 def _prepare(
     options: Mapping[str, Any], given: Mapping[str, Any], begun: Records | None
 ) -> tuple[SearchSettings, Split]:
-    """Return the settings of the search, and its documents.
-
-    Raises:
-        ConfigError: an option contradicts what the run began with.
-    """
+    """Return the settings of the search, and its documents."""
     path = options["input"]
     genome = read_genome(options["warm_start"]).genome if options["warm_start"] else None
     if begun:

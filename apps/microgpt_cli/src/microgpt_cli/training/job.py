@@ -47,26 +47,18 @@ def recipe_options(preset: PresetName | None, genome: Path | None) -> dict[str, 
     """Return the options that a preset or a genome.json stands for, by the names of `train`."""
     if genome:
         genes = read_genome(genome).genome
-        return {
-            "n_embd": genes.n_emb,
-            "n_head": genes.n_head,
-            "n_layer": genes.n_layer,
-            "block_size": genes.n_ctx,
-            "n_ff_exp": genes.n_ff_exp,
-            "steps": genes.steps,
-            "lr": genes.lr,
-            "long_docs": LONG_DOCS,
-        }
-    if not preset:
+        model = genes.model()
+        options = {"steps": genes.steps, "lr": genes.lr, "long_docs": LONG_DOCS}
+    elif preset:
+        found = PRESETS[preset]
+        model = found.model
+        held_out = {"val_fraction": found.val_fraction, "test_fraction": found.test_fraction}
+        options = vars(found.config) | held_out
+        if found.data == "grammar":
+            options["chat"] = True
+    else:
         return {}
-    found = PRESETS[preset]
-    return {
-        **{name: getattr(found.model, name) for name in SHAPE},
-        **vars(found.config),
-        "val_fraction": found.val_fraction,
-        "test_fraction": found.test_fraction,
-        **({"chat": True} if found.data == "grammar" else {}),
-    }
+    return {name: getattr(model, name) for name in SHAPE} | options
 
 
 def new_job(settings: Mapping[str, Any], asked: Mapping[str, Any]) -> TrainingJob:
@@ -227,9 +219,9 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Train
     reason = ending(state.step, state.best, config)
     if status == "ended" and reason:
         return Ended(state.step, reason)
-    if plan.input and "input" not in given:
-        check_regular(plan.input, "name the documents of this training with --input")
     path = given.get("input") or plan.input
+    if path and "input" not in given:
+        check_regular(path, "name the documents of this training with --input")
     held_out = (plan.data.val_fraction, plan.data.test_fraction)
     parts = _load_parts(path, plan.preset, config, *held_out, chat=plan.tokenizer.is_chat)
     if parts.facts.sha256 != plan.data.sha256:

@@ -146,14 +146,14 @@ def _is_worth_less_than_what_is_there(state: TrainState, directory: TrainingDire
 
 def _leave(result: TrainResult, directory: TrainingDirectory) -> str:
     """Keep the state of a training that was stopped; return what to say."""
-    path, where = directory.path, f"at step {result.state.step} of {result.config.steps}"
+    message = f"at step {result.state.step} of {result.config.steps}"
     if _is_worth_less_than_what_is_there(result.state, directory):
-        return f"{where}; {path} is as it was before"
+        return f"{message}; {directory.path} is as it was before"
     try:
         directory.keep(result.plan, result.state)
     except CheckpointError as error:
-        return f"{where}, which is lost: {error}{_how_to_go_on(directory)}"
-    return f"{where}{_how_to_go_on(directory)}"
+        message += f", which is lost: {error}"
+    return message + _how_to_go_on(directory)
 
 
 def _how_to_go_on(directory: TrainingDirectory) -> str:

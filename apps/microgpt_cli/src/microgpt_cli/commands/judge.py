@@ -126,8 +126,7 @@ def _table(rows: Sequence[_Row], known: str) -> Iterator[str]:
 def _cells(verdict: "Verdict | None") -> list[str]:
     if verdict is None:
         return ["-"] * len(COLUMNS)
-    terms = (verdict.flow, verdict.symmetry, verdict.creativity)
-    return [*(f"{term:.1f}" for term in terms), f"{verdict.total:.2f}"]
+    return [*(f"{term:.1f}" for term in asdict(verdict).values()), f"{verdict.total:.2f}"]
 
 
 def _summary(result: "Scores", rows: Sequence[_Row]) -> Iterator[str]:

@@ -118,26 +118,15 @@ def _train(
 ) -> None:
     """Run a training, unless it has ended, and report the result."""
     from microgpt_cli.training.job import Ended
-    from microgpt_cli.training.report import draw, report
-    from microgpt_cli.training.run import run
+    from microgpt_cli.training.run import draw, run
 
-    path, as_json = directory.path, options["as_json"]
+    path = directory.path
     if isinstance(job, Ended):
         note(job.what_to_do(path))
         if options["plot"]:
             draw(path)
-        if as_json:
+        if options["as_json"]:
             print(json.dumps({"steps": job.step, "ended": job.reason, "output": str(path)}))
         return
     n_samples = _count_samples(options["num_samples"], chat=job.plan.tokenizer.is_chat)
-    result = run(
-        job,
-        directory,
-        threads=options["threads"],
-        checkpoint_every=options["checkpoint_every"],
-        has_samples=n_samples > 0,
-        quiet=as_json,
-    )
-    if options["plot"]:
-        draw(path)
-    report(result, n_samples, job.parts, path, as_json=as_json)
+    run(job, directory, n_samples, options)

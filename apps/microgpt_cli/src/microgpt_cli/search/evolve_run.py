@@ -20,10 +20,11 @@ from microgpt.training.engines import prepare_engine
 from microgpt_cli.commands.report import leave_report
 from microgpt_cli.input_files import check_regular, default_input
 from microgpt_cli.search.log import SearchLog, resumable
-from microgpt_cli.search.table import make_table
+from microgpt_cli.search.table import SearchTable
 from microgpt_cli.search.workers import make_pool
 from microgpt_cli.terminal.console import note, say
 from microgpt_cli.terminal.options import DEFAULT_GENOME, RUNS
+from microgpt_cli.terminal.progress import rich_console
 from microgpt_evolution.evolve_rust import loss_log_end
 from microgpt_evolution.genome_file import (
     GenomeRecord,
@@ -54,7 +55,8 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         records = begun or stack.enter_context(
             Records.begin(RUNS, "evolve", settings.model_dump(mode="json"))
         )
-        table = None if options["trace"] else make_table(settings.n_generations)
+        console = None if options["trace"] else rich_console()
+        table = SearchTable(settings.n_generations, console) if console else None
         with resumable(records, RESUME), SearchLog(records.log, table) as log:
             listeners = Listeners(
                 log=log,

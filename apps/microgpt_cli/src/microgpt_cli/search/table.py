@@ -3,7 +3,7 @@
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from microgpt_cli.terminal.progress import duration, rich_console, short, time_left
+from microgpt_cli.terminal.progress import duration, short, time_left
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -14,12 +14,6 @@ if TYPE_CHECKING:
 
 REDRAWS_A_SECOND = 4
 LABEL = 12  # columns, the space behind it too
-
-
-def make_table(generations: int) -> "SearchTable | None":
-    """Return a table, or None where nothing can be redrawn."""
-    console = rich_console()
-    return SearchTable(generations, console) if console else None
 
 
 class SearchTable:

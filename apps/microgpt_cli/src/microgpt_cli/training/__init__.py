@@ -1,1 +1,1 @@
-"""`microgpt train`: options, data, run and report."""
+"""`microgpt train`: options, job and run."""

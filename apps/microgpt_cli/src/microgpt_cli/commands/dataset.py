@@ -49,14 +49,12 @@ def chat(
     from microgpt.synthetic_chat import conversations as draw
     from microgpt.synthetic_chat import json_line
 
-    made = draw(split, conversations, seed)
-    if output in (None, STDOUT):
-        for conversation in made:
-            print(json_line(conversation))
+    lines = map(json_line, draw(split, conversations, seed))
+    if output is None or output == STDOUT:
+        for line in lines:
+            print(line)
         return
-    assert output is not None
     if os.path.lexists(output) and not force:
         raise ConfigError(f"{output} exists; name another file, or replace it with --force")
-    lines = "".join(f"{json_line(conversation)}\n" for conversation in made)
-    publish(output.parent, {output.name: lines.encode()})
+    publish(output.parent, {output.name: "".join(f"{line}\n" for line in lines).encode()})
     print(f"Wrote {conversations:,} conversations to {output}")

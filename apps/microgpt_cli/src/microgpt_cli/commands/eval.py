@@ -101,18 +101,22 @@ def _ask(
 
 def page(answers: "Sequence[Answer]", seconds: float) -> Iterator[str]:
     """Yield the lines of the page on at least one answer, which took so many seconds in all."""
-    from microgpt.evaluation.exact_match import Score, by_task
+    from microgpt.evaluation.exact_match import Score, by_task, wrong_replies
 
     score, tasks = Score.of(answers), by_task(answers)
     n_tokens = sum(answer.n_tokens for answer in answers)
-    yield (
-        f"replies:    {score.n}, {score.share:.1%} of them exact "
-        f"({n_tokens / seconds:,.0f} tokens/s)"
-    )
+    speed = f"{n_tokens / seconds:,.0f} tokens/s"
+    yield f"replies:    {score.n}, {score.share:.1%} of them exact ({speed})"
     yield ""
     rows = [(_named(task), Score.of(some)) for task, some in tasks.items()]
     yield from _table([*rows, ("all tasks", score)])
-    yield from _wrong_replies(answers)
+    wrong = wrong_replies(answers)[:N_WRONG_REPLIES]
+    if wrong:
+        yield ""
+        yield "what it says most often where it is wrong"
+    for one in wrong:
+        share = f"{one.n / one.n_items:.1%} of the {one.n_items:,} items with another answer"
+        yield f"  {_clip(one.reply)}: {one.n:,} times, {share}"
     yield from _errors(tasks)
 
 
@@ -157,24 +161,8 @@ def _table(rows: "Sequence[tuple[str, Score]]") -> Iterator[str]:
     yield f"{'task':<{width}} {'n':>7} {'exact':>7} {'share':>7}   95% interval"
     for name, score in rows:
         low, high = score.interval
-        yield (
-            f"{name:<{width}} {score.n:>7,} {score.n_exact:>7,} {score.share:>7.1%}"
-            f"   {low:.1%} to {high:.1%}"
-        )
-
-
-def _wrong_replies(answers: "Sequence[Answer]") -> Iterator[str]:
-    from microgpt.evaluation.exact_match import wrong_replies
-
-    wrong = wrong_replies(answers)[:N_WRONG_REPLIES]
-    if wrong:
-        yield ""
-        yield "what it says most often where it is wrong"
-    for one in wrong:
-        yield (
-            f"  {_clip(one.reply)}: {one.n:,} times, {one.n / one.n_items:.1%} of the "
-            f"{one.n_items:,} items with another answer"
-        )
+        counts = f"{score.n:>7,} {score.n_exact:>7,} {score.share:>7.1%}"
+        yield f"{name:<{width}} {counts}   {low:.1%} to {high:.1%}"
 
 
 def _errors(tasks: "dict[str, list[Answer]]") -> Iterator[str]:
@@ -187,7 +175,8 @@ def _errors(tasks: "dict[str, list[Answer]]") -> Iterator[str]:
         for answer in answers[:N_ERRORS]:
             item = answer.item
             said = " / ".join(message.content for message in item.conversation[: item.place])
-            where = f"  {_named(task)}, line {item.line}: {_clip_start(said)}"
+            last = repr(said if len(said) <= CLIP else f"...{said[-CLIP:]}")
+            where = f"  {_named(task)}, line {item.line}: {last}"
             if answer.reply is None:
                 yield f"{where}: {answer.problem}"
             else:
@@ -201,8 +190,3 @@ def _named(task: str) -> str:
 def _clip(text: str) -> str:
     """Return the beginning of a text as it can stand in a line, whatever characters are in it."""
     return repr(text if len(text) <= CLIP else f"{text[:CLIP]}...")
-
-
-def _clip_start(text: str) -> str:
-    """Return its end."""
-    return repr(text if len(text) <= CLIP else f"...{text[-CLIP:]}")

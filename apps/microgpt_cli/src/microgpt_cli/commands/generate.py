@@ -137,20 +137,21 @@ def _training_texts(saved: "SavedModel", against: Path | None) -> Container[str]
             note(f"{against} is not the file that the model was trained on")
         return _known(docs, saved)
     name = opt.DEFAULT_CHAT if saved.tokenizer.is_chat else opt.DEFAULT_TEXT
-    for path in (Path("data", name), bundled(name)):
-        if os.path.isfile(path):
-            docs = load_documents(path)
-            if fingerprint(docs) == expected:
-                return _known(docs, saved)
+    for path in filter(os.path.isfile, (Path("data", name), bundled(name))):
+        docs = load_documents(path)
+        if fingerprint(docs) == expected:
+            return _known(docs, saved)
     raise DataError("the file that the model was trained on is not at hand; name it with --against")
 
 
 def _known(docs: "Sequence[Document]", saved: "SavedModel") -> Container[str]:
     from microgpt.evaluation.memorisation import KnownTexts
 
-    texts = [doc for doc in docs if isinstance(doc, str)]
-    conversations = [doc for doc in docs if not isinstance(doc, str)]
-    said = (message for conversation in conversations for message in conversation)
-    texts += [message.content for message in said if message.role == "user"]
+    texts: list[str] = []
+    for doc in docs:
+        if isinstance(doc, str):
+            texts.append(doc)
+        else:
+            texts += [message.content for message in doc if message.role == "user"]
     room = saved.model.block_size - saved.tokenizer.is_chat  # the role takes a token
     return KnownTexts(texts, room=room, text=saved.text)

@@ -86,8 +86,7 @@ def use(
 
     path, content = _content(source)
     decode_genome(content, path)
-    kept = _to_keep(content)
-    publish(DEFAULT_GENOME.parent, {**kept, DEFAULT_GENOME.name: content})
+    publish(DEFAULT_GENOME.parent, {**_to_keep(content), DEFAULT_GENOME.name: content})
     print(shown(f"Active genome set from: {source}"))
 
 
@@ -112,17 +111,14 @@ def import_log(
     found = parse_log(TextFile(log), log)
     directory = write_imported(RUNS, found, log)
     candidates, winner = found.candidates, found.winner
+    n_generations = len({candidate.generation for candidate in candidates})
     n_lost = sum(candidate.evaluation.status != "ok" for candidate in candidates)
+    count = f"{len(candidates)}{f', {n_lost} without a loss' if n_lost else ''}"
     loss = winner.loss if winner.val_loss is None else winner.val_loss
+    how = f"Loss: {loss:.4f}, generation {winner.generation}, {winner.fitness}"
+    best = f"{winner.genome.describe()} | {how}"
     print(f"Imported: {directory}")
-    print_facts(
-        {
-            "generations": len({candidate.generation for candidate in candidates}),
-            "candidates": f"{len(candidates)}{f', {n_lost} without a loss' if n_lost else ''}",
-            "best": f"{winner.genome.describe()} | Loss: {loss:.4f}, generation "
-            f"{winner.generation}, {winner.fitness}",
-        }
-    )
+    print_facts({"generations": n_generations, "candidates": count, "best": best})
     if found.left_out:
         note(f"left out, outside the ranges: {len(found.left_out)}, such as: {found.left_out[0]}")
     note(f"to use the best: microgpt genome use {as_argument(directory)}")
@@ -140,10 +136,8 @@ def _content(path: Path) -> tuple[Path, bytes]:
         if not (path / GENOME).exists() and (path / RUN).exists():
             if SWEEP in read_settings(path):
                 raise RunError(f"{path} is a sweep, and finds no genome; name a run of evolution")
-            raise RunError(
-                f"{path} has no winner yet; go on with: "
-                f"microgpt evolve --resume {as_argument(path)}"
-            )
+            how = f"microgpt evolve --resume {as_argument(path)}"
+            raise RunError(f"{path} has no winner yet; go on with: {how}")
         path = path / GENOME
     return path, read_content(path)
 

@@ -21,10 +21,10 @@ class SearchLog:
 
     def __init__(self, path: Path, table: SearchTable | None) -> None:
         self._path, self._table = path, table
+        with self._writing():
+            self._file = path.open("w", encoding="utf-8", errors="backslashreplace")
 
     def __enter__(self) -> Self:
-        with self._writing():
-            self._file = self._path.open("w", encoding="utf-8", errors="backslashreplace")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -94,9 +94,12 @@ class TrainingProgress(ProgressBar):
         """Return the steps, documents and tokens per second of the last seconds."""
         now = perf_counter()
         _, steps, docs, tokens = self._totals[-1]
-        self._totals.append(
-            (now, steps + len(event.losses), docs + event.n_docs, tokens + event.n_tokens)
+        steps, docs, tokens = (
+            steps + len(event.losses),
+            docs + event.n_docs,
+            tokens + event.n_tokens,
         )
+        self._totals.append((now, steps, docs, tokens))
         while len(self._totals) > 2 and self._totals[1][0] < now - SPEED_WINDOW_S:
             self._totals.popleft()
         (start, *first), (end, *last) = self._totals[0], self._totals[-1]

@@ -144,6 +144,9 @@ def test_ctrl_c_clears_the_line_and_the_chat_goes_on(talk, is_signal) -> None:
         talk.sendintr()
     talk.expect_exact("\n")
     talk.expect(rf"{YOU}{ESCAPES}")
+    talk.send("/seed 7\r")  # with "ho" before it this would be a message
+    talk.expect_exact("(seed 7)\r\n")
+    talk.expect_exact(YOU)
     talk.send("hi\r")
     talk.expect(REPLY)
 

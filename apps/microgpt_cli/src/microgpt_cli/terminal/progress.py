@@ -25,8 +25,8 @@ SPEED_WINDOW_S = 5.0
 class ProgressBar:
     """A bar on a terminal that can redraw; elsewhere a line for each tenth."""
 
-    def __init__(self, what: str, total: int, done: int = 0) -> None:
-        self._what, self._total, self._done = what, total, done
+    def __init__(self, what: str, total: int) -> None:
+        self._what, self._total, self._done = what, total, 0
         self._console = rich_console()
         self._bar: Progress | None = None
         self._last_line = perf_counter()
@@ -94,12 +94,8 @@ class TrainingProgress(ProgressBar):
         """Return the steps, documents and tokens per second of the last seconds."""
         now = perf_counter()
         _, steps, docs, tokens = self._totals[-1]
-        steps, docs, tokens = (
-            steps + len(event.losses),
-            docs + event.n_docs,
-            tokens + event.n_tokens,
-        )
-        self._totals.append((now, steps, docs, tokens))
+        steps += len(event.losses)
+        self._totals.append((now, steps, docs + event.n_docs, tokens + event.n_tokens))
         while len(self._totals) > 2 and self._totals[1][0] < now - SPEED_WINDOW_S:
             self._totals.popleft()
         (start, *first), (end, *last) = self._totals[0], self._totals[-1]

@@ -77,17 +77,15 @@ def examine(
     docs: Sequence[Document] = load_conversations(file, tell=note) if is_chat else load_text(file)
     subwords = saved if saved and saved.tokenizer.kind == "bpe" else None
     report = describe(docs, extended_tokenizer(subwords, docs) if subwords else None)
-    model = replace(
-        saved.model if saved else ModelConfig(block_size=report.block_size),
-        vocab_size=report.tokenizer.vocab_size,
-    )
-    model = replace(model, block_size=block_size or model.block_size)
+    model = saved.model if saved else ModelConfig(block_size=report.block_size)
+    block_size = block_size or model.block_size
+    model = replace(model, vocab_size=report.tokenizer.vocab_size, block_size=block_size)
     prepare_engine("compiled", tell=note)
     return DatasetReport(
         file=file,
         report=report,
         model=model,
-        cuts=_cuts(report, model.block_size),
+        cuts=_cuts(report, block_size),
         speed=measure_speed(docs, model, report.tokenizer),
         suitability=_suitability(saved, report, docs) if saved else None,
     )

@@ -115,10 +115,8 @@ def _table(rows: Sequence[_Row], known: str) -> Iterator[str]:
     lines += [(_shown(row.name), _cells(row.verdict), row.remark(known)) for row in rows]
     name_width = max(cell_len(name) for name, _, _ in lines)
     for name, cells, remark in lines:
-        columns = [
-            f"{cell:>{max(len(title), MIN_WIDTH)}}"
-            for cell, title in zip(cells, titles, strict=True)
-        ]
+        widths = [max(len(title), MIN_WIDTH) for title in titles]
+        columns = [f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)]
         padding = " " * (name_width - cell_len(name))
         yield "  ".join([name + padding, *columns, remark]).rstrip()
 

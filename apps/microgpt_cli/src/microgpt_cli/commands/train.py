@@ -1,8 +1,7 @@
 """`microgpt train`: from a text file to a model directory."""
 
-import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
@@ -10,13 +9,8 @@ from microgpt.config import ModelConfig, TrainConfig, check_count
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal import options as common
-from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, given_options
 from microgpt_cli.training import options as opt
-
-if TYPE_CHECKING:
-    from microgpt.storage.training_directory import TrainingDirectory
-    from microgpt_cli.training.job import Ended, TrainingJob
 
 
 def train(
@@ -75,6 +69,7 @@ def train(
     from microgpt.storage.training_directory import TrainingDirectory, check_has_training
     from microgpt.training.engines import check_engine
     from microgpt_cli.training.job import new_job, recipe_options, refuse_unfinished, resumed_job
+    from microgpt_cli.training.run import run
 
     given = given_options(ctx)
     asked = {**recipe_options(preset, genome), **given}
@@ -89,7 +84,7 @@ def train(
     with TrainingDirectory(resume or output) as directory:
         if not resume and not force:
             refuse_unfinished(directory)
-        _train(directory, job or resumed_job(directory, given), ctx.params)
+        run(job or resumed_job(directory, given), directory, ctx.params)
 
 
 def _check_combinations(settings: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -103,30 +98,3 @@ def _check_combinations(settings: Mapping[str, Any], given: Mapping[str, Any]) -
         raise ConfigError("--text stream does not go with --chat: conversations come in lines")
     if settings["text"] == "stream" and "long_docs" in given:
         raise ConfigError("--long-docs does not go with --text stream, which has no documents")
-    if not resume:
-        _count_samples(settings["num_samples"], chat=chat)
-
-
-def _count_samples(num_samples: int | None, *, chat: bool) -> int:
-    if chat and num_samples:
-        raise ConfigError("--num-samples does not go with --chat; use `microgpt chat` afterwards")
-    return (0 if chat else opt.N_SAMPLES) if num_samples is None else num_samples
-
-
-def _train(
-    directory: "TrainingDirectory", job: "TrainingJob | Ended", options: Mapping[str, Any]
-) -> None:
-    """Run a training, unless it has ended, and report the result."""
-    from microgpt_cli.training.job import Ended
-    from microgpt_cli.training.run import draw, run
-
-    path = directory.path
-    if isinstance(job, Ended):
-        note(job.what_to_do(path))
-        if options["plot"]:
-            draw(path)
-        if options["as_json"]:
-            print(json.dumps({"steps": job.step, "ended": job.reason, "output": str(path)}))
-        return
-    n_samples = _count_samples(options["num_samples"], chat=job.plan.tokenizer.is_chat)
-    run(job, directory, n_samples, options)

@@ -24,6 +24,7 @@ from microgpt.training.finetune import check_shape, extended_tokenizer, new_toke
 from microgpt.training.presets import PRESETS, PresetName
 from microgpt_cli.input_files import check_regular, default_input
 from microgpt_cli.terminal.console import note
+from microgpt_cli.training.options import N_SAMPLES
 from microgpt_evolution.genome import LONG_DOCS
 from microgpt_evolution.genome_file import read_genome
 
@@ -66,6 +67,7 @@ def new_job(settings: Mapping[str, Any], asked: Mapping[str, Any]) -> TrainingJo
 
     Some were asked for, that is are no defaults; --from takes the others from its model.
     """
+    count_samples(settings["num_samples"], chat=settings["chat"])
     names = {field.name for field in fields(TrainConfig)} & settings.keys()
     config = TrainConfig(**{name: settings[name] for name in names})
     _check_patience(config, settings["val_fraction"])
@@ -106,6 +108,13 @@ def new_job(settings: Mapping[str, Any], asked: Mapping[str, Any]) -> TrainingJo
     return TrainingJob(plan, parts, parent)
 
 
+def count_samples(num_samples: int | None, *, chat: bool) -> int:
+    """Return how many samples to print after a training; raise ConfigError with a chat model."""
+    if chat and num_samples:
+        raise ConfigError("--num-samples does not go with --chat; use `microgpt chat` afterwards")
+    return (0 if chat else N_SAMPLES) if num_samples is None else num_samples
+
+
 def _input_of(preset: PresetName | None, *, chat: bool) -> Path | None:
     """Return the default input file; None for the documents that a preset draws."""
     data = PRESETS[preset].data if preset else "names"
@@ -115,16 +124,11 @@ def _input_of(preset: PresetName | None, *, chat: bool) -> Path | None:
 
 
 def _load_parts(
-    path: Path | None,
-    preset: PresetName | None,
-    config: TrainConfig,
-    validation: float,
-    test: float,
-    *,
-    chat: bool,
+    path: Path | None, preset: PresetName | None, config: TrainConfig, *held_out: float, chat: bool
 ) -> Split:
     """Return the documents of a file, or without one those of a preset, by what they are for."""
     docs: Sequence[Document]
+    validation, test = held_out
     if path is None:
         assert preset
         docs = PRESETS[preset].draw(config.seed)

@@ -28,25 +28,32 @@ from microgpt_cli.terminal.console import note, say, show_while_read, shown
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.terminal.progress import TrainingProgress
 from microgpt_cli.terminal.signals import StopRequest
-from microgpt_cli.training.job import TrainingJob
+from microgpt_cli.training.job import Ended, TrainingJob, count_samples
 
 # `data.fingerprint` of the bundled names.txt: Karpathy's header calls its samples "names".
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
 MOST_SHOWN = 80  # characters of a document, which may be a book
 
 
-def run(
-    job: TrainingJob, directory: TrainingDirectory, n_samples: int, options: Mapping[str, Any]
-) -> None:
+def run(job: TrainingJob | Ended, directory: TrainingDirectory, options: Mapping[str, Any]) -> None:
     """Train with the options of the command, leave the model in the directory, and report."""
+    path, as_json = directory.path, options["as_json"]
+    if isinstance(job, Ended):
+        note(job.what_to_do(path))
+        if options["plot"]:
+            _draw(path)
+        if as_json:
+            print(json.dumps({"steps": job.step, "ended": job.reason, "output": str(path)}))
+        return
+    n_samples = count_samples(options["num_samples"], chat=job.plan.tokenizer.is_chat)
     result = _train(job, directory, n_samples, options)
     if options["plot"]:
-        draw(directory.path)
+        _draw(path)
     samples: list[str] = []
     if n_samples:
         model = InferenceGpt(result, engine=result.plan.engine)
         samples = model.generate(n_samples, rng=result.rng())
-    _report(result, samples, job.parts, directory.path, as_json=options["as_json"])
+    _report(result, samples, job.parts, path, as_json=as_json)
 
 
 def _train(
@@ -55,9 +62,9 @@ def _train(
     """Train to the end; the header goes to stdout, progress and notes to stderr."""
     threads = options["threads"]
     plan, parts = job.plan, job.parts
-    reading = parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
+    chunks = parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
     check_fits(
-        plan.engine, plan.dtype, plan.model, plan.config, longest=reading.longest, threads=threads
+        plan.engine, plan.dtype, plan.model, plan.config, longest=chunks.longest, threads=threads
     )
     uses: list[Use] = ["training"]
     uses += ["decoding"] if n_samples else []
@@ -65,7 +72,7 @@ def _train(
     prepare_engine(plan.engine, plan.dtype, uses=uses, tell=note)
     with TrainingProgress(plan.config.steps) as progress, StopRequest() as stop:
         progress.restart(job.resume.step if job.resume else 0)
-        _tell_about_data(job, reading, quiet=options["as_json"])
+        _tell_about_data(job, chunks, quiet=options["as_json"])
         try:
             result = train(
                 parts,
@@ -125,7 +132,7 @@ def _n_chars(texts: Sequence[Document]) -> int:
     return sum(map(len, texts))
 
 
-def _tell_about_data(job: TrainingJob, reading: ChunkedDataset, *, quiet: bool) -> None:
+def _tell_about_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None:
     """Print the header, unless quiet; note what is held out and what does not fit."""
     plan, parts = job.plan, job.parts
     is_stream = plan.config.text == "stream"
@@ -143,16 +150,16 @@ def _tell_about_data(job: TrainingJob, reading: ChunkedDataset, *, quiet: bool) 
             f"{count(parts.train)} {what} to learn from, {count(parts.validation)} held out for "
             f"validation, {count(parts.test)} for the test"
         )
-    if reading.n_long and not is_stream:
-        n_docs, n_long = len(parts.train), reading.n_long
+    if chunks.n_long and not is_stream:
+        n_docs, n_long = len(parts.train), chunks.n_long
         fate = {
-            "window": f"they are learnt in {len(reading) - n_docs + n_long:,} pieces",
-            "truncate": f"what lies beyond it, {reading.n_lost:,} tokens, is not learnt",
-            "skip": f"they are left out, with {reading.n_lost:,} tokens to learn",
+            "window": f"they are learnt in {len(chunks) - n_docs + n_long:,} pieces",
+            "truncate": f"what lies beyond it, {chunks.n_lost:,} tokens, is not learnt",
+            "skip": f"they are left out, with {chunks.n_lost:,} tokens to learn",
         }
         note(
             f"{n_long} of {n_docs} documents do not fit into the block size of "
-            f"{reading.block_size}; {fate[reading.long_docs]}"
+            f"{chunks.block_size}; {fate[chunks.long_docs]}"
         )
 
 
@@ -192,7 +199,7 @@ def _keep_last_good(result: TrainResult, directory: TrainingDirectory, plan: Tra
     return f"the last good weights are in {kept}"
 
 
-def draw(output: Path) -> None:
+def _draw(output: Path) -> None:
     """Draw the losses; that it does not work must not cost what has been trained."""
     from microgpt_cli.commands.plot import DEFAULT_FILES, PlotError, write_curves
 

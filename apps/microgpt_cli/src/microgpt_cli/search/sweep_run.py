@@ -25,7 +25,13 @@ from microgpt_cli.terminal.options import RUNS
 from microgpt_cli.terminal.progress import ProgressBar, duration, time_left
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.sweep.config import SweepConfig, differing
-from microgpt_evolution.sweep.records import HELD_OUT, Kind, SweepRecords, SweepResult, SweepSettings
+from microgpt_evolution.sweep.records import (
+    HELD_OUT,
+    Kind,
+    SweepRecords,
+    SweepResult,
+    SweepSettings,
+)
 from microgpt_evolution.sweep.run import run_sweep
 from microgpt_evolution.workers.pools import Pool
 

@@ -216,7 +216,7 @@ def test_what_draws_may_be_missing(microgpt, tmp_path) -> None:
     )
 
 
-def refused(done, problem: str) -> None:
+def assert_refused(done, problem: str) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
     assert line.startswith(f"error: {problem}")
@@ -224,7 +224,7 @@ def refused(done, problem: str) -> None:
 
 def test_sweeps_of_different_documents_are_not_compared(microgpt, tmp_path) -> None:
     mine, yours = write(tmp_path), write(tmp_path, sha256="xyz")
-    refused(
+    assert_refused(
         microgpt("analyze", mine, yours),
         f"{mine} and {yours} are sweeps of different documents (/abc.txt, /xyz.txt), so their "
         "losses cannot be compared; analyze one at a time",
@@ -232,7 +232,7 @@ def test_sweeps_of_different_documents_are_not_compared(microgpt, tmp_path) -> N
 
 
 def test_the_newest_sweep_is_taken_by_itself(microgpt, tmp_path) -> None:
-    refused(
+    assert_refused(
         microgpt("analyze"),
         "there is no sweep in experiments; make one with: microgpt sweep steps",
     )
@@ -243,7 +243,9 @@ def test_the_newest_sweep_is_taken_by_itself(microgpt, tmp_path) -> None:
 
 def test_a_sweep_of_which_nothing_is_done_has_nothing_to_tell(microgpt, tmp_path) -> None:
     write(tmp_path, failed=[(point, seed) for point in STEPS for seed in SEEDS])
-    refused(microgpt("analyze"), "no training has come to its end, so there is nothing to tell")
+    assert_refused(
+        microgpt("analyze"), "no training has come to its end, so there is nothing to tell"
+    )
 
 
 def test_a_torn_last_line_is_left_out(microgpt, tmp_path) -> None:
@@ -272,14 +274,14 @@ def test_a_damaged_sweep_is_told_in_a_line(microgpt, tmp_path, file, content, pr
     if content:
         path.write_text(content)
     done = microgpt("analyze", run)
-    refused(done, "")
+    assert_refused(done, "")
     assert problem in done.stderr
 
 
 def test_a_search_is_no_sweep(microgpt, tmp_path) -> None:
     with Records.begin(tmp_path / "experiments", "evolve", {"objective": "loss"}) as search:
         run = search.directory.relative_to(tmp_path)
-    refused(microgpt("analyze", run), f"{run} is no sweep, but a run of evolution")
+    assert_refused(microgpt("analyze", run), f"{run} is no sweep, but a run of evolution")
 
 
 @pytest.mark.parametrize(
@@ -292,4 +294,4 @@ def test_a_search_is_no_sweep(microgpt, tmp_path) -> None:
 )
 def test_bad_options_are_told_in_a_line(microgpt, tmp_path, options, problem) -> None:
     write(tmp_path)
-    refused(microgpt("analyze", *options), problem)
+    assert_refused(microgpt("analyze", *options), problem)

@@ -154,11 +154,9 @@ class RunSummary:
     def champions(self) -> dict[str, Organism]:
         """The best organism of each population, the first of equals; the winner where it is one."""
         best: dict[str, Organism] = {}
-        for generation in self.generations:
-            for name, ranked in generation.populations.items():
-                first = next((o for o in ranked if o.has_finished), None)
-                if first and (name not in best or first.fitness < best[name].fitness):
-                    best[name] = first
+        for name, _, found in self.ranked_organisms():
+            if found.has_finished and (name not in best or found.fitness < best[name].fitness):
+                best[name] = found
         if self.retest and self.retest.id in self.organisms and self.objective != "hydra":
             name, organism = self.organisms[self.retest.id]
             best[name] = organism
@@ -193,8 +191,7 @@ def read_run_summary(directory: Path, name: str) -> RunSummary:
         settings.search(), settings.n_generations, lambda genome, seed: known.get((genome, seed))
     )
     summary = RunSummary(name, run, settings, generations, retest)
-    unknown = [entry.id for entry in run.entries if not summary.knows(entry)]
-    if unknown:
+    if unknown := [entry.id for entry in run.entries if not summary.knows(entry)]:
         raise RunError(
             f"{run.directory / EVALUATIONS}: {unknown[0]} is none that this search makes; it was "
             "edited, or written by another version of microgpt"

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from math import floor, log10
@@ -13,7 +13,7 @@ from microgpt.printable import printable
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing, show
 from microgpt_evolution.sweep.grid import SIZES
-from microgpt_evolution.sweep.power_law import LEAST, FittedLaw
+from microgpt_evolution.sweep.power_law import LEAST, FittedLaw, PowerLaw
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings, read_sweep
 from microgpt_evolution.sweep.scaling import UNIT, Cell, Mean, Scaling, Series
 
@@ -204,17 +204,16 @@ def _law(series: Series) -> Iterator[str]:
         noun = NOUNS[series.axis]
         yield f"No power law: the loss does not surely fall with the {noun}, or all at once"
         return
-    law = fitted.law
-    exponent = _number(law.exponent, fitted.half_width(lambda law: law.exponent))
-    formula = f"{law.scale:.4g} · {series.axis}^-{exponent}"
+    exponent = _number(fitted, lambda law: law.exponent)
+    formula = f"{fitted.law.scale:.4g} · {series.axis}^-{exponent}"
     if fitted.has_floor:
-        bottom = _number(law.floor, fitted.half_width(lambda law: law.floor))
-        yield f"Power law: loss = {bottom} + {formula}"
+        yield f"Power law: loss = {_number(fitted, lambda law: law.floor)} + {formula}"
     else:
         yield f"Power law: loss = {formula}; whether it ends at a floor takes four points to tell"
 
 
-def _number(value: float, half: float | None) -> str:
+def _number(fitted: FittedLaw, number: Callable[[PowerLaw], float]) -> str:
+    value, half = number(fitted.law), fitted.half_width(number)
     return f"{value:.3f}" if half is None else f"({value:.3f} ± {half:.3f})"
 
 
@@ -222,7 +221,7 @@ def _costs(scaling: Scaling) -> Iterator[str]:
     names = differing(cell.config for cell in scaling.cells)
     rows = []
     for cell in scaling.cells:
-        gain = scaling.gain(cell) if cell in scaling.front else None
+        gain = scaling.gain(cell)
         cells = [
             f"{cell.n_params:,}",
             f"{cell.flops / 1e9:.3g}",

@@ -1,4 +1,4 @@
-"""Train a point of a sweep and measure its losses."""
+"""Train a configuration of a sweep and measure its losses."""
 
 import math
 from collections.abc import Callable
@@ -26,7 +26,7 @@ N_SAMPLES = 3  # as many as the tables of evolve-rust show
 
 @dataclass(frozen=True)
 class SweepObjective:
-    """Trains a point of a sweep on documents and measures its losses."""
+    """Trains a configuration of a sweep on documents and measures its losses."""
 
     data: LossObjective  # the documents, their tokenizer and the held-out loss
     free_bytes: int | None = None  # the memory for each training, if it is limited
@@ -44,29 +44,33 @@ class SweepObjective:
             raise DataError("no reply is held out to measure on; add conversations that have some")
         return cls(data)
 
-    def n_params(self, point: SweepConfig) -> int:
+    def n_params(self, config: SweepConfig) -> int:
         """Return the number of weights."""
-        return count_params(self._model(point))
+        return count_params(self._model(config))
 
-    def n_bytes(self, point: SweepConfig) -> int:
+    def n_bytes(self, config: SweepConfig) -> int:
         """Return the memory of a training."""
-        config = point.train_config(seed=0)
-        longest = min(max(self.data.lengths) - 1, point.block_size)
-        returned = RESULT_BYTES_PER_WEIGHT * self.n_params(point)
-        model = self._model(point)
-        return bytes_needed("compiled", point.dtype, model, config, longest=longest) + returned
+        longest = min(max(self.data.lengths) - 1, config.block_size)
+        returned = RESULT_BYTES_PER_WEIGHT * self.n_params(config)
+        return returned + bytes_needed(
+            "compiled",
+            config.dtype,
+            self._model(config),
+            config.train_config(seed=0),
+            longest=longest,
+        )
 
-    def flops(self, point: SweepConfig) -> int:
+    def flops(self, config: SweepConfig) -> int:
         """Return the operations of a training, as if all documents came as often."""
-        config = point.train_config(seed=0)
-        reading = self.data.training.chunked(self.data.tokenizer, point.block_size, config)
-        n_pieces = point.steps * point.batch_size
-        n_tokens = round(n_pieces * reading.n_tokens / max(1, len(reading)))
-        return training_flops(self._model(point), n_docs=n_pieces, n_tokens=n_tokens)
+        hyper = config.train_config(seed=0)
+        chunks = self.data.training.chunked(self.data.tokenizer, config.block_size, hyper)
+        n_chunks = config.steps * config.batch_size
+        n_tokens = round(n_chunks * chunks.n_tokens / max(1, len(chunks)))
+        return training_flops(self._model(config), n_docs=n_chunks, n_tokens=n_tokens)
 
-    def refusal(self, point: SweepConfig) -> str | None:
-        """Return why a point is not trained, or None if it is."""
-        if self.free_bytes is None or (n_bytes := self.n_bytes(point)) <= self.free_bytes:
+    def refusal(self, config: SweepConfig) -> str | None:
+        """Return why a configuration is not trained, or None if it is."""
+        if self.free_bytes is None or (n_bytes := self.n_bytes(config)) <= self.free_bytes:
             return None
         return (
             f"it needs {n_bytes:,} bytes of memory, and {self.free_bytes:,} are free for each "
@@ -74,7 +78,7 @@ class SweepObjective:
         )
 
     def measure(
-        self, point: SweepConfig, seed: int, should_stop: Callable[[], bool] | None = None
+        self, config: SweepConfig, seed: int, should_stop: Callable[[], bool] | None = None
     ) -> Evaluation:
         """Train a model and return its evaluation, with the seconds of the training alone.
 
@@ -85,10 +89,10 @@ class SweepObjective:
         try:
             trained = train(
                 self.data.training,
-                model=point.model(vocab_size=0),
-                config=point.train_config(seed),
+                model=config.model(vocab_size=0),
+                config=config.train_config(seed),
                 tokenizer=self.data.tokenizer,
-                dtype=point.dtype,
+                dtype=config.dtype,
                 should_stop=should_stop,
             )
         except DivergedError:
@@ -116,5 +120,5 @@ class SweepObjective:
             cpu_seconds=round(cpu_seconds, 6),
         )
 
-    def _model(self, point: SweepConfig) -> ModelConfig:
-        return point.model(self.data.tokenizer.vocab_size)
+    def _model(self, config: SweepConfig) -> ModelConfig:
+        return config.model(self.data.tokenizer.vocab_size)

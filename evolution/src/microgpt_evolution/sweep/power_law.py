@@ -61,7 +61,7 @@ def fit_law(curves: Mapping[int, Curve]) -> FittedLaw | None:
     if they fall all at once, or if one is 0, which no power law reaches.
     """
     points = [point for curve in curves.values() for point in curve]
-    n_different = _count_x(points)
+    n_different = len(dict(points))
     if n_different < LEAST or min(loss for _, loss in points) <= 0:
         return None
     has_floor = n_different >= LEAST_FOR_FLOOR
@@ -73,14 +73,10 @@ def fit_law(curves: Mapping[int, Curve]) -> FittedLaw | None:
         [point for seed, curve in curves.items() if seed != left_out for point in curve]
         for left_out in curves
     ]
-    if any(_count_x(rest) < least for rest in rests):  # one seed only, or one that went far alone
+    if any(len(dict(rest)) < least for rest in rests):  # one seed only, or one that went far alone
         return FittedLaw(law, has_floor)
     without = tuple(other for rest in rests if (other := fit(rest)))
     return FittedLaw(law, has_floor, without) if len(without) == len(rests) else None
-
-
-def _count_x(points: Curve) -> int:
-    return len({x for x, _ in points})
 
 
 def fit_line(curve: Curve) -> PowerLaw | None:

@@ -85,8 +85,7 @@ class Series:
     @cached_property
     def returns(self) -> list[Return | None]:
         """The gain of each cell on the one before; None for the first."""
-        after = [_return(a, b, b.x(self.axis) - a.x(self.axis)) for a, b in pairwise(self.cells)]
-        return [None, *after]
+        return [None, *(_return(a, b, self.axis) for a, b in pairwise(self.cells))]
 
     @cached_property
     def law(self) -> FittedLaw | None:
@@ -153,9 +152,9 @@ def _gain(before: Cell, after: Cell) -> Mean:
     return Mean(before.val_loss.value - after.val_loss.value, None)
 
 
-def _return(before: Cell, after: Cell, n_more: int) -> Return:
-    """Return the gain of n_more steps or parameters, by evolve-rust's rule."""
-    drop = _gain(before, after)
+def _return(before: Cell, after: Cell, axis: Axis) -> Return:
+    """Return the gain of a cell on the one before it, by evolve-rust's rule."""
+    drop, n_more = _gain(before, after), after.x(axis) - before.x(axis)
     if n_more <= 0:
         return Return(drop, Mean(0.0, None))
     scale = UNIT / n_more

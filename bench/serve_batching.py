@@ -17,9 +17,9 @@ from serve_streams import conversations
 from train_speed import machine
 
 from microgpt.batching.batch import Batch
-from microgpt.batching.jobs import Job
 from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.inference import InferenceGpt
+from microgpt.sampling import Job
 from microgpt.storage.model_directory import load
 
 N_REPLIES = 320

@@ -30,7 +30,7 @@ def prepare(job: Job):
             DecodeRules(sampling=Sampling(TEMPERATURE)),
             max_slots=job.batch_size,
         )
-        decoder.uniforms[:] = uniforms
+        decoder.sequences.uniforms[:] = uniforms
         while decoder.run():
             pass
         return decoder.sequences.tokens[:, 1:].ravel()

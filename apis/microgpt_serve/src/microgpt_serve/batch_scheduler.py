@@ -16,11 +16,10 @@ from time import perf_counter
 from weakref import WeakKeyDictionary
 
 from microgpt.batching.batch import Batch
-from microgpt.batching.jobs import Job
 from microgpt.engine.decoding.decode_kernel import DecodeArrays
 from microgpt.engine.decoding.decoder import most_sequences
 from microgpt.inference import InferenceGpt
-from microgpt.sampling import Continuation
+from microgpt.sampling import Continuation, Job
 from microgpt_serve.errors import RETRY_AFTER_S, ServeError
 
 MAX_BATCHES = 8  # per thread, for the memory they take; other requests wait

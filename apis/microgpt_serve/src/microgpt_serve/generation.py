@@ -6,8 +6,7 @@ from contextlib import contextmanager, suppress
 
 from fastapi import Request
 
-from microgpt.batching.jobs import Job
-from microgpt.sampling import Continuation
+from microgpt.sampling import Continuation, Job
 from microgpt_serve.app_state import AppState
 from microgpt_serve.batch_scheduler import QueuedRequest
 from microgpt_serve.errors import ClientGoneError, ServeError

@@ -8,21 +8,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, islice, repeat
 
-from microgpt.batching.jobs import Job
 from microgpt.batching.stop_strings import cut_at_stop, text_until
-from microgpt.config import (
-    DEFAULT_SEED,
-    DEFAULT_TEMPERATURE,
-    Sampling,
-    check_count,
-    check_seed,
-    check_threads,
-)
+from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, Sampling, check_count, check_seed
 from microgpt.data.chat_truncation import ChatPrompt, fit_conversation
 from microgpt.data.tokenizer import Message
 from microgpt.errors import ConfigError, PromptError
-from microgpt.evaluation.predictor import Predictor, check_one_thread
-from microgpt.sampling import Continuation, DecodeRules, FinishReason, TokenStream, decode
+from microgpt.evaluation.predictor import Predictor
+from microgpt.sampling import DecodeRules, FinishReason, Job, TokenStream, decode
+from microgpt.training.engines import check_engine
 
 FIRST_BATCH, LAST_BATCH = 64, 1024  # sequences per thread that are decoded together
 
@@ -66,7 +59,6 @@ class InferenceGpt(Predictor):
         """Return sampled texts, each with its prompt; a chat model samples messages of a user.
 
         Args:
-            prompt: how each text begins.
             stop: a text ends before the first of these that comes after the prompt.
             max_tokens: the most tokens after the prompt; by default the context is the limit.
             seed: text i has the seed `seed + i`.
@@ -102,14 +94,18 @@ class InferenceGpt(Predictor):
         threads: int = 1,
     ) -> Iterator[str]:
         """Return the texts of `generate` one after another; without num_samples, for ever."""
-        if num_samples is not None:
-            check_count("num_samples", num_samples)
-        check_threads(threads)
+        check_engine(self.engine, None, threads)
         if isinstance(stop, str):
             raise ConfigError("stop is one text; pass a list of texts")
         if "" in stop:
             raise ConfigError("a stop string must not be empty")
-        job = self.text_job(prompts=[prompt], sampling=sampling, max_tokens=max_tokens, seed=seed)
+        job = self.text_job(
+            1 if num_samples is None else num_samples,
+            prompts=[prompt],
+            sampling=sampling,
+            max_tokens=max_tokens,
+            seed=seed,
+        )
         (tokens,), rules, stop = job.prompts, job.rules, tuple(stop)
         stop_ids = self.tokenizer.tokens_of(stop)
         if len(stop_ids) == len(stop):  # strings of one token each end a sequence by themselves
@@ -117,19 +113,17 @@ class InferenceGpt(Predictor):
         if rng is not None or self.engine == "reference":
             if threads > 1 and rng is not None:
                 raise ConfigError("one generator serves one text at a time; leave threads out")
-            check_one_thread(threads)
             rngs = repeat(rng) if rng is not None else map(random.Random, count(seed))
             streams = (self._stream(tokens, rules, each) for each in rngs)
             texts = (text_until(stream, self.tokenizer, stop) for stream in streams)
         else:
-            continuations = self._continuations(tokens, rules, num_samples, seed, threads)
-            decode = self.tokenizer.decode
-            texts = (cut_at_stop(decode(one.tokens), stop) for one in continuations)
+            sequences = self._decode_batches(tokens, rules, num_samples, seed, threads)
+            texts = (cut_at_stop(self.tokenizer.decode(each), stop) for each in sequences)
         return (prompt + text for text in islice(texts, num_samples))
 
-    def _continuations(
+    def _decode_batches(
         self, tokens: Sequence[int], rules: DecodeRules, n: int | None, seed: int, threads: int
-    ) -> Iterator[Continuation]:
+    ) -> Iterator[list[int]]:
         """Yield n continuations, or endlessly many, in growing batches: the first come soon."""
         n_made, n_together = 0, FIRST_BATCH * threads
         while n is None or n_made < n:
@@ -148,30 +142,20 @@ class InferenceGpt(Predictor):
         max_tokens: int | None = None,
         seed: int = DEFAULT_SEED,
     ) -> Job:
-        """Return the work of `samples` without stop strings, for prompts that `opening` takes.
-
-        Raises:
-            PromptError: a prompt does not fit into the context.
-            TokenizerError: a prompt has a character that the model does not know.
-            ConfigError: a setting is outside its range.
-        """
+        """Return `samples` without stop strings as a job, for prompts that `opening` takes."""
         check_count("num_samples", num_samples)
         check_seed(seed)
         openings = [self.opening(prompt) for prompt in prompts]
         for tokens in openings:
             self.check_prompt(tokens, max_tokens)
-        rules = DecodeRules(
-            stop=tuple(self.tokenizer.special_ids),
-            max_tokens=max_tokens,
-            sampling=sampling or Sampling(),
-        )
+        stop, sampling = tuple(self.tokenizer.special_ids), sampling or Sampling()
+        rules = DecodeRules(stop, max_tokens=max_tokens, sampling=sampling)
         return Job(openings, range(seed, seed + num_samples), rules)
 
     def opening(self, prompt: str | Sequence[int]) -> list[int]:
-        """Return the tokens at the beginning of a text with this prompt.
+        """Return the first tokens of a text with this prompt: text, or tokens.
 
-        Args:
-            prompt: text or tokens; tokens that begin with `bos_id` are returned unchanged.
+        Tokens that begin with `bos_id` are returned unchanged.
 
         Raises:
             PromptError: the prompt does not fit into the context, or has an unknown token.
@@ -209,11 +193,8 @@ class InferenceGpt(Predictor):
     ) -> TokenStream:
         """Return the tokens that follow a prompt, as they are computed.
 
-        See `decode`, but do not share `rng`: until the stream ends or is closed it may be ahead.
-
-        Raises:
-            PromptError: there are no tokens, or more than block_size, or unknown ones.
-            ConfigError: a setting is outside its range.
+        Do not share `rng`: until the stream ends or is closed it may be ahead. Raises PromptError
+        if there are no tokens, or more than block_size, or unknown ones.
         """
         self.check_prompt(tokens, max_tokens)
         rules = DecodeRules(stop, forbidden, min_tokens, max_tokens, sampling or Sampling())
@@ -263,14 +244,9 @@ class InferenceGpt(Predictor):
         sampling: Sampling | None = None,
         seed: int = DEFAULT_SEED,
         threads: int = 1,
-    ) -> Iterator[Continuation]:
-        """Yield the reply to each of many conversations, as `reply` gives it.
-
-        Raises:
-            ConfigError: a setting is outside its range.
-            PromptError: the model's scores are not finite.
-        """
-        check_threads(threads)
+    ) -> Iterator[list[int]]:
+        """Yield the tokens of the reply to each of many conversations, as `reply` gives them."""
+        check_engine(self.engine, None, threads)
         jobs = [self.reply_job(prompt, sampling=sampling, seed=seed) for prompt in prompts]
         if jobs:
             tokens, seeds = [job.prompts[0] for job in jobs], [job.seeds[0] for job in jobs]
@@ -285,11 +261,7 @@ class InferenceGpt(Predictor):
         max_tokens: int | None = None,
         seed: int = DEFAULT_SEED,
     ) -> Job:
-        """Return the work of `reply`, for replies with the seeds from `seed` on.
-
-        Raises:
-            ConfigError: a setting is outside its range.
-        """
+        """Return `reply` as a job, for replies with the seeds from `seed` on."""
         check_count("num_replies", num_replies)
         check_seed(seed)
         self.check_prompt(prompt.tokens, max_tokens)

@@ -33,6 +33,20 @@ class DecodeRules:
     sampling: Sampling = field(default_factory=Sampling)
 
 
+@dataclass(frozen=True)
+class Job:
+    """Prompts, each of which is continued once per seed: first all of the first prompt."""
+
+    prompts: Sequence[Sequence[int]]
+    seeds: range
+    rules: DecodeRules
+
+    @property
+    def n_sequences(self) -> int:
+        """The number of continuations."""
+        return len(self.prompts) * len(self.seeds)
+
+
 class Continuation(NamedTuple):
     """What follows a prompt; finish_reason is None while more is to come."""
 
@@ -76,10 +90,7 @@ def _likeliest(weights: dict[int, float], sampling: Sampling) -> list[int]:
 
 
 def decode(
-    gpt: Gpt[float],
-    prompt: Sequence[int],
-    rules: DecodeRules,
-    rng: random.Random,
+    gpt: Gpt[float], prompt: Sequence[int], rules: DecodeRules, rng: random.Random
 ) -> Generator[int, None, FinishReason]:
     """Yield the tokens that follow a prompt of 1 to block_size tokens, and return why they end."""
     cache = gpt.new_cache()

@@ -9,13 +9,10 @@ and `InferenceGpt.reply` return.
 from collections.abc import Sequence
 from itertools import accumulate
 
-from microgpt.batching.jobs import Job
 from microgpt.engine.compiled_model import CompiledModel
-from microgpt.engine.decoding.decode_kernel import DecodeArrays
-from microgpt.engine.decoding.decoder import Decoder
-from microgpt.engine.decoding.sequences import FULL, RUNNING
+from microgpt.engine.decoding.decode_kernel import FULL, RUNNING, DecodeArrays
 from microgpt.errors import PromptError
-from microgpt.sampling import Continuation
+from microgpt.sampling import Continuation, Job
 
 
 class Batch:
@@ -44,15 +41,8 @@ class Batch:
             for prompt in jobs[number].prompts
             for seed in jobs[number].seeds
         ]
-        self._decoder = Decoder(
-            model.config,
-            model.dtype,
-            model.decode_weights,
-            [prompt for prompt, _ in pairs],
-            jobs[0].rules,
-            seeds=[seed for _, seed in pairs],
-            arrays=arrays,
-        )
+        prompts, seeds = zip(*pairs, strict=True)
+        self._decoder = model.decoder(prompts, jobs[0].rules, seeds, arrays)
 
     @property
     def arrays(self) -> DecodeArrays:

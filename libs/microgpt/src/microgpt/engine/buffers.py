@@ -108,7 +108,7 @@ def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int
 
 
 def buffer_bytes(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> int:
-    """Return the memory of the buffers."""
+    """Return the bytes that the buffers take."""
     shapes = buffer_shapes(model, dtype, n_tokens, longest)
     return sum(map(math.prod, shapes.values())) * np.dtype(dtype).itemsize
 

@@ -16,8 +16,8 @@ from microgpt.config import DType, ModelConfig
 from microgpt.data.token_dataset import Tokens
 from microgpt.engine import mersenne
 from microgpt.engine.buffers import Buffers, allocate_buffers
+from microgpt.engine.decoding.decode_kernel import FULL, RUNNING, STOPPED, DecodeArrays
 from microgpt.engine.decoding.decoder import WORK_5_MS, Decoder, most_sequences
-from microgpt.engine.decoding.sequences import RUNNING, STOPPED
 from microgpt.engine.kernels.evaluate import evaluate
 from microgpt.engine.kernels.forward import Dataset
 from microgpt.engine.threads import map_in_threads
@@ -25,7 +25,7 @@ from microgpt.engine.weights import DecodeWeights, PackedWeights, for_decoding
 from microgpt.errors import PromptError
 from microgpt.flat_weights import Numbers
 from microgpt.model import Weights, count_params, init_weights
-from microgpt.sampling import NOT_FINITE_MESSAGE, Continuation, DecodeRules, FinishReason
+from microgpt.sampling import NOT_FINITE_MESSAGE, DecodeRules, FinishReason
 
 EVAL_TOKENS = 256  # of short documents, which are worked on together
 CALL_WORK = 10**9  # weights times tokens between two returns to Python: 20 ms
@@ -53,27 +53,17 @@ class CompiledModel:
         return weights
 
     def nll(self, docs: Sequence[Tokens], *, threads: int = 1) -> float:
-        """Return the sum of `losses`."""
-        return float(self.losses(docs, threads=threads).sum())
+        """Return the sum of the NLLs of the tokens that count, in nats.
 
-    def losses(self, docs: Sequence[Tokens], *, threads: int = 1) -> NDArray[np.float64]:
-        """Return the loss of each token after the first, document by document, in nats.
-
-        Where it does not count, it is 0.
-
-        Args:
-            docs: as tokens, 2 to block_size + 1 each.
+        Each document has 2 to block_size + 1 tokens.
         """
         size = -(-len(docs) // threads)
         parts = [docs[i : i + size] for i in range(0, len(docs), size)]
-        losses = list(map_in_threads(self._losses, parts, threads))
-        return np.concatenate(losses).astype(np.float64)
+        losses = map_in_threads(lambda part, stop: self._evaluate(part, stop)[0], parts, threads)
+        return float(np.concatenate(list(losses)).astype(np.float64).sum())
 
     def log_probabilities(self, tokens: Tokens, first: int = 0) -> NDArray[np.float64]:
         """Return log(softmax(logits)) after each of the tokens from number `first` on: (n, V).
-
-        Args:
-            tokens: 1 to block_size.
 
         Raises:
             PromptError: the scores are not finite.
@@ -86,13 +76,10 @@ class CompiledModel:
         scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
         return scores
 
-    def _losses(self, docs: Sequence[Tokens], should_stop: Event) -> NDArray[Any]:
-        return self._evaluate(docs, should_stop)[0]
-
     def _evaluate(
         self, docs: Sequence[Tokens], should_stop: Event | None = None
     ) -> tuple[NDArray[Any], Buffers]:
-        """Return the losses, and the buffers as the last micro-batch has left them."""
+        """Return the loss of each prediction, and the buffers after the last micro-batch."""
         dataset = Dataset.of(docs)
         n_losses = dataset.tokens.size - len(docs)
         n_columns = min(max(dataset.longest, EVAL_TOKENS), n_losses)
@@ -104,18 +91,26 @@ class CompiledModel:
             done = evaluate(self._weights, buffers, dataset, losses, n_head, done, n_tokens)
         return losses, buffers
 
-    def decode(
+    def decoder(
         self,
-        prompt: Tokens,
+        prompts: Sequence[Tokens],
         rules: DecodeRules,
-        rng: random.Random,
+        seeds: Sequence[int] = (),
+        arrays: DecodeArrays | None = None,
+    ) -> Decoder:
+        """Return a decoder of these prompts; for the arguments see there."""
+        weights = self.decode_weights
+        return Decoder(self.config, self.dtype, weights, prompts, rules, seeds=seeds, arrays=arrays)
+
+    def decode(
+        self, prompt: Tokens, rules: DecodeRules, rng: random.Random
     ) -> Generator[int, None, FinishReason]:
         """Yield what `sampling.decode` does; the tokens are computed a few milliseconds at a time.
 
         Until it ends or is closed, rng may have given more uniforms than there were tokens; then
         it is set to where one a token leaves it, unless somebody else has drawn from it.
         """
-        decoder = Decoder(self.config, self.dtype, self.decode_weights, [prompt], rules)
+        decoder = self.decoder([prompt], rules)
         sequences = decoder.sequences
         end, n_known = int(sequences.goals[0]), len(prompt)
         n_at_once = 1 + WORK_5_MS // count_params(self.config)
@@ -152,18 +147,15 @@ class CompiledModel:
         rules: DecodeRules,
         *,
         threads: int = 1,
-    ) -> Iterator[Continuation]:
-        """Yield what follows each prompt, as `decode` gives it for `Random(seed)`.
+    ) -> Iterator[list[int]]:
+        """Yield the tokens that follow each prompt, as `decode` gives them for `Random(seed)`.
 
         Raises:
             PromptError: a sequence cannot go on; those before it have been yielded.
         """
 
         def work(part: slice, should_stop: Event) -> Decoder:
-            weights = self.decode_weights
-            decoder = Decoder(
-                self.config, self.dtype, weights, prompts[part], rules, seeds=seeds[part]
-            )
+            decoder = self.decoder(prompts[part], rules, seeds[part])
             while not should_stop.is_set() and decoder.run():
                 pass
             return decoder
@@ -171,10 +163,11 @@ class CompiledModel:
         size = min(GROUP, most_sequences(self.config), -(-len(prompts) // threads)) or 1
         parts = [slice(i, i + size) for i in range(0, len(prompts), size)]
         for decoder in map_in_threads(work, parts, threads):
-            for i, continuation in enumerate(decoder.continuations()):
-                if not continuation.finish_reason:
+            statuses = decoder.sequences.status.tolist()
+            for i, tokens in enumerate(decoder.tokens()):
+                if statuses[i] > FULL:
                     decoder.check(i)
-                yield continuation
+                yield tokens
 
 
 class _Draws:
@@ -199,17 +192,17 @@ def _forbid_writing(*arrays: NDArray[Any]) -> None:
 
 
 def prepare_evaluation(dtype: DType) -> None:
-    """Have all that `losses` calls in memory: from disk, or compiled."""
-    _smallest(dtype).losses([[0, 0]])
+    """Load all kernels that `nll` calls: from disk, or compiled."""
+    _smallest(dtype).nll([[0, 0]])
 
 
 def prepare_decoding(dtype: DType) -> None:
-    """Have all that `decode` calls in memory: from disk, or compiled."""
+    """Load all kernels that `decode` calls."""
     list(_smallest(dtype).decode([0], DecodeRules(max_tokens=1), random.Random(0)))
 
 
 def prepare_generation(dtype: DType) -> None:
-    """Have all that `decode_many` calls in memory, and all that `decode` does."""
+    """Load all kernels that `decode_many` and `decode` call."""
     seeds = range(mersenne.FEW + 1)
     list(_smallest(dtype).decode_many([[0]] * len(seeds), seeds, DecodeRules(max_tokens=1)))
 

@@ -62,11 +62,10 @@ def inlined(function: Function) -> Function:
 class EntryPoint:
     """A compiled function that Python calls, with all that it calls; kept on disk.
 
-    Numba would compile it anew for arrays that happen to be contiguous and for those that are not,
-    which for views of padded arrays is a question of their shape. Here one version takes both. The
-    types of the arguments, which may be named tuples of arrays, and the dtype of the first array
-    say which version. The other arrays must have the dtypes of the version's first call, and those
-    of one dimension must be contiguous.
+    Numba compiles one version for contiguous arrays and one for others; whether a view of a padded
+    array is contiguous depends on its shape. Here one version takes both. It is chosen by the types
+    of the arguments, which may be named tuples of arrays, and the dtype of the first array. The
+    other arrays must have the dtypes of its first call; those of one dimension must be contiguous.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -98,10 +97,7 @@ def _any_layout(kind: Any) -> Any:
 
 @contextlib.contextmanager
 def on_compiling(tell: Tell) -> Iterator[None]:
-    """Call `tell` with a line for the user when something has to be compiled, or cannot be kept.
-
-    Each line comes once, and the first before the compilation.
-    """
+    """Call `tell` once with each line for the user: before compiling, or if it cannot be kept."""
     told: set[str] = set()
 
     def tell_once(line: str) -> None:
@@ -133,10 +129,10 @@ def cache_directory() -> Path:
 
 
 class _DiskCache(caching._Cache):  # type: ignore[misc]
-    """The code of one entry point, a file a version.
+    """The machine code of one entry point, a file per version.
 
-    Numba's own cache would look at the source file of the entry point alone, mix up what two
-    processes save at once, and fail on a damaged file.
+    Numba's own cache looks at the source file of the entry point alone, mixes up what two processes
+    save at once, and fails on a damaged file.
     """
 
     def __init__(self, name: str) -> None:
@@ -164,10 +160,7 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Write the code to its file; where that cannot be done, it is compiled again next time.
-
-        Of sources that have changed since they were imported nothing is kept.
-        """
+        """Write the code to its file, unless the sources have changed since they were imported."""
         content = serialize.dumps(data._reduce())
         digest = hashlib.sha256(content).hexdigest().encode()
         try:
@@ -194,11 +187,9 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
                 "NUMBA_CACHE_DIR names another directory"
             )
 
-    def enable(self) -> None: ...  # it always is
+    def enable(self) -> None: ...  # abstract in numba
 
-    def disable(self) -> None: ...  # not offered
-
-    def flush(self) -> None: ...  # not offered
+    disable = flush = enable
 
     def _path(self, sig: Any, target_context: Any) -> Path:
         facts = (
@@ -223,8 +214,7 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
                         file.unlink()
 
     def _say(self, line: str) -> None:
-        tell = _tell.get()
-        if tell:
+        if tell := _tell.get():
             tell(line)
 
 

@@ -39,10 +39,7 @@ def gauss(n: int, sigma: float, rng: random.Random) -> NDArray[np.float64]:
 
 
 def uniforms(seeds: Sequence[int], n: int) -> NDArray[np.float64]:
-    """Return the first n numbers that `random.Random(seed)` gives for each seed: (seeds, n).
-
-    The seeds are below 2**64.
-    """
+    """Return the first n numbers of `random.Random(seed)` for each seed below 2**64: (seeds, n)."""
     if len(seeds) <= FEW and n <= _N:
         rngs = map(random.Random, seeds)
         return np.array([[rng.random() for _ in range(n)] for rng in rngs]).reshape(-1, n)

@@ -19,7 +19,7 @@ from microgpt.model import count_params
 
 
 class Weights(NamedTuple):
-    """The matrices as the kernels take them, or their gradients."""
+    """The matrices as the training kernels take them, or their gradients."""
 
     wte: NDArray[Any]  # (V, C)
     wpe: NDArray[Any]  # (block_size, C)

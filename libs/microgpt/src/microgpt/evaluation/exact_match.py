@@ -1,4 +1,4 @@
-"""How well a chat model answers: what it replies where a file says what is right."""
+"""Exact match: how many replies of a chat model are the right one, to the letter."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,10 +16,10 @@ Z_95 = 1.959964  # within so many standard deviations, to both sides, lie 95 % o
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model made of an item."""
+    """The reply of a model to an item."""
 
-    item: Item  # what it was asked
-    reply: str | None  # what it said; None if the question does not fit into its context
+    item: Item
+    reply: str | None  # None if the question does not fit into the context
     n_tokens: int = 0  # of the reply, its end included
     is_cut: bool = False  # whether old turns of the conversation had no room
     problem: str | None = None  # why there is no reply
@@ -55,10 +55,7 @@ class Score:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where the share of all such items lies, for 95 of 100 samples like this one.
-
-        Wilson's score interval, which holds for few items too, and where all answers are exact.
-        """
+        """The 95 % confidence interval of the share, good for few items and shares of 0 and 1."""
         # Wilson 1927, Journal of the American Statistical Association 22, p. 209
         n, p, zz = self.n, self.share, Z_95**2
         middle = (p + zz / (2 * n)) / (1 + zz / n)
@@ -77,14 +74,10 @@ class WrongReply:
 
 
 def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) -> Iterator[Answer]:
-    """Yield what a model replies to each item at temperature 0, in order.
+    """Yield the reply of a model to each item (see `load_chat_tests`), in order, at temperature 0.
 
     What comes before is the conversation as the file has it, right replies included, fitted into
-    the context as for any chat. A question that does not fit has no reply, and so a wrong one: the
-    number of items is the same for every model.
-
-    Args:
-        items: what to ask; see `load_chat_tests`.
+    the context as for any chat. A question that does not fit has no reply, which counts as wrong.
     """
     found = [_prompt(model, item) for item in items]
     prompts = [prompt for prompt in found if isinstance(prompt, ChatPrompt)]
@@ -93,10 +86,10 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
         if isinstance(prompt, PromptError):
             yield Answer(item, None, problem=str(prompt))
             continue
-        reply = next(coming)
-        n_tokens = len(reply.tokens) + (reply.finish_reason == "stop")
-        text, is_cut = model.tokenizer.decode(reply.tokens), prompt.tokens_dropped > 0
-        yield Answer(item, text, n_tokens, is_cut)
+        tokens = next(coming)
+        room = model.config.block_size - len(prompt.tokens) + 1  # the last token is never read
+        text, is_cut = model.tokenizer.decode(tokens), prompt.tokens_dropped > 0
+        yield Answer(item, text, min(len(tokens) + 1, room), is_cut)
 
 
 def by_task(answers: Iterable[Answer]) -> dict[str, list[Answer]]:

@@ -1,25 +1,13 @@
-"""A trained model as it predicts: how well, and how likely it takes each token to be.
-
-It is read-only, so threads can share it.
-"""
+"""A trained model as it predicts: held-out loss and log-probabilities."""
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from microgpt.config import (
-    EngineName,
-    LossOn,
-    ModelConfig,
-    TextKind,
-    TrainConfig,
-    check_choice,
-    check_count,
-    check_threads,
-)
+from microgpt.config import EngineName, LossOn, TextKind, TrainConfig, check_choice, check_count
 from microgpt.data.chunked_dataset import scored
-from microgpt.data.tokenizer import Document, Tokenizer, count_predictions
-from microgpt.errors import ConfigError, DataError, PromptError
+from microgpt.data.tokenizer import Document, count_predictions
+from microgpt.errors import DataError, PromptError
 from microgpt.evaluation.held_out_loss import (
     EvaluationSet,
     HeldOutLoss,
@@ -28,34 +16,25 @@ from microgpt.evaluation.held_out_loss import (
 )
 from microgpt.model import Gpt, count_params
 from microgpt.state import TrainedModel
+from microgpt.training.engines import check_engine
 
 if TYPE_CHECKING:
     from microgpt.engine.compiled_model import CompiledModel
 
 
 class Predictor:
-    """A model that says how likely each next token is.
-
-    Attributes:
-        config: its shape.
-        tokenizer: of its text.
-        engine: what computes.
-    """
+    """A model that says how likely each next token is; read-only, so threads can share it."""
 
     def __init__(self, trained: TrainedModel, *, engine: EngineName = "compiled") -> None:
-        """Take a copy of a model.
+        """Take a copy of what `train` or `load` returns.
 
-        Args:
-            trained: what `train` or `load` returns.
-            engine: "compiled", or "reference": plain Python, slow, and the same in float64. (In
-                float32 a draw that is close to a boundary may go the other way.)
+        The engine is "compiled", or "reference": plain Python, slow, and the same in float64. (In
+        float32 a draw that is close to a boundary may go the other way.)
         """
-        check_choice("engine", engine, EngineName)
+        check_engine(engine, None)
         frozen = {name: tuple(tuple(row) for row in rows) for name, rows in trained.weights.items()}
         self._gpt: Gpt[float] = Gpt(trained.model, frozen)
-        self.config: ModelConfig = trained.model
-        self.tokenizer: Tokenizer = trained.tokenizer
-        self.engine: EngineName = engine
+        self.config, self.tokenizer, self.engine = trained.model, trained.tokenizer, engine
         self._dtype = trained.dtype
 
     @property
@@ -87,34 +66,25 @@ class Predictor:
             DataError: there are no documents.
             TokenizerError: a document has a character that the model does not know.
         """
-        check_threads(threads)
+        check_engine(self.engine, None, threads)
         check_choice("text", text, TextKind)
         if isinstance(docs, str):
             raise DataError("docs is one text; pass a list of texts")
         docs, block_size = list(docs), self.config.block_size
-        in_pieces = scored(docs, self.tokenizer, block_size, loss_on=loss_on, text=text)
+        chunks = scored(docs, self.tokenizer, block_size, loss_on=loss_on, text=text)
         n_characters = sum(count_predictions(doc, loss_on, text, len) for doc in docs)
-        pieces = EvaluationSet(in_pieces, n_characters=n_characters)
-        if not pieces.n_tokens:
+        evaluation_set = EvaluationSet(chunks, n_characters=n_characters)
+        if not evaluation_set.n_tokens:
             raise DataError("there are no documents to evaluate, or no replies in them")
         if self.engine == "reference":
-            check_one_thread(threads)
-            evaluation = pieces.evaluate(partial(scalar_nll, self._gpt))
+            evaluation = evaluation_set.evaluate(partial(scalar_nll, self._gpt))
         else:
-            evaluation = pieces.evaluate(partial(self.compiled.nll, threads=threads))
+            evaluation = evaluation_set.evaluate(partial(self.compiled.nll, threads=threads))
         assert evaluation is not None
         return evaluation
 
     def log_probabilities(self, tokens: Sequence[int], first: int = 0) -> list[list[float]]:
-        """Return how likely the model takes each token to be next: logarithms, as it learnt them.
-
-        Args:
-            tokens: what it has read: 1 to block_size tokens.
-            first: after which of them to begin; by default after the very first.
-
-        Returns:
-            A row for each of the tokens from number `first` on, with a number for each token that
-            may follow it.
+        """Return log(softmax(logits)) after each of the tokens from number `first` on: (n, V).
 
         Raises:
             PromptError: there are no tokens, or more than block_size, or unknown ones.
@@ -142,9 +112,3 @@ class Predictor:
             )
         if min(tokens) < 0 or max(tokens) >= self.config.vocab_size:
             raise PromptError(f"a prompt's tokens are 0 to {self.config.vocab_size - 1}")
-
-
-def check_one_thread(threads: int) -> None:
-    """Raise ConfigError if the reference engine is asked for more threads than one."""
-    if threads > 1:
-        raise ConfigError("the reference engine computes in one thread; leave threads out")

@@ -14,8 +14,7 @@ from fastapi import Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from microgpt.batching.jobs import Job
-from microgpt.sampling import Continuation
+from microgpt.sampling import Continuation, Job
 from microgpt_serve.app_state import AppState
 from microgpt_serve.generation import stream_job
 from microgpt_serve.routes.body import JSON_TYPE

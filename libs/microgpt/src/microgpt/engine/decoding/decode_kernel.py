@@ -4,7 +4,8 @@ Each turn reads a token of every sequence in work, or many of a prompt; the rows
 those tokens. Rows share the products of matrices and nothing else, so the result of a sequence does
 not depend on the others.
 
-Shapes: C = n_embd, D = head_dim, V = vocab_size, L = n_layer, T = block_size, N = rows.
+Shapes: C = n_embd, D = head_dim, V = vocab_size, L = n_layer, T = block_size, N = rows,
+n = sequences.
 """
 
 from typing import Any, NamedTuple
@@ -15,12 +16,36 @@ from numpy.typing import NDArray
 from microgpt.config import ModelConfig
 from microgpt.engine.decoding.kv_cache import KVCache, cached_attention, remember
 from microgpt.engine.decoding.sample import NONE_ALLOWED, NOT_FINITE, STOP, sample
-from microgpt.engine.decoding.sequences import BROKEN, FULL, RUNNING, STOPPED, STUCK, Sequences
 from microgpt.engine.jit import EntryPoint, inlined
 from microgpt.engine.kernels.layers import add, embed, relu, rmsnorm_rows
 from microgpt.engine.kernels.matmul import linear_rows
 from microgpt.engine.simd.vector import lanes, load, store
 from microgpt.engine.weights import DecodeWeights, aligned_zeros, padded
+
+# How a sequence stands: it goes on; a STOP came; it has as many tokens as it should; its scores are
+# not finite; no token is allowed.
+RUNNING, STOPPED, FULL, BROKEN, STUCK = range(5)
+
+
+class Sequences(NamedTuple):
+    """Sequences; what is said of one stands at its number in each array."""
+
+    tokens: NDArray[Any]  # (n, most tokens), the prompt, what follows, and the STOP if one came
+    n_prompt: NDArray[Any]  # (n), the tokens of the prompt
+    n_tokens: NDArray[Any]  # (n), the tokens so far
+    n_read: NDArray[Any]  # (n), those that are in the cache
+    goals: NDArray[Any]  # (n), the tokens at which it is FULL
+    status: NDArray[Any]  # (n)
+    uniforms: NDArray[Any]  # (n, most new tokens), one for each
+    slots: NDArray[Any]  # (slots), the sequence that each slot of the cache has, or -1
+    begun: NDArray[Any]  # (1), the sequences that have had a slot
+    rules: NDArray[Any]  # (V), see `sample`
+    barred: int  # see there, after the first min_tokens
+    min_tokens: int  # no STOP comes before so many new tokens
+    temperature: float  # see `Sampling`
+    top_k: int  # see there; 0 keeps all
+    top_p: float  # see there
+    min_p: float  # see there
 
 
 class Rows(NamedTuple):

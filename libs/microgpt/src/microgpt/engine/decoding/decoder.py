@@ -4,19 +4,21 @@ from collections.abc import Sequence
 from time import perf_counter
 
 import numpy as np
-from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig
 from microgpt.engine import mersenne
-from microgpt.engine.decoding.decode_kernel import DecodeArrays, allocate_rows, decode
-from microgpt.engine.decoding.kv_cache import allocate_cache
-from microgpt.engine.decoding.sequences import (
+from microgpt.engine.decoding.decode_kernel import (
     BROKEN,
     RUNNING,
     STOPPED,
     STUCK,
-    new_sequences,
+    DecodeArrays,
+    Sequences,
+    allocate_rows,
+    decode,
 )
+from microgpt.engine.decoding.kv_cache import allocate_cache
+from microgpt.engine.decoding.sample import FORBIDDEN, NONE_SUCH, STOP
 from microgpt.engine.weights import DecodeWeights
 from microgpt.errors import PromptError
 from microgpt.model import count_params
@@ -56,25 +58,18 @@ class Decoder:
 
         Args:
             prompts: 1 to block_size tokens each.
-            rules: how they are continued.
             seeds: one for each prompt, which draws like `random.Random(seed)`; without them the
-                caller sets `uniforms` before the first `run`.
+                caller sets `sequences.uniforms` before the first `run`.
             max_slots: no more sequences are in work at once.
             arrays: those of a decoder of this model that has ended, to be used again.
         """
-        bytes_a_slot = (
-            2 * model.n_layer * model.block_size * model.n_embd * np.dtype(dtype).itemsize
-        )
-        most_slots = max(1, min(max_slots, CACHE_BYTES // bytes_a_slot))
-        self.sequences = new_sequences(
-            model,
-            dtype,
-            prompts,
-            rules,
-            n_slots=min(len(prompts), most_slots),
-        )
+        slot_size = 2 * model.n_layer * model.block_size * model.n_embd
+        most_slots = max(1, min(max_slots, CACHE_BYTES // (slot_size * np.dtype(dtype).itemsize)))
+        n_slots = min(len(prompts), most_slots)
+        self.sequences = _new_sequences(model, dtype, prompts, rules, n_slots)
         if seeds and rules.sampling.temperature:
-            self.uniforms[:] = mersenne.uniforms(seeds, self.uniforms.shape[1])
+            uniforms = self.sequences.uniforms
+            uniforms[:] = mersenne.uniforms(seeds, uniforms.shape[1])
         self._n_head = model.n_head
         self._weights = weights
         most_rows = 1 + 4 * WORK_5_MS // count_params(model)  # a turn cannot be interrupted
@@ -85,12 +80,6 @@ class Decoder:
         )
         self._n_tokens = 1 + WORK_5_MS // count_params(model)  # of the first call of `run`
 
-    @property
-    def uniforms(self) -> NDArray[np.float64]:
-        """One number from 0 to 1 for each new token: (sequences, most new tokens)."""
-        uniforms: NDArray[np.float64] = self.sequences.uniforms
-        return uniforms
-
     def run(self) -> bool:
         """Work for about 20 ms; return whether there is more to do."""
         started = perf_counter()
@@ -99,15 +88,24 @@ class Decoder:
         self._n_tokens = max(1, min(int(speed * RUN_S), 10 * self._n_tokens))
         return RUNNING in self.sequences.status
 
-    def continuations(self, rows: slice = slice(None)) -> list[Continuation]:
-        """Return what has come of some sequences so far."""
+    def tokens(self, rows: slice = slice(None)) -> list[list[int]]:
+        """Return the tokens that have followed some prompts so far."""
         s = self.sequences
-        arrays = (s.tokens, s.n_prompt, s.n_tokens, s.status)
+        arrays = (s.tokens[rows].tolist(), s.n_prompt[rows].tolist(), s.n_tokens[rows].tolist())
+        return [tokens[start:end] for tokens, start, end in zip(*arrays, strict=True)]
+
+    def continuations(self, rows: slice = slice(None)) -> list[Continuation]:
+        """Return the tokens that have followed some prompts so far, and why they end."""
+        s = self.sequences
         return [
             Continuation(
-                tokens[begin:end], REASONS[status], tokens[end] if status == STOPPED else None
+                tokens,
+                REASONS[status],
+                int(s.tokens[i, s.n_tokens[i]]) if status == STOPPED else None,
             )
-            for tokens, begin, end, status in zip(*(a[rows].tolist() for a in arrays), strict=True)
+            for i, tokens, status in zip(
+                range(len(s.status))[rows], self.tokens(rows), s.status[rows].tolist(), strict=True
+            )
         ]
 
     def check(self, i: int) -> None:
@@ -122,3 +120,49 @@ class Decoder:
 def most_sequences(model: ModelConfig) -> int:
     """Return how many sequences a batch should have at most, for the memory that they take."""
     return max(1, MOST_TOKENS // model.block_size)
+
+
+def _new_sequences(
+    model: ModelConfig,
+    dtype: str,
+    prompts: Sequence[Sequence[int]],
+    rules: DecodeRules,
+    n_slots: int,
+) -> Sequences:
+    """Return sequences that begin with the prompts; uniforms are to come."""
+    sampling, max_tokens = rules.sampling, rules.max_tokens
+    lengths = np.array([len(prompt) for prompt in prompts])
+    n, shortest, longest = len(lengths), int(lengths.min()), int(lengths.max())
+    room = model.block_size - shortest + 1
+    most_new = room if max_tokens is None else min(room, max_tokens)
+    tokens = np.zeros((n, longest + most_new), np.int64)
+    if shortest == longest:
+        tokens[:, :longest] = prompts
+    else:
+        for row, prompt in zip(tokens, prompts, strict=True):
+            row[: len(prompt)] = prompt
+    token_rules = np.zeros(model.vocab_size, np.int64)
+    for rule, which in ((STOP, rules.stop), (FORBIDDEN, rules.forbidden)):
+        token_rules[[token for token in which if token in range(model.vocab_size)]] = rule
+    temperature, limits = float(sampling.temperature), np.finfo(dtype)
+    if temperature:  # what is 0 or infinite as a number of this kind would give nan
+        temperature = max(temperature, float(limits.smallest_subnormal))
+        temperature = min(temperature, float(limits.max))
+    return Sequences(
+        tokens=tokens,
+        n_prompt=lengths,
+        n_tokens=lengths.copy(),
+        n_read=np.zeros(n, np.int64),
+        goals=np.minimum(lengths + most_new, model.block_size + 1),
+        status=np.full(n, RUNNING),
+        uniforms=np.zeros((n, most_new)),
+        slots=np.full(n_slots, -1),
+        begun=np.zeros(1, np.int64),
+        rules=token_rules,
+        barred=FORBIDDEN if FORBIDDEN in token_rules else NONE_SUCH,
+        min_tokens=min(rules.min_tokens, model.block_size + 1),
+        temperature=temperature,
+        top_k=sampling.top_k or 0,
+        top_p=float(sampling.top_p),
+        min_p=float(sampling.min_p),
+    )

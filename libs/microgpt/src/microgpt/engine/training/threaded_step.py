@@ -51,7 +51,6 @@ class ThreadedEngine(CompiledEngine):
         dtype: str,
         threads: int,
     ) -> None:
-        """See `CompiledEngine`; threads is how many to use, at least 2."""
         super().__init__(model, config, docs, dtype=dtype)
         self._threads = threads
         self._lengths = np.diff(self._dataset.starts)

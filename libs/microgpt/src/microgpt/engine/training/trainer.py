@@ -33,18 +33,9 @@ class CompiledEngine:
     """A model in training, with the state of its optimizer."""
 
     def __init__(
-        self,
-        model: ModelConfig,
-        config: TrainConfig,
-        docs: Sequence[Tokens],
-        *,
-        dtype: str,
+        self, model: ModelConfig, config: TrainConfig, docs: Sequence[Tokens], *, dtype: str
     ) -> None:
-        """Hold a model whose weights are all 0, and documents.
-
-        The documents are tokens, 2 to block_size + 1 each, in the order of training; after the last
-        comes the first again. The dtype is "float32" or "float64".
-        """
+        """Begin with weights of 0; the documents, 2 to block_size + 1 tokens each, repeat."""
         self.config = config
         self._dataset = Dataset.of(docs)
         self._settings = StepSettings.of(model, config, dtype)
@@ -88,8 +79,8 @@ class CompiledEngine:
     def run(self, until: int) -> list[float]:
         """Train for about 20 ms, up to step `until`; return the losses of the steps taken.
 
-        There may be none, where a step takes longer: the next call goes on within it. A nan at the
-        end is that of a step whose loss or gradient is not finite; it has changed nothing.
+        There are none where a step takes longer: the next call goes on within it. For a nan at the
+        end see `Engine.run`.
         """
         started = perf_counter()
         if not self._grads_are_fresh:
@@ -139,7 +130,7 @@ class CompiledEngine:
         return self._params.flat()
 
     def numbers(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Return copies of the weights, and of Adam's means, in the order of `weight_shapes`."""
+        """Return copies of the weights and of Adam's two means, likewise."""
         return self.flat_weights(), self._m.flat(), self._v.flat()
 
     def grads(self) -> dict[str, tuple[tuple[float, ...], ...]]:

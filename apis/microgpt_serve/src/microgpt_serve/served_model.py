@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from microgpt.data.documents import DEMO_MODEL, bundled
-from microgpt.flat_weights import flatten
 from microgpt.inference import InferenceGpt
+from microgpt.model import weight_shapes
 from microgpt.printable import printable
 from microgpt.storage.model_directory import SavedModel, load
 from microgpt.training.engines import Use, prepare_engine
@@ -68,4 +68,8 @@ def _valid_time(text: str | None) -> str | None:
 
 def _weights_sha256(saved: SavedModel) -> str:
     """Return a hash for models whose meta.json has none, such as those of MoonBase."""
-    return hashlib.sha256(array("d", flatten(saved.model, saved.weights)).tobytes()).hexdigest()
+    digest = hashlib.sha256()
+    for name in weight_shapes(saved.model):
+        for row in saved.weights[name]:
+            digest.update(array("d", row).tobytes())
+    return digest.hexdigest()

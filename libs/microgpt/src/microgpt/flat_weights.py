@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from microgpt.config import ModelConfig
-from microgpt.model import Weights, weight_shapes
+from microgpt.model import weight_shapes
 
 # Memory that the result of a training takes per weight: the weight and Adam's two means as Python
 # floats, and the text of weights.json.
@@ -18,11 +18,6 @@ class Numbers(Protocol):
 
     def tolist(self) -> list[float]:
         """Return them as Python floats."""
-
-
-def flatten(config: ModelConfig, weights: Weights[float]) -> list[float]:
-    """Return all weights, matrix by matrix and row by row."""
-    return [number for name in weight_shapes(config) for row in weights[name] for number in row]
 
 
 def by_name(

@@ -1,8 +1,7 @@
-"""A tokenizer as it stands in the files of a model and of a training, and back."""
+"""A tokenizer in the files of a model and of a training, and back."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, Protocol, get_args
 
 from microgpt.data.bpe import BpeTokenizer
 from microgpt.data.tokenizer import SPECIAL_TOKENS, CharTokenizer, Tokenizer, TokenizerKind
@@ -12,7 +11,7 @@ MAX_TOKENIZER_BYTES = 2**26  # a million tokens take about 50 MB
 
 
 def chars_of(tokenizer: Tokenizer) -> tuple[str, ...] | None:
-    """Return the characters that are the pieces of a tokenizer, if they are characters."""
+    """Return the characters of a tokenizer whose tokens are characters."""
     return tokenizer.chars if isinstance(tokenizer, CharTokenizer) else None
 
 
@@ -21,46 +20,46 @@ def file_of(tokenizer: Tokenizer) -> bytes | None:
     return tokenizer.file if isinstance(tokenizer, BpeTokenizer) else None
 
 
-def special_tokens_of(tokenizer: Tokenizer) -> tuple[str, ...] | None:
-    """Return the names of the chat tokens, if a tokenizer has them."""
-    return SPECIAL_TOKENS if tokenizer.is_chat else None
+class TokenizerFields(Protocol):
+    """The fields of a JSON file that describe a tokenizer."""
+
+    tokenizer: str
+    chars: tuple[str, ...] | None  # of a model whose tokens are characters
+    special_tokens: tuple[str, ...] | None  # of a chat model
 
 
-def check_vocabulary(
-    path: Path, kind: str, chars: Sequence[str] | None, special_tokens: Sequence[str] | None
-) -> None:
+def tokenizer_fields(tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return the `TokenizerFields` of a tokenizer."""
+    special_tokens = SPECIAL_TOKENS if tokenizer.is_chat else None
+    chars = chars_of(tokenizer)
+    return {"tokenizer": tokenizer.kind, "chars": chars, "special_tokens": special_tokens}
+
+
+def check_fields(path: Path, fields: TokenizerFields) -> None:
     """Raise CheckpointError, with the path of the JSON file, unless it describes a tokenizer."""
+    kind = fields.tokenizer
     if kind not in get_args(TokenizerKind):
         expected = " or ".join(map(repr, get_args(TokenizerKind)))
         raise CheckpointError(f"{path}: unknown tokenizer {kind!r:.80} (expected {expected})")
-    if kind == CharTokenizer.kind and chars is None:
+    if kind == CharTokenizer.kind and fields.chars is None:
         raise CheckpointError(f"{path}: chars: field required")
-    if special_tokens not in (None, SPECIAL_TOKENS):
+    if fields.special_tokens not in (None, SPECIAL_TOKENS):
         raise CheckpointError(f"{path}: special_tokens must be {list(SPECIAL_TOKENS)} or absent")
 
 
 def restore(
-    path: Path,
-    chars: Sequence[str] | None,
-    file: tuple[Path, bytes] | None,
-    vocab_size: int,
-    *,
-    is_chat: bool,
+    path: Path, fields: TokenizerFields, file: tuple[Path, bytes] | None, vocab_size: int
 ) -> Tokenizer:
-    """Return the tokenizer that a JSON file describes.
-
-    Args:
-        chars: that are its pieces.
-        file: where tokenizer.json is, and its content, if its pieces are there.
-        is_chat: whether it has chat tokens.
+    """Return the tokenizer that a JSON file describes; file is tokenizer.json, if there is one.
 
     Raises:
         CheckpointError: there is no such tokenizer, or it has another number of tokens.
     """
     tokenizer: Tokenizer
+    is_chat = fields.special_tokens is not None
     try:
         if file is None:
-            tokenizer = CharTokenizer(chars or (), is_chat=is_chat)
+            tokenizer = CharTokenizer(fields.chars or (), is_chat=is_chat)
         else:
             tokenizer = BpeTokenizer(file[1], is_chat=is_chat)
     except TokenizerError as error:

@@ -90,11 +90,7 @@ def committed_path(directory: Path, name: str) -> Path:
 
 
 def finish_publish(directory: Path) -> None:
-    """Finish the `publish` of a killed process; the caller holds the directory's lock now.
-
-    Raises:
-        OSError: the files cannot be moved.
-    """
+    """Finish the `publish` of a killed process; the caller holds the directory's lock now."""
     saved = directory / SAVED
     if os.path.isdir(saved) and not os.path.islink(saved):
         _move(saved, directory)
@@ -122,11 +118,7 @@ def read_consistently(directory: Path, read: Callable[[], T]) -> T:
 
 
 def read(path: Path, max_bytes: int) -> bytes:
-    """Return the content of a regular file.
-
-    Raises:
-        CheckpointError: it cannot be read, is no regular file, or has more than max_bytes.
-    """
+    """Return the content of a file; for a CheckpointError's reasons see `read_regular_file`."""
     try:
         return read_regular_file(path, max_bytes)
     except OSError as error:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from microgpt.config import MAX_SIZE, DType, ModelConfig
-from microgpt.data.tokenizer_io import chars_of, check_vocabulary, special_tokens_of
+from microgpt.data.tokenizer_io import check_fields, tokenizer_fields
 from microgpt.error_format import first_problem, newer_version
 from microgpt.errors import CheckpointError
 from microgpt.state import TrainResult
@@ -87,10 +87,8 @@ def meta_of(result: TrainResult) -> Meta:
     }
     return Meta(
         **asdict(result.model),
-        chars=chars_of(result.tokenizer),
-        special_tokens=special_tokens_of(result.tokenizer),
+        **tokenizer_fields(result.tokenizer),
         dtype=result.dtype,
-        tokenizer=result.tokenizer.kind,
         created_by=f"microgpt {version('microgpt-lib')}",
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         training={name: fact for name, fact in training.items() if fact is not None},
@@ -98,16 +96,12 @@ def meta_of(result: TrainResult) -> Meta:
 
 
 def parse_meta(content: bytes, path: Path) -> Meta:
-    """Return the content of a meta.json.
-
-    Raises:
-        CheckpointError: it is damaged or of an unknown format; the message names the place.
-    """
+    """Return the content of a meta.json, or raise CheckpointError with the place of the error."""
     if problem := newer_version(content, "format_version", FORMAT_VERSION):
         raise CheckpointError(f"{path}: {problem}")
     try:
         meta = Meta.model_validate_json(content)
     except ValidationError as error:
         raise CheckpointError(f"{path}: {first_problem(error)}") from error
-    check_vocabulary(path, meta.tokenizer, meta.chars, meta.special_tokens)
+    check_fields(path, meta)
     return meta

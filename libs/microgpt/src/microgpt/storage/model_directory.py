@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from microgpt.config import ModelConfig, TextKind, WeightsFormat
+from microgpt.config import TextKind, WeightsFormat
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.data.tokenizer_io import MAX_TOKENIZER_BYTES, file_of, restore
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
@@ -31,12 +31,7 @@ from microgpt.memory_limit import check_memory
 from microgpt.model import count_params
 from microgpt.state import TrainedModel, TrainResult
 from microgpt.storage.meta import MAX_META_BYTES, META, Meta, meta_of, parse_meta
-from microgpt.storage.weights_file import (
-    WEIGHTS_FILES,
-    decode_weights,
-    encode_weights,
-    max_bytes,
-)
+from microgpt.storage.weights_file import WEIGHTS_FILES, decode_weights, encode_weights, max_bytes
 
 HASH = "weights_sha256"  # the key of meta.json
 TOKENIZER = "tokenizer.json"
@@ -96,9 +91,7 @@ def export(
     """Write a copy of a model, or the same one in another format; return the file of its weights.
 
     Args:
-        saved: what `load` returns.
         directory: may be the one that it was read from.
-        weights_format: "json" or "safetensors".
         half: round the weights to float16; safetensors only.
 
     Raises:
@@ -130,19 +123,7 @@ def load(directory: str | Path) -> SavedModel:
     if not os.path.isdir(directory):  # unlike Path.is_dir, never an OSError
         what = "is not a directory" if exists else "does not exist"
         raise CheckpointError(f"{directory} {what}; name one that `microgpt train` has written")
-    found = read_consistently(directory, lambda: _find(directory))
-    meta, model = found.meta, found.model
-    tokenizer = restore(
-        found.meta_path,
-        meta.chars,
-        found.tokenizer,
-        model.vocab_size,
-        is_chat=meta.special_tokens is not None,
-    )
-    weights = decode_weights(found.weights, found.weights_path, model)
-    return SavedModel(
-        model=model, weights=weights, tokenizer=tokenizer, dtype=meta.dtype, meta=meta
-    )
+    return read_consistently(directory, lambda: _load(directory))
 
 
 def has_model(directory: Path) -> bool:
@@ -151,11 +132,7 @@ def has_model(directory: Path) -> bool:
 
 
 def publish_model(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files of a model into a directory that is held, and remove those that it replaces.
-
-    Raises:
-        CheckpointError: they cannot be written.
-    """
+    """Write the files of a model into a locked directory, and remove those that it replaces."""
     try:
         publish(directory, files, is_held=True)
         for other in {*WEIGHTS_FILES.values(), TOKENIZER} - files.keys():
@@ -167,34 +144,19 @@ def publish_model(directory: Path, files: Mapping[str, bytes]) -> None:
 def _files(name: str, content: bytes, meta: Meta, tokenizer: Tokenizer) -> dict[str, bytes]:
     """Return weights, tokenizer and their description, by the names of their files."""
     files = {name: content}
-    if pieces := file_of(tokenizer):
-        files[TOKENIZER] = pieces
+    if vocabulary := file_of(tokenizer):
+        files[TOKENIZER] = vocabulary
     hashes = {
         HASH: hashlib.sha256(content).hexdigest(),
-        "tokenizer_sha256": hashlib.sha256(pieces).hexdigest() if pieces else None,
+        "tokenizer_sha256": hashlib.sha256(vocabulary).hexdigest() if vocabulary else None,
     }
     description = meta.model_copy(update=hashes).model_dump_json(indent=2, exclude_none=True)
     files[META] = description.encode() + b"\n"
     return files
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What belongs together in a directory: contents, and where they are."""
-
-    weights_path: Path
-    weights: bytes
-    meta_path: Path
-    meta: Meta
-    model: ModelConfig
-    tokenizer: tuple[Path, bytes] | None
-
-
-def _find(directory: Path) -> _Found:
-    """Return the files of a model.
-
-    Where a save in another format was killed there may be two files of weights.
-    """
+def _load(directory: Path) -> SavedModel:
+    """Return a model; where a save was killed there may be two files of weights."""
     if not has_model(directory) and committed_path(directory, STATE_DESCRIPTION).exists():
         raise CheckpointError(
             f"there is no model in {directory} yet: its training has not ended; go on with it: "
@@ -207,20 +169,22 @@ def _find(directory: Path) -> _Found:
         check_memory(BYTES_PER_WEIGHT * count_params(model), "the model")
     except MicrogptError as error:
         raise CheckpointError(f"{meta_path}: {error}") from error
-    tokenizer, mismatch = None, None
+    file, mismatch = None, None
     if meta.tokenizer != "char":
         path = committed_path(directory, TOKENIZER)
-        tokenizer = path, read(path, MAX_TOKENIZER_BYTES)
+        file = path, read(path, MAX_TOKENIZER_BYTES)
     present = [name for name in WEIGHTS_FILES.values() if committed_path(directory, name).exists()]
     for name in present or ["weights.json"]:
         path = committed_path(directory, name)
         content = read(path, max_bytes(path, model))
         if not _is(content, meta.weights_sha256):
             mismatch = mismatch or path
-        elif tokenizer and not _is(tokenizer[1], meta.tokenizer_sha256):
-            mismatch = mismatch or tokenizer[0]
+        elif file and not _is(file[1], meta.tokenizer_sha256):
+            mismatch = mismatch or file[0]
         else:
-            return _Found(path, content, meta_path, meta, model, tokenizer)
+            tokenizer = restore(meta_path, meta, file, model.vocab_size)
+            weights = decode_weights(content, path, model)
+            return SavedModel(model, weights, tokenizer, meta.dtype, meta)
     raise CheckpointError(
         f"{mismatch} is not the file that {META} describes (its sha256 differs); "
         "train the model again, or restore both files"

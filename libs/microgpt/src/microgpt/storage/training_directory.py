@@ -1,7 +1,4 @@
-"""A model directory in training: its lock, the checkpoint and history.jsonl.
-
-The model is written when the training has ended; an older one can be used until then.
-"""
+"""A model directory in training: its lock, its checkpoint and, at the end, its model."""
 
 import os
 from pathlib import Path
@@ -28,11 +25,7 @@ class TrainingDirectory:
     """A directory that this process trains in; it is made with the first checkpoint."""
 
     def __init__(self, path: str | Path) -> None:
-        """Lock a directory, which need not exist.
-
-        Raises:
-            CheckpointError: another process trains there, or it cannot be written.
-        """
+        """Lock a directory, which need not exist; CheckpointError if that is not possible."""
         self.path = Path(path)
         self.has_own_state = False  # whether this process has written a checkpoint
         own = (STATE, STATE_DESCRIPTION, HISTORY, TOKENIZER, META, *WEIGHTS_FILES.values())
@@ -62,17 +55,9 @@ class TrainingDirectory:
         return _has_state(self.path)
 
     def keep(self, plan: TrainingPlan, state: TrainState, status: Status = "running") -> None:
-        """Write a checkpoint.
-
-        Raises:
-            CheckpointError: it cannot be written; on a full disk the previous one is still there.
-        """
+        """Write a checkpoint; if that fails, as on a full disk, the previous one is still there."""
         content, description = encode_state(plan, state, status)
-        files = {
-            STATE: content,
-            HISTORY: as_lines(state.history),
-            STATE_DESCRIPTION: description,
-        }
+        files = {STATE: content, HISTORY: as_lines(state.history), STATE_DESCRIPTION: description}
         publish(self.path, files, is_held=True)
         self._lock.enter()
         self.has_own_state = True
@@ -81,9 +66,6 @@ class TrainingDirectory:
         """Write the last checkpoint, then the model, then the status "ended".
 
         If there is no room for the model, nothing has to be trained again.
-
-        Raises:
-            CheckpointError: they cannot be written.
         """
         self.keep(result.plan, result.state)
         publish_model(self.path, encode_model(result, result.plan.weights_format))
@@ -98,11 +80,7 @@ def check_has_training(directory: Path) -> None:
 
 
 def read_training(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
-    """Return the plan, the checkpoint and the status of a training.
-
-    Raises:
-        CheckpointError: there is no checkpoint, or it is damaged.
-    """
+    """Return what `keep` was given, or raise CheckpointError if that is missing or damaged."""
     check_has_training(directory)
     return read_consistently(directory, lambda: read_state(directory))
 

@@ -1,8 +1,7 @@
 """The checkpoint of a training in two files.
 
-train_state.safetensors    the weights, the best ones, what the optimizer keeps, the history,
-                           and the subword tokens
-train_state.json           all other that is needed to go on, and the sha256 of the first
+    train_state.safetensors    weights, best weights, Adam's means, history, subword tokens
+    train_state.json           all other facts, and the sha256 of the first
 
 The second is checked before the first is read: it says how large that can be.
 """
@@ -22,22 +21,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from microgpt.config import (
-    MAX_SIZE,
-    DType,
-    EngineName,
-    ModelConfig,
-    TrainConfig,
-    WeightsFormat,
-)
+from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig, WeightsFormat
 from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer_io import (
     MAX_TOKENIZER_BYTES,
-    chars_of,
-    check_vocabulary,
+    check_fields,
     file_of,
     restore,
-    special_tokens_of,
+    tokenizer_fields,
 )
 from microgpt.error_format import first_problem, newer_version
 from microgpt.errors import CheckpointError, MicrogptError
@@ -57,9 +48,7 @@ FORMAT_VERSION = 1
 STATE = "train_state.safetensors"
 TOKENIZER = "tokenizer"  # the name of its bytes among the arrays
 Status = Literal["running", "ended", "diverged"]
-# How trainings were whose state does not say it, as there was no other way.
-ONCE = {"loss_on": "all", "long_docs": "truncate"}
-
+ONCE = {"loss_on": "all", "long_docs": "truncate"}  # the defaults of older states
 
 _Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
 
@@ -119,13 +108,11 @@ class _Description(BaseModel):
 def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple[bytes, bytes]:
     """Return the contents of the two files."""
     content = save_tensors(_as_tensors(plan, state))
-    facts = vars(state) | vars(plan)  # pydantic takes those that `_Description` has
+    # Pydantic takes the fields that `_Description` has.
+    facts = vars(state) | vars(plan) | tokenizer_fields(plan.tokenizer)
     facts |= {
         "state_sha256": hashlib.sha256(content).hexdigest(),
         "status": status,
-        "tokenizer": plan.tokenizer.kind,
-        "chars": chars_of(plan.tokenizer),
-        "special_tokens": special_tokens_of(plan.tokenizer),
         "input": path_to_text(plan.input) if plan.input else None,
         "created_by": f"microgpt {version('microgpt-lib')}",
     }
@@ -134,15 +121,9 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple
 
 
 def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
-    """Return the plan, the checkpoint and the status of a training.
-
-    Raises:
-        CheckpointError: a file is damaged or foreign, or they do not belong together.
-    """
-    description_path, path = (
-        committed_path(directory, STATE_DESCRIPTION),
-        committed_path(directory, STATE),
-    )
+    """Return what `encode_state` took, or raise CheckpointError if a file is damaged or foreign."""
+    path = committed_path(directory, STATE)
+    description_path = committed_path(directory, STATE_DESCRIPTION)
     facts = _parse(read(description_path, MAX_META_BYTES), description_path)
     content = read(path, _max_bytes(facts))
     if facts.state_sha256 != hashlib.sha256(content).hexdigest():
@@ -153,16 +134,10 @@ def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
     try:
         tensors = load_tensors(content)
         state = _state(facts, tensors, path)
-        file = tensors[TOKENIZER].tobytes() if facts.tokenizer == "bpe" else None
+        file = (path, tensors[TOKENIZER].tobytes()) if facts.tokenizer == "bpe" else None
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is no state of a training: {error}") from error
-    tokenizer = restore(
-        description_path,
-        facts.chars,
-        (path, file) if file is not None else None,
-        facts.model.vocab_size,
-        is_chat=facts.special_tokens is not None,
-    )
+    tokenizer = restore(description_path, facts, file, facts.model.vocab_size)
     plan = {field.name: getattr(facts, field.name) for field in fields(TrainingPlan)}
     plan |= {"tokenizer": tokenizer, "input": path_from_text(facts.input) if facts.input else None}
     return TrainingPlan(**plan), state, facts.status
@@ -173,17 +148,16 @@ def _parse(description: bytes, description_path: Path) -> _Description:
         raise CheckpointError(f"{description_path}: {problem}")
     try:
         facts = _Description.model_validate_json(description)
-    except ValidationError as error:
-        raise CheckpointError(f"{description_path}: {first_problem(error)}") from error
-    except MicrogptError as error:
-        raise CheckpointError(f"{description_path}: {error}") from error
+    except (ValidationError, MicrogptError) as error:
+        what = first_problem(error) if isinstance(error, ValidationError) else str(error)
+        raise CheckpointError(f"{description_path}: {what}") from error
     if facts.step > facts.config.steps:
         raise CheckpointError(
             f"{description_path}: step is {facts.step}, beyond the {facts.config.steps} of config"
         )
     if not (facts.input or facts.preset):
         raise CheckpointError(f"{description_path}: it names neither an input nor a preset")
-    check_vocabulary(description_path, facts.tokenizer, facts.chars, facts.special_tokens)
+    check_fields(description_path, facts)
     return facts
 
 
@@ -222,10 +196,9 @@ def _state(
 ) -> TrainState:
     """Return where a training stands; ValueError or the like if the arrays are not of one."""
     n_params = count_params(description.model)
-    names = ["weights", "adam_m", "adam_v"]
-    names += ["average"] if description.average else []
-    names += ["best_weights"] if description.best else []
-    for name in names:
+    best, average = description.best, description.average
+    optional = ["average"] * bool(average) + ["best_weights"] * bool(best)
+    for name in ("weights", "adam_m", "adam_v", *optional):
         if tensors[name].shape != (n_params,) or tensors[name].dtype != description.dtype:
             raise CheckpointError(
                 f"{path}: {name} is not {n_params} numbers of {description.dtype}; train anew"
@@ -239,25 +212,21 @@ def _state(
     n_since = description.since_history[1]
     if n_since > description.step - (history[-1].step if history else 0):
         raise ValueError(f"it counts {n_since} steps since the last point of its history")
-    best, average = description.best, description.average
     if best and not best.step <= best.measured_at <= description.step:
         raise ValueError(
             f"its best held-out loss, of step {best.step}, was last measured at {best.measured_at}"
         )
     if average and not average.n <= average.step <= description.step:
         raise ValueError(f"a mean of {average.n} up to step {average.step} is not of this training")
+    names = ("step", "dtype", "engine", "since_history", "seconds")
     return TrainState(
-        step=description.step,
+        **{name: getattr(description, name) for name in names},
         weights=tensors["weights"],
         adam_m=tensors["adam_m"],
         adam_v=tensors["adam_v"],
-        dtype=description.dtype,
-        engine=description.engine,
         best=BestWeights(**best.model_dump(), weights=tensors["best_weights"]) if best else None,
         recent_losses=recent_losses,
         history=tuple(history),
-        since_history=description.since_history,
-        seconds=description.seconds,
         average=WeightAverage(tensors["average"], **average.model_dump()) if average else None,
     )
 

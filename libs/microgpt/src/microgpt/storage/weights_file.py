@@ -11,12 +11,12 @@ from microgpt.error_format import first_problem
 from microgpt.errors import CheckpointError
 from microgpt.model import Weights, count_params, weight_shapes
 from microgpt.printable import printable
+from microgpt.storage.meta import META
 
 WEIGHTS_FILES: dict[WeightsFormat, str] = {
     "json": "weights.json",
     "safetensors": "model.safetensors",
 }
-META = "meta.json"  # has the shape
 FLOATS = ("float16", "float32", "float64")
 MAX_BYTES = (8, 64)  # of a number in safetensors and in JSON, where 24 are digits, the rest spaces
 HEADER_BYTES = 2**16  # of a layer: names and shapes, and the metadata of other programs
@@ -25,10 +25,9 @@ HEADER_BYTES = 2**16  # of a layer: names and shapes, and the metadata of other 
 def encode_weights(
     model: ModelConfig, weights: Weights[float], weights_format: WeightsFormat, dtype: str
 ) -> bytes:
-    """Return the content of a weights file; dtype is for safetensors, JSON has all digits.
+    """Return the content of a weights file; CheckpointError if a weight is too large for dtype.
 
-    Raises:
-        CheckpointError: a weight is beyond the largest number of that dtype.
+    The dtype is for safetensors; JSON has all digits.
     """
     if weights_format == "json":
         return json.dumps(weights, separators=(",", ":")).encode()
@@ -52,10 +51,9 @@ def max_bytes(path: Path, model: ModelConfig) -> int:
 def decode_weights(
     content: bytes, path: Path, model: ModelConfig
 ) -> dict[str, tuple[tuple[float, ...], ...]]:
-    """Return the weights in a file, by name; the suffix of its path says which format it has.
+    """Return the weights in a file, by name; CheckpointError says where it is damaged or foreign.
 
-    Raises:
-        CheckpointError: it is damaged or of another model; the message says where.
+    The suffix of its path says which format it has.
     """
     if path.suffix == ".json":
         matrices = _from_json(content, path)

@@ -7,7 +7,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from microgpt import CharTokenizer, Message
-from microgpt.data.chat_truncation import ChatPrompt, fit_conversation, turn_windows
+from microgpt.data.chat_truncation import ChatPrompt, fit_conversation
 from microgpt.data.tokenizer import ROLES
 from microgpt.errors import PromptError
 
@@ -123,75 +123,3 @@ def test_characters_that_are_unknown_are_named_once_and_left_out(messages, size)
 def test_the_name_of_a_special_token_is_read_letter_by_letter(content) -> None:
     tokens = fit_conversation([Message("user", content)], TOKENIZER, 80).tokens
     assert TOKENIZER.decode(tokens) == content
-
-
-ROLE_IDS = (100, 101)
-
-
-def conversation_of(lengths: list[int]) -> list[int]:
-    """Return [BOS, turns…, BOS] with a number of its own for each token but the roles, and BOS."""
-    tokens, number = [0], 200
-    for i, length in enumerate(lengths):
-        tokens += [ROLE_IDS[i % 2], *range(number, number + length)]
-        number += length
-    return [*tokens, 0]
-
-
-turn_lengths = st.lists(st.integers(1, 12), min_size=1, max_size=12)
-
-
-@given(lengths=turn_lengths, block_size=st.integers(1, 30), data=st.data())
-def test_whatever_is_to_be_learnt_of_a_conversation_is_learnt_once(
-    lengths, block_size, data
-) -> None:
-    tokens = conversation_of(lengths)
-    size = len(tokens)
-    mask = data.draw(st.none() | st.binary(min_size=size, max_size=size))
-    mask = mask and bytes(byte % 2 for byte in mask)
-    places = [i for i in range(1, size) if not mask or mask[i]]
-    learnt = []
-    for piece, counts in turn_windows(tokens, block_size, mask, ROLE_IDS):
-        assert 2 <= len(piece) <= block_size + 1
-        assert len(counts) == len(piece)
-        assert counts[0] == 0
-        assert any(counts)
-        learnt += [piece[i] for i in range(len(piece)) if counts[i]]
-    assert learnt == [tokens[i] for i in places]
-
-
-@given(lengths=st.lists(st.integers(1, 6), min_size=2, max_size=20), block_size=st.integers(20, 40))
-def test_where_turns_fit_every_piece_is_a_conversation(lengths, block_size) -> None:
-    """As it is read in use: from BOS on, whole turns, the user's first, none cut off."""
-    tokens = conversation_of(lengths)
-    is_reply, mask = False, bytearray()
-    for token in tokens:
-        is_reply = token == ROLE_IDS[1] or (is_reply and token not in (0, ROLE_IDS[0]))
-        mask.append(is_reply and token not in ROLE_IDS)
-    for piece, counts in turn_windows(tokens, block_size, bytes(mask), ROLE_IDS):
-        assert tuple(piece[:2]) == (0, ROLE_IDS[0])
-        begin = tokens.index(piece[2]) - 1
-        assert piece[1:] == tokens[begin : begin + len(piece) - 1]
-        end = begin + len(piece) - 1
-        assert tokens[end] in (0, *ROLE_IDS), "it ends with a turn"
-        first = counts.index(1)
-        question = max(i for i in range(first) if piece[i] == ROLE_IDS[0])
-        assert question < first, "the question is there"
-
-
-def test_a_long_reply_goes_on_where_the_context_ended() -> None:
-    tokens = conversation_of([2, 12])  # 0 100 200 201 101 202 … 213 0
-    mask = bytes(5) + b"\1" * 12 + b"\0"
-    assert turn_windows(tokens, 8, mask, ROLE_IDS) == [
-        ([0, 100, 200, 201, 101, 202, 203, 204, 205], bytes(5) + b"\1" * 4),
-        ([101, *range(202, 210)], bytes(5) + b"\1" * 4),
-        ([*range(205, 214)], bytes(5) + b"\1" * 4),
-    ]
-
-
-def test_the_turns_before_a_reply_are_read_with_it_as_far_as_half_a_context_holds_them() -> None:
-    tokens = conversation_of([1, 1] * 4)  # eight turns of two tokens
-    mask = bytes([0] + [0, 0, 0, 1] * 4 + [0])
-    pieces = turn_windows(tokens, 12, mask, ROLE_IDS)
-    assert [piece[1::2] for piece, _ in pieces] == [[100, 101] * 3, [100, 101] * 2]
-    assert [piece[2::2] for piece, _ in pieces] == [[*range(200, 206)], [*range(204, 208)]]
-    assert [counts.count(1) for _, counts in pieces] == [3, 1]

@@ -1,14 +1,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt.data.sliding_windows import SlidingWindows, half
+from microgpt.data.sliding_windows import SlidingWindows, half, turn_windows
 
 
-def counted(pieces) -> list[int]:
+def counted(chunks) -> list[int]:
     """Return the tokens whose predictions count, in order."""
     return [
         token
-        for tokens, mask in pieces
+        for tokens, mask in chunks
         for i, token in enumerate(tokens)
         if i and (mask is None or mask[i])
     ]
@@ -41,10 +41,82 @@ def test_running_text_is_read_from_a_beginning_in_each_piece(n, block_size, lear
     for tokens, mask in windows:
         assert tokens[0] == -1
         assert 2 <= len(tokens) <= block_size + 1
-        assert not (learns and mask), "all of a piece is learnt"
+        assert not (learns and mask), "all of a chunk is learnt"
 
 
 @given(n=st.integers(2, 80), block_size=st.integers(1, 20))
 def test_any_piece_can_be_had_alone(n, block_size) -> None:
     windows = SlidingWindows(range(n), block_size)
     assert [windows[i] for i in range(len(windows))] == list(windows)
+
+
+ROLE_IDS = (100, 101)
+
+
+def conversation_of(lengths: list[int]) -> list[int]:
+    """Return [BOS, turns…, BOS] with a number of its own for each token but the roles, and BOS."""
+    tokens, number = [0], 200
+    for i, length in enumerate(lengths):
+        tokens += [ROLE_IDS[i % 2], *range(number, number + length)]
+        number += length
+    return [*tokens, 0]
+
+
+turn_lengths = st.lists(st.integers(1, 12), min_size=1, max_size=12)
+
+
+@given(lengths=turn_lengths, block_size=st.integers(1, 30), data=st.data())
+def test_whatever_is_to_be_learnt_of_a_conversation_is_learnt_once(
+    lengths, block_size, data
+) -> None:
+    tokens = conversation_of(lengths)
+    size = len(tokens)
+    mask = data.draw(st.none() | st.binary(min_size=size, max_size=size))
+    mask = mask and bytes(byte % 2 for byte in mask)
+    places = [i for i in range(1, size) if not mask or mask[i]]
+    learnt = []
+    for chunk, counts in turn_windows(tokens, block_size, mask, ROLE_IDS):
+        assert 2 <= len(chunk) <= block_size + 1
+        assert len(counts) == len(chunk)
+        assert counts[0] == 0
+        assert any(counts)
+        learnt += [chunk[i] for i in range(len(chunk)) if counts[i]]
+    assert learnt == [tokens[i] for i in places]
+
+
+@given(lengths=st.lists(st.integers(1, 6), min_size=2, max_size=20), block_size=st.integers(20, 40))
+def test_where_turns_fit_every_chunk_is_a_conversation(lengths, block_size) -> None:
+    """As it is read in use: from BOS on, whole turns, the user's first, none cut off."""
+    tokens = conversation_of(lengths)
+    is_reply, mask = False, bytearray()
+    for token in tokens:
+        is_reply = token == ROLE_IDS[1] or (is_reply and token not in (0, ROLE_IDS[0]))
+        mask.append(is_reply and token not in ROLE_IDS)
+    for chunk, counts in turn_windows(tokens, block_size, bytes(mask), ROLE_IDS):
+        assert tuple(chunk[:2]) == (0, ROLE_IDS[0])
+        begin = tokens.index(chunk[2]) - 1
+        assert chunk[1:] == tokens[begin : begin + len(chunk) - 1]
+        end = begin + len(chunk) - 1
+        assert tokens[end] in (0, *ROLE_IDS), "it ends with a turn"
+        first = counts.index(1)
+        question = max(i for i in range(first) if chunk[i] == ROLE_IDS[0])
+        assert question < first, "the question is there"
+
+
+def test_a_long_reply_goes_on_where_the_context_ended() -> None:
+    tokens = conversation_of([2, 12])  # 0 100 200 201 101 202 … 213 0
+    mask = bytes(5) + b"\1" * 12 + b"\0"
+    assert turn_windows(tokens, 8, mask, ROLE_IDS) == [
+        ([0, 100, 200, 201, 101, 202, 203, 204, 205], bytes(5) + b"\1" * 4),
+        ([101, *range(202, 210)], bytes(5) + b"\1" * 4),
+        ([*range(205, 214)], bytes(5) + b"\1" * 4),
+    ]
+
+
+def test_the_turns_before_a_reply_are_read_with_it_as_far_as_half_a_context_holds_them() -> None:
+    tokens = conversation_of([1, 1] * 4)  # eight turns of two tokens
+    mask = bytes([0] + [0, 0, 0, 1] * 4 + [0])
+    chunks = turn_windows(tokens, 12, mask, ROLE_IDS)
+    assert [chunk[1::2] for chunk, _ in chunks] == [[100, 101] * 3, [100, 101] * 2]
+    assert [chunk[2::2] for chunk, _ in chunks] == [[*range(200, 206)], [*range(204, 208)]]
+    assert [counts.count(1) for _, counts in chunks] == [3, 1]

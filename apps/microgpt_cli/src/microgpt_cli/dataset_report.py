@@ -114,7 +114,7 @@ def as_facts(found: DatasetReport) -> dict[str, object]:
             "model": asdict(found.model),
             **asdict(speed),
             "seconds_1000_steps": 1000 / speed.docs_per_s,
-            "seconds_all_docs": report.n_pieces(found.model.block_size) / speed.docs_per_s,
+            "seconds_all_docs": report.n_chunks(found.model.block_size) / speed.docs_per_s,
         },
     }
     if found.suitability:
@@ -267,10 +267,10 @@ def _training(found: DatasetReport) -> Iterator[str]:
         f"training: n_embd {model.n_embd}, n_layer {model.n_layer}, block size "
         f"{model.block_size}; a document a step, one thread"
     )
-    n_pieces = found.report.n_pieces(model.block_size)
+    n_chunks = found.report.n_chunks(model.block_size)
     rate = f"{speed.docs_per_s:,.0f} documents/s, {speed.tokens_per_s:,.0f} tokens/s"
     yield from _fact("1,000 steps", _duration(1000 / speed.docs_per_s))
-    yield from _fact("all documents", _duration(n_pieces / speed.docs_per_s))
+    yield from _fact("all documents", _duration(n_chunks / speed.docs_per_s))
     yield from _fact("on this computer", rate)
 
 

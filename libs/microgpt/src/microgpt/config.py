@@ -37,7 +37,7 @@ class TrainConfig:
     seed: int = DEFAULT_SEED  # of document order, initial weights and the samples that follow
     shuffle: bool = True  # whether documents are read in a random order, or in their own
     loss_on: LossOn = "assistant"  # of a conversation: the turns to learn; of a text all is learnt
-    long_docs: LongDocs = "window"  # longer than the context: learnt in pieces, cut, or left out
+    long_docs: LongDocs = "window"  # longer than the context: learnt in chunks, cut, or left out
     text: TextKind = "lines"  # whether texts are documents, or running text that has no end
     patience: int | None = None  # stop early after so many held-out losses without a better one
     weight_decay: float = 0.0  # AdamW: share of lr by which each weight shrinks per step

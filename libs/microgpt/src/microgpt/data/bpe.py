@@ -1,22 +1,17 @@
-"""Subword tokens: byte pair encoding, by Hugging Face's tokenizers.
+"""Byte-level BPE (byte pair encoding), by Hugging Face's tokenizers.
 
-The pieces of text are the 256 bytes and what has been found most often side by side in the training
-data. So every text can be written with them, and comes back as it was. Special tokens are not known
-to the library: whatever a text holds, it is text.
+The tokens are the 256 bytes and the sequences of them that are most frequent in the training data,
+so every text can be encoded. The library knows no special tokens: no text can contain one.
 """
 
 import re
 from codecs import getincrementaldecoder
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from microgpt.config import check_count
 from microgpt.data.tokenizer import Document, Tokenizer, n_special, texts_of
 from microgpt.errors import ConfigError, TokenizerError
-
-if TYPE_CHECKING:
-    pass
 
 DEFAULT_VOCAB_SIZE = 1024
 N_BYTES = 256
@@ -36,12 +31,8 @@ BETWEEN_WORDS = re.compile(f"(?<={MARK})(?={BLANK})")
 class BpeTokenizer(Tokenizer):
     """A vocabulary of bytes and of sequences of bytes.
 
-    Attributes:
-        file: the content of tokenizer.json, in the library's format.
-
-    Raises:
-        TokenizerError: the file is damaged, or of another kind of tokenizer; or the library is not
-            installed.
+    Raises TokenizerError if the file is damaged, or of another kind of tokenizer, or if the library
+    is not installed.
 
     Example:
         >>> tokenizer = BpeTokenizer.from_documents(["anna and emma"], vocab_size=270)
@@ -55,7 +46,7 @@ class BpeTokenizer(Tokenizer):
     def __init__(self, file: bytes, *, is_chat: bool = False) -> None:
         from microgpt.data.bpe_file import read_library  # loads pydantic
 
-        self.file = file
+        self.file = file  # the content of tokenizer.json, in the library's format
         self._library, self._pieces = read_library(file)
         super().__init__(len(self._pieces), is_chat=is_chat)
         self._bytes_of = dict(enumerate(self._pieces)) | dict.fromkeys(self.special_ids, b"")
@@ -67,10 +58,7 @@ class BpeTokenizer(Tokenizer):
     ) -> "BpeTokenizer":
         """Return a tokenizer that has learnt from documents: texts or conversations.
 
-        Args:
-            docs: what to learn from; leave out what is held out.
-            vocab_size: the number of tokens, special ones included; there are fewer where the
-                documents have too little that comes twice.
+        vocab_size includes special tokens; there are fewer tokens where little comes twice.
 
         Raises:
             ConfigError: so few tokens are not enough for the bytes and the special tokens.

@@ -16,11 +16,7 @@ N_BYTES = 256
 
 
 def new_library() -> "Library":
-    """Return a tokenizer of the library that has learnt nothing.
-
-    Raises:
-        TokenizerError: the library is not installed.
-    """
+    """Return a new tokenizer of the library; TokenizerError if that is not installed."""
     try:
         from tokenizers import Tokenizer as Library
         from tokenizers import decoders, models, pre_tokenizers
@@ -61,10 +57,8 @@ def read_library(file: bytes) -> tuple["Library", list[bytes]]:
     """Return the tokenizer that a tokenizer.json describes, and the bytes of each token.
 
     The library panics on some files, and allocates memory for the largest token id. So it never
-    sees the file, only the vocabulary and the merges, once they are checked.
-
-    Raises:
-        TokenizerError: the file is damaged, or not as ours are.
+    sees the file, only the vocabulary and the merges, once they are checked; TokenizerError says
+    what is wrong with them.
     """
     library = new_library()
     from tokenizers.models import BPE

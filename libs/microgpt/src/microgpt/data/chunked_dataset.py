@@ -1,7 +1,4 @@
-"""What a training reads of its documents: each whole, or what is longer than the context in pieces.
-
-And in which pieces documents are scored: all of each, however it would be learnt.
-"""
+"""The chunks in which documents are learnt, and those in which they are scored."""
 
 from array import array
 from bisect import bisect_right
@@ -11,36 +8,34 @@ from functools import cached_property
 from itertools import accumulate, pairwise
 
 from microgpt.config import LongDocs, LossOn, TextKind
-from microgpt.data.chat_truncation import turn_windows
-from microgpt.data.sliding_windows import Chunk, SlidingWindows, half, n_windows
+from microgpt.data.sliding_windows import Chunk, SlidingWindows, half, n_windows, turn_windows
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import ROLES, Document, Tokenizer, count_predictions, joined
 from microgpt.errors import ConfigError
 
+Chunks = SlidingWindows | list[Chunk]  # of one document
+
 
 @dataclass(frozen=True)
 class ChunkedDataset:
-    """The pieces of documents that a training reads, in the order of the documents.
+    """The chunks of documents that a training reads, in the order of the documents.
 
-    A document that fits into the context is one piece. Nothing is counted or encoded before it is
+    A document that fits into the context is one chunk. Nothing is counted or encoded before it is
     asked for, and what was counted is kept.
     """
 
-    docs: Sequence[Document]  # what is learnt from
-    tokenizer: Tokenizer  # of them
-    block_size: int  # the context
-    loss_on: LossOn  # see `TrainConfig`, as the others
-    long_docs: LongDocs  # see there
-    text: TextKind  # see there
+    docs: Sequence[Document]
+    tokenizer: Tokenizer
+    block_size: int
+    loss_on: LossOn  # this and the others: see `TrainConfig`
+    long_docs: LongDocs
+    text: TextKind
 
     def __len__(self) -> int:
         return self._firsts[-1] if self._firsts else len(self.docs)
 
     def encode(self, order: Iterable[int]) -> TokenDataset:
-        """Return pieces as tokens.
-
-        Args:
-            order: the numbers of the pieces, those of a document one after another.
+        """Return chunks as tokens, by their numbers; those of a document follow one another.
 
         Raises:
             TokenizerError: a document has a character that the tokenizer does not know.
@@ -52,15 +47,13 @@ class ChunkedDataset:
                 mask = self.tokenizer.mask(doc, self.loss_on)
                 dataset.append(self.tokenizer.encode_document(doc)[:size], mask and mask[:size])
             return dataset
-        long: dict[
-            int, SlidingWindows | list[Chunk]
-        ] = {}  # encoded once, however many pieces are read
+        long: dict[int, Chunks] = {}  # encoded once, however many chunks are read
         for place in order:
             i = bisect_right(firsts, place) - 1
-            pieces = long.get(i) or self._pieces(self.docs[i])
-            if len(pieces) > 1:
-                long[i] = pieces
-            dataset.append(*pieces[place - firsts[i]])
+            chunks = long.get(i) or self._chunks(self.docs[i])
+            if len(chunks) > 1:
+                long[i] = chunks
+            dataset.append(*chunks[place - firsts[i]])
         return dataset
 
     @cached_property
@@ -75,7 +68,7 @@ class ChunkedDataset:
 
     @property
     def longest(self) -> int:
-        """The most tokens that are predicted in a piece."""
+        """The most tokens that are predicted in a chunk."""
         if self.n_long and (self.long_docs != "skip" or self.text == "stream"):
             return self.block_size
         return max((n for n in self.lengths if n <= self.block_size), default=0)
@@ -100,31 +93,31 @@ class ChunkedDataset:
 
     @cached_property
     def n_tokens(self) -> int:
-        """How many tokens are predicted in all pieces, those that do not count included."""
+        """How many tokens are predicted in all chunks, those that do not count included."""
         if not self._firsts:
             return sum(min(length, self.block_size) for length in self.lengths)
         return sum(map(self._count_tokens, self.docs, self.lengths, pairwise(self._firsts)))
 
     def _count_tokens(self, doc: Document, length: int, places: tuple[int, int]) -> int:
-        """Return how many tokens are predicted in the pieces of a document."""
-        n_pieces = places[1] - places[0]
-        if not n_pieces:
+        """Return how many tokens are predicted in the chunks of a document."""
+        n_chunks = places[1] - places[0]
+        if not n_chunks:
             return 0
         if self.text == "stream" or length <= self.block_size:
             return length
         if isinstance(doc, str):
-            return length + (n_pieces - 1) * (self.block_size - half(self.block_size))
-        return sum(len(tokens) - 1 for tokens, _ in self._pieces(doc))
+            return length + (n_chunks - 1) * (self.block_size - half(self.block_size))
+        return sum(len(tokens) - 1 for tokens, _ in self._chunks(doc))
 
     @cached_property
     def _firsts(self) -> Sequence[int]:
-        """The number of each document's first piece, and of all; empty where each is one piece."""
+        """The number of each document's first chunk, and of all; empty where each is one chunk."""
         if self.text == "lines" and (self.long_docs == "truncate" or not self.n_long):
             return ()
         return array("q", accumulate(map(self._count, self.docs, self.lengths), initial=0))
 
     def _count(self, doc: Document, length: int) -> int:
-        """Return how many pieces of a document are read."""
+        """Return how many chunks of a document are read."""
         if self.text == "stream":
             return n_windows(length, self.block_size, self.block_size) if length else 0
         if length <= self.block_size:
@@ -133,9 +126,9 @@ class ChunkedDataset:
             return 0
         if isinstance(doc, str):
             return n_windows(length, self.block_size, half(self.block_size))
-        return len(self._pieces(doc))
+        return len(self._chunks(doc))
 
-    def _pieces(self, doc: Document) -> SlidingWindows | list[Chunk]:
+    def _chunks(self, doc: Document) -> Chunks:
         stride = self.block_size if self.text == "stream" else None
         return _cut(doc, self.tokenizer, self.block_size, self.loss_on, self.text, stride)
 
@@ -148,7 +141,7 @@ def scored(
     loss_on: LossOn,
     text: TextKind,
 ) -> Iterator[Iterable[Chunk]]:
-    """Yield the pieces in which each document is scored; for the arguments see `ChunkedDataset`."""
+    """Yield the chunks in which each document is scored; for the arguments see `ChunkedDataset`."""
     return (_cut(doc, tokenizer, block_size, loss_on, text) for doc in docs)
 
 
@@ -159,8 +152,8 @@ def _cut(
     loss_on: LossOn,
     text: TextKind,
     stride: int | None = None,
-) -> SlidingWindows | list[Chunk]:
-    """Return the pieces of a document, in each of which something counts."""
+) -> Chunks:
+    """Return the chunks of a document, in each of which something counts."""
     tokens = tokenizer.encode_document(doc)
     if text == "stream":
         if not isinstance(doc, str):

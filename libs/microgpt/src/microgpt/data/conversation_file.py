@@ -21,7 +21,7 @@ class Item:
     """A reply that is scored: a model is asked for it, and gives it exactly or not."""
 
     task: str  # what it is counted under
-    conversation: Conversation  # the one that it is in
+    conversation: Conversation
     place: int  # of the reply in the conversation
     line: int  # of the conversation in its file
 
@@ -52,7 +52,7 @@ def load_chat_tests(
     See `microgpt.data.documents.load_conversations`, which returns the conversations alone.
     """
     file = path if isinstance(path, TextFile) else TextFile(path)
-    exam = ChatTestSet([], [])
+    tests = ChatTestSet([], [])
     n_unanswered = n_without_reply = 0
     for number, line in enumerate(file, start=1):
         if not line.strip():
@@ -65,18 +65,18 @@ def load_chat_tests(
             n_without_reply += 1
             continue
         conversation = tuple(Message(turn.role, turn.content) for turn in turns)
-        exam.conversations.append(conversation)
-        exam.items.extend(
+        tests.conversations.append(conversation)
+        tests.items.extend(
             Item(str(turn.task), conversation, place, number)
             for place, turn in enumerate(turns)
             if turn.role == "assistant" and turn.task is not None
         )
-    if not exam.conversations:
+    if not tests.conversations:
         problem = "has no reply of the assistant" if n_without_reply else "is empty"
         raise DataError(f"{file.path} {problem}; it needs one conversation a line")
     if n_unanswered and tell:
         tell(_unanswered(n_unanswered, n_without_reply))
-    return exam
+    return tests
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,4 @@
-"""Documents from files: texts, a line each or a whole file, and conversations, a JSON line each.
-
-Whatever is wrong with a file is said with its name and line (`text_file` reads the lines,
-`conversation_file` what is in those of conversations). The files that come with microgpt are found
-by `bundled`.
-"""
+"""Documents from files: texts, a line each or a whole file, and conversations, a JSON line each."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -62,14 +57,7 @@ def load_conversations(
 
 
 def bundled(name: str) -> Path:
-    """Return the path of what comes with microgpt, in a checkout or an installation.
-
-    Args:
-        name: of a file, or of the directory of a model.
-
-    Raises:
-        DataError: there is nothing of that name.
-    """
+    """Return the path of a file or directory that comes with microgpt; DataError without one."""
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "_data", package.parents[3] / "data"):
         if (folder / name).exists():

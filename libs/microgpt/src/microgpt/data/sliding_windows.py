@@ -1,14 +1,17 @@
-"""How a sequence that is longer than the context is read."""
+"""Chunks of a text or a conversation that is longer than the context."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+
+from microgpt.data.chat_truncation import room_for_turns
 
 Chunk = tuple[Sequence[int], bytes | None]  # up to block_size + 1 tokens, and their mask
 
 
 class SlidingWindows:
-    """The pieces of a sequence: each token after the first counts in one of them.
+    """The chunks of a sequence: each token after the first counts in one of them.
 
-    In a piece the predictions that an earlier one has made do not count. By default pieces advance
+    In a chunk the predictions that an earlier one has made do not count. By default chunks advance
     by half a context, so that a prediction sees at least that much.
     """
 
@@ -26,8 +29,8 @@ class SlidingWindows:
         Args:
             tokens: 2 or more.
             mask: of the tokens, see `TokenDataset`.
-            first: the token that each piece begins with, in place of the one that is there.
-            stride: the tokens by which pieces advance, up to block_size.
+            first: the token that each chunk begins with, in place of the one that is there.
+            stride: the tokens by which chunks advance, up to block_size.
         """
         self._tokens, self._mask, self._first = tokens, mask, first
         self._block_size, self._stride = block_size, stride or half(block_size)
@@ -51,10 +54,66 @@ class SlidingWindows:
 
 
 def half(block_size: int) -> int:
-    """Return by how much pieces advance."""
+    """Return by how much chunks advance."""
     return max(1, block_size // 2)
 
 
 def n_windows(n_predictions: int, block_size: int, stride: int) -> int:
-    """Return in how many pieces so many predictions are made."""
+    """Return in how many chunks so many predictions are made."""
     return 1 + max(0, -((block_size - n_predictions) // stride))
+
+
+def turn_windows(
+    tokens: Sequence[int], block_size: int, mask: bytes | None, roles: Sequence[int]
+) -> list[Chunk]:
+    """Return the chunks in which a conversation is learnt, each as the model will read it in use.
+
+    A chunk is [BOS, turns…], the first turn the user's: the turns before those to learn as far as
+    half a context holds them, or three quarters where that is the question alone; then those to
+    learn, as many as fit. What is left of a turn that is longer comes in chunks of its own, and so
+    does a reply whose question is too long to be asked: they advance as `SlidingWindows` do. Each
+    token that counts does so in one chunk, and in each chunk something counts.
+
+    Args:
+        tokens: [BOS, turns…, BOS].
+        mask: of the tokens, see `TokenDataset`.
+        roles: the tokens that open a turn, the user's first.
+    """
+    counts = mask or b"\1" * len(tokens)
+    starts = [i for i, token in enumerate(tokens) if token in roles]
+    ends = [*starts[1:], len(tokens)]
+    chunks: list[Chunk] = []
+    end = 1  # of what has been learnt
+    while (new := counts.find(1, end)) >= 0:
+        turn = bisect_right(starts, new) - 1
+        begin = _first_turn(tokens, block_size, turn, starts, ends, roles[0])
+        if begin is not None and end <= starts[turn] and new < begin + block_size:
+            last = bisect_right(ends, begin + block_size) - 1  # turn that fits
+            end = ends[last] if last >= turn else begin + block_size
+            head = [tokens[0]]
+        else:
+            begin = max(0, new - 1 - (block_size - half(block_size)))
+            end = min(begin + block_size + 1, ends[turn])
+            head = []
+        end = counts.rfind(1, new, end) + 1
+        chunk = [*head, *tokens[begin:end]]
+        chunks.append((chunk, bytes(len(chunk) - (end - new)) + counts[new:end]))
+    return chunks
+
+
+def _first_turn(
+    tokens: Sequence[int],
+    block_size: int,
+    turn: int,
+    starts: Sequence[int],
+    ends: Sequence[int],
+    user: int,
+) -> int | None:
+    """Return where to begin in order to learn a turn; None if its question does not fit."""
+    near = bisect_left(starts, starts[turn] - block_size // 2)
+    for begin in starts[near : turn + 1]:
+        if tokens[begin] == user and ends[turn] - begin <= block_size:
+            return begin
+    question = next((starts[i] for i in range(turn, -1, -1) if tokens[starts[i]] == user), None)
+    is_room = question is not None and starts[turn] - question <= room_for_turns(block_size)
+    return question if is_room else None

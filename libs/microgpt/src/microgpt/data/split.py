@@ -16,10 +16,10 @@ N_TOGETHER = 1024  # documents that are hashed at once: as fast as all, and no c
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What a training learns from, in figures."""
+    """The data of a training in figures."""
 
-    n_docs: int  # the documents, those that are held out included
-    sha256: str  # their fingerprint; see `fingerprint`
+    n_docs: int  # with those that are held out
+    sha256: str  # see `fingerprint`
     val_fraction: float = 0.0  # the share that is held out for choosing
     test_fraction: float = 0.0  # the share for the final figure
 
@@ -59,10 +59,6 @@ def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.
     Where a document goes depends on itself alone, not on the others, their order or a seed: a text
     that has been held out once is held out for ever. Without shares all are for training.
 
-    Args:
-        docs: texts or conversations.
-        validation: the share for choosing settings, from 0 to 1.
-
     Raises:
         ConfigError: a share is outside its range, or the two leave nothing to train on.
         DataError: a part that was asked for, or that for training, has no documents.
@@ -84,9 +80,6 @@ def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.
 
 def split_stream(text: str, *, validation: float = 0.0, test: float = 0.0) -> Split:
     """Set the end of a running text aside: a share for validation, and then one for the test.
-
-    Args:
-        validation: the share for choosing settings, from 0 to 1.
 
     Raises:
         ConfigError: a share is outside its range, or the two leave nothing to train on.

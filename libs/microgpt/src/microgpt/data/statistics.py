@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from microgpt.data.sliding_windows import half, n_windows
-from microgpt.data.tokenizer import CharTokenizer, Document, Message, Role, Tokenizer, texts_of
+from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, texts_of
 from microgpt.errors import DataError
-
-Content = str | tuple[tuple[Role, str], ...]
 
 N_FREQUENT = 5  # documents that are named because they come so often
 RARE = 10  # a character that comes less often is hardly learnt
@@ -45,10 +43,11 @@ class DataReport:
     """
 
     tokenizer: Tokenizer  # what the lengths are counted with
-    n_docs: int  # how many there are
+    n_docs: int
     n_repeats: int  # those that have come before
-    # some that come more than once, and how often, the most frequent first
-    most_frequent: Sequence[tuple[Document, int]]
+    most_frequent: Sequence[
+        tuple[Document, int]
+    ]  # of those that come more than once, and how often
     lengths: Mapping[int, int]  # how many documents have each length, the shortest first
     char_counts: Mapping[str, int]  # how often each character comes, in their order
 
@@ -97,8 +96,8 @@ class DataReport:
         beyond = [(excess, n) for excess, n in beyond if excess > 0]
         return Cut(block_size, sum(n for _, n in beyond), sum(excess * n for excess, n in beyond))
 
-    def n_pieces(self, block_size: int) -> int:
-        """Return in how many pieces a training reads all documents; see `SlidingWindows`."""
+    def n_chunks(self, block_size: int) -> int:
+        """Return in how many chunks a training reads all documents; see `SlidingWindows`."""
         stride = half(block_size)
         return sum(n_windows(length, block_size, stride) * n for length, n in self.lengths.items())
 
@@ -123,14 +122,9 @@ class DataReport:
 
 
 def describe(docs: Sequence[Document], tokenizer: Tokenizer | None = None) -> DataReport:
-    """Return what documents, texts or conversations, are like.
+    """Return what documents, texts or conversations, are like; DataError if there are none.
 
-    Args:
-        docs: what to describe.
-        tokenizer: what to count lengths with; by default one of all characters in them.
-
-    Raises:
-        DataError: there are none.
+    The tokenizer counts their lengths; by default it is one of all characters in them.
 
     Example:
         >>> describe(["anna", "emma", "anna"]).most_frequent
@@ -163,20 +157,8 @@ def count_with_others(docs: Iterable[Document], chars: Collection[str]) -> int:
 
 def _repeats(docs: Iterable[Document]) -> tuple[int, list[tuple[Document, int]]]:
     """Return the number of different documents, and those that come most often."""
-    counts = Counter(map(_content, docs))
-    most = [(content, n) for content, n in counts.most_common(N_FREQUENT) if n > 1]
-    return len(counts), [(_document(content), n) for content, n in most]
-
-
-def _content(doc: Document) -> Content:
-    """Return what is equal for documents that say the same."""
-    return doc if isinstance(doc, str) else tuple((turn.role, turn.content) for turn in doc)
-
-
-def _document(content: Content) -> Document:
-    if isinstance(content, str):
-        return content
-    return tuple(Message(role, text) for role, text in content)
+    counts = Counter(doc if isinstance(doc, str) else tuple(doc) for doc in docs)
+    return len(counts), [(doc, n) for doc, n in counts.most_common(N_FREQUENT) if n > 1]
 
 
 def _round_up(number: float) -> int:

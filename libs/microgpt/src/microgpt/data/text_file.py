@@ -24,17 +24,12 @@ class TextFile:
     r"""A text file that is read line by line.
 
     Lines end with \n, \r\n or \r, in any mix. A byte order mark at the start is left out.
-
-    Attributes:
-        path: where it is.
-        has_bom: whether there was a byte order mark.
-        line_ends: those that there were, as far as the file has been read.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.has_bom = False
-        self.line_ends: set[str] = set()
+        self.has_bom = False  # whether there was a byte order mark
+        self.line_ends: set[str] = set()  # those found so far
 
     def __iter__(self) -> Iterator[str]:
         """Yield the lines without their ends.

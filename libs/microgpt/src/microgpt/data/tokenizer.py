@@ -1,4 +1,4 @@
-"""Text to tokens and back: what every tokenizer does, and the one with a token a character.
+"""Text to tokens and back: the base of every tokenizer, and the character tokenizer.
 
     text pieces  0 … n−1: the characters, sorted; or what `bpe` has learnt
     text         BOS = n
@@ -51,15 +51,9 @@ def texts_of(doc: Document) -> Iterable[str]:
 def count_predictions(
     doc: Document, loss_on: LossOn, text: TextKind, count: Callable[[str], int]
 ) -> int:
-    """Return how many predictions of a document count.
+    """Return how many predictions of a document count; `count` returns the tokens of a text.
 
     The end of a text, a turn or a conversation is one, and so is a role. Running text has no end.
-
-    Args:
-        doc: text or conversation.
-        loss_on: the turns of a conversation that count.
-        text: how a text is meant.
-        count: the tokens of a text; with `len` they are characters.
     """
     if isinstance(doc, str):
         return count(doc) + (text == "lines")
@@ -69,23 +63,15 @@ def count_predictions(
 
 
 class Tokenizer(ABC):
-    """A vocabulary: pieces of text, and after them the special tokens.
+    """A vocabulary: pieces of text, and after them the special tokens."""
 
-    Attributes:
-        kind: what its pieces are, as meta.json says it.
-        unit: what its tokens are called where a text has too many.
-        is_chat: whether it has tokens for the roles and the end of a turn.
-        special_ids: the tokens that are no text.
-        bos_id: the token at both ends of a document.
-    """
-
-    kind: ClassVar[TokenizerKind]
-    unit: ClassVar[str]
+    kind: ClassVar[TokenizerKind]  # what its pieces are, as in meta.json
+    unit: ClassVar[str]  # what its tokens are called in an error message
 
     def __init__(self, n_pieces: int, *, is_chat: bool) -> None:
-        self.is_chat = is_chat
+        self.is_chat = is_chat  # whether it has tokens for the roles and the end of a turn
         self.special_ids = range(n_pieces, n_pieces + n_special(is_chat=is_chat))
-        self.bos_id = self.special_ids[-1]
+        self.bos_id = self.special_ids[-1]  # at both ends of a document
 
     @abstractmethod
     def unknown_characters(self, text: str) -> str:
@@ -93,11 +79,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
-        """Return the tokens of a text.
-
-        Raises:
-            TokenizerError: a character has no token; the message names every such one.
-        """
+        """Return the tokens of a text, or raise TokenizerError with all unknown characters."""
 
     @abstractmethod
     def count(self, text: str) -> int:
@@ -109,11 +91,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def decode(self, tokens: Iterable[int]) -> str:
-        """Return the text of the tokens; special tokens are skipped.
-
-        Raises:
-            TokenizerError: a token is not in the vocabulary.
-        """
+        """Return the text of the tokens without special ones; TokenizerError if one is unknown."""
 
     @abstractmethod
     def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
@@ -191,19 +169,15 @@ def n_special(*, is_chat: bool) -> int:
 class CharTokenizer(Tokenizer):
     """A vocabulary of characters.
 
-    Attributes:
-        chars: the characters in the order of their tokens.
-
-    Raises:
-        TokenizerError: there are no characters, or one of them is not single, is there twice, or is
-            half a character (a lone surrogate), which no file can hold.
+    Raises TokenizerError if there are none, or one of them is not single, is there twice, or is
+    half a character (a lone surrogate), which no file can hold.
     """
 
     kind = "char"
     unit = "characters"
 
     def __init__(self, chars: Iterable[str], *, is_chat: bool = False) -> None:
-        self.chars = tuple(chars)
+        self.chars = tuple(chars)  # in the order of their tokens
         self._id_of = {char: i for i, char in enumerate(self.chars)}
         if not self.chars:
             raise TokenizerError("a vocabulary needs at least one character")

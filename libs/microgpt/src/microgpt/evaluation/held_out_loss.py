@@ -45,20 +45,18 @@ class EvaluationSet:
         at_once: int = AT_ONCE,
         n_characters: int | None = None,
     ) -> None:
-        """Take documents.
+        """Take the chunks of each document, as `chunked_dataset.scored` gives them.
 
-        Args:
-            docs: the pieces of each, as `chunked_dataset.scored` gives them.
-            n_characters: that the tokens which count stand for; by default each is one.
+        The tokens that count stand for n_characters; by default each for one.
         """
         self.n_docs = 0
         self._portions: list[TokenDataset] = []
         for doc in docs:
             self.n_docs += 1
-            for piece in doc:
+            for chunk in doc:
                 if not self._portions or len(self._portions[-1].tokens) >= at_once:
                     self._portions.append(TokenDataset())
-                self._portions[-1].append(*piece)
+                self._portions[-1].append(*chunk)
         self.n_tokens = sum(portion.n_predictions for portion in self._portions)
         self._n_characters = self.n_tokens if n_characters is None else n_characters
 
@@ -67,9 +65,7 @@ class EvaluationSet:
     ) -> HeldOutLoss | None:
         """Return how well they are predicted, or None if it was stopped.
 
-        Args:
-            nll: is called with `at_once` tokens at a time, or a piece.
-            should_stop: is asked in between.
+        `nll` is called with about `at_once` tokens at a time, `should_stop` in between.
         """
         total = 0.0
         for portion in self._portions:

@@ -1,4 +1,4 @@
-"""How much of what a model makes up it has by heart."""
+"""Memorisation: how many samples of a model are in its training data."""
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
@@ -12,10 +12,6 @@ from microgpt.config import TextKind, TrainConfig
 class KnownTexts(Container[str]):
     """The samples that a model can have by heart: its training texts, and parts of long ones.
 
-    Attributes:
-        texts: what it has learnt from.
-        text: whether they are documents or running text.
-
     Example:
         >>> known = KnownTexts(["anna", "emma went away"], room=6)
         >>> [sample in known for sample in ("anna", "ann", "emma w", "emma")]
@@ -25,10 +21,9 @@ class KnownTexts(Container[str]):
     def __init__(
         self, texts: Sequence[str], *, room: int, text: TextKind = TrainConfig.text
     ) -> None:
-        """Take texts.
+        """Take the texts that a model has learnt from.
 
         Args:
-            texts: what a model has learnt from.
             room: the most tokens that a sample has. One that has so many, and so at least as many
                 bytes, was cut off: it is known if it is anywhere in a text.
             text: "stream" if any sample is known that is anywhere in a text.
@@ -61,10 +56,9 @@ class Nearest:
 class Memorisation:
     """What samples have in common with the training data."""
 
-    n_samples: int  # how many there were
-    n_known: int  # those that are in the training data
-    # the others, each once; none where running text was learnt, of which nothing is near
-    novel: tuple[Nearest, ...]
+    n_samples: int
+    n_known: int  # samples that are in the training data
+    novel: tuple[Nearest, ...]  # the others, each once; none of a model of running text
 
 
 def compare(samples: Sequence[str], known: KnownTexts) -> Memorisation:
@@ -72,12 +66,9 @@ def compare(samples: Sequence[str], known: KnownTexts) -> Memorisation:
     n_known = sum(sample in known for sample in samples)
     if known.text == "stream":
         return Memorisation(len(samples), n_known, ())
-    novel = [sample for sample in dict.fromkeys(samples) if sample not in known]
-    return Memorisation(
-        len(samples), n_known, tuple(_nearest(sample, known.texts) for sample in novel)
-    )
-
-
-def _nearest(sample: str, texts: Sequence[str]) -> Nearest:
-    document, distance, _ = process.extractOne(sample, texts, scorer=Levenshtein.distance)
-    return Nearest(sample, document, int(distance))
+    novel = []
+    for sample in dict.fromkeys(samples):
+        if sample not in known:
+            found = process.extractOne(sample, known.texts, scorer=Levenshtein.distance)
+            novel.append(Nearest(sample, document=found[0], distance=int(found[1])))
+    return Memorisation(len(samples), n_known, tuple(novel))

@@ -61,7 +61,7 @@ class TrainingLoop:
         average = self.resume.average if self.resume else None
         # With more steps than were planned the tail is another.
         self.average = average if average and average.steps == self.config.steps else None
-        self.validation = self._pieces(self.parts.validation)
+        self.validation_set = self._evaluation_set(self.parts.validation)
         self.event_due = perf_counter() + EVENT_INTERVAL_S
         self.kept_at = self.resume.step if self.resume else -1  # the step of the last state
         self.state_due = perf_counter() + STATE_INTERVAL_S if self.resume else 0.0
@@ -75,10 +75,10 @@ class TrainingLoop:
         test_loss = None
         if reason != "stopped":
             self.history.mark()
-            test = self._pieces(self.parts.test)
+            test_set = self._evaluation_set(self.parts.test)
             weights = self.best.weights if self.best else self._weights()
-            test_loss = self._loss(test, weights) if test else None
-            reason = "stopped" if test and test_loss is None else reason
+            test_loss = self._loss(test_set, weights) if test_set else None
+            reason = "stopped" if test_set and test_loss is None else reason
         self._report()
         return self._result(reason, test_loss)
 
@@ -113,7 +113,7 @@ class TrainingLoop:
         step, pauses = self.engine.n_steps, [self.config.steps]
         if moment := moment_after(step, self.config):
             pauses.append(moment)
-        if self.validation:
+        if self.validation_set:
             pauses.append(_next_multiple(step, self.config.steps_between_evaluations))
         if self.state_every:
             pauses.append(_next_multiple(step, self.state_every))
@@ -139,13 +139,13 @@ class TrainingLoop:
         step = self.engine.n_steps
         is_time = step % self.config.steps_between_evaluations == 0 or step >= self.config.steps
         is_new = not self.best or self.best.measured_at < step
-        return bool(self.validation and step and is_time and is_new)
+        return bool(self.validation_set and step and is_time and is_new)
 
     def _evaluate(self) -> bool:
         """Measure the held-out loss and keep the best weights; return False if stopped."""
-        assert self.validation
+        assert self.validation_set
         step, weights = self.engine.n_steps, self._weights()
-        loss = self._loss(self.validation, weights)
+        loss = self._loss(self.validation_set, weights)
         if loss is None:
             return False
         if not math.isfinite(loss):
@@ -155,24 +155,24 @@ class TrainingLoop:
         self._report(loss)
         return True
 
-    def _loss(self, pieces: EvaluationSet, weights: Numbers) -> float | None:
+    def _loss(self, docs: EvaluationSet, weights: Numbers) -> float | None:
         plan = self.plan
         nll = make_nll(plan.engine, plan.dtype, plan.model, weights, threads=self.threads)
-        evaluation = pieces.evaluate(nll, self.should_stop)
+        evaluation = docs.evaluate(nll, self.should_stop)
         return evaluation.loss if evaluation else None
 
-    def _pieces(self, docs: Sequence[Document]) -> EvaluationSet | None:
-        """Return documents as they are scored, a portion for some tenths of a second."""
+    def _evaluation_set(self, docs: Sequence[Document]) -> EvaluationSet | None:
+        """Return held-out documents as they are scored, if there are any."""
         if not docs:
             return None
         plan, config = self.plan, self.config
-        in_pieces = scored(
+        chunks = scored(
             docs, plan.tokenizer, plan.model.block_size, loss_on=config.loss_on, text=config.text
         )
-        pieces = EvaluationSet(in_pieces, at_once=AT_ONCE if plan.engine == "compiled" else 1)
-        if not pieces.n_tokens:
+        evaluation_set = EvaluationSet(chunks, at_once=AT_ONCE if plan.engine == "compiled" else 1)
+        if not evaluation_set.n_tokens:
             raise DataError("the conversations that are held out have no replies; hold out others")
-        return pieces
+        return evaluation_set
 
     def _report(self, val_loss: float | None = None) -> None:
         """Call on_event with the steps since the last event."""

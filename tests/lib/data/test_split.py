@@ -1,0 +1,88 @@
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt import Message, load_text
+from microgpt.data.documents import bundled
+from microgpt.data.split import DataFacts, fingerprint, split
+from microgpt.errors import ConfigError, DataError
+
+
+def test_a_conversations_fingerprint_is_that_of_its_compact_json() -> None:
+    content = '[["user","h\u00ef"],["assistant","yo"]]\n'
+    conversation = (Message("user", "hï"), Message("assistant", "yo"))
+    assert fingerprint([conversation]) == hashlib.sha256(content.encode()).hexdigest()
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\n")), min_size=1))
+def test_a_fingerprint_is_that_of_the_documents_in_order(docs: list[str]) -> None:
+    content = "".join(doc + "\n" for doc in docs).encode()
+    assert fingerprint(docs) == hashlib.sha256(content).hexdigest()
+    assert fingerprint([*docs, ""]) != fingerprint(docs)
+
+
+def test_a_fingerprint_of_many_documents_is_that_of_them_all() -> None:
+    docs = [str(i) for i in range(5000)]
+    content = "".join(f"{doc}\n" for doc in docs).encode()
+    assert fingerprint(docs) == hashlib.sha256(content).hexdigest()
+
+
+def test_names_are_split_as_the_format_says() -> None:
+    parts = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
+    assert list(map(len, (parts.test, parts.validation, parts.train))) == [2910, 2993, 23591]
+
+
+def test_where_a_document_goes_depends_on_itself_alone() -> None:
+    names = load_text(bundled("names.txt"))
+    whole, part = split(names, test=0.2), split(names[::-3], test=0.2, validation=0.3)
+    assert set(part.test) == set(whole.test) & set(names[::-3])
+    assert len(set(whole.train)) == len(whole.train)  # each document once
+    assert not set(whole.train) & set(whole.test)
+    more = split(names, test=0.3)
+    assert set(whole.test) < set(more.test)
+
+
+def test_without_shares_nothing_is_set_aside_or_left_out() -> None:
+    assert split(["a", "a", "b"]).train == ["a", "a", "b"]
+
+
+def test_conversations_are_split_too() -> None:
+    docs = [(Message("user", str(i)), Message("assistant", "yes")) for i in range(200)]
+    parts = split([*docs, *map(list, docs)], validation=0.5)
+    assert 70 < len(parts.validation) < 130
+    assert len(parts.validation) + len(parts.train) == 200
+
+
+@given(st.lists(st.text(max_size=2)), st.floats(0.05, 0.4), st.floats(0.05, 0.4))
+def test_a_split_is_the_one_that_the_format_describes(texts, validation, test) -> None:
+    docs = [*map(str, range(200)), *texts]
+    expected: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    for doc in dict.fromkeys(docs):
+        place = int(hashlib.sha256(doc.encode()).hexdigest()[:8], 16) / 2**32
+        part = "test" if place < test else "validation" if place >= 1 - validation else "train"
+        expected[part].append(doc)
+    parts = split(docs, validation=validation, test=test)
+    assert {name: getattr(parts, name) for name in expected} == expected
+    assert parts.facts == DataFacts(len(docs), fingerprint(docs), validation, test)
+
+
+@pytest.mark.parametrize(
+    ("shares", "problem"),
+    [
+        ({"test": -0.1}, "the test share must be in"),
+        ({"validation": 1.0}, "the validation share must be in"),
+        ({"validation": 0.5, "test": 0.5}, "leave nothing to train on"),
+    ],
+)
+def test_impossible_shares_are_refused(shares, problem) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        split(["a", "b"], **shares)
+
+
+def test_too_few_documents_for_a_share_are_refused() -> None:
+    with pytest.raises(DataError, match="1 documents are too few: none is for test; add some"):
+        split(["anna"], test=0.1)
+    with pytest.raises(DataError, match="1 different documents are too few"):
+        split(["anna"] * 500, test=0.1)

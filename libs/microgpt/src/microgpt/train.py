@@ -1,8 +1,4 @@
-"""Training from documents to a model.
-
-`train` checks its arguments, and draws the document order and the initial weights in Karpathy's
-order of calls; `training.loop` does the rest. Nothing is printed or written to a file.
-"""
+"""Training from documents to a model: check arguments, draw weights, run `training.loop`."""
 
 import random
 from collections.abc import Callable, Iterable, Sequence

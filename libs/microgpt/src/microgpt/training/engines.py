@@ -12,14 +12,7 @@ from functools import partial
 from time import perf_counter
 from typing import Literal, Protocol
 
-from microgpt.config import (
-    DType,
-    EngineName,
-    ModelConfig,
-    TrainConfig,
-    check_choice,
-    check_threads,
-)
+from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_choice, check_threads
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.dropout import batch_dropout
 from microgpt.errors import ConfigError
@@ -64,6 +57,9 @@ class Engine(Protocol):
 
     def set_weights(self, numbers: Sequence[float]) -> None:
         """Begin with these weights, in the order of `weight_shapes`."""
+
+    def resume(self, step: int, weights: Numbers, adam_m: Numbers, adam_v: Numbers) -> None:
+        """Go on from where another training stood."""
 
     def flat_weights(self) -> Numbers:
         """Return a copy of the weights, in that order."""
@@ -167,10 +163,8 @@ def make_engine(
     """Return an engine with weights drawn from rng, or those of the state to resume.
 
     The docs, 2 to block_size + 1 tokens each, are in the order of training, which repeats. rng is
-    drawn from in any case, so that its next numbers are the same.
-
-    Raises:
-        ConfigError: there is not enough memory.
+    drawn from in any case, so that its next numbers are the same. Raises ConfigError if there is
+    not enough memory.
     """
     check_fits(engine, dtype, model, config, longest=docs.longest - 1, threads=threads)
     if engine == "compiled":
@@ -185,23 +179,19 @@ def make_engine(
             if threads == 1
             else ThreadedEngine(model, config, docs, dtype=dtype, threads=threads)
         )
-        initial = mersenne.gauss(count_params(model), model.init_std, rng)
-        if resume:
-            compiled.resume(resume.step, resume.weights, resume.adam_m, resume.adam_v)
-        else:
-            compiled.set_weights(initial)
-        return compiled
-    weights = init_weights(model, rng)
-    reference = _Reference(model, config, weights, docs)
+        compiled.set_weights(mersenne.gauss(count_params(model), model.init_std, rng))
+        made: Engine = compiled
+    else:
+        made = _Reference(model, config, init_weights(model, rng), docs)
     if resume:
-        reference.resume(resume.step, resume.weights, resume.adam_m, resume.adam_v)
-    return reference
+        made.resume(resume.step, resume.weights, resume.adam_m, resume.adam_v)
+    return made
 
 
 def make_nll(
     engine: EngineName, dtype: DType, model: ModelConfig, weights: Numbers, *, threads: int = 1
 ) -> Nll:
-    """Return a function that says how surprising documents are for a model."""
+    """Return a function that measures the NLL of documents under a model."""
     if engine == "compiled":
         from microgpt.engine.compiled_model import CompiledModel
 
@@ -211,20 +201,14 @@ def make_nll(
 
 
 class _Reference:
-    """The reference engine on documents, for about 20 ms per call."""
+    """The reference engine on a dataset, for about 20 ms per call."""
 
     def __init__(
-        self,
-        model: ModelConfig,
-        config: TrainConfig,
-        weights: Weights[float],
-        docs: TokenDataset,
+        self, model: ModelConfig, config: TrainConfig, weights: Weights[float], docs: TokenDataset
     ) -> None:
-        self._docs = docs
-        self._config = config
-        self._engine = ReferenceEngine(
-            model, weights, config.beta1, config.beta2, config.adam_eps, config.weight_decay
-        )
+        adam = (config.beta1, config.beta2, config.adam_eps, config.weight_decay)
+        self._engine = ReferenceEngine(model, weights, *adam)
+        self._config, self._docs = config, docs
         self._reading: Iterator[tuple[int, float]] | None = None  # of the step in progress
 
     def resume(self, step: int, weights: Numbers, adam_m: Numbers, adam_v: Numbers) -> None:
@@ -253,31 +237,29 @@ class _Reference:
     def run(self, until: int) -> list[float]:
         if self.n_steps >= until:
             return []
-        pause_at, config = perf_counter() + RUN_S, self._config
-        self._reading = self._next_batch()
+        pause_at = perf_counter() + RUN_S
+        self._reading = self._reading or self._read_batch()
         for n_read, loss in self._reading:
-            if n_read == config.batch_size:
+            if n_read == self._config.batch_size:
                 self._reading = None
                 if not math.isnan(loss):
                     self._before = self.n_steps, *self.numbers()
-                    self._engine.update(config.lr_at(self.n_steps))
+                    self._engine.update(self._config.lr_at(self.n_steps))
                 return [loss]
             if perf_counter() >= pause_at:
                 break
         return []
 
     def backward(self, should_stop: Callable[[], bool]) -> float:
-        batch, self._reading, loss = self._next_batch(), None, 0.0
+        batch, self._reading, loss = self._reading or self._read_batch(), None, 0.0
         for _, loss_so_far in batch:
             loss = loss_so_far
             if should_stop():
                 break
         return loss
 
-    def _next_batch(self) -> Iterator[tuple[int, float]]:
-        """Return the reading of the next step's documents, which may have begun."""
-        if self._reading:
-            return self._reading
+    def _read_batch(self) -> Iterator[tuple[int, float]]:
+        """Read the documents of the next step; after each, yield their number and the loss."""
         first = self.n_steps * self._config.batch_size
         ids = [i % len(self._docs) for i in range(first, first + self._config.batch_size)]
         batch, masks = [self._docs[i] for i in ids], [self._docs.mask_of(i) for i in ids]

@@ -16,10 +16,8 @@ A_ROW_A_TOKEN = ("wte", "lm_head")
 def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokenizer:
     """Return the parent's tokenizer, with the characters and chat tokens of the documents.
 
-    Subword tokens, which can write any text, stay as they are.
-
-    Raises:
-        ConfigError: the parent is a chat model, and the documents are texts.
+    Subword tokens, which can write any text, stay as they are. Raises ConfigError if the parent is
+    a chat model, and the documents are texts.
     """
     docs = list(docs)
     is_chat = not all(isinstance(doc, str) for doc in docs)
@@ -56,8 +54,7 @@ def inherited(
 ) -> list[float]:
     """Return the weights that a model begins with: the parent's, and drawn ones for new tokens.
 
-    The shapes are the same except for the vocabulary; drawn weights and the result are in the order
-    of `weight_shapes`.
+    Drawn weights and the result are in the order of `weight_shapes`.
     """
     place_of = {name: i for i, name in enumerate(parent.tokenizer.names)}
     places = [place_of.get(name) for name in tokenizer.names]

@@ -40,11 +40,7 @@ def as_lines(points: Iterable[HistoryPoint]) -> bytes:
 
 
 def read_history(directory: str | Path) -> tuple[HistoryPoint, ...]:
-    """Return the points of a model directory's history, in the order of their steps.
-
-    Raises:
-        CheckpointError: there is none, or a line of it is damaged; the message has its number.
-    """
+    """Return the loss history of a model directory; CheckpointError names a damaged line."""
     directory = Path(directory)
     if not os.path.isdir(directory):  # unlike Path.is_dir, never an OSError
         what = "is not a directory" if os.path.exists(directory) else "does not exist"

@@ -17,8 +17,8 @@ class Preset:
     model: ModelConfig
     config: TrainConfig
     data: Literal["names", "grammar"] | None = "names"  # None: the user names a file
-    val_fraction: float = 0.0  # share of the documents to hold out for choosing weights
-    test_fraction: float = 0.0  # share to hold out for the final loss
+    val_fraction: float = 0.1  # share of the documents to hold out for choosing weights
+    test_fraction: float = 0.1  # share to hold out for the final loss
     n_conversations: int = 0  # drawn from the grammar; fewer, read more often, are memorised
 
     def draw(self, seed: int) -> Sequence[Document]:
@@ -37,8 +37,6 @@ PRESETS: dict[PresetName, Preset] = {
             steps=7_500, batch_size=64, lr=0.008, dropout=0.03, weight_decay=0.1,
             average_tail=0.3,
         ),
-        val_fraction=0.1,
-        test_fraction=0.1,
     ),
     "names-60s": Preset(
         ModelConfig(n_embd=64, n_layer=3),
@@ -46,8 +44,6 @@ PRESETS: dict[PresetName, Preset] = {
             steps=19_000, batch_size=64, lr=0.006, dropout=0.1, weight_decay=0.1,
             average_tail=0.3,
         ),
-        val_fraction=0.1,
-        test_fraction=0.1,
     ),
     "names-600s": Preset(
         # Deep and thin, and the mean of half the training: it would learn the names by heart else.
@@ -56,8 +52,6 @@ PRESETS: dict[PresetName, Preset] = {
             steps=150_000, batch_size=64, lr=0.006, dropout=0.15, weight_decay=0.1,
             average_tail=0.5,
         ),
-        val_fraction=0.1,
-        test_fraction=0.1,
     ),
     "text": Preset(
         ModelConfig(n_embd=128, n_head=4, n_layer=4, block_size=128),
@@ -66,16 +60,16 @@ PRESETS: dict[PresetName, Preset] = {
             average_tail=0.3,
         ),
         data=None,
-        val_fraction=0.1,
-        test_fraction=0.1,
     ),
-    "karpathy": Preset(ModelConfig(), TrainConfig()),
+    "karpathy": Preset(ModelConfig(), TrainConfig(), val_fraction=0.0, test_fraction=0.0),
     "chat": Preset(
         # Deep and thin: at this cost it learns more of arithmetic than half the layers with MLPs
         # four times as wide (docs/chat.md).
         ModelConfig(n_embd=64, n_head=4, n_layer=6, block_size=128, n_ff_exp=1),
         TrainConfig(steps=21_000, batch_size=32, lr=0.005),
         data="grammar",
+        val_fraction=0.0,
+        test_fraction=0.0,
         n_conversations=200_000,
     ),
 }  # fmt: skip

@@ -1,9 +1,4 @@
-"""The proof that the arithmetic is right, for anyone to repeat.
-
-The reference engine: gradients against finite differences, on random expressions and on a random
-small model. The compiled engine: gradients against the reference's. Both: Karpathy's run, loss by
-loss and name by name.
-"""
+"""Check the gradients of both engines, and replay Karpathy's run loss by loss and name by name."""
 
 import hashlib
 import json
@@ -33,7 +28,7 @@ LOSS_TOLERANCE: dict[DType, float] = {"float64": 1e-9, "float32": 1e-5}
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was checked: what, how it came out, and whether that is good enough."""
+    """What was checked, and how it came out."""
 
     name: str
     outcome: str
@@ -49,14 +44,10 @@ def run_checks(
     """Yield each check as it is done.
 
     Args:
-        steps: how much of Karpathy's run is replayed, 1 to 1,000 steps; by default 20 on the
-            reference and all of it on the compiled engine. His twenty names are compared where it
-            is all of it.
+        steps: of Karpathy's run, 1 to 1,000; by default 20 on the reference engine and all on the
+            compiled one. His twenty names are compared after all.
         engine: the one to check; by default both.
         on_event: is called while the run is replayed.
-
-    Raises:
-        ConfigError: steps is outside its range, or there is no such engine.
     """
     if steps is not None and not 1 <= steps <= KARPATHY.steps:
         raise ConfigError(f"steps must be 1 to {KARPATHY.steps}, got {steps}")
@@ -107,10 +98,7 @@ def _difference(name: str, error: float, limit: float) -> Check:
 
 
 def _replay_karpathy(
-    engine: EngineName,
-    dtype: DType,
-    steps: int,
-    on_event: Callable[[TrainEvent], None] | None,
+    engine: EngineName, dtype: DType, steps: int, on_event: Callable[[TrainEvent], None] | None
 ) -> Iterator[Check]:
     golden = json.loads(bundled("karpathy_seed42.json").read_text(encoding="utf-8"))
     losses: list[float] = []

@@ -1,14 +1,4 @@
-"""The errors of evolution that a caller can do something about.
-
-    MicrogptError
-    ├── GenomeError     a genome outside its ranges, or a genome.json that cannot be used
-    ├── ClusterError    workers elsewhere that cannot be reached
-    ├── RunError        the records of a run that cannot be used
-    ├── NoWinnerError   a search in which no organism could be trained
-    └── StoppedError    a search that was told to stop
-
-As in `microgpt.errors`, each message is one sentence for the user.
-"""
+"""The errors that a caller can handle; as in `microgpt.errors`, messages are for the user."""
 
 from microgpt.errors import MicrogptError
 
@@ -18,11 +8,11 @@ class GenomeError(MicrogptError):
 
 
 class ClusterError(MicrogptError):
-    """Workers on other machines cannot be reached, or not from this installation."""
+    """Workers on other machines cannot be reached."""
 
 
 class RunError(MicrogptError):
-    """The records of a run are missing or damaged, or of another search."""
+    """The records of a run are missing or damaged, or cannot be resumed here."""
 
 
 class NoWinnerError(MicrogptError):
@@ -30,4 +20,4 @@ class NoWinnerError(MicrogptError):
 
 
 class StoppedError(MicrogptError):
-    """What was to be evaluated is not, because someone asked to stop."""
+    """A search or a sweep was told to stop."""

@@ -11,7 +11,7 @@ from microgpt.config import TrainConfig
 from microgpt.train import train
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.evolve_rust import loss_log, loss_log_end
-from microgpt_evolution.evolve_rust.log_import import LogRow, LossLog, parse_log
+from microgpt_evolution.evolve_rust.log_import import LossLog, parse_log
 from microgpt_evolution.genome import WHOLE_LIMITS, Genome
 from microgpt_evolution.objectives.retest import Retest
 from microgpt_evolution.population import Evaluation, Organism, rank
@@ -42,14 +42,15 @@ def parse(text: str) -> LossLog:
 
 def test_a_log_of_evolve_rusts_first_version_is_read() -> None:
     log = parse(V1)
-    assert log.candidates[0] == LogRow(
+    assert log.candidates[0] == Organism(
+        seed=0,
         generation=1,
-        place=1,
+        slot=1,
         genome=Genome(n_emb=16, n_head=1, n_layer=3, n_ctx=12, n_ff_exp=2, lr=0.0298, steps=1000),
         origin="unknown",
         evaluation=Evaluation("ok", 1.6470, last_loss=1.6470),
     )
-    assert [(c.generation, c.place) for c in log.candidates] == [(1, 1), (1, 2), (2, 1)]
+    assert [(c.generation, c.slot) for c in log.candidates] == [(1, 1), (1, 2), (2, 1)]
     winner = log.winner
     assert (winner.genome, winner.loss, winner.generation) == (BEST, 1.4676, 2)
     assert (winner.fitness, winner.seed, winner.val_loss) == ("last-doc", None, None)
@@ -175,7 +176,7 @@ def test_what_our_report_says_is_what_is_read(told, seed) -> None:
         lines += [loss_log.generation_start(number, 9), *loss_log.ranking(ranked)]
         lines += loss_log.summary(ranked, stagnation=0, n_blacklisted=0, seconds=1)
         expected += [
-            LogRow(number, place, o.genome, o.origin, o.evaluation)
+            Organism(o.genome, o.origin, 0, number, place, evaluation=o.evaluation)
             for place, o in enumerate(ranked, start=1)
         ]
         finished += [o for o in ranked if o.has_finished]

@@ -22,7 +22,7 @@ from microgpt_evolution.errors import GenomeError, RunError
 from microgpt_evolution.genome import WHOLE_LIMITS, Genome
 from microgpt_evolution.genome_file import GenomeRecord, encode_genome
 from microgpt_evolution.objectives.fitness import Fitness
-from microgpt_evolution.population import Evaluation, Status
+from microgpt_evolution.population import Evaluation, Organism, Provenance, Status, rank
 from microgpt_evolution.runs.evaluation_record import EvaluationRecord
 from microgpt_evolution.runs.records import GENOME, IMPORTED_FROM
 from microgpt_evolution.runs.run_directory import EVALUATIONS, RUN, encode_run, new_directory
@@ -49,22 +49,11 @@ _ROW = re.compile(
 
 
 @dataclass(frozen=True)
-class LogRow:
-    """An organism in one generation of a log."""
-
-    generation: int  # counted from 1
-    place: int  # in the ranking, counted from 1
-    genome: Genome  # its lr has four decimals
-    origin: str
-    evaluation: Evaluation
-
-
-@dataclass(frozen=True)
 class LossLog:
     """The content of a log."""
 
-    candidates: tuple[LogRow, ...]  # an elite has a row in each of its generations
-    winner: GenomeRecord  # the first row of those with the lowest loss
+    candidates: tuple[Organism, ...]  # the slots are the ranks; an elite is there several times
+    winner: GenomeRecord  # the first of those with the lowest loss
     left_out: tuple[str, ...]  # errors of the rows whose genome is outside our ranges
 
 
@@ -72,7 +61,7 @@ def parse_log(lines: Iterable[str], path: Path) -> LossLog:
     """Return the content of a log; raise RunError if there is no candidate or no winner in it."""
     fitness: Fitness = "last-doc"  # evolve-rust's
     seed = generation = last_loss = None
-    candidates: list[LogRow] = []
+    candidates: list[Organism] = []
     left_out: list[str] = []
     for line in map(str.rstrip, lines):
         if start := _GENERATION.fullmatch(line):
@@ -88,10 +77,12 @@ def parse_log(lines: Iterable[str], path: Path) -> LossLog:
             except GenomeError as error:
                 left_out.append(str(error))
                 continue
-            place, origin = int(row["place"]), row["origin"] or UNTAGGED
+            origin = cast(Provenance, row["origin"] or UNTAGGED)
             evaluation = _evaluation(row["loss"], fitness)
-            candidates.append(LogRow(generation, place, genome, origin, evaluation))
+            place = int(row["place"])
+            candidates.append(Organism(genome, origin, 0, generation, place, evaluation=evaluation))
     best = _best(candidates, left_out, path)
+    assert best.evaluation
     if best.evaluation.last_loss is not None:
         last_loss = best.evaluation.last_loss
     if last_loss is None:  # a held-out search has it only in its end report
@@ -121,14 +112,10 @@ def write_imported(folder: Path, log: LossLog, source: Path) -> Path:
     unknown = dict.fromkeys(("seed", "flops", "seconds", "cpu_seconds"))
     records = [
         EvaluationRecord.of(
-            row.evaluation,
-            id=f"g{row.generation}-{row.place}",
-            origin=row.origin,
-            parents=(),
-            genome=row.genome,
-            **unknown,
+            o.evaluation, id=o.id, origin=o.origin, parents=(), genome=o.genome, **unknown
         )
-        for row in log.candidates
+        for o in log.candidates
+        if o.evaluation
     ]
     files = {
         EVALUATIONS: b"".join(record.encode() for record in records),
@@ -149,9 +136,9 @@ def _evaluation(text: str, fitness: Fitness) -> Evaluation:
     return Evaluation("ok", loss, last_loss=loss)
 
 
-def _best(candidates: list[LogRow], left_out: list[str], path: Path) -> LogRow:
-    if finished := [row for row in candidates if row.evaluation.status == "ok"]:
-        return min(finished, key=lambda row: row.evaluation.fitness)
+def _best(candidates: list[Organism], left_out: list[str], path: Path) -> Organism:
+    if candidates and (best := rank(candidates)[0]).has_finished:
+        return best
     if candidates:
         raise RunError(
             f"{path}: none of the {len(candidates)} candidates has a loss; give another log"

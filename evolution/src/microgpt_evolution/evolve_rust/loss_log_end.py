@@ -134,22 +134,18 @@ def insights(top: GeneMeans, bottom: GeneMeans) -> list[str]:
             f"Depth matters: top configs avg {top['n_layer']:.1f} layers "
             f"vs {bottom['n_layer']:.1f} in bottom"
         )
+    duration = "Training duration: {} steps preferred"
     is_lr_alike = 0.67 * bottom["lr"] <= top["lr"] <= 1.5 * bottom["lr"]
-    for gene, is_large, text, words in (
-        ("n_emb", abs(delta["n_emb"]) > 3, "Embedding size: {} is better", ("larger", "smaller")),
-        (
-            "steps",
-            abs(delta["steps"]) > 100,
-            "Training duration: {} preferred",
-            ("more steps", "fewer steps"),
-        ),
-        ("lr", not is_lr_alike, "Learning rate: {} is better", ("higher", "lower")),
-        ("n_ctx", abs(delta["n_ctx"]) > 2, "Context window: {} preferred", ("longer", "shorter")),
+    for gene, is_large, text, more, less in (
+        ("n_emb", abs(delta["n_emb"]) > 3, "Embedding size: {} is better", "larger", "smaller"),
+        ("steps", abs(delta["steps"]) > 100, duration, "more", "fewer"),
+        ("lr", not is_lr_alike, "Learning rate: {} is better", "higher", "lower"),
+        ("n_ctx", abs(delta["n_ctx"]) > 2, "Context window: {} preferred", "longer", "shorter"),
     ):
         if is_large:
             digits = 4 if gene == "lr" else 0
             means = f"(top avg {top[gene]:.{digits}f} vs bottom {bottom[gene]:.{digits}f})"
-            found.append(f"{text.format(words[delta[gene] < 0])} {means}")
+            found.append(f"{text.format(less if delta[gene] < 0 else more)} {means}")
     if not found:
         return ["  No strong hyperparameter trends detected (more generations may help)."]
     return [f"  - {insight}" for insight in found]

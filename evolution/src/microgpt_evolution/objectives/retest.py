@@ -43,18 +43,15 @@ def retest(genome: Genome, parts: Split, seeds: Sequence[int], *, n_samples: int
         raise problem
     models = [InferenceGpt(result) for result in results]
     val_losses = tuple(model.evaluate(parts.validation).loss for model in models)
-    scores: tuple[Scores, ...] = ()
-    if n_samples:
-        known = known_names(parts.docs)
-        facts = zip(models, results, val_losses, strict=True)
-        scores = tuple(
-            generate_and_score(model, known, n_samples, result.config.seed, loss)[1]
-            for model, result, loss in facts
-        )
+    known = known_names(parts.docs) if n_samples else frozenset()
     return Retest(
         results[0],
         tuple(result.losses[-1] for result in results),
         val_losses,
         tuple(model.evaluate(parts.test).loss for model in models),
-        scores,
+        tuple(
+            generate_and_score(model, known, n_samples, result.config.seed, loss)[1]
+            for model, result, loss in zip(models, results, val_losses, strict=True)
+            if n_samples
+        ),
     )

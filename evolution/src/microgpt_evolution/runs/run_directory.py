@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import chain, count
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -70,12 +69,11 @@ class RunDirectory(ABC):
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Return the records of the run in a directory, or of the log beside it.
+        """Return the records of the run in a directory, or beside a log.
 
         Raises:
-            RunError: there is no run of this kind, or it is damaged. A last line that was torn is
-                left out.
-            CheckpointError: another process is at it, or it cannot be written.
+            RunError: there is no run of this kind, or it is damaged.
+            CheckpointError: another process has its lock, or it cannot be written.
         """
         directory = directory_of(path)
         settings = read_settings(directory)
@@ -97,12 +95,7 @@ class RunDirectory(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @abstractmethod

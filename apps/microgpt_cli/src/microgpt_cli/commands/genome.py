@@ -112,7 +112,7 @@ def import_log(
     directory = write_imported(RUNS, found, log)
     candidates, winner = found.candidates, found.winner
     n_generations = len({candidate.generation for candidate in candidates})
-    n_lost = sum(candidate.evaluation.status != "ok" for candidate in candidates)
+    n_lost = sum(not candidate.has_finished for candidate in candidates)
     count = f"{len(candidates)}{f', {n_lost} without a loss' if n_lost else ''}"
     loss = winner.loss if winner.val_loss is None else winner.val_loss
     how = f"Loss: {loss:.4f}, generation {winner.generation}, {winner.fitness}"

@@ -67,11 +67,9 @@ class DatasetReport:
 def examine(
     data: Path, model_dir: Path | None, *, chat: bool, block_size: int | None
 ) -> DatasetReport:
-    """Read a file, describe it, and train on it for a moment.
-
-    Without `chat` the model tells whether the file has conversations, or the file's name does.
-    """
+    """Read a file, describe it, and train on it for a moment."""
     saved = load(model_dir) if model_dir else None
+    # Without --chat the model tells whether the file has conversations, or the file's name does.
     is_chat = chat or (saved.tokenizer.is_chat if saved else data.suffix.lower() == ".jsonl")
     file = TextFile(data)
     docs: Sequence[Document] = load_conversations(file, tell=note) if is_chat else load_text(file)

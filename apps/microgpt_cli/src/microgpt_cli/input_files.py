@@ -21,10 +21,7 @@ def default_input(*, chat: bool = False) -> Path:
 
 
 def check_regular(path: Path, remedy: str) -> None:
-    """Raise ConfigError if a path, perhaps from a stranger's file, is endless or too large to read.
-
-    A file that does not exist is left to the code that reads it.
-    """
+    """Raise ConfigError if a path is there but no regular file, or too large for the memory."""
     if not os.path.exists(path):
         return
     if not os.path.isfile(path):

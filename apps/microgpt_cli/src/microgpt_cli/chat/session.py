@@ -82,8 +82,5 @@ class ChatSession:
 
 
 def _readable(text: str) -> str:
-    """Return a text with a replacement character for each byte that was not UTF-8.
-
-    Python has half a character for it, which no file can hold.
-    """
-    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+    """Return a text with a replacement character for each byte that was not UTF-8."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)  # lone surrogates, which no file can hold

@@ -7,24 +7,16 @@ import typer
 
 from microgpt.config import DEFAULT_SEED, check_count, check_seed
 from microgpt.errors import ConfigError
-from microgpt_cli.terminal.options import (
-    DEFAULT_GENOME,
-    DEFAULT_TEXT,
-    RUNS,
-    Scheduler,
-    Workers,
-    given_options,
-    panel,
-)
+from microgpt_cli.terminal import options as opt
 
-search, beauty, output = panel("Search"), panel("Beauty"), panel("Output")
+search, beauty, output = opt.panel("Search"), opt.panel("Beauty"), opt.panel("Output")
 
 
 def evolve(
     ctx: typer.Context,
     input: Annotated[
         Path | None,
-        search(help=f"UTF-8 text, a document a line.  [default: data/{DEFAULT_TEXT}]"),
+        search(help=f"UTF-8 text, a document a line.  [default: data/{opt.DEFAULT_TEXT}]"),
     ] = None,
     objective: Annotated[
         Literal["loss", "aesthetic", "hydra"],
@@ -72,14 +64,16 @@ def evolve(
         ),
     ] = None,
     minutes: Annotated[float | None, search(help="Begin no generation after so long.")] = None,
-    workers: Workers = None,
-    scheduler: Scheduler = None,
-    resume: Annotated[Path | None, output(help=f"Go on with a run, a directory in {RUNS}.")] = None,
+    workers: opt.Workers = None,
+    scheduler: opt.Scheduler = None,
+    resume: Annotated[
+        Path | None, output(help=f"Go on with a run, a directory in {opt.RUNS}.")
+    ] = None,
     train_winner: Annotated[
         Path | None, output(help="Directory for a model of the winner.")
     ] = None,
     force: Annotated[
-        bool, output("--force", help=f"Replace a {DEFAULT_GENOME} that is better.")
+        bool, output("--force", help=f"Replace a {opt.DEFAULT_GENOME} that is better.")
     ] = False,
     trace: Annotated[bool, output("--trace", help="Tell of each organism.")] = False,
 ) -> None:
@@ -97,4 +91,4 @@ def evolve(
 
     from microgpt_cli.search.evolve_run import run
 
-    run(ctx.params, given_options(ctx))
+    run(ctx.params, opt.given_options(ctx))

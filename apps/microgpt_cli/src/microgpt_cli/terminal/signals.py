@@ -81,10 +81,7 @@ def _ignore_dropped_stops(dropped: "sys.UnraisableHookArgs") -> None:
 
 
 class StopRequest:
-    """While it is entered, the first Ctrl-C or SIGTERM is only noted, so that work can be saved.
-
-    The second one ends the command at once.
-    """
+    """Only notes the first Ctrl-C or SIGTERM, so that work can be saved; the second one stops."""
 
     def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
         """Have `wake` called when the first one comes, for work that waits for something else."""

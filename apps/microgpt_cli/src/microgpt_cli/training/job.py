@@ -63,10 +63,7 @@ def recipe_options(preset: PresetName | None, genome: Path | None) -> dict[str, 
 
 
 def new_job(settings: Mapping[str, Any], asked: Mapping[str, Any]) -> TrainingJob:
-    """Return a new training, from all options of `train` by name, those of a recipe included.
-
-    Some were asked for, that is are no defaults; --from takes the others from its model.
-    """
+    """Return a new training from all options by name, and from those that are not defaults."""
     count_samples(settings["num_samples"], chat=settings["chat"])
     names = {field.name for field in fields(TrainConfig)} & settings.keys()
     config = TrainConfig(**{name: settings[name] for name in names})

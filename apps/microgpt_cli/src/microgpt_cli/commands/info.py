@@ -86,15 +86,13 @@ def _print_model(model_dir: Path, as_json: bool) -> None:
         "num_params": count_params(model),
         "created_by": meta.created_by,
         "created_at": meta.created_at,
-        "training": meta.training or None,
     }
     facts = {name: fact for name, fact in facts.items() if fact is not None}
     if as_json:
-        print(json.dumps(facts))
+        print(json.dumps(facts | ({"training": meta.training} if meta.training else {})))
         return
-    training = facts.pop("training", {})
     print("microgpt model")
     print_facts(facts)
-    if isinstance(training, dict) and training:
+    if meta.training:
         print("training")
-        print_facts(training)
+        print_facts(meta.training)

@@ -7,18 +7,11 @@ from typing import Annotated, Literal
 import typer
 
 from microgpt.errors import ConfigError
-from microgpt_cli.terminal.help import GroupedCommand
+from microgpt_cli.terminal.help import GroupedCommand, command_group
 
 STDOUT = Path("-")
 
-dataset = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
-
-
-@dataset.callback()
-def _root(ctx: typer.Context) -> None:
-    """Make data to learn from."""
-    if ctx.invoked_subcommand is None:
-        print(ctx.get_help())
+dataset = command_group("Make data to learn from.")
 
 
 @dataset.command(

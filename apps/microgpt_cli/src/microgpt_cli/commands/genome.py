@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from microgpt_cli.terminal.console import note, print_facts, shown
-from microgpt_cli.terminal.help import GroupedCommand
+from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_cli.terminal.options import DEFAULT_GENOME, DEFAULT_TEXT, RUNS, AsJson
 
 if TYPE_CHECKING:
@@ -19,14 +19,7 @@ if TYPE_CHECKING:
 
 N_HEX = 8  # of the name of a genome that is kept
 
-genome = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
-
-
-@genome.callback()
-def _root(ctx: typer.Context) -> None:
-    """Show a genome, use another one, import a log."""
-    if ctx.invoked_subcommand is None:
-        print(ctx.get_help())
+genome = command_group("Show a genome, use another one, import a log.")
 
 
 @genome.command(cls=GroupedCommand, epilog="Example: microgpt genome show genome.json")

@@ -10,7 +10,7 @@ import typer
 from microgpt.config import DEFAULT_SEED
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.help import GroupedCommand
+from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_cli.terminal.options import RUNS, Chat, Input, Scheduler, Workers, data, panel
 
 repeats, grid_axis = panel("Repeats"), panel("Grid, values with commas between")
@@ -19,18 +19,13 @@ Seeds = Annotated[int, repeats(help="Trainings of each model, for the intervals.
 Seed = Annotated[int, repeats(help="Of the first; the others follow it.")]
 N_SEEDS = 3
 
-sweep = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
-
-
-@sweep.callback()
-def _root(ctx: typer.Context) -> None:
+sweep = command_group(
     """Train a model many times, to see what steps, size or any other setting buy.
 
     Every training learns from 80 % of the documents and is measured on 10 % that it has not seen.
     `microgpt analyze` makes tables and pictures of it.
     """
-    if ctx.invoked_subcommand is None:
-        print(ctx.get_help())
+)
 
 
 @sweep.command(cls=GroupedCommand, epilog="Example: microgpt sweep steps && microgpt analyze")

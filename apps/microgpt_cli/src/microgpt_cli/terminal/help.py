@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperOption
 
 
@@ -20,3 +21,15 @@ class GroupedCommand(TyperCommand):
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)
+
+
+def command_group(help: str) -> typer.Typer:
+    """Return a command with subcommands; without one it prints its help."""
+    group = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
+
+    @group.callback(help=help)
+    def _root(ctx: typer.Context) -> None:
+        if ctx.invoked_subcommand is None:
+            print(ctx.get_help())
+
+    return group

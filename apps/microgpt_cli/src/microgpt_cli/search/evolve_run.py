@@ -12,7 +12,6 @@ import typer
 
 from microgpt.data.documents import load_text
 from microgpt.data.split import Split, split
-from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import check_place, remove_unfinished
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.storage.model_directory import save
@@ -25,6 +24,7 @@ from microgpt_cli.search.workers import make_pool
 from microgpt_cli.terminal.console import note, say
 from microgpt_cli.terminal.options import DEFAULT_GENOME, RUNS
 from microgpt_cli.terminal.progress import rich_console
+from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.evolve_rust import loss_log_end
 from microgpt_evolution.genome_file import (
     GenomeRecord,
@@ -79,7 +79,7 @@ def _check_outputs(model_dir: Path | None, *, force: bool) -> None:
     if model_dir:
         check_place(model_dir)
     if DEFAULT_GENOME.is_dir():
-        raise CheckpointError(f"{DEFAULT_GENOME} is a directory; move it away")
+        raise GenomeError(f"{DEFAULT_GENOME} is a directory; move it away")
     if os.path.lexists(DEFAULT_GENOME) and not force:
         read_genome(DEFAULT_GENOME)  # to be compared with the winner
 

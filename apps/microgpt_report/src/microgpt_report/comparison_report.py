@@ -46,7 +46,7 @@ def _check_data(summaries: Sequence[RunSummary]) -> str:
 
 
 def _rows(summary: RunSummary) -> list[Row]:
-    """Return a row for each evaluation, in their order: what it was, and the best until then."""
+    """Return a row for each evaluation, in their order, with the best and the cost so far."""
     measure = summary.common
     front = summary.pareto_front if len(summary.measures) == 1 else set()
     rows: list[Row] = []

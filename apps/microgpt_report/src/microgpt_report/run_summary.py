@@ -260,8 +260,6 @@ def _result(summary: RunSummary) -> str:
 def _evaluations(entries: Sequence[EvaluationRecord]) -> str:
     n_failed = sum(entry.evaluation.status != "ok" for entry in entries)
     text = f"{len(entries):,}{f', {n_failed:,} without a result' if n_failed else ''}"
-    flops = [entry.flops for entry in entries if entry.flops is not None]
-    seconds = [entry.seconds for entry in entries if entry.seconds is not None]
-    if flops:
-        text += f", {sum(flops):.2g} FLOPs, {sum(seconds):,.1f} s"
+    if flops := sum(entry.flops or 0 for entry in entries):  # which no log knows
+        text += f", {flops:.2g} FLOPs, {sum(entry.seconds or 0 for entry in entries):,.1f} s"
     return text

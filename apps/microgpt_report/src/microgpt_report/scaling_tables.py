@@ -29,10 +29,7 @@ GAP = "  "  # between columns
 def read_sweeps(
     directories: Sequence[Path], verb: str
 ) -> list[tuple[SweepSettings, list[SweepResult]]]:
-    """Return the settings and results of sweeps of the same documents.
-
-    Args:
-        verb: the verb of the error message, such as "analyze".
+    """Return the settings and results of sweeps; the error message uses the verb.
 
     Raises:
         RunError: one is no sweep or damaged, or they are of different documents.

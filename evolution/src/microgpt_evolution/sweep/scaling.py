@@ -133,7 +133,6 @@ def front(cells: Iterable[Cell], cost: Callable[[Cell], float]) -> list[Cell]:
 
 
 def _series(cells: Sequence[Cell], axis: Axis) -> list[Series]:
-    """Return all series along an axis."""
     groups: dict[SweepConfig, list[Cell]] = {}
     for cell in cells:
         equal: dict[str, Any] = dict.fromkeys(VARIED[axis], 1)

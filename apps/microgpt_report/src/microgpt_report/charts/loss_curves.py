@@ -68,7 +68,6 @@ def range_of_losses(runs: Runs) -> tuple[float, float]:
 
 
 def _highest(curve: Curve) -> float:
-    """Return the highest loss after the beginning."""
     begun = BEGINNING * curve[-1][0]
     return max(loss for step, loss in curve if step >= begun)
 
@@ -87,7 +86,6 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def _steps(runs: Runs) -> alt.X:
-    """Return the x axis of steps."""
     lengths = [run.points[-1].step for run in runs]
     if max(lengths) < LOG_FROM * min(lengths):
         scale = alt.Scale(domain=[0, max(lengths)], nice=False)
@@ -122,9 +120,8 @@ def _of(base: alt.Chart, rows: list[Row]) -> alt.Chart:
 
 
 def _lines(base: alt.Chart, runs: Runs) -> Iterator[alt.Chart]:
-    """Yield the lines, the faintest first."""
     are_few = len(runs) <= len(COLORS)
-    if are_few:
+    if are_few:  # the faintest first: later lines are drawn over earlier ones
         rows = _curves(runs, TRAINING, lambda run: run.training)
         yield _of(base, rows).mark_line(strokeWidth=1, opacity=0.2, clip=True)
     smoothed = _curves(runs, TRAINING, lambda run: run.smoothed)

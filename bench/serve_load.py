@@ -53,12 +53,11 @@ def main() -> None:
 
 def serve(kind: str, model_dir: str) -> None:
     """Be the process under load."""
-    from microgpt_serve import batch_scheduler as batching
-    from microgpt_serve import server
+    from microgpt_serve import batch_scheduler, server
     from microgpt_serve.settings import read_settings
 
     if kind == "no generation":
-        batching.Batch = NoBatch  # type: ignore[misc, assignment]
+        batch_scheduler.Batch = NoBatch  # type: ignore[misc, assignment]
     if kind == "bare FastAPI":
         server.create_app = bare_app  # type: ignore[assignment]
     server.serve(read_settings(model_dir=model_dir, port=0))

@@ -82,13 +82,12 @@ def show(median: dict[str, dict[str, float]]) -> None:
 
 def serve(kind: str) -> None:
     """Be the process under load."""
-    from microgpt_serve import batch_scheduler as batching
-    from microgpt_serve import server
+    from microgpt_serve import batch_scheduler, server
     from microgpt_serve.settings import read_settings
 
     if kind == "canned":
-        Canned.real = batching.Batch
-        batching.Batch = Canned  # type: ignore[misc, assignment]
+        Canned.real = batch_scheduler.Batch
+        batch_scheduler.Batch = Canned  # type: ignore[misc, assignment]
     server.serve(read_settings(port=0, queue_limit=10_000))
 
 

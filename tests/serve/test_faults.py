@@ -9,7 +9,7 @@ import pytest
 from microgpt import InferenceGpt
 from microgpt.config import Sampling
 from microgpt.errors import ConfigError
-from microgpt_serve import batch_scheduler as generation
+from microgpt_serve import batch_scheduler
 from microgpt_serve.batch_scheduler import BatchScheduler
 from microgpt_serve.log import set_up_logs
 from microgpt_serve.middleware.access_log import AccessLogMiddleware
@@ -34,7 +34,7 @@ def test_a_thread_outlives_whatever_the_engine_raises(monkeypatch, names_result,
         work = BatchScheduler(8, n_threads=1)
         work.start()
         with monkeypatch.context() as broken:
-            broken.setattr(generation, "Batch", BrokenBatch)
+            broken.setattr(batch_scheduler, "Batch", BrokenBatch)
             faults = [work.submit(model, model.text_job()).result for _ in range(2)]
             outcomes = await asyncio.wait_for(asyncio.gather(*faults, return_exceptions=True), 30)
         assert [type(one) for one in outcomes] == [RuntimeError] * 2
@@ -49,12 +49,12 @@ def test_a_thread_outlives_whatever_the_engine_raises(monkeypatch, names_result,
 def test_batches_that_come_together_are_shared_out(monkeypatch, names_result) -> None:
     together = threading.Barrier(2)
 
-    class MeetingBatch(generation.Batch):
+    class MeetingBatch(batch_scheduler.Batch):
         def run(self):
             together.wait(30)  # in vain if one thread had both
             return super().run()
 
-    monkeypatch.setattr(generation, "Batch", MeetingBatch)
+    monkeypatch.setattr(batch_scheduler, "Batch", MeetingBatch)
     model = InferenceGpt(names_result)
 
     async def ask() -> None:

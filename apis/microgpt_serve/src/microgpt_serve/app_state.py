@@ -32,7 +32,7 @@ class AppState:
         self.is_draining = False
         self.n_running = 0  # requests that are queued or worked on
         self.n_body_bytes = 0  # of bodies that are being received or validated
-        self.large_pieces = asyncio.Lock()  # they are received one after the other
+        self.large_chunks = asyncio.Lock()  # they are received one after the other
         self._executor = ThreadPoolExecutor(1, "blocking")
 
     async def call(self, function: Callable[[], T], *, is_slow: bool) -> T:

@@ -5,6 +5,7 @@ Every error is `{"error": "what was wrong"}`; below /v1/ it has the shape of Ope
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from fastapi import Request, Response
@@ -167,11 +168,8 @@ def without_point(number: Any) -> Any:
 
 
 def _got(value: object) -> str:
-    if isinstance(value, str):
-        value = value[:MAX_SHOWN]
-    if isinstance(value, str | int | float | None):
-        try:
-            return f", got {value!r:.{MAX_SHOWN}}"
-        except ValueError:  # a whole number of more digits than Python writes
-            return ""
+    shown = value[:MAX_SHOWN] if isinstance(value, str) else value
+    if isinstance(shown, str | int | float | None):
+        with suppress(ValueError):  # a whole number of more digits than Python writes
+            return f", got {shown!r:.{MAX_SHOWN}}"
     return ""

@@ -89,9 +89,9 @@ class LimitedProtocol(HttpToolsProtocol):
             if not room:
                 self._refuse(*TOO_LARGE)
                 return
-            piece, data = data[:room], data[room:]
-            self._n_head_bytes += len(piece)
-            super().data_received(piece)
+            chunk, data = data[:room], data[room:]
+            self._n_head_bytes += len(chunk)
+            super().data_received(chunk)
             if self._is_incomplete and self._is_in_head and len(self.headers or ()) > MAX_HEADERS:
                 self._refuse(*TOO_LARGE)
         if self.transport.is_closing():

@@ -35,7 +35,7 @@ N_LISTENERS = 8
 BACKLOG = 2048  # connections that wait to be taken
 KEEP_ALIVE_S = 65  # longer than the minute of most proxies: they should hang up first
 # How long a generating thread waits for Python's lock to hand over a reply. With the usual 5 ms
-# the first piece of a stream came 1.1 to 1.2 times as late (bench/serve_streams.py, three runs).
+# the first event of a stream came 1.1 to 1.2 times as late (bench/serve_streams.py, three runs).
 SWITCH_S = 0.001
 LAST_WRITES_S = 1  # for finished replies to reach slow readers
 

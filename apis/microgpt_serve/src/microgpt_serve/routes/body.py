@@ -32,7 +32,7 @@ MAX_INLINE_CHARS = 2_000  # to encode, with two more for each message
 MAX_SIGNS = 32_768
 MAX_ESCAPES = 2 * MAX_CHARACTERS  # a character may be two \\uXXXX
 SMALL_BYTES = 65_536  # of a body: accepted even if large ones fill the memory
-PIECE_S = 0.002  # between two pieces of large bodies, whoever sends them
+CHUNK_S = 0.002  # between two chunks of large bodies, whoever sends them
 MAX_BODIES = 16  # of the largest size, in memory at once
 
 
@@ -101,8 +101,8 @@ async def _read_into(content: bytearray, request: Request, state: AppState) -> N
         if max(n_announced, len(content)) > max_bytes:
             raise ServeError(413, f"the body is larger than {max_bytes} bytes")
         if len(content) > SMALL_BYTES:  # before it is refused, too: else refusals come in bursts
-            async with state.large_pieces:
-                await asyncio.sleep(PIECE_S)
+            async with state.large_chunks:
+                await asyncio.sleep(CHUNK_S)
         if len(content) > MAX_INLINE_BYTES:
             new = content[n_counted:]
             n_counted, n_escapes = len(content), n_escapes + new.count(b"\\")
@@ -118,7 +118,7 @@ async def _read_into(content: bytearray, request: Request, state: AppState) -> N
         event = await request.receive()
         if event["type"] == "http.disconnect":
             raise ClientGoneError
-        piece = event.get("body", b"")
-        content += piece
-        state.n_body_bytes += len(piece)
+        chunk = event.get("body", b"")
+        content += chunk
+        state.n_body_bytes += len(chunk)
         has_more = event.get("more_body", False)

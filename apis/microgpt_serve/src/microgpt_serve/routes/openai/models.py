@@ -27,9 +27,8 @@ async def model_of(name: str, state: StateDep) -> Model:
     """Return the model that is served, if it has this name."""
     model = state.model
     if name != model.name:
-        raise ServeError(
-            404, f"there is no model {name!r:.80}; there is {model.name}", field="model"
-        )
+        message = f"there is no model {name!r:.80}; there is {model.name}"
+        raise ServeError(404, message, field="model")
     return _model(model)
 
 

@@ -29,30 +29,30 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, pieces: AsyncGenerator[bytes, None]) -> None:
-        """Take the pieces to send: whole events, of which DONE is the last."""
+    def __init__(self, chunks: AsyncGenerator[bytes, None]) -> None:
+        """Take the chunks to send: whole events, of which DONE is the last."""
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # for nginx
         super().__init__(headers=headers)
         del self.headers["content-length"]
-        self._pieces = pieces
+        self._chunks = chunks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events."""
         has_begun = False
 
-        async def send_piece(piece: bytes, *, is_last: bool = False) -> None:
+        async def send_chunk(chunk: bytes, *, is_last: bool = False) -> None:
             nonlocal has_begun
             if not has_begun:
                 has_begun = True
                 start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
                 await send(start)
-            body = {"type": "http.response.body", "body": piece, "more_body": not is_last}
+            body = {"type": "http.response.body", "body": chunk, "more_body": not is_last}
             await send(body)
 
         try:
-            async with aclosing(self._pieces) as pieces:
-                async for piece in pieces:
-                    await send_piece(piece, is_last=piece.endswith(DONE))
+            async with aclosing(self._chunks) as chunks:
+                async for chunk in chunks:
+                    await send_chunk(chunk, is_last=chunk.endswith(DONE))
         except asyncio.CancelledError:  # the process ends, and the reader is slow
             scope["outcome"] = 499
         except Exception as error:
@@ -64,4 +64,4 @@ class EventStream(Response):
                 LOG.error("a fault of the service, in a stream", exc_info=error)
             is_gone = isinstance(error, ClientGoneError)
             last = b"" if is_gone else b"data: %b\n\n" % sent_error.openai_body()
-            await send_piece(last, is_last=True)
+            await send_chunk(last, is_last=True)

@@ -45,15 +45,11 @@ def generation_end(ranked: Sequence[Organism], seconds: float) -> list[str]:
 
 def finalists(candidates: Sequence[Candidate], winner: Candidate, measure: str) -> list[str]:
     """Return the scores of the finalists over several seeds."""
-    lines = ["", "--- Measured Again With Fresh Seeds ---"]
-    for candidate in candidates:
-        marker = ">" if candidate is winner else " "
-        organism = candidate.organism
-        lines.append(
-            f"{marker} {candidate.describe(measure)} | [{genes(organism.genome)}] "
-            f"of generation {organism.generation}"
-        )
-    return lines
+    return ["", "--- Measured Again With Fresh Seeds ---"] + [
+        f"{'>' if candidate is winner else ' '} {candidate.describe(measure)} | "
+        f"[{genes(candidate.organism.genome)}] of generation {candidate.organism.generation}"
+        for candidate in candidates
+    ]
 
 
 def genes(genome: Genome, lr_digits: int = 5) -> str:

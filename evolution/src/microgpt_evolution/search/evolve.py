@@ -67,8 +67,8 @@ def evolve(
     minutes: float | None = None,
     workers: int | Pool = 1,
     run_dir: str | os.PathLike[str] | None = None,
-    on_event: Callable[[SearchEvent], None] | None = None,
-    log: Callable[[str], None] | None = None,
+    on_event: Callable[[SearchEvent], None] | None = None,  # called after each evaluation
+    log: Callable[[str], None] | None = None,  # called with each line of the log
     should_stop: Event | None = None,
 ) -> EvolutionResult:
     """Search for a genome, and return the winner. The same arguments give the same winner.
@@ -83,7 +83,6 @@ def evolve(
 
     Args:
         docs: documents, of which 10 % are for validation and 10 % for the test; or a split.
-        objective: "loss", "aesthetic" or "hydra".
         population: organisms per generation; per head of the Hydra. Default: 8; aesthetic: 12.
         generations: generations; cycles of the Hydra. Default: 10; aesthetic and hydra: 5.
         fitness: for "loss": "held-out" (the default), or "last-doc" as in evolve-rust.
@@ -95,12 +94,10 @@ def evolve(
         minutes: begin no generation after this time; the winner then depends on the machine.
         workers: the number of threads, or an open pool. The winner does not depend on it.
         run_dir: where to keep the evaluations. A directory that holds a run is resumed.
-        on_event: called with the progress, after each evaluation.
-        log: called with each line of the log.
         should_stop: set it, from another thread or from on_event, to end early.
 
     Raises:
-        ConfigError: an argument is outside its range, or is not what the run began with.
+        ConfigError: an argument is outside its range, or differs from the run in run_dir.
         DataError: there are too few documents.
         NoWinnerError: no organism could be trained.
         RunError: the run in run_dir is damaged.
@@ -112,10 +109,8 @@ def evolve(
         "fitness": fitness, "samples": samples, "exchange": exchange, "head": head,
         "origin": origin or None,
     }  # fmt: skip
-    facts = describe_documents(parts)
-    settings = SearchSettings.begin(
-        options, input="documents", seed=seed, warm_start=warm_start, **facts
-    )
+    facts = describe_documents(parts) | {"seed": seed, "warm_start": warm_start}
+    settings = SearchSettings.begin(options, input="documents", **facts)
     if minutes is not None and not minutes > 0:
         raise ConfigError(f"minutes must be a number above 0, got {minutes}")
     listeners = Listeners(log=log or ignore, on_event=on_event or ignore)

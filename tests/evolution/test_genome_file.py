@@ -17,8 +17,8 @@ from microgpt_evolution.genome_file import (
     replaces,
     write_genome,
 )
-from microgpt_evolution.runs.retest_file import read_retest
 from microgpt_evolution.runs.run_directory import read_settings, whole_lines
+from microgpt_evolution.search.retest_file import read_retest
 
 EVOLVE_RUST_FILE = """{
   "n_emb": 24,

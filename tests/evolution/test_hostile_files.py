@@ -12,8 +12,8 @@ import pytest
 from microgpt.errors import MicrogptError
 from microgpt_evolution.genome_file import read_genome
 from microgpt_evolution.runs.evaluation_record import decode
-from microgpt_evolution.runs.retest_file import read_retest
 from microgpt_evolution.runs.run_directory import read_settings
+from microgpt_evolution.search.retest_file import read_retest
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings
 
 ODD = "\x1b]0;x\x07\x9b\u202e\r\n"

@@ -14,10 +14,10 @@ from microgpt_evolution.objectives.hydra_heads import HEADS, HeadName
 from microgpt_evolution.population import POPULATION, Evaluation, Organism, Provenance, rank
 from microgpt_evolution.runs.evaluation_record import EvaluationRecord
 from microgpt_evolution.runs.records import RecordedRun, read_recorded
-from microgpt_evolution.runs.replay import Generation, replay
-from microgpt_evolution.runs.retest_file import RetestFile, read_retest
 from microgpt_evolution.runs.run_directory import EVALUATIONS
 from microgpt_evolution.search.aesthetic_search import JUDGE
+from microgpt_evolution.search.replay import Generation, replay
+from microgpt_evolution.search.retest_file import RetestFile, read_retest
 from microgpt_evolution.search.settings import SearchSettings
 
 LOSSES = {"held-out": "held-out loss", "last-doc": "loss of the last document"}

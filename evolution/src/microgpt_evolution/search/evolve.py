@@ -25,9 +25,9 @@ from microgpt_evolution.objectives.hydra_heads import HeadName
 from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.objectives.retest import Retest, retest
 from microgpt_evolution.runs.records import GENOME, Records
-from microgpt_evolution.runs.retest_file import write_retest
 from microgpt_evolution.search.hydra_search import Exchange
 from microgpt_evolution.search.objective_runners import RUNNERS
+from microgpt_evolution.search.retest_file import write_retest
 from microgpt_evolution.search.runner import Listeners, SearchEvent, ignore
 from microgpt_evolution.search.selection import Winner
 from microgpt_evolution.search.settings import HELD_OUT, SearchSettings

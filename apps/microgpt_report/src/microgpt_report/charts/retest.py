@@ -7,7 +7,7 @@ from statistics import fmean
 import altair as alt
 from altair.typing import ChartType
 
-from microgpt_evolution.runs.retest_file import RetestFile
+from microgpt_evolution.search.retest_file import RetestFile
 from microgpt_evolution.sweep.scaling import Mean
 from microgpt_report import theme
 from microgpt_report.page import Row, Section, Table

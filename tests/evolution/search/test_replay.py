@@ -6,10 +6,10 @@ import pytest
 
 from microgpt_evolution.objectives.scores import Scores
 from microgpt_evolution.population import Evaluation
-from microgpt_evolution.runs.replay import replay
 from microgpt_evolution.search.aesthetic_search import AestheticPopulation
 from microgpt_evolution.search.hydra_search import HEAD_GENERATIONS, Hydra
 from microgpt_evolution.search.loss_search import LossSearch
+from microgpt_evolution.search.replay import replay
 
 HEADS = ["weaver", "mirror", "spark"]
 

@@ -7,7 +7,7 @@ import pytest
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.objectives.retest import Retest
 from microgpt_evolution.objectives.scores import Scores
-from microgpt_evolution.runs.retest_file import read_retest, write_retest
+from microgpt_evolution.search.retest_file import read_retest, write_retest
 from microgpt_evolution.search.selection import Winner
 
 

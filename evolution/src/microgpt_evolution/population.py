@@ -93,19 +93,14 @@ class Offspring:
 
 
 class Population(ABC):
-    """A search of one population, one generation at a time: ask, tell, breed. It trains nothing.
-
-    Attributes:
-        organisms: the current generation, in the order of the slots; after `tell`, ranked.
-        generations: all generations that were evaluated, each ranked.
-    """
+    """A search of one population, one generation at a time: ask, tell, breed. It trains nothing."""
 
     n_elites = 1  # organisms of a bred generation that need no evaluation
     n_finalists = N_FINALISTS  # organisms measured again at the end, at most
 
     def __init__(self, organisms: Sequence[Organism]) -> None:
-        self.organisms = list(organisms)
-        self.generations: list[list[Organism]] = []
+        self.organisms = list(organisms)  # the current generation by slot; after `tell`, ranked
+        self.generations: list[list[Organism]] = []  # those that were evaluated, each ranked
 
     @property
     def generation(self) -> int:

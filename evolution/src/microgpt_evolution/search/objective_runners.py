@@ -18,14 +18,10 @@ from microgpt_evolution.seeds import training_seed
 
 
 class LossRunner(SearchRunner):
-    """A run of a loss evolution.
-
-    Attributes:
-        target: the fitness to get below; for held-out, set when the run begins.
-    """
+    """A run of a loss evolution."""
 
     search: LossSearch
-    target = target("last-doc")
+    target = target("last-doc")  # the fitness to get below; for held-out, set when the run begins
     _is_reached = False
 
     def _begin(self) -> None:
@@ -109,15 +105,10 @@ class AestheticRunner(SearchRunner):
 
 
 class HydraRunner(SearchRunner):
-    """A run of the Hydra.
-
-    Attributes:
-        archives: of the organisms of each head.
-        winners: the best of each head in the retest; known at the end.
-    """
+    """A run of the Hydra."""
 
     search: Hydra
-    winners: Mapping[HeadName, Candidate]
+    winners: Mapping[HeadName, Candidate]  # of each head, by the retest; set at the end
 
     def _begin(self) -> None:
         self.archives = {name: Archive() for name in self.search.heads}

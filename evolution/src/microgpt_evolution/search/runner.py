@@ -60,11 +60,7 @@ class Listeners:
 
 
 class SearchRunner(ABC):
-    """One run of a search.
-
-    Attributes:
-        champions: the best so far of each population that has one, by its name.
-    """
+    """One run of a search."""
 
     search: Search
 
@@ -73,7 +69,7 @@ class SearchRunner(ABC):
     ) -> None:
         self.settings, self.evaluator = settings, evaluator
         self.search = settings.search()
-        self.champions: dict[str, Organism] = {}
+        self.champions: dict[str, Organism] = {}  # the best so far of each population
         self._listeners = listeners
 
     def run(self, minutes: float | None = None) -> Winner | None:

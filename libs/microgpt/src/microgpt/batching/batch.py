@@ -16,11 +16,7 @@ from microgpt.sampling import Continuation, Job
 
 
 class Batch:
-    """Jobs with the same rules in work, for one thread at a time.
-
-    Attributes:
-        open: the numbers of the jobs that are neither done nor dropped.
-    """
+    """Jobs with the same rules that are decoded together, for one thread at a time."""
 
     def __init__(
         self, model: CompiledModel, jobs: Sequence[Job], arrays: DecodeArrays | None = None

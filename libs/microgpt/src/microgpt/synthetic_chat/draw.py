@@ -67,13 +67,10 @@ class Draw:
 
     They use `random()` alone, the one method of a generator that Python promises to keep: the same
     seed gives the same bytes everywhere.
-
-    Attributes:
-        split: which fillers and wordings may be drawn.
     """
 
     def __init__(self, split: ChatSplit, seed: int) -> None:
-        self.split = split
+        self.split = split  # which fillers and wordings may be drawn
         self._rng = random.Random(seed)
 
     def chance(self, share: float) -> bool:

@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+import fork_server
 import pytest
 from filelock import FileLock
-from fork_server import ForkServer
 from hypothesis import settings
 
 from microgpt import Message, ModelConfig, TrainConfig, TrainResult, save
@@ -93,26 +93,17 @@ def chat_model(chat_result: TrainResult, tmp_path: Path) -> Path:
     return tmp_path / "chat-model"
 
 
-@pytest.fixture(scope="session")
-def fork_server(compiled_engine: None) -> Iterator[ForkServer]:
-    """The process whose forks are the commands of the tests."""
-    server = ForkServer()
-    yield server
-    server.close()
-
-
 @pytest.fixture
-def microgpt(tmp_path: Path, fork_server: ForkServer, tmp_path_factory) -> Run:
+def microgpt(tmp_path: Path) -> Run:
     """The command, run to its end in an empty directory.
 
     It is a fork of a process that has imported it. With an environment of its own, which imports
     and streams may go by, it is a process from the start.
     """
-    streams = tmp_path_factory.mktemp("streams")
 
     def run(*args: str | Path, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
         if not env:
-            return fork_server.run([*map(str, args)], tmp_path, stdin, streams)
+            return fork_server.run([COMMAND, *args], cwd=tmp_path, input=stdin)
         return subprocess.run(
             [COMMAND, *map(str, args)],
             cwd=tmp_path,

@@ -1,113 +1,194 @@
-"""Run `microgpt` in forks of a process that has imported it and loaded its kernels.
+"""Run the commands in forks of a process that has imported them and loaded their kernels.
 
-A fork is a process of its own, with its own streams, directory, signals and exit code. It starts in
-10 ms; a new process takes half a second.
+`Popen` and `run` are those of `subprocess` for three programs: `microgpt`, `microgpt-serve` and
+`python -c`. A fork is a process of its own, with its own streams, directory, signals and exit code.
+It starts in 10 ms; a new process takes half a second or more.
 """
 
+import atexit
+import functools
 import json
 import os
+import select
+import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 TIMEOUT_S = 120
+PIPE = subprocess.PIPE
 
 
-class ForkServer:
-    """The process whose forks run commands."""
+class Popen(subprocess.Popen):
+    """A command in a fork. Of the options of `subprocess.Popen`, those for streams, cwd and env."""
 
-    def __init__(self) -> None:
-        self._server = subprocess.Popen(
-            [sys.executable, __file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # a Ctrl-C is for the tests
-        )
-
-    def run(
-        self, args: list[str], cwd: Path, stdin: str, streams: Path
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, as `subprocess.run` does.
-
-        Args:
-            streams: a directory for what goes through its streams.
-        """
-        assert self._server.stdin
-        assert self._server.stdout
-        paths = {name: streams / name for name in ("stdin", "stdout", "stderr")}
-        paths["stdin"].write_bytes(stdin.encode())
+    def _execute_child(self, *options: Any) -> None:
+        """Have the server fork instead of starting a process; called by `subprocess.Popen`."""
+        args, cwd, env, pipes = options[0], options[5], options[6], options[10:16]
+        self._reply, theirs = socket.socketpair()
+        with theirs:
+            ours = (pipes[0], pipes[3], pipes[5])
+            streams = [i if fd == -1 else fd for i, fd in enumerate(ours)]  # -1: inherited
+            socket.send_fds(_server(), [b"+"], [*streams, theirs.fileno()])
         request = {
-            "args": args,
-            "cwd": str(cwd),
-            "env": dict(os.environ),
-            "streams": list(map(str, paths.values())),
+            "args": [os.fspath(arg) for arg in args],
+            "cwd": os.fspath(cwd or os.getcwd()),
+            "env": dict(os.environ if env is None else env),
         }
-        print(json.dumps(request), file=self._server.stdin, flush=True)
-        code = int(self._server.stdout.readline())
-        out, err = (paths[name].read_text("utf-8") for name in ("stdout", "stderr"))
-        return subprocess.CompletedProcess(["microgpt", *args], code, out, err)
+        self._reply.sendall(json.dumps(request).encode() + b"\n")
+        self.pid = self._read()
+        self._close_pipe_fds(*pipes)
 
-    def close(self) -> None:
-        """End the process."""
-        self._server.communicate(timeout=TIMEOUT_S)
+    def _read(self) -> int:
+        return int.from_bytes(self._reply.recv(8), signed=True)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code, as soon as there is one."""
+        if self.returncode is None:
+            if not select.select([self._reply], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout)
+            self.returncode = self._read()
+            self._reply.close()
+        return self.returncode
+
+    def poll(self) -> int | None:
+        """Return the exit code, if there is one."""
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
 
 
-def _serve() -> dict[str, Any]:
-    """Answer requests; in a fork, return the request that it is for."""
-    requests, replies = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
-    for line in requests:
-        request = json.loads(line)
-        pid = os.fork()
-        if not pid:
-            os.close(requests.fileno())
-            os.close(replies.fileno())
-            return request
-        _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), file=replies, flush=True)
+def run(
+    args: list[str | Path],
+    *,
+    input: str | None = None,
+    timeout: float = TIMEOUT_S,
+    check: bool = False,
+    **options: Any,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, as `subprocess.run(..., capture_output=True, text=True)` does."""
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), PIPE)
+    with Popen(args, **{**streams, "encoding": "utf-8", **options}) as process:
+        try:
+            out, err = process.communicate(input, timeout)
+        except BaseException:
+            process.kill()
+            raise
+    done = subprocess.CompletedProcess(args, process.returncode, out, err)
+    if check:
+        done.check_returncode()
+    return done
+
+
+@functools.cache
+def _server() -> socket.socket:
+    """Start the process that forks. It ends when this process does."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        subprocess.Popen(
+            [sys.executable, __file__, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,  # a Ctrl-C is for the tests
+        ).returncode = 0  # nobody waits for it
+    atexit.register(ours.close)
+    return ours
+
+
+def _serve(requests: socket.socket) -> dict[str, Any]:
+    """Fork for each request and reply with its pid and exit code; in a fork, return the request."""
+    replies: dict[int, socket.socket] = {}
+
+    def reap(*_: object) -> None:
+        for pid in list(replies):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                with replies.pop(pid) as reply:
+                    _send(reply, os.waitstatus_to_exitcode(status))
+
+    signal.signal(signal.SIGCHLD, reap)
+    while fds := socket.recv_fds(requests, 1, 4)[1]:
+        reply = socket.socket(fileno=fds.pop())
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+        if not (pid := os.fork()):
+            return _take_over(fds, reply, others=[requests, *replies.values()])
+        replies[pid] = reply
+        _send(reply, pid)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+        for fd in fds:
+            os.close(fd)
     os._exit(0)
 
 
-def _become(request: dict[str, Any]) -> None:
-    """Take over the streams, directory, environment and arguments of a request."""
-    for fd, path in enumerate(request["streams"]):
-        opened = os.open(path, os.O_RDONLY if fd == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(opened, fd)
-        os.close(opened)
-    os.chdir(request["cwd"])
+def _take_over(fds: list[int], reply: socket.socket, others: list[socket.socket]) -> dict[str, Any]:
+    """Take over the streams of a request in its fork, and return the request."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+    for other in others:
+        other.close()
+    for number, fd in enumerate(fds):
+        os.dup2(fd, number)
+        os.close(fd)
+    with reply:
+        return json.loads(reply.makefile().readline())
+
+
+def _send(reply: socket.socket, number: int) -> None:
+    with contextlib.suppress(BrokenPipeError):  # it was not waited for
+        reply.send(number.to_bytes(8, signed=True))
+
+
+def _run(args: list[str], cwd: str, env: dict[str, str]) -> NoReturn:
+    """Be one of the programs."""
+    encoding = sys.stdout.encoding, sys.stdout.errors
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout = os.fdopen(1, "w", 1 if os.isatty(1) else -1, *encoding, closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, encoding[0], "backslashreplace", closefd=False)
+    os.chdir(cwd)
     os.environ.clear()
-    os.environ.update(request["env"])
-    sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
-    sys.argv = ["microgpt", *request["args"]]
-    signal.alarm(TIMEOUT_S)
+    os.environ.update(env)
+    sys.path[:0] = filter(None, env.get("PYTHONPATH", "").split(os.pathsep))
+    code: Any = 0
+    try:
+        match Path(args[0]).name, args[1:]:
+            case "microgpt", _:
+                from microgpt_cli.main import main
+
+                sys.argv = args
+                main()
+            case "microgpt-serve", _:
+                from microgpt_serve.command import main
+
+                sys.argv = args
+                main()
+            case _, ["-c", program, *rest]:
+                sys.argv = ["-c", *rest]
+                exec(program, {"__name__": "__main__"})
+            case _:
+                raise ValueError(args)
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    os._exit(code or 0)  # without taking all modules apart, which is slower than most commands
 
 
 if __name__ == "__main__":
-    import atexit
+    import contextlib
     import gc
     import signal
     import threading
     import traceback
 
-    # What commands import: without what draws, which a test may hide.
-    import microgpt_cli.app
-    import microgpt_cli.main
+    # What commands import: without what draws, which a test may hide, and what handles signals.
     from microgpt.training.engines import prepare_engine
 
     prepare_engine("compiled", "float32", uses=["training", "evaluation", "generation"])
     gc.collect()
     gc.freeze()
-    _become(_serve())
-    code = 1
-    try:
-        microgpt_cli.main.main()
-    except SystemExit as end:
-        code = end.code
-    except BaseException:
-        traceback.print_exc()
-    threading._shutdown()
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # without taking all modules apart, which is slower than most commands
+    _run(**_serve(socket.socket(fileno=int(sys.argv[1]))))

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+import fork_server
 import pytest
 
 from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig, load, save
@@ -31,12 +32,10 @@ def names(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory) -> Path:
     """The directory of a small model with subword tokens, and of its training."""
-    import subprocess
-
     folder = tmp_path_factory.mktemp("ended")
     (folder / "names.txt").write_text(NAMES)
     command = ["microgpt", "train", *SMALL, *BPE, "--val-fraction", "0.2", "--output", "model"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    fork_server.run(command, cwd=folder, check=True)
     return folder / "model"
 
 

@@ -4,14 +4,12 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+import fork_server
 import pytest
-
-sys.path.append(str(Path(__file__).parent))
 from searches import SMALL, begin, evaluations_of, log_of, run_of, write_names
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -101,7 +99,7 @@ def test_a_stop_says_how_to_go_on_though_the_workers_end_slowly(tmp_path) -> Non
         "main()"
     )
     command = [sys.executable, "-c", script, "evolve", *SMALL]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = fork_server.run(command, cwd=tmp_path)
     assert done.returncode == 130
     assert done.stderr.startswith("interrupted after 0 evaluations; go on with: microgpt evolve")
 

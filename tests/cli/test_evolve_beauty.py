@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parent))
 from searches import AESTHETIC, HYDRA, evaluations_of, run_of, write_names
 
 pytestmark = pytest.mark.usefixtures("undrawn")

@@ -2,13 +2,13 @@
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
+import fork_server
 import pytest
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -55,21 +55,15 @@ def whole(tmp_path_factory) -> bytes:
     folder = tmp_path_factory.mktemp("whole")
     docs = [a + b + c + d for a in "aeiou" for b in "mnrl" for c in "aeo" for d in ["", "l", "nn"]]
     (folder / "names.txt").write_text("\n".join(docs))
-    subprocess.run(["microgpt", "evolve", *SMALL], cwd=folder, capture_output=True, check=True)
+    fork_server.run(["microgpt", "evolve", *SMALL], cwd=folder, check=True)
     return (folder / "genome.json").read_bytes()
 
 
 def run_disturbed(folder: Path, do: str, number: int, n: int) -> subprocess.CompletedProcess[str]:
     """Run a search of which something happens in the n-th training, or in each."""
     program = textwrap.dedent(PROGRAM).replace("DO", do)
-    return subprocess.run(
-        [sys.executable, "-c", program, str(int(number)), str(n), "evolve", *SMALL],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    command = [sys.executable, "-c", program, str(int(number)), str(n), "evolve", *SMALL]
+    return fork_server.run(command, cwd=folder)
 
 
 def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
@@ -148,20 +142,20 @@ def test_what_costs_too_much_is_refused_with_the_reason(
     assert not (tmp_path / "genome.json").exists()
 
 
+FULL_DISK = """
+import resource, sys
+from microgpt_cli import main
+most = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+main.main()
+"""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no limit for files")
 @pytest.mark.parametrize("most", [1200, 2500])
 def test_a_full_disk_is_told_and_the_search_goes_on_later(microgpt, tmp_path, whole, most) -> None:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-
-    done = subprocess.run(
-        ["microgpt", "evolve", *SMALL],
-        cwd=tmp_path,
-        preexec_fn=limit,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-c", FULL_DISK, str(most), "evolve", *SMALL]
+    done = fork_server.run(command, cwd=tmp_path)
     run = run_of(tmp_path)
     assert done.returncode == 1
     (error,) = errors_of(done)
@@ -211,14 +205,7 @@ def test_what_no_memory_could_hold_begins_no_run(microgpt, tmp_path, options, pr
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
 def test_a_stdout_that_is_full_ends_a_search_that_can_go_on(tmp_path) -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            ["microgpt", "evolve", *SMALL],
-            cwd=tmp_path,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        done = fork_server.run(["microgpt", "evolve", *SMALL], cwd=tmp_path, stdout=full)
     assert done.returncode == 1
     (line,) = errors_of(done)
     assert line == (
@@ -276,7 +263,7 @@ def test_a_damaged_run_is_refused_by_file_and_place(
 
 
 def test_a_run_that_another_process_is_at_is_refused(microgpt, tmp_path) -> None:
-    process = subprocess.Popen(
+    process = fork_server.Popen(
         ["microgpt", "evolve", "--input", "names.txt", "--generations", "100000"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
@@ -295,7 +282,7 @@ def test_a_run_that_another_process_is_at_is_refused(microgpt, tmp_path) -> None
 
 
 def test_a_search_goes_on_when_nobody_reads_its_log_any_more(tmp_path) -> None:
-    process = subprocess.Popen(
+    process = fork_server.Popen(
         ["microgpt", "evolve", *SMALL],
         cwd=tmp_path,
         stdout=subprocess.PIPE,

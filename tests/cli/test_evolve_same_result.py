@@ -1,12 +1,9 @@
 """Any search gives the same, whoever does the work and whatever interrupts it."""
 
 import signal
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parent))
 from searches import AESTHETIC, HYDRA, SMALL, begin, evaluations_of, log_of, run_of, write_names
 
 pytestmark = pytest.mark.usefixtures("undrawn")

@@ -4,13 +4,10 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
+import fork_server
 import pytest
-
-sys.path.append(str(Path(__file__).parent))
 from searches import AESTHETIC, HYDRA, SMALL, begin, run_of, write_names
 
 SECTIONS = {
@@ -29,7 +26,7 @@ def searches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     write_names(folder)
     found = {}
     for name, options in {"loss": SMALL, "aesthetic": AESTHETIC, "hydra": HYDRA}.items():
-        subprocess.run(["microgpt", "evolve", *options], cwd=folder, check=True)
+        fork_server.run(["microgpt", "evolve", *options], cwd=folder, check=True)
         found[name] = run_of(folder)
     return found
 

@@ -3,19 +3,16 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import fork_server
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from searches import AESTHETIC, HYDRA, SMALL, run_of, write_names
 
 from microgpt_evolution.runs.run_directory import EVALUATIONS
 from microgpt_report.page import Report, Section, Table, render
-
-sys.path.append(str(Path(__file__).parent))
-from searches import AESTHETIC, HYDRA, SMALL, run_of, write_names
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +44,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found = {}
     searches = {"loss": SMALL, "aesthetic": AESTHETIC, "hydra": (*HYDRA, "--origin")}
     for name, options in (searches | {"another": (*SMALL[:-1], "6")}).items():
-        subprocess.run(["microgpt", "evolve", *options], cwd=folder, check=True)
+        fork_server.run(["microgpt", "evolve", *options], cwd=folder, check=True)
         found[name] = run_of(folder)
     return found
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import resource
 import shlex
 import shutil
 import signal
@@ -12,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import fork_server
 import pytest
 
 from microgpt import load
@@ -37,7 +37,7 @@ def ended(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("ended")
     (folder / "names.txt").write_text(NAMES)
     options = (*SMALL, "--steps", "60", "--output", "model")
-    subprocess.run(["microgpt", "train", "--input", "names.txt", *options], cwd=folder, check=True)
+    fork_server.run(["microgpt", "train", "--input", "names.txt", *options], cwd=folder, check=True)
     return folder / "model"
 
 
@@ -200,7 +200,7 @@ def test_a_model_is_trained_on_from_another(microgpt, names, tmp_path) -> None:
 
 
 def test_two_trainings_do_not_share_a_directory(microgpt, names, tmp_path) -> None:
-    first = subprocess.Popen(
+    first = fork_server.Popen(
         ["microgpt", "train", "--input", names, "--steps", str(10**9), "--output", "model"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
@@ -216,20 +216,19 @@ def test_two_trainings_do_not_share_a_directory(microgpt, names, tmp_path) -> No
     assert read_training(tmp_path / "model")[2] == "running"
 
 
+LITTLE_ROOM = """
+import resource, sys
+from microgpt_cli import main
+most = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+main.main()
+"""
+
+
 def train_with_little_room(folder: Path, *args: str, most: int) -> subprocess.CompletedProcess[str]:
     """Run a training that cannot write a file of more bytes."""
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-
-    return subprocess.run(
-        ["microgpt", "train", *args],
-        cwd=folder,
-        preexec_fn=limit,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-c", LITTLE_ROOM, str(most), "train", *args]
+    return fork_server.run(command, cwd=folder)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no limit for files")
@@ -297,7 +296,7 @@ def test_a_format_that_was_asked_for_is_remembered(microgpt, unfinished, tmp_pat
 def test_more_steps_are_remembered_from_the_moment_they_are_asked_for(
     microgpt, unfinished, tmp_path
 ) -> None:
-    process = subprocess.Popen(
+    process = fork_server.Popen(
         ["microgpt", "train", "--resume", "model", "--steps", str(10**9)],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
@@ -323,7 +322,7 @@ def test_a_divergence_is_remembered(microgpt, names, tmp_path) -> None:
 
 
 def test_commands_that_are_suggested_can_be_pasted(microgpt, names, tmp_path) -> None:
-    process = subprocess.Popen(
+    process = fork_server.Popen(
         ["microgpt", "train", "--input", names, "--steps", str(10**9), "--output", "it's new"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,

@@ -4,15 +4,13 @@ import csv
 import inspect
 import json
 import signal
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
+import fork_server
 import pytest
-
-sys.path.append(str(Path(__file__).parent))
 from searches import run_of, write_names
 
 from microgpt_cli.commands.sweep import grid
@@ -47,11 +45,11 @@ def results_of(run: Path) -> list[dict[str, Any]]:
     return sorted(timeless, key=lambda line: (str(line["point"]), line["seed"]))
 
 
-def begin(folder: Path, *options: str) -> subprocess.Popen[str]:
+def begin(folder: Path, *options: str) -> fork_server.Popen:
     """Start a sweep of thousands of trainings, and return its process when some are made."""
     command = ["microgpt", "sweep", *options]
-    process = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    process = fork_server.Popen(
+        command, cwd=folder, stdout=fork_server.PIPE, stderr=fork_server.PIPE, text=True
     )
     made = ""
     while made.count("\n") < 2:
@@ -135,7 +133,7 @@ STOPPED_AS_IT_IS_WRITTEN = """
 
 def test_a_stop_counts_the_evaluation_that_has_just_been_written(tmp_path) -> None:
     program = [sys.executable, "-c", textwrap.dedent(STOPPED_AS_IT_IS_WRITTEN), "sweep", *GRID]
-    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = fork_server.run(program, cwd=tmp_path)
     assert (run_of(tmp_path) / "evaluations.jsonl").read_text().count("\n") == 1
     assert done.stderr.splitlines()[-1].startswith("terminated after 1 evaluations; go on with: ")
 

@@ -77,7 +77,8 @@ def test_a_training_that_is_stopped_measures_no_test_loss(train) -> None:
 def test_a_stop_in_the_middle_of_measuring_changes_nothing(train) -> None:
     config = TrainConfig(steps=20)
     whole = train(PARTS, config=config)
-    for stop_at in range(12):
+    # Every place with the engine that is fast; the loop around them is the same.
+    for stop_at in (1, 4, 5, 9) if train.keywords["engine"] == "reference" else range(12):
         answers = iter([False] * stop_at)
         part = train(PARTS, config=config, should_stop=lambda it=answers: next(it, True))
         resumed = train(PARTS, config=config, resume=part.state)

@@ -18,6 +18,7 @@ from microgpt.train import DivergedError, train
 MODEL = ModelConfig(n_embd=4, n_head=2, vocab_size=5, block_size=4)
 NAMES = load_text(bundled("names.txt"))
 LN_27 = math.log(27)
+LEARNER = ModelConfig(n_embd=8, n_head=2, n_ff_exp=2)
 
 
 def engine(**settings) -> ReferenceEngine:
@@ -112,12 +113,12 @@ def test_training_with_random_gradients_learns_nothing(monkeypatch) -> None:
 
     monkeypatch.setattr(ReferenceEngine, "update", adam_on_noise)
     monkeypatch.setattr(Value, "backward", lambda self: None)  # not needed, and slow
-    losses = train(NAMES, config=TrainConfig(steps=150), engine="reference").losses
+    losses = train(NAMES, model=LEARNER, config=TrainConfig(steps=150), engine="reference").losses
     assert sum(losses) / len(losses) >= LN_27
 
 
 def test_training_with_true_gradients_learns() -> None:
-    losses = train(NAMES, config=TrainConfig(steps=150), engine="reference").losses
+    losses = train(NAMES, model=LEARNER, config=TrainConfig(steps=150), engine="reference").losses
     assert sum(losses[-50:]) / 50 < LN_27 - 0.5
 
 
@@ -146,7 +147,7 @@ def test_what_a_document_drops_depends_on_how_many_were_read_before() -> None:
 
 
 def test_a_step_leaves_no_memory_behind() -> None:
-    """What our code holds after 200 steps is what it held after 50, without the collector's help.
+    """What our code holds after 60 steps is what it held after 20, without the collector's help.
 
     What pytest's threads take meanwhile does not count.
     """
@@ -158,16 +159,16 @@ def test_a_step_leaves_no_memory_behind() -> None:
     gc.disable()
     tracemalloc.start()
     try:
-        for step in range(200):
+        for step in range(60):
             trained.step([docs[step % 10]], lr=0.01)
-            if step in (49, 199):  # after the same document
+            if step in (19, 59):  # after the same document
                 traces = tracemalloc.take_snapshot().filter_traces(ours).traces
                 sizes[step] = sum(trace.size for trace in traces)
     finally:
         tracemalloc.stop()
         gc.enable()
-    assert sizes[49] > 0
-    assert sizes[199] - sizes[49] < 500  # bytes; one step's graph has 100,000
+    assert sizes[19] > 0
+    assert sizes[59] - sizes[19] < 500  # bytes; one step's graph has 100,000
 
 
 def test_a_diverging_training_says_at_which_step_and_what_to_try() -> None:

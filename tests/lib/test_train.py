@@ -231,7 +231,7 @@ def test_samples_go_on_with_the_random_numbers_of_the_training(train) -> None:
 
 def test_an_event_comes_about_every_50_ms(train) -> None:
     events = []
-    steps = 60 if train.keywords["engine"] == "reference" else 60_000
+    steps = 30 if train.keywords["engine"] == "reference" else 60_000
     result = train(["maximilian"] * 3, config=TrainConfig(steps=steps), on_event=events.append)
     assert 2 <= len(events) <= result.seconds / EVENT_INTERVAL_S + 2
 

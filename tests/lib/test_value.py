@@ -91,13 +91,13 @@ def test_leaves_add_up_over_passes_and_inner_nodes_do_not() -> None:
     assert x.grad == 20.0  # 10 from each pass
 
 
-def test_a_graph_of_half_a_million_nodes_does_not_hit_a_recursion_limit() -> None:
+def test_a_graph_of_a_hundred_thousand_nodes_does_not_hit_a_recursion_limit() -> None:
     x = Value(1.0)
     y = x
-    for _ in range(500_000):
+    for _ in range(100_000):
         y = y + x
     y.backward()
-    assert x.grad == 500_001.0
+    assert x.grad == 100_001.0
     del y  # freeing the chain must not recurse either
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import fork_server
 import httpx2
 import pytest
 from openai import OpenAI
@@ -30,6 +31,7 @@ from microgpt import (
 from microgpt.train import train
 
 SERVE = Path(sys.executable).parent / "microgpt-serve"
+FORKS = (SERVE, sys.executable)
 START_S = 300  # a busy machine may have to compile first
 
 
@@ -71,7 +73,8 @@ class Server:
         if model_dir:
             env["MODEL_DIR"] = str(model_dir)
         with log.open("wb") as stderr:
-            self.process = subprocess.Popen(
+            start = fork_server.Popen if command[0] in FORKS else subprocess.Popen
+            self.process = start(
                 command,
                 cwd=log.parent,
                 env={**os.environ, "PORT": "0", **env},

@@ -2,10 +2,10 @@
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
+import fork_server
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -127,9 +127,7 @@ def test_a_bad_file_of_keys_stops_the_start_with_a_sentence(
     if content is not None:
         file.write_text(content)
     env = {"MODEL_DIR": str(names_dir), "PORT": "0", "MICROGPT_API_KEYS_FILE": str(file)}
-    done = subprocess.run(
-        [SERVE], env={**os.environ, **env}, capture_output=True, text=True, check=False
-    )
+    done = fork_server.run([SERVE], env={**os.environ, **env})
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(f"error: {file}{problem}")
     assert "Traceback" not in done.stderr

@@ -14,6 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import fork_server
 import httpx2
 import pytest
 
@@ -26,14 +27,7 @@ WAITING = "microgpt_queue_length"
 
 
 def start_in_vain(**env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [SERVE],
-        env={**os.environ, "PORT": "0", **env},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return fork_server.run([SERVE], env={**os.environ, "PORT": "0", **env})
 
 
 @pytest.mark.parametrize(

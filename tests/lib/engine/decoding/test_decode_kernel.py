@@ -58,21 +58,28 @@ def whole(steps) -> tuple[list[int], str]:
             return tokens, end.value
 
 
-@settings(max_examples=60)
-@given(models(), SAMPLING, st.integers(0, 2**64 - 100), st.none() | st.integers(1, 50))
-@example(ModelConfig(vocab_size=27, init_std=0.4), Sampling(0.5), 42, None)
+@settings(max_examples=20)
+@given(
+    models(),
+    SAMPLING,
+    st.integers(0, 2**64 - 100),
+    st.none() | st.integers(1, 50),
+    st.integers(1, 9),
+)
+@example(ModelConfig(vocab_size=27, init_std=0.4), Sampling(0.5), 42, None, 9)
 @example(  # wide panels, heads of several vectors, a long context
-    ModelConfig(n_embd=160, n_head=2, block_size=70, vocab_size=9, init_std=0.1),
+    ModelConfig(n_embd=160, n_head=2, n_ff_exp=1, block_size=70, vocab_size=9, init_std=0.1),
     Sampling(1.0, top_k=5, top_p=0.9),
     3,
     None,
+    2,
 )
 def test_every_way_to_decode_gives_the_tokens_of_the_reference(
-    model, sampling, seed, max_tokens
+    model, sampling, seed, max_tokens, n_prompts
 ) -> None:
     weights = init_weights(model, random.Random(seed))
     compiled = CompiledModel(model, weights, "float64")
-    prompts = draw_prompts(model, 9, seed)
+    prompts = draw_prompts(model, n_prompts, seed)
     rules = DecodeRules(stop=(1,), max_tokens=max_tokens, sampling=sampling)
     seeds = range(seed, seed + len(prompts))
     expected = [

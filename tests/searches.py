@@ -2,8 +2,9 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
+
+from fork_server import PIPE, Popen
 
 SMALL = ("--input", "names.txt", "--population", "4", "--generations", "4", "--seed", "5")
 _QUICK = ("--population", "3", "--generations", "2", "--samples", "20", "--seed", "5")
@@ -19,13 +20,13 @@ def write_names(folder: Path) -> None:
         (folder / path).write_text("\n".join(docs))
 
 
-def begin(folder: Path, *options: str, until: str = "Generation 2") -> subprocess.Popen[str]:
+def begin(folder: Path, *options: str, until: str = "Generation 2") -> Popen:
     """Start a search, and return its process when it has said so much."""
-    process = subprocess.Popen(
+    process = Popen(
         ["microgpt", "evolve", *options],
         cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
         text=True,
     )
     assert process.stdout is not None

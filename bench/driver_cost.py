@@ -13,8 +13,8 @@ from time import perf_counter
 
 from train_speed import machine
 
-from microgpt_evolution.workers.driver import Outcome, evaluate_all
 from microgpt_evolution.workers.pools import Threads
+from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all
 
 N, N_THREADS, ROUNDS = 10_000, 2, 5
 

@@ -1,12 +1,18 @@
 """What each command prints, run as it is used."""
 
 import json
+from typing import get_args, get_type_hints
 
 import pytest
 
 from microgpt import InferenceGpt, TrainConfig
 from microgpt.data.documents import bundled
 from microgpt.train import train
+from microgpt_cli.commands.evolve import evolve
+from microgpt_evolution.genome_file import ObjectiveName
+from microgpt_evolution.objectives.fitness import Fitness
+from microgpt_evolution.objectives.hydra_heads import HeadName
+from microgpt_evolution.search.hydra_search import Exchange
 
 ENGINES = ("reference", "compiled float64", "compiled float32")
 CHAT_LINE = '[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]'
@@ -184,6 +190,22 @@ def test_help_loads_neither_the_engine_nor_what_draws(microgpt) -> None:
     assert "typer" in imported
     assert not any(name.startswith("microgpt_evolution") for name in imported)
     assert not imported & {"pydantic", "rich.console", "numpy", "microgpt.model", "microgpt.train"}
+
+
+@pytest.mark.parametrize(
+    ("option", "choices"),
+    [
+        ("fitness", Fitness),
+        ("exchange", Exchange),
+        ("head", HeadName),
+        ("objective", ObjectiveName),
+    ],
+)
+def test_the_choices_of_evolve_are_those_of_the_search(option, choices) -> None:
+    """The command repeats them, because its help must not import the search."""
+    annotated = get_type_hints(evolve)[option]
+    literals = [annotated, *get_args(annotated)]
+    assert any(get_args(literal) == get_args(choices) for literal in literals)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

@@ -7,7 +7,7 @@ from microgpt.data.conversation_file import Item
 from microgpt.evaluation.exact_match import Answer
 from microgpt_cli.commands import report as command
 from microgpt_cli.commands.eval import page
-from microgpt_cli.terminal.console import say, show_while_read, shown
+from microgpt_cli.terminal.console import say, show_while_read, terminal_safe
 from microgpt_report.training_runs import labels
 
 ODD = "a\x1b[2J\x9b\u202eb\u2066\x07"
@@ -26,10 +26,10 @@ def test_a_line_on_stderr_is_one_line_without_control_characters(capsys) -> None
 def test_a_terminal_gets_what_a_model_made_up_escaped_and_a_pipe_gets_it_as_it_is(
     monkeypatch, capsys
 ) -> None:
-    assert shown(ODD) == ODD
+    assert terminal_safe(ODD) == ODD
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    assert shown(ODD) == ESCAPED
-    assert shown(JOINED) == JOINED
+    assert terminal_safe(ODD) == ESCAPED
+    assert terminal_safe(JOINED) == JOINED
     show_while_read(f"> {ODD}")  # a line of a search, with a name
     assert capsys.readouterr().out == f"> {ESCAPED}\n"
 

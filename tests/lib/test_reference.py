@@ -10,7 +10,7 @@ import pytest
 import microgpt
 from microgpt import ModelConfig, TrainConfig, Value
 from microgpt.data.documents import bundled, load_text
-from microgpt.dropout import Dropout, batch_dropout
+from microgpt.dropout_mask import Dropout, batch_dropout
 from microgpt.model import Gpt, cross_entropy, init_weights
 from microgpt.reference import ReferenceEngine, document_loss
 from microgpt.train import DivergedError, train

@@ -1,6 +1,8 @@
 """Evolutionary search for the shape of a microgpt and how to train it.
 
 from microgpt_evolution import evolve
+
+result = evolve(names, seed=42)
 """
 
 from importlib import import_module

@@ -5,7 +5,7 @@ import pytest
 
 from microgpt_evolution.evolve_rust import trace
 from microgpt_evolution.genome import PRIMORDIAL
-from microgpt_evolution.search.breeding import first_generation, next_generation
+from microgpt_evolution.search.loss_breeding import first_generation, next_generation
 
 DESCRIPTION = "Emb:16  Head:4 Lay:1 Ctx:16 FF:4 LR:0.0050 Steps:200 "
 

@@ -25,8 +25,7 @@ from microgpt_serve.middleware.access_log import AccessLogMiddleware
 from microgpt_serve.middleware.auth import AuthMiddleware
 from microgpt_serve.middleware.hosts import HostMiddleware
 from microgpt_serve.openapi import error_responses, openapi_schema
-from microgpt_serve.routes.native import chat, generate, status
-from microgpt_serve.routes.openai import chat_completions, completions, models
+from microgpt_serve.routes import native, openai
 from microgpt_serve.served_model import ServedModel, load_model
 from microgpt_serve.settings import Settings, read_settings
 
@@ -67,8 +66,8 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )
-    for routes in (chat_completions, completions, models, chat, generate, status):
-        app.include_router(routes.router, responses=error_responses(routes.router))
+    for router in (*openai.ROUTERS, *native.ROUTERS):
+        app.include_router(router, responses=error_responses(router))
     app.openapi_schema = openapi_schema(app, settings)
     paths = [*app.openapi_schema["paths"], "/docs", "/openapi.json"]
     state = app.state.app_state = AppState(settings, model, paths)

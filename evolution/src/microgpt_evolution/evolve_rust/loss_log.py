@@ -10,7 +10,7 @@ from pathlib import Path
 from microgpt_evolution.objectives.fitness import describe_losers
 from microgpt_evolution.population import TOURNAMENT_SIZE, Organism, count_species, monoculture
 from microgpt_evolution.search.blacklist import MIN_FAILURES
-from microgpt_evolution.search.breeding import count_immigrants
+from microgpt_evolution.search.loss_breeding import count_immigrants
 from microgpt_evolution.search.settings import SearchSettings
 from microgpt_evolution.search.stagnation import (
     CATACLYSM_AFTER,

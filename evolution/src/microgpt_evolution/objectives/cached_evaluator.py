@@ -10,9 +10,9 @@ from typing import Any, Protocol, TypeVar
 from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.population import Evaluation
 from microgpt_evolution.runs.run_directory import RunDirectory
-from microgpt_evolution.workers.driver import Outcome, evaluate_all
 from microgpt_evolution.workers.pickled_once import PickledOnce
 from microgpt_evolution.workers.pools import Pool, Threads
+from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all
 
 Config = TypeVar("Config", contravariant=True)
 

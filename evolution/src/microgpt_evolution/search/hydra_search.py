@@ -15,7 +15,7 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.hydra_heads import HeadName
 from microgpt_evolution.population import Evaluation, Offspring, Organism
 from microgpt_evolution.search.aesthetic_search import N_ELITES, AestheticPopulation
-from microgpt_evolution.search.loss_operators import crossover
+from microgpt_evolution.search.genome_operators import crossover
 
 Exchange = Literal["migrate", "source"]
 

@@ -13,7 +13,7 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.population import Evaluation, Organism, Population
 from microgpt_evolution.search.blacklist import Blacklist
-from microgpt_evolution.search.breeding import first_generation, next_generation
+from microgpt_evolution.search.loss_breeding import first_generation, next_generation
 from microgpt_evolution.search.stagnation import StagnationSchedule, StagnationStage
 
 

@@ -19,8 +19,8 @@ from microgpt_evolution.search.selection import (
     N_REPEATS,
     Candidate,
     Winner,
+    confirmation_trials,
     make_candidates,
-    retest_trials,
 )
 from microgpt_evolution.search.settings import Search, SearchSettings
 
@@ -83,7 +83,7 @@ class SearchRunner(ABC):
             self._generation(number, started)
             if minutes is not None and perf_counter() - self._started > 60 * minutes:
                 break
-        return self._end(self._retest())
+        return self._end(self._measure_finalists_again())
 
     @abstractmethod
     def _begin(self) -> None:
@@ -116,9 +116,9 @@ class SearchRunner(ABC):
         for name, population in populations.items():
             self._note_champion(name, population.organisms[0])
 
-    def _retest(self) -> list[Candidate]:
+    def _measure_finalists_again(self) -> list[Candidate]:
         finalists = self.search.finalists()
-        trials = retest_trials(finalists, self.settings.seed)
+        trials = confirmation_trials(finalists, self.settings.seed)
         return make_candidates(finalists, self._measure("again", trials))
 
     def _measure(

@@ -60,7 +60,7 @@ class Winner:
         return [run_seed, *(_seed(self.organism, run_seed, repeat) for repeat in repeats)]
 
 
-def retest_trials(finalists: Sequence[Organism], run_seed: int) -> list[Trial[Genome]]:
+def confirmation_trials(finalists: Sequence[Organism], run_seed: int) -> list[Trial[Genome]]:
     """Return the trials that measure each finalist again: N_REPEATS of the first, and so on."""
     return [
         Trial(
@@ -76,7 +76,7 @@ def retest_trials(finalists: Sequence[Organism], run_seed: int) -> list[Trial[Ge
 
 
 def make_candidates(finalists: Sequence[Organism], again: Sequence[Evaluation]) -> list[Candidate]:
-    """Return the finalists with the evaluations of their `retest_trials` that succeeded."""
+    """Return the finalists with the evaluations of their `confirmation_trials` that succeeded."""
     return [
         Candidate(finalist, (finalist.evaluation, *(e for e in found if e.status == "ok")))
         for i, finalist in enumerate(finalists)

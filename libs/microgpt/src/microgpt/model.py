@@ -52,7 +52,7 @@ def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list
 
 
 def keep_all(x: Vector[Number], position: int, site: int) -> Vector[Number]:
-    """Return x unchanged: no dropout. A training may take `microgpt.dropout.Dropout` instead."""
+    """Return x unchanged: no dropout. A training may take `dropout_mask.Dropout` instead."""
     return x
 
 

@@ -1,4 +1,7 @@
-"""Escape text from a file or a client before it is shown in a terminal, a log or an error."""
+"""Escape text from a file or a client before it is shown in a terminal, a log or an error.
+
+The command line escapes its results by other rules: `microgpt_cli.terminal.console`.
+"""
 
 MAX_CHARS = 200
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from microgpt import ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.dropout import Dropout, batch_dropout
+from microgpt.dropout_mask import Dropout, batch_dropout
 from microgpt.engine.buffers import allocate_buffers, buffer_bytes
 from microgpt.engine.training.trainer import MICRO_BATCH, CompiledEngine
 from microgpt.flat_weights import by_name

@@ -9,7 +9,7 @@ import typer
 
 from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, Sampling, check_seed
 from microgpt.errors import CheckpointError, MicrogptError, PromptError
-from microgpt_cli.terminal.console import note, say, shown
+from microgpt_cli.terminal.console import note, say, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, Temperature
 from microgpt_cli.terminal.signals import Terminated, obeyed
 
@@ -125,7 +125,7 @@ def _talk(session: "ChatSession", talker: "PipeInput | TerminalInput", at_termin
         try:
             text = talker.ask("you> ").strip()
             if is_command(text):
-                print(shown(run_command(session, text)), flush=True)
+                print(terminal_safe(run_command(session, text)), flush=True)
             elif text:
                 turn = session.ask(text)
                 talker.show_label("microgpt> ")
@@ -144,7 +144,7 @@ def _print_reply(session: "ChatSession", turn: "ChatTurn", *, can_stop: bool) ->
     """Print a reply while it is made; what has come of it by a Ctrl-C is kept, too."""
     try:
         for piece in turn:
-            print(shown(piece), end="", flush=True)
+            print(terminal_safe(piece), end="", flush=True)
     except KeyboardInterrupt as stop:
         if isinstance(stop, Terminated) or not can_stop:
             raise

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from microgpt_cli.terminal.console import shown
+from microgpt_cli.terminal.console import terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, ModelDir
 
 
@@ -33,4 +33,4 @@ def export(
     from microgpt.storage.model_directory import load
 
     file = export_model(load(model_dir), output, weights_format=format, half=half)
-    print(shown(f"{file}: {file.stat().st_size:,} bytes"))
+    print(terminal_safe(f"{file}: {file.stat().st_size:,} bytes"))

@@ -14,7 +14,7 @@ import typer
 from microgpt import config
 from microgpt.errors import ConfigError, DataError
 from microgpt_cli.terminal import options as opt
-from microgpt_cli.terminal.console import note, shown
+from microgpt_cli.terminal.console import note, terminal_safe
 
 if TYPE_CHECKING:
     from microgpt.data.tokenizer import Document
@@ -110,7 +110,7 @@ def _print_lines(samples: Iterator[str]) -> int:
     """Print the samples as they come; return how many there were."""
     n_printed, due = 0, 0.0
     for n_printed, text in enumerate(samples, start=1):
-        print(f"sample {n_printed:2d}: {shown(text)}")
+        print(f"sample {n_printed:2d}: {terminal_safe(text)}")
         if perf_counter() > due:
             sys.stdout.flush()
             due = perf_counter() + FLUSH_INTERVAL_S

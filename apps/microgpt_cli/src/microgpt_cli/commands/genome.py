@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from microgpt_cli.terminal.console import note, print_facts, shown
+from microgpt_cli.terminal.console import note, print_facts, terminal_safe
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_cli.terminal.options import DEFAULT_GENOME, DEFAULT_TEXT, RUNS, AsJson
 
@@ -80,7 +80,7 @@ def use(
     path, content = _content(source)
     decode_genome(content, path)
     publish(DEFAULT_GENOME.parent, {**_to_keep(content), DEFAULT_GENOME.name: content})
-    print(shown(f"Active genome set from: {source}"))
+    print(terminal_safe(f"Active genome set from: {source}"))
 
 
 @genome.command(

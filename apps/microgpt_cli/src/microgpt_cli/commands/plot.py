@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from microgpt.errors import ConfigError, MicrogptError
-from microgpt_cli.terminal.console import shown
+from microgpt_cli.terminal.console import terminal_safe
 
 if TYPE_CHECKING:
     import altair as alt
@@ -46,7 +46,7 @@ def plot(
     files = output or DEFAULT_FILES
     write_curves(directories, files)
     for file in files:
-        print(shown(str(file)))
+        print(terminal_safe(str(file)))
 
 
 def write_curves(directories: Sequence[Path], files: Sequence[Path]) -> None:

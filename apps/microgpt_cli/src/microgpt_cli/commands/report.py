@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from microgpt.errors import MicrogptError
-from microgpt_cli.terminal.console import note, shown
+from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.options import RUNS
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def report(
     directories = [*{os.path.realpath(path): path for path in named}.values()]
     found = read_report(directories)
     file = output or (directories[0] / REPORT if len(directories) == 1 else Path(REPORT))
-    print(shown(str(write_report(found, file))))
+    print(terminal_safe(str(write_report(found, file))))
     if png:
         from microgpt.files.atomic_files import publish
         from microgpt_report.page import png as draw
@@ -59,7 +59,7 @@ def report(
         pictures = {f"{s.name}.png": draw(s, found) for s in found.sections if s.chart}
         publish(png, pictures)
         for name in pictures:
-            print(shown(str(png / name)))
+            print(terminal_safe(str(png / name)))
 
 
 def read_report(directories: Sequence[Path]) -> "Report":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from microgpt.config import DEFAULT_SEED, check_seed
-from microgpt_cli.terminal.console import note, shown
+from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_GENOME, DEFAULT_TEXT, panel
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def run(
         print(f"step {organism.steps:4d} | loss {loss:.4f}\n\n--- Generation ---")
         model = InferenceGpt(result)
         for name in model.generate(N_SAMPLES, temperature=TEMPERATURE, seed=seed):
-            print(f"> {shown(name)}")
+            print(f"> {terminal_safe(name)}")
     what = "evolved" if record else "default"
     print(f"\nOrganism: {what} | Loss: {loss:.4f} | Params: {n_params}")
 

@@ -44,12 +44,12 @@ def note(line: str) -> None:
 def show_while_read(text: str) -> None:
     """Print a result; if nobody reads any more, go on in silence, for there is more to do."""
     try:
-        print(shown(text), flush=True)
+        print(terminal_safe(text), flush=True)
     except BrokenPipeError:
         abandon(sys.stdout)
 
 
-def shown(text: str) -> str:
+def terminal_safe(text: str) -> str:
     """Return text for stdout: a terminal gets control characters escaped, a file or pipe raw."""
     return text.translate(ESCAPES) if sys.stdout.isatty() else text
 

@@ -24,7 +24,7 @@ from microgpt.storage.model_directory import save
 from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.train import DivergedError, train
 from microgpt.training.engines import Use, check_fits, prepare_engine
-from microgpt_cli.terminal.console import note, say, show_while_read, shown
+from microgpt_cli.terminal.console import note, say, show_while_read, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.terminal.progress import TrainingProgress
 from microgpt_cli.terminal.signals import StopRequest
@@ -227,7 +227,7 @@ def _report(
     if samples:
         print(f"\n--- inference (new, hallucinated {what}) ---")
     for i, sample in enumerate(samples, start=1):
-        print(f"sample {i:2d}: {shown(sample)}")
+        print(f"sample {i:2d}: {terminal_safe(sample)}")
     sys.stdout.flush()
     if memorised:
         _tell_what_is_known(memorised)

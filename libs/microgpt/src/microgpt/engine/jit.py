@@ -24,7 +24,7 @@ from numba import types
 from numba.core import caching, compiler, serialize
 from platformdirs import user_cache_path
 
-from microgpt import dropout
+from microgpt import dropout_mask as dropout
 from microgpt.errors import ConfigError
 from microgpt.files.regular_file import open_at_once
 

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_choice, check_threads
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.dropout import batch_dropout
+from microgpt.dropout_mask import batch_dropout
 from microgpt.errors import ConfigError
 from microgpt.evaluation.held_out_loss import Nll, scalar_nll
 from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT, Numbers, by_name

@@ -7,7 +7,7 @@ from typing import Any
 
 from microgpt.config import DType, ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.dropout import Dropout, batch_dropout
+from microgpt.dropout_mask import Dropout, batch_dropout
 from microgpt.model import Gpt, count_params, init_weights, weight_shapes
 from microgpt.reference import ReferenceEngine, document_loss
 from microgpt.value import Number, Value, dot, exp, log, relu, total

@@ -1,4 +1,6 @@
-"""Dropout, for `microgpt.dropout`: the same draws, for all columns at once.
+"""Dropout, for `microgpt.dropout_mask`: the same draws, for all columns at once.
+
+`kernels.forward` and `engine.training.step` apply it.
 
 For the layout see `matmul`. Shapes: C = n_embd, N = columns.
 """
@@ -9,7 +11,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from microgpt.dropout import GOLDEN_32, GOLDEN_64, ROUNDS_32, ROUNDS_64
+from microgpt.dropout_mask import GOLDEN_32, GOLDEN_64, ROUNDS_32, ROUNDS_64
 from microgpt.engine.jit import kernel
 from microgpt.engine.simd.vector import (
     INT32,

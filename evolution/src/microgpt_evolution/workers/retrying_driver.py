@@ -1,4 +1,4 @@
-"""Evaluate many items on any worker pool, and lose none but those that kill their workers.
+"""Evaluate many items on a worker pool; what a killed worker was evaluating goes to another.
 
 Why one driver for threads, processes and Dask: docs/decisions/0016-one-driver-for-any-executor.md.
 """

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt_evolution.genome import GENES, LR_LIMITS, PRIMORDIAL, WHOLE_LIMITS, Genome
-from microgpt_evolution.search.loss_operators import (
+from microgpt_evolution.search.genome_operators import (
     NORMAL,
     WIDE,
     crossover,

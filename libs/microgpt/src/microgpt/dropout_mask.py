@@ -1,4 +1,4 @@
-"""Dropout (Srivastava et al. 2014).
+"""The dropout mask (Srivastava et al. 2014); `model` applies it.
 
 What is dropped is a hash of the seed, the document, the position in it, and the place in the model:
 there is no state, so any engine, thread or resumed training drops the same. SplitMix64 (Steele, Lea

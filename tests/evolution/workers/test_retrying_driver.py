@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from microgpt_evolution.errors import ClusterError, StoppedError
 from microgpt_evolution.workers import dask as cluster
 from microgpt_evolution.workers.dask import Dask
-from microgpt_evolution.workers.driver import PER_WORKER, Outcome, evaluate_all
 from microgpt_evolution.workers.pickled_once import PickledOnce
 from microgpt_evolution.workers.pools import Pool, Processes, Threads
+from microgpt_evolution.workers.retrying_driver import PER_WORKER, Outcome, evaluate_all
 
 sys.path.append(str(Path(__file__).parent))  # workers get it too
 from driver_tasks import (

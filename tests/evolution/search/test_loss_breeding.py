@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt_evolution.population import Provenance
-from microgpt_evolution.search.breeding import MAX_TRIES, first_generation, next_generation
-from microgpt_evolution.search.loss_operators import NORMAL, WIDE, random_genome
+from microgpt_evolution.search.genome_operators import NORMAL, WIDE, random_genome
+from microgpt_evolution.search.loss_breeding import MAX_TRIES, first_generation, next_generation
 from microgpt_evolution.seeds import training_seed
 
 SIZES = st.integers(1, 20)

@@ -1,4 +1,7 @@
-"""Operators of the loss search that make genomes: random, mutation, crossover, fine-tuning, growth.
+"""Operators that make genomes: random, mutation, crossover, fine-tuning, growth.
+
+They are those of the loss search; the Hydra uses crossover too. The aesthetic search has its own,
+in `aesthetic_operators`.
 
 Every constant is evolve-rust's, but growth ends at the range of a gene (`WHOLE_LIMITS`).
 """

@@ -5,7 +5,7 @@ from random import Random
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.population import Offspring, Organism, place, tournament
-from microgpt_evolution.search.loss_operators import (
+from microgpt_evolution.search.genome_operators import (
     NORMAL,
     WIDE,
     Space,

@@ -19,6 +19,18 @@ from typing import Any, NoReturn
 TIMEOUT_S = 120
 PIPE = subprocess.PIPE
 
+# What commands import: without what draws, which a test may hide, and what handles signals.
+IMPORTED = (
+    "typer",
+    "microgpt.inference",
+    "microgpt.storage.training_directory",
+    "microgpt.train",
+    "microgpt_cli.app",
+    "microgpt_cli.training.run",
+    "microgpt_cli.search.evolve_run",
+    "microgpt_serve.server",
+)
+
 
 class Popen(subprocess.Popen):
     """A command in a fork. Of the options of `subprocess.Popen`, those for streams, cwd and env."""
@@ -181,13 +193,15 @@ def _run(args: list[str], cwd: str, env: dict[str, str]) -> NoReturn:
 if __name__ == "__main__":
     import contextlib
     import gc
+    import importlib
     import signal
     import threading
     import traceback
 
-    # What commands import: without what draws, which a test may hide, and what handles signals.
     from microgpt.training.engines import prepare_engine
 
+    for name in IMPORTED:
+        importlib.import_module(name)
     prepare_engine("compiled", "float32", uses=["training", "evaluation", "generation"])
     gc.collect()
     gc.freeze()

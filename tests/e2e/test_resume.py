@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import fork_server
 import pytest
 
 # Long enough to be killed often, and a state after every few milliseconds, so that many kills come
@@ -38,14 +39,11 @@ def weights_of(directory: Path) -> bytes:
 
 def kill_at_a_random_moment(command: list[str], folder: Path, rng: random.Random) -> bool:
     """Run a training and kill it; return whether it was killed before it had ended."""
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        if rng.random() < 0.9:  # once it trains, mostly; else while it starts
+    trains = rng.random() < 0.9  # it is killed once it trains, mostly; else while it starts
+    start = fork_server.Popen if trains else subprocess.Popen
+    pipe = subprocess.PIPE
+    with start(command, cwd=folder, stdout=pipe, stderr=pipe, text=True) as process:
+        if trains:
             assert process.stdout is not None
             process.stdout.readline()
             time.sleep(rng.uniform(0, 0.25))
@@ -69,7 +67,7 @@ def train_through_kills(
         begin = ["--resume", output, "--checkpoint-every=97", "--num-samples=0"]
         command = ["microgpt", "train", *(begin if is_begun else [*options, "--output", output])]
         if killed == n_kills:
-            subprocess.run(command, cwd=folder, check=True, capture_output=True)
+            fork_server.run(command, cwd=folder, check=True)
             return killed
         if not kill_at_a_random_moment(command, folder, rng):
             return killed
@@ -93,7 +91,7 @@ def test_a_training_that_is_killed_ends_like_one_that_never_was(
 ) -> None:
     options = [*OPTIONS, *more]
     whole = ["microgpt", "train", *options, "--output", "whole"]
-    subprocess.run(whole, cwd=tmp_path, check=True, capture_output=True)
+    fork_server.run(whole, cwd=tmp_path, check=True)
     expected = weights_of(tmp_path / "whole")
     rng, killed, turn = random.Random(seed), 0, 0
     while killed < n_kills:

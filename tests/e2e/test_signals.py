@@ -9,6 +9,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import fork_server
 import pytest
 
 COMMAND = "microgpt"
@@ -19,11 +20,11 @@ STATE_FILES = ["history.jsonl", "train_state.json", "train_state.safetensors"]
 
 @pytest.fixture
 def start(tmp_path: Path):
-    """Start the real command and return the process, once it has printed its first line."""
+    """Start the command in a fork and return the process, once it has printed its first line."""
     running = []
 
     def launch(*args: str | Path) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
+        process = fork_server.Popen(
             [COMMAND, *map(str, args)],
             cwd=tmp_path,
             stdin=subprocess.PIPE,

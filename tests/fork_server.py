@@ -102,6 +102,7 @@ def _server() -> socket.socket:
         subprocess.Popen(
             [sys.executable, __file__, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
+            env={**os.environ, "PYTHONPATH": ""},  # each fork gets that of its test
             start_new_session=True,  # a Ctrl-C is for the tests
         ).returncode = 0  # nobody waits for it
     atexit.register(ours.close)

@@ -23,6 +23,7 @@ PROGRAM = """
     import os, sys, time
     import microgpt.train
     from microgpt_cli import main
+    from microgpt_evolution.objectives import loss_objective, retest
     number, n = map(int, sys.argv[1:3])
     del sys.argv[1:3]
     train, count = microgpt.train.train, 0
@@ -35,7 +36,8 @@ PROGRAM = """
         if count == n or n == 0:
             DO
         return train(*args, **kwargs)
-    microgpt.train.train = counted
+    for module in (microgpt.train, loss_objective, retest):
+        module.train = counted
     main.main()
 """
 STOP = 'os.kill(os.getpid(), number); wait_until(kwargs["should_stop"])'

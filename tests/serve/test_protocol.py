@@ -5,11 +5,14 @@ import re
 import socket
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from microgpt_serve.protocol import MAX_HEAD_BYTES, MAX_HEADERS, SEND_S, LimitedProtocol
+
+SERVE = Path(sys.executable).parent / "microgpt-serve"
 
 
 class Connection:
@@ -163,19 +166,12 @@ def test_a_slow_request_below_v1_gets_the_shape_of_openai(names, sent) -> None:
     assert set(error) == {"message", "type", "param", "code"}
 
 
-FEW_FILES = """
-import resource
-from microgpt_serve import command
-resource.setrlimit(resource.RLIMIT_NOFILE, (160, 160))
-command.main()
-"""
-
-
 @pytest.mark.parametrize(
     "sent", [b"", b"GET /hea", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"]
 )
 def test_idle_connections_do_not_shut_out_others(serve, names_dir, sent) -> None:
-    server = serve(names_dir, command=[sys.executable, "-c", FEW_FILES])
+    command = ("sh", "-c", 'ulimit -n 160; exec "$0"', SERVE)
+    server = serve(names_dir, command=command)
     idle = []
     for _ in range(10):
         for _ in range(30):

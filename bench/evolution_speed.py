@@ -42,8 +42,7 @@ from microgpt_cli.main import main as microgpt
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.runs.records import Records
-from microgpt_evolution.search.objective_runners import RUNNERS, LossRunner
-from microgpt_evolution.search.runner import Listeners, SearchRunner
+from microgpt_evolution.search.runner import RUNNERS, Listeners, LossRunner, SearchRunner
 from microgpt_evolution.search.settings import SearchSettings
 from microgpt_evolution.workers.pools import Threads
 

@@ -33,8 +33,7 @@ from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.hydra_heads import HeadName
 from microgpt_evolution.runs.records import Records
 from microgpt_evolution.search.hydra_search import Exchange
-from microgpt_evolution.search.objective_runners import HydraRunner
-from microgpt_evolution.search.runner import Listeners
+from microgpt_evolution.search.runner import HydraRunner, Listeners
 from microgpt_evolution.search.settings import SearchSettings
 from microgpt_evolution.workers.pools import Threads
 

@@ -3,8 +3,7 @@ from pathlib import Path
 
 from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.population import Evaluation
-from microgpt_evolution.search.objective_runners import LossRunner
-from microgpt_evolution.search.runner import Listeners, SearchEvent
+from microgpt_evolution.search.runner import Listeners, LossRunner, SearchEvent
 from microgpt_evolution.search.settings import SearchSettings
 
 SETTINGS = SearchSettings(

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from microgpt.config import MAX_SEED
+from microgpt.data.split import Split
+from microgpt.data.tokenizer import CharTokenizer
 from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
 from microgpt_evolution.errors import GenomeError, RunError
@@ -174,3 +176,13 @@ class SearchSettings(BaseModel):
                 f"{input} is not what the run began with: its documents have another sha256; "
                 "name the old file with --input"
             )
+
+
+def describe_documents(parts: Split) -> dict[str, Any]:
+    """Return the settings of a run that follow from its documents."""
+    return {
+        "data_sha256": parts.facts.sha256,
+        "vocab_size": CharTokenizer.from_documents(parts.docs).vocab_size,
+        "val_fraction": parts.val_fraction,
+        "test_fraction": parts.test_fraction,
+    }

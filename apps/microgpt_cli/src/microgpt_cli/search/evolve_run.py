@@ -34,9 +34,9 @@ from microgpt_evolution.genome_file import (
     write_genome,
 )
 from microgpt_evolution.runs.records import Records
-from microgpt_evolution.search.evolve import EvolutionResult, describe_documents, run_search
+from microgpt_evolution.search.evolve import EvolutionResult, run_search
 from microgpt_evolution.search.runner import Listeners, ignore
-from microgpt_evolution.search.settings import HELD_OUT, SearchSettings
+from microgpt_evolution.search.settings import HELD_OUT, SearchSettings, describe_documents
 
 RESUME = "microgpt evolve --resume"
 

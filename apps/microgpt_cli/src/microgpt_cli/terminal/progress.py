@@ -155,8 +155,9 @@ def _make_bar(console: "Console", what: str, total: int) -> "Progress":
 
         def get_renderables(self) -> "Iterator[RenderableType]":
             yield self.make_tasks_table(self.tasks)
-            if figures := self.tasks[0].fields["figures"]:
-                yield Text(figures, overflow="ellipsis", no_wrap=True)
+            for task in self.tasks:  # none while rich makes the bar
+                if task.fields["figures"]:
+                    yield Text(task.fields["figures"], overflow="ellipsis", no_wrap=True)
 
     bar = TwoLines(
         TextColumn(what),

@@ -1,1 +1,1 @@
-"""Tokenizers, text files, conversations and the datasets that a training reads."""
+"""Tokenizers, text files, conversations and training datasets."""

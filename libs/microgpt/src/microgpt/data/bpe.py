@@ -1,7 +1,7 @@
-"""Byte-level BPE (byte pair encoding), by Hugging Face's tokenizers.
+"""Byte-level BPE (byte pair encoding) with Hugging Face's tokenizers.
 
-The tokens are the 256 bytes and the sequences of them that are most frequent in the training data,
-so every text can be encoded. The library knows no special tokens: no text can contain one.
+The tokens are the 256 bytes and the most frequent byte sequences of the training data, so every
+text can be encoded. The library has no special tokens, so no text can encode to one.
 """
 
 import re
@@ -15,24 +15,23 @@ from microgpt.errors import ConfigError, TokenizerError
 
 DEFAULT_VOCAB_SIZE = 1024
 N_BYTES = 256
-MIN_FREQUENCY = 2  # what comes once only is nothing to learn a token for
+MIN_FREQUENCY = 2  # a pair that occurs once gets no token
 
-# The library's own pattern never joins what these come to, so they can be encoded one by one; and a
-# text has few different ones. Python takes four control characters for blanks, Unicode does not.
+# The library's own pattern never merges across these words, so each is encoded by itself and its
+# tokens are cached. Python's \s has four control characters that Unicode does not count as blank.
 BLANK, MARK = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
 WORDS = re.compile(f" ?{MARK}+|{BLANK}+(?!{MARK})|{BLANK}")
-MOST_KNOWN, LONGEST_KNOWN = 2**17, 64  # words whose tokens are kept, and their characters: 30 MB
-# Learning takes a time that grows with the square of a word, and 80 bytes a character of a text. So
-# a text comes in parts of so many characters or more: up to where words part, or twice as many.
+MOST_KNOWN, LONGEST_KNOWN = 2**17, 64  # cached words, and characters per word: 30 MB
+# Training time grows with the square of a word, and memory is 80 bytes per character of a text. So
+# texts are split at the first word boundary after this many characters, or at twice as many.
 LEARNT_TOGETHER = 2**10
 BETWEEN_WORDS = re.compile(f"(?<={MARK})(?={BLANK})")
 
 
 class BpeTokenizer(Tokenizer):
-    """A vocabulary of bytes and of sequences of bytes.
+    """A vocabulary of bytes and byte sequences.
 
-    Raises TokenizerError if the file is damaged, or of another kind of tokenizer, or if the library
-    is not installed.
+    Raises TokenizerError if the file is damaged or of another kind, or the library is missing.
 
     Example:
         >>> tokenizer = BpeTokenizer.from_documents(["anna and emma"], vocab_size=270)
@@ -56,13 +55,13 @@ class BpeTokenizer(Tokenizer):
     def from_documents(
         cls, docs: Iterable[Document], vocab_size: int = DEFAULT_VOCAB_SIZE
     ) -> "BpeTokenizer":
-        """Return a tokenizer that has learnt from documents: texts or conversations.
+        """Return a tokenizer trained on texts or conversations.
 
-        vocab_size includes special tokens; there are fewer tokens where little comes twice.
+        vocab_size includes special tokens; it is an upper limit, as each pair must occur twice.
 
         Raises:
-            ConfigError: so few tokens are not enough for the bytes and the special tokens.
-            TokenizerError: a document has half a character; or the library is not installed.
+            ConfigError: vocab_size is too small for the bytes and the special tokens.
+            TokenizerError: a document has a lone surrogate, or the library is not installed.
         """
         docs = list(docs)
         is_chat = not all(isinstance(doc, str) for doc in docs)
@@ -85,7 +84,7 @@ class BpeTokenizer(Tokenizer):
         return self._pieces
 
     def unknown_characters(self, text: str) -> str:
-        """Return the halves of characters in a text, which have no bytes; else nothing."""
+        """Return the lone surrogates of a text, which have no bytes."""
         return "".join(dict.fromkeys(_halves(text)))
 
     def encode(self, text: str) -> list[int]:
@@ -97,16 +96,16 @@ class BpeTokenizer(Tokenizer):
         return sum(map(len, self._words(text)))
 
     def tokens_of(self, texts: Iterable[str]) -> list[int]:
-        """Return the tokens of those texts that are one token each."""
+        """Return the tokens of the texts that encode to a single token."""
         encoded = (self.encode(text) for text in texts if not self.unknown_characters(text))
         return [tokens[0] for tokens in encoded if len(tokens) == 1]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """Return the text of the tokens; bytes that are no character come as U+FFFD."""
+        """Return the text of the tokens; invalid UTF-8 becomes U+FFFD."""
         return b"".join(map(self._bytes, tokens)).decode(errors="replace")
 
     def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
-        """Yield the text of tokens while they come; a character waits until it is whole."""
+        """Decode incrementally: yield text as tokens arrive, in whole characters only."""
         decoder = getincrementaldecoder("utf-8")("replace")
         for token in tokens:
             if text := decoder.decode(self._bytes(token)):
@@ -124,7 +123,7 @@ class BpeTokenizer(Tokenizer):
         """Return the tokens of each word of a text."""
         words = WORDS.findall(text)
         if len(self._known) > MOST_KNOWN:
-            self._known = {}  # another thread may still look into the old one
+            self._known = {}  # another thread may still use the old one
         known = self._known
         tokens = []
         for word in words:
@@ -142,7 +141,7 @@ class BpeTokenizer(Tokenizer):
         try:
             if len(word) <= LONGEST_KNOWN:
                 return tuple(self._library.encode(word, add_special_tokens=False).ids)
-            # The time grows with the square of the word; only a batch lets other threads run.
+            # Time grows with the square of the word; only the batch call releases the GIL.
             return tuple(self._library.encode_batch_fast([word], add_special_tokens=False)[0].ids)
         except BaseException as error:
             from microgpt.data.bpe_file import refuse
@@ -151,7 +150,7 @@ class BpeTokenizer(Tokenizer):
 
 
 def _learn(texts: Collection[str], n_pieces: int) -> bytes:
-    """Return the tokenizer.json of what is most often side by side in the texts."""
+    """Train BPE on the texts and return its tokenizer.json."""
     from microgpt.data.bpe_file import byte_of, new_library
 
     library = new_library()
@@ -159,7 +158,7 @@ def _learn(texts: Collection[str], n_pieces: int) -> bytes:
 
     n_most = N_BYTES + sum(len(text.encode()) for text in texts)  # each new piece joins two others
     trainer = BpeTrainer(
-        vocab_size=min(n_pieces, n_most),  # it makes room for as many, whether they come or not
+        vocab_size=min(n_pieces, n_most),  # the trainer allocates this many
         min_frequency=MIN_FREQUENCY,
         initial_alphabet=sorted(byte_of()),
         show_progress=False,
@@ -169,7 +168,7 @@ def _learn(texts: Collection[str], n_pieces: int) -> bytes:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """Yield a text in parts that can be learnt from."""
+    """Split a text into parts for training."""
     start = 0
     while start < len(text):
         place = BETWEEN_WORDS.search(text, start + LEARNT_TOGETHER, start + 2 * LEARNT_TOGETHER)

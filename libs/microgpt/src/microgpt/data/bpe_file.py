@@ -1,4 +1,4 @@
-"""Build the tokenizers library's object for a tokenizer.json, once the file has been checked."""
+"""Check a tokenizer.json and load it with Hugging Face's tokenizers."""
 
 import json
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,7 +16,7 @@ N_BYTES = 256
 
 
 def new_library() -> "Library":
-    """Return a new tokenizer of the library; TokenizerError if that is not installed."""
+    """Return a new library tokenizer; raise TokenizerError if the library is not installed."""
     try:
         from tokenizers import Tokenizer as Library
         from tokenizers import decoders, models, pre_tokenizers
@@ -31,7 +31,7 @@ def new_library() -> "Library":
 
 
 class _Model(BaseModel):
-    """What a tokenizer has learnt; its settings are extras."""
+    """Vocabulary and merges of a tokenizer; its settings are extras."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
@@ -48,17 +48,19 @@ class _TokenizerFile(BaseModel):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a tokenizer is, but for what it has learnt."""
+        """The settings of a tokenizer, without vocabulary and merges."""
         of_model = self.model.model_extra or {}
         return {**(self.model_extra or {}), **{f"model.{key}": of_model[key] for key in of_model}}
 
 
 def read_library(file: bytes) -> tuple["Library", list[bytes]]:
-    """Return the tokenizer that a tokenizer.json describes, and the bytes of each token.
+    """Return the tokenizer of a tokenizer.json, and the bytes of each token.
 
-    The library panics on some files, and allocates memory for the largest token id. So it never
-    sees the file, only the vocabulary and the merges, once they are checked; TokenizerError says
-    what is wrong with them.
+    The library panics on some files, and allocates memory for the largest token id. So it gets only
+    the vocabulary and the merges, after they are checked.
+
+    Raises:
+        TokenizerError: the file is invalid.
     """
     library = new_library()
     from tokenizers.models import BPE
@@ -85,7 +87,7 @@ def read_library(file: bytes) -> tuple["Library", list[bytes]]:
 
 
 def refuse(error: BaseException) -> NoReturn:
-    """Raise a TokenizerError for what the library raised, also for a panic.
+    """Raise a TokenizerError for an error or a panic of the library.
 
     A panic is not an Exception, and its class cannot be imported.
     """
@@ -95,7 +97,7 @@ def refuse(error: BaseException) -> NoReturn:
 
 
 def _pieces(vocabulary: dict[str, int]) -> list[bytes]:
-    """Return the bytes of each token of a vocabulary; TokenizerError if one is missing."""
+    """Return the bytes of each token; raise TokenizerError if the vocabulary is invalid."""
     bytes_ = byte_of()
     pieces = sorted(vocabulary, key=vocabulary.__getitem__)
     if [vocabulary[piece] for piece in pieces] != list(range(len(pieces))):
@@ -106,7 +108,7 @@ def _pieces(vocabulary: dict[str, int]) -> list[bytes]:
 
 
 def _check_merges(model: _Model) -> None:
-    """Raise TokenizerError unless all merges are of tokens to a token; the library may panic."""
+    """Raise TokenizerError if a merge names an unknown token, on which the library may panic."""
     for merge in model.merges:
         for piece in (*merge, "".join(merge)):
             if piece not in model.vocab:
@@ -116,10 +118,10 @@ def _check_merges(model: _Model) -> None:
 
 
 def byte_of() -> dict[str, int]:
-    """Return the byte that each character of a piece stands for.
+    """Return the byte that each character of a piece represents.
 
-    The library shows a byte that can be printed as the character with its number, and the others,
-    in their order, as those from U+0100 on.
+    The library maps printable bytes to the same code points, and the others, in order, to U+0100
+    and up.
     """
     from tokenizers.pre_tokenizers import ByteLevel
 

@@ -1,4 +1,4 @@
-"""Fit a conversation into the context of a model by leaving out its oldest turns."""
+"""Truncate a conversation to the context of a model by dropping its oldest turns."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from microgpt.errors import PromptError
 
 @dataclass(frozen=True)
 class ChatPrompt:
-    """A conversation as the model reads it."""
+    """The tokens of a conversation, truncated to the context."""
 
     tokens: Sequence[int]  # [BOS, turns…, assistant]
-    tokens_dropped: int  # the tokens of old turns that had no room
-    unknown_characters: str  # what the model cannot read and was left out, each character once
+    tokens_dropped: int  # tokens of the dropped turns
+    unknown_characters: str  # removed from the prompt; each listed once
     n_replies: int  # the assistant's turns so far, those dropped included
 
 
 def fit_conversation(
     messages: Iterable[Message], tokenizer: Tokenizer, block_size: int
 ) -> ChatPrompt:
-    """Fit a conversation into the context, with a quarter of it left for the reply.
+    """Fit a conversation into the context, leaving a quarter of it for the reply.
 
-    If it is too long, the oldest turns go, whole, and a reply goes with its question; the last
-    message always stays.
+    If it is too long, the oldest turns are dropped, each question with its reply; the last message
+    always stays.
 
     Raises:
         PromptError: there are no messages, or the last one does not fit.
@@ -63,8 +63,8 @@ def fit_conversation(
 
 
 def room_for_turns(block_size: int) -> int:
-    """Return how many tokens of turns fit before a reply: a quarter of the context is left for it.
+    """Return the number of tokens for turns before a reply.
 
-    BOS comes before them, and the role of the reply after them.
+    BOS, the role of the reply and a quarter of the context for the reply are subtracted.
     """
     return block_size - block_size // 4 - 2

@@ -1,4 +1,4 @@
-"""The chunks in which documents are learnt, and those in which they are scored."""
+"""Chunks of documents for training and for scoring."""
 
 from array import array
 from bisect import bisect_right
@@ -18,16 +18,16 @@ Chunks = SlidingWindows | list[Chunk]  # of one document
 
 @dataclass(frozen=True)
 class ChunkedDataset:
-    """The chunks of documents that a training reads, in the order of the documents.
+    """Training chunks, in document order.
 
-    A document that fits into the context is one chunk. Nothing is counted or encoded before it is
-    asked for, and what was counted is kept.
+    A document that fits into the context is one chunk. Counting and encoding are lazy; counts are
+    cached.
     """
 
     docs: Sequence[Document]
     tokenizer: Tokenizer
     block_size: int
-    loss_on: LossOn  # this and the others: see `TrainConfig`
+    loss_on: LossOn  # from here on as in `TrainConfig`
     long_docs: LongDocs
     text: TextKind
 
@@ -35,10 +35,10 @@ class ChunkedDataset:
         return self._firsts[-1] if self._firsts else len(self.docs)
 
     def encode(self, order: Iterable[int]) -> TokenDataset:
-        """Return chunks as tokens, by their numbers; those of a document follow one another.
+        """Encode chunks by number; the chunks of a document are numbered consecutively.
 
         Raises:
-            TokenizerError: a document has a character that the tokenizer does not know.
+            TokenizerError: a document has an unknown character.
         """
         dataset, size, firsts = TokenDataset(), self.block_size + 1, self._firsts
         if not firsts:
@@ -47,7 +47,7 @@ class ChunkedDataset:
                 mask = self.tokenizer.mask(doc, self.loss_on)
                 dataset.append(self.tokenizer.encode_document(doc)[:size], mask and mask[:size])
             return dataset
-        long: dict[int, Chunks] = {}  # encoded once, however many chunks are read
+        long: dict[int, Chunks] = {}  # caches encoded documents
         for place in order:
             i = bisect_right(firsts, place) - 1
             chunks = long.get(i) or self._chunks(self.docs[i])
@@ -58,9 +58,9 @@ class ChunkedDataset:
 
     @cached_property
     def lengths(self) -> Sequence[int]:
-        """How many tokens are predicted in each document."""
+        """The number of predicted tokens per document."""
         if self.tokenizer.kind == "char" and joined(self.docs, "") is not None:
-            # Karpathy's whole run takes 7 ms; to count the tokens of each name would take 5 more.
+            # Karpathy's whole run takes 7 ms; counting the tokens of each name would add 5 ms.
             n_ends = 1 if self.text == "lines" else 0
             return array("q", [len(doc) + n_ends for doc in self.docs])
         count = self.tokenizer.count
@@ -68,19 +68,19 @@ class ChunkedDataset:
 
     @property
     def longest(self) -> int:
-        """The most tokens that are predicted in a chunk."""
+        """The largest number of predicted tokens in a chunk."""
         if self.n_long and (self.long_docs != "skip" or self.text == "stream"):
             return self.block_size
         return max((n for n in self.lengths if n <= self.block_size), default=0)
 
     @cached_property
     def n_long(self) -> int:
-        """How many documents do not fit into the context."""
+        """The number of documents that do not fit into the context."""
         return sum(1 for n in self.lengths if n > self.block_size)
 
     @property
     def n_lost(self) -> int:
-        """How many tokens of theirs would be learnt but for `long_docs`."""
+        """The number of their tokens that `long_docs` excludes from training."""
         if self.long_docs == "window" or self.text == "stream":
             return 0
         first = self.block_size + 1 if self.long_docs == "truncate" else 1
@@ -93,13 +93,13 @@ class ChunkedDataset:
 
     @cached_property
     def n_tokens(self) -> int:
-        """How many tokens are predicted in all chunks, those that do not count included."""
+        """The number of predicted tokens in all chunks, masked ones included."""
         if not self._firsts:
             return sum(min(length, self.block_size) for length in self.lengths)
         return sum(map(self._count_tokens, self.docs, self.lengths, pairwise(self._firsts)))
 
     def _count_tokens(self, doc: Document, length: int, places: tuple[int, int]) -> int:
-        """Return how many tokens are predicted in the chunks of a document."""
+        """Return the number of predicted tokens in the chunks of a document."""
         n_chunks = places[1] - places[0]
         if not n_chunks:
             return 0
@@ -111,13 +111,13 @@ class ChunkedDataset:
 
     @cached_property
     def _firsts(self) -> Sequence[int]:
-        """The number of each document's first chunk, and of all; empty where each is one chunk."""
+        """First chunk of each document, then the total; empty if each document is one chunk."""
         if self.text == "lines" and (self.long_docs == "truncate" or not self.n_long):
             return ()
         return array("q", accumulate(map(self._count, self.docs, self.lengths), initial=0))
 
     def _count(self, doc: Document, length: int) -> int:
-        """Return how many chunks of a document are read."""
+        """Return the number of chunks of a document."""
         if self.text == "stream":
             return n_windows(length, self.block_size, self.block_size) if length else 0
         if length <= self.block_size:
@@ -141,7 +141,7 @@ def scored(
     loss_on: LossOn,
     text: TextKind,
 ) -> Iterator[Iterable[Chunk]]:
-    """Yield the chunks in which each document is scored; for the arguments see `ChunkedDataset`."""
+    """Yield the scoring chunks of each document; for the arguments see `ChunkedDataset`."""
     return (_cut(doc, tokenizer, block_size, loss_on, text) for doc in docs)
 
 
@@ -153,7 +153,7 @@ def _cut(
     text: TextKind,
     stride: int | None = None,
 ) -> Chunks:
-    """Return the chunks of a document, in each of which something counts."""
+    """Return the chunks of a document; each has a token that counts."""
     tokens = tokenizer.encode_document(doc)
     if text == "stream":
         if not isinstance(doc, str):

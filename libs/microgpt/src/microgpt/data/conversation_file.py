@@ -1,6 +1,6 @@
-"""Conversations from a JSONL file, a line each, and the replies in them that are scored.
+"""Read conversations and scored replies from a JSONL file, one conversation per line.
 
-Whatever is wrong is said with file, line and message (`text_file` reads the lines).
+Errors name the file, the line and the message.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,27 +18,27 @@ from microgpt.errors import DataError
 
 @dataclass(frozen=True)
 class Item:
-    """A reply that is scored: a model is asked for it, and gives it exactly or not."""
+    """A reply to score by exact match."""
 
-    task: str  # what it is counted under
+    task: str  # the category of its score
     conversation: Conversation
     place: int  # of the reply in the conversation
     line: int  # of the conversation in its file
 
     @property
     def expected(self) -> str:
-        """The only right reply."""
+        """The correct reply."""
         return self.conversation[self.place].content
 
     @property
     def prompt(self) -> str:
-        """What the user says just before."""
+        """The user message before the reply."""
         return self.conversation[self.place - 1].content
 
 
 @dataclass(frozen=True)
 class ChatTestSet:
-    """Conversations, and the replies in them that are scored."""
+    """Conversations and their scored replies."""
 
     conversations: list[Conversation]
     items: list[Item]
@@ -49,7 +49,7 @@ def load_chat_tests(
 ) -> ChatTestSet:
     """Return the conversations of a JSONL file, and each reply that has a `task`.
 
-    See `microgpt.data.documents.load_conversations`, which returns the conversations alone.
+    See `microgpt.data.documents.load_conversations`, which returns only the conversations.
     """
     file = path if isinstance(path, TextFile) else TextFile(path)
     tests = ChatTestSet([], [])
@@ -81,7 +81,7 @@ def load_chat_tests(
 
 @dataclass(frozen=True)
 class _Turn(Message):
-    """A message as the file has it; on one of the user, `task` may be anything."""
+    """A message in the file; `task` is ignored on user messages."""
 
     task: object = None
 
@@ -96,7 +96,7 @@ _TURNS: TypeAdapter[tuple[_Turn, ...]] = TypeAdapter(
 
 
 def _parse(line: str, where: str) -> Sequence[_Turn]:
-    """Return the messages of a line: at least one, the user and the assistant in turn."""
+    """Return the messages of a line: one or more, with alternating roles."""
     try:
         turns = _TURNS.validate_json(line)
     except ValidationError as error:
@@ -111,7 +111,7 @@ def _parse(line: str, where: str) -> Sequence[_Turn]:
 
 
 def _problem(turn: _Turn, i: int) -> str | None:
-    """Return what is wrong with a message at place i."""
+    """Return the error of message i, if any."""
     if turn.role != ROLES[i % 2]:
         if i == 0:
             return " is the assistant's, but a conversation begins with the user; leave it out"
@@ -125,7 +125,7 @@ def _problem(turn: _Turn, i: int) -> str | None:
 
 
 def _unanswered(n: int, n_without_reply: int) -> str:
-    """Return what to say of messages at the end, and of conversations that were nothing else."""
+    """Return the note about unanswered messages that were left out."""
     line = f"the last message of {n:,} conversation{'s' * (n > 1)} is the user's and has no reply"
     if n_without_reply:
         line += f"; {n_without_reply:,} had no other"

@@ -1,4 +1,4 @@
-"""Documents from files: texts, a line each or a whole file, and conversations, a JSON line each."""
+"""Load documents from files: lines, whole texts, or conversations in JSONL."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,14 +8,14 @@ from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Conversation
 from microgpt.errors import DataError
 
-DEMO_MODEL = "models/chat"  # `bundled` finds it: a chat model, for whoever has none of their own
+DEMO_MODEL = "models/chat"  # a bundled chat model, used if there is no model of one's own
 
 
 def load_text(path: str | Path | TextFile) -> list[str]:
-    """Return the lines of a UTF-8 text file, stripped; empty ones are left out.
+    """Return the non-empty lines of a UTF-8 text file, stripped.
 
     Raises:
-        DataError: the file cannot be read, is not UTF-8, or has no text in it.
+        DataError: the file cannot be read, is not UTF-8, or has no text.
     """
     file = path if isinstance(path, TextFile) else TextFile(path)
     docs = [doc for line in file if (doc := line.strip())]
@@ -25,10 +25,10 @@ def load_text(path: str | Path | TextFile) -> list[str]:
 
 
 def load_stream(path: str | Path | TextFile) -> str:
-    r"""Return a UTF-8 text file as one text; its lines end with \n.
+    r"""Return a UTF-8 text file as one text with \n line ends.
 
     Raises:
-        DataError: the file cannot be read, is not UTF-8, or has no text in it.
+        DataError: the file cannot be read, is not UTF-8, or has no text.
     """
     file = path if isinstance(path, TextFile) else TextFile(path)
     text = "\n".join(file)
@@ -42,22 +42,22 @@ def load_conversations(
 ) -> list[Conversation]:
     """Return the conversations of a JSONL file.
 
-    Each line is a list of {"role": "user" or "assistant", "content": text}, the two in turn and the
-    user first, or an object with such a list as "messages". Other fields are ignored, blank lines
-    left out; so is a last message of the user, which nobody answers.
+    Each line is a list of {"role": "user" or "assistant", "content": text}, or an object with such
+    a list as "messages". The roles alternate, the user first. Other fields and blank lines are
+    ignored. A final user message without a reply is left out.
 
     Args:
-        tell: is called with a line for the user if messages were left out.
+        tell: called with a line for the user if messages were left out.
 
     Raises:
-        DataError: the file cannot be read or has no conversation; or a line is no such list, with
-            the number of the line.
+        DataError: the file cannot be read or has no conversation, or a line is invalid; the message
+            has its number.
     """
     return load_chat_tests(path, tell=tell).conversations
 
 
 def bundled(name: str) -> Path:
-    """Return the path of a file or directory that comes with microgpt; DataError without one."""
+    """Return the path of a bundled file or directory; raise DataError if there is none."""
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "_data", package.parents[3] / "data"):
         if (folder / name).exists():

@@ -1,4 +1,4 @@
-"""Chunks of a text or a conversation that is longer than the context."""
+"""Sliding windows over a text or conversation longer than the context."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
@@ -9,10 +9,10 @@ Chunk = tuple[Sequence[int], bytes | None]  # up to block_size + 1 tokens, and t
 
 
 class SlidingWindows:
-    """The chunks of a sequence: each token after the first counts in one of them.
+    """Overlapping chunks of a sequence; each token after the first counts in exactly one.
 
-    In a chunk the predictions that an earlier one has made do not count. By default chunks advance
-    by half a context, so that a prediction sees at least that much.
+    Predictions already made in an earlier chunk are masked. The default stride is half a context,
+    so each later prediction sees at least that much context.
     """
 
     def __init__(
@@ -29,8 +29,8 @@ class SlidingWindows:
         Args:
             tokens: 2 or more.
             mask: of the tokens, see `TokenDataset`.
-            first: the token that each chunk begins with, in place of the one that is there.
-            stride: the tokens by which chunks advance, up to block_size.
+            first: replaces the first token of each chunk.
+            stride: tokens from one chunk to the next, at most block_size.
         """
         self._tokens, self._mask, self._first = tokens, mask, first
         self._block_size, self._stride = block_size, stride or half(block_size)
@@ -54,25 +54,24 @@ class SlidingWindows:
 
 
 def half(block_size: int) -> int:
-    """Return by how much chunks advance."""
+    """Return the default stride."""
     return max(1, block_size // 2)
 
 
 def n_windows(n_predictions: int, block_size: int, stride: int) -> int:
-    """Return in how many chunks so many predictions are made."""
+    """Return the number of chunks for a number of predictions."""
     return 1 + max(0, -((block_size - n_predictions) // stride))
 
 
 def turn_windows(
     tokens: Sequence[int], block_size: int, mask: bytes | None, roles: Sequence[int]
 ) -> list[Chunk]:
-    """Return the chunks in which a conversation is learnt, each as the model will read it in use.
+    """Return the training chunks of a conversation, each in the form of a chat prompt.
 
-    A chunk is [BOS, turns…], the first turn the user's: the turns before those to learn as far as
-    half a context holds them, or three quarters where that is the question alone; then those to
-    learn, as many as fit. What is left of a turn that is longer comes in chunks of its own, and so
-    does a reply whose question is too long to be asked: they advance as `SlidingWindows` do. Each
-    token that counts does so in one chunk, and in each chunk something counts.
+    A chunk is [BOS, turns…] and starts with a user turn. Earlier turns fill up to half a context,
+    or three quarters if that is only the question; then come as many turns to learn as fit. The
+    rest of a longer turn, and a reply whose question is too long for a prompt, are split as in
+    `SlidingWindows`. Each token that counts does so in exactly one chunk; no chunk has none.
 
     Args:
         tokens: [BOS, turns…, BOS].
@@ -83,7 +82,7 @@ def turn_windows(
     starts = [i for i, token in enumerate(tokens) if token in roles]
     ends = [*starts[1:], len(tokens)]
     chunks: list[Chunk] = []
-    end = 1  # of what has been learnt
+    end = 1  # of the tokens covered so far
     while (new := counts.find(1, end)) >= 0:
         turn = bisect_right(starts, new) - 1
         begin = _first_turn(tokens, block_size, turn, starts, ends, roles[0])
@@ -109,7 +108,7 @@ def _first_turn(
     ends: Sequence[int],
     user: int,
 ) -> int | None:
-    """Return where to begin in order to learn a turn; None if its question does not fit."""
+    """Return where the chunk of a turn begins, or None if its question does not fit."""
     near = bisect_left(starts, starts[turn] - block_size // 2)
     for begin in starts[near : turn + 1]:
         if tokens[begin] == user and ends[turn] - begin <= block_size:

@@ -11,57 +11,57 @@ from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.tokenizer import Document, Tokenizer, joined
 from microgpt.errors import ConfigError, DataError
 
-N_TOGETHER = 1024  # documents that are hashed at once: as fast as all, and no copy of them all
+N_TOGETHER = 1024  # documents per hash update; as fast as all at once, without a full copy
 
 
 @dataclass(frozen=True)
 class DataFacts:
-    """The data of a training in figures."""
+    """Size, hash and held-out fractions of a dataset."""
 
-    n_docs: int  # with those that are held out
+    n_docs: int  # held-out documents included
     sha256: str  # see `fingerprint`
-    val_fraction: float = 0.0  # the share that is held out for choosing
-    test_fraction: float = 0.0  # the share for the final figure
+    val_fraction: float = 0.0
+    test_fraction: float = 0.0
 
 
 @dataclass(frozen=True)
 class Split:
-    """Documents by what they are for."""
+    """Documents split into training, validation and test sets."""
 
     docs: Sequence[Document]  # all of them
-    train: Sequence[Document]  # those to learn from
-    validation: Sequence[Document] = ()  # those for choosing settings and weights
-    test: Sequence[Document] = ()  # those for the final figure
-    val_fraction: float = 0.0  # the share that was asked for
-    test_fraction: float = 0.0  # likewise
+    train: Sequence[Document]
+    validation: Sequence[Document] = ()  # for choosing settings and weights
+    test: Sequence[Document] = ()  # for the final loss
+    val_fraction: float = 0.0  # as requested
+    test_fraction: float = 0.0
     _chunked: dict[object, ChunkedDataset] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     @cached_property
     def facts(self) -> DataFacts:
-        """What is to be remembered of the documents."""
+        """Return the facts that a model records about its data."""
         sha256 = fingerprint(self.docs)
         return DataFacts(len(self.docs), sha256, self.val_fraction, self.test_fraction)
 
     def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
-        """Return the chunks of the training part, made once for the many trainings of a search."""
+        """Return the chunks of the training set, cached for the trainings of a search."""
         settings = (block_size, config.loss_on, config.long_docs, config.text)
         key = (tokenizer, *settings)
-        if key not in self._chunked:  # two threads may both make it, which is no harm
+        if key not in self._chunked:  # two threads may both make it, which is harmless
             self._chunked[key] = ChunkedDataset(self.train, tokenizer, *settings)
         return self._chunked[key]
 
 
 def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.0) -> Split:
-    """Set a share of the documents aside, each of which is then there once.
+    """Split documents by their hash and remove duplicates.
 
-    Where a document goes depends on itself alone, not on the others, their order or a seed: a text
-    that has been held out once is held out for ever. Without shares all are for training.
+    The split of a document depends only on its content, not on the other documents, their order or
+    a seed. Without fractions, all documents, duplicates included, are for training.
 
     Raises:
-        ConfigError: a share is outside its range, or the two leave nothing to train on.
-        DataError: a part that was asked for, or that for training, has no documents.
+        ConfigError: a fraction is out of range, or the two leave nothing to train on.
+        DataError: a requested part, or the training part, has no documents.
     """
     _check_shares(validation, test)
     if not validation + test:
@@ -79,11 +79,11 @@ def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.
 
 
 def split_stream(text: str, *, validation: float = 0.0, test: float = 0.0) -> Split:
-    """Set the end of a running text aside: a share for validation, and then one for the test.
+    """Hold out the end of a running text: first the validation part, then the test part.
 
     Raises:
-        ConfigError: a share is outside its range, or the two leave nothing to train on.
-        DataError: a part that was asked for, or that for training, has no characters.
+        ConfigError: a fraction is out of range, or the two leave nothing to train on.
+        DataError: a requested part, or the training part, has no characters.
     """
     _check_shares(validation, test)
     ends = [round(len(text) * share) for share in (1 - validation - test, 1 - test, 1)]
@@ -122,7 +122,7 @@ def fingerprint(docs: Sequence[Document]) -> str:
 
 
 def _as_line(doc: Document) -> str:
-    """Return what stands for a document where it is hashed."""
+    """Return the text of a document to hash."""
     if isinstance(doc, str):
         return doc
     pairs = [[message.role, message.content] for message in doc]
@@ -130,7 +130,7 @@ def _as_line(doc: Document) -> str:
 
 
 def _placed(docs: Iterable[Document]) -> Iterator[tuple[Document, float]]:
-    """Yield each document once, with a number in [0, 1) as good as random, and always the same."""
+    """Yield each distinct document with its hash as a number in [0, 1)."""
     seen: set[str | bytes] = set()
     for doc in docs:
         digest = hashlib.sha256(_as_line(doc).encode(errors="surrogatepass")).digest()

@@ -1,4 +1,4 @@
-"""What documents are like: how many, how long, of which characters, what lies beyond a context."""
+"""Dataset statistics: counts, lengths, characters, and truncation by a context."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -9,25 +9,25 @@ from microgpt.data.sliding_windows import half, n_windows
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, texts_of
 from microgpt.errors import DataError
 
-N_FREQUENT = 5  # documents that are named because they come so often
-RARE = 10  # a character that comes less often is hardly learnt
-N_BINS = 16  # of a histogram, about: what fits on a page
-# A context above it is not recommended: the time and memory of attention grow with its square.
+N_FREQUENT = 5  # most frequent documents to list
+RARE = 10  # characters with fewer occurrences are hardly learned
+N_BINS = 16  # of a histogram, approximately; fits on a page
+# The largest recommended context: time and memory of attention grow with its square.
 MAX_RECOMMENDED = 1024
 
 
 @dataclass(frozen=True)
 class Cut:
-    """What lies beyond a context; `TrainConfig.long_docs` says what becomes of it."""
+    """The tokens that exceed a context; `TrainConfig.long_docs` decides their use."""
 
     block_size: int  # the context
-    n_docs: int  # the documents that do not fit into it
-    n_tokens: int  # the tokens beyond it
+    n_docs: int  # documents longer than the context
+    n_tokens: int  # tokens beyond the context
 
 
 @dataclass(frozen=True)
 class Bin:
-    """How many documents have a length from the first to the last of these."""
+    """The number of documents with a length in a range, both ends included."""
 
     first: int
     last: int
@@ -36,38 +36,38 @@ class Bin:
 
 @dataclass(frozen=True)
 class DataReport:
-    """What documents are like. A length is the number of tokens that the model must predict.
+    """Statistics of documents. A length is the number of tokens that the model predicts.
 
-    That is one for each piece of text, of which most tokenizers make a character, and one for the
-    end; in a conversation two more a turn. A document fits into a context that is no shorter.
+    These are the tokens of the text and one for the end; a conversation has two more per turn. A
+    document fits into a context of at least its length.
     """
 
-    tokenizer: Tokenizer  # what the lengths are counted with
+    tokenizer: Tokenizer  # that counted the lengths
     n_docs: int
-    n_repeats: int  # those that have come before
+    n_repeats: int  # duplicates of an earlier document
     most_frequent: Sequence[
         tuple[Document, int]
-    ]  # of those that come more than once, and how often
-    lengths: Mapping[int, int]  # how many documents have each length, the shortest first
-    char_counts: Mapping[str, int]  # how often each character comes, in their order
+    ]  # documents that occur more than once, with their counts
+    lengths: Mapping[int, int]  # documents per length, ascending
+    char_counts: Mapping[str, int]  # occurrences per character, sorted by character
 
     @property
     def n_tokens(self) -> int:
-        """The tokens to predict."""
+        """The number of tokens to predict."""
         return sum(length * n for length, n in self.lengths.items())
 
     @property
     def rare(self) -> dict[str, int]:
-        """The characters that come less than 10 times, and how often, the rarest first."""
+        """Characters with fewer than 10 occurrences and their counts, the rarest first."""
         rare = [(char, n) for char, n in self.char_counts.items() if n < RARE]
         return dict(sorted(rare, key=lambda item: item[1]))
 
     @property
     def block_size(self) -> int:
-        """The context to recommend, a power of two.
+        """The recommended context, a power of two up to 1,024.
 
-        It is the smallest beyond which lies no more than one document and one token of 100; or
-        twice that, if it then holds every document. It is at most 1,024.
+        It is the smallest that truncates at most 1 % of the documents and of the tokens, or twice
+        that if all documents then fit.
         """
         size = 2
         while size < MAX_RECOMMENDED:
@@ -78,11 +78,11 @@ class DataReport:
         return size
 
     def is_small(self, cut: Cut) -> bool:
-        """Return whether it is no more than one document and one token of 100."""
+        """Return whether at most 1 % of the documents and of the tokens are cut."""
         return 100 * cut.n_docs <= self.n_docs and 100 * cut.n_tokens <= self.n_tokens
 
     def percentile(self, percent: int) -> int:
-        """Return the smallest length that so many documents of 100 do not exceed."""
+        """Return a percentile of the lengths (nearest rank)."""
         rank = max(1, -(-percent * self.n_docs // 100))
         for length, n in self.lengths.items():
             rank -= n
@@ -91,21 +91,21 @@ class DataReport:
         raise ValueError(f"a percentile is from 0 to 100, got {percent}")
 
     def cut(self, block_size: int) -> Cut:
-        """Return what lies beyond a context."""
+        """Return the documents and tokens that exceed a context."""
         beyond = [(length - block_size, n) for length, n in self.lengths.items()]
         beyond = [(excess, n) for excess, n in beyond if excess > 0]
         return Cut(block_size, sum(n for _, n in beyond), sum(excess * n for excess, n in beyond))
 
     def n_chunks(self, block_size: int) -> int:
-        """Return in how many chunks a training reads all documents; see `SlidingWindows`."""
+        """Return the number of training chunks of all documents; see `SlidingWindows`."""
         stride = half(block_size)
         return sum(n_windows(length, block_size, stride) * n for length, n in self.lengths.items())
 
     def histogram(self) -> list[Bin]:
-        """Return the lengths in some 16 bins of a round width.
+        """Return the lengths in about 16 bins of a round width.
 
-        The last one reaches to the longest document, however long that is: the others would show
-        nothing if a few long documents set their width.
+        The last bin extends to the longest document, so that a few long documents do not widen the
+        other bins.
         """
         shortest, typical, longest = map(self.percentile, (0, 99, 100))
         width = _round_up((typical - shortest + 1) / N_BINS)
@@ -122,9 +122,9 @@ class DataReport:
 
 
 def describe(docs: Sequence[Document], tokenizer: Tokenizer | None = None) -> DataReport:
-    """Return what documents, texts or conversations, are like; DataError if there are none.
+    """Return statistics of texts or conversations; raise DataError if there are none.
 
-    The tokenizer counts their lengths; by default it is one of all characters in them.
+    The tokenizer counts their lengths; by default it is a `CharTokenizer` of the documents.
 
     Example:
         >>> describe(["anna", "emma", "anna"]).most_frequent
@@ -150,19 +150,19 @@ def describe(docs: Sequence[Document], tokenizer: Tokenizer | None = None) -> Da
 
 
 def count_with_others(docs: Iterable[Document], chars: Collection[str]) -> int:
-    """Return the number of documents that have a character which is none of these."""
+    """Return the number of documents that contain any other character."""
     known = frozenset(chars)
     return sum(not all(map(known.issuperset, texts_of(doc))) for doc in docs)
 
 
 def _repeats(docs: Iterable[Document]) -> tuple[int, list[tuple[Document, int]]]:
-    """Return the number of different documents, and those that come most often."""
+    """Return the number of distinct documents, and the most frequent duplicates."""
     counts = Counter(doc if isinstance(doc, str) else tuple(doc) for doc in docs)
     return len(counts), [(doc, n) for doc, n in counts.most_common(N_FREQUENT) if n > 1]
 
 
 def _round_up(number: float) -> int:
-    """Return the first of 1, 2, 5, 10, 20, 50 and so on that is not less."""
+    """Round up to the next of 1, 2, 5, 10, 20, 50 and so on."""
     power = 1
     while True:
         for step in (1, 2, 5):

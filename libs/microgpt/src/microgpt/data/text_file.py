@@ -1,7 +1,4 @@
-"""The lines of a UTF-8 file, and what is wrong with one that is not.
-
-A file is read in small chunks: what is in memory is what becomes of the lines, and little more.
-"""
+"""Read a UTF-8 file line by line in small chunks, and diagnose other encodings."""
 
 import unicodedata
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
@@ -16,8 +13,8 @@ SAMPLE = 2**14  # bytes that tell an encoding
 BOMS = {  # UTF-32 first: its mark begins with that of UTF-16
     BOM_UTF32_LE: "utf-32", BOM_UTF32_BE: "utf-32", BOM_UTF16_LE: "utf-16", BOM_UTF16_BE: "utf-16"
 }  # fmt: skip
-LAYOUT = "\t\n\r\f\x1a"  # DOS ends a file with the last
-PLAIN = bytes([*b"\t\n\r", *range(ord(" "), ord("~") + 1)])  # what ASCII text has
+LAYOUT = "\t\n\r\f\x1a"  # \x1a ends a file in DOS
+PLAIN = bytes([*b"\t\n\r", *range(ord(" "), ord("~") + 1)])  # bytes of ASCII text
 
 
 class TextFile:
@@ -36,13 +33,13 @@ class TextFile:
 
         Raises:
             DataError: the file cannot be read, or is not UTF-8 text; the message has the line, the
-                byte, and what it seems to be.
+                byte and the likely encoding.
         """
         n_lines = 0
         try:
             with self.path.open("rb") as file:
                 while chunk := file.read(CHUNK):
-                    # What has a zero is refused: it may be gigabytes without the end of a line.
+                    # A chunk with a zero is refused; reading on could take gigabytes.
                     chunk += file.readline(CHUNK if b"\0" in chunk else -1)
                     if not n_lines:
                         self.has_bom = chunk.startswith(BOM_UTF8)
@@ -69,7 +66,7 @@ class TextFile:
         return _with_plain_ends(text).removesuffix("\n").split("\n")
 
     def _problem(self, chunk: bytes, start: int, n_lines_before: int) -> DataError:
-        """Return what to say of a chunk that is no text from a byte on."""
+        """Return the error for a chunk that is not text from byte `start` on."""
         before = _with_plain_ends(chunk[:start].decode())
         line = n_lines_before + before.count("\n") + 1
         where = f"(line {line} has the byte 0x{chunk[start]:02x})"
@@ -82,13 +79,13 @@ def _with_plain_ends(text: str) -> str:
 
 
 def _sample(chunk: bytes, start: int) -> bytes:
-    """Return whole lines, or nearly, around a byte."""
+    """Return about SAMPLE bytes around a byte, in whole lines where possible."""
     first = chunk.rfind(b"\n", 0, max(0, start - SAMPLE // 2)) + 1
     return chunk[first : first + SAMPLE]
 
 
 def _diagnose(sample: bytes) -> tuple[str, str]:
-    """Return what bytes that are not all UTF-8 text are not, and what to do about it."""
+    """Return the problem with bytes that are not UTF-8 text, and its remedy."""
     for bom, name in BOMS.items():
         if sample.startswith(bom):
             return _other_encoding(name)
@@ -97,7 +94,7 @@ def _diagnose(sample: bytes) -> tuple[str, str]:
     if not is_ascii_with_zeros and b"\0" in odd:
         for name in ("utf-16-le", "utf-16-be"):
             text = sample[: len(sample) // 2 * 2].decode(name, errors="replace")
-            # In the wrong byte order, spaces and line ends become other characters.
+            # In the wrong byte order there are no spaces or line ends.
             has_layout = text.isascii() or "\n" in text or " " in text
             if has_layout and "\ufffd" not in text and _is_text(text):
                 return _other_encoding(name)
@@ -119,5 +116,5 @@ def _other_encoding(name: str) -> tuple[str, str]:
 
 
 def _is_text(text: str) -> bool:
-    """Return whether there are no control characters, but those that layout needs."""
+    """Return whether there are no control characters other than layout."""
     return not any(unicodedata.category(char) in ("Cc", "Cn") for char in {*text} - {*LAYOUT})

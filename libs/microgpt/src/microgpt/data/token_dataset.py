@@ -9,19 +9,19 @@ Tokens = Sequence[int]
 
 
 class TokenDataset(Sequence[Tokens]):
-    """A sequence of documents."""
+    """A sequence of tokenized documents."""
 
     def __init__(self, docs: Iterable[Tokens] = ()) -> None:
         self.tokens = array("q")
-        self.starts = array("q", [0])  # where each document begins, and the end of the last
-        # 0 for each token that is only read, 1 for one to learn; empty while all are. The value at
-        # a document's first token, which nothing predicts, has no meaning.
+        self.starts = array("q", [0])  # start of each document, and the end of the last
+        # Loss mask: 1 for each token that counts, 0 for context; empty while all count. The value
+        # at a document's first token, which is never predicted, has no meaning.
         self.mask = bytearray()
         for doc in docs:
             self.append(doc)
 
     def append(self, doc: Tokens, mask: bytes | None = None) -> None:
-        """Add a document; without a mask, all of it counts."""
+        """Add a document; without a mask, all its tokens count."""
         if mask and not self.mask:
             self.mask.extend(b"\1" * len(self.tokens))
         self.tokens.extend(doc)
@@ -36,14 +36,14 @@ class TokenDataset(Sequence[Tokens]):
 
     @property
     def n_predictions(self) -> int:
-        """How many predictions count."""
+        """The number of predictions that count."""
         if not self.mask:
             return len(self.tokens) - len(self)
         return sum(self.mask) - sum(self.mask[start] for start in self.starts[:-1])
 
     @classmethod
     def of(cls, docs: Sequence[Tokens]) -> "TokenDataset":
-        """Return the documents as a `TokenDataset`, which they may already be."""
+        """Convert documents to a `TokenDataset`; one is returned unchanged."""
         return docs if isinstance(docs, TokenDataset) else cls(docs)
 
     def __len__(self) -> int:

@@ -1,11 +1,11 @@
-"""Text to tokens and back: the base of every tokenizer, and the character tokenizer.
+"""Tokenizer base class and character tokenizer.
 
-    text pieces  0 … n−1: the characters, sorted; or what `bpe` has learnt
+    text pieces  0 … n−1: the characters, sorted; or the pieces that `bpe` learned
     text         BOS = n
     chat         user = n, assistant = n+1, end_turn = n+2, BOS = n+3
 
 A text is [BOS, pieces…, BOS]; a turn is [role, pieces…, end_turn]; a conversation is [BOS, turns…,
-BOS]. Special tokens come from this structure alone: "<|user|>" in a text is eight plain characters.
+BOS]. Special tokens come only from this structure: "<|user|>" in a text is eight plain characters.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ from microgpt.errors import TokenizerError
 
 Role = Literal["user", "assistant"]
 ROLES: tuple[Role, ...] = get_args(Role)
-SPECIAL_TOKENS = (*ROLES, "end_turn")  # as they are named in meta.json
+SPECIAL_TOKENS = (*ROLES, "end_turn")  # their names in meta.json
 TokenizerKind = Literal["char", "bpe"]
 
 
@@ -36,7 +36,7 @@ Document = str | Sequence[Message]
 
 
 def joined(docs: Iterable[Document], separator: str) -> str | None:
-    """Return all documents as one text, or None if one is a conversation."""
+    """Return all documents joined into one text, or None if one is a conversation."""
     try:
         return separator.join(cast("Iterable[str]", docs))
     except TypeError:
@@ -44,16 +44,17 @@ def joined(docs: Iterable[Document], separator: str) -> str | None:
 
 
 def texts_of(doc: Document) -> Iterable[str]:
-    """Return the text that a document is, or those of its messages."""
+    """Return the text of a document, or the texts of its messages."""
     return (doc,) if isinstance(doc, str) else (message.content for message in doc)
 
 
 def count_predictions(
     doc: Document, loss_on: LossOn, text: TextKind, count: Callable[[str], int]
 ) -> int:
-    """Return how many predictions of a document count; `count` returns the tokens of a text.
+    """Return the number of predictions of a document that count towards the loss.
 
-    The end of a text, a turn or a conversation is one, and so is a role. Running text has no end.
+    They include the end of a text, a turn or a conversation, and each role. Running text has no
+    end. `count` returns the number of tokens of a text.
     """
     if isinstance(doc, str):
         return count(doc) + (text == "lines")
@@ -63,19 +64,19 @@ def count_predictions(
 
 
 class Tokenizer(ABC):
-    """A vocabulary: pieces of text, and after them the special tokens."""
+    """A vocabulary of text pieces, followed by the special tokens."""
 
-    kind: ClassVar[TokenizerKind]  # what its pieces are, as in meta.json
-    unit: ClassVar[str]  # what its tokens are called in an error message
+    kind: ClassVar[TokenizerKind]  # as in meta.json
+    unit: ClassVar[str]  # name of its tokens in error messages
 
     def __init__(self, n_pieces: int, *, is_chat: bool) -> None:
-        self.is_chat = is_chat  # whether it has tokens for the roles and the end of a turn
+        self.is_chat = is_chat  # whether there are tokens for roles and the end of a turn
         self.special_ids = range(n_pieces, n_pieces + n_special(is_chat=is_chat))
         self.bos_id = self.special_ids[-1]  # at both ends of a document
 
     @abstractmethod
     def unknown_characters(self, text: str) -> str:
-        """Return each character of the text that has no token, once, as they come."""
+        """Return the characters of the text that have no token, each once, in order."""
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
@@ -87,24 +88,28 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def tokens_of(self, texts: Iterable[str]) -> list[int]:
-        """Return the tokens of those texts that are one token each."""
+        """Return the tokens of the texts that encode to a single token."""
 
     @abstractmethod
     def decode(self, tokens: Iterable[int]) -> str:
-        """Return the text of the tokens without special ones; TokenizerError if one is unknown."""
+        """Return the text of the tokens, without special tokens.
+
+        Raises:
+            TokenizerError: a token is unknown.
+        """
 
     @abstractmethod
     def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
-        """Yield the text of tokens while they come, whole characters only: `decode` in pieces."""
+        """Decode incrementally: yield text as tokens arrive, in whole characters only."""
 
     @property
     @abstractmethod
     def piece_names(self) -> Sequence[str | bytes]:
-        """What each piece of text is, in the order of their tokens."""
+        """The text or bytes of each piece, in token order."""
 
     @property
     def names(self) -> tuple[str | bytes, ...]:
-        """The name of each token; no piece of text has that of a special token."""
+        """The unique name of each token."""
         return (*self.piece_names, *(SPECIAL_TOKENS if self.is_chat else ()), "bos")
 
     @property
@@ -114,7 +119,7 @@ class Tokenizer(ABC):
 
     @property
     def end_turn_id(self) -> int:
-        """The token at the end of a turn."""
+        """The token that ends a turn."""
         return self._chat_id("end_turn")
 
     def role_id(self, role: str) -> int:
@@ -135,10 +140,10 @@ class Tokenizer(ABC):
         return [self.bos_id, *turns, self.bos_id]
 
     def mask(self, doc: Document, loss_on: LossOn) -> bytes | None:
-        """Return 0 for each token of a document that is only read, 1 for one to learn.
+        """Return the loss mask of a document: 1 for each token that counts, 0 for context.
 
-        The assistant is to learn its turns and their ends, but not when they begin, which whoever
-        talks to it decides. None means that all is to be learnt, as of a text.
+        The assistant's turns and their ends count, but not the role tokens, which the caller
+        supplies. None means that all tokens count, as in a text.
         """
         if isinstance(doc, str) or loss_on == "all":
             return None
@@ -169,15 +174,16 @@ def n_special(*, is_chat: bool) -> int:
 class CharTokenizer(Tokenizer):
     """A vocabulary of characters.
 
-    Raises TokenizerError if there are none, or one of them is not single, is there twice, or is
-    half a character (a lone surrogate), which no file can hold.
+    Raises:
+        TokenizerError: there are no characters, or one is longer than a character, a duplicate, or
+            a lone surrogate, which UTF-8 cannot encode.
     """
 
     kind = "char"
     unit = "characters"
 
     def __init__(self, chars: Iterable[str], *, is_chat: bool = False) -> None:
-        self.chars = tuple(chars)  # in the order of their tokens
+        self.chars = tuple(chars)  # in token order
         self._id_of = {char: i for i, char in enumerate(self.chars)}
         if not self.chars:
             raise TokenizerError("a vocabulary needs at least one character")
@@ -195,7 +201,7 @@ class CharTokenizer(Tokenizer):
 
     @classmethod
     def from_documents(cls, docs: Iterable[Document]) -> "CharTokenizer":
-        """Return the tokenizer of all characters in the documents: texts or conversations."""
+        """Return a tokenizer for all characters in texts or conversations."""
         docs = list(docs)
         text = joined(docs, "")
         if text is not None:
@@ -205,12 +211,12 @@ class CharTokenizer(Tokenizer):
 
     @property
     def piece_names(self) -> Sequence[str]:
-        """The characters: each is its own name, and special tokens have longer ones."""
+        """The characters; the names of special tokens are longer."""
         return self.chars
 
     def unknown_characters(self, text: str) -> str:
-        """Return each character of the text that has no token, once, as they come."""
-        # A generator lets other threads run: a stranger's text may have 100,000 different ones.
+        """Return the characters of the text that have no token, each once, in order."""
+        # A generator lets other threads run: untrusted text may have 100,000 of them.
         return "".join(dict.fromkeys(char for char in text if char not in self._id_of))
 
     def encode(self, text: str) -> list[int]:
@@ -228,7 +234,7 @@ class CharTokenizer(Tokenizer):
         return len(text)
 
     def tokens_of(self, texts: Iterable[str]) -> list[int]:
-        """Return the tokens of those texts that are one character of the vocabulary."""
+        """Return the tokens of the texts that are a single character of the vocabulary."""
         return [self._id_of[text] for text in texts if text in self._id_of]
 
     def decode(self, tokens: Iterable[int]) -> str:

@@ -1,4 +1,4 @@
-"""A tokenizer in the files of a model and of a training, and back."""
+"""Save and restore tokenizers in model directories and checkpoints."""
 
 from pathlib import Path
 from typing import Any, Protocol, get_args
@@ -11,12 +11,12 @@ MAX_TOKENIZER_BYTES = 2**26  # a million tokens take about 50 MB
 
 
 def chars_of(tokenizer: Tokenizer) -> tuple[str, ...] | None:
-    """Return the characters of a tokenizer whose tokens are characters."""
+    """Return the characters of a character tokenizer, or None."""
     return tokenizer.chars if isinstance(tokenizer, CharTokenizer) else None
 
 
 def file_of(tokenizer: Tokenizer) -> bytes | None:
-    """Return the content of tokenizer.json, if a tokenizer has one."""
+    """Return the tokenizer.json of a subword tokenizer, or None."""
     return tokenizer.file if isinstance(tokenizer, BpeTokenizer) else None
 
 
@@ -24,7 +24,7 @@ class TokenizerFields(Protocol):
     """The fields of a JSON file that describe a tokenizer."""
 
     tokenizer: str
-    chars: tuple[str, ...] | None  # of a model whose tokens are characters
+    chars: tuple[str, ...] | None  # of a character tokenizer
     special_tokens: tuple[str, ...] | None  # of a chat model
 
 
@@ -50,10 +50,10 @@ def check_fields(path: Path, fields: TokenizerFields) -> None:
 def restore(
     path: Path, fields: TokenizerFields, file: tuple[Path, bytes] | None, vocab_size: int
 ) -> Tokenizer:
-    """Return the tokenizer that a JSON file describes; file is tokenizer.json, if there is one.
+    """Return the tokenizer that a JSON file describes; `file` is tokenizer.json, if any.
 
     Raises:
-        CheckpointError: there is no such tokenizer, or it has another number of tokens.
+        CheckpointError: the tokenizer is invalid, or its size is not vocab_size.
     """
     tokenizer: Tokenizer
     is_chat = fields.special_tokens is not None

@@ -1,4 +1,4 @@
-"""Evolutionary search for the shape of a microgpt and how to train it.
+"""Evolutionary search for the hyper-parameters of a microgpt.
 
 from microgpt_evolution import evolve
 
@@ -7,7 +7,7 @@ result = evolve(names, seed=42)
 
 from importlib import import_module
 
-_MODULE_OF = {  # loaded when they are first asked for: the judge needs none of them
+_MODULE_OF = {  # loaded on first use: the judge needs none of these modules
     "EvolutionResult": "search.evolve",
     "Genome": "genome",
     "NoWinnerError": "errors",

@@ -1,21 +1,22 @@
-"""The mean of a few measurements, and how far it may be from the truth."""
+"""Mean and 95 % confidence interval of a small sample."""
 
 from collections.abc import Sequence
 from math import sqrt
 from statistics import fmean, stdev
 
-# Student's t for 95 %, both sides, of 1 to 9 degrees of freedom; with more, 9 say a little too much
+# Two-sided 95 % quantiles of Student's t for 1 to 9 degrees of freedom. With more, the value for 9
+# makes the interval slightly too wide.
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
 def half_width(numbers: Sequence[float]) -> float:
-    """Return half the 95 % confidence interval of the mean of two numbers or more."""
+    """Return half the width of the mean's 95 % confidence interval; needs two numbers or more."""
     n = len(numbers)
     return T_95[min(n - 1, len(T_95)) - 1] * stdev(numbers) / sqrt(n)
 
 
 def describe(numbers: Sequence[float]) -> str:
-    """Return mean and interval in words.
+    """Format the mean and its confidence interval.
 
     Example:
         >>> describe([2.31, 2.32, 2.33]), describe([2.31])

@@ -1,23 +1,23 @@
-"""The errors that a caller can handle; as in `microgpt.errors`, messages are for the user."""
+"""Exceptions that a caller can handle. Their messages are written for the user."""
 
 from microgpt.errors import MicrogptError
 
 
 class GenomeError(MicrogptError):
-    """A genome is outside its ranges, or its file cannot be used."""
+    """A gene is outside its range, or a genome file is unusable."""
 
 
 class ClusterError(MicrogptError):
-    """Workers on other machines cannot be reached."""
+    """The Dask cluster cannot be reached."""
 
 
 class RunError(MicrogptError):
-    """The records of a run are missing or damaged, or cannot be resumed here."""
+    """The records of a run are missing, damaged or cannot be resumed."""
 
 
 class NoWinnerError(MicrogptError):
-    """No organism of a search could be trained to its end."""
+    """No organism of a search finished training."""
 
 
 class StoppedError(MicrogptError):
-    """A search or a sweep was told to stop."""
+    """A search or a sweep was stopped."""

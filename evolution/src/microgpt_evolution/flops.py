@@ -1,16 +1,16 @@
-"""The floating-point operations of a training."""
+"""Floating-point operations of a training run."""
 
 from microgpt.config import ModelConfig
 from microgpt.model import count_params
 
 
 def training_flops(model: ModelConfig, *, n_docs: int, n_tokens: int) -> int:
-    """Return the operations of a training that predicts n_tokens in n_docs documents of one length.
+    """Return the operations to train on n_docs documents of equal length, n_tokens in total.
 
-    Each weight of a matrix takes 2 operations per token forward and 4 backward (Kaplan et al. 2020,
-    table 1); wte and wpe are looked up. The attention at position t takes 4 n_embd (t + 1)
-    operations per layer forward, and thrice that with backward (Chowdhery et al. 2022, appendix B,
-    without the later keys).
+    Each matrix weight takes 2 operations per token forward and 4 backward (Kaplan et al. 2020,
+    table 1); wte and wpe are lookups. Attention at position t takes 4 n_embd (t + 1) operations per
+    layer forward, and three times that with backward (Chowdhery et al. 2022, appendix B, counting
+    only the keys up to t).
     """
     looked_up = (model.vocab_size + model.block_size) * model.n_embd
     matrices = 6 * (count_params(model) - looked_up) * n_tokens

@@ -1,4 +1,4 @@
-"""A genome: five genes for the shape of the model, two for its training."""
+"""The genome: five genes for the model's shape, two for its training."""
 
 from dataclasses import dataclass, fields, replace
 
@@ -18,13 +18,13 @@ WHOLE_LIMITS = {  # smallest and largest value of each integer gene, as in evolv
 }
 LR_LIMITS = (1e-6, 1.0)
 LONG_DOCS: LongDocs = "truncate"  # as in evolve-rust: one name per step
-# Float32: the weight, its gradient, Adam's means, and two snapshots of weight and means
+# float32: weight, gradient, two Adam moments, and two snapshots of weight and moments
 BYTES_PER_WEIGHT = 10 * 4 + RESULT_BYTES_PER_WEIGHT
 
 
 @dataclass(frozen=True, slots=True)
 class Genome:
-    """The shape of a model and the hyper-parameters of its training.
+    """The hyper-parameters of a model and its training.
 
     Raises:
         GenomeError: a gene is outside its range, or n_head does not divide n_emb.
@@ -33,9 +33,9 @@ class Genome:
     n_emb: int  # embedding width
     n_ctx: int  # context length, in tokens
     n_layer: int  # transformer blocks
-    n_head: int  # attention heads
-    n_ff_exp: int  # the MLP's hidden layer has n_ff_exp * n_emb units
-    steps: int  # updates of the weights, each from one document
+    n_head: int  # attention heads per layer
+    n_ff_exp: int  # MLP hidden size divided by n_emb
+    steps: int  # training steps of one document each
     lr: float  # initial learning rate
 
     def __post_init__(self) -> None:
@@ -48,7 +48,7 @@ class Genome:
         least_lr, most_lr = LR_LIMITS
         if isinstance(self.lr, bool) or not isinstance(self.lr, int | float):
             raise GenomeError(f"lr must be a number, got {self.lr!r:.80}")
-        if not least_lr <= self.lr <= most_lr:  # nor is nan
+        if not least_lr <= self.lr <= most_lr:  # false for nan, too
             raise GenomeError(
                 f"lr must be between {least_lr:g} and {most_lr:g}, got {self.lr!r:.40}"
             )
@@ -57,12 +57,12 @@ class Genome:
 
     @property
     def species(self) -> str:
-        """The shape alone: genomes of a species differ in their training."""
+        """The model's shape; genomes of one species differ only in steps and learning rate."""
         shape = (self.n_emb, self.n_head, self.n_layer, self.n_ctx, self.n_ff_exp)
         return "-".join(map(str, shape))
 
     def describe(self) -> str:
-        """Return the genome in a line, as in evolve-rust's log.
+        """Format the genome on one line, as in evolve-rust's log.
 
         Example:
             >>> PRIMORDIAL.describe()
@@ -74,7 +74,7 @@ class Genome:
         )
 
     def model(self) -> ModelConfig:
-        """Return the shape of the model; `train` takes its vocabulary from the documents."""
+        """Return the model configuration; `train` sets vocab_size from the documents."""
         return ModelConfig(
             n_embd=self.n_emb,
             n_head=self.n_head,
@@ -90,20 +90,20 @@ class Genome:
         )
 
     def n_params(self, vocab_size: int) -> int:
-        """Return the number of weights."""
+        """Return the number of parameters."""
         return count_params(replace(self.model(), vocab_size=vocab_size))
 
     def flops(self, vocab_size: int, n_tokens: int) -> int:
-        """Return the operations of a training on n_tokens, at most n_ctx per document."""
+        """Return the training operations for n_tokens in total, at most n_ctx per step."""
         model = replace(self.model(), vocab_size=vocab_size)
         n_tokens = min(n_tokens, self.steps * self.n_ctx)
         return training_flops(model, n_docs=self.steps, n_tokens=n_tokens)
 
     def n_bytes(self, vocab_size: int) -> int:
-        """Return the memory of the training, in bytes.
+        """Estimate the training memory in bytes.
 
-        The engine pads its arrays to whole vectors, so it takes somewhat more; but this is the same
-        on every machine.
+        The engine needs slightly more because it pads its arrays. The estimate is the same on every
+        machine.
         """
         hidden = self.n_ff_exp * self.n_emb
         per_layer = 6 * self.n_emb + hidden + self.n_head * (self.n_ctx + 1) / 2

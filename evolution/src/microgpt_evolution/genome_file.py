@@ -1,7 +1,7 @@
-"""genome.json: the winner of a search, what it is worth, and when a new one takes its place.
+"""genome.json: read and write the winner of a search.
 
-evolve-rust's keys come first, one per line, and its own files, which have no others, can be read.
-The same search gives the same bytes.
+evolve-rust's keys come first, one per line. Files of evolve-rust, which have only those keys, can
+be read. The same search writes the same bytes.
 """
 
 import json
@@ -22,8 +22,8 @@ from microgpt_evolution.genome import GENES, Genome
 from microgpt_evolution.objectives.fitness import Fitness
 
 FORMAT_VERSION = 1
-MAX_BYTES = 2**20  # a real file has less than 1 kB
-CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( .*)?$", re.MULTILINE)  # what git merge leaves
+MAX_BYTES = 2**20  # a normal file is below 1 kB
+CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( .*)?$", re.MULTILINE)  # merge markers of git
 
 ObjectiveName = Literal["loss", "aesthetic", "hydra"]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -31,7 +31,7 @@ _Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True))
 class GenomeRecord:
-    """A genome and how it was found: genome.json, its keys in order."""
+    """The content of genome.json, with its keys in order."""
 
     n_emb: int
     n_ctx: int
@@ -40,35 +40,35 @@ class GenomeRecord:
     n_ff_exp: int
     steps: int
     lr: _Finite
-    loss: _Finite  # of the last training document, whatever the genome was chosen by
-    generation: Annotated[int, Field(ge=0)]  # in which it was found, counted from 1
-    evolved: bool = True  # true in all files that a search has written
+    loss: _Finite  # of the last training document, for every objective
+    generation: Annotated[int, Field(ge=0)]  # generation of the winner, counted from 1
+    evolved: bool = True  # true in every file written by a search
     version: Annotated[int, Field(ge=1)] = FORMAT_VERSION
     objective: ObjectiveName = "loss"
-    head: str | None = None  # of the Hydra, if one was picked
-    fitness: Fitness | None = None  # which loss was minimised; None where scores were maximised
-    val_loss: _Finite | None = None  # held out, in nats per token
-    score: _Finite | None = None  # of its samples, where scores were maximised
+    head: str | None = None  # the Hydra head whose champion it is, if one was requested
+    fitness: Fitness | None = None  # the loss that was minimised; None if a score was maximised
+    val_loss: _Finite | None = None  # held-out loss in nats per token
+    score: _Finite | None = None  # of its samples, if a score was maximised
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None  # of the search
     data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # of the documents
 
     @property
     def genome(self) -> Genome:
-        """The genome; raises GenomeError if it cannot be trained."""
+        """The genome; raises GenomeError if a gene is out of range."""
         return Genome(**{gene: getattr(self, gene) for gene in GENES})
 
 
 def read_genome(path: str | Path) -> GenomeRecord:
-    """Return what is in a genome.json; the fitness of evolve-rust's files is last-doc.
+    """Read a genome.json; files of evolve-rust get the fitness last-doc.
 
     Raises:
-        GenomeError: it cannot be read, is no genome, or is one that cannot be trained.
+        GenomeError: the file cannot be read, is not a genome, or has a gene out of range.
     """
     return decode_genome(read_content(path), Path(path))
 
 
 def read_content(path: str | Path) -> bytes:
-    """Return the bytes of a genome.json; raise GenomeError if it cannot be read."""
+    """Return the raw bytes of a genome.json; raise GenomeError if it cannot be read."""
     try:
         return read_regular_file(path, MAX_BYTES)
     except OSError as error:
@@ -76,7 +76,7 @@ def read_content(path: str | Path) -> bytes:
 
 
 def decode_genome(content: bytes, path: Path) -> GenomeRecord:
-    """Return what is in the bytes of a genome.json; see `read_genome`."""
+    """Parse the bytes of a genome.json; see `read_genome`."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -89,10 +89,10 @@ def decode_genome(content: bytes, path: Path) -> GenomeRecord:
     if missing := [key for key in (*GENES, "loss", "generation") if key not in facts]:
         raise GenomeError(f"{path} is no whole genome: it has no {', '.join(missing)}")
     if facts.get("objective", "loss") == "loss" and facts.get("fitness") is None:
-        facts["fitness"] = "last-doc"  # as evolve-rust
+        facts["fitness"] = "last-doc"  # evolve-rust's fitness
     try:
         record = GenomeRecord(**facts)
-        _ = record.genome  # raises GenomeError
+        _ = record.genome  # checks the genes: raises GenomeError
     except ValidationError as error:
         raise GenomeError(f"{path}: {first_problem(error)}") from error
     except GenomeError as error:
@@ -101,25 +101,25 @@ def decode_genome(content: bytes, path: Path) -> GenomeRecord:
 
 
 def write_genome(path: str | Path, record: GenomeRecord) -> None:
-    """Write a genome.json, whole or not at all; the same record gives the same bytes.
+    """Write a genome.json atomically; the same record gives the same bytes.
 
     Raises:
-        CheckpointError: it cannot be written; what was there before still is.
+        CheckpointError: it cannot be written. An existing file is left unchanged.
     """
     path = Path(path)
     publish(path.parent, {path.name: encode_genome(record)})
 
 
 def encode_genome(record: GenomeRecord) -> bytes:
-    """Return the content of a genome.json."""
+    """Encode a record as genome.json."""
     facts = {name: fact for name, fact in asdict(record).items() if fact is not None}
     return f"{json.dumps(facts, indent=2)}\n".encode()
 
 
 def replaces(new: GenomeRecord, old: GenomeRecord) -> bool:
-    """Return whether a new genome takes the place of an old one.
+    """Return whether a new genome should replace an old one.
 
-    It does if it is better, or if the two cannot be compared: where objective, head, fitness or
+    It should if it is better, or if the two cannot be compared because objective, head, fitness or
     data differ.
     """
     if _contest(new) != _contest(old):
@@ -133,7 +133,7 @@ def _contest(record: GenomeRecord) -> tuple[str | None, ...]:
 
 
 def _worth(record: GenomeRecord) -> float | None:
-    """Return what is the greater the better, if it is known."""
+    """Return the value to maximise, or None if it is unknown."""
     if record.objective != "loss":
         return record.score
     loss = record.loss if record.fitness == "last-doc" else record.val_loss
@@ -141,7 +141,7 @@ def _worth(record: GenomeRecord) -> float | None:
 
 
 def _parse(text: str, path: Path) -> dict[str, Any]:
-    """Return the JSON object of a file, in which each key may be there once."""
+    """Parse a JSON object; refuse duplicate keys and merge conflicts."""
     if conflict := CONFLICT.search(text):
         line = text.count("\n", 0, conflict.start()) + 1
         raise GenomeError(
@@ -160,7 +160,7 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     for key, fact in pairs:
-        if key in facts:  # two genomes mixed, of which the last would win line by line
+        if key in facts:  # two genomes merged line by line; json would keep the last value
             raise ValueError(f"{key!r:.40} is there twice")
         facts[key] = fact
     return facts

@@ -1,4 +1,4 @@
-"""Organisms, their evaluations, and the populations that they form: ranking and diversity."""
+"""Organisms, evaluations and populations, with ranking and diversity."""
 
 import math
 from abc import ABC, abstractmethod
@@ -12,32 +12,32 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.scores import Scores
 from microgpt_evolution.seeds import training_seed
 
-# `refused`: too large to train; `diverged`: the loss was not finite; `crashed`: any other failure.
+# `refused`: too large to train; `diverged`: non-finite loss; `crashed`: any other failure.
 Status = Literal["ok", "diverged", "crashed", "refused"]
 Provenance = Literal[  # how an organism was made
-    "random", "genome",  # of the first generation; "genome" is one from a file
-    "elite", "immigrant", "cross", "mutant", "hyper",  # of the normal generations
-    "re-eval", "grown", "champion", "tuned", "cataclysm",  # of a search that is stuck
+    "random", "genome",  # first generation; "genome" is a warm start
+    "elite", "immigrant", "cross", "mutant", "hyper",  # normal generations
+    "re-eval", "grown", "champion", "tuned", "cataclysm",  # stagnating search
     "migrant",  # from another head of the Hydra
 ]  # fmt: skip
 
 TOURNAMENT_SIZE = 3
 N_FINALISTS = 3
-POPULATION = "champion"  # the name of the only population of a search: its champion is shown
+POPULATION = "champion"  # name of the only population of a search
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What was measured of an organism. Losses are in nats per token."""
+    """The measurements of an organism. Losses are in nats per token."""
 
     status: Status
-    fitness: float = math.inf  # what the search minimises
+    fitness: float = math.inf  # the value that the search minimises
     last_loss: float | None = None  # of the last training document
-    val_loss: float | None = None  # held out
-    samples: tuple[str, ...] = ()  # generated names, where they are judged
+    val_loss: float | None = None  # held-out loss
+    samples: tuple[str, ...] = ()  # generated names, if they are scored
     scores: Scores | None = None  # of those names
-    train_loss: float | None = None  # the mean of the last 100 steps, in a sweep
-    reason: str = field(default="", compare=False)  # what went wrong, in a line
+    train_loss: float | None = None  # mean of the last 100 steps, in a sweep
+    reason: str = field(default="", compare=False)  # the error, on one line
     seconds: float = field(default=0.0, compare=False)
     cpu_seconds: float = field(default=0.0, compare=False)
 
@@ -48,26 +48,26 @@ class Organism:
 
     genome: Genome
     origin: Provenance
-    seed: int  # of its training; an elite keeps it, together with its evaluation
+    seed: int  # training seed; an elite keeps it together with its evaluation
     generation: int  # counted from 1
-    slot: int  # its place in the generation before that is ranked, counted from 1
-    parents: tuple[str, ...] = ()  # ids; an elite's parent is the organism that it was
+    slot: int  # position in the generation before ranking, counted from 1
+    parents: tuple[str, ...] = ()  # ids; the parent of an elite is its previous copy
     evaluation: Evaluation | None = None
 
     @property
     def id(self) -> str:
-        """Its name in a run, such as "g3-5"."""
+        """The id of the organism in a run, such as "g3-5"."""
         return f"g{self.generation}-{self.slot}"
 
     @property
     def fitness(self) -> float:
-        """What the search minimises: infinite unless the evaluation gave a finite number."""
+        """The value that the search minimises; infinite without a finite fitness."""
         e = self.evaluation
         return e.fitness if e and e.status == "ok" and math.isfinite(e.fitness) else math.inf
 
     @property
     def worth(self) -> float:
-        """The loss, or the score: the higher the better."""
+        """The loss (lower is better), or the score (higher is better)."""
         return -self.fitness if self.evaluation and self.evaluation.scores else self.fitness
 
     @property
@@ -78,7 +78,7 @@ class Organism:
 
 @dataclass(frozen=True)
 class Offspring:
-    """An organism without a place. One that need not be trained has a seed and an evaluation."""
+    """An organism without a slot; one that is not trained again has a seed and an evaluation."""
 
     genome: Genome
     origin: Provenance
@@ -88,19 +88,19 @@ class Offspring:
 
     @classmethod
     def same(cls, organism: Organism, origin: Provenance) -> "Offspring":
-        """Return an organism as it is, with its evaluation."""
+        """Return a copy of an organism with its evaluation."""
         return cls(organism.genome, origin, (organism,), organism.seed, organism.evaluation)
 
 
 class Population(ABC):
-    """A search of one population, one generation at a time: ask, tell, breed. It trains nothing."""
+    """Search of one population, one generation at a time: ask, tell, breed. It does not train."""
 
-    n_elites = 1  # organisms of a bred generation that need no evaluation
-    n_finalists = N_FINALISTS  # organisms measured again at the end, at most
+    n_elites = 1  # organisms of a bred generation that keep their evaluation
+    n_finalists = N_FINALISTS  # maximum number of organisms in the retest
 
     def __init__(self, organisms: Sequence[Organism]) -> None:
-        self.organisms = list(organisms)  # the current generation by slot; after `tell`, ranked
-        self.generations: list[list[Organism]] = []  # those that were evaluated, each ranked
+        self.organisms = list(organisms)  # current generation by slot; ranked after `tell`
+        self.generations: list[list[Organism]] = []  # evaluated generations, each ranked
 
     @property
     def generation(self) -> int:
@@ -109,7 +109,7 @@ class Population(ABC):
 
     @property
     def stagnation(self) -> int | None:
-        """The number of generations without progress, where they are counted."""
+        """The number of generations without progress; None if it is not counted."""
         return None
 
     @property
@@ -122,7 +122,7 @@ class Population(ABC):
         return [organism for organism in self.organisms if organism.evaluation is None]
 
     def tell(self, evaluations: Sequence[Evaluation]) -> list[Organism]:
-        """Take the evaluations of the organisms of `ask`, in their order; return all, ranked."""
+        """Set the evaluations of the organisms from `ask`, in order; return all, ranked."""
         told = {o.slot: e for o, e in zip(self.ask(), evaluations, strict=True)}
         evaluated = [
             replace(o, evaluation=self.seen(o.evaluation or told[o.slot])) for o in self.organisms
@@ -133,24 +133,24 @@ class Population(ABC):
 
     @abstractmethod
     def breed(self) -> None:
-        """Replace the generation by the next."""
+        """Replace the current generation with the next."""
 
     def finalists(self) -> list[Organism]:
-        """Return the best organisms of all generations, no two with the same genome."""
+        """Return the best organisms of all generations, with distinct genomes."""
         best: dict[Genome, Organism] = {}
         for organism in rank([o for ranked in self.generations for o in ranked if o.has_finished]):
             best.setdefault(organism.genome, organism)
         return list(best.values())[:N_FINALISTS]
 
     def seen(self, evaluation: Evaluation) -> Evaluation:
-        """Return an evaluation with the fitness that it has in this population."""
+        """Return an evaluation with its fitness in this population."""
         return evaluation
 
 
 def place(
     children: Sequence[Offspring], generation: int, run_seed: int, *, first_slot: int = 1
 ) -> list[Organism]:
-    """Return the children as organisms of a generation; first_slot differs between populations."""
+    """Return the children as organisms of a generation; populations differ in first_slot."""
     return [
         Organism(
             genome=child.genome,
@@ -166,23 +166,23 @@ def place(
 
 
 def rank(organisms: Sequence[Organism]) -> list[Organism]:
-    """Return the organisms, best first; those that have not finished come last, in their order."""
+    """Return the organisms sorted best first; unfinished ones come last, in their order."""
     return sorted(organisms, key=lambda organism: organism.fitness)
 
 
 def tournament(organisms: Sequence[Organism], rng: Random) -> Organism:
-    """Return the best of three that are drawn with replacement."""
+    """Return the best of three organisms drawn with replacement."""
     drawn = [rng.choice(organisms) for _ in range(TOURNAMENT_SIZE)]
     return min(drawn, key=lambda organism: organism.fitness)
 
 
 def count_species(organisms: Sequence[Organism]) -> Counter[str]:
-    """Return how many organisms each species has."""
+    """Return the number of organisms per species."""
     return Counter(organism.genome.species for organism in organisms)
 
 
 def diversity(organisms: Sequence[Organism]) -> float:
-    """Return the number of species per organism: 1 if all are different."""
+    """Return the number of species divided by the number of organisms."""
     return len(count_species(organisms)) / len(organisms)
 
 

@@ -1,17 +1,17 @@
-"""The seed of each training in a run, from the seed of the run."""
+"""Derive the seed of each training run from the seed of the search."""
 
 import hashlib
 
 
 def training_seed(run_seed: int, generation: int, slot: int, repeat: int = 0) -> int:
-    """Return the seed of a training, from 0 to 2**63 - 1.
+    """Return the seed of a training run, from 0 to 2**63 - 1.
 
     It is the upper 63 bits of the first 8 bytes, big-endian, of the SHA-256 of the text
     "run_seed/generation/slot/repeat", so it does not depend on the machine or the Python version.
 
     Args:
-        generation: counted from 1, as is the slot.
-        repeat: 0 for the search's own evaluation; 1, 2 … where a genome is measured again.
+        generation: counted from 1, like slot.
+        repeat: 0 in the search; 1, 2 … in a retest.
 
     Example:
         >>> training_seed(42, generation=1, slot=1)

@@ -1,1 +1,1 @@
-"""The log format of evolve-rust: written, read and imported."""
+"""Write, read and import logs in evolve-rust's format."""

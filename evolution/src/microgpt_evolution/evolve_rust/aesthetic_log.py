@@ -1,4 +1,4 @@
-"""The log of an aesthetic evolution, in evolve-rust's wording."""
+"""Log of an aesthetic search, in evolve-rust's format."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,11 +8,11 @@ from microgpt_evolution.population import Organism
 from microgpt_evolution.search.selection import Candidate
 from microgpt_evolution.search.settings import SearchSettings
 
-N_SHOWN = 5  # names of an organism
+N_SHOWN = 5  # names per organism
 
 
 def header(settings: SearchSettings, log: Path) -> list[str]:
-    """Return the first lines."""
+    """Return the header lines."""
     return [
         "--- Starting Aesthetic Evolution ---",
         f"Experiment: {log}",
@@ -27,7 +27,7 @@ def generation_start(number: int, generations: int) -> list[str]:
 
 
 def organism(organism: Organism) -> list[str]:
-    """Return the score of an organism, and some of its names."""
+    """Return the score of an organism and some of its names."""
     lines = [f"Org {organism.slot}: [{genes(organism.genome)}] -> Score: {score(organism)}"]
     if names := shown(organism):
         lines.append(f"    Sample: {names}")
@@ -44,7 +44,7 @@ def generation_end(ranked: Sequence[Organism], seconds: float) -> list[str]:
 
 
 def finalists(candidates: Sequence[Candidate], winner: Candidate, measure: str) -> list[str]:
-    """Return the scores of the finalists over several seeds."""
+    """Return the scores of the finalists in the retest."""
     return ["", "--- Measured Again With Fresh Seeds ---"] + [
         f"{'>' if candidate is winner else ' '} {candidate.describe(measure)} | "
         f"[{genes(candidate.organism.genome)}] of generation {candidate.organism.generation}"
@@ -53,19 +53,19 @@ def finalists(candidates: Sequence[Candidate], winner: Candidate, measure: str) 
 
 
 def genes(genome: Genome, lr_digits: int = 5) -> str:
-    """Return the genes that evolve."""
+    """Return the four genes that evolve."""
     shape = f"Emb:{genome.n_emb} Head:{genome.n_head} Lay:{genome.n_layer}"
     return f"{shape} LR:{genome.lr:.{lr_digits}f}"
 
 
 def score(organism: Organism) -> str:
-    """Return the score, or the status of an organism that has none."""
+    """Return the score, or the status if there is no score."""
     if organism.has_finished:
         return f"{organism.worth:.4f}"
     return organism.evaluation.status if organism.evaluation else "none yet"
 
 
 def shown(organism: Organism) -> str:
-    """Return the first of its names; an empty one is two quotes."""
+    """Return the first names of an organism; an empty name is shown as two quotes."""
     samples = organism.evaluation.samples if organism.evaluation else ()
     return ", ".join(name or "''" for name in samples[:N_SHOWN])

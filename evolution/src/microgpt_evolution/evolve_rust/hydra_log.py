@@ -1,4 +1,4 @@
-"""The log of a Hydra evolution, in the wording of evolve-rust and its README."""
+"""Log of a Hydra search, in evolve-rust's format."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from microgpt_evolution.search.settings import SearchSettings
 
 
 def header(settings: SearchSettings, log: Path) -> list[str]:
-    """Return the first lines."""
+    """Return the header lines."""
     cycles = settings.generations
     return [
         f"Hydra Evolution (v3) — {len(settings.heads)} Heads, {cycles} Cycles, Parallel Execution",
@@ -29,14 +29,14 @@ def cycle_start(number: int, cycles: int) -> list[str]:
 
 
 def top(head: HeadName, ranked: Sequence[Organism]) -> str:
-    """Return the best score of a generation in isolation."""
+    """Return the best score of a head after a generation."""
     best = ranked[0]
     genome = f"Emb:{best.genome.n_emb} L:{best.genome.n_layer}"
     return f"  {_tag(head)} Top Score: {score(best)} (Genome: {genome})"
 
 
 def champions(best: Mapping[HeadName, Sequence[Organism]]) -> list[str]:
-    """Return a line for the champion of each head that has one."""
+    """Return one line per head that has a champion."""
     return [
         f"  {_tag(head)} Champion: {genes(organisms[0].genome, lr_digits=4)} -> "
         f"Score: {organisms[0].worth:.2f} ({HEADS[head].quality})"
@@ -46,14 +46,14 @@ def champions(best: Mapping[HeadName, Sequence[Organism]]) -> list[str]:
 
 
 def gathering() -> list[str]:
-    """Return the line of the exchange."""
+    """Return the line that announces the gathering."""
     return ["", "  >> The Gathering: Genes exchanged. The organism learns from all heads."]
 
 
 def cycle_end(
     alive: Sequence[Organism], archives: Mapping[HeadName, Archive], seconds: float
 ) -> list[str]:
-    """Return the diversity after the exchange, the size of the archives and the time."""
+    """Return the diversity after the gathering, the archive sizes and the duration."""
     n_genomes, n_species = len({o.genome for o in alive}), len(count_species(alive))
     cells = ", ".join(f"{HEADS[head].title} {len(a.cells)}" for head, a in archives.items())
     return [
@@ -64,7 +64,7 @@ def cycle_end(
 
 
 def ascended(winners: Mapping[HeadName, Candidate]) -> list[str]:
-    """Return the champion of each head, with its score in the retest and some of its names."""
+    """Return the champion of each head with its retest score and some of its names."""
     lines = ["", "┌" + "─" * 16 + "┐", "│ Hydra Ascended │", "└" + "─" * 16 + "┘"]
     for head, winner in winners.items():
         lines += [
@@ -77,12 +77,12 @@ def ascended(winners: Mapping[HeadName, Candidate]) -> list[str]:
 
 
 def chosen(winner: Candidate, heads: Sequence[HeadName], head: HeadName | None) -> list[str]:
-    """Return which genome wins, and why."""
+    """Return the winning genome and the rule that chose it."""
     why = f"the {HEADS[head].title}'s" if head else "smallest sum of places over all heads"
     scores = ", ".join(f"{HEADS[name].title} {winner.mean(name):.4f}" for name in heads)
     return ["", f">> Chosen ({why}): {genes(winner.organism.genome)} | {scores}"]
 
 
 def _tag(head: HeadName) -> str:
-    """Return the name of a head in brackets, as wide as the widest."""
+    """Return the name of a head in brackets, padded to the widest."""
     return f"[{HEADS[head].title}]".ljust(len("[Weaver]"))

@@ -1,12 +1,12 @@
-"""Read the log of a loss evolution, evolve-rust's or ours, and write it as a run.
+"""Import the log of a loss search, written by evolve-rust or by microgpt, as a run.
 
 evolve-rust's own tools read the same lines:
 
     --- Generation 3/10 ---
     > #1: Emb:16  Head:1 Lay:3 Ctx:12 FF:2 LR:0.0298 Steps:1000 | Loss: 1.6470 [random]
 
-Its first logs have no tag at the end; those that penalize large models also have " E:…" and
-" Fit: …". A row that is cut off is skipped.
+The earliest logs of evolve-rust have no tag at the end. Logs with a penalty for large models also
+have " E:…" and " Fit: …". Truncated rows are skipped.
 """
 
 import re
@@ -33,7 +33,7 @@ WITHOUT_LOSS: dict[str, Status] = {
     "NaN": "diverged",
     "inf": "diverged",
 }
-CRASHED = 1e300  # evolve-rust logs the largest float for a crash
+CRASHED = 1e300  # evolve-rust logs a very large float for a crash
 
 _N = "[0-9]{1,9}"
 _GENERATION = re.compile(f"--- Generation ({_N})/{_N} ---")
@@ -50,16 +50,16 @@ _ROW = re.compile(
 
 @dataclass(frozen=True)
 class LossLog:
-    """The content of a log."""
+    """The parsed content of a log."""
 
-    candidates: tuple[Organism, ...]  # the slots are the ranks; an elite is there several times
-    winner: GenomeRecord  # the first of those with the lowest loss
-    left_out: tuple[str, ...]  # errors of the rows whose genome is outside our ranges
+    candidates: tuple[Organism, ...]  # slots are ranks; an elite appears once per generation
+    winner: GenomeRecord  # the first with the lowest loss
+    left_out: tuple[str, ...]  # errors of the rows whose genome is outside microgpt's ranges
 
 
 def parse_log(lines: Iterable[str], path: Path) -> LossLog:
-    """Return the content of a log; raise RunError if there is no candidate or no winner in it."""
-    fitness: Fitness = "last-doc"  # evolve-rust's
+    """Parse a log; raise RunError if it has no candidate or no winner."""
+    fitness: Fitness = "last-doc"  # evolve-rust's fitness
     seed = generation = last_loss = None
     candidates: list[Organism] = []
     left_out: list[str] = []
@@ -85,7 +85,7 @@ def parse_log(lines: Iterable[str], path: Path) -> LossLog:
     assert best.evaluation
     if best.evaluation.last_loss is not None:
         last_loss = best.evaluation.last_loss
-    if last_loss is None:  # a held-out search has it only in its end report
+    if last_loss is None:  # a held-out search logs it only in the end report
         raise RunError(
             f"{path} ends before its search had, so it has no winner; go on with: "
             f"microgpt evolve --resume {as_argument(path)}"
@@ -102,7 +102,7 @@ def parse_log(lines: Iterable[str], path: Path) -> LossLog:
 
 
 def write_imported(folder: Path, log: LossLog, source: Path) -> Path:
-    """Write a log as a run, and return its directory; it cannot be resumed, for it has no seeds."""
+    """Write a log as a run and return its directory; without seeds it cannot be resumed."""
     settings = {
         "objective": log.winner.objective,
         "fitness": log.winner.fitness,

@@ -1,4 +1,4 @@
-"""The log of a loss evolution while it runs, in evolve-rust's wording.
+"""Log of a loss search while it runs, in evolve-rust's format.
 
 evolve-rust's tools read "--- Generation", the rows "#1: … | Loss: 1.6470 [random]" and "Best:". An
 organism without a fitness shows its status instead of a loss.
@@ -20,7 +20,7 @@ from microgpt_evolution.search.stagnation import (
 
 
 def header(settings: SearchSettings, target: float, log: Path) -> list[str]:
-    """Return the first lines."""
+    """Return the header lines."""
     assert settings.fitness
     return [
         "=== MicroGPT Loss Evolution Engine ===",
@@ -43,7 +43,7 @@ def generation_start(generation: int, generations: int) -> str:
 
 
 def ranking(ranked: Sequence[Organism]) -> list[str]:
-    """Return a line for each organism, the best first."""
+    """Return one line per organism, best first."""
     return [
         f"{' ' if place > 1 else '>'} #{place}: {organism.genome.describe()} | "
         f"Loss: {_loss(organism)} [{organism.origin}]"
@@ -52,14 +52,14 @@ def ranking(ranked: Sequence[Organism]) -> list[str]:
 
 
 def target_reached(target: float) -> str:
-    """Return the line that follows the ranking of the first generation below the target."""
+    """Return the line logged once, when a generation first beats the target."""
     return f"  ** Target {short(target)} reached! Continuing to evolve... **"
 
 
 def summary(
     ranked: Sequence[Organism], *, stagnation: int, n_blacklisted: int, seconds: float
 ) -> list[str]:
-    """Return the last lines of a generation; its worst is the worst that has finished."""
+    """Return the last lines of a generation; "Worst" is the worst finished organism."""
     finished = [organism.fitness for organism in ranked if organism.has_finished]
     facts = [
         f"Best: {number(finished[0] if finished else None)}",
@@ -74,7 +74,7 @@ def summary(
 
 
 def event(stage: StagnationStage, stagnation: int) -> list[str]:
-    """Return the line about a championship or a cataclysm."""
+    """Return the line that announces a championship or a cataclysm."""
     if stage == "normal":
         return []
     what = "breeding winners with growth" if stage == "championship" else "expanding search space"
@@ -82,12 +82,12 @@ def event(stage: StagnationStage, stagnation: int) -> list[str]:
 
 
 def number(loss: float | None) -> str:
-    """Return a loss as the log has it, or "none"."""
+    """Format a loss with four decimals, or as "none"."""
     return "none" if loss is None else f"{loss:.4f}"
 
 
 def short(target: float) -> str:
-    """Return a target rounded to four decimals: '1.2', '2.2714' or '2.0'."""
+    """Format a target with at most four decimals: '1.2', '2.2714' or '2.0'."""
     return str(round(target, 4))
 
 

@@ -1,4 +1,4 @@
-"""The end of a loss evolution's log, in evolve-rust's wording: totals, trends and the retest."""
+"""End of a loss search's log, in evolve-rust's format: totals, trends and the retest."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -12,10 +12,10 @@ from microgpt_evolution.population import Evaluation, Organism, diversity, rank
 from microgpt_evolution.search.blacklist import MIN_FAILURES, Blacklist
 
 RULE = "=" * 40
-N_LISTED = 10  # of the top configs, and of the blacklisted species
-WORST_LOSS, BAR_SCALE, LONGEST_BAR = 4.0, 12, 40  # of the bars; a loss of 4 has none
-N_COMPARED = 10  # of the best organisms, and of the worst
-SMALLEST_DELTA = 0.01  # smaller ones get no arrow
+N_LISTED = 10  # top configurations and blacklisted species listed
+WORST_LOSS, BAR_SCALE, LONGEST_BAR = 4.0, 12, 40  # of the bar chart; a loss of 4 has no bar
+N_COMPARED = 10  # number of best, and of worst, organisms compared
+SMALLEST_DELTA = 0.01  # smaller differences get no arrow
 GENES = {
     "n_emb": "Embedding", "n_head": "Heads", "n_layer": "Layers", "n_ctx": "Context",
     "n_ff_exp": "FF Mult", "lr": "Learn Rate", "steps": "Steps",
@@ -28,9 +28,9 @@ GeneMeans = Mapping[str, float]
 def end_report(
     generations: Generations, *, target: float, blacklist: Blacklist, seconds: float
 ) -> list[str]:
-    """Return the lines about the search; each generation is ranked."""
+    """Return the report on the whole search; each generation must be ranked."""
     finished = rank([o for o in chain.from_iterable(generations) if o.has_finished])
-    best = finished[0] if finished else None  # of equals the earliest
+    best = finished[0] if finished else None  # ties: the earliest
     lines = [
         RULE,
         "       EVOLUTION COMPLETE",
@@ -58,7 +58,7 @@ def end_report(
 
 
 def genome_written(path: str, generation: int) -> list[str]:
-    """Return the lines that follow the writing of the winner's genome."""
+    """Return the lines logged after the winner's genome is written."""
     return [
         "",
         "--- Genome Written ---",
@@ -68,7 +68,7 @@ def genome_written(path: str, generation: int) -> list[str]:
 
 
 def demo(names: Sequence[str], last_loss: float) -> list[str]:
-    """Return the samples and the loss of the winner, trained again."""
+    """Return samples and loss of the retrained winner."""
     return [
         "",
         "--- Final Demo with Best Config ---",
@@ -112,7 +112,7 @@ def gene_means(organisms: Sequence[Organism]) -> GeneMeans:
 
 
 def gene_table(top: GeneMeans, bottom: GeneMeans) -> list[str]:
-    """Return a line for each gene, below the column heads."""
+    """Return one line per gene below a header."""
     lines = [f"  {'Param':12} {'Top 10':>10} {'Bottom 10':>10} {'Delta':>10}"]
     for gene, name in GENES.items():
         digits = 4 if gene == "lr" else 1
@@ -126,7 +126,7 @@ def gene_table(top: GeneMeans, bottom: GeneMeans) -> list[str]:
 
 
 def insights(top: GeneMeans, bottom: GeneMeans) -> list[str]:
-    """Return the large differences between the best and the worst, in words."""
+    """Describe the large differences between the best and the worst organisms."""
     delta = {gene: top[gene] - bottom[gene] for gene in GENES}
     found = []
     if top["n_layer"] > bottom["n_layer"] + 0.3:
@@ -167,7 +167,7 @@ def _trajectory_row(ranked: Sequence[Organism]) -> str:
 
 
 def _top_configs(finished: Sequence[Organism]) -> list[str]:
-    """Return a line for the best organism of each of the best species."""
+    """Return one line per species, for the best organism of each of the best species."""
     best_of: dict[str, Organism] = {}
     for organism in finished:
         best_of.setdefault(organism.genome.species, organism)
@@ -179,7 +179,7 @@ def _top_configs(finished: Sequence[Organism]) -> list[str]:
 
 
 def _blacklisted(blacklist: Blacklist) -> list[str]:
-    """Return the section of the blacklisted species, if there are any."""
+    """Return the section of blacklisted species; empty if there are none."""
     if not blacklist.species:
         return []
     losers = describe_losers(blacklist.fitness)

@@ -1,4 +1,4 @@
-"""The trace of an evolution: its lines on stderr, in evolve-rust's wording."""
+"""Trace of a search on stderr, in evolve-rust's format."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ def evaluating(population: Sequence[Organism]) -> str:
 
 
 def descended(population: Sequence[Organism]) -> str:
-    """Return the line about the first generation of a warm start."""
+    """Return the line for the first generation of a warm start."""
     n = Counter(organism.origin for organism in population)
     return (
         f"[breed] first gen: {n['genome']} genome + {n['mutant']} mutants + "
@@ -22,7 +22,7 @@ def descended(population: Sequence[Organism]) -> str:
 
 
 def started(organism: Organism) -> str:
-    """Return the line of an evaluation that begins, or of an elite."""
+    """Return the line for the start of an evaluation, or for an elite."""
     name = f"[eval] organism {organism.slot}"
     if organism.evaluation:
         return f"{name} already evaluated ({_worth(organism)})"
@@ -30,12 +30,12 @@ def started(organism: Organism) -> str:
 
 
 def done(organism: Organism, seconds: float, reason: str = "") -> str:
-    """Return the line of an evaluation that has ended, with the reason if it failed."""
+    """Return the line for the end of an evaluation, with the reason if it failed."""
     name = f"[eval] organism {organism.slot}"
     if organism.has_finished:
         return f"{name} done: {_worth(organism)} ({seconds:.1f}s)"
     status = organism.evaluation.status if organism.evaluation else "crashed"
-    what = "PANICKED" if status == "crashed" else status.upper()  # evolve-rust has panics only
+    what = "PANICKED" if status == "crashed" else status.upper()  # evolve-rust knows only panics
     return f"{name} {what}: {reason} | config: {organism.genome.describe()}"
 
 
@@ -45,7 +45,7 @@ def bred(
     population: Sequence[Organism],
     n_blacklisted: int,
 ) -> list[str]:
-    """Return the lines about a generation that has been bred from a ranked one."""
+    """Return the lines for a newly bred generation."""
     places = {organism.id: place for place, organism in enumerate(ranked, start=1)}
     titles = {"elite": "kept elite", "re-eval": "elite forced re-eval", "grown": "growth mutation"}
     lines = []

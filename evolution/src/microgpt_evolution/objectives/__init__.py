@@ -1,1 +1,1 @@
-"""How an organism is trained and scored."""
+"""Objectives: train an organism and score it."""

@@ -1,4 +1,4 @@
-"""Train an organism, have it generate names, and score them with the judge and every head."""
+"""Train an organism, generate names, and score them with the judge and the Hydra heads."""
 
 import math
 from collections.abc import Callable, Set
@@ -15,16 +15,16 @@ from microgpt_evolution.objectives.scores import EVOLVE_RUST_SAMPLES, Scores, sc
 from microgpt_evolution.population import Evaluation
 
 TEMPERATURE = 1.0
-N_SAMPLES = 200  # with evolve-rust's 5 the score is mostly luck
+N_SAMPLES = 200  # with evolve-rust's 5 the score is mostly noise
 
 
 @dataclass(frozen=True)
 class AestheticObjective(LossObjective):
     """Trains an organism on documents and scores the names that it generates."""
 
-    known: frozenset[str] = frozenset()  # all documents, held-out ones too
+    known: frozenset[str] = frozenset()  # all documents, including held-out ones
     n_samples: int = N_SAMPLES
-    measures_loss: bool = False  # the held-out loss, too, which takes longer than the training
+    measures_loss: bool = False  # also measure the held-out loss, which takes longer than training
 
     @classmethod
     def of(cls, parts: Split, fitness: Fitness = "held-out", **options: Any) -> Self:
@@ -56,12 +56,12 @@ def generate_and_score(
     seed: int,
     loss: float | None = None,
 ) -> tuple[tuple[str, ...], Scores]:
-    """Return names that a model generates, and their scores.
+    """Generate names and return them with their scores.
 
     Args:
-        known: the names that are not new, from `known_names`.
-        n_samples: the number of names; with evolve-rust's 5, repeats count as they do there.
-        loss: the held-out loss, for the head Origin.
+        known: names that do not count as novel, from `known_names`.
+        n_samples: number of names. With evolve-rust's 5, repeats count, as they do there.
+        loss: held-out loss, for the Origin head.
     """
     samples = model.generate(n_samples, temperature=TEMPERATURE, seed=seed)
     repeats_count = n_samples == EVOLVE_RUST_SAMPLES

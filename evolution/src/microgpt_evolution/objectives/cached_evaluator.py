@@ -16,20 +16,20 @@ from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all
 
 Config = TypeVar("Config", contravariant=True)
 
-OnMeasured = Callable[[int, Evaluation], None]  # gets the index of a trial
+OnMeasured = Callable[[int, Evaluation], None]  # called with a trial's index and evaluation
 
 
 class Objective(Protocol[Config]):
-    """Trains and measures a genome, or a configuration of a sweep; can be pickled."""
+    """Trains and measures a genome or a sweep configuration. Must be picklable."""
 
     def flops(self, config: Config) -> int:
-        """Return the floating-point operations of a training."""
+        """Return the floating-point operations of training."""
 
     def n_params(self, config: Config) -> int:
-        """Return the number of weights."""
+        """Return the number of parameters."""
 
     def refusal(self, config: Config) -> str | None:
-        """Return why a configuration is not trained, or None if it is."""
+        """Return why a configuration is not trained, or None."""
 
     def measure(
         self, config: Config, seed: int, should_stop: Callable[[], bool] | None = None
@@ -38,7 +38,7 @@ class Objective(Protocol[Config]):
 
 
 class CachedEvaluator:
-    """Evaluates the trials of a search or a sweep that are not on record."""
+    """Evaluates the trials that have no recorded evaluation."""
 
     def __init__(
         self,
@@ -56,16 +56,16 @@ class CachedEvaluator:
         self._work = work if is_here else PickledOnce.of(work)
 
     def count_known(self, trials: Sequence[Trial[Any]]) -> int:
-        """Return how many trials are on record."""
+        """Return how many trials have a recorded evaluation."""
         return sum(self.records.known(trial) is not None for trial in trials)
 
     def measure(
         self, trials: Sequence[Trial[Any]], on_measured: OnMeasured | None = None
     ) -> list[Evaluation]:
-        """Return the evaluations of trials, which all differ; call on_measured with each new one.
+        """Return the evaluations of distinct trials; call on_measured with each new one.
 
         Raises:
-            StoppedError: should_stop was set before the last had ended.
+            StoppedError: should_stop was set before the last trial ended.
         """
         found = [self.records.known(trial) for trial in trials]
         todo = [i for i, evaluation in enumerate(found) if evaluation is None]
@@ -81,11 +81,11 @@ class CachedEvaluator:
         for i in todo:
             if reason := self.objective.refusal(trials[i].config):
                 note(i, Evaluation("refused", reason=reason))
-        # The longest first, so that no worker waits for the last
+        # Longest first, so that no worker waits for the last trial.
         todo = sorted((i for i in todo if found[i] is None), key=lambda i: -flops[i])
 
         def note_outcome(place: int, outcome: Outcome[Evaluation]) -> None:
-            if not self._should_stop.is_set():  # else that may be why it has ended
+            if not self._should_stop.is_set():  # otherwise the stop may have cut it short
                 crashed = Evaluation("crashed", reason=outcome.error or "")
                 note(todo[place], outcome.result or crashed)
 
@@ -102,10 +102,10 @@ class CachedEvaluator:
 def _measure(
     objective: Objective[Any], should_stop: Callable[[], bool] | None, trial: Trial[Any]
 ) -> Evaluation:
-    """Return the evaluation of a trial, with the time that it took."""
-    started, cpu_started = perf_counter(), thread_time()  # a training has one thread
+    """Return the evaluation of a trial, including its duration."""
+    started, cpu_started = perf_counter(), thread_time()  # training is single-threaded
     evaluation = objective.measure(trial.config, trial.seed, should_stop)
     if evaluation.seconds:
-        return evaluation  # of the training alone
+        return evaluation  # already set: the time of training alone
     seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
     return replace(evaluation, seconds=seconds, cpu_seconds=cpu_seconds)

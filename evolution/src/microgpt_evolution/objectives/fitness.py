@@ -1,7 +1,7 @@
 """The two losses that a search can minimise, and their thresholds.
 
-held-out: on documents that the training has not seen. last-doc: on the last training document, as
-in evolve-rust; cheap, and mostly luck.
+held-out: the loss on documents not used for training. last-doc: the loss on the last training
+document, as in evolve-rust; cheap, but mostly noise.
 """
 
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from typing import Literal
 Fitness = Literal["held-out", "last-doc"]
 
 LAST_DOC_TARGET = 1.2  # evolve-rust's
-HELD_OUT_GAIN = 0.20  # nats per token; a 6-gram of the names has 2.01, so 1.2 is out of reach
+HELD_OUT_GAIN = 0.20  # nats per token; a 6-gram of the names reaches 2.01, so 1.2 is out of reach
 LAST_DOC_LOSER = 2.3  # evolve-rust's
 
 
 def target(fitness: Fitness, primordial: float | None = None) -> float:
-    """Return the fitness to get below; for held-out, from the loss of the primordial genome."""
+    """Return the target fitness; for held-out, relative to the loss of the primordial genome."""
     if fitness == "last-doc":
         return LAST_DOC_TARGET
     assert primordial is not None, "a held-out target is a gain on the primordial genome"
@@ -23,10 +23,10 @@ def target(fitness: Fitness, primordial: float | None = None) -> float:
 
 
 def loser_threshold(fitness: Fitness, values: Sequence[float]) -> float:
-    """Return the fitness above which an evaluation counts against its species.
+    """Return the fitness above which an evaluation counts as a failure of its species.
 
-    For held-out losses it is the largest outside the worst quartile of all values so far, at least
-    one; all are finite.
+    For held-out losses it is the largest value outside the worst quartile. Needs at least one
+    value; all must be finite.
     """
     if fitness == "last-doc":
         return LAST_DOC_LOSER
@@ -34,5 +34,5 @@ def loser_threshold(fitness: Fitness, values: Sequence[float]) -> float:
 
 
 def describe_losers(fitness: Fitness) -> str:
-    """Return in words what counts against a species."""
+    """Describe what counts as a failure of a species."""
     return f"loss > {LAST_DOC_LOSER}" if fitness == "last-doc" else "loss in the worst quartile"

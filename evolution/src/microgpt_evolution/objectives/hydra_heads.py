@@ -1,4 +1,4 @@
-"""The heads of the Hydra and their scores of a name.
+"""The Hydra's heads and their scoring functions.
 
 The formulas are those of `hydra` in evolve-rust; they differ from the judge's.
 """
@@ -19,15 +19,15 @@ from microgpt_evolution.objectives.name_features import (
 
 HeadName = Literal["weaver", "mirror", "spark", "origin"]
 
-LEAST_LOSS = 1e-4  # lower losses score the same
+LEAST_LOSS = 1e-4  # loss is clipped to this minimum
 
-# Returns the score of a name, given the known ones; None for a name that is not scored.
+# Maps a name and the known names to a score; None if the name cannot be scored.
 Score = Callable[[str, Set[str]], float | None]
 
 
 @dataclass(frozen=True)
 class Head:
-    """A head of the Hydra."""
+    """A head of the Hydra: a scoring function."""
 
     title: str
     quality: str  # what it rewards
@@ -35,7 +35,7 @@ class Head:
 
 
 def weave(name: str, known: Set[str]) -> float | None:
-    """Return how easy a word is to say: 1 at most."""
+    """Score how pronounceable a word is; the maximum is 1."""
     name = normal(name)
     if not is_word(name):
         return None
@@ -43,7 +43,7 @@ def weave(name: str, known: Set[str]) -> float | None:
 
 
 def mirror(name: str, known: Set[str]) -> float | None:
-    """Return how much of a name comes twice, whatever its characters: 5.5 at most."""
+    """Score the symmetry and repetition in a name of any characters; the maximum is 5.5."""
     name = normal(name)
     if len(name) < MIN_LENGTH:
         return None
@@ -51,7 +51,7 @@ def mirror(name: str, known: Set[str]) -> float | None:
 
 
 def spark(name: str, known: Set[str]) -> float | None:
-    """Return how new a name is, whatever its characters: 2.5 at most."""
+    """Score the novelty of a name of any characters; the maximum is 2.5."""
     name = normal(name)
     if len(name) < MIN_LENGTH:
         return None

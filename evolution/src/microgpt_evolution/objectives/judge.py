@@ -1,4 +1,4 @@
-"""The aesthetic judge: the score of one name.
+"""The aesthetic judge: score one name.
 
 The formulas are those of `judge.py` and `evolve` in evolve-rust.
 """
@@ -21,13 +21,13 @@ from microgpt_evolution.objectives.name_features import (
 class Verdict:
     """The scores of one name."""
 
-    flow: float  # how easily it is said
-    symmetry: float  # how much of it comes twice
-    creativity: float  # whether it is new
+    flow: float  # pronounceability
+    symmetry: float  # palindromes, repetition and soft endings
+    creativity: float  # novelty
 
     @property
     def total(self) -> float:
-        """The weighted sum: 6.94 at most."""
+        """The weighted sum; the maximum is 6.94."""
         return (
             WEIGHTS.flow * self.flow
             + WEIGHTS.symmetry * self.symmetry
@@ -39,12 +39,12 @@ WEIGHTS = Verdict(flow=1.0, symmetry=1.2, creativity=2.0)
 
 
 def known_names(docs: Iterable[Document]) -> frozenset[str]:
-    """Return the documents that are names, for `judge`; a conversation is none."""
+    """Return the documents that are names, normalised for `judge`; conversations are left out."""
     return frozenset(normal(doc) for doc in docs if isinstance(doc, str))
 
 
 def judge(name: str, known: Set[str]) -> Verdict | None:
-    """Return the verdict on a name; None if it is too short, or not only letters.
+    """Return the scores of a name; None if it is too short or contains non-letters.
 
     >>> judge("Mama", known_names(["anna"]))
     Verdict(flow=0.5, symmetry=1.7, creativity=1.0)

@@ -1,4 +1,4 @@
-"""Train an organism and measure its loss, within limits of operations and memory."""
+"""Train an organism and measure its loss, within limits on operations and memory."""
 
 import math
 from collections import Counter
@@ -19,8 +19,8 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.population import Evaluation
 
-MAX_FLOPS = 2e13  # of one training: some minutes on one core
-MAX_BYTES = 2**30  # of one training; the same on every machine
+MAX_FLOPS = 2e13  # per training run: a few minutes on one core
+MAX_BYTES = 2**30  # per training run; the same on every machine
 DIVERGED = Evaluation("diverged", reason="its loss was no longer a finite number")
 
 
@@ -29,18 +29,18 @@ class LossObjective:
     """Trains an organism on documents and measures its loss."""
 
     training: Split
-    validation: Sequence[Document]  # the held-out loss is measured on them
-    tokenizer: CharTokenizer  # of all documents
+    validation: Sequence[Document]  # documents for the held-out loss
+    tokenizer: CharTokenizer  # built from all documents
     fitness: Fitness = "held-out"
-    max_flops: float = MAX_FLOPS  # a genome whose training takes more is refused
-    max_bytes: int = MAX_BYTES  # the same for its memory
+    max_flops: float = MAX_FLOPS  # genomes that need more are refused
+    max_bytes: int = MAX_BYTES  # bytes of training memory; genomes that need more are refused
     _pieces: dict[int, EvaluationSet] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, parts: Split, fitness: Fitness = "held-out", **options: Any) -> Self:
-        """Return the objective of a search; `options` are other fields.
+        """Return the objective for a split; `options` are other fields.
 
-        For last-doc it trains on all documents, in the order of the file, as evolve-rust does.
+        With last-doc it trains on all documents in file order, as evolve-rust does.
         """
         if not parts.validation:
             raise DataError("a search needs documents that are held out; split them first")
@@ -49,25 +49,25 @@ class LossObjective:
         return cls(Split(docs, docs), parts.validation, tokenizer, fitness, **options)
 
     def n_params(self, genome: Genome) -> int:
-        """Return the number of weights."""
+        """Return the number of parameters."""
         return genome.n_params(self.tokenizer.vocab_size)
 
     def flops(self, genome: Genome) -> int:
-        """Return the floating-point operations of a training, as if all documents came as often."""
+        """Estimate the operations of training, if every document is used equally often."""
         return genome.flops(self.tokenizer.vocab_size, self.n_tokens(genome.steps, genome.n_ctx))
 
     def n_tokens(self, n_docs: int, n_ctx: int) -> int:
-        """Return the tokens predicted in n_docs documents, at most n_ctx in each."""
+        """Estimate the tokens predicted in n_docs documents, at most n_ctx in each."""
         read = sum(n * min(length - 1, n_ctx) for length, n in self.lengths.items())
         return round(n_docs * read / len(self.training.docs))
 
     @cached_property
     def lengths(self) -> Counter[int]:
-        """The number of training documents by their number of tokens."""
+        """The number of training documents per length in tokens."""
         return Counter(map(self.tokenizer.count_tokens, self.training.docs))
 
     def refusal(self, genome: Genome) -> str | None:
-        """Return why a genome is not trained, or None if it is."""
+        """Return why a genome is not trained, or None."""
         if (flops := self.flops(genome)) > self.max_flops:
             return f"it takes {flops:.2g} operations, and {self.max_flops:.2g} are allowed"
         if (n_bytes := genome.n_bytes(self.tokenizer.vocab_size)) > self.max_bytes:
@@ -77,7 +77,7 @@ class LossObjective:
     def measure(
         self, genome: Genome, seed: int, should_stop: Callable[[], bool] | None = None
     ) -> Evaluation:
-        """Train an organism and return its evaluation; meaningless if should_stop returned true."""
+        """Train an organism and return its evaluation; invalid if should_stop returned true."""
         trained = self.train(genome, seed, should_stop)
         if isinstance(trained, Evaluation):
             return trained
@@ -85,7 +85,7 @@ class LossObjective:
         if self.fitness == "last-doc":
             return Evaluation("ok", last_loss, last_loss)
         val_loss = self.held_out_loss(trained)
-        if not math.isfinite(val_loss):  # the last step may have gone too far
+        if not math.isfinite(val_loss):  # the last step may have diverged
             return DIVERGED
         return Evaluation("ok", val_loss, last_loss, val_loss)
 
@@ -110,7 +110,7 @@ class LossObjective:
         """Return the loss on the validation documents, in nats per token."""
         block_size = result.model.block_size
         pieces = self._pieces.get(block_size)
-        if pieces is None:  # two threads may both make them, which is no harm
+        if pieces is None:  # two threads may both build it, which is harmless
             loss_on, text = result.config.loss_on, result.config.text
             pieces = self._pieces[block_size] = EvaluationSet(
                 scored(self.validation, self.tokenizer, block_size, loss_on=loss_on, text=text)

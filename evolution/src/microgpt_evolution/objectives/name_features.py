@@ -1,23 +1,23 @@
-"""What can be seen in the letters of a name: runs, halves, the ending."""
+"""Features of a name's letters: runs, repeated halves, ending."""
 
-MIN_LENGTH = 3  # of a name that anyone has an opinion on
+MIN_LENGTH = 3  # shorter names are not scored
 VOWELS = frozenset("aeiouy")
 SOFT_ENDINGS = ("a", "n", "y")
-LONGEST_RUN = 2  # of vowels or of consonants, that is said with ease
+LONGEST_RUN = 2  # of vowels or consonants, still easy to pronounce
 
 
 def normal(name: str) -> str:
-    """Return the name as all measures read it: without space around it, in lower case."""
+    """Normalise a name: strip whitespace and convert to lower case."""
     return name.strip().lower()
 
 
 def is_word(name: str) -> bool:
-    """Return whether a normal name is long enough and has nothing but letters."""
+    """Return whether a normalised name is long enough and has only letters."""
     return len(name) >= MIN_LENGTH and name.isalpha()
 
 
 def n_stumbles(name: str) -> int:
-    """Return the number of letters that make a run of vowels, or of consonants, too long.
+    """Return the number of letters beyond the longest easy run of vowels or consonants.
 
     >>> n_stumbles("abcd"), n_stumbles("abcdf")
     (1, 2)
@@ -38,14 +38,14 @@ def is_palindrome(name: str) -> bool:
 
 
 def is_doubled(name: str) -> bool:
-    """Return whether a name of four letters or more says its first half twice.
+    """Return whether a name of four letters or more repeats its first half.
 
-    Of an odd number of letters the last is left out: "lelel" is doubled, too.
+    With an odd number of letters the last is ignored: "lelel" is doubled, too.
     """
     half = len(name) // 2
     return len(name) >= 4 and name[:half] == name[half : 2 * half]
 
 
 def ends_softly(name: str) -> bool:
-    """Return whether a name ends as many names do."""
+    """Return whether a name has a soft ending."""
     return name.endswith(SOFT_ENDINGS)

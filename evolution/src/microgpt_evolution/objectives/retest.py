@@ -1,4 +1,4 @@
-"""Retest a winner: train it again with fresh seeds, for the lowest loss of many is partly luck."""
+"""Retrain a winner with fresh seeds: the lowest of many losses is partly luck."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,20 +15,20 @@ from microgpt_evolution.objectives.scores import Scores
 
 @dataclass(frozen=True)
 class Retest:
-    """A genome's losses with several seeds, in nats per token."""
+    """Losses of a genome with several seeds, in nats per token."""
 
-    result: TrainResult  # of the training with the first seed
+    result: TrainResult  # of the first seed
     last_losses: tuple[float, ...]  # of the last training document
-    val_losses: tuple[float, ...]  # of the validation part, which the search may have minimised
-    test_losses: tuple[float, ...]  # of the test part, which the search has not seen
-    scores: tuple[Scores, ...] = ()  # of its names, where they are scored
+    val_losses: tuple[float, ...]  # on validation documents; the search may have minimised it
+    test_losses: tuple[float, ...]  # on the test documents, which the search has not used
+    scores: tuple[Scores, ...] = ()  # of its names, if they are scored
 
 
 def retest(genome: Genome, parts: Split, seeds: Sequence[int], *, n_samples: int = 0) -> Retest:
-    """Return the losses of a genome, and the scores of n_samples names if there are any.
+    """Retrain a genome with each seed; also score n_samples names if n_samples is positive.
 
     Raises:
-        DivergedError: the training diverges with each seed; otherwise such seeds are left out.
+        DivergedError: training diverges with every seed. Otherwise such seeds are left out.
     """
     learnt_from = replace(parts, validation=(), test=())
     results, problem = [], None

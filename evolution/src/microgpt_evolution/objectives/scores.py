@@ -1,4 +1,4 @@
-"""The scores of a batch of names: the judge's, and each head's of the Hydra."""
+"""Score a batch of names with the judge and each head of the Hydra."""
 
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from microgpt_evolution.objectives.hydra_heads import HEADS, Score, origin
 from microgpt_evolution.objectives.judge import judge
 from microgpt_evolution.objectives.name_features import normal
 
-NO_NAME = -100.0  # the score of a batch in which no name can be scored
-EVOLVE_RUST_SAMPLES = 5  # names that evolve-rust scores; there repeats count as any other name
+NO_NAME = -100.0  # score of a batch without a scorable name
+EVOLVE_RUST_SAMPLES = 5  # names per organism in evolve-rust, which counts repeats like other names
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
     """The scores of a batch of names."""
 
-    scores: dict[str, float]  # means, of "judge" and each head; -100 where no name is scored
-    distinct: float  # the share of the names that are no repeats
-    novel: float  # the share of the names that are neither repeats nor known
+    scores: dict[str, float]  # means, by "judge" and head; -100 if no name can be scored
+    distinct: float  # share of names that are not repeats
+    novel: float  # share of names that are neither repeats nor known
 
 
 def score_names(
@@ -31,8 +31,8 @@ def score_names(
     """Return the scores of a batch of names.
 
     Args:
-        known: the names that are not new, from `known_names`.
-        loss: the held-out loss, for the head Origin.
+        known: names that do not count as novel, from `known_names`.
+        loss: held-out loss, for the Origin head.
         repeats_count: score repeats like other names. Otherwise they score 0 at most, so that a
             model that repeats one good name does not win.
     """
@@ -57,7 +57,7 @@ def score_names(
 
 
 def find_repeats(names: Iterable[str]) -> list[bool]:
-    """Return for each name whether it has come before in the batch."""
+    """Return for each name whether it repeats an earlier one."""
     seen: set[str] = set()
     repeats = []
     for name in map(normal, names):

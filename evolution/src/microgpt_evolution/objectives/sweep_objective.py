@@ -1,4 +1,4 @@
-"""Train a configuration of a sweep and measure its losses."""
+"""Train a sweep configuration and measure its losses."""
 
 import math
 from collections.abc import Callable
@@ -21,22 +21,22 @@ from microgpt_evolution.objectives.loss_objective import DIVERGED, LossObjective
 from microgpt_evolution.population import Evaluation
 from microgpt_evolution.sweep.config import SweepConfig
 
-N_SAMPLES = 3  # as many as the tables of evolve-rust show
+N_SAMPLES = 3  # as many as in the tables of evolve-rust
 
 
 @dataclass(frozen=True)
 class SweepObjective:
-    """Trains a configuration of a sweep on documents and measures its losses."""
+    """Trains a sweep configuration on documents and measures its losses."""
 
-    data: LossObjective  # the documents, their tokenizer and the held-out loss
-    free_bytes: int | None = None  # the memory for each training, if it is limited
+    data: LossObjective  # documents, tokenizer and held-out loss
+    free_bytes: int | None = None  # memory limit per training run
 
     @classmethod
     def of(cls, parts: Split) -> Self:
         """Return the objective of a sweep.
 
         Raises:
-            DataError: nothing is held out to measure on.
+            DataError: there are no held-out documents to measure the loss on.
         """
         data = LossObjective.of(parts)
         masks = (data.tokenizer.mask(doc, TrainConfig.loss_on) for doc in data.validation)
@@ -45,11 +45,11 @@ class SweepObjective:
         return cls(data)
 
     def n_params(self, config: SweepConfig) -> int:
-        """Return the number of weights."""
+        """Return the number of parameters."""
         return count_params(self._model(config))
 
     def n_bytes(self, config: SweepConfig) -> int:
-        """Return the memory of a training."""
+        """Return the training memory in bytes."""
         longest = min(max(self.data.lengths) - 1, config.block_size)
         returned = RESULT_BYTES_PER_WEIGHT * self.n_params(config)
         return returned + bytes_needed(
@@ -61,7 +61,7 @@ class SweepObjective:
         )
 
     def flops(self, config: SweepConfig) -> int:
-        """Return the operations of a training, as if all documents came as often."""
+        """Estimate the operations of training, if every document is used equally often."""
         hyper = config.train_config(seed=0)
         chunks = self.data.training.chunked(self.data.tokenizer, config.block_size, hyper)
         n_chunks = config.steps * config.batch_size
@@ -69,7 +69,7 @@ class SweepObjective:
         return training_flops(self._model(config), n_docs=n_chunks, n_tokens=n_tokens)
 
     def refusal(self, config: SweepConfig) -> str | None:
-        """Return why a configuration is not trained, or None if it is."""
+        """Return why a configuration is not trained, or None."""
         if self.free_bytes is None or (n_bytes := self.n_bytes(config)) <= self.free_bytes:
             return None
         return (
@@ -80,12 +80,12 @@ class SweepObjective:
     def measure(
         self, config: SweepConfig, seed: int, should_stop: Callable[[], bool] | None = None
     ) -> Evaluation:
-        """Train a model and return its evaluation, with the seconds of the training alone.
+        """Train a model and return its evaluation; `seconds` covers training only.
 
         Args:
-            should_stop: is polled; once it returns true, the evaluation means nothing.
+            should_stop: polled; once it returns true, the evaluation is invalid.
         """
-        started, cpu_started = perf_counter(), thread_time()  # a training has one thread
+        started, cpu_started = perf_counter(), thread_time()  # training is single-threaded
         try:
             trained = train(
                 self.data.training,
@@ -97,13 +97,13 @@ class SweepObjective:
             )
         except DivergedError:
             return DIVERGED
-        except (ConfigError, DataError) as error:  # less memory than planned, or no reply is read
+        except (ConfigError, DataError) as error:  # less memory than estimated, or no replies
             return Evaluation("refused", reason=str(error))
         seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
         if trained.ending == "stopped":
             return Evaluation("crashed", reason="it was stopped")
         val_loss = self.data.held_out_loss(trained)
-        if not math.isfinite(val_loss):  # the last step may have gone too far
+        if not math.isfinite(val_loss):  # the last step may have diverged
             return DIVERGED
         samples: list[str] = []
         if not trained.tokenizer.is_chat:

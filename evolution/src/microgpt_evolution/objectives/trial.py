@@ -1,4 +1,4 @@
-"""Trials: the trainings that a search or a sweep has evaluated."""
+"""Trials: training runs that a search or a sweep evaluates."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -11,9 +11,9 @@ Config = TypeVar("Config")
 
 @dataclass(frozen=True)
 class Trial(Generic[Config]):
-    """A training that is to be evaluated."""
+    """A configuration and a seed to evaluate."""
 
-    config: Config  # a genome, or a configuration of a sweep
+    config: Config  # a genome or a sweep configuration
     seed: int
     id: str = ""  # of the organism, in a search
     origin: str = ""  # how the organism was made, or why it is trained

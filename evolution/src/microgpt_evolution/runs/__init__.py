@@ -1,1 +1,1 @@
-"""Run directories: settings and one line per evaluation."""
+"""Run directories: settings and evaluations."""

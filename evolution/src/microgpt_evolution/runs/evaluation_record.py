@@ -1,4 +1,4 @@
-"""A line of evaluations.jsonl in the run of a search: an evaluation with its organism and cost."""
+"""A line of evaluations.jsonl of a search: an evaluation with its organism and cost."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from microgpt_evolution.objectives.scores import Scores
 from microgpt_evolution.population import Evaluation, Status
 
 REMEDY = "remove the line, and it will be measured again"
-LARGEST = 1e300  # sums of larger losses may be no number
+LARGEST = 1e300  # sums of larger losses may overflow
 
 
 class EvaluationRecord(BaseModel):
@@ -23,11 +23,11 @@ class EvaluationRecord(BaseModel):
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
-    id: str  # of the organism in the run, such as "g3-5"
+    id: str  # of the organism, such as "g3-5"
     origin: str  # how the organism was made, or why it was trained
     parents: tuple[str, ...]  # ids
     genome: Genome
-    seed: int | None  # None in an imported run, as are flops, seconds and cpu_seconds
+    seed: int | None  # None in an imported run, like flops, seconds and cpu_seconds
     status: Status
     fitness: float | None
     last_loss: float | None
@@ -40,7 +40,7 @@ class EvaluationRecord(BaseModel):
 
     @classmethod
     def of(cls, evaluation: Evaluation, **others: Any) -> Self:
-        """Return the record of an evaluation; `others` are the fields that it does not have."""
+        """Return the record of an evaluation; `others` are the remaining fields."""
         return cls(
             status=evaluation.status,
             fitness=evaluation.fitness if math.isfinite(evaluation.fitness) else None,
@@ -53,25 +53,25 @@ class EvaluationRecord(BaseModel):
 
     @cached_property
     def evaluation(self) -> Evaluation:
-        """The evaluation."""
+        """The evaluation, without its cost."""
         fitness = math.inf if self.fitness is None else self.fitness
         names = self.samples or ()
         return Evaluation(self.status, fitness, self.last_loss, self.val_loss, names, self.scores)
 
     def encode(self) -> bytes:
-        """Return the line."""
+        """Encode the record as a line."""
         absent = set() if self.samples else {"samples", "scores"}
         return self.model_dump_json(by_alias=True, exclude=absent).encode() + b"\n"
 
 
 def decode(line: bytes, where: str, settings: Mapping[str, Any]) -> EvaluationRecord:
-    """Return the record in a line.
+    """Parse a line.
 
     Args:
-        where: the file and the number of the line, for the error message.
+        where: file and line number, for the error message.
 
     Raises:
-        RunError: it is damaged, or lacks what the search with these settings needs.
+        RunError: it is damaged, or lacks a value that a search with these settings needs.
     """
     try:
         record = EvaluationRecord.model_validate_json(line)
@@ -85,7 +85,7 @@ def decode(line: bytes, where: str, settings: Mapping[str, Any]) -> EvaluationRe
 
 
 def _find_problem(record: EvaluationRecord, settings: Mapping[str, Any]) -> str | None:
-    """Return why a search cannot use a finished evaluation, if it cannot."""
+    """Return why a search cannot use a finished evaluation, or None."""
     losses = (record.fitness, record.last_loss, record.val_loss)
     if any(abs(loss) > LARGEST for loss in losses if loss is not None):
         return f"a loss is beyond {LARGEST:g}"

@@ -1,4 +1,4 @@
-"""The records of a search: read and appended to by the search, or only read, also while it runs."""
+"""Evaluations of a search: appended during the search, readable at any time."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +19,12 @@ from microgpt_evolution.runs.run_directory import (
 )
 
 GENOME = "genome.json"
-IMPORTED_FROM = "imported_from"  # a setting that only imported runs have
-SWEEP = "sweep"  # a setting that only sweeps have
+IMPORTED_FROM = "imported_from"  # setting that only imported runs have
+SWEEP = "sweep"  # setting that only sweeps have
 
 
 class Records(RunDirectory):
-    """The records of one search; see `RunDirectory`."""
+    """The records of a search; see `RunDirectory`."""
 
     def __init__(self, directory: Path, settings: dict[str, Any], lock: DirectoryLock) -> None:
         super().__init__(directory, settings, lock)
@@ -32,11 +32,11 @@ class Records(RunDirectory):
 
     @property
     def n_known(self) -> int:
-        """How many evaluations are on record."""
+        """The number of recorded evaluations."""
         return len(self._known)
 
     def known(self, trial: Trial[Genome]) -> Evaluation | None:
-        """Return the evaluation of a trial if it is on record."""
+        """Return the recorded evaluation of a trial, or None."""
         return self._known.get((trial.config, trial.seed))
 
     def add(
@@ -76,7 +76,7 @@ class Records(RunDirectory):
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """The settings and evaluations of a search, read without its lock."""
+    """Settings and evaluations of a search, read without its lock."""
 
     directory: Path
     settings: dict[str, Any]
@@ -89,10 +89,10 @@ class RecordedRun:
 
 
 def read_recorded(path: Path) -> RecordedRun:
-    """Return the records of a search from its directory, or from the log beside it.
+    """Read the records of a search from its directory or from the log beside it.
 
     Raises:
-        RunError: there is no run, it is a sweep or damaged, or nothing has been evaluated yet.
+        RunError: there is no run, it is a sweep, it is damaged, or it has no evaluations yet.
     """
     directory = directory_of(path)
     settings = read_settings(directory)

@@ -1,10 +1,10 @@
-"""The directory of a run: its settings and evaluations, so that it can be resumed.
+"""The directory of a run: settings and evaluations, from which it can be resumed.
 
     .lock                held by the process that runs it
     run.json             the settings and the version of microgpt
-    evaluations.jsonl    one line per evaluation, appended when it is known
+    evaluations.jsonl    one line per evaluation, appended when it ends
 
-To resume a run is to repeat it: evaluations on record are looked up.
+Resuming a run repeats it from the start, with recorded evaluations looked up.
 """
 
 import json
@@ -30,13 +30,13 @@ from microgpt_evolution.population import Evaluation
 
 RUN, EVALUATIONS = "run.json", "evaluations.jsonl"
 FORMAT_VERSION = 1
-MAX_RUN_BYTES = 2**24  # a sweep of 10,000 points takes 3 MB
+MAX_RUN_BYTES = 2**24  # a sweep of 10,000 configurations takes 3 MB
 MAX_EVALUATIONS_BYTES = 2**28  # 400,000 lines without samples
-USE = "being searched"  # of the directory, by the process that holds it
+USE = "being searched"  # completes the error message about a locked directory
 
 
 class _Run(BaseModel):
-    """run.json, its keys in order."""
+    """The content of run.json, with its keys in order."""
 
     model_config = ConfigDict(strict=True)
 
@@ -58,7 +58,7 @@ class RunDirectory(ABC):
     def begin(
         cls, folder: Path, name: str, settings: dict[str, Any], *, is_stamped: bool = True
     ) -> Self:
-        """Make the records of a new run; see `new_directory`."""
+        """Create the records of a new run; see `new_directory`."""
         files = {EVALUATIONS: b"", RUN: encode_run(settings)}
         directory = new_directory(folder, name, files, is_stamped=is_stamped)
         try:
@@ -69,16 +69,16 @@ class RunDirectory(ABC):
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Return the records of the run in a directory, or beside a log.
+        """Open the records of a run, given its directory or the log beside it.
 
         Raises:
             RunError: there is no run of this kind, or it is damaged.
-            CheckpointError: another process has its lock, or it cannot be written.
+            CheckpointError: another process holds the lock, or the directory is not writable.
         """
         directory = directory_of(path)
         settings = read_settings(directory)
         cls._check(settings, path)
-        # Before the torn line: another process may just be writing it.
+        # Lock before removing a torn last line: another process may be writing it.
         lock = DirectoryLock(directory, USE, is_there=True)
         run = cls(directory, settings, lock)
         try:
@@ -89,7 +89,7 @@ class RunDirectory(ABC):
         return run
 
     def close(self) -> None:
-        """Let another process go on with the run."""
+        """Release the lock."""
         self._lock.release()
 
     def __enter__(self) -> Self:
@@ -100,7 +100,7 @@ class RunDirectory(ABC):
 
     @abstractmethod
     def known(self, trial: Trial[Any]) -> Evaluation | None:
-        """Return the evaluation of a trial if it need not be made again."""
+        """Return the evaluation of a trial that need not be repeated, or None."""
 
     @abstractmethod
     def add(self, trial: Trial[Any], evaluation: Evaluation, *, flops: int, n_params: int) -> None:
@@ -109,24 +109,24 @@ class RunDirectory(ABC):
     @property
     @abstractmethod
     def n_known(self) -> int:
-        """How many evaluations are known."""
+        """The number of evaluations that need not be repeated."""
 
     @property
     def n_recorded(self) -> int:
-        """How many are in the file; the last may not yet be known when a run is stopped."""
+        """The number of evaluations in the file; after a stop, `n_known` may lack the last one."""
         return len(whole_lines(self.directory))
 
     @classmethod
     @abstractmethod
     def _check(cls, settings: dict[str, Any], path: Path) -> None:
-        """Raise RunError unless these are the settings of a run that can go on here."""
+        """Raise RunError if a run with these settings cannot be resumed here."""
 
     @abstractmethod
     def _take(self, line: bytes, where: str) -> None:
-        """Remember an evaluation that was read."""
+        """Add an evaluation that was read from the file."""
 
     def _append(self, line: bytes) -> None:
-        """Write a line, which ends in a line feed."""
+        """Append a line, which must end in a line feed."""
         try:
             with (self.directory / EVALUATIONS).open("ab") as file:
                 file.write(line)
@@ -145,12 +145,12 @@ class RunDirectory(ABC):
 
 
 def directory_of(path: Path) -> Path:
-    """Return the directory of a run, given that or the log beside it."""
+    """Return the directory of a run, given the directory or the log beside it."""
     return path.with_suffix("") if path.suffix == ".log" else path
 
 
 def encode_run(settings: dict[str, Any]) -> bytes:
-    """Return the content of run.json."""
+    """Encode run.json."""
     run = _Run(
         created_by=f"microgpt {version('microgpt-evolution')}",
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -160,7 +160,7 @@ def encode_run(settings: dict[str, Any]) -> bytes:
 
 
 def read_settings(directory: Path) -> dict[str, Any]:
-    """Return the settings of a run; raise RunError if there is none or run.json is damaged."""
+    """Return the settings of a run; raise RunError if run.json is missing or damaged."""
     path = directory / RUN
     try:
         content = read_regular_file(path, MAX_RUN_BYTES)
@@ -176,25 +176,25 @@ def read_settings(directory: Path) -> dict[str, Any]:
 
 
 def whole_lines(directory: Path) -> list[tuple[str, bytes]]:
-    """Return each line of evaluations.jsonl after its place; a torn last line is left out."""
+    """Return the lines of evaluations.jsonl, each with its location; skip a torn last line."""
     path = directory / EVALUATIONS
     try:
         content = read_regular_file(path, MAX_EVALUATIONS_BYTES)
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from error
-    *lines, _ = content.split(b"\n")  # the last is empty, or torn
+    *lines, _ = content.split(b"\n")  # the last is empty or torn
     return [(f"{path}, line {number}", line) for number, line in enumerate(lines, start=1)]
 
 
 def new_directory(
     folder: Path, name: str, files: Mapping[str, bytes], *, is_stamped: bool = True
 ) -> Path:
-    """Make the directory of a new run, whole or not at all, and return where it is.
+    """Create the directory of a new run atomically, and return its path.
 
     Args:
-        folder: where runs are kept. What a killed process has left there unfinished is removed.
+        folder: parent of the new directory. Unfinished files of a killed process are removed.
         files: contents by file name.
-        is_stamped: append the time to the name, and a number where that is taken.
+        is_stamped: append the time to the name, and a number if that name is taken.
 
     Raises:
         RunError: the folder is a file.
@@ -202,7 +202,7 @@ def new_directory(
     """
     if os.path.lexists(folder) and not folder.is_dir():
         raise RunError(f"{folder} is no directory, and runs are kept there; move it away")
-    staging = folder / SAVING  # which the next holder of the lock would remove
+    staging = folder / SAVING  # if this process is killed, the next holder of the lock removes it
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with DirectoryLock(folder, is_there=True):
@@ -218,7 +218,7 @@ def new_directory(
 
 
 def _free_directory(folder: Path, name: str) -> Path:
-    """Return a directory that does not exist, nor a log of its name."""
+    """Return a path at which neither a directory nor a log exists."""
     stem = f"{name}_{datetime.now():%Y%m%d_%H%M%S}"
     paths = (folder / f for f in chain([stem], (f"{stem}_{i}" for i in count(2))))
     return next(path for path in paths if not (path.exists() or Path(f"{path}.log").exists()))

@@ -1,1 +1,1 @@
-"""Evolutionary searches: by loss, by aesthetics, and the Hydra."""
+"""Evolutionary searches: loss, aesthetic and Hydra."""

@@ -1,6 +1,6 @@
 """Operators of the aesthetic search: random genomes and mutation.
 
-Width, heads, depth and learning rate evolve; the other genes are constant. Every constant is
+Width, heads, depth and learning rate evolve; the other genes are constant. All constants are
 evolve-rust's.
 """
 
@@ -31,7 +31,7 @@ def random_genome(rng: Random) -> Genome:
 
 
 def mutate(genome: Genome, rng: Random) -> Genome:
-    """Return the genome with one gene changed, or drawn again as it was."""
+    """Return the genome with one gene drawn again; the new value may equal the old."""
     match rng.randrange(4):
         case 0:
             return _with_shared_width(genome, rng.choice(MUTATED_WIDTHS), genome.n_head)
@@ -46,9 +46,9 @@ def mutate(genome: Genome, rng: Random) -> Genome:
 
 
 def _with_shared_width(genome: Genome, n_emb: int, n_head: int) -> Genome:
-    """Return the genome so changed; if the heads do not divide the width, they become two.
+    """Return the genome with this width and these heads, or two heads if they do not divide it.
 
-    Only a warm start can have an odd width: it is decreased by one.
+    An odd width, which only a warm start can have, is decreased by one.
     """
     if n_emb % n_head:
         n_head = 2

@@ -1,11 +1,12 @@
-"""A population that breeds by mutation alone: the two best stay, the others are their mutants.
+"""A population that evolves by mutation only: two elites, and mutants of them.
 
     population = AestheticPopulation(measure="judge", size=12, run_seed=42, rng=Random(42))
     for _ in range(5):
         ranked = population.tell([evaluate(organism) for organism in population.ask()])
         population.breed()
 
-It is the aesthetic search, and each head of the Hydra. The fitness is the negated score.
+The aesthetic search has one such population, the Hydra one per head. The fitness is the negated
+score.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.population import Evaluation, Offspring, Population, place
 from microgpt_evolution.search.aesthetic_operators import mutate, random_genome
 
-JUDGE = "judge"  # the score that the aesthetic search goes by
+JUDGE = "judge"  # the score that the aesthetic search maximises
 N_ELITES = 2
 
 
@@ -35,7 +36,7 @@ class AestheticPopulation(Population):
         first_slot: int = 1,
         ancestor: Genome | None = None,
     ) -> None:
-        """Make the first generation: random; half of it, if there is an ancestor, its mutants."""
+        """Create a random first generation; with an ancestor, half are its mutants."""
         self.measure = measure
         self._size, self._run_seed, self._rng, self._first_slot = size, run_seed, rng, first_slot
         children = [Offspring(ancestor, "genome")] if ancestor else []
@@ -46,13 +47,13 @@ class AestheticPopulation(Population):
         super().__init__(place(children, 1, run_seed, first_slot=first_slot))
 
     def seen(self, evaluation: Evaluation) -> Evaluation:
-        """Return an evaluation with the fitness that it has in this population."""
+        """Return an evaluation with its fitness in this population."""
         if evaluation.scores is None:
             return evaluation
         return replace(evaluation, fitness=-evaluation.scores.scores[self.measure])
 
     def breed(self) -> None:
-        """Replace all but the two best by their mutants; if nothing has finished, replace all."""
+        """Replace all but the two elites with their mutants; if none has finished, replace all."""
         elites = [o for o in self.organisms[:N_ELITES] if o.has_finished]
         children = [Offspring.same(elite, "elite") for elite in elites]
         while len(children) < self._size:
@@ -64,7 +65,7 @@ class AestheticPopulation(Population):
         self._replace(children)
 
     def receive(self, children: Sequence[Offspring]) -> None:
-        """Begin a generation in which the children replace the worst."""
+        """Start a generation in which the children replace the worst organisms."""
         stay = self.organisms[: self._size - len(children)]
         self._replace([*(Offspring.same(organism, "elite") for organism in stay), *children])
 

@@ -1,12 +1,12 @@
-"""A map of elites (Mouret & Clune 2015): the best organism of each size and novelty."""
+"""MAP-Elites archive (Mouret & Clune 2015): the best organism per size and novelty."""
 
 import math
 from dataclasses import dataclass, field
 
 from microgpt_evolution.population import Organism
 
-# Cells: log2 of the number of weights, in halves, and the share of new names, in fiftieths.
-# Organisms outside belong to the nearest cell.
+# Cells: log2 of the number of parameters in steps of 1/2, and the share of novel names in steps of
+# 1/50. Values outside are clipped to the nearest cell.
 LEAST_LOG_PARAMS, N_SIZES = 12, 9
 LEAST_NOVELTY, N_NOVELTIES = 40, 10
 N_CELLS = N_SIZES * N_NOVELTIES
@@ -14,12 +14,12 @@ N_CELLS = N_SIZES * N_NOVELTIES
 
 @dataclass
 class Archive:
-    """The best organism of each cell, by the row of its size and the column of its novelty."""
+    """The best organism per cell (size, novelty)."""
 
     cells: dict[tuple[int, int], Organism] = field(default_factory=dict)
 
     def add(self, organism: Organism, *, n_params: int) -> None:
-        """Keep an organism if it has finished and is better than what its cell has."""
+        """Add an organism if it has finished and is better than the one in its cell."""
         if organism.evaluation is None or organism.evaluation.scores is None:
             return
         size = math.floor(2 * (math.log2(n_params) - LEAST_LOG_PARAMS))
@@ -31,7 +31,7 @@ class Archive:
 
     @property
     def coverage(self) -> float:
-        """The share of the cells in which something was found."""
+        """The share of occupied cells."""
         return len(self.cells) / N_CELLS
 
 

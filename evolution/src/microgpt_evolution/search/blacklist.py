@@ -1,4 +1,4 @@
-"""The species that have failed too often; random genomes avoid them."""
+"""Species that have failed too often; random genomes avoid them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +14,11 @@ class Blacklist:
     """The failures of each species so far."""
 
     fitness: Fitness
-    values: tuple[float, ...] = ()  # the fitness of all evaluations that have finished
+    values: tuple[float, ...] = ()  # fitness of all finished evaluations
     failures: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by species
 
     def after(self, generation: Sequence[Organism]) -> "Blacklist":
-        """Return it with one more generation; an elite is not counted again."""
+        """Return the blacklist after one more generation; elites are not counted again."""
         new = [o for o in generation if o.has_finished and o.origin != "elite"]
         if not new:
             return self
@@ -33,6 +33,6 @@ class Blacklist:
 
     @property
     def species(self) -> tuple[str, ...]:
-        """Those with two failures or more, the most failures first."""
+        """Species with two failures or more, most failures first."""
         listed = [name for name, losses in self.failures.items() if len(losses) >= MIN_FAILURES]
         return tuple(sorted(listed, key=lambda name: -len(self.failures[name])))

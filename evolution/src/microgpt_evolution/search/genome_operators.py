@@ -1,9 +1,8 @@
-"""Operators that make genomes: random, mutation, crossover, fine-tuning, growth.
+"""Operators of the loss search: random, mutation, crossover, fine-tuning, growth.
 
-They are those of the loss search; the Hydra uses crossover too. The aesthetic search has its own,
-in `aesthetic_operators`.
+The Hydra uses crossover, too. The aesthetic search has its own operators (`aesthetic_operators`).
 
-Every constant is evolve-rust's, but growth ends at the range of a gene (`WHOLE_LIMITS`).
+All constants are evolve-rust's, except that growth ends at the range of a gene (`WHOLE_LIMITS`).
 """
 
 import random
@@ -22,7 +21,7 @@ TUNED_STEPS, TUNED_LR = (100, 3000), (1e-4, 0.05)
 GROWN_CONTEXTS = (12, 16, 24, 32)
 
 
-Space = Mapping[str, tuple[float, ...]]  # the values of each gene; of lr the limits of log10(lr)
+Space = Mapping[str, tuple[float, ...]]  # values per gene; for lr the limits of log10(lr)
 
 NORMAL: Space = {
     "n_emb": (8, 12, 16, 20, 24, 32),
@@ -42,16 +41,16 @@ WIDE: Space = {  # for a cataclysm
     "steps": (300, 500, 1000, 1500, 2000, 3000),
     "lr": (-4.0, -1.0),
 }
-MUTATED: Space = {**NORMAL, "n_layer": (1, 2, 3, 4)}  # of all genes but the steps
+MUTATED: Space = {**NORMAL, "n_layer": (1, 2, 3, 4)}  # all genes except steps
 
 
 def random_genome(rng: random.Random, space: Space = NORMAL) -> Genome:
-    """Return a genome whose genes are drawn from a space independently."""
+    """Return a genome whose genes are drawn independently from a space."""
     return _with_fitting_heads({gene: _draw(gene, space, rng) for gene in GENES})
 
 
 def mutate(genome: Genome, rng: random.Random) -> Genome:
-    """Return the genome after one to three changes, possibly of the same gene."""
+    """Return the genome after one to three mutations, possibly of the same gene."""
     genes = asdict(genome)
     for _ in range(rng.randint(1, 3)):
         gene = rng.choice(GENES)
@@ -63,12 +62,12 @@ def mutate(genome: Genome, rng: random.Random) -> Genome:
 
 
 def crossover(a: Genome, b: Genome, rng: random.Random) -> Genome:
-    """Return a genome that has each gene from either parent with equal probability."""
+    """Return a genome that takes each gene from either parent with equal probability."""
     return _with_fitting_heads({gene: getattr(rng.choice((a, b)), gene) for gene in GENES})
 
 
 def fine_tune(genome: Genome, rng: random.Random) -> Genome:
-    """Return the genome with another learning rate, other steps, or a little of both."""
+    """Return the genome with changed learning rate or steps, or a smaller change of both."""
     lr, steps = genome.lr, genome.steps
     match rng.randrange(3):
         case 0:
@@ -81,9 +80,9 @@ def fine_tune(genome: Genome, rng: random.Random) -> Genome:
 
 
 def grow(genome: Genome, rng: random.Random) -> Genome:
-    """Return the genome with one of these increased: layers, heads, context, hidden units.
+    """Return the genome with more layers, heads, context or hidden units.
 
-    A gene at the end of its range stays; where heads cannot be doubled, a layer is added.
+    A gene at the end of its range stays. If heads cannot be doubled, a layer is added.
     """
     match rng.randrange(4):
         case 0:
@@ -101,7 +100,7 @@ def grow(genome: Genome, rng: random.Random) -> Genome:
 
 
 def _with_fitting_heads(genes: dict[str, Any]) -> Genome:
-    """Return the genome; n_head is replaced by the largest that divides n_emb, if it does not."""
+    """Return the genome; if n_head does not divide n_emb, use the largest head count that does."""
     if genes["n_emb"] % genes["n_head"]:
         genes["n_head"] = next(n_head for n_head in HEAD_COUNTS if genes["n_emb"] % n_head == 0)
     return Genome(**genes)

@@ -1,10 +1,10 @@
-"""The Hydra: populations ("heads") with a score each, which exchange genomes now and then.
+"""The Hydra: one population ("head") per score; the heads exchange genomes periodically.
 
 hydra = Hydra(HEADS, size=8, run_seed=42)
-for _ in range(5):                              # a cycle
-for _ in range(HEAD_GENERATIONS):
-hydra.tell([evaluate(organism) for organism in hydra.ask()])
-hydra.breed()                           # after the last: the gathering
+for _ in range(5):                              # cycles
+    for _ in range(HEAD_GENERATIONS):
+        hydra.tell([evaluate(organism) for organism in hydra.ask()])
+        hydra.breed()                           # after the last generation: the gathering
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,22 +19,22 @@ from microgpt_evolution.search.genome_operators import crossover
 
 Exchange = Literal["migrate", "source"]
 
-HEAD_GENERATIONS = 3  # of a cycle, in isolation, before the heads meet
-N_GUESTS = 2  # heads whose champions come to a head
+HEAD_GENERATIONS = 3  # generations per cycle, each head in isolation
+N_GUESTS = 2  # heads that send their champion to a head
 
 
 class Hydra:
-    """The search of all heads; their breeding draws from one random generator.
+    """Search over all heads, which share one random generator.
 
     Attributes:
         exchange: what the gathering does. "migrate": the champions of two other heads replace the
-            worst in each head, and their offspring with its own champion the next worst. "source",
-            as in evolve-rust: the two best of all heads replace all but the two best in each head;
-            after some cycles all heads are the same.
+            worst organisms of each head, and their crossovers with its own champion the next worst.
+            "source", as in evolve-rust: the two best of every head replace all but the two best of
+            each head; after some cycles all heads are the same.
         met: the two best of each head at the last gathering.
     """
 
-    stagnation = None  # it is not counted
+    stagnation = None  # not counted
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Hydra:
             for place, name in enumerate(names)
         }
         self.met: dict[HeadName, list[Organism]] = {}
-        self._first: dict[int, Organism] = {}  # by seed; as it was bred, before it was an elite
+        self._first: dict[int, Organism] = {}  # by seed, as bred: before it became an elite
 
     @property
     def populations(self) -> Mapping[str, AestheticPopulation]:
@@ -68,7 +68,7 @@ class Hydra:
 
     @property
     def n_finalists(self) -> int:
-        """How many organisms are measured again at the end, at most."""
+        """The maximum number of organisms in the retest."""
         return N_ELITES * len(self.heads)
 
     @property
@@ -86,14 +86,14 @@ class Hydra:
         return [o for population in self.heads.values() for o in population.ask()]
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
-        """Take the evaluations of the organisms of `ask`, in their order, and rank each head."""
+        """Set the evaluations of the organisms from `ask`, in order, and rank each head."""
         news = iter(evaluations)
         for population in self.heads.values():
             for organism in population.tell([next(news) for _ in population.ask()]):
                 self._first.setdefault(organism.seed, organism)
 
     def breed(self) -> None:
-        """Replace the generation of each head by the next; after a cycle, the heads meet."""
+        """Replace the generation of each head with the next; after a cycle, `gather`."""
         if self.generation % HEAD_GENERATIONS == 0:
             self.gather()
         else:
@@ -101,19 +101,19 @@ class Hydra:
                 population.breed()
 
     def champions(self) -> dict[HeadName, list[Organism]]:
-        """Return the two best of each head, without those that have not finished."""
+        """Return the finished organisms among the two best of each head."""
         return {
             name: [o for o in population.organisms[:N_ELITES] if o.has_finished]
             for name, population in self.heads.items()
         }
 
     def finalists(self) -> list[Organism]:
-        """Return the organisms that came to the last gathering, each as it was bred."""
+        """Return the organisms of the last gathering, each as it was bred."""
         seeds = dict.fromkeys(o.seed for organisms in self.met.values() for o in organisms)
         return [self._first[seed] for seed in seeds]
 
     def gather(self) -> None:
-        """Let the heads exchange genomes, and so begin the next generation of each."""
+        """Exchange genomes between the heads, which starts the next generation of each."""
         champions = self.met = self.champions()
         for name, population in self.heads.items():
             room = max(len(population.organisms) - N_ELITES, 0)
@@ -125,7 +125,7 @@ class Hydra:
     def _guests(
         self, host: HeadName, champions: dict[HeadName, list[Organism]], room: int
     ) -> list[Offspring]:
-        """Return champions of other heads, the next in the ring first, then their offspring."""
+        """Return champions of other heads, in ring order, then their offspring."""
         names = list(self.heads)
         ring = [*names[names.index(host) + 1 :], *names[: names.index(host)]]
         guests = [champions[name][0] for name in ring if champions[name]][:N_GUESTS]
@@ -138,6 +138,6 @@ class Hydra:
         return children[:room]
 
     def _pool(self, champions: dict[HeadName, list[Organism]], room: int) -> list[Offspring]:
-        """Return the best of all heads, of each in turn the first, then the second."""
+        """Return the best organism of each head, then the second best of each."""
         everyone = [best[i] for i in range(N_ELITES) for best in champions.values() if best[i:]]
         return [Offspring.same(organism, "migrant") for organism in everyone[:room]]

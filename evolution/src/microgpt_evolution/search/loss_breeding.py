@@ -1,4 +1,4 @@
-"""Breed the generations of a loss search: the first one, and from each the next."""
+"""Breed the generations of a loss search."""
 
 from collections.abc import Collection, Sequence
 from random import Random
@@ -19,14 +19,14 @@ from microgpt_evolution.search.stagnation import StagnationStage
 
 N_IMMIGRANTS = 2
 N_CHAMPIONS = 3
-CROSS_BELOW, MUTANT_BELOW = 0.4, 0.8  # of a uniform draw; the rest are hypermutants
-MAX_TRIES = 20  # for a random genome whose species is not blacklisted
+CROSS_BELOW, MUTANT_BELOW = 0.4, 0.8  # thresholds of a uniform draw; above them: hypermutants
+MAX_TRIES = 20  # draws of a random genome before a blacklisted species is accepted
 
 
 def first_generation(
     size: int, *, run_seed: int, rng: Random, ancestor: Genome | None = None
 ) -> list[Organism]:
-    """Return random organisms; half of them, if there is an ancestor, are it and its mutants."""
+    """Return random organisms; with an ancestor, half are the ancestor and its mutants."""
     children = []
     if ancestor:
         children = [Offspring(ancestor, "genome")]
@@ -46,12 +46,12 @@ def next_generation(
     rng: Random,
     blacklisted: Collection[str] = (),
 ) -> list[Organism]:
-    """Return as many organisms as a ranked generation has.
+    """Return the next generation, as large as the ranked one.
 
-    Only organisms that have finished are kept or bred from; without any, all are random.
+    Only finished organisms are kept or bred from; if there are none, all are random.
 
     Args:
-        run_seed: for the training seeds.
+        run_seed: determines the training seeds.
         blacklisted: species that random genomes avoid.
     """
     size = len(ranked)
@@ -68,7 +68,7 @@ def next_generation(
 
 
 def count_immigrants(size: int) -> int:
-    """Return the number of random organisms in a normal generation; two are not random."""
+    """Return the number of random organisms in a normal generation; at least two are not random."""
     return max(0, min(N_IMMIGRANTS, size - 2))
 
 
@@ -99,7 +99,7 @@ def _offspring(winners: Sequence[Organism], rng: Random) -> Offspring:
 def _championship(
     winners: Sequence[Organism], size: int, rng: Random, blacklisted: Collection[str]
 ) -> list[Offspring]:
-    """Return the best, to be measured anew; offspring of the three best; an immigrant."""
+    """Return the best to be re-evaluated, offspring of the three best, and an immigrant."""
     best = winners[0]
     children = [Offspring(best.genome, "re-eval", (best,))]
     if size > 1:
@@ -119,7 +119,7 @@ def _championship(
 def _cataclysm(
     winners: Sequence[Organism], size: int, rng: Random, blacklisted: Collection[str]
 ) -> list[Offspring]:
-    """Return the best, to be measured anew, and random organisms of the wide space."""
+    """Return the best to be re-evaluated, and random organisms of the wide space."""
     children = [Offspring(best.genome, "re-eval", (best,)) for best in winners[:1]]
     while len(children) < size:
         children.append(Offspring(_random_avoiding(blacklisted, WIDE, rng), "cataclysm"))

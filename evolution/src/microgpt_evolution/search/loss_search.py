@@ -1,9 +1,9 @@
-"""The search for a low loss, one generation at a time.
+"""The loss search, one generation at a time.
 
 search = LossSearch(population=8, fitness="held-out", seed=42)
 for _ in range(10):
-ranked = search.tell([evaluate(organism) for organism in search.ask()])
-search.breed()
+    ranked = search.tell([evaluate(organism) for organism in search.ask()])
+    search.breed()
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from microgpt_evolution.search.stagnation import StagnationSchedule, StagnationS
 
 
 class LossSearch(Population):
-    """A population that is bred by tournaments, with a stagnation schedule and a blacklist."""
+    """A population bred by tournament selection, with a stagnation schedule and a blacklist."""
 
     def __init__(
         self, *, population: int, fitness: Fitness, seed: int, ancestor: Genome | None = None
@@ -37,14 +37,14 @@ class LossSearch(Population):
         return self.schedule.stagnation
 
     def tell(self, evaluations: Sequence[Evaluation]) -> list[Organism]:
-        """Take the evaluations of the organisms of `ask`, in their order; return all, ranked."""
+        """Set the evaluations of the organisms from `ask`, in order; return all, ranked."""
         ranked = super().tell(evaluations)
         self.blacklist = self.blacklist.after(ranked)
         self.schedule = self.schedule.after(ranked[0].fitness)
         return ranked
 
     def breed(self) -> None:
-        """Replace the population by the next generation; `stage` says how it was bred."""
+        """Replace the population with the next generation, and set `stage` to how it was bred."""
         self.stage = self.schedule.stage
         self.organisms = next_generation(
             self.stage,

@@ -1,7 +1,7 @@
-"""Rebuild the generations of a search from its records; nothing is trained.
+"""Rebuild the generations of a search from its records, without training.
 
-Told the recorded evaluations, a search breeds the same organisms again, also the elites and
-migrants, which have no record of their own.
+Given the recorded evaluations, a search breeds the same organisms again, including elites and
+migrants, which have no records.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,23 +15,23 @@ from microgpt_evolution.search.stagnation import StagnationStage
 
 Known = Callable[[Genome, int], Evaluation | None]
 
-_PENDING = Evaluation("crashed")  # only this very object stands for an evaluation that is missing
+_PENDING = Evaluation("crashed")  # compared by identity: marks a missing evaluation
 
 
 @dataclass(frozen=True)
 class Generation:
-    """The organisms of one generation that have been evaluated."""
+    """The evaluated organisms of one generation."""
 
     number: int  # counted from 1
     populations: Mapping[str, Sequence[Organism]]  # by name, each ranked
-    stage: StagnationStage = "normal"  # how it was bred, in a loss evolution
+    stage: StagnationStage = "normal"  # how it was bred, in a loss search
 
 
 def replay(search: Search, n_generations: int, known: Known) -> list[Generation]:
-    """Return the generations of a search, as far as it has come; the last may be incomplete.
+    """Return the recorded generations of a search; the last may be incomplete.
 
     Args:
-        search: at its beginning; it is changed.
+        search: a new search, which is modified.
         known: returns the recorded evaluation of a genome and a seed.
     """
     generations: list[Generation] = []

@@ -1,4 +1,4 @@
-"""exam.json: what the search measured of its winner, its retest, and names that it generates."""
+"""exam.json: the winner's measurements in the search and in the retest, and samples."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,34 +17,34 @@ EXAM = "exam.json"
 VERSION = 1
 MAX_BYTES = 2**24
 
-_Number = Annotated[float, Field(ge=-1e100, le=1e100)]  # the squares are finite, too
+_Number = Annotated[float, Field(ge=-1e100, le=1e100)]  # small enough that squares are finite
 
 
 class Measures(BaseModel):
-    """One measure: as found by the search, and again with each fresh seed."""
+    """One measure: in the search, and with each fresh seed."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False, frozen=True)
 
-    found: _Number | None  # None where the search did not measure it
+    found: _Number | None  # None if the search did not measure it
     again: tuple[_Number, ...]  # in the order of the seeds
 
 
 class RetestFile(BaseModel):
-    """The content of the file. Losses are in nats per token."""
+    """The content of exam.json. Losses are in nats per token."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
     version: Annotated[int, Field(le=VERSION)] = VERSION
     id: str  # of the winner
     last_loss: Measures  # of the last training document
-    val_loss: Measures  # held out; the search may have gone by it
-    test_loss: Measures  # of documents that nothing was chosen by
-    scores: dict[str, Measures] = {}  # of the judge and each head, where names are judged
-    names: tuple[str, ...]  # the first ones of the first training
+    val_loss: Measures  # on held-out documents; the search may have minimised it
+    test_loss: Measures  # on documents that were not used for any choice
+    scores: dict[str, Measures] = {}  # of the judge and each head, if names are scored
+    names: tuple[str, ...]  # the first samples of the first retrained model
 
 
 def write_retest(directory: Path, winner: Winner, tested: Retest, names: Sequence[str]) -> None:
-    """Write the file into the directory of a run, whole or not at all."""
+    """Write exam.json into the directory of a run, atomically."""
     found = winner.found
     scores = found.scores.scores if found.scores else {}
     file = RetestFile(
@@ -62,7 +62,7 @@ def write_retest(directory: Path, winner: Winner, tested: Retest, names: Sequenc
 
 
 def read_retest(directory: Path) -> RetestFile | None:
-    """Return what is in the file, or None if there is none; raise RunError if it is damaged."""
+    """Read exam.json; return None if it does not exist, and raise RunError if it is damaged."""
     path = directory / EXAM
     try:
         return RetestFile.model_validate_json(read_regular_file(path, MAX_BYTES))

@@ -1,6 +1,6 @@
-"""Run a search from its first generation to its winner, with its log, trace and events.
+"""Run a search to its winner, with log, trace and events.
 
-`SearchRunner` has the loop, the evaluation of generations and the retest of the finalists; its
+`SearchRunner` has the loop, the evaluation of generations and the retest of the finalists. Its
 subclasses, one per objective, choose the winner and write evolve-rust's log and trace.
 """
 
@@ -38,20 +38,20 @@ Stage = Literal["primordial", "generation", "again"]  # "again" is the retest of
 
 @dataclass(frozen=True)
 class SearchEvent:
-    """The progress of a run: sent when a stage begins, and after each evaluation."""
+    """Progress of a run, sent when a stage begins and after each evaluation."""
 
     stage: Stage
-    generation: int  # the current one; in the retest, the last
+    generation: int  # current generation; in the retest, the last
     organisms: Sequence[Organism]  # of this generation
-    n_later: int  # estimated evaluations of later stages; a search that is stuck has more
-    champions: Mapping[str, Organism] = field(default_factory=dict)  # by population, so far
-    stagnation: int | None = None  # generations without progress, where they are counted
-    n_done: int = 0  # evaluations of this stage that are done, or were on record
+    n_later: int  # estimated evaluations of later stages; stagnation adds more
+    champions: Mapping[str, Organism] = field(default_factory=dict)  # best so far, by population
+    stagnation: int | None = None  # generations without progress; None if not counted
+    n_done: int = 0  # evaluations of this stage that are done or were recorded
     n_all: int = 0  # all evaluations of this stage
 
     @property
     def n_species(self) -> int:
-        """How many species are in the generation."""
+        """The number of species in the generation."""
         return len(count_species(self.organisms))
 
 
@@ -61,7 +61,7 @@ def ignore(_: object) -> None:
 
 @dataclass(frozen=True)
 class Listeners:
-    """Functions that are called while a search runs."""
+    """Callbacks for the log, the trace and the events of a search."""
 
     log: Callable[[str], None] = ignore  # with each line of the log
     trace: Callable[[str], None] = ignore  # with each line of the trace
@@ -69,7 +69,7 @@ class Listeners:
 
 
 class SearchRunner(ABC):
-    """One run of a search."""
+    """Runs one search."""
 
     search: Search
 
@@ -78,11 +78,11 @@ class SearchRunner(ABC):
     ) -> None:
         self.settings, self.evaluator = settings, evaluator
         self.search = settings.search()
-        self.champions: dict[str, Organism] = {}  # the best so far of each population
+        self.champions: dict[str, Organism] = {}  # best organism so far of each population
         self._listeners = listeners
 
     def run(self, minutes: float | None = None) -> Winner | None:
-        """Return the winner, if there is one; begin no generation after so many minutes."""
+        """Return the winner, or None; start no generation after `minutes`."""
         self._started = perf_counter()
         self._begin()
         for number in range(1, self.settings.generations + 1):
@@ -110,7 +110,7 @@ class SearchRunner(ABC):
         """Choose the winner and write the end of the log."""
 
     def _evaluate_generation(self) -> None:
-        """Evaluate all populations together, so that workers serve all of them."""
+        """Evaluate all populations together, so that they share the workers."""
         populations = self.search.populations
         todo = [(name, o) for name, population in populations.items() for o in population.ask()]
 
@@ -160,7 +160,7 @@ class SearchRunner(ABC):
         self._listeners.on_event(event)
 
     def _count_later(self, stage: Stage) -> int:
-        """Return how many evaluations come after a stage, if the search does not get stuck."""
+        """Estimate the evaluations after a stage, if the search does not stagnate."""
         if stage == "again":
             return 0
         n_evaluated = self.search.generation if stage == "generation" else 0
@@ -180,10 +180,10 @@ class SearchRunner(ABC):
 
 
 class LossRunner(SearchRunner):
-    """A run of a loss evolution."""
+    """Runs a loss search."""
 
     search: LossSearch
-    target = target("last-doc")  # the fitness to get below; for held-out, set when the run begins
+    target = target("last-doc")  # fitness to beat; for held-out it is set when the run begins
     _is_reached = False
 
     def _begin(self) -> None:
@@ -244,7 +244,7 @@ class LossRunner(SearchRunner):
 
 
 class AestheticRunner(SearchRunner):
-    """A run of an aesthetic evolution."""
+    """Runs an aesthetic search."""
 
     def _begin(self) -> None:
         self._log(*aesthetic_log.header(self.settings, self.evaluator.records.log))
@@ -267,10 +267,10 @@ class AestheticRunner(SearchRunner):
 
 
 class HydraRunner(SearchRunner):
-    """A run of the Hydra."""
+    """Runs a Hydra search."""
 
     search: Hydra
-    winners: Mapping[HeadName, Candidate]  # of each head, by the retest; set at the end
+    winners: Mapping[HeadName, Candidate]  # of each head in the retest; set at the end
 
     def _begin(self) -> None:
         self.archives = {name: Archive() for name in self.search.heads}
@@ -296,7 +296,7 @@ class HydraRunner(SearchRunner):
         self._log(*hydra_log.cycle_end(search.organisms, self.archives, seconds))
 
     def _breed(self) -> None:
-        """Do nothing: the gathering at the end of a cycle has begun the next generation."""
+        """Do nothing: the gathering has already started the next generation."""
 
     def _end(self, candidates: Sequence[Candidate]) -> Winner | None:
         by_seed = {candidate.organism.seed: candidate for candidate in candidates}
@@ -311,7 +311,7 @@ class HydraRunner(SearchRunner):
         winner = self.winners[head] if head else best_for_all(heads, candidates)
         self._log(*hydra_log.ascended(self.winners))
         self._log(*hydra_log.chosen(winner, heads, head))
-        return Winner(winner.organism, head or JUDGE, head)  # the judge scores all qualities
+        return Winner(winner.organism, head or JUDGE, head)  # the judge combines all qualities
 
 
 RUNNERS: Mapping[str, type[SearchRunner]] = {

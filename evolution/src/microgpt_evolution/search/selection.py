@@ -1,4 +1,4 @@
-"""Finalists, measured again with fresh seeds, and the rules that choose the winner among them.
+"""Retest of the finalists, and the rules that choose the winner.
 
 The best of many measurements is partly luck, so the means over several seeds decide.
 """
@@ -14,19 +14,19 @@ from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.population import Evaluation, Organism
 from microgpt_evolution.seeds import training_seed
 
-N_REPEATS = 2  # trainings of each finalist, besides the search's own
-N_FRESH = 2  # seeds that the winner is tested with, besides that of the run
+N_REPEATS = 2  # retest runs per finalist, in addition to the search's
+N_FRESH = 2  # fresh seeds for the winner, in addition to that of the run
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A finalist and its evaluations, one per seed; the first is the search's own."""
+    """A finalist with its evaluations, one per seed; the first is the search's."""
 
-    organism: Organism  # as the search found it
+    organism: Organism  # as found by the search
     evaluations: tuple[Evaluation, ...]
 
     def values(self, measure: str | None) -> list[float]:
-        """Return a score, a key of `Scores.scores`, with each seed; the fitness for None."""
+        """Return the values of a score (a key of `Scores.scores`), or of the fitness if None."""
         if measure is None:
             return [evaluation.fitness for evaluation in self.evaluations]
         return [e.scores.scores[measure] for e in self.evaluations if e.scores]
@@ -36,7 +36,7 @@ class Candidate:
         return fmean(self.values(measure))
 
     def describe(self, measure: str | None) -> str:
-        """Return the mean of a score, or of the fitness, with its interval."""
+        """Format the mean of a score, or of the fitness, with its confidence interval."""
         return confidence_interval.describe(self.values(measure))
 
 
@@ -44,24 +44,24 @@ class Candidate:
 class Winner:
     """The winner of a run."""
 
-    organism: Organism  # as the search found it
-    measure: str | None = None  # a key of `Scores.scores`; None where a loss was minimised
-    head: HeadName | None = None  # whose champion it is, if one head was asked for
+    organism: Organism  # as found by the search
+    measure: str | None = None  # a key of `Scores.scores`; None if a loss was minimised
+    head: HeadName | None = None  # the requested head, if any, whose champion it is
 
     @property
     def found(self) -> Evaluation:
-        """The evaluation of the search."""
+        """The evaluation in the search."""
         assert self.organism.evaluation
         return self.organism.evaluation
 
     def fresh_seeds(self, run_seed: int) -> list[int]:
-        """Return seeds that had no say: the run's, which trained nobody, and two new ones."""
+        """Return seeds not used for selection: that of the run, and two new ones."""
         repeats = range(N_REPEATS + 1, N_REPEATS + 1 + N_FRESH)
         return [run_seed, *(_seed(self.organism, run_seed, repeat) for repeat in repeats)]
 
 
 def confirmation_trials(finalists: Sequence[Organism], run_seed: int) -> list[Trial[Genome]]:
-    """Return the trials that measure each finalist again: N_REPEATS of the first, and so on."""
+    """Return N_REPEATS retest trials per finalist, grouped by finalist."""
     return [
         Trial(
             finalist.genome,
@@ -76,7 +76,7 @@ def confirmation_trials(finalists: Sequence[Organism], run_seed: int) -> list[Tr
 
 
 def make_candidates(finalists: Sequence[Organism], again: Sequence[Evaluation]) -> list[Candidate]:
-    """Return the finalists with the evaluations of their `confirmation_trials` that succeeded."""
+    """Return the finalists with the successful evaluations of their `confirmation_trials`."""
     return [
         Candidate(finalist, (finalist.evaluation, *(e for e in found if e.status == "ok")))
         for i, finalist in enumerate(finalists)
@@ -85,14 +85,14 @@ def make_candidates(finalists: Sequence[Organism], again: Sequence[Evaluation]) 
 
 
 def best_for(measure: str, candidates: Sequence[Candidate]) -> Candidate:
-    """Return the candidate with the best mean score; of equals the first."""
+    """Return the candidate with the best mean score; ties: the first."""
     return max(candidates, key=lambda candidate: candidate.mean(measure))
 
 
 def best_for_all(heads: Collection[HeadName], candidates: Sequence[Candidate]) -> Candidate:
-    """Return the candidate with the smallest sum of its ranks, one per head; of equals the first.
+    """Return the candidate with the smallest sum of ranks over the heads; ties: the first.
 
-    Ranks, because the scores of heads are not comparable.
+    Ranks are used because the scores of different heads are not comparable.
     """
 
     def sum_of_ranks(candidate: Candidate) -> int:

@@ -1,4 +1,4 @@
-"""The settings of a search, as in run.json; a resumed run keeps those that it began with."""
+"""Settings of a search, stored in run.json; a resumed run keeps them."""
 
 import json
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ from microgpt_evolution.search.loss_search import LossSearch
 
 Search = Population | Hydra  # ask, tell, breed, finalists
 
-HELD_OUT = 0.1  # the share of the validation part, and of the test part
+HELD_OUT = 0.1  # share of the validation part, and of the test part
 # The options of each objective and their defaults
 DEFAULTS: dict[ObjectiveName, dict[str, Any]] = {
     "loss": {"population": 8, "generations": 10, "fitness": "held-out"},
@@ -45,44 +45,44 @@ DEFAULTS: dict[ObjectiveName, dict[str, Any]] = {
 }
 OPTIONS = ("population", "generations", "fitness", "samples", "exchange", "origin", "head")
 _Count = Annotated[int, Field(ge=1)]
-MAX_POPULATION, MAX_SAMPLES = 10_000, 100_000  # so that they fit into memory
+MAX_POPULATION, MAX_SAMPLES = 10_000, 100_000  # limits that fit into memory
 
 
 class SearchSettings(BaseModel):
-    """The settings of a run."""
+    """The settings of a search."""
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
     objective: ObjectiveName
-    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # where the documents were when it began
+    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # path of the documents when the run began
     data_sha256: str  # of all documents
-    vocab_size: _Count | None = None  # None in the runs of older versions
+    vocab_size: _Count | None = None  # None in runs of older versions
     val_fraction: float = HELD_OUT
     test_fraction: float = HELD_OUT
-    population: Annotated[_Count, Field(le=MAX_POPULATION)]  # in each head of the Hydra
-    generations: _Count  # cycles of the Hydra
+    population: Annotated[_Count, Field(le=MAX_POPULATION)]  # per head of the Hydra
+    generations: _Count  # cycles, for the Hydra
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
-    fitness: Fitness | None = None  # None where scores are maximised
+    fitness: Fitness | None = None  # None if a score is maximised
     samples: Annotated[_Count, Field(le=MAX_SAMPLES)] | None = None  # names scored per organism
     exchange: Exchange | None = None
-    origin: bool = False  # whether the Hydra has the fourth head
-    head: HeadName | None = None  # whose champion wins; None for the best for all
-    warm_start: Genome | None = None  # itself, for its file may change
-    max_flops: float = MAX_FLOPS  # a training that takes more is refused
-    max_bytes: int = MAX_BYTES  # the same for its memory
+    origin: bool = False  # whether the Hydra has the fourth head, Origin
+    head: HeadName | None = None  # head whose champion wins; None: the best over all heads
+    warm_start: Genome | None = None  # the genome, not its path: the file may change
+    max_flops: float = MAX_FLOPS  # training runs that need more are refused
+    max_bytes: int = MAX_BYTES  # bytes of training memory; training runs that need more are refused
 
     @property
     def n_generations(self) -> int:
-        """The generations of each population: a cycle of the Hydra is several."""
+        """The number of generations per population; a cycle of the Hydra has several."""
         return self.generations * (HEAD_GENERATIONS if self.objective == "hydra" else 1)
 
     @property
     def heads(self) -> list[HeadName]:
-        """The heads of a Hydra."""
+        """The heads of the Hydra."""
         return [name for name in HEADS if name != "origin" or self.origin]
 
     def search(self) -> Search:
-        """Return the search, at its beginning."""
+        """Return a new search."""
         size, seed, ancestor = self.population, self.seed, self.warm_start
         if self.objective == "loss":
             assert self.fitness
@@ -98,7 +98,7 @@ class SearchSettings(BaseModel):
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
-        """Refuse a file in which settings of several objectives were mixed."""
+        """Refuse settings that mix several objectives."""
         known = DEFAULTS[self.objective]
         for name in OPTIONS:
             value = getattr(self, name)
@@ -115,11 +115,11 @@ class SearchSettings(BaseModel):
         """Return the settings of a new run.
 
         Args:
-            given: options by name; None stands for the default.
+            given: options by name; None means the default.
             facts: other fields.
 
         Raises:
-            ConfigError: an option is of another objective, or outside its range.
+            ConfigError: an option does not belong to the objective, or is outside its range.
         """
         given = {name: option for name, option in given.items() if option is not None}
         objective: ObjectiveName = given.get("objective", "loss")
@@ -153,7 +153,7 @@ class SearchSettings(BaseModel):
             raise RunError(f"{where}: {error}") from error
 
     def check(self, given: Mapping[str, Any], warm_start: Genome | None) -> None:
-        """Raise ConfigError if an option, given by name, or a genome is not that of the run."""
+        """Raise ConfigError if an option or the warm start differs from the run to resume."""
         for name in ("objective", "seed", *OPTIONS):
             known = getattr(self, name)
             if name in given and given[name] != known:
@@ -170,7 +170,7 @@ class SearchSettings(BaseModel):
             )
 
     def check_data(self, input: Path, sha256: str) -> None:
-        """Raise ConfigError if the documents are not those that the run began with."""
+        """Raise ConfigError if the documents differ from those of the run to resume."""
         if sha256 != self.data_sha256:
             raise ConfigError(
                 f"{input} is not what the run began with: its documents have another sha256; "
@@ -179,7 +179,7 @@ class SearchSettings(BaseModel):
 
 
 def describe_documents(parts: Split) -> dict[str, Any]:
-    """Return the settings of a run that follow from its documents."""
+    """Return the settings that depend on the documents."""
     return {
         "data_sha256": parts.facts.sha256,
         "vocab_size": CharTokenizer.from_documents(parts.docs).vocab_size,

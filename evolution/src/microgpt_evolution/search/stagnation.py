@@ -1,4 +1,4 @@
-"""Stagnation schedule: a stuck search breeds its winners, then restarts with random genomes."""
+"""Stagnation schedule: breed only the winners, then restart with random genomes."""
 
 import math
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ StagnationStage = Literal["normal", "championship", "cataclysm"]
 
 CHAMPIONSHIP_AFTER = 2  # generations without progress
 CATACLYSM_AFTER = 4
-PROGRESS = 1e-8  # a smaller gain is rounding
+PROGRESS = 1e-8  # smaller gains count as rounding errors
 
 
 @dataclass(frozen=True)
 class StagnationSchedule:
-    """How long a search has been stuck."""
+    """The number of generations without progress, and the stage that follows from it."""
 
     stagnation: int = 0  # generations without progress
-    best: float | None = None  # the best fitness of the last generation
+    best: float | None = None  # best fitness of the last generation
 
     def after(self, best: float) -> "StagnationSchedule":
-        """Return it with one more generation, which has this best fitness.
+        """Return the schedule after one more generation with this best fitness.
 
-        A worse fitness is no progress. evolve-rust resets its counter at any change, and its
-        championships measure the elite anew, so its cataclysm never comes.
+        A worse fitness is not progress. evolve-rust resets its counter at any change; since its
+        championships re-evaluate the elite, its cataclysm never happens.
         """
         if self.best is None:
             return StagnationSchedule(0, best)
@@ -31,11 +31,11 @@ class StagnationSchedule:
 
     @property
     def stage(self) -> StagnationStage:
-        """How to breed the next generation."""
+        """The stage that breeds the next generation."""
         if self.stagnation >= CATACLYSM_AFTER:
             return "cataclysm"
         return "championship" if self.stagnation >= CHAMPIONSHIP_AFTER else "normal"
 
     def after_breeding(self) -> "StagnationSchedule":
-        """Return it for the generation that has been bred: a cataclysm is a new start."""
+        """Return the schedule for the bred generation; a cataclysm resets the count."""
         return StagnationSchedule(0, self.best) if self.stage == "cataclysm" else self

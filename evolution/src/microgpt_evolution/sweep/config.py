@@ -1,4 +1,4 @@
-"""One configuration of a sweep: the settings of `microgpt train` that change what is learnt."""
+"""A sweep configuration: the settings of `microgpt train` that affect the trained model."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -10,7 +10,7 @@ from microgpt.training.engines import DEFAULT_DTYPE, check_engine
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """Settings with the names and the defaults of `microgpt train`.
+    """Settings with the names and defaults of `microgpt train`.
 
     Raises:
         ConfigError: a setting is outside its range, or n_embd is not divisible by n_head.
@@ -35,18 +35,18 @@ class SweepConfig:
         check_engine("compiled", self.dtype)
 
     def model(self, vocab_size: int) -> ModelConfig:
-        """Return the shape of the model."""
+        """Return the model configuration."""
         return ModelConfig(**self._fields_of(ModelConfig), vocab_size=vocab_size)
 
     def train_config(self, seed: int) -> TrainConfig:
-        """Return the hyper-parameters of the training."""
+        """Return the training hyper-parameters."""
         return TrainConfig(**self._fields_of(TrainConfig), seed=seed)
 
     def _fields_of(self, kind: type[ModelConfig] | type[TrainConfig]) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in fields(kind) if f.name in SETTINGS}
 
     def describe(self, names: Iterable[str]) -> str:
-        """Return some of the settings in words, such as "n_layer 1, steps 3,000"."""
+        """Format some of the settings, such as "n_layer 1, steps 3,000"."""
         return ", ".join(f"{name} {show(getattr(self, name))}" for name in names)
 
 
@@ -54,7 +54,7 @@ SETTINGS = tuple(field.name for field in fields(SweepConfig))
 
 
 def show(setting: float | str) -> str:
-    """Return a setting as text; whole numbers have commas."""
+    """Format a setting; integers get thousands separators."""
     return f"{setting:,}" if isinstance(setting, int) else str(setting)
 
 

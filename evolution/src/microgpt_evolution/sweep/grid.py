@@ -1,4 +1,4 @@
-"""The configurations of a sweep: the sets of evolve-rust's scripts, or any grid."""
+"""Configurations of a sweep: the sets of evolve-rust's scripts, or any grid."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -19,17 +19,17 @@ SIZES = {  # the three models of evolve-rust's run_param_scaling.sh
     "medium": SweepConfig(n_embd=32, n_head=4, n_layer=2, steps=5000),
     "large": SweepConfig(n_embd=64, n_head=8, n_layer=4, steps=5000),
 }
-MAX_COMBINATIONS = 10_000  # all are made before the first is trained, and a typo multiplies
+MAX_COMBINATIONS = 10_000  # all are created before training starts, and a typo multiplies
 
 
 def grid(axes: Mapping[str, Sequence[Any]]) -> tuple[list[SweepConfig], list[str]]:
-    """Return every combination once, the last axis fastest, and an error for each impossible one.
+    """Return all distinct combinations, the last axis varying fastest, and errors of invalid ones.
 
     Args:
-        axes: the values of some settings, by name.
+        axes: values by setting name.
 
     Raises:
-        ConfigError: none is possible, or there are too many.
+        ConfigError: no combination is valid, or there are too many.
     """
     n = prod(map(len, axes.values()))
     if n > MAX_COMBINATIONS:

@@ -1,4 +1,4 @@
-"""The run directory of a sweep: its settings and the result of each training."""
+"""The run directory of a sweep: settings and results."""
 
 import csv
 import io
@@ -23,12 +23,12 @@ from microgpt_evolution.runs.run_directory import RUN, RunDirectory, read_settin
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig
 
 TABLE = "evaluations.csv"
-HELD_OUT = 0.1  # the share of the validation part, and of the test part
+HELD_OUT = 0.1  # share of the validation part, and of the test part
 OUTCOME = ("val_loss", "last_loss", "train_loss", "samples", "seconds", "cpu_seconds")
 
 Kind = Literal["steps", "params", "grid"]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-# Far beyond any training, but sums and squares of these are still finite.
+# Larger than any real value, but small enough that sums and squares are finite.
 _Count = Annotated[int, Field(ge=1, le=10**30)]
 _Loss = Annotated[float, Field(ge=0, le=1e100)]
 _Seconds = Annotated[float, Field(ge=0, le=1e15)]
@@ -36,32 +36,32 @@ _STRICT = ConfigDict(strict=True, frozen=True, allow_inf_nan=False, serialize_by
 
 
 class SweepSettings(BaseModel):
-    """The settings of a sweep, as its run.json has them."""
+    """The settings of a sweep in run.json."""
 
     model_config = _STRICT
 
     sweep: Kind
     configs: tuple[SweepConfig, ...] = Field(min_length=1, alias="points")  # each with each seed
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
-    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # the path of the documents at the start
+    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # path of the documents at the start
     chat: bool = False  # the documents are conversations
     data_sha256: str  # of all documents
-    val_fraction: float = HELD_OUT  # losses are measured on it
+    val_fraction: float = HELD_OUT  # held-out losses are measured on it
     test_fraction: float = HELD_OUT  # unused
 
     @property
     def tasks(self) -> list[tuple[SweepConfig, int]]:
-        """The configuration and the seed of each training, in the order of the tables."""
+        """All pairs of configuration and seed, in the order of the tables."""
         return [(config, seed) for config in self.configs for seed in self.seeds]
 
     @property
     def documents(self) -> tuple[str, float, float]:
-        """Equal for two sweeps whose losses can be compared."""
+        """The identity of the documents; losses are comparable only if it is equal."""
         return self.data_sha256, self.val_fraction, self.test_fraction
 
     @classmethod
     def parse(cls, settings: dict[str, Any], directory: Path) -> Self:
-        """Return the settings of a run; raise RunError if it is no sweep or they are damaged."""
+        """Parse the settings of a run; raise RunError if it is not a sweep or they are damaged."""
         if SWEEP not in settings:
             raise RunError(f"{directory} is no sweep, but a run of evolution")
         try:
@@ -73,7 +73,7 @@ class SweepSettings(BaseModel):
 
 
 class SweepResult(BaseModel):
-    """The result of a training: a line of evaluations.jsonl.
+    """The result of a training run: a line of evaluations.jsonl.
 
     Losses are in nats per token, and None unless status is ok.
     """
@@ -83,36 +83,36 @@ class SweepResult(BaseModel):
     config: SweepConfig = Field(alias="point")
     seed: int
     status: Status
-    reason: str | None = None  # what went wrong, in a line
+    reason: str | None = None  # the error, on one line
     n_params: _Count
     flops: _Count
-    val_loss: _Loss | None = None  # held out, with the final weights
-    last_loss: _Loss | None = None  # of the last step, with batch_size 1 the last document
-    train_loss: _Loss | None = None  # the mean of the last 100 steps
+    val_loss: _Loss | None = None  # held-out loss of the final weights
+    last_loss: _Loss | None = None  # of the last step; with batch_size 1, of the last document
+    train_loss: _Loss | None = None  # mean of the last 100 steps
     samples: tuple[str, ...] = ()
-    seconds: _Seconds = 0.0  # of the training alone
+    seconds: _Seconds = 0.0  # of training only
     cpu_seconds: _Seconds = 0.0
 
     @model_validator(mode="after")
     def _has_losses(self) -> Self:
-        """Refuse a finished training without losses."""
+        """Refuse a finished run without losses."""
         if self.is_ok and None in (self.val_loss, self.last_loss, self.train_loss):
             raise ConfigError("status is ok, but a loss is missing")
         return self
 
     @property
     def is_ok(self) -> bool:
-        """Whether it finished with finite losses."""
+        """Whether training finished with finite losses."""
         return self.status == "ok"
 
     @property
     def is_final(self) -> bool:
-        """Whether it would be the same on any machine."""
+        """Whether the result would be the same on any machine."""
         return self.status in ("ok", "diverged")
 
     @classmethod
     def parse(cls, line: bytes, where: str) -> Self:
-        """Return the result in a line; raise RunError, with where it stands, if it is damaged."""
+        """Parse a line; raise RunError with its location if it is damaged."""
         try:
             return cls.model_validate_json(line)
         except (ValidationError, ConfigError) as error:
@@ -121,7 +121,7 @@ class SweepResult(BaseModel):
 
 
 class SweepRecords(RunDirectory):
-    """The records of one sweep; see `RunDirectory`."""
+    """The records of a sweep; see `RunDirectory`."""
 
     def __init__(self, directory: Path, settings: dict[str, Any], lock: DirectoryLock) -> None:
         super().__init__(directory, settings, lock)
@@ -130,27 +130,27 @@ class SweepRecords(RunDirectory):
 
     @property
     def n_known(self) -> int:
-        """The number of trainings that need not be repeated."""
+        """The number of results that need not be repeated."""
         return sum(result.is_final for result in self._results.values())
 
     @property
     def results(self) -> list[SweepResult]:
-        """The results on record, in the order of the sweep."""
+        """The recorded results, in the order of the sweep."""
         return [self._results[task] for task in self.sweep.tasks if task in self._results]
 
     def result(self, trial: Trial[SweepConfig]) -> SweepResult:
-        """Return the result of a trial that is on record."""
+        """Return the recorded result of a trial."""
         return self._results[trial.config, trial.seed]
 
     def known(self, trial: Trial[SweepConfig]) -> Evaluation | None:
-        """Return the evaluation of a trial if it is on record and any machine would repeat it."""
+        """Return the recorded evaluation of a trial if it would be the same on any machine."""
         result = self._results.get((trial.config, trial.seed))
         if result is None or not result.is_final:
             return None
         return Evaluation(result.status, **{name: getattr(result, name) for name in OUTCOME})
 
     def todo(self) -> list[Trial[SweepConfig]]:
-        """Return the trials that are not known."""
+        """Return the trials that are still to be evaluated."""
         trials = [Trial(config, seed) for config, seed in self.sweep.tasks]
         return [trial for trial in trials if not self.known(trial)]
 
@@ -170,7 +170,7 @@ class SweepRecords(RunDirectory):
         self._results[result.config, result.seed] = result
 
     def write_table(self) -> None:
-        """Write the results as CSV; raise CheckpointError if that fails."""
+        """Write the results as CSV; raise CheckpointError on failure."""
         outcomes = [name for name in SweepResult.model_fields if name != "config"]
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
@@ -194,10 +194,10 @@ class SweepRecords(RunDirectory):
 
 
 def read_sweep(directory: Path) -> tuple[SweepSettings, list[SweepResult]]:
-    """Return the settings of a sweep, which may be running, and its results in order.
+    """Return the settings of a sweep and its results in order. The sweep may be running.
 
     Raises:
-        RunError: there is no sweep, or its records are damaged. A torn last line is left out.
+        RunError: there is no sweep, or its records are damaged. A torn last line is skipped.
     """
     sweep = SweepSettings.parse(read_settings(directory), directory)
     lines = [SweepResult.parse(line, where) for where, line in whole_lines(directory)]

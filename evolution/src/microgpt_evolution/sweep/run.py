@@ -1,4 +1,4 @@
-"""Run a sweep: evaluate each of its configurations with each seed, on any worker pool."""
+"""Run a sweep: evaluate each configuration with each seed on a worker pool."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,10 +18,10 @@ def run_sweep(
     on_result: Callable[[SweepResult], None],
     should_stop: Event | None = None,
 ) -> None:
-    """Make and record the trainings that are not on record; refuse what exceeds the free memory.
+    """Evaluate and record the remaining trials; refuse those that exceed the free memory.
 
     Raises:
-        StoppedError: should_stop was set before the last had ended.
+        StoppedError: should_stop was set before the last trial ended.
     """
     trials = records.todo()
     objective = replace(objective, free_bytes=pool.free_bytes())

@@ -1,4 +1,4 @@
-"""How the loss falls with steps, parameters and operations, over the trainings of some sweeps.
+"""Scaling analysis: held-out loss against steps, parameters and operations.
 
 Losses are held-out losses in nats per token, as means over the seeds.
 """
@@ -16,7 +16,7 @@ from microgpt_evolution.sweep.power_law import FittedLaw, fit_law
 from microgpt_evolution.sweep.records import SweepResult
 
 Axis = Literal["steps", "params"]
-UNIT = 1000  # steps or parameters that a return is given for
+UNIT = 1000  # steps or parameters per unit of return
 VARIED = {"steps": ("steps",), "params": ("n_embd", "n_head", "n_layer", "n_ff_exp")}  # by axis
 
 
@@ -25,7 +25,7 @@ class Mean:
     """A mean over seeds."""
 
     value: float
-    half_width: float | None  # of the 95 % confidence interval; None for a single seed
+    half_width: float | None  # of the 95 % confidence interval; None with one seed
 
     @classmethod
     def of(cls, numbers: Sequence[float]) -> "Mean":
@@ -35,20 +35,20 @@ class Mean:
 
 @dataclass(frozen=True)
 class Cell:
-    """One configuration, over all its seeds that finished."""
+    """One configuration over all its finished seeds."""
 
     config: SweepConfig
     n_params: int
-    flops: int  # of one training
-    samples: Sequence[str]  # of the first seed's model
-    losses: Mapping[int, float]  # held-out, by seed
+    flops: int  # per training run
+    samples: Sequence[str]  # of the first seed
+    losses: Mapping[int, float]  # held-out losses by seed
     val_loss: Mean
     last_loss: Mean  # of the last step
-    cpu_seconds: float  # mean of a training
+    cpu_seconds: float  # mean per training run
 
     @classmethod
     def of(cls, results: Mapping[int, SweepResult]) -> "Cell":
-        """Return the cell of the finished trainings of one configuration, by seed."""
+        """Return the cell of a configuration's finished runs, given by seed."""
         first = next(iter(results.values()))
         losses = {seed: r.val_loss for seed, r in results.items() if r.val_loss is not None}
         return cls(
@@ -63,33 +63,33 @@ class Cell:
         )
 
     def x(self, axis: Axis) -> int:
-        """Return the steps or the parameters."""
+        """Return the number of steps or parameters."""
         return self.config.steps if axis == "steps" else self.n_params
 
 
 @dataclass(frozen=True)
 class Return:
-    """The gain of a cell on the one before it."""
+    """The improvement of a cell over the previous one."""
 
-    drop: Mean  # of the loss
-    per_unit: Mean  # per 1,000 steps or parameters; 0 if there are no more of them
+    drop: Mean  # decrease of the loss
+    per_unit: Mean  # decrease per 1,000 steps or parameters; 0 if x does not increase
 
 
 @dataclass(frozen=True)
 class Series:
-    """Two or more cells that differ only in steps, or only in size, the smallest first."""
+    """Two or more cells that differ only in steps or only in size, smallest first."""
 
     axis: Axis
     cells: Sequence[Cell]
 
     @cached_property
     def returns(self) -> list[Return | None]:
-        """The gain of each cell on the one before; None for the first."""
+        """The improvement of each cell over the previous one; None for the first."""
         return [None, *(_return(a, b, self.axis) for a, b in pairwise(self.cells))]
 
     @cached_property
     def law(self) -> FittedLaw | None:
-        """The power law of the losses, if there is one."""
+        """The power law fitted to the losses, or None."""
         curves: dict[int, list[tuple[float, float]]] = {}
         for cell in self.cells:
             for seed, loss in cell.losses.items():
@@ -101,13 +101,13 @@ class Series:
 class Scaling:
     """The analysis of some sweeps."""
 
-    cells: Sequence[Cell]  # one per configuration, the cheapest first
+    cells: Sequence[Cell]  # one per configuration, cheapest first
     series: Sequence[Series]  # along steps, then along parameters
-    front: Sequence[Cell]  # the Pareto front: no other cell has a lower loss for as few operations
+    front: Sequence[Cell]  # Pareto front of loss and operations
 
     @classmethod
     def of(cls, results: Iterable[SweepResult]) -> "Scaling":
-        """Return the analysis of all finished trainings; of two equal ones the first counts."""
+        """Analyse all finished runs; of duplicates the first counts."""
         by_config: dict[SweepConfig, dict[int, SweepResult]] = {}
         for result in results:
             if result.is_ok:
@@ -118,13 +118,13 @@ class Scaling:
         return cls(cells, series, front(cells, lambda cell: cell.flops))
 
     def gain(self, cell: Cell) -> Mean | None:
-        """Return how much better a cell of the front is than the one before; None for others."""
+        """Return the improvement of a front cell over the previous one; None for other cells."""
         i = self.front.index(cell) if cell in self.front else 0
         return _gain(self.front[i - 1], cell) if i else None
 
 
 def front(cells: Iterable[Cell], cost: Callable[[Cell], float]) -> list[Cell]:
-    """Return the cells that are better than all that cost no more, the cheapest first."""
+    """Return the Pareto front of loss and cost, cheapest first."""
     best: list[Cell] = []
     for cell in sorted(cells, key=lambda cell: (cost(cell), cell.val_loss.value)):
         if not best or cell.val_loss.value < best[-1].val_loss.value:
@@ -145,14 +145,14 @@ def _series(cells: Sequence[Cell], axis: Axis) -> list[Series]:
 
 
 def _gain(before: Cell, after: Cell) -> Mean:
-    """Return how much lower the loss is; if both have the same seeds, seed by seed."""
+    """Return the decrease of the loss, paired by seed if both cells have the same seeds."""
     if before.losses.keys() == after.losses.keys():
         return Mean.of([loss - after.losses[seed] for seed, loss in before.losses.items()])
     return Mean(before.val_loss.value - after.val_loss.value, None)
 
 
 def _return(before: Cell, after: Cell, axis: Axis) -> Return:
-    """Return the gain of a cell on the one before it, by evolve-rust's rule."""
+    """Return the improvement of a cell over the previous one, as evolve-rust defines it."""
     drop, n_more = _gain(before, after), after.x(axis) - before.x(axis)
     if n_more <= 0:
         return Return(drop, Mean(0.0, None))

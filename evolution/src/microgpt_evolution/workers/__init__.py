@@ -1,1 +1,1 @@
-"""Threads, processes and Dask workers, and the driver that uses them."""
+"""Worker pools (threads, processes, Dask) and the driver that uses them."""

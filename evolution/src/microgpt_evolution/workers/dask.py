@@ -1,4 +1,4 @@
-"""Workers on other machines, through a Dask scheduler; Dask is imported when first needed."""
+"""Workers on other machines, through a Dask scheduler; Dask is imported on first use."""
 
 import asyncio
 import logging
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PACKAGES = ("microgpt-lib", "microgpt-evolution")  # a worker needs both, of our version
+PACKAGES = ("microgpt-lib", "microgpt-evolution")  # each worker needs both, in our version
 TIMEOUT_S = 5.0
 COUNT_EVERY_S = 1.0
-PATIENCE_S = 30.0  # without any worker: Dask's nanny needs some time to restart one
+PATIENCE_S = 30.0  # time without workers before giving up: Dask's nanny needs some to restart one
 
 
 class Dask(Pool):
-    """The workers of a Dask scheduler, which may come and go."""
+    """The workers of a Dask scheduler; they may join and leave at any time."""
 
     def __init__(self, address: str) -> None:
         super().__init__()
@@ -40,19 +40,19 @@ class Dask(Pool):
         self._had_workers_at = 0.0
 
     def n_workers(self) -> int:
-        """Return the number of worker threads, at least 1; counted once per second."""
+        """Return the number of worker threads, at least 1; refreshed once per second."""
         self.executor()
         assert self._client
         if self._client.status == "running" and monotonic() >= self._counted_at + COUNT_EVERY_S:
             self._counted_at = monotonic()
-            with suppress(OSError):  # a lost connection shows in the futures
+            with suppress(OSError):  # a lost connection is reported by the futures
                 self._n_workers = sum(self._client.nthreads().values())
         if self._n_workers:
             self._had_workers_at = monotonic()
         return max(self._n_workers, 1)
 
     def free_bytes(self) -> int | None:
-        """Return the smallest memory limit per worker thread; None if there is no limit."""
+        """Return the smallest memory limit per worker thread; None without a limit."""
         self.executor()
         assert self._client
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
@@ -60,13 +60,13 @@ class Dask(Pool):
         return min(limits, default=None)
 
     def check(self) -> None:
-        """Raise ClusterError after half a minute without workers."""
+        """Raise ClusterError after 30 s without workers."""
         self.n_workers()
         if monotonic() > self._had_workers_at + PATIENCE_S:
             raise self._no_workers()
 
     def deaths(self, error: BaseException) -> int:
-        """Return how many workers died: Dask itself tries several before it gives up."""
+        """Return how many workers died; Dask retries on several workers before it fails."""
         from distributed import KilledWorker
         from distributed.client import ClosedClientError
         from distributed.comm.core import CommClosedError
@@ -83,8 +83,8 @@ class Dask(Pool):
             raise ClusterError(
                 "workers on other machines need Dask; pip install 'microgpt-evolution[cluster]'"
             ) from error
-        # The ClusterError reports a lost connection, so the tracebacks of Dask and of its event
-        # loop are silenced; and large work is sent once.
+        # Dask and its event loop log tracebacks for a lost connection, which ClusterError reports
+        # already. The graph-size warning does not apply: large work is sent once.
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})
         for name in ("distributed", "distributed.client", "tornado.application", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -113,7 +113,7 @@ class Dask(Pool):
         )
 
     def close(self) -> None:
-        """Cancel pending tasks. Workers live on, and finish their current ones."""
+        """Cancel pending tasks. Workers keep running and finish their current tasks."""
         client, self._client, self._executor = self._client, None, None
         self._counted_at = 0.0
         if client:
@@ -121,16 +121,16 @@ class Dask(Pool):
 
 
 class _DaskExecutor(Executor):
-    """`Client.get_executor(pure=False)`, but every future completes.
+    """Like `Client.get_executor(pure=False)`, but every future completes.
 
-    Dask's never completes if its result cannot be fetched or unpickled.
+    Dask's future never completes if its result cannot be fetched or unpickled.
     """
 
     def __init__(self, client: "Client") -> None:
         self._client = client
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Submit the work; of a `PickledOnce` first the name alone."""
+        """Submit work; for a `PickledOnce`, send only its name first."""
 
         def ask(work: Callable[P, T]) -> "Remote[bytes | None]":  # pure: equal work would run once
             return self._client.submit(_pickled_result, work, *args, **kwargs, pure=False)
@@ -161,7 +161,7 @@ class _DaskExecutor(Executor):
 def _pickled_result(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> bytes | None:
     """Return the pickled result, or None if this worker lacks the contents of a `PickledOnce`.
 
-    Pickled, because a result that Dask cannot read takes others with it.
+    It is pickled here because a result that Dask cannot deserialise fails other results, too.
     """
     try:
         return pickle.dumps(work(*args, **kwargs))
@@ -170,7 +170,7 @@ def _pickled_result(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) 
 
 
 def _check_versions(versions: Any) -> None:
-    """Raise ClusterError unless scheduler and workers have our versions, so that losses agree."""
+    """Raise ClusterError if scheduler or workers have other versions: losses would differ."""
     ours = versions["client"]["packages"]
     peers = {f"the worker {address}": facts for address, facts in versions["workers"].items()}
     for who, facts in {"the scheduler": versions["scheduler"], **peers}.items():
@@ -182,10 +182,10 @@ def _check_versions(versions: Any) -> None:
 
 
 def _check_scheduler(address: str) -> None:
-    """Raise OSError or ValueError unless something like a Dask scheduler answers.
+    """Raise OSError or ValueError if no Dask scheduler seems to answer.
 
-    Dask's client takes the whole timeout for a closed port, and waits forever if something else
-    listens there. A scheduler sends the first byte.
+    Dask's client waits the whole timeout for a closed port, and forever if another service listens
+    there. A scheduler sends the first byte.
     """
     parts = urlsplit(address)
     if not parts.hostname or not parts.port:

@@ -1,4 +1,4 @@
-"""Work that is pickled once here and unpickled once in each worker process."""
+"""Work that is pickled once, and unpickled once per worker process."""
 
 import pickle
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from typing import Any, Generic, Self, TypeVar, cast
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-N_KEPT = 2  # per process: a worker may serve two searches
+N_KEPT = 2  # per process, as a worker may serve two searches
 
 _unpickled: dict[str, Callable[[Any], Any]] = {}
 _unpickling = Lock()
 
 
 class NotUnpickledError(Exception):
-    """A name alone was called in a process that has not had the contents, or not lately."""
+    """The process has not received the contents, or has dropped them."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,16 @@ class PickledOnce(Generic[Item, Result]):
 
     @classmethod
     def of(cls, work: Callable[[Item], Result]) -> Self:
-        """Return the work, pickled."""
+        """Pickle the work."""
         contents = pickle.dumps(work)
         return cls(sha256(contents).hexdigest(), contents)
 
     def name_only(self) -> Self:
-        """Return it without its contents, for processes that have had them."""
+        """Return a copy without the contents, for processes that have received them."""
         return replace(self, contents=None)
 
     def __call__(self, item: Item) -> Result:
-        """Do the work; raise NotUnpickledError if there are no contents, here or kept."""
+        """Do the work; raise NotUnpickledError if the contents are neither here nor cached."""
         with _unpickling:
             work = _unpickled.get(self.sha256)
             if work is None:

@@ -1,4 +1,4 @@
-"""Worker pools that can be rebuilt: threads, or processes of this machine; `dask` has clusters."""
+"""Worker pools that can be rebuilt: threads, or processes of this machine."""
 
 import multiprocessing
 import os
@@ -19,34 +19,34 @@ from microgpt.memory_limit import free_bytes
 
 
 class Pool(ABC):
-    """An executor that is built when it is needed, and again after it was closed."""
+    """An executor that is built on first use, and rebuilt after `close`."""
 
     def __init__(self, n: int = 1) -> None:
         self._n = n
         self._executor: Executor | None = None
 
     def executor(self) -> Executor:
-        """Return the executor."""
+        """Return the executor; build it if necessary."""
         if self._executor is None:
             self._executor = self._build()
         return self._executor
 
     def close(self) -> None:
-        """End all workers: processes at once, threads when their current item is done."""
+        """Stop all workers: processes immediately, threads after their current item."""
         executor, self._executor = self._executor, None
         if executor:
             self._end(executor)
 
     def n_workers(self) -> int:
-        """Return how many items are worked on at once."""
+        """Return the number of items that run at once."""
         return self._n
 
     def free_bytes(self) -> int | None:
-        """Return the free memory per worker; None if it is not known."""
+        """Return the free memory per worker; None if unknown."""
         return free_bytes() // self.n_workers()
 
     def check(self) -> None:  # noqa: B027 - threads and processes come back by themselves
-        """Raise an error if no worker is left; called while no result arrives."""
+        """Raise an error if no worker is left; called while waiting for results."""
 
     def deaths(self, error: BaseException) -> int:
         """Return how many workers died with this error; 0 if the work itself failed."""
@@ -66,17 +66,17 @@ class Pool(ABC):
 
 
 class Threads(Pool):
-    """Threads of this process: nothing is pickled, and kernels run side by side."""
+    """Threads of this process; nothing is pickled, and kernels run in parallel."""
 
     def _build(self) -> Executor:
         return ThreadPoolExecutor(self._n)
 
 
 class Processes(Pool):
-    """Processes of this machine, each with its own Python."""
+    """Processes of this machine."""
 
     def _build(self) -> Executor:
-        context = multiprocessing.get_context("spawn")  # a fork would inherit locks of our threads
+        context = multiprocessing.get_context("spawn")  # fork copies locks held by other threads
         theirs, self._lifeline = context.Pipe(duplex=False)
         return ProcessPoolExecutor(
             self._n, context, initializer=_live_with_parent, initargs=(theirs,)
@@ -88,8 +88,8 @@ class Processes(Pool):
 
 
 def _live_with_parent(lifeline: Connection) -> None:
-    """End this process, whatever it is doing, when the parent closes its end or is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    """Exit immediately when the parent closes its end or is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
 
     def watch() -> None:
         wait([lifeline])

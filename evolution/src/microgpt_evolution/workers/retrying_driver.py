@@ -1,4 +1,4 @@
-"""Evaluate many items on a worker pool; what a killed worker was evaluating goes to another.
+"""Evaluate items on a worker pool; retry those lost with a killed worker.
 
 Why one driver for threads, processes and Dask: docs/decisions/0016-one-driver-for-any-executor.md.
 """
@@ -17,9 +17,9 @@ from microgpt_evolution.workers.pools import Pool
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-N_DEATHS = 3  # of workers, before an item is given up
+N_DEATHS = 3  # worker deaths before an item is given up
 PER_WORKER = 2  # one item running and one queued, so that no worker is idle
-POLL_S = 0.1  # how soon a stop is noticed while no result arrives
+POLL_S = 0.1  # interval for checking should_stop while waiting
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Outcome(Generic[Result]):
 
     status: Literal["done", "failed", "crashed"]
     result: Result | None = None
-    error: str | None = None  # in one line
+    error: str | None = None  # on one line
 
 
 def evaluate_all(
@@ -43,23 +43,23 @@ def evaluate_all(
     on_outcome: Callable[[int, Outcome[Result]], None] | None = None,
     should_stop: Event | None = None,
 ) -> list[Outcome[Result]]:
-    """Return the outcome of work(item) for each item, in their order.
+    """Return the outcome of work(item) for each item, in order.
 
-    A worker that dies takes other items with it. So each lost item becomes a suspect and is tried
-    again alone; only one that kills three workers has crashed. Work may run more than once.
+    A worker that dies loses other items, too. So each lost item becomes a suspect and is retried
+    alone; only one that kills three workers has crashed. Work may run more than once.
 
     Args:
-        work: is pickled with every item for other processes: keep it small, or use `PickledOnce`.
+        work: pickled with every item for other processes: keep it small, or use `PickledOnce`.
         items: read one by one, as workers become free.
         pool: stays open, unless the evaluation ends early.
-        on_outcome: is called in this thread with the index of each item and its outcome.
-        should_stop: set it to end early. Ctrl-C and an exception of on_outcome set it too.
-            Processes are killed and Dask's tasks cancelled; threads are waited for, so their work
-            must return soon once it is set.
+        on_outcome: called in this thread with the index of each item and its outcome.
+        should_stop: set it to end early. Ctrl-C and an exception in on_outcome set it, too.
+            Processes are killed and Dask tasks cancelled. Threads are waited for, so their work
+            must return soon after it is set.
 
     Raises:
         StoppedError: should_stop was set before the last outcome.
-        ClusterError: the cluster cannot be reached, or no longer.
+        ClusterError: the cluster cannot be reached.
     """
     should_stop = should_stop or Event()
     outcomes: dict[int, Outcome[Result]] = {}
@@ -76,7 +76,7 @@ def evaluate_all(
 
 
 class _Evaluation(Generic[Item, Result]):
-    """The queue, the running items, and those suspected of killing their worker."""
+    """The queue, the running items, and the items suspected of killing their worker."""
 
     def __init__(self, work: Callable[[Item], Result], items: Sequence[Item], pool: Pool) -> None:
         self.work, self.items, self.pool = work, items, pool
@@ -85,11 +85,11 @@ class _Evaluation(Generic[Item, Result]):
         self.finished: SimpleQueue[Future[Result]] = SimpleQueue()
         self.suspects: deque[int] = deque()
         self.n_deaths: Counter[int] = Counter()
-        self.is_alone = False  # the running item is a suspect, so a death is its own
+        self.is_alone = False  # the running item is a suspect, so it caused the death
         self.has_lost = False  # a worker has died since the pool was built
 
     def outcomes(self, should_stop: Event) -> Iterator[tuple[int, Outcome[Result]]]:
-        """Yield the index and the outcome of each item, as they come."""
+        """Yield the index and the outcome of each item as it completes."""
         n_done = 0
         while n_done < len(self.items):
             if should_stop.is_set():
@@ -106,7 +106,7 @@ class _Evaluation(Generic[Item, Result]):
                 yield i, outcome
 
     def _submit(self) -> None:
-        """Keep the workers busy; after a loss, first wait for the items that still run."""
+        """Keep the workers busy; after a loss, wait for the running items first."""
         if self.has_lost and not self.running:
             self.pool.close()
             self.has_lost = False
@@ -128,7 +128,7 @@ class _Evaluation(Generic[Item, Result]):
         except Exception as error:
             if not self.pool.deaths(error):
                 raise
-            self.has_lost = True  # a worker died while it had nothing to do
+            self.has_lost = True  # an idle worker died
             future = Future()
             future.set_exception(error)
         self.running[future] = i
@@ -136,7 +136,7 @@ class _Evaluation(Generic[Item, Result]):
 
     def _outcome(self, i: int, future: Future[Result]) -> Outcome[Result] | None:
         """Return the outcome of an item, or None to retry it."""
-        # Not raised: a traceback would keep the future alive, and all that the work left behind.
+        # Do not raise: the traceback would keep the future and the work's data alive.
         error = CancelledError() if future.cancelled() else future.exception()
         if error is None:
             return Outcome("done", future.result())
@@ -150,4 +150,4 @@ class _Evaluation(Generic[Item, Result]):
         if isinstance(error, Exception):
             kind, message = type(error).__name__, " ".join(str(error).split())
             return Outcome("failed", error=f"{kind}: {message}" if message else kind)
-        raise error  # KeyboardInterrupt, SystemExit: not the item's own
+        raise error  # KeyboardInterrupt, SystemExit: not caused by the item

@@ -1,8 +1,8 @@
 """Compare Karpathy's run on both engines with a control that is trained on random gradients.
 
-The run four times: on the reference, on the compiled engine in float64 and in float32, and, as a
-control, on the reference with random numbers in place of gradients. The control is repeated with
-other random numbers for the spread of its last loss. Writes docs/comparison.md; a minute in all.
+The four runs: on the reference, on the compiled engine in float64 and in float32, and, as a
+control, on the reference with random numbers instead of gradients. The control is repeated with
+other seeds for the spread of its last loss. Writes docs/comparison.md in about a minute.
 
     uv run python bench/compare.py [--steps 1000] [--controls 10] [--output PAGE]
 """
@@ -131,17 +131,17 @@ def page(columns: list[Column], control_losses: list[float]) -> str:
         f"mean loss of the last {N_LAST} steps": [
             f"{mean(c.result.losses[-N_LAST:]):.4f}" for c in columns
         ],
-        "largest difference to the reference's losses": [
+        "largest difference from the reference's losses": [
             "–",
             *(f"{worst_difference(first, column.result):.1e}" for column in columns[1:]),
         ],
         "seconds": [f"{c.seconds:.3f}" for c in columns],
-        "times as fast as the reference": [
+        "speed relative to the reference": [
             "–",
             *(f"{columns[0].seconds / c.seconds:,.0f}" for c in columns[1:3]),
             "–",
         ],
-        "graph nodes a step": [f"{c.nodes:,.0f}" for c in columns],
+        "graph nodes per step": [f"{c.nodes:,.0f}" for c in columns],
     }
     for i, samples in enumerate(zip(*(column.samples for column in columns), strict=True), 1):
         rows[f"sample {i:2d}"] = list(samples)
@@ -150,11 +150,11 @@ def page(columns: list[Column], control_losses: list[float]) -> str:
         "|---|" + "---|" * len(columns),
         *(f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()),
     ]
-    return f"""# One run, four ways
+    return f"""# One run on both engines, with a control
 
-One of this project's founding documents compares Karpathy's script with a Rust version that updated
-its weights with random numbers and so did not learn. This page repeats the comparison: the same run
-on both engines, and random gradients as a control. A uniform guess has a loss of
+Both engines reproduce Karpathy's run; with random gradients the model learns nothing. An early
+Rust port of his script updated its weights with random numbers. This page repeats the comparison:
+the same run on both engines, and random gradients as a control. A uniform guess has a loss of
 ln 27 = {math.log(27):.4f}. The control ends above it, because its weights take a random walk.
 
 ```
@@ -165,15 +165,15 @@ num params: {count_params(first.model)}
 
 {chr(10).join(table)}
 
-Seconds are of the training alone, set-up included, on an engine that is loaded. The control has no
-backward pass and builds no graph. Measured on: {machine()}.
+Seconds are the time of the training, including set-up but not loading the engine. The control has
+no backward pass and builds no graph. Measured on: {machine()}.
 
 ## The control's loss
 
-The Rust version printed 4.2898; the control above ends at {control_losses[0]:.4f}. Both are the
-loss of one name after one random walk, and the Rust version had no seed: its initial weights, its
-order of the names and its random numbers were others each time. (Its gradients were uniform in
-±0.005, ours are normal; Adam divides by their size, so the scale does not matter.) With Karpathy's
+The Rust port printed 4.2898; the control above ends at {control_losses[0]:.4f}. Both are the
+loss of one name after one random walk. The Rust port had no seed: its initial weights, order of
+names and random numbers differed in every run. (Its gradients were uniform in ±0.005, the control's
+are normal; Adam divides by their size, so the scale does not matter.) With Karpathy's
 weights and order of names, and {len(control_losses)} seeds for the gradients, the last loss is
 {mean(control_losses):.2f} ± {stdev(control_losses):.2f} (mean and standard deviation), from
 {min(control_losses):.2f} to {max(control_losses):.2f}.

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from microgpt.errors import DataError
 
-CHUNK = 2**16  # bytes that are read at a time, and the rest of the line in which they end
-SAMPLE = 2**14  # bytes that tell an encoding
+CHUNK = 2**16  # bytes per read, extended to the end of a line
+SAMPLE = 2**14  # bytes for guessing the encoding
 
-BOMS = {  # UTF-32 first: its mark begins with that of UTF-16
+BOMS = {  # UTF-32 first: its BOM begins with that of UTF-16
     BOM_UTF32_LE: "utf-32", BOM_UTF32_BE: "utf-32", BOM_UTF16_LE: "utf-16", BOM_UTF16_BE: "utf-16"
 }  # fmt: skip
 LAYOUT = "\t\n\r\f\x1a"  # \x1a ends a file in DOS

@@ -1,1 +1,1 @@
-"""Files that are written whole or not at all, locked, and read within bounds."""
+"""Atomic writes, directory locks and bounded reads."""

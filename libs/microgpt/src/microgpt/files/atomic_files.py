@@ -1,11 +1,11 @@
-"""Atomic writes of several files into one directory.
+"""Atomic writes of several files to one directory.
 
-    .saving    in a directory, or beside a new one: files that are being written
-    .saved     in a directory: complete files that are being moved into their places
+    .saving    in a directory, or beside a new one: files being written
+    .saved     in a directory: complete files being moved to their final paths
 
 Renaming the first to the second commits all files at once. Only the holder of the directory's lock
-writes them. Readers take no lock: `committed_path` says where a file is. Writers without the lock
-use .saving-HOST-PROCESS-NUMBER, so that none removes that of another.
+writes them. Readers take no lock: `committed_path` returns the path of a file. Writers without the
+lock use .saving-HOST-PROCESS-NUMBER, so that none removes another's files.
 """
 
 import errno
@@ -25,18 +25,18 @@ from microgpt.files.regular_file import read_regular_file
 
 SAVING, SAVED = ".saving", ".saved"
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # disk, quota, largest file
-MAX_READS = 100  # while other processes replace the files; far more than ever happens
+MAX_READS = 100  # retries while other processes replace the files; a few suffice
 T = TypeVar("T")
 
 
 def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = False) -> None:
-    """Write files, by name, into a directory: into a new one all at once, else each atomically.
+    """Write files to a directory: all at once if it is new, else each one atomically.
 
     If is_held, the caller holds the directory's lock; then readers that use `committed_path` see
     all files change at once, even if the process is killed.
 
     Raises:
-        CheckpointError: they cannot be written. If there is no room, nothing has changed.
+        CheckpointError: the files cannot be written. A full disk leaves everything unchanged.
     """
     try:
         check_place(directory)
@@ -48,7 +48,7 @@ def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = Fals
             staging = staging.with_name(f"{mine}{os.getpid()}-{uuid.uuid4().hex}")
         staging.parent.mkdir(parents=True, exist_ok=True)
         _remove(staging)
-        staging.mkdir()  # not tempfile.mkdtemp: it would become a model that its owner alone reads
+        staging.mkdir()  # not tempfile.mkdtemp, which makes it private to its owner
         try:
             for name, content in files.items():
                 if os.path.isdir(directory / name):
@@ -71,7 +71,7 @@ def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = Fals
 
 
 def check_place(directory: Path) -> None:
-    """Raise CheckpointError if a directory is none and cannot become one, or cannot be written."""
+    """Raise CheckpointError if a directory cannot be created or written."""
     for path in (directory, *directory.parents):
         if path.is_dir():
             if not os.access(path, os.W_OK):
@@ -83,18 +83,18 @@ def check_place(directory: Path) -> None:
 
 
 def committed_path(directory: Path, name: str) -> Path:
-    """Return where a file of a directory is: in `.saved` if it was not moved into its place yet."""
+    """Return the path of a file: in `.saved` if it was not moved to its final path yet."""
     saved = directory / SAVED
     is_waiting = os.path.lexists(saved / name) and not os.path.islink(saved)
     return saved / name if is_waiting else directory / name
 
 
 def finish_publish(directory: Path) -> None:
-    """Finish the `publish` of a killed process; the caller holds the directory's lock now."""
+    """Finish the `publish` of a killed process; the caller holds the directory's lock."""
     saved = directory / SAVED
     if os.path.isdir(saved) and not os.path.islink(saved):
         _move(saved, directory)
-    else:  # a link or a file, which somebody else has put there, would be in the way
+    else:  # a link or a file of another program would block the rename
         with suppress(OSError):
             saved.unlink()
     _remove(_staging(directory, False, SAVING))
@@ -102,10 +102,10 @@ def finish_publish(directory: Path) -> None:
 
 
 def read_consistently(directory: Path, read: Callable[[], T]) -> T:
-    """Return what a function reads from a directory; retry if files changed meanwhile.
+    """Call `read` and return its result; retry if files of the directory changed meanwhile.
 
     Raises:
-        CheckpointError: `read` raised it, and no file was replaced since it began.
+        CheckpointError: `read` raised it while no file changed.
     """
     for _ in range(MAX_READS):
         before = _versions(directory)
@@ -118,7 +118,7 @@ def read_consistently(directory: Path, read: Callable[[], T]) -> T:
 
 
 def read(path: Path, max_bytes: int) -> bytes:
-    """Return the content of a file; for a CheckpointError's reasons see `read_regular_file`."""
+    """Read a file; raise CheckpointError where `read_regular_file` raises OSError."""
     try:
         return read_regular_file(path, max_bytes)
     except OSError as error:
@@ -126,7 +126,7 @@ def read(path: Path, max_bytes: int) -> bytes:
 
 
 def cannot_write(directory: Path, error: OSError, n_bytes: int = 0) -> CheckpointError:
-    """Return the error to raise; for a full disk with the bytes needed, if they are known."""
+    """Return the error to raise; for a full disk, with the bytes needed if known."""
     problem = f"cannot write to {directory}: {error.strerror}"
     if error.errno in NO_ROOM:
         return FullDiskError(f"{problem}; it takes {n_bytes:,} bytes" if n_bytes else problem)
@@ -136,18 +136,18 @@ def cannot_write(directory: Path, error: OSError, n_bytes: int = 0) -> Checkpoin
 
 
 def as_argument(path: Path) -> str:
-    """Return a path as it is typed in a command."""
+    """Quote a path for use in a command."""
     text = str(path)
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def remove_unfinished(directory: Path) -> None:
-    """Remove what killed writers without its lock have left in a directory; `publish` does, too."""
+    """Remove staging directories left by killed writers without the lock, as `publish` does."""
     _remove_dead(directory / f"{SAVING}-{platform.node()}-")
 
 
 def _staging(directory: Path, is_new: bool, name: str) -> Path:
-    """Return where files are written first: on the file system of the directory."""
+    """Return the path of a staging directory on the file system of the directory."""
     if not is_new:
         return directory / name
     path = Path(os.path.realpath(directory))
@@ -155,7 +155,7 @@ def _staging(directory: Path, is_new: bool, name: str) -> Path:
 
 
 def _move(staging: Path, directory: Path) -> None:
-    """Move the files of a staging directory into their places, and remove it."""
+    """Move the files of a staging directory to their final paths, and remove it."""
     for path in staging.iterdir():
         os.replace(path, directory / path.name)
     staging.rmdir()
@@ -163,9 +163,9 @@ def _move(staging: Path, directory: Path) -> None:
 
 
 def _remove_dead(stem: Path) -> None:
-    """Remove staging directories, named by process, of processes that do not exist any more."""
+    """Remove staging directories of processes that no longer exist."""
     for path in stem.parent.glob(f"{glob.escape(stem.name)}*"):
-        from psutil import pid_exists  # only here: it takes 10 ms
+        from psutil import pid_exists  # imported here as it takes 10 ms
 
         pid = path.name.removeprefix(stem.name).partition("-")[0]
         if pid.isdecimal() and len(pid) < 10 and not pid_exists(int(pid)):
@@ -173,14 +173,14 @@ def _remove_dead(stem: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Remove a staging directory, or what somebody else has put in its place."""
+    """Remove a staging directory, or a file or link in its place."""
     shutil.rmtree(path, ignore_errors=True)
     with suppress(OSError):
-        path.unlink()  # rmtree removes no link, no file
+        path.unlink()  # rmtree removes neither links nor files
 
 
 def _versions(directory: Path) -> list[tuple[str, int, int]]:
-    """Return what changes whenever a file of a directory is replaced or moved."""
+    """Return a value that changes when a file of a directory is replaced or moved."""
     found = []
     for folder in (directory, directory / SAVED):
         with suppress(OSError), os.scandir(folder) as entries:
@@ -198,7 +198,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Have the names of its files survive a power cut, where a directory can be synced."""
+    """Sync a directory, where supported, so that its file names survive a power failure."""
     with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
         try:

@@ -1,10 +1,10 @@
-"""Directory lock: exclusive, and released by the operating system when its process ends.
+"""Exclusive directory lock, released by the operating system when its process ends.
 
     .lock                in the directory, while it is held
-    .DIRECTORY.lock      beside it, until it exists, and for a moment whenever `.lock` is taken
+    .DIRECTORY.lock      beside it, until it exists, and briefly whenever `.lock` is taken
 
-The second one lets a process make a directory and then take its `.lock` before any other does. A
-lock file says who holds it and why; it is removed on release.
+The second one lets a process create a directory and take its `.lock` before any other process. A
+lock file names its holder and purpose; it is removed on release.
 """
 
 import errno
@@ -22,9 +22,9 @@ from microgpt.files.regular_file import read_regular_file
 from microgpt.printable import printable
 
 LOCK = ".lock"
-SHORT_USE = "being written"  # of a directory, by a process that will not take long
-WAIT_S = 30.0  # for one such process; with many at once the next one has as long again
-SURE_S = 0.2  # after which a name in a lock file is not that of a process that has just died
+SHORT_USE = "being written"  # the use of a short-lived lock
+WAIT_S = 30.0  # per holder of a short-lived lock; restarts when the holder changes
+SURE_S = 0.2  # then a name in a lock file is not that of a process that just died
 MAX_PAUSE_S = 0.05
 
 
@@ -32,14 +32,14 @@ class DirectoryLock:
     """An exclusive lock on a directory, held until it is released or the process ends."""
 
     def __init__(self, directory: Path, use: str = SHORT_USE, *, is_there: bool = False) -> None:
-        """Lock a directory, and finish what a killed holder of the lock has begun to write.
+        """Lock a directory, and finish the write of a killed holder of the lock.
 
-        It need not exist; its parents are made. A process that is writing it is waited for. Other
-        processes are told that the directory is "{use} by process …". If is_there, the directory
-        exists, and no lock file is made beside it, which a killed process would leave.
+        It need not exist; its parents are created. A process that is writing it is waited for.
+        Other processes report that the directory is "{use} by process …". If is_there, the
+        directory exists, and no lock file is created beside it, which a killed process would leave.
 
         Raises:
-            CheckpointError: another process holds it for longer, or it cannot be written.
+            CheckpointError: another process keeps the lock, or the directory cannot be written.
         """
         self._directory = directory
         self._use = f"{use} by process {os.getpid()} on {platform.node()}"
@@ -52,7 +52,7 @@ class DirectoryLock:
             if not is_there:
                 self._enter_gate(path)
             self.enter()
-            if not self._lock and not self._gate:  # it was removed meanwhile
+            if not self._lock and not self._gate:  # the directory was removed meanwhile
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
             finish_publish(directory)
         except OSError as error:
@@ -63,14 +63,14 @@ class DirectoryLock:
             raise
 
     def enter(self) -> None:
-        """Take `.lock`, if the directory has come to exist, in place of the file beside it."""
+        """Replace the lock file beside the directory by `.lock` once the directory exists."""
         if self._lock is None and self._path.parent.is_dir():
             self._lock = self._acquire(self._path)
             _release(self._gate)
             self._gate = None
 
     def release(self) -> None:
-        """Let another process lock the directory."""
+        """Release the lock."""
         _release(self._lock)
         _release(self._gate)
         self._lock = self._gate = None
@@ -82,14 +82,14 @@ class DirectoryLock:
         self.release()
 
     def _enter_gate(self, path: Path) -> None:
-        """Take the lock beside a directory, so that it can be made."""
+        """Take the lock beside a directory before creating it."""
         exists = os.path.isdir(path)
         if not exists:
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._gate = self._acquire(path.parent / f".{path.name}{LOCK}")
         except OSError:
-            if not exists:  # else its parent may belong to somebody else
+            if not exists:  # the parent of an existing one may not be writable
                 raise
 
     def _acquire(self, path: Path) -> FileLock:
@@ -110,7 +110,7 @@ class DirectoryLock:
                 )
             time.sleep(pause)
             pause = min(1.5 * pause, MAX_PAUSE_S)
-        with suppress(OSError):  # on a full disk it has no name
+        with suppress(OSError):  # on a full disk the lock file stays empty
             path.write_text(self._use)
         return lock
 
@@ -118,9 +118,9 @@ class DirectoryLock:
 def _release(lock: FileLock | None) -> None:
     """Release a lock and remove its file.
 
-    The file goes first: a process that has opened it, and locks it later, sees that it has no name
-    any more (`filelock` checks this) and begins anew. Windows does not remove open files; there
-    `filelock` does it afterwards.
+    The file is removed first: a process that opened it and locks it later finds it unlinked
+    (`filelock` checks this) and starts over. Windows does not remove open files; there `filelock`
+    removes it afterwards.
     """
     if lock:
         with suppress(OSError):
@@ -129,7 +129,7 @@ def _release(lock: FileLock | None) -> None:
 
 
 def _holder(path: Path) -> tuple[tuple[int, int], str]:
-    """Return what tells one holder of a lock from the next, and who it is."""
+    """Return an identity of the lock's current holder, and its description."""
     try:
         facts = os.stat(path)
         text = read_regular_file(path, 1000).decode(errors="replace")

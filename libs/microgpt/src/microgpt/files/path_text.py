@@ -1,4 +1,4 @@
-"""Write a path into JSON and read it back; a path that is not UTF-8 becomes a file: URI."""
+"""Encode paths for JSON; a path that is not UTF-8 becomes a file: URI."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ SCHEME = "file:"
 
 
 def path_to_text(path: str | Path) -> str:
-    r"""Return a path as text that every encoding of Unicode can hold.
+    r"""Return a path as valid Unicode text.
 
     >>> path_to_text("names.txt")
     'names.txt'
@@ -21,7 +21,7 @@ def path_to_text(path: str | Path) -> str:
 
 
 def path_from_text(text: str) -> Path:
-    """Return the path that `path_to_text` has written."""
+    """Return the path of a text from `path_to_text`."""
     if not text.startswith(SCHEME):
         return Path(text)
     return Path(os.fsdecode(unquote_to_bytes(text.removeprefix(SCHEME)).replace(b"\0", b"")))

@@ -1,4 +1,4 @@
-"""meta.json: the shape of a model, its characters, and how it was trained."""
+"""meta.json: model shape, characters and training facts."""
 
 import json
 from dataclasses import asdict, fields
@@ -18,18 +18,18 @@ from microgpt.value import total
 
 FORMAT_VERSION = 1
 META = "meta.json"
-MAX_META_BYTES = 2**24  # all of Unicode as escapes takes 14 MB
+MAX_META_BYTES = 2**24  # all of Unicode in escapes takes 14 MB
 
 _Count = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 
 
 def _check_json(facts: dict[str, Any]) -> dict[str, Any]:
-    json.dumps(facts, allow_nan=False)  # pydantic reads nan, which is not JSON, into an Any
+    json.dumps(facts, allow_nan=False)  # pydantic accepts nan, which is not JSON, for Any
     return facts
 
 
 class Meta(BaseModel):
-    """meta.json, its keys in order: first what the seed systems wrote, then what may be absent."""
+    """meta.json in key order: first the keys of evolve-rust and MoonBase, then optional ones."""
 
     model_config = ConfigDict(strict=True)
 
@@ -38,7 +38,7 @@ class Meta(BaseModel):
     n_head: _Count
     n_layer: _Count
     block_size: _Count
-    chars: tuple[str, ...] | None = None  # of a model whose tokens are characters
+    chars: tuple[str, ...] | None = None  # of a character tokenizer
     special_tokens: tuple[str, ...] | None = None
     format_version: _Count = FORMAT_VERSION
     weights_sha256: str | None = None
@@ -96,7 +96,7 @@ def meta_of(result: TrainResult) -> Meta:
 
 
 def parse_meta(content: bytes, path: Path) -> Meta:
-    """Return the content of a meta.json, or raise CheckpointError with the place of the error."""
+    """Parse a meta.json; raise CheckpointError with the place of the error."""
     if problem := newer_version(content, "format_version", FORMAT_VERSION):
         raise CheckpointError(f"{path}: {problem}")
     try:

@@ -1,11 +1,11 @@
-"""Model directories: the weights and meta.json, written atomically and checked when read.
+"""Model directories: weights and meta.json, written atomically and validated when read.
 
-    weights.json         {"wte": [[…], …], …}: the matrices of `weight_shapes`, a list of rows each
+    weights.json         {"wte": [[…], …], …}: the matrices of `weight_shapes` as lists of rows
     model.safetensors    the same in another format
-    tokenizer.json       the subword tokens, if tokens are not characters
-    meta.json            the shape, the characters, and how the model was trained
+    tokenizer.json       the subword tokens, unless tokens are characters
+    meta.json            model shape, characters and training facts
 
-Directories of the seed systems, with the first and the last alone, are read too.
+Directories of evolve-rust and MoonBase, with only the first and the last, can be read too.
 """
 
 import hashlib
@@ -35,35 +35,33 @@ from microgpt.storage.weights_file import WEIGHTS_FILES, decode_weights, encode_
 
 HASH = "weights_sha256"  # the key of meta.json
 TOKENIZER = "tokenizer.json"
-STATE_DESCRIPTION = "train_state.json"  # what a training that has not ended has left
-BYTES_PER_WEIGHT = 32  # of a model that is loaded: a Python float and a pointer to it
-MOST_IN_JSON = 1_000_000  # weights: 22 MB; a file that nobody would read any more
+STATE_DESCRIPTION = "train_state.json"  # of an unfinished training
+BYTES_PER_WEIGHT = 32  # of a loaded model: a Python float and a pointer to it
+MOST_IN_JSON = 1_000_000  # weights: 22 MB; larger files are not meant to be read by people
 
 
 @dataclass(frozen=True)
 class SavedModel(TrainedModel):
-    """A model that was read from a directory, with its meta.json."""
+    """A model loaded from a directory, with its meta.json."""
 
     meta: Meta
 
     @property
     def text(self) -> TextKind:
-        """Whether it has learnt from lines or from running text."""
+        """Whether it was trained on lines or on running text."""
         return "stream" if self.meta.training.get("text") == "stream" else "lines"
 
 
 def save(
     result: TrainResult, directory: str | Path, *, weights_format: WeightsFormat | None = None
 ) -> None:
-    """Write a model directory; a model that is already there is replaced, nothing else.
+    """Write a model directory atomically; replace only an existing model in it.
 
-    A new directory appears whole; in an existing one `load` finds the old model or the new one.
-    Another save into the same directory is waited for.
-
-    The format is by default JSON up to a million weights.
+    `load` finds the old model or the new one, never a part. A concurrent save to the same directory
+    is waited for. The default format is JSON up to a million weights.
 
     Raises:
-        CheckpointError: the directory cannot be written, or a training holds it.
+        CheckpointError: the directory cannot be written, or is locked by a training.
     """
     path = Path(directory)
     files = encode_model(result, weights_format)
@@ -88,16 +86,16 @@ def export(
     weights_format: WeightsFormat = "safetensors",
     half: bool = False,
 ) -> Path:
-    """Write a copy of a model, or the same one in another format; return the file of its weights.
+    """Write a copy of a model, or convert it in place; return the path of its weights file.
 
     Args:
-        directory: may be the one that it was read from.
+        directory: may be the directory of the model itself.
         half: round the weights to float16; safetensors only.
 
     Raises:
-        ConfigError: half was asked for in JSON.
-        CheckpointError: the directory cannot be written, a training holds it, or a weight is too
-            large for half.
+        ConfigError: half is set for JSON.
+        CheckpointError: the directory cannot be written, is locked by a training, or a weight is
+            too large for float16.
     """
     if half and weights_format == "json":
         raise ConfigError("half precision is for safetensors; JSON has no numbers of that size")
@@ -112,27 +110,27 @@ def export(
 
 
 def load(directory: str | Path) -> SavedModel:
-    """Return the model of a directory.
+    """Load the model of a directory.
 
     Raises:
         CheckpointError: a file is missing, damaged, of another model or of an unknown format; the
             message names the file and the place in it.
     """
     directory = Path(directory)
-    exists = os.path.exists(directory)  # first: a save may just be making it
-    if not os.path.isdir(directory):  # unlike Path.is_dir, never an OSError
+    exists = os.path.exists(directory)  # checked first, as a concurrent save may create it
+    if not os.path.isdir(directory):  # unlike Path.is_dir, never raises OSError
         what = "is not a directory" if exists else "does not exist"
         raise CheckpointError(f"{directory} {what}; name one that `microgpt train` has written")
     return read_consistently(directory, lambda: _load(directory))
 
 
 def has_model(directory: Path) -> bool:
-    """Return whether there are weights in a directory."""
+    """Return whether a directory contains weights."""
     return any(committed_path(directory, name).exists() for name in WEIGHTS_FILES.values())
 
 
 def publish_model(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files of a model into a locked directory, and remove those that it replaces."""
+    """Write the files of a model to a locked directory, and remove the files they replace."""
     try:
         publish(directory, files, is_held=True)
         for other in {*WEIGHTS_FILES.values(), TOKENIZER} - files.keys():
@@ -142,7 +140,7 @@ def publish_model(directory: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _files(name: str, content: bytes, meta: Meta, tokenizer: Tokenizer) -> dict[str, bytes]:
-    """Return weights, tokenizer and their description, by the names of their files."""
+    """Return weights, tokenizer and meta.json by file name."""
     files = {name: content}
     if vocabulary := file_of(tokenizer):
         files[TOKENIZER] = vocabulary
@@ -156,7 +154,7 @@ def _files(name: str, content: bytes, meta: Meta, tokenizer: Tokenizer) -> dict[
 
 
 def _load(directory: Path) -> SavedModel:
-    """Return a model; where a save was killed there may be two files of weights."""
+    """Load a model; a killed save may have left two weights files."""
     if not has_model(directory) and committed_path(directory, STATE_DESCRIPTION).exists():
         raise CheckpointError(
             f"there is no model in {directory} yet: its training has not ended; go on with it: "

@@ -1,4 +1,4 @@
-"""A model directory in training: its lock, its checkpoint and, at the end, its model."""
+"""A model directory during training: lock, checkpoint and final model."""
 
 import os
 from pathlib import Path
@@ -22,15 +22,15 @@ from microgpt.training.history_file import HISTORY, as_lines
 
 
 class TrainingDirectory:
-    """A directory that this process trains in; it is made with the first checkpoint."""
+    """The output directory of a training, created with the first checkpoint."""
 
     def __init__(self, path: str | Path) -> None:
-        """Lock a directory, which need not exist; CheckpointError if that is not possible."""
+        """Lock a directory, which need not exist; raise CheckpointError if that fails."""
         self.path = Path(path)
         self.has_own_state = False  # whether this process has written a checkpoint
         own = (STATE, STATE_DESCRIPTION, HISTORY, TOKENIZER, META, *WEIGHTS_FILES.values())
         for name in own:
-            if os.path.isdir(self.path / name):  # unlike Path.is_dir, never an OSError
+            if os.path.isdir(self.path / name):  # unlike Path.is_dir, never raises OSError
                 raise CheckpointError(f"{self.path / name} is a directory; name another place")
         self._lock = DirectoryLock(self.path, "being trained")
 
@@ -55,7 +55,7 @@ class TrainingDirectory:
         return _has_state(self.path)
 
     def keep(self, plan: TrainingPlan, state: TrainState, status: Status = "running") -> None:
-        """Write a checkpoint; if that fails, as on a full disk, the previous one is still there."""
+        """Write a checkpoint; if that fails, the previous one is kept."""
         content, description = encode_state(plan, state, status)
         files = {STATE: content, HISTORY: as_lines(state.history), STATE_DESCRIPTION: description}
         publish(self.path, files, is_held=True)
@@ -65,7 +65,7 @@ class TrainingDirectory:
     def finish(self, result: TrainResult) -> None:
         """Write the last checkpoint, then the model, then the status "ended".
 
-        If there is no room for the model, nothing has to be trained again.
+        So no training is lost if the disk is too full for the model.
         """
         self.keep(result.plan, result.state)
         publish_model(self.path, encode_model(result, result.plan.weights_format))
@@ -73,14 +73,14 @@ class TrainingDirectory:
 
 
 def check_has_training(directory: Path) -> None:
-    """Raise CheckpointError if there is no training in a directory to go on with."""
+    """Raise CheckpointError if a directory has no training to resume."""
     if not _has_state(directory):
         what = "holds no training" if directory.is_dir() else "does not exist"
         raise CheckpointError(f"{directory} {what} to go on with; name one, or train anew")
 
 
 def read_training(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
-    """Return what `keep` was given, or raise CheckpointError if that is missing or damaged."""
+    """Read the checkpoint of a directory; raise CheckpointError if it is missing or damaged."""
     check_has_training(directory)
     return read_consistently(directory, lambda: read_state(directory))
 

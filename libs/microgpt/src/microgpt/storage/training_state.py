@@ -1,9 +1,9 @@
 """The checkpoint of a training in two files.
 
     train_state.safetensors    weights, best weights, Adam's means, history, subword tokens
-    train_state.json           all other facts, and the sha256 of the first
+    train_state.json           everything else, and the sha256 of the first
 
-The second is checked before the first is read: it says how large that can be.
+The second is validated before the first is read, as it determines the largest valid size.
 """
 
 import hashlib
@@ -43,12 +43,12 @@ from microgpt.training.history_file import MAX_HISTORY_BYTES, HistoryPoint
 from microgpt.training.presets import PresetName
 from microgpt.training.weight_averaging import WeightAverage
 
-MAX_LOSS = 1e300  # of a state: the mean of all its losses must be finite, too
+MAX_LOSS = 1e300  # of a state; the mean of the losses must be finite too
 FORMAT_VERSION = 1
 STATE = "train_state.safetensors"
-TOKENIZER = "tokenizer"  # the name of its bytes among the arrays
+TOKENIZER = "tokenizer"  # the name of its array of bytes
 Status = Literal["running", "ended", "diverged"]
-ONCE = {"loss_on": "all", "long_docs": "truncate"}  # the defaults of older states
+ONCE = {"loss_on": "all", "long_docs": "truncate"}  # defaults of older states
 
 _Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
 
@@ -71,7 +71,7 @@ class _AverageFacts(BaseModel):
 
 
 class _Description(BaseModel):
-    """train_state.json, its keys in order."""
+    """train_state.json in key order."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -106,9 +106,9 @@ class _Description(BaseModel):
 
 
 def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple[bytes, bytes]:
-    """Return the contents of the two files."""
+    """Encode a checkpoint as the contents of its two files."""
     content = save_tensors(_as_tensors(plan, state))
-    # Pydantic takes the fields that `_Description` has.
+    # Pydantic ignores fields that `_Description` lacks.
     facts = vars(state) | vars(plan) | tokenizer_fields(plan.tokenizer)
     facts |= {
         "state_sha256": hashlib.sha256(content).hexdigest(),
@@ -121,7 +121,7 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple
 
 
 def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
-    """Return what `encode_state` took, or raise CheckpointError if a file is damaged or foreign."""
+    """Read a checkpoint; raise CheckpointError if a file is damaged or of another one."""
     path = committed_path(directory, STATE)
     description_path = committed_path(directory, STATE_DESCRIPTION)
     facts = _parse(read(description_path, MAX_META_BYTES), description_path)
@@ -162,14 +162,14 @@ def _parse(description: bytes, description_path: Path) -> _Description:
 
 
 def _max_bytes(facts: _Description) -> int:
-    """Return what train_state.safetensors can take at most: arrays of weights, and the rest."""
+    """Return the largest valid size of train_state.safetensors."""
     n_arrays = 3 + bool(facts.best) + bool(facts.average)
     rest = MAX_HISTORY_BYTES + (MAX_TOKENIZER_BYTES if facts.tokenizer == "bpe" else 0)
     return n_arrays * np.dtype(facts.dtype).itemsize * count_params(facts.model) + rest
 
 
 def _as_tensors(plan: TrainingPlan, state: TrainState) -> dict[str, NDArray[np.generic]]:
-    """Return all of a state that is many numbers; the bytes of a tokenizer.json are, too."""
+    """Return the arrays of a state, the bytes of a tokenizer.json included."""
     points = state.history
     tensors = {
         "weights": np.asarray(state.weights, state.dtype),
@@ -194,7 +194,7 @@ def _as_tensors(plan: TrainingPlan, state: TrainState) -> dict[str, NDArray[np.g
 def _state(
     description: _Description, tensors: Mapping[str, NDArray[Any]], path: Path
 ) -> TrainState:
-    """Return where a training stands; ValueError or the like if the arrays are not of one."""
+    """Restore the state of a training; ValueError or similar if the arrays are invalid."""
     n_params = count_params(description.model)
     best, average = description.best, description.average
     optional = ["average"] * bool(average) + ["best_weights"] * bool(best)
@@ -232,7 +232,7 @@ def _state(
 
 
 def _history(tensors: Mapping[str, NDArray[Any]]) -> list[HistoryPoint]:
-    """Return the points; ValueError if they cannot be those of a history."""
+    """Return the history points; raise ValueError if they are invalid."""
     steps = tensors["history.step"].tolist()
     losses = _losses(tensors["history.loss"])
     measured = tensors["history.val_loss"]
@@ -246,7 +246,7 @@ def _history(tensors: Mapping[str, NDArray[Any]]) -> list[HistoryPoint]:
 
 
 def _losses(tensor: NDArray[Any]) -> tuple[float, ...]:
-    """Return losses as a tuple; ValueError if they cannot be any."""
+    """Return losses as a tuple; raise ValueError if they are invalid."""
     if tensor.ndim != 1 or tensor.dtype != np.float64 or not (np.abs(tensor) < MAX_LOSS).all():
         raise ValueError(f"its losses are not float64 numbers below {MAX_LOSS:g} in a row")
     return tuple(tensor.tolist())

@@ -1,4 +1,4 @@
-"""Weights files: JSON, or safetensors, for which alone NumPy is loaded."""
+"""Weights files in JSON or safetensors; only safetensors loads NumPy."""
 
 import json
 from pathlib import Path
@@ -18,16 +18,16 @@ WEIGHTS_FILES: dict[WeightsFormat, str] = {
     "safetensors": "model.safetensors",
 }
 FLOATS = ("float16", "float32", "float64")
-MAX_BYTES = (8, 64)  # of a number in safetensors and in JSON, where 24 are digits, the rest spaces
-HEADER_BYTES = 2**16  # of a layer: names and shapes, and the metadata of other programs
+MAX_BYTES = (8, 64)  # per number in safetensors, and in JSON: 24 for digits, the rest for spaces
+HEADER_BYTES = 2**16  # per layer: names, shapes, and metadata of other programs
 
 
 def encode_weights(
     model: ModelConfig, weights: Weights[float], weights_format: WeightsFormat, dtype: str
 ) -> bytes:
-    """Return the content of a weights file; CheckpointError if a weight is too large for dtype.
+    """Encode a weights file; raise CheckpointError if a weight is too large for dtype.
 
-    The dtype is for safetensors; JSON has all digits.
+    The dtype applies to safetensors; JSON has full precision.
     """
     if weights_format == "json":
         return json.dumps(weights, separators=(",", ":")).encode()
@@ -43,7 +43,7 @@ def encode_weights(
 
 
 def max_bytes(path: Path, model: ModelConfig) -> int:
-    """Return what a file of weights, of either format, can take at most."""
+    """Return the largest valid size of a weights file in bytes."""
     n_bytes = MAX_BYTES[path.suffix == ".json"] * count_params(model)
     return n_bytes + HEADER_BYTES * (1 + model.n_layer)
 
@@ -51,15 +51,15 @@ def max_bytes(path: Path, model: ModelConfig) -> int:
 def decode_weights(
     content: bytes, path: Path, model: ModelConfig
 ) -> dict[str, tuple[tuple[float, ...], ...]]:
-    """Return the weights in a file, by name; CheckpointError says where it is damaged or foreign.
+    """Decode the weights in a file by name; raise CheckpointError if it is invalid.
 
-    The suffix of its path says which format it has.
+    The suffix of its path determines the format.
     """
     if path.suffix == ".json":
         matrices = _from_json(content, path)
     else:
         matrices = _from_safetensors(content, path)
-    if model.n_layer > len(matrices):  # before a damaged n_layer fills the memory with names
+    if model.n_layer > len(matrices):  # checked before a damaged n_layer fills memory with names
         raise CheckpointError(f"{path} has too few matrices for n_layer {model.n_layer} of {META}")
     shapes = weight_shapes(model)
     missing, foreign = shapes.keys() - matrices.keys(), matrices.keys() - shapes.keys()
@@ -95,7 +95,7 @@ def _from_safetensors(content: bytes, path: Path) -> dict[str, list[list[float]]
 
     try:
         tensors = load(content)
-    except KeyError as error:  # a dtype that NumPy does not have
+    except KeyError as error:  # a dtype that NumPy lacks
         raise CheckpointError(
             f"{path} has numbers of {printable(str(error))}; "
             f"convert them to one of {', '.join(FLOATS)}"

@@ -1,1 +1,1 @@
-"""The training loop, its engines, and what it starts from."""
+"""Training loop, engines, presets and fine-tuning."""

@@ -1,4 +1,4 @@
-"""Early stopping: keep the best weights, and end a training that no longer improves."""
+"""Early stopping: keep the best weights and stop when the held-out loss no longer improves."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 from microgpt.config import TrainConfig
 from microgpt.flat_weights import Numbers
 
-# All steps are taken; the held-out loss has not improved for `patience` evaluations; interrupted.
+# All steps done; no better held-out loss for `patience` evaluations; interrupted.
 Ending = Literal["steps", "patience", "stopped"]
 
 
@@ -31,7 +31,7 @@ def keep_best(
 
 
 def ending(step: int, best: BestWeights | None, config: TrainConfig) -> Ending | None:
-    """Return why a training ends after this step, or None if it goes on."""
+    """Return why training ends after this step, or None if it continues."""
     if step >= config.steps:
         return "steps"
     return "patience" if best and config.patience and best.n_worse >= config.patience else None

@@ -1,7 +1,7 @@
-"""The compiled and the reference engine behind one interface.
+"""One interface for the compiled and the reference engine.
 
-They give the same losses, weights and random numbers, which tests and `microgpt verify` check.
-Neither numpy nor numba is loaded for the reference.
+Both give the same losses, weights and random numbers; tests and `microgpt verify` check this. The
+reference engine loads neither numpy nor numba.
 """
 
 import math
@@ -27,49 +27,49 @@ Use = Literal["training", "evaluation", "decoding", "generation"]
 TRAINING: tuple[Use, ...] = ("training",)
 DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "float64"}
 
-# What the reference takes at the least: a Value, its number, and what Adam keeps of it; and its
-# place, and that of what it is multiplied by, in a node of the graph and in its gradients.
+# Lower bounds for the reference: per weight a Value, its float and Adam's two means; per
+# multiplication the references to both operands and to both local gradients in the graph.
 BYTES_A_WEIGHT, BYTES_A_MULTIPLICATION = 200, 32
-RUN_S = 0.02  # how long a call of its `run` takes, or as long as a document
+RUN_S = 0.02  # target duration of a `run` call of the reference; at least one document is read
 
 
 class Engine(Protocol):
-    """A model in training on documents that it holds, with the state of its optimizer."""
+    """A model in training, with its documents and optimizer state."""
 
     @property
     def n_steps(self) -> int:
-        """The updates so far."""
+        """The number of updates so far."""
 
     def run(self, until: int) -> list[float]:
-        """Train for a moment, up to step `until`, and return the losses of the steps taken.
+        """Train briefly, at most up to step `until`, and return the losses of the steps taken.
 
-        A nan at the end is that of a step whose loss or gradient is not finite; it changed nothing.
+        A final nan marks a step with a non-finite loss or gradient; that step changes nothing.
         """
 
     def backward(self, should_stop: Callable[[], bool]) -> float:
-        """Return the loss of the next step without taking it; nan if that or a gradient is.
+        """Return the loss of the next step without an update; nan if it or a gradient is nan.
 
-        Once should_stop says so, it is the loss of the documents that were read, at least one.
+        If should_stop returns true, it is the loss of the documents read so far, at least one.
         """
 
     def undo(self) -> None:
-        """Take the last step back."""
+        """Undo the last step."""
 
     def set_weights(self, numbers: Sequence[float]) -> None:
-        """Begin with these weights, in the order of `weight_shapes`."""
+        """Set the initial weights, in the order of `weight_shapes`."""
 
     def resume(self, step: int, weights: Numbers, adam_m: Numbers, adam_v: Numbers) -> None:
-        """Go on from where another training stood."""
+        """Continue from the state of another training."""
 
     def flat_weights(self) -> Numbers:
         """Return a copy of the weights, in that order."""
 
     def numbers(self) -> tuple[Numbers, Numbers, Numbers]:
-        """Return copies of the weights, and of the running means of gradients and squares."""
+        """Return copies of the weights and of Adam's running means m and v."""
 
 
 def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
-    """Raise ConfigError unless there is such an engine, with that dtype, if any, and threads."""
+    """Raise ConfigError unless the engine exists and supports the dtype and threads."""
     check_choice("engine", engine, EngineName)
     if dtype is not None:
         check_choice("dtype", dtype, DType)
@@ -89,7 +89,7 @@ def check_fits(
     longest: int,
     threads: int = 1,
 ) -> None:
-    """Raise ConfigError, with the bytes, if a training needs more memory than is free."""
+    """Raise ConfigError if training needs more than the free memory."""
     n_bytes = bytes_needed(engine, dtype, model, config, longest=longest, threads=threads)
     check_memory(n_bytes, "training this model")
 
@@ -103,7 +103,7 @@ def bytes_needed(
     longest: int,
     threads: int = 1,
 ) -> int:
-    """Return the bytes of a training without its documents, of which the longest is given."""
+    """Return the bytes that training needs, documents excluded."""
     if engine == "reference":
         return count_params(model) * (BYTES_A_WEIGHT + longest * BYTES_A_MULTIPLICATION)
     from microgpt.engine.training import threaded_step as threaded
@@ -119,7 +119,10 @@ def prepare_engine(
     uses: Collection[Use] = TRAINING,
     tell: Callable[[str], None] | None = None,
 ) -> None:
-    """Load the kernels of an engine; the first time, compile them, after a line for the user."""
+    """Load the kernels of an engine; compile them first if they are not cached.
+
+    `tell` is called with a line for the user before they are compiled.
+    """
     if engine == "reference":
         return
     from microgpt.engine import compiled_model as model
@@ -129,8 +132,8 @@ def prepare_engine(
     prepare = {
         "training": compiled.prepare,
         "evaluation": model.prepare_evaluation,
-        "decoding": model.prepare_decoding,  # of one sequence: a training's samples, chat
-        "generation": model.prepare_generation,  # of many at once
+        "decoding": model.prepare_decoding,  # one sequence: samples after training, chat
+        "generation": model.prepare_generation,  # many sequences in a batch
     }
     with on_compiling(tell or (lambda line: None)):
         for dtype in dtypes or (DEFAULT_DTYPE[engine],):
@@ -139,7 +142,7 @@ def prepare_engine(
 
 
 def shuffled(n: int, rng: random.Random, engine: EngineName, *, n_first: int) -> Sequence[int]:
-    """Return the first of 0 … n−1 in the order that `rng.shuffle` gives."""
+    """Return the first n_first of 0 … n−1 in the order of `rng.shuffle`."""
     if engine == "compiled":
         from microgpt.engine import mersenne
 
@@ -160,11 +163,13 @@ def make_engine(
     resume: TrainState | None,
     threads: int = 1,
 ) -> Engine:
-    """Return an engine with weights drawn from rng, or those of the state to resume.
+    """Return an engine with random weights, or those of the state to resume.
 
-    The docs, 2 to block_size + 1 tokens each, are in the order of training, which repeats. rng is
-    drawn from in any case, so that its next numbers are the same. Raises ConfigError if there is
-    not enough memory.
+    The docs, 2 to block_size + 1 tokens each, are in training order, which repeats. The weights are
+    drawn from rng even on resume, so that its next numbers are the same.
+
+    Raises:
+        ConfigError: there is not enough memory.
     """
     check_fits(engine, dtype, model, config, longest=docs.longest - 1, threads=threads)
     if engine == "compiled":
@@ -191,7 +196,7 @@ def make_engine(
 def make_nll(
     engine: EngineName, dtype: DType, model: ModelConfig, weights: Numbers, *, threads: int = 1
 ) -> Nll:
-    """Return a function that measures the NLL of documents under a model."""
+    """Return a function that computes the NLL of documents under a model."""
     if engine == "compiled":
         from microgpt.engine.compiled_model import CompiledModel
 
@@ -201,7 +206,7 @@ def make_nll(
 
 
 class _Reference:
-    """The reference engine on a dataset, for about 20 ms per call."""
+    """The reference engine on a dataset; a `run` call takes about 20 ms."""
 
     def __init__(
         self, model: ModelConfig, config: TrainConfig, weights: Weights[float], docs: TokenDataset
@@ -259,7 +264,7 @@ class _Reference:
         return loss
 
     def _read_batch(self) -> Iterator[tuple[int, float]]:
-        """Read the documents of the next step; after each, yield their number and the loss."""
+        """Read the documents of the next step; after each, yield the count and the loss."""
         first = self.n_steps * self._config.batch_size
         ids = [i % len(self._docs) for i in range(first, first + self._config.batch_size)]
         batch, masks = [self._docs[i] for i in ids], [self._docs.mask_of(i) for i in ids]

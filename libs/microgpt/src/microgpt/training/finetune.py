@@ -14,10 +14,10 @@ A_ROW_A_TOKEN = ("wte", "lm_head")
 
 
 def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokenizer:
-    """Return the parent's tokenizer, with the characters and chat tokens of the documents.
+    """Extend the parent's tokenizer with the characters and chat tokens of the documents.
 
-    Subword tokens, which can write any text, stay as they are. Raises ConfigError if the parent is
-    a chat model, and the documents are texts.
+    Subword tokens stay the same, as they can encode any text. Raises ConfigError if the parent is
+    a chat model and the documents are texts.
     """
     docs = list(docs)
     is_chat = not all(isinstance(doc, str) for doc in docs)
@@ -33,13 +33,13 @@ def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokeni
 
 
 def new_tokens(parent: TrainedModel, tokenizer: Tokenizer) -> list[str | bytes]:
-    """Return the names of the tokens that the parent does not have."""
+    """Return the names of tokens that the parent lacks."""
     known = frozenset(parent.tokenizer.names)
     return [name for name in tokenizer.names if name not in known]
 
 
 def check_shape(parent: TrainedModel, model: ModelConfig) -> None:
-    """Raise ConfigError, with both values, unless a model has the shape of its parent."""
+    """Raise ConfigError unless a model has the shape of its parent."""
     expected = replace(parent.model, vocab_size=model.vocab_size, init_std=model.init_std)
     for name, size in vars(expected).items():
         if getattr(model, name) != size:
@@ -52,7 +52,7 @@ def check_shape(parent: TrainedModel, model: ModelConfig) -> None:
 def inherited(
     parent: TrainedModel, model: ModelConfig, tokenizer: Tokenizer, drawn: Sequence[float]
 ) -> list[float]:
-    """Return the weights that a model begins with: the parent's, and drawn ones for new tokens.
+    """Return initial weights: the parent's, with drawn ones for new tokens.
 
     Drawn weights and the result are in the order of `weight_shapes`.
     """

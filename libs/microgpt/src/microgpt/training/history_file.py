@@ -1,4 +1,4 @@
-"""history.jsonl: the loss history of a training, a line per point.
+"""history.jsonl: the loss history of a training, one point per line.
 
 {"step": 50, "loss": 2.71}
 {"step": 100, "loss": 2.65, "val_loss": 2.6}
@@ -19,7 +19,7 @@ from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import committed_path, read, read_consistently
 
 HISTORY = "history.jsonl"
-MAX_HISTORY_BYTES = 2**24  # a training has some 500 points, of less than 100 bytes each
+MAX_HISTORY_BYTES = 2**24  # a history has about 500 points of less than 100 bytes
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class HistoryPoint:
 
 
 def as_lines(points: Iterable[HistoryPoint]) -> bytes:
-    """Return the content of history.jsonl, with every bit of the losses."""
+    """Return the content of history.jsonl, with losses in full precision."""
     facts = ({name: fact for name, fact in vars(p).items() if fact is not None} for p in points)
     return "".join(json.dumps(fact, allow_nan=False) + "\n" for fact in facts).encode()
 
 
 def read_history(directory: str | Path) -> tuple[HistoryPoint, ...]:
-    """Return the loss history of a model directory; CheckpointError names a damaged line."""
+    """Return the loss history of a model directory; raise CheckpointError if it is damaged."""
     directory = Path(directory)
     if not os.path.isdir(directory):  # unlike Path.is_dir, never an OSError
         what = "is not a directory" if os.path.exists(directory) else "does not exist"

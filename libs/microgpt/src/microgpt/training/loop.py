@@ -19,12 +19,12 @@ from microgpt.training.engines import Engine, make_nll
 from microgpt.training.loss_history import LossHistory
 from microgpt.training.weight_averaging import WeightAverage, moment_after
 
-EVENT_INTERVAL_S = 0.05  # often enough for a live display and a prompt stop, and costs nothing
-STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # between two states; longer where keeping one is slow
+EVENT_INTERVAL_S = 0.05  # for a live display and a prompt stop, at no measurable cost
+STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # checkpoint interval; most time to spend on them
 
 
 class DivergedError(MicrogptError):
-    """The loss or a gradient became nan or infinite; `result` is the training before that."""
+    """The loss or a gradient became nan or infinite; `result` holds the steps before that."""
 
     def __init__(self, when: str, result: TrainResult) -> None:
         super().__init__(
@@ -36,7 +36,7 @@ class DivergedError(MicrogptError):
 
 @dataclass
 class TrainingLoop:
-    """One call of `train`, and how far it is; for the fields see there."""
+    """State of one `train` call; for the fields see `train`."""
 
     plan: TrainingPlan
     parts: Split
@@ -51,7 +51,7 @@ class TrainingLoop:
     state_every: int | None
     should_stop: Callable[[], bool]
     losses: list[float] = field(default_factory=list)  # of this call
-    unreported: list[float] = field(default_factory=list)  # those since the last event
+    unreported: list[float] = field(default_factory=list)  # since the last event
 
     def __post_init__(self) -> None:
         self.config = self.plan.config
@@ -59,15 +59,15 @@ class TrainingLoop:
         self.history = LossHistory(self.config, self.resume)
         self.best = self.resume.best if self.resume else None
         average = self.resume.average if self.resume else None
-        # With more steps than were planned the tail is another.
+        # Another number of steps changes the averaged tail.
         self.average = average if average and average.steps == self.config.steps else None
         self.validation_set = self._evaluation_set(self.parts.validation)
         self.event_due = perf_counter() + EVENT_INTERVAL_S
-        self.kept_at = self.resume.step if self.resume else -1  # the step of the last state
+        self.kept_at = self.resume.step if self.resume else -1  # step of the last checkpoint
         self.state_due = perf_counter() + STATE_INTERVAL_S if self.resume else 0.0
 
     def run(self) -> TrainResult:
-        """Train until there is a reason to end."""
+        """Train to the last step, an early stop or an interruption."""
         while not (reason := self._advance()):
             pass
         if not math.isfinite(self.engine.backward(self.should_stop)):
@@ -83,7 +83,7 @@ class TrainingLoop:
         return self._result(reason, test_loss)
 
     def _advance(self) -> Ending | None:
-        """Evaluate, checkpoint and train, each where it is due; return why to end, if so."""
+        """Evaluate, checkpoint and train as due; return why training ends, or None."""
         self._update_average()
         step = self.engine.n_steps
         if self._is_evaluation_due() and not self._evaluate():
@@ -109,7 +109,7 @@ class TrainingLoop:
         self.history.add(losses)
 
     def _next_pause(self) -> int:
-        """Return the step to train to at most: where something else is to be done."""
+        """Return the next step at which averaging, evaluation or a checkpoint is due."""
         step, pauses = self.engine.n_steps, [self.config.steps]
         if moment := moment_after(step, self.config):
             pauses.append(moment)
@@ -120,7 +120,7 @@ class TrainingLoop:
         return min(pauses)
 
     def _update_average(self) -> None:
-        """Add the weights to the mean, if this step is averaged."""
+        """Add the weights to the mean if this step is averaged."""
         step, average = self.engine.n_steps, self.average
         if moment_after(step - 1, self.config) != step or (average and average.step == step):
             return
@@ -132,7 +132,7 @@ class TrainingLoop:
         )
 
     def _weights(self) -> Numbers:
-        """Return the mean of the last weights, or without averaging the weights."""
+        """Return the averaged weights, or the current ones without averaging."""
         return self.average.weights if self.average else self.engine.flat_weights()
 
     def _is_evaluation_due(self) -> bool:
@@ -162,7 +162,7 @@ class TrainingLoop:
         return evaluation.loss if evaluation else None
 
     def _evaluation_set(self, docs: Sequence[Document]) -> EvaluationSet | None:
-        """Return held-out documents as they are scored, if there are any."""
+        """Return the evaluation set of held-out documents, if there are any."""
         if not docs:
             return None
         plan, config = self.plan, self.config
@@ -175,7 +175,7 @@ class TrainingLoop:
         return evaluation_set
 
     def _report(self, val_loss: float | None = None) -> None:
-        """Call on_event with the steps since the last event."""
+        """Report the steps since the last event to on_event."""
         if self.unreported or val_loss is not None:
             step, n = self.engine.n_steps, len(self.unreported)
             event = TrainEvent(
@@ -191,7 +191,7 @@ class TrainingLoop:
         self.event_due = perf_counter() + EVENT_INTERVAL_S
 
     def _tokens_until(self, step: int) -> int:
-        """Return how many tokens the steps up to this one predict."""
+        """Return the number of tokens predicted up to this step."""
         dataset, n_read = self.dataset, step * self.config.batch_size
         rounds, rest = divmod(n_read, len(dataset))
         return rounds * len(dataset.tokens) + dataset.starts[rest] - n_read
@@ -247,11 +247,11 @@ class TrainingLoop:
         )
 
     def _diverged(self, when: str) -> DivergedError:
-        """Undo the update that led here, if this call made it; return the error to raise."""
+        """Undo the diverging update if this call made it, and return the error to raise."""
         if self.engine.n_steps > self.first_step:
             self.engine.undo()
             del self.losses[self.engine.n_steps - self.first_step :]
-            self.average = None  # which the diverging weights may be in
+            self.average = None  # may contain the diverging weights
             self.history = self.history.replay(self.losses, self.config, self.resume)
         return DivergedError(f"{when} of {self.config.steps}", self._result("stopped"))
 

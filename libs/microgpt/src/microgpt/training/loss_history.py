@@ -7,16 +7,16 @@ from microgpt.config import TrainConfig
 from microgpt.state import N_RECENT, TrainState
 from microgpt.training.history_file import HistoryPoint
 
-N_POINTS = 500  # of a training's history, about: enough for a chart
+N_POINTS = 500  # of a history, approximately; enough for a chart
 
 
 class LossHistory:
-    """The losses of a training, which may be resumed."""
+    """The losses of a training, resumable from a checkpoint."""
 
     def __init__(self, config: TrainConfig, resume: TrainState | None) -> None:
         self._interval = max(1, config.steps // N_POINTS)
         self._step = resume.step if resume else 0
-        self.points = list(resume.history) if resume else []  # mean losses, held-out losses
+        self.points = list(resume.history) if resume else []
         self.recent = deque(resume.recent_losses if resume else (), maxlen=N_RECENT)
         self.since_point = resume.since_history if resume else (0.0, 0)  # sum and number of losses
 
@@ -33,7 +33,7 @@ class LossHistory:
         self.since_point = total, n
 
     def mark(self, val_loss: float | None = None) -> None:
-        """Add a point for the last step, with the held-out loss if it was measured."""
+        """Add a point for the last step, with its held-out loss if given."""
         total, n = self.since_point
         if n:
             self.points.append(HistoryPoint(self._step, total / n))
@@ -45,7 +45,7 @@ class LossHistory:
     def replay(
         self, losses: Sequence[float], config: TrainConfig, resume: TrainState | None
     ) -> "LossHistory":
-        """Return the history as it was after the first losses of this training."""
+        """Rebuild the history after the first losses of this call."""
         history = LossHistory(config, resume)
         measured = {point.step: point.val_loss for point in self.points}
         for loss in losses:

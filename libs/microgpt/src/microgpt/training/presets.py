@@ -1,4 +1,4 @@
-"""Presets: tested recipes with every setting fixed, the number of steps too."""
+"""Presets: tested recipes with fixed settings, the number of steps included."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,24 +12,24 @@ PresetName = Literal["names-10s", "names-60s", "names-600s", "text", "karpathy",
 
 @dataclass(frozen=True)
 class Preset:
-    """The settings of a training, and the data that it has by default."""
+    """Training settings and default data."""
 
     model: ModelConfig
     config: TrainConfig
     data: Literal["names", "grammar"] | None = "names"  # None: the user names a file
-    val_fraction: float = 0.1  # share of the documents to hold out for choosing weights
-    test_fraction: float = 0.1  # share to hold out for the final loss
-    n_conversations: int = 0  # drawn from the grammar; fewer, read more often, are memorised
+    val_fraction: float = 0.1  # share of the documents to hold out for validation
+    test_fraction: float = 0.1  # share to hold out for the test loss
+    n_conversations: int = 0  # from the grammar; fewer would be repeated and memorised
 
     def draw(self, seed: int) -> Sequence[Document]:
-        """Return the conversations that a training with this seed learns from."""
+        """Return the training conversations for a seed."""
         from microgpt.synthetic_chat import conversations, messages
 
         return [messages(drawn) for drawn in conversations("train", self.n_conversations, seed)]
 
 
-# The names: chosen on the validation part; what they reach, and what each setting is worth, is in
-# docs/quality.md. The data run out before the time does: more time needs more dropout.
+# The names presets were tuned on the validation set; docs/quality.md has their losses and an
+# ablation. Longer training repeats the data more often, so it needs more dropout.
 PRESETS: dict[PresetName, Preset] = {
     "names-10s": Preset(
         ModelConfig(n_embd=48, n_layer=2),
@@ -46,7 +46,7 @@ PRESETS: dict[PresetName, Preset] = {
         ),
     ),
     "names-600s": Preset(
-        # Deep and thin, and the mean of half the training: it would learn the names by heart else.
+        # Deep and narrow, with weights averaged over half the training; otherwise it overfits.
         ModelConfig(n_embd=64, n_layer=6, n_ff_exp=2),
         TrainConfig(
             steps=150_000, batch_size=64, lr=0.006, dropout=0.15, weight_decay=0.1,
@@ -63,7 +63,7 @@ PRESETS: dict[PresetName, Preset] = {
     ),
     "karpathy": Preset(ModelConfig(), TrainConfig(), val_fraction=0.0, test_fraction=0.0),
     "chat": Preset(
-        # Deep and thin: at this cost it learns more of arithmetic than half the layers with MLPs
+        # Deep and narrow: at equal cost it learns more arithmetic than half the layers with MLPs
         # four times as wide (docs/chat.md).
         ModelConfig(n_embd=64, n_head=4, n_layer=6, block_size=128, n_ff_exp=1),
         TrainConfig(steps=21_000, batch_size=32, lr=0.005),

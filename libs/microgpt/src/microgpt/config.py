@@ -1,6 +1,6 @@
-"""Settings of models, trainings and sampling, checked when they are made.
+"""Model, training and sampling settings, validated on creation.
 
-The defaults are those of Karpathy's run; the command line reads them from here.
+The defaults are those of Karpathy's script; the command line reads them from here.
 """
 
 import sys
@@ -22,30 +22,30 @@ DType = Literal["float32", "float64"]
 WeightsFormat = Literal["json", "safetensors"]
 
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
-MAX_THREADS = 1024  # a guard against typing errors; more than there are cores gain nothing
-N_EVALUATIONS = 20  # measurements of the held-out loss in a training
-DEFAULT_TEMPERATURE = 0.5  # of samples; a little more careful than the model's own odds
+MAX_THREADS = 1024  # catches typing errors; more threads than cores gain nothing
+N_EVALUATIONS = 20  # evaluations of the held-out loss in a training
+DEFAULT_TEMPERATURE = 0.5  # favours likely tokens
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The settings of a training. Raises ConfigError if one is outside its range."""
+    """Training settings. Raises ConfigError if one is out of range."""
 
-    steps: int = 1000  # updates of the weights
+    steps: int = 1000  # weight updates
     batch_size: int = 1  # documents per step
     lr: float = 0.01  # learning rate of the first step; it falls linearly to 0 after the last
-    seed: int = DEFAULT_SEED  # of document order, initial weights and the samples that follow
-    shuffle: bool = True  # whether documents are read in a random order, or in their own
-    loss_on: LossOn = "assistant"  # of a conversation: the turns to learn; of a text all is learnt
-    long_docs: LongDocs = "window"  # longer than the context: learnt in chunks, cut, or left out
-    text: TextKind = "lines"  # whether texts are documents, or running text that has no end
-    patience: int | None = None  # stop early after so many held-out losses without a better one
-    weight_decay: float = 0.0  # AdamW: share of lr by which each weight shrinks per step
-    dropout: float = 0.0  # probability, in the residual stream's branches
-    average_tail: float = 0.0  # share of the training, its end, whose weights are averaged
+    seed: int = DEFAULT_SEED  # of document order, initial weights and the samples afterwards
+    shuffle: bool = True  # read documents in random order
+    loss_on: LossOn = "assistant"  # the turns of conversations that count; of texts all counts
+    long_docs: LongDocs = "window"  # beyond the context: split into windows, truncate or skip
+    text: TextKind = "lines"  # documents with an end, or running text without
+    patience: int | None = None  # stop early after this many evaluations without improvement
+    weight_decay: float = 0.0  # AdamW weight decay, multiplied by lr
+    dropout: float = 0.0  # probability, in the residual branches
+    average_tail: float = 0.0  # final share of the training whose weights are averaged
     beta1: float = 0.85  # Adam: decay of the running mean of the gradients, per step
     beta2: float = 0.99  # Adam: decay of the running mean of their squares, per step
-    adam_eps: float = 1e-8  # Adam: keeps the division finite
+    adam_eps: float = 1e-8  # Adam: avoids division by zero
 
     def __post_init__(self) -> None:
         check_count("steps", self.steps)
@@ -59,7 +59,7 @@ class TrainConfig:
         for name in ("lr", "adam_eps"):
             _check_number(name, getattr(self, name), "a number above 0", lambda x: x > 0)
         _check_number("weight_decay", self.weight_decay, "a number >= 0", lambda x: x >= 0)
-        if self.weight_decay * self.lr > 1:  # would take more of a weight than there is
+        if self.weight_decay * self.lr > 1:  # would flip the sign of weights
             raise ConfigError(
                 f"weight_decay ({self.weight_decay:g}) must be at most 1 / lr ({1 / self.lr:g})"
             )
@@ -69,25 +69,25 @@ class TrainConfig:
 
     @property
     def steps_between_evaluations(self) -> int:
-        """The held-out loss is measured 20 times, or after each step of a shorter training."""
+        """Steps between evaluations: 20 per training, or after each step of a shorter one."""
         return max(1, self.steps // N_EVALUATIONS)
 
     def lr_at(self, step: Any) -> Any:
-        """Return the learning rate of a step, counted from 0, or of each in an array of steps."""
+        """Return the learning rate of a step, counted from 0, or of an array of steps."""
         return self.lr * (1 - step / self.steps)
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is drawn. Raises ConfigError if a setting is outside its range.
+    """Sampling settings. Raises ConfigError if one is out of range.
 
-    The temperature applies first; each of the other settings filters what the one before it kept.
+    The temperature applies first; then top_k, top_p and min_p filter tokens in this order.
     """
 
-    temperature: float = DEFAULT_TEMPERATURE  # 0 takes the likeliest, 1 follows the model's odds
-    top_k: int | None = None  # keeps so many of the likeliest
-    top_p: float = 1.0  # keeps the fewest of the likeliest that together have this share
-    min_p: float = 0.0  # keeps those that have this share of the likeliest one's probability
+    temperature: float = DEFAULT_TEMPERATURE  # 0: greedy; 1: the model's probabilities
+    top_k: int | None = None  # keep the k likeliest tokens
+    top_p: float = 1.0  # keep the smallest set of likeliest tokens with this total probability
+    min_p: float = 0.0  # keep tokens with at least this share of the largest probability
 
     def __post_init__(self) -> None:
         if not _is_finite(self.temperature):
@@ -107,12 +107,12 @@ def check_seed(seed: int) -> None:
 
 
 def check_count(name: str, count: int) -> None:
-    """Raise ConfigError unless a setting is a whole number of at least 1."""
+    """Raise ConfigError unless a setting is a whole number >= 1."""
     check_whole(name, count, minimum=1)
 
 
 def check_threads(threads: int) -> None:
-    """Raise ConfigError unless the number of threads is one that makes sense."""
+    """Raise ConfigError unless the number of threads is in range."""
     check_whole("threads", threads, minimum=1, maximum=MAX_THREADS)
 
 
@@ -125,7 +125,7 @@ def check_choice(name: str, value: str | None, choices: Any) -> None:
 
 def _check_number(name: str, value: float, rule: str, is_in_range: Callable[[float], bool]) -> None:
     if not (_is_finite(value) and is_in_range(value)):
-        raise ConfigError(f"{name} must be {rule}, got {value!r:.24}")  # as long as a float gets
+        raise ConfigError(f"{name} must be {rule}, got {value!r:.24}")  # longest repr of a float
 
 
 def _is_finite(value: float) -> bool:

@@ -1,4 +1,4 @@
-"""Inference: samples, completions and chat replies of a trained model.
+"""Inference: samples, completions and chat replies from a trained model.
 
 An `InferenceGpt` is read-only, so threads can share it.
 """
@@ -17,12 +17,12 @@ from microgpt.evaluation.predictor import Predictor
 from microgpt.sampling import DecodeRules, FinishReason, Job, TokenStream, decode
 from microgpt.training.engines import check_engine
 
-FIRST_BATCH, LAST_BATCH = 64, 1024  # sequences per thread that are decoded together
+FIRST_BATCH, LAST_BATCH = 64, 1024  # sequences per thread and batch
 
 
 @dataclass(frozen=True)
 class Reply:
-    """The assistant's next turn; for the other fields see `ChatPrompt` and `TokenStream`."""
+    """The assistant's reply; for the other fields see `ChatPrompt` and `TokenStream`."""
 
     content: str
     finish_reason: FinishReason
@@ -56,18 +56,18 @@ class InferenceGpt(Predictor):
         rng: random.Random | None = None,
         threads: int = 1,
     ) -> list[str]:
-        """Return sampled texts, each with its prompt; a chat model samples messages of a user.
+        """Return sampled texts, each with its prompt; a chat model samples user messages.
 
         Args:
-            stop: a text ends before the first of these that comes after the prompt.
-            max_tokens: the most tokens after the prompt; by default the context is the limit.
+            stop: stop strings; a text ends before the first one after the prompt.
+            max_tokens: limit of tokens after the prompt; by default the rest of the context.
             seed: text i has the seed `seed + i`.
             rng: one generator for all texts, instead of seeds.
 
         Raises:
             PromptError: the prompt does not fit into the context.
-            TokenizerError: the prompt has a character that the model does not know.
-            ConfigError: a setting is outside its range.
+            TokenizerError: the prompt has an unknown character.
+            ConfigError: a setting is out of range.
         """
         texts = self.samples(
             num_samples,
@@ -93,7 +93,7 @@ class InferenceGpt(Predictor):
         rng: random.Random | None = None,
         threads: int = 1,
     ) -> Iterator[str]:
-        """Return the texts of `generate` one after another; without num_samples, for ever."""
+        """Yield the texts of `generate` one by one; endlessly without num_samples."""
         check_engine(self.engine, None, threads)
         if isinstance(stop, str):
             raise ConfigError("stop is one text; pass a list of texts")
@@ -108,7 +108,7 @@ class InferenceGpt(Predictor):
         )
         (tokens,), rules, stop = job.prompts, job.rules, tuple(stop)
         stop_ids = self.tokenizer.tokens_of(stop)
-        if len(stop_ids) == len(stop):  # strings of one token each end a sequence by themselves
+        if len(stop_ids) == len(stop):  # single-token strings can be stop tokens
             rules = replace(rules, stop=(*rules.stop, *stop_ids))
         if rng is not None or self.engine == "reference":
             if threads > 1 and rng is not None:
@@ -124,7 +124,7 @@ class InferenceGpt(Predictor):
     def _decode_batches(
         self, tokens: Sequence[int], rules: DecodeRules, n: int | None, seed: int, threads: int
     ) -> Iterator[list[int]]:
-        """Yield n continuations, or endlessly many, in growing batches: the first come soon."""
+        """Yield n continuations, or endlessly many; growing batches give the first ones early."""
         n_made, n_together = 0, FIRST_BATCH * threads
         while n is None or n_made < n:
             n_now = n_together if n is None else min(n_together, n - n_made)
@@ -142,7 +142,7 @@ class InferenceGpt(Predictor):
         max_tokens: int | None = None,
         seed: int = DEFAULT_SEED,
     ) -> Job:
-        """Return `samples` without stop strings as a job, for prompts that `opening` takes."""
+        """Return a `Job` for `samples` without stop strings; prompts are as in `opening`."""
         check_count("num_samples", num_samples)
         check_seed(seed)
         openings = [self.opening(prompt) for prompt in prompts]
@@ -153,13 +153,13 @@ class InferenceGpt(Predictor):
         return Job(openings, range(seed, seed + num_samples), rules)
 
     def opening(self, prompt: str | Sequence[int]) -> list[int]:
-        """Return the first tokens of a text with this prompt: text, or tokens.
+        """Return the tokens of a prompt, which is text or tokens.
 
         Tokens that begin with `bos_id` are returned unchanged.
 
         Raises:
             PromptError: the prompt does not fit into the context, or has an unknown token.
-            TokenizerError: the prompt has a character that the model does not know.
+            TokenizerError: the prompt has an unknown character.
         """
         tokenizer = self.tokenizer
         opening = [tokenizer.bos_id, *([tokenizer.role_id("user")] if tokenizer.is_chat else [])]
@@ -191,10 +191,10 @@ class InferenceGpt(Predictor):
         sampling: Sampling | None = None,
         rng: random.Random,
     ) -> TokenStream:
-        """Return the tokens that follow a prompt, as they are computed.
+        """Return a stream of the tokens that follow a prompt.
 
-        Do not share `rng`: until the stream ends or is closed it may be ahead. Raises PromptError
-        if there are no tokens, or more than block_size, or unknown ones.
+        Do not share `rng` until the stream ends or is closed, as it may be ahead. Raises
+        PromptError if there are no tokens, more than block_size, or unknown ones.
         """
         self.check_prompt(tokens, max_tokens)
         rules = DecodeRules(stop, forbidden, min_tokens, max_tokens, sampling or Sampling())
@@ -245,7 +245,7 @@ class InferenceGpt(Predictor):
         seed: int = DEFAULT_SEED,
         threads: int = 1,
     ) -> Iterator[list[int]]:
-        """Yield the tokens of the reply to each of many conversations, as `reply` gives them."""
+        """Yield the reply tokens of many conversations, the same as `reply`."""
         check_engine(self.engine, None, threads)
         jobs = [self.reply_job(prompt, sampling=sampling, seed=seed) for prompt in prompts]
         if jobs:
@@ -261,7 +261,7 @@ class InferenceGpt(Predictor):
         max_tokens: int | None = None,
         seed: int = DEFAULT_SEED,
     ) -> Job:
-        """Return `reply` as a job, for replies with the seeds from `seed` on."""
+        """Return a `Job` for replies with the seeds from `seed` on."""
         check_count("num_replies", num_replies)
         check_seed(seed)
         self.check_prompt(prompt.tokens, max_tokens)

@@ -1,4 +1,4 @@
-"""Sampling on scalars: draw one token from the logits, and decode a sequence token by token."""
+"""Sample a token from logits, and decode a sequence token by token, with scalars."""
 
 import math
 import random
@@ -24,18 +24,18 @@ NO_TOKEN_LEFT_MESSAGE = "every token is forbidden"
 
 @dataclass(frozen=True)
 class DecodeRules:
-    """How a sequence is continued, and when it ends."""
+    """Sampling settings and stop conditions of a sequence."""
 
     stop: Collection[int] = ()  # tokens that end the sequence; they are not returned
-    forbidden: Collection[int] = ()  # tokens that must not come
-    min_tokens: int = 0  # no stop token comes before this many tokens
-    max_tokens: int | None = None  # without it, until the context is full
+    forbidden: Collection[int] = ()  # tokens that are never sampled
+    min_tokens: int = 0  # before any stop token
+    max_tokens: int | None = None  # by default until the context is full
     sampling: Sampling = field(default_factory=Sampling)
 
 
 @dataclass(frozen=True)
 class Job:
-    """Prompts, each of which is continued once per seed: first all of the first prompt."""
+    """Prompts, each continued once per seed; the continuations of a prompt are adjacent."""
 
     prompts: Sequence[Sequence[int]]
     seeds: range
@@ -48,7 +48,7 @@ class Job:
 
 
 class Continuation(NamedTuple):
-    """What follows a prompt; finish_reason is None while more is to come."""
+    """The tokens after a prompt; finish_reason is None until the end."""
 
     tokens: list[int]
     finish_reason: FinishReason | None
@@ -58,10 +58,10 @@ class Continuation(NamedTuple):
 def sample(
     logits: Sequence[float], *, sampling: Sampling, rng: random.Random, forbidden: Collection[int]
 ) -> int:
-    """Return the next token, drawn from logits (V) by one uniform, or none at temperature 0.
+    """Sample the next token from logits (V) with one uniform draw, or none at temperature 0.
 
     Raises:
-        PromptError: all tokens are forbidden, or a logit is not finite: the weights are too large.
+        PromptError: all tokens are forbidden, or a logit is not finite as weights are too large.
     """
     if not all(map(math.isfinite, logits)):
         raise PromptError(NOT_FINITE_MESSAGE)
@@ -71,7 +71,7 @@ def sample(
     if sampling.temperature == 0:
         return max(allowed, key=logits.__getitem__)
     largest = max(logits[token] for token in allowed)
-    # The difference is divided, not the logits: those overflow at a temperature close to 0.
+    # Divide the difference, as the logits would overflow at a temperature close to 0.
     scores = {token: (logits[token] - largest) / sampling.temperature for token in allowed}
     kept = _likeliest({token: math.exp(score) for token, score in scores.items()}, sampling)
     probs = softmax([scores[token] for token in kept])
@@ -79,8 +79,8 @@ def sample(
 
 
 def _likeliest(weights: dict[int, float], sampling: Sampling) -> list[int]:
-    """Return the tokens that top_k, top_p and min_p keep, in order; the largest weight is 1."""
-    by_weight = sorted(weights, key=weights.__getitem__, reverse=True)  # of equal ones, the first
+    """Filter tokens by top_k, top_p and min_p, likeliest first; the largest weight is 1."""
+    by_weight = sorted(weights, key=weights.__getitem__, reverse=True)  # stable for equal weights
     kept = by_weight[: sampling.top_k]
     if sampling.top_p < 1:
         mass = total(weights[token] for token in sorted(kept))
@@ -92,12 +92,12 @@ def _likeliest(weights: dict[int, float], sampling: Sampling) -> list[int]:
 def decode(
     gpt: Gpt[float], prompt: Sequence[int], rules: DecodeRules, rng: random.Random
 ) -> Generator[int, None, FinishReason]:
-    """Yield the tokens that follow a prompt of 1 to block_size tokens, and return why they end."""
+    """Yield the tokens after a prompt of 1 to block_size tokens; return the finish reason."""
     cache = gpt.new_cache()
     for token in prompt[:-1]:
         gpt.forward(token, cache)
     token = prompt[-1]
-    room = gpt.config.block_size - len(prompt) + 1  # the last token is never read again
+    room = gpt.config.block_size - len(prompt) + 1  # the last token is never an input
     for n_tokens in range(room if rules.max_tokens is None else min(room, rules.max_tokens)):
         is_early = n_tokens < rules.min_tokens
         forbidden = {*rules.forbidden, *rules.stop} if is_early else rules.forbidden
@@ -110,10 +110,10 @@ def decode(
 
 
 class TokenStream(Iterator[int]):
-    """The tokens of one sequence, each computed when it is asked for."""
+    """The tokens of one sequence, computed lazily."""
 
     def __init__(self, steps: Generator[int, None, FinishReason]) -> None:
-        # None until the end; "length" if the context or max_tokens was reached.
+        # None until the end; "length" at the end of the context or max_tokens.
         self.finish_reason: FinishReason | None = None
         self._steps = steps
 
@@ -125,5 +125,5 @@ class TokenStream(Iterator[int]):
             raise
 
     def close(self) -> None:
-        """End the sequence here."""
+        """End the sequence."""
         self._steps.close()

@@ -1,1 +1,1 @@
-"""Many sequences decoded together, for the service and the command line."""
+"""Batched decoding, stop strings and sample filters for the service and the command line."""

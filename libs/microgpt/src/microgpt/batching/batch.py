@@ -1,9 +1,9 @@
-"""Jobs of several callers, decoded in one batch.
+"""Decode jobs of several callers in one batch.
 
-Jobs with the same rules can share a batch, which works on all of their sequences side by side, a
-few milliseconds per call. Between calls the caller can take finished jobs, drop others and turn to
-another batch. The result of a job does not depend on the others: it is what `InferenceGpt.samples`
-and `InferenceGpt.reply` return.
+Jobs with the same rules can share a batch, which decodes all their sequences in parallel, a few
+milliseconds per call. Between calls the caller can collect finished jobs, drop others and switch to
+another batch. The result of a job does not depend on the others: it is that of
+`InferenceGpt.samples` or `InferenceGpt.reply`.
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from microgpt.sampling import Continuation, Job
 
 
 class Batch:
-    """Jobs with the same rules that are decoded together, for one thread at a time."""
+    """Jobs with the same rules, decoded together; use from one thread at a time."""
 
     def __init__(
         self, model: CompiledModel, jobs: Sequence[Job], arrays: DecodeArrays | None = None
     ) -> None:
-        """Begin; the smaller jobs come first where not all sequences can be in work at once.
+        """Start decoding; smaller jobs come first if not all sequences fit at once.
 
-        The arrays are those of a batch of the same model in which nothing is open any more.
+        The arrays may be those of a finished batch of the same model.
         """
         numbers = sorted(range(len(jobs)), key=lambda number: jobs[number].n_sequences)
         ends = list(accumulate(jobs[number].n_sequences for number in numbers))
@@ -42,13 +42,13 @@ class Batch:
 
     @property
     def arrays(self) -> DecodeArrays:
-        """What it works in, for another batch when nothing is open any more."""
+        """The decoding arrays, for reuse when the batch is finished."""
         return self._decoder.arrays
 
     def run(self) -> list[tuple[int, list[Continuation] | PromptError]]:
-        """Work for about 20 ms; return the jobs that have ended, by number.
+        """Decode for about 20 ms; return the jobs that ended, by number.
 
-        A PromptError is why a job could not go on.
+        A PromptError is the reason why a job failed.
         """
         if self.open:
             self._decoder.run()
@@ -57,11 +57,11 @@ class Batch:
         return [(number, self._result(self.open.pop(number))) for number in ended]
 
     def so_far(self, number: int) -> list[Continuation]:
-        """Return the continuations of an open job as far as they are decoded."""
+        """Return the partial continuations of an open job."""
         return self._decoder.continuations(self.open[number])
 
     def drop(self, number: int) -> None:
-        """Stop working on a job."""
+        """Cancel a job."""
         self._decoder.sequences.status[self.open.pop(number)] = FULL
 
     def _result(self, rows: slice) -> list[Continuation] | PromptError:

@@ -2,13 +2,13 @@
 
 from collections.abc import Container, Iterable, Iterator
 
-GIVE_UP_AFTER = 1000  # samples in a row that bring nothing new
+GIVE_UP_AFTER = 1000  # samples in a row without a new one
 
 
 def select(texts: Iterable[str], *, unique: bool, known: Container[str]) -> Iterator[str]:
     """Yield the texts that are not known and, if unique, not repeated.
 
-    It ends where too many in a row are left out.
+    It ends when too many in a row are left out.
     """
     seen: set[str] = set()
     n_left_out = 0

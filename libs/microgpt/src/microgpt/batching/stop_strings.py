@@ -1,20 +1,20 @@
-"""Stop strings: where a text ends before the first of them."""
+"""Stop strings: end a text before the first of them."""
 
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.sampling import TokenStream
 
-REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # what a part of a character is decoded to
+REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # decoded from an incomplete character
 
 
 def cut_at_stop(text: str, stop: tuple[str, ...]) -> str:
-    """Return what comes before the first of the stop strings to be complete."""
+    """Return the text before the stop string that completes first."""
     places = [text.find(string) for string in stop]
     ends = [(place + len(stop[i]), place) for i, place in enumerate(places) if place >= 0]
     return text[: min(ends)[1]] if ends else text
 
 
 def text_until(stream: TokenStream, tokenizer: Tokenizer, stop: tuple[str, ...]) -> str:
-    """Return the text of a stream, which is read no further than to a stop string."""
+    """Read a stream up to the first stop string and return its text."""
     text = ""
     for piece in tokenizer.decode_stream(stream):
         text += piece
@@ -27,7 +27,7 @@ def text_until(stream: TokenStream, tokenizer: Tokenizer, stop: tuple[str, ...])
 def stable_prefix(text: str, stop: tuple[str, ...]) -> str:
     """Return the part of an unfinished text that no later token can change.
 
-    What is left out may be half a character, or become a stop string.
+    The rest may be part of a character or of a stop string.
     """
     text = text.rstrip(REPLACEMENT_CHARACTER)
     longest = max(map(len, stop), default=1)

@@ -1,4 +1,4 @@
-"""Held-out loss: the mean negative log-likelihood of documents, by any engine."""
+"""Held-out loss: the mean negative log-likelihood (NLL) of documents."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -9,7 +9,7 @@ from microgpt.data.sliding_windows import Chunk
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.model import Gpt, cross_entropy
 
-AT_ONCE = 2**16  # tokens between two looks at whether to stop
+AT_ONCE = 2**16  # tokens between two calls of should_stop
 
 # Returns the sum of the negative log-likelihoods of the tokens that count, in nats.
 Nll = Callable[[TokenDataset], float]
@@ -17,16 +17,16 @@ Nll = Callable[[TokenDataset], float]
 
 @dataclass(frozen=True)
 class HeldOutLoss:
-    """How well a model predicts documents."""
+    """The held-out loss of a model on documents."""
 
     loss: float  # mean negative log-likelihood (NLL) per token that counts, in nats
-    n_docs: int  # the documents
-    n_tokens: int  # the tokens that count
-    n_characters: int  # those that they stand for, where the end of a document counts as one
+    n_docs: int
+    n_tokens: int  # that count
+    n_characters: int  # of these tokens; the end of a document counts as one
 
     @property
     def bits_per_character(self) -> float:
-        """Bits per character, which compares models with different tokens."""
+        """Bits per character, comparable between tokenizers."""
         return bits(self.loss) * (self.n_tokens / self.n_characters)
 
 
@@ -36,7 +36,7 @@ def bits(nats: float) -> float:
 
 
 class EvaluationSet:
-    """Documents as they are scored."""
+    """Documents in chunks for scoring."""
 
     def __init__(
         self,
@@ -45,9 +45,9 @@ class EvaluationSet:
         at_once: int = AT_ONCE,
         n_characters: int | None = None,
     ) -> None:
-        """Take the chunks of each document, as `chunked_dataset.scored` gives them.
+        """Store the chunks of each document from `chunked_dataset.scored`.
 
-        The tokens that count stand for n_characters; by default each for one.
+        n_characters is the number of characters of the tokens that count; by default one each.
         """
         self.n_docs = 0
         self._portions: list[TokenDataset] = []
@@ -63,9 +63,9 @@ class EvaluationSet:
     def evaluate(
         self, nll: Nll, should_stop: Callable[[], bool] = lambda: False
     ) -> HeldOutLoss | None:
-        """Return how well they are predicted, or None if it was stopped.
+        """Return the loss, or None if it was stopped.
 
-        `nll` is called with about `at_once` tokens at a time, `should_stop` in between.
+        `nll` gets about `at_once` tokens per call; `should_stop` is called in between.
         """
         total = 0.0
         for portion in self._portions:
@@ -77,7 +77,7 @@ class EvaluationSet:
 
 
 def scalar_nll(gpt: Gpt[float], docs: TokenDataset) -> float:
-    """Return the sum of the NLLs, computed on scalars."""
+    """Return the sum of the NLLs, computed with scalars."""
     total_loss = 0.0
     for doc_id, tokens in enumerate(docs):
         cache, mask = gpt.new_cache(), docs.mask_of(doc_id)
@@ -89,7 +89,7 @@ def scalar_nll(gpt: Gpt[float], docs: TokenDataset) -> float:
 
 
 def scalar_log_probabilities(gpt: Gpt[float], tokens: Iterable[int]) -> list[list[float]]:
-    """Return log(softmax(logits)) after each token, on scalars: (n, V)."""
+    """Return log(softmax(logits)) after each token, computed with scalars: (n, V)."""
     cache, rows = gpt.new_cache(), []
     for token in tokens:
         logits = gpt.forward(token, cache)

@@ -1,4 +1,4 @@
-"""Memorisation: how many samples of a model are in its training data."""
+"""Memorisation: the number of samples that are copies of training data."""
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from microgpt.config import TextKind, TrainConfig
 
 
 class KnownTexts(Container[str]):
-    """The samples that a model can have by heart: its training texts, and parts of long ones.
+    """Texts that a model may have memorised: its training texts, and parts of long ones.
 
     Example:
         >>> known = KnownTexts(["anna", "emma went away"], room=6)
@@ -21,12 +21,12 @@ class KnownTexts(Container[str]):
     def __init__(
         self, texts: Sequence[str], *, room: int, text: TextKind = TrainConfig.text
     ) -> None:
-        """Take the texts that a model has learnt from.
+        """Index the training texts of a model.
 
         Args:
-            room: the most tokens that a sample has. One that has so many, and so at least as many
-                bytes, was cut off: it is known if it is anywhere in a text.
-            text: "stream" if any sample is known that is anywhere in a text.
+            room: the most tokens of a sample. A sample of that length, thus of at least as many
+                bytes, was cut off; it is known if it is a substring of a text.
+            text: "stream" if every substring of a text is known.
         """
         self.texts, self.text = texts, text
         self._room = room if text == "lines" else 0
@@ -34,7 +34,7 @@ class KnownTexts(Container[str]):
         self._long = "\0".join(each for each in texts if len(each.encode()) > self._room)
 
     def __contains__(self, sample: object) -> bool:
-        """Return whether it is one of the texts, or a part that was cut off, in a character too."""
+        """Return whether a sample is a training text or a cut-off part of one."""
         if not isinstance(sample, str):
             return False
         if sample in self._whole:
@@ -45,24 +45,24 @@ class KnownTexts(Container[str]):
 
 @dataclass(frozen=True)
 class Nearest:
-    """A text that is not in the training data, and what comes nearest to it there."""
+    """A novel sample and its nearest training document."""
 
     text: str  # the sample
-    document: str  # the nearest training document; of several, the first
-    distance: int  # the characters to insert, delete or replace
+    document: str  # the first of the nearest training documents
+    distance: int  # edit distance (Levenshtein) in characters
 
 
 @dataclass(frozen=True)
 class Memorisation:
-    """What samples have in common with the training data."""
+    """The known and the novel samples of a model."""
 
     n_samples: int
     n_known: int  # samples that are in the training data
-    novel: tuple[Nearest, ...]  # the others, each once; none of a model of running text
+    novel: tuple[Nearest, ...]  # the others, each once; empty for a model of running text
 
 
 def compare(samples: Sequence[str], known: KnownTexts) -> Memorisation:
-    """Return what samples have in common with the texts that a model has learnt from."""
+    """Compare samples with the training texts of their model."""
     n_known = sum(sample in known for sample in samples)
     if known.text == "stream":
         return Memorisation(len(samples), n_known, ())

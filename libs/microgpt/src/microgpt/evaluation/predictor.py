@@ -1,4 +1,4 @@
-"""A trained model as it predicts: held-out loss and log-probabilities."""
+"""Held-out loss and log-probabilities of a trained model."""
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 class Predictor:
-    """A model that says how likely each next token is; read-only, so threads can share it."""
+    """A model that predicts the next token; read-only, so threads can share it."""
 
     def __init__(self, trained: TrainedModel, *, engine: EngineName = "compiled") -> None:
-        """Take a copy of what `train` or `load` returns.
+        """Copy a model from `train` or `load`.
 
-        The engine is "compiled", or "reference": plain Python, slow, and the same in float64. (In
-        float32 a draw that is close to a boundary may go the other way.)
+        The engine is "compiled", or "reference": plain Python, slow, with the same results in
+        float64. (In float32 rounding may change a sampled token.)
         """
         check_engine(engine, None)
         frozen = {name: tuple(tuple(row) for row in rows) for name, rows in trained.weights.items()}
@@ -50,21 +50,20 @@ class Predictor:
         text: TextKind = TrainConfig.text,
         threads: int = 1,
     ) -> HeldOutLoss:
-        """Return how well the model predicts documents, which should not be those it learnt from.
+        """Return the loss of documents, which should not be training documents.
 
-        One that is longer than the context is read in overlapping windows, so that each token is
+        A document longer than the context is read in overlapping windows, so that each token is
         predicted once and from at least half a context.
 
         Args:
             docs: texts or conversations.
-            loss_on: of conversations, whose turns count: the assistant's, or all.
-            text: "stream" if the texts have no beginning and no end, as those that the model has
-                learnt from.
+            loss_on: the turns of conversations that count: the assistant's, or all.
+            text: "stream" for running text, without beginnings and ends.
 
         Raises:
-            ConfigError: threads is outside its range, or text unknown.
+            ConfigError: threads is out of range, or text is unknown.
             DataError: there are no documents.
-            TokenizerError: a document has a character that the model does not know.
+            TokenizerError: a document has an unknown character.
         """
         check_engine(self.engine, None, threads)
         check_choice("text", text, TextKind)
@@ -84,10 +83,10 @@ class Predictor:
         return evaluation
 
     def log_probabilities(self, tokens: Sequence[int], first: int = 0) -> list[list[float]]:
-        """Return log(softmax(logits)) after each of the tokens from number `first` on: (n, V).
+        """Return log(softmax(logits)) after each token from index `first` on: (n, V).
 
         Raises:
-            PromptError: there are no tokens, or more than block_size, or unknown ones.
+            PromptError: there are no tokens, more than block_size, or unknown ones.
         """
         self.check_prompt(tokens, None)
         if self.engine == "reference":
@@ -97,13 +96,13 @@ class Predictor:
 
     @cached_property
     def compiled(self) -> "CompiledModel":
-        """The same model on arrays."""
+        """The model on arrays."""
         from microgpt.engine.compiled_model import CompiledModel
 
         return CompiledModel(self.config, self._gpt.weights, self._dtype)
 
     def check_prompt(self, tokens: Sequence[int], max_tokens: int | None) -> None:
-        """Raise PromptError or ConfigError unless `generate_from_prompt` can go on from there."""
+        """Raise PromptError or ConfigError unless `generate_from_prompt` accepts the arguments."""
         if max_tokens is not None:
             check_count("max_tokens", max_tokens)
         if not 1 <= len(tokens) <= self.config.block_size:

@@ -1,11 +1,11 @@
-"""The HTTP service: one model behind a FastAPI app.
+"""HTTP service: a FastAPI app that serves one model.
 
     import uvicorn
     from microgpt_serve import Settings, create_app
 
     uvicorn.run(create_app(Settings(model_dir="output")))
 
-The names below are loaded when they are first used, so importing the package costs nothing.
+The names below are loaded on first use, so importing the package is cheap.
 """
 
 from importlib import import_module

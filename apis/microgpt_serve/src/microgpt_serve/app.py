@@ -1,7 +1,7 @@
-"""The FastAPI app: routes, and the middleware in front of them.
+"""The FastAPI app: routes and middleware.
 
 AccessLogMiddleware   request ids, log, metrics
-  CORSMiddleware      only if origins are named
+  CORSMiddleware      only if origins are set
     HostMiddleware    against DNS rebinding
       AuthMiddleware  API keys and the rate limit
         routes
@@ -36,11 +36,11 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
     """Return the app that serves a model, without the log, signals and limits of `microgpt-serve`.
 
     Args:
-        settings: by default those of the environment.
-        model: by default that of `settings.model_dir`.
+        settings: default: those of the environment.
+        model: default: the model of `settings.model_dir`.
 
     Raises:
-        MicrogptError: a setting is wrong, or the model cannot be loaded.
+        MicrogptError: a setting is invalid, or the model cannot be loaded.
 
     Example:
         >>> from microgpt_serve import Settings, create_app
@@ -90,7 +90,7 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
 
 
 class _CORSMiddleware(CORSMiddleware):
-    """Refuses in the shape of all errors."""
+    """CORS middleware whose refusals have the service's error format."""
 
     def preflight_response(self, request_headers: Any) -> Response:
         response = super().preflight_response(request_headers)

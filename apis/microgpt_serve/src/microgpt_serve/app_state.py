@@ -1,4 +1,4 @@
-"""The state that the routes share: model, API keys, queue, metrics."""
+"""State shared by the routes: model, API keys, queue, metrics."""
 
 import asyncio
 import math
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class AppState:
-    """The state of one app."""
+    """The state of an app."""
 
     def __init__(self, settings: Settings, model: ServedModel, routes: list[str]) -> None:
         self.settings = settings
@@ -30,15 +30,15 @@ class AppState:
         self.metrics.set_model(model.name, model.version)
         self.scheduler = BatchScheduler(settings.queue_limit, on_speed=self.metrics.observe_speed)
         self.is_draining = False
-        self.n_running = 0  # requests that are queued or worked on
-        self.n_body_bytes = 0  # of bodies that are being received or validated
-        self.large_chunks = asyncio.Lock()  # they are received one after the other
+        self.n_running = 0  # requests queued or being processed
+        self.n_body_bytes = 0  # bytes of request bodies being received or validated
+        self.large_chunks = asyncio.Lock()  # received one at a time
         self._executor = ThreadPoolExecutor(1, "blocking")
 
     async def call(self, function: Callable[[], T], *, is_slow: bool) -> T:
-        """Call a function, in a thread if it is slow: one at a time.
+        """Call a function; if it is slow, on the executor thread, one at a time.
 
-        Several threads would keep the event loop waiting for Python's lock.
+        With several threads the event loop would keep waiting for the GIL.
         """
         if not is_slow:
             return function()

@@ -1,8 +1,8 @@
-"""Dynamic batching: a queue of requests, and the threads that decode them in batches.
+"""Dynamic batching: a request queue, and threads that decode requests in batches.
 
-A request is one `Job`. Requests that wait together and have the same rules share a batch. A thread
-with several batches gives each a turn of about 20 ms, so that a large request does not hold up a
-small one; between turns it drops the requests that were cancelled.
+A request is one `Job`. Waiting requests with the same rules share a batch. A thread with several
+batches runs each for about 20 ms at a time, so that a large request does not delay a small one.
+Between these turns it drops cancelled requests.
 """
 
 import asyncio
@@ -22,26 +22,26 @@ from microgpt.inference import InferenceGpt
 from microgpt.sampling import Continuation, Job
 from microgpt_serve.errors import RETRY_AFTER_S, ServeError
 
-MAX_BATCHES = 8  # per thread, for the memory they take; other requests wait
-SpareArrays = WeakKeyDictionary[InferenceGpt, list[DecodeArrays]]  # of finished batches
+MAX_BATCHES = 8  # per thread, to limit memory; other requests wait
+SpareArrays = WeakKeyDictionary[InferenceGpt, list[DecodeArrays]]  # of finished batches, for reuse
 Outcome = list[Continuation] | Exception
 
 
 @dataclass(eq=False)
 class QueuedRequest:
-    """A job in the queue or in a batch; but for `is_taken` it is changed on the event loop."""
+    """A job in the queue or in a batch. Only the event loop modifies it, except for `is_taken`."""
 
     model: InferenceGpt
     job: Job
     result: asyncio.Future[list[Continuation]]
-    changed: asyncio.Event | None  # `latest` or `result` is new; None if it is not streamed
-    latest: Sequence[Continuation] = ()  # what there is so far
+    changed: asyncio.Event | None  # set when `latest` or `result` is new; None without streaming
+    latest: Sequence[Continuation] = ()  # the output so far
     is_cancelled: bool = False
-    is_taken: bool = False  # by a thread, into a batch
+    is_taken: bool = False  # a thread has put it into a batch
 
 
 class BatchScheduler:
-    """Threads that generate, and the queue in front of them."""
+    """The request queue and the threads that generate."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class BatchScheduler:
         n_threads: int | None = None,
         on_speed: Callable[[int, float], None] = lambda n_tokens, seconds: None,
     ) -> None:
-        """Prepare the scheduler; `start` starts the threads, by default one per processor core.
+        """Create the scheduler without starting its threads, by default one per processor core.
 
         on_speed is called on the event loop with the number of tokens of finished requests, and the
         seconds of work since its last call.
@@ -59,7 +59,7 @@ class BatchScheduler:
         n_cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
         self._queue_limit, self._on_speed = queue_limit, on_speed
         self._n_threads = n_threads or n_cores
-        self._new: list[QueuedRequest] = []  # of this turn of the event loop
+        self._new: list[QueuedRequest] = []  # submitted in this iteration of the event loop
         self._waiting: deque[QueuedRequest] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
@@ -71,7 +71,7 @@ class BatchScheduler:
         return len(self._waiting) + len(self._new)
 
     def start(self) -> None:
-        """Start the threads; call it on the event loop that will submit."""
+        """Start the threads; call it on the event loop that submits."""
         self.loop = asyncio.get_running_loop()
         for i in range(self._n_threads):
             thread = threading.Thread(target=self._work, name=f"generation-{i}", daemon=True)
@@ -79,7 +79,7 @@ class BatchScheduler:
             self._threads.append(thread)
 
     def close(self) -> None:
-        """Stop the threads, whatever they are working on."""
+        """Stop the threads and abandon their work."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -99,7 +99,7 @@ class BatchScheduler:
         return request
 
     def _flush(self) -> None:
-        """Queue what came in one turn of the event loop together: one batch, one wake-up."""
+        """Queue the requests of one event-loop iteration together, so that they share a batch."""
         with self._changed:
             self._waiting += self._new
             self._changed.notify()
@@ -114,10 +114,10 @@ class BatchScheduler:
                 self._waiting.remove(request)
 
     def _work(self) -> None:
-        """Run one of the threads."""
+        """Process requests until closed; the body of each thread."""
         batches: deque[_RunningBatch] = deque()
         spare = SpareArrays()
-        seconds = 0.0  # of work since tokens were counted
+        seconds = 0.0  # of work since tokens were last reported
         while True:
             with self._changed:
                 while not (self._waiting or batches or self._is_closed):
@@ -126,7 +126,7 @@ class BatchScheduler:
                     return
                 if self._waiting and len(batches) < MAX_BATCHES:
                     batches.append(_RunningBatch(self._take(), spare))
-                if self._waiting:  # one thread was woken for all that came together
+                if self._waiting:  # only one thread was woken for all new requests
                     self._changed.notify()
             batch = batches.popleft()
             started = perf_counter()
@@ -143,7 +143,7 @@ class BatchScheduler:
                 batch.close()
 
     def _take(self) -> list[QueuedRequest]:
-        """Return the first waiting request, and those that can share its batch."""
+        """Return the first waiting request and those that can share its batch."""
         first = self._waiting.popleft()
         taken, left, room = [first], [], most_sequences(first.model.config) - first.job.n_sequences
         for request in self._waiting:
@@ -164,7 +164,7 @@ class BatchScheduler:
         updates: list[tuple[QueuedRequest, list[Continuation]]],
         seconds: float,
     ) -> None:
-        """Hand results and updates over to the event loop, which this runs on."""
+        """Set the results and updates of requests. Runs on the event loop."""
         for streamed, continuations in updates:
             streamed.latest = continuations
             if streamed.changed:
@@ -183,7 +183,7 @@ class BatchScheduler:
 
 
 class _RunningBatch:
-    """A batch and the requests that wait for it, by job number."""
+    """A batch and its requests, by job number."""
 
     def __init__(self, requests: list[QueuedRequest], spare: SpareArrays) -> None:
         self.requests = dict(enumerate(requests))
@@ -192,7 +192,7 @@ class _RunningBatch:
         self._batch: Batch | None = None
 
     def run(self) -> list[tuple[QueuedRequest, Outcome]]:
-        """Run for about 20 ms; return what is done. A fault fails all requests of the batch."""
+        """Run for about 20 ms and return the finished requests; an exception fails all of them."""
         try:
             if self._batch is None:
                 jobs = [request.job for request in self.requests.values()]
@@ -202,15 +202,15 @@ class _RunningBatch:
                 self._batch.drop(number)
                 del self.requests[number]
             return [(self.requests.pop(n), outcome) for n, outcome in self._batch.run()]
-        except BaseException as error:  # the thread must live on: others wait for it, too
-            fault = RuntimeError("the engine failed")  # never taken for a client's error
+        except BaseException as error:  # the thread must survive: other requests depend on it
+            fault = RuntimeError("the engine failed")  # must not be mistaken for a client error
             fault.__cause__ = error
             failed, self.requests = self.requests, {}
-            self._batch = None  # its arrays must not be used again
+            self._batch = None  # its arrays may be corrupt: do not reuse them
             return [(request, fault) for request in failed.values()]
 
     def updates(self) -> list[tuple[QueuedRequest, list[Continuation]]]:
-        """Return what there is so far for the requests that stream."""
+        """Return the output so far of the streamed requests."""
         return [
             (request, self._batch.so_far(number))
             for number, request in self.requests.items()
@@ -218,6 +218,6 @@ class _RunningBatch:
         ]
 
     def close(self) -> None:
-        """Leave the arrays to the next batch of this model."""
+        """Release the arrays for the next batch of this model."""
         if self._batch:
             self._spare.append(self._batch.arrays)

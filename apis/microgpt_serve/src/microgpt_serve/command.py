@@ -1,6 +1,6 @@
-"""The `microgpt-serve` command and its exit codes: 0 done, 1 failed, 2 bad input.
+"""The `microgpt-serve` command and its exit codes: 0 success, 1 failure, 2 bad input.
 
-It handles signals, which can come at any moment, before it imports anything large.
+It installs signal handlers before it imports anything large.
 """
 
 import signal
@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from microgpt_serve.signals import hold_reloads
 
-MAX_LINE = 4096  # characters of an error: room for a path
+MAX_LINE = 4096  # characters of an error message; a path fits
 USAGE = "usage: microgpt-serve (the environment has its settings: MODEL_DIR, PORT, …)"
 
 

@@ -14,11 +14,11 @@ from starlette.exceptions import HTTPException
 from microgpt.errors import MicrogptError
 from microgpt.printable import printable
 
-MAX_SHOWN = 80  # characters of a wrong value that a message repeats
+MAX_SHOWN = 80  # characters of an invalid value repeated in a message
 FAULT = "this is a fault of the service; its log tells more"
-RETRY_AFTER_S = 1  # in about that time a queue shortens, or a new process has started
+RETRY_AFTER_S = 1  # about as long as a queue needs to shorten, or a new process to start
 
-# What each status means, for /docs; /metrics has the counted ones from the start.
+# Descriptions of the statuses in /docs. /metrics exports the counted ones from the start.
 MEANINGS: Mapping[int, str] = {
     400: "The body or a field is wrong; the sentence says which, and how it should be.",
     401: "The API key is missing or wrong.",
@@ -48,7 +48,7 @@ class ServeError(Exception):
         status: int,
         message: str,
         *,
-        field: str | None = None,  # of the body, which is wrong
+        field: str | None = None,  # the invalid field of the body
         retry_after_s: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -58,12 +58,12 @@ class ServeError(Exception):
             self.headers = {"retry-after": str(retry_after_s)}
 
     def response(self, path: str) -> Response:
-        """Return the response to a request for a path."""
+        """Return the response; the path decides its format."""
         body = self.openai_body() if path.startswith("/v1/") else _to_json({"error": str(self)})
         return Response(body, self.status, self.headers, "application/json")
 
     def openai_body(self) -> bytes:
-        """Return the body as OpenAI's clients expect it."""
+        """Return the body in the format of OpenAI's API."""
         default = "server_error" if self.status >= 500 else "invalid_request_error"
         error = {
             "message": str(self),
@@ -75,14 +75,14 @@ class ServeError(Exception):
 
 
 class ClientGoneError(ServeError):
-    """The client closed the connection before it had the reply."""
+    """The client closed the connection before the reply was sent."""
 
     def __init__(self) -> None:
         super().__init__(499, "the client went away")
 
 
 def as_serve_error(error: Exception) -> ServeError:
-    """Return what the client is told of an exception."""
+    """Convert an exception to the error that is sent to the client."""
     if isinstance(error, ServeError):
         return error
     if isinstance(error, MicrogptError):
@@ -91,7 +91,7 @@ def as_serve_error(error: Exception) -> ServeError:
 
 
 async def handle_error(request: Request, error: Exception) -> Response:
-    """Return the response to an error of ours, of the library or of the framework."""
+    """Return the response to an error of the service, the library or the framework."""
     path = request.scope["path"]
     if isinstance(error, HTTPException):
         shown, method = printable(path), request.method
@@ -105,7 +105,7 @@ def _to_json(body: object) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
-_RULES = {  # of pydantic's types of errors
+_RULES = {  # by pydantic's error type
     "missing": "is missing",
     "too_short": "must not be empty",
     "string_too_short": "must not be empty",
@@ -134,9 +134,9 @@ _RULES = {  # of pydantic's types of errors
 def validation_message(
     problem: Mapping[str, Any], *, name: str | None = None, is_secret: bool = False
 ) -> str:
-    """Return a validation error as a sentence: `temperature must be >= 0, got -0.5`.
+    """Describe a validation error in one sentence: `temperature must be >= 0, got -0.5`.
 
-    The problem is an entry of `ValidationError.errors()`; by default the value's place names it.
+    The problem is an entry of `ValidationError.errors()`; the default name is its location.
     """
     kind, context = problem["type"], problem.get("ctx", {})
     place = name or place_of(problem["loc"])
@@ -147,7 +147,7 @@ def validation_message(
         return f"unknown field '{printable(str(problem['loc'][-1]), MAX_SHOWN)}'"
     if kind == "unsupported":
         return f"{place} is not supported{got}; leave it out"
-    if kind == "value_error":  # raised by a validator of ours: its message names the field
+    if kind == "value_error":  # raised by our validators, whose messages name the field
         return f"{name or place_of(problem['loc'][:-1]) + ':'} {context['error']}"
     limits = {key: without_point(value) for key, value in context.items()}
     rule = _RULES.get(kind, "").format(**limits)
@@ -155,7 +155,7 @@ def validation_message(
 
 
 def place_of(loc: tuple[int | str, ...]) -> str:
-    """Return where in a body a validation error is: `messages[1].role`."""
+    """Return the location of a validation error in a body: `messages[1].role`."""
     place = ""
     for part in loc:
         place += f"[{part}]" if isinstance(part, int) else f".{printable(part, MAX_SHOWN)}"
@@ -163,13 +163,13 @@ def place_of(loc: tuple[int | str, ...]) -> str:
 
 
 def without_point(number: Any) -> Any:
-    """Return 5 for 5.0: JSON does not tell them apart."""
+    """Return 5 for 5.0, as JSON does not distinguish them."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def _got(value: object) -> str:
     shown = value[:MAX_SHOWN] if isinstance(value, str) else value
     if isinstance(shown, str | int | float | None):
-        with suppress(ValueError):  # a whole number of more digits than Python writes
+        with suppress(ValueError):  # an integer with more digits than Python converts
             return f", got {shown!r:.{MAX_SHOWN}}"
     return ""

@@ -1,4 +1,4 @@
-"""Generate for a request: queue its job, enforce the deadline, stop when the client is gone."""
+"""Run the job of a request: queue it, enforce the deadline, stop when the client disconnects."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -12,7 +12,7 @@ from microgpt_serve.batch_scheduler import QueuedRequest
 from microgpt_serve.errors import ClientGoneError, ServeError
 from microgpt_serve.served_model import ServedModel
 
-WATCH_AFTER_S = 0.05  # a reply that takes longer is worth a task that watches the client
+WATCH_AFTER_S = 0.05  # delay before a task watches for a disconnect; most replies are faster
 
 
 async def run_job(
@@ -21,7 +21,8 @@ async def run_job(
     """Return the continuations of a job.
 
     Raises:
-        ServeError: the service is closing, the queue full, the time over, or the client gone.
+        ServeError: the service is shutting down, the queue is full, the deadline has passed, or the
+            client has disconnected.
     """
     with _queued(state, request, model, job) as queued:
         queued.latest = continuations = await queued.result
@@ -31,9 +32,9 @@ async def run_job(
 async def stream_job(
     state: AppState, request: Request, model: ServedModel, job: Job
 ) -> AsyncGenerator[Sequence[Continuation], None]:
-    """Yield the newest state of the continuations, and at last the whole; see `run_job`.
+    """Yield the output so far whenever it grows, and finally all of it; see `run_job`.
 
-    Closing the generator stops the work.
+    Closing the generator cancels the job.
     """
     changed = asyncio.Event()
     with _queued(state, request, model, job, changed) as queued:
@@ -55,7 +56,7 @@ def _queued(
     job: Job,
     changed: asyncio.Event | None = None,
 ) -> Iterator[QueuedRequest]:
-    """Queue a job; at the end cancel what is left of it, and count the tokens."""
+    """Queue a job; on exit, cancel it if it is unfinished, and count the tokens."""
     state.check_open()
     queued = state.scheduler.submit(model.gpt, job, changed)
     watcher: list[asyncio.Task[None]] = []
@@ -80,7 +81,7 @@ def _queued(
 
 
 async def _watch(request: Request, queued: QueuedRequest, timeout_s: float, after_s: float) -> None:
-    """Fail a request at its deadline, or when its client has gone."""
+    """Fail a request at its deadline, or when its client disconnects."""
     error = ServeError(504, f"the reply was not ready within {timeout_s:g} seconds")
     with suppress(TimeoutError):
         async with asyncio.timeout(timeout_s - after_s):

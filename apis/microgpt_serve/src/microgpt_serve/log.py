@@ -1,7 +1,7 @@
-"""The log on stderr, as text or as JSON.
+"""Log on stderr, as text or JSON.
 
 A thread writes the lines, so that a blocked stderr does not block the service. Lines beyond
-MAX_BUFFERED meanwhile are dropped and counted.
+MAX_BUFFERED characters are dropped and counted.
 """
 
 import json
@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 
 from microgpt.printable import printable
 
-MAX_BUFFERED = 2**20  # characters: the lines of some 10,000 requests
-MAX_CHARS = 2000  # of a message, and of each line of a traceback
-LAST_LINES_S = 1  # for a slow reader to take the last lines
+MAX_BUFFERED = 2**20  # characters: about 10,000 requests
+MAX_CHARS = 2000  # per message, and per line of a traceback
+LAST_LINES_S = 1  # time for a slow reader to take the last lines
 
 
 class LogHandler(logging.Handler):
-    """Writes to a file descriptor in a thread."""
+    """Log handler that writes to a file descriptor in a thread."""
 
     def __init__(self, fd: int) -> None:
         super().__init__()
@@ -29,15 +29,15 @@ class LogHandler(logging.Handler):
         self._fd = fd
         self._buffer: list[str] = []
         self._n_buffered = 0  # characters
-        self._n_dropped = 0  # lines that the log does not mention yet
+        self._n_dropped = 0  # dropped lines not yet reported in the log
         self._is_finishing = False
-        self._buffer_lock = threading.Lock()  # for the four above
+        self._buffer_lock = threading.Lock()  # guards the four fields above
         self._has_work = threading.Event()
         self._writer = threading.Thread(target=self._write_lines, name="log", daemon=True)
         self._writer.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Give a line to the thread."""
+        """Queue a line for the thread."""
         line = self.format(record) + "\n"
         with self._buffer_lock:
             if self._n_buffered + len(line) > MAX_BUFFERED:
@@ -49,7 +49,7 @@ class LogHandler(logging.Handler):
             self._has_work.set()
 
     def finish(self) -> None:
-        """Write the last lines, if that takes no longer than LAST_LINES_S."""
+        """Write the remaining lines, for at most LAST_LINES_S."""
         with self._buffer_lock:
             self._is_finishing = True
         self._has_work.set()
@@ -75,13 +75,13 @@ class LogHandler(logging.Handler):
                     self._drop(n_failed - bool(n_dropped))
 
     def _write(self, data: bytes) -> int:
-        """Write lines; return how many could not be written."""
+        """Write lines; return the number that could not be written."""
         while data:
             try:
                 data = data[os.write(self._fd, data) :]
             except BlockingIOError:  # the parent process has set O_NONBLOCK
                 select.select([], [self._fd], [])
-            except OSError:  # the reader is gone, or the disk is full
+            except OSError:  # the reader has closed the pipe, or the disk is full
                 break
         return data.count(b"\n")
 
@@ -110,7 +110,7 @@ class _Json(logging.Formatter):
 
 
 def _message(record: logging.LogRecord) -> str:
-    """Return the message on one line, and below it the traceback."""
+    """Return the message on one line, followed by the traceback."""
     lines = [record.getMessage()]
     if record.exc_info:
         lines += logging.Formatter().formatException(record.exc_info).splitlines()
@@ -122,13 +122,13 @@ def _now() -> str:
 
 
 def set_up_logs(*, as_json: bool) -> LogHandler:
-    """Configure the log of this process."""
-    # Without stderr its number may be that of a socket: then nothing is written.
+    """Configure logging for this process."""
+    # If stderr is closed, its number may belong to a socket: write nothing then.
     handler = LogHandler(sys.__stderr__.fileno() if sys.__stderr__ else -1)
     handler.setFormatter(_Json() if as_json else _Text())
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.captureWarnings(True)
-    logging.getLogger().handlers = [handler]  # of asyncio and others, from WARNING on
+    logging.getLogger().handlers = [handler]  # of asyncio and others, from WARNING up
     for name, level in (("microgpt_serve", logging.INFO), ("uvicorn", logging.ERROR)):
         logging.getLogger(name).setLevel(level)
     return handler

@@ -7,17 +7,17 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 
 from microgpt_serve.errors import MEANINGS
 
-BELOW_THE_APP = (408, 431)  # answered by `protocol`, and not counted: no request has come
-UNMATCHED = "unmatched"  # the route of a request that no route matches
+BELOW_THE_APP = (408, 431)  # answered by `protocol` before there is a request, and not counted
+UNMATCHED = "unmatched"  # route label of requests that match no route
 LATENCY_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SPEEDS = (100, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000)
 
 
 class Metrics:
-    """The metrics of one app."""
+    """The metrics of an app."""
 
     def __init__(self, routes: list[str], n_waiting: Callable[[], int]) -> None:
-        """Declare the metrics for the paths of an app; n_waiting returns the queue's length."""
+        """Declare the metrics for the paths of an app; n_waiting returns the queue length."""
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and say when the process started
         self.registry = CollectorRegistry()
         counter = partial(Counter, registry=self.registry)
@@ -50,18 +50,18 @@ class Metrics:
         )
 
     def count_request(self, path: str, status: int, seconds: float) -> None:
-        """Count a request that was answered."""
+        """Count a finished request."""
         route = path if path in self._latency_of else UNMATCHED
         counter = self._requests_of.get((route, status))
         (counter or self._requests.labels(route, str(status))).inc()
         self._latency_of[route].observe(seconds)
 
     def observe_speed(self, n_tokens: int, seconds: float) -> None:
-        """Record the speed of a thread."""
+        """Record the generation speed of a thread."""
         if n_tokens:
             self._speed.observe(n_tokens / seconds)
 
     def set_model(self, name: str, version: str) -> None:
-        """Set which model is served."""
+        """Set the name and version of the served model."""
         self._model.clear()
         self._model.labels(name, version).set(1)

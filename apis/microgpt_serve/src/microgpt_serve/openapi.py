@@ -1,4 +1,4 @@
-"""The OpenAPI schema that /docs shows."""
+"""The OpenAPI schema, as shown at /docs."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ from microgpt_serve.settings import Settings
 
 ERRORS = (401, 403, 429)
 BODY_ERRORS = (400, *ERRORS, 408, 413, 415, 503, 504)
-FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")  # 422, which we answer with 400
+FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")  # for 422, which the service never sends
 
 
 def error_responses(router: APIRouter) -> dict[int | str, dict[str, Any]]:
-    """Return the errors that the routes of a router can answer with."""
+    """Return the error responses of a router's routes."""
     is_openai = router.routes[0].path.startswith("/v1/")  # type: ignore[attr-defined]
     shape = OpenAIErrorResponse if is_openai else ErrorResponse
     statuses = BODY_ERRORS if router.route_class is BodyRoute else ERRORS
@@ -25,7 +25,7 @@ def error_responses(router: APIRouter) -> dict[int | str, dict[str, Any]]:
 
 
 def openapi_schema(app: FastAPI, settings: Settings) -> dict[str, Any]:
-    """Return the schema of an app without what these settings rule out."""
+    """Return the schema of an app without responses that these settings exclude."""
     schema = app.openapi()
     for path, operations in schema["paths"].items():
         is_open = path in ALWAYS_OPEN
@@ -46,7 +46,7 @@ def openapi_schema(app: FastAPI, settings: Settings) -> dict[str, Any]:
 
 
 def _with_whole_numbers(schema: Any) -> Any:
-    """Return the schema with 50 for 50.0: FastAPI makes a float of each limit."""
+    """Return the schema with 50 instead of 50.0: FastAPI converts limits to floats."""
     if isinstance(schema, dict):
         return {name: _with_whole_numbers(value) for name, value in schema.items()}
     if isinstance(schema, list):

@@ -1,8 +1,8 @@
 """HTTP/1.1 connections: uvicorn's protocol with limits on time, headers, pipelining and idling.
 
-Slow requests are answered with 408, readers that take nothing are disconnected, and beyond
-MAX_CONNECTIONS the oldest idle connections are closed. Errors of the protocol itself are answered
-here, in the shape of all errors.
+Slow requests are answered with 408, clients that do not read are disconnected, and beyond
+MAX_CONNECTIONS the oldest idle connections are closed. Protocol errors are answered here in the
+service's error format.
 """
 
 import asyncio
@@ -27,36 +27,36 @@ else:
     MAX_FILES = getrlimit(RLIMIT_NOFILE)[0]
 
 LOG = logging.getLogger("microgpt_serve")
-# The rest is for the model's files, the log, and connections that come before others close.
+# The rest is for model files, the log, and connections accepted before others are closed.
 MAX_CONNECTIONS = MAX_FILES * 3 // 4 if MAX_FILES > 0 else 2**16
-MAX_HEAD_BYTES = 65_536  # of headers, or of anything else that is no piece of a body
+MAX_HEAD_BYTES = 65_536  # bytes of headers, or of other data outside bodies
 MAX_HEADERS = 128
 TOO_LARGE = 431, f"the headers are more than {MAX_HEADERS}, or larger than {MAX_HEAD_BYTES} bytes"
-MAX_PIPELINED = 16  # requests that a client sends before it has read the replies
+MAX_PIPELINED = 16  # unanswered requests per connection
 BODY_FOLLOWS = (b"content-length", b"transfer-encoding")
-RECEIVE_S = 10.0  # for a request to come in
-SEND_S = 10.0  # for a reader to take something of what waits, once that is more than 64 KiB
-# Bytes of a body that are read after its reply. To close a connection with bytes unread resets it,
+RECEIVE_S = 10.0  # time to receive a request
+SEND_S = 10.0  # time in which a client must read something, once more than 64 KiB are buffered
+# Bytes of a body that are read after the reply. Closing a connection with unread data resets it,
 # and a client that sends its whole body first would never read the reply.
 MAX_SKIPPED_BYTES = 2**23
-LOG_EVERY_S = 60.0  # about closed connections
+LOG_EVERY_S = 60.0  # interval for logging closed connections
 _IS_HOST = re.compile(rb"([\w.!$&'()*+,;=~%-]+|\[[0-9A-Fa-f:.]+\])(:\d*)?", re.ASCII).fullmatch
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection."""
+    """A connection with limits."""
 
-    _n_head_bytes = 0  # since the parser has last handed something on
-    _is_incomplete = True  # whether a request is on its way, or none has come yet
-    _is_in_head = True  # … and its headers are not complete
+    _n_head_bytes = 0  # since the parser last produced something
+    _is_incomplete = True  # a request is being received, or none has arrived yet
+    _is_in_head = True  # its headers are still incomplete
     _receive_timer: asyncio.TimerHandle | None = None
     _send_timer: asyncio.TimerHandle | None = None
     _fault = (400, "this is not a valid HTTP/1.1 request")
-    _n_skipped = 0  # bytes of a body, after its reply
-    _cycles: Sequence[RequestResponseCycle] = ()  # requests, of which at most the first is answered
+    _n_skipped = 0  # bytes of a body read after the reply
+    _cycles: Sequence[RequestResponseCycle] = ()  # requests; at most the first is being answered
     _received_at = 0.0
     url = b""
-    _n_closed: ClassVar[int] = 0  # idle connections, since the last line in the log
+    _n_closed: ClassVar[int] = 0  # idle connections closed since the last log line
     _logged_at: ClassVar[float] = -LOG_EVERY_S
 
     def connection_made(self, transport: Any) -> None:  # noqa: D102 - see uvicorn
@@ -70,7 +70,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stop_receive_timer()
         self._stop_send_timer()
         super().connection_lost(exc)
-        for cycle in self._cycles:  # uvicorn does this for the newest alone, which may not run yet
+        for cycle in self._cycles:  # uvicorn does it only for the newest, which may not run yet
             cycle.disconnected = True
             cycle.message_event.set()
 
@@ -108,7 +108,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:  # noqa: D102
         if fault := self._fault_of_head():
             self._fault = fault
-            raise ValueError(fault)  # the parser stops, and send_400_response is called
+            raise ValueError(fault)  # the parser stops and calls send_400_response
         super().on_headers_complete()
         self._cycles = [*(one for one in self._cycles if not one.response_complete), self.cycle]
         self._n_head_bytes, self._is_in_head = 0, False
@@ -130,7 +130,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refuse(*self._fault)
 
     def _fault_of_head(self) -> tuple[int, str] | None:
-        """Return the status and message that refuse the request."""
+        """Return the status and message if the headers are refused, or None."""
         version, headers = self.parser.get_http_version(), self.headers
         hosts = [value for name, value in headers if name == b"host"]
         if len(headers) > MAX_HEADERS:
@@ -142,12 +142,12 @@ class LimitedProtocol(HttpToolsProtocol):
         if hosts and not _IS_HOST(hosts[0]):
             return 400, "the Host header must be a name or an address, and a port or none"
         if self.parser.should_upgrade() and any(name in BODY_FOLLOWS for name, _ in headers):
-            # The parser would skip the body, and take its second half for the next request.
+            # The parser would skip the body and parse its second half as the next request.
             return 400, "a request with a body cannot change the protocol; send no Upgrade header"
         return None
 
     def _close_idle(self) -> None:
-        """Close the connections that have been idle the longest, an eighth of all."""
+        """Close the longest-idle connections, an eighth of all, if there are too many."""
         connections: set[Any] = self.connections
         open_ones = [one for one in connections if not one.transport.is_closing()]
         n_excess = len(open_ones) - MAX_CONNECTIONS
@@ -181,7 +181,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._send_timer = self.loop.call_later(SEND_S, self._on_slow_reader, n_waiting)
 
     def _on_slow_reader(self, n_waited: int) -> None:
-        """Disconnect a reader that has taken nothing; one that takes a little gets all."""
+        """Disconnect a client that has read nothing since the last check."""
         if self.transport.get_write_buffer_size() < n_waited:
             self._start_send_timer()
         else:
@@ -192,9 +192,9 @@ class LimitedProtocol(HttpToolsProtocol):
             self._send_timer.cancel()
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answer, unless a reply has begun or nothing was asked; then disconnect."""
+        """Send an error if a response is possible, then disconnect."""
         self._stop_receive_timer()
-        if self._is_in_head:  # the reply to an earlier request may still be on its way
+        if self._is_in_head:  # the reply to an earlier request may still be in progress
             may_answer = self._n_head_bytes > 0 and self._is_idle()
         else:
             may_answer = not (self.pipeline or self.cycle.response_started)
@@ -205,5 +205,5 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _is_idle(self) -> bool:
-        """Return whether no reply is on its way."""
+        """Return whether no reply is in progress."""
         return self.cycle is None or self.cycle.response_complete

@@ -1,4 +1,4 @@
-"""Reload the API keys and the model, as SIGHUP asks for."""
+"""Reload the API keys and the model on SIGHUP."""
 
 import asyncio
 import logging
@@ -13,12 +13,12 @@ from microgpt_serve.app_state import AppState
 from microgpt_serve.served_model import load_model
 
 LOG = logging.getLogger("microgpt_serve")
-RELOAD_S = 120.0  # for the keys, and for the model; a network drive may never answer
+RELOAD_S = 120.0  # timeout for keys and model: a network drive may never answer
 T = TypeVar("T")
 
 
 class Reloader:
-    """Reloads what the state of an app holds; if that fails, it is logged and stays as it is."""
+    """Reloads keys and model of an app. A failure is logged and leaves the old ones in place."""
 
     def __init__(self, state: AppState) -> None:
         self._state = state
@@ -26,10 +26,10 @@ class Reloader:
         self._is_stale = False
 
     async def reload(self) -> None:
-        """Read the keys and load the model again.
+        """Reload the API keys and the model.
 
-        Reloads do not overlap: those that are asked for during one become a single further one. The
-        demo model is replaced by a new `output`, and never replaces a model.
+        Reloads do not overlap: requests during a reload are merged into one further reload. A new
+        `output` replaces the demo model; the demo model never replaces another.
         """
         self._is_stale = True
         async with self._lock:
@@ -55,7 +55,7 @@ class Reloader:
             LOG.info("reloaded: %s", reloaded)
 
     async def _reload_keys(self) -> str:
-        # Set here, not in the thread: one that has timed out must not bring old keys back.
+        # Set on the event loop, not in the thread: after a timeout it must not restore old keys.
         keys = self._state.keys
         keys.hashes = await _in_daemon_thread(keys.read)
         return f"API keys ({len(keys.hashes)})"
@@ -69,16 +69,16 @@ class Reloader:
 
 
 async def _in_daemon_thread(function: Callable[[], T]) -> T:
-    """Call a function in a thread that does not keep the process from exiting."""
+    """Call a function in a daemon thread, which does not delay the exit of the process."""
     future: Future[T] = Future()
 
     def run() -> None:
-        with suppress(InvalidStateError):  # it has timed out
+        with suppress(InvalidStateError):  # the caller has timed out
             try:
                 future.set_result(function())
             except MicrogptError as error:
                 future.set_exception(error)
-            except BaseException as error:  # such as a panic of the tokenizers library
+            except BaseException as error:  # for example a panic in the tokenizers library
                 fault = RuntimeError(f"{type(error).__name__}: {error}")
                 fault.__cause__ = error
                 future.set_exception(fault)

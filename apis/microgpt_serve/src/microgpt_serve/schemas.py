@@ -1,4 +1,4 @@
-"""Request and response models of microgpt's own routes, as /docs shows them."""
+"""Request and response models of microgpt's own API, as shown at /docs."""
 
 from typing import Annotated, Literal, TypeVar
 
@@ -14,18 +14,18 @@ from microgpt_serve.errors import MAX_SHOWN, without_point
 
 MAX_SAMPLES = 50
 MAX_MESSAGES = 4096
-MAX_CHARACTERS = 2**17  # of a prompt, or of all messages together
+MAX_CHARACTERS = 2**17  # per prompt, or over all messages
 
 Temperature = Annotated[
     float,
     Field(ge=0, allow_inf_nan=False, description="0 takes the likeliest, 1 follows the odds."),
 ]
-WHOLE = BeforeValidator(without_point)  # accepts 5.0; last, or the schema loses the limits
+WHOLE = BeforeValidator(without_point)  # accepts 5.0; must be last, or the schema loses the limits
 Seed = Annotated[
     int,
     Field(ge=0, le=MAX_SEED),
     WHOLE,
-    WithJsonSchema(  # the limit is a power of two: readers that compare floats know it exactly
+    WithJsonSchema(  # a power of two, which parsers that use floats represent exactly
         {
             "type": "integer",
             "minimum": 0,
@@ -43,7 +43,7 @@ TopP = Annotated[
 Message = TypeVar("Message")
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
 
-# A character that `str.strip` keeps: what \S means differs between regular expression dialects.
+# A character that `str.strip` keeps; \S differs between regular expression dialects.
 NOT_BLANK = r"[^\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 
 

@@ -1,4 +1,4 @@
-"""Load the model to be served, with its name and version."""
+"""Load the model to serve, with its name and version."""
 
 import hashlib
 import os
@@ -16,15 +16,15 @@ from microgpt.training.engines import Use, prepare_engine
 
 DEFAULT_MODEL_DIR = "output"
 VERSION_DIGITS = 12
-USES: tuple[Use, ...] = ("generation", "evaluation")  # the second is for log-probabilities
+USES: tuple[Use, ...] = ("generation", "evaluation")  # "evaluation" is for log-probabilities
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A loaded model; a reload replaces it as a whole."""
+    """A loaded model; a reload replaces the whole object."""
 
-    name: str  # of the directory, without its path, printable; "demo" for the bundled model
-    version: str  # the beginning of the sha256 of its weights
+    name: str  # base name of the directory, printable; "demo" for the bundled model
+    version: str  # prefix of the sha256 of its weights
     gpt: InferenceGpt
     created_at: str | None
     is_demo: bool = False
@@ -39,8 +39,8 @@ def load_model(
 ) -> ServedModel:
     """Load the model of a directory, by default `output`, and compile its engine.
 
-    If there is no `output` either, it is the demo model, if it may be. `log` is told of that, and
-    of what is compiled.
+    Without a directory and without `output` it loads the demo model, if `or_demo`. `log` gets
+    messages about that and about compilation.
     """
     is_demo = or_demo and directory is None and not os.path.lexists(DEFAULT_MODEL_DIR)
     if is_demo:
@@ -67,7 +67,7 @@ def _valid_time(text: str | None) -> str | None:
 
 
 def _weights_sha256(saved: SavedModel) -> str:
-    """Return a hash for models whose meta.json has none, such as those of MoonBase."""
+    """Hash the weights of a model whose meta.json has no hash, such as one of MoonBase."""
     digest = hashlib.sha256()
     for name in weight_shapes(saved.model):
         for row in saved.weights[name]:

@@ -1,7 +1,7 @@
 """Run the app in a process: socket, signals, graceful shutdown.
 
 SIGTERM, Ctrl-C    finish running replies, refuse new requests, then exit
-… once more        exit at once
+second signal      exit at once
 SIGHUP             reload the model and the file of API keys
 """
 
@@ -29,19 +29,19 @@ from microgpt_serve.settings import Settings
 from microgpt_serve.signals import hold_reloads, release_reloads
 
 LOG = logging.getLogger("microgpt_serve")
-# uvloop accepts one connection per listener in a turn of the event loop. With one listener, clients
+# uvloop accepts one connection per listener and event-loop iteration. With one listener, clients
 # waited 0.5 s for a connection while 16 others sent large bodies, each on a new one.
 N_LISTENERS = 8
-BACKLOG = 2048  # connections that wait to be taken
-KEEP_ALIVE_S = 65  # longer than the minute of most proxies: they should hang up first
-# How long a generating thread waits for Python's lock to hand over a reply. With the usual 5 ms
-# the first event of a stream came 1.1 to 1.2 times as late (bench/serve_streams.py, three runs).
+BACKLOG = 2048  # connections waiting to be accepted
+KEEP_ALIVE_S = 65  # longer than most proxies' 60 s, so that the proxy closes first
+# How long a generating thread waits for the GIL to deliver a reply. With the default 5 ms the first
+# event of a stream took 1.1 to 1.2 times as long (bench/serve_streams.py, three runs).
 SWITCH_S = 0.001
-LAST_WRITES_S = 1  # for finished replies to reach slow readers
+LAST_WRITES_S = 1  # for slow clients to read finished replies
 
 
 def serve(settings: Settings) -> None:
-    """Serve until a signal ends it.
+    """Serve until a signal arrives.
 
     Raises:
         MicrogptError: the model cannot be loaded.
@@ -73,7 +73,7 @@ def serve(settings: Settings) -> None:
 
 
 def _both_forms(network: str) -> list[str]:
-    """Return a network, and an IPv4 one as IPv6, too: a dual-stack socket shows it so."""
+    """Return a network; for IPv4 also its IPv6 form, as seen by a dual-stack socket."""
     parsed = ipaddress.ip_network(network)
     if parsed.version == 6:
         return [network]
@@ -100,11 +100,11 @@ class _Server(uvicorn.Server):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept requests and log the start line; signals are handled by now."""
+        """Accept requests and log the start line; signal handlers are already installed."""
         await super().startup(sockets)
         assert sockets
-        # The garbage collector need not scan what is loaded: p99 at 32 connections fell from
-        # 128 ms to 18 (bench/serve_load.py).
+        # Exclude loaded objects from garbage collection: p99 at 32 connections fell from 128 ms to
+        # 18 (bench/serve_load.py).
         gc.collect()
         gc.freeze()
         host, port = sockets[0].getsockname()[:2]
@@ -156,5 +156,5 @@ class _Server(uvicorn.Server):
 
     def _start(self, coroutine: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)  # the event loop keeps weak references only
+        self._tasks.add(task)  # the event loop keeps only weak references
         task.add_done_callback(self._tasks.discard)

@@ -1,4 +1,4 @@
-"""The settings of the service, read from the environment; docs/serving.md explains them."""
+"""Settings of the service, read from the environment; see docs/serving.md."""
 
 import contextlib
 import ipaddress
@@ -33,7 +33,7 @@ def _check_rate(rate: str) -> str:
 
 
 def _split(listed: Any) -> Any:
-    """Return `https://a.org, https://b.org` as a list."""
+    """Split a comma-separated list such as `https://a.org, https://b.org`."""
     if isinstance(listed, str):
         return [one.strip() for one in listed.split(",") if one.strip()]
     return listed
@@ -46,7 +46,7 @@ def _check_origin(text: str) -> str:
 
 
 def _check_host(text: str) -> str:
-    """Return a host as it is compared."""
+    """Normalise a host for comparison."""
     if host := text if text == "*" else host_of(text) or host_of(f"[{text}]"):
         return host
     raise ValueError(f"must be names such as chat.example, 10.0.0.7, or *, got {text!r:.80}")
@@ -56,7 +56,7 @@ def _check_network(text: str) -> str:
     with contextlib.suppress(ValueError):
         ipaddress.ip_network(text)
         return text
-    # Also names, which would never match, and *, which would be anyone.
+    # This also refuses names, which would never match, and *, which would trust every client.
     rule = "must be addresses or networks such as 127.0.0.1, 10.0.0.0/8"
     raise ValueError(f"{rule}, got {text!r:.80}")
 
@@ -66,7 +66,7 @@ _List = Annotated[tuple[Entry, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
-    """The settings of the service, from the environment."""
+    """Settings of the service, from the environment."""
 
     model_config = SettingsConfigDict(
         env_prefix="MICROGPT_", frozen=True, populate_by_name=True, extra="ignore"
@@ -74,12 +74,12 @@ class Settings(BaseSettings):
 
     model_dir: Annotated[str | None, Field(validation_alias="MODEL_DIR", min_length=1)] = None
     host: Annotated[str, Field(validation_alias="HOST", min_length=1)] = "127.0.0.1"
-    port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65535)] = 8080  # 0: any free one
+    port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65535)] = 8080  # 0: any free port
     api_key: Annotated[SecretStr, AfterValidator(_check_key)] | None = None
     api_keys_file: Annotated[str, Field(min_length=1)] | None = None
-    rate_limit: Annotated[str, AfterValidator(_check_rate)] | None = None  # as `limits` reads it
+    rate_limit: Annotated[str, AfterValidator(_check_rate)] | None = None  # syntax of `limits`
     max_body_bytes: Annotated[int, Field(ge=1, le=2**30)] = 4 * 2**20
-    queue_limit: Annotated[int, Field(ge=1, le=10**6)] = 64  # requests that wait for a worker
+    queue_limit: Annotated[int, Field(ge=1, le=10**6)] = 64  # maximum number of waiting requests
     timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 10.0
     cors_origins: _List[Annotated[str, AfterValidator(_check_origin)]] = ()
     allowed_hosts: _List[Annotated[str, AfterValidator(_check_host)]] = ()
@@ -88,7 +88,7 @@ class Settings(BaseSettings):
 
     @property
     def is_exposed(self) -> bool:
-        """Whether other machines can reach it."""
+        """Whether other machines can connect."""
         return not is_loopback(self.host)
 
     @property
@@ -98,17 +98,17 @@ class Settings(BaseSettings):
 
     @property
     def checks_hosts(self) -> bool:
-        """Whether Host and Origin are checked; with keys they need not be: web pages have none."""
+        """Whether Host and Origin are checked; unnecessary with API keys, which web pages lack."""
         if self.allowed_hosts:
             return "*" not in self.allowed_hosts
         return not (self.is_exposed or self.has_keys)
 
 
 def read_settings(**options: Any) -> Settings:
-    """Return the settings of the environment; options that are not None override it.
+    """Read the settings from the environment; options that are not None override it.
 
     Raises:
-        ConfigError: one is outside its range; the sentence names the variable.
+        ConfigError: a setting is invalid; the message names the variable.
     """
     try:
         return Settings(**{name: value for name, value in options.items() if value is not None})

@@ -1,15 +1,15 @@
-"""Hold SIGHUP back while the service starts and ends; by itself it would end the process."""
+"""Block SIGHUP during startup and shutdown, as its default action ends the process."""
 
 import signal
 
 
 def hold_reloads() -> None:
-    """Keep a SIGHUP until `release_reloads`."""
+    """Block SIGHUP until `release_reloads`."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 
 
 def release_reloads() -> None:
-    """Let SIGHUP through, and one that was held back."""
+    """Unblock SIGHUP; a pending one is delivered."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

@@ -1,1 +1,1 @@
-"""ASGI middleware: hosts, API keys, rate limits and access log."""
+"""ASGI middleware: host checks, API keys, rate limit and access log."""

@@ -1,4 +1,4 @@
-"""ASGI middleware that gives each request an id, a line in the log and its metrics."""
+"""ASGI middleware for request ids, the access log and request metrics."""
 
 import itertools
 import logging
@@ -21,7 +21,7 @@ class AccessLogMiddleware:
     """Logs and counts each request."""
 
     def __init__(self, app: ASGIApp, count: Callable[[str, int, float], None]) -> None:
-        """Wrap an app; count is called with route, status and seconds."""
+        """Wrap an app; count is called with route, status and seconds of each request."""
         self._app, self._count = app, count
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count(1)
@@ -45,13 +45,13 @@ class AccessLogMiddleware:
             await self._app(scope, receive, send_with_id)
         except Exception:
             LOG.exception("a fault of the service, request %s", request_id)
-            if status:  # the reply has begun: it can only be broken off
+            if status:  # the response has started: it can only be aborted
                 raise
             await ServeError(500, FAULT).response(scope["path"])(scope, receive, send_with_id)
         finally:
             seconds = perf_counter() - started
-            status = scope.get("outcome", status) or 500  # a stream's error has an outcome
-            # The route as /docs has it, `/v1/models/{name}`; none if a middleware refused.
+            status = scope.get("outcome", status) or 500  # streams set an outcome on errors
+            # The path template, such as `/v1/models/{name}`; missing if a middleware refused.
             path = str(getattr(scope.get("route"), "path_format", scope["path"]))
             self._count(path, status, seconds)
             if LOG.isEnabledFor(logging.INFO):
@@ -67,7 +67,7 @@ class AccessLogMiddleware:
                 LOG.info("", extra={"request": request})
 
     def _id_of(self, scope: Scope) -> str:
-        """Return the id that the client sends, if it is a harmless one, or a new one."""
+        """Return the client's request id if it is safe to log, or a new id."""
         for name, value in scope["headers"]:
             if name == ID_HEADER and _IS_ID(value):
                 return str(value, "ascii")

@@ -1,7 +1,8 @@
-"""API keys and the rate limit, as ASGI middleware.
+"""API-key and rate-limit middleware.
 
-The limit is checked first and counts per key or, without a valid key, per address: nobody can try
-out keys faster than it allows. Health checks pass both; the API description needs no key.
+The rate limit is checked first. It counts requests per key, or per address without a valid key, so
+that keys cannot be guessed faster than it allows. Health checks are exempt from both; the API
+description needs no key.
 """
 
 import hashlib
@@ -25,12 +26,12 @@ from microgpt_serve.errors import ServeError
 LOG = logging.getLogger("microgpt_serve")
 ALWAYS_OPEN = frozenset({"/health", "/ready"})
 NO_KEY_NEEDED = frozenset({"/docs", "/openapi.json"})
-MAX_FILE_BYTES = 2**20  # some 20,000 keys
+MAX_FILE_BYTES = 2**20  # about 20,000 keys
 KEY_RULE = "must be ASCII characters without spaces"
 
 
 class AuthMiddleware:
-    """Refuses requests without a valid API key, or beyond the rate limit."""
+    """Refuses requests without a valid API key or beyond the rate limit."""
 
     def __init__(self, app: ASGIApp, keys: "ApiKeys", rate_limit: str | None) -> None:
         self._app, self._keys = app, keys
@@ -62,7 +63,7 @@ class AuthMiddleware:
 
 
 class ApiKeys:
-    """The API keys of the environment and of a file, kept as keyed hashes."""
+    """API keys from the environment and from a file, stored as keyed hashes."""
 
     def __init__(self, key: str | None, file: str | None) -> None:
         self._key, self._file = key, file
@@ -70,16 +71,16 @@ class ApiKeys:
         self.hashes = self.read()
 
     def read(self) -> frozenset[str]:
-        """Read the file again, and return what `hashes` should be; ConfigError if it is bad."""
+        """Read the file and return the new value of `hashes`; raise ConfigError if invalid."""
         keys = [] if self._key is None else [self._key]
         if self._file is not None:
             keys += _read_keys(self._file)
         return frozenset(self._hash(key.encode()) for key in keys)
 
     def find(self, token: bytes) -> str | None:
-        """Return the hash of a token that is a key.
+        """Return the hash of a valid key, or None.
 
-        The time this takes tells nothing: without the secret nobody knows what is compared.
+        The lookup time reveals nothing: hashes cannot be predicted without the secret.
         """
         token_hash = self._hash(token)
         return token_hash if token_hash in self.hashes else None
@@ -100,9 +101,9 @@ def _read_keys(file: str) -> list[str]:
 
 
 def parse_keys(text: str, name: str) -> list[str]:
-    """Return the keys in a file, one per line; blank lines and # comments are skipped."""
+    """Parse one key per line; skip blank lines and # comments."""
     line_of: dict[str, int] = {}
-    for number, line in enumerate(text.split("\n"), start=1):  # splitlines() cuts comments, too
+    for number, line in enumerate(text.split("\n"), start=1):  # splitlines() splits comments, too
         key = line.strip()
         if not key or key.startswith("#"):
             continue
@@ -117,7 +118,7 @@ def parse_keys(text: str, name: str) -> list[str]:
 
 
 def is_key(text: str) -> bool:
-    """Whether a header can carry it; an empty one may be a variable that somebody forgot."""
+    """Return whether a header can carry the key; an empty one may be an unset variable."""
     return bool(text) and all("!" <= char <= "~" for char in text)
 
 
@@ -129,7 +130,7 @@ def _bearer_token(scope: Scope) -> bytes:
 
 
 def _address(scope: Scope) -> str:
-    """Return whom to count: of IPv6 the network, in which one client has 2**64 addresses."""
+    """Return what a client is counted by: for IPv6 its /64, which has 2**64 addresses."""
     host = scope["client"][0] if scope.get("client") else ""
     try:
         address = ipaddress.IPv6Address(host)

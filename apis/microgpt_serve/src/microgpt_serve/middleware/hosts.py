@@ -1,8 +1,8 @@
-"""Host and Origin checks against DNS rebinding, as ASGI middleware.
+"""Host and Origin middleware against DNS rebinding.
 
-In DNS rebinding a web page gives its own name the address of this service, so that the browser
-sends requests with the page's name as Host and Origin. starlette's TrustedHostMiddleware has no
-address ranges, no Origin and no errors in our shape.
+In DNS rebinding, a web page points its own name to the address of this service, and the browser
+sends requests with that name as Host and Origin. Starlette's TrustedHostMiddleware supports neither
+address ranges nor Origin, nor the service's error format.
 """
 
 import re
@@ -19,9 +19,9 @@ _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(:\d*)?").fullmatch
 MAX_HEADER = 300  # characters: a name of 253 with its port, or an origin
 
 
-@lru_cache(maxsize=1000)  # a request would take 50 us longer
+@lru_cache(maxsize=1000)  # uncached, a request takes 50 us longer
 def host_of(authority: str) -> str:
-    """Return the host in one spelling, without its port; "" if it is none.
+    """Return the normalised host without its port; "" if it is invalid.
 
     >>> host_of("LocalHost.:8080"), host_of("[0::1]:80")
     ('localhost', '::1')
@@ -35,7 +35,7 @@ def host_of(authority: str) -> str:
 
 @lru_cache(maxsize=1000)
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine by its own names: localhost, 127.0.0.0/8, ::1."""
+    """Return whether a host is a loopback name or address: localhost, 127.0.0.0/8, ::1."""
     return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
 
 
@@ -48,10 +48,10 @@ def _is_address(host: str) -> bool:
 
 
 class HostMiddleware:
-    """Refuses hosts and origins that are neither loopback names nor in the settings."""
+    """Refuses hosts and origins that are neither loopback nor allowed by the settings."""
 
     def __init__(self, app: ASGIApp, hosts: tuple[str, ...], origins: tuple[str, ...]) -> None:
-        """Wrap an app; hosts are spelled as `host_of` returns them, the origin `*` is any."""
+        """Wrap an app; hosts must be normalised by `host_of`, and the origin `*` allows all."""
         self._app, self._hosts, self._origins = app, frozenset(hosts), frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,7 +63,7 @@ class HostMiddleware:
             await self._app(scope, receive, send)
 
     def _problem(self, scope: Scope) -> str | None:
-        """Return what is wrong; a request without Host comes from no browser."""
+        """Return why a request is refused, or None; browsers always send a Host."""
         for name, value in scope["headers"]:
             if name not in (b"host", b"origin"):
                 continue

@@ -1,7 +1,7 @@
-"""Read a request's body up to a limit, then validate it strictly.
+"""Read a request body up to a size limit, then validate it strictly.
 
-FastAPI's own way parses the body into Python objects first, which lets NaN, half characters and
-deep nesting in; /docs is made from the function's signature as ever.
+FastAPI parses a body into Python objects first, which admits NaN, lone surrogates and deep nesting.
+/docs is still generated from the function's signature.
 """
 
 import asyncio
@@ -23,24 +23,24 @@ from microgpt_serve.errors import (
 from microgpt_serve.schemas import MAX_CHARACTERS
 
 JSON_TYPE = "application/json"
-MAX_LISTED = 1000  # validation errors of which the first is told
-# Work beyond these is done in a thread; on the event loop they take some milliseconds at the most.
+MAX_LISTED = 1000  # with more validation errors, only their number is reported
+# Larger work runs in a thread; up to these limits it blocks the event loop for a few ms.
 MAX_INLINE_BYTES = 16_384  # to validate
-MAX_INLINE_CHARS = 2_000  # to encode, with two more for each message
-# Validation holds Python's lock. Its time grows with the values of a body, not with its bytes, so
-# the signs that come with each value are counted first: 32,768 take about 10 ms.
+MAX_INLINE_CHARS = 2_000  # to encode, plus two per message
+# Validation holds the GIL for a time that grows with the number of values, not with the bytes. So
+# the punctuation of JSON values is counted first: 32,768 signs take about 10 ms.
 MAX_SIGNS = 32_768
-MAX_ESCAPES = 2 * MAX_CHARACTERS  # a character may be two \\uXXXX
-SMALL_BYTES = 65_536  # of a body: accepted even if large ones fill the memory
-CHUNK_S = 0.002  # between two chunks of large bodies, whoever sends them
-MAX_BODIES = 16  # of the largest size, in memory at once
+MAX_ESCAPES = 2 * MAX_CHARACTERS  # one character may need two \\uXXXX
+SMALL_BYTES = 65_536  # bodies up to this size are accepted even if large ones fill the memory
+CHUNK_S = 0.002  # pause between chunks of large bodies, over all clients
+MAX_BODIES = 16  # limit on bodies in memory, in bodies of the maximum size
 
 
 class BodyRoute(APIRoute):
     """A route whose function takes a validated body, the request and the state."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return what handles a request."""
+        """Return the request handler."""
         function = self.endpoint
         body_model: type[BaseModel] = next(iter(function.__annotations__.values()))
 
@@ -55,7 +55,7 @@ class BodyRoute(APIRoute):
                     lambda: _validate(body_model, content),
                     is_slow=len(content) > MAX_INLINE_BYTES,
                 )
-            except asyncio.CancelledError:  # the process ends, and the client is slow
+            except asyncio.CancelledError:  # shutdown while the client is slow
                 raise state.closing_error() from None
             finally:
                 state.n_body_bytes -= len(content)
@@ -72,7 +72,7 @@ def _validate(body_model: type[BaseModel], content: bytearray) -> BaseModel:
         return body_model.model_validate_json(content)
     except ValidationError as error:
         n_problems = error.error_count()
-        if n_problems > MAX_LISTED:  # to list all unknown fields of a large body takes seconds
+        if n_problems > MAX_LISTED:  # listing all unknown fields of a large body takes seconds
             message = f"{n_problems} fields are unknown, wrong or missing"
             raise ServeError(400, message) from None
         problem = error.errors(include_url=False)[0]
@@ -91,7 +91,7 @@ def _check_headers(request: Request) -> None:
 
 
 async def _read_into(content: bytearray, request: Request, state: AppState) -> None:
-    """Read a body; raise ServeError as soon as it is too large, or all bodies together are."""
+    """Read a body; raise ServeError once it, or all bodies in memory together, exceed the limit."""
     max_bytes = state.settings.max_body_bytes
     length = request.headers.get("content-length", "")
     n_announced = int(length) if length.isdecimal() and len(length) < 20 else 0
@@ -100,7 +100,7 @@ async def _read_into(content: bytearray, request: Request, state: AppState) -> N
     while True:
         if max(n_announced, len(content)) > max_bytes:
             raise ServeError(413, f"the body is larger than {max_bytes} bytes")
-        if len(content) > SMALL_BYTES:  # before it is refused, too: else refusals come in bursts
+        if len(content) > SMALL_BYTES:  # also before refusals, which would come in bursts otherwise
             async with state.large_chunks:
                 await asyncio.sleep(CHUNK_S)
         if len(content) > MAX_INLINE_BYTES:

@@ -1,4 +1,4 @@
-"""microgpt's own routes, one module each."""
+"""The routes of microgpt's own API."""
 
 from microgpt_serve.routes.native import chat, generate, status
 

@@ -1,4 +1,4 @@
-"""POST /microgpt/v1/chat: the assistant's reply to a conversation."""
+"""POST /microgpt/v1/chat: reply to a conversation."""
 
 from collections.abc import Sequence
 
@@ -41,7 +41,7 @@ async def chat(body: ChatRequest, request: Request, state: StateDep) -> ChatResp
 async def encode_messages(
     messages: Sequence[ChatMessage], model: ServedModel, state: AppState
 ) -> ChatPrompt:
-    """Return a conversation as tokens, cut to the context."""
+    """Encode a conversation, truncated to the context."""
     if not model.gpt.tokenizer.is_chat:
         raise ServeError(400, "model was not trained with chat tokens")
     n_characters = sum(len(message.content) for message in messages)

@@ -1,4 +1,4 @@
-"""POST /microgpt/v1/generate: texts as the model makes them up."""
+"""POST /microgpt/v1/generate: sample texts."""
 
 from fastapi import APIRouter, Request
 

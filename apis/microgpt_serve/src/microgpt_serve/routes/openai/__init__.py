@@ -1,4 +1,4 @@
-"""The routes below /v1/, for clients of OpenAI's API; one module each."""
+"""OpenAI-compatible routes below /v1/."""
 
 from microgpt_serve.routes.openai import chat_completions, completions, models
 

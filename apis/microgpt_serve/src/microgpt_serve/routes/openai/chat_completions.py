@@ -1,4 +1,4 @@
-"""POST /v1/chat/completions: the assistant's reply, for clients of OpenAI's API."""
+"""POST /v1/chat/completions: reply to a conversation, OpenAI-compatible."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -90,7 +90,7 @@ class _ChatCompletionBuilder(ResponseBuilder):
             return None
         content: list[TakenLogprob] = []
         for token, row in zip(update.tokens, self.log_probabilities(choice, update), strict=True):
-            assert row is not None  # a conversation came before
+            assert row is not None  # the prompt is never empty
             others = [self._logprob(other, row) for other in likeliest(row, n, token) if n]
             content.append({**self._logprob(token, row), "top_logprobs": others})
         return {"content": content, "refusal": None}

@@ -1,6 +1,6 @@
-"""One choice of a response: a text that grows while the model generates.
+"""A choice of a response: a text that grows during generation.
 
-Whole or streamed, the text is made here, so that both are the same.
+Streamed and complete responses are built from the same text, so they agree.
 """
 
 from bisect import bisect_right
@@ -13,16 +13,16 @@ from microgpt.sampling import Continuation, FinishReason
 
 
 class TextUpdate(NamedTuple):
-    """What a choice has gained since the last update."""
+    """The part of a choice that is new since the last update."""
 
     text: str
-    tokens: list[int]  # the last may be the one that ended it, which is no text
-    offset: int  # characters of earlier updates
-    n_before: int  # tokens of earlier updates; a token may come later than a part of its text
+    tokens: list[int]  # the last may be the stop token, which is not in the text
+    offset: int  # characters sent before
+    n_before: int  # tokens sent before; a token may be sent after part of its text
 
 
 class Choice:
-    """A text in the making, with its tokens and why it ended."""
+    """A growing text with its tokens and finish reason."""
 
     def __init__(
         self,
@@ -33,18 +33,18 @@ class Choice:
         prompt: Sequence[int] = (),
         echo: Sequence[int] = (),
     ) -> None:
-        """Start a text that ends before a stop string; echo tokens are sent before it."""
+        """Create an empty choice that ends before any stop string; echo tokens are sent first."""
         self.index, self.prompt = index, prompt
-        self.text = ""  # the part of it that cannot change any more
+        self.text = ""  # the part that is final
         self.tokens: list[int] = []
-        self.stop_token: int | None = None  # the token that ended it, if one did
+        self.stop_token: int | None = None  # the token that ended the text, if any
         self.finish_reason: FinishReason | None = None
         self._tokenizer, self._stop, self._echo = tokenizer, tuple(stop), list(echo)
         self._echo_text = tokenizer.decode(echo)
         self._n_characters_sent = self._n_tokens_sent = 0
 
     def extend(self, continuation: Continuation) -> None:
-        """Take what the model has generated so far, up to the end of the text."""
+        """Replace the text with a longer continuation, cut at the end of the text."""
         if self.finish_reason:
             return
         decoded = text = self._tokenizer.decode(continuation.tokens)
@@ -59,7 +59,7 @@ class Choice:
         else:
             self.text = stable_prefix(text, self._stop)
         self.tokens = tokens = continuation.tokens
-        if len(self.text) < len(decoded):  # the tokens of the rest are not part of the choice
+        if len(self.text) < len(decoded):  # drop the tokens after the stop string
             decode, counts = self._tokenizer.decode, range(len(tokens) + 1)
             n = bisect_right(counts, len(self.text), key=lambda n: len(decode(tokens[:n]))) - 1
             self.tokens = tokens[:n]
@@ -72,12 +72,12 @@ class Choice:
         return TextUpdate(text[offset:], tokens[n_before:], offset, n_before)
 
     def offsets(self, update: TextUpdate) -> list[int]:
-        """Return where in the text each new token begins: the whole characters before it."""
+        """Return the position of each new token in the text, in complete characters."""
         offsets, n_characters = list[int](), 0
 
         def watched() -> Iterator[int]:
             for token in self._all_tokens():
-                offsets.append(n_characters)  # of the text of the tokens before
+                offsets.append(n_characters)  # text length before this token
                 yield token
 
         for text in self._tokenizer.decode_stream(watched()):

@@ -1,4 +1,4 @@
-"""POST /v1/completions: texts as the model makes them up, for clients of OpenAI's API."""
+"""POST /v1/completions: sample texts, OpenAI-compatible."""
 
 from collections.abc import Sequence
 
@@ -86,6 +86,6 @@ class _CompletionBuilder(ResponseBuilder):
 
 
 def _echo(model: ServedModel, prompt: str | list[int], opening: Sequence[int]) -> Sequence[int]:
-    """Return the tokens of a prompt; `opening` may begin with others."""
+    """Return the tokens of a prompt, without special tokens at the start of `opening`."""
     n_prompt = len(opening) - len(model.gpt.opening("")) if isinstance(prompt, str) else len(prompt)
     return opening[len(opening) - n_prompt :]

@@ -1,4 +1,4 @@
-"""GET /v1/models: the model that is served, for clients of OpenAI's API."""
+"""GET /v1/models: the served model, OpenAI-compatible."""
 
 from datetime import datetime
 

@@ -1,6 +1,6 @@
-"""Request models of OpenAI's API.
+"""Request models of the OpenAI-compatible API.
 
-An unsupported field is accepted with its neutral value, and refused by name with any other.
+An unsupported field is accepted only with a value that has no effect.
 """
 
 import secrets
@@ -39,18 +39,18 @@ from microgpt_serve.schemas import (
 
 MAX_STOPS = 4
 MAX_LOGPROBS = 20
-MAX_LABEL = 512  # characters of a field that is ignored, as with OpenAI
-MAX_PAIRS = 16  # of metadata, likewise
-SEED_BITS = 53  # a whole number that every JSON reader can hold
+MAX_LABEL = 512  # characters of an ignored field, as in OpenAI's API
+MAX_PAIRS = 16  # of metadata, as in OpenAI's API
+SEED_BITS = 53  # an integer that every JSON parser represents exactly
 
 
 def neutral(*values: Any) -> GetPydanticSchema:
-    """Mark an unsupported field: it accepts these values, which ask for nothing, and null."""
+    """Mark an unsupported field: accept only null and these values, which have no effect."""
     accepted = (None, *values)
 
     def check(value: Any) -> Any:
         for one in accepted:
-            kinds = (int, float) if type(one) is int else (type(one),)  # to Python, true is 1, too
+            kinds = (int, float) if type(one) is int else (type(one),)  # in Python, True == 1
             if value == one and type(value) in kinds:
                 return value
         raise PydanticCustomError("unsupported", "is not supported")
@@ -66,7 +66,7 @@ def _listed(stop: Any) -> Any:
 
 
 def _a_prompt(prompt: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    """Return a prompt, or one error instead of one per type that it may have."""
+    """Validate a prompt, reporting one error instead of one per allowed type."""
     try:
         return check(prompt)
     except ValidationError as error:
@@ -78,7 +78,7 @@ def _a_prompt(prompt: Any, check: ValidatorFunctionWrapHandler) -> Any:
 
 
 def _joined(content: Any) -> Any:
-    """Return the text of a message that comes in parts."""
+    """Join the text parts of a message."""
     if not isinstance(content, list):
         return content
     texts: list[Any] = [

@@ -1,4 +1,4 @@
-"""Build the response to an OpenAI request from what the model generates: whole, or as a stream."""
+"""Build the response to an OpenAI request, complete or streamed."""
 
 import asyncio
 import time
@@ -30,20 +30,20 @@ JsonObject = Mapping[str, object]
 
 @dataclass
 class ResponseBuilder(ABC):
-    """The choices of one request, and how they are sent."""
+    """Builds the response to one request from its choices."""
 
     id_prefix: ClassVar[str]
     object_name: ClassVar[str]
-    chunk_name: ClassVar[str]  # the object of an event
+    chunk_name: ClassVar[str]  # the `object` field of an event
 
     state: AppState
     request: Request
     body: OpenAIRequest
     model: ServedModel
     job: Job
-    n_top_logprobs: int | None = None  # None: no log-probabilities
-    echoes: Sequence[Sequence[int]] = ()  # per prompt, the tokens to send before each text
-    extra: JsonObject = field(default_factory=dict)  # further fields of the response
+    n_top_logprobs: int | None = None  # None: without log-probabilities
+    echoes: Sequence[Sequence[int]] = ()  # tokens to send before each text, per prompt
+    extra: JsonObject = field(default_factory=dict)  # additional fields of the response
 
     def __post_init__(self) -> None:
         tokenizer, stop = self.model.gpt.tokenizer, self.body.stop or ()
@@ -68,7 +68,7 @@ class ResponseBuilder(ABC):
 
     @abstractmethod
     def chunks(self, choice: Choice, update: TextUpdate) -> list[JsonObject]:
-        """Return the events for what is new of a choice."""
+        """Return the events for the new part of a choice."""
 
     async def respond(self) -> Response:
         """Return the response of the route."""
@@ -83,7 +83,7 @@ class ResponseBuilder(ABC):
         return to_json({**self.head, **self.extra, "choices": choices, "usage": self._usage()})
 
     async def _events(self) -> AsyncGenerator[bytes, None]:
-        """Yield events as soon as there is something to send."""
+        """Yield events as the choices grow."""
         open_choices = self.choices
 
         def new_events() -> bytes:
@@ -101,7 +101,7 @@ class ResponseBuilder(ABC):
         yield events + DONE
 
     async def _generate(self) -> AsyncGenerator[None, None]:
-        """Extend the choices; yield each time, until all are finished."""
+        """Extend the choices until all are finished; yield after each extension."""
         if self.body.max_tokens == 0:
             for choice in self.choices:
                 choice.extend(Continuation([], "length"))
@@ -117,7 +117,7 @@ class ResponseBuilder(ABC):
                     return
 
     async def _call(self, function: Callable[[], T]) -> T:
-        """Call a function; in a thread if it computes log-probabilities, which takes long."""
+        """Call a function; with log-probabilities, which are slow to compute, in a thread."""
         if self.n_top_logprobs is None:
             return function()
         return await asyncio.to_thread(function)
@@ -132,31 +132,31 @@ class ResponseBuilder(ABC):
         }
 
     def log_probabilities(self, choice: Choice, update: TextUpdate) -> list[list[float] | None]:
-        """Return the log-probabilities of all tokens in the place of each new token of a choice.
+        """Return log-probabilities over the vocabulary at the position of each new token.
 
-        There is None for a token that nothing came before.
+        The first token of a text has None.
         """
         if not update.tokens:
             return []
         known = len(choice.prompt) + len(choice.tokens) + (choice.stop_token is not None)
-        first = known - len(update.tokens) - 1  # the first new token came after this one
+        first = known - len(update.tokens) - 1  # position before the first new token
         read = [*choice.prompt, *choice.tokens][: known - 1]
         rows = self.model.gpt.log_probabilities(read, max(first, 0)) if read else []
         return [*([None] if first < 0 else []), *rows]
 
     @cached_property
     def _token_names(self) -> Sequence[str | bytes]:
-        return self.model.gpt.tokenizer.names  # thousands, which few requests ask for
+        return self.model.gpt.tokenizer.names  # cached: thousands of names, needed by few requests
 
     def token_bytes(self, token: int) -> list[int] | None:
-        """Return the bytes of a token's text; None for a special token."""
+        """Return the UTF-8 bytes of a token; None for a special token."""
         if token in self.model.gpt.tokenizer.special_ids:
             return None
         name = self._token_names[token]
         return list(name.encode() if isinstance(name, str) else name)
 
     def token_text(self, token: int) -> str:
-        """Return the text of a token, or a name if it is special or no whole character."""
+        """Return the text of a token, or a placeholder if it is special or not valid text."""
         name = self._token_names[token]
         if token in self.model.gpt.tokenizer.special_ids:
             return f"<|{name}|>"  # type: ignore[str-bytes-safe]
@@ -169,6 +169,6 @@ class ResponseBuilder(ABC):
 
 
 def likeliest(row: Sequence[float], n: int, token: int) -> list[int]:
-    """Return the n likeliest tokens, of equal ones the first, and a given token."""
+    """Return the n most likely tokens (ties: lowest id first) and the given token."""
     tokens = nlargest(n, range(len(row)), key=row.__getitem__)
     return tokens if token in tokens else [*tokens, token]

@@ -1,4 +1,4 @@
-"""Response models of OpenAI's API, as plain dictionaries: several thousand are made per second."""
+"""Response models of the OpenAI-compatible API, as plain dictionaries for speed."""
 
 from typing import Annotated, Literal, NotRequired
 

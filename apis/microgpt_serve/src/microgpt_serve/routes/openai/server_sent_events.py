@@ -1,4 +1,4 @@
-"""A response as a stream of server-sent events."""
+"""Streaming responses as server-sent events."""
 
 import asyncio
 import logging
@@ -16,21 +16,21 @@ DONE = b"data: [DONE]\n\n"
 
 
 def event(message: Mapping[str, object]) -> bytes:
-    """Return an event."""
+    """Encode a server-sent event."""
     return b"data: %b\n\n" % to_json(message)
 
 
 class EventStream(Response):
-    """A response that sends events as soon as they are there.
+    """A response that sends events as they become available.
 
-    An error before the first event is answered like any other. A later one is an event itself: the
-    status has been sent by then.
+    An error before the first event gets a normal error response. A later error is sent as an event,
+    because the status has already been sent.
     """
 
     media_type = "text/event-stream"
 
     def __init__(self, chunks: AsyncGenerator[bytes, None]) -> None:
-        """Take the chunks to send: whole events, of which DONE is the last."""
+        """Create a response from chunks of whole events, of which DONE is the last."""
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # for nginx
         super().__init__(headers=headers)
         del self.headers["content-length"]
@@ -53,13 +53,13 @@ class EventStream(Response):
             async with aclosing(self._chunks) as chunks:
                 async for chunk in chunks:
                     await send_chunk(chunk, is_last=chunk.endswith(DONE))
-        except asyncio.CancelledError:  # the process ends, and the reader is slow
+        except asyncio.CancelledError:  # shutdown while the client is slow
             scope["outcome"] = 499
         except Exception as error:
             if not has_begun:
                 raise
             sent_error = as_serve_error(error)
-            scope["outcome"] = sent_error.status  # for the log and the metrics
+            scope["outcome"] = sent_error.status  # read by the access log and the metrics
             if sent_error.status == 500:
                 LOG.error("a fault of the service, in a stream", exc_info=error)
             is_gone = isinstance(error, ClientGoneError)

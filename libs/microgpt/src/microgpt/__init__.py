@@ -7,7 +7,7 @@
     print(InferenceGpt(result).generate(num_samples=5))
     save(result, "output")
 
-The names below are loaded when they are first used, so `import microgpt` costs nothing.
+The public names are imported on first use, so `import microgpt` is fast.
 """
 
 from importlib import import_module
@@ -44,7 +44,7 @@ __all__ = [
     "save",
 ]
 
-_NAMES = {  # of each module
+_NAMES = {  # by module
     "config": ("ModelConfig", "Sampling", "TrainConfig"),
     "data.bpe": ("BpeTokenizer",),
     "data.documents": ("load_conversations", "load_text"),

@@ -1,4 +1,4 @@
-"""Errors of JSON and of pydantic in one line."""
+"""Format JSON and pydantic errors on one line."""
 
 from pydantic import ValidationError
 from pydantic_core import from_json
@@ -7,7 +7,7 @@ from microgpt.printable import printable
 
 
 def newer_version(content: bytes | str, field: str, known: int) -> str | None:
-    """Return an error if the version in a field of JSON is later than the latest known one."""
+    """Return an error if the version in a JSON field is newer than the known one."""
     try:
         facts = from_json(content)
     except ValueError:
@@ -19,7 +19,7 @@ def newer_version(content: bytes | str, field: str, known: int) -> str | None:
 
 
 def first_problem(error: ValidationError, *, root: str = "") -> str:
-    """Return the first error in one line: its place below `root`, the rule, the value found."""
+    """Return the first error on one line: place below `root`, rule and value."""
     problem = error.errors(include_url=False)[0]
     place = root if problem["loc"] else ""
     for part in problem["loc"]:

@@ -1,12 +1,12 @@
-"""The errors that a caller can do something about; see also `microgpt.train.DivergedError`."""
+"""Exceptions that a caller can handle; see also `microgpt.train.DivergedError`."""
 
 
 class MicrogptError(Exception):
-    """The base of all errors that are shown to the user."""
+    """Base class of all errors shown to the user."""
 
 
 class ConfigError(MicrogptError):
-    """A setting is outside its range."""
+    """A setting is out of range."""
 
 
 class DataError(MicrogptError):
@@ -26,4 +26,4 @@ class CheckpointError(MicrogptError):
 
 
 class FullDiskError(CheckpointError):
-    """There is no room for what is to be written: a failure, not bad input."""
+    """The disk is full: a failure, not bad input."""

@@ -1,4 +1,4 @@
-"""All weights of a model in a row, in the order of `weight_shapes`, and back by name."""
+"""Convert between flat weights, in the order of `weight_shapes`, and named matrices."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -6,24 +6,24 @@ from typing import Protocol
 from microgpt.config import ModelConfig
 from microgpt.model import weight_shapes
 
-# Memory that the result of a training takes per weight: the weight and Adam's two means as Python
-# floats, and the text of weights.json.
+# Memory of a training result per weight: the weight and Adam's two means as Python floats, and the
+# text of weights.json.
 RESULT_BYTES_PER_WEIGHT = 120
 
 
 class Numbers(Protocol):
-    """A number for each weight, in the order of `weight_shapes`: an array of numpy or of Python."""
+    """A flat NumPy or Python array with a number per weight, in the order of `weight_shapes`."""
 
     def __len__(self) -> int: ...
 
     def tolist(self) -> list[float]:
-        """Return them as Python floats."""
+        """Convert to Python floats."""
 
 
 def by_name(
     config: ModelConfig, numbers: Sequence[float]
 ) -> dict[str, tuple[tuple[float, ...], ...]]:
-    """Return the matrices whose numbers stand one after another."""
+    """Return the named matrices of flat numbers."""
     matrices, start = {}, 0
     for name, (rows, columns) in weight_shapes(config).items():
         end = start + rows * columns

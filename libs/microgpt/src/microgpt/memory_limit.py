@@ -9,21 +9,21 @@ import psutil
 
 from microgpt.errors import ConfigError
 
-NEGLIGIBLE = 2**24  # bytes; to ask takes half a millisecond, which a small training would notice
+NEGLIGIBLE = 2**24  # bytes; the check takes 0.5 ms, too long for a small training
 MEMBERSHIP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
-# Of a control group: its limit, its use, and the part of memory.stat that the kernel takes back
-# when memory is short. Numbers include all groups below.
+# Files of a control group: limit, use, and the field of memory.stat that the kernel can reclaim.
+# All include child groups.
 V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 V2 = ("memory.max", "memory.current", "inactive_file")
 
 
 def free_bytes() -> int:
-    """Return the memory that this process can still get."""
+    """Return the memory available to this process, in bytes."""
     return min([int(psutil.virtual_memory().available), *_free_in_groups()])
 
 
 def check_memory(n_bytes: int, purpose: str) -> None:
-    """Raise ConfigError, with both numbers, if more bytes are needed than are free."""
+    """Raise ConfigError if n_bytes exceeds the free memory."""
     if n_bytes < NEGLIGIBLE:
         return
     free = free_bytes()
@@ -35,9 +35,9 @@ def check_memory(n_bytes: int, purpose: str) -> None:
 
 
 def _free_in_groups() -> Iterator[int]:
-    """Yield what the limits of the process's control group and of those above it leave.
+    """Yield the free bytes of the process's control group and of each of its parents.
 
-    In a container its path may be the host's, which is not mounted; the mount's root is then its.
+    In a container its path may be the host's, which is not mounted; then use the mount's root.
     """
     with suppress(OSError):  # not Linux, or no /proc
         for line in os.fsdecode(MEMBERSHIP.read_bytes()).splitlines():
@@ -48,7 +48,7 @@ def _free_in_groups() -> Iterator[int]:
             group = root / path.lstrip("/")
             for directory in (group, *group.parents):
                 if directory.is_relative_to(root):
-                    with suppress(OSError, ValueError):  # no such file, or a limit of "max"
+                    with suppress(OSError, ValueError):  # missing file, or a limit of "max"
                         yield _free_in(directory, *names)
 
 

@@ -1,4 +1,4 @@
-"""The shape of a GPT, checked when it is made."""
+"""The shape of a GPT, validated on creation."""
 
 import sys
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from numbers import Real
 
 from microgpt.errors import ConfigError
 
-MAX_SIZE = 2**31 - 1  # of anything that is counted; far beyond what fits into a computer
+MAX_SIZE = 2**31 - 1  # of any count; far beyond the memory of a computer
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The shape of a GPT. Raises ConfigError if it is impossible."""
+    """The shape of a GPT. Raises ConfigError if it is invalid."""
 
-    n_embd: int = 16  # width: the numbers that stand for one token
-    n_head: int = 4  # attention heads; each sees n_embd / n_head of those numbers
+    n_embd: int = 16  # width: embedding dimensions of a token
+    n_head: int = 4  # attention heads, of n_embd / n_head dimensions each
     n_layer: int = 1  # depth: transformer blocks
     block_size: int = 16  # context: the longest sequence, in tokens
     n_ff_exp: int = 4  # the MLP's hidden layer has n_ff_exp * n_embd units
@@ -35,12 +35,12 @@ class ModelConfig:
 
     @property
     def head_dim(self) -> int:
-        """The numbers that one attention head sees."""
+        """The number of dimensions of an attention head."""
         return self.n_embd // self.n_head
 
 
 def check_whole(name: str, value: int, *, minimum: int, maximum: int = MAX_SIZE) -> None:
-    """Raise ConfigError unless a setting is a whole number in its range."""
+    """Raise ConfigError unless a setting is a whole number in range."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise ConfigError(f"{name} must be a whole number, got {value!r}")
     if value < minimum:

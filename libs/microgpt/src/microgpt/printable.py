@@ -1,6 +1,6 @@
 """Escape text from a file or a client before it is shown in a terminal, a log or an error.
 
-The command line escapes its results by other rules: `microgpt_cli.terminal.console`.
+The command line escapes its results differently: `microgpt_cli.terminal.console`.
 """
 
 MAX_CHARS = 200

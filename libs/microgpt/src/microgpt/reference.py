@@ -1,6 +1,6 @@
-"""One step of training on scalars: the loss of a batch, its gradients, and Adam.
+"""Training step on scalars: the loss of a batch, its gradients, and Adam.
 
-This is the arithmetic of Karpathy's microgpt; the compiled engine must agree with it.
+This is the arithmetic of Karpathy's script; the compiled engine must give the same results.
 """
 
 import math
@@ -17,7 +17,7 @@ Drops = Sequence[Drop[Value]]
 
 
 class ReferenceEngine:
-    """A model in training, with the state of its optimizer: AdamW (Loshchilov & Hutter 2019)."""
+    """A model in training and its optimizer, AdamW (Loshchilov & Hutter 2019)."""
 
     def __init__(
         self,
@@ -25,8 +25,8 @@ class ReferenceEngine:
         weights: Weights[float],
         beta1: float = 0.85,  # decay of the running mean of the gradients, per step
         beta2: float = 0.99,  # decay of the running mean of their squares, per step
-        eps: float = 1e-8,  # keeps the division finite
-        weight_decay: float = 0.0,  # share of the learning rate by which weights shrink, per step
+        eps: float = 1e-8,  # avoids division by zero
+        weight_decay: float = 0.0,  # multiplied by the learning rate
     ) -> None:
         values = {name: [[Value(w) for w in row] for row in rows] for name, rows in weights.items()}
         self.gpt: Gpt[Value] = Gpt(model, values)
@@ -46,11 +46,11 @@ class ReferenceEngine:
     def backward(self, batch: Batch, masks: Batch = (), drops: Drops = ()) -> Iterator[float]:
         """Compute the gradients; after each document, yield the loss of the batch so far in nats.
 
-        The last is the mean over the tokens to learn, or nan if it or a gradient is not finite.
+        The last is the mean over the tokens that count, or nan if it or a gradient is not finite.
 
         Args:
-            batch: documents as tokens, 2 or more each; what lies beyond block_size is not read.
-            masks: of each document, 0 for each token that is only read; by default all are learnt.
+            batch: documents as 2 or more tokens each; tokens beyond block_size are ignored.
+            masks: per document, 0 for each token that does not count; by default all count.
             drops: the dropout of each document; by default none.
         """
         for param in self.params:
@@ -62,7 +62,7 @@ class ReferenceEngine:
         for i, (doc, mask, drop) in enumerate(zip(batch, masks, drops, strict=True), start=1):
             if any(mask[1:]):
                 doc_loss = (1 / n_targets) * document_loss(self.gpt, doc[:size], mask, drop)
-                doc_loss.backward()  # gradients add up over the documents; each graph is freed
+                doc_loss.backward()  # gradients accumulate over documents; each graph is freed
                 loss += doc_loss.data
             is_last = i == len(batch)
             if is_last and not all(map(math.isfinite, [loss, *(p.grad for p in self.params)])):
@@ -70,9 +70,9 @@ class ReferenceEngine:
             yield loss
 
     def update(self, lr: float) -> None:
-        """Move each weight against its gradient and towards 0."""
+        """Update the weights with AdamW."""
         self.n_steps += 1
-        m_bias = 1 - self.beta1**self.n_steps  # the means start at 0: too small by this factor
+        m_bias = 1 - self.beta1**self.n_steps  # bias correction, as the means start at 0
         v_bias = 1 - self.beta2**self.n_steps
         beta1, beta2, m, v = self.beta1, self.beta2, self.adam_m, self.adam_v
         for i, param in enumerate(self.params):
@@ -88,7 +88,7 @@ def document_loss(
 ) -> Number:
     """Return the sum of the negative log-likelihoods of the tokens after the first, in nats.
 
-    Those whose mask is 0 are left out.
+    Tokens with a mask of 0 are left out.
     """
     cache = gpt.new_cache()
     logits = [gpt.forward(token, cache, drop) for token in tokens[:-1]]

@@ -15,12 +15,12 @@ from microgpt.training.history_file import HistoryPoint
 from microgpt.training.presets import PresetName
 from microgpt.training.weight_averaging import WeightAverage
 
-N_RECENT = 100  # losses in a checkpoint, whose mean is the train_loss of meta.json
+N_RECENT = 100  # losses in a checkpoint; their mean is train_loss in meta.json
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """All that inference needs of a model."""
+    """A model for inference."""
 
     model: ModelConfig
     weights: Weights[float]
@@ -38,29 +38,29 @@ class TrainingPlan:
     engine: EngineName
     dtype: DType
     data: DataFacts
-    input: Path | None = None  # the file of documents; None if the preset brings its own
-    vocab_size_wanted: int | None = None  # subword tokens asked for; there may be fewer
-    weights_format: WeightsFormat | None = None  # of the model to write, if asked for
+    input: Path | None = None  # the file of documents; None for a preset's own data
+    vocab_size_wanted: int | None = None  # requested subword tokens; there may be fewer
+    weights_format: WeightsFormat | None = None  # of the saved model, if requested
     preset: PresetName | None = None
-    parent_sha256: str | None = None  # `weights_sha256` of the saved model that it began with
-    genome_sha256: str | None = None  # of the genome.json that its settings came from
+    parent_sha256: str | None = None  # `weights_sha256` of the fine-tuned model
+    genome_sha256: str | None = None  # of the genome.json with its settings
 
 
 @dataclass(frozen=True)
 class TrainEvent:
-    """A run of training steps, or the held-out loss after them."""
+    """Consecutive training steps, or the held-out loss after them."""
 
-    step: int  # steps taken since the beginning of the training
+    step: int  # steps taken since the start of the training
     steps: int  # steps in the whole training
-    losses: Sequence[float]  # of each step of this run, in nats per token; none if only val_loss
-    n_docs: int  # documents, or chunks of long ones, read in this run
-    n_tokens: int  # tokens predicted in this run
-    val_loss: float | None = None  # in nats per token, where it was measured
+    losses: Sequence[float]  # per step since the last event, in nats per token; may be empty
+    n_docs: int  # documents, or chunks of long ones, read since the last event
+    n_tokens: int  # tokens predicted since the last event
+    val_loss: float | None = None  # in nats per token, if measured
 
 
 @dataclass(frozen=True)
 class TrainState:
-    """A checkpoint: resuming from it gives what an uninterrupted training would have given."""
+    """A checkpoint; a resumed training gives the same result as an uninterrupted one."""
 
     step: int  # steps taken
     weights: Numbers  # in the order of `weight_shapes`
@@ -71,20 +71,20 @@ class TrainState:
     best: BestWeights | None = None  # once the held-out loss was measured
     recent_losses: Sequence[float] = ()  # of the last N_RECENT steps, in nats per token
     history: Sequence[HistoryPoint] = ()
-    since_history: tuple[float, int] = (0.0, 0)  # sum and number of the losses since its last point
+    since_history: tuple[float, int] = (0.0, 0)  # sum and count of losses since its last point
     seconds: float = 0.0  # training time so far
-    average: WeightAverage | None = None  # where the last weights are averaged
+    average: WeightAverage | None = None  # if weights are averaged
 
 
 @dataclass(frozen=True)
 class TrainResult(TrainedModel):
-    """A trained model and its training; with held-out documents, the weights of the best step."""
+    """A trained model and its training; with a validation set, the weights of the best step."""
 
     plan: TrainingPlan
-    losses: Sequence[float]  # of each step that this call of `train` took, in nats per token
+    losses: Sequence[float]  # per step of this `train` call, in nats per token
     state: TrainState  # at the end
     ending: Ending
-    rng_state: tuple[object, ...]  # of the training's generator, for samples that continue it
+    rng_state: tuple[object, ...]  # of the training's generator, for samples afterwards
     test_loss: float | None = None  # in nats per token
 
     @property
@@ -94,7 +94,7 @@ class TrainResult(TrainedModel):
 
     @property
     def data(self) -> DataFacts:
-        """What the model was trained on."""
+        """The facts of the training data."""
         return self.plan.data
 
     @property
@@ -104,11 +104,11 @@ class TrainResult(TrainedModel):
 
     @property
     def seconds(self) -> float:
-        """How long the training took."""
+        """The training time in seconds."""
         return self.state.seconds
 
     def rng(self) -> random.Random:
-        """Return a generator that continues the training's random numbers."""
+        """Return a generator that continues from the training's random state."""
         rng = random.Random()
         rng.setstate(self.rng_state)
         return rng

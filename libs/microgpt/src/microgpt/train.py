@@ -1,4 +1,4 @@
-"""Training from documents to a model: check arguments, draw weights, run `training.loop`."""
+"""Train a model on documents."""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -39,34 +39,34 @@ def train(
     """Return a model trained on the documents.
 
     Args:
-        docs: texts or conversations, as `load_text` and `load_conversations` return them; or a
-            `Split` of them. Then the held-out loss is measured 20 times on the validation part, the
-            best weights are the result, and their loss is measured on the test part.
-        model: by default the parent's shape, or that of Karpathy's run. Its vocab_size comes from
-            the tokenizer.
-        config: by default Karpathy's.
+        docs: texts or conversations from `load_text` or `load_conversations`, or a `Split` of them.
+            A split is evaluated 20 times on its validation part; the result has the best weights
+            and their loss on the test part.
+        model: by default the parent's shape, or that of Karpathy's script. Its vocab_size comes
+            from the tokenizer.
+        config: by default that of Karpathy's script.
         tokenizer: by default the parent's, extended by new characters of the documents; or a
             `CharTokenizer` of the documents.
         engine: "compiled", or "reference": the same on scalars, thousands of times slower.
         dtype: "float32" or "float64"; by default that of `resume` or `parent`, or float32 for the
             compiled engine. The reference computes in float64.
-        threads: of the compiled engine; they change nothing but the time.
-        parent: a model to fine-tune. Tokens that it does not know get random weights.
-        resume: a state of an earlier training on the same documents with the same settings, except
-            the number of steps: the learning rates are those of a training that always had so many.
-        on_event: called with each run of steps, about every 50 ms.
-        on_state: called with a state to resume from, at the beginning and then about every 5 s.
-        state_every: call on_state after so many steps instead.
-        should_stop: asked about every 20 ms, also within a step, and once more after it returned
-            true; the result then holds the whole steps taken.
+        threads: of the compiled engine; the result does not depend on them.
+        parent: a model to fine-tune. Tokens that it lacks get random weights.
+        resume: a checkpoint of a training with the same documents and settings. Only the number of
+            steps may differ; the learning rates are those of the new number.
+        on_event: called with the latest steps, about every 50 ms.
+        on_state: called with a checkpoint at the start and then about every 5 s.
+        state_every: steps between calls of on_state, in place of 5 s.
+        should_stop: called about every 20 ms, also within a step, and once more after it returned
+            true; the result then has all complete steps.
 
     The first use of the compiled engine compiles it, which takes some seconds;
-    `engines.prepare_engine` does so beforehand.
+    `engines.prepare_engine` does this in advance.
 
     Raises:
         ConfigError: the settings contradict one another, or there is not enough memory.
         DataError: there are no documents.
-        TokenizerError: a document that is read has a character that the tokenizer does not know.
+        TokenizerError: a training document has a character that the tokenizer does not know.
         DivergedError: the loss or a gradient became nan or infinite.
 
     Example:
@@ -144,7 +144,7 @@ def _as_list(docs: Iterable[Document]) -> list[Document]:
 def _encode_in_order(
     chunks: ChunkedDataset, config: TrainConfig, rng: random.Random, engine: EngineName
 ) -> TokenDataset:
-    """Return the chunks that the training reads, shuffled, as tokens."""
+    """Shuffle and encode the training chunks."""
     try:
         n_chunks = len(chunks)
         n_read = min(n_chunks, config.steps * config.batch_size)

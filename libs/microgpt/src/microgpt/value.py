@@ -1,8 +1,8 @@
-"""Scalar automatic differentiation, and functions that work on `Value`s and floats alike.
+"""Scalar automatic differentiation, and functions for both `Value`s and floats.
 
-Each operation computes its result and the local derivative for each of its inputs; `backward`
-multiplies those along every path (the chain rule). A node holds its inputs and nothing holds the
-node: a graph is freed with its result, without the cyclic garbage collector.
+Each operation computes its result and the local derivative for each input; `backward` multiplies
+these along every path (the chain rule). A node refers to its inputs, never to its outputs, so a
+graph is freed with its result, without the cyclic garbage collector.
 """
 
 import math
@@ -15,13 +15,13 @@ Values = tuple["Value", ...]
 
 
 class Value:
-    """A scalar in a graph of computations."""
+    """A scalar in a computation graph."""
 
     __slots__ = ("_inputs", "_local_grads", "data", "grad")
 
     def __init__(self, data: float, _inputs: Values = (), _grads: tuple[float, ...] = ()) -> None:
         self.data = data
-        self.grad = 0.0  # d result / d self, where `result.backward()` was called
+        self.grad = 0.0  # d result / d self, after `result.backward()`
         self._inputs = _inputs
         self._local_grads = _grads  # d self / d input, for each input
 
@@ -47,7 +47,7 @@ class Value:
 
     def __pow__(self, exponent: float) -> "Value":
         if isinstance(exponent, Value):
-            return NotImplemented  # nothing needs the derivative by an exponent
+            return NotImplemented  # the derivative with respect to an exponent is never needed
         slope = exponent * math.pow(self.data, exponent - 1)
         return Value(math.pow(self.data, exponent), (self,), (slope,))
 
@@ -61,7 +61,7 @@ class Value:
         return Value(math.log(self.data), (self,), (1 / self.data,))
 
     def relu(self) -> "Value":
-        """Return this value where it is positive, else 0."""
+        """Return this value if positive, else 0."""
         return Value(max(self.data, 0.0), (self,), (float(self.data > 0),))
 
     def __neg__(self) -> "Value":
@@ -83,28 +83,28 @@ class Value:
         return f"Value(data={self.data}, grad={self.grad})"
 
     def backward(self) -> None:
-        """Add d self / d leaf to the `grad` of every leaf that this value was made from."""
-        order: list[Value] = []  # the nodes that are no leaves, each after all it was made from
+        """Add d self / d leaf to the `grad` of every leaf in this value's graph."""
+        order: list[Value] = []  # topological order without the leaves: inputs first
         seen = {self}
         path = [(self, iter(self._inputs))]
-        while path:  # a depth-first walk with a stack of its own: the graph may be deep
+        while path:  # depth-first search with an explicit stack: the graph may be deep
             node, unvisited = path[-1]
             for source in unvisited:
                 if source._inputs and source not in seen:
                     seen.add(source)
                     path.append((source, iter(source._inputs)))
                     break
-            else:  # all that this node was made from is in the order
+            else:  # all inputs of this node are in the order
                 path.pop()
                 order.append(node)
-                node.grad = 0.0  # left over from an earlier pass; only the leaves accumulate
+                node.grad = 0.0  # from an earlier pass; only leaves accumulate
         self.grad = 1.0
         for node in reversed(order):
             for source, local_grad in zip(node._inputs, node._local_grads, strict=True):
                 source.grad += local_grad * node.grad
 
 
-Number = TypeVar("Number", float, Value)  # either, but the same throughout one call
+Number = TypeVar("Number", float, Value)  # the same type throughout one call
 
 
 def exp(x: Number) -> Number:
@@ -118,23 +118,23 @@ def log(x: Number) -> Number:
 
 
 def relu(x: Number) -> Number:
-    """Return x where it is positive, else 0."""
+    """Return x if positive, else 0."""
     return x.relu() if isinstance(x, Value) else max(x, 0.0)  # max(0.0, x) would hide a nan
 
 
 def total(xs: Iterable[Number]) -> Number:
     """Return the sum, added from left to right.
 
-    Not `sum`: since Python 3.12 it compensates the rounding of floats, and other digits come out.
+    Not `sum`: since Python 3.12 it compensates rounding errors, which changes the last digits.
     """
     return reduce(operator.add, xs)
 
 
 def dot(a: Sequence[Number], b: Sequence[Number]) -> Number:
-    """Return the sum of a[i] * b[i], for two non-empty sequences of one length.
+    """Return the sum of a[i] * b[i], for two non-empty sequences of equal length.
 
-    On Values it makes one node instead of 2 n - 1: the graph of a step, nearly all dot products,
-    shrinks to a fifteenth, and its time with it (bench/reference_speed.py).
+    On Values it creates one node instead of 2 n - 1. A step is nearly all dot products, so its
+    graph and time shrink to a fifteenth (bench/reference_speed.py).
     """
     if not isinstance(a[0], Value):
         return cast("Number", reduce(operator.add, map(operator.mul, a, b)))

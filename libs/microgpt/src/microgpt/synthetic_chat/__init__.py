@@ -1,6 +1,6 @@
-"""Conversations with right answers, drawn from a grammar that a tiny model can learn.
+"""Synthetic conversations with correct answers, generated from a small grammar.
 
-phrases.toml holds the words, `tasks` what is asked, `grammar` whole conversations.
+phrases.toml has the words, `tasks` the questions, `grammar` whole conversations.
 """
 
 from microgpt.synthetic_chat.grammar import ALPHABET, MAX_TOKENS, conversations, json_line, messages

@@ -1,4 +1,4 @@
-"""Draw an exchange: a question in one of its wordings, and its only right answer."""
+"""Draw an exchange: a question in one of its wordings, and its answer."""
 
 import hashlib
 import random
@@ -11,17 +11,17 @@ from typing import Any, Generic, Literal, TypeVar
 T = TypeVar("T")
 ChatSplit = Literal["train", "heldout", "wordings"]
 
-HELD_OUT = 0.1  # the share of the fillers that training never sees
-BARE = 0.25  # the share of the questions without their question mark: many people type so
+HELD_OUT = 0.1  # share of the fillers that training never sees
+BARE = 0.25  # share of the questions without a question mark, as many people type
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """One message of the user and the reply."""
+    """A user message and its reply."""
 
-    prompt: str  # what the user says
-    reply: str  # the only right answer
-    task: str | None  # what an exact answer is counted under; None where the reply is not scored
+    prompt: str  # the user message
+    reply: str  # the expected reply
+    task: str | None  # the category of its score; None if the reply is not scored
 
 
 PHRASES: dict[str, Any] = tomllib.loads(
@@ -31,22 +31,22 @@ PHRASES: dict[str, Any] = tomllib.loads(
 
 @dataclass(frozen=True)
 class Wordings:
-    """Ways to ask for the same."""
+    """Alternative wordings of a question."""
 
-    seen: Sequence[str]  # those of training, and of what is held out by its fillers
-    unseen: Sequence[str]  # those that training never sees
+    seen: Sequence[str]  # of training, and of questions with held-out fillers
+    unseen: Sequence[str]  # never in training
 
 
 @dataclass(frozen=True)
 class Fillers(Generic[T]):
-    """What a wording can be filled with, in two parts that do not depend on any seed."""
+    """Words to fill into a wording, split into two parts independent of any seed."""
 
     seen: Sequence[T]
     held_out: Sequence[T]
 
     @classmethod
     def of(cls, fillers: Iterable[T], text: Callable[[T], str] = str) -> "Fillers[T]":
-        """Part fillers by the hash of the text of each."""
+        """Split fillers by the hash of their texts."""
         seen: list[T] = []
         held_out: list[T] = []
         for filler in fillers:
@@ -55,9 +55,9 @@ class Fillers(Generic[T]):
 
 
 def is_held_out(text: str) -> bool:
-    """Return whether training must never see a filler.
+    """Return whether a filler is held out from training.
 
-    It is placed as the documents of a text file are (`data.split`): by its sha256 alone.
+    As in `data.split`, this depends only on its sha256.
     """
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 2**32 < HELD_OUT
 
@@ -65,12 +65,12 @@ def is_held_out(text: str) -> bool:
 class Draw:
     """Random choices for one split.
 
-    They use `random()` alone, the one method of a generator that Python promises to keep: the same
-    seed gives the same bytes everywhere.
+    They use only `random()`, the one method that Python promises to keep stable, so a seed gives
+    the same bytes everywhere.
     """
 
     def __init__(self, split: ChatSplit, seed: int) -> None:
-        self.split = split  # which fillers and wordings may be drawn
+        self.split = split  # selects the fillers and wordings
         self._rng = random.Random(seed)
 
     def chance(self, share: float) -> bool:
@@ -78,18 +78,18 @@ class Draw:
         return self._rng.random() < share
 
     def pick(self, items: Sequence[T]) -> T:
-        """Return one of the items."""
+        """Return a random item."""
         return items[int(self._rng.random() * len(items))]
 
     def filler(self, fillers: Fillers[T]) -> T:
-        """Return one of the fillers that the split may see."""
+        """Return a random filler of the split."""
         return self.pick(fillers.held_out if self.split == "heldout" else fillers.seen)
 
     def ask(self, wordings: Wordings, *fillers: object) -> str:
-        """Return a question in one of the wordings that the split may use."""
+        """Return a question in a random wording of the split."""
         wording = self.pick(wordings.unseen if self.split == "wordings" else wordings.seen)
         return self.spoken(wording.format(*fillers))
 
     def spoken(self, question: str) -> str:
-        """Return a question as it may be typed: with its question mark, or without."""
+        """Drop the question mark from some of the questions."""
         return question.removesuffix("?") if self.chance(BARE) else question

@@ -1,6 +1,6 @@
-"""Whole conversations: one to three exchanges that fit into a small context.
+"""Generate conversations of one or more exchanges that fit into a small context.
 
-Same split and seed, same conversations, on any Python.
+The same split and seed give the same conversations on any Python version.
 """
 
 import json
@@ -29,12 +29,12 @@ from microgpt.synthetic_chat.tasks import (
 )
 
 ALPHABET = " !'+,-.?" + string.digits + string.ascii_lowercase
-MAX_TOKENS = 120  # of a conversation: it can be learnt in a context of 128
-MAX_PROMPT = 96  # … which keeps this much of it before a reply (`microgpt.data.chat_truncation`)
+MAX_TOKENS = 120  # of a conversation; fits into a context of 128
+MAX_PROMPT = 96  # of a prompt in that context (`microgpt.data.chat_truncation`)
 
-MEMORY = 0.15  # the share of the conversations in which something is told and asked for
-AT_ONCE = 0.25  # the share of those in which nothing is between
-LENGTHS = (1, 1, 1, 1, 2, 2, 3, 4)  # exchanges of the other conversations
+MEMORY = 0.15  # share of the conversations that tell something and ask for it later
+AT_ONCE = 0.25  # share of those that ask at once
+LENGTHS = (1, 1, 1, 1, 2, 2, 3, 4)  # exchanges in the other conversations
 
 Task = Callable[[Draw], Exchange]
 
@@ -42,7 +42,7 @@ _WITH_FILLERS: Sequence[Task] = (
     addition, subtraction, spelling, reversing, length, letters, comparison, outside,
 )  # fmt: skip
 _BY_HEART: Sequence[Task] = (*(small_talk,) * 2, days, months, opposites, capitals)
-# A task is learnt as often as it is hard: arithmetic has most to learn from examples.
+# Harder tasks are more frequent; arithmetic needs the most examples.
 _TO_LEARN: Sequence[Task] = (
     *_WITH_FILLERS, *_BY_HEART, *(addition,) * 7, *(subtraction,) * 6, *(comparison,) * 2,
     spelling, *(reversing,) * 3, length, outside,
@@ -50,15 +50,15 @@ _TO_LEARN: Sequence[Task] = (
 
 
 def conversations(split: ChatSplit, n: int, seed: int) -> Iterator[list[Exchange]]:
-    """Return conversations.
+    """Return an iterator of random conversations.
 
     Args:
         split: "train"; "heldout", with words, names, number pairs and prompts that "train" never
-            has, whatever the seeds; or "wordings", which asks in words that "train" never uses.
-        seed: of the choices, at least 0.
+            has, for any seed; or "wordings", with wordings that "train" never uses.
+        seed: at least 0.
 
     Raises:
-        ConfigError: a number is outside its range.
+        ConfigError: a number is out of range.
     """
     if n < 1:
         raise ConfigError(f"conversations must be >= 1, got {n}")
@@ -69,7 +69,7 @@ def conversations(split: ChatSplit, n: int, seed: int) -> Iterator[list[Exchange
 
 
 def messages(conversation: Sequence[Exchange]) -> Conversation:
-    """Return a conversation as it is learnt."""
+    """Convert exchanges to a `Conversation`."""
     return tuple(
         message
         for exchange in conversation
@@ -78,7 +78,7 @@ def messages(conversation: Sequence[Exchange]) -> Conversation:
 
 
 def json_line(conversation: Sequence[Exchange]) -> str:
-    """Return a conversation as a line of JSON, without its end."""
+    """Encode a conversation as a line of JSON, without the line end."""
     turns: list[dict[str, str]] = []
     for exchange in conversation:
         task = {"task": exchange.task} if exchange.task else {}
@@ -88,7 +88,7 @@ def json_line(conversation: Sequence[Exchange]) -> str:
 
 
 def _conversation(draw: Draw) -> list[Exchange]:
-    """Return a conversation that fits; one that does not is drawn again."""
+    """Draw conversations until one fits."""
     while True:
         exchanges = _remembering(draw) if draw.chance(MEMORY) else _independent(draw)
         n_tokens = 2 + sum(map(_n_tokens, exchanges))  # BOS at both ends
@@ -103,18 +103,18 @@ def _remembering(draw: Draw) -> list[Exchange]:
 
 def _independent(draw: Draw) -> list[Exchange]:
     tasks = _tasks(draw)
-    if draw.split != "heldout":  # nothing in it could be held out
+    if draw.split != "heldout":  # it has nothing to hold out
         tasks = (*tasks, ask_untold)
     return [draw.pick(tasks)(draw) for _ in range(draw.pick(LENGTHS))]
 
 
 def _tasks(draw: Draw) -> Sequence[Task]:
-    """Return the tasks of a split; what is learnt by heart is only new in other words."""
+    """Return the tasks of a split; memorised facts have no held-out examples, only wordings."""
     if draw.split == "train":
         return _TO_LEARN
     return _WITH_FILLERS if draw.split == "heldout" else (*_WITH_FILLERS, *_BY_HEART)
 
 
 def _n_tokens(exchange: Exchange) -> int:
-    """Return the tokens of both turns: the characters, a role and an end each."""
+    """Return the number of tokens of both turns: characters, roles and ends."""
     return len(exchange.prompt) + len(exchange.reply) + 4

@@ -1,8 +1,7 @@
-"""The tasks of a conversation, each a function that draws one exchange.
+"""Chat tasks, each a function that draws one exchange.
 
-What is held out, training never sees, whatever its seed: pairs of numbers, words, given names and
-colors, and whole prompts of unknown questions. Tables and small talk are learnt by heart, so
-nothing of them is held out; unseen wordings ask for them.
+Number pairs, words, given names, colors and prompts of unknown questions are held out: no seed of
+training gives them. Tables and small talk are memorised, so only their wordings are held out.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,12 +13,12 @@ from microgpt.synthetic_chat.draw import PHRASES, Draw, Exchange, Fillers, Wordi
 
 UNKNOWN = "i don't know."
 LARGEST = 99  # number
-CLOSE = 0.25  # share of the subtractions that are certain to leave less than ten
+CLOSE = 0.25  # share of subtractions with a difference below ten by construction
 SHORTEST, LONGEST = 3, 7  # letters of a word
-COMMON = 0.25  # share of common words: there are few, and they shall not be learnt by heart
-UNTOLD = 0.2  # share of the questions for what was not told
+COMMON = 0.25  # share of common words; there are few, so more would be memorised
+UNTOLD = 0.2  # share of questions about a fact that was not told
 
-_ALL_PAIRS = [*combinations_with_replacement(range(LARGEST + 1), 2)]  # the smaller one first
+_ALL_PAIRS = [*combinations_with_replacement(range(LARGEST + 1), 2)]  # smaller number first
 _PAIRS, _CLOSE_PAIRS = (
     Fillers.of(pairs, lambda pair: f"{pair[0]} {pair[1]}")
     for pairs in (_ALL_PAIRS, [pair for pair in _ALL_PAIRS if pair[1] - pair[0] < 10])
@@ -58,7 +57,7 @@ def words(kind: str) -> Fillers[str]:
 
 
 def addition(draw: Draw) -> Exchange:
-    """Ask for a sum, whose terms come in either order."""
+    """Ask for a sum, with its terms in random order."""
     a, b = _pair(draw)
     return _ask(draw, "addition", (a, b), a + b)
 
@@ -66,7 +65,7 @@ def addition(draw: Draw) -> Exchange:
 def subtraction(draw: Draw) -> Exchange:
     """Ask for a difference that is not negative.
 
-    One of a single digit is another thing to learn than the first digit of two, and rare by chance.
+    Differences of one digit are rare by chance and learned separately, so some are forced.
     """
     smaller, larger = draw.filler(_CLOSE_PAIRS if draw.chance(CLOSE) else _PAIRS)
     return _ask(draw, "subtraction", (larger, smaller), larger - smaller)
@@ -87,17 +86,17 @@ def spelling(draw: Draw) -> Exchange:
 
 
 def reversing(draw: Draw) -> Exchange:
-    """Ask for a word from its end to its beginning."""
+    """Ask for a word in reverse."""
     return _ask_of_word(draw, "reversing", lambda word: word[::-1])
 
 
 def length(draw: Draw) -> Exchange:
-    """Ask for the number of letters."""
+    """Ask for the number of letters of a word."""
     return _ask_of_word(draw, "length", len)
 
 
 def letters(draw: Draw) -> Exchange:
-    """Ask for the first or the last letter."""
+    """Ask for the first or the last letter of a word."""
     word = _word(draw)
     wording, answer = draw.pick((("first_letter", word[0]), ("last_letter", word[-1])))
     return _ask(draw, wording, (word,), answer, task="letters")
@@ -114,7 +113,7 @@ def months(draw: Draw) -> Exchange:
 
 
 def opposites(draw: Draw) -> Exchange:
-    """Ask for the opposite of a word, which may be either of its pair."""
+    """Ask for the opposite of either word of a pair."""
     one, other = draw.pick(PHRASES["tables"]["opposites"])
     word, answer = draw.pick(((one, other), (other, one)))
     return _ask(draw, "opposite", (word,), answer, task="opposites")
@@ -127,13 +126,13 @@ def capitals(draw: Draw) -> Exchange:
 
 
 def small_talk(draw: Draw) -> Exchange:
-    """Say something that people say."""
+    """Make small talk."""
     reply, wordings = draw.pick(_SMALL_TALK)
     return Exchange(draw.ask(wordings), reply, "small talk")
 
 
 def outside(draw: Draw) -> Exchange:
-    """Ask for something that no other task tells."""
+    """Ask a question that no task answers."""
     wordings, topics, prompts = draw.pick(_UNKNOWN)
     if draw.split == "wordings":
         return Exchange(draw.ask(wordings, draw.pick(topics)), UNKNOWN, "outside")
@@ -141,7 +140,7 @@ def outside(draw: Draw) -> Exchange:
 
 
 def tell_and_ask(draw: Draw) -> tuple[Exchange, Exchange]:
-    """Tell a name or a color, and ask for it, or for the other one, which was not told."""
+    """Tell a name or a color, and ask for it, or for the other, untold one."""
     told, other = ("name", "color") if draw.chance(0.5) else ("color", "name")
     filler = draw.filler(names() if told == "name" else words("colors"))
     echo, answer = ("hi {}!", "you are {}.") if told == "name" else ("{} is nice.", "you like {}.")

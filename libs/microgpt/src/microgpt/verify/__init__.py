@@ -1,1 +1,1 @@
-"""Checks of the arithmetic that anyone can repeat."""
+"""Verify gradients and replay Karpathy's run."""

@@ -1,4 +1,4 @@
-"""Check the gradients of both engines, and replay Karpathy's run loss by loss and name by name."""
+"""Check the gradients of both engines, and compare losses and names with Karpathy's run."""
 
 import hashlib
 import json
@@ -17,18 +17,18 @@ from microgpt.training.engines import check_engine
 from microgpt.verify.gradient_check import engine_error, expression_error, model_error, random_model
 
 KARPATHY = TrainConfig()  # the defaults are his
-REFERENCE_STEPS = 20  # of his run on the reference, unless asked for more: it takes its time
+REFERENCE_STEPS = 20  # default steps of his run on the reference, which is slow
 N_EXPRESSIONS, N_MODELS = 200, 20
-GRADIENT_TOLERANCE = 1e-6  # relative; the differences themselves are good to about 1e-8
-# Relative to the reference's gradients, and in nats: only rounding may differ. It does because of
-# another order of additions, and in float32 because numbers have 7 digits.
+GRADIENT_TOLERANCE = 1e-6  # relative; finite differences are accurate to about 1e-8
+# Relative to the reference's gradients, and in nats. Only rounding may differ: additions are in
+# another order, and float32 has 7 digits.
 ENGINE_TOLERANCE: dict[DType, float] = {"float64": 1e-10, "float32": 1e-4}
 LOSS_TOLERANCE: dict[DType, float] = {"float64": 1e-9, "float32": 1e-5}
 
 
 @dataclass(frozen=True)
 class Check:
-    """What was checked, and how it came out."""
+    """The result of one check."""
 
     name: str
     outcome: str
@@ -41,13 +41,13 @@ def run_checks(
     engine: EngineName | None = None,
     on_event: Callable[[TrainEvent], None] | None = None,
 ) -> Iterator[Check]:
-    """Yield each check as it is done.
+    """Run the checks and yield each result.
 
     Args:
         steps: of Karpathy's run, 1 to 1,000; by default 20 on the reference engine and all on the
-            compiled one. His twenty names are compared after all.
-        engine: the one to check; by default both.
-        on_event: is called while the run is replayed.
+            compiled one. His twenty names are compared only after all 1,000.
+        engine: the engine to check; by default both.
+        on_event: called during the replay.
     """
     if steps is not None and not 1 <= steps <= KARPATHY.steps:
         raise ConfigError(f"steps must be 1 to {KARPATHY.steps}, got {steps}")
@@ -68,7 +68,7 @@ def run_checks(
 
 
 def _check_reference_gradients() -> Iterator[Check]:
-    rng = random.Random(DEFAULT_SEED)  # the same checks each time
+    rng = random.Random(DEFAULT_SEED)  # reproducible checks
     worst = max(expression_error(rng) for _ in range(N_EXPRESSIONS))
     yield _difference(
         f"reference: gradients of {N_EXPRESSIONS} random expressions", worst, GRADIENT_TOLERANCE

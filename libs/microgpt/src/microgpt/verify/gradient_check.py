@@ -1,4 +1,4 @@
-"""Gradients against finite differences, on random expressions and random small models."""
+"""Compare gradients with finite differences, on random expressions and small models."""
 
 import math
 import random
@@ -13,11 +13,11 @@ from microgpt.reference import ReferenceEngine, document_loss
 from microgpt.value import Number, Value, dot, exp, log, relu, total
 
 DIFFERENCE = 1e-5  # step of a central difference: its error is about DIFFERENCE**2 = 1e-10
-NEGLIGIBLE = 1e-2  # gradients of a matrix that are so much smaller than others are mostly rounding
-DROPOUTS = 0.0, 0.3  # that models are checked with
+NEGLIGIBLE = 1e-2  # a gradient this far below the others of its matrix is mostly rounding
+DROPOUTS = 0.0, 0.3  # rates of the model checks
 N_LEAVES, N_STEPS = 3, 8  # of a random expression
 
-# Everything a Value can do, on two numbers a and b and a constant c.
+# All operations of `Value`, on two numbers a and b and a constant c.
 OPERATIONS: list[Callable[[Any, Any, float], Any]] = [
     lambda a, b, c: a + b,
     lambda a, b, c: a - b,
@@ -42,7 +42,7 @@ OPERATIONS: list[Callable[[Any, Any, float], Any]] = [
 
 
 def expression_error(rng: random.Random) -> float:
-    """Return the worst relative error of the gradients of one random expression."""
+    """Return the largest relative gradient error of a random expression."""
     leaves = [rng.uniform(0.3, 2.0) for _ in range(N_LEAVES)]
     numbers = list(leaves)
     steps: list[tuple[Callable[[Any, Any, float], Any], int, int, float]] = []
@@ -52,8 +52,8 @@ def expression_error(rng: random.Random) -> float:
         try:
             number = operation(numbers[i], numbers[j], c)
         except (ValueError, ArithmeticError):
-            continue  # the logarithm of a negative number, say
-        # Differences are only good where the function is smooth and neither steep nor flat.
+            continue  # such as the logarithm of a negative number
+        # Differences are accurate only where the function is smooth, neither steep nor flat.
         if isinstance(number, float) and 0.1 < abs(number) < 10:
             steps.append((operation, i, j, c))
             numbers.append(number)
@@ -70,7 +70,7 @@ def expression_error(rng: random.Random) -> float:
 
 
 def random_model(rng: random.Random) -> ModelConfig:
-    """Return the shape of a model that is small enough for finite differences."""
+    """Return a random model shape small enough for finite differences."""
     n_head = rng.randint(1, 3)
     return ModelConfig(
         n_embd=n_head * rng.randint(2, 3),
@@ -84,7 +84,7 @@ def random_model(rng: random.Random) -> ModelConfig:
 
 
 def model_error(model: ModelConfig, rng: random.Random) -> float:
-    """Return the worst relative error of the gradients of a model's loss on random tokens."""
+    """Return the largest relative gradient error of a model's loss on random tokens."""
     weights = init_weights(model, rng)
     tokens = [rng.randrange(model.vocab_size) for _ in range(model.block_size + 1)]
     engine = ReferenceEngine(model, weights)
@@ -102,9 +102,9 @@ def model_error(model: ModelConfig, rng: random.Random) -> float:
 
 
 def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
-    """Return the worst error of the compiled engine's loss and gradients, on random documents.
+    """Return the largest error of the compiled engine's loss and gradients, on random documents.
 
-    The reference's are the measure; that of a gradient is relative to the largest of its matrix.
+    It compares with the reference engine; gradient errors are relative to their matrix's largest.
     """
     from microgpt.engine.training.trainer import CompiledEngine
 
@@ -135,10 +135,10 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
 def worst_difference(
     numbers: list[float], grads: Sequence[float], evaluate: Callable[[], float]
 ) -> float:
-    """Return how far gradients are from central differences, relative to max(1, |slope|).
+    """Return the largest error against central differences, relative to max(1, |slope|).
 
     Args:
-        numbers: what `evaluate` depends on; each is moved and put back.
+        numbers: the inputs of `evaluate`; each is changed and restored.
         grads: d evaluate / d number, for each.
     """
     worst = 0.0

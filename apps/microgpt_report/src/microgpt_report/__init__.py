@@ -1,1 +1,1 @@
-"""Report pages and charts of trainings, searches and sweeps."""
+"""Report pages and charts of training runs, searches and sweeps."""

@@ -1,4 +1,4 @@
-"""Report of several searches side by side."""
+"""Report that compares several searches."""
 
 from collections.abc import Iterator, Sequence
 
@@ -20,7 +20,7 @@ def comparison_report(summaries: Sequence[RunSummary]) -> Report:
     """Return the report of several searches.
 
     Raises:
-        RunError: they are of different documents.
+        RunError: they use different documents.
     """
     data = _check_data(summaries)
     rows = [row for summary in summaries for row in _rows(summary)]
@@ -30,7 +30,7 @@ def comparison_report(summaries: Sequence[RunSummary]) -> Report:
 
 
 def _check_data(summaries: Sequence[RunSummary]) -> str:
-    """Return which documents the runs have, as far as they know; refuse different ones."""
+    """Return the documents of the runs, as far as known; refuse different ones."""
     known = [s for s in summaries if s.run.settings.get("data_sha256") is not None]
     if not known:
         return "unknown: imported logs"
@@ -46,7 +46,7 @@ def _check_data(summaries: Sequence[RunSummary]) -> str:
 
 
 def _rows(summary: RunSummary) -> list[Row]:
-    """Return a row for each evaluation, in their order, with the best and the cost so far."""
+    """Return one row per evaluation, in order, with the best value and cost so far."""
     measure = summary.common
     front = summary.pareto_front if len(summary.measures) == 1 else set()
     rows: list[Row] = []
@@ -112,7 +112,7 @@ def _charts(summaries: Sequence[RunSummary]) -> Iterator[Section]:
             _progress(measure, color, has_flops=has_flops),
         )
         if all(len(summary.measures) > 1 for summary in alike):
-            continue  # heads have fronts of their own
+            continue  # heads have separate fronts
         yield Section(
             f"fronts{i or ''}",
             f"What it costs: {measure.name}",
@@ -123,9 +123,9 @@ def _charts(summaries: Sequence[RunSummary]) -> Iterator[Section]:
 
 
 def _progress(measure: Measure, color: alt.Color, *, has_flops: bool) -> alt.VConcatChart:
-    """Return the evaluations and the best so far, by number and, where it is known, by cost."""
+    """Return the best so far by number of evaluations and, if known, by cost."""
     fields = [("n", "evaluations", "linear")]
-    if has_flops:  # which no log knows
+    if has_flops:  # imported logs have no cost
         fields.append(("spent", "floating-point operations so far", "log"))
     panels = []
     for field, title, type_ in fields:

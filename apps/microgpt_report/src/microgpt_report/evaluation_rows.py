@@ -1,4 +1,4 @@
-"""The dataset of evaluations, which most charts of a search share."""
+"""The dataset of evaluations, shared by most charts of a search."""
 
 from dataclasses import asdict
 
@@ -7,7 +7,7 @@ from microgpt_evolution.runs.evaluation_record import EvaluationRecord
 from microgpt_report.page import Row
 from microgpt_report.run_summary import CONFIRM, PRIMORDIAL, RunSummary, title_of
 
-# How an organism was made, in few words: one for each color.
+# How an organism was made, in groups: one color each.
 KINDS = {
     "newcomer": ("random", "immigrant", "cataclysm", "genome"),
     "mutant": ("mutant", "hyper", "grown", "tuned"),
@@ -19,17 +19,17 @@ KINDS = {
 }
 _KIND_OF = {origin: kind for kind, origins in KINDS.items() for origin in origins}
 STANDINGS = {"the best tenth": 0.1, "the better half": 0.5, "the others": 1.0}
-SPREAD = 0.7  # of the way to the next generation, over which the organisms of one are spread
-N_NAMES = 5  # of an organism, in a tooltip
+SPREAD = 0.7  # share of the distance between generations over which a generation is spread
+N_NAMES = 5  # names shown in a tooltip
 
 
 def kind_of(origin: str) -> str:
-    """Return in few words how an organism was made; an older log has words of its own."""
+    """Return the group of an origin; unknown origins of older logs are returned unchanged."""
     return _KIND_OF.get(origin, origin)
 
 
 def evaluation_rows(summary: RunSummary) -> list[Row]:
-    """Return a row for each evaluation, the worst first, so that the best are drawn over them."""
+    """Return one row per evaluation, worst first, so that the best are drawn on top."""
     rows = [_row(summary, entry) for entry in summary.run.entries]
     is_loss = all(measure.is_loss for measure in summary.measures.values())
 
@@ -49,7 +49,7 @@ def evaluation_rows(summary: RunSummary) -> list[Row]:
 
 def _row(summary: RunSummary, entry: EvaluationRecord) -> Row:
     ids = [id_ for id_ in (entry.id, *entry.parents) if id_ in summary.organisms]
-    organism = summary.organisms[ids[0]][1] if ids else None  # evaluated, or measured again
+    organism = summary.organisms[ids[0]][1] if ids else None  # the evaluated or retested organism
     population = summary.population_of(entry)
     generation = organism.generation if organism else 0
     evaluation = entry.evaluation
@@ -75,7 +75,7 @@ def _row(summary: RunSummary, entry: EvaluationRecord) -> Row:
 
 
 def _offset(summary: RunSummary, population: str, organism: Organism) -> float:
-    """Return how far from the middle of its generation an evaluation stands: by its slot."""
+    """Return the horizontal offset of an evaluation within its generation, by slot."""
     generation = next(g for g in summary.generations if g.number == organism.generation)
     slots = [o.slot for o in generation.populations[population]]
     return SPREAD * ((organism.slot - min(slots) + 0.5) / (max(slots) - min(slots) + 1) - 0.5)

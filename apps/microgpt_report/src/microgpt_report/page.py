@@ -1,7 +1,7 @@
-"""Render a report as one HTML page that loads nothing from the network.
+"""Render a report as a self-contained HTML page.
 
-The page contains its data and, once, Vega's script. Bundling that takes vl-convert a second, so it
-is cached in the user's cache directory. The page follows the color scheme of the reader's system.
+The page contains its data and one copy of Vega's script. Bundling the script takes vl-convert a
+second, so it is cached in the user's cache directory. The page follows the system's color scheme.
 """
 
 import html
@@ -25,17 +25,17 @@ from microgpt.printable import printable
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
-Row = dict[str, Any]  # of a dataset that a chart shows
+Row = dict[str, Any]  # of a dataset shown by a chart
 
-PNG_SCALE = 2  # pixels of a PNG per pixel of a chart
-MAX_SCRIPT_BYTES = 2**24  # of Vega's script, which has less than a tenth of that
-N_SVG = 3_000  # evaluations; with more, SVG would be slow and the page draws on canvas
-# Vega makes functions of its expressions, which is why they must be allowed; nothing else is.
+PNG_SCALE = 2  # PNG pixels per chart pixel
+MAX_SCRIPT_BYTES = 2**24  # of Vega's script, more than ten times its size
+N_SVG = 3_000  # evaluations; with more, SVG is slow and the page uses canvas
+# Vega compiles expressions to functions, so 'unsafe-eval' is needed.
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; "
     "img-src data: blob:"
 )
-COLORS = {  # of text, quieter text, lines, background
+COLORS = {  # text, secondary text, lines, background
     "light": ("#24292f", "#57606a", "#e4e6e9", "#ffffff"),
     "dark": ("#e6e8eb", "#a2a9b3", "#33383f", "#16191d"),
 }
@@ -43,18 +43,18 @@ COLORS = {  # of text, quieter text, lines, background
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a page."""
+    """A table on a page."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
-    is_prose: bool = False  # whether the last column is text to read rather than a number
+    is_prose: bool = False  # whether the last column is text rather than a number
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section of a page: a heading, a caption, and a chart, a table or text."""
+    """A section of a page: heading, caption, and a chart, table or text."""
 
-    name: str  # the id in the page, and the name of the chart's PNG file
+    name: str  # HTML id, and file name of the chart's PNG
     title: str
     caption: str
     chart: "ChartType | None" = None
@@ -65,7 +65,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """The content of a page. Charts refer to datasets of all sections by name."""
+    """The content of a page. Charts refer to the datasets of all sections by name."""
 
     title: str
     facts: Mapping[str, str]
@@ -78,7 +78,7 @@ class Report:
 
 
 def vega_config(scheme: str) -> dict[str, Any]:
-    """Return the Vega configuration of colors and fonts for a light or a dark page."""
+    """Return the Vega configuration of colors and fonts for the light or dark scheme."""
     ink, quiet, grid, paper = COLORS[scheme]
     axis = {"labelColor": quiet, "titleColor": quiet, "gridColor": grid, "titleFontWeight": 400}
     legend = {"labelColor": ink, "titleColor": quiet, "titleFontWeight": 400, "labelLimit": 240}
@@ -95,7 +95,7 @@ def vega_config(scheme: str) -> dict[str, Any]:
 
 
 def specification(section: Section) -> dict[str, Any]:
-    """Return the Vega-Lite specification of a chart, without the page's datasets and colors."""
+    """Return the Vega-Lite specification of a chart, without the shared datasets and colors."""
     assert section.chart
     found: dict[str, Any] = section.chart.to_dict(validate=False)
     found.pop("config", None)
@@ -103,7 +103,7 @@ def specification(section: Section) -> dict[str, Any]:
 
 
 def png(section: Section, report: Report) -> bytes:
-    """Return a chart as a PNG, in the colors of a light page."""
+    """Render a chart as PNG in the light scheme."""
     import vl_convert
 
     whole = specification(section)
@@ -114,7 +114,7 @@ def png(section: Section, report: Report) -> bytes:
 
 
 def render(report: Report) -> str:
-    """Return the page as HTML."""
+    """Render the page as HTML."""
     datasets = report.datasets
     data = {
         "specifications": {s.name: specification(s) for s in report.sections if s.chart},
@@ -164,24 +164,24 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """Return text as HTML, with characters that do not print, except line ends, as escapes."""
+    """Escape text for HTML; non-printing characters except line feeds become escapes."""
     lines = text.split("\n")
     return "\n".join(html.escape(printable(line, len(line))) for line in lines)
 
 
 def _embedded(data: Any) -> str:
-    """Return data as JSON that no text in it can break out of."""
+    """Encode data as JSON that is safe inside a script element."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def vega() -> str:
-    """Return Vega's script, from the cache if it is there."""
+    """Return Vega's script, from the cache if possible."""
     name = f"vega-{version('vl-convert-python')}.js"
     directory: Path | None = None
-    with suppress(OSError, RuntimeError, UnicodeDecodeError):  # without a home nothing is cached
+    with suppress(OSError, RuntimeError, UnicodeDecodeError):  # without a home directory: no cache
         found = user_cache_path("microgpt", appauthor=False)
-        directory = found if found.is_absolute() else None  # "~/.cache" in platformdirs 4.2
+        directory = found if found.is_absolute() else None  # platformdirs 4.2 may return "~/.cache"
         if directory:
             return read_regular_file(directory / name, MAX_SCRIPT_BYTES).decode()
     import vl_convert

@@ -21,34 +21,34 @@ from microgpt_evolution.search.retest_file import RetestFile, read_retest
 from microgpt_evolution.search.settings import SearchSettings
 
 LOSSES = {"held-out": "held-out loss", "last-doc": "loss of the last document"}
-CONFIRM, PRIMORDIAL = "confirm", "primordial"  # origins that no organism of a population has
-N_HEX = 12  # of a fingerprint, enough to tell data apart
+CONFIRM, PRIMORDIAL = "confirm", "primordial"  # origins of evaluations outside the population
+N_HEX = 12  # digits of a fingerprint that are shown
 
 
 @dataclass(frozen=True)
 class Measure:
-    """What the organisms of a population are ranked by."""
+    """The value by which a population is ranked."""
 
     name: str
-    score: str | None = None  # a key of `Scores.scores`; None for the fitness of a loss evolution
+    score: str | None = None  # a key of `Scores.scores`; None for the fitness of a loss search
 
     @property
     def title(self) -> str:
-        """The name, with its unit."""
+        """The name with its unit."""
         return f"{self.name}, nats a token" if self.is_loss else self.name
 
     @property
     def is_loss(self) -> bool:
-        """Whether less is better."""
+        """Whether lower is better."""
         return self.score is None
 
     @property
     def better(self) -> str:
-        """Which values are better, in a word."""
+        """ "lower" or "higher", whichever is better."""
         return "lower" if self.is_loss else "higher"
 
     def of(self, evaluation: Evaluation) -> float | None:
-        """Return the value of an evaluation; None if it has none."""
+        """Return the value of an evaluation, or None."""
         if evaluation.status != "ok":
             return None
         if self.score is None:
@@ -58,27 +58,27 @@ class Measure:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A search: its records, and the generations that follow from them."""
+    """The records of a search, and its generations rebuilt from them."""
 
-    name: str  # its directory, and what tells that from others
+    name: str  # its directory, shortened but unambiguous
     run: RecordedRun
-    settings: SearchSettings | None  # None if it was imported
-    generations: Sequence[Generation]  # as far as the search has come
-    retest: RetestFile | None  # of the winner, once there is one
+    settings: SearchSettings | None  # None for an imported run
+    generations: Sequence[Generation]  # so far, if the search is running
+    retest: RetestFile | None  # of the winner, if the search has ended
 
     @property
     def objective(self) -> str:
-        """The objective; logs are those of loss evolutions."""
+        """The objective; imported logs are loss searches."""
         return self.settings.objective if self.settings else "loss"
 
     @property
     def last_generation(self) -> int:
-        """The number of the last generation; a log may begin anywhere."""
+        """The number of the last generation; in an imported log the first may not be 1."""
         return max(generation.number for generation in self.generations)
 
     @cached_property
     def measures(self) -> dict[str, Measure]:
-        """The measure of each population, by its name."""
+        """The measure of each population, by population name."""
         names = dict.fromkeys(
             name for g in self.generations for name, ranked in g.populations.items() if ranked
         )
@@ -92,48 +92,48 @@ class RunSummary:
 
     @property
     def common(self) -> Measure:
-        """The measure that all organisms have; for the heads of a Hydra, the judge's score."""
+        """The measure that all organisms share; for the Hydra, the judge's score."""
         measures = list(self.measures.values())
         return measures[0] if len(measures) == 1 else Measure("the judge's score", JUDGE)
 
     @cached_property
     def organisms(self) -> dict[str, tuple[str, Organism]]:
-        """The population and the organism of each id, elites and migrants included."""
+        """Population and organism by id, including elites and migrants."""
         return {organism.id: (name, organism) for name, _, organism in self.ranked_organisms()}
 
     def ranked_organisms(self) -> Iterator[tuple[str, int, Organism]]:
-        """Yield each organism with its population and its rank, counted from 0."""
+        """Yield each organism with its population and its rank from 0."""
         for generation in self.generations:
             for name, ranked in generation.populations.items():
                 for place, organism in enumerate(ranked):
                     yield name, place, organism
 
     def knows(self, entry: EvaluationRecord) -> bool:
-        """Return whether the search makes an evaluation: of an organism, or of one again."""
+        """Return whether an evaluation belongs to the search, including its retest."""
         if entry.origin == CONFIRM:
             return len(entry.parents) == 1 and entry.parents[0] in self.organisms
         return entry.origin == PRIMORDIAL or entry.id in self.organisms
 
     def population_of(self, entry: EvaluationRecord) -> str:
-        """Return the population that an evaluation was made for."""
+        """Return the population that an evaluation belongs to."""
         for id_ in (entry.id, *entry.parents):
             if id_ in self.organisms:
                 return self.organisms[id_][0]
         return next(iter(self.measures))
 
     def worth(self, entry: EvaluationRecord) -> float | None:
-        """Return the value of an evaluation by the measure of its population."""
+        """Return the value of an evaluation in the measure of its population."""
         return self.measures[self.population_of(entry)].of(entry.evaluation)
 
     def n_params(self, genome: Genome) -> int:
-        """Return the weights of a genome; without those of tokens if these are not known."""
+        """Return the number of parameters; without token embeddings if vocab_size is unknown."""
         if self.settings and self.settings.vocab_size:
             return genome.n_params(self.settings.vocab_size)
         return genome.n_params(1) - 2 * genome.n_emb
 
     @cached_property
     def pareto_front(self) -> set[str]:
-        """The ids of the evaluations that no smaller model of their population beats."""
+        """The ids of the evaluations on the Pareto front of their population."""
         front: set[str] = set()
         for population, measure in self.measures.items():
             found = [
@@ -152,7 +152,7 @@ class RunSummary:
 
     @cached_property
     def champions(self) -> dict[str, Organism]:
-        """The best organism of each population, the first of equals; the winner where it is one."""
+        """The best organism of each population (ties: the first), or the winner."""
         best: dict[str, Organism] = {}
         for name, _, found in self.ranked_organisms():
             if found.has_finished and (name not in best or found.fitness < best[name].fitness):
@@ -164,19 +164,19 @@ class RunSummary:
 
     @property
     def winner(self) -> Organism | None:
-        """The organism that has won, or is best so far."""
+        """The winner, or the best organism so far."""
         if self.retest and self.retest.id in self.organisms:
             return self.organisms[self.retest.id][1]
         return next(iter(self.champions.values()), None)
 
 
 def title_of(population: str) -> str:
-    """Return the title of a head of a Hydra; nothing for another population."""
+    """Return the title of a Hydra head; empty for another population."""
     return HEADS[population].title if population in HEADS else ""  # type: ignore[index]
 
 
 def read_run_summary(directory: Path, name: str) -> RunSummary:
-    """Return the summary of a run, under a name.
+    """Return the summary of a run under the given name.
 
     Raises:
         RunError: there is no run, or it is damaged.
@@ -202,7 +202,7 @@ def read_run_summary(directory: Path, name: str) -> RunSummary:
 
 
 def _imported_generations(run: RecordedRun) -> list[Generation]:
-    """Return the generations of an imported run, whose ids have generation and place."""
+    """Return the generations of an imported run, whose ids contain generation and rank."""
     organisms = []
     for entry in run.entries:
         place = re.fullmatch("g([0-9]{1,9})-([0-9]{1,9})", entry.id)
@@ -221,12 +221,12 @@ def _imported_generations(run: RecordedRun) -> list[Generation]:
 
 
 def describe_data(path: str, sha256: str) -> str:
-    """Return where the documents of a run were, and their fingerprint."""
+    """Return the path of a run's documents and their fingerprint."""
     return f"{path}, sha256 {sha256[:N_HEX]}…"
 
 
 def facts(summary: RunSummary) -> dict[str, str]:
-    """Return the facts at the head of the report: result, settings and cost, by name."""
+    """Return the facts shown at the top of the report: result, settings and cost."""
     found = {"result": _result(summary)}
     if winner := summary.winner:
         found["genome"] = " ".join(winner.genome.describe().split())
@@ -260,6 +260,6 @@ def _result(summary: RunSummary) -> str:
 def _evaluations(entries: Sequence[EvaluationRecord]) -> str:
     n_failed = sum(entry.evaluation.status != "ok" for entry in entries)
     text = f"{len(entries):,}{f', {n_failed:,} without a result' if n_failed else ''}"
-    if flops := sum(entry.flops or 0 for entry in entries):  # which no log knows
+    if flops := sum(entry.flops or 0 for entry in entries):  # imported logs have no cost
         text += f", {flops:.2g} FLOPs, {sum(entry.seconds or 0 for entry in entries):,.1f} s"
     return text

@@ -1,4 +1,4 @@
-"""Scaling of sweeps as text tables, JSON and CSV; ± and _95 are half of a 95 % interval."""
+"""Scaling of sweeps as text, JSON and CSV; ± and _95 are half a 95 % confidence interval."""
 
 import csv
 import io
@@ -20,8 +20,8 @@ from microgpt_evolution.sweep.scaling import UNIT, Cell, Mean, Scaling, Series
 SIZE = ("n_embd", "n_head", "n_layer")
 SAMPLES, MODEL, NONE = "Samples (First 3)", "Model", "-"
 NAMES = {tuple(getattr(config, n) for n in SIZE): name for name, config in SIZES.items()}
-N_SHOWN = 24  # characters of a sample
-DIGITS = 3  # of the largest return in a table
+N_SHOWN = 24  # characters shown of a sample
+DIGITS = 3  # significant digits of the largest return
 NOUNS = {"steps": "steps", "params": "parameters"}
 GAP = "  "  # between columns
 
@@ -29,10 +29,10 @@ GAP = "  "  # between columns
 def read_sweeps(
     directories: Sequence[Path], verb: str
 ) -> list[tuple[SweepSettings, list[SweepResult]]]:
-    """Return the settings and results of sweeps; the error message uses the verb.
+    """Read the settings and results of sweeps; the verb is for the error message.
 
     Raises:
-        RunError: one is no sweep or damaged, or they are of different documents.
+        RunError: a sweep is missing or damaged, or they use different documents.
     """
     sweeps = [read_sweep(directory) for directory in directories]
     first, _ = sweeps[0]
@@ -53,7 +53,7 @@ def as_json(scaling: Scaling) -> dict[str, Any]:
 
 
 def as_csv(scaling: Scaling) -> str:
-    """Return the scaling as CSV, with a row for each configuration."""
+    """Return the scaling as CSV, one row per configuration."""
     rows = [_point(scaling, cell) for cell in scaling.cells]
     text = io.StringIO()
     table = csv.DictWriter(text, rows[0], lineterminator="\n")
@@ -128,7 +128,7 @@ def as_text(scaling: Scaling) -> Iterator[str]:
 
 
 def with_interval(mean: Mean | None, digits: int = 4) -> str:
-    """Return a mean with its interval, such as "2.0310 ± 0.0120", or "-" without a mean."""
+    """Format a mean with its interval, such as "2.0310 ± 0.0120"; "-" for None."""
     if mean is None:
         return NONE
     half = "" if mean.half_width is None else f" ± {mean.half_width:.{digits}f}"
@@ -136,7 +136,7 @@ def with_interval(mean: Mean | None, digits: int = 4) -> str:
 
 
 def model_name(config: SweepConfig) -> str:
-    """Return "small", "medium" or "large", or else the width, heads and depth of a model."""
+    """Return "small", "medium" or "large", or width, heads and depth of the model."""
     size = tuple(getattr(config, name) for name in SIZE)
     return NAMES.get(size, "/".join(map(str, size)))
 
@@ -144,7 +144,7 @@ def model_name(config: SweepConfig) -> str:
 def _columns(
     headings: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[str] = ()
 ) -> Iterator[str]:
-    """Yield the lines of a table; columns of these headings are aligned left, others right."""
+    """Yield the lines of a table; columns in `left` are left-aligned, others right-aligned."""
     table = [headings, *rows]
     widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
     for cells in table:
@@ -156,7 +156,7 @@ def _columns(
 
 
 def _shared(series: Series) -> str:
-    """Return the settings that all cells of a series share and that differ from the defaults."""
+    """Format the settings that a series shares and that differ from the defaults."""
     cell = series.cells[0]
     varied = differing(cell.config for cell in series.cells)
     always = SIZE if series.axis == "steps" else ["steps"]
@@ -231,7 +231,7 @@ def _costs(scaling: Scaling) -> Iterator[str]:
 
 
 def _best_sizes(scaling: Scaling) -> Iterator[str]:
-    """Yield the best size from each budget on, where there are several sizes."""
+    """Yield the best size per budget, if there are several sizes."""
     if len({cell.config.model(1) for cell in scaling.cells}) < 2:
         return
     yield ""

@@ -1,7 +1,7 @@
-"""Sizes, colors, axes and tooltips that the charts share.
+"""Sizes, colors, axes and tooltips shared by the charts.
 
-Importing this module loads Altair. Colors of text and axes are no part of a chart: the page has one
-set of them for light and one for dark.
+Importing this module loads Altair. Text and axis colors are not part of a chart: the page defines
+them for the light and the dark scheme.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,19 +15,19 @@ from microgpt_report.evaluation_rows import KINDS
 from microgpt_report.page import Row
 from microgpt_report.run_summary import title_of
 
-WIDTH, HEIGHT = 760, 300  # pixels of a chart
-N_COLUMNS = 2  # of charts with a panel per population
-# Okabe & Ito 2008, without yellow and black: the color-blind can tell them apart, too.
+WIDTH, HEIGHT = 760, 300  # pixels per chart
+N_COLUMNS = 2  # of a grid with one panel per population
+# Okabe & Ito 2008 without yellow and black: distinguishable with color blindness.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 BLUE, RED, GREEN, PINK, AMBER, SKY = COLORS
-GREY = "#8a8a8a"  # read on white and on black
-DARK_GREY = "#666"  # of the axes of charts that are files of their own, on white
-SHADES = alt.SchemeParams(name="viridis", extent=[0.08, 0.92])  # its ends vanish in dark and light
+GREY = "#8a8a8a"  # readable on white and on black
+DARK_GREY = "#666"  # axes of standalone charts, which are white
+SHADES = alt.SchemeParams(name="viridis", extent=[0.08, 0.92])  # without its low-contrast ends
 KIND_COLORS = dict(zip(KINDS, (SKY, BLUE, GREEN, GREY, PINK, RED, AMBER), strict=True))
-POINT: dict[str, Any] = {"filled": True, "size": 38, "opacity": 0.8}  # of an evaluation
+POINT: dict[str, Any] = {"filled": True, "size": 38, "opacity": 0.8}  # an evaluation
 CROSS: dict[str, Any] = {"shape": "cross", "filled": True, "size": 50, "angle": 45}  # a failed one
 
-# Fields of tooltips that are numbers, or have a title other than their name.
+# Tooltip fields that are numbers, or whose title differs from the name.
 TOOLTIPS: dict[str, dict[str, str]] = {
     **{gene: {"format": "d"} for gene in GENES},
     "lr": {"format": ".4~g"},
@@ -48,7 +48,7 @@ TOOLTIPS: dict[str, dict[str, str]] = {
     "host_score": {"title": "score with them", "format": ".4f"},
 }
 
-# The configuration of charts that are files of their own.
+# Configuration of standalone charts.
 STANDALONE: dict[str, Any] = {
     "axis": {"gridColor": "#eee"}
     | dict.fromkeys(("domainColor", "tickColor", "labelColor"), DARK_GREY),
@@ -57,7 +57,7 @@ STANDALONE: dict[str, Any] = {
 
 
 def of(dataset: str) -> alt.Chart:
-    """Return a chart of a dataset of the page."""
+    """Return a chart of one of the page's datasets."""
     return alt.Chart(alt.NamedData(name=dataset))
 
 
@@ -67,7 +67,7 @@ def inline(rows: list[Row]) -> alt.Chart:
 
 
 def tooltip(*names: str) -> list[alt.Tooltip]:
-    """Return a tooltip of these fields, with their usual titles and formats."""
+    """Return a tooltip with the default titles and formats of these fields."""
     options = {name: TOOLTIPS.get(name, {}) for name in names}
     return [
         alt.Tooltip(f"{name}:{'Q' if 'format' in known else 'N'}", **known)  # type: ignore[arg-type]
@@ -79,7 +79,7 @@ EVALUATION_TOOLTIP = tooltip("id", "origin", "worth", *GENES, "params", "names")
 
 
 def generations_axis(first: int, last: int) -> alt.X:
-    """Return the x axis of generations, which are whole numbers."""
+    """Return the x axis of generations, with integer ticks."""
     step = max(1, -(-(last - first) // 20))
     return alt.X(
         "x:Q",
@@ -90,33 +90,33 @@ def generations_axis(first: int, last: int) -> alt.X:
 
 
 def log_axis(field: str, title: str, padding: int = 12) -> alt.X:
-    """Return a logarithmic x axis of weights or operations."""
+    """Return a logarithmic x axis."""
     scale = alt.Scale(type="log", nice=False, padding=padding)
     axis = alt.Axis(format="~s", tickCount=6, grid=False)
     return alt.X(field, title=title, scale=scale, axis=axis)
 
 
 def loss_axis(field: str, title: str, padding: int = 8) -> alt.Y:
-    """Return a y axis of losses or scores, which need not begin at 0."""
+    """Return a y axis of losses or scores, which need not include 0."""
     return alt.Y(field, title=title, scale=alt.Scale(zero=False, padding=padding))
 
 
 def color_scale(names: Sequence[str]) -> alt.Scale:
-    """Return a color for each name; shades where there are more than the colors."""
+    """Return one color per name; a sequential scheme if there are more names than colors."""
     if len(names) > len(COLORS):
         return alt.Scale(domain=names, scheme=SHADES)
     return alt.Scale(domain=names, range=COLORS[: len(names)])
 
 
 def top_color(field: str, scale: alt.Scale, **legend: Any) -> alt.Color:
-    """Return the color of a field, with its legend above the chart."""
+    """Return the color encoding of a field, with its legend above the chart."""
     return alt.Color(
         field, title=None, scale=scale, legend=alt.Legend(orient="top", symbolOpacity=1, **legend)
     )
 
 
 def kind_color(kinds: set[str]) -> alt.Color:
-    """Return the color of how an organism was made."""
+    """Return the color encoding of how organisms were made."""
     shown = [kind for kind in KINDS if kind in kinds] + sorted(kinds - KINDS.keys())
     colors = [KIND_COLORS.get(kind, GREY) for kind in shown]
     return top_color("kind:N", alt.Scale(domain=shown, range=colors))
@@ -125,7 +125,7 @@ def kind_color(kinds: set[str]) -> alt.Color:
 def panels(
     populations: Sequence[str], draw: Callable[[str, int], ChartType], width: int = WIDTH
 ) -> ChartType:
-    """Return the chart of one population in this width, or a grid of the charts of several."""
+    """Return the chart of one population in this width, or a grid of several."""
     if len(populations) == 1:
         return draw(populations[0], width)
     width = WIDTH // N_COLUMNS - 60

@@ -1,4 +1,4 @@
-"""Trainings to compare: name, settings and loss curves of each."""
+"""Training runs to compare: name, settings and loss curves."""
 
 import math
 import os
@@ -14,29 +14,29 @@ from microgpt.printable import printable
 from microgpt.storage.meta import MAX_META_BYTES, META, Meta, parse_meta
 from microgpt.training.history_file import HISTORY, HistoryPoint, read_history
 
-MAX_POINTS = 100  # of a curve; a chart has no room for more
-WIDEST = 1 / 20  # of a training: the standard deviation of the Gaussian that smooths its losses
-WIDTH_AT_FIRST = 1 / 5  # of the steps so far, while that is less
+MAX_POINTS = 100  # per curve; the chart cannot show more
+WIDEST = 1 / 20  # standard deviation of the Gaussian smoothing, as a share of the run
+WIDTH_AT_FIRST = 1 / 5  # the same as a share of the steps so far, if smaller
 
-# What meta.json tells of a training that is not a setting, or that the curve itself shows.
+# Keys of meta.json that are not settings, or that the curve shows.
 _OUTCOMES = {"steps", "train_loss", "val_loss", "test_loss", "best_step", "seconds"}
 _SIZES = ("n_embd", "n_head", "n_layer", "block_size")
 
-Curve = Sequence[tuple[int, float]]  # steps and losses
+Curve = Sequence[tuple[int, float]]  # (step, loss) pairs
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """One training."""
+    """A training run."""
 
-    label: str  # as much of its directory's path as tells it from the others
+    label: str  # its directory, shortened but unambiguous
     points: Sequence[HistoryPoint]  # at least one
-    settings: Mapping[str, object]  # by their names in meta.json; none until that is written
+    settings: Mapping[str, object]  # by their names in meta.json; empty until that is written
     test_loss: float | None  # in nats per token
 
     @cached_property
     def training(self) -> Curve:
-        """The training losses by step, averaged to at most MAX_POINTS."""
+        """The training loss by step, averaged to at most MAX_POINTS."""
         last = self.points[-1].step
         curve, before = [], 0
         for _, group in groupby(self.points, lambda point: (point.step - 1) * MAX_POINTS // last):
@@ -49,10 +49,10 @@ class TrainingRun:
 
     @cached_property
     def smoothed(self) -> Curve:
-        """The training losses, smoothed by a Gaussian that is narrower in the beginning.
+        """The training loss, smoothed by a Gaussian that is narrower at the start.
 
-        A running mean, which looks back alone, would lag behind the losses and lie above them
-        while they fall; in the beginning they fall fast.
+        A running mean would lag behind, and lie above the losses while they fall. They fall fastest
+        at the start.
         """
         widest = self.points[-1].step * WIDEST
         means = []
@@ -66,13 +66,13 @@ class TrainingRun:
 
     @cached_property
     def held_out(self) -> Curve:
-        """The held-out losses by step, at most MAX_POINTS, the last included."""
+        """The held-out loss by step, at most MAX_POINTS, including the last."""
         curve = self._all_held_out
         return curve[:: -math.ceil(len(curve) / MAX_POINTS)][::-1] if curve else []
 
     @cached_property
     def best(self) -> tuple[int, float] | None:
-        """The step with the lowest held-out loss, and that loss; the first of several."""
+        """Step and value of the lowest held-out loss; ties: the first."""
         return min(self._all_held_out, key=lambda measured: measured[1], default=None)
 
     @cached_property
@@ -81,7 +81,7 @@ class TrainingRun:
 
 
 def read_training_runs(directories: Sequence[Path]) -> list[TrainingRun]:
-    """Return the trainings of model directories, each of which counts once.
+    """Read the training runs of model directories, ignoring duplicates.
 
     Raises:
         CheckpointError: a history is missing, damaged or empty, or meta.json is damaged.
@@ -91,7 +91,7 @@ def read_training_runs(directories: Sequence[Path]) -> list[TrainingRun]:
 
 
 def differing(runs: Sequence[TrainingRun]) -> list[str]:
-    """Return the names of the settings that differ between those trainings that have settings."""
+    """Return the names of the settings that differ between runs."""
     known = [run.settings for run in runs if run.settings]
     names = dict.fromkeys(name for settings in known for name in settings)
     return [name for name in names if len({repr(settings.get(name)) for settings in known}) > 1]
@@ -104,9 +104,9 @@ def _read_run(directory: Path, label: str) -> TrainingRun:
             f"{directory / HISTORY} is empty: the training has only begun; try again in a while"
         )
     meta = read_consistently(directory, lambda: _read_meta(committed_path(directory, META)))
-    if meta is None or meta.training.get("steps") != points[-1].step:  # of an earlier training
+    if meta is None or meta.training.get("steps") != points[-1].step:  # meta.json of an earlier run
         return TrainingRun(label, points, settings={}, test_loss=None)
-    # A loss over another tokenizer's vocabulary compares with no other.
+    # Losses with another tokenizer or vocabulary are not comparable.
     names = (*_SIZES, *(("tokenizer", "vocab_size") if meta.tokenizer != "char" else ()))
     facts = {name: getattr(meta, name) for name in names} | meta.training
     settings = {
@@ -121,12 +121,12 @@ def _read_run(directory: Path, label: str) -> TrainingRun:
 
 
 def _read_meta(path: Path) -> Meta | None:
-    """Return meta.json, or None where it is not yet written."""
+    """Return meta.json, or None if it does not exist yet."""
     return parse_meta(read(path, MAX_META_BYTES), path) if os.path.lexists(path) else None
 
 
 def labels(directories: Sequence[Path]) -> list[str]:
-    """Return the last names of each path: as many as it takes for all to differ."""
+    """Return the shortest path suffixes that distinguish the directories."""
     parts = [Path(os.path.abspath(path)).parts for path in directories]
     n_names, found = 0, [""] * len(parts)
     while n_names == 0 or len(set(found)) < len(found):

@@ -1,4 +1,4 @@
-"""Maps of the best organism of each size and novelty that each head of a Hydra has seen."""
+"""MAP-Elites heat maps: the best organism per size and novelty for each head of a Hydra."""
 
 from itertools import product
 
@@ -22,7 +22,7 @@ CELL = 26  # pixels
 
 
 def section(summary: RunSummary) -> Section | None:
-    """Return the section; None if the size of the vocabulary is not known."""
+    """Return the section; None if the vocabulary size is unknown."""
     if summary.settings is None or summary.settings.vocab_size is None:
         return None
     archives = _archives(summary, summary.settings.vocab_size)
@@ -43,7 +43,7 @@ def section(summary: RunSummary) -> Section | None:
 
 
 def _archives(summary: RunSummary, vocab_size: int) -> dict[str, Archive]:
-    """Return what each head has seen, filled in the order in which it did."""
+    """Return one archive per head, filled in the order of evaluation."""
     archives = {name: Archive() for name in summary.measures}
     for name, _, organism in summary.ranked_organisms():
         archives[name].add(organism, n_params=organism.genome.n_params(vocab_size))
@@ -51,12 +51,12 @@ def _archives(summary: RunSummary, vocab_size: int) -> dict[str, Archive]:
 
 
 def _weights(size: int) -> str:
-    """Return the least number of weights of a size, in words."""
+    """Format the smallest number of parameters of a size."""
     return f"{2 ** (LEAST_LOG_PARAMS + size / 2) / 1000:.1f}k"
 
 
 def _rows(archives: dict[str, Archive]) -> list[Row]:
-    """Return a row for each cell of each head, the empty ones too."""
+    """Return one row per cell and head, including empty cells."""
     rows = []
     for name, archive in archives.items():
         for size, newness in product(range(N_SIZES), range(N_NOVELTIES)):
@@ -77,7 +77,7 @@ def _rows(archives: dict[str, Archive]) -> list[Row]:
 
 def _map(title: str) -> ChartType:
     axis = alt.Axis(format=".0%", labelAngle=0, labelOverlap=True)
-    sizes = [_weights(size) for size in reversed(range(N_SIZES))]  # from above
+    sizes = [_weights(size) for size in reversed(range(N_SIZES))]  # top to bottom
     base = theme.of("archive").transform_filter(alt.datum.population == title)
     base = base.encode(
         x=alt.X("novelty:O", title="share of new names, from", axis=axis),

@@ -1,4 +1,4 @@
-"""Chart of the guests that the heads of a Hydra sent to one another."""
+"""Chart of the migrants that the heads of a Hydra exchange."""
 
 import altair as alt
 from altair.typing import ChartType
@@ -8,12 +8,12 @@ from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import RunSummary, title_of
 
 STAYED, CHILD_STAYED, LOST = "the guest stayed", "its child stayed", "neither"
-WIDTHS = {STAYED: 3.5, CHILD_STAYED: 2.2, LOST: 1}  # of the lines
-LANE_HEIGHT, LANE = 66, 0.1  # pixels of a head; of it, how far two guests are apart
+WIDTHS = {STAYED: 3.5, CHILD_STAYED: 2.2, LOST: 1}  # line widths
+LANE_HEIGHT, LANE = 66, 0.1  # pixels per head; share of them between two migrants
 
 
 def section(summary: RunSummary) -> Section | None:
-    """Return the section; None if no guest has been ranked among its hosts yet."""
+    """Return the section; None if no migrant has been ranked yet."""
     rows = _rows(summary)
     if not rows:
         return None
@@ -40,7 +40,7 @@ def _rows(summary: RunSummary) -> list[Row]:
             continue
         (parent,) = organism.parents
         home = summary.organisms[parent][0]
-        if home == host:  # evolve-rust's exchange sends champions back to where they are
+        if home == host:  # evolve-rust's exchange also sends champions to their own head
             continue
         child_stayed = children.get((host, parent)) in kept
         side = LANE if lanes.index(home) > lanes.index(host) else -LANE

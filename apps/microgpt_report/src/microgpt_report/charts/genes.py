@@ -1,4 +1,4 @@
-"""Parallel coordinates of the genes: a line for each organism, colored by its worth."""
+"""Parallel coordinates of the genes: one line per organism, colored by worth."""
 
 import math
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from microgpt_report.run_summary import RunSummary
 
 HEIGHT = 320
 LABEL: dict[str, Any] = {"align": "right", "dx": -7, "fontSize": 11, "fontWeight": "bold"}
-APART = 0.06  # of an axis, over which lines through one value are spread, the better above
-N_LABELS = 8  # of an axis; one with more values has its ends alone
+APART = 0.06  # share of an axis over which equal values are spread, better ones above
+N_LABELS = 8  # per axis; with more values only the ends are labelled
 HAS_WORTH = "datum.overall !== null"
 
 
 def section(summary: RunSummary, done: Sequence[Row]) -> Section | None:
-    """Return the section, given the evaluations that finished; None if no gene varies."""
+    """Return the section for the finished evaluations; None if no gene varies."""
     values = {gene: sorted({row[gene] for row in done}) for gene in GENES}
     varying = {gene: found for gene, found in values.items() if len(found) > 1}
     if not varying:
@@ -36,7 +36,7 @@ def section(summary: RunSummary, done: Sequence[Row]) -> Section | None:
 
 
 def _labels(varying: dict[str, list[float]]) -> list[Row]:
-    """Return the labels of the axes: all values of a gene, or the ends."""
+    """Return the axis labels: all values of a gene, or the ends."""
     labels = []
     for gene, values in varying.items():
         low, span = _axis(values)
@@ -50,13 +50,13 @@ def _labels(varying: dict[str, list[float]]) -> list[Row]:
 
 
 def _axis(values: list[float]) -> tuple[float, float]:
-    """Return where the axis of a gene begins and how long it is, in logarithms."""
+    """Return the start and length of a gene's axis, as logarithms."""
     low = math.log(values[0])
     return low, math.log(values[-1]) - low
 
 
 def _chart(summary: RunSummary, varying: dict[str, list[float]]) -> alt.HConcatChart:
-    """Return the lines, and a strip of worths; dragging over it selects the lines of those."""
+    """Return the lines, and a strip of worths in which a dragged range selects lines."""
     brush = alt.selection_interval(name="worths", encodings=["y"])
     colors = [theme.RED, theme.SKY, f"{theme.GREY}60"]
     scale = alt.Scale(domain=list(STANDINGS), range=colors)
@@ -87,7 +87,7 @@ def _chart(summary: RunSummary, varying: dict[str, list[float]]) -> alt.HConcatC
 
 
 def _lines(varying: dict[str, list[float]]) -> alt.Chart:
-    """Return a line for each evaluation, each axis as long as its gene varies."""
+    """Return one line per evaluation; each axis spans the values of its gene."""
     lows = {gene: _axis(values)[0] for gene, values in varying.items()}
     spans = {gene: _axis(values)[1] for gene, values in varying.items()}
     apart = {gene: APART if len(values) <= N_LABELS else 0 for gene, values in varying.items()}

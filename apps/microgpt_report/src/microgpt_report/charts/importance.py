@@ -1,8 +1,9 @@
-"""Chart of how much of the differences in worth goes with each gene.
+"""Chart of the importance of each gene: how much of the variance in worth it explains.
 
-The organisms are grouped by the gene, and the ranks of their worth compared: Kruskal and Wallis's
-H, as the share of the variance of the ranks that the groups explain, less what chance would: η²_H
-of Tomczak & Tomczak 2014. It sees any shape of dependence, a best learning rate in the middle too.
+Organisms are grouped by the gene's value, and the ranks of their worth compared with the
+Kruskal-Wallis test. The effect size is η²_H (Tomczak & Tomczak 2014): the share of the rank
+variance that the groups explain, less the share expected by chance. It detects any form of
+dependence, such as an optimum in the middle.
 """
 
 from collections.abc import Sequence
@@ -19,10 +20,10 @@ from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import CONFIRM, PRIMORDIAL, RunSummary
 
 LEAST_RANGE = 0.2  # of the axis, so that a small share looks small
-FEWEST = 12  # evaluations from which importance can be told
+FEWEST = 12  # evaluations needed to estimate importance
 MAX_GROUPS = 4
-CHI_SQUARED_95 = (3.841, 5.991, 7.815)  # of 1, 2, 3 degrees of freedom
-CLEAR = 0.25  # a rank correlation from which on it is told
+CHI_SQUARED_95 = (3.841, 5.991, 7.815)  # for 1, 2 and 3 degrees of freedom
+CLEAR = 0.25  # smallest rank correlation that is reported
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,13 @@ class Importance:
     """The association of a gene with worth."""
 
     gene: str
-    share: float  # of the variance of the ranks, 0 to 1; less than 0 counts as 0
-    chance: float  # the share that chance alone exceeds one time in twenty
-    correlation: float  # of the ranks of gene and worth; above 0 more is better
+    share: float  # of the rank variance, 0 to 1; negative values count as 0
+    chance: float  # exceeded by chance alone in 5 % of cases
+    correlation: float  # rank correlation of gene and worth; positive: more is better
 
     @property
     def word(self) -> str:
-        """Which values are better, if one direction is."""
+        """The better direction, if there is a clear one."""
         if self.share <= self.chance or abs(self.correlation) < CLEAR:
             return ""
         return "more is better" if self.correlation > 0 else "less is better"
@@ -45,7 +46,8 @@ class Importance:
 def importance(gene: str, values: Sequence[float], worths: Sequence[float]) -> Importance | None:
     """Return the importance of a gene, given its value and the worth of each organism.
 
-    More worth is better. There must be two groups, and organisms and worths enough: else None.
+    Higher worth is better. Returns None with fewer than two groups, with too few organisms, or if
+    all worths are equal.
     """
     n = len(values)
     groups = _groups(values)
@@ -59,7 +61,7 @@ def importance(gene: str, values: Sequence[float], worths: Sequence[float]) -> I
         members = [rank for rank, g in zip(ranks, groups, strict=True) if g == group]
         between += len(members) * (sum(members) / len(members) - middle) ** 2
     whole = sum((rank - middle) ** 2 for rank in ranks)
-    h = (n - 1) * between / whole  # which is corrected for ties
+    h = (n - 1) * between / whole  # `whole` contains the correction for ties
     return Importance(
         gene,
         max(0.0, (h - k + 1) / (n - k)),
@@ -69,7 +71,7 @@ def importance(gene: str, values: Sequence[float], worths: Sequence[float]) -> I
 
 
 def _groups(values: Sequence[float]) -> list[int]:
-    """Return the group of each value: its own, or a quarter where there are too many."""
+    """Group equal values; with too many distinct values, group by quartile."""
     distinct = sorted(set(values))
     if len(distinct) <= MAX_GROUPS:
         return [distinct.index(value) for value in values]
@@ -77,7 +79,7 @@ def _groups(values: Sequence[float]) -> list[int]:
 
 
 def _ranks(values: Sequence[float]) -> list[float]:
-    """Return the rank of each value, from 1; equals share the mean of theirs."""
+    """Return the rank of each value, from 1; ties share their mean rank."""
     order = sorted(range(len(values)), key=values.__getitem__)
     ranks, before = [0.0] * len(values), 0
     for _, equals in groupby(order, key=values.__getitem__):
@@ -89,7 +91,7 @@ def _ranks(values: Sequence[float]) -> list[float]:
 
 
 def section(summary: RunSummary, done: Sequence[Row]) -> Section | None:
-    """Return the section, given the evaluations that finished; None if they are too few."""
+    """Return the section for the finished evaluations; None if there are too few."""
     bred = [row for row in done if row["origin"] not in (CONFIRM, PRIMORDIAL)]
     if len(bred) < FEWEST:
         return None

@@ -1,4 +1,4 @@
-"""Chart of who descends from whom."""
+"""Chart of the lineage: parents and children."""
 
 import altair as alt
 from altair.typing import ChartType
@@ -9,12 +9,12 @@ from microgpt_report.evaluation_rows import kind_of
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import RunSummary, title_of
 
-N_PLACES = 24  # of a population that are drawn; ancestors of the winner that are lower, below them
-ROW_HEIGHT, GAP = 15, 1.5  # pixels of an organism; rows between populations
+N_PLACES = 24  # per population; lower-ranked ancestors of the winner are drawn below
+ROW_HEIGHT, GAP = 15, 1.5  # pixels per organism; rows between populations
 
 
 def section(summary: RunSummary) -> Section:
-    """Return the section with the tree."""
+    """Return the section with the family tree."""
     nodes, ties = _rows(summary)
     caption = (
         "A column is a generation, the best on top. Lines go from parents to children, bold ones "
@@ -27,7 +27,7 @@ def section(summary: RunSummary) -> Section:
 
 
 def _rows(summary: RunSummary) -> tuple[list[Row], list[Row]]:
-    """Return a row for each organism that is drawn, and for each tie to a parent that is drawn."""
+    """Return one row per drawn organism, and one per link to a drawn parent."""
     winners = _ancestors(summary, summary.winner)
     first_row, low = {}, 0.0
     for name in summary.measures:
@@ -62,7 +62,7 @@ def _rows(summary: RunSummary) -> tuple[list[Row], list[Row]]:
 
 
 def _ancestors(summary: RunSummary, organism: Organism | None) -> set[str]:
-    """Return the ids of an organism and all that it descends from."""
+    """Return the ids of an organism and its ancestors."""
     found, queue = set(), [organism.id] if organism else []
     while queue:
         id_ = queue.pop()

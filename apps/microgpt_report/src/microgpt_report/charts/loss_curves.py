@@ -1,4 +1,4 @@
-"""Chart of the loss curves of one or several trainings."""
+"""Chart of the loss curves of one or more training runs."""
 
 import math
 import textwrap
@@ -14,23 +14,23 @@ from microgpt_report.theme import COLORS, DARK_GREY
 from microgpt_report.training_runs import Curve, TrainingRun, differing
 
 WIDTH, HEIGHT = 520, 300  # pixels
-LABEL_HEIGHT, LABEL_WIDTH = 34, 300  # of a label beside a curve; the chart grows with them
-SUBTITLE_WIDTH, MAX_IN_TITLE = 100, 2  # characters; settings by which trainings differ
-N_MARKED = 50  # held-out losses that get a point each; more would hide the line
-BEGINNING = 0.05  # of a training; its losses would squeeze all that follow into a line
-MARGIN, LEAST_MARGIN = 0.06, 0.01  # above and below the losses: of their range, and in nats
-ROOM_FOR_NOISE = 0.25  # of the range of the other curves
-LOG_FROM = 8  # times as long as the shortest training is the longest: linear steps would hide one
+LABEL_HEIGHT, LABEL_WIDTH = 34, 300  # per label beside a curve; the chart grows to fit them
+SUBTITLE_WIDTH, MAX_IN_TITLE = 100, 2  # characters; settings that distinguish the runs
+N_MARKED = 50  # with more held-out losses, points would hide the line
+BEGINNING = 0.05  # share of a run whose higher losses are cut off: they would flatten the rest
+MARGIN, LEAST_MARGIN = 0.06, 0.01  # above and below the losses: share of their range, and nats
+ROOM_FOR_NOISE = 0.25  # share of the range of the other curves
+LOG_FROM = 8  # ratio of longest to shortest run from which the step axis is logarithmic
 HELD_OUT, TRAINING = "held-out", "training (smoothed)"
 
 Runs = Sequence[TrainingRun]
 
 
 def draw(runs: Runs) -> alt.LayerChart:
-    """Return the chart of one or several trainings.
+    """Return the chart of one or more training runs.
 
-    The held-out loss is a line with points, the lowest in a ring; the training loss is dashed as
-    its mean and faint as it was.
+    The held-out loss is a line with points, its minimum a ring. The training loss is drawn dashed
+    after smoothing, and faint without.
     """
     low, high = range_of_losses(runs)
     which = "loss" if any(run.held_out for run in runs) else "training loss"
@@ -52,10 +52,9 @@ def draw(runs: Runs) -> alt.LayerChart:
 
 
 def range_of_losses(runs: Runs) -> tuple[float, float]:
-    """Return the lowest and the highest loss that the chart shows.
+    """Return the lowest and highest loss shown.
 
-    Higher losses in the beginning of a training are cut off; so is noise that is much larger than
-    what it surrounds.
+    Higher losses at the start of a run, and noise far beyond the smoothed curves, are cut off.
     """
     curves = [run.smoothed for run in runs] + [run.held_out for run in runs if run.held_out]
     curves += [[run.best] for run in runs if run.best]
@@ -73,7 +72,7 @@ def _highest(curve: Curve) -> float:
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Return places near those given, at least a gap apart, between low and high if all fit."""
+    """Move places apart to at least a gap, between low and high if all fit."""
     order = sorted(range(len(places)), key=places.__getitem__)
     moved = list(places)
     moved[order[0]] = max(moved[order[0]], low + gap / 2)
@@ -99,7 +98,7 @@ def _steps(runs: Runs) -> alt.X:
 
 
 def _colors(runs: Runs) -> alt.Scale:
-    """Return a color for each training; for a single one, for its held-out and training loss."""
+    """Return one color per run; for a single run, one per curve."""
     if len(runs) > 1:
         return theme.color_scale([run.label for run in runs])
     colors = [COLORS[0], DARK_GREY] if runs[0].held_out else [DARK_GREY, COLORS[0]]
@@ -107,7 +106,7 @@ def _colors(runs: Runs) -> alt.Scale:
 
 
 def _curves(runs: Runs, kind: str, curve: Callable[[TrainingRun], Curve]) -> list[Row]:
-    """Return the points of curves, each with the name that it is colored by."""
+    """Return the points of curves, each with the name that determines its color."""
     return [
         {"name": run.label if len(runs) > 1 else kind, "kind": kind, "step": step, "loss": loss}
         for run in runs
@@ -121,7 +120,7 @@ def _of(base: alt.Chart, rows: list[Row]) -> alt.Chart:
 
 def _lines(base: alt.Chart, runs: Runs) -> Iterator[alt.Chart]:
     are_few = len(runs) <= len(COLORS)
-    if are_few:  # the faintest first: later lines are drawn over earlier ones
+    if are_few:  # faintest first: later lines cover earlier ones
         rows = _curves(runs, TRAINING, lambda run: run.training)
         yield _of(base, rows).mark_line(strokeWidth=1, opacity=0.2, clip=True)
     smoothed = _curves(runs, TRAINING, lambda run: run.smoothed)
@@ -138,7 +137,7 @@ def _lines(base: alt.Chart, runs: Runs) -> Iterator[alt.Chart]:
 
 
 def _points(base: alt.Chart, runs: Runs, high: float) -> Iterator[alt.Chart]:
-    """Yield the points of held-out losses, and of a training loss that is a single one."""
+    """Yield the points of held-out losses, and of a training loss with a single point."""
     rows = _curves(runs, TRAINING, lambda run: run.smoothed if len(run.points) == 1 else [])
     rows += _curves(
         runs, HELD_OUT, lambda run: run.held_out if len(run.held_out) <= N_MARKED else []
@@ -150,9 +149,9 @@ def _points(base: alt.Chart, runs: Runs, high: float) -> Iterator[alt.Chart]:
 
 
 def _labels(runs: Runs) -> list[Row]:
-    """Return the labels beside the ends of the curves: a name and a figure each.
+    """Return the labels beside the ends of the curves: name and value.
 
-    A single training is named in the title; its curves by what they are.
+    With a single run, its name is in the title, and the labels name the curves.
     """
     if len(runs) == 1:
         (run,) = runs
@@ -188,7 +187,7 @@ def _settings(run: TrainingRun, names: Sequence[str]) -> list[str]:
 
 
 def _beside(base: alt.Chart, labels: list[Row]) -> Iterator[alt.Chart]:
-    """Yield the labels beside the curves: the names in their colors, the figures below."""
+    """Yield the labels beside the curves: names in their colors, values below."""
     at = _of(base, labels).encode(x=alt.value(WIDTH + 12))
     name = at.mark_text(align="left", limit=LABEL_WIDTH, dy=-6, fontWeight="bold", fontSize=12)
     yield name.encode(text="name:N")
@@ -197,7 +196,7 @@ def _beside(base: alt.Chart, labels: list[Row]) -> Iterator[alt.Chart]:
 
 
 def _title(runs: Runs) -> alt.Title:
-    """Return the title: which trainings these are, what they share and how good a single one is."""
+    """Return the title: names of the runs, shared settings, and the result of a single run."""
     names = differing(runs)
     by = f", by {' and '.join(names)}" if 0 < len(names) <= MAX_IN_TITLE else ""
     subtitle = []
@@ -220,7 +219,7 @@ def _title(runs: Runs) -> alt.Title:
 
 
 def _losses(run: TrainingRun) -> list[str]:
-    """Return a line of the held-out and the test loss, in nats and bits, as far as known."""
+    """Format the held-out and test loss in nats and bits, as far as known."""
     losses = {"best held-out loss": run.best[1] if run.best else None, "test loss": run.test_loss}
     known = [
         f"{name}: {_short(loss)} nats a token ({_short(loss / math.log(2))} bits)"

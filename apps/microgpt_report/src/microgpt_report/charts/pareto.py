@@ -1,4 +1,4 @@
-"""Chart of loss, or score, against the number of weights, with the Pareto front."""
+"""Chart of loss or score against the number of parameters, with the Pareto front."""
 
 import altair as alt
 from altair.typing import ChartType

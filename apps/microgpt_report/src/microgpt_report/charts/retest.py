@@ -1,4 +1,4 @@
-"""Charts and table of the best organisms measured again with fresh seeds."""
+"""Charts and table of the retest: the best organisms measured with fresh seeds."""
 
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
@@ -17,7 +17,7 @@ FOUND, AGAIN, MEAN = KINDS = ("found", "measured again", "mean of all")
 
 
 def sections(summary: RunSummary, evaluations: Sequence[Row]) -> Iterator[Section]:
-    """Yield the sections that compare what the search found with measuring it again."""
+    """Yield the sections that compare the search's measurements with the retest."""
     if summary.retest:
         yield _winner(summary.retest)
     if rows := _rows(summary):
@@ -72,7 +72,7 @@ def _rows(summary: RunSummary) -> list[Row]:
     again: dict[str, list[float]] = {}
     for entry in summary.run.entries:
         worth = summary.worth(entry)
-        if entry.origin == CONFIRM and entry.parents and worth is not None:  # no log names them
+        if entry.origin == CONFIRM and entry.parents and worth is not None:  # imported: no parents
             again.setdefault(entry.parents[0], []).append(worth)
     rows: list[Row] = []
     for id_, worths in again.items():
@@ -100,7 +100,7 @@ def _again(summary: RunSummary, rows: Sequence[Row]) -> alt.VConcatChart:
 
 
 def _again_in(title: str, measure: Measure, ids: list[str]) -> alt.Chart:
-    """Return the chart of a population, with a row for each of these organisms."""
+    """Return the chart of a population, one row per retested organism."""
     x = alt.X("worth:Q", title=measure.title, scale=alt.Scale(zero=False, padding=12))
     shapes = alt.Scale(domain=KINDS, range=["circle", "triangle-up", "stroke"])
     colors = alt.Scale(domain=KINDS, range=[theme.RED, theme.BLUE, theme.GREY])

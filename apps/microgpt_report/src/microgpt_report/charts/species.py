@@ -1,4 +1,4 @@
-"""Chart of the share of each species in each generation."""
+"""Chart of the share of each species per generation."""
 
 from collections import Counter
 
@@ -13,7 +13,7 @@ N_NAMED = len(theme.COLORS)
 
 
 def section(summary: RunSummary) -> Section:
-    """Return the section with a column for each generation."""
+    """Return the section with one column per generation."""
     rows = _rows(summary)
     names = list(dict.fromkeys(row["name"] for row in rows if row["name"] != "other"))
     return Section(
@@ -27,9 +27,9 @@ def section(summary: RunSummary) -> Section:
 
 
 def _rows(summary: RunSummary) -> list[Row]:
-    """Return a row for each species of each generation: its share.
+    """Return the share of each species per generation, one row each.
 
-    The largest species have a name; the others are "other", but remain apart.
+    The largest species are named; the others are called "other" but not merged.
     """
     everyone = Counter(o.genome.species for _, o in summary.organisms.values())
     named = [name for name, n in everyone.most_common(N_NAMED) if n > 1]

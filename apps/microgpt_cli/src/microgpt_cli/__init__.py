@@ -1,1 +1,1 @@
-"""The command `microgpt`. It parses, prints and draws; what it does is done by the library."""
+"""The `microgpt` command: argument parsing, printing and drawing around the library."""

@@ -1,4 +1,4 @@
-"""`python -m microgpt_cli` is `microgpt`."""
+"""Run `microgpt` as `python -m microgpt_cli`."""
 
 from microgpt_cli.main import main
 

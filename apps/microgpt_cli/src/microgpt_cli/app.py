@@ -1,4 +1,4 @@
-"""The commands of `microgpt`, each in the module of its name."""
+"""The typer app: the commands of `microgpt`, one module each."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ from microgpt_cli.terminal.help import GroupedCommand
 
 
 class _Stopped(BaseException):
-    """Carries a closed pipe or a Ctrl-C, which typer would handle itself."""
+    """Wraps a BrokenPipeError or KeyboardInterrupt, which typer would handle itself."""
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def _past_typer() -> Iterator[None]:
 
 
 class _Commands(TyperGroup):
-    """Leaves a closed pipe and a Ctrl-C to `main`."""
+    """Passes a closed pipe and Ctrl-C on to `main`."""
 
     make_context = _past_typer()(TyperGroup.make_context)
     invoke = _past_typer()(TyperGroup.invoke)
@@ -102,7 +102,7 @@ _add(verify, "microgpt verify --steps 1000")
 
 
 def app() -> int:
-    """Run the command that the arguments name, and return its exit code."""
+    """Run the command named by the arguments and return its exit code."""
     try:
         return commands(standalone_mode=False) or 0
     except _Stopped as stopped:

@@ -1,4 +1,4 @@
-"""What `microgpt info --data` tells: statistics of a training file, and how fast a model trains."""
+"""`microgpt info --data`: statistics of a training file, and training speed on it."""
 
 import sys
 import unicodedata
@@ -24,15 +24,15 @@ from microgpt.training.finetune import extended_tokenizer
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress import duration
 
-N_DOCS = 1000  # that are trained on: enough for a fair mix, and no wait before the first step
+N_DOCS = 1000  # documents to measure the speed on: a fair sample that loads quickly
 PROBE_S = 0.3
 PERCENTS = (0, 5, 25, 50, 75, 95, 99, 100)
-WIDTH, INDENT = 78, 20  # columns of the page, and of the names of its facts
+WIDTH, INDENT = 78, 20  # columns of the page, and of the fact names
 BAR_WIDTH = 50
-N_ALPHABET_LINES = 4  # of characters; an alphabet can have thousands
-N_NAMED = 12  # characters that are told with how often they come
-CLIP = 24  # characters of a document that are shown
-BLOCKS = "▏▎▍▌▋▊▉█"  # one eighth of a column to eight
+N_ALPHABET_LINES = 4  # lines for the alphabet, which can have thousands of characters
+N_NAMED = 12  # characters listed with their counts
+CLIP = 24  # characters shown of a document
+BLOCKS = "▏▎▍▌▋▊▉█"  # one to eight eighths of a column
 LINE_END_NAMES = {"\n": r"\n", "\r": r"\r (old Mac)", "\r\n": r"\r\n (Windows)"}
 
 
@@ -40,13 +40,13 @@ LINE_END_NAMES = {"\n": r"\n", "\r": r"\r (old Mac)", "\r\n": r"\r\n (Windows)"}
 class Suitability:
     """What a model does not know of some documents."""
 
-    unknown: Mapping[str, int]  # counts of characters it does not know, the most frequent first
-    n_docs: int  # that have one of them
+    unknown: Mapping[str, int]  # counts of unknown characters, most frequent first
+    n_docs: int  # documents with an unknown character
 
 
 @dataclass(frozen=True)
 class TrainingSpeed:
-    """How fast a model trains, a document a step, in one thread."""
+    """Training speed in one thread with batch size 1."""
 
     docs_per_s: float
     tokens_per_s: float
@@ -54,12 +54,12 @@ class TrainingSpeed:
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """All that `microgpt info --data` tells about a training file."""
+    """The content of `microgpt info --data`."""
 
     file: TextFile
     report: DataReport
-    model: ModelConfig  # its training was timed; block size: asked for, its own, or recommended
-    cuts: Sequence[Cut]  # what lies beyond this block size and others, the smallest first
+    model: ModelConfig  # the timed model; block_size: requested, the model's, or recommended
+    cuts: Sequence[Cut]  # documents beyond this block size and others, smallest first
     speed: TrainingSpeed
     suitability: Suitability | None
 
@@ -67,9 +67,9 @@ class DatasetReport:
 def examine(
     data: Path, model_dir: Path | None, *, chat: bool, block_size: int | None
 ) -> DatasetReport:
-    """Read a file, describe it, and train on it for a moment."""
+    """Read a file, compute its statistics, and measure the training speed on it."""
     saved = load(model_dir) if model_dir else None
-    # Without --chat the model tells whether the file has conversations, or the file's name does.
+    # Without --chat, the model or the file extension decides.
     is_chat = chat or (saved.tokenizer.is_chat if saved else data.suffix.lower() == ".jsonl")
     file = TextFile(data)
     docs: Sequence[Document] = load_conversations(file, tell=note) if is_chat else load_text(file)
@@ -90,7 +90,7 @@ def examine(
 
 
 def as_facts(found: DatasetReport) -> dict[str, object]:
-    """Return what was found as one JSON document."""
+    """Return the report as a JSON document."""
     report, speed = found.report, found.speed
     facts: dict[str, object] = {
         "file": str(found.file.path),
@@ -125,7 +125,7 @@ def _plain(doc: Document) -> object:
 
 
 def _cuts(report: DataReport, block_size: int) -> list[Cut]:
-    """Return what lies beyond a context, and beyond others around the recommended one."""
+    """Return what is truncated at this block size and at others around the recommended one."""
     powers = [report.block_size * 2**i // 4 for i in range(5)]
     enough = next((size for size in powers if not report.cut(size).n_docs), powers[-1])
     sizes = {size for size in powers if 1 <= size <= enough} | {block_size}
@@ -143,12 +143,12 @@ def _suitability(saved: SavedModel, report: DataReport, docs: Sequence[Document]
 def measure_speed(
     docs: Sequence[Document], model: ModelConfig, tokenizer: Tokenizer
 ) -> TrainingSpeed:
-    """Return how fast a model trains on documents, after 0.3 s of it; refuses without memory."""
-    # More characters than can be learnt of a text would only take long to encode.
+    """Measure the training speed on documents for 0.3 s; raise an error if memory is short."""
+    # Characters beyond the context would only slow down encoding.
     most = model.block_size * max(map(len, tokenizer.piece_names))
     part = docs[:: max(1, len(docs) // N_DOCS)]
     sample = [doc[:most] if isinstance(doc, str) else doc for doc in part]
-    # No end, nothing that could diverge, and a document a step.
+    # Practically endless, cannot diverge, and one document per step.
     config = TrainConfig(steps=MAX_SIZE, lr=1e-6, long_docs="truncate")
     started, ended, n_steps = 0.0, 0.0, 0
 
@@ -175,7 +175,7 @@ def measure_speed(
 
 
 def page(found: DatasetReport) -> Iterator[str]:
-    """Yield the lines of the page."""
+    """Yield the lines of the report."""
     report = found.report
     what = "conversations" if report.tokenizer.is_chat else "lines of text"
     yield f"{found.file.path}: {what}"
@@ -223,7 +223,7 @@ def _percentiles(report: DataReport) -> Iterator[str]:
 
 
 def _histogram(report: DataReport) -> Iterator[str]:
-    """Yield a bar for each range of lengths."""
+    """Yield one bar per range of lengths."""
     bins = report.histogram()
     labels = [f"{b.first:,}" if b.first == b.last else f"{b.first:,}-{b.last:,}" for b in bins]
     width, most = max(map(len, labels)), max(b.n_docs for b in bins)
@@ -282,20 +282,20 @@ def _unknown_characters(found: Suitability, n_docs: int) -> Iterator[str]:
 
 
 def _fact(name: str, text: str) -> Iterator[str]:
-    """Yield a name and a text beside it, in as many lines as it takes."""
+    """Yield a name and its wrapped text."""
     for i, line in enumerate(Text(text).wrap(Console(), WIDTH - INDENT - 2)):
         yield f"  {'' if i or not name else name + ':':<{INDENT}}{line}".rstrip()
 
 
 def _named(counts: Mapping[str, int]) -> str:
-    """Return some characters with how often they come."""
+    """Format characters with their counts."""
     shown = [(repr(c) if _is_visible(c) else ascii(c), n) for c, n in [*counts.items()][:N_NAMED]]
     more = [f"and {len(counts) - N_NAMED:,} more"] if len(counts) > N_NAMED else []
     return ", ".join([*(f"{char} ({n:,})" for char, n in shown), *more])
 
 
 def _is_visible(char: str) -> bool:
-    """Return whether a character has a shape of its own, so that it can stand among others."""
+    """Return whether a character is visible by itself."""
     return char.isprintable() and char != " " and not unicodedata.category(char).startswith("M")
 
 
@@ -306,7 +306,7 @@ def _clip(doc: Document) -> str:
 
 
 def _part(n: int, total: int) -> str:
-    """Return a number and its share."""
+    """Format a number and its share."""
     return f"{n:,} ({_percent(n, total)})" if n else "none"
 
 

@@ -1,8 +1,8 @@
-"""The entry point: runs a command and turns whatever happens into one line and an exit code.
+"""The entry point: run a command; convert errors to one line and an exit code.
 
     0 done    1 failed    2 bad input    130 interrupted    143 terminated
 
-A reader that has had enough (`microgpt generate | head -1`) ends a command with 0, in silence.
+A closed output pipe (`microgpt generate | head -1`) ends a command silently with 0.
 """
 
 import sys
@@ -11,11 +11,11 @@ from typing import NoReturn
 from microgpt_cli.terminal.console import abandon, prepare_streams, say
 from microgpt_cli.terminal.signals import Terminated, asked, listen, obey, stop_listening
 
-listen()  # here, so that there is no moment in which a signal comes too early
+listen()  # at import, so that an early signal is not lost
 
 
 def main() -> NoReturn:
-    """Run `microgpt` with the arguments of this process."""
+    """Run `microgpt` with the command-line arguments."""
     prepare_streams()
     try:
         obey()
@@ -30,7 +30,7 @@ def main() -> NoReturn:
     except MemoryError:
         say("error: there is not enough memory; try a smaller model")
         code = 1
-    except OSError as error:  # a full disk behind stdout, say
+    except OSError as error:  # for example, stdout is on a full disk
         say(f"error: {error}")
         abandon(sys.stdout)
         code = 1
@@ -47,7 +47,7 @@ def _run() -> int:
     try:
         return app()
     except Exception as error:
-        if stop := asked():  # pydantic, for one, makes a SchemaError of it while it builds a model
+        if stop := asked():  # a library may convert it: pydantic raises a SchemaError
             raise stop from None
         if isinstance(error, typer.TyperException):
             say(f"error: {_usage(error)}")

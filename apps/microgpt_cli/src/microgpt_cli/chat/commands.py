@@ -19,15 +19,15 @@ begins another line. Arrows bring earlier messages back, Tab completes commands 
 
 @dataclass(frozen=True)
 class Command:
-    """A command such as /clear."""
+    """A chat command such as /clear."""
 
-    value: str  # what may or must follow its name, as /help shows it
+    value: str  # its argument, as shown by /help
     help: str
-    run: Callable[[ChatSession, str], str]  # is called with the value or ""
+    run: Callable[[ChatSession, str], str]  # called with the argument or ""
 
 
 def is_command(text: str) -> bool:
-    """Return whether a text is meant for the chat itself, not for the model."""
+    """Return whether the input is a chat command rather than a message."""
     return text.startswith("/") and "\n" not in text
 
 
@@ -71,7 +71,7 @@ def _number(value: str, kind: Callable[[str], N], rule: str) -> N:
 
 
 def _save(session: ChatSession, name: str) -> str:
-    """Write the conversation as one line of JSONL, to a new file or to one of its own."""
+    """Write the conversation as one line of JSONL to a new file, or to one that it owns."""
     from microgpt.files.atomic_files import publish
 
     path = _path("/save", name)
@@ -87,7 +87,7 @@ def _save(session: ChatSession, name: str) -> str:
 
 
 def _load(session: ChatSession, name: str) -> str:
-    """Replace the conversation by that of a file."""
+    """Replace the conversation with that of a file."""
     from microgpt.data.documents import load_conversations
 
     path = _path("/load", name)

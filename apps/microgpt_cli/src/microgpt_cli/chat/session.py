@@ -1,4 +1,4 @@
-"""A conversation with a chat model: what was said, and how the next reply is drawn."""
+"""A conversation with a chat model: messages and sampling settings."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ChatTurn:
-    """A message and, piece by piece, the reply to it: `answer` is as much of it as has come."""
+    """A message and its reply; iterating generates the reply, and `answer` is its text so far."""
 
     def __init__(self, question: Message, stream: "TokenStream", tokenizer: "Tokenizer"):
         self.question = question
@@ -29,7 +29,7 @@ class ChatTurn:
 
     @property
     def was_cut(self) -> bool:
-        """Whether the reply ended because the context was full."""
+        """Whether the reply was truncated because the context was full."""
         return self._stream.finish_reason == "length"
 
 
@@ -39,27 +39,27 @@ class ChatSession:
     def __init__(
         self, model: "InferenceGpt", sampling: Sampling, seed: int, tell: Callable[[str], None]
     ) -> None:
-        """Begin; `tell` gets a line about what the model cannot read, or no longer sees."""
-        self.messages: list[Message] = []  # the last one is a reply, or there are none
+        """Start a conversation; `tell` gets notes on unknown characters and dropped messages."""
+        self.messages: list[Message] = []  # empty, or ends with a reply
         self.sampling = sampling
-        self.seed = seed  # of the first reply; the next has seed + 1
+        self.seed = seed  # of the first reply; each reply adds 1
         self.tell = tell
-        self.own_files: set[str] = set()  # real paths that were read or written; may be replaced
+        self.own_files: set[str] = set()  # real paths read or written; may be overwritten
         self._model = model
         self._has_forgotten = False
 
     def begin(self, messages: Iterable[Message] = ()) -> None:
-        """Go on from other messages; what was said before, and where it is kept, is forgotten."""
+        """Start over with other messages; forget the earlier ones and their file."""
         self.messages = [*messages]
         self.own_files.clear()
         self._has_forgotten = False
 
     def ask(self, text: str) -> ChatTurn:
-        """Return the reply, which is computed when it is read; raise PromptError without room."""
+        """Return the reply, generated when iterated; raise PromptError if it cannot fit."""
         question = Message("user", _readable(text))
         prompt = self._model.chat_prompt([*self.messages, question])
         self.tell_unknown([question])
-        if prompt.tokens_dropped and not self._has_forgotten:  # each turn would be a nuisance
+        if prompt.tokens_dropped and not self._has_forgotten:  # only once, not at each turn
             self.tell(
                 f"the first {prompt.tokens_dropped} tokens of the conversation no longer fit; from "
                 "now on what is oldest is forgotten"
@@ -69,12 +69,12 @@ class ChatSession:
         return ChatTurn(question, stream, self._model.tokenizer)
 
     def keep(self, turn: ChatTurn) -> None:
-        """Remember a message and as much of the reply as has come, unless that is nothing."""
+        """Add a message and its reply, which may be partial, unless the reply is empty."""
         if turn.answer.strip():
             self.messages += [turn.question, Message("assistant", turn.answer)]
 
     def tell_unknown(self, messages: list[Message]) -> None:
-        """Tell which characters of messages the model will not see, if any."""
+        """Report the characters that the model does not know, if any."""
         text = "".join(message.content for message in messages)
         unknown = self._model.tokenizer.unknown_characters(text)
         if unknown:
@@ -82,5 +82,5 @@ class ChatSession:
 
 
 def _readable(text: str) -> str:
-    """Return a text with a replacement character for each byte that was not UTF-8."""
-    return re.sub("[\ud800-\udfff]", "\ufffd", text)  # lone surrogates, which no file can hold
+    """Replace each byte that was not UTF-8 with a replacement character."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)  # lone surrogates, which cannot be encoded

@@ -1,4 +1,4 @@
-"""Chat input at a terminal: editing, history and completion, by prompt_toolkit."""
+"""Chat input at a terminal: editing, history and completion with prompt_toolkit."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -16,17 +16,17 @@ from prompt_toolkit.shortcuts import CompleteStyle
 
 from microgpt_cli.terminal.signals import StopRequest
 
-YOURS, ITS = "ansigreen", "ansicyan"  # colours, where there are any
+YOURS, ITS = "ansigreen", "ansicyan"  # label colors
 
 
 class TerminalInput:
-    """Asks and shows, in colour unless NO_COLOR is set."""
+    """Prompts for input and shows labels, in color unless NO_COLOR is set."""
 
     def __init__(self, commands: Mapping[str, str]) -> None:
-        """Have Tab complete commands, each given with what must follow it, such as FILE."""
+        """Create a prompt; Tab completes the commands, given with their argument, such as FILE."""
         self._output = create_output()
         if isinstance(self._output, Vt100_Output):
-            self._output.enable_cpr = False  # nothing here needs to know where the cursor is
+            self._output.enable_cpr = False  # the cursor position is not needed
         self._session: PromptSession[str] = PromptSession(
             multiline=True,
             key_bindings=_enter_sends(),
@@ -39,7 +39,7 @@ class TerminalInput:
         )
 
     def ask(self, label: str) -> str:
-        """Return what is typed; raise EOFError on Ctrl-D, and KeyboardInterrupt on a signal."""
+        """Read a message; raise EOFError on Ctrl-D, and KeyboardInterrupt on a signal."""
         app = self._session.app
 
         def leave() -> None:
@@ -47,35 +47,35 @@ class TerminalInput:
                 app.exit(exception=stop.reason)
 
         def wake() -> None:
-            if app.loop:  # else it is about to begin, and leaves at once
+            if app.loop:  # otherwise it is about to start, and exits at once
                 app.loop.call_soon_threadsafe(leave)
 
-        stop = StopRequest(wake)  # one raised anywhere in the event loop would leave it in pieces
+        stop = StopRequest(wake)  # raising inside the event loop would leave it inconsistent
         try:
             with stop:
                 text = FormattedText([(YOURS, label)])
                 return self._session.prompt(text, handle_sigint=False, pre_run=leave)
         finally:
-            if stop.reason:  # whatever else has ended it
+            if stop.reason:  # takes precedence over any other exit
                 raise stop.reason
 
     def show_label(self, label: str) -> None:
-        """Print what stands before a reply."""
+        """Print the label of a reply."""
         print_formatted_text(FormattedText([(ITS, label)]), end="", output=self._output)
 
 
 def _history() -> History:
-    """Return what remembers messages from one session to the next, if there is a place for them."""
+    """Return the input history, persistent if possible."""
     try:
         folder = user_state_path("microgpt", appauthor=False)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what is said is private
-    except (OSError, RuntimeError):  # the second where there is no home
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # conversations are private
+    except (OSError, RuntimeError):  # RuntimeError: no home directory
         return InMemoryHistory()
     return _History(folder / "chat_history")
 
 
 class _History(FileHistory):
-    """Does without the file where it cannot be read or written."""
+    """File history that works without the file if it is unreadable or unwritable."""
 
     def load_history_strings(self) -> Iterable[str]:
         with suppress(OSError):
@@ -88,7 +88,7 @@ class _History(FileHistory):
 
 
 class _Completer(Completer):
-    """Completes a command, and the file that some of them take."""
+    """Completes commands and their file arguments."""
 
     def __init__(self, commands: Mapping[str, str]) -> None:
         self._commands = commands
@@ -105,7 +105,7 @@ class _Completer(Completer):
 
 
 def _enter_sends() -> KeyBindings:
-    """Return what lets Enter end a message, and Alt-Enter (or Esc, Enter) a line of it."""
+    """Return key bindings: Enter sends, Alt-Enter (or Esc, Enter) starts a new line."""
     keys = KeyBindings()
 
     @keys.add("enter")

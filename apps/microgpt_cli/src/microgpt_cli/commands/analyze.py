@@ -1,4 +1,4 @@
-"""`microgpt analyze`: what sweeps say about steps, size and cost."""
+"""`microgpt analyze`: scaling of the loss with steps, size and cost."""
 
 import json
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ def analyze(
 
 
 def _read(directories: Sequence[Path]) -> "Scaling":
-    """Return the scaling of all sweeps together; note which trainings are in no mean."""
+    """Return the scaling of all sweeps combined; note which training runs are excluded."""
     from microgpt.files.atomic_files import as_argument
     from microgpt_evolution.sweep.scaling import Scaling
     from microgpt_report.scaling_tables import read_sweeps
@@ -73,7 +73,7 @@ def _read(directories: Sequence[Path]) -> "Scaling":
     for directory, (sweep, results) in zip(directories, sweeps, strict=True):
         statuses, n_all = [result.status for result in results], len(sweep.tasks)
         n_ok, n_diverged = statuses.count("ok"), statuses.count("diverged")
-        if n_diverged:  # as it would again
+        if n_diverged:  # a retry would diverge again
             note(f"{n_diverged} of {n_all} trainings of {directory} diverged, and are in no mean")
         if n_ok + n_diverged < n_all:
             note(

@@ -1,4 +1,4 @@
-"""`microgpt chat`: a conversation with a chat model."""
+"""`microgpt chat`: converse with a chat model."""
 
 import os
 import sys
@@ -48,7 +48,7 @@ def chat(
 
     saved = _load(model_dir)
     model = InferenceGpt(saved)
-    _ = model.tokenizer.end_turn_id  # raises, with what to do, where there are no chat tokens
+    _ = model.tokenizer.end_turn_id  # raises a helpful error if there are no chat tokens
     prepare_engine("compiled", saved.dtype, uses=["decoding"], tell=note)
     session = ChatSession(model, sampling, seed, note)
     if message is not None:
@@ -62,7 +62,7 @@ def chat(
 
 
 def _load(model_dir: Path | None) -> "SavedModel":
-    """Return the model that was asked for; else that in output, if it can chat; else the demo."""
+    """Return the requested model, else that in output if it is a chat model, else the demo."""
     from microgpt.data.documents import DEMO_MODEL, bundled
     from microgpt.storage.model_directory import load
 
@@ -81,7 +81,7 @@ def _load(model_dir: Path | None) -> "SavedModel":
 
 
 class PipeInput:
-    """Lines of standard input: from a pipe, or a terminal that can do no more, with a prompt."""
+    """Lines of standard input, from a pipe or, with a prompt, a dumb terminal."""
 
     def __init__(self, *, with_prompt: bool) -> None:
         self._with_prompt = with_prompt
@@ -95,13 +95,13 @@ class PipeInput:
             line = sys.stdin.readline()
         finally:
             if self._with_prompt and not line:
-                print()  # nobody has pressed Enter
+                print()  # Enter was not pressed
         if not line:
             raise EOFError
         return line
 
     def show_label(self, label: str) -> None:
-        """Print what stands before a reply."""
+        """Print the label of a reply."""
         print(label, end="", flush=True)
 
 
@@ -118,7 +118,7 @@ def _talker(at_terminal: bool) -> "PipeInput | TerminalInput":
 
 
 def _talk(session: "ChatSession", talker: "PipeInput | TerminalInput", at_terminal: bool) -> None:
-    """Answer until there is nothing more; at a terminal Ctrl-C ends a reply or a line alone."""
+    """Reply until the input ends; at a terminal Ctrl-C only cancels the reply or the line."""
     from microgpt_cli.chat.commands import is_command, run_command
 
     while True:
@@ -141,7 +141,7 @@ def _talk(session: "ChatSession", talker: "PipeInput | TerminalInput", at_termin
 
 
 def _print_reply(session: "ChatSession", turn: "ChatTurn", *, can_stop: bool) -> None:
-    """Print a reply while it is made; what has come of it by a Ctrl-C is kept, too."""
+    """Print a reply while it is generated; after Ctrl-C the partial reply is kept."""
     try:
         for piece in turn:
             print(terminal_safe(piece), end="", flush=True)

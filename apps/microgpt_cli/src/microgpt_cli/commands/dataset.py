@@ -1,4 +1,4 @@
-"""`microgpt dataset`: data that microgpt makes itself."""
+"""`microgpt dataset`: generate synthetic data."""
 
 import os
 from pathlib import Path

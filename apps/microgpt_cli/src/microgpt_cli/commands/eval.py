@@ -1,4 +1,4 @@
-"""`microgpt eval`: how well a model predicts a file."""
+"""`microgpt eval`: held-out loss and exact match on a file."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from microgpt.inference import InferenceGpt
     from microgpt.training.engines import Use
 
-N_ERRORS = 3  # of a task that are shown; --json has all
+N_ERRORS = 3  # errors shown per task; --json has all
 N_WRONG_REPLIES, N_WRONG_REPLIES_JSON = 3, 10
-CLIP = 48  # characters of a text that are shown
+CLIP = 48  # characters shown of a text
 
 
 def evaluate(
@@ -88,7 +88,7 @@ def evaluate(
 def _ask(
     model: "InferenceGpt", items: "Sequence[Item]", threads: int
 ) -> "tuple[list[Answer], float]":
-    """Return what the model replies to each item, and how many seconds that took."""
+    """Return the model's reply to each item, and the seconds that took."""
     from microgpt.evaluation.exact_match import answer_all
 
     started = perf_counter()
@@ -100,7 +100,7 @@ def _ask(
 
 
 def page(answers: "Sequence[Answer]", seconds: float) -> Iterator[str]:
-    """Yield the lines of the page on at least one answer, which took so many seconds in all."""
+    """Yield the lines of the report on one or more answers, generated in `seconds`."""
     from microgpt.evaluation.exact_match import Score, by_task, wrong_replies
 
     score, tasks = Score.of(answers), by_task(answers)
@@ -121,7 +121,7 @@ def page(answers: "Sequence[Answer]", seconds: float) -> Iterator[str]:
 
 
 def _reply_facts(answers: "Sequence[Answer]", seconds: float) -> dict[str, object]:
-    """Return what `page` tells, and every error, for JSON."""
+    """Return the content of `page`, and every error, for JSON."""
     from microgpt.evaluation.exact_match import by_task, wrong_replies
 
     n_tokens = sum(answer.n_tokens for answer in answers)
@@ -188,5 +188,5 @@ def _named(task: str) -> str:
 
 
 def _clip(text: str) -> str:
-    """Return the beginning of a text as it can stand in a line, whatever characters are in it."""
+    """Return the start of a text, escaped to fit on one line."""
     return repr(text if len(text) <= CLIP else f"{text[:CLIP]}...")

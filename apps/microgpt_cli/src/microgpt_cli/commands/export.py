@@ -1,4 +1,4 @@
-"""`microgpt export`: a model in another format."""
+"""`microgpt export`: convert a model to another format."""
 
 from pathlib import Path
 from typing import Annotated, Literal

@@ -1,4 +1,4 @@
-"""`microgpt generate`: samples from a model."""
+"""`microgpt generate`: sample from a model."""
 
 import json
 import os
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from microgpt.storage.model_directory import SavedModel
 
 choice = opt.panel("Choice of a token")
-FLUSH_INTERVAL_S = 0.05  # what is printed is seen by then
+FLUSH_INTERVAL_S = 0.05  # maximum delay before output is visible
 
 
 def generate(
@@ -107,7 +107,7 @@ def generate(
 
 
 def _print_lines(samples: Iterator[str]) -> int:
-    """Print the samples as they come; return how many there were."""
+    """Print samples as they arrive; return their number."""
     n_printed, due = 0, 0.0
     for n_printed, text in enumerate(samples, start=1):
         print(f"sample {n_printed:2d}: {terminal_safe(text)}")
@@ -118,9 +118,9 @@ def _print_lines(samples: Iterator[str]) -> int:
 
 
 def _training_texts(saved: "SavedModel", against: Path | None) -> Container[str]:
-    """Return the texts that a sample of this model may repeat.
+    """Return the training texts, which are not novel as samples.
 
-    For a chat model, which makes up what a user might say, they are those of users.
+    A chat model generates user messages, so they are the users' messages.
     """
     from microgpt.data.documents import bundled, load_conversations, load_stream, load_text
     from microgpt.data.split import fingerprint
@@ -153,5 +153,5 @@ def _known(docs: "Sequence[Document]", saved: "SavedModel") -> Container[str]:
             texts.append(doc)
         else:
             texts += [message.content for message in doc if message.role == "user"]
-    room = saved.model.block_size - saved.tokenizer.is_chat  # the role takes a token
+    room = saved.model.block_size - saved.tokenizer.is_chat  # the role takes one token
     return KnownTexts(texts, room=room, text=saved.text)

@@ -1,4 +1,4 @@
-"""`microgpt genome`: what a genome is, which one is in use, and those of other systems' logs."""
+"""`microgpt genome`: show, select and import genomes."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from microgpt_cli.terminal.options import DEFAULT_GENOME, DEFAULT_TEXT, RUNS, As
 if TYPE_CHECKING:
     from microgpt_evolution.genome_file import GenomeRecord
 
-N_HEX = 8  # of the name of a genome that is kept
+N_HEX = 8  # hash digits in the name of a kept genome
 
 genome = command_group("Show a genome, use another one, import a log.")
 
@@ -118,7 +118,7 @@ def import_log(
 
 
 def _content(path: Path) -> tuple[Path, bytes]:
-    """Return where a genome is, which may be a run's, and what is there."""
+    """Return the path of a genome, which may be in a run, and its content."""
     from microgpt.files.atomic_files import as_argument
     from microgpt_evolution.errors import RunError
     from microgpt_evolution.genome_file import read_content
@@ -136,7 +136,7 @@ def _content(path: Path) -> tuple[Path, bytes]:
 
 
 def _model_facts(record: "GenomeRecord", input: Path | None) -> dict[str, Any]:
-    """Return what can be told of the model without training it, which depends on the data."""
+    """Return the facts about the model that are known without training; they depend on the data."""
     from microgpt.data.documents import load_text
     from microgpt.data.split import Split, fingerprint
     from microgpt.data.tokenizer import CharTokenizer
@@ -158,7 +158,7 @@ def _model_facts(record: "GenomeRecord", input: Path | None) -> dict[str, Any]:
 
 
 def _to_keep(content: bytes) -> dict[str, bytes]:
-    """Return genome.json, as it is, under another name, if it would be lost; tell where it is."""
+    """Return genome.json under another name if it would be lost, and print that name."""
     from microgpt_evolution.errors import GenomeError
     from microgpt_evolution.genome_file import read_content
 
@@ -168,7 +168,7 @@ def _to_keep(content: bytes) -> dict[str, bytes]:
     if old == content:
         return {}
     for path in sorted(RUNS.glob(f"*/{DEFAULT_GENOME}")):
-        with suppress(GenomeError):  # a run whose genome cannot be read does not keep this one
+        with suppress(GenomeError):  # an unreadable genome in a run is not a copy of this one
             if read_content(path) == old:
                 note(f"the {DEFAULT_GENOME} that was here is the winner of {path.parent}")
                 return {}

@@ -1,4 +1,4 @@
-"""`microgpt info`: what a model is, or what a training file is like."""
+"""`microgpt info`: describe a model or a training file."""
 
 import json
 import shlex

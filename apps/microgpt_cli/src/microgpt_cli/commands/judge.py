@@ -1,4 +1,4 @@
-"""`microgpt judge`: how much beauty there is in names."""
+"""`microgpt judge`: score names with the judge and the Hydra's heads."""
 
 import json
 import re
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from microgpt_evolution.objectives.judge import Verdict
     from microgpt_evolution.objectives.scores import Scores
 
-SAMPLE = re.compile(r"sample +\d+: ?")  # how a line of `microgpt generate` begins
+SAMPLE = re.compile(r"sample +\d+: ?")  # prefix of a line of `microgpt generate`
 COLUMNS = ("flow", "symmetry", "creativity", "total")
-MIN_WIDTH = 6  # of a column: "-10.00"
-CLIP = 24  # columns of a name that are shown
+MIN_WIDTH = 6  # column width that fits "-10.00"
+CLIP = 24  # columns shown of a name
 
 
 def judge(
@@ -72,8 +72,8 @@ def judge(
 class _Row:
     name: str
     verdict: "Verdict | None"
-    is_known: bool  # among the names that are not new
-    is_repeat: bool  # came before in this batch
+    is_known: bool  # among the known names
+    is_repeat: bool  # repeats an earlier name of this batch
 
     def facts(self) -> dict[str, object]:
         verdict = self.verdict
@@ -81,7 +81,7 @@ class _Row:
         return {"name": self.name, **terms, "is_known": self.is_known, "is_repeat": self.is_repeat}
 
     def remark(self, known: str) -> str:
-        """Return what there is to say beside the figures, with the name of the known names."""
+        """Return the remark on a name, if any; `known` names the source of known names."""
         from microgpt_evolution.objectives.name_features import MIN_LENGTH, normal
 
         if self.verdict is None:
@@ -94,12 +94,12 @@ class _Row:
 
 
 def _read_names() -> Iterator[str]:
-    """Yield the lines of standard input, without what `microgpt generate` puts before a sample."""
+    """Yield names from standard input, without the prefix of `microgpt generate`."""
     if sys.stdin.isatty():
         note("give names, one a line; Ctrl-D ends them")
     for line in sys.stdin.read().removeprefix("\ufeff").split("\n"):  # a byte order mark
         if sample := SAMPLE.match(line):
-            yield line[sample.end() :]  # a model may say nothing: that counts, too
+            yield line[sample.end() :]  # an empty sample counts, too
         elif line.strip():
             yield line.strip()
 
@@ -140,7 +140,7 @@ def _summary(result: "Scores", rows: Sequence[_Row]) -> Iterator[str]:
 
 
 def _shown(name: str) -> str:
-    """Return a name as it can stand in a line, clipped; what does not print is escaped."""
+    """Return a name escaped and clipped to fit a column."""
     from rich.cells import chop_cells
 
     pieces = chop_cells(printable(name.strip(), CLIP + 1), CLIP)

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 KINDS = (".png", ".svg")
 DEFAULT_FILES = (Path("curves.png"), Path("curves.svg"))
-PNG_SCALE = 2  # pixels of a PNG per pixel of a chart; one would be blurred on most screens
+PNG_SCALE = 2  # PNG pixels per chart pixel; 1 looks blurred on most screens
 
 
 class PlotError(MicrogptError):
-    """A picture or a page cannot be drawn or written."""
+    """A picture or page cannot be drawn or written."""
 
 
 def plot(
@@ -54,8 +54,8 @@ def write_curves(directories: Sequence[Path], files: Sequence[Path]) -> None:
 
     Raises:
         CheckpointError: a history is missing, damaged or empty.
-        ConfigError: a file is neither a .png nor a .svg.
-        PlotError: the extra plots is not installed, or a file cannot be written.
+        ConfigError: a file is neither .png nor .svg.
+        PlotError: the extra `plots` is not installed, or a file cannot be written.
     """
     check_kinds(files)
 
@@ -70,7 +70,7 @@ def write_curves(directories: Sequence[Path], files: Sequence[Path]) -> None:
 
 
 def check_kinds(files: Sequence[Path]) -> None:
-    """Raise ConfigError unless pictures can be written to such files."""
+    """Raise ConfigError unless every file is a .png or .svg."""
     for file in files:
         if file.suffix.lower() not in KINDS:
             raise ConfigError(f"a picture is a {' or '.join(KINDS)} file, got {file}")
@@ -78,9 +78,9 @@ def check_kinds(files: Sequence[Path]) -> None:
 
 @contextmanager
 def extra_plots(what: str) -> Iterator[None]:
-    """Raise PlotError where a module of the extra plots is not installed."""
+    """Raise PlotError if a module of the extra `plots` is not installed."""
     try:
-        import vl_convert  # noqa: F401  (what Altair writes images with)
+        import vl_convert  # Altair writes images with it
 
         yield
     except ImportError as error:
@@ -99,5 +99,5 @@ def write_chart(chart: "alt.TopLevelMixin", files: Sequence[Path]) -> None:
         except OSError as error:
             raise PlotError(f"cannot write {file}: {error.strerror}; name another file") from error
         finally:
-            with suppress(OSError):  # it was moved, or never written
+            with suppress(OSError):  # already moved, or never written
                 hidden.unlink()

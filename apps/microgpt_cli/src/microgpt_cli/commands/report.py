@@ -63,12 +63,12 @@ def report(
 
 
 def read_report(directories: Sequence[Path]) -> "Report":
-    """Return the report of one run, or of several.
+    """Return the report of one run or of several.
 
     Raises:
-        RunError: a run is missing, damaged or empty, or they are of different documents.
-        ReportError: a sweep and a search are mixed.
-        PlotError: the extra plots is not installed.
+        RunError: a run is missing, damaged or empty, or they use different documents.
+        ReportError: sweeps and searches are mixed.
+        PlotError: the extra `plots` is not installed.
     """
     from microgpt_cli.commands.plot import extra_plots
     from microgpt_evolution.runs.records import SWEEP
@@ -94,7 +94,7 @@ def read_report(directories: Sequence[Path]) -> "Report":
 
 
 def write_report(found: "Report", file: Path) -> Path:
-    """Write the page, whole or not at all, and return where it is."""
+    """Write the page atomically and return its path."""
     from microgpt.files.atomic_files import publish
     from microgpt_report.page import render
 
@@ -103,17 +103,17 @@ def write_report(found: "Report", file: Path) -> Path:
 
 
 def leave_report(directory: Path) -> None:
-    """Write the report of a run that has ended; print why if that fails, whatever the reason."""
+    """Write the report of a finished run; on any failure print the reason."""
     try:
         file = write_report(read_report([directory]), directory / REPORT)
-    except Exception as error:  # the result of the run has been written and printed
+    except Exception as error:  # the result is already written and printed
         note(f"no {REPORT}: {error}")
     else:
         note(f"pictures of it are in {file}")
 
 
 def newest_run(pattern: str, kind: str, how: str) -> Path:
-    """Return the run that was begun last, of those whose names match."""
+    """Return the newest run whose name matches the pattern."""
     found = [path.parent for path in RUNS.glob(f"{pattern}/run.json")]
     if not found:
         raise ReportError(f"there is no {kind} in {RUNS}; make one with: microgpt {how}")

@@ -1,4 +1,4 @@
-"""`microgpt run`: the creature, as a search has evolved it or as it was in the beginning."""
+"""`microgpt run`: train a creature from a genome and print its names."""
 
 import os
 from dataclasses import replace

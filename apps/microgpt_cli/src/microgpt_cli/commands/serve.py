@@ -1,4 +1,4 @@
-"""`microgpt serve`: a model over HTTP."""
+"""`microgpt serve`: serve a model over HTTP."""
 
 from pathlib import Path
 from typing import Annotated

@@ -145,7 +145,7 @@ def resume(
 
 
 def _values(name: str, text: str, kind: Callable[[str], Any]) -> list[Any]:
-    """Return the values of a setting; raise ConfigError if one cannot be read."""
+    """Parse a comma-separated list of values; raise ConfigError if one is invalid."""
     try:
         return [kind(part.strip()) for part in text.split(",")]
     except ValueError as error:

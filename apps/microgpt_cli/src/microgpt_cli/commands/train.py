@@ -1,4 +1,4 @@
-"""`microgpt train`: from a text file to a model directory."""
+"""`microgpt train`: train a model on a text file."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -88,7 +88,7 @@ def train(
 
 
 def _check_combinations(settings: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Raise ConfigError if an option has no use beside another, or without it."""
+    """Raise ConfigError if an option has no effect because of another, or without it."""
     resume, chat = settings["resume"], settings["chat"]
     if "vocab_size" in given and settings["tokenizer"] != "bpe" and not resume:
         raise ConfigError("--vocab-size goes with --tokenizer bpe; add it, or leave both out")

@@ -1,4 +1,4 @@
-"""`microgpt verify`: the proof that the arithmetic is right."""
+"""`microgpt verify`: check the gradients and the engines."""
 
 from typing import Annotated, get_args
 

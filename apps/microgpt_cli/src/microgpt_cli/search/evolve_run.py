@@ -1,4 +1,4 @@
-"""Run or resume the search of `microgpt evolve`, and keep its winner."""
+"""Run or resume the search of `microgpt evolve`, and save its winner."""
 
 import hashlib
 import os
@@ -42,7 +42,7 @@ RESUME = "microgpt evolve --resume"
 
 
 def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Run or resume a search with the options of its command, some of which were given."""
+    """Run or resume a search; `given` are the options that are not defaults."""
     force, model_dir = options["force"], options["train_winner"]
     _check_outputs(model_dir, force=force)
     pool = make_pool(options["workers"], options["scheduler"])
@@ -51,7 +51,7 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         settings, parts = _prepare(options, given, begun)
         prepare_engine("compiled", uses=["training", "evaluation", "generation"], tell=note)
         stack.enter_context(pool)
-        pool.executor()  # a cluster that is not there begins no run
+        pool.executor()  # fail before a run begins if the cluster is unreachable
         records = begun or stack.enter_context(
             Records.begin(RUNS, "evolve", settings.model_dump(mode="json"))
         )
@@ -75,19 +75,19 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
 
 
 def _check_outputs(model_dir: Path | None, *, force: bool) -> None:
-    """Raise what would otherwise end the command after the search."""
+    """Raise errors that would otherwise occur after the search."""
     if model_dir:
         check_place(model_dir)
     if DEFAULT_GENOME.is_dir():
         raise GenomeError(f"{DEFAULT_GENOME} is a directory; move it away")
     if os.path.lexists(DEFAULT_GENOME) and not force:
-        read_genome(DEFAULT_GENOME)  # to be compared with the winner
+        read_genome(DEFAULT_GENOME)  # it will be compared with the winner
 
 
 def _prepare(
     options: Mapping[str, Any], given: Mapping[str, Any], begun: Records | None
 ) -> tuple[SearchSettings, Split]:
-    """Return the settings of the search, and its documents."""
+    """Return the settings and documents of the search."""
     path = options["input"]
     genome = read_genome(options["warm_start"]).genome if options["warm_start"] else None
     if begun:
@@ -115,7 +115,7 @@ def _prepare(
 def _keep_winner(
     result: EvolutionResult, log: SearchLog, *, force: bool, model_dir: Path | None
 ) -> None:
-    """Log the winner; write its genome.json and, into model_dir, a model of it."""
+    """Log the winner; write its genome.json and, if model_dir is given, a trained model."""
     _write_genome(result.record, log, force=force)
     trained = result.retest.result
     for line in loss_log_end.demo(result.names, trained.losses[-1]):
@@ -129,10 +129,10 @@ def _keep_winner(
 
 
 def _write_genome(record: GenomeRecord, log: SearchLog, *, force: bool) -> None:
-    """Write genome.json if that is an improvement."""
+    """Write genome.json if the genome is better."""
     is_there = os.path.lexists(DEFAULT_GENOME)
     if is_there and not force and not replaces(record, read_genome(DEFAULT_GENOME)):
-        remove_unfinished(DEFAULT_GENOME.parent)  # it may be of a run that was killed right then
+        remove_unfinished(DEFAULT_GENOME.parent)  # leftovers of a run killed while writing
         note(f"{DEFAULT_GENOME} stays: it is as good or better; --force replaces it")
         return
     write_genome(DEFAULT_GENOME, record)

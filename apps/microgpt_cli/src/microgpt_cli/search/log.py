@@ -1,4 +1,4 @@
-"""The log of a search, on paper and on stdout, and what is said where it ends early."""
+"""The log of a search, to a file and stdout, and the hint after an interrupted run."""
 
 import sys
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from microgpt_evolution.runs.run_directory import RunDirectory
 
 
 class SearchLog:
-    """Writes lines to the log and to stdout; on a terminal, where the table was."""
+    """Writes lines to the log and to stdout; on a terminal they replace the table."""
 
     def __init__(self, path: Path, table: SearchTable | None) -> None:
         self._path, self._table = path, table
@@ -29,11 +29,11 @@ class SearchLog:
 
     def __exit__(self, *_: object) -> None:
         self.stop_table()
-        with suppress(OSError):  # what is still in the buffer has been told of
+        with suppress(OSError):  # errors of buffered lines have been reported
             self._file.close()
 
     def __call__(self, line: str) -> None:
-        """Write a line; raise CheckpointError if it cannot be written into the log."""
+        """Write a line; raise CheckpointError if the log is not writable."""
         self.stop_table()
         show_while_read(line)
         with self._writing():
@@ -41,7 +41,7 @@ class SearchLog:
             self._file.flush()
 
     def stop_table(self) -> None:
-        """Take the table away for now."""
+        """Hide the table until its next update."""
         if self._table:
             self._table.stop()
 
@@ -55,15 +55,15 @@ class SearchLog:
 
 @contextmanager
 def resumable(records: RunDirectory, command: str) -> Iterator[None]:
-    """Have whatever ends a run early say which command, with its directory, goes on with it."""
+    """Add the command that resumes the run to any error that ends it early."""
     how = f"go on with: {command} {as_argument(records.directory)}"
     try:
         yield
     except KeyboardInterrupt as stop:
-        obeyed()  # else it is repeated while a slow pool closes, and what is said here is lost
+        obeyed()  # otherwise it is raised again while a slow pool closes, and this message is lost
         raise type(stop)(f"after {records.n_recorded} evaluations; {how}") from None
-    except (MicrogptError, OSError) as error:  # of the system: stdout cannot take more
-        if not records.n_known:  # there is nothing to go on with
+    except (MicrogptError, OSError) as error:  # OSError: stdout is not writable
+        if not records.n_known:  # there is nothing to resume
             raise
         say(f"error: {error}; {how}")
         if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""Run or resume the trainings of `microgpt sweep`."""
+"""Run or resume the sweep of `microgpt sweep`."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ MAX_SEEDS = 1000
 
 
 def begin(kind: Kind, configs: Sequence[SweepConfig], options: Mapping[str, Any]) -> None:
-    """Run all trainings of a new sweep, with the options of its command."""
+    """Run a new sweep with the options of its command."""
     seed, n_seeds, chat = options["seed"], options["seeds"], options["chat"]
     check_count("seeds", n_seeds)
     if n_seeds > MAX_SEEDS:
@@ -60,16 +60,16 @@ def begin(kind: Kind, configs: Sequence[SweepConfig], options: Mapping[str, Any]
             chat=chat,
             data_sha256=parts.facts.sha256,
         )
-    except ValidationError as error:  # such as a path that is no text
+    except ValidationError as error:  # for example, a path that is not text
         raise ConfigError(first_problem(error)) from error
     with pool:
-        pool.executor()  # without a cluster no run begins
+        pool.executor()  # fail before a run begins if the cluster is unreachable
         with SweepRecords.begin(RUNS, "sweep", settings.model_dump(mode="json")) as records:
             _run(objective, pool, records)
 
 
 def resume(run: Path, path: Path | None, workers: int | None, scheduler: str | None) -> None:
-    """Run the trainings that a sweep lacks; the path is that of documents that were moved."""
+    """Run the remaining trials of a sweep; the path is that of moved documents."""
     pool = make_pool(workers, scheduler)
     with SweepRecords.open(run) as records:
         sweep = records.sweep
@@ -94,7 +94,7 @@ def _load(path: Path, validation: float, test: float, *, chat: bool) -> Split:
 
 
 def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
-    """Run the trainings that are not on record, and report the result."""
+    """Run the trials that have no recorded result, and report the results."""
     started = perf_counter()
     sweep = records.sweep
     dtypes = sorted({config.dtype for config in sweep.configs})
@@ -116,10 +116,10 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
 
 
 class SweepProgress(ProgressBar):
-    """Trainings done; the time left goes by the operations that each takes."""
+    """Progress of a sweep; the time left is estimated from the operations of each trial."""
 
     def __init__(self, todo: dict[tuple[SweepConfig, int], int]) -> None:
-        """Begin with the operations of each training that is to be made."""
+        """Start with the operations of each remaining trial."""
         super().__init__("training", len(todo))
         self._todo, self._flops_left, self._flops_done = todo, sum(todo.values()), 0
         self._names = differing(config for config, _ in todo)
@@ -128,7 +128,7 @@ class SweepProgress(ProgressBar):
         self._show()
 
     def update(self, result: SweepResult) -> None:
-        """Show that a training has ended; say why, once per configuration, if not well."""
+        """Show a finished trial; print the reason of a failure once per configuration."""
         flops = self._todo[result.config, result.seed]
         self._flops_left -= flops
         if result.is_ok:

@@ -1,4 +1,4 @@
-"""How far a search is, on a terminal: a table on stderr, which goes when something is printed."""
+"""Progress of a search: a table on stderr, hidden while other lines are printed."""
 
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from microgpt_evolution.search.runner import SearchEvent
 
 REDRAWS_A_SECOND = 4
-LABEL = 12  # columns, the space behind it too
+LABEL = 12  # columns, including the space after it
 
 
 class SearchTable:
-    """Shows the events of a search; between two of them the clock goes on."""
+    """Shows the events of a search; the clock keeps running between events."""
 
     def __init__(self, generations: int, console: "Console") -> None:
         self._generations, self._console = generations, console
@@ -26,13 +26,13 @@ class SearchTable:
         self._live: Live | None = None
 
     def stop(self) -> None:
-        """Take the table away, so that something else can be printed; it comes back."""
+        """Hide the table until its next update."""
         live, self._live = self._live, None
         if live:
             live.stop()
 
     def update(self, event: "SearchEvent") -> None:
-        """Show how far the search is."""
+        """Show the progress."""
         from rich.live import Live
 
         before, self._event = self._event, event
@@ -40,12 +40,12 @@ class SearchTable:
             self._n_evaluated += 1
         if self._live:
             return
-        self._live = Live(  # a new one: an old one would draw over what has been printed since
+        self._live = Live(  # the old one would overwrite lines printed since
             get_renderable=self._lines,
             console=self._console,
             transient=True,
             refresh_per_second=REDRAWS_A_SECOND,
-            redirect_stdout=False,  # it would send the log to stderr
+            redirect_stdout=False,  # otherwise rich sends the log to stderr
             redirect_stderr=False,
         )
         self._live.start(refresh=True)

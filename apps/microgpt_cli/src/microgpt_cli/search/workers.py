@@ -1,4 +1,4 @@
-"""Make the worker pool of a search or a sweep from its options."""
+"""Create the worker pool of a search or a sweep."""
 
 import sys
 
@@ -11,7 +11,7 @@ SWITCH_S = 2e-4
 
 
 def make_pool(workers: int | None, scheduler: str | None) -> Pool:
-    """Return threads, by default one, or all workers of the cluster at the scheduler's address."""
+    """Return a pool of threads (default: one), or of the workers of a Dask cluster."""
     if workers is not None:
         check_count("workers", workers)
         if scheduler:
@@ -21,7 +21,7 @@ def make_pool(workers: int | None, scheduler: str | None) -> Pool:
             )
     if scheduler:
         return Dask(scheduler)
-    # A thread whose kernel has ended waits 5 ms for the interpreter by default. Two threads reach
-    # 0.91 of the speed of two processes with this, 0.86 without (bench/evolution_speed.py).
+    # A thread whose kernel has ended waits 5 ms for the GIL by default. Two threads reach 0.91 of
+    # the speed of two processes with this, 0.86 without (bench/evolution_speed.py).
     sys.setswitchinterval(SWITCH_S)
     return Threads(workers or 1)

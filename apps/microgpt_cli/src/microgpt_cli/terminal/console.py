@@ -1,4 +1,4 @@
-"""What goes to stdout and stderr, also when nobody reads there any more."""
+"""Output to stdout and stderr that survives closed pipes."""
 
 import os
 import sys
@@ -7,9 +7,10 @@ from typing import TextIO
 
 from microgpt.printable import printable
 
-MAX_LINE = 4096  # characters on stderr: room for a path
-# What a terminal obeys: control characters but line ends and tabs, and what turns the direction of
-# writing. Letters of any script print as they are, also those that are joined by invisible ones.
+MAX_LINE = 4096  # characters per line on stderr; a path fits
+# Characters that control a terminal: control characters except line ends and tabs, and
+# bidirectional overrides. Letters of any script print unchanged, including those joined by
+# invisible characters.
 TURNS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 ESCAPES = {
     code: repr(chr(code))[1:-1] for code in (*range(9), *range(11, 32), *range(127, 160), *TURNS)
@@ -17,9 +18,9 @@ ESCAPES = {
 
 
 def prepare_streams() -> None:
-    """Make sure that no stream is missing and that no character ends in a traceback."""
+    """Replace missing streams, and escape characters that cannot be encoded or decoded."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # the caller has closed it
+        if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  (until the process ends)
     sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
     for stream in (sys.stdout, sys.stderr):
@@ -30,19 +31,19 @@ def say(line: str) -> None:
     """Print one line to stderr; a closed pipe does not change the exit code."""
     text = printable(" ".join(line.splitlines()), MAX_LINE)
     try:
-        sys.stderr.write(f"{text}\n")  # in one go: `print` can be stopped before the end of a line
+        sys.stderr.write(f"{text}\n")  # one write: `print` can be interrupted before the line end
         sys.stderr.flush()
     except OSError:
         abandon(sys.stderr)
 
 
 def note(line: str) -> None:
-    """Tell the user something that is neither a result nor an error."""
+    """Print a note, which is neither a result nor an error."""
     say(f"note: {line}")
 
 
 def show_while_read(text: str) -> None:
-    """Print a result; if nobody reads any more, go on in silence, for there is more to do."""
+    """Print a result; if the pipe is closed, continue silently, because more work follows."""
     try:
         print(terminal_safe(text), flush=True)
     except BrokenPipeError:
@@ -50,12 +51,12 @@ def show_while_read(text: str) -> None:
 
 
 def terminal_safe(text: str) -> str:
-    """Return text for stdout: a terminal gets control characters escaped, a file or pipe raw."""
+    """Escape control characters if stdout is a terminal; files and pipes get the raw text."""
     return text.translate(ESCAPES) if sys.stdout.isatty() else text
 
 
 def print_facts(facts: Mapping[str, object]) -> None:
-    """Print a line for each, values below one another, whatever characters are in them."""
+    """Print one "name: value" line per fact, aligned and escaped."""
     names = [f"{printable(name)}:" for name in facts]
     width = max(map(len, names))
     for name, fact in zip(names, facts.values(), strict=True):
@@ -63,5 +64,5 @@ def print_facts(facts: Mapping[str, object]) -> None:
 
 
 def abandon(stream: TextIO) -> None:
-    """Discard all that is still to be printed on stdout or stderr, also what is in the buffer."""
+    """Discard all further output of a stream, including its buffer."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,4 +1,4 @@
-"""Options of several commands, and the panels of their help."""
+"""Options shared by several commands, and their help panels."""
 
 from functools import partial
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import typer
 
 DEFAULT_MODEL_DIR = Path("output")
-RUNS = Path("experiments")  # where runs of evolution are kept
-DEFAULT_GENOME = Path("genome.json")  # where a search leaves its winner
-DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # in data/, and with microgpt
+RUNS = Path("experiments")  # directory of searches and sweeps
+DEFAULT_GENOME = Path("genome.json")  # written by a search
+DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # in data/, or bundled
 
 
 def panel(title: str) -> Any:
-    """Return typer.Option for the options under one title of a command's help."""
+    """Return typer.Option for one panel of a command's help."""
     return partial(typer.Option, rich_help_panel=title)
 
 
@@ -42,7 +42,7 @@ Scheduler = Annotated[
 
 
 def given_options(ctx: typer.Context) -> dict[str, Any]:
-    """Return the options that were given, by name."""
+    """Return the options set by the user, by name."""
     sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
     return {
         name: ctx.params[name]

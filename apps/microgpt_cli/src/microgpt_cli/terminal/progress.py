@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, sparse lines elsewhere."""
+"""Progress on stderr: a bar on a terminal, occasional lines elsewhere."""
 
 import sys
 from collections import deque
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-N_LINES = 10  # at most, where stderr is no terminal
-LINE_INTERVAL_S = 1.0  # between two of them, at least
-LOSS_WINDOW = 100  # steps of the running mean of the loss
+N_LINES = 10  # maximum without a terminal
+LINE_INTERVAL_S = 1.0  # minimum time between lines
+LOSS_WINDOW = 100  # steps in the running mean of the loss
 SPEED_WINDOW_S = 5.0
 
 
 class ProgressBar:
-    """A bar on a terminal that can redraw; elsewhere a line for each tenth."""
+    """A bar on a terminal that can redraw; otherwise one line per tenth."""
 
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total, self._done = what, total, 0
@@ -38,7 +38,7 @@ class ProgressBar:
         self.stop()
 
     def show(self, done: int, left: str, line: str, figures: str = "") -> None:
-        """Show how much is done: a bar with the time left, the figures below it; or the line."""
+        """Show the progress: a bar with the time left and the figures below it, or the line."""
         tenth_before, self._done = self._done * N_LINES // self._total, done
         if self._console:
             self._bar = self._bar or _make_bar(self._console, self._what, self._total)
@@ -51,21 +51,21 @@ class ProgressBar:
             say(line)
 
     def stop(self) -> None:
-        """Take the bar away, so that something else can be printed; it comes back."""
+        """Hide the bar until its next update."""
         if self._bar:
             self._bar.stop()
-        self._bar = None  # an old one would draw over what is printed by then
+        self._bar = None  # it would overwrite lines printed since
 
 
 class TrainingProgress(ProgressBar):
-    """Step, losses, speed and time left of a training."""
+    """Step, losses, speed and time left of a training run."""
 
     def __init__(self, steps: int) -> None:
         super().__init__("step", steps)
         self.restart()
 
     def restart(self, step: int = 0) -> None:
-        """Follow another training, which begins or goes on now."""
+        """Start to follow another training run."""
         self.stop()
         self._done, self._last_line = step, perf_counter()
         self._n_losses, self._mean_loss, self._last_loss = 0, 0.0, 0.0
@@ -84,14 +84,14 @@ class TrainingProgress(ProgressBar):
         figures = f"{short(docs_per_s)} docs/s, {short(tokens_per_s)} tokens/s"
         if self._val_loss is not None:
             figures = f"held out {self._val_loss:.3f} | {figures}"
-        if self._n_losses:  # a resumed training may begin by measuring the held-out loss
+        if self._n_losses:  # a resumed run may start with a validation
             figures = f"loss {self._mean_loss:.3f} (last {self._last_loss:.3f}) | {figures}"
         left = time_left(self._total - event.step, steps_per_s)
         line = f"step {event.step:4d} / {self._total:4d} | {figures} | {left}"
         self.show(event.step, left, line, figures)
 
     def _speed(self, event: "TrainEvent") -> list[float]:
-        """Return the steps, documents and tokens per second of the last seconds."""
+        """Return steps, documents and tokens per second over the last seconds."""
         now = perf_counter()
         _, steps, docs, tokens = self._totals[-1]
         steps += len(event.losses)
@@ -104,7 +104,7 @@ class TrainingProgress(ProgressBar):
 
 
 def followed(work: Iterable[T], n: int, what: str) -> Iterator[T]:
-    """Yield the n results of some work, and show how many have come."""
+    """Yield the n results of some work while showing progress."""
     started = perf_counter()
     with ProgressBar(what, n) as bar:
         bar.show(0, "? left", "")
@@ -115,15 +115,15 @@ def followed(work: Iterable[T], n: int, what: str) -> Iterator[T]:
 
 
 def short(number: float) -> str:
-    """Return a number in three digits."""
+    """Format a number with three significant digits."""
     for divisor, letter in ((1e6, "M"), (1e3, "k")):
-        if number >= 0.9995 * divisor:  # three digits round it up
+        if number >= 0.9995 * divisor:  # rounds up to three digits
             return f"{number / divisor:.3g}{letter}"
     return f"{number:.3g}"
 
 
 def duration(seconds: float) -> str:
-    """Return a time in its two largest units."""
+    """Format a duration in its two largest units."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -132,12 +132,12 @@ def duration(seconds: float) -> str:
 
 
 def time_left(n: float, per_s: float) -> str:
-    """Return how long n more things take at some speed, which may be 0: not known yet."""
+    """Format the time left for n items at some speed; a speed of 0 means unknown."""
     return f"{duration(n / per_s)} left" if per_s else "? left"
 
 
 def rich_console() -> "Console | None":
-    """Return stderr as rich sees it, or None where nothing can be redrawn."""
+    """Return a rich console for stderr, or None if it cannot redraw."""
     if not sys.stderr.isatty():
         return None
     from rich.console import Console
@@ -155,7 +155,7 @@ def _make_bar(console: "Console", what: str, total: int) -> "Progress":
 
         def get_renderables(self) -> "Iterator[RenderableType]":
             yield self.make_tasks_table(self.tasks)
-            for task in self.tasks:  # none while rich makes the bar
+            for task in self.tasks:  # empty until rich has created the bar
                 if task.fields["figures"]:
                     yield Text(task.fields["figures"], overflow="ellipsis", no_wrap=True)
 
@@ -167,7 +167,7 @@ def _make_bar(console: "Console", what: str, total: int) -> "Progress":
         console=console,
         transient=True,
         expand=True,
-        redirect_stdout=False,  # it would send the results to stderr
+        redirect_stdout=False,  # otherwise rich sends the results to stderr
     )
     bar.add_task(what, total=total, figures="", left="")
     return bar

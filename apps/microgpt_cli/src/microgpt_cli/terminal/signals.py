@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as exceptions that no library can swallow for good."""
+"""SIGINT and SIGTERM as exceptions, raised again if a library swallows them."""
 
 import signal
 import sys
@@ -7,29 +7,29 @@ from types import FrameType
 from typing import Any, NoReturn, Self
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
-REPEAT_AFTER_S = 2.0  # whoever has caught a stop may still be cleaning up
+REPEAT_AFTER_S = 2.0  # time for cleanup after a stop
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came."""
+    """SIGTERM was received."""
 
 
-_early: list[int] = []  # stops that came before anything could be made of them
-_asked: list[type[KeyboardInterrupt]] = []  # those that nobody has obeyed yet
+_early: list[int] = []  # signals received before `obey`
+_asked: list[type[KeyboardInterrupt]] = []  # stops that are not yet obeyed
 
 
 def listen() -> None:
-    """From now on, lose no stop; from `obey` on, obey it."""
+    """Record signals from now on; `obey` raises them."""
     _handle(lambda signum, frame: _early.append(signum))
     sys.unraisablehook = _ignore_dropped_stops
 
 
 def obey() -> None:
-    """Raise KeyboardInterrupt or Terminated wherever the process is when one comes, or has come.
+    """Raise KeyboardInterrupt or Terminated on a signal, including one received before.
 
-    Some libraries swallow every exception while they are imported, and Python drops one that is
-    raised in a callback of its own, such as that of an import lock: one start in 400 was deaf. So
-    a stop is raised again until `obeyed` or `stop_listening` is called.
+    Some libraries swallow every exception during their import, and Python drops exceptions raised
+    in its own callbacks, such as that of an import lock: one start in 400 ignored the signal. So a
+    stop is raised again until `obeyed` or `stop_listening` is called.
     """
     _handle(_stop)
     if _early:
@@ -37,32 +37,32 @@ def obey() -> None:
 
 
 def obeyed() -> None:
-    """Do not repeat a stop: what was asked for is done, and the command goes on."""
+    """Stop raising a stop again: it has been handled, and the command continues."""
     _asked.clear()
     if hasattr(signal, "setitimer"):  # not on Windows
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def asked() -> type[KeyboardInterrupt] | None:
-    """Return what has come and was not obeyed: a library may have made another error of it."""
+    """Return the pending stop, if any: a library may have converted it to another error."""
     return _asked[0] if _asked else None
 
 
 def stop_listening() -> None:
-    """Let no signal change how a command ends once it has said so."""
+    """Ignore signals from now on, so that they cannot change the exit code."""
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
     obeyed()
 
 
 def exception_of(signum: int) -> type[KeyboardInterrupt]:
-    """Return what a signal raises."""
+    """Return the exception that a signal raises."""
     return Terminated if signum == signal.SIGTERM else KeyboardInterrupt
 
 
 def _handle(handler: Callable[[int, FrameType | None], None]) -> None:
     signal.signal(signal.SIGTERM, handler)
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # else it is to be ignored
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # an ignored SIGINT stays ignored
         signal.signal(signal.SIGINT, handler)
 
 
@@ -81,11 +81,11 @@ def _ignore_dropped_stops(dropped: "sys.UnraisableHookArgs") -> None:
 
 
 class StopRequest:
-    """Only notes the first Ctrl-C or SIGTERM, so that work can be saved; the second one stops."""
+    """Records the first Ctrl-C or SIGTERM, so that work can be saved; the second one raises."""
 
     def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
-        """Have `wake` called when the first one comes, for work that waits for something else."""
-        self.reason: type[KeyboardInterrupt] | None = None  # what has come, if anything has
+        """Create a request; `wake` is called on the first signal, to interrupt waiting code."""
+        self.reason: type[KeyboardInterrupt] | None = None  # of the signal received, if any
         self._wake = wake
         self._before: dict[signal.Signals, Any] = {}
 

@@ -1,4 +1,4 @@
-"""What `microgpt train` is asked for: a new training, or one to go on with."""
+"""The job of `microgpt train`: a new training run, or one to resume."""
 
 import hashlib
 import os
@@ -29,23 +29,23 @@ from microgpt_evolution.genome import LONG_DOCS
 from microgpt_evolution.genome_file import read_genome
 
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
-# Options that may change when a training is resumed.
+# Options that may change on --resume.
 MAY_CHANGE = {"resume", "input", "steps", "patience", "threads", "checkpoint_every", "format"}
 MAY_CHANGE |= {"num_samples", "plot", "as_json"}
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A training that is about to begin, or to go on."""
+    """A training run to start or resume."""
 
     plan: TrainingPlan
     parts: Split
-    parent: SavedModel | None = None  # the model whose weights it begins with
+    parent: SavedModel | None = None  # the model to fine-tune
     resume: TrainState | None = None
 
 
 def recipe_options(preset: PresetName | None, genome: Path | None) -> dict[str, object]:
-    """Return the options that a preset or a genome.json stands for, by the names of `train`."""
+    """Return the options set by a preset or a genome.json, by their names in `train`."""
     if genome:
         genes = read_genome(genome).genome
         model = genes.model()
@@ -63,7 +63,7 @@ def recipe_options(preset: PresetName | None, genome: Path | None) -> dict[str, 
 
 
 def new_job(settings: Mapping[str, Any], asked: Mapping[str, Any]) -> TrainingJob:
-    """Return a new training from all options by name, and from those that are not defaults."""
+    """Return a new job; `settings` are all options, `asked` those that are not defaults."""
     count_samples(settings["num_samples"], chat=settings["chat"])
     names = {field.name for field in fields(TrainConfig)} & settings.keys()
     config = TrainConfig(**{name: settings[name] for name in names})
@@ -106,14 +106,14 @@ def new_job(settings: Mapping[str, Any], asked: Mapping[str, Any]) -> TrainingJo
 
 
 def count_samples(num_samples: int | None, *, chat: bool) -> int:
-    """Return how many samples to print after a training; raise ConfigError with a chat model."""
+    """Return the number of samples to print; raise ConfigError for a chat model."""
     if chat and num_samples:
         raise ConfigError("--num-samples does not go with --chat; use `microgpt chat` afterwards")
     return (0 if chat else N_SAMPLES) if num_samples is None else num_samples
 
 
 def _input_of(preset: PresetName | None, *, chat: bool) -> Path | None:
-    """Return the default input file; None for the documents that a preset draws."""
+    """Return the default input file; None if the preset generates its documents."""
     data = PRESETS[preset].data if preset else "names"
     if data is None:
         raise ConfigError(f"--preset {preset} is for data of your own; name them with --input")
@@ -123,7 +123,7 @@ def _input_of(preset: PresetName | None, *, chat: bool) -> Path | None:
 def _load_parts(
     path: Path | None, preset: PresetName | None, config: TrainConfig, *held_out: float, chat: bool
 ) -> Split:
-    """Return the documents of a file, or without one those of a preset, by what they are for."""
+    """Load and split the documents of a file, or generate those of a preset."""
     docs: Sequence[Document]
     validation, test = held_out
     if path is None:
@@ -137,7 +137,7 @@ def _load_parts(
 
 
 def _new_tokenizer(parts: Split, vocab_size: int | None) -> Tokenizer:
-    """Return the tokenizer of what comes often in what is not held out, or of all characters."""
+    """Train a BPE tokenizer on the training part, or return a character tokenizer."""
     if vocab_size is None:
         return CharTokenizer.from_documents(parts.docs)
     tokenizer = BpeTokenizer.from_documents(parts.train, vocab_size)
@@ -155,7 +155,7 @@ def _new_tokenizer(parts: Split, vocab_size: int | None) -> Tokenizer:
 def _inherited_tokenizer(
     parent: SavedModel, parts: Split, kind: TokenizerKind | None, vocab_size: int | None
 ) -> Tokenizer:
-    """Return the tokenizer of a model to begin with, which knows the documents, too."""
+    """Return the parent model's tokenizer, extended by the characters of the documents."""
     tokenizer = extended_tokenizer(parent, parts.docs)
     for flag, wanted, found in (
         ("--tokenizer", kind, tokenizer.kind),
@@ -171,7 +171,7 @@ def _inherited_tokenizer(
 
 
 def refuse_unfinished(directory: TrainingDirectory) -> None:
-    """Raise CheckpointError if there is a training in a directory that could go on."""
+    """Raise CheckpointError if a directory has an unfinished training run."""
     if not directory.has_state:
         return
     plan, state, status = read_training(directory.path)
@@ -185,13 +185,13 @@ def refuse_unfinished(directory: TrainingDirectory) -> None:
 
 @dataclass(frozen=True)
 class Ended:
-    """A training that has nothing more to do."""
+    """A training run that has already ended."""
 
     step: int
     reason: Ending
 
     def what_to_do(self, path: Path) -> str:
-        """Return why it ended, and how to train longer."""
+        """Return why it ended and how to train longer."""
         if self.reason == "patience":
             why, more = f"ran out of patience after step {self.step}", "--patience"
         else:
@@ -200,7 +200,7 @@ class Ended:
 
 
 def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> TrainingJob | Ended:
-    """Return a training from where it stands; its settings, which may be new, are kept at once."""
+    """Return a resumed job, with its changed settings saved."""
     plan, state, status = read_training(directory.path)
     if status == "diverged":
         raise ConfigError(

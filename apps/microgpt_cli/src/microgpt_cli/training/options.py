@@ -8,7 +8,7 @@ from microgpt.data.tokenizer import TokenizerKind
 from microgpt.training.presets import PresetName
 from microgpt_cli.terminal.options import data, panel
 
-N_SAMPLES = 20  # that are generated after a training
+N_SAMPLES = 20  # printed after training
 model, training, saving, output = map(panel, ("Model", "Training", "Saving", "Output"))
 
 Output = Annotated[Path, data(help="Directory for the model.")]

@@ -1,4 +1,4 @@
-"""Run a training in its directory, with progress, stop signals and checkpoints; report on it."""
+"""Run a training job with progress, signals and checkpoints, and report the result."""
 
 import json
 import os
@@ -32,11 +32,11 @@ from microgpt_cli.training.job import Ended, TrainingJob, count_samples
 
 # `data.fingerprint` of the bundled names.txt: Karpathy's header calls its samples "names".
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
-MOST_SHOWN = 80  # characters of a document, which may be a book
+MOST_SHOWN = 80  # characters shown of a document
 
 
 def run(job: TrainingJob | Ended, directory: TrainingDirectory, options: Mapping[str, Any]) -> None:
-    """Train with the options of the command, leave the model in the directory, and report."""
+    """Train with the options of the command, save the model, and report."""
     path, as_json = directory.path, options["as_json"]
     if isinstance(job, Ended):
         note(job.what_to_do(path))
@@ -100,7 +100,7 @@ def _train(
             raise stop.reason(_leave(result, directory))
         try:
             directory.finish(result)
-        except CheckpointError as error:  # not bad input: it could be written in the beginning
+        except CheckpointError as error:  # not bad input: the directory was writable at the start
             say(f"error: {error}{_how_to_go_on(directory)}")
             raise typer.Exit(1) from error
         if stop.reason:
@@ -109,7 +109,7 @@ def _train(
 
 
 class _Keeper:
-    """Keeps states in the directory; a disk that is full for a while does not end a training."""
+    """Saves training states; a temporarily full disk does not end the run."""
 
     def __init__(self, directory: TrainingDirectory, plan: TrainingPlan) -> None:
         self._directory, self._plan = directory, plan
@@ -133,7 +133,7 @@ def _n_chars(texts: Sequence[Document]) -> int:
 
 
 def _tell_about_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None:
-    """Print the header, unless quiet; note what is held out and what does not fit."""
+    """Print the header, unless quiet; note the held-out parts and what is truncated."""
     plan, parts = job.plan, job.parts
     is_stream = plan.config.text == "stream"
     what, count = ("characters", _n_chars) if is_stream else ("documents", len)
@@ -164,12 +164,12 @@ def _tell_about_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -
 
 
 def _is_worth_less_than_what_is_there(state: TrainState, directory: TrainingDirectory) -> bool:
-    """Return whether an ended training has left a model, and this one has not taken a step."""
+    """Return whether the directory has a finished model and this run has no step yet."""
     return state.step == 0 and directory.has_model and not directory.has_own_state
 
 
 def _leave(result: TrainResult, directory: TrainingDirectory) -> str:
-    """Keep the state of a training that was stopped; return what to say."""
+    """Save the state of an interrupted run; return the message."""
     message = f"at step {result.state.step} of {result.config.steps}"
     if _is_worth_less_than_what_is_there(result.state, directory):
         return f"{message}; {directory.path} is as it was before"
@@ -181,14 +181,14 @@ def _leave(result: TrainResult, directory: TrainingDirectory) -> str:
 
 
 def _how_to_go_on(directory: TrainingDirectory) -> str:
-    """Return the end of a message: the command that goes on, if there is a state to go on from."""
+    """Return a message suffix with the command to resume, if there is a state."""
     if not directory.has_own_state:
         return ""
     return f"; go on with: microgpt train --resume {as_argument(directory.path)}"
 
 
 def _keep_last_good(result: TrainResult, directory: TrainingDirectory, plan: TrainingPlan) -> str:
-    """Save a diverged training beside the output, where a good model may be; return what to say."""
+    """Save a diverged run beside the output, which may hold a good model; return the message."""
     kept = Path(f"{os.path.realpath(directory.path)}.diverged")
     try:
         if directory.has_own_state:
@@ -200,7 +200,7 @@ def _keep_last_good(result: TrainResult, directory: TrainingDirectory, plan: Tra
 
 
 def _draw(output: Path) -> None:
-    """Draw the losses; that it does not work must not cost what has been trained."""
+    """Draw the losses; a failure must not lose the trained model."""
     from microgpt_cli.commands.plot import DEFAULT_FILES, PlotError, write_curves
 
     try:
@@ -212,7 +212,7 @@ def _draw(output: Path) -> None:
 def _report(
     result: TrainResult, samples: list[str], parts: Split, output: Path, *, as_json: bool
 ) -> None:
-    """Print result and samples on stdout; on stderr which samples are known and what to do next."""
+    """Print result and samples to stdout, and memorised samples and next steps to stderr."""
     memorised = None
     if samples:
         texts = [doc for doc in parts.train if isinstance(doc, str)]
@@ -237,10 +237,10 @@ def _report(
 
 
 def _print_losses(result: TrainResult, parts: Split) -> None:
-    """Print the last step, and what was measured on documents that were held out."""
+    """Print the last step and the held-out losses."""
     state, config = result.state, result.config
     last_loss = state.recent_losses[-1]
-    print(f"step {state.step:4d} / {config.steps:4d} | loss {last_loss:.4f}")  # as Karpathy prints
+    print(f"step {state.step:4d} / {config.steps:4d} | loss {last_loss:.4f}")  # Karpathy's format
     if state.best:
         loss = _in_words(state.best.val_loss, result, parts.validation)
         print(f"held-out loss {loss}, the best, after step {state.best.step}")
@@ -249,7 +249,7 @@ def _print_losses(result: TrainResult, parts: Split) -> None:
 
 
 def _in_words(loss: float, result: TrainResult, docs: Sequence[Document]) -> str:
-    """Return a loss with its unit, and what it is in bits a character."""
+    """Format a loss with its unit, and in bits per character."""
     tokenizer, loss_on, text = result.tokenizer, result.config.loss_on, result.config.text
     if tokenizer.kind == "char":
         return f"{loss:.4f} nats a character ({bits(loss):.4f} bits)"
@@ -262,7 +262,7 @@ def _in_words(loss: float, result: TrainResult, docs: Sequence[Document]) -> str
 
 
 def _tell_what_is_known(memorised: Memorisation) -> None:
-    """Say how many samples are in the training data, and what comes nearest to the others."""
+    """Print how many samples are in the training data, and the nearest document of each other."""
     line = f"{memorised.n_known} of {memorised.n_samples} samples are in the training data"
     pairs = []
     for sample in memorised.novel:
@@ -276,7 +276,7 @@ def _tell_what_is_known(memorised: Memorisation) -> None:
 def _summary(
     result: TrainResult, samples: list[str], memorised: Memorisation | None, output: Path
 ) -> dict[str, object]:
-    """Return what `--json` prints."""
+    """Return the output of `--json`."""
     best = result.state.best
     facts = {
         "num_docs": result.data.n_docs,

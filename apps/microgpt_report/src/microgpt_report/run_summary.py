@@ -44,7 +44,7 @@ class Measure:
 
     @property
     def better(self) -> str:
-        """ "lower" or "higher", whichever is better."""
+        """The better direction: "lower" or "higher"."""
         return "lower" if self.is_loss else "higher"
 
     def of(self, evaluation: Evaluation) -> float | None:

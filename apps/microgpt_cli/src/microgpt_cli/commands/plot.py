@@ -80,7 +80,7 @@ def check_kinds(files: Sequence[Path]) -> None:
 def extra_plots(what: str) -> Iterator[None]:
     """Raise PlotError if a module of the extra `plots` is not installed."""
     try:
-        import vl_convert  # Altair writes images with it
+        import vl_convert  # noqa: F401  (Altair writes images with it)
 
         yield
     except ImportError as error:

@@ -23,7 +23,7 @@ def speeds(decoding: dict) -> alt.Chart:
             "speed:Q",
             scale=alt.Scale(type="log", domain=[1e3, 1e7]),
             axis=alt.Axis(format="~s", values=[1e3, 1e4, 1e5, 1e6, 1e7]),
-            title="tokens a second",
+            title="tokens per second",
         ),
         y=alt.Y("what:N", sort=None, title=None, axis=alt.Axis(labelLimit=250, grid=True)),
         color=alt.Color("contender:N", scale=COLORS, title=None),
@@ -34,7 +34,7 @@ def speeds(decoding: dict) -> alt.Chart:
         width=520,
         height=180,
         padding={"left": 40, "top": 10, "right": 20, "bottom": 10},
-        title=f"Making up text on one core of an {processor(decoding)}",
+        title=f"Generating text on one core of an {processor(decoding)}",
     )
 
 
@@ -55,7 +55,7 @@ def ratios(speed: dict) -> alt.Chart:
             "times:Q",
             scale=alt.Scale(type="log", domain=[0.9, 150]),
             axis=alt.Axis(values=[1, 2, 5, 10, 20, 50, 100]),
-            title="time of the same training, that of microgpt being 1",
+            title="training time relative to microgpt",
         ),
         y=alt.Y("setting:N", sort=order, title=None, axis=alt.Axis(labelLimit=250, grid=True)),
         color=alt.Color("contender:N", scale=COLORS, title=None),
@@ -66,7 +66,7 @@ def ratios(speed: dict) -> alt.Chart:
         width=520,
         height=320,
         padding={"left": 40, "top": 10, "right": 20, "bottom": 10},
-        title=f"Training on one core of an {processor(speed)}: how many times as long others take",
+        title=f"Training on one core of an {processor(speed)}: time relative to microgpt",
     )
 
 
@@ -105,7 +105,7 @@ def curves(speed: dict) -> alt.Chart:
             y=alt.Y(
                 "loss:Q",
                 scale=alt.Scale(zero=False),
-                title=f"loss, nats a token (mean of {SMOOTHED} steps)",
+                title=f"loss, nats per token (mean of {SMOOTHED} steps)",
             ),
             color=alt.Color("contender:N", scale=COLORS, title=None),
         )
@@ -145,14 +145,14 @@ def costs(machines: list[dict]) -> alt.Chart:
                 "cost:Q",
                 scale=alt.Scale(type="log", domain=[0.5, 200]),
                 axis=alt.Axis(values=[1, 10, 100]),
-                title="µs a token",
+                title="µs per token",
             ),
             color=alt.Color("machine:N", scale=alt.Scale(range=["#d62728", "#9467bd"]), title=None),
         )
         .properties(width=170, height=150)
         .facet(column=alt.Column("what:N", title=None, sort=order))
         .resolve_scale(x="independent")
-        .properties(title="What a token costs, from 64/4/2/64 at batch 16, one size changed")
+        .properties(title="Cost per token, from 64/4/2/64 at batch 16, one size changed")
     )
 
 
@@ -185,12 +185,12 @@ def lottery(honesty: dict) -> alt.LayerChart:
             x=alt.X(
                 "last:Q",
                 scale=alt.Scale(domain=[1, 4]),
-                title="loss of the last document in training, nats a token",
+                title="loss of the last training document, nats per token",
             ),
             y=alt.Y(
                 "val:Q",
                 scale=alt.Scale(domain=[2.25, 3]),
-                title="held-out loss, nats a token",
+                title="held-out loss, nats per token",
             ),
             color=color,
         )
@@ -199,13 +199,13 @@ def lottery(honesty: dict) -> alt.LayerChart:
     return alt.layer(*layers).properties(
         width=520,
         height=300,
-        title="What the last document says of a model, and what it is worth",
+        title="Loss of the last document against held-out loss",
     )
 
 
 def exchanges(found: dict) -> alt.HConcatChart:
     """Draw how many genomes live on with each exchange, and how the heads' champions differ."""
-    names = {"migrate": "migrate (ours)", "source": "source"}
+    names = {"migrate": "migrate (microgpt)", "source": "source (evolve-rust)"}
     values = [
         {"exchange": names[exchange], "seed": run["seed"], "cycle": i + 1, "genomes": n}
         for exchange, runs in found["runs"].items()
@@ -230,7 +230,7 @@ def exchanges(found: dict) -> alt.HConcatChart:
     left = alt.layer(
         alive.mark_line(opacity=0.25, strokeWidth=1, aria=False).encode(y=count, detail="seed:N"),
         alive.mark_line(point=True, strokeWidth=3).encode(y=mean),
-    ).properties(width=260, height=220, title="How many live on")
+    ).properties(width=260, height=220, title="Genomes after each cycle")
     rows = [
         {"head": head.title(), "mean": each["difference"], "low": low, "high": high}
         for head, each in found["champions"].items()
@@ -241,12 +241,14 @@ def exchanges(found: dict) -> alt.HConcatChart:
         alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color="#7f7f7f").encode(x="zero:Q"),
         compared.mark_rule(strokeWidth=2, color="#1f77b4").encode(
             x=alt.X(
-                "low:Q", title="score of ours − score of the source's", axis=alt.Axis(tickCount=4)
+                "low:Q",
+                title="score of microgpt − score of evolve-rust",
+                axis=alt.Axis(tickCount=4),
             ),
             x2="high:Q",
         ),
         compared.mark_point(filled=True, size=90, opacity=1, color="#1f77b4").encode(x="mean:Q"),
-    ).properties(width=220, height=220, title="What the champions are worth")
+    ).properties(width=220, height=220, title="Scores of the champions")
     return alt.hconcat(left, right)
 
 
@@ -281,7 +283,7 @@ def answers(quality: dict) -> alt.LayerChart:
                 "share:Q",
                 axis=alt.Axis(format="%"),
                 scale=alt.Scale(domain=[0, 1]),
-                title="exact answers, of three trainings",
+                title="exact answers, three trainings",
             )
         ),
-    ).properties(width=420, height=alt.Step(11), title="How right a tiny assistant is")
+    ).properties(width=420, height=alt.Step(11), title="Accuracy of the demo chat model")

@@ -29,7 +29,7 @@ X = alt.X(
     axis=alt.Axis(values=[1, 2, 5, 10, 30, 60, 120, 300, 600]),
     title="seconds of training (compilation and measurements not counted)",
 )
-Y = alt.Y("loss:Q", scale=alt.Scale(domain=[1.9, 2.2]), title="held-out loss, nats a character")
+Y = alt.Y("loss:Q", scale=alt.Scale(domain=[1.9, 2.2]), title="held-out loss, nats per character")
 
 
 def quality(found: dict, kneser_ney: dict) -> alt.LayerChart:

@@ -21,7 +21,7 @@ PRESETS = {"names-10s": "`names-10s`", "names-60s": "`names-60s`", "names-600s":
 
 
 def presets_table(quality: dict) -> str:
-    """Return what each preset reaches, and in which time."""
+    """Return the losses and times of each preset."""
     lines = [["", "weights", "seeds", "A", "B", "worst B", "seconds", "with measurements"]]
     lines.append(["---", *["---:"] * 7])
     for name, title in PRESETS.items():
@@ -42,7 +42,7 @@ def presets_table(quality: dict) -> str:
 
 
 def ngrams_table(kneser_ney: dict) -> str:
-    """Return what n-grams reach."""
+    """Return the losses of n-gram models."""
     lines = [["n", *(str(each["n"]) for each in kneser_ney["orders"])]]
     lines.append(["---", *["---:"] * len(kneser_ney["orders"])])
     for part, what in (("A", "val_loss"), ("B", "test_loss")):
@@ -51,8 +51,8 @@ def ngrams_table(kneser_ney: dict) -> str:
 
 
 def ablation_table(quality: dict) -> str:
-    """Return what each setting is worth: to the preset, and alone."""
-    lines = [["", "the preset without it", "worse by", "alone", "better by", "seeds"]]
+    """Return the gain of each setting: in the preset, and alone."""
+    lines = [["", "preset without it", "worse by", "alone", "better by", "seeds"]]
     lines.append(["---", *["---:"] * 5])
     preset, none = losses(quality, ABLATED), losses(quality, NONE)
     pairs = {what: (WITHOUT.format(what), ALONE.format(what)) for what in SETTINGS}

@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["altair>=6,<7", "vl-convert-python>=1.8,<2"]
 # ///
-"""Turn bench/results into the tables and pictures of the pages in docs/ that have figures.
+"""Write the tables and pictures of docs/ from bench/results.
 
 uv run --script bench/report.py
 """
@@ -60,7 +60,7 @@ def main() -> None:
         "decode_names": table(["", ""], names_rows, decoding),
         "evaluating": table(EVALUATING, evaluating_rows, decoding),
         "threads": table(["", "one thread", "two", ""], threads_rows, threads),
-        "startup": table(["", "", "the first time ever"], startup_rows, startup),
+        "startup": table(["", "", "first run (compiles)"], startup_rows, startup),
         "evolution_speed": table(["", ""], evolution_rows, results("evolution_speed")),
         "evolution_honesty": honesty_table(honesty),
         "exchange_genomes": exchange_genomes_table(exchange),

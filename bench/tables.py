@@ -77,10 +77,10 @@ def scaling_tables(machines: list[dict]) -> str:
 
 
 def scaling_rows(name: str, scaling: dict) -> Rows:
-    """Return what a token costs at each value of a size, and the speed that this comes to."""
+    """Return the cost per token at each value of a size, and the speed in GFLOP/s."""
     rows = scaling["sizes"][name]
     return [
-        ["µs a token", *(f"{row['ns_per_token'] / 1e3:.2f}" for row in rows)],
+        ["µs per token", *(f"{row['ns_per_token'] / 1e3:.2f}" for row in rows)],
         ["GFLOP/s", *(f"{row['gflops']:.0f}" for row in rows)],
     ]
 
@@ -97,11 +97,11 @@ def decoding_rows(decoding: dict) -> Rows:
 
 
 def names_rows(decoding: dict) -> Rows:
-    """Return what surrounds the kernel: the random numbers, and the command."""
+    """Return the speed of seeding and of the whole command."""
     seeding, names = decoding["seeding"], decoding["names"]
     one, many = seeding["random.Random"], seeding["in bulk"]
     return [
-        ["random numbers of a name, a `random.Random` each", f"{one:.2f} µs"],
+        ["random numbers of a name, one `random.Random` per name", f"{one:.2f} µs"],
         ["the same numbers in bulk", f"**{many:.2f} µs** ({one / many:.1f} ×)"],
         [
             f"`microgpt generate --num-samples {names['n']}`, start-up subtracted",
@@ -124,7 +124,7 @@ def evaluating_rows(decoding: dict) -> Rows:
 
 
 def threads_rows(threads: dict) -> Rows:
-    """Return a row for each thing that two threads do."""
+    """Return a row for each task that is timed with one thread and with two."""
     rows = []
     for row in threads["organisms"]:
         alone, both = row["one after another"], row["threads"]
@@ -132,7 +132,7 @@ def threads_rows(threads: dict) -> Rows:
         rows.append([row["name"], f"{alone:.3f} s", f"{both:.3f} s", against])
     for row in threads["training"]:
         one, two = row["threads 1"], row["threads 2"]
-        name = f"a training step, {row['name']}"
+        name = f"training step, {row['name']}"
         rows.append([name, f"{one * 1e3:.2f} ms", f"{two * 1e3:.2f} ms", f"{one / two:.2f} ×"])
     for row in threads["using"]:
         one, two = row["threads 1"], row["threads 2"]
@@ -150,7 +150,7 @@ def startup_rows(startup: dict) -> Rows:
 
 
 def evolution_rows(evolution: dict) -> Rows:
-    """Return what a search takes, and what of it is not training or scoring."""
+    """Return the cost of a search, and the share that is not training or scoring."""
     names = evolution["searches"][0]
     middle = {name: statistics.median(s[name] for s in evolution["searches"]) for name in names}
     slowest = max(search["process"] for search in evolution["searches"])
@@ -168,19 +168,19 @@ def evolution_rows(evolution: dict) -> Rows:
     ]
     return [
         [
-            "a search, the whole command",
+            "search, whole command",
             f"{middle['process']:.1f} s (at most {slowest:.1f} s)",
         ],
         *beauty,
-        ["organisms a second", f"{middle['evaluations'] / middle['search']:.0f}"],
-        ["not training or scoring, of the search", f"{of_search:.0%}"],
-        ["… of the command", f"{of_process:.0%}"],
+        ["organisms per second", f"{middle['evaluations'] / middle['search']:.0f}"],
+        ["share of the search that is not training or scoring", f"{of_search:.0%}"],
+        ["the same share of the command", f"{of_process:.0%}"],
         [
             "two workers",
             f"{one / two:.2f} × one (two searches in two processes: {2 * one / processes:.2f} ×)",
         ],
         ["memory, evaluations", sizes],
-        ["handing out a task", f"{driver:.0f} µs (a plain `map`: {plain:.0f} µs)"],
+        ["overhead per task", f"{driver:.0f} µs (a plain `map`: {plain:.0f} µs)"],
     ]
 
 

@@ -13,7 +13,7 @@ from microgpt_serve.settings import Settings
 
 ERRORS = (401, 403, 429)
 BODY_ERRORS = (400, *ERRORS, 408, 413, 415, 503, 504)
-FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")  # for 422, which the service never sends
+FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")  # for 422; the service sends 400 instead
 
 
 def error_responses(router: APIRouter) -> dict[int | str, dict[str, Any]]:

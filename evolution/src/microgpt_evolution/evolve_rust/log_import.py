@@ -33,7 +33,7 @@ WITHOUT_LOSS: dict[str, Status] = {
     "NaN": "diverged",
     "inf": "diverged",
 }
-CRASHED = 1e300  # evolve-rust logs a very large float for a crash
+CRASHED = 1e300  # threshold; evolve-rust logs the largest float for a crash
 
 _N = "[0-9]{1,9}"
 _GENERATION = re.compile(f"--- Generation ({_N})/{_N} ---")

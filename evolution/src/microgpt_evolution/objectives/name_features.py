@@ -17,7 +17,7 @@ def is_word(name: str) -> bool:
 
 
 def n_stumbles(name: str) -> int:
-    """Return the number of letters beyond the longest easy run of vowels or consonants.
+    """Count the letters beyond the longest easy run of vowels or consonants.
 
     >>> n_stumbles("abcd"), n_stumbles("abcdf")
     (1, 2)

@@ -19,7 +19,7 @@ class Retest:
 
     result: TrainResult  # of the first seed
     last_losses: tuple[float, ...]  # of the last training document
-    val_losses: tuple[float, ...]  # on validation documents; the search may have minimised it
+    val_losses: tuple[float, ...]  # on validation documents; may have been minimised
     test_losses: tuple[float, ...]  # on the test documents, which the search has not used
     scores: tuple[Scores, ...] = ()  # of its names, if they are scored
 

@@ -36,7 +36,7 @@ class SweepObjective:
         """Return the objective of a sweep.
 
         Raises:
-            DataError: there are no held-out documents to measure the loss on.
+            DataError: nothing is held out to measure the loss on.
         """
         data = LossObjective.of(parts)
         masks = (data.tokenizer.mask(doc, TrainConfig.loss_on) for doc in data.validation)

@@ -4,7 +4,7 @@
     run.json             the settings and the version of microgpt
     evaluations.jsonl    one line per evaluation, appended when it ends
 
-Resuming a run repeats it from the start, with recorded evaluations looked up.
+Resuming a run repeats it from the start and looks up recorded evaluations.
 """
 
 import json

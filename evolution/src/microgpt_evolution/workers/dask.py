@@ -26,7 +26,7 @@ T = TypeVar("T")
 PACKAGES = ("microgpt-lib", "microgpt-evolution")  # each worker needs both, in our version
 TIMEOUT_S = 5.0
 COUNT_EVERY_S = 1.0
-PATIENCE_S = 30.0  # time without workers before giving up: Dask's nanny needs some to restart one
+PATIENCE_S = 30.0  # without any worker; Dask's nanny needs time to restart one
 
 
 class Dask(Pool):

@@ -33,7 +33,7 @@ MAX_SIGNS = 32_768
 MAX_ESCAPES = 2 * MAX_CHARACTERS  # one character may need two \\uXXXX
 SMALL_BYTES = 65_536  # bodies up to this size are accepted even if large ones fill the memory
 CHUNK_S = 0.002  # pause between chunks of large bodies, over all clients
-MAX_BODIES = 16  # limit on bodies in memory, in bodies of the maximum size
+MAX_BODIES = 16  # bodies of the maximum size in memory at once
 
 
 class BodyRoute(APIRoute):

@@ -73,7 +73,7 @@ class TrainingProgress(ProgressBar):
         self._totals = deque([(perf_counter(), 0, 0, 0)])  # clock, steps, documents, tokens
 
     def update(self, event: "TrainEvent") -> None:
-        """Show how far the training is."""
+        """Show the progress of training."""
         for loss in event.losses:
             self._n_losses += 1
             self._mean_loss += (loss - self._mean_loss) / min(self._n_losses, LOSS_WINDOW)
@@ -151,7 +151,7 @@ def _make_bar(console: "Console", what: str, total: int) -> "Progress":
     from rich.text import Text
 
     class TwoLines(Progress):
-        """The bar, and below it the figures: together they would not fit into a line."""
+        """The bar with the figures below it: they do not fit on one line."""
 
         def get_renderables(self) -> "Iterator[RenderableType]":
             yield self.make_tasks_table(self.tasks)

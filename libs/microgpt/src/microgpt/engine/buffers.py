@@ -1,4 +1,4 @@
-"""The arrays that a micro-batch is worked on in, allocated once for the longest.
+"""Buffers of a micro-batch, allocated once for the longest.
 
 Shapes: C = n_embd, V = vocab_size, T = block_size, L = n_layer, N = columns.
 """
@@ -17,15 +17,15 @@ from microgpt.engine.weights import aligned_zeros, padded
 class Buffers(NamedTuple):
     """The documents of a micro-batch, its activations and gradients, and scratch."""
 
-    # The documents, a column a token.
+    # The documents, one column per token.
     tokens: NDArray[Any]  # (N)
-    targets: NDArray[Any]  # (N), the token that follows
-    counted: NDArray[Any]  # (1, N), 1 where its prediction counts, else 0
+    targets: NDArray[Any]  # (N), the next token
+    counted: NDArray[Any]  # (1, N), 1 if the prediction counts, else 0
     positions: NDArray[Any]  # (N), in its document
     keys: NDArray[Any]  # (1, N), int32; see `dropout`
     doc_starts: NDArray[Any]  # (N + 1), the first column of each document, and the end of the last
 
-    # What the forward pass leaves for the gradient.
+    # Activations that the backward pass needs.
     embedded: NDArray[Any]  # (C, N), normed
     embedded_scale: NDArray[Any]  # (1, N)
     attn_norm: NDArray[Any]  # (L, C, N)
@@ -37,18 +37,18 @@ class Buffers(NamedTuple):
     mlp_norm_scale: NDArray[Any]  # (L, N)
     hidden: NDArray[Any]  # (L, n_ff_exp C, N)
 
-    # What every layer writes anew.
+    # Overwritten by each layer.
     x: NDArray[Any]  # (C, N), the residual stream
-    logits: NDArray[Any]  # (V, N), then their gradient
+    logits: NDArray[Any]  # (V, N), later their gradient
     logit_norms: NDArray[Any]  # (2, N)
     dx: NDArray[Any]  # (C, N)
-    dbranch: NDArray[Any]  # (C, N), of what a block read
+    dbranch: NDArray[Any]  # (C, N), gradient of a block's input
     dqkv: NDArray[Any]  # (3 C, N)
     dhidden: NDArray[Any]  # (n_ff_exp C, N)
     dscores: NDArray[Any]  # (longest document, lanes)
     tile: NDArray[Any]  # (lanes, lanes)
-    transposed: NDArray[Any]  # (N, C), of whatever is next
-    dwte: NDArray[Any]  # (V, C), zeros between two micro-batches
+    transposed: NDArray[Any]  # (N, C), scratch for transposing
+    dwte: NDArray[Any]  # (V, C), zeros between micro-batches
     dwpe: NDArray[Any]  # (T, C), likewise
 
 
@@ -58,8 +58,8 @@ def buffer_shapes(
     """Return the shapes of buffers for n_tokens, in documents of up to `longest`."""
     V, C, L, hidden = model.vocab_size, model.n_embd, model.n_layer, model.n_ff_exp * model.n_embd
     lanes, n_keys = lanes_of(dtype), _n_keys(model, dtype, n_tokens, longest)
-    # Attention writes up to a vector behind the last column. An odd number of vectors a row keeps
-    # the rows of one column from sharing a few places of the cache, as powers of two would.
+    # Attention writes up to a vector beyond the last column. An odd number of vectors per row
+    # avoids the cache-set conflicts of powers of two.
     N = (padded(n_tokens + lanes, dtype) // lanes | 1) * lanes
     return {
         "tokens": (n_tokens,),
@@ -94,12 +94,12 @@ def buffer_shapes(
 
 
 def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> Buffers:
-    """Return buffers of zeros, see `buffer_shapes`."""
+    """Return zeroed buffers, see `buffer_shapes`."""
 
     def allocate(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
         if len(shape) == 1:
             return np.zeros(shape, np.int64)
-        *outer, rows, columns = shape  # transposing takes whole squares: rows behind the last
+        *outer, rows, columns = shape  # padding rows, as transposing works on whole squares
         room = (*outer, padded(rows, dtype), columns)
         return aligned_zeros(room, "int32" if name == "keys" else dtype)[..., :rows, :]
 
@@ -108,16 +108,16 @@ def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int
 
 
 def buffer_bytes(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> int:
-    """Return the bytes that the buffers take."""
+    """Return the size of the buffers in bytes."""
     shapes = buffer_shapes(model, dtype, n_tokens, longest)
     return sum(map(math.prod, shapes.values())) * np.dtype(dtype).itemsize
 
 
 def _n_keys(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> int:
-    """Return the most keys that the vectors of queries of a micro-batch see, over all heads.
+    """Return the largest number of keys over all query vectors and heads of a micro-batch.
 
-    A document of n vectors of queries needs lanes · n (n + 1) / 2 rows and has at least
-    lanes · (n - 1) + 1 tokens. A token needs the most of them where n is 1 or as large as it gets.
+    A document of n query vectors needs lanes · n (n + 1) / 2 rows and has at least
+    lanes · (n - 1) + 1 tokens. The rows per token are largest for n = 1 or the largest n.
     """
     lanes = lanes_of(dtype)
     n = padded(longest, dtype) // lanes

@@ -1,6 +1,6 @@
-"""A trained model on arrays, compiled: what `InferenceGpt` runs on.
+"""Compiled inference of a trained model, for `InferenceGpt`.
 
-Its weights are read-only, so threads can share it; each call has buffers of its own.
+The weights are read-only, so threads can share it; each call has its own buffers.
 """
 
 import random
@@ -27,13 +27,13 @@ from microgpt.flat_weights import Numbers
 from microgpt.model import Weights, count_params, init_weights
 from microgpt.sampling import NOT_FINITE_MESSAGE, DecodeRules, FinishReason
 
-EVAL_TOKENS = 256  # of short documents, which are worked on together
-CALL_WORK = 10**9  # weights times tokens between two returns to Python: 20 ms
+EVAL_TOKENS = 256  # per micro-batch of short documents
+CALL_WORK = 10**9  # weights times tokens per kernel call: 20 ms
 GROUP = 1024  # sequences that share a decoder; more are no faster
 
 
 class CompiledModel:
-    """The weights of a model in packed arrays that cannot be written."""
+    """The weights of a model in read-only packed arrays."""
 
     def __init__(
         self, config: ModelConfig, weights: Weights[float] | Numbers, dtype: DType
@@ -47,7 +47,7 @@ class CompiledModel:
 
     @cached_property
     def decode_weights(self) -> DecodeWeights:
-        """The weights as `Decoder` takes them, made when first asked for."""
+        """The weights for `Decoder`, created on first use."""
         weights = for_decoding(self._weights, self.dtype)
         _forbid_writing(*weights)
         return weights
@@ -63,7 +63,7 @@ class CompiledModel:
         return float(np.concatenate(list(losses)).astype(np.float64).sum())
 
     def log_probabilities(self, tokens: Tokens, first: int = 0) -> NDArray[np.float64]:
-        """Return log(softmax(logits)) after each of the tokens from number `first` on: (n, V).
+        """Return log(softmax(logits)) after each token from index `first` on: (n, V).
 
         Raises:
             PromptError: the scores are not finite.
@@ -98,23 +98,23 @@ class CompiledModel:
         seeds: Sequence[int] = (),
         arrays: DecodeArrays | None = None,
     ) -> Decoder:
-        """Return a decoder of these prompts; for the arguments see there."""
+        """Return a decoder for the prompts; for the arguments see `Decoder`."""
         weights = self.decode_weights
         return Decoder(self.config, self.dtype, weights, prompts, rules, seeds=seeds, arrays=arrays)
 
     def decode(
         self, prompt: Tokens, rules: DecodeRules, rng: random.Random
     ) -> Generator[int, None, FinishReason]:
-        """Yield what `sampling.decode` does; the tokens are computed a few milliseconds at a time.
+        """Yield the tokens of `sampling.decode`, computed a few milliseconds at a time.
 
-        Until it ends or is closed, rng may have given more uniforms than there were tokens; then
-        it is set to where one a token leaves it, unless somebody else has drawn from it.
+        rng may be ahead until the generator ends or is closed; then it is rewound to one uniform
+        per token, unless it was also used elsewhere.
         """
         decoder = self.decoder([prompt], rules)
         sequences = decoder.sequences
         end, n_known = int(sequences.goals[0]), len(prompt)
         n_at_once = 1 + WORK_5_MS // count_params(self.config)
-        if type(rng) is not random.Random:  # then what it has given cannot be taken back
+        if type(rng) is not random.Random:  # a subclass may not support rewinding
             n_at_once = 1
         while True:
             goal = min(n_known + n_at_once, end)
@@ -148,10 +148,10 @@ class CompiledModel:
         *,
         threads: int = 1,
     ) -> Iterator[list[int]]:
-        """Yield the tokens that follow each prompt, as `decode` gives them for `Random(seed)`.
+        """Yield the tokens after each prompt, the same as `decode` with `Random(seed)`.
 
         Raises:
-            PromptError: a sequence cannot go on; those before it have been yielded.
+            PromptError: a sequence failed; those before it have been yielded.
         """
 
         def work(part: slice, should_stop: Event) -> Decoder:
@@ -171,7 +171,7 @@ class CompiledModel:
 
 
 class _Draws:
-    """Numbers that were drawn ahead, and can be given back."""
+    """Uniforms drawn ahead from a generator, which can be returned."""
 
     def __init__(self, rng: random.Random, n: int) -> None:
         self._rng = rng
@@ -192,17 +192,17 @@ def _forbid_writing(*arrays: NDArray[Any]) -> None:
 
 
 def prepare_evaluation(dtype: DType) -> None:
-    """Load all kernels that `nll` calls: from disk, or compiled."""
+    """Load from disk or compile all kernels of `nll`."""
     _smallest(dtype).nll([[0, 0]])
 
 
 def prepare_decoding(dtype: DType) -> None:
-    """Load all kernels that `decode` calls."""
+    """Load all kernels of `decode`."""
     list(_smallest(dtype).decode([0], DecodeRules(max_tokens=1), random.Random(0)))
 
 
 def prepare_generation(dtype: DType) -> None:
-    """Load all kernels that `decode_many` and `decode` call."""
+    """Load all kernels of `decode_many` and `decode`."""
     seeds = range(mersenne.FEW + 1)
     list(_smallest(dtype).decode_many([[0]] * len(seeds), seeds, DecodeRules(max_tokens=1)))
 

@@ -1,8 +1,8 @@
 """Compile kernels with numba, and cache the machine code on disk.
 
-The functions that Python calls (`EntryPoint`) are kept in the user's cache directory. A file there
-belongs to one processor, one version and setting of all that compiles, and the sources of this
-package. The files are pickled, so nothing is read that another user could have written.
+The functions that Python calls (`EntryPoint`) are cached in the user's cache directory. The key of
+a file is the processor, the versions and settings of the compilers, and the sources of this
+package. The files are pickled, so files that another user could have written are never read.
 """
 
 import contextlib
@@ -31,11 +31,11 @@ from microgpt.files.regular_file import open_at_once
 Function = TypeVar("Function", bound=Callable[..., Any])
 Tell = Callable[[str], None]
 
-# nogil: threads run kernels side by side. numpy: x / 0 is inf, not an exception. _nrt: kernels
-# allocate nothing, so no array needs its references counted (5 to 12 % of a small step).
+# nogil: threads run kernels in parallel. numpy: x / 0 is inf, not an exception. _nrt: kernels
+# allocate nothing, so they need no reference counting (5 to 12 % of a small step).
 _OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
-_UNUSED_DAYS = 60  # after which the file of some other version is removed
-# What changes the code beside the processor's features, which NUMBA_ENABLE_AVX is among.
+_UNUSED_DAYS = 60  # then the files of other versions are removed
+# Settings that change the code, besides the processor's features (NUMBA_ENABLE_AVX is one).
 _SETTINGS = (
     "OPT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO_DEFAULT", "DEBUG_JIT",
     "EXTEND_VARIABLE_LIFETIMES", "LLVM_REFPRUNE_PASS", "LLVM_REFPRUNE_FLAGS", "USING_SVML",
@@ -48,7 +48,7 @@ if numba.config.DISABLE_JIT:
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function that other kernels call."""
+    """Compile a function for other kernels to call."""
     compiled: Function = numba.njit(**_OPTIONS, no_cpython_wrapper=True)(function)
     return compiled
 
@@ -60,12 +60,12 @@ def inlined(function: Function) -> Function:
 
 
 class EntryPoint:
-    """A compiled function that Python calls, with all that it calls; kept on disk.
+    """A compiled function that Python calls, cached on disk with its callees.
 
-    Numba compiles one version for contiguous arrays and one for others; whether a view of a padded
-    array is contiguous depends on its shape. Here one version takes both. It is chosen by the types
-    of the arguments, which may be named tuples of arrays, and the dtype of the first array. The
-    other arrays must have the dtypes of its first call; those of one dimension must be contiguous.
+    Numba compiles separate versions for contiguous and other arrays, and whether a view of a padded
+    array is contiguous depends on its shape. Here one version takes both. The key is the types of
+    the arguments, which may be named tuples of arrays, and the dtype of the first array. The other
+    arrays must have the dtypes of its first call; 1-D arrays must be contiguous.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -87,7 +87,7 @@ class EntryPoint:
 
 
 def _any_layout(kind: Any) -> Any:
-    """Return the type of arrays with any strides, where it is that of contiguous ones."""
+    """Relax the type of contiguous arrays to any strides."""
     if isinstance(kind, types.Array) and kind.ndim > 1:
         return kind.copy(layout="A")
     if isinstance(kind, types.NamedTuple):
@@ -97,7 +97,7 @@ def _any_layout(kind: Any) -> Any:
 
 @contextlib.contextmanager
 def on_compiling(tell: Tell) -> Iterator[None]:
-    """Call `tell` once with each line for the user: before compiling, or if it cannot be kept."""
+    """Call `tell` once with each line for the user: on compiling, and if caching fails."""
     told: set[str] = set()
 
     def tell_once(line: str) -> None:
@@ -113,7 +113,7 @@ def on_compiling(tell: Tell) -> Iterator[None]:
 
 
 def cache_directory() -> Path:
-    """Return where compiled kernels are kept; NUMBA_CACHE_DIR moves it.
+    """Return the directory of cached kernels; NUMBA_CACHE_DIR overrides it.
 
     Raises:
         OSError: the user has no home directory, or the path is relative.
@@ -123,16 +123,16 @@ def cache_directory() -> Path:
         path = Path(configured) if configured else user_cache_path("microgpt", appauthor=False)
     except RuntimeError as error:
         raise OSError(errno.ENOENT, "there is no home directory") from error
-    if not path.is_absolute():  # as "~/.cache" where platformdirs 4.2 finds no home
+    if not path.is_absolute():  # such as "~/.cache" of platformdirs 4.2 without a home
         raise OSError(errno.EINVAL, "not an absolute path", str(path))
     return path
 
 
 class _DiskCache(caching._Cache):  # type: ignore[misc]
-    """The machine code of one entry point, a file per version.
+    """Disk cache of one entry point, one file per version.
 
-    Numba's own cache looks at the source file of the entry point alone, mixes up what two processes
-    save at once, and fails on a damaged file.
+    Numba's own cache checks only the source file of the entry point, is not safe for concurrent
+    writes, and fails on a damaged file.
     """
 
     def __init__(self, name: str) -> None:
@@ -143,9 +143,9 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
         return str(cache_directory())
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the code, or None if there is no file that is whole and fits."""
-        target_context.refresh()  # numba's own caches do: code may need what is registered late
-        with contextlib.suppress(Exception):  # whatever is wrong with a file, it can be made anew
+        """Return the code, or None without a valid file."""
+        target_context.refresh()  # as in numba's own caches: load late registrations
+        with contextlib.suppress(Exception):  # a damaged file is compiled again
             path = self._path(sig, target_context)
             _check_is_private(path.parent)
             with open(path, "rb", opener=open_at_once) as file:
@@ -154,13 +154,13 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
             if hashlib.sha256(content).hexdigest().encode() == digest:
                 code = compiler.CompileResult._rebuild(target_context, *pickle.loads(content))
                 with contextlib.suppress(OSError):
-                    os.utime(path)  # it is in use
+                    os.utime(path)  # mark it as used
                 return code
         self._say("compiling the engine for this computer; this takes some seconds, once")
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Write the code to its file, unless the sources have changed since they were imported."""
+        """Write the code to its file, unless the sources changed after import."""
         content = serialize.dumps(data._reduce())
         digest = hashlib.sha256(content).hexdigest().encode()
         try:
@@ -169,7 +169,7 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
             path = self._path(sig, data.target_context)
             path.parent.mkdir(0o700, parents=True, exist_ok=True)
             if not os.environ.get("NUMBA_CACHE_DIR"):
-                path.parent.chmod(0o700)  # earlier versions left that to the umask
+                path.parent.chmod(0o700)  # earlier versions used the umask
             _check_is_private(path.parent)
             beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
             try:
@@ -196,7 +196,7 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
             sys.version,
             numba.__version__,
             llvmlite.__version__,
-            target_context.codegen().magic_tuple(),  # the processor and what it can do
+            target_context.codegen().magic_tuple(),  # the processor and its features
             _IMPORTED,
             [(name, value) for name, value in sorted(vars(dropout).items()) if name.isupper()],
             [getattr(numba.config, name, None) for name in _SETTINGS],
@@ -206,7 +206,7 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
         return cache_directory() / f"microgpt-{self._name}-{key}"
 
     def _remove_unused(self, directory: Path) -> None:
-        """Remove files of this function that no process has used for long, and broken-off ones."""
+        """Remove long unused and unfinished files of this function."""
         for pattern in (f"microgpt-{self._name}-*", f".microgpt-{self._name}-*"):
             for file in directory.glob(pattern):
                 with contextlib.suppress(OSError):
@@ -219,7 +219,7 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
 
 
 def _check_is_private(place: Path | int) -> None:
-    """Raise OSError if somebody but this user and root owns a file, or others can write to it."""
+    """Raise OSError unless only this user and root own and can write a file."""
     status = os.stat(place)
     if os.name == "posix" and (status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022):
         raise OSError(errno.EPERM, "other users can write to it", str(place))

@@ -1,7 +1,7 @@
-"""Many draws from `random.Random` at once: the same numbers, ten times as fast.
+"""Draw many numbers of `random.Random` at once, ten times as fast.
 
-The generator is MT19937 (Matsumoto & Nishimura 1998). Its state is taken from Python and handed
-back; or many generators are seeded side by side.
+The generator is MT19937 (Matsumoto & Nishimura 1998). Its state is copied from Python and back, or
+many generators are seeded in parallel.
 """
 
 import math
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from microgpt.engine.jit import EntryPoint, inlined, kernel
 from microgpt.engine.simd.vector import Array
 
-_N, _M = 624, 397  # words of the state, and how far ahead a word is mixed with
-_GROUP = 32  # generators that are seeded side by side
-FEW = 8  # seeds that Python itself is faster with: 7 us a seed against 90 for up to 32
+_N, _M = 624, 397  # words of the state, and the offset of the word to mix with
+_GROUP = 32  # generators that are seeded in parallel
+FEW = 8  # up to this many seeds Python is faster: 7 us per seed against 90 for up to 32
 
 
 def shuffled(n: int, rng: random.Random, n_first: int) -> Sequence[int]:
-    """Return the first n_first of 0 … n−1 in the order that `rng.shuffle` gives."""
+    """Return the first n_first of 0 … n−1 in the order of `rng.shuffle`."""
     order = np.arange(n, dtype=np.int64)
     state = _State(rng)
     _shuffle(state.words, order)
@@ -30,7 +30,7 @@ def shuffled(n: int, rng: random.Random, n_first: int) -> Sequence[int]:
 
 
 def gauss(n: int, sigma: float, rng: random.Random) -> NDArray[np.float64]:
-    """Return what n calls of `rng.gauss(0, sigma)` return."""
+    """Return the numbers of n calls of `rng.gauss(0, sigma)`."""
     numbers = np.empty(n, np.float64)
     state = _State(rng)
     _gauss(state.words, state.spare, numbers)
@@ -44,7 +44,7 @@ def uniforms(seeds: Sequence[int], n: int) -> NDArray[np.float64]:
         rngs = map(random.Random, seeds)
         return np.array([[rng.random() for _ in range(n)] for rng in rngs]).reshape(-1, n)
     low, high = np.divmod(np.array(seeds, np.uint64), 2**32)[::-1]
-    odd = np.where(high > 0, high + 1, low)  # a seed is one or two words, taken in turns
+    odd = np.where(high > 0, high + 1, low)  # a seed is one or two words, used alternately
     room = (0, -len(seeds) % _GROUP)
     keys = [np.pad(key, room).astype(np.uint32) for key in (low, odd)]
     numbers = np.empty((len(seeds), n), np.float64)
@@ -53,11 +53,11 @@ def uniforms(seeds: Sequence[int], n: int) -> NDArray[np.float64]:
 
 
 class _State:
-    """The state of a `random.Random` in arrays."""
+    """The state of a `random.Random` as arrays."""
 
     def __init__(self, rng: random.Random) -> None:
         self._version, words, spare = rng.getstate()
-        self.words = np.array(words, np.int64)  # the last is the index of the next to be used
+        self.words = np.array(words, np.int64)  # the last is the index of the next word
         self.spare = np.array([math.nan if spare is None else spare], np.float64)
 
     def hand_back(self, rng: random.Random) -> None:
@@ -74,14 +74,14 @@ def _shuffle(words: Array, order: Array) -> None:
         while (i + 1) >> n_bits:
             n_bits += 1
         j = i + 1
-        while j > i:  # draw as many bits until the number is small enough
+        while j > i:  # rejection sampling
             j = int(_word(words) >> 32 - n_bits)
         order[i], order[j] = order[j], order[i]
 
 
 @EntryPoint
 def _gauss(words: Array, spare: Array, numbers: Array) -> None:
-    """Fill with standard gaussians, two from two uniforms (Box & Muller 1958), as Python does."""
+    """Fill with standard Gaussians by Box & Muller (1958), the same as Python."""
     for i in range(numbers.size):
         if not math.isnan(spare[0]):
             numbers[i] = spare[0]
@@ -97,7 +97,7 @@ def _gauss(words: Array, spare: Array, numbers: Array) -> None:
 def _uniforms(numbers: Array, even: Array, odd: Array, words: Array) -> None:
     """Fill a row of numbers per seed; for even and odd see `_seed`, with room for whole groups.
 
-    words is room for the states of a group: word i of generator k stands at i * _GROUP + k.
+    words is scratch for the states of a group: word i of generator k is at i * _GROUP + k.
     """
     for first in range(0, numbers.shape[0], _GROUP):
         _seed(even[first : first + _GROUP], odd[first : first + _GROUP], words)
@@ -112,7 +112,7 @@ def _uniforms(numbers: Array, even: Array, odd: Array, words: Array) -> None:
 
 @kernel
 def _seed(even: Array, odd: Array, words: Array) -> None:
-    """Set the states as Python's `seed` does, which adds even and odd in turns: (_GROUP) each."""
+    """Seed the states like Python, which adds even and odd alternately: (_GROUP) each."""
     word = 19650218
     for i in range(_N):
         words[i * _GROUP : (i + 1) * _GROUP].fill(word)
@@ -142,7 +142,7 @@ def _row(words: Array, i: int) -> Array:
 
 @kernel
 def _next_place(words: Array, i: int) -> int:
-    """Return the place after i; the first has been taken by the last, and is passed over."""
+    """Return the index after i; the end wraps to 1, after copying the last word to 0."""
     if i + 1 < _N:
         return i + 1
     first, last = _row(words, 0), _row(words, i)
@@ -153,7 +153,7 @@ def _next_place(words: Array, i: int) -> int:
 
 @kernel
 def _renew_row(words: Array, i: int) -> None:
-    """Make word i of the next 624 of each generator; those before it have been made."""
+    """Compute word i of the next state of each generator, after the words before it."""
     here, after, far = _row(words, i), _row(words, (i + 1) % _N), _row(words, (i + _M) % _N)
     for k in range(_GROUP):
         here[k] = _twisted(here[k], after[k], far[k])
@@ -161,14 +161,14 @@ def _renew_row(words: Array, i: int) -> None:
 
 @kernel
 def _uniform(words: Array) -> float:
-    """Return what `random.random` does."""
+    """Return the next number of `random.random`."""
     high = _word(words)
     return _to_uniform(high, _word(words))
 
 
 @kernel
 def _to_uniform(high: int, low: int) -> float:
-    """Return a number from 0 to 1 made of 53 bits of two words."""
+    """Return a number in [0, 1) from 53 bits of two words."""
     return (float(high >> 5) * 67108864.0 + float(low >> 6)) / 9007199254740992.0
 
 
@@ -185,14 +185,14 @@ def _word(words: Array) -> int:
 
 @kernel
 def _twisted(word: int, after: int, far: int) -> int:
-    """Return what a word of the state becomes, from it, the one after it and the one _M ahead."""
+    """Return the next state of a word, from it, the next word and the word _M ahead."""
     y = (word & 0x80000000) | (after & 0x7FFFFFFF)
     return far ^ (y >> 1) ^ (0x9908B0DF if y & 1 else 0)
 
 
 @kernel
 def _tempered(y: int) -> int:
-    """Return the output for a word of the state."""
+    """Return the tempered output of a state word."""
     y ^= y >> 11
     y ^= (y << 7) & 0x9D2C5680
     y ^= (y << 15) & 0xEFC60000

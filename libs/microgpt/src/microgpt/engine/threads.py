@@ -1,4 +1,4 @@
-"""Work in several threads: kernels release Python's lock, so they run side by side."""
+"""Run work in several threads; kernels release the GIL, so they run in parallel."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +12,9 @@ Result = TypeVar("Result")
 def map_in_threads(
     work: Callable[[Item, Event], Result], items: Sequence[Item], n_threads: int
 ) -> Iterator[Result]:
-    """Yield work(item, should_stop) of each item, in order, n_threads at once.
+    """Yield work(item, should_stop) for each item, in order, in n_threads threads.
 
-    It must return soon once should_stop is set, which an exception or a Ctrl-C does.
+    An exception or a Ctrl-C sets should_stop; `work` must then return soon.
     """
     should_stop = Event()
     if n_threads == 1 or len(items) == 1:

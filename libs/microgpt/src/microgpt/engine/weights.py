@@ -1,8 +1,8 @@
 """The weights of a model in one array, and as matrices.
 
-All matrices are views of one array of rows as long as n_embd, padded with zeros to whole vectors,
-so that the optimizer is one loop. Those for query, key and value are one; mlp_fc2 is kept
-transposed, so that its rows, too, are of n_embd. Shapes: C = n_embd, V = vocab_size, L = n_layer.
+All matrices are views of one array with rows of n_embd, zero-padded to whole vectors, so the
+optimizer is one loop. Query, key and value share a matrix; mlp_fc2 is transposed, so that its rows
+are of n_embd too. Shapes: C = n_embd, V = vocab_size, L = n_layer.
 """
 
 import math
@@ -19,7 +19,7 @@ from microgpt.model import count_params
 
 
 class Weights(NamedTuple):
-    """The matrices as the training kernels take them, or their gradients."""
+    """The matrices for the training kernels, or their gradients."""
 
     wte: NDArray[Any]  # (V, C)
     wpe: NDArray[Any]  # (block_size, C)
@@ -38,7 +38,7 @@ class PackedWeights:
         hidden = model.n_ff_exp * C
         self._model = model
         n_rows = [V, T, V, L * 3 * C, L * C, L * hidden, L * hidden]
-        # (rows, C padded to whole vectors), and the views that kernels take
+        # (rows, C padded to whole vectors), and the views for the kernels
         self.array = aligned_zeros((sum(n_rows), padded(C, dtype)), dtype)
         *tables, wqkv, wo, fc1, fc2_t = np.split(self.array[:, :C], np.cumsum(n_rows)[:-1])
         blocks = [matrix.reshape(L, -1, C, copy=False) for matrix in (wqkv, wo, fc1, fc2_t)]
@@ -57,7 +57,7 @@ class PackedWeights:
         return views
 
     def set(self, weights: Mapping[str, Any] | Sequence[float] | Numbers) -> None:
-        """Take the numbers of a model's weights: by name, or in the order of `weight_shapes`."""
+        """Set the weights: by name, or in the order of `weight_shapes`."""
         views = self.by_name()
         if not isinstance(weights, Mapping):
             ends = np.cumsum([view.size for view in views.values()])
@@ -65,7 +65,7 @@ class PackedWeights:
             shapes = [view.shape for view in views.values()]
             matrices = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
             weights = dict(zip(views, matrices, strict=True))
-        with np.errstate(over="ignore"):  # beyond float32 it is infinite; the first step finds it
+        with np.errstate(over="ignore"):  # the first step detects infinite weights
             for name, view in views.items():
                 view[:] = weights[name]
 
@@ -75,13 +75,13 @@ class PackedWeights:
 
 
 def packed_bytes(model: ModelConfig, dtype: str) -> int:
-    """Return the memory of `PackedWeights`."""
+    """Return the size of `PackedWeights` in bytes."""
     n_rows = count_params(model) // model.n_embd
     return n_rows * padded(model.n_embd, dtype) * np.dtype(dtype).itemsize
 
 
 class DecodeWeights(NamedTuple):
-    """The matrices as `decode` takes them, all but the first two in panels."""
+    """The matrices for `decode`, all but the first two in panels."""
 
     wte: NDArray[Any]  # (V, C)
     wpe: NDArray[Any]  # (block_size, C)
@@ -109,9 +109,9 @@ def for_decoding(weights: Weights, dtype: str) -> DecodeWeights:
 
 
 def in_panels(w: NDArray[Any], dtype: str) -> NDArray[Any]:
-    """Return matrices transposed and cut into panels of up to 8 vectors, one below the other.
+    """Transpose matrices and split them into stacked panels of up to 8 vectors.
 
-    A product with one row then reads the memory from beginning to end.
+    A product with one row then reads memory sequentially.
     """
     L, m, n = w.shape
     width = min(8 * lanes_of(dtype), padded(m, dtype))
@@ -123,14 +123,14 @@ def in_panels(w: NDArray[Any], dtype: str) -> NDArray[Any]:
 
 
 def padded(n: int, dtype: str) -> int:
-    """Return n, rounded up to whole vectors."""
+    """Round n up to whole vectors."""
     return -(-n // lanes_of(dtype)) * lanes_of(dtype)
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-    """Return an array of zeros that begins where a vector may: its rows then do not cross lines.
+    """Return an array of zeros aligned to vectors.
 
-    NumPy promises 16 bytes; a vector that crosses two cache lines costs two loads.
+    NumPy guarantees 16 bytes; a vector across two cache lines costs two loads.
     """
     n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     raw = np.zeros(n_bytes + VECTOR_BYTES, np.uint8)

@@ -1,8 +1,8 @@
-"""Continue many sequences token by token, for `sampling.decode` and `Gpt.forward`.
+"""Decode many sequences token by token, for `sampling.decode` and `Gpt.forward`.
 
-Each turn reads a token of every sequence in work, or many of a prompt; the rows of the arrays are
-those tokens. Rows share the products of matrices and nothing else, so the result of a sequence does
-not depend on the others.
+Each turn reads one token of every active sequence, or many of a prompt; each token is a row of the
+arrays. Rows share only the matrix products, so the result of a sequence does not depend on the
+others.
 
 Shapes: C = n_embd, D = head_dim, V = vocab_size, L = n_layer, T = block_size, N = rows,
 n = sequences.
@@ -22,39 +22,39 @@ from microgpt.engine.kernels.matmul import linear_rows
 from microgpt.engine.simd.vector import lanes, load, store
 from microgpt.engine.weights import DecodeWeights, aligned_zeros, padded
 
-# How a sequence stands: it goes on; a STOP came; it has as many tokens as it should; its scores are
-# not finite; no token is allowed.
+# Status of a sequence: it continues; a STOP was sampled; it has all its tokens; its logits are not
+# finite; no token is allowed.
 RUNNING, STOPPED, FULL, BROKEN, STUCK = range(5)
 
 
 class Sequences(NamedTuple):
-    """Sequences; what is said of one stands at its number in each array."""
+    """The state of all sequences, indexed by sequence number."""
 
-    tokens: NDArray[Any]  # (n, most tokens), the prompt, what follows, and the STOP if one came
-    n_prompt: NDArray[Any]  # (n), the tokens of the prompt
-    n_tokens: NDArray[Any]  # (n), the tokens so far
-    n_read: NDArray[Any]  # (n), those that are in the cache
-    goals: NDArray[Any]  # (n), the tokens at which it is FULL
+    tokens: NDArray[Any]  # (n, most tokens), the prompt, new tokens, and the STOP, if any
+    n_prompt: NDArray[Any]  # (n), tokens of the prompt
+    n_tokens: NDArray[Any]  # (n), tokens so far
+    n_read: NDArray[Any]  # (n), tokens in the cache
+    goals: NDArray[Any]  # (n), tokens at which it is FULL
     status: NDArray[Any]  # (n)
-    uniforms: NDArray[Any]  # (n, most new tokens), one for each
-    slots: NDArray[Any]  # (slots), the sequence that each slot of the cache has, or -1
-    begun: NDArray[Any]  # (1), the sequences that have had a slot
+    uniforms: NDArray[Any]  # (n, most new tokens), one per new token
+    slots: NDArray[Any]  # (slots), the sequence in each slot of the cache, or -1
+    begun: NDArray[Any]  # (1), sequences started so far
     rules: NDArray[Any]  # (V), see `sample`
-    barred: int  # see there, after the first min_tokens
-    min_tokens: int  # no STOP comes before so many new tokens
+    barred: int  # see `sample`; applies after the first min_tokens
+    min_tokens: int  # new tokens before any STOP
     temperature: float  # see `Sampling`
-    top_k: int  # see there; 0 keeps all
-    top_p: float  # see there
-    min_p: float  # see there
+    top_k: int  # 0 keeps all
+    top_p: float
+    min_p: float
 
 
 class Rows(NamedTuple):
-    """Activations of the tokens that are read together; rows are padded to whole vectors."""
+    """Activations of the tokens of a turn; rows are padded to whole vectors."""
 
     tokens: NDArray[Any]  # (N)
     positions: NDArray[Any]  # (N), in their sequences
     slots: NDArray[Any]  # (N), of the cache
-    sequences: NDArray[Any]  # (N), those whose next token is chosen
+    sequences: NDArray[Any]  # (N), those that need a next token
     x: NDArray[Any]  # (N, C), the residual stream
     normed: NDArray[Any]  # (N, C)
     qkv: NDArray[Any]  # (N, 3 C)
@@ -83,7 +83,7 @@ def allocate_rows(model: ModelConfig, dtype: str, N: int) -> Rows:
         sequences=whole(N),
         x=rows(N, C),
         normed=rows(N, C),
-        qkv=rows(N, 3 * C, room=padded(C, dtype)),  # values are read as whole vectors
+        qkv=rows(N, 3 * C, room=padded(C, dtype)),  # whole vectors of values are read
         attn_weights=rows(model.n_head, T),
         attn_out=rows(N, C),
         hidden=rows(N, model.n_ff_exp * C),
@@ -94,7 +94,7 @@ def allocate_rows(model: ModelConfig, dtype: str, N: int) -> Rows:
 
 
 class DecodeArrays(NamedTuple):
-    """What a decoder works in. Allocating it takes longer than a short reply: it can be reused."""
+    """Scratch arrays of a decoder; reusable, as allocation takes longer than a short reply."""
 
     cache: KVCache
     rows: Rows
@@ -104,9 +104,9 @@ class DecodeArrays(NamedTuple):
 def decode(
     weights: DecodeWeights, arrays: DecodeArrays, s: Sequences, n_head: int, n_tokens: int
 ) -> int:
-    """Continue sequences until none is RUNNING or n_tokens were read; return how many were.
+    """Decode until no sequence is RUNNING or n_tokens were read; return the number read.
 
-    One turn is done in any case.
+    There is at least one turn.
     """
     rows, read = arrays.rows, 0
     while read < n_tokens:
@@ -124,7 +124,7 @@ def decode(
 
 @inlined
 def _schedule(s: Sequences, rows: Rows) -> int:
-    """Choose the tokens that are read next; return how many."""
+    """Choose the tokens to read next; return their number."""
     N = 0
     for slot in range(s.slots.size):
         i = s.slots[slot]
@@ -144,7 +144,7 @@ def _schedule(s: Sequences, rows: Rows) -> int:
 
 @inlined
 def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, n_head: int, N: int) -> None:
-    """Leave the residual stream of N tokens in x, and their keys and values in the cache."""
+    """Write the residual stream of N tokens to x, and their keys and values to the cache."""
     w, r, C, T = weights, rows, rows.x.shape[1], weights.wpe.shape[0]
     D = C // n_head
     embed(w.wte, w.wpe, r.tokens, r.positions, r.x, N)
@@ -172,7 +172,7 @@ def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, n_head: int, N:
 
 @inlined
 def _gather_last(s: Sequences, rows: Rows, N: int) -> int:
-    """Move the rows of the last known token of a sequence together; return how many there are."""
+    """Compact the rows of last known tokens of sequences; return their number."""
     x, n_last = rows.x, 0
     for row in range(N):
         i = s.slots[rows.slots[row]]
@@ -186,7 +186,7 @@ def _gather_last(s: Sequences, rows: Rows, N: int) -> int:
 
 @inlined
 def _continue(s: Sequences, i: int, rows: Rows, row: int) -> None:
-    """Add the next token to sequence i, whose scores are in a row, or end it."""
+    """Sample the next token of sequence i from a row of logits, or end the sequence."""
     n_new = s.n_tokens[i] - s.n_prompt[i]
     token = sample(
         rows.logits,
@@ -206,7 +206,7 @@ def _continue(s: Sequences, i: int, rows: Rows, row: int) -> None:
     elif token == NONE_ALLOWED:
         s.status[i] = STUCK
     else:
-        s.tokens[i, s.n_tokens[i]] = token  # a STOP too, though it does not count
+        s.tokens[i, s.n_tokens[i]] = token  # a STOP is stored too, but not counted
         if s.rules[token] == STOP:
             s.status[i] = STOPPED
             return

@@ -1,4 +1,4 @@
-"""Batched decoding: many sequences side by side, a few milliseconds per call."""
+"""Batched decoding of many sequences, a few milliseconds per call."""
 
 from collections.abc import Sequence
 from time import perf_counter
@@ -30,17 +30,17 @@ from microgpt.sampling import (
     FinishReason,
 )
 
-RUN_S = 0.02  # how long a call of `run` takes, about
+RUN_S = 0.02  # target duration of a `run` call
 WORK_5_MS = 10**8  # weights times tokens, on a core of 2023
-MAX_ROWS = 64  # tokens that are read in one turn; only a long prompt has so many
-MAX_SLOTS = 50  # sequences in work at once; more gain nothing
-CACHE_BYTES = 2**24  # of their keys and values together: they should stay near the processor
-MOST_TOKENS = 2**20  # of all sequences of a batch, when they are as long as they can be
+MAX_ROWS = 64  # tokens per turn; reached only by long prompts
+MAX_SLOTS = 50  # concurrent sequences; more gain nothing
+CACHE_BYTES = 2**24  # of their keys and values, to stay in the processor's cache
+MOST_TOKENS = 2**20  # of all sequences of a batch at their maximum length
 REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # by status
 
 
 class Decoder:
-    """Some sequences of one model, for one thread."""
+    """Sequences of one model, decoded in one thread."""
 
     def __init__(
         self,
@@ -54,14 +54,14 @@ class Decoder:
         max_slots: int = MAX_SLOTS,
         arrays: DecodeArrays | None = None,
     ) -> None:
-        """Begin.
+        """Start decoding.
 
         Args:
             prompts: 1 to block_size tokens each.
-            seeds: one for each prompt, which draws like `random.Random(seed)`; without them the
-                caller sets `sequences.uniforms` before the first `run`.
-            max_slots: no more sequences are in work at once.
-            arrays: those of a decoder of this model that has ended, to be used again.
+            seeds: one per prompt, which draws like `random.Random(seed)`; without them the caller
+                sets `sequences.uniforms` before the first `run`.
+            max_slots: limit of concurrent sequences.
+            arrays: those of a finished decoder of this model, for reuse.
         """
         slot_size = 2 * model.n_layer * model.block_size * model.n_embd
         most_slots = max(1, min(max_slots, CACHE_BYTES // (slot_size * np.dtype(dtype).itemsize)))
@@ -73,7 +73,7 @@ class Decoder:
         self._n_head = model.n_head
         self._weights = weights
         most_rows = 1 + 4 * WORK_5_MS // count_params(model)  # a turn cannot be interrupted
-        # Slots that nothing needs are never touched, so they take no memory.
+        # Unused slots are never touched, so they take no memory.
         self.arrays = arrays or DecodeArrays(
             allocate_cache(model, dtype, most_slots),
             allocate_rows(model, dtype, max(most_slots, min(MAX_ROWS, most_rows))),
@@ -81,7 +81,7 @@ class Decoder:
         self._n_tokens = 1 + WORK_5_MS // count_params(model)  # of the first call of `run`
 
     def run(self) -> bool:
-        """Work for about 20 ms; return whether there is more to do."""
+        """Decode for about 20 ms; return whether a sequence is still running."""
         started = perf_counter()
         n_read = decode(self._weights, self.arrays, self.sequences, self._n_head, self._n_tokens)
         speed = n_read / (perf_counter() - started)
@@ -89,13 +89,13 @@ class Decoder:
         return RUNNING in self.sequences.status
 
     def tokens(self, rows: slice = slice(None)) -> list[list[int]]:
-        """Return the tokens that have followed some prompts so far."""
+        """Return the new tokens of some prompts so far."""
         s = self.sequences
         arrays = (s.tokens[rows].tolist(), s.n_prompt[rows].tolist(), s.n_tokens[rows].tolist())
         return [tokens[start:end] for tokens, start, end in zip(*arrays, strict=True)]
 
     def continuations(self, rows: slice = slice(None)) -> list[Continuation]:
-        """Return the tokens that have followed some prompts so far, and why they end."""
+        """Return the new tokens of some prompts so far, with finish reasons."""
         s = self.sequences
         return [
             Continuation(
@@ -109,7 +109,7 @@ class Decoder:
         ]
 
     def check(self, i: int) -> None:
-        """Raise PromptError if a sequence could not go on: a bad score, or no token allowed."""
+        """Raise PromptError if a sequence failed: a non-finite logit, or no allowed token."""
         status = self.sequences.status[i]
         if status == BROKEN:
             raise PromptError(NOT_FINITE_MESSAGE)
@@ -118,7 +118,7 @@ class Decoder:
 
 
 def most_sequences(model: ModelConfig) -> int:
-    """Return how many sequences a batch should have at most, for the memory that they take."""
+    """Return the maximum number of sequences in a batch, limited by memory."""
     return max(1, MOST_TOKENS // model.block_size)
 
 
@@ -129,7 +129,7 @@ def _new_sequences(
     rules: DecodeRules,
     n_slots: int,
 ) -> Sequences:
-    """Return sequences that begin with the prompts; uniforms are to come."""
+    """Return sequences that start with the prompts, without uniforms."""
     sampling, max_tokens = rules.sampling, rules.max_tokens
     lengths = np.array([len(prompt) for prompt in prompts])
     n, shortest, longest = len(lengths), int(lengths.min()), int(lengths.max())
@@ -145,7 +145,7 @@ def _new_sequences(
     for rule, which in ((STOP, rules.stop), (FORBIDDEN, rules.forbidden)):
         token_rules[[token for token in which if token in range(model.vocab_size)]] = rule
     temperature, limits = float(sampling.temperature), np.finfo(dtype)
-    if temperature:  # what is 0 or infinite as a number of this kind would give nan
+    if temperature:  # 0 or infinity after rounding to dtype would give nan
         temperature = max(temperature, float(limits.smallest_subnormal))
         temperature = min(temperature, float(limits.max))
     return Sequences(

@@ -1,8 +1,8 @@
-"""The KV cache: keys and values of the tokens that were read, and attention to them.
+"""The KV cache: keys and values of earlier tokens, and attention to them.
 
-Keys stand in blocks of one vector of tokens, feature by feature, so that a query is compared with a
-whole block at once; values stand token by token, so that their mean is a sum of rows. The result of
-a token does not depend on what else is read with it.
+Keys are stored in blocks of one vector of tokens, by feature, so that a query is compared with a
+whole block at once; values are stored by token, so that their mean is a sum of rows. The result of
+a token does not depend on the other rows.
 
 Shapes: C = n_embd, D = head_dim, L = n_layer, T = block_size.
 """
@@ -31,14 +31,14 @@ from microgpt.engine.weights import aligned_zeros, padded
 
 
 class KVCache(NamedTuple):
-    """Room for some sequences, a slot each."""
+    """Keys and values of several sequences, one slot each."""
 
     keys: NDArray[Any]  # (slots, L, n_head * blocks of tokens * D, lanes)
     values: NDArray[Any]  # (slots, L, vectors of C * T, lanes)
 
 
 def allocate_cache(model: ModelConfig, dtype: str, n_slots: int) -> KVCache:
-    """Return a cache for n_slots sequences at once."""
+    """Return a cache for n_slots concurrent sequences."""
     L, T, C, n = model.n_layer, model.block_size, model.n_embd, lanes_of(dtype)
     n_blocks = padded(T, dtype) // n
     return KVCache(
@@ -51,7 +51,7 @@ def allocate_cache(model: ModelConfig, dtype: str, n_slots: int) -> KVCache:
 def remember(
     qkv: Array, row: int, position: int, n_head: int, D: int, T: int, keys: Array, values: Array
 ) -> None:
-    """Put a token, a row of (rows, 3 C), into the cache of its sequence and layer."""
+    """Store key and value of a token, a row of (rows, 3 C), in its sequence's cache of a layer."""
     step, C = lanes(qkv), n_head * D
     lane, place = position % step, position // step * D
     for head in range(n_head):
@@ -66,18 +66,18 @@ def remember(
 def cached_attention(
     qkv: Array,  # (rows, 3 C)
     row: int,  # of qkv and out
-    n_keys: int,  # the tokens that it sees, itself included
+    n_keys: int,  # visible tokens, itself included
     n_head: int,
     D: int,
     T: int,
     keys: Array,  # of its sequence and layer, see `KVCache`
     values: Array,
-    weights: Array,  # (n_head, T) to work in
+    weights: Array,  # (n_head, T), scratch
     out: Array,  # (rows, C), whole vectors
 ) -> None:
-    """Set a row of out to the mean of the values, weighted by how well each key answers.
+    """Set a row of out to the attention-weighted mean of the values.
 
-    Each loop over the heads does little, so that the processor can work on several at once.
+    Loops over the heads are short, so that the processor can overlap several heads.
     """
     _compare(qkv, row, n_keys, n_head, D, T, keys, weights)
     _exponentiate(weights, n_keys, n_head, 1 / math.sqrt(D))
@@ -85,7 +85,7 @@ def cached_attention(
         low = head * D
         for c in range(low // lanes(out) * lanes(out), low + D, lanes(out)):
             mean = _mean(values, c // lanes(out) * T, weights, head, n_keys)
-            # What is beyond this head is overwritten by the next.
+            # The next head overwrites lanes beyond this one.
             store(out, row, c, from_lane(low - c, mean, load(out, row, c)))
 
 
@@ -93,11 +93,11 @@ def cached_attention(
 def _compare(
     qkv: Array, row: int, n_keys: int, n_head: int, D: int, T: int, keys: Array, scores: Array
 ) -> None:
-    """Set scores to the products of query and keys: (n_head, T); those of keys to come to -inf."""
+    """Set scores to the products of query and keys: (n_head, T); -inf for future keys."""
     step, never, block = lanes(scores), splat(scores, -np.inf), 0
     for head in range(n_head):
         low = head * D
-        for t in range(0, n_keys, step):  # step tokens at once
+        for t in range(0, n_keys, step):  # one vector of tokens
             score = splat(scores, 0)
             for d in range(D):
                 score = score + qkv[row, low + d] * load(keys, block + d, 0)
@@ -108,7 +108,7 @@ def _compare(
 
 @inlined
 def _exponentiate(scores: Array, n_keys: int, n_head: int, scale: float) -> None:
-    """Turn scores into weights, whose sum is not 1 yet: (n_head, T)."""
+    """Turn scores into unnormalized weights: (n_head, T)."""
     for head in range(n_head):
         peaks = splat(scores, -np.inf)
         for t in range(0, n_keys, lanes(scores)):
@@ -120,8 +120,8 @@ def _exponentiate(scores: Array, n_keys: int, n_head: int, scale: float) -> None
 
 @inlined
 def _mean(values: Array, first: int, weights: Array, head: int, n_keys: int) -> Vector:
-    """Return the mean of rows of values from the first on, weighted."""
-    a = b = total_a = total_b = splat(values, 0)  # two sums: neither waits for the other
+    """Return the weighted mean of rows of values from `first` on."""
+    a = b = total_a = total_b = splat(values, 0)  # two independent sums, for latency
     for t in range(0, n_keys - 1, 2):
         weight_a, weight_b = splat(values, weights[head, t]), splat(values, weights[head, t + 1])
         a = a + weight_a * load(values, first + t, 0)

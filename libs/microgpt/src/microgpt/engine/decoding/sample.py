@@ -1,4 +1,4 @@
-"""Choose the next token from a row of scores, for `sampling.sample`. Shapes: V = vocab_size."""
+"""Sample the next token from a row of logits, for `sampling.sample`. Shapes: V = vocab_size."""
 
 import numpy as np
 
@@ -13,8 +13,8 @@ from microgpt.engine.simd.lanes import (
 )
 from microgpt.engine.simd.vector import Array, exp, lanes, larger, load, splat, store
 
-NOT_FINITE, NONE_ALLOWED = -1, -2  # instead of a token
-FREE, STOP, FORBIDDEN, NONE_SUCH = range(4)  # what a token may be
+NOT_FINITE, NONE_ALLOWED = -1, -2  # returned in place of a token
+FREE, STOP, FORBIDDEN, NONE_SUCH = range(4)  # rule of a token
 
 
 @inlined
@@ -22,14 +22,14 @@ def sample(
     logits: Array,  # (rows, V), padded to whole vectors; overwritten
     row: int,
     rules: Array,  # (V), FREE, STOP or FORBIDDEN for each token
-    barred: int,  # tokens whose rule is at least this may not come
+    barred: int,  # tokens with at least this rule are excluded
     temperature: float,
     top_k: int,  # 0 keeps all
     top_p: float,
     min_p: float,
     uniform: float,  # a random number from 0 to 1
-    order: Array,  # (V) to work in
-    sums: Array,  # (1, V), padded to whole vectors, to work in
+    order: Array,  # (V), scratch
+    sums: Array,  # (1, V), padded to whole vectors, scratch
 ) -> int:
     """Return the next token, NOT_FINITE or NONE_ALLOWED; for the settings see `config.Sampling`."""
     V = logits.shape[1]
@@ -56,8 +56,8 @@ def sample(
 
 @inlined
 def _are_finite(logits: Array, row: int) -> bool:
-    """Return whether no score of a row is nan or infinite."""
-    zeros = splat(logits, 0)  # 0 times such a number is nan, and stays
+    """Return whether all logits of a row are finite."""
+    zeros = splat(logits, 0)  # 0 times a non-finite number is nan, which persists
     for i in range(0, logits.shape[1], lanes(logits)):
         zeros = zeros + 0.0 * load(logits, row, i)
     return bool(total(zeros) == 0)
@@ -65,7 +65,7 @@ def _are_finite(logits: Array, row: int) -> bool:
 
 @inlined
 def _peak(logits: Array, row: int) -> float:
-    """Return the largest score of a row, and set what pads it to -inf."""
+    """Return the largest logit of a row, and set the padding to -inf."""
     V, never = logits.shape[1], splat(logits, -np.inf)
     peaks = never
     for i in range(0, V, lanes(logits)):
@@ -78,9 +78,9 @@ def _peak(logits: Array, row: int) -> float:
 
 @inlined
 def _draw(weights: Array, row: int, V: int, uniform: float, sums: Array) -> int:
-    """Return the token that `random.choices` would: the first whose running sum is above the share.
+    """Return the token of `random.choices`: the first whose running sum exceeds the draw.
 
-    The lanes are added up in pairs, so a running sum may be a rounding below the one before.
+    Lanes are added in pairs, so rounding may make a running sum smaller than the one before.
     """
     step, mass = lanes(weights), splat(weights, 0)
     for i in range(0, V, step):
@@ -91,7 +91,7 @@ def _draw(weights: Array, row: int, V: int, uniform: float, sums: Array) -> int:
     for i in range(0, V, step):
         token += count_at_most(load(sums, 0, i), share)
     token = min(token, V - 1)
-    while weights[row, token] == 0:  # such a one may not come, whatever the rounding
+    while weights[row, token] == 0:  # excluded, despite rounding
         token -= 1
     return token
 
@@ -100,7 +100,7 @@ def _draw(weights: Array, row: int, V: int, uniform: float, sums: Array) -> int:
 def _keep_likeliest(
     weights: Array, V: int, top_k: int, top_p: float, min_p: float, order: Array
 ) -> None:
-    """Set the weights to 0 that the settings leave out; the largest is 1."""
+    """Set weights to 0 that top_k, top_p and min_p filter out; the largest is 1."""
     if 0 < top_k < V:
         _keep_top_k(weights, V, top_k, order)
     if top_p < 1:
@@ -112,7 +112,7 @@ def _keep_likeliest(
 
 @kernel
 def _keep_top_k(weights: Array, V: int, k: int, order: Array) -> None:
-    """Set all weights but the k largest to 0; of equal ones the first are larger."""
+    """Set all weights but the k largest to 0; of equal ones, keep the first."""
     _heap(weights, V, order)
     for n in range(V - 1, V - 1 - k, -1):
         _take_largest(weights, n, order)
@@ -122,7 +122,7 @@ def _keep_top_k(weights: Array, V: int, k: int, order: Array) -> None:
 
 @kernel
 def _keep_top_p(weights: Array, V: int, p: float, order: Array) -> None:
-    """Set the smallest weights to 0, as long as the others have a share of p."""
+    """Set the smallest weights to 0 while the others have a share of at least p."""
     mass = 0.0
     for i in range(V):
         mass += weights[i]
@@ -138,7 +138,7 @@ def _keep_top_p(weights: Array, V: int, p: float, order: Array) -> None:
 
 @kernel
 def _heap(weights: Array, V: int, order: Array) -> None:
-    """Fill order with the tokens as a heap: none is larger than that at half its place."""
+    """Fill order with the tokens as a max-heap."""
     for i in range(V):
         order[i] = i
     for i in range(V // 2 - 1, -1, -1):
@@ -147,14 +147,14 @@ def _heap(weights: Array, V: int, order: Array) -> None:
 
 @kernel
 def _take_largest(weights: Array, n: int, order: Array) -> None:
-    """Move the largest of a heap of n + 1 tokens to place n, behind the heap that is left."""
+    """Pop the largest of a heap of n + 1 tokens and store it at index n."""
     order[0], order[n] = order[n], order[0]
     _sift(weights, 0, n, order)
 
 
 @kernel
 def _sift(weights: Array, i: int, n: int, order: Array) -> None:
-    """Let the token at place i of a heap of n sink to where it belongs."""
+    """Sift down the token at index i of a heap of n."""
     while 2 * i + 1 < n:
         child = 2 * i + 1
         if child + 1 < n and _is_before(weights, order[child + 1], order[child]):

@@ -1,1 +1,1 @@
-"""Compiled kernels, each beside the reference function that it speeds up."""
+"""Compiled kernels, each for a function of the reference engine."""

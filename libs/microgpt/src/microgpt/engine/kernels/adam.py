@@ -1,4 +1,4 @@
-"""AdamW, for `ReferenceEngine.update`, on all weights at once."""
+"""AdamW on all weights at once, for `ReferenceEngine.update`."""
 
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ class OptimizerState(NamedTuple):
 
 
 class StepSettings(NamedTuple):
-    """The settings of a training step, each as the type that kernels are compiled for."""
+    """The settings of a training step, in the types of the compiled kernels."""
 
     n_head: int
     batch_size: int
@@ -33,7 +33,7 @@ class StepSettings(NamedTuple):
 
     @classmethod
     def of(cls, model: ModelConfig, config: TrainConfig, dtype: str) -> "StepSettings":
-        """Return those of a training."""
+        """Convert the settings of a training."""
         return cls(
             n_head=int(model.n_head),
             batch_size=int(config.batch_size),
@@ -41,7 +41,7 @@ class StepSettings(NamedTuple):
             seed=int(config.seed),
             beta1=float(config.beta1),
             beta2=float(config.beta2),
-            # In float32 a smaller epsilon would be 0, and a weight that is never used 0 / 0.
+            # A smaller epsilon would be 0 in float32, and give 0 / 0 for unused weights.
             eps=max(float(config.adam_eps), float(np.finfo(dtype).tiny)),
             weight_decay=float(config.weight_decay),
         )
@@ -49,11 +49,11 @@ class StepSettings(NamedTuple):
 
 @kernel
 def adam(state: OptimizerState, n_steps: int, lr: float, settings: StepSettings) -> None:
-    """Move each weight against its gradient, and towards 0; n_steps counts this step too."""
+    """Update each weight with AdamW; n_steps includes this step."""
     params, grads, m, v = state  # Loshchilov & Hutter 2019, alg. 2
     beta1, beta2, eps = settings.beta1, settings.beta2, settings.eps
     kept = 1 - lr * settings.weight_decay
-    lr_by_bias = lr / (1 - beta1**n_steps)  # the means start at 0: too small by this factor
+    lr_by_bias = lr / (1 - beta1**n_steps)  # bias correction, as the means start at 0
     v_by_bias = 1 / (1 - beta2**n_steps)
     for i in range(params.shape[0]):
         for j in range(0, params.shape[1], lanes(params)):
@@ -68,11 +68,11 @@ def adam(state: OptimizerState, n_steps: int, lr: float, settings: StepSettings)
 
 @kernel
 def squares_are_finite(x: Array) -> bool:
-    """Return whether no number, nor its square, is nan or infinite: (rows, whole vectors).
+    """Return whether all numbers and their squares are finite: (rows, whole vectors).
 
-    The square, because `adam` keeps it: a mean that has once been infinite stays it.
+    The squares matter because an infinite running mean in `adam` would stay infinite.
     """
-    zeros = splat(x, 0)  # 0 times anything else is nan, and stays
+    zeros = splat(x, 0)  # 0 times a non-finite number is nan, which persists
     for i in range(x.shape[0]):
         for j in range(0, x.shape[1], lanes(x)):
             xij = load(x, i, j)

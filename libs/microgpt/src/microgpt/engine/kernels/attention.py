@@ -1,8 +1,8 @@
 """Causal attention, for `Gpt.attention` and `model.softmax`, and its gradient.
 
-A vector holds several queries of one document and head, each of which is compared with the same
-key. The lanes behind a document's last query hold what comes next to it, and compute nonsense: it
-is overwritten when the next document has its turn.
+A vector has several queries of one document and head, which are compared with the same key. Lanes
+beyond a document's last query belong to the next document and compute wrong values, which are
+overwritten when that document is processed.
 
 For the layout see `matmul`. Shapes: C = n_embd, D = head_dim, N = columns.
 """
@@ -21,16 +21,16 @@ from microgpt.engine.simd.vector import Array, Vector, exp, lanes, larger, load,
 
 @kernel
 def attention(
-    qkv: Array,  # (3 C, N), queries, keys and values, one below the other
+    qkv: Array,  # (3 C, N), stacked queries, keys and values
     n_head: int,
     doc_starts: Array,  # (n_docs + 1), the first column of each document, and the end of the last
     n_docs: int,
-    weights: Array,  # (rows, lanes), set to those of the mean, for `attention_backward`
+    weights: Array,  # (rows, lanes), output: attention weights, for `attention_backward`
     out: Array,  # (C, N)
 ) -> None:
-    """Set out to the mean of the values, weighted by how well each key answers the query.
+    """Set out to the attention-weighted mean of the values.
 
-    The weights of each vector of queries are a row per key, and rows of 0 up to a whole vector.
+    The weights of each query vector have one row per key, zero-padded to whole vectors of rows.
     """
     C, step, row = out.shape[0], lanes(out), 0
     D = C // n_head
@@ -40,7 +40,7 @@ def attention(
         for doc in range(n_docs):
             start, stop = doc_starts[doc], doc_starts[doc + 1]
             for t in range(start, stop, step):  # the queries t, t + 1, …
-                end = min(t + step, stop)  # none of them sees a key beyond
+                end = min(t + step, stop)  # the last visible key
                 n_keys = end - start
                 seen = weights[row : row + n_keys]
                 linear_strip(k[low:high, start:end].T, q[low:high, t:], seen, 0)
@@ -54,12 +54,12 @@ def attention(
 
 @inlined
 def _softmax(scores: Array, n_before: int, scale: float) -> None:
-    """Turn the scores of a vector of queries into weights; those of keys to come are 0."""
+    """Turn the scores of a query vector into weights; those of future keys are 0."""
     never = splat(scores, -np.inf)
     peak = never
     for key in range(n_before):
         peak = larger(load(scores, key, 0), peak)
-    for key in range(n_before, scores.shape[0]):  # some of the queries come before it
+    for key in range(n_before, scores.shape[0]):  # keys in the future of some queries
         score = from_lane(key - n_before, load(scores, key, 0), never)
         store(scores, key, 0, score)
         peak = larger(score, peak)
@@ -82,8 +82,8 @@ def attention_backward(
     n_docs: int,
     weights: Array,
     out: Array,
-    dscores: Array,  # (longest document in whole vectors, lanes) to work in
-    tile: Array,  # (lanes, lanes) to work in
+    dscores: Array,  # (longest document in whole vectors, lanes), scratch
+    tile: Array,  # (lanes, lanes), scratch
     dqkv: Array,
 ) -> None:
     """Set dqkv to the gradient of queries, keys and values: (3 C, N)."""
@@ -91,7 +91,7 @@ def attention_backward(
     D = C // n_head
     q, k, v = qkv[:C], qkv[C : 2 * C], qkv[2 * C :]
     dq, dk, dv = dqkv[:C], dqkv[C : 2 * C], dqkv[2 * C :]
-    clear(dqkv[C:], doc_starts[n_docs])  # keys and values collect from many queries
+    clear(dqkv[C:], doc_starts[n_docs])  # keys and values accumulate over queries
     for head in range(n_head):
         low, high = head * D, (head + 1) * D
         for doc in range(n_docs):
@@ -99,8 +99,8 @@ def attention_backward(
             for t in range(start, stop, step):
                 end = min(t + step, stop)
                 linear_strip(v[low:high, start:end].T, dout[low:high, t:], dscores, 0)
-                # How much the mean itself moves: the sum of each weight times its gradient, which
-                # is that of out times its own (Dao et al. 2022, B.2). Softmax takes it off.
+                # The sum of each weight times its gradient, which softmax subtracts; it equals
+                # the sum of out times dout (Dao et al. 2022, B.2).
                 along = splat(out, 0)
                 for c in range(low, high):
                     along = along + load(out, c, t) * load(dout, c, t)
@@ -118,10 +118,10 @@ def attention_backward(
 def _softmax_backward(
     weights: Array, row: int, dscores: Array, n_keys: int, scale: float, along: Vector
 ) -> None:
-    """Turn the gradient of the weights, which begin at a row, into that of the scores."""
+    """Turn the gradient of the weights from `row` on into that of the scores."""
     for key in range(n_keys):
         change = load(dscores, key, 0) - along
         store(dscores, key, 0, load(weights, row + key, 0) * change * scale)
     step = lanes(dscores)
-    for key in range(n_keys, (n_keys + step - 1) // step * step):  # will be transposed as well
+    for key in range(n_keys, (n_keys + step - 1) // step * step):  # padding, also transposed
         store(dscores, key, 0, splat(dscores, 0))

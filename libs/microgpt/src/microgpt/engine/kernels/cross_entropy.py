@@ -14,7 +14,7 @@ def token_losses(
     logits: Array,  # (V, N)
     targets: Array,  # (N)
     counted: Array,  # (1, N), 1, or 0 for a loss of 0
-    norms: Array,  # (2, N) to work in
+    norms: Array,  # (2, N), scratch
     N: int,
     losses: Array,  # (N)
 ) -> None:
@@ -36,14 +36,14 @@ def token_losses(
 
 @kernel
 def cross_entropy(
-    logits: Array,  # (V, N); afterwards weight * (softmax(logits) - 1 at the target), or 0
+    logits: Array,  # (V, N); replaced by weight * (softmax(logits) - 1 at the target), or 0
     targets: Array,  # (N)
     counted: Array,  # (1, N), 1, or 0 for a column that does not count
-    norms: Array,  # (2, N) to work in
+    norms: Array,  # (2, N), scratch
     N: int,
     weight: float,  # of one token in the loss of the batch
 ) -> float:
-    """Return weight * the sum of -log(softmax(logits)[target]); turn logits into its gradient."""
+    """Return weight * the sum of -log(softmax(logits)[target]); replace logits by its gradient."""
     V, step = logits.shape[0], lanes(logits)
     loss = 0.0
     for n in range(0, N, step):

@@ -1,4 +1,4 @@
-"""Dropout, for `microgpt.dropout_mask`: the same draws, for all columns at once.
+"""Dropout on all columns at once, with the same draws as `microgpt.dropout_mask`.
 
 `kernels.forward` and `engine.training.step` apply it.
 
@@ -33,9 +33,9 @@ _GOLDEN = np.uint64(GOLDEN_64)
 
 @kernel
 def draw_keys(keys: Array, doc_starts: Array, n_docs: int, seed: int, first: int) -> None:
-    """Set the key of each column, which says what is dropped from it: (1, N).
+    """Set the dropout key of each column: (1, N).
 
-    `first` is how many documents the training has read before.
+    `first` is the number of documents read before.
     """
     for doc in range(n_docs):
         of_doc = _mixed(np.uint64(seed) + _GOLDEN * np.uint64(first + doc + 1))
@@ -46,17 +46,17 @@ def draw_keys(keys: Array, doc_starts: Array, n_docs: int, seed: int, first: int
 
 @kernel
 def drop(x: Array, keys: Array, site: int, rate: float, y: Array, N: int) -> None:
-    """Set y to x without what is dropped at a site: (C, N)."""
+    """Set y to x with dropout at a site: (C, N)."""
     C, threshold, scale = x.shape[0], int(rate * 2**32), splat(x, 1 / (1 - rate))
     for c in range(C):
         for n in range(0, N, lanes(x)):
-            # A product: 0 times what is not finite is nan, so that a dropped one is noticed, too.
+            # A product, so that non-finite numbers give nan even if dropped.
             store(y, c, n, load(x, c, n) * _kept(scale, keys, n, site * C + c, threshold))
 
 
 @kernel
 def add_dropped(x: Array, keys: Array, site: int, rate: float, y: Array, N: int) -> None:
-    """Add x to y without what is dropped at a site: (C, N)."""
+    """Add x with dropout at a site to y: (C, N)."""
     C, threshold, scale = x.shape[0], int(rate * 2**32), splat(x, 1 / (1 - rate))
     for c in range(C):
         for n in range(0, N, lanes(x)):
@@ -73,7 +73,7 @@ def _mixed(x: Any) -> Any:
 
 @emitted(lambda x, keys, n, unit, threshold: x(x, keys, types.intp, types.intp, types.intp))
 def _kept(e: Emitter, x: Any, keys: Any, n: Any, unit: Any, threshold: Any) -> Any:
-    """Return x, but 0 in the lanes where a unit is dropped from the columns from n on."""
+    """Return x with 0 in the lanes where a unit is dropped, for the columns from n on."""
     builder, whole = e.builder, ir.VectorType(INT32, x.type.count)
 
     def number(value: int) -> Any:

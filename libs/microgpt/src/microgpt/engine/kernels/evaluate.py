@@ -1,4 +1,4 @@
-"""The losses of a model on documents, without gradients."""
+"""Losses of a model on documents, without gradients."""
 
 from microgpt.engine.buffers import Buffers
 from microgpt.engine.jit import EntryPoint
@@ -18,16 +18,16 @@ def evaluate(
     first: int,
     n_tokens: int,
 ) -> int:
-    """Set the losses of documents from `first` on; return the number of the next document.
+    """Set the losses of documents from `first` on; return the index of the next document.
 
-    It returns when n_tokens were read, or one micro-batch.
+    It reads about n_tokens, at least one micro-batch.
     """
     starts, n_docs, read = dataset.starts, dataset.starts.size - 1, 0
     while read < n_tokens and first < n_docs:
         n_read = read_documents(dataset, first, n_docs - first, buffers)
         N = buffers.doc_starts[n_read]
         forward(weights, buffers, n_head, n_read, N, 0.0)
-        done = starts[first] - first  # a document predicts one token less than it has
+        done = starts[first] - first  # the first token of a document is not predicted
         b = buffers
         token_losses(b.logits, b.targets, b.counted, b.logit_norms, N, losses[done:])
         first += n_read

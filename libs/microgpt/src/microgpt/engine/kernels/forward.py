@@ -1,4 +1,4 @@
-"""The forward pass on arrays: for `Gpt.forward`, on all tokens of a micro-batch at once."""
+"""The forward pass on all tokens of a micro-batch at once, for `Gpt.forward`."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,14 +19,14 @@ from microgpt.engine.weights import Weights
 class Dataset(NamedTuple):
     """The arrays of a `TokenDataset`."""
 
-    tokens: Array  # of all documents, one after another
-    starts: Array  # (documents + 1), where each begins, and the end of the last
+    tokens: Array  # of all documents, concatenated
+    starts: Array  # (documents + 1), start of each, and the end of the last
     mask: Array  # see `TokenDataset`
-    targets_before: Array  # (documents + 1), predictions that count before each, and in all
+    targets_before: Array  # (documents + 1), predictions that count before each, and in total
 
     @classmethod
     def of(cls, docs: Sequence[Tokens]) -> "Dataset":
-        """Return the arrays of documents."""
+        """Convert documents to arrays."""
         dataset = TokenDataset.of(docs)
         tokens, starts = (np.frombuffer(x, np.int64) for x in (dataset.tokens, dataset.starts))
         mask = np.frombuffer(dataset.mask, np.int8)
@@ -38,15 +38,15 @@ class Dataset(NamedTuple):
 
     @property
     def longest(self) -> int:
-        """The most tokens that a document predicts."""
+        """The largest number of predicted tokens in a document."""
         return int(np.diff(self.starts).max()) - 1
 
 
 @inlined
 def read_documents(dataset: Dataset, first: int, n_docs: int, buffers: Buffers) -> int:
-    """Fill the columns of a micro-batch with documents from `first` on; return how many there fit.
+    """Fill the columns of a micro-batch with documents from `first` on; return their number.
 
-    Document i is that of number i modulo the documents there are; there is always room for one.
+    Document numbers wrap around; at least one document always fits.
     """
     tokens, starts, mask, n = dataset.tokens, dataset.starts, dataset.mask, 0
     for doc in range(n_docs):
@@ -68,7 +68,7 @@ def read_documents(dataset: Dataset, first: int, n_docs: int, buffers: Buffers) 
 def forward(
     weights: Weights, buffers: Buffers, n_head: int, n_docs: int, N: int, dropout: float
 ) -> None:
-    """Set the logits of each column: `Gpt.forward`; to drop anything, the columns need keys."""
+    """Set the logits of each column: `Gpt.forward`; dropout needs keys in the buffers."""
     w, b = weights, buffers
     x, C = b.x, b.x.shape[0]
     embed(w.wte, w.wpe, b.tokens, b.positions, b.transposed, N)
@@ -93,7 +93,7 @@ def forward(
 
 @inlined
 def _add_branch(w: Array, y: Array, buffers: Buffers, site: int, dropout: float, N: int) -> None:
-    """Add w y to the residual stream, but for what is dropped."""
+    """Add w y with dropout to the residual stream."""
     b = buffers
     if dropout:
         linear(w, y, b.dbranch, N)

@@ -18,7 +18,7 @@ from microgpt.engine.simd.vector import (
 
 @inlined
 def embed(wte: Array, wpe: Array, tokens: Array, positions: Array, x_t: Array, N: int) -> None:
-    """Set x_t to the sum of the embeddings of token and position: (N, C)."""
+    """Set x_t to the sum of token and position embeddings: (N, C)."""
     for n in range(N):
         for c in range(0, wte.shape[1], lanes(wte)):
             store(x_t, n, c, load(wte, tokens[n], c) + load(wpe, positions[n], c))
@@ -28,7 +28,7 @@ def embed(wte: Array, wpe: Array, tokens: Array, positions: Array, x_t: Array, N
 def embed_backward(
     dx_t: Array, tokens: Array, positions: Array, dwte: Array, dwpe: Array, N: int
 ) -> None:
-    """Add the gradients of the embeddings that were used: (N, C)."""
+    """Add the gradients of the used embeddings: (N, C)."""
     for n in range(N):
         for c in range(0, dwte.shape[1], lanes(dwte)):
             dx = load(dx_t, n, c)
@@ -38,7 +38,7 @@ def embed_backward(
 
 @kernel
 def rmsnorm(x: Array, normed: Array, scales: Array, layer: int, N: int) -> None:
-    """Set normed = x scaled so that the mean of its squares is 1: (C, N); keep the scales: (N)."""
+    """Set normed = x scaled to a root mean square of 1: (C, N); store the scales: (N)."""
     C = x.shape[0]
     for n in range(0, N, lanes(x)):
         squares = splat(x, 0)
@@ -53,7 +53,7 @@ def rmsnorm(x: Array, normed: Array, scales: Array, layer: int, N: int) -> None:
 
 @inlined
 def rmsnorm_rows(x: Array, normed: Array, N: int) -> None:
-    """Set normed = x scaled so that the mean of each row's squares is 1: (N, C)."""
+    """Set normed = x with each row scaled to a root mean square of 1: (N, C)."""
     C = x.shape[1]
     share = splat(x, 1 / C)
     for n in range(N):
@@ -85,7 +85,7 @@ def rmsnorm_backward(
 
 @inlined
 def relu(x: Array, n_rows: int, n_columns: int) -> None:
-    """Set the first rows and columns of x to 0 where they are negative."""
+    """Set negative numbers in the first rows and columns of x to 0."""
     zero = splat(x, 0)
     for i in range(n_rows):
         for n in range(0, n_columns, lanes(x)):
@@ -95,7 +95,7 @@ def relu(x: Array, n_rows: int, n_columns: int) -> None:
 
 @kernel
 def relu_backward(dx: Array, x: Array, N: int) -> None:
-    """Set the gradient to 0 where relu's result is."""
+    """Set the gradient to 0 where relu's result is 0."""
     zero = splat(x, 0)
     for i in range(x.shape[0]):
         for n in range(0, N, lanes(x)):

@@ -1,9 +1,9 @@
-"""Products of matrices, for `model.linear` and its gradients, for all columns at once.
+"""Matrix products for `model.linear` and its gradients, on all columns at once.
 
-An activation is an array of n features by N columns, a column per token; the tokens of a
-micro-batch stand one after another, document by document. Its rows have room for whole vectors:
-what a kernel writes behind the last column is never read as a result. The rows of a weight matrix,
-too, are padded to whole vectors, with zeros that stay zeros. Shapes: C = n_embd, N = columns.
+An activation is an array of n features by N columns, one column per token; the documents of a
+micro-batch are concatenated. Rows are padded to whole vectors: kernels may write to the padding,
+which is never read as a result. Rows of weight matrices are padded with zeros, which stay zeros.
+Shapes: C = n_embd, N = columns.
 """
 
 from microgpt.engine.jit import inlined, kernel
@@ -12,15 +12,15 @@ from microgpt.engine.simd.vector import N_REGISTERS, Array, lanes
 
 HALF = N_REGISTERS // 8
 WIDE, HALF_WIDE = 8, 4  # vectors of a tile of one row
-NARROW, CHAINS = 2, 4  # up to so many vectors of columns, sums are split into so many
-TALL = N_REGISTERS // 4  # rows of a tile: two vectors each fill half of the registers with sums
+NARROW, CHAINS = 2, 4  # up to NARROW vectors of columns, sums are split into CHAINS
+TALL = N_REGISTERS // 4  # rows of a tile; with two vectors each, sums fill half of the registers
 
 
 @kernel
 def linear(w: Array, x: Array, y: Array, n_columns: int) -> None:
     """Set y = w x: (m, n), (n, N) -> (m, N), for `model.linear`."""
     j, step = 0, lanes(x)
-    while j + step < n_columns:  # two vectors wide as long as there is more than one
+    while j + step < n_columns:  # two vectors wide while more than one is left
         _strip(w, x, j, y, False, 2)
         j += 2 * step
     if j < n_columns:
@@ -40,19 +40,19 @@ def add_linear(w: Array, x: Array, y: Array, n_columns: int) -> None:
 
 @kernel
 def linear_strip(w: Array, x: Array, y: Array, j: int) -> None:
-    """Do what `linear` does, for one vector of columns from j on."""
+    """Apply `linear` to one vector of columns from j on."""
     _strip(w, x, j, y, False, 1)
 
 
 @kernel
 def add_linear_strip(w: Array, x: Array, y: Array, j: int) -> None:
-    """Do what `add_linear` does, for one vector of columns from j on."""
+    """Apply `add_linear` to one vector of columns from j on."""
     _strip(w, x, j, y, True, 1)
 
 
 @inlined
 def _strip(w: Array, x: Array, j: int, y: Array, add: bool, n_vectors: int) -> None:
-    """Do it for n_vectors, a literal; with tiles that get smaller where the rows end."""
+    """Multiply n_vectors (a literal) of columns, with smaller tiles for the last rows."""
     n_rows, i = w.shape[0], 0
     while i + TALL <= n_rows:
         multiply_tile(w, i, x, j, y, add, TALL, n_vectors, 1)
@@ -71,10 +71,10 @@ def _strip(w: Array, x: Array, j: int, y: Array, add: bool, n_vectors: int) -> N
 def linear_rows(x: Array, N: int, panels: Array, y: Array) -> None:
     """Set y = x w^T for the first N rows of x: (N, n), (m, n) -> (N, m).
 
-    The panels are those of w, see `weights.in_panels`; y has room for whole vectors. The result of
+    The panels are those of w, see `weights.in_panels`; y is padded to whole vectors. The result of
     a row does not depend on N.
     """
-    if N == 1 and y.shape[1] <= NARROW * lanes(x):  # so quick that a call would count
+    if N == 1 and y.shape[1] <= NARROW * lanes(x):  # inline, as call overhead would matter
         for j in range(0, y.shape[1], lanes(x)):
             multiply_tile(x, 0, panels, j, y, False, 1, 1, CHAINS)
     elif N == 1:
@@ -85,7 +85,7 @@ def linear_rows(x: Array, N: int, panels: Array, y: Array) -> None:
 
 @kernel
 def _one_row(x: Array, panels: Array, y: Array) -> None:
-    """Do it for one row, which has to fill the registers by itself."""
+    """Multiply one row, with tiles wide enough to fill the registers."""
     step, n, width = lanes(x), x.shape[1], panels.shape[1]
     first = row = j = 0
     while first < y.shape[1]:
@@ -107,7 +107,7 @@ def _one_row(x: Array, panels: Array, y: Array) -> None:
 
 @kernel
 def _many_rows(x: Array, N: int, panels: Array, y: Array) -> None:
-    """Do it for several; where there are too few columns to keep the processor busy, split sums."""
+    """Multiply several rows; split sums if there are too few columns to hide latency."""
     n, m, width = x.shape[1], y.shape[1], panels.shape[1]
     if m > NARROW * lanes(x):
         first = row = 0
@@ -129,14 +129,14 @@ def _many_rows(x: Array, N: int, panels: Array, y: Array) -> None:
 def add_outer(dy: Array, x_t: Array, dw: Array, n_columns: int) -> None:
     """Add dy x^T, the gradient of the weights of y = w x: (m, N), (N, n) -> (m, n).
 
-    x comes transposed, so that its rows are vectors of n and no vector has to be added up.
+    x is transposed, so that no sum over the lanes of a vector is needed.
     """
     add_linear(dy[:, :n_columns], x_t, dw, dw.shape[1])
 
 
 @kernel
 def transpose(x: Array, x_t: Array, n_rows: int, n_columns: int) -> None:
-    """Write x to x_t, transposed: (n_rows, n_columns), both with room for whole vectors."""
+    """Write the transpose of x to x_t: (n_rows, n_columns), both padded to whole vectors."""
     side = lanes(x)
     for i in range(0, n_rows, side):
         for j in range(0, n_columns, side):

@@ -11,7 +11,7 @@ from microgpt.engine.simd.vector import INT32, INT64, Emitter, emit_splat, emitt
 
 @emitted(lambda first, a, b: a(types.intp, a, b))
 def from_lane(e: Emitter, first: Any, a: Any, b: Any) -> Any:
-    """Return a in the lanes from `first` on, and b in those before."""
+    """Return a in the lanes from `first` on, and b in the others."""
     n = e.returns.lanes
     lane = ir.Constant(ir.VectorType(INT32, n), list(range(n)))
     bound = emit_splat(e.builder, e.builder.trunc(first, INT32), n)
@@ -26,7 +26,7 @@ def total(e: Emitter, x: Any) -> Any:
 
 @emitted(lambda x: x.dtype(x))
 def largest_lane(e: Emitter, x: Any) -> Any:
-    """Return the largest of the lanes; where one is not a number, any of them."""
+    """Return the largest lane; any lane if one is nan."""
 
     def larger(a: Any, b: Any) -> Any:
         return e.builder.select(e.builder.fcmp_ordered(">", a, b), a, b)
@@ -39,7 +39,7 @@ def running_sums(e: Emitter, x: Any) -> Any:
     """Return the sum of each lane and all before it."""
     n, distance = x.type.count, 1
     zeros = ir.Constant(x.type, None)
-    while distance < n:  # each lane has the sum of `distance` lanes, and adds those before
+    while distance < n:  # add the sum of the `distance` lanes before
         moved = lane_numbers([(i - distance) % (2 * n) for i in range(n)])
         x = e.builder.fadd(x, e.builder.shuffle_vector(x, zeros, moved))
         distance *= 2
@@ -54,14 +54,14 @@ def last_lane(e: Emitter, x: Any) -> Any:
 
 @emitted(lambda x, bound: types.intp(x, bound))
 def count_at_most(e: Emitter, x: Any, bound: Any) -> Any:
-    """Return how many lanes of x are not larger than those of bound."""
+    """Return the number of lanes of x that are not larger than in bound."""
     is_at_most = e.builder.fcmp_ordered("<=", x, bound)
     bits = e.builder.bitcast(is_at_most, ir.IntType(x.type.count))
     return e.builder.zext(e.builder.ctpop(bits), INT64)
 
 
 def _fold(builder: Any, x: Any, combine: Callable[[Any, Any], Any]) -> Any:
-    """Combine the upper half of the lanes with the lower, until one is left."""
+    """Reduce the lanes by repeatedly combining the upper half with the lower."""
     n = x.type.count
     while n > 1:
         n //= 2

@@ -1,4 +1,4 @@
-"""Register tiles: products of matrices, and transposing."""
+"""Register tiles: matrix products and transposition."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -37,10 +37,9 @@ def multiply_tile(
 ) -> None:
     """Set, or add to, a tile of y = a x: n_rows rows from i on, n_vectors vectors from column j on.
 
-    The sums of the whole tile stay in registers. Each number of `a` that is read serves n_vectors
-    multiplications, and each vector of x serves n_rows. A small tile has too few sums to keep the
-    processor busy, because each addition waits for the one before: then a sum is split into
-    n_chains, each of a share of the terms. The last three arguments are literals.
+    The sums of the tile stay in registers. Each number read from `a` is used n_vectors times, and
+    each vector of x n_rows times. A small tile has too few independent sums to hide the latency of
+    additions; then each sum is split into n_chains. The last three arguments are literals.
     """
     builder, (a_type, _, x_type, _, y_type, _, *literals) = e.builder, e.types
     n_rows, n_vectors, n_chains = (literal.literal_value for literal in literals)
@@ -75,7 +74,7 @@ def multiply_tile(
     with cgutils.for_range(builder, share) as loop:
         for first, sums in zip(firsts, chains, strict=False):
             add_terms(builder.add(first, loop.index), sums)
-    if n_chains > 1:  # what cannot be shared out
+    if n_chains > 1:  # the remainder
         with cgutils.for_range(builder, builder.sub(n_terms, firsts[-1])) as loop:
             add_terms(builder.add(firsts[-1], loop.index), chains[0])
     for other in chains[1:]:
@@ -97,7 +96,7 @@ def _type_transpose(x: Any, i: Any, j: Any, y: Any, k: Any, m: Any) -> Any:
 
 @emitted(_type_transpose)
 def transpose_tile(e: Emitter, x: Any, i: Any, j: Any, y: Any, k: Any, m: Any) -> None:
-    """Write the square of one vector's side at x[i, j], transposed, to y[k, m]."""
+    """Write the transpose of the lanes by lanes square at x[i, j] to y[k, m]."""
     builder, x_type, y_type = e.builder, e.types[0], e.types[3]
     side = VectorType(x_type.dtype).lanes
 

@@ -1,7 +1,7 @@
-"""SIMD vectors as a type of the kernels: load, arithmetic, store.
+"""SIMD vectors as a numba type: load, arithmetic, store.
 
-docs/performance.md says why. The intrinsics emit LLVM's instructions, which fit vectors of any
-width to the processor. They check no bounds.
+docs/performance.md has the reasons. The intrinsics emit LLVM instructions, which support vectors of
+any width. They do not check bounds.
 """
 
 import math
@@ -18,7 +18,7 @@ from numba.core.registry import cpu_target
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-# Of the processor that numba compiles for: not always this one, see NUMBA_CPU_NAME.
+# Of the processor that numba compiles for, which NUMBA_CPU_NAME can change.
 _FEATURES = {
     feature[1:]: feature[0] == "+"
     for feature in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
@@ -29,9 +29,9 @@ N_REGISTERS = 32 if _FEATURES.get("avx512f") or _FEATURES.get("neon") else 16
 
 INT32, INT64 = ir.IntType(32), ir.IntType(64)
 Array = Any  # a NumPy array, in a kernel
-Vector = Any  # lanes of its numbers
+Vector = Any  # consecutive numbers of an array
 
-FMA = ("contract",)  # a product and a sum may become one instruction, rounded once
+FMA = ("contract",)  # allow fused multiply-add, which rounds once
 
 
 class VectorType(types.Type):  # type: ignore[misc]
@@ -51,12 +51,12 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
 
 
 def lanes_of(dtype: Any) -> int:
-    """Return how many numbers of a NumPy dtype make a vector."""
+    """Return the number of lanes of a vector of a NumPy dtype."""
     return VECTOR_BYTES // int(np.dtype(dtype).itemsize)
 
 
 class Emitter(NamedTuple):
-    """What an intrinsic emits LLVM's instructions with; kind is the type of an array."""
+    """Emits the LLVM instructions of an intrinsic; `kind` is the type of an array."""
 
     context: Any  # numba's
     builder: Any  # LLVM's
@@ -64,7 +64,7 @@ class Emitter(NamedTuple):
     types: Sequence[Any]  # of the arguments
 
     def place(self, kind: Any, array: Any, i: Any, j: Any, target: Any) -> Any:
-        """Return the address of array[i, j], as that of a target."""
+        """Return the address of array[i, j] as a pointer to target."""
         builder = self.builder
         parts = self.context.make_array(kind)(self.context, builder, array)
         row_stride = cgutils.unpack_tuple(builder, parts.strides)[0]
@@ -88,7 +88,7 @@ class Emitter(NamedTuple):
 def emitted(
     signature: Callable[..., Any], *, prefer_literal: bool = False
 ) -> Callable[[Callable[..., Any]], Any]:
-    """Make an intrinsic of a function that emits a call; signature types it."""
+    """Turn a function that emits instructions into an intrinsic; `signature` types its calls."""
 
     def make(emit: Callable[..., Any]) -> Any:
         @wraps(emit)
@@ -106,13 +106,13 @@ def emitted(
 
 @emitted(lambda array: types.intp(array))
 def lanes(e: Emitter, array: Any) -> Any:
-    """Return how many numbers of an array make a vector."""
+    """Return the number of lanes of a vector of an array."""
     return ir.Constant(INT64, VectorType(e.types[0].dtype).lanes)
 
 
 @emitted(lambda array, i, j: VectorType(array.dtype)(array, types.intp, types.intp))
 def load(e: Emitter, array: Any, i: Any, j: Any) -> Any:
-    """Return array[i, j : j + lanes], of an array whose rows are contiguous."""
+    """Return array[i, j : j + lanes]; rows must be contiguous."""
     return e.load(e.types[0], array, i, j)
 
 
@@ -124,7 +124,7 @@ def store(e: Emitter, array: Any, i: Any, j: Any, vector: Any) -> None:
 
 @emitted(lambda array, i, j, vector: types.void(array, types.intp, types.intp, vector))
 def stream(e: Emitter, array: Any, i: Any, j: Any, vector: Any) -> None:
-    """Do what `store` does, past the caches; array[i, j] begins where a vector may. See `fence`."""
+    """Store past the caches; array[i, j] must be aligned to a vector. See `fence`."""
     place = e.place(e.types[0], array, i, j, vector.type)
     instruction = e.builder.store(vector, place, align=VECTOR_BYTES)
     one = e.builder.module.add_metadata([ir.Constant(INT32, 1)])
@@ -133,18 +133,18 @@ def stream(e: Emitter, array: Any, i: Any, j: Any, vector: Any) -> None:
 
 @emitted(types.void)
 def fence(e: Emitter) -> None:
-    """Make all that was stored visible to other threads before anything that comes after."""
+    """Make earlier stores visible to other threads before any later ones."""
     e.builder.fence("seq_cst")
 
 
 @emitted(lambda array, number: VectorType(array.dtype)(array, array.dtype))
 def splat(e: Emitter, array: Any, number: Any) -> Any:
-    """Return a vector for this array with the same number in each lane."""
+    """Return a vector of the array's dtype with the same number in each lane."""
     return emit_splat(e.builder, number, e.returns.lanes)
 
 
 def _define_operator(symbol: Callable[..., Any], instruction: str) -> None:
-    """Let two vectors, or a vector and a number, be combined, lane by lane."""
+    """Define a lane-wise operator for two vectors, or a vector and a number."""
 
     @infer_global(symbol)
     class _Operator(AbstractTemplate):  # type: ignore[misc]
@@ -176,19 +176,19 @@ _define_operator(operator.truediv, "fdiv")
 
 @emitted(lambda a, b: a(a, b))
 def larger(e: Emitter, a: Any, b: Any) -> Any:
-    """Return the larger of two vectors, lane by lane, and b where either is not a number."""
+    """Return the lane-wise maximum of two vectors, and b where either is nan."""
     return e.builder.select(e.builder.fcmp_ordered(">", a, b), a, b)
 
 
 @emitted(lambda x, a, b: a(x, a, b))
 def where_positive(e: Emitter, x: Any, a: Any, b: Any) -> Any:
-    """Return a in the lanes where x > 0 or is not a number, and b in the others."""
+    """Return a in the lanes where x > 0 or x is nan, and b in the others."""
     return e.builder.select(e.builder.fcmp_unordered(">", x, ir.Constant(x.type, None)), a, b)
 
 
 @emitted(lambda x: x(x))
 def square_root(e: Emitter, x: Any) -> Any:
-    """Return the square root, lane by lane."""
+    """Return the lane-wise square root."""
     name = f"llvm.sqrt.v{x.type.count}f{e.returns.dtype.bitwidth}"
     function = ir.FunctionType(x.type, [x.type])
     return e.builder.call(cgutils.get_or_insert_function(e.builder.module, function, name), [x])
@@ -196,16 +196,16 @@ def square_root(e: Emitter, x: Any) -> Any:
 
 @emitted(lambda x: x(x))
 def exp(e: Emitter, x: Any) -> Any:
-    """Return e**x for x <= 0, lane by lane, to the last bit or two.
+    """Return the lane-wise e**x for x <= 0, accurate to the last bit or two.
 
-    x = k ln 2 + r, with k whole and |r| <= ln 2 / 2, so e**x = 2**k e**r: Taylor's series gives the
-    second factor, and the first is k written into the exponent of a float.
+    x = k ln 2 + r, with k whole and |r| <= ln 2 / 2, so e**x = 2**k e**r. A Taylor series gives
+    e**r; k is written into the exponent bits of a float.
     """
     builder, n, is_single = e.builder, x.type.count, e.returns.dtype == types.float32
-    # The degrees are one less than powers of two, so that terms can be added in pairs.
+    # The degrees are one less than powers of two, so terms can be added in pairs.
     mantissa_bits, bias, degree = (23, 127, 7) if is_single else (52, 1023, 15)
-    smallest = -87.0 if is_single else -708.0  # below it the result is as good as 0
-    # ln 2 in two parts, the first with so few digits that k times it is exact (Cody & Waite 1980)
+    smallest = -87.0 if is_single else -708.0  # below it the result is practically 0
+    # ln 2 in two parts; k times the first is exact, as it has few digits (Cody & Waite 1980)
     ln2_high = 0.693359375 if is_single else 6.93145751953125e-1
     ln2_low = -2.12194440054690583e-4 if is_single else 1.42860682030941723212e-6
     whole = ir.VectorType(INT32 if is_single else INT64, n)
@@ -216,14 +216,12 @@ def exp(e: Emitter, x: Any) -> Any:
     def multiply_add(a: Any, b: Any, c: Any) -> Any:
         return builder.fadd(builder.fmul(a, b, flags=FMA), c, flags=FMA)
 
-    # So large a number has no bits left for fractions: adding it rounds, and leaves k in the lowest
-    # bits.
+    # A number this large has no fraction bits: adding it rounds, and leaves k in the lowest bits.
     shift = number(1.5 * 2**mantissa_bits)
     shifted = multiply_add(x, number(1 / math.log(2)), shift)
     k = builder.fsub(shifted, shift)
     r = multiply_add(k, number(-ln2_low), multiply_add(k, number(-ln2_high), x))
-    # Neighbouring terms are added first, then neighbouring sums (Estrin 1960): fewer additions wait
-    # for one another.
+    # Add neighbouring terms, then neighbouring sums (Estrin 1960), for shorter dependency chains.
     terms = [number(1 / math.factorial(power)) for power in range(degree + 1)]
     while len(terms) > 1:
         terms = [multiply_add(terms[i + 1], r, terms[i]) for i in range(0, len(terms), 2)]
@@ -237,12 +235,12 @@ def exp(e: Emitter, x: Any) -> Any:
 
 
 def emit_splat(builder: Any, number: Any, n: int) -> Any:
-    """Emit what `splat` does, for n lanes."""
+    """Emit `splat` for n lanes."""
     nothing = ir.Constant(ir.VectorType(number.type, n), ir.Undefined)
     first = builder.insert_element(nothing, number, ir.Constant(INT32, 0))
     return builder.shuffle_vector(first, nothing, lane_numbers([0] * n))
 
 
 def lane_numbers(numbers: Sequence[int]) -> Any:
-    """Return a constant that says which lanes a shuffle takes."""
+    """Return the constant lane mask of a shuffle."""
     return ir.Constant(ir.VectorType(INT32, len(numbers)), list(numbers))

@@ -1,7 +1,7 @@
 """A training step on arrays, for `Gpt.forward` and `ReferenceEngine.step`.
 
-The documents of a batch are worked on a micro-batch at a time, whose activations fit into the
-cache; the gradients add up, and the optimizer moves the weights after the last.
+A batch is processed in micro-batches whose activations fit into the cache; the gradients
+accumulate, and the optimizer updates the weights after the last.
 """
 
 import math
@@ -29,29 +29,29 @@ from microgpt.engine.weights import Weights
 
 
 class Workspace(NamedTuple):
-    """The arrays that a thread trains with."""
+    """The arrays of a training thread."""
 
-    state: OptimizerState  # its gradients are 0, or of the documents of the step read before
+    state: OptimizerState  # its gradients are 0, or of the step's earlier documents
     weights: Weights  # the matrices in state.params
     dweights: Weights  # the matrices in state.grads
     buffers: Buffers
-    progress: Array  # (3): steps taken, documents of the next that were read, and their loss
+    progress: Array  # (3): steps taken, documents read of the next, and their loss
 
 
 @EntryPoint
 def take_steps(
     workspace: Workspace,
-    dataset: Dataset,  # in the order of training; after the last document comes the first again
+    dataset: Dataset,  # in training order, which repeats
     settings: StepSettings,
     lrs: Array,  # of each step
-    losses: Array,  # of each step that is taken; as long as lrs
-    update: bool,  # whether to move the weights; else it ends with the first step's gradients
+    losses: Array,  # of each step taken; as long as lrs
+    update: bool,  # whether to update the weights; else stop after the first step's gradients
     n_tokens: int,
 ) -> int:
     """Train until n_tokens more are read, all lrs are used, or a loss is not finite.
 
-    Return how many tokens were read: one micro-batch at least. The loss of a step whose loss or
-    gradient is not finite is nan; it changes no weight.
+    Return the number of tokens read, at least one micro-batch. A step with a non-finite loss or
+    gradient has the loss nan and changes no weight.
     """
     state, weights, dweights, buffers, progress = workspace
     batch_size, dropout, n_docs = settings.batch_size, settings.dropout, dataset.starts.size - 1
@@ -93,12 +93,12 @@ def _forward_backward(
     n_docs: int,
     weight: float,  # of a token in the loss
     dropout: float,
-    is_first: bool,  # of a step: there is nothing to be added to
+    is_first: bool,  # of a step: overwrite the gradients
 ) -> float:
     """Return the loss of a micro-batch, and add its gradients to dweights.
 
-    Each gradient is summed over the micro-batch before it is added, so that threads can work on
-    micro-batches apart from one another with the same result.
+    Each gradient is summed over the micro-batch before it is added, so that threads can process
+    micro-batches independently with the same result.
     """
     N = buffers.doc_starts[n_docs]
     forward(weights, buffers, n_head, n_docs, N, dropout)
@@ -124,9 +124,9 @@ def _backward(
     N: int,
     dropout: float,
 ) -> None:
-    """Add the gradient of each matrix, from that of the logits down: `Value.backward`.
+    """Backpropagate from the logits and add the gradient of each matrix: `Value.backward`.
 
-    That of the embedded tokens is left in buffers.transposed.
+    The gradient of the embedded tokens is left in buffers.transposed.
     """
     w, dw, b = weights, dweights, buffers
     dx, x_t, C = b.dx, b.transposed, b.dx.shape[0]

@@ -1,8 +1,7 @@
-"""Train in several threads: the micro-batches of a step side by side.
+"""Train in several threads: the micro-batches of a step in parallel.
 
-A line of memory that one core has read is slow to write for another: each has to be taken back
-first. So what threads hand one another is written past the caches, to arrays that their writer does
-not read.
+Writing a cache line that another core has read is slow, because it must be invalidated first. So
+data for other threads is written past the caches, to arrays that the writer does not read.
 """
 
 import math
@@ -22,24 +21,24 @@ from microgpt.engine.training.trainer import CompiledEngine, n_columns
 from microgpt.engine.weights import PackedWeights, packed_bytes
 from microgpt.model import count_params
 
-# Micro-batches that a thread works on before it waits for the others, which takes 0.1 ms: as many
-# as there is room for gradients, but not so many that it is long before anyone can stop it.
+# Micro-batches per thread between barriers, which take 0.1 ms: limited by the memory of gradients,
+# and by the time until a stop.
 GRADS_BYTES, MAX_A_THREAD = 2**26, 4
-WORTH_SHARING = 3e6  # weights times tokens of a step: 0.3 ms, some times what it costs to share it
+WORTH_SHARING = 3e6  # weights times tokens of a step: 0.3 ms, several times the overhead of threads
 
 
 def useful_threads(model: ModelConfig, config: TrainConfig, n_tokens: float, threads: int) -> int:
-    """Return how many of the threads a step of so many tokens should be shared by."""
+    """Return the number of threads that are worth using for a step."""
     is_worth_it = count_params(model) * n_tokens > WORTH_SHARING
     return min(threads, config.batch_size) if is_worth_it else 1
 
 
 class ThreadedEngine(CompiledEngine):
-    """`CompiledEngine` with the same results, sooner where a batch has several micro-batches.
+    """`CompiledEngine` in several threads, with the same results.
 
-    The threads take the micro-batches of a step in turns. Each is worked on in a workspace, which
-    has gradients of its own. These are added to those of the step in the order of the documents.
-    Then one thread moves the weights, and publishes a copy for the others.
+    The micro-batches of a step are distributed over the threads. Each has a workspace with its own
+    gradients, which are added to those of the step in document order. Then one thread updates the
+    weights and publishes a copy for the others.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class ThreadedEngine(CompiledEngine):
         longest = self._dataset.longest
         self._n_columns = n_columns(config, longest)
         self._published = PackedWeights(model, dtype)
-        self._published_step = -1  # the step whose weights those are
+        self._published_step = -1  # the step of the published weights
         self._copies = [PackedWeights(model, dtype) for _ in range(threads - 1)]
         self._copied_steps = [-1] * (threads - 1)
         params = [self._params, *self._copies]  # of each thread, and its buffers
@@ -69,7 +68,7 @@ class ThreadedEngine(CompiledEngine):
             self._make_workspace(params[i], PackedWeights(model, dtype), buffers[i])
             for i in (number % threads for number in range(1, n_workspaces))
         ]
-        # The gradients of each workspace that is not the first thread's.
+        # Gradients of the workspaces of all threads but the first.
         self._published_grads = {
             number: PackedWeights(model, dtype).array
             for number in range(n_workspaces)
@@ -103,9 +102,9 @@ class ThreadedEngine(CompiledEngine):
         return losses, n_read
 
     def _micro_batches(self, step: int, done: int) -> list[int]:
-        """Return where the next micro-batches of a step begin, as many as there are workspaces.
+        """Return the first documents of a step's next micro-batches, one per workspace.
 
-        They are those that `read_documents` makes.
+        They are the micro-batches of `read_documents`.
         """
         places, n_tokens = [done], 0
         first, n_docs = step * self.config.batch_size, len(self._lengths)
@@ -121,7 +120,7 @@ class ThreadedEngine(CompiledEngine):
         return places
 
     def _work_together(self, step: int, places: Sequence[int]) -> int:
-        """Add the gradients and losses of micro-batches; return the tokens that were read."""
+        """Add the gradients and losses of micro-batches; return the number of tokens read."""
         if self._published_step != step:
             self._published.array[:] = self._params.array
             self._published_step, self._copied_steps = step, [-1] * len(self._copies)
@@ -141,7 +140,7 @@ class ThreadedEngine(CompiledEngine):
                     add_and_clear_grads(workspace.state.grads, self._grads.array)
                 self._progress[1] = workspace.progress[1]
                 self._progress[2] += workspace.progress[2]
-        except BaseException:  # a Ctrl-C: the step begins again, if there is a next time
+        except BaseException:  # a Ctrl-C: the next call restarts the step
             wait(futures)
             for workspace in workspaces:
                 workspace.state.grads[:] = 0
@@ -150,7 +149,7 @@ class ThreadedEngine(CompiledEngine):
         return n_read
 
     def _read(self, numbers: Sequence[int], step: int) -> int:
-        """Work on a micro-batch at each of a thread's workspaces; return the tokens read."""
+        """Process a micro-batch in each workspace of a thread; return the number of tokens read."""
         thread, n_read = numbers[0], 0
         if thread and self._copied_steps[thread - 1] != step:
             self._copies[thread - 1].array[:] = self._published.array
@@ -163,7 +162,7 @@ class ThreadedEngine(CompiledEngine):
         return n_read
 
     def _finish(self, step: int) -> float:
-        """Move the weights; return the loss of the step, nan if that or a gradient is."""
+        """Update the weights; return the loss of the step, nan if it or a gradient is."""
         loss = float(self._progress[2])
         if not math.isfinite(loss) or not update(
             self._workspace.state,
@@ -180,7 +179,7 @@ class ThreadedEngine(CompiledEngine):
 def bytes_needed(
     model: ModelConfig, config: TrainConfig, dtype: str, *, longest: int, threads: int = 1
 ) -> int:
-    """Return the memory of an engine, whose longest document predicts so many tokens."""
+    """Return the memory of an engine in bytes; the longest document predicts `longest` tokens."""
     n_arrays = 4 + 2 * 3  # weights, gradients and Adam's means; two snapshots
     if threads > 1:
         n_arrays += 2 * (_count_workspaces(model, config, dtype, threads) - 1) + threads
@@ -189,14 +188,14 @@ def bytes_needed(
 
 
 def _count_workspaces(model: ModelConfig, config: TrainConfig, dtype: str, threads: int) -> int:
-    """Return how many micro-batches are worked on before the threads wait for one another."""
+    """Return the number of micro-batches between barriers."""
     room = GRADS_BYTES // (2 * threads * packed_bytes(model, dtype))
     return min(threads * max(1, min(MAX_A_THREAD, room)), config.batch_size)
 
 
 @EntryPoint
 def add_grads(part: Array, grads: Array) -> None:
-    """Add the gradients that another thread has published: (rows, whole vectors)."""
+    """Add gradients published by another thread: (rows, whole vectors)."""
     add(part, grads, part.shape[0])
 
 
@@ -208,7 +207,7 @@ def add_and_clear_grads(own: Array, grads: Array) -> None:
 
 @EntryPoint
 def publish_and_clear(own: Array, part: Array) -> None:
-    """Copy gradients to where another thread reads them, and clear them in the workspace."""
+    """Publish gradients to another thread, and clear them in the workspace."""
     _publish(own, part)
     clear(own, own.shape[1])
 
@@ -217,7 +216,7 @@ def publish_and_clear(own: Array, part: Array) -> None:
 def update(
     state: OptimizerState, lr: float, settings: StepSettings, published: Array, progress: Array
 ) -> bool:
-    """Take a step, and publish the weights, unless a gradient is not finite; return whether."""
+    """Update and publish the weights; return False if a gradient is not finite."""
     params, grads, n_steps = state.params, state.grads, int(progress[0]) + 1
     if not squares_are_finite(grads):
         return False
@@ -230,7 +229,7 @@ def update(
 
 @inlined
 def _publish(x: Array, for_others: Array) -> None:
-    """Copy x past the caches, to be read by other threads."""
+    """Copy x past the caches for other threads to read."""
     for i in range(x.shape[0]):
         for j in range(0, x.shape[1], lanes(x)):
             stream(for_others, i, j, load(x, i, j))

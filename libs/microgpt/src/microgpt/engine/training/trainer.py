@@ -19,23 +19,23 @@ from microgpt.engine.training.step import Workspace, take_steps
 from microgpt.engine.weights import PackedWeights
 from microgpt.flat_weights import Numbers
 
-# Short documents share a micro-batch of so many tokens: enough to fill the vectors, and few enough
-# for the activations to stay in the processor's cache, and for threads to share a batch.
+# Tokens per micro-batch of short documents: enough to fill the vectors, and few enough for the
+# activations to stay in the cache and for threads to share a batch.
 MICRO_BATCH = 128
-RUN_S = 0.02  # how long a call of `run` takes, about
-MAX_STEPS = 8192  # of one call
-# `undo` repeats what came after a snapshot. A longer time between two costs nothing but that, and
-# is taken where a snapshot would otherwise be more than a fiftieth of the training.
+RUN_S = 0.02  # target duration of a `run` call
+MAX_STEPS = 8192  # per call
+# `undo` repeats the steps after a snapshot. The interval is longer if snapshots would take more
+# than a fiftieth of the training time.
 SNAPSHOT_INTERVAL_S, SNAPSHOT_SHARE = 0.5, 1 / 50
 
 
 class CompiledEngine:
-    """A model in training, with the state of its optimizer."""
+    """A model in training, with its optimizer state."""
 
     def __init__(
         self, model: ModelConfig, config: TrainConfig, docs: Sequence[Tokens], *, dtype: str
     ) -> None:
-        """Begin with weights of 0; the documents, 2 to block_size + 1 tokens each, repeat."""
+        """Start with weights of 0; the documents, 2 to block_size + 1 tokens each, repeat."""
         self.config = config
         self._dataset = Dataset.of(docs)
         self._settings = StepSettings.of(model, config, dtype)
@@ -50,15 +50,15 @@ class CompiledEngine:
         self._snapshots: list[tuple[int, list[NDArray[Any]]]] = []  # the last two
         self._snapshot_due = -math.inf
         self._n_tokens = 1  # of the next call of `run`
-        self._grads_are_fresh = True  # whether the gradients are of the step in progress alone
+        self._grads_are_fresh = True  # whether the gradients are only of the current step
 
     @property
     def n_steps(self) -> int:
-        """The updates so far."""
+        """The number of updates so far."""
         return int(self._progress[0])
 
     def set_weights(self, numbers: Sequence[float] | Numbers) -> None:
-        """Begin with these weights, in the order of `weight_shapes`."""
+        """Set the initial weights, in the order of `weight_shapes`."""
         self._params.set(numbers)
         self._begin_anew()
 
@@ -69,7 +69,7 @@ class CompiledEngine:
         adam_m: Sequence[float] | Numbers,
         adam_v: Sequence[float] | Numbers,
     ) -> None:
-        """Go on from where another training stood."""
+        """Continue from the state of another training."""
         self._params.set(weights)
         self._m.set(adam_m)
         self._v.set(adam_v)
@@ -79,8 +79,8 @@ class CompiledEngine:
     def run(self, until: int) -> list[float]:
         """Train for about 20 ms, up to step `until`; return the losses of the steps taken.
 
-        There are none where a step takes longer: the next call goes on within it. For a nan at the
-        end see `Engine.run`.
+        A longer step takes several calls, which return no loss until it ends. For a final nan see
+        `Engine.run`.
         """
         started = perf_counter()
         if not self._grads_are_fresh:
@@ -91,28 +91,28 @@ class CompiledEngine:
             else:  # not in the middle of a step, but the next call can
                 until = min(until, self.n_steps + 1)
         losses, n_read = self._take_steps(until, self._n_tokens)
-        # As much next time as will take 20 ms, but at most ten times as much: this call may have
-        # had to compile, or to wait for a processor.
+        # Aim at 20 ms for the next call, at most ten times the tokens: this call may have compiled
+        # kernels or waited for a processor.
         speed = n_read / (perf_counter() - started)
         self._n_tokens = max(1, min(int(speed * RUN_S), 10 * self._n_tokens))
         return losses
 
     def backward(self, should_stop: Callable[[], bool] = lambda: False) -> float:
-        """Return the loss of the next step and leave its gradients; nan if one is not finite.
+        """Return the loss of the next step and keep its gradients; nan if one is not finite.
 
-        Once should_stop says so, it is the loss of the documents that were read, at least 20 ms.
+        If should_stop returns true, it is the loss of the documents read so far, for 20 ms or more.
         """
         self._forget_batch()
         losses, _ = self._take_steps(self.n_steps + 1, self._n_tokens, update=False)
         while not losses and not should_stop():
             losses, _ = self._take_steps(self.n_steps + 1, self._n_tokens, update=False)
         loss = losses[0] if losses else float(self._progress[2])
-        self._grads_are_fresh = False  # the gradients stay, to be read
+        self._grads_are_fresh = False  # kept for `grads`
         self._progress[1:] = 0
         return loss
 
     def undo(self) -> None:
-        """Take the last step back, by taking those before it again."""
+        """Undo the last step by replaying the steps before it."""
         last = self.n_steps - 1
         step, arrays = next(taken for taken in reversed(self._snapshots) if taken[0] <= last)
         for packed, array in zip((self._params, self._m, self._v), arrays, strict=True):
@@ -121,7 +121,7 @@ class CompiledEngine:
         self._forget_batch()
         for workspace in self._workspaces:
             for buffer in workspace.buffers:
-                buffer[:] = 0  # numbers there may not be finite, and 0 times those is not 0
+                buffer[:] = 0  # may hold non-finite numbers, and 0 times those is not 0
         while self.n_steps < last:
             self._take_steps(last, self._n_tokens)
 
@@ -130,11 +130,11 @@ class CompiledEngine:
         return self._params.flat()
 
     def numbers(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Return copies of the weights and of Adam's two means, likewise."""
+        """Return copies of the weights and of Adam's two means, in that order too."""
         return self.flat_weights(), self._m.flat(), self._v.flat()
 
     def grads(self) -> dict[str, tuple[tuple[float, ...], ...]]:
-        """Return a copy of the gradients of the last call of `backward`, matrix by matrix."""
+        """Return a copy of the gradients of the last `backward` call, by matrix."""
         views = self._grads.by_name()
         return {name: tuple(map(tuple, view.tolist())) for name, view in views.items()}
 
@@ -148,7 +148,7 @@ class CompiledEngine:
     def _take_steps(
         self, until: int, n_tokens: int, *, update: bool = True
     ) -> tuple[list[float], int]:
-        """Return the losses of the steps taken, and of one that failed, and the tokens read."""
+        """Return the losses of the steps taken, a failed one included, and the tokens read."""
         first = self.n_steps
         losses = np.zeros(min(until - first, MAX_STEPS), np.float64)
         n_read = self._work(self._workspace, losses, n_tokens, update=update)
@@ -159,7 +159,7 @@ class CompiledEngine:
     def _work(
         self, workspace: Workspace, losses: NDArray[Any], n_tokens: int, *, update: bool
     ) -> int:
-        """Take as many steps as there is room for losses; see `take_steps`."""
+        """Take up to len(losses) steps; see `take_steps`."""
         first = int(workspace.progress[0])
         lrs = np.asarray(self.config.lr_at(np.arange(first, first + losses.size)), np.float64)
         n_read: int = take_steps(
@@ -168,13 +168,13 @@ class CompiledEngine:
         return n_read
 
     def _begin_anew(self) -> None:
-        """Forget what belongs to other weights."""
+        """Discard the state of earlier weights."""
         self._forget_batch()
         self._snapshots.clear()
         self._snapshot_due = -math.inf
 
     def _forget_batch(self) -> None:
-        """Have the next step begin with its first document and gradients of 0."""
+        """Restart the next step at its first document with gradients of 0."""
         self._progress[1:] = 0
         self._grads.array[:] = 0
         self._grads_are_fresh = True
@@ -196,7 +196,7 @@ class CompiledEngine:
 
 
 def prepare(dtype: str) -> None:
-    """Load all kernels of a training: from disk, or compiled."""
+    """Load from disk or compile all training kernels."""
     rng = random.Random(0)
     mersenne.shuffled(2, rng, 2)
     mersenne.gauss(1, 1.0, rng)
@@ -205,5 +205,5 @@ def prepare(dtype: str) -> None:
 
 
 def n_columns(config: TrainConfig, longest: int) -> int:
-    """Return the most tokens of a micro-batch."""
+    """Return the maximum number of tokens of a micro-batch."""
     return min(max(longest, MICRO_BATCH), longest * config.batch_size)

@@ -325,6 +325,27 @@ def test_a_stop_that_a_library_makes_another_error_of_is_still_a_stop(
     assert (done.returncode, done.stderr) == (code, f"{word}\n")
 
 
+BETWEEN = """
+    import os, typer
+    from microgpt_cli import main
+    enter = typer.Context.__enter__
+    def stop_and_enter(context):
+        if not context._depth:  # neither parsing nor in a command
+            os.kill(os.getpid(), NUMBER)
+        return enter(context)
+    typer.Context.__base__.__enter__ = stop_and_enter
+    main.main()
+"""
+
+
+@pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
+def test_a_stop_that_typer_makes_an_exit_code_of_is_still_told(number, code, word) -> None:
+    program = textwrap.dedent(BETWEEN).replace("NUMBER", str(int(number)))
+    command = [sys.executable, "-c", program, "generate"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, f"{word}\n")
+
+
 SWALLOWED = """
     import os, signal, sys, time
     from microgpt_cli.terminal import signals

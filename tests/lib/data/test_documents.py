@@ -102,7 +102,8 @@ def test_a_million_lines_take_little_more_memory_than_the_documents(tmp_path) ->
     path.write_text("".join(f"{names[i % len(names)]}{i % 9}{i % 7}\n" for i in range(1_000_000)))
     program = (
         "import re, sys\n"
-        "from microgpt.data.documents import load_text, split\n"
+        "from microgpt.data.documents import load_text\n"
+        "from microgpt.data.split import split\n"
         "def peak():\n"  # ru_maxrss would begin with the memory of pytest
         "    status = open('/proc/self/status').read()\n"
         "    return int(re.search(r'VmHWM:\\s+(\\d+) kB', status)[1]) * 1024\n"

@@ -45,7 +45,10 @@ def _run() -> int:
     from microgpt_cli.app import app
 
     try:
-        return app()
+        code = app()
+        if stop := asked():  # typer returns 130 for one that comes before or after the command
+            raise stop
+        return code
     except Exception as error:
         if stop := asked():  # a library may convert it: pydantic raises a SchemaError
             raise stop from None

@@ -1,13 +1,13 @@
 """What is each setting of the preset names-60s worth?
 
-Trains it as it is, without each of its settings in turn, without all of them, and with each alone:
-the same model, the same number of steps, the same seeds. Printed, and kept in bench/results among
-those of quality.py, are the losses; differences are taken seed by seed.
+Trains the preset, variants without each of its settings, without all of them, and with each alone,
+with the same model, steps and seeds. Prints the losses and adds them to the results of quality.py
+in bench/results; differences are paired by seed.
 
     uv run python bench/ablation.py [--seeds 3] [--core 1]
 
-What is among the results is not trained again, unless its settings have changed since, or with
---again: what was interrupted goes on. A minute a training, forty in all.
+Existing results are reused unless their settings have changed or --again is given, so an
+interrupted run continues. One minute per training, forty in all.
 """
 
 import argparse
@@ -24,7 +24,7 @@ SEEDS = 3
 
 
 def main() -> None:
-    """Train what is not there, and print the table."""
+    """Run missing trainings and print the table."""
     options = parsed(argparse.ArgumentParser(description=__doc__.splitlines()[0]))
     results = Results("quality", again=options.again)
     preset = PRESETS[ABLATED]
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def variants(config: TrainConfig) -> dict[str, TrainConfig]:
-    """Return the trainings to compare, by name; of settings that the preset does not use, none."""
+    """Return the variants by name; settings that the preset does not use are skipped."""
     without, alone = {}, {}
     plain = replace(
         config, **{name: getattr(TrainConfig, name) for name in chain(*SETTINGS.values())}

@@ -1,8 +1,8 @@
-"""Would batches of conversations of about one length train faster than batches as they come?
+"""Do batches of conversations of similar length train faster than random batches?
 
 Trains the model of `--preset chat` on the bundled conversations in two orders: shuffled, and sorted
-by length within blocks of 32 batches, which are then shuffled. Prints tokens a second of processor
-time of each round, and the median ratio.
+by length within blocks of 32 batches, which are then shuffled. Prints tokens per second of CPU time
+for each round, and the median ratio.
 
     uv run python bench/batching.py [--rounds 5]
 
@@ -34,7 +34,7 @@ BLOCK = 32 * SIZE
 
 
 def main() -> None:
-    """Train in both orders, in turns, and print how fast."""
+    """Train in both orders alternately and print the speeds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     print(machine())
@@ -47,12 +47,12 @@ def main() -> None:
 
 
 def shuffled(seed: int) -> list[Conversation]:
-    """Return the conversations as a training reads them."""
+    """Return the conversations in the default training order."""
     return random.Random(seed).sample(DOCS, len(DOCS))
 
 
 def by_length(seed: int) -> list[Conversation]:
-    """Return them so that those of a batch are of about one length."""
+    """Return the conversations in batches of similar length."""
     docs = shuffled(seed)
     blocks = [sorted(docs[i : i + BLOCK], key=TOKENIZER.count_tokens)
               for i in range(0, len(docs), BLOCK)]  # fmt: skip
@@ -62,7 +62,7 @@ def by_length(seed: int) -> list[Conversation]:
 
 
 def tokens_a_second(docs: list[Conversation]) -> float:
-    """Return the speed of a training that reads each document once."""
+    """Return the speed of one epoch in tokens per second."""
     corpus = TokenDataset()
     for doc in docs:
         corpus.append(TOKENIZER.encode_document(doc), TOKENIZER.mask(doc, "assistant"))

@@ -1,13 +1,13 @@
-"""Does the assistant of `--preset chat` answer rightly? What does learning replies alone bring?
+"""How accurate is the assistant of `--preset chat`, and does loss on replies only help?
 
-Trains with three seeds on one core each, once as the preset is and once with the loss on all
-tokens, by the real commands. `microgpt eval` then counts exact answers to what training never saw:
-the words, names, numbers and prompts of `--split heldout`, and the wordings of `--split wordings`.
-Printed, and kept in bench/results, are the shares for each seed.
+Trains with three seeds on one core each, with the preset and with the loss on all tokens, by the
+command line. `microgpt eval` then counts exact answers to held-out data: the words, names, numbers
+and prompts of `--split heldout`, and the wordings of `--split wordings`. Prints the shares for each
+seed and writes them to bench/results.
 
     uv run python bench/chat_quality.py [--seeds 3] [--at-once 2]
 
-Half an hour, or with one core for each training that is done at once, less.
+Half an hour; less with one core per concurrent training.
 """
 
 import argparse
@@ -25,12 +25,12 @@ from train_speed import machine, results_file
 
 FIRST_SEED = 42
 LOSS_ON = ("assistant", "all")
-SPLITS = {"heldout": 3500, "wordings": 6600}  # conversations: 500 items or more of a task
+SPLITS = {"heldout": 3500, "wordings": 6600}  # conversations; at least 500 items per task
 UNKNOWN = "i don't know."
 
 
 def main() -> None:
-    """Train, ask, print the table and keep the results."""
+    """Train, evaluate, print the table and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--at-once", type=int, default=1, help="trainings, each on a core")
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def assistant(folder: Path, loss_on: str, seed: int) -> dict:
-    """Return what a training takes, and the answers of its model."""
+    """Return the cost of a training and the answers of its model."""
     model = folder / f"{loss_on}-{seed}"
     options = ("--preset", "chat", "--loss-on", loss_on, "--seed", seed, "--output", model)
     trained = json.loads(command("train", "--chat", *options, "--json"))
@@ -75,7 +75,7 @@ def assistant(folder: Path, loss_on: str, seed: int) -> dict:
 
 
 def command(*args: object) -> str:
-    """Return what a command of microgpt prints."""
+    """Return the output of a microgpt command."""
     full = [sys.executable, "-m", "microgpt_cli", *map(str, args)]
     return subprocess.run(full, check=True, capture_output=True, text=True).stdout
 

@@ -1,4 +1,4 @@
-"""Compare Karpathy's run on both engines with a control that is trained on random gradients.
+"""Compare Karpathy's run on both engines with a control trained on random gradients.
 
 The four runs: on the reference, on the compiled engine in float64 and in float32, and, as a
 control, on the reference with random numbers instead of gradients. The control is repeated with
@@ -42,7 +42,7 @@ class Column:
     title: str
     result: TrainResult
     seconds: float
-    nodes: float  # of the graph of a step, on average
+    nodes: float  # mean graph size of a step
 
     @property
     def samples(self) -> list[str]:
@@ -51,7 +51,7 @@ class Column:
 
 
 def main() -> None:
-    """Run the four and write the page."""
+    """Run all four and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=TrainConfig.steps)
     parser.add_argument("--controls", type=int, default=10, help="2 or more")
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def run(title: str, nodes: float, config: TrainConfig, **options: str) -> Column:
-    """Train once on an engine that is loaded."""
+    """Train once on a loaded engine."""
     prepare_engine(options["engine"], options.get("dtype"))
     started = perf_counter()
     result = train(NAMES, config=config, **options)
@@ -104,7 +104,7 @@ def control(config: TrainConfig, seed: int) -> Column:
 
 
 def nodes_per_step(n_docs: int = 20) -> float:
-    """Return the Values that a step's graph is made of beside the weights, on average."""
+    """Return the mean number of Values in a step's graph, weights excluded."""
     tokenizer = CharTokenizer.from_documents(NAMES)
     model = ModelConfig(vocab_size=tokenizer.vocab_size)
     engine = ReferenceEngine(model, init_weights(model, random.Random(0)))
@@ -183,7 +183,7 @@ This page is written by `uv run python bench/compare.py`.
 
 
 def worst_difference(one: TrainResult, other: TrainResult) -> float:
-    """Return the largest difference between the losses of a step."""
+    """Return the largest difference between losses of the same step."""
     return max(abs(a - b) for a, b in zip(one.losses, other.losses, strict=True))
 
 

@@ -1,11 +1,11 @@
-"""How many tokens a second does a model make up, and how long does it take to judge held-out text?
+"""Benchmark sampling speed and evaluation of held-out text.
 
-Four questions, all on one core. Printed, and kept in bench/results, are medians and ratios.
+Four benchmarks on one core. Prints medians and ratios and writes them to bench/results.
 
-  decoding     one sequence at a time and many together, with the random numbers handed in, in turns
-               with JAX, PyTorch and NumPy (bench/rivals); all must arrive at our tokens
-  seeding      what the random numbers of a sample cost: a `random.Random` each, or in bulk
-  names        `microgpt generate --num-samples 300000`, less what it takes for one sample
+  decoding     one sequence at a time and in batches, with given random numbers, alternating with
+               JAX, PyTorch and NumPy (bench/rivals); all must give the same tokens
+  seeding      cost of a sample's random numbers: one `random.Random` each, or in bulk
+  names        `microgpt generate --num-samples 300000`, less the time of one sample
   evaluating   the held-out loss of 2,910 names, against training on them once
 
     uv run python bench/decode_speed.py [--rounds 5] [--python torch=PATH]
@@ -49,12 +49,12 @@ DECODING = [  # name, model, tokens there are, sequences at once, how often
     ("chat, one sequence", CHAT, 80, 1, 2),
     ("chat, 16 together", CHAT, 80, 16, 1),
 ]
-AGREEMENT = 0.98  # of all tokens: a draw close to a boundary goes either way, and all after it too
+AGREEMENT = 0.98  # share of equal tokens: rounding may change a draw, and then all later tokens
 N_NAMES = 300_000
 
 
 def main() -> None:
-    """Answer the questions and keep the results."""
+    """Run the benchmarks and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--python", action="append", default=[], metavar="RIVAL=PATH")
@@ -83,7 +83,7 @@ def decoding(
     rounds: int,
     pythons: dict[str, str],
 ) -> dict:
-    """Return the tokens a second of each contender: sequences that fill the context."""
+    """Return the tokens per second of each contender, for sequences that fill the context."""
     model = ModelConfig(**{**vars(shape), "vocab_size": vocab_size})
     weights = init_weights(model, random.Random(1))
     job = Job(
@@ -125,7 +125,7 @@ def decoding(
 
 
 def seeding(rounds: int) -> dict:
-    """Return the microseconds of the 16 random numbers of a sample."""
+    """Return the microseconds for the 16 random numbers of a sample."""
     n = 4096
 
     def one_by_one() -> None:
@@ -148,7 +148,7 @@ def seeding(rounds: int) -> dict:
 
 
 def names(rounds: int) -> dict:
-    """Return the seconds of the command for one name and for many, of Karpathy's model."""
+    """Return the seconds of the command for one name and for many, with Karpathy's model."""
     with tempfile.TemporaryDirectory() as folder:
         save(train(load_text(bundled("names.txt"))), f"{folder}/model")
         command = [sys.executable, "-m", "microgpt_cli", "generate", "--model-dir"]
@@ -170,12 +170,12 @@ def names(rounds: int) -> dict:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a user, who lets Python keep its byte code."""
+    """Return an environment in which Python caches its byte code."""
     return {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
 
 
 def evaluating(n_embd: int, rounds: int) -> dict:
-    """Return the seconds of evaluating the test part of the names, and of training on it."""
+    """Return the seconds of evaluating the test set of the names, and of training on it."""
     docs = split(load_text(bundled("names.txt")), validation=0.1, test=0.1).test
     tokenizer = CharTokenizer.from_documents(docs)
     tokens = [tokenizer.encode_document(doc)[: NAMES.block_size + 1] for doc in docs]
@@ -209,7 +209,7 @@ def evaluating(n_embd: int, rounds: int) -> dict:
 
 
 def median_s(run, rounds: int) -> float:
-    """Return the median seconds of some runs after one that does not count."""
+    """Return the median seconds of several runs after a warm-up."""
     run()
     return statistics.median(timed(run) for _ in range(rounds))
 

@@ -1,8 +1,8 @@
-"""What does the driver of the evolution cost a task, in time and in memory?
+"""What does the driver of the evolution cost per task, in time and memory?
 
-Ten thousand tasks that do nothing, on threads: printed are the microseconds a task beside those of
-a plain `Executor.map` of the same run, and at the peak the bytes of memory a task, outcomes and
-all. What waits for a worker should take none, however many there are.
+Runs ten thousand empty tasks on threads. Prints the microseconds per task, next to a plain
+`Executor.map` in the same run, and the peak bytes per task, results included. Waiting tasks should
+take no memory.
 
     uv run python bench/driver_cost.py
 """
@@ -20,7 +20,7 @@ N, N_THREADS, ROUNDS = 10_000, 2, 5
 
 
 def main() -> None:
-    """Measure both ways in turn."""
+    """Measure both alternately."""
     found = seconds_a_task()
     print(f"{machine()}: {N} tasks, {N_THREADS} threads, the fastest of {ROUNDS} rounds")
     print(f"driver {1e6 * found['driver']:.0f} µs a task, map {1e6 * found['map']:.0f} µs", end="")
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def seconds_a_task() -> dict[str, float]:
-    """Return the fastest round of each way."""
+    """Return the fastest round of both."""
     driver, plain = [], []
     for _ in range(ROUNDS):
         driver.append(seconds(with_driver, N))
@@ -60,7 +60,7 @@ def seconds(run, n: int) -> float:
 
 
 def grown(run) -> float:
-    """Return how many bytes more a task takes, ten times as many of them compared."""
+    """Return the additional bytes per task when there are ten times as many."""
     few, many = peak(run, N // 10), peak(run, N)
     return (many - few) / (N - N // 10)
 

@@ -1,10 +1,10 @@
 """Is the champion of a loss evolution good, or lucky?
 
-Searches with evolve-rust's settings, as `microgpt evolve` runs them: by held-out loss, and by the
-loss of the last document as in evolve-rust. Each champion, and the primordial genome, is then
-trained again with fresh seeds on the training part, and measured on the validation and test parts.
-Printed, and kept in bench/results, are means over the searches and 95 % intervals, with the FLOPs
-of a training; kept are, too, both losses of every organism of the held-out searches.
+Searches with evolve-rust's settings and `microgpt evolve`: by held-out loss, and by the loss of the
+last document as in evolve-rust. Each champion, and the primordial genome, is then trained again
+with fresh seeds on the training set, and evaluated on the validation and test sets. Prints means
+over the searches with 95 % intervals, and the FLOPs of a training. Writes these to bench/results,
+with both losses of every organism of the held-out searches.
 
     uv run python bench/evolution_honesty.py [--searches 10]
 
@@ -40,7 +40,7 @@ PARTS = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
 
 
 def main() -> None:
-    """Search, judge, print the table and keep the results."""
+    """Search, retest, print the table and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--searches", type=int, default=10)
     n = parser.parse_args().searches
@@ -84,7 +84,7 @@ def search(fitness: str, seed: int) -> tuple[Genome, float, list[dict]]:
 
 
 def worth(genome: Genome) -> dict[str, float]:
-    """Return the mean losses of a genome, trained again, and the FLOPs of such a training."""
+    """Return the mean losses of a genome trained again, and the FLOPs of a training."""
     exam = retest(genome, PARTS, FRESH_SEEDS)
     return {
         "last": fmean(exam.last_losses),
@@ -95,7 +95,7 @@ def worth(genome: Genome) -> dict[str, float]:
 
 
 def summary(champions: list[dict]) -> dict[str, list[float]]:
-    """Return the mean of each figure, and half its interval where there are several champions."""
+    """Return the mean of each figure, and half its interval if there are several champions."""
     figures = {}
     for name in ("found", "last", "val", "test", "mflops"):
         numbers = [champion[name] for champion in champions if name in champion]
@@ -105,7 +105,7 @@ def summary(champions: list[dict]) -> dict[str, list[float]]:
 
 
 def ranks(numbers: tuple[float, ...]) -> list[int]:
-    """Return the place of each number in their order."""
+    """Return the rank of each number."""
     order = sorted(numbers)
     return [order.index(number) for number in numbers]
 

@@ -1,19 +1,18 @@
-"""How long does an evolution take, and what of one by loss is not training or scoring?
+"""How long does an evolution take, and how much of one by loss is overhead?
 
   search     `microgpt evolve` with evolve-rust's settings on one core: five seeds, whole processes
   beauty     the same for names: `--objective aesthetic` and `--objective hydra`
-  workers    two workers, against one and against two processes that each do a whole search
-  memory     what 10,000 evaluations leave behind
-  driver     what handing out a task costs (bench/driver_cost.py)
+  workers    two workers, against one and against two processes with a whole search each
+  memory     memory growth over 10,000 evaluations
+  driver     cost of dispatching a task (bench/driver_cost.py)
 
-Training and scoring are what the kernels take: the steps of the trainings, and the losses of held
-out documents. All else is overhead: documents turned into tokens, arrays made, offspring bred,
-logs and records written; of a whole process, Python and numba loaded, too. These shares are of
-seconds on the processor, which other programs on the machine disturb least.
+Training and scoring are the time in kernels: training steps, and losses of held-out documents. The
+rest is overhead: tokenizing, allocating arrays, breeding, writing logs and records; for a whole
+process also loading Python and numba. Shares are of CPU time, which other programs disturb least.
 
     uv run python bench/evolution_speed.py [--rounds 3]
 
-Printed, and kept in bench/results, are medians. The workers need two cores to themselves.
+Prints medians and writes them to bench/results. The workers need two idle cores.
 """
 
 import argparse
@@ -47,16 +46,16 @@ from microgpt_evolution.search.settings import SearchSettings
 from microgpt_evolution.workers.pools import Threads
 
 SEEDS = range(42, 47)
-AT = (1_000, 10_000)  # evaluations after which the memory is measured
-POPULATION, N_NAMES, STEPS = 100, 600, 50  # of the search that is done for that: brief trainings
+AT = (1_000, 10_000)  # evaluations before each memory measurement
+POPULATION, N_NAMES, STEPS = 100, 600, 50  # of that search, with short trainings
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 def main() -> None:
-    """Answer the questions and keep the results."""
+    """Run the benchmarks and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)  # what a process is for
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)  # arguments of a child process
     arguments = parser.parse_args()
     if arguments.child:
         be_a_process(*arguments.child)
@@ -76,7 +75,7 @@ def main() -> None:
 
 
 def be_a_process(objective: str, seed: str, n_workers: str, output: str) -> None:
-    """Run `microgpt evolve`, and write down how long what took."""
+    """Run `microgpt evolve` and write its timings."""
     seconds = {"kernels": 0.0, "search": 0.0, "search (wall)": 0.0}
 
     def timed(work: Callable, name: str, clock: Callable[[], float]) -> Callable:
@@ -111,7 +110,7 @@ def be_a_process(objective: str, seed: str, n_workers: str, output: str) -> None
 
 
 class Search:
-    """A process that runs `microgpt evolve` in a directory of its own."""
+    """A process that runs `microgpt evolve` in its own directory."""
 
     def __init__(
         self, seed: int, *, objective: str = "loss", n_workers: int = 1, cores: list[int]
@@ -119,7 +118,7 @@ class Search:
         self._folder = tempfile.TemporaryDirectory()
         self._output = Path(self._folder.name, "seconds.json")
         if cores:
-            os.sched_setaffinity(0, cores)  # and so of what is started now
+            os.sched_setaffinity(0, cores)  # inherited by the child process
         self._started = perf_counter()
         self._process = subprocess.Popen(
             [sys.executable, __file__, "--child", objective, str(seed), str(n_workers),
@@ -132,7 +131,7 @@ class Search:
             os.sched_setaffinity(0, CORES)
 
     def seconds(self) -> dict[str, float]:
-        """Return what took how long, once it is done."""
+        """Wait for the process and return its timings."""
         if self._process.wait():
             raise SystemExit("microgpt evolve has failed")
         wall = perf_counter() - self._started
@@ -143,7 +142,7 @@ class Search:
 
 def searches(rounds: int) -> list[dict[str, float]]:
     """Return the seconds of a search with each seed, on one core."""
-    Search(SEEDS[0], cores=CORES[:1]).seconds()  # the first time all is compiled
+    Search(SEEDS[0], cores=CORES[:1]).seconds()  # warm-up: compile
     results = []
     for seed in SEEDS:
         runs = [Search(seed, cores=CORES[:1]).seconds() for _ in range(rounds)]
@@ -157,7 +156,7 @@ def searches(rounds: int) -> list[dict[str, float]]:
 
 
 def beauty(rounds: int) -> dict[str, dict[str, float]]:
-    """Return the seconds of a search for beautiful names, medians of all seeds, on one core."""
+    """Return the median seconds over all seeds of a search for beautiful names, on one core."""
     found = {}
     for objective in ("aesthetic", "hydra"):
         Search(SEEDS[0], objective=objective, cores=CORES[:1]).seconds()  # compiled
@@ -177,7 +176,7 @@ def beauty(rounds: int) -> dict[str, dict[str, float]]:
 
 
 def described(seconds: dict[str, float]) -> str:
-    """Return the figures of a search in a line."""
+    """Format the timings of a search on one line."""
     of_search, of_process = overheads(seconds)
     return (
         f"{seconds['process (wall)']:.2f} s, {seconds['process']:.2f} s of it on the processor, "
@@ -187,7 +186,7 @@ def described(seconds: dict[str, float]) -> str:
 
 
 def overheads(seconds: dict[str, float]) -> tuple[float, float]:
-    """Return the shares of the search and of the process that are not in the kernels."""
+    """Return the shares of the search and of the process outside the kernels."""
     return (
         1 - seconds["kernels of the search"] / seconds["search"],
         1 - seconds["kernels"] / seconds["process"],
@@ -195,9 +194,9 @@ def overheads(seconds: dict[str, float]) -> tuple[float, float]:
 
 
 def workers(rounds: int) -> dict[str, float]:
-    """Return the seconds of a search by one worker, by two, and of two processes at once.
+    """Return the seconds of a search by one worker, by two, and by two concurrent processes.
 
-    Of a search alone, without what comes before and after.
+    Only the search is counted, not startup and exit.
     """
     times: dict[str, list[float]] = {"one worker": [], "two workers": [], "two processes": []}
     for _ in range(rounds):
@@ -220,7 +219,7 @@ def workers(rounds: int) -> dict[str, float]:
 
 
 class BriefObjective(LossObjective):
-    """Trains any genome for a few steps only."""
+    """Trains every genome for a few steps only."""
 
     def measure(self, genome, seed, should_stop=None):
         """Train and measure an organism."""
@@ -228,7 +227,7 @@ class BriefObjective(LossObjective):
 
 
 def memory() -> dict[str, float]:
-    """Return the bytes of this process after so many evaluations of one search."""
+    """Return the bytes of this process after AT evaluations of one search."""
     names = load_text(bundled("names.txt"))[:N_NAMES]
     objective = BriefObjective.of(split(names, validation=0.1, test=0.1), "held-out")
     bytes_: dict[int, int] = {}
@@ -264,7 +263,7 @@ def memory() -> dict[str, float]:
 
 
 def driver() -> dict[str, float]:
-    """Return the seconds of a task that does nothing, with the driver and with a plain map."""
+    """Return the seconds of an empty task, with the driver and with a plain map."""
     found = driver_cost.seconds_a_task()
     print(
         f"driver: {1e6 * found['driver']:.0f} µs a task, map {1e6 * found['map']:.0f} µs: "

@@ -1,14 +1,14 @@
 """Do the heads of the Hydra stay apart, and what does that cost their champions?
 
-The same ten searches with both exchanges: "migrate", which is the default, and "source", which
-replaces six of eight organisms in each head by the two best of all heads. Counted are the distinct
-genomes and species among the 24 organisms after each cycle. The champion of each head is then
-trained again with fresh seeds, the same for both exchanges, and each training says 200 names; the
-difference is paired by the seed of the search, with a bootstrapped 95 % interval of its mean.
+Runs the same ten searches with both exchanges: "migrate", the default, and "source", which replaces
+six of eight organisms in each head by the two best of all heads. Counts the distinct genomes and
+species among the 24 organisms after each cycle. The champion of each head is then trained again
+with fresh seeds, the same for both exchanges, and generates 200 names per training; the difference
+is paired by the seed of the search, with a bootstrapped 95 % interval of its mean.
 
     uv run python bench/hydra_exchange.py [--searches 10] [--first-seed 42]
 
-Two minutes on two cores. Printed, and kept in bench/results unless the seeds are others.
+Two minutes on two cores. With the default seeds, writes the results to bench/results.
 """
 
 import argparse
@@ -47,7 +47,7 @@ OBJECTIVE = AestheticObjective.of(PARTS, n_samples=N_SAMPLES)
 
 
 def main() -> None:
-    """Search, judge, print the tables and keep the results."""
+    """Search, retest, print the tables and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--searches", type=int, default=N_SEARCHES)
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def search(exchange: Exchange, seed: int) -> dict:
-    """Return what was alive after each cycle of a search, and what its champions are worth."""
+    """Return the diversity after each cycle of a search, and the scores of its champions."""
     alive: dict[str, list[int]] = {"genomes": [], "species": []}
 
     def look(line: str) -> None:
@@ -141,7 +141,7 @@ def compared(runs: dict[Exchange, list[dict]], head: HeadName) -> dict[str, floa
 
 
 def bootstrapped(differences: Sequence[float] | np.ndarray) -> list[float]:
-    """Return the 95 % interval of the mean: what drawing the same searches again would give."""
+    """Return the bootstrapped 95 % confidence interval of the mean."""
     rng = np.random.default_rng(0)
     means = rng.choice(differences, (N_DRAWN, len(differences))).mean(axis=1)
     return [float(end) for end in np.percentile(means, [2.5, 97.5])]

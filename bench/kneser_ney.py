@@ -1,15 +1,14 @@
-"""What does counting come to? Names predicted without a gradient: Kneser-Ney n-grams.
+"""Baseline: modified Kneser-Ney n-gram models of the names.
 
-An n-gram model says how likely a character is after the n − 1 before it, from how often that was
-seen. Most such contexts were seen rarely, so each count is discounted, and what that sets free is
-shared out as a context without the first character has it, and so on down to no context at all.
-What counts in the shorter ones is not how often a character came there, but after how many
-different characters (Kneser & Ney 1995). With three discounts, and interpolated, this is the best
-of the many ways that Chen & Goodman (1999, section 3) compare.
+An n-gram model predicts a character from the n − 1 before it by their counts. Most contexts are
+rare, so each count is discounted, and the freed probability is distributed by the context without
+its first character, recursively down to the empty context. Shorter contexts count the number of
+distinct preceding characters, not occurrences (Kneser & Ney 1995). Interpolated and with three
+discounts, this is the best method that Chen & Goodman (1999, section 3) compare.
 
-It learns from the training part of the names, and has no setting but n. Printed, and kept in
-bench/results, are the losses on the validation and test parts, in nats a character, the end of a
-name counting as one.
+It learns from the training set of the names; n is the only setting. Prints the losses on the
+validation and test sets in nats per character, with the end of a name as one character, and writes
+them to bench/results.
 
     uv run python bench/kneser_ney.py
 
@@ -29,8 +28,8 @@ from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split
 
 ORDERS = range(2, 8)
-START, END = "\0", "\n"  # around a name; no line of a file has them in it
-MOST = 3  # what was seen more often is discounted as much
+START, END = "\0", "\n"  # around a name; never within a line of a file
+MOST = 3  # higher counts have the same discount
 ROUNDING = 1e-12  # of a sum of probabilities
 
 
@@ -38,11 +37,11 @@ class KneserNey:
     """An n-gram model of names.
 
     Attributes:
-        chars: what can be predicted: all characters of the names, and their end.
+        chars: the vocabulary: all characters of the names, and their end.
     """
 
     def __init__(self, names: Sequence[str], n: int) -> None:
-        """Count what follows each context of n − 1 characters, and of fewer."""
+        """Count the characters after each context of up to n − 1 characters."""
         self.n = n
         self.chars = [END, *sorted(set("".join(names)))]
         self._id_of = {char: i for i, char in enumerate(self.chars)}
@@ -51,13 +50,13 @@ class KneserNey:
         self._known: dict[str, np.ndarray] = {}
 
     def distribution(self, context: str) -> np.ndarray:
-        """Return the probability of each of chars after n − 1 characters, or fewer."""
+        """Return the probability of each of chars after up to n − 1 characters."""
         if context not in self._known:
             self._known[context] = self._interpolated(context)
         return self._known[context]
 
     def loss(self, names: Iterable[str]) -> float:
-        """Return the mean surprise at the characters and ends of names, in nats."""
+        """Return the mean negative log-likelihood of characters and ends of names, in nats."""
         surprises = [
             -math.log(self.distribution(context)[self._id_of[char]])
             for name in names
@@ -66,23 +65,23 @@ class KneserNey:
         return math.fsum(surprises) / len(surprises)
 
     def check(self) -> None:
-        """Exit unless the probabilities after each context that was asked for add up to 1."""
+        """Exit unless the probabilities after each used context add up to 1."""
         worst = max(abs(each.sum() - 1) for each in self._known.values())
         if worst > ROUNDING:
             raise SystemExit(f"the probabilities of a {self.n}-gram model are off by {worst:.1e}")
 
     def _predictions(self, name: str) -> Iterator[tuple[str, str]]:
-        """Yield each character of a name, and its end, after the context that it comes in."""
+        """Yield the context and the character for each character of a name and its end."""
         n_before = self.n - 1
         text = START * n_before + name + END
         for i in range(n_before, len(text)):
             yield text[i - n_before : i], text[i]
 
     def _count(self, names: Iterable[str]) -> list[dict[str, np.ndarray]]:
-        """Return the counts of each character after each context, by the length of contexts.
+        """Return the counts of each character after each context, by context length.
 
-        After the longest contexts it is how often the character came; after others, how many
-        different characters came before the context and it.
+        For the longest contexts these are occurrences; for others, the number of distinct
+        characters before context and character.
         """
         counts = [defaultdict(lambda: np.zeros(len(self.chars), int)) for _ in range(self.n)]
         for name in names:
@@ -104,10 +103,10 @@ class KneserNey:
 
 
 def discounts(counts: Iterable[np.ndarray]) -> np.ndarray:
-    """Return what is taken off counts of 0, of 1, of 2, and of 3 or more.
+    """Return the discounts of counts of 0, 1, 2, and 3 or more.
 
-    It is estimated from how many counts are 1, 2, 3 and 4: about what they would be lower by in
-    other names (Chen & Goodman 1999, section 3).
+    They are estimated from the numbers of counts that are 1, 2, 3 and 4 (Chen & Goodman 1999,
+    section 3).
     """
     n = np.bincount(np.concatenate(list(counts)), minlength=MOST + 2).astype(float)
     y = n[1] / (n[1] + 2 * n[2]) if n[1] else 0.0  # single characters: none is that rare
@@ -116,7 +115,7 @@ def discounts(counts: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def main() -> None:
-    """Count, predict, print the losses and keep them."""
+    """Count, predict, print the losses and write the results."""
     names = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
     orders = []
     for n in ORDERS:

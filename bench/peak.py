@@ -1,8 +1,8 @@
-"""How much of the core's peak does a matrix product of the compiled engine reach?
+"""What share of the core's peak does a matrix product of the compiled engine reach?
 
-The peak is measured with a loop of nothing but multiply-adds on vectors in registers. Printed are
-the product's GFLOP/s, at the sizes of a chat model's layers, and its share of the peak; and how
-fast the core reads as much as that model's weights and KV cache, which bounds its decoding.
+Measures the peak with a loop of multiply-adds on vectors in registers. Prints the product's GFLOP/s
+at the sizes of a chat model's layers, and its share of the peak; also the read bandwidth for data
+of the size of that model's weights and KV cache, which limits decoding.
 
     uv run python bench/peak.py
 """
@@ -21,7 +21,7 @@ from microgpt.engine.weights import aligned_zeros, padded
 
 N, ROUNDS = 256, 5
 SHAPES = {"attn_wqkv": (384, 128), "attn_wo": (128, 128), "mlp_fc1": (512, 128)}
-N_SUMS = 8  # enough that no multiply-add waits for the one before it
+N_SUMS = 8  # enough independent sums to hide the latency of multiply-add
 READ = (64, 14_336)  # 3.7 MB in float32
 
 
@@ -70,7 +70,7 @@ def main() -> None:
         speed = 100 * 2 * m * k * N / fastest(products, w, x, y, 100) / 1e9
         print(f"{name:10} {m} x {k}: {speed:.1f} GFLOP/s, {speed / peak:.0%} of the peak")
     x = aligned_zeros(READ, "float32")
-    x[:] = 1  # until it is written all its pages are one
+    x[:] = 1  # before the first write all its pages are the same zero page
     speed = 100 * x.nbytes / fastest(read, x, 100) / 1e9
     print(f"reading {x.nbytes / 1e6:.1f} MB again and again: {speed:.1f} GB/s")
 

@@ -1,18 +1,15 @@
-"""Pictures of what the benches found.
-
-This module knows nothing about where they go; see report.py.
-"""
+"""Charts of the benchmark results, for report.py."""
 
 import altair as alt
 from tables import NAMES, middle, processor
 
 COLORS = alt.Scale(domain=list(NAMES.values()), range=["#d62728", "#1f77b4", "#ff7f0e", "#7f7f7f"])
-CURVE_OF = "d64, batch 16"  # the setting whose losses are drawn
+CURVE_OF = "d64, batch 16"  # the setting of the loss curves
 SMOOTHED = 20  # steps
 
 
 def speeds(decoding: dict) -> alt.Chart:
-    """Draw the tokens a second of each contender."""
+    """Draw the tokens per second of each contender."""
     values = [
         {"what": row["name"], "contender": NAMES[name], "speed": speed}
         for row in decoding["decoding"]
@@ -39,7 +36,7 @@ def speeds(decoding: dict) -> alt.Chart:
 
 
 def ratios(speed: dict) -> alt.Chart:
-    """Draw how many times as long each rival takes."""
+    """Draw the time ratio of each rival."""
     values = [
         {
             "setting": setting["name"],
@@ -73,7 +70,7 @@ def ratios(speed: dict) -> alt.Chart:
 def labelled_points(
     base: alt.Chart, text: alt.Text, places: dict[str, tuple[int, int]]
 ) -> alt.LayerChart:
-    """Draw points, with a number beside those of some contenders where the others leave room."""
+    """Draw points, with numbers next to those of some contenders."""
     labels = [
         base.transform_filter(f"datum.contender == '{name}'")
         .mark_text(dx=dx, dy=dy, fontSize=10)
@@ -118,7 +115,7 @@ def curves(speed: dict) -> alt.Chart:
 
 
 def costs(machines: list[dict]) -> alt.Chart:
-    """Draw the cost of a token against each size, on each machine."""
+    """Draw the cost per token against each size, for each machine."""
     values = [
         {
             "machine": processor(machine),
@@ -204,7 +201,7 @@ def lottery(honesty: dict) -> alt.LayerChart:
 
 
 def exchanges(found: dict) -> alt.HConcatChart:
-    """Draw how many genomes live on with each exchange, and how the heads' champions differ."""
+    """Draw the surviving genomes by exchange, and the difference of the heads' champions."""
     names = {"migrate": "migrate (microgpt)", "source": "source (evolve-rust)"}
     values = [
         {"exchange": names[exchange], "seed": run["seed"], "cycle": i + 1, "genomes": n}
@@ -253,7 +250,7 @@ def exchanges(found: dict) -> alt.HConcatChart:
 
 
 def answers(quality: dict) -> alt.LayerChart:
-    """Draw the exact answers to each task, a point a training, by what was learnt and asked."""
+    """Draw the exact answers to each task, one point per training, by loss and split."""
     kinds = {
         ("assistant", "heldout"): "the preset",
         ("all", "heldout"): "learning all tokens",

@@ -1,15 +1,15 @@
-"""How good do the presets for names become, in which time? And the same training in PyTorch?
+"""Loss and training time of the presets for names, and of the same training in PyTorch.
 
-Trains each preset for names with several seeds on one core, by the public `train`, with the names
-held out that the presets hold out. The held-out loss is measured 20 times on the way, as it is when
-`microgpt train --preset names-60s` is typed; the seconds are told with and without that. The model
-of names-60s is trained in PyTorch too, for as many steps with the same settings. Printed, and kept
-in bench/results, are the losses, the seconds, and the curve of each training.
+Trains each preset for names with several seeds on one core, by the public `train`, with the same
+names held out. The held-out loss is measured 20 times, as in `microgpt train --preset names-60s`;
+times are given with and without these evaluations. The model of names-60s is also trained in
+PyTorch, with the same steps and settings. Prints the losses, the seconds and the curve of each
+training, and writes them to bench/results.
 
     uv run python bench/quality.py [--only names-60s] [--seeds 5] [--core 1] [--python PATH]
 
-What is among the results is not trained again, unless its settings have changed since, or with
---again: what was interrupted goes on. An hour in all.
+Existing results are reused unless their settings have changed or --again is given, so an
+interrupted run continues. An hour in all.
 """
 
 import argparse
@@ -26,7 +26,7 @@ SEEDS = {"names-10s": 5, "names-60s": 5, "names-600s": 3, "torch": 3}
 
 
 def main() -> None:
-    """Train what is not there, and print the table."""
+    """Run missing trainings and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=SEEDS)
     parser.add_argument("--python", help="an interpreter that has PyTorch; else uv brings one")

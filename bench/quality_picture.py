@@ -1,7 +1,4 @@
-"""The picture of what quality.py found: loss against seconds, and what it is to be compared with.
-
-This module knows nothing about where it goes; see report.py.
-"""
+"""Chart of the results of quality.py: loss against seconds, with baselines; for report.py."""
 
 from statistics import fmean
 
@@ -11,7 +8,7 @@ from tables import processor
 
 OURS, RIVAL = "microgpt", "PyTorch"
 N_GRAM = 6  # the best of them
-# What stands beside the end of a curve, and where.
+# Label at the end of a curve, and its position.
 BESIDE = {
     "names-10s": ("names-10s", 0, 16),
     "names-60s": ("names-60s", 0, 16),
@@ -82,5 +79,5 @@ def end(found: dict, name: str) -> dict:
 
 
 def contender(name: str) -> dict:
-    """Return whose a training is."""
+    """Return the contender of a training."""
     return {"name": name, "contender": RIVAL if name == "torch" else OURS}

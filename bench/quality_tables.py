@@ -1,7 +1,4 @@
-"""Tables in Markdown of what quality.py, ablation.py and kneser_ney.py found.
-
-This module knows nothing about where they go; see report.py.
-"""
+"""Markdown tables of the results of quality.py, ablation.py and kneser_ney.py, for report.py."""
 
 from collections.abc import Iterable
 from statistics import fmean, stdev
@@ -9,7 +6,7 @@ from typing import Any
 
 from tables import conditions
 
-SETTINGS = {  # what a preset may add to Karpathy's training, and the fields that it consists of
+SETTINGS = {  # settings that a preset may add to Karpathy's, and their fields
     "dropout": ("dropout",),
     "weight decay": ("weight_decay",),
     "averaging": ("average_tail",),
@@ -80,12 +77,12 @@ def losses(quality: dict, name: str) -> dict[int, float]:
 
 
 def difference(losses: dict[int, float], others: dict[int, float]) -> str:
-    """Return by how much losses are above others, seed by seed."""
+    """Return the increase of losses over others, paired by seed."""
     return mean_and_sd([losses[seed] - others[seed] for seed in losses if seed in others], "+")
 
 
 def mean_and_sd(numbers: Iterable[float], sign: str = "") -> str:
-    """Return a mean, and the standard deviation where there are several numbers."""
+    """Return a mean, and the standard deviation if there are several numbers."""
     numbers = list(numbers)
     if not numbers:
         return ""
@@ -94,5 +91,5 @@ def mean_and_sd(numbers: Iterable[float], sign: str = "") -> str:
 
 
 def rows(lines: list[list[str]]) -> str:
-    """Return lines of cells as a table."""
+    """Format lines of cells as a table."""
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,15 +1,15 @@
-"""Is a step of the readable engine slower than Karpathy's? And where does the time go?
+"""Step time of the reference engine compared with Karpathy's scripts.
 
-Three contenders train the same model on the same names, each in a process of its own, in turns:
+Three contenders train the same model on the same names, each in its own process, alternating:
 
-    closures          his first script: a node keeps a closure that does its share of backward
-    local gradients   his present script: a node keeps its local derivatives, as ours does
-    microgpt          our readable engine
+    closures          his first script: a node has a closure for its part of backward
+    local gradients   his current script: a node has its local derivatives, like ours
+    microgpt          our reference engine
 
-The first two are re-stated here from what his scripts do, in the plainest way; they build the same
-graph, one node for each + and ×. Every contender must arrive at the same losses. Printed are the
-time of a step (fastest and median round, and the ratio to the faster of his), the share of it that
-Python's cyclic garbage collector takes, and our peak memory after 50 documents once and four times.
+The first two are plain reimplementations of his scripts; they build the same graph, one node for
+each + and ×. All contenders must give the same losses. Prints the time of a step (fastest and
+median round, and the ratio to the faster of his), the share of Python's cyclic garbage collector,
+and our peak memory after reading 50 documents once and four times.
 
     uv run python bench/reference_speed.py [--steps 30] [--rounds 3]
 """
@@ -35,11 +35,11 @@ from microgpt.reference import ReferenceEngine
 
 NAMES = Path(__file__).parents[1] / "data" / "names.txt"
 MODEL, CONFIG = ModelConfig(vocab_size=27), TrainConfig()
-MEMORY_STEPS = (50, 200)  # the same 50 documents each time: the longest one makes the peak
+MEMORY_STEPS = (50, 200)  # the same 50 documents; the longest one determines the peak
 
 
 class Closures:
-    """A scalar whose every operation defines a function to run backward."""
+    """A scalar whose operations define closures for backward."""
 
     def __init__(self, data, inputs=()):
         self.data, self.grad, self.inputs, self.run_backward = data, 0.0, inputs, lambda: None
@@ -82,7 +82,7 @@ class Closures:
 
 
 class LocalGradients:
-    """A scalar that notes its local derivatives."""
+    """A scalar that stores its local derivatives."""
 
     __slots__ = ("data", "grad", "inputs", "slopes")
 
@@ -108,7 +108,7 @@ class LocalGradients:
 
 
 def backward(root) -> None:
-    """Sort the graph by recursion, as he does, and run it backward."""
+    """Sort the graph recursively, like his script, and backpropagate."""
     order, seen = [], set()
 
     def visit(node):
@@ -187,7 +187,7 @@ def plain_forward(weights, token, keys, values):
 
 
 def plain_losses(number: type, docs: list[list[int]], initial) -> Iterator[float]:
-    """Train as he does, and yield the loss of each step."""
+    """Train like his script, and yield the loss of each step."""
     sys.setrecursionlimit(1_000_000)
     weights = {n: [[number(w) for w in row] for row in rows] for n, rows in initial.items()}
     params = [w for rows in weights.values() for row in rows for w in row]
@@ -213,7 +213,7 @@ def plain_losses(number: type, docs: list[list[int]], initial) -> Iterator[float
 
 
 def our_losses(docs: list[list[int]], initial) -> Iterator[float]:
-    """Train with the readable engine, and yield the loss of each step."""
+    """Train with the reference engine, and yield the loss of each step."""
     engine = ReferenceEngine(MODEL, initial)
     for step, tokens in enumerate(docs):
         yield engine.step([tokens], lr=CONFIG.lr * (1 - step / CONFIG.steps))
@@ -227,8 +227,8 @@ CONTENDERS: dict[str, Callable] = {
 
 
 def work(name: str, steps: int) -> dict[str, object]:
-    """Run a contender in this process, and return what was measured."""
-    # Nothing is imported that the script does without: the collector would walk that too.
+    """Run a contender in this process, and return its measurements."""
+    # Import only what his script needs: the collector would walk other modules too.
     docs = [line.strip() for line in NAMES.read_text(encoding="utf-8").splitlines()]
     chars = sorted(set("".join(docs)))
     rng = random.Random(CONFIG.seed)
@@ -267,7 +267,7 @@ def measure(name: str, steps: int) -> dict[str, object]:
 
 
 def machine() -> str:
-    """Say what this is running on."""
+    """Describe this machine."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     model = next((line.split(":")[1].strip() for line in lines if "model name" in line), "")

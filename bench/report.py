@@ -38,13 +38,13 @@ PAGES = [
     ROOT / "docs" / name for name in ("performance.md", "evolution.md", "chat.md", "quality.md")
 ]
 UNMEASURED = "Not measured yet."
-PICTURED = "amd-epyc"  # the machine of the pictures that show one
+PICTURED = "amd-epyc"  # the machine of single-machine charts
 EVALUATING = ["", "training", "losses of tokens", "`InferenceGpt.evaluate` of texts"]
 
 
 def main() -> None:
     """Write the tables and the pictures."""
-    (honesty,) = results("evolution_honesty")  # one machine is enough: it does not go by the clock
+    (honesty,) = results("evolution_honesty")  # one machine is enough, as it measures no times
     (exchange,) = results("hydra_exchange")
     (chat,) = results("chat_quality")
     (quality,) = results("quality")
@@ -86,14 +86,14 @@ def main() -> None:
 
 
 def results(bench: str) -> list[dict]:
-    """Return what a bench found on each machine, that of the pictures first."""
+    """Return the results of a benchmark on each machine, PICTURED first."""
     paths = sorted(RESULTS.glob(f"*/{bench}.json"))
     paths.sort(key=lambda path: path.parent.name != PICTURED)
     return [json.loads(path.read_text()) for path in paths]
 
 
 def filled(page: str, tables: dict[str, str]) -> str:
-    """Replace what stands between the markers of each table."""
+    """Replace the text between the markers of each table."""
     return re.sub(
         r"<!-- (\w+) -->\n.*?<!-- end -->",
         lambda m: f"<!-- {m[1]} -->\n{tables[m[1]]}\n<!-- end -->",

@@ -1,8 +1,8 @@
-"""Would requests that join a batch in work be answered faster than in batches of their own?
+"""Would continuous batching make the service faster?
 
-Has the demo model reply to 320 conversations of data/chat_heldout.jsonl in batches of 1 to 32, as
-the service does. To let requests join, as larger services do, would make one batch of the small
-ones that they come in: what it could gain is the difference between the first line and the best.
+The demo model replies to 320 conversations of data/chat_heldout.jsonl in batches of 1 to 32, as in
+the service. Continuous batching would merge small batches into one; its possible gain is the
+difference between the first line and the best.
 
     uv run python bench/serve_batching.py [--rounds 5]
 
@@ -27,7 +27,7 @@ SIZES = (1, 2, 4, 8, 16, 32)
 
 
 def main() -> None:
-    """Print what a reply takes in batches of each size, and what of it is setting up."""
+    """Print the time per reply and its setup time for each batch size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def measured(model: InferenceGpt, jobs: list[Job], size: int) -> tuple[float, float]:
-    """Return the seconds of a reply, and those of setting up."""
+    """Return the seconds per reply, and those of its setup."""
     arrays, begin = None, 0.0
     started = time.perf_counter()
     for i in range(0, len(jobs), size):

@@ -1,10 +1,10 @@
-"""How long does an honest client wait while others send the most expensive bodies they can?
+"""Latency of an honest client while others send the most expensive request bodies.
 
     uv run python bench/serve_hostile.py [--seconds 5] [--attackers 16] [--rate 50]
 
-An honest client asks the demo model for a chat reply at a steady rate: alone, then while a second
-process sends one kind of hostile body on several connections at once, again and again. Printed are
-the median and the 99th percentile of the honest client, and the answers that the attackers got.
+An honest client requests chat replies from the demo model at a steady rate: alone, then while a
+second process repeatedly sends one kind of hostile body on several connections. Prints the median
+and 99th percentile latency of the honest client, and the responses to the attackers.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def filled(head: bytes, one: bytes, tail: bytes) -> bytes:
 
 
 def measure(kind: str | None, port: int, options: argparse.Namespace) -> None:
-    """Print how long the honest client waits, with one kind of attack or none."""
+    """Print the latency of the honest client, with one kind of attack or none."""
     answers: Any = multiprocessing.Queue()
     until = time.time() + options.seconds + 1
     attack = multiprocessing.Process(
@@ -98,7 +98,7 @@ def measure(kind: str | None, port: int, options: argparse.Namespace) -> None:
 
 
 async def honest(port: int, options: argparse.Namespace) -> list[float]:
-    """Return the seconds of each reply, from when its request was due."""
+    """Return the latency of each reply in seconds, from the scheduled time of its request."""
     started, times = time.perf_counter(), list[float]()
     data = post(CHAT, json.dumps({"messages": HELLO}).encode())
 

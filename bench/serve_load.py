@@ -1,12 +1,11 @@
-"""How many requests a second does the service answer, and what does generating cost of them?
+"""How many requests per second does the service answer, and what share does generating take?
 
     uv run python bench/serve_load.py [--seconds 5] [--rounds 3] [--connections 32]
 
-It loads, in turns, `generate` of one name; the same route, middleware, queue and threads with a
+It loads, alternately, `generate` of one name; the same route, middleware, queue and threads with a
 batch that generates nothing; a bare FastAPI route with the same models; and `chat` with the demo
-model. It needs wrk (`apt install wrk`). On a busy machine the processor time a request is the
-steadier figure. For half an hour of mixed load there is serve_mixed.py, for streams
-serve_streams.py.
+model. It needs wrk (`apt install wrk`). On a busy machine CPU time per request is the more stable
+figure. See serve_mixed.py for half an hour of mixed load, and serve_streams.py for streams.
 """
 
 import argparse
@@ -52,7 +51,7 @@ def main() -> None:
 
 
 def serve(kind: str, model_dir: str) -> None:
-    """Be the process under load."""
+    """Run the service under load."""
     from microgpt_serve import batch_scheduler, server
     from microgpt_serve.settings import read_settings
 
@@ -64,7 +63,7 @@ def serve(kind: str, model_dir: str) -> None:
 
 
 class NoBatch:
-    """A batch whose jobs are done at once, each with the same name."""
+    """A batch whose jobs finish immediately, all with the same name."""
 
     arrays = None
 

@@ -1,13 +1,12 @@
-"""Does the service keep its promises for half an hour, and does its memory stay flat?
+"""Soak test of the service: half an hour of mixed load, reloads and restarts.
 
     uv run python bench/serve_mixed.py [--minutes 30] [--connections 16]
 
-Clients send requests of every kind to the demo model at once: some are to be refused, some hang up
-in the middle. Meanwhile the model is loaded again every three seconds, and twelve times in all the
-process is told to end (SIGTERM) and another takes its place. A reply counts as lost if it breaks
-off. Between the end of one process and the start of the next, and on a connection that the end has
-closed, clients ask again, as they would through any proxy. Printed are the answers of each kind
-with their latencies, what was lost, and the memory of each process.
+Clients send concurrent requests of every kind to the demo model: some must be refused, some
+disconnect early. Meanwhile the model is reloaded every three seconds, and twelve times in all the
+process is stopped (SIGTERM) and replaced. A reply counts as lost if it is cut off. Between two
+processes, and on a connection closed by a stop, clients retry, as a proxy would. Prints the
+responses of each kind with their latencies, lost replies, and the memory of each process.
 """
 
 import argparse
@@ -34,7 +33,7 @@ RELOAD_S = 3
 PROCESSES = 12
 HELLO = [{"role": "user", "content": "hello"}]
 TALK = [{"role": "user", "content": "tell me a story about everything that there is"}]
-# What is asked for: its share, the page, the body, and the status of the answer.
+# Kinds of requests: share, path, body and expected status.
 KINDS: dict[str, tuple[int, str, dict[str, Any] | None, int]] = {
     "one text": (20, "/microgpt/v1/generate", {}, 200),
     "50 texts": (3, "/microgpt/v1/generate", {"num_samples": 50}, 200),
@@ -47,7 +46,7 @@ KINDS: dict[str, tuple[int, str, dict[str, Any] | None, int]] = {
     "models": (5, "/v1/models", None, 200),
     "health": (5, "/health", None, 200),
 }
-ENDING = 503  # what a process that is about to end answers
+ENDING = 503  # status of a process that is shutting down
 
 
 def main() -> None:
@@ -64,7 +63,7 @@ def main() -> None:
 
 
 class Load:
-    """The clients, the service under load, and what was seen."""
+    """The clients, the service under load, and the observations."""
 
     def __init__(self, folder: Path, seconds: float) -> None:
         self.folder = folder
@@ -82,7 +81,7 @@ class Load:
         await asyncio.gather(self.processes(), *(self.client(i) for i in range(n_connections)))
 
     async def processes(self) -> None:
-        """Keep one process running, load its model again, end it, start the next."""
+        """Run one process at a time: reload its model, stop it, start the next."""
         bar = tqdm(total=PROCESSES, unit="process")
         for number in range(PROCESSES):
             ends = self.until - self.seconds * (1 - (number + 1) / PROCESSES)
@@ -179,7 +178,7 @@ def request(kind: str, seed: int) -> bytes:
 
 
 async def rest(reader: asyncio.StreamReader) -> bytes:
-    """Return what follows the first byte of a reply; EOFError if it breaks off."""
+    """Return the reply after its first byte; raise EOFError if it is cut off."""
     head = await reader.readuntil(b"\r\n\r\n")
     if length := re.search(rb"content-length: (\d+)", head):
         return head + await reader.readexactly(int(length[1]))

@@ -1,12 +1,12 @@
-"""How many characters a second does the service stream, and what does generating cost of them?
+"""How many characters per second does the service stream, and what share does generating take?
 
     uv run python bench/serve_streams.py [--streams 32] [--seconds 10] [--rounds 3]
 
 The demo model replies to 64 conversations of data/chat_heldout.jsonl by `/v1/chat/completions`, to
-so many clients at once, each of which asks again as soon as it has its reply. In turns with it runs
-the same route, middleware, queue and threads with canned replies: the same texts in the same
-pieces, that nobody computes. Printed, and kept in bench/results, are characters a second, the time
-to the first piece, and the ratios.
+--streams concurrent clients, each of which sends its next request after a reply. This alternates
+with the same route, middleware, queue and threads with precomputed replies in the same chunks.
+Prints characters per second, the time to the first chunk, and the ratios, and writes them to
+bench/results.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main() -> None:
     for _ in range(options.rounds):
         for kind in KINDS:
             with running(kind) as port:
-                # The clients take time from the service, which has the same cores: uvloop, too.
+                # The clients share the cores with the service, so they use uvloop too.
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as clients:
                     clients.run(load(port, options.streams, 1))  # warm
                     measured = clients.run(load(port, options.streams, options.seconds))
@@ -81,7 +81,7 @@ def show(median: dict[str, dict[str, float]]) -> None:
 
 
 def serve(kind: str) -> None:
-    """Be the process under load."""
+    """Run the service under load."""
     from microgpt_serve import batch_scheduler, server
     from microgpt_serve.settings import read_settings
 
@@ -92,7 +92,7 @@ def serve(kind: str) -> None:
 
 
 class Canned:
-    """A batch of jobs whose replies are known once they have been computed."""
+    """A batch of jobs with cached replies."""
 
     real: ClassVar[Any]
     known: ClassVar[dict[Any, Any]] = {}
@@ -145,7 +145,7 @@ def conversations(n: int) -> list[list[Message]]:
 
 
 def requests() -> list[bytes]:
-    """Return bodies that ask for replies to them."""
+    """Return the request bodies of the conversations."""
     return [
         json.dumps({"messages": [asdict(message) for message in talk], "seed": seed}).encode()
         for seed, talk in enumerate(conversations(N_TALKS))
@@ -153,7 +153,7 @@ def requests() -> list[bytes]:
 
 
 async def load(port: int, n_streams: int, seconds: float) -> dict[str, float]:
-    """Keep so many streams busy."""
+    """Keep n_streams clients busy."""
     bodies = requests()
     lengths = [len(whole(port, body)) for body in bodies]
     head = f"POST {PAGE} HTTP/1.1\r\nHost: localhost\r\n"
@@ -181,7 +181,7 @@ async def load(port: int, n_streams: int, seconds: float) -> dict[str, float]:
 
 
 def whole(port: int, body: bytes) -> str:
-    """Return a reply that is not streamed: the same text."""
+    """Return a reply without streaming."""
     headers = {"Content-Type": "application/json"}
     with urlopen(Request(f"http://127.0.0.1:{port}{PAGE}", body, headers)) as response:
         text: str = json.load(response)["choices"][0]["message"]["content"]
@@ -189,7 +189,7 @@ def whole(port: int, body: bytes) -> str:
 
 
 class Client(asyncio.Protocol):
-    """One connection, which asks again as soon as it has its reply."""
+    """One connection, which sends its next request after each reply."""
 
     def __init__(self, bodies: list[bytes], number: int, until: float) -> None:
         self.bodies, self.number, self.until = bodies, number, until

@@ -1,7 +1,7 @@
 """How long does a command take from Enter to the prompt?
 
-Whole processes, in turns with a Python that does nothing, which is the ratio's baseline; and the
-first command ever, which compiles the engine. Printed, and kept in bench/results, are medians.
+Times whole processes, alternating with an empty Python process as the baseline, and the first
+command ever, which compiles the engine. Prints medians and writes them to bench/results.
 
     uv run python bench/startup.py [--rounds 9]
 """
@@ -32,7 +32,7 @@ FIRST_ROUNDS = 3  # of the first command ever
 
 
 def main() -> None:
-    """Time the commands and keep the results."""
+    """Time the commands and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
@@ -42,7 +42,7 @@ def main() -> None:
     first: dict[str, list[float]] = {name: [] for name in COMMANDS if name != "python"}
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "held-out.txt").write_text("anna\n")
-        for command in COMMANDS.values():  # the first time all is compiled, and read from disk
+        for command in COMMANDS.values():  # warm-up: compile, and read from disk
             seconds(command, folder, cache=f"{folder}/cache")
         for _ in range(rounds):
             for name, command in COMMANDS.items():
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def seconds(command: list[str], folder: str, cache: str) -> float:
-    """Return how long a command takes, as a user starts it."""
+    """Return the seconds of a command, started like by a user."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     started = perf_counter()
     subprocess.run(

@@ -1,7 +1,4 @@
-"""Tables in Markdown of what the benches found, a row for each machine.
-
-This module knows nothing about where they go; see report.py.
-"""
+"""Markdown tables of the benchmark results, one row per machine, for report.py."""
 
 import re
 import statistics
@@ -10,16 +7,16 @@ from functools import partial
 
 NAMES = {"microgpt": "microgpt", "jax": "JAX", "torch": "PyTorch", "numpy": "NumPy"}
 
-Rows = list[list[str]]  # each with its label first
+Rows = list[list[str]]  # the label first
 
 
 def table(head: list[str], rows_of: Callable[[dict], Rows], machines: list[dict]) -> str:
-    """Return a table, the same row of each machine below one another, and where it was measured."""
+    """Return a table with rows grouped by label over machines, and its conditions."""
     return f"{bare_table(head, rows_of, machines)}\n\n{conditions(machines)}"
 
 
 def bare_table(head: list[str], rows_of: Callable[[dict], Rows], machines: list[dict]) -> str:
-    """Return a table without where it was measured."""
+    """Return a table without its conditions."""
     lines = [[head[0], "", *head[1:]], ["---"] * (len(head) + 1)]
     for same in zip(*map(rows_of, machines), strict=True):
         for i, (machine, (label, *cells)) in enumerate(zip(machines, same, strict=True)):
@@ -28,7 +25,7 @@ def bare_table(head: list[str], rows_of: Callable[[dict], Rows], machines: list[
 
 
 def conditions(machines: list[dict]) -> str:
-    """Return where and when something was measured."""
+    """Return the machines and dates of measurements."""
     processors: dict[str, list[str]] = {}
     for machine in machines:
         others = machine["machine"].split(", ", 1)[1]
@@ -42,7 +39,7 @@ def processor(machine: dict) -> str:
 
 
 def speed_rows(speed: dict) -> Rows:
-    """Return a row for each setting: the medians, and how many times ours each is."""
+    """Return a row for each setting: the medians, and their ratios to ours."""
     rows = []
     for setting in speed["settings"]:
         seconds = {name: middle(c) for name, c in setting["contenders"].items()}
@@ -150,7 +147,7 @@ def startup_rows(startup: dict) -> Rows:
 
 
 def evolution_rows(evolution: dict) -> Rows:
-    """Return the cost of a search, and the share that is not training or scoring."""
+    """Return the cost of a search, and the share of overhead."""
     names = evolution["searches"][0]
     middle = {name: statistics.median(s[name] for s in evolution["searches"]) for name in names}
     slowest = max(search["process"] for search in evolution["searches"])
@@ -185,7 +182,7 @@ def evolution_rows(evolution: dict) -> Rows:
 
 
 def honesty_table(honesty: dict) -> str:
-    """Return what the champions of each kind of search are worth, and where nature began."""
+    """Return the losses of the champions of each kind of search, and of the primordial genome."""
     lines = [
         ["", "last document, as found", "… trained again", "held out", "test", "MFLOP a training"],
         ["---"] * 6,
@@ -198,7 +195,7 @@ def honesty_table(honesty: dict) -> str:
 
 
 def exchange_genomes_table(exchanges: dict) -> str:
-    """Return how many genomes and species are alive after each cycle, means of all searches."""
+    """Return the mean numbers of genomes and species alive after each cycle."""
     n_cycles = len(exchanges["runs"]["migrate"][0]["genomes"])
     lines = [["after cycle", *(str(cycle + 1) for cycle in range(n_cycles))]]
     lines.append(["---"] * len(lines[0]))
@@ -211,7 +208,7 @@ def exchange_genomes_table(exchanges: dict) -> str:
 
 
 def exchange_champions_table(exchanges: dict) -> str:
-    """Return what the champions of each head are worth, by exchange, and the difference."""
+    """Return the scores of each head's champions, by exchange, and the difference."""
     lines = [["champion of the", "`migrate`", "`source`", "difference", "95 % interval"]]
     lines.append(["---"] * len(lines[0]))
     for head, found in exchanges["champions"].items():
@@ -223,7 +220,7 @@ def exchange_champions_table(exchanges: dict) -> str:
 
 
 def chat_table(quality: dict) -> str:
-    """Return the exact answers to each task, by what was learnt: mean and worst of the seeds."""
+    """Return the exact answers to each task, by loss: mean and worst over the seeds."""
     columns = [("assistant", "heldout"), ("all", "heldout"), ("assistant", "wordings")]
     lines = [["task", "items", "the preset", "`--loss-on all`", "unseen wordings", "items"]]
     lines.append(["---", *["---:"] * 5])
@@ -262,5 +259,5 @@ def refusals(quality: dict, loss_on: str, split: str) -> str:
 
 
 def interval(mean_and_half: list[float], decimals: int) -> str:
-    """Return a mean, and half of its interval where there is one."""
+    """Return a mean, and half of its interval if there is one."""
     return " ± ".join(f"{number:,.{decimals}f}" for number in mean_and_half) or "–"

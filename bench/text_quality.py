@@ -1,16 +1,16 @@
 """Characters or subwords: which predicts English better, at the same cost?
 
-Learns the conversations of data/oasst1_chat.jsonl as `microgpt train --chat --preset text` does,
-first with characters as tokens, then with subwords (`--tokenizer bpe`). The models have one width,
-depth and context. To choose from more tokens takes longer, so there are fewer steps then: as many
-as take the same number of operations. Printed, and kept in bench/results, are the bits that a
-character of what the assistant says takes in held-out conversations, where the end of a turn counts
-as one, and what the models reply to prompts.
+Trains on the conversations of data/oasst1_chat.jsonl like `microgpt train --chat --preset text`,
+first with characters as tokens, then with subwords (`--tokenizer bpe`). The models have the same
+width, depth and context. A larger vocabulary makes steps slower, so the number of steps is reduced
+to the same number of operations. Prints the bits per character of the assistant's turns in held-out
+conversations, with the end of a turn as one character, and replies to prompts, and writes them to
+bench/results.
 
     uv run python bench/text_quality.py [--only characters] [--seeds 1] [--core 1]
 
-What is among the results is not trained again, unless its settings have changed since, or with
---again: what was interrupted goes on. Some minutes a training.
+Existing results are reused unless their settings have changed or --again is given, so an
+interrupted run continues. Several minutes per training.
 """
 
 import argparse
@@ -41,7 +41,7 @@ SAMPLING, LONGEST_REPLY = Sampling(temperature=0.7), 100  # tokens
 
 @dataclass
 class TextTraining:
-    """What a training takes and comes to; A and B are in bits a character."""
+    """Cost and losses of a training; A and B are in bits per character."""
 
     vocab_size: int
     params: int
@@ -56,7 +56,7 @@ class TextTraining:
 
 
 def main() -> None:
-    """Train what is not there, and print what came of it."""
+    """Run missing trainings and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=VOCAB_SIZES)
     options = parsed(parser)
@@ -75,7 +75,7 @@ def main() -> None:
 
 @cache
 def conversations() -> Split:
-    """Return what to learn from, and what is held out by the preset."""
+    """Return the data, split like the preset."""
     preset = PRESETS["text"]
     docs = load_conversations(DATA, tell=print)
     return split(docs, validation=preset.val_fraction, test=preset.test_fraction)
@@ -83,15 +83,15 @@ def conversations() -> Split:
 
 @cache
 def tokenizer_of(vocab_size: int | None) -> Tokenizer:
-    """Return a tokenizer of so many subwords of the training part, or of all characters."""
+    """Return a subword tokenizer of the training set, or one of all characters."""
     if vocab_size is None:
         return CharTokenizer.from_documents(conversations().docs)
     return BpeTokenizer.from_documents(conversations().train, vocab_size)
 
 
 def steps_of(model: ModelConfig, config: TrainConfig, tokenizer: Tokenizer) -> int:
-    """Return how many steps cost as much as those of the preset do with characters."""
-    n = model.block_size  # nearly all that is read is as long as the context
+    """Return the number of steps with the cost of the preset with characters."""
+    n = model.block_size  # nearly all chunks fill the context
     ours, characters = (
         training_flops(replace(model, vocab_size=each.vocab_size), n_docs=1, n_tokens=n)
         for each in (tokenizer, tokenizer_of(None))
@@ -102,7 +102,7 @@ def steps_of(model: ModelConfig, config: TrainConfig, tokenizer: Tokenizer) -> i
 def measured(
     model: ModelConfig, config: TrainConfig, label: str, *, tokenizer: Tokenizer
 ) -> TextTraining:
-    """Return what a training takes and comes to."""
+    """Train and return cost and losses."""
     parts = conversations()
     prepare_engine("compiled", uses=("training", "evaluation", "decoding"))
 
@@ -129,7 +129,7 @@ def measured(
 
 
 def reply(gpt: InferenceGpt, prompt: str, seed: int) -> str:
-    """Return what a model says to a prompt."""
+    """Return a model's reply to a prompt."""
     message = [Message("user", prompt)]
     return gpt.chat(message, sampling=SAMPLING, seed=seed, max_tokens=LONGEST_REPLY).content
 

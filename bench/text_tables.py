@@ -1,4 +1,4 @@
-"""Tables in Markdown of what text_quality.py found. It knows nothing about where they go."""
+"""Markdown tables of the results of text_quality.py, for report.py."""
 
 from statistics import fmean
 
@@ -11,7 +11,7 @@ PROMPTS = ("What is the capital of France?", "Write a short poem about the sea."
 
 
 def text_table(quality: dict) -> str:
-    """Return how well models of text predict it, by their tokens."""
+    """Return the losses of text models by tokenizer."""
     lines = [["", "vocabulary", "tokens a character", "weights", "steps", "seconds", "A", "B"]]
     lines.append(["---", *["---:"] * 7])
     for name in VOCAB_SIZES:
@@ -32,7 +32,7 @@ def text_table(quality: dict) -> str:
 
 
 def replies(quality: dict) -> str:
-    """Return what the first model of each kind replies, each prompt with its replies below it."""
+    """Return the replies of the first model of each kind, by prompt."""
     first = {name: found[0] for name in VOCAB_SIZES if (found := trainings(quality, name))}
     lines = []
     for i, prompt in enumerate(PROMPTS):

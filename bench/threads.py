@@ -1,11 +1,11 @@
-"""What do two cores bring?
+"""Speedup by two cores.
 
   organisms    small trainings in two threads of one process, against two processes
   one training of large batches in two threads, against one
   decoding and evaluating in two threads, against one
 
-Everything in turns; printed, and kept in bench/results, are medians and ratios. The two-core parts
-need two cores to themselves.
+Variants alternate. Prints medians and ratios and writes them to bench/results. The two-core parts
+need two idle cores.
 
     uv run python bench/threads.py [--rounds 5]
 """
@@ -29,20 +29,20 @@ from microgpt.data.tokenizer import CharTokenizer
 from microgpt.train import train
 from microgpt.training.engines import make_engine
 
-N_ORGANISMS = 8  # a thread or a process
-TRAININGS = [  # name, model, documents a batch, of how many characters (names as they are: None)
+N_ORGANISMS = 8  # per thread or process
+TRAININGS = [  # name, model, batch size, characters per document (None: names)
     ("d64, batch 64", ModelConfig(n_embd=64), 64, None),
     ("d128, batch 64", ModelConfig(n_embd=128), 64, None),
     ("chat, batch 16", CHAT, 16, (32, 256)),
 ]
-ROUND_S = 1.0  # of a training, about
+ROUND_S = 1.0  # of a training, approximately
 
 
 def main() -> None:
-    """Answer the questions and keep the results."""
+    """Run the benchmarks and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--organism", type=int, help=argparse.SUPPRESS)  # what a process is for
+    parser.add_argument("--organism", type=int, help=argparse.SUPPRESS)  # of a child process
     arguments = parser.parse_args()
     if arguments.organism is not None:
         be_a_process(arguments.organism)
@@ -64,10 +64,10 @@ TOKENIZER = CharTokenizer.from_documents(NAMES)
 
 
 def organisms_of(lot: int) -> None:
-    """Train models of the sizes that evolution breeds, one after another.
+    """Train models of typical sizes in evolution, one after another.
 
-    All that `train` does is counted but the search for the alphabet, which is the same for all.
-    The lots have the same sizes, and weights of their own.
+    All of `train` is timed except finding the alphabet, which is the same for all. The lots have
+    the same sizes, but different weights.
     """
     rng = random.Random(1)
     for _ in range(N_ORGANISMS):
@@ -95,7 +95,7 @@ LOTS = {
 
 
 def be_a_process(lot: int) -> None:
-    """Train a lot for each name of one that comes, and say so."""
+    """Train the lot named on each line of input, and report when done."""
     for name in sys.stdin:
         LOTS[name.strip()](lot)
         print("done", flush=True)
@@ -216,7 +216,7 @@ def using(rounds: int) -> list[dict]:
 
 
 def in_turns(runs: dict, rounds: int) -> dict[str, float]:
-    """Return the median seconds of each, after one round that does not count."""
+    """Return the median seconds of each, after a warm-up round."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds + 1):
         for name, run in runs.items():

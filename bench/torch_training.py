@@ -1,4 +1,4 @@
-"""Trainings of `trainings.py`, in PyTorch. rivals/torch_quality.py does the work."""
+"""Run the trainings of `trainings.py` in PyTorch with rivals/torch_quality.py."""
 
 import json
 import random
@@ -27,13 +27,10 @@ SCRIPT = str(HERE / "rivals" / "torch_quality.py")
 def measured_in_torch(
     model: ModelConfig, config: TrainConfig, label: str, *, python: str | None = None
 ) -> Training:
-    """Return what a training takes and comes to.
+    """Train and return cost and losses.
 
     Args:
-        model: its shape.
-        config: its course.
-        label: for the progress.
-        python: an interpreter that has PyTorch; else uv brings one.
+        python: an interpreter with PyTorch; by default uv provides one.
     """
     course = course_of(model, config)
     command = [python, SCRIPT] if python else ["uv", "run", "--quiet", "--script", SCRIPT]
@@ -63,7 +60,7 @@ def measured_in_torch(
 
 
 def course_of(model: ModelConfig, config: TrainConfig) -> Course:
-    """Return a training as a rival is given it: with the weights that ours begins with."""
+    """Return a training for a rival, with our initial weights."""
     tokenizer = CharTokenizer.from_documents(NAMES.docs)
     model = replace(model, vocab_size=tokenizer.vocab_size)
     train, held_out, test = (
@@ -97,7 +94,7 @@ def course_of(model: ModelConfig, config: TrainConfig) -> Course:
 
 
 def moments_of(config: TrainConfig) -> list[int]:
-    """Return the steps after which the weights are taken into the mean."""
+    """Return the steps whose weights are averaged."""
     moments = []
     while moment := moment_after(moments[-1] if moments else 0, config):
         moments.append(moment)

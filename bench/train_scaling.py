@@ -1,8 +1,8 @@
-"""How does the cost of a token grow with the width, the depth, the context and the batch?
+"""How does the cost per token grow with width, depth, context and batch size?
 
-One size is changed at a time, from a middle one, and the compiled engine trains on documents of
-random tokens that fill the context. Printed, and kept in bench/results, are the nanoseconds of a
-token, the GFLOP/s that this comes to, and the ratio to the smallest of its row.
+Changes one size at a time from a medium one; the compiled engine trains on documents of random
+tokens that fill the context. Prints the nanoseconds per token, the GFLOP/s, and the ratio to the
+smallest of its row, and writes them to bench/results.
 
     uv run python bench/train_scaling.py [--rounds 5]
 """
@@ -30,11 +30,11 @@ SIZES = {
     "block_size": (8, 16, 32, 64, 128, 256, 512),
     "batch_size": (1, 2, 4, 8, 16, 32, 64),
 }
-ROUND_S = 0.3  # of a training, about
+ROUND_S = 0.3  # of a training, approximately
 
 
 def main() -> None:
-    """Time every size, print a table and keep the results."""
+    """Time every size, print a table and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def measure(name: str, size: int, rounds: int) -> dict:
-    """Return the cost of a token in the median round."""
+    """Return the cost per token in the median round."""
     batch_size = size if name == "batch_size" else BATCH
     model = MIDDLE if name == "batch_size" else replace(MIDDLE, **{name: size})
     rng = random.Random(1)
@@ -81,9 +81,9 @@ def measure(name: str, size: int, rounds: int) -> dict:
 
 
 def flops_per_token(model: ModelConfig) -> int:
-    """Return the multiplications and additions of forward and backward, which is twice forward.
+    """Return the FLOPs per token of forward and backward, which is twice forward.
 
-    Two for each weight that is multiplied with, and attention to half of the context on average.
+    They are two per weight in a matrix product, plus attention to half of the context on average.
     """
     embeddings = (model.vocab_size + model.block_size) * model.n_embd
     products = count_params(model) - embeddings

@@ -1,15 +1,15 @@
 """Is the compiled engine faster than JAX, PyTorch and NumPy at the same training, on one core?
 
 Each contender (bench/rivals) trains the same model from the same weights on the same documents in
-the same order, in a process of its own: once to warm up, then in turns with the others, so that
-whatever else the machine does hits all of them. All must arrive at our losses. Printed, and kept in
-bench/results, are the microseconds of a document (fastest round and median) or the tokens a second,
-and how many times as fast as each rival we are.
+the same order, in its own process: once to warm up, then alternating with the others, so that other
+load affects all of them. All must give the same losses. Prints the microseconds per document
+(fastest round and median) or the tokens per second, and our speedup over each rival, and writes
+them to bench/results.
 
     uv run python bench/train_speed.py [--rounds 5] [--only d16] [--python torch=PATH]
 
-JAX and PyTorch come with `uv run --script`, never into the workspace; --python names an interpreter
-that has one of them already.
+`uv run --script` installs JAX and PyTorch outside the workspace; --python names an interpreter that
+already has one of them.
 """
 
 import argparse
@@ -41,8 +41,8 @@ sys.path.insert(0, str(HERE / "rivals"))
 from job import Job  # noqa: E402
 
 RIVALS = ("jax", "torch", "numpy")
-# nats, on each of the first ten losses: float32 in another order. Later, at a learning rate this
-# high, the differences grow, and each training goes its own way to the same place.
+# In nats, for each of the first ten losses: float32 sums differ in their order. Later the
+# differences grow at this high learning rate, while the trainings converge to similar losses.
 AGREEMENT = 0.01
 CHAT = ModelConfig(n_embd=128, n_head=8, n_layer=4, block_size=256)
 
@@ -55,7 +55,7 @@ class Setting:
     model: ModelConfig
     batch_size: int
     steps: int
-    lengths: tuple[int, int] | None = None  # of a document, evenly spread; else names as they are
+    lengths: tuple[int, int] | None = None  # of a document, uniformly distributed; None for names
     kept_losses: int = 10  # in the results
 
 
@@ -72,7 +72,7 @@ SETTINGS = [
 
 
 def main() -> None:
-    """Time every setting, print a table and keep the results."""
+    """Time every setting, print a table and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help="settings whose name begins so")
@@ -80,7 +80,7 @@ def main() -> None:
     arguments = parser.parse_args()
     pythons = dict(pair.split("=", 1) for pair in arguments.python)
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core, for all that follow
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core, also for children
     print(f"{machine()}, float32")
     results = []
     for setting in SETTINGS:
@@ -127,7 +127,7 @@ def measure(setting: Setting, rounds: int, pythons: dict[str, str]) -> dict:
 
 
 class Contender:
-    """A process that does a job when it is told to."""
+    """A process that runs a job on request."""
 
     def __init__(self, name: str, kind: str, job: str, python: str | None) -> None:
         script = str(HERE / "rivals" / f"{name}_{kind}.py")
@@ -151,7 +151,7 @@ class Contender:
         self._process.communicate()
 
     def work(self) -> None:
-        """Do the job once, and note how long it took."""
+        """Run the job once and record its time."""
         self._process.stdin.write("\n")
         self._process.stdin.flush()
         answer = self._read()
@@ -166,7 +166,7 @@ class Contender:
 
 
 def make_job(setting: Setting) -> Job:
-    """Return the training: names, or texts of many names, in an order of our own."""
+    """Return the training: names, or texts of many names, in a fixed order."""
     names, rng = load_text(bundled("names.txt")), random.Random(42)
     rng.shuffle(names)
     n_docs = setting.steps * setting.batch_size
@@ -198,7 +198,7 @@ def text_of(length: int, words: Iterator[str]) -> str:
 
 
 def table_row(result: dict) -> str:
-    """Return one line: the setting, us, and each rival with how many times as fast we are."""
+    """Return one line: the setting, our time, and each rival with our speedup."""
     contenders = {name: facts["seconds"] for name, facts in result["contenders"].items()}
     ours = contenders.pop("microgpt")
     parts = [f"{result['name']:36}| microgpt {speed(result, ours)}"]
@@ -218,7 +218,7 @@ def speed(result: dict, seconds: list[float]) -> str:
 
 
 def machine(*, all_cores: bool = False) -> str:
-    """Return the processor, how many of its cores may be used, the system and the Python."""
+    """Return the processor, the number of usable cores, the system and the Python version."""
     cpu = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -230,7 +230,7 @@ def machine(*, all_cores: bool = False) -> str:
 
 
 def results_file(bench: str) -> Path:
-    """Return where a bench keeps this machine's results: in a folder named after the processor."""
+    """Return the path of this machine's results, in a folder named after the processor."""
     cpu = re.sub(r"\(R\)|\(TM\)| Processor", "", machine().split(",")[0])
     folder = HERE / "results" / "-".join(re.findall(r"[a-z0-9]+", cpu.lower()))
     folder.mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
-"""Trainings and their place among the results: for quality.py, ablation.py and text_quality.py.
+"""Run trainings and store results, for quality.py, ablation.py and text_quality.py.
 
-A tenth of the names is held out for validation (A) and a tenth for the test (B).
+A tenth of the names is the validation set (A), and a tenth the test set (B).
 """
 
 import argparse
@@ -32,14 +32,14 @@ NAMES = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
 
 @dataclass
 class Training:
-    """What a training takes and comes to.
+    """Cost and losses of a training.
 
     Attributes:
-        val_loss: on A, of the best weights that were measured, in nats a token.
-        test_loss: on B, of the same.
-        steps_s: what the steps took, and all before them but compilation.
-        seconds: the same with all measurements on the way and at the end.
-        curve: the seconds of the steps up to each measurement, and the loss on A.
+        val_loss: on A, of the best weights, in nats per token.
+        test_loss: on B, of the same weights.
+        steps_s: seconds of the steps and of the setup, without compilation.
+        seconds: the same with all evaluations.
+        curve: the seconds of the steps up to each evaluation, and the loss on A.
     """
 
     params: int
@@ -57,17 +57,17 @@ class Training:
 
 
 class Results:
-    """The trainings that this machine has in bench/results, by name and seed."""
+    """The trainings of this machine in bench/results, by name and seed."""
 
     def __init__(self, bench: str, *, again: bool = False) -> None:
-        """Take the name of the file. With `again` what is there is trained anew."""
+        """Open the results of a benchmark; with `again`, existing ones are replaced."""
         self._again = again
         self._path = results_file(bench)
         self._lock = FileLock(Path(tempfile.gettempdir(), f"microgpt-bench-{bench}.lock"))
 
     @property
     def kept(self) -> dict[str, Any]:
-        """All that is there."""
+        """All stored results."""
         trainings = json.loads(self._path.read_text()) if self._path.exists() else {"trainings": []}
         return {**trainings, "machine": f"{machine()}, float32", "date": str(date.today())}
 
@@ -78,7 +78,7 @@ class Results:
         config: TrainConfig,
         measure: Callable[[ModelConfig, TrainConfig, str], Any],
     ) -> None:
-        """Train and keep what comes of it, unless that is there of the same settings."""
+        """Train and store the result, unless one with the same settings exists."""
         settings = {**changed(model), **changed(config)}
         key = {"name": name, "seed": config.seed, "settings": settings}
         if not self._again and any(key.items() <= each.items() for each in self.kept["trainings"]):
@@ -86,7 +86,7 @@ class Results:
         label = f"{name}, seed {config.seed}"
         found = measure(model, config, label)
         print(f"{label}: {found}", flush=True)
-        with self._lock:  # another bench may run beside this one
+        with self._lock:  # another benchmark may run concurrently
             kept = self.kept
             others = [
                 each
@@ -100,7 +100,7 @@ class Results:
 
 
 def changed(settings: ModelConfig | TrainConfig) -> dict[str, Any]:
-    """Return the settings, but for the seed, that are not the defaults."""
+    """Return the settings that differ from the defaults, except the seed."""
     return {
         each.name: getattr(settings, each.name)
         for each in fields(settings)
@@ -110,7 +110,7 @@ def changed(settings: ModelConfig | TrainConfig) -> dict[str, Any]:
 
 @dataclass
 class Stopwatch:
-    """Listens to a training, and tells its steps from the measurements between them."""
+    """Times the steps and the evaluations of a training separately."""
 
     label: str
     curve: list[tuple[float, float]] = field(default_factory=list)
@@ -119,12 +119,12 @@ class Stopwatch:
     measuring_s: float = 0.0
 
     def should_stop(self) -> bool:
-        """Note the time: a training asks this last before it measures."""
+        """Record the time: training calls this last before an evaluation."""
         self.asked = perf_counter()
         return False
 
     def on_event(self, event: TrainEvent) -> None:
-        """Note a point of the curve, if there is one."""
+        """Record a point of the curve, if there is one."""
         if event.val_loss is None:
             return
         now = perf_counter()
@@ -134,7 +134,7 @@ class Stopwatch:
 
 
 def measured(model: ModelConfig, config: TrainConfig, label: str) -> Training:
-    """Return what a training with microgpt takes and comes to."""
+    """Train with microgpt and return cost and losses."""
     prepare_engine("compiled", uses=("training", "evaluation"))
     watch = Stopwatch(label)
     result = train(
@@ -153,7 +153,7 @@ def measured(model: ModelConfig, config: TrainConfig, label: str) -> Training:
 
 
 def show_progress(label: str, step: int, steps: int, loss: float) -> None:
-    """Show how far a training is, on a terminal in one line."""
+    """Show the progress of a training, on one line of a terminal."""
     is_terminal = sys.stderr.isatty()
     line = f"{label}: step {step:,} of {steps:,}, A {loss:.4f}"
     end = "\n" if step >= steps or not is_terminal else "\r"
@@ -161,7 +161,7 @@ def show_progress(label: str, step: int, steps: int, loss: float) -> None:
 
 
 def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Return the options of a bench with those that all of these have, and stay on one core."""
+    """Parse the options of a benchmark with the common ones, and pin the process to one core."""
     parser.add_argument("--seeds", type=int, help="trainings of each")
     parser.add_argument("--core", type=int, help="on another one a second bench can run meanwhile")
     parser.add_argument("--again", action="store_true", help="also what is among the results")

@@ -68,7 +68,7 @@ class TrainState:
     adam_v: Numbers  # running mean of its square
     dtype: DType
     engine: EngineName
-    best: BestWeights | None = None  # once the held-out loss was measured
+    best: BestWeights | None = None  # None before the first evaluation
     recent_losses: Sequence[float] = ()  # of the last N_RECENT steps, in nats per token
     history: Sequence[HistoryPoint] = ()
     since_history: tuple[float, int] = (0.0, 0)  # sum and count of losses since its last point

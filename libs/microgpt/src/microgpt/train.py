@@ -152,7 +152,7 @@ def _encode_in_order(
         if config.shuffle:
             order = shuffled(n_chunks, rng, engine, n_first=n_read)
         dataset = chunks.encode(order)
-    except TokenizerError:  # name all unknown characters, not those of one document
+    except TokenizerError:  # report all unknown characters, not only those of one document
         chunks.tokenizer.encode("".join(CharTokenizer.from_documents(chunks.docs).chars))
         raise
     if n_chunks and dataset.n_predictions:

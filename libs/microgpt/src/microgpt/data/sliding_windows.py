@@ -24,7 +24,7 @@ class SlidingWindows:
         first: int | None = None,
         stride: int | None = None,
     ) -> None:
-        """Take a sequence.
+        """Store a sequence.
 
         Args:
             tokens: 2 or more.

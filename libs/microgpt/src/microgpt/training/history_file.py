@@ -42,7 +42,7 @@ def as_lines(points: Iterable[HistoryPoint]) -> bytes:
 def read_history(directory: str | Path) -> tuple[HistoryPoint, ...]:
     """Return the loss history of a model directory; raise CheckpointError if it is damaged."""
     directory = Path(directory)
-    if not os.path.isdir(directory):  # unlike Path.is_dir, never an OSError
+    if not os.path.isdir(directory):  # unlike Path.is_dir, never raises OSError
         what = "is not a directory" if os.path.exists(directory) else "does not exist"
         raise CheckpointError(f"{directory} {what}; name one that `microgpt train` has written")
     path = directory / HISTORY

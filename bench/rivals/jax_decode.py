@@ -2,9 +2,9 @@
 # requires-python = ">=3.11"
 # dependencies = ["jax==0.10.2", "numpy"]
 # ///
-"""JAX as a contender of decode_speed.py: the whole job as one compiled scan, with a KV cache.
+"""JAX as a contender in decode_speed.py: the whole job as one compiled scan, with a KV cache.
 
-Shapes are fixed, so each token is compared with the whole context, and masked.
+Shapes are fixed, so each token attends to the whole context with a mask.
 """
 
 import os
@@ -23,7 +23,7 @@ def rmsnorm(x):
 
 
 def prepare(job: Job):
-    """Return a function that makes up the sequences and returns their tokens."""
+    """Return a function that generates the sequences and returns their tokens."""
     B, T, H, L = job.batch_size, job.block_size, job.n_head, job.n_layer
     w = {name: jnp.asarray(matrix) for name, matrix in job.weights.items()}
     C = w["wte"].shape[1]

@@ -1,10 +1,10 @@
-"""What every contender of train_speed.py, decode_speed.py and quality.py is given, and its answer.
+"""Job protocol between train_speed.py, decode_speed.py or quality.py and their contenders.
 
-A contender is a process. It reads a job from a file, does it once to warm up (to compile, for one),
-says "ready", and then does it again for every line that it is sent: trains from the same weights on
-the same documents in the same order, or makes up sequences with the same random numbers. It answers
-with a line of JSON: the seconds that took, and the losses or the tokens. It needs NumPy beside its
-own library, and nothing of this repository.
+A contender is a process. It reads a job from a file, runs it once to warm up (for example to
+compile), prints "ready", and runs it again for each line of input: it trains from the same weights
+on the same documents in the same order, or generates sequences with the same random numbers. It
+answers with a line of JSON: the seconds, and the losses or tokens. It needs only NumPy and its own
+library, nothing of this repository.
 """
 
 import json
@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 LR, BETA1, BETA2, EPS = 0.01, 0.85, 0.99, 1e-8  # the learning rate falls linearly to 0
-TEMPERATURE = 0.5  # of what is made up
+TEMPERATURE = 0.5  # of generated sequences
 
 
 @dataclass
 class Job:
-    """One training, or the making up of batch_size sequences at once, in `steps` rounds.
+    """One training, or the generation of batch_size sequences per step.
 
     Attributes:
         docs: the documents as tokens, in order; batch i is the next batch_size of them.
@@ -64,21 +64,21 @@ class Job:
         return [self.docs[i * size : (i + 1) * size] for i in range(self.steps)]
 
     def uniforms(self) -> np.ndarray:
-        """Return a number from 0 to 1 for each token that is made up: (steps * batch_size, T)."""
+        """Return a uniform in [0, 1) for each generated token: (steps * batch_size, T)."""
         shape = (self.steps * self.batch_size, self.block_size)
         return np.random.default_rng(1).random(shape, np.float32).astype(np.float64)
 
 
 @dataclass
 class Course(Job):
-    """A training to the end, with the held-out loss on the way; after the last document, the first.
+    """A whole training with evaluations; the documents repeat.
 
     Attributes:
-        held_out: the documents for choosing the weights, as tokens.
-        test: the documents for the final figure.
+        held_out: the validation documents, as tokens.
+        test: the test documents, as tokens.
         lrs: the learning rate of each step.
-        moments: after which steps the weights are taken into the mean, if into any.
-        measured_every: so many steps.
+        moments: the steps whose weights are averaged, if any.
+        measured_every: steps between evaluations.
     """
 
     held_out: list[list[int]]
@@ -94,7 +94,7 @@ class Course(Job):
 
 
 def answer(prepare: Callable[[Job], Callable[[], Any]]) -> None:
-    """Be a contender: `prepare` makes a function that does the job and returns what came out."""
+    """Run as a contender; `prepare` returns a function that runs the job and returns its result."""
     work = prepare(Job.load(sys.argv[1]))
     started = perf_counter()
     work()

@@ -1,4 +1,4 @@
-"""The compiled engine as a contender of decode_speed.py."""
+"""The compiled engine as a contender in decode_speed.py."""
 
 import numpy as np
 from job import TEMPERATURE, Job, answer
@@ -10,7 +10,7 @@ from microgpt.sampling import DecodeRules
 
 
 def prepare(job: Job):
-    """Return a function that makes up the sequences and returns their tokens."""
+    """Return a function that generates the sequences and returns their tokens."""
     model = ModelConfig(
         n_embd=job.weights["wte"].shape[1],
         n_head=job.n_head,

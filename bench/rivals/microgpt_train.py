@@ -1,4 +1,4 @@
-"""The compiled engine as a contender of train_speed.py."""
+"""The compiled engine as a contender in train_speed.py."""
 
 import numpy as np
 from job import Job, answer

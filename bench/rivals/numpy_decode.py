@@ -1,4 +1,4 @@
-"""Plain NumPy as a contender of decode_speed.py: all sequences in step, with a KV cache."""
+"""Plain NumPy as a contender in decode_speed.py: all sequences in step, with a KV cache."""
 
 import os
 
@@ -13,7 +13,7 @@ def rmsnorm(x):
 
 
 def prepare(job: Job):
-    """Return a function that makes up the sequences and returns their tokens."""
+    """Return a function that generates the sequences and returns their tokens."""
     B, T, H, L = job.batch_size, job.block_size, job.n_head, job.n_layer
     w, C = job.weights, job.weights["wte"].shape[1]
     D = C // H

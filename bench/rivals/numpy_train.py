@@ -1,7 +1,7 @@
-"""Plain NumPy as a contender of train_speed.py: the gradients by hand, a batch at a time.
+"""Plain NumPy as a contender in train_speed.py, with hand-written gradients per batch.
 
-A batch is padded to its longest document. All tokens of a batch are rows of one matrix, so that
-NumPy's calls are few and its products large.
+A batch is padded to its longest document. All tokens of a batch are rows of one matrix, for few
+NumPy calls and large products.
 """
 
 import os
@@ -33,7 +33,7 @@ def join_heads(x):
 
 
 def forward(weights, inputs, n_head, n_layer, causal):
-    """Return the last activations, and what the gradient needs of each layer."""
+    """Return the last activations, and those of each layer for the backward pass."""
     B, T = inputs.shape
     C = weights["wte"].shape[1]
     scale, hide = F32((C // n_head) ** -0.5), causal[:T, :T]
@@ -58,7 +58,7 @@ def forward(weights, inputs, n_head, n_layer, causal):
 
 
 def cross_entropy(logits, targets, mask):
-    """Return the loss, and turn the logits into its gradient."""
+    """Return the loss, and replace the logits by its gradient."""
     logits -= logits.max(-1, keepdims=True)
     rows, n = np.arange(len(logits)), mask.sum()
     at_target = logits[rows, targets.ravel()]
@@ -108,7 +108,7 @@ def prepare(job: Job):
     ]
     causal = np.triu(np.full((job.block_size, job.block_size), -np.inf, F32), 1)
     initial = dict(job.weights)
-    for i in range(job.n_layer):  # one product for the three
+    for i in range(job.n_layer):  # one product for q, k and v
         parts = [initial.pop(f"layer{i}.attn_w{which}") for which in "qkv"]
         initial[f"qkv{i}"] = np.concatenate(parts)
 

@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["numpy", "torch==2.13.0"]
 # ///
-"""PyTorch as a contender of decode_speed.py: eager, fused attention, with a KV cache."""
+"""PyTorch as a contender in decode_speed.py: eager, fused attention, with a KV cache."""
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ torch.set_num_threads(1)
 
 
 def prepare(job: Job):
-    """Return a function that makes up the sequences and returns their tokens."""
+    """Return a function that generates the sequences and returns their tokens."""
     B, T, H, L = job.batch_size, job.block_size, job.n_head, job.n_layer
     w = {name: torch.from_numpy(matrix) for name, matrix in job.weights.items()}
     C = w["wte"].shape[1]

@@ -2,10 +2,10 @@
 # requires-python = ">=3.11"
 # dependencies = ["numpy", "torch==2.13.0"]
 # ///
-"""PyTorch as the rival of quality.py: the same training, as its own users would write it.
+"""PyTorch as a contender in quality.py: the same training in idiomatic PyTorch.
 
-It prints a line of JSON for each point of its curve: the steps, the seconds that they took, and the
-held-out loss; then the loss of the best weights on the test part. Measurements are not timed.
+It prints a line of JSON for each point of its curve: the steps, their seconds, and the held-out
+loss; then the loss of the best weights on the test set. Evaluations are not timed.
 """
 
 import json
@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from job import Course
 
 torch.set_num_threads(1)
-IGNORED = -100  # F.cross_entropy leaves such targets out
-AT_ONCE = 512  # documents of a measurement
+IGNORED = -100  # F.cross_entropy ignores these targets
+AT_ONCE = 512  # documents per evaluation batch
 
 
 def logits_of(weights, inputs, course: Course, dropout: float):
@@ -46,7 +46,7 @@ def loss_of(weights, batch, course: Course, dropout: float = 0.0, reduction: str
 
 
 class Documents:
-    """Documents, padded once to the longest; a batch is cut to the longest of its own."""
+    """Documents padded to the longest; a batch is cut to its own longest."""
 
     def __init__(self, course: Course, docs: list[list[int]]) -> None:
         inputs, targets, mask = map(torch.from_numpy, course.padded(docs, course.block_size))
@@ -55,14 +55,14 @@ class Documents:
         self._lengths = mask.sum(1).long()
 
     def batch(self, first: int, size: int):
-        """Return documents, after the last the first again, and what follows each token."""
+        """Return inputs and targets of a batch; the documents repeat."""
         rows = torch.arange(first, first + size) % len(self._inputs)
         T = int(self._lengths[rows].max())
         return self._inputs[rows, :T], self._targets[rows, :T]
 
     @torch.no_grad()
     def loss(self, weights, course: Course) -> float:
-        """Return the mean surprise at a token."""
+        """Return the mean negative log-likelihood per token, in nats."""
         n = len(self._inputs)
         batches = (self.batch(i, min(AT_ONCE, n - i)) for i in range(0, n, AT_ONCE))
         total = sum(loss_of(weights, batch, course, reduction="sum").item() for batch in batches)
@@ -70,7 +70,7 @@ class Documents:
 
 
 def initial_weights(course: Course) -> dict[str, torch.Tensor]:
-    """Return the weights to begin with; of queries, keys and values one product makes all three."""
+    """Return the initial weights; those of queries, keys and values form one matrix."""
     weights = {name: torch.from_numpy(matrix) for name, matrix in course.weights.items()}
     for i in range(course.n_layer):
         weights[f"qkv{i}"] = torch.cat([weights.pop(f"layer{i}.attn_w{which}") for which in "qkv"])
@@ -78,7 +78,7 @@ def initial_weights(course: Course) -> dict[str, torch.Tensor]:
 
 
 def taken_in(mean, weights, n: int):
-    """Return the mean of n weights: that of those before, and one more."""
+    """Update the running mean with the n-th weights."""
     if mean is None:
         return {name: w.detach().clone() for name, w in weights.items()}
     return {name: torch.lerp(mean[name], w.detach(), 1 / n) for name, w in weights.items()}
@@ -95,7 +95,7 @@ def main() -> None:
         weights.values(), betas=(course.beta1, course.beta2), eps=course.eps,
         weight_decay=course.weight_decay, fused=True,
     )  # fmt: skip
-    loss_of(weights, docs.batch(0, course.batch_size), course).backward()  # to warm up
+    loss_of(weights, docs.batch(0, course.batch_size), course).backward()  # warm-up
     best, best_loss, moments, seconds, started = weights, float("inf"), {*course.moments}, 0.0, 0.0
     started = perf_counter()
     for step, lr in enumerate(course.lrs, start=1):

@@ -2,9 +2,9 @@
 # requires-python = ">=3.11"
 # dependencies = ["numpy", "torch==2.13.0"]
 # ///
-"""PyTorch as a contender of train_speed.py: eager, fused attention and fused Adam.
+"""PyTorch as a contender in train_speed.py: eager, fused attention and fused Adam.
 
-A batch is padded to its longest document; the padding is attended to by nobody who counts.
+A batch is padded to its longest document; no token that counts attends to the padding.
 """
 
 import torch
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from job import BETA1, BETA2, EPS, LR, Job, answer
 
 torch.set_num_threads(1)
-IGNORED = -100  # F.cross_entropy leaves such targets out
+IGNORED = -100  # F.cross_entropy ignores these targets
 
 
 def batch_loss(weights, inputs, targets, n_head: int, n_layer: int):
@@ -38,7 +38,7 @@ def prepare(job: Job):
         inputs, targets, mask = map(torch.from_numpy, job.padded(docs, T))
         batches.append((inputs, torch.where(mask > 0, targets.long(), IGNORED)))
     initial = {name: torch.from_numpy(matrix) for name, matrix in job.weights.items()}
-    for i in range(job.n_layer):  # one product for the three
+    for i in range(job.n_layer):  # one product for q, k and v
         parts = [initial.pop(f"layer{i}.attn_w{which}") for which in "qkv"]
         initial[f"qkv{i}"] = torch.cat(parts)
 

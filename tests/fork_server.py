@@ -6,13 +6,19 @@ It starts in 10 ms; a new process takes half a second or more.
 """
 
 import atexit
+import contextlib
 import functools
+import gc
+import importlib
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
+import threading
+import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -192,13 +198,6 @@ def _run(args: list[str], cwd: str, env: dict[str, str]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    import contextlib
-    import gc
-    import importlib
-    import signal
-    import threading
-    import traceback
-
     from microgpt.training.engines import prepare_engine
 
     for name in IMPORTED:

@@ -42,3 +42,20 @@ def test_nothing_goes_on_where_nobody_asks_for_more() -> None:
     assert next(results) == 0
     results.close()
     assert stopped == [True, True]
+
+
+def test_a_thread_of_the_pool_may_close_it() -> None:
+    """As garbage collection does, wherever it runs."""
+    may_close, closed = threading.Event(), threading.Event()
+
+    def work(item: int, should_stop: threading.Event) -> int:
+        if item:
+            assert may_close.wait(30)
+            results.close()
+            closed.set()
+        return item
+
+    results = map_in_threads(work, range(2), 2)
+    assert next(results) == 0
+    may_close.set()
+    assert closed.wait(30)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Event
 from typing import TypeVar
 
@@ -21,8 +22,10 @@ def map_in_threads(
         for item in items:
             yield work(item, should_stop)
         return
-    with ThreadPoolExecutor(n_threads) as pool:
-        try:
-            yield from pool.map(lambda item: work(item, should_stop), items)
-        finally:
-            should_stop.set()
+    pool = ThreadPoolExecutor(n_threads)
+    try:
+        yield from pool.map(lambda item: work(item, should_stop), items)
+    finally:
+        should_stop.set()
+        with suppress(RuntimeError):  # garbage collection may close this in a thread of the pool
+            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,111 @@
+"""Draw docstrings, comments, messages and help texts at random, to review the English.
+
+    uv run python docs/draw_texts.py [--seed 1] [--each 15] [--package microgpt_serve]
+
+Prints each text below its file and line. Messages are the arguments of exceptions, of `print`,
+`echo` and logging; help texts are `help=` and `description=` of options, routes and fields.
+"""
+
+import argparse
+import ast
+import io
+import random
+import textwrap
+import tokenize
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+MIN_WORDS = 3  # of a comment, message or help text
+ROOT = Path(__file__).parent.parent
+DIRECTIVES = ("noqa", "type:", "fmt:", "mypy:", "pragma:")
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+PRINTING = ("print", "echo", "info", "warning", "error", "debug", "tell")
+HELP = ("help", "description", "summary", "epilog")
+
+
+class Text(NamedTuple):
+    """A text of the source and its place."""
+
+    kind: str
+    path: Path
+    line: int
+    text: str
+
+
+def docstrings(path: Path, tree: ast.Module) -> Iterator[Text]:
+    """Yield the docstrings of a module, its classes and functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and (text := ast.get_docstring(node)):
+            yield Text("docstring", path, node.body[0].lineno, text)
+
+
+def comments(path: Path, source: str) -> Iterator[Text]:
+    """Yield the comments; consecutive lines are one."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    found = [token for token in tokens if token.type == tokenize.COMMENT]
+    found = [token for token in found if not token.string[1:].strip().startswith(DIRECTIVES)]
+    # Consecutive lines have the same difference between line and position in the list.
+    numbered = enumerate(found)
+    for _, run in groupby(numbered, lambda pair: (pair[1].start[0] - pair[0], pair[1].start[1])):
+        lines = [token for _, token in run]
+        code = lines[0].line[: lines[0].start[1]].strip()
+        text = " ".join(token.string.lstrip("# ") for token in lines)
+        if len(text.split()) >= MIN_WORDS:
+            yield Text("comment", path, lines[0].start[0], f"{code}  # {text}" if code else text)
+
+
+def messages_and_helps(path: Path, tree: ast.Module) -> Iterator[Text]:
+    """Yield the sentences among the arguments of calls."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        texts = [("help", keyword.value) for keyword in node.keywords if keyword.arg in HELP]
+        if name.endswith(("Error", "Exit", "Refused", "Warning")) or name in PRINTING:
+            texts += [("message", argument) for argument in node.args]
+        for kind, value in texts:
+            text = literal(value)
+            if len(text.split()) >= MIN_WORDS:
+                yield Text(kind, path, value.lineno, text)
+
+
+def literal(value: ast.expr) -> str:
+    """Return the text of a string literal, with the expressions of an f-string in braces."""
+    if isinstance(value, ast.Constant):
+        return value.value if isinstance(value.value, str) else ""
+    if isinstance(value, ast.JoinedStr):
+        parts = (f"{{{ast.unparse(part.value)}}}" if isinstance(part, ast.FormattedValue)
+                 else literal(part) for part in value.values)  # fmt: skip
+        return "".join(parts)
+    return ""
+
+
+def main() -> None:
+    """Print the sample."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--each", type=int, default=15, help="number of texts of each kind")
+    parser.add_argument("--package", default="", help="draw from this package only")
+    arguments = parser.parse_args()
+    texts: list[Text] = []
+    for path in sorted(ROOT.glob(f"**/src/{arguments.package}*/**/*.py")):
+        if ".venv" not in path.parts:
+            source = path.read_text()
+            tree = ast.parse(source)
+            texts += [*docstrings(path, tree), *comments(path, source)]
+            texts += messages_and_helps(path, tree)
+    rng = random.Random(arguments.seed)
+    number = 0
+    for kind in ("docstring", "comment", "message", "help"):
+        population = [text for text in texts if text.kind == kind]
+        for text in rng.sample(population, min(arguments.each, len(population))):
+            number += 1
+            print(f"{number}. {kind}, {text.path.relative_to(ROOT)}:{text.line}")
+            print(textwrap.indent(text.text, "    ") + "\n")
+        print(f"({len(population)} of kind {kind})\n")
+
+
+if __name__ == "__main__":
+    main()

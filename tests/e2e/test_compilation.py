@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-NOTE = "note: compiling the engine for this computer; this takes some seconds, once\n"
+NOTE = "note: compiling the engine for this computer (once, takes a few seconds)\n"
 COMMAND = ["microgpt", "train", "--input", "names.txt", "--steps", "3", "--num-samples", "0"]
 
 
@@ -74,4 +74,4 @@ def test_a_cache_that_cannot_be_written_is_told_and_changes_nothing_else(start, 
     out, errors = process.communicate()
     assert process.returncode == 0
     assert out.startswith("num docs: 2\n")
-    assert f"note: cannot keep the compiled engine ({tmp_path / 'cache'}: " in errors
+    assert f"note: cannot cache the compiled engine ({tmp_path / 'cache'}: " in errors

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from microgpt import InferenceGpt, Message, ModelConfig, Sampling, TrainConfig
 from microgpt.batching.batch import Batch
 from microgpt.data.tokenizer import ROLES
-from microgpt.engine.decoding.decoder import most_sequences
+from microgpt.engine.decoding.decoder import max_sequences
 from microgpt.errors import ConfigError, PromptError
 from microgpt.sampling import Continuation, Job
 from microgpt.train import train
@@ -233,4 +233,4 @@ def test_a_job_is_checked_when_it_is_made(text) -> None:
 
 
 def test_a_batch_of_a_long_context_has_few_rows(text) -> None:
-    assert most_sequences(text.config) == 2**16
+    assert max_sequences(text.config) == 2**16

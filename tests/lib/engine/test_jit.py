@@ -15,7 +15,7 @@ import pytest
 from microgpt.engine import jit as compiling
 from microgpt.engine.jit import EntryPoint, on_compiling
 
-COMPILING = "compiling the engine for this computer; this takes some seconds, once"
+COMPILING = "compiling the engine for this computer (once, takes a few seconds)"
 
 
 def double(x):  # numba compiles it
@@ -219,8 +219,8 @@ def test_where_nothing_can_be_written_it_is_compiled_each_time_and_says_so(run, 
         result, (first, second) = run()
         assert result == [2, 4]
         assert first == COMPILING
-        assert second.startswith(f"cannot keep the compiled engine ({tmp_path / 'cache'}: ")
-        assert "it will be compiled each time" in second
+        assert second.startswith(f"cannot cache the compiled engine ({tmp_path / 'cache'}: ")
+        assert "every run will compile it again" in second
 
 
 def test_a_user_without_a_home_has_it_compiled_each_time(run, monkeypatch) -> None:
@@ -232,7 +232,7 @@ def test_a_user_without_a_home_has_it_compiled_each_time(run, monkeypatch) -> No
     result, (first, second) = run()
     assert result == [2, 4]
     assert first == COMPILING
-    assert second.startswith("cannot keep the compiled engine (there is no home directory), so")
+    assert second.startswith("cannot cache the compiled engine (there is no home directory);")
 
 
 def test_a_whole_file_of_something_else_is_not_used(run, tmp_path) -> None:
@@ -267,7 +267,7 @@ def test_without_numbas_compiler_the_engine_says_so() -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("error: NUMBA_DISABLE_JIT is set; unset it, or use")
+    assert done.stderr.startswith("error: NUMBA_DISABLE_JIT is set; unset it or use")
 
 
 def test_the_directory_is_the_users_unless_numba_has_one(monkeypatch, tmp_path) -> None:

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from microgpt.batching.batch import Batch
 from microgpt.engine.decoding.decode_kernel import DecodeArrays
-from microgpt.engine.decoding.decoder import most_sequences
+from microgpt.engine.decoding.decoder import max_sequences
 from microgpt.inference import InferenceGpt
 from microgpt.sampling import Continuation, Job
 from microgpt_serve.errors import RETRY_AFTER_S, ServeError
@@ -145,7 +145,7 @@ class BatchScheduler:
     def _take(self) -> list[QueuedRequest]:
         """Return the first waiting request and those that can share its batch."""
         first = self._waiting.popleft()
-        taken, left, room = [first], [], most_sequences(first.model.config) - first.job.n_sequences
+        taken, left, room = [first], [], max_sequences(first.model.config) - first.job.n_sequences
         for request in self._waiting:
             is_alike = request.model is first.model and request.job.rules == first.job.rules
             if is_alike and request.job.n_sequences <= room:

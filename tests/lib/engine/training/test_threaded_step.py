@@ -59,12 +59,12 @@ def test_what_is_learnt_does_not_depend_on_the_number_of_threads(
 
 
 def test_a_batch_that_needs_several_rounds_is_the_same(monkeypatch) -> None:
-    monkeypatch.setattr(threaded, "MAX_A_THREAD", 1)
+    monkeypatch.setattr(threaded, "MAX_PER_THREAD", 1)
     config = TrainConfig(steps=6, batch_size=64)
     assert run_to(make(2, config), 6) == run_to(make(1, config), 6)
 
 
-def test_threads_take_a_step_back_and_begin_anew_as_one_does() -> None:
+def test_threads_undo_a_step_and_reset_as_one_thread_does() -> None:
     config = TrainConfig(steps=20, batch_size=64)
     alone, together = make(1, config), make(3, config)
     for engine in (alone, together):
@@ -79,7 +79,7 @@ def test_threads_take_a_step_back_and_begin_anew_as_one_does() -> None:
 
 
 def test_a_call_may_end_in_the_middle_of_a_step(monkeypatch) -> None:
-    monkeypatch.setattr(threaded, "MAX_A_THREAD", 1)
+    monkeypatch.setattr(threaded, "MAX_PER_THREAD", 1)
     config = TrainConfig(steps=6, batch_size=64)
     together, n_calls = make(2, config), 0
     losses: list[float] = []

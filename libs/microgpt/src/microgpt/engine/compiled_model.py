@@ -17,7 +17,7 @@ from microgpt.data.token_dataset import Tokens
 from microgpt.engine import mersenne
 from microgpt.engine.buffers import Buffers, allocate_buffers
 from microgpt.engine.decoding.decode_kernel import FULL, RUNNING, STOPPED, DecodeArrays
-from microgpt.engine.decoding.decoder import WORK_5_MS, Decoder, most_sequences
+from microgpt.engine.decoding.decoder import WORK_5_MS, Decoder, max_sequences
 from microgpt.engine.kernels.evaluate import evaluate
 from microgpt.engine.kernels.forward import Dataset
 from microgpt.engine.threads import map_in_threads
@@ -43,13 +43,13 @@ class CompiledModel:
         packed = PackedWeights(config, dtype)
         packed.set(weights)
         self._weights = packed.matrices
-        _forbid_writing(packed.array, *packed.matrices)
+        _make_read_only(packed.array, *packed.matrices)
 
     @cached_property
     def decode_weights(self) -> DecodeWeights:
         """The weights for `Decoder`, created on first use."""
         weights = for_decoding(self._weights, self.dtype)
-        _forbid_writing(*weights)
+        _make_read_only(*weights)
         return weights
 
     def nll(self, docs: Sequence[Tokens], *, threads: int = 1) -> float:
@@ -133,7 +133,7 @@ class CompiledModel:
                 is_stopped = sequences.status[0] == STOPPED
                 n_given += is_stopped
             finally:
-                draws.take_back_all_but(n_given)
+                draws.rewind_to(n_given)
             if is_stopped:
                 return "stop"
             if goal == end:
@@ -160,7 +160,7 @@ class CompiledModel:
                 pass
             return decoder
 
-        size = min(GROUP, most_sequences(self.config), -(-len(prompts) // threads)) or 1
+        size = min(GROUP, max_sequences(self.config), -(-len(prompts) // threads)) or 1
         parts = [slice(i, i + size) for i in range(0, len(prompts), size)]
         for decoder in map_in_threads(work, parts, threads):
             statuses = decoder.sequences.status.tolist()
@@ -179,14 +179,14 @@ class _Draws:
         self.uniforms = [rng.random() for _ in range(n)]
         self._state_after = rng.getstate() if self._state else None
 
-    def take_back_all_but(self, n: int) -> None:
+    def rewind_to(self, n: int) -> None:
         if n < len(self.uniforms) and self._state and self._rng.getstate() == self._state_after:
             self._rng.setstate(self._state)
             for _ in range(n):
                 self._rng.random()
 
 
-def _forbid_writing(*arrays: NDArray[Any]) -> None:
+def _make_read_only(*arrays: NDArray[Any]) -> None:
     for array in arrays:
         array.flags.writeable = False
 

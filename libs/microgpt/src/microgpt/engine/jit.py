@@ -44,7 +44,7 @@ _SETTINGS = (
 _tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
 
 if numba.config.DISABLE_JIT:
-    raise ConfigError("NUMBA_DISABLE_JIT is set; unset it, or use the reference engine")
+    raise ConfigError("NUMBA_DISABLE_JIT is set; unset it or use the reference engine")
 
 
 def kernel(function: Function) -> Function:
@@ -156,7 +156,7 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
                 with contextlib.suppress(OSError):
                     os.utime(path)  # mark it as used
                 return code
-        self._say("compiling the engine for this computer; this takes some seconds, once")
+        self._report("compiling the engine for this computer (once, takes a few seconds)")
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
@@ -182,9 +182,9 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
             self._remove_unused(path.parent)
         except OSError as error:
             where = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-            self._say(
-                f"cannot keep the compiled engine ({where}), so it will be compiled each time; "
-                "NUMBA_CACHE_DIR names another directory"
+            self._report(
+                f"cannot cache the compiled engine ({where}); every run will compile it again; "
+                "set NUMBA_CACHE_DIR to another directory"
             )
 
     def enable(self) -> None: ...  # abstract in numba
@@ -213,7 +213,7 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
                     if time.time() - file.stat().st_mtime > _UNUSED_DAYS * 86400:
                         file.unlink()
 
-    def _say(self, line: str) -> None:
+    def _report(self, line: str) -> None:
         if tell := _tell.get():
             tell(line)
 

@@ -25,7 +25,7 @@ def shuffled(n: int, rng: random.Random, n_first: int) -> Sequence[int]:
     order = np.arange(n, dtype=np.int64)
     state = _State(rng)
     _shuffle(state.words, order)
-    state.hand_back(rng)
+    state.write_back(rng)
     return array("q", order[:n_first].tobytes())
 
 
@@ -34,7 +34,7 @@ def gauss(n: int, sigma: float, rng: random.Random) -> NDArray[np.float64]:
     numbers = np.empty(n, np.float64)
     state = _State(rng)
     _gauss(state.words, state.spare, numbers)
-    state.hand_back(rng)
+    state.write_back(rng)
     return numbers * sigma
 
 
@@ -60,7 +60,7 @@ class _State:
         self.words = np.array(words, np.int64)  # the last is the index of the next word
         self.spare = np.array([math.nan if spare is None else spare], np.float64)
 
-    def hand_back(self, rng: random.Random) -> None:
+    def write_back(self, rng: random.Random) -> None:
         spare = float(self.spare[0])
         words = tuple(self.words.tolist())
         rng.setstate((self._version, words, None if math.isnan(spare) else spare))

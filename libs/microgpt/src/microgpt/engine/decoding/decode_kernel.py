@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig
-from microgpt.engine.decoding.kv_cache import KVCache, cached_attention, remember
+from microgpt.engine.decoding.kv_cache import KVCache, cached_attention, store_key_value
 from microgpt.engine.decoding.sample import NONE_ALLOWED, NOT_FINITE, STOP, sample
 from microgpt.engine.jit import EntryPoint, inlined
 from microgpt.engine.kernels.layers import add, embed, relu, rmsnorm_rows
@@ -38,7 +38,7 @@ class Sequences(NamedTuple):
     status: NDArray[Any]  # (n)
     uniforms: NDArray[Any]  # (n, most new tokens), one per new token
     slots: NDArray[Any]  # (slots), the sequence in each slot of the cache, or -1
-    begun: NDArray[Any]  # (1), sequences started so far
+    n_started: NDArray[Any]  # (1), sequences started so far
     rules: NDArray[Any]  # (V), see `sample`
     barred: int  # see `sample`; applies after the first min_tokens
     min_tokens: int  # new tokens before any STOP
@@ -128,10 +128,10 @@ def _schedule(s: Sequences, rows: Rows) -> int:
     N = 0
     for slot in range(s.slots.size):
         i = s.slots[slot]
-        if (i < 0 or s.status[i] != RUNNING) and s.begun[0] < s.status.size:
-            i = s.begun[0]
+        if (i < 0 or s.status[i] != RUNNING) and s.n_started[0] < s.status.size:
+            i = s.n_started[0]
             s.slots[slot] = i
-            s.begun[0] += 1
+            s.n_started[0] += 1
         if i >= 0 and s.status[i] == RUNNING:
             while s.n_read[i] < s.n_tokens[i] and rows.tokens.size > N:
                 rows.tokens[N] = s.tokens[i, s.n_read[i]]
@@ -155,7 +155,7 @@ def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, n_head: int, N:
         linear_rows(r.normed, N, w.attn_wqkv[layer], r.qkv)
         for n in range(N):
             slot, t = r.slots[n], r.positions[n]
-            remember(r.qkv, n, t, n_head, D, T, keys[slot], values[slot])
+            store_key_value(r.qkv, n, t, n_head, D, T, keys[slot], values[slot])
         for n in range(N):
             slot, n_keys = r.slots[n], r.positions[n] + 1
             cached_attention(

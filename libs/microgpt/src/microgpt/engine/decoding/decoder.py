@@ -18,7 +18,7 @@ from microgpt.engine.decoding.decode_kernel import (
     decode,
 )
 from microgpt.engine.decoding.kv_cache import allocate_cache
-from microgpt.engine.decoding.sample import FORBIDDEN, NONE_SUCH, STOP
+from microgpt.engine.decoding.sample import FORBIDDEN, NO_RULE, STOP
 from microgpt.engine.weights import DecodeWeights
 from microgpt.errors import PromptError
 from microgpt.model import count_params
@@ -35,7 +35,7 @@ WORK_5_MS = 10**8  # weights times tokens, on a core of 2023
 MAX_ROWS = 64  # tokens per turn; reached only by long prompts
 MAX_SLOTS = 50  # concurrent sequences; more gain nothing
 CACHE_BYTES = 2**24  # of their keys and values, to stay in the processor's cache
-MOST_TOKENS = 2**20  # of all sequences of a batch at their maximum length
+MAX_BATCH_TOKENS = 2**20  # of all sequences of a batch at their maximum length
 REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # by status
 
 
@@ -117,9 +117,9 @@ class Decoder:
             raise PromptError(NO_TOKEN_LEFT_MESSAGE)
 
 
-def most_sequences(model: ModelConfig) -> int:
+def max_sequences(model: ModelConfig) -> int:
     """Return the maximum number of sequences in a batch, limited by memory."""
-    return max(1, MOST_TOKENS // model.block_size)
+    return max(1, MAX_BATCH_TOKENS // model.block_size)
 
 
 def _new_sequences(
@@ -157,9 +157,9 @@ def _new_sequences(
         status=np.full(n, RUNNING),
         uniforms=np.zeros((n, most_new)),
         slots=np.full(n_slots, -1),
-        begun=np.zeros(1, np.int64),
+        n_started=np.zeros(1, np.int64),
         rules=token_rules,
-        barred=FORBIDDEN if FORBIDDEN in token_rules else NONE_SUCH,
+        barred=FORBIDDEN if FORBIDDEN in token_rules else NO_RULE,
         min_tokens=min(rules.min_tokens, model.block_size + 1),
         temperature=temperature,
         top_k=sampling.top_k or 0,

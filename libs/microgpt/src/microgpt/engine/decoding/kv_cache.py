@@ -48,7 +48,7 @@ def allocate_cache(model: ModelConfig, dtype: str, n_slots: int) -> KVCache:
 
 
 @inlined
-def remember(
+def store_key_value(
     qkv: Array, row: int, position: int, n_head: int, D: int, T: int, keys: Array, values: Array
 ) -> None:
     """Store key and value of a token, a row of (rows, 3 C), in its sequence's cache of a layer."""

@@ -14,7 +14,7 @@ from microgpt.engine.simd.lanes import (
 from microgpt.engine.simd.vector import Array, exp, lanes, larger, load, splat, store
 
 NOT_FINITE, NONE_ALLOWED = -1, -2  # returned in place of a token
-FREE, STOP, FORBIDDEN, NONE_SUCH = range(4)  # rule of a token
+FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # rule of a token
 
 
 @inlined
@@ -35,7 +35,7 @@ def sample(
     V = logits.shape[1]
     if not _are_finite(logits, row):
         return NOT_FINITE
-    if barred < NONE_SUCH:
+    if barred < NO_RULE:
         for i in range(V):
             if rules[i] >= barred:
                 logits[row, i] = -np.inf

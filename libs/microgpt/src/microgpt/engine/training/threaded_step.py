@@ -23,13 +23,14 @@ from microgpt.model import count_params
 
 # Micro-batches per thread between barriers, which take 0.1 ms: limited by the memory of gradients,
 # and by the time until a stop.
-GRADS_BYTES, MAX_A_THREAD = 2**26, 4
-WORTH_SHARING = 3e6  # weights times tokens of a step: 0.3 ms, several times the overhead of threads
+GRADS_BYTES, MAX_PER_THREAD = 2**26, 4
+# Weights times tokens of a step: 0.3 ms, several times the overhead of threads.
+MIN_SHARED_WORK = 3e6
 
 
 def useful_threads(model: ModelConfig, config: TrainConfig, n_tokens: float, threads: int) -> int:
     """Return the number of threads that are worth using for a step."""
-    is_worth_it = count_params(model) * n_tokens > WORTH_SHARING
+    is_worth_it = count_params(model) * n_tokens > MIN_SHARED_WORK
     return min(threads, config.batch_size) if is_worth_it else 1
 
 
@@ -76,8 +77,8 @@ class ThreadedEngine(CompiledEngine):
         }
         self._pool = ThreadPoolExecutor(threads - 1)
 
-    def _begin_anew(self) -> None:
-        super()._begin_anew()
+    def _reset(self) -> None:
+        super()._reset()
         self._published_step = -1
 
     def _take_steps(
@@ -94,7 +95,7 @@ class ThreadedEngine(CompiledEngine):
                 taken, n = super()._take_steps(step + 1, 1)
                 losses, n_read = losses + taken, n_read + n
             else:
-                n_read += self._work_together(step, places)
+                n_read += self._run_in_threads(step, places)
                 if self._progress[1] == self.config.batch_size:
                     losses.append(self._finish(step))
             if losses and math.isnan(losses[-1]):
@@ -119,7 +120,7 @@ class ThreadedEngine(CompiledEngine):
             n_tokens += length
         return places
 
-    def _work_together(self, step: int, places: Sequence[int]) -> int:
+    def _run_in_threads(self, step: int, places: Sequence[int]) -> int:
         """Add the gradients and losses of micro-batches; return the number of tokens read."""
         if self._published_step != step:
             self._published.array[:] = self._params.array
@@ -144,7 +145,7 @@ class ThreadedEngine(CompiledEngine):
             wait(futures)
             for workspace in workspaces:
                 workspace.state.grads[:] = 0
-            self._forget_batch()
+            self._discard_batch()
             raise
         return n_read
 
@@ -190,7 +191,7 @@ def bytes_needed(
 def _count_workspaces(model: ModelConfig, config: TrainConfig, dtype: str, threads: int) -> int:
     """Return the number of micro-batches between barriers."""
     room = GRADS_BYTES // (2 * threads * packed_bytes(model, dtype))
-    return min(threads * max(1, min(MAX_A_THREAD, room)), config.batch_size)
+    return min(threads * max(1, min(MAX_PER_THREAD, room)), config.batch_size)
 
 
 @EntryPoint

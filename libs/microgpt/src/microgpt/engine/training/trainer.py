@@ -60,7 +60,7 @@ class CompiledEngine:
     def set_weights(self, numbers: Sequence[float] | Numbers) -> None:
         """Set the initial weights, in the order of `weight_shapes`."""
         self._params.set(numbers)
-        self._begin_anew()
+        self._reset()
 
     def resume(
         self,
@@ -74,7 +74,7 @@ class CompiledEngine:
         self._m.set(adam_m)
         self._v.set(adam_v)
         self._progress[0] = step
-        self._begin_anew()
+        self._reset()
 
     def run(self, until: int) -> list[float]:
         """Train for about 20 ms, up to step `until`; return the losses of the steps taken.
@@ -84,7 +84,7 @@ class CompiledEngine:
         """
         started = perf_counter()
         if not self._grads_are_fresh:
-            self._forget_batch()
+            self._discard_batch()
         if started >= self._snapshot_due:
             if self._progress[1] == 0:
                 self._take_snapshot()
@@ -102,7 +102,7 @@ class CompiledEngine:
 
         If should_stop returns true, it is the loss of the documents read so far, for 20 ms or more.
         """
-        self._forget_batch()
+        self._discard_batch()
         losses, _ = self._take_steps(self.n_steps + 1, self._n_tokens, update=False)
         while not losses and not should_stop():
             losses, _ = self._take_steps(self.n_steps + 1, self._n_tokens, update=False)
@@ -118,7 +118,7 @@ class CompiledEngine:
         for packed, array in zip((self._params, self._m, self._v), arrays, strict=True):
             packed.array[:] = array
         self._progress[0] = step
-        self._forget_batch()
+        self._discard_batch()
         for workspace in self._workspaces:
             for buffer in workspace.buffers:
                 buffer[:] = 0  # may hold non-finite numbers, and 0 times those is not 0
@@ -167,13 +167,13 @@ class CompiledEngine:
         )
         return n_read
 
-    def _begin_anew(self) -> None:
+    def _reset(self) -> None:
         """Discard the state of earlier weights."""
-        self._forget_batch()
+        self._discard_batch()
         self._snapshots.clear()
         self._snapshot_due = -math.inf
 
-    def _forget_batch(self) -> None:
+    def _discard_batch(self) -> None:
         """Restart the next step at its first document with gradients of 0."""
         self._progress[1:] = 0
         self._grads.array[:] = 0

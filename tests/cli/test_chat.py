@@ -95,6 +95,13 @@ def test_a_chat_begins_with_the_demo_model_where_there_is_no_other(microgpt, dem
     assert done.stderr == f"note: {problem}; using the demo model that comes with microgpt\n"
 
 
+def test_the_demo_model_reads_capitals_accents_and_typographic_quotes(microgpt) -> None:
+    done = microgpt("chat", "--message", "Hello! My name is Jörg. I’m here")
+    assert "cannot read" not in done.stderr
+    same = microgpt("chat", "--message", "hello! my name is jorg. i'm here")
+    assert done.stdout == same.stdout
+
+
 def test_what_is_in_output_is_used_if_it_can_chat(microgpt, chat_model, tmp_path) -> None:
     chat_model.rename(tmp_path / "output")
     done = microgpt("chat", "--message", "hi")

@@ -11,6 +11,7 @@ from typing import Any
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer
 from microgpt.data.documents import load_conversations, load_stream, load_text
+from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.split import Split, split, split_stream
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, TokenizerKind, texts_of
 from microgpt.errors import CheckpointError, ConfigError
@@ -84,7 +85,8 @@ def new_job(settings: Mapping[str, Any], asked: Mapping[str, Any]) -> TrainingJo
     else:
         if kind == "bpe":
             wanted = DEFAULT_VOCAB_SIZE if vocab_size is None else vocab_size
-        tokenizer = _new_tokenizer(parts, wanted)
+        folds = preset is not None and PRESETS[preset].fold
+        tokenizer = _new_tokenizer(parts, wanted, folds=folds)
         shape = {name: settings[name] for name in SHAPE}
         model = ModelConfig(**shape, vocab_size=tokenizer.vocab_size)
     default = parent.dtype if parent and engine == "compiled" else DEFAULT_DTYPE[engine]
@@ -136,10 +138,11 @@ def _load_parts(
     return split(docs, validation=validation, test=test)
 
 
-def _new_tokenizer(parts: Split, vocab_size: int | None) -> Tokenizer:
+def _new_tokenizer(parts: Split, vocab_size: int | None, *, folds: bool) -> Tokenizer:
     """Train a BPE tokenizer on the training part, or return a character tokenizer."""
     if vocab_size is None:
-        return CharTokenizer.from_documents(parts.docs)
+        kind = FoldingTokenizer if folds else CharTokenizer
+        return kind.from_documents(parts.docs)
     tokenizer = BpeTokenizer.from_documents(parts.train, vocab_size)
     texts = list(chain.from_iterable(map(texts_of, parts.train)))
     n_characters, n_tokens = sum(map(len, texts)), sum(map(tokenizer.count, texts))

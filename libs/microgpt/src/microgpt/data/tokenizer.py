@@ -224,10 +224,13 @@ class CharTokenizer(Tokenizer):
         try:
             return [self._id_of[char] for char in text]
         except KeyError:
-            unknown = ", ".join(map(repr, self.unknown_characters(text)))
-            raise TokenizerError(
-                f"the model does not know {unknown}; it knows {''.join(self.chars)!r}"
-            ) from None
+            raise self._unknown_error(text) from None
+
+    def _unknown_error(self, text: str) -> TokenizerError:
+        unknown = ", ".join(map(repr, self.unknown_characters(text)))
+        return TokenizerError(
+            f"the model does not know {unknown}; it knows {''.join(self.chars)!r}"
+        )
 
     def count(self, text: str) -> int:
         """Return the number of characters."""

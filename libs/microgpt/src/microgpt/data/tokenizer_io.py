@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Protocol, get_args
 
 from microgpt.data.bpe import BpeTokenizer
+from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import SPECIAL_TOKENS, CharTokenizer, Tokenizer, TokenizerKind
 from microgpt.errors import CheckpointError, TokenizerError
 
@@ -26,13 +27,17 @@ class TokenizerFields(Protocol):
     tokenizer: str
     chars: tuple[str, ...] | None  # of a character tokenizer
     special_tokens: tuple[str, ...] | None  # of a chat model
+    fold: bool | None  # whether a character tokenizer folds case and accents
 
 
 def tokenizer_fields(tokenizer: Tokenizer) -> dict[str, Any]:
     """Return the `TokenizerFields` of a tokenizer."""
-    special_tokens = SPECIAL_TOKENS if tokenizer.is_chat else None
-    chars = chars_of(tokenizer)
-    return {"tokenizer": tokenizer.kind, "chars": chars, "special_tokens": special_tokens}
+    return {
+        "tokenizer": tokenizer.kind,
+        "chars": chars_of(tokenizer),
+        "special_tokens": SPECIAL_TOKENS if tokenizer.is_chat else None,
+        "fold": True if isinstance(tokenizer, FoldingTokenizer) else None,
+    }
 
 
 def check_fields(path: Path, fields: TokenizerFields) -> None:
@@ -59,7 +64,8 @@ def restore(
     is_chat = fields.special_tokens is not None
     try:
         if file is None:
-            tokenizer = CharTokenizer(fields.chars or (), is_chat=is_chat)
+            kind = FoldingTokenizer if fields.fold else CharTokenizer
+            tokenizer = kind(fields.chars or (), is_chat=is_chat)
         else:
             tokenizer = BpeTokenizer(file[1], is_chat=is_chat)
     except TokenizerError as error:

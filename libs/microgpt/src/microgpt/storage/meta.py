@@ -46,6 +46,7 @@ class Meta(BaseModel):
     init_std: float = ModelConfig.init_std
     dtype: DType = "float64"
     tokenizer: str = "char"
+    fold: bool | None = None
     tokenizer_sha256: str | None = None
     created_by: str | None = None
     created_at: str | None = None

@@ -83,6 +83,7 @@ class _Description(BaseModel):
     tokenizer: str = "char"
     chars: tuple[str, ...] | None = None
     special_tokens: tuple[str, ...] | None = None
+    fold: bool | None = None
     vocab_size_wanted: _Count | None = None
     config: TrainConfig
     engine: EngineName

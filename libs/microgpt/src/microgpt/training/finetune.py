@@ -28,8 +28,9 @@ def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokeni
     if isinstance(parent.tokenizer, BpeTokenizer):
         return BpeTokenizer(parent.tokenizer.file, is_chat=is_chat)
     assert isinstance(parent.tokenizer, CharTokenizer)
-    chars = sorted({*parent.tokenizer.chars, *CharTokenizer.from_documents(docs).chars})
-    return CharTokenizer(chars, is_chat=is_chat)
+    kind = type(parent.tokenizer)
+    chars = sorted({*parent.tokenizer.chars, *kind.from_documents(docs).chars})
+    return kind(chars, is_chat=is_chat)
 
 
 def new_tokens(parent: TrainedModel, tokenizer: Tokenizer) -> list[str | bytes]:

@@ -19,6 +19,7 @@ class Preset:
     data: Literal["names", "grammar"] | None = "names"  # None: the user names a file
     val_fraction: float = 0.1  # share of the documents to hold out for validation
     test_fraction: float = 0.1  # share to hold out for the test loss
+    fold: bool = False  # case and accents; see `FoldingTokenizer`
     n_conversations: int = 0  # from the grammar; fewer would be repeated and memorised
 
     def draw(self, seed: int) -> Sequence[Document]:
@@ -70,6 +71,7 @@ PRESETS: dict[PresetName, Preset] = {
         data="grammar",
         val_fraction=0.0,
         test_fraction=0.0,
+        fold=True,
         n_conversations=200_000,
     ),
 }  # fmt: skip

@@ -1,0 +1,74 @@
+"""A character tokenizer that folds case and accents: it reads "Jörg" as "jorg"."""
+
+import unicodedata
+from collections.abc import Iterable
+
+from microgpt.data.tokenizer import CharTokenizer, Document
+
+# Letters and punctuation that Unicode does not decompose.
+_TABLE = str.maketrans(
+    {
+        "æ": "ae", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "ł": "l", "ø": "o", "œ": "oe",  # noqa: RUF001
+        "þ": "th", "‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-",  # noqa: RUF001
+    }
+)  # fmt: skip
+
+
+def fold(text: str) -> str:
+    """Return the text without case and accents: "strasse" for "Straße".
+
+    Case folding and compatibility decomposition (Unicode, sections 3.13 and 3.11), without the
+    combining diacritical marks U+0300 to U+036F; then `_TABLE`. Hangul is recomposed.
+    """
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    kept = "".join(char for char in decomposed if not "\u0300" <= char <= "\u036f")
+    return unicodedata.normalize("NFC", kept).translate(_TABLE)
+
+
+class FoldingTokenizer(CharTokenizer):
+    """A `CharTokenizer` that folds unknown characters; unknown white space is read as a space.
+
+    Example:
+        >>> FoldingTokenizer("gjor").encode("Jörg")
+        [1, 2, 3, 0]
+    """
+
+    def __init__(self, chars: Iterable[str], *, is_chat: bool = False) -> None:
+        super().__init__(chars, is_chat=is_chat)
+        self._ids_of: dict[str, tuple[int, ...]] = {
+            char: (token,) for char, token in self._id_of.items()
+        }
+
+    @classmethod
+    def from_documents(cls, docs: Iterable[Document]) -> "FoldingTokenizer":
+        """Return a tokenizer for the folded characters of texts or conversations."""
+        plain = CharTokenizer.from_documents(docs)
+        return cls(sorted(set(fold("".join(plain.chars)))), is_chat=plain.is_chat)
+
+    def unknown_characters(self, text: str) -> str:
+        """Return the characters that have no token even when folded, each once, in order."""
+        return "".join(char for char in dict.fromkeys(text) if self._ids(char) is None)
+
+    def encode(self, text: str) -> list[int]:
+        """Return the tokens of the characters; see `Tokenizer`."""
+        tokens: list[int] = []
+        for char in text:
+            ids = self._ids(char)
+            if ids is None:
+                raise self._unknown_error(text)
+            tokens += ids
+        return tokens
+
+    def count(self, text: str) -> int:
+        """Return the number of tokens; unknown characters count as one."""
+        return sum(1 if (ids := self._ids(char)) is None else len(ids) for char in text)
+
+    def _ids(self, char: str) -> tuple[int, ...] | None:
+        """Return the tokens of a character, none for a combining mark; None if it is unknown."""
+        ids = self._ids_of.get(char)
+        if ids is None:
+            folded = " " if char.isspace() else fold(char)
+            if any(each not in self._id_of for each in folded):
+                return None  # not cached: untrusted text may have any number of them
+            ids = self._ids_of[char] = tuple(self._id_of[each] for each in folded)
+        return ids

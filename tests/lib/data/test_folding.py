@@ -1,0 +1,93 @@
+"""Folding of case and accents."""
+
+import unicodedata
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt import InferenceGpt, ModelConfig, TrainConfig, load, save
+from microgpt.data.folding import FoldingTokenizer, fold
+from microgpt.data.tokenizer import Message
+from microgpt.errors import TokenizerError
+from microgpt.state import TrainState
+from microgpt.storage.model_directory import STATE_DESCRIPTION
+from microgpt.storage.training_state import STATE, encode_state, read_state
+from microgpt.train import train
+
+ALPHABET = " '-.abcdefghijklmnopqrstuvwxyz"
+TOKENIZER = FoldingTokenizer(ALPHABET)
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("Jörg", "jorg"),
+        ("STRASSE Straße", "strasse strasse"),
+        ("Ærøskøbing, Łódź", "aeroskobing, lodz"),
+        ("I’m – “here”…", 'i\'m - "here"...'),
+        ("ΑΘΉΝΑ", "αθηνα"),
+        ("한국어", "한국어"),
+        ("हिन्दी", "हिन्दी"),
+    ],
+)
+def test_fold_removes_case_accents_and_typography(text: str, folded: str) -> None:
+    assert fold(text) == folded
+
+
+@given(st.text())
+def test_folding_again_changes_nothing(text: str) -> None:
+    assert fold(fold(text)) == fold(text)
+
+
+def test_a_text_in_either_normal_form_has_the_same_tokens() -> None:
+    decomposed = unicodedata.normalize("NFD", "Jörg")
+    assert TOKENIZER.decode(TOKENIZER.encode(decomposed)) == "jorg"
+
+
+def test_characters_of_the_vocabulary_are_not_folded() -> None:
+    tokenizer = FoldingTokenizer("Aaé")
+    assert tokenizer.decode(tokenizer.encode("AÁaé")) == "Aaaé"
+
+
+@given(st.text(alphabet=st.sampled_from("abcXYZäÖßæ–’ é"), max_size=20))
+def test_count_is_the_number_of_tokens(text: str) -> None:
+    assert TOKENIZER.count(text) == len(TOKENIZER.encode(text))
+
+
+def test_characters_that_cannot_be_folded_are_unknown() -> None:
+    assert TOKENIZER.unknown_characters("Ünï 日本日!") == "日本!"
+    with pytest.raises(TokenizerError, match="does not know '日', '!'"):
+        TOKENIZER.encode("Ä日!")
+
+
+def test_white_space_is_read_as_a_space() -> None:
+    assert TOKENIZER.decode(TOKENIZER.encode("a\tb\nc\u00a0d")) == "a b c d"
+
+
+def test_a_saved_model_still_folds(tmp_path: Path) -> None:
+    docs = ["Anna", "Émile"]
+    tokenizer = FoldingTokenizer.from_documents(docs)
+    assert "".join(tokenizer.chars) == "aeilmn"
+    config = TrainConfig(steps=2)
+    save(train(docs, tokenizer=tokenizer, config=config, model=ModelConfig(block_size=8)), tmp_path)
+    model = load(tmp_path)
+    assert '"fold": true' in (tmp_path / "meta.json").read_text()
+    assert InferenceGpt(model).generate(prompt="ÉL")[0].startswith("ÉL")
+    tuned = train(["Zoë"], parent=model, config=config)
+    assert "".join(tuned.tokenizer.chars) == "aeilmnoz"
+
+
+def test_a_checkpoint_keeps_the_folding(tmp_path: Path) -> None:
+    docs = [(Message("user", "Hé"), Message("assistant", "Ho"))]
+    tokenizer = FoldingTokenizer.from_documents(docs)
+    states: list[TrainState] = []
+    config = TrainConfig(steps=2)
+    result = train(docs, tokenizer=tokenizer, config=config, on_state=states.append)
+    plan = replace(result.plan, input=tmp_path / "chat.jsonl")
+    content, description = encode_state(plan, states[-1], "running")
+    (tmp_path / STATE).write_bytes(content)
+    (tmp_path / STATE_DESCRIPTION).write_bytes(description)
+    assert read_state(tmp_path)[0].tokenizer.encode("HÉÔ") == tokenizer.encode("heo")

@@ -2,11 +2,12 @@
 
 `Popen` and `run` are those of `subprocess` for three programs: `microgpt`, `microgpt-serve` and
 `python -c`. A fork is a process of its own, with its own streams, directory, signals and exit code.
-It starts in 10 ms; a new process takes half a second or more.
+It starts in 10 ms; a new process takes half a second or more. `Terminal` runs one on a terminal.
 """
 
 import atexit
 import contextlib
+import fcntl
 import functools
 import gc
 import importlib
@@ -17,6 +18,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import traceback
 from pathlib import Path
@@ -39,7 +41,11 @@ IMPORTED = (
 
 
 class Popen(subprocess.Popen):
-    """A command in a fork. Of the options of `subprocess.Popen`, those for streams, cwd and env."""
+    """A command in a fork.
+
+    Of the options of `subprocess.Popen` it has those for streams, cwd, env and start_new_session,
+    which makes a terminal on stdin the one that controls the session.
+    """
 
     def _execute_child(self, *options: Any) -> None:
         """Have the server fork instead of starting a process; called by `subprocess.Popen`."""
@@ -53,6 +59,7 @@ class Popen(subprocess.Popen):
             "args": [os.fspath(arg) for arg in args],
             "cwd": os.fspath(cwd or os.getcwd()),
             "env": dict(os.environ if env is None else env),
+            "new_session": options[21],
         }
         self._reply.sendall(json.dumps(request).encode() + b"\n")
         self.pid = self._read()
@@ -158,10 +165,14 @@ def _send(reply: socket.socket, number: int) -> None:
         reply.send(number.to_bytes(8, signed=True))
 
 
-def _run(args: list[str], cwd: str, env: dict[str, str]) -> NoReturn:
+def _run(args: list[str], cwd: str, env: dict[str, str], new_session: bool) -> NoReturn:
     """Be one of the programs."""
-    encoding = sys.stdout.encoding, sys.stdout.errors
-    sys.stdin = os.fdopen(0, closefd=False)
+    if new_session:
+        os.setsid()
+        if os.isatty(0):
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    encoding = env.get("PYTHONIOENCODING", sys.stdout.encoding), sys.stdout.errors
+    sys.stdin = os.fdopen(0, encoding=encoding[0], closefd=False)
     sys.stdout = os.fdopen(1, "w", 1 if os.isatty(1) else -1, *encoding, closefd=False)
     sys.stderr = os.fdopen(2, "w", 1, encoding[0], "backslashreplace", closefd=False)
     os.chdir(cwd)

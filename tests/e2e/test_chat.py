@@ -2,13 +2,13 @@
 
 import json
 import os
-import pty
 import re
 import signal
+import sys
 import termios
 
-import pexpect
 import pytest
+from terminal import Terminal
 
 ESCAPES = r"(?:\x1b\[[\d;?]*[A-Za-z])*"  # what colours and moves the cursor
 YOU = "you> "
@@ -21,22 +21,17 @@ def talk_to(tmp_path):
     """Begin a conversation with a model on a terminal of its own, up to the first prompt."""
     running = []
 
-    def spawn(model_dir, *args, **env: str) -> pexpect.spawn:
-        child = pexpect.spawn(
-            "microgpt",
-            ["chat", "--model-dir", str(model_dir), *args],
-            cwd=tmp_path,
-            env={**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), **env},
-            encoding="utf-8",
-            timeout=20,
-        )
+    def start(model_dir, *args, **env: str) -> Terminal:
+        env = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), **env}
+        command = ("microgpt", "chat", "--model-dir", model_dir, *args)
+        child = Terminal(*command, cwd=tmp_path, env=env)
         running.append(child)
         child.expect_exact(YOU)
         return child
 
-    yield spawn
+    yield start
     for child in running:
-        child.close(force=True)
+        child.close()
 
 
 @pytest.fixture
@@ -54,13 +49,6 @@ def replying(talk_to, endless_model):
     return child
 
 
-def ends(child: pexpect.spawn) -> int | None:
-    """Wait for the end, and return the exit code."""
-    child.expect(pexpect.EOF)
-    child.close()
-    return child.exitstatus
-
-
 def test_a_conversation(talk_to, chat_model) -> None:
     child = talk_to(chat_model)
     banner = "type /quit to exit, /clear to reset history, /help for more\r\n\r\n"
@@ -75,7 +63,7 @@ def test_a_conversation(talk_to, chat_model) -> None:
     child.expect_exact("(history cleared)\r\n")
     child.expect_exact(YOU)
     child.send("/quit\r")
-    assert ends(child) == 0
+    assert child.exit_code() == 0
 
 
 def test_an_earlier_message_can_be_called_back_and_edited(talk) -> None:
@@ -92,7 +80,7 @@ def test_messages_are_remembered_in_the_next_session(talk_to, chat_model) -> Non
     first.expect(REPLY)
     first.expect_exact(YOU)
     first.send("/quit\r")
-    assert ends(first) == 0
+    assert first.exit_code() == 0
     second = talk_to(chat_model)
     second.send(f"{ARROW_UP}{ARROW_UP}\r")
     second.expect(REPLY)
@@ -139,7 +127,7 @@ def test_ctrl_c_clears_the_line_and_the_chat_goes_on(talk, is_signal) -> None:
     talk.send("ho")
     talk.expect_exact("ho")
     if is_signal:
-        talk.kill(signal.SIGINT)
+        talk.process.send_signal(signal.SIGINT)
     else:
         talk.sendintr()
     talk.expect_exact("\n")
@@ -156,7 +144,7 @@ def test_ctrl_d_leaves_on_an_empty_line_alone(talk) -> None:
     talk.expect(REPLY)
     talk.expect_exact(YOU)
     talk.send(CTRL_D)
-    assert ends(talk) == 0
+    assert talk.exit_code() == 0
 
 
 def test_ctrl_c_stops_a_reply_and_what_was_said_is_kept(replying, tmp_path) -> None:
@@ -177,7 +165,7 @@ def test_ctrl_c_stops_a_reply_and_what_was_said_is_kept(replying, tmp_path) -> N
     replying.expect_exact("(stopped)")
     replying.expect_exact(YOU)
     replying.send(CTRL_D)
-    assert ends(replying) == 0
+    assert replying.exit_code() == 0
 
 
 def test_what_is_saved_can_be_loaded_again(talk_to, chat_model, tmp_path) -> None:
@@ -199,17 +187,17 @@ def test_what_is_saved_can_be_loaded_again(talk_to, chat_model, tmp_path) -> Non
 
 
 def test_sigterm_ends_a_chat_in_the_middle_of_a_reply(replying) -> None:
-    replying.kill(signal.SIGTERM)
+    replying.process.send_signal(signal.SIGTERM)
     replying.expect_exact("\r\nterminated\r\n")
-    assert ends(replying) == 143
+    assert replying.exit_code() == 143
 
 
 def test_sigterm_ends_a_chat_that_waits_and_leaves_the_terminal_as_it_was(talk) -> None:
     assert not termios.tcgetattr(talk.child_fd)[3] & termios.ECHO
-    talk.kill(signal.SIGTERM)
+    talk.process.send_signal(signal.SIGTERM)
     talk.expect(r"\n\S*terminated\r\n")  # on a line of its own
     assert termios.tcgetattr(talk.child_fd)[3] & termios.ECHO
-    assert ends(talk) == 143
+    assert talk.exit_code() == 143
 
 
 def test_colours_are_there_unless_they_are_unwanted(talk_to, chat_model) -> None:
@@ -234,18 +222,27 @@ def test_a_terminal_that_can_do_nothing_gets_plain_lines(talk_to, chat_model) ->
     child.expect_exact("\r\nyou> ")
     child.sendeof()
     child.expect_exact("\r\n")
-    assert ends(child) == 0
+    assert child.exit_code() == 0
     assert "\x1b" not in child.before
 
 
-def test_replies_go_to_a_file_while_a_person_types(talk_to, chat_model, tmp_path) -> None:
-    child = pexpect.spawn(
-        "sh", ["-c", f"microgpt chat --model-dir '{chat_model}' >replies"], cwd=tmp_path, timeout=20
-    )
+def test_replies_go_to_a_file_while_a_person_types(chat_model, tmp_path) -> None:
+    with (tmp_path / "replies").open("w") as replies:
+        child = Terminal("microgpt", "chat", "--model-dir", chat_model, stdout=replies)
     child.send("hi\n")
     child.sendeof()
-    assert ends(child) == 0
+    assert child.exit_code() == 0
     assert (tmp_path / "replies").read_text() == "microgpt> yo\n"
+    child.close()
+
+
+UNDER_NOHUP = """
+import signal, sys
+from microgpt_cli.main import main
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+sys.argv[0] = "microgpt"
+main()
+"""
 
 
 @pytest.mark.parametrize("is_replying", [False, True])
@@ -255,27 +252,16 @@ def test_a_terminal_that_goes_away_ends_the_chat_without_a_traceback(
     endless_model, tmp_path, is_replying, is_told, term
 ) -> None:
     """Told by SIGHUP, or not, as under nohup: then what it reads and prints fails."""
-    pid, terminal = pty.fork()
-    if not pid:
-        try:
-            os.dup2(os.open(tmp_path / "errors", os.O_CREAT | os.O_WRONLY), 2)
-            signal.signal(signal.SIGHUP, signal.SIG_DFL if is_told else signal.SIG_IGN)
-            env = {**os.environ, "TERM": term, "XDG_STATE_HOME": str(tmp_path)}
-            os.execvpe("microgpt", ["microgpt", "chat", "--model-dir", str(endless_model)], env)
-        finally:
-            os._exit(127)  # not a second run of the tests
-    wait_for(terminal, b"you> ")
+    program = ("microgpt",) if is_told else (sys.executable, "-c", UNDER_NOHUP)
+    env = {**os.environ, "TERM": term, "XDG_STATE_HOME": str(tmp_path)}
+    with (tmp_path / "errors").open("w") as errors:
+        chat = (*program, "chat", "--model-dir", endless_model)
+        child = Terminal(*chat, env=env, stderr=errors)
+    child.expect_exact("you> ")
     if is_replying:
-        os.write(terminal, b"hi\r")
-        wait_for(terminal, b"microgpt> ")
-    os.close(terminal)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert code == (-signal.SIGHUP if is_told else 1)
+        child.send("hi\r")
+        child.expect_exact("microgpt> ")
+    child.hang_up()
+    assert child.process.wait(child.timeout) == (-signal.SIGHUP if is_told else 1)
     errors = (tmp_path / "errors").read_text()
     assert errors == ("" if is_told else "error: [Errno 5] Input/output error\n")
-
-
-def wait_for(terminal: int, text: bytes) -> None:
-    shown = b""
-    while text not in shown:
-        shown += os.read(terminal, 1000)

@@ -1,11 +1,13 @@
 """The commands on a real (pseudo-)terminal, with real keys."""
 
+import functools
 import io
 import json
 import os
 
 import pexpect
 import pytest
+from terminal import Terminal
 
 EXCHANGE = [
     {"role": "user", "content": "hi"},
@@ -15,34 +17,36 @@ EXCHANGE = [
 
 @pytest.fixture
 def terminal(tmp_path):
-    """Run the real command on a terminal of its own."""
+    """Run the command on a terminal of its own."""
     running = []
 
-    def spawn(*args: object) -> pexpect.spawn:
-        child = pexpect.spawn(
-            "microgpt", [str(arg) for arg in args], cwd=tmp_path, encoding="utf-8", timeout=20
+    def start(*args: object, size: tuple[int, int] = (24, 80), stdout=None, **env: str) -> Terminal:
+        options = {"stdout": stdout} if stdout else {}
+        child = Terminal(
+            "microgpt", *args, size=size, cwd=tmp_path, env={**os.environ, **env}, **options
         )
         running.append(child)
         return child
 
-    yield spawn
+    yield start
     for child in running:
-        child.close(force=True)
+        child.close()
 
 
-def test_a_terminal_that_cannot_redraw_gets_lines(tmp_path) -> None:
+@pytest.fixture
+def results(tmp_path):
+    """A file for what goes to stdout."""
+    with (tmp_path / "results").open("w") as file:
+        yield file
+
+
+def test_a_terminal_that_cannot_redraw_gets_lines(terminal, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("maximilianalena\n")
-    child = pexpect.spawn(
-        "microgpt",
-        ["train", "--input", "names.txt", "--steps", "400", "--engine", "reference"],
-        cwd=tmp_path,
-        env={**os.environ, "TERM": "dumb"},
-        encoding="utf-8",
-    )
+    options = ("--input", "names.txt", "--steps", "400", "--engine", "reference")
+    child = terminal("train", *options, TERM="dumb")
     losses, speed = r"loss \d\.\d{3} \(last \d\.\d{3}\)", r"[\d.]+ docs/s, [\d.]+k? tokens/s"
     left = r"(\d+ h \d\d min|(\d+ min )?\d+ s) left"
     child.expect(rf"step +\d+ / +400 \| {losses} \| {speed} \| {left}\r\n")
-    child.close(force=True)
 
 
 def test_training_shows_a_bar_that_leaves_no_trace_in_the_results(terminal, tmp_path) -> None:
@@ -51,16 +55,13 @@ def test_training_shows_a_bar_that_leaves_no_trace_in_the_results(terminal, tmp_
     child.expect(r"\d+/60.*loss \d\.\d{3} \(last \d\.\d{3}\) \| [\d.]+k? docs/s, [\d.]+k? tokens/s")
     child.expect_exact("step   60 /   60 | loss ")
     child.expect_exact("sample  1: ")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
+    assert child.exit_code() == 0
 
 
-def test_results_go_to_stdout_while_the_bar_is_on_the_terminal(terminal, tmp_path) -> None:
+def test_results_go_to_stdout_while_the_bar_is_on_the_terminal(terminal, tmp_path, results) -> None:
     (tmp_path / "names.txt").write_text("anna\n")
-    child = pexpect.spawn(
-        "sh", ["-c", "microgpt train --input names.txt --steps 60 >results"], cwd=tmp_path
-    )
+    child = terminal("train", "--input", "names.txt", "--steps", "60", stdout=results)
+    child.expect(r"\d+/60")
     child.expect(pexpect.EOF)
     lines = (tmp_path / "results").read_text().splitlines()
     assert lines[0] == "num docs: 1"
@@ -69,50 +70,23 @@ def test_results_go_to_stdout_while_the_bar_is_on_the_terminal(terminal, tmp_pat
 
 
 @pytest.fixture
-def evolve(tmp_path):
+def evolve(terminal, tmp_path):
     """Run a small search on a terminal, or with its log in a file."""
     docs = [a + b + c + d for a in "aeiou" for b in "mnrl" for c in "aeo" for d in ["", "l", "nn"]]
     (tmp_path / "names.txt").write_text("\n".join(docs))
-    running = []
-
-    def spawn(*args: str, size: tuple[int, int] = (24, 80), **env: str) -> pexpect.spawn:
-        options = ["--input", "names.txt", "--population", "4", "--generations", "3", *args]
-        child = pexpect.spawn(
-            "sh",
-            ["-c", f"exec microgpt evolve {' '.join(options)}"],
-            cwd=tmp_path,
-            env={**os.environ, **env},
-            encoding="utf-8",
-            timeout=20,
-            dimensions=size,
-        )
-        running.append(child)
-        return child
-
-    yield spawn
-    for child in running:
-        child.close(force=True)
+    options = ("--input", "names.txt", "--population", "4", "--generations", "3")
+    return functools.partial(terminal, "evolve", *options)
 
 
-def test_a_sweep_shows_a_bar_that_goes_when_it_ends(tmp_path) -> None:
+def test_a_sweep_shows_a_bar_that_goes_when_it_ends(terminal, tmp_path, results) -> None:
     (tmp_path / "names.txt").write_text("\n".join(f"{a}{b}na" for a in "aeiou" for b in "mnrlst"))
-    options = "--steps 200,400 --lr 0.01,1e30 --input names.txt > results"
-    child = pexpect.spawn(
-        "sh",
-        ["-c", f"exec microgpt sweep grid {options}"],
-        cwd=tmp_path,
-        env={**os.environ, "NO_COLOR": "1"},
-        encoding="utf-8",
-        timeout=20,
-        dimensions=(24, 80),
-    )
+    options = ("--steps", "200,400", "--lr", "0.01,1e30", "--input", "names.txt")
+    child = terminal("sweep", "grid", *options, stdout=results, NO_COLOR="1")
     shown = io.StringIO(newline="")
     child.logfile_read = shown
     child.expect(r"training +\d+/12 .* left")
     child.expect("note: steps 400, lr 1e\\+30: diverged, ")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
+    assert child.exit_code() == 0
     assert shown.getvalue().count("note: steps ") == 2  # a point each, not a training
     assert (tmp_path / "results").read_text().startswith("6 of 12 trainings, 12 of them made in ")
 
@@ -130,9 +104,7 @@ def test_a_search_shows_a_table_below_a_log_that_it_leaves_whole(tmp_path, evolv
     child.expect(r"diversity   \d species, stagnation \d")
     child.expect(r"time        \d s, about .* left, [\d.]+ organisms/s")
     child.expect("the best measured again, . of ")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
+    assert child.exit_code() == 0
     assert "[eval]" not in shown.getvalue()
     place = 0
     for line in filter(None, log_of(tmp_path)):  # where the table was and is erased, or below
@@ -140,25 +112,27 @@ def test_a_search_shows_a_table_below_a_log_that_it_leaves_whole(tmp_path, evolv
         assert shown.getvalue()[:place].endswith(("\n", "\x1b[2K"))
 
 
-def test_the_table_of_the_hydra_has_its_heads_and_counts_generations_not_cycles(evolve) -> None:
-    child = evolve("--objective", "hydra", ">results", NO_COLOR="1", size=(24, 100))
+def test_the_table_of_the_hydra_has_its_heads_and_counts_generations_not_cycles(
+    evolve, results
+) -> None:
+    child = evolve("--objective", "hydra", stdout=results, NO_COLOR="1", size=(24, 100))
     child.expect(r"generation  [1-9] of 9: \d+ of 12 organisms")
     for head in ("weaver", "mirror", "spark "):
         child.expect(rf"{head}      -?\d\.\d{{4}} \[\w+\] Emb:\d+ Head:\d")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
+    assert child.exit_code() == 0
 
 
-def test_the_log_goes_to_a_file_while_the_table_is_on_the_terminal(tmp_path, evolve) -> None:
-    child = evolve(">results")
+def test_the_log_goes_to_a_file_while_the_table_is_on_the_terminal(
+    tmp_path, evolve, results
+) -> None:
+    child = evolve(stdout=results)
     child.expect("organisms/s")
     child.expect(pexpect.EOF)
     assert (tmp_path / "results").read_text().splitlines() == log_of(tmp_path)
 
 
-def test_a_narrow_terminal_cuts_the_table_and_no_color_is_obeyed(evolve) -> None:
-    child = evolve(">results", size=(10, 40), NO_COLOR="1")
+def test_a_narrow_terminal_cuts_the_table_and_no_color_is_obeyed(evolve, results) -> None:
+    child = evolve(stdout=results, size=(10, 40), NO_COLOR="1")
     child.expect(r"champion    \d\.\d{4} \[\w+\] Emb:\d+[^\r]*…\r\n")
     assert "\x1b[3" not in child.before
     child.expect(pexpect.EOF)
@@ -178,9 +152,7 @@ def test_ctrl_c_takes_the_table_away_and_says_how_to_go_on(evolve) -> None:
     child.expect("organisms/s")
     child.sendintr()
     child.expect(r"interrupted after \d+ evaluations; go on with: microgpt evolve --resume ")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 130
+    assert child.exit_code() == 130
 
 
 def test_what_a_model_makes_up_does_not_command_the_terminal(terminal, microgpt, tmp_path) -> None:
@@ -211,9 +183,7 @@ def test_ctrl_c_ends_the_comparison_of_replies(terminal, endless_model, tmp_path
     child.expect_exact("replies ")
     child.sendintr()
     child.expect_exact("interrupted")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 130
+    assert child.exit_code() == 130
 
 
 def test_a_bar_that_comes_back_erases_nothing_that_was_printed_since(terminal) -> None:

@@ -38,7 +38,7 @@ def assert_error(reply, status: int, text: str | None = None) -> None:
         ({"seed": 10**3000}, "seed must be"),
         ({"top_k": 0}, "top_k must be >= 1"),
         ({"top_p": 1.1}, "top_p must be <= 1, got 1.1"),
-        ({"prompt": 5}, "prompt must be a text, got 5"),
+        ({"prompt": 5}, "prompt must be a string, got 5"),
         ({"prompt": "aZé"}, "the model does not know 'Z', 'é'"),
         ({"prompt": "a" * 100_000}, "the prompt has 100000 characters; at most 15 fit"),
         ({"stop": ["a"]}, "unknown field 'stop'"),
@@ -64,7 +64,7 @@ def test_generate_names_the_field_and_its_limit(names, body, problem) -> None:
         ({"messages": [HI, {**HI, "role": "bot"}]}, 'messages[1]: unknown role "bot"'),
         ({"messages": [{**HI, "role": "system"}]}, 'messages[0]: unknown role "system"'),
         ({"messages": [{**HI, "role": "\x7f\x9b"}]}, r'messages[0]: unknown role "\x7f\x9b"'),
-        ({"messages": [{**HI, "role": None}]}, "messages[0].role must be a text"),
+        ({"messages": [{**HI, "role": None}]}, "messages[0].role must be a string"),
         ({"messages": [{**HI, "content": " \n"}]}, "messages[0]: content must not be empty"),
         ({"messages": [{"role": "user"}]}, "messages[0].content is missing"),
         ({"messages": [{**HI, "task": "greet"}]}, "unknown field 'task'"),
@@ -130,11 +130,11 @@ def test_json_may_name_its_character_set(names) -> None:
 
 
 def test_unknown_pages_and_methods_are_404_and_405(names) -> None:
-    assert_error(names.get("/nowhere"), 404, "there is no /nowhere")
+    assert_error(names.get("/nowhere"), 404, "/nowhere does not exist")
     assert_error(names.get("/microgpt/v1/generate/"), 404)
     assert_error(names.get("/%00%ff/../../etc/passwd"), 404)
     reply = names.get(GENERATE)
-    assert_error(reply, 405, "does not take GET")
+    assert_error(reply, 405, "does not support GET")
     assert reply.headers["allow"] == "POST"
     assert_error(names.request("DELETE", "/health"), 405)
 
@@ -200,7 +200,7 @@ def test_requests_in_a_row_are_answered_in_order_and_not_without_end(names) -> N
     one = b"GET /%d HTTP/1.1\r\nHost: localhost\r\n\r\n"
     last = b"GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     received = names.raw(b"".join(one % i for i in range(10)) + last)
-    assert re.findall(rb"there is no /(\w+)", received) == b"0 1 2 3 4 5 6 7 8 9 last".split()
+    assert re.findall(rb"/(\w+) does not exist", received) == b"0 1 2 3 4 5 6 7 8 9 last".split()
     names.raw(b"".join(one % i for i in range(5_000)))
     assert names.get("/health").status == 200
 
@@ -262,7 +262,7 @@ def test_what_a_proxy_calls_the_address_cannot_forge_a_line_of_the_log(serve, na
 
 
 def test_an_unknown_page_is_named_without_control_characters(names) -> None:
-    assert_error(names.get("/%0d%0aX:1%C2%9b"), 404, r"there is no /\r\nX:1\x9b")
+    assert_error(names.get("/%0d%0aX:1%C2%9b"), 404, r"/\r\nX:1\x9b does not exist")
 
 
 @pytest.mark.slow

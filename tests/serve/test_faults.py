@@ -92,8 +92,8 @@ def test_a_fault_is_a_500_with_its_request_id(capfd, own_logs) -> None:
     assert counted == [500]
     assert (b"x-request-id", b"mine") in sent[0]["headers"]
     assert json.loads(sent[1]["body"]) == {
-        "error": "this is a fault of the service; its log tells more"
+        "error": "internal server error; see the log of the service"
     }
     fault, access = map(json.loads, capfd.readouterr().err.splitlines())
-    assert fault["message"].startswith("a fault of the service, request mine\nTraceback")
+    assert fault["message"].startswith("internal error in request mine\nTraceback")
     assert (access["id"], access["status"]) == ("mine", 500)

@@ -26,7 +26,7 @@ PAGES = [
 # Refused though the schema allows it: what only the model can know, and the product of two fields.
 LEGITIMATE = re.compile(
     r"the model does not know|the prompt has|a prompt has|a prompt's tokens are|the message has"
-    r"|there is no |at most 50 texts may be asked for"
+    r"| does not exist$|does not exist; use |n times the number of prompts"
 )
 load_all_checks()
 # Of valid requests LEGITIMATE decides which may be refused.

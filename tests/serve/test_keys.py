@@ -101,7 +101,7 @@ def test_bad_keys_at_a_reload_leave_the_old_ones_and_the_model_is_loaded(
     server = serve(names_dir, MICROGPT_API_KEYS_FILE=str(keys_file))
     keys_file.write_text("k-carol\nk carol\n")
     server.signal(signal.SIGHUP)
-    server.wait_for("error: reload failed, the API keys are as before: .*api-keys, line 2: a key")
+    server.wait_for("error: reload failed, the API keys are unchanged: .*api-keys, line 2: a key")
     server.wait_for("reloaded: names")
     assert [status(server, key) for key in ("k-alice", "k-carol")] == [200, 401]
     metrics = server.get("/metrics", Authorization="Bearer k-bob").body.decode()
@@ -113,11 +113,11 @@ def test_bad_keys_at_a_reload_leave_the_old_ones_and_the_model_is_loaded(
     ("content", "problem"),
     [
         (None, ": the API keys cannot be read: No such file or directory"),
-        ("", " has no key; write one a line"),
-        ("# later\n\n", " has no key; write one a line"),
+        ("", " has no key; write one per line"),
+        ("# later\n\n", " has no key; write one per line"),
         ("k-1\nalice k-2\n", ", line 2: a key must be ASCII characters without spaces"),
         ("k-1\n\nclé\n", ", line 3: a key must be ASCII characters without spaces"),
-        ("k-1\nk-2\nk-1\n", ", line 3: this key is in line 1 already"),
+        ("k-1\nk-2\nk-1\n", ", line 3: same key as in line 1"),
     ],
 )
 def test_a_bad_file_of_keys_stops_the_start_with_a_sentence(
@@ -151,7 +151,7 @@ def test_keys_are_read_from_a_regular_file_of_bounded_size(tmp_path, kind) -> No
 def test_keys_that_everyone_can_read_are_warned_of(serve, names_dir, keys_file) -> None:
     keys_file.chmod(0o644)
     server = serve(names_dir, MICROGPT_API_KEYS_FILE=str(keys_file))
-    server.wait_for("warning: every user of this machine can read the API keys: chmod o-r /")
+    server.wait_for("warning: all users of this machine can read the API keys; run: chmod o-r /")
 
 
 def test_with_a_file_of_keys_a_service_for_everyone_is_not_warned_of(

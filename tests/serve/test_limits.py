@@ -8,7 +8,7 @@ import time
 import psutil
 import pytest
 
-from microgpt_serve.routes.body import MAX_SIGNS, SMALL_BYTES
+from microgpt_serve.routes.body import MAX_PUNCTUATION, SMALL_BYTES
 from microgpt_serve.schemas import MAX_CHARACTERS, MAX_MESSAGES
 
 GENERATE, CHAT = "/microgpt/v1/generate", "/microgpt/v1/chat"
@@ -28,7 +28,7 @@ def test_a_long_conversation_is_read_up_to_a_number_of_messages(talk, page) -> N
     assert reply.json["tokens_dropped"] > MAX_MESSAGES
     reply = talk.request("POST", page, {"messages": [HI] * (MAX_MESSAGES + 1)})
     assert reply.status == 400
-    assert message_of(reply) == f"messages must have {MAX_MESSAGES} entries at the most"
+    assert message_of(reply) == f"messages must have at most {MAX_MESSAGES} entries"
 
 
 @pytest.mark.parametrize("page", [CHAT, OPENAI_CHAT])
@@ -45,12 +45,12 @@ def test_a_long_conversation_is_read_up_to_a_number_of_characters(talk, page) ->
 def test_a_prompt_has_a_number_of_characters_at_the_most(names, page) -> None:
     reply = names.request("POST", page, {"prompt": "a" * (MAX_CHARACTERS + 1)})
     assert reply.status == 400
-    assert f"prompt must have {MAX_CHARACTERS} characters at the most" in message_of(reply)
+    assert f"prompt must have at most {MAX_CHARACTERS} characters" in message_of(reply)
 
 
 @pytest.mark.parametrize("value", [b"0", b"[]", b'{"role":""}', b'{"a":0,"b":0}', b"[[[[]]]]"])
 def test_a_body_of_too_many_values_is_413(talk, value) -> None:
-    body = b'{"messages":[%s]}' % b",".join([value] * MAX_SIGNS)
+    body = b'{"messages":[%s]}' % b",".join([value] * MAX_PUNCTUATION)
     reply = talk.request("POST", CHAT, body, Content_Type="application/json")
     assert reply.status == 413
     assert "characters { [ : ," in message_of(reply)

@@ -65,7 +65,7 @@ def test_what_nobody_reads_is_dropped_counted_and_told_of() -> None:
     os.close(into)
     reader.join(30)
     assert [int(line.split()[0]) for line in read[:-1]] == list(range(5000 - n_dropped))
-    assert read[-1] == f"{n_dropped} lines of the log were dropped: nobody read it"
+    assert read[-1] == f"{n_dropped} log lines were dropped because they could not be written"
 
 
 def test_the_end_of_the_log_does_not_wait_for_a_reader_who_has_stopped(monkeypatch) -> None:
@@ -96,7 +96,7 @@ def test_lines_that_cannot_be_written_are_counted_and_told_of_later(tmp_path) ->
     handler.finish()
     assert (tmp_path / "log").read_text().splitlines() == [
         "there is room",
-        "3 lines of the log were dropped: nobody read it",
+        "3 log lines were dropped because they could not be written",
     ]
 
 
@@ -158,7 +158,9 @@ def test_a_reader_of_the_log_who_stops_does_not_stop_the_service(serve, names_di
     dropped = server.metric("microgpt_log_lines_dropped_total")
     assert 0 < dropped < 1500
     reader.may_read.set()
-    found = server.wait_for(r"warning: (\d+) lines of the log were dropped: nobody read it")
+    found = server.wait_for(
+        r"warning: (\d+) log lines were dropped because they could not be written"
+    )
     assert int(found[1]) == dropped
     n_lines = server.log.count(" 404 ")
     assert n_lines == 1500 - dropped

@@ -151,7 +151,7 @@ def test_a_prompt_of_tokens_is_what_it_says(talk, talk_gpt) -> None:
 @pytest.mark.parametrize(
     ("prompt", "message"),
     [
-        ([], "prompt must be a text, a list of tokens, or a list of either that is not empty"),
+        ([], "prompt must be a string, a list of token ids, or a non-empty list of either"),
         ([[]], "prompt must be"),
         (["hi", 3], "prompt must be"),
         ([1, "hi"], "prompt must be"),
@@ -161,8 +161,8 @@ def test_a_prompt_of_tokens_is_what_it_says(talk, talk_gpt) -> None:
         ({"a": 1}, "prompt must be"),
         ([10**6], "a prompt's tokens are 0 to "),
         ([1] * 100, "a prompt has 1 to 48 tokens, this one 102"),
-        (["hi"] * 51, "prompt must have 50 entries at the most"),
-        ("a" * 200_000, "prompt must have 131072 characters at the most"),
+        (["hi"] * 51, "prompt must have at most 50 entries"),
+        ("a" * 200_000, "prompt must have at most 131072 characters"),
     ],
 )
 def test_a_bad_prompt_is_refused_in_a_sentence(talk, prompt, message) -> None:
@@ -174,4 +174,4 @@ def test_a_bad_prompt_is_refused_in_a_sentence(talk, prompt, message) -> None:
 def test_the_limit_of_texts_counts_prompts_and_choices(talk) -> None:
     reply = talk.request("POST", COMPLETIONS, {"prompt": ["hi"] * 11, "n": 5})
     assert reply.status == 400
-    assert reply.json["error"]["message"].startswith("at most 50 texts may be asked for")
+    assert reply.json["error"]["message"].startswith("n times the number of prompts must be <= 50")

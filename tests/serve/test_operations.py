@@ -61,12 +61,12 @@ def start_in_vain(**env: str) -> subprocess.CompletedProcess[str]:
         (
             "MICROGPT_ALLOWED_HOSTS",
             "https://a.example",
-            "MICROGPT_ALLOWED_HOSTS must be names such as chat.example, 10.0.0.7, or *, got 'https",
+            "MICROGPT_ALLOWED_HOSTS must be host names or addresses such as",
         ),
         ("MICROGPT_API_KEYS_FILE", "", "MICROGPT_API_KEYS_FILE must not be empty"),
         ("MODEL_DIR", "/nowhere", "/nowhere does not exist"),
         ("MODEL_DIR", "/no\x1b[2Jwhere", r"/no\x1b[2Jwhere does not exist"),
-        ("HOST", "no.such.host.invalid", "cannot listen at no.such.host.invalid"),
+        ("HOST", "no.such.host.invalid", "cannot listen on no.such.host.invalid"),
     ],
 )
 def test_a_bad_setting_stops_the_start_with_a_sentence(names_dir, name, value, problem) -> None:
@@ -82,7 +82,7 @@ def test_a_port_that_is_taken_is_named(names_dir) -> None:
         port = taken.getsockname()[1]
         done = start_in_vain(MODEL_DIR=str(names_dir), PORT=str(port))
     assert done.returncode == 1
-    assert f"error: cannot listen at 127.0.0.1:{port}: Address already in use" in done.stderr
+    assert f"error: cannot listen on 127.0.0.1:{port}: Address already in use" in done.stderr
 
 
 def test_the_start_line_says_what_is_served_and_where(names) -> None:

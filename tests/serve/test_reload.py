@@ -63,7 +63,7 @@ def test_a_reload_that_hangs_is_given_up_and_the_next_one_works(
     assert state.model is new
     assert reloads(state) == (1, 1)
     assert caplog.messages[0].startswith("reload failed, old (text, ")
-    assert caplog.messages[0].endswith("is still served: it took more than 0.05 s")
+    assert caplog.messages[0].endswith("is still served: timed out after 0.05 s")
     assert caplog.messages[1].startswith("reloaded: new")
 
 

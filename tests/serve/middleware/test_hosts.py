@@ -36,7 +36,7 @@ def test_a_page_of_a_stranger_gets_no_text(names) -> None:
     refused = names.request("POST", GENERATE, {}, **EVIL)
     assert refused.status == 403
     assert refused.json == {
-        "error": "the host evil.example is not allowed; MICROGPT_ALLOWED_HOSTS can name it"
+        "error": "the host evil.example is not allowed; add it to MICROGPT_ALLOWED_HOSTS"
     }
     refused = names.request("POST", "/v1/completions", {"prompt": "a"}, **EVIL)
     assert refused.status == 403

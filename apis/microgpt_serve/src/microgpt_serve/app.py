@@ -59,7 +59,7 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
     app = FastAPI(
         title="microgpt",
         version=version("microgpt-serve"),
-        description='Text and chat from one small GPT. Errors are `{"error": "…"}`.',
+        description='Texts and chat replies from one small GPT. Errors are `{"error": "…"}`.',
         lifespan=lifespan,
         exception_handlers=dict.fromkeys((ServeError, MicrogptError, HTTPException), handle_error),
         redoc_url=None,

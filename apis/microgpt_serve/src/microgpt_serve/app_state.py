@@ -32,7 +32,7 @@ class AppState:
         self.is_draining = False
         self.n_running = 0  # requests queued or being processed
         self.n_body_bytes = 0  # bytes of request bodies being received or validated
-        self.large_chunks = asyncio.Lock()  # received one at a time
+        self.large_body_lock = asyncio.Lock()  # receive one chunk of a large body at a time
         self._executor = ThreadPoolExecutor(1, "blocking")
 
     async def call(self, function: Callable[[], T], *, is_slow: bool) -> T:

@@ -7,17 +7,17 @@ import signal
 import sys
 from typing import NoReturn
 
-from microgpt_serve.signals import hold_reloads
+from microgpt_serve.signals import block_sighup
 
 MAX_LINE = 4096  # characters of an error message; a path fits
-USAGE = "usage: microgpt-serve (the environment has its settings: MODEL_DIR, PORT, …)"
+USAGE = "usage: microgpt-serve (set MODEL_DIR, PORT, … in the environment; see docs/serving.md)"
 
 
 def main() -> NoReturn:
     """Run `microgpt-serve`."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the service listens: no traceback
-    hold_reloads()
+    block_sighup()
     if sys.argv[1:]:
         is_help = sys.argv[1] in ("-h", "--help")
         print(USAGE, file=sys.stdout if is_help else sys.stderr)

@@ -15,25 +15,25 @@ from microgpt.errors import MicrogptError
 from microgpt.printable import printable
 
 MAX_SHOWN = 80  # characters of an invalid value repeated in a message
-FAULT = "this is a fault of the service; its log tells more"
+INTERNAL_ERROR = "internal server error; see the log of the service"
 RETRY_AFTER_S = 1  # about as long as a queue needs to shorten, or a new process to start
 
 # Descriptions of the statuses in /docs. /metrics exports the counted ones from the start.
-MEANINGS: Mapping[int, str] = {
-    400: "The body or a field is wrong; the sentence says which, and how it should be.",
+STATUS_DESCRIPTIONS: Mapping[int, str] = {
+    400: "The body or one of its fields is invalid; the message names the field and the rule.",
     401: "The API key is missing or wrong.",
-    403: "The Host or the Origin is not allowed.",
-    404: "There is no such page.",
-    405: "The page is there for another method; `Allow` names it.",
-    408: "The request did not come in time.",
+    403: "The Host or Origin header is not allowed.",
+    404: "The path does not exist.",
+    405: "The path does not support this method; `Allow` lists those that it supports.",
+    408: "The request did not arrive in time.",
     413: "The body is too large.",
-    415: "The body is not said to be JSON, or is compressed.",
-    429: "Too many requests; `Retry-After` says when to try again.",
+    415: "The body is compressed, or its Content-Type is not JSON.",
+    429: "Too many requests; retry after `Retry-After` seconds.",
     431: "The headers are too large.",
-    499: "The client went away before the reply (in the log and the metrics only).",
-    500: "A fault of the service.",
-    503: "The queue is full, or the service shuts down; `Retry-After` says when to come again.",
-    504: "The reply took too long and was given up.",
+    499: "The client disconnected before the reply (in the log and the metrics only).",
+    500: "Internal server error.",
+    503: "The queue is full or the service is shutting down; retry after `Retry-After` seconds.",
+    504: "The reply was not ready within the time limit.",
     505: "The request is not HTTP/1.1 or HTTP/1.0.",
 }
 _OPENAI_TYPES = {429: "requests"}
@@ -74,11 +74,11 @@ class ServeError(Exception):
         return _to_json({"error": error})
 
 
-class ClientGoneError(ServeError):
+class ClientDisconnectedError(ServeError):
     """The client closed the connection before the reply was sent."""
 
     def __init__(self) -> None:
-        super().__init__(499, "the client went away")
+        super().__init__(499, "the client disconnected")
 
 
 def as_serve_error(error: Exception) -> ServeError:
@@ -87,7 +87,7 @@ def as_serve_error(error: Exception) -> ServeError:
         return error
     if isinstance(error, MicrogptError):
         return ServeError(400, str(error))
-    return ServeError(500, FAULT)
+    return ServeError(500, INTERNAL_ERROR)
 
 
 async def handle_error(request: Request, error: Exception) -> Response:
@@ -95,7 +95,7 @@ async def handle_error(request: Request, error: Exception) -> Response:
     path = request.scope["path"]
     if isinstance(error, HTTPException):
         shown, method = printable(path), request.method
-        messages = {404: f"there is no {shown}", 405: f"{shown} does not take {method:.20}"}
+        messages = {404: f"{shown} does not exist", 405: f"{shown} does not support {method:.20}"}
         message = messages.get(error.status_code, str(error.detail))
         error = ServeError(error.status_code, message, headers=error.headers)
     return as_serve_error(error).response(path)
@@ -109,8 +109,8 @@ _RULES = {  # by pydantic's error type
     "missing": "is missing",
     "too_short": "must not be empty",
     "string_too_short": "must not be empty",
-    "too_long": "must have {max_length} entries at the most",
-    "string_too_long": "must have {max_length} characters at the most",
+    "too_long": "must have at most {max_length} entries",
+    "string_too_long": "must have at most {max_length} characters",
     "greater_than_equal": "must be >= {ge}",
     "greater_than": "must be > {gt}",
     "less_than_equal": "must be <= {le}",
@@ -118,11 +118,11 @@ _RULES = {  # by pydantic's error type
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
     "int_parsing": "must be a whole number",
-    "int_parsing_size": "must be a whole number of a usual size",
+    "int_parsing_size": "must be a whole number with fewer digits",
     "float_type": "must be a number",
     "float_parsing": "must be a number",
     "finite_number": "must be a finite number",
-    "string_type": "must be a text",
+    "string_type": "must be a string",
     "list_type": "must be a list",
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
@@ -139,22 +139,22 @@ def validation_message(
     The problem is an entry of `ValidationError.errors()`; the default name is its location.
     """
     kind, context = problem["type"], problem.get("ctx", {})
-    place = name or place_of(problem["loc"])
+    place = name or field_path(problem["loc"])
     got = "" if is_secret or kind.startswith("string_too_") else _got(problem["input"])
     if kind == "json_invalid":
-        return f"the body is not JSON: {context['error']}"
+        return f"the body is not valid JSON: {context['error']}"
     if kind == "extra_forbidden":
         return f"unknown field '{printable(str(problem['loc'][-1]), MAX_SHOWN)}'"
     if kind == "unsupported":
         return f"{place} is not supported{got}; leave it out"
     if kind == "value_error":  # raised by our validators, whose messages name the field
-        return f"{name or place_of(problem['loc'][:-1]) + ':'} {context['error']}"
-    limits = {key: without_point(value) for key, value in context.items()}
+        return f"{name or field_path(problem['loc'][:-1]) + ':'} {context['error']}"
+    limits = {key: int_if_whole(value) for key, value in context.items()}
     rule = _RULES.get(kind, "").format(**limits)
     return f"{place} {rule or problem['msg'].replace('Input should be', 'must be')}{got}"
 
 
-def place_of(loc: tuple[int | str, ...]) -> str:
+def field_path(loc: tuple[int | str, ...]) -> str:
     """Return the location of a validation error in a body: `messages[1].role`."""
     place = ""
     for part in loc:
@@ -162,8 +162,8 @@ def place_of(loc: tuple[int | str, ...]) -> str:
     return place.lstrip(".") or "the body"
 
 
-def without_point(number: Any) -> Any:
-    """Return 5 for 5.0, as JSON does not distinguish them."""
+def int_if_whole(number: Any) -> Any:
+    """Convert 5.0 to 5, because JSON does not distinguish them."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 

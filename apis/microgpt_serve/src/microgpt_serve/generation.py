@@ -9,7 +9,7 @@ from fastapi import Request
 from microgpt.sampling import Continuation, Job
 from microgpt_serve.app_state import AppState
 from microgpt_serve.batch_scheduler import QueuedRequest
-from microgpt_serve.errors import ClientGoneError, ServeError
+from microgpt_serve.errors import ClientDisconnectedError, ServeError
 from microgpt_serve.served_model import ServedModel
 
 WATCH_AFTER_S = 0.05  # delay before a task watches for a disconnect; most replies are faster
@@ -87,6 +87,6 @@ async def _watch(request: Request, queued: QueuedRequest, timeout_s: float, afte
         async with asyncio.timeout(timeout_s - after_s):
             while (await request.receive())["type"] != "http.disconnect":
                 pass
-            error = ClientGoneError()
+            error = ClientDisconnectedError()
     if not queued.result.done():
         queued.result.set_exception(error)

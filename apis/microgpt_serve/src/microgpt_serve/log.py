@@ -65,7 +65,7 @@ class LogHandler(logging.Handler):
                 n_dropped, self._n_dropped = self._n_dropped, 0
                 is_last = self._is_finishing
             if n_dropped:
-                message = "%d lines of the log were dropped: nobody read it"
+                message = "%d log lines were dropped because they could not be written"
                 facts = ("microgpt_serve", logging.WARNING, "", 0, message, (n_dropped,), None)
                 lines.append(self.format(logging.LogRecord(*facts)) + "\n")
             n_failed = self._write("".join(lines).encode("utf-8", "backslashreplace"))

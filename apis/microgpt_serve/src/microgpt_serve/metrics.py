@@ -5,9 +5,9 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-from microgpt_serve.errors import MEANINGS
+from microgpt_serve.errors import STATUS_DESCRIPTIONS
 
-BELOW_THE_APP = (408, 431)  # answered by `protocol` before there is a request, and not counted
+PROTOCOL_STATUSES = (408, 431)  # sent by `protocol`, outside the app, and not counted
 UNMATCHED = "unmatched"  # route label of requests that match no route
 LATENCY_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SPEEDS = (100, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000)
@@ -24,29 +24,29 @@ class Metrics:
         gauge = partial(Gauge, registry=self.registry)
         histogram = partial(Histogram, registry=self.registry)
         all_routes = (*routes, UNMATCHED)
-        self._requests = counter("microgpt_requests", "Requests answered.", ["route", "status"])
+        self._requests = counter("microgpt_requests", "Requests handled.", ["route", "status"])
         self._requests_of = {
             (route, status): self._requests.labels(route, str(status))
             for route in all_routes
-            for status in (200, *MEANINGS)
-            if status not in BELOW_THE_APP
+            for status in (200, *STATUS_DESCRIPTIONS)
+            if status not in PROTOCOL_STATUSES
         }
-        latency_help = "Time from a request's headers to the end of its reply."
+        latency_help = "Seconds from the request headers to the end of the response."
         latency = histogram("microgpt_request_seconds", latency_help, ["route"], buckets=LATENCY_S)
         self._latency_of = {route: latency.labels(route) for route in all_routes}
         tokens = counter("microgpt_tokens", "Tokens generated.", ["route"])
         self.tokens_of = {route: tokens.labels(route) for route in routes if "/v1/" in route}
-        speed_help = "Speed of the threads that generate, each time that they deliver."
+        speed_help = "Tokens per second of a generation thread, each time it finishes requests."
         self._speed = histogram("microgpt_tokens_per_second", speed_help, buckets=SPEEDS)
-        queue = gauge("microgpt_queue_length", "Requests that no thread has taken up yet.")
+        queue = gauge("microgpt_queue_length", "Requests waiting for a generation thread.")
         queue.set_function(n_waiting)
         model_labels = ["name", "version"]
-        self._model = gauge("microgpt_model_info", "The model that is served.", model_labels)
-        reloads_help = "Reloads of the model, and of the API keys."
+        self._model = gauge("microgpt_model_info", "The served model.", model_labels)
+        reloads_help = "Reloads of the model or the API keys."
         reloads = counter("microgpt_reloads", reloads_help, ["result"])
         self.reloads_ok, self.reloads_failed = map(reloads.labels, ("ok", "failed"))
         self.dropped_lines = counter(
-            "microgpt_log_lines_dropped", "Lines of the log that nobody read in time."
+            "microgpt_log_lines_dropped", "Log lines dropped because they could not be written."
         )
 
     def count_request(self, path: str, status: int, seconds: float) -> None:

@@ -4,8 +4,8 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
-from microgpt_serve.errors import MEANINGS, without_point
-from microgpt_serve.middleware.auth import ALWAYS_OPEN
+from microgpt_serve.errors import STATUS_DESCRIPTIONS, int_if_whole
+from microgpt_serve.middleware.auth import HEALTH_PATHS
 from microgpt_serve.routes.body import BodyRoute
 from microgpt_serve.routes.openai.response_schemas import OpenAIErrorResponse
 from microgpt_serve.schemas import ErrorResponse
@@ -13,7 +13,8 @@ from microgpt_serve.settings import Settings
 
 ERRORS = (401, 403, 429)
 BODY_ERRORS = (400, *ERRORS, 408, 413, 415, 503, 504)
-FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")  # for 422; the service sends 400 instead
+# Of status 422; the service sends 400 instead.
+FASTAPI_ERROR_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 
 def error_responses(router: APIRouter) -> dict[int | str, dict[str, Any]]:
@@ -21,23 +22,25 @@ def error_responses(router: APIRouter) -> dict[int | str, dict[str, Any]]:
     is_openai = router.routes[0].path.startswith("/v1/")  # type: ignore[attr-defined]
     shape = OpenAIErrorResponse if is_openai else ErrorResponse
     statuses = BODY_ERRORS if router.route_class is BodyRoute else ERRORS
-    return {status: {"model": shape, "description": MEANINGS[status]} for status in statuses}
+    return {
+        status: {"model": shape, "description": STATUS_DESCRIPTIONS[status]} for status in statuses
+    }
 
 
 def openapi_schema(app: FastAPI, settings: Settings) -> dict[str, Any]:
     """Return the schema of an app without responses that these settings exclude."""
     schema = app.openapi()
     for path, operations in schema["paths"].items():
-        is_open = path in ALWAYS_OPEN
-        unused = {"422"} | ({"401", "429"} if is_open else set())
+        is_health_check = path in HEALTH_PATHS
+        unused = {"422"} | ({"401", "429"} if is_health_check else set())
         unused |= set() if settings.checks_hosts else {"403"}
         for operation in operations.values():
             for status in unused & operation["responses"].keys():
                 del operation["responses"][status]
-            if is_open:
+            if is_health_check:
                 operation["security"] = []
     components = schema["components"]
-    for name in FASTAPIS_OWN:
+    for name in FASTAPI_ERROR_SCHEMAS:
         components["schemas"].pop(name, None)
     if settings.has_keys:
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
@@ -51,4 +54,4 @@ def _with_whole_numbers(schema: Any) -> Any:
         return {name: _with_whole_numbers(value) for name, value in schema.items()}
     if isinstance(schema, list):
         return [_with_whole_numbers(value) for value in schema]
-    return without_point(schema)
+    return int_if_whole(schema)

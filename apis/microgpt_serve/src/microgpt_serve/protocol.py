@@ -31,9 +31,9 @@ LOG = logging.getLogger("microgpt_serve")
 MAX_CONNECTIONS = MAX_FILES * 3 // 4 if MAX_FILES > 0 else 2**16
 MAX_HEAD_BYTES = 65_536  # bytes of headers, or of other data outside bodies
 MAX_HEADERS = 128
-TOO_LARGE = 431, f"the headers are more than {MAX_HEADERS}, or larger than {MAX_HEAD_BYTES} bytes"
+TOO_LARGE = 431, f"at most {MAX_HEADERS} headers and {MAX_HEAD_BYTES} bytes of headers are allowed"
 MAX_PIPELINED = 16  # unanswered requests per connection
-BODY_FOLLOWS = (b"content-length", b"transfer-encoding")
+BODY_HEADERS = (b"content-length", b"transfer-encoding")
 RECEIVE_S = 10.0  # time to receive a request
 SEND_S = 10.0  # time in which a client must read something, once more than 64 KiB are buffered
 # Bytes of a body that are read after the reply. Closing a connection with unread data resets it,
@@ -51,7 +51,7 @@ class LimitedProtocol(HttpToolsProtocol):
     _is_in_head = True  # its headers are still incomplete
     _receive_timer: asyncio.TimerHandle | None = None
     _send_timer: asyncio.TimerHandle | None = None
-    _fault = (400, "this is not a valid HTTP/1.1 request")
+    _parse_error = (400, "the request is not valid HTTP/1.1")
     _n_skipped = 0  # bytes of a body read after the reply
     _cycles: Sequence[RequestResponseCycle] = ()  # requests; at most the first is being answered
     _received_at = 0.0
@@ -102,13 +102,13 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:  # noqa: D102
         self._is_incomplete, self._n_skipped = True, 0
         if len(self.pipeline) >= MAX_PIPELINED:
-            raise ValueError("too many requests in a row")
+            raise ValueError("too many pipelined requests")
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:  # noqa: D102
-        if fault := self._fault_of_head():
-            self._fault = fault
-            raise ValueError(fault)  # the parser stops and calls send_400_response
+        if error := self._head_error():
+            self._parse_error = error
+            raise ValueError(error)  # the parser stops and calls send_400_response
         super().on_headers_complete()
         self._cycles = [*(one for one in self._cycles if not one.response_complete), self.cycle]
         self._n_head_bytes, self._is_in_head = 0, False
@@ -127,9 +127,9 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: D102
-        self._refuse(*self._fault)
+        self._refuse(*self._parse_error)
 
-    def _fault_of_head(self) -> tuple[int, str] | None:
+    def _head_error(self) -> tuple[int, str] | None:
         """Return the status and message if the headers are refused, or None."""
         version, headers = self.parser.get_http_version(), self.headers
         hosts = [value for name, value in headers if name == b"host"]
@@ -138,12 +138,12 @@ class LimitedProtocol(HttpToolsProtocol):
         if version not in ("1.0", "1.1"):
             return 505, "only HTTP/1.1 and HTTP/1.0 are supported"
         if len(hosts) > 1 or (not hosts and version == "1.1"):
-            return 400, "a request must have one Host header"
+            return 400, "the request must have exactly one Host header"
         if hosts and not _IS_HOST(hosts[0]):
-            return 400, "the Host header must be a name or an address, and a port or none"
-        if self.parser.should_upgrade() and any(name in BODY_FOLLOWS for name, _ in headers):
+            return 400, "the Host header must be a host name or an address, with an optional port"
+        if self.parser.should_upgrade() and any(name in BODY_HEADERS for name, _ in headers):
             # The parser would skip the body and parse its second half as the next request.
-            return 400, "a request with a body cannot change the protocol; send no Upgrade header"
+            return 400, "a request with a body cannot be upgraded; send no Upgrade header"
         return None
 
     def _close_idle(self) -> None:
@@ -159,7 +159,7 @@ class LimitedProtocol(HttpToolsProtocol):
             one.transport.close()
             LimitedProtocol._n_closed += 1
         if self._n_closed and self._received_at - self._logged_at >= LOG_EVERY_S:
-            text = "closed %d idle connections, to have at most %d; raise the limit of open files"
+            text = "closed %d idle connections; the limit is %d: raise the open-file limit"
             LOG.warning(text, self._n_closed, MAX_CONNECTIONS)
             LimitedProtocol._n_closed, LimitedProtocol._logged_at = 0, self._received_at
 
@@ -169,7 +169,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _on_slow_sender(self) -> None:
         self._receive_timer = None
         if not self.transport.is_closing():
-            self._refuse(408, f"the request did not come within {RECEIVE_S:g} seconds")
+            self._refuse(408, f"the request did not arrive within {RECEIVE_S:g} seconds")
 
     def _stop_receive_timer(self) -> None:
         if self._receive_timer is not None:

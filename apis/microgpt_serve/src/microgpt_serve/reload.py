@@ -37,7 +37,7 @@ class Reloader:
                 return
             self._is_stale = False
             if self._state.settings.api_keys_file is not None:
-                await self._try(self._reload_keys, "the API keys are as before")
+                await self._try(self._reload_keys, "the API keys are unchanged")
             await self._try(self._reload_model, f"{self._state.model} is still served")
 
     async def _try(self, reload: Callable[[], Awaitable[str]], otherwise: str) -> None:
@@ -48,7 +48,7 @@ class Reloader:
         except Exception as error:
             metrics.reloads_failed.inc()
             is_known = isinstance(error, MicrogptError) or limit.expired()
-            problem = f"it took more than {RELOAD_S:g} s" if limit.expired() else error
+            problem = f"timed out after {RELOAD_S:g} s" if limit.expired() else error
             LOG.error("reload failed, %s: %s", otherwise, problem, exc_info=not is_known)
         else:
             metrics.reloads_ok.inc()
@@ -61,8 +61,10 @@ class Reloader:
         return f"API keys ({len(keys.hashes)})"
 
     async def _reload_model(self) -> str:
-        directory, or_demo = self._state.settings.model_dir, self._state.model.is_demo
-        model = await _in_daemon_thread(lambda: load_model(directory, LOG.info, or_demo=or_demo))
+        directory, allow_demo = self._state.settings.model_dir, self._state.model.is_demo
+        model = await _in_daemon_thread(
+            lambda: load_model(directory, LOG.info, allow_demo=allow_demo)
+        )
         self._state.model = model
         self._state.metrics.set_model(model.name, model.version)
         return str(model)
@@ -79,9 +81,9 @@ async def _in_daemon_thread(function: Callable[[], T]) -> T:
             except MicrogptError as error:
                 future.set_exception(error)
             except BaseException as error:  # for example a panic in the tokenizers library
-                fault = RuntimeError(f"{type(error).__name__}: {error}")
-                fault.__cause__ = error
-                future.set_exception(fault)
+                unknown = RuntimeError(f"{type(error).__name__}: {error}")
+                unknown.__cause__ = error
+                future.set_exception(unknown)
 
     threading.Thread(target=run, name="reload", daemon=True).start()
     return await asyncio.wrap_future(future)

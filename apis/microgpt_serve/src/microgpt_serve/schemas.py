@@ -10,7 +10,7 @@ from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, MAX_SEED, MAX_SIZ
 from microgpt.data.tokenizer import ROLES
 from microgpt.printable import printable
 from microgpt.sampling import FinishReason
-from microgpt_serve.errors import MAX_SHOWN, without_point
+from microgpt_serve.errors import MAX_SHOWN, int_if_whole
 
 MAX_SAMPLES = 50
 MAX_MESSAGES = 4096
@@ -18,27 +18,33 @@ MAX_CHARACTERS = 2**17  # per prompt, or over all messages
 
 Temperature = Annotated[
     float,
-    Field(ge=0, allow_inf_nan=False, description="0 takes the likeliest, 1 follows the odds."),
+    Field(
+        ge=0,
+        allow_inf_nan=False,
+        description="Sampling temperature. 0 always takes the most likely token.",
+    ),
 ]
-WHOLE = BeforeValidator(without_point)  # accepts 5.0; must be last, or the schema loses the limits
+# Accepts 5.0 as 5. It must come last, or the schema loses the limits.
+WHOLE_FLOAT = BeforeValidator(int_if_whole)
 Seed = Annotated[
     int,
     Field(ge=0, le=MAX_SEED),
-    WHOLE,
+    WHOLE_FLOAT,
     WithJsonSchema(  # a power of two, which parsers that use floats represent exactly
         {
             "type": "integer",
             "minimum": 0,
             "exclusiveMaximum": MAX_SEED + 1,
-            "description": "Same seed, same text.",
+            "description": "Random seed. The same seed gives the same text.",
         }
     ),
 ]
-Count = Annotated[int, Field(ge=1, le=MAX_SIZE), WHOLE]
-Share = Annotated[float, Field(ge=0, le=1)]
-TopK = Annotated[Count | None, Field(description="Only of the k likeliest.")]
+Count = Annotated[int, Field(ge=1, le=MAX_SIZE), WHOLE_FLOAT]
+Probability = Annotated[float, Field(ge=0, le=1)]
+TopK = Annotated[Count | None, Field(description="Sample from the k most likely tokens.")]
 TopP = Annotated[
-    Share | None, Field(description="Only of the likeliest that together have this share.")
+    Probability | None,
+    Field(description="Sample from the most likely tokens with this total probability."),
 ]
 Message = TypeVar("Message")
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
@@ -58,13 +64,18 @@ class RequestBody(BaseModel):
 
 
 class GenerateRequest(RequestBody):
-    """What `generate` is asked for."""
+    """Request body of /microgpt/v1/generate."""
 
-    num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES), WHOLE] = 1
+    num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES), WHOLE_FLOAT] = 1
     temperature: Temperature = DEFAULT_TEMPERATURE
-    seed: Seed = Field(DEFAULT_SEED, description="Of sample 1; sample 2 has seed + 1.")
-    max_tokens: Count | None = Field(None, description="The most tokens after the prompt.")
-    prompt: str = Field("", max_length=MAX_CHARACTERS, description="How each sample begins.")
+    seed: Seed = Field(
+        DEFAULT_SEED, description="Random seed of the first sample; the second uses seed + 1."
+    )
+    max_tokens: Count | None = Field(
+        None,
+        description="Maximum number of new tokens. Default: until the context is full.",
+    )
+    prompt: str = Field("", max_length=MAX_CHARACTERS, description="Start of each sample.")
     top_k: TopK = None
     top_p: TopP = None
 
@@ -72,12 +83,12 @@ class GenerateRequest(RequestBody):
 
     @property
     def sampling(self) -> Sampling:
-        """How a token is drawn."""
+        """The sampling settings."""
         return Sampling(self.temperature, self.top_k, 1.0 if self.top_p is None else self.top_p)
 
 
 class GenerateResponse(BaseModel):
-    """What the model made up; each sample begins with the prompt."""
+    """Generated texts, each including the prompt."""
 
     samples: list[str]
 
@@ -106,31 +117,41 @@ class ChatMessage(RequestBody):
 
 
 class ChatRequest(RequestBody):
-    """What `chat` is asked for."""
+    """Request body of /microgpt/v1/chat."""
 
     messages: Messages[ChatMessage]
     temperature: Temperature = DEFAULT_TEMPERATURE
-    seed: Seed = Field(DEFAULT_SEED, description="Of the first reply; reply 2 has seed + 1.")
-    max_tokens: Count | None = Field(None, description="The most tokens of the reply.")
+    seed: Seed = Field(
+        DEFAULT_SEED,
+        description="Random seed of the first reply; the second of a conversation uses seed + 1.",
+    )
+    max_tokens: Count | None = Field(
+        None,
+        description="Maximum number of tokens of the reply. Default: until the context is full.",
+    )
 
     model_config = _example({"messages": [{"role": "user", "content": "hello"}]})
 
 
 class ChatResponse(BaseModel):
-    """The assistant's next turn."""
+    """The assistant's reply."""
 
     role: Literal["assistant"] = "assistant"
     content: str
-    tokens_dropped: int = Field(description="Of old turns that had no room.")
-    unknown_characters: str = Field(description="What the model cannot read.")
-    finish_reason: FinishReason = Field(description="length: max_tokens or the context was full.")
+    tokens_dropped: int = Field(description="Number of tokens in dropped turns.")
+    unknown_characters: str = Field(
+        description="Removed characters that are not in the vocabulary."
+    )
+    finish_reason: FinishReason = Field(
+        description="`length`: max_tokens was reached or the context is full."
+    )
 
 
 class ModelResponse(BaseModel):
-    """The model that is served."""
+    """The served model."""
 
     name: str
-    version: str = Field(description="The first 12 digits of the weights' sha256.")
+    version: str = Field(description="The first 12 digits of the SHA-256 of the weights.")
     chat: bool
     num_params: int
     vocab_size: int
@@ -141,16 +162,16 @@ class ModelResponse(BaseModel):
     n_ff_exp: int
     dtype: str
     tokenizer: Literal["char", "bpe"] = Field(
-        description="What a token is: a character, or a subword."
+        description="`char`: a token is a character; `bpe`: a subword."
     )
     characters: str = Field(
-        description="What it can read and write; empty with bpe, which knows all."
+        description="The vocabulary of `char`; empty for `bpe`, which encodes any character."
     )
     created_at: str | None
 
 
 class HealthResponse(BaseModel):
-    """The process lives."""
+    """The process is running."""
 
     status: Literal["ok"] = "ok"
     model: str
@@ -158,13 +179,13 @@ class HealthResponse(BaseModel):
 
 
 class ReadyResponse(BaseModel):
-    """It takes requests."""
+    """The service accepts requests."""
 
     status: Literal["ready"] = "ready"
 
 
 class ErrorResponse(BaseModel):
-    """What was wrong, and what to do."""
+    """An error: what was wrong, and what to do."""
 
     error: str
 

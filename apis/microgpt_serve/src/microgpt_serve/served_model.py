@@ -35,16 +35,16 @@ class ServedModel:
 
 
 def load_model(
-    directory: str | None, log: Callable[[str], None], *, or_demo: bool = True
+    directory: str | None, log: Callable[[str], None], *, allow_demo: bool = True
 ) -> ServedModel:
     """Load the model of a directory, by default `output`, and compile its engine.
 
-    Without a directory and without `output` it loads the demo model, if `or_demo`. `log` gets
+    Without a directory and without `output` it loads the demo model, if `allow_demo`. `log` gets
     messages about that and about compilation.
     """
-    is_demo = or_demo and directory is None and not os.path.lexists(DEFAULT_MODEL_DIR)
+    is_demo = allow_demo and directory is None and not os.path.lexists(DEFAULT_MODEL_DIR)
     if is_demo:
-        log(f"there is no {DEFAULT_MODEL_DIR} here; using the demo model that comes with microgpt")
+        log(f"{DEFAULT_MODEL_DIR} does not exist; using the demo model that comes with microgpt")
     path = bundled(DEMO_MODEL) if is_demo else directory or DEFAULT_MODEL_DIR
     saved = load(path)
     gpt = InferenceGpt(saved)

@@ -26,7 +26,7 @@ from microgpt_serve.protocol import LimitedProtocol
 from microgpt_serve.reload import Reloader
 from microgpt_serve.served_model import load_model
 from microgpt_serve.settings import Settings
-from microgpt_serve.signals import hold_reloads, release_reloads
+from microgpt_serve.signals import block_sighup, unblock_sighup
 
 LOG = logging.getLogger("microgpt_serve")
 # uvloop accepts one connection per listener and event-loop iteration. With one listener, clients
@@ -63,7 +63,7 @@ def serve(settings: Settings) -> None:
                 access_log=False,
                 server_header=False,
                 proxy_headers=bool(settings.trusted_proxies),
-                forwarded_allow_ips=list(chain(*map(_both_forms, settings.trusted_proxies))),
+                forwarded_allow_ips=list(chain(*map(_with_ipv6_form, settings.trusted_proxies))),
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=LAST_WRITES_S,
             )
@@ -72,7 +72,7 @@ def serve(settings: Settings) -> None:
         log.finish()
 
 
-def _both_forms(network: str) -> list[str]:
+def _with_ipv6_form(network: str) -> list[str]:
     """Return a network; for IPv4 also its IPv6 form, as seen by a dual-stack socket."""
     parsed = ipaddress.ip_network(network)
     if parsed.version == 6:
@@ -86,7 +86,7 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        message = f"cannot listen at {host}:{port}: {reason}; choose another PORT or HOST"
+        message = f"cannot listen on {host}:{port}: {reason}; choose another PORT or HOST"
         raise OSError(message) from error
 
 
@@ -112,11 +112,11 @@ class _Server(uvicorn.Server):
         LOG.info("serving %s at http://%s:%d; see /docs", self._state.model, in_url, port)
         settings = self._state.settings
         if settings.is_exposed and not settings.has_keys:
-            LOG.warning("anyone who reaches %s can use it; set MICROGPT_API_KEY", host)
+            LOG.warning("anyone who can connect to %s can use it; set MICROGPT_API_KEY", host)
             if not settings.allowed_hosts:
                 LOG.warning(
-                    "so can a stranger's web page (DNS rebinding); set MICROGPT_ALLOWED_HOSTS to "
-                    "the names that clients ask for"
+                    "web pages can use it by DNS rebinding; set MICROGPT_ALLOWED_HOSTS to the host "
+                    "names that clients use"
                 )
 
     @contextlib.contextmanager
@@ -131,11 +131,11 @@ class _Server(uvicorn.Server):
             loop.call_soon_threadsafe(handlers[signal.Signals(number)])
 
         before = {number: signal.signal(number, handle) for number in handlers}
-        release_reloads()
+        unblock_sighup()
         try:
             yield
         finally:
-            hold_reloads()
+            block_sighup()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -143,7 +143,7 @@ class _Server(uvicorn.Server):
         for number in (signal.SIGTERM, signal.SIGINT):  # the next one ends the process at once
             signal.signal(number, signal.SIG_DFL)
         self._state.is_draining = True
-        LOG.info("shutting down: replies that are on their way are finished")
+        LOG.info("shutting down: waiting for running replies")
         self._start(self._drain())
 
     async def _drain(self) -> None:

@@ -21,7 +21,7 @@ _IS_ORIGIN = re.compile(
 
 def _check_key(key: SecretStr) -> SecretStr:
     if not is_key(key.get_secret_value()):
-        raise ValueError(f"{KEY_RULE}, at least one")
+        raise ValueError(f"{KEY_RULE}, and not empty")
     return key
 
 
@@ -49,7 +49,8 @@ def _check_host(text: str) -> str:
     """Normalise a host for comparison."""
     if host := text if text == "*" else host_of(text) or host_of(f"[{text}]"):
         return host
-    raise ValueError(f"must be names such as chat.example, 10.0.0.7, or *, got {text!r:.80}")
+    rule = "must be host names or addresses such as chat.example, 10.0.0.7, or *"
+    raise ValueError(f"{rule}, got {text!r:.80}")
 
 
 def _check_network(text: str) -> str:

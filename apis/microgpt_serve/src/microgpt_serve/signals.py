@@ -3,13 +3,13 @@
 import signal
 
 
-def hold_reloads() -> None:
-    """Block SIGHUP until `release_reloads`."""
+def block_sighup() -> None:
+    """Block SIGHUP until `unblock_sighup`."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 
 
-def release_reloads() -> None:
+def unblock_sighup() -> None:
     """Unblock SIGHUP; a pending one is delivered."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

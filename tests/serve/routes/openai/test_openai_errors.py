@@ -34,8 +34,8 @@ def assert_error(reply, status: int, message: str, field: str | None) -> None:
         ({"seed": 2**63}, "seed must be <= 9223372036854775807", "seed"),
         ({"max_tokens": -1}, "max_tokens must be >= ", "max_tokens"),
         ({"stop": ""}, "stop[0] must not be empty", "stop[0]"),
-        ({"stop": ["a", 5]}, "stop[1] must be a text, got 5", "stop[1]"),
-        ({"stop": list("abcde")}, "stop must have 4 entries at the most", "stop"),
+        ({"stop": ["a", 5]}, "stop[1] must be a string, got 5", "stop[1]"),
+        ({"stop": list("abcde")}, "stop must have at most 4 entries", "stop"),
         ({"stop": 5}, "stop must be a list", "stop"),
         ({"stream": "yes"}, "stream must be true or false", "stream"),
         ({"stream_options": {"x": 1}}, "unknown field 'x'", "stream_options.x"),
@@ -50,13 +50,17 @@ def assert_error(reply, status: int, message: str, field: str | None) -> None:
             "presence_penalty",
         ),
         ({"safety_identifier": "a" * 513}, "safety_identifier", "safety_identifier"),
-        ({"prompt_cache_key": 5}, "prompt_cache_key must be a text, got 5", "prompt_cache_key"),
+        ({"prompt_cache_key": 5}, "prompt_cache_key must be a string, got 5", "prompt_cache_key"),
         ({"verbosity": "loud"}, "verbosity must be 'low', 'medium' or 'high'", "verbosity"),
-        ({"metadata": {"a": 1}}, "metadata.a must be a text, got 1", "metadata.a"),
-        ({"metadata": {str(i): "" for i in range(17)}}, "metadata must have 16", "metadata"),
+        ({"metadata": {"a": 1}}, "metadata.a must be a string, got 1", "metadata.a"),
+        (
+            {"metadata": {str(i): "" for i in range(17)}},
+            "metadata must have at most 16",
+            "metadata",
+        ),
         ({"presence_penalty": -2}, "presence_penalty is not supported", "presence_penalty"),
         ({"logit_bias": {"50256": -100}}, "logit_bias is not supported; leave", "logit_bias"),
-        ({"model": 5}, "model must be a text", "model"),
+        ({"model": 5}, "model must be a string", "model"),
         ({"colour": "blue"}, "unknown field 'colour'", "colour"),
     ],
 )
@@ -78,8 +82,8 @@ def test_a_bad_field_is_refused_by_name(talk, path, fields, message, field) -> N
          "messages[0].content"),
         ({"messages": [{**HI, "content": []}]}, "content must not be empty",
          "messages[0].content"),
-        ({"messages": [{**HI, "content": None}]}, "must be a text", "messages[0].content"),
-        ({"messages": [{**HI, "content": ["hi"]}]}, "must be a text, or parts",
+        ({"messages": [{**HI, "content": None}]}, "must be a string", "messages[0].content"),
+        ({"messages": [{**HI, "content": ["hi"]}]}, "must be a string or parts",
          "messages[0].content"),
         ({"messages": [{**HI, "tool_calls": [{"id": "x"}]}]}, "tool_calls is not supported",
          "messages[0].tool_calls"),
@@ -87,7 +91,7 @@ def test_a_bad_field_is_refused_by_name(talk, path, fields, message, field) -> N
          "messages[0].name"),
         ({"messages": [{**HI, "content": "h" * 99}]}, "the message has 99 characters", None),
         ({"logprobs": 3}, "logprobs must be true or false", "logprobs"),
-        ({"top_logprobs": 3}, "top_logprobs needs logprobs: true", "top_logprobs"),
+        ({"top_logprobs": 3}, "top_logprobs requires logprobs: true", "top_logprobs"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs must be <= 20", "top_logprobs"),
         ({"tools": [{"type": "function"}]}, "tools is not supported; leave it out", "tools"),
         ({"tool_choice": "required"}, "tool_choice is not supported", "tool_choice"),
@@ -105,7 +109,7 @@ def test_a_bad_conversation_is_refused_by_name(talk, fields, message, field) -> 
 @pytest.mark.parametrize(
     ("fields", "message", "field"),
     [
-        ({"prompt": 5}, "prompt must be a text, a list of tokens, or a list of either", "prompt"),
+        ({"prompt": 5}, "prompt must be a string, a list of token ids", "prompt"),
         ({"best_of": True}, "best_of is not supported, got True; leave it out", "best_of"),
         ({"prompt": "aZ"}, "the model does not know 'Z'", None),
         ({"prompt": "a" * 99}, "the prompt has 99 characters; at most 15 fit", None),
@@ -168,19 +172,21 @@ def test_a_text_model_does_not_chat(names) -> None:
 
 
 def test_the_rest_has_the_same_shape(names) -> None:
-    assert_error(names.get("/v1/nowhere"), 404, "there is no /v1/nowhere", None)
-    assert_error(names.get(COMPLETIONS), 405, "does not take GET", None)
+    assert_error(names.get("/v1/nowhere"), 404, "/v1/nowhere does not exist", None)
+    assert_error(names.get(COMPLETIONS), 405, "does not support GET", None)
     assert_error(names.request("POST", COMPLETIONS, b"{}", Content_Type="text/plain"), 415,
                  "must be JSON", None)  # fmt: skip
     assert_error(names.request("POST", COMPLETIONS, {"prompt": "a" * 2**23}), 413, "larger", None)
     bad = names.request("POST", COMPLETIONS, b'{"n":', Content_Type="application/json")
-    assert_error(bad, 400, "the body is not JSON", None)
+    assert_error(bad, 400, "the body is not valid JSON", None)
 
 
 def test_only_who_has_the_key_comes_in(serve, talk_dir) -> None:
     server = serve(talk_dir, MICROGPT_API_KEY="s3cret")
     assert server.openai("s3cret").models.list().data[0].id == "talk"
-    with pytest.raises(openai.AuthenticationError, match="send the API key") as caught:
+    with pytest.raises(
+        openai.AuthenticationError, match="the API key is missing or wrong"
+    ) as caught:
         server.openai("wrong").models.list()
     assert caught.value.code == "invalid_api_key"
     with pytest.raises(openai.AuthenticationError):

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from microgpt.errors import PromptError
-from microgpt_serve.errors import ClientGoneError, ServeError
+from microgpt_serve.errors import ClientDisconnectedError, ServeError
 from microgpt_serve.routes.openai.server_sent_events import DONE, EventStream
 
 
@@ -40,7 +40,7 @@ def test_pieces_are_sent_one_by_one() -> None:
     [
         (ServeError(504, "too slow"), 504, "too slow"),
         (PromptError("not finite"), 400, "not finite"),
-        (ValueError("/secret"), 500, "this is a fault of the service; its log tells more"),
+        (ValueError("/secret"), 500, "internal server error; see the log of the service"),
     ],
 )
 def test_an_error_after_the_first_piece_is_the_last_event(
@@ -60,7 +60,7 @@ def test_an_error_before_the_first_piece_is_answered_like_any_other() -> None:
 
 
 def test_who_has_gone_is_told_nothing() -> None:
-    scope, messages = sent(b"a", ClientGoneError())
+    scope, messages = sent(b"a", ClientDisconnectedError())
     assert (scope["outcome"], messages[-1]["body"]) == (499, b"")
 
 

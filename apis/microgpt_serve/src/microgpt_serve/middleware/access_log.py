@@ -10,7 +10,7 @@ from time import perf_counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from microgpt.printable import printable
-from microgpt_serve.errors import FAULT, ServeError
+from microgpt_serve.errors import INTERNAL_ERROR, ServeError
 
 LOG = logging.getLogger("microgpt_serve.access")
 ID_HEADER = b"x-request-id"
@@ -44,10 +44,12 @@ class AccessLogMiddleware:
         try:
             await self._app(scope, receive, send_with_id)
         except Exception:
-            LOG.exception("a fault of the service, request %s", request_id)
+            LOG.exception("internal error in request %s", request_id)
             if status:  # the response has started: it can only be aborted
                 raise
-            await ServeError(500, FAULT).response(scope["path"])(scope, receive, send_with_id)
+            await ServeError(500, INTERNAL_ERROR).response(scope["path"])(
+                scope, receive, send_with_id
+            )
         finally:
             seconds = perf_counter() - started
             status = scope.get("outcome", status) or 500  # streams set an outcome on errors

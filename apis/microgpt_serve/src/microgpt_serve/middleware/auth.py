@@ -24,7 +24,7 @@ from microgpt.files.regular_file import read_regular_file
 from microgpt_serve.errors import ServeError
 
 LOG = logging.getLogger("microgpt_serve")
-ALWAYS_OPEN = frozenset({"/health", "/ready"})
+HEALTH_PATHS = frozenset({"/health", "/ready"})
 NO_KEY_NEEDED = frozenset({"/docs", "/openapi.json"})
 MAX_FILE_BYTES = 2**20  # about 20,000 keys
 KEY_RULE = "must be ASCII characters without spaces"
@@ -40,7 +40,7 @@ class AuthMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
-        if scope["type"] == "http" and scope["path"] not in ALWAYS_OPEN:
+        if scope["type"] == "http" and scope["path"] not in HEALTH_PATHS:
             try:
                 await self._check(scope)
             except ServeError as error:
@@ -55,10 +55,10 @@ class AuthMiddleware:
             if not await self._limiter.hit(rate, client):
                 reset_time, _ = await self._limiter.get_window_stats(rate, client)
                 wait_s = max(1, math.ceil(reset_time - time.time()))
-                message = f"too many requests: {rate} at the most"
+                message = f"too many requests; the limit is {rate}"
                 raise ServeError(429, message, retry_after_s=wait_s)
         if self._keys.hashes and not key and scope["path"] not in NO_KEY_NEEDED:
-            message = "send the API key: Authorization: Bearer KEY"
+            message = "the API key is missing or wrong; send Authorization: Bearer KEY"
             raise ServeError(401, message, headers={"www-authenticate": "Bearer"})
 
 
@@ -96,7 +96,7 @@ def _read_keys(file: str) -> list[str]:
         raise ConfigError(f"{file}: the API keys cannot be read: {error.strerror}") from error
     keys = parse_keys(content.decode("utf-8-sig", "replace"), file)
     if os.name == "posix" and mode & stat.S_IROTH:
-        LOG.warning("every user of this machine can read the API keys: chmod o-r %s", file)
+        LOG.warning("all users of this machine can read the API keys; run: chmod o-r %s", file)
     return keys
 
 
@@ -108,12 +108,12 @@ def parse_keys(text: str, name: str) -> list[str]:
         if not key or key.startswith("#"):
             continue
         if not is_key(key):
-            raise ConfigError(f"{name}, line {number}: a key {KEY_RULE}, alone on its line")
+            raise ConfigError(f"{name}, line {number}: a key {KEY_RULE}; write one per line")
         if key in line_of:
-            raise ConfigError(f"{name}, line {number}: this key is in line {line_of[key]} already")
+            raise ConfigError(f"{name}, line {number}: same key as in line {line_of[key]}")
         line_of[key] = number
     if not line_of:
-        raise ConfigError(f"{name} has no key; write one a line")
+        raise ConfigError(f"{name} has no key; write one per line")
     return list(line_of)
 
 

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from microgpt.printable import printable
 from microgpt_serve.errors import MAX_SHOWN, ServeError
-from microgpt_serve.middleware.auth import ALWAYS_OPEN
+from microgpt_serve.middleware.auth import HEALTH_PATHS
 
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(:\d*)?").fullmatch
 MAX_HEADER = 300  # characters: a name of 253 with its port, or an origin
@@ -70,15 +70,15 @@ class HostMiddleware:
             text = value.decode("latin-1")
             if name == b"host":
                 host = host_of(text) if len(text) <= MAX_HEADER else ""
-                is_health_check = scope["path"] in ALWAYS_OPEN and _is_address(host)
+                is_health_check = scope["path"] in HEALTH_PATHS and _is_address(host)
                 if not (is_health_check or self._allows(host)):
                     shown = printable(text, MAX_SHOWN)
-                    return f"the host {shown} is not allowed; MICROGPT_ALLOWED_HOSTS can name it"
+                    return f"the host {shown} is not allowed; add it to MICROGPT_ALLOWED_HOSTS"
             elif self._origins.isdisjoint((text, "*")):
                 host = host_of(text.partition("://")[2]) if len(text) <= MAX_HEADER else ""
                 if not self._allows(host):
                     shown = printable(text, MAX_SHOWN)
-                    return f"pages of {shown} are not allowed; MICROGPT_CORS_ORIGINS can name it"
+                    return f"the origin {shown} is not allowed; add it to MICROGPT_CORS_ORIGINS"
         return None
 
     def _allows(self, host: str) -> bool:

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ValidationError
 from microgpt_serve.app_state import AppState, get_state
 from microgpt_serve.errors import (
     RETRY_AFTER_S,
-    ClientGoneError,
+    ClientDisconnectedError,
     ServeError,
-    place_of,
+    field_path,
     validation_message,
 )
 from microgpt_serve.schemas import MAX_CHARACTERS
@@ -28,8 +28,8 @@ MAX_LISTED = 1000  # with more validation errors, only their number is reported
 MAX_INLINE_BYTES = 16_384  # to validate
 MAX_INLINE_CHARS = 2_000  # to encode, plus two per message
 # Validation holds the GIL for a time that grows with the number of values, not with the bytes. So
-# the punctuation of JSON values is counted first: 32,768 signs take about 10 ms.
-MAX_SIGNS = 32_768
+# the punctuation of JSON values is counted first: 32,768 characters take about 10 ms.
+MAX_PUNCTUATION = 32_768
 MAX_ESCAPES = 2 * MAX_CHARACTERS  # one character may need two \\uXXXX
 SMALL_BYTES = 65_536  # bodies up to this size are accepted even if large ones fill the memory
 CHUNK_S = 0.002  # pause between chunks of large bodies, over all clients
@@ -73,10 +73,10 @@ def _validate(body_model: type[BaseModel], content: bytearray) -> BaseModel:
     except ValidationError as error:
         n_problems = error.error_count()
         if n_problems > MAX_LISTED:  # listing all unknown fields of a large body takes seconds
-            message = f"{n_problems} fields are unknown, wrong or missing"
+            message = f"{n_problems} fields are unknown, invalid or missing"
             raise ServeError(400, message) from None
         problem = error.errors(include_url=False)[0]
-        field = place_of(problem["loc"]) if problem["loc"] else None
+        field = field_path(problem["loc"]) if problem["loc"] else None
         raise ServeError(400, validation_message(problem), field=field) from None
 
 
@@ -85,7 +85,7 @@ def _check_headers(request: Request) -> None:
     if content_type != JSON_TYPE:
         kind = content_type.partition(";")[0].strip().lower()
         if kind != JSON_TYPE and not (kind.startswith("application/") and kind.endswith("+json")):
-            raise ServeError(415, f"the body must be JSON: Content-Type: {JSON_TYPE}")
+            raise ServeError(415, f"the body must be JSON; send Content-Type: {JSON_TYPE}")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise ServeError(415, "the body must not be compressed; send no Content-Encoding")
 
@@ -95,29 +95,29 @@ async def _read_into(content: bytearray, request: Request, state: AppState) -> N
     max_bytes = state.settings.max_body_bytes
     length = request.headers.get("content-length", "")
     n_announced = int(length) if length.isdecimal() and len(length) < 20 else 0
-    n_counted = n_signs = n_escapes = 0
+    n_counted = n_punctuation = n_escapes = 0
     has_more = True
     while True:
         if max(n_announced, len(content)) > max_bytes:
             raise ServeError(413, f"the body is larger than {max_bytes} bytes")
         if len(content) > SMALL_BYTES:  # also before refusals, which would come in bursts otherwise
-            async with state.large_chunks:
+            async with state.large_body_lock:
                 await asyncio.sleep(CHUNK_S)
         if len(content) > MAX_INLINE_BYTES:
             new = content[n_counted:]
             n_counted, n_escapes = len(content), n_escapes + new.count(b"\\")
-            n_signs += sum(map(new.count, b"{[:,"))
-            if n_signs > MAX_SIGNS or n_escapes > MAX_ESCAPES:
-                limits = f"{MAX_SIGNS} of the characters {{ [ : , or {MAX_ESCAPES} backslashes"
+            n_punctuation += sum(map(new.count, b"{[:,"))
+            if n_punctuation > MAX_PUNCTUATION or n_escapes > MAX_ESCAPES:
+                limits = f"{MAX_PUNCTUATION} characters {{ [ : , or {MAX_ESCAPES} backslashes"
                 raise ServeError(413, f"the body has more than {limits}")
         if len(content) > SMALL_BYTES and state.n_body_bytes > MAX_BODIES * max_bytes:
-            message = "too many large bodies are being sent; try again soon"
+            message = "too many large bodies at the same time; try again soon"
             raise ServeError(503, message, retry_after_s=RETRY_AFTER_S)
         if not has_more:
             return
         event = await request.receive()
         if event["type"] == "http.disconnect":
-            raise ClientGoneError
+            raise ClientDisconnectedError
         chunk = event.get("body", b"")
         content += chunk
         state.n_body_bytes += len(chunk)

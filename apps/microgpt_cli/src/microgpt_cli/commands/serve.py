@@ -26,9 +26,9 @@ def serve(
     SIGTERM and Ctrl-C let running replies finish, SIGHUP loads the model again. The environment has
     further settings, such as MICROGPT_API_KEY: see docs/serving.md.
     """
-    from microgpt_serve.signals import hold_reloads
+    from microgpt_serve.signals import block_sighup
 
-    hold_reloads()
+    block_sighup()
     from microgpt_serve.server import serve as serve_until_stopped
     from microgpt_serve.settings import read_settings
 

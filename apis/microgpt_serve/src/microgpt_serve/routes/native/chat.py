@@ -19,10 +19,10 @@ router = APIRouter(route_class=BodyRoute)
 
 @router.post("/microgpt/v1/chat", summary="Reply to a conversation")
 async def chat(body: ChatRequest, request: Request, state: StateDep) -> ChatResponse:
-    """Return the assistant's next turn.
+    """Return the assistant's reply.
 
-    What does not fit into the context is left out, the oldest turns first; so are characters that
-    the model does not know.
+    The oldest turns are dropped if the conversation does not fit into the context. Characters
+    outside the vocabulary are removed.
     """
     model = state.model
     prompt = await encode_messages(body.messages, model, state)
@@ -46,7 +46,7 @@ async def encode_messages(
         raise ServeError(400, "model was not trained with chat tokens")
     n_characters = sum(len(message.content) for message in messages)
     if n_characters > MAX_CHARACTERS:
-        message = f"messages have {n_characters} characters; at most {MAX_CHARACTERS} are accepted"
+        message = f"messages have {n_characters} characters; at most {MAX_CHARACTERS} are allowed"
         raise ServeError(400, message, field="messages")
     conversation = [Message(one.role, one.content) for one in messages]  # type: ignore[arg-type]
     return await state.call(

@@ -10,12 +10,11 @@ from microgpt_serve.schemas import GenerateRequest, GenerateResponse
 router = APIRouter(route_class=BodyRoute)
 
 
-@router.post("/microgpt/v1/generate", summary="Make up texts")
+@router.post("/microgpt/v1/generate", summary="Generate texts")
 async def generate(body: GenerateRequest, request: Request, state: StateDep) -> GenerateResponse:
-    """Return texts as the model makes them up, each with the prompt that it begins with.
+    """Return generated texts, each including the prompt.
 
-    The same seed gives the same texts, here and with `microgpt generate`. A chat model makes up
-    what a user might say.
+    The same seed gives the same texts as `microgpt generate`. A chat model generates user messages.
     """
     model = state.model
     job = await state.call(

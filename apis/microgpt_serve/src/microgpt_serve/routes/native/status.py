@@ -8,22 +8,22 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from microgpt.data.tokenizer_io import chars_of
 from microgpt_serve.app_state import StateDep
-from microgpt_serve.errors import MEANINGS
+from microgpt_serve.errors import STATUS_DESCRIPTIONS
 from microgpt_serve.schemas import ErrorResponse, HealthResponse, ModelResponse, ReadyResponse
 
 router = APIRouter()
 
 
-@router.get("/health", summary="Does the process live?")
+@router.get("/health", summary="Liveness probe")
 async def health(state: StateDep) -> HealthResponse:
-    """Return the model's name and version, as long as the process lives."""
+    """Return 200 with the model's name and version, as long as the process runs."""
     return HealthResponse(model=state.model.name, version=state.model.version)
 
 
 @router.get(
     "/ready",
-    summary="Does it take requests?",
-    responses={503: {"model": ErrorResponse, "description": MEANINGS[503]}},
+    summary="Readiness probe",
+    responses={503: {"model": ErrorResponse, "description": STATUS_DESCRIPTIONS[503]}},
 )
 async def ready(state: StateDep) -> ReadyResponse:
     """Return 200, or 503 once the service is shutting down."""
@@ -31,16 +31,16 @@ async def ready(state: StateDep) -> ReadyResponse:
     return ReadyResponse()
 
 
-@router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
 async def metrics(state: StateDep) -> Response:
-    """Return all metrics in Prometheus's text format."""
+    """Return all metrics in the Prometheus text format."""
     content = generate_latest(state.metrics.registry)
     return Response(content, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 @router.get("/microgpt/v1/model", summary="Describe the model")
 async def model(state: StateDep) -> ModelResponse:
-    """Return the model's name, version, shape and alphabet."""
+    """Return the model's name, version, shape and vocabulary."""
     served, gpt = state.model, state.model.gpt
     return ModelResponse(
         name=served.name,

@@ -9,12 +9,12 @@ from microgpt_serve.routes.body import BodyRoute
 from microgpt_serve.routes.native.chat import encode_messages
 from microgpt_serve.routes.openai.choice import Choice, TextUpdate
 from microgpt_serve.routes.openai.request_schemas import ChatCompletionRequest
-from microgpt_serve.routes.openai.response_builder import JsonObject, ResponseBuilder, likeliest
+from microgpt_serve.routes.openai.response_builder import JsonObject, ResponseBuilder, most_likely
 from microgpt_serve.routes.openai.response_schemas import (
     ChatChoice,
     ChatCompletion,
     ChatLogprobs,
-    TakenLogprob,
+    ChosenTokenLogprob,
     TokenLogprob,
 )
 
@@ -23,22 +23,22 @@ router = APIRouter(route_class=BodyRoute)
 
 @router.post(
     "/v1/chat/completions",
-    summary="Reply to a conversation, for clients of OpenAI's API",
+    summary="Reply to a conversation (OpenAI-compatible)",
     response_model=ChatCompletion,
     responses={200: {"content": {"text/event-stream": {}}}},
 )
 async def chat_completions(
     body: ChatCompletionRequest, request: Request, state: StateDep
 ) -> Response:
-    """Return the assistant's next turn.
+    """Return the assistant's reply.
 
-    With `stream`, in events (`chat.completion.chunk`), with `[DONE]` at the end. What does not fit
-    into the context is left out, the oldest turns first; so are characters that the model does not
-    know.
+    With `stream`, send it as server-sent events (`chat.completion.chunk`), then `[DONE]`. The
+    oldest turns are dropped if the conversation does not fit into the context. Characters outside
+    the vocabulary are removed.
     """
     model = state.model
     if body.top_logprobs is not None and not body.logprobs:
-        raise ServeError(400, "top_logprobs needs logprobs: true", field="top_logprobs")
+        raise ServeError(400, "top_logprobs requires logprobs: true", field="top_logprobs")
     limits = [limit for limit in (body.max_tokens, body.max_completion_tokens) if limit]
     prompt = await encode_messages(body.messages, model, state)
     job = model.gpt.reply_job(
@@ -48,12 +48,12 @@ async def chat_completions(
         max_tokens=min(limits, default=None),
         seed=body.seed_or_random(),
     )
-    left_out = {
+    dropped = {
         "tokens_dropped": prompt.tokens_dropped,
         "unknown_characters": prompt.unknown_characters,
     }
     n_top = (body.top_logprobs or 0) if body.logprobs else None
-    builder = _ChatCompletionBuilder(state, request, body, model, job, n_top, extra=left_out)
+    builder = _ChatCompletionBuilder(state, request, body, model, job, n_top, extra=dropped)
     return await builder.respond()
 
 
@@ -61,7 +61,7 @@ class _ChatCompletionBuilder(ResponseBuilder):
     id_prefix = "chatcmpl"
     object_name, chunk_name = "chat.completion", "chat.completion.chunk"
 
-    def whole(self, choice: Choice, update: TextUpdate) -> ChatChoice:
+    def choice_object(self, choice: Choice, update: TextUpdate) -> ChatChoice:
         return {
             "index": choice.index,
             "message": {"role": "assistant", "content": choice.text},
@@ -88,10 +88,10 @@ class _ChatCompletionBuilder(ResponseBuilder):
     def _logprobs(self, choice: Choice, update: TextUpdate) -> ChatLogprobs | None:
         if (n := self.n_top_logprobs) is None:
             return None
-        content: list[TakenLogprob] = []
+        content: list[ChosenTokenLogprob] = []
         for token, row in zip(update.tokens, self.log_probabilities(choice, update), strict=True):
             assert row is not None  # the prompt is never empty
-            others = [self._logprob(other, row) for other in likeliest(row, n, token) if n]
+            others = [self._logprob(other, row) for other in most_likely(row, n, token) if n]
             content.append({**self._logprob(token, row), "top_logprobs": others})
         return {"content": content, "refusal": None}
 

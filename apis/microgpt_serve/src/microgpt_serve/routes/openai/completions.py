@@ -10,7 +10,7 @@ from microgpt_serve.errors import ServeError
 from microgpt_serve.routes.body import MAX_INLINE_CHARS, BodyRoute
 from microgpt_serve.routes.openai.choice import Choice, TextUpdate
 from microgpt_serve.routes.openai.request_schemas import CompletionRequest
-from microgpt_serve.routes.openai.response_builder import JsonObject, ResponseBuilder, likeliest
+from microgpt_serve.routes.openai.response_builder import JsonObject, ResponseBuilder, most_likely
 from microgpt_serve.routes.openai.response_schemas import Completion, CompletionChoice, Logprobs
 from microgpt_serve.schemas import MAX_CHARACTERS, MAX_SAMPLES
 from microgpt_serve.served_model import ServedModel
@@ -20,22 +20,23 @@ router = APIRouter(route_class=BodyRoute)
 
 @router.post(
     "/v1/completions",
-    summary="Make up texts, for clients of OpenAI's API",
+    summary="Generate texts (OpenAI-compatible)",
     response_model=Completion,
     responses={200: {"content": {"text/event-stream": {}}}},
 )
 async def completions(body: CompletionRequest, request: Request, state: StateDep) -> Response:
-    """Return texts as the model makes them up, or what follows a prompt.
+    """Return generated texts, each the continuation of a prompt.
 
-    With `stream`, in events of the same shape, with `[DONE]` at the end. The same seed gives the
-    same texts, here and with `microgpt generate`. Of several prompts each is answered as if it were
-    alone; the choices of the first come first.
+    With `stream`, send them as server-sent events of the same shape, then `[DONE]`. The same seed
+    gives the same texts as `microgpt generate`. Several prompts are processed independently; the
+    choices are in the order of the prompts.
     """
     model, prompts, n = state.model, body.prompts, body.n or 1
     if n * len(prompts) > MAX_SAMPLES:
-        raise ServeError(400, f"at most {MAX_SAMPLES} texts may be asked for: prompts times n")
+        message = f"n times the number of prompts must be <= {MAX_SAMPLES}, got {n * len(prompts)}"
+        raise ServeError(400, message)
     if (length := sum(map(len, prompts))) > MAX_CHARACTERS:
-        message = f"the prompts have a length of {length}; at most {MAX_CHARACTERS} is accepted"
+        message = f"the total length of the prompts must be <= {MAX_CHARACTERS}, got {length}"
         raise ServeError(400, message, field="prompt")
     job = await state.call(
         lambda: model.gpt.text_job(
@@ -59,9 +60,9 @@ class _CompletionBuilder(ResponseBuilder):
     def chunks(self, choice: Choice, update: TextUpdate) -> list[JsonObject]:
         if not (update.text or update.tokens or choice.finish_reason):
             return []
-        return [{**self.head, "choices": [self.whole(choice, update)]}]
+        return [{**self.head, "choices": [self.choice_object(choice, update)]}]
 
-    def whole(self, choice: Choice, update: TextUpdate) -> CompletionChoice:
+    def choice_object(self, choice: Choice, update: TextUpdate) -> CompletionChoice:
         return {
             "index": choice.index,
             "text": update.text,
@@ -78,7 +79,7 @@ class _CompletionBuilder(ResponseBuilder):
             "tokens": list(map(text_of, update.tokens)),
             "token_logprobs": [row[token] if row else None for token, row in pairs],
             "top_logprobs": [
-                {text_of(one): row[one] for one in likeliest(row, n, token)} if row else None
+                {text_of(one): row[one] for one in most_likely(row, n, token)} if row else None
                 for token, row in pairs
             ],
             "text_offset": choice.offsets(update),

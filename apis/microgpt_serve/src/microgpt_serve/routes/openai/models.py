@@ -12,22 +12,24 @@ from microgpt_serve.served_model import ServedModel
 router = APIRouter()
 
 
-@router.get("/v1/models", summary="Describe the model, for clients of OpenAI's API")
+@router.get("/v1/models", summary="List the models (OpenAI-compatible)")
 async def models(state: StateDep) -> Models:
-    """Return the model that is served."""
+    """Return a list with the served model."""
     return {"object": "list", "data": [_model(state.model)]}
 
 
 @router.get(
     "/v1/models/{name:path}",
-    summary="Describe the model by its name, for clients of OpenAI's API",
-    responses={404: {"model": OpenAIErrorResponse, "description": "There is no such model."}},
+    summary="Describe a model (OpenAI-compatible)",
+    responses={
+        404: {"model": OpenAIErrorResponse, "description": "No model of this name is served."}
+    },
 )
 async def model_of(name: str, state: StateDep) -> Model:
-    """Return the model that is served, if it has this name."""
+    """Return the served model if it has this name."""
     model = state.model
     if name != model.name:
-        message = f"there is no model {name!r:.80}; there is {model.name}"
+        message = f"model {name!r:.80} does not exist; use {model.name}"
         raise ServeError(404, message, field="model")
     return _model(model)
 

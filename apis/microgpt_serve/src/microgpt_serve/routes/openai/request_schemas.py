@@ -25,13 +25,13 @@ from microgpt_serve.schemas import (
     MAX_CHARACTERS,
     MAX_SAMPLES,
     NOT_BLANK,
-    WHOLE,
+    WHOLE_FLOAT,
     ChatMessage,
     Count,
     Messages,
+    Probability,
     RequestBody,
     Seed,
-    Share,
     Temperature,
     TopK,
     TopP,
@@ -44,7 +44,7 @@ MAX_PAIRS = 16  # of metadata, as in OpenAI's API
 SEED_BITS = 53  # an integer that every JSON parser represents exactly
 
 
-def neutral(*values: Any) -> GetPydanticSchema:
+def unsupported_except(*values: Any) -> GetPydanticSchema:
     """Mark an unsupported field: accept only null and these values, which have no effect."""
     accepted = (None, *values)
 
@@ -61,11 +61,11 @@ def neutral(*values: Any) -> GetPydanticSchema:
     )
 
 
-def _listed(stop: Any) -> Any:
+def _as_list(stop: Any) -> Any:
     return [stop] if isinstance(stop, str) else stop
 
 
-def _a_prompt(prompt: Any, check: ValidatorFunctionWrapHandler) -> Any:
+def _validate_prompt(prompt: Any, check: ValidatorFunctionWrapHandler) -> Any:
     """Validate a prompt, reporting one error instead of one per allowed type."""
     try:
         return check(prompt)
@@ -73,11 +73,11 @@ def _a_prompt(prompt: Any, check: ValidatorFunctionWrapHandler) -> Any:
         for problem in error.errors(include_url=False, include_input=False):
             if problem["type"] in ("too_long", "string_too_long"):
                 raise PydanticCustomError(problem["type"], problem["msg"], problem["ctx"]) from None
-        message = "must be a text, a list of tokens, or a list of either that is not empty"
+        message = "must be a string, a list of token ids, or a non-empty list of either"
         raise PydanticCustomError("prompt", message) from None
 
 
-def _joined(content: Any) -> Any:
+def _join_parts(content: Any) -> Any:
     """Join the text parts of a message."""
     if not isinstance(content, list):
         return content
@@ -86,7 +86,7 @@ def _joined(content: Any) -> Any:
         for part in content
     ]
     if not all(isinstance(text, str) for text in texts):
-        raise PydanticCustomError("part", 'must be a text, or parts {"type": "text", "text": …}')
+        raise PydanticCustomError("part", 'must be a string or parts {"type": "text", "text": …}')
     return "".join(texts)
 
 
@@ -103,57 +103,64 @@ _PARTS = {
 Stops = Annotated[
     list[Annotated[str, Field(min_length=1)]],
     Field(max_length=MAX_STOPS),
-    BeforeValidator(_listed),
+    BeforeValidator(_as_list),
     WithJsonSchema(
         {
             "anyOf": [
                 {**_TEXT, "minLength": 1},
                 {"type": "array", "items": {**_TEXT, "minLength": 1}, "maxItems": MAX_STOPS},
             ],
-            "description": "A text ends before the first of these.",
+            "description": "Stop strings. The text ends before the first of them.",
         }
     ),
 ]
 Entry = TypeVar("Entry")
 _Text = Annotated[str, Field(max_length=MAX_CHARACTERS)]
 _Tokens = Annotated[
-    list[Annotated[int, Field(ge=0), WHOLE]],
+    list[Annotated[int, Field(ge=0), WHOLE_FLOAT]],
     Field(min_length=1, max_length=MAX_CHARACTERS, fail_fast=True),
 ]
 _Prompts = Annotated[list[Entry], Field(min_length=1, max_length=MAX_SAMPLES, fail_fast=True)]
 _Label = Annotated[str, Field(max_length=MAX_LABEL)]
-_NLogprobs = Annotated[int, Field(ge=0, le=MAX_LOGPROBS), WHOLE]
-_IGNORED = Field(None, description="Not looked at.")
+_NLogprobs = Annotated[int, Field(ge=0, le=MAX_LOGPROBS), WHOLE_FLOAT]
+_IGNORED = Field(None, description="Ignored.")
 
 
 class StreamOptions(RequestBody):
-    """What a stream has beside the text."""
+    """Additional contents of a stream."""
 
     include_usage: bool | None = Field(
-        None, description="One more event, with the tokens, before the last."
+        None, description="Send the token counts in an event before `[DONE]`."
     )
-    include_obfuscation: bool | None = Field(None, description="There is none.")
+    include_obfuscation: bool | None = Field(None, description="Ignored; nothing is obfuscated.")
 
 
 class OpenAIRequest(RequestBody):
     """The fields that completions and chat completions share."""
 
-    model: str | None = Field(None, description="Any: there is one, and it is told.")
+    model: str | None = Field(None, description="Ignored; responses name the served model.")
     max_tokens: Count | None = Field(
-        None, description="The most tokens; else what fits into the context."
+        None, description="Maximum number of new tokens. Default: until the context is full."
     )
     temperature: Temperature | None = None
     top_p: TopP = None
     top_k: TopK = None
-    min_p: Share | None = Field(
-        None, description="Only of those this share as likely as the likeliest."
+    min_p: Probability | None = Field(
+        None,
+        description="Sample from tokens with at least this share of the largest probability.",
     )
-    n: Annotated[int | None, Field(ge=1, le=MAX_SAMPLES, description="How many."), WHOLE] = None
+    n: Annotated[
+        int | None,
+        Field(ge=1, le=MAX_SAMPLES, description="Number of choices per prompt."),
+        WHOLE_FLOAT,
+    ] = None
     seed: Seed | None = Field(
-        None, description="Same seed, same text; else a random one. Choice i: + i."
+        None, description="Random seed. Choice i uses seed + i. Default: random."
     )
     stop: Stops | None = None
-    stream: bool | None = Field(None, description="In events, as it comes.")
+    stream: bool | None = Field(
+        None, description="Send the text as server-sent events while it is generated."
+    )
     stream_options: StreamOptions | None = None
     user: str | None = _IGNORED
     safety_identifier: _Label | None = _IGNORED
@@ -161,13 +168,13 @@ class OpenAIRequest(RequestBody):
     metadata: Annotated[dict[_Label, _Label], Field(max_length=MAX_PAIRS)] | None = _IGNORED
     verbosity: Literal["low", "medium", "high"] | None = _IGNORED
 
-    frequency_penalty: Annotated[Any, neutral(0)] = None
-    presence_penalty: Annotated[Any, neutral(0)] = None
-    logit_bias: Annotated[Any, neutral({})] = None
+    frequency_penalty: Annotated[Any, unsupported_except(0)] = None
+    presence_penalty: Annotated[Any, unsupported_except(0)] = None
+    logit_bias: Annotated[Any, unsupported_except({})] = None
 
     @property
     def sampling(self) -> Sampling:
-        """How a token is drawn."""
+        """The sampling settings."""
         return Sampling(
             DEFAULT_TEMPERATURE if self.temperature is None else self.temperature,
             self.top_k,
@@ -186,23 +193,27 @@ class OpenAIRequest(RequestBody):
 
 
 class CompletionRequest(OpenAIRequest):
-    """What `completions` is asked for."""
+    """Request body of /v1/completions."""
 
     prompt: Annotated[
         _Text | _Prompts[_Text] | _Tokens | _Prompts[_Tokens] | None,
-        Field(description="How the text begins: text or tokens, or a list of either."),
-        WrapValidator(_a_prompt),
+        Field(description="Start of the text: a string, a list of token ids, or a list of either."),
+        WrapValidator(_validate_prompt),
     ] = None
-    max_tokens: Annotated[int, Field(ge=0, le=MAX_SIZE), WHOLE] | None = Field(
-        None, description="As elsewhere; 0 with echo tells of the prompt."
+    max_tokens: Annotated[int, Field(ge=0, le=MAX_SIZE), WHOLE_FLOAT] | None = Field(
+        None,
+        description="Maximum number of new tokens; 0 with echo returns the prompt only. "
+        "Default: until the context is full.",
     )
-    echo: bool | None = Field(None, description="Whether it comes with its prompt.")
+    echo: bool | None = Field(None, description="Include the prompt in the text.")
     logprobs: _NLogprobs | None = Field(
-        None, description="How likely each token was, and so many others."
+        None,
+        description="Return the log-probability of each token, and this number of most likely "
+        "tokens per position.",
     )
 
-    best_of: Annotated[Any, neutral(1)] = None
-    suffix: Annotated[Any, neutral("")] = None
+    best_of: Annotated[Any, unsupported_except(1)] = None
+    suffix: Annotated[Any, unsupported_except("")] = None
 
     @property
     def prompts(self) -> Sequence[str | list[int]]:
@@ -219,40 +230,42 @@ class ChatCompletionMessage(ChatMessage):
     content: Annotated[
         str,
         Field(min_length=1),
-        BeforeValidator(_joined),
+        BeforeValidator(_join_parts),
         WithJsonSchema({"anyOf": [{**_TEXT, "pattern": NOT_BLANK}, _PARTS]}),
     ]
 
-    name: Annotated[Any, neutral()] = None
-    refusal: Annotated[Any, neutral()] = None
-    annotations: Annotated[Any, neutral([])] = None
-    audio: Annotated[Any, neutral()] = None
-    tool_calls: Annotated[Any, neutral([])] = None
-    function_call: Annotated[Any, neutral()] = None
+    name: Annotated[Any, unsupported_except()] = None
+    refusal: Annotated[Any, unsupported_except()] = None
+    annotations: Annotated[Any, unsupported_except([])] = None
+    audio: Annotated[Any, unsupported_except()] = None
+    tool_calls: Annotated[Any, unsupported_except([])] = None
+    function_call: Annotated[Any, unsupported_except()] = None
 
 
 class ChatCompletionRequest(OpenAIRequest):
-    """What `chat completions` is asked for."""
+    """Request body of /v1/chat/completions."""
 
     messages: Messages[ChatCompletionMessage]
-    max_completion_tokens: Count | None = Field(None, description="The newer name of max_tokens.")
-    logprobs: bool | None = Field(None, description="How likely each token was.")
+    max_completion_tokens: Count | None = Field(
+        None, description="Newer name of max_tokens. If both are given, the smaller applies."
+    )
+    logprobs: bool | None = Field(None, description="Return the log-probability of each token.")
     top_logprobs: _NLogprobs | None = Field(
-        None, description="… and so many others; needs logprobs."
+        None, description="Number of most likely tokens to return per position; requires logprobs."
     )
 
-    audio: Annotated[Any, neutral()] = None
-    function_call: Annotated[Any, neutral("none", "auto")] = None
-    functions: Annotated[Any, neutral([])] = None
-    modalities: Annotated[Any, neutral(["text"])] = None
-    parallel_tool_calls: Annotated[Any, neutral(True, False)] = None
-    prediction: Annotated[Any, neutral()] = None
-    reasoning_effort: Annotated[Any, neutral()] = None
-    response_format: Annotated[Any, neutral({"type": "text"})] = None
-    service_tier: Annotated[Any, neutral("auto", "default")] = None
-    store: Annotated[Any, neutral(False)] = None
-    tool_choice: Annotated[Any, neutral("none", "auto")] = None
-    tools: Annotated[Any, neutral([])] = None
+    audio: Annotated[Any, unsupported_except()] = None
+    function_call: Annotated[Any, unsupported_except("none", "auto")] = None
+    functions: Annotated[Any, unsupported_except([])] = None
+    modalities: Annotated[Any, unsupported_except(["text"])] = None
+    parallel_tool_calls: Annotated[Any, unsupported_except(True, False)] = None
+    prediction: Annotated[Any, unsupported_except()] = None
+    reasoning_effort: Annotated[Any, unsupported_except()] = None
+    response_format: Annotated[Any, unsupported_except({"type": "text"})] = None
+    service_tier: Annotated[Any, unsupported_except("auto", "default")] = None
+    store: Annotated[Any, unsupported_except(False)] = None
+    tool_choice: Annotated[Any, unsupported_except("none", "auto")] = None
+    tools: Annotated[Any, unsupported_except([])] = None
 
     model_config = ConfigDict(
         json_schema_extra={

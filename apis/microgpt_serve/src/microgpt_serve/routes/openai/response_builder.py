@@ -63,8 +63,8 @@ class ResponseBuilder(ABC):
         }
 
     @abstractmethod
-    def whole(self, choice: Choice, update: TextUpdate) -> JsonObject:
-        """Return a finished choice."""
+    def choice_object(self, choice: Choice, update: TextUpdate) -> JsonObject:
+        """Return a choice, or the new part of it, as a JSON object."""
 
     @abstractmethod
     def chunks(self, choice: Choice, update: TextUpdate) -> list[JsonObject]:
@@ -79,7 +79,7 @@ class ResponseBuilder(ABC):
         return Response(await self._call(self._whole_body), media_type=JSON_TYPE)
 
     def _whole_body(self) -> bytes:
-        choices = [self.whole(choice, choice.update()) for choice in self.choices]
+        choices = [self.choice_object(choice, choice.update()) for choice in self.choices]
         return to_json({**self.head, **self.extra, "choices": choices, "usage": self._usage()})
 
     async def _events(self) -> AsyncGenerator[bytes, None]:
@@ -168,7 +168,7 @@ class ResponseBuilder(ABC):
             return "bytes:" + "".join(f"\\x{byte:02x}" for byte in name)
 
 
-def likeliest(row: Sequence[float], n: int, token: int) -> list[int]:
+def most_likely(row: Sequence[float], n: int, token: int) -> list[int]:
     """Return the n most likely tokens (ties: lowest id first) and the given token."""
     tokens = nlargest(n, range(len(row)), key=row.__getitem__)
     return tokens if token in tokens else [*tokens, token]

@@ -9,23 +9,23 @@ from microgpt.sampling import FinishReason
 
 
 class Model(TypedDict):
-    """The model that is served."""
+    """The served model."""
 
     id: str
     object: Literal["model"]
-    created: Annotated[int, Field(description="When it was trained, in seconds since 1970.")]
+    created: Annotated[int, Field(description="Unix time of the training; 0 if unknown.")]
     owned_by: Literal["microgpt"]
 
 
 class Models(TypedDict):
-    """All models there are: one."""
+    """A list with the served model."""
 
     object: Literal["list"]
     data: list[Model]
 
 
 class Usage(TypedDict):
-    """The tokens read and written; those that structure a text count where they are read."""
+    """Number of tokens; `prompt_tokens` includes special tokens."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -33,19 +33,19 @@ class Usage(TypedDict):
 
 
 class ResponseBase(TypedDict):
-    """The fields that all responses and events begin with."""
+    """The fields that all responses and events share."""
 
     id: str
     object: str
     created: int
     model: str
-    system_fingerprint: Annotated[str, Field(description="The version of the model.")]
+    system_fingerprint: Annotated[str, Field(description="Version of the model.")]
 
 
 class Logprobs(TypedDict):
-    """How likely each token was, and others in its place: natural logarithms.
+    """Natural log-probabilities of the tokens and of the most likely tokens at their positions.
 
-    The last token may be the one that ended the text. A token with nothing before it has null.
+    The last token may be the one that ended the text. A token without context has null.
     """
 
     tokens: list[str]
@@ -55,7 +55,7 @@ class Logprobs(TypedDict):
 
 
 class CompletionChoice(TypedDict):
-    """One text, or a piece of it."""
+    """One text; in a stream, the new part of it."""
 
     index: int
     text: str
@@ -64,35 +64,38 @@ class CompletionChoice(TypedDict):
 
 
 class Completion(ResponseBase):
-    """What the model made up; in a stream, a piece of it."""
+    """Generated texts; in a stream, the new part of one."""
 
     choices: list[CompletionChoice]
     usage: NotRequired[Usage]
 
 
 class TokenLogprob(TypedDict):
-    """How likely a token was: a natural logarithm."""
+    """Natural log-probability of a token; `bytes` is null for special tokens."""
 
     token: str
     logprob: float
     bytes: list[int] | None
 
 
-class TakenLogprob(TokenLogprob):
-    """How likely a token was, and the likeliest in its place, where it is among them."""
+class ChosenTokenLogprob(TokenLogprob):
+    """Log-probabilities of a generated token and of the most likely tokens at its position.
+
+    `top_logprobs` includes the generated token, unless 0 were requested.
+    """
 
     top_logprobs: list[TokenLogprob]
 
 
 class ChatLogprobs(TypedDict):
-    """How likely each token of a reply was, and the one that ended it."""
+    """Log-probabilities of the tokens of a reply, including the token that ended it."""
 
-    content: list[TakenLogprob]
+    content: list[ChosenTokenLogprob]
     refusal: None
 
 
 class AssistantMessage(TypedDict):
-    """The assistant's next turn."""
+    """The assistant's reply."""
 
     role: Literal["assistant"]
     content: str
@@ -108,24 +111,26 @@ class ChatChoice(TypedDict):
 
 
 class ChatCompletion(ResponseBase):
-    """The assistant's next turn."""
+    """The assistant's reply."""
 
-    tokens_dropped: Annotated[int, Field(description="Of old turns that had no room.")]
-    unknown_characters: Annotated[str, Field(description="What the model cannot read.")]
+    tokens_dropped: Annotated[int, Field(description="Number of tokens in dropped turns.")]
+    unknown_characters: Annotated[
+        str, Field(description="Removed characters that are not in the vocabulary.")
+    ]
     choices: list[ChatChoice]
     usage: Usage
 
 
 class OpenAIError(TypedDict):
-    """What was wrong, and what to do."""
+    """An error: what was wrong, and what to do."""
 
     message: str
     type: str
-    param: Annotated[str | None, Field(description="The field that was wrong.")]
+    param: Annotated[str | None, Field(description="The invalid field, if any.")]
     code: str | None
 
 
 class OpenAIErrorResponse(TypedDict):
-    """An error as OpenAI's clients expect it."""
+    """An error in the format of OpenAI's API."""
 
     error: OpenAIError

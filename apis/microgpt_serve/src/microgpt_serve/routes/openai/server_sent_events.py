@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from microgpt_serve.errors import ClientGoneError, as_serve_error
+from microgpt_serve.errors import ClientDisconnectedError, as_serve_error
 
 LOG = logging.getLogger("microgpt_serve")
 DONE = b"data: [DONE]\n\n"
@@ -61,7 +61,7 @@ class EventStream(Response):
             sent_error = as_serve_error(error)
             scope["outcome"] = sent_error.status  # read by the access log and the metrics
             if sent_error.status == 500:
-                LOG.error("a fault of the service, in a stream", exc_info=error)
-            is_gone = isinstance(error, ClientGoneError)
+                LOG.error("internal error in a stream", exc_info=error)
+            is_gone = isinstance(error, ClientDisconnectedError)
             last = b"" if is_gone else b"data: %b\n\n" % sent_error.openai_body()
             await send_chunk(last, is_last=True)

@@ -26,8 +26,8 @@ from microgpt.inference import InferenceGpt
 from microgpt.model import Gpt, count_params, init_weights
 from microgpt.reference import ReferenceEngine, document_loss
 from microgpt.state import TrainResult
-from microgpt.train import train
 from microgpt.training.engines import prepare_engine
+from microgpt.training.train import train
 from microgpt.value import Value
 
 PAGE = Path(__file__).parents[1] / "docs" / "comparison.md"

@@ -35,7 +35,7 @@ from microgpt.engine import mersenne
 from microgpt.engine.compiled_model import CompiledModel
 from microgpt.engine.training.trainer import CompiledEngine
 from microgpt.model import count_params, init_weights
-from microgpt.train import train
+from microgpt.training.train import train
 
 sys.path.insert(0, str(Path(__file__).parent / "rivals"))
 

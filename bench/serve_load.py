@@ -26,7 +26,7 @@ import psutil
 
 from microgpt import TrainConfig, load_text, save
 from microgpt.data.documents import DEMO_MODEL, bundled
-from microgpt.train import train
+from microgpt.training.train import train
 
 GENERATE, CHAT = "/microgpt/v1/generate", "/microgpt/v1/chat"
 ONE_NAME = '{"seed": 42}'

@@ -29,9 +29,9 @@ from microgpt.data.tokenizer import CharTokenizer, Message, Tokenizer
 from microgpt.inference import InferenceGpt
 from microgpt.model import count_params
 from microgpt.state import TrainEvent
-from microgpt.train import train
 from microgpt.training.engines import prepare_engine
 from microgpt.training.presets import PRESETS
+from microgpt.training.train import train
 from microgpt_evolution.flops import training_flops
 
 DATA = HERE.parent / "data" / "oasst1_chat.jsonl"

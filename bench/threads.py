@@ -26,8 +26,8 @@ from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer
-from microgpt.train import train
 from microgpt.training.engines import make_engine
+from microgpt.training.train import train
 
 N_ORGANISMS = 8  # per thread or process
 TRAININGS = [  # name, model, batch size, characters per document (None: names)

@@ -23,8 +23,8 @@ from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split
 from microgpt.model import count_params
 from microgpt.state import TrainEvent
-from microgpt.train import train
 from microgpt.training.engines import prepare_engine
+from microgpt.training.train import train
 
 FIRST_SEED = 42
 NAMES = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)

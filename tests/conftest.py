@@ -17,8 +17,8 @@ from hypothesis import settings
 from microgpt import Message, ModelConfig, TrainConfig, TrainResult, save
 from microgpt.config import DType
 from microgpt.engine.jit import cache_directory
-from microgpt.train import train
 from microgpt.training.engines import Use, prepare_engine
+from microgpt.training.train import train
 
 settings.register_profile("microgpt", deadline=None, derandomize=True)
 settings.load_profile("microgpt")

@@ -32,7 +32,7 @@ IMPORTED = (
     "typer",
     "microgpt.inference",
     "microgpt.storage.training_directory",
-    "microgpt.train",
+    "microgpt.training.train",
     "microgpt_cli.app",
     "microgpt_cli.training.run",
     "microgpt_cli.search.evolve_run",

@@ -11,7 +11,7 @@ import pytest
 
 from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig, load, save
 from microgpt.data.split import split, split_stream
-from microgpt.train import train
+from microgpt.training.train import train
 from microgpt_cli.chat.session import ChatSession, Sampling
 
 NAMES = "\n".join(

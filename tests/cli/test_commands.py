@@ -7,7 +7,7 @@ import pytest
 
 from microgpt import InferenceGpt, TrainConfig
 from microgpt.data.documents import bundled
-from microgpt.train import train
+from microgpt.training.train import train
 from microgpt_cli.commands.evolve import evolve
 from microgpt_evolution.genome_file import ObjectiveName
 from microgpt_evolution.objectives.fitness import Fitness
@@ -189,7 +189,13 @@ def test_help_loads_neither_the_engine_nor_what_draws(microgpt) -> None:
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert "typer" in imported
     assert not any(name.startswith("microgpt_evolution") for name in imported)
-    assert not imported & {"pydantic", "rich.console", "numpy", "microgpt.model", "microgpt.train"}
+    assert not imported & {
+        "pydantic",
+        "rich.console",
+        "numpy",
+        "microgpt.model",
+        "microgpt.training.train",
+    }
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,12 @@ MINE = '{"n_emb": 16, "mine": true}'
 # The real command, but for its n-th training.
 PROGRAM = """
     import os, sys, time
-    import microgpt.train
+    import microgpt.training.train
     from microgpt_cli import main
     from microgpt_evolution.objectives import loss_objective, retest
     number, n = map(int, sys.argv[1:3])
     del sys.argv[1:3]
-    train, count = microgpt.train.train, 0
+    train, count = microgpt.training.train.train, 0
     def wait_until(is_so):
         while not is_so():
             time.sleep(0.01)
@@ -36,7 +36,7 @@ PROGRAM = """
         if count == n or n == 0:
             DO
         return train(*args, **kwargs)
-    for module in (microgpt.train, loss_objective, retest):
+    for module in (microgpt.training.train, loss_objective, retest):
         module.train = counted
     main.main()
 """

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from microgpt import TrainConfig, save
-from microgpt.train import train
+from microgpt.training.train import train
 
 
 @pytest.fixture(scope="module")

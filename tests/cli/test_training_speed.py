@@ -3,7 +3,7 @@ from time import process_time
 import pytest
 
 from microgpt import CharTokenizer, Message, ModelConfig, TrainConfig
-from microgpt.train import train
+from microgpt.training.train import train
 from microgpt_cli import dataset_report
 from microgpt_cli.dataset_report import measure_speed
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from microgpt.data.documents import bundled, load_text
-from microgpt.train import train
+from microgpt.training.train import train
 
 ENGINES = [
     pytest.param("compiled", "float32", 1e-4, id="compiled float32"),  # measured: 3e-6

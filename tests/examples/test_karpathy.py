@@ -9,7 +9,7 @@ import pytest
 
 from microgpt import load_text
 from microgpt.data.documents import bundled
-from microgpt.train import train
+from microgpt.training.train import train
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "karpathy.py"
 

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from microgpt.train import train as train_model
+from microgpt.training.train import train as train_model
 
 
 @pytest.fixture(params=["compiled", "reference"])

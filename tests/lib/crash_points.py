@@ -23,8 +23,8 @@ from microgpt import BpeTokenizer, ModelConfig, TrainConfig, TrainResult, load, 
 from microgpt.errors import CheckpointError
 from microgpt.storage.model_directory import export
 from microgpt.storage.training_directory import TrainingDirectory, read_training
-from microgpt.train import train
 from microgpt.training.history_file import read_history
+from microgpt.training.train import train
 
 CALLS = (
     "rename", "replace", "unlink", "remove", "mkdir", "rmdir", "fsync", "link", "symlink",

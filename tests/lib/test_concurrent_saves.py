@@ -14,7 +14,7 @@ from microgpt.errors import CheckpointError
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.storage.model_directory import export
 from microgpt.storage.training_directory import TrainingDirectory
-from microgpt.train import train
+from microgpt.training.train import train
 
 MODEL, CONFIG = ModelConfig(n_embd=1, n_head=1, block_size=2), TrainConfig(steps=1)
 RESULTS = [train([doc], model=MODEL, config=CONFIG, engine="reference") for doc in ("abc", "de")]
@@ -22,7 +22,7 @@ SETTINGS = """
 import sys
 from microgpt import ModelConfig, TrainConfig, load, save
 from microgpt.storage.model_directory import export
-from microgpt.train import train
+from microgpt.training.train import train
 MODEL, CONFIG = ModelConfig(n_embd=1, n_head=1, block_size=2), TrainConfig(steps=1)
 RESULTS = [train([doc], model=MODEL, config=CONFIG, engine="reference") for doc in ("abc", "de")]
 print("ready", flush=True)

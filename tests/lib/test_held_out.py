@@ -9,7 +9,7 @@ from microgpt.config import N_EVALUATIONS
 from microgpt.data.split import split
 from microgpt.errors import ConfigError, DataError
 from microgpt.evaluation.held_out_loss import bits
-from microgpt.train import train as train_model
+from microgpt.training.train import train as train_model
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 PARTS = split(DOCS, validation=0.2, test=0.2)

@@ -12,8 +12,8 @@ from microgpt import BpeTokenizer, ModelConfig, TrainConfig, load, save
 from microgpt.errors import CheckpointError
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.storage.training_directory import TrainingDirectory, read_training
-from microgpt.train import train
 from microgpt.training.history_file import read_history
+from microgpt.training.train import train
 
 RESULT = train(
     ["abab"],

@@ -9,7 +9,7 @@ from microgpt import InferenceGpt, Message, ModelConfig, Sampling, TrainConfig
 from microgpt.errors import ConfigError, DataError, PromptError, TokenizerError
 from microgpt.model import Gpt
 from microgpt.reference import document_loss
-from microgpt.train import train
+from microgpt.training.train import train
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import ast
 import doctest
+import importlib
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 import microgpt
 import microgpt.data.statistics
 import microgpt.inference
-import microgpt.train
+import microgpt.training.train
 
 SOURCE = Path(microgpt.__file__).parent
 ROOT = SOURCE.parents[3]
@@ -23,6 +24,7 @@ def test_the_public_names() -> None:
     assert microgpt.__all__ == [
         "BpeTokenizer",
         "CharTokenizer",
+        "FoldingTokenizer",
         "Gpt",
         "InferenceGpt",
         "Message",
@@ -37,6 +39,7 @@ def test_the_public_names() -> None:
         "load_conversations",
         "load_text",
         "save",
+        "train",
     ]
     for name in microgpt.__all__:
         doc = getattr(microgpt, name).__doc__
@@ -45,12 +48,19 @@ def test_the_public_names() -> None:
     assert set(microgpt.__all__) <= set(dir(microgpt))
 
 
+def test_train_is_a_function_also_after_its_module_was_imported() -> None:
+    importlib.import_module("microgpt.training.train")
+    assert callable(microgpt.train)
+
+
 def test_no_public_name_is_that_of_a_module() -> None:
     modules = {path.stem for path in SOURCE.glob("*.py")}
     assert not modules & set(microgpt.__all__)
 
 
-@pytest.mark.parametrize("module", [microgpt.data.statistics, microgpt.inference, microgpt.train])
+@pytest.mark.parametrize(
+    "module", [microgpt.data.statistics, microgpt.inference, microgpt.training.train]
+)
 def test_the_examples_in_the_docstrings_are_true(module) -> None:
     results = doctest.testmod(module)
     assert results.attempted > 0

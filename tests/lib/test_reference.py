@@ -13,7 +13,7 @@ from microgpt.data.documents import bundled, load_text
 from microgpt.dropout_mask import Dropout, batch_dropout
 from microgpt.model import Gpt, cross_entropy, init_weights
 from microgpt.reference import ReferenceEngine, document_loss
-from microgpt.train import DivergedError, train
+from microgpt.training.train import DivergedError, train
 
 MODEL = ModelConfig(n_embd=4, n_head=2, vocab_size=5, block_size=4)
 NAMES = load_text(bundled("names.txt"))

@@ -28,7 +28,7 @@ from microgpt import (
     TrainResult,
     save,
 )
-from microgpt.train import train
+from microgpt.training.train import train
 
 SERVE = Path(sys.executable).parent / "microgpt-serve"
 FORKS = (SERVE, sys.executable)

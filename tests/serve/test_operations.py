@@ -19,7 +19,7 @@ import httpx2
 import pytest
 
 from microgpt import InferenceGpt, TrainConfig, save
-from microgpt.train import train
+from microgpt.training.train import train
 
 SERVE = Path(sys.executable).parent / "microgpt-serve"
 GENERATE = "/microgpt/v1/generate"

@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, TrainResult, save
-from microgpt.train import train
+from microgpt.training.train import train
 from microgpt_serve.app import create_app
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.server import _Server

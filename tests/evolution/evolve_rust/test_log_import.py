@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt.config import TrainConfig
-from microgpt.train import train
+from microgpt.training.train import train
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.evolve_rust import loss_log, loss_log_end
 from microgpt_evolution.evolve_rust.log_import import LossLog, parse_log

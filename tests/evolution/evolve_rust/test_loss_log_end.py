@@ -3,7 +3,7 @@ import re
 import pytest
 
 from microgpt.config import TrainConfig
-from microgpt.train import train
+from microgpt.training.train import train
 from microgpt_evolution.evolve_rust.loss_log_end import (
     demo,
     end_report,

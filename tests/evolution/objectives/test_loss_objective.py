@@ -7,7 +7,7 @@ import pytest
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.data.split import split
 from microgpt.errors import DataError
-from microgpt.train import train
+from microgpt.training.train import train
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.objectives.aesthetic_objective import AestheticObjective
 from microgpt_evolution.objectives.loss_objective import LossObjective

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from microgpt.data.split import split
-from microgpt.train import DivergedError, train
+from microgpt.training.train import DivergedError, train
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives import retest as exam
 from microgpt_evolution.objectives.retest import retest

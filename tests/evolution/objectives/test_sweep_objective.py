@@ -6,7 +6,7 @@ import pytest
 from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
 from microgpt.data.split import split
 from microgpt.errors import DataError
-from microgpt.train import train
+from microgpt.training.train import train
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.objectives.sweep_objective import SweepObjective

@@ -8,7 +8,7 @@ import pytest
 
 import microgpt_evolution
 from microgpt.errors import ConfigError, DataError, MicrogptError
-from microgpt.train import train
+from microgpt.training.train import train
 from microgpt_evolution import EvolutionResult, NoWinnerError, SearchEvent, evolve, read_genome
 from microgpt_evolution.errors import StoppedError
 from microgpt_evolution.search.runner import SearchRunner

@@ -11,7 +11,7 @@ from microgpt.data.tokenizer import ROLES
 from microgpt.engine.decoding.decoder import max_sequences
 from microgpt.errors import ConfigError, PromptError
 from microgpt.sampling import Continuation, Job
-from microgpt.train import train
+from microgpt.training.train import train
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConf
 from microgpt.errors import ConfigError, TokenizerError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainedModel
-from microgpt.train import train
+from microgpt.training.train import train
 
 DOCS = ["anna and emma", "it's an old hat, and 12 more;  x", "naïve 👩‍🚀 👩‍🚀"] * 3
 CONVERSATION = (Message("user", "hé?"), Message("assistant", "anna and"))

@@ -15,7 +15,7 @@ from microgpt.errors import TokenizerError
 from microgpt.state import TrainState
 from microgpt.storage.model_directory import STATE_DESCRIPTION
 from microgpt.storage.training_state import STATE, encode_state, read_state
-from microgpt.train import train
+from microgpt.training.train import train
 
 ALPHABET = " '-.abcdefghijklmnopqrstuvwxyz"
 TOKENIZER = FoldingTokenizer(ALPHABET)

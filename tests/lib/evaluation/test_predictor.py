@@ -7,7 +7,7 @@ import pytest
 
 from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, Sampling, TrainConfig
 from microgpt.errors import PromptError
-from microgpt.train import train
+from microgpt.training.train import train
 
 
 @pytest.fixture(scope="module", params=["float32", "float64"])

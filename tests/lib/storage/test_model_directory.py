@@ -30,7 +30,7 @@ from microgpt.model import weight_shapes
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.storage.model_directory import export
 from microgpt.storage.training_directory import TrainingDirectory
-from microgpt.train import train
+from microgpt.training.train import train
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -444,7 +444,7 @@ def test_a_save_that_dies_at_any_rename_leaves_a_model_with_its_own_tokens(
 SAVE_FOREVER = """
     import sys
     from microgpt import TrainConfig, save
-    from microgpt.train import train
+    from microgpt.training.train import train
     config = TrainConfig(steps=1)
     results = [train([doc], config=config, engine="reference") for doc in ("abc", "de")]
     print("ready", flush=True)

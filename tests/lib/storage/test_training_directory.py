@@ -17,7 +17,7 @@ from microgpt.data.split import Split, split, split_stream
 from microgpt.errors import CheckpointError
 from microgpt.state import TrainingPlan, TrainResult
 from microgpt.storage.training_directory import TrainingDirectory, read_training
-from microgpt.train import train
+from microgpt.training.train import train
 
 DOCS = [a + b + c for a in "aei" for b in "mnr" for c in "aeo"]
 CONFIG = TrainConfig(steps=40, patience=30)

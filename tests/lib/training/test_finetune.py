@@ -6,8 +6,8 @@ import pytest
 
 from microgpt import BpeTokenizer, Message, ModelConfig, TrainConfig
 from microgpt.errors import ConfigError
-from microgpt.train import train
 from microgpt.training.finetune import extended_tokenizer, inherited, new_tokens
+from microgpt.training.train import train
 
 SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)
 STILL = TrainConfig(steps=1, lr=1e-300)  # changes no weight

@@ -18,9 +18,9 @@ from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Document, Tokenizer
 from microgpt.state import TrainEvent
 from microgpt.storage.model_directory import SavedModel, load
-from microgpt.train import train
 from microgpt.training.engines import prepare_engine
 from microgpt.training.finetune import extended_tokenizer
+from microgpt.training.train import train
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress import duration
 

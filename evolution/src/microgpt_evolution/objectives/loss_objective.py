@@ -13,8 +13,8 @@ from microgpt.data.tokenizer import CharTokenizer, Document
 from microgpt.errors import DataError
 from microgpt.evaluation.held_out_loss import EvaluationSet
 from microgpt.state import TrainResult
-from microgpt.train import DivergedError, train
 from microgpt.training.engines import make_nll
+from microgpt.training.train import DivergedError, train
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.population import Evaluation

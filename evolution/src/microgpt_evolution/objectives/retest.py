@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from microgpt.data.split import Split
 from microgpt.inference import InferenceGpt
 from microgpt.state import TrainResult
-from microgpt.train import DivergedError, train
+from microgpt.training.train import DivergedError, train
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.aesthetic_objective import generate_and_score
 from microgpt_evolution.objectives.judge import known_names

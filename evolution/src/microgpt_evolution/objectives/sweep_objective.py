@@ -13,8 +13,8 @@ from microgpt.errors import ConfigError, DataError
 from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT
 from microgpt.inference import InferenceGpt
 from microgpt.model import count_params
-from microgpt.train import DivergedError, train
 from microgpt.training.engines import bytes_needed
+from microgpt.training.train import DivergedError, train
 from microgpt_evolution.flops import training_flops
 from microgpt_evolution.objectives.aesthetic_objective import TEMPERATURE
 from microgpt_evolution.objectives.loss_objective import DIVERGED, LossObjective

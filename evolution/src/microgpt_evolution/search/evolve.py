@@ -74,7 +74,7 @@ def evolve(
 
     Example:
         >>> from microgpt import load_text
-        >>> from microgpt.train import train
+        >>> from microgpt.training.train import train
         >>> docs = load_text("data/names.txt")
         >>> found = evolve(docs, population=6, generations=3, seed=1)
         >>> found.genome.n_emb, found.record.val_loss, found.retest.test_losses

@@ -1,7 +1,6 @@
 """microgpt: a GPT that trains, generates and chats.
 
-    from microgpt import InferenceGpt, load_text, save
-    from microgpt.train import train
+    from microgpt import InferenceGpt, load_text, save, train
 
     result = train(load_text("data/names.txt"))
     print(InferenceGpt(result).generate(num_samples=5))
@@ -17,17 +16,20 @@ if TYPE_CHECKING:
     from microgpt.config import ModelConfig, Sampling, TrainConfig
     from microgpt.data.bpe import BpeTokenizer
     from microgpt.data.documents import load_conversations, load_text
+    from microgpt.data.folding import FoldingTokenizer
     from microgpt.data.tokenizer import CharTokenizer, Message
     from microgpt.errors import MicrogptError
     from microgpt.inference import InferenceGpt
     from microgpt.model import Gpt
     from microgpt.state import TrainEvent, TrainResult
     from microgpt.storage.model_directory import load, save
+    from microgpt.training.train import train
     from microgpt.value import Value
 
 __all__ = [
     "BpeTokenizer",
     "CharTokenizer",
+    "FoldingTokenizer",
     "Gpt",
     "InferenceGpt",
     "Message",
@@ -42,18 +44,21 @@ __all__ = [
     "load_conversations",
     "load_text",
     "save",
+    "train",
 ]
 
 _NAMES = {  # by module
     "config": ("ModelConfig", "Sampling", "TrainConfig"),
     "data.bpe": ("BpeTokenizer",),
     "data.documents": ("load_conversations", "load_text"),
+    "data.folding": ("FoldingTokenizer",),
     "data.tokenizer": ("CharTokenizer", "Message"),
     "errors": ("MicrogptError",),
     "inference": ("InferenceGpt",),
     "model": ("Gpt",),
     "state": ("TrainEvent", "TrainResult"),
     "storage.model_directory": ("load", "save"),
+    "training.train": ("train",),
     "value": ("Value",),
 }
 

@@ -1,4 +1,4 @@
-"""Exceptions that a caller can handle; see also `microgpt.train.DivergedError`."""
+"""Exceptions that a caller can handle; see also `microgpt.training.train.DivergedError`."""
 
 
 class MicrogptError(Exception):

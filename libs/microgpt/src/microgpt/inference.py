@@ -34,8 +34,7 @@ class InferenceGpt(Predictor):
     """A model that generates text.
 
     Example:
-        >>> from microgpt import InferenceGpt, TrainConfig
-        >>> from microgpt.train import train
+        >>> from microgpt import InferenceGpt, TrainConfig, train
         >>> model = InferenceGpt(train(["anna"], config=TrainConfig(steps=60)))
         >>> model.generate(num_samples=2)
         ['anna', 'anna']

@@ -435,7 +435,7 @@ def test_a_chat_model_in_training_takes_less_than_400_mb() -> None:
 import random, re
 from microgpt import ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.train import train
+from microgpt.training.train import train
 rng = random.Random(1)
 docs = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz ", k=255)) for _ in range(200)]
 model = ModelConfig(n_embd=128, n_head=8, n_layer=4, block_size=256)

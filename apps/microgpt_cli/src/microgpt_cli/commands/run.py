@@ -57,8 +57,8 @@ def run(
     from microgpt.data.documents import load_text
     from microgpt.data.tokenizer import CharTokenizer
     from microgpt.inference import InferenceGpt
-    from microgpt.train import train
     from microgpt.training.engines import prepare_engine
+    from microgpt.training.train import train
     from microgpt_cli.input_files import default_input
     from microgpt_cli.terminal.progress import TrainingProgress
     from microgpt_evolution.genome import GENES, PRIMORDIAL

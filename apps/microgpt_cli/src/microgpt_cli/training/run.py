@@ -22,8 +22,8 @@ from microgpt.model import count_params
 from microgpt.state import TrainingPlan, TrainResult, TrainState
 from microgpt.storage.model_directory import save
 from microgpt.storage.training_directory import TrainingDirectory
-from microgpt.train import DivergedError, train
 from microgpt.training.engines import Use, check_fits, prepare_engine
+from microgpt.training.train import DivergedError, train
 from microgpt_cli.terminal.console import note, say, show_while_read, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.terminal.progress import TrainingProgress

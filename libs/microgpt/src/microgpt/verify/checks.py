@@ -12,8 +12,8 @@ from microgpt.data.documents import bundled, load_text
 from microgpt.errors import ConfigError
 from microgpt.inference import InferenceGpt
 from microgpt.state import TrainEvent
-from microgpt.train import DivergedError, train
 from microgpt.training.engines import check_engine
+from microgpt.training.train import DivergedError, train
 from microgpt.verify.gradient_check import engine_error, expression_error, model_error, random_model
 
 KARPATHY = TrainConfig()  # the defaults are his

@@ -10,10 +10,10 @@ from microgpt import CharTokenizer, InferenceGpt, Message, ModelConfig, TrainCon
 from microgpt.engine.training import trainer as compiled
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.model import weight_shapes
-from microgpt.train import DivergedError
-from microgpt.train import train as train_model
 from microgpt.training import engines
 from microgpt.training.loop import EVENT_INTERVAL_S
+from microgpt.training.train import DivergedError
+from microgpt.training.train import train as train_model
 
 DOCS = ["anna", "emma", "ava", "mia", "isabella"]
 CONVERSATIONS = [

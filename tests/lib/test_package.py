@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import microgpt
+import microgpt.data.folding
 import microgpt.data.statistics
 import microgpt.inference
 import microgpt.training.train
@@ -59,7 +60,13 @@ def test_no_public_name_is_that_of_a_module() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [microgpt.data.statistics, microgpt.inference, microgpt.training.train]
+    "module",
+    [
+        microgpt.data.folding,
+        microgpt.data.statistics,
+        microgpt.inference,
+        microgpt.training.train,
+    ],
 )
 def test_the_examples_in_the_docstrings_are_true(module) -> None:
     results = doctest.testmod(module)

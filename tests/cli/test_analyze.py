@@ -165,7 +165,7 @@ def test_one_seed_has_no_intervals(microgpt, tmp_path) -> None:
     assert "±" not in done.stdout
     assert done.stdout.startswith("Losses in nats a token")
     assert done.stderr == (
-        f"note: 4 of 12 trainings of {run} have come to their end; go on with: "
+        f"note: 4 of 12 training runs of {run} are complete; resume with: "
         f"microgpt sweep resume {run}\n"
     )
 
@@ -174,7 +174,7 @@ def test_what_diverged_is_told_of_and_would_do_so_again(microgpt, tmp_path) -> N
     run = write(tmp_path, failed=[(STEPS[0], SEEDS[0])], status="diverged")
     done = microgpt("analyze")
     assert done.returncode == 0
-    assert done.stderr == f"note: 1 of 12 trainings of {run} diverged, and are in no mean\n"
+    assert done.stderr == f"note: 1 of 12 training runs of {run} diverged and are excluded\n"
 
 
 @pytest.mark.slow
@@ -211,7 +211,7 @@ def test_what_draws_may_be_missing(microgpt, tmp_path) -> None:
     done = microgpt("analyze", "--output", "s.svg", **stubs)
     assert done.returncode == 2
     assert done.stderr == (
-        "error: drawing needs the extra plots (No module altair); "
+        "error: plotting needs the extra plots (No module altair); "
         "pip install 'microgpt-cli[plots]'\n"
     )
 
@@ -234,7 +234,7 @@ def test_sweeps_of_different_documents_are_not_compared(microgpt, tmp_path) -> N
 def test_the_newest_sweep_is_taken_by_itself(microgpt, tmp_path) -> None:
     assert_refused(
         microgpt("analyze"),
-        "there is no sweep in experiments; make one with: microgpt sweep steps",
+        "there is no sweep in experiments; create one with `microgpt sweep steps`",
     )
     write(tmp_path)
     newer = write(tmp_path, STEPS[:1])
@@ -243,9 +243,7 @@ def test_the_newest_sweep_is_taken_by_itself(microgpt, tmp_path) -> None:
 
 def test_a_sweep_of_which_nothing_is_done_has_nothing_to_tell(microgpt, tmp_path) -> None:
     write(tmp_path, failed=[(point, seed) for point in STEPS for seed in SEEDS])
-    assert_refused(
-        microgpt("analyze"), "no training has come to its end, so there is nothing to tell"
-    )
+    assert_refused(microgpt("analyze"), "no training run is complete; there is nothing to analyze")
 
 
 def test_a_torn_last_line_is_left_out(microgpt, tmp_path) -> None:
@@ -287,8 +285,8 @@ def test_a_search_is_no_sweep(microgpt, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--csv", "--json"], "--csv and --json are two ways to print the same; leave one out"),
-        (["--output", "s.gif"], "a picture is a .png or .svg file, got s.gif"),
+        (["--csv", "--json"], "--csv and --json cannot be used together; omit one of them"),
+        (["--output", "s.gif"], "a chart must be a .png or .svg file, got s.gif"),
         (["--output", "no/s.svg"], "cannot write no/s.svg: "),
     ],
 )

@@ -43,10 +43,13 @@ def names(tmp_path: Path) -> Path:
         (["--seed", "-1"], "seed must be >= 0, got -1"),
         (["--num-samples", "-1"], "num_samples must be >= 0, got -1"),
         (["--patience", "0"], "patience must be >= 1, got 0"),
-        (["--patience", "2"], "--patience goes with --val-fraction"),
-        (["--loss-on", "all"], "--loss-on goes with --chat"),
-        (["--text", "stream", "--chat"], "--text stream does not go with --chat"),
-        (["--text", "stream", "--long-docs", "skip"], "--long-docs does not go with --text stream"),
+        (["--patience", "2"], "--patience requires --val-fraction"),
+        (["--loss-on", "all"], "--loss-on requires --chat"),
+        (["--text", "stream", "--chat"], "--text stream cannot be used with --chat"),
+        (
+            ["--text", "stream", "--long-docs", "skip"],
+            "--long-docs cannot be used with --text stream",
+        ),
         (["--text", "stream", "--val-fraction", "0.01"], "characters are too few: none is for val"),
         (["--long-docs", "skip", "--block-size", "2"], "no document fits into the context of 2"),
         (["--val-fraction", "1"], "the validation share must be in [0, 1), got 1.0"),
@@ -145,7 +148,7 @@ def test_train_refuses_an_output_that_cannot_be_written(microgpt, names, output)
 
 def test_train_does_not_print_samples_of_a_chat(microgpt) -> None:
     check_refused(
-        microgpt("train", "--chat", "--num-samples", "5"), "--num-samples does not go with"
+        microgpt("train", "--chat", "--num-samples", "5"), "--num-samples cannot be used with"
     )
 
 
@@ -169,7 +172,7 @@ def test_a_divergence_is_told_even_when_nothing_can_be_kept(microgpt, names, tmp
     (tmp_path / "output.diverged").touch()
     done = microgpt("train", "--input", names, "--steps", "1", "--lr", "1e200")
     check_refused(done, "nan or infinite after step 1 of 1; try a learning rate", code=1)
-    assert "are lost" in done.stderr
+    assert "were not saved" in done.stderr
     assert sorted(os.listdir(tmp_path)) == ["names.txt", "output", "output.diverged"]
     again = microgpt("train", "--input", names, "--steps", "1")  # nothing there to go on with
     assert again.returncode == 0

@@ -61,12 +61,12 @@ def test_train_learns_tokens_from_what_is_not_held_out(microgpt, tmp_path) -> No
     done = microgpt("train", *SMALL, *BPE, "--val-fraction", "0.5", "--num-samples", "2")
     assert done.returncode == 0
     assert "vocab size: 270\n" in done.stdout
-    assert " nats a token (" in done.stdout
-    assert " bits a character), the best" in done.stdout
+    assert " nats per token (" in done.stdout
+    assert " bits per character) at step " in done.stdout
     learnt_from = split(NAMES.split(), validation=0.5).train
     n_characters = sum(map(len, learnt_from))
     assert 100 < n_characters < 200
-    assert f"note: 270 tokens from {n_characters} characters to learn from; " in done.stderr
+    assert f"tokenizer on {n_characters} characters: 270 tokens, " in done.stderr
     assert load(tmp_path / "output").tokenizer.kind == "bpe"
 
 
@@ -74,7 +74,7 @@ def test_train_learns_tokens_from_what_is_not_held_out(microgpt, tmp_path) -> No
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["--vocab-size", "300"], "--vocab-size goes with --tokenizer bpe; add it, or leave both"),
+        (["--vocab-size", "300"], "--vocab-size requires --tokenizer bpe; add it, or omit both"),
         (
             [*BPE[:2], "--vocab-size", "100"],
             "vocab_size must be >= 257, for 256 bytes and 1 special",
@@ -90,7 +90,7 @@ def test_a_vocabulary_that_cannot_be_is_refused(microgpt, args, problem, tmp_pat
 @pytest.mark.usefixtures("names")
 def test_a_small_text_gives_fewer_tokens_and_says_so(microgpt) -> None:
     done = microgpt("train", *SMALL, "--tokenizer", "bpe", "--num-samples", "0")
-    assert "note: there are not 1024, as nothing more comes twice\n" in done.stderr
+    assert "note: fewer than 1024 tokens, because no other pair of" in done.stderr
     assert done.returncode == 0
     again = ("train", "--resume", "output", "--steps", "50", "--tokenizer", "bpe", "--vocab-size")
     assert "--vocab-size is 512, but 1024 in the training" in refused(microgpt(*again, "512"))
@@ -100,8 +100,8 @@ def test_a_small_text_gives_fewer_tokens_and_says_so(microgpt) -> None:
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["--tokenizer", "char"], "--tokenizer is char, but bpe in the training to resume"),
-        (["--vocab-size", "300"], "--vocab-size is 300, but 270 in the training to resume"),
+        (["--tokenizer", "char"], "--tokenizer is char, but bpe in the run to resume"),
+        (["--vocab-size", "300"], "--vocab-size is 300, but 270 in the run to resume"),
     ],
 )
 def test_another_vocabulary_is_not_gone_on_with(microgpt, model, args, problem) -> None:
@@ -119,7 +119,7 @@ def test_going_on_keeps_the_tokens_and_ends_as_if_never_stopped(microgpt, model,
         (model / name).unlink()
     done = microgpt("train", "--resume", model, *more)
     assert done.returncode == 0
-    assert "tokens from" not in done.stderr  # they are not learnt again
+    assert "tokenizer" not in done.stderr  # they are not learnt again
     for name in ("weights.json", "tokenizer.json"):
         assert (model / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
@@ -129,7 +129,7 @@ def test_characters_a_token_are_told_of_running_text(microgpt, tmp_path) -> None
     options = ("--tokenizer", "bpe", "--vocab-size", "259", "--text", "stream")
     done = microgpt("train", "--input", "text.txt", *SMALL[2:], *options)
     # anna is two tokens; 20 lines of it, a blank and again it, with 19 line ends: 119 tokens
-    assert "note: 259 tokens from 199 characters to learn from; one stands for 1.67" in done.stderr
+    assert "199 characters: 259 tokens, 1.67 characters per token" in done.stderr
 
 
 @pytest.mark.parametrize("text", ["lines", "stream"])
@@ -148,7 +148,7 @@ def test_a_known_text_that_the_context_cuts_off_is_not_novel(microgpt, tmp_path,
 @pytest.mark.parametrize("text", ["lines", "stream"])
 def test_bits_a_character_of_a_training_are_those_of_its_model(microgpt, tmp_path, text) -> None:
     done = microgpt("train", *SMALL, *BPE, "--text", text, "--val-fraction", "0.3")
-    told = float(done.stdout.partition(" nats a token (")[2].partition(" bits a character")[0])
+    told = float(done.stdout.partition(" nats per token (")[2].partition(" bits per character")[0])
     docs = {
         "lines": split(NAMES.split(), validation=0.3),
         "stream": split_stream(NAMES, validation=0.3),
@@ -167,8 +167,8 @@ def test_a_model_to_begin_with_keeps_its_tokens(microgpt, model, names, tmp_path
     talk = ("train", "--from", model, *BPE, "--chat", "--input", "chat.jsonl", "--steps", "3")
     assert "vocab size: 273\n" in microgpt(*talk, "--output", "talk").stdout
     for args, problem in [
-        (["--tokenizer", "char"], "--tokenizer is char, but bpe in the model to begin with"),
-        (["--vocab-size", "300", *BPE[:2]], "--vocab-size is 300, but 270 in the model to begin"),
+        (["--tokenizer", "char"], "--tokenizer is char, but the model of --from has bpe"),
+        (["--vocab-size", "300", *BPE[:2]], "--vocab-size is 300, but the model of --from has 270"),
     ]:
         assert problem in refused(microgpt("train", "--from", model, "--input", names, *args))
 

@@ -29,16 +29,16 @@ def test_chat_commands(microgpt, chat_model) -> None:
     done = microgpt("chat", "--model-dir", chat_model, stdin=said)
     assert done.returncode == 0
     assert done.stdout == "microgpt> yo\n(history cleared)\n(temperature 0.8)\n"
-    assert done.stderr == "error: there is no /fly; /help lists what there is\n"
+    assert done.stderr == "error: unknown command /fly; /help lists the commands\n"
 
 
 def test_chat_tells_what_it_cannot_read_and_what_it_forgets(microgpt, chat_model) -> None:
     done = microgpt("chat", "--model-dir", chat_model, stdin="hi\nhi\nhi\nhié\n")
     notes = done.stderr.splitlines()
     assert notes == [
-        "note: the model cannot read 'é'; left out",
-        "note: the first 8 tokens of the conversation no longer fit; from now on what is oldest is "
-        "forgotten",
+        "note: left out characters unknown to the model: 'é'",
+        "note: the first 8 tokens of the conversation no longer fit in the context; the oldest are "
+        "dropped from now on",
     ]
 
 
@@ -50,7 +50,7 @@ def test_chat_says_once_in_a_conversation_that_it_begins_to_forget(microgpt, cha
 
 def test_chat_tells_what_it_cannot_read_once(microgpt, chat_model) -> None:
     done = microgpt("chat", "--model-dir", chat_model, stdin="hé\nhi\n/clear\nhi\n")
-    assert done.stderr == "note: the model cannot read 'é'; left out\n"
+    assert done.stderr == "note: left out characters unknown to the model: 'é'\n"
     assert done.stdout.endswith("microgpt> yo\n")
 
 
@@ -65,14 +65,16 @@ def test_a_message_is_answered_and_that_is_all(microgpt, chat_model) -> None:
     done = microgpt("chat", "--model-dir", chat_model, "--message", "hi", stdin="hi\n")
     assert (done.returncode, done.stdout, done.stderr) == (0, "yo\n", "")
     done = microgpt("chat", "--model-dir", chat_model, "--message", "/quit hi")
-    assert done.stderr == "note: the model cannot read '/', 'q', 'u', 't', ' '; left out\n"
+    assert (
+        done.stderr == "note: left out characters unknown to the model: '/', 'q', 'u', 't', ' '\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("message", "problem"),
     [
         ("o" * 21, "the message has 21 characters; at most 20 fit into the context of 32 tokens"),
-        (" ", "the message is empty; say something"),
+        (" ", "the message is empty; pass some text"),
     ],
 )
 def test_a_message_that_cannot_be_answered_is_refused(
@@ -85,14 +87,14 @@ def test_a_message_that_cannot_be_answered_is_refused(
 def test_bytes_that_are_no_text_are_told_and_left_out(microgpt, chat_model) -> None:
     done = microgpt("chat", "--model-dir", chat_model, "--message", "h\udcffi")
     assert (done.returncode, done.stdout) == (0, "yo\n")
-    assert done.stderr == "note: the model cannot read '�'; left out\n"
+    assert done.stderr == "note: left out characters unknown to the model: '�'\n"
 
 
 def test_a_chat_begins_with_the_demo_model_where_there_is_no_other(microgpt, demo_reply) -> None:
     done = microgpt("chat", "--message", "hi")
     assert (done.returncode, done.stdout) == (0, f"{demo_reply}\n")
-    problem = "there is no output here"
-    assert done.stderr == f"note: {problem}; using the demo model that comes with microgpt\n"
+    problem = "output not found"
+    assert done.stderr == f"note: {problem}; using the bundled demo model\n"
 
 
 def test_the_demo_model_reads_capitals_accents_and_typographic_quotes(microgpt) -> None:
@@ -119,7 +121,7 @@ def test_what_is_in_output_and_cannot_chat_is_told(
     assert (done.returncode, done.stdout) == (0, f"{demo_reply}\n")
     problem = "cannot read output/meta.json: No such file" if damaged else "output has no chat"
     assert done.stderr.startswith(f"note: {problem}")
-    assert done.stderr.endswith("; using the demo model that comes with microgpt\n")
+    assert done.stderr.endswith("; using the bundled demo model\n")
 
 
 def test_a_saved_conversation_is_what_train_and_chat_read(microgpt, chat_model, tmp_path) -> None:

@@ -34,7 +34,7 @@ def test_train_prints_the_header_the_last_step_and_the_samples(microgpt, tmp_pat
 
 def test_train_begins_karpathys_run_when_it_is_given_nothing(microgpt, golden) -> None:
     done = microgpt("train", "--steps", "5", "--num-samples", "0")
-    assert done.stderr.startswith("note: there is no data/names.txt here; using the names.txt that")
+    assert done.stderr.startswith("note: data/names.txt not found; using the bundled names.txt")
     assert done.stdout.splitlines()[:3] == ["num docs: 32033", "vocab size: 27", "num params: 4192"]
     assert len(done.stdout.splitlines()) == 4
 
@@ -67,7 +67,7 @@ def test_train_as_json_is_one_document(microgpt, tmp_path) -> None:
 def test_train_tells_what_does_not_fit_into_the_context(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\nabcdefg\nabcdefgh\n")  # 8 characters and the end
     done = microgpt("train", "--input", "names.txt", "--steps", "1", "--block-size", "8")
-    assert "1 of 3 documents do not fit into the block size of 8" in done.stderr
+    assert "1 of 3 documents are longer than the block size of 8" in done.stderr
     done = microgpt("train", "--input", "names.txt", "--steps", "1", "--block-size", "9")
     assert "do not fit" not in done.stderr
 
@@ -100,7 +100,7 @@ def test_train_and_info_tell_of_what_nobody_answers(microgpt, tmp_path) -> None:
 
 def test_the_bundled_conversations_are_used_when_there_are_no_others(microgpt) -> None:
     done = microgpt("train", "--chat", "--steps", "1")
-    assert "using the chat.jsonl that comes with microgpt" in done.stderr
+    assert "using the bundled chat.jsonl" in done.stderr
     assert done.stdout.startswith("num convos: 4000\n")
 
 

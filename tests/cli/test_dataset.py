@@ -36,7 +36,7 @@ def test_a_file_is_replaced_with_force_alone(microgpt, tmp_path, lines) -> None:
     file = tmp_path / "chat.jsonl"
     file.write_text("mine\n")
     done = microgpt(*COMMAND, "--output", "chat.jsonl")
-    problem = "error: chat.jsonl exists; name another file, or replace it with --force\n"
+    problem = "error: chat.jsonl exists; use another file, or replace it with --force\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", problem)
     assert file.read_text() == "mine\n"
     assert microgpt(*COMMAND, "--output", "chat.jsonl", "--force").returncode == 0

@@ -16,7 +16,7 @@ def test_eval_prints_the_loss_in_nats_and_bits(microgpt, text_model, tmp_path) -
     facts = json.loads(as_json.stdout)
     assert (facts["n_docs"], facts["n_tokens"]) == (2, 9)
     bits = facts["loss"] / math.log(2)
-    assert done.stdout.endswith(f"{facts['loss']:.4f} nats a token ({bits:.4f} bits)\n")
+    assert done.stdout.endswith(f"{facts['loss']:.4f} nats per token ({bits:.4f} bits)\n")
 
 
 def test_eval_reads_conversations_for_a_chat_model(microgpt, chat_model, tmp_path) -> None:
@@ -81,7 +81,7 @@ def test_eval_counts_exact_replies_task_by_task(microgpt, chat_model, exam) -> N
     )
     done = microgpt("eval", chat_model, "--data", file)
     assert (done.returncode, done.stderr) == (0, "")
-    before, after = done.stdout.split("replies:    4, 50.0% of them exact (", 1)
+    before, after = done.stdout.split("replies:    4, 50.0% exact (", 1)
     head = r"documents:  5\ntokens: +\d+ of the assistant\nloss: .*\n"
     assert re.fullmatch(head, before)
     speed, _, page = after.partition("\n")
@@ -93,12 +93,12 @@ def test_eval_counts_exact_replies_task_by_task(microgpt, chat_model, exam) -> N
         "tease           3       1   33.3%   6.1% to 79.2%\n"
         "all tasks       4       2   50.0%   15.0% to 85.0%\n"
         "\n"
-        "what it says most often where it is wrong\n"
-        "  'yo': 2 times, 100.0% of the 2 items with another answer\n"
+        "most frequent wrong replies\n"
+        "  'yo': 2 times, 100.0% of the 2 items with a different answer\n"
         "\n"
-        "errors, up to 3 of a task\n"
-        "  tease, line 2: 'hi' is 'oh', not 'yo'\n"
-        "  tease, line 3: 'hi' is 'oho', not 'yo'\n"
+        "errors, up to 3 per task\n"
+        "  tease, line 2: 'hi': expected 'oh', got 'yo'\n"
+        "  tease, line 3: 'hi': expected 'oho', got 'yo'\n"
     )
 
 
@@ -140,7 +140,9 @@ def test_eval_tells_of_turns_that_had_no_room(microgpt, chat_model, tmp_path) ->
     yo = {"role": "assistant", "content": "yo", "task": "greet"}
     (tmp_path / "long.jsonl").write_text(json.dumps([hi, yo] * 5))
     done = microgpt("eval", chat_model, "--data", "long.jsonl", "--json")
-    assert done.stderr == "note: 2 of 5 questions were asked without their oldest turns: no room\n"
+    assert (
+        done.stderr == "note: the oldest turns of 2 of 5 prompts were dropped to fit the context\n"
+    )
     assert json.loads(done.stdout)["replies"]["n_cut"] == 2
 
 

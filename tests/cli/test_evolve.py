@@ -80,7 +80,7 @@ def test_a_search_on_a_cluster_that_ends_early_goes_on_here(
     assert process.returncode == (130 if what == "the search" else 1)
     (line,) = [line for line in errors.splitlines() if not line.startswith("[")]
     assert line.startswith(begins)
-    assert line.endswith(f"go on with: microgpt evolve --resume {run}")
+    assert line.endswith(f"resume with: microgpt evolve --resume {run}")
     assert microgpt("evolve", "--resume", run).returncode == 0
     assert (tmp_path / "genome.json").read_bytes() == genome
     assert evaluations_of(tmp_path / run) == evaluations_of(here)
@@ -101,7 +101,7 @@ def test_a_stop_says_how_to_go_on_though_the_workers_end_slowly(tmp_path) -> Non
     command = [sys.executable, "-c", script, "evolve", *SMALL]
     done = fork_server.run(command, cwd=tmp_path)
     assert done.returncode == 130
-    assert done.stderr.startswith("interrupted after 0 evaluations; go on with: microgpt evolve")
+    assert done.stderr.startswith("interrupted after 0 evaluations; resume with: microgpt evolve")
 
 
 def test_a_genome_that_is_as_good_stays_and_the_winner_is_in_its_run(microgpt, tmp_path) -> None:
@@ -148,7 +148,7 @@ def test_the_measure_of_evolve_rust_is_there_on_request(microgpt, tmp_path) -> N
         (["--resume", "nowhere"], "nowhere is no run: cannot read run.json"),
         (["--input", "nowhere.txt"], "cannot read nowhere.txt"),
         (["--scheduler", "tcp://127.0.0.1:1"], "127.0.0.1:1"),
-        (["--scheduler", "tcp://127.0.0.1:1", "--workers", "2"], "leave one of the two out"),
+        (["--scheduler", "tcp://127.0.0.1:1", "--workers", "2"], "omit one of them"),
     ],
 )
 def test_bad_input_is_refused(microgpt, tmp_path, args, problem) -> None:

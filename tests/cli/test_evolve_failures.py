@@ -89,7 +89,7 @@ def test_a_search_can_be_stopped_at_any_moment_and_goes_on(
     n_known = (run / "evaluations.jsonl").read_text().count("\n")
     assert n - 2 <= n_known < n  # the one before may not have been seen yet
     assert line == (
-        f"{word} after {n_known} evaluations; go on with: "
+        f"{word} after {n_known} evaluations; resume with: "
         f"microgpt evolve --resume experiments/{run.name}"
     )
     assert done.returncode == code
@@ -116,8 +116,7 @@ def test_a_search_in_which_all_crash_leaves_genome_json_alone(tmp_path) -> None:
     assert done.returncode == 1
     (error,) = errors_of(done)
     assert error == (
-        "error: no organism could be trained to its end; "
-        f"see experiments/{run_of(tmp_path).name}.log"
+        f"error: no organism completed its training; see experiments/{run_of(tmp_path).name}.log"
     )
     assert (tmp_path / "genome.json").read_bytes() == before
 
@@ -163,7 +162,7 @@ def test_a_full_disk_is_told_and_the_search_goes_on_later(microgpt, tmp_path, wh
     (error,) = errors_of(done)
     assert error.startswith("error: cannot write to experiments")
     assert error.endswith(
-        f": File too large; go on with: microgpt evolve --resume experiments/{run.name}"
+        f": File too large; resume with: microgpt evolve --resume experiments/{run.name}"
     )
     assert not (tmp_path / "genome.json").exists()
     assert microgpt("evolve", "--resume", f"experiments/{run.name}").returncode == 0
@@ -211,7 +210,7 @@ def test_a_stdout_that_is_full_ends_a_search_that_can_go_on(tmp_path) -> None:
     assert done.returncode == 1
     (line,) = errors_of(done)
     assert line == (
-        "error: [Errno 28] No space left on device; go on with: "
+        "error: [Errno 28] No space left on device; resume with: "
         f"microgpt evolve --resume experiments/{run_of(tmp_path).name}"
     )
 
@@ -225,7 +224,7 @@ def test_outputs_that_cannot_be_used_are_found_before_the_search(microgpt, tmp_p
     (tmp_path / "genome.json").mkdir()
     done = microgpt("evolve", *SMALL, "--force")
     assert (done.returncode, done.stdout) == (2, "")
-    assert errors_of(done) == ["error: genome.json is a directory; move it away"]
+    assert errors_of(done) == ["error: genome.json is a directory; rename or remove it"]
     (tmp_path / "genome.json").rmdir()
     (tmp_path / "genome.json").write_text(MINE)
     done = microgpt("evolve", *SMALL)

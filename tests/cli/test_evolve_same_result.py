@@ -69,7 +69,7 @@ def test_a_search_that_is_killed_and_resumed_ends_like_one_that_never_was(
     run = run_of(tmp_path)
     if number != signal.SIGKILL:
         assert errors.splitlines()[-1].endswith(
-            f"go on with: microgpt evolve --resume experiments/{run.name}"
+            f"resume with: microgpt evolve --resume experiments/{run.name}"
         )
     n_before = len((run / "evaluations.jsonl").read_text().splitlines())
     assert 0 < n_before < len(evaluations_of(whole))

@@ -77,7 +77,7 @@ def test_unique_samples_are_each_there_once_and_come_in_order(samples) -> None:
 def test_unique_ends_where_a_model_knows_one_name(microgpt, anna_model) -> None:
     done = microgpt("generate", "--model-dir", anna_model, "--unique")
     assert done.stdout == "sample  1: anna\n"
-    assert done.stderr == "note: 1 of 20 samples: 1,000 in a row were nothing new\n"
+    assert done.stderr == "note: 1 of 20 samples: 1,000 in a row were not new\n"
     assert done.returncode == 0
 
 
@@ -95,7 +95,9 @@ def test_novel_leaves_out_the_training_data_wherever_it_is_named(
     other = tmp_path / "other.txt"
     other.write_text("zoe\n")
     done = microgpt("generate", "--model-dir", text_model, "--novel", "--against", other)
-    assert done.stderr == f"note: {other} is not the file that the model was trained on\n"
+    assert (
+        done.stderr == f"note: {other} does not have the documents that the model was trained on\n"
+    )
     assert done.returncode == 0
 
 
@@ -121,7 +123,7 @@ def test_a_part_of_a_document_that_fills_the_context_is_not_novel(microgpt, tmp_
 def test_novel_without_the_training_data_says_what_to_do(microgpt, anna_model) -> None:
     done = microgpt("generate", "--model-dir", anna_model, "--novel")
     assert done.stderr == (
-        "error: the file that the model was trained on is not at hand; name it with --against\n"
+        "error: the training data of the model was not found; pass it with --against\n"
     )
     assert (done.returncode, done.stdout) == (2, "")
 
@@ -143,7 +145,7 @@ def test_a_model_that_learnt_to_answer_alone_says_so_where_it_is_to_begin(
 ) -> None:
     done = microgpt("generate", "--model-dir", chat_model, "--num-samples", "1")
     assert done.returncode == 0
-    assert "learnt only to answer" in done.stderr
+    assert "trained only to reply" in done.stderr
     assert f"microgpt chat --model-dir {chat_model}" in done.stderr
 
 
@@ -161,7 +163,7 @@ def test_a_model_that_learnt_to_answer_alone_says_so_where_it_is_to_begin(
         (["--threads", "9999"], "threads must be at most 1024"),
         (["--stop", ""], "a stop string must not be empty"),
         (["--prompt", "Zoe"], "the model does not know 'Z', 'o'; it knows 'aeimnv'"),
-        (["--against", "names.txt"], "--against goes with --novel; add it, or leave both out"),
+        (["--against", "names.txt"], "--against requires --novel; add it, or omit both"),
         (["--novel", "--against", "no.txt"], "cannot read no.txt: No such file or directory"),
     ],
 )

@@ -51,7 +51,7 @@ def test_a_resumed_training_remembers_its_genome(microgpt, genome, tmp_path) -> 
     done = microgpt("train", "--resume", "output", "--genome", "genome.json")
     assert (done.returncode, done.stderr) == (
         2,
-        "error: --genome does not go with --resume; leave one of them out\n",
+        "error: --genome cannot be used with --resume; omit one of them\n",
     )
 
 

@@ -99,7 +99,7 @@ def test_show_tells_the_genes_the_model_and_how_it_was_found(microgpt) -> None:
         "  n_ff_exp:  4",
         "  steps:     500",
         "  lr:        0.0051",
-        "its model",
+        "model",
         "  species:         16-4-1-16-4",
         "  vocab_size:      27",
         "  num_params:      4192",
@@ -131,7 +131,8 @@ def test_show_says_where_the_data_are_not_those_of_the_search(microgpt, tmp_path
     done = microgpt("genome", "show")
     assert done.returncode == 0
     assert done.stderr == (
-        "note: it was found with other data than data/names.txt; name those with --input\n"
+        "note: the genome was found with data other than data/names.txt; "
+        "pass that data with --input\n"
     )
 
 
@@ -169,7 +170,7 @@ def test_the_genome_that_was_there_is_kept(microgpt, tmp_path, old) -> None:
     (tmp_path / "genome.json").write_text(old)
     name = f"genome-{hashlib.sha256(old.encode()).hexdigest()[:8]}.json"
     done = microgpt("genome", "use", "entry.json")
-    assert done.stderr == f"note: the genome.json that was here is kept as {name}\n"
+    assert done.stderr == f"note: the previous genome.json is kept as {name}\n"
     assert (tmp_path / "genome.json").read_text() == ENTRY
     assert (tmp_path / name).read_text() == old
 
@@ -181,7 +182,7 @@ def test_a_run_stands_for_its_winner_and_keeps_it(microgpt, tmp_path) -> None:
     done = microgpt("genome", "use", "experiments/evolve_1")
     assert done.returncode == 2
     assert done.stderr == (
-        "error: experiments/evolve_1 has no winner yet; go on with: "
+        "error: experiments/evolve_1 has no winner yet; resume with: "
         "microgpt evolve --resume experiments/evolve_1\n"
     )
     assert not (tmp_path / "genome.json").exists()
@@ -189,9 +190,7 @@ def test_a_run_stands_for_its_winner_and_keeps_it(microgpt, tmp_path) -> None:
     done = microgpt("genome", "use", "experiments/evolve_1")
     assert done.stdout == "Active genome set from: experiments/evolve_1\n"
     done = microgpt("genome", "use", "entry.json")
-    assert done.stderr == (
-        "note: the genome.json that was here is the winner of experiments/evolve_1\n"
-    )
+    assert done.stderr == ("note: the previous genome.json is the winner of experiments/evolve_1\n")
     assert not list(tmp_path.glob("genome-*"))
 
 
@@ -219,7 +218,7 @@ def test_a_log_of_evolve_rust_becomes_a_run(microgpt, tmp_path, line_end) -> Non
         "generation 2, last-doc",
     ]
     assert done.stderr.splitlines() == [
-        "note: left out, outside the ranges: 1, such as: n_emb must be between 1 and 128, got 256",
+        "note: skipped 1 outside the ranges, such as: n_emb must be between 1 and 128, got 256",
         f"note: to use the best: microgpt genome use experiments/{name}",
     ]
     run = tmp_path / "experiments" / name

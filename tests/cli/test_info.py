@@ -19,14 +19,14 @@ def test_info_tells_what_a_training_file_is_like(microgpt, names) -> None:
     done = microgpt("info", "--data", names)
     assert done.returncode == 0
     assert done.stderr == (
-        "note: to train on it: microgpt train --input names.txt --block-size 16\n"
+        "note: to train on this file: microgpt train --input names.txt --block-size 16\n"
     )
     lines = done.stdout.splitlines()
     assert lines[0] == "names.txt: lines of text"
     facts = {
         name.strip(): text.strip() for name, _, text in (line.partition(":") for line in lines)
     }
-    assert facts["documents"] == "5; 1 (20.0%) repeat an earlier one"
+    assert facts["documents"] == "5; 1 (20.0%) are duplicates"
     assert facts["most frequent"] == "'anna' (2)"
     assert facts["tokens to predict"] == "30"
     assert facts["encoding"] == r"UTF-8; lines end with \n"
@@ -99,7 +99,7 @@ def test_conversations_are_told_by_the_name_of_the_file_or_an_option(
 def test_with_a_model_info_tells_what_it_does_not_know(microgpt, text_model, names) -> None:
     options = ["info", "--data", names, "--model-dir", text_model]
     done = microgpt(*options)
-    assert "characters that the model does not know: 2\n" in done.stdout
+    assert "characters unknown to the model: 2\n" in done.stdout
     assert "in the documents:   1 (20.0%)" in done.stdout
     assert "they are:           'l' (1), 'x' (1)" in done.stdout
     facts = json.loads(microgpt(*options, "--json").stdout)
@@ -128,8 +128,8 @@ def test_a_training_file_can_come_through_a_pipe(microgpt) -> None:
         (["--data", "names.txt", "--block-size", "0"], "block_size must be >= 1, got 0"),
         (["--data", "names.txt", "--block-size", "2000000000"], "bytes of memory"),
         (["--data", "names.txt", "--model-dir", "gone"], "gone does not exist"),
-        (["--block-size", "8"], "--block-size goes with --data; add it, or leave both out"),
-        (["--chat"], "--chat goes with --data; add it, or leave both out"),
+        (["--block-size", "8"], "--block-size requires --data; add it, or omit both"),
+        (["--chat"], "--chat requires --data; add it, or omit both"),
     ],
 )
 def test_info_refuses(microgpt, names, tmp_path, args, problem) -> None:

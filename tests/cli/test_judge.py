@@ -12,8 +12,8 @@ name      flow  symmetry ×1.2  creativity ×2   total
 Nannan     0.5            3.7            1.0    6.94
 anna       0.5            2.2           -5.0   -6.86  in known.txt
 x1           -              -              -       -  shorter than 3 letters
-o'neil       -              -              -       -  not letters alone
-nannan     0.5            3.7            1.0    6.94  again: counts as 0
+o'neil       -              -              -       -  not only letters
+nannan     0.5            3.7            1.0    6.94  repeated: counts as 0
 anna       0.5            2.2           -5.0   -6.86  in known.txt, again
 
 Judge       -1.6950  (mean total of 4 of 6 names)
@@ -80,7 +80,7 @@ def test_json_has_the_figures_of_the_library(microgpt, against) -> None:
 
 def test_the_names_that_come_with_microgpt_are_not_new(microgpt) -> None:
     done = microgpt("judge", "kamon", "karai")
-    assert done.stderr.startswith("note: there is no data/names.txt here; using the names.txt that")
+    assert done.stderr.startswith("note: data/names.txt not found; using the bundled names.txt")
     rows = done.stdout.splitlines()[1:3]
     assert [row.split()[4:] for row in rows] == [
         ["-9.26", "in", "names.txt"],
@@ -123,14 +123,14 @@ def test_wide_characters_keep_the_columns(microgpt, against) -> None:
 @pytest.mark.parametrize("stdin", ["", "\n \n\t\n", "\ufeff"])
 def test_judge_refuses_to_judge_nothing(microgpt, against, stdin) -> None:
     done = microgpt("judge", *against, stdin=stdin)
-    problem = "there is no name to judge; give some, or pipe them in, one a line"
+    problem = "no names to judge; pass them as arguments, or pipe them in, one per line"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {problem}\n")
 
 
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        ([" "], "there is no name to judge; give some, or pipe them in, one a line"),
+        ([" "], "no names to judge; pass them as arguments, or pipe them in, one per line"),
         (["mama", "--against", "no.txt"], "cannot read no.txt: No such file or directory"),
         (["mama", "--against", "."], "cannot read .: Is a directory"),
         (["mama", "--zoom"], "no such option: --zoom; see 'microgpt judge --help'"),
@@ -140,5 +140,5 @@ def test_bad_input_is_one_line(microgpt, args, problem) -> None:
     done = microgpt("judge", *args)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.removeprefix(
-        "note: there is no data/names.txt here; using the names.txt that comes with microgpt\n"
+        "note: data/names.txt not found; using the bundled names.txt\n"
     ) == (f"error: {problem}\n")

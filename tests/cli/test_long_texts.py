@@ -27,10 +27,10 @@ def book(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("long_docs", "fate"),
     [
-        (None, "they are learnt in 11 pieces"),
-        ("window", "they are learnt in 11 pieces"),
-        ("truncate", "what lies beyond it, 69 tokens, is not learnt"),
-        ("skip", "they are left out, with 101 tokens to learn"),
+        (None, "they are split into 11 pieces"),
+        ("window", "they are split into 11 pieces"),
+        ("truncate", "they are truncated, without 69 tokens"),
+        ("skip", "they are skipped, with 101 tokens"),
     ],
 )
 def test_what_becomes_of_long_documents_is_told_and_remembered(
@@ -38,7 +38,7 @@ def test_what_becomes_of_long_documents_is_told_and_remembered(
 ) -> None:
     options = ("--long-docs", long_docs) if long_docs else ()
     done = microgpt("train", "--input", long, *SMALL, *options)
-    assert f"2 of 4 documents do not fit into the block size of 16; {fate}\n" in done.stderr
+    assert f"2 of 4 documents are longer than the block size of 16; {fate}\n" in done.stderr
     assert done.stdout.startswith("num docs: 4\n")
     assert load(tmp_path / "m").meta.training["long_docs"] == (long_docs or "window")
     state = json.loads((tmp_path / "m/train_state.json").read_text())
@@ -52,9 +52,7 @@ def test_running_text_is_read_with_its_lines_and_held_out_at_its_end(
     done = microgpt("train", "--input", book, "--text", "stream", *SMALL, *shares)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("num chars: 184\n")
-    assert (
-        "129 characters to learn from, 37 held out for validation, 18 for the test" in done.stderr
-    )
+    assert "129 characters for training, 37 for validation, 18 for testing" in done.stderr
     saved = load(tmp_path / "m")
     assert "\n" in saved.tokenizer.chars
     assert "\r" not in saved.tokenizer.chars
@@ -68,7 +66,7 @@ def test_a_model_of_running_text_is_evaluated_and_resumed_on_running_text(microg
     facts = json.loads(done.stdout)
     assert (facts["n_docs"], facts["n_tokens"]) == (1, 184)
     done = microgpt("train", "--resume", "m", "--text", "lines", "--steps", "40")
-    assert "--text is lines, but stream in the training to resume; leave it out" in done.stderr
+    assert "--text is lines, but stream in the run to resume; omit --text" in done.stderr
     assert microgpt("train", "--resume", "m", "--steps", "40").returncode == 0
 
 
@@ -77,7 +75,7 @@ def test_what_is_anywhere_in_running_text_is_not_novel(microgpt, tmp_path) -> No
     done = microgpt("train", "--input", "same.txt", "--text", "stream", *SMALL, "--lr", "0.05")
     assert "note: 2 of 2 samples are in the training data\n" in done.stderr
     done = microgpt("generate", "--model-dir", "m", "--novel", "--against", "same.txt")
-    assert "0 of 20 samples: 1,000 in a row were nothing new" in done.stderr
+    assert "0 of 20 samples: 1,000 in a row were not new" in done.stderr
 
 
 @pytest.mark.parametrize("text", ["lines", "stream"])

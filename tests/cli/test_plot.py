@@ -114,7 +114,7 @@ def test_plot_refuses_a_file_that_it_cannot_write(microgpt, tmp_path, output, pr
     (tmp_path / "folder.svg").mkdir()
     done = microgpt("plot", "model", "--output", output)
     assert done.returncode == 2
-    assert done.stderr == f"error: cannot write {output}: {problem}; name another file\n"
+    assert done.stderr == f"error: cannot write {output}: {problem}; use another file\n"
     assert sorted(os.listdir(tmp_path)) == ["folder.svg", "model"]
 
 
@@ -127,7 +127,7 @@ def test_plot_says_what_to_install(microgpt, tmp_path, missing) -> None:
     done = microgpt("plot", "model", PYTHONPATH=str(tmp_path / "stubs"))
     assert done.returncode == 2
     assert done.stderr == (
-        f"error: drawing needs the extra plots (No module named '{missing}'); "
+        f"error: plotting needs the extra plots (No module named '{missing}'); "
         "pip install 'microgpt-cli[plots]'\n"
     )
 
@@ -171,7 +171,7 @@ def test_plot_refuses_a_kind_of_picture_that_it_does_not_know(microgpt, tmp_path
     trained(tmp_path / "model")
     done = microgpt("plot", "model", "--output", "curves.gif")
     assert done.returncode == 2
-    assert done.stderr == "error: a picture is a .png or .svg file, got curves.gif\n"
+    assert done.stderr == "error: a chart must be a .png or .svg file, got curves.gif\n"
 
 
 def test_what_draws_is_loaded_by_nothing_but_plot() -> None:

@@ -38,7 +38,7 @@ def test_a_preset_for_names_holds_a_tenth_out_to_choose_by_and_another_to_the_en
 ) -> None:
     done = microgpt("train", "--preset", "names-10s", "--steps", "3", "--num-samples", "0")
     assert done.returncode == 0, done.stderr
-    assert "23591 documents to learn from, 2993 held out for validation, 2910 for" in done.stderr
+    assert "23591 documents for training, 2993 for validation, 2910 for" in done.stderr
     assert done.stdout.startswith("num docs: 32033\nvocab size: 27\nnum params: 58656\n")
     meta = json.loads((tmp_path / "output" / "meta.json").read_text())
     known = {"preset": "names-10s", "steps": 3, "batch_size": 64, "lr": 0.008}
@@ -55,7 +55,7 @@ def test_the_preset_for_texts_learns_those_of_the_user_and_options_count_more(
     options = ("train", "--preset", "text", "--input", "my.txt", "--steps", "2", "--n-layer", "1")
     done = microgpt(*options, "--batch-size", "1", "--num-samples", "0")
     assert done.returncode == 0, done.stderr
-    assert "held out for validation" in done.stderr
+    assert " for validation, " in done.stderr
     meta = json.loads((tmp_path / "output" / "meta.json").read_text())
     assert (meta["n_embd"], meta["n_layer"], meta["block_size"]) == (128, 1, 128)
     assert (meta["training"]["dropout"], meta["training"]["n_docs"]) == (0.1, 50)
@@ -88,22 +88,22 @@ def test_a_training_on_a_presets_own_data_goes_on_and_takes_no_other_data(
     assert json.loads(state.read_text())["input"] is None
     done = microgpt("train", "--resume", "part", "--steps", "9")
     assert done.returncode == 0, done.stderr
-    assert "going on after step 6 of 9" in done.stderr
+    assert "resuming after step 6 of 9" in done.stderr
     other = tmp_path / "other.jsonl"
     other.write_text('[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]')
     refused = microgpt("train", "--resume", "part", "--steps", "12", "--input", other)
     assert refused.returncode == 2
-    assert "is not what the training began with" in refused.stderr
+    assert "does not have the documents of this run" in refused.stderr
 
 
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
         (("--preset", "names"), "is not one of 'names-10s', 'names-60s'"),
-        (("--preset", "text"), "is for data of your own; name them with --input"),
+        (("--preset", "text"), "requires your own data; pass it with --input"),
         (("--preset", "names-60s", "--dropout", "1"), "dropout must be in [0, 1), got 1.0"),
-        (("--preset", "chat", "--genome", "genome.json"), "leave one of them out"),
-        (("--preset", "chat", "--num-samples", "3"), "--num-samples does not go with --chat"),
+        (("--preset", "chat", "--genome", "genome.json"), "omit one of them"),
+        (("--preset", "chat", "--num-samples", "3"), "--num-samples cannot be used with --chat"),
     ],
 )
 def test_what_does_not_go_with_a_preset_is_refused(microgpt, options, problem) -> None:

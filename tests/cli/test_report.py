@@ -207,13 +207,13 @@ def test_a_sweep_leaves_a_report_and_is_no_search(copied, microgpt, tmp_path) ->
     done = microgpt("sweep", "grid", *grid)
     assert done.returncode == 0
     run = run_of(tmp_path)
-    assert f"pictures of it are in experiments/{run.name}/report.html" in done.stderr
+    assert f"the report is in experiments/{run.name}/report.html" in done.stderr
     assert page_of(run / "report.html")["sections"] == ["trainings", "scaling", "tables"]
     assert len(rows_of(run / "report.html")) == 8
     done = microgpt("report", run, copied("loss"))
     assert (done.returncode, done.stdout) == (2, "")
-    assert "is a sweep and" in done.stderr
-    assert done.stderr.endswith("run is none; report them one by one\n")
+    assert "is a sweep, but" in done.stderr
+    assert done.stderr.endswith("run is a search; report them separately\n")
 
 
 @pytest.mark.slow
@@ -286,5 +286,6 @@ def test_where_there_is_no_run_the_way_to_one_is_told(microgpt) -> None:
     done = microgpt("report")
     assert done.returncode == 2
     assert done.stderr == (
-        "error: there is no run in experiments; make one with: microgpt evolve, or sweep\n"
+        "error: there is no run in experiments; "
+        "create one with `microgpt evolve` or `microgpt sweep`\n"
     )

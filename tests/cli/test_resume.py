@@ -80,7 +80,7 @@ def test_a_finished_training_says_so_and_goes_on_with_more_steps(microgpt, names
     done = microgpt("train", "--resume", "model")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == (
-        "note: the training in model took all its 30 steps; to go on, give it more --steps\n"
+        "note: the training run in model completed its 30 steps; to continue it, increase --steps\n"
     )
     done = microgpt("train", "--resume", "model", "--steps", "40")
     assert "step   40 /   40 | loss" in done.stdout
@@ -99,8 +99,8 @@ def test_what_was_lost_between_the_last_step_and_the_model_is_made_up_for(
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["--n-embd", "16"], "--n-embd is 16, but 8 in the training to resume; leave it out"),
-        (["--lr", "0.5"], "--lr is 0.5, but 0.01 in the training to resume"),
+        (["--n-embd", "16"], "--n-embd is 16, but 8 in the run to resume; omit --"),
+        (["--lr", "0.5"], "--lr is 0.5, but 0.01 in the run to resume"),
         (["--seed", "1"], "--seed is 1, but 42"),
         (["--val-fraction", "0.1"], "--val-fraction is 0.1, but 0.0"),
         (["--dtype", "float64"], "--dtype is float64, but float32"),
@@ -109,9 +109,9 @@ def test_what_was_lost_between_the_last_step_and_the_model_is_made_up_for(
         (["--long-docs", "skip"], "--long-docs is skip, but window"),
         (["--text", "stream"], "--text is stream, but lines"),
         (["--output", "other"], "--output is other, but model"),
-        (["--force"], "--force does not go with --resume"),
-        (["--from", "model"], "--from does not go with --resume"),
-        (["--steps", "10"], "--steps is 10, but the training in model is at step 60"),
+        (["--force"], "--force cannot be used with --resume"),
+        (["--from", "model"], "--from cannot be used with --resume"),
+        (["--steps", "10"], "--steps is 10, but the training run in model is at step 60"),
     ],
 )
 def test_what_contradicts_the_training_is_refused_with_both_values(
@@ -129,7 +129,7 @@ def test_other_data_is_noticed(microgpt, unfinished, names) -> None:
     moved = names.rename(names.with_name("moved.txt"))
     assert "cannot read" in refused(microgpt("train", "--resume", "model"))
     names.write_text("something\nelse\n")
-    problem = "names.txt is not what the training began with: its documents have the sha256"
+    problem = "names.txt does not have the documents of this run: their sha256 is"
     assert problem in refused(microgpt("train", "--resume", "model"))
     assert microgpt("train", "--resume", "model", "--input", moved).returncode == 0
 
@@ -144,8 +144,8 @@ def test_where_nothing_was_begun_nothing_goes_on(microgpt, place, problem) -> No
 def test_an_unfinished_training_is_not_overwritten_by_accident(microgpt, unfinished, names) -> None:
     again = ("train", "--input", names, *SMALL, "--steps", "5", "--output", "model")
     assert refused(microgpt(*again)) == (
-        "error: the training in model has not ended: it is at step 60 of 60; "
-        "go on with --resume model, or begin anew with --force"
+        "error: the training run in model is unfinished, at step 60 of 60; "
+        "resume it with --resume model, or replace it with --force"
     )
     assert microgpt(*again, "--force").returncode == 0
 
@@ -165,9 +165,9 @@ def test_patience_ends_a_training_and_more_of_it_goes_on(microgpt, names) -> Non
     assert done.returncode == 0
     assert "held-out loss" in done.stdout
     done = microgpt("train", "--resume", "model")
-    assert done.stderr.startswith("note: the training in model ran out of patience after step")
+    assert done.stderr.startswith("note: the training run in model stopped early after step")
     done = microgpt("train", "--resume", "model", "--patience", "2")
-    assert "note: going on after step" in done.stderr
+    assert "note: resuming after step" in done.stderr
 
 
 def test_what_was_held_out_is_told_and_kept(microgpt, names, tmp_path) -> None:
@@ -178,7 +178,7 @@ def test_what_was_held_out_is_told_and_kept(microgpt, names, tmp_path) -> None:
     for name in ("val_loss", "test_loss", "best_step"):
         assert summary[name] == training[name]
     assert (training["val_fraction"], training["test_fraction"]) == (0.2, 0.2)
-    assert "documents to learn from" in done.stderr
+    assert "documents for training" in done.stderr
     memorised = summary["memorised"]
     assert memorised["n_samples"] == 20
     assert all(pair["distance"] >= 1 for pair in memorised["novel"])
@@ -190,7 +190,7 @@ def test_a_model_is_trained_on_from_another(microgpt, names, tmp_path) -> None:
     done = microgpt(
         *("train", "--from", "parent", "--input", "more.txt", "--steps", "20", "--output", "child")
     )
-    assert "note: new to the model, so their weights are drawn: 'b', 'j', 'ö'" in done.stderr
+    assert "note: tokens new to the model, with random weights: 'b', 'j', 'ö'" in done.stderr
     child = load(tmp_path / "child")
     assert child.model.n_embd == 8
     parent_sha256 = load(tmp_path / "parent").meta.weights_sha256
@@ -244,8 +244,8 @@ def test_a_full_disk_costs_no_state_and_says_what_it_takes(microgpt, names, tmp_
     assert "Traceback" not in done.stderr
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert "cannot write to model: File too large; it takes " in error
-    assert error.endswith("; go on with: microgpt train --resume model")
-    assert "an earlier state is still there" in done.stderr
+    assert error.endswith("; resume with: microgpt train --resume model")
+    assert "keeping the earlier checkpoint" in done.stderr
     assert read_training(tmp_path / "model")[1].step == 0
     assert not [name for name in os.listdir(tmp_path / "model") if name.startswith(".saving")]
     microgpt("train", "--resume", "model", "--num-samples", "0")
@@ -270,7 +270,7 @@ def test_a_full_disk_does_not_pass_off_another_training_as_this_one(
     assert re.fullmatch(
         r"error: cannot write to model: File too large; it takes [\d,]+ bytes", error
     )
-    assert "earlier state" not in done.stderr
+    assert "earlier checkpoint" not in done.stderr
     after = {
         file: (tmp_path / "model" / file).read_bytes() for file in os.listdir(tmp_path / "model")
     }
@@ -316,8 +316,8 @@ def test_a_divergence_is_remembered(microgpt, names, tmp_path) -> None:
     done = microgpt("train", *options, "--steps", "50", "--lr", "1e200", "--checkpoint-every", "1")
     assert done.returncode == 1
     error = refused(microgpt("train", "--resume", "my model"))
-    assert "was no longer finite after step" in error
-    assert "my model.diverged); train anew with a smaller --lr" in error
+    assert "diverged after step" in error
+    assert "my model.diverged); train from scratch with a smaller --lr" in error
     assert microgpt("train", *options, "--steps", "5").returncode == 0
 
 
@@ -334,7 +334,7 @@ def test_commands_that_are_suggested_can_be_pasted(microgpt, names, tmp_path) ->
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)
-    command = errors.splitlines()[-1].partition("go on with: ")[2]
+    command = errors.splitlines()[-1].partition("resume with: ")[2]
     assert shlex.split(command) == ["microgpt", "train", "--resume", "it's new"]
 
 

@@ -103,7 +103,7 @@ def test_it_reads_other_text(microgpt, tmp_path) -> None:
 def test_the_bundled_names_are_used_where_there_are_none(microgpt, tmp_path) -> None:
     (tmp_path / "data/names.txt").unlink()
     done = microgpt("run", "--silent")
-    assert done.stderr.startswith("note: there is no data/names.txt here; using the names.txt that")
+    assert done.stderr.startswith("note: data/names.txt not found; using the bundled names.txt")
     assert done.stdout.endswith(" | Params: 4192\n")
 
 

@@ -69,7 +69,7 @@ def test_a_grid_trains_each_point_with_each_seed(microgpt, tmp_path) -> None:
     run = run_of(tmp_path)
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()
-    assert first.startswith("12 of 12 trainings, 12 of them made in ")
+    assert first.startswith("12 of 12 training runs completed; ran 12 in ")
     assert second == f"Saved to experiments/{run.name}"
     results = results_of(run)
     assert {line["status"] for line in results} == {"ok"}
@@ -135,7 +135,7 @@ def test_a_stop_counts_the_evaluation_that_has_just_been_written(tmp_path) -> No
     program = [sys.executable, "-c", textwrap.dedent(STOPPED_AS_IT_IS_WRITTEN), "sweep", *GRID]
     done = fork_server.run(program, cwd=tmp_path)
     assert (run_of(tmp_path) / "evaluations.jsonl").read_text().count("\n") == 1
-    assert done.stderr.splitlines()[-1].startswith("terminated after 1 evaluations; go on with: ")
+    assert done.stderr.splitlines()[-1].startswith("terminated after 1 evaluations; resume with: ")
 
 
 @pytest.mark.slow
@@ -160,12 +160,12 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was_and_changes_no_figure(
     assert not (run / "evaluations.csv").exists()
     if word:
         assert errors.splitlines()[-1] == (
-            f"{word} after {n_made} evaluations; go on with: "
+            f"{word} after {n_made} evaluations; resume with: "
             f"microgpt sweep resume experiments/{run.name}"
         )
     done = microgpt("sweep", "resume", run, "--workers", "2")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"18 of 18 trainings, {18 - n_made} of them made in ")
+    assert done.stdout.startswith(f"18 of 18 training runs completed; ran {18 - n_made} in ")
     assert results_of(run) == results_of(whole)
 
 
@@ -175,7 +175,7 @@ def test_a_sweep_that_has_ended_has_nothing_to_go_on_with(microgpt, tmp_path) ->
     before = (run / "evaluations.jsonl").read_bytes()
     done = microgpt("sweep", "resume", run)
     assert done.returncode == 0
-    assert done.stdout.startswith("12 of 12 trainings, 0 of them made in ")
+    assert done.stdout.startswith("12 of 12 training runs completed; ran 0 in ")
     assert (run / "evaluations.jsonl").read_bytes() == before
 
 
@@ -188,7 +188,7 @@ def test_a_model_that_does_not_fit_is_refused_and_the_rest_goes_on(microgpt, tmp
     assert len(notes) == 2
     assert "n_layer 400: refused, it needs " in notes[1]
     assert "bytes of memory, and " in notes[1]
-    assert done.stdout.startswith("6 of 12 trainings, ")
+    assert done.stdout.startswith("6 of 12 training runs completed; ")
     lines = results_of(run)
     assert [line["status"] for line in lines].count("refused") == 6
     assert [line["status"] for line in lines].count("ok") == 6
@@ -198,7 +198,7 @@ def test_a_sweep_without_a_number_is_a_failure(microgpt, tmp_path) -> None:
     done = microgpt("sweep", *GRID, "--lr", "1e30")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        f"error: no training came to its end; see experiments/{run_of(tmp_path).name}"
+        f"error: no training run completed; see experiments/{run_of(tmp_path).name}"
     )
     assert "note: n_embd 8, steps 60: diverged, its loss was no longer a finite" in done.stderr
 
@@ -224,10 +224,10 @@ def test_conversations_can_be_swept(microgpt, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["grid"], "a grid needs settings, such as --n-embd 16,32 --lr 0.005,0.01"),
-        (["grid", "--lr", "fast"], "--lr is a list of numbers, such as 0.1,0.2, got 'fast'"),
-        (["grid", "--steps", "1.5"], "--steps is a list of whole numbers, such as 1,2,4"),
-        (["grid", "--steps", ""], "--steps is a list of whole numbers, such as 1,2,4, got ''"),
+        (["grid"], "no settings for the grid; pass some, such as --n-embd 16,32 --lr 0.005,0.01"),
+        (["grid", "--lr", "fast"], "list of numbers, such as 0.1,0.2, got 'fast'"),
+        (["grid", "--steps", "1.5"], "--steps must be a comma-separated list of whole numbers"),
+        (["grid", "--steps", ""], "list of whole numbers, such as 1,2,4, got ''"),
         (["grid", "--steps", "0"], "no point of the grid is possible: steps must be >= 1, got 0"),
         (["grid", "--dtype", "int8"], "no point of the grid is possible: unknown dtype"),
         (["steps", "--set", "odd"], "invalid value for '--set'"),
@@ -236,7 +236,7 @@ def test_conversations_can_be_swept(microgpt, tmp_path) -> None:
         (["steps", "--seed", "-1"], "seed must be >= 0"),
         (["steps", "--workers", "0"], "workers must be >= 1, got 0"),
         (["params", "--scheduler", "tcp://127.0.0.1:9"], "cannot reach a Dask scheduler at tcp:"),
-        (["params", "--scheduler", "tcp://h:1", "--workers", "2"], "--workers is for this machine"),
+        (["params", "--scheduler", "tcp://h:1", "--workers", "2"], "omit one of them"),
         (["params", "--input", "nowhere.txt"], "cannot read nowhere.txt"),
         (["resume", "nowhere"], "nowhere is no run: cannot read run.json"),
         (["resume", "data"], "data is no run: cannot read run.json"),
@@ -258,7 +258,7 @@ def test_a_sweep_is_not_taken_for_a_search(microgpt, tmp_path) -> None:
     run = f"experiments/{run_of(tmp_path).name}"
     done = microgpt("genome", "use", run)
     assert (done.returncode, done.stderr) == (
-        2, f"error: {run} is a sweep, and finds no genome; name a run of evolution\n"
+        2, f"error: {run} is a sweep, which has no genome; pass an evolution run\n"
     )  # fmt: skip
     done = microgpt("evolve", "--resume", run)
     assert (done.returncode, done.stderr) == (
@@ -272,6 +272,6 @@ def test_a_sweep_goes_on_with_the_documents_that_it_began_with(microgpt, tmp_pat
     (tmp_path / "names.txt").write_text("\n".join(f"other{n}" for n in range(50)))
     done = microgpt("sweep", "resume", run)
     assert done.returncode == 2
-    assert "is not what the sweep began with: its documents have another sha256" in done.stderr
+    assert "does not have the documents of this sweep: their sha256 is different" in done.stderr
     done = microgpt("sweep", "resume", run, "--input", "data/names.txt")
     assert done.returncode == 0

@@ -57,7 +57,7 @@ def test_a_conversation(talk_to, chat_model) -> None:
     child.expect(REPLY)
     child.expect_exact(YOU)
     child.send("/fly\r")
-    child.expect_exact("error: there is no /fly; /help lists what there is\r\n")
+    child.expect_exact("error: unknown command /fly; /help lists the commands\r\n")
     child.expect_exact(YOU)
     child.send("/clear\r")
     child.expect_exact("(history cleared)\r\n")
@@ -108,7 +108,7 @@ def test_a_message_can_have_several_lines_typed_or_pasted(talk, lines) -> None:
     talk.send(lines)
     talk.expect(rf"h{ESCAPES}\r+\n{ESCAPES} {{5}}i")
     talk.send("\r")
-    talk.expect_exact(r"note: the model cannot read '\n'; left out")
+    talk.expect_exact(r"note: left out characters unknown to the model: '\n'")
     talk.expect(REPLY)
 
 

@@ -63,7 +63,7 @@ def test_a_training_that_is_stopped_says_where_and_leaves_the_old_model(
     process.send_signal(number)
     line = last_line(process)
     assert re.fullmatch(
-        rf"{word} at step \d+ of {FOREVER}; go on with: "
+        rf"{word} at step \d+ of {FOREVER}; resume with: "
         rf"microgpt train --resume {re.escape(str(text_model))}",
         line,
     )
@@ -84,7 +84,7 @@ def test_a_training_is_stopped_within_a_step_that_would_take_a_minute(
     process = start("train", f"--batch-size={size}", "--steps=2", *more)
     time.sleep(2)
     process.send_signal(number)
-    assert last_line(process).startswith(f"{word} at step 0 of 2; go on with: ")
+    assert last_line(process).startswith(f"{word} at step 0 of 2; resume with: ")
     assert process.returncode == code
 
 

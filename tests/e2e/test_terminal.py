@@ -88,7 +88,7 @@ def test_a_sweep_shows_a_bar_that_goes_when_it_ends(terminal, tmp_path, results)
     child.expect("note: steps 400, lr 1e\\+30: diverged, ")
     assert child.exit_code() == 0
     assert shown.getvalue().count("note: steps ") == 2  # a point each, not a training
-    assert (tmp_path / "results").read_text().startswith("6 of 12 trainings, 12 of them made in ")
+    assert (tmp_path / "results").read_text().startswith("6 of 12 training runs completed; ran 12 ")
 
 
 def log_of(folder) -> list[str]:
@@ -103,7 +103,7 @@ def test_a_search_shows_a_table_below_a_log_that_it_leaves_whole(tmp_path, evolv
     child.expect(r"champion    \d\.\d{4} \[\w+\] Emb:\d+ Head:\d")
     child.expect(r"diversity   \d species, stagnation \d")
     child.expect(r"time        \d s, about .* left, [\d.]+ organisms/s")
-    child.expect("the best measured again, . of ")
+    child.expect("scoring the best again, . of ")
     assert child.exit_code() == 0
     assert "[eval]" not in shown.getvalue()
     place = 0
@@ -151,7 +151,7 @@ def test_ctrl_c_takes_the_table_away_and_says_how_to_go_on(evolve) -> None:
     child = evolve("--generations", "100000")
     child.expect("organisms/s")
     child.sendintr()
-    child.expect(r"interrupted after \d+ evaluations; go on with: microgpt evolve --resume ")
+    child.expect(r"interrupted after \d+ evaluations; resume with: microgpt evolve --resume ")
     assert child.exit_code() == 130
 
 
@@ -172,7 +172,7 @@ def test_replies_that_are_compared_are_a_bar_that_goes_away(terminal, chat_model
     child = terminal("eval", chat_model, "--data", "exam.jsonl")
     child.expect_exact("replies ")
     child.expect_exact("\x1b[2K")  # the bar is gone before the page begins
-    child.expect_exact("replies:    3000, 100.0% of them exact")
+    child.expect_exact("replies:    3000, 100.0% exact")
     child.expect(pexpect.EOF)
 
 

@@ -190,14 +190,14 @@ def page(found: DatasetReport) -> Iterator[str]:
 
 
 def _facts(report: DataReport, file: TextFile) -> Iterator[tuple[str, str]]:
-    repeats = f"{_part(report.n_repeats, report.n_docs)} repeat an earlier one"
-    yield "documents", f"{report.n_docs:,}; {repeats if report.n_repeats else 'all different'}"
+    repeats = f"{_part(report.n_repeats, report.n_docs)} are duplicates"
+    yield "documents", f"{report.n_docs:,}; {repeats if report.n_repeats else 'no duplicates'}"
     if report.most_frequent:
         yield "most frequent", ", ".join(f"{_clip(doc)} ({n:,})" for doc, n in report.most_frequent)
     yield "tokens to predict", f"{report.n_tokens:,}"
     line_ends = " and ".join(LINE_END_NAMES[end] for end in sorted(file.line_ends))
-    bom = ", with a byte order mark, which is left out" if file.has_bom else ""
-    yield "encoding", f"UTF-8{bom}{line_ends and '; lines end with '}{line_ends}"
+    bom = " with a byte order mark (skipped)" if file.has_bom else ""
+    yield "encoding", f"UTF-8{bom}{line_ends and '; line ends '}{line_ends}"
     counts = report.char_counts
     visible = "".join(char for char in counts if _is_visible(char))
     lines = chop_cells(visible, WIDTH - INDENT - 2)
@@ -213,9 +213,9 @@ def _facts(report: DataReport, file: TextFile) -> Iterator[tuple[str, str]]:
 
 
 def _percentiles(report: DataReport) -> Iterator[str]:
-    turns = "two for a turn, " if report.tokenizer.is_chat else ""
-    piece = "a character" if report.tokenizer.kind == "char" else "each subword of the model"
-    yield f"lengths, in tokens to predict: one for {piece}, {turns}one for the end"
+    turns = "two per turn, " if report.tokenizer.is_chat else ""
+    piece = "character" if report.tokenizer.kind == "char" else "subword of the model"
+    yield f"lengths in tokens to predict: one per {piece}, {turns}one for the end"
     names = ["min", *(f"{percent}%" for percent in PERCENTS[1:-1]), "max"]
     lengths = [f"{report.percentile(percent):,}" for percent in PERCENTS]
     for row in (names, lengths):
@@ -251,11 +251,11 @@ def _cut_table(found: DatasetReport) -> Iterator[str]:
         yield f"{cut.block_size:>10,}  {n_docs:<21}  {n_tokens:<24}  {remark}".rstrip()
     cut = report.cut(report.block_size)
     if not cut.n_docs:
-        why = "the smallest power of two that holds every document"
+        why = "the smallest power of two that fits every document"
     elif report.is_small(cut):
-        why = "the smallest power of two beyond which lies at most 1% of either"
+        why = "the smallest power of two that cuts off at most 1% of either"
     else:
-        why = "the most to recommend: above it, a step becomes slow"
+        why = "the largest recommended size: larger ones are slow to train"
     yield f"({cut.block_size:,} is {why})"
 
 
@@ -263,7 +263,7 @@ def _training(found: DatasetReport) -> Iterator[str]:
     model, speed = found.model, found.speed
     yield (
         f"training: n_embd {model.n_embd}, n_layer {model.n_layer}, block size "
-        f"{model.block_size}; a document a step, one thread"
+        f"{model.block_size}, batch size 1, one thread"
     )
     n_chunks = found.report.n_chunks(model.block_size)
     rate = f"{speed.docs_per_s:,.0f} documents/s, {speed.tokens_per_s:,.0f} tokens/s"
@@ -276,9 +276,9 @@ def _unknown_characters(found: Suitability, n_docs: int) -> Iterator[str]:
     if not found.unknown:
         yield "the model knows all characters"
         return
-    yield f"characters that the model does not know: {len(found.unknown):,}"
-    yield from _fact("in the documents", _part(found.n_docs, n_docs))
-    yield from _fact("they are", _named(found.unknown))
+    yield f"characters unknown to the model: {len(found.unknown):,}"
+    yield from _fact("documents affected", _part(found.n_docs, n_docs))
+    yield from _fact("characters", _named(found.unknown))
 
 
 def _fact(name: str, text: str) -> Iterator[str]:

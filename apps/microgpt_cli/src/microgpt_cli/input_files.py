@@ -15,7 +15,7 @@ def default_input(*, chat: bool = False) -> Path:
     name = DEFAULT_CHAT if chat else DEFAULT_TEXT
     path = Path("data", name)
     if not os.path.exists(path):
-        note(f"there is no {path} here; using the {name} that comes with microgpt")
+        note(f"{path} not found; using the bundled {name}")
         path = bundled(name)
     return path
 

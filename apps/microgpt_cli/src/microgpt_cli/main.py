@@ -28,7 +28,7 @@ def main() -> NoReturn:
         what, code = ("terminated", 143) if isinstance(stop, Terminated) else ("interrupted", 130)
         say(f"{what} {stop}".rstrip())
     except MemoryError:
-        say("error: there is not enough memory; try a smaller model")
+        say("error: not enough memory; use a smaller model")
         code = 1
     except OSError as error:  # for example, stdout is on a full disk
         say(f"error: {error}")

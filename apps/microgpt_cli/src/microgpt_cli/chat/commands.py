@@ -13,8 +13,8 @@ from microgpt_cli.chat.session import ChatSession
 
 N = TypeVar("N", int, float)
 
-KEYS = """Ctrl-C stops a reply, or clears the line; Ctrl-D leaves. Alt-Enter, or Esc and then Enter,
-begins another line. Arrows bring earlier messages back, Tab completes commands and files."""
+KEYS = """Ctrl-C stops a reply or clears the line; Ctrl-D quits. Alt-Enter, or Esc then Enter,
+starts a new line. The arrow keys recall earlier messages; Tab completes commands and file names."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ def run_command(session: ChatSession, text: str) -> str:
     name, _, value = text.partition(" ")
     command = COMMANDS.get(name)
     if command is None:
-        raise ConfigError(f"there is no {name:.20}; /help lists what there is")
+        raise ConfigError(f"unknown command {name:.20}; /help lists the commands")
     value = value.strip()
     if value and not command.value:
-        raise ConfigError(f"{name} stands alone, got {value!r:.20}")
+        raise ConfigError(f"{name} takes no argument, got {value!r:.20}")
     return command.run(session, value)
 
 
@@ -76,9 +76,9 @@ def _save(session: ChatSession, name: str) -> str:
 
     path = _path("/save", name)
     if not session.messages:
-        raise ConfigError("nothing has been said yet; there is nothing to save")
+        raise ConfigError("the conversation is empty; there is nothing to save")
     if os.path.lexists(path) and os.path.realpath(path) not in session.own_files:
-        raise ConfigError(f"{path} exists, and is not of this conversation; name another file")
+        raise ConfigError(f"{path} exists and is not of this conversation; use another file")
     turns = [{"role": one.role, "content": one.content} for one in session.messages]
     line = json.dumps(turns, ensure_ascii=False) + "\n"
     publish(path.parent, {path.name: line.encode()})
@@ -93,7 +93,9 @@ def _load(session: ChatSession, name: str) -> str:
     path = _path("/load", name)
     conversations = load_conversations(path, tell=session.tell)
     if len(conversations) > 1:
-        raise DataError(f"{path} has {len(conversations):,} conversations; /load takes one")
+        raise DataError(
+            f"{path} has {len(conversations):,} conversations; /load requires exactly one"
+        )
     session.begin(conversations[0])
     session.own_files.add(os.path.realpath(path))
     session.tell_unknown(session.messages)
@@ -112,18 +114,18 @@ def _quit(session: ChatSession, _: str) -> str:
 
 def _path(command: str, name: str) -> Path:
     if not name:
-        raise ConfigError(f"{command} needs the name of a file")
+        raise ConfigError(f"{command} requires a file name")
     if "\0" in name:
-        raise ConfigError(f"no file has a name such as {name!r:.20}")
+        raise ConfigError(f"a file name cannot contain a null character, got {name!r:.20}")
     return Path(os.path.expanduser(name))
 
 
 COMMANDS = {
-    "/clear": Command("", "forget the conversation", _clear),
-    "/temperature": Command("[NUMBER]", "show or set how freely the model chooses", _temperature),
+    "/clear": Command("", "clear the conversation", _clear),
+    "/temperature": Command("[NUMBER]", "show or set the sampling temperature", _temperature),
     "/seed": Command("[NUMBER]", "show or set the seed of the first reply", _seed),
-    "/save": Command("FILE", "write the conversation, as train --chat reads it", _save),
-    "/load": Command("FILE", "go on with a conversation from a file", _load),
-    "/help": Command("", "show this", _help),
-    "/quit": Command("", "leave", _quit),
+    "/save": Command("FILE", "save the conversation in the format of train --chat", _save),
+    "/load": Command("FILE", "continue a conversation from a file", _load),
+    "/help": Command("", "show this help", _help),
+    "/quit": Command("", "quit", _quit),
 }

@@ -61,8 +61,8 @@ class ChatSession:
         self.tell_unknown([question])
         if prompt.tokens_dropped and not self._has_forgotten:  # only once, not at each turn
             self.tell(
-                f"the first {prompt.tokens_dropped} tokens of the conversation no longer fit; from "
-                "now on what is oldest is forgotten"
+                f"the first {prompt.tokens_dropped} tokens of the conversation no longer fit in "
+                "the context; the oldest are dropped from now on"
             )
         self._has_forgotten = prompt.tokens_dropped > 0
         stream = self._model.reply(prompt, sampling=self.sampling, seed=self.seed)
@@ -78,7 +78,7 @@ class ChatSession:
         text = "".join(message.content for message in messages)
         unknown = self._model.tokenizer.unknown_characters(text)
         if unknown:
-            self.tell(f"the model cannot read {', '.join(map(repr, unknown))}; left out")
+            self.tell(f"left out characters unknown to the model: {', '.join(map(repr, unknown))}")
 
 
 def _readable(text: str) -> str:

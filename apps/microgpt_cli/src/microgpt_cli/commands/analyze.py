@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from microgpt.errors import ConfigError
+from microgpt_cli.commands.plot import CHART_HELP
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import RUNS, AsJson
 
@@ -20,26 +21,24 @@ def analyze(
         list[Path] | None,
         typer.Argument(
             help=f"Directories of sweeps.  [default: the newest in {RUNS}]",
-            metavar="[RUN]...",
+            metavar="RUN",
             show_default=False,
         ),
     ] = None,
     output: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="A .png or .svg file for a picture; can be given several times.", metavar="<path>"
-        ),
+        typer.Option(help=CHART_HELP, metavar="<path>"),
     ] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print a row for each model.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one row per model.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print what sweeps say: loss against steps, size and cost, and what each step has returned.
+    """Print the loss of sweeps by steps, size and cost.
 
-    Losses are of held-out documents: means over the seeds, with 95 % intervals. Several sweeps of
-    the same documents count as one.
+    Losses are of held-out documents: means over the seeds, with 95% confidence intervals. The
+    tables include the gain per 1,000 steps. Several sweeps of the same documents are combined.
     """
     if as_csv and as_json:
-        raise ConfigError("--csv and --json are two ways to print the same; leave one out")
+        raise ConfigError("--csv and --json cannot be used together; omit one of them")
 
     from microgpt_cli.commands.plot import check_kinds, extra_plots, write_chart
     from microgpt_cli.commands.report import newest_run
@@ -49,7 +48,7 @@ def analyze(
     directories = runs or [newest_run("sweep_*", "sweep", "sweep steps")]
     scaling = _read(directories)
     if output:
-        with extra_plots("drawing"):
+        with extra_plots("plotting"):
             from microgpt_report.charts.scaling import draw
 
             chart = draw(scaling)
@@ -74,13 +73,13 @@ def _read(directories: Sequence[Path]) -> "Scaling":
         statuses, n_all = [result.status for result in results], len(sweep.tasks)
         n_ok, n_diverged = statuses.count("ok"), statuses.count("diverged")
         if n_diverged:  # a retry would diverge again
-            note(f"{n_diverged} of {n_all} trainings of {directory} diverged, and are in no mean")
+            note(f"{n_diverged} of {n_all} training runs of {directory} diverged and are excluded")
         if n_ok + n_diverged < n_all:
             note(
-                f"{n_ok} of {n_all} trainings of {directory} have come to their end; go on with: "
+                f"{n_ok} of {n_all} training runs of {directory} are complete; resume with: "
                 f"microgpt sweep resume {as_argument(directory)}"
             )
     scaling = Scaling.of(result for _, results in sweeps for result in results)
     if not scaling.cells:
-        raise ConfigError("no training has come to its end, so there is nothing to tell")
+        raise ConfigError("no training run is complete; there is nothing to analyze")
     return scaling

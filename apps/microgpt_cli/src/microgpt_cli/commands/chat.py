@@ -26,21 +26,23 @@ def chat(
             help=f"Directory of the model.  [default: {DEFAULT_MODEL_DIR}, else the demo model]"
         ),
     ] = None,
-    message: Annotated[str | None, typer.Option(help="Print the reply to this alone.")] = None,
+    message: Annotated[
+        str | None, typer.Option(help="Print the reply to this message and exit.")
+    ] = None,
     temperature: Temperature = DEFAULT_TEMPERATURE,
     seed: Annotated[
-        int, typer.Option(help="Of the first reply; the next has seed + 1.")
+        int, typer.Option(help="Seed of the first reply; the next has seed + 1.")
     ] = DEFAULT_SEED,
 ) -> None:
-    """Talk to a model that was trained with --chat, or to the one that comes with microgpt.
+    """Chat with a model that was trained with --chat.
 
-    /help tells what else can be said, /quit or Ctrl-D leaves, Ctrl-C stops a reply. What is piped
-    in is answered line by line.
+    /help lists the commands; /quit or Ctrl-D quits; Ctrl-C stops a reply. Piped input is answered
+    line by line.
     """
     sampling = Sampling(temperature)
     check_seed(seed)
     if message is not None and not message.strip():
-        raise PromptError("the message is empty; say something")
+        raise PromptError("the message is empty; pass some text")
 
     from microgpt.inference import InferenceGpt
     from microgpt.training.engines import prepare_engine
@@ -75,8 +77,8 @@ def _load(model_dir: Path | None) -> "SavedModel":
         problem = f"{DEFAULT_MODEL_DIR} has no chat model"
     except CheckpointError as error:
         is_there = os.path.lexists(DEFAULT_MODEL_DIR)
-        problem = str(error) if is_there else f"there is no {DEFAULT_MODEL_DIR} here"
-    note(f"{problem}; using the demo model that comes with microgpt")
+        problem = str(error) if is_there else f"{DEFAULT_MODEL_DIR} not found"
+    note(f"{problem}; using the bundled demo model")
     return load(bundled(DEMO_MODEL))
 
 
@@ -154,4 +156,4 @@ def _print_reply(session: "ChatSession", turn: "ChatTurn", *, can_stop: bool) ->
         session.keep(turn)
         print(flush=True)
     if turn.was_cut:
-        note("the reply was cut: the context is full")
+        note("the reply was truncated: the context is full")

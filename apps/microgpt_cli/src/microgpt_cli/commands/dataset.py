@@ -8,10 +8,11 @@ import typer
 
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.help import GroupedCommand, command_group
+from microgpt_cli.terminal.options import SEED_HELP
 
 STDOUT = Path("-")
 
-dataset = command_group("Make data to learn from.")
+dataset = command_group("Generate training data.")
 
 
 @dataset.command(
@@ -21,22 +22,22 @@ def chat(
     split: Annotated[
         Literal["train", "heldout", "wordings"],
         typer.Option(
-            help="To learn from; with words, names, numbers and prompts that train never has; "
-            "or asked in other words."
+            help="train: for training. heldout: with words, names, numbers and prompts that train "
+            "never has. wordings: in other words."
         ),
     ] = "train",
-    conversations: Annotated[int, typer.Option(help="How many.")] = 4000,
-    seed: Annotated[int, typer.Option(help="Of the choices.")] = 42,
+    conversations: Annotated[int, typer.Option(help="Number of conversations.")] = 4000,
+    seed: Annotated[int, typer.Option(help=SEED_HELP)] = 42,
     output: Annotated[
         Path | None, typer.Option(help="JSONL file.  [default: standard output]")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write conversations from a grammar, one a line.
+    """Write conversations from a grammar, one per line.
 
-    Small talk, addition and subtraction to 99, spelling, reversing, length and letters of words,
-    a name or a colour to remember, comparisons, days, months, opposites, capitals, and what nobody
-    here knows. What is held out does not depend on the seed.
+    They have small talk, addition and subtraction to 99, spelling, reversing, length and letters of
+    words, a name or a colour to remember, comparisons, days, months, opposites, capitals, and
+    questions that the assistant cannot answer. What is held out does not depend on the seed.
     """
     from microgpt.files.atomic_files import publish
     from microgpt.synthetic_chat import conversations as draw
@@ -48,6 +49,6 @@ def chat(
             print(line)
         return
     if os.path.lexists(output) and not force:
-        raise ConfigError(f"{output} exists; name another file, or replace it with --force")
+        raise ConfigError(f"{output} exists; use another file, or replace it with --force")
     publish(output.parent, {output.name: "".join(f"{line}\n" for line in lines).encode()})
     print(f"Wrote {conversations:,} conversations to {output}")

@@ -12,7 +12,7 @@ import typer
 from microgpt.config import check_threads
 from microgpt.printable import printable
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import AsJson, Threads
+from microgpt_cli.terminal.options import TEXT_HELP, AsJson, Threads
 from microgpt_cli.terminal.progress import followed
 
 if TYPE_CHECKING:
@@ -28,26 +28,30 @@ CLIP = 48  # characters shown of a text
 
 
 def evaluate(
-    model_dir: Annotated[Path, typer.Argument(help="Directory of the model.", show_default=False)],
+    model_dir: Annotated[
+        Path,
+        typer.Argument(help="Directory of the model.", metavar="MODEL_DIR", show_default=False),
+    ],
     data: Annotated[
         Path,
         typer.Option(
-            help="UTF-8 text, a document a line, or running text if the model has learnt such; for "
-            "a chat model, JSONL, a conversation a line.",
+            help=f"{TEXT_HELP}, or one running text if the model was trained on such; for a chat "
+            "model, JSONL, one conversation per line.",
             show_default=False,
         ),
     ],
     threads: Threads = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Print how well a model predicts a file: nats and bits a token, the end of each included.
+    """Measure how well a model predicts a file.
 
-    With subword tokens also bits a character, by which models with different tokens compare.
+    The loss is in nats and bits per token, the end of each document included; with subword tokens
+    also in bits per character, which are comparable between tokenizers. Use documents that the
+    model was not trained on. A document longer than the context is read in overlapping windows.
 
-    Give it documents that the model has not learnt from. One that is longer than the context is
-    read in overlapping windows. Of conversations the tokens of the assistant count. Replies that
-    name a task in the file are asked for at temperature 0 and compared: how many are exact, task
-    by task, and what was said instead.
+    With a chat model, only the assistant's tokens count. For each reply in the file that names a
+    task, the model replies at temperature 0. The output is the share of exact replies per task, and
+    wrong replies.
     """
     check_threads(threads)
 
@@ -78,9 +82,9 @@ def evaluate(
         return
     print(f"documents:  {result.n_docs}")
     print(f"tokens:     {result.n_tokens}{' of the assistant' if model.tokenizer.is_chat else ''}")
-    print(f"loss:       {result.loss:.4f} nats a token ({bits(result.loss):.4f} bits)")
+    print(f"loss:       {result.loss:.4f} nats per token ({bits(result.loss):.4f} bits)")
     if model.tokenizer.kind != "char":
-        print(f"characters: {result.n_characters}, at {result.bits_per_character:.4f} bits each")
+        print(f"characters: {result.n_characters} ({result.bits_per_character:.4f} bits each)")
     for line in page(answers, seconds) if answers else ():
         print(line)
 
@@ -95,7 +99,7 @@ def _ask(
     answers = list(followed(answer_all(model, items, threads=threads), len(items), "replies"))
     seconds = perf_counter() - started
     if n := sum(answer.is_cut for answer in answers):
-        note(f"{n} of {len(items)} questions were asked without their oldest turns: no room")
+        note(f"the oldest turns of {n} of {len(items)} prompts were dropped to fit the context")
     return answers, seconds
 
 
@@ -106,16 +110,16 @@ def page(answers: "Sequence[Answer]", seconds: float) -> Iterator[str]:
     score, tasks = Score.of(answers), by_task(answers)
     n_tokens = sum(answer.n_tokens for answer in answers)
     speed = f"{n_tokens / seconds:,.0f} tokens/s"
-    yield f"replies:    {score.n}, {score.share:.1%} of them exact ({speed})"
+    yield f"replies:    {score.n}, {score.share:.1%} exact ({speed})"
     yield ""
     rows = [(_named(task), Score.of(some)) for task, some in tasks.items()]
     yield from _table([*rows, ("all tasks", score)])
     wrong = wrong_replies(answers)[:N_WRONG_REPLIES]
     if wrong:
         yield ""
-        yield "what it says most often where it is wrong"
+        yield "most frequent wrong replies"
     for one in wrong:
-        share = f"{one.n / one.n_items:.1%} of the {one.n_items:,} items with another answer"
+        share = f"{one.n / one.n_items:.1%} of the {one.n_items:,} items with a different answer"
         yield f"  {_clip(one.reply)}: {one.n:,} times, {share}"
     yield from _errors(tasks)
 
@@ -170,7 +174,7 @@ def _errors(tasks: "dict[str, list[Answer]]") -> Iterator[str]:
     wrong = {task: [one for one in some if not one.is_exact] for task, some in tasks.items()}
     if any(wrong.values()):
         yield ""
-        yield f"errors, up to {N_ERRORS} of a task"
+        yield f"errors, up to {N_ERRORS} per task"
     for task, answers in wrong.items():
         for answer in answers[:N_ERRORS]:
             item = answer.item
@@ -180,7 +184,7 @@ def _errors(tasks: "dict[str, list[Answer]]") -> Iterator[str]:
             if answer.reply is None:
                 yield f"{where}: {answer.problem}"
             else:
-                yield f"{where} is {_clip(item.expected)}, not {_clip(answer.reply)}"
+                yield f"{where}: expected {_clip(item.expected)}, got {_clip(answer.reply)}"
 
 
 def _named(task: str) -> str:

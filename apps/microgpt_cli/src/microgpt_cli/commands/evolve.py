@@ -16,71 +16,74 @@ def evolve(
     ctx: typer.Context,
     input: Annotated[
         Path | None,
-        search(help=f"UTF-8 text, a document a line.  [default: data/{opt.DEFAULT_TEXT}]"),
+        search(help=f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]"),
     ] = None,
     objective: Annotated[
         Literal["loss", "aesthetic", "hydra"],
         search(
-            help="A low loss; names that the judge finds beautiful; or three heads, each with a "
-            "beauty of its own."
+            help="loss: low loss. aesthetic: names that the judge finds beautiful. hydra: three "
+            "heads, each with its own idea of beauty."
         ),
     ] = "loss",
     population: Annotated[
         int | None,
-        search(help="Organisms in a generation; in each head.  [default: 8; aesthetic: 12]"),
+        search(help="Organisms per generation; with hydra, per head.  [default: 8; aesthetic: 12]"),
     ] = None,
     generations: Annotated[
         int | None,
-        search(help="How many; of the Hydra, cycles of three.  [default: 10; aesthetic, hydra: 5]"),
+        search(
+            help="Number of generations; with hydra, of cycles of three.  "
+            "[default: 10; aesthetic, hydra: 5]"
+        ),
     ] = None,
     fitness: Annotated[
         Literal["held-out", "last-doc"] | None,
         search(
-            help="The loss to minimise: of held-out documents or, as in evolve-rust, of the last "
-            "training document, which is mostly luck.  [default: held-out]"
+            help="held-out: loss of held-out documents. last-doc: loss of the last training "
+            "document, as in evolve-rust, which is mostly luck.  [default: held-out]"
         ),
     ] = None,
     samples: Annotated[
         int | None,
-        beauty(help="Names scored per organism; 5 in evolve-rust.  [default: 200]"),
+        beauty(help="Names scored per organism; evolve-rust uses 5.  [default: 200]"),
     ] = None,
     exchange: Annotated[
         Literal["migrate", "source"] | None,
         beauty(
-            help="What the heads do when they meet: send champions or, as in evolve-rust, become "
-            "alike.  [default: migrate]"
+            help="How heads meet. migrate: they send champions to each other. source: they "
+            "become alike, as in evolve-rust.  [default: migrate]"
         ),
     ] = None,
     head: Annotated[
         Literal["weaver", "mirror", "spark", "origin"] | None,
-        beauty(help="Whose champion becomes the genome.  [default: the best for all]"),
+        beauty(help="Head whose champion becomes the genome.  [default: the best for all heads]"),
     ] = None,
-    origin: Annotated[bool, beauty("--origin", help="A fourth head, for a low loss.")] = False,
-    seed: Annotated[int, search(help="Same seed, same genome.")] = DEFAULT_SEED,
+    origin: Annotated[bool, beauty("--origin", help="Add a fourth head, for a low loss.")] = False,
+    seed: Annotated[int, search(help=opt.SEED_HELP)] = DEFAULT_SEED,
     warm_start: Annotated[
         Path | None,
-        search(
-            help="A genome.json to begin with: it and its mutants are half the first generation."
-        ),
+        search(help="Genome to start from; it and its mutants are half of the first generation."),
     ] = None,
-    minutes: Annotated[float | None, search(help="Begin no generation after so long.")] = None,
+    minutes: Annotated[
+        float | None, search(help="Start no generation after this many minutes.")
+    ] = None,
     workers: opt.Workers = None,
     scheduler: opt.Scheduler = None,
     resume: Annotated[
-        Path | None, output(help=f"Go on with a run, a directory in {opt.RUNS}.")
+        Path | None, output(help=f"Directory of the search to resume, in {opt.RUNS}.")
     ] = None,
     train_winner: Annotated[
-        Path | None, output(help="Directory for a model of the winner.")
+        Path | None, output(help="Directory for the model of the winner.")
     ] = None,
     force: Annotated[
-        bool, output("--force", help=f"Replace a {opt.DEFAULT_GENOME} that is better.")
+        bool, output("--force", help=f"Replace {opt.DEFAULT_GENOME} even if it is better.")
     ] = False,
-    trace: Annotated[bool, output("--trace", help="Tell of each organism.")] = False,
+    trace: Annotated[bool, output("--trace", help="Print one line per organism.")] = False,
 ) -> None:
-    """Let models evolve, and leave the best genome in genome.json.
+    """Search for good hyper-parameters by evolution.
 
-    Each organism is trained from nothing and measured; the best have offspring, and are measured
-    again with fresh seeds at the end.
+    Each organism is trained from scratch and scored; the best have offspring. At the end the best
+    are scored again with fresh seeds, and the genome of the winner is written to genome.json.
     """
     check_seed(seed)
     for name in ("population", "generations", "samples"):

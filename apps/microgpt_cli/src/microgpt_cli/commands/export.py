@@ -12,22 +12,20 @@ from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, ModelDir
 def export(
     output: Annotated[
         Path,
-        typer.Option(
-            help="Directory for the copy; it may be that of the model.", show_default=False
-        ),
+        typer.Option(help="Directory for the copy; can be that of the model.", show_default=False),
     ],
     model_dir: ModelDir = DEFAULT_MODEL_DIR,
     format: Annotated[
-        Literal["json", "safetensors"], typer.Option(help="Of the weights.")
+        Literal["json", "safetensors"], typer.Option(help="Format of the weights.")
     ] = "safetensors",
     half: Annotated[
         bool,
-        typer.Option("--half", help="Round the weights to half precision: two bytes each."),
+        typer.Option("--half", help="Round the weights to half precision (2 bytes per weight)."),
     ] = False,
 ) -> None:
-    """Write a model in another format: safetensors, for other programs, or JSON, to be read.
+    """Write a model in another format.
 
-    Every command reads either.
+    safetensors is for other programs, JSON for people. Every command reads both.
     """
     from microgpt.storage.model_directory import export as export_model
     from microgpt.storage.model_directory import load

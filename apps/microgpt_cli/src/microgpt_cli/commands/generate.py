@@ -20,56 +20,52 @@ if TYPE_CHECKING:
     from microgpt.data.tokenizer import Document
     from microgpt.storage.model_directory import SavedModel
 
-choice = opt.panel("Choice of a token")
+choice = opt.panel("Sampling")
 FLUSH_INTERVAL_S = 0.05  # maximum delay before output is visible
 
 
 def generate(
     model_dir: opt.ModelDir = opt.DEFAULT_MODEL_DIR,
-    num_samples: Annotated[int, typer.Option(help="How many.")] = 20,
-    prompt: Annotated[str, typer.Option(help="How each sample begins.")] = "",
+    num_samples: Annotated[int, typer.Option(help="Number of samples.")] = 20,
+    prompt: Annotated[str, typer.Option(help="Text that every sample starts with.")] = "",
     max_tokens: Annotated[
         int | None,
-        typer.Option(help="The most tokens after the prompt.  [default: the context]"),
+        typer.Option(help="Maximum number of tokens after the prompt.  [default: the context]"),
     ] = None,
     stop: Annotated[
         list[str] | None,
-        typer.Option(
-            help="End a sample before this text; can be given several times.", metavar="<str>"
-        ),
+        typer.Option(help="End a sample before this text; can be repeated.", metavar="<str>"),
     ] = None,
-    unique: Annotated[bool, typer.Option("--unique", help="Print each sample once.")] = False,
+    unique: Annotated[bool, typer.Option("--unique", help="Skip repeated samples.")] = False,
     novel: Annotated[
-        bool, typer.Option("--novel", help="Leave out what the model was trained on.")
+        bool, typer.Option("--novel", help="Skip samples that are in the training data.")
     ] = False,
-    against: Annotated[
-        Path | None, typer.Option(help="With --novel: the file that it was trained on.")
-    ] = None,
+    against: Annotated[Path | None, typer.Option(help="With --novel: the training data.")] = None,
     seed: Annotated[
-        int, typer.Option(help="Of the first sample; the next has seed + 1.")
+        int, typer.Option(help="Seed of the first sample; the next has seed + 1.")
     ] = config.DEFAULT_SEED,
     temperature: Annotated[float, choice(help=opt.TEMPERATURE_HELP)] = config.DEFAULT_TEMPERATURE,
-    top_k: Annotated[int | None, choice(help="Only of the k likeliest.")] = None,
+    top_k: Annotated[int | None, choice(help="Sample only from the k most likely tokens.")] = None,
     top_p: Annotated[
-        float, choice(help="Only of the likeliest that together have this probability.")
+        float, choice(help="Sample only from the most likely tokens with this total probability.")
     ] = config.Sampling.top_p,
     min_p: Annotated[
-        float, choice(help="Only of those with this share of the likeliest one's probability.")
+        float, choice(help="Drop tokens below this fraction of the highest probability.")
     ] = config.Sampling.min_p,
     threads: opt.Threads = 1,
     as_json: opt.AsJson = False,
 ) -> None:
     """Print samples from a model.
 
-    Same seed, same samples, whatever the number of threads. --unique and --novel go on to further
-    seeds until there are enough, and end early when 1,000 in a row bring nothing new.
+    The same seed gives the same samples. --unique and --novel continue with further seeds until
+    there are enough samples, and stop after 1,000 in a row without a new one.
     """
     sampling = config.Sampling(temperature, top_k, top_p, min_p)
     config.check_seed(seed)
     config.check_threads(threads)
     config.check_count("num_samples", num_samples)
     if against and not novel:
-        raise ConfigError("--against goes with --novel; add it, or leave both out")
+        raise ConfigError("--against requires --novel; add it, or omit both")
 
     from microgpt.batching.sample_filter import GIVE_UP_AFTER, select
     from microgpt.files.atomic_files import as_argument
@@ -80,7 +76,7 @@ def generate(
     saved = load(model_dir)
     if saved.meta.training.get("loss_on") == "assistant":
         note(
-            "this model has learnt only to answer, not how a conversation begins; talk to it: "
+            "this model was trained only to reply, not to start a conversation; use: "
             f"microgpt chat --model-dir {as_argument(model_dir)}"
         )
     known = _training_texts(saved, against) if novel else ()
@@ -103,7 +99,7 @@ def generate(
     else:
         n_printed = _print_lines(samples)
     if n_printed < num_samples:
-        note(f"{n_printed} of {num_samples} samples: {GIVE_UP_AFTER:,} in a row were nothing new")
+        note(f"{n_printed} of {num_samples} samples: {GIVE_UP_AFTER:,} in a row were not new")
 
 
 def _print_lines(samples: Iterator[str]) -> int:
@@ -134,14 +130,14 @@ def _training_texts(saved: "SavedModel", against: Path | None) -> Container[str]
     if against:
         docs = load_documents(against)
         if expected and fingerprint(docs) != expected:
-            note(f"{against} is not the file that the model was trained on")
+            note(f"{against} does not have the documents that the model was trained on")
         return _known(docs, saved)
     name = opt.DEFAULT_CHAT if saved.tokenizer.is_chat else opt.DEFAULT_TEXT
     for path in filter(os.path.isfile, (Path("data", name), bundled(name))):
         docs = load_documents(path)
         if fingerprint(docs) == expected:
             return _known(docs, saved)
-    raise DataError("the file that the model was trained on is not at hand; name it with --against")
+    raise DataError("the training data of the model was not found; pass it with --against")
 
 
 def _known(docs: "Sequence[Document]", saved: "SavedModel") -> Container[str]:

@@ -17,29 +17,24 @@ from microgpt_cli.terminal.options import DEFAULT_GENOME, DEFAULT_TEXT, RUNS, As
 if TYPE_CHECKING:
     from microgpt_evolution.genome_file import GenomeRecord
 
+GENOME_HELP = "Genome file, or run directory (for its winner)."
 N_HEX = 8  # hash digits in the name of a kept genome
 
-genome = command_group("Show a genome, use another one, import a log.")
+genome = command_group("Show, select and import genomes.")
 
 
 @genome.command(cls=GroupedCommand, epilog="Example: microgpt genome show genome.json")
 def show(
-    file: Annotated[
-        Path, typer.Argument(help="A genome, or the directory of a run.", metavar="FILE")
-    ] = DEFAULT_GENOME,
+    file: Annotated[Path, typer.Argument(help=GENOME_HELP, metavar="GENOME")] = DEFAULT_GENOME,
     input: Annotated[
         Path | None,
         typer.Option(
-            help="Text that a model of it would learn; its alphabet counts.  "
-            f"[default: data/{DEFAULT_TEXT}]"
+            help=f"Training data, for its vocabulary size.  [default: data/{DEFAULT_TEXT}]"
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what a genome is.
-
-    Its genes, the model that they make, and how it was found.
-    """
+    """Print a genome, the model that it defines, and how it was found."""
     from microgpt_evolution.genome import GENES
     from microgpt_evolution.genome_file import decode_genome
 
@@ -54,7 +49,7 @@ def show(
         print(json.dumps({**genes, **model, **found}))
         return
     print(f"microgpt genome: {record.genome.describe().rstrip()}")
-    for title, facts in (("genes", genes), ("its model", model), ("how it was found", found)):
+    for title, facts in (("genes", genes), ("model", model), ("how it was found", found)):
         print(title)
         print_facts(facts)
 
@@ -64,15 +59,15 @@ def use(
     source: Annotated[
         Path,
         typer.Argument(
-            help="A genome, or the directory of a run, which stands for its winner.",
-            metavar="FILE|RUN",
+            help=GENOME_HELP,
+            metavar="GENOME",
             show_default=False,
         ),
     ],
 ) -> None:
-    """Make a genome the active one.
+    """Copy a genome to genome.json.
 
-    It becomes genome.json, here. The one that was there is kept beside, unless a run has it.
+    The previous genome.json is kept under another name, unless a run has the same genome.
     """
     from microgpt.files.atomic_files import publish
     from microgpt_evolution.genome_file import decode_genome
@@ -88,19 +83,24 @@ def use(
 )
 def import_log(
     log: Annotated[
-        Path, typer.Argument(help="Of evolve-rust's evolve_loss, or ours.", show_default=False)
+        Path,
+        typer.Argument(
+            help="Log of evolve-rust's evolve_loss or of `microgpt evolve`.",
+            metavar="LOG",
+            show_default=False,
+        ),
     ],
 ) -> None:
-    """Make a run of a log.
+    """Import the log of a search as a run.
 
-    It has all candidates of a loss evolution, and the best as genome.json.
+    The run has all candidates of a loss evolution, and the best one as genome.json.
     """
     from microgpt.data.text_file import TextFile
     from microgpt.files.atomic_files import as_argument
     from microgpt_cli.input_files import check_regular
     from microgpt_evolution.evolve_rust.log_import import parse_log, write_imported
 
-    check_regular(log, "name another file")
+    check_regular(log, "use another file")
     found = parse_log(TextFile(log), log)
     directory = write_imported(RUNS, found, log)
     candidates, winner = found.candidates, found.winner
@@ -113,7 +113,7 @@ def import_log(
     print(f"Imported: {directory}")
     print_facts({"generations": n_generations, "candidates": count, "best": best})
     if found.left_out:
-        note(f"left out, outside the ranges: {len(found.left_out)}, such as: {found.left_out[0]}")
+        note(f"skipped {len(found.left_out)} outside the ranges, such as: {found.left_out[0]}")
     note(f"to use the best: microgpt genome use {as_argument(directory)}")
 
 
@@ -128,9 +128,9 @@ def _content(path: Path) -> tuple[Path, bytes]:
     if path.is_dir():
         if not (path / GENOME).exists() and (path / RUN).exists():
             if SWEEP in read_settings(path):
-                raise RunError(f"{path} is a sweep, and finds no genome; name a run of evolution")
+                raise RunError(f"{path} is a sweep, which has no genome; pass an evolution run")
             how = f"microgpt evolve --resume {as_argument(path)}"
-            raise RunError(f"{path} has no winner yet; go on with: {how}")
+            raise RunError(f"{path} has no winner yet; resume with: {how}")
         path = path / GENOME
     return path, read_content(path)
 
@@ -146,7 +146,7 @@ def _model_facts(record: "GenomeRecord", input: Path | None) -> dict[str, Any]:
     path = input or default_input()
     docs = load_text(path)
     if record.data_sha256 not in (None, fingerprint(docs)):
-        note(f"it was found with other data than {path}; name those with --input")
+        note(f"the genome was found with data other than {path}; pass that data with --input")
     objective = LossObjective(Split(docs, docs), (), CharTokenizer.from_documents(docs), "last-doc")
     vocab_size = objective.tokenizer.vocab_size
     return {
@@ -170,8 +170,8 @@ def _to_keep(content: bytes) -> dict[str, bytes]:
     for path in sorted(RUNS.glob(f"*/{DEFAULT_GENOME}")):
         with suppress(GenomeError):  # an unreadable genome in a run is not a copy of this one
             if read_content(path) == old:
-                note(f"the {DEFAULT_GENOME} that was here is the winner of {path.parent}")
+                note(f"the previous {DEFAULT_GENOME} is the winner of {path.parent}")
                 return {}
     name = f"{DEFAULT_GENOME.stem}-{hashlib.sha256(old).hexdigest()[:N_HEX]}.json"
-    note(f"the {DEFAULT_GENOME} that was here is kept as {name}")
+    note(f"the previous {DEFAULT_GENOME} is kept as {name}")
     return {name: old}

@@ -22,31 +22,35 @@ def info(
     data: Annotated[
         Path | None,
         data_option(
-            help="Tell about a training file instead; with --model-dir also how it suits it."
+            help="Training file to describe; with --model-dir, also what the model does not know."
         ),
     ] = None,
     chat: Annotated[
         bool,
         data_option(
             "--chat",
-            help="The file has conversations; a .jsonl file is taken to, unless for a text model.",
+            help="Read conversations; the default for .jsonl files, except with a text model.",
         ),
     ] = False,
     block_size: Annotated[
         int | None,
         data_option(
-            help="The context to tell about.  [default: the model's, or the recommended one]"
+            help="Block size to report on.  [default: the model's, or the recommended one]"
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what a model is and how it came about; with --data, what a training file is like."""
+    """Describe a model or a training file.
+
+    Print the settings and the training history of a model. With --data, print the statistics of a
+    file, a recommended block size, and the training speed.
+    """
     if data:
         _print_data(data, model_dir, chat=chat, block_size=block_size, as_json=as_json)
         return
     for option, is_given in (("--chat", chat), ("--block-size", block_size is not None)):
         if is_given:
-            raise ConfigError(f"{option} goes with --data; add it, or leave both out")
+            raise ConfigError(f"{option} requires --data; add it, or omit both")
     _print_model(model_dir or DEFAULT_MODEL_DIR, as_json)
 
 
@@ -68,7 +72,7 @@ def _print_data(
     command = f"{what} {shlex.quote(str(data))} --block-size {found.model.block_size}"
     if found.report.tokenizer.kind == "bpe":
         command += f" --tokenizer bpe --vocab-size {found.model.vocab_size}"
-    note(f"to train on it: microgpt train {command}")
+    note(f"to train on this file: microgpt train {command}")
 
 
 def _print_model(model_dir: Path, as_json: bool) -> None:

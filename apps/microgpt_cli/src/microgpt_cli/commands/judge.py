@@ -29,23 +29,27 @@ def judge(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="What to judge.  [default: standard input, a name a line]", show_default=False
+            help="Names to judge.  [default: standard input, one name per line]",
+            metavar="NAME",
+            show_default=False,
         ),
     ] = None,
     against: Annotated[
         Path | None,
-        typer.Option(help=f"The names that are not new.  [default: data/{DEFAULT_TEXT}]"),
+        typer.Option(help=f"File of names that are not new.  [default: data/{DEFAULT_TEXT}]"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what the judge finds in names, term by term, and what the Hydra's heads give them all.
+    """Score the beauty of names.
 
-    The judge likes names that are easily said, that mirror or repeat themselves, and that are new.
-    What `microgpt generate` prints can be piped in. A name that comes again counts as 0 at most.
+    Print the judge's score of each name, term by term, and the scores that the judge and the heads
+    of the Hydra give to all names together. The judge likes names that are easy to say, that are
+    symmetric or repetitive, and that are new. The output of `microgpt generate` can be piped in. A
+    repeated name scores at most 0.
     """
     batch = names or list(_read_names())
     if not any(name.strip() for name in batch):
-        raise DataError("there is no name to judge; give some, or pipe them in, one a line")
+        raise DataError("no names to judge; pass them as arguments, or pipe them in, one per line")
 
     from microgpt.data.documents import load_text
     from microgpt_cli.input_files import default_input
@@ -86,17 +90,17 @@ class _Row:
 
         if self.verdict is None:
             is_short = len(normal(self.name)) < MIN_LENGTH
-            return f"shorter than {MIN_LENGTH} letters" if is_short else "not letters alone"
+            return f"shorter than {MIN_LENGTH} letters" if is_short else "not only letters"
         remarks = [f"in {known}"] if self.is_known else []
         if self.is_repeat:
-            remarks.append("again: counts as 0" if self.verdict.total > 0 else "again")
+            remarks.append("repeated: counts as 0" if self.verdict.total > 0 else "repeated")
         return ", ".join(remarks)
 
 
 def _read_names() -> Iterator[str]:
     """Yield names from standard input, without the prefix of `microgpt generate`."""
     if sys.stdin.isatty():
-        note("give names, one a line; Ctrl-D ends them")
+        note("enter names, one per line; finish with Ctrl-D")
     for line in sys.stdin.read().removeprefix("\ufeff").split("\n"):  # a byte order mark
         if sample := SAMPLE.match(line):
             yield line[sample.end() :]  # an empty sample counts, too
@@ -131,7 +135,9 @@ def _summary(result: "Scores", rows: Sequence[_Row]) -> Iterator[str]:
     from microgpt_evolution.objectives.hydra_heads import HEADS
 
     n_judged = sum(row.verdict is not None for row in rows)
-    what = f"mean total of {n_judged} of {len(rows)} names" if n_judged else "none is judged"
+    what = (
+        f"mean total of {n_judged} of {len(rows)} names" if n_judged else "no name could be scored"
+    )
     yield f"{'Judge':<8}  {result.scores['judge']:9.4f}  ({what})"
     for name, head in HEADS.items():
         if name in result.scores:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import altair as alt
 
 KINDS = (".png", ".svg")
+CHART_HELP = "Chart file, .png or .svg; can be repeated."
 DEFAULT_FILES = (Path("curves.png"), Path("curves.svg"))
 PNG_SCALE = 2  # PNG pixels per chart pixel; 1 looks blurred on most screens
 
@@ -31,17 +32,15 @@ def plot(
     output: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A .png or .svg file; can be given several times.  "
-            f"[default: {', '.join(map(str, DEFAULT_FILES))}]",
+            help=f"{CHART_HELP}  [default: {', '.join(map(str, DEFAULT_FILES))}]",
             metavar="<path>",
         ),
     ] = None,
 ) -> None:
-    """Draw how the losses of one or several trainings fell, and print where the picture is.
+    """Plot the loss curves of training runs.
 
-    The held-out loss has points, its lowest a ring; the training loss is faint as it was, and
-    dashed as its Gaussian mean over a twentieth of the training. One that still
-    runs can be drawn too.
+    Points mark the held-out loss, a ring its minimum. The training loss is a faint line; the dashed
+    line is its Gaussian mean over a twentieth of the run. Unfinished runs can be plotted.
     """
     files = output or DEFAULT_FILES
     write_curves(directories, files)
@@ -62,7 +61,7 @@ def write_curves(directories: Sequence[Path], files: Sequence[Path]) -> None:
     from microgpt_report.training_runs import read_training_runs
 
     runs = read_training_runs(directories)
-    with extra_plots("drawing"):
+    with extra_plots("plotting"):
         from microgpt_report.charts import loss_curves
 
         chart = loss_curves.draw(runs)
@@ -73,7 +72,7 @@ def check_kinds(files: Sequence[Path]) -> None:
     """Raise ConfigError unless every file is a .png or .svg."""
     for file in files:
         if file.suffix.lower() not in KINDS:
-            raise ConfigError(f"a picture is a {' or '.join(KINDS)} file, got {file}")
+            raise ConfigError(f"a chart must be a {' or '.join(KINDS)} file, got {file}")
 
 
 @contextmanager
@@ -97,7 +96,7 @@ def write_chart(chart: "alt.TopLevelMixin", files: Sequence[Path]) -> None:
             chart.save(hidden, scale_factor=PNG_SCALE)
             hidden.replace(file)
         except OSError as error:
-            raise PlotError(f"cannot write {file}: {error.strerror}; name another file") from error
+            raise PlotError(f"cannot write {file}: {error.strerror}; use another file") from error
         finally:
             with suppress(OSError):  # already moved, or never written
                 hidden.unlink()

@@ -25,28 +25,28 @@ def report(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            help=f"Directories of runs, or logs.  [default: the newest in {RUNS}]",
-            metavar="[RUN]...",
+            help=f"Directories of runs, or their logs.  [default: the newest in {RUNS}]",
+            metavar="RUN",
             show_default=False,
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            help=f"The page.  [default: {REPORT} in the run; of several runs, here]", metavar="FILE"
+            help=f"HTML file.  [default: {REPORT}, in the run or, for several runs, here]"
         ),
     ] = None,
     png: Annotated[
         Path | None,
-        typer.Option(help="Directory for the pictures, a PNG each.", metavar="DIR"),
+        typer.Option(help="Directory for the charts as PNG files."),
     ] = None,
 ) -> None:
-    """Draw what a search or a sweep has found, and print where the page is.
+    """Write an HTML report of searches or sweeps.
 
-    One HTML file, which needs no network. A run that goes on or was stopped can be reported, too;
-    several searches are compared, and several sweeps count as one.
+    The report is one file, which needs no network. Unfinished runs can be reported. Several
+    searches are compared; several sweeps of the same documents are combined.
     """
-    named = runs or [newest_run("*", "run", "evolve, or sweep")]
+    named = runs or [newest_run("*", "run", "evolve` or `microgpt sweep")]
     named = [path.with_suffix("") if path.suffix == ".log" else path for path in named]
     directories = [*{os.path.realpath(path): path for path in named}.values()]
     found = read_report(directories)
@@ -77,7 +77,7 @@ def read_report(directories: Sequence[Path]) -> "Report":
     kinds = [SWEEP in read_settings(directory) for directory in directories]
     if any(kinds) and not all(kinds):
         sweep, search = directories[kinds.index(True)], directories[kinds.index(False)]
-        raise ReportError(f"{sweep} is a sweep and {search} is none; report them one by one")
+        raise ReportError(f"{sweep} is a sweep, but {search} is a search; report them separately")
     with extra_plots("a report"):
         if all(kinds):
             from microgpt_report.sweep_report import sweep_report
@@ -107,14 +107,14 @@ def leave_report(directory: Path) -> None:
     try:
         file = write_report(read_report([directory]), directory / REPORT)
     except Exception as error:  # the result is already written and printed
-        note(f"no {REPORT}: {error}")
+        note(f"{REPORT} was not written: {error}")
     else:
-        note(f"pictures of it are in {file}")
+        note(f"the report is in {file}")
 
 
 def newest_run(pattern: str, kind: str, how: str) -> Path:
     """Return the newest run whose name matches the pattern."""
     found = [path.parent for path in RUNS.glob(f"{pattern}/run.json")]
     if not found:
-        raise ReportError(f"there is no {kind} in {RUNS}; make one with: microgpt {how}")
+        raise ReportError(f"there is no {kind} in {RUNS}; create one with `microgpt {how}`")
     return max(found, key=lambda directory: (directory / "run.json").stat().st_mtime_ns)

@@ -9,48 +9,60 @@ import typer
 
 from microgpt.config import DEFAULT_SEED, check_seed
 from microgpt_cli.terminal.console import note, terminal_safe
-from microgpt_cli.terminal.options import DEFAULT_GENOME, DEFAULT_TEXT, panel
+from microgpt_cli.terminal.options import (
+    DEFAULT_GENOME,
+    DEFAULT_TEXT,
+    SEED_HELP,
+    TEXT_HELP,
+    panel,
+)
 
 if TYPE_CHECKING:
     from microgpt_evolution.genome_file import GenomeRecord
 
 N_SAMPLES = 10
 TEMPERATURE = 1.0
-creature, gene = panel("Creature"), panel("Genes, instead of the genome's")
+gene = panel("Genes (override the genome)")
 
 
 def run(
     ctx: typer.Context,
     genome: Annotated[
         Path | None,
-        creature(help=f"What it has become.  [default: {DEFAULT_GENOME}, if it is there]"),
+        typer.Option(help=f"Genome file.  [default: {DEFAULT_GENOME}, if it exists]"),
     ] = None,
     input: Annotated[
         Path | None,
-        creature(
+        typer.Option(
             "--input",
             "-d",
             "--data",
-            help=f"UTF-8 text, a document a line.  [default: data/{DEFAULT_TEXT}]",
+            help=f"{TEXT_HELP}.  [default: data/{DEFAULT_TEXT}]",
         ),
     ] = None,
-    seed: Annotated[int, creature(help="Same seed, same creature.")] = DEFAULT_SEED,
+    seed: Annotated[int, typer.Option(help=SEED_HELP)] = DEFAULT_SEED,
     silent: Annotated[
-        bool, creature("--silent", help="Print neither its training nor what it says.")
+        bool, typer.Option("--silent", help="Print no training lines and no names.")
     ] = False,
-    n_emb: Annotated[int | None, gene("--emb", "-e", help="Width.")] = None,
-    n_ctx: Annotated[int | None, gene("--ctx", "-c", help="Context.")] = None,
-    n_layer: Annotated[int | None, gene("--layer", "-y", help="Layers.")] = None,
-    n_head: Annotated[int | None, gene("--head", help="Attention heads.")] = None,
+    n_emb: Annotated[int | None, gene("--emb", "-e", help="Embedding width.")] = None,
+    n_ctx: Annotated[int | None, gene("--ctx", "-c", help="Context length in tokens.")] = None,
+    n_layer: Annotated[
+        int | None, gene("--layer", "-y", help="Number of transformer blocks.")
+    ] = None,
+    n_head: Annotated[
+        int | None, gene("--head", help="Number of attention heads; must divide --emb.")
+    ] = None,
     n_ff_exp: Annotated[
         int | None, gene("--ff", "-f", help="MLP width, in multiples of --emb.")
     ] = None,
-    steps: Annotated[int | None, gene("--steps", "-s", help="Documents read.")] = None,
-    lr: Annotated[float | None, gene("--lr", "-l", help="Learning rate.")] = None,
+    steps: Annotated[int | None, gene("--steps", "-s", help="Number of training steps.")] = None,
+    lr: Annotated[
+        float | None, gene("--lr", "-l", help="Learning rate; decays linearly to 0.")
+    ] = None,
 ) -> None:
-    """Train a creature on names, and let it make up ten.
+    """Train a model from a genome and print ten names.
 
-    It is what genome.json says, evolved; without one it is as it was in the beginning, primordial.
+    The genome is genome.json (evolved), or the default genome if there is none (primordial).
     """
     check_seed(seed)
 

@@ -15,16 +15,19 @@ def serve(
     ] = None,
     host: Annotated[
         str | None,
-        typer.Option(help="0.0.0.0 for other machines, too.  [env: HOST; default: 127.0.0.1]"),
+        typer.Option(
+            help="Address to listen on; 0.0.0.0 for all.  [env: HOST; default: 127.0.0.1]"
+        ),
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="0 for any free one.  [env: PORT; default: 8080]")
+        int | None,
+        typer.Option(help="Port to listen on; 0 for any free one.  [env: PORT; default: 8080]"),
     ] = None,
 ) -> None:
     """Serve a model over HTTP.
 
-    SIGTERM and Ctrl-C let running replies finish, SIGHUP loads the model again. The environment has
-    further settings, such as MICROGPT_API_KEY: see docs/serving.md.
+    SIGTERM and Ctrl-C stop the server after the running replies; SIGHUP reloads the model. More
+    settings are environment variables, such as MICROGPT_API_KEY: see docs/serving.md.
     """
     from microgpt_serve.signals import block_sighup
 

@@ -13,17 +13,17 @@ from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_cli.terminal.options import RUNS, Chat, Input, Scheduler, Workers, data, panel
 
-repeats, grid_axis = panel("Repeats"), panel("Grid, values with commas between")
+repeats, grid_axis = panel("Repeats"), panel("Grid (comma-separated values)")
 
-Seeds = Annotated[int, repeats(help="Trainings of each model, for the intervals.")]
-Seed = Annotated[int, repeats(help="Of the first; the others follow it.")]
+Seeds = Annotated[int, repeats(help="Training runs per model, for the confidence intervals.")]
+Seed = Annotated[int, repeats(help="Seed of the first run; the next has seed + 1.")]
 N_SEEDS = 3
 
 sweep = command_group(
-    """Train a model many times, to see what steps, size or any other setting buy.
+    """Train models with many settings and seeds.
 
-    Every training learns from 80 % of the documents and is measured on 10 % that it has not seen.
-    `microgpt analyze` makes tables and pictures of it.
+    Each run trains on 80% of the documents and measures the loss on 10% of them, which are held
+    out. `microgpt analyze` prints tables of the results and draws charts.
     """
 )
 
@@ -37,8 +37,8 @@ def steps(
         Literal["fibonacci", "tripling"],
         data(
             "--set",
-            help="fibonacci: 1,000, 2,000, 3,000, 5,000, 8,000, 13,000, 21,000 steps; tripling: "
-            "1,000, 3,000, 9,000.",
+            help="Numbers of steps. fibonacci: 1,000, 2,000, 3,000, 5,000, 8,000, 13,000, 21,000. "
+            "tripling: 1,000, 3,000, 9,000.",
         ),
     ] = "fibonacci",
     seeds: Seeds = N_SEEDS,
@@ -46,10 +46,10 @@ def steps(
     workers: Workers = None,
     scheduler: Scheduler = None,
 ) -> None:
-    """Train Karpathy's model for more and more steps.
+    """Train Karpathy's model with increasing numbers of steps.
 
-    Both sets are those of evolve-rust. fibonacci is the default: it reaches 21,000 steps, and seven
-    points that grow by about the same factor suit the power law that `analyze` fits.
+    Both sets are those of evolve-rust. The default, fibonacci, has more points and reaches 21,000
+    steps; its nearly constant growth factor suits the power law that `analyze` fits.
     """
     from microgpt_cli.search.sweep_run import begin
     from microgpt_evolution.sweep.config import SweepConfig
@@ -70,7 +70,7 @@ def params(
 ) -> None:
     """Train a small, a medium and a large model for 5,000 steps.
 
-    They are 16 wide with 4 heads and 1 layer, 32 with 4 and 2, and 64 with 8 and 4.
+    n_embd, n_head and n_layer are 16, 4, 1 (small), 32, 4, 2 (medium) and 64, 8, 4 (large).
     """
     from microgpt_cli.search.sweep_run import begin
     from microgpt_evolution.sweep.grid import SIZES
@@ -88,18 +88,20 @@ def _axis(help: str) -> Any:
 )
 def grid(
     ctx: typer.Context,
-    n_embd: Annotated[str | None, _axis("Width: numbers a token.")] = None,
-    n_head: Annotated[str | None, _axis("Attention heads; they share n_embd.")] = None,
-    n_layer: Annotated[str | None, _axis("Depth: transformer blocks.")] = None,
-    block_size: Annotated[str | None, _axis("Context: tokens the model can see.")] = None,
+    n_embd: Annotated[str | None, _axis("Embedding width.")] = None,
+    n_head: Annotated[str | None, _axis("Number of attention heads; must divide n_embd.")] = None,
+    n_layer: Annotated[str | None, _axis("Number of transformer blocks.")] = None,
+    block_size: Annotated[str | None, _axis("Context length in tokens.")] = None,
     n_ff_exp: Annotated[str | None, _axis("MLP width, in multiples of n_embd.")] = None,
-    steps: Annotated[str | None, _axis("Updates of the weights.")] = None,
-    lr: Annotated[str | None, _axis("Learning rate; falls linearly to 0.")] = None,
-    batch_size: Annotated[str | None, _axis("Documents a step.")] = None,
-    dtype: Annotated[str | None, _axis("Precision: float32, float64.")] = None,
-    dropout: Annotated[str | None, _axis("Share of a layer's results to drop at random.")] = None,
-    weight_decay: Annotated[str | None, _axis("Share of lr that weights lose a step.")] = None,
-    average_tail: Annotated[str | None, _axis("Share of a training, its end, to average.")] = None,
+    steps: Annotated[str | None, _axis("Number of training steps.")] = None,
+    lr: Annotated[str | None, _axis("Learning rate; decays linearly to 0.")] = None,
+    batch_size: Annotated[str | None, _axis("Documents per step.")] = None,
+    dtype: Annotated[str | None, _axis("Precision: float32 or float64.")] = None,
+    dropout: Annotated[str | None, _axis("Dropout probability; reduces overfitting.")] = None,
+    weight_decay: Annotated[str | None, _axis("AdamW weight decay.")] = None,
+    average_tail: Annotated[
+        str | None, _axis("Average the weights over this last fraction of the steps.")
+    ] = None,
     input: Input = None,
     chat: Chat = False,
     seeds: Seeds = N_SEEDS,
@@ -107,7 +109,10 @@ def grid(
     workers: Workers = None,
     scheduler: Scheduler = None,
 ) -> None:
-    """Train every combination of settings of `microgpt train`; what is not named is as there."""
+    """Train every combination of settings.
+
+    The other settings have the defaults of `microgpt train`.
+    """
     from microgpt_cli.search.sweep_run import begin
     from microgpt_evolution.sweep.config import SweepConfig
     from microgpt_evolution.sweep.grid import grid as all_combinations
@@ -118,10 +123,12 @@ def grid(
         if (text := ctx.params[field.name]) is not None
     }
     if not axes:
-        raise ConfigError("a grid needs settings, such as --n-embd 16,32 --lr 0.005,0.01")
+        raise ConfigError(
+            "no settings for the grid; pass some, such as --n-embd 16,32 --lr 0.005,0.01"
+        )
     configs, impossible = all_combinations(axes)
     for problem in impossible:
-        note(f"left out: {problem}")
+        note(f"skipped: {problem}")
     begin("grid", configs, ctx.params)
 
 
@@ -130,15 +137,19 @@ def grid(
 )
 def resume(
     run: Annotated[
-        Path, typer.Argument(help=f"A directory in {RUNS}.", metavar="RUN", show_default=False)
+        Path,
+        typer.Argument(
+            help=f"Directory of the sweep to resume, in {RUNS}.", metavar="RUN", show_default=False
+        ),
     ],
-    input: Annotated[
-        Path | None, data(help="Where the documents are now.  [default: where they were]")
-    ] = None,
+    input: Annotated[Path | None, data(help="File of the documents, if it was moved.")] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
 ) -> None:
-    """Go on with a sweep that was stopped; it ends as if it never had been."""
+    """Resume an interrupted sweep.
+
+    The result is the same as without the interruption.
+    """
     from microgpt_cli.search import sweep_run
 
     sweep_run.resume(run, input, workers, scheduler)
@@ -151,4 +162,6 @@ def _values(name: str, text: str, kind: Callable[[str], Any]) -> list[Any]:
     except ValueError as error:
         what = "numbers, such as 0.1,0.2" if kind is float else "whole numbers, such as 1,2,4"
         flag = f"--{name.replace('_', '-')}"
-        raise ConfigError(f"{flag} is a list of {what}, got {text!r:.80}") from error
+        raise ConfigError(
+            f"{flag} must be a comma-separated list of {what}, got {text!r:.80}"
+        ) from error

@@ -54,8 +54,8 @@ def train(
 ) -> None:
     """Train a model and write it to a directory.
 
-    Without options this is Karpathy's run: 32,033 names, 1,000 steps, 20 samples. A training that
-    was interrupted goes on with --resume, and ends as if it never had been.
+    Without options this is Karpathy's run: 32,033 names, 1,000 steps, 20 samples. --resume
+    continues an interrupted run; the result is the same as without the interruption.
     """
     if num_samples:
         if num_samples < 0:
@@ -64,7 +64,7 @@ def train(
     if checkpoint_every is not None:
         check_count("checkpoint_every", checkpoint_every)
     if preset and genome:
-        raise ConfigError("--preset and --genome both say how to train; leave one of them out")
+        raise ConfigError("--preset and --genome cannot be used together; omit one of them")
 
     from microgpt.storage.training_directory import TrainingDirectory, check_has_training
     from microgpt.training.engines import check_engine
@@ -91,10 +91,10 @@ def _check_combinations(settings: Mapping[str, Any], given: Mapping[str, Any]) -
     """Raise ConfigError if an option has no effect because of another, or without it."""
     resume, chat = settings["resume"], settings["chat"]
     if "vocab_size" in given and settings["tokenizer"] != "bpe" and not resume:
-        raise ConfigError("--vocab-size goes with --tokenizer bpe; add it, or leave both out")
+        raise ConfigError("--vocab-size requires --tokenizer bpe; add it, or omit both")
     if "loss_on" in given and not (chat or resume):
-        raise ConfigError("--loss-on goes with --chat; add it, or leave both out")
+        raise ConfigError("--loss-on requires --chat; add it, or omit both")
     if settings["text"] == "stream" and chat:
-        raise ConfigError("--text stream does not go with --chat: conversations come in lines")
+        raise ConfigError("--text stream cannot be used with --chat; omit one of them")
     if settings["text"] == "stream" and "long_docs" in given:
-        raise ConfigError("--long-docs does not go with --text stream, which has no documents")
+        raise ConfigError("--long-docs cannot be used with --text stream; omit one of them")

@@ -13,17 +13,19 @@ def verify(
     steps: Annotated[
         int | None,
         typer.Option(
-            help="Steps of Karpathy's run to replay, up to 1000.  "
+            help="Steps of Karpathy's run to replay, at most 1000.  "
             "[default: 1000 compiled, 20 reference]"
         ),
     ] = None,
-    engine: Annotated[EngineName | None, typer.Option(help="The one to check.")] = None,
+    engine: Annotated[
+        EngineName | None, typer.Option(help="Engine to check.  [default: both]")
+    ] = None,
 ) -> None:
-    """Check that the arithmetic is right.
+    """Check the gradients and losses of the engines.
 
-    The reference's gradients against finite differences, the compiled engine's against the
-    reference's, and both against Karpathy's run. With --steps 1000 the reference takes some 15
-    seconds to replay it.
+    Compare the gradients of the reference with finite differences, those of the compiled engine
+    with the reference, and both engines with Karpathy's run. With --steps 1000 the reference takes
+    about 15 seconds.
     """
     from microgpt.training.engines import Use, prepare_engine
     from microgpt.verify.checks import KARPATHY, run_checks
@@ -38,5 +40,5 @@ def verify(
             print(f"{'ok  ' if check.passed else 'FAIL'} {check.name}: {check.outcome}", flush=True)
             failed += not check.passed
     if failed:
-        say(f"error: {failed} of the checks failed")
+        say(f"error: failed checks: {failed}")
         raise typer.Exit(1)

@@ -66,7 +66,7 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
             result = run_search(settings, parts, pool, records, listeners, options["minutes"])
             log.stop_table()
             if result is None:
-                say(f"error: no organism could be trained to its end; see {records.log}")
+                say(f"error: no organism completed its training; see {records.log}")
                 raise typer.Exit(1)
             _keep_winner(result, log, force=force, model_dir=model_dir)
             for line in loss_log_end.saved(str(records.log)):
@@ -79,7 +79,7 @@ def _check_outputs(model_dir: Path | None, *, force: bool) -> None:
     if model_dir:
         check_place(model_dir)
     if DEFAULT_GENOME.is_dir():
-        raise GenomeError(f"{DEFAULT_GENOME} is a directory; move it away")
+        raise GenomeError(f"{DEFAULT_GENOME} is a directory; rename or remove it")
     if os.path.lexists(DEFAULT_GENOME) and not force:
         read_genome(DEFAULT_GENOME)  # it will be compared with the winner
 
@@ -95,7 +95,7 @@ def _prepare(
         settings.check(given, genome)
         if path is None:
             path = path_from_text(settings.input)
-            check_regular(path, "name the documents of this run with --input")
+            check_regular(path, "pass the documents of this run with --input")
         validation, test = settings.val_fraction, settings.test_fraction
         parts = split(load_text(path), validation=validation, test=test)
         settings.check_data(path, parts.facts.sha256)
@@ -125,7 +125,7 @@ def _keep_winner(
     if model_dir:
         genome_sha256 = hashlib.sha256(encode_genome(result.record)).hexdigest()
         save(replace(trained, plan=replace(trained.plan, genome_sha256=genome_sha256)), model_dir)
-        note(f"a model of the winner is in {model_dir}")
+        note(f"the model of the winner is in {model_dir}")
 
 
 def _write_genome(record: GenomeRecord, log: SearchLog, *, force: bool) -> None:
@@ -133,7 +133,7 @@ def _write_genome(record: GenomeRecord, log: SearchLog, *, force: bool) -> None:
     is_there = os.path.lexists(DEFAULT_GENOME)
     if is_there and not force and not replaces(record, read_genome(DEFAULT_GENOME)):
         remove_unfinished(DEFAULT_GENOME.parent)  # leftovers of a run killed while writing
-        note(f"{DEFAULT_GENOME} stays: it is as good or better; --force replaces it")
+        note(f"{DEFAULT_GENOME} was kept, because it is as good or better; --force replaces it")
         return
     write_genome(DEFAULT_GENOME, record)
     for line in loss_log_end.genome_written(str(DEFAULT_GENOME), record.generation):

@@ -56,7 +56,7 @@ class SearchLog:
 @contextmanager
 def resumable(records: RunDirectory, command: str) -> Iterator[None]:
     """Add the command that resumes the run to any error that ends it early."""
-    how = f"go on with: {command} {as_argument(records.directory)}"
+    how = f"resume with: {command} {as_argument(records.directory)}"
     try:
         yield
     except KeyboardInterrupt as stop:

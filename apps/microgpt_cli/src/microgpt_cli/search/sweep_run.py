@@ -75,12 +75,12 @@ def resume(run: Path, path: Path | None, workers: int | None, scheduler: str | N
         sweep = records.sweep
         if path is None:
             path = path_from_text(sweep.input)
-            check_regular(path, "name the documents of this sweep with --input")
+            check_regular(path, "pass the documents of this sweep with --input")
         parts = _load(path, sweep.val_fraction, sweep.test_fraction, chat=sweep.chat)
         if parts.facts.sha256 != sweep.data_sha256:
             raise ConfigError(
-                f"{path} is not what the sweep began with: its documents have another sha256; "
-                "name the old file with --input"
+                f"{path} does not have the documents of this sweep: their sha256 is different; "
+                "pass the original file with --input"
             )
         objective = SweepObjective.of(parts)
         with pool:
@@ -107,10 +107,12 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
         records.write_table()
     n_ok = sum(result.is_ok for result in records.results)
     if not n_ok:
-        say(f"error: no training came to its end; see {records.directory}")
+        say(f"error: no training run completed; see {records.directory}")
         raise typer.Exit(1)
     took = duration(perf_counter() - started)
-    show_while_read(f"{n_ok} of {len(sweep.tasks)} trainings, {len(todo)} of them made in {took}")
+    show_while_read(
+        f"{n_ok} of {len(sweep.tasks)} training runs completed; ran {len(todo)} in {took}"
+    )
     show_while_read(f"Saved to {records.directory}")
     leave_report(records.directory)
 
@@ -136,7 +138,7 @@ class SweepProgress(ProgressBar):
         elif (result.config, result.reason) not in self._told:
             self._told.add((result.config, result.reason))
             self.stop()
-            which = result.config.describe(self._names) or "it"
+            which = result.config.describe(self._names) or "the model"
             note(f"{which}: {result.status}, {result.reason}")
         self._show(1)
 

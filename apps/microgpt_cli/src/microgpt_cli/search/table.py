@@ -67,7 +67,7 @@ class SearchTable:
         if event.stage == "primordial":
             return [("generation", "0, for the target"), *self._pace(event)]
         if event.stage == "again":
-            measured = f"the best measured again, {event.n_done} of {event.n_all} times"
+            measured = f"scoring the best again, {event.n_done} of {event.n_all} runs"
         champions = [(name.lower(), _champion(best)) for name, best in event.champions.items()]
         diversity = f"{event.n_species} species"
         if event.stagnation is not None:

@@ -16,8 +16,8 @@ def make_pool(workers: int | None, scheduler: str | None) -> Pool:
         check_count("workers", workers)
         if scheduler:
             raise ConfigError(
-                "--workers is for this machine, and with --scheduler all workers of the cluster "
-                "are used; leave one of the two out"
+                "--workers cannot be used with --scheduler, which uses all workers of the "
+                "cluster; omit one of them"
             )
     if scheduler:
         return Dask(scheduler)

@@ -3,24 +3,37 @@
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperArgument, TyperCommand, TyperOption
 
 
 class GroupedCommand(TyperCommand):
     """A command whose help groups its options by panel."""
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the parts of the usage line: [OPTIONS], then the arguments, such as [RUN]..."""
+        arguments = [param for param in self.get_params(ctx) if isinstance(param, TyperArgument)]
+        return ["[OPTIONS]", *map(_usage, arguments)]
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write one section per panel, in the order of the options."""
+        """Write the arguments, then one section per panel, in the order of the options."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
-            if record is not None:
+            if isinstance(param, TyperArgument):
+                sections.setdefault("Arguments", []).append((param.display_name_raw, record[1]))
+            elif record is not None:
                 panel = param.rich_help_panel if isinstance(param, TyperOption) else None
                 sections.setdefault(panel or "Options", []).append(record)
         sections["Options"] = sections.pop("Options")  # --help and similar options come last
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)
+
+
+def _usage(argument: TyperArgument) -> str:
+    name = argument.display_name_raw
+    name = name if argument.required else f"[{name}]"
+    return f"{name}..." if argument.nargs != 1 else name
 
 
 def command_group(help: str) -> typer.Typer:

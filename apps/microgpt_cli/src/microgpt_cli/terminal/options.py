@@ -20,24 +20,29 @@ def panel(title: str) -> Any:
 data, workers_panel = panel("Data"), panel("Workers")
 
 ModelDir = Annotated[Path, typer.Option(help="Directory of the model.")]
-TEMPERATURE_HELP = "0 always takes the likeliest token, 1 follows the odds."
+TEMPERATURE_HELP = "Sampling temperature; 0 always takes the most likely token."
 Temperature = Annotated[float, typer.Option(help=TEMPERATURE_HELP)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Threads = Annotated[int, typer.Option(help="Processor cores to use; the result is the same.")]
+JSON_HELP = "Print one JSON document."
+AsJson = Annotated[bool, typer.Option("--json", help=JSON_HELP)]
+THREADS_HELP = "Number of threads; does not change the result."
+SEED_HELP = "Random seed; the same seed gives the same result."
+Threads = Annotated[int, typer.Option(help=THREADS_HELP)]
+TEXT_HELP = "UTF-8 text, one document per line"
 Input = Annotated[
     Path | None,
     data(
-        help="UTF-8 text, a document a line; with --chat, JSONL, a conversation a line.  "
-        f"[default: data/{DEFAULT_TEXT}, data/{DEFAULT_CHAT}]"
+        help=f"{TEXT_HELP}; with --chat, JSONL, one conversation per line.  "
+        f"[default: data/{DEFAULT_TEXT}; with --chat: data/{DEFAULT_CHAT}]"
     ),
 ]
-Chat = Annotated[bool, data("--chat", help="Learn to chat.")]
+Chat = Annotated[bool, data("--chat", help="Train on conversations.")]
 Workers = Annotated[
-    int | None, workers_panel(help="Trainings at once; the result is the same.  [default: 1]")
+    int | None,
+    workers_panel(help="Parallel training runs; does not change the result.  [default: 1]"),
 ]
 Scheduler = Annotated[
     str | None,
-    workers_panel(help="Of a Dask cluster that has microgpt, such as tcp://host:8786."),
+    workers_panel(help="Address of a Dask cluster with microgpt, such as tcp://host:8786."),
 ]
 
 

@@ -110,7 +110,9 @@ def new_job(settings: Mapping[str, Any], asked: Mapping[str, Any]) -> TrainingJo
 def count_samples(num_samples: int | None, *, chat: bool) -> int:
     """Return the number of samples to print; raise ConfigError for a chat model."""
     if chat and num_samples:
-        raise ConfigError("--num-samples does not go with --chat; use `microgpt chat` afterwards")
+        raise ConfigError(
+            "--num-samples cannot be used with --chat; run `microgpt chat` afterwards"
+        )
     return (0 if chat else N_SAMPLES) if num_samples is None else num_samples
 
 
@@ -118,7 +120,7 @@ def _input_of(preset: PresetName | None, *, chat: bool) -> Path | None:
     """Return the default input file; None if the preset generates its documents."""
     data = PRESETS[preset].data if preset else "names"
     if data is None:
-        raise ConfigError(f"--preset {preset} is for data of your own; name them with --input")
+        raise ConfigError(f"--preset {preset} requires your own data; pass it with --input")
     return None if data == "grammar" else default_input(chat=chat)
 
 
@@ -147,11 +149,11 @@ def _new_tokenizer(parts: Split, vocab_size: int | None, *, folds: bool) -> Toke
     texts = list(chain.from_iterable(map(texts_of, parts.train)))
     n_characters, n_tokens = sum(map(len, texts)), sum(map(tokenizer.count, texts))
     note(
-        f"{tokenizer.vocab_size} tokens from {n_characters} characters to learn from; one stands "
-        f"for {n_characters / n_tokens:.2f} on average"
+        f"trained a BPE tokenizer on {n_characters} characters: {tokenizer.vocab_size} tokens, "
+        f"{n_characters / n_tokens:.2f} characters per token on average"
     )
     if tokenizer.vocab_size < vocab_size:
-        note(f"there are not {vocab_size}, as nothing more comes twice")
+        note(f"fewer than {vocab_size} tokens, because no other pair of tokens occurs twice")
     return tokenizer
 
 
@@ -166,10 +168,10 @@ def _inherited_tokenizer(
     ):
         if wanted not in (None, found):
             raise ConfigError(
-                f"{flag} is {wanted}, but {found} in the model to begin with; leave it out"
+                f"{flag} is {wanted}, but the model of --from has {found}; omit {flag}"
             )
     if added := new_tokens(parent, tokenizer):
-        note(f"new to the model, so their weights are drawn: {', '.join(map(repr, added))}")
+        note(f"tokens new to the model, with random weights: {', '.join(map(repr, added))}")
     return tokenizer
 
 
@@ -180,9 +182,9 @@ def refuse_unfinished(directory: TrainingDirectory) -> None:
     plan, state, status = read_training(directory.path)
     if status == "running":
         raise CheckpointError(
-            f"the training in {directory.path} has not ended: it is at step {state.step} of "
-            f"{plan.config.steps}; go on with --resume {as_argument(directory.path)}, or begin "
-            "anew with --force"
+            f"the training run in {directory.path} is unfinished, at step {state.step} of "
+            f"{plan.config.steps}; resume it with --resume {as_argument(directory.path)}, or "
+            "replace it with --force"
         )
 
 
@@ -196,10 +198,10 @@ class Ended:
     def what_to_do(self, path: Path) -> str:
         """Return why it ended and how to train longer."""
         if self.reason == "patience":
-            why, more = f"ran out of patience after step {self.step}", "--patience"
+            why, option = f"stopped early after step {self.step}", "--patience"
         else:
-            why, more = f"took all its {self.step} steps", "--steps"
-        return f"the training in {path} {why}; to go on, give it more {more}"
+            why, option = f"completed its {self.step} steps", "--steps"
+        return f"the training run in {path} {why}; to continue it, increase {option}"
 
 
 def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> TrainingJob | Ended:
@@ -207,9 +209,8 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Train
     plan, state, status = read_training(directory.path)
     if status == "diverged":
         raise ConfigError(
-            f"the loss of the training in {directory.path} was no longer finite after step "
-            f"{state.step} (its last good weights are in {directory.path}.diverged); train anew "
-            "with a smaller --lr"
+            f"the training run in {directory.path} diverged after step {state.step} (the last good "
+            f"weights are in {directory.path}.diverged); train from scratch with a smaller --lr"
         )
     _check_options(directory.path, plan, given)
     changed = {name: given[name] for name in ("steps", "patience") if name in given}
@@ -217,21 +218,21 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Train
     _check_patience(config, plan.data.val_fraction)
     if state.step > config.steps:
         raise ConfigError(
-            f"--steps is {config.steps}, but the training in {directory.path} is at step "
-            f"{state.step}"
+            f"--steps is {config.steps}, but the training run in {directory.path} is at step "
+            f"{state.step}; increase --steps"
         )
     reason = ending(state.step, state.best, config)
     if status == "ended" and reason:
         return Ended(state.step, reason)
     path = given.get("input") or plan.input
     if path and "input" not in given:
-        check_regular(path, "name the documents of this training with --input")
+        check_regular(path, "pass the documents of this run with --input")
     held_out = (plan.data.val_fraction, plan.data.test_fraction)
     parts = _load_parts(path, plan.preset, config, *held_out, chat=plan.tokenizer.is_chat)
     if parts.facts.sha256 != plan.data.sha256:
         raise ConfigError(
-            f"{path or 'the preset'} is not what the training began with: its documents have the "
-            f"sha256 {parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; name the old file "
+            f"{path or 'the preset'} does not have the documents of this run: their sha256 is "
+            f"{parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; pass the original file "
             "with --input"
         )
     plan = replace(
@@ -262,13 +263,13 @@ def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]
             continue
         flag = f"--{name.strip('_').replace('_', '-')}"
         if name not in known:
-            raise ConfigError(f"{flag} does not go with --resume; leave one of them out")
+            raise ConfigError(f"{flag} cannot be used with --resume; omit one of them")
         if value != known[name]:
             raise ConfigError(
-                f"{flag} is {value}, but {known[name]} in the training to resume; leave it out"
+                f"{flag} is {value}, but {known[name]} in the run to resume; omit {flag}"
             )
 
 
 def _check_patience(config: TrainConfig, val_fraction: float) -> None:
     if config.patience and not val_fraction:
-        raise ConfigError("--patience goes with --val-fraction; add it, or leave both out")
+        raise ConfigError("--patience requires --val-fraction; add it, or omit both")

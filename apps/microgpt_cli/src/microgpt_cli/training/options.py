@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from microgpt import config
 from microgpt.data.tokenizer import TokenizerKind
 from microgpt.training.presets import PresetName
-from microgpt_cli.terminal.options import data, panel
+from microgpt_cli.terminal.options import JSON_HELP, SEED_HELP, THREADS_HELP, data, panel
 
 N_SAMPLES = 20  # printed after training
 model, training, saving, output = map(panel, ("Model", "Training", "Saving", "Output"))
@@ -14,86 +14,83 @@ model, training, saving, output = map(panel, ("Model", "Training", "Saving", "Ou
 Output = Annotated[Path, data(help="Directory for the model.")]
 Text = Annotated[
     config.TextKind,
-    data(help="lines: a document a line. stream: running text, which begins and ends anywhere."),
+    data(help="lines: one document per line. stream: one running text."),
 ]
 LongDocs = Annotated[
     config.LongDocs,
-    data(
-        help="Documents longer than the block size: learn all of them in pieces (window), what "
-        "fits (truncate), nothing (skip)."
-    ),
+    data(help="Documents longer than the block size: split into windows, truncate or skip."),
 ]
 ValFraction = Annotated[
     float,
-    data(help="Share of the documents to hold out; the weights that predict them best are kept."),
+    data(
+        help="Fraction of documents to hold out; keeps the weights with the lowest held-out loss."
+    ),
 ]
 TestFraction = Annotated[
-    float, data(help="Share to hold out to the very end, for an honest figure.")
+    float, data(help="Fraction of documents to hold out for the final test loss.")
 ]
-Tokenizer = Annotated[TokenizerKind, data(help="char: characters. bpe: pieces that come often.")]
-VocabSize = Annotated[int, data(help="With bpe: tokens, special ones included.")]
-Steps = Annotated[int, training(help="Updates of the weights.")]
-LearningRate = Annotated[float, training(help="Learning rate; falls linearly to 0.")]
+Tokenizer = Annotated[TokenizerKind, data(help="char: characters. bpe: subwords.")]
+VocabSize = Annotated[int, data(help="Vocabulary size of bpe, special tokens included.")]
+Steps = Annotated[int, training(help="Number of training steps.")]
+LearningRate = Annotated[float, training(help="Learning rate; decays linearly to 0.")]
 BatchSize = Annotated[int, training(help="Documents per step.")]
 Dropout = Annotated[float, training(help="Dropout probability; reduces overfitting.")]
 WeightDecay = Annotated[float, training(help="AdamW weight decay.")]
 AverageTail = Annotated[
-    float, training(help="Share of the training, its end, whose weights are averaged.")
+    float, training(help="Average the weights over this last fraction of the steps.")
 ]
 LossOn = Annotated[
     config.LossOn,
-    training(help="With --chat: learn the assistant's turns alone, or the user's as well."),
+    training(help="With --chat: train on the assistant's turns only, or on all turns."),
 ]
 Patience = Annotated[
-    int | None, training(help="Stop early after N of the 20 validation checks without improvement.")
+    int | None, training(help="Stop early after N validation checks (of 20) without improvement.")
 ]
-Seed = Annotated[int, training(help="Same seed, same model, same samples.")]
-NEmbd = Annotated[int, model(help="Width: numbers per token.")]
-NHead = Annotated[int, model(help="Attention heads; they share n_embd.")]
-NLayer = Annotated[int, model(help="Depth: transformer blocks.")]
-BlockSize = Annotated[int, model(help="Context: tokens the model can see.")]
+Seed = Annotated[int, training(help=SEED_HELP)]
+NEmbd = Annotated[int, model(help="Embedding width.")]
+NHead = Annotated[int, model(help="Number of attention heads; must divide n_embd.")]
+NLayer = Annotated[int, model(help="Number of transformer blocks.")]
+BlockSize = Annotated[int, model(help="Context length in tokens.")]
 NFfExp = Annotated[int, model(help="MLP width, in multiples of n_embd.")]
 Engine = Annotated[
-    config.EngineName, training(help="compiled: fast. reference: plain Python, to be read.")
+    config.EngineName, training(help="compiled: fast. reference: readable plain Python.")
 ]
 Dtype = Annotated[
     config.DType | None, training(help="Precision of the compiled engine.  [default: float32]")
 ]
-Threads = Annotated[
-    int, training(help="Processor cores that share a batch; the result is the same.")
-]
+Threads = Annotated[int, training(help=THREADS_HELP)]
 Preset = Annotated[
     PresetName | None,
     model(
-        help="Start from a tested recipe, its data included unless --input names others; other "
-        "options override it.  names-…: the best names in so many seconds.  text: longer texts of "
-        "your own, which --input names, in minutes.  chat: a small assistant, in five.  "
+        help="Start from a tested recipe, including its data unless --input is given; other "
+        "options override it.  names-…: the best names in that many seconds.  text: your own "
+        "longer texts, in minutes; requires --input.  chat: a small assistant, in five minutes.  "
         "karpathy: the defaults."
     ),
 ]
 Genome = Annotated[
     Path | None,
-    model(help="Shape, steps and learning rate from a genome.json; other options override it."),
+    model(help="Take shape, steps and learning rate from this genome; other options override it."),
 ]
 Resume = Annotated[
     Path | None,
-    saving(help="Go on with the training in this directory, perhaps with other --steps."),
+    saving(help="Resume the training run in this directory, optionally with other --steps."),
 ]
 From = Annotated[
-    Path | None, saving("--from", help="Begin with the weights of the model in this directory.")
+    Path | None, saving("--from", help="Start from the weights of the model in this directory.")
 ]
-Force = Annotated[bool, saving("--force", help="Begin anew where a training has not ended.")]
+Force = Annotated[bool, saving("--force", help="Replace an unfinished training run.")]
 CheckpointEvery = Annotated[
     int | None,
-    saving(help="Steps after which to keep a state to go on from.  [default: every 5 seconds]"),
+    saving(help="Steps between checkpoints.  [default: every 5 seconds]"),
 ]
 Format = Annotated[
     Literal["json", "safetensors"] | None,
-    saving(help="Of the weights.  [default: json up to a million weights]"),
+    saving(help="Format of the weights.  [default: json up to a million weights]"),
 ]
 NumSamples = Annotated[
     int | None,
-    output(help=f"Samples to print at the end; not with --chat.  [default: {N_SAMPLES}]"),
+    output(help=f"Number of samples to print at the end; not with --chat.  [default: {N_SAMPLES}]"),
 ]
-Plot = Annotated[bool, output("--plot", help="Draw the losses into the directory.")]
-AsJson = Annotated[bool, output("--json", help="Print one JSON document.")]
+Plot = Annotated[bool, output("--plot", help="Save plots of the losses in the directory.")]
+AsJson = Annotated[bool, output("--json", help=JSON_HELP)]

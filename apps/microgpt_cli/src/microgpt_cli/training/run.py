@@ -124,7 +124,7 @@ class _Keeper:
             if not self._directory.has_own_state:
                 raise
             if not self._has_failed:
-                note(f"{error}; an earlier state is still there, and the next will be tried")
+                note(f"{error}; keeping the earlier checkpoint, and trying again at the next one")
             self._has_failed = True
 
 
@@ -144,21 +144,21 @@ def _tell_about_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -
             f"num params: {count_params(plan.model)}"
         )
     if job.resume:
-        note(f"going on after step {job.resume.step} of {plan.config.steps}")
+        note(f"resuming after step {job.resume.step} of {plan.config.steps}")
     if parts.validation or parts.test:
         note(
-            f"{count(parts.train)} {what} to learn from, {count(parts.validation)} held out for "
-            f"validation, {count(parts.test)} for the test"
+            f"{count(parts.train)} {what} for training, {count(parts.validation)} for validation, "
+            f"{count(parts.test)} for testing"
         )
     if chunks.n_long and not is_stream:
         n_docs, n_long = len(parts.train), chunks.n_long
         fate = {
-            "window": f"they are learnt in {len(chunks) - n_docs + n_long:,} pieces",
-            "truncate": f"what lies beyond it, {chunks.n_lost:,} tokens, is not learnt",
-            "skip": f"they are left out, with {chunks.n_lost:,} tokens to learn",
+            "window": f"they are split into {len(chunks) - n_docs + n_long:,} pieces",
+            "truncate": f"they are truncated, without {chunks.n_lost:,} tokens",
+            "skip": f"they are skipped, with {chunks.n_lost:,} tokens",
         }
         note(
-            f"{n_long} of {n_docs} documents do not fit into the block size of "
+            f"{n_long} of {n_docs} documents are longer than the block size of "
             f"{chunks.block_size}; {fate[chunks.long_docs]}"
         )
 
@@ -172,11 +172,11 @@ def _leave(result: TrainResult, directory: TrainingDirectory) -> str:
     """Save the state of an interrupted run; return the message."""
     message = f"at step {result.state.step} of {result.config.steps}"
     if _is_worth_less_than_what_is_there(result.state, directory):
-        return f"{message}; {directory.path} is as it was before"
+        return f"{message}; {directory.path} is unchanged"
     try:
         directory.keep(result.plan, result.state)
     except CheckpointError as error:
-        message += f", which is lost: {error}"
+        message += f"; this checkpoint was not saved: {error}"
     return message + _how_to_go_on(directory)
 
 
@@ -184,7 +184,7 @@ def _how_to_go_on(directory: TrainingDirectory) -> str:
     """Return a message suffix with the command to resume, if there is a state."""
     if not directory.has_own_state:
         return ""
-    return f"; go on with: microgpt train --resume {as_argument(directory.path)}"
+    return f"; resume with: microgpt train --resume {as_argument(directory.path)}"
 
 
 def _keep_last_good(result: TrainResult, directory: TrainingDirectory, plan: TrainingPlan) -> str:
@@ -195,7 +195,7 @@ def _keep_last_good(result: TrainResult, directory: TrainingDirectory, plan: Tra
             directory.keep(plan, result.state, "diverged")
         save(result, kept)
     except CheckpointError as problem:
-        return f"the last good weights are lost: {problem}"
+        return f"the last good weights were not saved: {problem}"
     return f"the last good weights are in {kept}"
 
 
@@ -206,7 +206,7 @@ def _draw(output: Path) -> None:
     try:
         write_curves([output], [output / file for file in DEFAULT_FILES])
     except PlotError as error:
-        note(f"no picture: {error}")
+        note(f"no plot: {error}")
 
 
 def _report(
@@ -243,22 +243,22 @@ def _print_losses(result: TrainResult, parts: Split) -> None:
     print(f"step {state.step:4d} / {config.steps:4d} | loss {last_loss:.4f}")  # Karpathy's format
     if state.best:
         loss = _in_words(state.best.val_loss, result, parts.validation)
-        print(f"held-out loss {loss}, the best, after step {state.best.step}")
+        print(f"lowest held-out loss {loss} at step {state.best.step}")
     if result.test_loss is not None:
-        print(f"test loss     {_in_words(result.test_loss, result, parts.test)}")
+        print(f"test loss            {_in_words(result.test_loss, result, parts.test)}")
 
 
 def _in_words(loss: float, result: TrainResult, docs: Sequence[Document]) -> str:
     """Format a loss with its unit, and in bits per character."""
     tokenizer, loss_on, text = result.tokenizer, result.config.loss_on, result.config.text
     if tokenizer.kind == "char":
-        return f"{loss:.4f} nats a character ({bits(loss):.4f} bits)"
+        return f"{loss:.4f} nats per character ({bits(loss):.4f} bits)"
     n_tokens, n_characters = (
         sum(count_predictions(doc, loss_on, text, count) for doc in docs)
         for count in (tokenizer.count, len)
     )
     bits_each = bits(loss) * n_tokens / n_characters
-    return f"{loss:.4f} nats a token ({bits_each:.4f} bits a character)"
+    return f"{loss:.4f} nats per token ({bits_each:.4f} bits per character)"
 
 
 def _tell_what_is_known(memorised: Memorisation) -> None:
@@ -269,7 +269,7 @@ def _tell_what_is_known(memorised: Memorisation) -> None:
         end = "…" if len(sample.document) > MOST_SHOWN else ""
         pairs.append(f"{sample.text} ({sample.document[:MOST_SHOWN]}{end})")
     if pairs:
-        line += f"; the others, and what comes nearest to them there: {', '.join(pairs)}"
+        line += f"; the others, each with the most similar document: {', '.join(pairs)}"
     note(line)
 
 

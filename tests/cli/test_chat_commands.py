@@ -30,7 +30,7 @@ def session(chat_result, told, tmp_path, monkeypatch) -> ChatSession:
 def say(session: ChatSession, text: str) -> str:
     exchange = session.ask(text)
     reply = "".join(exchange)
-    session.keep(exchange)
+    session.add(exchange)
     return reply
 
 
@@ -41,10 +41,10 @@ def test_a_reply_is_kept_with_its_question(session) -> None:
 
 def test_what_has_come_of_a_reply_is_kept_and_an_empty_one_is_not(session) -> None:
     exchange = session.ask("hi")
-    session.keep(exchange)
+    session.add(exchange)
     assert session.messages == []
     next(iter(exchange))
-    session.keep(exchange)
+    session.add(exchange)
     assert session.messages == [HI, Message("assistant", "y")]
 
 

@@ -61,14 +61,14 @@ def test_what_is_followed_comes_unchanged_and_each_tenth_is_a_line(
     monkeypatch, capsys, n, n_lines
 ) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
-    assert list(progress.followed(iter(range(n)), n, "replies")) == list(range(n))
+    assert list(progress.with_progress(iter(range(n)), n, "replies")) == list(range(n))
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == n_lines
     assert lines[-1] == f"{n:,} / {n:,} replies"
 
 
 def test_what_takes_no_second_is_followed_in_silence(capsys) -> None:
-    list(progress.followed(range(20), 20, "replies"))
+    list(progress.with_progress(range(20), 20, "replies"))
     assert capsys.readouterr() == ("", "")
 
 

@@ -6,8 +6,8 @@ from microgpt.data.chat_truncation import Message
 from microgpt.data.conversation_file import Item
 from microgpt.evaluation.exact_match import Answer
 from microgpt_cli.commands import report as command
-from microgpt_cli.commands.eval import page
-from microgpt_cli.terminal.console import say, show_while_read, terminal_safe
+from microgpt_cli.commands.eval import report_lines
+from microgpt_cli.terminal.console import print_or_discard, say, terminal_safe
 from microgpt_report.training_runs import labels
 
 ODD = "a\x1b[2J\x9b\u202eb\u2066\x07"
@@ -30,7 +30,7 @@ def test_a_terminal_gets_what_a_model_made_up_escaped_and_a_pipe_gets_it_as_it_i
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert terminal_safe(ODD) == ESCAPED
     assert terminal_safe(JOINED) == JOINED
-    show_while_read(f"> {ODD}")  # a line of a search, with a name
+    print_or_discard(f"> {ODD}")  # a line of a search, with a name
     assert capsys.readouterr().out == f"> {ESCAPED}\n"
 
 
@@ -53,4 +53,4 @@ def test_where_a_report_is_has_no_control_characters_on_a_terminal(
 def test_names_in_tables_and_pictures_have_no_control_characters(name) -> None:
     assert labels([Path("runs", name)])[0].isprintable()
     item = Item(name, (Message("user", name), Message("assistant", "yo")), place=1, line=1)
-    assert all(line.isprintable() for line in page([Answer(item, name, 3)], seconds=1.0))
+    assert all(line.isprintable() for line in report_lines([Answer(item, name, 3)], seconds=1.0))

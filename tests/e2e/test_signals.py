@@ -254,9 +254,9 @@ def test_a_signal_during_start_up_is_told(tmp_path, text_model, number, code, wo
 
 DROPPED = """
     import os, signal, sys, time, weakref
-    from microgpt_cli.terminal.signals import listen, obey
-    listen()
-    obey()
+    from microgpt_cli.terminal.signals import raise_signals, record_signals
+    record_signals()
+    raise_signals()
     class Thing: pass
     thing = Thing()
     watch = weakref.ref(thing, lambda _: os.kill(os.getpid(), int(sys.argv[1])))
@@ -279,12 +279,12 @@ def test_a_stop_that_python_drops_comes_again(number, name) -> None:
 
 EARLY = """
     import os, sys
-    from microgpt_cli.terminal.signals import listen, obey
-    listen()
+    from microgpt_cli.terminal.signals import raise_signals, record_signals
+    record_signals()
     os.kill(os.getpid(), int(sys.argv[1]))
     print("on")
     try:
-        obey()
+        raise_signals()
     except KeyboardInterrupt as stop:
         print(type(stop).__name__)
 """
@@ -350,8 +350,8 @@ SWALLOWED = """
     import os, signal, sys, time
     from microgpt_cli.terminal import signals
     signals.REPEAT_AFTER_S = 0.05
-    signals.listen()
-    signals.obey()
+    signals.record_signals()
+    signals.raise_signals()
     try:
         os.kill(os.getpid(), int(sys.argv[1]))
         time.sleep(10)
@@ -360,7 +360,7 @@ SWALLOWED = """
     try:
         time.sleep(10)
     except KeyboardInterrupt as stop:
-        signals.obeyed()
+        signals.clear_pending_stop()
         print(type(stop).__name__)
     time.sleep(0.2)
 """
@@ -369,7 +369,7 @@ SWALLOWED = """
 @pytest.mark.parametrize(
     ("number", "name"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "Terminated")]
 )
-def test_a_stop_that_somebody_swallows_comes_again_until_it_is_obeyed(number, name) -> None:
+def test_a_stop_that_somebody_swallows_comes_again_until_it_is_handled(number, name) -> None:
     program = [sys.executable, "-c", textwrap.dedent(SWALLOWED), str(int(number))]
     done = subprocess.run(program, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == (f"{name}\n", "")
@@ -395,12 +395,12 @@ def test_a_stop_that_is_to_be_repeated_does_not_outlive_the_command() -> None:
         "import os, signal, sys, time\n"
         "from microgpt_cli.terminal import signals\n"
         "signals.REPEAT_AFTER_S = 0.05\n"
-        "signals.listen()\n"
-        "signals.obey()\n"
+        "signals.record_signals()\n"
+        "signals.raise_signals()\n"
         "try:\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "except signals.Terminated:\n"
-        "    signals.stop_listening()\n"
+        "    signals.ignore_signals()\n"
         "time.sleep(0.1)\n"
         "sys.exit(143)\n"
     )

@@ -55,8 +55,8 @@ commands = typer.Typer(
 )
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         print(f"microgpt {version('microgpt-cli')}")

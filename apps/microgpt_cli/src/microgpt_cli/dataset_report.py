@@ -64,7 +64,7 @@ class DatasetReport:
     suitability: Suitability | None
 
 
-def examine(
+def analyze_file(
     data: Path, model_dir: Path | None, *, chat: bool, block_size: int | None
 ) -> DatasetReport:
     """Read a file, compute its statistics, and measure the training speed on it."""
@@ -174,7 +174,7 @@ def measure_speed(
     return TrainingSpeed(docs_per_s, docs_per_s * sum(lengths) / len(lengths))
 
 
-def page(found: DatasetReport) -> Iterator[str]:
+def report_lines(found: DatasetReport) -> Iterator[str]:
     """Yield the lines of the report."""
     report = found.report
     what = "conversations" if report.tokenizer.is_chat else "lines of text"
@@ -190,7 +190,7 @@ def page(found: DatasetReport) -> Iterator[str]:
 
 
 def _facts(report: DataReport, file: TextFile) -> Iterator[tuple[str, str]]:
-    repeats = f"{_part(report.n_repeats, report.n_docs)} are duplicates"
+    repeats = f"{_with_percent(report.n_repeats, report.n_docs)} are duplicates"
     yield "documents", f"{report.n_docs:,}; {repeats if report.n_repeats else 'no duplicates'}"
     if report.most_frequent:
         yield "most frequent", ", ".join(f"{_clip(doc)} ({n:,})" for doc, n in report.most_frequent)
@@ -207,9 +207,9 @@ def _facts(report: DataReport, file: TextFile) -> Iterator[tuple[str, str]]:
     if n_more := sum(map(len, lines[N_ALPHABET_LINES:])):
         yield "", f"and {n_more:,} more"
     if hidden := {char: n for char, n in counts.items() if not _is_visible(char)}:
-        yield "", _named(hidden)
+        yield "", _list_counts(hidden)
     if report.rare:
-        yield f"under {RARE} times", _named(report.rare)
+        yield f"under {RARE} times", _list_counts(report.rare)
 
 
 def _percentiles(report: DataReport) -> Iterator[str]:
@@ -246,7 +246,8 @@ def _cut_table(found: DatasetReport) -> Iterator[str]:
     report = found.report
     yield "block size  documents too long     tokens beyond it"
     for cut in found.cuts:
-        n_docs, n_tokens = _part(cut.n_docs, report.n_docs), _part(cut.n_tokens, report.n_tokens)
+        n_docs = _with_percent(cut.n_docs, report.n_docs)
+        n_tokens = _with_percent(cut.n_tokens, report.n_tokens)
         remark = "recommended" if cut.block_size == report.block_size else ""
         yield f"{cut.block_size:>10,}  {n_docs:<21}  {n_tokens:<24}  {remark}".rstrip()
     cut = report.cut(report.block_size)
@@ -277,8 +278,8 @@ def _unknown_characters(found: Suitability, n_docs: int) -> Iterator[str]:
         yield "the model knows all characters"
         return
     yield f"characters unknown to the model: {len(found.unknown):,}"
-    yield from _fact("documents affected", _part(found.n_docs, n_docs))
-    yield from _fact("characters", _named(found.unknown))
+    yield from _fact("documents affected", _with_percent(found.n_docs, n_docs))
+    yield from _fact("characters", _list_counts(found.unknown))
 
 
 def _fact(name: str, text: str) -> Iterator[str]:
@@ -287,7 +288,7 @@ def _fact(name: str, text: str) -> Iterator[str]:
         yield f"  {'' if i or not name else name + ':':<{INDENT}}{line}".rstrip()
 
 
-def _named(counts: Mapping[str, int]) -> str:
+def _list_counts(counts: Mapping[str, int]) -> str:
     """Format characters with their counts."""
     shown = [(repr(c) if _is_visible(c) else ascii(c), n) for c, n in [*counts.items()][:N_NAMED]]
     more = [f"and {len(counts) - N_NAMED:,} more"] if len(counts) > N_NAMED else []
@@ -305,7 +306,7 @@ def _clip(doc: Document) -> str:
     return repr(pieces[0] + "..." * (len(pieces) > 1))
 
 
-def _part(n: int, total: int) -> str:
+def _with_percent(n: int, total: int) -> str:
     """Format a number and its share."""
     return f"{n:,} ({_percent(n, total)})" if n else "none"
 

@@ -8,21 +8,27 @@ A closed output pipe (`microgpt generate | head -1`) ends a command silently wit
 import sys
 from typing import NoReturn
 
-from microgpt_cli.terminal.console import abandon, prepare_streams, say
-from microgpt_cli.terminal.signals import Terminated, asked, listen, obey, stop_listening
+from microgpt_cli.terminal.console import discard_output, prepare_streams, say
+from microgpt_cli.terminal.signals import (
+    Terminated,
+    ignore_signals,
+    pending_stop,
+    raise_signals,
+    record_signals,
+)
 
-listen()  # at import, so that an early signal is not lost
+record_signals()  # at import, so that an early signal is not lost
 
 
 def main() -> NoReturn:
     """Run `microgpt` with the command-line arguments."""
     prepare_streams()
     try:
-        obey()
+        raise_signals()
         code = _run()
         sys.stdout.flush()
     except BrokenPipeError:
-        abandon(sys.stdout)
+        discard_output(sys.stdout)
         code = 0
     except KeyboardInterrupt as stop:
         what, code = ("terminated", 143) if isinstance(stop, Terminated) else ("interrupted", 130)
@@ -32,9 +38,9 @@ def main() -> NoReturn:
         code = 1
     except OSError as error:  # for example, stdout is on a full disk
         say(f"error: {error}")
-        abandon(sys.stdout)
+        discard_output(sys.stdout)
         code = 1
-    stop_listening()
+    ignore_signals()
     sys.exit(code)
 
 
@@ -46,11 +52,11 @@ def _run() -> int:
 
     try:
         code = app()
-        if stop := asked():  # typer returns 130 for one that comes before or after the command
+        if stop := pending_stop():  # typer returns 130 for a stop outside of the command
             raise stop
         return code
     except Exception as error:
-        if stop := asked():  # a library may convert it: pydantic raises a SchemaError
+        if stop := pending_stop():  # a library may convert it: pydantic raises a SchemaError
             raise stop from None
         if isinstance(error, typer.TyperException):
             say(f"error: {_usage(error)}")

@@ -44,7 +44,7 @@ def run_command(session: ChatSession, text: str) -> str:
 
 
 def _clear(session: ChatSession, _: str) -> str:
-    session.begin()
+    session.restart()
     return "(history cleared)"
 
 
@@ -96,9 +96,9 @@ def _load(session: ChatSession, name: str) -> str:
         raise DataError(
             f"{path} has {len(conversations):,} conversations; /load requires exactly one"
         )
-    session.begin(conversations[0])
+    session.restart(conversations[0])
     session.own_files.add(os.path.realpath(path))
-    session.tell_unknown(session.messages)
+    session.note_unknown(session.messages)
     return f"({len(session.messages)} messages read from {path})"
 
 

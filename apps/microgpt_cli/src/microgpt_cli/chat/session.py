@@ -46,34 +46,34 @@ class ChatSession:
         self.tell = tell
         self.own_files: set[str] = set()  # real paths read or written; may be overwritten
         self._model = model
-        self._has_forgotten = False
+        self._has_dropped = False
 
-    def begin(self, messages: Iterable[Message] = ()) -> None:
+    def restart(self, messages: Iterable[Message] = ()) -> None:
         """Start over with other messages; forget the earlier ones and their file."""
         self.messages = [*messages]
         self.own_files.clear()
-        self._has_forgotten = False
+        self._has_dropped = False
 
     def ask(self, text: str) -> ChatTurn:
         """Return the reply, generated when iterated; raise PromptError if it cannot fit."""
-        question = Message("user", _readable(text))
+        question = Message("user", _replace_undecodable(text))
         prompt = self._model.chat_prompt([*self.messages, question])
-        self.tell_unknown([question])
-        if prompt.tokens_dropped and not self._has_forgotten:  # only once, not at each turn
+        self.note_unknown([question])
+        if prompt.tokens_dropped and not self._has_dropped:  # only once, not at each turn
             self.tell(
                 f"the first {prompt.tokens_dropped} tokens of the conversation no longer fit in "
                 "the context; the oldest are dropped from now on"
             )
-        self._has_forgotten = prompt.tokens_dropped > 0
+        self._has_dropped = prompt.tokens_dropped > 0
         stream = self._model.reply(prompt, sampling=self.sampling, seed=self.seed)
         return ChatTurn(question, stream, self._model.tokenizer)
 
-    def keep(self, turn: ChatTurn) -> None:
+    def add(self, turn: ChatTurn) -> None:
         """Add a message and its reply, which may be partial, unless the reply is empty."""
         if turn.answer.strip():
             self.messages += [turn.question, Message("assistant", turn.answer)]
 
-    def tell_unknown(self, messages: list[Message]) -> None:
+    def note_unknown(self, messages: list[Message]) -> None:
         """Report the characters that the model does not know, if any."""
         text = "".join(message.content for message in messages)
         unknown = self._model.tokenizer.unknown_characters(text)
@@ -81,6 +81,6 @@ class ChatSession:
             self.tell(f"left out characters unknown to the model: {', '.join(map(repr, unknown))}")
 
 
-def _readable(text: str) -> str:
+def _replace_undecodable(text: str) -> str:
     """Replace each byte that was not UTF-8 with a replacement character."""
     return re.sub("[\ud800-\udfff]", "\ufffd", text)  # lone surrogates, which cannot be encoded

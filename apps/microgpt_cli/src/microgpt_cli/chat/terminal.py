@@ -16,7 +16,7 @@ from prompt_toolkit.shortcuts import CompleteStyle
 
 from microgpt_cli.terminal.signals import StopRequest
 
-YOURS, ITS = "ansigreen", "ansicyan"  # label colors
+USER_COLOR, MODEL_COLOR = "ansigreen", "ansicyan"  # label colors
 
 
 class TerminalInput:
@@ -29,7 +29,7 @@ class TerminalInput:
             self._output.enable_cpr = False  # the cursor position is not needed
         self._session: PromptSession[str] = PromptSession(
             multiline=True,
-            key_bindings=_enter_sends(),
+            key_bindings=_key_bindings(),
             history=_history(),
             completer=_Completer(commands),
             complete_style=CompleteStyle.READLINE_LIKE,
@@ -53,7 +53,7 @@ class TerminalInput:
         stop = StopRequest(wake)  # raising inside the event loop would leave it inconsistent
         try:
             with stop:
-                text = FormattedText([(YOURS, label)])
+                text = FormattedText([(USER_COLOR, label)])
                 return self._session.prompt(text, handle_sigint=False, pre_run=leave)
         finally:
             if stop.reason:  # takes precedence over any other exit
@@ -61,7 +61,7 @@ class TerminalInput:
 
     def show_label(self, label: str) -> None:
         """Print the label of a reply."""
-        print_formatted_text(FormattedText([(ITS, label)]), end="", output=self._output)
+        print_formatted_text(FormattedText([(MODEL_COLOR, label)]), end="", output=self._output)
 
 
 def _history() -> History:
@@ -104,7 +104,7 @@ class _Completer(Completer):
                 yield Completion(command + (" " if value else ""), start_position=-len(text))
 
 
-def _enter_sends() -> KeyBindings:
+def _key_bindings() -> KeyBindings:
     """Return key bindings: Enter sends, Alt-Enter (or Esc, Enter) starts a new line."""
     keys = KeyBindings()
 
@@ -113,7 +113,7 @@ def _enter_sends() -> KeyBindings:
         event.current_buffer.validate_and_handle()
 
     @keys.add("escape", "enter")
-    def _begin_a_line(event: KeyPressEvent) -> None:
+    def _start_line(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
 
     return keys

@@ -40,7 +40,7 @@ def analyze(
     if as_csv and as_json:
         raise ConfigError("--csv and --json cannot be used together; omit one of them")
 
-    from microgpt_cli.commands.plot import check_kinds, extra_plots, write_chart
+    from microgpt_cli.commands.plot import check_kinds, require_plots, write_chart
     from microgpt_cli.commands.report import newest_run
     from microgpt_report import scaling_tables
 
@@ -48,7 +48,7 @@ def analyze(
     directories = runs or [newest_run("sweep_*", "sweep", "sweep steps")]
     scaling = _read(directories)
     if output:
-        with extra_plots("plotting"):
+        with require_plots("plotting"):
             from microgpt_report.charts.scaling import draw
 
             chart = draw(scaling)

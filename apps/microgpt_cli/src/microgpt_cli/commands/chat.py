@@ -11,7 +11,7 @@ from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, Sampling, check_s
 from microgpt.errors import CheckpointError, MicrogptError, PromptError
 from microgpt_cli.terminal.console import note, say, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, Temperature
-from microgpt_cli.terminal.signals import Terminated, obeyed
+from microgpt_cli.terminal.signals import Terminated, clear_pending_stop
 
 if TYPE_CHECKING:
     from microgpt.storage.model_directory import SavedModel
@@ -60,7 +60,7 @@ def chat(
     if at_terminal:
         print(f"microgpt chat (block_size={model.config.block_size})")
         print("type /quit to exit, /clear to reset history, /help for more\n")
-    _talk(session, _talker(at_terminal), at_terminal)
+    _run_chat(session, _make_input(at_terminal), at_terminal)
 
 
 def _load(model_dir: Path | None) -> "SavedModel":
@@ -107,7 +107,7 @@ class PipeInput:
         print(label, end="", flush=True)
 
 
-def _talker(at_terminal: bool) -> "PipeInput | TerminalInput":
+def _make_input(at_terminal: bool) -> "PipeInput | TerminalInput":
     if at_terminal:
         from prompt_toolkit.utils import is_dumb_terminal
 
@@ -119,18 +119,20 @@ def _talker(at_terminal: bool) -> "PipeInput | TerminalInput":
     return PipeInput(with_prompt=at_terminal)
 
 
-def _talk(session: "ChatSession", talker: "PipeInput | TerminalInput", at_terminal: bool) -> None:
+def _run_chat(
+    session: "ChatSession", chat_input: "PipeInput | TerminalInput", at_terminal: bool
+) -> None:
     """Reply until the input ends; at a terminal Ctrl-C only cancels the reply or the line."""
     from microgpt_cli.chat.commands import is_command, run_command
 
     while True:
         try:
-            text = talker.ask("you> ").strip()
+            text = chat_input.ask("you> ").strip()
             if is_command(text):
                 print(terminal_safe(run_command(session, text)), flush=True)
             elif text:
                 turn = session.ask(text)
-                talker.show_label("microgpt> ")
+                chat_input.show_label("microgpt> ")
                 _print_reply(session, turn, can_stop=at_terminal)
         except EOFError:
             return
@@ -139,7 +141,7 @@ def _talk(session: "ChatSession", talker: "PipeInput | TerminalInput", at_termin
         except KeyboardInterrupt as stop:
             if isinstance(stop, Terminated) or not at_terminal:
                 raise
-            obeyed()
+            clear_pending_stop()
 
 
 def _print_reply(session: "ChatSession", turn: "ChatTurn", *, can_stop: bool) -> None:
@@ -150,10 +152,10 @@ def _print_reply(session: "ChatSession", turn: "ChatTurn", *, can_stop: bool) ->
     except KeyboardInterrupt as stop:
         if isinstance(stop, Terminated) or not can_stop:
             raise
-        obeyed()
+        clear_pending_stop()
         print(" (stopped)", end="")
     finally:
-        session.keep(turn)
+        session.add(turn)
         print(flush=True)
     if turn.was_cut:
         note("the reply was truncated: the context is full")

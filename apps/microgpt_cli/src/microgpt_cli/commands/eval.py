@@ -13,7 +13,7 @@ from microgpt.config import check_threads
 from microgpt.printable import printable
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import TEXT_HELP, AsJson, Threads
-from microgpt_cli.terminal.progress import followed
+from microgpt_cli.terminal.progress import with_progress
 
 if TYPE_CHECKING:
     from microgpt.data.conversation_file import Item
@@ -75,7 +75,7 @@ def evaluate(
     prepare_engine("compiled", saved.dtype, uses=uses, tell=note)
     model = InferenceGpt(saved)
     result = model.evaluate(docs, text=text, threads=threads)
-    answers, seconds = _ask(model, items, threads) if items else ([], 0.0)
+    answers, seconds = _generate_replies(model, items, threads) if items else ([], 0.0)
     if as_json:
         facts = {**asdict(result), "bits_per_character": result.bits_per_character}
         print(json.dumps(facts | ({"replies": _reply_facts(answers, seconds)} if answers else {})))
@@ -85,25 +85,25 @@ def evaluate(
     print(f"loss:       {result.loss:.4f} nats per token ({bits(result.loss):.4f} bits)")
     if model.tokenizer.kind != "char":
         print(f"characters: {result.n_characters} ({result.bits_per_character:.4f} bits each)")
-    for line in page(answers, seconds) if answers else ():
+    for line in report_lines(answers, seconds) if answers else ():
         print(line)
 
 
-def _ask(
+def _generate_replies(
     model: "InferenceGpt", items: "Sequence[Item]", threads: int
 ) -> "tuple[list[Answer], float]":
     """Return the model's reply to each item, and the seconds that took."""
     from microgpt.evaluation.exact_match import answer_all
 
     started = perf_counter()
-    answers = list(followed(answer_all(model, items, threads=threads), len(items), "replies"))
+    answers = list(with_progress(answer_all(model, items, threads=threads), len(items), "replies"))
     seconds = perf_counter() - started
     if n := sum(answer.is_cut for answer in answers):
         note(f"the oldest turns of {n} of {len(items)} prompts were dropped to fit the context")
     return answers, seconds
 
 
-def page(answers: "Sequence[Answer]", seconds: float) -> Iterator[str]:
+def report_lines(answers: "Sequence[Answer]", seconds: float) -> Iterator[str]:
     """Yield the lines of the report on one or more answers, generated in `seconds`."""
     from microgpt.evaluation.exact_match import Score, by_task, wrong_replies
 
@@ -112,7 +112,7 @@ def page(answers: "Sequence[Answer]", seconds: float) -> Iterator[str]:
     speed = f"{n_tokens / seconds:,.0f} tokens/s"
     yield f"replies:    {score.n}, {score.share:.1%} exact ({speed})"
     yield ""
-    rows = [(_named(task), Score.of(some)) for task, some in tasks.items()]
+    rows = [(_task_name(task), Score.of(some)) for task, some in tasks.items()]
     yield from _table([*rows, ("all tasks", score)])
     wrong = wrong_replies(answers)[:N_WRONG_REPLIES]
     if wrong:
@@ -125,7 +125,7 @@ def page(answers: "Sequence[Answer]", seconds: float) -> Iterator[str]:
 
 
 def _reply_facts(answers: "Sequence[Answer]", seconds: float) -> dict[str, object]:
-    """Return the content of `page`, and every error, for JSON."""
+    """Return the content of `report_lines`, and every error, for JSON."""
     from microgpt.evaluation.exact_match import by_task, wrong_replies
 
     n_tokens = sum(answer.n_tokens for answer in answers)
@@ -180,14 +180,14 @@ def _errors(tasks: "dict[str, list[Answer]]") -> Iterator[str]:
             item = answer.item
             said = " / ".join(message.content for message in item.conversation[: item.place])
             last = repr(said if len(said) <= CLIP else f"...{said[-CLIP:]}")
-            where = f"  {_named(task)}, line {item.line}: {last}"
+            where = f"  {_task_name(task)}, line {item.line}: {last}"
             if answer.reply is None:
                 yield f"{where}: {answer.problem}"
             else:
                 yield f"{where}: expected {_clip(item.expected)}, got {_clip(answer.reply)}"
 
 
-def _named(task: str) -> str:
+def _task_name(task: str) -> str:
     return printable(task, CLIP)
 
 

@@ -74,7 +74,7 @@ def use(
 
     path, content = _content(source)
     decode_genome(content, path)
-    publish(DEFAULT_GENOME.parent, {**_to_keep(content), DEFAULT_GENOME.name: content})
+    publish(DEFAULT_GENOME.parent, {**_backup(content), DEFAULT_GENOME.name: content})
     print(terminal_safe(f"Active genome set from: {source}"))
 
 
@@ -157,7 +157,7 @@ def _model_facts(record: "GenomeRecord", input: Path | None) -> dict[str, Any]:
     }
 
 
-def _to_keep(content: bytes) -> dict[str, bytes]:
+def _backup(content: bytes) -> dict[str, bytes]:
     """Return genome.json under another name if it would be lost, and print that name."""
     from microgpt_evolution.errors import GenomeError
     from microgpt_evolution.genome_file import read_content

@@ -60,13 +60,13 @@ def _print_data(
     if block_size is not None:
         check_count("block_size", block_size)
 
-    from microgpt_cli.dataset_report import as_facts, examine, page
+    from microgpt_cli.dataset_report import analyze_file, as_facts, report_lines
 
-    found = examine(data, model_dir, chat=chat, block_size=block_size)
+    found = analyze_file(data, model_dir, chat=chat, block_size=block_size)
     if as_json:
         print(json.dumps(as_facts(found)))
         return
-    for line in page(found):
+    for line in report_lines(found):
         print(line)
     what = "--chat --input" if found.report.tokenizer.is_chat else "--input"
     command = f"{what} {shlex.quote(str(data))} --block-size {found.model.block_size}"

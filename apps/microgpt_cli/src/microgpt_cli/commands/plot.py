@@ -61,7 +61,7 @@ def write_curves(directories: Sequence[Path], files: Sequence[Path]) -> None:
     from microgpt_report.training_runs import read_training_runs
 
     runs = read_training_runs(directories)
-    with extra_plots("plotting"):
+    with require_plots("plotting"):
         from microgpt_report.charts import loss_curves
 
         chart = loss_curves.draw(runs)
@@ -76,7 +76,7 @@ def check_kinds(files: Sequence[Path]) -> None:
 
 
 @contextmanager
-def extra_plots(what: str) -> Iterator[None]:
+def require_plots(what: str) -> Iterator[None]:
     """Raise PlotError if a module of the extra `plots` is not installed."""
     try:
         import vl_convert  # noqa: F401  (Altair writes images with it)

@@ -70,7 +70,7 @@ def read_report(directories: Sequence[Path]) -> "Report":
         ReportError: sweeps and searches are mixed.
         PlotError: the extra `plots` is not installed.
     """
-    from microgpt_cli.commands.plot import extra_plots
+    from microgpt_cli.commands.plot import require_plots
     from microgpt_evolution.runs.records import SWEEP
     from microgpt_evolution.runs.run_directory import read_settings
 
@@ -78,7 +78,7 @@ def read_report(directories: Sequence[Path]) -> "Report":
     if any(kinds) and not all(kinds):
         sweep, search = directories[kinds.index(True)], directories[kinds.index(False)]
         raise ReportError(f"{sweep} is a sweep, but {search} is a search; report them separately")
-    with extra_plots("a report"):
+    with require_plots("a report"):
         if all(kinds):
             from microgpt_report.sweep_report import sweep_report
 
@@ -102,7 +102,7 @@ def write_report(found: "Report", file: Path) -> Path:
     return file
 
 
-def leave_report(directory: Path) -> None:
+def write_final_report(directory: Path) -> None:
     """Write the report of a finished run; on any failure print the reason."""
     try:
         file = write_report(read_report([directory]), directory / REPORT)

@@ -85,7 +85,7 @@ def run(
     tokenizer = CharTokenizer.from_documents(docs)
     n_params = organism.n_params(tokenizer.vocab_size)
 
-    _introduce(record)
+    _print_introduction(record)
     if not silent:
         print(
             f"MicroGPT: {n_params} params, training for {organism.steps} steps "
@@ -112,7 +112,7 @@ def run(
     print(f"\nOrganism: {what} | Loss: {loss:.4f} | Params: {n_params}")
 
 
-def _introduce(record: "GenomeRecord | None") -> None:
+def _print_introduction(record: "GenomeRecord | None") -> None:
     if record:
         print('=== MicroGPT [Evolved] ===\n"I have become"')
         print(f"Loaded genome from generation {record.generation} (loss: {record.loss:.4f})\n")

@@ -51,11 +51,11 @@ def steps(
     Both sets are those of evolve-rust. The default, fibonacci, has more points and reaches 21,000
     steps; its nearly constant growth factor suits the power law that `analyze` fits.
     """
-    from microgpt_cli.search.sweep_run import begin
+    from microgpt_cli.search.sweep_run import start_sweep
     from microgpt_evolution.sweep.config import SweepConfig
     from microgpt_evolution.sweep.grid import STEPS
 
-    begin("steps", [SweepConfig(steps=steps) for steps in STEPS[set_]], ctx.params)
+    start_sweep("steps", [SweepConfig(steps=steps) for steps in STEPS[set_]], ctx.params)
 
 
 @sweep.command(cls=GroupedCommand, epilog="Example: microgpt sweep params && microgpt analyze")
@@ -72,10 +72,10 @@ def params(
 
     n_embd, n_head and n_layer are 16, 4, 1 (small), 32, 4, 2 (medium) and 64, 8, 4 (large).
     """
-    from microgpt_cli.search.sweep_run import begin
+    from microgpt_cli.search.sweep_run import start_sweep
     from microgpt_evolution.sweep.grid import SIZES
 
-    begin("params", list(SIZES.values()), ctx.params)
+    start_sweep("params", list(SIZES.values()), ctx.params)
 
 
 def _axis(help: str) -> Any:
@@ -113,7 +113,7 @@ def grid(
 
     The other settings have the defaults of `microgpt train`.
     """
-    from microgpt_cli.search.sweep_run import begin
+    from microgpt_cli.search.sweep_run import start_sweep
     from microgpt_evolution.sweep.config import SweepConfig
     from microgpt_evolution.sweep.grid import grid as all_combinations
 
@@ -129,7 +129,7 @@ def grid(
     configs, impossible = all_combinations(axes)
     for problem in impossible:
         note(f"skipped: {problem}")
-    begin("grid", configs, ctx.params)
+    start_sweep("grid", configs, ctx.params)
 
 
 @sweep.command(

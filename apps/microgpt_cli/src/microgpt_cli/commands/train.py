@@ -72,15 +72,15 @@ def train(
     from microgpt_cli.training.run import run
 
     given = given_options(ctx)
-    asked = {**recipe_options(preset, genome), **given}
-    settings = {**ctx.params, **asked}
+    overrides = {**recipe_options(preset, genome), **given}
+    settings = {**ctx.params, **overrides}
     check_engine(engine, dtype, threads)
     _check_combinations(settings, given)
     job = None
     if resume:
         check_has_training(resume)
     else:
-        job = new_job(settings, asked)
+        job = new_job(settings, overrides)
     with TrainingDirectory(resume or output) as directory:
         if not resume and not force:
             refuse_unfinished(directory)

@@ -16,7 +16,7 @@ from microgpt.files.atomic_files import check_place, remove_unfinished
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.storage.model_directory import save
 from microgpt.training.engines import prepare_engine
-from microgpt_cli.commands.report import leave_report
+from microgpt_cli.commands.report import write_final_report
 from microgpt_cli.input_files import check_regular, default_input
 from microgpt_cli.search.log import SearchLog, resumable
 from microgpt_cli.search.table import SearchTable
@@ -47,12 +47,14 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     _check_outputs(model_dir, force=force)
     pool = make_pool(options["workers"], options["scheduler"])
     with ExitStack() as stack:
-        begun = stack.enter_context(Records.open(options["resume"])) if options["resume"] else None
-        settings, parts = _prepare(options, given, begun)
+        resumed = (
+            stack.enter_context(Records.open(options["resume"])) if options["resume"] else None
+        )
+        settings, parts = _prepare(options, given, resumed)
         prepare_engine("compiled", uses=["training", "evaluation", "generation"], tell=note)
         stack.enter_context(pool)
         pool.executor()  # fail before a run begins if the cluster is unreachable
-        records = begun or stack.enter_context(
+        records = resumed or stack.enter_context(
             Records.begin(RUNS, "evolve", settings.model_dump(mode="json"))
         )
         console = None if options["trace"] else rich_console()
@@ -68,10 +70,10 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
             if result is None:
                 say(f"error: no organism completed its training; see {records.log}")
                 raise typer.Exit(1)
-            _keep_winner(result, log, force=force, model_dir=model_dir)
+            _save_winner(result, log, force=force, model_dir=model_dir)
             for line in loss_log_end.saved(str(records.log)):
                 log(line)
-    leave_report(records.directory)
+    write_final_report(records.directory)
 
 
 def _check_outputs(model_dir: Path | None, *, force: bool) -> None:
@@ -85,13 +87,13 @@ def _check_outputs(model_dir: Path | None, *, force: bool) -> None:
 
 
 def _prepare(
-    options: Mapping[str, Any], given: Mapping[str, Any], begun: Records | None
+    options: Mapping[str, Any], given: Mapping[str, Any], resumed: Records | None
 ) -> tuple[SearchSettings, Split]:
     """Return the settings and documents of the search."""
     path = options["input"]
     genome = read_genome(options["warm_start"]).genome if options["warm_start"] else None
-    if begun:
-        settings = SearchSettings.of(begun)
+    if resumed:
+        settings = SearchSettings.of(resumed)
         settings.check(given, genome)
         if path is None:
             path = path_from_text(settings.input)
@@ -112,7 +114,7 @@ def _prepare(
     return settings, parts
 
 
-def _keep_winner(
+def _save_winner(
     result: EvolutionResult, log: SearchLog, *, force: bool, model_dir: Path | None
 ) -> None:
     """Log the winner; write its genome.json and, if model_dir is given, a trained model."""

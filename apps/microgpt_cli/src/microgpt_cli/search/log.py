@@ -11,8 +11,8 @@ import typer
 from microgpt.errors import MicrogptError
 from microgpt.files.atomic_files import as_argument, cannot_write
 from microgpt_cli.search.table import SearchTable
-from microgpt_cli.terminal.console import abandon, say, show_while_read
-from microgpt_cli.terminal.signals import obeyed
+from microgpt_cli.terminal.console import discard_output, print_or_discard, say
+from microgpt_cli.terminal.signals import clear_pending_stop
 from microgpt_evolution.runs.run_directory import RunDirectory
 
 
@@ -35,7 +35,7 @@ class SearchLog:
     def __call__(self, line: str) -> None:
         """Write a line; raise CheckpointError if the log is not writable."""
         self.stop_table()
-        show_while_read(line)
+        print_or_discard(line)
         with self._writing():
             self._file.write(f"{line}\n")
             self._file.flush()
@@ -60,12 +60,12 @@ def resumable(records: RunDirectory, command: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        obeyed()  # otherwise it is raised again while a slow pool closes, and this message is lost
+        clear_pending_stop()  # raised again while a slow pool closes, it would hide this message
         raise type(stop)(f"after {records.n_recorded} evaluations; {how}") from None
     except (MicrogptError, OSError) as error:  # OSError: stdout is not writable
         if not records.n_known:  # there is nothing to resume
             raise
         say(f"error: {error}; {how}")
         if isinstance(error, OSError):
-            abandon(sys.stdout)
+            discard_output(sys.stdout)
         raise typer.Exit(1) from error

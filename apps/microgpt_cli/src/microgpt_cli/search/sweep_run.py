@@ -16,11 +16,11 @@ from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.training.engines import prepare_engine
-from microgpt_cli.commands.report import leave_report
+from microgpt_cli.commands.report import write_final_report
 from microgpt_cli.input_files import check_regular, default_input
 from microgpt_cli.search.log import resumable
 from microgpt_cli.search.workers import make_pool
-from microgpt_cli.terminal.console import note, say, show_while_read
+from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.options import RUNS
 from microgpt_cli.terminal.progress import ProgressBar, duration, time_left
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
@@ -39,7 +39,7 @@ RESUME = "microgpt sweep resume"
 MAX_SEEDS = 1000
 
 
-def begin(kind: Kind, configs: Sequence[SweepConfig], options: Mapping[str, Any]) -> None:
+def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: Mapping[str, Any]) -> None:
     """Run a new sweep with the options of its command."""
     seed, n_seeds, chat = options["seed"], options["seeds"], options["chat"]
     check_count("seeds", n_seeds)
@@ -110,11 +110,11 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
         say(f"error: no training run completed; see {records.directory}")
         raise typer.Exit(1)
     took = duration(perf_counter() - started)
-    show_while_read(
+    print_or_discard(
         f"{n_ok} of {len(sweep.tasks)} training runs completed; ran {len(todo)} in {took}"
     )
-    show_while_read(f"Saved to {records.directory}")
-    leave_report(records.directory)
+    print_or_discard(f"Saved to {records.directory}")
+    write_final_report(records.directory)
 
 
 class SweepProgress(ProgressBar):
@@ -125,7 +125,7 @@ class SweepProgress(ProgressBar):
         super().__init__("training", len(todo))
         self._todo, self._flops_left, self._flops_done = todo, sum(todo.values()), 0
         self._names = differing(config for config, _ in todo)
-        self._told: set[tuple[SweepConfig, str | None]] = set()
+        self._noted: set[tuple[SweepConfig, str | None]] = set()
         self._started = perf_counter()
         self._show()
 
@@ -135,8 +135,8 @@ class SweepProgress(ProgressBar):
         self._flops_left -= flops
         if result.is_ok:
             self._flops_done += flops
-        elif (result.config, result.reason) not in self._told:
-            self._told.add((result.config, result.reason))
+        elif (result.config, result.reason) not in self._noted:
+            self._noted.add((result.config, result.reason))
             self.stop()
             which = result.config.describe(self._names) or "the model"
             note(f"{which}: {result.status}, {result.reason}")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from microgpt_evolution.population import Organism
     from microgpt_evolution.search.runner import SearchEvent
 
-REDRAWS_A_SECOND = 4
+REDRAWS_PER_SECOND = 4
 LABEL = 12  # columns, including the space after it
 
 
@@ -44,7 +44,7 @@ class SearchTable:
             get_renderable=self._lines,
             console=self._console,
             transient=True,
-            refresh_per_second=REDRAWS_A_SECOND,
+            refresh_per_second=REDRAWS_PER_SECOND,
             redirect_stdout=False,  # otherwise rich sends the log to stderr
             redirect_stderr=False,
         )

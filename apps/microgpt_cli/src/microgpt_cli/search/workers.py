@@ -7,7 +7,7 @@ from microgpt.errors import ConfigError
 from microgpt_evolution.workers.dask import Dask
 from microgpt_evolution.workers.pools import Pool, Threads
 
-SWITCH_S = 2e-4
+SWITCH_INTERVAL_S = 2e-4
 
 
 def make_pool(workers: int | None, scheduler: str | None) -> Pool:
@@ -23,5 +23,5 @@ def make_pool(workers: int | None, scheduler: str | None) -> Pool:
         return Dask(scheduler)
     # A thread whose kernel has ended waits 5 ms for the GIL by default. Two threads reach 0.91 of
     # the speed of two processes with this, 0.86 without (bench/evolution_speed.py).
-    sys.setswitchinterval(SWITCH_S)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     return Threads(workers or 1)

@@ -11,9 +11,10 @@ MAX_LINE = 4096  # characters per line on stderr; a path fits
 # Characters that control a terminal: control characters except line ends and tabs, and
 # bidirectional overrides. Letters of any script print unchanged, including those joined by
 # invisible characters.
-TURNS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+BIDI_CONTROLS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 ESCAPES = {
-    code: repr(chr(code))[1:-1] for code in (*range(9), *range(11, 32), *range(127, 160), *TURNS)
+    code: repr(chr(code))[1:-1]
+    for code in (*range(9), *range(11, 32), *range(127, 160), *BIDI_CONTROLS)
 }
 
 
@@ -34,7 +35,7 @@ def say(line: str) -> None:
         sys.stderr.write(f"{text}\n")  # one write: `print` can be interrupted before the line end
         sys.stderr.flush()
     except OSError:
-        abandon(sys.stderr)
+        discard_output(sys.stderr)
 
 
 def note(line: str) -> None:
@@ -42,12 +43,12 @@ def note(line: str) -> None:
     say(f"note: {line}")
 
 
-def show_while_read(text: str) -> None:
+def print_or_discard(text: str) -> None:
     """Print a result; if the pipe is closed, continue silently, because more work follows."""
     try:
         print(terminal_safe(text), flush=True)
     except BrokenPipeError:
-        abandon(sys.stdout)
+        discard_output(sys.stdout)
 
 
 def terminal_safe(text: str) -> str:
@@ -63,6 +64,6 @@ def print_facts(facts: Mapping[str, object]) -> None:
         print(f"  {name:<{width}}  {printable(fact) if isinstance(fact, str) else fact}")
 
 
-def abandon(stream: TextIO) -> None:
+def discard_output(stream: TextIO) -> None:
     """Discard all further output of a stream, including its buffer."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

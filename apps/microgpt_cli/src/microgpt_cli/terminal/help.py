@@ -19,9 +19,11 @@ class GroupedCommand(TyperCommand):
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
+            if record is None:
+                continue
             if isinstance(param, TyperArgument):
                 sections.setdefault("Arguments", []).append((param.display_name_raw, record[1]))
-            elif record is not None:
+            else:
                 panel = param.rich_help_panel if isinstance(param, TyperOption) else None
                 sections.setdefault(panel or "Options", []).append(record)
         sections["Options"] = sections.pop("Options")  # --help and similar options come last

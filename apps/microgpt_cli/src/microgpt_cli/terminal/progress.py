@@ -103,7 +103,7 @@ class TrainingProgress(ProgressBar):
         return [(b - a) / seconds for a, b in zip(first, last, strict=True)]
 
 
-def followed(work: Iterable[T], n: int, what: str) -> Iterator[T]:
+def with_progress(work: Iterable[T], n: int, what: str) -> Iterator[T]:
     """Yield the n results of some work while showing progress."""
     started = perf_counter()
     with ProgressBar(what, n) as bar:

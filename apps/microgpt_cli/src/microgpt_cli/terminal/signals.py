@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn, Self
 
-STOPS = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 REPEAT_AFTER_S = 2.0  # time for cleanup after a stop
 
 
@@ -14,45 +14,45 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM was received."""
 
 
-_early: list[int] = []  # signals received before `obey`
-_asked: list[type[KeyboardInterrupt]] = []  # stops that are not yet obeyed
+_recorded: list[int] = []  # signals received before `raise_signals`
+_pending: list[type[KeyboardInterrupt]] = []  # stops that are not yet handled
 
 
-def listen() -> None:
-    """Record signals from now on; `obey` raises them."""
-    _handle(lambda signum, frame: _early.append(signum))
+def record_signals() -> None:
+    """Record signals from now on; `raise_signals` raises them."""
+    _handle(lambda signum, frame: _recorded.append(signum))
     sys.unraisablehook = _ignore_dropped_stops
 
 
-def obey() -> None:
+def raise_signals() -> None:
     """Raise KeyboardInterrupt or Terminated on a signal, including one received before.
 
     Some libraries swallow every exception during their import, and Python drops exceptions raised
     in its own callbacks, such as that of an import lock: one start in 400 ignored the signal. So a
-    stop is raised again until `obeyed` or `stop_listening` is called.
+    stop is raised again until `clear_pending_stop` or `ignore_signals` is called.
     """
     _handle(_stop)
-    if _early:
-        _stop(_early.pop(), None)
+    if _recorded:
+        _stop(_recorded.pop(), None)
 
 
-def obeyed() -> None:
+def clear_pending_stop() -> None:
     """Stop raising a stop again: it has been handled, and the command continues."""
-    _asked.clear()
+    _pending.clear()
     if hasattr(signal, "setitimer"):  # not on Windows
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def asked() -> type[KeyboardInterrupt] | None:
+def pending_stop() -> type[KeyboardInterrupt] | None:
     """Return the pending stop, if any: a library may have converted it to another error."""
-    return _asked[0] if _asked else None
+    return _pending[0] if _pending else None
 
 
-def stop_listening() -> None:
+def ignore_signals() -> None:
     """Ignore signals from now on, so that they cannot change the exit code."""
-    for number in STOPS:
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    obeyed()
+    clear_pending_stop()
 
 
 def exception_of(signum: int) -> type[KeyboardInterrupt]:
@@ -70,8 +70,8 @@ def _stop(signum: int, frame: FrameType | None) -> NoReturn:
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signum))
         signal.setitimer(signal.ITIMER_REAL, REPEAT_AFTER_S)
-    _asked.append(exception_of(signum))
-    raise _asked[-1]
+    _pending.append(exception_of(signum))
+    raise _pending[-1]
 
 
 def _ignore_dropped_stops(dropped: "sys.UnraisableHookArgs") -> None:
@@ -90,7 +90,7 @@ class StopRequest:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in STOPS:
+        for number in STOP_SIGNALS:
             self._before[number] = signal.signal(number, self._note)
         return self
 

@@ -63,15 +63,15 @@ def recipe_options(preset: PresetName | None, genome: Path | None) -> dict[str, 
     return {name: getattr(model, name) for name in SHAPE} | options
 
 
-def new_job(settings: Mapping[str, Any], asked: Mapping[str, Any]) -> TrainingJob:
-    """Return a new job; `settings` are all options, `asked` those that are not defaults."""
+def new_job(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> TrainingJob:
+    """Return a new job; `settings` are all options, `overrides` those that are not defaults."""
     count_samples(settings["num_samples"], chat=settings["chat"])
     names = {field.name for field in fields(TrainConfig)} & settings.keys()
     config = TrainConfig(**{name: settings[name] for name in names})
     _check_patience(config, settings["val_fraction"])
     preset, from_, genome = settings["preset"], settings["from_"], settings["genome"]
     chat, engine = settings["chat"], settings["engine"]
-    kind, vocab_size = asked.get("tokenizer"), asked.get("vocab_size")
+    kind, vocab_size = overrides.get("tokenizer"), overrides.get("vocab_size")
     parent = load(from_) if from_ else None
     path = settings["input"] or _input_of(preset, chat=chat)
     held_out = (settings["val_fraction"], settings["test_fraction"])
@@ -79,7 +79,7 @@ def new_job(settings: Mapping[str, Any], asked: Mapping[str, Any]) -> TrainingJo
     wanted = None
     if parent:
         tokenizer = _inherited_tokenizer(parent, parts, kind, vocab_size)
-        shape = {name: asked[name] for name in SHAPE if name in asked}
+        shape = {name: overrides[name] for name in SHAPE if name in overrides}
         model = replace(parent.model, **shape, vocab_size=tokenizer.vocab_size)
         check_shape(parent, model)
     else:
@@ -195,7 +195,7 @@ class Ended:
     step: int
     reason: Ending
 
-    def what_to_do(self, path: Path) -> str:
+    def message(self, path: Path) -> str:
         """Return why it ended and how to train longer."""
         if self.reason == "patience":
             why, option = f"stopped early after step {self.step}", "--patience"

@@ -24,7 +24,7 @@ from microgpt.storage.model_directory import save
 from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.training.engines import Use, check_fits, prepare_engine
 from microgpt.training.train import DivergedError, train
-from microgpt_cli.terminal.console import note, say, show_while_read, terminal_safe
+from microgpt_cli.terminal.console import note, print_or_discard, say, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.terminal.progress import TrainingProgress
 from microgpt_cli.terminal.signals import StopRequest
@@ -32,14 +32,14 @@ from microgpt_cli.training.job import Ended, TrainingJob, count_samples
 
 # `data.fingerprint` of the bundled names.txt: Karpathy's header calls its samples "names".
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
-MOST_SHOWN = 80  # characters shown of a document
+MAX_SHOWN = 80  # characters shown of a document
 
 
 def run(job: TrainingJob | Ended, directory: TrainingDirectory, options: Mapping[str, Any]) -> None:
     """Train with the options of the command, save the model, and report."""
     path, as_json = directory.path, options["as_json"]
     if isinstance(job, Ended):
-        note(job.what_to_do(path))
+        note(job.message(path))
         if options["plot"]:
             _draw(path)
         if as_json:
@@ -72,7 +72,7 @@ def _train(
     prepare_engine(plan.engine, plan.dtype, uses=uses, tell=note)
     with TrainingProgress(plan.config.steps) as progress, StopRequest() as stop:
         progress.restart(job.resume.step if job.resume else 0)
-        _tell_about_data(job, chunks, quiet=options["as_json"])
+        _note_data(job, chunks, quiet=options["as_json"])
         try:
             result = train(
                 parts,
@@ -85,30 +85,30 @@ def _train(
                 parent=job.parent,
                 resume=job.resume,
                 on_event=progress.update,
-                on_state=_Keeper(directory, plan),
+                on_state=_StateSaver(directory, plan),
                 state_every=options["checkpoint_every"],
                 should_stop=stop,
             )
         except DivergedError as error:
             progress.stop()
-            say(f"error: {error} ({_keep_last_good(error.result, directory, plan)})")
+            say(f"error: {error} ({_save_last_good(error.result, directory, plan)})")
             raise typer.Exit(1) from error
         progress.stop()
         result = replace(result, plan=plan)
         if result.ending == "stopped":
             assert stop.reason
-            raise stop.reason(_leave(result, directory))
+            raise stop.reason(_save_interrupted(result, directory))
         try:
             directory.finish(result)
         except CheckpointError as error:  # not bad input: the directory was writable at the start
-            say(f"error: {error}{_how_to_go_on(directory)}")
+            say(f"error: {error}{_resume_hint(directory)}")
             raise typer.Exit(1) from error
         if stop.reason:
             raise stop.reason(f"after the last step; the model is in {directory.path}")
         return result
 
 
-class _Keeper:
+class _StateSaver:
     """Saves training states; a temporarily full disk does not end the run."""
 
     def __init__(self, directory: TrainingDirectory, plan: TrainingPlan) -> None:
@@ -116,7 +116,7 @@ class _Keeper:
         self._has_failed = False
 
     def __call__(self, state: TrainState) -> None:
-        if _is_worth_less_than_what_is_there(state, self._directory):
+        if _would_replace_finished_model(state, self._directory):
             return
         try:
             self._directory.keep(self._plan, state)
@@ -132,14 +132,14 @@ def _n_chars(texts: Sequence[Document]) -> int:
     return sum(map(len, texts))
 
 
-def _tell_about_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None:
+def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None:
     """Print the header, unless quiet; note the held-out parts and what is truncated."""
     plan, parts = job.plan, job.parts
     is_stream = plan.config.text == "stream"
     what, count = ("characters", _n_chars) if is_stream else ("documents", len)
     if not quiet:
         unit = "chars" if is_stream else "convos" if plan.tokenizer.is_chat else "docs"
-        show_while_read(
+        print_or_discard(
             f"num {unit}: {count(parts.docs)}\nvocab size: {plan.tokenizer.vocab_size}\n"
             f"num params: {count_params(plan.model)}"
         )
@@ -163,31 +163,31 @@ def _tell_about_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -
         )
 
 
-def _is_worth_less_than_what_is_there(state: TrainState, directory: TrainingDirectory) -> bool:
+def _would_replace_finished_model(state: TrainState, directory: TrainingDirectory) -> bool:
     """Return whether the directory has a finished model and this run has no step yet."""
     return state.step == 0 and directory.has_model and not directory.has_own_state
 
 
-def _leave(result: TrainResult, directory: TrainingDirectory) -> str:
+def _save_interrupted(result: TrainResult, directory: TrainingDirectory) -> str:
     """Save the state of an interrupted run; return the message."""
     message = f"at step {result.state.step} of {result.config.steps}"
-    if _is_worth_less_than_what_is_there(result.state, directory):
+    if _would_replace_finished_model(result.state, directory):
         return f"{message}; {directory.path} is unchanged"
     try:
         directory.keep(result.plan, result.state)
     except CheckpointError as error:
         message += f"; this checkpoint was not saved: {error}"
-    return message + _how_to_go_on(directory)
+    return message + _resume_hint(directory)
 
 
-def _how_to_go_on(directory: TrainingDirectory) -> str:
+def _resume_hint(directory: TrainingDirectory) -> str:
     """Return a message suffix with the command to resume, if there is a state."""
     if not directory.has_own_state:
         return ""
     return f"; resume with: microgpt train --resume {as_argument(directory.path)}"
 
 
-def _keep_last_good(result: TrainResult, directory: TrainingDirectory, plan: TrainingPlan) -> str:
+def _save_last_good(result: TrainResult, directory: TrainingDirectory, plan: TrainingPlan) -> str:
     """Save a diverged run beside the output, which may hold a good model; return the message."""
     kept = Path(f"{os.path.realpath(directory.path)}.diverged")
     try:
@@ -230,7 +230,7 @@ def _report(
         print(f"sample {i:2d}: {terminal_safe(sample)}")
     sys.stdout.flush()
     if memorised:
-        _tell_what_is_known(memorised)
+        _note_memorised(memorised)
     where = "" if output == DEFAULT_MODEL_DIR else f" --model-dir {as_argument(output)}"
     command = "chat" if result.tokenizer.is_chat else "generate"
     note(f"the model is in {output}; try: microgpt {command}{where}")
@@ -242,13 +242,13 @@ def _print_losses(result: TrainResult, parts: Split) -> None:
     last_loss = state.recent_losses[-1]
     print(f"step {state.step:4d} / {config.steps:4d} | loss {last_loss:.4f}")  # Karpathy's format
     if state.best:
-        loss = _in_words(state.best.val_loss, result, parts.validation)
+        loss = _format_loss(state.best.val_loss, result, parts.validation)
         print(f"lowest held-out loss {loss} at step {state.best.step}")
     if result.test_loss is not None:
-        print(f"test loss            {_in_words(result.test_loss, result, parts.test)}")
+        print(f"test loss            {_format_loss(result.test_loss, result, parts.test)}")
 
 
-def _in_words(loss: float, result: TrainResult, docs: Sequence[Document]) -> str:
+def _format_loss(loss: float, result: TrainResult, docs: Sequence[Document]) -> str:
     """Format a loss with its unit, and in bits per character."""
     tokenizer, loss_on, text = result.tokenizer, result.config.loss_on, result.config.text
     if tokenizer.kind == "char":
@@ -261,13 +261,13 @@ def _in_words(loss: float, result: TrainResult, docs: Sequence[Document]) -> str
     return f"{loss:.4f} nats per token ({bits_each:.4f} bits per character)"
 
 
-def _tell_what_is_known(memorised: Memorisation) -> None:
+def _note_memorised(memorised: Memorisation) -> None:
     """Print how many samples are in the training data, and the nearest document of each other."""
     line = f"{memorised.n_known} of {memorised.n_samples} samples are in the training data"
     pairs = []
     for sample in memorised.novel:
-        end = "…" if len(sample.document) > MOST_SHOWN else ""
-        pairs.append(f"{sample.text} ({sample.document[:MOST_SHOWN]}{end})")
+        end = "…" if len(sample.document) > MAX_SHOWN else ""
+        pairs.append(f"{sample.text} ({sample.document[:MAX_SHOWN]}{end})")
     if pairs:
         line += f"; the others, each with the most similar document: {', '.join(pairs)}"
     note(line)

@@ -252,7 +252,7 @@ def test_a_torn_last_line_is_left_out(microgpt, tmp_path) -> None:
     path.write_bytes(path.read_bytes()[:-30])
     done = microgpt("analyze")
     assert done.returncode == 0
-    assert done.stderr.startswith("note: 11 of 12 trainings of ")
+    assert done.stderr.startswith("note: 11 of 12 training runs of ")
 
 
 @pytest.mark.parametrize(

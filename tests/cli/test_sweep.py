@@ -207,7 +207,7 @@ def test_impossible_combinations_are_told_and_left_out(microgpt, tmp_path) -> No
     done = microgpt("sweep", *GRID, "--n-head", "4,16", "--seeds", "1")
     assert done.returncode == 0
     assert done.stderr.startswith(
-        "note: left out: n_embd (8) must be divisible by n_head (16); try n_embd 16\n"
+        "note: skipped: n_embd (8) must be divisible by n_head (16); try n_embd 16\n"
     )
     assert done.stdout.startswith("6 of 6 trainings")
 

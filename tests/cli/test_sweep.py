@@ -209,7 +209,7 @@ def test_impossible_combinations_are_told_and_left_out(microgpt, tmp_path) -> No
     assert done.stderr.startswith(
         "note: skipped: n_embd (8) must be divisible by n_head (16); try n_embd 16\n"
     )
-    assert done.stdout.startswith("6 of 6 trainings")
+    assert done.stdout.startswith("6 of 6 training runs")
 
 
 def test_conversations_can_be_swept(microgpt, tmp_path) -> None:

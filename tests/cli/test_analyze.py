@@ -279,7 +279,7 @@ def test_a_damaged_sweep_is_told_in_a_line(microgpt, tmp_path, file, content, pr
 def test_a_search_is_no_sweep(microgpt, tmp_path) -> None:
     with Records.begin(tmp_path / "experiments", "evolve", {"objective": "loss"}) as search:
         run = search.directory.relative_to(tmp_path)
-    assert_refused(microgpt("analyze", run), f"{run} is no sweep, but a run of evolution")
+    assert_refused(microgpt("analyze", run), f"{run} is a search, not a sweep")
 
 
 @pytest.mark.parametrize(

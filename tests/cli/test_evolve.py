@@ -125,10 +125,8 @@ def test_tiny_populations_evolve_too(microgpt, tmp_path, population) -> None:
 def test_the_measure_of_evolve_rust_is_there_on_request(microgpt, tmp_path) -> None:
     done = microgpt("evolve", *SMALL, "--fitness", "last-doc")
     assert "Target: loss < 1.2" in done.stdout
-    lucky_and_honest = (
-        r"  Last document +(\S+)  .+\n  Held out +none  (\S+) .+\n  Test +none  .+n=3"
-    )
-    match = re.search(lucky_and_honest, done.stdout)
+    retest_table = r"  Last document +(\S+)  .+\n  Held out +none  (\S+) .+\n  Test +none  .+n=3"
+    match = re.search(retest_table, done.stdout)
     assert match
     genome = json.loads((tmp_path / "genome.json").read_text())
     assert genome["fitness"] == "last-doc"
@@ -145,7 +143,7 @@ def test_the_measure_of_evolve_rust_is_there_on_request(microgpt, tmp_path) -> N
         (["--seed", "-1"], "seed must be >= 0, got -1"),
         (["--fitness", "beauty"], "invalid value for '--fitness'"),
         (["--warm-start", "nowhere.json"], "cannot read nowhere.json"),
-        (["--resume", "nowhere"], "nowhere is no run: cannot read run.json"),
+        (["--resume", "nowhere"], "nowhere is not a run: cannot read run.json"),
         (["--input", "nowhere.txt"], "cannot read nowhere.txt"),
         (["--scheduler", "tcp://127.0.0.1:1"], "127.0.0.1:1"),
         (["--scheduler", "tcp://127.0.0.1:1", "--workers", "2"], "omit one of them"),
@@ -178,7 +176,7 @@ def test_a_resume_with_other_settings_or_data_is_refused(microgpt, tmp_path) -> 
     (tmp_path / "names.txt").write_text("\n".join(f"other{i}" for i in range(100)))
     done = microgpt("evolve", "--resume", run)
     assert done.returncode == 2
-    assert "is not what the run began with" in done.stderr
+    assert "is not the input of the run" in done.stderr
 
 
 @pytest.fixture
@@ -222,7 +220,7 @@ def test_a_warm_start_is_resumed_without_its_file(microgpt, tmp_path, ancestor) 
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
         "error: --warm-start is Emb:12  Head:2 Lay:1 Ctx:8  FF:3 LR:0.0200 Steps:91, but the run "
-        "to resume began with Emb:12  Head:2 Lay:1 Ctx:8  FF:3 LR:0.0200 Steps:90; leave it out"
+        "to resume started with Emb:12  Head:2 Lay:1 Ctx:8  FF:3 LR:0.0200 Steps:90; leave it out"
     )
 
 

@@ -66,7 +66,7 @@ def test_a_resume_with_other_settings_is_refused(microgpt, tmp_path) -> None:
 def test_the_champion_of_each_head_can_be_picked(microgpt, tmp_path) -> None:
     for head in HEADS:
         done = microgpt("evolve", *HYDRA, "--head", head)  # another's genome is no rival
-        assert f">> Chosen (the {head.title()}'s): " in done.stdout
+        assert f">> Chosen (champion of the {head.title()}): " in done.stdout
         genome = genome_in(tmp_path)
         assert genome["head"] == head
         assert score_of(done, head) == f"{genome['score']:.4f}"
@@ -84,7 +84,7 @@ def score_of(done, measure: str) -> str:
 
 def test_without_a_head_the_score_is_the_judges_with_fresh_seeds(microgpt, tmp_path) -> None:
     done = microgpt("evolve", *HYDRA)
-    assert ">> Chosen (smallest sum of places over all heads): " in done.stdout
+    assert ">> Chosen (lowest sum of ranks over all heads): " in done.stdout
     genome = genome_in(tmp_path)
     assert "head" not in genome
     assert score_of(done, "judge") == f"{genome['score']:.4f}"
@@ -122,7 +122,7 @@ def test_two_hundred_names_are_heard_or_five_as_in_evolve_rust(
     microgpt, tmp_path, options, n
 ) -> None:
     search = ("--objective", "aesthetic", "--population", "2", "--generations", "1")
-    assert f"Names a vote: {n}, " in microgpt("evolve", *search, *options).stdout
+    assert f"Names per organism: {n}, " in microgpt("evolve", *search, *options).stdout
     assert {len(line["samples"]) for line in evaluations_of(run_of(tmp_path))} == {n}
 
 
@@ -183,14 +183,14 @@ def test_a_better_genome_of_the_same_kind_stays_and_any_other_is_replaced(
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["--samples", "5"], "--samples is for --objective aesthetic and hydra, and this search"),
-        (["--head", "weaver"], "--head is for --objective hydra, and this search is for loss; "),
-        (["--exchange", "source"], "--exchange is for --objective hydra, and this search is for "),
-        (["--origin"], "--origin is for --objective hydra, and this search is for loss; leave it"),
-        ([*AESTHETIC, "--head", "spark"], "--head is for --objective hydra, and this search is "),
-        ([*AESTHETIC, "--fitness", "held-out"], "--fitness is for --objective loss, and this sear"),
-        ([*HYDRA, "--fitness", "last-doc"], "--fitness is for --objective loss, and this search "),
-        ([*HYDRA, "--head", "origin"], "--head origin needs the head; add --origin"),
+        (["--samples", "5"], "--samples is only for --objective aesthetic or hydra, got loss"),
+        (["--head", "weaver"], "--head is only for --objective hydra, got loss; "),
+        (["--exchange", "source"], "--exchange is only for --objective hydra, got "),
+        (["--origin"], "--origin is only for --objective hydra, got loss; leave it"),
+        ([*AESTHETIC, "--head", "spark"], "--head is only for --objective hydra, got aesthetic"),
+        ([*AESTHETIC, "--fitness", "held-out"], "--fitness is only for --objective loss, got aes"),
+        ([*HYDRA, "--fitness", "last-doc"], "--fitness is only for --objective loss, got hydra"),
+        ([*HYDRA, "--head", "origin"], "--head origin needs the fourth head; add --origin"),
         ([*HYDRA, "--samples", "0"], "samples must be >= 1, got 0"),
         ([*HYDRA, "--head", "medusa"], "invalid value for '--head'"),
         (["--objective", "beauty"], "invalid value for '--objective'"),

@@ -123,7 +123,7 @@ def test_a_search_in_which_all_crash_leaves_genome_json_alone(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("limit", "value", "reason"),
-    [("max_flops", 1.0, "operations, and 1 are allowed"), ("max_bytes", 5, "bytes, and 5 are all")],
+    [("max_flops", 1.0, "operations, the limit is 1"), ("max_bytes", 5, "memory, the limit is 5")],
 )
 def test_what_costs_too_much_is_refused_with_the_reason(
     microgpt, tmp_path, limit, value, reason
@@ -138,7 +138,7 @@ def test_what_costs_too_much_is_refused_with_the_reason(
     done = microgpt("evolve", "--resume", path.parent)
     assert done.returncode == 1
     assert reason in done.stderr
-    assert "[eval] organism 1 REFUSED: it takes " in done.stderr
+    assert "[eval] organism 1 REFUSED: training needs " in done.stderr
     assert "| Loss: refused [random]" in done.stdout
     assert not (tmp_path / "genome.json").exists()
 
@@ -174,7 +174,7 @@ def test_a_place_where_no_run_can_be_kept_is_told(microgpt, tmp_path) -> None:
     done = microgpt("evolve", *SMALL)
     assert done.returncode == 2
     (error,) = errors_of(done)
-    assert error == "error: experiments is no directory, and runs are kept there; move it away"
+    assert error == "error: cannot save runs in experiments: it is not a directory; rename it"
     assert (tmp_path / "experiments").read_text() == "mine"
 
 
@@ -241,8 +241,13 @@ def test_outputs_that_cannot_be_used_are_found_before_the_search(microgpt, tmp_p
         ("run.json", '"population": 4', '"population": 0', "settings.population: input should be"),
         ("run.json", '"seed": 5,', "", "settings.seed: field required"),
         ("run.json", '"warm_start": null', '"warm_start": {}', "settings.warm_start.n_emb: field"),
-        ("run.json", '"held-out"', "null", "settings: fitness is not set, which loss needs"),
-        ("run.json", '"samples": null', '"samples": 5', "settings: samples is 5, which loss does"),
+        ("run.json", '"held-out"', "null", "settings: objective loss needs fitness"),
+        (
+            "run.json",
+            '"samples": null',
+            '"samples": 5',
+            "settings: objective loss takes no samples",
+        ),
         ("evaluations.jsonl", '"seed":', '"sead":', "line 1: seed: field required; remove the li"),
     ],
 )

@@ -142,7 +142,7 @@ def test_show_says_where_the_data_are_not_those_of_the_search(microgpt, tmp_path
     [
         (
             "merge.json",
-            "merge.json, line 7: an unfinished merge left '<<<<<<< ours' there; "
+            "merge.json, line 7: merge conflict marker '<<<<<<< ours'; "
             "keep the lines of one genome",
         ),
         ("nowhere.json", "cannot read nowhere.json: No such file or directory"),
@@ -260,16 +260,16 @@ def test_two_imports_are_two_runs_and_neither_goes_on(microgpt, tmp_path) -> Non
     done = microgpt("evolve", "--resume", f"experiments/{runs[0]}")
     assert (done.returncode, done.stderr) == (
         2,
-        f"error: experiments/{runs[0]} was imported from a log, so it cannot go on; for its best: "
-        f"microgpt genome use experiments/{runs[0]}\n",
+        f"error: experiments/{runs[0]} was imported from a log and cannot be resumed; "
+        f"use its best genome with: microgpt genome use experiments/{runs[0]}\n",
     )
 
 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "no candidate lines in evolve.log: there is none like"),
-        (OURS.encode(), "no candidate lines in evolve.log"),
+        (b"", "evolve.log has no line like"),
+        (OURS.encode(), "evolve.log has no line like"),
         (LOG.encode("utf-16"), "evolve.log is not UTF-8 text"),
         (None, "cannot read evolve.log: No such file or directory"),
     ],

@@ -247,7 +247,7 @@ def test_a_report_that_cannot_be_drawn_changes_nothing_else(microgpt, tmp_path) 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (None, "run is no run: cannot read run.json: No such file or directory"),
+        (None, "run is not a run: cannot read run.json: No such file or directory"),
         ("", "run/run.json: invalid JSON: Expecting value"),
         ('{"version": 2}', "run/run.json: version is 2, this microgpt reads up to 1; update it"),
         ('{"version": 1}', "run/run.json: created_by: field required"),
@@ -279,7 +279,7 @@ def test_a_damaged_or_empty_run_is_refused(copied, microgpt) -> None:
     (run / "evaluations.jsonl").write_text("")
     done = microgpt("report", "run")
     assert done.returncode == 2
-    assert done.stderr == "error: run has no evaluation yet; try again in a while\n"
+    assert done.stderr == "error: run has no evaluations yet; try again later\n"
 
 
 def test_where_there_is_no_run_the_way_to_one_is_told(microgpt) -> None:

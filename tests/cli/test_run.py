@@ -129,6 +129,6 @@ def test_an_unfinished_merge_is_refused(microgpt, genome) -> None:
     done = microgpt("run")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "error: genome.json, line 1: an unfinished merge left '<<<<<<< ours' there; "
+        "error: genome.json, line 1: merge conflict marker '<<<<<<< ours'; "
         "keep the lines of one genome\n"
     )

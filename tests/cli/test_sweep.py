@@ -186,8 +186,8 @@ def test_a_model_that_does_not_fit_is_refused_and_the_rest_goes_on(microgpt, tmp
     assert done.returncode == 0, done.stderr
     notes = [line for line in done.stderr.splitlines() if line.startswith("note: n_embd 65,536")]
     assert len(notes) == 2
-    assert "n_layer 400: refused, it needs " in notes[1]
-    assert "bytes of memory, and " in notes[1]
+    assert "n_layer 400: refused, training needs " in notes[1]
+    assert "bytes of memory, but only " in notes[1]
     assert done.stdout.startswith("6 of 12 training runs completed; ")
     lines = results_of(run)
     assert [line["status"] for line in lines].count("refused") == 6
@@ -200,7 +200,7 @@ def test_a_sweep_without_a_number_is_a_failure(microgpt, tmp_path) -> None:
     assert done.stderr.splitlines()[-1] == (
         f"error: no training run completed; see experiments/{run_of(tmp_path).name}"
     )
-    assert "note: n_embd 8, steps 60: diverged, its loss was no longer a finite" in done.stderr
+    assert "note: n_embd 8, steps 60: diverged, the loss was not a finite" in done.stderr
 
 
 def test_impossible_combinations_are_told_and_left_out(microgpt, tmp_path) -> None:
@@ -228,8 +228,8 @@ def test_conversations_can_be_swept(microgpt, tmp_path) -> None:
         (["grid", "--lr", "fast"], "list of numbers, such as 0.1,0.2, got 'fast'"),
         (["grid", "--steps", "1.5"], "--steps must be a comma-separated list of whole numbers"),
         (["grid", "--steps", ""], "list of whole numbers, such as 1,2,4, got ''"),
-        (["grid", "--steps", "0"], "no point of the grid is possible: steps must be >= 1, got 0"),
-        (["grid", "--dtype", "int8"], "no point of the grid is possible: unknown dtype"),
+        (["grid", "--steps", "0"], "no combination of the grid is valid: steps must be >= 1"),
+        (["grid", "--dtype", "int8"], "no combination of the grid is valid: unknown dtype"),
         (["steps", "--set", "odd"], "invalid value for '--set'"),
         (["steps", "--seeds", "0"], "seeds must be >= 1, got 0"),
         (["steps", "--seeds", "1000000000"], "seeds must be at most 1000"),
@@ -238,8 +238,8 @@ def test_conversations_can_be_swept(microgpt, tmp_path) -> None:
         (["params", "--scheduler", "tcp://127.0.0.1:9"], "cannot reach a Dask scheduler at tcp:"),
         (["params", "--scheduler", "tcp://h:1", "--workers", "2"], "omit one of them"),
         (["params", "--input", "nowhere.txt"], "cannot read nowhere.txt"),
-        (["resume", "nowhere"], "nowhere is no run: cannot read run.json"),
-        (["resume", "data"], "data is no run: cannot read run.json"),
+        (["resume", "nowhere"], "nowhere is not a run: cannot read run.json"),
+        (["resume", "data"], "data is not a run: cannot read run.json"),
         (["all"], "no such command 'all'"),
     ],
 )
@@ -262,7 +262,7 @@ def test_a_sweep_is_not_taken_for_a_search(microgpt, tmp_path) -> None:
     )  # fmt: skip
     done = microgpt("evolve", "--resume", run)
     assert (done.returncode, done.stderr) == (
-        2, f"error: {run} is a sweep; go on with: microgpt sweep resume {run}\n"
+        2, f"error: {run} is a sweep, not a search; resume it with: microgpt sweep resume {run}\n"
     )  # fmt: skip
 
 

@@ -120,16 +120,19 @@ MERGE = EVOLVE_RUST_FILE.replace(
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (MERGE, r"genome\.json, line 7: an unfinished merge left '<<<<<<< ours' there; keep the"),
-        (EVOLVE_RUST_FILE.replace('"steps"', '"n_ctx"'), "invalid JSON: 'n_ctx' is there twice"),
+        (MERGE, r"genome\.json, line 7: merge conflict marker '<<<<<<< ours'; keep the"),
+        (EVOLVE_RUST_FILE.replace('"steps"', '"n_ctx"'), "invalid JSON: duplicate key 'n_ctx'"),
         ("", r"genome\.json: invalid JSON: Expecting value: line 1 column 1"),
         (EVOLVE_RUST_FILE[:-20], "invalid JSON: "),
         ("[" * 100_000, "invalid JSON: "),
-        (EVOLVE_RUST_FILE.replace("0.0092", "NaN"), "invalid JSON: NaN is no number"),
+        (EVOLVE_RUST_FILE.replace("0.0092", "NaN"), "invalid JSON: NaN is not a finite number"),
         (EVOLVE_RUST_FILE.replace("0.0092", "1e999"), "lr: input should be a finite number"),
-        ("[1, 2]", r"genome\.json is no genome: it must be a JSON object"),
-        ('{"vocab_size": 27, "n_embd": 16}', r"is no genome: it has none of n_emb, n_ctx, n_layer"),
-        (EVOLVE_RUST_FILE.replace('"lr"', '"rl"'), r"is no whole genome: it has no lr$"),
+        ("[1, 2]", r"genome\.json is not a genome: it must be a JSON object"),
+        (
+            '{"vocab_size": 27, "n_embd": 16}',
+            r"is not a genome: it has none of n_emb, n_ctx",
+        ),
+        (EVOLVE_RUST_FILE.replace('"lr"', '"rl"'), r"is not a complete genome: it lacks lr$"),
         ('{"version": 2, "genes": []}', "version is 2, this microgpt reads up to 1; update it"),
         (
             EVOLVE_RUST_FILE.replace("{", '{"version": "1",'),
@@ -146,7 +149,7 @@ MERGE = EVOLVE_RUST_FILE.replace(
             "objective: input should be 'loss', 'a",
         ),
         (EVOLVE_RUST_FILE.replace("{", '{"data_sha256": "0",'), "data_sha256: string should match"),
-        ("\udcff", "is not UTF-8 text, so no genome; name another file"),
+        ("\udcff", "is not a genome: not UTF-8 text; use another file"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_in_one_line(path: Path, content, problem) -> None:
@@ -233,7 +236,7 @@ def test_the_time_to_find_a_key_that_is_there_twice_grows_with_the_number_of_key
             return str.__eq__(self, other)
 
     pairs = [(Key(f"key {i}"), 0) for i in range(2000)]
-    with pytest.raises(ValueError, match="'key 1999' is there twice"):
+    with pytest.raises(ValueError, match="duplicate key 'key 1999'"):
         _once_each([*pairs, (Key("key 1999"), 0)])
     assert n_compared < 10 * len(pairs)
 

@@ -80,14 +80,16 @@ def decode_genome(content: bytes, path: Path) -> GenomeRecord:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise GenomeError(f"{path} is not UTF-8 text, so no genome; name another file") from error
+        raise GenomeError(
+            f"{path} is not a genome: it is not UTF-8 text; use another file"
+        ) from error
     facts = _parse(text, path)
     if problem := newer_version(text, "version", FORMAT_VERSION):
         raise GenomeError(f"{path}: {problem}")
     if facts.keys().isdisjoint(GENES):
-        raise GenomeError(f"{path} is no genome: it has none of {', '.join(GENES)}")
+        raise GenomeError(f"{path} is not a genome: it has none of {', '.join(GENES)}")
     if missing := [key for key in (*GENES, "loss", "generation") if key not in facts]:
-        raise GenomeError(f"{path} is no whole genome: it has no {', '.join(missing)}")
+        raise GenomeError(f"{path} is not a complete genome: it lacks {', '.join(missing)}")
     if facts.get("objective", "loss") == "loss" and facts.get("fitness") is None:
         facts["fitness"] = "last-doc"  # evolve-rust's fitness
     try:
@@ -145,15 +147,15 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
     if conflict := CONFLICT.search(text):
         line = text.count("\n", 0, conflict.start()) + 1
         raise GenomeError(
-            f"{path}, line {line}: an unfinished merge left {conflict[0]!r:.40} there; "
-            "keep the lines of one genome"
+            f"{path}, line {line}: merge conflict marker {conflict[0]!r:.40}; keep the lines of "
+            "one genome"
         )
     try:
         facts = json.loads(text, object_pairs_hook=_once_each, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise GenomeError(f"{path}: invalid JSON: {error}") from error
     if not isinstance(facts, dict):
-        raise GenomeError(f"{path} is no genome: it must be a JSON object")
+        raise GenomeError(f"{path} is not a genome: it must be a JSON object")
     return facts
 
 
@@ -161,10 +163,10 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     for key, fact in pairs:
         if key in facts:  # two genomes merged line by line; json would keep the last value
-            raise ValueError(f"{key!r:.40} is there twice")
+            raise ValueError(f"duplicate key {key!r:.40}")
         facts[key] = fact
     return facts
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a finite number")

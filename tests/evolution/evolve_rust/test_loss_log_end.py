@@ -11,7 +11,7 @@ from microgpt_evolution.evolve_rust.loss_log_end import (
     gene_table,
     genome_written,
     insights,
-    lucky_and_honest,
+    retest_table,
     saved,
 )
 from microgpt_evolution.objectives.retest import Retest
@@ -117,10 +117,10 @@ def test_bars_are_longer_for_lower_losses_within_limits(make_ranked, loss, lengt
 
 def test_a_lucky_loss_stands_beside_the_honest_one(retest) -> None:
     found = Evaluation("ok", 1.2466, 1.2466)
-    assert lucky_and_honest(found, retest) == [
+    assert retest_table(found, retest) == [
         "",
-        "--- Lucky and Honest ---",
-        "                    Found  Trained again with fresh seeds",
+        "--- Winner Retested With Fresh Seeds ---",
+        "                   Search  Retest",
         "  Last document    1.2466  2.4000 ± 0.6573 (95%, n=3)",
         "  Held out           none  2.3200 ± 0.0248 (95%, n=3)",
         "  Test               none  2.3300 (n=1)",

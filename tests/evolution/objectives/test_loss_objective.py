@@ -62,8 +62,8 @@ def test_what_takes_too_many_operations_is_refused_and_no_crash() -> None:
     longer = replace(SMALL, steps=6000)
     assert objective.refusal(SMALL) is None
     assert objective.refusal(longer) == (
-        f"it takes {objective.flops(longer):.2g} operations, "
-        f"and {objective.max_flops:.2g} are allowed"
+        f"training needs {objective.flops(longer):.2g} operations, "
+        f"the limit is {objective.max_flops:.2g}"
     )
 
 
@@ -73,7 +73,9 @@ def test_what_takes_too_much_memory_is_refused() -> None:
     wider = replace(SMALL, n_emb=16)
     assert objective.refusal(SMALL) is None
     wanted = f"{wider.n_bytes(objective.tokenizer.vocab_size):,}"
-    assert objective.refusal(wider) == f"it takes {wanted} bytes, and {n_bytes:,} are allowed"
+    assert objective.refusal(wider) == (
+        f"training needs {wanted} bytes of memory, the limit is {n_bytes:,}"
+    )
 
 
 def test_all_that_the_operators_make_of_the_names_may_be_trained() -> None:
@@ -91,7 +93,7 @@ def test_the_cost_grows_with_the_steps_and_is_known_before() -> None:
 
 
 def test_a_search_without_held_out_documents_is_refused() -> None:
-    with pytest.raises(DataError, match="needs documents that are held out"):
+    with pytest.raises(DataError, match="needs held-out documents"):
         LossObjective.of(split(DOCS), "held-out")
 
 

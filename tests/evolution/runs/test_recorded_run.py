@@ -41,14 +41,14 @@ def test_a_line_that_is_just_being_written_is_left_out_and_stays(records) -> Non
 def test_a_run_without_evaluations_has_nothing_to_tell(tmp_path) -> None:
     with Records.begin(tmp_path, "evolve", {}) as records:
         pass
-    with pytest.raises(RunError, match="has no evaluation yet; try again in a while"):
+    with pytest.raises(RunError, match="has no evaluations yet; try again later"):
         read_recorded(records.directory)
 
 
 def test_what_is_no_run_of_evolution_is_refused(tmp_path) -> None:
-    with pytest.raises(RunError, match=r"is no run: cannot read run\.json: No such file"):
+    with pytest.raises(RunError, match=r"is not a run: cannot read run\.json: No such file"):
         read_recorded(tmp_path)
     run = {"version": 1, "created_by": "", "created_at": "", "settings": {"sweep": "steps"}}
     (tmp_path / "run.json").write_text(json.dumps(run))
-    with pytest.raises(RunError, match="is a sweep, and no run of evolution"):
+    with pytest.raises(RunError, match="is a sweep, not a search"):
         read_recorded(tmp_path)

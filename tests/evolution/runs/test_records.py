@@ -60,7 +60,7 @@ def test_a_torn_last_line_is_left_out_and_one_that_is_added_stands_alone(run) ->
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("nonsense", "line 2: invalid JSON: .*; remove the line, and it will be measured again"),
+        ("nonsense", "line 2: invalid JSON: .*; remove the line to repeat the evaluation"),
         ("{}", "line 2: id: field required; remove the line"),
         ("\x00\x00", "line 2: invalid JSON"),
     ],
@@ -85,8 +85,8 @@ def test_an_impossible_genome_in_a_line_is_named(run) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ('"fitness":2.25', '"fitness":null', "line 1: it has no fitness; remove the line"),
-        ('"fitness":2.25', '"fitness":1e308', r"line 1: a loss is beyond 1e\+300"),
+        ('"fitness":2.25', '"fitness":null', "line 1: fitness is missing; remove the line"),
+        ('"fitness":2.25', '"fitness":1e308', r"line 1: a loss exceeds 1e\+300"),
         ('"last_loss":2.5', '"last_loss":NaN', "line 1: last_loss: input should be a finite"),
         ('"val_loss":2.25', '"val_loss":-1e999', "line 1: val_loss: input should be a finite"),
         ('"lr":0.005', '"x":0.005', r"line 1: genome\.lr: field required"),
@@ -104,11 +104,15 @@ def test_a_measurement_that_no_search_can_go_by_is_named(run, old, new, problem)
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ('"vote":{', '"v":{', "line 1: it has no vote; remove the line"),
-        ('"judge":', '"jury":', "line 1: its vote has no judge"),
-        ('"origin":0', '"oregano":0', "line 1: its vote has no origin"),
+        ('"vote":{', '"v":{', "line 1: vote is missing; remove the line"),
+        ('"judge":', '"jury":', "line 1: vote lacks judge"),
+        ('"origin":0', '"oregano":0', "line 1: vote lacks origin"),
         ('"mirror":', '"mirror":Infinity,"m":', "line 1: vote.scores.mirror: input should be a"),
-        ('"novel":', '"novel":1e308,"n":', r"line 1: vote\.novel is 1e\+308, which is no share"),
+        (
+            '"novel":',
+            '"novel":1e308,"n":',
+            r"line 1: vote\.novel must be between 0 and 1, got",
+        ),
     ],
 )
 def test_a_vote_that_no_search_can_go_by_is_named(tmp_path, old, new, problem) -> None:

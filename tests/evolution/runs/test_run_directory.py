@@ -52,7 +52,7 @@ def test_a_run_that_cannot_be_read_is_refused(run, content, problem) -> None:
 
 
 def test_what_is_no_run_is_refused(tmp_path) -> None:
-    with pytest.raises(RunError, match=r"is no run: cannot read run.json: No such"):
+    with pytest.raises(RunError, match=r"is not a run: cannot read run.json: No such"):
         Records.open(tmp_path)
 
 
@@ -68,7 +68,7 @@ def test_a_run_is_held_by_one_at_a_time_from_its_beginning(tmp_path) -> None:
 
 def test_a_place_that_cannot_hold_runs_is_refused(tmp_path) -> None:
     (tmp_path / "experiments").write_text("mine")
-    with pytest.raises(RunError, match="experiments is no directory, and runs are kept"):
+    with pytest.raises(RunError, match=r"experiments: it is not a directory; rename it"):
         Records.begin(tmp_path / "experiments", "evolve", {})
     assert (tmp_path / "experiments").read_text() == "mine"
 

@@ -86,10 +86,10 @@ def test_other_objectives_return_a_score(objective) -> None:
     ("options", "problem"),
     [
         ({"population": 0}, "population"),
-        ({"samples": 5}, "--samples is for --objective aesthetic and hydra"),
+        ({"samples": 5}, "--samples is only for --objective aesthetic or hydra"),
         ({"minutes": 0}, "minutes must be a number above 0"),
         ({"workers": 0}, "workers"),
-        ({"objective": "hydra", "head": "origin"}, "needs the head"),
+        ({"objective": "hydra", "head": "origin"}, "needs the fourth head"),
         ({"seed": -1}, "seed"),
         ({"objective": "beauty"}, "objective"),
     ],
@@ -106,5 +106,5 @@ def test_too_few_documents_are_refused() -> None:
 
 def test_a_search_without_a_winner_is_an_error(monkeypatch) -> None:
     monkeypatch.setattr(SearchRunner, "run", lambda self, minutes: None)
-    with pytest.raises(NoWinnerError, match="no organism could be trained"):
+    with pytest.raises(NoWinnerError, match="no organism finished training"):
         evolve(DOCS)

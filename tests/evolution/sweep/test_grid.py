@@ -40,7 +40,7 @@ def test_impossible_combinations_are_left_out_and_told_once() -> None:
 
 
 def test_a_grid_of_which_nothing_is_possible_is_refused() -> None:
-    with pytest.raises(ConfigError, match="no point of the grid is possible: n_embd"):
+    with pytest.raises(ConfigError, match="no combination of the grid is valid: n_embd"):
         grid({"n_embd": [30], "n_head": [4, 7]})
 
 

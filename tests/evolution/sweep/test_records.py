@@ -91,7 +91,7 @@ def test_a_torn_last_line_is_left_out(run) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ('{"point"', "nonsense", "line 1: invalid JSON: .*; remove the line, and it will be"),
+        ('{"point"', "nonsense", "line 1: invalid JSON: .*; remove the line to repeat"),
         ('"n_head":4', '"n_head":5', r"line 1: n_embd \(16\) must be divisible by n_head \(5\)"),
         ('"val_loss":2.25', '"val_loss":null', "line 1: status is ok, but a loss is missing"),
         ('"val_loss":2.25', '"val_loss":NaN', "line 1: val_loss: input should be a finite"),
@@ -136,11 +136,11 @@ def test_damaged_settings_are_named(run, change, problem) -> None:
 def test_a_search_and_a_sweep_are_not_taken_for_each_other(tmp_path, run) -> None:
     with Records.begin(tmp_path, "evolve", {"objective": "loss"}) as search:
         pass
-    with pytest.raises(RunError, match="is a run of evolution; go on with: microgpt evolve --res"):
+    with pytest.raises(RunError, match="is a search, not a sweep; resume it with: microgpt evolve"):
         SweepRecords.open(search.directory)
-    with pytest.raises(RunError, match="is no sweep, but a run of evolution"):
+    with pytest.raises(RunError, match="is a search, not a sweep"):
         read_sweep(search.directory)
-    with pytest.raises(RunError, match="is a sweep; go on with: microgpt sweep resume "):
+    with pytest.raises(RunError, match="is a sweep, not a search; resume it with: microgpt sweep"):
         Records.open(run)
 
 

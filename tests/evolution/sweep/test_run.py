@@ -60,7 +60,7 @@ def test_what_does_not_fit_is_refused_before_anything_begins_and_the_rest_goes_o
     results = sweep(tmp_path, Threads(2), LARGE, on_result=told.append)
     assert [r.status for r in told] == ["refused"] * 2 + ["ok"] * 4
     assert [r.config for r in results if r.status == "refused"] == [LARGE, LARGE]
-    assert "bytes of memory, and" in told[0].reason
+    assert "bytes of memory, but only" in told[0].reason
 
 
 def test_the_memory_is_shared_by_the_workers(tmp_path, monkeypatch) -> None:

@@ -269,7 +269,7 @@ def test_only_what_always_kills_its_process_has_crashed() -> None:
     with Processes(2) as pool:
         outcomes = evaluate_all(die_always, range(N), pool)
         assert [outcome.status for outcome in outcomes] == BUT_ONE
-        assert outcomes[KILLER].error == "its worker died, 3 times"
+        assert outcomes[KILLER].error == "its worker died 3 times"
         assert evaluate_all(square, range(N), pool) == SQUARES
 
 
@@ -328,7 +328,7 @@ def test_workers_that_go_away_for_good_are_one_line(monkeypatch: pytest.MonkeyPa
         LocalCluster(
             n_workers=1, processes=False, dashboard_address=":0", protocol="tcp://"
         ) as workers,
-        pytest.raises(ClusterError, match="has no workers any longer; start one with `dask wo"),
+        pytest.raises(ClusterError, match="has no workers left; start one with `dask wo"),
     ):
         evaluate_all(
             square,
@@ -378,7 +378,7 @@ def test_a_port_where_something_else_listens_is_one_line(monkeypatch: pytest.Mon
 
 
 def test_an_address_that_is_none_is_one_line() -> None:
-    with pytest.raises(ClusterError, match="an address is like tcp://host:8786"):
+    with pytest.raises(ClusterError, match="the address must be like tcp://host:8786"):
         evaluate_all(square, range(N), Dask("nowhere"))
 
 

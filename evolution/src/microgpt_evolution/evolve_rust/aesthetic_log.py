@@ -17,7 +17,7 @@ def header(settings: SearchSettings, log: Path) -> list[str]:
         "--- Starting Aesthetic Evolution ---",
         f"Experiment: {log}",
         f"Pop: {settings.population}, Gens: {settings.generations}, "
-        f"Names a vote: {settings.samples}, Seed: {settings.seed}",
+        f"Names per organism: {settings.samples}, Seed: {settings.seed}",
     ]
 
 
@@ -45,7 +45,7 @@ def generation_end(ranked: Sequence[Organism], seconds: float) -> list[str]:
 
 def finalists(candidates: Sequence[Candidate], winner: Candidate, measure: str) -> list[str]:
     """Return the scores of the finalists in the retest."""
-    return ["", "--- Measured Again With Fresh Seeds ---"] + [
+    return ["", "--- Finalists Retested With Fresh Seeds ---"] + [
         f"{'>' if candidate is winner else ' '} {candidate.describe(measure)} | "
         f"[{genes(candidate.organism.genome)}] of generation {candidate.organism.generation}"
         for candidate in candidates
@@ -62,7 +62,7 @@ def score(organism: Organism) -> str:
     """Return the score, or the status if there is no score."""
     if organism.has_finished:
         return f"{organism.worth:.4f}"
-    return organism.evaluation.status if organism.evaluation else "none yet"
+    return organism.evaluation.status if organism.evaluation else "not evaluated"
 
 
 def shown(organism: Organism) -> str:

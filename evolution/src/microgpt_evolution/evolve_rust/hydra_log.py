@@ -78,7 +78,7 @@ def ascended(winners: Mapping[HeadName, Candidate]) -> list[str]:
 
 def chosen(winner: Candidate, heads: Sequence[HeadName], head: HeadName | None) -> list[str]:
     """Return the winning genome and the rule that chose it."""
-    why = f"the {HEADS[head].title}'s" if head else "smallest sum of places over all heads"
+    why = f"champion of the {HEADS[head].title}" if head else "lowest sum of ranks over all heads"
     scores = ", ".join(f"{HEADS[name].title} {winner.mean(name):.4f}" for name in heads)
     return ["", f">> Chosen ({why}): {genes(winner.organism.genome)} | {scores}"]
 

@@ -87,7 +87,7 @@ def parse_log(lines: Iterable[str], path: Path) -> LossLog:
         last_loss = best.evaluation.last_loss
     if last_loss is None:  # a held-out search logs it only in the end report
         raise RunError(
-            f"{path} ends before its search had, so it has no winner; go on with: "
+            f"{path} ends before its search finished, so it has no winner; resume it with: "
             f"microgpt evolve --resume {as_argument(path)}"
         )
     record = GenomeRecord(
@@ -141,11 +141,11 @@ def _best(candidates: list[Organism], left_out: list[str], path: Path) -> Organi
         return best
     if candidates:
         raise RunError(
-            f"{path}: none of the {len(candidates)} candidates has a loss; give another log"
+            f"{path}: none of the {len(candidates)} candidates has a loss; use another log"
         )
     if left_out:
-        raise RunError(f"{path}: no genome in it is within the ranges: {left_out[0]}")
+        raise RunError(f"{path}: every genome is out of range: {left_out[0]}")
     raise RunError(
-        f"no candidate lines in {path}: there is none like '> #1: Emb:16  Head:4 … | Loss: 1.6470' "
-        "after '--- Generation 1/10 ---'; give the log of a loss evolution"
+        f"{path} has no line like '> #1: Emb:16  Head:4 … | Loss: 1.6470' after "
+        "'--- Generation 1/10 ---'; use the log of a loss search"
     )

@@ -77,7 +77,7 @@ def demo(names: Sequence[str], last_loss: float) -> list[str]:
     ]
 
 
-def lucky_and_honest(found: Evaluation, retest: Retest) -> list[str]:
+def retest_table(found: Evaluation, retest: Retest) -> list[str]:
     """Return the winner's measurements in the search beside those of the retest."""
     rows: list[tuple[str, float | None, Sequence[float]]] = [
         ("Last document", found.last_loss, retest.last_losses),
@@ -92,8 +92,8 @@ def lucky_and_honest(found: Evaluation, retest: Retest) -> list[str]:
     width = max(len(name) for name, _, _ in rows)
     return [
         "",
-        "--- Lucky and Honest ---",
-        f"  {'':<{width}}  {'Found':>8}  Trained again with fresh seeds",
+        "--- Winner Retested With Fresh Seeds ---",
+        f"  {'':<{width}}  {'Search':>8}  Retest",
         *(
             f"  {name:<{width}}  {number(value):>8}  {confidence_interval.describe(again)}"
             for name, value, again in rows

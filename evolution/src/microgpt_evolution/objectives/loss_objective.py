@@ -21,7 +21,7 @@ from microgpt_evolution.population import Evaluation
 
 MAX_FLOPS = 2e13  # per training run: a few minutes on one core
 MAX_BYTES = 2**30  # per training run; the same on every machine
-DIVERGED = Evaluation("diverged", reason="its loss was no longer a finite number")
+DIVERGED = Evaluation("diverged", reason="the loss was not a finite number")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class LossObjective:
         With last-doc it trains on all documents in file order, as evolve-rust does.
         """
         if not parts.validation:
-            raise DataError("a search needs documents that are held out; split them first")
+            raise DataError("a search needs held-out documents; split the documents first")
         docs = parts.train if fitness == "held-out" else parts.docs
         tokenizer = CharTokenizer.from_documents(parts.docs)
         return cls(Split(docs, docs), parts.validation, tokenizer, fitness, **options)
@@ -69,9 +69,9 @@ class LossObjective:
     def refusal(self, genome: Genome) -> str | None:
         """Return why a genome is not trained, or None."""
         if (flops := self.flops(genome)) > self.max_flops:
-            return f"it takes {flops:.2g} operations, and {self.max_flops:.2g} are allowed"
+            return f"training needs {flops:.2g} operations, the limit is {self.max_flops:.2g}"
         if (n_bytes := genome.n_bytes(self.tokenizer.vocab_size)) > self.max_bytes:
-            return f"it takes {n_bytes:,} bytes, and {self.max_bytes:,} are allowed"
+            return f"training needs {n_bytes:,} bytes of memory, the limit is {self.max_bytes:,}"
         return None
 
     def measure(

@@ -41,7 +41,7 @@ class SweepObjective:
         data = LossObjective.of(parts)
         masks = (data.tokenizer.mask(doc, TrainConfig.loss_on) for doc in data.validation)
         if not any(mask is None or any(mask) for mask in masks):
-            raise DataError("no reply is held out to measure on; add conversations that have some")
+            raise DataError("the held-out conversations have no replies; add some with replies")
         return cls(data)
 
     def n_params(self, config: SweepConfig) -> int:
@@ -73,8 +73,8 @@ class SweepObjective:
         if self.free_bytes is None or (n_bytes := self.n_bytes(config)) <= self.free_bytes:
             return None
         return (
-            f"it needs {n_bytes:,} bytes of memory, and {self.free_bytes:,} are free for each "
-            "training"
+            f"training needs {n_bytes:,} bytes of memory, but only {self.free_bytes:,} are free "
+            "per training run"
         )
 
     def measure(
@@ -101,7 +101,7 @@ class SweepObjective:
             return Evaluation("refused", reason=str(error))
         seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
         if trained.ending == "stopped":
-            return Evaluation("crashed", reason="it was stopped")
+            return Evaluation("crashed", reason="training was stopped")
         val_loss = self.data.held_out_loss(trained)
         if not math.isfinite(val_loss):  # the last step may have diverged
             return DIVERGED

@@ -14,7 +14,7 @@ from microgpt_evolution.objectives.hydra_heads import HEADS
 from microgpt_evolution.objectives.scores import Scores
 from microgpt_evolution.population import Evaluation, Status
 
-REMEDY = "remove the line, and it will be measured again"
+REMEDY = "remove the line to repeat the evaluation"
 LARGEST = 1e300  # sums of larger losses may overflow
 
 
@@ -88,14 +88,14 @@ def _find_problem(record: EvaluationRecord, settings: Mapping[str, Any]) -> str 
     """Return why a search cannot use a finished evaluation, or None."""
     losses = (record.fitness, record.last_loss, record.val_loss)
     if any(abs(loss) > LARGEST for loss in losses if loss is not None):
-        return f"a loss is beyond {LARGEST:g}"
+        return f"a loss exceeds {LARGEST:g}"
     if settings.get("objective", "loss") == "loss":
-        return "it has no fitness" if record.fitness is None else None
+        return "fitness is missing" if record.fitness is None else None
     if record.scores is None:
-        return "it has no vote"
+        return "vote is missing"
     measures = {"judge", *HEADS} - (set() if settings.get("origin") else {"origin"})
     if missing := measures - record.scores.scores.keys():
-        return f"its vote has no {', '.join(sorted(missing))}"
+        return f"vote lacks {', '.join(sorted(missing))}"
     if not 0 <= record.scores.novel <= 1:
-        return f"vote.novel is {record.scores.novel:g}, which is no share"
+        return f"vote.novel must be between 0 and 1, got {record.scores.novel:g}"
     return None

@@ -61,12 +61,13 @@ class Records(RunDirectory):
     def _check(cls, settings: dict[str, Any], path: Path) -> None:
         if IMPORTED_FROM in settings:
             raise RunError(
-                f"{path} was imported from a log, so it cannot go on; for its best: "
+                f"{path} was imported from a log and cannot be resumed; use its best genome with: "
                 f"microgpt genome use {as_argument(path)}"
             )
         if SWEEP in settings:
             raise RunError(
-                f"{path} is a sweep; go on with: microgpt sweep resume {as_argument(path)}"
+                f"{path} is a sweep, not a search; resume it with: "
+                f"microgpt sweep resume {as_argument(path)}"
             )
 
     def _take(self, line: bytes, where: str) -> None:
@@ -97,8 +98,8 @@ def read_recorded(path: Path) -> RecordedRun:
     directory = directory_of(path)
     settings = read_settings(directory)
     if SWEEP in settings:
-        raise RunError(f"{directory} is a sweep, and no run of evolution")
+        raise RunError(f"{directory} is a sweep, not a search; use a run of microgpt evolve")
     entries = tuple(decode(line, where, settings) for where, line in whole_lines(directory))
     if not entries:
-        raise RunError(f"{directory} has no evaluation yet; try again in a while")
+        raise RunError(f"{directory} has no evaluations yet; try again later")
     return RecordedRun(directory, settings, entries)

@@ -168,7 +168,7 @@ def read_settings(directory: Path) -> dict[str, Any]:
             raise RunError(f"{path}: {problem}")
         return _Run.model_validate(json.loads(content)).settings
     except OSError as error:
-        raise RunError(f"{directory} is no run: cannot read {RUN}: {error.strerror}") from error
+        raise RunError(f"{directory} is not a run: cannot read {RUN}: {error.strerror}") from error
     except ValidationError as error:
         raise RunError(f"{path}: {first_problem(error)}") from error
     except (ValueError, RecursionError) as error:
@@ -201,7 +201,7 @@ def new_directory(
         CheckpointError: the directory cannot be written.
     """
     if os.path.lexists(folder) and not folder.is_dir():
-        raise RunError(f"{folder} is no directory, and runs are kept there; move it away")
+        raise RunError(f"cannot save runs in {folder}: it is not a directory; rename it")
     staging = folder / SAVING  # if this process is killed, the next holder of the lock removes it
     try:
         folder.mkdir(parents=True, exist_ok=True)

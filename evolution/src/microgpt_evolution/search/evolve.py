@@ -121,7 +121,7 @@ def evolve(
         records = stack.enter_context(_open_records(Path(folder), settings))
         result = run_search(settings, parts, workers, records, listeners, minutes, should_stop)
     if result is None:
-        raise NoWinnerError("no organism could be trained to its end; try other documents")
+        raise NoWinnerError("no organism finished training; use other documents")
     return result
 
 
@@ -186,7 +186,9 @@ def _open_records(directory: Path, settings: SearchSettings) -> Records:
         for name in SearchSettings.model_fields.keys() - {"input", "vocab_size"}:
             new, old = getattr(settings, name), getattr(begun, name)
             if new != old:
-                raise ConfigError(f"{name} is {new}, but {old} in the run in {directory}")
+                raise ConfigError(
+                    f"{name} is {new}, but {old} in the run in {directory}; use another run_dir"
+                )
     except BaseException:
         records.close()
         raise

@@ -236,7 +236,7 @@ class LossRunner(SearchRunner):
         if not candidates:
             return None
         candidates = sorted(candidates, key=lambda candidate: candidate.mean(None))
-        self._log("", "--- Measured Again With Fresh Seeds ---")
+        self._log("", "--- Finalists Retested With Fresh Seeds ---")
         for place, candidate in enumerate(candidates, start=1):
             genome, origin = candidate.organism.genome.describe(), candidate.organism.origin
             self._log(f"  {place}. {candidate.describe(None)} | {genome} [{origin}]")

@@ -90,7 +90,7 @@ def best_for(measure: str, candidates: Sequence[Candidate]) -> Candidate:
 
 
 def best_for_all(heads: Collection[HeadName], candidates: Sequence[Candidate]) -> Candidate:
-    """Return the candidate with the smallest sum of ranks over the heads; ties: the first.
+    """Return the candidate with the lowest sum of ranks over the heads; ties: the first.
 
     Ranks are used because the scores of different heads are not comparable.
     """

@@ -103,11 +103,11 @@ class SearchSettings(BaseModel):
         for name in OPTIONS:
             value = getattr(self, name)
             if name not in known and value:
-                raise ConfigError(f"{name} is {value}, which {self.objective} does not have")
+                raise ConfigError(f"objective {self.objective} takes no {name}, got {value}")
             if value is None and known.get(name) is not None:
-                raise ConfigError(f"{name} is not set, which {self.objective} needs")
+                raise ConfigError(f"objective {self.objective} needs {name}")
         if self.head == "origin" and not self.origin:
-            raise ConfigError("--head origin needs the head; add --origin")
+            raise ConfigError("--head origin needs the fourth head; add --origin")
         return self
 
     @classmethod
@@ -130,8 +130,8 @@ class SearchSettings(BaseModel):
             if name in given and name not in known:
                 others = [other for other, options in DEFAULTS.items() if name in options]
                 raise ConfigError(
-                    f"--{name} is for --objective {' and '.join(others)}, and this search is for "
-                    f"{objective}; leave it out"
+                    f"--{name} is only for --objective {' or '.join(others)}, got {objective}; "
+                    "leave it out"
                 )
         chosen = {name: given.get(name, default) for name, default in known.items()}
         try:
@@ -163,7 +163,7 @@ class SearchSettings(BaseModel):
                 )
         if warm_start and warm_start != self.warm_start:
             old = self.warm_start
-            has = f"began with {old.describe().strip()}" if old else "has none"
+            has = f"started with {old.describe().strip()}" if old else "has none"
             raise ConfigError(
                 f"--warm-start is {warm_start.describe().strip()}, but the run to resume {has}; "
                 "leave it out"
@@ -173,8 +173,8 @@ class SearchSettings(BaseModel):
         """Raise ConfigError if the documents differ from those of the run to resume."""
         if sha256 != self.data_sha256:
             raise ConfigError(
-                f"{input} is not what the run began with: its documents have another sha256; "
-                "name the old file with --input"
+                f"{input} is not the input of the run: its documents have another sha256; pass "
+                "the original file with --input"
             )
 
 

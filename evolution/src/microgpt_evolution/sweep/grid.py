@@ -33,7 +33,9 @@ def grid(axes: Mapping[str, Sequence[Any]]) -> tuple[list[SweepConfig], list[str
     """
     n = prod(map(len, axes.values()))
     if n > MAX_COMBINATIONS:
-        raise ConfigError(f"a grid has at most {MAX_COMBINATIONS:,} combinations, got {n:,}")
+        raise ConfigError(
+            f"a grid has at most {MAX_COMBINATIONS:,} combinations, got {n:,}; use fewer values"
+        )
     configs: dict[SweepConfig, None] = {}
     impossible: dict[str, None] = {}
     for values in product(*axes.values()):
@@ -42,5 +44,5 @@ def grid(axes: Mapping[str, Sequence[Any]]) -> tuple[list[SweepConfig], list[str
         except ConfigError as error:
             impossible[str(error)] = None
     if not configs:
-        raise ConfigError(f"no point of the grid is possible: {next(iter(impossible))}")
+        raise ConfigError(f"no combination of the grid is valid: {next(iter(impossible))}")
     return list(configs), list(impossible)

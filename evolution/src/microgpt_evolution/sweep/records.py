@@ -63,7 +63,7 @@ class SweepSettings(BaseModel):
     def parse(cls, settings: dict[str, Any], directory: Path) -> Self:
         """Parse the settings of a run; raise RunError if it is not a sweep or they are damaged."""
         if SWEEP not in settings:
-            raise RunError(f"{directory} is no sweep, but a run of evolution")
+            raise RunError(f"{directory} is a search, not a sweep; use a run of microgpt sweep")
         try:
             return cls.model_validate_json(json.dumps(settings))
         except ValidationError as error:
@@ -184,7 +184,7 @@ class SweepRecords(RunDirectory):
     def _check(cls, settings: dict[str, Any], path: Path) -> None:
         if SWEEP not in settings:
             raise RunError(
-                f"{path} is a run of evolution; go on with: "
+                f"{path} is a search, not a sweep; resume it with: "
                 f"microgpt evolve --resume {as_argument(path)}"
             )
 

@@ -108,7 +108,7 @@ class Dask(Pool):
     def _no_workers(self) -> ClusterError:
         return ClusterError(
             f"the Dask scheduler at {self.address} has no workers"
-            f"{' any longer' if self._had_workers_at else ''}; start one with "
+            f"{' left' if self._had_workers_at else ''}; start one with "
             f"`dask worker {self.address}`"
         )
 
@@ -178,7 +178,10 @@ def _check_versions(versions: Any) -> None:
             theirs = facts["packages"][name]
             if theirs != ours[name]:
                 has = f"{name} {theirs}" if theirs else f"no {name}"
-                raise ClusterError(f"{who} has {has}; install {name} {ours[name]} there, as here")
+                raise ClusterError(
+                    f"{who} has {has}, but this machine has {ours[name]}; install {name} "
+                    f"{ours[name]} there"
+                )
 
 
 def _check_scheduler(address: str) -> None:
@@ -189,7 +192,7 @@ def _check_scheduler(address: str) -> None:
     """
     parts = urlsplit(address)
     if not parts.hostname or not parts.port:
-        raise ValueError("an address is like tcp://host:8786")
+        raise ValueError("the address must be like tcp://host:8786")
     with socket.create_connection((parts.hostname, parts.port), TIMEOUT_S) as line:
         if parts.scheme == "tcp" and not line.recv(1):
-            raise OSError("something else answers there")
+            raise OSError("another service answers there")

@@ -146,7 +146,7 @@ class _Evaluation(Generic[Item, Result]):
             if not self.is_alone or self.n_deaths[i] < N_DEATHS:
                 self.suspects.append(i)
                 return None
-            return Outcome("crashed", error=f"its worker died, {self.n_deaths[i]} times")
+            return Outcome("crashed", error=f"its worker died {self.n_deaths[i]} times")
         if isinstance(error, Exception):
             kind, message = type(error).__name__, " ".join(str(error).split())
             return Outcome("failed", error=f"{kind}: {message}" if message else kind)

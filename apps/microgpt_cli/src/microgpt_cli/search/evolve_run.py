@@ -122,7 +122,7 @@ def _save_winner(
     trained = result.retest.result
     for line in loss_log_end.demo(result.names, trained.losses[-1]):
         log(line)
-    for line in loss_log_end.lucky_and_honest(result.winner.found, result.retest):
+    for line in loss_log_end.retest_table(result.winner.found, result.retest):
         log(line)
     if model_dir:
         genome_sha256 = hashlib.sha256(encode_genome(result.record)).hexdigest()

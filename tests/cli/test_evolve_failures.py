@@ -246,7 +246,7 @@ def test_outputs_that_cannot_be_used_are_found_before_the_search(microgpt, tmp_p
             "run.json",
             '"samples": null',
             '"samples": 5',
-            "settings: objective loss takes no samples",
+            "settings: objective loss takes no sam",
         ),
         ("evaluations.jsonl", '"seed":', '"sead":', "line 1: seed: field required; remove the li"),
     ],

@@ -149,7 +149,7 @@ MERGE = EVOLVE_RUST_FILE.replace(
             "objective: input should be 'loss', 'a",
         ),
         (EVOLVE_RUST_FILE.replace("{", '{"data_sha256": "0",'), "data_sha256: string should match"),
-        ("\udcff", "is not a genome: not UTF-8 text; use another file"),
+        ("\udcff", "is not a genome: it is not UTF-8 text; use"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_in_one_line(path: Path, content, problem) -> None:

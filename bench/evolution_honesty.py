@@ -32,6 +32,7 @@ from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.objectives.retest import retest
 
 FIRST_SEED, FRESH_SEEDS = 42, (1, 2, 3)
+OPTIONS: tuple[str, ...] = ("--workers", "2")  # of each search
 KINDS = {
     "last-doc": "champion by last-document loss",
     "held-out": "champion by held-out loss",
@@ -74,7 +75,7 @@ def main() -> None:
 def search(fitness: str, seed: int) -> tuple[Genome, float, list[dict]]:
     """Return the champion of a search, its last-document loss, and all evaluations."""
     command = [sys.executable, "-m", "microgpt_cli", "evolve", "--input", bundled("names.txt"),
-               "--fitness", fitness, "--seed", str(seed), "--workers", "2"]  # fmt: skip
+               "--fitness", fitness, "--seed", str(seed), *OPTIONS]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
         (lines,) = Path(folder, "experiments").glob("*/evaluations.jsonl")

@@ -47,6 +47,7 @@ from microgpt_evolution.workers.pools import Threads
 
 SEEDS = range(42, 47)
 AT = (1_000, 10_000)  # evaluations before each memory measurement
+OPTIONS: tuple[str, ...] = ()  # of each search, for a shorter one
 POPULATION, N_NAMES, STEPS = 100, 600, 50  # of that search, with short trainings
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
@@ -55,7 +56,7 @@ def main() -> None:
     """Run the benchmarks and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)  # arguments of a child process
+    parser.add_argument("--child", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)  # of a child
     arguments = parser.parse_args()
     if arguments.child:
         be_a_process(*arguments.child)
@@ -74,7 +75,7 @@ def main() -> None:
     results_file("evolution_speed").write_text(json.dumps(kept, indent=1) + "\n")
 
 
-def be_a_process(objective: str, seed: str, n_workers: str, output: str) -> None:
+def be_a_process(objective: str, seed: str, n_workers: str, output: str, *more: str) -> None:
     """Run `microgpt evolve` and write its timings."""
     seconds = {"kernels": 0.0, "search": 0.0, "search (wall)": 0.0}
 
@@ -101,7 +102,7 @@ def be_a_process(objective: str, seed: str, n_workers: str, output: str) -> None
     search = timed(search, "search (wall)", perf_counter)
     kind.run = searched
     options = ["--objective", objective, "--input", str(bundled("names.txt")),
-               "--seed", seed, "--workers", n_workers]  # fmt: skip
+               "--seed", seed, "--workers", n_workers, *more]  # fmt: skip
     sys.argv = ["microgpt", "evolve", *options]
     try:
         microgpt()
@@ -122,7 +123,7 @@ class Search:
         self._started = perf_counter()
         self._process = subprocess.Popen(
             [sys.executable, __file__, "--child", objective, str(seed), str(n_workers),
-             str(self._output)],
+             str(self._output), *OPTIONS],
             cwd=self._folder.name,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

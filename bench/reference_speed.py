@@ -35,7 +35,7 @@ from microgpt.reference import ReferenceEngine
 
 NAMES = Path(__file__).parents[1] / "data" / "names.txt"
 MODEL, CONFIG = ModelConfig(vocab_size=27), TrainConfig()
-MEMORY_STEPS = (50, 200)  # the same 50 documents; the longest one determines the peak
+MEMORY_DOCS = 50  # read once and four times; the longest one determines the peak
 
 
 class Closures:
@@ -226,7 +226,7 @@ CONTENDERS: dict[str, Callable] = {
 }
 
 
-def work(name: str, steps: int) -> dict[str, object]:
+def work(name: str, steps: int, n_docs: int) -> dict[str, object]:
     """Run a contender in this process, and return its measurements."""
     # Import only what his script needs: the collector would walk other modules too.
     docs = [line.strip() for line in NAMES.read_text(encoding="utf-8").splitlines()]
@@ -234,7 +234,7 @@ def work(name: str, steps: int) -> dict[str, object]:
     rng = random.Random(CONFIG.seed)
     rng.shuffle(docs)
     initial = init_weights(MODEL, rng)
-    docs = docs[: MEMORY_STEPS[0]] * (1 + steps // MEMORY_STEPS[0])
+    docs = docs[:n_docs] * (1 + steps // n_docs)
     tokens = [[26, *map(chars.index, doc), 26] for doc in docs]
     collecting = {"since": 0.0, "seconds": 0.0}
 
@@ -249,7 +249,7 @@ def work(name: str, steps: int) -> dict[str, object]:
     started = perf_counter()
     for step, loss in enumerate(islice(CONTENDERS[name](tokens, initial), steps), start=1):
         losses.append(loss)
-        if step in MEMORY_STEPS:
+        if step in (n_docs, 4 * n_docs):
             peak[step] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     seconds = perf_counter() - started
     return {
@@ -262,7 +262,7 @@ def work(name: str, steps: int) -> dict[str, object]:
 
 def measure(name: str, steps: int) -> dict[str, object]:
     """Run a contender in a fresh process."""
-    command = [sys.executable, __file__, "--steps", str(steps), "--work", name]
+    command = [sys.executable, __file__, "--steps", str(steps), "--work", name, str(MEMORY_DOCS)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -280,10 +280,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--work", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--work", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.work:
-        print(json.dumps(work(args.work, args.steps)))
+        name, n_docs = args.work
+        print(json.dumps(work(name, args.steps, int(n_docs))))
         return
     print(f"{machine()}\n{args.steps} steps a round, {args.rounds} rounds in turns, batch 1\n")
     rounds = [{name: measure(name, args.steps) for name in CONTENDERS} for _ in range(args.rounds)]
@@ -305,8 +306,8 @@ def main() -> None:
             f"{name:16} {min(times[name]):15.1f} {statistics.median(times[name]):8.1f} "
             f"{ratio:11.2f} {share:10.0%}"
         )
-    peak = measure("microgpt", MEMORY_STEPS[-1])["peak_mib"]
-    after = ", ".join(f"{peak[str(step)]:.1f} MiB after {step} steps" for step in MEMORY_STEPS)
+    peak = measure("microgpt", 4 * MEMORY_DOCS)["peak_mib"]
+    after = ", ".join(f"{mib:.1f} MiB after {step} steps" for step, mib in peak.items())
     print(f"\npeak memory of microgpt: {after}")
 
 

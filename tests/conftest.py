@@ -117,3 +117,14 @@ def microgpt(tmp_path: Path) -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def undrawn(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have searches and sweeps leave no report, as where what draws is not installed.
+
+    Drawing takes a processor as long as all the rest of a small search; test_report.py is on that.
+    """
+    stubs = tmp_path_factory.mktemp("stubs")
+    (stubs / "vl_convert.py").write_text("raise ModuleNotFoundError(__name__)\n")
+    monkeypatch.setenv("PYTHONPATH", str(stubs))

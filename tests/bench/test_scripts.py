@@ -1,40 +1,46 @@
 """Every script of bench/ runs, in its shortest form, on a copy that may write its own results."""
 
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
+import fork_server
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BRIEF_PRESETS = (
+BRIEF_PRESETS = (  # and small ones
     "from dataclasses import replace; "
-    "bench.PRESETS = {name: replace(preset, config=replace(preset.config, steps=4, batch_size=4, "
-    "average_tail=0.0)) for name, preset in bench.PRESETS.items()}"
+    "bench.PRESETS = {name: replace(preset, config=replace(preset.config, steps=8, batch_size=4, "
+    "average_tail=0.0), model=replace(preset.model, n_embd=8, n_head=2, n_layer=1)) "
+    "for name, preset in bench.PRESETS.items()}"
 )
+SMALL_SEARCH = ("--population", "4", "--generations", "2")
 # The options of each script, and what else is made smaller; the rivals that are not in the
 # workspace, PyTorch and JAX, stay away.
 SHORTEST = {
     "ablation": ("--seeds 1", BRIEF_PRESETS),
-    "batching": ("--rounds 1", "bench.DOCS = bench.DOCS[:512]"),
+    "batching": ("--rounds 1", "bench.DOCS = bench.DOCS[:512]; bench.STEPS = 8"),
     "chat_quality": (
         "--seeds 1",
-        "bench.SPLITS = dict(heldout=20, wordings=20); run = bench.command; bench.command = "
-        "lambda *a: run(*a, *(['--steps', 2] if a[0] == 'train' else []))",
+        "bench.SPLITS = dict(heldout=200, wordings=20); run = bench.command; bench.command = "
+        "lambda *a: run(*a, *(['--input', a[-2].with_name('heldout.jsonl'), '--steps', 2, "
+        "'--n-embd', 8, '--n-head', 2, '--n-layer', 1] if a[0] == 'train' else []))",
     ),
     "compare": ("--steps 5 --controls 2", ""),
     "decode_speed": (
         "--rounds 1",
-        "bench.RIVALS = ('numpy',); bench.DECODING = bench.DECODING[:1]; bench.N_NAMES = 1000",
+        "bench.RIVALS = ('numpy',); bench.N_NAMES = 1000; "
+        "bench.DECODING = [(*bench.DECODING[0][:4], 10)]",
     ),
     "driver_cost": ("", "bench.N = 100"),
-    "evolution_honesty": ("--searches 1", "bench.FRESH_SEEDS = bench.FRESH_SEEDS[:2]"),
+    "evolution_honesty": (
+        "--searches 1",
+        f"bench.OPTIONS += {SMALL_SEARCH}; bench.FRESH_SEEDS = bench.FRESH_SEEDS[:2]",
+    ),
     "evolution_speed": (
         "--rounds 1",
         "bench.SEEDS = bench.SEEDS[:1]; bench.AT = (100, 200); bench.beauty = lambda rounds: {}; "
-        "bench.driver_cost.N = 100",
+        f"bench.driver_cost.N = 100; bench.OPTIONS = {SMALL_SEARCH}",
     ),
     "hydra_exchange": (
         "--searches 1",
@@ -43,7 +49,7 @@ SHORTEST = {
     "kneser_ney": ("", "bench.ORDERS = range(2, 4)"),
     "peak": ("", "bench.ROUNDS = 1"),
     "quality": ("--only names-10s --seeds 1", BRIEF_PRESETS),
-    "reference_speed": ("--steps 2 --rounds 1", ""),
+    "reference_speed": ("--steps 2 --rounds 1", "bench.MEMORY_DOCS = 2"),
     "report": ("", ""),
     "serve_batching": ("--rounds 1", "bench.N_REPLIES = 32"),
     "serve_hostile": ("--seconds 0.5 --attackers 2 --rate 10", ""),
@@ -62,7 +68,8 @@ SHORTEST = {
     ),
     "threads": (
         "--rounds 1",
-        "bench.ROUND_S = 0.01; bench.LOTS.popitem(); bench.TRAININGS = bench.TRAININGS[:1]",
+        "bench.ROUND_S = 0.01; bench.LOTS.popitem(); bench.TRAININGS = bench.TRAININGS[:1]; "
+        "bench.CHAT = bench.ModelConfig(block_size=256)",
     ),
     "train_scaling": (
         "--rounds 1",
@@ -83,21 +90,16 @@ def test_every_script_is_among_them() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHORTEST)
-def test_the_script_runs(name: str, tmp_path: Path) -> None:
+def test_the_script_runs(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     if name == "serve_load" and not shutil.which("wrk"):
         pytest.skip("wrk is not installed")
+    if name.startswith("evolution"):  # its searches would draw their reports
+        request.getfixturevalue("undrawn")
     for folder in ("bench", "docs"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     (tmp_path / "data").symlink_to(ROOT / "data")
     options, patch = SHORTEST[name]
     script = f"import sys; sys.path.insert(0, 'bench'); import {name} as bench; {patch}"
-    done = subprocess.run(
-        [sys.executable, "-c", f"{script}\nbench.main()", *options.split()],
-        cwd=tmp_path,
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    command = [sys.executable, "-c", f"{script}\nbench.main()", *options.split()]
+    done = fork_server.run(command, cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr

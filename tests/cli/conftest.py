@@ -1,4 +1,4 @@
-"""What tests of the command share: a cluster, and searches that are not drawn."""
+"""What tests of the command share: a cluster."""
 
 import json
 import subprocess
@@ -39,14 +39,3 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
         with Client(address, set_as_default=False) as client:
             client.wait_for_workers(2, timeout=60)
         yield address, [scheduler, *workers]
-
-
-@pytest.fixture
-def undrawn(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have searches and sweeps leave no report, as where what draws is not installed.
-
-    Drawing takes a processor as long as all the rest of a small search; test_report.py is on that.
-    """
-    stubs = tmp_path_factory.mktemp("stubs")
-    (stubs / "vl_convert.py").write_text("raise ModuleNotFoundError(__name__)\n")
-    monkeypatch.setenv("PYTHONPATH", str(stubs))

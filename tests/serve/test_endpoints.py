@@ -58,7 +58,7 @@ def test_generate_gives_the_texts_of_the_command(names, names_dir, microgpt) -> 
 
 def test_where_there_is_no_model_the_demo_model_replies_as_in_the_command(serve, microgpt) -> None:
     server = serve()
-    assert "output does not exist; using the demo model that comes with microgpt" in server.log
+    assert "output not found; using the bundled demo model" in server.log
     assert "serving demo (chat, " in server.log
     assert server.get("/health").json["model"] == server.get("/microgpt/v1/model").json["name"]
     for seed in range(3):

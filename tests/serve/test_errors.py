@@ -79,7 +79,7 @@ def test_chat_names_the_message_and_the_field(talk, body, problem) -> None:
 
 
 def test_a_text_model_does_not_chat(names) -> None:
-    assert_error(names.chat("hi"), 400, "model was not trained with chat tokens")
+    assert_error(names.chat("hi"), 400, "the model has no chat tokens; use")
 
 
 @pytest.mark.parametrize(

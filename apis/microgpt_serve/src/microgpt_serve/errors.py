@@ -118,7 +118,7 @@ _RULES = {  # by pydantic's error type
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
     "int_parsing": "must be a whole number",
-    "int_parsing_size": "must be a whole number with fewer digits",
+    "int_parsing_size": "has too many digits",
     "float_type": "must be a number",
     "float_parsing": "must be a number",
     "finite_number": "must be a finite number",

@@ -21,7 +21,7 @@ Temperature = Annotated[
     Field(
         ge=0,
         allow_inf_nan=False,
-        description="Sampling temperature. 0 always takes the most likely token.",
+        description="Sampling temperature; 0 always takes the most likely token.",
     ),
 ]
 # Accepts 5.0 as 5. It must come last, or the schema loses the limits.
@@ -35,16 +35,16 @@ Seed = Annotated[
             "type": "integer",
             "minimum": 0,
             "exclusiveMaximum": MAX_SEED + 1,
-            "description": "Random seed. The same seed gives the same text.",
+            "description": "Random seed; the same seed gives the same text.",
         }
     ),
 ]
 Count = Annotated[int, Field(ge=1, le=MAX_SIZE), WHOLE_FLOAT]
 Probability = Annotated[float, Field(ge=0, le=1)]
-TopK = Annotated[Count | None, Field(description="Sample from the k most likely tokens.")]
+TopK = Annotated[Count | None, Field(description="Sample only from the k most likely tokens.")]
 TopP = Annotated[
     Probability | None,
-    Field(description="Sample from the most likely tokens with this total probability."),
+    Field(description="Sample only from the most likely tokens with this total probability."),
 ]
 Message = TypeVar("Message")
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
@@ -68,14 +68,14 @@ class GenerateRequest(RequestBody):
 
     num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES), WHOLE_FLOAT] = 1
     temperature: Temperature = DEFAULT_TEMPERATURE
-    seed: Seed = Field(
-        DEFAULT_SEED, description="Random seed of the first sample; the second uses seed + 1."
-    )
+    seed: Seed = Field(DEFAULT_SEED, description="Seed of the first sample; the next has seed + 1.")
     max_tokens: Count | None = Field(
         None,
         description="Maximum number of new tokens. Default: until the context is full.",
     )
-    prompt: str = Field("", max_length=MAX_CHARACTERS, description="Start of each sample.")
+    prompt: str = Field(
+        "", max_length=MAX_CHARACTERS, description="Text that every sample starts with."
+    )
     top_k: TopK = None
     top_p: TopP = None
 
@@ -105,7 +105,8 @@ class ChatMessage(RequestBody):
     @classmethod
     def _check_role(cls, role: str) -> str:
         if role not in ROLES:
-            raise ValueError(f'unknown role "{printable(role, MAX_SHOWN)}"')
+            shown = printable(role, MAX_SHOWN)
+            raise ValueError(f'unknown role "{shown}"; use {" or ".join(ROLES)}')
         return role
 
     @field_validator("content")
@@ -123,7 +124,7 @@ class ChatRequest(RequestBody):
     temperature: Temperature = DEFAULT_TEMPERATURE
     seed: Seed = Field(
         DEFAULT_SEED,
-        description="Random seed of the first reply; the second of a conversation uses seed + 1.",
+        description="Seed of the first reply; the next has seed + 1.",
     )
     max_tokens: Count | None = Field(
         None,

@@ -44,7 +44,7 @@ def load_model(
     """
     is_demo = allow_demo and directory is None and not os.path.lexists(DEFAULT_MODEL_DIR)
     if is_demo:
-        log(f"{DEFAULT_MODEL_DIR} does not exist; using the demo model that comes with microgpt")
+        log(f"{DEFAULT_MODEL_DIR} not found; using the bundled demo model")
     path = bundled(DEMO_MODEL) if is_demo else directory or DEFAULT_MODEL_DIR
     saved = load(path)
     gpt = InferenceGpt(saved)

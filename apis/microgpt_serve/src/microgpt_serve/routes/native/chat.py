@@ -43,7 +43,9 @@ async def encode_messages(
 ) -> ChatPrompt:
     """Encode a conversation, truncated to the context."""
     if not model.gpt.tokenizer.is_chat:
-        raise ServeError(400, "model was not trained with chat tokens")
+        raise ServeError(
+            400, "the model has no chat tokens; use /microgpt/v1/generate or /v1/completions"
+        )
     n_characters = sum(len(message.content) for message in messages)
     if n_characters > MAX_CHARACTERS:
         message = f"messages have {n_characters} characters; at most {MAX_CHARACTERS} are allowed"

@@ -147,7 +147,7 @@ class OpenAIRequest(RequestBody):
     top_k: TopK = None
     min_p: Probability | None = Field(
         None,
-        description="Sample from tokens with at least this share of the largest probability.",
+        description="Drop tokens below this fraction of the highest probability.",
     )
     n: Annotated[
         int | None,
@@ -155,7 +155,7 @@ class OpenAIRequest(RequestBody):
         WHOLE_FLOAT,
     ] = None
     seed: Seed | None = Field(
-        None, description="Random seed. Choice i uses seed + i. Default: random."
+        None, description="Seed of the first choice; the next has seed + 1. Default: random."
     )
     stop: Stops | None = None
     stream: bool | None = Field(

@@ -93,7 +93,7 @@ def test_a_small_text_gives_fewer_tokens_and_says_so(microgpt) -> None:
     assert "note: fewer than 1024 tokens, because no other pair of" in done.stderr
     assert done.returncode == 0
     again = ("train", "--resume", "output", "--steps", "50", "--tokenizer", "bpe", "--vocab-size")
-    assert "--vocab-size is 512, but 1024 in the training" in refused(microgpt(*again, "512"))
+    assert "--vocab-size is 512, but 1024 in the run" in refused(microgpt(*again, "512"))
     assert microgpt(*again, "1024").returncode == 0
 
 
@@ -186,7 +186,7 @@ def test_what_uses_a_model_uses_one_with_subwords(microgpt, model, names, tmp_pa
     assert facts["n_tokens"] < facts["n_characters"]
     done = microgpt("eval", model, "--data", names)
     assert done.stdout.endswith(
-        f"characters: {facts['n_characters']}, at {facts['bits_per_character']:.4f} bits each\n"
+        f"characters: {facts['n_characters']} ({facts['bits_per_character']:.4f} bits each)\n"
     )
     assert json.loads(microgpt("info", "--model-dir", model, "--json").stdout)["tokenizer"] == "bpe"
     report = json.loads(microgpt("info", "--data", names, "--model-dir", model, "--json").stdout)

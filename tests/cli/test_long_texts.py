@@ -29,8 +29,8 @@ def book(tmp_path: Path) -> Path:
     [
         (None, "they are split into 11 pieces"),
         ("window", "they are split into 11 pieces"),
-        ("truncate", "they are truncated, without 69 tokens"),
-        ("skip", "they are skipped, with 101 tokens"),
+        ("truncate", "they are truncated, which drops 69 tokens"),
+        ("skip", "they are skipped, which drops 101 tokens"),
     ],
 )
 def test_what_becomes_of_long_documents_is_told_and_remembered(

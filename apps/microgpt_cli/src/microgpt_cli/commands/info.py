@@ -22,7 +22,7 @@ def info(
     data: Annotated[
         Path | None,
         data_option(
-            help="Training file to describe; with --model-dir, also what the model does not know."
+            help="Training file to describe; with --model-dir, also the characters unknown to it."
         ),
     ] = None,
     chat: Annotated[

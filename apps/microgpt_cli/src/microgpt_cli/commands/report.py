@@ -33,7 +33,7 @@ def report(
     output: Annotated[
         Path | None,
         typer.Option(
-            help=f"HTML file.  [default: {REPORT}, in the run or, for several runs, here]"
+            help=f"HTML file.  [default: {REPORT}, in the run; in the current directory for several]"
         ),
     ] = None,
     png: Annotated[

@@ -65,7 +65,7 @@ class SearchTable:
     def _rows(self, event: "SearchEvent") -> list[tuple[str, str]]:
         measured = f"{event.n_done} of {event.n_all} organisms"
         if event.stage == "primordial":
-            return [("generation", "0, for the target"), *self._pace(event)]
+            return [("generation", "0, to set the target"), *self._pace(event)]
         if event.stage == "again":
             measured = f"scoring the best again, {event.n_done} of {event.n_all} runs"
         champions = [(name.lower(), _champion(best)) for name, best in event.champions.items()]

@@ -154,8 +154,8 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
         n_docs, n_long = len(parts.train), chunks.n_long
         fate = {
             "window": f"they are split into {len(chunks) - n_docs + n_long:,} pieces",
-            "truncate": f"they are truncated, without {chunks.n_lost:,} tokens",
-            "skip": f"they are skipped, with {chunks.n_lost:,} tokens",
+            "truncate": f"they are truncated, which drops {chunks.n_lost:,} tokens",
+            "skip": f"they are skipped, which drops {chunks.n_lost:,} tokens",
         }
         note(
             f"{n_long} of {n_docs} documents are longer than the block size of "

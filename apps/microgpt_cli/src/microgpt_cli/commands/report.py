@@ -32,9 +32,7 @@ def report(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            help=f"HTML file.  [default: {REPORT}, in the run; in the current directory for several]"
-        ),
+        typer.Option(help=f"HTML file.  [default: {REPORT} in the run, or here for several runs]"),
     ] = None,
     png: Annotated[
         Path | None,

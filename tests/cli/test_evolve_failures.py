@@ -116,7 +116,7 @@ def test_a_search_in_which_all_crash_leaves_genome_json_alone(tmp_path) -> None:
     assert done.returncode == 1
     (error,) = errors_of(done)
     assert error == (
-        f"error: no organism completed its training; see experiments/{run_of(tmp_path).name}.log"
+        f"error: no organism finished training; see experiments/{run_of(tmp_path).name}.log"
     )
     assert (tmp_path / "genome.json").read_bytes() == before
 

@@ -93,7 +93,7 @@ def test_a_training_on_a_presets_own_data_goes_on_and_takes_no_other_data(
     other.write_text('[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]')
     refused = microgpt("train", "--resume", "part", "--steps", "12", "--input", other)
     assert refused.returncode == 2
-    assert "does not have the documents of this run" in refused.stderr
+    assert "is not the input of the run" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_what_was_lost_between_the_last_step_and_the_model_is_made_up_for(
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["--n-embd", "16"], "--n-embd is 16, but 8 in the run to resume; omit --"),
+        (["--n-embd", "16"], "--n-embd is 16, but 8 in the run to resume; leave it out"),
         (["--lr", "0.5"], "--lr is 0.5, but 0.01 in the run to resume"),
         (["--seed", "1"], "--seed is 1, but 42"),
         (["--val-fraction", "0.1"], "--val-fraction is 0.1, but 0.0"),
@@ -129,7 +129,7 @@ def test_other_data_is_noticed(microgpt, unfinished, names) -> None:
     moved = names.rename(names.with_name("moved.txt"))
     assert "cannot read" in refused(microgpt("train", "--resume", "model"))
     names.write_text("something\nelse\n")
-    problem = "names.txt does not have the documents of this run: their sha256 is"
+    problem = "names.txt is not the input of the run: its documents have the sha256"
     assert problem in refused(microgpt("train", "--resume", "model"))
     assert microgpt("train", "--resume", "model", "--input", moved).returncode == 0
 

@@ -258,7 +258,7 @@ def test_a_sweep_is_not_taken_for_a_search(microgpt, tmp_path) -> None:
     run = f"experiments/{run_of(tmp_path).name}"
     done = microgpt("genome", "use", run)
     assert (done.returncode, done.stderr) == (
-        2, f"error: {run} is a sweep, which has no genome; pass an evolution run\n"
+        2, f"error: {run} is a sweep, which has no genome; use a run of microgpt evolve\n"
     )  # fmt: skip
     done = microgpt("evolve", "--resume", run)
     assert (done.returncode, done.stderr) == (
@@ -272,6 +272,6 @@ def test_a_sweep_goes_on_with_the_documents_that_it_began_with(microgpt, tmp_pat
     (tmp_path / "names.txt").write_text("\n".join(f"other{n}" for n in range(50)))
     done = microgpt("sweep", "resume", run)
     assert done.returncode == 2
-    assert "does not have the documents of this sweep: their sha256 is different" in done.stderr
+    assert "is not the input of the sweep: its documents have another sha256" in done.stderr
     done = microgpt("sweep", "resume", run, "--input", "data/names.txt")
     assert done.returncode == 0

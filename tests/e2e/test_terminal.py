@@ -103,7 +103,7 @@ def test_a_search_shows_a_table_below_a_log_that_it_leaves_whole(tmp_path, evolv
     child.expect(r"champion    \d\.\d{4} \[\w+\] Emb:\d+ Head:\d")
     child.expect(r"diversity   \d species, stagnation \d")
     child.expect(r"time        \d s, about .* left, [\d.]+ organisms/s")
-    child.expect("scoring the best again, . of ")
+    child.expect("retesting the finalists, . of ")
     assert child.exit_code() == 0
     assert "[eval]" not in shown.getvalue()
     place = 0

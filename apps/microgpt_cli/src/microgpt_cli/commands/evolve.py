@@ -82,8 +82,8 @@ def evolve(
 ) -> None:
     """Search for good hyper-parameters by evolution.
 
-    Each organism is trained from scratch and scored; the best have offspring. At the end the best
-    are scored again with fresh seeds, and the genome of the winner is written to genome.json.
+    Each organism is trained from scratch and scored; the best have offspring. At the end the
+    finalists are retested with fresh seeds, and the genome of the winner is written to genome.json.
     """
     check_seed(seed)
     for name in ("population", "generations", "samples"):

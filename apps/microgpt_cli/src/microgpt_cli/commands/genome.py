@@ -128,7 +128,9 @@ def _content(path: Path) -> tuple[Path, bytes]:
     if path.is_dir():
         if not (path / GENOME).exists() and (path / RUN).exists():
             if SWEEP in read_settings(path):
-                raise RunError(f"{path} is a sweep, which has no genome; pass an evolution run")
+                raise RunError(
+                    f"{path} is a sweep, which has no genome; use a run of microgpt evolve"
+                )
             how = f"microgpt evolve --resume {as_argument(path)}"
             raise RunError(f"{path} has no winner yet; resume with: {how}")
         path = path / GENOME

@@ -68,7 +68,7 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
             result = run_search(settings, parts, pool, records, listeners, options["minutes"])
             log.stop_table()
             if result is None:
-                say(f"error: no organism completed its training; see {records.log}")
+                say(f"error: no organism finished training; see {records.log}")
                 raise typer.Exit(1)
             _save_winner(result, log, force=force, model_dir=model_dir)
             for line in loss_log_end.saved(str(records.log)):

@@ -168,7 +168,7 @@ def _inherited_tokenizer(
     ):
         if wanted not in (None, found):
             raise ConfigError(
-                f"{flag} is {wanted}, but the model of --from has {found}; omit {flag}"
+                f"{flag} is {wanted}, but the model of --from has {found}; leave it out"
             )
     if added := new_tokens(parent, tokenizer):
         note(f"tokens new to the model, with random weights: {', '.join(map(repr, added))}")
@@ -231,7 +231,7 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Train
     parts = _load_parts(path, plan.preset, config, *held_out, chat=plan.tokenizer.is_chat)
     if parts.facts.sha256 != plan.data.sha256:
         raise ConfigError(
-            f"{path or 'the preset'} does not have the documents of this run: their sha256 is "
+            f"{path or 'the preset'} is not the input of the run: its documents have the sha256 "
             f"{parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; pass the original file "
             "with --input"
         )
@@ -266,7 +266,7 @@ def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]
             raise ConfigError(f"{flag} cannot be used with --resume; omit one of them")
         if value != known[name]:
             raise ConfigError(
-                f"{flag} is {value}, but {known[name]} in the run to resume; omit {flag}"
+                f"{flag} is {value}, but {known[name]} in the run to resume; leave it out"
             )
 
 

@@ -97,20 +97,21 @@ def chat_model(chat_result: TrainResult, tmp_path: Path) -> Path:
 def microgpt(tmp_path: Path) -> Run:
     """The command, run to its end in an empty directory.
 
-    It is a fork of a process that has imported it. With an environment of its own, which imports
-    and streams may go by, it is a process from the start.
+    It is a fork of a process that has imported it. `cold` starts Python as a user does.
     """
 
-    def run(*args: str | Path, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-        if not env:
-            return fork_server.run([COMMAND, *args], cwd=tmp_path, input=stdin)
+    def run(
+        *args: str | Path, stdin: str = "", cold: bool = False, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        command, env = [COMMAND, *map(str, args)], {**os.environ, **env}
+        if not cold:
+            return fork_server.run(command, cwd=tmp_path, env=env, input=stdin)
         return subprocess.run(
-            [COMMAND, *map(str, args)],
+            command,
             cwd=tmp_path,
-            env={**os.environ, **env},
+            env=env,
             input=stdin,
             capture_output=True,
-            text=True,
             encoding="utf-8",
             timeout=120,
             check=False,

@@ -204,7 +204,8 @@ def _run(args: list[str], cwd: str, env: dict[str, str], new_session: bool) -> N
         code = 1
     threading._shutdown()
     atexit._run_exitfuncs()
-    sys.stdout.flush()
+    if sys.stdout:
+        sys.stdout.flush()
     os._exit(code or 0)  # without taking all modules apart, which is slower than most commands
 
 

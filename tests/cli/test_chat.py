@@ -138,8 +138,8 @@ def test_a_saved_conversation_is_what_train_and_chat_read(microgpt, chat_model, 
 
 
 def test_only_a_terminal_loads_what_edits_lines(microgpt, chat_model) -> None:
-    for args in (["--help"], ["chat", "--help"], ["chat", "--model-dir", chat_model]):
-        done = microgpt(*args, stdin="hi\n", PYTHONPROFILEIMPORTTIME="1")
-        assert done.returncode == 0
-        assert "microgpt_cli.commands.chat" in done.stderr
-        assert "prompt_toolkit" not in done.stderr
+    chat = ("chat", "--model-dir", chat_model)
+    done = microgpt(*chat, stdin="hi\n", cold=True, PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == 0
+    assert "microgpt_cli.commands.chat" in done.stderr
+    assert "prompt_toolkit" not in done.stderr

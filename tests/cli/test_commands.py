@@ -185,7 +185,7 @@ def test_the_shell_completes_commands_and_options(microgpt) -> None:
 
 
 def test_help_loads_neither_the_engine_nor_what_draws(microgpt) -> None:
-    done = microgpt("--help", PYTHONPROFILEIMPORTTIME="1")
+    done = microgpt("--help", cold=True, PYTHONPROFILEIMPORTTIME="1")
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert "typer" in imported
     assert not any(name.startswith("microgpt_evolution") for name in imported)

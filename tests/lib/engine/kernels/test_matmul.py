@@ -1,5 +1,7 @@
 """Products and transposes of every remainder of rows and columns, against NumPy."""
 
+import functools
+
 import numba
 import numpy as np
 import pytest
@@ -11,10 +13,17 @@ from microgpt.engine.weights import aligned_zeros, padded
 DTYPES = ["float32", "float64"]
 
 
-@numba.njit
-def _linear_and_add_linear(w, x, y, n_columns):
-    matmul.linear(w, x, y, n_columns)
-    matmul.add_linear(w, x, y, n_columns)
+@functools.cache
+def linear_and_add_linear(dtype: str):
+    """Compile both once for a dtype, for arrays of any layout, as the engine does."""
+    matrix = f"{dtype}[:, :]"
+
+    @numba.njit(f"({matrix}, {matrix}, {matrix}, int64)")
+    def both(w, x, y, n_columns):
+        matmul.linear(w, x, y, n_columns)
+        matmul.add_linear(w, x, y, n_columns)
+
+    return both
 
 
 @numba.njit
@@ -31,7 +40,7 @@ def test_a_product_is_right_for_any_number_of_rows_and_columns(dtype: str, m: in
         w = aligned_zeros((m, 9), dtype)[:, :n]
         x, y = aligned_zeros((n, width), dtype), aligned_zeros((m + 1, width), dtype)
         w[:], x[:] = rng.normal(size=w.shape), rng.normal(size=x.shape)
-        _linear_and_add_linear(w, x, y, n_columns)
+        linear_and_add_linear(dtype)(w, x, y, n_columns)
         expected = 2 * w.astype(np.float64) @ x
         np.testing.assert_allclose(y[:m], expected, rtol=1e-5, atol=1e-5)
         assert not y[m:].any()  # nothing is written below

@@ -104,8 +104,7 @@ def test_the_table_of_parameters(microgpt, tmp_path) -> None:
     assert returns[1][1:] == ["2.6056", "-", "-"]
     assert returns[2][2:] == ["0.4413 ± 0.0000", "0.0195 ± 0.0000"]
     assert returns[-1] == [
-        "Power law: loss = 6 · params^-(0.100 ± 0.001); whether it ends at a floor takes four "
-        "points to tell"
+        "Power law: loss = 6 · params^-(0.100 ± 0.001); fitting a floor needs four points"
     ]
 
 
@@ -118,7 +117,9 @@ def test_long_samples_are_cut_and_odd_characters_escaped(microgpt, tmp_path) -> 
 def test_no_law_where_the_loss_does_not_fall(microgpt, tmp_path) -> None:
     write(tmp_path, loss=lambda point: 2 + point.steps / 1e5)
     lines = microgpt("analyze").stdout.splitlines()
-    assert "No power law: the loss does not surely fall with the steps, or all at once" in lines
+    assert "No power law: the loss does not fall reliably with the steps, or falls in one step" in (
+        lines
+    )
 
 
 def test_several_sweeps_count_as_one(microgpt, tmp_path) -> None:
@@ -127,11 +128,11 @@ def test_several_sweeps_count_as_one(microgpt, tmp_path) -> None:
     large = write(tmp_path, (SweepConfig(n_embd=32, steps=64_000),), loss=lambda point: 1.5)
     done = microgpt("analyze", small, large)
     tables = sections(done.stdout)
-    costs = tables["Loss against operations and seconds; Gain"]
+    costs = tables["Loss against cost. Gain"]
     assert costs[0][:2] == ["n_embd", "steps"]
     assert costs[1][-1] == "cheapest"
     assert costs[5][-1] == "0.6186 ± 0.0000"
-    first, second = tables["The best size for a budget"]
+    first, second = tables["Best model size by budget"]
     assert first == ["from 0.0252 GFLOP: small, 4,192 parameters"]
     assert second[0].endswith(": 32/4/1, 14,528 parameters")
     assert microgpt("analyze", small, large, small).stdout == done.stdout
@@ -163,7 +164,7 @@ def test_one_seed_has_no_intervals(microgpt, tmp_path) -> None:
     run = write(tmp_path, failed=failed)
     done = microgpt("analyze")
     assert "±" not in done.stdout
-    assert done.stdout.startswith("Losses in nats a token")
+    assert done.stdout.startswith("Loss: held-out loss, nats per token")
     assert done.stderr == (
         f"note: 4 of 12 training runs of {run} are complete; resume with: "
         f"microgpt sweep resume {run}\n"
@@ -226,8 +227,8 @@ def test_sweeps_of_different_documents_are_not_compared(microgpt, tmp_path) -> N
     mine, yours = write(tmp_path), write(tmp_path, sha256="xyz")
     assert_refused(
         microgpt("analyze", mine, yours),
-        f"{mine} and {yours} are sweeps of different documents (/abc.txt, /xyz.txt), so their "
-        "losses cannot be compared; analyze one at a time",
+        f"{mine} and {yours} use different documents (/abc.txt, /xyz.txt), so their "
+        "losses are not comparable; analyze them separately",
     )
 
 

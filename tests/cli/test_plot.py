@@ -69,10 +69,10 @@ def test_plot_overlays_trainings_by_name_with_what_tells_them_apart(microgpt, tm
         "slow",
         "fast",
         "running",
-        "3 trainings",
+        "3 training runs",
         "lr 0.001",
         "lr 0.03",
-        "3.000 in training",
+        "training loss 3.000",
     ):
         assert text in svg
 
@@ -136,7 +136,7 @@ def test_plot_says_what_to_install(microgpt, tmp_path, missing) -> None:
     ("history", "problem"),
     [
         (None, "model has no history.jsonl: it is no model directory, or one of a microgpt that"),
-        (b"", "model/history.jsonl is empty: the training has only begun; try again in a while"),
+        (b"", "model/history.jsonl is empty: training has just started; try again later"),
         (BEGUN + b'{"step": 20, "lo', "model/history.jsonl, line 2: invalid JSON: EOF"),
         (BEGUN + b'{"step": 20, "loss": NaN}', "line 2: loss: input should be a finite number"),
     ],

@@ -11,9 +11,11 @@ import pytest
 from searches import AESTHETIC, HYDRA, SMALL, begin, run_of, write_names
 
 SECTIONS = {
-    "loss": "generations exam again lottery names pareto genes importance species lineage",
-    "aesthetic": "generations exam again names pareto genes species lineage",  # of ten, see FEWEST
-    "hydra": "generations exam again names pareto genes importance species lineage exchanges "
+    "loss": "generations retest finalists last_document names pareto genes importance species "
+    "lineage",
+    # no "importance": ten organisms, fewer than FEWEST
+    "aesthetic": "generations retest finalists names pareto genes species lineage",
+    "hydra": "generations retest finalists names pareto genes importance species lineage exchanges "
     "archives",
 }
 PICTURES = {"generations.png", "pareto.png", "genes.png", "species.png", "lineage.png"}
@@ -118,7 +120,7 @@ def test_a_search_that_was_interrupted_is_reported_as_far_as_it_came(microgpt, t
     n = len((run / "evaluations.jsonl").read_bytes().splitlines()) - 1
     assert len(rows_of(run / "report.html")) == n
     assert "the search has not ended" in (run / "report.html").read_text(encoding="utf-8")
-    assert "exam" not in page_of(run / "report.html")["sections"]  # type: ignore[operator]
+    assert "retest" not in page_of(run / "report.html")["sections"]  # type: ignore[operator]
 
 
 @pytest.mark.slow
@@ -170,7 +172,7 @@ def test_a_run_from_before_reports_is_reported_without_what_it_lacks(copied, mic
     done = microgpt("report", run)
     assert (done.returncode, done.stderr) == (0, "")
     sections = page_of(run / "report.html")["sections"]
-    assert sections == SECTIONS["hydra"].replace("exam ", "").replace(" archives", "").split()
+    assert sections == SECTIONS["hydra"].replace("retest ", "").replace(" archives", "").split()
 
 
 @pytest.mark.slow
@@ -181,10 +183,8 @@ def test_runs_of_different_documents_do_not_stand_in_one_table(copied, microgpt,
     (runs[1] / "run.json").write_text(json.dumps(facts))
     done = microgpt("report", *runs)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: one and two are of different documents (sha256 ")
-    assert done.stderr.endswith(
-        "so their losses cannot stand in one table; report them one by one\n"
-    )
+    assert done.stderr.startswith("error: one and two use different documents (sha256 ")
+    assert done.stderr.endswith("so their losses are not comparable; report them separately\n")
     assert not (tmp_path / "report.html").exists()
 
 
@@ -275,7 +275,7 @@ def test_a_damaged_or_empty_run_is_refused(copied, microgpt) -> None:
     (run / "evaluations.jsonl").write_text("\n".join([*lines, json.dumps(stranger), ""]))
     done = microgpt("report", "run")
     assert done.returncode == 2
-    assert "is none that this search makes" in done.stderr
+    assert "does not belong to this search" in done.stderr
     (run / "evaluations.jsonl").write_text("")
     done = microgpt("report", "run")
     assert done.returncode == 2

@@ -98,7 +98,7 @@ def test_a_comparison_has_a_mark_for_each_evaluation(
     lines = [line for run in compared for line in (run / EVALUATIONS).read_text().splitlines()]
     n_ok = sum(json.loads(line)["status"] == "ok" for line in lines)
     opened(page, tmp_path / "report.html")
-    assert page.locator(f"#course {MARKS}").count() == n_ok
+    assert page.locator(f"#progress {MARKS}").count() == n_ok
     assert page.locator("td:first-child").all_inner_texts() == [run.name for run in compared]
     assert complaints == []
 

@@ -14,7 +14,7 @@ def test_a_gene_that_decides_all_has_nearly_all_of_the_differences() -> None:
     # H = 12 / (9·10) · (6² + 15² + 24²) / 3 − 3·10 = 7.2; η² = (7.2 − 3 + 1) / (9 − 3)
     assert found.share == pytest.approx(5.2 / 6)
     assert found.chance == pytest.approx((5.991 - 3 + 1) / 6)  # χ² of two degrees of freedom
-    assert found.word == "more is better"
+    assert found.word == "larger is better"
 
 
 def test_a_best_in_the_middle_is_seen_and_has_no_direction() -> None:
@@ -30,7 +30,7 @@ def test_less_can_be_better() -> None:
     found = importance("lr", range(1, 21), range(20, 0, -1))
     assert found
     assert found.correlation == pytest.approx(-1)
-    assert found.word == "less is better"
+    assert found.word == "smaller is better"
 
 
 def test_chance_exceeds_its_mark_one_time_in_twenty() -> None:

@@ -13,7 +13,7 @@ from microgpt_report.page import Report, Row, Section, Table
 from microgpt_report.run_summary import CONFIRM, N_HEX, Measure, RunSummary, describe_data
 from microgpt_report.scaling_tables import with_interval
 
-HEAD = ("run", "seed", "evaluations", "FLOPs", "found", "by", "held out", "test")
+HEAD = ("run", "seed", "evaluations", "FLOPs", "winner", "measure", "held-out loss", "test loss")
 
 
 def comparison_report(summaries: Sequence[RunSummary]) -> Report:
@@ -26,21 +26,21 @@ def comparison_report(summaries: Sequence[RunSummary]) -> Report:
     rows = [row for summary in summaries for row in _rows(summary)]
     sections = [_table(summaries, rows), *_charts(summaries)]
     facts = {"runs": str(len(summaries)), "evaluations": f"{len(rows):,}", "data": data}
-    return Report(f"{len(summaries)} searches compared", facts, sections)
+    return Report(f"Comparison of {len(summaries)} searches", facts, sections)
 
 
 def _check_data(summaries: Sequence[RunSummary]) -> str:
     """Return the documents of the runs, as far as known; refuse different ones."""
     known = [s for s in summaries if s.run.settings.get("data_sha256") is not None]
     if not known:
-        return "unknown: imported logs"
+        return "unknown (imported logs)"
     first, sha256 = known[0], known[0].run.settings["data_sha256"]
     for summary in known:
         if (other := summary.run.settings["data_sha256"]) != sha256:
             raise RunError(
-                f"{first.name} and {summary.name} are of different documents (sha256 "
-                f"{sha256[:N_HEX]}… and {other[:N_HEX]}…), so their losses cannot stand in one "
-                "table; report them one by one"
+                f"{first.name} and {summary.name} use different documents (sha256 "
+                f"{sha256[:N_HEX]}… and {other[:N_HEX]}…), so their losses are not comparable; "
+                "report them separately"
             )
     return describe_data(first.run.settings["input"], sha256)
 
@@ -88,11 +88,11 @@ def _table(summaries: Sequence[RunSummary], evaluations: Sequence[Row]) -> Secti
         ]
         rows.append([summary.name, *cells])
     caption = (
-        "What each search found, and its winner trained again with fresh seeds, with 95 % "
-        "intervals, once the search has ended. Losses in nats a token."
+        "The winner of each search: its value in the search and, once the search has ended, its "
+        "losses (nats per token) in the retest with fresh seeds, with 95 % confidence intervals."
     )
     table, datasets = Table(HEAD, rows), {"evaluations": evaluations}
-    return Section("runs", "What they found", caption, table=table, datasets=datasets)
+    return Section("runs", "Results", caption, table=table, datasets=datasets)
 
 
 def _retested(measures: Measures | None) -> str:
@@ -106,18 +106,18 @@ def _charts(summaries: Sequence[RunSummary]) -> Iterator[Section]:
         color = theme.top_color("run:N", scale, columns=2, labelLimit=340)
         has_flops = any(entry.flops for summary in alike for entry in summary.run.entries)
         yield Section(
-            f"course{i or ''}",
-            f"The course of each: {measure.name}",
-            f"A mark is an evaluation; {measure.better} is better. The line is the best so far.",
+            f"progress{i or ''}",
+            f"Progress: {measure.name}",
+            f"One mark per evaluation; {measure.better} is better. Line: best so far.",
             _progress(measure, color, has_flops=has_flops),
         )
         if all(len(summary.measures) > 1 for summary in alike):
             continue  # heads have separate fronts
         yield Section(
             f"fronts{i or ''}",
-            f"What it costs: {measure.name}",
-            "The Pareto front of each run: no smaller organism beats these. The weights of tokens "
-            "are left out where their number is not known, as in logs.",
+            f"Pareto fronts: {measure.name} and number of parameters",
+            "For each run, the organisms that no smaller organism beats. Token embeddings are not "
+            "counted in runs that do not record the vocabulary size, such as imported logs.",
             _fronts(measure, color),
         )
 
@@ -126,7 +126,7 @@ def _progress(measure: Measure, color: alt.Color, *, has_flops: bool) -> alt.VCo
     """Return the best so far by number of evaluations and, if known, by cost."""
     fields = [("n", "evaluations", "linear")]
     if has_flops:  # imported logs have no cost
-        fields.append(("spent", "floating-point operations so far", "log"))
+        fields.append(("spent", "cumulative floating-point operations", "log"))
     panels = []
     for field, title, type_ in fields:
         scale = alt.Scale(type=type_, nice=False)  # type: ignore[arg-type]
@@ -148,7 +148,7 @@ def _fronts(measure: Measure, color: alt.Color) -> ChartType:
     base = theme.of("evaluations").transform_filter(
         (alt.datum.measure == measure.name) & (alt.datum.on_front)
     )
-    x, y = theme.log_axis("params:Q", "weights"), theme.loss_axis("worth:Q", measure.title)
+    x, y = theme.log_axis("params:Q", "parameters"), theme.loss_axis("worth:Q", measure.title)
     base = base.encode(x=x, y=y, color=color)
     line = base.mark_line(interpolate="step-after", strokeWidth=2).encode(order="params:Q")
     points = base.mark_point(filled=True, size=45, opacity=1).encode(

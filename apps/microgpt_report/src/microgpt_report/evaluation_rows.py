@@ -14,11 +14,11 @@ KINDS = {
     "cross": ("cross", "champion"),
     "elite": ("elite", "re-eval"),
     "migrant": ("migrant",),
-    "measured again": (CONFIRM,),
+    "retest": (CONFIRM,),
     PRIMORDIAL: (PRIMORDIAL,),
 }
 _KIND_OF = {origin: kind for kind, origins in KINDS.items() for origin in origins}
-STANDINGS = {"the best tenth": 0.1, "the better half": 0.5, "the others": 1.0}
+STANDINGS = {"best 10 %": 0.1, "best 10–50 %": 0.5, "others": 1.0}
 SPREAD = 0.7  # share of the distance between generations over which a generation is spread
 N_NAMES = 5  # names shown in a tooltip
 

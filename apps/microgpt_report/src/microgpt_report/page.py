@@ -125,7 +125,7 @@ def render(report: Report) -> str:
     facts = (f"<div><dt>{_text(k)}</dt><dd>{_text(v)}</dd></div>" for k, v in report.facts.items())
     content = [
         *("<dl>", *facts, "</dl>"),
-        "<noscript><p>The pictures are drawn by JavaScript, which is off.</p></noscript>",
+        "<noscript><p>The charts need JavaScript, which is disabled.</p></noscript>",
         *(line for section in report.sections for line in _section(section)),
     ]
     return Template(_asset("page.html")).substitute(

@@ -35,7 +35,7 @@ class Measure:
     @property
     def title(self) -> str:
         """The name with its unit."""
-        return f"{self.name}, nats a token" if self.is_loss else self.name
+        return f"{self.name}, nats per token" if self.is_loss else self.name
 
     @property
     def is_loss(self) -> bool:
@@ -84,9 +84,9 @@ class RunSummary:
         )
         if self.objective == "hydra":
             heads = {name: HEADS[cast(HeadName, name)] for name in names}
-            return {n: Measure(f"{head.title}'s score", n) for n, head in heads.items()}
+            return {n: Measure(f"{head.title} score", n) for n, head in heads.items()}
         if self.objective == "aesthetic":
-            return {name: Measure("the judge's score", JUDGE) for name in names}
+            return {name: Measure("judge score", JUDGE) for name in names}
         loss = LOSSES.get(str(self.run.settings.get("fitness")), "loss")
         return {name: Measure(loss) for name in names}
 
@@ -94,7 +94,7 @@ class RunSummary:
     def common(self) -> Measure:
         """The measure that all organisms share; for the Hydra, the judge's score."""
         measures = list(self.measures.values())
-        return measures[0] if len(measures) == 1 else Measure("the judge's score", JUDGE)
+        return measures[0] if len(measures) == 1 else Measure("judge score", JUDGE)
 
     @cached_property
     def organisms(self) -> dict[str, tuple[str, Organism]]:
@@ -193,11 +193,11 @@ def read_run_summary(directory: Path, name: str) -> RunSummary:
     summary = RunSummary(name, run, settings, generations, retest)
     if unknown := [entry.id for entry in run.entries if not summary.knows(entry)]:
         raise RunError(
-            f"{run.directory / EVALUATIONS}: {unknown[0]} is none that this search makes; it was "
-            "edited, or written by another version of microgpt"
+            f"{run.directory / EVALUATIONS}: {unknown[0]} does not belong to this search; the file "
+            "was edited, or written by another version of microgpt"
         )
     if not generations:
-        raise RunError(f"{run.directory} has no generation yet; try again in a while")
+        raise RunError(f"{run.directory} has no generations yet; try again later")
     return summary
 
 
@@ -208,8 +208,8 @@ def _imported_generations(run: RecordedRun) -> list[Generation]:
         place = re.fullmatch("g([0-9]{1,9})-([0-9]{1,9})", entry.id)
         if place is None:
             raise RunError(
-                f"{run.directory / EVALUATIONS}: id {entry.id!r:.40} is no generation and place, "
-                "such as g3-1; import the log again"
+                f"{run.directory / EVALUATIONS}: id {entry.id!r:.40} must be a generation and "
+                "a rank, such as g3-1; import the log again"
             )
         origin, evaluation = cast(Provenance, entry.origin), entry.evaluation
         generation, slot = int(place[1]), int(place[2])
@@ -235,9 +235,9 @@ def facts(summary: RunSummary) -> dict[str, str]:
         found["seed"] = str(seed)
     settings = summary.settings
     if settings is None:
-        return found | {"data": "unknown: an imported log"}
+        return found | {"data": "unknown (imported log)"}
     found["data"] = describe_data(settings.input, settings.data_sha256)
-    each = " in each head" if settings.objective == "hydra" else ""
+    each = " per head" if settings.objective == "hydra" else ""
     found["population"] = f"{settings.population}{each}, {settings.n_generations} generations"
     for name in ("fitness", "samples", "exchange", "head"):
         if (value := getattr(settings, name)) is not None:
@@ -250,16 +250,16 @@ def facts(summary: RunSummary) -> dict[str, str]:
 def _result(summary: RunSummary) -> str:
     winner = summary.winner
     if winner is None:
-        return "nothing has finished"
+        return "no organism has finished"
     is_complete = summary.retest is not None or summary.run.is_imported
-    state = "" if is_complete else " so far: the search has not ended"
+    state = "" if is_complete else " so far (the search has not ended)"
     measure = summary.measures[summary.organisms[winner.id][0]]
     return f"{winner.id}, {measure.name} {winner.worth:.4f}{state}"
 
 
 def _evaluations(entries: Sequence[EvaluationRecord]) -> str:
     n_failed = sum(entry.evaluation.status != "ok" for entry in entries)
-    text = f"{len(entries):,}{f', {n_failed:,} without a result' if n_failed else ''}"
+    text = f"{len(entries):,}{f' ({n_failed:,} failed)' if n_failed else ''}"
     if flops := sum(entry.flops or 0 for entry in entries):  # imported logs have no cost
         text += f", {flops:.2g} FLOPs, {sum(entry.seconds or 0 for entry in entries):,.1f} s"
     return text

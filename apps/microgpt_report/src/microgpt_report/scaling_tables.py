@@ -39,9 +39,8 @@ def read_sweeps(
     for directory, (sweep, _) in zip(directories, sweeps, strict=True):
         if sweep.documents != first.documents:
             raise RunError(
-                f"{directories[0]} and {directory} are sweeps of different documents "
-                f"({first.input}, {sweep.input}), so their losses cannot be compared; {verb} one "
-                "at a time"
+                f"{directories[0]} and {directory} use different documents ({first.input}, "
+                f"{sweep.input}), so their losses are not comparable; {verb} them separately"
             )
     return sweeps
 
@@ -110,9 +109,9 @@ def as_text(scaling: Scaling) -> Iterator[str]:
     seeds = sorted({seed for cell in scaling.cells for seed in cell.losses})
     follow = seeds[-1] - seeds[0] + 1 == len(seeds) > 2
     listed = f"{seeds[0]} … {seeds[-1]}" if follow else ", ".join(map(str, seeds))
-    yield f"Losses in nats a token, held out but for the last document's. Seeds: {listed}"
+    yield f"Loss: held-out loss, nats per token. Last document: its training loss. Seeds: {listed}"
     if len(seeds) > 1:
-        yield "± is half the 95 % confidence interval of a mean over them"
+        yield "±: half-width of the 95 % confidence interval over the seeds"
     for series in scaling.series:
         yield ""
         yield f"Loss against {NOUNS[series.axis]}: {_shared(series)}"
@@ -122,7 +121,7 @@ def as_text(scaling: Scaling) -> Iterator[str]:
         yield from _returns(series)
         yield from _law(series)
     yield ""
-    yield "Loss against operations and seconds; Gain: of the best for a budget on the one before"
+    yield "Loss against cost. Gain: loss drop from the best cheaper configuration"
     yield from _costs(scaling)
     yield from _best_sizes(scaling)
 
@@ -199,14 +198,14 @@ def _law(series: Series) -> Iterator[str]:
         return
     if (fitted := series.law) is None:
         noun = NOUNS[series.axis]
-        yield f"No power law: the loss does not surely fall with the {noun}, or all at once"
+        yield f"No power law: the loss does not fall reliably with the {noun}, or falls in one step"
         return
     exponent = _number(fitted, lambda law: law.exponent)
     formula = f"{fitted.law.scale:.4g} · {series.axis}^-{exponent}"
     if fitted.has_floor:
         yield f"Power law: loss = {_number(fitted, lambda law: law.floor)} + {formula}"
     else:
-        yield f"Power law: loss = {formula}; whether it ends at a floor takes four points to tell"
+        yield f"Power law: loss = {formula}; fitting a floor needs four points"
 
 
 def _number(fitted: FittedLaw, number: Callable[[PowerLaw], float]) -> str:
@@ -235,7 +234,7 @@ def _best_sizes(scaling: Scaling) -> Iterator[str]:
     if len({cell.config.model(1) for cell in scaling.cells}) < 2:
         return
     yield ""
-    yield "The best size for a budget"
+    yield "Best model size by budget"
     for _, (cell, *_) in groupby(scaling.front, lambda cell: cell.config.model(1)):
         budget, model = f"{cell.flops / 1e9:.3g} GFLOP", model_name(cell.config)
         yield f"  from {budget}: {model}, {cell.n_params:,} parameters"

@@ -18,7 +18,7 @@ from microgpt_report.page import Report, Section, Table
 from microgpt_report.run_summary import RunSummary, facts, title_of
 
 N_NAMES = 12  # samples shown per champion
-KINDS = {"loss": "loss evolution", "aesthetic": "aesthetic evolution", "hydra": "Hydra"}
+KINDS = {"loss": "Loss search", "aesthetic": "Aesthetic search", "hydra": "Hydra search"}
 
 
 def search_report(summary: RunSummary) -> Report:
@@ -53,14 +53,14 @@ def _names(summary: RunSummary) -> Section | None:
     ]
     if summary.retest and (winner := summary.winner):
         names = _listed(summary.retest.names)
-        rows.append([f"winner, {winner.id}", f"{winner.worth:.4f}", names])
+        rows.append([f"winner ({winner.id})", f"{winner.worth:.4f}", names])
     if not rows:
         return None
     return Section(
         "names",
-        "What they say",
-        "The first names of each champion; the winner's are from its first training again.",
-        table=Table(["champion", "worth", "names"], rows, is_prose=True),
+        "Generated names",
+        "The first names that each champion generated; for the winner, in its first retest.",
+        table=Table(["champion", "fitness", "names"], rows, is_prose=True),
     )
 
 

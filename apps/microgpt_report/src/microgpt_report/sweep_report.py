@@ -27,26 +27,26 @@ def sweep_report(directories: Sequence[Path]) -> Report:
     sweeps = scaling_tables.read_sweeps(directories, "report")
     results = [result for _, found in sweeps for result in found]
     if not results:
-        raise RunError(f"{directories[0]} has no training yet; try again in a while")
+        raise RunError(f"{directories[0]} has no results yet; try again later")
     scaling = Scaling.of(results)
     sections = [_trainings(results)]
     if scaling.cells:
         chart = Section(
             "scaling",
-            "How the loss scales",
-            "Means over the seeds with 95 % intervals. Curve: the power law, where the loss surely "
-            "falls. Below: the best loss for each budget, dashed, in operations and in seconds.",
+            "Scaling of the loss",
+            "Means over the seeds with 95 % confidence intervals. Solid curve: fitted power law. "
+            "Dashed: lowest loss for a budget of operations or CPU time.",
             scaling_chart.draw(scaling),
         )
         tables = Section(
             "tables",
-            "In numbers",
+            "Tables",
             "The output of microgpt analyze.",
             text="\n".join(scaling_tables.as_text(scaling)),
         )
         sections += [chart, tables]
     names = " and ".join(labels(directories))
-    return Report(f"sweep: {names}", _facts([s for s, _ in sweeps], results, scaling), sections)
+    return Report(f"Sweep: {names}", _facts([s for s, _ in sweeps], results, scaling), sections)
 
 
 def _facts(
@@ -59,12 +59,13 @@ def _facts(
     if scaling.front:
         best = scaling.front[-1]
         facts["result"] = f"held-out loss {scaling_tables.with_interval(best.val_loss)}"
-        facts["with"] = best.config.describe(["n_embd", "n_head", "n_layer", "steps", "lr"])
+        names = ["n_embd", "n_head", "n_layer", "steps", "lr"]
+        facts["configuration"] = best.config.describe(names)
     return facts | {
-        "trainings": f"{len(finished):,} of {n_asked:,} have come to their end",
-        "took": f"{sum(r.flops for r in finished):.2g} FLOPs, "
+        "training runs": f"{len(finished):,} of {n_asked:,} finished",
+        "cost": f"{sum(r.flops for r in finished):.2g} FLOPs, "
         f"{sum(r.seconds for r in results):,.1f} s",
-        "swept": ", ".join(dict.fromkeys(sweep.sweep for sweep in sweeps)),
+        "sweep": ", ".join(dict.fromkeys(sweep.sweep for sweep in sweeps)),
         "seeds": ", ".join(map(str, seeds)),
         "data": describe_data(sweeps[0].input, sweeps[0].data_sha256),
     }
@@ -73,9 +74,9 @@ def _facts(
 def _trainings(results: Sequence[SweepResult]) -> Section:
     return Section(
         "trainings",
-        "Every training",
-        "A mark is a training: its cost and its held-out loss. Marks of one color and cost differ "
-        "in their seed alone. Crosses at the top: no result.",
+        "Training runs",
+        "One mark per training run. Marks of the same color and cost differ only in the seed. "
+        "Crosses at the top: failed runs.",
         _chart(results),
         datasets={"evaluations": [_row(result) for result in results]},
     )
@@ -99,11 +100,11 @@ def _chart(results: Sequence[SweepResult]) -> ChartType:
     by_size = sorted(results, key=lambda result: result.n_params)
     sizes = list(dict.fromkeys(scaling_tables.model_name(result.config) for result in by_size))
     base = theme.of("evaluations").encode(
-        x=theme.log_axis("flops:Q", "floating-point operations of a training", padding=14),
+        x=theme.log_axis("flops:Q", "floating-point operations per training run", padding=14),
         color=alt.Color("size:N", title="model", scale=theme.color_scale(sizes)),
         tooltip=theme.tooltip(*SETTINGS, "seed", "params", "loss", "last_loss", "reason"),
     )
-    y = theme.loss_axis("loss:Q", "held-out loss, nats a token", padding=10)
+    y = theme.loss_axis("loss:Q", "held-out loss, nats per token", padding=10)
     points = base.transform_filter(alt.datum.status == "ok")
     layers = [points.mark_point(filled=True, size=45, opacity=0.75).encode(y=y)]
     if not all(result.is_ok for result in results):

@@ -101,7 +101,7 @@ def _read_run(directory: Path, label: str) -> TrainingRun:
     points = read_history(directory)
     if not points:
         raise CheckpointError(
-            f"{directory / HISTORY} is empty: the training has only begun; try again in a while"
+            f"{directory / HISTORY} is empty: training has just started; try again later"
         )
     meta = read_consistently(directory, lambda: _read_meta(committed_path(directory, META)))
     if meta is None or meta.training.get("steps") != points[-1].step:  # meta.json of an earlier run

@@ -35,8 +35,8 @@ def section(summary: RunSummary) -> Section | None:
     return Section(
         "archives",
         "Archives",
-        "A cell is a size and a share of new names; its color is the best score of the head there. "
-        "Scores of different heads cannot be compared.",
+        "One cell per model size and share of new names (novelty). Color: the best score of the "
+        "head in that cell. Scores of different heads are not comparable.",
         alt.concat(*maps, columns=theme.N_COLUMNS).resolve_scale(color="independent"),
         datasets={"archive": _rows(archives)},
     )
@@ -80,8 +80,8 @@ def _map(title: str) -> ChartType:
     sizes = [_weights(size) for size in reversed(range(N_SIZES))]  # top to bottom
     base = theme.of("archive").transform_filter(alt.datum.population == title)
     base = base.encode(
-        x=alt.X("novelty:O", title="share of new names, from", axis=axis),
-        y=alt.Y("weights:O", sort=sizes, title="weights, from"),
+        x=alt.X("novelty:O", title="novelty (lower bound)", axis=axis),
+        y=alt.Y("weights:O", sort=sizes, title="parameters (lower bound)"),
     )
     empty = base.mark_rect(color=theme.GREY, opacity=0.12, stroke=theme.GREY, strokeWidth=0.3)
     legend = alt.Legend(gradientLength=CELL * N_SIZES - 30, format=".3~r")

@@ -7,8 +7,8 @@ from microgpt_report import theme
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import RunSummary, title_of
 
-STAYED, CHILD_STAYED, LOST = "the guest stayed", "its child stayed", "neither"
-WIDTHS = {STAYED: 3.5, CHILD_STAYED: 2.2, LOST: 1}  # line widths
+KEPT, CHILD_KEPT, LOST = "migrant kept", "child kept", "neither kept"
+WIDTHS = {KEPT: 3.5, CHILD_KEPT: 2.2, LOST: 1}  # line widths
 LANE_HEIGHT, LANE = 66, 0.1  # pixels per head; share of them between two migrants
 
 
@@ -19,9 +19,9 @@ def section(summary: RunSummary) -> Section | None:
         return None
     return Section(
         "exchanges",
-        "When the heads met",
-        "Champions visit other heads after every third generation. A bold line: the guest, or its "
-        "child with the champion there, was among the two best of its generation, and stayed.",
+        "Exchanges between heads",
+        "After every third generation, champions migrate to other heads. Kept: the migrant, or its "
+        "child with the champion there, was among the two best of its generation (an elite).",
         _chart(summary),
         datasets={"exchanges": rows},
     )
@@ -42,7 +42,7 @@ def _rows(summary: RunSummary) -> list[Row]:
         home = summary.organisms[parent][0]
         if home == host:  # evolve-rust's exchange also sends champions to their own head
             continue
-        child_stayed = children.get((host, parent)) in kept
+        is_child_kept = children.get((host, parent)) in kept
         side = LANE if lanes.index(home) > lanes.index(host) else -LANE
         row = {
             "id": organism.id,
@@ -54,7 +54,7 @@ def _rows(summary: RunSummary) -> list[Row]:
             "y2": lanes.index(host) + side,
             "place": place + 1,
             "host_score": organism.worth if organism.has_finished else None,
-            "fate": STAYED if organism.id in kept else CHILD_STAYED if child_stayed else LOST,
+            "fate": KEPT if organism.id in kept else CHILD_KEPT if is_child_kept else LOST,
         }
         rows.append(row)
     return rows

@@ -19,14 +19,14 @@ def section(summary: RunSummary, evaluations: list[Row]) -> Section:
     bands = list(dict.fromkeys(g.stage for g in summary.generations if g.stage != "normal"))
     kinds = {row["kind"] for row in evaluations}
     caption = (
-        f"A mark is an evaluation; {summary.common.better} is better. Line: the best of each "
-        "generation. Dashed: the mean. Crosses at the top: no result."
+        f"One mark per evaluation; {summary.common.better} is better. Solid line: best of each "
+        "generation. Dashed: mean. Crosses at the top: failed evaluations."
     )
     if bands:
-        caption += " Shaded: the search was stuck, and bred otherwise."
+        caption += " Shaded: generations bred after stagnation."
     return Section(
         "generations",
-        "From generation to generation",
+        "Evaluations by generation",
         caption,
         theme.panels(
             list(summary.measures), lambda name, width: _chart(summary, name, kinds, bands, width)

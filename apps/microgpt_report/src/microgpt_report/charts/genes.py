@@ -28,8 +28,8 @@ def section(summary: RunSummary, done: Sequence[Row]) -> Section | None:
     return Section(
         "genes",
         "Genes",
-        f"A line is an organism, its color {summary.common.name}. Drag over the strip at the right "
-        "to select organisms. All axes are logarithmic.",
+        f"One line per organism, colored by {summary.common.name}. Drag over the strip on the "
+        "right to select organisms. All axes are logarithmic.",
         _chart(summary, varying),
         datasets={"labels": _labels(varying)},
     )

@@ -40,7 +40,7 @@ class Importance:
         """The better direction, if there is a clear one."""
         if self.share <= self.chance or abs(self.correlation) < CLEAR:
             return ""
-        return "more is better" if self.correlation > 0 else "less is better"
+        return "larger is better" if self.correlation > 0 else "smaller is better"
 
 
 def importance(gene: str, values: Sequence[float], worths: Sequence[float]) -> Importance | None:
@@ -104,10 +104,10 @@ def section(summary: RunSummary, done: Sequence[Row]) -> Section | None:
     rows = [asdict(one) | {"word": one.word, "end": max(one.share, one.chance)} for one in found]
     return Section(
         "importance",
-        "Which genes mattered",
-        f"The share of the rank variance of {summary.common.name} that one gene explains (eta "
-        "squared of Kruskal and Wallis's H, with up to four groups). Chance alone passes the red "
-        "mark one time in twenty; bars below it are grey. Genes bred together share their effects.",
+        "Gene importance",
+        f"Share of the rank variance of the {summary.common.name} that each gene explains alone: "
+        "eta squared of the Kruskal-Wallis H, with up to four groups. Red mark: significance at "
+        "95 %; bars below it are grey. Genes that were inherited together share their effects.",
         _chart(found),
         datasets={"importance": rows},
     )
@@ -117,7 +117,7 @@ def _chart(found: Sequence[Importance]) -> ChartType:
     y = alt.Y("gene:N", sort=[one.gene for one in found], title=None)
     largest = max(LEAST_RANGE, *(max(one.share, one.chance) for one in found))
     axis, scale = alt.Axis(format="%"), alt.Scale(domain=[0, largest])
-    x = alt.X("share:Q", title="share of the differences in worth", axis=axis, scale=scale)
+    x = alt.X("share:Q", title="explained share of the rank variance", axis=axis, scale=scale)
     base = theme.of("importance")
     blue, grey = alt.value(theme.BLUE), alt.value(theme.GREY)
     bars = base.mark_bar(height=16).encode(

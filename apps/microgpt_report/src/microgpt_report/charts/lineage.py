@@ -14,16 +14,16 @@ ROW_HEIGHT, GAP = 15, 1.5  # pixels per organism; rows between populations
 
 
 def section(summary: RunSummary) -> Section:
-    """Return the section with the family tree."""
+    """Return the section with the lineage chart."""
     nodes, ties = _rows(summary)
     caption = (
-        "A column is a generation, the best on top. Lines go from parents to children, bold ones "
-        "to the winner, or the best so far."
+        "One column per generation, best organism on top. Lines connect parents and children; bold "
+        "red lines lead to the winner, or to the best organism so far."
     )
     if len(nodes) < len(summary.organisms):
-        caption += f" Shown are the best {N_PLACES} of each generation and the winner's ancestors."
+        caption += f" Shown: the best {N_PLACES} of each generation and the winner's ancestors."
     datasets = {"organisms": nodes, "ties": ties}
-    return Section("lineage", "Descent", caption, _chart(summary, nodes), datasets=datasets)
+    return Section("lineage", "Lineage", caption, _chart(summary, nodes), datasets=datasets)
 
 
 def _rows(summary: RunSummary) -> tuple[list[Row], list[Row]]:

@@ -38,7 +38,7 @@ def draw(runs: Runs) -> alt.LayerChart:
     scale = alt.Scale(domain=[low, high], nice=False)
     base = alt.Chart().encode(
         x=_steps(runs),
-        y=alt.Y("loss:Q", scale=scale, title=f"{which}, nats a token"),
+        y=alt.Y("loss:Q", scale=scale, title=f"{which}, nats per token"),
         color=alt.Color("name:N", scale=_colors(runs), legend=None),
     )
     labels = _labels(runs)
@@ -94,7 +94,7 @@ def _steps(runs: Runs) -> alt.X:
         scale = alt.Scale(type="log", domain=[first, max(lengths)], nice=False)
         ticks = [digit * 10**n for n in range(10) for digit in (1, 2, 5)]
         axis = alt.Axis(format=",d", values=ticks, labelOverlap="greedy", labelSeparation=8)
-    return alt.X("step:Q", title="steps", scale=scale, axis=axis)
+    return alt.X("step:Q", title="step", scale=scale, axis=axis)
 
 
 def _colors(runs: Runs) -> alt.Scale:
@@ -156,7 +156,7 @@ def _labels(runs: Runs) -> list[Row]:
     if len(runs) == 1:
         (run,) = runs
         last = run.smoothed[-1][1]
-        label: Row = {"name": TRAINING, "loss": last, "figure": f"{_short(last)} at the end"}
+        label: Row = {"name": TRAINING, "loss": last, "figure": f"final {_short(last)}"}
         if run.best is None:
             return [label]
         return [label, {"name": HELD_OUT, "loss": run.held_out[-1][1], "figure": _figure(run)}]
@@ -173,7 +173,7 @@ def _labels(runs: Runs) -> list[Row]:
 
 def _figure(run: TrainingRun) -> str:
     if run.best is None:
-        return f"{_short(run.smoothed[-1][1])} in training"
+        return f"training loss {_short(run.smoothed[-1][1])}"
     step, loss = run.best
     return f"best {_short(loss)} at step {step:,}"
 
@@ -206,7 +206,7 @@ def _title(runs: Runs) -> alt.Title:
     if len(runs) == 1:
         subtitle += _losses(runs[0])
     return alt.Title(
-        runs[0].label if len(runs) == 1 else f"{len(runs)} trainings{by}",
+        runs[0].label if len(runs) == 1 else f"{len(runs)} training runs{by}",
         subtitle=subtitle or alt.Undefined,
         limit=WIDTH + LABEL_WIDTH,
         anchor="start",
@@ -222,7 +222,7 @@ def _losses(run: TrainingRun) -> list[str]:
     """Format the held-out and test loss in nats and bits, as far as known."""
     losses = {"best held-out loss": run.best[1] if run.best else None, "test loss": run.test_loss}
     known = [
-        f"{name}: {_short(loss)} nats a token ({_short(loss / math.log(2))} bits)"
+        f"{name}: {_short(loss)} nats per token ({_short(loss / math.log(2))} bits)"
         for name, loss in losses.items()
         if loss is not None
     ]

@@ -15,8 +15,8 @@ def section(summary: RunSummary) -> Section | None:
         return None
     return Section(
         "pareto",
-        "What it costs",
-        "The red line is the Pareto front: no organism with as few weights is better.",
+        f"{'Loss' if summary.common.is_loss else 'Score'} and number of parameters",
+        "Red line: the Pareto front. No organism with as many or fewer parameters is better.",
         theme.panels(names, lambda name, width: _chart(summary, name, width), theme.WIDTH - 100),
     )
 
@@ -24,7 +24,7 @@ def section(summary: RunSummary) -> Section | None:
 def _chart(summary: RunSummary, name: str, width: int) -> ChartType:
     is_whole = summary.settings is not None and summary.settings.vocab_size is not None
     x = theme.log_axis(
-        "params:Q", "weights" if is_whole else "weights, without those of the tokens"
+        "params:Q", "parameters" if is_whole else "parameters without token embeddings"
     )
     y = theme.loss_axis("worth:Q", summary.measures[name].title)
     base = theme.of("evaluations").encode(x=x, y=y)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from statistics import fmean
+from typing import Any
 
 import altair as alt
 from altair.typing import ChartType
@@ -13,7 +14,7 @@ from microgpt_report import theme
 from microgpt_report.page import Row, Section, Table
 from microgpt_report.run_summary import CONFIRM, Measure, RunSummary, title_of
 
-FOUND, AGAIN, MEAN = KINDS = ("found", "measured again", "mean of all")
+SEARCH, RETEST, MEAN = KINDS = ("search", "retest", "mean")
 
 
 def sections(summary: RunSummary, evaluations: Sequence[Row]) -> Iterator[Section]:
@@ -22,32 +23,32 @@ def sections(summary: RunSummary, evaluations: Sequence[Row]) -> Iterator[Sectio
         yield _winner(summary.retest)
     if rows := _rows(summary):
         yield Section(
-            "again",
-            "The best, measured again",
-            "Ring: what the search found. Triangle: the same with a fresh seed. The mean of all, a "
-            "dash, decides.",
-            _again(summary, rows),
-            datasets={"again": rows},
+            "finalists",
+            "Finalists retested with fresh seeds",
+            "Circle: value in the search. Triangle: retest with a fresh seed. Dash: mean of these, "
+            "by which the winner is chosen.",
+            _finalists(summary, rows),
+            datasets={"finalists": rows},
         )
     both = [
         row for row in evaluations if row["last_loss"] is not None and row["val_loss"] is not None
     ]
     if len(both) > 2:
         yield Section(
-            "lottery",
-            "Last document against held out",
-            "A point is an evaluation. If the loss of the last document measured the model, the "
-            "points would lie on a line, and the luckiest would be the best.",
-            _lottery(both),
+            "last_document",
+            "Loss of the last document against held-out loss",
+            "One point per evaluation. If the loss of the last document were a good measure of a "
+            "model, the two losses would be correlated.",
+            _last_document(both),
         )
 
 
 def _winner(retest: RetestFile) -> Section:
     measured = {
-        "last document": retest.last_loss,
-        "held out": retest.val_loss,
-        "test": retest.test_loss,
-        **{f"{title_of(n) or n.title()} (score)": m for n, m in retest.scores.items()},
+        "loss of the last document": retest.last_loss,
+        "held-out loss": retest.val_loss,
+        "test loss": retest.test_loss,
+        **{f"{title_of(n) or n} score": m for n, m in retest.scores.items()},
     }
     rows = []
     for name, measures in measured.items():
@@ -60,11 +61,11 @@ def _winner(retest: RetestFile) -> Section:
         ]
         rows.append([name, *cells])
     return Section(
-        "exam",
-        "Lucky and honest",
-        "The winner as the search found it, and trained again with fresh seeds. Nothing was chosen "
-        "by the test documents. Losses in nats a token.",
-        table=Table(["", "found", "trained again", "95 % interval", "seeds"], rows),
+        "retest",
+        "Winner: search and retest",
+        "The winner in the search, and trained again with fresh seeds: mean and 95 % confidence "
+        "interval. The test documents were not used in the search. Losses in nats per token.",
+        table=Table(["", "search", "retest", "95 % interval", "seeds"], rows),
     )
 
 
@@ -88,23 +89,23 @@ def _rows(summary: RunSummary) -> list[Row]:
     return rows
 
 
-def _again(summary: RunSummary, rows: Sequence[Row]) -> alt.VConcatChart:
+def _finalists(summary: RunSummary, rows: Sequence[Row]) -> alt.VConcatChart:
     means = {row["id"]: row["worth"] for row in rows if row["what"] == MEAN}
     charts = []
     for name, measure in summary.measures.items():
         ids = list(dict.fromkeys(r["id"] for r in rows if r["population"] == title_of(name)))
         if ids:
             ids.sort(key=means.__getitem__, reverse=not measure.is_loss)
-            charts.append(_again_in(title_of(name), measure, ids))
+            charts.append(_finalists_of(title_of(name), measure, ids))
     return alt.vconcat(*charts)
 
 
-def _again_in(title: str, measure: Measure, ids: list[str]) -> alt.Chart:
+def _finalists_of(title: str, measure: Measure, ids: list[str]) -> alt.Chart:
     """Return the chart of a population, one row per retested organism."""
     x = alt.X("worth:Q", title=measure.title, scale=alt.Scale(zero=False, padding=12))
     shapes = alt.Scale(domain=KINDS, range=["circle", "triangle-up", "stroke"])
     colors = alt.Scale(domain=KINDS, range=[theme.RED, theme.BLUE, theme.GREY])
-    base = theme.of("again").transform_filter(alt.datum.population == title)
+    base = theme.of("finalists").transform_filter(alt.datum.population == title)
     chart: alt.Chart = base.mark_point(size=90, filled=False, strokeWidth=2.2, opacity=1)
     return chart.encode(
         x=x,
@@ -115,21 +116,30 @@ def _again_in(title: str, measure: Measure, ids: list[str]) -> alt.Chart:
     ).properties(width=theme.WIDTH - 80, height=34 * len(ids))
 
 
-def _lottery(both: Sequence[Row]) -> ChartType:
+def _last_document(both: Sequence[Row]) -> ChartType:
     has_both = "datum.last_loss !== null && datum.val_loss !== null && datum.status == 'ok'"
     scale = alt.Scale(zero=False, padding=8)
     base = theme.of("evaluations").transform_filter(has_both)
     base = base.encode(
-        x=alt.X("last_loss:Q", title="loss of the last document, nats a token", scale=scale),
-        y=alt.Y("val_loss:Q", title="held-out loss, nats a token", scale=scale),
+        x=alt.X("last_loss:Q", title="loss of the last document, nats per token", scale=scale),
+        y=alt.Y("val_loss:Q", title="held-out loss, nats per token", scale=scale),
     )
     points = base.mark_point(filled=True, size=38, opacity=0.6, color=theme.GREY)
     layers = [points.encode(tooltip=theme.tooltip("id", "last_loss", "val_loss"))]
-    luckiest, best = (min(both, key=itemgetter(loss)) for loss in ("last_loss", "val_loss"))
-    marked = ((luckiest, theme.RED, "the luckiest"), (best, theme.BLUE, "the best"))
-    for row, color, text in marked:
+    marked = (
+        ("last_loss", theme.RED, "lowest loss of the last document"),
+        ("val_loss", theme.BLUE, "lowest held-out loss"),
+    )
+    last_losses = [row["last_loss"] for row in both]
+    middle = (min(last_losses) + max(last_losses)) / 2
+    for loss, color, text in marked:
+        row = min(both, key=itemgetter(loss))
         one = base.transform_filter(alt.datum.id == row["id"])
         ring = one.mark_point(size=120, strokeWidth=2.2, color=color)
-        label = one.mark_text(align="left", dx=12, dy=-8, color=color, fontWeight="bold")
+        text_options: dict[str, Any] = {"dy": -8, "color": color, "fontWeight": "bold"}
+        if row["last_loss"] < middle:
+            label = one.mark_text(align="left", dx=12, **text_options)
+        else:
+            label = one.mark_text(align="right", dx=-12, **text_options)
         layers += [ring, label.encode(text=alt.value(text))]
     return alt.layer(*layers).properties(width=theme.WIDTH - 60, height=theme.HEIGHT)

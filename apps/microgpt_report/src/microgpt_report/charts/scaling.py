@@ -29,8 +29,8 @@ def draw(scaling: Scaling) -> alt.VConcatChart:
     axes = list(dict.fromkeys(series.axis for series in scaling.series))
     along = [panels.along(axis) for axis in axes]
     costs = [
-        panels.cost("operations", "GFLOP of a training", lambda cell: cell.flops / 1e9),
-        panels.cost("time", "seconds of a processor", lambda cell: max(cell.cpu_seconds, CLOCK_S)),
+        panels.cost("operations", "GFLOP per training run", lambda cell: cell.flops / 1e9),
+        panels.cost("time", "CPU seconds", lambda cell: max(cell.cpu_seconds, CLOCK_S)),
     ]
     rows = [along, costs] if len(along) > 1 else [along + costs]
     chart = alt.vconcat(*(alt.hconcat(*row) for row in rows)).properties(padding=12)
@@ -51,7 +51,7 @@ class _Panels:
         ends = [end for cell in scaling.cells for end in _interval(cell)]
         margin = (max(ends) - min(ends)) * ROOM or ROOM
         scale = alt.Scale(domain=[min(ends) - margin, max(ends) + margin], nice=False)
-        title = "held-out loss, nats a token"
+        title = "held-out loss, nats per token"
         self._loss = alt.Y("loss:Q", scale=scale, title=title)
         self._low = alt.Y("low:Q", scale=scale, title=title)
         by_size = sorted(scaling.cells, key=lambda cell: cell.n_params)
@@ -76,7 +76,7 @@ class _Panels:
         is_law = any(series.law for series in several)
         return self._panel(
             NOUNS[axis],
-            "curve: the power law" if is_law else "there is no power law",
+            "curve: fitted power law" if is_law else "no power law fits",
             NOUNS[axis],
             [cell for series in several for cell in series.cells],
             lambda cell: cell.x(axis),
@@ -88,7 +88,7 @@ class _Panels:
         line = theme.inline(self._rows(front(self._scaling.cells, x), x)).mark_line(
             strokeWidth=1.2, strokeDash=[4, 3], interpolate="step-after", color=theme.DARK_GREY
         )
-        subtitle = "dashed: the best for a budget"
+        subtitle = "dashed: lowest loss for a budget"
         return self._panel(name, subtitle, unit, self._scaling.cells, x, line)
 
     def _panel(

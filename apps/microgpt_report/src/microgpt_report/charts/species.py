@@ -19,8 +19,8 @@ def section(summary: RunSummary) -> Section:
     return Section(
         "species",
         "Species",
-        "A species is a shape of the model. A column is a generation; where one color fills it, "
-        "the search has settled.",
+        "A species is all genomes with the same model shape. One column per generation; a column "
+        "of one color means that the search has converged.",
         _chart(summary, names),
         datasets={"species": rows},
     )
@@ -60,7 +60,7 @@ def _chart(summary: RunSummary, names: list[str]) -> alt.Chart:
     return chart.encode(
         x=theme.generations_axis(1, summary.last_generation),
         x2="x2:Q",
-        y=alt.Y("low:Q", title="share of the organisms", axis=alt.Axis(format="%")),
+        y=alt.Y("low:Q", title="share of organisms", axis=alt.Axis(format="%")),
         y2="high:Q",
         color=alt.Color("name:N", title=title, scale=scale, legend=legend),
         tooltip=theme.tooltip("species", "generation", "n"),

@@ -152,9 +152,12 @@ def page(columns: list[Column], control_losses: list[float]) -> str:
     ]
     return f"""# One run on both engines, with a control
 
-Both engines reproduce Karpathy's run; with random gradients the model learns nothing. An early
-Rust port of his script updated its weights with random numbers. This page repeats the comparison:
-the same run on both engines, and random gradients as a control. A uniform guess has a loss of
+Both engines reproduce Karpathy's run; with random gradients the model learns nothing. For
+microgpt against JAX, PyTorch, NumPy and C see [performance.md](performance.md); against n-grams,
+[quality.md](quality.md).
+
+An early Rust port of Karpathy's script updated its weights with random numbers instead of
+gradients. Here that is the control, beside the same run on both engines. A uniform guess has a loss of
 ln 27 = {math.log(27):.4f}. The control ends above it, because its weights take a random walk.
 
 ```
@@ -165,8 +168,9 @@ num params: {count_params(first.model)}
 
 {chr(10).join(table)}
 
-Seconds are the time of the training, including set-up but not loading the engine. The control has
-no backward pass and builds no graph. Measured on: {machine()}.
+Seconds are the time of the training, including set-up but not loading the engine; other programs
+on the machine lengthen them, so compare them within this table only. The control has no backward
+pass and builds no graph. Measured on: {machine()}.
 
 ## The control's loss
 

@@ -15,7 +15,7 @@ from trainings import NAMES, Training, show_progress
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt.model import init_weights
-from microgpt.training.weight_averaging import moment_after
+from microgpt.training.weight_averaging import next_averaged_step
 
 sys.path.insert(0, str(HERE / "rivals"))
 
@@ -96,6 +96,6 @@ def course_of(model: ModelConfig, config: TrainConfig) -> Course:
 def moments_of(config: TrainConfig) -> list[int]:
     """Return the steps whose weights are averaged."""
     moments = []
-    while moment := moment_after(moments[-1] if moments else 0, config):
+    while moment := next_averaged_step(moments[-1] if moments else 0, config):
         moments.append(moment)
     return moments

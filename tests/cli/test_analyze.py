@@ -260,7 +260,11 @@ def test_a_torn_last_line_is_left_out(microgpt, tmp_path) -> None:
     ("file", "content", "problem"),
     [
         ("run.json", None, "cannot read run.json: No such file or directory"),
-        ("run.json", '{"version": 2}', "version is 2, this microgpt reads up to 1; update it"),
+        (
+            "run.json",
+            '{"version": 2}',
+            "version is 2, but this microgpt reads at most 1; update microgpt",
+        ),
         ("run.json", "{", "invalid JSON: "),
         ("evaluations.jsonl", None, "evaluations.jsonl: No such file or directory"),
         ("evaluations.jsonl", '{"point": {"n_em\n', "evaluations.jsonl, line 1: invalid JSON: "),

@@ -50,11 +50,11 @@ def names(tmp_path: Path) -> Path:
             ["--text", "stream", "--long-docs", "skip"],
             "--long-docs cannot be used with --text stream",
         ),
-        (["--text", "stream", "--val-fraction", "0.01"], "characters are too few: none is for val"),
+        (["--text", "stream", "--val-fraction", "0.01"], "characters are too few: the validation"),
         (["--long-docs", "skip", "--block-size", "2"], "no document fits into the context of 2"),
-        (["--val-fraction", "1"], "the validation share must be in [0, 1), got 1.0"),
-        (["--val-fraction", "0.5", "--test-fraction", "0.5"], "leave nothing to train on"),
-        (["--val-fraction", "0.001"], "2 documents are too few: none is for validation"),
+        (["--val-fraction", "1"], "the validation fraction must be in [0, 1), got 1.0"),
+        (["--val-fraction", "0.5", "--test-fraction", "0.5"], "must be less than 1"),
+        (["--val-fraction", "0.001"], "2 documents are too few: the validation part is empty"),
         (["--checkpoint-every", "0"], "checkpoint_every must be >= 1, got 0"),
         (["--format", "pickle"], "invalid value for '--format'"),
         (["--from", "nowhere"], "nowhere does not exist; name one that"),
@@ -72,8 +72,8 @@ def test_train_refuses_settings(microgpt, names, tmp_path, args, problem) -> Non
     ("content", "problem"),
     [
         (None, "cannot read data: No such file or directory"),
-        (b"", "data is empty; it needs one document a line"),
-        (b"\n \n", "data is empty; it needs one document a line"),
+        (b"", "data is empty; write one document per line"),
+        (b"\n \n", "data is empty; write one document per line"),
         (
             b"anna\nren\xe9\n",
             "data is not UTF-8 text (line 2 has the byte 0xe9); it seems to be cp1252; save it as",
@@ -82,14 +82,16 @@ def test_train_refuses_settings(microgpt, names, tmp_path, args, problem) -> Non
             "anna\nemma\n".encode("utf-16-le"),
             "data is not UTF-8 text (line 1 has the byte 0x00); it seems to be utf-16-le; save it",
         ),
-        (b"anna\nem\0ma\nava\n", "not UTF-8 text throughout (line 2 has the byte 0x00); mend"),
+        (b"anna\nem\0ma\nava\n", "not UTF-8 text (line 2 has the byte 0x00); fix"),
     ],
 )
 def test_train_refuses_a_text_file(microgpt, tmp_path, content, problem) -> None:
     if content is not None:
         (tmp_path / "data").write_bytes(content)
     check_refused(microgpt("train", "--input", "data", "--output", "a/model"), problem)
-    problem = problem.replace("needs one document a line", "needs some text")
+    problem = problem.replace(
+        "is empty; write one document per line", "has no text; use another file"
+    )
     stream = ("--text", "stream", "--output", "a/model")
     check_refused(microgpt("train", "--input", "data", *stream), problem)
     assert not (tmp_path / "a").exists()
@@ -106,14 +108,14 @@ def test_train_refuses_a_text_file(microgpt, tmp_path, content, problem) -> None
             '[{"role": "bot", "content": "x"}]',
             "line 2: messages[0].role: input should be 'user' or",
         ),
-        ("[]", "data, line 2: an empty conversation"),
+        ("[]", "data, line 2: the conversation is empty"),
         (
             '[{"role": "assistant", "content": "hi"}]',
-            "data, line 2: messages[0] is the assistant's, but a conversation begins with the user",
+            "data, line 2: messages[0]: a conversation must start with a user message",
         ),
         (
             '[{"role": "user", "content": "hi"}, {"role": "user", "content": "yo"}]',
-            "data, line 2: messages[1] is the user's again; make one message of the two",
+            "data, line 2: messages[1]: two user messages in a row; merge them",
         ),
         (
             '[{"role": "user", "content": "hi"}, {"role": "assistant", "content": " "}]',
@@ -183,7 +185,7 @@ COMMANDS = ["generate", "chat", "info"]
 
 @pytest.mark.parametrize("command", ["generate", "chat --model-dir output", "info"])
 def test_a_model_that_is_not_there(microgpt, command) -> None:
-    problem = "output does not exist; name one that `microgpt train` has written"
+    problem = "output does not exist; use a directory written by `microgpt train`"
     check_refused(microgpt(*command.split()), problem)
 
 
@@ -194,7 +196,11 @@ def test_a_model_that_is_not_there(microgpt, command) -> None:
         ("weights.json", None, "cannot read {}/weights.json: No such file or directory"),
         ("meta.json", None, "cannot read {}/meta.json: No such file or directory"),
         ("weights.json", '{"wte": [[0.1, 0.', "{}/weights.json: invalid JSON: EOF"),
-        ("weights.json", '{"wte": [[0.5]]}', "{}/weights.json: layer0.attn_wk is missing"),
+        (
+            "weights.json",
+            '{"wte": [[0.5]]}',
+            "{}/weights.json does not match meta.json: layer0.attn_wk is missing",
+        ),
         (
             "weights.json",
             '{"wte": [[NaN]]}',
@@ -249,7 +255,7 @@ def test_chat_refuses_settings(microgpt, chat_model, option, value) -> None:
 
 
 def test_verify_refuses_steps_beyond_the_run(microgpt) -> None:
-    check_refused(microgpt("verify", "--steps", "1001"), "steps must be 1 to 1000, got 1001")
+    check_refused(microgpt("verify", "--steps", "1001"), "steps must be from 1 to 1000, got 1001")
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "train", "verify"])

@@ -236,7 +236,7 @@ def test_what_needs_the_extra_says_what_to_install(microgpt, tmp_path, command) 
     error = refused(microgpt(*command, PYTHONPATH=str(tmp_path / "stubs")))
     assert error.endswith(
         "subword tokens need the extra bpe (No module named 'tokenizers'); "
-        "pip install 'microgpt-lib[bpe]'"
+        "run: pip install 'microgpt-lib[bpe]'"
     )
 
 

@@ -161,9 +161,9 @@ def test_loading_replaces_the_conversation_and_tells_what_the_model_cannot_read(
     [
         (b"hello\n", "file, line 1: invalid JSON"),
         (b"\x89PNG\r\n\x1a\n\0\0", "file is not a text file"),
-        (b"", "file is empty; it needs one conversation a line"),
+        (b"", "file is empty; write one conversation per line"),
         (f"{LINE}\n{LINE}\n".encode(), "file has 2 conversations; /load requires exactly one"),
-        (b'[{"role": "user", "content": "hi"}]', "file has no reply of the assistant"),
+        (b'[{"role": "user", "content": "hi"}]', "file has no assistant reply"),
         (b'[{"role": "king", "content": "hi"}]', "file, line 1: messages[0].role: "),
     ],
 )

@@ -49,7 +49,7 @@ def test_a_file_is_replaced_with_force_alone(microgpt, tmp_path, lines) -> None:
         (["--conversations", "0"], "conversations must be >= 1, got 0"),
         (["--seed", "-1"], "seed must be >= 0, got -1"),
         (["--split", "test"], "invalid value for '--split'"),
-        (["--output", "folder", "--force"], "folder is a directory; name another place"),
+        (["--output", "folder", "--force"], "folder is a directory; use another path"),
         (["--output", "file/chat.jsonl"], "file is a file, not a directory"),
     ],
 )

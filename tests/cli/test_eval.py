@@ -171,6 +171,4 @@ def test_eval_tells_of_what_nobody_answers(microgpt, chat_model, tmp_path) -> No
     (tmp_path / "chat.jsonl").write_text(json.dumps([hi, yo, hi]))
     done = microgpt("eval", chat_model, "--data", "chat.jsonl")
     assert done.stdout.startswith("documents:  1\n")
-    assert done.stderr == (
-        "note: the last message of 1 conversation is the user's and has no reply; left out\n"
-    )
+    assert done.stderr == ("note: left out 1 final user message without a reply\n")

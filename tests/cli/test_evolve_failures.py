@@ -220,7 +220,7 @@ def test_outputs_that_cannot_be_used_are_found_before_the_search(microgpt, tmp_p
     for place in ("winner", "winner/model"):
         done = microgpt("evolve", *SMALL, "--train-winner", place)
         assert (done.returncode, done.stdout) == (2, "")
-        assert errors_of(done) == ["error: winner is a file, not a directory; name another place"]
+        assert errors_of(done) == ["error: winner is a file, not a directory; use another path"]
     (tmp_path / "genome.json").mkdir()
     done = microgpt("evolve", *SMALL, "--force")
     assert (done.returncode, done.stdout) == (2, "")
@@ -237,7 +237,12 @@ def test_outputs_that_cannot_be_used_are_found_before_the_search(microgpt, tmp_p
 @pytest.mark.parametrize(
     ("file", "old", "new", "problem"),
     [
-        ("run.json", '"version": 1', '"version": 2', "version is 2, this microgpt reads up to 1"),
+        (
+            "run.json",
+            '"version": 1',
+            '"version": 2',
+            "version is 2, but this microgpt reads at most 1",
+        ),
         ("run.json", '"population": 4', '"population": 0', "settings.population: input should be"),
         ("run.json", '"seed": 5,', "", "settings.seed: field required"),
         ("run.json", '"warm_start": null', '"warm_start": {}', "settings.warm_start.n_emb: field"),

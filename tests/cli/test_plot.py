@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from microgpt.training.history_file import HISTORY, HistoryPoint, as_lines
+from microgpt.training.history_file import HISTORY, HistoryPoint, encode_history
 
 POINTS = [
     HistoryPoint(10 * i, 2 + 1 / i, 2.2 + 1 / i if i % 5 == 0 else None) for i in range(1, 21)
@@ -17,7 +17,7 @@ POINTS = [
 BEGUN = b'{"step": 10, "loss": 3.0}\n'
 
 
-def trained(directory: Path, history: bytes = as_lines(POINTS)) -> Path:
+def trained(directory: Path, history: bytes = encode_history(POINTS)) -> Path:
     """Write the history of a training, which is all that `plot` needs."""
     directory.mkdir(parents=True)
     (directory / HISTORY).write_bytes(history)
@@ -135,7 +135,7 @@ def test_plot_says_what_to_install(microgpt, tmp_path, missing) -> None:
 @pytest.mark.parametrize(
     ("history", "problem"),
     [
-        (None, "model has no history.jsonl: it is no model directory, or one of a microgpt that"),
+        (None, "model has no history.jsonl: it is not a model directory, or an old microgpt"),
         (b"", "model/history.jsonl is empty: training has just started; try again later"),
         (BEGUN + b'{"step": 20, "lo', "model/history.jsonl, line 2: invalid JSON: EOF"),
         (BEGUN + b'{"step": 20, "loss": NaN}', "line 2: loss: input should be a finite number"),

@@ -135,7 +135,8 @@ def test_other_data_is_noticed(microgpt, unfinished, names) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "problem"), [("nowhere", "nowhere does not exist to go on with"), (".", "holds no")]
+    ("place", "problem"),
+    [("nowhere", "nowhere does not exist; "), (".", "has no training to resume")],
 )
 def test_where_nothing_was_begun_nothing_goes_on(microgpt, place, problem) -> None:
     assert problem in refused(microgpt("train", "--resume", place))
@@ -196,7 +197,7 @@ def test_a_model_is_trained_on_from_another(microgpt, names, tmp_path) -> None:
     parent_sha256 = load(tmp_path / "parent").meta.weights_sha256
     assert child.meta.training["parent_sha256"] == parent_sha256
     done = microgpt("train", "--from", "parent", "--input", "more.txt", "--n-layer", "2")
-    assert "n_layer is 2, but 1 in the model to begin with" in refused(done)
+    assert "n_layer is 2, but the model to fine-tune has 1" in refused(done)
 
 
 def test_two_trainings_do_not_share_a_directory(microgpt, names, tmp_path) -> None:
@@ -372,7 +373,7 @@ def test_a_model_changes_its_format_in_place(microgpt, text_model) -> None:
 
 def test_half_precision_is_not_for_json(microgpt, text_model) -> None:
     options = ("--model-dir", text_model, "--output", "x", "--format", "json", "--half")
-    assert "half precision is for safetensors" in refused(microgpt("export", *options))
+    assert "half precision needs the safetensors format" in refused(microgpt("export", *options))
 
 
 def test_a_training_can_leave_safetensors(microgpt, names, tmp_path) -> None:

@@ -107,7 +107,7 @@ def test_what_is_written_is_read_and_written_the_same(
 
 def test_a_file_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "genome.json").mkdir()
-    with pytest.raises(CheckpointError, match=r"genome\.json is a directory; name another place"):
+    with pytest.raises(CheckpointError, match=r"genome\.json is a directory; use another path"):
         write_genome(tmp_path / "genome.json", RECORD)
     assert os.listdir(tmp_path) == ["genome.json"]
 
@@ -133,7 +133,10 @@ MERGE = EVOLVE_RUST_FILE.replace(
             r"is not a genome: it has none of n_emb, n_ctx",
         ),
         (EVOLVE_RUST_FILE.replace('"lr"', '"rl"'), r"is not a complete genome: it lacks lr$"),
-        ('{"version": 2, "genes": []}', "version is 2, this microgpt reads up to 1; update it"),
+        (
+            '{"version": 2, "genes": []}',
+            "version is 2, but this microgpt reads at most 1; update microgpt",
+        ),
         (
             EVOLVE_RUST_FILE.replace("{", '{"version": "1",'),
             "version: input should be a valid integer",
@@ -253,9 +256,9 @@ def _sparse(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "problem"),
     [
-        (os.mkfifo, "it is not a regular file"),
-        (_endless, "it is not a regular file"),
-        (_sparse, "it is larger than"),
+        (os.mkfifo, "not a regular file"),
+        (_endless, "not a regular file"),
+        (_sparse, "larger than"),
         (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
         (Path.mkdir, "Is a directory"),
     ],

@@ -89,7 +89,7 @@ def test_a_save_waits_for_a_short_one_and_not_for_a_training(tmp_path, monkeypat
 
 def test_a_directory_that_was_removed_before_it_is_locked_is_not_made_again(tmp_path) -> None:
     with pytest.raises(CheckpointError, match="gone: No such file or directory"):
-        DirectoryLock(tmp_path / "gone", is_there=True)
+        DirectoryLock(tmp_path / "gone", exists=True)
     assert list(tmp_path.iterdir()) == []
 
 

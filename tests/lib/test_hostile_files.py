@@ -73,7 +73,7 @@ def test_a_model_of_them_is_refused(
     save(RESULT, tmp_path / "model", weights_format=weights_format)
     (tmp_path / "model" / name).unlink()
     make(tmp_path / "model" / name)
-    with pytest.raises(CheckpointError, match=f"{name}: it is {problem}"):
+    with pytest.raises(CheckpointError, match=f"{name}: {problem}"):
         load(tmp_path / "model")
 
 
@@ -87,7 +87,7 @@ def test_a_training_of_them_is_refused(
     (tmp_path / "model" / name).unlink()
     make(tmp_path / "model" / name)
     read = read_history if name == "history.jsonl" else read_training
-    with pytest.raises(CheckpointError, match=f"{name}: it is {problem}"):
+    with pytest.raises(CheckpointError, match=f"{name}: {problem}"):
         read(tmp_path / "model")
 
 

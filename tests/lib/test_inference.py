@@ -88,7 +88,9 @@ def test_weights_that_are_too_large_to_compute_with_are_told(text_result) -> Non
     huge = text_result.weights | {"lm_head": [[1e308] * 16] * text_result.model.vocab_size}
     model = InferenceGpt(replace(text_result, weights=huge))
     for temperature in (0, 0.5):
-        with pytest.raises(PromptError, match="not finite numbers: its weights are too large"):
+        with pytest.raises(
+            PromptError, match="the logits are not finite because the weights are too large"
+        ):
             model.generate(temperature=temperature)
 
 
@@ -369,9 +371,9 @@ def test_a_number_of_samples_is_a_whole_number_that_makes_sense(text, num_sample
 
 
 def test_one_text_is_not_taken_for_a_list_of_characters(text) -> None:
-    with pytest.raises(ConfigError, match="stop is one text; pass a list"):
+    with pytest.raises(ConfigError, match="stop is a string; pass a list"):
         text.generate(stop="ab")
-    with pytest.raises(DataError, match="docs is one text; pass a list"):
+    with pytest.raises(DataError, match="docs is a string; pass a list"):
         text.evaluate("anna")
 
 
@@ -384,7 +386,7 @@ def test_a_context_that_is_too_small_for_a_text_is_told() -> None:
     docs = [(user("hi"), assistant("yo"))]
     config = TrainConfig(steps=1, loss_on="all")
     tiny = InferenceGpt(train(docs, model=ModelConfig(block_size=1), config=config))
-    with pytest.raises(PromptError, match="context of 1 token is too small for a text"):
+    with pytest.raises(PromptError, match="context of 1 token is too small for a prompt"):
         tiny.generate()
 
 

@@ -72,7 +72,7 @@ def test_the_held_out_loss_is_on_what_is_learnt(train) -> None:
 
 def test_conversations_whose_replies_lie_beyond_the_context_are_refused_if_it_cuts(train) -> None:
     docs = [(Message("user", "b" * 9), Message("assistant", "a"))]
-    with pytest.raises(DataError, match="no reply begins within the context of 8 tokens"):
+    with pytest.raises(DataError, match="no assistant reply starts within the context of 8 tokens"):
         train(docs, model=SMALL, config=TrainConfig(steps=2, long_docs="truncate"))
     assert len(train(docs, model=SMALL, config=TrainConfig(steps=2)).losses) == 2
 
@@ -108,7 +108,7 @@ def test_a_training_on_long_documents_goes_on_as_if_it_never_had_stopped(
 
 
 def test_conversations_are_no_running_text(train) -> None:
-    with pytest.raises(ConfigError, match="conversations are no running text"):
+    with pytest.raises(ConfigError, match="conversations cannot be read as running text"):
         train(CONVERSATIONS, model=SMALL, config=TrainConfig(steps=2, text="stream"))
 
 
@@ -124,5 +124,5 @@ def test_a_model_of_running_text_learns_no_end(train) -> None:
 def test_held_out_conversations_without_a_reply_are_refused(train) -> None:
     mute = [(Message("user", "a"),)]
     parts = Split([*CONVERSATIONS, *mute], CONVERSATIONS, validation=mute, val_fraction=0.2)
-    with pytest.raises(DataError, match="held out have no replies"):
+    with pytest.raises(DataError, match="held-out conversations have no assistant replies"):
         train(parts, model=SMALL, config=TrainConfig(steps=2))

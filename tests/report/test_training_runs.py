@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt.training.history_file import HISTORY, HistoryPoint, as_lines
+from microgpt.training.history_file import HISTORY, HistoryPoint, encode_history
 from microgpt_report.training_runs import MAX_POINTS, TrainingRun, differing, read_training_runs
 
 META = {"vocab_size": 3, "n_embd": 16, "n_head": 4, "n_layer": 1, "block_size": 8, "chars": ["a"]}
@@ -28,7 +28,9 @@ def trained(tmp_path: Path):
     def write(name: str, *, steps: int | None = None, **training: object) -> Path:
         directory = tmp_path / name
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / HISTORY).write_bytes(as_lines([HistoryPoint(50, 2.5), HistoryPoint(100, 2.0)]))
+        (directory / HISTORY).write_bytes(
+            encode_history([HistoryPoint(50, 2.5), HistoryPoint(100, 2.0)])
+        )
         if steps:
             described = META | {"training": {"steps": steps, **training}}
             (directory / "meta.json").write_text(json.dumps(described))

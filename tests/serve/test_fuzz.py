@@ -25,8 +25,8 @@ PAGES = [
 ]
 # Refused though the schema allows it: what only the model can know, and the product of two fields.
 LEGITIMATE = re.compile(
-    r"the model does not know|the prompt has|a prompt has|a prompt's tokens are|the message has"
-    r"| does not exist$|does not exist; use |n times the number of prompts"
+    r"the model does not know|the prompt has|a prompt must have|the tokens of a prompt must"
+    r"|the message has| does not exist$|does not exist; use |n times the number of prompts"
 )
 load_all_checks()
 # Of valid requests LEGITIMATE decides which may be refused.

@@ -37,7 +37,10 @@ def test_runs_of_the_same_second_have_names_of_their_own(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ('{"version": 2, "runs": []}', "version is 2, this microgpt reads up to 1; update it"),
+        (
+            '{"version": 2, "runs": []}',
+            "version is 2, but this microgpt reads at most 1; update microgpt",
+        ),
         ('{"version": 1}', "created_by: field required"),
         ("[]", "run.json: input should be"),
         ("<<<<", "run.json: invalid JSON"),

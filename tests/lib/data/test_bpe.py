@@ -145,7 +145,7 @@ def test_so_few_tokens_that_the_bytes_have_no_room_are_refused(docs, least) -> N
 def test_half_a_character_is_refused() -> None:
     assert TEXT.unknown_characters("a\ud800b\udfff\ud800") == "\ud800\udfff"
     for use in (TEXT.encode, TEXT.count, lambda text: BpeTokenizer.from_documents([text])):
-        with pytest.raises(TokenizerError, match=r"'.ud800' is half a character"):
+        with pytest.raises(TokenizerError, match=r"'.ud800' is a lone surrogate"):
             use("a \ud800")
 
 
@@ -158,8 +158,8 @@ def test_tokens_that_are_not_in_the_vocabulary_are_refused() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        (b"{", b"", "it is no tokenizer"),
-        (b'"model"', b'"modem"', "it is no tokenizer"),
+        (b"{", b"", "not a valid tokenizer"),
+        (b'"model"', b'"modem"', "not a valid tokenizer"),
         (b'"add_prefix_space": false', b'"add_prefix_space": true', "not one of microgpt: pre_tok"),
         (
             b'"normalizer": null',
@@ -167,18 +167,18 @@ def test_tokens_that_are_not_in_the_vocabulary_are_refused() -> None:
             "not one of microgpt: normalizer",
         ),
         (b'"unk_token": null', b'"unk_token": "a"', "not one of microgpt: model"),
-        (b'"a": 64,', b'"a": 640,', "not numbered from 0 on"),
-        ('"Ā": '.encode(), '"漢": '.encode(), "not made of the 256 bytes"),
+        (b'"a": 64,', b'"a": 640,', "not consecutive from 0"),
+        ('"Ā": '.encode(), '"漢": '.encode(), "not the 256 bytes and sequences"),
         (b'"version"', b'"\\u001b[2J"', r"not one of microgpt: version is null"),
         (b"{", b'{"\\u001b[2J": 1,', r"not one of microgpt: \\x1b\[2J is 1"),
         (b'"a": 64', b'"\\u001b[2J": []', r"model.vocab.\\x1b\[2J: input should be a valid int"),
         (
             b'"merges": [',
             b'"merges": [["zz", "a"],',
-            "it merges 'zz' and 'a', but has no token 'zz'",
+            "the merge of 'zz' and 'a' needs the missing token 'zz'",
         ),
-        (b'"merges": [', b'"merges": [["\\u001b[2J", "a"],', r"it merges '\\x1b\[2J' and 'a'"),
-        (b'"merges": [', b'"merges": ["a b",', "it is no tokenizer: model.merges"),
+        (b'"merges": [', b'"merges": [["\\u001b[2J", "a"],', r"the merge of '\\x1b\[2J' and 'a'"),
+        (b'"merges": [', b'"merges": ["a b",', "not a valid tokenizer: model.merges"),
         # What the library panics on, or takes a minute and gigabytes for
         (
             b'"continuing_subword_prefix": null',
@@ -190,8 +190,12 @@ def test_tokens_that_are_not_in_the_vocabulary_are_refused() -> None:
             b'"normalizer": {"type": "Precompiled", "precompiled_charsmap": ""}',
             "not one of microgpt: normalizer",
         ),
-        (b'"a": 64,', b'"a": 2147483648,', "not numbered from 0 on"),
-        (b'"merges": [', b'"merges": [["and", "Z"],', "it merges 'and' and 'Z', but has no token"),
+        (b'"a": 64,', b'"a": 2147483648,', "not consecutive from 0"),
+        (
+            b'"merges": [',
+            b'"merges": [["and", "Z"],',
+            "the merge of 'and' and 'Z' needs the missing token",
+        ),
         (b'"merges": [', b'"merges": [["anna", "anna"],', "but has no token 'annaanna'"),
     ],
 )

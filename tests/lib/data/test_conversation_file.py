@@ -65,7 +65,7 @@ def test_a_task_on_a_message_of_the_user_is_ignored(file, task) -> None:
 @pytest.mark.parametrize("task", [3, "", " ", ["sums"], False])
 def test_a_task_without_a_name_is_refused(file, task) -> None:
     path = file([user(), assistant(task=task)])
-    with pytest.raises(DataError, match=r"line 1: messages\[1\]\.task: must be the name of a task"):
+    with pytest.raises(DataError, match=r"line 1: messages\[1\]\.task: must be a non-empty string"):
         load_chat_tests(path)
 
 
@@ -74,11 +74,11 @@ def test_a_task_without_a_name_is_refused(file, task) -> None:
     [
         (
             [assistant(), user()],
-            r"messages\[0\] is the assistant's, .* begins with the user; le",
+            r"messages\[0\]: a conversation must start with a user message; remove",
         ),
-        ([user(), user(), assistant()], r"messages\[1\] is the user's again; make one message of"),
-        ([user(), assistant(), assistant()], r"messages\[2\] is the assistant's again; make one"),
-        ([user(), assistant(), user(), user()], r"messages\[3\] is the user's again"),
+        ([user(), user(), assistant()], r"messages\[1\]: two user messages in a row; merge"),
+        ([user(), assistant(), assistant()], r"messages\[2\]: two assistant messages in a row"),
+        ([user(), assistant(), user(), user()], r"messages\[3\]: two user messages in a row"),
         ([user(), assistant("")], r"messages\[1\]: content must not be empty"),
         ([user(), assistant("\n\t")], r"messages\[1\]: content must not be empty"),
         ([user(), {"role": "system", "content": "be nice"}], r"messages\[1\]\.role: .* 'system'"),
@@ -94,14 +94,11 @@ def test_what_is_no_conversation_is_refused_with_line_and_message(file, messages
     ("unanswered", "alone", "told"),
     [
         (0, 0, []),
-        (1, 0, ["the last message of 1 conversation is the user's and has no reply; left out"]),
+        (1, 0, ["left out 1 final user message without a reply"]),
         (
             2,
             1,
-            [
-                "the last message of 3 conversations is the user's and has no reply; 1 had no "
-                "other; left out"
-            ],
+            ["left out 3 final user messages without a reply, 1 of them a whole conversation"],
         ),
     ],
 )
@@ -115,7 +112,7 @@ def test_what_nobody_answers_is_left_out_and_told_in_a_line(file, unanswered, al
 
 
 def test_a_file_in_which_nobody_answers_is_refused(file) -> None:
-    with pytest.raises(DataError, match=r"has no reply of the assistant; it needs one convers"):
+    with pytest.raises(DataError, match=r"has no assistant reply; write one convers"):
         load_conversations(file([user()], [user("oh")]))
 
 

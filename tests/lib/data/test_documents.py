@@ -65,7 +65,7 @@ def test_the_bundled_model_can_chat_and_is_small() -> None:
 
 
 def test_a_file_that_is_not_bundled_is_said_to_be_missing() -> None:
-    with pytest.raises(DataError, match=r"nothing\.txt does not come with microgpt"):
+    with pytest.raises(DataError, match=r"nothing\.txt is not bundled with microgpt"):
         bundled("nothing.txt")
 
 
@@ -165,8 +165,8 @@ def test_other_fields_of_a_message_are_ignored(file) -> None:
         ("3", "line 3: input should be a valid array, got 3"),
         ('{"text": "hi"}', "line 3: input should be a valid array"),
         ("[3]", r"line 3: messages\[0\]: input should be an object, got 3"),
-        ("[]", "line 3: an empty conversation"),
-        ('{"messages": []}', "line 3: an empty conversation"),
+        ("[]", "line 3: the conversation is empty"),
+        ('{"messages": []}', "line 3: the conversation is empty"),
         ('[{"role": "user"}]', r"line 3: messages\[0\]\.content: field required"),
         ('[{"role": "user", "content": 7}]', r"messages\[0\]\.content: .* string, got 7"),
         ('[{"role": "user", "content": " "}]', r"messages\[0\]: content must not be empty"),

@@ -71,9 +71,9 @@ def test_a_split_is_the_one_that_the_format_describes(texts, validation, test) -
 @pytest.mark.parametrize(
     ("shares", "problem"),
     [
-        ({"test": -0.1}, "the test share must be in"),
-        ({"validation": 1.0}, "the validation share must be in"),
-        ({"validation": 0.5, "test": 0.5}, "leave nothing to train on"),
+        ({"test": -0.1}, "the test fraction must be in"),
+        ({"validation": 1.0}, "the validation fraction must be in"),
+        ({"validation": 0.5, "test": 0.5}, "must be less than 1"),
     ],
 )
 def test_impossible_shares_are_refused(shares, problem) -> None:
@@ -82,7 +82,7 @@ def test_impossible_shares_are_refused(shares, problem) -> None:
 
 
 def test_too_few_documents_for_a_share_are_refused() -> None:
-    with pytest.raises(DataError, match="1 documents are too few: none is for test; add some"):
+    with pytest.raises(DataError, match="1 documents are too few: the test part is empty; add"):
         split(["anna"], test=0.1)
-    with pytest.raises(DataError, match="1 different documents are too few"):
+    with pytest.raises(DataError, match="1 distinct documents are too few"):
         split(["anna"] * 500, test=0.1)

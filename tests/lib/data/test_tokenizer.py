@@ -113,7 +113,7 @@ def test_a_text_tokenizer_has_no_chat_tokens() -> None:
         ([], "at least one"),
         (["ab"], "'ab' is not a single"),
         (["a", "b", "a"], "'a' .* twice"),
-        ("a\ud800", "half a character"),
+        ("a\ud800", "a lone surrogate"),
     ],
 )
 def test_a_vocabulary_of_anything_but_distinct_characters_is_refused(chars, problem) -> None:

@@ -78,7 +78,7 @@ def test_a_whole_context_can_be_read_and_no_more(gpt) -> None:
     n = gpt.config.block_size
     assert len(gpt.log_probabilities([0] * n)) == n
     for tokens in ([], [0] * (n + 1)):
-        with pytest.raises(PromptError, match="a prompt has 1 to 16 tokens"):
+        with pytest.raises(PromptError, match="a prompt must have 1 to 16 tokens"):
             gpt.log_probabilities(tokens)
     for tokens in ([0, gpt.config.vocab_size], [-1]):
         with pytest.raises(PromptError, match="tokens are 0 to"):

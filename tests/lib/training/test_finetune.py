@@ -49,7 +49,7 @@ def test_a_text_model_can_learn_to_chat(parent) -> None:
 
 def test_a_chat_model_is_not_trained_on_texts(parent) -> None:
     chat = train([CONVERSATION], parent=parent, config=STILL)
-    with pytest.raises(ConfigError, match="a chat model learns from conversations"):
+    with pytest.raises(ConfigError, match="a chat model can be fine-tuned only on conversations"):
         train(["anna"], parent=chat)
 
 
@@ -65,7 +65,7 @@ def test_subword_tokens_are_those_of_the_parent_whatever_it_learns_next() -> Non
 
 
 def test_another_shape_is_refused_with_both_values(parent) -> None:
-    with pytest.raises(ConfigError, match="n_embd is 16, but 4 in the model to begin with"):
+    with pytest.raises(ConfigError, match="n_embd is 16, but the model to fine-tune has 4"):
         train(["anna"], parent=parent, model=ModelConfig(block_size=8))
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt.errors import CheckpointError
-from microgpt.training.history_file import HISTORY, HistoryPoint, as_lines, read_history
+from microgpt.training.history_file import HISTORY, HistoryPoint, encode_history, read_history
 
 LOSSES = st.floats(allow_nan=False, allow_infinity=False)
 POINTS = st.lists(
@@ -33,13 +33,15 @@ def written(directory: Path, content: bytes) -> Path:
 @given(POINTS)
 def test_what_is_written_is_read_to_the_bit(points: tuple[HistoryPoint, ...]) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        found = read_history(written(Path(directory), as_lines(points)))
+        found = read_history(written(Path(directory), encode_history(points)))
     assert found == points
-    assert as_lines(found) == as_lines(points)  # -0.0 and 0.0 are equal, but not the same
+    assert encode_history(found) == encode_history(
+        points
+    )  # -0.0 and 0.0 are equal, but not the same
 
 
 def test_a_held_out_loss_stands_where_it_was_measured_and_nowhere_else() -> None:
-    lines = as_lines([HistoryPoint(50, 2.75), HistoryPoint(100, 2.5, val_loss=2.625)])
+    lines = encode_history([HistoryPoint(50, 2.75), HistoryPoint(100, 2.5, val_loss=2.625)])
     assert lines == GOOD + b'{"step": 100, "loss": 2.5, "val_loss": 2.625}\n'
 
 

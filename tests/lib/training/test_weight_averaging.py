@@ -9,7 +9,7 @@ import pytest
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.data.split import split
-from microgpt.training.weight_averaging import WeightAverage, moment_after
+from microgpt.training.weight_averaging import WeightAverage, next_averaged_step
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 SMALL = ModelConfig(n_embd=8, n_head=2)
@@ -24,7 +24,7 @@ def train(train):
 def moments(config: TrainConfig) -> list[int]:
     """Return all moments of a training."""
     found, step = [], 0
-    while moment := moment_after(step, config):
+    while moment := next_averaged_step(step, config):
         found.append(moment)
         step = moment
     return found

@@ -67,5 +67,5 @@ def test_a_wrong_rate_fails_the_replay_on_both_engines(monkeypatch) -> None:
 
 @pytest.mark.parametrize("steps", [0, 1001])
 def test_only_the_steps_of_his_run_can_be_replayed(steps: int) -> None:
-    with pytest.raises(ConfigError, match=f"steps must be 1 to 1000, got {steps}"):
+    with pytest.raises(ConfigError, match=f"steps must be from 1 to 1000, got {steps}"):
         next(run_checks(steps=steps))

@@ -62,7 +62,7 @@ class RunDirectory(ABC):
         files = {EVALUATIONS: b"", RUN: encode_run(settings)}
         directory = new_directory(folder, name, files, is_stamped=is_stamped)
         try:
-            return cls(directory, settings, DirectoryLock(directory, USE, is_there=True))
+            return cls(directory, settings, DirectoryLock(directory, USE, exists=True))
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
             raise
@@ -79,7 +79,7 @@ class RunDirectory(ABC):
         settings = read_settings(directory)
         cls._check(settings, path)
         # Lock before removing a torn last line: another process may be writing it.
-        lock = DirectoryLock(directory, USE, is_there=True)
+        lock = DirectoryLock(directory, USE, exists=True)
         run = cls(directory, settings, lock)
         try:
             run._read_evaluations()
@@ -205,7 +205,7 @@ def new_directory(
     staging = folder / SAVING  # if this process is killed, the next holder of the lock removes it
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with DirectoryLock(folder, is_there=True):
+        with DirectoryLock(folder, exists=True):
             directory = _free_directory(folder, name) if is_stamped else folder / name
             try:
                 publish(staging / directory.name, files)

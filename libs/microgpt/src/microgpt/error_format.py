@@ -14,7 +14,9 @@ def newer_version(content: bytes | str, field: str, known: int) -> str | None:
         return None
     version = facts.get(field) if isinstance(facts, dict) else None
     if isinstance(version, int) and version > known:
-        return f"{field} is {version!r:.20}, this microgpt reads up to {known}; update it"
+        return (
+            f"{field} is {version!r:.20}, but this microgpt reads at most {known}; update microgpt"
+        )
     return None
 
 

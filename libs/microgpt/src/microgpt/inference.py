@@ -95,7 +95,7 @@ class InferenceGpt(Predictor):
         """Yield the texts of `generate` one by one; endlessly without num_samples."""
         check_engine(self.engine, None, threads)
         if isinstance(stop, str):
-            raise ConfigError("stop is one text; pass a list of texts")
+            raise ConfigError("stop is a string; pass a list of strings")
         if "" in stop:
             raise ConfigError("a stop string must not be empty")
         job = self.text_job(
@@ -111,7 +111,7 @@ class InferenceGpt(Predictor):
             rules = replace(rules, stop=(*rules.stop, *stop_ids))
         if rng is not None or self.engine == "reference":
             if threads > 1 and rng is not None:
-                raise ConfigError("one generator serves one text at a time; leave threads out")
+                raise ConfigError("rng works with one thread only; leave threads out")
             rngs = repeat(rng) if rng is not None else map(random.Random, count(seed))
             streams = (self._stream(tokens, rules, each) for each in rngs)
             texts = (text_until(stream, self.tokenizer, stop) for stream in streams)
@@ -165,7 +165,7 @@ class InferenceGpt(Predictor):
         room = self.config.block_size - len(opening)
         if room < 0:
             raise PromptError(
-                f"the context of {self.config.block_size} token is too small for a text; "
+                f"the context of {self.config.block_size} token is too small for a prompt; "
                 "train a model with a larger --block-size"
             )
         if not isinstance(prompt, str):

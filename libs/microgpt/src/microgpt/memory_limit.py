@@ -29,8 +29,8 @@ def check_memory(n_bytes: int, purpose: str) -> None:
     free = free_bytes()
     if n_bytes > free:
         raise ConfigError(
-            f"{purpose} needs {n_bytes:,} bytes of memory, and {free:,} are free; "
-            "make the model or the context smaller"
+            f"{purpose} needs {n_bytes:,} bytes of memory, but only {free:,} are free; "
+            "use a smaller model or context"
         )
 
 

@@ -16,10 +16,10 @@ from microgpt.value import total
 FinishReason = Literal["stop", "length"]
 
 NOT_FINITE_MESSAGE = (
-    "the model's scores are not finite numbers: its weights are too large; "
-    "train it again with a lower learning rate"
+    "the logits are not finite because the weights are too large; "
+    "train the model again with a lower learning rate"
 )
-NO_TOKEN_LEFT_MESSAGE = "every token is forbidden"
+NO_TOKEN_LEFT_MESSAGE = "all tokens are forbidden"
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,11 @@ MIN_FREQUENCY = 2  # a pair that occurs once gets no token
 # tokens are cached. Python's \s has four control characters that Unicode does not count as blank.
 BLANK, MARK = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
 WORDS = re.compile(f" ?{MARK}+|{BLANK}+(?!{MARK})|{BLANK}")
-MOST_KNOWN, LONGEST_KNOWN = 2**17, 64  # cached words, and characters per word: 30 MB
+MAX_CACHED_WORDS, MAX_CACHED_LENGTH = 2**17, 64  # cached words, and characters per word: 30 MB
 # Training time grows with the square of a word, and memory is 80 bytes per character of a text. So
 # texts are split at the first word boundary after this many characters, or at twice as many.
-LEARNT_TOGETHER = 2**10
-BETWEEN_WORDS = re.compile(f"(?<={MARK})(?={BLANK})")
+PART_LENGTH = 2**10
+WORD_BOUNDARY = re.compile(f"(?<={MARK})(?={BLANK})")
 
 
 class BpeTokenizer(Tokenizer):
@@ -49,7 +49,7 @@ class BpeTokenizer(Tokenizer):
         self._library, self._pieces = read_library(file)
         super().__init__(len(self._pieces), is_chat=is_chat)
         self._bytes_of = dict(enumerate(self._pieces)) | dict.fromkeys(self.special_ids, b"")
-        self._known: dict[str, Sequence[int]] = {}
+        self._cache: dict[str, Sequence[int]] = {}
 
     @classmethod
     def from_documents(
@@ -71,11 +71,11 @@ class BpeTokenizer(Tokenizer):
         if n_pieces < N_BYTES:
             least = N_BYTES + n_special(is_chat=is_chat)
             raise ConfigError(
-                f"vocab_size must be >= {least}, for {N_BYTES} bytes and {least - N_BYTES} special "
-                f"tokens, got {vocab_size}"
+                f"vocab_size must be >= {least} ({N_BYTES} bytes and {least - N_BYTES} special "
+                f"tokens), got {vocab_size}"
             )
-        if half := "".join(map(_halves, texts)):
-            raise _half_error(half)
+        if found := "".join(map(_surrogates, texts)):
+            raise _surrogate_error(found)
         return cls(_learn(texts, n_pieces), is_chat=is_chat)
 
     @property
@@ -85,7 +85,7 @@ class BpeTokenizer(Tokenizer):
 
     def unknown_characters(self, text: str) -> str:
         """Return the lone surrogates of a text, which have no bytes."""
-        return "".join(dict.fromkeys(_halves(text)))
+        return "".join(dict.fromkeys(_surrogates(text)))
 
     def encode(self, text: str) -> list[int]:
         """Return the tokens of a text; see `Tokenizer`."""
@@ -122,24 +122,24 @@ class BpeTokenizer(Tokenizer):
     def _words(self, text: str) -> list[Sequence[int]]:
         """Return the tokens of each word of a text."""
         words = WORDS.findall(text)
-        if len(self._known) > MOST_KNOWN:
-            self._known = {}  # another thread may still use the old one
-        known = self._known
+        if len(self._cache) > MAX_CACHED_WORDS:
+            self._cache = {}  # another thread may still use the old one
+        cache = self._cache
         tokens = []
         for word in words:
-            found = known.get(word)
+            found = cache.get(word)
             if found is None:
                 found = self._encode_word(word)
-                if len(word) <= LONGEST_KNOWN:
-                    known[word] = found
+                if len(word) <= MAX_CACHED_LENGTH:
+                    cache[word] = found
             tokens.append(found)
         return tokens
 
     def _encode_word(self, word: str) -> Sequence[int]:
-        if half := self.unknown_characters(word):
-            raise _half_error(half)
+        if found := self.unknown_characters(word):
+            raise _surrogate_error(found)
         try:
-            if len(word) <= LONGEST_KNOWN:
+            if len(word) <= MAX_CACHED_LENGTH:
                 return tuple(self._library.encode(word, add_special_tokens=False).ids)
             # Time grows with the square of the word; only the batch call releases the GIL.
             return tuple(self._library.encode_batch_fast([word], add_special_tokens=False)[0].ids)
@@ -171,13 +171,13 @@ def _parts(text: str) -> Iterator[str]:
     """Split a text into parts for training."""
     start = 0
     while start < len(text):
-        place = BETWEEN_WORDS.search(text, start + LEARNT_TOGETHER, start + 2 * LEARNT_TOGETHER)
-        end = place.start() if place else start + 2 * LEARNT_TOGETHER
+        place = WORD_BOUNDARY.search(text, start + PART_LENGTH, start + 2 * PART_LENGTH)
+        end = place.start() if place else start + 2 * PART_LENGTH
         yield text[start:end]
         start = end
 
 
-def _halves(text: str) -> str:
+def _surrogates(text: str) -> str:
     """Return the lone surrogates of a text."""
     try:
         text.encode()
@@ -186,6 +186,6 @@ def _halves(text: str) -> str:
     return ""
 
 
-def _half_error(halves: str) -> TokenizerError:
-    unknown = ", ".join(map(repr, dict.fromkeys(halves)))
-    return TokenizerError(f"{unknown} is half a character; the text was not read as UTF-8")
+def _surrogate_error(surrogates: str) -> TokenizerError:
+    unknown = ", ".join(map(repr, dict.fromkeys(surrogates)))
+    return TokenizerError(f"{unknown} is a lone surrogate, not a character; read the text as UTF-8")

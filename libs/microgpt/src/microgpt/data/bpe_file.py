@@ -22,7 +22,7 @@ def new_library() -> "Library":
         from tokenizers import decoders, models, pre_tokenizers
     except ImportError as error:
         raise TokenizerError(
-            f"subword tokens need the extra bpe ({error}); pip install 'microgpt-lib[bpe]'"
+            f"subword tokens need the extra bpe ({error}); run: pip install 'microgpt-lib[bpe]'"
         ) from error
     library = Library(models.BPE())
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -70,12 +70,12 @@ def read_library(file: bytes) -> tuple["Library", list[bytes]]:
             _TokenizerFile.model_validate_json(text) for text in (file, library.to_str())
         )
     except ValidationError as error:
-        raise TokenizerError(f"it is no tokenizer: {first_problem(error)}") from error
+        raise TokenizerError(f"not a valid tokenizer: {first_problem(error)}") from error
     settings, ours = found.settings, expected.settings
     if wrong := [key for key in ours | settings if settings.get(key) != ours.get(key)]:
         value = json.dumps(settings.get(wrong[0]))
         raise TokenizerError(
-            f"it is not one of microgpt: {printable(wrong[0], 40)} is {printable(value, 80)}"
+            f"unsupported tokenizer: {printable(wrong[0], 40)} is {printable(value, 80)}"
         )
     pieces = _pieces(found.model.vocab)
     _check_merges(found.model)
@@ -101,9 +101,9 @@ def _pieces(vocabulary: dict[str, int]) -> list[bytes]:
     bytes_ = byte_of()
     pieces = sorted(vocabulary, key=vocabulary.__getitem__)
     if [vocabulary[piece] for piece in pieces] != list(range(len(pieces))):
-        raise TokenizerError("its tokens are not numbered from 0 on")
+        raise TokenizerError("the token ids are not consecutive from 0")
     if not bytes_.keys() <= vocabulary.keys() or not bytes_.keys() >= {*"".join(pieces)}:
-        raise TokenizerError("its tokens are not made of the 256 bytes")
+        raise TokenizerError("the tokens are not the 256 bytes and sequences of them")
     return [bytes(bytes_[char] for char in piece) for piece in pieces]
 
 
@@ -113,7 +113,7 @@ def _check_merges(model: _Model) -> None:
         for piece in (*merge, "".join(merge)):
             if piece not in model.vocab:
                 first, second = merge
-                problem = f"it merges {first!r} and {second!r}, but has no token {piece!r}"
+                problem = f"the merge of {first!r} and {second!r} needs the missing token {piece!r}"
                 raise TokenizerError(f"the tokenizer is damaged: {printable(problem)}")
 
 

@@ -164,7 +164,7 @@ def _cut(
     tokens = tokenizer.encode_document(doc)
     if text == "stream":
         if not isinstance(doc, str):
-            raise ConfigError("conversations are no running text; leave text out")
+            raise ConfigError("conversations cannot be read as running text; leave text out")
         if not doc:
             return []
         return SlidingWindows(tokens[:-1], block_size, first=tokenizer.bos_id, stride=stride)

@@ -72,10 +72,10 @@ def load_chat_tests(
             if turn.role == "assistant" and turn.task is not None
         )
     if not tests.conversations:
-        problem = "has no reply of the assistant" if n_without_reply else "is empty"
-        raise DataError(f"{file.path} {problem}; it needs one conversation a line")
+        problem = "has no assistant reply" if n_without_reply else "is empty"
+        raise DataError(f"{file.path} {problem}; write one conversation per line")
     if n_unanswered and tell:
-        tell(_unanswered(n_unanswered, n_without_reply))
+        tell(_left_out_note(n_unanswered, n_without_reply))
     return tests
 
 
@@ -103,7 +103,7 @@ def _parse(line: str, where: str) -> Sequence[_Turn]:
         problem = first_problem(error, root="messages").replace("at line 1 column", "at column")
         raise DataError(f"{where}: {problem}") from error
     if not turns:
-        raise DataError(f"{where}: an empty conversation")
+        raise DataError(f"{where}: the conversation is empty")
     for i, turn in enumerate(turns):
         if wrong := _problem(turn, i):
             raise DataError(f"{where}: messages[{i}]{wrong}")
@@ -114,19 +114,19 @@ def _problem(turn: _Turn, i: int) -> str | None:
     """Return the error of message i, if any."""
     if turn.role != ROLES[i % 2]:
         if i == 0:
-            return " is the assistant's, but a conversation begins with the user; leave it out"
-        return f" is the {turn.role}'s again; make one message of the two, or leave one out"
+            return ": a conversation must start with a user message; remove this one"
+        return f": two {turn.role} messages in a row; merge them or remove one"
     if not turn.content.strip():
         return ": content must not be empty"
     is_named = isinstance(turn.task, str) and turn.task.strip()
     if turn.role == "assistant" and turn.task is not None and not is_named:
-        return f".task: must be the name of a task, got {turn.task!r:.80}"
+        return f".task: must be a non-empty string, got {turn.task!r:.80}"
     return None
 
 
-def _unanswered(n: int, n_without_reply: int) -> str:
+def _left_out_note(n: int, n_without_reply: int) -> str:
     """Return the note about unanswered messages that were left out."""
-    line = f"the last message of {n:,} conversation{'s' * (n > 1)} is the user's and has no reply"
+    note = f"left out {n:,} final user message{'s' * (n > 1)} without a reply"
     if n_without_reply:
-        line += f"; {n_without_reply:,} had no other"
-    return f"{line}; left out"
+        note += f", {n_without_reply:,} of them a whole conversation"
+    return note

@@ -20,7 +20,7 @@ def load_text(path: str | Path | TextFile) -> list[str]:
     file = path if isinstance(path, TextFile) else TextFile(path)
     docs = [doc for line in file if (doc := line.strip())]
     if not docs:
-        raise DataError(f"{file.path} is empty; it needs one document a line")
+        raise DataError(f"{file.path} is empty; write one document per line")
     return docs
 
 
@@ -33,7 +33,7 @@ def load_stream(path: str | Path | TextFile) -> str:
     file = path if isinstance(path, TextFile) else TextFile(path)
     text = "\n".join(file)
     if not text.strip():
-        raise DataError(f"{file.path} is empty; it needs some text")
+        raise DataError(f"{file.path} has no text; use another file")
     return text
 
 
@@ -62,4 +62,4 @@ def bundled(name: str) -> Path:
     for folder in (package / "_data", package.parents[3] / "data"):
         if (folder / name).exists():
             return folder / name
-    raise DataError(f"{name} does not come with microgpt")
+    raise DataError(f"{name} is not bundled with microgpt")

@@ -11,7 +11,7 @@ from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.tokenizer import Document, Tokenizer, joined
 from microgpt.errors import ConfigError, DataError
 
-N_TOGETHER = 1024  # documents per hash update; as fast as all at once, without a full copy
+HASH_BATCH = 1024  # documents per hash update; as fast as all at once, without a full copy
 
 
 @dataclass(frozen=True)
@@ -63,18 +63,18 @@ def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.
         ConfigError: a fraction is out of range, or the two leave nothing to train on.
         DataError: a requested part, or the training part, has no documents.
     """
-    _check_shares(validation, test)
+    _check_fractions(validation, test)
     if not validation + test:
         return Split(docs, docs)
     parts: dict[str, list[Document]] = {"train": [], "validation": [], "test": []}
-    for doc, place in _placed(docs):
+    for doc, place in _hash_distinct(docs):
         name = "test" if place < test else "validation" if place >= 1 - validation else "train"
         parts[name].append(doc)
-    for name, share in (("train", 1.0), ("validation", validation), ("test", test)):
-        if share and not parts[name]:
+    for name, fraction in (("train", 1.0), ("validation", validation), ("test", test)):
+        if fraction and not parts[name]:
             n = sum(map(len, parts.values()))
-            what = f"{len(docs)} documents" if n == len(docs) else f"{n} different documents"
-            raise DataError(f"{what} are too few: none is for {name}; add some")
+            what = f"{len(docs)} documents" if n == len(docs) else f"{n} distinct documents"
+            raise DataError(f"{what} are too few: the {name} part is empty; add documents")
     return Split(docs, **parts, val_fraction=validation, test_fraction=test)
 
 
@@ -85,27 +85,29 @@ def split_stream(text: str, *, validation: float = 0.0, test: float = 0.0) -> Sp
         ConfigError: a fraction is out of range, or the two leave nothing to train on.
         DataError: a requested part, or the training part, has no characters.
     """
-    _check_shares(validation, test)
-    ends = [round(len(text) * share) for share in (1 - validation - test, 1 - test, 1)]
+    _check_fractions(validation, test)
+    ends = [round(len(text) * end) for end in (1 - validation - test, 1 - test, 1)]
     parts = {
         name: text[start:end]
         for name, start, end in zip(("train", "validation", "test"), [0, *ends], ends, strict=False)
     }
-    for name, share in (("train", 1.0), ("validation", validation), ("test", test)):
-        if share and not parts[name]:
-            raise DataError(f"{len(text)} characters are too few: none is for {name}; add some")
+    for name, fraction in (("train", 1.0), ("validation", validation), ("test", test)):
+        if fraction and not parts[name]:
+            raise DataError(
+                f"{len(text)} characters are too few: the {name} part is empty; add text"
+            )
     held_out = {name: (parts[name],) if parts[name] else () for name in ("validation", "test")}
     return Split(
         (text,), (parts["train"],), **held_out, val_fraction=validation, test_fraction=test
     )
 
 
-def _check_shares(validation: float, test: float) -> None:
-    for name, share in (("validation", validation), ("test", test)):
-        if not 0 <= share < 1:
-            raise ConfigError(f"the {name} share must be in [0, 1), got {share}")
+def _check_fractions(validation: float, test: float) -> None:
+    for name, fraction in (("validation", validation), ("test", test)):
+        if not 0 <= fraction < 1:
+            raise ConfigError(f"the {name} fraction must be in [0, 1), got {fraction}")
     if validation + test >= 1:
-        raise ConfigError(f"shares of {validation} and {test} leave nothing to train on")
+        raise ConfigError(f"validation ({validation}) + test ({test}) must be less than 1")
 
 
 def fingerprint(docs: Sequence[Document]) -> str:
@@ -114,8 +116,8 @@ def fingerprint(docs: Sequence[Document]) -> str:
     A text counts as its UTF-8 bytes, a conversation as those of [[role, content], …] in JSON.
     """
     digest = hashlib.sha256()
-    for i in range(0, len(docs), N_TOGETHER):
-        batch = docs[i : i + N_TOGETHER]
+    for i in range(0, len(docs), HASH_BATCH):
+        batch = docs[i : i + HASH_BATCH]
         lines = joined(batch, "\n") or "\n".join(map(_as_line, batch))
         digest.update((lines + "\n").encode(errors="surrogatepass"))
     return digest.hexdigest()
@@ -129,7 +131,7 @@ def _as_line(doc: Document) -> str:
     return json.dumps(pairs, ensure_ascii=False, separators=(",", ":"))
 
 
-def _placed(docs: Iterable[Document]) -> Iterator[tuple[Document, float]]:
+def _hash_distinct(docs: Iterable[Document]) -> Iterator[tuple[Document, float]]:
     """Yield each distinct document with its hash as a number in [0, 1)."""
     seen: set[str | bytes] = set()
     for doc in docs:

@@ -88,7 +88,7 @@ class DataReport:
             rank -= n
             if rank <= 0:
                 return length
-        raise ValueError(f"a percentile is from 0 to 100, got {percent}")
+        raise ValueError(f"percent must be from 0 to 100, got {percent}")
 
     def cut(self, block_size: int) -> Cut:
         """Return the documents and tokens that exceed a context."""

@@ -102,9 +102,9 @@ def _diagnose(sample: bytes) -> tuple[str, str]:
     n_bad = text.count("\ufffd")
     n_beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))
     if is_ascii_with_zeros or n_beyond_ascii - n_bad >= n_bad:  # no other encoding looks like it
-        return "UTF-8 text throughout", "mend that line"
+        return "UTF-8 text", "fix that line"
     if not _is_text(text):
-        return "a text file", "give one, in UTF-8"
+        return "a text file", "use a UTF-8 text file"
     western = sample.decode("cp1252", errors="replace")
     if "\ufffd" not in western and 2 * len(odd) <= len(sample):  # accents are few among letters
         return _other_encoding("cp1252")

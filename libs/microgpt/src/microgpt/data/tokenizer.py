@@ -190,9 +190,11 @@ class CharTokenizer(Tokenizer):
         wrong = next((char for char in self.chars if len(char) != 1), None)
         if wrong is not None:
             raise TokenizerError(f"{wrong!r:.80} is not a single character")
-        half = next((char for char in self.chars if "\ud800" <= char <= "\udfff"), None)
-        if half is not None:
-            raise TokenizerError(f"{half!r} is half a character; the text was not read as UTF-8")
+        surrogate = next((char for char in self.chars if "\ud800" <= char <= "\udfff"), None)
+        if surrogate is not None:
+            raise TokenizerError(
+                f"{surrogate!r} is a lone surrogate, not a character; read the text as UTF-8"
+            )
         if len(self._id_of) < len(self.chars):
             twice = next(c for i, c in enumerate(self.chars) if self._id_of[c] != i)
             raise TokenizerError(f"{twice!r} is in the vocabulary twice")

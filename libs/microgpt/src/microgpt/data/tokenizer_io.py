@@ -73,7 +73,7 @@ def restore(
     if tokenizer.vocab_size != vocab_size:
         what = "characters" if file is None else "subword tokens"
         raise CheckpointError(
-            f"{path}: vocab_size is {vocab_size}, but its {what} and special tokens make "
-            f"{tokenizer.vocab_size}"
+            f"{path}: vocab_size is {vocab_size}, but there are {tokenizer.vocab_size} {what} "
+            "and special tokens"
         )
     return tokenizer

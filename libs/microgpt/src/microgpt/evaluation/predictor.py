@@ -68,13 +68,13 @@ class Predictor:
         check_engine(self.engine, None, threads)
         check_choice("text", text, TextKind)
         if isinstance(docs, str):
-            raise DataError("docs is one text; pass a list of texts")
+            raise DataError("docs is a string; pass a list of texts")
         docs, block_size = list(docs), self.config.block_size
         chunks = scored(docs, self.tokenizer, block_size, loss_on=loss_on, text=text)
         n_characters = sum(count_predictions(doc, loss_on, text, len) for doc in docs)
         evaluation_set = EvaluationSet(chunks, n_characters=n_characters)
         if not evaluation_set.n_tokens:
-            raise DataError("there are no documents to evaluate, or no replies in them")
+            raise DataError("there are no documents to evaluate, or they have no assistant replies")
         if self.engine == "reference":
             evaluation = evaluation_set.evaluate(partial(scalar_nll, self._gpt))
         else:
@@ -107,7 +107,7 @@ class Predictor:
             check_count("max_tokens", max_tokens)
         if not 1 <= len(tokens) <= self.config.block_size:
             raise PromptError(
-                f"a prompt has 1 to {self.config.block_size} tokens, this one {len(tokens)}"
+                f"a prompt must have 1 to {self.config.block_size} tokens, got {len(tokens)}"
             )
         if min(tokens) < 0 or max(tokens) >= self.config.vocab_size:
-            raise PromptError(f"a prompt's tokens are 0 to {self.config.vocab_size - 1}")
+            raise PromptError(f"the tokens of a prompt must be 0 to {self.config.vocab_size - 1}")

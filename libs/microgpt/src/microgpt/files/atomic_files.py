@@ -24,7 +24,7 @@ from microgpt.errors import CheckpointError, FullDiskError
 from microgpt.files.regular_file import read_regular_file
 
 SAVING, SAVED = ".saving", ".saved"
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # disk, quota, largest file
+FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # disk, quota, largest file
 MAX_READS = 100  # retries while other processes replace the files; a few suffice
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = Fals
         try:
             for name, content in files.items():
                 if os.path.isdir(directory / name):
-                    raise CheckpointError(f"{directory / name} is a directory; name another place")
+                    raise CheckpointError(f"{directory / name} is a directory; use another path")
                 _write(staging / name, content)
             _sync_directory(staging)
             if is_new:
@@ -78,8 +78,8 @@ def check_place(directory: Path) -> None:
                 raise cannot_write(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
             return
         if os.path.lexists(path):
-            what = "a file" if path.exists() else "a link to nothing"
-            raise CheckpointError(f"{path} is {what}, not a directory; name another place")
+            what = "a file" if path.exists() else "a broken link"
+            raise CheckpointError(f"{path} is {what}, not a directory; use another path")
 
 
 def committed_path(directory: Path, name: str) -> Path:
@@ -128,11 +128,13 @@ def read(path: Path, max_bytes: int) -> bytes:
 def cannot_write(directory: Path, error: OSError, n_bytes: int = 0) -> CheckpointError:
     """Return the error to raise; for a full disk, with the bytes needed if known."""
     problem = f"cannot write to {directory}: {error.strerror}"
-    if error.errno in NO_ROOM:
-        return FullDiskError(f"{problem}; it takes {n_bytes:,} bytes" if n_bytes else problem)
+    if error.errno in FULL_DISK_ERRNOS:
+        return FullDiskError(f"{problem}; {n_bytes:,} bytes are needed" if n_bytes else problem)
     if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-        return CheckpointError(f"another process has just made {directory}; name another one")
-    return CheckpointError(f"{problem}; name another directory")
+        return CheckpointError(
+            f"another process has just created {directory}; use another directory"
+        )
+    return CheckpointError(f"{problem}; use another directory")
 
 
 def as_argument(path: Path) -> str:

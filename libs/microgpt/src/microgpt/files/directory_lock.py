@@ -24,18 +24,18 @@ from microgpt.printable import printable
 LOCK = ".lock"
 SHORT_USE = "being written"  # the use of a short-lived lock
 WAIT_S = 30.0  # per holder of a short-lived lock; restarts when the holder changes
-SURE_S = 0.2  # then a name in a lock file is not that of a process that just died
+SETTLE_S = 0.2  # then a name in a lock file is not that of a process that just died
 MAX_PAUSE_S = 0.05
 
 
 class DirectoryLock:
     """An exclusive lock on a directory, held until it is released or the process ends."""
 
-    def __init__(self, directory: Path, use: str = SHORT_USE, *, is_there: bool = False) -> None:
+    def __init__(self, directory: Path, use: str = SHORT_USE, *, exists: bool = False) -> None:
         """Lock a directory, and finish the write of a killed holder of the lock.
 
         It need not exist; its parents are created. A process that is writing it is waited for.
-        Other processes report that the directory is "{use} by process …". If is_there, the
+        Other processes report that the directory is "{use} by process …". If exists, the
         directory exists, and no lock file is created beside it, which a killed process would leave.
 
         Raises:
@@ -49,7 +49,7 @@ class DirectoryLock:
         self._lock: FileLock | None = None
         try:
             check_place(directory)
-            if not is_there:
+            if not exists:
                 self._enter_gate(path)
             self.enter()
             if not self._lock and not self._gate:  # the directory was removed meanwhile
@@ -104,9 +104,9 @@ class DirectoryLock:
             if held != held_before:
                 since = now
             use = held[1]
-            if now - since > (WAIT_S if use.startswith(SHORT_USE) else SURE_S):
+            if now - since > (WAIT_S if use.startswith(SHORT_USE) else SETTLE_S):
                 raise CheckpointError(
-                    f"{self._directory} is {use}; wait for it, or name another directory"
+                    f"{self._directory} is {use}; wait until it ends, or use another directory"
                 )
             time.sleep(pause)
             pause = min(1.5 * pause, MAX_PAUSE_S)

@@ -18,13 +18,13 @@ def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
     """
     with open(path, "rb", opener=open_at_once) as file:  # raises OSError for a directory
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
         size = os.fstat(file.fileno()).st_size
         content = file.read(size + 1) if size <= max_bytes else b""
         while len(content) > size and len(content) <= max_bytes and (more := file.read(2**20)):
             content += more  # the file has grown
     if max(size, len(content)) > max_bytes:
-        raise OSError(errno.EFBIG, f"it is larger than {max_bytes:,} bytes", str(path))
+        raise OSError(errno.EFBIG, f"larger than {max_bytes:,} bytes", str(path))
     return content
 
 

@@ -37,7 +37,7 @@ HASH = "weights_sha256"  # the key of meta.json
 TOKENIZER = "tokenizer.json"
 STATE_DESCRIPTION = "train_state.json"  # of an unfinished training
 BYTES_PER_WEIGHT = 32  # of a loaded model: a Python float and a pointer to it
-MOST_IN_JSON = 1_000_000  # weights: 22 MB; larger files are not meant to be read by people
+MAX_IN_JSON = 1_000_000  # weights: 22 MB; larger files are not meant to be read by people
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def encode_model(
 ) -> dict[str, bytes]:
     """Return the files of a model, by name; see `save`."""
     n_params = count_params(result.model)
-    weights_format = weights_format or ("json" if n_params <= MOST_IN_JSON else "safetensors")
+    weights_format = weights_format or ("json" if n_params <= MAX_IN_JSON else "safetensors")
     content = encode_weights(result.model, result.weights, weights_format, result.dtype)
     return _files(WEIGHTS_FILES[weights_format], content, meta_of(result), result.tokenizer)
 
@@ -98,7 +98,7 @@ def export(
             too large for float16.
     """
     if half and weights_format == "json":
-        raise ConfigError("half precision is for safetensors; JSON has no numbers of that size")
+        raise ConfigError("half precision needs the safetensors format; JSON stores full precision")
     content = encode_weights(
         saved.model, saved.weights, weights_format, "float16" if half else saved.dtype
     )
@@ -120,7 +120,7 @@ def load(directory: str | Path) -> SavedModel:
     exists = os.path.exists(directory)  # checked first, as a concurrent save may create it
     if not os.path.isdir(directory):  # unlike Path.is_dir, never raises OSError
         what = "is not a directory" if exists else "does not exist"
-        raise CheckpointError(f"{directory} {what}; name one that `microgpt train` has written")
+        raise CheckpointError(f"{directory} {what}; use a directory written by `microgpt train`")
     return read_consistently(directory, lambda: _load(directory))
 
 
@@ -157,7 +157,7 @@ def _load(directory: Path) -> SavedModel:
     """Load a model; a killed save may have left two weights files."""
     if not has_model(directory) and committed_path(directory, STATE_DESCRIPTION).exists():
         raise CheckpointError(
-            f"there is no model in {directory} yet: its training has not ended; go on with it: "
+            f"{directory} has no model yet: its training has not ended; resume it with: "
             f"microgpt train --resume {as_argument(directory)}"
         )
     meta_path = committed_path(directory, META)
@@ -184,8 +184,8 @@ def _load(directory: Path) -> SavedModel:
             weights = decode_weights(content, path, model)
             return SavedModel(model, weights, tokenizer, meta.dtype, meta)
     raise CheckpointError(
-        f"{mismatch} is not the file that {META} describes (its sha256 differs); "
-        "train the model again, or restore both files"
+        f"{mismatch} does not match {META} (its sha256 differs); "
+        "restore both files, or train the model again"
     )
 
 

@@ -18,7 +18,7 @@ from microgpt.storage.model_directory import (
 )
 from microgpt.storage.training_state import STATE, Status, encode_state, read_state
 from microgpt.storage.weights_file import WEIGHTS_FILES
-from microgpt.training.history_file import HISTORY, as_lines
+from microgpt.training.history_file import HISTORY, encode_history
 
 
 class TrainingDirectory:
@@ -31,7 +31,7 @@ class TrainingDirectory:
         own = (STATE, STATE_DESCRIPTION, HISTORY, TOKENIZER, META, *WEIGHTS_FILES.values())
         for name in own:
             if os.path.isdir(self.path / name):  # unlike Path.is_dir, never raises OSError
-                raise CheckpointError(f"{self.path / name} is a directory; name another place")
+                raise CheckpointError(f"{self.path / name} is a directory; use another directory")
         self._lock = DirectoryLock(self.path, "being trained")
 
     def __enter__(self) -> Self:
@@ -57,7 +57,11 @@ class TrainingDirectory:
     def keep(self, plan: TrainingPlan, state: TrainState, status: Status = "running") -> None:
         """Write a checkpoint; if that fails, the previous one is kept."""
         content, description = encode_state(plan, state, status)
-        files = {STATE: content, HISTORY: as_lines(state.history), STATE_DESCRIPTION: description}
+        files = {
+            STATE: content,
+            HISTORY: encode_history(state.history),
+            STATE_DESCRIPTION: description,
+        }
         publish(self.path, files, is_held=True)
         self._lock.enter()
         self.has_own_state = True
@@ -75,8 +79,8 @@ class TrainingDirectory:
 def check_has_training(directory: Path) -> None:
     """Raise CheckpointError if a directory has no training to resume."""
     if not _has_state(directory):
-        what = "holds no training" if directory.is_dir() else "does not exist"
-        raise CheckpointError(f"{directory} {what} to go on with; name one, or train anew")
+        what = "has no training to resume" if directory.is_dir() else "does not exist"
+        raise CheckpointError(f"{directory} {what}; use another directory, or train from scratch")
 
 
 def read_training(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:

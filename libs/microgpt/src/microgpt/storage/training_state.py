@@ -48,7 +48,7 @@ FORMAT_VERSION = 1
 STATE = "train_state.safetensors"
 TOKENIZER = "tokenizer"  # the name of its array of bytes
 Status = Literal["running", "ended", "diverged"]
-ONCE = {"loss_on": "all", "long_docs": "truncate"}  # defaults of older states
+LEGACY_DEFAULTS = {"loss_on": "all", "long_docs": "truncate"}  # defaults of older states
 
 _Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
 
@@ -102,8 +102,8 @@ class _Description(BaseModel):
 
     @field_validator("config", mode="before")
     @classmethod
-    def _as_it_was(cls, config: object) -> object:
-        return ONCE | config if isinstance(config, dict) else config
+    def _with_legacy_defaults(cls, config: object) -> object:
+        return LEGACY_DEFAULTS | config if isinstance(config, dict) else config
 
 
 def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple[bytes, bytes]:
@@ -129,15 +129,15 @@ def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
     content = read(path, _max_bytes(facts))
     if facts.state_sha256 != hashlib.sha256(content).hexdigest():
         raise CheckpointError(
-            f"{path} is not the file that {description_path.name} describes (its sha256 differs); "
-            "restore both files, or train anew with --force"
+            f"{path} does not match {description_path.name} (its sha256 differs); "
+            "restore both files, or train from scratch with --force"
         )
     try:
         tensors = load_tensors(content)
         state = _state(facts, tensors, path)
         file = (path, tensors[TOKENIZER].tobytes()) if facts.tokenizer == "bpe" else None
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is no state of a training: {error}") from error
+        raise CheckpointError(f"{path} is not a valid checkpoint: {error}") from error
     tokenizer = restore(description_path, facts, file, facts.model.vocab_size)
     plan = {field.name: getattr(facts, field.name) for field in fields(TrainingPlan)}
     plan |= {"tokenizer": tokenizer, "input": path_from_text(facts.input) if facts.input else None}
@@ -154,10 +154,10 @@ def _parse(description: bytes, description_path: Path) -> _Description:
         raise CheckpointError(f"{description_path}: {what}") from error
     if facts.step > facts.config.steps:
         raise CheckpointError(
-            f"{description_path}: step is {facts.step}, beyond the {facts.config.steps} of config"
+            f"{description_path}: step is {facts.step}, but config.steps is {facts.config.steps}"
         )
     if not (facts.input or facts.preset):
-        raise CheckpointError(f"{description_path}: it names neither an input nor a preset")
+        raise CheckpointError(f"{description_path}: both input and preset are missing")
     check_fields(description_path, facts)
     return facts
 
@@ -202,23 +202,27 @@ def _state(
     for name in ("weights", "adam_m", "adam_v", *optional):
         if tensors[name].shape != (n_params,) or tensors[name].dtype != description.dtype:
             raise CheckpointError(
-                f"{path}: {name} is not {n_params} numbers of {description.dtype}; train anew"
+                f"{path}: {name} is not an array of {n_params} {description.dtype} numbers; "
+                "train from scratch"
             )
     history = _history(tensors)
     recent_losses = _losses(tensors["recent_losses"])
     if len(recent_losses) != min(description.step, N_RECENT):
         raise ValueError(f"{len(recent_losses)} recent losses after {description.step} steps")
     if history and not 1 <= history[0].step <= history[-1].step <= description.step:
-        raise ValueError(f"the steps of its history are not from 1 to {description.step}")
+        raise ValueError(f"its history has steps outside 1 to {description.step}")
     n_since = description.since_history[1]
     if n_since > description.step - (history[-1].step if history else 0):
-        raise ValueError(f"it counts {n_since} steps since the last point of its history")
+        raise ValueError(f"since_history has too many steps: {n_since}")
     if best and not best.step <= best.measured_at <= description.step:
         raise ValueError(
-            f"its best held-out loss, of step {best.step}, was last measured at {best.measured_at}"
+            f"best has step {best.step} and measured_at {best.measured_at} "
+            f"at step {description.step}"
         )
     if average and not average.n <= average.step <= description.step:
-        raise ValueError(f"a mean of {average.n} up to step {average.step} is not of this training")
+        raise ValueError(
+            f"average has n {average.n} and step {average.step} at step {description.step}"
+        )
     names = ("step", "dtype", "engine", "since_history", "seconds")
     return TrainState(
         **{name: getattr(description, name) for name in names},
@@ -239,7 +243,7 @@ def _history(tensors: Mapping[str, NDArray[Any]]) -> list[HistoryPoint]:
     measured = tensors["history.val_loss"]
     _losses(np.where(np.isnan(measured), 0, measured))
     if tensors["history.step"].dtype != np.int64 or steps != sorted(set(steps)):
-        raise ValueError("the steps of its history do not ascend")
+        raise ValueError("its history steps do not ascend")
     return [
         HistoryPoint(step, loss, None if math.isnan(val_loss) else val_loss)
         for step, loss, val_loss in zip(steps, losses, measured.tolist(), strict=True)
@@ -249,5 +253,5 @@ def _history(tensors: Mapping[str, NDArray[Any]]) -> list[HistoryPoint]:
 def _losses(tensor: NDArray[Any]) -> tuple[float, ...]:
     """Return losses as a tuple; raise ValueError if they are invalid."""
     if tensor.ndim != 1 or tensor.dtype != np.float64 or not (np.abs(tensor) < MAX_LOSS).all():
-        raise ValueError(f"its losses are not float64 numbers below {MAX_LOSS:g} in a row")
+        raise ValueError(f"its losses are not a float64 vector with values below {MAX_LOSS:g}")
     return tuple(tensor.tolist())

@@ -38,7 +38,7 @@ def encode_weights(
         tensors = {name: np.array(weights[name], dtype) for name in weight_shapes(model)}
     for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
-            raise CheckpointError(f"{name} has a weight that is too large for {dtype}")
+            raise CheckpointError(f"{name} has a weight too large for {dtype}")
     return save(tensors, {"format": "np"})
 
 
@@ -64,15 +64,15 @@ def decode_weights(
     shapes = weight_shapes(model)
     missing, foreign = shapes.keys() - matrices.keys(), matrices.keys() - shapes.keys()
     if missing or foreign:
-        problem = f"{min(missing)} is missing" if missing else f"{min(foreign)} does not belong"
-        raise CheckpointError(f"{path}: {printable(problem)}, by {META}")
+        problem = f"{min(missing)} is missing" if missing else f"{min(foreign)} is unexpected"
+        raise CheckpointError(f"{path} does not match {META}: {printable(problem)}")
     for name, (rows, columns) in shapes.items():
         matrix = matrices[name]
         uneven = next((row for row in matrix if len(row) != columns), None)
         if len(matrix) != rows or uneven is not None:
             found = f"{len(matrix)} × {columns if uneven is None else len(uneven)}"
             raise CheckpointError(
-                f"{path}: {name} is {found}, not {rows} × {columns} as {META} has it"
+                f"{path} does not match {META}: {name} is {found}, not {rows} × {columns}"
             )
     return {name: tuple(tuple(row) for row in matrices[name]) for name in shapes}
 
@@ -97,17 +97,17 @@ def _from_safetensors(content: bytes, path: Path) -> dict[str, list[list[float]]
         tensors = load(content)
     except KeyError as error:  # a dtype that NumPy lacks
         raise CheckpointError(
-            f"{path} has numbers of {printable(str(error))}; "
-            f"convert them to one of {', '.join(FLOATS)}"
+            f"{path} has the dtype {printable(str(error))}; "
+            f"convert it to one of {', '.join(FLOATS)}"
         ) from error
     except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {printable(str(error))}") from error
     for name, tensor in tensors.items():
         if tensor.ndim != 2 or tensor.dtype.name not in FLOATS:
             raise CheckpointError(
-                f"{path}: {printable(name)} is {tensor.ndim}-dimensional of {tensor.dtype}; "
-                f"a matrix of {', '.join(FLOATS)} is expected"
+                f"{path}: {printable(name)} is a {tensor.ndim}-D array of {tensor.dtype}; "
+                f"expected a matrix of {', '.join(FLOATS)}"
             )
         if not np.isfinite(tensor).all():
-            raise CheckpointError(f"{path}: {printable(name)} has a number that is not finite")
+            raise CheckpointError(f"{path}: {printable(name)} has a value that is not finite")
     return {name: tensor.tolist() for name, tensor in tensors.items()}

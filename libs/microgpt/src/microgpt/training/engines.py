@@ -29,7 +29,7 @@ DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "f
 
 # Lower bounds for the reference: per weight a Value, its float and Adam's two means; per
 # multiplication the references to both operands and to both local gradients in the graph.
-BYTES_A_WEIGHT, BYTES_A_MULTIPLICATION = 200, 32
+BYTES_PER_WEIGHT, BYTES_PER_MULTIPLICATION = 200, 32
 RUN_S = 0.02  # target duration of a `run` call of the reference; at least one document is read
 
 
@@ -74,10 +74,10 @@ def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
     if dtype is not None:
         check_choice("dtype", dtype, DType)
     if (engine, dtype) == ("reference", "float32"):
-        raise ConfigError("the reference engine computes in float64; leave dtype out")
+        raise ConfigError("the reference engine supports only float64; leave dtype out")
     check_threads(threads)
     if engine == "reference" and threads > 1:
-        raise ConfigError("the reference engine computes in one thread; leave threads out")
+        raise ConfigError("the reference engine supports only one thread; leave threads out")
 
 
 def check_fits(
@@ -105,7 +105,7 @@ def bytes_needed(
 ) -> int:
     """Return the bytes that training needs, documents excluded."""
     if engine == "reference":
-        return count_params(model) * (BYTES_A_WEIGHT + longest * BYTES_A_MULTIPLICATION)
+        return count_params(model) * (BYTES_PER_WEIGHT + longest * BYTES_PER_MULTIPLICATION)
     from microgpt.engine.training import threaded_step as threaded
 
     threads = threaded.useful_threads(model, config, longest * config.batch_size, threads)

@@ -10,7 +10,7 @@ from microgpt.errors import ConfigError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainedModel
 
-A_ROW_A_TOKEN = ("wte", "lm_head")
+ROW_PER_TOKEN = ("wte", "lm_head")
 
 
 def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokenizer:
@@ -23,7 +23,7 @@ def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokeni
     is_chat = not all(isinstance(doc, str) for doc in docs)
     if parent.tokenizer.is_chat and not is_chat:
         raise ConfigError(
-            "a chat model learns from conversations, and these are texts; train it with --chat"
+            "a chat model can be fine-tuned only on conversations, not on texts; use --chat"
         )
     if isinstance(parent.tokenizer, BpeTokenizer):
         return BpeTokenizer(parent.tokenizer.file, is_chat=is_chat)
@@ -45,7 +45,7 @@ def check_shape(parent: TrainedModel, model: ModelConfig) -> None:
     for name, size in vars(expected).items():
         if getattr(model, name) != size:
             raise ConfigError(
-                f"{name} is {getattr(model, name)}, but {size} in the model to begin with; "
+                f"{name} is {getattr(model, name)}, but the model to fine-tune has {size}; "
                 "leave it out"
             )
 
@@ -62,7 +62,7 @@ def inherited(
     weights: list[float] = []
     for name, (n_rows, n_columns) in weight_shapes(model).items():
         rows = parent.weights[name]
-        if name not in A_ROW_A_TOKEN:
+        if name not in ROW_PER_TOKEN:
             weights.extend(number for row in rows for number in row)
             continue
         start = len(weights)

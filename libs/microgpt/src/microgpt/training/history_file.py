@@ -33,7 +33,7 @@ class HistoryPoint:
     val_loss: float | None = None  # held-out loss after this step, where it was measured
 
 
-def as_lines(points: Iterable[HistoryPoint]) -> bytes:
+def encode_history(points: Iterable[HistoryPoint]) -> bytes:
     """Return the content of history.jsonl, with losses in full precision."""
     facts = ({name: fact for name, fact in vars(p).items() if fact is not None} for p in points)
     return "".join(json.dumps(fact, allow_nan=False) + "\n" for fact in facts).encode()
@@ -44,7 +44,7 @@ def read_history(directory: str | Path) -> tuple[HistoryPoint, ...]:
     directory = Path(directory)
     if not os.path.isdir(directory):  # unlike Path.is_dir, never raises OSError
         what = "is not a directory" if os.path.exists(directory) else "does not exist"
-        raise CheckpointError(f"{directory} {what}; name one that `microgpt train` has written")
+        raise CheckpointError(f"{directory} {what}; use a directory written by `microgpt train`")
     path = directory / HISTORY
     points: list[HistoryPoint] = []
     content = read_consistently(directory, lambda: _read(directory))
@@ -64,8 +64,8 @@ def _read(directory: Path) -> bytes:
     path = committed_path(directory, HISTORY)
     if not os.path.lexists(path):
         raise CheckpointError(
-            f"{directory} has no {HISTORY}: it is no model directory, or one of a microgpt "
-            "that kept no history; train the model again"
+            f"{directory} has no {HISTORY}: it is not a model directory, or an old microgpt "
+            "wrote it; train the model again"
         )
     return read(path, MAX_HISTORY_BYTES)
 

@@ -17,7 +17,7 @@ from microgpt.state import TrainEvent, TrainingPlan, TrainResult, TrainState
 from microgpt.training.early_stopping import Ending, ending, keep_best
 from microgpt.training.engines import Engine, make_nll
 from microgpt.training.loss_history import LossHistory
-from microgpt.training.weight_averaging import WeightAverage, moment_after
+from microgpt.training.weight_averaging import WeightAverage, next_averaged_step
 
 EVENT_INTERVAL_S = 0.05  # for a live display and a prompt stop, at no measurable cost
 STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # checkpoint interval; most time to spend on them
@@ -63,7 +63,9 @@ class TrainingLoop:
         self.average = average if average and average.steps == self.config.steps else None
         self.validation_set = self._evaluation_set(self.parts.validation)
         self.event_due = perf_counter() + EVENT_INTERVAL_S
-        self.kept_at = self.resume.step if self.resume else -1  # step of the last checkpoint
+        self.checkpoint_step = (
+            self.resume.step if self.resume else -1
+        )  # step of the last checkpoint
         self.state_due = perf_counter() + STATE_INTERVAL_S if self.resume else 0.0
 
     def run(self) -> TrainResult:
@@ -111,8 +113,8 @@ class TrainingLoop:
     def _next_pause(self) -> int:
         """Return the next step at which averaging, evaluation or a checkpoint is due."""
         step, pauses = self.engine.n_steps, [self.config.steps]
-        if moment := moment_after(step, self.config):
-            pauses.append(moment)
+        if averaged := next_averaged_step(step, self.config):
+            pauses.append(averaged)
         if self.validation_set:
             pauses.append(_next_multiple(step, self.config.steps_between_evaluations))
         if self.state_every:
@@ -122,7 +124,7 @@ class TrainingLoop:
     def _update_average(self) -> None:
         """Add the weights to the mean if this step is averaged."""
         step, average = self.engine.n_steps, self.average
-        if moment_after(step - 1, self.config) != step or (average and average.step == step):
+        if next_averaged_step(step - 1, self.config) != step or (average and average.step == step):
             return
         weights = self.engine.flat_weights()
         self.average = (
@@ -171,7 +173,7 @@ class TrainingLoop:
         )
         evaluation_set = EvaluationSet(chunks, at_once=AT_ONCE if plan.engine == "compiled" else 1)
         if not evaluation_set.n_tokens:
-            raise DataError("the conversations that are held out have no replies; hold out others")
+            raise DataError("the held-out conversations have no assistant replies; hold out more")
         return evaluation_set
 
     def _report(self, val_loss: float | None = None) -> None:
@@ -198,7 +200,7 @@ class TrainingLoop:
 
     def _is_state_due(self) -> bool:
         step = self.engine.n_steps
-        if step == self.kept_at:
+        if step == self.checkpoint_step:
             return False
         if self.state_every:
             return step % self.state_every == 0
@@ -208,7 +210,7 @@ class TrainingLoop:
         started = perf_counter()
         self.on_state(self._state())
         now = perf_counter()
-        self.kept_at = self.engine.n_steps
+        self.checkpoint_step = self.engine.n_steps
         self.state_due = now + max(STATE_INTERVAL_S, (now - started) / STATE_SHARE)
 
     def _state(self) -> TrainState:

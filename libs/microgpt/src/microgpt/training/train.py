@@ -134,10 +134,10 @@ def _default_dtype(
 
 def _as_list(docs: Iterable[Document]) -> list[Document]:
     if isinstance(docs, str):
-        raise DataError("docs is one text; pass a list of texts, such as load_text(path) returns")
+        raise DataError("docs is a string; pass a list of texts, such as load_text(path)")
     docs = list(docs)
     if not docs:
-        raise DataError("there are no documents to learn from")
+        raise DataError("there are no documents to train on")
     return docs
 
 
@@ -159,18 +159,18 @@ def _encode_in_order(
         return dataset
     if config.long_docs == "skip" and chunks.n_long:
         what = f"no document fits into the context of {chunks.block_size} tokens"
-        raise DataError(f"{what}, and longer ones are left out; take a larger block size")
+        raise DataError(f"{what}, and longer ones are skipped; use a larger block size")
     raise DataError(
-        f"no reply begins within the context of {chunks.block_size} tokens, so there is nothing "
-        "to learn; take a larger block size"
+        f"no assistant reply starts within the context of {chunks.block_size} tokens; "
+        "use a larger block size"
     )
 
 
 def _with_vocabulary(model: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:
     if model.vocab_size not in (0, tokenizer.vocab_size):
         raise ConfigError(
-            f"vocab_size ({model.vocab_size}) is not the tokenizer's ({tokenizer.vocab_size}); "
-            "leave it out"
+            f"vocab_size is {model.vocab_size}, but the tokenizer has {tokenizer.vocab_size} "
+            "tokens; leave it out"
         )
     return replace(model, vocab_size=tokenizer.vocab_size)
 
@@ -180,11 +180,15 @@ def _check_resume(
 ) -> None:
     check_engine(engine, resume.dtype)
     if resume.dtype != dtype:
-        raise ConfigError(f"the state to resume was computed in {resume.dtype}, not in {dtype}")
+        raise ConfigError(
+            f"the checkpoint to resume has dtype {resume.dtype}, not {dtype}; leave dtype out"
+        )
     sizes = {len(numbers) for numbers in (resume.weights, resume.adam_m, resume.adam_v)}
     if sizes != {count_params(model)}:
-        raise ConfigError("the state to resume is of another model; resume with that one's shape")
+        raise ConfigError(
+            "the checkpoint to resume is of a model with another shape; use that shape"
+        )
     if resume.step > config.steps:
         raise ConfigError(
-            f"the state to resume is at step {resume.step}, beyond steps ({config.steps})"
+            f"steps must be >= {resume.step}, the step of the checkpoint, got {config.steps}"
         )

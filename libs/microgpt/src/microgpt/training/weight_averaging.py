@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MOMENTS = 100  # most steps whose weights are averaged
+MAX_AVERAGED = 100  # most steps whose weights are averaged
 
 
 @dataclass(frozen=True)
@@ -28,21 +28,21 @@ class WeightAverage:
     def updated(self, weights: Numbers, step: int) -> "WeightAverage":
         """Return the mean including the weights of another step."""
         n = self.n + 1
-        return WeightAverage(_moved(self.weights, weights, 1 / n), n, step, self.steps)
+        return WeightAverage(_interpolate(self.weights, weights, 1 / n), n, step, self.steps)
 
 
-def moment_after(step: int, config: TrainConfig) -> int | None:
+def next_averaged_step(step: int, config: TrainConfig) -> int | None:
     """Return the next step whose weights are averaged, or None."""
     if not config.average_tail:
         return None
-    interval = math.ceil(config.steps / MOMENTS)
+    interval = math.ceil(config.steps / MAX_AVERAGED)
     tail = round(config.average_tail * config.steps)
     n_left = config.steps - max(step, config.steps - tail)
     # Counted from the end, as the last weights are the best.
     return config.steps - (n_left - 1) // interval * interval if n_left > 0 else None
 
 
-def _moved(mean: Numbers, weights: Numbers, share: float) -> Numbers:
+def _interpolate(mean: Numbers, weights: Numbers, share: float) -> Numbers:
     """Interpolate linearly from the mean to the weights."""
     if isinstance(mean, array):  # the reference does not load numpy
         pairs = zip(mean, cast("array[float]", weights), strict=True)

@@ -50,14 +50,14 @@ def run_checks(
         on_event: called during the replay.
     """
     if steps is not None and not 1 <= steps <= KARPATHY.steps:
-        raise ConfigError(f"steps must be 1 to {KARPATHY.steps}, got {steps}")
+        raise ConfigError(f"steps must be from 1 to {KARPATHY.steps}, got {steps}")
     engines = [engine] if engine else get_args(EngineName)[::-1]
     for name in engines:
         check_engine(name, None)
     golden = json.loads(bundled("karpathy_seed42.json").read_text(encoding="utf-8"))
     names = bundled("names.txt")
     intact = hashlib.sha256(names.read_bytes()).hexdigest() == golden["names_sha256"]
-    yield Check("names.txt", "as he had it" if intact else f"{names} was changed", passed=intact)
+    yield Check("names.txt", "unchanged" if intact else f"{names} has changed", passed=intact)
     if "reference" in engines:
         yield from _check_reference_gradients()
         yield from _replay_karpathy("reference", "float64", steps or REFERENCE_STEPS, on_event)

@@ -57,7 +57,7 @@ def names(tmp_path: Path) -> Path:
         (["--val-fraction", "0.001"], "2 documents are too few: the validation part is empty"),
         (["--checkpoint-every", "0"], "checkpoint_every must be >= 1, got 0"),
         (["--format", "pickle"], "invalid value for '--format'"),
-        (["--from", "nowhere"], "nowhere does not exist; name one that"),
+        (["--from", "nowhere"], "nowhere does not exist; use a directory"),
         (["--steps", "many"], "invalid value for '--steps': Input should be a valid integer"),
         (["--stepz", "5"], "no such option: --stepz"),
         (["names.txt"], "unexpected extra argument"),

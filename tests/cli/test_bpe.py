@@ -77,7 +77,7 @@ def test_train_learns_tokens_from_what_is_not_held_out(microgpt, tmp_path) -> No
         (["--vocab-size", "300"], "--vocab-size requires --tokenizer bpe; add it, or omit both"),
         (
             [*BPE[:2], "--vocab-size", "100"],
-            "vocab_size must be >= 257, for 256 bytes and 1 special",
+            "vocab_size must be >= 257 (256 bytes and 1 special",
         ),
         ([*BPE[:2], "--vocab-size", "0"], "vocab_size must be >= 1"),
     ],

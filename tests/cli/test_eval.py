@@ -48,7 +48,7 @@ def test_eval_refuses_what_it_cannot_score(
 def test_eval_refuses_a_model_that_is_not_there(microgpt) -> None:
     done = microgpt("eval", "nowhere", "--data", "held-out.txt")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: nowhere does not exist; name one that")
+    assert done.stderr.startswith("error: nowhere does not exist; use a directory")
 
 
 @pytest.fixture

@@ -164,7 +164,9 @@ def test_plot_refuses_a_damaged_description(microgpt, tmp_path) -> None:
 def test_plot_refuses_a_directory_that_is_not_there(microgpt) -> None:
     done = microgpt("plot", "nowhere")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: nowhere does not exist; name one that `microgpt train`")
+    assert done.stderr.startswith(
+        "error: nowhere does not exist; use a directory written by `microgpt train`"
+    )
 
 
 def test_plot_refuses_a_kind_of_picture_that_it_does_not_know(microgpt, tmp_path) -> None:

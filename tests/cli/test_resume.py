@@ -244,7 +244,7 @@ def test_a_full_disk_costs_no_state_and_says_what_it_takes(microgpt, names, tmp_
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert "cannot write to model: File too large; it takes " in error
+    assert "cannot write to model: File too large; needs " in error
     assert error.endswith("; resume with: microgpt train --resume model")
     assert "keeping the earlier checkpoint" in done.stderr
     assert read_training(tmp_path / "model")[1].step == 0
@@ -268,9 +268,7 @@ def test_a_full_disk_does_not_pass_off_another_training_as_this_one(
     )
     assert done.returncode == 1
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert re.fullmatch(
-        r"error: cannot write to model: File too large; it takes [\d,]+ bytes", error
-    )
+    assert re.fullmatch(r"error: cannot write to model: File too large; needs [\d,]+ bytes", error)
     assert "earlier checkpoint" not in done.stderr
     after = {
         file: (tmp_path / "model" / file).read_bytes() for file in os.listdir(tmp_path / "model")

@@ -272,7 +272,7 @@ def test_a_long_conversation_is_scored_in_windows_that_count_each_reply_token_on
 
 
 def test_conversations_without_a_reply_have_nothing_to_evaluate(chat) -> None:
-    with pytest.raises(DataError, match="no replies in them"):
+    with pytest.raises(DataError, match="they have no assistant replies"):
         chat.evaluate([(user("hi"),)])
 
 

@@ -130,7 +130,7 @@ def test_a_line_separator_inside_a_line_is_a_character(file) -> None:
 @pytest.mark.parametrize("content", ["", "\n \n\t\n"])
 @pytest.mark.parametrize("load", [load_text, load_conversations])
 def test_an_empty_file_is_refused(file, content: str, load) -> None:
-    with pytest.raises(DataError, match="is empty; it needs one"):
+    with pytest.raises(DataError, match="is empty; write one"):
         load(file(content))
 
 

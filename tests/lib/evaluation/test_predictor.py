@@ -81,7 +81,7 @@ def test_a_whole_context_can_be_read_and_no_more(gpt) -> None:
         with pytest.raises(PromptError, match="a prompt must have 1 to 16 tokens"):
             gpt.log_probabilities(tokens)
     for tokens in ([0, gpt.config.vocab_size], [-1]):
-        with pytest.raises(PromptError, match="tokens are 0 to"):
+        with pytest.raises(PromptError, match="tokens of a prompt must be 0 to"):
             gpt.log_probabilities(tokens)
 
 

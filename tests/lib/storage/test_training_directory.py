@@ -332,7 +332,7 @@ def test_a_write_that_fails_says_how_much_it_takes_and_leaves_the_last_state(
     before = {file: (directory / file).read_bytes() for file in os.listdir(directory)}
     with TrainingDirectory(directory) as held, monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(CheckpointError, match=r"No space left on device; it takes [\d,]+ byte"):
+        with pytest.raises(CheckpointError, match=r"No space left on device; needs [\d,]+ byte"):
             held.keep(plan_of(parts, stopped), stopped.state)
     assert {file: (directory / file).read_bytes() for file in os.listdir(directory)} == before
 

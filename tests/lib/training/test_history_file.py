@@ -85,9 +85,9 @@ def test_a_damaged_line_is_refused_with_its_file_and_number(
 def test_a_directory_without_a_history_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"has no history\.jsonl: .*; train the model again"):
         read_history(tmp_path)
-    with pytest.raises(CheckpointError, match="nowhere does not exist; name one that"):
+    with pytest.raises(CheckpointError, match="nowhere does not exist; use a directory"):
         read_history(tmp_path / "nowhere")
-    with pytest.raises(CheckpointError, match="is not a directory; name one that"):
+    with pytest.raises(CheckpointError, match="is not a directory; use a directory"):
         read_history(written(tmp_path, GOOD) / HISTORY)
 
 

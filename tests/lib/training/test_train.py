@@ -122,7 +122,7 @@ def test_a_state_that_does_not_fit_is_refused(train) -> None:
     state = train(DOCS, model=SMALL, config=TrainConfig(steps=5)).state
     with pytest.raises(ConfigError, match="checkpoint to resume is of a model with another shape"):
         train(DOCS, config=TrainConfig(steps=9), resume=state)
-    with pytest.raises(ConfigError, match=r"at step 5, beyond steps \(3\)"):
+    with pytest.raises(ConfigError, match="steps must be >= 5, the step of the checkpoint, got 3"):
         train(DOCS, model=SMALL, config=TrainConfig(steps=3), resume=state)
 
 
@@ -139,7 +139,7 @@ def test_a_state_goes_on_in_the_numbers_that_it_was_computed_in() -> None:
     options = {"model": SMALL, "config": TrainConfig(steps=9)}
     state = train_model(DOCS, model=SMALL, config=TrainConfig(steps=5), dtype="float64").state
     assert train_model(DOCS, **options, resume=state).state.dtype == "float64"
-    with pytest.raises(ConfigError, match="was computed in float64, not in float32"):
+    with pytest.raises(ConfigError, match="has dtype float64, not float32"):
         train_model(DOCS, **options, dtype="float32", resume=state)
     single = train_model(DOCS, model=SMALL, config=TrainConfig(steps=5)).state
     with pytest.raises(ConfigError, match="the reference engine supports only float64"):

@@ -129,7 +129,7 @@ def cannot_write(directory: Path, error: OSError, n_bytes: int = 0) -> Checkpoin
     """Return the error to raise; for a full disk, with the bytes needed if known."""
     problem = f"cannot write to {directory}: {error.strerror}"
     if error.errno in FULL_DISK_ERRNOS:
-        return FullDiskError(f"{problem}; {n_bytes:,} bytes are needed" if n_bytes else problem)
+        return FullDiskError(f"{problem}; needs {n_bytes:,} bytes" if n_bytes else problem)
     if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
         return CheckpointError(
             f"another process has just created {directory}; use another directory"

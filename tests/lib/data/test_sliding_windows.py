@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt.data.sliding_windows import SlidingWindows, half, turn_windows
+from microgpt.data.sliding_windows import SlidingWindows, default_stride, turn_windows
 
 
 def counted(chunks) -> list[int]:
@@ -24,7 +24,8 @@ def test_each_prediction_is_made_once_and_from_half_a_context(n: int, block_size
         assert mask is None or len(mask) == len(tokens)
         for i in range(1, len(tokens)):
             if mask is None or mask[i]:
-                assert i >= min(tokens[i], block_size - half(block_size) + 1)  # what it sees
+                context = block_size - default_stride(block_size) + 1
+                assert i >= min(tokens[i], context)
 
 
 @given(mask=st.binary(min_size=2, max_size=80), block_size=st.integers(1, 20))

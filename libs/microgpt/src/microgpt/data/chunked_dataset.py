@@ -8,7 +8,13 @@ from functools import cached_property
 from itertools import accumulate, pairwise
 
 from microgpt.config import LongDocs, LossOn, TextKind
-from microgpt.data.sliding_windows import Chunk, SlidingWindows, half, n_windows, turn_windows
+from microgpt.data.sliding_windows import (
+    Chunk,
+    SlidingWindows,
+    default_stride,
+    n_windows,
+    turn_windows,
+)
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import (
     ROLES,
@@ -113,7 +119,7 @@ class ChunkedDataset:
         if self.text == "stream" or length <= self.block_size:
             return length
         if isinstance(doc, str):
-            return length + (n_chunks - 1) * (self.block_size - half(self.block_size))
+            return length + (n_chunks - 1) * (self.block_size - default_stride(self.block_size))
         return sum(len(tokens) - 1 for tokens, _ in self._chunks(doc))
 
     @cached_property
@@ -132,7 +138,7 @@ class ChunkedDataset:
         if self.long_docs == "skip":
             return 0
         if isinstance(doc, str):
-            return n_windows(length, self.block_size, half(self.block_size))
+            return n_windows(length, self.block_size, default_stride(self.block_size))
         return len(self._chunks(doc))
 
     def _chunks(self, doc: Document) -> Chunks:

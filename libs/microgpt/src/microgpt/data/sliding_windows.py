@@ -33,7 +33,7 @@ class SlidingWindows:
             stride: tokens from one chunk to the next, at most block_size.
         """
         self._tokens, self._mask, self._first = tokens, mask, first
-        self._block_size, self._stride = block_size, stride or half(block_size)
+        self._block_size, self._stride = block_size, stride or default_stride(block_size)
 
     def __len__(self) -> int:
         return n_windows(len(self._tokens) - 1, self._block_size, self._stride)
@@ -53,7 +53,7 @@ class SlidingWindows:
         return map(self.__getitem__, range(len(self)))
 
 
-def half(block_size: int) -> int:
+def default_stride(block_size: int) -> int:
     """Return the default stride."""
     return max(1, block_size // 2)
 
@@ -91,7 +91,7 @@ def turn_windows(
             end = ends[last] if last >= turn else begin + block_size
             head = [tokens[0]]
         else:
-            begin = max(0, new - 1 - (block_size - half(block_size)))
+            begin = max(0, new - 1 - (block_size - default_stride(block_size)))
             end = min(begin + block_size + 1, ends[turn])
             head = []
         end = counts.rfind(1, new, end) + 1

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from microgpt.data.sliding_windows import half, n_windows
+from microgpt.data.sliding_windows import default_stride, n_windows
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, texts_of
 from microgpt.errors import DataError
 
@@ -98,7 +98,7 @@ class DataReport:
 
     def n_chunks(self, block_size: int) -> int:
         """Return the number of training chunks of all documents; see `SlidingWindows`."""
-        stride = half(block_size)
+        stride = default_stride(block_size)
         return sum(n_windows(length, block_size, stride) * n for length, n in self.lengths.items())
 
     def histogram(self) -> list[Bin]:

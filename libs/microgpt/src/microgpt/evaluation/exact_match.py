@@ -81,12 +81,12 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
     """
     found = [_prompt(model, item) for item in items]
     prompts = [prompt for prompt in found if isinstance(prompt, ChatPrompt)]
-    coming = model.replies(prompts, sampling=Sampling(temperature=0), threads=threads)
+    replies = model.replies(prompts, sampling=Sampling(temperature=0), threads=threads)
     for item, prompt in zip(items, found, strict=True):
         if isinstance(prompt, PromptError):
             yield Answer(item, None, problem=str(prompt))
             continue
-        tokens = next(coming)
+        tokens = next(replies)
         room = model.config.block_size - len(prompt.tokens) + 1  # the last token is never an input
         text, is_cut = model.tokenizer.decode(tokens), prompt.tokens_dropped > 0
         yield Answer(item, text, min(len(tokens) + 1, room), is_cut)

@@ -175,9 +175,9 @@ def _load(directory: Path) -> SavedModel:
     for name in present or ["weights.json"]:
         path = committed_path(directory, name)
         content = read(path, max_bytes(path, model))
-        if not _is(content, meta.weights_sha256):
+        if not _has_hash(content, meta.weights_sha256):
             mismatch = mismatch or path
-        elif file and not _is(file[1], meta.tokenizer_sha256):
+        elif file and not _has_hash(file[1], meta.tokenizer_sha256):
             mismatch = mismatch or file[0]
         else:
             tokenizer = restore(meta_path, meta, file, model.vocab_size)
@@ -189,5 +189,5 @@ def _load(directory: Path) -> SavedModel:
     )
 
 
-def _is(content: bytes, sha256: str | None) -> bool:
+def _has_hash(content: bytes, sha256: str | None) -> bool:
     return sha256 in (None, hashlib.sha256(content).hexdigest())

@@ -88,8 +88,8 @@ class Draw:
     def ask(self, wordings: Wordings, *fillers: object) -> str:
         """Return a question in a random wording of the split."""
         wording = self.pick(wordings.unseen if self.split == "wordings" else wordings.seen)
-        return self.spoken(wording.format(*fillers))
+        return self.vary_question_mark(wording.format(*fillers))
 
-    def spoken(self, question: str) -> str:
+    def vary_question_mark(self, question: str) -> str:
         """Drop the question mark from some of the questions."""
         return question.removesuffix("?") if self.chance(BARE) else question

@@ -41,10 +41,10 @@ Task = Callable[[Draw], Exchange]
 _WITH_FILLERS: Sequence[Task] = (
     addition, subtraction, spelling, reversing, length, letters, comparison, outside,
 )  # fmt: skip
-_BY_HEART: Sequence[Task] = (*(small_talk,) * 2, days, months, opposites, capitals)
+_MEMORISED: Sequence[Task] = (*(small_talk,) * 2, days, months, opposites, capitals)
 # Harder tasks are more frequent; arithmetic needs the most examples.
-_TO_LEARN: Sequence[Task] = (
-    *_WITH_FILLERS, *_BY_HEART, *(addition,) * 7, *(subtraction,) * 6, *(comparison,) * 2,
+_TRAINING_TASKS: Sequence[Task] = (
+    *_WITH_FILLERS, *_MEMORISED, *(addition,) * 7, *(subtraction,) * 6, *(comparison,) * 2,
     spelling, *(reversing,) * 3, length, outside,
 )  # fmt: skip
 
@@ -90,13 +90,13 @@ def json_line(conversation: Sequence[Exchange]) -> str:
 def _conversation(draw: Draw) -> list[Exchange]:
     """Draw conversations until one fits."""
     while True:
-        exchanges = _remembering(draw) if draw.chance(MEMORY) else _independent(draw)
+        exchanges = _memory_conversation(draw) if draw.chance(MEMORY) else _independent(draw)
         n_tokens = 2 + sum(map(_n_tokens, exchanges))  # BOS at both ends
         if n_tokens <= MAX_TOKENS and n_tokens - len(exchanges[-1].reply) - 2 <= MAX_PROMPT:
             return exchanges
 
 
-def _remembering(draw: Draw) -> list[Exchange]:
+def _memory_conversation(draw: Draw) -> list[Exchange]:
     telling, asking = tell_and_ask(draw)
     return [telling, *([] if draw.chance(AT_ONCE) else [draw.pick(_tasks(draw))(draw)]), asking]
 
@@ -111,8 +111,8 @@ def _independent(draw: Draw) -> list[Exchange]:
 def _tasks(draw: Draw) -> Sequence[Task]:
     """Return the tasks of a split; memorised facts have no held-out examples, only wordings."""
     if draw.split == "train":
-        return _TO_LEARN
-    return _WITH_FILLERS if draw.split == "heldout" else (*_WITH_FILLERS, *_BY_HEART)
+        return _TRAINING_TASKS
+    return _WITH_FILLERS if draw.split == "heldout" else (*_WITH_FILLERS, *_MEMORISED)
 
 
 def _n_tokens(exchange: Exchange) -> int:

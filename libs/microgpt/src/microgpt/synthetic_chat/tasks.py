@@ -136,7 +136,7 @@ def outside(draw: Draw) -> Exchange:
     wordings, topics, prompts = draw.pick(_UNKNOWN)
     if draw.split == "wordings":
         return Exchange(draw.ask(wordings, draw.pick(topics)), UNKNOWN, "outside")
-    return Exchange(draw.spoken(draw.filler(prompts)), UNKNOWN, "outside")
+    return Exchange(draw.vary_question_mark(draw.filler(prompts)), UNKNOWN, "outside")
 
 
 def tell_and_ask(draw: Draw) -> tuple[Exchange, Exchange]:

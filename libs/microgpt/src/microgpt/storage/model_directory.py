@@ -157,7 +157,7 @@ def _load(directory: Path) -> SavedModel:
     """Load a model; a killed save may have left two weights files."""
     if not has_model(directory) and committed_path(directory, STATE_DESCRIPTION).exists():
         raise CheckpointError(
-            f"{directory} has no model yet: its training has not ended; resume it with: "
+            f"{directory} has no model yet: its training has not ended; resume with: "
             f"microgpt train --resume {as_argument(directory)}"
         )
     meta_path = committed_path(directory, META)

@@ -1,8 +1,8 @@
 """Karpathy's microgpt on one page: documents, tokenizer, model, training and samples.
 
 With its seed of 42 it gives his script's losses and his 20 names. It needs no compiler and no
-numpy: every number is a Python float, and every gradient comes from `Value.backward`. `microgpt
-train` does the same on arrays in a tenth of a second; this takes about 20.
+numpy: every number is a Python float, and every gradient comes from `Value.backward`. It takes
+about 20 seconds; `microgpt train` does the same on arrays in a tenth of a second.
 
     uv run python examples/karpathy.py        # 1000 steps
     uv run python examples/karpathy.py 100    # the first 100 of them

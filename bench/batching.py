@@ -40,10 +40,10 @@ def main() -> None:
     print(machine())
     ratios = []
     for i in range(parser.parse_args().rounds):
-        speeds = [tokens_a_second(order) for order in (shuffled(i), by_length(i))]
+        speeds = [tokens_per_second(order) for order in (shuffled(i), by_length(i))]
         ratios.append(speeds[1] / speeds[0])
         print(f"shuffled {speeds[0]:,.0f} tokens/s, by length {speeds[1]:,.0f}", flush=True)
-    print(f"by length, of shuffled: {statistics.median(ratios):.2f}")
+    print(f"by length: {statistics.median(ratios):.2f} × shuffled")
 
 
 def shuffled(seed: int) -> list[Conversation]:
@@ -61,7 +61,7 @@ def by_length(seed: int) -> list[Conversation]:
     return [doc for batch in batches for doc in batch]
 
 
-def tokens_a_second(docs: list[Conversation]) -> float:
+def tokens_per_second(docs: list[Conversation]) -> float:
     """Return the speed of one epoch in tokens per second."""
     corpus = TokenDataset()
     for doc in docs:

@@ -33,7 +33,9 @@ def main() -> None:
     """Train, evaluate, print the table and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--at-once", type=int, default=1, help="trainings, each on a core")
+    parser.add_argument(
+        "--at-once", type=int, default=1, help="parallel training runs, one core each"
+    )
     options = parser.parse_args()
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
     with tempfile.TemporaryDirectory() as name:

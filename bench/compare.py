@@ -54,7 +54,9 @@ def main() -> None:
     """Run all four and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=TrainConfig.steps)
-    parser.add_argument("--controls", type=int, default=10, help="2 or more")
+    parser.add_argument(
+        "--controls", type=int, default=10, help="number of control runs (at least 2)"
+    )
     parser.add_argument("--output", type=Path, default=PAGE)
     args = parser.parse_args()
     config = TrainConfig(steps=args.steps)

@@ -112,7 +112,7 @@ def decoding(
         ours = np.array(contenders["microgpt"].result)
         for who, contender in contenders.items():
             if np.mean(np.array(contender.result) == ours) < AGREEMENT:
-                raise SystemExit(f"{name}: {who} does not decode the same model")
+                raise SystemExit(f"{name}: {who} decodes a different model")
         speeds = {
             who: n_tokens / statistics.median(contender.seconds)
             for who, contender in contenders.items()
@@ -141,7 +141,7 @@ def seeding(rounds: int) -> dict:
         * 1e6,
     }
     print(
-        f"random numbers of a sample: random.Random {facts['random.Random']:.2f} µs, "
+        f"random numbers per sample: random.Random {facts['random.Random']:.2f} µs, "
         f"in bulk {facts['in bulk']:.2f} µs: {facts['random.Random'] / facts['in bulk']:.1f} ×"
     )
     return facts

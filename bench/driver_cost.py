@@ -21,15 +21,17 @@ N, N_THREADS, ROUNDS = 10_000, 2, 5
 
 def main() -> None:
     """Measure both alternately."""
-    found = seconds_a_task()
-    print(f"{machine()}: {N} tasks, {N_THREADS} threads, the fastest of {ROUNDS} rounds")
-    print(f"driver {1e6 * found['driver']:.0f} µs a task, map {1e6 * found['map']:.0f} µs", end="")
-    print(f": {found['driver'] / found['map']:.2f} times as long")
-    print(f"memory a task: driver {grown(with_driver):.0f} B", end="")
-    print(f" ({grown(with_outcomes_kept):.0f} B its outcomes), map {grown(with_map):.0f} B")
+    found = seconds_per_task()
+    print(f"{machine()}: {N} tasks, {N_THREADS} threads, fastest of {ROUNDS} rounds")
+    print(
+        f"driver {1e6 * found['driver']:.0f} µs per task, map {1e6 * found['map']:.0f} µs", end=""
+    )
+    print(f": {found['driver'] / found['map']:.2f} ×")
+    print(f"memory per task: driver {grown(with_driver):.0f} B", end="")
+    print(f" ({grown(with_outcomes_kept):.0f} B of outcomes), map {grown(with_map):.0f} B")
 
 
-def seconds_a_task() -> dict[str, float]:
+def seconds_per_task() -> dict[str, float]:
     """Return the fastest round of both."""
     driver, plain = [], []
     for _ in range(ROUNDS):

@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--child", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)  # of a child
     arguments = parser.parse_args()
     if arguments.child:
-        be_a_process(*arguments.child)
+        work_in_child(*arguments.child)
         return
     facts = machine(all_cores=True)
     print(facts)
@@ -75,7 +75,7 @@ def main() -> None:
     results_file("evolution_speed").write_text(json.dumps(kept, indent=1) + "\n")
 
 
-def be_a_process(objective: str, seed: str, n_workers: str, output: str, *more: str) -> None:
+def work_in_child(objective: str, seed: str, n_workers: str, output: str, *more: str) -> None:
     """Run `microgpt evolve` and write its timings."""
     seconds = {"kernels": 0.0, "search": 0.0, "search (wall)": 0.0}
 
@@ -134,7 +134,7 @@ class Search:
     def seconds(self) -> dict[str, float]:
         """Wait for the process and return its timings."""
         if self._process.wait():
-            raise SystemExit("microgpt evolve has failed")
+            raise SystemExit("microgpt evolve failed")
         wall = perf_counter() - self._started
         found = {**json.loads(self._output.read_text()), "process (wall)": wall}
         self._folder.cleanup()
@@ -152,7 +152,7 @@ def searches(rounds: int) -> list[dict[str, float]]:
     middle = medians(results)
     print(f"median of {len(SEEDS)} seeds: {described(middle)}")
     ratio = middle["process"] / middle["kernels"]
-    print(f"{ratio:.2f} × what training and scoring alone take")
+    print(f"{ratio:.2f} × the time of training and scoring alone")
     return results
 
 
@@ -168,8 +168,8 @@ def beauty(rounds: int) -> dict[str, dict[str, float]]:
         ]
         seconds = found[objective] = medians(runs)
         print(
-            f"{objective}: {seconds['process (wall)']:.2f} s, {seconds['process']:.2f} s of it on "
-            f"the processor (at most {max(run['process'] for run in runs):.2f} s); "
+            f"{objective}: {seconds['process (wall)']:.2f} s, {seconds['process']:.2f} s of CPU "
+            f"time (at most {max(run['process'] for run in runs):.2f} s); "
             f"{seconds['evaluations'] / seconds['search']:.0f} organisms/s",
             flush=True,
         )
@@ -180,9 +180,9 @@ def described(seconds: dict[str, float]) -> str:
     """Format the timings of a search on one line."""
     of_search, of_process = overheads(seconds)
     return (
-        f"{seconds['process (wall)']:.2f} s, {seconds['process']:.2f} s of it on the processor, "
-        f"{seconds['evaluations'] / seconds['search']:.0f} organisms/s; not training or scoring: "
-        f"{of_search:.1%} of the search, {of_process:.1%} of the process"
+        f"{seconds['process (wall)']:.2f} s, {seconds['process']:.2f} s of CPU time, "
+        f"{seconds['evaluations'] / seconds['search']:.0f} organisms/s; outside training and "
+        f"scoring: {of_search:.1%} of the search, {of_process:.1%} of the process"
     )
 
 
@@ -211,9 +211,9 @@ def workers(rounds: int) -> dict[str, float]:
     found = {name: statistics.median(each) for name, each in times.items()}
     gain = found["one worker"] / found["two workers"]
     print(
-        f"two workers: {gain:.2f} × one ({found['two workers']:.2f} s against "
+        f"two workers: {gain:.2f} × as fast as one ({found['two workers']:.2f} s, "
         f"{found['one worker']:.2f} s); {found['two processes'] / found['two workers'] / 2:.2f} × "
-        "what two processes reach",
+        "the speed-up of two processes",
         flush=True,
     )
     return found
@@ -258,16 +258,16 @@ def memory() -> dict[str, float]:
     (n, first), (more, last) = bytes_.items()
     print(
         f"memory: {first / 1e6:.1f} MB after {n} evaluations, {last / 1e6:.1f} MB after {more}: "
-        f"{last / first:.3f} ×, {(last - first) / (more - n):.0f} B an evaluation"
+        f"{last / first:.3f} ×, {(last - first) / (more - n):.0f} B per evaluation"
     )
     return {"evaluations": [n, more], "bytes": [first, last]}
 
 
 def driver() -> dict[str, float]:
     """Return the seconds of an empty task, with the driver and with a plain map."""
-    found = driver_cost.seconds_a_task()
+    found = driver_cost.seconds_per_task()
     print(
-        f"driver: {1e6 * found['driver']:.0f} µs a task, map {1e6 * found['map']:.0f} µs: "
+        f"driver: {1e6 * found['driver']:.0f} µs per task, map {1e6 * found['map']:.0f} µs: "
         f"{found['driver'] / found['map']:.2f} ×"
     )
     return found

@@ -71,7 +71,7 @@ def main() -> None:
     genomes = {name: fmean(run["genomes"][-1] for run in each) for name, each in runs.items()}
     print(exchange_genomes_table(kept), exchange_champions_table(kept), sep="\n\n")
     ratio = genomes["migrate"] / genomes["source"]
-    print(f"\n{ratio:.2f} × as many genomes as with evolve-rust's exchange after the last cycle")
+    print(f"\n{ratio:.2f} × as many genomes after the last cycle as with evolve-rust's exchange")
     if (arguments.searches, arguments.first_seed) == (N_SEARCHES, FIRST_SEED):
         results_file("hydra_exchange").write_text(json.dumps(kept) + "\n")
 

@@ -68,7 +68,7 @@ class KneserNey:
         """Exit unless the probabilities after each used context add up to 1."""
         worst = max(abs(each.sum() - 1) for each in self._known.values())
         if worst > ROUNDING:
-            raise SystemExit(f"the probabilities of a {self.n}-gram model are off by {worst:.1e}")
+            raise SystemExit(f"the {self.n}-gram probabilities do not sum to 1: off by {worst:.1e}")
 
     def _predictions(self, name: str) -> Iterator[tuple[str, str]]:
         """Yield the context and the character for each character of a name and its end."""

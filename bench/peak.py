@@ -72,7 +72,7 @@ def main() -> None:
     x = aligned_zeros(READ, "float32")
     x[:] = 1  # before the first write all its pages are the same zero page
     speed = 100 * x.nbytes / fastest(read, x, 100) / 1e9
-    print(f"reading {x.nbytes / 1e6:.1f} MB again and again: {speed:.1f} GB/s")
+    print(f"reading {x.nbytes / 1e6:.1f} MB repeatedly: {speed:.1f} GB/s")
 
 
 def fastest(run, *args) -> float:

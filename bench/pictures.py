@@ -97,7 +97,7 @@ def curves(speed: dict) -> alt.Chart:
             x=alt.X(
                 "seconds:Q",
                 axis=alt.Axis(tickCount=8),
-                title="seconds of training (compilation and loading not counted)",
+                title="training time in seconds (without compilation and loading)",
             ),
             y=alt.Y(
                 "loss:Q",
@@ -109,7 +109,7 @@ def curves(speed: dict) -> alt.Chart:
         .properties(
             width=520,
             height=300,
-            title=f"The same training ({CURVE_OF}) on one core of an {processor(speed)}",
+            title=f"Training loss over time ({CURVE_OF}) on one core of an {processor(speed)}",
         )
     )
 
@@ -149,20 +149,20 @@ def costs(machines: list[dict]) -> alt.Chart:
         .properties(width=170, height=150)
         .facet(column=alt.Column("what:N", title=None, sort=order))
         .resolve_scale(x="independent")
-        .properties(title="Cost per token, from 64/4/2/64 at batch 16, one size changed")
+        .properties(title="Cost per token when one size varies (base: 64/4/2/64, batch 16)")
     )
 
 
-def lottery(honesty: dict) -> alt.LayerChart:
+def last_document(fitness: dict) -> alt.LayerChart:
     """Draw the two losses of organisms and of champions against each other."""
-    everyone = "any organism"
-    kinds = [everyone, *honesty["champions"]]
+    everyone = "organisms of the search"
+    kinds = [everyone, *fitness["champions"]]
     champions = [
         {"kind": kind, "last": champion.get("found", champion["last"]), "val": champion["val"]}
-        for kind, each in honesty["champions"].items()
+        for kind, each in fitness["champions"].items()
         for champion in each
     ]
-    organisms = [{"kind": everyone, "last": x, "val": y} for x, y in honesty["organisms"]]
+    organisms = [{"kind": everyone, "last": x, "val": y} for x, y in fitness["organisms"]]
     color = alt.Color(
         "kind:N",
         scale=alt.Scale(domain=kinds, range=["#7f7f7f", "#2ca02c", "#d62728", "#1f77b4"]),
@@ -252,9 +252,9 @@ def exchanges(found: dict) -> alt.HConcatChart:
 def answers(quality: dict) -> alt.LayerChart:
     """Draw the exact answers to each task, one point per training, by loss and split."""
     kinds = {
-        ("assistant", "heldout"): "the preset",
-        ("all", "heldout"): "learning all tokens",
-        ("assistant", "wordings"): "the preset, asked in unseen wordings",
+        ("assistant", "heldout"): "preset",
+        ("all", "heldout"): "preset with loss on all tokens",
+        ("assistant", "wordings"): "preset, unseen wordings",
     }
     values = [
         {"task": task, "kind": kind, "share": n_exact / n, "seed": training["seed"]}
@@ -280,7 +280,7 @@ def answers(quality: dict) -> alt.LayerChart:
                 "share:Q",
                 axis=alt.Axis(format="%"),
                 scale=alt.Scale(domain=[0, 1]),
-                title="exact answers, three trainings",
+                title="exact answers, three training runs",
             )
         ),
     ).properties(width=420, height=alt.Step(11), title="Accuracy of the demo chat model")

@@ -29,7 +29,7 @@ def main() -> None:
     """Run missing trainings and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=SEEDS)
-    parser.add_argument("--python", help="an interpreter that has PyTorch; else uv brings one")
+    parser.add_argument("--python", help="Python with PyTorch (default: uv installs it)")
     options = parsed(parser)
     results = Results("quality", again=options.again)
     in_torch = partial(measured_in_torch, python=options.python)

@@ -24,7 +24,7 @@ X = alt.X(
     "seconds:Q",
     scale=alt.Scale(type="log", domain=[1, 1000]),
     axis=alt.Axis(values=[1, 2, 5, 10, 30, 60, 120, 300, 600]),
-    title="seconds of training (compilation and measurements not counted)",
+    title="training time in seconds (without compilation and evaluation)",
 )
 Y = alt.Y("loss:Q", scale=alt.Scale(domain=[1.9, 2.2]), title="held-out loss, nats per character")
 
@@ -51,7 +51,7 @@ def quality(found: dict, kneser_ney: dict) -> alt.LayerChart:
         ends.mark_point(filled=True, size=90, opacity=1).encode(color=COLOR),
         *names,
     ).properties(
-        width=520, height=300, title=f"Names, on one core of an {processor(found)}: the presets"
+        width=520, height=300, title=f"Presets for names on one core of an {processor(found)}"
     )
 
 

@@ -19,7 +19,7 @@ PRESETS = {"names-10s": "`names-10s`", "names-60s": "`names-60s`", "names-600s":
 
 def presets_table(quality: dict) -> str:
     """Return the losses and times of each preset."""
-    lines = [["", "weights", "seeds", "A", "B", "worst B", "seconds", "with measurements"]]
+    lines = [["", "weights", "seeds", "A", "B", "worst B", "seconds", "with evaluation"]]
     lines.append(["---", *["---:"] * 7])
     for name, title in PRESETS.items():
         found = trainings(quality, name)
@@ -49,11 +49,11 @@ def ngrams_table(kneser_ney: dict) -> str:
 
 def ablation_table(quality: dict) -> str:
     """Return the gain of each setting: in the preset, and alone."""
-    lines = [["", "preset without it", "worse by", "alone", "better by", "seeds"]]
+    lines = [["", "preset without it", "increase", "alone", "decrease", "seeds"]]
     lines.append(["---", *["---:"] * 5])
     preset, none = losses(quality, ABLATED), losses(quality, NONE)
     pairs = {what: (WITHOUT.format(what), ALONE.format(what)) for what in SETTINGS}
-    for what, names in {**pairs, "all of them": (NONE, ABLATED)}.items():
+    for what, names in {**pairs, "all": (NONE, ABLATED)}.items():
         without, alone = (losses(quality, name) for name in names)
         if without and alone:
             cells = [

@@ -286,16 +286,16 @@ def main() -> None:
         name, n_docs = args.work
         print(json.dumps(work(name, args.steps, int(n_docs))))
         return
-    print(f"{machine()}\n{args.steps} steps a round, {args.rounds} rounds in turns, batch 1\n")
+    print(f"{machine()}\n{args.steps} steps per round, {args.rounds} alternating rounds, batch 1\n")
     rounds = [{name: measure(name, args.steps) for name in CONTENDERS} for _ in range(args.rounds)]
     for name in CONTENDERS:
         apart = max(
             abs(a - b)
             for a, b in zip(rounds[0][name]["losses"], rounds[0]["microgpt"]["losses"], strict=True)
         )
-        assert apart < 1e-9, f"{name} computes something else: the losses are {apart} apart"
+        assert apart < 1e-9, f"{name} computes different losses: they differ by {apart}"
     times = {name: [each[name]["ms"] for each in rounds] for name in CONTENDERS}
-    print(f"{'':16} {'ms a step: min':>15} {'median':>8} {'his / this':>11} {'in the gc':>10}")
+    print(f"{'':16} {'ms/step: min':>15} {'median':>8} {'speed-up':>11} {'in gc':>10}")
     for name in CONTENDERS:
         ratio = statistics.median(
             min(each["closures"]["ms"], each["local gradients"]["ms"]) / each[name]["ms"]

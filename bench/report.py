@@ -22,7 +22,7 @@ from tables import (
     evolution_rows,
     exchange_champions_table,
     exchange_genomes_table,
-    honesty_table,
+    fitness_table,
     names_rows,
     scaling_tables,
     speed_rows,
@@ -39,12 +39,12 @@ PAGES = [
 ]
 UNMEASURED = "Not measured yet."
 PICTURED = "amd-epyc"  # the machine of single-machine charts
-EVALUATING = ["", "training", "losses of tokens", "`InferenceGpt.evaluate` of texts"]
+EVALUATING = ["", "training", "loss of tokens", "`InferenceGpt.evaluate` of texts"]
 
 
 def main() -> None:
     """Write the tables and the pictures."""
-    (honesty,) = results("evolution_honesty")  # one machine is enough, as it measures no times
+    (fitness,) = results("evolution_fitness")  # one machine is enough, as it measures no times
     (exchange,) = results("hydra_exchange")
     (chat,) = results("chat_quality")
     (quality,) = results("quality")
@@ -62,7 +62,7 @@ def main() -> None:
         "threads": table(["", "one thread", "two", ""], threads_rows, threads),
         "startup": table(["", "", "first run (compiles)"], startup_rows, startup),
         "evolution_speed": table(["", ""], evolution_rows, results("evolution_speed")),
-        "evolution_honesty": honesty_table(honesty),
+        "evolution_fitness": fitness_table(fitness),
         "exchange_genomes": exchange_genomes_table(exchange),
         "exchange_champions": exchange_champions_table(exchange),
         "chat_quality": chat_table(chat),
@@ -79,7 +79,7 @@ def main() -> None:
     pictures.ratios(speed[0]).save(PICTURES / "train_speed.svg")
     pictures.curves(speed[0]).save(PICTURES / "loss_against_seconds.svg")
     pictures.costs(scaling).save(PICTURES / "train_scaling.svg")
-    pictures.lottery(honesty).save(PICTURES / "lottery.svg")
+    pictures.last_document(fitness).save(PICTURES / "last_document.svg")
     pictures.answers(chat).save(PICTURES / "chat_quality.svg")
     quality_picture.quality(quality, kneser_ney).save(PICTURES / "names_quality.svg")
     pictures.exchanges(exchange).save(PICTURES / "exchanges.svg")

@@ -41,10 +41,10 @@ def main() -> None:
         for size in SIZES:
             times[size].append(measured(model, jobs, size))
     print(machine())
-    print(f"{statistics.fmean(len(job.prompts[0]) for job in jobs):.0f} tokens a prompt")
+    print(f"{statistics.fmean(len(job.prompts[0]) for job in jobs):.0f} tokens per prompt")
     for size in SIZES:
         whole, begin = (1e6 * statistics.median(each) for each in zip(*times[size], strict=True))
-        print(f"batches of {size:2}: {whole:4.0f} us a reply, {begin:3.0f} of them to set up")
+        print(f"batch size {size:2}: {whole:4.0f} us per reply, of which {begin:3.0f} us set-up")
 
 
 def measured(model: InferenceGpt, jobs: list[Job], size: int) -> tuple[float, float]:

@@ -127,7 +127,7 @@ async def attackers(kind: str, port: int, n: int, until: float, answers: Any) ->
                 statuses[str(await rest(reader), "latin-1")[9:12]] += 1
                 writer.close()
             except (OSError, EOFError):
-                statuses["hung up"] += 1
+                statuses["disconnected"] += 1
 
     await asyncio.gather(*(attack() for _ in range(n)))
     answers.put(statuses)

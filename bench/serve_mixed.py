@@ -154,18 +154,18 @@ class Load:
             p50, p99 = (1000 * times[int(len(times) * share)] for share in (0.5, 0.99))
             print(f"{kind:10} {status}: {n:9,}  p50 {p50:7.2f} ms  p99 {p99:7.2f} ms")
         n = sum(self.statuses.values())
-        print(f"{n / self.seconds:,.0f} answers/s, {self.n_again:,} asked again")
+        print(f"{n / self.seconds:,.0f} responses/s, {self.n_again:,} retried")
         for of_process in filter(None, self.memory):
             first, last = of_process[len(of_process) // 4], of_process[-1]
             print(
-                f"memory: {first / 2**20:.1f} MiB, at the end {last / 2**20:.1f} "
+                f"memory: {first / 2**20:.1f} MiB at the start, {last / 2**20:.1f} MiB at the end "
                 f"({last / first - 1:+.1%})"
             )
         wrong = {
             key: n for key, n in self.statuses.items() if key[1] not in (KINDS[key[0]][3], ENDING)
         }
-        print(f"answers that were not asked for: {wrong or 'none'}")
-        print(f"replies that broke off: {dict(self.lost) or 'none'}")
+        print(f"unexpected responses: {wrong or 'none'}")
+        print(f"interrupted replies: {dict(self.lost) or 'none'}")
 
 
 def request(kind: str, seed: int) -> bytes:

@@ -77,7 +77,7 @@ def show(median: dict[str, dict[str, float]]) -> None:
         )
     ours, canned = (median[kind] for kind in KINDS)
     for name, what in (("characters", "characters/s"), ("first_p50_ms", "time to the first piece")):
-        print(f"{what}: {ours[name] / canned[name]:.2f} of canned")
+        print(f"{what}: {ours[name] / canned[name]:.2f} × canned")
 
 
 def serve(kind: str) -> None:

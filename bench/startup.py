@@ -54,11 +54,11 @@ def main() -> None:
     baseline = statistics.median(times["python"])
     for name in COMMANDS:
         middle = statistics.median(times[name])
-        line = f"{name:26}| {middle:.2f} s: {middle / baseline:.1f} × a Python that does nothing"
+        line = f"{name:26}| {middle:.2f} s: {middle / baseline:.1f} × an empty Python process"
         row = {"name": name, "seconds": middle}
         if name in first:
             row["first_s"] = statistics.median(first[name])
-            line += f" | the first time ever {row['first_s']:.2f} s"
+            line += f" | first run {row['first_s']:.2f} s"
         print(line)
         kept["commands"].append(row)
     results_file("startup").write_text(json.dumps(kept, indent=1) + "\n")

@@ -98,7 +98,7 @@ def names_rows(decoding: dict) -> Rows:
     seeding, names = decoding["seeding"], decoding["names"]
     one, many = seeding["random.Random"], seeding["in bulk"]
     return [
-        ["random numbers of a name, one `random.Random` per name", f"{one:.2f} µs"],
+        ["random numbers per name, one `random.Random` per name", f"{one:.2f} µs"],
         ["the same numbers in bulk", f"**{many:.2f} µs** ({one / many:.1f} ×)"],
         [
             f"`microgpt generate --num-samples {names['n']}`, start-up subtracted",
@@ -170,28 +170,36 @@ def evolution_rows(evolution: dict) -> Rows:
         ],
         *beauty,
         ["organisms per second", f"{middle['evaluations'] / middle['search']:.0f}"],
-        ["share of the search that is not training or scoring", f"{of_search:.0%}"],
-        ["the same share of the command", f"{of_process:.0%}"],
+        ["share of the search outside training and scoring", f"{of_search:.0%}"],
+        ["share of the command outside training and scoring", f"{of_process:.0%}"],
         [
             "two workers",
-            f"{one / two:.2f} × one (two searches in two processes: {2 * one / processes:.2f} ×)",
+            f"{one / two:.2f} × as fast as one "
+            f"(two searches in two processes: {2 * one / processes:.2f} ×)",
         ],
-        ["memory, evaluations", sizes],
+        ["memory by number of evaluations", sizes],
         ["overhead per task", f"{driver:.0f} µs (a plain `map`: {plain:.0f} µs)"],
     ]
 
 
-def honesty_table(honesty: dict) -> str:
+def fitness_table(fitness: dict) -> str:
     """Return the losses of the champions of each kind of search, and of the primordial genome."""
     lines = [
-        ["", "last document, as found", "… trained again", "held out", "test", "MFLOP a training"],
+        [
+            "",
+            "last document (search)",
+            "last document (retest)",
+            "held out (retest)",
+            "test (retest)",
+            "MFLOP per training run",
+        ],
         ["---"] * 6,
     ]
-    for kind, summary in honesty["summary"].items():
+    for kind, summary in fitness["summary"].items():
         losses = [interval(summary[name], 3) for name in ("found", "last", "val", "test")]
         lines.append([kind, *losses, interval(summary["mflops"], 0)])
     rows = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"{rows}\n\n{conditions([honesty])}"
+    return f"{rows}\n\n{conditions([fitness])}"
 
 
 def exchange_genomes_table(exchanges: dict) -> str:
@@ -209,7 +217,7 @@ def exchange_genomes_table(exchanges: dict) -> str:
 
 def exchange_champions_table(exchanges: dict) -> str:
     """Return the scores of each head's champions, by exchange, and the difference."""
-    lines = [["champion of the", "`migrate`", "`source`", "difference", "95 % interval"]]
+    lines = [["champion", "`migrate`", "`source`", "difference", "95 % interval"]]
     lines.append(["---"] * len(lines[0]))
     for head, found in exchanges["champions"].items():
         scores = [f"{found[name]:.3f}" for name in ("migrate", "source")]
@@ -222,7 +230,7 @@ def exchange_champions_table(exchanges: dict) -> str:
 def chat_table(quality: dict) -> str:
     """Return the exact answers to each task, by loss: mean and worst over the seeds."""
     columns = [("assistant", "heldout"), ("all", "heldout"), ("assistant", "wordings")]
-    lines = [["task", "items", "the preset", "`--loss-on all`", "unseen wordings", "items"]]
+    lines = [["task", "items", "preset", "`--loss-on all`", "unseen wordings", "items"]]
     lines.append(["---", *["---:"] * 5])
     first = quality["trainings"][0]
     for task in first["heldout"]["tasks"] | first["wordings"]["tasks"]:
@@ -231,7 +239,7 @@ def chat_table(quality: dict) -> str:
         counts = [f"{n:,}" if n else "" for n in n_items]
         lines.append([task, counts[0], *cells, counts[1]])
     refused = [refusals(quality, *column) for column in columns]
-    lines.append(["*refused though inside*", "", *refused, ""])
+    lines.append(["*wrongly refused*", "", *refused, ""])
     rows = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return f"{rows}\n\n{conditions([quality])}"
 

@@ -12,7 +12,7 @@ PROMPTS = ("What is the capital of France?", "Write a short poem about the sea."
 
 def text_table(quality: dict) -> str:
     """Return the losses of text models by tokenizer."""
-    lines = [["", "vocabulary", "tokens a character", "weights", "steps", "seconds", "A", "B"]]
+    lines = [["", "vocabulary", "tokens per character", "weights", "steps", "seconds", "A", "B"]]
     lines.append(["---", *["---:"] * 7])
     for name in VOCAB_SIZES:
         found = trainings(quality, name)

@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--organism", type=int, help=argparse.SUPPRESS)  # of a child process
     arguments = parser.parse_args()
     if arguments.organism is not None:
-        be_a_process(arguments.organism)
+        work_in_child(arguments.organism)
         return
     facts = machine(all_cores=True)
     print(f"{facts}, float32")
@@ -94,7 +94,7 @@ LOTS = {
 }
 
 
-def be_a_process(lot: int) -> None:
+def work_in_child(lot: int) -> None:
     """Train the lot named on each line of input, and report when done."""
     for name in sys.stdin:
         LOTS[name.strip()](lot)
@@ -130,7 +130,7 @@ def organisms(rounds: int) -> list[dict]:
             print(
                 f"{name}: {seconds['one after another']:.3f} s one after another, "
                 f"{seconds['processes']:.3f} s in two processes, {seconds['threads']:.3f} s in two "
-                f"threads: {seconds['processes'] / seconds['threads']:.2f} × what processes reach",
+                f"threads: {seconds['processes'] / seconds['threads']:.2f} × as fast as processes",
                 flush=True,
             )
             results.append({"name": name, **seconds})
@@ -180,7 +180,7 @@ def training(
     seconds = {f"threads {n}": statistics.median(each[1:]) for n, each in times.items()}
     ratio = seconds["threads 1"] / seconds["threads 2"]
     print(
-        f"{name}: {seconds['threads 1'] * 1e3:.2f} ms a step with one thread, "
+        f"{name}: {seconds['threads 1'] * 1e3:.2f} ms per step with one thread, "
         f"{seconds['threads 2'] * 1e3:.2f} ms with two: {ratio:.2f} ×",
         flush=True,
     )

@@ -47,7 +47,7 @@ def measured_in_torch(
                 if "loss" in points[-1]:
                     show_progress(label, points[-1]["step"], config.steps, points[-1]["loss"])
     if process.returncode:
-        raise SystemExit("PyTorch has failed")
+        raise SystemExit("PyTorch failed")
     *points, end = points
     return Training(
         params=sum(matrix.size for matrix in course.weights.values()),

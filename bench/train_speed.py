@@ -75,7 +75,7 @@ def main() -> None:
     """Time every setting, print a table and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="settings whose name begins so")
+    parser.add_argument("--only", default="", help="prefix of the settings to run")
     parser.add_argument("--python", action="append", default=[], metavar="RIVAL=PATH")
     arguments = parser.parse_args()
     pythons = dict(pair.split("=", 1) for pair in arguments.python)
@@ -117,7 +117,7 @@ def measure(setting: Setting, rounds: int, pythons: dict[str, str]) -> dict:
         ours = np.array(contenders["microgpt"].result[:10])
         for name, contender in contenders.items():
             if np.abs(contender.result[:10] - ours).max() > AGREEMENT:
-                raise SystemExit(f"{setting.name}: {name} does not train the same model")
+                raise SystemExit(f"{setting.name}: {name} trains a different model")
             result["contenders"][name] = {
                 "seconds": contender.seconds,
                 "warm_up_s": contender.warm_up_s,
@@ -161,7 +161,7 @@ class Contender:
     def _read(self) -> dict:
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"{self._process.args[-2]} has failed")
+            raise SystemExit(f"{self._process.args[-2]} failed")
         return json.loads(line)
 
 

@@ -52,7 +52,7 @@ class Training:
     def __str__(self) -> str:
         return (
             f"A {self.val_loss:.4f}, B {self.test_loss:.4f}, {self.steps_s:.1f} s, "
-            f"{self.seconds:.1f} s with measurements"
+            f"{self.seconds:.1f} s with evaluation"
         )
 
 
@@ -162,9 +162,9 @@ def show_progress(label: str, step: int, steps: int, loss: float) -> None:
 
 def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """Parse the options of a benchmark with the common ones, and pin the process to one core."""
-    parser.add_argument("--seeds", type=int, help="trainings of each")
-    parser.add_argument("--core", type=int, help="on another one a second bench can run meanwhile")
-    parser.add_argument("--again", action="store_true", help="also what is among the results")
+    parser.add_argument("--seeds", type=int, help="training runs per configuration")
+    parser.add_argument("--core", type=int, help="CPU core to run on")
+    parser.add_argument("--again", action="store_true", help="repeat stored results")
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         cores = os.sched_getaffinity(0)

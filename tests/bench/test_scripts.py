@@ -33,7 +33,7 @@ SHORTEST = {
         "bench.DECODING = [(*bench.DECODING[0][:4], 10)]",
     ),
     "driver_cost": ("", "bench.N = 100"),
-    "evolution_honesty": (
+    "evolution_fitness": (
         "--searches 1",
         f"bench.OPTIONS += {SMALL_SEARCH}; bench.FRESH_SEEDS = bench.FRESH_SEEDS[:2]",
     ),

@@ -6,7 +6,7 @@ with fresh seeds on the training set, and evaluated on the validation and test s
 over the searches with 95 % intervals, and the FLOPs of a training. Writes these to bench/results,
 with both losses of every organism of the held-out searches.
 
-    uv run python bench/evolution_honesty.py [--searches 10]
+    uv run python bench/evolution_fitness.py [--searches 10]
 
 Two minutes on two cores.
 """
@@ -20,7 +20,7 @@ from datetime import date
 from pathlib import Path
 from statistics import correlation, fmean
 
-from tables import honesty_table
+from tables import fitness_table
 from train_speed import machine, results_file
 
 from microgpt.data.documents import bundled, load_text
@@ -67,9 +67,9 @@ def main() -> None:
         "organisms": organisms,
         "rank correlation": correlation(*map(ranks, zip(*organisms, strict=True))),
     }
-    print(honesty_table(kept))
+    print(fitness_table(kept))
     print(f"{len(organisms)} organisms, rank correlation {kept['rank correlation']:.2f}")
-    results_file("evolution_honesty").write_text(json.dumps(kept) + "\n")
+    results_file("evolution_fitness").write_text(json.dumps(kept) + "\n")
 
 
 def search(fitness: str, seed: int) -> tuple[Genome, float, list[dict]]:
@@ -86,11 +86,11 @@ def search(fitness: str, seed: int) -> tuple[Genome, float, list[dict]]:
 
 def worth(genome: Genome) -> dict[str, float]:
     """Return the mean losses of a genome trained again, and the FLOPs of a training."""
-    exam = retest(genome, PARTS, FRESH_SEEDS)
+    tested = retest(genome, PARTS, FRESH_SEEDS)
     return {
-        "last": fmean(exam.last_losses),
-        "val": fmean(exam.val_losses),
-        "test": fmean(exam.test_losses),
+        "last": fmean(tested.last_losses),
+        "val": fmean(tested.val_losses),
+        "test": fmean(tested.test_losses),
         "mflops": LossObjective.of(PARTS, "held-out").flops(genome) / 1e6,
     }
 

@@ -161,7 +161,7 @@ def test_eval_shows_what_a_terminal_would_obey_as_text(microgpt, tmp_path, exam)
     options = ["--input", file, "--steps", "80", "--lr", "0.02", "--block-size", "32"]
     assert microgpt("train", "--chat", *options).returncode == 0
     done = microgpt("eval", "output", "--data", exam(("hi", "hi", "clear\x1b[2J")))
-    assert r"'hi' is 'hi', not '\x1b[2J'" in done.stdout
+    assert r"'hi': expected 'hi', got '\x1b[2J'" in done.stdout
     assert r"  clear\x1b[2J, line 1" in done.stdout
     assert "\x1b" not in done.stdout
 

@@ -91,7 +91,7 @@ def test_the_names_that_come_with_microgpt_are_not_new(microgpt) -> None:
 def test_no_name_can_be_judged_and_that_is_a_result(microgpt, against) -> None:
     done = microgpt("judge", "x", *against)
     assert done.returncode == 0
-    assert "Judge     -100.0000  (none is judged)\n" in done.stdout
+    assert "Judge     -100.0000  (no name could be scored)\n" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from microgpt_cli.chat.session import ChatSession
 
 N = TypeVar("N", int, float)
 
-KEYS = """Ctrl-C stops a reply or clears the line; Ctrl-D quits. Alt-Enter, or Esc then Enter,
-starts a new line. The arrow keys recall earlier messages; Tab completes commands and file names."""
+KEYS = """Ctrl-C stops a reply or clears the line; Ctrl-D quits. Alt-Enter, or Esc then
+Enter, starts a new line. The arrow keys recall earlier messages; Tab completes
+commands and file names."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def show(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print a genome, the model that it defines, and how it was found."""
+    """Print a genome, its model and how it was found."""
     from microgpt_evolution.genome import GENES
     from microgpt_evolution.genome_file import decode_genome
 

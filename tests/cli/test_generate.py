@@ -67,6 +67,21 @@ def test_a_prompt_may_fill_the_context(samples) -> None:
     assert all(text.startswith(prompt) for text in samples("--prompt", prompt))
 
 
+def test_max_tokens_may_exceed_the_context(samples) -> None:
+    (sample,) = samples("--num-samples", "1", "--max-tokens", "40", "--temperature", "9")
+    assert len(sample) <= 40
+
+
+def test_the_start_of_a_prompt_that_does_not_fit_is_ignored_with_a_note(
+    microgpt, text_model
+) -> None:
+    done = microgpt("generate", "--model-dir", text_model, "--prompt", "anna" * 5, "--json")
+    assert json.loads(done.stdout)["samples"][0].startswith("anna" * 5)
+    assert done.stderr == (
+        "note: the prompt does not fit into the context; its first 13 tokens are ignored\n"
+    )
+
+
 def test_unique_samples_are_each_there_once_and_come_in_order(samples) -> None:
     args = ["--temperature", "2"]
     found = samples(*args, "--unique", "--num-samples", "40")

@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 
+import numpy as np
 import pytest
 
 from microgpt import InferenceGpt, Message, ModelConfig, Sampling, TrainConfig
@@ -52,11 +53,62 @@ def test_max_tokens_counts_what_comes_after_the_prompt(text: InferenceGpt) -> No
         assert len(sample) <= 1 + 3
 
 
-def test_a_prompt_may_fill_the_context_and_not_more(text: InferenceGpt) -> None:
+def test_a_prompt_may_fill_the_context(text: InferenceGpt) -> None:
     longest = "a" * 15
     assert text.generate(prompt=longest)[0].startswith(longest)
-    with pytest.raises(PromptError, match=r"has 16 characters; at most 15 fit .* of 16 tokens"):
-        text.generate(prompt="a" * 16)
+    assert text.text_job(prompts=[longest]).tokens_dropped == 0
+
+
+def test_of_a_longer_prompt_the_last_half_context_is_read(text: InferenceGpt) -> None:
+    long = "e" * 10 + "a" * 8
+    job = text.text_job(prompts=[long, ""])
+    assert job.prompts == [text.tokenizer.encode("a" * 8), text.opening("")]
+    assert job.tokens_dropped == 11
+    (sample,) = text.generate(prompt=long, seed=3)
+    assert sample.startswith(long)
+    assert len(sample) <= 18 + 9
+
+
+@pytest.mark.parametrize("block_size", [1, 2, 5, 8])
+def test_generation_continues_beyond_the_context(block_size: int) -> None:
+    """Both engines agree, and what fits into the context is the same as without a limit."""
+    model = ModelConfig(n_embd=8, n_head=2, n_layer=2, block_size=block_size)
+    config = TrainConfig(steps=3)
+    trained = train(["anna", "emma", "olivia"], model=model, config=config, dtype="float64")
+    compiled, reference = InferenceGpt(trained), InferenceGpt(trained, engine="reference")
+    prompt, sampling = compiled.opening(""), Sampling(1.5)
+
+    def run(gpt: InferenceGpt, max_tokens: int | None) -> list[int]:
+        rng = random.Random(5)
+        stream = gpt.generate_from_prompt(
+            prompt, stop=(), max_tokens=max_tokens, sampling=sampling, rng=rng
+        )
+        return list(stream)
+
+    tokens = run(compiled, 50)
+    assert len(tokens) == 50
+    assert run(reference, 50) == tokens
+    fitting = run(compiled, None)
+    assert fitting == tokens[:block_size]
+    rules = replace(compiled.text_job(max_tokens=50, sampling=sampling).rules, stop=())
+    many = compiled.compiled.decode_many([prompt] * 3, [4, 5, 6], rules)
+    assert list(many)[1] == tokens
+
+
+@pytest.mark.parametrize("block_size", [1, 5, 8])
+def test_log_probabilities_beyond_the_context_are_those_of_generation(block_size: int) -> None:
+    model = ModelConfig(n_embd=8, n_head=2, block_size=block_size)
+    trained = train(["anna", "emma"], model=model, config=TrainConfig(steps=3), dtype="float64")
+    gpt, reference = InferenceGpt(trained), InferenceGpt(trained, engine="reference")
+    start = gpt.opening("")
+    stream = gpt.generate_from_prompt(
+        start, stop=(), max_tokens=40, sampling=Sampling(0), rng=random.Random(1)
+    )
+    tokens = [*start, *stream]
+    rows = np.array(gpt.log_probabilities(tokens))
+    assert rows.argmax(axis=1)[:-1].tolist() == tokens[1:]
+    np.testing.assert_allclose(rows, reference.log_probabilities(tokens), atol=1e-12)
+    np.testing.assert_array_equal(rows[17:], gpt.log_probabilities(tokens, 17))
 
 
 def test_a_prompt_of_unknown_characters_is_refused(text: InferenceGpt) -> None:
@@ -71,6 +123,7 @@ def test_a_prompt_of_unknown_characters_is_refused(text: InferenceGpt) -> None:
         ({"temperature": -0.5}, r"temperature must be >= 0, got -0\.5"),
         ({"seed": -1}, "seed must be >= 0"),
         ({"max_tokens": 0}, "max_tokens must be >= 1, got 0"),
+        ({"max_tokens": 10**9}, "max_tokens must be at most 100000"),
     ],
 )
 def test_settings_outside_their_range_are_refused(text: InferenceGpt, settings, problem) -> None:

@@ -40,7 +40,7 @@ def assert_error(reply, status: int, text: str | None = None) -> None:
         ({"top_p": 1.1}, "top_p must be <= 1, got 1.1"),
         ({"prompt": 5}, "prompt must be a string, got 5"),
         ({"prompt": "aZé"}, "the model does not know 'Z', 'é'"),
-        ({"prompt": "a" * 100_000}, "the prompt has 100000 characters; at most 15 fit"),
+        ({"max_tokens": 16_385}, "max_tokens must be <= 16384, got 16385"),
         ({"stop": ["a"]}, "unknown field 'stop'"),
         ([], "the body must be an object"),
         ("text", "the body must be an object"),

@@ -10,7 +10,7 @@ from microgpt.batching.batch import Batch
 from microgpt.data.tokenizer import ROLES
 from microgpt.engine.decoding.decoder import max_sequences
 from microgpt.errors import ConfigError, PromptError
-from microgpt.sampling import Continuation, Job
+from microgpt.sampling import Continuation, DecodeRules, Job
 from microgpt.training.train import train
 
 
@@ -221,10 +221,8 @@ def test_a_job_that_cannot_go_on_says_why() -> None:
 
 
 def test_a_job_is_checked_when_it_is_made(text) -> None:
-    with pytest.raises(PromptError, match="at most 15 fit"):
-        text.text_job(prompts=["a" * 16])
-    with pytest.raises(PromptError, match="at most 15 fit"):  # its length first: it may be a book
-        text.text_job(prompts=["?" * 16])
+    with pytest.raises(PromptError, match="must be 0 to"):
+        text.text_job(prompts=[[99]])
     with pytest.raises(ConfigError, match="seed must be >= 0"):
         text.text_job(seed=-1)
     with pytest.raises(ConfigError, match="num_samples must be >= 1"):
@@ -233,4 +231,5 @@ def test_a_job_is_checked_when_it_is_made(text) -> None:
 
 
 def test_a_batch_of_a_long_context_has_few_rows(text) -> None:
-    assert max_sequences(text.config) == 2**16
+    assert max_sequences(text.config, DecodeRules()) == 2**16
+    assert max_sequences(text.config, DecodeRules(max_tokens=1008)) == 2**10

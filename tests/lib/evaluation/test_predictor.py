@@ -74,12 +74,11 @@ def test_the_likeliest_token_is_the_one_that_is_taken_at_temperature_0(gpt) -> N
     assert [row.index(max(row)) for row in rows] == read[1:]
 
 
-def test_a_whole_context_can_be_read_and_no_more(gpt) -> None:
-    n = gpt.config.block_size
-    assert len(gpt.log_probabilities([0] * n)) == n
-    for tokens in ([], [0] * (n + 1)):
-        with pytest.raises(PromptError, match="a prompt must have 1 to 16 tokens"):
-            gpt.log_probabilities(tokens)
+def test_each_token_gets_log_probabilities(gpt) -> None:
+    for n in (1, gpt.config.block_size, gpt.config.block_size + 1):
+        assert len(gpt.log_probabilities([0] * n)) == n
+    with pytest.raises(PromptError, match="there are no tokens"):
+        gpt.log_probabilities([])
     for tokens in ([0, gpt.config.vocab_size], [-1]):
         with pytest.raises(PromptError, match="tokens of a prompt must be 0 to"):
             gpt.log_probabilities(tokens)

@@ -145,7 +145,8 @@ class BatchScheduler:
     def _take(self) -> list[QueuedRequest]:
         """Return the first waiting request and those that can share its batch."""
         first = self._waiting.popleft()
-        taken, left, room = [first], [], max_sequences(first.model.config) - first.job.n_sequences
+        room = max_sequences(first.model.config, first.job.rules) - first.job.n_sequences
+        taken, left = [first], list[QueuedRequest]()
         for request in self._waiting:
             is_alike = request.model is first.model and request.job.rules == first.job.rules
             if is_alike and request.job.n_sequences <= room:

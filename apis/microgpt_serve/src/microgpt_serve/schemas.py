@@ -14,6 +14,7 @@ from microgpt_serve.errors import MAX_SHOWN, int_if_whole
 
 MAX_SAMPLES = 50
 MAX_MESSAGES = 4096
+MAX_NEW_TOKENS = 2**14  # per sample or reply
 MAX_CHARACTERS = 2**17  # per prompt, or over all messages
 
 Temperature = Annotated[
@@ -40,6 +41,7 @@ Seed = Annotated[
     ),
 ]
 Count = Annotated[int, Field(ge=1, le=MAX_SIZE), WHOLE_FLOAT]
+MaxTokens = Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS), WHOLE_FLOAT]
 Probability = Annotated[float, Field(ge=0, le=1)]
 TopK = Annotated[Count | None, Field(description="Sample only from the k most likely tokens.")]
 TopP = Annotated[
@@ -69,7 +71,7 @@ class GenerateRequest(RequestBody):
     num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES), WHOLE_FLOAT] = 1
     temperature: Temperature = DEFAULT_TEMPERATURE
     seed: Seed = Field(DEFAULT_SEED, description="Seed of the first sample; the next has seed + 1.")
-    max_tokens: Count | None = Field(
+    max_tokens: MaxTokens | None = Field(
         None,
         description="Maximum number of new tokens. Default: until the context is full.",
     )
@@ -91,6 +93,11 @@ class GenerateResponse(BaseModel):
     """Generated texts, each including the prompt."""
 
     samples: list[str]
+    tokens_dropped: int | None = Field(
+        None,
+        description="Number of tokens at the start of a prompt that is longer than the context; "
+        "the model does not read them.",
+    )
 
     model_config = _example({"samples": ["kamon", "ann"]})
 
@@ -126,7 +133,7 @@ class ChatRequest(RequestBody):
         DEFAULT_SEED,
         description="Seed of the first reply; the next has seed + 1.",
     )
-    max_tokens: Count | None = Field(
+    max_tokens: MaxTokens | None = Field(
         None,
         description="Maximum number of tokens of the reply. Default: until the context is full.",
     )

@@ -24,6 +24,7 @@ WeightsFormat = Literal["json", "safetensors"]
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
 MAX_THREADS = 1024  # catches typing errors; more threads than cores gain nothing
 N_EVALUATIONS = 20  # evaluations of the held-out loss in a training
+MAX_NEW_TOKENS = 100_000  # of a sample; limits memory
 DEFAULT_TEMPERATURE = 0.5  # favours likely tokens
 
 

@@ -14,7 +14,7 @@ from microgpt.data.chat_truncation import ChatPrompt, fit_conversation
 from microgpt.data.tokenizer import Message
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.predictor import Predictor
-from microgpt.sampling import DecodeRules, FinishReason, Job, TokenStream, decode
+from microgpt.sampling import DecodeRules, FinishReason, Job, TokenStream, decode, n_kept
 from microgpt.training.engines import check_engine
 
 FIRST_BATCH, LAST_BATCH = 64, 1024  # sequences per thread and batch
@@ -59,12 +59,15 @@ class InferenceGpt(Predictor):
 
         Args:
             stop: stop strings; a text ends before the first one after the prompt.
-            max_tokens: limit of tokens after the prompt; by default the rest of the context.
+            prompt: if it does not fit into the context, the model reads its last tokens, half a
+                context.
+            max_tokens: limit of tokens after the prompt; by default the rest of the context. When
+                the context is full, its last half becomes the start of a new one.
             seed: text i has the seed `seed + i`.
             rng: one generator for all texts, instead of seeds.
 
         Raises:
-            PromptError: the prompt does not fit into the context.
+            PromptError: the context is too small for any text.
             TokenizerError: the prompt has an unknown character.
             ConfigError: a setting is out of range.
         """
@@ -144,12 +147,15 @@ class InferenceGpt(Predictor):
         """Return a `Job` for `samples` without stop strings; prompts are as in `opening`."""
         check_count("num_samples", num_samples)
         check_seed(seed)
-        openings = [self.opening(prompt) for prompt in prompts]
-        for tokens in openings:
-            self.check_prompt(tokens, max_tokens)
+        n_dropped, openings = 0, [self.opening(prompt) for prompt in prompts]
+        for i, tokens in enumerate(openings):
+            if len(tokens) > self.config.block_size:
+                openings[i] = tokens[-n_kept(self.config.block_size) :]
+                n_dropped += len(tokens) - len(openings[i])
+            self.check_prompt(openings[i], max_tokens)
         stop, sampling = tuple(self.tokenizer.special_ids), sampling or Sampling()
         rules = DecodeRules(stop, max_tokens=max_tokens, sampling=sampling)
-        return Job(openings, range(seed, seed + num_samples), rules)
+        return Job(openings, range(seed, seed + num_samples), rules, n_dropped)
 
     def opening(self, prompt: str | Sequence[int]) -> list[int]:
         """Return the tokens of a prompt, which is text or tokens.
@@ -157,26 +163,19 @@ class InferenceGpt(Predictor):
         Tokens that begin with `bos_id` are returned unchanged.
 
         Raises:
-            PromptError: the prompt does not fit into the context, or has an unknown token.
+            PromptError: the context is too small for any text, or a token is unknown.
             TokenizerError: the prompt has an unknown character.
         """
         tokenizer = self.tokenizer
         opening = [tokenizer.bos_id, *([tokenizer.role_id("user")] if tokenizer.is_chat else [])]
-        room = self.config.block_size - len(opening)
-        if room < 0:
+        if len(opening) > self.config.block_size:
             raise PromptError(
                 f"the context of {self.config.block_size} token is too small for a prompt; "
                 "train a model with a larger --block-size"
             )
         if not isinstance(prompt, str):
-            tokens = [*([] if prompt[:1] == [tokenizer.bos_id] else opening), *prompt]
-            self.check_prompt(tokens, None)
-            return tokens
-        if (n_tokens := tokenizer.count(prompt)) > room:
-            raise PromptError(
-                f"the prompt has {n_tokens} {tokenizer.unit}; at most {room} fit into the context "
-                f"of {self.config.block_size} tokens"
-            )
+            self.check_tokens(prompt)
+            return [*([] if prompt[:1] == [tokenizer.bos_id] else opening), *prompt]
         return opening + tokenizer.encode(prompt)
 
     def generate_from_prompt(

@@ -29,7 +29,7 @@ class DecodeRules:
     stop: Collection[int] = ()  # tokens that end the sequence; they are not returned
     forbidden: Collection[int] = ()  # tokens that are never sampled
     min_tokens: int = 0  # before any stop token
-    max_tokens: int | None = None  # by default until the context is full
+    max_tokens: int | None = None  # new ones; by default until the context is full
     sampling: Sampling = field(default_factory=Sampling)
 
 
@@ -40,6 +40,7 @@ class Job:
     prompts: Sequence[Sequence[int]]
     seeds: range
     rules: DecodeRules
+    tokens_dropped: int = 0  # from the left of prompts that do not fit into the context
 
     @property
     def n_sequences(self) -> int:
@@ -89,23 +90,33 @@ def _likeliest(weights: dict[int, float], sampling: Sampling) -> list[int]:
     return sorted(token for token in kept if weights[token] >= sampling.min_p)
 
 
+def n_kept(block_size: int) -> int:
+    """Return the number of tokens that start a new context when one is full."""
+    return max(1, block_size // 2)
+
+
 def decode(
     gpt: Gpt[float], prompt: Sequence[int], rules: DecodeRules, rng: random.Random
 ) -> Generator[int, None, FinishReason]:
-    """Yield the tokens after a prompt of 1 to block_size tokens; return the finish reason."""
-    cache = gpt.new_cache()
-    for token in prompt[:-1]:
-        gpt.forward(token, cache)
-    token = prompt[-1]
-    room = gpt.config.block_size - len(prompt) + 1  # the last token is never an input
-    for n_tokens in range(room if rules.max_tokens is None else min(room, rules.max_tokens)):
+    """Yield the tokens after a prompt of 1 to block_size tokens; return the finish reason.
+
+    When the context is full, its last half becomes the start of a new one.
+    """
+    block_size, cache, context, n_read = gpt.config.block_size, gpt.new_cache(), [*prompt], 0
+    room = block_size - len(prompt) + 1  # the last token is never an input
+    for n_tokens in range(rules.max_tokens or room):
+        if len(context) > block_size:
+            context, cache, n_read = context[-n_kept(block_size) :], gpt.new_cache(), 0
+        for token in context[n_read:]:
+            logits = gpt.forward(token, cache)
+        n_read = len(context)
         is_early = n_tokens < rules.min_tokens
         forbidden = {*rules.forbidden, *rules.stop} if is_early else rules.forbidden
-        logits = gpt.forward(token, cache)
         token = sample(logits, sampling=rules.sampling, rng=rng, forbidden=forbidden)
         if token in rules.stop:
             return "stop"
         yield token
+        context.append(token)
     return "length"
 
 
@@ -113,7 +124,7 @@ class TokenStream(Iterator[int]):
     """The tokens of one sequence, computed lazily."""
 
     def __init__(self, steps: Generator[int, None, FinishReason]) -> None:
-        # None until the end; "length" at the end of the context or max_tokens.
+        # None until the end; "length" at max_tokens or, by default, the end of the context.
         self.finish_reason: FinishReason | None = None
         self._steps = steps
 

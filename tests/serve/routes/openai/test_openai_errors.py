@@ -112,7 +112,7 @@ def test_a_bad_conversation_is_refused_by_name(talk, fields, message, field) -> 
         ({"prompt": 5}, "prompt must be a string, a list of token ids", "prompt"),
         ({"best_of": True}, "best_of is not supported, got True; leave it out", "best_of"),
         ({"prompt": "aZ"}, "the model does not know 'Z'", None),
-        ({"prompt": "a" * 99}, "the prompt has 99 characters; at most 15 fit", None),
+        ({"prompt": "a" * 99, "echo": True}, "with echo, a prompt must fit into the", "prompt"),
         ({"logprobs": True}, "logprobs must be a whole number", "logprobs"),
         ({"logprobs": 21}, "logprobs must be <= 20, got 21", "logprobs"),
         ({"echo": 1}, "echo must be true or false", "echo"),

@@ -62,7 +62,7 @@ class BodyRoute(APIRoute):
             response: BaseModel | Response = await function(body, request, state)
             if isinstance(response, Response):
                 return response
-            return Response(response.model_dump_json(), media_type=JSON_TYPE)
+            return Response(response.model_dump_json(exclude_none=True), media_type=JSON_TYPE)
 
         return handle
 

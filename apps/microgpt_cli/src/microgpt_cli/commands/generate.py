@@ -80,7 +80,10 @@ def generate(
             f"microgpt chat --model-dir {as_argument(model_dir)}"
         )
     known = _training_texts(saved, against) if novel else ()
-    samples = InferenceGpt(saved).samples(
+    model = InferenceGpt(saved)
+    if dropped := model.text_job(prompts=[prompt]).tokens_dropped:
+        note(f"the prompt does not fit into the context; its first {dropped} tokens are ignored")
+    samples = model.samples(
         None if unique or novel else num_samples,
         prompt=prompt,
         sampling=sampling,

@@ -160,7 +160,7 @@ class CompiledModel:
                 pass
             return decoder
 
-        size = min(GROUP, max_sequences(self.config), -(-len(prompts) // threads)) or 1
+        size = min(GROUP, max_sequences(self.config, rules), -(-len(prompts) // threads)) or 1
         parts = [slice(i, i + size) for i in range(0, len(prompts), size)]
         for decoder in map_in_threads(work, parts, threads):
             statuses = decoder.sequences.status.tolist()

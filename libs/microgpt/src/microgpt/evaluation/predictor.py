@@ -4,7 +4,14 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from microgpt.config import EngineName, LossOn, TextKind, TrainConfig, check_choice, check_count
+from microgpt.config import (
+    MAX_NEW_TOKENS,
+    EngineName,
+    LossOn,
+    TextKind,
+    TrainConfig,
+    check_choice,
+)
 from microgpt.data.chunked_dataset import scored
 from microgpt.data.tokenizer import Document, count_predictions
 from microgpt.errors import DataError, PromptError
@@ -15,6 +22,8 @@ from microgpt.evaluation.held_out_loss import (
     scalar_nll,
 )
 from microgpt.model import Gpt, count_params
+from microgpt.model_config import check_whole
+from microgpt.sampling import n_kept
 from microgpt.state import TrainedModel
 from microgpt.training.engines import check_engine
 
@@ -85,13 +94,26 @@ class Predictor:
     def log_probabilities(self, tokens: Sequence[int], first: int = 0) -> list[list[float]]:
         """Return log(softmax(logits)) after each token from index `first` on: (n, V).
 
+        Tokens beyond the context are read as in generation: when the context is full, its last half
+        becomes the start of a new one.
+
         Raises:
-            PromptError: there are no tokens, more than block_size, or unknown ones.
+            PromptError: there are no tokens, or unknown ones.
         """
-        self.check_prompt(tokens, None)
-        if self.engine == "reference":
-            return scalar_log_probabilities(self._gpt, tokens)[first:]
-        rows: list[list[float]] = self.compiled.log_probabilities(tokens, first).tolist()
+        if not tokens:
+            raise PromptError("there are no tokens")
+        self.check_tokens(tokens)
+        rows: list[list[float]] = []
+        start, known, size = 0, 0, self.config.block_size
+        while known < len(tokens):
+            end = min(start + size, len(tokens))
+            if end > first:
+                context, new = tokens[start:end], max(known, first) - start
+                if self.engine == "reference":
+                    rows += scalar_log_probabilities(self._gpt, context)[new:]
+                else:
+                    rows += self.compiled.log_probabilities(context, new).tolist()
+            start, known = end + 1 - n_kept(size), end
         return rows
 
     @cached_property
@@ -104,10 +126,14 @@ class Predictor:
     def check_prompt(self, tokens: Sequence[int], max_tokens: int | None) -> None:
         """Raise PromptError or ConfigError unless `generate_from_prompt` accepts the arguments."""
         if max_tokens is not None:
-            check_count("max_tokens", max_tokens)
+            check_whole("max_tokens", max_tokens, minimum=1, maximum=MAX_NEW_TOKENS)
         if not 1 <= len(tokens) <= self.config.block_size:
             raise PromptError(
                 f"a prompt must have 1 to {self.config.block_size} tokens, got {len(tokens)}"
             )
-        if min(tokens) < 0 or max(tokens) >= self.config.vocab_size:
+        self.check_tokens(tokens)
+
+    def check_tokens(self, tokens: Sequence[int]) -> None:
+        """Raise PromptError if a token is unknown."""
+        if tokens and (min(tokens) < 0 or max(tokens) >= self.config.vocab_size):
             raise PromptError(f"the tokens of a prompt must be 0 to {self.config.vocab_size - 1}")

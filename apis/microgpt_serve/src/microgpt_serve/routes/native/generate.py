@@ -30,5 +30,6 @@ async def generate(body: GenerateRequest, request: Request, state: StateDep) -> 
     continuations = await run_job(state, request, model, job)
     decode = model.gpt.tokenizer.decode
     return GenerateResponse.model_construct(
-        samples=[body.prompt + decode(one.tokens) for one in continuations]
+        samples=[body.prompt + decode(one.tokens) for one in continuations],
+        tokens_dropped=job.tokens_dropped or None,
     )

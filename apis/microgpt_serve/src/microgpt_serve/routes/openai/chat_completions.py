@@ -17,6 +17,7 @@ from microgpt_serve.routes.openai.response_schemas import (
     ChosenTokenLogprob,
     TokenLogprob,
 )
+from microgpt_serve.schemas import MAX_NEW_TOKENS
 
 router = APIRouter(route_class=BodyRoute)
 
@@ -40,6 +41,7 @@ async def chat_completions(
     if body.top_logprobs is not None and not body.logprobs:
         raise ServeError(400, "top_logprobs requires logprobs: true", field="top_logprobs")
     limits = [limit for limit in (body.max_tokens, body.max_completion_tokens) if limit]
+    limits = [min(limit, MAX_NEW_TOKENS) for limit in limits]
     prompt = await encode_messages(body.messages, model, state)
     job = model.gpt.reply_job(
         prompt,

@@ -12,7 +12,7 @@ from microgpt_serve.routes.openai.choice import Choice, TextUpdate
 from microgpt_serve.routes.openai.request_schemas import CompletionRequest
 from microgpt_serve.routes.openai.response_builder import JsonObject, ResponseBuilder, most_likely
 from microgpt_serve.routes.openai.response_schemas import Completion, CompletionChoice, Logprobs
-from microgpt_serve.schemas import MAX_CHARACTERS, MAX_SAMPLES
+from microgpt_serve.schemas import MAX_CHARACTERS, MAX_NEW_TOKENS, MAX_SAMPLES
 from microgpt_serve.served_model import ServedModel
 
 router = APIRouter(route_class=BodyRoute)
@@ -43,14 +43,21 @@ async def completions(body: CompletionRequest, request: Request, state: StateDep
             n,
             prompts=prompts,
             sampling=body.sampling,
-            max_tokens=body.max_tokens or None,
+            max_tokens=min(body.max_tokens, MAX_NEW_TOKENS) if body.max_tokens else None,
             seed=body.seed_or_random(),
         ),
         is_slow=length > MAX_INLINE_CHARS,
     )
+    if body.echo and job.tokens_dropped:
+        size = model.gpt.config.block_size
+        message = f"with echo, a prompt must fit into the context of {size} tokens"
+        raise ServeError(400, message, field="prompt")
     pairs = zip(prompts, job.prompts, strict=True)
     echoes = [_echo(model, *pair) for pair in pairs] if body.echo else ()
-    builder = _CompletionBuilder(state, request, body, model, job, body.logprobs, echoes)
+    dropped = {"tokens_dropped": job.tokens_dropped} if job.tokens_dropped else {}
+    builder = _CompletionBuilder(
+        state, request, body, model, job, body.logprobs, echoes, extra=dropped
+    )
     return await builder.respond()
 
 
@@ -60,7 +67,8 @@ class _CompletionBuilder(ResponseBuilder):
     def chunks(self, choice: Choice, update: TextUpdate) -> list[JsonObject]:
         if not (update.text or update.tokens or choice.finish_reason):
             return []
-        return [{**self.head, "choices": [self.choice_object(choice, update)]}]
+        head = self.head if update.offset else {**self.head, **self.extra}
+        return [{**head, "choices": [self.choice_object(choice, update)]}]
 
     def choice_object(self, choice: Choice, update: TextUpdate) -> CompletionChoice:
         return {

@@ -66,6 +66,15 @@ class CompletionChoice(TypedDict):
 class Completion(ResponseBase):
     """Generated texts; in a stream, the new part of one."""
 
+    tokens_dropped: NotRequired[
+        Annotated[
+            int,
+            Field(
+                description="Number of tokens at the start of long prompts that the model does "
+                "not read."
+            ),
+        ]
+    ]
     choices: list[CompletionChoice]
     usage: NotRequired[Usage]
 

@@ -33,7 +33,8 @@ class Sequences(NamedTuple):
     tokens: NDArray[Any]  # (n, most tokens), the prompt, new tokens, and the STOP, if any
     n_prompt: NDArray[Any]  # (n), tokens of the prompt
     n_tokens: NDArray[Any]  # (n), tokens so far
-    n_read: NDArray[Any]  # (n), tokens in the cache
+    first: NDArray[Any]  # (n), the first token of the context; it moves when the context is full
+    n_read: NDArray[Any]  # (n), tokens in the cache, and those before the context
     goals: NDArray[Any]  # (n), tokens at which it is FULL
     status: NDArray[Any]  # (n)
     uniforms: NDArray[Any]  # (n, most new tokens), one per new token
@@ -52,7 +53,7 @@ class Rows(NamedTuple):
     """Activations of the tokens of a turn; rows are padded to whole vectors."""
 
     tokens: NDArray[Any]  # (N)
-    positions: NDArray[Any]  # (N), in their sequences
+    positions: NDArray[Any]  # (N), in their contexts
     slots: NDArray[Any]  # (N), of the cache
     sequences: NDArray[Any]  # (N), those that need a next token
     x: NDArray[Any]  # (N, C), the residual stream
@@ -110,7 +111,7 @@ def decode(
     """
     rows, read = arrays.rows, 0
     while read < n_tokens:
-        N = _schedule(s, rows)
+        N = _schedule(s, rows, weights.wpe.shape[0])
         if N == 0:
             break
         read += N
@@ -123,8 +124,11 @@ def decode(
 
 
 @inlined
-def _schedule(s: Sequences, rows: Rows) -> int:
-    """Choose the tokens to read next; return their number."""
+def _schedule(s: Sequences, rows: Rows, T: int) -> int:
+    """Choose the tokens to read next; return their number.
+
+    When a context is full, its last half is read again, from position 0 on.
+    """
     N = 0
     for slot in range(s.slots.size):
         i = s.slots[slot]
@@ -133,9 +137,11 @@ def _schedule(s: Sequences, rows: Rows) -> int:
             s.slots[slot] = i
             s.n_started[0] += 1
         if i >= 0 and s.status[i] == RUNNING:
+            if s.n_tokens[i] - s.first[i] > T:
+                s.first[i] = s.n_read[i] = s.n_tokens[i] - max(1, T // 2)
             while s.n_read[i] < s.n_tokens[i] and rows.tokens.size > N:
                 rows.tokens[N] = s.tokens[i, s.n_read[i]]
-                rows.positions[N] = s.n_read[i]
+                rows.positions[N] = s.n_read[i] - s.first[i]
                 rows.slots[N] = slot
                 s.n_read[i] += 1
                 N += 1
@@ -176,7 +182,7 @@ def _gather_last(s: Sequences, rows: Rows, N: int) -> int:
     x, n_last = rows.x, 0
     for row in range(N):
         i = s.slots[rows.slots[row]]
-        if rows.positions[row] == s.n_tokens[i] - 1:
+        if rows.positions[row] == s.n_tokens[i] - 1 - s.first[i]:
             for c in range(0, x.shape[1], lanes(x)):
                 store(x, n_last, c, load(x, row, c))
             rows.sequences[n_last] = i

@@ -117,9 +117,9 @@ class Decoder:
             raise PromptError(NO_TOKEN_LEFT_MESSAGE)
 
 
-def max_sequences(model: ModelConfig) -> int:
+def max_sequences(model: ModelConfig, rules: DecodeRules) -> int:
     """Return the maximum number of sequences in a batch, limited by memory."""
-    return max(1, MAX_BATCH_TOKENS // model.block_size)
+    return max(1, MAX_BATCH_TOKENS // (model.block_size + (rules.max_tokens or 0)))
 
 
 def _new_sequences(
@@ -133,8 +133,7 @@ def _new_sequences(
     sampling, max_tokens = rules.sampling, rules.max_tokens
     lengths = np.array([len(prompt) for prompt in prompts])
     n, shortest, longest = len(lengths), int(lengths.min()), int(lengths.max())
-    room = model.block_size - shortest + 1
-    most_new = room if max_tokens is None else min(room, max_tokens)
+    most_new = max_tokens or model.block_size - shortest + 1
     tokens = np.zeros((n, longest + most_new), np.int64)
     if shortest == longest:
         tokens[:, :longest] = prompts
@@ -152,15 +151,16 @@ def _new_sequences(
         tokens=tokens,
         n_prompt=lengths,
         n_tokens=lengths.copy(),
+        first=np.zeros(n, np.int64),
         n_read=np.zeros(n, np.int64),
-        goals=np.minimum(lengths + most_new, model.block_size + 1),
+        goals=lengths + most_new if max_tokens else np.full(n, model.block_size + 1),
         status=np.full(n, RUNNING),
         uniforms=np.zeros((n, most_new)),
         slots=np.full(n_slots, -1),
         n_started=np.zeros(1, np.int64),
         rules=token_rules,
         barred=FORBIDDEN if FORBIDDEN in token_rules else NO_RULE,
-        min_tokens=min(rules.min_tokens, model.block_size + 1),
+        min_tokens=rules.min_tokens,
         temperature=temperature,
         top_k=sampling.top_k or 0,
         top_p=float(sampling.top_p),

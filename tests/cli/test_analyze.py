@@ -186,7 +186,7 @@ def test_a_picture_has_a_panel_for_each_question(microgpt, tmp_path) -> None:
     assert done.stdout == microgpt("analyze", *runs).stdout
     svg = (tmp_path / "s.svg").read_text()
     for title in ("Loss against steps", "Loss against parameters", "Loss against operations",
-                  "Loss against time", "curve: the power law", "there is no power law",
+                  "Loss against time", "curve: fitted power law", "no power law fits",
                   "small", "medium", "large"):  # fmt: skip
         assert title in svg
     width, height = size_of_png(tmp_path / "s.png")

@@ -227,7 +227,7 @@ def test_a_search_without_what_draws_is_the_same_and_says_so(microgpt, tmp_path,
     done = microgpt("evolve", *AESTHETIC, **stubbed)
     assert done.returncode == 0
     why = f"a report needs the extra plots (No module named '{missing}'); pip install "
-    assert done.stderr.splitlines()[-1].startswith(f"note: no report.html: {why}")
+    assert done.stderr.splitlines()[-1].startswith(f"note: report.html was not written: {why}")
     done = microgpt("report", **stubbed)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"error: {why}'microgpt-cli[plots]'\n"
@@ -240,7 +240,7 @@ def test_a_report_that_cannot_be_drawn_changes_nothing_else(microgpt, tmp_path) 
     (tmp_path / "stubs" / "altair.py").write_text('raise ValueError("broken")\n')
     done = microgpt("evolve", *AESTHETIC, PYTHONPATH=str(tmp_path / "stubs"))
     assert done.returncode == 0
-    assert done.stderr.endswith("note: no report.html: broken\n")
+    assert done.stderr.endswith("note: report.html was not written: broken\n")
     assert (tmp_path / "genome.json").exists()
 
 

@@ -6,7 +6,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from microgpt import InferenceGpt, Message, ModelConfig, Sampling, TrainConfig
+from microgpt import InferenceGpt, Message, ModelConfig, Sampling, TrainConfig, load, save
 from microgpt.errors import ConfigError, DataError, PromptError, TokenizerError
 from microgpt.model import Gpt
 from microgpt.reference import document_loss
@@ -29,6 +29,16 @@ def user(content: str) -> Message:
 
 def assistant(content: str) -> Message:
     return Message("assistant", content)
+
+
+def test_a_model_is_shown_in_a_line(text_result, tmp_path) -> None:
+    save(text_result, tmp_path / "model")
+    shown = [text_result, text_result.state, load(tmp_path / "model"), InferenceGpt(text_result)]
+    for one in shown:
+        assert "\n" not in repr(one)
+        assert len(repr(one)) < 200
+    assert repr(text_result).startswith("<TrainResult: ")
+    assert f"; {text_result.state.step} steps; loss " in repr(text_result)
 
 
 def test_sample_i_has_the_seed_of_the_first_plus_i(text: InferenceGpt) -> None:

@@ -2,23 +2,24 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, WeightsFormat
 from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.flat_weights import Numbers
-from microgpt.model import Weights
+from microgpt.model import Weights, count_params
 from microgpt.training.early_stopping import BestWeights, Ending
 from microgpt.training.history_file import HistoryPoint
 from microgpt.training.presets import PresetName
 from microgpt.training.weight_averaging import WeightAverage
+from microgpt.value import total
 
 N_RECENT = 100  # losses in a checkpoint; their mean is train_loss in meta.json
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainedModel:
     """A model for inference."""
 
@@ -26,6 +27,16 @@ class TrainedModel:
     weights: Weights[float]
     tokenizer: Tokenizer
     dtype: DType  # of training and inference
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._summary()}>"
+
+    def _summary(self) -> str:
+        model = self.model
+        return (
+            f"{count_params(model):,} weights, n_layer {model.n_layer}, n_embd {model.n_embd}, "
+            f"block_size {model.block_size}, vocab_size {model.vocab_size}"
+        )
 
 
 @dataclass(frozen=True)
@@ -63,20 +74,22 @@ class TrainState:
     """A checkpoint; a resumed training gives the same result as an uninterrupted one."""
 
     step: int  # steps taken
-    weights: Numbers  # in the order of `weight_shapes`
-    adam_m: Numbers  # running mean of each weight's gradient
-    adam_v: Numbers  # running mean of its square
+    weights: Numbers = field(repr=False)  # in the order of `weight_shapes`
+    adam_m: Numbers = field(repr=False)  # running mean of each weight's gradient
+    adam_v: Numbers = field(repr=False)  # running mean of its square
     dtype: DType
     engine: EngineName
     best: BestWeights | None = None  # None before the first evaluation
-    recent_losses: Sequence[float] = ()  # of the last N_RECENT steps, in nats per token
-    history: Sequence[HistoryPoint] = ()
+    recent_losses: Sequence[float] = field(
+        default=(), repr=False
+    )  # of the last N_RECENT steps, in nats per token
+    history: Sequence[HistoryPoint] = field(default=(), repr=False)
     since_history: tuple[float, int] = (0.0, 0)  # sum and count of losses since its last point
     seconds: float = 0.0  # training time so far
     average: WeightAverage | None = None  # if weights are averaged
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainResult(TrainedModel):
     """A trained model and its training; with a validation set, the weights of the best step."""
 
@@ -106,6 +119,12 @@ class TrainResult(TrainedModel):
     def seconds(self) -> float:
         """The training time in seconds."""
         return self.state.seconds
+
+    def _summary(self) -> str:
+        losses, val_loss = self.state.recent_losses, self.val_loss
+        loss = f"; loss {total(losses) / len(losses):.3f}" if losses else ""
+        held_out = "" if val_loss is None else f"; held-out loss {val_loss:.3f}"
+        return f"{super()._summary()}; {self.state.step:,} steps{loss}{held_out}"
 
     def rng(self) -> random.Random:
         """Return a generator that continues from the training's random state."""

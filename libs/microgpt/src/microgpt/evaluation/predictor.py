@@ -46,6 +46,10 @@ class Predictor:
         self.config, self.tokenizer, self.engine = trained.model, trained.tokenizer, engine
         self._dtype = trained.dtype
 
+    def __repr__(self) -> str:
+        size = self.config.block_size
+        return f"<{type(self).__name__}: {self.num_params:,} weights, block_size {size}>"
+
     @property
     def num_params(self) -> int:
         """The number of weights."""

@@ -40,7 +40,7 @@ BYTES_PER_WEIGHT = 32  # of a loaded model: a Python float and a pointer to it
 MAX_IN_JSON = 1_000_000  # weights: 22 MB; larger files are not meant to be read by people
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SavedModel(TrainedModel):
     """A model loaded from a directory, with its meta.json."""
 

@@ -1,6 +1,6 @@
 """Early stopping: keep the best weights and stop when the held-out loss no longer improves."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from microgpt.config import TrainConfig
@@ -16,7 +16,7 @@ class BestWeights:
 
     step: int
     val_loss: float  # in nats per token
-    weights: Numbers  # in the order of `weight_shapes`
+    weights: Numbers = field(repr=False)  # in the order of `weight_shapes`
     measured_at: int  # step of the last measurement
     n_worse: int  # measurements since the best
 

@@ -2,7 +2,7 @@
 
 import math
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from microgpt.config import TrainConfig
@@ -20,7 +20,7 @@ MAX_AVERAGED = 100  # most steps whose weights are averaged
 class WeightAverage:
     """The mean of the weights at n steps in the tail of a training."""
 
-    weights: Numbers
+    weights: Numbers = field(repr=False)
     n: int
     step: int  # last averaged step
     steps: int  # of the training

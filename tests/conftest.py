@@ -33,6 +33,7 @@ NOT_A_USERS = "PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED PYTHONIOENCODING COLUMNS
 for name in NOT_A_USERS.split():
     os.environ.pop(name, None)
 os.environ["TERM"] = "xterm"
+sys.dont_write_bytecode = False  # pytest would rewrite the assertions of all files at each start
 
 # A shell lets what it runs in the background ignore Ctrl-C, which the commands would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)

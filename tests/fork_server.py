@@ -29,14 +29,22 @@ PIPE = subprocess.PIPE
 
 # What commands import: without what draws, which a test may hide, and what handles signals.
 IMPORTED = (
-    "typer",
     "microgpt.inference",
     "microgpt.storage.training_directory",
     "microgpt.training.train",
+    "microgpt.verify",
     "microgpt_cli.app",
-    "microgpt_cli.training.run",
+    "microgpt_cli.chat.session",
+    "microgpt_cli.chat.terminal",
+    "microgpt_cli.dataset_report",
     "microgpt_cli.search.evolve_run",
+    "microgpt_cli.search.sweep_run",
+    "microgpt_cli.training.run",
+    "microgpt_report.scaling_tables",
     "microgpt_serve.server",
+    "rich.live",
+    "rich.progress",
+    "typer",
 )
 
 

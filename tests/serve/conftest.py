@@ -317,22 +317,22 @@ def serve(tmp_path) -> Iterator[Serve]:
     yield from _serving(tmp_path)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared(tmp_path_factory) -> Iterator[Serve]:
-    """The same, for all tests of a file."""
+    """The same, for all tests."""
     yield from _serving(tmp_path_factory.mktemp("shared"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def names(shared, names_dir) -> Server:
     return shared(names_dir)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def talk(shared, talk_dir) -> Server:
     return shared(talk_dir)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def subword(shared, subword_dir) -> Server:
     return shared(subword_dir)

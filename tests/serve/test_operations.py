@@ -97,9 +97,9 @@ def test_a_service_for_everyone_without_a_key_is_warned_of(serve, names_dir) -> 
 
 
 def test_a_full_queue_is_503_with_retry_after(serve, slow_dir) -> None:
-    server = serve(slow_dir, MICROGPT_QUEUE_LIMIT="1", MICROGPT_TIMEOUT_S="2")
-    bodies = [{"seed": i, "temperature": 1 + i / 100} for i in range(40)]
-    replies = server.at_once(GENERATE, bodies, n_clients=40)
+    server = serve(slow_dir, MICROGPT_QUEUE_LIMIT="1", MICROGPT_TIMEOUT_S="1")
+    bodies = [{"seed": i, "temperature": 1 + i / 100} for i in range(20)]
+    replies = server.at_once(GENERATE, bodies, n_clients=20)
     refused = [reply for reply in replies if reply.status == 503]
     assert refused
     assert all(reply.status in (503, 504) for reply in replies)
@@ -132,7 +132,7 @@ def test_a_large_request_does_not_hold_up_a_small_one(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
     with ThreadPoolExecutor(4) as clients:
         large = [
-            clients.submit(server.generate, num_samples=25, max_tokens=70 + i, seed=i)
+            clients.submit(server.generate, num_samples=10, max_tokens=70 + i, seed=i)
             for i in range(3)
         ]
         time.sleep(0.3)
@@ -371,7 +371,7 @@ def test_microgpt_serve_is_the_same_service(tmp_path, names_dir, names_result) -
     log = tmp_path / "log"
     command = [SERVE.parent / "microgpt", "serve", "--model-dir", names_dir, "--port", "0"]
     with log.open("wb") as stderr:
-        process = subprocess.Popen(command, stderr=stderr, env={**os.environ, "PORT": "99999"})
+        process = fork_server.Popen(command, stderr=stderr, env={**os.environ, "PORT": "99999"})
     try:
         for _ in range(3000):
             if found := re.search(r"at http://127.0.0.1:(\d+)", log.read_text()):

@@ -80,9 +80,7 @@ class TrainState:
     dtype: DType
     engine: EngineName
     best: BestWeights | None = None  # None before the first evaluation
-    recent_losses: Sequence[float] = field(
-        default=(), repr=False
-    )  # of the last N_RECENT steps, in nats per token
+    recent_losses: Sequence[float] = field(default=(), repr=False)  # the last N_RECENT, in nats
     history: Sequence[HistoryPoint] = field(default=(), repr=False)
     since_history: tuple[float, int] = (0.0, 0)  # sum and count of losses since its last point
     seconds: float = 0.0  # training time so far

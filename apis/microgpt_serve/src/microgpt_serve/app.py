@@ -26,6 +26,7 @@ from microgpt_serve.middleware.auth import AuthMiddleware
 from microgpt_serve.middleware.hosts import HostMiddleware
 from microgpt_serve.openapi import error_responses, openapi_schema
 from microgpt_serve.routes import native, openai
+from microgpt_serve.routes.pages import add_pages
 from microgpt_serve.served_model import ServedModel, load_model
 from microgpt_serve.settings import Settings, read_settings
 
@@ -62,14 +63,15 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
         description='Texts and chat replies from one small GPT. Errors are `{"error": "…"}`.',
         lifespan=lifespan,
         exception_handlers=dict.fromkeys((ServeError, MicrogptError, HTTPException), handle_error),
+        docs_url=None,
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )
     for router in (*openai.ROUTERS, *native.ROUTERS):
         app.include_router(router, responses=error_responses(router))
+    add_pages(app)
     app.openapi_schema = openapi_schema(app, settings)
-    paths = [*app.openapi_schema["paths"], "/docs", "/openapi.json"]
+    paths = [*app.openapi_schema["paths"], "/", "/docs", "/openapi.json"]
     state = app.state.app_state = AppState(settings, model, paths)
     app.add_middleware(AuthMiddleware, keys=state.keys, rate_limit=settings.rate_limit)
     if settings.checks_hosts:

@@ -25,7 +25,8 @@ from microgpt_serve.errors import ServeError
 
 LOG = logging.getLogger("microgpt_serve")
 HEALTH_PATHS = frozenset({"/health", "/ready"})
-NO_KEY_NEEDED = frozenset({"/docs", "/openapi.json"})
+NO_KEY_NEEDED = frozenset({"/", "/docs", "/openapi.json"})
+ASSETS = "/docs/assets"  # scripts and styles of /docs, which need no key either
 MAX_FILE_BYTES = 2**20  # about 20,000 keys
 KEY_RULE = "must be ASCII characters without spaces"
 
@@ -57,7 +58,9 @@ class AuthMiddleware:
                 wait_s = max(1, math.ceil(reset_time - time.time()))
                 message = f"too many requests; the limit is {rate}"
                 raise ServeError(429, message, retry_after_s=wait_s)
-        if self._keys.hashes and not key and scope["path"] not in NO_KEY_NEEDED:
+        path = scope["path"]
+        is_page = path in NO_KEY_NEEDED or path.startswith(f"{ASSETS}/")
+        if self._keys.hashes and not key and not is_page:
             message = "the API key is missing or wrong; send Authorization: Bearer KEY"
             raise ServeError(401, message, headers={"www-authenticate": "Bearer"})
 

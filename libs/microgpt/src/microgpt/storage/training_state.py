@@ -216,12 +216,12 @@ def _state(
         raise ValueError(f"since_history has too many steps: {n_since}")
     if best and not best.step <= best.measured_at <= description.step:
         raise ValueError(
-            f"best has step {best.step} and measured_at {best.measured_at} "
-            f"at step {description.step}"
+            f"best needs step <= measured_at <= {description.step}, "
+            f"got {best.step} and {best.measured_at}"
         )
     if average and not average.n <= average.step <= description.step:
         raise ValueError(
-            f"average has n {average.n} and step {average.step} at step {description.step}"
+            f"average needs n <= step <= {description.step}, got {average.n} and {average.step}"
         )
     names = ("step", "dtype", "engine", "since_history", "seconds")
     return TrainState(

@@ -53,7 +53,7 @@ def read_history(directory: str | Path) -> tuple[HistoryPoint, ...]:
             point = _parse(line, where=f"{path}, line {number}")
             if points and point.step <= points[-1].step:
                 raise CheckpointError(
-                    f"{path}, line {number}: step {point.step} comes after {points[-1].step}; "
+                    f"{path}, line {number}: step {point.step} follows step {points[-1].step}; "
                     "steps must ascend"
                 )
             points.append(point)

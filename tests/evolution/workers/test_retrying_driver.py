@@ -357,7 +357,7 @@ def test_a_cluster_with_another_microgpt_is_one_line(
 
     for theirs, has in ((None, "no microgpt-lib"), ("0.0.9", r"microgpt-lib 0\.0\.9")):
         monkeypatch.setattr(Client, "get_versions", answer(theirs))
-        with pytest.raises(ClusterError, match=f"the worker tcp://.* has {has}; install"):
+        with pytest.raises(ClusterError, match=f"the worker tcp://.* has {has}, but this"):
             evaluate_all(square, range(N), Dask(scheduler))
 
 

@@ -49,7 +49,7 @@ def test_chat_says_once_in_a_conversation_that_it_begins_to_forget(microgpt, cha
 
 
 def test_chat_tells_what_it_cannot_read_once(microgpt, chat_model) -> None:
-    done = microgpt("chat", "--model-dir", chat_model, stdin="hé\nhi\n/clear\nhi\n")
+    done = microgpt("chat", "--model-dir", chat_model, stdin="hé\nhé\nhi\n/clear\nhi\n")
     assert done.stderr == "note: left out characters unknown to the model: 'é'\n"
     assert done.stdout.endswith("microgpt> yo\n")
 

@@ -10,6 +10,8 @@ import termios
 import pytest
 from terminal import Terminal
 
+from microgpt.data.documents import DEMO_MODEL, bundled
+
 ESCAPES = r"(?:\x1b\[[\d;?]*[A-Za-z])*"  # what colours and moves the cursor
 YOU = "you> "
 REPLY = rf"microgpt> {ESCAPES}yo\r\n"
@@ -51,8 +53,11 @@ def replying(talk_to, endless_model):
 
 def test_a_conversation(talk_to, chat_model) -> None:
     child = talk_to(chat_model)
-    banner = "type /quit to exit, /clear to reset history, /help for more\r\n\r\n"
-    assert child.before.startswith(f"microgpt chat (block_size=32)\r\n{banner}")
+    banner = "Type exit to quit, /clear to forget, /help for more.\r\n\r\n"
+    assert re.match(
+        rf"microgpt chat: [\d,]+ weights, a context of 32 characters\r\n{re.escape(banner)}",
+        child.before,
+    )
     child.send("hi\r")
     child.expect(REPLY)
     child.expect_exact(YOU)
@@ -64,6 +69,23 @@ def test_a_conversation(talk_to, chat_model) -> None:
     child.expect_exact(YOU)
     child.send("/quit\r")
     assert child.exit_code() == 0
+
+
+@pytest.mark.parametrize("word", ["exit", "quit", "Bye"])
+def test_a_word_of_leaving_ends_the_conversation(talk, word) -> None:
+    talk.send(f"{word}\r")
+    assert talk.exit_code() == 0
+
+
+def test_the_demo_model_suggests_messages(talk_to) -> None:
+    child = talk_to(bundled(DEMO_MODEL))
+    examples = re.search(r"Try: (.*)\r\n", child.before)
+    assert examples
+    for message in examples.group(1).split("   "):
+        child.send(f"{message}\r")
+        child.expect(rf"microgpt> {ESCAPES}(.*)\r\n")
+        assert "i don't know" not in child.match.group(1)
+        child.expect_exact(YOU)
 
 
 def test_an_earlier_message_can_be_called_back_and_edited(talk) -> None:

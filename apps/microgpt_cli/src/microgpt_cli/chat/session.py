@@ -47,6 +47,7 @@ class ChatSession:
         self.own_files: set[str] = set()  # real paths read or written; may be overwritten
         self._model = model
         self._has_dropped = False
+        self._noted = ""  # unknown characters already reported
 
     def restart(self, messages: Iterable[Message] = ()) -> None:
         """Start over with other messages; forget the earlier ones and their file."""
@@ -74,11 +75,12 @@ class ChatSession:
             self.messages += [turn.question, Message("assistant", turn.answer)]
 
     def note_unknown(self, messages: list[Message]) -> None:
-        """Report the characters that the model does not know, if any."""
+        """Report characters that the model does not know, each once."""
         text = "".join(message.content for message in messages)
         unknown = self._model.tokenizer.unknown_characters(text)
-        if unknown:
-            self.tell(f"left out characters unknown to the model: {', '.join(map(repr, unknown))}")
+        if new := [char for char in unknown if char not in self._noted]:
+            self._noted += "".join(new)
+            self.tell(f"left out characters unknown to the model: {', '.join(map(repr, new))}")
 
 
 def _replace_undecodable(text: str) -> str:

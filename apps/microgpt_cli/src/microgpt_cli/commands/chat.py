@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from microgpt_cli.chat.session import ChatSession, ChatTurn
     from microgpt_cli.chat.terminal import TerminalInput
 
+QUIT_WORDS = ("exit", "quit", "bye")  # at a terminal; piped lines are messages
+
 
 def chat(
     model_dir: Annotated[
@@ -58,9 +60,20 @@ def chat(
         return
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     if at_terminal:
-        print(f"microgpt chat (block_size={model.config.block_size})")
-        print("type /quit to exit, /clear to reset history, /help for more\n")
+        print(_banner(saved))
     _run_chat(session, _make_input(at_terminal), at_terminal)
+
+
+def _banner(saved: "SavedModel") -> str:
+    """Return what to know before the first message."""
+    from microgpt.model import count_params
+
+    size, unit = saved.model.block_size, saved.tokenizer.unit
+    lines = [f"microgpt chat: {count_params(saved.model):,} weights, a context of {size} {unit}"]
+    if saved.meta.training.get("preset") == "chat":
+        lines.append("It knows sums, comparisons, spelling, days, months, opposites and capitals.")
+        lines.append("Try: what is 17 + 25?   spell moon   what is the capital of france?")
+    return "\n".join([*lines, "Type exit to quit, /clear to forget, /help for more.", ""])
 
 
 def _load(model_dir: Path | None) -> "SavedModel":
@@ -128,6 +141,8 @@ def _run_chat(
     while True:
         try:
             text = chat_input.ask("you> ").strip()
+            if at_terminal and text.lower() in QUIT_WORDS:
+                return
             if is_command(text):
                 print(terminal_safe(run_command(session, text)), flush=True)
             elif text:

@@ -14,7 +14,7 @@ anna       0.5            2.2           -5.0   -6.86  in known.txt
 x1           -              -              -       -  shorter than 3 letters
 o'neil       -              -              -       -  not only letters
 nannan     0.5            3.7            1.0    6.94  repeated: counts as 0
-anna       0.5            2.2           -5.0   -6.86  in known.txt, again
+anna       0.5            2.2           -5.0   -6.86  in known.txt, repeated
 
 Judge       -1.6950  (mean total of 4 of 6 names)
 Weaver       0.5000  (Flow)

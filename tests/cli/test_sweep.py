@@ -20,6 +20,7 @@ from microgpt_evolution.sweep.config import SETTINGS
 pytestmark = pytest.mark.usefixtures("undrawn")
 
 GRID = ("grid", "--n-embd", "8,16", "--steps", "30,60", "--input", "names.txt", "--seed", "5")
+LIST = "must be a comma-separated list of"
 NOT_SWEPT = {
     "input", "chat", "seed",  # of the sweep as a whole
     # losses on other tokens cannot be compared
@@ -225,9 +226,9 @@ def test_conversations_can_be_swept(microgpt, tmp_path) -> None:
     ("options", "problem"),
     [
         (["grid"], "no settings for the grid; pass some, such as --n-embd 16,32 --lr 0.005,0.01"),
-        (["grid", "--lr", "fast"], "list of numbers, such as 0.1,0.2, got 'fast'"),
-        (["grid", "--steps", "1.5"], "--steps must be a comma-separated list of whole numbers"),
-        (["grid", "--steps", ""], "list of whole numbers, such as 1,2,4, got ''"),
+        (["grid", "--lr", "fast"], f"--lr {LIST} numbers, such as 0.1,0.2, got 'fast'"),
+        (["grid", "--steps", "1.5"], f"--steps {LIST} whole numbers, such as 1,2,4"),
+        (["grid", "--steps", ""], f"--steps {LIST} whole numbers, such as 1,2,4, got ''"),
         (["grid", "--steps", "0"], "no combination of the grid is valid: steps must be >= 1"),
         (["grid", "--dtype", "int8"], "no combination of the grid is valid: unknown dtype"),
         (["steps", "--set", "odd"], "invalid value for '--set'"),
@@ -236,7 +237,7 @@ def test_conversations_can_be_swept(microgpt, tmp_path) -> None:
         (["steps", "--seed", "-1"], "seed must be >= 0"),
         (["steps", "--workers", "0"], "workers must be >= 1, got 0"),
         (["params", "--scheduler", "tcp://127.0.0.1:9"], "cannot reach a Dask scheduler at tcp:"),
-        (["params", "--scheduler", "tcp://h:1", "--workers", "2"], "omit one of them"),
+        (["params", "--scheduler", "tcp://h:1", "--workers", "2"], "--workers cannot be used with"),
         (["params", "--input", "nowhere.txt"], "cannot read nowhere.txt"),
         (["resume", "nowhere"], "nowhere is not a run: cannot read run.json"),
         (["resume", "data"], "data is not a run: cannot read run.json"),

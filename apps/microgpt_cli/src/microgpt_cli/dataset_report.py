@@ -197,7 +197,7 @@ def _facts(report: DataReport, file: TextFile) -> Iterator[tuple[str, str]]:
     yield "tokens to predict", f"{report.n_tokens:,}"
     line_ends = " and ".join(LINE_END_NAMES[end] for end in sorted(file.line_ends))
     bom = " with a byte order mark (skipped)" if file.has_bom else ""
-    yield "encoding", f"UTF-8{bom}{line_ends and '; line ends '}{line_ends}"
+    yield "encoding", f"UTF-8{bom}{line_ends and '; lines end with '}{line_ends}"
     counts = report.char_counts
     visible = "".join(char for char in counts if _is_visible(char))
     lines = chop_cells(visible, WIDTH - INDENT - 2)

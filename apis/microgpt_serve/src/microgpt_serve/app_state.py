@@ -47,9 +47,9 @@ class AppState:
     def check_open(self) -> None:
         """Raise ServeError if the service is shutting down."""
         if self.is_draining:
-            raise self.closing_error()
+            raise self.shutdown_error()
 
-    def closing_error(self) -> ServeError:
+    def shutdown_error(self) -> ServeError:
         """Return the error for requests during the shutdown."""
         retry_after_s = math.ceil(self.settings.timeout_s)
         return ServeError(503, "the service is shutting down", retry_after_s=retry_after_s)

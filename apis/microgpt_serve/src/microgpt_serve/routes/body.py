@@ -56,7 +56,7 @@ class BodyRoute(APIRoute):
                     is_slow=len(content) > MAX_INLINE_BYTES,
                 )
             except asyncio.CancelledError:  # shutdown while the client is slow
-                raise state.closing_error() from None
+                raise state.shutdown_error() from None
             finally:
                 state.n_body_bytes -= len(content)
             response: BaseModel | Response = await function(body, request, state)

@@ -1,13 +1,18 @@
-"""What tests of the command share: a cluster."""
+"""What tests of the command share: a cluster, and searches."""
 
+import functools
 import json
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import fork_server
 import pytest
+from searches import write_names
+
+Searched = Callable[..., tuple[subprocess.CompletedProcess[str], Path]]
 
 
 @pytest.fixture
@@ -39,3 +44,16 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
         with Client(address, set_as_default=False) as client:
             client.wait_for_workers(2, timeout=60)
         yield address, [scheduler, *workers]
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    """Make a search that nothing disturbs, once for all tests, which change nothing of it."""
+
+    @functools.cache
+    def search(*options: str) -> tuple[subprocess.CompletedProcess[str], Path]:
+        folder = tmp_path_factory.mktemp("searched")
+        write_names(folder)
+        return fork_server.run(["microgpt", "evolve", *options], cwd=folder, check=True), folder
+
+    return search

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import time
@@ -104,8 +105,10 @@ def test_a_stop_says_how_to_go_on_though_the_workers_end_slowly(tmp_path) -> Non
     assert done.stderr.startswith("interrupted after 0 evaluations; resume with: microgpt evolve")
 
 
-def test_a_genome_that_is_as_good_stays_and_the_winner_is_in_its_run(microgpt, tmp_path) -> None:
-    microgpt("evolve", *SMALL)
+def test_a_genome_that_is_as_good_stays_and_the_winner_is_in_its_run(
+    microgpt, searched, tmp_path
+) -> None:
+    shutil.copy(searched(*SMALL)[1] / "genome.json", tmp_path)
     before = os.stat(tmp_path / "genome.json").st_mtime_ns
     done = microgpt("evolve", *SMALL)
     assert done.returncode == 0
@@ -224,9 +227,9 @@ def test_a_warm_start_is_resumed_without_its_file(microgpt, tmp_path, ancestor) 
     )
 
 
-def test_a_run_that_began_by_chance_gets_no_ancestor_later(microgpt, tmp_path, ancestor) -> None:
-    microgpt("evolve", *SMALL)
-    done = microgpt("evolve", "--resume", run_of(tmp_path), "--warm-start", ancestor)
+def test_a_run_that_began_by_chance_gets_no_ancestor_later(microgpt, searched, ancestor) -> None:
+    run = run_of(searched(*SMALL)[1])
+    done = microgpt("evolve", "--resume", run, "--warm-start", ancestor)
     assert done.returncode == 2
     assert "the run to resume has none; leave it out" in done.stderr
 

@@ -53,9 +53,8 @@ def test_the_life_cycle_with_the_hydra_in_an_empty_directory(microgpt, tmp_path)
     assert microgpt("generate", "--model-dir", "winner").returncode == 0
 
 
-def test_a_resume_with_other_settings_is_refused(microgpt, tmp_path) -> None:
-    microgpt("evolve", *HYDRA)
-    run = f"experiments/{run_of(tmp_path).name}"
+def test_a_resume_with_other_settings_is_refused(microgpt, searched) -> None:
+    run = run_of(searched(*HYDRA)[1])
     for option, now, then in [("head", "mirror", "not set"), ("samples", "5", "20")]:
         done = microgpt("evolve", "--resume", run, f"--{option}", now)
         assert done.returncode == 2
@@ -82,10 +81,10 @@ def score_of(done, measure: str) -> str:
     return re.search(rf"{measure.title()} \(score\) +\S+ +(\S+) ± \S+ \(95%, n=3\)", done.stdout)[1]
 
 
-def test_without_a_head_the_score_is_the_judges_with_fresh_seeds(microgpt, tmp_path) -> None:
-    done = microgpt("evolve", *HYDRA)
+def test_without_a_head_the_score_is_the_judges_with_fresh_seeds(searched) -> None:
+    done, folder = searched(*HYDRA)
     assert ">> Chosen (lowest sum of ranks over all heads): " in done.stdout
-    genome = genome_in(tmp_path)
+    genome = genome_in(folder)
     assert "head" not in genome
     assert score_of(done, "judge") == f"{genome['score']:.4f}"
 
@@ -100,9 +99,8 @@ def test_a_fourth_head_goes_by_the_loss(microgpt, tmp_path) -> None:
         assert line["vote"]["scores"]["origin"] == 1 / line["val_loss"]
 
 
-def test_three_heads_measure_no_loss(microgpt, tmp_path) -> None:
-    microgpt("evolve", *HYDRA)
-    lines = evaluations_of(run_of(tmp_path))
+def test_three_heads_measure_no_loss(searched) -> None:
+    lines = evaluations_of(run_of(searched(*HYDRA)[1]))
     assert {line["val_loss"] for line in lines} == {None}
     assert {tuple(line["vote"]["scores"]) for line in lines} == {("judge", *HEADS)}
 
@@ -159,11 +157,9 @@ def test_a_warm_start_comes_first_in_each_population(microgpt, tmp_path, search)
 
 @OBJECTIVES
 def test_a_better_genome_of_the_same_kind_stays_and_any_other_is_replaced(
-    microgpt, tmp_path, search
+    microgpt, searched, tmp_path, search
 ) -> None:
-    microgpt("evolve", *search)
-    path = tmp_path / "genome.json"
-    found = genome_in(tmp_path)
+    path, found = tmp_path / "genome.json", genome_in(searched(*search)[1])
     path.write_text(json.dumps({**found, "score": 99.0}))
     with subprocess.Popen([sys.executable, "-c", ""]) as killed:  # while it wrote genome.json
         killed.wait()

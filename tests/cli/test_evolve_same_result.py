@@ -21,22 +21,21 @@ def names(tmp_path: Path) -> None:
 
 
 @OBJECTIVES
-def test_the_log_is_what_was_printed(microgpt, tmp_path, search) -> None:
-    done = microgpt("evolve", *search)
-    run = run_of(tmp_path)
+def test_the_log_is_what_was_printed(searched, search) -> None:
+    done, folder = searched(*search)
+    run = run_of(folder)
     assert run.with_name(f"{run.name}.log").read_text() == done.stdout
     assert f"[eval] organism 1 done: {'loss' if search == SMALL else 'score'}=" in done.stderr
 
 
 @OBJECTIVES
-def test_the_same_seed_gives_the_same_whatever_the_workers(microgpt, tmp_path, search) -> None:
-    microgpt("evolve", *search)
-    genome = (tmp_path / "genome.json").read_bytes()
-    first = run_of(tmp_path)
-    microgpt("evolve", *search, "--workers", "3", "--force")
-    second = run_of(tmp_path)
-    assert first != second
-    assert (tmp_path / "genome.json").read_bytes() == genome
+def test_the_same_seed_gives_the_same_whatever_the_workers(
+    microgpt, searched, tmp_path, search
+) -> None:
+    _, folder = searched(*search)
+    microgpt("evolve", *search, "--workers", "3")
+    assert (tmp_path / "genome.json").read_bytes() == (folder / "genome.json").read_bytes()
+    first, second = run_of(folder), run_of(tmp_path)
     assert evaluations_of(second) == evaluations_of(first)
     assert log_of(second) == log_of(first)
 
@@ -54,12 +53,10 @@ def test_the_same_seed_gives_the_same_whatever_the_workers(microgpt, tmp_path, s
     ],
 )
 def test_a_search_that_is_killed_and_resumed_ends_like_one_that_never_was(
-    microgpt, tmp_path, search, number
+    microgpt, searched, tmp_path, search, number
 ) -> None:
-    microgpt("evolve", *search)
-    genome = (tmp_path / "genome.json").read_bytes()
-    whole = run_of(tmp_path)
-    (tmp_path / "genome.json").unlink()
+    _, folder = searched(*search)
+    whole = run_of(folder)
     process = begin(tmp_path, *search, until=SECOND[search])
     process.send_signal(number)
     _, errors = process.communicate(timeout=20)
@@ -76,6 +73,6 @@ def test_a_search_that_is_killed_and_resumed_ends_like_one_that_never_was(
     with (run / "evaluations.jsonl").open("a") as file:
         file.write('{"id": "torn')  # as a kill in the middle of a line would leave it
     assert microgpt("evolve", "--resume", f"experiments/{run.name}").returncode == 0
-    assert (tmp_path / "genome.json").read_bytes() == genome
+    assert (tmp_path / "genome.json").read_bytes() == (folder / "genome.json").read_bytes()
     assert evaluations_of(run) == evaluations_of(whole)
     assert log_of(run) == log_of(whole)

@@ -9,7 +9,7 @@ def test_the_first_page_names_the_model_and_shows_commands_that_work(names, talk
     text = page.body.decode()
     assert "(text, " in text
     assert '"messages"' not in text
-    commands = re.findall(r"curl (\S+) .*?-d '(.*?)'", talk.get("/").body.decode(), re.DOTALL)
+    commands = re.findall(r"curl (\S+) .*?--json '(.*?)'", talk.get("/").body.decode(), re.DOTALL)
     assert [url.rsplit("/", 1)[1] for url, _ in commands] == ["generate", "chat"]
     for url, body in commands:
         path = re.sub(r"^http://[^/]*", "", url)

@@ -51,10 +51,9 @@ async def home(request: Request, state: StateDep) -> HTMLResponse:
     bodies = {"generate": GENERATE, "chat": CHAT}
     if not state.model.gpt.tokenizer.is_chat:
         del bodies["chat"]
-    key = ' -H "Authorization: Bearer $MICROGPT_API_KEY"' if state.settings.has_keys else ""
+    key = ' \\\n  -H "Authorization: Bearer $MICROGPT_API_KEY"' if state.settings.has_keys else ""
     commands = [
-        f"curl {request.base_url}microgpt/v1/{name} -H 'Content-Type: application/json'{key} \\\n"
-        f"  -d '{body}'"
+        f"curl {request.base_url}microgpt/v1/{name}{key} \\\n  --json '{body}'"
         for name, body in bodies.items()
     ]
     page = HOME.substitute(

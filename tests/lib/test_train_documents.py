@@ -50,7 +50,7 @@ def test_the_user_is_read_and_the_assistant_learnt_unless_all_is(train) -> None:
         loss_on: train(
             one_token,
             model=ModelConfig(n_embd=4, n_head=2, block_size=12),
-            config=TrainConfig(steps=300, lr=0.02, loss_on=loss_on),
+            config=TrainConfig(steps=100, lr=0.05, loss_on=loss_on),
         )
         for loss_on in ("assistant", "all")
     }

@@ -57,9 +57,9 @@ def test_a_training_that_is_stopped_and_resumed_ends_like_one_that_never_was(
 ) -> None:
     monkeypatch.setattr(compiled, "MAX_STEPS", 1)  # so that it asks after each
     monkeypatch.setattr(engines, "RUN_S", math.inf)  # and not within one
-    config = TrainConfig(steps=20, batch_size=2, **settings)
+    config = TrainConfig(steps=10, batch_size=2, **settings)
     whole = train(docs, model=SMALL, config=config)
-    for stop_at in (0, 1, 7, 15, 20):
+    for stop_at in (0, 1, 4, 7, 10):
         answers = iter([False] * stop_at)
         stop = partial(next, answers, True)
         part = train(docs, model=SMALL, config=config, should_stop=stop)
@@ -231,7 +231,7 @@ def test_samples_go_on_with_the_random_numbers_of_the_training(train) -> None:
 
 def test_an_event_comes_about_every_50_ms(train) -> None:
     events = []
-    steps = 30 if train.keywords["engine"] == "reference" else 60_000
+    steps = 10 if train.keywords["engine"] == "reference" else 60_000
     result = train(["maximilian"] * 3, config=TrainConfig(steps=steps), on_event=events.append)
     assert 2 <= len(events) <= result.seconds / EVENT_INTERVAL_S + 2
 

@@ -46,6 +46,17 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return None if all(Path(arg).is_dir() for arg in config.args) else 0
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have forks draw without importing what draws: many slow tests do."""
+    if config.option.markexpr == "slow":
+        fork_server.IMPORTED.append("altair")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests, so that no processor has nothing to do at the end."""
+    items.sort(key=lambda item: "long" not in item.keywords)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def compiled_engine(worker_id: str) -> None:
     """Compile before the first test, so that no test has to wait for it or is told of it.

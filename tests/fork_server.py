@@ -24,11 +24,12 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
-TIMEOUT_S = 120
+TIMEOUT_S = 600
 PIPE = subprocess.PIPE
 
-# What commands import: without what draws, which a test may hide, and what handles signals.
-IMPORTED = (
+# What commands import: without what handles signals, and without what draws, which takes most of a
+# second and is added for the slow tests.
+IMPORTED = [
     "microgpt.inference",
     "microgpt.storage.training_directory",
     "microgpt.training.train",
@@ -45,7 +46,7 @@ IMPORTED = (
     "rich.live",
     "rich.progress",
     "typer",
-)
+]
 
 
 class Popen(subprocess.Popen):
@@ -121,7 +122,7 @@ def _server() -> socket.socket:
     ours, theirs = socket.socketpair()
     with theirs:
         subprocess.Popen(
-            [sys.executable, __file__, str(theirs.fileno())],
+            [sys.executable, __file__, str(theirs.fileno()), *IMPORTED],
             pass_fds=[theirs.fileno()],
             env={**os.environ, "PYTHONPATH": ""},  # each fork gets that of its test
             start_new_session=True,  # a Ctrl-C is for the tests
@@ -220,7 +221,7 @@ def _run(args: list[str], cwd: str, env: dict[str, str], new_session: bool) -> N
 if __name__ == "__main__":
     from microgpt.training.engines import prepare_engine
 
-    for name in IMPORTED:
+    for name in sys.argv[2:]:
         importlib.import_module(name)
     prepare_engine("compiled", "float32", uses=["training", "evaluation", "generation"])
     gc.collect()

@@ -25,6 +25,7 @@ def peak_of(folder, *args: str) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_million_lines_take_at_most_ten_times_the_file_and_150_megabytes(tmp_path) -> None:
     rng = random.Random(1)
     letters = "abcdefghijklmnopqrstuvwxyz"
@@ -33,6 +34,6 @@ def test_a_million_lines_take_at_most_ten_times_the_file_and_150_megabytes(tmp_p
     (tmp_path / "few.txt").write_text("anna\nemma\n" * 20)
     size = os.stat(tmp_path / "million.txt").st_size
     idle = peak_of(tmp_path, "train", "--input", "few.txt", "--output", "few", "--steps", "1")
-    whole = ("--steps", "62500", "--batch-size", "16", "--val-fraction", "0.01")
+    whole = ("--steps", "15625", "--batch-size", "64", "--val-fraction", "0.01", "--n-embd", "4")
     used = peak_of(tmp_path, "train", "--input", "million.txt", "--output", "million", *whole)
     assert used - idle <= 10 * size + 150_000_000

@@ -82,15 +82,15 @@ def test_a_preset_fixes_what_no_option_says_and_is_remembered(microgpt, tmp_path
 def test_a_training_on_a_presets_own_data_goes_on_and_takes_no_other_data(
     microgpt, tmp_path
 ) -> None:
-    options = ("train", "--preset", "chat", "--steps", "6", "--n-embd", "8", "--n-layer", "1")
+    options = ("train", "--preset", "names-10s", "--steps", "6", "--n-embd", "8", "--n-layer", "1")
     microgpt(*options, "--output", "part", "--checkpoint-every", "2")
     state = tmp_path / "part" / "train_state.json"
     assert json.loads(state.read_text())["input"] is None
     done = microgpt("train", "--resume", "part", "--steps", "9")
     assert done.returncode == 0, done.stderr
     assert "resuming after step 6 of 9" in done.stderr
-    other = tmp_path / "other.jsonl"
-    other.write_text('[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]')
+    other = tmp_path / "other.txt"
+    other.write_text("anna\nemma\n")
     refused = microgpt("train", "--resume", "part", "--steps", "12", "--input", other)
     assert refused.returncode == 2
     assert "is not the input of the run" in refused.stderr

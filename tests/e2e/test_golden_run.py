@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from microgpt.data.documents import bundled, load_text
+from microgpt.training.history_file import read_history
 from microgpt.training.train import train
 
+LONG = (pytest.mark.slow, pytest.mark.long)
 ENGINES = [
     pytest.param("compiled", "float32", 1e-4, id="compiled float32"),  # measured: 3e-6
     pytest.param("compiled", "float64", 1e-9, id="compiled float64"),
-    pytest.param("reference", "float64", 1e-9, id="reference", marks=pytest.mark.slow),
+    pytest.param("reference", "float64", 1e-9, id="reference", marks=LONG),
 ]
 
 
@@ -45,10 +47,14 @@ def test_each_engine_prints_it_and_ends_with_the_golden_weights(
     for name, first in golden["final_first5"].items():
         assert weights[name][0][:5] == pytest.approx(first, abs=tolerance)
     assert json.loads(Path(tmp_path, "output", "meta.json").read_text())["dtype"] == dtype
+    if dtype == "float64":
+        found = [point.loss for point in read_history(tmp_path / "output")]
+        pairs = zip(golden["losses"][::2], golden["losses"][1::2], strict=True)
+        assert found == pytest.approx([(a + b) / 2 for a, b in pairs], rel=0, abs=1e-9)
 
 
 def test_each_of_the_thousand_losses_is_the_golden_one_in_float64(golden) -> None:
-    """Those of the reference are compared where `verify` replays its run, which takes long."""
+    """Those of the reference, which takes long, are compared above, two by two."""
     losses = train(load_text(bundled("names.txt")), dtype="float64").losses
     assert len(losses) == 1000
     assert max(abs(a - b) for a, b in zip(losses, golden["losses"], strict=True)) < 1e-9

@@ -259,10 +259,9 @@ def test_bad_input_ends_with_2_even_when_nobody_reads_the_error(tmp_path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
-def test_a_signal_during_start_up_is_told(tmp_path, text_model, number, code, word) -> None:
+def test_a_signal_during_start_up_is_told(tmp_path, text_model) -> None:
     """From the moment that our code runs; Python's own start says nothing, or a traceback."""
-    for delay_ms in range(2, 300, 4):
+    for delay_ms, (number, code, word) in zip(range(2, 300, 4), cycle(ENDINGS)):
         with subprocess.Popen(
             [COMMAND, "generate", "--model-dir", text_model, "--num-samples", FOREVER],
             env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"},  # tells how far it is

@@ -7,32 +7,31 @@ from pathlib import Path
 
 import pytest
 
-from microgpt import load_text
+from microgpt import InferenceGpt, load_text
 from microgpt.data.documents import bundled
 from microgpt.training.train import train
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "karpathy.py"
 
 
-def test_its_first_losses_are_those_of_the_reference_engine_to_the_last_bit(monkeypatch) -> None:
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "8"])
+@pytest.mark.parametrize("steps", [8, pytest.param(100, marks=pytest.mark.slow)])
+def test_its_losses_and_names_are_those_of_the_reference_engine_to_the_last_bit(
+    steps, golden, monkeypatch
+) -> None:
+    """The reference engine has Karpathy's thousand losses and names; see test_golden_run.py."""
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), str(steps)])
     page = runpy.run_path(str(SCRIPT))
     losses: list[float] = []
-    train(
+    result = train(
         load_text(bundled("names.txt")),
         engine="reference",
         on_event=lambda event: losses.extend(event.losses),
-        should_stop=lambda: len(losses) >= 8,
+        should_stop=lambda: len(losses) >= steps,
     )
-    assert page["losses"] == losses[:8]
-
-
-@pytest.mark.slow
-def test_its_thousand_losses_and_twenty_names_are_karpathys(golden, monkeypatch) -> None:
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT)])
-    page = runpy.run_path(str(SCRIPT))
-    assert page["losses"] == pytest.approx(golden["losses"], abs=1e-9, rel=0)
-    assert page["samples"] == golden["names"]
+    assert page["losses"] == losses == pytest.approx(golden["losses"][:steps], abs=1e-9, rel=0)
+    assert page["samples"] == InferenceGpt(result, engine="reference").generate(
+        20, rng=result.rng()
+    )
 
 
 def test_it_runs_as_its_docstring_says() -> None:

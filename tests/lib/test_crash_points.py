@@ -1,9 +1,9 @@
 """Saves, exports and trainings that are killed before any of their file-system calls."""
 
-import subprocess
 import sys
 from pathlib import Path
 
+import fork_server
 import pytest
 
 SCRIPT = Path(__file__).with_name("crash_points.py")
@@ -29,9 +29,8 @@ SCENARIOS = [
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_what_is_killed_before_any_call_leaves_the_old_or_the_new(tmp_path, scenario) -> None:
-    process = subprocess.run(
-        [sys.executable, SCRIPT, scenario, tmp_path], capture_output=True, text=True, check=False
-    )
+    program = "import runpy, sys; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    process = fork_server.run([sys.executable, "-c", program, SCRIPT, scenario, tmp_path])
     assert process.stderr == ""
     n_points = int(process.stdout.split()[0])
     assert n_points >= 10, process.stdout

@@ -1,13 +1,13 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import textwrap
 import time
 from array import array
 from pathlib import Path
 
+import fork_server
 import numpy as np
 import pytest
 from hypothesis import given
@@ -463,9 +463,8 @@ def test_a_save_that_is_killed_leaves_the_old_model_or_the_new_one(tmp_path: Pat
     directory = tmp_path / "model"
     save(RESULT, directory)
     for kill in range(40):
-        with subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(SAVE_FOREVER), directory], stdout=subprocess.PIPE
-        ) as saver:
+        command = [sys.executable, "-c", textwrap.dedent(SAVE_FOREVER), directory]
+        with fork_server.Popen(command, stdout=fork_server.PIPE) as saver:
             assert saver.stdout is not None
             saver.stdout.readline()
             time.sleep(kill * 0.0007)

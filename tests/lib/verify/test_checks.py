@@ -14,13 +14,14 @@ def test_all_checks_pass() -> None:
     assert all(check.passed for check in checks), checks
 
 
-@pytest.mark.slow
 def test_the_whole_of_karpathys_run_is_replayed_names_included(golden) -> None:
+    """By the compiled engine; test_golden_run.py has that of the reference, which takes long."""
     losses: list[float] = []
     *_, run, names = run_checks(
-        steps=1000, engine="reference", on_event=lambda event: losses.extend(event.losses)
+        steps=1000, engine="compiled", on_event=lambda event: losses.extend(event.losses)
     )
-    assert losses == pytest.approx(golden["losses"], rel=0, abs=1e-9)
+    float64, _float32 = losses[:1000], losses[1000:]
+    assert float64 == pytest.approx(golden["losses"], rel=0, abs=1e-9)
     assert run.passed
     assert "loss 2.6497" in run.outcome
     assert names.passed

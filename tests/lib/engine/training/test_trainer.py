@@ -6,7 +6,6 @@ import random
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -378,7 +377,7 @@ import random
 from microgpt.verify.gradient_check import engine_error, random_model
 rng = random.Random(3)
 for dtype, limit in (("float32", 1e-4), ("float64", 1e-10)):
-    assert max(engine_error(random_model(rng), rng, dtype) for _ in range(40)) < limit
+    assert max(engine_error(random_model(rng), rng, dtype) for _ in range(20)) < limit
 from microgpt import Gpt, ModelConfig, Sampling
 from microgpt.engine.compiled_model import CompiledModel
 from microgpt.model import init_weights
@@ -394,13 +393,8 @@ for n_embd, n_head in ((1, 1), (6, 2), (16, 4), (21, 3), (40, 2), (160, 2)):
 """
 
 
-@pytest.fixture(scope="module")
-def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache directory that several simulated processors use."""
-    return tmp_path_factory.mktemp("kernels")
-
-
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("host", "features", "sizes"),
     [
@@ -411,14 +405,15 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
     ids=["AVX-512 host", "SSE2", "AVX2", "NEON"],
 )
-def test_processors_share_a_cache_and_all_compute_the_same(
-    host, features, sizes, shared_cache
-) -> None:
-    """What is compiled fits the processor that numba is told to compile for, not the host."""
+def test_processors_share_a_cache_and_all_compute_the_same(host, features, sizes) -> None:
+    """What is compiled fits the processor that numba is told to compile for, not the host.
+
+    They compile the first time, like the tests of this processor; the cache is that of the user.
+    """
     target = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": features}
     done = subprocess.run(
         [sys.executable, "-c", OTHER_PROCESSOR, host, *sizes],
-        env={**os.environ, **target, "NUMBA_CACHE_DIR": str(shared_cache)},
+        env={**os.environ, **target},
         capture_output=True,
         text=True,
         check=False,

@@ -77,7 +77,7 @@ def check_place(directory: Path) -> None:
             if not os.access(path, os.W_OK):
                 raise cannot_write(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
             return
-        if os.path.lexists(path):
+        if os.path.lexists(path) and not path.is_dir():  # it may have appeared since
             what = "a file" if path.exists() else "a broken link"
             raise CheckpointError(f"{path} is {what}, not a directory; use another path")
 

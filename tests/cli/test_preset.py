@@ -69,7 +69,8 @@ def test_the_preset_for_texts_learns_those_of_the_user_and_options_count_more(
 
 @pytest.mark.slow
 def test_a_preset_fixes_what_no_option_says_and_is_remembered(microgpt, tmp_path) -> None:
-    done = microgpt("train", "--preset", "chat", "--steps", "2", "--batch-size", "3")
+    options = ("--steps", "2", "--batch-size", "3", "--val-fraction", "0", "--test-fraction", "0")
+    done = microgpt("train", "--preset", "chat", *options)
     assert done.returncode == 0, done.stderr
     meta = json.loads((tmp_path / "output" / "meta.json").read_text())
     assert (meta["n_embd"], meta["n_layer"], meta["n_ff_exp"]) == (64, 6, 1)
@@ -82,15 +83,16 @@ def test_a_preset_fixes_what_no_option_says_and_is_remembered(microgpt, tmp_path
 def test_a_training_on_a_presets_own_data_goes_on_and_takes_no_other_data(
     microgpt, tmp_path
 ) -> None:
-    options = ("train", "--preset", "names-10s", "--steps", "6", "--n-embd", "8", "--n-layer", "1")
-    microgpt(*options, "--output", "part", "--checkpoint-every", "2")
+    options = ("train", "--preset", "chat", "--steps", "6", "--n-embd", "8", "--n-layer", "1")
+    all_of_it = ("--val-fraction", "0", "--test-fraction", "0")
+    microgpt(*options, *all_of_it, "--output", "part", "--checkpoint-every", "2")
     state = tmp_path / "part" / "train_state.json"
     assert json.loads(state.read_text())["input"] is None
     done = microgpt("train", "--resume", "part", "--steps", "9")
     assert done.returncode == 0, done.stderr
     assert "resuming after step 6 of 9" in done.stderr
-    other = tmp_path / "other.txt"
-    other.write_text("anna\nemma\n")
+    other = tmp_path / "other.jsonl"
+    other.write_text('[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]')
     refused = microgpt("train", "--resume", "part", "--steps", "12", "--input", other)
     assert refused.returncode == 2
     assert "is not the input of the run" in refused.stderr

@@ -28,7 +28,7 @@ TIMEOUT_S = 600
 PIPE = subprocess.PIPE
 
 # What commands import: without what handles signals, and without what draws, which takes most of a
-# second and is added for the slow tests.
+# second and is added for the slow tests (those that hide it start cold).
 IMPORTED = [
     "microgpt.inference",
     "microgpt.storage.training_directory",

@@ -2,9 +2,12 @@
 
 import inspect
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import fork_server
 import pytest
 
 from microgpt import ModelConfig, TrainConfig
@@ -13,6 +16,24 @@ from microgpt.training.presets import PRESETS
 from microgpt_cli.commands.train import train
 
 README = Path(__file__).parents[2] / "README.md"
+FEW_CONVERSATIONS = """
+from dataclasses import replace
+from microgpt.training.presets import PRESETS
+PRESETS["chat"] = replace(PRESETS["chat"], n_conversations=500)
+from microgpt_cli.main import main
+main()
+"""
+
+
+@pytest.fixture
+def with_few(tmp_path):
+    """Run the command with a chat preset of few conversations: to draw all takes seconds."""
+
+    def run(*args: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", FEW_CONVERSATIONS, *args]
+        return fork_server.run(command, cwd=tmp_path)
+
+    return run
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -68,9 +89,8 @@ def test_the_preset_for_texts_learns_those_of_the_user_and_options_count_more(
 
 
 @pytest.mark.slow
-def test_a_preset_fixes_what_no_option_says_and_is_remembered(microgpt, tmp_path) -> None:
-    options = ("--steps", "2", "--batch-size", "3", "--val-fraction", "0", "--test-fraction", "0")
-    done = microgpt("train", "--preset", "chat", *options)
+def test_a_preset_fixes_what_no_option_says_and_is_remembered(with_few, tmp_path) -> None:
+    done = with_few("train", "--preset", "chat", "--steps", "2", "--batch-size", "3")
     assert done.returncode == 0, done.stderr
     meta = json.loads((tmp_path / "output" / "meta.json").read_text())
     assert (meta["n_embd"], meta["n_layer"], meta["n_ff_exp"]) == (64, 6, 1)
@@ -81,19 +101,18 @@ def test_a_preset_fixes_what_no_option_says_and_is_remembered(microgpt, tmp_path
 
 @pytest.mark.slow
 def test_a_training_on_a_presets_own_data_goes_on_and_takes_no_other_data(
-    microgpt, tmp_path
+    with_few, tmp_path
 ) -> None:
     options = ("train", "--preset", "chat", "--steps", "6", "--n-embd", "8", "--n-layer", "1")
-    all_of_it = ("--val-fraction", "0", "--test-fraction", "0")
-    microgpt(*options, *all_of_it, "--output", "part", "--checkpoint-every", "2")
+    with_few(*options, "--output", "part", "--checkpoint-every", "2")
     state = tmp_path / "part" / "train_state.json"
     assert json.loads(state.read_text())["input"] is None
-    done = microgpt("train", "--resume", "part", "--steps", "9")
+    done = with_few("train", "--resume", "part", "--steps", "9")
     assert done.returncode == 0, done.stderr
     assert "resuming after step 6 of 9" in done.stderr
     other = tmp_path / "other.jsonl"
     other.write_text('[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]')
-    refused = microgpt("train", "--resume", "part", "--steps", "12", "--input", other)
+    refused = with_few("train", "--resume", "part", "--steps", "12", "--input", other)
     assert refused.returncode == 2
     assert "is not the input of the run" in refused.stderr
 

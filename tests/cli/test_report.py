@@ -224,11 +224,11 @@ def test_a_search_without_what_draws_is_the_same_and_says_so(microgpt, tmp_path,
     stub = f'raise ModuleNotFoundError("No module named {missing!r}", name={missing!r})\n'
     (tmp_path / "stubs" / f"{missing}.py").write_text(stub)
     stubbed = {"PYTHONPATH": str(tmp_path / "stubs")}
-    done = microgpt("evolve", *AESTHETIC, **stubbed)
+    done = microgpt("evolve", *AESTHETIC, cold=True, **stubbed)
     assert done.returncode == 0
     why = f"a report needs the extra plots (No module named '{missing}'); pip install "
     assert done.stderr.splitlines()[-1].startswith(f"note: report.html was not written: {why}")
-    done = microgpt("report", **stubbed)
+    done = microgpt("report", cold=True, **stubbed)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"error: {why}'microgpt-cli[plots]'\n"
 
@@ -238,7 +238,7 @@ def test_a_report_that_cannot_be_drawn_changes_nothing_else(microgpt, tmp_path) 
     write_names(tmp_path)
     (tmp_path / "stubs").mkdir()
     (tmp_path / "stubs" / "altair.py").write_text('raise ValueError("broken")\n')
-    done = microgpt("evolve", *AESTHETIC, PYTHONPATH=str(tmp_path / "stubs"))
+    done = microgpt("evolve", *AESTHETIC, cold=True, PYTHONPATH=str(tmp_path / "stubs"))
     assert done.returncode == 0
     assert done.stderr.endswith("note: report.html was not written: broken\n")
     assert (tmp_path / "genome.json").exists()

@@ -63,4 +63,4 @@ def test_a_cache_that_cannot_be_written_is_told_and_changes_nothing_else(start, 
     out, errors = process.communicate()
     assert process.returncode == 0
     assert out.startswith("documents:  2\n")
-    assert f"note: cannot keep the compiled engine ({tmp_path / 'cache'}: " in errors
+    assert f"note: cannot cache the compiled engine ({tmp_path / 'cache'}: " in errors

@@ -95,8 +95,7 @@ class GenerateResponse(BaseModel):
     samples: list[str]
     tokens_dropped: int | None = Field(
         None,
-        description="Number of tokens at the start of a prompt that is longer than the context; "
-        "the model does not read them.",
+        description="Number of tokens dropped from the start of a prompt longer than the context.",
     )
 
     model_config = _example({"samples": ["kamon", "ann"]})

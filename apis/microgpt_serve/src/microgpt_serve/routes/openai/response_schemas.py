@@ -69,10 +69,7 @@ class Completion(ResponseBase):
     tokens_dropped: NotRequired[
         Annotated[
             int,
-            Field(
-                description="Number of tokens at the start of long prompts that the model does "
-                "not read."
-            ),
+            Field(description="Number of tokens dropped from the start of long prompts."),
         ]
     ]
     choices: list[CompletionChoice]

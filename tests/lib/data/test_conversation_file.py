@@ -81,13 +81,62 @@ def test_a_task_without_a_name_is_refused(file, task) -> None:
         ([user(), assistant(), user(), user()], r"messages\[3\]: two user messages in a row"),
         ([user(), assistant("")], r"messages\[1\]: content must not be empty"),
         ([user(), assistant("\n\t")], r"messages\[1\]: content must not be empty"),
-        ([user(), {"role": "system", "content": "be nice"}], r"messages\[1\]\.role: .* 'system'"),
+        ([user(), {"role": "tool", "content": "be nice"}], r"messages\[1\]\.role: .* 'tool'"),
     ],
 )
 def test_what_is_no_conversation_is_refused_with_line_and_message(file, messages, problem) -> None:
     path = file([user(), assistant()], messages)
     with pytest.raises(DataError, match=f"chat.jsonl, line 2: {problem}"):
         load_conversations(path)
+
+
+SYSTEM = {"role": "system", "content": "Be kind."}
+SHAREGPT = {"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "yo"}]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps({"messages": [user(), assistant()]}),
+        json.dumps({"prompt": "hi", "completion": "yo"}),
+        json.dumps({"id": "a", **SHAREGPT}),
+        json.dumps([SHAREGPT]),
+        json.dumps([SHAREGPT], indent=2),
+        json.dumps([{"messages": [user(), assistant()]}], indent=2),
+        json.dumps([SYSTEM, user(), assistant()]),
+        json.dumps([{"role": "developer", "content": "."}, user(), SYSTEM, assistant()]),
+    ],
+)
+def test_the_formats_that_people_have_are_read(tmp_path, content) -> None:
+    (tmp_path / "chat.json").write_text(content)
+    expected = [(Message("user", "hi"), Message("assistant", "yo"))]
+    assert load_conversations(tmp_path / "chat.json") == expected
+
+
+def test_system_messages_are_left_out_with_a_note(file) -> None:
+    path = file([SYSTEM, user(), assistant()], [SYSTEM, user(), assistant()])
+    lines: list[str] = []
+    assert len(load_conversations(path, tell=lines.append)) == 2
+    assert lines == ["left out 2 system messages: the model has no role for them"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("[\n{", "is neither JSONL nor a JSON array"),
+        ("[\n[\n" * 50_000, "is neither JSONL nor a JSON array"),
+        ("[\n3]", "line 1: input should be a valid array, got 3"),
+        (json.dumps([SHAREGPT, {"conversations": 3}], indent=1), "line 2: input should be a valid"),
+        ('{"conversations": [3]}', r"messages\[0\]: input should be an object"),
+        ('{"conversations": [{"from": "tool", "value": "a"}]}', r"messages\[0\].role: .* 'tool'"),
+        ('{"prompt": "a", "completion": 3}', r"messages\[1\].content: .* string, got 3"),
+        (json.dumps([SYSTEM]), "line 1: the conversation is empty"),
+    ],
+)
+def test_what_is_in_none_of_the_formats_is_refused(tmp_path, content, problem) -> None:
+    (tmp_path / "chat.json").write_text(content)
+    with pytest.raises(DataError, match=problem):
+        load_conversations(tmp_path / "chat.json")
 
 
 @pytest.mark.parametrize(

@@ -171,8 +171,8 @@ def test_other_fields_of_a_message_are_ignored(file) -> None:
         ('[{"role": "user", "content": 7}]', r"messages\[0\]\.content: .* string, got 7"),
         ('[{"role": "user", "content": " "}]', r"messages\[0\]: content must not be empty"),
         (
-            '[{"role": "system", "content": "hi"}]',
-            r"messages\[0\]\.role: input should be 'user' or 'assistant', got 'system'",
+            '[{"role": "tool", "content": "hi"}]',
+            r"messages\[0\]\.role: input should be 'user' or 'assistant', got 'tool'",
         ),
         (r'[{"role": "user", "content": "\ud800"}]', "line 3: invalid JSON: .*hex escape"),
     ],

@@ -7,7 +7,7 @@ from pydantic.config import JsonDict
 from pydantic.json_schema import WithJsonSchema
 
 from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, MAX_SEED, MAX_SIZE, Sampling
-from microgpt.data.tokenizer import ROLES
+from microgpt.data.tokenizer import IGNORED_ROLES, ROLES
 from microgpt.printable import printable
 from microgpt.sampling import FinishReason
 from microgpt_serve.errors import MAX_SHOWN, int_if_whole
@@ -104,13 +104,13 @@ class GenerateResponse(BaseModel):
 class ChatMessage(RequestBody):
     """One turn of a conversation."""
 
-    role: str = Field(json_schema_extra={"enum": list(ROLES)})
+    role: str = Field(json_schema_extra={"enum": [*ROLES, *IGNORED_ROLES]})
     content: str = Field(json_schema_extra={"pattern": NOT_BLANK})
 
     @field_validator("role")
     @classmethod
     def _check_role(cls, role: str) -> str:
-        if role not in ROLES:
+        if role not in (*ROLES, *IGNORED_ROLES):
             shown = printable(role, MAX_SHOWN)
             raise ValueError(f'unknown role "{shown}"; use {" or ".join(ROLES)}')
         return role

@@ -74,8 +74,10 @@ def test_a_bad_field_is_refused_by_name(talk, path, fields, message, field) -> N
     ("fields", "message", "field"),
     [
         ({"messages": []}, "messages must not be empty", "messages"),
+        ({"messages": [{"role": "tool", "content": "Be kind."}]},
+         'messages[0]: unknown role "tool"', "messages[0].role"),
         ({"messages": [{"role": "system", "content": "Be kind."}]},
-         'messages[0]: unknown role "system"', "messages[0].role"),
+         "messages has no user message", "messages"),
         ({"messages": [HI, {**HI, "role": "tool"}]}, 'messages[1]: unknown role "tool"',
          "messages[1].role"),
         ({"messages": [{**HI, "content": " "}]}, "content must not be empty",

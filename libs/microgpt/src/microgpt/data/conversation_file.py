@@ -1,19 +1,29 @@
-"""Read conversations and scored replies from a JSONL file, one conversation per line.
+"""Read conversations and scored replies from a file, one conversation per line.
 
-Errors name the file, the line and the message.
+    [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+    {"messages": […]}                                       the same list, as in OpenAI's format
+    {"prompt": "hi", "completion": "hello"}
+    {"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]}
+
+The last is ShareGPT's format, whose files usually are a JSON array of such objects; an array of any
+of these objects is read, too. Errors name the file, the line and the message.
 """
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError, ValidationInfo
 
 from microgpt.data.text_file import TextFile
-from microgpt.data.tokenizer import ROLES, Conversation, Message
+from microgpt.data.tokenizer import IGNORED_ROLES, ROLES, Conversation, Message
 from microgpt.error_format import first_problem
 from microgpt.errors import DataError
+
+SHAREGPT_ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant"}
 
 
 @dataclass(frozen=True)
@@ -54,10 +64,11 @@ def load_chat_tests(
     file = path if isinstance(path, TextFile) else TextFile(path)
     tests = ChatTestSet([], [])
     n_unanswered = n_without_reply = 0
-    for number, line in enumerate(file, start=1):
+    system_messages: list[object] = []
+    for number, line in _lines(file):
         if not line.strip():
             continue
-        turns = _parse(line, where=f"{file.path}, line {number}")
+        turns = _parse(line, f"{file.path}, line {number}", system_messages)
         if turns[-1].role == "user":
             n_unanswered += 1
             turns = turns[:-1]
@@ -74,6 +85,8 @@ def load_chat_tests(
     if not tests.conversations:
         problem = "has no assistant reply" if n_without_reply else "is empty"
         raise DataError(f"{file.path} {problem}; write one conversation per line")
+    if system_messages and tell:
+        tell(f"left out {len(system_messages):,} system messages: the model has no role for them")
     if n_unanswered and tell:
         tell(_left_out_note(n_unanswered, n_without_reply))
     return tests
@@ -86,19 +99,72 @@ class _Turn(Message):
     task: object = None
 
 
-def _unwrap(value: object) -> object:
-    return value["messages"] if isinstance(value, dict) and "messages" in value else value
+def _lines(file: TextFile) -> Iterator[tuple[int, str]]:
+    """Yield the conversations as JSON, with their line, or their number in a JSON array."""
+    lines = iter(file)
+    first = next(lines, "")
+    if not _starts_array(first):
+        yield from enumerate(chain([first], lines), start=1)
+        return
+    try:
+        values = json.loads("\n".join([first, *lines]))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file.path} is neither JSONL nor a JSON array: {error}") from error
+    for number, value in enumerate(values, start=1):
+        yield number, json.dumps(value)
+
+
+def _starts_array(line: str) -> bool:
+    """Return whether a JSON array of conversations begins here, not a list of messages."""
+    if not line.lstrip().startswith("["):
+        return False
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return line.strip() == "["
+    formats = {"messages", "conversations", "completion"}
+    return all(isinstance(value, dict) and formats & value.keys() for value in values)
+
+
+def _messages(value: object, info: ValidationInfo) -> object:
+    """Return the messages of any format; move system messages to the context of `info`."""
+    if isinstance(value, dict):
+        if "messages" in value:
+            value = value["messages"]
+        elif isinstance(turns := value.get("conversations"), list):
+            value = [_from_sharegpt(turn) for turn in turns]
+        elif {"prompt", "completion"} <= value.keys():
+            texts = (value["prompt"], value["completion"])
+            pairs = zip(ROLES, texts, strict=True)
+            value = [{"role": role, "content": text} for role, text in pairs]
+    if isinstance(value, list):
+        ignored = [one for one in value if isinstance(one, dict) and _is_ignored(one)]
+        assert info.context is not None
+        info.context.extend(ignored)
+        value = [one for one in value if one not in ignored] if ignored else value
+    return value
+
+
+def _from_sharegpt(turn: object) -> object:
+    if not isinstance(turn, dict):
+        return turn
+    role = turn.get("from")
+    return {"role": SHAREGPT_ROLES.get(str(role), role), "content": turn.get("value")}
+
+
+def _is_ignored(message: dict[str, object]) -> bool:
+    return message.get("role") in IGNORED_ROLES
 
 
 _TURNS: TypeAdapter[tuple[_Turn, ...]] = TypeAdapter(
-    Annotated[tuple[_Turn, ...], BeforeValidator(_unwrap)]
+    Annotated[tuple[_Turn, ...], BeforeValidator(_messages)]
 )
 
 
-def _parse(line: str, where: str) -> Sequence[_Turn]:
+def _parse(line: str, where: str, system_messages: list[object]) -> Sequence[_Turn]:
     """Return the messages of a line: one or more, with alternating roles."""
     try:
-        turns = _TURNS.validate_json(line)
+        turns = _TURNS.validate_json(line, context=system_messages)
     except ValidationError as error:
         problem = first_problem(error, root="messages").replace("at line 1 column", "at column")
         raise DataError(f"{where}: {problem}") from error

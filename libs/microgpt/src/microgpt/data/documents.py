@@ -40,11 +40,10 @@ def load_stream(path: str | Path | TextFile) -> str:
 def load_conversations(
     path: str | Path | TextFile, *, tell: Callable[[str], None] | None = None
 ) -> list[Conversation]:
-    """Return the conversations of a JSONL file.
+    """Return the conversations of a file; see `conversation_file` for the formats.
 
-    Each line is a list of {"role": "user" or "assistant", "content": text}, or an object with such
-    a list as "messages". The roles alternate, the user first. Other fields and blank lines are
-    ignored. A final user message without a reply is left out.
+    The roles alternate, the user first. Other fields and blank lines are ignored. System messages
+    and a final user message without a reply are left out.
 
     Args:
         tell: called with a line for the user if messages were left out.

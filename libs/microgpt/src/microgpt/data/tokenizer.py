@@ -19,6 +19,7 @@ from microgpt.errors import TokenizerError
 
 Role = Literal["user", "assistant"]
 ROLES: tuple[Role, ...] = get_args(Role)
+IGNORED_ROLES = ("system", "developer")  # the models have no token for instructions
 SPECIAL_TOKENS = (*ROLES, "end_turn")  # their names in meta.json
 TokenizerKind = Literal["char", "bpe"]
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 
 from microgpt.config import Sampling
 from microgpt.data.chat_truncation import ChatPrompt
-from microgpt.data.tokenizer import Message
+from microgpt.data.tokenizer import IGNORED_ROLES, Message
 from microgpt_serve.app_state import AppState, StateDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.generation import run_job
@@ -41,7 +41,7 @@ async def chat(body: ChatRequest, request: Request, state: StateDep) -> ChatResp
 async def encode_messages(
     messages: Sequence[ChatMessage], model: ServedModel, state: AppState
 ) -> ChatPrompt:
-    """Encode a conversation, truncated to the context."""
+    """Encode a conversation without system messages, truncated to the context."""
     if not model.gpt.tokenizer.is_chat:
         raise ServeError(
             400, "the model has no chat tokens; use /microgpt/v1/generate or /v1/completions"
@@ -50,7 +50,14 @@ async def encode_messages(
     if n_characters > MAX_CHARACTERS:
         message = f"messages have {n_characters} characters; at most {MAX_CHARACTERS} are allowed"
         raise ServeError(400, message, field="messages")
-    conversation = [Message(one.role, one.content) for one in messages]  # type: ignore[arg-type]
+    conversation = [
+        Message(one.role, one.content)  # type: ignore[arg-type]
+        for one in messages
+        if one.role not in IGNORED_ROLES
+    ]
+    if not conversation:
+        message = "messages has no user message; the model ignores system messages"
+        raise ServeError(400, message, field="messages")
     return await state.call(
         lambda: model.gpt.chat_prompt(conversation),
         is_slow=n_characters + 2 * len(messages) > MAX_INLINE_CHARS,

@@ -51,6 +51,8 @@ class FoldingTokenizer(CharTokenizer):
 
     def encode(self, text: str) -> list[int]:
         """Return the tokens of the characters; see `Tokenizer`."""
+        if self._id_of.keys() >= set(text):  # much faster
+            return [self._id_of[char] for char in text]
         tokens: list[int] = []
         for char in text:
             ids = self._ids(char)
@@ -61,6 +63,8 @@ class FoldingTokenizer(CharTokenizer):
 
     def count(self, text: str) -> int:
         """Return the number of tokens; unknown characters count as one."""
+        if self._id_of.keys() >= set(text):
+            return len(text)
         return sum(1 if (ids := self._ids(char)) is None else len(ids) for char in text)
 
     def _ids(self, char: str) -> tuple[int, ...] | None:

@@ -62,7 +62,7 @@ def test_a_training_that_is_stopped_says_where_and_leaves_the_old_model(
 ) -> None:
     before = {file: (text_model / file).read_bytes() for file in os.listdir(text_model)}
     process = start("train", "--output", text_model, "--steps", FOREVER, *more)
-    time.sleep(1 if more else 0.3)  # a step of threads begins with loading its kernel
+    time.sleep(2 if more else 1)  # a step of threads begins with loading its kernel
     process.send_signal(number)
     line = last_line(process)
     assert re.fullmatch(

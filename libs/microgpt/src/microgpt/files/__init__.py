@@ -1,1 +1,1 @@
-"""Atomic writes, directory locks and bounded reads."""
+"""Atomic writes, directory locks and size-limited reads."""

@@ -1,11 +1,11 @@
 """Atomic writes of several files to one directory.
 
-    .saving    in a directory, or beside a new one: files being written
-    .saved     in a directory: complete files being moved to their final paths
+    .saving    staging directory: files being written; beside the directory if that is new
+    .saved     committed files that are being moved to their final paths
 
-Renaming the first to the second commits all files at once. Only the holder of the directory's lock
-writes them. Readers take no lock: `committed_path` returns the path of a file. Writers without the
-lock use .saving-HOST-PROCESS-NUMBER, so that none removes another's files.
+Renaming `.saving` to `.saved` commits all files at once. Only the holder of the directory's lock
+writes these two. Readers need no lock: `committed_path` returns the current path of a file. Writers
+without the lock use `.saving-HOST-PID-UUID`, so that they cannot remove each other's files.
 """
 
 import errno
@@ -24,19 +24,20 @@ from microgpt.errors import CheckpointError, FullDiskError
 from microgpt.files.regular_file import read_regular_file
 
 SAVING, SAVED = ".saving", ".saved"
-FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # disk, quota, largest file
-MAX_READS = 100  # retries while other processes replace the files; a few suffice
+FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # also quota and file-size limits
+MAX_READS = 100  # maximum attempts while other processes replace files; a few suffice
 T = TypeVar("T")
 
 
 def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = False) -> None:
-    """Write files to a directory: all at once if it is new, else each one atomically.
+    """Write files to a directory: all at once if the directory is new, else each file atomically.
 
-    If is_held, the caller holds the directory's lock; then readers that use `committed_path` see
-    all files change at once, even if the process is killed.
+    Args:
+        is_held: whether the caller holds the directory's lock. If so, readers that use
+            `committed_path` see all files change at once, even if the process is killed.
 
     Raises:
-        CheckpointError: the files cannot be written. A full disk leaves everything unchanged.
+        CheckpointError: the files cannot be written. If the disk is full, no file has changed.
     """
     try:
         check_place(directory)
@@ -48,7 +49,7 @@ def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = Fals
             staging = staging.with_name(f"{mine}{os.getpid()}-{uuid.uuid4().hex}")
         staging.parent.mkdir(parents=True, exist_ok=True)
         _remove(staging)
-        staging.mkdir()  # not tempfile.mkdtemp, which makes it private to its owner
+        staging.mkdir()  # tempfile.mkdtemp would make the directory private to its owner
         try:
             for name, content in files.items():
                 if os.path.isdir(directory / name):
@@ -71,30 +72,30 @@ def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = Fals
 
 
 def check_place(directory: Path) -> None:
-    """Raise CheckpointError if a directory cannot be created or written."""
+    """Raise CheckpointError if a directory is not writable or cannot be created."""
     for path in (directory, *directory.parents):
         if path.is_dir():
             if not os.access(path, os.W_OK):
                 raise cannot_write(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
             return
-        if os.path.lexists(path) and not path.is_dir():  # it may have appeared since
+        if os.path.lexists(path) and not path.is_dir():  # another process may have just created it
             what = "a file" if path.exists() else "a broken link"
             raise CheckpointError(f"{path} is {what}, not a directory; use another path")
 
 
 def committed_path(directory: Path, name: str) -> Path:
-    """Return the path of a file: in `.saved` if it was not moved to its final path yet."""
+    """Return the path of a committed file, which is in `.saved` until it is moved."""
     saved = directory / SAVED
     is_waiting = os.path.lexists(saved / name) and not os.path.islink(saved)
     return saved / name if is_waiting else directory / name
 
 
 def finish_publish(directory: Path) -> None:
-    """Finish the `publish` of a killed process; the caller holds the directory's lock."""
+    """Complete the `publish` of a killed process; the caller must hold the directory's lock."""
     saved = directory / SAVED
     if os.path.isdir(saved) and not os.path.islink(saved):
         _move(saved, directory)
-    else:  # a link or a file of another program would block the rename
+    else:  # a symlink or file named .saved would block the rename
         with suppress(OSError):
             saved.unlink()
     _remove(_staging(directory, False, SAVING))
@@ -102,10 +103,10 @@ def finish_publish(directory: Path) -> None:
 
 
 def read_consistently(directory: Path, read: Callable[[], T]) -> T:
-    """Call `read` and return its result; retry if files of the directory changed meanwhile.
+    """Call `read` and return the result; retry if it fails while files are being replaced.
 
     Raises:
-        CheckpointError: `read` raised it while no file changed.
+        CheckpointError: `read` raised it and no file had changed.
     """
     for _ in range(MAX_READS):
         before = _versions(directory)
@@ -118,7 +119,7 @@ def read_consistently(directory: Path, read: Callable[[], T]) -> T:
 
 
 def read(path: Path, max_bytes: int) -> bytes:
-    """Read a file; raise CheckpointError where `read_regular_file` raises OSError."""
+    """Read a regular file; raise CheckpointError if that fails or it exceeds max_bytes."""
     try:
         return read_regular_file(path, max_bytes)
     except OSError as error:
@@ -126,7 +127,7 @@ def read(path: Path, max_bytes: int) -> bytes:
 
 
 def cannot_write(directory: Path, error: OSError, n_bytes: int = 0) -> CheckpointError:
-    """Return the error to raise; for a full disk, with the bytes needed if known."""
+    """Return a CheckpointError for a failed write; n_bytes is the size needed, 0 if unknown."""
     problem = f"cannot write to {directory}: {error.strerror}"
     if error.errno in FULL_DISK_ERRNOS:
         return FullDiskError(f"{problem}; needs {n_bytes:,} bytes" if n_bytes else problem)
@@ -138,18 +139,18 @@ def cannot_write(directory: Path, error: OSError, n_bytes: int = 0) -> Checkpoin
 
 
 def as_argument(path: Path) -> str:
-    """Quote a path for use in a command."""
+    """Quote a path for use as a shell argument."""
     text = str(path)
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def remove_unfinished(directory: Path) -> None:
-    """Remove staging directories left by killed writers without the lock, as `publish` does."""
+    """Remove the staging directories of killed writers that did not hold the lock."""
     _remove_dead(directory / f"{SAVING}-{platform.node()}-")
 
 
 def _staging(directory: Path, is_new: bool, name: str) -> Path:
-    """Return the path of a staging directory on the file system of the directory."""
+    """Return the path of a staging directory on the same file system as `directory`."""
     if not is_new:
         return directory / name
     path = Path(os.path.realpath(directory))
@@ -157,7 +158,7 @@ def _staging(directory: Path, is_new: bool, name: str) -> Path:
 
 
 def _move(staging: Path, directory: Path) -> None:
-    """Move the files of a staging directory to their final paths, and remove it."""
+    """Move the files of a staging directory to their final paths; remove the empty directory."""
     for path in staging.iterdir():
         os.replace(path, directory / path.name)
     staging.rmdir()
@@ -167,7 +168,7 @@ def _move(staging: Path, directory: Path) -> None:
 def _remove_dead(stem: Path) -> None:
     """Remove staging directories of processes that no longer exist."""
     for path in stem.parent.glob(f"{glob.escape(stem.name)}*"):
-        from psutil import pid_exists  # imported here as it takes 10 ms
+        from psutil import pid_exists  # imported lazily: takes 10 ms
 
         pid = path.name.removeprefix(stem.name).partition("-")[0]
         if pid.isdecimal() and len(pid) < 10 and not pid_exists(int(pid)):
@@ -175,14 +176,14 @@ def _remove_dead(stem: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Remove a staging directory, or a file or link in its place."""
+    """Remove a staging directory, or a file or symlink at that path."""
     shutil.rmtree(path, ignore_errors=True)
     with suppress(OSError):
-        path.unlink()  # rmtree removes neither links nor files
+        path.unlink()  # rmtree does not remove symlinks or files
 
 
 def _versions(directory: Path) -> list[tuple[str, int, int]]:
-    """Return a value that changes when a file of a directory is replaced or moved."""
+    """Return the path, inode and modification time of each file, to detect changes."""
     found = []
     for folder in (directory, directory / SAVED):
         with suppress(OSError), os.scandir(folder) as entries:
@@ -200,7 +201,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Sync a directory, where supported, so that its file names survive a power failure."""
+    """Sync a directory, if supported, so that new file names survive a power failure."""
     with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
         try:

@@ -1,10 +1,10 @@
-"""Exclusive directory lock, released by the operating system when its process ends.
+"""Exclusive directory lock, released by the operating system when the process ends.
 
-    .lock                in the directory, while it is held
-    .DIRECTORY.lock      beside it, until it exists, and briefly whenever `.lock` is taken
+    .lock                in the directory
+    .DIRECTORY.lock      beside the directory: held until `.lock` is acquired
 
-The second one lets a process create a directory and take its `.lock` before any other process. A
-lock file names its holder and purpose; it is removed on release.
+Holding `.DIRECTORY.lock` lets a process create a directory and acquire `.lock` in it before any
+other process does. A lock file contains its holder and purpose, and is removed on release.
 """
 
 import errno
@@ -22,9 +22,9 @@ from microgpt.files.regular_file import read_regular_file
 from microgpt.printable import printable
 
 LOCK = ".lock"
-SHORT_USE = "being written"  # the use of a short-lived lock
-WAIT_S = 30.0  # per holder of a short-lived lock; restarts when the holder changes
-SETTLE_S = 0.2  # then a name in a lock file is not that of a process that just died
+SHORT_USE = "being written"  # purpose of a short-lived lock
+WAIT_S = 30.0  # maximum wait per holder of a short-lived lock
+SETTLE_S = 0.2  # wait before reporting a holder, which may have just died
 MAX_PAUSE_S = 0.05
 
 
@@ -32,14 +32,18 @@ class DirectoryLock:
     """An exclusive lock on a directory, held until it is released or the process ends."""
 
     def __init__(self, directory: Path, use: str = SHORT_USE, *, exists: bool = False) -> None:
-        """Lock a directory, and finish the write of a killed holder of the lock.
+        """Lock a directory, and complete the write of a holder that was killed.
 
-        It need not exist; its parents are created. A process that is writing it is waited for.
-        Other processes report that the directory is "{use} by process …". If exists, the
-        directory exists, and no lock file is created beside it, which a killed process would leave.
+        The directory need not exist; its parents are created. Wait for a process that is writing
+        to the directory.
+
+        Args:
+            use: purpose, shown to other processes as "{use} by process …".
+            exists: whether the directory exists. If so, create no lock file beside it, which a
+                killed process would leave behind.
 
         Raises:
-            CheckpointError: another process keeps the lock, or the directory cannot be written.
+            CheckpointError: another process holds the lock, or the directory cannot be written.
         """
         self._directory = directory
         self._use = f"{use} by process {os.getpid()} on {platform.node()}"
@@ -52,7 +56,7 @@ class DirectoryLock:
             if not exists:
                 self._enter_gate(path)
             self.enter()
-            if not self._lock and not self._gate:  # the directory was removed meanwhile
+            if not self._lock and not self._gate:  # another process removed the directory
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
             finish_publish(directory)
         except OSError as error:
@@ -63,7 +67,7 @@ class DirectoryLock:
             raise
 
     def enter(self) -> None:
-        """Replace the lock file beside the directory by `.lock` once the directory exists."""
+        """Acquire `.lock` if the directory exists, and release the lock file beside it."""
         if self._lock is None and self._path.parent.is_dir():
             self._lock = self._acquire(self._path)
             _release(self._gate)
@@ -82,14 +86,14 @@ class DirectoryLock:
         self.release()
 
     def _enter_gate(self, path: Path) -> None:
-        """Take the lock beside a directory before creating it."""
+        """Acquire the lock file beside the directory."""
         exists = os.path.isdir(path)
         if not exists:
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._gate = self._acquire(path.parent / f".{path.name}{LOCK}")
         except OSError:
-            if not exists:  # the parent of an existing one may not be writable
+            if not exists:  # the parent of an existing directory may be read-only
                 raise
 
     def _acquire(self, path: Path) -> FileLock:
@@ -110,7 +114,7 @@ class DirectoryLock:
                 )
             time.sleep(pause)
             pause = min(1.5 * pause, MAX_PAUSE_S)
-        with suppress(OSError):  # on a full disk the lock file stays empty
+        with suppress(OSError):  # if the disk is full, the lock file is left empty
             path.write_text(self._use)
         return lock
 
@@ -118,9 +122,9 @@ class DirectoryLock:
 def _release(lock: FileLock | None) -> None:
     """Release a lock and remove its file.
 
-    The file is removed first: a process that opened it and locks it later finds it unlinked
-    (`filelock` checks this) and starts over. Windows does not remove open files; there `filelock`
-    removes it afterwards.
+    The file is removed before the lock is released: another process that has already opened the
+    file then detects in `filelock` that the file was unlinked, and retries. Windows cannot remove
+    open files; there `filelock` removes the file after the release.
     """
     if lock:
         with suppress(OSError):
@@ -129,7 +133,7 @@ def _release(lock: FileLock | None) -> None:
 
 
 def _holder(path: Path) -> tuple[tuple[int, int], str]:
-    """Return an identity of the lock's current holder, and its description."""
+    """Return an identity (inode and time) and a description of the lock's current holder."""
     try:
         facts = os.stat(path)
         text = read_regular_file(path, 1000).decode(errors="replace")

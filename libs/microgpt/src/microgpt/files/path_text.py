@@ -1,4 +1,4 @@
-"""Encode paths for JSON; a path that is not UTF-8 becomes a file: URI."""
+"""Encode paths as text for JSON; a path that is not valid UTF-8 becomes a file: URI."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ SCHEME = "file:"
 
 
 def path_to_text(path: str | Path) -> str:
-    r"""Return a path as valid Unicode text.
+    r"""Encode a path as valid Unicode text.
 
     >>> path_to_text("names.txt")
     'names.txt'
@@ -21,7 +21,7 @@ def path_to_text(path: str | Path) -> str:
 
 
 def path_from_text(text: str) -> Path:
-    """Return the path of a text from `path_to_text`."""
+    """Decode a path that `path_to_text` encoded."""
     if not text.startswith(SCHEME):
         return Path(text)
     return Path(os.fsdecode(unquote_to_bytes(text.removeprefix(SCHEME)).replace(b"\0", b"")))

@@ -1,4 +1,4 @@
-"""Read a regular file of bounded size; refuse pipes and devices."""
+"""Read a regular file up to a maximum size; reject pipes and devices."""
 
 import errno
 import os
@@ -7,14 +7,14 @@ from pathlib import Path
 
 
 def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
-    """Return the content of an untrusted file.
+    """Return the content of a regular file that may be untrusted.
 
-    A FIFO would block for ever, and a device such as /dev/zero never ends, so only regular files
-    (or links to one) are read. The limit also applies to a file that grows while it is read.
+    Reading a FIFO could block forever, and a device such as /dev/zero never ends. Symlinks are
+    followed. The limit also holds if the file grows while it is read.
 
     Raises:
-        OSError: the file cannot be opened, is not regular, or has more than max_bytes; strerror
-            has the reason.
+        OSError: the file cannot be opened, is not a regular file, or has more than max_bytes bytes;
+            strerror has the reason.
     """
     with open(path, "rb", opener=open_at_once) as file:  # raises OSError for a directory
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -22,12 +22,12 @@ def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
         size = os.fstat(file.fileno()).st_size
         content = file.read(size + 1) if size <= max_bytes else b""
         while len(content) > size and len(content) <= max_bytes and (more := file.read(2**20)):
-            content += more  # the file has grown
+            content += more  # the file has grown since fstat
     if max(size, len(content)) > max_bytes:
         raise OSError(errno.EFBIG, f"larger than {max_bytes:,} bytes", str(path))
     return content
 
 
 def open_at_once(path: str, flags: int) -> int:
-    """Open a file without waiting for the writer of a FIFO."""
+    """Open a file for reading without blocking on a FIFO."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

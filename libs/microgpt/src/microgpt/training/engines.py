@@ -1,7 +1,7 @@
-"""One interface for the compiled and the reference engine.
+"""Common interface of the compiled and the reference engine.
 
-Both give the same losses, weights and random numbers; tests and `microgpt verify` check this. The
-reference engine loads neither numpy nor numba.
+Both engines produce the same losses, weights and random numbers; the tests and `microgpt verify`
+check this. The reference engine imports neither numpy nor numba.
 """
 
 import math
@@ -27,49 +27,49 @@ Use = Literal["training", "evaluation", "decoding", "generation"]
 TRAINING: tuple[Use, ...] = ("training",)
 DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "float64"}
 
-# Lower bounds for the reference: per weight a Value, its float and Adam's two means; per
-# multiplication the references to both operands and to both local gradients in the graph.
+# Lower bounds for the reference engine. A weight needs a Value, a float and two Adam moments. A
+# multiplication needs references to both operands and both local gradients in the graph.
 BYTES_PER_WEIGHT, BYTES_PER_MULTIPLICATION = 200, 32
-RUN_S = 0.02  # target duration of a `run` call of the reference; at least one document is read
+RUN_S = 0.02  # target duration of `run` in the reference engine; it reads at least one document
 
 
 class Engine(Protocol):
-    """A model in training, with its documents and optimizer state."""
+    """A model being trained, with its training documents and optimizer state."""
 
     @property
     def n_steps(self) -> int:
-        """The number of updates so far."""
+        """The number of optimizer steps so far."""
 
     def run(self, until: int) -> list[float]:
-        """Train briefly, at most up to step `until`, and return the losses of the steps taken.
+        """Train briefly, at most to step `until`, and return the losses of the steps taken.
 
-        A final nan marks a step with a non-finite loss or gradient; that step changes nothing.
+        If the last loss is nan, that step had a non-finite loss or gradient and was not applied.
         """
 
     def backward(self, should_stop: Callable[[], bool]) -> float:
-        """Return the loss of the next step without an update; nan if it or a gradient is nan.
+        """Return the loss of the next batch without an update, or nan if it or a gradient is nan.
 
-        If should_stop returns true, it is the loss of the documents read so far, at least one.
+        If should_stop returns true, return the loss of the documents read so far, at least one.
         """
 
     def undo(self) -> None:
         """Undo the last step."""
 
     def set_weights(self, numbers: Sequence[float]) -> None:
-        """Set the initial weights, in the order of `weight_shapes`."""
+        """Set the initial weights from flat numbers in the order of `weight_shapes`."""
 
     def resume(self, step: int, weights: Numbers, adam_m: Numbers, adam_v: Numbers) -> None:
-        """Continue from the state of another training."""
+        """Restore the step, weights and Adam moments of a checkpoint."""
 
     def flat_weights(self) -> Numbers:
-        """Return a copy of the weights, in that order."""
+        """Return a copy of the weights, flat, in the order of `weight_shapes`."""
 
     def numbers(self) -> tuple[Numbers, Numbers, Numbers]:
-        """Return copies of the weights and of Adam's running means m and v."""
+        """Return copies of the weights and of the Adam moments m and v."""
 
 
 def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
-    """Raise ConfigError unless the engine exists and supports the dtype and threads."""
+    """Raise ConfigError unless the engine exists and supports this dtype and number of threads."""
     check_choice("engine", engine, EngineName)
     if dtype is not None:
         check_choice("dtype", dtype, DType)
@@ -89,7 +89,7 @@ def check_fits(
     longest: int,
     threads: int = 1,
 ) -> None:
-    """Raise ConfigError if training needs more than the free memory."""
+    """Raise ConfigError if training needs more memory than is free."""
     n_bytes = bytes_needed(engine, dtype, model, config, longest=longest, threads=threads)
     check_memory(n_bytes, "training this model")
 
@@ -103,7 +103,7 @@ def bytes_needed(
     longest: int,
     threads: int = 1,
 ) -> int:
-    """Return the bytes that training needs, documents excluded."""
+    """Return the number of bytes that training needs, excluding the documents."""
     if engine == "reference":
         return count_params(model) * (BYTES_PER_WEIGHT + longest * BYTES_PER_MULTIPLICATION)
     from microgpt.engine.training import threaded_step as threaded
@@ -119,9 +119,9 @@ def prepare_engine(
     uses: Collection[Use] = TRAINING,
     tell: Callable[[str], None] | None = None,
 ) -> None:
-    """Load the kernels of an engine; compile them first if they are not cached.
+    """Load the kernels of an engine, compiling those that are not cached.
 
-    `tell` is called with a line for the user before they are compiled.
+    Before compiling, `tell` is called with a message for the user.
     """
     if engine == "reference":
         return
@@ -132,8 +132,8 @@ def prepare_engine(
     prepare = {
         "training": compiled.prepare,
         "evaluation": model.prepare_evaluation,
-        "decoding": model.prepare_decoding,  # one sequence: samples after training, chat
-        "generation": model.prepare_generation,  # many sequences in a batch
+        "decoding": model.prepare_decoding,  # one sequence at a time, as in chat
+        "generation": model.prepare_generation,  # many sequences in one batch
     }
     with on_compiling(tell or (lambda line: None)):
         for dtype in dtypes or (DEFAULT_DTYPE[engine],):
@@ -142,7 +142,7 @@ def prepare_engine(
 
 
 def shuffled(n: int, rng: random.Random, engine: EngineName, *, n_first: int) -> Sequence[int]:
-    """Return the first n_first of 0 … n−1 in the order of `rng.shuffle`."""
+    """Shuffle the numbers 0 … n−1 as `rng.shuffle` does, and return the first n_first."""
     if engine == "compiled":
         from microgpt.engine import mersenne
 
@@ -163,10 +163,14 @@ def make_engine(
     resume: TrainState | None,
     threads: int = 1,
 ) -> Engine:
-    """Return an engine with random weights, or those of the state to resume.
+    """Return an engine with random weights, or with the weights of a checkpoint.
 
-    The docs, 2 to block_size + 1 tokens each, are in training order, which repeats. The weights are
-    drawn from rng even on resume, so that its next numbers are the same.
+    Weights are drawn from rng even if they come from the checkpoint, so that rng ends in the same
+    state.
+
+    Args:
+        docs: documents of 2 to block_size + 1 tokens, read in this order and then from the start.
+        resume: checkpoint to continue from, if any.
 
     Raises:
         ConfigError: there is not enough memory.
@@ -196,7 +200,7 @@ def make_engine(
 def make_nll(
     engine: EngineName, dtype: DType, model: ModelConfig, weights: Numbers, *, threads: int = 1
 ) -> Nll:
-    """Return a function that computes the NLL of documents under a model."""
+    """Return a function that computes the negative log-likelihood of documents."""
     if engine == "compiled":
         from microgpt.engine.compiled_model import CompiledModel
 
@@ -206,7 +210,7 @@ def make_nll(
 
 
 class _Reference:
-    """The reference engine on a dataset; a `run` call takes about 20 ms."""
+    """The reference engine and its dataset. A `run` call takes about 20 ms."""
 
     def __init__(
         self, model: ModelConfig, config: TrainConfig, weights: Weights[float], docs: TokenDataset
@@ -214,7 +218,7 @@ class _Reference:
         adam = (config.beta1, config.beta2, config.adam_eps, config.weight_decay)
         self._engine = ReferenceEngine(model, weights, *adam)
         self._config, self._docs = config, docs
-        self._reading: Iterator[tuple[int, float]] | None = None  # of the step in progress
+        self._reading: Iterator[tuple[int, float]] | None = None  # rest of the current batch
 
     def resume(self, step: int, weights: Numbers, adam_m: Numbers, adam_v: Numbers) -> None:
         self.set_weights(weights.tolist())
@@ -264,7 +268,7 @@ class _Reference:
         return loss
 
     def _read_batch(self) -> Iterator[tuple[int, float]]:
-        """Read the documents of the next step; after each, yield the count and the loss."""
+        """Read the next batch; after each document, yield the number read and the loss so far."""
         first = self.n_steps * self._config.batch_size
         ids = [i % len(self._docs) for i in range(first, first + self._config.batch_size)]
         batch, masks = [self._docs[i] for i in ids], [self._docs.mask_of(i) for i in ids]

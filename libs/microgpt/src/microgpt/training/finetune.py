@@ -1,4 +1,4 @@
-"""Fine-tuning: initial weights and tokenizer from another model."""
+"""Fine-tuning: derive the tokenizer and the initial weights from a parent model."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -16,8 +16,10 @@ ROW_PER_TOKEN = ("wte", "lm_head")
 def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokenizer:
     """Extend the parent's tokenizer with the characters and chat tokens of the documents.
 
-    Subword tokens stay the same, as they can encode any text. Raises ConfigError if the parent is
-    a chat model and the documents are texts.
+    A subword vocabulary is left unchanged, as it can encode any text.
+
+    Raises:
+        ConfigError: the parent is a chat model, but the documents are texts.
     """
     docs = list(docs)
     is_chat = not all(isinstance(doc, str) for doc in docs)
@@ -34,13 +36,13 @@ def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokeni
 
 
 def new_tokens(parent: TrainedModel, tokenizer: Tokenizer) -> list[str | bytes]:
-    """Return the names of tokens that the parent lacks."""
+    """Return the names of the tokens that are not in the parent's vocabulary."""
     known = frozenset(parent.tokenizer.names)
     return [name for name in tokenizer.names if name not in known]
 
 
 def check_shape(parent: TrainedModel, model: ModelConfig) -> None:
-    """Raise ConfigError unless a model has the shape of its parent."""
+    """Raise ConfigError unless the model has the same shape as its parent."""
     expected = replace(parent.model, vocab_size=model.vocab_size, init_std=model.init_std)
     for name, size in vars(expected).items():
         if getattr(model, name) != size:
@@ -53,9 +55,9 @@ def check_shape(parent: TrainedModel, model: ModelConfig) -> None:
 def inherited(
     parent: TrainedModel, model: ModelConfig, tokenizer: Tokenizer, drawn: Sequence[float]
 ) -> list[float]:
-    """Return initial weights: the parent's, with drawn ones for new tokens.
+    """Return the parent's weights, with random rows for tokens that the parent lacks.
 
-    Drawn weights and the result are in the order of `weight_shapes`.
+    The random weights `drawn` and the result are flat, in the order of `weight_shapes`.
     """
     place_of = {name: i for i, name in enumerate(parent.tokenizer.names)}
     places = [place_of.get(name) for name in tokenizer.names]

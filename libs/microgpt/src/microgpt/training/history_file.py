@@ -1,4 +1,4 @@
-"""history.jsonl: the loss history of a training, one point per line.
+"""history.jsonl: the loss history of a training run, one point per line.
 
 {"step": 50, "loss": 2.71}
 {"step": 100, "loss": 2.65, "val_loss": 2.6}
@@ -24,25 +24,25 @@ MAX_HISTORY_BYTES = 2**24  # a history has about 500 points of less than 100 byt
 
 @dataclass(frozen=True)
 class HistoryPoint:
-    """A point of a loss curve."""
+    """A point on the loss curve."""
 
     __pydantic_config__: ClassVar = ConfigDict(strict=True, allow_inf_nan=False)
 
     step: Annotated[int, Field(ge=1, le=MAX_SIZE)]
-    loss: float  # mean training loss of the steps since the previous point, in nats per token
-    val_loss: float | None = None  # held-out loss after this step, where it was measured
+    loss: float  # mean training loss since the previous point, in nats per token
+    val_loss: float | None = None  # validation loss after this step, if it was measured
 
 
 def encode_history(points: Iterable[HistoryPoint]) -> bytes:
-    """Return the content of history.jsonl, with losses in full precision."""
+    """Encode points as the content of history.jsonl, with losses in full precision."""
     facts = ({name: fact for name, fact in vars(p).items() if fact is not None} for p in points)
     return "".join(json.dumps(fact, allow_nan=False) + "\n" for fact in facts).encode()
 
 
 def read_history(directory: str | Path) -> tuple[HistoryPoint, ...]:
-    """Return the loss history of a model directory; raise CheckpointError if it is damaged."""
+    """Read the loss history of a model directory; raise CheckpointError if it is invalid."""
     directory = Path(directory)
-    if not os.path.isdir(directory):  # unlike Path.is_dir, never raises OSError
+    if not os.path.isdir(directory):  # Path.is_dir may raise OSError
         what = "is not a directory" if os.path.exists(directory) else "does not exist"
         raise CheckpointError(f"{directory} {what}; use a directory written by `microgpt train`")
     path = directory / HISTORY

@@ -1,4 +1,4 @@
-"""The training loop: steps, evaluation on held-out documents, checkpoints and events."""
+"""The training loop: optimizer steps, validation, checkpoints and events."""
 
 import math
 import random
@@ -19,12 +19,12 @@ from microgpt.training.engines import Engine, make_nll
 from microgpt.training.loss_history import LossHistory
 from microgpt.training.weight_averaging import WeightAverage, next_averaged_step
 
-EVENT_INTERVAL_S = 0.05  # for a live display and a prompt stop, at no measurable cost
-STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # checkpoint interval; most time to spend on them
+EVENT_INTERVAL_S = 0.05  # short enough for a live display; no measurable overhead
+STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # interval and maximum time share of checkpoints
 
 
 class DivergedError(MicrogptError):
-    """The loss or a gradient became nan or infinite; `result` holds the steps before that."""
+    """The loss or a gradient became nan or infinite; `result` has the steps before it."""
 
     def __init__(self, when: str, result: TrainResult) -> None:
         super().__init__(
@@ -36,7 +36,7 @@ class DivergedError(MicrogptError):
 
 @dataclass
 class TrainingLoop:
-    """State of one `train` call; for the fields see `train`."""
+    """State of one `train` call; see `train` for the fields."""
 
     plan: TrainingPlan
     parts: Split
@@ -50,8 +50,8 @@ class TrainingLoop:
     on_state: Callable[[TrainState], None]
     state_every: int | None
     should_stop: Callable[[], bool]
-    losses: list[float] = field(default_factory=list)  # of this call
-    unreported: list[float] = field(default_factory=list)  # since the last event
+    losses: list[float] = field(default_factory=list)  # losses of this `train` call
+    unreported: list[float] = field(default_factory=list)  # losses since the last event
 
     def __post_init__(self) -> None:
         self.config = self.plan.config
@@ -59,17 +59,17 @@ class TrainingLoop:
         self.history = LossHistory(self.config, self.resume)
         self.best = self.resume.best if self.resume else None
         average = self.resume.average if self.resume else None
-        # Another number of steps changes the averaged tail.
+        # A different number of steps changes which steps are averaged.
         self.average = average if average and average.steps == self.config.steps else None
         self.validation_set = self._evaluation_set(self.parts.validation)
         self.event_due = perf_counter() + EVENT_INTERVAL_S
         self.checkpoint_step = (
             self.resume.step if self.resume else -1
-        )  # step of the last checkpoint
+        )  # step of the latest checkpoint
         self.state_due = perf_counter() + STATE_INTERVAL_S if self.resume else 0.0
 
     def run(self) -> TrainResult:
-        """Train to the last step, an early stop or an interruption."""
+        """Train until the last step, an early stop or an interruption, and return the result."""
         while not (reason := self._advance()):
             pass
         if not math.isfinite(self.engine.backward(self.should_stop)):
@@ -85,7 +85,7 @@ class TrainingLoop:
         return self._result(reason, test_loss)
 
     def _advance(self) -> Ending | None:
-        """Evaluate, checkpoint and train as due; return why training ends, or None."""
+        """Evaluate or save a checkpoint if due, then train; return the reason to end, if any."""
         self._update_average()
         step = self.engine.n_steps
         if self._is_evaluation_due() and not self._evaluate():
@@ -111,7 +111,7 @@ class TrainingLoop:
         self.history.add(losses)
 
     def _next_pause(self) -> int:
-        """Return the next step at which averaging, evaluation or a checkpoint is due."""
+        """Return the next step with averaging, an evaluation or a checkpoint."""
         step, pauses = self.engine.n_steps, [self.config.steps]
         if averaged := next_averaged_step(step, self.config):
             pauses.append(averaged)
@@ -122,7 +122,7 @@ class TrainingLoop:
         return min(pauses)
 
     def _update_average(self) -> None:
-        """Add the weights to the mean if this step is averaged."""
+        """Add the current weights to the average if this step is averaged."""
         step, average = self.engine.n_steps, self.average
         if next_averaged_step(step - 1, self.config) != step or (average and average.step == step):
             return
@@ -134,7 +134,7 @@ class TrainingLoop:
         )
 
     def _weights(self) -> Numbers:
-        """Return the averaged weights, or the current ones without averaging."""
+        """Return the averaged weights, or the current weights if none are averaged."""
         return self.average.weights if self.average else self.engine.flat_weights()
 
     def _is_evaluation_due(self) -> bool:
@@ -144,7 +144,7 @@ class TrainingLoop:
         return bool(self.validation_set and step and is_time and is_new)
 
     def _evaluate(self) -> bool:
-        """Measure the held-out loss and keep the best weights; return False if stopped."""
+        """Measure the validation loss and keep the best weights; return False if interrupted."""
         assert self.validation_set
         step, weights = self.engine.n_steps, self._weights()
         loss = self._loss(self.validation_set, weights)
@@ -164,7 +164,7 @@ class TrainingLoop:
         return evaluation.loss if evaluation else None
 
     def _evaluation_set(self, docs: Sequence[Document]) -> EvaluationSet | None:
-        """Return the evaluation set of held-out documents, if there are any."""
+        """Return held-out documents as an evaluation set, or None if there are no documents."""
         if not docs:
             return None
         plan, config = self.plan, self.config
@@ -177,7 +177,7 @@ class TrainingLoop:
         return evaluation_set
 
     def _report(self, val_loss: float | None = None) -> None:
-        """Report the steps since the last event to on_event."""
+        """Call on_event with the steps since the last event, if any."""
         if self.unreported or val_loss is not None:
             step, n = self.engine.n_steps, len(self.unreported)
             event = TrainEvent(
@@ -193,7 +193,7 @@ class TrainingLoop:
         self.event_due = perf_counter() + EVENT_INTERVAL_S
 
     def _tokens_until(self, step: int) -> int:
-        """Return the number of tokens predicted up to this step."""
+        """Return the number of tokens predicted in the first `step` steps."""
         dataset, n_read = self.dataset, step * self.config.batch_size
         rounds, rest = divmod(n_read, len(dataset))
         return rounds * len(dataset.tokens) + dataset.starts[rest] - n_read
@@ -232,7 +232,7 @@ class TrainingLoop:
         )
 
     def _result(self, reason: Ending, test_loss: float | None = None) -> TrainResult:
-        """Return the result of the steps so far."""
+        """Return the training result after the current step."""
         state = self._state()
         weights = state.best.weights if state.best else self._weights()
         return TrainResult(
@@ -249,11 +249,11 @@ class TrainingLoop:
         )
 
     def _diverged(self, when: str) -> DivergedError:
-        """Undo the diverging update if this call made it, and return the error to raise."""
+        """Undo the step that diverged, unless an earlier call took it, and return the error."""
         if self.engine.n_steps > self.first_step:
             self.engine.undo()
             del self.losses[self.engine.n_steps - self.first_step :]
-            self.average = None  # may contain the diverging weights
+            self.average = None  # it may include the weights that diverged
             self.history = self.history.replay(self.losses, self.config, self.resume)
         return DivergedError(f"{when} of {self.config.steps}", self._result("stopped"))
 

@@ -1,4 +1,4 @@
-"""Rolling and down-sampled loss history of a training."""
+"""Rolling and down-sampled loss history of a training run."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -7,21 +7,21 @@ from microgpt.config import TrainConfig
 from microgpt.state import N_RECENT, TrainState
 from microgpt.training.history_file import HistoryPoint
 
-N_POINTS = 500  # of a history, approximately; enough for a chart
+N_POINTS = 500  # approximate number of points in a history; enough for a chart
 
 
 class LossHistory:
-    """The losses of a training, resumable from a checkpoint."""
+    """The losses of a training run; can be restored from a checkpoint."""
 
     def __init__(self, config: TrainConfig, resume: TrainState | None) -> None:
         self._interval = max(1, config.steps // N_POINTS)
         self._step = resume.step if resume else 0
         self.points = list(resume.history) if resume else []
         self.recent = deque(resume.recent_losses if resume else (), maxlen=N_RECENT)
-        self.since_point = resume.since_history if resume else (0.0, 0)  # sum and number of losses
+        self.since_point = resume.since_history if resume else (0.0, 0)  # sum, count
 
     def add(self, losses: Sequence[float]) -> None:
-        """Add the losses of the next steps."""
+        """Append the losses of consecutive steps."""
         self.recent.extend(losses[-N_RECENT:])
         total, n = self.since_point
         for loss in losses:
@@ -33,7 +33,7 @@ class LossHistory:
         self.since_point = total, n
 
     def mark(self, val_loss: float | None = None) -> None:
-        """Add a point for the last step, with its held-out loss if given."""
+        """Add a point for the last step, with the validation loss if given."""
         total, n = self.since_point
         if n:
             self.points.append(HistoryPoint(self._step, total / n))
@@ -45,7 +45,7 @@ class LossHistory:
     def replay(
         self, losses: Sequence[float], config: TrainConfig, resume: TrainState | None
     ) -> "LossHistory":
-        """Rebuild the history after the first losses of this call."""
+        """Return the history as it was after these first losses of the current call."""
         history = LossHistory(config, resume)
         measured = {point.step: point.val_loss for point in self.points}
         for loss in losses:

@@ -1,4 +1,4 @@
-"""Presets: tested recipes with fixed settings, the number of steps included."""
+"""Presets: tested training recipes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ PresetName = Literal["names-10s", "names-60s", "names-600s", "text", "karpathy",
 
 @dataclass(frozen=True)
 class Preset:
-    """Training settings and default data."""
+    """A model shape, training settings and default data."""
 
     model: ModelConfig
     config: TrainConfig
-    data: Literal["names", "grammar"] | None = "names"  # None: the user names a file
-    val_fraction: float = 0.1  # share of the documents to hold out for validation
-    test_fraction: float = 0.1  # share to hold out for the test loss
-    fold: bool = False  # case and accents; see `FoldingTokenizer`
-    n_conversations: int = 0  # from the grammar; fewer would be repeated and memorised
+    data: Literal["names", "grammar"] | None = "names"  # None: the user must specify a file
+    val_fraction: float = 0.1  # fraction of the documents to hold out for validation
+    test_fraction: float = 0.1  # fraction of the documents to hold out for testing
+    fold: bool = False  # whether to fold case and accents with `FoldingTokenizer`
+    n_conversations: int = 0  # number to generate; a smaller set is repeated and memorised
 
     def draw(self, seed: int) -> Sequence[Document]:
-        """Return the training conversations for a seed."""
+        """Generate the training conversations for a seed."""
         from microgpt.synthetic_chat import conversations, messages
 
         return [messages(drawn) for drawn in conversations("train", self.n_conversations, seed)]
 
 
-# The names presets were tuned on the validation set; docs/quality.md has their losses and an
-# ablation. Longer training repeats the data more often, so it needs more dropout.
+# The names presets were tuned on the validation split; docs/quality.md lists their losses and an
+# ablation. Longer training runs repeat the data more often, so they need more dropout.
 PRESETS: dict[PresetName, Preset] = {
     "names-10s": Preset(
         ModelConfig(n_embd=48, n_layer=2),
@@ -47,7 +47,7 @@ PRESETS: dict[PresetName, Preset] = {
         ),
     ),
     "names-600s": Preset(
-        # Deep and narrow, with weights averaged over half the training; otherwise it overfits.
+        # Depth without width, and weights averaged over half of the steps, reduce overfitting.
         ModelConfig(n_embd=64, n_layer=6, n_ff_exp=2),
         TrainConfig(
             steps=150_000, batch_size=64, lr=0.006, dropout=0.15, weight_decay=0.1,
@@ -64,8 +64,8 @@ PRESETS: dict[PresetName, Preset] = {
     ),
     "karpathy": Preset(ModelConfig(), TrainConfig(), val_fraction=0.0, test_fraction=0.0),
     "chat": Preset(
-        # Deep and narrow: at equal cost it learns more arithmetic than half the layers with MLPs
-        # four times as wide (docs/chat.md).
+        # Six layers with narrow MLPs learn more arithmetic than three layers with MLPs four
+        # times as wide, at equal cost (docs/chat.md).
         ModelConfig(n_embd=64, n_head=4, n_layer=6, block_size=128, n_ff_exp=1),
         TrainConfig(steps=21_000, batch_size=32, lr=0.005),
         data="grammar",

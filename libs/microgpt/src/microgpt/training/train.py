@@ -36,37 +36,38 @@ def train(
     state_every: int | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> TrainResult:
-    """Return a model trained on the documents.
+    """Train a model on documents and return the result.
 
     Args:
         docs: texts or conversations from `load_text` or `load_conversations`, or a `Split` of them.
-            A split is evaluated 20 times on its validation part; the result has the best weights
-            and their loss on the test part.
-        model: by default the parent's shape, or that of Karpathy's script. Its vocab_size comes
-            from the tokenizer.
-        config: by default that of Karpathy's script.
-        tokenizer: by default the parent's, extended by new characters of the documents; or a
-            `CharTokenizer` of the documents.
-        engine: "compiled", or "reference": the same on scalars, thousands of times slower.
-        dtype: "float32" or "float64"; by default that of `resume` or `parent`, or float32 for the
-            compiled engine. The reference computes in float64.
-        threads: of the compiled engine; the result does not depend on them.
-        parent: a model to fine-tune. Tokens that it lacks get random weights.
-        resume: a checkpoint of a training with the same documents and settings. Only the number of
-            steps may differ; the learning rates are those of the new number.
-        on_event: called with the latest steps, about every 50 ms.
+            With a `Split`, the validation loss is measured 20 times; the result has the weights
+            with the lowest validation loss, and their test loss.
+        model: model shape; defaults to the shape of the parent or of Karpathy's script. The
+            vocab_size is set from the tokenizer.
+        config: training settings; defaults to those of Karpathy's script.
+        tokenizer: defaults to the parent's tokenizer, extended by new characters of the documents,
+            or to a `CharTokenizer` for the documents.
+        engine: "compiled", or "reference", which computes the same on scalars, thousands of times
+            slower.
+        dtype: "float32" or "float64"; defaults to the dtype of `resume` or `parent`, or to float32.
+            The reference engine supports only float64.
+        threads: number of threads of the compiled engine; it does not affect the result.
+        parent: model to fine-tune. New tokens get random weights.
+        resume: checkpoint of a training run with the same documents and settings. Only the number
+            of steps may differ; learning rates then follow the new number.
+        on_event: called about every 50 ms with the latest steps.
         on_state: called with a checkpoint at the start and then about every 5 s.
-        state_every: steps between calls of on_state, in place of 5 s.
-        should_stop: called about every 20 ms, also within a step, and once more after it returned
-            true; the result then has all complete steps.
+        state_every: call on_state every this many steps instead of every 5 s.
+        should_stop: called about every 20 ms, even within a step. Once it returns true, it is
+            called once more and training ends; the result has all completed steps.
 
-    The first use of the compiled engine compiles it, which takes some seconds;
+    The first use of the compiled engine compiles it, which takes a few seconds;
     `engines.prepare_engine` does this in advance.
 
     Raises:
         ConfigError: the settings contradict one another, or there is not enough memory.
         DataError: there are no documents.
-        TokenizerError: a training document has a character that the tokenizer does not know.
+        TokenizerError: a training document has a character that is not in the vocabulary.
         DivergedError: the loss or a gradient became nan or infinite.
 
     Example:
@@ -144,7 +145,7 @@ def _as_list(docs: Iterable[Document]) -> list[Document]:
 def _encode_in_order(
     chunks: ChunkedDataset, config: TrainConfig, rng: random.Random, engine: EngineName
 ) -> TokenDataset:
-    """Shuffle and encode the training chunks."""
+    """Encode the training chunks, shuffled if `config.shuffle` is set."""
     try:
         n_chunks = len(chunks)
         n_read = min(n_chunks, config.steps * config.batch_size)
@@ -152,7 +153,7 @@ def _encode_in_order(
         if config.shuffle:
             order = shuffled(n_chunks, rng, engine, n_first=n_read)
         dataset = chunks.encode(order)
-    except TokenizerError:  # report all unknown characters, not only those of one document
+    except TokenizerError:  # report the unknown characters of all documents
         chunks.tokenizer.encode("".join(CharTokenizer.from_documents(chunks.docs).chars))
         raise
     if n_chunks and dataset.n_predictions:

@@ -74,7 +74,10 @@ def test_train_learns_tokens_from_what_is_not_held_out(microgpt, tmp_path) -> No
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["--vocab-size", "300"], "--vocab-size requires --tokenizer bpe; add it, or omit both"),
+        (
+            ["--vocab-size", "300"],
+            "--vocab-size requires --tokenizer bpe; add --tokenizer bpe or omit --vocab-size",
+        ),
         (
             [*BPE[:2], "--vocab-size", "100"],
             "vocab_size must be >= 257 (256 bytes and 1 special",

@@ -167,7 +167,7 @@ def test_a_file_with_too_few_documents_is_refused(microgpt, tmp_path) -> None:
     (tmp_path / "few.txt").write_text("anna\nemma\n")
     done = microgpt("evolve", "--input", "few.txt")
     assert done.returncode == 2
-    assert "2 documents are too few" in done.stderr
+    assert "too few documents" in done.stderr
 
 
 def test_a_resume_with_other_settings_or_data_is_refused(microgpt, tmp_path) -> None:
@@ -175,7 +175,7 @@ def test_a_resume_with_other_settings_or_data_is_refused(microgpt, tmp_path) -> 
     run = f"experiments/{run_of(tmp_path).name}"
     done = microgpt("evolve", "--resume", run, "--population", "9")
     assert done.returncode == 2
-    assert "--population is 9, but 4 in the run to resume; leave it out" in done.stderr
+    assert "--population is 9, but 4 in the run to resume; omit --population" in done.stderr
     (tmp_path / "names.txt").write_text("\n".join(f"other{i}" for i in range(100)))
     done = microgpt("evolve", "--resume", run)
     assert done.returncode == 2
@@ -223,7 +223,8 @@ def test_a_warm_start_is_resumed_without_its_file(microgpt, tmp_path, ancestor) 
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
         "error: --warm-start is Emb:12  Head:2 Lay:1 Ctx:8  FF:3 LR:0.0200 Steps:91, but the run "
-        "to resume started with Emb:12  Head:2 Lay:1 Ctx:8  FF:3 LR:0.0200 Steps:90; leave it out"
+        "to resume started with Emb:12  Head:2 Lay:1 Ctx:8  FF:3 LR:0.0200 Steps:90; "
+        "omit --warm-start"
     )
 
 
@@ -231,7 +232,7 @@ def test_a_run_that_began_by_chance_gets_no_ancestor_later(microgpt, searched, a
     run = run_of(searched(*SMALL)[1])
     done = microgpt("evolve", "--resume", run, "--warm-start", ancestor)
     assert done.returncode == 2
-    assert "the run to resume has none; leave it out" in done.stderr
+    assert "the run to resume has none; omit --warm-start" in done.stderr
 
 
 @pytest.mark.parametrize("population", ["1", "2", "3"])

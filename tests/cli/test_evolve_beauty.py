@@ -58,7 +58,7 @@ def test_a_resume_with_other_settings_is_refused(microgpt, searched) -> None:
     for option, now, then in [("head", "mirror", "not set"), ("samples", "5", "20")]:
         done = microgpt("evolve", "--resume", run, f"--{option}", now)
         assert done.returncode == 2
-        problem = f"--{option} is {now}, but {then} in the run to resume; leave it out"
+        problem = f"--{option} is {now}, but {then} in the run to resume; omit --{option}"
         assert done.stderr == f"error: {problem}\n"
 
 

@@ -128,8 +128,8 @@ def test_a_training_file_can_come_through_a_pipe(microgpt) -> None:
         (["--data", "names.txt", "--block-size", "0"], "block_size must be >= 1, got 0"),
         (["--data", "names.txt", "--block-size", "2000000000"], "bytes of memory"),
         (["--data", "names.txt", "--model-dir", "gone"], "gone does not exist"),
-        (["--block-size", "8"], "--block-size requires --data; add it, or omit both"),
-        (["--chat"], "--chat requires --data; add it, or omit both"),
+        (["--block-size", "8"], "--block-size requires --data; add --data or omit --block-size"),
+        (["--chat"], "--chat requires --data; add --data or omit --chat"),
     ],
 )
 def test_info_refuses(microgpt, names, tmp_path, args, problem) -> None:

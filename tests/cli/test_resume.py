@@ -99,7 +99,7 @@ def test_what_was_lost_between_the_last_step_and_the_model_is_made_up_for(
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["--n-embd", "16"], "--n-embd is 16, but 8 in the run to resume; leave it out"),
+        (["--n-embd", "16"], "--n-embd is 16, but 8 in the run to resume; omit --n-embd"),
         (["--lr", "0.5"], "--lr is 0.5, but 0.01 in the run to resume"),
         (["--seed", "1"], "--seed is 1, but 42"),
         (["--val-fraction", "0.1"], "--val-fraction is 0.1, but 0.0"),

@@ -48,20 +48,20 @@ def start_in_vain(**env: str) -> subprocess.CompletedProcess[str]:
         (
             "MICROGPT_CORS_ORIGINS",
             "https://a.example/",
-            "MICROGPT_CORS_ORIGINS must be origins such",
+            "MICROGPT_CORS_ORIGINS must be * or origins",
         ),
-        ("MICROGPT_CORS_ORIGINS", "a.example", "MICROGPT_CORS_ORIGINS must be origins such as"),
-        ("MICROGPT_TRUSTED_PROXIES", "*", "MICROGPT_TRUSTED_PROXIES must be addresses or networks"),
+        ("MICROGPT_CORS_ORIGINS", "a.example", "MICROGPT_CORS_ORIGINS must be * or origins"),
+        ("MICROGPT_TRUSTED_PROXIES", "*", "MICROGPT_TRUSTED_PROXIES must be IP addresses or"),
         (
             "MICROGPT_TRUSTED_PROXIES",
             "127.0.0.1, 10.0.0.1/8",
-            "MICROGPT_TRUSTED_PROXIES must be addresses or networks such as 127.0.0.1, 10.0.0.0/8, "
-            "got '10.0.0.1/8'",
+            "MICROGPT_TRUSTED_PROXIES must be IP addresses or networks such as 127.0.0.1 and "
+            "10.0.0.0/8; got '10.0.0.1/8'",
         ),
         (
             "MICROGPT_ALLOWED_HOSTS",
             "https://a.example",
-            "MICROGPT_ALLOWED_HOSTS must be host names or addresses such as",
+            "MICROGPT_ALLOWED_HOSTS must be * or host names",
         ),
         ("MICROGPT_API_KEYS_FILE", "", "MICROGPT_API_KEYS_FILE must not be empty"),
         ("MODEL_DIR", "/nowhere", "/nowhere does not exist"),

@@ -146,7 +146,7 @@ def validation_message(
     if kind == "extra_forbidden":
         return f"unknown field '{printable(str(problem['loc'][-1]), MAX_SHOWN)}'"
     if kind == "unsupported":
-        return f"{place} is not supported{got}; leave it out"
+        return f"{place} is not supported{got}; omit {place}"
     if kind == "value_error":  # raised by our validators, whose messages name the field
         return f"{name or field_path(problem['loc'][:-1]) + ':'} {context['error']}"
     limits = {key: int_if_whole(value) for key, value in context.items()}

@@ -70,7 +70,9 @@ class GenerateRequest(RequestBody):
 
     num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES), WHOLE_FLOAT] = 1
     temperature: Temperature = DEFAULT_TEMPERATURE
-    seed: Seed = Field(DEFAULT_SEED, description="Seed of the first sample; the next has seed + 1.")
+    seed: Seed = Field(
+        DEFAULT_SEED, description="Seed of the first sample; each further sample adds 1."
+    )
     max_tokens: MaxTokens | None = Field(
         None,
         description="Maximum number of new tokens. Default: until the context is full.",
@@ -130,7 +132,7 @@ class ChatRequest(RequestBody):
     temperature: Temperature = DEFAULT_TEMPERATURE
     seed: Seed = Field(
         DEFAULT_SEED,
-        description="Seed of the first reply; the next has seed + 1.",
+        description="Seed of the first reply; each further reply adds 1.",
     )
     max_tokens: MaxTokens | None = Field(
         None,

@@ -21,7 +21,7 @@ _IS_ORIGIN = re.compile(
 
 def _check_key(key: SecretStr) -> SecretStr:
     if not is_key(key.get_secret_value()):
-        raise ValueError(f"{KEY_RULE}, and not empty")
+        raise ValueError(f"{KEY_RULE} and must not be empty")
     return key
 
 
@@ -42,15 +42,15 @@ def _split(listed: Any) -> Any:
 def _check_origin(text: str) -> str:
     if text == "*" or _IS_ORIGIN(text):
         return text
-    raise ValueError(f"must be origins such as https://a.example, or *, got {text!r:.80}")
+    raise ValueError(f"must be * or origins such as https://a.example; got {text!r:.80}")
 
 
 def _check_host(text: str) -> str:
     """Normalise a host for comparison."""
     if host := text if text == "*" else host_of(text) or host_of(f"[{text}]"):
         return host
-    rule = "must be host names or addresses such as chat.example, 10.0.0.7, or *"
-    raise ValueError(f"{rule}, got {text!r:.80}")
+    rule = "must be * or host names or addresses such as chat.example and 10.0.0.7"
+    raise ValueError(f"{rule}; got {text!r:.80}")
 
 
 def _check_network(text: str) -> str:
@@ -58,8 +58,8 @@ def _check_network(text: str) -> str:
         ipaddress.ip_network(text)
         return text
     # This also refuses names, which would never match, and *, which would trust every client.
-    rule = "must be addresses or networks such as 127.0.0.1, 10.0.0.0/8"
-    raise ValueError(f"{rule}, got {text!r:.80}")
+    rule = "must be IP addresses or networks such as 127.0.0.1 and 10.0.0.0/8"
+    raise ValueError(f"{rule}; got {text!r:.80}")
 
 
 Entry = TypeVar("Entry")

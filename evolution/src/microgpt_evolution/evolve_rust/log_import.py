@@ -87,7 +87,7 @@ def parse_log(lines: Iterable[str], path: Path) -> LossLog:
         last_loss = best.evaluation.last_loss
     if last_loss is None:  # a held-out search logs it only in the end report
         raise RunError(
-            f"{path} ends before its search finished, so it has no winner; resume it with: "
+            f"{path} is incomplete and has no winner; resume the search with: "
             f"microgpt evolve --resume {as_argument(path)}"
         )
     record = GenomeRecord(

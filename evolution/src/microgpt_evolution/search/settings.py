@@ -131,7 +131,7 @@ class SearchSettings(BaseModel):
                 others = [other for other, options in DEFAULTS.items() if name in options]
                 raise ConfigError(
                     f"--{name} is only for --objective {' or '.join(others)}, got {objective}; "
-                    "leave it out"
+                    f"omit --{name}"
                 )
         chosen = {name: given.get(name, default) for name, default in known.items()}
         try:
@@ -159,14 +159,14 @@ class SearchSettings(BaseModel):
             if name in given and given[name] != known:
                 has = "not set" if known is None else known
                 raise ConfigError(
-                    f"--{name} is {given[name]}, but {has} in the run to resume; leave it out"
+                    f"--{name} is {given[name]}, but {has} in the run to resume; omit --{name}"
                 )
         if warm_start and warm_start != self.warm_start:
             old = self.warm_start
             has = f"started with {old.describe().strip()}" if old else "has none"
             raise ConfigError(
                 f"--warm-start is {warm_start.describe().strip()}, but the run to resume {has}; "
-                "leave it out"
+                "omit --warm-start"
             )
 
     def check_data(self, input: Path, sha256: str) -> None:

@@ -41,7 +41,7 @@ def assert_error(reply, status: int, message: str, field: str | None) -> None:
         ({"stream_options": {"x": 1}}, "unknown field 'x'", "stream_options.x"),
         (
             {"frequency_penalty": 0.5},
-            "frequency_penalty is not supported, got 0.5; leave it out",
+            "frequency_penalty is not supported, got 0.5; omit frequency_penalty",
             "frequency_penalty",
         ),
         (
@@ -95,7 +95,7 @@ def test_a_bad_field_is_refused_by_name(talk, path, fields, message, field) -> N
         ({"logprobs": 3}, "logprobs must be true or false", "logprobs"),
         ({"top_logprobs": 3}, "top_logprobs requires logprobs: true", "top_logprobs"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs must be <= 20", "top_logprobs"),
-        ({"tools": [{"type": "function"}]}, "tools is not supported; leave it out", "tools"),
+        ({"tools": [{"type": "function"}]}, "tools is not supported; omit tools", "tools"),
         ({"tool_choice": "required"}, "tool_choice is not supported", "tool_choice"),
         ({"response_format": {"type": "json_object"}}, "response_format is not supported",
          "response_format"),
@@ -112,13 +112,13 @@ def test_a_bad_conversation_is_refused_by_name(talk, fields, message, field) -> 
     ("fields", "message", "field"),
     [
         ({"prompt": 5}, "prompt must be a string, a list of token ids", "prompt"),
-        ({"best_of": True}, "best_of is not supported, got True; leave it out", "best_of"),
+        ({"best_of": True}, "best_of is not supported, got True; omit best_of", "best_of"),
         ({"prompt": "aZ"}, "the model does not know 'Z'", None),
         ({"prompt": "a" * 99, "echo": True}, "with echo, a prompt must fit into the", "prompt"),
         ({"logprobs": True}, "logprobs must be a whole number", "logprobs"),
         ({"logprobs": 21}, "logprobs must be <= 20, got 21", "logprobs"),
         ({"echo": 1}, "echo must be true or false", "echo"),
-        ({"best_of": 3}, "best_of is not supported, got 3; leave it out", "best_of"),
+        ({"best_of": 3}, "best_of is not supported, got 3; omit best_of", "best_of"),
         ({"suffix": "end"}, "suffix is not supported", "suffix"),
         ({"messages": [HI]}, "unknown field 'messages'", "messages"),
         ([], "the body must be an object", None),

@@ -113,7 +113,7 @@ def parse_keys(text: str, name: str) -> list[str]:
         if not is_key(key):
             raise ConfigError(f"{name}, line {number}: a key {KEY_RULE}; write one per line")
         if key in line_of:
-            raise ConfigError(f"{name}, line {number}: same key as in line {line_of[key]}")
+            raise ConfigError(f"{name}, line {number}: duplicate of the key in line {line_of[key]}")
         line_of[key] = number
     if not line_of:
         raise ConfigError(f"{name} has no key; write one per line")

@@ -32,7 +32,7 @@ def evolve(
     generations: Annotated[
         int | None,
         search(
-            help="Number of generations; with hydra, of cycles of three.  "
+            help="Number of generations; with hydra, of cycles of three generations.  "
             "[default: 10; aesthetic, hydra: 5]"
         ),
     ] = None,

@@ -42,7 +42,7 @@ def generate(
     ] = False,
     against: Annotated[Path | None, typer.Option(help="With --novel: the training data.")] = None,
     seed: Annotated[
-        int, typer.Option(help="Seed of the first sample; the next has seed + 1.")
+        int, typer.Option(help="Seed of the first sample; each further sample adds 1.")
     ] = config.DEFAULT_SEED,
     temperature: Annotated[float, choice(help=opt.TEMPERATURE_HELP)] = config.DEFAULT_TEMPERATURE,
     top_k: Annotated[int | None, choice(help="Sample only from the k most likely tokens.")] = None,
@@ -65,7 +65,7 @@ def generate(
     config.check_threads(threads)
     config.check_count("num_samples", num_samples)
     if against and not novel:
-        raise ConfigError("--against requires --novel; add it, or omit both")
+        raise ConfigError("--against requires --novel; add --novel or omit --against")
 
     from microgpt.batching.sample_filter import GIVE_UP_AFTER, select
     from microgpt.files.atomic_files import as_argument

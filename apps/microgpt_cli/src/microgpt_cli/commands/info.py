@@ -50,7 +50,7 @@ def info(
         return
     for option, is_given in (("--chat", chat), ("--block-size", block_size is not None)):
         if is_given:
-            raise ConfigError(f"{option} requires --data; add it, or omit both")
+            raise ConfigError(f"{option} requires --data; add --data or omit {option}")
     _print_model(model_dir or DEFAULT_MODEL_DIR, as_json)
 
 

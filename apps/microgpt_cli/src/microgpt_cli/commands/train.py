@@ -91,9 +91,11 @@ def _check_combinations(settings: Mapping[str, Any], given: Mapping[str, Any]) -
     """Raise ConfigError if an option has no effect because of another, or without it."""
     resume, chat = settings["resume"], settings["chat"]
     if "vocab_size" in given and settings["tokenizer"] != "bpe" and not resume:
-        raise ConfigError("--vocab-size requires --tokenizer bpe; add it, or omit both")
+        raise ConfigError(
+            "--vocab-size requires --tokenizer bpe; add --tokenizer bpe or omit --vocab-size"
+        )
     if "loss_on" in given and not (chat or resume):
-        raise ConfigError("--loss-on requires --chat; add it, or omit both")
+        raise ConfigError("--loss-on requires --chat; add --chat or omit --loss-on")
     if settings["text"] == "stream" and chat:
         raise ConfigError("--text stream cannot be used with --chat; omit one of them")
     if settings["text"] == "stream" and "long_docs" in given:

@@ -168,7 +168,7 @@ def _inherited_tokenizer(
     ):
         if wanted not in (None, found):
             raise ConfigError(
-                f"{flag} is {wanted}, but the model of --from has {found}; leave it out"
+                f"{flag} is {wanted}, but the model of --from has {found}; omit {flag}"
             )
     if added := new_tokens(parent, tokenizer):
         note(f"tokens new to the model, with random weights: {', '.join(map(repr, added))}")
@@ -266,10 +266,12 @@ def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]
             raise ConfigError(f"{flag} cannot be used with --resume; omit one of them")
         if value != known[name]:
             raise ConfigError(
-                f"{flag} is {value}, but {known[name]} in the run to resume; leave it out"
+                f"{flag} is {value}, but {known[name]} in the run to resume; omit {flag}"
             )
 
 
 def _check_patience(config: TrainConfig, val_fraction: float) -> None:
     if config.patience and not val_fraction:
-        raise ConfigError("--patience requires --val-fraction; add it, or omit both")
+        raise ConfigError(
+            "--patience requires --val-fraction; add --val-fraction or omit --patience"
+        )

@@ -18,7 +18,7 @@ Text = Annotated[
 ]
 LongDocs = Annotated[
     config.LongDocs,
-    data(help="Documents longer than the block size: split into windows, truncate or skip."),
+    data(help="Split documents longer than the block size into windows, truncate or skip them."),
 ]
 ValFraction = Annotated[
     float,
@@ -30,7 +30,7 @@ TestFraction = Annotated[
     float, data(help="Fraction of documents to hold out for the final test loss.")
 ]
 Tokenizer = Annotated[TokenizerKind, data(help="char: characters. bpe: subwords.")]
-VocabSize = Annotated[int, data(help="Vocabulary size of bpe, special tokens included.")]
+VocabSize = Annotated[int, data(help="Size of the BPE vocabulary, including special tokens.")]
 Steps = Annotated[int, training(help="Number of training steps.")]
 LearningRate = Annotated[float, training(help="Learning rate; decays linearly to 0.")]
 BatchSize = Annotated[int, training(help="Documents per step.")]

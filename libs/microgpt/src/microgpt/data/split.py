@@ -73,8 +73,8 @@ def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.
     for name, fraction in (("train", 1.0), ("validation", validation), ("test", test)):
         if fraction and not parts[name]:
             n = sum(map(len, parts.values()))
-            what = f"{len(docs)} documents" if n == len(docs) else f"{n} distinct documents"
-            raise DataError(f"{what} are too few: the {name} part is empty; add documents")
+            what = "documents" if n == len(docs) else "distinct documents"
+            raise DataError(f"too few {what} ({n:,}): the {name} split is empty; add documents")
     return Split(docs, **parts, val_fraction=validation, test_fraction=test)
 
 
@@ -94,7 +94,7 @@ def split_stream(text: str, *, validation: float = 0.0, test: float = 0.0) -> Sp
     for name, fraction in (("train", 1.0), ("validation", validation), ("test", test)):
         if fraction and not parts[name]:
             raise DataError(
-                f"{len(text)} characters are too few: the {name} part is empty; add text"
+                f"too few characters ({len(text):,}): the {name} split is empty; add text"
             )
     held_out = {name: (parts[name],) if parts[name] else () for name in ("validation", "test")}
     return Split(

@@ -48,7 +48,7 @@ def check_shape(parent: TrainedModel, model: ModelConfig) -> None:
         if getattr(model, name) != size:
             raise ConfigError(
                 f"{name} is {getattr(model, name)}, but the model to fine-tune has {size}; "
-                "leave it out"
+                f"omit {name}"
             )
 
 

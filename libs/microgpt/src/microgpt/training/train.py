@@ -171,7 +171,7 @@ def _with_vocabulary(model: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:
     if model.vocab_size not in (0, tokenizer.vocab_size):
         raise ConfigError(
             f"vocab_size is {model.vocab_size}, but the tokenizer has {tokenizer.vocab_size} "
-            "tokens; leave it out"
+            "tokens; omit vocab_size"
         )
     return replace(model, vocab_size=tokenizer.vocab_size)
 

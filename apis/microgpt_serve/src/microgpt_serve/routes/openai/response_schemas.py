@@ -13,7 +13,9 @@ class Model(TypedDict):
 
     id: str
     object: Literal["model"]
-    created: Annotated[int, Field(description="Unix time of the training; 0 if unknown.")]
+    created: Annotated[
+        int, Field(description="Unix time when the model was trained; 0 if unknown.")
+    ]
     owned_by: Literal["microgpt"]
 
 

@@ -178,6 +178,7 @@ def _run(args: list[str], cwd: str, env: dict[str, str], new_session: bool) -> N
     """Be one of the programs."""
     if new_session:
         os.setsid()
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored if the tests run under nohup
         if os.isatty(0):
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     encoding = env.get("PYTHONIOENCODING", sys.stdout.encoding), sys.stdout.errors

@@ -59,7 +59,7 @@ def assert_error(reply, status: int, message: str, field: str | None) -> None:
             "metadata",
         ),
         ({"presence_penalty": -2}, "presence_penalty is not supported", "presence_penalty"),
-        ({"logit_bias": {"50256": -100}}, "logit_bias is not supported; leave", "logit_bias"),
+        ({"logit_bias": {"50256": -100}}, "logit_bias is not supported; omit", "logit_bias"),
         ({"model": 5}, "model must be a string", "model"),
         ({"colour": "blue"}, "unknown field 'colour'", "colour"),
     ],

@@ -174,13 +174,18 @@ def _send(reply: socket.socket, number: int) -> None:
         reply.send(number.to_bytes(8, signed=True))
 
 
+def _start_session() -> None:
+    """Start a session; if stdin is a terminal, it controls the session."""
+    os.setsid()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored if the tests run under nohup
+    if os.isatty(0):
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 def _run(args: list[str], cwd: str, env: dict[str, str], new_session: bool) -> NoReturn:
     """Be one of the programs."""
     if new_session:
-        os.setsid()
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored if the tests run under nohup
-        if os.isatty(0):
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        _start_session()
     encoding = env.get("PYTHONIOENCODING", sys.stdout.encoding), sys.stdout.errors
     sys.stdin = os.fdopen(0, encoding=encoding[0], closefd=False)
     sys.stdout = os.fdopen(1, "w", 1 if os.isatty(1) else -1, *encoding, closefd=False)

@@ -17,10 +17,10 @@ HEAD = ("run", "seed", "evaluations", "FLOPs", "winner", "measure", "held-out lo
 
 
 def comparison_report(summaries: Sequence[RunSummary]) -> Report:
-    """Return the report of several searches.
+    """Return a report that compares several searches.
 
     Raises:
-        RunError: they use different documents.
+        RunError: the searches use different documents.
     """
     data = _check_data(summaries)
     rows = [row for summary in summaries for row in _rows(summary)]
@@ -30,7 +30,7 @@ def comparison_report(summaries: Sequence[RunSummary]) -> Report:
 
 
 def _check_data(summaries: Sequence[RunSummary]) -> str:
-    """Return the documents of the runs, as far as known; refuse different ones."""
+    """Describe the documents of the runs; raise RunError if the runs use different documents."""
     known = [s for s in summaries if s.run.settings.get("data_sha256") is not None]
     if not known:
         return "unknown (imported logs)"
@@ -46,7 +46,7 @@ def _check_data(summaries: Sequence[RunSummary]) -> str:
 
 
 def _rows(summary: RunSummary) -> list[Row]:
-    """Return one row per evaluation, in order, with the best value and cost so far."""
+    """Return one row per evaluation in order, with the best value and the FLOPs so far."""
     measure = summary.common
     front = summary.pareto_front if len(summary.measures) == 1 else set()
     rows: list[Row] = []
@@ -112,7 +112,7 @@ def _charts(summaries: Sequence[RunSummary]) -> Iterator[Section]:
             _progress(measure, color, has_flops=has_flops),
         )
         if all(len(summary.measures) > 1 for summary in alike):
-            continue  # heads have separate fronts
+            continue  # each head has a separate Pareto front
         yield Section(
             f"fronts{i or ''}",
             f"Pareto fronts: {measure.name} and number of parameters",
@@ -123,9 +123,9 @@ def _charts(summaries: Sequence[RunSummary]) -> Iterator[Section]:
 
 
 def _progress(measure: Measure, color: alt.Color, *, has_flops: bool) -> alt.VConcatChart:
-    """Return the best so far by number of evaluations and, if known, by cost."""
+    """Return charts of the best value so far by number of evaluations and, if known, by FLOPs."""
     fields = [("n", "evaluations", "linear")]
-    if has_flops:  # imported logs have no cost
+    if has_flops:  # imported logs record no FLOPs
         fields.append(("spent", "cumulative floating-point operations", "log"))
     panels = []
     for field, title, type_ in fields:

@@ -1,4 +1,4 @@
-"""The dataset of evaluations, shared by most charts of a search."""
+"""Dataset of evaluations that most charts of a search share."""
 
 from dataclasses import asdict
 
@@ -7,7 +7,7 @@ from microgpt_evolution.runs.evaluation_record import EvaluationRecord
 from microgpt_report.page import Row
 from microgpt_report.run_summary import CONFIRM, PRIMORDIAL, RunSummary, title_of
 
-# How an organism was made, in groups: one color each.
+# Groups of origins; each group has one color in the charts.
 KINDS = {
     "newcomer": ("random", "immigrant", "cataclysm", "genome"),
     "mutant": ("mutant", "hyper", "grown", "tuned"),
@@ -19,12 +19,12 @@ KINDS = {
 }
 _KIND_OF = {origin: kind for kind, origins in KINDS.items() for origin in origins}
 STANDINGS = {"best 10 %": 0.1, "best 10–50 %": 0.5, "others": 1.0}
-SPREAD = 0.7  # share of the distance between generations over which a generation is spread
-N_NAMES = 5  # names shown in a tooltip
+SPREAD = 0.7  # width of a generation, as a share of the distance between generations
+N_NAMES = 5  # number of names shown in a tooltip
 
 
 def kind_of(origin: str) -> str:
-    """Return the group of an origin; unknown origins of older logs are returned unchanged."""
+    """Return the group of an origin. Unknown origins from older logs are returned unchanged."""
     return _KIND_OF.get(origin, origin)
 
 
@@ -75,7 +75,7 @@ def _row(summary: RunSummary, entry: EvaluationRecord) -> Row:
 
 
 def _offset(summary: RunSummary, population: str, organism: Organism) -> float:
-    """Return the horizontal offset of an evaluation within its generation, by slot."""
+    """Return the horizontal offset of an organism within its generation, based on its slot."""
     generation = next(g for g in summary.generations if g.number == organism.generation)
     slots = [o.slot for o in generation.populations[population]]
     return SPREAD * ((organism.slot - min(slots) + 0.5) / (max(slots) - min(slots) + 1) - 0.5)

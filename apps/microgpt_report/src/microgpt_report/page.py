@@ -1,7 +1,7 @@
 """Render a report as a self-contained HTML page.
 
-The page contains its data and one copy of Vega's script. Bundling the script takes vl-convert a
-second, so it is cached in the user's cache directory. The page follows the system's color scheme.
+The page contains the data and one copy of Vega's script. Bundling the script takes vl-convert one
+second, so the user's cache directory keeps a copy. The page follows the system's color scheme.
 """
 
 import html
@@ -25,17 +25,17 @@ from microgpt.printable import printable
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
-Row = dict[str, Any]  # of a dataset shown by a chart
+Row = dict[str, Any]  # a row of a chart's dataset
 
 PNG_SCALE = 2  # PNG pixels per chart pixel
-MAX_SCRIPT_BYTES = 2**24  # of Vega's script, more than ten times its size
-N_SVG = 3_000  # evaluations; with more, SVG is slow and the page uses canvas
-# Vega compiles expressions to functions, so 'unsafe-eval' is needed.
+MAX_SCRIPT_BYTES = 2**24  # size limit for Vega's script: more than ten times its actual size
+N_SVG = 3_000  # maximum number of evaluations for SVG; more would be slow, so the page uses canvas
+# Vega compiles expressions to functions, which requires 'unsafe-eval'.
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; "
     "img-src data: blob:"
 )
-COLORS = {  # text, secondary text, lines, background
+COLORS = {  # colors of text, secondary text, lines and background
     "light": ("#24292f", "#57606a", "#e4e6e9", "#ffffff"),
     "dark": ("#e6e8eb", "#a2a9b3", "#33383f", "#16191d"),
 }
@@ -43,23 +43,23 @@ COLORS = {  # text, secondary text, lines, background
 
 @dataclass(frozen=True)
 class Table:
-    """A table on a page."""
+    """A table with one heading row."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
-    is_prose: bool = False  # whether the last column is text rather than a number
+    is_prose: bool = False  # whether the last column contains text rather than numbers
 
 
 @dataclass(frozen=True)
 class Section:
     """A section of a page: heading, caption, and a chart, table or text."""
 
-    name: str  # HTML id, and file name of the chart's PNG
+    name: str  # HTML id of the section, and file name of its chart as PNG
     title: str
     caption: str
     chart: "ChartType | None" = None
     table: Table | None = None
-    text: str = ""  # preformatted lines
+    text: str = ""  # preformatted text
     datasets: Mapping[str, Sequence[Row]] = field(default_factory=dict)
 
 
@@ -73,7 +73,7 @@ class Report:
 
     @property
     def datasets(self) -> dict[str, Sequence[Row]]:
-        """The datasets of all sections."""
+        """The datasets of all sections by name."""
         return {name: rows for section in self.sections for name, rows in section.datasets.items()}
 
 
@@ -95,7 +95,7 @@ def vega_config(scheme: str) -> dict[str, Any]:
 
 
 def specification(section: Section) -> dict[str, Any]:
-    """Return the Vega-Lite specification of a chart, without the shared datasets and colors."""
+    """Return the Vega-Lite specification of a section's chart, without shared data and colors."""
     assert section.chart
     found: dict[str, Any] = section.chart.to_dict(validate=False)
     found.pop("config", None)
@@ -103,7 +103,7 @@ def specification(section: Section) -> dict[str, Any]:
 
 
 def png(section: Section, report: Report) -> bytes:
-    """Render a chart as PNG in the light scheme."""
+    """Render the chart of a section as PNG in the light color scheme."""
     import vl_convert
 
     whole = specification(section)
@@ -164,7 +164,7 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """Escape text for HTML; non-printing characters except line feeds become escapes."""
+    """Escape text for HTML, and escape non-printable characters other than line feeds."""
     lines = text.split("\n")
     return "\n".join(html.escape(printable(line, len(line))) for line in lines)
 
@@ -179,7 +179,7 @@ def vega() -> str:
     """Return Vega's script, from the cache if possible."""
     name = f"vega-{version('vl-convert-python')}.js"
     directory: Path | None = None
-    with suppress(OSError, RuntimeError, UnicodeDecodeError):  # without a home directory: no cache
+    with suppress(OSError, RuntimeError, UnicodeDecodeError):  # no cache without a home directory
         found = user_cache_path("microgpt", appauthor=False)
         directory = found if found.is_absolute() else None  # platformdirs 4.2 may return "~/.cache"
         if directory:

@@ -1,4 +1,4 @@
-"""Summary of a search for its report: generations, measures, champions, winner."""
+"""Summary of a search for reports: generations, measures, champions and winner."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from microgpt_evolution.search.settings import SearchSettings
 
 LOSSES = {"held-out": "held-out loss", "last-doc": "loss of the last document"}
 CONFIRM, PRIMORDIAL = "confirm", "primordial"  # origins of evaluations outside the population
-N_HEX = 12  # digits of a fingerprint that are shown
+N_HEX = 12  # number of SHA-256 digits shown
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,16 @@ class Measure:
     """The value by which a population is ranked."""
 
     name: str
-    score: str | None = None  # a key of `Scores.scores`; None for the fitness of a loss search
+    score: str | None = None  # key in `Scores.scores`; None in loss searches, which use the fitness
 
     @property
     def title(self) -> str:
-        """The name with its unit."""
+        """The name of the measure, with its unit if it is a loss."""
         return f"{self.name}, nats per token" if self.is_loss else self.name
 
     @property
     def is_loss(self) -> bool:
-        """Whether lower is better."""
+        """Whether the measure is a loss, so that lower is better."""
         return self.score is None
 
     @property
@@ -48,7 +48,7 @@ class Measure:
         return "lower" if self.is_loss else "higher"
 
     def of(self, evaluation: Evaluation) -> float | None:
-        """Return the value of an evaluation, or None."""
+        """Return the value of an evaluation, or None if it failed or has no such score."""
         if evaluation.status != "ok":
             return None
         if self.score is None:
@@ -58,27 +58,27 @@ class Measure:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """The records of a search, and its generations rebuilt from them."""
+    """The records of a search, and the generations rebuilt from these records."""
 
-    name: str  # its directory, shortened but unambiguous
+    name: str  # shortened but unambiguous path of the run directory
     run: RecordedRun
-    settings: SearchSettings | None  # None for an imported run
-    generations: Sequence[Generation]  # so far, if the search is running
-    retest: RetestFile | None  # of the winner, if the search has ended
+    settings: SearchSettings | None  # None for imported runs
+    generations: Sequence[Generation]  # generations so far, if the search is still running
+    retest: RetestFile | None  # retest of the winner; None until the search has ended
 
     @property
     def objective(self) -> str:
-        """The objective; imported logs are loss searches."""
+        """The objective of the search. Imported logs are always loss searches."""
         return self.settings.objective if self.settings else "loss"
 
     @property
     def last_generation(self) -> int:
-        """The number of the last generation; in an imported log the first may not be 1."""
+        """The number of the last generation. Numbers in imported logs need not start at 1."""
         return max(generation.number for generation in self.generations)
 
     @cached_property
     def measures(self) -> dict[str, Measure]:
-        """The measure of each population, by population name."""
+        """The measure of each population, by name."""
         names = dict.fromkeys(
             name for g in self.generations for name, ranked in g.populations.items() if ranked
         )
@@ -92,41 +92,41 @@ class RunSummary:
 
     @property
     def common(self) -> Measure:
-        """The measure that all organisms share; for the Hydra, the judge's score."""
+        """The measure that applies to all organisms; in a Hydra search, the judge's score."""
         measures = list(self.measures.values())
         return measures[0] if len(measures) == 1 else Measure("judge score", JUDGE)
 
     @cached_property
     def organisms(self) -> dict[str, tuple[str, Organism]]:
-        """Population and organism by id, including elites and migrants."""
+        """The population name and the organism for each id, including elites and migrants."""
         return {organism.id: (name, organism) for name, _, organism in self.ranked_organisms()}
 
     def ranked_organisms(self) -> Iterator[tuple[str, int, Organism]]:
-        """Yield each organism with its population and its rank from 0."""
+        """Yield the population name, rank and organism of each organism; ranks start at 0."""
         for generation in self.generations:
             for name, ranked in generation.populations.items():
                 for place, organism in enumerate(ranked):
                     yield name, place, organism
 
     def knows(self, entry: EvaluationRecord) -> bool:
-        """Return whether an evaluation belongs to the search, including its retest."""
+        """Return whether an evaluation belongs to the search or to its retest."""
         if entry.origin == CONFIRM:
             return len(entry.parents) == 1 and entry.parents[0] in self.organisms
         return entry.origin == PRIMORDIAL or entry.id in self.organisms
 
     def population_of(self, entry: EvaluationRecord) -> str:
-        """Return the population that an evaluation belongs to."""
+        """Return the name of the population to which an evaluation belongs."""
         for id_ in (entry.id, *entry.parents):
             if id_ in self.organisms:
                 return self.organisms[id_][0]
         return next(iter(self.measures))
 
     def worth(self, entry: EvaluationRecord) -> float | None:
-        """Return the value of an evaluation in the measure of its population."""
+        """Return the value of an evaluation by the measure of its population."""
         return self.measures[self.population_of(entry)].of(entry.evaluation)
 
     def n_params(self, genome: Genome) -> int:
-        """Return the number of parameters; without token embeddings if vocab_size is unknown."""
+        """Return the number of parameters, excluding token embeddings if vocab_size is unknown."""
         if self.settings and self.settings.vocab_size:
             return genome.n_params(self.settings.vocab_size)
         return genome.n_params(1) - 2 * genome.n_emb
@@ -152,7 +152,7 @@ class RunSummary:
 
     @cached_property
     def champions(self) -> dict[str, Organism]:
-        """The winner, or the best organism (ties: the first), of each population."""
+        """The winner or best organism (the first if tied) of each population."""
         best: dict[str, Organism] = {}
         for name, _, found in self.ranked_organisms():
             if found.has_finished and (name not in best or found.fitness < best[name].fitness):
@@ -171,15 +171,15 @@ class RunSummary:
 
 
 def title_of(population: str) -> str:
-    """Return the title of a Hydra head; empty for another population."""
+    """Return the title of a Hydra head, or an empty string for other populations."""
     return HEADS[population].title if population in HEADS else ""  # type: ignore[index]
 
 
 def read_run_summary(directory: Path, name: str) -> RunSummary:
-    """Return the summary of a run under the given name.
+    """Read a run and return its summary under the given name.
 
     Raises:
-        RunError: there is no run, or it is damaged.
+        RunError: the run does not exist, is damaged, or has no generations yet.
     """
     run = read_recorded(directory)
     retest = read_retest(run.directory)
@@ -202,7 +202,7 @@ def read_run_summary(directory: Path, name: str) -> RunSummary:
 
 
 def _imported_generations(run: RecordedRun) -> list[Generation]:
-    """Return the generations of an imported run, whose ids contain generation and rank."""
+    """Return the generations of an imported run. Its ids consist of generation and rank."""
     organisms = []
     for entry in run.entries:
         place = re.fullmatch("g([0-9]{1,9})-([0-9]{1,9})", entry.id)
@@ -221,7 +221,7 @@ def _imported_generations(run: RecordedRun) -> list[Generation]:
 
 
 def describe_data(path: str, sha256: str) -> str:
-    """Return the path of a run's documents and their fingerprint."""
+    """Return the path and the SHA-256 fingerprint of a run's documents as text."""
     return f"{path}, sha256 {sha256[:N_HEX]}…"
 
 
@@ -260,6 +260,6 @@ def _result(summary: RunSummary) -> str:
 def _evaluations(entries: Sequence[EvaluationRecord]) -> str:
     n_failed = sum(entry.evaluation.status != "ok" for entry in entries)
     text = f"{len(entries):,}{f' ({n_failed:,} failed)' if n_failed else ''}"
-    if flops := sum(entry.flops or 0 for entry in entries):  # imported logs have no cost
+    if flops := sum(entry.flops or 0 for entry in entries):  # imported logs record no FLOPs
         text += f", {flops:.2g} FLOPs, {sum(entry.seconds or 0 for entry in entries):,.1f} s"
     return text

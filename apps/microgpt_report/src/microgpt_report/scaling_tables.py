@@ -1,4 +1,4 @@
-"""Scaling of sweeps as text, JSON and CSV; ± and _95 are half a 95 % confidence interval."""
+"""Scaling results as text, JSON and CSV; `±` and `_95` are 95 % confidence half-widths."""
 
 import csv
 import io
@@ -20,19 +20,19 @@ from microgpt_evolution.sweep.scaling import UNIT, Cell, Mean, Scaling, Series
 SIZE = ("n_embd", "n_head", "n_layer")
 SAMPLES, MODEL, NONE = "Samples (First 3)", "Model", "-"
 NAMES = {tuple(getattr(config, n) for n in SIZE): name for name, config in SIZES.items()}
-N_SHOWN = 24  # characters shown of a sample
-DIGITS = 3  # significant digits of the largest return
+N_SHOWN = 24  # maximum number of characters shown per sample
+DIGITS = 3  # number of significant digits of the largest return
 NOUNS = {"steps": "steps", "params": "parameters"}
-GAP = "  "  # between columns
+GAP = "  "  # space between columns
 
 
 def read_sweeps(
     directories: Sequence[Path], verb: str
 ) -> list[tuple[SweepSettings, list[SweepResult]]]:
-    """Read the settings and results of sweeps; the verb is for the error message.
+    """Read the settings and results of sweeps; `verb` is used in an error message.
 
     Raises:
-        RunError: a sweep is missing or damaged, or they use different documents.
+        RunError: a sweep is missing or damaged, or the sweeps use different documents.
     """
     sweeps = [read_sweep(directory) for directory in directories]
     first, _ = sweeps[0]
@@ -46,7 +46,7 @@ def read_sweeps(
 
 
 def as_json(scaling: Scaling) -> dict[str, Any]:
-    """Return the scaling as JSON; "point" in a series is an index into "points"."""
+    """Return the scaling as a JSON object; "point" in a series is an index into "points"."""
     points = [_point(scaling, cell) | {"samples": list(cell.samples)} for cell in scaling.cells]
     return {"points": points, "series": [_series(scaling, series) for series in scaling.series]}
 
@@ -105,7 +105,7 @@ def _law_json(fitted: FittedLaw) -> dict[str, float | None]:
 
 
 def as_text(scaling: Scaling) -> Iterator[str]:
-    """Yield the lines of the tables."""
+    """Yield the tables line by line."""
     seeds = sorted({seed for cell in scaling.cells for seed in cell.losses})
     follow = seeds[-1] - seeds[0] + 1 == len(seeds) > 2
     listed = f"{seeds[0]} … {seeds[-1]}" if follow else ", ".join(map(str, seeds))
@@ -127,7 +127,7 @@ def as_text(scaling: Scaling) -> Iterator[str]:
 
 
 def with_interval(mean: Mean | None, digits: int = 4) -> str:
-    """Format a mean with its interval, such as "2.0310 ± 0.0120"; "-" for None."""
+    """Format a mean and its confidence interval, such as "2.0310 ± 0.0120", or "-" for None."""
     if mean is None:
         return NONE
     half = "" if mean.half_width is None else f" ± {mean.half_width:.{digits}f}"
@@ -135,7 +135,7 @@ def with_interval(mean: Mean | None, digits: int = 4) -> str:
 
 
 def model_name(config: SweepConfig) -> str:
-    """Return "small", "medium" or "large", or width, heads and depth of the model."""
+    """Return the name of a model size, such as "small", or else n_embd/n_head/n_layer."""
     size = tuple(getattr(config, name) for name in SIZE)
     return NAMES.get(size, "/".join(map(str, size)))
 
@@ -155,7 +155,7 @@ def _columns(
 
 
 def _shared(series: Series) -> str:
-    """Format the settings that a series shares and that differ from the defaults."""
+    """Format the settings that all cells of a series share and that differ from the defaults."""
     cell = series.cells[0]
     varied = differing(cell.config for cell in series.cells)
     always = SIZE if series.axis == "steps" else ["steps"]
@@ -230,7 +230,7 @@ def _costs(scaling: Scaling) -> Iterator[str]:
 
 
 def _best_sizes(scaling: Scaling) -> Iterator[str]:
-    """Yield the best size per budget, if there are several sizes."""
+    """Yield the best model size per budget, if there are several sizes."""
     if len({cell.config.model(1) for cell in scaling.cells}) < 2:
         return
     yield ""

@@ -17,7 +17,7 @@ from microgpt_report.evaluation_rows import evaluation_rows
 from microgpt_report.page import Report, Section, Table
 from microgpt_report.run_summary import RunSummary, facts, title_of
 
-N_NAMES = 12  # samples shown per champion
+N_NAMES = 12  # number of samples shown per champion
 KINDS = {"loss": "Loss search", "aesthetic": "Aesthetic search", "hydra": "Hydra search"}
 
 

@@ -1,4 +1,4 @@
-"""Report of sweeps: training runs, scaling, and the tables of `analyze`."""
+"""Report of sweeps: training runs, scaling, and the tables of `microgpt analyze`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,10 +19,10 @@ from microgpt_report.training_runs import labels
 
 
 def sweep_report(directories: Sequence[Path]) -> Report:
-    """Return the report of one sweep, or of several combined.
+    """Return the report of one or more sweeps, combined.
 
     Raises:
-        RunError: a sweep is damaged or empty, or they use different documents.
+        RunError: a sweep is damaged, there are no results, or the sweeps use different documents.
     """
     sweeps = scaling_tables.read_sweeps(directories, "report")
     results = [result for _, found in sweeps for result in found]

@@ -1,7 +1,7 @@
 """Sizes, colors, axes and tooltips shared by the charts.
 
-Importing this module loads Altair. Text and axis colors are not part of a chart: the page defines
-them for the light and the dark scheme.
+Importing this module imports Altair. Charts do not define the colors of text and axes: the page
+defines these colors for the light and the dark scheme.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,19 +15,20 @@ from microgpt_report.evaluation_rows import KINDS
 from microgpt_report.page import Row
 from microgpt_report.run_summary import title_of
 
-WIDTH, HEIGHT = 760, 300  # pixels per chart
-N_COLUMNS = 2  # of a grid with one panel per population
-# Okabe & Ito 2008 without yellow and black: distinguishable with color blindness.
+WIDTH, HEIGHT = 760, 300  # default chart size in pixels
+N_COLUMNS = 2  # number of columns in a grid with one panel per population
+# Color-blind-safe palette of Okabe & Ito (2008), without yellow and black.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 BLUE, RED, GREEN, PINK, AMBER, SKY = COLORS
 GREY = "#8a8a8a"  # readable on white and on black
-DARK_GREY = "#666"  # axes of standalone charts, which are white
-SHADES = alt.SchemeParams(name="viridis", extent=[0.08, 0.92])  # without its low-contrast ends
+DARK_GREY = "#666"  # axis color of standalone charts, which have a white background
+SHADES = alt.SchemeParams(name="viridis", extent=[0.08, 0.92])  # excludes the low-contrast ends
 KIND_COLORS = dict(zip(KINDS, (SKY, BLUE, GREEN, GREY, PINK, RED, AMBER), strict=True))
-POINT: dict[str, Any] = {"filled": True, "size": 38, "opacity": 0.8}  # an evaluation
-CROSS: dict[str, Any] = {"shape": "cross", "filled": True, "size": 50, "angle": 45}  # a failed one
+# Marks of successful and of failed evaluations.
+POINT: dict[str, Any] = {"filled": True, "size": 38, "opacity": 0.8}
+CROSS: dict[str, Any] = {"shape": "cross", "filled": True, "size": 50, "angle": 45}
 
-# Tooltip fields that are numbers, or whose title differs from the name.
+# Formats of numeric tooltip fields, and titles that differ from the field name.
 TOOLTIPS: dict[str, dict[str, str]] = {
     **{gene: {"format": "d"} for gene in GENES},
     "lr": {"format": ".4~g"},
@@ -49,7 +50,7 @@ TOOLTIPS: dict[str, dict[str, str]] = {
     "host_score": {"title": "score in the new head", "format": ".4f"},
 }
 
-# Configuration of standalone charts.
+# Vega-Lite configuration of standalone charts.
 STANDALONE: dict[str, Any] = {
     "axis": {"gridColor": "#eee"}
     | dict.fromkeys(("domainColor", "tickColor", "labelColor"), DARK_GREY),
@@ -58,17 +59,17 @@ STANDALONE: dict[str, Any] = {
 
 
 def of(dataset: str) -> alt.Chart:
-    """Return a chart of one of the page's datasets."""
+    """Return a chart that uses a named dataset of the page."""
     return alt.Chart(alt.NamedData(name=dataset))
 
 
 def inline(rows: list[Row]) -> alt.Chart:
-    """Return a chart with its own data."""
+    """Return a chart with inline data."""
     return alt.Chart(alt.InlineData(values=rows))
 
 
 def tooltip(*names: str) -> list[alt.Tooltip]:
-    """Return a tooltip with the default titles and formats of these fields."""
+    """Return a tooltip for the named fields, with their titles and formats from TOOLTIPS."""
     options = {name: TOOLTIPS.get(name, {}) for name in names}
     return [
         alt.Tooltip(f"{name}:{'Q' if 'format' in known else 'N'}", **known)  # type: ignore[arg-type]
@@ -98,26 +99,26 @@ def log_axis(field: str, title: str, padding: int = 12) -> alt.X:
 
 
 def loss_axis(field: str, title: str, padding: int = 8) -> alt.Y:
-    """Return a y axis of losses or scores, which need not include 0."""
+    """Return a y axis for losses or scores. The axis need not include 0."""
     return alt.Y(field, title=title, scale=alt.Scale(zero=False, padding=padding))
 
 
 def color_scale(names: Sequence[str]) -> alt.Scale:
-    """Return one color per name; a sequential scheme if there are more names than colors."""
+    """Return one color per name, or a sequential scheme if there are more names than colors."""
     if len(names) > len(COLORS):
         return alt.Scale(domain=names, scheme=SHADES)
     return alt.Scale(domain=names, range=COLORS[: len(names)])
 
 
 def top_color(field: str, scale: alt.Scale, **legend: Any) -> alt.Color:
-    """Return the color encoding of a field, with its legend above the chart."""
+    """Return the color encoding of a field, with the legend above the chart."""
     return alt.Color(
         field, title=None, scale=scale, legend=alt.Legend(orient="top", symbolOpacity=1, **legend)
     )
 
 
 def kind_color(kinds: set[str]) -> alt.Color:
-    """Return the color encoding of how organisms were made."""
+    """Return the color encoding of the kinds of origin."""
     shown = [kind for kind in KINDS if kind in kinds] + sorted(kinds - KINDS.keys())
     colors = [KIND_COLORS.get(kind, GREY) for kind in shown]
     return top_color("kind:N", alt.Scale(domain=shown, range=colors))
@@ -126,7 +127,7 @@ def kind_color(kinds: set[str]) -> alt.Color:
 def panels(
     populations: Sequence[str], draw: Callable[[str, int], ChartType], width: int = WIDTH
 ) -> ChartType:
-    """Return the chart of one population in this width, or a grid of several."""
+    """Return the chart of a single population, `width` pixels wide, or a grid for several."""
     if len(populations) == 1:
         return draw(populations[0], width)
     width = WIDTH // N_COLUMNS - 60

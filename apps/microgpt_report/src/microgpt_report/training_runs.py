@@ -1,4 +1,4 @@
-"""Training runs to compare: name, settings and loss curves."""
+"""Training runs for charts: names, settings and loss curves."""
 
 import math
 import os
@@ -14,11 +14,11 @@ from microgpt.printable import printable
 from microgpt.storage.meta import MAX_META_BYTES, META, Meta, parse_meta
 from microgpt.training.history_file import HISTORY, HistoryPoint, read_history
 
-MAX_POINTS = 100  # per curve; the chart cannot show more
-WIDEST = 1 / 20  # standard deviation of the Gaussian smoothing, as a share of the run
-WIDTH_AT_FIRST = 1 / 5  # the same as a share of the steps so far, if smaller
+MAX_POINTS = 100  # maximum number of points per curve; a chart cannot show more
+WIDEST = 1 / 20  # maximum standard deviation of the Gaussian smoothing, as a share of the run
+WIDTH_AT_FIRST = 1 / 5  # maximum standard deviation as a share of the steps so far
 
-# Keys of meta.json that are not settings, or that the curve shows.
+# Keys of meta.json that are not settings or that the curve already shows.
 _OUTCOMES = {"steps", "train_loss", "val_loss", "test_loss", "best_step", "seconds"}
 _SIZES = ("n_embd", "n_head", "n_layer", "block_size")
 
@@ -27,16 +27,16 @@ Curve = Sequence[tuple[int, float]]  # (step, loss) pairs
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """A training run."""
+    """A training run with its settings and loss history."""
 
-    label: str  # its directory, shortened but unambiguous
-    points: Sequence[HistoryPoint]  # at least one
-    settings: Mapping[str, object]  # by their names in meta.json; empty until that is written
-    test_loss: float | None  # in nats per token
+    label: str  # shortened but unambiguous path of the model directory
+    points: Sequence[HistoryPoint]  # at least one point
+    settings: Mapping[str, object]  # training settings by name; empty until meta.json is written
+    test_loss: float | None  # test loss in nats per token, if it was measured
 
     @cached_property
     def training(self) -> Curve:
-        """The training loss by step, averaged to at most MAX_POINTS."""
+        """The training loss by step, averaged to at most MAX_POINTS points."""
         last = self.points[-1].step
         curve, before = [], 0
         for _, group in groupby(self.points, lambda point: (point.step - 1) * MAX_POINTS // last):
@@ -49,10 +49,10 @@ class TrainingRun:
 
     @cached_property
     def smoothed(self) -> Curve:
-        """The training loss, smoothed by a Gaussian that is narrower at the start.
+        """The training loss, smoothed with a Gaussian kernel that is narrower at the start.
 
-        A running mean would lag behind, and lie above the losses while they fall. They fall fastest
-        at the start.
+        The loss falls fastest at the start. A running mean would lag behind a falling loss and
+        would therefore be too high.
         """
         widest = self.points[-1].step * WIDEST
         means = []
@@ -66,13 +66,13 @@ class TrainingRun:
 
     @cached_property
     def held_out(self) -> Curve:
-        """The held-out loss by step, at most MAX_POINTS, including the last."""
+        """The held-out loss by step: at most MAX_POINTS points, including the last."""
         curve = self._all_held_out
         return curve[:: -math.ceil(len(curve) / MAX_POINTS)][::-1] if curve else []
 
     @cached_property
     def best(self) -> tuple[int, float] | None:
-        """Step and value of the lowest held-out loss; ties: the first."""
+        """Step and value of the lowest held-out loss (the first if tied)."""
         return min(self._all_held_out, key=lambda measured: measured[1], default=None)
 
     @cached_property
@@ -104,9 +104,9 @@ def _read_run(directory: Path, label: str) -> TrainingRun:
             f"{directory / HISTORY} is empty: training has just started; try again later"
         )
     meta = read_consistently(directory, lambda: _read_meta(committed_path(directory, META)))
-    if meta is None or meta.training.get("steps") != points[-1].step:  # meta.json of an earlier run
+    if meta is None or meta.training.get("steps") != points[-1].step:  # meta.json is old or missing
         return TrainingRun(label, points, settings={}, test_loss=None)
-    # Losses with another tokenizer or vocabulary are not comparable.
+    # Show the tokenizer and vocabulary, because losses are comparable only if these are the same.
     names = (*_SIZES, *(("tokenizer", "vocab_size") if meta.tokenizer != "char" else ()))
     facts = {name: getattr(meta, name) for name in names} | meta.training
     settings = {

@@ -1,1 +1,1 @@
-"""Charts of loss curves, scaling, and searches: generations, genes, species, lineage and more."""
+"""Charts of training runs (loss curves), sweeps (scaling) and searches (genes, lineage, ...)."""

@@ -18,11 +18,11 @@ from microgpt_report.evaluation_rows import N_NAMES
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import RunSummary, title_of
 
-CELL = 26  # pixels
+CELL = 26  # width and height of a cell in pixels
 
 
 def section(summary: RunSummary) -> Section | None:
-    """Return the section; None if the vocabulary size is unknown."""
+    """Return the section, or None if the vocabulary size is unknown."""
     if summary.settings is None or summary.settings.vocab_size is None:
         return None
     archives = _archives(summary, summary.settings.vocab_size)
@@ -43,7 +43,7 @@ def section(summary: RunSummary) -> Section | None:
 
 
 def _archives(summary: RunSummary, vocab_size: int) -> dict[str, Archive]:
-    """Return one archive per head, filled in the order of evaluation."""
+    """Return one archive per head, with organisms added in the order of evaluation."""
     archives = {name: Archive() for name in summary.measures}
     for name, _, organism in summary.ranked_organisms():
         archives[name].add(organism, n_params=organism.genome.n_params(vocab_size))
@@ -51,7 +51,7 @@ def _archives(summary: RunSummary, vocab_size: int) -> dict[str, Archive]:
 
 
 def _weights(size: int) -> str:
-    """Format the smallest number of parameters of a size."""
+    """Format the lower bound of a size bin, in thousands of parameters."""
     return f"{2 ** (LEAST_LOG_PARAMS + size / 2) / 1000:.1f}k"
 
 
@@ -77,7 +77,7 @@ def _rows(archives: dict[str, Archive]) -> list[Row]:
 
 def _map(title: str) -> ChartType:
     axis = alt.Axis(format=".0%", labelAngle=0, labelOverlap=True)
-    sizes = [_weights(size) for size in reversed(range(N_SIZES))]  # top to bottom
+    sizes = [_weights(size) for size in reversed(range(N_SIZES))]  # from top to bottom
     base = theme.of("archive").transform_filter(alt.datum.population == title)
     base = base.encode(
         x=alt.X("novelty:O", title="novelty (lower bound)", axis=axis),

@@ -1,4 +1,4 @@
-"""Chart of the migrants that the heads of a Hydra exchange."""
+"""Chart of the organisms that migrate between the heads of a Hydra search."""
 
 import altair as alt
 from altair.typing import ChartType
@@ -8,12 +8,12 @@ from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import RunSummary, title_of
 
 KEPT, CHILD_KEPT, LOST = "migrant kept", "child kept", "neither kept"
-WIDTHS = {KEPT: 3.5, CHILD_KEPT: 2.2, LOST: 1}  # line widths
-LANE_HEIGHT, LANE = 66, 0.1  # pixels per head; share of them between two migrants
+WIDTHS = {KEPT: 3.5, CHILD_KEPT: 2.2, LOST: 1}  # line width per outcome
+LANE_HEIGHT, LANE = 66, 0.1  # pixels per head; vertical offset of line ends, as a share of these
 
 
 def section(summary: RunSummary) -> Section | None:
-    """Return the section; None if no migrant has been ranked yet."""
+    """Return the section, or None if no migrant has been ranked yet."""
     rows = _rows(summary)
     if not rows:
         return None

@@ -15,7 +15,7 @@ BANDS: dict[StagnationStage, str] = {"championship": theme.AMBER, "cataclysm": t
 
 
 def section(summary: RunSummary, evaluations: list[Row]) -> Section:
-    """Return the section with one mark per evaluation."""
+    """Return the section; its chart shows one mark per evaluation."""
     bands = list(dict.fromkeys(g.stage for g in summary.generations if g.stage != "normal"))
     kinds = {row["kind"] for row in evaluations}
     caption = (
@@ -53,7 +53,7 @@ def _rows(summary: RunSummary) -> list[Row]:
 def _chart(
     summary: RunSummary, name: str, kinds: set[str], bands: Sequence[StagnationStage], width: int
 ) -> ChartType:
-    """Return the chart of a population; all populations share one color scale."""
+    """Return the chart of one population. All populations use the same color scale."""
     first = 0 if PRIMORDIAL in kinds else 1
     x = theme.generations_axis(first, max(summary.last_generation, first + 1))
     mine = alt.datum.population == title_of(name)
@@ -78,7 +78,7 @@ def _chart(
 
 
 def _shade(history: alt.Chart, x: alt.X, bands: Sequence[StagnationStage]) -> alt.Chart:
-    """Shade the generations that were bred by a championship or a cataclysm."""
+    """Return shaded bands behind the generations bred by a championship or a cataclysm."""
     scale = alt.Scale(domain=list(bands), range=[BANDS[band] for band in bands])
     legend = alt.Legend(orient="top", symbolOpacity=0.4)
     fill = alt.Fill("rung:N", title=None, scale=scale, legend=legend)

@@ -1,4 +1,4 @@
-"""Parallel coordinates of the genes: one line per organism, colored by worth."""
+"""Parallel-coordinates chart of the genes: one line per organism, colored by its ranking."""
 
 import math
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from microgpt_report.run_summary import RunSummary
 
 HEIGHT = 320
 LABEL: dict[str, Any] = {"align": "right", "dx": -7, "fontSize": 11, "fontWeight": "bold"}
-APART = 0.06  # share of an axis over which equal values are spread, better ones above
-N_LABELS = 8  # per axis; with more values only the ends are labelled
+APART = 0.06  # fraction of the axis over which equal values are spread, with the best on top
+N_LABELS = 8  # maximum number of labels per axis; with more values, only the ends are labelled
 HAS_WORTH = "datum.overall !== null"
 
 
 def section(summary: RunSummary, done: Sequence[Row]) -> Section | None:
-    """Return the section for the finished evaluations; None if no gene varies."""
+    """Return the section for the finished evaluations, or None if no gene varies."""
     values = {gene: sorted({row[gene] for row in done}) for gene in GENES}
     varying = {gene: found for gene, found in values.items() if len(found) > 1}
     if not varying:
@@ -36,7 +36,7 @@ def section(summary: RunSummary, done: Sequence[Row]) -> Section | None:
 
 
 def _labels(varying: dict[str, list[float]]) -> list[Row]:
-    """Return the axis labels: all values of a gene, or the ends."""
+    """Return the axis labels: all values of a gene, or only the lowest and the highest."""
     labels = []
     for gene, values in varying.items():
         low, span = _axis(values)
@@ -50,13 +50,13 @@ def _labels(varying: dict[str, list[float]]) -> list[Row]:
 
 
 def _axis(values: list[float]) -> tuple[float, float]:
-    """Return the start and length of a gene's axis, as logarithms."""
+    """Return the start and length of a gene's axis on a logarithmic scale."""
     low = math.log(values[0])
     return low, math.log(values[-1]) - low
 
 
 def _chart(summary: RunSummary, varying: dict[str, list[float]]) -> alt.HConcatChart:
-    """Return the lines, and a strip of worths in which a dragged range selects lines."""
+    """Return the lines beside a strip of values, where dragging over a range selects lines."""
     brush = alt.selection_interval(name="worths", encodings=["y"])
     colors = [theme.RED, theme.SKY, f"{theme.GREY}60"]
     scale = alt.Scale(domain=list(STANDINGS), range=colors)

@@ -1,9 +1,9 @@
-"""Chart of the importance of each gene: how much of the variance in worth it explains.
+"""Chart of gene importance: the share of the variance in fitness that each gene explains.
 
-Organisms are grouped by the gene's value, and the ranks of their worth compared with the
-Kruskal-Wallis test. The effect size is η²_H (Tomczak & Tomczak 2014): the share of the rank
-variance that the groups explain, less the share expected by chance. It detects any form of
-dependence, such as an optimum in the middle.
+Organisms are grouped by the gene's value, and the Kruskal-Wallis test compares the fitness ranks of
+the groups. The effect size is η²_H (Tomczak & Tomczak 2014): the share of the rank variance that
+the groups explain, minus the share expected by chance. The test detects any form of dependence,
+such as an optimum in the middle.
 """
 
 from collections.abc import Sequence
@@ -19,35 +19,35 @@ from microgpt_report import theme
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import CONFIRM, PRIMORDIAL, RunSummary
 
-LEAST_RANGE = 0.2  # of the axis, so that a small share looks small
-FEWEST = 12  # evaluations needed to estimate importance
+LEAST_RANGE = 0.2  # minimum length of the share axis, so that a small share looks small
+FEWEST = 12  # minimum number of evaluations to estimate importance
 MAX_GROUPS = 4
-CHI_SQUARED_95 = (3.841, 5.991, 7.815)  # for 1, 2 and 3 degrees of freedom
-CLEAR = 0.25  # smallest rank correlation that is reported
+CHI_SQUARED_95 = (3.841, 5.991, 7.815)  # 95th percentiles for 1, 2 and 3 degrees of freedom
+CLEAR = 0.25  # minimum absolute rank correlation for which a direction is reported
 
 
 @dataclass(frozen=True)
 class Importance:
-    """The association of a gene with worth."""
+    """Strength and direction of the association between a gene and fitness."""
 
     gene: str
-    share: float  # of the rank variance, 0 to 1; negative values count as 0
-    chance: float  # exceeded by chance alone in 5 % of cases
-    correlation: float  # rank correlation of gene and worth; positive: more is better
+    share: float  # explained share of the rank variance, 0 to 1; negative estimates become 0
+    chance: float  # share that is exceeded by chance in 5 % of cases
+    correlation: float  # rank correlation of gene and fitness; positive if larger is better
 
     @property
     def word(self) -> str:
-        """The better direction, if there is a clear one."""
+        """The better direction as a phrase; empty if neither direction is clearly better."""
         if self.share <= self.chance or abs(self.correlation) < CLEAR:
             return ""
         return "larger is better" if self.correlation > 0 else "smaller is better"
 
 
 def importance(gene: str, values: Sequence[float], worths: Sequence[float]) -> Importance | None:
-    """Return the importance of a gene, given its value and the worth of each organism.
+    """Return the importance of a gene, given the gene value and fitness of each organism.
 
-    Higher worth is better. Returns None with fewer than two groups, with too few organisms, or if
-    all worths are equal.
+    Higher fitness is better. Returns None if there are fewer than two groups or too few organisms,
+    or if all fitness values are equal.
     """
     n = len(values)
     groups = _groups(values)
@@ -61,7 +61,7 @@ def importance(gene: str, values: Sequence[float], worths: Sequence[float]) -> I
         members = [rank for rank, g in zip(ranks, groups, strict=True) if g == group]
         between += len(members) * (sum(members) / len(members) - middle) ** 2
     whole = sum((rank - middle) ** 2 for rank in ranks)
-    h = (n - 1) * between / whole  # `whole` contains the correction for ties
+    h = (n - 1) * between / whole  # dividing by `whole` also corrects for ties
     return Importance(
         gene,
         max(0.0, (h - k + 1) / (n - k)),
@@ -71,7 +71,7 @@ def importance(gene: str, values: Sequence[float], worths: Sequence[float]) -> I
 
 
 def _groups(values: Sequence[float]) -> list[int]:
-    """Group equal values; with too many distinct values, group by quartile."""
+    """Return a group index per value: one group per distinct value, or quartiles if too many."""
     distinct = sorted(set(values))
     if len(distinct) <= MAX_GROUPS:
         return [distinct.index(value) for value in values]
@@ -79,7 +79,7 @@ def _groups(values: Sequence[float]) -> list[int]:
 
 
 def _ranks(values: Sequence[float]) -> list[float]:
-    """Return the rank of each value, from 1; ties share their mean rank."""
+    """Return the rank of each value, starting at 1; tied values get their mean rank."""
     order = sorted(range(len(values)), key=values.__getitem__)
     ranks, before = [0.0] * len(values), 0
     for _, equals in groupby(order, key=values.__getitem__):
@@ -91,7 +91,7 @@ def _ranks(values: Sequence[float]) -> list[float]:
 
 
 def section(summary: RunSummary, done: Sequence[Row]) -> Section | None:
-    """Return the section for the finished evaluations; None if there are too few."""
+    """Return the section for the finished evaluations, or None if there are too few."""
     bred = [row for row in done if row["origin"] not in (CONFIRM, PRIMORDIAL)]
     if len(bred) < FEWEST:
         return None

@@ -1,4 +1,4 @@
-"""Chart of the lineage: parents and children."""
+"""Lineage chart: links between parents and children."""
 
 import altair as alt
 from altair.typing import ChartType
@@ -9,8 +9,8 @@ from microgpt_report.evaluation_rows import kind_of
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import RunSummary, title_of
 
-N_PLACES = 24  # per population; lower-ranked ancestors of the winner are drawn below
-ROW_HEIGHT, GAP = 15, 1.5  # pixels per organism; rows between populations
+N_PLACES = 24  # rows per population; lower-ranked ancestors of the winner share one more row
+ROW_HEIGHT, GAP = 15, 1.5  # row height in pixels; number of empty rows between populations
 
 
 def section(summary: RunSummary) -> Section:
@@ -27,7 +27,7 @@ def section(summary: RunSummary) -> Section:
 
 
 def _rows(summary: RunSummary) -> tuple[list[Row], list[Row]]:
-    """Return one row per drawn organism, and one per link to a drawn parent."""
+    """Return one row per organism shown, and one row per link to a parent that is shown."""
     winners = _ancestors(summary, summary.winner)
     first_row, low = {}, 0.0
     for name in summary.measures:

@@ -13,14 +13,14 @@ from microgpt_report.page import Row
 from microgpt_report.theme import COLORS, DARK_GREY
 from microgpt_report.training_runs import Curve, TrainingRun, differing
 
-WIDTH, HEIGHT = 520, 300  # pixels
-LABEL_HEIGHT, LABEL_WIDTH = 34, 300  # per label beside a curve; the chart grows to fit them
-SUBTITLE_WIDTH, MAX_IN_TITLE = 100, 2  # characters; settings that distinguish the runs
-N_MARKED = 50  # with more held-out losses, points would hide the line
-BEGINNING = 0.05  # share of a run whose higher losses are cut off: they would flatten the rest
-MARGIN, LEAST_MARGIN = 0.06, 0.01  # above and below the losses: share of their range, and nats
-ROOM_FOR_NOISE = 0.25  # share of the range of the other curves
-LOG_FROM = 8  # ratio of longest to shortest run from which the step axis is logarithmic
+WIDTH, HEIGHT = 520, 300  # plot size in pixels
+LABEL_HEIGHT, LABEL_WIDTH = 34, 300  # label size in pixels; the chart grows to fit all labels
+SUBTITLE_WIDTH, MAX_IN_TITLE = 100, 2  # characters per line; maximum number of names in the title
+N_MARKED = 50  # maximum number of points on a held-out curve; more would hide the line
+BEGINNING = 0.05  # initial share of a run whose high losses may be cut off, to show the rest
+MARGIN, LEAST_MARGIN = 0.06, 0.01  # y-axis margin as a share of the loss range; minimum in nats
+ROOM_FOR_NOISE = 0.25  # extra room for unsmoothed losses, as a share of the other curves' range
+LOG_FROM = 8  # use a log step axis if the longest run is this many times the shortest
 HELD_OUT, TRAINING = "held-out", "training (smoothed)"
 
 Runs = Sequence[TrainingRun]
@@ -29,8 +29,8 @@ Runs = Sequence[TrainingRun]
 def draw(runs: Runs) -> alt.LayerChart:
     """Return the chart of one or more training runs.
 
-    The held-out loss is a line with points, its minimum a ring. The training loss is drawn dashed
-    after smoothing, and faint without.
+    The held-out loss is a solid line with points, and a ring marks its minimum. The smoothed
+    training loss is dashed. The raw training loss is faint.
     """
     low, high = range_of_losses(runs)
     which = "loss" if any(run.held_out for run in runs) else "training loss"
@@ -54,7 +54,7 @@ def draw(runs: Runs) -> alt.LayerChart:
 def range_of_losses(runs: Runs) -> tuple[float, float]:
     """Return the lowest and highest loss shown.
 
-    Higher losses at the start of a run, and noise far beyond the smoothed curves, are cut off.
+    High losses at the start of a run and noise far beyond the smoothed curves are cut off.
     """
     curves = [run.smoothed for run in runs] + [run.held_out for run in runs if run.held_out]
     curves += [[run.best] for run in runs if run.best]
@@ -72,7 +72,7 @@ def _highest(curve: Curve) -> float:
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Move places apart to at least a gap, between low and high if all fit."""
+    """Return the places moved at least `gap` apart, within low and high if all of them fit."""
     order = sorted(range(len(places)), key=places.__getitem__)
     moved = list(places)
     moved[order[0]] = max(moved[order[0]], low + gap / 2)
@@ -98,7 +98,7 @@ def _steps(runs: Runs) -> alt.X:
 
 
 def _colors(runs: Runs) -> alt.Scale:
-    """Return one color per run; for a single run, one per curve."""
+    """Return one color per run, or one color per curve for a single run."""
     if len(runs) > 1:
         return theme.color_scale([run.label for run in runs])
     colors = [COLORS[0], DARK_GREY] if runs[0].held_out else [DARK_GREY, COLORS[0]]
@@ -106,7 +106,7 @@ def _colors(runs: Runs) -> alt.Scale:
 
 
 def _curves(runs: Runs, kind: str, curve: Callable[[TrainingRun], Curve]) -> list[Row]:
-    """Return the points of curves, each with the name that determines its color."""
+    """Return the points of one curve per run; the name of a point determines its color."""
     return [
         {"name": run.label if len(runs) > 1 else kind, "kind": kind, "step": step, "loss": loss}
         for run in runs
@@ -120,7 +120,7 @@ def _of(base: alt.Chart, rows: list[Row]) -> alt.Chart:
 
 def _lines(base: alt.Chart, runs: Runs) -> Iterator[alt.Chart]:
     are_few = len(runs) <= len(COLORS)
-    if are_few:  # faintest first: later lines cover earlier ones
+    if are_few:  # draw the faintest lines first, because later lines cover them
         rows = _curves(runs, TRAINING, lambda run: run.training)
         yield _of(base, rows).mark_line(strokeWidth=1, opacity=0.2, clip=True)
     smoothed = _curves(runs, TRAINING, lambda run: run.smoothed)
@@ -137,7 +137,7 @@ def _lines(base: alt.Chart, runs: Runs) -> Iterator[alt.Chart]:
 
 
 def _points(base: alt.Chart, runs: Runs, high: float) -> Iterator[alt.Chart]:
-    """Yield the points of held-out losses, and of a training loss with a single point."""
+    """Yield markers for held-out losses, their minima, and training curves of a single point."""
     rows = _curves(runs, TRAINING, lambda run: run.smoothed if len(run.points) == 1 else [])
     rows += _curves(
         runs, HELD_OUT, lambda run: run.held_out if len(run.held_out) <= N_MARKED else []
@@ -149,9 +149,9 @@ def _points(base: alt.Chart, runs: Runs, high: float) -> Iterator[alt.Chart]:
 
 
 def _labels(runs: Runs) -> list[Row]:
-    """Return the labels beside the ends of the curves: name and value.
+    """Return the labels (name and value) beside the ends of the curves.
 
-    With a single run, its name is in the title, and the labels name the curves.
+    For a single run, the title shows the name of the run and the labels name the curves.
     """
     if len(runs) == 1:
         (run,) = runs
@@ -187,7 +187,7 @@ def _settings(run: TrainingRun, names: Sequence[str]) -> list[str]:
 
 
 def _beside(base: alt.Chart, labels: list[Row]) -> Iterator[alt.Chart]:
-    """Yield the labels beside the curves: names in their colors, values below."""
+    """Yield the label texts: names in the colors of the curves, with the values below."""
     at = _of(base, labels).encode(x=alt.value(WIDTH + 12))
     name = at.mark_text(align="left", limit=LABEL_WIDTH, dy=-6, fontWeight="bold", fontSize=12)
     yield name.encode(text="name:N")
@@ -196,7 +196,7 @@ def _beside(base: alt.Chart, labels: list[Row]) -> Iterator[alt.Chart]:
 
 
 def _title(runs: Runs) -> alt.Title:
-    """Return the title: names of the runs, shared settings, and the result of a single run."""
+    """Return the title with the shared settings and, for a single run, its losses."""
     names = differing(runs)
     by = f", by {' and '.join(names)}" if 0 < len(names) <= MAX_IN_TITLE else ""
     subtitle = []
@@ -219,7 +219,7 @@ def _title(runs: Runs) -> alt.Title:
 
 
 def _losses(run: TrainingRun) -> list[str]:
-    """Format the held-out and test loss in nats and bits, as far as known."""
+    """Format the held-out and test loss in nats and bits; unknown losses are omitted."""
     losses = {"best held-out loss": run.best[1] if run.best else None, "test loss": run.test_loss}
     known = [
         f"{name}: {_short(loss)} nats per token ({_short(loss / math.log(2))} bits)"

@@ -9,7 +9,7 @@ from microgpt_report.run_summary import RunSummary, title_of
 
 
 def section(summary: RunSummary) -> Section | None:
-    """Return the section with the Pareto front; None if no organism has finished."""
+    """Return the section with the Pareto front, or None if no organism has finished."""
     names = [name for name in summary.measures if name in summary.champions]
     if not names:
         return None

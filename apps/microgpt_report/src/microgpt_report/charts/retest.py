@@ -1,4 +1,4 @@
-"""Charts and table of the retest: the best organisms measured with fresh seeds."""
+"""Charts and table of the retest, in which the best organisms are trained with fresh seeds."""
 
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
@@ -18,7 +18,7 @@ SEARCH, RETEST, MEAN = KINDS = ("search", "retest", "mean")
 
 
 def sections(summary: RunSummary, evaluations: Sequence[Row]) -> Iterator[Section]:
-    """Yield the sections that compare the search's measurements with the retest."""
+    """Yield the sections that compare the results of the search with the retest."""
     if summary.retest:
         yield _winner(summary.retest)
     if rows := _rows(summary):
@@ -73,7 +73,8 @@ def _rows(summary: RunSummary) -> list[Row]:
     again: dict[str, list[float]] = {}
     for entry in summary.run.entries:
         worth = summary.worth(entry)
-        if entry.origin == CONFIRM and entry.parents and worth is not None:  # imported: no parents
+        # Entries of imported logs have no parents.
+        if entry.origin == CONFIRM and entry.parents and worth is not None:
             again.setdefault(entry.parents[0], []).append(worth)
     rows: list[Row] = []
     for id_, worths in again.items():
@@ -101,7 +102,7 @@ def _finalists(summary: RunSummary, rows: Sequence[Row]) -> alt.VConcatChart:
 
 
 def _finalists_of(title: str, measure: Measure, ids: list[str]) -> alt.Chart:
-    """Return the chart of a population, one row per retested organism."""
+    """Return the chart of one population, with one row per retested organism."""
     x = alt.X("worth:Q", title=measure.title, scale=alt.Scale(zero=False, padding=12))
     shapes = alt.Scale(domain=KINDS, range=["circle", "triangle-up", "stroke"])
     colors = alt.Scale(domain=KINDS, range=[theme.RED, theme.BLUE, theme.GREY])

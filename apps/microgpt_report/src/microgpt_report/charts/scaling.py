@@ -10,20 +10,20 @@ from microgpt_report import theme
 from microgpt_report.page import Row
 from microgpt_report.scaling_tables import NOUNS, SIZE, model_name
 
-WIDTH, HEIGHT = 320, 250  # pixels per panel
-N_ON_CURVE = 60  # points on the curve of a power law
-NUMBERS = ",~r"  # 21,000 and 0.01
-CLOCK_S = 1e-4  # a measured time may be 0, which a logarithmic axis cannot show
-ROOM = 0.06  # above and below the losses: share of their range
+WIDTH, HEIGHT = 320, 250  # panel size in pixels
+N_ON_CURVE = 60  # number of points per power-law curve
+NUMBERS = ",~r"  # number format, such as 21,000 and 0.01
+CLOCK_S = 1e-4  # minimum time shown: a logarithmic axis cannot show a measured time of 0
+ROOM = 0.06  # margin above and below the losses, as a share of their range
 
 X = Callable[[Cell], float]
 
 
 def draw(scaling: Scaling) -> alt.VConcatChart:
-    """Return the chart: one panel per axis of the sweeps, and two for cost.
+    """Return a chart with one panel per axis of the sweeps and two panels for cost.
 
-    Points are means over the seeds with 95 % confidence intervals. A curve is the fitted power law,
-    a dashed line the Pareto front.
+    Points are means over the seeds with 95 % confidence intervals. Curves are fitted power laws,
+    and dashed lines are Pareto fronts.
     """
     panels = _Panels(scaling)
     axes = list(dict.fromkeys(series.axis for series in scaling.series))
@@ -41,9 +41,9 @@ def draw(scaling: Scaling) -> alt.VConcatChart:
 
 
 class _Panels:
-    """Draws panels that share the loss axis and the legend of models.
+    """Builds panels that share the loss axis and the legend of models.
 
-    Colors encode the size, shapes the other settings except steps.
+    Colors encode the model size. Shapes encode the other settings, except the steps.
     """
 
     def __init__(self, scaling: Scaling) -> None:
@@ -67,11 +67,11 @@ class _Panels:
         )
 
     def along(self, axis: Axis) -> alt.LayerChart:
-        """Return the panel of all series along an axis, with their power laws."""
+        """Return the panel for one axis: all its series, with their fitted power laws."""
         several = [series for series in self._scaling.series if series.axis == axis]
         rows = [row for number, series in enumerate(several) for row in _curve(series, number)]
         line = theme.inline(rows).mark_line(strokeWidth=1.6, clip=True)
-        # A line along parameters joins several models, so it has no model's color.
+        # A line along parameters connects several models, so it cannot use the color of one model.
         color = self._color if axis == "steps" else alt.value(theme.DARK_GREY)
         is_law = any(series.law for series in several)
         return self._panel(
@@ -84,7 +84,7 @@ class _Panels:
         )
 
     def cost(self, name: str, unit: str, x: X) -> alt.LayerChart:
-        """Return the panel of loss against a cost."""
+        """Return the panel that shows the loss against a cost."""
         line = theme.inline(self._rows(front(self._scaling.cells, x), x)).mark_line(
             strokeWidth=1.2, strokeDash=[4, 3], interpolate="step-after", color=theme.DARK_GREY
         )
@@ -125,7 +125,7 @@ class _Panels:
 
 
 def _curve(series: Series, number: int) -> list[Row]:
-    """Return the curve of the power law within the measured range, or the measurements."""
+    """Return the fitted power law within the measured range, or the measurements if none fits."""
     xs = [cell.x(series.axis) for cell in series.cells]
     losses = [cell.val_loss.value for cell in series.cells]
     if series.law:

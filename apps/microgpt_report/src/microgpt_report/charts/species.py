@@ -13,7 +13,7 @@ N_NAMED = len(theme.COLORS)
 
 
 def section(summary: RunSummary) -> Section:
-    """Return the section with one column per generation."""
+    """Return the section; its chart has one column per generation."""
     rows = _rows(summary)
     names = list(dict.fromkeys(row["name"] for row in rows if row["name"] != "other"))
     return Section(
@@ -27,9 +27,9 @@ def section(summary: RunSummary) -> Section:
 
 
 def _rows(summary: RunSummary) -> list[Row]:
-    """Return the share of each species per generation, one row each.
+    """Return one row per generation and species, with the share of the species.
 
-    The largest species are named; the others are called "other" but not merged.
+    The largest species keep their names. The others are named "other", but keep separate rows.
     """
     everyone = Counter(o.genome.species for _, o in summary.organisms.values())
     named = [name for name, n in everyone.most_common(N_NAMED) if n > 1]

@@ -6,7 +6,7 @@
     print(InferenceGpt(result).generate(num_samples=5))
     save(result, "output")
 
-The public names are imported on first use, so `import microgpt` is fast.
+Public names are imported on first use, so `import microgpt` is fast.
 """
 
 from importlib import import_module
@@ -47,7 +47,7 @@ __all__ = [
     "train",
 ]
 
-_NAMES = {  # by module
+_NAMES = {  # public names by module
     "config": ("ModelConfig", "Sampling", "TrainConfig"),
     "data.bpe": ("BpeTokenizer",),
     "data.documents": ("load_conversations", "load_text"),

@@ -1,6 +1,6 @@
 """Model, training and sampling settings, validated on creation.
 
-The defaults are those of Karpathy's script; the command line reads them from here.
+The defaults are those of Karpathy's script. The command line uses them, too.
 """
 
 import sys
@@ -17,35 +17,35 @@ from microgpt.model_config import check_whole
 LossOn = Literal["assistant", "all"]
 LongDocs = Literal["window", "truncate", "skip"]
 TextKind = Literal["lines", "stream"]
-EngineName = Literal["compiled", "reference"]  # see `engines`
+EngineName = Literal["compiled", "reference"]  # described in `training.engines`
 DType = Literal["float32", "float64"]
 WeightsFormat = Literal["json", "safetensors"]
 
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
-MAX_THREADS = 1024  # catches typing errors; more threads than cores gain nothing
-N_EVALUATIONS = 20  # evaluations of the held-out loss in a training
-MAX_NEW_TOKENS = 100_000  # of a sample; limits memory
-DEFAULT_TEMPERATURE = 0.5  # favours likely tokens
+MAX_THREADS = 1024  # guards against typos; more threads than cores have no benefit
+N_EVALUATIONS = 20  # held-out loss evaluations per training run
+MAX_NEW_TOKENS = 100_000  # per sample; limits memory use
+DEFAULT_TEMPERATURE = 0.5  # below 1, likely tokens are favored
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Training settings. Raises ConfigError if one is out of range."""
 
-    steps: int = 1000  # weight updates
+    steps: int = 1000  # number of weight updates
     batch_size: int = 1  # documents per step
-    lr: float = 0.01  # learning rate of the first step; it falls linearly to 0 after the last
-    seed: int = DEFAULT_SEED  # of document order, initial weights and the samples afterwards
+    lr: float = 0.01  # initial learning rate; decays linearly to 0
+    seed: int = DEFAULT_SEED  # seed of the document order, initial weights and final samples
     shuffle: bool = True  # read documents in random order
-    loss_on: LossOn = "assistant"  # the turns of conversations that count; of texts all counts
-    long_docs: LongDocs = "window"  # beyond the context: split into windows, truncate or skip
-    text: TextKind = "lines"  # documents with an end, or running text without
-    patience: int | None = None  # stop early after this many evaluations without improvement
+    loss_on: LossOn = "assistant"  # which messages of a conversation have a loss
+    long_docs: LongDocs = "window"  # how to treat documents that exceed the context
+    text: TextKind = "lines"  # separate documents, or one running text
+    patience: int | None = None  # evaluations without improvement before early stopping
     weight_decay: float = 0.0  # AdamW weight decay, multiplied by lr
-    dropout: float = 0.0  # probability, in the residual branches
-    average_tail: float = 0.0  # final share of the training whose weights are averaged
-    beta1: float = 0.85  # Adam: decay of the running mean of the gradients, per step
-    beta2: float = 0.99  # Adam: decay of the running mean of their squares, per step
+    dropout: float = 0.0  # dropout probability, applied to embeddings and residual branches
+    average_tail: float = 0.0  # fraction of the steps, at the end, whose weights are averaged
+    beta1: float = 0.85  # Adam: decay per step of the running mean of the gradients
+    beta2: float = 0.99  # Adam: decay per step of the running mean of the squared gradients
     adam_eps: float = 1e-8  # Adam: avoids division by zero
 
     def __post_init__(self) -> None:
@@ -60,7 +60,7 @@ class TrainConfig:
         for name in ("lr", "adam_eps"):
             _check_number(name, getattr(self, name), "a number above 0", lambda x: x > 0)
         _check_number("weight_decay", self.weight_decay, "a number >= 0", lambda x: x >= 0)
-        if self.weight_decay * self.lr > 1:  # would flip the sign of weights
+        if self.weight_decay * self.lr > 1:  # larger values would flip the sign of the weights
             raise ConfigError(
                 f"weight_decay ({self.weight_decay:g}) must be at most 1 / lr ({1 / self.lr:g})"
             )
@@ -70,11 +70,11 @@ class TrainConfig:
 
     @property
     def steps_between_evaluations(self) -> int:
-        """Steps between evaluations: 20 per training, or after each step of a shorter one."""
+        """Steps between evaluations: 20 evaluations per run, or one per step in shorter runs."""
         return max(1, self.steps // N_EVALUATIONS)
 
     def lr_at(self, step: Any) -> Any:
-        """Return the learning rate of a step, counted from 0, or of an array of steps."""
+        """Return the learning rate of a step or an array of steps, counted from 0."""
         return self.lr * (1 - step / self.steps)
 
 
@@ -82,13 +82,13 @@ class TrainConfig:
 class Sampling:
     """Sampling settings. Raises ConfigError if one is out of range.
 
-    The temperature applies first; then top_k, top_p and min_p filter tokens in this order.
+    The temperature is applied first, followed by the filters top_k, top_p and min_p in this order.
     """
 
-    temperature: float = DEFAULT_TEMPERATURE  # 0: greedy; 1: the model's probabilities
-    top_k: int | None = None  # keep the k likeliest tokens
-    top_p: float = 1.0  # keep the smallest set of likeliest tokens with this total probability
-    min_p: float = 0.0  # keep tokens with at least this share of the largest probability
+    temperature: float = DEFAULT_TEMPERATURE  # 0 is greedy; 1 uses the model's probabilities
+    top_k: int | None = None  # keep the k most likely tokens
+    top_p: float = 1.0  # keep the fewest most likely tokens with this total probability
+    min_p: float = 0.0  # keep tokens with at least this fraction of the highest probability
 
     def __post_init__(self) -> None:
         if not _is_finite(self.temperature):
@@ -113,7 +113,7 @@ def check_count(name: str, count: int) -> None:
 
 
 def check_threads(threads: int) -> None:
-    """Raise ConfigError unless the number of threads is in range."""
+    """Raise ConfigError unless the number of threads is from 1 to 1,024."""
     check_whole("threads", threads, minimum=1, maximum=MAX_THREADS)
 
 
@@ -126,8 +126,8 @@ def check_choice(name: str, value: str | None, choices: Any) -> None:
 
 def _check_number(name: str, value: float, rule: str, is_in_range: Callable[[float], bool]) -> None:
     if not (_is_finite(value) and is_in_range(value)):
-        raise ConfigError(f"{name} must be {rule}, got {value!r:.24}")  # longest repr of a float
+        raise ConfigError(f"{name} must be {rule}, got {value!r:.24}")  # longest float repr
 
 
 def _is_finite(value: float) -> bool:
-    return isinstance(value, Real) and abs(value) <= sys.float_info.max  # not nan, not 10**400
+    return isinstance(value, Real) and abs(value) <= sys.float_info.max  # rejects NaN and 10**400

@@ -7,7 +7,7 @@ from microgpt.printable import printable
 
 
 def newer_version(content: bytes | str, field: str, known: int) -> str | None:
-    """Return an error if the version in a JSON field is newer than the known one."""
+    """Return an error message if the version in a JSON field is newer than the known version."""
     try:
         facts = from_json(content)
     except ValueError:
@@ -21,7 +21,7 @@ def newer_version(content: bytes | str, field: str, known: int) -> str | None:
 
 
 def first_problem(error: ValidationError, *, root: str = "") -> str:
-    """Return the first error on one line: place below `root`, rule and value."""
+    """Return the first error on one line: path (starting with `root`), message and value."""
     problem = error.errors(include_url=False)[0]
     place = root if problem["loc"] else ""
     for part in problem["loc"]:

@@ -1,4 +1,4 @@
-"""Exceptions that a caller can handle; see also `microgpt.training.train.DivergedError`."""
+"""Exceptions that callers can handle; `microgpt.training.train.DivergedError` is another."""
 
 
 class MicrogptError(Exception):
@@ -18,7 +18,7 @@ class TokenizerError(MicrogptError):
 
 
 class PromptError(MicrogptError):
-    """The model cannot continue this prompt: it does not fit, or the weights are too large."""
+    """The prompt does not fit into the context, or the logits are not finite."""
 
 
 class CheckpointError(MicrogptError):
@@ -26,4 +26,4 @@ class CheckpointError(MicrogptError):
 
 
 class FullDiskError(CheckpointError):
-    """The disk is full: a failure, not bad input."""
+    """The disk is full; this is a system failure, not bad input."""

@@ -1,4 +1,4 @@
-"""Convert between flat weights, in the order of `weight_shapes`, and named matrices."""
+"""Convert flat weights, in the order of `weight_shapes`, to named matrices."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -6,24 +6,24 @@ from typing import Protocol
 from microgpt.config import ModelConfig
 from microgpt.model import weight_shapes
 
-# Memory of a training result per weight: the weight and Adam's two means as Python floats, and the
-# text of weights.json.
+# Memory of a training result per weight: the weight and Adam's two running means as Python floats,
+# and the text of weights.json.
 RESULT_BYTES_PER_WEIGHT = 120
 
 
 class Numbers(Protocol):
-    """A flat NumPy or Python array with a number per weight, in the order of `weight_shapes`."""
+    """A flat NumPy or Python array with one number per weight, ordered as in `weight_shapes`."""
 
     def __len__(self) -> int: ...
 
     def tolist(self) -> list[float]:
-        """Convert to Python floats."""
+        """Return the numbers as Python floats."""
 
 
 def by_name(
     config: ModelConfig, numbers: Sequence[float]
 ) -> dict[str, tuple[tuple[float, ...], ...]]:
-    """Return the named matrices of flat numbers."""
+    """Return flat numbers as matrices by name."""
     matrices, start = {}, 0
     for name, (rows, columns) in weight_shapes(config).items():
         end = start + rows * columns

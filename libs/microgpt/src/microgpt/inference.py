@@ -1,4 +1,4 @@
-"""Inference: samples, completions and chat replies from a trained model.
+"""Generate samples, completions and chat replies with a trained model.
 
 An `InferenceGpt` is read-only, so threads can share it.
 """
@@ -17,12 +17,12 @@ from microgpt.evaluation.predictor import Predictor
 from microgpt.sampling import DecodeRules, FinishReason, Job, TokenStream, decode, n_kept
 from microgpt.training.engines import check_engine
 
-FIRST_BATCH, LAST_BATCH = 64, 1024  # sequences per thread and batch
+FIRST_BATCH, LAST_BATCH = 64, 1024  # sequences per thread in the first and the largest batch
 
 
 @dataclass(frozen=True)
 class Reply:
-    """The assistant's reply; for the other fields see `ChatPrompt` and `TokenStream`."""
+    """The assistant's reply; see `ChatPrompt` and `TokenStream` for the other fields."""
 
     content: str
     finish_reason: FinishReason
@@ -55,20 +55,20 @@ class InferenceGpt(Predictor):
         rng: random.Random | None = None,
         threads: int = 1,
     ) -> list[str]:
-        """Return sampled texts, each with its prompt; a chat model samples user messages.
+        """Return sampled texts, including the prompt; a chat model samples user messages.
 
         Args:
-            stop: stop strings; a text ends before the first one after the prompt.
-            prompt: if it does not fit into the context, the model reads its last tokens, half a
-                context.
-            max_tokens: limit of tokens after the prompt; by default the rest of the context. When
-                the context is full, its last half becomes the start of a new one.
-            seed: text i has the seed `seed + i`.
-            rng: one generator for all texts, instead of seeds.
+            stop: strings that end a text after the prompt; they are not part of the text.
+            prompt: start of each text. If the prompt exceeds the context, the model reads only the
+                last tokens, half a context.
+            max_tokens: maximum number of tokens after the prompt; by default, the rest of the
+                context. When the context is full, a new one starts with the last half of it.
+            seed: seed of the first text; text i uses seed + i.
+            rng: random generator for all texts; replaces the seeds.
 
         Raises:
             PromptError: the context is too small for any text.
-            TokenizerError: the prompt has an unknown character.
+            TokenizerError: the prompt contains an unknown character.
             ConfigError: a setting is out of range.
         """
         texts = self.samples(
@@ -95,7 +95,7 @@ class InferenceGpt(Predictor):
         rng: random.Random | None = None,
         threads: int = 1,
     ) -> Iterator[str]:
-        """Yield the texts of `generate` one by one; endlessly without num_samples."""
+        """Yield the texts of `generate` one by one; infinitely many if num_samples is None."""
         check_engine(self.engine, None, threads)
         if isinstance(stop, str):
             raise ConfigError("stop is a string; pass a list of strings")
@@ -110,7 +110,7 @@ class InferenceGpt(Predictor):
         )
         (tokens,), rules, stop = job.prompts, job.rules, tuple(stop)
         stop_ids = self.tokenizer.tokens_of(stop)
-        if len(stop_ids) == len(stop):  # single-token strings can be stop tokens
+        if len(stop_ids) == len(stop):  # stop strings of one token each can be stop tokens
             rules = replace(rules, stop=(*rules.stop, *stop_ids))
         if rng is not None or self.engine == "reference":
             if threads > 1 and rng is not None:
@@ -126,7 +126,7 @@ class InferenceGpt(Predictor):
     def _decode_batches(
         self, tokens: Sequence[int], rules: DecodeRules, n: int | None, seed: int, threads: int
     ) -> Iterator[list[int]]:
-        """Yield n continuations, or endlessly many; growing batches give the first ones early."""
+        """Yield n continuations, or infinitely many if n is None, in batches of growing size."""
         n_made, n_together = 0, FIRST_BATCH * threads
         while n is None or n_made < n:
             n_now = n_together if n is None else min(n_together, n - n_made)
@@ -144,7 +144,7 @@ class InferenceGpt(Predictor):
         max_tokens: int | None = None,
         seed: int = DEFAULT_SEED,
     ) -> Job:
-        """Return a `Job` for `samples` without stop strings; prompts are as in `opening`."""
+        """Return the `Job` of `samples` without stop strings; see `opening` for the prompts."""
         check_count("num_samples", num_samples)
         check_seed(seed)
         n_dropped, openings = 0, [self.opening(prompt) for prompt in prompts]
@@ -158,13 +158,13 @@ class InferenceGpt(Predictor):
         return Job(openings, range(seed, seed + num_samples), rules, n_dropped)
 
     def opening(self, prompt: str | Sequence[int]) -> list[int]:
-        """Return the tokens of a prompt, which is text or tokens.
+        """Return the tokens of a text or token prompt, starting with BOS.
 
-        Tokens that begin with `bos_id` are returned unchanged.
+        Token prompts that start with `bos_id` are returned unchanged.
 
         Raises:
             PromptError: the context is too small for any text, or a token is unknown.
-            TokenizerError: the prompt has an unknown character.
+            TokenizerError: the prompt contains an unknown character.
         """
         tokenizer = self.tokenizer
         opening = [tokenizer.bos_id, *([tokenizer.role_id("user")] if tokenizer.is_chat else [])]
@@ -191,8 +191,10 @@ class InferenceGpt(Predictor):
     ) -> TokenStream:
         """Return a stream of the tokens that follow a prompt.
 
-        Do not share `rng` until the stream ends or is closed, as it may be ahead. Raises
-        PromptError if there are no tokens, more than block_size, or unknown ones.
+        Do not use `rng` elsewhere until the stream ends or is closed: tokens may be drawn ahead.
+
+        Raises:
+            PromptError: there are no tokens, more than block_size, or unknown ones.
         """
         self.check_prompt(tokens, max_tokens)
         rules = DecodeRules(stop, forbidden, min_tokens, max_tokens, sampling or Sampling())
@@ -231,7 +233,7 @@ class InferenceGpt(Predictor):
         seed: int = DEFAULT_SEED,
         max_tokens: int | None = None,
     ) -> TokenStream:
-        """Return the tokens of the assistant's reply; reply t of a conversation has seed + t."""
+        """Return the tokens of the assistant's reply; reply t of a conversation uses seed + t."""
         job = self.reply_job(prompt, sampling=sampling, max_tokens=max_tokens, seed=seed)
         return self._stream(prompt.tokens, job.rules, random.Random(job.seeds[0]))
 
@@ -243,7 +245,7 @@ class InferenceGpt(Predictor):
         seed: int = DEFAULT_SEED,
         threads: int = 1,
     ) -> Iterator[list[int]]:
-        """Yield the reply tokens of many conversations, the same as `reply`."""
+        """Yield the tokens of the reply to each prompt; same results as `reply`."""
         check_engine(self.engine, None, threads)
         jobs = [self.reply_job(prompt, sampling=sampling, seed=seed) for prompt in prompts]
         if jobs:
@@ -259,7 +261,7 @@ class InferenceGpt(Predictor):
         max_tokens: int | None = None,
         seed: int = DEFAULT_SEED,
     ) -> Job:
-        """Return a `Job` for replies with the seeds from `seed` on."""
+        """Return a `Job` for several replies to a prompt, with consecutive seeds."""
         check_count("num_replies", num_replies)
         check_seed(seed)
         self.check_prompt(prompt.tokens, max_tokens)

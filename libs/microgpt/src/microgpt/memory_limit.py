@@ -1,4 +1,4 @@
-"""Refuse allocations beyond the free memory of the machine and of the process's control groups."""
+"""Refuse allocations that exceed the free memory of the machine or the process's cgroups."""
 
 import os
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ import psutil
 
 from microgpt.errors import ConfigError
 
-NEGLIGIBLE = 2**24  # bytes; the check takes 0.5 ms, too long for a small training
+NEGLIGIBLE = 2**24  # bytes; smaller allocations skip the check, which takes 0.5 ms
 MEMBERSHIP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
-# Files of a control group: limit, use, and the field of memory.stat that the kernel can reclaim.
-# All include child groups.
+# Cgroup file names of the memory limit and usage, and the memory.stat field of reclaimable memory.
+# All values include child groups.
 V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 V2 = ("memory.max", "memory.current", "inactive_file")
 
@@ -35,9 +35,10 @@ def check_memory(n_bytes: int, purpose: str) -> None:
 
 
 def _free_in_groups() -> Iterator[int]:
-    """Yield the free bytes of the process's control group and of each of its parents.
+    """Yield the free bytes of the process's cgroup and of each parent cgroup.
 
-    In a container its path may be the host's, which is not mounted; then use the mount's root.
+    In a container, the cgroup path may be that of the host, which is not mounted. In that case,
+    only the root of the mount is read.
     """
     with suppress(OSError):  # not Linux, or no /proc
         for line in os.fsdecode(MEMBERSHIP.read_bytes()).splitlines():

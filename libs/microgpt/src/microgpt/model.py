@@ -1,10 +1,10 @@
 """The GPT: Karpathy's microgpt, one forward pass for training and inference.
 
-Embeddings, then per layer causal attention and an MLP, each with a pre-RMSNorm and a residual
-connection; no biases. The forward pass reads one token at a time and keeps the keys and values of
-earlier tokens (the KV cache). Use `Value`s for training and floats for inference.
+The model consists of embeddings and, per layer, causal attention and an MLP, each with pre-RMSNorm
+and a residual connection. There are no biases. The forward pass reads one token at a time and keeps
+the keys and values of earlier tokens in a cache. Weights are `Value`s in training, else floats.
 
-Shapes: C = n_embd, T = the tokens so far, V = vocab_size. A matrix (m, n) is m rows of n numbers.
+Shapes: C = n_embd, T = tokens so far, V = vocab_size. A matrix (m, n) has m rows of n numbers.
 """
 
 import random
@@ -27,7 +27,7 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
     shapes = {
         "wte": (config.vocab_size, C),  # token embeddings
         "wpe": (config.block_size, C),  # position embeddings
-        "lm_head": (config.vocab_size, C),  # from the residual stream to logits
+        "lm_head": (config.vocab_size, C),  # projection from the residual stream to logits
     }
     for layer in range(config.n_layer):
         for name in ("attn_wq", "attn_wk", "attn_wv", "attn_wo"):
@@ -38,7 +38,7 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
 
 
 def count_params(config: ModelConfig) -> int:
-    """Return the number of weights of a model of this shape."""
+    """Return the number of weights of a model."""
     C, block = config.n_embd, (4 + 2 * config.n_ff_exp) * config.n_embd**2
     return (2 * config.vocab_size + config.block_size) * C + config.n_layer * block
 
@@ -52,28 +52,28 @@ def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list
 
 
 def keep_all(x: Vector[Number], position: int, site: int) -> Vector[Number]:
-    """Return x unchanged: no dropout; training may use `dropout_mask.Dropout` instead."""
+    """Return x unchanged; the default `drop`, which disables dropout."""
     return x
 
 
 class Gpt(Generic[Number]):
-    """A GPT over weights that are `Value`s or plain floats."""
+    """A GPT whose weights are `Value`s or floats."""
 
     def __init__(self, config: ModelConfig, weights: Weights[Number]) -> None:
         self.config = config
         self.weights: Weights[Number] = weights
 
     def new_cache(self) -> KVCache[Number]:
-        """Return the empty cache of a new sequence."""
+        """Return an empty KV cache for a new sequence."""
         return [([], []) for _ in range(self.config.n_layer)]
 
     def forward(
         self, token: int, cache: KVCache[Number], drop: Drop[Number] = keep_all
     ) -> Vector[Number]:
-        """Read the next token, up to block_size in all; return the logits of the one after it."""
+        """Read a token, up to block_size per cache, and return the logits of the next token."""
         position = len(cache[0][0])
         x = add(self.weights["wte"][token], self.weights["wpe"][position])  # (C)
-        x = rmsnorm(x)  # before the first block too: the residual stream starts at unit RMS
+        x = rmsnorm(x)  # the residual stream starts with a root mean square of 1
         x = drop(x, position, 0)
         for layer in range(self.config.n_layer):
             x = add(x, drop(self.attention(rmsnorm(x), layer, cache), position, 2 * layer + 1))
@@ -81,23 +81,23 @@ class Gpt(Generic[Number]):
         return linear(x, self.weights["lm_head"])  # (V)
 
     def attention(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
-        """Return causal multi-head attention over the tokens so far: (C) -> (C)."""
+        """Apply causal multi-head attention over the tokens so far: (C) -> (C)."""
         query = linear(x, self.weights[f"layer{layer}.attn_wq"])
         keys, values = cache[layer]
         keys.append(linear(x, self.weights[f"layer{layer}.attn_wk"]))
         values.append(linear(x, self.weights[f"layer{layer}.attn_wv"]))
         out: Vector[Number] = []
         head_dim = self.config.head_dim
-        for start in range(0, self.config.n_embd, head_dim):  # each head has a slice of C
+        for start in range(0, self.config.n_embd, head_dim):  # one slice of C per head
             head = slice(start, start + head_dim)
             attn_logits = [dot(query[head], key[head]) / head_dim**0.5 for key in keys]  # (T)
-            attn_weights = softmax(attn_logits)  # (T), adding up to 1
-            for i in range(start, start + head_dim):  # weighted mean of the values
+            attn_weights = softmax(attn_logits)  # (T), sums to 1
+            for i in range(start, start + head_dim):  # weighted mean of the value vectors
                 out.append(dot(attn_weights, [value[i] for value in values]))
         return linear(out, self.weights[f"layer{layer}.attn_wo"])
 
     def mlp(self, x: Vector[Number], layer: int) -> Vector[Number]:
-        """Return the MLP, with a ReLU between its two layers: (C) -> (C)."""
+        """Apply the two-layer MLP with ReLU activation: (C) -> (C)."""
         hidden = linear(x, self.weights[f"layer{layer}.mlp_fc1"])  # (n_ff_exp * C)
         return linear([relu(h) for h in hidden], self.weights[f"layer{layer}.mlp_fc2"])
 
@@ -119,7 +119,7 @@ def rmsnorm(x: Sequence[Number]) -> Vector[Number]:
 
 
 def softmax(logits: Sequence[Number]) -> Vector[Number]:
-    """Return exp(logits), scaled to a sum of 1."""
+    """Return exp(logits) normalized to sum to 1."""
     largest = max(map(float, logits))  # subtracted to avoid overflow; the result is the same
     exps = [exp(logit - largest) for logit in logits]
     norm = total(exps)
@@ -129,5 +129,5 @@ def softmax(logits: Sequence[Number]) -> Vector[Number]:
 def cross_entropy(logits: Sequence[Number], target: int) -> Number:
     """Return -log(softmax(logits)[target]), the negative log-likelihood of the target in nats."""
     largest = max(map(float, logits))
-    # Take the logarithm of the sum, as the quotient can round to 0.
+    # log(softmax(...)) would fail if the quotient underflowed to 0, so use log-sum-exp.
     return log(total(exp(logit - largest) for logit in logits)) - (logits[target] - largest)

@@ -6,19 +6,19 @@ from numbers import Real
 
 from microgpt.errors import ConfigError
 
-MAX_SIZE = 2**31 - 1  # of any count; far beyond the memory of a computer
+MAX_SIZE = 2**31 - 1  # upper limit for all sizes and counts
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """The shape of a GPT. Raises ConfigError if it is invalid."""
 
-    n_embd: int = 16  # width: embedding dimensions of a token
-    n_head: int = 4  # attention heads, of n_embd / n_head dimensions each
-    n_layer: int = 1  # depth: transformer blocks
-    block_size: int = 16  # context: the longest sequence, in tokens
-    n_ff_exp: int = 4  # the MLP's hidden layer has n_ff_exp * n_embd units
-    vocab_size: int = 0  # tokens; 0 until `train` takes it from the tokenizer
+    n_embd: int = 16  # width: number of embedding dimensions
+    n_head: int = 4  # number of attention heads, with n_embd / n_head dimensions each
+    n_layer: int = 1  # depth: number of transformer blocks
+    block_size: int = 16  # context length in tokens
+    n_ff_exp: int = 4  # hidden width of the MLP, in multiples of n_embd
+    vocab_size: int = 0  # number of tokens; 0 until `train` sets it from the tokenizer
     init_std: float = 0.08  # standard deviation of the initial weights
 
     def __post_init__(self) -> None:
@@ -40,7 +40,7 @@ class ModelConfig:
 
 
 def check_whole(name: str, value: int, *, minimum: int, maximum: int = MAX_SIZE) -> None:
-    """Raise ConfigError unless a setting is a whole number in range."""
+    """Raise ConfigError unless a setting is a whole number from minimum to maximum."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise ConfigError(f"{name} must be a whole number, got {value!r}")
     if value < minimum:

@@ -1,16 +1,16 @@
-"""Escape text from a file or a client before it is shown in a terminal, a log or an error.
+"""Escape untrusted text for terminals, logs and error messages.
 
-The command line escapes its results differently: `microgpt_cli.terminal.console`.
+Command results are escaped by `microgpt_cli.terminal.console.terminal_safe` instead.
 """
 
 MAX_CHARS = 200
 
 
 def printable(text: str, max_chars: int = MAX_CHARS) -> str:
-    r"""Return text on one line, without control characters, cut to max_chars.
+    r"""Return text on one line, without control characters, truncated to max_chars.
 
-    Control characters, line ends, lone surrogates and other characters that do not print become
-    escapes such as \x1b.
+    Line ends, control characters, lone surrogates and other unprintable characters are replaced
+    by escapes such as \x1b.
 
     >>> printable("a\x1b[2J")
     'a\\x1b[2J'

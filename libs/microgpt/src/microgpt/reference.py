@@ -12,32 +12,32 @@ from microgpt.model_config import ModelConfig
 from microgpt.value import Number, Value, total
 
 Tokens = Sequence[int]
-Batch = Sequence[Tokens]  # or their masks
+Batch = Sequence[Tokens]  # documents of a batch, or their masks
 Drops = Sequence[Drop[Value]]
 
 
 class ReferenceEngine:
-    """A model in training and its optimizer, AdamW (Loshchilov & Hutter 2019)."""
+    """A model being trained, and its optimizer, AdamW (Loshchilov & Hutter 2019)."""
 
     def __init__(
         self,
         model: ModelConfig,
         weights: Weights[float],
-        beta1: float = 0.85,  # decay of the running mean of the gradients, per step
-        beta2: float = 0.99,  # decay of the running mean of their squares, per step
+        beta1: float = 0.85,  # decay per step of the running mean of the gradients
+        beta2: float = 0.99,  # decay per step of the running mean of the squared gradients
         eps: float = 1e-8,  # avoids division by zero
-        weight_decay: float = 0.0,  # multiplied by the learning rate
+        weight_decay: float = 0.0,  # AdamW weight decay, multiplied by the learning rate
     ) -> None:
         values = {name: [[Value(w) for w in row] for row in rows] for name, rows in weights.items()}
         self.gpt: Gpt[Value] = Gpt(model, values)
         self.params = [w for name in weight_shapes(model) for row in values[name] for w in row]
         self.beta1, self.beta2, self.eps, self.weight_decay = beta1, beta2, eps, weight_decay
-        self.n_steps = 0  # updates so far
+        self.n_steps = 0  # number of weight updates so far
         self.adam_m = [0.0] * len(self.params)  # running mean of each gradient
-        self.adam_v = [0.0] * len(self.params)  # running mean of its square
+        self.adam_v = [0.0] * len(self.params)  # running mean of each squared gradient
 
     def step(self, batch: Batch, lr: float) -> float:
-        """Update the weights once, unless the loss is nan; return the loss before the update."""
+        """Update the weights once and return the loss before the update; skip the update on NaN."""
         *_, loss = self.backward(batch)
         if not math.isnan(loss):
             self.update(lr)
@@ -46,12 +46,12 @@ class ReferenceEngine:
     def backward(self, batch: Batch, masks: Batch = (), drops: Drops = ()) -> Iterator[float]:
         """Compute the gradients; after each document, yield the loss of the batch so far in nats.
 
-        The last is the mean over the tokens that count, or nan if it or a gradient is not finite.
+        The last loss is the mean over unmasked targets, or NaN if a loss or gradient is not finite.
 
         Args:
-            batch: documents as 2 or more tokens each; tokens beyond block_size are ignored.
-            masks: per document, 0 for each token that does not count; by default all count.
-            drops: the dropout of each document; by default none.
+            batch: documents of 2 or more tokens each; tokens beyond block_size are ignored.
+            masks: one mask per document, 0 for tokens without a loss; by default all have a loss.
+            drops: dropout function of each document; by default no dropout.
         """
         for param in self.params:
             param.grad = 0.0
@@ -62,7 +62,7 @@ class ReferenceEngine:
         for i, (doc, mask, drop) in enumerate(zip(batch, masks, drops, strict=True), start=1):
             if any(mask[1:]):
                 doc_loss = (1 / n_targets) * document_loss(self.gpt, doc[:size], mask, drop)
-                doc_loss.backward()  # gradients accumulate over documents; each graph is freed
+                doc_loss.backward()  # gradients accumulate; the graph of each document is freed
                 loss += doc_loss.data
             is_last = i == len(batch)
             if is_last and not all(map(math.isfinite, [loss, *(p.grad for p in self.params)])):
@@ -70,9 +70,9 @@ class ReferenceEngine:
             yield loss
 
     def update(self, lr: float) -> None:
-        """Update the weights with AdamW."""
+        """Update the weights with one AdamW step."""
         self.n_steps += 1
-        m_bias = 1 - self.beta1**self.n_steps  # bias correction, as the means start at 0
+        m_bias = 1 - self.beta1**self.n_steps  # bias correction: the running means start at 0
         v_bias = 1 - self.beta2**self.n_steps
         beta1, beta2, m, v = self.beta1, self.beta2, self.adam_m, self.adam_v
         for i, param in enumerate(self.params):
@@ -86,9 +86,9 @@ class ReferenceEngine:
 def document_loss(
     gpt: Gpt[Number], tokens: Tokens, mask: Tokens = (), drop: Drop[Number] = keep_all
 ) -> Number:
-    """Return the sum of the negative log-likelihoods of the tokens after the first, in nats.
+    """Return the summed negative log-likelihood of all tokens after the first, in nats.
 
-    Tokens with a mask of 0 are left out.
+    Tokens with a mask of 0 are excluded.
     """
     cache = gpt.new_cache()
     logits = [gpt.forward(token, cache, drop) for token in tokens[:-1]]

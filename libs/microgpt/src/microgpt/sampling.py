@@ -1,4 +1,4 @@
-"""Sample a token from logits, and decode a sequence token by token, with scalars."""
+"""Sample tokens from logits, and decode sequences token by token in plain Python."""
 
 import math
 import random
@@ -26,21 +26,21 @@ NO_TOKEN_LEFT_MESSAGE = "all tokens are forbidden"
 class DecodeRules:
     """Sampling settings and stop conditions of a sequence."""
 
-    stop: Collection[int] = ()  # tokens that end the sequence; they are not returned
+    stop: Collection[int] = ()  # stop tokens, which end the sequence and are not returned
     forbidden: Collection[int] = ()  # tokens that are never sampled
-    min_tokens: int = 0  # before any stop token
-    max_tokens: int | None = None  # new ones; by default until the context is full
+    min_tokens: int = 0  # minimum number of tokens before a stop token
+    max_tokens: int | None = None  # limit of new tokens; by default, the rest of the context
     sampling: Sampling = field(default_factory=Sampling)
 
 
 @dataclass(frozen=True)
 class Job:
-    """Prompts, each continued once per seed; the continuations of a prompt are adjacent."""
+    """Prompts to continue once per seed; continuations are ordered by prompt, then by seed."""
 
     prompts: Sequence[Sequence[int]]
     seeds: range
     rules: DecodeRules
-    tokens_dropped: int = 0  # from the left of prompts that do not fit into the context
+    tokens_dropped: int = 0  # tokens dropped from the start of prompts that exceed the context
 
     @property
     def n_sequences(self) -> int:
@@ -49,7 +49,7 @@ class Job:
 
 
 class Continuation(NamedTuple):
-    """The tokens after a prompt; finish_reason is None until the end."""
+    """The generated tokens of a sequence; finish_reason is None until it ends."""
 
     tokens: list[int]
     finish_reason: FinishReason | None
@@ -59,10 +59,10 @@ class Continuation(NamedTuple):
 def sample(
     logits: Sequence[float], *, sampling: Sampling, rng: random.Random, forbidden: Collection[int]
 ) -> int:
-    """Sample the next token from logits (V) with one uniform draw, or none at temperature 0.
+    """Sample a token from logits (V) with one uniform draw; greedy at temperature 0.
 
     Raises:
-        PromptError: all tokens are forbidden, or a logit is not finite as weights are too large.
+        PromptError: all tokens are forbidden, or a logit is not finite.
     """
     if not all(map(math.isfinite, logits)):
         raise PromptError(NOT_FINITE_MESSAGE)
@@ -72,7 +72,7 @@ def sample(
     if sampling.temperature == 0:
         return max(allowed, key=logits.__getitem__)
     largest = max(logits[token] for token in allowed)
-    # Divide the difference, as the logits would overflow at a temperature close to 0.
+    # Subtract before dividing: the logits could overflow at temperatures close to 0.
     scores = {token: (logits[token] - largest) / sampling.temperature for token in allowed}
     kept = _likeliest({token: math.exp(score) for token, score in scores.items()}, sampling)
     probs = softmax([scores[token] for token in kept])
@@ -80,7 +80,7 @@ def sample(
 
 
 def _likeliest(weights: dict[int, float], sampling: Sampling) -> list[int]:
-    """Filter tokens by top_k, top_p and min_p, likeliest first; the largest weight is 1."""
+    """Return the tokens kept by top_k, top_p and min_p, in that order; the largest weight is 1."""
     by_weight = sorted(weights, key=weights.__getitem__, reverse=True)  # stable for equal weights
     kept = by_weight[: sampling.top_k]
     if sampling.top_p < 1:
@@ -91,7 +91,7 @@ def _likeliest(weights: dict[int, float], sampling: Sampling) -> list[int]:
 
 
 def n_kept(block_size: int) -> int:
-    """Return the number of tokens that start a new context when one is full."""
+    """Return the number of tokens carried over to a new context when the context is full."""
     return max(1, block_size // 2)
 
 
@@ -100,7 +100,7 @@ def decode(
 ) -> Generator[int, None, FinishReason]:
     """Yield the tokens after a prompt of 1 to block_size tokens; return the finish reason.
 
-    When the context is full, its last half becomes the start of a new one.
+    When the context is full, a new context starts with the last half of the old one.
     """
     block_size, cache, context, n_read = gpt.config.block_size, gpt.new_cache(), [*prompt], 0
     room = block_size - len(prompt) + 1  # the last token is never an input
@@ -121,10 +121,10 @@ def decode(
 
 
 class TokenStream(Iterator[int]):
-    """The tokens of one sequence, computed lazily."""
+    """Iterator over the tokens of one sequence, which are generated lazily."""
 
     def __init__(self, steps: Generator[int, None, FinishReason]) -> None:
-        # None until the end; "length" at max_tokens or, by default, the end of the context.
+        # None until the sequence ends; "length" if it reached max_tokens or filled the context.
         self.finish_reason: FinishReason | None = None
         self._steps = steps
 
@@ -136,5 +136,5 @@ class TokenStream(Iterator[int]):
             raise
 
     def close(self) -> None:
-        """End the sequence."""
+        """End the sequence early."""
         self._steps.close()

@@ -16,17 +16,17 @@ from microgpt.training.presets import PresetName
 from microgpt.training.weight_averaging import WeightAverage
 from microgpt.value import total
 
-N_RECENT = 100  # losses in a checkpoint; their mean is train_loss in meta.json
+N_RECENT = 100  # losses stored in a checkpoint; meta.json has their mean as train_loss
 
 
 @dataclass(frozen=True, repr=False)
 class TrainedModel:
-    """A model for inference."""
+    """A trained model, ready for inference."""
 
     model: ModelConfig
     weights: Weights[float]
     tokenizer: Tokenizer
-    dtype: DType  # of training and inference
+    dtype: DType  # precision of training and inference
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._summary()}>"
@@ -41,7 +41,7 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """The settings and data of a training; what its model directory records of it."""
+    """Settings and data of a training run, as recorded in the model directory."""
 
     model: ModelConfig
     config: TrainConfig
@@ -49,68 +49,68 @@ class TrainingPlan:
     engine: EngineName
     dtype: DType
     data: DataFacts
-    input: Path | None = None  # the file of documents; None for a preset's own data
-    vocab_size_wanted: int | None = None  # requested subword tokens; there may be fewer
-    weights_format: WeightsFormat | None = None  # of the saved model, if requested
+    input: Path | None = None  # file of documents; None if the preset generates the data
+    vocab_size_wanted: int | None = None  # requested size; the tokenizer may be smaller
+    weights_format: WeightsFormat | None = None  # format of the saved model, if requested
     preset: PresetName | None = None
-    parent_sha256: str | None = None  # `weights_sha256` of the fine-tuned model
-    genome_sha256: str | None = None  # of the genome.json with its settings
+    parent_sha256: str | None = None  # `weights_sha256` of the model that is fine-tuned
+    genome_sha256: str | None = None  # hash of the genome.json that set the options
 
 
 @dataclass(frozen=True)
 class TrainEvent:
-    """Consecutive training steps, or the held-out loss after them."""
+    """Progress of a training run: consecutive steps, or the held-out loss after them."""
 
-    step: int  # steps taken since the start of the training
-    steps: int  # steps in the whole training
-    losses: Sequence[float]  # per step since the last event, in nats per token; may be empty
-    n_docs: int  # documents, or chunks of long ones, read since the last event
+    step: int  # number of completed steps
+    steps: int  # total number of steps
+    losses: Sequence[float]  # losses since the last event, in nats per token
+    n_docs: int  # documents or chunks read since the last event
     n_tokens: int  # tokens predicted since the last event
-    val_loss: float | None = None  # in nats per token, if measured
+    val_loss: float | None = None  # held-out loss in nats per token, if measured
 
 
 @dataclass(frozen=True)
 class TrainState:
-    """A checkpoint; a resumed training gives the same result as an uninterrupted one."""
+    """A checkpoint; a resumed run gives the same result as an uninterrupted one."""
 
-    step: int  # steps taken
-    weights: Numbers = field(repr=False)  # in the order of `weight_shapes`
-    adam_m: Numbers = field(repr=False)  # running mean of each weight's gradient
-    adam_v: Numbers = field(repr=False)  # running mean of its square
+    step: int  # number of completed steps
+    weights: Numbers = field(repr=False)  # all weights, in the order of `weight_shapes`
+    adam_m: Numbers = field(repr=False)  # running mean of each gradient
+    adam_v: Numbers = field(repr=False)  # running mean of each squared gradient
     dtype: DType
     engine: EngineName
-    best: BestWeights | None = None  # None before the first evaluation
-    recent_losses: Sequence[float] = field(default=(), repr=False)  # the last N_RECENT, in nats
+    best: BestWeights | None = None  # best weights; None before the first evaluation
+    recent_losses: Sequence[float] = field(default=(), repr=False)  # last N_RECENT losses, in nats
     history: Sequence[HistoryPoint] = field(default=(), repr=False)
-    since_history: tuple[float, int] = (0.0, 0)  # sum and count of losses since its last point
-    seconds: float = 0.0  # training time so far
-    average: WeightAverage | None = None  # if weights are averaged
+    since_history: tuple[float, int] = (0.0, 0)  # sum and count of losses not yet in history
+    seconds: float = 0.0  # training time so far, in seconds
+    average: WeightAverage | None = None  # running average of the weights, if enabled
 
 
 @dataclass(frozen=True, repr=False)
 class TrainResult(TrainedModel):
-    """A trained model and its training; with a validation set, the weights of the best step."""
+    """A trained model and its training run; with validation, the weights of the best step."""
 
     plan: TrainingPlan
-    losses: Sequence[float]  # per step of this `train` call, in nats per token
-    state: TrainState  # at the end
+    losses: Sequence[float]  # loss of each step of this `train` call, in nats per token
+    state: TrainState  # final state
     ending: Ending
-    rng_state: tuple[object, ...]  # of the training's generator, for samples afterwards
-    test_loss: float | None = None  # in nats per token
+    rng_state: tuple[object, ...]  # final state of the random generator, for sampling
+    test_loss: float | None = None  # loss of the test documents, in nats per token
 
     @property
     def config(self) -> TrainConfig:
-        """The settings of the training."""
+        """The training settings."""
         return self.plan.config
 
     @property
     def data(self) -> DataFacts:
-        """The facts of the training data."""
+        """Size, hash and held-out fractions of the dataset."""
         return self.plan.data
 
     @property
     def val_loss(self) -> float | None:
-        """The held-out loss of the weights, in nats per token."""
+        """The lowest held-out loss, in nats per token; None without validation."""
         return self.state.best.val_loss if self.state.best else None
 
     @property
@@ -125,7 +125,7 @@ class TrainResult(TrainedModel):
         return f"{super()._summary()}; {self.state.step:,} steps{loss}{held_out}"
 
     def rng(self) -> random.Random:
-        """Return a generator that continues from the training's random state."""
+        """Return a random generator that continues from the final state of the training run."""
         rng = random.Random()
         rng.setstate(self.rng_state)
         return rng

@@ -1,8 +1,8 @@
-"""Scalar automatic differentiation, and functions for both `Value`s and floats.
+"""Scalar automatic differentiation, and functions that accept `Value`s or floats.
 
-Each operation computes its result and the local derivative for each input; `backward` multiplies
-these along every path (the chain rule). A node refers to its inputs, never to its outputs, so a
-graph is freed with its result, without the cyclic garbage collector.
+Each operation computes its result and a local derivative for each input. `backward` multiplies the
+local derivatives along every path (the chain rule). A node refers to its inputs, never to its
+outputs, so a graph is freed together with its result, without the cyclic garbage collector.
 """
 
 import math
@@ -21,7 +21,7 @@ class Value:
 
     def __init__(self, data: float, _inputs: Values = (), _grads: tuple[float, ...] = ()) -> None:
         self.data = data
-        self.grad = 0.0  # d result / d self, after `result.backward()`
+        self.grad = 0.0  # d result / d self, set by `result.backward()`
         self._inputs = _inputs
         self._local_grads = _grads  # d self / d input, for each input
 
@@ -47,7 +47,7 @@ class Value:
 
     def __pow__(self, exponent: float) -> "Value":
         if isinstance(exponent, Value):
-            return NotImplemented  # the derivative with respect to an exponent is never needed
+            return NotImplemented  # gradients with respect to the exponent are not supported
         slope = exponent * math.pow(self.data, exponent - 1)
         return Value(math.pow(self.data, exponent), (self,), (slope,))
 
@@ -57,7 +57,7 @@ class Value:
         return Value(power, (self,), (power,))
 
     def log(self) -> "Value":
-        """Return the natural logarithm."""
+        """Return the natural logarithm of this value."""
         return Value(math.log(self.data), (self,), (1 / self.data,))
 
     def relu(self) -> "Value":
@@ -83,28 +83,28 @@ class Value:
         return f"Value(data={self.data}, grad={self.grad})"
 
     def backward(self) -> None:
-        """Add d self / d leaf to the `grad` of every leaf in this value's graph."""
-        order: list[Value] = []  # topological order without the leaves: inputs first
+        """Add d self / d leaf to the `grad` of each leaf of the computation graph."""
+        order: list[Value] = []  # topological order, inputs first, without leaves
         seen = {self}
         path = [(self, iter(self._inputs))]
-        while path:  # depth-first search with an explicit stack: the graph may be deep
+        while path:  # iterative depth-first search: recursion could exceed the limit
             node, unvisited = path[-1]
             for source in unvisited:
                 if source._inputs and source not in seen:
                     seen.add(source)
                     path.append((source, iter(source._inputs)))
                     break
-            else:  # all inputs of this node are in the order
+            else:  # all inputs of this node have been visited
                 path.pop()
                 order.append(node)
-                node.grad = 0.0  # from an earlier pass; only leaves accumulate
+                node.grad = 0.0  # clear earlier gradients; only leaves accumulate
         self.grad = 1.0
         for node in reversed(order):
             for source, local_grad in zip(node._inputs, node._local_grads, strict=True):
                 source.grad += local_grad * node.grad
 
 
-Number = TypeVar("Number", float, Value)  # the same type throughout one call
+Number = TypeVar("Number", float, Value)  # all arguments of a call have the same type
 
 
 def exp(x: Number) -> Number:
@@ -119,13 +119,13 @@ def log(x: Number) -> Number:
 
 def relu(x: Number) -> Number:
     """Return x if positive, else 0."""
-    return x.relu() if isinstance(x, Value) else max(x, 0.0)  # max(0.0, x) would hide a nan
+    return x.relu() if isinstance(x, Value) else max(x, 0.0)  # max(0.0, x) would turn NaN into 0
 
 
 def total(xs: Iterable[Number]) -> Number:
-    """Return the sum, added from left to right.
+    """Return the sum of one or more numbers, added from left to right.
 
-    Not `sum`: since Python 3.12 it compensates rounding errors, which changes the last digits.
+    The built-in `sum` compensates rounding errors since Python 3.12, which changes the last digits.
     """
     return reduce(operator.add, xs)
 
@@ -133,8 +133,8 @@ def total(xs: Iterable[Number]) -> Number:
 def dot(a: Sequence[Number], b: Sequence[Number]) -> Number:
     """Return the sum of a[i] * b[i], for two non-empty sequences of equal length.
 
-    On Values it creates one node instead of 2 n - 1. A step is nearly all dot products, so its
-    graph and time shrink to a fifteenth (bench/reference_speed.py).
+    For `Value`s, it creates one node instead of 2 n - 1. Most operations of a training step are dot
+    products, so a step is about 15 times faster (bench/reference_speed.py).
     """
     if not isinstance(a[0], Value):
         return cast("Number", reduce(operator.add, map(operator.mul, a, b)))

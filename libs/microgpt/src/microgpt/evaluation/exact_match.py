@@ -1,4 +1,4 @@
-"""Exact-match scoring of chat replies."""
+"""Score chat replies by exact match."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,13 +16,13 @@ Z_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
 
 @dataclass(frozen=True)
 class Answer:
-    """A model's reply to an item."""
+    """A model's reply to a test item."""
 
     item: Item
     reply: str | None  # None if the question does not fit into the context
-    n_tokens: int = 0  # of the reply, its end included
-    is_cut: bool = False  # whether old turns of the conversation were dropped
-    problem: str | None = None  # why there is no reply
+    n_tokens: int = 0  # number of reply tokens, including the end token
+    is_cut: bool = False  # whether old messages were dropped to fit the context
+    problem: str | None = None  # error message if there is no reply
 
     @property
     def is_exact(self) -> bool:
@@ -32,7 +32,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Score:
-    """The number of exact answers.
+    """The number of exact answers, with their share and confidence interval.
 
     Example:
         >>> score = Score(n=50, n_exact=48)
@@ -45,7 +45,7 @@ class Score:
 
     @classmethod
     def of(cls, answers: Sequence[Answer]) -> "Score":
-        """Count the exact answers among one or more."""
+        """Return the score of one or more answers."""
         return cls(len(answers), sum(answer.is_exact for answer in answers))
 
     @property
@@ -60,7 +60,7 @@ class Score:
         n, p, zz = self.n, self.share, Z_95**2
         middle = (p + zz / (2 * n)) / (1 + zz / n)
         half = Z_95 * sqrt(p * (1 - p) / n + zz / (4 * n * n)) / (1 + zz / n)
-        # Rounding may put the share outside the bounds where it is 0 or 1.
+        # At shares of 0 and 1, rounding may put the share outside its own interval.
         return max(0.0, min(p, middle - half)), min(1.0, max(p, middle + half))
 
 
@@ -69,15 +69,15 @@ class WrongReply:
     """A frequent wrong reply, such as "i don't know"."""
 
     reply: str
-    n: int  # how often it was given and wrong
-    n_items: int  # the number of items where it is wrong
+    n: int  # number of times the reply was given and was wrong
+    n_items: int  # number of items with a different expected reply
 
 
 def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) -> Iterator[Answer]:
     """Yield a model's reply to each item (see `load_chat_tests`), in order, at temperature 0.
 
-    The prompt is the conversation in the file up to the item, expected replies included, truncated
-    as in a chat. A question that does not fit has no reply, which counts as wrong.
+    The prompt is the conversation up to the item, including expected replies. Long prompts are
+    truncated as in a chat. If the question itself does not fit, the reply is None, which is wrong.
     """
     found = [_prompt(model, item) for item in items]
     prompts = [prompt for prompt in found if isinstance(prompt, ChatPrompt)]
@@ -87,7 +87,7 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
             yield Answer(item, None, problem=str(prompt))
             continue
         tokens = next(replies)
-        room = model.config.block_size - len(prompt.tokens) + 1  # the last token is never an input
+        room = model.config.block_size - len(prompt.tokens) + 1  # the last token is not fed back
         text, is_cut = model.tokenizer.decode(tokens), prompt.tokens_dropped > 0
         yield Answer(item, text, min(len(tokens) + 1, room), is_cut)
 
@@ -101,7 +101,7 @@ def by_task(answers: Iterable[Answer]) -> dict[str, list[Answer]]:
 
 
 def wrong_replies(answers: Sequence[Answer]) -> list[WrongReply]:
-    """Return wrong replies given more than once, the most frequent first."""
+    """Return wrong replies that were given more than once, most frequent first."""
     said = Counter(one.reply for one in answers if one.reply is not None and not one.is_exact)
     right = Counter(one.item.expected for one in answers)
     return [
@@ -112,7 +112,7 @@ def wrong_replies(answers: Sequence[Answer]) -> list[WrongReply]:
 
 
 def _prompt(model: InferenceGpt, item: Item) -> ChatPrompt | PromptError:
-    # A conversation may have thousands of turns; never more fit than the context has tokens.
+    # A conversation may have thousands of messages; at most block_size messages fit.
     first = max(0, item.place - model.config.block_size)
     try:
         return model.chat_prompt(item.conversation[first : item.place])

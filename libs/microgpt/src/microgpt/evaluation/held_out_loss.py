@@ -1,4 +1,4 @@
-"""Held-out loss: the mean negative log-likelihood (NLL) of documents."""
+"""Held-out loss: mean negative log-likelihood (NLL) of documents."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -9,24 +9,24 @@ from microgpt.data.sliding_windows import Chunk
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.model import Gpt, cross_entropy
 
-AT_ONCE = 2**16  # tokens between two calls of should_stop
+AT_ONCE = 2**16  # tokens between calls of should_stop
 
-# Returns the sum of the negative log-likelihoods of the tokens that count, in nats.
+# Function that returns the summed NLL of all unmasked target tokens, in nats.
 Nll = Callable[[TokenDataset], float]
 
 
 @dataclass(frozen=True)
 class HeldOutLoss:
-    """The held-out loss of a model on documents."""
+    """The loss of a model on held-out documents."""
 
-    loss: float  # mean negative log-likelihood (NLL) per token that counts, in nats
+    loss: float  # mean NLL per unmasked token, in nats
     n_docs: int
-    n_tokens: int  # that count
-    n_characters: int  # of these tokens; the end of a document counts as one
+    n_tokens: int  # number of unmasked tokens
+    n_characters: int  # characters of these tokens; a document end counts as one
 
     @property
     def bits_per_character(self) -> float:
-        """Bits per character, comparable between tokenizers."""
+        """Loss in bits per character, which is comparable between tokenizers."""
         return bits(self.loss) * (self.n_tokens / self.n_characters)
 
 
@@ -36,7 +36,7 @@ def bits(nats: float) -> float:
 
 
 class EvaluationSet:
-    """Documents in chunks for scoring."""
+    """Documents split into chunks, to be scored repeatedly."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class EvaluationSet:
     ) -> None:
         """Store the chunks of each document from `chunked_dataset.scored`.
 
-        n_characters is the number of characters of the tokens that count; by default one each.
+        n_characters is the number of characters of the scored tokens; by default, one per token.
         """
         self.n_docs = 0
         self._portions: list[TokenDataset] = []
@@ -63,9 +63,9 @@ class EvaluationSet:
     def evaluate(
         self, nll: Nll, should_stop: Callable[[], bool] = lambda: False
     ) -> HeldOutLoss | None:
-        """Return the loss, or None if it was stopped.
+        """Return the loss, or None if `should_stop` returned True.
 
-        `nll` gets about `at_once` tokens per call; `should_stop` is called in between.
+        Each call of `nll` processes about `at_once` tokens; `should_stop` is called before each.
         """
         total = 0.0
         for portion in self._portions:
@@ -77,7 +77,7 @@ class EvaluationSet:
 
 
 def scalar_nll(gpt: Gpt[float], docs: TokenDataset) -> float:
-    """Return the sum of the NLLs, computed with scalars."""
+    """Return the summed NLL in nats, computed in plain Python."""
     total_loss = 0.0
     for doc_id, tokens in enumerate(docs):
         cache, mask = gpt.new_cache(), docs.mask_of(doc_id)
@@ -89,7 +89,7 @@ def scalar_nll(gpt: Gpt[float], docs: TokenDataset) -> float:
 
 
 def scalar_log_probabilities(gpt: Gpt[float], tokens: Iterable[int]) -> list[list[float]]:
-    """Return log(softmax(logits)) after each token, computed with scalars: (n, V)."""
+    """Return log(softmax(logits)) after each token, in plain Python: (n, V)."""
     cache, rows = gpt.new_cache(), []
     for token in tokens:
         logits = gpt.forward(token, cache)

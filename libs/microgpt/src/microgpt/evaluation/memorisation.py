@@ -1,4 +1,4 @@
-"""Memorisation: the number of samples that are copies of training data."""
+"""Count samples that are copies of training data."""
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from microgpt.config import TextKind, TrainConfig
 
 
 class KnownTexts(Container[str]):
-    """Texts that a model may have memorised: its training texts, and parts of long ones.
+    """A container of the training texts of a model, including parts of long texts.
 
     Example:
         >>> known = KnownTexts(["anna", "emma went away"], room=6)
@@ -24,9 +24,9 @@ class KnownTexts(Container[str]):
         """Index the training texts of a model.
 
         Args:
-            room: the most tokens of a sample. A sample of that length, thus of at least as many
-                bytes, was cut off; it is known if it is a substring of a text.
-            text: "stream" if every substring of a text is known.
+            room: maximum number of tokens in a sample. A sample of at least `room` bytes may be cut
+                off, so it is known if it is a substring of a text.
+            text: "stream" if every substring of a text counts as known.
         """
         self.texts, self.text = texts, text
         self._room = room if text == "lines" else 0
@@ -45,24 +45,24 @@ class KnownTexts(Container[str]):
 
 @dataclass(frozen=True)
 class Nearest:
-    """A novel sample and its nearest training document."""
+    """A novel sample and the most similar training document."""
 
-    text: str  # the sample
-    document: str  # the first of the nearest training documents
-    distance: int  # edit distance (Levenshtein) in characters
+    text: str  # text of the sample
+    document: str  # nearest training document; the first one if there are several
+    distance: int  # Levenshtein distance in characters
 
 
 @dataclass(frozen=True)
 class Memorisation:
-    """The known and the novel samples of a model."""
+    """The number of known samples, and the novel samples."""
 
     n_samples: int
-    n_known: int  # samples that are in the training data
-    novel: tuple[Nearest, ...]  # the others, each once; empty for a model of running text
+    n_known: int  # number of samples that are in the training data
+    novel: tuple[Nearest, ...]  # distinct novel samples; empty for running text
 
 
 def compare(samples: Sequence[str], known: KnownTexts) -> Memorisation:
-    """Compare samples with the training texts of their model."""
+    """Compare samples with the training texts of the model."""
     n_known = sum(sample in known for sample in samples)
     if known.text == "stream":
         return Memorisation(len(samples), n_known, ())

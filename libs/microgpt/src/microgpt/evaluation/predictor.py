@@ -1,4 +1,4 @@
-"""Held-out loss and log-probabilities of a trained model."""
+"""Compute the held-out loss and log-probabilities of a trained model."""
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 
 class Predictor:
-    """A model that predicts the next token; read-only, so threads can share it."""
+    """A next-token predictor; it is read-only, so threads can share it."""
 
     def __init__(self, trained: TrainedModel, *, engine: EngineName = "compiled") -> None:
         """Copy a model from `train` or `load`.
 
-        The engine is "compiled", or "reference": plain Python, slow, with the same results in
-        float64. (In float32 rounding may change a sampled token.)
+        The engine is "compiled" or "reference", which is slow plain Python. In float64, both give
+        the same results; in float32, rounding may change a sampled token.
         """
         check_engine(engine, None)
         frozen = {name: tuple(tuple(row) for row in rows) for name, rows in trained.weights.items()}
@@ -63,20 +63,20 @@ class Predictor:
         text: TextKind = TrainConfig.text,
         threads: int = 1,
     ) -> HeldOutLoss:
-        """Return the loss of documents, which should not be training documents.
+        """Return the loss of held-out documents.
 
-        A document longer than the context is read in overlapping windows, so that each token is
-        predicted once and from at least half a context.
+        Documents longer than the context are read in overlapping windows. Each token is predicted
+        once, from at least half a context.
 
         Args:
             docs: texts or conversations.
-            loss_on: the turns of conversations that count: the assistant's, or all.
-            text: "stream" for running text, without beginnings and ends.
+            loss_on: messages of conversations that have a loss: the assistant's, or all.
+            text: "stream" for running text, without a start and an end.
 
         Raises:
             ConfigError: threads is out of range, or text is unknown.
             DataError: there are no documents.
-            TokenizerError: a document has an unknown character.
+            TokenizerError: a document contains an unknown character.
         """
         check_engine(self.engine, None, threads)
         check_choice("text", text, TextKind)
@@ -96,13 +96,13 @@ class Predictor:
         return evaluation
 
     def log_probabilities(self, tokens: Sequence[int], first: int = 0) -> list[list[float]]:
-        """Return log(softmax(logits)) after each token from index `first` on: (n, V).
+        """Return log(softmax(logits)) after each token, starting at index `first`: (n, V).
 
-        Tokens beyond the context are read as in generation: when the context is full, its last half
-        becomes the start of a new one.
+        Tokens beyond the context are read as in generation: when the context is full, a new context
+        starts with the last half of the old one.
 
         Raises:
-            PromptError: there are no tokens, or unknown ones.
+            PromptError: there are no tokens, or a token is unknown.
         """
         if not tokens:
             raise PromptError("there are no tokens")
@@ -122,13 +122,13 @@ class Predictor:
 
     @cached_property
     def compiled(self) -> "CompiledModel":
-        """The model on arrays."""
+        """The compiled model, built on first use."""
         from microgpt.engine.compiled_model import CompiledModel
 
         return CompiledModel(self.config, self._gpt.weights, self._dtype)
 
     def check_prompt(self, tokens: Sequence[int], max_tokens: int | None) -> None:
-        """Raise PromptError or ConfigError unless `generate_from_prompt` accepts the arguments."""
+        """Raise PromptError for an invalid prompt, and ConfigError for an invalid max_tokens."""
         if max_tokens is not None:
             check_whole("max_tokens", max_tokens, minimum=1, maximum=MAX_NEW_TOKENS)
         if not 1 <= len(tokens) <= self.config.block_size:
@@ -138,6 +138,6 @@ class Predictor:
         self.check_tokens(tokens)
 
     def check_tokens(self, tokens: Sequence[int]) -> None:
-        """Raise PromptError if a token is unknown."""
+        """Raise PromptError if a token is not in the vocabulary."""
         if tokens and (min(tokens) < 0 or max(tokens) >= self.config.vocab_size):
             raise PromptError(f"the tokens of a prompt must be 0 to {self.config.vocab_size - 1}")

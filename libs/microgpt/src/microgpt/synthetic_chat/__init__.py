@@ -1,6 +1,6 @@
-"""Synthetic conversations with correct answers, generated from a small grammar.
+"""Generate synthetic conversations with correct answers from a small grammar.
 
-phrases.toml has the words, `tasks` the questions, `grammar` whole conversations.
+phrases.toml contains the words, `tasks` the questions, and `grammar` whole conversations.
 """
 
 from microgpt.synthetic_chat.grammar import ALPHABET, MAX_TOKENS, conversations, json_line, messages

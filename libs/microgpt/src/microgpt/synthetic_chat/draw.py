@@ -1,4 +1,4 @@
-"""Draw an exchange: a question in one of its wordings, and its answer."""
+"""Random choices of wordings and fillers for questions."""
 
 import hashlib
 import random
@@ -11,17 +11,17 @@ from typing import Any, Generic, Literal, TypeVar
 T = TypeVar("T")
 ChatSplit = Literal["train", "heldout", "wordings"]
 
-HELD_OUT = 0.1  # share of the fillers that training never sees
-BARE = 0.25  # share of the questions without a question mark, as many people type
+HELD_OUT = 0.1  # fraction of the fillers held out from training
+BARE = 0.25  # fraction of questions without a question mark, which many users omit
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """A user message and its reply."""
+    """A user message and the expected reply."""
 
-    prompt: str  # the user message
-    reply: str  # the expected reply
-    task: str | None  # the category of its score; None if the reply is not scored
+    prompt: str  # user message
+    reply: str  # expected reply
+    task: str | None  # score category; None if the reply is not scored
 
 
 PHRASES: dict[str, Any] = tomllib.loads(
@@ -33,20 +33,20 @@ PHRASES: dict[str, Any] = tomllib.loads(
 class Wordings:
     """Alternative wordings of a question."""
 
-    seen: Sequence[str]  # of training, and of questions with held-out fillers
-    unseen: Sequence[str]  # never in training
+    seen: Sequence[str]  # wordings used in training and for held-out fillers
+    unseen: Sequence[str]  # wordings never used in training
 
 
 @dataclass(frozen=True)
 class Fillers(Generic[T]):
-    """Words to fill into a wording, split into two parts independent of any seed."""
+    """Fillers of wordings, split into seen and held-out fillers independently of the seed."""
 
     seen: Sequence[T]
     held_out: Sequence[T]
 
     @classmethod
     def of(cls, fillers: Iterable[T], text: Callable[[T], str] = str) -> "Fillers[T]":
-        """Split fillers by the hash of their texts."""
+        """Split fillers by the hash of the text of each."""
         seen: list[T] = []
         held_out: list[T] = []
         for filler in fillers:
@@ -57,7 +57,7 @@ class Fillers(Generic[T]):
 def is_held_out(text: str) -> bool:
     """Return whether a filler is held out from training.
 
-    As in `data.split`, this depends only on its sha256.
+    As in `data.split`, the result depends only on the sha256 of the text.
     """
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 2**32 < HELD_OUT
 
@@ -65,16 +65,16 @@ def is_held_out(text: str) -> bool:
 class Draw:
     """Random choices for one split.
 
-    They use only `random()`, the one method that Python promises to keep stable, so a seed gives
-    the same bytes everywhere.
+    Only `random()` is used, because Python guarantees its reproducibility. A seed gives the same
+    conversations on any Python version.
     """
 
     def __init__(self, split: ChatSplit, seed: int) -> None:
-        self.split = split  # selects the fillers and wordings
+        self.split = split  # determines the available fillers and wordings
         self._rng = random.Random(seed)
 
     def chance(self, share: float) -> bool:
-        """Return True with this probability."""
+        """Return True with probability `share`."""
         return self._rng.random() < share
 
     def pick(self, items: Sequence[T]) -> T:
@@ -91,5 +91,5 @@ class Draw:
         return self.vary_question_mark(wording.format(*fillers))
 
     def vary_question_mark(self, question: str) -> str:
-        """Drop the question mark from some of the questions."""
+        """Drop the question mark with probability `BARE`."""
         return question.removesuffix("?") if self.chance(BARE) else question

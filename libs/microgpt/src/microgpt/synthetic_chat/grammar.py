@@ -29,12 +29,12 @@ from microgpt.synthetic_chat.tasks import (
 )
 
 ALPHABET = " !'+,-.?" + string.digits + string.ascii_lowercase
-MAX_TOKENS = 120  # of a conversation; fits into a context of 128
-MAX_PROMPT = 96  # of a prompt in that context (`microgpt.data.chat_truncation`)
+MAX_TOKENS = 120  # maximum length of a conversation; fits into a context of 128
+MAX_PROMPT = 96  # maximum prompt length at that context (`microgpt.data.chat_truncation`)
 
-MEMORY = 0.15  # share of the conversations that tell something and ask for it later
-AT_ONCE = 0.25  # share of those that ask at once
-LENGTHS = (1, 1, 1, 1, 2, 2, 3, 4)  # exchanges in the other conversations
+MEMORY = 0.15  # fraction of conversations that tell a fact and ask for it later
+AT_ONCE = 0.25  # fraction of these that ask in the next message
+LENGTHS = (1, 1, 1, 1, 2, 2, 3, 4)  # numbers of exchanges in other conversations
 
 Task = Callable[[Draw], Exchange]
 
@@ -42,7 +42,7 @@ _WITH_FILLERS: Sequence[Task] = (
     addition, subtraction, spelling, reversing, length, letters, comparison, outside,
 )  # fmt: skip
 _MEMORISED: Sequence[Task] = (*(small_talk,) * 2, days, months, opposites, capitals)
-# Harder tasks are more frequent; arithmetic needs the most examples.
+# Harder tasks are more frequent, because they need more examples, arithmetic most of all.
 _TRAINING_TASKS: Sequence[Task] = (
     *_WITH_FILLERS, *_MEMORISED, *(addition,) * 7, *(subtraction,) * 6, *(comparison,) * 2,
     spelling, *(reversing,) * 3, length, outside,
@@ -50,15 +50,15 @@ _TRAINING_TASKS: Sequence[Task] = (
 
 
 def conversations(split: ChatSplit, n: int, seed: int) -> Iterator[list[Exchange]]:
-    """Return an iterator of random conversations.
+    """Return an iterator over n random conversations.
 
     Args:
         split: "train"; "heldout", with words, names, number pairs and prompts that "train" never
-            has, for any seed; or "wordings", with wordings that "train" never uses.
-        seed: at least 0.
+            contains, for any seed; or "wordings", with wordings that "train" never contains.
+        seed: random seed, at least 0.
 
     Raises:
-        ConfigError: a number is out of range.
+        ConfigError: n or seed is out of range.
     """
     if n < 1:
         raise ConfigError(f"conversations must be >= 1, got {n}")
@@ -78,7 +78,7 @@ def messages(conversation: Sequence[Exchange]) -> Conversation:
 
 
 def json_line(conversation: Sequence[Exchange]) -> str:
-    """Encode a conversation as a line of JSON, without the line end."""
+    """Encode a conversation as one line of JSON, without the line end."""
     turns: list[dict[str, str]] = []
     for exchange in conversation:
         task = {"task": exchange.task} if exchange.task else {}
@@ -88,7 +88,7 @@ def json_line(conversation: Sequence[Exchange]) -> str:
 
 
 def _conversation(draw: Draw) -> list[Exchange]:
-    """Draw conversations until one fits."""
+    """Draw conversations until one fits into the context."""
     while True:
         exchanges = _memory_conversation(draw) if draw.chance(MEMORY) else _independent(draw)
         n_tokens = 2 + sum(map(_n_tokens, exchanges))  # BOS at both ends
@@ -103,18 +103,18 @@ def _memory_conversation(draw: Draw) -> list[Exchange]:
 
 def _independent(draw: Draw) -> list[Exchange]:
     tasks = _tasks(draw)
-    if draw.split != "heldout":  # it has nothing to hold out
+    if draw.split != "heldout":  # ask_untold has no fillers to hold out
         tasks = (*tasks, ask_untold)
     return [draw.pick(tasks)(draw) for _ in range(draw.pick(LENGTHS))]
 
 
 def _tasks(draw: Draw) -> Sequence[Task]:
-    """Return the tasks of a split; memorised facts have no held-out examples, only wordings."""
+    """Return the tasks of a split; "heldout" excludes memorised facts, which have no fillers."""
     if draw.split == "train":
         return _TRAINING_TASKS
     return _WITH_FILLERS if draw.split == "heldout" else (*_WITH_FILLERS, *_MEMORISED)
 
 
 def _n_tokens(exchange: Exchange) -> int:
-    """Return the number of tokens of both turns: characters, roles and ends."""
+    """Return the number of tokens of both messages: characters, roles and end tokens."""
     return len(exchange.prompt) + len(exchange.reply) + 4

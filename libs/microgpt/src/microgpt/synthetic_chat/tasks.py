@@ -1,7 +1,7 @@
-"""Chat tasks, each a function that draws one exchange.
+"""Chat tasks; each is a function that draws one exchange.
 
-Number pairs, words, given names, colors and prompts of unknown questions are held out: no seed of
-training gives them. Tables and small talk are memorised, so only their wordings are held out.
+Some number pairs, words, given names, colors and unanswerable questions are held out from training,
+for any seed. Tables and small talk are memorised, so only wordings of them are held out.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,11 +12,11 @@ from microgpt.data.documents import bundled, load_text
 from microgpt.synthetic_chat.draw import PHRASES, Draw, Exchange, Fillers, Wordings
 
 UNKNOWN = "i don't know."
-LARGEST = 99  # number
-CLOSE = 0.25  # share of subtractions with a difference below ten by construction
-SHORTEST, LONGEST = 3, 7  # letters of a word
-COMMON = 0.25  # share of common words; there are few, so more would be memorised
-UNTOLD = 0.2  # share of questions about a fact that was not told
+LARGEST = 99  # largest number in a question
+CLOSE = 0.25  # fraction of subtractions that are forced to have a difference below 10
+SHORTEST, LONGEST = 3, 7  # word lengths in letters
+COMMON = 0.25  # fraction of common words; a larger fraction would be memorised
+UNTOLD = 0.2  # fraction of questions about a fact that was not told
 
 _ALL_PAIRS = [*combinations_with_replacement(range(LARGEST + 1), 2)]  # smaller number first
 _PAIRS, _CLOSE_PAIRS = (
@@ -52,27 +52,28 @@ def names() -> Fillers[str]:
 
 @cache
 def words(kind: str) -> Fillers[str]:
-    """Return the "common" words or the "colors"."""
+    """Return the words of a kind, "common" or "colors"."""
     return Fillers.of(PHRASES["words"][kind].split())
 
 
 def addition(draw: Draw) -> Exchange:
-    """Ask for a sum, with its terms in random order."""
+    """Ask for the sum of two numbers in random order."""
     a, b = _pair(draw)
     return _ask(draw, "addition", (a, b), a + b)
 
 
 def subtraction(draw: Draw) -> Exchange:
-    """Ask for a difference that is not negative.
+    """Ask for a non-negative difference.
 
-    Differences of one digit are rare by chance and learned separately, so some are forced.
+    Random pairs rarely have a difference below 10, and the model learns these cases separately. So
+    some pairs are drawn only from those cases.
     """
     smaller, larger = draw.filler(_CLOSE_PAIRS if draw.chance(CLOSE) else _PAIRS)
     return _ask(draw, "subtraction", (larger, smaller), larger - smaller)
 
 
 def comparison(draw: Draw) -> Exchange:
-    """Ask for the larger or the smaller one of two different numbers."""
+    """Ask for the larger or the smaller of two different numbers."""
     a, b = _pair(draw)
     while a == b:
         a, b = _pair(draw)
@@ -86,34 +87,34 @@ def spelling(draw: Draw) -> Exchange:
 
 
 def reversing(draw: Draw) -> Exchange:
-    """Ask for a word in reverse."""
+    """Ask for a word spelled backwards."""
     return _ask_of_word(draw, "reversing", lambda word: word[::-1])
 
 
 def length(draw: Draw) -> Exchange:
-    """Ask for the number of letters of a word."""
+    """Ask for the number of letters in a word."""
     return _ask_of_word(draw, "length", len)
 
 
 def letters(draw: Draw) -> Exchange:
-    """Ask for the first or the last letter of a word."""
+    """Ask for the first or last letter of a word."""
     word = _word(draw)
     wording, answer = draw.pick((("first_letter", word[0]), ("last_letter", word[-1])))
     return _ask(draw, wording, (word,), answer, task="letters")
 
 
 def days(draw: Draw) -> Exchange:
-    """Ask for the day after or before another."""
+    """Ask for the day after or before a given day."""
     return _ask_of_neighbour(draw, "day")
 
 
 def months(draw: Draw) -> Exchange:
-    """Ask for the month after or before another."""
+    """Ask for the month after or before a given month."""
     return _ask_of_neighbour(draw, "month")
 
 
 def opposites(draw: Draw) -> Exchange:
-    """Ask for the opposite of either word of a pair."""
+    """Ask for the opposite of a word."""
     one, other = draw.pick(PHRASES["tables"]["opposites"])
     word, answer = draw.pick(((one, other), (other, one)))
     return _ask(draw, "opposite", (word,), answer, task="opposites")
@@ -126,13 +127,13 @@ def capitals(draw: Draw) -> Exchange:
 
 
 def small_talk(draw: Draw) -> Exchange:
-    """Make small talk."""
+    """Draw a small-talk message and its reply."""
     reply, wordings = draw.pick(_SMALL_TALK)
     return Exchange(draw.ask(wordings), reply, "small talk")
 
 
 def outside(draw: Draw) -> Exchange:
-    """Ask a question that no task answers."""
+    """Ask a question that the assistant cannot answer."""
     wordings, topics, prompts = draw.pick(_UNKNOWN)
     if draw.split == "wordings":
         return Exchange(draw.ask(wordings, draw.pick(topics)), UNKNOWN, "outside")
@@ -140,7 +141,7 @@ def outside(draw: Draw) -> Exchange:
 
 
 def tell_and_ask(draw: Draw) -> tuple[Exchange, Exchange]:
-    """Tell a name or a color, and ask for it, or for the other, untold one."""
+    """Tell a name or a color; then ask for it, or for the fact that was not told."""
     told, other = ("name", "color") if draw.chance(0.5) else ("color", "name")
     filler = draw.filler(names() if told == "name" else words("colors"))
     echo, answer = ("hi {}!", "you are {}.") if told == "name" else ("{} is nice.", "you like {}.")

@@ -1,1 +1,1 @@
-"""Verify gradients and replay Karpathy's run."""
+"""Verify gradients, and compare training with Karpathy's run."""

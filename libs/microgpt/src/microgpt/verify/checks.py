@@ -1,4 +1,4 @@
-"""Check the gradients of both engines, and compare losses and names with Karpathy's run."""
+"""Check the gradients of both engines, and compare their results with Karpathy's run."""
 
 import hashlib
 import json
@@ -16,12 +16,12 @@ from microgpt.training.engines import check_engine
 from microgpt.training.train import DivergedError, train
 from microgpt.verify.gradient_check import engine_error, expression_error, model_error, random_model
 
-KARPATHY = TrainConfig()  # the defaults are his
-REFERENCE_STEPS = 20  # default steps of his run on the reference, which is slow
+KARPATHY = TrainConfig()  # the defaults are Karpathy's settings
+REFERENCE_STEPS = 20  # default number of replayed steps on the slow reference engine
 N_EXPRESSIONS, N_MODELS = 200, 20
-GRADIENT_TOLERANCE = 1e-6  # relative; finite differences are accurate to about 1e-8
-# Relative to the reference's gradients, and in nats. Only rounding may differ: additions are in
-# another order, and float32 has 7 digits.
+GRADIENT_TOLERANCE = 1e-6  # relative error; finite differences are accurate to about 1e-8
+# Maximum relative error of gradients, and maximum error of losses in nats. Only rounding differs:
+# the engines add in different orders, and float32 has 7 digits.
 ENGINE_TOLERANCE: dict[DType, float] = {"float64": 1e-10, "float32": 1e-4}
 LOSS_TOLERANCE: dict[DType, float] = {"float64": 1e-9, "float32": 1e-5}
 
@@ -41,13 +41,13 @@ def run_checks(
     engine: EngineName | None = None,
     on_event: Callable[[TrainEvent], None] | None = None,
 ) -> Iterator[Check]:
-    """Run the checks and yield each result.
+    """Run the checks and yield the result of each.
 
     Args:
-        steps: of Karpathy's run, 1 to 1,000; by default 20 on the reference engine and all on the
-            compiled one. His twenty names are compared only after all 1,000.
-        engine: the engine to check; by default both.
-        on_event: called during the replay.
+        steps: steps of Karpathy's run to replay, 1 to 1,000. By default, 20 on the reference engine
+            and 1,000 on the compiled engine. The 20 names are compared only after 1,000 steps.
+        engine: the engine to check; by default, both.
+        on_event: called with each training event of the replay.
     """
     if steps is not None and not 1 <= steps <= KARPATHY.steps:
         raise ConfigError(f"steps must be from 1 to {KARPATHY.steps}, got {steps}")
@@ -68,7 +68,7 @@ def run_checks(
 
 
 def _check_reference_gradients() -> Iterator[Check]:
-    rng = random.Random(DEFAULT_SEED)  # reproducible checks
+    rng = random.Random(DEFAULT_SEED)  # makes the checks reproducible
     worst = max(expression_error(rng) for _ in range(N_EXPRESSIONS))
     yield _difference(
         f"reference: gradients of {N_EXPRESSIONS} random expressions", worst, GRADIENT_TOLERANCE

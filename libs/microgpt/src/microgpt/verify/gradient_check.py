@@ -1,4 +1,4 @@
-"""Compare gradients with finite differences, on random expressions and small models."""
+"""Compare gradients with finite differences on random expressions and small models."""
 
 import math
 import random
@@ -12,12 +12,12 @@ from microgpt.model import Gpt, count_params, init_weights, weight_shapes
 from microgpt.reference import ReferenceEngine, document_loss
 from microgpt.value import Number, Value, dot, exp, log, relu, total
 
-DIFFERENCE = 1e-5  # step of a central difference: its error is about DIFFERENCE**2 = 1e-10
-NEGLIGIBLE = 1e-2  # a gradient this far below the others of its matrix is mostly rounding
-DROPOUTS = 0.0, 0.3  # rates of the model checks
-N_LEAVES, N_STEPS = 3, 8  # of a random expression
+DIFFERENCE = 1e-5  # step of central differences; their error is about DIFFERENCE**2 = 1e-10
+NEGLIGIBLE = 1e-2  # gradients below this fraction of the largest one are mostly rounding errors
+DROPOUTS = 0.0, 0.3  # dropout rates of the model checks
+N_LEAVES, N_STEPS = 3, 8  # size of a random expression
 
-# All operations of `Value`, on two numbers a and b and a constant c.
+# All operations of `Value`, applied to numbers a and b and a constant c.
 OPERATIONS: list[Callable[[Any, Any, float], Any]] = [
     lambda a, b, c: a + b,
     lambda a, b, c: a - b,
@@ -52,8 +52,8 @@ def expression_error(rng: random.Random) -> float:
         try:
             number = operation(numbers[i], numbers[j], c)
         except (ValueError, ArithmeticError):
-            continue  # such as the logarithm of a negative number
-        # Differences are accurate only where the function is smooth, neither steep nor flat.
+            continue  # for example, the logarithm of a negative number
+        # Finite differences are accurate only if the function is neither too steep nor too flat.
         if isinstance(number, float) and 0.1 < abs(number) < 10:
             steps.append((operation, i, j, c))
             numbers.append(number)
@@ -62,7 +62,7 @@ def expression_error(rng: random.Random) -> float:
         numbers = list(numbers)
         for operation, i, j, c in steps:
             numbers.append(operation(numbers[i], numbers[j], c))
-        return dot(numbers, numbers)  # so that every step counts
+        return dot(numbers, numbers)  # depends on every step
 
     values = [Value(leaf) for leaf in leaves]
     evaluate(values).backward()
@@ -70,7 +70,7 @@ def expression_error(rng: random.Random) -> float:
 
 
 def random_model(rng: random.Random) -> ModelConfig:
-    """Return a random model shape small enough for finite differences."""
+    """Return a random model shape that is small enough for finite differences."""
     n_head = rng.randint(1, 3)
     return ModelConfig(
         n_embd=n_head * rng.randint(2, 3),
@@ -102,9 +102,10 @@ def model_error(model: ModelConfig, rng: random.Random) -> float:
 
 
 def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
-    """Return the largest error of the compiled engine's loss and gradients, on random documents.
+    """Return the largest error of the compiled engine's loss and gradients on random documents.
 
-    It compares with the reference engine; gradient errors are relative to their matrix's largest.
+    The reference engine gives the exact values. Errors are relative to the loss, or to the largest
+    gradient of each matrix.
     """
     from microgpt.engine.training.trainer import CompiledEngine
 
@@ -138,8 +139,8 @@ def worst_difference(
     """Return the largest error against central differences, relative to max(1, |slope|).
 
     Args:
-        numbers: the inputs of `evaluate`; each is changed and restored.
-        grads: d evaluate / d number, for each.
+        numbers: inputs of `evaluate`; each one is changed and restored.
+        grads: d evaluate / d number for each input.
     """
     worst = 0.0
     for i, number in enumerate(numbers):

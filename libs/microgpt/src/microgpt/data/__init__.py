@@ -1,1 +1,1 @@
-"""Tokenizers, text files, conversations and training datasets."""
+"""Tokenizers, text and conversation files, and training datasets."""

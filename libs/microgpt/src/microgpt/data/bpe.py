@@ -1,7 +1,7 @@
 """Byte-level BPE (byte pair encoding) with Hugging Face's tokenizers.
 
-The tokens are the 256 bytes and the most frequent byte sequences of the training data, so every
-text can be encoded. The library has no special tokens, so no text can encode to one.
+The vocabulary has all 256 bytes and the most frequent byte sequences of the training data, so any
+text can be encoded. Special tokens are not registered with the library, so no text encodes to one.
 """
 
 import re
@@ -15,23 +15,25 @@ from microgpt.errors import ConfigError, TokenizerError
 
 DEFAULT_VOCAB_SIZE = 1024
 N_BYTES = 256
-MIN_FREQUENCY = 2  # a pair that occurs once gets no token
+MIN_FREQUENCY = 2  # a pair that occurs only once is not merged
 
-# The library's own pattern never merges across these words, so each is encoded by itself and its
-# tokens are cached. Python's \s has four control characters that Unicode does not count as blank.
+# The library never merges across these words, so they can be encoded and cached one by one.
+# Unlike Unicode, Python's \s includes the control characters U+001C to U+001F.
 BLANK, MARK = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
 WORDS = re.compile(f" ?{MARK}+|{BLANK}+(?!{MARK})|{BLANK}")
-MAX_CACHED_WORDS, MAX_CACHED_LENGTH = 2**17, 64  # cached words, and characters per word: 30 MB
-# Training time grows with the square of a word, and memory is 80 bytes per character of a text. So
-# texts are split at the first word boundary after this many characters, or at twice as many.
+MAX_CACHED_WORDS, MAX_CACHED_LENGTH = 2**17, 64  # number of words, characters per word; 30 MB
+# Training time is quadratic in the word length, and training takes 80 bytes of memory per character
+# of a text. Texts are split at the first word boundary after PART_LENGTH characters, or at twice
+# that length if there is none.
 PART_LENGTH = 2**10
 WORD_BOUNDARY = re.compile(f"(?<={MARK})(?={BLANK})")
 
 
 class BpeTokenizer(Tokenizer):
-    """A vocabulary of bytes and byte sequences.
+    """A tokenizer whose tokens are bytes and byte sequences.
 
-    Raises TokenizerError if the file is damaged or of another kind, or the library is missing.
+    Raises:
+        TokenizerError: the file is invalid or unsupported, or the library is not installed.
 
     Example:
         >>> tokenizer = BpeTokenizer.from_documents(["anna and emma"], vocab_size=270)
@@ -43,9 +45,9 @@ class BpeTokenizer(Tokenizer):
     unit = "tokens"
 
     def __init__(self, file: bytes, *, is_chat: bool = False) -> None:
-        from microgpt.data.bpe_file import read_library  # loads pydantic
+        from microgpt.data.bpe_file import read_library  # imported lazily, as it imports pydantic
 
-        self.file = file  # the content of tokenizer.json, in the library's format
+        self.file = file  # content of tokenizer.json, in the library's format
         self._library, self._pieces = read_library(file)
         super().__init__(len(self._pieces), is_chat=is_chat)
         self._bytes_of = dict(enumerate(self._pieces)) | dict.fromkeys(self.special_ids, b"")
@@ -55,13 +57,15 @@ class BpeTokenizer(Tokenizer):
     def from_documents(
         cls, docs: Iterable[Document], vocab_size: int = DEFAULT_VOCAB_SIZE
     ) -> "BpeTokenizer":
-        """Return a tokenizer trained on texts or conversations.
+        """Train a tokenizer on texts or conversations.
 
-        vocab_size includes special tokens; it is an upper limit, as each pair must occur twice.
+        Args:
+            vocab_size: maximum number of tokens, including special tokens. There are fewer if no
+                other pair occurs twice.
 
         Raises:
-            ConfigError: vocab_size is too small for the bytes and the special tokens.
-            TokenizerError: a document has a lone surrogate, or the library is not installed.
+            ConfigError: vocab_size is too small for the 256 bytes and the special tokens.
+            TokenizerError: a document contains a lone surrogate, or the library is not installed.
         """
         docs = list(docs)
         is_chat = not all(isinstance(doc, str) for doc in docs)
@@ -84,11 +88,11 @@ class BpeTokenizer(Tokenizer):
         return self._pieces
 
     def unknown_characters(self, text: str) -> str:
-        """Return the lone surrogates of a text, which have no bytes."""
+        """Return the lone surrogates in a text, which UTF-8 cannot encode."""
         return "".join(dict.fromkeys(_surrogates(text)))
 
     def encode(self, text: str) -> list[int]:
-        """Return the tokens of a text; see `Tokenizer`."""
+        """Return the tokens of a text; raise TokenizerError if it contains lone surrogates."""
         return list(chain.from_iterable(self._words(text)))
 
     def count(self, text: str) -> int:
@@ -101,11 +105,11 @@ class BpeTokenizer(Tokenizer):
         return [tokens[0] for tokens in encoded if len(tokens) == 1]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """Return the text of the tokens; invalid UTF-8 becomes U+FFFD."""
+        """Decode tokens to text, replacing invalid UTF-8 by U+FFFD."""
         return b"".join(map(self._bytes, tokens)).decode(errors="replace")
 
     def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
-        """Decode incrementally: yield text as tokens arrive, in whole characters only."""
+        """Decode tokens as they arrive, yielding only complete characters."""
         decoder = getincrementaldecoder("utf-8")("replace")
         for token in tokens:
             if text := decoder.decode(self._bytes(token)):
@@ -123,7 +127,7 @@ class BpeTokenizer(Tokenizer):
         """Return the tokens of each word of a text."""
         words = WORDS.findall(text)
         if len(self._cache) > MAX_CACHED_WORDS:
-            self._cache = {}  # another thread may still use the old one
+            self._cache = {}  # not cleared, as another thread may still use it
         cache = self._cache
         tokens = []
         for word in words:
@@ -141,7 +145,7 @@ class BpeTokenizer(Tokenizer):
         try:
             if len(word) <= MAX_CACHED_LENGTH:
                 return tuple(self._library.encode(word, add_special_tokens=False).ids)
-            # Time grows with the square of the word; only the batch call releases the GIL.
+            # Time is quadratic in the word length. Only the batch method releases the GIL.
             return tuple(self._library.encode_batch_fast([word], add_special_tokens=False)[0].ids)
         except BaseException as error:
             from microgpt.data.bpe_file import refuse
@@ -150,15 +154,15 @@ class BpeTokenizer(Tokenizer):
 
 
 def _learn(texts: Collection[str], n_pieces: int) -> bytes:
-    """Train BPE on the texts and return its tokenizer.json."""
+    """Train BPE on texts and return the content of tokenizer.json."""
     from microgpt.data.bpe_file import byte_of, new_library
 
     library = new_library()
     from tokenizers.trainers import BpeTrainer
 
-    n_most = N_BYTES + sum(len(text.encode()) for text in texts)  # each new piece joins two others
+    n_most = N_BYTES + sum(len(text.encode()) for text in texts)  # a merge joins two
     trainer = BpeTrainer(
-        vocab_size=min(n_pieces, n_most),  # the trainer allocates this many
+        vocab_size=min(n_pieces, n_most),  # the trainer allocates memory for this many
         min_frequency=MIN_FREQUENCY,
         initial_alphabet=sorted(byte_of()),
         show_progress=False,
@@ -168,7 +172,7 @@ def _learn(texts: Collection[str], n_pieces: int) -> bytes:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """Split a text into parts for training."""
+    """Split a text into parts that the trainer can process efficiently."""
     start = 0
     while start < len(text):
         place = WORD_BOUNDARY.search(text, start + PART_LENGTH, start + 2 * PART_LENGTH)
@@ -178,7 +182,7 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _surrogates(text: str) -> str:
-    """Return the lone surrogates of a text."""
+    """Return the lone surrogates in a text, including repeated ones."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -16,7 +16,7 @@ N_BYTES = 256
 
 
 def new_library() -> "Library":
-    """Return a new library tokenizer; raise TokenizerError if the library is not installed."""
+    """Create an untrained tokenizer; raise TokenizerError if the library is not installed."""
     try:
         from tokenizers import Tokenizer as Library
         from tokenizers import decoders, models, pre_tokenizers
@@ -31,7 +31,7 @@ def new_library() -> "Library":
 
 
 class _Model(BaseModel):
-    """Vocabulary and merges of a tokenizer; its settings are extras."""
+    """The vocabulary and merges in tokenizer.json; settings are stored as extra fields."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
@@ -40,7 +40,7 @@ class _Model(BaseModel):
 
 
 class _TokenizerFile(BaseModel):
-    """The content of a tokenizer.json; all settings are extras."""
+    """The content of tokenizer.json; settings are stored as extra fields."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
@@ -48,19 +48,19 @@ class _TokenizerFile(BaseModel):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings of a tokenizer, without vocabulary and merges."""
+        """All settings of the tokenizer, without the vocabulary and merges."""
         of_model = self.model.model_extra or {}
         return {**(self.model_extra or {}), **{f"model.{key}": of_model[key] for key in of_model}}
 
 
 def read_library(file: bytes) -> tuple["Library", list[bytes]]:
-    """Return the tokenizer of a tokenizer.json, and the bytes of each token.
+    """Load the content of tokenizer.json; return the tokenizer and the bytes of each token.
 
-    The library panics on some files, and allocates memory for the largest token id. So it gets only
-    the vocabulary and the merges, after they are checked.
+    Only the vocabulary and the merges are passed to the library, after validation: it panics on
+    some invalid files, and allocates memory up to the largest token id.
 
     Raises:
-        TokenizerError: the file is invalid.
+        TokenizerError: the file is invalid, or the library is not installed.
     """
     library = new_library()
     from tokenizers.models import BPE
@@ -87,9 +87,9 @@ def read_library(file: bytes) -> tuple["Library", list[bytes]]:
 
 
 def refuse(error: BaseException) -> NoReturn:
-    """Raise a TokenizerError for an error or a panic of the library.
+    """Raise a TokenizerError from an exception or a panic of the library.
 
-    A panic is not an Exception, and its class cannot be imported.
+    A panic is not a subclass of Exception, and its class cannot be imported.
     """
     if isinstance(error, Exception) or type(error).__name__ == "PanicException":
         raise TokenizerError(f"the tokenizer is damaged: {printable(str(error))}") from error
@@ -108,7 +108,7 @@ def _pieces(vocabulary: dict[str, int]) -> list[bytes]:
 
 
 def _check_merges(model: _Model) -> None:
-    """Raise TokenizerError if a merge names an unknown token, on which the library may panic."""
+    """Raise TokenizerError if a merge has an unknown token, which could make the library panic."""
     for merge in model.merges:
         for piece in (*merge, "".join(merge)):
             if piece not in model.vocab:
@@ -118,10 +118,10 @@ def _check_merges(model: _Model) -> None:
 
 
 def byte_of() -> dict[str, int]:
-    """Return the byte that each character of a piece represents.
+    """Return the byte value that each character of a piece represents.
 
-    The library maps printable bytes to the same code points, and the others, in order, to U+0100
-    and up.
+    The library represents printable bytes by the same code points, and all other bytes, in
+    ascending order, by code points from U+0100 on.
     """
     from tokenizers.pre_tokenizers import ByteLevel
 

@@ -1,4 +1,4 @@
-"""Truncate a conversation to the context of a model by dropping its oldest turns."""
+"""Truncate a conversation to the model's context by dropping the oldest turns."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ class ChatPrompt:
     """The tokens of a conversation, truncated to the context."""
 
     tokens: Sequence[int]  # [BOS, turns…, assistant]
-    tokens_dropped: int  # tokens of the dropped turns
-    unknown_characters: str  # removed from the prompt; each listed once
-    n_replies: int  # the assistant's turns so far, those dropped included
+    tokens_dropped: int  # number of tokens in the dropped turns
+    unknown_characters: str  # characters removed from the prompt, each once
+    n_replies: int  # number of assistant turns, including dropped ones
 
 
 def fit_conversation(
     messages: Iterable[Message], tokenizer: Tokenizer, block_size: int
 ) -> ChatPrompt:
-    """Fit a conversation into the context, leaving a quarter of it for the reply.
+    """Fit a conversation into the context, leaving a quarter of the context for the reply.
 
-    If it is too long, the oldest turns are dropped, each question with its reply; the last message
-    always stays.
+    If the conversation is too long, drop the oldest turns, each question together with the reply.
+    The last message is never dropped.
 
     Raises:
         PromptError: there are no messages, or the last one does not fit.
@@ -41,7 +41,7 @@ def fit_conversation(
     ]
     room = room_for_turns(block_size)
     if len(turns[-1]) > room:
-        n, most = len(turns[-1]) - 2, max(0, room - 2)  # a turn is two tokens longer than its text
+        n, most = len(turns[-1]) - 2, max(0, room - 2)  # role and end_turn are extra
         raise PromptError(
             f"the message has {n} {tokenizer.unit}; at most {most} fit into the context of "
             f"{block_size} tokens"
@@ -63,8 +63,8 @@ def fit_conversation(
 
 
 def room_for_turns(block_size: int) -> int:
-    """Return the number of tokens for turns before a reply.
+    """Return the number of tokens available for the turns before a reply.
 
-    BOS, the role of the reply and a quarter of the context for the reply are subtracted.
+    This is the context without BOS, the role token of the reply, and a quarter for the reply.
     """
     return block_size - block_size // 4 - 2

@@ -1,4 +1,4 @@
-"""Chunks of documents for training and for scoring."""
+"""Split documents into chunks for training and scoring."""
 
 from array import array
 from bisect import bisect_right
@@ -26,21 +26,21 @@ from microgpt.data.tokenizer import (
 )
 from microgpt.errors import ConfigError
 
-Chunks = SlidingWindows | list[Chunk]  # of one document
+Chunks = SlidingWindows | list[Chunk]  # the chunks of one document
 
 
 @dataclass(frozen=True)
 class ChunkedDataset:
-    """Training chunks, in document order.
+    """The training chunks of documents, in document order.
 
-    A document that fits into the context is one chunk. Counting and encoding are lazy; counts are
-    cached.
+    A document that fits into the context is one chunk. Documents are counted and encoded lazily;
+    counts are cached.
     """
 
     docs: Sequence[Document]
     tokenizer: Tokenizer
     block_size: int
-    loss_on: LossOn  # from here on as in `TrainConfig`
+    loss_on: LossOn  # see `TrainConfig` for this and the next fields
     long_docs: LongDocs
     text: TextKind
 
@@ -48,10 +48,10 @@ class ChunkedDataset:
         return self._firsts[-1] if self._firsts else len(self.docs)
 
     def encode(self, order: Iterable[int]) -> TokenDataset:
-        """Encode chunks by number; the chunks of a document are numbered consecutively.
+        """Encode chunks by index; the chunks of a document have consecutive indices.
 
         Raises:
-            TokenizerError: a document has an unknown character.
+            TokenizerError: a document contains an unknown character.
         """
         dataset, size, firsts = TokenDataset(), self.block_size + 1, self._firsts
         if not firsts:
@@ -60,7 +60,7 @@ class ChunkedDataset:
                 mask = self.tokenizer.mask(doc, self.loss_on)
                 dataset.append(self.tokenizer.encode_document(doc)[:size], mask and mask[:size])
             return dataset
-        long: dict[int, Chunks] = {}  # caches encoded documents
+        long: dict[int, Chunks] = {}  # cache: document index to its chunks
         for place in order:
             i = bisect_right(firsts, place) - 1
             chunks = long.get(i) or self._chunks(self.docs[i])
@@ -73,7 +73,7 @@ class ChunkedDataset:
     def lengths(self) -> Sequence[int]:
         """The number of predicted tokens per document."""
         if type(self.tokenizer) is CharTokenizer and joined(self.docs, "") is not None:
-            # Karpathy's whole run takes 7 ms; counting the tokens of each name would add 5 ms.
+            # Fast path: a run with Karpathy's settings takes 7 ms; counting tokens would add 5 ms.
             n_ends = 1 if self.text == "lines" else 0
             return array("q", [len(doc) + n_ends for doc in self.docs])
         count = self.tokenizer.count
@@ -88,12 +88,12 @@ class ChunkedDataset:
 
     @cached_property
     def n_long(self) -> int:
-        """The number of documents that do not fit into the context."""
+        """The number of documents longer than the context."""
         return sum(1 for n in self.lengths if n > self.block_size)
 
     @property
     def n_lost(self) -> int:
-        """The number of their tokens that `long_docs` excludes from training."""
+        """The number of tokens of long documents that `long_docs` excludes from training."""
         if self.long_docs == "window" or self.text == "stream":
             return 0
         first = self.block_size + 1 if self.long_docs == "truncate" else 1
@@ -106,13 +106,13 @@ class ChunkedDataset:
 
     @cached_property
     def n_tokens(self) -> int:
-        """The number of predicted tokens in all chunks, masked ones included."""
+        """The number of predicted tokens in all chunks, including masked tokens."""
         if not self._firsts:
             return sum(min(length, self.block_size) for length in self.lengths)
         return sum(map(self._count_tokens, self.docs, self.lengths, pairwise(self._firsts)))
 
     def _count_tokens(self, doc: Document, length: int, places: tuple[int, int]) -> int:
-        """Return the number of predicted tokens in the chunks of a document."""
+        """Return the number of predicted tokens in all chunks of a document."""
         n_chunks = places[1] - places[0]
         if not n_chunks:
             return 0
@@ -124,7 +124,7 @@ class ChunkedDataset:
 
     @cached_property
     def _firsts(self) -> Sequence[int]:
-        """First chunk of each document, then the total; empty if each document is one chunk."""
+        """The index of each document's first chunk, then the total; empty if all have one chunk."""
         if self.text == "lines" and (self.long_docs == "truncate" or not self.n_long):
             return ()
         return array("q", accumulate(map(self._count, self.docs, self.lengths), initial=0))
@@ -154,7 +154,7 @@ def scored(
     loss_on: LossOn,
     text: TextKind,
 ) -> Iterator[Iterable[Chunk]]:
-    """Yield the scoring chunks of each document; for the arguments see `ChunkedDataset`."""
+    """Yield the scoring chunks of each document; see `ChunkedDataset` for the arguments."""
     return (_cut(doc, tokenizer, block_size, loss_on, text) for doc in docs)
 
 
@@ -166,7 +166,7 @@ def _cut(
     text: TextKind,
     stride: int | None = None,
 ) -> Chunks:
-    """Return the chunks of a document; each has a token that counts."""
+    """Return the chunks of a document; each has at least one token that counts."""
     tokens = tokenizer.encode_document(doc)
     if text == "stream":
         if not isinstance(doc, str):

@@ -1,12 +1,12 @@
-"""Read conversations and scored replies from a file, one conversation per line.
+"""Read conversations and replies to score from a file with one conversation per line.
 
     [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
     {"messages": […]}                                       the same list, as in OpenAI's format
     {"prompt": "hi", "completion": "hello"}
     {"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]}
 
-The last is ShareGPT's format, whose files usually are a JSON array of such objects; an array of any
-of these objects is read, too. Errors name the file, the line and the message.
+The last format is ShareGPT's. A file may also be a JSON array of such objects, as ShareGPT files
+usually are. Error messages contain the file, the line and the index of the message.
 """
 
 import json
@@ -28,12 +28,12 @@ SHAREGPT_ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "
 
 @dataclass(frozen=True)
 class Item:
-    """A reply to score by exact match."""
+    """A reply to be scored by exact match."""
 
-    task: str  # the category of its score
+    task: str  # category under which the score is reported
     conversation: Conversation
-    place: int  # of the reply in the conversation
-    line: int  # of the conversation in its file
+    place: int  # index of the reply in the conversation
+    line: int  # line number of the conversation in the file
 
     @property
     def expected(self) -> str:
@@ -48,7 +48,7 @@ class Item:
 
 @dataclass(frozen=True)
 class ChatTestSet:
-    """Conversations and their scored replies."""
+    """Conversations and the replies in them to be scored."""
 
     conversations: list[Conversation]
     items: list[Item]
@@ -57,9 +57,9 @@ class ChatTestSet:
 def load_chat_tests(
     path: str | Path | TextFile, *, tell: Callable[[str], None] | None = None
 ) -> ChatTestSet:
-    """Return the conversations of a JSONL file, and each reply that has a `task`.
+    """Load the conversations of a file and, as items, each reply that has a `task`.
 
-    See `microgpt.data.documents.load_conversations`, which returns only the conversations.
+    See `microgpt.data.documents.load_conversations` for the argument and the errors.
     """
     file = path if isinstance(path, TextFile) else TextFile(path)
     tests = ChatTestSet([], [])
@@ -94,13 +94,13 @@ def load_chat_tests(
 
 @dataclass(frozen=True)
 class _Turn(Message):
-    """A message in the file; `task` is ignored on user messages."""
+    """A message in the file; the `task` of a user message is ignored."""
 
     task: object = None
 
 
 def _lines(file: TextFile) -> Iterator[tuple[int, str]]:
-    """Yield the conversations as JSON, with their line, or their number in a JSON array."""
+    """Yield each conversation as JSON, with the line number or the position in a JSON array."""
     lines = iter(file)
     first = next(lines, "")
     if not _starts_array(first):
@@ -115,7 +115,7 @@ def _lines(file: TextFile) -> Iterator[tuple[int, str]]:
 
 
 def _starts_array(line: str) -> bool:
-    """Return whether a JSON array of conversations begins here, not a list of messages."""
+    """Return whether the line begins a JSON array of conversations, not a list of messages."""
     if not line.lstrip().startswith("["):
         return False
     try:
@@ -127,7 +127,7 @@ def _starts_array(line: str) -> bool:
 
 
 def _messages(value: object, info: ValidationInfo) -> object:
-    """Return the messages of any format; move system messages to the context of `info`."""
+    """Convert any format to a list of messages; move system messages to `info.context`."""
     if isinstance(value, dict):
         if "messages" in value:
             value = value["messages"]
@@ -162,7 +162,7 @@ _TURNS: TypeAdapter[tuple[_Turn, ...]] = TypeAdapter(
 
 
 def _parse(line: str, where: str, system_messages: list[object]) -> Sequence[_Turn]:
-    """Return the messages of a line: one or more, with alternating roles."""
+    """Parse one or more messages with alternating roles; raise DataError if they are invalid."""
     try:
         turns = _TURNS.validate_json(line, context=system_messages)
     except ValidationError as error:
@@ -177,7 +177,7 @@ def _parse(line: str, where: str, system_messages: list[object]) -> Sequence[_Tu
 
 
 def _problem(turn: _Turn, i: int) -> str | None:
-    """Return the error of message i, if any."""
+    """Return the problem with message i, or None if the message is valid."""
     if turn.role != ROLES[i % 2]:
         if i == 0:
             return ": a conversation must start with a user message; remove this one"
@@ -191,7 +191,7 @@ def _problem(turn: _Turn, i: int) -> str | None:
 
 
 def _left_out_note(n: int, n_without_reply: int) -> str:
-    """Return the note about unanswered messages that were left out."""
+    """Return a note for the user about the user messages left out for lack of a reply."""
     note = f"left out {n:,} final user message{'s' * (n > 1)} without a reply"
     if n_without_reply:
         note += f", {n_without_reply:,} of them a whole conversation"

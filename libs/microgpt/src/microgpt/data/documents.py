@@ -1,4 +1,4 @@
-"""Load documents from files: lines, whole texts, or conversations in JSONL."""
+"""Load documents from files: lines, running text or conversations."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,11 +8,11 @@ from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Conversation
 from microgpt.errors import DataError
 
-DEMO_MODEL = "models/chat"  # a bundled chat model, used if there is no model of one's own
+DEMO_MODEL = "models/chat"  # bundled chat model, used if the user has no model
 
 
 def load_text(path: str | Path | TextFile) -> list[str]:
-    """Return the non-empty lines of a UTF-8 text file, stripped.
+    """Return the non-empty lines of a UTF-8 text file, with outer white space removed.
 
     Raises:
         DataError: the file cannot be read, is not UTF-8, or has no text.
@@ -25,7 +25,7 @@ def load_text(path: str | Path | TextFile) -> list[str]:
 
 
 def load_stream(path: str | Path | TextFile) -> str:
-    r"""Return a UTF-8 text file as one text with \n line ends.
+    r"""Return the content of a UTF-8 text file, with line ends converted to \n.
 
     Raises:
         DataError: the file cannot be read, is not UTF-8, or has no text.
@@ -42,21 +42,21 @@ def load_conversations(
 ) -> list[Conversation]:
     """Return the conversations of a file; see `conversation_file` for the formats.
 
-    The roles alternate, the user first. Other fields and blank lines are ignored. System messages
-    and a final user message without a reply are left out.
+    Each conversation starts with a user message, and the roles alternate. Other fields and blank
+    lines are ignored. System messages and a final user message without a reply are left out.
 
     Args:
-        tell: called with a line for the user if messages were left out.
+        tell: called with a message for the user if messages were left out.
 
     Raises:
-        DataError: the file cannot be read or has no conversation, or a line is invalid; the message
-            has its number.
+        DataError: the file cannot be read or has no conversation, or a line is invalid; the error
+            message has the line number.
     """
     return load_chat_tests(path, tell=tell).conversations
 
 
 def bundled(name: str) -> Path:
-    """Return the path of a bundled file or directory; raise DataError if there is none."""
+    """Return the path of a bundled file or directory; raise DataError if it does not exist."""
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "_data", package.parents[3] / "data"):
         if (folder / name).exists():

@@ -1,11 +1,11 @@
-"""A character tokenizer that folds case and accents: it reads "Jörg" as "jorg"."""
+"""A character tokenizer that folds case and accents: "Jörg" is encoded as "jorg"."""
 
 import unicodedata
 from collections.abc import Iterable
 
 from microgpt.data.tokenizer import CharTokenizer, Document
 
-# Letters and punctuation that Unicode does not decompose.
+# Letters and punctuation without a decomposition in Unicode.
 _TABLE = str.maketrans(
     {
         "æ": "ae", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "ł": "l", "ø": "o", "œ": "oe",  # noqa: RUF001
@@ -15,10 +15,11 @@ _TABLE = str.maketrans(
 
 
 def fold(text: str) -> str:
-    """Return the text without case and accents: "strasse" for "Straße".
+    """Remove case and accents from a text: "Straße" becomes "strasse".
 
-    Case folding and compatibility decomposition (Unicode, sections 3.13 and 3.11), without the
-    combining diacritical marks U+0300 to U+036F; then `_TABLE`. Hangul is recomposed.
+    Apply case folding and compatibility decomposition (Unicode, sections 3.13 and 3.11), remove the
+    combining diacritical marks U+0300 to U+036F, recompose what remains (Hangul), and apply
+    `_TABLE`.
     """
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     kept = "".join(char for char in decomposed if not "\u0300" <= char <= "\u036f")
@@ -26,7 +27,7 @@ def fold(text: str) -> str:
 
 
 class FoldingTokenizer(CharTokenizer):
-    """A `CharTokenizer` that folds unknown characters; unknown white space is read as a space.
+    """A `CharTokenizer` that folds unknown characters; unknown white space becomes a space.
 
     Example:
         >>> FoldingTokenizer("gjor").encode("Jörg")
@@ -41,17 +42,17 @@ class FoldingTokenizer(CharTokenizer):
 
     @classmethod
     def from_documents(cls, docs: Iterable[Document]) -> "FoldingTokenizer":
-        """Return a tokenizer for the folded characters of texts or conversations."""
+        """Build a tokenizer from the folded characters of texts or conversations."""
         plain = CharTokenizer.from_documents(docs)
         return cls(sorted(set(fold("".join(plain.chars)))), is_chat=plain.is_chat)
 
     def unknown_characters(self, text: str) -> str:
-        """Return the characters that have no token even when folded, each once, in order."""
+        """Return the distinct characters without a token even after folding, in order."""
         return "".join(char for char in dict.fromkeys(text) if self._ids(char) is None)
 
     def encode(self, text: str) -> list[int]:
-        """Return the tokens of the characters; see `Tokenizer`."""
-        if self._id_of.keys() >= set(text):  # much faster
+        """Return the tokens of a text; raise TokenizerError if a character is unknown."""
+        if self._id_of.keys() >= set(text):  # fast path: no folding needed
             return [self._id_of[char] for char in text]
         tokens: list[int] = []
         for char in text:
@@ -62,17 +63,17 @@ class FoldingTokenizer(CharTokenizer):
         return tokens
 
     def count(self, text: str) -> int:
-        """Return the number of tokens; unknown characters count as one."""
+        """Return the number of tokens, counting each unknown character as one."""
         if self._id_of.keys() >= set(text):
             return len(text)
         return sum(1 if (ids := self._ids(char)) is None else len(ids) for char in text)
 
     def _ids(self, char: str) -> tuple[int, ...] | None:
-        """Return the tokens of a character, none for a combining mark; None if it is unknown."""
+        """Return the tokens of a character (none for a combining mark), or None if unknown."""
         ids = self._ids_of.get(char)
         if ids is None:
             folded = " " if char.isspace() else fold(char)
             if any(each not in self._id_of for each in folded):
-                return None  # not cached: untrusted text may have any number of them
+                return None  # not cached: untrusted text could fill the memory
             ids = self._ids_of[char] = tuple(self._id_of[each] for each in folded)
         return ids

@@ -1,18 +1,18 @@
-"""Sliding windows over a text or conversation longer than the context."""
+"""Sliding windows over texts and conversations longer than the context."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
 from microgpt.data.chat_truncation import room_for_turns
 
-Chunk = tuple[Sequence[int], bytes | None]  # up to block_size + 1 tokens, and their mask
+Chunk = tuple[Sequence[int], bytes | None]  # up to block_size + 1 tokens, mask
 
 
 class SlidingWindows:
-    """Overlapping chunks of a sequence; each token after the first counts in exactly one.
+    """Overlapping chunks of a sequence; each token is predicted in exactly one chunk.
 
-    Predictions already made in an earlier chunk are masked. The default stride is half a context,
-    so each later prediction sees at least that much context.
+    Tokens that an earlier chunk predicts are masked. The default stride is half a context, so
+    predictions after the first chunk have at least half a context of preceding tokens.
     """
 
     def __init__(
@@ -24,13 +24,13 @@ class SlidingWindows:
         first: int | None = None,
         stride: int | None = None,
     ) -> None:
-        """Store a sequence.
+        """Create the chunks of a sequence; they are computed on access.
 
         Args:
-            tokens: 2 or more.
-            mask: of the tokens, see `TokenDataset`.
-            first: replaces the first token of each chunk.
-            stride: tokens from one chunk to the next, at most block_size.
+            tokens: at least two tokens.
+            mask: loss mask of the tokens, as in `TokenDataset`.
+            first: token that replaces the first token of each chunk.
+            stride: number of tokens between the starts of two chunks, at most block_size.
         """
         self._tokens, self._mask, self._first = tokens, mask, first
         self._block_size, self._stride = block_size, stride or default_stride(block_size)
@@ -54,40 +54,41 @@ class SlidingWindows:
 
 
 def default_stride(block_size: int) -> int:
-    """Return the default stride."""
+    """Return the default stride: half the context, but at least 1."""
     return max(1, block_size // 2)
 
 
 def n_windows(n_predictions: int, block_size: int, stride: int) -> int:
-    """Return the number of chunks for a number of predictions."""
+    """Return the number of chunks needed for n_predictions predicted tokens."""
     return 1 + max(0, -((block_size - n_predictions) // stride))
 
 
 def turn_windows(
     tokens: Sequence[int], block_size: int, mask: bytes | None, roles: Sequence[int]
 ) -> list[Chunk]:
-    """Return the training chunks of a conversation, each in the form of a chat prompt.
+    """Return the training chunks of a conversation, each in the format of a chat prompt.
 
-    A chunk is [BOS, turns…] and starts with a user turn. Earlier turns fill up to half a context,
-    or three quarters if that is only the question; then come as many turns to learn as fit. The
-    rest of a longer turn, and a reply whose question is too long for a prompt, are split as in
-    `SlidingWindows`. Each token that counts does so in exactly one chunk; no chunk has none.
+    A chunk is [BOS, turns…] and starts with a user turn. Earlier turns take up to half a context,
+    or three quarters if there is only the question. As many new turns as fit follow. The rest of
+    a long turn, and a reply to a question that is too long for a prompt, are split as in
+    `SlidingWindows`. Each token that counts is predicted in exactly one chunk, and each chunk has
+    at least one such token.
 
     Args:
-        tokens: [BOS, turns…, BOS].
-        mask: of the tokens, see `TokenDataset`.
-        roles: the tokens that open a turn, the user's first.
+        tokens: tokens of the conversation: [BOS, turns…, BOS].
+        mask: loss mask of the tokens, as in `TokenDataset`.
+        roles: the role tokens, that of the user first.
     """
     counts = mask or b"\1" * len(tokens)
     starts = [i for i, token in enumerate(tokens) if token in roles]
     ends = [*starts[1:], len(tokens)]
     chunks: list[Chunk] = []
-    end = 1  # of the tokens covered so far
+    end = 1  # end of the tokens covered so far
     while (new := counts.find(1, end)) >= 0:
         turn = bisect_right(starts, new) - 1
         begin = _first_turn(tokens, block_size, turn, starts, ends, roles[0])
         if begin is not None and end <= starts[turn] and new < begin + block_size:
-            last = bisect_right(ends, begin + block_size) - 1  # turn that fits
+            last = bisect_right(ends, begin + block_size) - 1  # index of the last turn that fits
             end = ends[last] if last >= turn else begin + block_size
             head = [tokens[0]]
         else:
@@ -108,7 +109,7 @@ def _first_turn(
     ends: Sequence[int],
     user: int,
 ) -> int | None:
-    """Return where the chunk of a turn begins, or None if its question does not fit."""
+    """Return the start of the chunk for a turn, or None if the question does not fit."""
     near = bisect_left(starts, starts[turn] - block_size // 2)
     for begin in starts[near : turn + 1]:
         if tokens[begin] == user and ends[turn] - begin <= block_size:

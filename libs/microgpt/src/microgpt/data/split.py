@@ -1,4 +1,4 @@
-"""Split documents into a training, a validation and a test part."""
+"""Split documents into training, validation and test sets."""
 
 import hashlib
 import json
@@ -11,15 +11,15 @@ from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.tokenizer import Document, Tokenizer, joined
 from microgpt.errors import ConfigError, DataError
 
-HASH_BATCH = 1024  # documents per hash update; as fast as all at once, without a full copy
+HASH_BATCH = 1024  # documents per hash update, to avoid a full copy in memory
 
 
 @dataclass(frozen=True)
 class DataFacts:
     """Size, hash and held-out fractions of a dataset."""
 
-    n_docs: int  # held-out documents included
-    sha256: str  # see `fingerprint`
+    n_docs: int  # number of documents, including held-out ones
+    sha256: str  # hash of the documents; see `fingerprint`
     val_fraction: float = 0.0
     test_fraction: float = 0.0
 
@@ -28,11 +28,11 @@ class DataFacts:
 class Split:
     """Documents split into training, validation and test sets."""
 
-    docs: Sequence[Document]  # all of them
+    docs: Sequence[Document]  # all documents, including duplicates
     train: Sequence[Document]
-    validation: Sequence[Document] = ()  # for choosing settings and weights
-    test: Sequence[Document] = ()  # for the final loss
-    val_fraction: float = 0.0  # as requested
+    validation: Sequence[Document] = ()  # used to choose settings and weights
+    test: Sequence[Document] = ()  # used only for the final loss
+    val_fraction: float = 0.0  # requested fraction
     test_fraction: float = 0.0
     _chunked: dict[object, ChunkedDataset] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -40,28 +40,29 @@ class Split:
 
     @cached_property
     def facts(self) -> DataFacts:
-        """Return the facts that a model records about its data."""
+        """The facts about the data that are saved with a model."""
         sha256 = fingerprint(self.docs)
         return DataFacts(len(self.docs), sha256, self.val_fraction, self.test_fraction)
 
     def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
-        """Return the chunks of the training set, cached for the trainings of a search."""
+        """Return the chunks of the training set, cached for the next training run."""
         settings = (block_size, config.loss_on, config.long_docs, config.text)
         key = (tokenizer, *settings)
-        if key not in self._chunked:  # two threads may both make it, which is harmless
+        if key not in self._chunked:  # two threads may both build it, which is harmless
             self._chunked[key] = ChunkedDataset(self.train, tokenizer, *settings)
         return self._chunked[key]
 
 
 def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.0) -> Split:
-    """Split documents by their hash and remove duplicates.
+    """Split documents by hash and remove duplicates.
 
-    The split of a document depends only on its content, not on the other documents, their order or
-    a seed. Without fractions, all documents, duplicates included, are for training.
+    The set that a document belongs to depends only on the content of the document, not on other
+    documents, their order or a seed. If both fractions are 0, all documents, including duplicates,
+    are in the training set.
 
     Raises:
-        ConfigError: a fraction is out of range, or the two leave nothing to train on.
-        DataError: a requested part, or the training part, has no documents.
+        ConfigError: a fraction is out of range, or the fractions leave no training data.
+        DataError: the training set or a requested held-out set has no documents.
     """
     _check_fractions(validation, test)
     if not validation + test:
@@ -79,11 +80,11 @@ def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.
 
 
 def split_stream(text: str, *, validation: float = 0.0, test: float = 0.0) -> Split:
-    """Hold out the end of a running text: first the validation part, then the test part.
+    """Split running text into a training set, then a validation set, then a test set.
 
     Raises:
-        ConfigError: a fraction is out of range, or the two leave nothing to train on.
-        DataError: a requested part, or the training part, has no characters.
+        ConfigError: a fraction is out of range, or the fractions leave no training data.
+        DataError: the training set or a requested held-out set has no characters.
     """
     _check_fractions(validation, test)
     ends = [round(len(text) * end) for end in (1 - validation - test, 1 - test, 1)]
@@ -111,9 +112,9 @@ def _check_fractions(validation: float, test: float) -> None:
 
 
 def fingerprint(docs: Sequence[Document]) -> str:
-    """Return the sha256 of all documents, in order, each followed by a newline.
+    """Return the SHA-256 of all documents, in order, each followed by a newline.
 
-    A text counts as its UTF-8 bytes, a conversation as those of [[role, content], …] in JSON.
+    A text is hashed as UTF-8, a conversation as the JSON array [[role, content], …].
     """
     digest = hashlib.sha256()
     for i in range(0, len(docs), HASH_BATCH):
@@ -124,7 +125,7 @@ def fingerprint(docs: Sequence[Document]) -> str:
 
 
 def _as_line(doc: Document) -> str:
-    """Return the text of a document to hash."""
+    """Return the line of text that is hashed for a document."""
     if isinstance(doc, str):
         return doc
     pairs = [[message.role, message.content] for message in doc]
@@ -132,11 +133,11 @@ def _as_line(doc: Document) -> str:
 
 
 def _hash_distinct(docs: Iterable[Document]) -> Iterator[tuple[Document, float]]:
-    """Yield each distinct document with its hash as a number in [0, 1)."""
+    """Yield each distinct document with a hash of its content in [0, 1)."""
     seen: set[str | bytes] = set()
     for doc in docs:
         digest = hashlib.sha256(_as_line(doc).encode(errors="surrogatepass")).digest()
-        key = doc if isinstance(doc, str) else digest  # a text is in memory anyway
+        key = doc if isinstance(doc, str) else digest  # a text is already in memory
         if key not in seen:
             seen.add(key)
             yield doc, int.from_bytes(digest[:4], "big") / 2**32

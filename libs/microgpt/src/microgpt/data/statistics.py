@@ -1,4 +1,4 @@
-"""Dataset statistics: counts, lengths, characters, and truncation by a context."""
+"""Dataset statistics: document lengths, characters, duplicates and truncation."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -9,25 +9,25 @@ from microgpt.data.sliding_windows import default_stride, n_windows
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, texts_of
 from microgpt.errors import DataError
 
-N_FREQUENT = 5  # most frequent documents to list
-RARE = 10  # characters with fewer occurrences are hardly learned
-N_BINS = 16  # of a histogram, approximately; fits on a page
-# The largest recommended context: time and memory of attention grow with its square.
+N_FREQUENT = 5  # number of most frequent documents to list
+RARE = 10  # a model hardly learns characters with fewer occurrences
+N_BINS = 16  # approximate number of histogram bins; fits on a screen
+# Largest context to recommend: attention takes quadratic time and memory.
 MAX_RECOMMENDED = 1024
 
 
 @dataclass(frozen=True)
 class Cut:
-    """The tokens that exceed a context; `TrainConfig.long_docs` decides their use."""
+    """Documents and tokens beyond a context; `TrainConfig.long_docs` sets how they are used."""
 
-    block_size: int  # the context
-    n_docs: int  # documents longer than the context
-    n_tokens: int  # tokens beyond the context
+    block_size: int  # context in tokens
+    n_docs: int  # number of documents longer than the context
+    n_tokens: int  # number of tokens beyond the context
 
 
 @dataclass(frozen=True)
 class Bin:
-    """The number of documents with a length in a range, both ends included."""
+    """The number of documents with a length from first to last, inclusive."""
 
     first: int
     last: int
@@ -36,29 +36,27 @@ class Bin:
 
 @dataclass(frozen=True)
 class DataReport:
-    """Statistics of documents. A length is the number of tokens that the model predicts.
+    """Statistics of documents.
 
-    These are the tokens of the text and one for the end; a conversation has two more per turn. A
-    document fits into a context of at least its length.
+    The length of a document is the number of predicted tokens: the tokens of the text, two more per
+    turn in a conversation, and one for the end. A document fits into a context of that many tokens.
     """
 
-    tokenizer: Tokenizer  # that counted the lengths
+    tokenizer: Tokenizer  # tokenizer used to count the lengths
     n_docs: int
-    n_repeats: int  # duplicates of an earlier document
-    most_frequent: Sequence[
-        tuple[Document, int]
-    ]  # documents that occur more than once, with their counts
-    lengths: Mapping[int, int]  # documents per length, ascending
-    char_counts: Mapping[str, int]  # occurrences per character, sorted by character
+    n_repeats: int  # number of documents that repeat an earlier one
+    most_frequent: Sequence[tuple[Document, int]]  # most frequent duplicates, with their counts
+    lengths: Mapping[int, int]  # number of documents per length, in ascending order
+    char_counts: Mapping[str, int]  # number of occurrences per character, sorted by character
 
     @property
     def n_tokens(self) -> int:
-        """The number of tokens to predict."""
+        """The number of predicted tokens in all documents."""
         return sum(length * n for length, n in self.lengths.items())
 
     @property
     def rare(self) -> dict[str, int]:
-        """Characters with fewer than 10 occurrences and their counts, the rarest first."""
+        """Characters with fewer than 10 occurrences, with their counts, rarest first."""
         rare = [(char, n) for char, n in self.char_counts.items() if n < RARE]
         return dict(sorted(rare, key=lambda item: item[1]))
 
@@ -66,8 +64,8 @@ class DataReport:
     def block_size(self) -> int:
         """The recommended context, a power of two up to 1,024.
 
-        It is the smallest that truncates at most 1 % of the documents and of the tokens, or twice
-        that if all documents then fit.
+        This is the smallest context that truncates at most 1 % of the documents and at most 1 % of
+        the tokens, or twice that size if all documents then fit.
         """
         size = 2
         while size < MAX_RECOMMENDED:
@@ -78,11 +76,11 @@ class DataReport:
         return size
 
     def is_small(self, cut: Cut) -> bool:
-        """Return whether at most 1 % of the documents and of the tokens are cut."""
+        """Return whether at most 1 % of the documents and at most 1 % of the tokens are cut."""
         return 100 * cut.n_docs <= self.n_docs and 100 * cut.n_tokens <= self.n_tokens
 
     def percentile(self, percent: int) -> int:
-        """Return a percentile of the lengths (nearest rank)."""
+        """Return a percentile of the document lengths, using the nearest-rank method."""
         rank = max(1, -(-percent * self.n_docs // 100))
         for length, n in self.lengths.items():
             rank -= n
@@ -91,18 +89,18 @@ class DataReport:
         raise ValueError(f"percent must be from 0 to 100, got {percent}")
 
     def cut(self, block_size: int) -> Cut:
-        """Return the documents and tokens that exceed a context."""
+        """Count the documents and tokens that exceed a context."""
         beyond = [(length - block_size, n) for length, n in self.lengths.items()]
         beyond = [(excess, n) for excess, n in beyond if excess > 0]
         return Cut(block_size, sum(n for _, n in beyond), sum(excess * n for excess, n in beyond))
 
     def n_chunks(self, block_size: int) -> int:
-        """Return the number of training chunks of all documents; see `SlidingWindows`."""
+        """Return the number of training chunks if `SlidingWindows` splits long documents."""
         stride = default_stride(block_size)
         return sum(n_windows(length, block_size, stride) * n for length, n in self.lengths.items())
 
     def histogram(self) -> list[Bin]:
-        """Return the lengths in about 16 bins of a round width.
+        """Return a histogram of the lengths with about 16 bins of a round width.
 
         The last bin extends to the longest document, so that a few long documents do not widen the
         other bins.
@@ -124,7 +122,7 @@ class DataReport:
 def describe(docs: Sequence[Document], tokenizer: Tokenizer | None = None) -> DataReport:
     """Return statistics of texts or conversations; raise DataError if there are none.
 
-    The tokenizer counts their lengths; by default it is a `CharTokenizer` of the documents.
+    Lengths are in tokens of the tokenizer, by default a `CharTokenizer` of the documents.
 
     Example:
         >>> describe(["anna", "emma", "anna"]).most_frequent
@@ -150,19 +148,19 @@ def describe(docs: Sequence[Document], tokenizer: Tokenizer | None = None) -> Da
 
 
 def count_with_others(docs: Iterable[Document], chars: Collection[str]) -> int:
-    """Return the number of documents that contain any other character."""
+    """Return the number of documents with a character that is not in `chars`."""
     known = frozenset(chars)
     return sum(not all(map(known.issuperset, texts_of(doc))) for doc in docs)
 
 
 def _repeats(docs: Iterable[Document]) -> tuple[int, list[tuple[Document, int]]]:
-    """Return the number of distinct documents, and the most frequent duplicates."""
+    """Return the number of distinct documents and the most frequent duplicates with counts."""
     counts = Counter(doc if isinstance(doc, str) else tuple(doc) for doc in docs)
     return len(counts), [(doc, n) for doc, n in counts.most_common(N_FREQUENT) if n > 1]
 
 
 def _round_up(number: float) -> int:
-    """Round up to the next of 1, 2, 5, 10, 20, 50 and so on."""
+    """Round up to the next number that is 1, 2 or 5 times a power of ten."""
     power = 1
     while True:
         for step in (1, 2, 5):

@@ -1,4 +1,4 @@
-"""Read a UTF-8 file line by line in small chunks, and diagnose other encodings."""
+"""Read a UTF-8 text file line by line; detect files in other encodings."""
 
 import unicodedata
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
@@ -7,39 +7,39 @@ from pathlib import Path
 
 from microgpt.errors import DataError
 
-CHUNK = 2**16  # bytes per read, extended to the end of a line
-SAMPLE = 2**14  # bytes for guessing the encoding
+CHUNK = 2**16  # bytes per read; each read is extended to the end of the line
+SAMPLE = 2**14  # number of bytes used to detect the encoding
 
-BOMS = {  # UTF-32 first: its BOM begins with that of UTF-16
+BOMS = {  # UTF-32 first, as the UTF-32-LE BOM begins with the UTF-16-LE BOM
     BOM_UTF32_LE: "utf-32", BOM_UTF32_BE: "utf-32", BOM_UTF16_LE: "utf-16", BOM_UTF16_BE: "utf-16"
 }  # fmt: skip
-LAYOUT = "\t\n\r\f\x1a"  # \x1a ends a file in DOS
-PLAIN = bytes([*b"\t\n\r", *range(ord(" "), ord("~") + 1)])  # bytes of ASCII text
+LAYOUT = "\t\n\r\f\x1a"  # \x1a is the DOS end-of-file character
+PLAIN = bytes([*b"\t\n\r", *range(ord(" "), ord("~") + 1)])  # printable ASCII, tab and line ends
 
 
 class TextFile:
-    r"""A text file that is read line by line.
+    r"""A UTF-8 text file that is read line by line.
 
-    Lines end with \n, \r\n or \r, in any mix. A byte order mark at the start is left out.
+    Line ends may be \n, \r\n or \r, even within one file. A byte order mark is skipped.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.has_bom = False  # whether there was a byte order mark
-        self.line_ends: set[str] = set()  # those found so far
+        self.has_bom = False  # whether the file starts with a byte order mark
+        self.line_ends: set[str] = set()  # kinds of line ends found so far
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the lines without their ends.
+        """Yield the lines without line ends.
 
         Raises:
-            DataError: the file cannot be read, or is not UTF-8 text; the message has the line, the
-                byte and the likely encoding.
+            DataError: the file cannot be read or is not UTF-8 text; the message contains the line,
+                the byte and the likely encoding.
         """
         n_lines = 0
         try:
             with self.path.open("rb") as file:
                 while chunk := file.read(CHUNK):
-                    # A chunk with a zero is refused; reading on could take gigabytes.
+                    # A zero byte is an error. Limit the read, as the line may have gigabytes.
                     chunk += file.readline(CHUNK if b"\0" in chunk else -1)
                     if not n_lines:
                         self.has_bom = chunk.startswith(BOM_UTF8)
@@ -55,7 +55,7 @@ class TextFile:
             text = chunk.decode()
         except UnicodeDecodeError as error:
             raise self._problem(chunk, error.start, n_lines_before) from error
-        if "\0" in text:  # UTF-16 can be valid UTF-8
+        if "\0" in text:  # UTF-16 text can be valid UTF-8, with zero bytes
             raise self._problem(chunk, chunk.index(0), n_lines_before)
         return text
 
@@ -66,7 +66,7 @@ class TextFile:
         return _with_plain_ends(text).removesuffix("\n").split("\n")
 
     def _problem(self, chunk: bytes, start: int, n_lines_before: int) -> DataError:
-        """Return the error for a chunk that is not text from byte `start` on."""
+        """Return the error for a chunk whose first invalid byte is at `start`."""
         before = _with_plain_ends(chunk[:start].decode())
         line = n_lines_before + before.count("\n") + 1
         where = f"(line {line} has the byte 0x{chunk[start]:02x})"
@@ -79,13 +79,13 @@ def _with_plain_ends(text: str) -> str:
 
 
 def _sample(chunk: bytes, start: int) -> bytes:
-    """Return about SAMPLE bytes around a byte, in whole lines where possible."""
+    """Return about SAMPLE bytes around `start`, starting at a line start if possible."""
     first = chunk.rfind(b"\n", 0, max(0, start - SAMPLE // 2)) + 1
     return chunk[first : first + SAMPLE]
 
 
 def _diagnose(sample: bytes) -> tuple[str, str]:
-    """Return the problem with bytes that are not UTF-8 text, and its remedy."""
+    """Return the expected content ("UTF-8 text" or "a text file") and a remedy."""
     for bom, name in BOMS.items():
         if sample.startswith(bom):
             return _other_encoding(name)
@@ -94,19 +94,19 @@ def _diagnose(sample: bytes) -> tuple[str, str]:
     if not is_ascii_with_zeros and b"\0" in odd:
         for name in ("utf-16-le", "utf-16-be"):
             text = sample[: len(sample) // 2 * 2].decode(name, errors="replace")
-            # In the wrong byte order there are no spaces or line ends.
+            # Text decoded in the wrong byte order has no spaces or line ends.
             has_layout = text.isascii() or "\n" in text or " " in text
             if has_layout and "\ufffd" not in text and _is_text(text):
                 return _other_encoding(name)
     text = sample.decode(errors="replace")
     n_bad = text.count("\ufffd")
     n_beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))
-    if is_ascii_with_zeros or n_beyond_ascii - n_bad >= n_bad:  # no other encoding looks like it
+    if is_ascii_with_zeros or n_beyond_ascii - n_bad >= n_bad:  # mostly valid UTF-8
         return "UTF-8 text", "fix that line"
     if not _is_text(text):
         return "a text file", "use a UTF-8 text file"
     western = sample.decode("cp1252", errors="replace")
-    if "\ufffd" not in western and 2 * len(odd) <= len(sample):  # accents are few among letters
+    if "\ufffd" not in western and 2 * len(odd) <= len(sample):  # most letters have no accent
         return _other_encoding("cp1252")
     return "UTF-8 text", "it is in another encoding; save it as UTF-8"
 
@@ -116,5 +116,5 @@ def _other_encoding(name: str) -> tuple[str, str]:
 
 
 def _is_text(text: str) -> bool:
-    """Return whether there are no control characters other than layout."""
+    """Return whether a text has no control characters except those in LAYOUT."""
     return not any(unicodedata.category(char) in ("Cc", "Cn") for char in {*text} - {*LAYOUT})

@@ -9,19 +9,19 @@ Tokens = Sequence[int]
 
 
 class TokenDataset(Sequence[Tokens]):
-    """A sequence of tokenized documents."""
+    """A sequence of tokenized documents with an optional loss mask."""
 
     def __init__(self, docs: Iterable[Tokens] = ()) -> None:
         self.tokens = array("q")
-        self.starts = array("q", [0])  # start of each document, and the end of the last
-        # Loss mask: 1 for each token that counts, 0 for context; empty while all count. The value
-        # at a document's first token, which is never predicted, has no meaning.
+        self.starts = array("q", [0])  # start of each document, then the end of the last one
+        # Loss mask: 1 for tokens that count, 0 for context. The mask is empty as long as all tokens
+        # count. The value for a document's first token is unused: that token is never predicted.
         self.mask = bytearray()
         for doc in docs:
             self.append(doc)
 
     def append(self, doc: Tokens, mask: bytes | None = None) -> None:
-        """Add a document; without a mask, all its tokens count."""
+        """Append a document. Without a mask, all tokens of the document count."""
         if mask and not self.mask:
             self.mask.extend(b"\1" * len(self.tokens))
         self.tokens.extend(doc)
@@ -30,20 +30,20 @@ class TokenDataset(Sequence[Tokens]):
             self.mask.extend(mask or b"\1" * len(doc))
 
     def mask_of(self, i: int) -> bytes:
-        """Return the mask of a document."""
+        """Return the loss mask of document i, one byte per token."""
         start, end = self.starts[i], self.starts[i + 1]
         return bytes(self.mask[start:end]) or b"\1" * (end - start)
 
     @property
     def n_predictions(self) -> int:
-        """The number of predictions that count."""
+        """The number of predicted tokens that count towards the loss."""
         if not self.mask:
             return len(self.tokens) - len(self)
         return sum(self.mask) - sum(self.mask[start] for start in self.starts[:-1])
 
     @classmethod
     def of(cls, docs: Sequence[Tokens]) -> "TokenDataset":
-        """Convert documents to a `TokenDataset`; one is returned unchanged."""
+        """Convert documents to a `TokenDataset`. An existing `TokenDataset` is returned as is."""
         return docs if isinstance(docs, TokenDataset) else cls(docs)
 
     def __len__(self) -> int:
@@ -67,5 +67,5 @@ class TokenDataset(Sequence[Tokens]):
 
     @property
     def longest(self) -> int:
-        """The number of tokens of the longest document."""
+        """The number of tokens in the longest document."""
         return max(end - start for start, end in pairwise(self.starts))

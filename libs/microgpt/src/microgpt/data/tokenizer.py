@@ -1,11 +1,11 @@
 """Tokenizer base class and character tokenizer.
 
-    text pieces  0 … n−1: the characters, sorted; or the pieces that `bpe` learned
-    text         BOS = n
-    chat         user = n, assistant = n+1, end_turn = n+2, BOS = n+3
+    pieces                   0 … n−1: sorted characters, or pieces learned by `bpe`
+    special tokens, text     BOS = n
+    special tokens, chat     user = n, assistant = n+1, end_turn = n+2, BOS = n+3
 
-A text is [BOS, pieces…, BOS]; a turn is [role, pieces…, end_turn]; a conversation is [BOS, turns…,
-BOS]. Special tokens come only from this structure: "<|user|>" in a text is eight plain characters.
+A text is [BOS, pieces…, BOS], a turn is [role, pieces…, end_turn], and a conversation is [BOS,
+turns…, BOS]. Text never encodes to special tokens: "<|user|>" is just eight characters.
 """
 
 from abc import ABC, abstractmethod
@@ -19,8 +19,8 @@ from microgpt.errors import TokenizerError
 
 Role = Literal["user", "assistant"]
 ROLES: tuple[Role, ...] = get_args(Role)
-IGNORED_ROLES = ("system", "developer")  # the models have no token for instructions
-SPECIAL_TOKENS = (*ROLES, "end_turn")  # their names in meta.json
+IGNORED_ROLES = ("system", "developer")  # the models have no tokens for these roles
+SPECIAL_TOKENS = (*ROLES, "end_turn")  # names of the chat tokens in meta.json
 TokenizerKind = Literal["char", "bpe"]
 
 
@@ -37,7 +37,7 @@ Document = str | Sequence[Message]
 
 
 def joined(docs: Iterable[Document], separator: str) -> str | None:
-    """Return all documents joined into one text, or None if one is a conversation."""
+    """Join all documents into one text; return None if any document is a conversation."""
     try:
         return separator.join(cast("Iterable[str]", docs))
     except TypeError:
@@ -45,17 +45,21 @@ def joined(docs: Iterable[Document], separator: str) -> str | None:
 
 
 def texts_of(doc: Document) -> Iterable[str]:
-    """Return the text of a document, or the texts of its messages."""
+    """Return the text of a document, or the texts of all messages of a conversation."""
     return (doc,) if isinstance(doc, str) else (message.content for message in doc)
 
 
 def count_predictions(
     doc: Document, loss_on: LossOn, text: TextKind, count: Callable[[str], int]
 ) -> int:
-    """Return the number of predictions of a document that count towards the loss.
+    """Return the number of predicted tokens of a document that count towards the loss.
 
-    They include the end of a text, a turn or a conversation, and each role. Running text has no
-    end. `count` returns the number of tokens of a text.
+    The end token of a text counts, except in running text. In a conversation, role tokens, end_turn
+    tokens and the last BOS count if loss_on is "all"; otherwise only assistant texts and their
+    end_turn tokens count.
+
+    Args:
+        count: returns the number of tokens of a text.
     """
     if isinstance(doc, str):
         return count(doc) + (text == "lines")
@@ -65,15 +69,15 @@ def count_predictions(
 
 
 class Tokenizer(ABC):
-    """A vocabulary of text pieces, followed by the special tokens."""
+    """A tokenizer whose vocabulary consists of text pieces and special tokens."""
 
-    kind: ClassVar[TokenizerKind]  # as in meta.json
-    unit: ClassVar[str]  # name of its tokens in error messages
+    kind: ClassVar[TokenizerKind]  # name of the kind in meta.json
+    unit: ClassVar[str]  # what to call tokens in error messages
 
     def __init__(self, n_pieces: int, *, is_chat: bool) -> None:
-        self.is_chat = is_chat  # whether there are tokens for roles and the end of a turn
+        self.is_chat = is_chat  # whether the vocabulary has chat tokens
         self.special_ids = range(n_pieces, n_pieces + n_special(is_chat=is_chat))
-        self.bos_id = self.special_ids[-1]  # at both ends of a document
+        self.bos_id = self.special_ids[-1]  # first and last token of a document
 
     @abstractmethod
     def unknown_characters(self, text: str) -> str:
@@ -81,7 +85,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
-        """Return the tokens of a text, or raise TokenizerError with all unknown characters."""
+        """Return the tokens of a text; raise TokenizerError listing all unknown characters."""
 
     @abstractmethod
     def count(self, text: str) -> int:
@@ -93,15 +97,15 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def decode(self, tokens: Iterable[int]) -> str:
-        """Return the text of the tokens, without special tokens.
+        """Decode tokens to text, leaving out special tokens.
 
         Raises:
-            TokenizerError: a token is unknown.
+            TokenizerError: a token is not in the vocabulary.
         """
 
     @abstractmethod
     def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
-        """Decode incrementally: yield text as tokens arrive, in whole characters only."""
+        """Decode tokens as they arrive, yielding only complete characters."""
 
     @property
     @abstractmethod
@@ -110,12 +114,12 @@ class Tokenizer(ABC):
 
     @property
     def names(self) -> tuple[str | bytes, ...]:
-        """The unique name of each token."""
+        """The name of each token in token order; all names are distinct."""
         return (*self.piece_names, *(SPECIAL_TOKENS if self.is_chat else ()), "bos")
 
     @property
     def vocab_size(self) -> int:
-        """The number of tokens, special ones included."""
+        """The number of tokens, including special tokens."""
         return self.bos_id + 1
 
     @property
@@ -124,7 +128,7 @@ class Tokenizer(ABC):
         return self._chat_id("end_turn")
 
     def role_id(self, role: str) -> int:
-        """Return the token that opens a turn of "user" or "assistant"."""
+        """Return the token that starts a turn of the role "user" or "assistant"."""
         if role not in ROLES:
             raise TokenizerError(f'unknown role "{role}" (expected "user" or "assistant")')
         return self._chat_id(role)
@@ -134,7 +138,7 @@ class Tokenizer(ABC):
         return [self.role_id(message.role), *self.encode(message.content), self.end_turn_id]
 
     def encode_document(self, doc: Document) -> list[int]:
-        """Return the tokens of a text or a conversation, BOS at both ends."""
+        """Return the tokens of a text or conversation, including BOS at both ends."""
         if isinstance(doc, str):
             return [self.bos_id, *self.encode(doc), self.bos_id]
         turns = [token for message in doc for token in self.encode_turn(message)]
@@ -143,8 +147,9 @@ class Tokenizer(ABC):
     def mask(self, doc: Document, loss_on: LossOn) -> bytes | None:
         """Return the loss mask of a document: 1 for each token that counts, 0 for context.
 
-        The assistant's turns and their ends count, but not the role tokens, which the caller
-        supplies. None means that all tokens count, as in a text.
+        If loss_on is "all", or the document is a text, all tokens count and the result is None.
+        Otherwise the assistant's text and end_turn tokens count. Role tokens do not count, as the
+        caller supplies them.
         """
         if isinstance(doc, str) or loss_on == "all":
             return None
@@ -156,7 +161,7 @@ class Tokenizer(ABC):
         return b"\0" + b"".join(turns) + b"\0"
 
     def count_tokens(self, doc: Document) -> int:
-        """Return the number of tokens of a text or a conversation, BOS at both ends."""
+        """Return the number of tokens of a text or conversation, including BOS at both ends."""
         if isinstance(doc, str):
             return 2 + self.count(doc)
         return 2 + sum(2 + self.count(message.content) for message in doc)
@@ -168,23 +173,23 @@ class Tokenizer(ABC):
 
 
 def n_special(*, is_chat: bool) -> int:
-    """Return the number of special tokens of a tokenizer."""
+    """Return the number of special tokens of a text or chat tokenizer."""
     return 1 + (len(SPECIAL_TOKENS) if is_chat else 0)
 
 
 class CharTokenizer(Tokenizer):
-    """A vocabulary of characters.
+    """A tokenizer whose tokens are single characters.
 
     Raises:
-        TokenizerError: there are no characters, or one is longer than a character, a duplicate, or
-            a lone surrogate, which UTF-8 cannot encode.
+        TokenizerError: chars is empty, or an item is a duplicate, not a single character, or a lone
+            surrogate, which UTF-8 cannot encode.
     """
 
     kind = "char"
     unit = "characters"
 
     def __init__(self, chars: Iterable[str], *, is_chat: bool = False) -> None:
-        self.chars = tuple(chars)  # in token order
+        self.chars = tuple(chars)  # the characters in token order
         self._id_of = {char: i for i, char in enumerate(self.chars)}
         if not self.chars:
             raise TokenizerError("a vocabulary needs at least one character")
@@ -204,7 +209,7 @@ class CharTokenizer(Tokenizer):
 
     @classmethod
     def from_documents(cls, docs: Iterable[Document]) -> "CharTokenizer":
-        """Return a tokenizer for all characters in texts or conversations."""
+        """Build a tokenizer from all characters in texts or conversations."""
         docs = list(docs)
         text = joined(docs, "")
         if text is not None:
@@ -214,16 +219,16 @@ class CharTokenizer(Tokenizer):
 
     @property
     def piece_names(self) -> Sequence[str]:
-        """The characters; the names of special tokens are longer."""
+        """The characters in token order."""
         return self.chars
 
     def unknown_characters(self, text: str) -> str:
         """Return the characters of the text that have no token, each once, in order."""
-        # A generator lets other threads run: untrusted text may have 100,000 of them.
+        # A generator lets other threads run: an untrusted text may have 100,000 such characters.
         return "".join(dict.fromkeys(char for char in text if char not in self._id_of))
 
     def encode(self, text: str) -> list[int]:
-        """Return the tokens of the characters; see `Tokenizer`."""
+        """Return one token per character; raise TokenizerError if a character is unknown."""
         try:
             return [self._id_of[char] for char in text]
         except KeyError:
@@ -236,15 +241,15 @@ class CharTokenizer(Tokenizer):
         )
 
     def count(self, text: str) -> int:
-        """Return the number of characters."""
+        """Return the number of characters, which is the number of tokens."""
         return len(text)
 
     def tokens_of(self, texts: Iterable[str]) -> list[int]:
-        """Return the tokens of the texts that are a single character of the vocabulary."""
+        """Return the tokens of those texts that are a single character of the vocabulary."""
         return [self._id_of[text] for text in texts if text in self._id_of]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """Return the characters of the tokens; see `Tokenizer`."""
+        """Decode tokens to characters; raise TokenizerError if a token is unknown."""
         try:
             return "".join([self._text_of[token] for token in tokens])
         except KeyError as error:

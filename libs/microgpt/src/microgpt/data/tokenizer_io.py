@@ -1,4 +1,4 @@
-"""Save and restore tokenizers in model directories and checkpoints."""
+"""Save tokenizers in model directories and checkpoints, and restore them."""
 
 from pathlib import Path
 from typing import Any, Protocol, get_args
@@ -8,16 +8,16 @@ from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import SPECIAL_TOKENS, CharTokenizer, Tokenizer, TokenizerKind
 from microgpt.errors import CheckpointError, TokenizerError
 
-MAX_TOKENIZER_BYTES = 2**26  # a million tokens take about 50 MB
+MAX_TOKENIZER_BYTES = 2**26  # a vocabulary of a million tokens takes about 50 MB
 
 
 def chars_of(tokenizer: Tokenizer) -> tuple[str, ...] | None:
-    """Return the characters of a character tokenizer, or None."""
+    """Return the characters of a character tokenizer, or None for other tokenizers."""
     return tokenizer.chars if isinstance(tokenizer, CharTokenizer) else None
 
 
 def file_of(tokenizer: Tokenizer) -> bytes | None:
-    """Return the tokenizer.json of a subword tokenizer, or None."""
+    """Return the tokenizer.json of a subword tokenizer, or None for other tokenizers."""
     return tokenizer.file if isinstance(tokenizer, BpeTokenizer) else None
 
 
@@ -25,13 +25,13 @@ class TokenizerFields(Protocol):
     """The fields of a JSON file that describe a tokenizer."""
 
     tokenizer: str
-    chars: tuple[str, ...] | None  # of a character tokenizer
-    special_tokens: tuple[str, ...] | None  # of a chat model
+    chars: tuple[str, ...] | None  # the vocabulary of a character tokenizer
+    special_tokens: tuple[str, ...] | None  # names of the chat tokens, None without chat
     fold: bool | None  # whether a character tokenizer folds case and accents
 
 
 def tokenizer_fields(tokenizer: Tokenizer) -> dict[str, Any]:
-    """Return the `TokenizerFields` of a tokenizer."""
+    """Return the values of all `TokenizerFields` for a tokenizer."""
     return {
         "tokenizer": tokenizer.kind,
         "chars": chars_of(tokenizer),
@@ -41,7 +41,7 @@ def tokenizer_fields(tokenizer: Tokenizer) -> dict[str, Any]:
 
 
 def check_fields(path: Path, fields: TokenizerFields) -> None:
-    """Raise CheckpointError, with the path of the JSON file, unless it describes a tokenizer."""
+    """Raise CheckpointError, naming the JSON file, unless its fields describe a tokenizer."""
     kind = fields.tokenizer
     if kind not in get_args(TokenizerKind):
         expected = " or ".join(map(repr, get_args(TokenizerKind)))
@@ -55,10 +55,14 @@ def check_fields(path: Path, fields: TokenizerFields) -> None:
 def restore(
     path: Path, fields: TokenizerFields, file: tuple[Path, bytes] | None, vocab_size: int
 ) -> Tokenizer:
-    """Return the tokenizer that a JSON file describes; `file` is tokenizer.json, if any.
+    """Restore a tokenizer from the fields of a JSON file.
+
+    Args:
+        path: path of the JSON file, for error messages.
+        file: path and content of tokenizer.json; None for a character tokenizer.
 
     Raises:
-        CheckpointError: the tokenizer is invalid, or its size is not vocab_size.
+        CheckpointError: the tokenizer is invalid or does not have vocab_size tokens.
     """
     tokenizer: Tokenizer
     is_chat = fields.special_tokens is not None

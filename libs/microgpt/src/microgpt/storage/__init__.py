@@ -1,1 +1,1 @@
-"""Model directories and training states on disk."""
+"""Model directories and checkpoints on disk."""

@@ -1,4 +1,4 @@
-"""meta.json: model shape, characters and training facts."""
+"""meta.json: model shape, tokenizer and facts about the training run."""
 
 import json
 from dataclasses import asdict, fields
@@ -18,18 +18,18 @@ from microgpt.value import total
 
 FORMAT_VERSION = 1
 META = "meta.json"
-MAX_META_BYTES = 2**24  # all of Unicode in escapes takes 14 MB
+MAX_META_BYTES = 2**24  # all Unicode characters as \u escapes take 14 MB
 
 _Count = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 
 
 def _check_json(facts: dict[str, Any]) -> dict[str, Any]:
-    json.dumps(facts, allow_nan=False)  # pydantic accepts nan, which is not JSON, for Any
+    json.dumps(facts, allow_nan=False)  # for Any, pydantic accepts nan, which is not valid JSON
     return facts
 
 
 class Meta(BaseModel):
-    """meta.json in key order: first the keys of evolve-rust and MoonBase, then optional ones."""
+    """Content of meta.json in key order. The first keys are those of evolve-rust and MoonBase."""
 
     model_config = ConfigDict(strict=True)
 
@@ -38,7 +38,7 @@ class Meta(BaseModel):
     n_head: _Count
     n_layer: _Count
     block_size: _Count
-    chars: tuple[str, ...] | None = None  # of a character tokenizer
+    chars: tuple[str, ...] | None = None  # vocabulary of a character tokenizer
     special_tokens: tuple[str, ...] | None = None
     format_version: _Count = FORMAT_VERSION
     weights_sha256: str | None = None
@@ -59,7 +59,7 @@ class Meta(BaseModel):
 
 
 def meta_of(result: TrainResult) -> Meta:
-    """Return the meta.json of a trained model."""
+    """Return the content of meta.json for a trained model."""
     plan, config, data = result.plan, result.config, result.data
     losses, best = result.state.recent_losses, result.state.best
     training = {
@@ -97,7 +97,7 @@ def meta_of(result: TrainResult) -> Meta:
 
 
 def parse_meta(content: bytes, path: Path) -> Meta:
-    """Parse a meta.json; raise CheckpointError with the place of the error."""
+    """Parse meta.json; raise CheckpointError with the location of the error if it is invalid."""
     if problem := newer_version(content, "format_version", FORMAT_VERSION):
         raise CheckpointError(f"{path}: {problem}")
     try:

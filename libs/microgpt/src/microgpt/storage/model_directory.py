@@ -1,11 +1,12 @@
-"""Model directories: weights and meta.json, written atomically and validated when read.
+"""Model directories, written atomically and validated on load.
 
     weights.json         {"wte": [[…], …], …}: the matrices of `weight_shapes` as lists of rows
-    model.safetensors    the same in another format
-    tokenizer.json       the subword tokens, unless tokens are characters
-    meta.json            model shape, characters and training facts
+    model.safetensors    the same matrices in safetensors format, instead of weights.json
+    tokenizer.json       the vocabulary of a subword tokenizer
+    meta.json            model shape, characters and facts about the training run
 
-Directories of evolve-rust and MoonBase, with only the first and the last, can be read too.
+The directories of evolve-rust and MoonBase have only weights.json and meta.json; `load` supports
+them.
 """
 
 import hashlib
@@ -33,35 +34,35 @@ from microgpt.state import TrainedModel, TrainResult
 from microgpt.storage.meta import MAX_META_BYTES, META, Meta, meta_of, parse_meta
 from microgpt.storage.weights_file import WEIGHTS_FILES, decode_weights, encode_weights, max_bytes
 
-HASH = "weights_sha256"  # the key of meta.json
+HASH = "weights_sha256"  # key in meta.json
 TOKENIZER = "tokenizer.json"
-STATE_DESCRIPTION = "train_state.json"  # of an unfinished training
-BYTES_PER_WEIGHT = 32  # of a loaded model: a Python float and a pointer to it
-MAX_IN_JSON = 1_000_000  # weights: 22 MB; larger files are not meant to be read by people
+STATE_DESCRIPTION = "train_state.json"  # present if the directory has a checkpoint
+BYTES_PER_WEIGHT = 32  # memory of a loaded model: a Python float and a pointer
+MAX_IN_JSON = 1_000_000  # number of weights; 22 MB. Larger files are not human-readable
 
 
 @dataclass(frozen=True, repr=False)
 class SavedModel(TrainedModel):
-    """A model loaded from a directory, with its meta.json."""
+    """A model loaded from a directory, including the content of meta.json."""
 
     meta: Meta
 
     @property
     def text(self) -> TextKind:
-        """Whether it was trained on lines or on running text."""
+        """Whether the model was trained on lines or on running text."""
         return "stream" if self.meta.training.get("text") == "stream" else "lines"
 
 
 def save(
     result: TrainResult, directory: str | Path, *, weights_format: WeightsFormat | None = None
 ) -> None:
-    """Write a model directory atomically; replace only an existing model in it.
+    """Write a model directory atomically, replacing the model in it; keep all other files.
 
-    `load` finds the old model or the new one, never a part. A concurrent save to the same directory
-    is waited for. The default format is JSON up to a million weights.
+    A concurrent `load` reads either the old model or the new one. Concurrent calls for the same
+    directory wait for each other. The default format is JSON up to a million weights.
 
     Raises:
-        CheckpointError: the directory cannot be written, or is locked by a training.
+        CheckpointError: the directory cannot be written, or is locked by a training run.
     """
     path = Path(directory)
     files = encode_model(result, weights_format)
@@ -72,7 +73,7 @@ def save(
 def encode_model(
     result: TrainResult, weights_format: WeightsFormat | None = None
 ) -> dict[str, bytes]:
-    """Return the files of a model, by name; see `save`."""
+    """Return the content of each file that `save` writes, by file name."""
     n_params = count_params(result.model)
     weights_format = weights_format or ("json" if n_params <= MAX_IN_JSON else "safetensors")
     content = encode_weights(result.model, result.weights, weights_format, result.dtype)
@@ -86,16 +87,16 @@ def export(
     weights_format: WeightsFormat = "safetensors",
     half: bool = False,
 ) -> Path:
-    """Write a copy of a model, or convert it in place; return the path of its weights file.
+    """Write a copy of a model in any format and return the path of the weights file.
 
     Args:
-        directory: may be the directory of the model itself.
-        half: round the weights to float16; safetensors only.
+        directory: where to write; the directory of the model itself to convert it in place.
+        half: whether to round the weights to float16; only for safetensors.
 
     Raises:
-        ConfigError: half is set for JSON.
-        CheckpointError: the directory cannot be written, is locked by a training, or a weight is
-            too large for float16.
+        ConfigError: half is set and the format is JSON.
+        CheckpointError: the directory cannot be written or is locked by a training run, or a weight
+            is too large for float16.
     """
     if half and weights_format == "json":
         raise ConfigError("half precision needs the safetensors format; JSON stores full precision")
@@ -110,27 +111,27 @@ def export(
 
 
 def load(directory: str | Path) -> SavedModel:
-    """Load the model of a directory.
+    """Load the model in a directory.
 
     Raises:
-        CheckpointError: a file is missing, damaged, of another model or of an unknown format; the
-            message names the file and the place in it.
+        CheckpointError: a file is missing, damaged, in an unknown format, or belongs to another
+            model; the message contains the file and the location of the error.
     """
     directory = Path(directory)
-    exists = os.path.exists(directory)  # checked first, as a concurrent save may create it
-    if not os.path.isdir(directory):  # unlike Path.is_dir, never raises OSError
+    exists = os.path.exists(directory)  # check before isdir: a concurrent save may create it
+    if not os.path.isdir(directory):  # Path.is_dir may raise OSError
         what = "is not a directory" if exists else "does not exist"
         raise CheckpointError(f"{directory} {what}; use a directory written by `microgpt train`")
     return read_consistently(directory, lambda: _load(directory))
 
 
 def has_model(directory: Path) -> bool:
-    """Return whether a directory contains weights."""
+    """Return whether a directory contains a weights file."""
     return any(committed_path(directory, name).exists() for name in WEIGHTS_FILES.values())
 
 
 def publish_model(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files of a model to a locked directory, and remove the files they replace."""
+    """Write the files of a model to a locked directory, and remove obsolete model files."""
     try:
         publish(directory, files, is_held=True)
         for other in {*WEIGHTS_FILES.values(), TOKENIZER} - files.keys():
@@ -140,7 +141,7 @@ def publish_model(directory: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _files(name: str, content: bytes, meta: Meta, tokenizer: Tokenizer) -> dict[str, bytes]:
-    """Return weights, tokenizer and meta.json by file name."""
+    """Return the contents of the weights file, tokenizer.json and meta.json by file name."""
     files = {name: content}
     if vocabulary := file_of(tokenizer):
         files[TOKENIZER] = vocabulary
@@ -154,7 +155,7 @@ def _files(name: str, content: bytes, meta: Meta, tokenizer: Tokenizer) -> dict[
 
 
 def _load(directory: Path) -> SavedModel:
-    """Load a model; a killed save may have left two weights files."""
+    """Load a model. If a killed save left two weights files, use the one with the right hash."""
     if not has_model(directory) and committed_path(directory, STATE_DESCRIPTION).exists():
         raise CheckpointError(
             f"{directory} has no model yet: its training has not ended; resume with: "

@@ -1,4 +1,4 @@
-"""A model directory during training: lock, checkpoint and final model."""
+"""A model directory during training, with a lock, a checkpoint and the final model."""
 
 import os
 from pathlib import Path
@@ -22,15 +22,15 @@ from microgpt.training.history_file import HISTORY, encode_history
 
 
 class TrainingDirectory:
-    """The output directory of a training, created with the first checkpoint."""
+    """The output directory of a training run. The first checkpoint creates it."""
 
     def __init__(self, path: str | Path) -> None:
-        """Lock a directory, which need not exist; raise CheckpointError if that fails."""
+        """Lock a directory, which need not exist; raise CheckpointError if that is impossible."""
         self.path = Path(path)
         self.has_own_state = False  # whether this process has written a checkpoint
         own = (STATE, STATE_DESCRIPTION, HISTORY, TOKENIZER, META, *WEIGHTS_FILES.values())
         for name in own:
-            if os.path.isdir(self.path / name):  # unlike Path.is_dir, never raises OSError
+            if os.path.isdir(self.path / name):  # Path.is_dir may raise OSError
                 raise CheckpointError(f"{self.path / name} is a directory; use another directory")
         self._lock = DirectoryLock(self.path, "being trained")
 
@@ -46,16 +46,16 @@ class TrainingDirectory:
 
     @property
     def has_model(self) -> bool:
-        """Whether the directory holds a model."""
+        """Whether the directory contains a model."""
         return has_model(self.path)
 
     @property
     def has_state(self) -> bool:
-        """Whether the directory holds a checkpoint."""
+        """Whether the directory contains a checkpoint."""
         return _has_state(self.path)
 
     def keep(self, plan: TrainingPlan, state: TrainState, status: Status = "running") -> None:
-        """Write a checkpoint; if that fails, the previous one is kept."""
+        """Write a checkpoint. If the write fails, the previous checkpoint is kept."""
         content, description = encode_state(plan, state, status)
         files = {
             STATE: content,
@@ -69,7 +69,7 @@ class TrainingDirectory:
     def finish(self, result: TrainResult) -> None:
         """Write the last checkpoint, then the model, then the status "ended".
 
-        So no training is lost if the disk is too full for the model.
+        This order keeps the checkpoint if there is not enough disk space for the model.
         """
         self.keep(result.plan, result.state)
         publish_model(self.path, encode_model(result, result.plan.weights_format))
@@ -77,14 +77,14 @@ class TrainingDirectory:
 
 
 def check_has_training(directory: Path) -> None:
-    """Raise CheckpointError if a directory has no training to resume."""
+    """Raise CheckpointError if a directory has no checkpoint to resume."""
     if not _has_state(directory):
         what = "has no training to resume" if directory.is_dir() else "does not exist"
         raise CheckpointError(f"{directory} {what}; use another directory, or train from scratch")
 
 
 def read_training(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
-    """Read the checkpoint of a directory; raise CheckpointError if it is missing or damaged."""
+    """Read the checkpoint in a directory; raise CheckpointError if it is missing or damaged."""
     check_has_training(directory)
     return read_consistently(directory, lambda: read_state(directory))
 

@@ -1,9 +1,9 @@
-"""The checkpoint of a training in two files.
+"""Checkpoints of a training run, stored in two files.
 
-    train_state.safetensors    weights, best weights, Adam's means, history, subword tokens
-    train_state.json           everything else, and the sha256 of the first
+    train_state.safetensors    weights, best weights, Adam moments, history, subword tokenizer
+    train_state.json           everything else, and the SHA-256 of train_state.safetensors
 
-The second is validated before the first is read, as it determines the largest valid size.
+train_state.json is read first: it determines the maximum valid size of train_state.safetensors.
 """
 
 import hashlib
@@ -43,12 +43,12 @@ from microgpt.training.history_file import MAX_HISTORY_BYTES, HistoryPoint
 from microgpt.training.presets import PresetName
 from microgpt.training.weight_averaging import WeightAverage
 
-MAX_LOSS = 1e300  # of a state; the mean of the losses must be finite too
+MAX_LOSS = 1e300  # limit for each loss, so that the mean of the losses is finite too
 FORMAT_VERSION = 1
 STATE = "train_state.safetensors"
-TOKENIZER = "tokenizer"  # the name of its array of bytes
+TOKENIZER = "tokenizer"  # name of the array with the bytes of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
-LEGACY_DEFAULTS = {"loss_on": "all", "long_docs": "truncate"}  # defaults of older states
+LEGACY_DEFAULTS = {"loss_on": "all", "long_docs": "truncate"}  # for checkpoints without these keys
 
 _Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
 
@@ -71,7 +71,7 @@ class _AverageFacts(BaseModel):
 
 
 class _Description(BaseModel):
-    """train_state.json in key order."""
+    """The content of train_state.json, in key order."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -107,9 +107,9 @@ class _Description(BaseModel):
 
 
 def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple[bytes, bytes]:
-    """Encode a checkpoint as the contents of its two files."""
+    """Encode a checkpoint as train_state.safetensors and train_state.json."""
     content = save_tensors(_as_tensors(plan, state))
-    # Pydantic ignores fields that `_Description` lacks.
+    # Pydantic ignores keys that are not fields of `_Description`.
     facts = vars(state) | vars(plan) | tokenizer_fields(plan.tokenizer)
     facts |= {
         "state_sha256": hashlib.sha256(content).hexdigest(),
@@ -122,7 +122,7 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple
 
 
 def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
-    """Read a checkpoint; raise CheckpointError if a file is damaged or of another one."""
+    """Read a checkpoint; raise CheckpointError if the files are damaged or do not match."""
     path = committed_path(directory, STATE)
     description_path = committed_path(directory, STATE_DESCRIPTION)
     facts = _parse(read(description_path, MAX_META_BYTES), description_path)
@@ -163,14 +163,14 @@ def _parse(description: bytes, description_path: Path) -> _Description:
 
 
 def _max_bytes(facts: _Description) -> int:
-    """Return the largest valid size of train_state.safetensors."""
+    """Return the maximum valid size of train_state.safetensors in bytes."""
     n_arrays = 3 + bool(facts.best) + bool(facts.average)
     rest = MAX_HISTORY_BYTES + (MAX_TOKENIZER_BYTES if facts.tokenizer == "bpe" else 0)
     return n_arrays * np.dtype(facts.dtype).itemsize * count_params(facts.model) + rest
 
 
 def _as_tensors(plan: TrainingPlan, state: TrainState) -> dict[str, NDArray[np.generic]]:
-    """Return the arrays of a state, the bytes of a tokenizer.json included."""
+    """Return the arrays of a checkpoint, including the bytes of tokenizer.json, if any."""
     points = state.history
     tensors = {
         "weights": np.asarray(state.weights, state.dtype),
@@ -195,7 +195,7 @@ def _as_tensors(plan: TrainingPlan, state: TrainState) -> dict[str, NDArray[np.g
 def _state(
     description: _Description, tensors: Mapping[str, NDArray[Any]], path: Path
 ) -> TrainState:
-    """Restore the state of a training; ValueError or similar if the arrays are invalid."""
+    """Decode a checkpoint; raise CheckpointError or ValueError if the arrays are invalid."""
     n_params = count_params(description.model)
     best, average = description.best, description.average
     optional = ["average"] * bool(average) + ["best_weights"] * bool(best)
@@ -237,7 +237,7 @@ def _state(
 
 
 def _history(tensors: Mapping[str, NDArray[Any]]) -> list[HistoryPoint]:
-    """Return the history points; raise ValueError if they are invalid."""
+    """Decode the history points; raise ValueError if they are invalid."""
     steps = tensors["history.step"].tolist()
     losses = _losses(tensors["history.loss"])
     measured = tensors["history.val_loss"]
@@ -251,7 +251,7 @@ def _history(tensors: Mapping[str, NDArray[Any]]) -> list[HistoryPoint]:
 
 
 def _losses(tensor: NDArray[Any]) -> tuple[float, ...]:
-    """Return losses as a tuple; raise ValueError if they are invalid."""
+    """Convert losses to a tuple; raise ValueError if the array is invalid."""
     if tensor.ndim != 1 or tensor.dtype != np.float64 or not (np.abs(tensor) < MAX_LOSS).all():
         raise ValueError(f"its losses are not a float64 vector with values below {MAX_LOSS:g}")
     return tuple(tensor.tolist())

@@ -1,4 +1,4 @@
-"""Weights files in JSON or safetensors; only safetensors loads NumPy."""
+"""Weights files in JSON or safetensors format; only safetensors imports NumPy."""
 
 import json
 from pathlib import Path
@@ -18,16 +18,19 @@ WEIGHTS_FILES: dict[WeightsFormat, str] = {
     "safetensors": "model.safetensors",
 }
 FLOATS = ("float16", "float32", "float64")
-MAX_BYTES = (8, 64)  # per number in safetensors, and in JSON: 24 for digits, the rest for spaces
-HEADER_BYTES = 2**16  # per layer: names, shapes, and metadata of other programs
+MAX_BYTES = (8, 64)  # per number in safetensors, JSON (24 for digits, rest for spaces)
+HEADER_BYTES = 2**16  # per layer: names, shapes, and metadata written by other programs
 
 
 def encode_weights(
     model: ModelConfig, weights: Weights[float], weights_format: WeightsFormat, dtype: str
 ) -> bytes:
-    """Encode a weights file; raise CheckpointError if a weight is too large for dtype.
+    """Encode weights as the content of a weights file.
 
-    The dtype applies to safetensors; JSON has full precision.
+    The dtype applies only to safetensors; JSON stores full precision.
+
+    Raises:
+        CheckpointError: a weight is too large for the dtype.
     """
     if weights_format == "json":
         return json.dumps(weights, separators=(",", ":")).encode()
@@ -43,7 +46,7 @@ def encode_weights(
 
 
 def max_bytes(path: Path, model: ModelConfig) -> int:
-    """Return the largest valid size of a weights file in bytes."""
+    """Return the maximum valid size of a weights file in bytes."""
     n_bytes = MAX_BYTES[path.suffix == ".json"] * count_params(model)
     return n_bytes + HEADER_BYTES * (1 + model.n_layer)
 
@@ -51,15 +54,18 @@ def max_bytes(path: Path, model: ModelConfig) -> int:
 def decode_weights(
     content: bytes, path: Path, model: ModelConfig
 ) -> dict[str, tuple[tuple[float, ...], ...]]:
-    """Decode the weights in a file by name; raise CheckpointError if it is invalid.
+    """Decode the content of a weights file to rows by matrix name.
 
-    The suffix of its path determines the format.
+    The file extension of the path determines the format.
+
+    Raises:
+        CheckpointError: the content is invalid or does not match the model.
     """
     if path.suffix == ".json":
         matrices = _from_json(content, path)
     else:
         matrices = _from_safetensors(content, path)
-    if model.n_layer > len(matrices):  # checked before a damaged n_layer fills memory with names
+    if model.n_layer > len(matrices):  # a damaged n_layer would fill memory with names
         raise CheckpointError(f"{path} has too few matrices for n_layer {model.n_layer} of {META}")
     shapes = weight_shapes(model)
     missing, foreign = shapes.keys() - matrices.keys(), matrices.keys() - shapes.keys()
@@ -95,7 +101,7 @@ def _from_safetensors(content: bytes, path: Path) -> dict[str, list[list[float]]
 
     try:
         tensors = load(content)
-    except KeyError as error:  # a dtype that NumPy lacks
+    except KeyError as error:  # NumPy does not support the dtype
         raise CheckpointError(
             f"{path} has the dtype {printable(str(error))}; "
             f"convert it to one of {', '.join(FLOATS)}"

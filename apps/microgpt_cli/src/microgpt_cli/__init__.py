@@ -1,1 +1,1 @@
-"""The `microgpt` command: argument parsing, printing and drawing around the library."""
+"""The `microgpt` command-line interface: options, output and progress."""

@@ -1,4 +1,4 @@
-"""The typer app: the commands of `microgpt`, one module each."""
+"""The typer app with all commands of `microgpt`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ from microgpt_cli.terminal.help import GroupedCommand
 
 
 class _Stopped(BaseException):
-    """Wraps a BrokenPipeError or KeyboardInterrupt, which typer would handle itself."""
+    """Wraps a BrokenPipeError or KeyboardInterrupt to hide it from typer, which would handle it."""
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def _past_typer() -> Iterator[None]:
 
 
 class _Commands(TyperGroup):
-    """Passes a closed pipe and Ctrl-C on to `main`."""
+    """Command group that lets `main` handle a closed pipe and Ctrl-C instead of typer."""
 
     make_context = _past_typer()(TyperGroup.make_context)
     invoke = _past_typer()(TyperGroup.invoke)
@@ -102,7 +102,7 @@ _add(verify, "microgpt verify --steps 1000")
 
 
 def app() -> int:
-    """Run the command named by the arguments and return its exit code."""
+    """Run the command given by the arguments and return the exit code."""
     try:
         return commands(standalone_mode=False) or 0
     except _Stopped as stopped:

@@ -1,4 +1,4 @@
-"""`microgpt info --data`: statistics of a training file, and training speed on it."""
+"""`microgpt info --data`: statistics of a training file, and the training speed."""
 
 import sys
 import unicodedata
@@ -24,29 +24,29 @@ from microgpt.training.train import train
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress import duration
 
-N_DOCS = 1000  # documents to measure the speed on: a fair sample that loads quickly
+N_DOCS = 1000  # documents for measuring the speed: representative, and quick to load
 PROBE_S = 0.3
 PERCENTS = (0, 5, 25, 50, 75, 95, 99, 100)
-WIDTH, INDENT = 78, 20  # columns of the page, and of the fact names
+WIDTH, INDENT = 78, 20  # width in columns of the report and of its fact names
 BAR_WIDTH = 50
-N_ALPHABET_LINES = 4  # lines for the alphabet, which can have thousands of characters
-N_NAMED = 12  # characters listed with their counts
-CLIP = 24  # characters shown of a document
+N_ALPHABET_LINES = 4  # maximum number of lines for the alphabet, which may be very long
+N_NAMED = 12  # number of characters that are listed with their counts
+CLIP = 24  # maximum number of columns shown of a document
 BLOCKS = "▏▎▍▌▋▊▉█"  # one to eight eighths of a column
 LINE_END_NAMES = {"\n": r"\n", "\r": r"\r (old Mac)", "\r\n": r"\r\n (Windows)"}
 
 
 @dataclass(frozen=True)
 class Suitability:
-    """What a model does not know of some documents."""
+    """Characters of a file that are unknown to a model."""
 
-    unknown: Mapping[str, int]  # counts of unknown characters, most frequent first
-    n_docs: int  # documents with an unknown character
+    unknown: Mapping[str, int]  # count of each unknown character, most frequent first
+    n_docs: int  # number of documents with an unknown character
 
 
 @dataclass(frozen=True)
 class TrainingSpeed:
-    """Training speed in one thread with batch size 1."""
+    """Training speed with one thread and batch size 1."""
 
     docs_per_s: float
     tokens_per_s: float
@@ -54,12 +54,12 @@ class TrainingSpeed:
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """The content of `microgpt info --data`."""
+    """The output of `microgpt info --data`."""
 
     file: TextFile
     report: DataReport
-    model: ModelConfig  # the timed model; block_size: requested, the model's, or recommended
-    cuts: Sequence[Cut]  # documents beyond this block size and others, smallest first
+    model: ModelConfig  # model used to measure the speed, with the reported block size
+    cuts: Sequence[Cut]  # documents that exceed each block size, smallest size first
     speed: TrainingSpeed
     suitability: Suitability | None
 
@@ -67,9 +67,9 @@ class DatasetReport:
 def analyze_file(
     data: Path, model_dir: Path | None, *, chat: bool, block_size: int | None
 ) -> DatasetReport:
-    """Read a file, compute its statistics, and measure the training speed on it."""
+    """Compute the statistics of a file and measure the training speed."""
     saved = load(model_dir) if model_dir else None
-    # Without --chat, the model or the file extension decides.
+    # Without --chat, the model or the file extension determines the format.
     is_chat = chat or (saved.tokenizer.is_chat if saved else data.suffix.lower() == ".jsonl")
     file = TextFile(data)
     docs: Sequence[Document] = load_conversations(file, tell=note) if is_chat else load_text(file)
@@ -90,7 +90,7 @@ def analyze_file(
 
 
 def as_facts(found: DatasetReport) -> dict[str, object]:
-    """Return the report as a JSON document."""
+    """Return the report as a JSON object."""
     report, speed = found.report, found.speed
     facts: dict[str, object] = {
         "file": str(found.file.path),
@@ -125,7 +125,7 @@ def _plain(doc: Document) -> object:
 
 
 def _cuts(report: DataReport, block_size: int) -> list[Cut]:
-    """Return what is truncated at this block size and at others around the recommended one."""
+    """Return the cuts at this block size and at powers of two near the recommended one."""
     powers = [report.block_size * 2**i // 4 for i in range(5)]
     enough = next((size for size in powers if not report.cut(size).n_docs), powers[-1])
     sizes = {size for size in powers if 1 <= size <= enough} | {block_size}
@@ -143,12 +143,12 @@ def _suitability(saved: SavedModel, report: DataReport, docs: Sequence[Document]
 def measure_speed(
     docs: Sequence[Document], model: ModelConfig, tokenizer: Tokenizer
 ) -> TrainingSpeed:
-    """Measure the training speed on documents for 0.3 s; raise an error if memory is short."""
-    # Characters beyond the context would only slow down encoding.
+    """Measure the training speed for 0.3 s; raise ConfigError if there is not enough memory."""
+    # Truncate texts: characters beyond the context would only slow down encoding.
     most = model.block_size * max(map(len, tokenizer.piece_names))
     part = docs[:: max(1, len(docs) // N_DOCS)]
     sample = [doc[:most] if isinstance(doc, str) else doc for doc in part]
-    # Practically endless, cannot diverge, and one document per step.
+    # Practically unlimited steps, a learning rate too low to diverge, and one chunk per document.
     config = TrainConfig(steps=MAX_SIZE, lr=1e-6, long_docs="truncate")
     started, ended, n_steps = 0.0, 0.0, 0
 
@@ -223,7 +223,7 @@ def _percentiles(report: DataReport) -> Iterator[str]:
 
 
 def _histogram(report: DataReport) -> Iterator[str]:
-    """Yield one bar per range of lengths."""
+    """Yield one line with a bar per range of lengths."""
     bins = report.histogram()
     labels = [f"{b.first:,}" if b.first == b.last else f"{b.first:,}-{b.last:,}" for b in bins]
     width, most = max(map(len, labels)), max(b.n_docs for b in bins)
@@ -283,7 +283,7 @@ def _unknown_characters(found: Suitability, n_docs: int) -> Iterator[str]:
 
 
 def _fact(name: str, text: str) -> Iterator[str]:
-    """Yield a name and its wrapped text."""
+    """Yield the lines of a named fact, with its text wrapped."""
     for i, line in enumerate(Text(text).wrap(Console(), WIDTH - INDENT - 2)):
         yield f"  {'' if i or not name else name + ':':<{INDENT}}{line}".rstrip()
 
@@ -296,7 +296,7 @@ def _list_counts(counts: Mapping[str, int]) -> str:
 
 
 def _is_visible(char: str) -> bool:
-    """Return whether a character is visible by itself."""
+    """Return whether a character is visible on its own."""
     return char.isprintable() and char != " " and not unicodedata.category(char).startswith("M")
 
 
@@ -307,7 +307,7 @@ def _clip(doc: Document) -> str:
 
 
 def _with_percent(n: int, total: int) -> str:
-    """Format a number and its share."""
+    """Format a number and its percentage of the total."""
     return f"{n:,} ({_percent(n, total)})" if n else "none"
 
 

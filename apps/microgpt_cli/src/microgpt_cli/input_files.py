@@ -1,4 +1,4 @@
-"""Default input files, and a check of recorded paths."""
+"""Default input files, and checks of input paths."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 
 
 def default_input(*, chat: bool = False) -> Path:
-    """Return the default data file: in ./data, else the bundled one."""
+    """Return the default data file from ./data if it exists, else the bundled one."""
     name = DEFAULT_CHAT if chat else DEFAULT_TEXT
     path = Path("data", name)
     if not os.path.exists(path):
@@ -21,7 +21,7 @@ def default_input(*, chat: bool = False) -> Path:
 
 
 def check_regular(path: Path, remedy: str) -> None:
-    """Raise ConfigError if a path exists but is not a regular file, or exceeds the free memory."""
+    """Raise ConfigError if an existing path is not a regular file or exceeds the free memory."""
     if not os.path.exists(path):
         return
     if not os.path.isfile(path):

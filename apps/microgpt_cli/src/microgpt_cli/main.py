@@ -1,8 +1,8 @@
-"""The entry point: run a command; convert errors to one line and an exit code.
+"""Entry point: run a command, and convert errors to a one-line message and an exit code.
 
-    0 done    1 failed    2 bad input    130 interrupted    143 terminated
+    0 success    1 failure    2 bad input    130 SIGINT    143 SIGTERM
 
-A closed output pipe (`microgpt generate | head -1`) ends a command silently with 0.
+If the output pipe is closed (`microgpt generate | head -1`), a command exits silently with 0.
 """
 
 import sys
@@ -17,7 +17,7 @@ from microgpt_cli.terminal.signals import (
     record_signals,
 )
 
-record_signals()  # at import, so that an early signal is not lost
+record_signals()  # called at import, so that early signals are not lost
 
 
 def main() -> NoReturn:
@@ -36,7 +36,7 @@ def main() -> NoReturn:
     except MemoryError:
         say("error: not enough memory; use a smaller model")
         code = 1
-    except OSError as error:  # for example, stdout is on a full disk
+    except OSError as error:  # for example, stdout is redirected to a full disk
         say(f"error: {error}")
         discard_output(sys.stdout)
         code = 1
@@ -52,11 +52,11 @@ def _run() -> int:
 
     try:
         code = app()
-        if stop := pending_stop():  # typer returns 130 for a stop outside of the command
+        if stop := pending_stop():  # typer returns 130 if a signal arrives outside of the command
             raise stop
         return code
     except Exception as error:
-        if stop := pending_stop():  # a library may convert it: pydantic raises a SchemaError
+        if stop := pending_stop():  # pydantic may have converted the exception to a SchemaError
             raise stop from None
         if isinstance(error, typer.TyperException):
             say(f"error: {_usage(error)}")

@@ -1,4 +1,4 @@
-"""Chat commands such as /clear and /save; each returns the text to show."""
+"""Chat commands such as /clear and /save."""
 
 import json
 import os
@@ -20,20 +20,20 @@ commands and file names."""
 
 @dataclass(frozen=True)
 class Command:
-    """A chat command such as /clear."""
+    """A chat command, its help and its function."""
 
-    value: str  # its argument, as shown by /help
+    value: str  # name of the argument in /help, or empty
     help: str
-    run: Callable[[ChatSession, str], str]  # called with the argument or ""
+    run: Callable[[ChatSession, str], str]  # returns the text to show
 
 
 def is_command(text: str) -> bool:
-    """Return whether the input is a chat command rather than a message."""
+    """Return whether the input is a chat command and not a message."""
     return text.startswith("/") and "\n" not in text
 
 
 def run_command(session: ChatSession, text: str) -> str:
-    """Run a chat command and return what to show; raise EOFError for /quit."""
+    """Run a chat command and return the text to show; raise EOFError for /quit."""
     name, _, value = text.partition(" ")
     command = COMMANDS.get(name)
     if command is None:
@@ -72,7 +72,7 @@ def _number(value: str, kind: Callable[[str], N], rule: str) -> N:
 
 
 def _save(session: ChatSession, name: str) -> str:
-    """Write the conversation as one line of JSONL to a new file, or to one that it owns."""
+    """Write the conversation as one line of JSONL; overwrite only files of this conversation."""
     from microgpt.files.atomic_files import publish
 
     path = _path("/save", name)
@@ -88,7 +88,7 @@ def _save(session: ChatSession, name: str) -> str:
 
 
 def _load(session: ChatSession, name: str) -> str:
-    """Replace the conversation with that of a file."""
+    """Replace the conversation with the conversation in a file."""
     from microgpt.data.documents import load_conversations
 
     path = _path("/load", name)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ChatTurn:
-    """A message and its reply; iterating generates the reply, and `answer` is its text so far."""
+    """A message and its reply; iterate to generate the reply, which is collected in `answer`."""
 
     def __init__(self, question: Message, stream: "TokenStream", tokenizer: "Tokenizer"):
         self.question = question
@@ -34,33 +34,33 @@ class ChatTurn:
 
 
 class ChatSession:
-    """A conversation with a chat model, and its settings."""
+    """A conversation with a chat model, and the sampling settings."""
 
     def __init__(
         self, model: "InferenceGpt", sampling: Sampling, seed: int, tell: Callable[[str], None]
     ) -> None:
-        """Start a conversation; `tell` gets notes on unknown characters and dropped messages."""
-        self.messages: list[Message] = []  # empty, or ends with a reply
+        """Start a conversation; `tell` is called with notes for the user."""
+        self.messages: list[Message] = []  # conversation so far; empty, or ends with a reply
         self.sampling = sampling
-        self.seed = seed  # of the first reply; each reply adds 1
+        self.seed = seed  # seed of the first reply; reply i uses seed + i
         self.tell = tell
-        self.own_files: set[str] = set()  # real paths read or written; may be overwritten
+        self.own_files: set[str] = set()  # real paths that /save may overwrite
         self._model = model
         self._has_dropped = False
-        self._noted = ""  # unknown characters already reported
+        self._noted = ""  # unknown characters that have been reported
 
     def restart(self, messages: Iterable[Message] = ()) -> None:
-        """Start over with other messages; forget the earlier ones and their file."""
+        """Replace the conversation, and no longer allow overwriting the files of the old one."""
         self.messages = [*messages]
         self.own_files.clear()
         self._has_dropped = False
 
     def ask(self, text: str) -> ChatTurn:
-        """Return the reply, generated when iterated; raise PromptError if it cannot fit."""
+        """Return the turn of a message; raise PromptError if the message does not fit."""
         question = Message("user", _replace_undecodable(text))
         prompt = self._model.chat_prompt([*self.messages, question])
         self.note_unknown([question])
-        if prompt.tokens_dropped and not self._has_dropped:  # only once, not at each turn
+        if prompt.tokens_dropped and not self._has_dropped:  # only the first time
             self.tell(
                 f"the first {prompt.tokens_dropped} tokens of the conversation no longer fit in "
                 "the context; the oldest are dropped from now on"
@@ -70,12 +70,12 @@ class ChatSession:
         return ChatTurn(question, stream, self._model.tokenizer)
 
     def add(self, turn: ChatTurn) -> None:
-        """Add a message and its reply, which may be partial, unless the reply is empty."""
+        """Append a message and its possibly partial reply, unless the reply is empty."""
         if turn.answer.strip():
             self.messages += [turn.question, Message("assistant", turn.answer)]
 
     def note_unknown(self, messages: list[Message]) -> None:
-        """Report characters that the model does not know, each once."""
+        """Report each unknown character once."""
         text = "".join(message.content for message in messages)
         unknown = self._model.tokenizer.unknown_characters(text)
         if new := [char for char in unknown if char not in self._noted]:
@@ -84,5 +84,5 @@ class ChatSession:
 
 
 def _replace_undecodable(text: str) -> str:
-    """Replace each byte that was not UTF-8 with a replacement character."""
-    return re.sub("[\ud800-\udfff]", "\ufffd", text)  # lone surrogates, which cannot be encoded
+    """Replace undecodable bytes with the Unicode replacement character."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)  # lone surrogates stand for undecodable bytes

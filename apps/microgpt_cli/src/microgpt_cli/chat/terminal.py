@@ -1,4 +1,4 @@
-"""Chat input at a terminal: editing, history and completion with prompt_toolkit."""
+"""Chat input on a terminal, with editing, history and completion by prompt_toolkit."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -16,17 +16,17 @@ from prompt_toolkit.shortcuts import CompleteStyle
 
 from microgpt_cli.terminal.signals import StopRequest
 
-USER_COLOR, MODEL_COLOR = "ansigreen", "ansicyan"  # label colors
+USER_COLOR, MODEL_COLOR = "ansigreen", "ansicyan"  # colors of the labels
 
 
 class TerminalInput:
     """Prompts for input and shows labels, in color unless NO_COLOR is set."""
 
     def __init__(self, commands: Mapping[str, str]) -> None:
-        """Create a prompt; Tab completes the commands, given with their argument, such as FILE."""
+        """Create a prompt with completion of `commands`, a mapping of names to arguments."""
         self._output = create_output()
         if isinstance(self._output, Vt100_Output):
-            self._output.enable_cpr = False  # the cursor position is not needed
+            self._output.enable_cpr = False  # no cursor position requests: they are not needed
         self._session: PromptSession[str] = PromptSession(
             multiline=True,
             key_bindings=_key_bindings(),
@@ -47,35 +47,35 @@ class TerminalInput:
                 app.exit(exception=stop.reason)
 
         def wake() -> None:
-            if app.loop:  # otherwise it is about to start, and exits at once
+            if app.loop:  # without a loop, `pre_run` exits as soon as the prompt starts
                 app.loop.call_soon_threadsafe(leave)
 
-        stop = StopRequest(wake)  # raising inside the event loop would leave it inconsistent
+        stop = StopRequest(wake)  # an exception inside the event loop would corrupt its state
         try:
             with stop:
                 text = FormattedText([(USER_COLOR, label)])
                 return self._session.prompt(text, handle_sigint=False, pre_run=leave)
         finally:
-            if stop.reason:  # takes precedence over any other exit
+            if stop.reason:  # a signal takes precedence over the message
                 raise stop.reason
 
     def show_label(self, label: str) -> None:
-        """Print the label of a reply."""
+        """Print the label that precedes a reply."""
         print_formatted_text(FormattedText([(MODEL_COLOR, label)]), end="", output=self._output)
 
 
 def _history() -> History:
-    """Return the input history, persistent if possible."""
+    """Return the input history, stored in a file if possible."""
     try:
         folder = user_state_path("microgpt", appauthor=False)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # conversations are private
-    except (OSError, RuntimeError):  # RuntimeError: no home directory
+    except (OSError, RuntimeError):  # RuntimeError: there is no home directory
         return InMemoryHistory()
     return _History(folder / "chat_history")
 
 
 class _History(FileHistory):
-    """File history that works without the file if it is unreadable or unwritable."""
+    """File history that ignores read and write errors."""
 
     def load_history_strings(self) -> Iterable[str]:
         with suppress(OSError):

@@ -63,7 +63,7 @@ def analyze(
 
 
 def _read(directories: Sequence[Path]) -> "Scaling":
-    """Return the scaling of all sweeps combined; note which training runs are excluded."""
+    """Return the combined scaling of all sweeps, and print notes on excluded training runs."""
     from microgpt.files.atomic_files import as_argument
     from microgpt_evolution.sweep.scaling import Scaling
     from microgpt_report.scaling_tables import read_sweeps
@@ -72,7 +72,7 @@ def _read(directories: Sequence[Path]) -> "Scaling":
     for directory, (sweep, results) in zip(directories, sweeps, strict=True):
         statuses, n_all = [result.status for result in results], len(sweep.tasks)
         n_ok, n_diverged = statuses.count("ok"), statuses.count("diverged")
-        if n_diverged:  # a retry would diverge again
+        if n_diverged:  # resuming would not help: the runs would diverge again
             note(f"{n_diverged} of {n_all} training runs of {directory} diverged and are excluded")
         if n_ok + n_diverged < n_all:
             note(

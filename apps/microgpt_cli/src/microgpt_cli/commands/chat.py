@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from microgpt_cli.chat.session import ChatSession, ChatTurn
     from microgpt_cli.chat.terminal import TerminalInput
 
-QUIT_WORDS = ("exit", "quit", "bye")  # at a terminal; piped lines are messages
+QUIT_WORDS = ("exit", "quit", "bye")  # only on a terminal; piped lines are always messages
 
 
 def chat(
@@ -52,7 +52,7 @@ def chat(
 
     saved = _load(model_dir)
     model = InferenceGpt(saved)
-    _ = model.tokenizer.end_turn_id  # raises a helpful error if there are no chat tokens
+    _ = model.tokenizer.end_turn_id  # raises TokenizerError if there are no chat tokens
     prepare_engine("compiled", saved.dtype, uses=["decoding"], tell=note)
     session = ChatSession(model, sampling, seed, note)
     if message is not None:
@@ -65,7 +65,7 @@ def chat(
 
 
 def _banner(saved: "SavedModel") -> str:
-    """Return what to know before the first message."""
+    """Return the introduction printed before the first message."""
     from microgpt.model import count_params
 
     size, unit = saved.model.block_size, saved.tokenizer.unit
@@ -77,7 +77,7 @@ def _banner(saved: "SavedModel") -> str:
 
 
 def _load(model_dir: Path | None) -> "SavedModel":
-    """Return the requested model, else that in output if it is a chat model, else the demo."""
+    """Load the given model, else the chat model in `output` if there is one, else the demo."""
     from microgpt.data.documents import DEMO_MODEL, bundled
     from microgpt.storage.model_directory import load
 
@@ -96,13 +96,13 @@ def _load(model_dir: Path | None) -> "SavedModel":
 
 
 class PipeInput:
-    """Lines of standard input, from a pipe or, with a prompt, a dumb terminal."""
+    """Reads lines of standard input, from a pipe or (with a prompt) from a dumb terminal."""
 
     def __init__(self, *, with_prompt: bool) -> None:
         self._with_prompt = with_prompt
 
     def ask(self, label: str) -> str:
-        """Return the next line; raise EOFError when there are no more."""
+        """Return the next line; raise EOFError at the end of the input."""
         if self._with_prompt:
             print(label, end="", flush=True)
         line = ""
@@ -110,13 +110,13 @@ class PipeInput:
             line = sys.stdin.readline()
         finally:
             if self._with_prompt and not line:
-                print()  # Enter was not pressed
+                print()  # end the line of the prompt after Ctrl-C or Ctrl-D
         if not line:
             raise EOFError
         return line
 
     def show_label(self, label: str) -> None:
-        """Print the label of a reply."""
+        """Print the label that precedes a reply."""
         print(label, end="", flush=True)
 
 
@@ -135,7 +135,7 @@ def _make_input(at_terminal: bool) -> "PipeInput | TerminalInput":
 def _run_chat(
     session: "ChatSession", chat_input: "PipeInput | TerminalInput", at_terminal: bool
 ) -> None:
-    """Reply until the input ends; at a terminal Ctrl-C only cancels the reply or the line."""
+    """Reply until the input ends; on a terminal, Ctrl-C cancels only the reply or the line."""
     from microgpt_cli.chat.commands import is_command, run_command
 
     while True:
@@ -160,7 +160,7 @@ def _run_chat(
 
 
 def _print_reply(session: "ChatSession", turn: "ChatTurn", *, can_stop: bool) -> None:
-    """Print a reply while it is generated; after Ctrl-C the partial reply is kept."""
+    """Print a reply while it is generated; after Ctrl-C, keep the partial reply."""
     try:
         for piece in turn:
             print(terminal_safe(piece), end="", flush=True)

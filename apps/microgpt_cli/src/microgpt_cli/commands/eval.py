@@ -1,4 +1,4 @@
-"""`microgpt eval`: held-out loss and exact match on a file."""
+"""`microgpt eval`: held-out loss and exact-match score on a file."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from microgpt.inference import InferenceGpt
     from microgpt.training.engines import Use
 
-N_ERRORS = 3  # errors shown per task; --json has all
+N_ERRORS = 3  # errors shown per task; --json prints all errors
 N_WRONG_REPLIES, N_WRONG_REPLIES_JSON = 3, 10
-CLIP = 48  # characters shown of a text
+CLIP = 48  # maximum number of characters shown of a text
 
 
 def evaluate(
@@ -92,7 +92,7 @@ def evaluate(
 def _generate_replies(
     model: "InferenceGpt", items: "Sequence[Item]", threads: int
 ) -> "tuple[list[Answer], float]":
-    """Return the model's reply to each item, and the seconds that took."""
+    """Return the model's reply to each item, and the total time in seconds."""
     from microgpt.evaluation.exact_match import answer_all
 
     started = perf_counter()
@@ -104,7 +104,7 @@ def _generate_replies(
 
 
 def report_lines(answers: "Sequence[Answer]", seconds: float) -> Iterator[str]:
-    """Yield the lines of the report on one or more answers, generated in `seconds`."""
+    """Yield the lines of the report on one or more answers; `seconds` is the generation time."""
     from microgpt.evaluation.exact_match import Score, by_task, wrong_replies
 
     score, tasks = Score.of(answers), by_task(answers)
@@ -125,7 +125,7 @@ def report_lines(answers: "Sequence[Answer]", seconds: float) -> Iterator[str]:
 
 
 def _reply_facts(answers: "Sequence[Answer]", seconds: float) -> dict[str, object]:
-    """Return the content of `report_lines`, and every error, for JSON."""
+    """Return the content of `report_lines` and all errors as a JSON object."""
     from microgpt.evaluation.exact_match import by_task, wrong_replies
 
     n_tokens = sum(answer.n_tokens for answer in answers)
@@ -170,7 +170,7 @@ def _table(rows: "Sequence[tuple[str, Score]]") -> Iterator[str]:
 
 
 def _errors(tasks: "dict[str, list[Answer]]") -> Iterator[str]:
-    """Yield the first errors of each task."""
+    """Yield lines that show the first errors of each task."""
     wrong = {task: [one for one in some if not one.is_exact] for task, some in tasks.items()}
     if any(wrong.values()):
         yield ""
@@ -192,5 +192,5 @@ def _task_name(task: str) -> str:
 
 
 def _clip(text: str) -> str:
-    """Return the start of a text, escaped to fit on one line."""
+    """Return the start of a text, quoted and escaped on one line."""
     return repr(text if len(text) <= CLIP else f"{text[:CLIP]}...")

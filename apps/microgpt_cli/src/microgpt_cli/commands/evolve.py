@@ -1,4 +1,4 @@
-"""`microgpt evolve`: search for the hyper-parameters of a model."""
+"""`microgpt evolve`: search for the best hyper-parameters of a model."""
 
 from pathlib import Path
 from typing import Annotated, Literal

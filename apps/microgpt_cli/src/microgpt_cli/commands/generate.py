@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from microgpt.storage.model_directory import SavedModel
 
 choice = opt.panel("Sampling")
-FLUSH_INTERVAL_S = 0.05  # maximum delay before output is visible
+FLUSH_INTERVAL_S = 0.05  # minimum time between flushes of stdout
 
 
 def generate(
@@ -106,7 +106,7 @@ def generate(
 
 
 def _print_lines(samples: Iterator[str]) -> int:
-    """Print samples as they arrive; return their number."""
+    """Print samples as they are generated, and return the number of samples."""
     n_printed, due = 0, 0.0
     for n_printed, text in enumerate(samples, start=1):
         print(f"sample {n_printed:2d}: {terminal_safe(text)}")
@@ -117,9 +117,9 @@ def _print_lines(samples: Iterator[str]) -> int:
 
 
 def _training_texts(saved: "SavedModel", against: Path | None) -> Container[str]:
-    """Return the training texts, which are not novel as samples.
+    """Return the training texts, which are excluded from novel samples.
 
-    A chat model generates user messages, so they are the users' messages.
+    For a chat model, these are the user messages, because its samples are user messages.
     """
     from microgpt.data.documents import bundled, load_conversations, load_stream, load_text
     from microgpt.data.split import fingerprint
@@ -152,5 +152,5 @@ def _known(docs: "Sequence[Document]", saved: "SavedModel") -> Container[str]:
             texts.append(doc)
         else:
             texts += [message.content for message in doc if message.role == "user"]
-    room = saved.model.block_size - saved.tokenizer.is_chat  # the role takes one token
+    room = saved.model.block_size - saved.tokenizer.is_chat  # the role token is part of the context
     return KnownTexts(texts, room=room, text=saved.text)

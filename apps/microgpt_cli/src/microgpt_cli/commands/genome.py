@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from microgpt_evolution.genome_file import GenomeRecord
 
 GENOME_HELP = "Genome file, or run directory (for its winner)."
-N_HEX = 8  # hash digits in the name of a kept genome
+N_HEX = 8  # number of hash digits in the file name of a backup
 
 genome = command_group("Show, select and import genomes.")
 
@@ -118,7 +118,7 @@ def import_log(
 
 
 def _content(path: Path) -> tuple[Path, bytes]:
-    """Return the path of a genome, which may be in a run, and its content."""
+    """Return the path and content of a genome file, given the file or a run directory."""
     from microgpt.files.atomic_files import as_argument
     from microgpt_evolution.errors import RunError
     from microgpt_evolution.genome_file import read_content
@@ -138,7 +138,7 @@ def _content(path: Path) -> tuple[Path, bytes]:
 
 
 def _model_facts(record: "GenomeRecord", input: Path | None) -> dict[str, Any]:
-    """Return the facts about the model that are known without training; they depend on the data."""
+    """Return facts about the model of a genome that depend on the data but not on training."""
     from microgpt.data.documents import load_text
     from microgpt.data.split import Split, fingerprint
     from microgpt.data.tokenizer import CharTokenizer
@@ -160,7 +160,7 @@ def _model_facts(record: "GenomeRecord", input: Path | None) -> dict[str, Any]:
 
 
 def _backup(content: bytes) -> dict[str, bytes]:
-    """Return genome.json under another name if it would be lost, and print that name."""
+    """Return a backup of genome.json as {name: content}; empty if no backup is needed."""
     from microgpt_evolution.errors import GenomeError
     from microgpt_evolution.genome_file import read_content
 
@@ -170,7 +170,7 @@ def _backup(content: bytes) -> dict[str, bytes]:
     if old == content:
         return {}
     for path in sorted(RUNS.glob(f"*/{DEFAULT_GENOME}")):
-        with suppress(GenomeError):  # an unreadable genome in a run is not a copy of this one
+        with suppress(GenomeError):  # skip unreadable genomes of runs
             if read_content(path) == old:
                 note(f"the previous {DEFAULT_GENOME} is the winner of {path.parent}")
                 return {}

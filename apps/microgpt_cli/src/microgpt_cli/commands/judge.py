@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from microgpt_evolution.objectives.judge import Verdict
     from microgpt_evolution.objectives.scores import Scores
 
-SAMPLE = re.compile(r"sample +\d+: ?")  # prefix of a line of `microgpt generate`
+SAMPLE = re.compile(r"sample +\d+: ?")  # line prefix in the output of `microgpt generate`
 COLUMNS = ("flow", "symmetry", "creativity", "total")
 MIN_WIDTH = 6  # column width that fits "-10.00"
-CLIP = 24  # columns shown of a name
+CLIP = 24  # maximum number of columns shown of a name
 
 
 def judge(
@@ -76,8 +76,8 @@ def judge(
 class _Row:
     name: str
     verdict: "Verdict | None"
-    is_known: bool  # among the known names
-    is_repeat: bool  # repeats an earlier name of this batch
+    is_known: bool  # whether the name is among the known names
+    is_repeat: bool  # whether the name repeats an earlier name of this batch
 
     def facts(self) -> dict[str, object]:
         verdict = self.verdict
@@ -85,7 +85,7 @@ class _Row:
         return {"name": self.name, **terms, "is_known": self.is_known, "is_repeat": self.is_repeat}
 
     def remark(self, known: str) -> str:
-        """Return the remark on a name, if any; `known` names the source of known names."""
+        """Return the remark on a name, or an empty string; `known` is the file of known names."""
         from microgpt_evolution.objectives.name_features import MIN_LENGTH, normal
 
         if self.verdict is None:
@@ -101,9 +101,9 @@ def _read_names() -> Iterator[str]:
     """Yield names from standard input, without the prefix of `microgpt generate`."""
     if sys.stdin.isatty():
         note("enter names, one per line; finish with Ctrl-D")
-    for line in sys.stdin.read().removeprefix("\ufeff").split("\n"):  # a byte order mark
+    for line in sys.stdin.read().removeprefix("\ufeff").split("\n"):  # skip a byte order mark
         if sample := SAMPLE.match(line):
-            yield line[sample.end() :]  # an empty sample counts, too
+            yield line[sample.end() :]  # empty samples are scored, too
         elif line.strip():
             yield line.strip()
 
@@ -146,7 +146,7 @@ def _summary(result: "Scores", rows: Sequence[_Row]) -> Iterator[str]:
 
 
 def _shown(name: str) -> str:
-    """Return a name escaped and clipped to fit a column."""
+    """Return a name, escaped and truncated to fit into its column."""
     from rich.cells import chop_cells
 
     pieces = chop_cells(printable(name.strip(), CLIP + 1), CLIP)

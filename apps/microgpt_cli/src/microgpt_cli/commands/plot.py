@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 KINDS = (".png", ".svg")
 CHART_HELP = "Chart file, .png or .svg; can be repeated."
 DEFAULT_FILES = (Path("curves.png"), Path("curves.svg"))
-PNG_SCALE = 2  # PNG pixels per chart pixel; 1 looks blurred on most screens
+PNG_SCALE = 2  # PNG pixels per chart pixel; 1 is blurry on most screens
 
 
 class PlotError(MicrogptError):
-    """A picture or page cannot be drawn or written."""
+    """A chart or report cannot be drawn or written."""
 
 
 def plot(
@@ -49,10 +49,10 @@ def plot(
 
 
 def write_curves(directories: Sequence[Path], files: Sequence[Path]) -> None:
-    """Draw the loss curves of model directories into files.
+    """Draw the loss curves of model directories and write them to files.
 
     Raises:
-        CheckpointError: a history is missing, damaged or empty.
+        CheckpointError: a training history is missing, damaged or empty.
         ConfigError: a file is neither .png nor .svg.
         PlotError: the extra `plots` is not installed, or a file cannot be written.
     """
@@ -79,7 +79,7 @@ def check_kinds(files: Sequence[Path]) -> None:
 def require_plots(what: str) -> Iterator[None]:
     """Raise PlotError if a module of the extra `plots` is not installed."""
     try:
-        import vl_convert  # noqa: F401  (Altair writes images with it)
+        import vl_convert  # noqa: F401  (Altair uses it to write images)
 
         yield
     except ImportError as error:
@@ -89,7 +89,7 @@ def require_plots(what: str) -> Iterator[None]:
 
 
 def write_chart(chart: "alt.TopLevelMixin", files: Sequence[Path]) -> None:
-    """Write a chart to each .png or .svg file, atomically; raise PlotError if that fails."""
+    """Write a chart to .png and .svg files atomically; raise PlotError if a write fails."""
     for file in files:
         hidden = file.with_name(f".{uuid.uuid4().hex}{file.suffix.lower()}")
         try:
@@ -98,5 +98,5 @@ def write_chart(chart: "alt.TopLevelMixin", files: Sequence[Path]) -> None:
         except OSError as error:
             raise PlotError(f"cannot write {file}: {error.strerror}; use another file") from error
         finally:
-            with suppress(OSError):  # already moved, or never written
+            with suppress(OSError):  # the file was moved or never written
                 hidden.unlink()

@@ -1,4 +1,4 @@
-"""`microgpt report`: write a page of charts of searches or sweeps."""
+"""`microgpt report`: write an HTML report of searches or sweeps."""
 
 import os
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ REPORT = "report.html"
 
 
 class ReportError(MicrogptError):
-    """A report cannot be made."""
+    """A report cannot be created."""
 
 
 def report(
@@ -61,10 +61,10 @@ def report(
 
 
 def read_report(directories: Sequence[Path]) -> "Report":
-    """Return the report of one run or of several.
+    """Return the report of one or more runs.
 
     Raises:
-        RunError: a run is missing, damaged or empty, or they use different documents.
+        RunError: a run is missing, damaged or empty, or the runs use different documents.
         ReportError: sweeps and searches are mixed.
         PlotError: the extra `plots` is not installed.
     """
@@ -92,7 +92,7 @@ def read_report(directories: Sequence[Path]) -> "Report":
 
 
 def write_report(found: "Report", file: Path) -> Path:
-    """Write the page atomically and return its path."""
+    """Write the report to a file atomically and return the path."""
     from microgpt.files.atomic_files import publish
     from microgpt_report.page import render
 
@@ -101,10 +101,10 @@ def write_report(found: "Report", file: Path) -> Path:
 
 
 def write_final_report(directory: Path) -> None:
-    """Write the report of a finished run; on any failure print the reason."""
+    """Write the report of a finished run; if this fails, print a note with the reason."""
     try:
         file = write_report(read_report([directory]), directory / REPORT)
-    except Exception as error:  # the result is already written and printed
+    except Exception as error:  # the results are already saved, so only print a note
         note(f"{REPORT} was not written: {error}")
     else:
         note(f"the report is in {file}")

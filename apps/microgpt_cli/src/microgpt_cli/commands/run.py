@@ -1,4 +1,4 @@
-"""`microgpt run`: train a creature from a genome and print its names."""
+"""`microgpt run`: train a model from a genome and print generated names."""
 
 import os
 from dataclasses import replace

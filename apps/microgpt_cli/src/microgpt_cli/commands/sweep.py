@@ -1,4 +1,4 @@
-"""`microgpt sweep`: train with many settings and seeds."""
+"""`microgpt sweep`: train models with many settings and seeds."""
 
 import dataclasses
 from collections.abc import Callable

@@ -1,1 +1,1 @@
-"""Progress, log and winner of `evolve` and `sweep`."""
+"""Run `evolve` and `sweep`, with progress and logs."""

@@ -1,4 +1,4 @@
-"""Run or resume the search of `microgpt evolve`, and save its winner."""
+"""Run or resume the search of `microgpt evolve`, and save the winner."""
 
 import hashlib
 import os
@@ -42,7 +42,7 @@ RESUME = "microgpt evolve --resume"
 
 
 def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Run or resume a search; `given` are the options that are not defaults."""
+    """Run or resume a search; `given` has the options set by the user."""
     force, model_dir = options["force"], options["train_winner"]
     _check_outputs(model_dir, force=force)
     pool = make_pool(options["workers"], options["scheduler"])
@@ -53,7 +53,7 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         settings, parts = _prepare(options, given, resumed)
         prepare_engine("compiled", uses=["training", "evaluation", "generation"], tell=note)
         stack.enter_context(pool)
-        pool.executor()  # fail before a run begins if the cluster is unreachable
+        pool.executor()  # fail before creating a run if the cluster is unreachable
         records = resumed or stack.enter_context(
             Records.begin(RUNS, "evolve", settings.model_dump(mode="json"))
         )
@@ -77,13 +77,13 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
 
 
 def _check_outputs(model_dir: Path | None, *, force: bool) -> None:
-    """Raise errors that would otherwise occur after the search."""
+    """Check the outputs early, so that errors do not occur only after the search."""
     if model_dir:
         check_place(model_dir)
     if DEFAULT_GENOME.is_dir():
         raise GenomeError(f"{DEFAULT_GENOME} is a directory; rename or remove it")
     if os.path.lexists(DEFAULT_GENOME) and not force:
-        read_genome(DEFAULT_GENOME)  # it will be compared with the winner
+        read_genome(DEFAULT_GENOME)  # the winner will be compared with this genome
 
 
 def _prepare(
@@ -117,7 +117,7 @@ def _prepare(
 def _save_winner(
     result: EvolutionResult, log: SearchLog, *, force: bool, model_dir: Path | None
 ) -> None:
-    """Log the winner; write its genome.json and, if model_dir is given, a trained model."""
+    """Log the winner; write its genome.json and, if model_dir is given, its trained model."""
     _write_genome(result.record, log, force=force)
     trained = result.retest.result
     for line in loss_log_end.demo(result.names, trained.losses[-1]):
@@ -131,10 +131,10 @@ def _save_winner(
 
 
 def _write_genome(record: GenomeRecord, log: SearchLog, *, force: bool) -> None:
-    """Write genome.json if the genome is better."""
+    """Write genome.json if it does not exist, if the genome is better, or if `force` is set."""
     is_there = os.path.lexists(DEFAULT_GENOME)
     if is_there and not force and not replaces(record, read_genome(DEFAULT_GENOME)):
-        remove_unfinished(DEFAULT_GENOME.parent)  # leftovers of a run killed while writing
+        remove_unfinished(DEFAULT_GENOME.parent)  # remove files left by a killed process
         note(f"{DEFAULT_GENOME} was kept, because it is as good or better; --force replaces it")
         return
     write_genome(DEFAULT_GENOME, record)

@@ -1,4 +1,4 @@
-"""The log of a search, to a file and stdout, and the hint after an interrupted run."""
+"""Search log to a file and stdout, and the resume hint after an interrupted run."""
 
 import sys
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from microgpt_evolution.runs.run_directory import RunDirectory
 
 
 class SearchLog:
-    """Writes lines to the log and to stdout; on a terminal they replace the table."""
+    """Writes lines to the log file and stdout; hides the table while printing."""
 
     def __init__(self, path: Path, table: SearchTable | None) -> None:
         self._path, self._table = path, table
@@ -29,11 +29,11 @@ class SearchLog:
 
     def __exit__(self, *_: object) -> None:
         self.stop_table()
-        with suppress(OSError):  # errors of buffered lines have been reported
+        with suppress(OSError):  # write errors have been reported before
             self._file.close()
 
     def __call__(self, line: str) -> None:
-        """Write a line; raise CheckpointError if the log is not writable."""
+        """Write a line; raise CheckpointError if the log cannot be written."""
         self.stop_table()
         print_or_discard(line)
         with self._writing():
@@ -55,14 +55,14 @@ class SearchLog:
 
 @contextmanager
 def resumable(records: RunDirectory, command: str) -> Iterator[None]:
-    """Add the command that resumes the run to any error that ends it early."""
+    """Add the resume command to the message of an error that interrupts the run."""
     how = f"resume with: {command} {as_argument(records.directory)}"
     try:
         yield
     except KeyboardInterrupt as stop:
-        clear_pending_stop()  # raised again while a slow pool closes, it would hide this message
+        clear_pending_stop()  # a repeated exception would replace this message
         raise type(stop)(f"after {records.n_recorded} evaluations; {how}") from None
-    except (MicrogptError, OSError) as error:  # OSError: stdout is not writable
+    except (MicrogptError, OSError) as error:  # OSError: stdout cannot be written
         if not records.n_known:  # there is nothing to resume
             raise
         say(f"error: {error}; {how}")

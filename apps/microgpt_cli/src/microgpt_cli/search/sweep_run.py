@@ -1,4 +1,4 @@
-"""Run or resume the sweep of `microgpt sweep`."""
+"""Run or resume a sweep of `microgpt sweep`."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ MAX_SEEDS = 1000
 
 
 def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: Mapping[str, Any]) -> None:
-    """Run a new sweep with the options of its command."""
+    """Run a new sweep with the options of the command."""
     seed, n_seeds, chat = options["seed"], options["seeds"], options["chat"]
     check_count("seeds", n_seeds)
     if n_seeds > MAX_SEEDS:
@@ -60,16 +60,16 @@ def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: Mapping[str
             chat=chat,
             data_sha256=parts.facts.sha256,
         )
-    except ValidationError as error:  # for example, a path that is not text
+    except ValidationError as error:  # for example, a path that is not valid text
         raise ConfigError(first_problem(error)) from error
     with pool:
-        pool.executor()  # fail before a run begins if the cluster is unreachable
+        pool.executor()  # fail before creating a run if the cluster is unreachable
         with SweepRecords.begin(RUNS, "sweep", settings.model_dump(mode="json")) as records:
             _run(objective, pool, records)
 
 
 def resume(run: Path, path: Path | None, workers: int | None, scheduler: str | None) -> None:
-    """Run the remaining trials of a sweep; the path is that of moved documents."""
+    """Run the remaining trials of a sweep; pass `path` if the documents were moved."""
     pool = make_pool(workers, scheduler)
     with SweepRecords.open(run) as records:
         sweep = records.sweep
@@ -94,7 +94,7 @@ def _load(path: Path, validation: float, test: float, *, chat: bool) -> Split:
 
 
 def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
-    """Run the trials that have no recorded result, and report the results."""
+    """Run the trials without a recorded result, and print a summary."""
     started = perf_counter()
     sweep = records.sweep
     dtypes = sorted({config.dtype for config in sweep.configs})
@@ -118,10 +118,10 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
 
 
 class SweepProgress(ProgressBar):
-    """Progress of a sweep; the time left is estimated from the operations of each trial."""
+    """Progress of a sweep; the time left is estimated from the FLOPs of the trials."""
 
     def __init__(self, todo: dict[tuple[SweepConfig, int], int]) -> None:
-        """Start with the operations of each remaining trial."""
+        """Start with the FLOPs of each remaining trial."""
         super().__init__("training", len(todo))
         self._todo, self._flops_left, self._flops_done = todo, sum(todo.values()), 0
         self._names = differing(config for config, _ in todo)
@@ -130,7 +130,7 @@ class SweepProgress(ProgressBar):
         self._show()
 
     def update(self, result: SweepResult) -> None:
-        """Show a finished trial; print the reason of a failure once per configuration."""
+        """Count a finished trial; print the reason for a failure once per configuration."""
         flops = self._todo[result.config, result.seed]
         self._flops_left -= flops
         if result.is_ok:

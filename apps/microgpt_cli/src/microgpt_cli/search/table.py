@@ -1,4 +1,4 @@
-"""Progress of a search: a table on stderr, hidden while other lines are printed."""
+"""Progress table of a search on stderr, hidden while other lines are printed."""
 
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from microgpt_evolution.search.runner import SearchEvent
 
 REDRAWS_PER_SECOND = 4
-LABEL = 12  # columns, including the space after it
+LABEL = 12  # width of the label column, including trailing space
 
 
 class SearchTable:
-    """Shows the events of a search; the clock keeps running between events."""
+    """Shows the state of a search; the elapsed time is also updated between events."""
 
     def __init__(self, generations: int, console: "Console") -> None:
         self._generations, self._console = generations, console
@@ -32,7 +32,7 @@ class SearchTable:
             live.stop()
 
     def update(self, event: "SearchEvent") -> None:
-        """Show the progress."""
+        """Show the state of the search after an event."""
         from rich.live import Live
 
         before, self._event = self._event, event
@@ -40,7 +40,7 @@ class SearchTable:
             self._n_evaluated += 1
         if self._live:
             return
-        self._live = Live(  # the old one would overwrite lines printed since
+        self._live = Live(  # restarting a stopped table would overwrite later lines
             get_renderable=self._lines,
             console=self._console,
             transient=True,

@@ -11,7 +11,7 @@ SWITCH_INTERVAL_S = 2e-4
 
 
 def make_pool(workers: int | None, scheduler: str | None) -> Pool:
-    """Return a pool of threads (default: one), or of the workers of a Dask cluster."""
+    """Return a pool of threads (by default one), or of the workers of a Dask cluster."""
     if workers is not None:
         check_count("workers", workers)
         if scheduler:
@@ -21,7 +21,7 @@ def make_pool(workers: int | None, scheduler: str | None) -> Pool:
             )
     if scheduler:
         return Dask(scheduler)
-    # A thread whose kernel has ended waits 5 ms for the GIL by default. Two threads reach 0.91 of
-    # the speed of two processes with this, 0.86 without (bench/evolution_speed.py).
+    # By default, a thread may wait 5 ms for the GIL when a kernel ends. With this interval, two
+    # threads reach 0.91 of the speed of two processes, without 0.86 (bench/evolution_speed.py).
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     return Threads(workers or 1)

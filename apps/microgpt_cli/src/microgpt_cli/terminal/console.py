@@ -7,10 +7,9 @@ from typing import TextIO
 
 from microgpt.printable import printable
 
-MAX_LINE = 4096  # characters per line on stderr; a path fits
-# Characters that control a terminal: control characters except line ends and tabs, and
-# bidirectional overrides. Letters of any script print unchanged, including those joined by
-# invisible characters.
+MAX_LINE = 4096  # maximum characters per line on stderr; long enough for any path
+# Characters that control a terminal: bidirectional overrides, and control characters except line
+# ends and tabs. Letters of any script are printed unchanged, as are zero-width joiners.
 BIDI_CONTROLS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 ESCAPES = {
     code: repr(chr(code))[1:-1]
@@ -21,30 +20,30 @@ ESCAPES = {
 def prepare_streams() -> None:
     """Replace missing streams, and escape characters that cannot be encoded or decoded."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # closed by the caller
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  (until the process ends)
+        if getattr(sys, name) is None:  # the caller closed the stream
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  (stays open until exit)
     sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def say(line: str) -> None:
-    """Print one line to stderr; a closed pipe does not change the exit code."""
+    """Print one line to stderr; ignore a closed pipe."""
     text = printable(" ".join(line.splitlines()), MAX_LINE)
     try:
-        sys.stderr.write(f"{text}\n")  # one write: `print` can be interrupted before the line end
+        sys.stderr.write(f"{text}\n")  # an interrupted `print` could omit the line end
         sys.stderr.flush()
     except OSError:
         discard_output(sys.stderr)
 
 
 def note(line: str) -> None:
-    """Print a note, which is neither a result nor an error."""
+    """Print a note to stderr, for information that is neither a result nor an error."""
     say(f"note: {line}")
 
 
 def print_or_discard(text: str) -> None:
-    """Print a result; if the pipe is closed, continue silently, because more work follows."""
+    """Print a result; if the pipe is closed, discard the output and continue."""
     try:
         print(terminal_safe(text), flush=True)
     except BrokenPipeError:
@@ -52,12 +51,12 @@ def print_or_discard(text: str) -> None:
 
 
 def terminal_safe(text: str) -> str:
-    """Escape control characters if stdout is a terminal; files and pipes get the raw text."""
+    """Escape control characters if stdout is a terminal, else return the text unchanged."""
     return text.translate(ESCAPES) if sys.stdout.isatty() else text
 
 
 def print_facts(facts: Mapping[str, object]) -> None:
-    """Print one "name: value" line per fact, aligned and escaped."""
+    """Print facts as aligned and escaped "name: value" lines."""
     names = [f"{printable(name)}:" for name in facts]
     width = max(map(len, names))
     for name, fact in zip(names, facts.values(), strict=True):

@@ -1,4 +1,4 @@
-"""Plain-text help with grouped options; typer's own help takes 0.2 s to import rich."""
+"""Plain-text help with grouped options; typer's help imports rich, which takes 0.2 s."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ class GroupedCommand(TyperCommand):
     """A command whose help groups its options by panel."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Return the parts of the usage line: [OPTIONS], then the arguments, such as [RUN]..."""
+        """Return the parts of the usage line: [OPTIONS], then arguments such as [RUN]..."""
         arguments = [param for param in self.get_params(ctx) if isinstance(param, TyperArgument)]
         return ["[OPTIONS]", *map(_usage, arguments)]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments, then one section per panel, in the order of the options."""
+        """Write the arguments, then one section per panel, in option order."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
@@ -39,7 +39,7 @@ def _usage(argument: TyperArgument) -> str:
 
 
 def command_group(help: str) -> typer.Typer:
-    """Return a command with subcommands; without a subcommand it prints its help."""
+    """Return a command group that prints its help if there is no subcommand."""
     group = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
 
     @group.callback(help=help)

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import typer
 
 DEFAULT_MODEL_DIR = Path("output")
-RUNS = Path("experiments")  # directory of searches and sweeps
-DEFAULT_GENOME = Path("genome.json")  # written by a search
-DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # in data/, or bundled
+RUNS = Path("experiments")  # default directory for searches and sweeps
+DEFAULT_GENOME = Path("genome.json")  # written at the end of a search
+DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # file names in data/ and in the package
 
 
 def panel(title: str) -> Any:
-    """Return typer.Option for one panel of a command's help."""
+    """Return a typer.Option factory for one panel of the help."""
     return partial(typer.Option, rich_help_panel=title)
 
 
@@ -47,7 +47,7 @@ Scheduler = Annotated[
 
 
 def given_options(ctx: typer.Context) -> dict[str, Any]:
-    """Return the options set by the user, by name."""
+    """Return the names and values of options set by the user."""
     sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
     return {
         name: ctx.params[name]

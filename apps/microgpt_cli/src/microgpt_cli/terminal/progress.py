@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, occasional lines elsewhere."""
+"""Progress on stderr: a bar on a terminal, else a few lines."""
 
 import sys
 from collections import deque
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-N_LINES = 10  # maximum without a terminal
-LINE_INTERVAL_S = 1.0  # minimum time between lines
-LOSS_WINDOW = 100  # steps in the running mean of the loss
+N_LINES = 10  # maximum number of progress lines without a terminal
+LINE_INTERVAL_S = 1.0  # minimum time between progress lines
+LOSS_WINDOW = 100  # number of steps in the running mean of the loss
 SPEED_WINDOW_S = 5.0
 
 
 class ProgressBar:
-    """A bar on a terminal that can redraw; otherwise one line per tenth."""
+    """Progress bar on a terminal; elsewhere, one line per 10 % of the work."""
 
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total, self._done = what, total, 0
@@ -38,7 +38,7 @@ class ProgressBar:
         self.stop()
 
     def show(self, done: int, left: str, line: str, figures: str = "") -> None:
-        """Show the progress: a bar with the time left and the figures below it, or the line."""
+        """Update the bar, the time left and the figures; without a terminal, print the line."""
         tenth_before, self._done = self._done * N_LINES // self._total, done
         if self._console:
             self._bar = self._bar or _make_bar(self._console, self._what, self._total)
@@ -54,18 +54,18 @@ class ProgressBar:
         """Hide the bar until its next update."""
         if self._bar:
             self._bar.stop()
-        self._bar = None  # it would overwrite lines printed since
+        self._bar = None  # a restarted bar would overwrite lines printed in the meantime
 
 
 class TrainingProgress(ProgressBar):
-    """Step, losses, speed and time left of a training run."""
+    """Progress of a training run: step, losses, speed and time left."""
 
     def __init__(self, steps: int) -> None:
         super().__init__("step", steps)
         self.restart()
 
     def restart(self, step: int = 0) -> None:
-        """Start to follow another training run."""
+        """Reset the progress for another training run, starting after `step`."""
         self.stop()
         self._done, self._last_line = step, perf_counter()
         self._n_losses, self._mean_loss, self._last_loss = 0, 0.0, 0.0
@@ -73,7 +73,7 @@ class TrainingProgress(ProgressBar):
         self._totals = deque([(perf_counter(), 0, 0, 0)])  # clock, steps, documents, tokens
 
     def update(self, event: "TrainEvent") -> None:
-        """Show the progress of training."""
+        """Show the progress after a training event."""
         for loss in event.losses:
             self._n_losses += 1
             self._mean_loss += (loss - self._mean_loss) / min(self._n_losses, LOSS_WINDOW)
@@ -84,14 +84,14 @@ class TrainingProgress(ProgressBar):
         figures = f"{short(docs_per_s)} docs/s, {short(tokens_per_s)} tokens/s"
         if self._val_loss is not None:
             figures = f"held out {self._val_loss:.3f} | {figures}"
-        if self._n_losses:  # a resumed run may start with a validation
+        if self._n_losses:  # a resumed run may start with an evaluation
             figures = f"loss {self._mean_loss:.3f} (last {self._last_loss:.3f}) | {figures}"
         left = time_left(self._total - event.step, steps_per_s)
         line = f"step {event.step:4d} / {self._total:4d} | {figures} | {left}"
         self.show(event.step, left, line, figures)
 
     def _speed(self, event: "TrainEvent") -> list[float]:
-        """Return steps, documents and tokens per second over the last seconds."""
+        """Return steps, documents and tokens per second, over the last SPEED_WINDOW_S seconds."""
         now = perf_counter()
         _, steps, docs, tokens = self._totals[-1]
         steps += len(event.losses)
@@ -104,7 +104,7 @@ class TrainingProgress(ProgressBar):
 
 
 def with_progress(work: Iterable[T], n: int, what: str) -> Iterator[T]:
-    """Yield the n results of some work while showing progress."""
+    """Yield from an iterable of n results while showing progress."""
     started = perf_counter()
     with ProgressBar(what, n) as bar:
         bar.show(0, "? left", "")
@@ -115,15 +115,15 @@ def with_progress(work: Iterable[T], n: int, what: str) -> Iterator[T]:
 
 
 def short(number: float) -> str:
-    """Format a number with three significant digits."""
+    """Format a number with three significant digits, such as 1.23k."""
     for divisor, letter in ((1e6, "M"), (1e3, "k")):
-        if number >= 0.9995 * divisor:  # rounds up to three digits
+        if number >= 0.9995 * divisor:  # 0.9995 is rounded up to 1 at three digits
             return f"{number / divisor:.3g}{letter}"
     return f"{number:.3g}"
 
 
 def duration(seconds: float) -> str:
-    """Format a duration in its two largest units."""
+    """Format a duration in at most two units, such as 2 min 05 s."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -132,12 +132,12 @@ def duration(seconds: float) -> str:
 
 
 def time_left(n: float, per_s: float) -> str:
-    """Format the time left for n items at some speed; a speed of 0 means unknown."""
+    """Format the time left for n items at per_s items per second; 0 means unknown."""
     return f"{duration(n / per_s)} left" if per_s else "? left"
 
 
 def rich_console() -> "Console | None":
-    """Return a rich console for stderr, or None if it cannot redraw."""
+    """Return a rich console for stderr, or None if stderr cannot redraw lines."""
     if not sys.stderr.isatty():
         return None
     from rich.console import Console
@@ -151,7 +151,7 @@ def _make_bar(console: "Console", what: str, total: int) -> "Progress":
     from rich.text import Text
 
     class TwoLines(Progress):
-        """The bar with the figures below it: they do not fit on one line."""
+        """Progress bar with the figures on a second line, because one line is too short."""
 
         def get_renderables(self) -> "Iterator[RenderableType]":
             yield self.make_tasks_table(self.tasks)

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as exceptions, raised again if a library swallows them."""
+"""Convert SIGINT and SIGTERM to exceptions, and raise them again if a library swallows them."""
 
 import signal
 import sys
@@ -7,29 +7,29 @@ from types import FrameType
 from typing import Any, NoReturn, Self
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-REPEAT_AFTER_S = 2.0  # time for cleanup after a stop
+REPEAT_AFTER_S = 2.0  # time for cleanup before the exception is raised again
 
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM was received."""
 
 
-_recorded: list[int] = []  # signals received before `raise_signals`
-_pending: list[type[KeyboardInterrupt]] = []  # stops that are not yet handled
+_recorded: list[int] = []  # signals received before `raise_signals` was called
+_pending: list[type[KeyboardInterrupt]] = []  # exceptions that have been raised but not handled
 
 
 def record_signals() -> None:
-    """Record signals from now on; `raise_signals` raises them."""
+    """Record signals until `raise_signals` is called."""
     _handle(lambda signum, frame: _recorded.append(signum))
     sys.unraisablehook = _ignore_dropped_stops
 
 
 def raise_signals() -> None:
-    """Raise KeyboardInterrupt or Terminated on a signal, including one received before.
+    """Raise KeyboardInterrupt or Terminated on signals, including a recorded one.
 
-    Some libraries swallow every exception during their import, and Python drops exceptions raised
-    in its own callbacks, such as that of an import lock: one start in 400 ignored the signal. So a
-    stop is raised again until `clear_pending_stop` or `ignore_signals` is called.
+    Some libraries swallow all exceptions during import, and Python drops exceptions raised in its
+    own callbacks, such as import locks. Without repetition, 1 in 400 starts ignored the signal. So
+    the exception is raised again until `clear_pending_stop` or `ignore_signals` is called.
     """
     _handle(_stop)
     if _recorded:
@@ -37,32 +37,32 @@ def raise_signals() -> None:
 
 
 def clear_pending_stop() -> None:
-    """Stop raising a stop again: it has been handled, and the command continues."""
+    """Mark the pending exception as handled, so that it is not raised again."""
     _pending.clear()
     if hasattr(signal, "setitimer"):  # not on Windows
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def pending_stop() -> type[KeyboardInterrupt] | None:
-    """Return the pending stop, if any: a library may have converted it to another error."""
+    """Return the type of the pending exception, or None; libraries may convert the exception."""
     return _pending[0] if _pending else None
 
 
 def ignore_signals() -> None:
-    """Ignore signals from now on, so that they cannot change the exit code."""
+    """Ignore further signals, so that they cannot change the exit code."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     clear_pending_stop()
 
 
 def exception_of(signum: int) -> type[KeyboardInterrupt]:
-    """Return the exception that a signal raises."""
+    """Return the exception type of a signal."""
     return Terminated if signum == signal.SIGTERM else KeyboardInterrupt
 
 
 def _handle(handler: Callable[[int, FrameType | None], None]) -> None:
     signal.signal(signal.SIGTERM, handler)
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # an ignored SIGINT stays ignored
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # keep an ignored SIGINT ignored
         signal.signal(signal.SIGINT, handler)
 
 
@@ -75,7 +75,7 @@ def _stop(signum: int, frame: FrameType | None) -> NoReturn:
 
 
 def _ignore_dropped_stops(dropped: "sys.UnraisableHookArgs") -> None:
-    """Print no traceback for a stop that Python drops: it is raised again."""
+    """Print no traceback for a dropped KeyboardInterrupt, because it is raised again."""
     if not isinstance(dropped.exc_value, KeyboardInterrupt):
         sys.__unraisablehook__(dropped)
 
@@ -85,7 +85,7 @@ class StopRequest:
 
     def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
         """Create a request; `wake` is called on the first signal, to interrupt waiting code."""
-        self.reason: type[KeyboardInterrupt] | None = None  # of the signal received, if any
+        self.reason: type[KeyboardInterrupt] | None = None  # exception of the first signal
         self._wake = wake
         self._before: dict[signal.Signals, Any] = {}
 
@@ -99,7 +99,7 @@ class StopRequest:
             signal.signal(number, handler)
 
     def __call__(self) -> bool:
-        """Return whether to stop."""
+        """Return whether a signal was received."""
         return self.reason is not None
 
     def _note(self, signum: int, frame: FrameType | None) -> None:

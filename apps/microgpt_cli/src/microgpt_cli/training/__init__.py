@@ -1,1 +1,1 @@
-"""`microgpt train`: options, job and run."""
+"""Options, jobs and training runs of `microgpt train`."""

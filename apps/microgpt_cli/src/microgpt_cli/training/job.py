@@ -1,4 +1,4 @@
-"""The job of `microgpt train`: a new training run, or one to resume."""
+"""Create the job of `microgpt train`: a new or resumed training run."""
 
 import hashlib
 import os
@@ -30,7 +30,7 @@ from microgpt_evolution.genome import LONG_DOCS
 from microgpt_evolution.genome_file import read_genome
 
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
-# Options that may change on --resume.
+# Options that may be changed with --resume.
 MAY_CHANGE = {"resume", "input", "steps", "patience", "threads", "checkpoint_every", "format"}
 MAY_CHANGE |= {"num_samples", "plot", "as_json"}
 
@@ -41,12 +41,12 @@ class TrainingJob:
 
     plan: TrainingPlan
     parts: Split
-    parent: SavedModel | None = None  # the model to fine-tune
+    parent: SavedModel | None = None  # model to fine-tune
     resume: TrainState | None = None
 
 
 def recipe_options(preset: PresetName | None, genome: Path | None) -> dict[str, object]:
-    """Return the options set by a preset or a genome.json, by their names in `train`."""
+    """Return the options set by a preset or a genome.json, named as in `train`."""
     if genome:
         genes = read_genome(genome).genome
         model = genes.model()
@@ -64,7 +64,7 @@ def recipe_options(preset: PresetName | None, genome: Path | None) -> dict[str, 
 
 
 def new_job(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> TrainingJob:
-    """Return a new job; `settings` are all options, `overrides` those that are not defaults."""
+    """Return a new job; `overrides` has the settings from the user, a preset or a genome."""
     count_samples(settings["num_samples"], chat=settings["chat"])
     names = {field.name for field in fields(TrainConfig)} & settings.keys()
     config = TrainConfig(**{name: settings[name] for name in names})
@@ -117,7 +117,7 @@ def count_samples(num_samples: int | None, *, chat: bool) -> int:
 
 
 def _input_of(preset: PresetName | None, *, chat: bool) -> Path | None:
-    """Return the default input file; None if the preset generates its documents."""
+    """Return the default input file, or None if the preset generates the documents."""
     data = PRESETS[preset].data if preset else "names"
     if data is None:
         raise ConfigError(f"--preset {preset} requires your own data; pass it with --input")
@@ -127,7 +127,7 @@ def _input_of(preset: PresetName | None, *, chat: bool) -> Path | None:
 def _load_parts(
     path: Path | None, preset: PresetName | None, config: TrainConfig, *held_out: float, chat: bool
 ) -> Split:
-    """Load and split the documents of a file, or generate those of a preset."""
+    """Load the documents of a file, or generate those of a preset, and split them."""
     docs: Sequence[Document]
     validation, test = held_out
     if path is None:
@@ -141,7 +141,7 @@ def _load_parts(
 
 
 def _new_tokenizer(parts: Split, vocab_size: int | None, *, folds: bool) -> Tokenizer:
-    """Train a BPE tokenizer on the training part, or return a character tokenizer."""
+    """Train a BPE tokenizer on the training split, or return a character tokenizer."""
     if vocab_size is None:
         kind = FoldingTokenizer if folds else CharTokenizer
         return kind.from_documents(parts.docs)
@@ -160,7 +160,7 @@ def _new_tokenizer(parts: Split, vocab_size: int | None, *, folds: bool) -> Toke
 def _inherited_tokenizer(
     parent: SavedModel, parts: Split, kind: TokenizerKind | None, vocab_size: int | None
 ) -> Tokenizer:
-    """Return the parent model's tokenizer, extended by the characters of the documents."""
+    """Return the tokenizer of the parent model, extended by new characters of the documents."""
     tokenizer = extended_tokenizer(parent, parts.docs)
     for flag, wanted, found in (
         ("--tokenizer", kind, tokenizer.kind),
@@ -176,7 +176,7 @@ def _inherited_tokenizer(
 
 
 def refuse_unfinished(directory: TrainingDirectory) -> None:
-    """Raise CheckpointError if a directory has an unfinished training run."""
+    """Raise CheckpointError if a directory contains an unfinished training run."""
     if not directory.has_state:
         return
     plan, state, status = read_training(directory.path)
@@ -196,7 +196,7 @@ class Ended:
     reason: Ending
 
     def message(self, path: Path) -> str:
-        """Return why it ended and how to train longer."""
+        """Return a message with the reason and how to continue the run."""
         if self.reason == "patience":
             why, option = f"stopped early after step {self.step}", "--patience"
         else:
@@ -205,7 +205,7 @@ class Ended:
 
 
 def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> TrainingJob | Ended:
-    """Return a resumed job, with its changed settings saved."""
+    """Return a resumed job after saving its changed settings, or `Ended` if the run has ended."""
     plan, state, status = read_training(directory.path)
     if status == "diverged":
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The options of `microgpt train`, in the order of its help."""
+"""The options of `microgpt train`, in the order of the help."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,7 +8,7 @@ from microgpt.data.tokenizer import TokenizerKind
 from microgpt.training.presets import PresetName
 from microgpt_cli.terminal.options import JSON_HELP, SEED_HELP, THREADS_HELP, data, panel
 
-N_SAMPLES = 20  # printed after training
+N_SAMPLES = 20  # default number of samples printed after training
 model, training, saving, output = map(panel, ("Model", "Training", "Saving", "Output"))
 
 Output = Annotated[Path, data(help="Directory for the model.")]

@@ -30,13 +30,13 @@ from microgpt_cli.terminal.progress import TrainingProgress
 from microgpt_cli.terminal.signals import StopRequest
 from microgpt_cli.training.job import Ended, TrainingJob, count_samples
 
-# `data.fingerprint` of the bundled names.txt: Karpathy's header calls its samples "names".
+# `data.fingerprint` of the bundled names.txt; as in Karpathy's output, its samples are "names".
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
-MAX_SHOWN = 80  # characters shown of a document
+MAX_SHOWN = 80  # maximum number of characters shown of a document
 
 
 def run(job: TrainingJob | Ended, directory: TrainingDirectory, options: Mapping[str, Any]) -> None:
-    """Train with the options of the command, save the model, and report."""
+    """Train with the command's options, save the model, and print the results."""
     path, as_json = directory.path, options["as_json"]
     if isinstance(job, Ended):
         note(job.message(path))
@@ -59,7 +59,7 @@ def run(job: TrainingJob | Ended, directory: TrainingDirectory, options: Mapping
 def _train(
     job: TrainingJob, directory: TrainingDirectory, n_samples: int, options: Mapping[str, Any]
 ) -> TrainResult:
-    """Train to the end; the header goes to stdout, progress and notes to stderr."""
+    """Train to the end; print the header to stdout, and progress and notes to stderr."""
     threads = options["threads"]
     plan, parts = job.plan, job.parts
     chunks = parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
@@ -100,7 +100,7 @@ def _train(
             raise stop.reason(_save_interrupted(result, directory))
         try:
             directory.finish(result)
-        except CheckpointError as error:  # not bad input: the directory was writable at the start
+        except CheckpointError as error:  # exit code 1: the directory was writable before
             say(f"error: {error}{_resume_hint(directory)}")
             raise typer.Exit(1) from error
         if stop.reason:
@@ -109,7 +109,7 @@ def _train(
 
 
 class _StateSaver:
-    """Saves training states; a temporarily full disk does not end the run."""
+    """Saves checkpoints; after the first one, write errors do not end the run."""
 
     def __init__(self, directory: TrainingDirectory, plan: TrainingPlan) -> None:
         self._directory, self._plan = directory, plan
@@ -133,7 +133,7 @@ def _n_chars(texts: Sequence[Document]) -> int:
 
 
 def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None:
-    """Print the header, unless quiet; note the held-out parts and what is truncated."""
+    """Print the header, unless quiet, and notes on held-out and truncated documents."""
     plan, parts = job.plan, job.parts
     is_stream = plan.config.text == "stream"
     what, count = ("characters", _n_chars) if is_stream else ("documents", len)
@@ -164,12 +164,12 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
 
 
 def _would_replace_finished_model(state: TrainState, directory: TrainingDirectory) -> bool:
-    """Return whether the directory has a finished model and this run has no step yet."""
+    """Return whether the directory has a finished model and this run has no steps yet."""
     return state.step == 0 and directory.has_model and not directory.has_own_state
 
 
 def _save_interrupted(result: TrainResult, directory: TrainingDirectory) -> str:
-    """Save the state of an interrupted run; return the message."""
+    """Save the state of an interrupted run and return the message to print."""
     message = f"at step {result.state.step} of {result.config.steps}"
     if _would_replace_finished_model(result.state, directory):
         return f"{message}; {directory.path} is unchanged"
@@ -181,14 +181,14 @@ def _save_interrupted(result: TrainResult, directory: TrainingDirectory) -> str:
 
 
 def _resume_hint(directory: TrainingDirectory) -> str:
-    """Return a message suffix with the command to resume, if there is a state."""
+    """Return a message suffix with the command that resumes the run, if there is a checkpoint."""
     if not directory.has_own_state:
         return ""
     return f"; resume with: microgpt train --resume {as_argument(directory.path)}"
 
 
 def _save_last_good(result: TrainResult, directory: TrainingDirectory, plan: TrainingPlan) -> str:
-    """Save a diverged run beside the output, which may hold a good model; return the message."""
+    """Save the last good weights to DIR.diverged, and return the message to print."""
     kept = Path(f"{os.path.realpath(directory.path)}.diverged")
     try:
         if directory.has_own_state:
@@ -200,7 +200,7 @@ def _save_last_good(result: TrainResult, directory: TrainingDirectory, plan: Tra
 
 
 def _draw(output: Path) -> None:
-    """Draw the losses; a failure must not lose the trained model."""
+    """Plot the losses; print a note instead of failing, because the model is already trained."""
     from microgpt_cli.commands.plot import DEFAULT_FILES, PlotError, write_curves
 
     try:
@@ -212,7 +212,7 @@ def _draw(output: Path) -> None:
 def _report(
     result: TrainResult, samples: list[str], parts: Split, output: Path, *, as_json: bool
 ) -> None:
-    """Print result and samples to stdout, and memorised samples and next steps to stderr."""
+    """Print the result and samples to stdout, and notes on memorised samples to stderr."""
     memorised = None
     if samples:
         texts = [doc for doc in parts.train if isinstance(doc, str)]
@@ -237,7 +237,7 @@ def _report(
 
 
 def _print_losses(result: TrainResult, parts: Split) -> None:
-    """Print the last step and the held-out losses."""
+    """Print the last training loss and the held-out losses."""
     state, config = result.state, result.config
     last_loss = state.recent_losses[-1]
     print(f"step {state.step:4d} / {config.steps:4d} | loss {last_loss:.4f}")  # Karpathy's format
@@ -249,7 +249,7 @@ def _print_losses(result: TrainResult, parts: Split) -> None:
 
 
 def _format_loss(loss: float, result: TrainResult, docs: Sequence[Document]) -> str:
-    """Format a loss with its unit, and in bits per character."""
+    """Format a loss in nats per token and bits per character."""
     tokenizer, loss_on, text = result.tokenizer, result.config.loss_on, result.config.text
     if tokenizer.kind == "char":
         return f"{loss:.4f} nats per character ({bits(loss):.4f} bits)"
@@ -262,7 +262,7 @@ def _format_loss(loss: float, result: TrainResult, docs: Sequence[Document]) -> 
 
 
 def _note_memorised(memorised: Memorisation) -> None:
-    """Print how many samples are in the training data, and the nearest document of each other."""
+    """Print the number of memorised samples, and the nearest document of each novel sample."""
     line = f"{memorised.n_known} of {memorised.n_samples} samples are in the training data"
     pairs = []
     for sample in memorised.novel:

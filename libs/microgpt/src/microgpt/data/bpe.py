@@ -21,7 +21,7 @@ MIN_FREQUENCY = 2  # a pair that occurs only once is not merged
 # Unlike Unicode, Python's \s includes the control characters U+001C to U+001F.
 BLANK, MARK = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
 WORDS = re.compile(f" ?{MARK}+|{BLANK}+(?!{MARK})|{BLANK}")
-MAX_CACHED_WORDS, MAX_CACHED_LENGTH = 2**17, 64  # number of words, characters per word; 30 MB
+MAX_CACHED_WORDS, MAX_CACHED_LENGTH = 2**17, 64  # limits: words, characters per word (30 MB)
 # Training time is quadratic in the word length, and training takes 80 bytes of memory per character
 # of a text. Texts are split at the first word boundary after PART_LENGTH characters, or at twice
 # that length if there is none.
@@ -145,7 +145,7 @@ class BpeTokenizer(Tokenizer):
         try:
             if len(word) <= MAX_CACHED_LENGTH:
                 return tuple(self._library.encode(word, add_special_tokens=False).ids)
-            # Time is quadratic in the word length. Only the batch method releases the GIL.
+            # Encoding a word takes quadratic time. Only the batch method releases the GIL.
             return tuple(self._library.encode_batch_fast([word], add_special_tokens=False)[0].ids)
         except BaseException as error:
             from microgpt.data.bpe_file import refuse
@@ -160,7 +160,7 @@ def _learn(texts: Collection[str], n_pieces: int) -> bytes:
     library = new_library()
     from tokenizers.trainers import BpeTrainer
 
-    n_most = N_BYTES + sum(len(text.encode()) for text in texts)  # a merge joins two
+    n_most = N_BYTES + sum(len(text.encode()) for text in texts)  # at most one merge per byte
     trainer = BpeTrainer(
         vocab_size=min(n_pieces, n_most),  # the trainer allocates memory for this many
         min_frequency=MIN_FREQUENCY,

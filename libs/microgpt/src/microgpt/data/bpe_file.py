@@ -1,4 +1,4 @@
-"""Check a tokenizer.json and load it with Hugging Face's tokenizers."""
+"""Validate tokenizer.json and load it with Hugging Face's tokenizers."""
 
 import json
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -120,8 +120,8 @@ def _check_merges(model: _Model) -> None:
 def byte_of() -> dict[str, int]:
     """Return the byte value that each character of a piece represents.
 
-    The library represents printable bytes by the same code points, and all other bytes, in
-    ascending order, by code points from U+0100 on.
+    The library represents a printable byte by the character with the same code point, and the
+    other bytes, in ascending order, by the characters from U+0100 on.
     """
     from tokenizers.pre_tokenizers import ByteLevel
 

@@ -57,9 +57,9 @@ class ChatTestSet:
 def load_chat_tests(
     path: str | Path | TextFile, *, tell: Callable[[str], None] | None = None
 ) -> ChatTestSet:
-    """Load the conversations of a file and, as items, each reply that has a `task`.
+    """Load the conversations of a file. Each reply that has a `task` becomes an item.
 
-    See `microgpt.data.documents.load_conversations` for the argument and the errors.
+    See `microgpt.data.documents.load_conversations` for the arguments and errors.
     """
     file = path if isinstance(path, TextFile) else TextFile(path)
     tests = ChatTestSet([], [])
@@ -191,7 +191,7 @@ def _problem(turn: _Turn, i: int) -> str | None:
 
 
 def _left_out_note(n: int, n_without_reply: int) -> str:
-    """Return a note for the user about the user messages left out for lack of a reply."""
+    """Return a message about the final user messages that were left out."""
     note = f"left out {n:,} final user message{'s' * (n > 1)} without a reply"
     if n_without_reply:
         note += f", {n_without_reply:,} of them a whole conversation"

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 
 from microgpt.data.chat_truncation import room_for_turns
 
-Chunk = tuple[Sequence[int], bytes | None]  # up to block_size + 1 tokens, mask
+Chunk = tuple[Sequence[int], bytes | None]  # (up to block_size + 1 tokens, loss mask)
 
 
 class SlidingWindows:
-    """Overlapping chunks of a sequence; each token is predicted in exactly one chunk.
+    """Overlapping chunks of a sequence; each token but the first is predicted in exactly one.
 
     Tokens that an earlier chunk predicts are masked. The default stride is half a context, so
     predictions after the first chunk have at least half a context of preceding tokens.

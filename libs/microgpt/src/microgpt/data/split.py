@@ -16,10 +16,10 @@ HASH_BATCH = 1024  # documents per hash update, to avoid a full copy in memory
 
 @dataclass(frozen=True)
 class DataFacts:
-    """Size, hash and held-out fractions of a dataset."""
+    """Size, hash (see `fingerprint`) and held-out fractions of a dataset."""
 
-    n_docs: int  # number of documents, including held-out ones
-    sha256: str  # hash of the documents; see `fingerprint`
+    n_docs: int  # number of documents, including held-out documents
+    sha256: str
     val_fraction: float = 0.0
     test_fraction: float = 0.0
 
@@ -137,7 +137,7 @@ def _hash_distinct(docs: Iterable[Document]) -> Iterator[tuple[Document, float]]
     seen: set[str | bytes] = set()
     for doc in docs:
         digest = hashlib.sha256(_as_line(doc).encode(errors="surrogatepass")).digest()
-        key = doc if isinstance(doc, str) else digest  # a text is already in memory
+        key = doc if isinstance(doc, str) else digest  # a text needs no extra memory
         if key not in seen:
             seen.add(key)
             yield doc, int.from_bytes(digest[:4], "big") / 2**32

@@ -18,7 +18,7 @@ MAX_RECOMMENDED = 1024
 
 @dataclass(frozen=True)
 class Cut:
-    """Documents and tokens beyond a context; `TrainConfig.long_docs` sets how they are used."""
+    """The number of documents and tokens that exceed a context; see `TrainConfig.long_docs`."""
 
     block_size: int  # context in tokens
     n_docs: int  # number of documents longer than the context

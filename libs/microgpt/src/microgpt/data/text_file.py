@@ -79,7 +79,7 @@ def _with_plain_ends(text: str) -> str:
 
 
 def _sample(chunk: bytes, start: int) -> bytes:
-    """Return about SAMPLE bytes around `start`, starting at a line start if possible."""
+    """Return about SAMPLE bytes around `start`, from the beginning of a line if possible."""
     first = chunk.rfind(b"\n", 0, max(0, start - SAMPLE // 2)) + 1
     return chunk[first : first + SAMPLE]
 

@@ -1,8 +1,8 @@
 """Tokenizer base class and character tokenizer.
 
     pieces                   0 … n−1: sorted characters, or pieces learned by `bpe`
-    special tokens, text     BOS = n
-    special tokens, chat     user = n, assistant = n+1, end_turn = n+2, BOS = n+3
+    special tokens (text)    BOS = n
+    special tokens (chat)    user = n, assistant = n+1, end_turn = n+2, BOS = n+3
 
 A text is [BOS, pieces…, BOS], a turn is [role, pieces…, end_turn], and a conversation is [BOS,
 turns…, BOS]. Text never encodes to special tokens: "<|user|>" is just eight characters.

@@ -34,13 +34,13 @@ class DirectoryLock:
     def __init__(self, directory: Path, use: str = SHORT_USE, *, exists: bool = False) -> None:
         """Lock a directory, and complete the write of a holder that was killed.
 
-        The directory need not exist; its parents are created. Wait for a process that is writing
-        to the directory.
+        The directory need not exist; its parents are created. If another process is writing to the
+        directory, wait until it has finished.
 
         Args:
             use: purpose, shown to other processes as "{use} by process …".
-            exists: whether the directory exists. If so, create no lock file beside it, which a
-                killed process would leave behind.
+            exists: require that the directory exists, and create no lock file beside it, which
+                a killed process would leave behind.
 
         Raises:
             CheckpointError: another process holds the lock, or the directory cannot be written.

@@ -38,7 +38,7 @@ HASH = "weights_sha256"  # key in meta.json
 TOKENIZER = "tokenizer.json"
 STATE_DESCRIPTION = "train_state.json"  # present if the directory has a checkpoint
 BYTES_PER_WEIGHT = 32  # memory of a loaded model: a Python float and a pointer
-MAX_IN_JSON = 1_000_000  # number of weights; 22 MB. Larger files are not human-readable
+MAX_IN_JSON = 1_000_000  # default to JSON up to this many weights (22 MB)
 
 
 @dataclass(frozen=True, repr=False)

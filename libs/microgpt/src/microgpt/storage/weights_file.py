@@ -18,7 +18,7 @@ WEIGHTS_FILES: dict[WeightsFormat, str] = {
     "safetensors": "model.safetensors",
 }
 FLOATS = ("float16", "float32", "float64")
-MAX_BYTES = (8, 64)  # per number in safetensors, JSON (24 for digits, rest for spaces)
+MAX_BYTES = (8, 64)  # per number: safetensors, JSON (24 for digits, the rest for spaces)
 HEADER_BYTES = 2**16  # per layer: names, shapes, and metadata written by other programs
 
 
@@ -65,7 +65,7 @@ def decode_weights(
         matrices = _from_json(content, path)
     else:
         matrices = _from_safetensors(content, path)
-    if model.n_layer > len(matrices):  # a damaged n_layer would fill memory with names
+    if model.n_layer > len(matrices):  # else a damaged n_layer fills memory with names
         raise CheckpointError(f"{path} has too few matrices for n_layer {model.n_layer} of {META}")
     shapes = weight_shapes(model)
     missing, foreign = shapes.keys() - matrices.keys(), matrices.keys() - shapes.keys()

@@ -47,7 +47,7 @@ class Engine(Protocol):
         """
 
     def backward(self, should_stop: Callable[[], bool]) -> float:
-        """Return the loss of the next batch without an update, or nan if it or a gradient is nan.
+        """Return the next batch's loss without an update, or nan if the loss or a gradient is nan.
 
         If should_stop returns true, return the loss of the documents read so far, at least one.
         """
@@ -169,7 +169,7 @@ def make_engine(
     state.
 
     Args:
-        docs: documents of 2 to block_size + 1 tokens, read in this order and then from the start.
+        docs: documents of 2 to block_size + 1 tokens in training order, which is repeated.
         resume: checkpoint to continue from, if any.
 
     Raises:

@@ -19,7 +19,7 @@ from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import committed_path, read, read_consistently
 
 HISTORY = "history.jsonl"
-MAX_HISTORY_BYTES = 2**24  # a history has about 500 points of less than 100 bytes
+MAX_HISTORY_BYTES = 2**24  # a history has about 500 points of less than 100 bytes each
 
 
 @dataclass(frozen=True)

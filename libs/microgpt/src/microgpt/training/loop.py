@@ -63,9 +63,7 @@ class TrainingLoop:
         self.average = average if average and average.steps == self.config.steps else None
         self.validation_set = self._evaluation_set(self.parts.validation)
         self.event_due = perf_counter() + EVENT_INTERVAL_S
-        self.checkpoint_step = (
-            self.resume.step if self.resume else -1
-        )  # step of the latest checkpoint
+        self.checkpoint_step = self.resume.step if self.resume else -1  # latest checkpointed step
         self.state_due = perf_counter() + STATE_INTERVAL_S if self.resume else 0.0
 
     def run(self) -> TrainResult:
@@ -253,7 +251,7 @@ class TrainingLoop:
         if self.engine.n_steps > self.first_step:
             self.engine.undo()
             del self.losses[self.engine.n_steps - self.first_step :]
-            self.average = None  # it may include the weights that diverged
+            self.average = None  # the average may include diverged weights
             self.history = self.history.replay(self.losses, self.config, self.resume)
         return DivergedError(f"{when} of {self.config.steps}", self._result("stopped"))
 

@@ -11,7 +11,7 @@ N_POINTS = 500  # approximate number of points in a history; enough for a chart
 
 
 class LossHistory:
-    """The losses of a training run; can be restored from a checkpoint."""
+    """The losses of a training run, restored from a checkpoint if one is given."""
 
     def __init__(self, config: TrainConfig, resume: TrainState | None) -> None:
         self._interval = max(1, config.steps // N_POINTS)
@@ -45,7 +45,7 @@ class LossHistory:
     def replay(
         self, losses: Sequence[float], config: TrainConfig, resume: TrainState | None
     ) -> "LossHistory":
-        """Return the history as it was after these first losses of the current call."""
+        """Rebuild the history with only these losses, the first ones of the current call."""
         history = LossHistory(config, resume)
         measured = {point.step: point.val_loss for point in self.points}
         for loss in losses:

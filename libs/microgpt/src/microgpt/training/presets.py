@@ -20,7 +20,7 @@ class Preset:
     val_fraction: float = 0.1  # fraction of the documents to hold out for validation
     test_fraction: float = 0.1  # fraction of the documents to hold out for testing
     fold: bool = False  # whether to fold case and accents with `FoldingTokenizer`
-    n_conversations: int = 0  # number to generate; a smaller set is repeated and memorised
+    n_conversations: int = 0  # number to generate; a small set would be memorised
 
     def draw(self, seed: int) -> Sequence[Document]:
         """Generate the training conversations for a seed."""
@@ -47,7 +47,7 @@ PRESETS: dict[PresetName, Preset] = {
         ),
     ),
     "names-600s": Preset(
-        # Depth without width, and weights averaged over half of the steps, reduce overfitting.
+        # A deep, narrow model and averaging over half of the steps reduce overfitting.
         ModelConfig(n_embd=64, n_layer=6, n_ff_exp=2),
         TrainConfig(
             steps=150_000, batch_size=64, lr=0.006, dropout=0.15, weight_decay=0.1,

@@ -1,13 +1,13 @@
-"""What is each setting of the preset names-60s worth?
+"""Measure the effect of each setting of the preset names-60s.
 
-Trains the preset, variants without each of its settings, without all of them, and with each alone,
-with the same model, steps and seeds. Prints the losses and adds them to the results of quality.py
-in bench/results; differences are paired by seed.
+Trains the preset and four kinds of variants: without one of its settings, without any, and with
+only one. All have the same model, steps and seeds. Prints the losses and adds them to the results
+of quality.py in bench/results. Differences are paired by seed.
 
     uv run python bench/ablation.py [--seeds 3] [--core 1]
 
 Existing results are reused unless their settings have changed or --again is given, so an
-interrupted run continues. One minute per training, forty in all.
+interrupted run can be continued. Takes one minute per training run, forty minutes in total.
 """
 
 import argparse
@@ -24,7 +24,7 @@ SEEDS = 3
 
 
 def main() -> None:
-    """Run missing trainings and print the table."""
+    """Run the missing training runs and print the table."""
     options = parsed(argparse.ArgumentParser(description=__doc__.splitlines()[0]))
     results = Results("quality", again=options.again)
     preset = PRESETS[ABLATED]
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def variants(config: TrainConfig) -> dict[str, TrainConfig]:
-    """Return the variants by name; settings that the preset does not use are skipped."""
+    """Return the variants by name. Settings that the preset does not use are skipped."""
     without, alone = {}, {}
     plain = replace(
         config, **{name: getattr(TrainConfig, name) for name in chain(*SETTINGS.values())}

@@ -1,12 +1,12 @@
-"""Do batches of conversations of similar length train faster than random batches?
+"""Compare the training speed of batches of similar length with that of random batches.
 
 Trains the model of `--preset chat` on the bundled conversations in two orders: shuffled, and sorted
-by length within blocks of 32 batches, which are then shuffled. Prints tokens per second of CPU time
-for each round, and the median ratio.
+by length within blocks of 32 batches. The sorted batches are then shuffled. Prints the tokens per
+second of CPU time for each round, and the median ratio.
 
     uv run python bench/batching.py [--rounds 5]
 
-Half a minute on one core.
+Takes half a minute on one core.
 """
 
 import argparse
@@ -34,7 +34,7 @@ BLOCK = 32 * SIZE
 
 
 def main() -> None:
-    """Train in both orders alternately and print the speeds."""
+    """Train alternately in both orders and print the speeds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     print(machine())

@@ -1,13 +1,13 @@
-"""How accurate is the assistant of `--preset chat`, and does loss on replies only help?
+"""Measure the accuracy of `--preset chat`, and the effect of computing the loss on replies only.
 
-Trains with three seeds on one core each, with the preset and with the loss on all tokens, by the
-command line. `microgpt eval` then counts exact answers to held-out data: the words, names, numbers
-and prompts of `--split heldout`, and the wordings of `--split wordings`. Prints the shares for each
-seed and writes them to bench/results.
+Trains with three seeds on one core each, with the preset and with the loss on all tokens, through
+the command line. `microgpt eval` then counts exact answers on held-out data: the words, names,
+numbers and prompts of `--split heldout`, and the wordings of `--split wordings`. Prints the shares
+of exact answers for each seed and writes them to bench/results.
 
     uv run python bench/chat_quality.py [--seeds 3] [--at-once 2]
 
-Half an hour; less with one core per concurrent training.
+Takes half an hour, or less if each concurrent training run has its own core.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from train_speed import machine, results_file
 
 FIRST_SEED = 42
 LOSS_ON = ("assistant", "all")
-SPLITS = {"heldout": 3500, "wordings": 6600}  # conversations; at least 500 items per task
+SPLITS = {"heldout": 3500, "wordings": 6600}  # number of conversations; at least 500 items per task
 UNKNOWN = "i don't know."
 
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def assistant(folder: Path, loss_on: str, seed: int) -> dict:
-    """Return the cost of a training and the answers of its model."""
+    """Train a model, and return the cost of training and the accuracy of the model."""
     model = folder / f"{loss_on}-{seed}"
     options = ("--preset", "chat", "--loss-on", loss_on, "--seed", seed, "--output", model)
     trained = json.loads(command("train", "--chat", *options, "--json"))
@@ -77,7 +77,7 @@ def assistant(folder: Path, loss_on: str, seed: int) -> dict:
 
 
 def command(*args: object) -> str:
-    """Return the output of a microgpt command."""
+    """Run a microgpt command and return its output."""
     full = [sys.executable, "-m", "microgpt_cli", *map(str, args)]
     return subprocess.run(full, check=True, capture_output=True, text=True).stdout
 

@@ -1,8 +1,8 @@
-"""Compare Karpathy's run on both engines with a control trained on random gradients.
+"""Compare Karpathy's training run on both engines with a control that uses random gradients.
 
-The four runs: on the reference, on the compiled engine in float64 and in float32, and, as a
-control, on the reference with random numbers instead of gradients. The control is repeated with
-other seeds for the spread of its last loss. Writes docs/comparison.md in about a minute.
+The four runs use the reference engine, the compiled engine in float64 and in float32, and, as a
+control, the reference engine with random numbers instead of gradients. The control is repeated with
+other seeds to measure the spread of its last loss. Writes docs/comparison.md in about a minute.
 
     uv run python bench/compare.py [--steps 1000] [--controls 10] [--output PAGE]
 """
@@ -37,12 +37,12 @@ N_SAMPLES, N_LAST = 20, 100
 
 @dataclass
 class Column:
-    """One of the four runs."""
+    """A column of the table: one of the four runs."""
 
     title: str
     result: TrainResult
     seconds: float
-    nodes: float  # mean graph size of a step
+    nodes: float  # mean number of graph nodes per step
 
     @property
     def samples(self) -> list[str]:
@@ -51,7 +51,7 @@ class Column:
 
 
 def main() -> None:
-    """Run all four and write the page."""
+    """Run all four training runs and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=TrainConfig.steps)
     parser.add_argument(
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def run(title: str, nodes: float, config: TrainConfig, **options: str) -> Column:
-    """Train once on a loaded engine."""
+    """Time one training run. The engine is loaded before the timing starts."""
     prepare_engine(options["engine"], options.get("dtype"))
     started = perf_counter()
     result = train(NAMES, config=config, **options)
@@ -81,7 +81,7 @@ def run(title: str, nodes: float, config: TrainConfig, **options: str) -> Column
 
 
 def control(config: TrainConfig, seed: int) -> Column:
-    """Train on the reference with random numbers for gradients, and no graph."""
+    """Train on the reference engine with random numbers as gradients and without a graph."""
     rng = random.Random(seed)
 
     def read_at_random(
@@ -106,7 +106,7 @@ def control(config: TrainConfig, seed: int) -> Column:
 
 
 def nodes_per_step(n_docs: int = 20) -> float:
-    """Return the mean number of Values in a step's graph, weights excluded."""
+    """Return the mean number of Values in the graph of a step, excluding weights."""
     tokenizer = CharTokenizer.from_documents(NAMES)
     model = ModelConfig(vocab_size=tokenizer.vocab_size)
     engine = ReferenceEngine(model, init_weights(model, random.Random(0)))
@@ -126,7 +126,7 @@ def nodes_per_step(n_docs: int = 20) -> float:
 
 
 def page(columns: list[Column], control_losses: list[float]) -> str:
-    """Return the page in Markdown; control_losses are the last losses of all controls."""
+    """Return the page in Markdown. `control_losses` are the last losses of all controls."""
     first = columns[0].result
     rows = {
         "final loss": [f"{c.result.losses[-1]:.4f}" for c in columns],
@@ -189,7 +189,7 @@ This page is written by `uv run python bench/compare.py`.
 
 
 def worst_difference(one: TrainResult, other: TrainResult) -> float:
-    """Return the largest difference between losses of the same step."""
+    """Return the largest absolute difference between losses at the same step."""
     return max(abs(a - b) for a, b in zip(one.losses, other.losses, strict=True))
 
 

@@ -1,12 +1,12 @@
-"""Benchmark sampling speed and evaluation of held-out text.
+"""Benchmark sampling and the evaluation of held-out text.
 
-Four benchmarks on one core. Prints medians and ratios and writes them to bench/results.
+Runs four benchmarks on one core, prints medians and ratios, and writes them to bench/results.
 
   decoding     one sequence at a time and in batches, with given random numbers, alternating with
-               JAX, PyTorch and NumPy (bench/rivals); all must give the same tokens
-  seeding      cost of a sample's random numbers: one `random.Random` each, or in bulk
-  names        `microgpt generate --num-samples 300000`, less the time of one sample
-  evaluating   the held-out loss of 2,910 names, against training on them once
+               JAX, PyTorch and NumPy (bench/rivals); all must generate the same tokens
+  seeding      cost of the random numbers per sample: one `random.Random` per sample, or in bulk
+  names        `microgpt generate --num-samples 300000`, minus the time for one sample
+  evaluating   computing the held-out loss of 2,910 names, relative to one training epoch on them
 
     uv run python bench/decode_speed.py [--rounds 5] [--python torch=PATH]
 """
@@ -43,13 +43,13 @@ from job import Job
 
 RIVALS = ("jax", "torch", "numpy")
 NAMES = ModelConfig()
-DECODING = [  # name, model, tokens there are, sequences at once, how often
+DECODING = [  # name, model, vocabulary size, sequences per batch, repetitions
     ("d16, one sequence", NAMES, 27, 1, 1000),
     ("d16, 50 together", NAMES, 27, 50, 40),
     ("chat, one sequence", CHAT, 80, 1, 2),
     ("chat, 16 together", CHAT, 80, 16, 1),
 ]
-AGREEMENT = 0.98  # share of equal tokens: rounding may change a draw, and then all later tokens
+AGREEMENT = 0.98  # minimum share of equal tokens: rounding may change one draw and all later tokens
 N_NAMES = 300_000
 
 
@@ -83,7 +83,7 @@ def decoding(
     rounds: int,
     pythons: dict[str, str],
 ) -> dict:
-    """Return the tokens per second of each contender, for sequences that fill the context."""
+    """Return the tokens per second of each contender for sequences that fill the context."""
     model = ModelConfig(**{**vars(shape), "vocab_size": vocab_size})
     weights = init_weights(model, random.Random(1))
     job = Job(
@@ -125,7 +125,7 @@ def decoding(
 
 
 def seeding(rounds: int) -> dict:
-    """Return the microseconds for the 16 random numbers of a sample."""
+    """Return the time in microseconds to draw the 16 random numbers of a sample."""
     n = 4096
 
     def one_by_one() -> None:
@@ -148,7 +148,7 @@ def seeding(rounds: int) -> dict:
 
 
 def names(rounds: int) -> dict:
-    """Return the seconds of the command for one name and for many, with Karpathy's model."""
+    """Return the seconds to generate one name and many names with Karpathy's model."""
     with tempfile.TemporaryDirectory() as folder:
         save(train(load_text(bundled("names.txt"))), f"{folder}/model")
         command = [sys.executable, "-m", "microgpt_cli", "generate", "--model-dir"]
@@ -170,12 +170,12 @@ def names(rounds: int) -> dict:
 
 
 def environment() -> dict[str, str]:
-    """Return an environment in which Python caches its byte code."""
+    """Return environment variables with which Python caches its bytecode."""
     return {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
 
 
 def evaluating(n_embd: int, rounds: int) -> dict:
-    """Return the seconds of evaluating the test set of the names, and of training on it."""
+    """Return the seconds to evaluate the test set of the names, and to train on it once."""
     docs = split(load_text(bundled("names.txt")), validation=0.1, test=0.1).test
     tokenizer = CharTokenizer.from_documents(docs)
     tokens = [tokenizer.encode_document(doc)[: NAMES.block_size + 1] for doc in docs]
@@ -209,13 +209,13 @@ def evaluating(n_embd: int, rounds: int) -> dict:
 
 
 def median_s(run, rounds: int) -> float:
-    """Return the median seconds of several runs after a warm-up."""
+    """Return the median seconds of several runs after one warm-up run."""
     run()
     return statistics.median(timed(run) for _ in range(rounds))
 
 
 def timed(run) -> float:
-    """Return the seconds of a run."""
+    """Return the seconds that one run takes."""
     started = perf_counter()
     run()
     return perf_counter() - started

@@ -1,7 +1,7 @@
-"""What does the driver of the evolution cost per task, in time and memory?
+"""Measure the time and memory that the task driver of the evolution costs per task.
 
-Runs ten thousand empty tasks on threads. Prints the microseconds per task, next to a plain
-`Executor.map` in the same run, and the peak bytes per task, results included. Waiting tasks should
+Runs ten thousand empty tasks on threads. Prints the microseconds per task, next to those of a plain
+`Executor.map` in the same run, and the peak bytes per task, including results. Waiting tasks should
 take no memory.
 
     uv run python bench/driver_cost.py
@@ -20,7 +20,7 @@ N, N_THREADS, ROUNDS = 10_000, 2, 5
 
 
 def main() -> None:
-    """Measure both alternately."""
+    """Measure the driver and `Executor.map`, and print the results."""
     found = seconds_per_task()
     print(f"{machine()}: {N} tasks, {N_THREADS} threads, fastest of {ROUNDS} rounds")
     print(
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def seconds_per_task() -> dict[str, float]:
-    """Return the fastest round of both."""
+    """Return the seconds per task of the driver and of `Executor.map`, in the fastest round."""
     driver, plain = [], []
     for _ in range(ROUNDS):
         driver.append(seconds(with_driver, N))
@@ -62,7 +62,7 @@ def seconds(run, n: int) -> float:
 
 
 def grown(run) -> float:
-    """Return the additional bytes per task when there are ten times as many."""
+    """Return the additional peak bytes per task if the number of tasks grows tenfold."""
     few, many = peak(run, N // 10), peak(run, N)
     return (many - few) / (N - N // 10)
 

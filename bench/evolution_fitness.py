@@ -1,14 +1,14 @@
-"""Is the champion of a loss evolution good, or lucky?
+"""Measure whether the champions of loss searches are good or merely lucky.
 
-Searches with evolve-rust's settings and `microgpt evolve`: by held-out loss, and by the loss of the
-last document as in evolve-rust. Each champion, and the primordial genome, is then trained again
-with fresh seeds on the training set, and evaluated on the validation and test sets. Prints means
-over the searches with 95 % intervals, and the FLOPs of a training. Writes these to bench/results,
-with both losses of every organism of the held-out searches.
+Runs `microgpt evolve` with evolve-rust's settings, by held-out loss and, as in evolve-rust, by the
+loss of the last document. Each champion and the primordial genome are then trained again with fresh
+seeds on the training set, and evaluated on the validation and test sets. Prints the means over the
+searches with 95 % intervals and the FLOPs per training run. Writes them to bench/results, with both
+losses of every organism in the held-out searches.
 
     uv run python bench/evolution_fitness.py [--searches 10]
 
-Two minutes on two cores.
+Takes two minutes on two cores.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.objectives.retest import retest
 
 FIRST_SEED, FRESH_SEEDS = 42, (1, 2, 3)
-OPTIONS: tuple[str, ...] = ("--workers", "2")  # of each search
+OPTIONS: tuple[str, ...] = ("--workers", "2")  # options of each search
 KINDS = {
     "last-doc": "champion by last-document loss",
     "held-out": "champion by held-out loss",
@@ -85,7 +85,7 @@ def search(fitness: str, seed: int) -> tuple[Genome, float, list[dict]]:
 
 
 def worth(genome: Genome) -> dict[str, float]:
-    """Return the mean losses of a genome trained again, and the FLOPs of a training."""
+    """Retrain a genome with fresh seeds, and return its mean losses and the FLOPs per run."""
     tested = retest(genome, PARTS, FRESH_SEEDS)
     return {
         "last": fmean(tested.last_losses),
@@ -96,7 +96,7 @@ def worth(genome: Genome) -> dict[str, float]:
 
 
 def summary(champions: list[dict]) -> dict[str, list[float]]:
-    """Return the mean of each figure, and half its interval if there are several champions."""
+    """Return the mean of each figure, and half of its interval if there are several champions."""
     figures = {}
     for name in ("found", "last", "val", "test", "mflops"):
         numbers = [champion[name] for champion in champions if name in champion]

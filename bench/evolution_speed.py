@@ -1,18 +1,19 @@
-"""How long does an evolution take, and how much of one by loss is overhead?
+"""Measure the duration of searches and the overhead of loss searches.
 
   search     `microgpt evolve` with evolve-rust's settings on one core: five seeds, whole processes
-  beauty     the same for names: `--objective aesthetic` and `--objective hydra`
-  workers    two workers, against one and against two processes with a whole search each
+  beauty     the same with `--objective aesthetic` and `--objective hydra`
+  workers    two workers, compared with one worker and with two processes of one search each
   memory     memory growth over 10,000 evaluations
   driver     cost of dispatching a task (bench/driver_cost.py)
 
-Training and scoring are the time in kernels: training steps, and losses of held-out documents. The
-rest is overhead: tokenizing, allocating arrays, breeding, writing logs and records; for a whole
-process also loading Python and numba. Shares are of CPU time, which other programs disturb least.
+Training and scoring is the time in kernels: training steps and losses of held-out documents. The
+rest is overhead: tokenizing, allocating arrays, breeding, writing logs and records. For a whole
+process, the overhead includes loading Python and numba. Shares refer to CPU time, because other
+programs affect it least.
 
     uv run python bench/evolution_speed.py [--rounds 3]
 
-Prints medians and writes them to bench/results. The workers need two idle cores.
+Prints medians and writes them to bench/results. The "workers" part needs two idle cores.
 """
 
 import argparse
@@ -46,9 +47,9 @@ from microgpt_evolution.search.settings import SearchSettings
 from microgpt_evolution.workers.pools import Threads
 
 SEEDS = range(42, 47)
-AT = (1_000, 10_000)  # evaluations before each memory measurement
-OPTIONS: tuple[str, ...] = ()  # of each search, for a shorter one
-POPULATION, N_NAMES, STEPS = 100, 600, 50  # of that search, with short trainings
+AT = (1_000, 10_000)  # number of evaluations before each memory measurement
+OPTIONS: tuple[str, ...] = ()  # options of each search, for example to shorten it
+POPULATION, N_NAMES, STEPS = 100, 600, 50  # memory search, with short training runs
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
@@ -56,7 +57,7 @@ def main() -> None:
     """Run the benchmarks and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--child", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)  # of a child
+    parser.add_argument("--child", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)  # internal
     arguments = parser.parse_args()
     if arguments.child:
         work_in_child(*arguments.child)
@@ -119,7 +120,7 @@ class Search:
         self._folder = tempfile.TemporaryDirectory()
         self._output = Path(self._folder.name, "seconds.json")
         if cores:
-            os.sched_setaffinity(0, cores)  # inherited by the child process
+            os.sched_setaffinity(0, cores)  # the child process inherits the affinity
         self._started = perf_counter()
         self._process = subprocess.Popen(
             [sys.executable, __file__, "--child", objective, str(seed), str(n_workers),
@@ -142,8 +143,8 @@ class Search:
 
 
 def searches(rounds: int) -> list[dict[str, float]]:
-    """Return the seconds of a search with each seed, on one core."""
-    Search(SEEDS[0], cores=CORES[:1]).seconds()  # warm-up: compile
+    """Return the seconds of a search with each seed on one core."""
+    Search(SEEDS[0], cores=CORES[:1]).seconds()  # warm-up, including compilation
     results = []
     for seed in SEEDS:
         runs = [Search(seed, cores=CORES[:1]).seconds() for _ in range(rounds)]
@@ -157,10 +158,10 @@ def searches(rounds: int) -> list[dict[str, float]]:
 
 
 def beauty(rounds: int) -> dict[str, dict[str, float]]:
-    """Return the median seconds over all seeds of a search for beautiful names, on one core."""
+    """Return the median seconds over all seeds of aesthetic and Hydra searches on one core."""
     found = {}
     for objective in ("aesthetic", "hydra"):
-        Search(SEEDS[0], objective=objective, cores=CORES[:1]).seconds()  # compiled
+        Search(SEEDS[0], objective=objective, cores=CORES[:1]).seconds()  # warm-up
         runs = [
             Search(seed, objective=objective, cores=CORES[:1]).seconds()
             for seed in SEEDS
@@ -195,9 +196,9 @@ def overheads(seconds: dict[str, float]) -> tuple[float, float]:
 
 
 def workers(rounds: int) -> dict[str, float]:
-    """Return the seconds of a search by one worker, by two, and by two concurrent processes.
+    """Return the seconds of a search with one worker, two workers, and two concurrent processes.
 
-    Only the search is counted, not startup and exit.
+    Only the search itself is timed, not the start and exit of the process.
     """
     times: dict[str, list[float]] = {"one worker": [], "two workers": [], "two processes": []}
     for _ in range(rounds):
@@ -220,7 +221,7 @@ def workers(rounds: int) -> dict[str, float]:
 
 
 class BriefObjective(LossObjective):
-    """Trains every genome for a few steps only."""
+    """A loss objective that trains every genome for only a few steps."""
 
     def measure(self, genome, seed, should_stop=None):
         """Train and measure an organism."""
@@ -228,7 +229,7 @@ class BriefObjective(LossObjective):
 
 
 def memory() -> dict[str, float]:
-    """Return the bytes of this process after AT evaluations of one search."""
+    """Return the memory of this process, in bytes, after each number of evaluations in AT."""
     names = load_text(bundled("names.txt"))[:N_NAMES]
     objective = BriefObjective.of(split(names, validation=0.1, test=0.1), "held-out")
     bytes_: dict[int, int] = {}
@@ -264,7 +265,7 @@ def memory() -> dict[str, float]:
 
 
 def driver() -> dict[str, float]:
-    """Return the seconds of an empty task, with the driver and with a plain map."""
+    """Return the seconds per empty task with the driver and with a plain `map`."""
     found = driver_cost.seconds_per_task()
     print(
         f"driver: {1e6 * found['driver']:.0f} µs per task, map {1e6 * found['map']:.0f} µs: "

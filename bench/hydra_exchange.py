@@ -1,14 +1,14 @@
-"""Do the heads of the Hydra stay apart, and what does that cost their champions?
+"""Compare both exchanges of the Hydra by the diversity of the heads and by their champions.
 
 Runs the same ten searches with both exchanges: "migrate", the default, and "source", which replaces
 six of eight organisms in each head by the two best of all heads. Counts the distinct genomes and
 species among the 24 organisms after each cycle. The champion of each head is then trained again
-with fresh seeds, the same for both exchanges, and generates 200 names per training; the difference
-is paired by the seed of the search, with a bootstrapped 95 % interval of its mean.
+with fresh seeds, which are the same for both exchanges, and generates 200 names per training run.
+The differences are paired by the seed of the search. Their mean has a bootstrapped 95 % interval.
 
     uv run python bench/hydra_exchange.py [--searches 10] [--first-seed 42]
 
-Two minutes on two cores. With the default seeds, writes the results to bench/results.
+Takes two minutes on two cores. With the default seeds, writes the results to bench/results.
 """
 
 import argparse
@@ -41,7 +41,7 @@ FIRST_SEED, N_SEARCHES, FRESH_SEEDS = 42, 10, range(1, 11)
 HEADS: tuple[HeadName, ...] = ("weaver", "mirror", "spark")
 EXCHANGES: tuple[Exchange, ...] = ("migrate", "source")
 SIZE, CYCLES, WORKERS = 8, 5, 2
-N_DRAWN = 10_000  # of the bootstrap
+N_DRAWN = 10_000  # number of bootstrap samples
 PARTS = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
 OBJECTIVE = AestheticObjective.of(PARTS, n_samples=N_SAMPLES)
 
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def search(exchange: Exchange, seed: int) -> dict:
-    """Return the diversity after each cycle of a search, and the scores of its champions."""
+    """Run a search; return the diversity after each cycle and the scores of the champions."""
     alive: dict[str, list[int]] = {"genomes": [], "species": []}
 
     def look(line: str) -> None:
@@ -116,7 +116,7 @@ def search(exchange: Exchange, seed: int) -> dict:
 
 
 def worth(head: HeadName, genome) -> float:
-    """Return the mean score of a champion with its own head, trained again with fresh seeds."""
+    """Retrain a champion with fresh seeds, and return its mean score by the measure of its head."""
 
     def score(seed: int) -> float:
         opinion = OBJECTIVE.measure(genome, seed).scores
@@ -128,7 +128,7 @@ def worth(head: HeadName, genome) -> float:
 
 
 def compared(runs: dict[Exchange, list[dict]], head: HeadName) -> dict[str, float | list[float]]:
-    """Return the mean score of a head's champions by exchange, and of the difference."""
+    """Return the mean score of a head's champions for both exchanges, and the mean difference."""
     ours, theirs = (
         np.array([run["champions"][head] for run in runs[exchange]]) for exchange in EXCHANGES
     )

@@ -1,18 +1,19 @@
-"""Baseline: modified Kneser-Ney n-gram models of the names.
+"""Baseline for the names: modified Kneser-Ney n-gram models.
 
-An n-gram model predicts a character from the n − 1 before it by their counts. Most contexts are
-rare, so each count is discounted, and the freed probability is distributed by the context without
-its first character, recursively down to the empty context. Shorter contexts count the number of
-distinct preceding characters, not occurrences (Kneser & Ney 1995). Interpolated and with three
-discounts, this is the best method that Chen & Goodman (1999, section 3) compare.
+An n-gram model predicts a character from the counts of characters after the same n − 1 characters.
+Most contexts are rare, so each count is discounted. The freed probability is distributed according
+to the context without its first character, recursively down to the empty context. Counts of shorter
+contexts are numbers of distinct preceding characters, not of occurrences (Kneser & Ney 1995). With
+interpolation and three discounts, this is the best method in the comparison by Chen & Goodman
+(1999, section 3).
 
-It learns from the training set of the names; n is the only setting. Prints the losses on the
-validation and test sets in nats per character, with the end of a name as one character, and writes
-them to bench/results.
+The models are fitted to the training set of the names; n is the only setting. Prints the losses on
+the validation and test sets in nats per character, where the end of a name counts as one character,
+and writes them to bench/results.
 
     uv run python bench/kneser_ney.py
 
-Ten seconds.
+Takes ten seconds.
 """
 
 import json
@@ -28,16 +29,16 @@ from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split
 
 ORDERS = range(2, 8)
-START, END = "\0", "\n"  # around a name; never within a line of a file
-MOST = 3  # higher counts have the same discount
-ROUNDING = 1e-12  # of a sum of probabilities
+START, END = "\0", "\n"  # marks around a name; cannot occur within a line of a file
+MOST = 3  # higher counts get the same discount
+ROUNDING = 1e-12  # maximum rounding error of a sum of probabilities
 
 
 class KneserNey:
     """An n-gram model of names.
 
     Attributes:
-        chars: the vocabulary: all characters of the names, and their end.
+        chars: the vocabulary: all characters of the names, and the end mark.
     """
 
     def __init__(self, names: Sequence[str], n: int) -> None:
@@ -50,7 +51,7 @@ class KneserNey:
         self._known: dict[str, np.ndarray] = {}
 
     def distribution(self, context: str) -> np.ndarray:
-        """Return the probability of each of chars after up to n − 1 characters."""
+        """Return the probability of each character of `chars` after up to n − 1 characters."""
         if context not in self._known:
             self._known[context] = self._interpolated(context)
         return self._known[context]
@@ -65,13 +66,13 @@ class KneserNey:
         return math.fsum(surprises) / len(surprises)
 
     def check(self) -> None:
-        """Exit unless the probabilities after each used context add up to 1."""
+        """Exit unless the probabilities after each context used so far add up to 1."""
         worst = max(abs(each.sum() - 1) for each in self._known.values())
         if worst > ROUNDING:
             raise SystemExit(f"the {self.n}-gram probabilities do not sum to 1: off by {worst:.1e}")
 
     def _predictions(self, name: str) -> Iterator[tuple[str, str]]:
-        """Yield the context and the character for each character of a name and its end."""
+        """Yield the context and the character for each character of a name and its end mark."""
         n_before = self.n - 1
         text = START * n_before + name + END
         for i in range(n_before, len(text)):
@@ -80,8 +81,8 @@ class KneserNey:
     def _count(self, names: Iterable[str]) -> list[dict[str, np.ndarray]]:
         """Return the counts of each character after each context, by context length.
 
-        For the longest contexts these are occurrences; for others, the number of distinct
-        characters before context and character.
+        For the longest contexts, these are occurrences. For shorter contexts, they are the numbers
+        of distinct characters that precede the context and the character.
         """
         counts = [defaultdict(lambda: np.zeros(len(self.chars), int)) for _ in range(self.n)]
         for name in names:
@@ -103,19 +104,19 @@ class KneserNey:
 
 
 def discounts(counts: Iterable[np.ndarray]) -> np.ndarray:
-    """Return the discounts of counts of 0, 1, 2, and 3 or more.
+    """Return the discounts for counts of 0, 1, 2, and 3 or more.
 
-    They are estimated from the numbers of counts that are 1, 2, 3 and 4 (Chen & Goodman 1999,
+    The discounts are estimated from how many counts are 1, 2, 3 and 4 (Chen & Goodman 1999,
     section 3).
     """
     n = np.bincount(np.concatenate(list(counts)), minlength=MOST + 2).astype(float)
-    y = n[1] / (n[1] + 2 * n[2]) if n[1] else 0.0  # single characters: none is that rare
+    y = n[1] / (n[1] + 2 * n[2]) if n[1] else 0.0  # n[1] may be 0 for the empty context
     rest = [k - (k + 1) * y * n[k + 1] / n[k] if n[k] else 0.0 for k in range(1, MOST + 1)]
     return np.array([0.0, *rest])
 
 
 def main() -> None:
-    """Count, predict, print the losses and write the results."""
+    """Fit and evaluate the models, print the losses and write the results."""
     names = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
     orders = []
     for n in ORDERS:

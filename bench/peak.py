@@ -1,8 +1,8 @@
-"""What share of the core's peak does a matrix product of the compiled engine reach?
+"""Measure the share of a core's peak FLOP/s that the engine's matrix product reaches.
 
-Measures the peak with a loop of multiply-adds on vectors in registers. Prints the product's GFLOP/s
-at the sizes of a chat model's layers, and its share of the peak; also the read bandwidth for data
-of the size of that model's weights and KV cache, which limits decoding.
+Measures the peak with a loop of multiply-adds on vectors in registers. For the layer sizes of a
+chat model, prints the GFLOP/s of the product and its share of the peak. Also prints the read
+bandwidth for data as large as the weights and KV cache of that model, which limits decoding.
 
     uv run python bench/peak.py
 """
@@ -21,7 +21,7 @@ from microgpt.engine.weights import aligned_zeros, padded
 
 N, ROUNDS = 256, 5
 SHAPES = {"attn_wqkv": (384, 128), "attn_wo": (128, 128), "mlp_fc1": (512, 128)}
-N_SUMS = 8  # enough independent sums to hide the latency of multiply-add
+N_SUMS = 8  # independent sums; enough to hide the latency of multiply-add
 READ = (64, 14_336)  # 3.7 MB in float32
 
 
@@ -56,7 +56,7 @@ def read(x, n):
 
 
 def main() -> None:
-    """Measure the peak, the products and the cache."""
+    """Measure the peak, the matrix products and the read bandwidth."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     lanes, n = lanes_of("float32"), 20_000_000
@@ -70,7 +70,7 @@ def main() -> None:
         speed = 100 * 2 * m * k * N / fastest(products, w, x, y, 100) / 1e9
         print(f"{name:10} {m} x {k}: {speed:.1f} GFLOP/s, {speed / peak:.0%} of the peak")
     x = aligned_zeros(READ, "float32")
-    x[:] = 1  # before the first write all its pages are the same zero page
+    x[:] = 1  # before the first write, all pages map to the same zero page
     speed = 100 * x.nbytes / fastest(read, x, 100) / 1e9
     print(f"reading {x.nbytes / 1e6:.1f} MB repeatedly: {speed:.1f} GB/s")
 

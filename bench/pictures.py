@@ -4,12 +4,12 @@ import altair as alt
 from tables import NAMES, middle, processor
 
 COLORS = alt.Scale(domain=list(NAMES.values()), range=["#d62728", "#1f77b4", "#ff7f0e", "#7f7f7f"])
-CURVE_OF = "d64, batch 16"  # the setting of the loss curves
-SMOOTHED = 20  # steps
+CURVE_OF = "d64, batch 16"  # setting for which the loss curves are drawn
+SMOOTHED = 20  # number of steps in the moving average
 
 
 def speeds(decoding: dict) -> alt.Chart:
-    """Draw the tokens per second of each contender."""
+    """Return the chart of the decoding speed of each contender, in tokens per second."""
     values = [
         {"what": row["name"], "contender": NAMES[name], "speed": speed}
         for row in decoding["decoding"]
@@ -36,7 +36,7 @@ def speeds(decoding: dict) -> alt.Chart:
 
 
 def ratios(speed: dict) -> alt.Chart:
-    """Draw the time ratio of each rival."""
+    """Return the chart of each rival's training time relative to microgpt."""
     values = [
         {
             "setting": setting["name"],
@@ -70,7 +70,7 @@ def ratios(speed: dict) -> alt.Chart:
 def labelled_points(
     base: alt.Chart, text: alt.Text, places: dict[str, tuple[int, int]]
 ) -> alt.LayerChart:
-    """Draw points, with numbers next to those of some contenders."""
+    """Return a chart of points, with numbers next to the points of the contenders in `places`."""
     labels = [
         base.transform_filter(f"datum.contender == '{name}'")
         .mark_text(dx=dx, dy=dy, fontSize=10)
@@ -81,7 +81,7 @@ def labelled_points(
 
 
 def curves(speed: dict) -> alt.Chart:
-    """Draw the loss against the seconds of training."""
+    """Return the chart of the training loss against the training time."""
     setting = next(s for s in speed["settings"] if s["name"] == CURVE_OF)
     values = []
     for name, c in setting["contenders"].items():
@@ -115,7 +115,7 @@ def curves(speed: dict) -> alt.Chart:
 
 
 def costs(machines: list[dict]) -> alt.Chart:
-    """Draw the cost per token against each size, for each machine."""
+    """Return the chart of the cost per token against each size, for each machine."""
     values = [
         {
             "machine": processor(machine),
@@ -154,7 +154,7 @@ def costs(machines: list[dict]) -> alt.Chart:
 
 
 def last_document(fitness: dict) -> alt.LayerChart:
-    """Draw the two losses of organisms and of champions against each other."""
+    """Return the chart of held-out loss against last-document loss of organisms and champions."""
     everyone = "organisms of the search"
     kinds = [everyone, *fitness["champions"]]
     champions = [
@@ -201,7 +201,7 @@ def last_document(fitness: dict) -> alt.LayerChart:
 
 
 def exchanges(found: dict) -> alt.HConcatChart:
-    """Draw the surviving genomes by exchange, and the difference of the heads' champions."""
+    """Return the charts of distinct genomes by exchange and of the champions' score differences."""
     names = {"migrate": "migrate (microgpt)", "source": "source (evolve-rust)"}
     values = [
         {"exchange": names[exchange], "seed": run["seed"], "cycle": i + 1, "genomes": n}
@@ -250,7 +250,7 @@ def exchanges(found: dict) -> alt.HConcatChart:
 
 
 def answers(quality: dict) -> alt.LayerChart:
-    """Draw the exact answers to each task, one point per training, by loss and split."""
+    """Return the chart of exact answers per task, by loss and split: one point per training run."""
     kinds = {
         ("assistant", "heldout"): "preset",
         ("all", "heldout"): "preset with loss on all tokens",

@@ -1,15 +1,15 @@
-"""Loss and training time of the presets for names, and of the same training in PyTorch.
+"""Loss and training time of the presets for names, and of the same training run in PyTorch.
 
-Trains each preset for names with several seeds on one core, by the public `train`, with the same
-names held out. The held-out loss is measured 20 times, as in `microgpt train --preset names-60s`;
-times are given with and without these evaluations. The model of names-60s is also trained in
-PyTorch, with the same steps and settings. Prints the losses, the seconds and the curve of each
-training, and writes them to bench/results.
+Trains each preset for names with several seeds on one core through the public `train` function,
+with the same names held out. The held-out loss is measured 20 times, as in
+`microgpt train --preset names-60s`. Times are reported with and without these evaluations. The
+model of names-60s is also trained in PyTorch with the same steps and settings. Prints the losses,
+the seconds and the loss curve of each training run, and writes them to bench/results.
 
     uv run python bench/quality.py [--only names-60s] [--seeds 5] [--core 1] [--python PATH]
 
 Existing results are reused unless their settings have changed or --again is given, so an
-interrupted run continues. An hour in all.
+interrupted run can be continued. Takes one hour in total.
 """
 
 import argparse
@@ -26,7 +26,7 @@ SEEDS = {"names-10s": 5, "names-60s": 5, "names-600s": 3, "torch": 3}
 
 
 def main() -> None:
-    """Run missing trainings and print the table."""
+    """Run the missing training runs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=SEEDS)
     parser.add_argument("--python", help="Python with PyTorch (default: uv installs it)")

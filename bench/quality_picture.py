@@ -1,4 +1,4 @@
-"""Chart of the results of quality.py: loss against seconds, with baselines; for report.py."""
+"""Chart of the results of quality.py for report.py: loss against seconds, with baselines."""
 
 from statistics import fmean
 
@@ -7,8 +7,8 @@ from quality_tables import trainings
 from tables import processor
 
 OURS, RIVAL = "microgpt", "PyTorch"
-N_GRAM = 6  # the best of them
-# Label at the end of a curve, and its position.
+N_GRAM = 6  # order of the best n-gram model
+# Label at the end of each curve, and its offset in pixels.
 BESIDE = {
     "names-10s": ("names-10s", 0, 16),
     "names-60s": ("names-60s", 0, 16),
@@ -30,7 +30,7 @@ Y = alt.Y("loss:Q", scale=alt.Scale(domain=[1.9, 2.2]), title="held-out loss, na
 
 
 def quality(found: dict, kneser_ney: dict) -> alt.LayerChart:
-    """Draw the held-out loss against the seconds of training, and where each preset ends."""
+    """Return the chart of held-out loss against training time, with the end of each preset."""
     points = [point for name in BESIDE for point in curve(found, name)]
     curves = alt.Chart(alt.Data(values=points)).encode(x=X, y=Y, color=COLOR, detail="name:N")
     last = [end(found, name) for name in BESIDE if trainings(found, name)]
@@ -56,7 +56,7 @@ def quality(found: dict, kneser_ney: dict) -> alt.LayerChart:
 
 
 def curve(found: dict, name: str) -> list[dict]:
-    """Return the points of a curve, each the mean over the seeds."""
+    """Return the points of a loss curve. Each point is a mean over the seeds."""
     runs = [each["curve"] for each in trainings(found, name)]
     return [
         {
@@ -69,7 +69,7 @@ def curve(found: dict, name: str) -> list[dict]:
 
 
 def end(found: dict, name: str) -> dict:
-    """Return where a preset ends, the mean over the seeds."""
+    """Return the end point of a preset: mean time and loss over the seeds."""
     runs = trainings(found, name)
     return {
         **contender(name),
@@ -79,5 +79,5 @@ def end(found: dict, name: str) -> dict:
 
 
 def contender(name: str) -> dict:
-    """Return the contender of a training."""
+    """Return the chart fields that identify a preset and its contender."""
     return {"name": name, "contender": RIVAL if name == "torch" else OURS}

@@ -1,4 +1,4 @@
-"""Markdown tables of the results of quality.py, ablation.py and kneser_ney.py, for report.py."""
+"""Markdown tables for report.py with the results of quality.py, ablation.py and kneser_ney.py."""
 
 from collections.abc import Iterable
 from statistics import fmean, stdev
@@ -6,19 +6,19 @@ from typing import Any
 
 from tables import conditions
 
-SETTINGS = {  # settings that a preset may add to Karpathy's, and their fields
+SETTINGS = {  # settings that presets add to Karpathy's, with their config fields
     "dropout": ("dropout",),
     "weight decay": ("weight_decay",),
     "averaging": ("average_tail",),
 }
 IN_TORCH = ABLATED = "names-60s"
-WITHOUT, ALONE, NONE = "without {}", "{} alone", "none of them"  # trainings of ablation.py
+WITHOUT, ALONE, NONE = "without {}", "{} alone", "none of them"  # variants of ablation.py
 PRESETS = {"names-10s": "`names-10s`", "names-60s": "`names-60s`", "names-600s": "`names-600s`",
            "torch": "`names-60s` in PyTorch"}  # fmt: skip
 
 
 def presets_table(quality: dict) -> str:
-    """Return the losses and times of each preset."""
+    """Return a table of the losses and times of each preset."""
     lines = [["", "weights", "seeds", "A", "B", "worst B", "seconds", "with evaluation"]]
     lines.append(["---", *["---:"] * 7])
     for name, title in PRESETS.items():
@@ -39,7 +39,7 @@ def presets_table(quality: dict) -> str:
 
 
 def ngrams_table(kneser_ney: dict) -> str:
-    """Return the losses of n-gram models."""
+    """Return a table of the losses of n-gram models."""
     lines = [["n", *(str(each["n"]) for each in kneser_ney["orders"])]]
     lines.append(["---", *["---:"] * len(kneser_ney["orders"])])
     for part, what in (("A", "val_loss"), ("B", "test_loss")):
@@ -48,7 +48,7 @@ def ngrams_table(kneser_ney: dict) -> str:
 
 
 def ablation_table(quality: dict) -> str:
-    """Return the gain of each setting: in the preset, and alone."""
+    """Return a table of the effect of each setting, in the preset and alone."""
     lines = [["", "preset without it", "increase", "alone", "decrease", "seeds"]]
     lines.append(["---", *["---:"] * 5])
     preset, none = losses(quality, ABLATED), losses(quality, NONE)
@@ -67,22 +67,22 @@ def ablation_table(quality: dict) -> str:
 
 
 def trainings(quality: dict, name: str) -> list[dict[str, Any]]:
-    """Return the trainings of a name."""
+    """Return the training runs with a given name."""
     return [each for each in quality["trainings"] if each["name"] == name]
 
 
 def losses(quality: dict, name: str) -> dict[int, float]:
-    """Return the test losses of the trainings of a name, by seed."""
+    """Return the test losses of the training runs with a given name, by seed."""
     return {each["seed"]: each["test_loss"] for each in trainings(quality, name)}
 
 
 def difference(losses: dict[int, float], others: dict[int, float]) -> str:
-    """Return the increase of losses over others, paired by seed."""
+    """Return the mean difference between losses and others, paired by seed, as text."""
     return mean_and_sd([losses[seed] - others[seed] for seed in losses if seed in others], "+")
 
 
 def mean_and_sd(numbers: Iterable[float], sign: str = "") -> str:
-    """Return a mean, and the standard deviation if there are several numbers."""
+    """Format the mean, and the standard deviation if there are several numbers."""
     numbers = list(numbers)
     if not numbers:
         return ""
@@ -91,5 +91,5 @@ def mean_and_sd(numbers: Iterable[float], sign: str = "") -> str:
 
 
 def rows(lines: list[list[str]]) -> str:
-    """Format lines of cells as a table."""
+    """Format lines of cells as a Markdown table."""
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,15 +1,15 @@
-"""Step time of the reference engine compared with Karpathy's scripts.
+"""Compare the step time of the reference engine with that of Karpathy's scripts.
 
-Three contenders train the same model on the same names, each in its own process, alternating:
+Three contenders alternately train the same model on the same names, each in its own process:
 
-    closures          his first script: a node has a closure for its part of backward
-    local gradients   his current script: a node has its local derivatives, like ours
+    closures          his first script: each node has a closure for its backward step
+    local gradients   his current script: each node stores its local derivatives, like ours
     microgpt          our reference engine
 
-The first two are plain reimplementations of his scripts; they build the same graph, one node for
-each + and ×. All contenders must give the same losses. Prints the time of a step (fastest and
-median round, and the ratio to the faster of his), the share of Python's cyclic garbage collector,
-and our peak memory after reading 50 documents once and four times.
+The first two are plain reimplementations of his scripts. They build the same graph, with one node
+per + and ×. All contenders must compute the same losses. Prints the time per step (fastest and
+median round), the speed-up over the faster of his scripts, the share of Python's cyclic garbage
+collector, and our peak memory after reading 50 documents once and four times.
 
     uv run python bench/reference_speed.py [--steps 30] [--rounds 3]
 """
@@ -35,11 +35,11 @@ from microgpt.reference import ReferenceEngine
 
 NAMES = Path(__file__).parents[1] / "data" / "names.txt"
 MODEL, CONFIG = ModelConfig(vocab_size=27), TrainConfig()
-MEMORY_DOCS = 50  # read once and four times; the longest one determines the peak
+MEMORY_DOCS = 50  # number of documents, read once and four times; the longest determines the peak
 
 
 class Closures:
-    """A scalar whose operations define closures for backward."""
+    """A scalar whose operations define closures for the backward pass."""
 
     def __init__(self, data, inputs=()):
         self.data, self.grad, self.inputs, self.run_backward = data, 0.0, inputs, lambda: None
@@ -67,7 +67,7 @@ class Closures:
         return out
 
     def unary(self, data, slope):
-        """Return a node of one input with the given derivative."""
+        """Return a node with one input and the given derivative."""
         out = Closures(data, (self,))
 
         def run():
@@ -77,7 +77,7 @@ class Closures:
         return out
 
     def propagate(self):
-        """Run this node's share of backward."""
+        """Add this node's contribution to the gradients of its inputs, by its closure."""
         self.run_backward()
 
 
@@ -98,17 +98,17 @@ class LocalGradients:
         return LocalGradients(self.data * other.data, (self, other), (other.data, self.data))
 
     def unary(self, data, slope):
-        """Return a node of one input with the given derivative."""
+        """Return a node with one input and the given derivative."""
         return LocalGradients(data, (self,), (slope,))
 
     def propagate(self):
-        """Run this node's share of backward."""
+        """Add this node's contribution to the gradients of its inputs, by the chain rule."""
         for node, slope in zip(self.inputs, self.slopes, strict=True):
             node.grad += slope * self.grad
 
 
 def backward(root) -> None:
-    """Sort the graph recursively, like his script, and backpropagate."""
+    """Sort the graph recursively, like Karpathy's script, and backpropagate."""
     order, seen = [], set()
 
     def visit(node):
@@ -125,7 +125,7 @@ def backward(root) -> None:
 
 
 def add_up(nodes):
-    """Add as `sum` does: from 0, left to right."""
+    """Add the nodes like `sum`: from 0, left to right."""
     result = None
     for node in nodes:
         result = node + 0 if result is None else result + node
@@ -143,7 +143,7 @@ def exp(x):
 
 
 def softmax(logits):
-    """Return the probabilities."""
+    """Return the probabilities of the logits."""
     top = max(logit.data for logit in logits)
     exps = [exp(logit + -top) for logit in logits]
     norm = add_up(exps)
@@ -151,18 +151,18 @@ def softmax(logits):
 
 
 def rmsnorm(x):
-    """Return x with a mean square of 1."""
+    """Return x, scaled to a mean square of 1."""
     scale = power(add_up(xi * xi for xi in x) * (1 / len(x)) + 1e-5, -0.5)
     return [xi * scale for xi in x]
 
 
 def linear(x, w):
-    """Return w x."""
+    """Return the matrix-vector product w x."""
     return [add_up(wi * xi for wi, xi in zip(row, x, strict=True)) for row in w]
 
 
 def plain_forward(weights, token, keys, values):
-    """Return the logits; the model has one layer."""
+    """Return the logits of a model with one layer."""
     x = [a + b for a, b in zip(weights["wte"][token], weights["wpe"][len(keys)], strict=True)]
     residual = x = rmsnorm(x)
     x = rmsnorm(x)
@@ -187,7 +187,7 @@ def plain_forward(weights, token, keys, values):
 
 
 def plain_losses(number: type, docs: list[list[int]], initial) -> Iterator[float]:
-    """Train like his script, and yield the loss of each step."""
+    """Train like Karpathy's script, and yield the loss of each step."""
     sys.setrecursionlimit(1_000_000)
     weights = {n: [[number(w) for w in row] for row in rows] for n, rows in initial.items()}
     params = [w for rows in weights.values() for row in rows for w in row]
@@ -228,7 +228,7 @@ CONTENDERS: dict[str, Callable] = {
 
 def work(name: str, steps: int, n_docs: int) -> dict[str, object]:
     """Run a contender in this process, and return its measurements."""
-    # Import only what his script needs: the collector would walk other modules too.
+    # Import only what his script needs: the garbage collector would also scan other modules.
     docs = [line.strip() for line in NAMES.read_text(encoding="utf-8").splitlines()]
     chars = sorted(set("".join(docs)))
     rng = random.Random(CONFIG.seed)

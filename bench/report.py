@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["altair>=6,<7", "vl-convert-python>=1.8,<2"]
 # ///
-"""Write the tables and pictures of docs/ from bench/results.
+"""Write the benchmark tables and pictures in docs/ from bench/results.
 
 uv run --script bench/report.py
 """
@@ -38,13 +38,13 @@ PAGES = [
     ROOT / "docs" / name for name in ("performance.md", "evolution.md", "chat.md", "quality.md")
 ]
 UNMEASURED = "Not measured yet."
-PICTURED = "amd-epyc"  # the machine of single-machine charts
+PICTURED = "amd-epyc"  # machine whose results the single-machine charts show
 EVALUATING = ["", "training", "loss of tokens", "`InferenceGpt.evaluate` of texts"]
 
 
 def main() -> None:
     """Write the tables and the pictures."""
-    (fitness,) = results("evolution_fitness")  # one machine is enough, as it measures no times
+    (fitness,) = results("evolution_fitness")  # one machine suffices: no times are measured
     (exchange,) = results("hydra_exchange")
     (chat,) = results("chat_quality")
     (quality,) = results("quality")
@@ -86,14 +86,14 @@ def main() -> None:
 
 
 def results(bench: str) -> list[dict]:
-    """Return the results of a benchmark on each machine, PICTURED first."""
+    """Return the results of a benchmark on each machine, starting with PICTURED."""
     paths = sorted(RESULTS.glob(f"*/{bench}.json"))
     paths.sort(key=lambda path: path.parent.name != PICTURED)
     return [json.loads(path.read_text()) for path in paths]
 
 
 def filled(page: str, tables: dict[str, str]) -> str:
-    """Replace the text between the markers of each table."""
+    """Return the page with the text between the markers of each table replaced."""
     return re.sub(
         r"<!-- (\w+) -->\n.*?<!-- end -->",
         lambda m: f"<!-- {m[1]} -->\n{tables[m[1]]}\n<!-- end -->",

@@ -1,12 +1,12 @@
-"""Would continuous batching make the service faster?
+"""Estimate how much faster continuous batching could make the service.
 
 The demo model replies to 320 conversations of data/chat_heldout.jsonl in batches of 1 to 32, as in
-the service. Continuous batching would merge small batches into one; its possible gain is the
-difference between the first line and the best.
+the service. Continuous batching would merge small batches into one. The possible gain is the
+difference between the first line of the output and the best line.
 
     uv run python bench/serve_batching.py [--rounds 5]
 
-Seconds on one core.
+Takes a few seconds on one core.
 """
 
 import argparse
@@ -27,7 +27,7 @@ SIZES = (1, 2, 4, 8, 16, 32)
 
 
 def main() -> None:
-    """Print the time per reply and its setup time for each batch size."""
+    """Print the time per reply, and the setup part of that time, for each batch size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def measured(model: InferenceGpt, jobs: list[Job], size: int) -> tuple[float, float]:
-    """Return the seconds per reply, and those of its setup."""
+    """Return the seconds per reply, and how many of them are setup."""
     arrays, begin = None, 0.0
     started = time.perf_counter()
     for i in range(0, len(jobs), size):

@@ -1,10 +1,10 @@
-"""Latency of an honest client while others send the most expensive request bodies.
+"""Measure the latency of an honest client while others send the most expensive request bodies.
 
     uv run python bench/serve_hostile.py [--seconds 5] [--attackers 16] [--rate 50]
 
-An honest client requests chat replies from the demo model at a steady rate: alone, then while a
-second process repeatedly sends one kind of hostile body on several connections. Prints the median
-and 99th percentile latency of the honest client, and the responses to the attackers.
+An honest client requests chat replies from the demo model at a steady rate, first alone, and then
+while a second process repeatedly sends one kind of hostile body on several connections. Prints the
+median and 99th percentile latency of the honest client, and the responses to the attackers.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from serve_mixed import HELLO, rest
 from train_speed import machine
 
 CHAT, OPENAI_CHAT, GENERATE = "/microgpt/v1/chat", "/v1/chat/completions", "/microgpt/v1/generate"
-SIZE = 4_190_000  # bytes, just below the default limit
+SIZE = 4_190_000  # body size in bytes, just below the default limit
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def bodies() -> dict[str, tuple[str, bytes]]:
-    """Return the page and the body of each kind of attack."""
+    """Return the path and the body of each kind of attack."""
     hello = b'{"role":"user","content":"h"}'
     head, tail = b'{"messages":[{"role":"user","content":"', b'"},' + hello + b"]}"
     fields = b",".join(b'"%x":0' % i for i in range(SIZE // 10))
@@ -79,7 +79,7 @@ def filled(head: bytes, one: bytes, tail: bytes) -> bytes:
 
 
 def measure(kind: str | None, port: int, options: argparse.Namespace) -> None:
-    """Print the latency of the honest client, with one kind of attack or none."""
+    """Print the latency of the honest client under one kind of attack or none."""
     answers: Any = multiprocessing.Queue()
     until = time.time() + options.seconds + 1
     attack = multiprocessing.Process(
@@ -98,7 +98,7 @@ def measure(kind: str | None, port: int, options: argparse.Namespace) -> None:
 
 
 async def honest(port: int, options: argparse.Namespace) -> list[float]:
-    """Return the latency of each reply in seconds, from the scheduled time of its request."""
+    """Return the latency of each reply, in seconds since its request was scheduled."""
     started, times = time.perf_counter(), list[float]()
     data = post(CHAT, json.dumps({"messages": HELLO}).encode())
 

@@ -1,11 +1,12 @@
-"""How many requests per second does the service answer, and what share does generating take?
+"""Measure the requests per second of the service, and the share of time spent generating.
 
     uv run python bench/serve_load.py [--seconds 5] [--rounds 3] [--connections 32]
 
-It loads, alternately, `generate` of one name; the same route, middleware, queue and threads with a
-batch that generates nothing; a bare FastAPI route with the same models; and `chat` with the demo
-model. It needs wrk (`apt install wrk`). On a busy machine CPU time per request is the more stable
-figure. See serve_mixed.py for half an hour of mixed load, and serve_streams.py for streams.
+Alternates between four kinds of load: `generate` of one name; the same route, middleware, queue and
+threads with a batch that generates nothing; a bare FastAPI route with the same schemas; and `chat`
+with the demo model. Requires wrk (`apt install wrk`). On a busy machine, CPU time per request is
+the more stable figure. See serve_mixed.py for a half-hour soak test and serve_streams.py for
+streams.
 """
 
 import argparse
@@ -51,7 +52,7 @@ def main() -> None:
 
 
 def serve(kind: str, model_dir: str) -> None:
-    """Run the service under load."""
+    """Run the service, modified according to the kind of load."""
     from microgpt_serve import batch_scheduler, server
     from microgpt_serve.settings import read_settings
 
@@ -63,7 +64,7 @@ def serve(kind: str, model_dir: str) -> None:
 
 
 class NoBatch:
-    """A batch whose jobs finish immediately, all with the same name."""
+    """A batch whose jobs all finish immediately with the same name."""
 
     arrays = None
 
@@ -118,7 +119,7 @@ def compare(names: Path, chat: Path, folder: Path, args: argparse.Namespace) -> 
     for _ in range(args.rounds):
         for kind in KINDS:
             with running(kind, chat if kind == "chat" else names, folder) as (port, process):
-                load(wrk, folder, kind, port, process, 1, args.connections)  # warm
+                load(wrk, folder, kind, port, process, 1, args.connections)  # warm-up
                 one = load(wrk, folder, kind, port, process, args.seconds, args.connections)
                 results[kind].append(one)
     print(f"{args.connections} connections, median of {args.rounds} rounds of {args.seconds} s")

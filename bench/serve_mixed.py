@@ -2,11 +2,12 @@
 
     uv run python bench/serve_mixed.py [--minutes 30] [--connections 16]
 
-Clients send concurrent requests of every kind to the demo model: some must be refused, some
-disconnect early. Meanwhile the model is reloaded every three seconds, and twelve times in all the
-process is stopped (SIGTERM) and replaced. A reply counts as lost if it is cut off. Between two
-processes, and on a connection closed by a stop, clients retry, as a proxy would. Prints the
-responses of each kind with their latencies, lost replies, and the memory of each process.
+Clients send concurrent requests of every kind to the demo model. Some requests must be refused, and
+some clients disconnect early. Meanwhile, the model is reloaded every three seconds, and the process
+is stopped (SIGTERM) and replaced, twelve times in total. A truncated reply counts as lost. Like a
+proxy, clients retry if no process is listening or if a stopping process closes the connection.
+Prints the responses of each kind with their latencies, the lost replies, and the memory of each
+process.
 """
 
 import argparse
@@ -33,7 +34,7 @@ RELOAD_S = 3
 PROCESSES = 12
 HELLO = [{"role": "user", "content": "hello"}]
 TALK = [{"role": "user", "content": "tell me a story about everything that there is"}]
-# Kinds of requests: share, path, body and expected status.
+# Kinds of requests: weight, path, body and expected status.
 KINDS: dict[str, tuple[int, str, dict[str, Any] | None, int]] = {
     "one text": (20, "/microgpt/v1/generate", {}, 200),
     "50 texts": (3, "/microgpt/v1/generate", {"num_samples": 50}, 200),
@@ -46,7 +47,7 @@ KINDS: dict[str, tuple[int, str, dict[str, Any] | None, int]] = {
     "models": (5, "/v1/models", None, 200),
     "health": (5, "/health", None, 200),
 }
-ENDING = 503  # status of a process that is shutting down
+ENDING = 503  # status of replies while the process is shutting down
 
 
 def main() -> None:
@@ -63,7 +64,7 @@ def main() -> None:
 
 
 class Load:
-    """The clients, the service under load, and the observations."""
+    """Runs the clients and the service processes, and records the results."""
 
     def __init__(self, folder: Path, seconds: float) -> None:
         self.folder = folder
@@ -81,7 +82,7 @@ class Load:
         await asyncio.gather(self.processes(), *(self.client(i) for i in range(n_connections)))
 
     async def processes(self) -> None:
-        """Run one process at a time: reload its model, stop it, start the next."""
+        """Run the service processes one after another, reloading the model of each periodically."""
         bar = tqdm(total=PROCESSES, unit="process")
         for number in range(PROCESSES):
             ends = self.until - self.seconds * (1 - (number + 1) / PROCESSES)
@@ -178,7 +179,7 @@ def request(kind: str, seed: int) -> bytes:
 
 
 async def rest(reader: asyncio.StreamReader) -> bytes:
-    """Return the reply after its first byte; raise EOFError if it is cut off."""
+    """Read the rest of a reply after its first byte; raise EOFError if the reply is truncated."""
     head = await reader.readuntil(b"\r\n\r\n")
     if length := re.search(rb"content-length: (\d+)", head):
         return head + await reader.readexactly(int(length[1]))

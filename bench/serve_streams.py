@@ -1,12 +1,12 @@
-"""How many characters per second does the service stream, and what share does generating take?
+"""Measure the characters per second of streamed replies, and the share of time spent generating.
 
     uv run python bench/serve_streams.py [--streams 32] [--seconds 10] [--rounds 3]
 
-The demo model replies to 64 conversations of data/chat_heldout.jsonl by `/v1/chat/completions`, to
---streams concurrent clients, each of which sends its next request after a reply. This alternates
-with the same route, middleware, queue and threads with precomputed replies in the same chunks.
-Prints characters per second, the time to the first chunk, and the ratios, and writes them to
-bench/results.
+The demo model replies to 64 conversations of data/chat_heldout.jsonl through
+`/v1/chat/completions`. Each of --streams concurrent clients sends the next request after a reply.
+This alternates with the same route, middleware, queue and threads, but precomputed replies in the
+same chunks. Prints the characters per second, the time to the first chunk, and the ratios, and
+writes them to bench/results.
 """
 
 import argparse
@@ -54,9 +54,9 @@ def main() -> None:
     for _ in range(options.rounds):
         for kind in KINDS:
             with running(kind) as port:
-                # The clients share the cores with the service, so they use uvloop too.
+                # The clients share the cores with the service, so uvloop keeps their overhead low.
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as clients:
-                    clients.run(load(port, options.streams, 1))  # warm
+                    clients.run(load(port, options.streams, 1))  # warm-up
                     measured = clients.run(load(port, options.streams, options.seconds))
                 rounds[kind].append(measured)
     median = {
@@ -81,7 +81,7 @@ def show(median: dict[str, dict[str, float]]) -> None:
 
 
 def serve(kind: str) -> None:
-    """Run the service under load."""
+    """Run the service, with precomputed replies if `kind` is "canned"."""
     from microgpt_serve import batch_scheduler, server
     from microgpt_serve.settings import read_settings
 
@@ -92,7 +92,7 @@ def serve(kind: str) -> None:
 
 
 class Canned:
-    """A batch of jobs with cached replies."""
+    """A batch that returns cached replies. The real batch generates new ones."""
 
     real: ClassVar[Any]
     known: ClassVar[dict[Any, Any]] = {}
@@ -135,7 +135,7 @@ def running(kind: str) -> Iterator[int]:
 
 
 def conversations(n: int) -> list[list[Message]]:
-    """Return conversations up to the last question."""
+    """Return n conversations, each truncated after the last user message."""
     talks = load_conversations(bundled("chat_heldout.jsonl"))
     found = []
     for talk in random.Random(1).sample(talks, n):
@@ -153,7 +153,7 @@ def requests() -> list[bytes]:
 
 
 async def load(port: int, n_streams: int, seconds: float) -> dict[str, float]:
-    """Keep n_streams clients busy."""
+    """Run n_streams clients concurrently, and return their throughput and latencies."""
     bodies = requests()
     lengths = [len(whole(port, body)) for body in bodies]
     head = f"POST {PAGE} HTTP/1.1\r\nHost: localhost\r\n"
@@ -181,7 +181,7 @@ async def load(port: int, n_streams: int, seconds: float) -> dict[str, float]:
 
 
 def whole(port: int, body: bytes) -> str:
-    """Return a reply without streaming."""
+    """Request a reply without streaming, and return its text."""
     headers = {"Content-Type": "application/json"}
     with urlopen(Request(f"http://127.0.0.1:{port}{PAGE}", body, headers)) as response:
         text: str = json.load(response)["choices"][0]["message"]["content"]
@@ -189,7 +189,7 @@ def whole(port: int, body: bytes) -> str:
 
 
 class Client(asyncio.Protocol):
-    """One connection, which sends its next request after each reply."""
+    """A connection that sends the next request after each reply."""
 
     def __init__(self, bodies: list[bytes], number: int, until: float) -> None:
         self.bodies, self.number, self.until = bodies, number, until

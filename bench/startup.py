@@ -1,7 +1,8 @@
-"""How long does a command take from Enter to the prompt?
+"""Measure how long whole commands take, from start to exit.
 
-Times whole processes, alternating with an empty Python process as the baseline, and the first
-command ever, which compiles the engine. Prints medians and writes them to bench/results.
+Times whole processes, alternating with an empty Python process as the baseline. Also times the
+first run of each command with an empty cache, which compiles the engine. Prints medians and writes
+them to bench/results.
 
     uv run python bench/startup.py [--rounds 9]
 """
@@ -28,7 +29,7 @@ COMMANDS = {
     "microgpt generate": [*MICROGPT, "generate"],
     "microgpt eval": [*MICROGPT, "eval", "output", "--data", "held-out.txt"],
 }
-FIRST_ROUNDS = 3  # of the first command ever
+FIRST_ROUNDS = 3  # rounds of first runs, each with an empty cache
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def main() -> None:
     first: dict[str, list[float]] = {name: [] for name in COMMANDS if name != "python"}
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "held-out.txt").write_text("anna\n")
-        for command in COMMANDS.values():  # warm-up: compile, and read from disk
+        for command in COMMANDS.values():  # warm-up: fill the compilation and disk caches
             seconds(command, folder, cache=f"{folder}/cache")
         for _ in range(rounds):
             for name, command in COMMANDS.items():
@@ -65,7 +66,7 @@ def main() -> None:
 
 
 def seconds(command: list[str], folder: str, cache: str) -> float:
-    """Return the seconds of a command, started like by a user."""
+    """Return the seconds of a command in an environment without PYTHON* variables."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     started = perf_counter()
     subprocess.run(

@@ -1,4 +1,4 @@
-"""Markdown tables of the benchmark results, one row per machine, for report.py."""
+"""Markdown tables of the benchmark results for report.py, with one row per machine."""
 
 import re
 import statistics
@@ -7,16 +7,16 @@ from functools import partial
 
 NAMES = {"microgpt": "microgpt", "jax": "JAX", "torch": "PyTorch", "numpy": "NumPy"}
 
-Rows = list[list[str]]  # the label first
+Rows = list[list[str]]  # each row starts with its label
 
 
 def table(head: list[str], rows_of: Callable[[dict], Rows], machines: list[dict]) -> str:
-    """Return a table with rows grouped by label over machines, and its conditions."""
+    """Return a table with the machines grouped by row label, followed by the conditions."""
     return f"{bare_table(head, rows_of, machines)}\n\n{conditions(machines)}"
 
 
 def bare_table(head: list[str], rows_of: Callable[[dict], Rows], machines: list[dict]) -> str:
-    """Return a table without its conditions."""
+    """Return a table without the conditions of the measurements."""
     lines = [[head[0], "", *head[1:]], ["---"] * (len(head) + 1)]
     for same in zip(*map(rows_of, machines), strict=True):
         for i, (machine, (label, *cells)) in enumerate(zip(machines, same, strict=True)):
@@ -25,7 +25,7 @@ def bare_table(head: list[str], rows_of: Callable[[dict], Rows], machines: list[
 
 
 def conditions(machines: list[dict]) -> str:
-    """Return the machines and dates of measurements."""
+    """Return the machines and dates of the measurements as text."""
     processors: dict[str, list[str]] = {}
     for machine in machines:
         others = machine["machine"].split(", ", 1)[1]
@@ -34,12 +34,12 @@ def conditions(machines: list[dict]) -> str:
 
 
 def processor(machine: dict) -> str:
-    """Return the name of a machine's processor."""
+    """Return the short name of a machine's processor."""
     return re.sub(r"\(R\)|\(TM\)| Processor", "", machine["machine"].split(",")[0])
 
 
 def speed_rows(speed: dict) -> Rows:
-    """Return a row for each setting: the medians, and their ratios to ours."""
+    """Return a row for each setting, with the median times and their ratios to ours."""
     rows = []
     for setting in speed["settings"]:
         seconds = {name: middle(c) for name, c in setting["contenders"].items()}
@@ -50,7 +50,7 @@ def speed_rows(speed: dict) -> Rows:
 
 
 def amount(setting: dict, seconds: float) -> str:
-    """Return a time in the unit of the setting."""
+    """Format a time in the unit of the setting."""
     if setting["name"].startswith("chat"):
         return f"{setting['tokens'] / seconds:,.0f} tokens/s"
     micros = seconds / setting["documents"] * 1e6
@@ -58,7 +58,7 @@ def amount(setting: dict, seconds: float) -> str:
 
 
 def middle(contender: dict) -> float:
-    """Return the median of a contender's rounds."""
+    """Return the median seconds over a contender's rounds."""
     return statistics.median(contender["seconds"])
 
 
@@ -74,7 +74,7 @@ def scaling_tables(machines: list[dict]) -> str:
 
 
 def scaling_rows(name: str, scaling: dict) -> Rows:
-    """Return the cost per token at each value of a size, and the speed in GFLOP/s."""
+    """Return the time per token at each value of a size, and the speed in GFLOP/s."""
     rows = scaling["sizes"][name]
     return [
         ["µs per token", *(f"{row['ns_per_token'] / 1e3:.2f}" for row in rows)],
@@ -94,7 +94,7 @@ def decoding_rows(decoding: dict) -> Rows:
 
 
 def names_rows(decoding: dict) -> Rows:
-    """Return the speed of seeding and of the whole command."""
+    """Return the speeds of seeding and of the whole command."""
     seeding, names = decoding["seeding"], decoding["names"]
     one, many = seeding["random.Random"], seeding["in bulk"]
     return [
@@ -108,7 +108,7 @@ def names_rows(decoding: dict) -> Rows:
 
 
 def evaluating_rows(decoding: dict) -> Rows:
-    """Return a row for each model."""
+    """Return a row for each model, with the times of training and evaluation."""
     rows = []
     for row in decoding["evaluating"]:
         cells = [
@@ -121,7 +121,7 @@ def evaluating_rows(decoding: dict) -> Rows:
 
 
 def threads_rows(threads: dict) -> Rows:
-    """Return a row for each task that is timed with one thread and with two."""
+    """Return a row for each task, with its times with one thread and with two."""
     rows = []
     for row in threads["organisms"]:
         alone, both = row["one after another"], row["threads"]
@@ -138,7 +138,7 @@ def threads_rows(threads: dict) -> Rows:
 
 
 def startup_rows(startup: dict) -> Rows:
-    """Return a row for each command."""
+    """Return a row for each command, with its times."""
     return [
         [f"`{row['name']}`", f"{row['seconds']:.2f} s", f"{row['first_s']:.1f} s"]
         for row in startup["commands"]
@@ -183,7 +183,7 @@ def evolution_rows(evolution: dict) -> Rows:
 
 
 def fitness_table(fitness: dict) -> str:
-    """Return the losses of the champions of each kind of search, and of the primordial genome."""
+    """Return a table of the champions' losses by kind of search, and of the primordial genome's."""
     lines = [
         [
             "",
@@ -203,7 +203,7 @@ def fitness_table(fitness: dict) -> str:
 
 
 def exchange_genomes_table(exchanges: dict) -> str:
-    """Return the mean numbers of genomes and species alive after each cycle."""
+    """Return a table of the mean numbers of distinct genomes and species after each cycle."""
     n_cycles = len(exchanges["runs"]["migrate"][0]["genomes"])
     lines = [["after cycle", *(str(cycle + 1) for cycle in range(n_cycles))]]
     lines.append(["---"] * len(lines[0]))
@@ -216,7 +216,7 @@ def exchange_genomes_table(exchanges: dict) -> str:
 
 
 def exchange_champions_table(exchanges: dict) -> str:
-    """Return the scores of each head's champions, by exchange, and the difference."""
+    """Return a table of the scores of each head's champions by exchange, with differences."""
     lines = [["champion", "`migrate`", "`source`", "difference", "95 % interval"]]
     lines.append(["---"] * len(lines[0]))
     for head, found in exchanges["champions"].items():
@@ -228,7 +228,7 @@ def exchange_champions_table(exchanges: dict) -> str:
 
 
 def chat_table(quality: dict) -> str:
-    """Return the exact answers to each task, by loss: mean and worst over the seeds."""
+    """Return a table of the shares of exact answers per task: mean and minimum over the seeds."""
     columns = [("assistant", "heldout"), ("all", "heldout"), ("assistant", "wordings")]
     lines = [["task", "items", "preset", "`--loss-on all`", "unseen wordings", "items"]]
     lines.append(["---", *["---:"] * 5])
@@ -245,7 +245,7 @@ def chat_table(quality: dict) -> str:
 
 
 def shares(quality: dict, loss_on: str, split: str, task: str) -> str:
-    """Return the mean share of exact answers over the seeds, and the lowest."""
+    """Format the mean share of exact answers over the seeds, and the lowest share."""
     found = [
         n_exact / n
         for training in quality["trainings"]
@@ -256,7 +256,7 @@ def shares(quality: dict, loss_on: str, split: str, task: str) -> str:
 
 
 def refusals(quality: dict, loss_on: str, split: str) -> str:
-    """Return the mean share of items inside the grammar that were refused, and the highest."""
+    """Format the mean share of refused items that are in the grammar, and the highest share."""
     found = [
         n_refused / n
         for training in quality["trainings"]
@@ -267,5 +267,5 @@ def refusals(quality: dict, loss_on: str, split: str) -> str:
 
 
 def interval(mean_and_half: list[float], decimals: int) -> str:
-    """Return a mean, and half of its interval if there is one."""
+    """Format a mean, with the half-width of its confidence interval if there is one."""
     return " ± ".join(f"{number:,.{decimals}f}" for number in mean_and_half) or "–"

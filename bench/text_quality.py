@@ -1,16 +1,16 @@
-"""Characters or subwords: which predicts English better, at the same cost?
+"""Compare character and subword tokens for modeling English at the same computational cost.
 
 Trains on the conversations of data/oasst1_chat.jsonl like `microgpt train --chat --preset text`,
 first with characters as tokens, then with subwords (`--tokenizer bpe`). The models have the same
 width, depth and context. A larger vocabulary makes steps slower, so the number of steps is reduced
-to the same number of operations. Prints the bits per character of the assistant's turns in held-out
-conversations, with the end of a turn as one character, and replies to prompts, and writes them to
-bench/results.
+to keep the number of operations equal. Prints the bits per character of the assistant's messages in
+held-out conversations, where the end of a message counts as one character. Also prints replies to
+prompts. Writes all results to bench/results.
 
     uv run python bench/text_quality.py [--only characters] [--seeds 1] [--core 1]
 
 Existing results are reused unless their settings have changed or --again is given, so an
-interrupted run continues. Several minutes per training.
+interrupted run can be continued. Takes several minutes per training run.
 """
 
 import argparse
@@ -36,12 +36,12 @@ from microgpt_evolution.flops import training_flops
 
 DATA = HERE.parent / "data" / "oasst1_chat.jsonl"
 SEEDS = 1
-SAMPLING, LONGEST_REPLY = Sampling(temperature=0.7), 100  # tokens
+SAMPLING, LONGEST_REPLY = Sampling(temperature=0.7), 100  # in tokens
 
 
 @dataclass
 class TextTraining:
-    """Cost and losses of a training; A and B are in bits per character."""
+    """Cost and losses of a training run. Losses A and B are in bits per character."""
 
     vocab_size: int
     params: int
@@ -56,7 +56,7 @@ class TextTraining:
 
 
 def main() -> None:
-    """Run missing trainings and print the results."""
+    """Run the missing training runs and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=VOCAB_SIZES)
     options = parsed(parser)
@@ -75,7 +75,7 @@ def main() -> None:
 
 @cache
 def conversations() -> Split:
-    """Return the data, split like the preset."""
+    """Return the conversations, split as in the preset."""
     preset = PRESETS["text"]
     docs = load_conversations(DATA, tell=print)
     return split(docs, validation=preset.val_fraction, test=preset.test_fraction)
@@ -83,14 +83,14 @@ def conversations() -> Split:
 
 @cache
 def tokenizer_of(vocab_size: int | None) -> Tokenizer:
-    """Return a subword tokenizer of the training set, or one of all characters."""
+    """Return a subword tokenizer of the training set, or a character tokenizer of all data."""
     if vocab_size is None:
         return CharTokenizer.from_documents(conversations().docs)
     return BpeTokenizer.from_documents(conversations().train, vocab_size)
 
 
 def steps_of(model: ModelConfig, config: TrainConfig, tokenizer: Tokenizer) -> int:
-    """Return the number of steps with the cost of the preset with characters."""
+    """Return the number of steps that costs as much as the preset with a character tokenizer."""
     n = model.block_size  # nearly all chunks fill the context
     ours, characters = (
         training_flops(replace(model, vocab_size=each.vocab_size), n_docs=1, n_tokens=n)
@@ -102,7 +102,7 @@ def steps_of(model: ModelConfig, config: TrainConfig, tokenizer: Tokenizer) -> i
 def measured(
     model: ModelConfig, config: TrainConfig, label: str, *, tokenizer: Tokenizer
 ) -> TextTraining:
-    """Train and return cost and losses."""
+    """Train a model, and return its cost, losses and replies."""
     parts = conversations()
     prepare_engine("compiled", uses=("training", "evaluation", "decoding"))
 

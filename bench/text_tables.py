@@ -1,17 +1,17 @@
-"""Markdown tables of the results of text_quality.py, for report.py."""
+"""Markdown tables of the results of text_quality.py for report.py."""
 
 from statistics import fmean
 
 from quality_tables import mean_and_sd, rows, trainings
 from tables import conditions
 
-VOCAB_SIZES = {"characters": None, "bpe-1024": 1024, "bpe-4096": 4096}  # None: all there are
-FENCE = "~~~~"  # replies may have backticks
+VOCAB_SIZES = {"characters": None, "bpe-1024": 1024, "bpe-4096": 4096}  # None: all characters
+FENCE = "~~~~"  # replies may contain backticks
 PROMPTS = ("What is the capital of France?", "Write a short poem about the sea.")
 
 
 def text_table(quality: dict) -> str:
-    """Return the losses of text models by tokenizer."""
+    """Return a table of the losses of text models by tokenizer."""
     lines = [["", "vocabulary", "tokens per character", "weights", "steps", "seconds", "A", "B"]]
     lines.append(["---", *["---:"] * 7])
     for name in VOCAB_SIZES:
@@ -32,7 +32,7 @@ def text_table(quality: dict) -> str:
 
 
 def replies(quality: dict) -> str:
-    """Return the replies of the first model of each kind, by prompt."""
+    """Return the replies of the first model per tokenizer, grouped by prompt, as Markdown."""
     first = {name: found[0] for name in VOCAB_SIZES if (found := trainings(quality, name))}
     lines = []
     for i, prompt in enumerate(PROMPTS):

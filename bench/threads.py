@@ -1,11 +1,11 @@
-"""Speedup by two cores.
+"""Measure the speed-up from two cores.
 
-  organisms    small trainings in two threads of one process, against two processes
-  one training of large batches in two threads, against one
-  decoding and evaluating in two threads, against one
+  organisms   small training runs in two threads of one process, compared with two processes
+  training    one training run with large batches in two threads, compared with one thread
+  using       decoding and evaluating in two threads, compared with one thread
 
-Variants alternate. Prints medians and ratios and writes them to bench/results. The two-core parts
-need two idle cores.
+The variants alternate. Prints medians and ratios and writes them to bench/results. Needs two idle
+cores.
 
     uv run python bench/threads.py [--rounds 5]
 """
@@ -29,20 +29,20 @@ from microgpt.data.tokenizer import CharTokenizer
 from microgpt.training.engines import make_engine
 from microgpt.training.train import train
 
-N_ORGANISMS = 8  # per thread or process
+N_ORGANISMS = 8  # number of models per thread or process
 TRAININGS = [  # name, model, batch size, characters per document (None: names)
     ("d64, batch 64", ModelConfig(n_embd=64), 64, None),
     ("d128, batch 64", ModelConfig(n_embd=128), 64, None),
     ("chat, batch 16", CHAT, 16, (32, 256)),
 ]
-ROUND_S = 1.0  # of a training, approximately
+ROUND_S = 1.0  # approximate duration of a training round in seconds
 
 
 def main() -> None:
     """Run the benchmarks and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--organism", type=int, help=argparse.SUPPRESS)  # of a child process
+    parser.add_argument("--organism", type=int, help=argparse.SUPPRESS)  # for child processes only
     arguments = parser.parse_args()
     if arguments.organism is not None:
         work_in_child(arguments.organism)
@@ -64,10 +64,10 @@ TOKENIZER = CharTokenizer.from_documents(NAMES)
 
 
 def organisms_of(lot: int) -> None:
-    """Train models of typical sizes in evolution, one after another.
+    """Train models of sizes that are typical in evolution, one after another.
 
-    All of `train` is timed except finding the alphabet, which is the same for all. The lots have
-    the same sizes, but different weights.
+    All of `train` is timed except building the tokenizer, which all models share. The lots have
+    models of the same sizes, but with different weights.
     """
     rng = random.Random(1)
     for _ in range(N_ORGANISMS):
@@ -95,14 +95,14 @@ LOTS = {
 
 
 def work_in_child(lot: int) -> None:
-    """Train the lot named on each line of input, and report when done."""
+    """Train the lot named on each line of standard input, and print a line when it is done."""
     for name in sys.stdin:
         LOTS[name.strip()](lot)
         print("done", flush=True)
 
 
 def organisms(rounds: int) -> list[dict]:
-    """Return the seconds of two lots in two threads, in two processes and one after another."""
+    """Return the seconds to train two lots in two threads, in two processes and sequentially."""
     command = [sys.executable, __file__, "--organism"]
     processes = [
         subprocess.Popen(
@@ -142,7 +142,7 @@ def organisms(rounds: int) -> list[dict]:
 def training(
     name: str, shape: ModelConfig, batch_size: int, lengths: tuple[int, int] | None, rounds: int
 ) -> dict:
-    """Return the seconds of a step with one thread and with two."""
+    """Return the seconds per training step with one thread and with two."""
     rng = random.Random(42)
     texts = rng.sample(NAMES, 2000)
     if lengths:
@@ -216,7 +216,7 @@ def using(rounds: int) -> list[dict]:
 
 
 def in_turns(runs: dict, rounds: int) -> dict[str, float]:
-    """Return the median seconds of each, after a warm-up round."""
+    """Run the variants alternately, and return the median seconds of each after a warm-up."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds + 1):
         for name, run in runs.items():

@@ -1,4 +1,4 @@
-"""Run the trainings of `trainings.py` in PyTorch with rivals/torch_quality.py."""
+"""Train the models of trainings.py in PyTorch through rivals/torch_quality.py."""
 
 import json
 import random
@@ -27,10 +27,10 @@ SCRIPT = str(HERE / "rivals" / "torch_quality.py")
 def measured_in_torch(
     model: ModelConfig, config: TrainConfig, label: str, *, python: str | None = None
 ) -> Training:
-    """Train and return cost and losses.
+    """Train a model in PyTorch, and return its cost and losses.
 
     Args:
-        python: an interpreter with PyTorch; by default uv provides one.
+        python: path of an interpreter with PyTorch; by default, uv provides one.
     """
     course = course_of(model, config)
     command = [python, SCRIPT] if python else ["uv", "run", "--quiet", "--script", SCRIPT]
@@ -60,7 +60,7 @@ def measured_in_torch(
 
 
 def course_of(model: ModelConfig, config: TrainConfig) -> Course:
-    """Return a training for a rival, with our initial weights."""
+    """Return the description of a training run for a rival, with our initial weights."""
     tokenizer = CharTokenizer.from_documents(NAMES.docs)
     model = replace(model, vocab_size=tokenizer.vocab_size)
     train, held_out, test = (
@@ -94,7 +94,7 @@ def course_of(model: ModelConfig, config: TrainConfig) -> Course:
 
 
 def moments_of(config: TrainConfig) -> list[int]:
-    """Return the steps whose weights are averaged."""
+    """Return the steps after which the weights are added to the average."""
     moments = []
     while moment := next_averaged_step(moments[-1] if moments else 0, config):
         moments.append(moment)

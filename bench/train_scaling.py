@@ -1,8 +1,8 @@
-"""How does the cost per token grow with width, depth, context and batch size?
+"""Measure how the cost per token grows with width, depth, context and batch size.
 
-Changes one size at a time from a medium one; the compiled engine trains on documents of random
+Varies one size of a medium model at a time. The compiled engine trains on documents of random
 tokens that fill the context. Prints the nanoseconds per token, the GFLOP/s, and the ratio to the
-smallest of its row, and writes them to bench/results.
+smallest value of the size, and writes them to bench/results.
 
     uv run python bench/train_scaling.py [--rounds 5]
 """
@@ -30,7 +30,7 @@ SIZES = {
     "block_size": (8, 16, 32, 64, 128, 256, 512),
     "batch_size": (1, 2, 4, 8, 16, 32, 64),
 }
-ROUND_S = 0.3  # of a training, approximately
+ROUND_S = 0.3  # approximate duration of a training round in seconds
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def measure(name: str, size: int, rounds: int) -> dict:
-    """Return the cost per token in the median round."""
+    """Return the cost per token and the GFLOP/s in the median round."""
     batch_size = size if name == "batch_size" else BATCH
     model = MIDDLE if name == "batch_size" else replace(MIDDLE, **{name: size})
     rng = random.Random(1)
@@ -81,13 +81,14 @@ def measure(name: str, size: int, rounds: int) -> dict:
 
 
 def flops_per_token(model: ModelConfig) -> int:
-    """Return the FLOPs per token of forward and backward, which is twice forward.
+    """Return the FLOPs per token of the forward and backward pass.
 
-    They are two per weight in a matrix product, plus attention to half of the context on average.
+    The forward pass takes two FLOPs per weight in a matrix product, plus attention to half of the
+    context on average. The backward pass takes twice as many FLOPs.
     """
     embeddings = (model.vocab_size + model.block_size) * model.n_embd
     products = count_params(model) - embeddings
-    attention = model.n_layer * model.n_embd * (model.block_size + 1)  # scores and means
+    attention = model.n_layer * model.n_embd * (model.block_size + 1)  # scores and weighted sums
     return 3 * 2 * (products + attention)
 
 

@@ -1,15 +1,15 @@
-"""Is the compiled engine faster than JAX, PyTorch and NumPy at the same training, on one core?
+"""Compare the training speed of the compiled engine with JAX, PyTorch and NumPy on one core.
 
 Each contender (bench/rivals) trains the same model from the same weights on the same documents in
-the same order, in its own process: once to warm up, then alternating with the others, so that other
-load affects all of them. All must give the same losses. Prints the microseconds per document
-(fastest round and median) or the tokens per second, and our speedup over each rival, and writes
-them to bench/results.
+the same order, in its own process. It trains once to warm up and then alternates with the others,
+so that other load affects all of them. All must compute the same losses. Prints the microseconds
+per document (fastest round and median) or the tokens per second, and our speed-up over each rival,
+and writes them to bench/results.
 
     uv run python bench/train_speed.py [--rounds 5] [--only d16] [--python torch=PATH]
 
-`uv run --script` installs JAX and PyTorch outside the workspace; --python names an interpreter that
-already has one of them.
+`uv run --script` installs JAX and PyTorch outside the workspace. Use --python to choose an
+interpreter in which one of them is already installed.
 """
 
 import argparse
@@ -41,22 +41,22 @@ sys.path.insert(0, str(HERE / "rivals"))
 from job import Job  # noqa: E402
 
 RIVALS = ("jax", "torch", "numpy")
-# In nats, for each of the first ten losses: float32 sums differ in their order. Later the
-# differences grow at this high learning rate, while the trainings converge to similar losses.
+# Tolerance in nats for each of the first ten losses: the order of float32 sums differs. Later, the
+# differences grow at this high learning rate, but all contenders converge to similar losses.
 AGREEMENT = 0.01
 CHAT = ModelConfig(n_embd=128, n_head=8, n_layer=4, block_size=256)
 
 
 @dataclass
 class Setting:
-    """One training that is timed."""
+    """A training run to be timed."""
 
     name: str
     model: ModelConfig
     batch_size: int
     steps: int
-    lengths: tuple[int, int] | None = None  # of a document, uniformly distributed; None for names
-    kept_losses: int = 10  # in the results
+    lengths: tuple[int, int] | None = None  # range of uniform document lengths; None for names
+    kept_losses: int = 10  # number of losses in the results
 
 
 SETTINGS = [
@@ -80,7 +80,7 @@ def main() -> None:
     arguments = parser.parse_args()
     pythons = dict(pair.split("=", 1) for pair in arguments.python)
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core, also for children
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # child processes inherit it
     print(f"{machine()}, float32")
     results = []
     for setting in SETTINGS:
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def measure(setting: Setting, rounds: int, pythons: dict[str, str]) -> dict:
-    """Return the seconds of each contender's rounds, and the losses."""
+    """Return the seconds of each round and the losses, by contender."""
     job = make_job(setting)
     n_tokens = sum(len(doc) - 1 for doc in job.docs)
     result: dict = {
@@ -151,7 +151,7 @@ class Contender:
         self._process.communicate()
 
     def work(self) -> None:
-        """Run the job once and record its time."""
+        """Run the job once, and record its time and result."""
         self._process.stdin.write("\n")
         self._process.stdin.flush()
         answer = self._read()
@@ -166,7 +166,7 @@ class Contender:
 
 
 def make_job(setting: Setting) -> Job:
-    """Return the training: names, or texts of many names, in a fixed order."""
+    """Return the job of a setting. The documents are names, or texts of many names."""
     names, rng = load_text(bundled("names.txt")), random.Random(42)
     rng.shuffle(names)
     n_docs = setting.steps * setting.batch_size
@@ -190,7 +190,7 @@ def make_job(setting: Setting) -> Job:
 
 
 def text_of(length: int, words: Iterator[str]) -> str:
-    """Return words, cut at a length."""
+    """Return a text of words separated by spaces, cut to the given length."""
     text = next(words)
     while len(text) < length:
         text += " " + next(words)
@@ -198,7 +198,7 @@ def text_of(length: int, words: Iterator[str]) -> str:
 
 
 def table_row(result: dict) -> str:
-    """Return one line: the setting, our time, and each rival with our speedup."""
+    """Format one line: the setting, our time, and the time and ratio of each rival."""
     contenders = {name: facts["seconds"] for name, facts in result["contenders"].items()}
     ours = contenders.pop("microgpt")
     parts = [f"{result['name']:36}| microgpt {speed(result, ours)}"]
@@ -209,7 +209,7 @@ def table_row(result: dict) -> str:
 
 
 def speed(result: dict, seconds: list[float]) -> str:
-    """Return the fastest and the median round, in the unit of the setting."""
+    """Format the fastest and the median round in the unit of the setting."""
     fastest, middle = min(seconds), statistics.median(seconds)
     if result["name"].startswith("chat"):
         return f"{result['tokens'] / fastest:,.0f} ({result['tokens'] / middle:,.0f}) tokens/s"

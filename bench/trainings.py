@@ -1,6 +1,6 @@
-"""Run trainings and store results, for quality.py, ablation.py and text_quality.py.
+"""Train models and store the results for quality.py, ablation.py and text_quality.py.
 
-A tenth of the names is the validation set (A), and a tenth the test set (B).
+One tenth of the names is the validation set (A), and another tenth is the test set (B).
 """
 
 import argparse
@@ -32,14 +32,14 @@ NAMES = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
 
 @dataclass
 class Training:
-    """Cost and losses of a training.
+    """Cost and losses of a training run.
 
     Attributes:
-        val_loss: on A, of the best weights, in nats per token.
-        test_loss: on B, of the same weights.
-        steps_s: seconds of the steps and of the setup, without compilation.
-        seconds: the same with all evaluations.
-        curve: the seconds of the steps up to each evaluation, and the loss on A.
+        val_loss: loss of the best weights on A, in nats per token.
+        test_loss: loss of the same weights on B, in nats per token.
+        steps_s: seconds for setup and steps, without compilation and evaluations.
+        seconds: seconds for setup, steps and evaluations, without compilation.
+        curve: for each evaluation, the seconds for setup and steps so far and the loss on A.
     """
 
     params: int
@@ -57,17 +57,17 @@ class Training:
 
 
 class Results:
-    """The trainings of this machine in bench/results, by name and seed."""
+    """The stored training results of this machine, identified by name and seed."""
 
     def __init__(self, bench: str, *, again: bool = False) -> None:
-        """Open the results of a benchmark; with `again`, existing ones are replaced."""
+        """Open the results of a benchmark. If `again` is true, existing results are replaced."""
         self._again = again
         self._path = results_file(bench)
         self._lock = FileLock(Path(tempfile.gettempdir(), f"microgpt-bench-{bench}.lock"))
 
     @property
     def kept(self) -> dict[str, Any]:
-        """All stored results."""
+        """All stored results, with the machine and date."""
         trainings = json.loads(self._path.read_text()) if self._path.exists() else {"trainings": []}
         return {**trainings, "machine": f"{machine()}, float32", "date": str(date.today())}
 
@@ -78,7 +78,7 @@ class Results:
         config: TrainConfig,
         measure: Callable[[ModelConfig, TrainConfig, str], Any],
     ) -> None:
-        """Train and store the result, unless one with the same settings exists."""
+        """Train and store the result, unless a result with the same settings exists."""
         settings = {**changed(model), **changed(config)}
         key = {"name": name, "seed": config.seed, "settings": settings}
         if not self._again and any(key.items() <= each.items() for each in self.kept["trainings"]):
@@ -86,7 +86,7 @@ class Results:
         label = f"{name}, seed {config.seed}"
         found = measure(model, config, label)
         print(f"{label}: {found}", flush=True)
-        with self._lock:  # another benchmark may run concurrently
+        with self._lock:  # other benchmarks may run concurrently
             kept = self.kept
             others = [
                 each
@@ -110,7 +110,7 @@ def changed(settings: ModelConfig | TrainConfig) -> dict[str, Any]:
 
 @dataclass
 class Stopwatch:
-    """Times the steps and the evaluations of a training separately."""
+    """Times the steps and the evaluations of a training run separately."""
 
     label: str
     curve: list[tuple[float, float]] = field(default_factory=list)
@@ -119,12 +119,12 @@ class Stopwatch:
     measuring_s: float = 0.0
 
     def should_stop(self) -> bool:
-        """Record the time: training calls this last before an evaluation."""
+        """Record the time. This is the last callback before an evaluation."""
         self.asked = perf_counter()
         return False
 
     def on_event(self, event: TrainEvent) -> None:
-        """Record a point of the curve, if there is one."""
+        """Record a point of the loss curve if the event has a held-out loss."""
         if event.val_loss is None:
             return
         now = perf_counter()
@@ -134,7 +134,7 @@ class Stopwatch:
 
 
 def measured(model: ModelConfig, config: TrainConfig, label: str) -> Training:
-    """Train with microgpt and return cost and losses."""
+    """Train a model with microgpt, and return its cost and losses."""
     prepare_engine("compiled", uses=("training", "evaluation"))
     watch = Stopwatch(label)
     result = train(
@@ -153,7 +153,7 @@ def measured(model: ModelConfig, config: TrainConfig, label: str) -> Training:
 
 
 def show_progress(label: str, step: int, steps: int, loss: float) -> None:
-    """Show the progress of a training, on one line of a terminal."""
+    """Show the progress of a training run on stderr; a terminal shows one updated line."""
     is_terminal = sys.stderr.isatty()
     line = f"{label}: step {step:,} of {steps:,}, A {loss:.4f}"
     end = "\n" if step >= steps or not is_terminal else "\r"
@@ -161,7 +161,7 @@ def show_progress(label: str, step: int, steps: int, loss: float) -> None:
 
 
 def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Parse the options of a benchmark with the common ones, and pin the process to one core."""
+    """Add and parse the common options of benchmarks, and pin the process to one core."""
     parser.add_argument("--seeds", type=int, help="training runs per configuration")
     parser.add_argument("--core", type=int, help="CPU core to run on")
     parser.add_argument("--again", action="store_true", help="repeat stored results")

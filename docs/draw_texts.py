@@ -1,9 +1,10 @@
-"""Draw docstrings, comments, messages and help texts at random, to review the English.
+"""Draw a random sample of docstrings, comments, messages and help texts to review the English.
 
     uv run python docs/draw_texts.py [--seed 1] [--each 15] [--package microgpt_serve]
 
-Prints each text below its file and line. Messages are the arguments of exceptions, of `print`,
-`echo` and logging; help texts are `help=` and `description=` of options, routes and fields.
+Prints each text below its file and line. Messages are the arguments of exceptions, of `print` and
+`echo`, and of logging calls. Help texts are the `help=` and `description=` arguments of options,
+routes and fields.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-MIN_WORDS = 3  # of a comment, message or help text
+MIN_WORDS = 3  # minimum length of a comment, message or help text
 ROOT = Path(__file__).parent.parent
 DIRECTIVES = ("noqa", "type:", "fmt:", "mypy:", "pragma:")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -26,7 +27,7 @@ HELP = ("help", "description", "summary", "epilog")
 
 
 class Text(NamedTuple):
-    """A text of the source and its place."""
+    """A text in the source code, with its location."""
 
     kind: str
     path: Path
@@ -35,18 +36,18 @@ class Text(NamedTuple):
 
 
 def docstrings(path: Path, tree: ast.Module) -> Iterator[Text]:
-    """Yield the docstrings of a module, its classes and functions."""
+    """Yield the docstrings of a module and of its classes and functions."""
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and (text := ast.get_docstring(node)):
             yield Text("docstring", path, node.body[0].lineno, text)
 
 
 def comments(path: Path, source: str) -> Iterator[Text]:
-    """Yield the comments; consecutive lines are one."""
+    """Yield the comments of a module. Consecutive comment lines form one comment."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     found = [token for token in tokens if token.type == tokenize.COMMENT]
     found = [token for token in found if not token.string[1:].strip().startswith(DIRECTIVES)]
-    # Consecutive lines have the same difference between line and position in the list.
+    # In a run of consecutive lines, line number minus list index is constant.
     numbered = enumerate(found)
     for _, run in groupby(numbered, lambda pair: (pair[1].start[0] - pair[0], pair[1].start[1])):
         lines = [token for _, token in run]
@@ -57,7 +58,7 @@ def comments(path: Path, source: str) -> Iterator[Text]:
 
 
 def messages_and_helps(path: Path, tree: ast.Module) -> Iterator[Text]:
-    """Yield the sentences among the arguments of calls."""
+    """Yield the messages and help texts among the arguments of calls."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
@@ -72,7 +73,7 @@ def messages_and_helps(path: Path, tree: ast.Module) -> Iterator[Text]:
 
 
 def literal(value: ast.expr) -> str:
-    """Return the text of a string literal, with the expressions of an f-string in braces."""
+    """Return the text of a string literal; f-string expressions are kept in braces."""
     if isinstance(value, ast.Constant):
         return value.value if isinstance(value.value, str) else ""
     if isinstance(value, ast.JoinedStr):
@@ -83,7 +84,7 @@ def literal(value: ast.expr) -> str:
 
 
 def main() -> None:
-    """Print the sample."""
+    """Draw and print the sample."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--each", type=int, default=15, help="number of texts of each kind")

@@ -1,8 +1,8 @@
-"""Draw what the README shows: what the real commands print and draw, run in an empty directory.
+"""Create the README pictures from the output of real commands, run in an empty directory.
 
     uv run python docs/make_pictures.py [names chat report progress curves]
 
-Takes a minute.
+Takes one minute.
 """
 
 import contextlib
@@ -39,16 +39,16 @@ CHAT = [("microgpt chat", SAID)]
 REPORT = [("microgpt info --data names.txt", "")]
 LONG = "microgpt train --batch-size 16 --val-fraction 0.1 --steps 40000"
 FEW = "microgpt train --input few.txt --batch-size 16 --val-fraction 0.1 --lr 0.005 --steps 6000"
-CURVES = [  # a small model, a larger one that learns by heart, and the same stopped in time
+CURVES = [  # a small model, a larger one that overfits, and the larger one with early stopping
     f"{FEW} --output small",
     f"{FEW} --n-embd 48 --output large",
     f"{FEW} --n-embd 48 --patience 4 --output patient",
 ]
-SEEN_AFTER_S = 1.0  # of a training whose progress is drawn
+SEEN_AFTER_S = 1.0  # seconds of training before its progress is drawn
 
 
 def main() -> None:
-    """Write each picture to docs/pictures/, or those that are named."""
+    """Write all pictures, or only those named on the command line, to docs/pictures/."""
     PICTURES.mkdir(exist_ok=True)
     pictures = {
         "names": lambda folder: record("names", NAMES, folder),
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def record(name: str, session: list[tuple[str, str]], folder: str, width: int = 72) -> None:
-    """Run the commands in the folder and draw what they print."""
+    """Run the commands in the folder and draw their output."""
     console = _console(width)
     for command, said in session:
         console.print(Text.assemble(("$ ", "green"), (command, "bold")))
@@ -74,7 +74,7 @@ def record(name: str, session: list[tuple[str, str]], folder: str, width: int = 
             env={**os.environ, "COLUMNS": str(width)},
         )  # fmt: skip
         lines = done.stdout.rstrip("\n").splitlines()
-        if said:  # a terminal would echo the questions between the replies; a pipe does not
+        if said:  # unlike a terminal, a pipe does not echo the questions
             questions = [f"you> {question}" for question in said.splitlines()]
             lines = [line for pair in zip(questions, lines, strict=True) for line in pair]
         console.print(Text("\n".join(lines)))
@@ -82,7 +82,7 @@ def record(name: str, session: list[tuple[str, str]], folder: str, width: int = 
 
 
 def watch(folder: str) -> None:
-    """Draw what a terminal shows in the middle of a training."""
+    """Draw the progress display that a terminal shows during a training run."""
     child = pexpect.spawn(LONG, cwd=folder, encoding="utf-8", dimensions=(24, 80), timeout=60)
     child.expect_exact("num params")
     seen, end = "", time.monotonic() + SEEN_AFTER_S
@@ -98,7 +98,7 @@ def watch(folder: str) -> None:
 
 
 def plot(folder: str) -> None:
-    """Draw the losses of three trainings on few documents."""
+    """Draw the loss curves of three training runs on few documents."""
     names = (ROOT / "data" / "names.txt").read_text().split()
     Path(folder, "few.txt").write_text("\n".join(names[::8]))
     for command in CURVES:
@@ -116,7 +116,7 @@ def _save(console: Console, name: str) -> None:
     svg = console.export_svg(title="microgpt")
     svg = re.sub(
         r"@font-face \{.*?\}", "", svg, flags=re.DOTALL
-    )  # no font from a stranger's server
+    )  # do not load fonts from a third-party server
     (PICTURES / f"{name}.svg").write_text(svg)
 
 

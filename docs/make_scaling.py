@@ -1,9 +1,9 @@
-"""Run the commands of docs/scaling.md, and put what they print and draw in place of what is there.
+"""Run the commands in docs/scaling.md, and replace their output and pictures on the page.
 
     uv run python docs/make_scaling.py
 
-They run one after the other, in a directory with nothing but the data; pictures go to
-docs/pictures/. Takes two minutes on two cores, if nothing else runs, as nothing should.
+The commands run one after another in a directory that contains only the data. Pictures are written
+to docs/pictures/. Takes two minutes on two idle cores; other load would distort the timings.
 """
 
 import re
@@ -19,7 +19,7 @@ PROMPT = "$ "
 
 
 def main() -> None:
-    """Renew the page and its pictures."""
+    """Update the page and its pictures."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "data", Path(folder, "data"))
         page = PAGE.read_text(encoding="utf-8")
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def run(block: str, folder: Path) -> str:
-    """Return a block with its commands, and what they print now."""
+    """Run the commands of a block, and return the block with their current output."""
     shown = []
     for line in block.splitlines():
         if line.startswith(PROMPT):

@@ -2,9 +2,9 @@
 # requires-python = ">=3.11"
 # dependencies = ["jax==0.10.2", "numpy"]
 # ///
-"""JAX as a contender in decode_speed.py: the whole job as one compiled scan, with a KV cache.
+"""JAX contender for decode_speed.py: the whole job is one compiled scan with a KV cache.
 
-Shapes are fixed, so each token attends to the whole context with a mask.
+Shapes are fixed, so each token attends to the whole context, with a mask.
 """
 
 import os

@@ -2,9 +2,9 @@
 # requires-python = ">=3.11"
 # dependencies = ["jax==0.10.2", "numpy"]
 # ///
-"""JAX as a contender in train_speed.py: the whole training as one compiled scan over steps.
+"""JAX contender for train_speed.py: the whole training run is one compiled scan over the steps.
 
-Documents are padded to the context, as a compiled program has fixed shapes.
+Documents are padded to the context length, because a compiled program has fixed shapes.
 """
 
 import os
@@ -46,7 +46,7 @@ def prepare(job: Job):
         for array in job.padded(job.docs[: job.steps * job.batch_size], job.block_size)
     )
     arrays = {name: jnp.asarray(matrix) for name, matrix in job.weights.items()}
-    for i in range(job.n_layer):  # one product for q, k and v
+    for i in range(job.n_layer):  # compute q, k and v with one matrix product
         parts = [arrays.pop(f"layer{i}.attn_w{which}") for which in "qkv"]
         arrays[f"qkv{i}"] = jnp.concatenate(parts)
 

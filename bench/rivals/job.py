@@ -1,10 +1,10 @@
-"""Job protocol between train_speed.py, decode_speed.py or quality.py and their contenders.
+"""Job protocol between the benchmarks (train_speed.py, decode_speed.py, quality.py) and contenders.
 
-A contender is a process. It reads a job from a file, runs it once to warm up (for example to
-compile), prints "ready", and runs it again for each line of input: it trains from the same weights
-on the same documents in the same order, or generates sequences with the same random numbers. It
-answers with a line of JSON: the seconds, and the losses or tokens. It needs only NumPy and its own
-library, nothing of this repository.
+A contender is a process. It reads a job from a file, runs the job once to warm up (for example to
+compile), prints "ready", and runs the job again for each line of input. All contenders train from
+the same weights on the same documents in the same order, or generate sequences with the same random
+numbers. After each run, a contender prints a line of JSON: the seconds, and the losses or tokens. A
+rival depends only on NumPy and its own library, not on this repository.
 """
 
 import json
@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 
 LR, BETA1, BETA2, EPS = 0.01, 0.85, 0.99, 1e-8  # the learning rate falls linearly to 0
-TEMPERATURE = 0.5  # of generated sequences
+TEMPERATURE = 0.5  # sampling temperature
 
 
 @dataclass
 class Job:
-    """One training, or the generation of batch_size sequences per step.
+    """A training run, or the generation of batch_size sequences per step.
 
     Attributes:
-        docs: the documents as tokens, in order; batch i is the next batch_size of them.
+        docs: the documents as tokens; each step uses the next batch_size documents.
         weights: the initial weights by name, float32.
     """
 
@@ -50,7 +50,7 @@ class Job:
         return cls(**json.loads(str(arrays.pop("facts"))), weights=arrays)
 
     def padded(self, docs: Sequence[Sequence[int]], T: int) -> tuple[np.ndarray, ...]:
-        """Return inputs, targets and a mask of 1 where there is a target: (len(docs), T)."""
+        """Return inputs, targets and a mask that is 1 at targets, all of shape (len(docs), T)."""
         inputs, targets = (np.zeros((len(docs), T), np.int32) for _ in "it")
         mask = np.zeros((len(docs), T), np.float32)
         for i, doc in enumerate(docs):
@@ -64,21 +64,21 @@ class Job:
         return [self.docs[i * size : (i + 1) * size] for i in range(self.steps)]
 
     def uniforms(self) -> np.ndarray:
-        """Return a uniform in [0, 1) for each generated token: (steps * batch_size, T)."""
+        """Return a uniform in [0, 1) per generated token, of shape (steps * batch_size, T)."""
         shape = (self.steps * self.batch_size, self.block_size)
         return np.random.default_rng(1).random(shape, np.float32).astype(np.float64)
 
 
 @dataclass
 class Course(Job):
-    """A whole training with evaluations; the documents repeat.
+    """A whole training run with evaluations. The documents repeat.
 
     Attributes:
         held_out: the validation documents, as tokens.
         test: the test documents, as tokens.
         lrs: the learning rate of each step.
         moments: the steps whose weights are averaged, if any.
-        measured_every: steps between evaluations.
+        measured_every: number of steps between evaluations.
     """
 
     held_out: list[list[int]]
@@ -94,7 +94,7 @@ class Course(Job):
 
 
 def answer(prepare: Callable[[Job], Callable[[], Any]]) -> None:
-    """Run as a contender; `prepare` returns a function that runs the job and returns its result."""
+    """Run as a contender; `prepare` returns a function that runs the job and returns the result."""
     work = prepare(Job.load(sys.argv[1]))
     started = perf_counter()
     work()

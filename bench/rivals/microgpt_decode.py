@@ -1,4 +1,4 @@
-"""The compiled engine as a contender in decode_speed.py."""
+"""Contender for decode_speed.py: the compiled engine of microgpt."""
 
 import numpy as np
 from job import TEMPERATURE, Job, answer

@@ -1,4 +1,4 @@
-"""The compiled engine as a contender in train_speed.py."""
+"""Contender for train_speed.py: the compiled engine of microgpt."""
 
 import numpy as np
 from job import Job, answer

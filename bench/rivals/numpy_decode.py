@@ -1,4 +1,4 @@
-"""Plain NumPy as a contender in decode_speed.py: all sequences in step, with a KV cache."""
+"""NumPy contender for decode_speed.py: decodes a batch of sequences together, with a KV cache."""
 
 import os
 

@@ -1,7 +1,7 @@
-"""Plain NumPy as a contender in train_speed.py, with hand-written gradients per batch.
+"""NumPy contender for train_speed.py, with hand-written gradients per batch.
 
-A batch is padded to its longest document. All tokens of a batch are rows of one matrix, for few
-NumPy calls and large products.
+A batch is padded to its longest document. All tokens of a batch are rows of one matrix, so that
+there are few NumPy calls and large matrix products.
 """
 
 import os
@@ -33,7 +33,7 @@ def join_heads(x):
 
 
 def forward(weights, inputs, n_head, n_layer, causal):
-    """Return the last activations, and those of each layer for the backward pass."""
+    """Return the final activations, and the activations that the backward pass needs."""
     B, T = inputs.shape
     C = weights["wte"].shape[1]
     scale, hide = F32((C // n_head) ** -0.5), causal[:T, :T]
@@ -58,7 +58,7 @@ def forward(weights, inputs, n_head, n_layer, causal):
 
 
 def cross_entropy(logits, targets, mask):
-    """Return the loss, and replace the logits by its gradient."""
+    """Return the loss, and overwrite the logits with their gradient."""
     logits -= logits.max(-1, keepdims=True)
     rows, n = np.arange(len(logits)), mask.sum()
     at_target = logits[rows, targets.ravel()]
@@ -108,20 +108,20 @@ def prepare(job: Job):
     ]
     causal = np.triu(np.full((job.block_size, job.block_size), -np.inf, F32), 1)
     initial = dict(job.weights)
-    for i in range(job.n_layer):  # one product for q, k and v
+    for i in range(job.n_layer):  # compute q, k and v with one matrix product
         parts = [initial.pop(f"layer{i}.attn_w{which}") for which in "qkv"]
         initial[f"qkv{i}"] = np.concatenate(parts)
 
     def train() -> list[float]:
         names, shapes = list(initial), [w.shape for w in initial.values()]
-        flat = np.concatenate([w.ravel() for w in initial.values()])  # one array for Adam
+        flat = np.concatenate([w.ravel() for w in initial.values()])  # Adam updates one array
         ends = np.cumsum([w.size for w in initial.values()])[:-1]
         weights = {
             name: part.reshape(shape)
             for name, shape, part in zip(names, shapes, np.split(flat, ends), strict=True)
         }
         m, v, losses = np.zeros_like(flat), np.zeros_like(flat), []
-        grad, change = np.empty_like(flat), np.empty_like(flat)  # Adam allocates nothing
+        grad, change = np.empty_like(flat), np.empty_like(flat)  # reused by every Adam step
         for i, (inputs, targets, mask) in enumerate(batches):
             loss, grads = loss_and_grads(
                 weights, inputs, targets, mask, job.n_head, job.n_layer, causal

@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["numpy", "torch==2.13.0"]
 # ///
-"""PyTorch as a contender in decode_speed.py: eager, fused attention, with a KV cache."""
+"""PyTorch contender for decode_speed.py: eager mode, with fused attention and a KV cache."""
 
 import numpy as np
 import torch

@@ -2,10 +2,10 @@
 # requires-python = ">=3.11"
 # dependencies = ["numpy", "torch==2.13.0"]
 # ///
-"""PyTorch as a contender in quality.py: the same training in idiomatic PyTorch.
+"""PyTorch contender for quality.py: the same training run in idiomatic PyTorch.
 
-It prints a line of JSON for each point of its curve: the steps, their seconds, and the held-out
-loss; then the loss of the best weights on the test set. Evaluations are not timed.
+Prints a line of JSON for each point of the loss curve: the steps so far, the seconds they took, and
+the held-out loss. The last line is the test loss of the best weights. Evaluations are not timed.
 """
 
 import json
@@ -18,7 +18,7 @@ from job import Course
 
 torch.set_num_threads(1)
 IGNORED = -100  # F.cross_entropy ignores these targets
-AT_ONCE = 512  # documents per evaluation batch
+AT_ONCE = 512  # number of documents per evaluation batch
 
 
 def logits_of(weights, inputs, course: Course, dropout: float):
@@ -46,7 +46,7 @@ def loss_of(weights, batch, course: Course, dropout: float = 0.0, reduction: str
 
 
 class Documents:
-    """Documents padded to the longest; a batch is cut to its own longest."""
+    """Documents padded to the context. A batch is cut to its longest document."""
 
     def __init__(self, course: Course, docs: list[list[int]]) -> None:
         inputs, targets, mask = map(torch.from_numpy, course.padded(docs, course.block_size))
@@ -55,7 +55,7 @@ class Documents:
         self._lengths = mask.sum(1).long()
 
     def batch(self, first: int, size: int):
-        """Return inputs and targets of a batch; the documents repeat."""
+        """Return the inputs and targets of a batch. The documents repeat."""
         rows = torch.arange(first, first + size) % len(self._inputs)
         T = int(self._lengths[rows].max())
         return self._inputs[rows, :T], self._targets[rows, :T]
@@ -70,7 +70,7 @@ class Documents:
 
 
 def initial_weights(course: Course) -> dict[str, torch.Tensor]:
-    """Return the initial weights; those of queries, keys and values form one matrix."""
+    """Return the initial weights, with one matrix for queries, keys and values."""
     weights = {name: torch.from_numpy(matrix) for name, matrix in course.weights.items()}
     for i in range(course.n_layer):
         weights[f"qkv{i}"] = torch.cat([weights.pop(f"layer{i}.attn_w{which}") for which in "qkv"])
@@ -78,14 +78,14 @@ def initial_weights(course: Course) -> dict[str, torch.Tensor]:
 
 
 def taken_in(mean, weights, n: int):
-    """Update the running mean with the n-th weights."""
+    """Return the running mean of the weights after adding the n-th ones."""
     if mean is None:
         return {name: w.detach().clone() for name, w in weights.items()}
     return {name: torch.lerp(mean[name], w.detach(), 1 / n) for name, w in weights.items()}
 
 
 def main() -> None:
-    """Train, and print the points of the curve."""
+    """Train, and print the points of the loss curve and the test loss."""
     course = Course.load(sys.argv[1])
     docs, held_out, test = (
         Documents(course, each) for each in (course.docs, course.held_out, course.test)

@@ -2,9 +2,10 @@
 # requires-python = ">=3.11"
 # dependencies = ["numpy", "torch==2.13.0"]
 # ///
-"""PyTorch as a contender in train_speed.py: eager, fused attention and fused Adam.
+"""PyTorch contender for train_speed.py: eager mode, with fused attention and fused Adam.
 
-A batch is padded to its longest document; no token that counts attends to the padding.
+A batch is padded to its longest document. The padding follows the tokens, so causal attention
+ignores it.
 """
 
 import torch
@@ -38,7 +39,7 @@ def prepare(job: Job):
         inputs, targets, mask = map(torch.from_numpy, job.padded(docs, T))
         batches.append((inputs, torch.where(mask > 0, targets.long(), IGNORED)))
     initial = {name: torch.from_numpy(matrix) for name, matrix in job.weights.items()}
-    for i in range(job.n_layer):  # one product for q, k and v
+    for i in range(job.n_layer):  # compute q, k and v with one matrix product
         parts = [initial.pop(f"layer{i}.attn_w{which}") for which in "qkv"]
         initial[f"qkv{i}"] = torch.cat(parts)
 

@@ -208,8 +208,8 @@ class CompletionRequest(OpenAIRequest):
     echo: bool | None = Field(None, description="Include the prompt in the text.")
     logprobs: _NLogprobs | None = Field(
         None,
-        description="Number of most likely tokens per position to return log-probabilities of, "
-        "in addition to the token of the text.",
+        description="Return the log-probability of each token and of this number of most likely "
+        "tokens per position.",
     )
 
     best_of: Annotated[Any, unsupported_except(1)] = None

@@ -5,7 +5,7 @@
 
     uvicorn.run(create_app(Settings(model_dir="output")))
 
-The names below are loaded on first use, so importing the package is cheap.
+The public names are imported on first use, so that importing the package is cheap.
 """
 
 from importlib import import_module

@@ -1,9 +1,9 @@
-"""The FastAPI app: routes and middleware.
+"""Build the FastAPI app: the routes, inside middleware from the outermost to the innermost.
 
 AccessLogMiddleware   request ids, log, metrics
-  CORSMiddleware      only if origins are set
-    HostMiddleware    against DNS rebinding
-      AuthMiddleware  API keys and the rate limit
+  CORSMiddleware      only if `cors_origins` is set
+    HostMiddleware    protection against DNS rebinding
+      AuthMiddleware  API keys and rate limit
         routes
 """
 
@@ -34,14 +34,16 @@ LOG = logging.getLogger("microgpt_serve")
 
 
 def create_app(settings: Settings | None = None, model: ServedModel | None = None) -> FastAPI:
-    """Return the app that serves a model, without the log, signals and limits of `microgpt-serve`.
+    """Create an app that serves a model.
+
+    Only the `microgpt-serve` command sets up logging, signal handlers and connection limits.
 
     Args:
-        settings: default: those of the environment.
-        model: default: the model of `settings.model_dir`.
+        settings: Read from the environment by default.
+        model: Loaded from `settings.model_dir` by default.
 
     Raises:
-        MicrogptError: a setting is invalid, or the model cannot be loaded.
+        MicrogptError: A setting is invalid, or the model cannot be loaded.
 
     Example:
         >>> from microgpt_serve import Settings, create_app
@@ -92,7 +94,7 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
 
 
 class _CORSMiddleware(CORSMiddleware):
-    """CORS middleware whose refusals have the service's error format."""
+    """CORS middleware that sends refusals in the service's error format."""
 
     def preflight_response(self, request_headers: Any) -> Response:
         response = super().preflight_response(request_headers)

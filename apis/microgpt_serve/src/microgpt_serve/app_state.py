@@ -1,4 +1,4 @@
-"""State shared by the routes: model, API keys, queue, metrics."""
+"""State shared by all routes: the model, API keys, request queue and metrics."""
 
 import asyncio
 import math
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class AppState:
-    """The state of an app."""
+    """Mutable state of one app, shared by all of its requests."""
 
     def __init__(self, settings: Settings, model: ServedModel, routes: list[str]) -> None:
         self.settings = settings
@@ -30,15 +30,15 @@ class AppState:
         self.metrics.set_model(model.name, model.version)
         self.scheduler = BatchScheduler(settings.queue_limit, on_speed=self.metrics.observe_speed)
         self.is_draining = False
-        self.n_running = 0  # requests queued or being processed
-        self.n_body_bytes = 0  # bytes of request bodies being received or validated
-        self.large_body_lock = asyncio.Lock()  # receive one chunk of a large body at a time
+        self.n_running = 0  # number of requests that are queued or being processed
+        self.n_body_bytes = 0  # total size of bodies being received or validated
+        self.large_body_lock = asyncio.Lock()  # throttles large bodies to one chunk at a time
         self._executor = ThreadPoolExecutor(1, "blocking")
 
     async def call(self, function: Callable[[], T], *, is_slow: bool) -> T:
-        """Call a function; if it is slow, on the executor thread, one at a time.
+        """Call a function, on the executor thread if `is_slow`.
 
-        With several threads the event loop would keep waiting for the GIL.
+        The executor has only one thread: with more, the event loop would often wait for the GIL.
         """
         if not is_slow:
             return function()
@@ -50,7 +50,7 @@ class AppState:
             raise self.shutdown_error()
 
     def shutdown_error(self) -> ServeError:
-        """Return the error for requests during the shutdown."""
+        """Return the error to send to requests during shutdown."""
         retry_after_s = math.ceil(self.settings.timeout_s)
         return ServeError(503, "the service is shutting down", retry_after_s=retry_after_s)
 

@@ -1,8 +1,8 @@
-"""Dynamic batching: a request queue, and threads that decode requests in batches.
+"""Dynamic batching: a request queue and worker threads that decode requests in batches.
 
-A request is one `Job`. Waiting requests with the same rules share a batch. A thread with several
-batches runs each for about 20 ms at a time, so that a large request does not delay a small one.
-Between these turns it drops cancelled requests.
+Each request is one `Job`. Waiting requests with the same model and rules share a batch. A thread
+with several batches runs each for about 20 ms at a time, so that a large request does not delay a
+small one. Cancelled requests are dropped between these time slices.
 """
 
 import asyncio
@@ -22,26 +22,26 @@ from microgpt.inference import InferenceGpt
 from microgpt.sampling import Continuation, Job
 from microgpt_serve.errors import RETRY_AFTER_S, ServeError
 
-MAX_BATCHES = 8  # per thread, to limit memory; other requests wait
-SpareArrays = WeakKeyDictionary[InferenceGpt, list[DecodeArrays]]  # of finished batches, for reuse
+MAX_BATCHES = 8  # maximum number of batches per thread; limits memory use
+SpareArrays = WeakKeyDictionary[InferenceGpt, list[DecodeArrays]]  # reusable arrays per model
 Outcome = list[Continuation] | Exception
 
 
 @dataclass(eq=False)
 class QueuedRequest:
-    """A job in the queue or in a batch. Only the event loop modifies it, except for `is_taken`."""
+    """A queued or running job. All fields except `is_taken` are modified only on the event loop."""
 
     model: InferenceGpt
     job: Job
     result: asyncio.Future[list[Continuation]]
-    changed: asyncio.Event | None  # set when `latest` or `result` is new; None without streaming
-    latest: Sequence[Continuation] = ()  # the output so far
+    changed: asyncio.Event | None  # set when `latest` or `result` changes; None if not streamed
+    latest: Sequence[Continuation] = ()  # output generated so far
     is_cancelled: bool = False
-    is_taken: bool = False  # a thread has put it into a batch
+    is_taken: bool = False  # True once a thread has added the request to a batch
 
 
 class BatchScheduler:
-    """The request queue and the threads that generate."""
+    """Queues requests and runs the worker threads that process them."""
 
     def __init__(
         self,
@@ -50,16 +50,16 @@ class BatchScheduler:
         n_threads: int | None = None,
         on_speed: Callable[[int, float], None] = lambda n_tokens, seconds: None,
     ) -> None:
-        """Create the scheduler without starting its threads, by default one per processor core.
+        """Create the scheduler; `start` starts the threads, by default one per available core.
 
-        on_speed is called on the event loop with the number of tokens of finished requests, and the
-        seconds of work since its last call.
+        When requests of a thread finish, `on_speed` is called on the event loop with the number of
+        their tokens and the seconds that the thread has worked since its previous call.
         """
-        has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS and Windows
+        has_affinity = hasattr(os, "sched_getaffinity")  # missing on macOS and Windows
         n_cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
         self._queue_limit, self._on_speed = queue_limit, on_speed
         self._n_threads = n_threads or n_cores
-        self._new: list[QueuedRequest] = []  # submitted in this iteration of the event loop
+        self._new: list[QueuedRequest] = []  # submitted in the current event-loop iteration
         self._waiting: deque[QueuedRequest] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
@@ -67,11 +67,11 @@ class BatchScheduler:
 
     @property
     def n_waiting(self) -> int:
-        """The number of requests that no thread has taken."""
+        """Number of requests that are not yet in a batch."""
         return len(self._waiting) + len(self._new)
 
     def start(self) -> None:
-        """Start the threads; call it on the event loop that submits."""
+        """Start the threads. Must be called on the event loop that submits requests."""
         self.loop = asyncio.get_running_loop()
         for i in range(self._n_threads):
             thread = threading.Thread(target=self._work, name=f"generation-{i}", daemon=True)
@@ -79,7 +79,7 @@ class BatchScheduler:
             self._threads.append(thread)
 
     def close(self) -> None:
-        """Stop the threads and abandon their work."""
+        """Stop the threads and discard unfinished requests."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -89,7 +89,7 @@ class BatchScheduler:
     def submit(
         self, model: InferenceGpt, job: Job, changed: asyncio.Event | None = None
     ) -> QueuedRequest:
-        """Queue a job; raise ServeError if the queue is full."""
+        """Add a job to the queue. Raise ServeError if the queue is full."""
         if self.n_waiting >= self._queue_limit:
             raise ServeError(503, "the queue is full; try again soon", retry_after_s=RETRY_AFTER_S)
         request = QueuedRequest(model, job, self.loop.create_future(), changed)
@@ -99,14 +99,14 @@ class BatchScheduler:
         return request
 
     def _flush(self) -> None:
-        """Queue the requests of one event-loop iteration together, so that they share a batch."""
+        """Queue the requests of one event-loop iteration together, so that they can share one."""
         with self._changed:
             self._waiting += self._new
             self._changed.notify()
         self._new = []
 
     def cancel(self, request: QueuedRequest) -> None:
-        """Stop working on a request."""
+        """Cancel a queued or running request."""
         request.result.cancel()
         request.is_cancelled = True
         if not request.is_taken:
@@ -114,10 +114,10 @@ class BatchScheduler:
                 self._waiting.remove(request)
 
     def _work(self) -> None:
-        """Process requests until closed; the body of each thread."""
+        """Process requests until the scheduler is closed. Runs in each worker thread."""
         batches: deque[_RunningBatch] = deque()
         spare = SpareArrays()
-        seconds = 0.0  # of work since tokens were last reported
+        seconds = 0.0  # time spent in batches since the last finished request
         while True:
             with self._changed:
                 while not (self._waiting or batches or self._is_closed):
@@ -126,7 +126,7 @@ class BatchScheduler:
                     return
                 if self._waiting and len(batches) < MAX_BATCHES:
                     batches.append(_RunningBatch(self._take(), spare))
-                if self._waiting:  # only one thread was woken for all new requests
+                if self._waiting:  # `_flush` wakes only one thread for all new requests
                     self._changed.notify()
             batch = batches.popleft()
             started = perf_counter()
@@ -143,7 +143,7 @@ class BatchScheduler:
                 batch.close()
 
     def _take(self) -> list[QueuedRequest]:
-        """Return the first waiting request and those that can share its batch."""
+        """Dequeue the first waiting request and all requests that can share its batch."""
         first = self._waiting.popleft()
         room = max_sequences(first.model.config, first.job.rules) - first.job.n_sequences
         taken, left = [first], list[QueuedRequest]()
@@ -165,14 +165,14 @@ class BatchScheduler:
         updates: list[tuple[QueuedRequest, list[Continuation]]],
         seconds: float,
     ) -> None:
-        """Set the results and updates of requests. Runs on the event loop."""
+        """Set the results and intermediate output of requests. Runs on the event loop."""
         for streamed, continuations in updates:
             streamed.latest = continuations
             if streamed.changed:
                 streamed.changed.set()
         n_tokens = 0
         for request, outcome in outcomes:
-            if request.result.done():  # cancelled
+            if request.result.done():  # the request was cancelled
                 continue
             if isinstance(outcome, Exception):
                 request.result.set_exception(outcome)
@@ -184,7 +184,7 @@ class BatchScheduler:
 
 
 class _RunningBatch:
-    """A batch and its requests, by job number."""
+    """A batch in progress. `requests` maps job numbers to requests."""
 
     def __init__(self, requests: list[QueuedRequest], spare: SpareArrays) -> None:
         self.requests = dict(enumerate(requests))
@@ -193,7 +193,7 @@ class _RunningBatch:
         self._batch: Batch | None = None
 
     def run(self) -> list[tuple[QueuedRequest, Outcome]]:
-        """Run for about 20 ms and return the finished requests; an exception fails all of them."""
+        """Run for about 20 ms and return finished requests. On an exception, all requests fail."""
         try:
             if self._batch is None:
                 jobs = [request.job for request in self.requests.values()]
@@ -203,15 +203,15 @@ class _RunningBatch:
                 self._batch.drop(number)
                 del self.requests[number]
             return [(self.requests.pop(n), outcome) for n, outcome in self._batch.run()]
-        except BaseException as error:  # the thread must survive: other requests depend on it
-            fault = RuntimeError("the engine failed")  # must not be mistaken for a client error
+        except BaseException as error:  # keep the thread alive for other requests
+            fault = RuntimeError("the engine failed")  # not MicrogptError, which is sent as a 400
             fault.__cause__ = error
             failed, self.requests = self.requests, {}
-            self._batch = None  # its arrays may be corrupt: do not reuse them
+            self._batch = None  # the arrays may be corrupt: do not reuse them
             return [(request, fault) for request in failed.values()]
 
     def updates(self) -> list[tuple[QueuedRequest, list[Continuation]]]:
-        """Return the output so far of the streamed requests."""
+        """Return the output so far of each streamed request."""
         return [
             (request, self._batch.so_far(number))
             for number, request in self.requests.items()
@@ -219,6 +219,6 @@ class _RunningBatch:
         ]
 
     def close(self) -> None:
-        """Release the arrays for the next batch of this model."""
+        """Keep the arrays for reuse by a later batch of the same model."""
         if self._batch:
             self._spare.append(self._batch.arrays)

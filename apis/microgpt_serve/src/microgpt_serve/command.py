@@ -1,6 +1,6 @@
 """The `microgpt-serve` command and its exit codes: 0 success, 1 failure, 2 bad input.
 
-It installs signal handlers before it imports anything large.
+Signal handlers are installed before any large module is imported.
 """
 
 import signal
@@ -9,14 +9,14 @@ from typing import NoReturn
 
 from microgpt_serve.signals import block_sighup
 
-MAX_LINE = 4096  # characters of an error message; a path fits
+MAX_LINE = 4096  # maximum length of an error message; long enough for any path
 USAGE = "usage: microgpt-serve (set MODEL_DIR, PORT, … in the environment; see docs/serving.md)"
 
 
 def main() -> NoReturn:
-    """Run `microgpt-serve`."""
+    """Run the `microgpt-serve` command, then exit."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the service listens: no traceback
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback on Ctrl-C during startup
     block_sighup()
     if sys.argv[1:]:
         is_help = sys.argv[1] in ("-h", "--help")

@@ -1,6 +1,6 @@
-"""Error responses, and pydantic's validation errors as one sentence.
+"""Error responses, and one-sentence messages for pydantic's validation errors.
 
-Every error is `{"error": "what was wrong"}`; below /v1/ it has the shape of OpenAI's API.
+The body of an error response is `{"error": "message"}`. Routes under /v1/ use OpenAI's format.
 """
 
 import json
@@ -14,11 +14,11 @@ from starlette.exceptions import HTTPException
 from microgpt.errors import MicrogptError
 from microgpt.printable import printable
 
-MAX_SHOWN = 80  # characters of an invalid value repeated in a message
+MAX_SHOWN = 80  # maximum characters of an invalid value quoted in a message
 INTERNAL_ERROR = "internal server error; see the log of the service"
-RETRY_AFTER_S = 1  # about as long as a queue needs to shorten, or a new process to start
+RETRY_AFTER_S = 1  # roughly the time in which a queue shortens or a new process starts
 
-# Descriptions of the statuses in /docs. /metrics exports the counted ones from the start.
+# Status descriptions shown at /docs. `Metrics` creates a series for each counted status up front.
 STATUS_DESCRIPTIONS: Mapping[int, str] = {
     400: "The body or one of its fields is invalid; the message names the field and the rule.",
     401: "The API key is missing or wrong.",
@@ -41,14 +41,14 @@ _OPENAI_CODES = {401: "invalid_api_key", 429: "rate_limit_exceeded"}
 
 
 class ServeError(Exception):
-    """An error that is sent to the client."""
+    """Exception that is sent to the client as an error response."""
 
     def __init__(
         self,
         status: int,
         message: str,
         *,
-        field: str | None = None,  # the invalid field of the body
+        field: str | None = None,  # name of the invalid field in the request body
         retry_after_s: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -58,12 +58,12 @@ class ServeError(Exception):
             self.headers = {"retry-after": str(retry_after_s)}
 
     def response(self, path: str) -> Response:
-        """Return the response; the path decides its format."""
+        """Return the error response, in OpenAI's format if the path starts with /v1/."""
         body = self.openai_body() if path.startswith("/v1/") else _to_json({"error": str(self)})
         return Response(body, self.status, self.headers, "application/json")
 
     def openai_body(self) -> bytes:
-        """Return the body in the format of OpenAI's API."""
+        """Return the response body in the format of OpenAI's API."""
         default = "server_error" if self.status >= 500 else "invalid_request_error"
         error = {
             "message": str(self),
@@ -75,14 +75,14 @@ class ServeError(Exception):
 
 
 class ClientDisconnectedError(ServeError):
-    """The client closed the connection before the reply was sent."""
+    """Raised when the client closes the connection before the reply is sent."""
 
     def __init__(self) -> None:
         super().__init__(499, "the client disconnected")
 
 
 def as_serve_error(error: Exception) -> ServeError:
-    """Convert an exception to the error that is sent to the client."""
+    """Convert an exception to the error to send to the client."""
     if isinstance(error, ServeError):
         return error
     if isinstance(error, MicrogptError):
@@ -91,7 +91,7 @@ def as_serve_error(error: Exception) -> ServeError:
 
 
 async def handle_error(request: Request, error: Exception) -> Response:
-    """Return the response to an error of the service, the library or the framework."""
+    """Return the error response for an exception of the service, library or framework."""
     path = request.scope["path"]
     if isinstance(error, HTTPException):
         shown, method = printable(path), request.method
@@ -105,7 +105,7 @@ def _to_json(body: object) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
-_RULES = {  # by pydantic's error type
+_RULES = {  # message by pydantic error type
     "missing": "is missing",
     "too_short": "must not be empty",
     "string_too_short": "must not be empty",
@@ -136,7 +136,7 @@ def validation_message(
 ) -> str:
     """Describe a validation error in one sentence: `temperature must be >= 0, got -0.5`.
 
-    The problem is an entry of `ValidationError.errors()`; the default name is its location.
+    `problem` is an entry of `ValidationError.errors()`. `name` defaults to the error's location.
     """
     kind, context = problem["type"], problem.get("ctx", {})
     place = name or field_path(problem["loc"])
@@ -147,7 +147,7 @@ def validation_message(
         return f"unknown field '{printable(str(problem['loc'][-1]), MAX_SHOWN)}'"
     if kind == "unsupported":
         return f"{place} is not supported{got}; omit {place}"
-    if kind == "value_error":  # raised by our validators, whose messages name the field
+    if kind == "value_error":  # raised by our validators; the message names the field
         return f"{name or field_path(problem['loc'][:-1]) + ':'} {context['error']}"
     limits = {key: int_if_whole(value) for key, value in context.items()}
     rule = _RULES.get(kind, "").format(**limits)
@@ -155,7 +155,7 @@ def validation_message(
 
 
 def field_path(loc: tuple[int | str, ...]) -> str:
-    """Return the location of a validation error in a body: `messages[1].role`."""
+    """Return the location of a validation error as a path such as `messages[1].role`."""
     place = ""
     for part in loc:
         place += f"[{part}]" if isinstance(part, int) else f".{printable(part, MAX_SHOWN)}"
@@ -163,13 +163,13 @@ def field_path(loc: tuple[int | str, ...]) -> str:
 
 
 def int_if_whole(number: Any) -> Any:
-    """Convert 5.0 to 5, because JSON does not distinguish them."""
+    """Convert a whole float to int, because JSON does not distinguish 5.0 from 5."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def _got(value: object) -> str:
     shown = value[:MAX_SHOWN] if isinstance(value, str) else value
     if isinstance(shown, str | int | float | None):
-        with suppress(ValueError):  # an integer with more digits than Python converts
+        with suppress(ValueError):  # the integer has too many digits to be converted
             return f", got {shown!r:.{MAX_SHOWN}}"
     return ""

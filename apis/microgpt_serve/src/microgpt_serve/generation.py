@@ -1,4 +1,4 @@
-"""Run the job of a request: queue it, enforce the deadline, stop when the client disconnects."""
+"""Run generation jobs, which are cancelled at a deadline or when the client disconnects."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -12,16 +12,16 @@ from microgpt_serve.batch_scheduler import QueuedRequest
 from microgpt_serve.errors import ClientDisconnectedError, ServeError
 from microgpt_serve.served_model import ServedModel
 
-WATCH_AFTER_S = 0.05  # delay before a task watches for a disconnect; most replies are faster
+WATCH_AFTER_S = 0.05  # delay before watching for a disconnect; most replies finish sooner
 
 
 async def run_job(
     state: AppState, request: Request, model: ServedModel, job: Job
 ) -> list[Continuation]:
-    """Return the continuations of a job.
+    """Run a job and return its continuations.
 
     Raises:
-        ServeError: the service is shutting down, the queue is full, the deadline has passed, or the
+        ServeError: The service is shutting down, the queue is full, the deadline has passed, or the
             client has disconnected.
     """
     with _queued(state, request, model, job) as queued:
@@ -32,9 +32,9 @@ async def run_job(
 async def stream_job(
     state: AppState, request: Request, model: ServedModel, job: Job
 ) -> AsyncGenerator[Sequence[Continuation], None]:
-    """Yield the output so far whenever it grows, and finally all of it; see `run_job`.
+    """Yield the output so far whenever it grows, and finally the complete output.
 
-    Closing the generator cancels the job.
+    Closing the generator cancels the job. See `run_job` for the exceptions.
     """
     changed = asyncio.Event()
     with _queued(state, request, model, job, changed) as queued:
@@ -56,7 +56,7 @@ def _queued(
     job: Job,
     changed: asyncio.Event | None = None,
 ) -> Iterator[QueuedRequest]:
-    """Queue a job; on exit, cancel it if it is unfinished, and count the tokens."""
+    """Queue a job. On exit, cancel the job if it is unfinished, and count its tokens."""
     state.check_open()
     queued = state.scheduler.submit(model.gpt, job, changed)
     watcher: list[asyncio.Task[None]] = []
@@ -81,7 +81,7 @@ def _queued(
 
 
 async def _watch(request: Request, queued: QueuedRequest, timeout_s: float, after_s: float) -> None:
-    """Fail a request at its deadline, or when its client disconnects."""
+    """Fail a request when the deadline passes or the client disconnects."""
     error = ServeError(504, f"the reply was not ready within {timeout_s:g} seconds")
     with suppress(TimeoutError):
         async with asyncio.timeout(timeout_s - after_s):

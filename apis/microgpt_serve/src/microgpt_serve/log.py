@@ -1,7 +1,7 @@
-"""Log on stderr, as text or JSON.
+"""Logging to stderr, as text or JSON.
 
-A thread writes the lines, so that a blocked stderr does not block the service. Lines beyond
-MAX_BUFFERED characters are dropped and counted.
+A background thread writes the lines, so that a blocked stderr does not block the service. While
+MAX_BUFFERED characters are waiting to be written, new lines are dropped and counted.
 """
 
 import json
@@ -15,21 +15,21 @@ from datetime import UTC, datetime
 
 from microgpt.printable import printable
 
-MAX_BUFFERED = 2**20  # characters: about 10,000 requests
-MAX_CHARS = 2000  # per message, and per line of a traceback
-LAST_LINES_S = 1  # time for a slow reader to take the last lines
+MAX_BUFFERED = 2**20  # maximum buffered characters; enough for about 10,000 requests
+MAX_CHARS = 2000  # limit per message and per line of a traceback
+LAST_LINES_S = 1  # maximum time to write the last lines at exit
 
 
 class LogHandler(logging.Handler):
-    """Log handler that writes to a file descriptor in a thread."""
+    """Log handler that writes to a file descriptor from a background thread."""
 
     def __init__(self, fd: int) -> None:
         super().__init__()
         self.on_drop: Callable[[int], None] = lambda n_lines: None
         self._fd = fd
         self._buffer: list[str] = []
-        self._n_buffered = 0  # characters
-        self._n_dropped = 0  # dropped lines not yet reported in the log
+        self._n_buffered = 0  # number of characters in the buffer
+        self._n_dropped = 0  # number of dropped lines not yet reported in the log
         self._is_finishing = False
         self._buffer_lock = threading.Lock()  # guards the four fields above
         self._has_work = threading.Event()
@@ -37,7 +37,7 @@ class LogHandler(logging.Handler):
         self._writer.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Queue a line for the thread."""
+        """Format a record and queue the line for the writer thread."""
         line = self.format(record) + "\n"
         with self._buffer_lock:
             if self._n_buffered + len(line) > MAX_BUFFERED:
@@ -49,7 +49,7 @@ class LogHandler(logging.Handler):
             self._has_work.set()
 
     def finish(self) -> None:
-        """Write the remaining lines, for at most LAST_LINES_S."""
+        """Wait at most LAST_LINES_S until the remaining lines are written."""
         with self._buffer_lock:
             self._is_finishing = True
         self._has_work.set()
@@ -75,11 +75,11 @@ class LogHandler(logging.Handler):
                     self._drop(n_failed - bool(n_dropped))
 
     def _write(self, data: bytes) -> int:
-        """Write lines; return the number that could not be written."""
+        """Write lines and return the number of lines that could not be written."""
         while data:
             try:
                 data = data[os.write(self._fd, data) :]
-            except BlockingIOError:  # the parent process has set O_NONBLOCK
+            except BlockingIOError:  # the parent process made the descriptor non-blocking
                 select.select([], [self._fd], [])
             except OSError:  # the reader has closed the pipe, or the disk is full
                 break
@@ -123,12 +123,12 @@ def _now() -> str:
 
 def set_up_logs(*, as_json: bool) -> LogHandler:
     """Configure logging for this process."""
-    # If stderr is closed, its number may belong to a socket: write nothing then.
+    # If stderr is closed, a socket may use descriptor 2. With -1, every write fails instead.
     handler = LogHandler(sys.__stderr__.fileno() if sys.__stderr__ else -1)
     handler.setFormatter(_Json() if as_json else _Text())
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.captureWarnings(True)
-    logging.getLogger().handlers = [handler]  # of asyncio and others, from WARNING up
+    logging.getLogger().handlers = [handler]  # also logs warnings of asyncio and other libraries
     for name, level in (("microgpt_serve", logging.INFO), ("uvicorn", logging.ERROR)):
         logging.getLogger(name).setLevel(level)
     return handler

@@ -1,4 +1,4 @@
-"""Prometheus metrics; every series exists from the start, so that its rate can be computed."""
+"""Prometheus metrics. All series start at 0, so that rates include the first event."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,18 +7,18 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 
 from microgpt_serve.errors import STATUS_DESCRIPTIONS
 
-PROTOCOL_STATUSES = (408, 431)  # sent by `protocol`, outside the app, and not counted
+PROTOCOL_STATUSES = (408, 431)  # sent by `protocol`, which runs below the app, and not counted
 UNMATCHED = "unmatched"  # route label of requests that match no route
 LATENCY_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SPEEDS = (100, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000)
 
 
 class Metrics:
-    """The metrics of an app."""
+    """Metrics of one app, with their own Prometheus registry."""
 
     def __init__(self, routes: list[str], n_waiting: Callable[[], int]) -> None:
-        """Declare the metrics for the paths of an app; n_waiting returns the queue length."""
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and say when the process started
+        """Create the metrics for the given routes. `n_waiting` returns the queue length."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # `_created` metrics would double the number of series
         self.registry = CollectorRegistry()
         counter = partial(Counter, registry=self.registry)
         gauge = partial(Gauge, registry=self.registry)
@@ -50,14 +50,14 @@ class Metrics:
         )
 
     def count_request(self, path: str, status: int, seconds: float) -> None:
-        """Count a finished request."""
+        """Count a finished request and record its latency."""
         route = path if path in self._latency_of else UNMATCHED
         counter = self._requests_of.get((route, status))
         (counter or self._requests.labels(route, str(status))).inc()
         self._latency_of[route].observe(seconds)
 
     def observe_speed(self, n_tokens: int, seconds: float) -> None:
-        """Record the generation speed of a thread."""
+        """Record the generation speed of a worker thread."""
         if n_tokens:
             self._speed.observe(n_tokens / seconds)
 

@@ -1,4 +1,4 @@
-"""The OpenAPI schema, as shown at /docs."""
+"""OpenAPI schema of the service, shown at /docs."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ from microgpt_serve.settings import Settings
 
 ERRORS = (401, 403, 429)
 BODY_ERRORS = (400, *ERRORS, 408, 413, 415, 503, 504)
-# Of status 422; the service sends 400 instead.
+# FastAPI documents errors with status 422 and these schemas; the service sends 400 instead.
 FASTAPI_ERROR_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 
 def error_responses(router: APIRouter) -> dict[int | str, dict[str, Any]]:
-    """Return the error responses of a router's routes."""
+    """Return the error responses to document for the routes of a router."""
     is_openai = router.routes[0].path.startswith("/v1/")  # type: ignore[attr-defined]
     shape = OpenAIErrorResponse if is_openai else ErrorResponse
     statuses = BODY_ERRORS if router.route_class is BodyRoute else ERRORS
@@ -28,7 +28,7 @@ def error_responses(router: APIRouter) -> dict[int | str, dict[str, Any]]:
 
 
 def openapi_schema(app: FastAPI, settings: Settings) -> dict[str, Any]:
-    """Return the schema of an app without responses that these settings exclude."""
+    """Return the OpenAPI schema of an app, without responses that the settings rule out."""
     schema = app.openapi()
     for path, operations in schema["paths"].items():
         is_health_check = path in HEALTH_PATHS
@@ -49,7 +49,7 @@ def openapi_schema(app: FastAPI, settings: Settings) -> dict[str, Any]:
 
 
 def _with_whole_numbers(schema: Any) -> Any:
-    """Return the schema with 50 instead of 50.0: FastAPI converts limits to floats."""
+    """Convert whole floats in a schema to integers: FastAPI writes the limit 50 as 50.0."""
     if isinstance(schema, dict):
         return {name: _with_whole_numbers(value) for name, value in schema.items()}
     if isinstance(schema, list):

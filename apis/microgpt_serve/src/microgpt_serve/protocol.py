@@ -1,8 +1,8 @@
-"""HTTP/1.1 connections: uvicorn's protocol with limits on time, headers, pipelining and idling.
+"""Uvicorn's HTTP/1.1 protocol with limits on time, headers, pipelining and idle connections.
 
-Slow requests are answered with 408, clients that do not read are disconnected, and beyond
-MAX_CONNECTIONS the oldest idle connections are closed. Protocol errors are answered here in the
-service's error format.
+Slow requests are answered with status 408. Clients that do not read their responses are
+disconnected. If there are more than MAX_CONNECTIONS connections, the longest-idle ones are closed.
+Protocol errors are reported in the service's error format.
 """
 
 import asyncio
@@ -21,39 +21,39 @@ from microgpt_serve.errors import ServeError
 
 try:
     from resource import RLIMIT_NOFILE, getrlimit
-except ImportError:  # Windows has no such limit
+except ImportError:  # the module does not exist on Windows
     MAX_FILES = -1
 else:
     MAX_FILES = getrlimit(RLIMIT_NOFILE)[0]
 
 LOG = logging.getLogger("microgpt_serve")
-# The rest is for model files, the log, and connections accepted before others are closed.
+# The other descriptors are for model files, the log and newly accepted connections.
 MAX_CONNECTIONS = MAX_FILES * 3 // 4 if MAX_FILES > 0 else 2**16
-MAX_HEAD_BYTES = 65_536  # bytes of headers, or of other data outside bodies
+MAX_HEAD_BYTES = 65_536  # limit for headers and other data outside bodies
 MAX_HEADERS = 128
 TOO_LARGE = 431, f"at most {MAX_HEADERS} headers and {MAX_HEAD_BYTES} bytes of headers are allowed"
-MAX_PIPELINED = 16  # unanswered requests per connection
+MAX_PIPELINED = 16  # maximum number of unanswered requests per connection
 BODY_HEADERS = (b"content-length", b"transfer-encoding")
-RECEIVE_S = 10.0  # time to receive a request
-SEND_S = 10.0  # time in which a client must read something, once more than 64 KiB are buffered
-# Bytes of a body that are read after the reply. Closing a connection with unread data resets it,
-# and a client that sends its whole body first would never read the reply.
+RECEIVE_S = 10.0  # timeout for receiving a request
+SEND_S = 10.0  # timeout for a client that reads nothing while more than 64 KiB are buffered
+# Maximum bytes of a body to read after an early reply. Closing a connection with unread data resets
+# the connection, and a client that is still sending the body would not receive the reply.
 MAX_SKIPPED_BYTES = 2**23
-LOG_EVERY_S = 60.0  # interval for logging closed connections
+LOG_EVERY_S = 60.0  # minimum interval between log lines about closed connections
 _IS_HOST = re.compile(rb"([\w.!$&'()*+,;=~%-]+|\[[0-9A-Fa-f:.]+\])(:\d*)?", re.ASCII).fullmatch
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """A connection with limits."""
+    """HTTP/1.1 connection that enforces the limits of this module."""
 
-    _n_head_bytes = 0  # since the parser last produced something
-    _is_incomplete = True  # a request is being received, or none has arrived yet
-    _is_in_head = True  # its headers are still incomplete
+    _n_head_bytes = 0  # bytes received since the last complete headers or body data
+    _is_incomplete = True  # True before the first request and while receiving a request
+    _is_in_head = True  # True until the headers of the next request are complete
     _receive_timer: asyncio.TimerHandle | None = None
     _send_timer: asyncio.TimerHandle | None = None
     _parse_error = (400, "the request is not valid HTTP/1.1")
-    _n_skipped = 0  # bytes of a body read after the reply
-    _cycles: Sequence[RequestResponseCycle] = ()  # requests; at most the first is being answered
+    _n_skipped = 0  # bytes of the body read after the reply
+    _cycles: Sequence[RequestResponseCycle] = ()  # requests in order; at most the first is running
     _received_at = 0.0
     url = b""
     _n_closed: ClassVar[int] = 0  # idle connections closed since the last log line
@@ -70,7 +70,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stop_receive_timer()
         self._stop_send_timer()
         super().connection_lost(exc)
-        for cycle in self._cycles:  # uvicorn does it only for the newest, which may not run yet
+        for cycle in self._cycles:  # uvicorn notifies only the newest, which may be queued
             cycle.disconnected = True
             cycle.message_event.set()
 
@@ -108,7 +108,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:  # noqa: D102
         if error := self._head_error():
             self._parse_error = error
-            raise ValueError(error)  # the parser stops and calls send_400_response
+            raise ValueError(error)  # makes uvicorn call send_400_response
         super().on_headers_complete()
         self._cycles = [*(one for one in self._cycles if not one.response_complete), self.cycle]
         self._n_head_bytes, self._is_in_head = 0, False
@@ -130,7 +130,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refuse(*self._parse_error)
 
     def _head_error(self) -> tuple[int, str] | None:
-        """Return the status and message if the headers are refused, or None."""
+        """Return the status and message of the error if the headers are invalid, or None."""
         version, headers = self.parser.get_http_version(), self.headers
         hosts = [value for name, value in headers if name == b"host"]
         if len(headers) > MAX_HEADERS:
@@ -142,12 +142,12 @@ class LimitedProtocol(HttpToolsProtocol):
         if hosts and not _IS_HOST(hosts[0]):
             return 400, "the Host header must be a host name or an address, with an optional port"
         if self.parser.should_upgrade() and any(name in BODY_HEADERS for name, _ in headers):
-            # The parser would skip the body and parse its second half as the next request.
+            # After an upgrade, the parser would parse part of the body as the next request.
             return 400, "a request with a body cannot be upgraded; send no Upgrade header"
         return None
 
     def _close_idle(self) -> None:
-        """Close the longest-idle connections, an eighth of all, if there are too many."""
+        """If there are too many connections, close the longest-idle ones down to 7/8 of the limit."""
         connections: set[Any] = self.connections
         open_ones = [one for one in connections if not one.transport.is_closing()]
         n_excess = len(open_ones) - MAX_CONNECTIONS
@@ -181,7 +181,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._send_timer = self.loop.call_later(SEND_S, self._on_slow_reader, n_waiting)
 
     def _on_slow_reader(self, n_waited: int) -> None:
-        """Disconnect a client that has read nothing since the last check."""
+        """Disconnect the client if it has read nothing since the last check."""
         if self.transport.get_write_buffer_size() < n_waited:
             self._start_send_timer()
         else:
@@ -192,7 +192,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._send_timer.cancel()
 
     def _refuse(self, status: int, message: str) -> None:
-        """Send an error if a response is possible, then disconnect."""
+        """Send an error response if possible, then close the connection."""
         self._stop_receive_timer()
         if self._is_in_head:  # the reply to an earlier request may still be in progress
             may_answer = self._n_head_bytes > 0 and self._is_idle()

@@ -13,12 +13,12 @@ from microgpt_serve.app_state import AppState
 from microgpt_serve.served_model import load_model
 
 LOG = logging.getLogger("microgpt_serve")
-RELOAD_S = 120.0  # timeout for keys and model: a network drive may never answer
+RELOAD_S = 120.0  # timeout for the keys and for the model; a network drive may hang
 T = TypeVar("T")
 
 
 class Reloader:
-    """Reloads keys and model of an app. A failure is logged and leaves the old ones in place."""
+    """Reloads the API keys and model of an app. Failures are logged and keep the old ones."""
 
     def __init__(self, state: AppState) -> None:
         self._state = state
@@ -28,8 +28,8 @@ class Reloader:
     async def reload(self) -> None:
         """Reload the API keys and the model.
 
-        Reloads do not overlap: requests during a reload are merged into one further reload. A new
-        `output` replaces the demo model; the demo model never replaces another.
+        Reloads do not overlap: calls during a reload are merged into one subsequent reload. A new
+        `output` directory replaces the demo model. The demo model never replaces another model.
         """
         self._is_stale = True
         async with self._lock:
@@ -55,7 +55,7 @@ class Reloader:
             LOG.info("reloaded: %s", reloaded)
 
     async def _reload_keys(self) -> str:
-        # Set on the event loop, not in the thread: after a timeout it must not restore old keys.
+        # Assign here, not in the thread: a thread that has timed out must not restore old keys.
         keys = self._state.keys
         keys.hashes = await _in_daemon_thread(keys.read)
         return f"API keys ({len(keys.hashes)})"
@@ -71,7 +71,7 @@ class Reloader:
 
 
 async def _in_daemon_thread(function: Callable[[], T]) -> T:
-    """Call a function in a daemon thread, which does not delay the exit of the process."""
+    """Call a function in a daemon thread, so that a hanging call does not delay process exit."""
     future: Future[T] = Future()
 
     def run() -> None:
@@ -80,7 +80,7 @@ async def _in_daemon_thread(function: Callable[[], T]) -> T:
                 future.set_result(function())
             except MicrogptError as error:
                 future.set_exception(error)
-            except BaseException as error:  # for example a panic in the tokenizers library
+            except BaseException as error:  # such as a panic in the tokenizers library
                 unknown = RuntimeError(f"{type(error).__name__}: {error}")
                 unknown.__cause__ = error
                 future.set_exception(unknown)

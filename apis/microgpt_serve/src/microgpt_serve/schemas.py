@@ -1,4 +1,4 @@
-"""Request and response models of microgpt's own API, as shown at /docs."""
+"""Request and response models of microgpt's own API, shown at /docs."""
 
 from typing import Annotated, Literal, TypeVar
 
@@ -14,8 +14,8 @@ from microgpt_serve.errors import MAX_SHOWN, int_if_whole
 
 MAX_SAMPLES = 50
 MAX_MESSAGES = 4096
-MAX_NEW_TOKENS = 2**14  # per sample or reply
-MAX_CHARACTERS = 2**17  # per prompt, or over all messages
+MAX_NEW_TOKENS = 2**14  # limit per sample or reply
+MAX_CHARACTERS = 2**17  # limit per prompt, or for all messages of a chat together
 
 Temperature = Annotated[
     float,
@@ -25,13 +25,13 @@ Temperature = Annotated[
         description="Sampling temperature; 0 always takes the most likely token.",
     ),
 ]
-# Accepts 5.0 as 5. It must come last, or the schema loses the limits.
+# Accepts 5.0 as 5. Must be the last annotation; otherwise, the limits are lost in the schema.
 WHOLE_FLOAT = BeforeValidator(int_if_whole)
 Seed = Annotated[
     int,
     Field(ge=0, le=MAX_SEED),
     WHOLE_FLOAT,
-    WithJsonSchema(  # a power of two, which parsers that use floats represent exactly
+    WithJsonSchema(  # `exclusiveMaximum` is a power of two, which floats represent exactly
         {
             "type": "integer",
             "minimum": 0,
@@ -51,7 +51,7 @@ TopP = Annotated[
 Message = TypeVar("Message")
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
 
-# A character that `str.strip` keeps; \S differs between regular expression dialects.
+# Matches a character that `str.strip` keeps. \S differs between regular expression dialects.
 NOT_BLANK = r"[^\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 
 
@@ -60,7 +60,7 @@ def _example(example: JsonDict) -> ConfigDict:
 
 
 class RequestBody(BaseModel):
-    """Refuses unknown fields, which would be ignored silently."""
+    """Base class of request bodies. Rejects unknown fields instead of silently ignoring them."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -87,7 +87,7 @@ class GenerateRequest(RequestBody):
 
     @property
     def sampling(self) -> Sampling:
-        """The sampling settings."""
+        """Sampling settings of the request."""
         return Sampling(self.temperature, self.top_k, 1.0 if self.top_p is None else self.top_p)
 
 
@@ -104,7 +104,7 @@ class GenerateResponse(BaseModel):
 
 
 class ChatMessage(RequestBody):
-    """One turn of a conversation."""
+    """A message of a conversation."""
 
     role: str = Field(json_schema_extra={"enum": [*ROLES, *IGNORED_ROLES]})
     content: str = Field(json_schema_extra={"pattern": NOT_BLANK})
@@ -157,7 +157,7 @@ class ChatResponse(BaseModel):
 
 
 class ModelResponse(BaseModel):
-    """The served model."""
+    """Description of the served model."""
 
     name: str
     version: str = Field(description="The first 12 digits of the SHA-256 of the weights.")
@@ -180,7 +180,7 @@ class ModelResponse(BaseModel):
 
 
 class HealthResponse(BaseModel):
-    """The process is running."""
+    """Response of /health."""
 
     status: Literal["ok"] = "ok"
     model: str
@@ -188,13 +188,13 @@ class HealthResponse(BaseModel):
 
 
 class ReadyResponse(BaseModel):
-    """The service accepts requests."""
+    """Response of /ready while the service accepts requests."""
 
     status: Literal["ready"] = "ready"
 
 
 class ErrorResponse(BaseModel):
-    """An error: what was wrong, and what to do."""
+    """Error response. The message says what was wrong and what to do."""
 
     error: str
 

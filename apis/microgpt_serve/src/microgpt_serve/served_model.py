@@ -1,4 +1,4 @@
-"""Load the model to serve, with its name and version."""
+"""Load the model to serve, and determine its name and version."""
 
 import hashlib
 import os
@@ -16,15 +16,15 @@ from microgpt.training.engines import Use, prepare_engine
 
 DEFAULT_MODEL_DIR = "output"
 VERSION_DIGITS = 12
-USES: tuple[Use, ...] = ("generation", "evaluation")  # "evaluation" is for log-probabilities
+USES: tuple[Use, ...] = ("generation", "evaluation")  # "evaluation" computes log-probabilities
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A loaded model; a reload replaces the whole object."""
+    """A loaded model and its metadata. A reload replaces the whole object."""
 
-    name: str  # base name of the directory, printable; "demo" for the bundled model
-    version: str  # prefix of the sha256 of its weights
+    name: str  # printable base name of the directory, or "demo" for the bundled model
+    version: str  # first 12 hexadecimal digits of the SHA-256 of the weights
     gpt: InferenceGpt
     created_at: str | None
     is_demo: bool = False
@@ -37,10 +37,10 @@ class ServedModel:
 def load_model(
     directory: str | None, log: Callable[[str], None], *, allow_demo: bool = True
 ) -> ServedModel:
-    """Load the model of a directory, by default `output`, and compile its engine.
+    """Load the model in a directory, by default `output`, and compile the engine.
 
-    Without a directory and without `output` it loads the demo model, if `allow_demo`. `log` gets
-    messages about that and about compilation.
+    If `directory` is None and `output` does not exist, `allow_demo` loads the bundled demo model.
+    `log` is called with messages about the demo model and compilation.
     """
     is_demo = allow_demo and directory is None and not os.path.lexists(DEFAULT_MODEL_DIR)
     if is_demo:
@@ -67,7 +67,7 @@ def _valid_time(text: str | None) -> str | None:
 
 
 def _weights_sha256(saved: SavedModel) -> str:
-    """Hash the weights of a model whose meta.json has no hash, such as one of MoonBase."""
+    """Return the SHA-256 of the weights, for models without it in meta.json, as from MoonBase."""
     digest = hashlib.sha256()
     for name in weight_shapes(saved.model):
         for row in saved.weights[name]:

@@ -1,4 +1,4 @@
-"""Run the app in a process: socket, signals, graceful shutdown.
+"""Run the app as a server process: sockets, signals and graceful shutdown.
 
 SIGTERM, Ctrl-C    finish running replies, refuse new requests, then exit
 second signal      exit at once
@@ -30,22 +30,22 @@ from microgpt_serve.signals import block_sighup, unblock_sighup
 
 LOG = logging.getLogger("microgpt_serve")
 # uvloop accepts one connection per listener and event-loop iteration. With one listener, clients
-# waited 0.5 s for a connection while 16 others sent large bodies, each on a new one.
+# waited 0.5 s to connect while 16 other clients sent large bodies, each on a new connection.
 N_LISTENERS = 8
-BACKLOG = 2048  # connections waiting to be accepted
-KEEP_ALIVE_S = 65  # longer than most proxies' 60 s, so that the proxy closes first
-# How long a generating thread waits for the GIL to deliver a reply. With the default 5 ms the first
-# event of a stream took 1.1 to 1.2 times as long (bench/serve_streams.py, three runs).
+BACKLOG = 2048  # maximum number of connections waiting to be accepted
+KEEP_ALIVE_S = 65  # longer than the usual 60 s of proxies, so that the proxy closes first
+# Time that a generation thread waits for the GIL to deliver a reply. With the default of 5 ms, the
+# first event of a stream took 1.1 to 1.2 times as long (bench/serve_streams.py, three runs).
 SWITCH_S = 0.001
-LAST_WRITES_S = 1  # for slow clients to read finished replies
+LAST_WRITES_S = 1  # time for slow clients to read finished replies at shutdown
 
 
 def serve(settings: Settings) -> None:
-    """Serve until a signal arrives.
+    """Serve requests until a signal stops the server.
 
     Raises:
-        MicrogptError: the model cannot be loaded.
-        OSError: the port cannot be opened.
+        MicrogptError: The model cannot be loaded.
+        OSError: The port cannot be opened.
     """
     sys.setswitchinterval(SWITCH_S)
     log = set_up_logs(as_json=settings.log_json)
@@ -73,7 +73,7 @@ def serve(settings: Settings) -> None:
 
 
 def _with_ipv6_form(network: str) -> list[str]:
-    """Return a network; for IPv4 also its IPv6 form, as seen by a dual-stack socket."""
+    """Return a network and, if it is IPv4, its IPv6-mapped form for dual-stack sockets."""
     parsed = ipaddress.ip_network(network)
     if parsed.version == 6:
         return [network]
@@ -100,11 +100,11 @@ class _Server(uvicorn.Server):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept requests and log the start line; signal handlers are already installed."""
+        """Start accepting requests and log the address. Signal handlers are already installed."""
         await super().startup(sockets)
         assert sockets
-        # Exclude loaded objects from garbage collection: p99 at 32 connections fell from 128 ms to
-        # 18 (bench/serve_load.py).
+        # Exclude loaded objects from garbage collection: p99 latency at 32 connections fell from
+        # 128 ms to 18 ms (bench/serve_load.py).
         gc.collect()
         gc.freeze()
         host, port = sockets[0].getsockname()[:2]
@@ -140,14 +140,14 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def _stop(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):  # the next one ends the process at once
+        for number in (signal.SIGTERM, signal.SIGINT):  # a second signal ends the process at once
             signal.signal(number, signal.SIG_DFL)
         self._state.is_draining = True
         LOG.info("shutting down: waiting for running replies")
         self._start(self._drain())
 
     async def _drain(self) -> None:
-        """Wait for running replies, then let uvicorn exit."""
+        """Wait until running replies finish or time out, then let uvicorn exit."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._state.settings.timeout_s):
                 while self._state.n_running:
@@ -156,5 +156,5 @@ class _Server(uvicorn.Server):
 
     def _start(self, coroutine: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)  # the event loop keeps only weak references
+        self._tasks.add(task)  # the event loop keeps only weak references to tasks
         task.add_done_callback(self._tasks.discard)

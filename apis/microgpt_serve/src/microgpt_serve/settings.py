@@ -1,4 +1,4 @@
-"""Settings of the service, read from the environment; see docs/serving.md."""
+"""Service settings, read from environment variables; see docs/serving.md."""
 
 import contextlib
 import ipaddress
@@ -46,7 +46,7 @@ def _check_origin(text: str) -> str:
 
 
 def _check_host(text: str) -> str:
-    """Normalise a host for comparison."""
+    """Validate a host and normalise it for comparison."""
     if host := text if text == "*" else host_of(text) or host_of(f"[{text}]"):
         return host
     rule = "must be * or host names or addresses such as chat.example and 10.0.0.7"
@@ -57,7 +57,7 @@ def _check_network(text: str) -> str:
     with contextlib.suppress(ValueError):
         ipaddress.ip_network(text)
         return text
-    # This also refuses names, which would never match, and *, which would trust every client.
+    # Host names are refused because they would never match, and * because it would trust anyone.
     rule = "must be IP addresses or networks such as 127.0.0.1 and 10.0.0.0/8"
     raise ValueError(f"{rule}; got {text!r:.80}")
 
@@ -67,7 +67,7 @@ _List = Annotated[tuple[Entry, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
-    """Settings of the service, from the environment."""
+    """Service settings. Each field can be set by an environment variable."""
 
     model_config = SettingsConfigDict(
         env_prefix="MICROGPT_", frozen=True, populate_by_name=True, extra="ignore"
@@ -75,10 +75,10 @@ class Settings(BaseSettings):
 
     model_dir: Annotated[str | None, Field(validation_alias="MODEL_DIR", min_length=1)] = None
     host: Annotated[str, Field(validation_alias="HOST", min_length=1)] = "127.0.0.1"
-    port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65535)] = 8080  # 0: any free port
+    port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65535)] = 8080  # 0: a free port
     api_key: Annotated[SecretStr, AfterValidator(_check_key)] | None = None
     api_keys_file: Annotated[str, Field(min_length=1)] | None = None
-    rate_limit: Annotated[str, AfterValidator(_check_rate)] | None = None  # syntax of `limits`
+    rate_limit: Annotated[str, AfterValidator(_check_rate)] | None = None  # see `limits.parse_many`
     max_body_bytes: Annotated[int, Field(ge=1, le=2**30)] = 4 * 2**20
     queue_limit: Annotated[int, Field(ge=1, le=10**6)] = 64  # maximum number of waiting requests
     timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 10.0
@@ -89,7 +89,7 @@ class Settings(BaseSettings):
 
     @property
     def is_exposed(self) -> bool:
-        """Whether other machines can connect."""
+        """Whether the service accepts connections from other machines."""
         return not is_loopback(self.host)
 
     @property
@@ -99,17 +99,17 @@ class Settings(BaseSettings):
 
     @property
     def checks_hosts(self) -> bool:
-        """Whether Host and Origin are checked; unnecessary with API keys, which web pages lack."""
+        """Whether to check Host and Origin. Unnecessary with API keys: web pages have no key."""
         if self.allowed_hosts:
             return "*" not in self.allowed_hosts
         return not (self.is_exposed or self.has_keys)
 
 
 def read_settings(**options: Any) -> Settings:
-    """Read the settings from the environment; options that are not None override it.
+    """Read the settings from the environment; options that are not None take precedence.
 
     Raises:
-        ConfigError: a setting is invalid; the message names the variable.
+        ConfigError: A setting is invalid; the message names the variable.
     """
     try:
         return Settings(**{name: value for name, value in options.items() if value is not None})

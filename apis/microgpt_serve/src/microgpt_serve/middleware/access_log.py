@@ -18,16 +18,16 @@ _IS_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
 
 
 class AccessLogMiddleware:
-    """Logs and counts each request."""
+    """Middleware that assigns request ids, writes the access log and counts requests."""
 
     def __init__(self, app: ASGIApp, count: Callable[[str, int, float], None]) -> None:
-        """Wrap an app; count is called with route, status and seconds of each request."""
+        """Wrap an app. `count(route, status, seconds)` is called for each request."""
         self._app, self._count = app, count
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request."""
+        """Pass a request to the app, then log and count it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -45,15 +45,15 @@ class AccessLogMiddleware:
             await self._app(scope, receive, send_with_id)
         except Exception:
             LOG.exception("internal error in request %s", request_id)
-            if status:  # the response has started: it can only be aborted
+            if status:  # the response has started, so no error can be sent
                 raise
             await ServeError(500, INTERNAL_ERROR).response(scope["path"])(
                 scope, receive, send_with_id
             )
         finally:
             seconds = perf_counter() - started
-            status = scope.get("outcome", status) or 500  # streams set an outcome on errors
-            # The path template, such as `/v1/models/{name}`; missing if a middleware refused.
+            status = scope.get("outcome", status) or 500  # `EventStream` sets the outcome on errors
+            # Path template such as `/v1/models/{name}`; unset if a middleware refused the request.
             path = str(getattr(scope.get("route"), "path_format", scope["path"]))
             self._count(path, status, seconds)
             if LOG.isEnabledFor(logging.INFO):
@@ -69,7 +69,7 @@ class AccessLogMiddleware:
                 LOG.info("", extra={"request": request})
 
     def _id_of(self, scope: Scope) -> str:
-        """Return the client's request id if it is safe to log, or a new id."""
+        """Return the client's request id if it is safe to log, otherwise a new id."""
         for name, value in scope["headers"]:
             if name == ID_HEADER and _IS_ID(value):
                 return str(value, "ascii")

@@ -1,8 +1,8 @@
 """API-key and rate-limit middleware.
 
-The rate limit is checked first. It counts requests per key, or per address without a valid key, so
-that keys cannot be guessed faster than it allows. Health checks are exempt from both; the API
-description needs no key.
+The rate limit is checked first, so that it also limits attempts to guess a key. It counts requests
+per key, or per client address if there is no valid key. Health checks are exempt from both checks,
+and the API documentation needs no key.
 """
 
 import hashlib
@@ -26,13 +26,13 @@ from microgpt_serve.errors import ServeError
 LOG = logging.getLogger("microgpt_serve")
 HEALTH_PATHS = frozenset({"/health", "/ready"})
 NO_KEY_NEEDED = frozenset({"/", "/docs", "/openapi.json"})
-ASSETS = "/docs/assets"  # scripts and styles of /docs, which need no key either
-MAX_FILE_BYTES = 2**20  # about 20,000 keys
+ASSETS = "/docs/assets"  # scripts and styles of /docs; no key is needed
+MAX_FILE_BYTES = 2**20  # maximum size of the key file; about 20,000 keys
 KEY_RULE = "must be ASCII characters without spaces"
 
 
 class AuthMiddleware:
-    """Refuses requests without a valid API key or beyond the rate limit."""
+    """Middleware that refuses requests without a valid API key or over the rate limit."""
 
     def __init__(self, app: ASGIApp, keys: "ApiKeys", rate_limit: str | None) -> None:
         self._app, self._keys = app, keys
@@ -40,7 +40,7 @@ class AuthMiddleware:
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request."""
+        """Pass a request to the app, or refuse it."""
         if scope["type"] == "http" and scope["path"] not in HEALTH_PATHS:
             try:
                 await self._check(scope)
@@ -74,16 +74,16 @@ class ApiKeys:
         self.hashes = self.read()
 
     def read(self) -> frozenset[str]:
-        """Read the file and return the new value of `hashes`; raise ConfigError if invalid."""
+        """Read the key file and return all hashes. Raise ConfigError if the file is invalid."""
         keys = [] if self._key is None else [self._key]
         if self._file is not None:
             keys += _read_keys(self._file)
         return frozenset(self._hash(key.encode()) for key in keys)
 
     def find(self, token: bytes) -> str | None:
-        """Return the hash of a valid key, or None.
+        """Return the hash of a token if it is a valid key, otherwise None.
 
-        The lookup time reveals nothing: hashes cannot be predicted without the secret.
+        Timing attacks are not possible: hashes cannot be predicted without the secret.
         """
         token_hash = self._hash(token)
         return token_hash if token_hash in self.hashes else None
@@ -104,9 +104,9 @@ def _read_keys(file: str) -> list[str]:
 
 
 def parse_keys(text: str, name: str) -> list[str]:
-    """Parse one key per line; skip blank lines and # comments."""
+    """Parse one key per line, skipping blank lines and # comments."""
     line_of: dict[str, int] = {}
-    for number, line in enumerate(text.split("\n"), start=1):  # splitlines() splits comments, too
+    for number, line in enumerate(text.split("\n"), start=1):  # splitlines() also splits at U+2028
         key = line.strip()
         if not key or key.startswith("#"):
             continue
@@ -121,7 +121,7 @@ def parse_keys(text: str, name: str) -> list[str]:
 
 
 def is_key(text: str) -> bool:
-    """Return whether a header can carry the key; an empty one may be an unset variable."""
+    """Return whether a key is not empty and can be sent in a header."""
     return bool(text) and all("!" <= char <= "~" for char in text)
 
 
@@ -133,7 +133,7 @@ def _bearer_token(scope: Scope) -> bytes:
 
 
 def _address(scope: Scope) -> str:
-    """Return what a client is counted by: for IPv6 its /64, which has 2**64 addresses."""
+    """Return the address for the rate limit; for IPv6 the /64 network, which one client may own."""
     host = scope["client"][0] if scope.get("client") else ""
     try:
         address = ipaddress.IPv6Address(host)

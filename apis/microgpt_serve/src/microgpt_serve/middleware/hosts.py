@@ -1,8 +1,8 @@
-"""Host and Origin middleware against DNS rebinding.
+"""Middleware that checks Host and Origin to prevent DNS rebinding.
 
-In DNS rebinding, a web page points its own name to the address of this service, and the browser
-sends requests with that name as Host and Origin. Starlette's TrustedHostMiddleware supports neither
-address ranges nor Origin, nor the service's error format.
+In a DNS rebinding attack, the domain of a web page resolves to the address of this service, and the
+browser sends requests with that domain as Host and Origin. Starlette's TrustedHostMiddleware does
+not support address ranges, Origin headers or the service's error format.
 """
 
 import re
@@ -16,12 +16,12 @@ from microgpt_serve.errors import MAX_SHOWN, ServeError
 from microgpt_serve.middleware.auth import HEALTH_PATHS
 
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(:\d*)?").fullmatch
-MAX_HEADER = 300  # characters: a name of 253 with its port, or an origin
+MAX_HEADER = 300  # characters; enough for a 253-character host name with a port or scheme
 
 
-@lru_cache(maxsize=1000)  # uncached, a request takes 50 us longer
+@lru_cache(maxsize=1000)  # saves 50 us per request
 def host_of(authority: str) -> str:
-    """Return the normalised host without its port; "" if it is invalid.
+    """Return the normalised host of a Host header without the port, or "" if it is invalid.
 
     >>> host_of("LocalHost.:8080"), host_of("[0::1]:80")
     ('localhost', '::1')
@@ -48,14 +48,14 @@ def _is_address(host: str) -> bool:
 
 
 class HostMiddleware:
-    """Refuses hosts and origins that are neither loopback nor allowed by the settings."""
+    """Middleware that refuses hosts and origins that are neither loopback nor allowed."""
 
     def __init__(self, app: ASGIApp, hosts: tuple[str, ...], origins: tuple[str, ...]) -> None:
-        """Wrap an app; hosts must be normalised by `host_of`, and the origin `*` allows all."""
+        """Wrap an app. `hosts` must be normalised by `host_of`; the origin `*` allows all."""
         self._app, self._hosts, self._origins = app, frozenset(hosts), frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request."""
+        """Pass a request to the app, or refuse it."""
         problem = self._problem(scope) if scope["type"] == "http" else None
         if problem:
             await ServeError(403, problem).response(scope["path"])(scope, receive, send)
@@ -63,7 +63,10 @@ class HostMiddleware:
             await self._app(scope, receive, send)
 
     def _problem(self, scope: Scope) -> str | None:
-        """Return why a request is refused, or None; browsers always send a Host."""
+        """Return why a request is refused, or None if it is allowed.
+
+        A missing Host is allowed, because browsers always send one.
+        """
         for name, value in scope["headers"]:
             if name not in (b"host", b"origin"):
                 continue

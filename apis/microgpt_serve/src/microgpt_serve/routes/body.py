@@ -1,7 +1,7 @@
-"""Read a request body up to a size limit, then validate it strictly.
+"""Read request bodies up to a size limit and validate them strictly.
 
-FastAPI parses a body into Python objects first, which admits NaN, lone surrogates and deep nesting.
-/docs is still generated from the function's signature.
+FastAPI first parses a body into Python objects, and so accepts NaN, lone surrogates and deep
+nesting. `BodyRoute` validates the JSON text instead; /docs is still generated from signatures.
 """
 
 import asyncio
@@ -23,24 +23,24 @@ from microgpt_serve.errors import (
 from microgpt_serve.schemas import MAX_CHARACTERS
 
 JSON_TYPE = "application/json"
-MAX_LISTED = 1000  # with more validation errors, only their number is reported
-# Larger work runs in a thread; up to these limits it blocks the event loop for a few ms.
-MAX_INLINE_BYTES = 16_384  # to validate
-MAX_INLINE_CHARS = 2_000  # to encode, plus two per message
-# Validation holds the GIL for a time that grows with the number of values, not with the bytes. So
-# the punctuation of JSON values is counted first: 32,768 characters take about 10 ms.
+MAX_LISTED = 1000  # above this number of validation errors, only the number is reported
+# Work above these limits runs in a thread; smaller work blocks the event loop for a few ms.
+MAX_INLINE_BYTES = 16_384  # maximum size of a body to validate on the event loop
+MAX_INLINE_CHARS = 2_000  # limit for encoding; each message counts as two more characters
+# Validation holds the GIL for a time that grows with the number of JSON values rather than bytes. So
+# the punctuation is counted first; a body with 32,768 such characters takes about 10 ms.
 MAX_PUNCTUATION = 32_768
-MAX_ESCAPES = 2 * MAX_CHARACTERS  # one character may need two \\uXXXX
-SMALL_BYTES = 65_536  # bodies up to this size are accepted even if large ones fill the memory
-CHUNK_S = 0.002  # pause between chunks of large bodies, over all clients
-MAX_BODIES = 16  # bodies of the maximum size in memory at once
+MAX_ESCAPES = 2 * MAX_CHARACTERS  # a character may need two \uXXXX escapes
+SMALL_BYTES = 65_536  # bodies up to this size are exempt from CHUNK_S and MAX_BODIES
+CHUNK_S = 0.002  # pause between chunks of large bodies, shared by all clients
+MAX_BODIES = 16  # limit for all bodies in memory, as a multiple of the maximum body size
 
 
 class BodyRoute(APIRoute):
-    """A route whose function takes a validated body, the request and the state."""
+    """Route that calls its function with a validated body, the request and the app state."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the request handler."""
+        """Return a handler that reads and validates the body before calling the function."""
         function = self.endpoint
         body_model: type[BaseModel] = next(iter(function.__annotations__.values()))
 
@@ -55,7 +55,7 @@ class BodyRoute(APIRoute):
                     lambda: _validate(body_model, content),
                     is_slow=len(content) > MAX_INLINE_BYTES,
                 )
-            except asyncio.CancelledError:  # shutdown while the client is slow
+            except asyncio.CancelledError:  # shutdown while a slow client is sending
                 raise state.shutdown_error() from None
             finally:
                 state.n_body_bytes -= len(content)
@@ -91,7 +91,7 @@ def _check_headers(request: Request) -> None:
 
 
 async def _read_into(content: bytearray, request: Request, state: AppState) -> None:
-    """Read a body; raise ServeError once it, or all bodies in memory together, exceed the limit."""
+    """Append a body to `content`. Raise ServeError if a size or memory limit is exceeded."""
     max_bytes = state.settings.max_body_bytes
     length = request.headers.get("content-length", "")
     n_announced = int(length) if length.isdecimal() and len(length) < 20 else 0
@@ -100,7 +100,7 @@ async def _read_into(content: bytearray, request: Request, state: AppState) -> N
     while True:
         if max(n_announced, len(content)) > max_bytes:
             raise ServeError(413, f"the body is larger than {max_bytes} bytes")
-        if len(content) > SMALL_BYTES:  # also before refusals, which would come in bursts otherwise
+        if len(content) > SMALL_BYTES:  # also delays refusals, which could come in bursts otherwise
             async with state.large_body_lock:
                 await asyncio.sleep(CHUNK_S)
         if len(content) > MAX_INLINE_BYTES:

@@ -1,4 +1,4 @@
-"""GET / and GET /docs: pages for a browser, without anything from other hosts."""
+"""GET / and GET /docs: web pages that load nothing from other hosts."""
 
 from html import escape
 from string import Template
@@ -40,14 +40,14 @@ router = APIRouter(include_in_schema=False)
 
 
 def add_pages(app: FastAPI) -> None:
-    """Add the routes to the app."""
+    """Add the pages and the assets of /docs to an app."""
     app.include_router(router)
     app.mount(ASSETS, StaticFiles(packages=[("fastapi_offline", "static")]))
 
 
 @router.get("/")
 async def home(request: Request, state: StateDep) -> HTMLResponse:
-    """Return a page that says what the service is and how to call it."""
+    """Return a page that describes the service and shows how to call it."""
     bodies = {"generate": GENERATE, "chat": CHAT}
     if not state.model.gpt.tokenizer.is_chat:
         del bodies["chat"]
@@ -64,7 +64,7 @@ async def home(request: Request, state: StateDep) -> HTMLResponse:
 
 @router.get("/docs")
 async def docs(request: Request) -> HTMLResponse:
-    """Return Swagger UI, with its scripts from this service."""
+    """Return Swagger UI, with scripts and styles served by this app."""
     root = request.scope.get("root_path", "")
     return get_swagger_ui_html(
         openapi_url=f"{root}/openapi.json",

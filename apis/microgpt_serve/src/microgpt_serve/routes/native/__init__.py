@@ -1,4 +1,4 @@
-"""The routes of microgpt's own API."""
+"""Routes of microgpt's own API."""
 
 from microgpt_serve.routes.native import chat, generate, status
 

@@ -1,4 +1,4 @@
-"""POST /microgpt/v1/generate: sample texts."""
+"""POST /microgpt/v1/generate: generate texts."""
 
 from fastapi import APIRouter, Request
 
@@ -14,7 +14,8 @@ router = APIRouter(route_class=BodyRoute)
 async def generate(body: GenerateRequest, request: Request, state: StateDep) -> GenerateResponse:
     """Return generated texts, each including the prompt.
 
-    The same seed gives the same texts as `microgpt generate`. A chat model generates user messages.
+    `microgpt generate` returns the same texts for the same seed. A chat model generates user
+    messages.
     """
     model = state.model
     job = await state.call(

@@ -16,7 +16,7 @@ router = APIRouter()
 
 @router.get("/health", summary="Liveness probe")
 async def health(state: StateDep) -> HealthResponse:
-    """Return 200 with the model's name and version, as long as the process runs."""
+    """Return 200 and the model's name and version while the process is running."""
     return HealthResponse(model=state.model.name, version=state.model.version)
 
 
@@ -26,7 +26,7 @@ async def health(state: StateDep) -> HealthResponse:
     responses={503: {"model": ErrorResponse, "description": STATUS_DESCRIPTIONS[503]}},
 )
 async def ready(state: StateDep) -> ReadyResponse:
-    """Return 200, or 503 once the service is shutting down."""
+    """Return 200, or 503 if the service is shutting down."""
     state.check_open()
     return ReadyResponse()
 

@@ -1,4 +1,4 @@
-"""POST /v1/chat/completions: reply to a conversation, OpenAI-compatible."""
+"""POST /v1/chat/completions: reply to a conversation (OpenAI-compatible)."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -33,9 +33,9 @@ async def chat_completions(
 ) -> Response:
     """Return the assistant's reply.
 
-    With `stream`, send it as server-sent events (`chat.completion.chunk`), then `[DONE]`. The
-    oldest turns are dropped if the conversation does not fit into the context. Characters outside
-    the vocabulary are removed.
+    With `stream`, the reply is sent as server-sent events (`chat.completion.chunk`), then `[DONE]`.
+    The oldest turns are dropped if the conversation does not fit into the context. Characters
+    outside the vocabulary are removed.
     """
     model = state.model
     if body.top_logprobs is not None and not body.logprobs:

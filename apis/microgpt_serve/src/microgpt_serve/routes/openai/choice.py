@@ -1,6 +1,6 @@
-"""A choice of a response: a text that grows during generation.
+"""A choice of a response, whose text grows during generation.
 
-Streamed and complete responses are built from the same text, so they agree.
+Streamed and complete responses are built from the same object, so their texts agree.
 """
 
 from bisect import bisect_right
@@ -13,16 +13,16 @@ from microgpt.sampling import Continuation, FinishReason
 
 
 class TextUpdate(NamedTuple):
-    """The part of a choice that is new since the last update."""
+    """Text and tokens of a choice that are new since the previous update."""
 
     text: str
-    tokens: list[int]  # the last may be the stop token, which is not in the text
-    offset: int  # characters sent before
-    n_before: int  # tokens sent before; a token may be sent after part of its text
+    tokens: list[int]  # may end with the stop token, which is not part of the text
+    offset: int  # number of characters in previous updates
+    n_before: int  # number of tokens in previous updates; a token may follow part of its text
 
 
 class Choice:
-    """A growing text with its tokens and finish reason."""
+    """Text that grows during generation, with its tokens and finish reason."""
 
     def __init__(
         self,
@@ -33,9 +33,9 @@ class Choice:
         prompt: Sequence[int] = (),
         echo: Sequence[int] = (),
     ) -> None:
-        """Create an empty choice that ends before any stop string; echo tokens are sent first."""
+        """Create an empty choice. Its text ends before any stop string; `echo` is sent first."""
         self.index, self.prompt = index, prompt
-        self.text = ""  # the part that is final
+        self.text = ""  # generated text that can no longer change
         self.tokens: list[int] = []
         self.stop_token: int | None = None  # the token that ended the text, if any
         self.finish_reason: FinishReason | None = None
@@ -44,7 +44,7 @@ class Choice:
         self._n_characters_sent = self._n_tokens_sent = 0
 
     def extend(self, continuation: Continuation) -> None:
-        """Replace the text with a longer continuation, cut at the end of the text."""
+        """Update the text from a longer continuation, and end it before the first stop string."""
         if self.finish_reason:
             return
         decoded = text = self._tokenizer.decode(continuation.tokens)
@@ -65,14 +65,14 @@ class Choice:
             self.tokens = tokens[:n]
 
     def update(self) -> TextUpdate:
-        """Return what is new since the last call."""
+        """Return the text and tokens that are new since the last call."""
         text, tokens = self._echo_text + self.text, self._all_tokens()
         offset, n_before = self._n_characters_sent, self._n_tokens_sent
         self._n_characters_sent, self._n_tokens_sent = len(text), len(tokens)
         return TextUpdate(text[offset:], tokens[n_before:], offset, n_before)
 
     def offsets(self, update: TextUpdate) -> list[int]:
-        """Return the position of each new token in the text, in complete characters."""
+        """Return the number of complete characters before each new token of an update."""
         offsets, n_characters = list[int](), 0
 
         def watched() -> Iterator[int]:

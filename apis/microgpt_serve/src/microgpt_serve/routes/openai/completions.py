@@ -1,4 +1,4 @@
-"""POST /v1/completions: sample texts, OpenAI-compatible."""
+"""POST /v1/completions: generate texts (OpenAI-compatible)."""
 
 from collections.abc import Sequence
 
@@ -27,9 +27,9 @@ router = APIRouter(route_class=BodyRoute)
 async def completions(body: CompletionRequest, request: Request, state: StateDep) -> Response:
     """Return generated texts, each the continuation of a prompt.
 
-    With `stream`, send them as server-sent events of the same shape, then `[DONE]`. The same seed
-    gives the same texts as `microgpt generate`. Several prompts are processed independently; the
-    choices are in the order of the prompts.
+    With `stream`, texts are sent as server-sent events of the same shape, followed by `[DONE]`.
+    `microgpt generate` returns the same texts for the same seed. Several prompts are processed
+    independently; the choices are in the order of the prompts.
     """
     model, prompts, n = state.model, body.prompts, body.n or 1
     if n * len(prompts) > MAX_SAMPLES:
@@ -95,6 +95,6 @@ class _CompletionBuilder(ResponseBuilder):
 
 
 def _echo(model: ServedModel, prompt: str | list[int], opening: Sequence[int]) -> Sequence[int]:
-    """Return the tokens of a prompt, without special tokens at the start of `opening`."""
+    """Return the tokens of a prompt: `opening` without its leading special tokens."""
     n_prompt = len(opening) - len(model.gpt.opening("")) if isinstance(prompt, str) else len(prompt)
     return opening[len(opening) - n_prompt :]

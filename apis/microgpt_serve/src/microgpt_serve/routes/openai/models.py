@@ -1,4 +1,4 @@
-"""GET /v1/models: the served model, OpenAI-compatible."""
+"""GET /v1/models: list and describe the served model (OpenAI-compatible)."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ router = APIRouter()
 
 @router.get("/v1/models", summary="List the models (OpenAI-compatible)")
 async def models(state: StateDep) -> Models:
-    """Return a list with the served model."""
+    """Return a list that contains only the served model."""
     return {"object": "list", "data": [_model(state.model)]}
 
 
@@ -26,7 +26,7 @@ async def models(state: StateDep) -> Models:
     },
 )
 async def model_of(name: str, state: StateDep) -> Model:
-    """Return the served model if it has this name."""
+    """Return the served model if `name` matches, otherwise 404."""
     model = state.model
     if name != model.name:
         message = f"model {name!r:.80} does not exist; use {model.name}"

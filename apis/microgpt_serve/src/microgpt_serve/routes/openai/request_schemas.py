@@ -1,6 +1,6 @@
 """Request models of the OpenAI-compatible API.
 
-An unsupported field is accepted only with a value that has no effect.
+Unsupported fields are accepted only with values that have no effect.
 """
 
 import secrets
@@ -39,18 +39,18 @@ from microgpt_serve.schemas import (
 
 MAX_STOPS = 4
 MAX_LOGPROBS = 20
-MAX_LABEL = 512  # characters of an ignored field, as in OpenAI's API
-MAX_PAIRS = 16  # of metadata, as in OpenAI's API
-SEED_BITS = 53  # an integer that every JSON parser represents exactly
+MAX_LABEL = 512  # maximum characters of an ignored field, as in OpenAI's API
+MAX_PAIRS = 16  # maximum number of metadata entries, as in OpenAI's API
+SEED_BITS = 53  # every JSON parser represents integers of this size exactly
 
 
 def unsupported_except(*values: Any) -> GetPydanticSchema:
-    """Mark an unsupported field: accept only null and these values, which have no effect."""
+    """Return a schema for an unsupported field that accepts only null and `values`."""
     accepted = (None, *values)
 
     def check(value: Any) -> Any:
         for one in accepted:
-            kinds = (int, float) if type(one) is int else (type(one),)  # in Python, True == 1
+            kinds = (int, float) if type(one) is int else (type(one),)  # needed because True == 1
             if value == one and type(value) in kinds:
                 return value
         raise PydanticCustomError("unsupported", "is not supported")
@@ -127,7 +127,7 @@ _IGNORED = Field(None, description="Ignored.")
 
 
 class StreamOptions(RequestBody):
-    """Additional contents of a stream."""
+    """Options of a streamed response."""
 
     include_usage: bool | None = Field(
         None, description="Send the token counts in an event before `[DONE]`."
@@ -136,7 +136,7 @@ class StreamOptions(RequestBody):
 
 
 class OpenAIRequest(RequestBody):
-    """The fields that completions and chat completions share."""
+    """Fields common to completions and chat completions."""
 
     model: str | None = Field(None, description="Ignored; responses name the served model.")
     max_tokens: Count | None = Field(
@@ -174,7 +174,7 @@ class OpenAIRequest(RequestBody):
 
     @property
     def sampling(self) -> Sampling:
-        """The sampling settings."""
+        """Sampling settings of the request."""
         return Sampling(
             DEFAULT_TEMPERATURE if self.temperature is None else self.temperature,
             self.top_k,
@@ -183,12 +183,12 @@ class OpenAIRequest(RequestBody):
         )
 
     def seed_or_random(self) -> int:
-        """Return the seed that the client gives, or a random one."""
+        """Return the seed of the request, or a random seed if there is none."""
         return secrets.randbits(SEED_BITS) if self.seed is None else self.seed
 
     @property
     def includes_usage(self) -> bool:
-        """Whether a stream ends with the usage."""
+        """Whether a stream ends with an event that contains the token counts."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
 
@@ -217,7 +217,7 @@ class CompletionRequest(OpenAIRequest):
 
     @property
     def prompts(self) -> Sequence[str | list[int]]:
-        """All prompts, each as text or as tokens."""
+        """All prompts, each as a text or as a list of token ids."""
         prompt = self.prompt or ""
         return [prompt] if isinstance(prompt, str) or isinstance(prompt[0], int) else prompt
 
@@ -225,7 +225,7 @@ class CompletionRequest(OpenAIRequest):
 
 
 class ChatCompletionMessage(ChatMessage):
-    """One turn of a conversation."""
+    """A message of a conversation."""
 
     content: Annotated[
         str,

@@ -1,4 +1,4 @@
-"""Build the response to an OpenAI request, complete or streamed."""
+"""Build complete and streamed responses to OpenAI-compatible requests."""
 
 import asyncio
 import time
@@ -34,15 +34,15 @@ class ResponseBuilder(ABC):
 
     id_prefix: ClassVar[str]
     object_name: ClassVar[str]
-    chunk_name: ClassVar[str]  # the `object` field of an event
+    chunk_name: ClassVar[str]  # value of `object` in streamed events
 
     state: AppState
     request: Request
     body: OpenAIRequest
     model: ServedModel
     job: Job
-    n_top_logprobs: int | None = None  # None: without log-probabilities
-    echoes: Sequence[Sequence[int]] = ()  # tokens to send before each text, per prompt
+    n_top_logprobs: int | None = None  # None: no log-probabilities are returned
+    echoes: Sequence[Sequence[int]] = ()  # for each prompt, the tokens to send before its texts
     extra: JsonObject = field(default_factory=dict)  # additional fields of the response
 
     def __post_init__(self) -> None:
@@ -71,7 +71,7 @@ class ResponseBuilder(ABC):
         """Return the events for the new part of a choice."""
 
     async def respond(self) -> Response:
-        """Return the response of the route."""
+        """Return the complete response, or an event stream if the request sets `stream`."""
         if self.body.stream:
             return EventStream(self._events())
         async for _ in self._generate():
@@ -83,7 +83,7 @@ class ResponseBuilder(ABC):
         return to_json({**self.head, **self.extra, "choices": choices, "usage": self._usage()})
 
     async def _events(self) -> AsyncGenerator[bytes, None]:
-        """Yield events as the choices grow."""
+        """Yield encoded events as the choices grow, ending with DONE."""
         open_choices = self.choices
 
         def new_events() -> bytes:
@@ -101,7 +101,7 @@ class ResponseBuilder(ABC):
         yield events + DONE
 
     async def _generate(self) -> AsyncGenerator[None, None]:
-        """Extend the choices until all are finished; yield after each extension."""
+        """Extend the choices until all are finished. Yield after each extension."""
         if self.body.max_tokens == 0:
             for choice in self.choices:
                 choice.extend(Continuation([], "length"))
@@ -117,7 +117,7 @@ class ResponseBuilder(ABC):
                     return
 
     async def _call(self, function: Callable[[], T]) -> T:
-        """Call a function; with log-probabilities, which are slow to compute, in a thread."""
+        """Call a function directly, or in a thread if it computes log-probabilities."""
         if self.n_top_logprobs is None:
             return function()
         return await asyncio.to_thread(function)
@@ -134,7 +134,7 @@ class ResponseBuilder(ABC):
     def log_probabilities(self, choice: Choice, update: TextUpdate) -> list[list[float] | None]:
         """Return log-probabilities over the vocabulary at the position of each new token.
 
-        The first token of a text has None.
+        The entry is None for the first token of a text, because it has no context.
         """
         if not update.tokens:
             return []
@@ -146,17 +146,17 @@ class ResponseBuilder(ABC):
 
     @cached_property
     def _token_names(self) -> Sequence[str | bytes]:
-        return self.model.gpt.tokenizer.names  # cached: thousands of names, needed by few requests
+        return self.model.gpt.tokenizer.names  # built on first use: few requests need them
 
     def token_bytes(self, token: int) -> list[int] | None:
-        """Return the UTF-8 bytes of a token; None for a special token."""
+        """Return the UTF-8 bytes of a token, or None for a special token."""
         if token in self.model.gpt.tokenizer.special_ids:
             return None
         name = self._token_names[token]
         return list(name.encode() if isinstance(name, str) else name)
 
     def token_text(self, token: int) -> str:
-        """Return the text of a token, or a placeholder if it is special or not valid text."""
+        """Return the text of a token, or a placeholder if the token is special or invalid UTF-8."""
         name = self._token_names[token]
         if token in self.model.gpt.tokenizer.special_ids:
             return f"<|{name}|>"  # type: ignore[str-bytes-safe]
@@ -169,6 +169,6 @@ class ResponseBuilder(ABC):
 
 
 def most_likely(row: Sequence[float], n: int, token: int) -> list[int]:
-    """Return the n most likely tokens (ties: lowest id first) and the given token."""
+    """Return the n most likely tokens (ties: lowest id first), and `token` if not among them."""
     tokens = nlargest(n, range(len(row)), key=row.__getitem__)
     return tokens if token in tokens else [*tokens, token]

@@ -1,4 +1,4 @@
-"""Response models of the OpenAI-compatible API, as plain dictionaries for speed."""
+"""Response models of the OpenAI-compatible API. For speed, they are plain dictionaries."""
 
 from typing import Annotated, Literal, NotRequired
 
@@ -9,7 +9,7 @@ from microgpt.sampling import FinishReason
 
 
 class Model(TypedDict):
-    """The served model."""
+    """Description of the served model."""
 
     id: str
     object: Literal["model"]
@@ -20,14 +20,14 @@ class Model(TypedDict):
 
 
 class Models(TypedDict):
-    """A list with the served model."""
+    """List that contains only the served model."""
 
     object: Literal["list"]
     data: list[Model]
 
 
 class Usage(TypedDict):
-    """Number of tokens; `prompt_tokens` includes special tokens."""
+    """Token counts. `prompt_tokens` includes special tokens."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -35,7 +35,7 @@ class Usage(TypedDict):
 
 
 class ResponseBase(TypedDict):
-    """The fields that all responses and events share."""
+    """Fields common to all responses and events."""
 
     id: str
     object: str
@@ -45,9 +45,9 @@ class ResponseBase(TypedDict):
 
 
 class Logprobs(TypedDict):
-    """Natural log-probabilities of the tokens and of the most likely tokens at their positions.
+    """Natural log-probabilities of the tokens, and of the most likely tokens at each position.
 
-    The last token may be the one that ended the text. A token without context has null.
+    A token without context has the value null. The last token may be the one that ended the text.
     """
 
     tokens: list[str]
@@ -57,7 +57,7 @@ class Logprobs(TypedDict):
 
 
 class CompletionChoice(TypedDict):
-    """One text; in a stream, the new part of it."""
+    """A generated text, or only the new part of it in a stream."""
 
     index: int
     text: str
@@ -66,7 +66,7 @@ class CompletionChoice(TypedDict):
 
 
 class Completion(ResponseBase):
-    """Generated texts; in a stream, the new part of one."""
+    """Generated texts, or the new part of one text in a stream."""
 
     tokens_dropped: NotRequired[
         Annotated[
@@ -89,7 +89,7 @@ class TokenLogprob(TypedDict):
 class ChosenTokenLogprob(TokenLogprob):
     """Log-probabilities of a generated token and of the most likely tokens at its position.
 
-    `top_logprobs` includes the generated token, unless 0 were requested.
+    `top_logprobs` includes the generated token, but is empty if 0 tokens are requested.
     """
 
     top_logprobs: list[TokenLogprob]
@@ -110,7 +110,7 @@ class AssistantMessage(TypedDict):
 
 
 class ChatChoice(TypedDict):
-    """One reply."""
+    """One of the generated replies."""
 
     index: int
     message: AssistantMessage
@@ -130,7 +130,7 @@ class ChatCompletion(ResponseBase):
 
 
 class OpenAIError(TypedDict):
-    """An error: what was wrong, and what to do."""
+    """An error. The message says what was wrong and what to do."""
 
     message: str
     type: str

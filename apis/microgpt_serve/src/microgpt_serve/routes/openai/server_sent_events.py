@@ -16,28 +16,29 @@ DONE = b"data: [DONE]\n\n"
 
 
 def event(message: Mapping[str, object]) -> bytes:
-    """Encode a server-sent event."""
+    """Encode a message as a server-sent event."""
     return b"data: %b\n\n" % to_json(message)
 
 
 class EventStream(Response):
-    """A response that sends events as they become available.
+    """Response that sends events as they become available.
 
-    An error before the first event gets a normal error response. A later error is sent as an event,
-    because the status has already been sent.
+    An error before the first event produces a normal error response. A later error is sent as an
+    event, because the status has already been sent.
     """
 
     media_type = "text/event-stream"
 
     def __init__(self, chunks: AsyncGenerator[bytes, None]) -> None:
-        """Create a response from chunks of whole events, of which DONE is the last."""
-        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # for nginx
+        """Create a response from chunks of complete events. The last chunk ends with DONE."""
+        # `x-accel-buffering` disables response buffering in nginx.
+        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
         super().__init__(headers=headers)
         del self.headers["content-length"]
         self._chunks = chunks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the events."""
+        """Send the headers and the events, then close the stream."""
         has_begun = False
 
         async def send_chunk(chunk: bytes, *, is_last: bool = False) -> None:
@@ -53,13 +54,13 @@ class EventStream(Response):
             async with aclosing(self._chunks) as chunks:
                 async for chunk in chunks:
                     await send_chunk(chunk, is_last=chunk.endswith(DONE))
-        except asyncio.CancelledError:  # shutdown while the client is slow
+        except asyncio.CancelledError:  # shutdown while a slow client is reading
             scope["outcome"] = 499
         except Exception as error:
             if not has_begun:
                 raise
             sent_error = as_serve_error(error)
-            scope["outcome"] = sent_error.status  # read by the access log and the metrics
+            scope["outcome"] = sent_error.status  # used by the access log and the metrics
             if sent_error.status == 500:
                 LOG.error("internal error in a stream", exc_info=error)
             is_gone = isinstance(error, ClientDisconnectedError)

@@ -147,7 +147,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return None
 
     def _close_idle(self) -> None:
-        """If there are too many connections, close the longest-idle ones down to 7/8 of the limit."""
+        """If MAX_CONNECTIONS is exceeded, close the longest-idle ones down to 7/8 of the limit."""
         connections: set[Any] = self.connections
         open_ones = [one for one in connections if not one.transport.is_closing()]
         n_excess = len(open_ones) - MAX_CONNECTIONS

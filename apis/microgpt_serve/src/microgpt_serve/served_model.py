@@ -39,7 +39,7 @@ def load_model(
 ) -> ServedModel:
     """Load the model in a directory, by default `output`, and compile the engine.
 
-    If `directory` is None and `output` does not exist, `allow_demo` loads the bundled demo model.
+    If `directory` is None and `output` does not exist, load the demo model if `allow_demo` is set.
     `log` is called with messages about the demo model and compilation.
     """
     is_demo = allow_demo and directory is None and not os.path.lexists(DEFAULT_MODEL_DIR)

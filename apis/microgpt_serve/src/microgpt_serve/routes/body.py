@@ -27,8 +27,8 @@ MAX_LISTED = 1000  # above this number of validation errors, only the number is 
 # Work above these limits runs in a thread; smaller work blocks the event loop for a few ms.
 MAX_INLINE_BYTES = 16_384  # maximum size of a body to validate on the event loop
 MAX_INLINE_CHARS = 2_000  # limit for encoding; each message counts as two more characters
-# Validation holds the GIL for a time that grows with the number of JSON values rather than bytes. So
-# the punctuation is counted first; a body with 32,768 such characters takes about 10 ms.
+# Validation holds the GIL for a time that grows with the number of JSON values, not bytes. So the
+# punctuation is counted first; a body with 32,768 such characters takes about 10 ms.
 MAX_PUNCTUATION = 32_768
 MAX_ESCAPES = 2 * MAX_CHARACTERS  # a character may need two \uXXXX escapes
 SMALL_BYTES = 65_536  # bodies up to this size are exempt from CHUNK_S and MAX_BODIES

@@ -1,11 +1,11 @@
 """Karpathy's microgpt on one page: documents, tokenizer, model, training and samples.
 
-With its seed of 42 it gives his script's losses and his 20 names. It needs no compiler and no
-numpy: every number is a Python float, and every gradient comes from `Value.backward`. It takes
-about 20 seconds; `microgpt train` does the same on arrays in a tenth of a second.
+With seed 42, it gives the same losses and 20 names as Karpathy's script. It needs no compiler and
+no NumPy: all numbers are Python floats, and `Value.backward` computes all gradients. It takes about
+20 seconds; `microgpt train` does the same on arrays in a tenth of a second.
 
     uv run python examples/karpathy.py        # 1000 steps
-    uv run python examples/karpathy.py 100    # the first 100 of them
+    uv run python examples/karpathy.py 100    # only the first 100 steps
 """
 
 import math
@@ -17,34 +17,34 @@ from microgpt import CharTokenizer, Gpt, ModelConfig, Value, load_text
 from microgpt.data.documents import bundled
 from microgpt.model import cross_entropy, init_weights, softmax
 
-# Documents: 32,033 first names, in random order. One generator draws everything below.
+# Documents: 32,033 first names in random order. All random numbers come from one generator.
 rng = random.Random(42)
 docs = load_text(bundled("names.txt"))
 rng.shuffle(docs)
 print(f"num docs: {len(docs)}")
 
-# Tokenizer: a token per character, and BOS, the token at both ends of a document.
+# Tokenizer: one token per character, and BOS, which marks both ends of a document.
 tokenizer = CharTokenizer.from_documents(docs)
 BOS = tokenizer.bos_id
 print(f"vocab size: {tokenizer.vocab_size}")
 
-# Model: a GPT whose weights are `Value`s, so that its loss can be differentiated.
+# Model: a GPT whose weights are `Value`s, so that the loss can be differentiated.
 config = ModelConfig(n_embd=16, n_head=4, n_layer=1, block_size=16, vocab_size=tokenizer.vocab_size)
-initial = init_weights(config, rng)  # gaussian, standard deviation 0.08
+initial = init_weights(config, rng)  # Gaussian, standard deviation 0.08
 weights = {name: [[Value(w) for w in row] for row in rows] for name, rows in initial.items()}
 params = [w for matrix in weights.values() for row in matrix for w in row]
 gpt = Gpt(config, weights)
 print(f"num params: {len(params)}")
 
-# Training: a document per step, its loss, the gradients, and an update by Adam.
+# Training: each step computes the loss of one document and its gradients, and updates with Adam.
 NUM_STEPS = 1000
 LEARNING_RATE, BETA1, BETA2, EPS = 0.01, 0.85, 0.99, 1e-8
 last_step = int(sys.argv[1]) if len(sys.argv) > 1 else NUM_STEPS
 m = [0.0] * len(params)  # Adam: running mean of each gradient
-v = [0.0] * len(params)  # Adam: running mean of its square
+v = [0.0] * len(params)  # Adam: running mean of each squared gradient
 losses = []
 for step in range(last_step):
-    # Read the document token by token; predict each next token from those before it.
+    # Read the document token by token, and predict each token from the tokens before it.
     doc = docs[step % len(docs)]
     tokens = [BOS, *tokenizer.encode(doc), BOS][: config.block_size + 1]
     cache = gpt.new_cache()  # keys and values of the tokens read so far
@@ -54,12 +54,12 @@ for step in range(last_step):
         nlls.append(cross_entropy(logits, target))
     loss = (1 / len(nlls)) * sum(nlls)  # mean negative log-likelihood per token, in nats
 
-    # Follow the graph of the loss backward: d loss / d weight, for every weight.
+    # Backpropagate through the graph of the loss: compute d loss / d weight for every weight.
     for param in params:
         param.grad = 0.0
     loss.backward()
 
-    # Move each weight against its gradient (Adam, Kingma & Ba 2015).
+    # Update each weight with Adam (Kingma & Ba 2015).
     lr = LEARNING_RATE * (1 - step / NUM_STEPS)
     for i, param in enumerate(params):
         m[i] = BETA1 * m[i] + (1 - BETA1) * param.grad
@@ -70,8 +70,8 @@ for step in range(last_step):
     losses.append(loss.data)
     print(f"step {step + 1:4d} / {NUM_STEPS:4d} | loss {loss.data:.4f}", end="\r")
 
-# Samples: the same model on floats; each token is drawn from the softmax of its logits.
-TEMPERATURE = 0.5  # in (0, 1]; a low one favours likely tokens
+# Samples: the same model with float weights; each token is sampled from softmax(logits).
+TEMPERATURE = 0.5  # in (0, 1]; low temperatures favor likely tokens
 print("\n\n--- inference (new, hallucinated names) ---")
 trained = Gpt(config, {name: [[w.data for w in row] for row in weights[name]] for name in weights})
 samples = []

@@ -32,7 +32,7 @@ BAR_WIDTH = 50
 N_ALPHABET_LINES = 4  # maximum number of lines for the alphabet, which may be very long
 N_NAMED = 12  # number of characters that are listed with their counts
 CLIP = 24  # maximum number of columns shown of a document
-BLOCKS = "▏▎▍▌▋▊▉█"  # one to eight eighths of a column
+BLOCKS = "▏▎▍▌▋▊▉█"  # bars of one to eight eighths of a column
 LINE_END_NAMES = {"\n": r"\n", "\r": r"\r (old Mac)", "\r\n": r"\r\n (Windows)"}
 
 

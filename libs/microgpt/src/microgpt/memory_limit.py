@@ -40,7 +40,7 @@ def _free_in_groups() -> Iterator[int]:
     In a container, the cgroup path may be that of the host, which is not mounted. In that case,
     only the root of the mount is read.
     """
-    with suppress(OSError):  # not Linux, or no /proc
+    with suppress(OSError):  # /proc is missing, for example on macOS
         for line in os.fsdecode(MEMBERSHIP.read_bytes()).splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers and "memory" not in controllers.split(","):

@@ -18,7 +18,7 @@ Vector = list[Number]
 Matrix = Sequence[Sequence[Number]]
 Weights = Mapping[str, Matrix[Number]]
 KVCache = list[tuple[list[Vector[Number]], list[Vector[Number]]]]  # per layer: T keys, T values (C)
-Drop = Callable[[Vector[Number], int, int], Vector[Number]]  # dropout, or `keep_all`
+Drop = Callable[[Vector[Number], int, int], Vector[Number]]  # a dropout function or `keep_all`
 
 
 def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:

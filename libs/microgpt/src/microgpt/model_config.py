@@ -11,7 +11,7 @@ MAX_SIZE = 2**31 - 1  # upper limit for all sizes and counts
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The shape of a GPT. Raises ConfigError if it is invalid."""
+    """The shape of a GPT. Raises ConfigError if a value is invalid."""
 
     n_embd: int = 16  # width: number of embedding dimensions
     n_head: int = 4  # number of attention heads, with n_embd / n_head dimensions each

@@ -1,6 +1,6 @@
-"""Training step on scalars: the loss of a batch, its gradients, and Adam.
+"""Training step in plain Python: loss and gradients of a batch, and an AdamW update.
 
-This is the arithmetic of Karpathy's script; the compiled engine must give the same results.
+The computation is that of Karpathy's script. The compiled engine must give the same results.
 """
 
 import math

@@ -103,7 +103,7 @@ def decode(
     When the context is full, a new context starts with the last half of the old one.
     """
     block_size, cache, context, n_read = gpt.config.block_size, gpt.new_cache(), [*prompt], 0
-    room = block_size - len(prompt) + 1  # the last token is never an input
+    room = block_size - len(prompt) + 1  # the last token is not fed back
     for n_tokens in range(rules.max_tokens or room):
         if len(context) > block_size:
             context, cache, n_read = context[-n_kept(block_size) :], gpt.new_cache(), 0

@@ -65,7 +65,7 @@ class TrainEvent:
     steps: int  # total number of steps
     losses: Sequence[float]  # losses since the last event, in nats per token
     n_docs: int  # documents or chunks read since the last event
-    n_tokens: int  # tokens predicted since the last event
+    n_tokens: int  # predicted tokens since the last event
     val_loss: float | None = None  # held-out loss in nats per token, if measured
 
 

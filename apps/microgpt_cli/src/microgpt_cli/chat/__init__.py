@@ -1,1 +1,1 @@
-"""The interactive chat session."""
+"""Interactive chat: session, commands and terminal input."""

@@ -20,7 +20,7 @@ USER_COLOR, MODEL_COLOR = "ansigreen", "ansicyan"  # colors of the labels
 
 
 class TerminalInput:
-    """Prompts for input and shows labels, in color unless NO_COLOR is set."""
+    """Reads messages and prints labels, in color unless NO_COLOR is set."""
 
     def __init__(self, commands: Mapping[str, str]) -> None:
         """Create a prompt with completion of `commands`, a mapping of names to arguments."""
@@ -68,7 +68,7 @@ def _history() -> History:
     """Return the input history, stored in a file if possible."""
     try:
         folder = user_state_path("microgpt", appauthor=False)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # conversations are private
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # private, like the conversations
     except (OSError, RuntimeError):  # RuntimeError: there is no home directory
         return InMemoryHistory()
     return _History(folder / "chat_history")
@@ -88,7 +88,7 @@ class _History(FileHistory):
 
 
 class _Completer(Completer):
-    """Completes commands and their file arguments."""
+    """Completes command names and file arguments."""
 
     def __init__(self, commands: Mapping[str, str]) -> None:
         self._commands = commands

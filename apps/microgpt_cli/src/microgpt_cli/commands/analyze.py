@@ -34,8 +34,8 @@ def analyze(
 ) -> None:
     """Print the loss of sweeps by steps, size and cost.
 
-    Losses are of held-out documents: means over the seeds, with 95% confidence intervals. The
-    tables include the gain per 1,000 steps. Several sweeps of the same documents are combined.
+    The tables show held-out losses, averaged over the seeds, with 95% confidence intervals, and the
+    gain per 1,000 steps. Several sweeps of the same documents are combined.
     """
     if as_csv and as_json:
         raise ConfigError("--csv and --json cannot be used together; omit one of them")

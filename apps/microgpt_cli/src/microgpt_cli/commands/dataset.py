@@ -35,9 +35,9 @@ def chat(
 ) -> None:
     """Write conversations from a grammar, one per line.
 
-    They have small talk, addition and subtraction to 99, spelling, reversing, length and letters of
-    words, a name or a colour to remember, comparisons, days, months, opposites, capitals, and
-    questions that the assistant cannot answer. What is held out does not depend on the seed.
+    The topics are small talk, addition and subtraction up to 99, comparisons, spelling, reversing,
+    length and letters of words, names and colors to remember, days, months, opposites, capitals,
+    and questions that the assistant cannot answer. The held-out data is the same for any seed.
     """
     from microgpt.files.atomic_files import publish
     from microgpt.synthetic_chat import conversations as draw

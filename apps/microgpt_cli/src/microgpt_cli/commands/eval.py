@@ -45,13 +45,13 @@ def evaluate(
 ) -> None:
     """Measure how well a model predicts a file.
 
-    The loss is in nats and bits per token, the end of each document included; with subword tokens
-    also in bits per character, which are comparable between tokenizers. Use documents that the
-    model was not trained on. A document longer than the context is read in overlapping windows.
+    The loss is in nats and bits per token, including the end of each document. For subword tokens,
+    it is also in bits per character, which is comparable between tokenizers. Use documents that the
+    model was not trained on. Documents longer than the context are read in overlapping windows.
 
-    With a chat model, only the assistant's tokens count. For each reply in the file that names a
-    task, the model replies at temperature 0. The output is the share of exact replies per task, and
-    wrong replies.
+    For a chat model, only the assistant's tokens have a loss. If replies in the file have a task,
+    the model generates these replies at temperature 0. The command then prints the share of exact
+    replies per task and the most frequent wrong replies.
     """
     check_threads(threads)
 

@@ -25,7 +25,7 @@ def export(
 ) -> None:
     """Write a model in another format.
 
-    safetensors is for other programs, JSON for people. Every command reads both.
+    Other programs can read safetensors; JSON is human-readable. All commands read both formats.
     """
     from microgpt.storage.model_directory import export as export_model
     from microgpt.storage.model_directory import load

@@ -57,8 +57,8 @@ def generate(
 ) -> None:
     """Print samples from a model.
 
-    The same seed gives the same samples. --unique and --novel continue with further seeds until
-    there are enough samples, and stop after 1,000 in a row without a new one.
+    The same seed gives the same samples. --unique and --novel continue with more seeds until there
+    are enough samples, but stop after 1,000 consecutive samples that are not new.
     """
     sampling = config.Sampling(temperature, top_k, top_p, min_p)
     config.check_seed(seed)

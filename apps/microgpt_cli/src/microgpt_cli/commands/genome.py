@@ -34,7 +34,7 @@ def show(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print a genome, its model and how it was found."""
+    """Print a genome, its model and its origin."""
     from microgpt_evolution.genome import GENES
     from microgpt_evolution.genome_file import decode_genome
 
@@ -93,7 +93,7 @@ def import_log(
 ) -> None:
     """Import the log of a search as a run.
 
-    The run has all candidates of a loss evolution, and the best one as genome.json.
+    The run contains all candidates of a loss evolution, and the best one as genome.json.
     """
     from microgpt.data.text_file import TextFile
     from microgpt.files.atomic_files import as_argument

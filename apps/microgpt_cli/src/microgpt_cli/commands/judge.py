@@ -42,10 +42,10 @@ def judge(
 ) -> None:
     """Score the beauty of names.
 
-    Print the judge's score of each name, term by term, and the scores that the judge and the heads
-    of the Hydra give to all names together. The judge likes names that are easy to say, that are
-    symmetric or repetitive, and that are new. The output of `microgpt generate` can be piped in. A
-    repeated name scores at most 0.
+    Print the terms of the judge's score of each name, and the scores of all names together by the
+    judge and by the heads of the Hydra. Names score high if they are easy to say, symmetric or
+    repetitive, and new. A repeated name scores at most 0. The output of `microgpt generate` can be
+    piped in.
     """
     batch = names or list(_read_names())
     if not any(name.strip() for name in batch):

@@ -39,8 +39,8 @@ def plot(
 ) -> None:
     """Plot the loss curves of training runs.
 
-    Points mark the held-out loss, a ring its minimum. The training loss is a faint line; the dashed
-    line is its Gaussian mean over a twentieth of the run. Unfinished runs can be plotted.
+    Points show the held-out loss, and a ring marks the minimum. A faint line shows the training
+    loss, and a dashed line shows its Gaussian mean over 5% of the run. Runs may be unfinished.
     """
     files = output or DEFAULT_FILES
     write_curves(directories, files)
@@ -69,7 +69,7 @@ def write_curves(directories: Sequence[Path], files: Sequence[Path]) -> None:
 
 
 def check_kinds(files: Sequence[Path]) -> None:
-    """Raise ConfigError unless every file is a .png or .svg."""
+    """Raise ConfigError unless every file name ends in .png or .svg."""
     for file in files:
         if file.suffix.lower() not in KINDS:
             raise ConfigError(f"a chart must be a {' or '.join(KINDS)} file, got {file}")

@@ -41,8 +41,8 @@ def report(
 ) -> None:
     """Write an HTML report of searches or sweeps.
 
-    The report is one file, which needs no network. Unfinished runs can be reported. Several
-    searches are compared; several sweeps of the same documents are combined.
+    The report is a single file that works offline. Runs may be unfinished. Several searches are
+    compared; several sweeps of the same documents are combined.
     """
     named = runs or [newest_run("*", "run", "evolve` or `microgpt sweep")]
     named = [path.with_suffix("") if path.suffix == ".log" else path for path in named]

@@ -62,7 +62,7 @@ def run(
 ) -> None:
     """Train a model from a genome and print ten names.
 
-    The genome is genome.json (evolved), or the default genome if there is none (primordial).
+    The genome is read from genome.json if it exists; otherwise, the default genome is used.
     """
     check_seed(seed)
 

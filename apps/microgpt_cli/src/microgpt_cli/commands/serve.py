@@ -26,8 +26,8 @@ def serve(
 ) -> None:
     """Serve a model over HTTP.
 
-    SIGTERM and Ctrl-C stop the server after the running replies; SIGHUP reloads the model. More
-    settings are environment variables, such as MICROGPT_API_KEY: see docs/serving.md.
+    On SIGTERM or Ctrl-C, the server finishes running requests and stops. On SIGHUP, it reloads the
+    model. Environment variables such as MICROGPT_API_KEY set more options; see docs/serving.md.
     """
     from microgpt_serve.signals import block_sighup
 

@@ -48,8 +48,8 @@ def steps(
 ) -> None:
     """Train Karpathy's model with increasing numbers of steps.
 
-    Both sets are those of evolve-rust. The default, fibonacci, has more points and reaches 21,000
-    steps; its nearly constant growth factor suits the power law that `analyze` fits.
+    Both sets are from evolve-rust. The default, fibonacci, has more points, up to 21,000 steps.
+    Its nearly constant growth factor is well suited to the power law that `analyze` fits.
     """
     from microgpt_cli.search.sweep_run import start_sweep
     from microgpt_evolution.sweep.config import SweepConfig
@@ -70,7 +70,7 @@ def params(
 ) -> None:
     """Train a small, a medium and a large model for 5,000 steps.
 
-    n_embd, n_head and n_layer are 16, 4, 1 (small), 32, 4, 2 (medium) and 64, 8, 4 (large).
+    The values of n_embd, n_head and n_layer are 16, 4, 1; 32, 4, 2; and 64, 8, 4.
     """
     from microgpt_cli.search.sweep_run import start_sweep
     from microgpt_evolution.sweep.grid import SIZES
@@ -111,7 +111,7 @@ def grid(
 ) -> None:
     """Train every combination of settings.
 
-    The other settings have the defaults of `microgpt train`.
+    All other settings have the default values of `microgpt train`.
     """
     from microgpt_cli.search.sweep_run import start_sweep
     from microgpt_evolution.sweep.config import SweepConfig

@@ -54,8 +54,8 @@ def train(
 ) -> None:
     """Train a model and write it to a directory.
 
-    Without options this is Karpathy's run: 32,033 names, 1,000 steps, 20 samples. --resume
-    continues an interrupted run; the result is the same as without the interruption.
+    The defaults are Karpathy's run: 32,033 names, 1,000 steps, 20 samples. --resume continues an
+    interrupted run; the result is the same as without the interruption.
     """
     if num_samples:
         if num_samples < 0:
@@ -88,7 +88,7 @@ def train(
 
 
 def _check_combinations(settings: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Raise ConfigError if an option has no effect because of another, or without it."""
+    """Raise ConfigError if an option has no effect in combination with the other options."""
     resume, chat = settings["resume"], settings["chat"]
     if "vocab_size" in given and settings["tokenizer"] != "bpe" and not resume:
         raise ConfigError(

@@ -23,9 +23,9 @@ def verify(
 ) -> None:
     """Check the gradients and losses of the engines.
 
-    Compare the gradients of the reference with finite differences, those of the compiled engine
-    with the reference, and both engines with Karpathy's run. With --steps 1000 the reference takes
-    about 15 seconds.
+    Compare the reference engine's gradients with finite differences, the compiled engine's loss and
+    gradients with the reference engine, and the losses of both engines with Karpathy's run. With
+    --steps 1000, the reference engine takes about 15 seconds.
     """
     from microgpt.training.engines import Use, prepare_engine
     from microgpt.verify.checks import KARPATHY, run_checks

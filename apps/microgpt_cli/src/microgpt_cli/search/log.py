@@ -63,7 +63,7 @@ def resumable(records: RunDirectory, command: str) -> Iterator[None]:
         clear_pending_stop()  # a repeated exception would replace this message
         raise type(stop)(f"after {records.n_recorded} evaluations; {how}") from None
     except (MicrogptError, OSError) as error:  # OSError: stdout cannot be written
-        if not records.n_known:  # there is nothing to resume
+        if not records.n_known:  # no evaluation is recorded, so there is nothing to resume
             raise
         say(f"error: {error}; {how}")
         if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""Output to stdout and stderr that survives closed pipes."""
+"""Print to stdout and stderr, and handle closed pipes."""
 
 import os
 import sys

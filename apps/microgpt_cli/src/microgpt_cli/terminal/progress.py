@@ -70,7 +70,7 @@ class TrainingProgress(ProgressBar):
         self._done, self._last_line = step, perf_counter()
         self._n_losses, self._mean_loss, self._last_loss = 0, 0.0, 0.0
         self._val_loss: float | None = None
-        self._totals = deque([(perf_counter(), 0, 0, 0)])  # clock, steps, documents, tokens
+        self._totals = deque([(perf_counter(), 0, 0, 0)])  # time, steps, documents, tokens
 
     def update(self, event: "TrainEvent") -> None:
         """Show the progress after a training event."""
@@ -155,7 +155,7 @@ def _make_bar(console: "Console", what: str, total: int) -> "Progress":
 
         def get_renderables(self) -> "Iterator[RenderableType]":
             yield self.make_tasks_table(self.tasks)
-            for task in self.tasks:  # empty until rich has created the bar
+            for task in self.tasks:  # no tasks until rich has created the bar
                 if task.fields["figures"]:
                     yield Text(task.fields["figures"], overflow="ellipsis", no_wrap=True)
 

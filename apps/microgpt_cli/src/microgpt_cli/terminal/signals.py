@@ -81,7 +81,7 @@ def _ignore_dropped_stops(dropped: "sys.UnraisableHookArgs") -> None:
 
 
 class StopRequest:
-    """Records the first Ctrl-C or SIGTERM, so that work can be saved; the second one raises."""
+    """Records the first Ctrl-C or SIGTERM, so that work can be saved; a second one raises."""
 
     def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
         """Create a request; `wake` is called on the first signal, to interrupt waiting code."""

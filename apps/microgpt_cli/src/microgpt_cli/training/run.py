@@ -1,4 +1,4 @@
-"""Run a training job with progress, signals and checkpoints, and report the result."""
+"""Run a training job with progress and checkpoints, and print the results."""
 
 import json
 import os

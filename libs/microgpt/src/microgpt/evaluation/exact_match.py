@@ -55,7 +55,7 @@ class Score:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % Wilson interval of the share, valid for few items and shares of 0 and 1."""
+        """The 95 % Wilson score interval of the share, which is valid for small samples, too."""
         # Wilson 1927, Journal of the American Statistical Association 22, p. 209
         n, p, zz = self.n, self.share, Z_95**2
         middle = (p + zz / (2 * n)) / (1 + zz / n)

@@ -62,7 +62,7 @@ def by_length(seed: int) -> list[Conversation]:
 
 
 def tokens_per_second(docs: list[Conversation]) -> float:
-    """Return the speed of one epoch in tokens per second."""
+    """Train for one epoch and return the speed in tokens per CPU second."""
     corpus = TokenDataset()
     for doc in docs:
         corpus.append(TOKENIZER.encode_document(doc), TOKENIZER.mask(doc, "assistant"))

@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def search(fitness: str, seed: int) -> tuple[Genome, float, list[dict]]:
-    """Return the champion of a search, its last-document loss, and all evaluations."""
+    """Run a search; return the champion, its last-document loss, and all evaluations."""
     command = [sys.executable, "-m", "microgpt_cli", "evolve", "--input", bundled("names.txt"),
                "--fitness", fitness, "--seed", str(seed), *OPTIONS]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:

@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def work_in_child(objective: str, seed: str, n_workers: str, output: str, *more: str) -> None:
-    """Run `microgpt evolve` and write its timings."""
+    """Run `microgpt evolve` in this process and write the timings to `output`."""
     seconds = {"kernels": 0.0, "search": 0.0, "search (wall)": 0.0}
 
     def timed(work: Callable, name: str, clock: Callable[[], float]) -> Callable:
@@ -188,7 +188,7 @@ def described(seconds: dict[str, float]) -> str:
 
 
 def overheads(seconds: dict[str, float]) -> tuple[float, float]:
-    """Return the shares of the search and of the process outside the kernels."""
+    """Return the shares of time outside the kernels, for the search and for the process."""
     return (
         1 - seconds["kernels of the search"] / seconds["search"],
         1 - seconds["kernels"] / seconds["process"],
@@ -224,7 +224,7 @@ class BriefObjective(LossObjective):
     """A loss objective that trains every genome for only a few steps."""
 
     def measure(self, genome, seed, should_stop=None):
-        """Train and measure an organism."""
+        """Train and evaluate an organism for STEPS steps."""
         return super().measure(replace(genome, steps=STEPS), seed, should_stop)
 
 
@@ -275,7 +275,7 @@ def driver() -> dict[str, float]:
 
 
 def medians(runs: list[dict[str, float]]) -> dict[str, float]:
-    """Return the median of each figure."""
+    """Return the median of each figure over the runs."""
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
 
 

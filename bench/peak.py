@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def fastest(run, *args) -> float:
-    """Return the seconds of the fastest round."""
+    """Return the seconds of the fastest round, after a warm-up call."""
     run(*args[:-1], 1)
     times = []
     for _ in range(ROUNDS):

@@ -1,4 +1,4 @@
-"""Charts of the benchmark results, for report.py."""
+"""Charts of the benchmark results for report.py."""
 
 import altair as alt
 from tables import NAMES, middle, processor

@@ -261,13 +261,13 @@ def work(name: str, steps: int, n_docs: int) -> dict[str, object]:
 
 
 def measure(name: str, steps: int) -> dict[str, object]:
-    """Run a contender in a fresh process."""
+    """Run a contender in a new process, and return its measurements."""
     command = [sys.executable, __file__, "--steps", str(steps), "--work", name, str(MEMORY_DOCS)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def machine() -> str:
-    """Describe this machine."""
+    """Return the processor, the system and the Python version of this machine."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     model = next((line.split(":")[1].strip() for line in lines if "model name" in line), "")

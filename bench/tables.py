@@ -63,7 +63,7 @@ def middle(contender: dict) -> float:
 
 
 def scaling_tables(machines: list[dict]) -> str:
-    """Return a table for each size."""
+    """Return a table for each size that train_scaling.py varies."""
     tables = [
         bare_table(
             [name, *(str(row["size"]) for row in rows)], partial(scaling_rows, name), machines
@@ -83,7 +83,7 @@ def scaling_rows(name: str, scaling: dict) -> Rows:
 
 
 def decoding_rows(decoding: dict) -> Rows:
-    """Return a row for each model and number of sequences."""
+    """Return a row for each model and batch size, with the decoding speeds."""
     rows = []
     for row in decoding["decoding"]:
         speeds = dict(row["tokens_per_s"])
@@ -147,7 +147,7 @@ def startup_rows(startup: dict) -> Rows:
 
 
 def evolution_rows(evolution: dict) -> Rows:
-    """Return the cost of a search, and the share of overhead."""
+    """Return the rows on the cost and overhead of searches."""
     names = evolution["searches"][0]
     middle = {name: statistics.median(s[name] for s in evolution["searches"]) for name in names}
     slowest = max(search["process"] for search in evolution["searches"])

@@ -83,7 +83,7 @@ def organisms_of(lot: int) -> None:
 
 
 def larger_of(lot: int) -> None:
-    """Train one model of width 64."""
+    """Train one model of width 64 for 500 steps."""
     config = TrainConfig(steps=500, batch_size=16, seed=lot)
     train(NAMES, model=ModelConfig(n_embd=64), config=config, tokenizer=TOKENIZER)
 

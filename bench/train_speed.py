@@ -127,7 +127,7 @@ def measure(setting: Setting, rounds: int, pythons: dict[str, str]) -> dict:
 
 
 class Contender:
-    """A process that runs a job on request."""
+    """A contender process that runs a job on request."""
 
     def __init__(self, name: str, kind: str, job: str, python: str | None) -> None:
         script = str(HERE / "rivals" / f"{name}_{kind}.py")

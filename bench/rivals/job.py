@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-LR, BETA1, BETA2, EPS = 0.01, 0.85, 0.99, 1e-8  # the learning rate falls linearly to 0
+LR, BETA1, BETA2, EPS = 0.01, 0.85, 0.99, 1e-8  # Adam settings; LR decays linearly to 0
 TEMPERATURE = 0.5  # sampling temperature
 
 

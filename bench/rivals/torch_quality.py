@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from job import Course
 
 torch.set_num_threads(1)
-IGNORED = -100  # F.cross_entropy ignores these targets
+IGNORED = -100  # target index that F.cross_entropy ignores
 AT_ONCE = 512  # number of documents per evaluation batch
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from job import BETA1, BETA2, EPS, LR, Job, answer
 
 torch.set_num_threads(1)
-IGNORED = -100  # F.cross_entropy ignores these targets
+IGNORED = -100  # target index that F.cross_entropy ignores
 
 
 def batch_loss(weights, inputs, targets, n_head: int, n_layer: int):

@@ -1,4 +1,4 @@
-"""Dataset of evaluations that most charts of a search share."""
+"""Dataset of evaluations, used by most charts of a search report."""
 
 from dataclasses import asdict
 
@@ -7,7 +7,7 @@ from microgpt_evolution.runs.evaluation_record import EvaluationRecord
 from microgpt_report.page import Row
 from microgpt_report.run_summary import CONFIRM, PRIMORDIAL, RunSummary, title_of
 
-# Groups of origins; each group has one color in the charts.
+# Groups of organism origins. The charts use one color per group.
 KINDS = {
     "newcomer": ("random", "immigrant", "cataclysm", "genome"),
     "mutant": ("mutant", "hyper", "grown", "tuned"),

@@ -63,7 +63,7 @@ class RunSummary:
     name: str  # shortened but unambiguous path of the run directory
     run: RecordedRun
     settings: SearchSettings | None  # None for imported runs
-    generations: Sequence[Generation]  # generations so far, if the search is still running
+    generations: Sequence[Generation]  # all generations recorded so far
     retest: RetestFile | None  # retest of the winner; None until the search has ended
 
     @property
@@ -102,7 +102,7 @@ class RunSummary:
         return {organism.id: (name, organism) for name, _, organism in self.ranked_organisms()}
 
     def ranked_organisms(self) -> Iterator[tuple[str, int, Organism]]:
-        """Yield the population name, rank and organism of each organism; ranks start at 0."""
+        """Yield (population name, rank, organism) for each organism; ranks start at 0."""
         for generation in self.generations:
             for name, ranked in generation.populations.items():
                 for place, organism in enumerate(ranked):
@@ -152,7 +152,7 @@ class RunSummary:
 
     @cached_property
     def champions(self) -> dict[str, Organism]:
-        """The winner or best organism (the first if tied) of each population."""
+        """The winner, or else the best organism (the first if tied), of each population."""
         best: dict[str, Organism] = {}
         for name, _, found in self.ranked_organisms():
             if found.has_finished and (name not in best or found.fitness < best[name].fitness):
@@ -202,7 +202,7 @@ def read_run_summary(directory: Path, name: str) -> RunSummary:
 
 
 def _imported_generations(run: RecordedRun) -> list[Generation]:
-    """Return the generations of an imported run. Its ids consist of generation and rank."""
+    """Return the generations of an imported run, given by ids of the form g<number>-<rank>."""
     organisms = []
     for entry in run.entries:
         place = re.fullmatch("g([0-9]{1,9})-([0-9]{1,9})", entry.id)

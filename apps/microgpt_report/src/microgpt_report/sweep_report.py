@@ -19,7 +19,7 @@ from microgpt_report.training_runs import labels
 
 
 def sweep_report(directories: Sequence[Path]) -> Report:
-    """Return the report of one or more sweeps, combined.
+    """Return a combined report of one or more sweeps.
 
     Raises:
         RunError: a sweep is damaged, there are no results, or the sweeps use different documents.

@@ -20,7 +20,7 @@ N_COLUMNS = 2  # number of columns in a grid with one panel per population
 # Color-blind-safe palette of Okabe & Ito (2008), without yellow and black.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 BLUE, RED, GREEN, PINK, AMBER, SKY = COLORS
-GREY = "#8a8a8a"  # readable on white and on black
+GREY = "#8a8a8a"  # readable on white and black backgrounds
 DARK_GREY = "#666"  # axis color of standalone charts, which have a white background
 SHADES = alt.SchemeParams(name="viridis", extent=[0.08, 0.92])  # excludes the low-contrast ends
 KIND_COLORS = dict(zip(KINDS, (SKY, BLUE, GREEN, GREY, PINK, RED, AMBER), strict=True))
@@ -118,7 +118,7 @@ def top_color(field: str, scale: alt.Scale, **legend: Any) -> alt.Color:
 
 
 def kind_color(kinds: set[str]) -> alt.Color:
-    """Return the color encoding of the kinds of origin."""
+    """Return the color encoding of the kinds of organisms."""
     shown = [kind for kind in KINDS if kind in kinds] + sorted(kinds - KINDS.keys())
     colors = [KIND_COLORS.get(kind, GREY) for kind in shown]
     return top_color("kind:N", alt.Scale(domain=shown, range=colors))

@@ -32,7 +32,7 @@ class TrainingRun:
     label: str  # shortened but unambiguous path of the model directory
     points: Sequence[HistoryPoint]  # at least one point
     settings: Mapping[str, object]  # training settings by name; empty until meta.json is written
-    test_loss: float | None  # test loss in nats per token, if it was measured
+    test_loss: float | None  # test loss in nats per token; None if not measured
 
     @cached_property
     def training(self) -> Curve:

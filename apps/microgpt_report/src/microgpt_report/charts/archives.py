@@ -22,7 +22,7 @@ CELL = 26  # width and height of a cell in pixels
 
 
 def section(summary: RunSummary) -> Section | None:
-    """Return the section, or None if the vocabulary size is unknown."""
+    """Return the section on archives, or None if the vocabulary size is unknown."""
     if summary.settings is None or summary.settings.vocab_size is None:
         return None
     archives = _archives(summary, summary.settings.vocab_size)

@@ -9,11 +9,11 @@ from microgpt_report.run_summary import RunSummary, title_of
 
 KEPT, CHILD_KEPT, LOST = "migrant kept", "child kept", "neither kept"
 WIDTHS = {KEPT: 3.5, CHILD_KEPT: 2.2, LOST: 1}  # line width per outcome
-LANE_HEIGHT, LANE = 66, 0.1  # pixels per head; vertical offset of line ends, as a share of these
+LANE_HEIGHT, LANE = 66, 0.1  # height of a lane in pixels; vertical offset of line ends, in lanes
 
 
 def section(summary: RunSummary) -> Section | None:
-    """Return the section, or None if no migrant has been ranked yet."""
+    """Return the section on exchanges, or None if no migrant has been ranked yet."""
     rows = _rows(summary)
     if not rows:
         return None

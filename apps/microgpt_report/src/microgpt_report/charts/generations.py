@@ -15,7 +15,7 @@ BANDS: dict[StagnationStage, str] = {"championship": theme.AMBER, "cataclysm": t
 
 
 def section(summary: RunSummary, evaluations: list[Row]) -> Section:
-    """Return the section; its chart shows one mark per evaluation."""
+    """Return the section with the chart of all evaluations."""
     bands = list(dict.fromkeys(g.stage for g in summary.generations if g.stage != "normal"))
     kinds = {row["kind"] for row in evaluations}
     caption = (

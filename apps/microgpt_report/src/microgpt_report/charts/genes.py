@@ -20,7 +20,7 @@ HAS_WORTH = "datum.overall !== null"
 
 
 def section(summary: RunSummary, done: Sequence[Row]) -> Section | None:
-    """Return the section for the finished evaluations, or None if no gene varies."""
+    """Return the section on the genes of finished evaluations, or None if no gene varies."""
     values = {gene: sorted({row[gene] for row in done}) for gene in GENES}
     varying = {gene: found for gene, found in values.items() if len(found) > 1}
     if not varying:
@@ -56,7 +56,7 @@ def _axis(values: list[float]) -> tuple[float, float]:
 
 
 def _chart(summary: RunSummary, varying: dict[str, list[float]]) -> alt.HConcatChart:
-    """Return the lines beside a strip of values, where dragging over a range selects lines."""
+    """Return the line chart, with a strip beside it on which a range of values can be selected."""
     brush = alt.selection_interval(name="worths", encodings=["y"])
     colors = [theme.RED, theme.SKY, f"{theme.GREY}60"]
     scale = alt.Scale(domain=list(STANDINGS), range=colors)
@@ -87,7 +87,7 @@ def _chart(summary: RunSummary, varying: dict[str, list[float]]) -> alt.HConcatC
 
 
 def _lines(varying: dict[str, list[float]]) -> alt.Chart:
-    """Return one line per evaluation; each axis spans the values of its gene."""
+    """Return a chart with one line per evaluation. Each axis spans the values of one gene."""
     lows = {gene: _axis(values)[0] for gene, values in varying.items()}
     spans = {gene: _axis(values)[1] for gene, values in varying.items()}
     apart = {gene: APART if len(values) <= N_LABELS else 0 for gene, values in varying.items()}

@@ -32,7 +32,7 @@ class Importance:
 
     gene: str
     share: float  # explained share of the rank variance, 0 to 1; negative estimates become 0
-    chance: float  # share that is exceeded by chance in 5 % of cases
+    chance: float  # significance threshold: chance exceeds this share in 5 % of cases
     correlation: float  # rank correlation of gene and fitness; positive if larger is better
 
     @property
@@ -91,7 +91,7 @@ def _ranks(values: Sequence[float]) -> list[float]:
 
 
 def section(summary: RunSummary, done: Sequence[Row]) -> Section | None:
-    """Return the section for the finished evaluations, or None if there are too few."""
+    """Return the section on gene importance, or None if too few evaluations have finished."""
     bred = [row for row in done if row["origin"] not in (CONFIRM, PRIMORDIAL)]
     if len(bred) < FEWEST:
         return None

@@ -13,7 +13,7 @@ N_NAMED = len(theme.COLORS)
 
 
 def section(summary: RunSummary) -> Section:
-    """Return the section; its chart has one column per generation."""
+    """Return the section with the species chart."""
     rows = _rows(summary)
     names = list(dict.fromkeys(row["name"] for row in rows if row["name"] != "other"))
     return Section(

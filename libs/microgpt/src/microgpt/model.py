@@ -17,7 +17,7 @@ from microgpt.value import Number, dot, exp, log, relu, total
 Vector = list[Number]
 Matrix = Sequence[Sequence[Number]]
 Weights = Mapping[str, Matrix[Number]]
-KVCache = list[tuple[list[Vector[Number]], list[Vector[Number]]]]  # per layer: T keys, T values (C)
+KVCache = list[tuple[list[Vector[Number]], list[Vector[Number]]]]  # per layer: keys and values
 Drop = Callable[[Vector[Number], int, int], Vector[Number]]  # a dropout function or `keep_all`
 
 

@@ -50,7 +50,7 @@ class ChatSession:
         self._noted = ""  # unknown characters that have been reported
 
     def restart(self, messages: Iterable[Message] = ()) -> None:
-        """Replace the conversation, and no longer allow overwriting the files of the old one."""
+        """Replace the conversation with other messages, and clear `own_files`."""
         self.messages = [*messages]
         self.own_files.clear()
         self._has_dropped = False

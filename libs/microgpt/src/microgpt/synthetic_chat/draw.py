@@ -46,7 +46,7 @@ class Fillers(Generic[T]):
 
     @classmethod
     def of(cls, fillers: Iterable[T], text: Callable[[T], str] = str) -> "Fillers[T]":
-        """Split fillers by the hash of the text of each."""
+        """Split fillers by the hashes of their texts."""
         seen: list[T] = []
         held_out: list[T] = []
         for filler in fillers:

@@ -15,7 +15,7 @@ UNKNOWN = "i don't know."
 LARGEST = 99  # largest number in a question
 CLOSE = 0.25  # fraction of subtractions that are forced to have a difference below 10
 SHORTEST, LONGEST = 3, 7  # word lengths in letters
-COMMON = 0.25  # fraction of common words; a larger fraction would be memorised
+COMMON = 0.25  # fraction of words from the short list of common words, which could be memorised
 UNTOLD = 0.2  # fraction of questions about a fact that was not told
 
 _ALL_PAIRS = [*combinations_with_replacement(range(LARGEST + 1), 2)]  # smaller number first

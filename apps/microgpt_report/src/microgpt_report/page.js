@@ -9,7 +9,7 @@ function datasets(specification) {
 async function draw() {
   const theme = dark.matches ? "dark" : "light";
   for (const [name, specification] of Object.entries(data.specifications)) {
-    await new Promise((shown) => setTimeout(shown));  // one after the other, from the top
+    await new Promise((shown) => setTimeout(shown));  // render one chart at a time, from top to bottom
     await vegaEmbed(`#${name} .picture`,
       { ...specification, datasets: structuredClone(datasets(specification)) },
       { config: data.configs[theme], renderer: data.renderer, tooltip: { theme },

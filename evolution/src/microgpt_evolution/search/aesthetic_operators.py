@@ -1,7 +1,7 @@
 """Operators of the aesthetic search: random genomes and mutation.
 
-Width, heads, depth and learning rate evolve; the other genes are constant. All constants are
-evolve-rust's.
+Only the width, head count, depth and learning rate evolve; the other genes are fixed. All
+constants come from evolve-rust.
 """
 
 from dataclasses import replace
@@ -18,7 +18,7 @@ LR_FACTOR, MUTATED_LR = (0.7, 1.3), (1e-4, 0.1)
 
 
 def random_genome(rng: Random) -> Genome:
-    """Return a random genome."""
+    """Return a genome with random width, head count, depth and learning rate."""
     return Genome(
         n_emb=rng.choice(WIDTHS),
         n_ctx=N_CTX,
@@ -31,7 +31,7 @@ def random_genome(rng: Random) -> Genome:
 
 
 def mutate(genome: Genome, rng: Random) -> Genome:
-    """Return the genome with one gene drawn again; the new value may equal the old."""
+    """Return a copy of the genome with one gene mutated; the new value may equal the old one."""
     match rng.randrange(4):
         case 0:
             return _with_shared_width(genome, rng.choice(MUTATED_WIDTHS), genome.n_head)
@@ -46,9 +46,9 @@ def mutate(genome: Genome, rng: Random) -> Genome:
 
 
 def _with_shared_width(genome: Genome, n_emb: int, n_head: int) -> Genome:
-    """Return the genome with this width and these heads, or two heads if they do not divide it.
+    """Return a copy with this width and head count; use two heads if n_head does not divide n_emb.
 
-    An odd width, which only a warm start can have, is decreased by one.
+    For two heads, an odd width (possible only after a warm start) is rounded to an even number.
     """
     if n_emb % n_head:
         n_head = 2

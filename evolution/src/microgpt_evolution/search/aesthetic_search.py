@@ -1,12 +1,12 @@
-"""A population that evolves by mutation only: two elites, and mutants of them.
+"""Population of the aesthetic search: two elites and their mutants, without crossover.
 
     population = AestheticPopulation(measure="judge", size=12, run_seed=42, rng=Random(42))
     for _ in range(5):
         ranked = population.tell([evaluate(organism) for organism in population.ask()])
         population.breed()
 
-The aesthetic search has one such population, the Hydra one per head. The fitness is the negated
-score.
+The aesthetic search has one such population; the Hydra has one per head. The fitness is the
+negated score.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ N_ELITES = 2
 
 
 class AestheticPopulation(Population):
-    """A population that maximises one score, a key of `Scores.scores`."""
+    """A population that maximises one of the scores in `Scores.scores`."""
 
     n_elites = N_ELITES
 
@@ -36,7 +36,7 @@ class AestheticPopulation(Population):
         first_slot: int = 1,
         ancestor: Genome | None = None,
     ) -> None:
-        """Create a random first generation; with an ancestor, half are its mutants."""
+        """Create a random first generation; if given, the ancestor and its mutants are half of it."""
         self.measure = measure
         self._size, self._run_seed, self._rng, self._first_slot = size, run_seed, rng, first_slot
         children = [Offspring(ancestor, "genome")] if ancestor else []
@@ -47,13 +47,13 @@ class AestheticPopulation(Population):
         super().__init__(place(children, 1, run_seed, first_slot=first_slot))
 
     def seen(self, evaluation: Evaluation) -> Evaluation:
-        """Return an evaluation with its fitness in this population."""
+        """Return the evaluation with its fitness set to the negated score of this population."""
         if evaluation.scores is None:
             return evaluation
         return replace(evaluation, fitness=-evaluation.scores.scores[self.measure])
 
     def breed(self) -> None:
-        """Replace all but the two elites with their mutants; if none has finished, replace all."""
+        """Keep the finished elites and add their mutants; without elites, add random organisms."""
         elites = [o for o in self.organisms[:N_ELITES] if o.has_finished]
         children = [Offspring.same(elite, "elite") for elite in elites]
         while len(children) < self._size:
@@ -65,7 +65,7 @@ class AestheticPopulation(Population):
         self._replace(children)
 
     def receive(self, children: Sequence[Offspring]) -> None:
-        """Start a generation in which the children replace the worst organisms."""
+        """Start a new generation in which the children replace the worst organisms."""
         stay = self.organisms[: self._size - len(children)]
         self._replace([*(Offspring.same(organism, "elite") for organism in stay), *children])
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from microgpt_evolution.population import Organism
 
-# Cells: log2 of the number of parameters in steps of 1/2, and the share of novel names in steps of
-# 1/50. Values outside are clipped to the nearest cell.
+# Cells are indexed by log2 of the number of parameters, in steps of 1/2, and by the fraction of
+# novel names, in steps of 1/50. Values outside the grid are assigned to the nearest cell.
 LEAST_LOG_PARAMS, N_SIZES = 12, 9
 LEAST_NOVELTY, N_NOVELTIES = 40, 10
 N_CELLS = N_SIZES * N_NOVELTIES
@@ -14,12 +14,12 @@ N_CELLS = N_SIZES * N_NOVELTIES
 
 @dataclass
 class Archive:
-    """The best organism per cell (size, novelty)."""
+    """The best organism found in each cell of size and novelty."""
 
     cells: dict[tuple[int, int], Organism] = field(default_factory=dict)
 
     def add(self, organism: Organism, *, n_params: int) -> None:
-        """Add an organism if it has finished and is better than the one in its cell."""
+        """Add a finished organism if its cell is empty or contains a worse organism."""
         if organism.evaluation is None or organism.evaluation.scores is None:
             return
         size = math.floor(2 * (math.log2(n_params) - LEAST_LOG_PARAMS))
@@ -31,7 +31,7 @@ class Archive:
 
     @property
     def coverage(self) -> float:
-        """The share of occupied cells."""
+        """The fraction of cells that are occupied."""
         return len(self.cells) / N_CELLS
 
 

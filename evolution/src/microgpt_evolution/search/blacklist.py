@@ -1,4 +1,4 @@
-"""Species that have failed too often; random genomes avoid them."""
+"""Blacklist of species that failed repeatedly; random genomes avoid these species."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,14 +11,15 @@ MIN_FAILURES = 2
 
 @dataclass(frozen=True)
 class Blacklist:
-    """The failures of each species so far."""
+    """The failed evaluations of each species so far."""
 
     fitness: Fitness
     values: tuple[float, ...] = ()  # fitness of all finished evaluations
-    failures: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by species
+    # fitness of each failed evaluation, by species
+    failures: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def after(self, generation: Sequence[Organism]) -> "Blacklist":
-        """Return the blacklist after one more generation; elites are not counted again."""
+        """Return the blacklist updated with a generation; elites are not counted twice."""
         new = [o for o in generation if o.has_finished and o.origin != "elite"]
         if not new:
             return self
@@ -33,6 +34,6 @@ class Blacklist:
 
     @property
     def species(self) -> tuple[str, ...]:
-        """Species with two failures or more, most failures first."""
+        """The species with at least two failures, sorted by decreasing number of failures."""
         listed = [name for name, losses in self.failures.items() if len(losses) >= MIN_FAILURES]
         return tuple(sorted(listed, key=lambda name: -len(self.failures[name])))

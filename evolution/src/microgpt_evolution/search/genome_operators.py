@@ -1,8 +1,8 @@
-"""Operators of the loss search: random, mutation, crossover, fine-tuning, growth.
+"""Operators of the loss search: random genomes, mutation, crossover, fine-tuning and growth.
 
-The Hydra uses crossover, too. The aesthetic search has its own operators (`aesthetic_operators`).
+The Hydra also uses crossover. The aesthetic search has its own operators (`aesthetic_operators`).
 
-All constants are evolve-rust's, except that growth ends at the range of a gene (`WHOLE_LIMITS`).
+All constants come from evolve-rust. Unlike there, growth is limited by `WHOLE_LIMITS`.
 """
 
 import random
@@ -21,7 +21,7 @@ TUNED_STEPS, TUNED_LR = (100, 3000), (1e-4, 0.05)
 GROWN_CONTEXTS = (12, 16, 24, 32)
 
 
-Space = Mapping[str, tuple[float, ...]]  # values per gene; for lr the limits of log10(lr)
+Space = Mapping[str, tuple[float, ...]]  # allowed values of each gene; for lr, limits of log10(lr)
 
 NORMAL: Space = {
     "n_emb": (8, 12, 16, 20, 24, 32),
@@ -32,7 +32,7 @@ NORMAL: Space = {
     "steps": (200, 300, 500, 750, 1000, 1500),
     "lr": (-3.0, -1.3),
 }
-WIDE: Space = {  # for a cataclysm
+WIDE: Space = {  # used in a cataclysm
     "n_emb": (8, 16, 24, 32, 48, 64),
     "n_ctx": (8, 12, 16, 24, 32),
     "n_layer": (1, 2, 3, 4, 5, 6),
@@ -41,7 +41,7 @@ WIDE: Space = {  # for a cataclysm
     "steps": (300, 500, 1000, 1500, 2000, 3000),
     "lr": (-4.0, -1.0),
 }
-MUTATED: Space = {**NORMAL, "n_layer": (1, 2, 3, 4)}  # all genes except steps
+MUTATED: Space = {**NORMAL, "n_layer": (1, 2, 3, 4)}  # values drawn by `mutate`, except for steps
 
 
 def random_genome(rng: random.Random, space: Space = NORMAL) -> Genome:
@@ -50,7 +50,7 @@ def random_genome(rng: random.Random, space: Space = NORMAL) -> Genome:
 
 
 def mutate(genome: Genome, rng: random.Random) -> Genome:
-    """Return the genome after one to three mutations, possibly of the same gene."""
+    """Return a copy with one to three mutations; a gene may be mutated more than once."""
     genes = asdict(genome)
     for _ in range(rng.randint(1, 3)):
         gene = rng.choice(GENES)
@@ -67,7 +67,7 @@ def crossover(a: Genome, b: Genome, rng: random.Random) -> Genome:
 
 
 def fine_tune(genome: Genome, rng: random.Random) -> Genome:
-    """Return the genome with changed learning rate or steps, or a smaller change of both."""
+    """Return a copy with a changed learning rate or step count, or smaller changes to both."""
     lr, steps = genome.lr, genome.steps
     match rng.randrange(3):
         case 0:
@@ -80,9 +80,9 @@ def fine_tune(genome: Genome, rng: random.Random) -> Genome:
 
 
 def grow(genome: Genome, rng: random.Random) -> Genome:
-    """Return the genome with more layers, heads, context or hidden units.
+    """Return a copy with more layers, more heads, a longer context or a wider MLP.
 
-    A gene at the end of its range stays. If heads cannot be doubled, a layer is added.
+    A gene at its upper limit is left unchanged. If n_head cannot be doubled, a layer is added.
     """
     match rng.randrange(4):
         case 0:
@@ -100,7 +100,7 @@ def grow(genome: Genome, rng: random.Random) -> Genome:
 
 
 def _with_fitting_heads(genes: dict[str, Any]) -> Genome:
-    """Return the genome; if n_head does not divide n_emb, use the largest head count that does."""
+    """Build a genome; if n_head does not divide n_emb, use the largest head count that does."""
     if genes["n_emb"] % genes["n_head"]:
         genes["n_head"] = next(n_head for n_head in HEAD_COUNTS if genes["n_emb"] % n_head == 0)
     return Genome(**genes)

@@ -1,10 +1,10 @@
-"""The Hydra: one population ("head") per score; the heads exchange genomes periodically.
+"""Hydra search: one population ("head") per score; the heads exchange genomes periodically.
 
 hydra = Hydra(HEADS, size=8, run_seed=42)
 for _ in range(5):                              # cycles
     for _ in range(HEAD_GENERATIONS):
         hydra.tell([evaluate(organism) for organism in hydra.ask()])
-        hydra.breed()                           # after the last generation: the gathering
+        hydra.breed()                           # exchanges genomes at the end of a cycle
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,22 +19,22 @@ from microgpt_evolution.search.genome_operators import crossover
 
 Exchange = Literal["migrate", "source"]
 
-HEAD_GENERATIONS = 3  # generations per cycle, each head in isolation
-N_GUESTS = 2  # heads that send their champion to a head
+HEAD_GENERATIONS = 3  # number of generations per cycle, in which each head evolves separately
+N_GUESTS = 2  # number of champions that each head receives from other heads
 
 
 class Hydra:
     """Search over all heads, which share one random generator.
 
     Attributes:
-        exchange: what the gathering does. "migrate": the champions of two other heads replace the
-            worst organisms of each head, and their crossovers with its own champion the next worst.
-            "source", as in evolve-rust: the two best of every head replace all but the two best of
-            each head; after some cycles all heads are the same.
-        met: the two best of each head at the last gathering.
+        exchange: how the heads exchange genomes in a gathering. "migrate": in each head, champions
+            of two other heads and their crossovers with the head's own champion replace the worst
+            organisms. "source", as in evolve-rust: the two best organisms of every head replace
+            all other organisms of each head; after some cycles all heads are identical.
+        met: the finished organisms among the two best of each head at the last gathering.
     """
 
-    stagnation = None  # not counted
+    stagnation = None  # the Hydra does not count stagnation
 
     def __init__(
         self,
@@ -59,11 +59,11 @@ class Hydra:
             for place, name in enumerate(names)
         }
         self.met: dict[HeadName, list[Organism]] = {}
-        self._first: dict[int, Organism] = {}  # by seed, as bred: before it became an elite
+        self._first: dict[int, Organism] = {}  # first copy of each organism, by its seed
 
     @property
     def populations(self) -> Mapping[str, AestheticPopulation]:
-        """The heads, by name."""
+        """The populations of the heads, by name of the head."""
         return {str(name): population for name, population in self.heads.items()}
 
     @property
@@ -82,18 +82,18 @@ class Hydra:
         return [o for population in self.heads.values() for o in population.organisms]
 
     def ask(self) -> list[Organism]:
-        """Return the organisms of all heads that have no evaluation."""
+        """Return all organisms without an evaluation, head by head."""
         return [o for population in self.heads.values() for o in population.ask()]
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
-        """Set the evaluations of the organisms from `ask`, in order, and rank each head."""
+        """Assign the evaluations, in the order of `ask`, and rank the organisms of each head."""
         news = iter(evaluations)
         for population in self.heads.values():
             for organism in population.tell([next(news) for _ in population.ask()]):
                 self._first.setdefault(organism.seed, organism)
 
     def breed(self) -> None:
-        """Replace the generation of each head with the next; after a cycle, `gather`."""
+        """Breed the next generation of each head; at the end of a cycle, call `gather` instead."""
         if self.generation % HEAD_GENERATIONS == 0:
             self.gather()
         else:
@@ -108,12 +108,12 @@ class Hydra:
         }
 
     def finalists(self) -> list[Organism]:
-        """Return the organisms of the last gathering, each as it was bred."""
+        """Return the champions of the last gathering, each as first evaluated."""
         seeds = dict.fromkeys(o.seed for organisms in self.met.values() for o in organisms)
         return [self._first[seed] for seed in seeds]
 
     def gather(self) -> None:
-        """Exchange genomes between the heads, which starts the next generation of each."""
+        """Exchange genomes between the heads and start the next generation of each head."""
         champions = self.met = self.champions()
         for name, population in self.heads.items():
             room = max(len(population.organisms) - N_ELITES, 0)
@@ -125,7 +125,7 @@ class Hydra:
     def _guests(
         self, host: HeadName, champions: dict[HeadName, list[Organism]], room: int
     ) -> list[Offspring]:
-        """Return champions of other heads, in ring order, then their offspring."""
+        """Return champions of the next heads in ring order, then crossovers with the host's."""
         names = list(self.heads)
         ring = [*names[names.index(host) + 1 :], *names[: names.index(host)]]
         guests = [champions[name][0] for name in ring if champions[name]][:N_GUESTS]
@@ -138,6 +138,6 @@ class Hydra:
         return children[:room]
 
     def _pool(self, champions: dict[HeadName, list[Organism]], room: int) -> list[Offspring]:
-        """Return the best organism of each head, then the second best of each."""
+        """Return copies of the best organism of each head, followed by the second best ones."""
         everyone = [best[i] for i in range(N_ELITES) for best in champions.values() if best[i:]]
         return [Offspring.same(organism, "migrant") for organism in everyone[:room]]

@@ -19,14 +19,14 @@ from microgpt_evolution.search.stagnation import StagnationStage
 
 N_IMMIGRANTS = 2
 N_CHAMPIONS = 3
-CROSS_BELOW, MUTANT_BELOW = 0.4, 0.8  # thresholds of a uniform draw; above them: hypermutants
-MAX_TRIES = 20  # draws of a random genome before a blacklisted species is accepted
+CROSS_BELOW, MUTANT_BELOW = 0.4, 0.8  # thresholds for the uniform draw that selects the operator
+MAX_TRIES = 20  # number of random genomes drawn before a blacklisted species is accepted
 
 
 def first_generation(
     size: int, *, run_seed: int, rng: Random, ancestor: Genome | None = None
 ) -> list[Organism]:
-    """Return random organisms; with an ancestor, half are the ancestor and its mutants."""
+    """Return random organisms. An ancestor and its mutants, if given, form half of them."""
     children = []
     if ancestor:
         children = [Offspring(ancestor, "genome")]
@@ -46,12 +46,12 @@ def next_generation(
     rng: Random,
     blacklisted: Collection[str] = (),
 ) -> list[Organism]:
-    """Return the next generation, as large as the ranked one.
+    """Return the next generation, which has the same size as the ranked generation.
 
-    Only finished organisms are kept or bred from; if there are none, all are random.
+    Only finished organisms are kept or used as parents. If none has finished, all are random.
 
     Args:
-        run_seed: determines the training seeds.
+        run_seed: seed of the run, from which the training seeds are derived.
         blacklisted: species that random genomes avoid.
     """
     size = len(ranked)
@@ -68,7 +68,7 @@ def next_generation(
 
 
 def count_immigrants(size: int) -> int:
-    """Return the number of random organisms in a normal generation; at least two are not random."""
+    """Return the number of immigrants (random organisms): at most 2, and at most size - 2."""
     return max(0, min(N_IMMIGRANTS, size - 2))
 
 
@@ -99,7 +99,7 @@ def _offspring(winners: Sequence[Organism], rng: Random) -> Offspring:
 def _championship(
     winners: Sequence[Organism], size: int, rng: Random, blacklisted: Collection[str]
 ) -> list[Offspring]:
-    """Return the best to be re-evaluated, offspring of the three best, and an immigrant."""
+    """Return the best genome for re-evaluation, offspring of the three best, and an immigrant."""
     best = winners[0]
     children = [Offspring(best.genome, "re-eval", (best,))]
     if size > 1:
@@ -119,7 +119,7 @@ def _championship(
 def _cataclysm(
     winners: Sequence[Organism], size: int, rng: Random, blacklisted: Collection[str]
 ) -> list[Offspring]:
-    """Return the best to be re-evaluated, and random organisms of the wide space."""
+    """Return the best genome for re-evaluation, and random genomes from the wide space."""
     children = [Offspring(best.genome, "re-eval", (best,)) for best in winners[:1]]
     while len(children) < size:
         children.append(Offspring(_random_avoiding(blacklisted, WIDE, rng), "cataclysm"))

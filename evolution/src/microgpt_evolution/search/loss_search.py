@@ -1,4 +1,4 @@
-"""The loss search, one generation at a time.
+"""Loss search with an ask, tell and breed interface.
 
 search = LossSearch(population=8, fitness="held-out", seed=42)
 for _ in range(10):
@@ -37,7 +37,7 @@ class LossSearch(Population):
         return self.schedule.stagnation
 
     def tell(self, evaluations: Sequence[Evaluation]) -> list[Organism]:
-        """Set the evaluations of the organisms from `ask`, in order; return all, ranked."""
+        """Assign the evaluations, in the order of `ask`, and return the ranked population."""
         ranked = super().tell(evaluations)
         self.blacklist = self.blacklist.after(ranked)
         self.schedule = self.schedule.after(ranked[0].fitness)

@@ -1,7 +1,7 @@
 """Rebuild the generations of a search from its records, without training.
 
-Given the recorded evaluations, a search breeds the same organisms again, including elites and
-migrants, which have no records.
+Searches are deterministic: given the recorded evaluations, a search breeds the same organisms
+again. This includes elites and migrants, which have no records of their own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,24 +15,24 @@ from microgpt_evolution.search.stagnation import StagnationStage
 
 Known = Callable[[Genome, int], Evaluation | None]
 
-_PENDING = Evaluation("crashed")  # compared by identity: marks a missing evaluation
+_PENDING = Evaluation("crashed")  # marks a missing evaluation; compared by identity
 
 
 @dataclass(frozen=True)
 class Generation:
     """The evaluated organisms of one generation."""
 
-    number: int  # counted from 1
-    populations: Mapping[str, Sequence[Organism]]  # by name, each ranked
-    stage: StagnationStage = "normal"  # how it was bred, in a loss search
+    number: int  # number of the generation, counted from 1
+    populations: Mapping[str, Sequence[Organism]]  # ranked organisms by population name
+    stage: StagnationStage = "normal"  # how the generation was bred; used in loss searches
 
 
 def replay(search: Search, n_generations: int, known: Known) -> list[Generation]:
     """Return the recorded generations of a search; the last may be incomplete.
 
     Args:
-        search: a new search, which is modified.
-        known: returns the recorded evaluation of a genome and a seed.
+        search: new search; modified in place.
+        known: function that returns the recorded evaluation of a genome and seed, or None.
     """
     generations: list[Generation] = []
     for number in range(1, n_generations + 1):

@@ -1,7 +1,7 @@
-"""Run a search to its winner, with log, trace and events.
+"""Run a search, choose its winner, and report progress through a log, a trace and events.
 
-`SearchRunner` has the loop, the evaluation of generations and the retest of the finalists. Its
-subclasses, one per objective, choose the winner and write evolve-rust's log and trace.
+`SearchRunner` runs the generations and retests the finalists. Its subclasses, one per objective,
+choose the winner and write the log and the trace in evolve-rust's format.
 """
 
 from abc import ABC, abstractmethod
@@ -41,13 +41,13 @@ class SearchEvent:
     """Progress of a run, sent when a stage begins and after each evaluation."""
 
     stage: Stage
-    generation: int  # current generation; in the retest, the last
-    organisms: Sequence[Organism]  # of this generation
-    n_later: int  # estimated evaluations of later stages; stagnation adds more
-    champions: Mapping[str, Organism] = field(default_factory=dict)  # best so far, by population
+    generation: int  # current generation; the last generation during the retest
+    organisms: Sequence[Organism]  # organisms of the current generation
+    n_later: int  # estimated evaluations in later stages, assuming no stagnation
+    champions: Mapping[str, Organism] = field(default_factory=dict)  # best organism per population
     stagnation: int | None = None  # generations without progress; None if not counted
-    n_done: int = 0  # evaluations of this stage that are done or were recorded
-    n_all: int = 0  # all evaluations of this stage
+    n_done: int = 0  # finished evaluations in this stage, including recorded ones
+    n_all: int = 0  # total number of evaluations in this stage
 
     @property
     def n_species(self) -> int:
@@ -56,20 +56,20 @@ class SearchEvent:
 
 
 def ignore(_: object) -> None:
-    """Do nothing."""
+    """Do nothing; this is the default callback."""
 
 
 @dataclass(frozen=True)
 class Listeners:
     """Callbacks for the log, the trace and the events of a search."""
 
-    log: Callable[[str], None] = ignore  # with each line of the log
-    trace: Callable[[str], None] = ignore  # with each line of the trace
+    log: Callable[[str], None] = ignore  # called with each line of the log
+    trace: Callable[[str], None] = ignore  # called with each line of the trace
     on_event: Callable[[SearchEvent], None] = ignore
 
 
 class SearchRunner(ABC):
-    """Runs one search."""
+    """Runs one search; base class of the runners below."""
 
     search: Search
 
@@ -82,7 +82,7 @@ class SearchRunner(ABC):
         self._listeners = listeners
 
     def run(self, minutes: float | None = None) -> Winner | None:
-        """Return the winner, or None; start no generation after `minutes`."""
+        """Run the search and return its winner, or None. Start no generation after `minutes`."""
         self._started = perf_counter()
         self._begin()
         for number in range(1, self.settings.generations + 1):
@@ -100,7 +100,7 @@ class SearchRunner(ABC):
 
     @abstractmethod
     def _generation(self, number: int, started: float) -> None:
-        """Evaluate a generation, or a cycle of the Hydra, and log it."""
+        """Evaluate and log one generation, or one cycle of the Hydra."""
 
     def _breed(self) -> None:
         self.search.breed()
@@ -133,7 +133,7 @@ class SearchRunner(ABC):
     def _measure(
         self, stage: Stage, trials: Sequence[Trial[Genome]], on_measured: OnMeasured | None = None
     ) -> list[Evaluation]:
-        """Return the evaluations of trials, and send the events of the stage."""
+        """Evaluate trials, and send the events of the stage."""
         n_done = self.evaluator.count_known(trials)
         self._send(stage, n_done, len(trials))
 
@@ -160,7 +160,7 @@ class SearchRunner(ABC):
         self._listeners.on_event(event)
 
     def _count_later(self, stage: Stage) -> int:
-        """Estimate the evaluations after a stage, if the search does not stagnate."""
+        """Estimate the number of evaluations after a stage, assuming no stagnation."""
         if stage == "again":
             return 0
         n_evaluated = self.search.generation if stage == "generation" else 0
@@ -180,10 +180,10 @@ class SearchRunner(ABC):
 
 
 class LossRunner(SearchRunner):
-    """Runs a loss search."""
+    """Runs a loss search and logs it in evolve-rust's format."""
 
     search: LossSearch
-    target = target("last-doc")  # fitness to beat; for held-out it is set when the run begins
+    target = target("last-doc")  # fitness to beat; for held-out, `_begin` replaces it
     _is_reached = False
 
     def _begin(self) -> None:
@@ -244,7 +244,7 @@ class LossRunner(SearchRunner):
 
 
 class AestheticRunner(SearchRunner):
-    """Runs an aesthetic search."""
+    """Runs an aesthetic search and logs it in evolve-rust's format."""
 
     def _begin(self) -> None:
         self._log(*aesthetic_log.header(self.settings, self.evaluator.records.log))
@@ -267,10 +267,10 @@ class AestheticRunner(SearchRunner):
 
 
 class HydraRunner(SearchRunner):
-    """Runs a Hydra search."""
+    """Runs a Hydra search and logs it in evolve-rust's format."""
 
     search: Hydra
-    winners: Mapping[HeadName, Candidate]  # of each head in the retest; set at the end
+    winners: Mapping[HeadName, Candidate]  # winner of each head in the retest; set by `_end`
 
     def _begin(self) -> None:
         self.archives = {name: Archive() for name in self.search.heads}
@@ -311,7 +311,7 @@ class HydraRunner(SearchRunner):
         winner = self.winners[head] if head else best_for_all(heads, candidates)
         self._log(*hydra_log.ascended(self.winners))
         self._log(*hydra_log.chosen(winner, heads, head))
-        return Winner(winner.organism, head or JUDGE, head)  # the judge combines all qualities
+        return Winner(winner.organism, head or JUDGE, head)  # without a head, report the judge
 
 
 RUNNERS: Mapping[str, type[SearchRunner]] = {

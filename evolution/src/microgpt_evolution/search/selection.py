@@ -1,6 +1,6 @@
-"""Retest of the finalists, and the rules that choose the winner.
+"""Retest trials of the finalists, and rules for choosing the winner.
 
-The best of many measurements is partly luck, so the means over several seeds decide.
+The best of many noisy measurements is partly luck, so means over several seeds are compared.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,48 +14,48 @@ from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.population import Evaluation, Organism
 from microgpt_evolution.seeds import training_seed
 
-N_REPEATS = 2  # retest runs per finalist, in addition to the search's
-N_FRESH = 2  # fresh seeds for the winner, in addition to that of the run
+N_REPEATS = 2  # retest runs per finalist, in addition to the run in the search
+N_FRESH = 2  # fresh seeds for the winner, in addition to the seed of the run
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A finalist with its evaluations, one per seed; the first is the search's."""
+    """A finalist with one evaluation per seed; the first evaluation comes from the search."""
 
-    organism: Organism  # as found by the search
+    organism: Organism  # the finalist with its evaluation in the search
     evaluations: tuple[Evaluation, ...]
 
     def values(self, measure: str | None) -> list[float]:
-        """Return the values of a score (a key of `Scores.scores`), or of the fitness if None."""
+        """Return the values of a score (a key of `Scores.scores`); if None, the fitness values."""
         if measure is None:
             return [evaluation.fitness for evaluation in self.evaluations]
         return [e.scores.scores[measure] for e in self.evaluations if e.scores]
 
     def mean(self, measure: str | None) -> float:
-        """Return the mean of a score, or of the fitness."""
+        """Return the mean of a score; if `measure` is None, the mean fitness."""
         return fmean(self.values(measure))
 
     def describe(self, measure: str | None) -> str:
-        """Format the mean of a score, or of the fitness, with its confidence interval."""
+        """Format the mean of a score, or of the fitness if None, with its confidence interval."""
         return confidence_interval.describe(self.values(measure))
 
 
 @dataclass(frozen=True)
 class Winner:
-    """The winner of a run."""
+    """The winner of a run and the measure by which it is reported."""
 
-    organism: Organism  # as found by the search
-    measure: str | None = None  # a key of `Scores.scores`; None if a loss was minimised
-    head: HeadName | None = None  # the requested head, if any, whose champion it is
+    organism: Organism  # the winner with its evaluation in the search
+    measure: str | None = None  # key of `Scores.scores`; None if a loss was minimised
+    head: HeadName | None = None  # head whose champion won; None if no head was requested
 
     @property
     def found(self) -> Evaluation:
-        """The evaluation in the search."""
+        """The evaluation of the winner in the search."""
         assert self.organism.evaluation
         return self.organism.evaluation
 
     def fresh_seeds(self, run_seed: int) -> list[int]:
-        """Return seeds not used for selection: that of the run, and two new ones."""
+        """Return seeds not used for selection: the seed of the run and two new seeds."""
         repeats = range(N_REPEATS + 1, N_REPEATS + 1 + N_FRESH)
         return [run_seed, *(_seed(self.organism, run_seed, repeat) for repeat in repeats)]
 
@@ -85,12 +85,12 @@ def make_candidates(finalists: Sequence[Organism], again: Sequence[Evaluation]) 
 
 
 def best_for(measure: str, candidates: Sequence[Candidate]) -> Candidate:
-    """Return the candidate with the best mean score; ties: the first."""
+    """Return the candidate with the best mean score; the first candidate wins ties."""
     return max(candidates, key=lambda candidate: candidate.mean(measure))
 
 
 def best_for_all(heads: Collection[HeadName], candidates: Sequence[Candidate]) -> Candidate:
-    """Return the candidate with the lowest sum of ranks over the heads; ties: the first.
+    """Return the candidate with the lowest sum of ranks over the heads; the first wins ties.
 
     Ranks are used because the scores of different heads are not comparable.
     """

@@ -1,4 +1,4 @@
-"""Settings of a search, stored in run.json; a resumed run keeps them."""
+"""Settings of a search; they are stored in run.json and used again when the run is resumed."""
 
 import json
 from collections.abc import Mapping
@@ -27,10 +27,10 @@ from microgpt_evolution.search.aesthetic_search import JUDGE, AestheticPopulatio
 from microgpt_evolution.search.hydra_search import HEAD_GENERATIONS, Exchange, Hydra
 from microgpt_evolution.search.loss_search import LossSearch
 
-Search = Population | Hydra  # ask, tell, breed, finalists
+Search = Population | Hydra  # both have the methods ask, tell, breed and finalists
 
-HELD_OUT = 0.1  # share of the validation part, and of the test part
-# The options of each objective and their defaults
+HELD_OUT = 0.1  # fraction of the documents in the validation split, and in the test split
+# Options of each objective, with their default values.
 DEFAULTS: dict[ObjectiveName, dict[str, Any]] = {
     "loss": {"population": 8, "generations": 10, "fitness": "held-out"},
     "aesthetic": {"population": 12, "generations": 5, "samples": N_SAMPLES},
@@ -45,44 +45,44 @@ DEFAULTS: dict[ObjectiveName, dict[str, Any]] = {
 }
 OPTIONS = ("population", "generations", "fitness", "samples", "exchange", "origin", "head")
 _Count = Annotated[int, Field(ge=1)]
-MAX_POPULATION, MAX_SAMPLES = 10_000, 100_000  # limits that fit into memory
+MAX_POPULATION, MAX_SAMPLES = 10_000, 100_000  # searches within these limits fit into memory
 
 
 class SearchSettings(BaseModel):
-    """The settings of a search."""
+    """The settings of a search, as stored in run.json."""
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
     objective: ObjectiveName
     input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # path of the documents when the run began
-    data_sha256: str  # of all documents
-    vocab_size: _Count | None = None  # None in runs of older versions
+    data_sha256: str  # SHA-256 of all documents
+    vocab_size: _Count | None = None  # None in runs written by older versions
     val_fraction: float = HELD_OUT
     test_fraction: float = HELD_OUT
-    population: Annotated[_Count, Field(le=MAX_POPULATION)]  # per head of the Hydra
-    generations: _Count  # cycles, for the Hydra
+    population: Annotated[_Count, Field(le=MAX_POPULATION)]  # organisms; for the Hydra, per head
+    generations: _Count  # number of generations; for the Hydra, of cycles
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
-    fitness: Fitness | None = None  # None if a score is maximised
+    fitness: Fitness | None = None  # loss to minimise; None if a score is maximised
     samples: Annotated[_Count, Field(le=MAX_SAMPLES)] | None = None  # names scored per organism
     exchange: Exchange | None = None
     origin: bool = False  # whether the Hydra has the fourth head, Origin
-    head: HeadName | None = None  # head whose champion wins; None: the best over all heads
-    warm_start: Genome | None = None  # the genome, not its path: the file may change
-    max_flops: float = MAX_FLOPS  # training runs that need more are refused
-    max_bytes: int = MAX_BYTES  # bytes of training memory; training runs that need more are refused
+    head: HeadName | None = None  # head whose champion wins; None for the best over all heads
+    warm_start: Genome | None = None  # the genome itself, because a file may change
+    max_flops: float = MAX_FLOPS  # operation limit; larger training runs are refused
+    max_bytes: int = MAX_BYTES  # training memory limit in bytes; larger training runs are refused
 
     @property
     def n_generations(self) -> int:
-        """The number of generations per population; a cycle of the Hydra has several."""
+        """The number of generations of each population; a cycle of the Hydra has several."""
         return self.generations * (HEAD_GENERATIONS if self.objective == "hydra" else 1)
 
     @property
     def heads(self) -> list[HeadName]:
-        """The heads of the Hydra."""
+        """The names of the Hydra's heads, including Origin only if it is enabled."""
         return [name for name in HEADS if name != "origin" or self.origin]
 
     def search(self) -> Search:
-        """Return a new search."""
+        """Create the search described by these settings."""
         size, seed, ancestor = self.population, self.seed, self.warm_start
         if self.objective == "loss":
             assert self.fitness
@@ -98,7 +98,7 @@ class SearchSettings(BaseModel):
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
-        """Refuse settings that mix several objectives."""
+        """Reject options of other objectives, and missing options of this objective."""
         known = DEFAULTS[self.objective]
         for name in OPTIONS:
             value = getattr(self, name)
@@ -115,11 +115,11 @@ class SearchSettings(BaseModel):
         """Return the settings of a new run.
 
         Args:
-            given: options by name; None means the default.
-            facts: other fields.
+            given: options by name; None selects the default.
+            facts: values of the other fields.
 
         Raises:
-            ConfigError: an option does not belong to the objective, or is outside its range.
+            ConfigError: an option does not belong to the objective, or is out of range.
         """
         given = {name: option for name, option in given.items() if option is not None}
         objective: ObjectiveName = given.get("objective", "loss")

@@ -1,4 +1,4 @@
-"""Stagnation schedule: breed only the winners, then restart with random genomes."""
+"""Stagnation schedule: first breed from the winners only, later restart with random genomes."""
 
 import math
 from dataclasses import dataclass
@@ -6,23 +6,23 @@ from typing import Literal
 
 StagnationStage = Literal["normal", "championship", "cataclysm"]
 
-CHAMPIONSHIP_AFTER = 2  # generations without progress
+CHAMPIONSHIP_AFTER = 2  # generations without progress before a championship
 CATACLYSM_AFTER = 4
-PROGRESS = 1e-8  # smaller gains count as rounding errors
+PROGRESS = 1e-8  # minimum improvement; smaller gains may be rounding errors
 
 
 @dataclass(frozen=True)
 class StagnationSchedule:
-    """The number of generations without progress, and the stage that follows from it."""
+    """Count of generations without progress, which determines the breeding stage."""
 
     stagnation: int = 0  # generations without progress
     best: float | None = None  # best fitness of the last generation
 
     def after(self, best: float) -> "StagnationSchedule":
-        """Return the schedule after one more generation with this best fitness.
+        """Return the schedule updated with the best fitness of a generation.
 
-        A worse fitness is not progress. evolve-rust resets its counter at any change; since its
-        championships re-evaluate the elite, its cataclysm never happens.
+        Only a lower fitness is progress. evolve-rust resets its counter on any change. Because its
+        championships re-evaluate the elite, evolve-rust never reaches a cataclysm.
         """
         if self.best is None:
             return StagnationSchedule(0, best)
@@ -37,5 +37,5 @@ class StagnationSchedule:
         return "championship" if self.stagnation >= CHAMPIONSHIP_AFTER else "normal"
 
     def after_breeding(self) -> "StagnationSchedule":
-        """Return the schedule for the bred generation; a cataclysm resets the count."""
+        """Return the schedule after breeding; a cataclysm resets the count."""
         return StagnationSchedule(0, self.best) if self.stage == "cataclysm" else self

@@ -1,4 +1,4 @@
-"""A line of evaluations.jsonl of a search: an evaluation with its organism and cost."""
+"""Record of one evaluation of a search: a line of evaluations.jsonl."""
 
 import math
 from collections.abc import Mapping
@@ -15,19 +15,19 @@ from microgpt_evolution.objectives.scores import Scores
 from microgpt_evolution.population import Evaluation, Status
 
 REMEDY = "remove the line to repeat the evaluation"
-LARGEST = 1e300  # sums of larger losses may overflow
+LARGEST = 1e300  # maximum loss; sums of larger losses may overflow
 
 
 class EvaluationRecord(BaseModel):
-    """A line of evaluations.jsonl."""
+    """A line of evaluations.jsonl: an evaluation with its organism and cost."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
-    id: str  # of the organism, such as "g3-5"
-    origin: str  # how the organism was made, or why it was trained
-    parents: tuple[str, ...]  # ids
+    id: str  # id of the organism, such as "g3-5"
+    origin: str  # how the organism was created, or why it was trained
+    parents: tuple[str, ...]  # ids of the parent organisms
     genome: Genome
-    seed: int | None  # None in an imported run, like flops, seconds and cpu_seconds
+    seed: int | None  # imported runs have no seed, flops, seconds or cpu_seconds
     status: Status
     fitness: float | None
     last_loss: float | None
@@ -40,7 +40,7 @@ class EvaluationRecord(BaseModel):
 
     @classmethod
     def of(cls, evaluation: Evaluation, **others: Any) -> Self:
-        """Return the record of an evaluation; `others` are the remaining fields."""
+        """Create the record of an evaluation; `others` are the remaining fields."""
         return cls(
             status=evaluation.status,
             fitness=evaluation.fitness if math.isfinite(evaluation.fitness) else None,
@@ -53,25 +53,25 @@ class EvaluationRecord(BaseModel):
 
     @cached_property
     def evaluation(self) -> Evaluation:
-        """The evaluation, without its cost."""
+        """The evaluation without its cost (operations and times)."""
         fitness = math.inf if self.fitness is None else self.fitness
         names = self.samples or ()
         return Evaluation(self.status, fitness, self.last_loss, self.val_loss, names, self.scores)
 
     def encode(self) -> bytes:
-        """Encode the record as a line."""
+        """Encode the record as a line of JSON that ends with a line feed."""
         absent = set() if self.samples else {"samples", "scores"}
         return self.model_dump_json(by_alias=True, exclude=absent).encode() + b"\n"
 
 
 def decode(line: bytes, where: str, settings: Mapping[str, Any]) -> EvaluationRecord:
-    """Parse a line.
+    """Parse a line of evaluations.jsonl.
 
     Args:
-        where: file and line number, for the error message.
+        where: file and line number for error messages.
 
     Raises:
-        RunError: it is damaged, or lacks a value that a search with these settings needs.
+        RunError: the line is damaged, or lacks a value that a search with these settings needs.
     """
     try:
         record = EvaluationRecord.model_validate_json(line)
@@ -85,7 +85,7 @@ def decode(line: bytes, where: str, settings: Mapping[str, Any]) -> EvaluationRe
 
 
 def _find_problem(record: EvaluationRecord, settings: Mapping[str, Any]) -> str | None:
-    """Return why a search cannot use a finished evaluation, or None."""
+    """Return the reason why a search cannot use a finished evaluation, or None."""
     losses = (record.fitness, record.last_loss, record.val_loss)
     if any(abs(loss) > LARGEST for loss in losses if loss is not None):
         return f"a loss exceeds {LARGEST:g}"

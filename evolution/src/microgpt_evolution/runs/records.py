@@ -1,4 +1,4 @@
-"""Evaluations of a search: appended during the search, readable at any time."""
+"""Records of a search: evaluations are appended during the search and readable at any time."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ class Records(RunDirectory):
     def add(
         self, trial: Trial[Genome], evaluation: Evaluation, *, flops: int, n_params: int
     ) -> None:
-        """Append an evaluation; see `RunDirectory`."""
+        """Append an evaluation; see `RunDirectory.add`."""
         record = EvaluationRecord.of(
             evaluation,
             id=trial.id,
@@ -77,15 +77,15 @@ class Records(RunDirectory):
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """Settings and evaluations of a search, read without its lock."""
+    """Settings and evaluations of a search, read without locking its directory."""
 
     directory: Path
     settings: dict[str, Any]
-    entries: tuple[EvaluationRecord, ...]  # in the order in which they ended
+    entries: tuple[EvaluationRecord, ...]  # evaluations in order of completion
 
     @property
     def is_imported(self) -> bool:
-        """Whether it was imported from a log, which has no seeds and times."""
+        """Whether the run was imported from a log; such runs have no seeds or times."""
         return IMPORTED_FROM in self.settings
 
 
@@ -93,7 +93,7 @@ def read_recorded(path: Path) -> RecordedRun:
     """Read the records of a search from its directory or from the log beside it.
 
     Raises:
-        RunError: there is no run, it is a sweep, it is damaged, or it has no evaluations yet.
+        RunError: the run is missing, is a sweep, is damaged, or has no evaluations yet.
     """
     directory = directory_of(path)
     settings = read_settings(directory)

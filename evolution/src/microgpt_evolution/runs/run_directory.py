@@ -1,10 +1,10 @@
-"""The directory of a run: settings and evaluations, from which it can be resumed.
+"""The directory of a run, with the settings and evaluations needed to resume the run.
 
-    .lock                held by the process that runs it
+    .lock                lock file, held while a process executes the run
     run.json             the settings and the version of microgpt
-    evaluations.jsonl    one line per evaluation, appended when it ends
+    evaluations.jsonl    one line per evaluation, appended when the evaluation ends
 
-Resuming a run repeats it from the start and looks up recorded evaluations.
+A resumed run starts from the beginning and reuses the recorded evaluations.
 """
 
 import json
@@ -31,12 +31,12 @@ from microgpt_evolution.population import Evaluation
 RUN, EVALUATIONS = "run.json", "evaluations.jsonl"
 FORMAT_VERSION = 1
 MAX_RUN_BYTES = 2**24  # a sweep of 10,000 configurations takes 3 MB
-MAX_EVALUATIONS_BYTES = 2**28  # 400,000 lines without samples
+MAX_EVALUATIONS_BYTES = 2**28  # enough for 400,000 lines without samples
 USE = "being searched"  # completes the error message about a locked directory
 
 
 class _Run(BaseModel):
-    """The content of run.json, with its keys in order."""
+    """The content of run.json; the fields are in the order of the keys in the file."""
 
     model_config = ConfigDict(strict=True)
 
@@ -47,7 +47,7 @@ class _Run(BaseModel):
 
 
 class RunDirectory(ABC):
-    """The records of one run, locked until they are closed. The log is a file beside them."""
+    """The records of one run, locked until `close`. The log is a file beside the directory."""
 
     def __init__(self, directory: Path, settings: dict[str, Any], lock: DirectoryLock) -> None:
         self.directory, self.settings = directory, settings
@@ -58,7 +58,7 @@ class RunDirectory(ABC):
     def begin(
         cls, folder: Path, name: str, settings: dict[str, Any], *, is_stamped: bool = True
     ) -> Self:
-        """Create the records of a new run; see `new_directory`."""
+        """Create the records of a new run; see `new_directory` for the arguments."""
         files = {EVALUATIONS: b"", RUN: encode_run(settings)}
         directory = new_directory(folder, name, files, is_stamped=is_stamped)
         try:
@@ -69,16 +69,16 @@ class RunDirectory(ABC):
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open the records of a run, given its directory or the log beside it.
+        """Open the records of a run, given the run directory or the log beside it.
 
         Raises:
-            RunError: there is no run of this kind, or it is damaged.
+            RunError: there is no run of this kind, or the run is damaged.
             CheckpointError: another process holds the lock, or the directory is not writable.
         """
         directory = directory_of(path)
         settings = read_settings(directory)
         cls._check(settings, path)
-        # Lock before removing a torn last line: another process may be writing it.
+        # Lock before removing a torn last line: another process may be writing that line.
         lock = DirectoryLock(directory, USE, exists=True)
         run = cls(directory, settings, lock)
         try:
@@ -100,7 +100,7 @@ class RunDirectory(ABC):
 
     @abstractmethod
     def known(self, trial: Trial[Any]) -> Evaluation | None:
-        """Return the evaluation of a trial that need not be repeated, or None."""
+        """Return the recorded evaluation of a trial, or None if the trial must be run."""
 
     @abstractmethod
     def add(self, trial: Trial[Any], evaluation: Evaluation, *, flops: int, n_params: int) -> None:
@@ -109,24 +109,24 @@ class RunDirectory(ABC):
     @property
     @abstractmethod
     def n_known(self) -> int:
-        """The number of evaluations that need not be repeated."""
+        """The number of recorded evaluations that a resumed run reuses."""
 
     @property
     def n_recorded(self) -> int:
-        """The number of evaluations in the file; after a stop, `n_known` may lack the last one."""
+        """The number of evaluations in the file; after a stop, it may exceed `n_known` by one."""
         return len(whole_lines(self.directory))
 
     @classmethod
     @abstractmethod
     def _check(cls, settings: dict[str, Any], path: Path) -> None:
-        """Raise RunError if a run with these settings cannot be resumed here."""
+        """Raise RunError if this class cannot resume a run with these settings."""
 
     @abstractmethod
     def _take(self, line: bytes, where: str) -> None:
-        """Add an evaluation that was read from the file."""
+        """Parse a line of evaluations.jsonl and add its evaluation."""
 
     def _append(self, line: bytes) -> None:
-        """Append a line, which must end in a line feed."""
+        """Append a line to evaluations.jsonl; the line must end with a line feed."""
         try:
             with (self.directory / EVALUATIONS).open("ab") as file:
                 file.write(line)
@@ -145,12 +145,12 @@ class RunDirectory(ABC):
 
 
 def directory_of(path: Path) -> Path:
-    """Return the directory of a run, given the directory or the log beside it."""
+    """Return the directory of a run, given the run directory or the log beside it."""
     return path.with_suffix("") if path.suffix == ".log" else path
 
 
 def encode_run(settings: dict[str, Any]) -> bytes:
-    """Encode run.json."""
+    """Return the content of a new run.json with these settings."""
     run = _Run(
         created_by=f"microgpt {version('microgpt-evolution')}",
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -176,13 +176,13 @@ def read_settings(directory: Path) -> dict[str, Any]:
 
 
 def whole_lines(directory: Path) -> list[tuple[str, bytes]]:
-    """Return the lines of evaluations.jsonl, each with its location; skip a torn last line."""
+    """Return the complete lines of evaluations.jsonl with their locations."""
     path = directory / EVALUATIONS
     try:
         content = read_regular_file(path, MAX_EVALUATIONS_BYTES)
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from error
-    *lines, _ = content.split(b"\n")  # the last is empty or torn
+    *lines, _ = content.split(b"\n")  # the last line is empty or incomplete
     return [(f"{path}, line {number}", line) for number, line in enumerate(lines, start=1)]
 
 
@@ -193,8 +193,8 @@ def new_directory(
 
     Args:
         folder: parent of the new directory. Unfinished files of a killed process are removed.
-        files: contents by file name.
-        is_stamped: append the time to the name, and a number if that name is taken.
+        files: file contents by file name.
+        is_stamped: append the time to the name, and also a number if the name is taken.
 
     Raises:
         RunError: the folder is a file.
@@ -202,7 +202,7 @@ def new_directory(
     """
     if os.path.lexists(folder) and not folder.is_dir():
         raise RunError(f"cannot save runs in {folder}: it is not a directory; rename it")
-    staging = folder / SAVING  # if this process is killed, the next holder of the lock removes it
+    staging = folder / SAVING  # if this process is killed, the next lock holder removes it
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with DirectoryLock(folder, exists=True):
@@ -218,7 +218,7 @@ def new_directory(
 
 
 def _free_directory(folder: Path, name: str) -> Path:
-    """Return a path at which neither a directory nor a log exists."""
+    """Return a time-stamped path for which neither a directory nor a log exists."""
     stem = f"{name}_{datetime.now():%Y%m%d_%H%M%S}"
     paths = (folder / f for f in chain([stem], (f"{stem}_{i}" for i in count(2))))
     return next(path for path in paths if not (path.exists() or Path(f"{path}.log").exists()))

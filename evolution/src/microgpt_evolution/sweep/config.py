@@ -10,10 +10,10 @@ from microgpt.training.engines import DEFAULT_DTYPE, check_engine
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """Settings with the names and defaults of `microgpt train`.
+    """Settings with the same names and defaults as the options of `microgpt train`.
 
     Raises:
-        ConfigError: a setting is outside its range, or n_embd is not divisible by n_head.
+        ConfigError: a setting is out of range, or n_embd is not divisible by n_head.
     """
 
     n_embd: int = ModelConfig.n_embd
@@ -46,7 +46,7 @@ class SweepConfig:
         return {f.name: getattr(self, f.name) for f in fields(kind) if f.name in SETTINGS}
 
     def describe(self, names: Iterable[str]) -> str:
-        """Format some of the settings, such as "n_layer 1, steps 3,000"."""
+        """Format the named settings, for example "n_layer 1, steps 3,000"."""
         return ", ".join(f"{name} {show(getattr(self, name))}" for name in names)
 
 
@@ -54,7 +54,7 @@ SETTINGS = tuple(field.name for field in fields(SweepConfig))
 
 
 def show(setting: float | str) -> str:
-    """Format a setting; integers get thousands separators."""
+    """Format a setting, with thousands separators in integers."""
     return f"{setting:,}" if isinstance(setting, int) else str(setting)
 
 

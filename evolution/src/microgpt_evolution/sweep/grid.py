@@ -1,4 +1,4 @@
-"""Configurations of a sweep: the sets of evolve-rust's scripts, or any grid."""
+"""Configurations of a sweep: the predefined sets of evolve-rust's scripts, or a grid."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -19,14 +19,14 @@ SIZES = {  # the three models of evolve-rust's run_param_scaling.sh
     "medium": SweepConfig(n_embd=32, n_head=4, n_layer=2, steps=5000),
     "large": SweepConfig(n_embd=64, n_head=8, n_layer=4, steps=5000),
 }
-MAX_COMBINATIONS = 10_000  # all are created before training starts; catches typos
+MAX_COMBINATIONS = 10_000  # all are created before training starts; the limit catches typos
 
 
 def grid(axes: Mapping[str, Sequence[Any]]) -> tuple[list[SweepConfig], list[str]]:
-    """Return all distinct combinations, the last axis varying fastest, and errors of invalid ones.
+    """Return the distinct valid combinations in `product` order, and the errors of invalid ones.
 
     Args:
-        axes: values by setting name.
+        axes: values to combine, by setting name.
 
     Raises:
         ConfigError: no combination is valid, or there are too many.

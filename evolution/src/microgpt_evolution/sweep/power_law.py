@@ -1,7 +1,7 @@
 """Fit a power law, loss = floor + scale · x^-exponent, with confidence intervals.
 
-The fit is least squares. For a given exponent the law is linear in x^-exponent, so scale and floor
-have a closed form and only the exponent is searched for (Golub & Pereyra 1973).
+The law is fitted by least squares. For a given exponent, the law is linear in x^-exponent. Scale
+and floor then have a closed form, and only the exponent is searched (Golub & Pereyra 1973).
 """
 
 import math
@@ -11,11 +11,11 @@ from statistics import fmean, linear_regression
 
 from microgpt_evolution.confidence_interval import half_width
 
-LEAST_FOR_FLOOR = 4  # distinct x: a law with three parameters fits any three points
+LEAST_FOR_FLOOR = 4  # minimum distinct x; three parameters can fit any three points
 LEAST = 3
-EXPONENTS = (0.01, 4.0)  # the law looks like a logarithm at the first, like a step at the last
-N_TRIED = 100  # exponents on the grid, before the best is refined
-N_REFINEMENTS = 60  # each keeps two thirds of the interval; 1e-11 of it remains
+EXPONENTS = (0.01, 4.0)  # search range: nearly logarithmic at 0.01, nearly a step at 4
+N_TRIED = 100  # number of exponents tried before the best one is refined
+N_REFINEMENTS = 60  # number of ternary search steps; each keeps two thirds of the interval
 
 Curve = Sequence[tuple[float, float]]  # pairs of x and loss
 
@@ -26,7 +26,7 @@ class PowerLaw:
 
     scale: float  # loss above the floor at x = 1
     exponent: float
-    floor: float = 0.0  # 0 if there are too few x to fit it
+    floor: float = 0.0  # 0 if there are too few distinct x to fit a floor
 
     def at(self, x: float) -> float:
         """Return the loss at x."""
@@ -39,13 +39,13 @@ class FittedLaw:
 
     law: PowerLaw
     has_floor: bool
-    without: tuple[PowerLaw, ...] = ()  # one law per seed left out; () if there are too few x
+    without: tuple[PowerLaw, ...] = ()  # laws fitted without one seed each; empty if too few x
 
     def half_width(self, number: Callable[[PowerLaw], float]) -> float | None:
-        """Return half the 95 % confidence interval of a quantity of the law; None if unknown.
+        """Return the half-width of a quantity's 95 % confidence interval, or None if unknown.
 
-        It is the jackknife (Tukey 1958), which leaves out one seed at a time. A bootstrap of three
-        seeds has only ten different samples, so its interval is too narrow.
+        The method is the jackknife (Tukey 1958), which leaves out one seed at a time. A bootstrap
+        of three seeds has only ten distinct samples, so its interval would be too narrow.
         """
         n = len(self.without)
         if n < 2:
@@ -55,10 +55,10 @@ class FittedLaw:
 
 
 def fit_law(curves: Mapping[int, Curve]) -> FittedLaw | None:
-    """Fit a law to the curves of some seeds; every x must be positive.
+    """Fit a power law to the curves of all seeds; every x must be positive.
 
-    Returns None if there are too few x, if a loss is 0, which no power law reaches, or if the
-    losses do not fall, or fall in one step, with all seeds or when any seed is left out.
+    Return None if there are too few distinct x, or if a loss is 0, which no power law reaches. Also
+    return None if the losses of all seeds, or of all but one, do not fall or fall in a single step.
     """
     points = [point for curve in curves.values() for point in curve]
     n_different = len(dict(points))
@@ -73,14 +73,14 @@ def fit_law(curves: Mapping[int, Curve]) -> FittedLaw | None:
         [point for seed, curve in curves.items() if seed != left_out for point in curve]
         for left_out in curves
     ]
-    if any(len(dict(rest)) < least for rest in rests):  # too few x without some seed
+    if any(len(dict(rest)) < least for rest in rests):  # too few distinct x without one seed
         return FittedLaw(law, has_floor)
     without = tuple(other for rest in rests if (other := fit(rest)))
     return FittedLaw(law, has_floor, without) if len(without) == len(rests) else None
 
 
 def fit_line(curve: Curve) -> PowerLaw | None:
-    """Fit a law without a floor by a line in log-log space; None if the fit fails."""
+    """Fit a law without a floor as a line in log-log space; return None if the fit fails."""
     slope, intercept = linear_regression(
         [math.log(x) for x, _ in curve], [math.log(loss) for _, loss in curve]
     )
@@ -88,7 +88,7 @@ def fit_line(curve: Curve) -> PowerLaw | None:
 
 
 def _fit_with_floor(curve: Curve) -> PowerLaw | None:
-    """Return the law with the smallest squared error; None if the fit fails."""
+    """Return the law with the smallest squared error, or None if the fit fails."""
 
     def with_exponent(log_exponent: float) -> PowerLaw:
         exponent = math.exp(log_exponent)
@@ -110,7 +110,7 @@ def _fit_with_floor(curve: Curve) -> PowerLaw | None:
         else:
             low += third
     law = with_exponent((low + high) / 2)
-    if law.scale <= 0 or best == N_TRIED - 1:  # the error falls up to the last exponent
+    if law.scale <= 0 or best == N_TRIED - 1:  # the best exponent ends the range
         return None
-    # A negative floor is impossible, and a logarithmic decline does not determine a floor.
+    # A floor cannot be negative, and a logarithmic decline does not determine a floor.
     return fit_line(curve) if law.floor < 0 or best == 0 else law

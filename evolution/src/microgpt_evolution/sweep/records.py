@@ -23,12 +23,12 @@ from microgpt_evolution.runs.run_directory import RUN, RunDirectory, read_settin
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig
 
 TABLE = "evaluations.csv"
-HELD_OUT = 0.1  # share of the validation part, and of the test part
+HELD_OUT = 0.1  # fraction of the documents in the validation split, and in the test split
 OUTCOME = ("val_loss", "last_loss", "train_loss", "samples", "seconds", "cpu_seconds")
 
 Kind = Literal["steps", "params", "grid"]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-# Larger than any real value, but small enough that sums and squares are finite.
+# These limits exceed any real value but keep sums and squares finite.
 _Count = Annotated[int, Field(ge=1, le=10**30)]
 _Loss = Annotated[float, Field(ge=0, le=1e100)]
 _Seconds = Annotated[float, Field(ge=0, le=1e15)]
@@ -36,32 +36,32 @@ _STRICT = ConfigDict(strict=True, frozen=True, allow_inf_nan=False, serialize_by
 
 
 class SweepSettings(BaseModel):
-    """The settings of a sweep in run.json."""
+    """The settings of a sweep, as stored in run.json."""
 
     model_config = _STRICT
 
     sweep: Kind
-    configs: tuple[SweepConfig, ...] = Field(min_length=1, alias="points")  # each with each seed
+    configs: tuple[SweepConfig, ...] = Field(min_length=1, alias="points")  # trained with each seed
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
-    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # path of the documents at the start
-    chat: bool = False  # the documents are conversations
-    data_sha256: str  # of all documents
-    val_fraction: float = HELD_OUT  # held-out losses are measured on it
-    test_fraction: float = HELD_OUT  # unused
+    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # path of the documents when the run began
+    chat: bool = False  # whether the documents are conversations
+    data_sha256: str  # SHA-256 of all documents
+    val_fraction: float = HELD_OUT  # fraction of documents used for the held-out loss
+    test_fraction: float = HELD_OUT  # fraction of documents that the sweep does not use
 
     @property
     def tasks(self) -> list[tuple[SweepConfig, int]]:
-        """All pairs of configuration and seed, in the order of the tables."""
+        """All pairs of a configuration and a seed, in the order of the tables."""
         return [(config, seed) for config in self.configs for seed in self.seeds]
 
     @property
     def documents(self) -> tuple[str, float, float]:
-        """The identity of the documents; losses are comparable only if it is equal."""
+        """The identity of the documents; losses of different documents are not comparable."""
         return self.data_sha256, self.val_fraction, self.test_fraction
 
     @classmethod
     def parse(cls, settings: dict[str, Any], directory: Path) -> Self:
-        """Parse the settings of a run; raise RunError if it is not a sweep or they are damaged."""
+        """Parse the settings of a sweep; raise RunError if the run is no sweep or is damaged."""
         if SWEEP not in settings:
             raise RunError(f"{directory} is a search, not a sweep; use a run of microgpt sweep")
         try:
@@ -75,7 +75,7 @@ class SweepSettings(BaseModel):
 class SweepResult(BaseModel):
     """The result of a training run: a line of evaluations.jsonl.
 
-    Losses are in nats per token, and None unless status is ok.
+    Losses are in nats per token; they are None unless the status is "ok".
     """
 
     model_config = _STRICT
@@ -83,19 +83,19 @@ class SweepResult(BaseModel):
     config: SweepConfig = Field(alias="point")
     seed: int
     status: Status
-    reason: str | None = None  # the error, on one line
+    reason: str | None = None  # error message on one line
     n_params: _Count
     flops: _Count
     val_loss: _Loss | None = None  # held-out loss of the final weights
-    last_loss: _Loss | None = None  # of the last step; with batch_size 1, of the last document
-    train_loss: _Loss | None = None  # mean of the last 100 steps
+    last_loss: _Loss | None = None  # loss of the last step; with batch_size 1, of the last document
+    train_loss: _Loss | None = None  # mean training loss of the last 100 steps
     samples: tuple[str, ...] = ()
-    seconds: _Seconds = 0.0  # of training only
+    seconds: _Seconds = 0.0  # training time, without evaluation
     cpu_seconds: _Seconds = 0.0
 
     @model_validator(mode="after")
     def _has_losses(self) -> Self:
-        """Refuse a finished run without losses."""
+        """Reject a finished training run that lacks a loss."""
         if self.is_ok and None in (self.val_loss, self.last_loss, self.train_loss):
             raise ConfigError("status is ok, but a loss is missing")
         return self
@@ -112,7 +112,7 @@ class SweepResult(BaseModel):
 
     @classmethod
     def parse(cls, line: bytes, where: str) -> Self:
-        """Parse a line; raise RunError with its location if it is damaged."""
+        """Parse a line of evaluations.jsonl; raise RunError with its location if it is damaged."""
         try:
             return cls.model_validate_json(line)
         except (ValidationError, ConfigError) as error:
@@ -130,12 +130,12 @@ class SweepRecords(RunDirectory):
 
     @property
     def n_known(self) -> int:
-        """The number of results that need not be repeated."""
+        """The number of recorded results that a resumed sweep reuses."""
         return sum(result.is_final for result in self._results.values())
 
     @property
     def results(self) -> list[SweepResult]:
-        """The recorded results, in the order of the sweep."""
+        """The recorded results, in the order of `SweepSettings.tasks`."""
         return [self._results[task] for task in self.sweep.tasks if task in self._results]
 
     def result(self, trial: Trial[SweepConfig]) -> SweepResult:
@@ -150,14 +150,14 @@ class SweepRecords(RunDirectory):
         return Evaluation(result.status, **{name: getattr(result, name) for name in OUTCOME})
 
     def todo(self) -> list[Trial[SweepConfig]]:
-        """Return the trials that are still to be evaluated."""
+        """Return the trials that must still be run."""
         trials = [Trial(config, seed) for config, seed in self.sweep.tasks]
         return [trial for trial in trials if not self.known(trial)]
 
     def add(
         self, trial: Trial[SweepConfig], evaluation: Evaluation, *, flops: int, n_params: int
     ) -> None:
-        """Append an evaluation; see `RunDirectory`."""
+        """Append an evaluation; see `RunDirectory.add`."""
         line: dict[str, Any] = {"point": trial.config, "seed": trial.seed}
         line |= {"status": evaluation.status, "reason": evaluation.reason or None}
         if evaluation.status == "ok":
@@ -170,7 +170,7 @@ class SweepRecords(RunDirectory):
         self._results[result.config, result.seed] = result
 
     def write_table(self) -> None:
-        """Write the results as CSV; raise CheckpointError on failure."""
+        """Write the results to evaluations.csv; raise CheckpointError on failure."""
         outcomes = [name for name in SweepResult.model_fields if name != "config"]
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
@@ -194,10 +194,10 @@ class SweepRecords(RunDirectory):
 
 
 def read_sweep(directory: Path) -> tuple[SweepSettings, list[SweepResult]]:
-    """Return the settings of a sweep and its results in order. The sweep may be running.
+    """Return the settings and the ordered results of a sweep, which may still be running.
 
     Raises:
-        RunError: there is no sweep, or its records are damaged. A torn last line is skipped.
+        RunError: there is no sweep, or its records are damaged. An incomplete last line is skipped.
     """
     sweep = SweepSettings.parse(read_settings(directory), directory)
     lines = [SweepResult.parse(line, where) for where, line in whole_lines(directory)]

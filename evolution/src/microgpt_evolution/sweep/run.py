@@ -18,7 +18,7 @@ def run_sweep(
     on_result: Callable[[SweepResult], None],
     should_stop: Event | None = None,
 ) -> None:
-    """Evaluate and record the remaining trials; refuse those that exceed the free memory.
+    """Evaluate and record the remaining trials; refuse trials that exceed the free memory.
 
     Raises:
         StoppedError: should_stop was set before the last trial ended.

@@ -1,6 +1,6 @@
 """Scaling analysis: held-out loss against steps, parameters and operations.
 
-Losses are held-out losses in nats per token, as means over the seeds.
+Losses are held-out losses in nats per token, averaged over the seeds.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,39 +16,40 @@ from microgpt_evolution.sweep.power_law import FittedLaw, fit_law
 from microgpt_evolution.sweep.records import SweepResult
 
 Axis = Literal["steps", "params"]
-UNIT = 1000  # steps or parameters per unit of return
-VARIED = {"steps": ("steps",), "params": ("n_embd", "n_head", "n_layer", "n_ff_exp")}  # by axis
+UNIT = 1000  # returns are per 1,000 steps or per 1,000 parameters
+# Settings that may differ between the cells of a series, by axis.
+VARIED = {"steps": ("steps",), "params": ("n_embd", "n_head", "n_layer", "n_ff_exp")}
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over seeds."""
+    """A mean over seeds with its confidence interval."""
 
     value: float
-    half_width: float | None  # of the 95 % confidence interval; None with one seed
+    half_width: float | None  # half-width of the 95 % confidence interval; None for one seed
 
     @classmethod
     def of(cls, numbers: Sequence[float]) -> "Mean":
-        """Return the mean of some numbers."""
+        """Return the mean of the numbers, one per seed, and its confidence interval."""
         return cls(fmean(numbers), half_width(numbers) if len(numbers) > 1 else None)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One configuration over all its finished seeds."""
+    """The results of one configuration over all seeds that finished training."""
 
     config: SweepConfig
     n_params: int
-    flops: int  # per training run
-    samples: Sequence[str]  # of the first seed
+    flops: int  # floating-point operations per training run
+    samples: Sequence[str]  # names generated with the first seed
     losses: Mapping[int, float]  # held-out losses by seed
     val_loss: Mean
-    last_loss: Mean  # of the last step
-    cpu_seconds: float  # mean per training run
+    last_loss: Mean  # training loss at the last step, averaged over seeds
+    cpu_seconds: float  # mean CPU time per training run
 
     @classmethod
     def of(cls, results: Mapping[int, SweepResult]) -> "Cell":
-        """Return the cell of a configuration's finished runs, given by seed."""
+        """Build the cell of one configuration from the results of its finished runs."""
         first = next(iter(results.values()))
         losses = {seed: r.val_loss for seed, r in results.items() if r.val_loss is not None}
         return cls(
@@ -63,13 +64,13 @@ class Cell:
         )
 
     def x(self, axis: Axis) -> int:
-        """Return the number of steps or parameters."""
+        """Return the number of steps or of parameters, depending on the axis."""
         return self.config.steps if axis == "steps" else self.n_params
 
 
 @dataclass(frozen=True)
 class Return:
-    """The improvement of a cell over the previous one."""
+    """The improvement of a cell over the previous cell."""
 
     drop: Mean  # decrease of the loss
     per_unit: Mean  # decrease per 1,000 steps or parameters; 0 if x does not increase
@@ -84,12 +85,12 @@ class Series:
 
     @cached_property
     def returns(self) -> list[Return | None]:
-        """The improvement of each cell over the previous one; None for the first."""
+        """The improvement of each cell over the previous cell; None for the first cell."""
         return [None, *(_return(a, b, self.axis) for a, b in pairwise(self.cells))]
 
     @cached_property
     def law(self) -> FittedLaw | None:
-        """The power law fitted to the losses, or None."""
+        """The power law fitted to the losses, or None if the fit fails."""
         curves: dict[int, list[tuple[float, float]]] = {}
         for cell in self.cells:
             for seed, loss in cell.losses.items():
@@ -99,15 +100,15 @@ class Series:
 
 @dataclass(frozen=True)
 class Scaling:
-    """The analysis of some sweeps."""
+    """The scaling analysis of one or more sweeps."""
 
     cells: Sequence[Cell]  # one per configuration, cheapest first
-    series: Sequence[Series]  # along steps, then along parameters
-    front: Sequence[Cell]  # Pareto front of loss and operations
+    series: Sequence[Series]  # series along steps, followed by series along parameters
+    front: Sequence[Cell]  # Pareto front of held-out loss and operations
 
     @classmethod
     def of(cls, results: Iterable[SweepResult]) -> "Scaling":
-        """Analyse all finished runs; of duplicates the first counts."""
+        """Analyse all finished runs; only the first of several duplicates is used."""
         by_config: dict[SweepConfig, dict[int, SweepResult]] = {}
         for result in results:
             if result.is_ok:
@@ -118,7 +119,7 @@ class Scaling:
         return cls(cells, series, front(cells, lambda cell: cell.flops))
 
     def gain(self, cell: Cell) -> Mean | None:
-        """Return the improvement of a front cell over the previous one; None for other cells."""
+        """Return the improvement over the previous cell of the front; None for other cells."""
         i = self.front.index(cell) if cell in self.front else 0
         return _gain(self.front[i - 1], cell) if i else None
 
@@ -152,7 +153,7 @@ def _gain(before: Cell, after: Cell) -> Mean:
 
 
 def _return(before: Cell, after: Cell, axis: Axis) -> Return:
-    """Return the improvement of a cell over the previous one, as evolve-rust defines it."""
+    """Return the improvement of a cell over the previous cell, as defined in evolve-rust."""
     drop, n_more = _gain(before, after), after.x(axis) - before.x(axis)
     if n_more <= 0:
         return Return(drop, Mean(0.0, None))

@@ -1,4 +1,4 @@
-"""Workers on other machines, through a Dask scheduler; Dask is imported on first use."""
+"""Worker pool on a Dask cluster; Dask is imported on first use."""
 
 import asyncio
 import logging
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PACKAGES = ("microgpt-lib", "microgpt-evolution")  # each worker needs both, in our version
+PACKAGES = ("microgpt-lib", "microgpt-evolution")  # workers need the versions installed here
 TIMEOUT_S = 5.0
 COUNT_EVERY_S = 1.0
-PATIENCE_S = 30.0  # without any worker; Dask's nanny needs time to restart one
+PATIENCE_S = 30.0  # maximum time without workers; Dask's nanny takes time to restart one
 
 
 class Dask(Pool):
-    """The workers of a Dask scheduler; they may join and leave at any time."""
+    """A pool of the workers of a Dask scheduler; workers may join and leave at any time."""
 
     def __init__(self, address: str) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Dask(Pool):
         self._had_workers_at = 0.0
 
     def n_workers(self) -> int:
-        """Return the number of worker threads, at least 1; refreshed once per second."""
+        """Return the number of worker threads, at least 1; it is updated once per second."""
         self.executor()
         assert self._client
         if self._client.status == "running" and monotonic() >= self._counted_at + COUNT_EVERY_S:
@@ -52,7 +52,7 @@ class Dask(Pool):
         return max(self._n_workers, 1)
 
     def free_bytes(self) -> int | None:
-        """Return the smallest memory limit per worker thread; None without a limit."""
+        """Return the smallest memory limit per worker thread in bytes, or None if unlimited."""
         self.executor()
         assert self._client
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
@@ -66,7 +66,7 @@ class Dask(Pool):
             raise self._no_workers()
 
     def deaths(self, error: BaseException) -> int:
-        """Return how many workers died; Dask retries on several workers before it fails."""
+        """Return how many workers died; Dask tries several workers before it raises an error."""
         from distributed import KilledWorker
         from distributed.client import ClosedClientError
         from distributed.comm.core import CommClosedError
@@ -83,8 +83,8 @@ class Dask(Pool):
             raise ClusterError(
                 "workers on other machines need Dask; pip install 'microgpt-evolution[cluster]'"
             ) from error
-        # Dask and its event loop log tracebacks for a lost connection, which ClusterError reports
-        # already. The graph-size warning does not apply: large work is sent once.
+        # Silence the tracebacks that Dask and its event loop log for a lost connection, because
+        # ClusterError reports it. Disable the graph-size warning: large work is sent only once.
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})
         for name in ("distributed", "distributed.client", "tornado.application", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -123,16 +123,16 @@ class Dask(Pool):
 class _DaskExecutor(Executor):
     """Like `Client.get_executor(pure=False)`, but every future completes.
 
-    Dask's future never completes if its result cannot be fetched or unpickled.
+    A future of Dask's executor never completes if its result cannot be fetched or unpickled.
     """
 
     def __init__(self, client: "Client") -> None:
         self._client = client
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Submit work; for a `PickledOnce`, send only its name first."""
+        """Submit work; a `PickledOnce` is first sent without its contents."""
 
-        def ask(work: Callable[P, T]) -> "Remote[bytes | None]":  # pure: equal work would run once
+        def ask(work: Callable[P, T]) -> "Remote[bytes | None]":  # pure=True merges equal tasks
             return self._client.submit(_pickled_result, work, *args, **kwargs, pure=False)
 
         remote = ask(cast(Callable[P, T], fn.name_only()) if isinstance(fn, PickledOnce) else fn)
@@ -161,7 +161,7 @@ class _DaskExecutor(Executor):
 def _pickled_result(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> bytes | None:
     """Return the pickled result, or None if this worker lacks the contents of a `PickledOnce`.
 
-    It is pickled here because a result that Dask cannot deserialise fails other results, too.
+    The result is pickled here because if Dask cannot deserialise one result, other results fail.
     """
     try:
         return pickle.dumps(work(*args, **kwargs))
@@ -170,7 +170,7 @@ def _pickled_result(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) 
 
 
 def _check_versions(versions: Any) -> None:
-    """Raise ClusterError if scheduler or workers have other versions: losses would differ."""
+    """Raise ClusterError if package versions differ, because losses would differ, too."""
     ours = versions["client"]["packages"]
     peers = {f"the worker {address}": facts for address, facts in versions["workers"].items()}
     for who, facts in {"the scheduler": versions["scheduler"], **peers}.items():
@@ -185,10 +185,10 @@ def _check_versions(versions: Any) -> None:
 
 
 def _check_scheduler(address: str) -> None:
-    """Raise OSError or ValueError if no Dask scheduler seems to answer.
+    """Raise OSError or ValueError if no Dask scheduler answers at the address.
 
-    Dask's client waits the whole timeout for a closed port, and forever if another service listens
-    there. A scheduler sends the first byte.
+    Dask's client waits for the whole timeout if the port is closed, and forever if another service
+    listens on the port. A Dask scheduler sends the first byte.
     """
     parts = urlsplit(address)
     if not parts.hostname or not parts.port:

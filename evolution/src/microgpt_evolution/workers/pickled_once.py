@@ -1,4 +1,4 @@
-"""Work that is pickled once, and unpickled once per worker process."""
+"""Callables that are pickled once, and unpickled once per worker process."""
 
 import pickle
 from collections.abc import Callable
@@ -10,35 +10,35 @@ from typing import Any, Generic, Self, TypeVar, cast
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-N_KEPT = 2  # per process, as a worker may serve two searches
+N_KEPT = 2  # callables cached per process; a worker may serve two searches
 
 _unpickled: dict[str, Callable[[Any], Any]] = {}
 _unpickling = Lock()
 
 
 class NotUnpickledError(Exception):
-    """The process has not received the contents, or has dropped them."""
+    """The contents of a `PickledOnce` are not in the cache of this process."""
 
 
 @dataclass(frozen=True)
 class PickledOnce(Generic[Item, Result]):
-    """Work with all its data as bytes, so that pickling it again is cheap."""
+    """A callable stored as pickled bytes, so that pickling it again is cheap."""
 
-    sha256: str  # of the contents
+    sha256: str  # SHA-256 of the contents
     contents: bytes | None
 
     @classmethod
     def of(cls, work: Callable[[Item], Result]) -> Self:
-        """Pickle the work."""
+        """Pickle a callable with all its data."""
         contents = pickle.dumps(work)
         return cls(sha256(contents).hexdigest(), contents)
 
     def name_only(self) -> Self:
-        """Return a copy without the contents, for processes that have received them."""
+        """Return a copy without the contents, for processes that have cached the contents."""
         return replace(self, contents=None)
 
     def __call__(self, item: Item) -> Result:
-        """Do the work; raise NotUnpickledError if the contents are neither here nor cached."""
+        """Call the work; raise NotUnpickledError if its contents are neither given nor cached."""
         with _unpickling:
             work = _unpickled.get(self.sha256)
             if work is None:

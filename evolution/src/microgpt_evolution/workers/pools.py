@@ -1,4 +1,4 @@
-"""Worker pools that can be rebuilt: threads, or processes of this machine."""
+"""Worker pools of threads or of processes on this machine; a closed pool can be rebuilt."""
 
 import multiprocessing
 import os
@@ -19,14 +19,14 @@ from microgpt.memory_limit import free_bytes
 
 
 class Pool(ABC):
-    """An executor that is built on first use, and rebuilt after `close`."""
+    """Base class of worker pools; the executor is built on first use and rebuilt after `close`."""
 
     def __init__(self, n: int = 1) -> None:
         self._n = n
         self._executor: Executor | None = None
 
     def executor(self) -> Executor:
-        """Return the executor; build it if necessary."""
+        """Return the executor; build the executor if necessary."""
         if self._executor is None:
             self._executor = self._build()
         return self._executor
@@ -38,18 +38,18 @@ class Pool(ABC):
             self._end(executor)
 
     def n_workers(self) -> int:
-        """Return the number of items that run at once."""
+        """Return the number of items that can run concurrently."""
         return self._n
 
     def free_bytes(self) -> int | None:
-        """Return the free memory per worker; None if unknown."""
+        """Return the free memory per worker in bytes, or None if unknown."""
         return free_bytes() // self.n_workers()
 
     def check(self) -> None:  # noqa: B027 - threads and processes come back by themselves
         """Raise an error if no worker is left; called while waiting for results."""
 
     def deaths(self, error: BaseException) -> int:
-        """Return how many workers died with this error; 0 if the work itself failed."""
+        """Return the number of workers that died with this error; 0 if the work itself failed."""
         return int(isinstance(error, BrokenExecutor | CancelledError))
 
     @abstractmethod
@@ -66,14 +66,14 @@ class Pool(ABC):
 
 
 class Threads(Pool):
-    """Threads of this process; nothing is pickled, and kernels run in parallel."""
+    """A pool of threads; work is not pickled, and the kernels run in parallel."""
 
     def _build(self) -> Executor:
         return ThreadPoolExecutor(self._n)
 
 
 class Processes(Pool):
-    """Processes of this machine."""
+    """A pool of processes on this machine, which exit when their parent exits."""
 
     def _build(self) -> Executor:
         context = multiprocessing.get_context("spawn")  # fork copies locks held by other threads
@@ -88,7 +88,7 @@ class Processes(Pool):
 
 
 def _live_with_parent(lifeline: Connection) -> None:
-    """Exit immediately when the parent closes its end or is killed."""
+    """Make this process exit immediately when its parent closes the pipe or is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
 
     def watch() -> None:

@@ -1,6 +1,6 @@
-"""Evaluate items on a worker pool; retry those lost with a killed worker.
+"""Evaluate items on a worker pool, and retry items that were lost when a worker died.
 
-Why one driver for threads, processes and Dask: docs/decisions/0016-one-driver-for-any-executor.md.
+See docs/decisions/0016-one-driver-for-any-executor.md for the reasons to use a single driver.
 """
 
 from collections import Counter, deque
@@ -17,22 +17,22 @@ from microgpt_evolution.workers.pools import Pool
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-N_DEATHS = 3  # worker deaths before an item is given up
-PER_WORKER = 2  # one item running and one queued, so that no worker is idle
-POLL_S = 0.1  # interval for checking should_stop while waiting
+N_DEATHS = 3  # number of worker deaths after which an item is given up
+PER_WORKER = 2  # items per worker: one runs and one is queued, so that no worker is idle
+POLL_S = 0.1  # interval in seconds for checking should_stop while waiting
 
 
 @dataclass(frozen=True)
 class Outcome(Generic[Result]):
     """The result or the error of an item.
 
-    "failed": the work raised an exception. "crashed": its worker died three times or more, the last
-    time with nothing else running.
+    "failed": the work raised an exception. "crashed": at least three workers died while they
+    evaluated the item, the last one while no other item was running.
     """
 
     status: Literal["done", "failed", "crashed"]
     result: Result | None = None
-    error: str | None = None  # on one line
+    error: str | None = None  # error message on one line
 
 
 def evaluate_all(
@@ -45,17 +45,17 @@ def evaluate_all(
 ) -> list[Outcome[Result]]:
     """Return the outcome of work(item) for each item, in order.
 
-    A worker that dies loses other items, too. So each lost item becomes a suspect and is retried
-    alone; only one that kills three workers has crashed. Work may run more than once.
+    When a worker dies, several items may be lost. Each lost item is retried alone to find the item
+    that kills its worker; after three deaths, that item has crashed. Work may run more than once.
 
     Args:
-        work: pickled with every item for other processes: keep it small, or use `PickledOnce`.
-        items: read one by one, as workers become free.
-        pool: stays open, unless the evaluation ends early.
-        on_outcome: called in this thread with the index of each item and its outcome.
-        should_stop: set it to end early. Ctrl-C and an exception in on_outcome set it, too.
-            Processes are killed and Dask tasks cancelled. Threads are waited for, so their work
-            must return soon after it is set.
+        work: function to call. It is sent to processes with every item: use `PickledOnce` if large.
+        items: arguments of work; they are read one by one as workers become free.
+        pool: worker pool; it is left open unless the evaluation ends early.
+        on_outcome: called in this thread with the index and the outcome of each item.
+        should_stop: event that ends the evaluation early. Ctrl-C and an exception in on_outcome
+            also set the event. Processes are killed and Dask tasks are cancelled. Threads are
+            joined, so their work must return soon after the event is set.
 
     Raises:
         StoppedError: should_stop was set before the last outcome.
@@ -76,7 +76,7 @@ def evaluate_all(
 
 
 class _Evaluation(Generic[Item, Result]):
-    """The queue, the running items, and the items suspected of killing their worker."""
+    """Queued items, running items, and suspects (items that may have killed their worker)."""
 
     def __init__(self, work: Callable[[Item], Result], items: Sequence[Item], pool: Pool) -> None:
         self.work, self.items, self.pool = work, items, pool
@@ -85,7 +85,7 @@ class _Evaluation(Generic[Item, Result]):
         self.finished: SimpleQueue[Future[Result]] = SimpleQueue()
         self.suspects: deque[int] = deque()
         self.n_deaths: Counter[int] = Counter()
-        self.is_alone = False  # the running item is a suspect, so it caused the death
+        self.is_alone = False  # only one suspect is running, so it caused any death
         self.has_lost = False  # a worker has died since the pool was built
 
     def outcomes(self, should_stop: Event) -> Iterator[tuple[int, Outcome[Result]]]:
@@ -106,7 +106,7 @@ class _Evaluation(Generic[Item, Result]):
                 yield i, outcome
 
     def _submit(self) -> None:
-        """Keep the workers busy; after a loss, wait for the running items first."""
+        """Start items until all workers are busy; after a death, first wait for running items."""
         if self.has_lost and not self.running:
             self.pool.close()
             self.has_lost = False
@@ -136,7 +136,7 @@ class _Evaluation(Generic[Item, Result]):
 
     def _outcome(self, i: int, future: Future[Result]) -> Outcome[Result] | None:
         """Return the outcome of an item, or None to retry it."""
-        # Do not raise: the traceback would keep the future and the work's data alive.
+        # Do not raise the error: its traceback would keep the future and the data alive.
         error = CancelledError() if future.cancelled() else future.exception()
         if error is None:
             return Outcome("done", future.result())
@@ -150,4 +150,4 @@ class _Evaluation(Generic[Item, Result]):
         if isinstance(error, Exception):
             kind, message = type(error).__name__, " ".join(str(error).split())
             return Outcome("failed", error=f"{kind}: {message}" if message else kind)
-        raise error  # KeyboardInterrupt, SystemExit: not caused by the item
+        raise error  # KeyboardInterrupt or SystemExit, not caused by the item

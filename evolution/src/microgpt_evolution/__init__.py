@@ -1,4 +1,4 @@
-"""Evolutionary search for the hyper-parameters of a microgpt.
+"""Evolutionary search for the hyper-parameters of a microgpt model.
 
 from microgpt_evolution import evolve
 
@@ -7,7 +7,7 @@ result = evolve(names, seed=42)
 
 from importlib import import_module
 
-_MODULE_OF = {  # loaded on first use: the judge needs none of these modules
+_MODULE_OF = {  # imported on first use, because the judge needs none of these modules
     "EvolutionResult": "search.evolve",
     "Genome": "genome",
     "NoWinnerError": "errors",

@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from math import sqrt
 from statistics import fmean, stdev
 
-# Two-sided 95 % quantiles of Student's t for 1 to 9 degrees of freedom. With more, the value for 9
-# makes the interval slightly too wide.
+# Two-sided 95 % quantiles of Student's t-distribution for 1 to 9 degrees of freedom. The last value
+# is also used for more degrees of freedom, which makes the interval slightly too wide.
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
 def half_width(numbers: Sequence[float]) -> float:
-    """Return half the width of the mean's 95 % confidence interval; needs two numbers or more."""
+    """Return the half-width of the 95 % confidence interval of the mean of two or more numbers."""
     n = len(numbers)
     return T_95[min(n - 1, len(T_95)) - 1] * stdev(numbers) / sqrt(n)
 
 
 def describe(numbers: Sequence[float]) -> str:
-    """Format the mean and its confidence interval.
+    """Format the mean of a sample and its 95 % confidence interval.
 
     Example:
         >>> describe([2.31, 2.32, 2.33]), describe([2.31])

@@ -5,12 +5,12 @@ from microgpt.model import count_params
 
 
 def training_flops(model: ModelConfig, *, n_docs: int, n_tokens: int) -> int:
-    """Return the operations to train on n_docs documents of equal length, n_tokens in total.
+    """Return the operations to train on n_docs documents of equal length with n_tokens in total.
 
-    Each matrix weight takes 2 operations per token forward and 4 backward (Kaplan et al. 2020,
-    table 1); wte and wpe are lookups. Attention at position t takes 4 n_embd (t + 1) operations per
-    layer forward, and three times that with backward (Chowdhery et al. 2022, appendix B, counting
-    only the keys up to t).
+    Each matrix weight takes 2 operations per token in the forward pass and 4 in the backward pass
+    (Kaplan et al. 2020, table 1); wte and wpe are lookups. Attention at position t takes
+    4 n_embd (t + 1) operations per layer in the forward pass and twice as many in the backward pass
+    (Chowdhery et al. 2022, appendix B; only the keys up to t are counted).
     """
     looked_up = (model.vocab_size + model.block_size) * model.n_embd
     matrices = 6 * (count_params(model) - looked_up) * n_tokens

@@ -1,4 +1,4 @@
-"""The genome: five genes for the model's shape, two for its training."""
+"""The genome: five genes for the shape of the model and two for its training."""
 
 from dataclasses import dataclass, fields, replace
 
@@ -17,8 +17,8 @@ WHOLE_LIMITS = {  # smallest and largest value of each integer gene, as in evolv
     "steps": (50, 10_000),
 }
 LR_LIMITS = (1e-6, 1.0)
-LONG_DOCS: LongDocs = "truncate"  # as in evolve-rust: one name per step
-# float32: weight, gradient, two Adam moments, and two snapshots of weight and moments
+LONG_DOCS: LongDocs = "truncate"  # as in evolve-rust, which trains on one name per step
+# float32 values: weight, gradient, two Adam moments, and two snapshots of weight and moments.
 BYTES_PER_WEIGHT = 10 * 4 + RESULT_BYTES_PER_WEIGHT
 
 
@@ -35,7 +35,7 @@ class Genome:
     n_layer: int  # transformer blocks
     n_head: int  # attention heads per layer
     n_ff_exp: int  # MLP hidden size divided by n_emb
-    steps: int  # training steps of one document each
+    steps: int  # training steps, each on one document
     lr: float  # initial learning rate
 
     def __post_init__(self) -> None:
@@ -48,7 +48,7 @@ class Genome:
         least_lr, most_lr = LR_LIMITS
         if isinstance(self.lr, bool) or not isinstance(self.lr, int | float):
             raise GenomeError(f"lr must be a number, got {self.lr!r:.80}")
-        if not least_lr <= self.lr <= most_lr:  # false for nan, too
+        if not least_lr <= self.lr <= most_lr:  # NaN is rejected, too
             raise GenomeError(
                 f"lr must be between {least_lr:g} and {most_lr:g}, got {self.lr!r:.40}"
             )
@@ -84,7 +84,7 @@ class Genome:
         )
 
     def train_config(self, seed: int) -> TrainConfig:
-        """Return the training settings: one document per step."""
+        """Return the training settings, with one document per step."""
         return TrainConfig(
             steps=self.steps, batch_size=1, lr=self.lr, seed=seed, long_docs=LONG_DOCS
         )
@@ -94,7 +94,7 @@ class Genome:
         return count_params(replace(self.model(), vocab_size=vocab_size))
 
     def flops(self, vocab_size: int, n_tokens: int) -> int:
-        """Return the training operations for n_tokens in total, at most n_ctx per step."""
+        """Return the operations to train on n_tokens in total, limited to n_ctx tokens per step."""
         model = replace(self.model(), vocab_size=vocab_size)
         n_tokens = min(n_tokens, self.steps * self.n_ctx)
         return training_flops(model, n_docs=self.steps, n_tokens=n_tokens)

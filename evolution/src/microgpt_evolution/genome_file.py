@@ -1,7 +1,7 @@
-"""genome.json: read and write the winner of a search.
+"""Read and write genome.json, the winner of a search.
 
-evolve-rust's keys come first, one per line. Files of evolve-rust, which have only those keys, can
-be read. The same search writes the same bytes.
+The keys of evolve-rust come first, one per line. Files written by evolve-rust, which have only
+these keys, can also be read. Repeating a search writes the same bytes.
 """
 
 import json
@@ -23,7 +23,7 @@ from microgpt_evolution.objectives.fitness import Fitness
 
 FORMAT_VERSION = 1
 MAX_BYTES = 2**20  # a normal file is below 1 kB
-CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( .*)?$", re.MULTILINE)  # merge markers of git
+CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( .*)?$", re.MULTILINE)  # Git merge conflict markers
 
 ObjectiveName = Literal["loss", "aesthetic", "hydra"]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -31,7 +31,7 @@ _Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True))
 class GenomeRecord:
-    """The content of genome.json, with its keys in order."""
+    """The content of genome.json; the fields are in the order of the keys in the file."""
 
     n_emb: int
     n_ctx: int
@@ -40,26 +40,26 @@ class GenomeRecord:
     n_ff_exp: int
     steps: int
     lr: _Finite
-    loss: _Finite  # of the last training document, for every objective
+    loss: _Finite  # loss on the last training document, for every objective
     generation: Annotated[int, Field(ge=0)]  # generation of the winner, counted from 1
     evolved: bool = True  # true in every file written by a search
     version: Annotated[int, Field(ge=1)] = FORMAT_VERSION
     objective: ObjectiveName = "loss"
-    head: str | None = None  # the Hydra head whose champion it is, if one was requested
+    head: str | None = None  # Hydra head whose champion won; None if no head was requested
     fitness: Fitness | None = None  # the loss that was minimised; None if a score was maximised
     val_loss: _Finite | None = None  # held-out loss in nats per token
-    score: _Finite | None = None  # of its samples, if a score was maximised
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None  # of the search
-    data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # of the documents
+    score: _Finite | None = None  # mean score of the samples; None if a loss was minimised
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None  # seed of the search
+    data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # document checksum
 
     @property
     def genome(self) -> Genome:
-        """The genome; raises GenomeError if a gene is out of range."""
+        """The genome of the winner; raises GenomeError if a gene is out of range."""
         return Genome(**{gene: getattr(self, gene) for gene in GENES})
 
 
 def read_genome(path: str | Path) -> GenomeRecord:
-    """Read a genome.json; files of evolve-rust get the fitness last-doc.
+    """Read a genome.json file; the fitness of files from evolve-rust is "last-doc".
 
     Raises:
         GenomeError: the file cannot be read, is not a genome, or has a gene out of range.
@@ -68,7 +68,7 @@ def read_genome(path: str | Path) -> GenomeRecord:
 
 
 def read_content(path: str | Path) -> bytes:
-    """Return the raw bytes of a genome.json; raise GenomeError if it cannot be read."""
+    """Return the bytes of a genome.json file; raise GenomeError if it cannot be read."""
     try:
         return read_regular_file(path, MAX_BYTES)
     except OSError as error:
@@ -76,7 +76,7 @@ def read_content(path: str | Path) -> bytes:
 
 
 def decode_genome(content: bytes, path: Path) -> GenomeRecord:
-    """Parse the bytes of a genome.json; see `read_genome`."""
+    """Parse the bytes of a genome.json file; see `read_genome`."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -91,10 +91,10 @@ def decode_genome(content: bytes, path: Path) -> GenomeRecord:
     if missing := [key for key in (*GENES, "loss", "generation") if key not in facts]:
         raise GenomeError(f"{path} is not a complete genome: it lacks {', '.join(missing)}")
     if facts.get("objective", "loss") == "loss" and facts.get("fitness") is None:
-        facts["fitness"] = "last-doc"  # evolve-rust's fitness
+        facts["fitness"] = "last-doc"  # files from evolve-rust do not name the fitness
     try:
         record = GenomeRecord(**facts)
-        _ = record.genome  # checks the genes: raises GenomeError
+        _ = record.genome  # raises GenomeError if a gene is out of range
     except ValidationError as error:
         raise GenomeError(f"{path}: {first_problem(error)}") from error
     except GenomeError as error:
@@ -103,10 +103,10 @@ def decode_genome(content: bytes, path: Path) -> GenomeRecord:
 
 
 def write_genome(path: str | Path, record: GenomeRecord) -> None:
-    """Write a genome.json atomically; the same record gives the same bytes.
+    """Atomically write a genome.json file; equal records produce equal bytes.
 
     Raises:
-        CheckpointError: it cannot be written. An existing file is left unchanged.
+        CheckpointError: the file cannot be written. An existing file is left unchanged.
     """
     path = Path(path)
     publish(path.parent, {path.name: encode_genome(record)})
@@ -121,8 +121,8 @@ def encode_genome(record: GenomeRecord) -> bytes:
 def replaces(new: GenomeRecord, old: GenomeRecord) -> bool:
     """Return whether a new genome should replace an old one.
 
-    It should if it is better, or if the two cannot be compared because objective, head, fitness or
-    data differ.
+    This is the case if the new genome is better, or if the genomes cannot be compared because their
+    objective, head, fitness or data differ.
     """
     if _contest(new) != _contest(old):
         return True
@@ -143,7 +143,7 @@ def _worth(record: GenomeRecord) -> float | None:
 
 
 def _parse(text: str, path: Path) -> dict[str, Any]:
-    """Parse a JSON object; refuse duplicate keys and merge conflicts."""
+    """Parse a JSON object; reject duplicate keys and merge conflicts."""
     if conflict := CONFLICT.search(text):
         line = text.count("\n", 0, conflict.start()) + 1
         raise GenomeError(
@@ -162,7 +162,7 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     for key, fact in pairs:
-        if key in facts:  # two genomes merged line by line; json would keep the last value
+        if key in facts:  # a line-by-line merge repeats keys; json.loads would keep the last value
             raise ValueError(f"duplicate key {key!r:.40}")
         facts[key] = fact
     return facts

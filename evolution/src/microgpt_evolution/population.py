@@ -12,9 +12,9 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.scores import Scores
 from microgpt_evolution.seeds import training_seed
 
-# `refused`: too large to train; `diverged`: non-finite loss; `crashed`: any other failure.
+# "refused": too large to train; "diverged": non-finite loss; "crashed": any other failure.
 Status = Literal["ok", "diverged", "crashed", "refused"]
-Provenance = Literal[  # how an organism was made
+Provenance = Literal[  # how an organism was created
     "random", "genome",  # first generation; "genome" is a warm start
     "elite", "immigrant", "cross", "mutant", "hyper",  # normal generations
     "re-eval", "grown", "champion", "tuned", "cataclysm",  # stagnating search
@@ -32,26 +32,26 @@ class Evaluation:
 
     status: Status
     fitness: float = math.inf  # the value that the search minimises
-    last_loss: float | None = None  # of the last training document
+    last_loss: float | None = None  # loss on the last training document
     val_loss: float | None = None  # held-out loss
     samples: tuple[str, ...] = ()  # generated names, if they are scored
-    scores: Scores | None = None  # of those names
-    train_loss: float | None = None  # mean of the last 100 steps, in a sweep
-    reason: str = field(default="", compare=False)  # the error, on one line
+    scores: Scores | None = None  # scores of the generated names
+    train_loss: float | None = None  # mean loss of the last 100 steps, set only in sweeps
+    reason: str = field(default="", compare=False)  # error message on one line
     seconds: float = field(default=0.0, compare=False)
     cpu_seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Organism:
-    """A genome and its place in a population."""
+    """A genome with its position in a population and its evaluation."""
 
     genome: Genome
     origin: Provenance
-    seed: int  # training seed; an elite keeps it together with its evaluation
-    generation: int  # counted from 1
+    seed: int  # training seed; an elite keeps its seed and its evaluation
+    generation: int  # number of the generation, counted from 1
     slot: int  # position in the generation before ranking, counted from 1
-    parents: tuple[str, ...] = ()  # ids; the parent of an elite is its previous copy
+    parents: tuple[str, ...] = ()  # ids of the parents; the parent of an elite is its previous copy
     evaluation: Evaluation | None = None
 
     @property
@@ -61,7 +61,7 @@ class Organism:
 
     @property
     def fitness(self) -> float:
-        """The value that the search minimises; infinite without a finite fitness."""
+        """The value that the search minimises, or infinity if there is no finite fitness."""
         e = self.evaluation
         return e.fitness if e and e.status == "ok" and math.isfinite(e.fitness) else math.inf
 
@@ -72,13 +72,13 @@ class Organism:
 
     @property
     def has_finished(self) -> bool:
-        """Whether it has a finite fitness, so that it can win."""
+        """Whether the organism has a finite fitness; only finished organisms can win."""
         return self.fitness < math.inf
 
 
 @dataclass(frozen=True)
 class Offspring:
-    """An organism without a slot; one that is not trained again has a seed and an evaluation."""
+    """An organism without a slot; a copy that is not retrained has a seed and an evaluation."""
 
     genome: Genome
     origin: Provenance
@@ -93,13 +93,13 @@ class Offspring:
 
 
 class Population(ABC):
-    """Search of one population, one generation at a time: ask, tell, breed. It does not train."""
+    """A search with one population; the caller evaluates organisms between `ask` and `tell`."""
 
-    n_elites = 1  # organisms of a bred generation that keep their evaluation
+    n_elites = 1  # number of organisms that keep their evaluation when the next generation is bred
     n_finalists = N_FINALISTS  # maximum number of organisms in the retest
 
     def __init__(self, organisms: Sequence[Organism]) -> None:
-        self.organisms = list(organisms)  # current generation by slot; ranked after `tell`
+        self.organisms = list(organisms)  # current generation in slot order; ranked after `tell`
         self.generations: list[list[Organism]] = []  # evaluated generations, each ranked
 
     @property
@@ -122,7 +122,7 @@ class Population(ABC):
         return [organism for organism in self.organisms if organism.evaluation is None]
 
     def tell(self, evaluations: Sequence[Evaluation]) -> list[Organism]:
-        """Set the evaluations of the organisms from `ask`, in order; return all, ranked."""
+        """Assign the evaluations, in the order of `ask`, and return the ranked population."""
         told = {o.slot: e for o, e in zip(self.ask(), evaluations, strict=True)}
         evaluated = [
             replace(o, evaluation=self.seen(o.evaluation or told[o.slot])) for o in self.organisms
@@ -143,14 +143,14 @@ class Population(ABC):
         return list(best.values())[:N_FINALISTS]
 
     def seen(self, evaluation: Evaluation) -> Evaluation:
-        """Return an evaluation with its fitness in this population."""
+        """Return the evaluation with the fitness that this population uses."""
         return evaluation
 
 
 def place(
     children: Sequence[Offspring], generation: int, run_seed: int, *, first_slot: int = 1
 ) -> list[Organism]:
-    """Return the children as organisms of a generation; populations differ in first_slot."""
+    """Return the children as organisms of a generation, in slots from first_slot on."""
     return [
         Organism(
             genome=child.genome,
@@ -166,7 +166,7 @@ def place(
 
 
 def rank(organisms: Sequence[Organism]) -> list[Organism]:
-    """Return the organisms sorted best first; unfinished ones come last, in their order."""
+    """Return the organisms sorted from best to worst; unfinished organisms come last."""
     return sorted(organisms, key=lambda organism: organism.fitness)
 
 
@@ -187,5 +187,5 @@ def diversity(organisms: Sequence[Organism]) -> float:
 
 
 def monoculture(organisms: Sequence[Organism]) -> float:
-    """Return the share of the largest species."""
+    """Return the fraction of organisms that belong to the largest species."""
     return max(count_species(organisms).values()) / len(organisms)

@@ -6,11 +6,11 @@ import hashlib
 def training_seed(run_seed: int, generation: int, slot: int, repeat: int = 0) -> int:
     """Return the seed of a training run, from 0 to 2**63 - 1.
 
-    It is the upper 63 bits of the first 8 bytes, big-endian, of the SHA-256 of the text
-    "run_seed/generation/slot/repeat", so it does not depend on the machine or the Python version.
+    The seed is the upper 63 bits of the first 8 bytes, big-endian, of the SHA-256 of the text
+    "run_seed/generation/slot/repeat". It does not depend on the machine or the Python version.
 
     Args:
-        generation: counted from 1, like slot.
+        generation: number of the generation, counted from 1 like slot.
         repeat: 0 in the search; 1, 2 … in a retest.
 
     Example:

@@ -8,11 +8,11 @@ from microgpt_evolution.population import Organism
 from microgpt_evolution.search.selection import Candidate
 from microgpt_evolution.search.settings import SearchSettings
 
-N_SHOWN = 5  # names per organism
+N_SHOWN = 5  # number of names shown per organism
 
 
 def header(settings: SearchSettings, log: Path) -> list[str]:
-    """Return the header lines."""
+    """Return the header lines of the log."""
     return [
         "--- Starting Aesthetic Evolution ---",
         f"Experiment: {log}",
@@ -22,12 +22,12 @@ def header(settings: SearchSettings, log: Path) -> list[str]:
 
 
 def generation_start(number: int, generations: int) -> list[str]:
-    """Return the lines before a generation is evaluated."""
+    """Return the lines logged before a generation is evaluated."""
     return ["", f"=== Generation {number}/{generations} ==="]
 
 
 def organism(organism: Organism) -> list[str]:
-    """Return the score of an organism and some of its names."""
+    """Return lines with the score of an organism and some of its names."""
     lines = [f"Org {organism.slot}: [{genes(organism.genome)}] -> Score: {score(organism)}"]
     if names := shown(organism):
         lines.append(f"    Sample: {names}")
@@ -35,7 +35,7 @@ def organism(organism: Organism) -> list[str]:
 
 
 def generation_end(ranked: Sequence[Organism], seconds: float) -> list[str]:
-    """Return the last lines of a generation."""
+    """Return the lines logged at the end of a generation."""
     return [
         f"--- Generation Time: {seconds:.2f}s ---",
         f">> Gen {ranked[0].generation} Champion: [{genes(ranked[0].genome)}]",
@@ -44,7 +44,7 @@ def generation_end(ranked: Sequence[Organism], seconds: float) -> list[str]:
 
 
 def finalists(candidates: Sequence[Candidate], winner: Candidate, measure: str) -> list[str]:
-    """Return the scores of the finalists in the retest."""
+    """Return lines with the retest scores of the finalists."""
     return ["", "--- Finalists Retested With Fresh Seeds ---"] + [
         f"{'>' if candidate is winner else ' '} {candidate.describe(measure)} | "
         f"[{genes(candidate.organism.genome)}] of generation {candidate.organism.generation}"
@@ -53,19 +53,19 @@ def finalists(candidates: Sequence[Candidate], winner: Candidate, measure: str) 
 
 
 def genes(genome: Genome, lr_digits: int = 5) -> str:
-    """Return the four genes that evolve."""
+    """Format the four genes that evolve."""
     shape = f"Emb:{genome.n_emb} Head:{genome.n_head} Lay:{genome.n_layer}"
     return f"{shape} LR:{genome.lr:.{lr_digits}f}"
 
 
 def score(organism: Organism) -> str:
-    """Return the score, or the status if there is no score."""
+    """Format the score, or the status if there is no score."""
     if organism.has_finished:
         return f"{organism.worth:.4f}"
     return organism.evaluation.status if organism.evaluation else "not evaluated"
 
 
 def shown(organism: Organism) -> str:
-    """Return the first names of an organism; an empty name is shown as two quotes."""
+    """Format the first names of an organism; an empty name is shown as two quotes."""
     samples = organism.evaluation.samples if organism.evaluation else ()
     return ", ".join(name or "''" for name in samples[:N_SHOWN])

@@ -12,7 +12,7 @@ from microgpt_evolution.search.settings import SearchSettings
 
 
 def header(settings: SearchSettings, log: Path) -> list[str]:
-    """Return the header lines."""
+    """Return the header lines of the log."""
     cycles = settings.generations
     return [
         f"Hydra Evolution (v3) — {len(settings.heads)} Heads, {cycles} Cycles, Parallel Execution",
@@ -24,12 +24,12 @@ def header(settings: SearchSettings, log: Path) -> list[str]:
 
 
 def cycle_start(number: int, cycles: int) -> list[str]:
-    """Return the lines before a cycle."""
+    """Return the lines logged before a cycle."""
     return ["", f"=== Cycle {number}/{cycles} ==="]
 
 
 def top(head: HeadName, ranked: Sequence[Organism]) -> str:
-    """Return the best score of a head after a generation."""
+    """Return a line with the best score of a head after a generation."""
     best = ranked[0]
     genome = f"Emb:{best.genome.n_emb} L:{best.genome.n_layer}"
     return f"  {_tag(head)} Top Score: {score(best)} (Genome: {genome})"
@@ -46,14 +46,14 @@ def champions(best: Mapping[HeadName, Sequence[Organism]]) -> list[str]:
 
 
 def gathering() -> list[str]:
-    """Return the line that announces the gathering."""
+    """Return the lines logged when the heads exchange genomes."""
     return ["", "  >> The Gathering: Genes exchanged. The organism learns from all heads."]
 
 
 def cycle_end(
     alive: Sequence[Organism], archives: Mapping[HeadName, Archive], seconds: float
 ) -> list[str]:
-    """Return the diversity after the gathering, the archive sizes and the duration."""
+    """Return lines with the diversity, the archive sizes and the duration of a cycle."""
     n_genomes, n_species = len({o.genome for o in alive}), len(count_species(alive))
     cells = ", ".join(f"{HEADS[head].title} {len(a.cells)}" for head, a in archives.items())
     return [
@@ -64,7 +64,7 @@ def cycle_end(
 
 
 def ascended(winners: Mapping[HeadName, Candidate]) -> list[str]:
-    """Return the champion of each head with its retest score and some of its names."""
+    """Return lines with each head's champion, its retest score and some of its names."""
     lines = ["", "┌" + "─" * 16 + "┐", "│ Hydra Ascended │", "└" + "─" * 16 + "┘"]
     for head, winner in winners.items():
         lines += [
@@ -77,12 +77,12 @@ def ascended(winners: Mapping[HeadName, Candidate]) -> list[str]:
 
 
 def chosen(winner: Candidate, heads: Sequence[HeadName], head: HeadName | None) -> list[str]:
-    """Return the winning genome and the rule that chose it."""
+    """Return lines with the winning genome and the rule that selected it."""
     why = f"champion of the {HEADS[head].title}" if head else "lowest sum of ranks over all heads"
     scores = ", ".join(f"{HEADS[name].title} {winner.mean(name):.4f}" for name in heads)
     return ["", f">> Chosen ({why}): {genes(winner.organism.genome)} | {scores}"]
 
 
 def _tag(head: HeadName) -> str:
-    """Return the name of a head in brackets, padded to the widest."""
+    """Return the title of a head in brackets, padded to the widest title."""
     return f"[{HEADS[head].title}]".ljust(len("[Weaver]"))

@@ -1,12 +1,12 @@
-"""Import the log of a loss search, written by evolve-rust or by microgpt, as a run.
+"""Import the log of a loss search of evolve-rust or microgpt as a run.
 
-evolve-rust's own tools read the same lines:
+The parser reads the same lines as evolve-rust's own tools:
 
     --- Generation 3/10 ---
     > #1: Emb:16  Head:1 Lay:3 Ctx:12 FF:2 LR:0.0298 Steps:1000 | Loss: 1.6470 [random]
 
-The earliest logs of evolve-rust have no tag at the end. Logs with a penalty for large models also
-have " E:…" and " Fit: …". Truncated rows are skipped.
+In the earliest logs of evolve-rust, rows have no tag at the end. In logs with a penalty for large
+models, rows also contain " E:…" and " Fit: …". Truncated rows are skipped.
 """
 
 import re
@@ -33,7 +33,7 @@ WITHOUT_LOSS: dict[str, Status] = {
     "NaN": "diverged",
     "inf": "diverged",
 }
-CRASHED = 1e300  # threshold; evolve-rust logs the largest float for a crash
+CRASHED = 1e300  # larger losses are crashes; evolve-rust logs the largest float for a crash
 
 _N = "[0-9]{1,9}"
 _GENERATION = re.compile(f"--- Generation ({_N})/{_N} ---")
@@ -52,14 +52,14 @@ _ROW = re.compile(
 class LossLog:
     """The parsed content of a log."""
 
-    candidates: tuple[Organism, ...]  # slots are ranks; an elite appears once per generation
-    winner: GenomeRecord  # the first with the lowest loss
-    left_out: tuple[str, ...]  # errors of the rows whose genome is outside microgpt's ranges
+    candidates: tuple[Organism, ...]  # each slot is a rank; an elite appears in several generations
+    winner: GenomeRecord  # the first candidate with the lowest loss
+    left_out: tuple[str, ...]  # errors of rows with a genome outside microgpt's ranges
 
 
 def parse_log(lines: Iterable[str], path: Path) -> LossLog:
     """Parse a log; raise RunError if it has no candidate or no winner."""
-    fitness: Fitness = "last-doc"  # evolve-rust's fitness
+    fitness: Fitness = "last-doc"  # logs of evolve-rust do not name the fitness
     seed = generation = last_loss = None
     candidates: list[Organism] = []
     left_out: list[str] = []
@@ -85,7 +85,7 @@ def parse_log(lines: Iterable[str], path: Path) -> LossLog:
     assert best.evaluation
     if best.evaluation.last_loss is not None:
         last_loss = best.evaluation.last_loss
-    if last_loss is None:  # a held-out search logs it only in the end report
+    if last_loss is None:  # a held-out search logs the last loss only in the end report
         raise RunError(
             f"{path} is incomplete and has no winner; resume the search with: "
             f"microgpt evolve --resume {as_argument(path)}"
@@ -102,7 +102,7 @@ def parse_log(lines: Iterable[str], path: Path) -> LossLog:
 
 
 def write_imported(folder: Path, log: LossLog, source: Path) -> Path:
-    """Write a log as a run and return its directory; without seeds it cannot be resumed."""
+    """Write a log as a run and return the run directory; such a run cannot be resumed."""
     settings = {
         "objective": log.winner.objective,
         "fitness": log.winner.fitness,

@@ -1,7 +1,7 @@
 """Log of a loss search while it runs, in evolve-rust's format.
 
-evolve-rust's tools read "--- Generation", the rows "#1: … | Loss: 1.6470 [random]" and "Best:". An
-organism without a fitness shows its status instead of a loss.
+evolve-rust's tools parse "--- Generation", rows like "#1: … | Loss: 1.6470 [random]", and "Best:".
+If an organism has no fitness, its row contains the status instead of a loss.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from microgpt_evolution.search.stagnation import (
 
 
 def header(settings: SearchSettings, target: float, log: Path) -> list[str]:
-    """Return the header lines."""
+    """Return the header lines of the log."""
     assert settings.fitness
     return [
         "=== MicroGPT Loss Evolution Engine ===",
@@ -38,7 +38,7 @@ def header(settings: SearchSettings, target: float, log: Path) -> list[str]:
 
 
 def generation_start(generation: int, generations: int) -> str:
-    """Return the line before a generation is evaluated."""
+    """Return the line logged before a generation is evaluated."""
     return f"--- Generation {generation}/{generations} ---"
 
 
@@ -52,14 +52,14 @@ def ranking(ranked: Sequence[Organism]) -> list[str]:
 
 
 def target_reached(target: float) -> str:
-    """Return the line logged once, when a generation first beats the target."""
+    """Return the line logged when a generation beats the target for the first time."""
     return f"  ** Target {short(target)} reached! Continuing to evolve... **"
 
 
 def summary(
     ranked: Sequence[Organism], *, stagnation: int, n_blacklisted: int, seconds: float
 ) -> list[str]:
-    """Return the last lines of a generation; "Worst" is the worst finished organism."""
+    """Return the summary of a generation; "Worst" refers to the worst finished organism."""
     finished = [organism.fitness for organism in ranked if organism.has_finished]
     facts = [
         f"Best: {number(finished[0] if finished else None)}",

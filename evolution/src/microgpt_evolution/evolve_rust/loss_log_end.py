@@ -1,4 +1,4 @@
-"""End of a loss search's log, in evolve-rust's format: totals, trends and the retest."""
+"""End of the log of a loss search, in evolve-rust's format: totals, trends and retest."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -12,10 +12,10 @@ from microgpt_evolution.population import Evaluation, Organism, diversity, rank
 from microgpt_evolution.search.blacklist import MIN_FAILURES, Blacklist
 
 RULE = "=" * 40
-N_LISTED = 10  # top configurations and blacklisted species listed
-WORST_LOSS, BAR_SCALE, LONGEST_BAR = 4.0, 12, 40  # of the bar chart; a loss of 4 has no bar
-N_COMPARED = 10  # number of best, and of worst, organisms compared
-SMALLEST_DELTA = 0.01  # smaller differences get no arrow
+N_LISTED = 10  # maximum number of top configurations, and of blacklisted species, to list
+WORST_LOSS, BAR_SCALE, LONGEST_BAR = 4.0, 12, 40  # scale of the bar chart; a loss of 4 has no bar
+N_COMPARED = 10  # number of best organisms, and of worst organisms, to compare
+SMALLEST_DELTA = 0.01  # smaller differences are shown without an arrow
 GENES = {
     "n_emb": "Embedding", "n_head": "Heads", "n_layer": "Layers", "n_ctx": "Context",
     "n_ff_exp": "FF Mult", "lr": "Learn Rate", "steps": "Steps",
@@ -30,7 +30,7 @@ def end_report(
 ) -> list[str]:
     """Return the report on the whole search; each generation must be ranked."""
     finished = rank([o for o in chain.from_iterable(generations) if o.has_finished])
-    best = finished[0] if finished else None  # ties: the earliest
+    best = finished[0] if finished else None  # the earliest organism wins ties
     lines = [
         RULE,
         "       EVOLUTION COMPLETE",
@@ -68,7 +68,7 @@ def genome_written(path: str, generation: int) -> list[str]:
 
 
 def demo(names: Sequence[str], last_loss: float) -> list[str]:
-    """Return samples and loss of the retrained winner."""
+    """Return lines with samples and the loss of the retrained winner."""
     return [
         "",
         "--- Final Demo with Best Config ---",
@@ -78,7 +78,7 @@ def demo(names: Sequence[str], last_loss: float) -> list[str]:
 
 
 def retest_table(found: Evaluation, retest: Retest) -> list[str]:
-    """Return the winner's measurements in the search beside those of the retest."""
+    """Return a table of the winner's measurements in the search and in the retest."""
     rows: list[tuple[str, float | None, Sequence[float]]] = [
         ("Last document", found.last_loss, retest.last_losses),
         ("Held out", found.val_loss, retest.val_losses),
@@ -107,12 +107,12 @@ def saved(log: str) -> list[str]:
 
 
 def gene_means(organisms: Sequence[Organism]) -> GeneMeans:
-    """Return the mean of each gene."""
+    """Return the mean of each gene over the organisms."""
     return {gene: fmean(getattr(o.genome, gene) for o in organisms) for gene in GENES}
 
 
 def gene_table(top: GeneMeans, bottom: GeneMeans) -> list[str]:
-    """Return one line per gene below a header."""
+    """Return a table that compares the gene means of the best and the worst organisms."""
     lines = [f"  {'Param':12} {'Top 10':>10} {'Bottom 10':>10} {'Delta':>10}"]
     for gene, name in GENES.items():
         digits = 4 if gene == "lr" else 1
@@ -167,7 +167,7 @@ def _trajectory_row(ranked: Sequence[Organism]) -> str:
 
 
 def _top_configs(finished: Sequence[Organism]) -> list[str]:
-    """Return one line per species, for the best organism of each of the best species."""
+    """Return one line for the best organism of each of the best species."""
     best_of: dict[str, Organism] = {}
     for organism in finished:
         best_of.setdefault(organism.genome.species, organism)
@@ -179,7 +179,7 @@ def _top_configs(finished: Sequence[Organism]) -> list[str]:
 
 
 def _blacklisted(blacklist: Blacklist) -> list[str]:
-    """Return the section of blacklisted species; empty if there are none."""
+    """Return the section on blacklisted species, or no lines if there are none."""
     if not blacklist.species:
         return []
     losers = describe_losers(blacklist.fitness)

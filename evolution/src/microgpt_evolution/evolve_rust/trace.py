@@ -8,7 +8,7 @@ from microgpt_evolution.search.stagnation import StagnationStage
 
 
 def evaluating(population: Sequence[Organism]) -> str:
-    """Return the line before a generation is evaluated."""
+    """Return the line printed before a generation is evaluated."""
     return f"[gen {population[0].generation}] evaluating {len(population)} organisms..."
 
 
@@ -35,7 +35,7 @@ def done(organism: Organism, seconds: float, reason: str = "") -> str:
     if organism.has_finished:
         return f"{name} done: {_worth(organism)} ({seconds:.1f}s)"
     status = organism.evaluation.status if organism.evaluation else "crashed"
-    what = "PANICKED" if status == "crashed" else status.upper()  # evolve-rust knows only panics
+    what = "PANICKED" if status == "crashed" else status.upper()  # evolve-rust has only panics
     return f"{name} {what}: {reason} | config: {organism.genome.describe()}"
 
 

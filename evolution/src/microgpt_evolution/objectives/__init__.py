@@ -1,1 +1,1 @@
-"""Objectives: train an organism and score it."""
+"""Objectives of searches and sweeps: train a model and measure it."""

@@ -15,20 +15,20 @@ from microgpt_evolution.objectives.scores import EVOLVE_RUST_SAMPLES, Scores, sc
 from microgpt_evolution.population import Evaluation
 
 TEMPERATURE = 1.0
-N_SAMPLES = 200  # with evolve-rust's 5 the score is mostly noise
+N_SAMPLES = 200  # with 5 names, as in evolve-rust, the score is mostly noise
 
 
 @dataclass(frozen=True)
 class AestheticObjective(LossObjective):
     """Trains an organism on documents and scores the names that it generates."""
 
-    known: frozenset[str] = frozenset()  # all documents, including held-out ones
+    known: frozenset[str] = frozenset()  # names in all documents, including held-out documents
     n_samples: int = N_SAMPLES
     measures_loss: bool = False  # also measure the held-out loss, which takes longer than training
 
     @classmethod
     def of(cls, parts: Split, fitness: Fitness = "held-out", **options: Any) -> Self:
-        """Return the objective of a search; see `LossObjective.of`."""
+        """Create the objective of a search; see `LossObjective.of` for the arguments."""
         return super().of(parts, fitness, known=known_names(parts.docs), **options)
 
     def measure(
@@ -60,8 +60,8 @@ def generate_and_score(
 
     Args:
         known: names that do not count as novel, from `known_names`.
-        n_samples: number of names. With evolve-rust's 5, repeats count, as they do there.
-        loss: held-out loss, for the Origin head.
+        n_samples: number of names. If it is 5, as in evolve-rust, repeats are scored like others.
+        loss: held-out loss, which the Origin head scores.
     """
     samples = model.generate(n_samples, temperature=TEMPERATURE, seed=seed)
     repeats_count = n_samples == EVOLVE_RUST_SAMPLES

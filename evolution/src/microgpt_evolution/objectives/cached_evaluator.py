@@ -16,20 +16,20 @@ from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all
 
 Config = TypeVar("Config", contravariant=True)
 
-OnMeasured = Callable[[int, Evaluation], None]  # called with a trial's index and evaluation
+OnMeasured = Callable[[int, Evaluation], None]  # called with the index and evaluation of a trial
 
 
 class Objective(Protocol[Config]):
-    """Trains and measures a genome or a sweep configuration. Must be picklable."""
+    """Interface of objectives, which train and measure a configuration. Must be picklable."""
 
     def flops(self, config: Config) -> int:
-        """Return the floating-point operations of training."""
+        """Return the number of floating-point operations of a training run."""
 
     def n_params(self, config: Config) -> int:
         """Return the number of parameters."""
 
     def refusal(self, config: Config) -> str | None:
-        """Return why a configuration is not trained, or None."""
+        """Return the reason for not training a configuration, or None."""
 
     def measure(
         self, config: Config, seed: int, should_stop: Callable[[], bool] | None = None
@@ -38,7 +38,7 @@ class Objective(Protocol[Config]):
 
 
 class CachedEvaluator:
-    """Evaluates the trials that have no recorded evaluation."""
+    """Evaluates trials on a pool, and reuses recorded evaluations."""
 
     def __init__(
         self,
@@ -50,19 +50,19 @@ class CachedEvaluator:
     ) -> None:
         self.objective, self.records = objective, records
         self._pool, self._should_stop = pool, should_stop or Event()
-        # Other processes cannot see the event; they are killed.
+        # Other processes cannot see the event; they are killed instead.
         is_here = isinstance(pool, Threads)
         work = partial(_measure, objective, self._should_stop.is_set if is_here else None)
         self._work = work if is_here else PickledOnce.of(work)
 
     def count_known(self, trials: Sequence[Trial[Any]]) -> int:
-        """Return how many trials have a recorded evaluation."""
+        """Return the number of trials that have a recorded evaluation."""
         return sum(self.records.known(trial) is not None for trial in trials)
 
     def measure(
         self, trials: Sequence[Trial[Any]], on_measured: OnMeasured | None = None
     ) -> list[Evaluation]:
-        """Return the evaluations of distinct trials; call on_measured with each new one.
+        """Return the evaluations of distinct trials; call on_measured with each new evaluation.
 
         Raises:
             StoppedError: should_stop was set before the last trial ended.
@@ -81,11 +81,11 @@ class CachedEvaluator:
         for i in todo:
             if reason := self.objective.refusal(trials[i].config):
                 note(i, Evaluation("refused", reason=reason))
-        # Longest first, so that no worker waits for the last trial.
+        # Start the longest trials first, so that workers are not idle while the last trial runs.
         todo = sorted((i for i in todo if found[i] is None), key=lambda i: -flops[i])
 
         def note_outcome(place: int, outcome: Outcome[Evaluation]) -> None:
-            if not self._should_stop.is_set():  # otherwise the stop may have cut it short
+            if not self._should_stop.is_set():  # a stopped trial may be incomplete
                 crashed = Evaluation("crashed", reason=outcome.error or "")
                 note(todo[place], outcome.result or crashed)
 
@@ -103,9 +103,9 @@ def _measure(
     objective: Objective[Any], should_stop: Callable[[], bool] | None, trial: Trial[Any]
 ) -> Evaluation:
     """Return the evaluation of a trial, including its duration."""
-    started, cpu_started = perf_counter(), thread_time()  # training is single-threaded
+    started, cpu_started = perf_counter(), thread_time()  # training runs in this thread only
     evaluation = objective.measure(trial.config, trial.seed, should_stop)
     if evaluation.seconds:
-        return evaluation  # already set: the time of training alone
+        return evaluation  # the objective has already set the training time
     seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
     return replace(evaluation, seconds=seconds, cpu_seconds=cpu_seconds)

@@ -1,7 +1,7 @@
 """The two losses that a search can minimise, and their thresholds.
 
-held-out: the loss on documents not used for training. last-doc: the loss on the last training
-document, as in evolve-rust; cheap, but mostly noise.
+"held-out" is the loss on documents not used for training. "last-doc" is the loss on the last
+training document, as in evolve-rust; it is cheap to measure but mostly noise.
 """
 
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ from typing import Literal
 
 Fitness = Literal["held-out", "last-doc"]
 
-LAST_DOC_TARGET = 1.2  # evolve-rust's
-HELD_OUT_GAIN = 0.20  # nats per token; a 6-gram of the names reaches 2.01, so 1.2 is out of reach
-LAST_DOC_LOSER = 2.3  # evolve-rust's
+LAST_DOC_TARGET = 1.2  # as in evolve-rust
+HELD_OUT_GAIN = 0.20  # nats per token; 1.2 is unrealistic: a 6-gram model of names reaches 2.01
+LAST_DOC_LOSER = 2.3  # as in evolve-rust
 
 
 def target(fitness: Fitness, primordial: float | None = None) -> float:
-    """Return the target fitness; for held-out, relative to the loss of the primordial genome."""
+    """Return the target fitness; for held-out, it is relative to the primordial genome's loss."""
     if fitness == "last-doc":
         return LAST_DOC_TARGET
     assert primordial is not None, "a held-out target is a gain on the primordial genome"
@@ -25,8 +25,8 @@ def target(fitness: Fitness, primordial: float | None = None) -> float:
 def loser_threshold(fitness: Fitness, values: Sequence[float]) -> float:
     """Return the fitness above which an evaluation counts as a failure of its species.
 
-    For held-out losses it is the largest value outside the worst quartile. Needs at least one
-    value; all must be finite.
+    For held-out losses, the threshold is the largest value outside the worst quartile. `values`
+    must be finite and not empty.
     """
     if fitness == "last-doc":
         return LAST_DOC_LOSER

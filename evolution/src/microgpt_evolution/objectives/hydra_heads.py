@@ -1,6 +1,6 @@
 """The Hydra's heads and their scoring functions.
 
-The formulas are those of `hydra` in evolve-rust; they differ from the judge's.
+The formulas are those of `hydra` in evolve-rust; they differ from the formulas of the judge.
 """
 
 from collections.abc import Callable, Mapping, Set
@@ -19,9 +19,9 @@ from microgpt_evolution.objectives.name_features import (
 
 HeadName = Literal["weaver", "mirror", "spark", "origin"]
 
-LEAST_LOSS = 1e-4  # loss is clipped to this minimum
+LEAST_LOSS = 1e-4  # losses are clipped to this minimum
 
-# Maps a name and the known names to a score; None if the name cannot be scored.
+# Function that maps a name and the known names to a score, or to None for an unscorable name.
 Score = Callable[[str, Set[str]], float | None]
 
 
@@ -30,12 +30,12 @@ class Head:
     """A head of the Hydra: a scoring function."""
 
     title: str
-    quality: str  # what it rewards
+    quality: str  # quality that the head rewards
     score: Score | None  # None for Origin, which scores the loss
 
 
 def weave(name: str, known: Set[str]) -> float | None:
-    """Score how pronounceable a word is; the maximum is 1."""
+    """Score the pronounceability of a word; the maximum is 1."""
     name = normal(name)
     if not is_word(name):
         return None
@@ -43,7 +43,7 @@ def weave(name: str, known: Set[str]) -> float | None:
 
 
 def mirror(name: str, known: Set[str]) -> float | None:
-    """Score the symmetry and repetition in a name of any characters; the maximum is 5.5."""
+    """Score the symmetry and repetition of a name with any characters; the maximum is 5.5."""
     name = normal(name)
     if len(name) < MIN_LENGTH:
         return None
@@ -51,7 +51,7 @@ def mirror(name: str, known: Set[str]) -> float | None:
 
 
 def spark(name: str, known: Set[str]) -> float | None:
-    """Score the novelty of a name of any characters; the maximum is 2.5."""
+    """Score the novelty of a name with any characters; the maximum is 2.5."""
     name = normal(name)
     if len(name) < MIN_LENGTH:
         return None
@@ -59,7 +59,7 @@ def spark(name: str, known: Set[str]) -> float | None:
 
 
 def origin(loss: float) -> float:
-    """Return the score of a finite loss."""
+    """Return the reciprocal of a finite loss, which is the score of the Origin head."""
     return 1 / max(loss, LEAST_LOSS)
 
 

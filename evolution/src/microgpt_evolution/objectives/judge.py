@@ -1,4 +1,4 @@
-"""The aesthetic judge: score one name.
+"""The aesthetic judge, which scores single names.
 
 The formulas are those of `judge.py` and `evolve` in evolve-rust.
 """
@@ -27,7 +27,7 @@ class Verdict:
 
     @property
     def total(self) -> float:
-        """The weighted sum; the maximum is 6.94."""
+        """The weighted sum of the three scores; the maximum is 6.94."""
         return (
             WEIGHTS.flow * self.flow
             + WEIGHTS.symmetry * self.symmetry
@@ -39,7 +39,7 @@ WEIGHTS = Verdict(flow=1.0, symmetry=1.2, creativity=2.0)
 
 
 def known_names(docs: Iterable[Document]) -> frozenset[str]:
-    """Return the documents that are names, normalised for `judge`; conversations are left out."""
+    """Return the normalised names among the documents, for `judge`; skip conversations."""
     return frozenset(normal(doc) for doc in docs if isinstance(doc, str))
 
 

@@ -19,8 +19,8 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.population import Evaluation
 
-MAX_FLOPS = 2e13  # per training run: a few minutes on one core
-MAX_BYTES = 2**30  # per training run; the same on every machine
+MAX_FLOPS = 2e13  # limit per training run; equals a few minutes on one core
+MAX_BYTES = 2**30  # memory limit per training run; the same on every machine
 DIVERGED = Evaluation("diverged", reason="the loss was not a finite number")
 
 
@@ -32,15 +32,15 @@ class LossObjective:
     validation: Sequence[Document]  # documents for the held-out loss
     tokenizer: CharTokenizer  # built from all documents
     fitness: Fitness = "held-out"
-    max_flops: float = MAX_FLOPS  # genomes that need more are refused
-    max_bytes: int = MAX_BYTES  # bytes of training memory; genomes that need more are refused
+    max_flops: float = MAX_FLOPS  # operation limit; larger genomes are refused
+    max_bytes: int = MAX_BYTES  # training memory limit in bytes; larger genomes are refused
     _pieces: dict[int, EvaluationSet] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, parts: Split, fitness: Fitness = "held-out", **options: Any) -> Self:
-        """Return the objective for a split; `options` are other fields.
+        """Create the objective for a split; `options` are the values of other fields.
 
-        With last-doc it trains on all documents in file order, as evolve-rust does.
+        For "last-doc", the objective trains on all documents in file order, as evolve-rust does.
         """
         if not parts.validation:
             raise DataError("a search needs held-out documents; split the documents first")
@@ -53,21 +53,21 @@ class LossObjective:
         return genome.n_params(self.tokenizer.vocab_size)
 
     def flops(self, genome: Genome) -> int:
-        """Estimate the operations of training, if every document is used equally often."""
+        """Estimate the operations of training, assuming that documents are used equally often."""
         return genome.flops(self.tokenizer.vocab_size, self.n_tokens(genome.steps, genome.n_ctx))
 
     def n_tokens(self, n_docs: int, n_ctx: int) -> int:
-        """Estimate the tokens predicted in n_docs documents, at most n_ctx in each."""
+        """Estimate the number of predicted tokens in n_docs documents, at most n_ctx in each."""
         read = sum(n * min(length - 1, n_ctx) for length, n in self.lengths.items())
         return round(n_docs * read / len(self.training.docs))
 
     @cached_property
     def lengths(self) -> Counter[int]:
-        """The number of training documents per length in tokens."""
+        """The number of training documents of each length; lengths are in tokens."""
         return Counter(map(self.tokenizer.count_tokens, self.training.docs))
 
     def refusal(self, genome: Genome) -> str | None:
-        """Return why a genome is not trained, or None."""
+        """Return the reason for not training a genome, or None."""
         if (flops := self.flops(genome)) > self.max_flops:
             return f"training needs {flops:.2g} operations, the limit is {self.max_flops:.2g}"
         if (n_bytes := genome.n_bytes(self.tokenizer.vocab_size)) > self.max_bytes:
@@ -77,7 +77,7 @@ class LossObjective:
     def measure(
         self, genome: Genome, seed: int, should_stop: Callable[[], bool] | None = None
     ) -> Evaluation:
-        """Train an organism and return its evaluation; invalid if should_stop returned true."""
+        """Return the evaluation of a trained organism; it is invalid if should_stop was true."""
         trained = self.train(genome, seed, should_stop)
         if isinstance(trained, Evaluation):
             return trained
@@ -92,7 +92,7 @@ class LossObjective:
     def train(
         self, genome: Genome, seed: int, should_stop: Callable[[], bool] | None
     ) -> TrainResult | Evaluation:
-        """Return a trained organism, or the evaluation of one that failed."""
+        """Train an organism; return the training result, or an evaluation if training failed."""
         config = replace(genome.train_config(seed), shuffle=self.fitness == "held-out")
         try:
             result = train(
@@ -110,7 +110,7 @@ class LossObjective:
         """Return the loss on the validation documents, in nats per token."""
         block_size = result.model.block_size
         pieces = self._pieces.get(block_size)
-        if pieces is None:  # two threads may both build it, which is harmless
+        if pieces is None:  # two threads may both build the set, which is harmless
             loss_on, text = result.config.loss_on, result.config.text
             pieces = self._pieces[block_size] = EvaluationSet(
                 scored(self.validation, self.tokenizer, block_size, loss_on=loss_on, text=text)

@@ -1,9 +1,9 @@
-"""Features of a name's letters: runs, repeated halves, ending."""
+"""Features of names: runs of vowels or consonants, symmetry, repetition and soft endings."""
 
 MIN_LENGTH = 3  # shorter names are not scored
 VOWELS = frozenset("aeiouy")
 SOFT_ENDINGS = ("a", "n", "y")
-LONGEST_RUN = 2  # of vowels or consonants, still easy to pronounce
+LONGEST_RUN = 2  # length of a run of vowels or consonants that is easy to pronounce
 
 
 def normal(name: str) -> str:
@@ -12,12 +12,12 @@ def normal(name: str) -> str:
 
 
 def is_word(name: str) -> bool:
-    """Return whether a normalised name is long enough and has only letters."""
+    """Return whether a normalised name is long enough and contains only letters."""
     return len(name) >= MIN_LENGTH and name.isalpha()
 
 
 def n_stumbles(name: str) -> int:
-    """Count the letters beyond the longest easy run of vowels or consonants.
+    """Count the letters that extend a run of vowels or consonants beyond LONGEST_RUN.
 
     >>> n_stumbles("abcd"), n_stumbles("abcdf")
     (1, 2)
@@ -38,14 +38,14 @@ def is_palindrome(name: str) -> bool:
 
 
 def is_doubled(name: str) -> bool:
-    """Return whether a name of four letters or more repeats its first half.
+    """Return whether a name has at least four letters and repeats its first half.
 
-    With an odd number of letters the last is ignored: "lelel" is doubled, too.
+    If the number of letters is odd, the last letter is ignored, so "lelel" is doubled, too.
     """
     half = len(name) // 2
     return len(name) >= 4 and name[:half] == name[half : 2 * half]
 
 
 def ends_softly(name: str) -> bool:
-    """Return whether a name has a soft ending."""
+    """Return whether a name ends in one of SOFT_ENDINGS."""
     return name.endswith(SOFT_ENDINGS)

@@ -1,4 +1,4 @@
-"""Retrain a winner with fresh seeds: the lowest of many losses is partly luck."""
+"""Retrain a winner with fresh seeds, because the lowest of many losses is partly luck."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,18 +17,18 @@ from microgpt_evolution.objectives.scores import Scores
 class Retest:
     """Losses of a genome with several seeds, in nats per token."""
 
-    result: TrainResult  # of the first seed
-    last_losses: tuple[float, ...]  # of the last training document
-    val_losses: tuple[float, ...]  # on validation documents; may have been minimised
-    test_losses: tuple[float, ...]  # on the test documents, which the search has not used
-    scores: tuple[Scores, ...] = ()  # of its names, if they are scored
+    result: TrainResult  # training result with the first seed
+    last_losses: tuple[float, ...]  # losses on the last training document
+    val_losses: tuple[float, ...]  # losses on validation documents, which the search may have used
+    test_losses: tuple[float, ...]  # losses on test documents, which the search has not used
+    scores: tuple[Scores, ...] = ()  # scores of generated names; empty if names are not scored
 
 
 def retest(genome: Genome, parts: Split, seeds: Sequence[int], *, n_samples: int = 0) -> Retest:
-    """Retrain a genome with each seed; also score n_samples names if n_samples is positive.
+    """Retrain a genome with each seed and measure its losses; score n_samples names, if any.
 
     Raises:
-        DivergedError: training diverges with every seed. Otherwise such seeds are left out.
+        DivergedError: training diverged with every seed. Otherwise, diverged seeds are left out.
     """
     learnt_from = replace(parts, validation=(), test=())
     results, problem = [], None

@@ -8,17 +8,17 @@ from microgpt_evolution.objectives.hydra_heads import HEADS, Score, origin
 from microgpt_evolution.objectives.judge import judge
 from microgpt_evolution.objectives.name_features import normal
 
-NO_NAME = -100.0  # score of a batch without a scorable name
-EVOLVE_RUST_SAMPLES = 5  # names per organism in evolve-rust, which counts repeats like other names
+NO_NAME = -100.0  # score of a batch in which no name can be scored
+EVOLVE_RUST_SAMPLES = 5  # names per organism in evolve-rust, which scores repeats like other names
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
     """The scores of a batch of names."""
 
-    scores: dict[str, float]  # means, by "judge" and head; -100 if no name can be scored
-    distinct: float  # share of names that are not repeats
-    novel: float  # share of names that are neither repeats nor known
+    scores: dict[str, float]  # mean scores, by "judge" and head name; -100 if no name can be scored
+    distinct: float  # fraction of names that are not repeats
+    novel: float  # fraction of names that are neither repeats nor known
 
 
 def score_names(
@@ -32,9 +32,9 @@ def score_names(
 
     Args:
         known: names that do not count as novel, from `known_names`.
-        loss: held-out loss, for the Origin head.
-        repeats_count: score repeats like other names. Otherwise they score 0 at most, so that a
-            model that repeats one good name does not win.
+        loss: held-out loss, which the Origin head scores.
+        repeats_count: whether repeats are scored like other names. Otherwise, a repeat scores at
+            most 0, so that a model that repeats one good name does not win.
     """
     repeats = find_repeats(names)
     is_capped = [False] * len(names) if repeats_count else repeats
@@ -57,7 +57,7 @@ def score_names(
 
 
 def find_repeats(names: Iterable[str]) -> list[bool]:
-    """Return for each name whether it repeats an earlier one."""
+    """Return, for each name, whether the name repeats an earlier name."""
     seen: set[str] = set()
     repeats = []
     for name in map(normal, names):

@@ -21,22 +21,22 @@ from microgpt_evolution.objectives.loss_objective import DIVERGED, LossObjective
 from microgpt_evolution.population import Evaluation
 from microgpt_evolution.sweep.config import SweepConfig
 
-N_SAMPLES = 3  # as many as in the tables of evolve-rust
+N_SAMPLES = 3  # number of samples per model, as in the tables of evolve-rust
 
 
 @dataclass(frozen=True)
 class SweepObjective:
     """Trains a sweep configuration on documents and measures its losses."""
 
-    data: LossObjective  # documents, tokenizer and held-out loss
+    data: LossObjective  # provides documents, tokenizer and held-out loss
     free_bytes: int | None = None  # memory limit per training run
 
     @classmethod
     def of(cls, parts: Split) -> Self:
-        """Return the objective of a sweep.
+        """Create the objective of a sweep.
 
         Raises:
-            DataError: nothing is held out to measure the loss on.
+            DataError: there are no held-out documents, or no replies in held-out conversations.
         """
         data = LossObjective.of(parts)
         masks = (data.tokenizer.mask(doc, TrainConfig.loss_on) for doc in data.validation)
@@ -49,7 +49,7 @@ class SweepObjective:
         return count_params(self._model(config))
 
     def n_bytes(self, config: SweepConfig) -> int:
-        """Return the training memory in bytes."""
+        """Return the memory needed for training in bytes."""
         longest = min(max(self.data.lengths) - 1, config.block_size)
         returned = RESULT_BYTES_PER_WEIGHT * self.n_params(config)
         return returned + bytes_needed(
@@ -61,7 +61,7 @@ class SweepObjective:
         )
 
     def flops(self, config: SweepConfig) -> int:
-        """Estimate the operations of training, if every document is used equally often."""
+        """Estimate the operations of training, assuming that documents are used equally often."""
         hyper = config.train_config(seed=0)
         chunks = self.data.training.chunked(self.data.tokenizer, config.block_size, hyper)
         n_chunks = config.steps * config.batch_size
@@ -69,7 +69,7 @@ class SweepObjective:
         return training_flops(self._model(config), n_docs=n_chunks, n_tokens=n_tokens)
 
     def refusal(self, config: SweepConfig) -> str | None:
-        """Return why a configuration is not trained, or None."""
+        """Return the reason for not training a configuration, or None."""
         if self.free_bytes is None or (n_bytes := self.n_bytes(config)) <= self.free_bytes:
             return None
         return (
@@ -83,9 +83,9 @@ class SweepObjective:
         """Train a model and return its evaluation; `seconds` covers training only.
 
         Args:
-            should_stop: polled; once it returns true, the evaluation is invalid.
+            should_stop: polled during training; if it returns true, the evaluation is invalid.
         """
-        started, cpu_started = perf_counter(), thread_time()  # training is single-threaded
+        started, cpu_started = perf_counter(), thread_time()  # training runs in this thread only
         try:
             trained = train(
                 self.data.training,
@@ -97,7 +97,7 @@ class SweepObjective:
             )
         except DivergedError:
             return DIVERGED
-        except (ConfigError, DataError) as error:  # less memory than estimated, or no replies
+        except (ConfigError, DataError) as error:  # not enough memory, or no replies
             return Evaluation("refused", reason=str(error))
         seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
         if trained.ending == "stopped":

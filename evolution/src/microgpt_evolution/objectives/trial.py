@@ -15,9 +15,9 @@ class Trial(Generic[Config]):
 
     config: Config  # a genome or a sweep configuration
     seed: int
-    id: str = ""  # of the organism, in a search
-    origin: str = ""  # how the organism was made, or why it is trained
-    parents: tuple[str, ...] = ()  # ids
+    id: str = ""  # id of the organism in a search; empty in a sweep
+    origin: str = ""  # how the organism was created, or why it is trained
+    parents: tuple[str, ...] = ()  # ids of the parent organisms
 
     @classmethod
     def of(cls, organism: Organism) -> "Trial[Genome]":

@@ -1,4 +1,4 @@
-"""Build the FastAPI app: the routes, inside middleware from the outermost to the innermost.
+"""The FastAPI app: middleware from the outermost to the innermost, then the routes.
 
 AccessLogMiddleware   request ids, log, metrics
   CORSMiddleware      only if `cors_origins` is set
@@ -39,8 +39,8 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
     Only the `microgpt-serve` command sets up logging, signal handlers and connection limits.
 
     Args:
-        settings: Read from the environment by default.
-        model: Loaded from `settings.model_dir` by default.
+        settings: By default, they are read from the environment.
+        model: By default, it is loaded from `settings.model_dir`.
 
     Raises:
         MicrogptError: A setting is invalid, or the model cannot be loaded.

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class AppState:
-    """Mutable state of one app, shared by all of its requests."""
+    """State of an app, shared by all its requests."""
 
     def __init__(self, settings: Settings, model: ServedModel, routes: list[str]) -> None:
         self.settings = settings
@@ -32,13 +32,13 @@ class AppState:
         self.is_draining = False
         self.n_running = 0  # number of requests that are queued or being processed
         self.n_body_bytes = 0  # total size of bodies being received or validated
-        self.large_body_lock = asyncio.Lock()  # throttles large bodies to one chunk at a time
+        self.large_body_lock = asyncio.Lock()  # held while pausing between chunks of large bodies
         self._executor = ThreadPoolExecutor(1, "blocking")
 
     async def call(self, function: Callable[[], T], *, is_slow: bool) -> T:
-        """Call a function, on the executor thread if `is_slow`.
+        """Call a function. Slow functions run one at a time on the executor thread.
 
-        The executor has only one thread: with more, the event loop would often wait for the GIL.
+        With several threads, the event loop would often wait for the GIL.
         """
         if not is_slow:
             return function()

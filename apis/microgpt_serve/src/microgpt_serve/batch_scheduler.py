@@ -52,8 +52,8 @@ class BatchScheduler:
     ) -> None:
         """Create the scheduler; `start` starts the threads, by default one per available core.
 
-        When requests of a thread finish, `on_speed` is called on the event loop with the number of
-        their tokens and the seconds that the thread has worked since its previous call.
+        When a thread finishes requests, `on_speed` is called on the event loop with their number of
+        tokens and the seconds of work by the thread since it last finished requests.
         """
         has_affinity = hasattr(os, "sched_getaffinity")  # missing on macOS and Windows
         n_cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
@@ -99,7 +99,7 @@ class BatchScheduler:
         return request
 
     def _flush(self) -> None:
-        """Queue the requests of one event-loop iteration together, so that they can share one."""
+        """Queue the requests of one event-loop iteration together, so that they share a batch."""
         with self._changed:
             self._waiting += self._new
             self._changed.notify()

@@ -18,7 +18,7 @@ MAX_SHOWN = 80  # maximum characters of an invalid value quoted in a message
 INTERNAL_ERROR = "internal server error; see the log of the service"
 RETRY_AFTER_S = 1  # roughly the time in which a queue shortens or a new process starts
 
-# Status descriptions shown at /docs. `Metrics` creates a series for each counted status up front.
+# Descriptions of the status codes, shown at /docs. `Metrics` creates a series for each code.
 STATUS_DESCRIPTIONS: Mapping[int, str] = {
     400: "The body or one of its fields is invalid; the message names the field and the rule.",
     401: "The API key is missing or wrong.",

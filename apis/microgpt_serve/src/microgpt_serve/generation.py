@@ -1,4 +1,4 @@
-"""Run generation jobs, which are cancelled at a deadline or when the client disconnects."""
+"""Run generation jobs. Cancel them at the deadline or when the client disconnects."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence

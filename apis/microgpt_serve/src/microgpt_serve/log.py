@@ -123,7 +123,7 @@ def _now() -> str:
 
 def set_up_logs(*, as_json: bool) -> LogHandler:
     """Configure logging for this process."""
-    # If stderr is closed, a socket may use descriptor 2. With -1, every write fails instead.
+    # If stderr is closed, descriptor 2 may belong to a socket. With -1, every write fails instead.
     handler = LogHandler(sys.__stderr__.fileno() if sys.__stderr__ else -1)
     handler.setFormatter(_Json() if as_json else _Text())
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

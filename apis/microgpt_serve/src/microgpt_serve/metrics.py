@@ -1,4 +1,4 @@
-"""Prometheus metrics. All series start at 0, so that rates include the first event."""
+"""Prometheus metrics. All series are created at startup, so that rates are correct."""
 
 from collections.abc import Callable
 from functools import partial

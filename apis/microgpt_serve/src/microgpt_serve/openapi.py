@@ -13,7 +13,7 @@ from microgpt_serve.settings import Settings
 
 ERRORS = (401, 403, 429)
 BODY_ERRORS = (400, *ERRORS, 408, 413, 415, 503, 504)
-# FastAPI documents errors with status 422 and these schemas; the service sends 400 instead.
+# Schemas that FastAPI adds for status 422. They are removed: the service sends 400 instead.
 FASTAPI_ERROR_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 
@@ -49,7 +49,7 @@ def openapi_schema(app: FastAPI, settings: Settings) -> dict[str, Any]:
 
 
 def _with_whole_numbers(schema: Any) -> Any:
-    """Convert whole floats in a schema to integers: FastAPI writes the limit 50 as 50.0."""
+    """Convert whole floats in a schema to integers, because FastAPI writes 50 as 50.0."""
     if isinstance(schema, dict):
         return {name: _with_whole_numbers(value) for name, value in schema.items()}
     if isinstance(schema, list):

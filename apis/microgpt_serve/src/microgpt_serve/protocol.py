@@ -27,7 +27,7 @@ else:
     MAX_FILES = getrlimit(RLIMIT_NOFILE)[0]
 
 LOG = logging.getLogger("microgpt_serve")
-# The other descriptors are for model files, the log and newly accepted connections.
+# The other file descriptors are for model files, the log and newly accepted connections.
 MAX_CONNECTIONS = MAX_FILES * 3 // 4 if MAX_FILES > 0 else 2**16
 MAX_HEAD_BYTES = 65_536  # limit for headers and other data outside bodies
 MAX_HEADERS = 128

@@ -14,7 +14,7 @@ from microgpt_serve.errors import MAX_SHOWN, int_if_whole
 
 MAX_SAMPLES = 50
 MAX_MESSAGES = 4096
-MAX_NEW_TOKENS = 2**14  # limit per sample or reply
+MAX_NEW_TOKENS = 2**14  # limit per generated sample or reply
 MAX_CHARACTERS = 2**17  # limit per prompt, or for all messages of a chat together
 
 Temperature = Annotated[
@@ -25,7 +25,7 @@ Temperature = Annotated[
         description="Sampling temperature; 0 always takes the most likely token.",
     ),
 ]
-# Accepts 5.0 as 5. Must be the last annotation; otherwise, the limits are lost in the schema.
+# Accepts 5.0 as 5. This must be the last annotation, or the limits are lost in the schema.
 WHOLE_FLOAT = BeforeValidator(int_if_whole)
 Seed = Annotated[
     int,
@@ -51,7 +51,7 @@ TopP = Annotated[
 Message = TypeVar("Message")
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
 
-# Matches a character that `str.strip` keeps. \S differs between regular expression dialects.
+# Matches a character that `str.strip` keeps. \S is not portable between regex dialects.
 NOT_BLANK = r"[^\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 
 
@@ -180,7 +180,7 @@ class ModelResponse(BaseModel):
 
 
 class HealthResponse(BaseModel):
-    """Response of /health."""
+    """Response of /health while the process is running."""
 
     status: Literal["ok"] = "ok"
     model: str

@@ -39,7 +39,7 @@ def load_model(
 ) -> ServedModel:
     """Load the model in a directory, by default `output`, and compile the engine.
 
-    If `directory` is None and `output` does not exist, load the demo model if `allow_demo` is set.
+    Load the demo model if `directory` is None, `output` does not exist and `allow_demo` is true.
     `log` is called with messages about the demo model and compilation.
     """
     is_demo = allow_demo and directory is None and not os.path.lexists(DEFAULT_MODEL_DIR)
@@ -67,7 +67,7 @@ def _valid_time(text: str | None) -> str | None:
 
 
 def _weights_sha256(saved: SavedModel) -> str:
-    """Return the SHA-256 of the weights, for models without it in meta.json, as from MoonBase."""
+    """Return the SHA-256 of the weights. MoonBase models, for example, do not store it."""
     digest = hashlib.sha256()
     for name in weight_shapes(saved.model):
         for row in saved.weights[name]:

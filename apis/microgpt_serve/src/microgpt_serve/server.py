@@ -73,7 +73,7 @@ def serve(settings: Settings) -> None:
 
 
 def _with_ipv6_form(network: str) -> list[str]:
-    """Return a network and, if it is IPv4, its IPv6-mapped form for dual-stack sockets."""
+    """Return a network and, if it is IPv4, its IPv4-mapped IPv6 form for dual-stack sockets."""
     parsed = ipaddress.ip_network(network)
     if parsed.version == 6:
         return [network]

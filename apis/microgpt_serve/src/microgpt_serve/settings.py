@@ -57,7 +57,7 @@ def _check_network(text: str) -> str:
     with contextlib.suppress(ValueError):
         ipaddress.ip_network(text)
         return text
-    # Host names are refused because they would never match, and * because it would trust anyone.
+    # Host names are refused because they would never match. * would trust every client.
     rule = "must be IP addresses or networks such as 127.0.0.1 and 10.0.0.0/8"
     raise ValueError(f"{rule}; got {text!r:.80}")
 
@@ -99,7 +99,7 @@ class Settings(BaseSettings):
 
     @property
     def checks_hosts(self) -> bool:
-        """Whether to check Host and Origin. Unnecessary with API keys: web pages have no key."""
+        """Whether to check Host and Origin. API keys make this unnecessary: web pages have none."""
         if self.allowed_hosts:
             return "*" not in self.allowed_hosts
         return not (self.is_exposed or self.has_keys)

@@ -133,7 +133,7 @@ def _bearer_token(scope: Scope) -> bytes:
 
 
 def _address(scope: Scope) -> str:
-    """Return the address for the rate limit; for IPv6 the /64 network, which one client may own."""
+    """Return the client's address; for IPv6, the /64 network, which one client can own."""
     host = scope["client"][0] if scope.get("client") else ""
     try:
         address = ipaddress.IPv6Address(host)

@@ -65,7 +65,7 @@ class HostMiddleware:
     def _problem(self, scope: Scope) -> str | None:
         """Return why a request is refused, or None if it is allowed.
 
-        A missing Host is allowed, because browsers always send one.
+        A missing Host header is allowed, because browsers always send one.
         """
         for name, value in scope["headers"]:
             if name not in (b"host", b"origin"):

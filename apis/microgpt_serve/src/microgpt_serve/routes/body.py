@@ -100,7 +100,7 @@ async def _read_into(content: bytearray, request: Request, state: AppState) -> N
     while True:
         if max(n_announced, len(content)) > max_bytes:
             raise ServeError(413, f"the body is larger than {max_bytes} bytes")
-        if len(content) > SMALL_BYTES:  # also delays refusals, which could come in bursts otherwise
+        if len(content) > SMALL_BYTES:  # also delay refusals, which could otherwise come in bursts
             async with state.large_body_lock:
                 await asyncio.sleep(CHUNK_S)
         if len(content) > MAX_INLINE_BYTES:

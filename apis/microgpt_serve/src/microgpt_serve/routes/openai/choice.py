@@ -18,7 +18,7 @@ class TextUpdate(NamedTuple):
     text: str
     tokens: list[int]  # may end with the stop token, which is not part of the text
     offset: int  # number of characters in previous updates
-    n_before: int  # number of tokens in previous updates; a token may follow part of its text
+    n_before: int  # number of tokens in previous updates; a token can be sent later than its text
 
 
 class Choice:
@@ -44,7 +44,7 @@ class Choice:
         self._n_characters_sent = self._n_tokens_sent = 0
 
     def extend(self, continuation: Continuation) -> None:
-        """Update the text from a longer continuation, and end it before the first stop string."""
+        """Set the text and tokens from a longer continuation, cut at the first stop string."""
         if self.finish_reason:
             return
         decoded = text = self._tokenizer.decode(continuation.tokens)

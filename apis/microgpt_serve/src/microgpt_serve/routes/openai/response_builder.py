@@ -117,7 +117,7 @@ class ResponseBuilder(ABC):
                     return
 
     async def _call(self, function: Callable[[], T]) -> T:
-        """Call a function directly, or in a thread if it computes log-probabilities."""
+        """Call a function, in a thread if log-probabilities make it slow."""
         if self.n_top_logprobs is None:
             return function()
         return await asyncio.to_thread(function)
@@ -169,6 +169,6 @@ class ResponseBuilder(ABC):
 
 
 def most_likely(row: Sequence[float], n: int, token: int) -> list[int]:
-    """Return the n most likely tokens (ties: lowest id first), and `token` if not among them."""
+    """Return the n most likely tokens (ties: lowest id first), plus `token` if it is missing."""
     tokens = nlargest(n, range(len(row)), key=row.__getitem__)
     return tokens if token in tokens else [*tokens, token]

@@ -66,7 +66,7 @@ class CompletionChoice(TypedDict):
 
 
 class Completion(ResponseBase):
-    """Generated texts, or the new part of one text in a stream."""
+    """Generated texts, or only the new part of one text in a stream."""
 
     tokens_dropped: NotRequired[
         Annotated[

@@ -5,7 +5,7 @@ from microgpt.model import count_params
 
 
 def training_flops(model: ModelConfig, *, n_docs: int, n_tokens: int) -> int:
-    """Return the operations to train on n_docs documents of equal length with n_tokens in total.
+    """Return the operations for training on n_docs equally long documents of n_tokens in total.
 
     Each matrix weight takes 2 operations per token in the forward pass and 4 in the backward pass
     (Kaplan et al. 2020, table 1); wte and wpe are lookups. Attention at position t takes

@@ -30,7 +30,7 @@ class Genome:
         GenomeError: a gene is outside its range, or n_head does not divide n_emb.
     """
 
-    n_emb: int  # embedding width
+    n_emb: int
     n_ctx: int  # context length, in tokens
     n_layer: int  # transformer blocks
     n_head: int  # attention heads per layer
@@ -94,7 +94,7 @@ class Genome:
         return count_params(replace(self.model(), vocab_size=vocab_size))
 
     def flops(self, vocab_size: int, n_tokens: int) -> int:
-        """Return the operations to train on n_tokens in total, limited to n_ctx tokens per step."""
+        """Return the operations for training on n_tokens, limited to n_ctx tokens per step."""
         model = replace(self.model(), vocab_size=vocab_size)
         n_tokens = min(n_tokens, self.steps * self.n_ctx)
         return training_flops(model, n_docs=self.steps, n_tokens=n_tokens)

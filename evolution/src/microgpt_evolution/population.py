@@ -33,7 +33,7 @@ class Evaluation:
     status: Status
     fitness: float = math.inf  # the value that the search minimises
     last_loss: float | None = None  # loss on the last training document
-    val_loss: float | None = None  # held-out loss
+    val_loss: float | None = None
     samples: tuple[str, ...] = ()  # generated names, if they are scored
     scores: Scores | None = None  # scores of the generated names
     train_loss: float | None = None  # mean loss of the last 100 steps, set only in sweeps
@@ -150,7 +150,7 @@ class Population(ABC):
 def place(
     children: Sequence[Offspring], generation: int, run_seed: int, *, first_slot: int = 1
 ) -> list[Organism]:
-    """Return the children as organisms of a generation, in slots from first_slot on."""
+    """Return the children as organisms of a generation, with slots counted from first_slot."""
     return [
         Organism(
             genome=child.genome,

@@ -33,7 +33,7 @@ WITHOUT_LOSS: dict[str, Status] = {
     "NaN": "diverged",
     "inf": "diverged",
 }
-CRASHED = 1e300  # larger losses are crashes; evolve-rust logs the largest float for a crash
+CRASHED = 1e300  # larger losses mean a crash; evolve-rust then logs the largest float
 
 _N = "[0-9]{1,9}"
 _GENERATION = re.compile(f"--- Generation ({_N})/{_N} ---")

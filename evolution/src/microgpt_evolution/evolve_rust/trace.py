@@ -22,7 +22,7 @@ def descended(population: Sequence[Organism]) -> str:
 
 
 def started(organism: Organism) -> str:
-    """Return the line for the start of an evaluation, or for an elite."""
+    """Return the line for the start of an evaluation, or for an elite that needs none."""
     name = f"[eval] organism {organism.slot}"
     if organism.evaluation:
         return f"{name} already evaluated ({_worth(organism)})"

@@ -39,7 +39,7 @@ WEIGHTS = Verdict(flow=1.0, symmetry=1.2, creativity=2.0)
 
 
 def known_names(docs: Iterable[Document]) -> frozenset[str]:
-    """Return the normalised names among the documents, for `judge`; skip conversations."""
+    """Return the documents that are names, normalised for `judge`; conversations are skipped."""
     return frozenset(normal(doc) for doc in docs if isinstance(doc, str))
 
 

@@ -19,7 +19,7 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.population import Evaluation
 
-MAX_FLOPS = 2e13  # limit per training run; equals a few minutes on one core
+MAX_FLOPS = 2e13  # operation limit per training run: a few minutes on one core
 MAX_BYTES = 2**30  # memory limit per training run; the same on every machine
 DIVERGED = Evaluation("diverged", reason="the loss was not a finite number")
 
@@ -77,7 +77,7 @@ class LossObjective:
     def measure(
         self, genome: Genome, seed: int, should_stop: Callable[[], bool] | None = None
     ) -> Evaluation:
-        """Return the evaluation of a trained organism; it is invalid if should_stop was true."""
+        """Train an organism and return its evaluation, which is invalid after a stop."""
         trained = self.train(genome, seed, should_stop)
         if isinstance(trained, Evaluation):
             return trained

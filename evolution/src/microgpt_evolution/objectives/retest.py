@@ -25,7 +25,7 @@ class Retest:
 
 
 def retest(genome: Genome, parts: Split, seeds: Sequence[int], *, n_samples: int = 0) -> Retest:
-    """Retrain a genome with each seed and measure its losses; score n_samples names, if any.
+    """Retrain a genome with each seed and measure its losses. If n_samples > 0, also score names.
 
     Raises:
         DivergedError: training diverged with every seed. Otherwise, diverged seeds are left out.

@@ -2,7 +2,7 @@
 
 The Hydra also uses crossover. The aesthetic search has its own operators (`aesthetic_operators`).
 
-All constants come from evolve-rust. Unlike there, growth is limited by `WHOLE_LIMITS`.
+All constants come from evolve-rust, except that growth is limited by `WHOLE_LIMITS`.
 """
 
 import random

@@ -19,7 +19,7 @@ from microgpt_evolution.search.genome_operators import crossover
 
 Exchange = Literal["migrate", "source"]
 
-HEAD_GENERATIONS = 3  # number of generations per cycle, in which each head evolves separately
+HEAD_GENERATIONS = 3  # number of generations per cycle; the heads evolve separately within a cycle
 N_GUESTS = 2  # number of champions that each head receives from other heads
 
 
@@ -59,7 +59,7 @@ class Hydra:
             for place, name in enumerate(names)
         }
         self.met: dict[HeadName, list[Organism]] = {}
-        self._first: dict[int, Organism] = {}  # first copy of each organism, by its seed
+        self._first: dict[int, Organism] = {}  # first copy of each organism, by seed
 
     @property
     def populations(self) -> Mapping[str, AestheticPopulation]:
@@ -125,7 +125,7 @@ class Hydra:
     def _guests(
         self, host: HeadName, champions: dict[HeadName, list[Organism]], room: int
     ) -> list[Offspring]:
-        """Return champions of the next heads in ring order, then crossovers with the host's."""
+        """Return champions of the next heads, then their crossovers with the host's champion."""
         names = list(self.heads)
         ring = [*names[names.index(host) + 1 :], *names[: names.index(host)]]
         guests = [champions[name][0] for name in ring if champions[name]][:N_GUESTS]

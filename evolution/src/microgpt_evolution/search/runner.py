@@ -311,7 +311,7 @@ class HydraRunner(SearchRunner):
         winner = self.winners[head] if head else best_for_all(heads, candidates)
         self._log(*hydra_log.ascended(self.winners))
         self._log(*hydra_log.chosen(winner, heads, head))
-        return Winner(winner.organism, head or JUDGE, head)  # without a head, report the judge
+        return Winner(winner.organism, head or JUDGE, head)  # without a head, use the judge's score
 
 
 RUNNERS: Mapping[str, type[SearchRunner]] = {

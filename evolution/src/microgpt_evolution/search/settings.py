@@ -59,15 +59,15 @@ class SearchSettings(BaseModel):
     vocab_size: _Count | None = None  # None in runs written by older versions
     val_fraction: float = HELD_OUT
     test_fraction: float = HELD_OUT
-    population: Annotated[_Count, Field(le=MAX_POPULATION)]  # organisms; for the Hydra, per head
-    generations: _Count  # number of generations; for the Hydra, of cycles
+    population: Annotated[_Count, Field(le=MAX_POPULATION)]  # organisms per population
+    generations: _Count  # number of generations; for the Hydra, number of cycles
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
     fitness: Fitness | None = None  # loss to minimise; None if a score is maximised
     samples: Annotated[_Count, Field(le=MAX_SAMPLES)] | None = None  # names scored per organism
     exchange: Exchange | None = None
     origin: bool = False  # whether the Hydra has the fourth head, Origin
     head: HeadName | None = None  # head whose champion wins; None for the best over all heads
-    warm_start: Genome | None = None  # the genome itself, because a file may change
+    warm_start: Genome | None = None  # stored as a genome because its file may change
     max_flops: float = MAX_FLOPS  # operation limit; larger training runs are refused
     max_bytes: int = MAX_BYTES  # training memory limit in bytes; larger training runs are refused
 

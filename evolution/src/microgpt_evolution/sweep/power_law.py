@@ -110,7 +110,7 @@ def _fit_with_floor(curve: Curve) -> PowerLaw | None:
         else:
             low += third
     law = with_exponent((low + high) / 2)
-    if law.scale <= 0 or best == N_TRIED - 1:  # the best exponent ends the range
+    if law.scale <= 0 or best == N_TRIED - 1:  # the best exponent is the last one
         return None
     # A floor cannot be negative, and a logarithmic decline does not determine a floor.
     return fit_line(curve) if law.floor < 0 or best == 0 else law

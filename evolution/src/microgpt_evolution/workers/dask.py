@@ -40,7 +40,7 @@ class Dask(Pool):
         self._had_workers_at = 0.0
 
     def n_workers(self) -> int:
-        """Return the number of worker threads, at least 1; it is updated once per second."""
+        """Return the number of worker threads, at least 1, refreshed once per second."""
         self.executor()
         assert self._client
         if self._client.status == "running" and monotonic() >= self._counted_at + COUNT_EVERY_S:
@@ -161,7 +161,7 @@ class _DaskExecutor(Executor):
 def _pickled_result(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> bytes | None:
     """Return the pickled result, or None if this worker lacks the contents of a `PickledOnce`.
 
-    The result is pickled here because if Dask cannot deserialise one result, other results fail.
+    The result is pickled here: a result that Dask cannot deserialise makes other results fail.
     """
     try:
         return pickle.dumps(work(*args, **kwargs))
@@ -170,7 +170,7 @@ def _pickled_result(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) 
 
 
 def _check_versions(versions: Any) -> None:
-    """Raise ClusterError if package versions differ, because losses would differ, too."""
+    """Raise ClusterError if package versions differ, because the losses would differ."""
     ours = versions["client"]["packages"]
     peers = {f"the worker {address}": facts for address, facts in versions["workers"].items()}
     for who, facts in {"the scheduler": versions["scheduler"], **peers}.items():

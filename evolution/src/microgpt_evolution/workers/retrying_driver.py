@@ -49,7 +49,7 @@ def evaluate_all(
     that kills its worker; after three deaths, that item has crashed. Work may run more than once.
 
     Args:
-        work: function to call. It is sent to processes with every item: use `PickledOnce` if large.
+        work: function to call. Processes receive it with each item; use `PickledOnce` if large.
         items: arguments of work; they are read one by one as workers become free.
         pool: worker pool; it is left open unless the evaluation ends early.
         on_outcome: called in this thread with the index and the outcome of each item.
@@ -85,7 +85,8 @@ class _Evaluation(Generic[Item, Result]):
         self.finished: SimpleQueue[Future[Result]] = SimpleQueue()
         self.suspects: deque[int] = deque()
         self.n_deaths: Counter[int] = Counter()
-        self.is_alone = False  # only one suspect is running, so it caused any death
+        # Whether a suspect runs alone, so that it is the cause if a worker dies.
+        self.is_alone = False
         self.has_lost = False  # a worker has died since the pool was built
 
     def outcomes(self, should_stop: Event) -> Iterator[tuple[int, Outcome[Result]]]:

@@ -14,7 +14,6 @@ import random
 import textwrap
 import tokenize
 from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,18 +42,23 @@ def docstrings(path: Path, tree: ast.Module) -> Iterator[Text]:
 
 
 def comments(path: Path, source: str) -> Iterator[Text]:
-    """Yield the comments of a module. Consecutive comment lines form one comment."""
+    """Yield the comments; consecutive lines of nothing else are one comment."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    found = [token for token in tokens if token.type == tokenize.COMMENT]
-    found = [token for token in found if not token.string[1:].strip().startswith(DIRECTIVES)]
-    # In a run of consecutive lines, line number minus list index is constant.
-    numbered = enumerate(found)
-    for _, run in groupby(numbered, lambda pair: (pair[1].start[0] - pair[0], pair[1].start[1])):
-        lines = [token for _, token in run]
-        code = lines[0].line[: lines[0].start[1]].strip()
-        text = " ".join(token.string.lstrip("# ") for token in lines)
-        if len(text.split()) >= MIN_WORDS:
-            yield Text("comment", path, lines[0].start[0], f"{code}  # {text}" if code else text)
+    found: list[Text] = []
+    last_line = 0  # of the last comment alone on its line
+    for token in tokens:
+        text = token.string.lstrip("# ")
+        if token.type != tokenize.COMMENT or text.startswith(DIRECTIVES):
+            continue
+        line, code = token.start[0], token.line[: token.start[1]].strip()
+        if code:
+            found.append(Text("comment", path, line, f"{code}  # {text}"))
+        elif found and last_line == line - 1:
+            found[-1] = found[-1]._replace(text=f"{found[-1].text} {text}")
+        else:
+            found.append(Text("comment", path, line, text))
+        last_line = 0 if code else line
+    yield from (one for one in found if len(one.text.rpartition("  # ")[2].split()) >= MIN_WORDS)
 
 
 def messages_and_helps(path: Path, tree: ast.Module) -> Iterator[Text]:

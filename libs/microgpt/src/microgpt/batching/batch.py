@@ -1,8 +1,8 @@
 """Decode jobs of several callers in one batch.
 
-Jobs with the same rules can share a batch, which decodes all their sequences in parallel, a few
-milliseconds per call. Between calls the caller can collect finished jobs, drop others and switch to
-another batch. The result of a job does not depend on the others: it is that of
+Jobs with the same rules can share a batch, which decodes all sequences in parallel, a few
+milliseconds per call. Between calls, the caller can collect finished jobs, cancel others and switch
+to another batch. The result of a job does not depend on the other jobs; it equals the result of
 `InferenceGpt.samples` or `InferenceGpt.reply`.
 """
 
@@ -16,14 +16,14 @@ from microgpt.sampling import Continuation, Job
 
 
 class Batch:
-    """Jobs with the same rules, decoded together; use from one thread at a time."""
+    """Jobs with the same rules that are decoded together. Not thread-safe."""
 
     def __init__(
         self, model: CompiledModel, jobs: Sequence[Job], arrays: DecodeArrays | None = None
     ) -> None:
-        """Start decoding; smaller jobs come first if not all sequences fit at once.
+        """Create a decoder for all jobs. Jobs with fewer sequences start first.
 
-        The arrays may be those of a finished batch of the same model.
+        The arrays can be reused from a finished batch of the same model.
         """
         numbers = sorted(range(len(jobs)), key=lambda number: jobs[number].n_sequences)
         ends = list(accumulate(jobs[number].n_sequences for number in numbers))
@@ -42,13 +42,13 @@ class Batch:
 
     @property
     def arrays(self) -> DecodeArrays:
-        """The decoding arrays, for reuse when the batch is finished."""
+        """The decoding arrays, which another batch can reuse after this batch is finished."""
         return self._decoder.arrays
 
     def run(self) -> list[tuple[int, list[Continuation] | PromptError]]:
-        """Decode for about 20 ms; return the jobs that ended, by number.
+        """Decode for about 20 ms; return the index and result of each job that ended.
 
-        A PromptError is the reason why a job failed.
+        If a job failed, its result is a PromptError.
         """
         if self.open:
             self._decoder.run()
@@ -57,11 +57,11 @@ class Batch:
         return [(number, self._result(self.open.pop(number))) for number in ended]
 
     def so_far(self, number: int) -> list[Continuation]:
-        """Return the partial continuations of an open job."""
+        """Return the partial continuations of an unfinished job."""
         return self._decoder.continuations(self.open[number])
 
     def drop(self, number: int) -> None:
-        """Cancel a job."""
+        """Cancel an unfinished job."""
         self._decoder.sequences.status[self.open.pop(number)] = FULL
 
     def _result(self, rows: slice) -> list[Continuation] | PromptError:

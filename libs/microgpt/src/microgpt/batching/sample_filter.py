@@ -1,14 +1,14 @@
-"""Leave out samples that are repeated or known."""
+"""Filter out samples that are duplicates or already known."""
 
 from collections.abc import Container, Iterable, Iterator
 
-GIVE_UP_AFTER = 1000  # samples in a row without a new one
+GIVE_UP_AFTER = 1000  # number of consecutive rejected samples
 
 
 def select(texts: Iterable[str], *, unique: bool, known: Container[str]) -> Iterator[str]:
-    """Yield the texts that are not known and, if unique, not repeated.
+    """Yield the texts that are not in `known`; with `unique`, also skip duplicates.
 
-    It ends when too many in a row are left out.
+    Stop after GIVE_UP_AFTER consecutive texts have been skipped.
     """
     seen: set[str] = set()
     n_left_out = 0

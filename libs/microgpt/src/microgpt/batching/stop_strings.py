@@ -1,20 +1,20 @@
-"""Stop strings: end a text before the first of them."""
+"""Truncate generated text at stop strings."""
 
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.sampling import TokenStream
 
-REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # decoded from an incomplete character
+REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # result of decoding an incomplete character
 
 
 def cut_at_stop(text: str, stop: tuple[str, ...]) -> str:
-    """Return the text before the stop string that completes first."""
+    """Truncate the text before the stop string that ends first."""
     places = [text.find(string) for string in stop]
     ends = [(place + len(stop[i]), place) for i, place in enumerate(places) if place >= 0]
     return text[: min(ends)[1]] if ends else text
 
 
 def text_until(stream: TokenStream, tokenizer: Tokenizer, stop: tuple[str, ...]) -> str:
-    """Read a stream up to the first stop string and return its text."""
+    """Decode a stream up to the first stop string and return the text."""
     text = ""
     for piece in tokenizer.decode_stream(stream):
         text += piece
@@ -25,9 +25,9 @@ def text_until(stream: TokenStream, tokenizer: Tokenizer, stop: tuple[str, ...])
 
 
 def stable_prefix(text: str, stop: tuple[str, ...]) -> str:
-    """Return the part of an unfinished text that no later token can change.
+    """Return the prefix of an unfinished text that later tokens cannot change.
 
-    The rest may be part of a character or of a stop string.
+    The rest may be an incomplete character or the start of a stop string.
     """
     text = text.rstrip(REPLACEMENT_CHARACTER)
     longest = max(map(len, stop), default=1)

@@ -1,15 +1,15 @@
-"""The compiled engine: the model on arrays, as machine code.
+"""Compiled engine: the model on NumPy arrays, compiled with Numba.
 
     jit              compile kernels and cache the machine code on disk
-    simd/            vectors in registers, sums within a vector, tiles of matrices
+    simd/            SIMD vectors, reductions within a vector, matrix tiles
     kernels/         matrix products, attention, layers, loss, dropout, Adam, forward pass
-    training/        training steps, in one thread or several
+    training/        training steps on one or more threads
     decoding/        batched sampling with a KV cache
-    compiled_model   a trained model, for `InferenceGpt`
+    compiled_model   compiled inference, used by `InferenceGpt`
     weights          all weights in one array    buffers    all activations
-    mersenne         random numbers in bulk      threads    a thread pool
+    mersenne         fast `random.Random`        threads    thread pool
 
-Tests compare it with the reference engine; docs/performance.md explains it.
+The tests compare this engine with the reference engine. See docs/performance.md for the design.
 """
 
-from microgpt.engine import jit as jit  # first, to hash the sources of the others before import
+from microgpt.engine import jit as jit  # must come first: hashes the sources before their import

@@ -1,6 +1,6 @@
-"""Buffers of a micro-batch, allocated once for the longest.
+"""Preallocated buffers for the activations and gradients of a micro-batch.
 
-Shapes: C = n_embd, V = vocab_size, T = block_size, L = n_layer, N = columns.
+Shapes: C = n_embd, V = vocab_size, T = block_size, L = n_layer, N = columns, one per token.
 """
 
 import math
@@ -15,51 +15,51 @@ from microgpt.engine.weights import aligned_zeros, padded
 
 
 class Buffers(NamedTuple):
-    """The documents of a micro-batch, its activations and gradients, and scratch."""
+    """Documents, activations, gradients and scratch arrays of a micro-batch."""
 
-    # The documents, one column per token.
+    # Documents; each token is one column.
     tokens: NDArray[Any]  # (N)
-    targets: NDArray[Any]  # (N), the next token
-    counted: NDArray[Any]  # (1, N), 1 if the prediction counts, else 0
-    positions: NDArray[Any]  # (N), in its document
-    keys: NDArray[Any]  # (1, N), int32; see `dropout`
-    doc_starts: NDArray[Any]  # (N + 1), the first column of each document, and the end of the last
+    targets: NDArray[Any]  # (N), token that follows each input token
+    counted: NDArray[Any]  # (1, N), 1 if the prediction contributes to the loss, else 0
+    positions: NDArray[Any]  # (N), position of each token in its document
+    keys: NDArray[Any]  # (1, N), int32, dropout key of each column; see `draw_keys`
+    doc_starts: NDArray[Any]  # (N + 1), first column of each document, then the end of the last
 
     # Activations that the backward pass needs.
-    embedded: NDArray[Any]  # (C, N), normed
+    embedded: NDArray[Any]  # (C, N), embeddings after rmsnorm
     embedded_scale: NDArray[Any]  # (1, N)
     attn_norm: NDArray[Any]  # (L, C, N)
     attn_norm_scale: NDArray[Any]  # (L, N)
     qkv: NDArray[Any]  # (L, 3 C, N)
-    attn_weights: NDArray[Any]  # (L, keys of all vectors of queries, lanes)
+    attn_weights: NDArray[Any]  # (L, total number of keys, lanes); see `_n_keys`
     attn_out: NDArray[Any]  # (L, C, N)
     mlp_norm: NDArray[Any]  # (L, C, N)
     mlp_norm_scale: NDArray[Any]  # (L, N)
     hidden: NDArray[Any]  # (L, n_ff_exp C, N)
 
-    # Overwritten by each layer.
-    x: NDArray[Any]  # (C, N), the residual stream
-    logits: NDArray[Any]  # (V, N), later their gradient
+    # Scratch arrays shared by all layers.
+    x: NDArray[Any]  # (C, N), residual stream
+    logits: NDArray[Any]  # (V, N), logits, later replaced by their gradient
     logit_norms: NDArray[Any]  # (2, N)
     dx: NDArray[Any]  # (C, N)
-    dbranch: NDArray[Any]  # (C, N), gradient of a block's input
+    dbranch: NDArray[Any]  # (C, N), gradient with respect to the input of a block
     dqkv: NDArray[Any]  # (3 C, N)
     dhidden: NDArray[Any]  # (n_ff_exp C, N)
     dscores: NDArray[Any]  # (longest document, lanes)
     tile: NDArray[Any]  # (lanes, lanes)
-    transposed: NDArray[Any]  # (N, C), scratch for transposing
-    dwte: NDArray[Any]  # (V, C), zeros between micro-batches
-    dwpe: NDArray[Any]  # (T, C), likewise
+    transposed: NDArray[Any]  # (N, C), a transposed activation
+    dwte: NDArray[Any]  # (V, C), gradient of wte; zero between micro-batches
+    dwpe: NDArray[Any]  # (T, C), gradient of wpe; zero between micro-batches
 
 
 def buffer_shapes(
     model: ModelConfig, dtype: str, n_tokens: int, longest: int
 ) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of buffers for n_tokens, in documents of up to `longest`."""
+    """Return the buffer shapes for n_tokens tokens in documents of up to `longest` tokens."""
     V, C, L, hidden = model.vocab_size, model.n_embd, model.n_layer, model.n_ff_exp * model.n_embd
     lanes, n_keys = lanes_of(dtype), _n_keys(model, dtype, n_tokens, longest)
-    # Attention writes up to a vector beyond the last column. An odd number of vectors per row
-    # avoids the cache-set conflicts of powers of two.
+    # Attention writes up to one vector past the last column. An odd number of vectors per row
+    # avoids the cache-set conflicts of power-of-two strides.
     N = (padded(n_tokens + lanes, dtype) // lanes | 1) * lanes
     return {
         "tokens": (n_tokens,),
@@ -94,12 +94,12 @@ def buffer_shapes(
 
 
 def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> Buffers:
-    """Return zeroed buffers, see `buffer_shapes`."""
+    """Return zero-filled buffers; see `buffer_shapes` for the arguments."""
 
     def allocate(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
         if len(shape) == 1:
             return np.zeros(shape, np.int64)
-        *outer, rows, columns = shape  # padding rows, as transposing works on whole squares
+        *outer, rows, columns = shape  # pad rows, because transposing processes square tiles
         room = (*outer, padded(rows, dtype), columns)
         return aligned_zeros(room, "int32" if name == "keys" else dtype)[..., :rows, :]
 
@@ -114,10 +114,10 @@ def buffer_bytes(model: ModelConfig, dtype: str, n_tokens: int, longest: int) ->
 
 
 def _n_keys(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> int:
-    """Return the largest number of keys over all query vectors and heads of a micro-batch.
+    """Return the maximum total number of keys of all query vectors and heads in a micro-batch.
 
-    A document of n query vectors needs lanes · n (n + 1) / 2 rows and has at least
-    lanes · (n - 1) + 1 tokens. The rows per token are largest for n = 1 or the largest n.
+    A document of n query vectors has lanes · n (n + 1) / 2 keys in total and at least
+    lanes · (n - 1) + 1 tokens. The number of keys per token is largest for n = 1 or the largest n.
     """
     lanes = lanes_of(dtype)
     n = padded(longest, dtype) // lanes

@@ -1,6 +1,6 @@
-"""Compiled inference of a trained model, for `InferenceGpt`.
+"""Compiled inference with a trained model, used by `InferenceGpt`.
 
-The weights are read-only, so threads can share it; each call has its own buffers.
+Threads can share a model: its weights are read-only, and each call allocates its own buffers.
 """
 
 import random
@@ -27,13 +27,13 @@ from microgpt.flat_weights import Numbers
 from microgpt.model import Weights, count_params, init_weights
 from microgpt.sampling import NOT_FINITE_MESSAGE, DecodeRules, FinishReason
 
-EVAL_TOKENS = 256  # per micro-batch of short documents
-CALL_WORK = 10**9  # weights times tokens per kernel call: 20 ms
-GROUP = 1024  # sequences that share a decoder; more are no faster
+EVAL_TOKENS = 256  # tokens per micro-batch if the documents are short
+CALL_WORK = 10**9  # number of weights times tokens per kernel call; takes about 20 ms
+GROUP = 1024  # maximum number of sequences per decoder; larger groups are not faster
 
 
 class CompiledModel:
-    """The weights of a model in read-only packed arrays."""
+    """A trained model with its weights in read-only packed arrays."""
 
     def __init__(
         self, config: ModelConfig, weights: Weights[float] | Numbers, dtype: DType
@@ -47,15 +47,15 @@ class CompiledModel:
 
     @cached_property
     def decode_weights(self) -> DecodeWeights:
-        """The weights for `Decoder`, created on first use."""
+        """The weights in the layout that `Decoder` requires, converted on first use."""
         weights = for_decoding(self._weights, self.dtype)
         _make_read_only(*weights)
         return weights
 
     def nll(self, docs: Sequence[Tokens], *, threads: int = 1) -> float:
-        """Return the sum of the NLLs of the tokens that count, in nats.
+        """Return the total negative log-likelihood of the tokens in the loss, in nats.
 
-        Each document has 2 to block_size + 1 tokens.
+        Each document must have 2 to block_size + 1 tokens.
         """
         size = -(-len(docs) // threads)
         parts = [docs[i : i + size] for i in range(0, len(docs), size)]
@@ -63,10 +63,10 @@ class CompiledModel:
         return float(np.concatenate(list(losses)).astype(np.float64).sum())
 
     def log_probabilities(self, tokens: Tokens, first: int = 0) -> NDArray[np.float64]:
-        """Return log(softmax(logits)) after each token from index `first` on: (n, V).
+        """Return next-token log-probabilities (n, V) for each position from index `first` on.
 
         Raises:
-            PromptError: the scores are not finite.
+            PromptError: a logit is not finite.
         """
         _, buffers = self._evaluate([[*tokens, 0]])
         scores = buffers.logits[:, first : len(tokens)].T.astype(np.float64)
@@ -79,7 +79,7 @@ class CompiledModel:
     def _evaluate(
         self, docs: Sequence[Tokens], should_stop: Event | None = None
     ) -> tuple[NDArray[Any], Buffers]:
-        """Return the loss of each prediction, and the buffers after the last micro-batch."""
+        """Return the loss of each prediction and the buffers after the last micro-batch."""
         dataset = Dataset.of(docs)
         n_losses = dataset.tokens.size - len(docs)
         n_columns = min(max(dataset.longest, EVAL_TOKENS), n_losses)
@@ -98,17 +98,17 @@ class CompiledModel:
         seeds: Sequence[int] = (),
         arrays: DecodeArrays | None = None,
     ) -> Decoder:
-        """Return a decoder for the prompts; for the arguments see `Decoder`."""
+        """Return a decoder for the prompts; see `Decoder` for the arguments."""
         weights = self.decode_weights
         return Decoder(self.config, self.dtype, weights, prompts, rules, seeds=seeds, arrays=arrays)
 
     def decode(
         self, prompt: Tokens, rules: DecodeRules, rng: random.Random
     ) -> Generator[int, None, FinishReason]:
-        """Yield the tokens of `sampling.decode`, computed a few milliseconds at a time.
+        """Yield the same tokens as `sampling.decode`; decode for a few milliseconds at a time.
 
-        rng may be ahead until the generator ends or is closed; then it is rewound to one uniform
-        per token, unless it was also used elsewhere.
+        Random numbers are drawn from rng in advance. When the generator ends or is closed, rng is
+        rewound to one draw per token, unless other code has drawn from rng in the meantime.
         """
         decoder = self.decoder([prompt], rules)
         sequences = decoder.sequences
@@ -148,10 +148,10 @@ class CompiledModel:
         *,
         threads: int = 1,
     ) -> Iterator[list[int]]:
-        """Yield the tokens after each prompt, the same as `decode` with `Random(seed)`.
+        """Yield the new tokens of each prompt, the same as `decode` with `random.Random(seed)`.
 
         Raises:
-            PromptError: a sequence failed; those before it have been yielded.
+            PromptError: a sequence failed. The tokens of earlier prompts have been yielded.
         """
 
         def work(part: slice, should_stop: Event) -> Decoder:
@@ -171,7 +171,7 @@ class CompiledModel:
 
 
 class _Draws:
-    """Uniforms drawn ahead from a generator, which can be returned."""
+    """Random numbers drawn in advance; unused numbers can be returned to the generator."""
 
     def __init__(self, rng: random.Random, n: int) -> None:
         self._rng = rng
@@ -192,17 +192,17 @@ def _make_read_only(*arrays: NDArray[Any]) -> None:
 
 
 def prepare_evaluation(dtype: DType) -> None:
-    """Load from disk or compile all kernels of `nll`."""
+    """Compile all kernels of `nll` or load them from the disk cache."""
     _smallest(dtype).nll([[0, 0]])
 
 
 def prepare_decoding(dtype: DType) -> None:
-    """Load all kernels of `decode`."""
+    """Compile all kernels of `decode` or load them from the disk cache."""
     list(_smallest(dtype).decode([0], DecodeRules(max_tokens=1), random.Random(0)))
 
 
 def prepare_generation(dtype: DType) -> None:
-    """Load all kernels of `decode_many` and `decode`."""
+    """Compile all kernels of `decode_many` and `decode` or load them from the disk cache."""
     seeds = range(mersenne.FEW + 1)
     list(_smallest(dtype).decode_many([[0]] * len(seeds), seeds, DecodeRules(max_tokens=1)))
 

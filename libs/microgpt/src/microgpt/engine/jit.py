@@ -1,8 +1,8 @@
-"""Compile kernels with numba, and cache the machine code on disk.
+"""Compile kernels with Numba and cache the machine code on disk.
 
-The functions that Python calls (`EntryPoint`) are cached in the user's cache directory. The key of
-a file is the processor, the versions and settings of the compilers, and the sources of this
-package. The files are pickled, so files that another user could have written are never read.
+Functions called from Python (`EntryPoint`) are cached in the user's cache directory. The name of a
+cache file contains a hash of the processor, the compiler versions and settings, and the sources of
+this package. The files are pickles, so files that another user could have written are not loaded.
 """
 
 import contextlib
@@ -31,11 +31,12 @@ from microgpt.files.regular_file import open_at_once
 Function = TypeVar("Function", bound=Callable[..., Any])
 Tell = Callable[[str], None]
 
-# nogil: threads run kernels in parallel. numpy: x / 0 is inf, not an exception. _nrt: kernels
-# allocate nothing, so they need no reference counting (5 to 12 % of a small step).
+# nogil: threads can run kernels in parallel. error_model: x / 0 is inf instead of an exception.
+# _nrt: kernels allocate no memory and need no reference counting (5 to 12 % of a small step).
 _OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
-_UNUSED_DAYS = 60  # then the files of other versions are removed
-# Settings that change the code, besides the processor's features (NUMBA_ENABLE_AVX is one).
+_UNUSED_DAYS = 60  # age in days after which unused cache files are removed
+# Numba settings that affect the machine code. Others, such as NUMBA_ENABLE_AVX, only change the
+# processor features, which are hashed separately.
 _SETTINGS = (
     "OPT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO_DEFAULT", "DEBUG_JIT",
     "EXTEND_VARIABLE_LIFETIMES", "LLVM_REFPRUNE_PASS", "LLVM_REFPRUNE_FLAGS", "USING_SVML",
@@ -48,24 +49,25 @@ if numba.config.DISABLE_JIT:
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function for other kernels to call."""
+    """Compile a function that only other kernels call."""
     compiled: Function = numba.njit(**_OPTIONS, no_cpython_wrapper=True)(function)
     return compiled
 
 
 def inlined(function: Function) -> Function:
-    """Compile a function into the one kernel that calls it."""
+    """Compile a function that is inlined into its callers."""
     compiled: Function = numba.njit(**_OPTIONS, inline="always")(function)
     return compiled
 
 
 class EntryPoint:
-    """A compiled function that Python calls, cached on disk with its callees.
+    """A compiled function that can be called from Python, cached on disk with its callees.
 
-    Numba compiles separate versions for contiguous and other arrays, and whether a view of a padded
-    array is contiguous depends on its shape. Here one version takes both. The key is the types of
-    the arguments, which may be named tuples of arrays, and the dtype of the first array. The other
-    arrays must have the dtypes of its first call; 1-D arrays must be contiguous.
+    By default, Numba compiles separate versions for contiguous and strided arrays, and the shape
+    decides whether a view of a padded array is contiguous. An entry point has one version for both.
+    It selects a version by the argument types, which may be named tuples of arrays, and the dtype
+    of the first array. All other arrays must have the same dtypes as in the first call of that
+    version. One-dimensional arrays must be contiguous.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -74,7 +76,7 @@ class EntryPoint:
         self._versions: dict[Any, Callable[..., Any]] = {}
 
     def __call__(self, *args: Any) -> Any:
-        """Run the machine code."""
+        """Call the compiled function; compile it first if necessary."""
         first = args[0]
         while isinstance(first, tuple):
             first = first[0]
@@ -87,7 +89,7 @@ class EntryPoint:
 
 
 def _any_layout(kind: Any) -> Any:
-    """Relax the type of contiguous arrays to any strides."""
+    """Replace types of contiguous arrays by types of arrays with any strides."""
     if isinstance(kind, types.Array) and kind.ndim > 1:
         return kind.copy(layout="A")
     if isinstance(kind, types.NamedTuple):
@@ -97,7 +99,7 @@ def _any_layout(kind: Any) -> Any:
 
 @contextlib.contextmanager
 def on_compiling(tell: Tell) -> Iterator[None]:
-    """Call `tell` once with each line for the user: on compiling, and if caching fails."""
+    """Call `tell` with messages about compilation and failed caching, once per message."""
     told: set[str] = set()
 
     def tell_once(line: str) -> None:
@@ -113,7 +115,7 @@ def on_compiling(tell: Tell) -> Iterator[None]:
 
 
 def cache_directory() -> Path:
-    """Return the directory of cached kernels; NUMBA_CACHE_DIR overrides it.
+    """Return the directory of cached kernels; NUMBA_CACHE_DIR overrides the default.
 
     Raises:
         OSError: the user has no home directory, or the path is relative.
@@ -123,16 +125,16 @@ def cache_directory() -> Path:
         path = Path(configured) if configured else user_cache_path("microgpt", appauthor=False)
     except RuntimeError as error:
         raise OSError(errno.ENOENT, "there is no home directory") from error
-    if not path.is_absolute():  # such as "~/.cache" of platformdirs 4.2 without a home
+    if not path.is_absolute():  # platformdirs 4.2 returns "~/.cache" if there is no home
         raise OSError(errno.EINVAL, "not an absolute path", str(path))
     return path
 
 
 class _DiskCache(caching._Cache):  # type: ignore[misc]
-    """Disk cache of one entry point, one file per version.
+    """Disk cache of one entry point, with one file per version.
 
-    Numba's own cache checks only the source file of the entry point, is not safe for concurrent
-    writes, and fails on a damaged file.
+    Numba's own cache detects changes only in the source file of the entry point, is not safe for
+    concurrent writes, and fails on damaged files.
     """
 
     def __init__(self, name: str) -> None:
@@ -143,9 +145,9 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
         return str(cache_directory())
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the code, or None without a valid file."""
-        target_context.refresh()  # as in numba's own caches: load late registrations
-        with contextlib.suppress(Exception):  # a damaged file is compiled again
+        """Return the cached code, or None if there is no valid file."""
+        target_context.refresh()  # load late registrations, as Numba's own caches do
+        with contextlib.suppress(Exception):  # recompile if the file is damaged
             path = self._path(sig, target_context)
             _check_is_private(path.parent)
             with open(path, "rb", opener=open_at_once) as file:
@@ -154,13 +156,13 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
             if hashlib.sha256(content).hexdigest().encode() == digest:
                 code = compiler.CompileResult._rebuild(target_context, *pickle.loads(content))
                 with contextlib.suppress(OSError):
-                    os.utime(path)  # mark it as used
+                    os.utime(path)  # mark the file as used
                 return code
         self._report("compiling the engine for this computer (once, takes a few seconds)")
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Write the code to its file, unless the sources changed after import."""
+        """Write the code to its cache file unless the sources have changed since import."""
         content = serialize.dumps(data._reduce())
         digest = hashlib.sha256(content).hexdigest().encode()
         try:
@@ -169,7 +171,7 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
             path = self._path(sig, data.target_context)
             path.parent.mkdir(0o700, parents=True, exist_ok=True)
             if not os.environ.get("NUMBA_CACHE_DIR"):
-                path.parent.chmod(0o700)  # earlier versions used the umask
+                path.parent.chmod(0o700)  # earlier versions created the directory with the umask
             _check_is_private(path.parent)
             beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
             try:
@@ -187,7 +189,7 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
                 "set NUMBA_CACHE_DIR to another directory"
             )
 
-    def enable(self) -> None: ...  # abstract in numba
+    def enable(self) -> None: ...  # abstract method in Numba
 
     disable = flush = enable
 
@@ -196,7 +198,7 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
             sys.version,
             numba.__version__,
             llvmlite.__version__,
-            target_context.codegen().magic_tuple(),  # the processor and its features
+            target_context.codegen().magic_tuple(),  # processor name and features
             _IMPORTED,
             [(name, value) for name, value in sorted(vars(dropout).items()) if name.isupper()],
             [getattr(numba.config, name, None) for name in _SETTINGS],
@@ -206,7 +208,7 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
         return cache_directory() / f"microgpt-{self._name}-{key}"
 
     def _remove_unused(self, directory: Path) -> None:
-        """Remove long unused and unfinished files of this function."""
+        """Remove old cache files of this function that are unused or unfinished."""
         for pattern in (f"microgpt-{self._name}-*", f".microgpt-{self._name}-*"):
             for file in directory.glob(pattern):
                 with contextlib.suppress(OSError):
@@ -219,7 +221,7 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
 
 
 def _check_is_private(place: Path | int) -> None:
-    """Raise OSError unless only this user and root own and can write a file."""
+    """Raise OSError if a user other than this one or root owns or can write to the file."""
     status = os.stat(place)
     if os.name == "posix" and (status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022):
         raise OSError(errno.EPERM, "other users can write to it", str(place))

@@ -1,4 +1,4 @@
-"""Run work in several threads; kernels release the GIL, so they run in parallel."""
+"""Map a function over items on several threads; kernels release the GIL."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +13,9 @@ Result = TypeVar("Result")
 def map_in_threads(
     work: Callable[[Item, Event], Result], items: Sequence[Item], n_threads: int
 ) -> Iterator[Result]:
-    """Yield work(item, should_stop) for each item, in order, in n_threads threads.
+    """Yield work(item, should_stop) for each item, in order, computed on n_threads threads.
 
-    An exception or a Ctrl-C sets should_stop; `work` must then return soon.
+    An exception or Ctrl-C sets should_stop; `work` must then return soon.
     """
     should_stop = Event()
     if n_threads == 1 or len(items) == 1:
@@ -27,5 +27,5 @@ def map_in_threads(
         yield from pool.map(lambda item: work(item, should_stop), items)
     finally:
         should_stop.set()
-        with suppress(RuntimeError):  # garbage collection may close this in a thread of the pool
+        with suppress(RuntimeError):  # garbage collection may run this in a thread of the pool
             pool.shutdown(cancel_futures=True)

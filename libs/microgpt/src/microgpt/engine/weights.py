@@ -1,8 +1,8 @@
-"""The weights of a model in one array, and as matrices.
+"""Storage of all weights of a model in one array.
 
-All matrices are views of one array with rows of n_embd, zero-padded to whole vectors, so the
-optimizer is one loop. Query, key and value share a matrix; mlp_fc2 is transposed, so that its rows
-are of n_embd too. Shapes: C = n_embd, V = vocab_size, L = n_layer.
+All matrices are views of one array, so that the optimizer is a single loop. Its rows have n_embd
+numbers and are zero-padded to whole vectors. The query, key and value weights share a matrix.
+mlp_fc2 is transposed to have rows of n_embd. Shapes: C = n_embd, V = vocab_size, L = n_layer.
 """
 
 import math
@@ -19,7 +19,7 @@ from microgpt.model import count_params
 
 
 class Weights(NamedTuple):
-    """The matrices for the training kernels, or their gradients."""
+    """Weight matrices, or their gradients, in the layout of the training kernels."""
 
     wte: NDArray[Any]  # (V, C)
     wpe: NDArray[Any]  # (block_size, C)
@@ -31,21 +31,21 @@ class Weights(NamedTuple):
 
 
 class PackedWeights:
-    """A number for each weight of a model: its value, its gradient or one of Adam's means."""
+    """One number per weight of a model: its value, gradient or one of Adam's running means."""
 
     def __init__(self, model: ModelConfig, dtype: str) -> None:
         V, T, C, L = model.vocab_size, model.block_size, model.n_embd, model.n_layer
         hidden = model.n_ff_exp * C
         self._model = model
         n_rows = [V, T, V, L * 3 * C, L * C, L * hidden, L * hidden]
-        # (rows, C padded to whole vectors), and the views for the kernels
+        # `array` is (rows, C padded to whole vectors); `matrices` are views of it for the kernels.
         self.array = aligned_zeros((sum(n_rows), padded(C, dtype)), dtype)
         *tables, wqkv, wo, fc1, fc2_t = np.split(self.array[:, :C], np.cumsum(n_rows)[:-1])
         blocks = [matrix.reshape(L, -1, C, copy=False) for matrix in (wqkv, wo, fc1, fc2_t)]
         self.matrices = Weights(*tables, *blocks)
 
     def by_name(self) -> dict[str, NDArray[Any]]:
-        """Return a view of each matrix, by the names and in the order of `weight_shapes`."""
+        """Return views of the matrices by name, in the order of `weight_shapes`."""
         C, matrices = self._model.n_embd, self.matrices
         views = {"wte": matrices.wte, "wpe": matrices.wpe, "lm_head": matrices.lm_head}
         for layer in range(self._model.n_layer):
@@ -57,7 +57,7 @@ class PackedWeights:
         return views
 
     def set(self, weights: Mapping[str, Any] | Sequence[float] | Numbers) -> None:
-        """Set the weights: by name, or in the order of `weight_shapes`."""
+        """Set the weights from a mapping or a flat sequence in the order of `weight_shapes`."""
         views = self.by_name()
         if not isinstance(weights, Mapping):
             ends = np.cumsum([view.size for view in views.values()])
@@ -70,7 +70,7 @@ class PackedWeights:
                 view[:] = weights[name]
 
     def flat(self) -> NDArray[Any]:
-        """Return a copy of the numbers in the order of `weight_shapes`."""
+        """Return a flat copy of all numbers in the order of `weight_shapes`."""
         return np.concatenate([view.ravel() for view in self.by_name().values()])
 
 
@@ -81,7 +81,7 @@ def packed_bytes(model: ModelConfig, dtype: str) -> int:
 
 
 class DecodeWeights(NamedTuple):
-    """The matrices for `decode`, all but the first two in panels."""
+    """Weight matrices for `decode`; all except wte and wpe are stored in panels."""
 
     wte: NDArray[Any]  # (V, C)
     wpe: NDArray[Any]  # (block_size, C)
@@ -93,7 +93,7 @@ class DecodeWeights(NamedTuple):
 
 
 def for_decoding(weights: Weights, dtype: str) -> DecodeWeights:
-    """Return a copy of the matrices."""
+    """Return a copy of the weights in the layout of `decode`."""
     w = weights
     wte, wpe = (aligned_zeros((len(x), padded(x.shape[1], dtype)), dtype) for x in (w.wte, w.wpe))
     wte[:, : w.wte.shape[1]], wpe[:, : w.wpe.shape[1]] = w.wte, w.wpe
@@ -109,9 +109,9 @@ def for_decoding(weights: Weights, dtype: str) -> DecodeWeights:
 
 
 def in_panels(w: NDArray[Any], dtype: str) -> NDArray[Any]:
-    """Transpose matrices and split them into stacked panels of up to 8 vectors.
+    """Transpose matrices and split them into stacked panels, each up to 8 vectors wide.
 
-    A product with one row then reads memory sequentially.
+    A product with a single row then reads memory sequentially.
     """
     L, m, n = w.shape
     width = min(8 * lanes_of(dtype), padded(m, dtype))
@@ -123,14 +123,14 @@ def in_panels(w: NDArray[Any], dtype: str) -> NDArray[Any]:
 
 
 def padded(n: int, dtype: str) -> int:
-    """Round n up to whole vectors."""
+    """Round n up to a multiple of the vector length."""
     return -(-n // lanes_of(dtype)) * lanes_of(dtype)
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-    """Return an array of zeros aligned to vectors.
+    """Return a zero-filled array aligned to the vector size.
 
-    NumPy guarantees 16 bytes; a vector across two cache lines costs two loads.
+    NumPy guarantees an alignment of only 16 bytes. A vector in two cache lines takes two loads.
     """
     n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     raw = np.zeros(n_bytes + VECTOR_BYTES, np.uint8)

@@ -1,8 +1,8 @@
-"""Decode many sequences token by token, for `sampling.decode` and `Gpt.forward`.
+"""Decode many sequences token by token; compiled `sampling.decode` and `Gpt.forward`.
 
-Each turn reads one token of every active sequence, or many of a prompt; each token is a row of the
-arrays. Rows share only the matrix products, so the result of a sequence does not depend on the
-others.
+Each decoding step reads one token of every active sequence, or several tokens of a prompt. Each
+token is a row of the arrays. Only the matrix products process several rows together, so the result
+of a sequence does not depend on the other sequences.
 
 Shapes: C = n_embd, D = head_dim, V = vocab_size, L = n_layer, T = block_size, N = rows,
 n = sequences.
@@ -22,41 +22,41 @@ from microgpt.engine.kernels.matmul import linear_rows
 from microgpt.engine.simd.vector import lanes, load, store
 from microgpt.engine.weights import DecodeWeights, aligned_zeros, padded
 
-# Status of a sequence: it continues; a STOP was sampled; it has all its tokens; its logits are not
-# finite; no token is allowed.
+# Status of a sequence: still decoding; a stop token was sampled; the maximum length is reached; a
+# logit is not finite; all tokens are forbidden.
 RUNNING, STOPPED, FULL, BROKEN, STUCK = range(5)
 
 
 class Sequences(NamedTuple):
-    """The state of all sequences, indexed by sequence number."""
+    """The state of all sequences of a decoder, indexed by sequence number."""
 
-    tokens: NDArray[Any]  # (n, most tokens), the prompt, new tokens, and the STOP, if any
-    n_prompt: NDArray[Any]  # (n), tokens of the prompt
-    n_tokens: NDArray[Any]  # (n), tokens so far
-    first: NDArray[Any]  # (n), the first token of the context; it moves when the context is full
-    n_read: NDArray[Any]  # (n), tokens in the cache, and those before the context
-    goals: NDArray[Any]  # (n), tokens at which it is FULL
+    tokens: NDArray[Any]  # (n, maximum length), prompt, new tokens and stop token, if any
+    n_prompt: NDArray[Any]  # (n), number of prompt tokens
+    n_tokens: NDArray[Any]  # (n), current number of tokens, without a stop token
+    first: NDArray[Any]  # (n), start of the context; advances when the context is full
+    n_read: NDArray[Any]  # (n), index of the next token to read into the cache
+    goals: NDArray[Any]  # (n), number of tokens at which a sequence is FULL
     status: NDArray[Any]  # (n)
-    uniforms: NDArray[Any]  # (n, most new tokens), one per new token
-    slots: NDArray[Any]  # (slots), the sequence in each slot of the cache, or -1
-    n_started: NDArray[Any]  # (1), sequences started so far
-    rules: NDArray[Any]  # (V), see `sample`
-    barred: int  # see `sample`; applies after the first min_tokens
-    min_tokens: int  # new tokens before any STOP
-    temperature: float  # see `Sampling`
-    top_k: int  # 0 keeps all
+    uniforms: NDArray[Any]  # (n, maximum number of new tokens), random numbers in [0, 1)
+    slots: NDArray[Any]  # (slots), sequence in each slot of the cache; -1 if the slot is empty
+    n_started: NDArray[Any]  # (1), number of sequences started so far
+    rules: NDArray[Any]  # (V), sampling rule of each token; see `sample`
+    barred: int  # argument of `sample` after the first min_tokens new tokens
+    min_tokens: int  # minimum number of new tokens before a stop token
+    temperature: float  # see `config.Sampling`
+    top_k: int  # 0 disables top-k filtering
     top_p: float
     min_p: float
 
 
 class Rows(NamedTuple):
-    """Activations of the tokens of a turn; rows are padded to whole vectors."""
+    """Activations of the tokens in a decoding step; rows are padded to whole vectors."""
 
     tokens: NDArray[Any]  # (N)
-    positions: NDArray[Any]  # (N), in their contexts
-    slots: NDArray[Any]  # (N), of the cache
-    sequences: NDArray[Any]  # (N), those that need a next token
-    x: NDArray[Any]  # (N, C), the residual stream
+    positions: NDArray[Any]  # (N), position of each token in its context
+    slots: NDArray[Any]  # (N), cache slot of each token
+    sequences: NDArray[Any]  # (N), sequences for which a token is sampled in this step
+    x: NDArray[Any]  # (N, C), residual stream
     normed: NDArray[Any]  # (N, C)
     qkv: NDArray[Any]  # (N, 3 C)
     attn_weights: NDArray[Any]  # (n_head, T)
@@ -68,7 +68,7 @@ class Rows(NamedTuple):
 
 
 def allocate_rows(model: ModelConfig, dtype: str, N: int) -> Rows:
-    """Return arrays for N tokens."""
+    """Return arrays for up to N tokens per decoding step."""
     C, V, T = model.n_embd, model.vocab_size, model.block_size
 
     def rows(n: int, length: int, room: int = 0) -> NDArray[Any]:
@@ -84,7 +84,7 @@ def allocate_rows(model: ModelConfig, dtype: str, N: int) -> Rows:
         sequences=whole(N),
         x=rows(N, C),
         normed=rows(N, C),
-        qkv=rows(N, 3 * C, room=padded(C, dtype)),  # whole vectors of values are read
+        qkv=rows(N, 3 * C, room=padded(C, dtype)),  # values are read as whole vectors
         attn_weights=rows(model.n_head, T),
         attn_out=rows(N, C),
         hidden=rows(N, model.n_ff_exp * C),
@@ -95,7 +95,7 @@ def allocate_rows(model: ModelConfig, dtype: str, N: int) -> Rows:
 
 
 class DecodeArrays(NamedTuple):
-    """Scratch arrays of a decoder; reusable, as allocation takes longer than a short reply."""
+    """Reusable arrays of a decoder; their allocation takes longer than a short reply."""
 
     cache: KVCache
     rows: Rows
@@ -105,9 +105,9 @@ class DecodeArrays(NamedTuple):
 def decode(
     weights: DecodeWeights, arrays: DecodeArrays, s: Sequences, n_head: int, n_tokens: int
 ) -> int:
-    """Decode until no sequence is RUNNING or n_tokens were read; return the number read.
+    """Decode until no sequence is RUNNING or n_tokens are read; return the number of tokens read.
 
-    There is at least one turn.
+    At least one decoding step is executed.
     """
     rows, read = arrays.rows, 0
     while read < n_tokens:
@@ -125,9 +125,9 @@ def decode(
 
 @inlined
 def _schedule(s: Sequences, rows: Rows, T: int) -> int:
-    """Choose the tokens to read next; return their number.
+    """Select the tokens for the next decoding step; return their number.
 
-    When a context is full, its last half is read again, from position 0 on.
+    When a context is full, its second half is read again, starting at position 0.
     """
     N = 0
     for slot in range(s.slots.size):
@@ -150,7 +150,7 @@ def _schedule(s: Sequences, rows: Rows, T: int) -> int:
 
 @inlined
 def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, n_head: int, N: int) -> None:
-    """Write the residual stream of N tokens to x, and their keys and values to the cache."""
+    """Write the residual stream of N tokens to rows.x; write keys and values to the cache."""
     w, r, C, T = weights, rows, rows.x.shape[1], weights.wpe.shape[0]
     D = C // n_head
     embed(w.wte, w.wpe, r.tokens, r.positions, r.x, N)
@@ -178,7 +178,7 @@ def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, n_head: int, N:
 
 @inlined
 def _gather_last(s: Sequences, rows: Rows, N: int) -> int:
-    """Compact the rows of last known tokens of sequences; return their number."""
+    """Move the rows from which a token is sampled to the front; return their number."""
     x, n_last = rows.x, 0
     for row in range(N):
         i = s.slots[rows.slots[row]]
@@ -212,7 +212,7 @@ def _continue(s: Sequences, i: int, rows: Rows, row: int) -> None:
     elif token == NONE_ALLOWED:
         s.status[i] = STUCK
     else:
-        s.tokens[i, s.n_tokens[i]] = token  # a STOP is stored too, but not counted
+        s.tokens[i, s.n_tokens[i]] = token  # a stop token is stored but not counted
         if s.rules[token] == STOP:
             s.status[i] = STOPPED
             return

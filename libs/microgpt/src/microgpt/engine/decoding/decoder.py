@@ -1,4 +1,4 @@
-"""Batched decoding of many sequences, a few milliseconds per call."""
+"""Batched decoding of many sequences, about 20 ms per call."""
 
 from collections.abc import Sequence
 from time import perf_counter
@@ -30,17 +30,17 @@ from microgpt.sampling import (
     FinishReason,
 )
 
-RUN_S = 0.02  # target duration of a `run` call
-WORK_5_MS = 10**8  # weights times tokens, on a core of 2023
-MAX_ROWS = 64  # tokens per turn; reached only by long prompts
-MAX_SLOTS = 50  # concurrent sequences; more gain nothing
-CACHE_BYTES = 2**24  # of their keys and values, to stay in the processor's cache
-MAX_BATCH_TOKENS = 2**20  # of all sequences of a batch at their maximum length
-REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # by status
+RUN_S = 0.02  # target duration of one `run` call
+WORK_5_MS = 10**8  # number of weights times tokens processed in 5 ms by a CPU core of 2023
+MAX_ROWS = 64  # maximum number of tokens per decoding step; only long prompts reach this limit
+MAX_SLOTS = 50  # maximum number of concurrent sequences; more are not faster
+CACHE_BYTES = 2**24  # maximum size of all keys and values, to fit into the processor cache
+MAX_BATCH_TOKENS = 2**20  # total tokens of a batch with all sequences at their maximum length
+REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # indexed by status
 
 
 class Decoder:
-    """Sequences of one model, decoded in one thread."""
+    """Decoder for a batch of sequences. Not thread-safe."""
 
     def __init__(
         self,
@@ -54,14 +54,14 @@ class Decoder:
         max_slots: int = MAX_SLOTS,
         arrays: DecodeArrays | None = None,
     ) -> None:
-        """Start decoding.
+        """Set up the sequences; `run` decodes them.
 
         Args:
             prompts: 1 to block_size tokens each.
-            seeds: one per prompt, which draws like `random.Random(seed)`; without them the caller
-                sets `sequences.uniforms` before the first `run`.
-            max_slots: limit of concurrent sequences.
-            arrays: those of a finished decoder of this model, for reuse.
+            seeds: one seed of `random.Random` per prompt. Without seeds, the caller must set
+                `sequences.uniforms` before the first `run`.
+            max_slots: maximum number of concurrent sequences.
+            arrays: arrays of a finished decoder of the same model, for reuse.
         """
         slot_size = 2 * model.n_layer * model.block_size * model.n_embd
         most_slots = max(1, min(max_slots, CACHE_BYTES // (slot_size * np.dtype(dtype).itemsize)))
@@ -72,16 +72,16 @@ class Decoder:
             uniforms[:] = mersenne.uniforms(seeds, uniforms.shape[1])
         self._n_head = model.n_head
         self._weights = weights
-        most_rows = 1 + 4 * WORK_5_MS // count_params(model)  # a turn cannot be interrupted
-        # Unused slots are never touched, so they take no memory.
+        most_rows = 1 + 4 * WORK_5_MS // count_params(model)  # a step cannot be interrupted
+        # Unused slots are never accessed, so the operating system allocates no memory for them.
         self.arrays = arrays or DecodeArrays(
             allocate_cache(model, dtype, most_slots),
             allocate_rows(model, dtype, max(most_slots, min(MAX_ROWS, most_rows))),
         )
-        self._n_tokens = 1 + WORK_5_MS // count_params(model)  # of the first call of `run`
+        self._n_tokens = 1 + WORK_5_MS // count_params(model)  # token budget of the next `run` call
 
     def run(self) -> bool:
-        """Decode for about 20 ms; return whether a sequence is still running."""
+        """Decode for about 20 ms; return whether any sequence is still running."""
         started = perf_counter()
         n_read = decode(self._weights, self.arrays, self.sequences, self._n_head, self._n_tokens)
         speed = n_read / (perf_counter() - started)
@@ -89,13 +89,13 @@ class Decoder:
         return RUNNING in self.sequences.status
 
     def tokens(self, rows: slice = slice(None)) -> list[list[int]]:
-        """Return the new tokens of some prompts so far."""
+        """Return the new tokens of the selected sequences so far."""
         s = self.sequences
         arrays = (s.tokens[rows].tolist(), s.n_prompt[rows].tolist(), s.n_tokens[rows].tolist())
         return [tokens[start:end] for tokens, start, end in zip(*arrays, strict=True)]
 
     def continuations(self, rows: slice = slice(None)) -> list[Continuation]:
-        """Return the new tokens of some prompts so far, with finish reasons."""
+        """Return the new tokens and finish reasons of the selected sequences so far."""
         s = self.sequences
         return [
             Continuation(
@@ -109,7 +109,7 @@ class Decoder:
         ]
 
     def check(self, i: int) -> None:
-        """Raise PromptError if a sequence failed: a non-finite logit, or no allowed token."""
+        """Raise PromptError if sequence i failed: a logit is not finite or no token is allowed."""
         status = self.sequences.status[i]
         if status == BROKEN:
             raise PromptError(NOT_FINITE_MESSAGE)
@@ -118,7 +118,7 @@ class Decoder:
 
 
 def max_sequences(model: ModelConfig, rules: DecodeRules) -> int:
-    """Return the maximum number of sequences in a batch, limited by memory."""
+    """Return the maximum number of sequences in a batch, which is limited by memory."""
     return max(1, MAX_BATCH_TOKENS // (model.block_size + (rules.max_tokens or 0)))
 
 
@@ -129,7 +129,7 @@ def _new_sequences(
     rules: DecodeRules,
     n_slots: int,
 ) -> Sequences:
-    """Return sequences that start with the prompts, without uniforms."""
+    """Return the initial state of the sequences, with uniforms of 0."""
     sampling, max_tokens = rules.sampling, rules.max_tokens
     lengths = np.array([len(prompt) for prompt in prompts])
     n, shortest, longest = len(lengths), int(lengths.min()), int(lengths.max())
@@ -144,7 +144,7 @@ def _new_sequences(
     for rule, which in ((STOP, rules.stop), (FORBIDDEN, rules.forbidden)):
         token_rules[[token for token in which if token in range(model.vocab_size)]] = rule
     temperature, limits = float(sampling.temperature), np.finfo(dtype)
-    if temperature:  # 0 or infinity after rounding to dtype would give nan
+    if temperature:  # rounding to dtype must not give 0 or infinity, which lead to NaN
         temperature = max(temperature, float(limits.smallest_subnormal))
         temperature = min(temperature, float(limits.max))
     return Sequences(

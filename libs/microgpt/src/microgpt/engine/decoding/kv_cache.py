@@ -1,8 +1,8 @@
-"""The KV cache: keys and values of earlier tokens, and attention to them.
+"""The KV cache with the keys and values of earlier tokens, and attention over it.
 
-Keys are stored in blocks of one vector of tokens, by feature, so that a query is compared with a
-whole block at once; values are stored by token, so that their mean is a sum of rows. The result of
-a token does not depend on the other rows.
+Keys are stored in blocks of one vector of tokens, with one row per feature, so that a query is
+compared with a whole block at once. Values are stored with one row per token, so that their mean is
+a sum of rows. The result for a token does not depend on the other tokens in the decoding step.
 
 Shapes: C = n_embd, D = head_dim, L = n_layer, T = block_size.
 """
@@ -31,14 +31,14 @@ from microgpt.engine.weights import aligned_zeros, padded
 
 
 class KVCache(NamedTuple):
-    """Keys and values of several sequences, one slot each."""
+    """Keys and values of several sequences, with one slot per sequence."""
 
-    keys: NDArray[Any]  # (slots, L, n_head * blocks of tokens * D, lanes)
-    values: NDArray[Any]  # (slots, L, vectors of C * T, lanes)
+    keys: NDArray[Any]  # (slots, L, n_head * token blocks * D, lanes)
+    values: NDArray[Any]  # (slots, L, vectors per token * T, lanes)
 
 
 def allocate_cache(model: ModelConfig, dtype: str, n_slots: int) -> KVCache:
-    """Return a cache for n_slots concurrent sequences."""
+    """Return a zero-filled cache for n_slots concurrent sequences."""
     L, T, C, n = model.n_layer, model.block_size, model.n_embd, lanes_of(dtype)
     n_blocks = padded(T, dtype) // n
     return KVCache(
@@ -51,7 +51,7 @@ def allocate_cache(model: ModelConfig, dtype: str, n_slots: int) -> KVCache:
 def store_key_value(
     qkv: Array, row: int, position: int, n_head: int, D: int, T: int, keys: Array, values: Array
 ) -> None:
-    """Store key and value of a token, a row of (rows, 3 C), in its sequence's cache of a layer."""
+    """Store the key and value of a token, from a row of qkv (rows, 3 C), in a layer's cache."""
     step, C = lanes(qkv), n_head * D
     lane, place = position % step, position // step * D
     for head in range(n_head):
@@ -65,19 +65,19 @@ def store_key_value(
 @inlined
 def cached_attention(
     qkv: Array,  # (rows, 3 C)
-    row: int,  # of qkv and out
-    n_keys: int,  # visible tokens, itself included
+    row: int,  # row of the token in qkv and out
+    n_keys: int,  # number of visible tokens, including the token itself
     n_head: int,
     D: int,
     T: int,
-    keys: Array,  # of its sequence and layer, see `KVCache`
+    keys: Array,  # keys of the sequence in this layer; see `KVCache`
     values: Array,
     weights: Array,  # (n_head, T), scratch
-    out: Array,  # (rows, C), whole vectors
+    out: Array,  # (rows, C), padded to whole vectors
 ) -> None:
     """Set a row of out to the attention-weighted mean of the values.
 
-    Loops over the heads are short, so that the processor can overlap several heads.
+    Each loop over the heads has a short body, so that the processor can overlap several heads.
     """
     _compare(qkv, row, n_keys, n_head, D, T, keys, weights)
     _exponentiate(weights, n_keys, n_head, 1 / math.sqrt(D))
@@ -85,7 +85,7 @@ def cached_attention(
         low = head * D
         for c in range(low // lanes(out) * lanes(out), low + D, lanes(out)):
             mean = _mean(values, c // lanes(out) * T, weights, head, n_keys)
-            # The next head overwrites lanes beyond this one.
+            # The next head overwrites the lanes after this head.
             store(out, row, c, from_lane(low - c, mean, load(out, row, c)))
 
 
@@ -93,11 +93,11 @@ def cached_attention(
 def _compare(
     qkv: Array, row: int, n_keys: int, n_head: int, D: int, T: int, keys: Array, scores: Array
 ) -> None:
-    """Set scores to the products of query and keys: (n_head, T); -inf for future keys."""
+    """Set scores (n_head, T) to the products of query and keys, or -inf for future keys."""
     step, never, block = lanes(scores), splat(scores, -np.inf), 0
     for head in range(n_head):
         low = head * D
-        for t in range(0, n_keys, step):  # one vector of tokens
+        for t in range(0, n_keys, step):  # one vector of tokens per iteration
             score = splat(scores, 0)
             for d in range(D):
                 score = score + qkv[row, low + d] * load(keys, block + d, 0)
@@ -108,7 +108,7 @@ def _compare(
 
 @inlined
 def _exponentiate(scores: Array, n_keys: int, n_head: int, scale: float) -> None:
-    """Turn scores into unnormalized weights: (n_head, T)."""
+    """Replace the scores (n_head, T) by unnormalized attention weights."""
     for head in range(n_head):
         peaks = splat(scores, -np.inf)
         for t in range(0, n_keys, lanes(scores)):
@@ -120,8 +120,8 @@ def _exponentiate(scores: Array, n_keys: int, n_head: int, scale: float) -> None
 
 @inlined
 def _mean(values: Array, first: int, weights: Array, head: int, n_keys: int) -> Vector:
-    """Return the weighted mean of rows of values from `first` on."""
-    a = b = total_a = total_b = splat(values, 0)  # two independent sums, for latency
+    """Return the weighted mean of n_keys rows of values, starting at row `first`."""
+    a = b = total_a = total_b = splat(values, 0)  # two independent sums, to hide latency
     for t in range(0, n_keys - 1, 2):
         weight_a, weight_b = splat(values, weights[head, t]), splat(values, weights[head, t + 1])
         a = a + weight_a * load(values, first + t, 0)

@@ -1,4 +1,4 @@
-"""Sample the next token from a row of logits, for `sampling.sample`. Shapes: V = vocab_size."""
+"""Sample the next token from logits; compiled `sampling.sample`. Shapes: V = vocab_size."""
 
 import numpy as np
 
@@ -13,8 +13,8 @@ from microgpt.engine.simd.lanes import (
 )
 from microgpt.engine.simd.vector import Array, exp, lanes, larger, load, splat, store
 
-NOT_FINITE, NONE_ALLOWED = -1, -2  # returned in place of a token
-FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # rule of a token
+NOT_FINITE, NONE_ALLOWED = -1, -2  # error codes returned instead of a token
+FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # sampling rules; no token has NO_RULE
 
 
 @inlined
@@ -22,16 +22,16 @@ def sample(
     logits: Array,  # (rows, V), padded to whole vectors; overwritten
     row: int,
     rules: Array,  # (V), FREE, STOP or FORBIDDEN for each token
-    barred: int,  # tokens with at least this rule are excluded
+    barred: int,  # tokens with this rule or a higher one are excluded
     temperature: float,
-    top_k: int,  # 0 keeps all
+    top_k: int,  # 0 disables top-k filtering
     top_p: float,
     min_p: float,
-    uniform: float,  # a random number from 0 to 1
+    uniform: float,  # random number in [0, 1)
     order: Array,  # (V), scratch
     sums: Array,  # (1, V), padded to whole vectors, scratch
 ) -> int:
-    """Return the next token, NOT_FINITE or NONE_ALLOWED; for the settings see `config.Sampling`."""
+    """Return the next token, NOT_FINITE or NONE_ALLOWED; see `config.Sampling` for the settings."""
     V = logits.shape[1]
     if not _are_finite(logits, row):
         return NOT_FINITE
@@ -57,7 +57,7 @@ def sample(
 @inlined
 def _are_finite(logits: Array, row: int) -> bool:
     """Return whether all logits of a row are finite."""
-    zeros = splat(logits, 0)  # 0 times a non-finite number is nan, which persists
+    zeros = splat(logits, 0)  # 0 times a non-finite number is NaN, which propagates to the sum
     for i in range(0, logits.shape[1], lanes(logits)):
         zeros = zeros + 0.0 * load(logits, row, i)
     return bool(total(zeros) == 0)
@@ -65,7 +65,7 @@ def _are_finite(logits: Array, row: int) -> bool:
 
 @inlined
 def _peak(logits: Array, row: int) -> float:
-    """Return the largest logit of a row, and set the padding to -inf."""
+    """Return the largest logit of a row and set the padding to -inf."""
     V, never = logits.shape[1], splat(logits, -np.inf)
     peaks = never
     for i in range(0, V, lanes(logits)):
@@ -78,9 +78,9 @@ def _peak(logits: Array, row: int) -> float:
 
 @inlined
 def _draw(weights: Array, row: int, V: int, uniform: float, sums: Array) -> int:
-    """Return the token of `random.choices`: the first whose running sum exceeds the draw.
+    """Return the first token whose cumulative weight exceeds the draw, like `random.choices`.
 
-    Lanes are added in pairs, so rounding may make a running sum smaller than the one before.
+    Lanes are added in pairs, so rounding can make a cumulative weight smaller than the one before.
     """
     step, mass = lanes(weights), splat(weights, 0)
     for i in range(0, V, step):
@@ -91,7 +91,7 @@ def _draw(weights: Array, row: int, V: int, uniform: float, sums: Array) -> int:
     for i in range(0, V, step):
         token += count_at_most(load(sums, 0, i), share)
     token = min(token, V - 1)
-    while weights[row, token] == 0:  # excluded, despite rounding
+    while weights[row, token] == 0:  # rounding may select an excluded token
         token -= 1
     return token
 
@@ -100,7 +100,7 @@ def _draw(weights: Array, row: int, V: int, uniform: float, sums: Array) -> int:
 def _keep_likeliest(
     weights: Array, V: int, top_k: int, top_p: float, min_p: float, order: Array
 ) -> None:
-    """Set weights to 0 that top_k, top_p and min_p filter out; the largest is 1."""
+    """Zero the weights that top_k, top_p or min_p exclude. The largest weight must be 1."""
     if 0 < top_k < V:
         _keep_top_k(weights, V, top_k, order)
     if top_p < 1:
@@ -112,7 +112,7 @@ def _keep_likeliest(
 
 @kernel
 def _keep_top_k(weights: Array, V: int, k: int, order: Array) -> None:
-    """Set all weights but the k largest to 0; of equal ones, keep the first."""
+    """Zero all weights except the k largest; of equal weights, keep the first."""
     _heap(weights, V, order)
     for n in range(V - 1, V - 1 - k, -1):
         _take_largest(weights, n, order)
@@ -122,7 +122,7 @@ def _keep_top_k(weights: Array, V: int, k: int, order: Array) -> None:
 
 @kernel
 def _keep_top_p(weights: Array, V: int, p: float, order: Array) -> None:
-    """Set the smallest weights to 0 while the others have a share of at least p."""
+    """Keep the smallest set of largest weights with a share of at least p; zero the others."""
     mass = 0.0
     for i in range(V):
         mass += weights[i]
@@ -138,7 +138,7 @@ def _keep_top_p(weights: Array, V: int, p: float, order: Array) -> None:
 
 @kernel
 def _heap(weights: Array, V: int, order: Array) -> None:
-    """Fill order with the tokens as a max-heap."""
+    """Fill `order` with all tokens as a max-heap by weight."""
     for i in range(V):
         order[i] = i
     for i in range(V // 2 - 1, -1, -1):
@@ -147,14 +147,14 @@ def _heap(weights: Array, V: int, order: Array) -> None:
 
 @kernel
 def _take_largest(weights: Array, n: int, order: Array) -> None:
-    """Pop the largest of a heap of n + 1 tokens and store it at index n."""
+    """Pop the largest token of a heap of n + 1 tokens and store it at index n."""
     order[0], order[n] = order[n], order[0]
     _sift(weights, 0, n, order)
 
 
 @kernel
 def _sift(weights: Array, i: int, n: int, order: Array) -> None:
-    """Sift down the token at index i of a heap of n."""
+    """Sift down the token at index i of a heap of n tokens."""
     while 2 * i + 1 < n:
         child = 2 * i + 1
         if child + 1 < n and _is_before(weights, order[child + 1], order[child]):
@@ -167,5 +167,5 @@ def _sift(weights: Array, i: int, n: int, order: Array) -> None:
 
 @kernel
 def _is_before(weights: Array, a: int, b: int) -> bool:
-    """Return whether token a is likelier than b, or as likely and earlier."""
+    """Return whether token a is likelier than b, or equally likely with a lower index."""
     return bool(weights[a] > weights[b] or (weights[a] == weights[b] and a < b))

@@ -1,1 +1,1 @@
-"""Compiled kernels, each for a function of the reference engine."""
+"""Compiled kernels, counterparts of the functions of the reference engine."""

@@ -1,4 +1,4 @@
-"""AdamW on all weights at once, for `ReferenceEngine.update`."""
+"""AdamW on all weights at once; compiled `ReferenceEngine.update`."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from microgpt.engine.simd.vector import Array, lanes, load, splat, square_root, 
 
 
 class OptimizerState(NamedTuple):
-    """All weights, their gradients, and Adam's running means: (rows, whole vectors) each."""
+    """Weights, gradients and Adam's running means, each (rows, whole vectors)."""
 
     params: Array
     grads: Array
@@ -20,7 +20,7 @@ class OptimizerState(NamedTuple):
 
 
 class StepSettings(NamedTuple):
-    """The settings of a training step, in the types of the compiled kernels."""
+    """Settings of a training step, in the types that the compiled kernels require."""
 
     n_head: int
     batch_size: int
@@ -33,7 +33,7 @@ class StepSettings(NamedTuple):
 
     @classmethod
     def of(cls, model: ModelConfig, config: TrainConfig, dtype: str) -> "StepSettings":
-        """Convert the settings of a training."""
+        """Convert the settings of a training run."""
         return cls(
             n_head=int(model.n_head),
             batch_size=int(config.batch_size),
@@ -41,7 +41,7 @@ class StepSettings(NamedTuple):
             seed=int(config.seed),
             beta1=float(config.beta1),
             beta2=float(config.beta2),
-            # A smaller epsilon would be 0 in float32, and give 0 / 0 for unused weights.
+            # A smaller epsilon would round to 0 in float32; unused weights would become 0 / 0.
             eps=max(float(config.adam_eps), float(np.finfo(dtype).tiny)),
             weight_decay=float(config.weight_decay),
         )
@@ -49,11 +49,11 @@ class StepSettings(NamedTuple):
 
 @kernel
 def adam(state: OptimizerState, n_steps: int, lr: float, settings: StepSettings) -> None:
-    """Update each weight with AdamW; n_steps includes this step."""
+    """Update all weights with AdamW; n_steps is the number of steps including this one."""
     params, grads, m, v = state  # Loshchilov & Hutter 2019, alg. 2
     beta1, beta2, eps = settings.beta1, settings.beta2, settings.eps
     kept = 1 - lr * settings.weight_decay
-    lr_by_bias = lr / (1 - beta1**n_steps)  # bias correction, as the means start at 0
+    lr_by_bias = lr / (1 - beta1**n_steps)  # bias correction, because the means start at 0
     v_by_bias = 1 / (1 - beta2**n_steps)
     for i in range(params.shape[0]):
         for j in range(0, params.shape[1], lanes(params)):
@@ -68,11 +68,11 @@ def adam(state: OptimizerState, n_steps: int, lr: float, settings: StepSettings)
 
 @kernel
 def squares_are_finite(x: Array) -> bool:
-    """Return whether all numbers and their squares are finite: (rows, whole vectors).
+    """Return whether all numbers of x (rows, whole vectors) and their squares are finite.
 
-    The squares matter because an infinite running mean in `adam` would stay infinite.
+    An infinite square would make the running mean in `adam` infinite for all later steps.
     """
-    zeros = splat(x, 0)  # 0 times a non-finite number is nan, which persists
+    zeros = splat(x, 0)  # 0 times a non-finite number is NaN, which propagates to the sum
     for i in range(x.shape[0]):
         for j in range(0, x.shape[1], lanes(x)):
             xij = load(x, i, j)

@@ -1,10 +1,10 @@
-"""Causal attention, for `Gpt.attention` and `model.softmax`, and its gradient.
+"""Causal attention and its gradient; compiled `Gpt.attention` and `model.softmax`.
 
-A vector has several queries of one document and head, which are compared with the same key. Lanes
-beyond a document's last query belong to the next document and compute wrong values, which are
-overwritten when that document is processed.
+A vector holds several queries of one document and head, and compares all of them with the same key.
+Lanes after the last query of a document belong to the next document. Their results are wrong, but
+are overwritten when the next document is processed.
 
-For the layout see `matmul`. Shapes: C = n_embd, D = head_dim, N = columns.
+See `matmul` for the layout. Shapes: C = n_embd, D = head_dim, N = columns.
 """
 
 import math
@@ -23,14 +23,14 @@ from microgpt.engine.simd.vector import Array, Vector, exp, lanes, larger, load,
 def attention(
     qkv: Array,  # (3 C, N), stacked queries, keys and values
     n_head: int,
-    doc_starts: Array,  # (n_docs + 1), the first column of each document, and the end of the last
+    doc_starts: Array,  # (n_docs + 1), first column of each document, then the end of the last
     n_docs: int,
-    weights: Array,  # (rows, lanes), output: attention weights, for `attention_backward`
+    weights: Array,  # (rows, lanes), output: attention weights for `attention_backward`
     out: Array,  # (C, N)
 ) -> None:
     """Set out to the attention-weighted mean of the values.
 
-    The weights of each query vector have one row per key, zero-padded to whole vectors of rows.
+    The weights of a query vector have one row per key, zero-padded to a multiple of `lanes` rows.
     """
     C, step, row = out.shape[0], lanes(out), 0
     D = C // n_head
@@ -39,8 +39,8 @@ def attention(
         low, high = head * D, (head + 1) * D
         for doc in range(n_docs):
             start, stop = doc_starts[doc], doc_starts[doc + 1]
-            for t in range(start, stop, step):  # the queries t, t + 1, …
-                end = min(t + step, stop)  # the last visible key
+            for t in range(start, stop, step):  # one vector of queries: t, t + 1, …
+                end = min(t + step, stop)  # end of the visible keys
                 n_keys = end - start
                 seen = weights[row : row + n_keys]
                 linear_strip(k[low:high, start:end].T, q[low:high, t:], seen, 0)
@@ -54,12 +54,12 @@ def attention(
 
 @inlined
 def _softmax(scores: Array, n_before: int, scale: float) -> None:
-    """Turn the scores of a query vector into weights; those of future keys are 0."""
+    """Replace the scores of a query vector by attention weights; future keys have weight 0."""
     never = splat(scores, -np.inf)
     peak = never
     for key in range(n_before):
         peak = larger(load(scores, key, 0), peak)
-    for key in range(n_before, scores.shape[0]):  # keys in the future of some queries
+    for key in range(n_before, scores.shape[0]):  # keys that are in the future of some queries
         score = from_lane(key - n_before, load(scores, key, 0), never)
         store(scores, key, 0, score)
         peak = larger(score, peak)
@@ -76,22 +76,22 @@ def _softmax(scores: Array, n_before: int, scale: float) -> None:
 @kernel
 def attention_backward(
     dout: Array,  # (C, N)
-    qkv: Array,  # as in `attention`
+    qkv: Array,  # see `attention` for the arguments up to `out`
     n_head: int,
     doc_starts: Array,
     n_docs: int,
     weights: Array,
     out: Array,
-    dscores: Array,  # (longest document in whole vectors, lanes), scratch
+    dscores: Array,  # (padded length of the longest document, lanes), scratch
     tile: Array,  # (lanes, lanes), scratch
     dqkv: Array,
 ) -> None:
-    """Set dqkv to the gradient of queries, keys and values: (3 C, N)."""
+    """Set dqkv (3 C, N) to the gradient of the queries, keys and values."""
     C, step, row = out.shape[0], lanes(out), 0
     D = C // n_head
     q, k, v = qkv[:C], qkv[C : 2 * C], qkv[2 * C :]
     dq, dk, dv = dqkv[:C], dqkv[C : 2 * C], dqkv[2 * C :]
-    clear(dqkv[C:], doc_starts[n_docs])  # keys and values accumulate over queries
+    clear(dqkv[C:], doc_starts[n_docs])  # gradients of keys and values accumulate over queries
     for head in range(n_head):
         low, high = head * D, (head + 1) * D
         for doc in range(n_docs):
@@ -99,14 +99,14 @@ def attention_backward(
             for t in range(start, stop, step):
                 end = min(t + step, stop)
                 linear_strip(v[low:high, start:end].T, dout[low:high, t:], dscores, 0)
-                # The sum of each weight times its gradient, which softmax subtracts; it equals
-                # the sum of out times dout (Dao et al. 2022, B.2).
+                # The gradient of softmax subtracts the sum of weight times gradient over all keys,
+                # which equals the sum of out times dout over all features (Dao et al. 2022, B.2).
                 along = splat(out, 0)
                 for c in range(low, high):
                     along = along + load(out, c, t) * load(dout, c, t)
                 _softmax_backward(weights, row, dscores, end - start, 1 / math.sqrt(D), along)
                 linear_strip(k[low:high, start:end], dscores, dq[low:high, t:], 0)
-                for u in range(start, end, step):  # the keys u, u + 1, …
+                for u in range(start, end, step):  # one vector of keys: u, u + 1, …
                     transpose_tile(dscores, u - start, 0, tile, 0, 0)
                     add_linear_strip(q[low:high, t:end], tile, dk[low:high, u:], 0)
                     transpose_tile(weights, row, 0, tile, 0, 0)
@@ -118,10 +118,10 @@ def attention_backward(
 def _softmax_backward(
     weights: Array, row: int, dscores: Array, n_keys: int, scale: float, along: Vector
 ) -> None:
-    """Turn the gradient of the weights from `row` on into that of the scores."""
+    """Convert dscores from the gradient of the attention weights to that of the scores."""
     for key in range(n_keys):
         change = load(dscores, key, 0) - along
         store(dscores, key, 0, load(weights, row + key, 0) * change * scale)
     step = lanes(dscores)
-    for key in range(n_keys, (n_keys + step - 1) // step * step):  # padding, also transposed
+    for key in range(n_keys, (n_keys + step - 1) // step * step):  # padding is transposed too
         store(dscores, key, 0, splat(dscores, 0))

@@ -1,6 +1,6 @@
 """Cross-entropy loss and its gradient.
 
-For the layout see `matmul`. Shapes: V = vocab_size, N = columns.
+See `matmul` for the layout. Shapes: V = vocab_size, N = columns.
 """
 
 import math
@@ -13,12 +13,12 @@ from microgpt.engine.simd.vector import Array, exp, lanes, larger, load, splat, 
 def token_losses(
     logits: Array,  # (V, N)
     targets: Array,  # (N)
-    counted: Array,  # (1, N), 1, or 0 for a loss of 0
+    counted: Array,  # (1, N), 1 if the prediction contributes to the loss, else 0
     norms: Array,  # (2, N), scratch
     N: int,
     losses: Array,  # (N)
 ) -> None:
-    """Set losses to -log(softmax(logits)[target]) of each column."""
+    """Set losses to -log(softmax(logits)[target]) for each column."""
     V, step = logits.shape[0], lanes(logits)
     for n in range(0, N, step):
         largest = load(logits, 0, n)
@@ -36,14 +36,14 @@ def token_losses(
 
 @kernel
 def cross_entropy(
-    logits: Array,  # (V, N); replaced by weight * (softmax(logits) - 1 at the target), or 0
+    logits: Array,  # (V, N), replaced by weight * counted * (softmax(logits) - one_hot(targets))
     targets: Array,  # (N)
-    counted: Array,  # (1, N), 1, or 0 for a column that does not count
+    counted: Array,  # (1, N), 1 if the prediction contributes to the loss, else 0
     norms: Array,  # (2, N), scratch
     N: int,
-    weight: float,  # of one token in the loss of the batch
+    weight: float,  # weight of one token in the loss of the batch
 ) -> float:
-    """Return weight * the sum of -log(softmax(logits)[target]); replace logits by its gradient."""
+    """Return weight * sum(-log(softmax(logits)[target])); replace the logits by its gradient."""
     V, step = logits.shape[0], lanes(logits)
     loss = 0.0
     for n in range(0, N, step):

@@ -1,8 +1,8 @@
-"""Dropout on all columns at once, with the same draws as `microgpt.dropout_mask`.
+"""Dropout on all columns at once, with the same masks as `microgpt.dropout_mask`.
 
-`kernels.forward` and `engine.training.step` apply it.
+Used by `kernels.forward` and `engine.training.step`.
 
-For the layout see `matmul`. Shapes: C = n_embd, N = columns.
+See `matmul` for the layout. Shapes: C = n_embd, N = columns.
 """
 
 from typing import Any
@@ -33,9 +33,9 @@ _GOLDEN = np.uint64(GOLDEN_64)
 
 @kernel
 def draw_keys(keys: Array, doc_starts: Array, n_docs: int, seed: int, first: int) -> None:
-    """Set the dropout key of each column: (1, N).
+    """Set keys (1, N) to the dropout key of each column.
 
-    `first` is the number of documents read before.
+    `first` is the number of documents read before this micro-batch.
     """
     for doc in range(n_docs):
         of_doc = _mixed(np.uint64(seed) + _GOLDEN * np.uint64(first + doc + 1))
@@ -46,17 +46,17 @@ def draw_keys(keys: Array, doc_starts: Array, n_docs: int, seed: int, first: int
 
 @kernel
 def drop(x: Array, keys: Array, site: int, rate: float, y: Array, N: int) -> None:
-    """Set y to x with dropout at a site: (C, N)."""
+    """Set y to x with the dropout of a site applied; both are (C, N)."""
     C, threshold, scale = x.shape[0], int(rate * 2**32), splat(x, 1 / (1 - rate))
     for c in range(C):
         for n in range(0, N, lanes(x)):
-            # A product, so that non-finite numbers give nan even if dropped.
+            # Multiply by 0 instead of setting 0, so that dropped non-finite numbers become NaN.
             store(y, c, n, load(x, c, n) * _kept(scale, keys, n, site * C + c, threshold))
 
 
 @kernel
 def add_dropped(x: Array, keys: Array, site: int, rate: float, y: Array, N: int) -> None:
-    """Add x with dropout at a site to y: (C, N)."""
+    """Add x with the dropout of a site applied to y; both are (C, N)."""
     C, threshold, scale = x.shape[0], int(rate * 2**32), splat(x, 1 / (1 - rate))
     for c in range(C):
         for n in range(0, N, lanes(x)):
@@ -73,7 +73,7 @@ def _mixed(x: Any) -> Any:
 
 @emitted(lambda x, keys, n, unit, threshold: x(x, keys, types.intp, types.intp, types.intp))
 def _kept(e: Emitter, x: Any, keys: Any, n: Any, unit: Any, threshold: Any) -> Any:
-    """Return x with 0 in the lanes where a unit is dropped, for the columns from n on."""
+    """Return x with 0 in the lanes whose unit is dropped; the first lane is column n."""
     builder, whole = e.builder, ir.VectorType(INT32, x.type.count)
 
     def number(value: int) -> Any:

@@ -1,4 +1,4 @@
-"""Losses of a model on documents, without gradients."""
+"""Evaluate a model on documents without computing gradients."""
 
 from microgpt.engine.buffers import Buffers
 from microgpt.engine.jit import EntryPoint
@@ -13,21 +13,21 @@ def evaluate(
     weights: Weights,
     buffers: Buffers,
     dataset: Dataset,
-    losses: Array,  # of each predicted token, in nats, document by document; 0 where not counted
+    losses: Array,  # loss of each predicted token in nats, in document order; 0 if masked
     n_head: int,
     first: int,
     n_tokens: int,
 ) -> int:
     """Set the losses of documents from `first` on; return the index of the next document.
 
-    It reads about n_tokens, at least one micro-batch.
+    About n_tokens tokens are read, and at least one micro-batch.
     """
     starts, n_docs, read = dataset.starts, dataset.starts.size - 1, 0
     while read < n_tokens and first < n_docs:
         n_read = read_documents(dataset, first, n_docs - first, buffers)
         N = buffers.doc_starts[n_read]
         forward(weights, buffers, n_head, n_read, N, 0.0)
-        done = starts[first] - first  # the first token of a document is not predicted
+        done = starts[first] - first  # each document's first token is not predicted
         b = buffers
         token_losses(b.logits, b.targets, b.counted, b.logit_norms, N, losses[done:])
         first += n_read

@@ -1,4 +1,4 @@
-"""The forward pass on all tokens of a micro-batch at once, for `Gpt.forward`."""
+"""Forward pass on all tokens of a micro-batch at once; compiled `Gpt.forward`."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,20 +17,20 @@ from microgpt.engine.weights import Weights
 
 
 class Dataset(NamedTuple):
-    """The arrays of a `TokenDataset`."""
+    """The contents of a `TokenDataset` as NumPy arrays."""
 
-    tokens: Array  # of all documents, concatenated
-    starts: Array  # (documents + 1), start of each, and the end of the last
-    mask: Array  # see `TokenDataset`
-    targets_before: Array  # (documents + 1), predictions that count before each, and in total
+    tokens: Array  # tokens of all documents, concatenated
+    starts: Array  # (documents + 1), start of each document, then the end of the last
+    mask: Array  # see `TokenDataset.mask`
+    targets_before: Array  # (documents + 1), cumulative number of unmasked predictions
 
     @classmethod
     def of(cls, docs: Sequence[Tokens]) -> "Dataset":
-        """Convert documents to arrays."""
+        """Concatenate documents into arrays."""
         dataset = TokenDataset.of(docs)
         tokens, starts = (np.frombuffer(x, np.int64) for x in (dataset.tokens, dataset.starts))
         mask = np.frombuffer(dataset.mask, np.int8)
-        n_targets = np.diff(starts) - 1  # all but a document's first token
+        n_targets = np.diff(starts) - 1  # every token of a document except the first
         if mask.size:
             n_before = np.concatenate(([0], np.cumsum(mask, dtype=np.int64)))
             n_targets = n_before[starts[1:]] - n_before[starts[:-1] + 1]
@@ -44,9 +44,9 @@ class Dataset(NamedTuple):
 
 @inlined
 def read_documents(dataset: Dataset, first: int, n_docs: int, buffers: Buffers) -> int:
-    """Fill the columns of a micro-batch with documents from `first` on; return their number.
+    """Fill a micro-batch with documents from index `first` on; return the number of documents.
 
-    Document numbers wrap around; at least one document always fits.
+    Document indices wrap around. At least one document always fits.
     """
     tokens, starts, mask, n = dataset.tokens, dataset.starts, dataset.mask, 0
     for doc in range(n_docs):
@@ -68,7 +68,7 @@ def read_documents(dataset: Dataset, first: int, n_docs: int, buffers: Buffers) 
 def forward(
     weights: Weights, buffers: Buffers, n_head: int, n_docs: int, N: int, dropout: float
 ) -> None:
-    """Set the logits of each column: `Gpt.forward`; dropout needs keys in the buffers."""
+    """Set the logits of each column. Dropout requires the keys in the buffers."""
     w, b = weights, buffers
     x, C = b.x, b.x.shape[0]
     embed(w.wte, w.wpe, b.tokens, b.positions, b.transposed, N)
@@ -93,7 +93,7 @@ def forward(
 
 @inlined
 def _add_branch(w: Array, y: Array, buffers: Buffers, site: int, dropout: float, N: int) -> None:
-    """Add w y with dropout to the residual stream."""
+    """Add the product w y to the residual stream, with dropout."""
     b = buffers
     if dropout:
         linear(w, y, b.dbranch, N)

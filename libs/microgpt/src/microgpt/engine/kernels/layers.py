@@ -1,6 +1,6 @@
-"""Embedding, rmsnorm and relu of `model`, each with its gradient, for all columns at once.
+"""Embedding, rmsnorm and relu, and their gradients, on all columns at once.
 
-For the layout see `matmul`. Shapes: C = n_embd, N = columns.
+See `matmul` for the layout. Shapes: C = n_embd, N = columns.
 """
 
 from microgpt.engine.jit import inlined, kernel
@@ -18,7 +18,7 @@ from microgpt.engine.simd.vector import (
 
 @inlined
 def embed(wte: Array, wpe: Array, tokens: Array, positions: Array, x_t: Array, N: int) -> None:
-    """Set x_t to the sum of token and position embeddings: (N, C)."""
+    """Set x_t (N, C) to the sum of the token and position embeddings."""
     for n in range(N):
         for c in range(0, wte.shape[1], lanes(wte)):
             store(x_t, n, c, load(wte, tokens[n], c) + load(wpe, positions[n], c))
@@ -28,7 +28,7 @@ def embed(wte: Array, wpe: Array, tokens: Array, positions: Array, x_t: Array, N
 def embed_backward(
     dx_t: Array, tokens: Array, positions: Array, dwte: Array, dwpe: Array, N: int
 ) -> None:
-    """Add the gradients of the used embeddings: (N, C)."""
+    """Add dx_t (N, C) to the gradients of the token and position embeddings."""
     for n in range(N):
         for c in range(0, dwte.shape[1], lanes(dwte)):
             dx = load(dx_t, n, c)
@@ -38,7 +38,7 @@ def embed_backward(
 
 @kernel
 def rmsnorm(x: Array, normed: Array, scales: Array, layer: int, N: int) -> None:
-    """Set normed = x scaled to a root mean square of 1: (C, N); store the scales: (N)."""
+    """Scale each column of x (C, N) to a root mean square of 1; store the scales (N)."""
     C = x.shape[0]
     for n in range(0, N, lanes(x)):
         squares = splat(x, 0)
@@ -53,7 +53,7 @@ def rmsnorm(x: Array, normed: Array, scales: Array, layer: int, N: int) -> None:
 
 @inlined
 def rmsnorm_rows(x: Array, normed: Array, N: int) -> None:
-    """Set normed = x with each row scaled to a root mean square of 1: (N, C)."""
+    """Scale each row of x (N, C) to a root mean square of 1."""
     C = x.shape[1]
     share = splat(x, 1 / C)
     for n in range(N):
@@ -70,7 +70,7 @@ def rmsnorm_rows(x: Array, normed: Array, N: int) -> None:
 def rmsnorm_backward(
     dnormed: Array, normed: Array, scales: Array, layer: int, dx: Array, N: int
 ) -> None:
-    """Add the gradient of rmsnorm's input: dx += scale (dnormed - normed mean(dnormed normed))."""
+    """Add the gradient of rmsnorm: dx += scale * (dnormed - normed * mean(dnormed * normed))."""
     C = normed.shape[0]
     for n in range(0, N, lanes(normed)):
         mean = splat(normed, 0)
@@ -85,7 +85,7 @@ def rmsnorm_backward(
 
 @inlined
 def relu(x: Array, n_rows: int, n_columns: int) -> None:
-    """Set negative numbers in the first rows and columns of x to 0."""
+    """Apply relu in place to the first n_rows rows and n_columns columns of x."""
     zero = splat(x, 0)
     for i in range(n_rows):
         for n in range(0, n_columns, lanes(x)):
@@ -95,7 +95,7 @@ def relu(x: Array, n_rows: int, n_columns: int) -> None:
 
 @kernel
 def relu_backward(dx: Array, x: Array, N: int) -> None:
-    """Set the gradient to 0 where relu's result is 0."""
+    """Set the gradient dx to 0 where x, the output of relu, is 0."""
     zero = splat(x, 0)
     for i in range(x.shape[0]):
         for n in range(0, N, lanes(x)):
@@ -104,7 +104,7 @@ def relu_backward(dx: Array, x: Array, N: int) -> None:
 
 @kernel
 def copy(x: Array, y: Array, N: int) -> None:
-    """Set y = x: (n, N)."""
+    """Copy x to y; both are (n, N)."""
     for i in range(x.shape[0]):
         for n in range(0, N, lanes(x)):
             store(y, i, n, load(x, i, n))
@@ -112,7 +112,7 @@ def copy(x: Array, y: Array, N: int) -> None:
 
 @kernel
 def clear(x: Array, N: int) -> None:
-    """Set x = 0: (n, N)."""
+    """Set x (n, N) to 0."""
     zero = splat(x, 0)
     for i in range(x.shape[0]):
         for n in range(0, N, lanes(x)):
@@ -121,7 +121,7 @@ def clear(x: Array, N: int) -> None:
 
 @inlined
 def add(x: Array, y: Array, n_rows: int) -> None:
-    """Add the first rows of x to those of y: (n, whole vectors)."""
+    """Add the first n_rows rows of x to y; both are (n, whole vectors)."""
     for i in range(n_rows):
         for j in range(0, x.shape[1], lanes(x)):
             store(y, i, j, load(y, i, j) + load(x, i, j))
@@ -129,7 +129,7 @@ def add(x: Array, y: Array, n_rows: int) -> None:
 
 @kernel
 def add_and_clear(x: Array, y: Array) -> None:
-    """Add x to y, and set x = 0: (rows, whole vectors)."""
+    """Add x to y and set x to 0; both are (rows, whole vectors)."""
     zero = splat(x, 0)
     for i in range(x.shape[0]):
         for j in range(0, x.shape[1], lanes(x)):

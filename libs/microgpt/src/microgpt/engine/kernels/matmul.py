@@ -1,8 +1,8 @@
-"""Matrix products for `model.linear` and its gradients, on all columns at once.
+"""Matrix products on all columns at once; compiled `model.linear` and its gradients.
 
-An activation is an array of n features by N columns, one column per token; the documents of a
-micro-batch are concatenated. Rows are padded to whole vectors: kernels may write to the padding,
-which is never read as a result. Rows of weight matrices are padded with zeros, which stay zeros.
+An activation is an array of n features by N columns, with one column per token. The documents of a
+micro-batch are concatenated. Rows are padded to whole vectors. Kernels may write to the padding,
+which never affects a result. The padding of weight matrices is always zero.
 Shapes: C = n_embd, N = columns.
 """
 
@@ -11,16 +11,16 @@ from microgpt.engine.simd.tiles import multiply_tile, transpose_tile
 from microgpt.engine.simd.vector import N_REGISTERS, Array, lanes
 
 HALF = N_REGISTERS // 8
-WIDE, HALF_WIDE = 8, 4  # vectors of a tile of one row
-NARROW, CHAINS = 2, 4  # up to NARROW vectors of columns, sums are split into CHAINS
-TALL = N_REGISTERS // 4  # rows of a tile; with two vectors each, sums fill half of the registers
+WIDE, HALF_WIDE = 8, 4  # widths of tiles with one row, in vectors
+NARROW, CHAINS = 2, 4  # with up to NARROW vectors of columns, each sum is split into CHAINS sums
+TALL = N_REGISTERS // 4  # rows of a tile; two vectors of sums per row fill half of the registers
 
 
 @kernel
 def linear(w: Array, x: Array, y: Array, n_columns: int) -> None:
-    """Set y = w x: (m, n), (n, N) -> (m, N), for `model.linear`."""
+    """Set y = w x, with shapes (m, n), (n, N) -> (m, N)."""
     j, step = 0, lanes(x)
-    while j + step < n_columns:  # two vectors wide while more than one is left
+    while j + step < n_columns:  # two vectors at once while more than one is left
         _strip(w, x, j, y, False, 2)
         j += 2 * step
     if j < n_columns:
@@ -29,7 +29,7 @@ def linear(w: Array, x: Array, y: Array, n_columns: int) -> None:
 
 @kernel
 def add_linear(w: Array, x: Array, y: Array, n_columns: int) -> None:
-    """Add w x to y: (m, n), (n, N) -> (m, N)."""
+    """Add w x to y, with shapes (m, n), (n, N) -> (m, N)."""
     j, step = 0, lanes(x)
     while j + step < n_columns:
         _strip(w, x, j, y, True, 2)
@@ -40,19 +40,19 @@ def add_linear(w: Array, x: Array, y: Array, n_columns: int) -> None:
 
 @kernel
 def linear_strip(w: Array, x: Array, y: Array, j: int) -> None:
-    """Apply `linear` to one vector of columns from j on."""
+    """Apply `linear` to one vector of columns, starting at column j."""
     _strip(w, x, j, y, False, 1)
 
 
 @kernel
 def add_linear_strip(w: Array, x: Array, y: Array, j: int) -> None:
-    """Apply `add_linear` to one vector of columns from j on."""
+    """Apply `add_linear` to one vector of columns, starting at column j."""
     _strip(w, x, j, y, True, 1)
 
 
 @inlined
 def _strip(w: Array, x: Array, j: int, y: Array, add: bool, n_vectors: int) -> None:
-    """Multiply n_vectors (a literal) of columns, with smaller tiles for the last rows."""
+    """Compute n_vectors (a literal) vectors of columns; the last rows use smaller tiles."""
     n_rows, i = w.shape[0], 0
     while i + TALL <= n_rows:
         multiply_tile(w, i, x, j, y, add, TALL, n_vectors, 1)
@@ -69,12 +69,12 @@ def _strip(w: Array, x: Array, j: int, y: Array, add: bool, n_vectors: int) -> N
 
 @inlined
 def linear_rows(x: Array, N: int, panels: Array, y: Array) -> None:
-    """Set y = x w^T for the first N rows of x: (N, n), (m, n) -> (N, m).
+    """Set y = x w^T for the first N rows of x, with shapes (N, n), (m, n) -> (N, m).
 
-    The panels are those of w, see `weights.in_panels`; y is padded to whole vectors. The result of
+    `panels` is the result of `weights.in_panels` for w. y is padded to whole vectors. The result of
     a row does not depend on N.
     """
-    if N == 1 and y.shape[1] <= NARROW * lanes(x):  # inline, as call overhead would matter
+    if N == 1 and y.shape[1] <= NARROW * lanes(x):  # inlined to avoid call overhead
         for j in range(0, y.shape[1], lanes(x)):
             multiply_tile(x, 0, panels, j, y, False, 1, 1, CHAINS)
     elif N == 1:
@@ -85,7 +85,7 @@ def linear_rows(x: Array, N: int, panels: Array, y: Array) -> None:
 
 @kernel
 def _one_row(x: Array, panels: Array, y: Array) -> None:
-    """Multiply one row, with tiles wide enough to fill the registers."""
+    """Multiply a single row, using tiles wide enough to fill the registers."""
     step, n, width = lanes(x), x.shape[1], panels.shape[1]
     first = row = j = 0
     while first < y.shape[1]:
@@ -107,7 +107,7 @@ def _one_row(x: Array, panels: Array, y: Array) -> None:
 
 @kernel
 def _many_rows(x: Array, N: int, panels: Array, y: Array) -> None:
-    """Multiply several rows; split sums if there are too few columns to hide latency."""
+    """Multiply several rows; split the sums if there are too few columns to hide latency."""
     n, m, width = x.shape[1], y.shape[1], panels.shape[1]
     if m > NARROW * lanes(x):
         first = row = 0
@@ -127,16 +127,16 @@ def _many_rows(x: Array, N: int, panels: Array, y: Array) -> None:
 
 @kernel
 def add_outer(dy: Array, x_t: Array, dw: Array, n_columns: int) -> None:
-    """Add dy x^T, the gradient of the weights of y = w x: (m, N), (N, n) -> (m, n).
+    """Add dy x^T, the gradient of w in y = w x, to dw: (m, N), (N, n) -> (m, n).
 
-    x is transposed, so that no sum over the lanes of a vector is needed.
+    x is passed as its transpose x_t, which avoids sums over the lanes of a vector.
     """
     add_linear(dy[:, :n_columns], x_t, dw, dw.shape[1])
 
 
 @kernel
 def transpose(x: Array, x_t: Array, n_rows: int, n_columns: int) -> None:
-    """Write the transpose of x to x_t: (n_rows, n_columns), both padded to whole vectors."""
+    """Write the transpose of x (n_rows, n_columns) to x_t; both are padded to whole vectors."""
     side = lanes(x)
     for i in range(0, n_rows, side):
         for j in range(0, n_columns, side):

@@ -1,1 +1,1 @@
-"""SIMD vectors as a numba type."""
+"""SIMD vectors as a Numba type."""

@@ -1,4 +1,4 @@
-"""Operations across the lanes of one vector: sums, maxima, counts."""
+"""Operations across the lanes of a vector, such as sums, maxima and counts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from microgpt.engine.simd.vector import INT32, INT64, Emitter, emit_splat, emitt
 
 @emitted(lambda first, a, b: a(types.intp, a, b))
 def from_lane(e: Emitter, first: Any, a: Any, b: Any) -> Any:
-    """Return a in the lanes from `first` on, and b in the others."""
+    """Return a in the lanes from index `first` on, and b in all earlier lanes."""
     n = e.returns.lanes
     lane = ir.Constant(ir.VectorType(INT32, n), list(range(n)))
     bound = emit_splat(e.builder, e.builder.trunc(first, INT32), n)
@@ -20,13 +20,13 @@ def from_lane(e: Emitter, first: Any, a: Any, b: Any) -> Any:
 
 @emitted(lambda x: x.dtype(x))
 def total(e: Emitter, x: Any) -> Any:
-    """Return the sum of the lanes."""
+    """Return the sum of all lanes."""
     return _fold(e.builder, x, e.builder.fadd)
 
 
 @emitted(lambda x: x.dtype(x))
 def largest_lane(e: Emitter, x: Any) -> Any:
-    """Return the largest lane; any lane if one is nan."""
+    """Return the largest lane. If a lane is NaN, the result is an arbitrary lane."""
 
     def larger(a: Any, b: Any) -> Any:
         return e.builder.select(e.builder.fcmp_ordered(">", a, b), a, b)
@@ -36,10 +36,10 @@ def largest_lane(e: Emitter, x: Any) -> Any:
 
 @emitted(lambda x: x(x))
 def running_sums(e: Emitter, x: Any) -> Any:
-    """Return the sum of each lane and all before it."""
+    """Return the inclusive prefix sums of the lanes."""
     n, distance = x.type.count, 1
     zeros = ir.Constant(x.type, None)
-    while distance < n:  # add the sum of the `distance` lanes before
+    while distance < n:  # each lane is the sum of up to `distance` lanes
         moved = lane_numbers([(i - distance) % (2 * n) for i in range(n)])
         x = e.builder.fadd(x, e.builder.shuffle_vector(x, zeros, moved))
         distance *= 2
@@ -54,14 +54,14 @@ def last_lane(e: Emitter, x: Any) -> Any:
 
 @emitted(lambda x, bound: types.intp(x, bound))
 def count_at_most(e: Emitter, x: Any, bound: Any) -> Any:
-    """Return the number of lanes of x that are not larger than in bound."""
+    """Return the number of lanes in which x <= bound."""
     is_at_most = e.builder.fcmp_ordered("<=", x, bound)
     bits = e.builder.bitcast(is_at_most, ir.IntType(x.type.count))
     return e.builder.zext(e.builder.ctpop(bits), INT64)
 
 
 def _fold(builder: Any, x: Any, combine: Callable[[Any, Any], Any]) -> Any:
-    """Reduce the lanes by repeatedly combining the upper half with the lower."""
+    """Reduce the lanes by repeatedly combining the lower half with the upper half."""
     n = x.type.count
     while n > 1:
         n //= 2

@@ -1,4 +1,4 @@
-"""Register tiles: matrix products and transposition."""
+"""Matrix multiplication and transposition of tiles that fit into registers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,21 +25,22 @@ def _type_product(a: Any, i: Any, x: Any, j: Any, y: Any, add: Any, *literals: A
 @emitted(_type_product, prefer_literal=True)
 def multiply_tile(
     e: Emitter,
-    a: Any,  # (m, n), with any strides
+    a: Any,  # (m, n), arbitrary strides
     i: Any,
-    x: Any,  # (n, columns), rows contiguous
+    x: Any,  # (n, columns), contiguous rows
     j: Any,
-    y: Any,  # (m, columns), rows contiguous
+    y: Any,  # (m, columns), contiguous rows
     add: Any,
     n_rows: Any,
     n_vectors: Any,
     n_chains: Any,
 ) -> None:
-    """Set, or add to, a tile of y = a x: n_rows rows from i on, n_vectors vectors from column j on.
+    """Compute a tile of the product a x and write it to y, or add it to y if `add` is true.
 
-    The sums of the tile stay in registers. Each number read from `a` is used n_vectors times, and
-    each vector of x n_rows times. A small tile has too few independent sums to hide the latency of
-    additions; then each sum is split into n_chains. The last three arguments are literals.
+    The tile has n_rows rows from row i on and n_vectors vectors from column j on. Its sums stay in
+    registers. Each number read from `a` is used n_vectors times, and each vector of x n_rows times.
+    A small tile has too few independent sums to hide the latency of additions, so each sum is split
+    into n_chains sums. The last three arguments must be literals.
     """
     builder, (a_type, _, x_type, _, y_type, _, *literals) = e.builder, e.types
     n_rows, n_vectors, n_chains = (literal.literal_value for literal in literals)
@@ -74,7 +75,7 @@ def multiply_tile(
     with cgutils.for_range(builder, share) as loop:
         for first, sums in zip(firsts, chains, strict=False):
             add_terms(builder.add(first, loop.index), sums)
-    if n_chains > 1:  # the remainder
+    if n_chains > 1:  # the remaining terms
         with cgutils.for_range(builder, builder.sub(n_terms, firsts[-1])) as loop:
             add_terms(builder.add(firsts[-1], loop.index), chains[0])
     for other in chains[1:]:
@@ -96,7 +97,7 @@ def _type_transpose(x: Any, i: Any, j: Any, y: Any, k: Any, m: Any) -> Any:
 
 @emitted(_type_transpose)
 def transpose_tile(e: Emitter, x: Any, i: Any, j: Any, y: Any, k: Any, m: Any) -> None:
-    """Write the transpose of the lanes by lanes square at x[i, j] to y[k, m]."""
+    """Write the transpose of the (lanes, lanes) tile at x[i, j] to y[k, m]."""
     builder, x_type, y_type = e.builder, e.types[0], e.types[3]
     side = VectorType(x_type.dtype).lanes
 
@@ -104,7 +105,7 @@ def transpose_tile(e: Emitter, x: Any, i: Any, j: Any, y: Any, k: Any, m: Any) -
         return builder.add(row, ir.Constant(INT64, n))
 
     rows = [e.load(x_type, x, below(i, n), j) for n in range(side)]
-    # Each round swaps one bit of the row number with the same bit of the lane number.
+    # Each pass swaps one bit of the row index with the same bit of the lane index.
     bit = side // 2
     while bit:
         upper = [lane if not lane & bit else side + lane - bit for lane in range(side)]

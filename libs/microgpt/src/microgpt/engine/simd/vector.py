@@ -1,7 +1,7 @@
-"""SIMD vectors as a numba type: load, arithmetic, store.
+"""SIMD vectors as a Numba type, with load, store and arithmetic.
 
-docs/performance.md has the reasons. The intrinsics emit LLVM instructions, which support vectors of
-any width. They do not check bounds.
+See docs/performance.md for the design. The intrinsics emit LLVM instructions, which support vectors
+of any width. They do not check bounds.
 """
 
 import math
@@ -18,7 +18,7 @@ from numba.core.registry import cpu_target
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-# Of the processor that numba compiles for, which NUMBA_CPU_NAME can change.
+# Features of the processor that Numba compiles for; NUMBA_CPU_NAME can select another one.
 _FEATURES = {
     feature[1:]: feature[0] == "+"
     for feature in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
@@ -28,14 +28,14 @@ VECTOR_BYTES = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx2") e
 N_REGISTERS = 32 if _FEATURES.get("avx512f") or _FEATURES.get("neon") else 16
 
 INT32, INT64 = ir.IntType(32), ir.IntType(64)
-Array = Any  # a NumPy array, in a kernel
-Vector = Any  # consecutive numbers of an array
+Array = Any  # a NumPy array in a kernel
+Vector = Any  # a SIMD vector of consecutive numbers of an array
 
-FMA = ("contract",)  # allow fused multiply-add, which rounds once
+FMA = ("contract",)  # allow fused multiply-add, which rounds only once
 
 
 class VectorType(types.Type):  # type: ignore[misc]
-    """The type of a vector of float32 or float64."""
+    """Numba type of a SIMD vector of float32 or float64 numbers."""
 
     def __init__(self, dtype: Any) -> None:
         self.dtype = dtype
@@ -51,20 +51,20 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
 
 
 def lanes_of(dtype: Any) -> int:
-    """Return the number of lanes of a vector of a NumPy dtype."""
+    """Return the number of lanes in a vector of the given NumPy dtype."""
     return VECTOR_BYTES // int(np.dtype(dtype).itemsize)
 
 
 class Emitter(NamedTuple):
-    """Emits the LLVM instructions of an intrinsic; `kind` is the type of an array."""
+    """Emitter of LLVM instructions for an intrinsic; `kind` is the Numba type of an array."""
 
-    context: Any  # numba's
-    builder: Any  # LLVM's
-    returns: Any  # the type of the result
-    types: Sequence[Any]  # of the arguments
+    context: Any  # target context of Numba
+    builder: Any  # IR builder of llvmlite
+    returns: Any  # Numba type of the result
+    types: Sequence[Any]  # Numba types of the arguments
 
     def place(self, kind: Any, array: Any, i: Any, j: Any, target: Any) -> Any:
-        """Return the address of array[i, j] as a pointer to target."""
+        """Return the address of array[i, j] as a pointer to the LLVM type `target`."""
         builder = self.builder
         parts = self.context.make_array(kind)(self.context, builder, array)
         row_stride = cgutils.unpack_tuple(builder, parts.strides)[0]
@@ -74,13 +74,13 @@ class Emitter(NamedTuple):
         return builder.bitcast(place, target.as_pointer())
 
     def load(self, kind: Any, array: Any, i: Any, j: Any) -> Any:
-        """Return array[i, j : j + lanes]."""
+        """Load the vector array[i, j : j + lanes]."""
         vector = self.context.get_value_type(VectorType(kind.dtype))
         place = self.place(kind, array, i, j, vector)
         return self.builder.load(place, align=kind.dtype.bitwidth // 8)
 
     def store(self, kind: Any, array: Any, i: Any, j: Any, vector: Any) -> None:
-        """Set array[i, j : j + lanes]."""
+        """Store the vector to array[i, j : j + lanes]."""
         place = self.place(kind, array, i, j, vector.type)
         self.builder.store(vector, place, align=kind.dtype.bitwidth // 8)
 
@@ -88,7 +88,7 @@ class Emitter(NamedTuple):
 def emitted(
     signature: Callable[..., Any], *, prefer_literal: bool = False
 ) -> Callable[[Callable[..., Any]], Any]:
-    """Turn a function that emits instructions into an intrinsic; `signature` types its calls."""
+    """Return a decorator that turns an emitting function into an intrinsic of this signature."""
 
     def make(emit: Callable[..., Any]) -> Any:
         @wraps(emit)
@@ -106,25 +106,25 @@ def emitted(
 
 @emitted(lambda array: types.intp(array))
 def lanes(e: Emitter, array: Any) -> Any:
-    """Return the number of lanes of a vector of an array."""
+    """Return the number of lanes in a vector of the array's dtype."""
     return ir.Constant(INT64, VectorType(e.types[0].dtype).lanes)
 
 
 @emitted(lambda array, i, j: VectorType(array.dtype)(array, types.intp, types.intp))
 def load(e: Emitter, array: Any, i: Any, j: Any) -> Any:
-    """Return array[i, j : j + lanes]; rows must be contiguous."""
+    """Load the vector array[i, j : j + lanes]; rows must be contiguous."""
     return e.load(e.types[0], array, i, j)
 
 
 @emitted(lambda array, i, j, vector: types.void(array, types.intp, types.intp, vector))
 def store(e: Emitter, array: Any, i: Any, j: Any, vector: Any) -> None:
-    """Set array[i, j : j + lanes]."""
+    """Store the vector to array[i, j : j + lanes]."""
     e.store(e.types[0], array, i, j, vector)
 
 
 @emitted(lambda array, i, j, vector: types.void(array, types.intp, types.intp, vector))
 def stream(e: Emitter, array: Any, i: Any, j: Any, vector: Any) -> None:
-    """Store past the caches; array[i, j] must be aligned to a vector. See `fence`."""
+    """Store a vector, bypassing the caches; array[i, j] must be vector-aligned. See `fence`."""
     place = e.place(e.types[0], array, i, j, vector.type)
     instruction = e.builder.store(vector, place, align=VECTOR_BYTES)
     one = e.builder.module.add_metadata([ir.Constant(INT32, 1)])
@@ -133,18 +133,18 @@ def stream(e: Emitter, array: Any, i: Any, j: Any, vector: Any) -> None:
 
 @emitted(types.void)
 def fence(e: Emitter) -> None:
-    """Make earlier stores visible to other threads before any later ones."""
+    """Make all earlier stores visible to other threads before any later store."""
     e.builder.fence("seq_cst")
 
 
 @emitted(lambda array, number: VectorType(array.dtype)(array, array.dtype))
 def splat(e: Emitter, array: Any, number: Any) -> Any:
-    """Return a vector of the array's dtype with the same number in each lane."""
+    """Return a vector of the array's dtype with `number` in every lane."""
     return emit_splat(e.builder, number, e.returns.lanes)
 
 
 def _define_operator(symbol: Callable[..., Any], instruction: str) -> None:
-    """Define a lane-wise operator for two vectors, or a vector and a number."""
+    """Define a lane-wise operator for two vectors or for a vector and a number."""
 
     @infer_global(symbol)
     class _Operator(AbstractTemplate):  # type: ignore[misc]
@@ -176,19 +176,19 @@ _define_operator(operator.truediv, "fdiv")
 
 @emitted(lambda a, b: a(a, b))
 def larger(e: Emitter, a: Any, b: Any) -> Any:
-    """Return the lane-wise maximum of two vectors, and b where either is nan."""
+    """Return the lane-wise maximum of two vectors; lanes where either is NaN return b."""
     return e.builder.select(e.builder.fcmp_ordered(">", a, b), a, b)
 
 
 @emitted(lambda x, a, b: a(x, a, b))
 def where_positive(e: Emitter, x: Any, a: Any, b: Any) -> Any:
-    """Return a in the lanes where x > 0 or x is nan, and b in the others."""
+    """Return a in the lanes where x > 0 or x is NaN, and b in all other lanes."""
     return e.builder.select(e.builder.fcmp_unordered(">", x, ir.Constant(x.type, None)), a, b)
 
 
 @emitted(lambda x: x(x))
 def square_root(e: Emitter, x: Any) -> Any:
-    """Return the lane-wise square root."""
+    """Return the square root of each lane."""
     name = f"llvm.sqrt.v{x.type.count}f{e.returns.dtype.bitwidth}"
     function = ir.FunctionType(x.type, [x.type])
     return e.builder.call(cgutils.get_or_insert_function(e.builder.module, function, name), [x])
@@ -196,16 +196,16 @@ def square_root(e: Emitter, x: Any) -> Any:
 
 @emitted(lambda x: x(x))
 def exp(e: Emitter, x: Any) -> Any:
-    """Return the lane-wise e**x for x <= 0, accurate to the last bit or two.
+    """Return e**x of each lane for x <= 0; the last one or two bits may be wrong.
 
-    x = k ln 2 + r, with k whole and |r| <= ln 2 / 2, so e**x = 2**k e**r. A Taylor series gives
-    e**r; k is written into the exponent bits of a float.
+    With x = k ln 2 + r, where k is an integer and |r| <= ln 2 / 2, e**x = 2**k e**r. A Taylor
+    series approximates e**r, and k is written to the exponent bits of a float.
     """
     builder, n, is_single = e.builder, x.type.count, e.returns.dtype == types.float32
-    # The degrees are one less than powers of two, so terms can be added in pairs.
+    # Each degree is one less than a power of two, so that terms can be added in pairs.
     mantissa_bits, bias, degree = (23, 127, 7) if is_single else (52, 1023, 15)
-    smallest = -87.0 if is_single else -708.0  # below it the result is practically 0
-    # ln 2 in two parts; k times the first is exact, as it has few digits (Cody & Waite 1980)
+    smallest = -87.0 if is_single else -708.0  # for smaller x the result is 0
+    # ln 2 = ln2_high + ln2_low; k * ln2_high is exact, as ln2_high has few bits (Cody & Waite 1980)
     ln2_high = 0.693359375 if is_single else 6.93145751953125e-1
     ln2_low = -2.12194440054690583e-4 if is_single else 1.42860682030941723212e-6
     whole = ir.VectorType(INT32 if is_single else INT64, n)
@@ -216,12 +216,12 @@ def exp(e: Emitter, x: Any) -> Any:
     def multiply_add(a: Any, b: Any, c: Any) -> Any:
         return builder.fadd(builder.fmul(a, b, flags=FMA), c, flags=FMA)
 
-    # A number this large has no fraction bits: adding it rounds, and leaves k in the lowest bits.
+    # Floats near `shift` have no fraction bits: adding it rounds and leaves k in the lowest bits.
     shift = number(1.5 * 2**mantissa_bits)
     shifted = multiply_add(x, number(1 / math.log(2)), shift)
     k = builder.fsub(shifted, shift)
     r = multiply_add(k, number(-ln2_low), multiply_add(k, number(-ln2_high), x))
-    # Add neighbouring terms, then neighbouring sums (Estrin 1960), for shorter dependency chains.
+    # Add adjacent terms, then adjacent sums (Estrin 1960), to shorten the dependency chains.
     terms = [number(1 / math.factorial(power)) for power in range(degree + 1)]
     while len(terms) > 1:
         terms = [multiply_add(terms[i + 1], r, terms[i]) for i in range(0, len(terms), 2)]
@@ -235,12 +235,12 @@ def exp(e: Emitter, x: Any) -> Any:
 
 
 def emit_splat(builder: Any, number: Any, n: int) -> Any:
-    """Emit `splat` for n lanes."""
+    """Emit instructions that copy a number to n lanes."""
     nothing = ir.Constant(ir.VectorType(number.type, n), ir.Undefined)
     first = builder.insert_element(nothing, number, ir.Constant(INT32, 0))
     return builder.shuffle_vector(first, nothing, lane_numbers([0] * n))
 
 
 def lane_numbers(numbers: Sequence[int]) -> Any:
-    """Return the constant lane mask of a shuffle."""
+    """Return a constant vector of lane indices for a shuffle instruction."""
     return ir.Constant(ir.VectorType(INT32, len(numbers)), list(numbers))

@@ -1,1 +1,1 @@
-"""Training steps on arrays, in one thread or several."""
+"""Training steps on arrays, on one or more threads."""

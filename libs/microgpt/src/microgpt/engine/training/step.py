@@ -1,7 +1,7 @@
-"""A training step on arrays, for `Gpt.forward` and `ReferenceEngine.step`.
+"""A training step on arrays; compiled `Gpt.forward` and `ReferenceEngine.step`.
 
-A batch is processed in micro-batches whose activations fit into the cache; the gradients
-accumulate, and the optimizer updates the weights after the last.
+A batch is processed in micro-batches whose activations fit into the cache. Their gradients
+accumulate, and the optimizer updates the weights after the last micro-batch.
 """
 
 import math
@@ -29,29 +29,29 @@ from microgpt.engine.weights import Weights
 
 
 class Workspace(NamedTuple):
-    """The arrays of a training thread."""
+    """The arrays used by a training thread."""
 
-    state: OptimizerState  # its gradients are 0, or of the step's earlier documents
-    weights: Weights  # the matrices in state.params
-    dweights: Weights  # the matrices in state.grads
+    state: OptimizerState  # its gradients cover the documents of the step processed so far
+    weights: Weights  # views of the matrices in state.params
+    dweights: Weights  # views of the matrices in state.grads
     buffers: Buffers
-    progress: Array  # (3): steps taken, documents read of the next, and their loss
+    progress: Array  # (3): steps completed, documents read in the current step, and their loss
 
 
 @EntryPoint
 def take_steps(
     workspace: Workspace,
-    dataset: Dataset,  # in training order, which repeats
+    dataset: Dataset,  # documents in training order, which are repeated as needed
     settings: StepSettings,
-    lrs: Array,  # of each step
-    losses: Array,  # of each step taken; as long as lrs
-    update: bool,  # whether to update the weights; else stop after the first step's gradients
+    lrs: Array,  # learning rate of each step
+    losses: Array,  # output: loss of each step taken; same length as lrs
+    update: bool,  # if False, stop after computing the gradients of the first step
     n_tokens: int,
 ) -> int:
-    """Train until n_tokens more are read, all lrs are used, or a loss is not finite.
+    """Train until n_tokens tokens are read, all lrs are used, or a step fails.
 
-    Return the number of tokens read, at least one micro-batch. A step with a non-finite loss or
-    gradient has the loss nan and changes no weight.
+    Return the number of tokens read; at least one micro-batch is read. A step fails if its loss or
+    a gradient is not finite: the loss is set to NaN, and the weights are left unchanged.
     """
     state, weights, dweights, buffers, progress = workspace
     batch_size, dropout, n_docs = settings.batch_size, settings.dropout, dataset.starts.size - 1
@@ -91,14 +91,14 @@ def _forward_backward(
     buffers: Buffers,
     n_head: int,
     n_docs: int,
-    weight: float,  # of a token in the loss
+    weight: float,  # weight of one token in the loss
     dropout: float,
-    is_first: bool,  # of a step: overwrite the gradients
+    is_first: bool,  # whether this is the first micro-batch of a step
 ) -> float:
-    """Return the loss of a micro-batch, and add its gradients to dweights.
+    """Return the loss of a micro-batch and add its gradients to dweights.
 
-    Each gradient is summed over the micro-batch before it is added, so that threads can process
-    micro-batches independently with the same result.
+    Each gradient is summed over the micro-batch before it is added. Threads can therefore process
+    micro-batches independently and obtain the same result.
     """
     N = buffers.doc_starts[n_docs]
     forward(weights, buffers, n_head, n_docs, N, dropout)
@@ -124,9 +124,9 @@ def _backward(
     N: int,
     dropout: float,
 ) -> None:
-    """Backpropagate from the logits and add the gradient of each matrix: `Value.backward`.
+    """Backpropagate from the logits and add the gradients of the matrices to dweights.
 
-    The gradient of the embedded tokens is left in buffers.transposed.
+    The gradient of the embedded tokens is written to buffers.transposed.
     """
     w, dw, b = weights, dweights, buffers
     dx, x_t, C = b.dx, b.transposed, b.dx.shape[0]

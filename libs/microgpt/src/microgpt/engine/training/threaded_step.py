@@ -1,7 +1,8 @@
-"""Train in several threads: the micro-batches of a step in parallel.
+"""Train on several threads, which process the micro-batches of a step in parallel.
 
-Writing a cache line that another core has read is slow, because it must be invalidated first. So
-data for other threads is written past the caches, to arrays that the writer does not read.
+Writing a cache line that another core has read is slow, because the copy in that core must be
+invalidated first. Data for other threads is therefore written to separate arrays that the writing
+thread does not read, bypassing the caches.
 """
 
 import math
@@ -21,25 +22,26 @@ from microgpt.engine.training.trainer import CompiledEngine, n_columns
 from microgpt.engine.weights import PackedWeights, packed_bytes
 from microgpt.model import count_params
 
-# Micro-batches per thread between barriers, which take 0.1 ms: limited by the memory of gradients,
-# and by the time until a stop.
+# A barrier takes 0.1 ms, so each thread processes several micro-batches between two barriers. The
+# number is limited by the memory for gradients and by the delay until training can be stopped.
 GRADS_BYTES, MAX_PER_THREAD = 2**26, 4
-# Weights times tokens of a step: 0.3 ms, several times the overhead of threads.
+# Minimum number of weights times tokens per step to use threads: 0.3 ms, several times
+# the overhead of threads.
 MIN_SHARED_WORK = 3e6
 
 
 def useful_threads(model: ModelConfig, config: TrainConfig, n_tokens: float, threads: int) -> int:
-    """Return the number of threads that are worth using for a step."""
+    """Return the number of threads to use for a training step; small steps use only one."""
     is_worth_it = count_params(model) * n_tokens > MIN_SHARED_WORK
     return min(threads, config.batch_size) if is_worth_it else 1
 
 
 class ThreadedEngine(CompiledEngine):
-    """`CompiledEngine` in several threads, with the same results.
+    """`CompiledEngine` on several threads, with the same results.
 
-    The micro-batches of a step are distributed over the threads. Each has a workspace with its own
-    gradients, which are added to those of the step in document order. Then one thread updates the
-    weights and publishes a copy for the others.
+    The micro-batches of a step are distributed over the threads. Each micro-batch has a workspace
+    with its own gradients, which are added to the gradients of the step in document order. Then one
+    thread updates the weights and publishes a copy for the other threads.
     """
 
     def __init__(
@@ -57,10 +59,10 @@ class ThreadedEngine(CompiledEngine):
         longest = self._dataset.longest
         self._n_columns = n_columns(config, longest)
         self._published = PackedWeights(model, dtype)
-        self._published_step = -1  # the step of the published weights
+        self._published_step = -1  # number of steps that produced the published weights
         self._copies = [PackedWeights(model, dtype) for _ in range(threads - 1)]
         self._copied_steps = [-1] * (threads - 1)
-        params = [self._params, *self._copies]  # of each thread, and its buffers
+        params = [self._params, *self._copies]  # weights of each thread
         buffers = [self._workspace.buffers] + [
             allocate_buffers(model, dtype, self._n_columns, longest) for _ in self._copies
         ]
@@ -69,7 +71,7 @@ class ThreadedEngine(CompiledEngine):
             self._make_workspace(params[i], PackedWeights(model, dtype), buffers[i])
             for i in (number % threads for number in range(1, n_workspaces))
         ]
-        # Gradients of the workspaces of all threads but the first.
+        # Published gradients of all workspaces except those of the first thread.
         self._published_grads = {
             number: PackedWeights(model, dtype).array
             for number in range(n_workspaces)
@@ -91,7 +93,7 @@ class ThreadedEngine(CompiledEngine):
         while n_read < n_tokens and self.n_steps < until:
             step, done = int(self._progress[0]), int(self._progress[1])
             places = self._micro_batches(step, done)
-            if done == 0 and len(places) == 1:  # nothing to share
+            if done == 0 and len(places) == 1:  # one micro-batch cannot be split
                 taken, n = super()._take_steps(step + 1, 1)
                 losses, n_read = losses + taken, n_read + n
             else:
@@ -103,9 +105,9 @@ class ThreadedEngine(CompiledEngine):
         return losses, n_read
 
     def _micro_batches(self, step: int, done: int) -> list[int]:
-        """Return the first documents of a step's next micro-batches, one per workspace.
+        """Return the first document of each of the next micro-batches, at most one per workspace.
 
-        They are the micro-batches of `read_documents`.
+        The micro-batches are the same as those of `read_documents`.
         """
         places, n_tokens = [done], 0
         first, n_docs = step * self.config.batch_size, len(self._lengths)
@@ -121,7 +123,7 @@ class ThreadedEngine(CompiledEngine):
         return places
 
     def _run_in_threads(self, step: int, places: Sequence[int]) -> int:
-        """Add the gradients and losses of micro-batches; return the number of tokens read."""
+        """Add up the gradients and losses of micro-batches; return the number of tokens read."""
         if self._published_step != step:
             self._published.array[:] = self._params.array
             self._published_step, self._copied_steps = step, [-1] * len(self._copies)
@@ -141,7 +143,7 @@ class ThreadedEngine(CompiledEngine):
                     add_and_clear_grads(workspace.state.grads, self._grads.array)
                 self._progress[1] = workspace.progress[1]
                 self._progress[2] += workspace.progress[2]
-        except BaseException:  # a Ctrl-C: the next call restarts the step
+        except BaseException:  # e.g. Ctrl-C; the next call restarts the step
             wait(futures)
             for workspace in workspaces:
                 workspace.state.grads[:] = 0
@@ -150,7 +152,7 @@ class ThreadedEngine(CompiledEngine):
         return n_read
 
     def _read(self, numbers: Sequence[int], step: int) -> int:
-        """Process a micro-batch in each workspace of a thread; return the number of tokens read."""
+        """Process a micro-batch in each of the workspaces; return the number of tokens read."""
         thread, n_read = numbers[0], 0
         if thread and self._copied_steps[thread - 1] != step:
             self._copies[thread - 1].array[:] = self._published.array
@@ -163,7 +165,7 @@ class ThreadedEngine(CompiledEngine):
         return n_read
 
     def _finish(self, step: int) -> float:
-        """Update the weights; return the loss of the step, nan if it or a gradient is."""
+        """Update the weights and return the loss; NaN if the loss or a gradient is not finite."""
         loss = float(self._progress[2])
         if not math.isfinite(loss) or not update(
             self._workspace.state,
@@ -180,8 +182,8 @@ class ThreadedEngine(CompiledEngine):
 def bytes_needed(
     model: ModelConfig, config: TrainConfig, dtype: str, *, longest: int, threads: int = 1
 ) -> int:
-    """Return the memory of an engine in bytes; the longest document predicts `longest` tokens."""
-    n_arrays = 4 + 2 * 3  # weights, gradients and Adam's means; two snapshots
+    """Return the memory use of an engine in bytes; documents predict up to `longest` tokens."""
+    n_arrays = 4 + 2 * 3  # weights, gradients and Adam's two means; two snapshots of three arrays
     if threads > 1:
         n_arrays += 2 * (_count_workspaces(model, config, dtype, threads) - 1) + threads
     buffers = buffer_bytes(model, dtype, n_columns(config, longest), longest)
@@ -189,26 +191,26 @@ def bytes_needed(
 
 
 def _count_workspaces(model: ModelConfig, config: TrainConfig, dtype: str, threads: int) -> int:
-    """Return the number of micro-batches between barriers."""
+    """Return the number of micro-batches that are processed between two barriers."""
     room = GRADS_BYTES // (2 * threads * packed_bytes(model, dtype))
     return min(threads * max(1, min(MAX_PER_THREAD, room)), config.batch_size)
 
 
 @EntryPoint
 def add_grads(part: Array, grads: Array) -> None:
-    """Add gradients published by another thread: (rows, whole vectors)."""
+    """Add gradients that another thread has published; both arrays are (rows, whole vectors)."""
     add(part, grads, part.shape[0])
 
 
 @EntryPoint
 def add_and_clear_grads(own: Array, grads: Array) -> None:
-    """Add gradients of the same thread, and clear them in its workspace."""
+    """Add `own`, gradients computed by the same thread, to `grads`; then set `own` to 0."""
     add_and_clear(own, grads)
 
 
 @EntryPoint
 def publish_and_clear(own: Array, part: Array) -> None:
-    """Publish gradients to another thread, and clear them in the workspace."""
+    """Publish the gradients `own` in `part` for another thread; then set `own` to 0."""
     _publish(own, part)
     clear(own, own.shape[1])
 
@@ -230,7 +232,7 @@ def update(
 
 @inlined
 def _publish(x: Array, for_others: Array) -> None:
-    """Copy x past the caches for other threads to read."""
+    """Copy x to an array that other threads read, bypassing the caches."""
     for i in range(x.shape[0]):
         for j in range(0, x.shape[1], lanes(x)):
             stream(for_others, i, j, load(x, i, j))

@@ -1,4 +1,4 @@
-"""`CompiledEngine`: train on arrays, a fraction of a second per call."""
+"""Compiled training engine, which trains for a fraction of a second per call."""
 
 import math
 import random
@@ -19,23 +19,23 @@ from microgpt.engine.training.step import Workspace, take_steps
 from microgpt.engine.weights import PackedWeights
 from microgpt.flat_weights import Numbers
 
-# Tokens per micro-batch of short documents: enough to fill the vectors, and few enough for the
-# activations to stay in the cache and for threads to share a batch.
+# Tokens per micro-batch if the documents are short: enough to fill the vectors, and few enough for
+# the activations to fit into the cache and for several threads to share a batch.
 MICRO_BATCH = 128
-RUN_S = 0.02  # target duration of a `run` call
-MAX_STEPS = 8192  # per call
-# `undo` repeats the steps after a snapshot. The interval is longer if snapshots would take more
-# than a fiftieth of the training time.
+RUN_S = 0.02  # target duration of one `run` call
+MAX_STEPS = 8192  # maximum number of steps per call
+# `undo` repeats the steps since a snapshot. The interval is increased if snapshots would otherwise
+# take more than 1/50 of the training time.
 SNAPSHOT_INTERVAL_S, SNAPSHOT_SHARE = 0.5, 1 / 50
 
 
 class CompiledEngine:
-    """A model in training, with its optimizer state."""
+    """Compiled training engine with the weights and the optimizer state of a model."""
 
     def __init__(
         self, model: ModelConfig, config: TrainConfig, docs: Sequence[Tokens], *, dtype: str
     ) -> None:
-        """Start with weights of 0; the documents, 2 to block_size + 1 tokens each, repeat."""
+        """Initialize all weights to 0; docs of 2 to block_size + 1 tokens each are repeated."""
         self.config = config
         self._dataset = Dataset.of(docs)
         self._settings = StepSettings.of(model, config, dtype)
@@ -47,18 +47,18 @@ class CompiledEngine:
         self._workspace = self._make_workspace(self._params, self._grads, buffers)
         self._workspaces = [self._workspace]
         self._progress = self._workspace.progress
-        self._snapshots: list[tuple[int, list[NDArray[Any]]]] = []  # the last two
+        self._snapshots: list[tuple[int, list[NDArray[Any]]]] = []  # (step, arrays), the last two
         self._snapshot_due = -math.inf
-        self._n_tokens = 1  # of the next call of `run`
-        self._grads_are_fresh = True  # whether the gradients are only of the current step
+        self._n_tokens = 1  # token budget of the next `run` call
+        self._grads_are_fresh = True  # whether the gradients belong to the current step
 
     @property
     def n_steps(self) -> int:
-        """The number of updates so far."""
+        """The number of optimizer updates so far."""
         return int(self._progress[0])
 
     def set_weights(self, numbers: Sequence[float] | Numbers) -> None:
-        """Set the initial weights, in the order of `weight_shapes`."""
+        """Set the initial weights from a sequence in the order of `weight_shapes`."""
         self._params.set(numbers)
         self._reset()
 
@@ -69,7 +69,7 @@ class CompiledEngine:
         adam_m: Sequence[float] | Numbers,
         adam_v: Sequence[float] | Numbers,
     ) -> None:
-        """Continue from the state of another training."""
+        """Restore the state of an earlier training run."""
         self._params.set(weights)
         self._m.set(adam_m)
         self._v.set(adam_v)
@@ -79,8 +79,8 @@ class CompiledEngine:
     def run(self, until: int) -> list[float]:
         """Train for about 20 ms, up to step `until`; return the losses of the steps taken.
 
-        A longer step takes several calls, which return no loss until it ends. For a final nan see
-        `Engine.run`.
+        A step that takes longer is spread over several calls; its loss is returned by the last one.
+        See `Engine.run` for the meaning of a final NaN.
         """
         started = perf_counter()
         if not self._grads_are_fresh:
@@ -88,31 +88,32 @@ class CompiledEngine:
         if started >= self._snapshot_due:
             if self._progress[1] == 0:
                 self._take_snapshot()
-            else:  # not in the middle of a step, but the next call can
+            else:  # end after the current step; the next call takes the snapshot
                 until = min(until, self.n_steps + 1)
         losses, n_read = self._take_steps(until, self._n_tokens)
-        # Aim at 20 ms for the next call, at most ten times the tokens: this call may have compiled
-        # kernels or waited for a processor.
+        # Aim at 20 ms for the next call, but increase the tokens at most tenfold, because the
+        # measured time is unreliable: it may include compilation or waiting for a processor.
         speed = n_read / (perf_counter() - started)
         self._n_tokens = max(1, min(int(speed * RUN_S), 10 * self._n_tokens))
         return losses
 
     def backward(self, should_stop: Callable[[], bool] = lambda: False) -> float:
-        """Return the loss of the next step and keep its gradients; nan if one is not finite.
+        """Compute the gradients of the next step; return its loss, or NaN if one is not finite.
 
-        If should_stop returns true, it is the loss of the documents read so far, for 20 ms or more.
+        should_stop is called between micro-batches. If it returns True, the loss covers only the
+        documents read so far.
         """
         self._discard_batch()
         losses, _ = self._take_steps(self.n_steps + 1, self._n_tokens, update=False)
         while not losses and not should_stop():
             losses, _ = self._take_steps(self.n_steps + 1, self._n_tokens, update=False)
         loss = losses[0] if losses else float(self._progress[2])
-        self._grads_are_fresh = False  # kept for `grads`
+        self._grads_are_fresh = False  # the gradients are kept for `grads`
         self._progress[1:] = 0
         return loss
 
     def undo(self) -> None:
-        """Undo the last step by replaying the steps before it."""
+        """Undo the last step by restoring a snapshot and repeating the steps in between."""
         last = self.n_steps - 1
         step, arrays = next(taken for taken in reversed(self._snapshots) if taken[0] <= last)
         for packed, array in zip((self._params, self._m, self._v), arrays, strict=True):
@@ -121,20 +122,20 @@ class CompiledEngine:
         self._discard_batch()
         for workspace in self._workspaces:
             for buffer in workspace.buffers:
-                buffer[:] = 0  # may hold non-finite numbers, and 0 times those is not 0
+                buffer[:] = 0  # buffers may hold non-finite numbers, and 0 times those is NaN
         while self.n_steps < last:
             self._take_steps(last, self._n_tokens)
 
     def flat_weights(self) -> NDArray[Any]:
-        """Return a copy of the weights, in the order of `weight_shapes`."""
+        """Return a flat copy of the weights in the order of `weight_shapes`."""
         return self._params.flat()
 
     def numbers(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Return copies of the weights and of Adam's two means, in that order too."""
+        """Return flat copies of the weights and Adam's two means, ordered as in `weight_shapes`."""
         return self.flat_weights(), self._m.flat(), self._v.flat()
 
     def grads(self) -> dict[str, tuple[tuple[float, ...], ...]]:
-        """Return a copy of the gradients of the last `backward` call, by matrix."""
+        """Return a copy of the gradients of the last `backward` call, by matrix name."""
         views = self._grads.by_name()
         return {name: tuple(map(tuple, view.tolist())) for name, view in views.items()}
 
@@ -148,7 +149,7 @@ class CompiledEngine:
     def _take_steps(
         self, until: int, n_tokens: int, *, update: bool = True
     ) -> tuple[list[float], int]:
-        """Return the losses of the steps taken, a failed one included, and the tokens read."""
+        """Take steps; return their losses, including that of a failed step, and the tokens read."""
         first = self.n_steps
         losses = np.zeros(min(until - first, MAX_STEPS), np.float64)
         n_read = self._work(self._workspace, losses, n_tokens, update=update)
@@ -159,7 +160,7 @@ class CompiledEngine:
     def _work(
         self, workspace: Workspace, losses: NDArray[Any], n_tokens: int, *, update: bool
     ) -> int:
-        """Take up to len(losses) steps; see `take_steps`."""
+        """Take up to len(losses) training steps; return the number of tokens read."""
         first = int(workspace.progress[0])
         lrs = np.asarray(self.config.lr_at(np.arange(first, first + losses.size)), np.float64)
         n_read: int = take_steps(
@@ -168,13 +169,13 @@ class CompiledEngine:
         return n_read
 
     def _reset(self) -> None:
-        """Discard the state of earlier weights."""
+        """Discard the snapshots and gradients of earlier weights."""
         self._discard_batch()
         self._snapshots.clear()
         self._snapshot_due = -math.inf
 
     def _discard_batch(self) -> None:
-        """Restart the next step at its first document with gradients of 0."""
+        """Set the gradients to 0 and restart the current step at its first document."""
         self._progress[1:] = 0
         self._grads.array[:] = 0
         self._grads_are_fresh = True
@@ -196,7 +197,7 @@ class CompiledEngine:
 
 
 def prepare(dtype: str) -> None:
-    """Load from disk or compile all training kernels."""
+    """Compile all training kernels or load them from the disk cache."""
     rng = random.Random(0)
     mersenne.shuffled(2, rng, 2)
     mersenne.gauss(1, 1.0, rng)

@@ -101,7 +101,9 @@ def test_bad_keys_at_a_reload_leave_the_old_ones_and_the_model_is_loaded(
     server = serve(names_dir, MICROGPT_API_KEYS_FILE=str(keys_file))
     keys_file.write_text("k-carol\nk carol\n")
     server.signal(signal.SIGHUP)
-    server.wait_for("error: reload failed, the API keys are unchanged: .*api-keys, line 2: a key")
+    server.wait_for(
+        "error: reload failed: .*api-keys, line 2: a key .*; the API keys are unchanged"
+    )
     server.wait_for("reloaded: names")
     assert [status(server, key) for key in ("k-alice", "k-carol")] == [200, 401]
     metrics = server.get("/metrics", Authorization="Bearer k-bob").body.decode()

@@ -211,7 +211,7 @@ def test_a_bad_new_model_leaves_the_old_one(serve, names_dir, tmp_path) -> None:
     before = server.generate(num_samples=3).json
     (directory / "weights.json").write_text("{}")
     server.signal(signal.SIGHUP)
-    server.wait_for("error: reload failed, names .* is still served: .*weights.json")
+    server.wait_for("error: reload failed: .*weights.json.*; names .* is still served")
     assert server.generate(num_samples=3).json == before
     assert server.metric('microgpt_reloads_total{result="failed"}') == 1
 
@@ -227,7 +227,7 @@ def test_the_demo_model_gives_way_to_a_model_and_never_takes_its_place(
     server.wait_for("reloaded: output")
     shutil.rmtree(tmp_path / "output")
     server.signal(signal.SIGHUP)
-    server.wait_for("reload failed, output .* is still served: output does not exist")
+    server.wait_for("reload failed: output does not exist.*; output .* is still served")
     assert server.generate(num_samples=3).json["samples"] == InferenceGpt(names_result).generate(3)
 
 
@@ -242,13 +242,13 @@ def test_a_reload_from_files_that_are_not_regular_fails_and_the_next_one_works(
     meta.unlink()
     os.mkfifo(meta)
     server.signal(signal.SIGHUP)
-    server.wait_for("reload failed, names .*meta.json.* not a regular file")
+    server.wait_for("reload failed: .*meta.json.* not a regular file")
     meta.unlink()
     meta.write_text(meta_text)
     weights.unlink()
     weights.symlink_to("/dev/zero")
     server.signal(signal.SIGHUP)
-    server.wait_for("reload failed, names .*weights.json.* not a regular file")
+    server.wait_for("reload failed: .*weights.json.* not a regular file")
     weights.unlink()
     weights.write_text(weights_text)
     server.signal(signal.SIGHUP)

@@ -62,8 +62,8 @@ def test_a_reload_that_hangs_is_given_up_and_the_next_one_works(
         asyncio.run(run())
     assert state.model is new
     assert reloads(state) == (1, 1)
-    assert caplog.messages[0].startswith("reload failed, old (text, ")
-    assert caplog.messages[0].endswith("is still served: timed out after 0.05 s")
+    assert caplog.messages[0].startswith("reload failed: timed out after 0.05 s; old (text, ")
+    assert caplog.messages[0].endswith(" is still served")
     assert caplog.messages[1].startswith("reloaded: new")
 
 
@@ -125,5 +125,5 @@ def test_whatever_a_reload_raises_is_logged_and_the_next_one_works(
     asyncio.run(run())
     assert reloads(state) == (1, 1)
     assert caplog.messages == [
-        f"reload failed, {model} is still served: {type(error).__name__}: {error}"
+        f"reload failed: {type(error).__name__}: {error}; {model} is still served"
     ]

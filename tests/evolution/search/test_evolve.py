@@ -89,7 +89,7 @@ def test_other_objectives_return_a_score(objective) -> None:
         ({"samples": 5}, "--samples is only for --objective aesthetic or hydra"),
         ({"minutes": 0}, "minutes must be a number above 0"),
         ({"workers": 0}, "workers"),
-        ({"objective": "hydra", "head": "origin"}, "needs the fourth head"),
+        ({"objective": "hydra", "head": "origin"}, "--head origin requires --origin"),
         ({"seed": -1}, "seed"),
         ({"objective": "beauty"}, "objective"),
     ],

@@ -172,7 +172,7 @@ def test_tokens_that_are_not_in_the_vocabulary_are_refused() -> None:
         ),
         (b'"unk_token": null', b'"unk_token": "a"', "unsupported tokenizer: model"),
         (b'"a": 64,', b'"a": 640,', "not consecutive from 0"),
-        ('"Ā": '.encode(), '"漢": '.encode(), "not the 256 bytes and sequences"),
+        ('"Ā": '.encode(), '"漢": '.encode(), "tokens must be the 256 bytes"),
         (b'"version"', b'"\\u001b[2J"', r"unsupported tokenizer: version is null"),
         (b"{", b'{"\\u001b[2J": 1,', r"unsupported tokenizer: \\x1b\[2J is 1"),
         (b'"a": 64', b'"\\u001b[2J": []', r"model.vocab.\\x1b\[2J: input should be a valid int"),

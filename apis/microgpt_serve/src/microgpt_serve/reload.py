@@ -49,7 +49,7 @@ class Reloader:
             metrics.reloads_failed.inc()
             is_known = isinstance(error, MicrogptError) or limit.expired()
             problem = f"timed out after {RELOAD_S:g} s" if limit.expired() else error
-            LOG.error("reload failed, %s: %s", otherwise, problem, exc_info=not is_known)
+            LOG.error("reload failed: %s; %s", problem, otherwise, exc_info=not is_known)
         else:
             metrics.reloads_ok.inc()
             LOG.info("reloaded: %s", reloaded)

@@ -60,7 +60,8 @@ def generate_and_score(
 
     Args:
         known: names that do not count as novel, from `known_names`.
-        n_samples: number of names. If it is 5, as in evolve-rust, repeats are scored like others.
+        n_samples: number of names. With 5, the value of evolve-rust, repeated names keep their
+            score; otherwise a repeated name scores at most 0.
         loss: held-out loss, which the Origin head scores.
     """
     samples = model.generate(n_samples, temperature=TEMPERATURE, seed=seed)

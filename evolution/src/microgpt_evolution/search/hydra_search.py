@@ -34,7 +34,7 @@ class Hydra:
         met: the finished organisms among the two best of each head at the last gathering.
     """
 
-    stagnation = None  # the Hydra does not count stagnation
+    stagnation = None  # stagnation is not tracked in Hydra searches
 
     def __init__(
         self,

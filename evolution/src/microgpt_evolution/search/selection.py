@@ -1,4 +1,4 @@
-"""Retest trials of the finalists, and rules for choosing the winner.
+"""Retesting of the finalists and selection of the winner.
 
 The best of many noisy measurements is partly luck, so means over several seeds are compared.
 """

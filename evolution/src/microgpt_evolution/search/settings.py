@@ -107,7 +107,7 @@ class SearchSettings(BaseModel):
             if value is None and known.get(name) is not None:
                 raise ConfigError(f"objective {self.objective} needs {name}")
         if self.head == "origin" and not self.origin:
-            raise ConfigError("--head origin needs the fourth head; add --origin")
+            raise ConfigError("--head origin requires --origin; add --origin")
         return self
 
     @classmethod

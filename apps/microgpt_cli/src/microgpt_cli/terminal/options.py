@@ -42,7 +42,7 @@ Workers = Annotated[
 ]
 Scheduler = Annotated[
     str | None,
-    workers_panel(help="Address of a Dask cluster with microgpt, such as tcp://host:8786."),
+    workers_panel(help="Address of a Dask scheduler, such as tcp://host:8786."),
 ]
 
 

@@ -74,7 +74,7 @@ Genome = Annotated[
 ]
 Resume = Annotated[
     Path | None,
-    saving(help="Resume the training run in this directory, optionally with other --steps."),
+    saving(help="Resume the training run in this directory; --steps may differ."),
 ]
 From = Annotated[
     Path | None, saving("--from", help="Start from the weights of the model in this directory.")

@@ -103,7 +103,7 @@ def _pieces(vocabulary: dict[str, int]) -> list[bytes]:
     if [vocabulary[piece] for piece in pieces] != list(range(len(pieces))):
         raise TokenizerError("the token ids are not consecutive from 0")
     if not bytes_.keys() <= vocabulary.keys() or not bytes_.keys() >= {*"".join(pieces)}:
-        raise TokenizerError("the tokens are not the 256 bytes and sequences of them")
+        raise TokenizerError("tokens must be the 256 bytes and sequences of bytes")
     return [bytes(bytes_[char] for char in piece) for piece in pieces]
 
 

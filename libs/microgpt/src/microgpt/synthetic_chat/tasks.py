@@ -1,7 +1,8 @@
 """Chat tasks; each is a function that draws one exchange.
 
 Some number pairs, words, given names, colors and unanswerable questions are held out from training,
-for any seed. Tables and small talk are memorised, so only wordings of them are held out.
+for any seed. Facts, such as capitals and opposites, and small talk must be memorised, so only some
+of their wordings are held out.
 """
 
 from collections.abc import Callable, Sequence

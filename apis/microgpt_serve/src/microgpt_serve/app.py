@@ -39,8 +39,8 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
     Only the `microgpt-serve` command sets up logging, signal handlers and connection limits.
 
     Args:
-        settings: By default, they are read from the environment.
-        model: By default, it is loaded from `settings.model_dir`.
+        settings: Service settings; read from the environment by default.
+        model: Model to serve; loaded from `settings.model_dir` by default.
 
     Raises:
         MicrogptError: A setting is invalid, or the model cannot be loaded.
@@ -62,7 +62,7 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
     app = FastAPI(
         title="microgpt",
         version=version("microgpt-serve"),
-        description='Texts and chat replies from one small GPT. Errors are `{"error": "…"}`.',
+        description='Generate texts and chat replies. The body of an error is `{"error": "…"}`.',
         lifespan=lifespan,
         exception_handlers=dict.fromkeys((ServeError, MicrogptError, HTTPException), handle_error),
         docs_url=None,

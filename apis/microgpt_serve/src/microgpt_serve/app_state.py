@@ -38,7 +38,7 @@ class AppState:
     async def call(self, function: Callable[[], T], *, is_slow: bool) -> T:
         """Call a function. Slow functions run one at a time on the executor thread.
 
-        With several threads, the event loop would often wait for the GIL.
+        There is only one thread: with several, the event loop would often wait for the GIL.
         """
         if not is_slow:
             return function()

@@ -34,7 +34,7 @@ class QueuedRequest:
     model: InferenceGpt
     job: Job
     result: asyncio.Future[list[Continuation]]
-    changed: asyncio.Event | None  # set when `latest` or `result` changes; None if not streamed
+    changed: asyncio.Event | None  # set when `latest` or `result` changes; None unless streamed
     latest: Sequence[Continuation] = ()  # output generated so far
     is_cancelled: bool = False
     is_taken: bool = False  # True once a thread has added the request to a batch
@@ -50,10 +50,10 @@ class BatchScheduler:
         n_threads: int | None = None,
         on_speed: Callable[[int, float], None] = lambda n_tokens, seconds: None,
     ) -> None:
-        """Create the scheduler; `start` starts the threads, by default one per available core.
+        """Create a scheduler with `n_threads` worker threads, by default one per available core.
 
-        When a thread finishes requests, `on_speed` is called on the event loop with their number of
-        tokens and the seconds of work by the thread since it last finished requests.
+        When a thread finishes requests, `on_speed(n_tokens, seconds)` is called on the event loop
+        with the tokens of these requests and the working time since that thread's last call.
         """
         has_affinity = hasattr(os, "sched_getaffinity")  # missing on macOS and Windows
         n_cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
@@ -99,7 +99,7 @@ class BatchScheduler:
         return request
 
     def _flush(self) -> None:
-        """Queue the requests of one event-loop iteration together, so that they share a batch."""
+        """Queue all requests of an event-loop iteration at once, so that they can share a batch."""
         with self._changed:
             self._waiting += self._new
             self._changed.notify()

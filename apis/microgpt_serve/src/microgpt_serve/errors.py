@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from microgpt.errors import MicrogptError
 from microgpt.printable import printable
 
-MAX_SHOWN = 80  # maximum characters of an invalid value quoted in a message
+MAX_SHOWN = 80  # maximum number of characters to quote from an invalid value
 INTERNAL_ERROR = "internal server error; see the log of the service"
 RETRY_AFTER_S = 1  # roughly the time in which a queue shortens or a new process starts
 
@@ -24,7 +24,7 @@ STATUS_DESCRIPTIONS: Mapping[int, str] = {
     401: "The API key is missing or wrong.",
     403: "The Host or Origin header is not allowed.",
     404: "The path does not exist.",
-    405: "The path does not support this method; `Allow` lists those that it supports.",
+    405: "The path does not support this method; `Allow` lists the supported methods.",
     408: "The request did not arrive in time.",
     413: "The body is too large.",
     415: "The body is compressed, or its Content-Type is not JSON.",
@@ -82,7 +82,7 @@ class ClientDisconnectedError(ServeError):
 
 
 def as_serve_error(error: Exception) -> ServeError:
-    """Convert an exception to the error to send to the client."""
+    """Convert an exception to a ServeError to send to the client."""
     if isinstance(error, ServeError):
         return error
     if isinstance(error, MicrogptError):
@@ -91,7 +91,7 @@ def as_serve_error(error: Exception) -> ServeError:
 
 
 async def handle_error(request: Request, error: Exception) -> Response:
-    """Return the error response for an exception of the service, library or framework."""
+    """Return the error response for an exception raised by the service or its libraries."""
     path = request.scope["path"]
     if isinstance(error, HTTPException):
         shown, method = printable(path), request.method
@@ -105,7 +105,7 @@ def _to_json(body: object) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
-_RULES = {  # message by pydantic error type
+_RULES = {  # messages, keyed by pydantic error type
     "missing": "is missing",
     "too_short": "must not be empty",
     "string_too_short": "must not be empty",
@@ -170,6 +170,6 @@ def int_if_whole(number: Any) -> Any:
 def _got(value: object) -> str:
     shown = value[:MAX_SHOWN] if isinstance(value, str) else value
     if isinstance(shown, str | int | float | None):
-        with suppress(ValueError):  # the integer has too many digits to be converted
+        with suppress(ValueError):  # the integer has too many digits to be printed
             return f", got {shown!r:.{MAX_SHOWN}}"
     return ""

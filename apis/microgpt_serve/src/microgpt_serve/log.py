@@ -49,7 +49,7 @@ class LogHandler(logging.Handler):
             self._has_work.set()
 
     def finish(self) -> None:
-        """Wait at most LAST_LINES_S until the remaining lines are written."""
+        """Wait up to LAST_LINES_S seconds for the remaining lines to be written."""
         with self._buffer_lock:
             self._is_finishing = True
         self._has_work.set()

@@ -1,4 +1,4 @@
-"""Prometheus metrics. All series are created at startup, so that rates are correct."""
+"""Prometheus metrics. All series exist from startup, so that rates include the first event."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 
 from microgpt_serve.errors import STATUS_DESCRIPTIONS
 
-PROTOCOL_STATUSES = (408, 431)  # sent by `protocol`, which runs below the app, and not counted
+PROTOCOL_STATUSES = (408, 431)  # sent by `protocol` before the app is called; not counted
 UNMATCHED = "unmatched"  # route label of requests that match no route
 LATENCY_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SPEEDS = (100, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000)
@@ -36,7 +36,7 @@ class Metrics:
         self._latency_of = {route: latency.labels(route) for route in all_routes}
         tokens = counter("microgpt_tokens", "Tokens generated.", ["route"])
         self.tokens_of = {route: tokens.labels(route) for route in routes if "/v1/" in route}
-        speed_help = "Tokens per second of a generation thread, each time it finishes requests."
+        speed_help = "Tokens per second of a generation thread, measured when requests finish."
         self._speed = histogram("microgpt_tokens_per_second", speed_help, buckets=SPEEDS)
         queue = gauge("microgpt_queue_length", "Requests waiting for a generation thread.")
         queue.set_function(n_waiting)

@@ -27,7 +27,7 @@ else:
     MAX_FILES = getrlimit(RLIMIT_NOFILE)[0]
 
 LOG = logging.getLogger("microgpt_serve")
-# The other file descriptors are for model files, the log and newly accepted connections.
+# A quarter of the file descriptors is reserved for model files, the log and new connections.
 MAX_CONNECTIONS = MAX_FILES * 3 // 4 if MAX_FILES > 0 else 2**16
 MAX_HEAD_BYTES = 65_536  # limit for headers and other data outside bodies
 MAX_HEADERS = 128
@@ -70,7 +70,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stop_receive_timer()
         self._stop_send_timer()
         super().connection_lost(exc)
-        for cycle in self._cycles:  # uvicorn notifies only the newest, which may be queued
+        for cycle in self._cycles:  # uvicorn notifies only the newest cycle, which may be queued
             cycle.disconnected = True
             cycle.message_event.set()
 
@@ -130,7 +130,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refuse(*self._parse_error)
 
     def _head_error(self) -> tuple[int, str] | None:
-        """Return the status and message of the error if the headers are invalid, or None."""
+        """Return the status and message of an error response, or None if the headers are valid."""
         version, headers = self.parser.get_http_version(), self.headers
         hosts = [value for name, value in headers if name == b"host"]
         if len(headers) > MAX_HEADERS:
@@ -147,7 +147,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return None
 
     def _close_idle(self) -> None:
-        """If MAX_CONNECTIONS is exceeded, close the longest-idle ones down to 7/8 of the limit."""
+        """If the limit is exceeded, close the longest-idle connections until 7/8 of it remain."""
         connections: set[Any] = self.connections
         open_ones = [one for one in connections if not one.transport.is_closing()]
         n_excess = len(open_ones) - MAX_CONNECTIONS
@@ -159,7 +159,7 @@ class LimitedProtocol(HttpToolsProtocol):
             one.transport.close()
             LimitedProtocol._n_closed += 1
         if self._n_closed and self._received_at - self._logged_at >= LOG_EVERY_S:
-            text = "closed %d idle connections; the limit is %d: raise the open-file limit"
+            text = "closed %d idle connections: more than %d were open; raise the open-file limit"
             LOG.warning(text, self._n_closed, MAX_CONNECTIONS)
             LimitedProtocol._n_closed, LimitedProtocol._logged_at = 0, self._received_at
 

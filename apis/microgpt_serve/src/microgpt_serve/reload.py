@@ -55,7 +55,7 @@ class Reloader:
             LOG.info("reloaded: %s", reloaded)
 
     async def _reload_keys(self) -> str:
-        # Assign here, not in the thread, which could restore old keys after a timeout.
+        # Assign here, not in the thread: after a timeout, the thread could restore old keys.
         keys = self._state.keys
         keys.hashes = await _in_daemon_thread(keys.read)
         return f"API keys ({len(keys.hashes)})"

@@ -14,8 +14,8 @@ from microgpt_serve.errors import MAX_SHOWN, int_if_whole
 
 MAX_SAMPLES = 50
 MAX_MESSAGES = 4096
-MAX_NEW_TOKENS = 2**14  # limit per generated sample or reply
-MAX_CHARACTERS = 2**17  # limit per prompt, or for all messages of a chat together
+MAX_NEW_TOKENS = 2**14  # maximum number of new tokens per sample or reply
+MAX_CHARACTERS = 2**17  # maximum characters in a prompt or in all messages of a chat
 
 Temperature = Annotated[
     float,
@@ -71,7 +71,7 @@ class GenerateRequest(RequestBody):
     num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES), WHOLE_FLOAT] = 1
     temperature: Temperature = DEFAULT_TEMPERATURE
     seed: Seed = Field(
-        DEFAULT_SEED, description="Seed of the first sample; each further sample adds 1."
+        DEFAULT_SEED, description="Seed of the first sample; the seed increases by 1 per sample."
     )
     max_tokens: MaxTokens | None = Field(
         None,
@@ -132,7 +132,7 @@ class ChatRequest(RequestBody):
     temperature: Temperature = DEFAULT_TEMPERATURE
     seed: Seed = Field(
         DEFAULT_SEED,
-        description="Seed of the first reply; each further reply adds 1.",
+        description="Random seed; the same seed gives the same reply.",
     )
     max_tokens: MaxTokens | None = Field(
         None,
@@ -171,10 +171,10 @@ class ModelResponse(BaseModel):
     n_ff_exp: int
     dtype: str
     tokenizer: Literal["char", "bpe"] = Field(
-        description="`char`: a token is a character; `bpe`: a subword."
+        description="`char`: each token is a character; `bpe`: each token is a subword."
     )
     characters: str = Field(
-        description="The vocabulary of `char`; empty for `bpe`, which encodes any character."
+        description="Characters in the vocabulary; empty for `bpe`, which encodes any character."
     )
     created_at: str | None
 

@@ -16,7 +16,7 @@ from microgpt.training.engines import Use, prepare_engine
 
 DEFAULT_MODEL_DIR = "output"
 VERSION_DIGITS = 12
-USES: tuple[Use, ...] = ("generation", "evaluation")  # "evaluation" computes log-probabilities
+USES: tuple[Use, ...] = ("generation", "evaluation")  # log-probabilities need "evaluation"
 
 
 @dataclass(frozen=True)

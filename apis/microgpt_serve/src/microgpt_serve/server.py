@@ -33,7 +33,7 @@ LOG = logging.getLogger("microgpt_serve")
 # waited 0.5 s to connect while 16 other clients sent large bodies, each on a new connection.
 N_LISTENERS = 8
 BACKLOG = 2048  # maximum number of connections waiting to be accepted
-KEEP_ALIVE_S = 65  # longer than the usual 60 s of proxies, so that the proxy closes first
+KEEP_ALIVE_S = 65  # idle timeout; longer than the usual 60 s of proxies, so that they close first
 # Time that a generation thread waits for the GIL to deliver a reply. With the default of 5 ms, the
 # first event of a stream took 1.1 to 1.2 times as long (bench/serve_streams.py, three runs).
 SWITCH_S = 0.001
@@ -112,11 +112,13 @@ class _Server(uvicorn.Server):
         LOG.info("serving %s at http://%s:%d; see /docs", self._state.model, in_url, port)
         settings = self._state.settings
         if settings.is_exposed and not settings.has_keys:
-            LOG.warning("anyone who can connect to %s can use it; set MICROGPT_API_KEY", host)
+            LOG.warning(
+                "anyone who can connect to %s can use the service; set MICROGPT_API_KEY", host
+            )
             if not settings.allowed_hosts:
                 LOG.warning(
-                    "web pages can use it by DNS rebinding; set MICROGPT_ALLOWED_HOSTS to the host "
-                    "names that clients use"
+                    "web pages can use the service by DNS rebinding; set MICROGPT_ALLOWED_HOSTS to "
+                    "the host names that clients use"
                 )
 
     @contextlib.contextmanager

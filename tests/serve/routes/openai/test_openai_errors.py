@@ -85,7 +85,7 @@ def test_a_bad_field_is_refused_by_name(talk, path, fields, message, field) -> N
         ({"messages": [{**HI, "content": []}]}, "content must not be empty",
          "messages[0].content"),
         ({"messages": [{**HI, "content": None}]}, "must be a string", "messages[0].content"),
-        ({"messages": [{**HI, "content": ["hi"]}]}, "must be a string or parts",
+        ({"messages": [{**HI, "content": ["hi"]}]}, "must be a string or a list of {",
          "messages[0].content"),
         ({"messages": [{**HI, "tool_calls": [{"id": "x"}]}]}, "tool_calls is not supported",
          "messages[0].tool_calls"),

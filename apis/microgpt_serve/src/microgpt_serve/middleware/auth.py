@@ -1,8 +1,8 @@
 """API-key and rate-limit middleware.
 
-The rate limit is checked first, so that it also limits attempts to guess a key. It counts requests
-per key, or per client address if there is no valid key. Health checks are exempt from both checks,
-and the API documentation needs no key.
+The rate limit is checked first, so that it also limits attempts to guess a key. Requests are
+counted per key, or per client address if there is no valid key. Health checks are exempt from the
+rate limit and need no key. The API documentation needs no key.
 """
 
 import hashlib
@@ -133,7 +133,7 @@ def _bearer_token(scope: Scope) -> bytes:
 
 
 def _address(scope: Scope) -> str:
-    """Return the client's address; for IPv6, the /64 network, which one client can own."""
+    """Return the client's address or IPv6 /64 network, because one client can own a whole /64."""
     host = scope["client"][0] if scope.get("client") else ""
     try:
         address = ipaddress.IPv6Address(host)

@@ -16,7 +16,7 @@ from microgpt_serve.errors import MAX_SHOWN, ServeError
 from microgpt_serve.middleware.auth import HEALTH_PATHS
 
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(:\d*)?").fullmatch
-MAX_HEADER = 300  # characters; enough for a 253-character host name with a port or scheme
+MAX_HEADER = 300  # maximum characters of Host or Origin; host names have up to 253
 
 
 @lru_cache(maxsize=1000)  # saves 50 us per request
@@ -48,10 +48,10 @@ def _is_address(host: str) -> bool:
 
 
 class HostMiddleware:
-    """Middleware that refuses hosts and origins that are neither loopback nor allowed."""
+    """Middleware that refuses requests unless Host and Origin are loopback or allowed."""
 
     def __init__(self, app: ASGIApp, hosts: tuple[str, ...], origins: tuple[str, ...]) -> None:
-        """Wrap an app. `hosts` must be normalised by `host_of`; the origin `*` allows all."""
+        """Wrap an app. `hosts` must be normalised by `host_of`; `*` allows all origins."""
         self._app, self._hosts, self._origins = app, frozenset(hosts), frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

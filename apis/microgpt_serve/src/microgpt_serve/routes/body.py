@@ -24,9 +24,9 @@ from microgpt_serve.schemas import MAX_CHARACTERS
 
 JSON_TYPE = "application/json"
 MAX_LISTED = 1000  # above this number of validation errors, only the number is reported
-# Work above these limits runs in a thread; smaller work blocks the event loop for a few ms.
+# Input above these limits is processed in a thread; the rest blocks the event loop for a few ms.
 MAX_INLINE_BYTES = 16_384  # maximum size of a body to validate on the event loop
-MAX_INLINE_CHARS = 2_000  # limit for encoding; each message counts as two more characters
+MAX_INLINE_CHARS = 2_000  # maximum characters to encode inline, counting 2 more per message
 # Validation holds the GIL for a time that grows with the number of JSON values, not bytes. So the
 # punctuation is counted first; a body with 32,768 such characters takes about 10 ms.
 MAX_PUNCTUATION = 32_768

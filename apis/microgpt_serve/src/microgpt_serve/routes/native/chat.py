@@ -41,7 +41,7 @@ async def chat(body: ChatRequest, request: Request, state: StateDep) -> ChatResp
 async def encode_messages(
     messages: Sequence[ChatMessage], model: ServedModel, state: AppState
 ) -> ChatPrompt:
-    """Encode a conversation, omitting system messages and truncating it to the context."""
+    """Encode a conversation without system messages, truncated to fit into the context."""
     if not model.gpt.tokenizer.is_chat:
         raise ServeError(
             400, "the model has no chat tokens; use /microgpt/v1/generate or /v1/completions"

@@ -1,6 +1,6 @@
 """A choice of a response, whose text grows during generation.
 
-Streamed and complete responses are built from the same object, so their texts agree.
+Both streamed and complete responses are built from choices, so their texts are identical.
 """
 
 from bisect import bisect_right
@@ -33,7 +33,7 @@ class Choice:
         prompt: Sequence[int] = (),
         echo: Sequence[int] = (),
     ) -> None:
-        """Create an empty choice. Its text ends before any stop string; `echo` is sent first."""
+        """Create an empty choice. The text is cut at stop strings; `echo` is sent before it."""
         self.index, self.prompt = index, prompt
         self.text = ""  # generated text that can no longer change
         self.tokens: list[int] = []

@@ -22,7 +22,7 @@ async def models(state: StateDep) -> Models:
     "/v1/models/{name:path}",
     summary="Describe a model (OpenAI-compatible)",
     responses={
-        404: {"model": OpenAIErrorResponse, "description": "No model of this name is served."}
+        404: {"model": OpenAIErrorResponse, "description": "No model with this name is served."}
     },
 )
 async def model_of(name: str, state: StateDep) -> Model:

@@ -39,7 +39,7 @@ from microgpt_serve.schemas import (
 
 MAX_STOPS = 4
 MAX_LOGPROBS = 20
-MAX_LABEL = 512  # maximum characters of an ignored field, as in OpenAI's API
+MAX_LABEL = 512  # maximum number of characters of an ignored field, as in OpenAI's API
 MAX_PAIRS = 16  # maximum number of metadata entries, as in OpenAI's API
 SEED_BITS = 53  # every JSON parser represents integers of this size exactly
 
@@ -86,7 +86,9 @@ def _join_parts(content: Any) -> Any:
         for part in content
     ]
     if not all(isinstance(text, str) for text in texts):
-        raise PydanticCustomError("part", 'must be a string or parts {"type": "text", "text": …}')
+        raise PydanticCustomError(
+            "part", 'must be a string or a list of {"type": "text", "text": …}'
+        )
     return "".join(texts)
 
 
@@ -110,7 +112,7 @@ Stops = Annotated[
                 {**_TEXT, "minLength": 1},
                 {"type": "array", "items": {**_TEXT, "minLength": 1}, "maxItems": MAX_STOPS},
             ],
-            "description": "Stop strings. The text ends before the first of them.",
+            "description": "Stop strings. The text ends before the first one that occurs.",
         }
     ),
 ]
@@ -147,7 +149,7 @@ class OpenAIRequest(RequestBody):
     top_k: TopK = None
     min_p: Probability | None = Field(
         None,
-        description="Drop tokens below this fraction of the highest probability.",
+        description="Exclude tokens whose probability is below this fraction of the highest one.",
     )
     n: Annotated[
         int | None,

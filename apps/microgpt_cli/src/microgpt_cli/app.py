@@ -28,7 +28,7 @@ from microgpt_cli.terminal.help import GroupedCommand
 
 
 class _Stopped(BaseException):
-    """Wraps a BrokenPipeError or KeyboardInterrupt to hide it from typer, which would handle it."""
+    """Wraps a BrokenPipeError or KeyboardInterrupt so that typer does not handle it."""
 
 
 @contextmanager

@@ -24,10 +24,10 @@ from microgpt.training.train import train
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress import duration
 
-N_DOCS = 1000  # documents for measuring the speed: representative, and quick to load
+N_DOCS = 1000  # number of documents used to measure the speed; representative and quick to load
 PROBE_S = 0.3
 PERCENTS = (0, 5, 25, 50, 75, 95, 99, 100)
-WIDTH, INDENT = 78, 20  # width in columns of the report and of its fact names
+WIDTH, INDENT = 78, 20  # widths in columns: the whole report, and the names at the left
 BAR_WIDTH = 50
 N_ALPHABET_LINES = 4  # maximum number of lines for the alphabet, which may be very long
 N_NAMED = 12  # number of characters that are listed with their counts
@@ -125,7 +125,7 @@ def _plain(doc: Document) -> object:
 
 
 def _cuts(report: DataReport, block_size: int) -> list[Cut]:
-    """Return the cuts at this block size and at powers of two near the recommended one."""
+    """Return the cuts for a block size and for powers of two near the recommended size."""
     powers = [report.block_size * 2**i // 4 for i in range(5)]
     enough = next((size for size in powers if not report.cut(size).n_docs), powers[-1])
     sizes = {size for size in powers if 1 <= size <= enough} | {block_size}
@@ -148,7 +148,7 @@ def measure_speed(
     most = model.block_size * max(map(len, tokenizer.piece_names))
     part = docs[:: max(1, len(docs) // N_DOCS)]
     sample = [doc[:most] if isinstance(doc, str) else doc for doc in part]
-    # Practically unlimited steps, a learning rate too low to diverge, and one chunk per document.
+    # No step limit, a learning rate too low to diverge, and one chunk per document.
     config = TrainConfig(steps=MAX_SIZE, lr=1e-6, long_docs="truncate")
     started, ended, n_steps = 0.0, 0.0, 0
 
@@ -254,7 +254,7 @@ def _cut_table(found: DatasetReport) -> Iterator[str]:
     if not cut.n_docs:
         why = "the smallest power of two that fits every document"
     elif report.is_small(cut):
-        why = "the smallest power of two that cuts off at most 1% of either"
+        why = "the smallest power of two that cuts off at most 1% of documents and tokens"
     else:
         why = "the largest recommended size: larger ones are slow to train"
     yield f"({cut.block_size:,} is {why})"

@@ -1,6 +1,6 @@
 """Model, training and sampling settings, validated on creation.
 
-The defaults are those of Karpathy's script. The command line uses them, too.
+The defaults are those of Karpathy's script. The command line has the same defaults.
 """
 
 import sys
@@ -25,7 +25,7 @@ DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
 MAX_THREADS = 1024  # guards against typos; more threads than cores have no benefit
 N_EVALUATIONS = 20  # held-out loss evaluations per training run
 MAX_NEW_TOKENS = 100_000  # per sample; limits memory use
-DEFAULT_TEMPERATURE = 0.5  # below 1, likely tokens are favored
+DEFAULT_TEMPERATURE = 0.5  # values below 1 favor likely tokens
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class TrainConfig:
     lr: float = 0.01  # initial learning rate; decays linearly to 0
     seed: int = DEFAULT_SEED  # seed of the document order, initial weights and final samples
     shuffle: bool = True  # read documents in random order
-    loss_on: LossOn = "assistant"  # which messages of a conversation have a loss
+    loss_on: LossOn = "assistant"  # messages of a conversation that contribute to the loss
     long_docs: LongDocs = "window"  # how to treat documents that exceed the context
     text: TextKind = "lines"  # separate documents, or one running text
     patience: int | None = None  # evaluations without improvement before early stopping
     weight_decay: float = 0.0  # AdamW weight decay, multiplied by lr
     dropout: float = 0.0  # dropout probability, applied to embeddings and residual branches
-    average_tail: float = 0.0  # fraction of the steps, at the end, whose weights are averaged
+    average_tail: float = 0.0  # average the weights over this last fraction of the steps
     beta1: float = 0.85  # Adam: decay per step of the running mean of the gradients
     beta2: float = 0.99  # Adam: decay per step of the running mean of the squared gradients
     adam_eps: float = 1e-8  # Adam: avoids division by zero
@@ -70,7 +70,7 @@ class TrainConfig:
 
     @property
     def steps_between_evaluations(self) -> int:
-        """Steps between evaluations: 20 evaluations per run, or one per step in shorter runs."""
+        """The number of steps between evaluations: `steps // N_EVALUATIONS`, but at least 1."""
         return max(1, self.steps // N_EVALUATIONS)
 
     def lr_at(self, step: Any) -> Any:
@@ -126,7 +126,7 @@ def check_choice(name: str, value: str | None, choices: Any) -> None:
 
 def _check_number(name: str, value: float, rule: str, is_in_range: Callable[[float], bool]) -> None:
     if not (_is_finite(value) and is_in_range(value)):
-        raise ConfigError(f"{name} must be {rule}, got {value!r:.24}")  # longest float repr
+        raise ConfigError(f"{name} must be {rule}, got {value!r:.24}")  # no float has a longer repr
 
 
 def _is_finite(value: float) -> bool:

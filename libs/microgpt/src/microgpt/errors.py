@@ -1,4 +1,4 @@
-"""Exceptions that callers can handle; `microgpt.training.train.DivergedError` is another."""
+"""Exceptions that callers can handle; see also `microgpt.training.train.DivergedError`."""
 
 
 class MicrogptError(Exception):

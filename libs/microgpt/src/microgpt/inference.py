@@ -58,9 +58,9 @@ class InferenceGpt(Predictor):
         """Return sampled texts, including the prompt; a chat model samples user messages.
 
         Args:
-            stop: strings that end a text after the prompt; they are not part of the text.
+            stop: stop strings; a text ends before the first stop string after the prompt.
             prompt: start of each text. If the prompt exceeds the context, the model reads only the
-                last tokens, half a context.
+                last block_size // 2 tokens.
             max_tokens: maximum number of tokens after the prompt; by default, the rest of the
                 context. When the context is full, a new one starts with the last half of it.
             seed: seed of the first text; text i uses seed + i.
@@ -110,7 +110,7 @@ class InferenceGpt(Predictor):
         )
         (tokens,), rules, stop = job.prompts, job.rules, tuple(stop)
         stop_ids = self.tokenizer.tokens_of(stop)
-        if len(stop_ids) == len(stop):  # stop strings of one token each can be stop tokens
+        if len(stop_ids) == len(stop):  # every stop string is a single token
             rules = replace(rules, stop=(*rules.stop, *stop_ids))
         if rng is not None or self.engine == "reference":
             if threads > 1 and rng is not None:
@@ -144,7 +144,7 @@ class InferenceGpt(Predictor):
         max_tokens: int | None = None,
         seed: int = DEFAULT_SEED,
     ) -> Job:
-        """Return the `Job` of `samples` without stop strings; see `opening` for the prompts."""
+        """Return a `Job` for `samples`, without stop strings; `opening` describes the prompts."""
         check_count("num_samples", num_samples)
         check_seed(seed)
         n_dropped, openings = 0, [self.opening(prompt) for prompt in prompts]
@@ -191,10 +191,10 @@ class InferenceGpt(Predictor):
     ) -> TokenStream:
         """Return a stream of the tokens that follow a prompt.
 
-        Do not use `rng` elsewhere until the stream ends or is closed: tokens may be drawn ahead.
+        Do not use `rng` elsewhere until the stream ends or is closed: tokens are sampled ahead.
 
         Raises:
-            PromptError: there are no tokens, more than block_size, or unknown ones.
+            PromptError: the prompt is empty, exceeds block_size, or contains an unknown token.
         """
         self.check_prompt(tokens, max_tokens)
         rules = DecodeRules(stop, forbidden, min_tokens, max_tokens, sampling or Sampling())
@@ -245,7 +245,7 @@ class InferenceGpt(Predictor):
         seed: int = DEFAULT_SEED,
         threads: int = 1,
     ) -> Iterator[list[int]]:
-        """Yield the tokens of the reply to each prompt; same results as `reply`."""
+        """Yield the tokens of the reply to each prompt; the results equal those of `reply`."""
         check_engine(self.engine, None, threads)
         jobs = [self.reply_job(prompt, sampling=sampling, seed=seed) for prompt in prompts]
         if jobs:

@@ -70,7 +70,7 @@ class Gpt(Generic[Number]):
     def forward(
         self, token: int, cache: KVCache[Number], drop: Drop[Number] = keep_all
     ) -> Vector[Number]:
-        """Read a token, up to block_size per cache, and return the logits of the next token."""
+        """Read a token and return the next token's logits; a cache holds up to block_size."""
         position = len(cache[0][0])
         x = add(self.weights["wte"][token], self.weights["wpe"][position])  # (C)
         x = rmsnorm(x)  # the residual stream starts with a root mean square of 1

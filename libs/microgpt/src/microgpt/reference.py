@@ -1,6 +1,6 @@
 """Training step in plain Python: loss and gradients of a batch, and an AdamW update.
 
-The computation is that of Karpathy's script. The compiled engine must give the same results.
+The results equal those of Karpathy's script, and the compiled engine must reproduce them.
 """
 
 import math
@@ -17,7 +17,7 @@ Drops = Sequence[Drop[Value]]
 
 
 class ReferenceEngine:
-    """A model being trained, and its optimizer, AdamW (Loshchilov & Hutter 2019)."""
+    """A model in training and its AdamW optimizer (Loshchilov & Hutter 2019)."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class ReferenceEngine:
 
         Args:
             batch: documents of 2 or more tokens each; tokens beyond block_size are ignored.
-            masks: one mask per document, 0 for tokens without a loss; by default all have a loss.
+            masks: per document, 0 for tokens excluded from the loss; by default, none is excluded.
             drops: dropout function of each document; by default no dropout.
         """
         for param in self.params:

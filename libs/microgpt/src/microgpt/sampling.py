@@ -80,7 +80,7 @@ def sample(
 
 
 def _likeliest(weights: dict[int, float], sampling: Sampling) -> list[int]:
-    """Return the tokens kept by top_k, top_p and min_p, in that order; the largest weight is 1."""
+    """Apply top_k, top_p and min_p to weights (largest: 1) and return the remaining tokens."""
     by_weight = sorted(weights, key=weights.__getitem__, reverse=True)  # stable for equal weights
     kept = by_weight[: sampling.top_k]
     if sampling.top_p < 1:

@@ -50,7 +50,7 @@ class TrainingPlan:
     dtype: DType
     data: DataFacts
     input: Path | None = None  # file of documents; None if the preset generates the data
-    vocab_size_wanted: int | None = None  # requested size; the tokenizer may be smaller
+    vocab_size_wanted: int | None = None  # requested size; the vocabulary may be smaller
     weights_format: WeightsFormat | None = None  # format of the saved model, if requested
     preset: PresetName | None = None
     parent_sha256: str | None = None  # `weights_sha256` of the model that is fine-tuned
@@ -59,7 +59,7 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class TrainEvent:
-    """Progress of a training run: consecutive steps, or the held-out loss after them."""
+    """Progress of a training run: consecutive steps, or an evaluation of the held-out loss."""
 
     step: int  # number of completed steps
     steps: int  # total number of steps
@@ -89,7 +89,7 @@ class TrainState:
 
 @dataclass(frozen=True, repr=False)
 class TrainResult(TrainedModel):
-    """A trained model and its training run; with validation, the weights of the best step."""
+    """A trained model and its training run; with validation, it has the best step's weights."""
 
     plan: TrainingPlan
     losses: Sequence[float]  # loss of each step of this `train` call, in nats per token

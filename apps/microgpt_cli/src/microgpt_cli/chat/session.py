@@ -56,11 +56,11 @@ class ChatSession:
         self._has_dropped = False
 
     def ask(self, text: str) -> ChatTurn:
-        """Return the turn of a message; raise PromptError if the message does not fit."""
+        """Return the turn for a message; raise PromptError if the message is too long."""
         question = Message("user", _replace_undecodable(text))
         prompt = self._model.chat_prompt([*self.messages, question])
         self.note_unknown([question])
-        if prompt.tokens_dropped and not self._has_dropped:  # only the first time
+        if prompt.tokens_dropped and not self._has_dropped:  # reported only once
             self.tell(
                 f"the first {prompt.tokens_dropped} tokens of the conversation no longer fit in "
                 "the context; the oldest are dropped from now on"
@@ -70,7 +70,7 @@ class ChatSession:
         return ChatTurn(question, stream, self._model.tokenizer)
 
     def add(self, turn: ChatTurn) -> None:
-        """Append a message and its possibly partial reply, unless the reply is empty."""
+        """Append the message and the (possibly partial) reply; ignore a turn without a reply."""
         if turn.answer.strip():
             self.messages += [turn.question, Message("assistant", turn.answer)]
 

@@ -26,7 +26,7 @@ class TerminalInput:
         """Create a prompt with completion of `commands`, a mapping of names to arguments."""
         self._output = create_output()
         if isinstance(self._output, Vt100_Output):
-            self._output.enable_cpr = False  # no cursor position requests: they are not needed
+            self._output.enable_cpr = False  # do not query the cursor position
         self._session: PromptSession[str] = PromptSession(
             multiline=True,
             key_bindings=_key_bindings(),
@@ -68,7 +68,7 @@ def _history() -> History:
     """Return the input history, stored in a file if possible."""
     try:
         folder = user_state_path("microgpt", appauthor=False)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # private, like the conversations
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # readable only by the user
     except (OSError, RuntimeError):  # RuntimeError: there is no home directory
         return InMemoryHistory()
     return _History(folder / "chat_history")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from microgpt_cli.chat.session import ChatSession, ChatTurn
     from microgpt_cli.chat.terminal import TerminalInput
 
-QUIT_WORDS = ("exit", "quit", "bye")  # only on a terminal; piped lines are always messages
+QUIT_WORDS = ("exit", "quit", "bye")  # on a terminal; piped lines are always sent as messages
 
 
 def chat(
@@ -77,7 +77,7 @@ def _banner(saved: "SavedModel") -> str:
 
 
 def _load(model_dir: Path | None) -> "SavedModel":
-    """Load the given model, else the chat model in `output` if there is one, else the demo."""
+    """Load the given model; by default, the chat model in `output`, else the demo model."""
     from microgpt.data.documents import DEMO_MODEL, bundled
     from microgpt.storage.model_directory import load
 

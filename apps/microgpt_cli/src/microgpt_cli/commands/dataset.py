@@ -23,7 +23,7 @@ def chat(
         Literal["train", "heldout", "wordings"],
         typer.Option(
             help="train: for training. heldout: with words, names, numbers and prompts that train "
-            "never has. wordings: in other words."
+            "never contains. wordings: with wordings that train never contains."
         ),
     ] = "train",
     conversations: Annotated[int, typer.Option(help="Number of conversations.")] = 4000,
@@ -37,7 +37,7 @@ def chat(
 
     The topics are small talk, addition and subtraction up to 99, comparisons, spelling, reversing,
     length and letters of words, names and colors to remember, days, months, opposites, capitals,
-    and questions that the assistant cannot answer. The held-out data is the same for any seed.
+    and questions that the assistant cannot answer. The seed does not change what is held out.
     """
     from microgpt.files.atomic_files import publish
     from microgpt.synthetic_chat import conversations as draw

@@ -35,8 +35,8 @@ def evaluate(
     data: Annotated[
         Path,
         typer.Option(
-            help=f"{TEXT_HELP}, or one running text if the model was trained on such; for a chat "
-            "model, JSONL, one conversation per line.",
+            help=f"{TEXT_HELP}, or one running text if the model was trained with --text "
+            "stream; for a chat model, JSONL, one conversation per line.",
             show_default=False,
         ),
     ],

@@ -21,8 +21,8 @@ def evolve(
     objective: Annotated[
         Literal["loss", "aesthetic", "hydra"],
         search(
-            help="loss: low loss. aesthetic: names that the judge finds beautiful. hydra: three "
-            "heads, each with its own idea of beauty."
+            help="loss: low loss. aesthetic: names with a high score from the judge. hydra: three "
+            "heads, each with its own measure of beauty."
         ),
     ] = "loss",
     population: Annotated[
@@ -32,7 +32,7 @@ def evolve(
     generations: Annotated[
         int | None,
         search(
-            help="Number of generations; with hydra, of cycles of three generations.  "
+            help="Number of generations; with hydra, number of cycles of three generations each.  "
             "[default: 10; aesthetic, hydra: 5]"
         ),
     ] = None,
@@ -40,7 +40,7 @@ def evolve(
         Literal["held-out", "last-doc"] | None,
         search(
             help="held-out: loss of held-out documents. last-doc: loss of the last training "
-            "document, as in evolve-rust, which is mostly luck.  [default: held-out]"
+            "document, as in evolve-rust; depends mostly on luck.  [default: held-out]"
         ),
     ] = None,
     samples: Annotated[
@@ -50,19 +50,21 @@ def evolve(
     exchange: Annotated[
         Literal["migrate", "source"] | None,
         beauty(
-            help="How heads meet. migrate: they send champions to each other. source: they "
-            "become alike, as in evolve-rust.  [default: migrate]"
+            help="Exchange between heads. migrate: heads send each other champions. source: "
+            "heads become similar, as in evolve-rust.  [default: migrate]"
         ),
     ] = None,
     head: Annotated[
         Literal["weaver", "mirror", "spark", "origin"] | None,
         beauty(help="Head whose champion becomes the genome.  [default: the best for all heads]"),
     ] = None,
-    origin: Annotated[bool, beauty("--origin", help="Add a fourth head, for a low loss.")] = False,
+    origin: Annotated[
+        bool, beauty("--origin", help="Add a fourth head, which rewards a low loss.")
+    ] = False,
     seed: Annotated[int, search(help=opt.SEED_HELP)] = DEFAULT_SEED,
     warm_start: Annotated[
         Path | None,
-        search(help="Genome to start from; it and its mutants are half of the first generation."),
+        search(help="Start with this genome and its mutants as half of the first generation."),
     ] = None,
     minutes: Annotated[
         float | None, search(help="Start no generation after this many minutes.")
@@ -76,7 +78,7 @@ def evolve(
         Path | None, output(help="Directory for the model of the winner.")
     ] = None,
     force: Annotated[
-        bool, output("--force", help=f"Replace {opt.DEFAULT_GENOME} even if it is better.")
+        bool, output("--force", help=f"Replace {opt.DEFAULT_GENOME} even by a worse genome.")
     ] = False,
     trace: Annotated[bool, output("--trace", help="Print one line per organism.")] = False,
 ) -> None:

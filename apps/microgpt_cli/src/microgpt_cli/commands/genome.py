@@ -17,7 +17,7 @@ from microgpt_cli.terminal.options import DEFAULT_GENOME, DEFAULT_TEXT, RUNS, As
 if TYPE_CHECKING:
     from microgpt_evolution.genome_file import GenomeRecord
 
-GENOME_HELP = "Genome file, or run directory (for its winner)."
+GENOME_HELP = "Genome file, or directory of a run, whose winner is used."
 N_HEX = 8  # number of hash digits in the file name of a backup
 
 genome = command_group("Show, select and import genomes.")
@@ -113,7 +113,9 @@ def import_log(
     print(f"Imported: {directory}")
     print_facts({"generations": n_generations, "candidates": count, "best": best})
     if found.left_out:
-        note(f"skipped {len(found.left_out)} outside the ranges, such as: {found.left_out[0]}")
+        note(
+            f"skipped {len(found.left_out)} with values out of range, such as: {found.left_out[0]}"
+        )
     note(f"to use the best: microgpt genome use {as_argument(directory)}")
 
 
@@ -138,7 +140,7 @@ def _content(path: Path) -> tuple[Path, bytes]:
 
 
 def _model_facts(record: "GenomeRecord", input: Path | None) -> dict[str, Any]:
-    """Return facts about the model of a genome that depend on the data but not on training."""
+    """Return facts about a genome's model that are known before training."""
     from microgpt.data.documents import load_text
     from microgpt.data.split import Split, fingerprint
     from microgpt.data.tokenizer import CharTokenizer

@@ -22,7 +22,7 @@ def info(
     data: Annotated[
         Path | None,
         data_option(
-            help="Training file to describe; with --model-dir, also the characters unknown to it."
+            help="Training file to describe; with --model-dir, list characters the model lacks."
         ),
     ] = None,
     chat: Annotated[

@@ -42,10 +42,9 @@ def judge(
 ) -> None:
     """Score the beauty of names.
 
-    Print the terms of the judge's score of each name, and the scores of all names together by the
-    judge and by the heads of the Hydra. Names score high if they are easy to say, symmetric or
-    repetitive, and new. A repeated name scores at most 0. The output of `microgpt generate` can be
-    piped in.
+    Print the terms of the judge's score for each name, then the overall scores by the judge and by
+    the heads of the Hydra. Names score high if they are easy to say, symmetric or repetitive, and
+    new. A repeated name scores at most 0. The output of `microgpt generate` can be piped in.
     """
     batch = names or list(_read_names())
     if not any(name.strip() for name in batch):

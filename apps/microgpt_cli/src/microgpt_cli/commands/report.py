@@ -32,7 +32,9 @@ def report(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help=f"HTML file.  [default: {REPORT} in the run, or here for several runs]"),
+        typer.Option(
+            help=f"HTML file.  [default: {REPORT} in the run; for several runs, in this directory]"
+        ),
     ] = None,
     png: Annotated[
         Path | None,

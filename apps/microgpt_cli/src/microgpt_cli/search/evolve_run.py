@@ -42,7 +42,7 @@ RESUME = "microgpt evolve --resume"
 
 
 def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Run or resume a search; `given` has the options set by the user."""
+    """Run or resume a search; `given` contains the options set by the user."""
     force, model_dir = options["force"], options["train_winner"]
     _check_outputs(model_dir, force=force)
     pool = make_pool(options["workers"], options["scheduler"])
@@ -77,7 +77,7 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
 
 
 def _check_outputs(model_dir: Path | None, *, force: bool) -> None:
-    """Check the outputs early, so that errors do not occur only after the search."""
+    """Raise an error before the search if its results could not be written."""
     if model_dir:
         check_place(model_dir)
     if DEFAULT_GENOME.is_dir():

@@ -40,7 +40,7 @@ class SearchTable:
             self._n_evaluated += 1
         if self._live:
             return
-        self._live = Live(  # restarting a stopped table would overwrite later lines
+        self._live = Live(  # restarting the stopped table would overwrite later lines
             get_renderable=self._lines,
             console=self._console,
             transient=True,

@@ -21,7 +21,7 @@ def make_pool(workers: int | None, scheduler: str | None) -> Pool:
             )
     if scheduler:
         return Dask(scheduler)
-    # By default, a thread may wait 5 ms for the GIL when a kernel ends. With this interval, two
-    # threads reach 0.91 of the speed of two processes, without 0.86 (bench/evolution_speed.py).
+    # By default, a thread may wait 5 ms for the GIL when a kernel ends. The shorter interval raises
+    # the speed of two threads from 0.86 to 0.91 of two processes (bench/evolution_speed.py).
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     return Threads(workers or 1)

@@ -117,7 +117,7 @@ def with_progress(work: Iterable[T], n: int, what: str) -> Iterator[T]:
 def short(number: float) -> str:
     """Format a number with three significant digits, such as 1.23k."""
     for divisor, letter in ((1e6, "M"), (1e3, "k")):
-        if number >= 0.9995 * divisor:  # 0.9995 is rounded up to 1 at three digits
+        if number >= 0.9995 * divisor:  # with three digits, 0.9995 is rounded to 1
             return f"{number / divisor:.3g}{letter}"
     return f"{number:.3g}"
 
@@ -132,7 +132,7 @@ def duration(seconds: float) -> str:
 
 
 def time_left(n: float, per_s: float) -> str:
-    """Format the time left for n items at per_s items per second; 0 means unknown."""
+    """Format the time left for n items at per_s items per second; a rate of 0 means unknown."""
     return f"{duration(n / per_s)} left" if per_s else "? left"
 
 

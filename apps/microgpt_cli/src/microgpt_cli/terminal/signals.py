@@ -44,7 +44,7 @@ def clear_pending_stop() -> None:
 
 
 def pending_stop() -> type[KeyboardInterrupt] | None:
-    """Return the type of the pending exception, or None; libraries may convert the exception."""
+    """Return the type of the pending exception, which a library may have replaced, or None."""
     return _pending[0] if _pending else None
 
 
@@ -81,7 +81,7 @@ def _ignore_dropped_stops(dropped: "sys.UnraisableHookArgs") -> None:
 
 
 class StopRequest:
-    """Records the first Ctrl-C or SIGTERM, so that work can be saved; a second one raises."""
+    """Records the first Ctrl-C or SIGTERM, so that work can be saved; raises on the second."""
 
     def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
         """Create a request; `wake` is called on the first signal, to interrupt waiting code."""

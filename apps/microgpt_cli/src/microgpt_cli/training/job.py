@@ -64,7 +64,7 @@ def recipe_options(preset: PresetName | None, genome: Path | None) -> dict[str, 
 
 
 def new_job(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> TrainingJob:
-    """Return a new job; `overrides` has the settings from the user, a preset or a genome."""
+    """Return a new job; `overrides` contains the settings from the user, a preset or a genome."""
     count_samples(settings["num_samples"], chat=settings["chat"])
     names = {field.name for field in fields(TrainConfig)} & settings.keys()
     config = TrainConfig(**{name: settings[name] for name in names})

@@ -30,7 +30,7 @@ from microgpt_cli.terminal.progress import TrainingProgress
 from microgpt_cli.terminal.signals import StopRequest
 from microgpt_cli.training.job import Ended, TrainingJob, count_samples
 
-# `data.fingerprint` of the bundled names.txt; as in Karpathy's output, its samples are "names".
+# `fingerprint` of the bundled names.txt, whose samples are called "names", as in Karpathy's output.
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
 MAX_SHOWN = 80  # maximum number of characters shown of a document
 
@@ -164,7 +164,7 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
 
 
 def _would_replace_finished_model(state: TrainState, directory: TrainingDirectory) -> bool:
-    """Return whether the directory has a finished model and this run has no steps yet."""
+    """Return whether the directory has a finished model and this run has not completed a step."""
     return state.step == 0 and directory.has_model and not directory.has_own_state
 
 

@@ -60,7 +60,7 @@ class Score:
         n, p, zz = self.n, self.share, Z_95**2
         middle = (p + zz / (2 * n)) / (1 + zz / n)
         half = Z_95 * sqrt(p * (1 - p) / n + zz / (4 * n * n)) / (1 + zz / n)
-        # At shares of 0 and 1, rounding may put the share outside its own interval.
+        # At shares of 0 and 1, rounding may put the share outside the interval.
         return max(0.0, min(p, middle - half)), min(1.0, max(p, middle + half))
 
 
@@ -77,7 +77,7 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
     """Yield a model's reply to each item (see `load_chat_tests`), in order, at temperature 0.
 
     The prompt is the conversation up to the item, including expected replies. Long prompts are
-    truncated as in a chat. If the question itself does not fit, the reply is None, which is wrong.
+    truncated as in a chat. If the question itself does not fit, the reply is None, hence wrong.
     """
     found = [_prompt(model, item) for item in items]
     prompts = [prompt for prompt in found if isinstance(prompt, ChatPrompt)]

@@ -22,7 +22,7 @@ class HeldOutLoss:
     loss: float  # mean NLL per unmasked token, in nats
     n_docs: int
     n_tokens: int  # number of unmasked tokens
-    n_characters: int  # characters of these tokens; a document end counts as one
+    n_characters: int  # number of characters of these tokens; a document end counts as one
 
     @property
     def bits_per_character(self) -> float:

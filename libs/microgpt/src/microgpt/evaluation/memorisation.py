@@ -25,7 +25,7 @@ class KnownTexts(Container[str]):
 
         Args:
             room: maximum number of tokens in a sample. A sample of at least `room` bytes may be cut
-                off, so it is known if it is a substring of a text.
+                off. Such a sample counts as known if it is a substring of a text.
             text: "stream" if every substring of a text counts as known.
         """
         self.texts, self.text = texts, text

@@ -70,8 +70,8 @@ class Predictor:
 
         Args:
             docs: texts or conversations.
-            loss_on: messages of conversations that have a loss: the assistant's, or all.
-            text: "stream" for running text, without a start and an end.
+            loss_on: which messages contribute to the loss: the assistant's, or all.
+            text: "stream" for running text, which has no start and no end.
 
         Raises:
             ConfigError: threads is out of range, or text is unknown.

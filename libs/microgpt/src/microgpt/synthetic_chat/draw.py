@@ -39,14 +39,14 @@ class Wordings:
 
 @dataclass(frozen=True)
 class Fillers(Generic[T]):
-    """Fillers of wordings, split into seen and held-out fillers independently of the seed."""
+    """Values to insert into wordings, split into seen and held-out values in a fixed way."""
 
     seen: Sequence[T]
     held_out: Sequence[T]
 
     @classmethod
     def of(cls, fillers: Iterable[T], text: Callable[[T], str] = str) -> "Fillers[T]":
-        """Split fillers by the hashes of their texts."""
+        """Split values by the hashes of their texts."""
         seen: list[T] = []
         held_out: list[T] = []
         for filler in fillers:

@@ -29,12 +29,12 @@ from microgpt.synthetic_chat.tasks import (
 )
 
 ALPHABET = " !'+,-.?" + string.digits + string.ascii_lowercase
-MAX_TOKENS = 120  # maximum length of a conversation; fits into a context of 128
-MAX_PROMPT = 96  # maximum prompt length at that context (`microgpt.data.chat_truncation`)
+MAX_TOKENS = 120  # maximum tokens per conversation; leaves room in a context of 128
+MAX_PROMPT = 96  # maximum prompt tokens in a context of 128 (`microgpt.data.chat_truncation`)
 
 MEMORY = 0.15  # fraction of conversations that tell a fact and ask for it later
-AT_ONCE = 0.25  # fraction of these that ask in the next message
-LENGTHS = (1, 1, 1, 1, 2, 2, 3, 4)  # numbers of exchanges in other conversations
+AT_ONCE = 0.25  # fraction of those conversations that ask in the next message
+LENGTHS = (1, 1, 1, 1, 2, 2, 3, 4)  # numbers of exchanges that other conversations may have
 
 Task = Callable[[Draw], Exchange]
 
@@ -42,7 +42,7 @@ _WITH_FILLERS: Sequence[Task] = (
     addition, subtraction, spelling, reversing, length, letters, comparison, outside,
 )  # fmt: skip
 _MEMORISED: Sequence[Task] = (*(small_talk,) * 2, days, months, opposites, capitals)
-# Harder tasks are more frequent, because they need more examples, arithmetic most of all.
+# Harder tasks, above all arithmetic, need more examples, so they are more frequent.
 _TRAINING_TASKS: Sequence[Task] = (
     *_WITH_FILLERS, *_MEMORISED, *(addition,) * 7, *(subtraction,) * 6, *(comparison,) * 2,
     spelling, *(reversing,) * 3, length, outside,

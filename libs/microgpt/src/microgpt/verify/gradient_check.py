@@ -13,9 +13,9 @@ from microgpt.reference import ReferenceEngine, document_loss
 from microgpt.value import Number, Value, dot, exp, log, relu, total
 
 DIFFERENCE = 1e-5  # step of central differences; their error is about DIFFERENCE**2 = 1e-10
-NEGLIGIBLE = 1e-2  # gradients below this fraction of the largest one are mostly rounding errors
+NEGLIGIBLE = 1e-2  # gradients below this fraction of the largest one are mostly rounding error
 DROPOUTS = 0.0, 0.3  # dropout rates of the model checks
-N_LEAVES, N_STEPS = 3, 8  # size of a random expression
+N_LEAVES, N_STEPS = 3, 8  # number of inputs and operations of a random expression
 
 # All operations of `Value`, applied to numbers a and b and a constant c.
 OPERATIONS: list[Callable[[Any, Any, float], Any]] = [

@@ -16,7 +16,7 @@ class RunError(MicrogptError):
 
 
 class NoWinnerError(MicrogptError):
-    """No organism of a search finished training."""
+    """No organism in the search finished training."""
 
 
 class StoppedError(MicrogptError):

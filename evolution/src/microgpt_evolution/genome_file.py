@@ -1,4 +1,4 @@
-"""Read and write genome.json, the winner of a search.
+"""Read and write genome.json, which stores the winner of a search.
 
 The keys of evolve-rust come first, one per line. Files written by evolve-rust, which have only
 these keys, can also be read. Repeating a search writes the same bytes.
@@ -22,7 +22,7 @@ from microgpt_evolution.genome import GENES, Genome
 from microgpt_evolution.objectives.fitness import Fitness
 
 FORMAT_VERSION = 1
-MAX_BYTES = 2**20  # a normal file is below 1 kB
+MAX_BYTES = 2**20  # typical files are smaller than 1 kB
 CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( .*)?$", re.MULTILINE)  # Git merge conflict markers
 
 ObjectiveName = Literal["loss", "aesthetic", "hydra"]
@@ -40,7 +40,7 @@ class GenomeRecord:
     n_ff_exp: int
     steps: int
     lr: _Finite
-    loss: _Finite  # loss on the last training document, for every objective
+    loss: _Finite  # loss on the last training document; set for every objective
     generation: Annotated[int, Field(ge=0)]  # generation of the winner, counted from 1
     evolved: bool = True  # true in every file written by a search
     version: Annotated[int, Field(ge=1)] = FORMAT_VERSION

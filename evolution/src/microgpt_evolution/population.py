@@ -78,7 +78,7 @@ class Organism:
 
 @dataclass(frozen=True)
 class Offspring:
-    """An organism without a slot; a copy that is not retrained has a seed and an evaluation."""
+    """A new organism without a slot; only copies that are not retrained have a seed."""
 
     genome: Genome
     origin: Provenance
@@ -88,7 +88,7 @@ class Offspring:
 
     @classmethod
     def same(cls, organism: Organism, origin: Provenance) -> "Offspring":
-        """Return a copy of an organism with its evaluation."""
+        """Return a copy of an organism with the same seed and evaluation."""
         return cls(organism.genome, origin, (organism,), organism.seed, organism.evaluation)
 
 

@@ -1,7 +1,7 @@
 """Render a report as a self-contained HTML page.
 
 The page contains the data and one copy of Vega's script. Bundling the script takes vl-convert one
-second, so the user's cache directory keeps a copy. The page follows the system's color scheme.
+second, so a copy is kept in the user's cache directory. The page follows the system's color scheme.
 """
 
 import html
@@ -29,7 +29,7 @@ Row = dict[str, Any]  # a row of a chart's dataset
 
 PNG_SCALE = 2  # PNG pixels per chart pixel
 MAX_SCRIPT_BYTES = 2**24  # size limit for Vega's script: more than ten times its actual size
-N_SVG = 3_000  # maximum number of evaluations for SVG; more would be slow, so the page uses canvas
+N_SVG = 3_000  # with more evaluations, the page uses canvas because SVG would be slow
 # Vega compiles expressions to functions, which requires 'unsafe-eval'.
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; "
@@ -179,7 +179,7 @@ def vega() -> str:
     """Return Vega's script, from the cache if possible."""
     name = f"vega-{version('vl-convert-python')}.js"
     directory: Path | None = None
-    with suppress(OSError, RuntimeError, UnicodeDecodeError):  # no cache without a home directory
+    with suppress(OSError, RuntimeError, UnicodeDecodeError):  # the cache is optional
         found = user_cache_path("microgpt", appauthor=False)
         directory = found if found.is_absolute() else None  # platformdirs 4.2 may return "~/.cache"
         if directory:

@@ -48,7 +48,7 @@ class Measure:
         return "lower" if self.is_loss else "higher"
 
     def of(self, evaluation: Evaluation) -> float | None:
-        """Return the value of an evaluation, or None if it failed or has no such score."""
+        """Return the value of an evaluation, or None if it failed or lacks the score."""
         if evaluation.status != "ok":
             return None
         if self.score is None:
@@ -78,7 +78,7 @@ class RunSummary:
 
     @cached_property
     def measures(self) -> dict[str, Measure]:
-        """The measure of each population, by name."""
+        """The measure of each population, by population name."""
         names = dict.fromkeys(
             name for g in self.generations for name, ranked in g.populations.items() if ranked
         )
@@ -152,7 +152,7 @@ class RunSummary:
 
     @cached_property
     def champions(self) -> dict[str, Organism]:
-        """The winner, or else the best organism (the first if tied), of each population."""
+        """The winner or, if unknown, the best organism of each population; the first wins ties."""
         best: dict[str, Organism] = {}
         for name, _, found in self.ranked_organisms():
             if found.has_finished and (name not in best or found.fitness < best[name].fitness):

@@ -109,7 +109,10 @@ def as_text(scaling: Scaling) -> Iterator[str]:
     seeds = sorted({seed for cell in scaling.cells for seed in cell.losses})
     follow = seeds[-1] - seeds[0] + 1 == len(seeds) > 2
     listed = f"{seeds[0]} … {seeds[-1]}" if follow else ", ".join(map(str, seeds))
-    yield f"Loss: held-out loss, nats per token. Last document: its training loss. Seeds: {listed}"
+    yield (
+        "Loss: held-out loss, nats per token. Last document: training loss of the last document. "
+        f"Seeds: {listed}"
+    )
     if len(seeds) > 1:
         yield "±: half-width of the 95 % confidence interval over the seeds"
     for series in scaling.series:

@@ -59,7 +59,8 @@ def _names(summary: RunSummary) -> Section | None:
     return Section(
         "names",
         "Generated names",
-        "The first names that each champion generated; for the winner, in its first retest.",
+        "The first names that each champion generated. For the winner: names from "
+        "the first retest run.",
         table=Table(["champion", "fitness", "names"], rows, is_prose=True),
     )
 

@@ -14,7 +14,7 @@ from microgpt.printable import printable
 from microgpt.storage.meta import MAX_META_BYTES, META, Meta, parse_meta
 from microgpt.training.history_file import HISTORY, HistoryPoint, read_history
 
-MAX_POINTS = 100  # maximum number of points per curve; a chart cannot show more
+MAX_POINTS = 100  # maximum number of points per curve; more would not be visible
 WIDEST = 1 / 20  # maximum standard deviation of the Gaussian smoothing, as a share of the run
 WIDTH_AT_FIRST = 1 / 5  # maximum standard deviation as a share of the steps so far
 

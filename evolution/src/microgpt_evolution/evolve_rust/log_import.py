@@ -52,7 +52,7 @@ _ROW = re.compile(
 class LossLog:
     """The parsed content of a log."""
 
-    candidates: tuple[Organism, ...]  # each slot is a rank; an elite appears in several generations
+    candidates: tuple[Organism, ...]  # slots are ranks; an elite appears in several generations
     winner: GenomeRecord  # the first candidate with the lowest loss
     left_out: tuple[str, ...]  # errors of rows with a genome outside microgpt's ranges
 
@@ -102,7 +102,7 @@ def parse_log(lines: Iterable[str], path: Path) -> LossLog:
 
 
 def write_imported(folder: Path, log: LossLog, source: Path) -> Path:
-    """Write a log as a run and return the run directory; such a run cannot be resumed."""
+    """Save a log as a run and return the run directory. Imported runs cannot be resumed."""
     settings = {
         "objective": log.winner.objective,
         "fitness": log.winner.fitness,

@@ -1,4 +1,4 @@
-"""Log of a loss search while it runs, in evolve-rust's format.
+"""Log lines written during a loss search, in evolve-rust's format.
 
 evolve-rust's tools parse "--- Generation", rows like "#1: … | Loss: 1.6470 [random]", and "Best:".
 If an organism has no fitness, its row contains the status instead of a loss.
@@ -82,7 +82,7 @@ def event(stage: StagnationStage, stagnation: int) -> list[str]:
 
 
 def number(loss: float | None) -> str:
-    """Format a loss with four decimals, or as "none"."""
+    """Format a loss with four decimals; None becomes "none"."""
     return "none" if loss is None else f"{loss:.4f}"
 
 

@@ -12,9 +12,9 @@ from microgpt_evolution.population import Evaluation, Organism, diversity, rank
 from microgpt_evolution.search.blacklist import MIN_FAILURES, Blacklist
 
 RULE = "=" * 40
-N_LISTED = 10  # maximum number of top configurations, and of blacklisted species, to list
+N_LISTED = 10  # maximum number of top configurations and of blacklisted species in the log
 WORST_LOSS, BAR_SCALE, LONGEST_BAR = 4.0, 12, 40  # scale of the bar chart; a loss of 4 has no bar
-N_COMPARED = 10  # number of best organisms, and of worst organisms, to compare
+N_COMPARED = 10  # number of best and of worst organisms to compare
 SMALLEST_DELTA = 0.01  # smaller differences are shown without an arrow
 GENES = {
     "n_emb": "Embedding", "n_head": "Heads", "n_layer": "Layers", "n_ctx": "Context",

@@ -13,7 +13,7 @@ def evaluating(population: Sequence[Organism]) -> str:
 
 
 def descended(population: Sequence[Organism]) -> str:
-    """Return the line for the first generation of a warm start."""
+    """Return the line for the first generation after a warm start."""
     n = Counter(organism.origin for organism in population)
     return (
         f"[breed] first gen: {n['genome']} genome + {n['mutant']} mutants + "
@@ -22,7 +22,7 @@ def descended(population: Sequence[Organism]) -> str:
 
 
 def started(organism: Organism) -> str:
-    """Return the line for the start of an evaluation, or for an elite that needs none."""
+    """Return the line for the start of an evaluation, or for an elite, which is not retrained."""
     name = f"[eval] organism {organism.slot}"
     if organism.evaluation:
         return f"{name} already evaluated ({_worth(organism)})"
@@ -35,7 +35,7 @@ def done(organism: Organism, seconds: float, reason: str = "") -> str:
     if organism.has_finished:
         return f"{name} done: {_worth(organism)} ({seconds:.1f}s)"
     status = organism.evaluation.status if organism.evaluation else "crashed"
-    what = "PANICKED" if status == "crashed" else status.upper()  # evolve-rust has only panics
+    what = "PANICKED" if status == "crashed" else status.upper()  # evolve-rust's word for a crash
     return f"{name} {what}: {reason} | config: {organism.genome.describe()}"
 
 

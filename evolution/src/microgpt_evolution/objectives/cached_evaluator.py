@@ -50,7 +50,7 @@ class CachedEvaluator:
     ) -> None:
         self.objective, self.records = objective, records
         self._pool, self._should_stop = pool, should_stop or Event()
-        # Other processes cannot see the event; they are killed instead.
+        # Worker processes cannot see the event. They are killed instead.
         is_here = isinstance(pool, Threads)
         work = partial(_measure, objective, self._should_stop.is_set if is_here else None)
         self._work = work if is_here else PickledOnce.of(work)
@@ -103,7 +103,7 @@ def _measure(
     objective: Objective[Any], should_stop: Callable[[], bool] | None, trial: Trial[Any]
 ) -> Evaluation:
     """Return the evaluation of a trial, including its duration."""
-    started, cpu_started = perf_counter(), thread_time()  # training runs in this thread only
+    started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
     evaluation = objective.measure(trial.config, trial.seed, should_stop)
     if evaluation.seconds:
         return evaluation  # the objective has already set the training time

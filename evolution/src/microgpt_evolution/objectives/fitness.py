@@ -16,10 +16,12 @@ LAST_DOC_LOSER = 2.3  # as in evolve-rust
 
 
 def target(fitness: Fitness, primordial: float | None = None) -> float:
-    """Return the target fitness; for held-out, it is relative to the primordial genome's loss."""
+    """Return the target fitness; held-out targets depend on the loss of the primordial genome."""
     if fitness == "last-doc":
         return LAST_DOC_TARGET
-    assert primordial is not None, "a held-out target is a gain on the primordial genome"
+    assert primordial is not None, (
+        "the held-out target depends on the loss of the primordial genome"
+    )
     return primordial - HELD_OUT_GAIN
 
 

@@ -38,7 +38,7 @@ class LossObjective:
 
     @classmethod
     def of(cls, parts: Split, fitness: Fitness = "held-out", **options: Any) -> Self:
-        """Create the objective for a split; `options` are the values of other fields.
+        """Create the objective for a split; `options` sets the other fields.
 
         For "last-doc", the objective trains on all documents in file order, as evolve-rust does.
         """
@@ -63,7 +63,7 @@ class LossObjective:
 
     @cached_property
     def lengths(self) -> Counter[int]:
-        """The number of training documents of each length; lengths are in tokens."""
+        """The number of training documents by length in tokens."""
         return Counter(map(self.tokenizer.count_tokens, self.training.docs))
 
     def refusal(self, genome: Genome) -> str | None:
@@ -77,7 +77,7 @@ class LossObjective:
     def measure(
         self, genome: Genome, seed: int, should_stop: Callable[[], bool] | None = None
     ) -> Evaluation:
-        """Train an organism and return its evaluation, which is invalid after a stop."""
+        """Train an organism and return its evaluation, which is invalid if training was stopped."""
         trained = self.train(genome, seed, should_stop)
         if isinstance(trained, Evaluation):
             return trained

@@ -3,7 +3,7 @@
 MIN_LENGTH = 3  # shorter names are not scored
 VOWELS = frozenset("aeiouy")
 SOFT_ENDINGS = ("a", "n", "y")
-LONGEST_RUN = 2  # length of a run of vowels or consonants that is easy to pronounce
+LONGEST_RUN = 2  # longest run of vowels or consonants that is easy to pronounce
 
 
 def normal(name: str) -> str:

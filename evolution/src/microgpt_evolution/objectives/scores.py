@@ -9,7 +9,7 @@ from microgpt_evolution.objectives.judge import judge
 from microgpt_evolution.objectives.name_features import normal
 
 NO_NAME = -100.0  # score of a batch in which no name can be scored
-EVOLVE_RUST_SAMPLES = 5  # names per organism in evolve-rust, which scores repeats like other names
+EVOLVE_RUST_SAMPLES = 5  # names per organism in evolve-rust, where repeats keep their score
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ def score_names(
     Args:
         known: names that do not count as novel, from `known_names`.
         loss: held-out loss, which the Origin head scores.
-        repeats_count: whether repeats are scored like other names. Otherwise, a repeat scores at
-            most 0, so that a model that repeats one good name does not win.
+        repeats_count: if true, repeated names keep their score. If false, a repeated name scores
+            at most 0, so that a model that repeats one good name does not win.
     """
     repeats = find_repeats(names)
     is_capped = [False] * len(names) if repeats_count else repeats

@@ -41,7 +41,9 @@ class SweepObjective:
         data = LossObjective.of(parts)
         masks = (data.tokenizer.mask(doc, TrainConfig.loss_on) for doc in data.validation)
         if not any(mask is None or any(mask) for mask in masks):
-            raise DataError("the held-out conversations have no replies; add some with replies")
+            raise DataError(
+                "the held-out conversations have no replies; add conversations with replies"
+            )
         return cls(data)
 
     def n_params(self, config: SweepConfig) -> int:
@@ -85,7 +87,7 @@ class SweepObjective:
         Args:
             should_stop: polled during training; if it returns true, the evaluation is invalid.
         """
-        started, cpu_started = perf_counter(), thread_time()  # training runs in this thread only
+        started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
         try:
             trained = train(
                 self.data.training,

@@ -40,7 +40,7 @@ class EvaluationRecord(BaseModel):
 
     @classmethod
     def of(cls, evaluation: Evaluation, **others: Any) -> Self:
-        """Create the record of an evaluation; `others` are the remaining fields."""
+        """Create the record of an evaluation; `others` sets the remaining fields."""
         return cls(
             status=evaluation.status,
             fitness=evaluation.fitness if math.isfinite(evaluation.fitness) else None,

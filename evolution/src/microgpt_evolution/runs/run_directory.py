@@ -202,7 +202,7 @@ def new_directory(
     """
     if os.path.lexists(folder) and not folder.is_dir():
         raise RunError(f"cannot save runs in {folder}: it is not a directory; rename it")
-    staging = folder / SAVING  # if this process is killed, the next lock holder removes it
+    staging = folder / SAVING  # removed by the next lock holder if this process is killed
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with DirectoryLock(folder, exists=True):

@@ -36,7 +36,7 @@ class AestheticPopulation(Population):
         first_slot: int = 1,
         ancestor: Genome | None = None,
     ) -> None:
-        """Create a random first generation; with an ancestor, half are the ancestor and mutants."""
+        """Create the first generation: random, or half from the ancestor and its mutants."""
         self.measure = measure
         self._size, self._run_seed, self._rng, self._first_slot = size, run_seed, rng, first_slot
         children = [Offspring(ancestor, "genome")] if ancestor else []
@@ -53,7 +53,7 @@ class AestheticPopulation(Population):
         return replace(evaluation, fitness=-evaluation.scores.scores[self.measure])
 
     def breed(self) -> None:
-        """Keep the finished elites and add their mutants; without elites, add random organisms."""
+        """Keep the finished elites and add their mutants; if there are none, add random ones."""
         elites = [o for o in self.organisms[:N_ELITES] if o.has_finished]
         children = [Offspring.same(elite, "elite") for elite in elites]
         while len(children) < self._size:

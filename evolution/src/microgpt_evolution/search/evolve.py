@@ -1,4 +1,4 @@
-"""Search for the genome that fits a set of documents best."""
+"""Search for the best genome for a set of documents."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -66,7 +66,7 @@ def evolve(
     minutes: float | None = None,
     workers: int | Pool = 1,
     run_dir: str | os.PathLike[str] | None = None,
-    on_event: Callable[[SearchEvent], None] | None = None,  # called after each evaluation
+    on_event: Callable[[SearchEvent], None] | None = None,  # called with each event
     log: Callable[[str], None] | None = None,  # called with each line of the log
     should_stop: Event | None = None,
 ) -> EvolutionResult:
@@ -88,7 +88,7 @@ def evolve(
         samples: only for "aesthetic" and "hydra": names to score per organism. Default: 200.
         exchange: only for "hydra": "migrate" (default), or "source" as in evolve-rust.
         origin: only for "hydra": add a fourth head that scores the held-out loss.
-        head: only for "hydra": head whose champion wins. Default: the best organism of all heads.
+        head: only for "hydra": head whose champion wins. By default, the best over all heads wins.
         warm_start: genome that, together with its mutants, forms half of the first generation.
         minutes: time limit for starting a generation; makes the winner depend on the machine.
         workers: number of threads, or an open pool. Does not affect the winner.

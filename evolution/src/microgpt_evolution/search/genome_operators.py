@@ -32,7 +32,7 @@ NORMAL: Space = {
     "steps": (200, 300, 500, 750, 1000, 1500),
     "lr": (-3.0, -1.3),
 }
-WIDE: Space = {  # used in a cataclysm
+WIDE: Space = {  # used in a cataclysm, the restart after long stagnation
     "n_emb": (8, 16, 24, 32, 48, 64),
     "n_ctx": (8, 12, 16, 24, 32),
     "n_layer": (1, 2, 3, 4, 5, 6),

@@ -24,7 +24,7 @@ N_GUESTS = 2  # number of champions that each head receives from other heads
 
 
 class Hydra:
-    """Search over all heads, which share one random generator.
+    """A search with one population per head; the heads share one random generator.
 
     Attributes:
         exchange: how the heads exchange genomes in a gathering. "migrate": in each head, champions
@@ -108,7 +108,7 @@ class Hydra:
         }
 
     def finalists(self) -> list[Organism]:
-        """Return the champions of the last gathering, each as first evaluated."""
+        """Return the first copy of each champion of the last gathering."""
         seeds = dict.fromkeys(o.seed for organisms in self.met.values() for o in organisms)
         return [self._first[seed] for seed in seeds]
 
@@ -125,7 +125,7 @@ class Hydra:
     def _guests(
         self, host: HeadName, champions: dict[HeadName, list[Organism]], room: int
     ) -> list[Offspring]:
-        """Return champions of the next heads, then their crossovers with the host's champion."""
+        """Return champions of other heads, followed by crossovers with the host's champion."""
         names = list(self.heads)
         ring = [*names[names.index(host) + 1 :], *names[: names.index(host)]]
         guests = [champions[name][0] for name in ring if champions[name]][:N_GUESTS]

@@ -26,7 +26,7 @@ MAX_TRIES = 20  # number of random genomes drawn before a blacklisted species is
 def first_generation(
     size: int, *, run_seed: int, rng: Random, ancestor: Genome | None = None
 ) -> list[Organism]:
-    """Return random organisms. An ancestor and its mutants, if given, form half of them."""
+    """Return random organisms; if an ancestor is given, half are the ancestor and its mutants."""
     children = []
     if ancestor:
         children = [Offspring(ancestor, "genome")]
@@ -48,7 +48,7 @@ def next_generation(
 ) -> list[Organism]:
     """Return the next generation, which has the same size as the ranked generation.
 
-    Only finished organisms are kept or used as parents. If none has finished, all are random.
+    Only finished organisms are kept or used as parents. If none exist, all offspring are random.
 
     Args:
         run_seed: seed of the run, from which the training seeds are derived.

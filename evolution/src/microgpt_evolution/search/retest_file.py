@@ -25,7 +25,7 @@ class Measures(BaseModel):
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False, frozen=True)
 
-    found: _Number | None  # value in the search; None if not measured there
+    found: _Number | None  # value in the search; None if the search did not measure it
     again: tuple[_Number, ...]  # values in the retest, in the order of the seeds
 
 

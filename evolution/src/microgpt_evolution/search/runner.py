@@ -82,7 +82,7 @@ class SearchRunner(ABC):
         self._listeners = listeners
 
     def run(self, minutes: float | None = None) -> Winner | None:
-        """Run the search and return its winner, or None. Start no generation after `minutes`."""
+        """Run the search and return its winner, or None. No generation starts after `minutes`."""
         self._started = perf_counter()
         self._begin()
         for number in range(1, self.settings.generations + 1):
@@ -183,7 +183,7 @@ class LossRunner(SearchRunner):
     """Runs a loss search and logs it in evolve-rust's format."""
 
     search: LossSearch
-    target = target("last-doc")  # fitness to beat; for held-out, `_begin` replaces it
+    target = target("last-doc")  # fitness to beat; `_begin` replaces it in held-out searches
     _is_reached = False
 
     def _begin(self) -> None:

@@ -29,7 +29,7 @@ from microgpt_evolution.search.loss_search import LossSearch
 
 Search = Population | Hydra  # both have the methods ask, tell, breed and finalists
 
-HELD_OUT = 0.1  # fraction of the documents in the validation split, and in the test split
+HELD_OUT = 0.1  # size of the validation split and of the test split, as a fraction
 # Options of each objective, with their default values.
 DEFAULTS: dict[ObjectiveName, dict[str, Any]] = {
     "loss": {"population": 8, "generations": 10, "fitness": "held-out"},
@@ -98,7 +98,7 @@ class SearchSettings(BaseModel):
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
-        """Reject options of other objectives, and missing options of this objective."""
+        """Reject options of other objectives, and require the options of this objective."""
         known = DEFAULTS[self.objective]
         for name in OPTIONS:
             value = getattr(self, name)

@@ -23,7 +23,9 @@ MAX_COMBINATIONS = 10_000  # combinations are created before training; the limit
 
 
 def grid(axes: Mapping[str, Sequence[Any]]) -> tuple[list[SweepConfig], list[str]]:
-    """Return the distinct valid combinations, last axis fastest, and the errors of the others.
+    """Return the distinct valid combinations and the errors of the others.
+
+    The last axis varies fastest.
 
     Args:
         axes: values to combine, by setting name.

@@ -73,7 +73,7 @@ def fit_law(curves: Mapping[int, Curve]) -> FittedLaw | None:
         [point for seed, curve in curves.items() if seed != left_out for point in curve]
         for left_out in curves
     ]
-    if any(len(dict(rest)) < least for rest in rests):  # too few distinct x without one seed
+    if any(len(dict(rest)) < least for rest in rests):  # too few distinct x if one seed is left out
         return FittedLaw(law, has_floor)
     without = tuple(other for rest in rests if (other := fit(rest)))
     return FittedLaw(law, has_floor, without) if len(without) == len(rests) else None
@@ -110,7 +110,7 @@ def _fit_with_floor(curve: Curve) -> PowerLaw | None:
         else:
             low += third
     law = with_exponent((low + high) / 2)
-    if law.scale <= 0 or best == N_TRIED - 1:  # the best exponent is the last one
+    if law.scale <= 0 or best == N_TRIED - 1:  # the best exponent is at the upper limit
         return None
     # A floor cannot be negative, and a logarithmic decline does not determine a floor.
     return fit_line(curve) if law.floor < 0 or best == 0 else law

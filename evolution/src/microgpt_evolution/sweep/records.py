@@ -23,7 +23,7 @@ from microgpt_evolution.runs.run_directory import RUN, RunDirectory, read_settin
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig
 
 TABLE = "evaluations.csv"
-HELD_OUT = 0.1  # fraction of the documents in the validation split, and in the test split
+HELD_OUT = 0.1  # size of the validation split and of the test split, as a fraction
 OUTCOME = ("val_loss", "last_loss", "train_loss", "samples", "seconds", "cpu_seconds")
 
 Kind = Literal["steps", "params", "grid"]
@@ -61,7 +61,7 @@ class SweepSettings(BaseModel):
 
     @classmethod
     def parse(cls, settings: dict[str, Any], directory: Path) -> Self:
-        """Parse the settings of a sweep; raise RunError if the run is no sweep or is damaged."""
+        """Parse the settings of a sweep; raise RunError if the run is not a sweep or is damaged."""
         if SWEEP not in settings:
             raise RunError(f"{directory} is a search, not a sweep; use a run of microgpt sweep")
         try:

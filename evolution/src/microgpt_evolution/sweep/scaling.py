@@ -119,7 +119,7 @@ class Scaling:
         return cls(cells, series, front(cells, lambda cell: cell.flops))
 
     def gain(self, cell: Cell) -> Mean | None:
-        """Return the improvement of a cell over the previous cell of the front, or None."""
+        """Return the improvement over the previous cell of the front; None if there is none."""
         i = self.front.index(cell) if cell in self.front else 0
         return _gain(self.front[i - 1], cell) if i else None
 

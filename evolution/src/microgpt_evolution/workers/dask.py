@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PACKAGES = ("microgpt-lib", "microgpt-evolution")  # workers need the versions installed here
+PACKAGES = ("microgpt-lib", "microgpt-evolution")  # must have the same versions on all machines
 TIMEOUT_S = 5.0
 COUNT_EVERY_S = 1.0
-PATIENCE_S = 30.0  # maximum time without workers; Dask's nanny takes time to restart one
+PATIENCE_S = 30.0  # maximum time without workers; Dask's nanny takes time to restart a worker
 
 
 class Dask(Pool):
@@ -40,7 +40,7 @@ class Dask(Pool):
         self._had_workers_at = 0.0
 
     def n_workers(self) -> int:
-        """Return the number of worker threads, at least 1, refreshed once per second."""
+        """Return the number of worker threads (at least 1), refreshed at most once per second."""
         self.executor()
         assert self._client
         if self._client.status == "running" and monotonic() >= self._counted_at + COUNT_EVERY_S:

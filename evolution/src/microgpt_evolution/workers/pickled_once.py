@@ -38,7 +38,7 @@ class PickledOnce(Generic[Item, Result]):
         return replace(self, contents=None)
 
     def __call__(self, item: Item) -> Result:
-        """Call the work; raise NotUnpickledError if its contents are neither given nor cached."""
+        """Call the callable; raise NotUnpickledError if it is neither included nor cached."""
         with _unpickling:
             work = _unpickled.get(self.sha256)
             if work is None:

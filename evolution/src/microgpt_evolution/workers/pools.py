@@ -45,7 +45,7 @@ class Pool(ABC):
         """Return the free memory per worker in bytes, or None if unknown."""
         return free_bytes() // self.n_workers()
 
-    def check(self) -> None:  # noqa: B027 - threads and processes come back by themselves
+    def check(self) -> None:  # noqa: B027 - threads and processes need no check
         """Raise an error if no worker is left; called while waiting for results."""
 
     def deaths(self, error: BaseException) -> int:

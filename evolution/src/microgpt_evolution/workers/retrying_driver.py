@@ -17,7 +17,7 @@ from microgpt_evolution.workers.pools import Pool
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-N_DEATHS = 3  # number of worker deaths after which an item is given up
+N_DEATHS = 3  # number of worker deaths after which an item counts as crashed
 PER_WORKER = 2  # items per worker: one runs and one is queued, so that no worker is idle
 POLL_S = 0.1  # interval in seconds for checking should_stop while waiting
 
@@ -46,10 +46,11 @@ def evaluate_all(
     """Return the outcome of work(item) for each item, in order.
 
     When a worker dies, several items may be lost. Each lost item is retried alone to find the item
-    that kills its worker; after three deaths, that item has crashed. Work may run more than once.
+    that kills its worker; after three deaths, that item counts as crashed. Work may be called more
+    than once for an item.
 
     Args:
-        work: function to call. Processes receive it with each item; use `PickledOnce` if large.
+        work: function to call. Sent to processes with each item; use `PickledOnce` if it is large.
         items: arguments of work; they are read one by one as workers become free.
         pool: worker pool; it is left open unless the evaluation ends early.
         on_outcome: called in this thread with the index and the outcome of each item.
@@ -85,7 +86,7 @@ class _Evaluation(Generic[Item, Result]):
         self.finished: SimpleQueue[Future[Result]] = SimpleQueue()
         self.suspects: deque[int] = deque()
         self.n_deaths: Counter[int] = Counter()
-        # Whether a suspect runs alone, so that it is the cause if a worker dies.
+        # True while a suspect runs alone: if a worker dies, the suspect is the cause.
         self.is_alone = False
         self.has_lost = False  # a worker has died since the pool was built
 

@@ -21,7 +21,7 @@ def section(summary: RunSummary) -> Section | None:
         "exchanges",
         "Exchanges between heads",
         "After every third generation, champions migrate to other heads. Kept: the migrant, or its "
-        "child with the champion there, was among the two best of its generation (an elite).",
+        "child with the local champion, was among the two best of its generation (an elite).",
         _chart(summary),
         datasets={"exchanges": rows},
     )

@@ -33,7 +33,7 @@ class Importance:
     gene: str
     share: float  # explained share of the rank variance, 0 to 1; negative estimates become 0
     chance: float  # significance threshold: chance exceeds this share in 5 % of cases
-    correlation: float  # rank correlation of gene and fitness; positive if larger is better
+    correlation: float  # rank correlation of gene and fitness; positive if larger values are better
 
     @property
     def word(self) -> str:

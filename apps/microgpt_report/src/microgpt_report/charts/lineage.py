@@ -9,7 +9,7 @@ from microgpt_report.evaluation_rows import kind_of
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import RunSummary, title_of
 
-N_PLACES = 24  # rows per population; lower-ranked ancestors of the winner share one more row
+N_PLACES = 24  # rows per population; lower-ranked ancestors of the winner share one extra row
 ROW_HEIGHT, GAP = 15, 1.5  # row height in pixels; number of empty rows between populations
 
 

@@ -15,7 +15,7 @@ from microgpt_report.training_runs import Curve, TrainingRun, differing
 
 WIDTH, HEIGHT = 520, 300  # plot size in pixels
 LABEL_HEIGHT, LABEL_WIDTH = 34, 300  # label size in pixels; the chart grows to fit all labels
-SUBTITLE_WIDTH, MAX_IN_TITLE = 100, 2  # characters per line; maximum number of setting names
+SUBTITLE_WIDTH, MAX_IN_TITLE = 100, 2  # characters per line; maximum number of settings
 N_MARKED = 50  # maximum number of points on a held-out curve; more would hide the line
 BEGINNING = 0.05  # share of the steps, at the start, where high losses may be cut off
 MARGIN, LEAST_MARGIN = 0.06, 0.01  # y-axis margin as a share of the range; minimum margin in nats
@@ -72,7 +72,7 @@ def _highest(curve: Curve) -> float:
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Return the places, moved at least `gap` apart and kept within low and high if possible."""
+    """Return the places, moved at least `gap` apart and, if possible, between low and high."""
     order = sorted(range(len(places)), key=places.__getitem__)
     moved = list(places)
     moved[order[0]] = max(moved[order[0]], low + gap / 2)
@@ -120,7 +120,7 @@ def _of(base: alt.Chart, rows: list[Row]) -> alt.Chart:
 
 def _lines(base: alt.Chart, runs: Runs) -> Iterator[alt.Chart]:
     are_few = len(runs) <= len(COLORS)
-    if are_few:  # draw the faintest lines first, because later lines cover them
+    if are_few:  # draw the faintest lines first, below the others
         rows = _curves(runs, TRAINING, lambda run: run.training)
         yield _of(base, rows).mark_line(strokeWidth=1, opacity=0.2, clip=True)
     smoothed = _curves(runs, TRAINING, lambda run: run.smoothed)

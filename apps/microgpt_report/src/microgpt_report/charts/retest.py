@@ -1,4 +1,4 @@
-"""Charts and table of the retest, in which the best organisms are trained with fresh seeds."""
+"""Charts and table of the retest, in which the best organisms are retrained with fresh seeds."""
 
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
@@ -25,8 +25,8 @@ def sections(summary: RunSummary, evaluations: Sequence[Row]) -> Iterator[Sectio
         yield Section(
             "finalists",
             "Finalists retested with fresh seeds",
-            "Circle: value in the search. Triangle: retest with a fresh seed. Dash: mean of these, "
-            "by which the winner is chosen.",
+            "Circle: value in the search. Triangle: retest with a fresh seed. Dash: mean of these "
+            "values, used to choose the winner.",
             _finalists(summary, rows),
             datasets={"finalists": rows},
         )
@@ -63,8 +63,9 @@ def _winner(retest: RetestFile) -> Section:
     return Section(
         "retest",
         "Winner: search and retest",
-        "The winner in the search, and trained again with fresh seeds: mean and 95 % confidence "
-        "interval. The test documents were not used in the search. Losses in nats per token.",
+        "Values of the winner in the search and after retraining with fresh seeds: mean and 95 % "
+        "confidence interval. The test documents were not used in the search. Losses are in nats "
+        "per token.",
         table=Table(["", "search", "retest", "95 % interval", "seeds"], rows),
     )
 

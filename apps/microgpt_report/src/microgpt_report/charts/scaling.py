@@ -125,7 +125,7 @@ class _Panels:
 
 
 def _curve(series: Series, number: int) -> list[Row]:
-    """Return the fitted power law within the measured range, or the measurements if none fits."""
+    """Return the fitted power law within the measured range, or the measurements if no law fits."""
     xs = [cell.x(series.axis) for cell in series.cells]
     losses = [cell.val_loss.value for cell in series.cells]
     if series.law:

@@ -19,7 +19,7 @@ def section(summary: RunSummary) -> Section:
     return Section(
         "species",
         "Species",
-        "A species is all genomes with the same model shape. One column per generation; a column "
+        "Genomes with the same model shape form a species. One column per generation; a column "
         "of one color means that the search has converged.",
         _chart(summary, names),
         datasets={"species": rows},

@@ -86,7 +86,7 @@ def test_a_chat_model_is_trained_and_talked_to(microgpt, tmp_path) -> None:
 def test_train_and_info_tell_of_what_nobody_answers(microgpt, tmp_path) -> None:
     alone = '[{"role": "user", "content": "oh"}]'
     (tmp_path / "chat.jsonl").write_text(f"{CHAT_LINE}\n{alone}\n")
-    told = "note: left out 1 final user message without a reply, 1 of them a whole conversation\n"
+    told = "note: left out 1 final user message without a reply, and 1 conversation with no reply\n"
     trained = microgpt("train", "--chat", "--input", "chat.jsonl", "--steps", "1")
     assert trained.stdout.startswith("num convos: 1\nvocab size: 8\n")  # of "hi" and "yo" alone
     assert trained.stderr.count(told) == 1

@@ -136,7 +136,7 @@ def test_other_data_is_noticed(microgpt, unfinished, names) -> None:
 
 @pytest.mark.parametrize(
     ("place", "problem"),
-    [("nowhere", "nowhere does not exist; "), (".", "has no training to resume")],
+    [("nowhere", "nowhere does not exist; "), (".", "has no checkpoint to resume")],
 )
 def test_where_nothing_was_begun_nothing_goes_on(microgpt, place, problem) -> None:
     assert problem in refused(microgpt("train", "--resume", place))

@@ -147,7 +147,7 @@ def test_what_is_in_none_of_the_formats_is_refused(tmp_path, content, problem) -
         (
             2,
             1,
-            ["left out 3 final user messages without a reply, 1 of them a whole conversation"],
+            ["left out 3 final user messages without a reply, and 1 conversation with no reply"],
         ),
     ],
 )

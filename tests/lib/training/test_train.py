@@ -120,7 +120,7 @@ def test_the_engines_agree_on_every_setting() -> None:
 
 def test_a_state_that_does_not_fit_is_refused(train) -> None:
     state = train(DOCS, model=SMALL, config=TrainConfig(steps=5)).state
-    with pytest.raises(ConfigError, match="checkpoint to resume is of a model with another shape"):
+    with pytest.raises(ConfigError, match="checkpoint to resume has another model shape"):
         train(DOCS, config=TrainConfig(steps=9), resume=state)
     with pytest.raises(ConfigError, match="steps must be >= 5, the step of the checkpoint, got 3"):
         train(DOCS, model=SMALL, config=TrainConfig(steps=3), resume=state)

@@ -1,7 +1,8 @@
 """Byte-level BPE (byte pair encoding) with Hugging Face's tokenizers.
 
 The vocabulary has all 256 bytes and the most frequent byte sequences of the training data, so any
-text can be encoded. Special tokens are not registered with the library, so no text encodes to one.
+text can be encoded. Special tokens are not registered with the library, so text never encodes to a
+special token.
 """
 
 import re
@@ -17,8 +18,8 @@ DEFAULT_VOCAB_SIZE = 1024
 N_BYTES = 256
 MIN_FREQUENCY = 2  # a pair that occurs only once is not merged
 
-# The library never merges across these words, so they can be encoded and cached one by one.
-# Unlike Unicode, Python's \s includes the control characters U+001C to U+001F.
+# The library never merges across the words that WORDS matches, so words are encoded and cached one
+# by one. Python's \s also matches U+001C to U+001F, which are not white space in Unicode.
 BLANK, MARK = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
 WORDS = re.compile(f" ?{MARK}+|{BLANK}+(?!{MARK})|{BLANK}")
 MAX_CACHED_WORDS, MAX_CACHED_LENGTH = 2**17, 64  # limits: words, characters per word (30 MB)
@@ -60,8 +61,8 @@ class BpeTokenizer(Tokenizer):
         """Train a tokenizer on texts or conversations.
 
         Args:
-            vocab_size: maximum number of tokens, including special tokens. There are fewer if no
-                other pair occurs twice.
+            vocab_size: maximum number of tokens, including special tokens. The vocabulary
+                is smaller if no other pair occurs twice.
 
         Raises:
             ConfigError: vocab_size is too small for the 256 bytes and the special tokens.
@@ -127,7 +128,7 @@ class BpeTokenizer(Tokenizer):
         """Return the tokens of each word of a text."""
         words = WORDS.findall(text)
         if len(self._cache) > MAX_CACHED_WORDS:
-            self._cache = {}  # not cleared, as another thread may still use it
+            self._cache = {}  # replaced, as another thread may still use the old one
         cache = self._cache
         tokens = []
         for word in words:
@@ -145,7 +146,7 @@ class BpeTokenizer(Tokenizer):
         try:
             if len(word) <= MAX_CACHED_LENGTH:
                 return tuple(self._library.encode(word, add_special_tokens=False).ids)
-            # Encoding a word takes quadratic time. Only the batch method releases the GIL.
+            # A long word takes quadratic time. Only the batch method releases the GIL.
             return tuple(self._library.encode_batch_fast([word], add_special_tokens=False)[0].ids)
         except BaseException as error:
             from microgpt.data.bpe_file import refuse
@@ -162,7 +163,7 @@ def _learn(texts: Collection[str], n_pieces: int) -> bytes:
 
     n_most = N_BYTES + sum(len(text.encode()) for text in texts)  # at most one merge per byte
     trainer = BpeTrainer(
-        vocab_size=min(n_pieces, n_most),  # the trainer allocates memory for this many
+        vocab_size=min(n_pieces, n_most),  # the trainer allocates memory for this many tokens
         min_frequency=MIN_FREQUENCY,
         initial_alphabet=sorted(byte_of()),
         show_progress=False,

@@ -56,8 +56,8 @@ class _TokenizerFile(BaseModel):
 def read_library(file: bytes) -> tuple["Library", list[bytes]]:
     """Load the content of tokenizer.json; return the tokenizer and the bytes of each token.
 
-    Only the vocabulary and the merges are passed to the library, after validation: it panics on
-    some invalid files, and allocates memory up to the largest token id.
+    Only the validated vocabulary and merges are passed to the library: the library panics on some
+    invalid files, and allocates memory in proportion to the largest token id.
 
     Raises:
         TokenizerError: the file is invalid, or the library is not installed.
@@ -89,7 +89,7 @@ def read_library(file: bytes) -> tuple["Library", list[bytes]]:
 def refuse(error: BaseException) -> NoReturn:
     """Raise a TokenizerError from an exception or a panic of the library.
 
-    A panic is not a subclass of Exception, and its class cannot be imported.
+    A panic is raised as a BaseException whose class cannot be imported.
     """
     if isinstance(error, Exception) or type(error).__name__ == "PanicException":
         raise TokenizerError(f"the tokenizer is damaged: {printable(str(error))}") from error

@@ -14,7 +14,7 @@ class ChatPrompt:
 
     tokens: Sequence[int]  # [BOS, turns…, assistant]
     tokens_dropped: int  # number of tokens in the dropped turns
-    unknown_characters: str  # characters removed from the prompt, each once
+    unknown_characters: str  # distinct characters removed from the prompt
     n_replies: int  # number of assistant turns, including dropped ones
 
 
@@ -23,7 +23,7 @@ def fit_conversation(
 ) -> ChatPrompt:
     """Fit a conversation into the context, leaving a quarter of the context for the reply.
 
-    If the conversation is too long, drop the oldest turns, each question together with the reply.
+    If the conversation is too long, drop the oldest turns, each question together with its reply.
     The last message is never dropped.
 
     Raises:
@@ -41,7 +41,7 @@ def fit_conversation(
     ]
     room = room_for_turns(block_size)
     if len(turns[-1]) > room:
-        n, most = len(turns[-1]) - 2, max(0, room - 2)  # without role and end_turn
+        n, most = len(turns[-1]) - 2, max(0, room - 2)  # without the role and end_turn tokens
         raise PromptError(
             f"the message has {n} {tokenizer.unit}; at most {most} fit into the context of "
             f"{block_size} tokens"
@@ -65,6 +65,6 @@ def fit_conversation(
 def room_for_turns(block_size: int) -> int:
     """Return the number of tokens available for the turns before a reply.
 
-    This is the context without BOS, the role token of the reply, and a quarter for the reply.
+    The rest of the context is for BOS, the role token of the reply, and the reply (a quarter).
     """
     return block_size - block_size // 4 - 2

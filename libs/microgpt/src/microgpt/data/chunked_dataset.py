@@ -40,7 +40,7 @@ class ChunkedDataset:
     docs: Sequence[Document]
     tokenizer: Tokenizer
     block_size: int
-    loss_on: LossOn  # see `TrainConfig` for this and the next fields
+    loss_on: LossOn  # see `TrainConfig` for this and the next two fields
     long_docs: LongDocs
     text: TextKind
 
@@ -60,7 +60,7 @@ class ChunkedDataset:
                 mask = self.tokenizer.mask(doc, self.loss_on)
                 dataset.append(self.tokenizer.encode_document(doc)[:size], mask and mask[:size])
             return dataset
-        long: dict[int, Chunks] = {}  # cache: document index to its chunks
+        long: dict[int, Chunks] = {}  # chunks of long documents by document index
         for place in order:
             i = bisect_right(firsts, place) - 1
             chunks = long.get(i) or self._chunks(self.docs[i])
@@ -124,7 +124,7 @@ class ChunkedDataset:
 
     @cached_property
     def _firsts(self) -> Sequence[int]:
-        """The index of each document's first chunk, then the total; empty if all have one chunk."""
+        """The first chunk of each document, then the total; empty if each document is one chunk."""
         if self.text == "lines" and (self.long_docs == "truncate" or not self.n_long):
             return ()
         return array("q", accumulate(map(self._count, self.docs, self.lengths), initial=0))
@@ -166,7 +166,7 @@ def _cut(
     text: TextKind,
     stride: int | None = None,
 ) -> Chunks:
-    """Return the chunks of a document; each has at least one token that counts."""
+    """Return the chunks of a document; each chunk has at least one token that counts."""
     tokens = tokenizer.encode_document(doc)
     if text == "stream":
         if not isinstance(doc, str):

@@ -1,7 +1,7 @@
-"""Read conversations and replies to score from a file with one conversation per line.
+"""Read conversations and test items from a file with one conversation per line.
 
     [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
-    {"messages": […]}                                       the same list, as in OpenAI's format
+    {"messages": […]}                                       the same list in OpenAI's format
     {"prompt": "hi", "completion": "hello"}
     {"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]}
 
@@ -100,7 +100,7 @@ class _Turn(Message):
 
 
 def _lines(file: TextFile) -> Iterator[tuple[int, str]]:
-    """Yield each conversation as JSON, with the line number or the position in a JSON array."""
+    """Yield the line number (or the position in a JSON array) and the JSON of each conversation."""
     lines = iter(file)
     first = next(lines, "")
     if not _starts_array(first):
@@ -180,7 +180,7 @@ def _problem(turn: _Turn, i: int) -> str | None:
     """Return the problem with message i, or None if the message is valid."""
     if turn.role != ROLES[i % 2]:
         if i == 0:
-            return ": a conversation must start with a user message; remove this one"
+            return ": a conversation must start with a user message; remove this message"
         return f": two {turn.role} messages in a row; merge them or remove one"
     if not turn.content.strip():
         return ": content must not be empty"
@@ -194,5 +194,5 @@ def _left_out_note(n: int, n_without_reply: int) -> str:
     """Return a message about the final user messages that were left out."""
     note = f"left out {n:,} final user message{'s' * (n > 1)} without a reply"
     if n_without_reply:
-        note += f", {n_without_reply:,} of them a whole conversation"
+        note += f", and {n_without_reply:,} conversation{'s' * (n_without_reply > 1)} with no reply"
     return note

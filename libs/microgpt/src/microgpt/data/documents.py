@@ -12,7 +12,7 @@ DEMO_MODEL = "models/chat"  # bundled chat model, used if the user has no model
 
 
 def load_text(path: str | Path | TextFile) -> list[str]:
-    """Return the non-empty lines of a UTF-8 text file, with outer white space removed.
+    """Return the non-empty lines of a UTF-8 text file, with surrounding white space removed.
 
     Raises:
         DataError: the file cannot be read, is not UTF-8, or has no text.
@@ -50,7 +50,7 @@ def load_conversations(
 
     Raises:
         DataError: the file cannot be read or has no conversation, or a line is invalid; the error
-            message has the line number.
+            message contains the line number.
     """
     return load_chat_tests(path, tell=tell).conversations
 

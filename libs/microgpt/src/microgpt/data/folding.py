@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from microgpt.data.tokenizer import CharTokenizer, Document
 
-# Letters and punctuation without a decomposition in Unicode.
+# Replacements for letters and punctuation that have no decomposition in Unicode.
 _TABLE = str.maketrans(
     {
         "æ": "ae", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "ł": "l", "ø": "o", "œ": "oe",  # noqa: RUF001
@@ -15,10 +15,10 @@ _TABLE = str.maketrans(
 
 
 def fold(text: str) -> str:
-    """Remove case and accents from a text: "Straße" becomes "strasse".
+    """Fold case and remove accents: "Straße" becomes "strasse".
 
     Apply case folding and compatibility decomposition (Unicode, sections 3.13 and 3.11), remove the
-    combining diacritical marks U+0300 to U+036F, recompose what remains (Hangul), and apply
+    combining diacritical marks U+0300 to U+036F, recompose the rest (Hangul), and apply
     `_TABLE`.
     """
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
@@ -47,7 +47,7 @@ class FoldingTokenizer(CharTokenizer):
         return cls(sorted(set(fold("".join(plain.chars)))), is_chat=plain.is_chat)
 
     def unknown_characters(self, text: str) -> str:
-        """Return the distinct characters without a token even after folding, in order."""
+        """Return the distinct characters that have no token even after folding, in order."""
         return "".join(char for char in dict.fromkeys(text) if self._ids(char) is None)
 
     def encode(self, text: str) -> list[int]:
@@ -69,7 +69,7 @@ class FoldingTokenizer(CharTokenizer):
         return sum(1 if (ids := self._ids(char)) is None else len(ids) for char in text)
 
     def _ids(self, char: str) -> tuple[int, ...] | None:
-        """Return the tokens of a character (none for a combining mark), or None if unknown."""
+        """Return the tokens of a character (empty for a combining mark), or None if unknown."""
         ids = self._ids_of.get(char)
         if ids is None:
             folded = " " if char.isspace() else fold(char)

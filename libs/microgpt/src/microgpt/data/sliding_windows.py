@@ -9,7 +9,7 @@ Chunk = tuple[Sequence[int], bytes | None]  # (up to block_size + 1 tokens, loss
 
 
 class SlidingWindows:
-    """Overlapping chunks of a sequence; each token but the first is predicted in exactly one.
+    """Overlapping chunks of a sequence. Each token but the first is predicted in exactly one chunk.
 
     Tokens that an earlier chunk predicts are masked. The default stride is half a context, so
     predictions after the first chunk have at least half a context of preceding tokens.
@@ -30,7 +30,7 @@ class SlidingWindows:
             tokens: at least two tokens.
             mask: loss mask of the tokens, as in `TokenDataset`.
             first: token that replaces the first token of each chunk.
-            stride: number of tokens between the starts of two chunks, at most block_size.
+            stride: number of tokens between the starts of consecutive chunks, at most block_size.
         """
         self._tokens, self._mask, self._first = tokens, mask, first
         self._block_size, self._stride = block_size, stride or default_stride(block_size)
@@ -68,16 +68,16 @@ def turn_windows(
 ) -> list[Chunk]:
     """Return the training chunks of a conversation, each in the format of a chat prompt.
 
-    A chunk is [BOS, turns…] and starts with a user turn. Earlier turns take up to half a context,
-    or three quarters if there is only the question. As many new turns as fit follow. The rest of
-    a long turn, and a reply to a question that is too long for a prompt, are split as in
-    `SlidingWindows`. Each token that counts is predicted in exactly one chunk, and each chunk has
+    A chunk is [BOS, turns…] and starts with a user turn. Turns from earlier chunks take up to half
+    the context, or three quarters if only a question is repeated. All new turns that fit follow.
+    The rest of a long turn, and a reply to a question that is too long for a prompt, are split as
+    in `SlidingWindows`. Each token that counts is predicted in exactly one chunk. Each chunk has
     at least one such token.
 
     Args:
         tokens: tokens of the conversation: [BOS, turns…, BOS].
         mask: loss mask of the tokens, as in `TokenDataset`.
-        roles: the role tokens, that of the user first.
+        roles: role tokens, starting with the token of the user.
     """
     counts = mask or b"\1" * len(tokens)
     starts = [i for i, token in enumerate(tokens) if token in roles]

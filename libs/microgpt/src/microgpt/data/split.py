@@ -48,7 +48,7 @@ class Split:
         """Return the chunks of the training set, cached for the next training run."""
         settings = (block_size, config.loss_on, config.long_docs, config.text)
         key = (tokenizer, *settings)
-        if key not in self._chunked:  # two threads may both build it, which is harmless
+        if key not in self._chunked:  # two threads may both build the chunks, which is harmless
             self._chunked[key] = ChunkedDataset(self.train, tokenizer, *settings)
         return self._chunked[key]
 
@@ -137,7 +137,7 @@ def _hash_distinct(docs: Iterable[Document]) -> Iterator[tuple[Document, float]]
     seen: set[str | bytes] = set()
     for doc in docs:
         digest = hashlib.sha256(_as_line(doc).encode(errors="surrogatepass")).digest()
-        key = doc if isinstance(doc, str) else digest  # a text needs no extra memory
+        key = doc if isinstance(doc, str) else digest  # the text is already in memory
         if key not in seen:
             seen.add(key)
             yield doc, int.from_bytes(digest[:4], "big") / 2**32

@@ -9,7 +9,7 @@ from microgpt.data.sliding_windows import default_stride, n_windows
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, texts_of
 from microgpt.errors import DataError
 
-N_FREQUENT = 5  # number of most frequent documents to list
+N_FREQUENT = 5  # maximum number of duplicates to list
 RARE = 10  # a model hardly learns characters with fewer occurrences
 N_BINS = 16  # approximate number of histogram bins; fits on a screen
 # Largest context to recommend: attention takes quadratic time and memory.
@@ -39,7 +39,7 @@ class DataReport:
     """Statistics of documents.
 
     The length of a document is the number of predicted tokens: the tokens of the text, two more per
-    turn in a conversation, and one for the end. A document fits into a context of that many tokens.
+    turn in a conversation, and one for the end. A document fits into a context of this size.
     """
 
     tokenizer: Tokenizer  # tokenizer used to count the lengths

@@ -39,7 +39,7 @@ class TextFile:
         try:
             with self.path.open("rb") as file:
                 while chunk := file.read(CHUNK):
-                    # A zero byte is an error. Limit the read, as the line may have gigabytes.
+                    # A zero byte is an error. Limit the read, as the line may be gigabytes long.
                     chunk += file.readline(CHUNK if b"\0" in chunk else -1)
                     if not n_lines:
                         self.has_bom = chunk.startswith(BOM_UTF8)
@@ -55,7 +55,7 @@ class TextFile:
             text = chunk.decode()
         except UnicodeDecodeError as error:
             raise self._problem(chunk, error.start, n_lines_before) from error
-        if "\0" in text:  # UTF-16 text can be valid UTF-8, with zero bytes
+        if "\0" in text:  # UTF-16 text can be valid UTF-8 with zero bytes
             raise self._problem(chunk, chunk.index(0), n_lines_before)
         return text
 
@@ -116,5 +116,5 @@ def _other_encoding(name: str) -> tuple[str, str]:
 
 
 def _is_text(text: str) -> bool:
-    """Return whether a text has no control characters except those in LAYOUT."""
+    """Return whether a text has no control or unassigned characters except those in LAYOUT."""
     return not any(unicodedata.category(char) in ("Cc", "Cn") for char in {*text} - {*LAYOUT})

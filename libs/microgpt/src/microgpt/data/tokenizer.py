@@ -59,7 +59,7 @@ def count_predictions(
     end_turn tokens count.
 
     Args:
-        count: returns the number of tokens of a text.
+        count: function that returns the number of tokens of a text.
     """
     if isinstance(doc, str):
         return count(doc) + (text == "lines")
@@ -71,8 +71,8 @@ def count_predictions(
 class Tokenizer(ABC):
     """A tokenizer whose vocabulary consists of text pieces and special tokens."""
 
-    kind: ClassVar[TokenizerKind]  # name of the kind in meta.json
-    unit: ClassVar[str]  # what to call tokens in error messages
+    kind: ClassVar[TokenizerKind]  # value of `tokenizer` in meta.json
+    unit: ClassVar[str]  # plural noun for the tokens in error messages
 
     def __init__(self, n_pieces: int, *, is_chat: bool) -> None:
         self.is_chat = is_chat  # whether the vocabulary has chat tokens
@@ -81,7 +81,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def unknown_characters(self, text: str) -> str:
-        """Return the characters of the text that have no token, each once, in order."""
+        """Return the distinct characters of the text that have no token, in order."""
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
@@ -149,7 +149,7 @@ class Tokenizer(ABC):
 
         If loss_on is "all", or the document is a text, all tokens count and the result is None.
         Otherwise the assistant's text and end_turn tokens count. Role tokens do not count, as the
-        caller supplies them.
+        model does not have to generate them.
         """
         if isinstance(doc, str) or loss_on == "all":
             return None
@@ -223,8 +223,8 @@ class CharTokenizer(Tokenizer):
         return self.chars
 
     def unknown_characters(self, text: str) -> str:
-        """Return the characters of the text that have no token, each once, in order."""
-        # A generator lets other threads run: an untrusted text may have 100,000 such characters.
+        """Return the distinct characters of the text that have no token, in order."""
+        # A generator lets other threads run: untrusted text may have 100,000 unknown characters.
         return "".join(dict.fromkeys(char for char in text if char not in self._id_of))
 
     def encode(self, text: str) -> list[int]:

@@ -26,7 +26,7 @@ class TokenizerFields(Protocol):
 
     tokenizer: str
     chars: tuple[str, ...] | None  # the vocabulary of a character tokenizer
-    special_tokens: tuple[str, ...] | None  # names of the chat tokens, None without chat
+    special_tokens: tuple[str, ...] | None  # names of the chat tokens; None if there are none
     fold: bool | None  # whether a character tokenizer folds case and accents
 
 
@@ -41,7 +41,7 @@ def tokenizer_fields(tokenizer: Tokenizer) -> dict[str, Any]:
 
 
 def check_fields(path: Path, fields: TokenizerFields) -> None:
-    """Raise CheckpointError, naming the JSON file, unless its fields describe a tokenizer."""
+    """Raise CheckpointError with the path of the JSON file if the fields are invalid."""
     kind = fields.tokenizer
     if kind not in get_args(TokenizerKind):
         expected = " or ".join(map(repr, get_args(TokenizerKind)))

@@ -1,11 +1,12 @@
 """Atomic writes of several files to one directory.
 
-    .saving    staging directory: files being written; beside the directory if that is new
+    .saving    staging directory for files being written; beside a directory that is new
     .saved     committed files that are being moved to their final paths
 
 Renaming `.saving` to `.saved` commits all files at once. Only the holder of the directory's lock
-writes these two. Readers need no lock: `committed_path` returns the current path of a file. Writers
-without the lock use `.saving-HOST-PID-UUID`, so that they cannot remove each other's files.
+writes to these directories. Readers need no lock: `committed_path` returns the current path of a
+file. Writers without the lock use `.saving-HOST-PID-UUID`, so that they cannot remove each other's
+files.
 """
 
 import errno
@@ -24,8 +25,8 @@ from microgpt.errors import CheckpointError, FullDiskError
 from microgpt.files.regular_file import read_regular_file
 
 SAVING, SAVED = ".saving", ".saved"
-FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # also quota and file-size limits
-MAX_READS = 100  # maximum attempts while other processes replace files; a few suffice
+FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # full disk, quota, file-size limit
+MAX_READS = 100  # maximum number of reads while other processes replace files
 T = TypeVar("T")
 
 
@@ -91,7 +92,7 @@ def committed_path(directory: Path, name: str) -> Path:
 
 
 def finish_publish(directory: Path) -> None:
-    """Complete the `publish` of a killed process; the caller must hold the directory's lock."""
+    """Complete the `publish` call of a killed process. The caller must hold the directory lock."""
     saved = directory / SAVED
     if os.path.isdir(saved) and not os.path.islink(saved):
         _move(saved, directory)
@@ -201,7 +202,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Sync a directory, if supported, so that new file names survive a power failure."""
+    """Sync a directory to disk, if supported, so that new file names survive a power failure."""
     with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
         try:

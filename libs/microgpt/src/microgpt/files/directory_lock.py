@@ -24,7 +24,7 @@ from microgpt.printable import printable
 LOCK = ".lock"
 SHORT_USE = "being written"  # purpose of a short-lived lock
 WAIT_S = 30.0  # maximum wait per holder of a short-lived lock
-SETTLE_S = 0.2  # wait before reporting a holder, which may have just died
+SETTLE_S = 0.2  # wait before reporting the holder, as that process may have just ended
 MAX_PAUSE_S = 0.05
 
 
@@ -32,15 +32,15 @@ class DirectoryLock:
     """An exclusive lock on a directory, held until it is released or the process ends."""
 
     def __init__(self, directory: Path, use: str = SHORT_USE, *, exists: bool = False) -> None:
-        """Lock a directory, and complete the write of a holder that was killed.
+        """Lock a directory, and complete the write of a previous holder that was killed.
 
         The directory need not exist; its parents are created. If another process is writing to the
         directory, wait until it has finished.
 
         Args:
             use: purpose, shown to other processes as "{use} by process …".
-            exists: require that the directory exists, and create no lock file beside it, which
-                a killed process would leave behind.
+            exists: whether the directory must exist. If so, no lock file is created beside it, as
+                a killed process would leave that file behind.
 
         Raises:
             CheckpointError: another process holds the lock, or the directory cannot be written.
@@ -124,7 +124,7 @@ def _release(lock: FileLock | None) -> None:
 
     The file is removed before the lock is released: another process that has already opened the
     file then detects in `filelock` that the file was unlinked, and retries. Windows cannot remove
-    open files; there `filelock` removes the file after the release.
+    open files, so on Windows `filelock` removes the file after the release.
     """
     if lock:
         with suppress(OSError):

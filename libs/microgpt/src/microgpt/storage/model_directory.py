@@ -38,7 +38,7 @@ HASH = "weights_sha256"  # key in meta.json
 TOKENIZER = "tokenizer.json"
 STATE_DESCRIPTION = "train_state.json"  # present if the directory has a checkpoint
 BYTES_PER_WEIGHT = 32  # memory of a loaded model: a Python float and a pointer
-MAX_IN_JSON = 1_000_000  # default to JSON up to this many weights (22 MB)
+MAX_IN_JSON = 1_000_000  # the default format is JSON up to this many weights (22 MB)
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,7 +49,7 @@ class SavedModel(TrainedModel):
 
     @property
     def text(self) -> TextKind:
-        """Whether the model was trained on lines or on running text."""
+        """The kind of text that the model was trained on."""
         return "stream" if self.meta.training.get("text") == "stream" else "lines"
 
 
@@ -90,7 +90,7 @@ def export(
     """Write a copy of a model in any format and return the path of the weights file.
 
     Args:
-        directory: where to write; the directory of the model itself to convert it in place.
+        directory: output directory; use the model's own directory to convert the model in place.
         half: whether to round the weights to float16; only for safetensors.
 
     Raises:
@@ -118,7 +118,7 @@ def load(directory: str | Path) -> SavedModel:
             model; the message contains the file and the location of the error.
     """
     directory = Path(directory)
-    exists = os.path.exists(directory)  # check before isdir: a concurrent save may create it
+    exists = os.path.exists(directory)  # check first: a concurrent save may create the directory
     if not os.path.isdir(directory):  # Path.is_dir may raise OSError
         what = "is not a directory" if exists else "does not exist"
         raise CheckpointError(f"{directory} {what}; use a directory written by `microgpt train`")
@@ -155,10 +155,10 @@ def _files(name: str, content: bytes, meta: Meta, tokenizer: Tokenizer) -> dict[
 
 
 def _load(directory: Path) -> SavedModel:
-    """Load a model. If a killed save left two weights files, use the one with the right hash."""
+    """Load a model. If a killed save left two weights files, use the file with the right hash."""
     if not has_model(directory) and committed_path(directory, STATE_DESCRIPTION).exists():
         raise CheckpointError(
-            f"{directory} has no model yet: its training has not ended; resume with: "
+            f"{directory} has no model yet: training has not ended; resume with: "
             f"microgpt train --resume {as_argument(directory)}"
         )
     meta_path = committed_path(directory, META)

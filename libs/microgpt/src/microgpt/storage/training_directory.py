@@ -22,10 +22,10 @@ from microgpt.training.history_file import HISTORY, encode_history
 
 
 class TrainingDirectory:
-    """The output directory of a training run. The first checkpoint creates it."""
+    """The output directory of a training run, created by the first checkpoint."""
 
     def __init__(self, path: str | Path) -> None:
-        """Lock a directory, which need not exist; raise CheckpointError if that is impossible."""
+        """Lock a directory, which need not exist; raise CheckpointError if it cannot be locked."""
         self.path = Path(path)
         self.has_own_state = False  # whether this process has written a checkpoint
         own = (STATE, STATE_DESCRIPTION, HISTORY, TOKENIZER, META, *WEIGHTS_FILES.values())
@@ -79,7 +79,7 @@ class TrainingDirectory:
 def check_has_training(directory: Path) -> None:
     """Raise CheckpointError if a directory has no checkpoint to resume."""
     if not _has_state(directory):
-        what = "has no training to resume" if directory.is_dir() else "does not exist"
+        what = "has no checkpoint to resume" if directory.is_dir() else "does not exist"
         raise CheckpointError(f"{directory} {what}; use another directory, or train from scratch")
 
 

@@ -48,7 +48,8 @@ FORMAT_VERSION = 1
 STATE = "train_state.safetensors"
 TOKENIZER = "tokenizer"  # name of the array with the bytes of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
-LEGACY_DEFAULTS = {"loss_on": "all", "long_docs": "truncate"}  # for checkpoints without these keys
+# Values of keys that old checkpoints lack.
+LEGACY_DEFAULTS = {"loss_on": "all", "long_docs": "truncate"}
 
 _Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
 

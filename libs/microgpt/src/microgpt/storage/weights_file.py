@@ -1,4 +1,4 @@
-"""Weights files in JSON or safetensors format; only safetensors imports NumPy."""
+"""Weights files in JSON or safetensors format; only safetensors files need NumPy."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ WEIGHTS_FILES: dict[WeightsFormat, str] = {
     "safetensors": "model.safetensors",
 }
 FLOATS = ("float16", "float32", "float64")
-MAX_BYTES = (8, 64)  # per number: safetensors, JSON (24 for digits, the rest for spaces)
+MAX_BYTES = (8, 64)  # per number in safetensors and in JSON (24 for digits, the rest for spaces)
 HEADER_BYTES = 2**16  # per layer: names, shapes, and metadata written by other programs
 
 
@@ -54,7 +54,7 @@ def max_bytes(path: Path, model: ModelConfig) -> int:
 def decode_weights(
     content: bytes, path: Path, model: ModelConfig
 ) -> dict[str, tuple[tuple[float, ...], ...]]:
-    """Decode the content of a weights file to rows by matrix name.
+    """Decode the content of a weights file; return the rows of each matrix by name.
 
     The file extension of the path determines the format.
 
@@ -65,8 +65,8 @@ def decode_weights(
         matrices = _from_json(content, path)
     else:
         matrices = _from_safetensors(content, path)
-    if model.n_layer > len(matrices):  # else a damaged n_layer fills memory with names
-        raise CheckpointError(f"{path} has too few matrices for n_layer {model.n_layer} of {META}")
+    if model.n_layer > len(matrices):  # otherwise a damaged n_layer fills memory with names
+        raise CheckpointError(f"{path} has too few matrices for n_layer {model.n_layer} in {META}")
     shapes = weight_shapes(model)
     missing, foreign = shapes.keys() - matrices.keys(), matrices.keys() - shapes.keys()
     if missing or foreign:

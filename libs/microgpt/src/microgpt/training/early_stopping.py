@@ -15,7 +15,7 @@ Ending = Literal["steps", "patience", "stopped"]
 class BestWeights:
     """The weights with the lowest validation loss so far."""
 
-    step: int  # step at which the weights were measured
+    step: int  # step after which the weights were evaluated
     val_loss: float  # validation loss of the weights, in nats per token
     weights: Numbers = field(repr=False)  # flat, in the order of `weight_shapes`
     measured_at: int  # step of the latest evaluation

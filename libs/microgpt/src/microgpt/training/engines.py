@@ -27,10 +27,10 @@ Use = Literal["training", "evaluation", "decoding", "generation"]
 TRAINING: tuple[Use, ...] = ("training",)
 DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "float64"}
 
-# Lower bounds for the reference engine. A weight needs a Value, a float and two Adam moments. A
-# multiplication needs references to both operands and both local gradients in the graph.
+# Lower bounds for the memory of the reference engine. A weight needs a Value, a float and two Adam
+# moments. A multiplication needs references to both operands and both local gradients.
 BYTES_PER_WEIGHT, BYTES_PER_MULTIPLICATION = 200, 32
-RUN_S = 0.02  # target duration of `run` in the reference engine; it reads at least one document
+RUN_S = 0.02  # target duration of `run` in the reference engine; reads at least one document
 
 
 class Engine(Protocol):
@@ -165,11 +165,11 @@ def make_engine(
 ) -> Engine:
     """Return an engine with random weights, or with the weights of a checkpoint.
 
-    Weights are drawn from rng even if they come from the checkpoint, so that rng ends in the same
-    state.
+    Random weights are drawn from rng even if a checkpoint replaces them, so that the final state of
+    rng is the same.
 
     Args:
-        docs: documents of 2 to block_size + 1 tokens in training order, which is repeated.
+        docs: documents of 2 to block_size + 1 tokens in training order, repeated cyclically.
         resume: checkpoint to continue from, if any.
 
     Raises:
@@ -268,7 +268,7 @@ class _Reference:
         return loss
 
     def _read_batch(self) -> Iterator[tuple[int, float]]:
-        """Read the next batch; after each document, yield the number read and the loss so far."""
+        """Read the next batch; after each document, yield the document count and loss so far."""
         first = self.n_steps * self._config.batch_size
         ids = [i % len(self._docs) for i in range(first, first + self._config.batch_size)]
         batch, masks = [self._docs[i] for i in ids], [self._docs.mask_of(i) for i in ids]

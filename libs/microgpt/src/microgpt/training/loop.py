@@ -24,7 +24,7 @@ STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # interval and maximum time share o
 
 
 class DivergedError(MicrogptError):
-    """The loss or a gradient became nan or infinite; `result` has the steps before it."""
+    """The loss or a gradient became nan or infinite; `result` covers the steps before that."""
 
     def __init__(self, when: str, result: TrainResult) -> None:
         super().__init__(
@@ -247,7 +247,7 @@ class TrainingLoop:
         )
 
     def _diverged(self, when: str) -> DivergedError:
-        """Undo the step that diverged, unless an earlier call took it, and return the error."""
+        """Undo the diverged step, unless it belongs to an earlier call, and return the error."""
         if self.engine.n_steps > self.first_step:
             self.engine.undo()
             del self.losses[self.engine.n_steps - self.first_step :]

@@ -20,7 +20,7 @@ class Preset:
     val_fraction: float = 0.1  # fraction of the documents to hold out for validation
     test_fraction: float = 0.1  # fraction of the documents to hold out for testing
     fold: bool = False  # whether to fold case and accents with `FoldingTokenizer`
-    n_conversations: int = 0  # number to generate; a small set would be memorised
+    n_conversations: int = 0  # number to generate; the model would memorise a small set
 
     def draw(self, seed: int) -> Sequence[Document]:
         """Generate the training conversations for a seed."""

@@ -47,17 +47,17 @@ def train(
         config: training settings; defaults to those of Karpathy's script.
         tokenizer: defaults to the parent's tokenizer, extended by new characters of the documents,
             or to a `CharTokenizer` for the documents.
-        engine: "compiled", or "reference", which computes the same on scalars, thousands of times
-            slower.
+        engine: "compiled" or "reference". The reference engine computes the same results on
+            scalars, thousands of times slower.
         dtype: "float32" or "float64"; defaults to the dtype of `resume` or `parent`, or to float32.
             The reference engine supports only float64.
         threads: number of threads of the compiled engine; it does not affect the result.
         parent: model to fine-tune. New tokens get random weights.
         resume: checkpoint of a training run with the same documents and settings. Only the number
-            of steps may differ; learning rates then follow the new number.
+            of steps may differ; the learning rates then depend on the new number.
         on_event: called about every 50 ms with the latest steps.
         on_state: called with a checkpoint at the start and then about every 5 s.
-        state_every: call on_state every this many steps instead of every 5 s.
+        state_every: number of steps between calls of on_state, instead of about 5 s.
         should_stop: called about every 20 ms, even within a step. Once it returns true, it is
             called once more and training ends; the result has all completed steps.
 
@@ -160,7 +160,7 @@ def _encode_in_order(
         return dataset
     if config.long_docs == "skip" and chunks.n_long:
         what = f"no document fits into the context of {chunks.block_size} tokens"
-        raise DataError(f"{what}, and longer ones are skipped; use a larger block size")
+        raise DataError(f"{what}, and longer documents are skipped; use a larger block size")
     raise DataError(
         f"no assistant reply starts within the context of {chunks.block_size} tokens; "
         "use a larger block size"
@@ -187,7 +187,7 @@ def _check_resume(
     sizes = {len(numbers) for numbers in (resume.weights, resume.adam_m, resume.adam_v)}
     if sizes != {count_params(model)}:
         raise ConfigError(
-            "the checkpoint to resume is of a model with another shape; use that shape"
+            "the checkpoint to resume has another model shape; use the shape of the checkpoint"
         )
     if resume.step > config.steps:
         raise ConfigError(

@@ -196,7 +196,7 @@ def test_our_own_log_by_held_out_loss_has_the_last_document_at_its_end(make_orga
     ranked = [make_organism(2.25, n_emb=24)]
     lines = header("held-out", 5)
     lines += [loss_log.generation_start(1, 1), *loss_log.ranking(ranked)]
-    with pytest.raises(RunError, match=r"resume the search with: microgpt evolve --resume evolve\.log$"):
+    with pytest.raises(RunError, match=r"with: microgpt evolve --resume evolve\.log$"):
         parse_log(lines, PATH)
     retest = Retest(result, (2.6,), (2.3,), (2.3,))
     lines += loss_log_end.retest_table(ranked[0].evaluation, retest)

@@ -22,8 +22,8 @@ def chat(
     split: Annotated[
         Literal["train", "heldout", "wordings"],
         typer.Option(
-            help="train: for training. heldout: with words, names, numbers and prompts that train "
-            "never contains. wordings: with wordings that train never contains."
+            help="train: training set. heldout: words, names, numbers and prompts that are not in "
+            "the training set. wordings: wordings that are not in the training set."
         ),
     ] = "train",
     conversations: Annotated[int, typer.Option(help="Number of conversations.")] = 4000,

@@ -30,7 +30,7 @@ def generate(
     prompt: Annotated[str, typer.Option(help="Text that every sample starts with.")] = "",
     max_tokens: Annotated[
         int | None,
-        typer.Option(help="Maximum number of tokens after the prompt.  [default: the context]"),
+        typer.Option(help="Maximum number of new tokens.  [default: until the context is full]"),
     ] = None,
     stop: Annotated[
         list[str] | None,
@@ -42,7 +42,7 @@ def generate(
     ] = False,
     against: Annotated[Path | None, typer.Option(help="With --novel: the training data.")] = None,
     seed: Annotated[
-        int, typer.Option(help="Seed of the first sample; each further sample adds 1.")
+        int, typer.Option(help="Seed of the first sample; it increases by 1 per sample.")
     ] = config.DEFAULT_SEED,
     temperature: Annotated[float, choice(help=opt.TEMPERATURE_HELP)] = config.DEFAULT_TEMPERATURE,
     top_k: Annotated[int | None, choice(help="Sample only from the k most likely tokens.")] = None,

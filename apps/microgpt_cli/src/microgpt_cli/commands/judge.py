@@ -36,7 +36,9 @@ def judge(
     ] = None,
     against: Annotated[
         Path | None,
-        typer.Option(help=f"File of names that are not new.  [default: data/{DEFAULT_TEXT}]"),
+        typer.Option(
+            help=f"File of known names, which are not novel.  [default: data/{DEFAULT_TEXT}]"
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -21,7 +21,7 @@ def serve(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(help="Port to listen on; 0 for any free one.  [env: PORT; default: 8080]"),
+        typer.Option(help="Port to listen on; 0 for any free port.  [env: PORT; default: 8080]"),
     ] = None,
 ) -> None:
     """Serve a model over HTTP.

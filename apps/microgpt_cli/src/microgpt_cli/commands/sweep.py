@@ -16,7 +16,7 @@ from microgpt_cli.terminal.options import RUNS, Chat, Input, Scheduler, Workers,
 repeats, grid_axis = panel("Repeats"), panel("Grid (comma-separated values)")
 
 Seeds = Annotated[int, repeats(help="Training runs per model, for the confidence intervals.")]
-Seed = Annotated[int, repeats(help="Seed of the first run; the next has seed + 1.")]
+Seed = Annotated[int, repeats(help="Seed of the first run; it increases by 1 per run.")]
 N_SEEDS = 3
 
 sweep = command_group(
@@ -142,7 +142,7 @@ def resume(
             help=f"Directory of the sweep to resume, in {RUNS}.", metavar="RUN", show_default=False
         ),
     ],
-    input: Annotated[Path | None, data(help="File of the documents, if it was moved.")] = None,
+    input: Annotated[Path | None, data(help="Path of the input file, if it was moved.")] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
 ) -> None:

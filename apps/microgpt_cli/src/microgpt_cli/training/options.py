@@ -18,12 +18,13 @@ Text = Annotated[
 ]
 LongDocs = Annotated[
     config.LongDocs,
-    data(help="Split documents longer than the block size into windows, truncate or skip them."),
+    data(help="For documents longer than the block size: split into windows, truncate or skip."),
 ]
 ValFraction = Annotated[
     float,
     data(
-        help="Fraction of documents to hold out; keeps the weights with the lowest held-out loss."
+        help="Fraction of documents to hold out for validation; the weights with the lowest "
+        "held-out loss are kept."
     ),
 ]
 TestFraction = Annotated[
@@ -37,7 +38,7 @@ BatchSize = Annotated[int, training(help="Documents per step.")]
 Dropout = Annotated[float, training(help="Dropout probability; reduces overfitting.")]
 WeightDecay = Annotated[float, training(help="AdamW weight decay.")]
 AverageTail = Annotated[
-    float, training(help="Average the weights over this last fraction of the steps.")
+    float, training(help="Fraction of the steps, at the end, over which to average the weights.")
 ]
 LossOn = Annotated[
     config.LossOn,

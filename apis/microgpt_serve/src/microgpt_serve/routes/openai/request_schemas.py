@@ -157,7 +157,7 @@ class OpenAIRequest(RequestBody):
         WHOLE_FLOAT,
     ] = None
     seed: Seed | None = Field(
-        None, description="Seed of the first choice; the next has seed + 1. Default: random."
+        None, description="Seed of the first choice; it increases by 1 per choice. Default: random."
     )
     stop: Stops | None = None
     stream: bool | None = Field(
@@ -210,8 +210,8 @@ class CompletionRequest(OpenAIRequest):
     echo: bool | None = Field(None, description="Include the prompt in the text.")
     logprobs: _NLogprobs | None = Field(
         None,
-        description="Return the log-probability of each token and of this number of most likely "
-        "tokens per position.",
+        description="Return the log-probabilities of each token and of this many most likely "
+        "tokens at each position.",
     )
 
     best_of: Annotated[Any, unsupported_except(1)] = None

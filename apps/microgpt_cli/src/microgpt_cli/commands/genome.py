@@ -29,7 +29,7 @@ def show(
     input: Annotated[
         Path | None,
         typer.Option(
-            help=f"Training data, which determines the vocabulary size.  [default: data/{DEFAULT_TEXT}]"
+            help=f"Training data, which sets the vocabulary size.  [default: data/{DEFAULT_TEXT}]"
         ),
     ] = None,
     as_json: AsJson = False,

@@ -16,13 +16,13 @@ from microgpt.errors import ConfigError, TokenizerError
 
 DEFAULT_VOCAB_SIZE = 1024
 N_BYTES = 256
-MIN_FREQUENCY = 2  # a pair that occurs only once is not merged
+MIN_FREQUENCY = 2  # pairs that occur only once are not merged
 
-# The library never merges across the words that WORDS matches, so words are encoded and cached one
-# by one. Python's \s also matches U+001C to U+001F, which are not white space in Unicode.
+# The library never merges across the words that WORDS matches, so words are encoded and cached
+# individually. Python's \s also matches U+001C to U+001F, which are not white space in Unicode.
 BLANK, MARK = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
 WORDS = re.compile(f" ?{MARK}+|{BLANK}+(?!{MARK})|{BLANK}")
-MAX_CACHED_WORDS, MAX_CACHED_LENGTH = 2**17, 64  # limits: words, characters per word (30 MB)
+MAX_CACHED_WORDS, MAX_CACHED_LENGTH = 2**17, 64  # number of words, characters per word (30 MB)
 # Training time is quadratic in the word length, and training takes 80 bytes of memory per character
 # of a text. Texts are split at the first word boundary after PART_LENGTH characters, or at twice
 # that length if there is none.
@@ -62,7 +62,7 @@ class BpeTokenizer(Tokenizer):
 
         Args:
             vocab_size: maximum number of tokens, including special tokens. The vocabulary
-                is smaller if no other pair occurs twice.
+                is smaller if no remaining pair occurs at least twice.
 
         Raises:
             ConfigError: vocab_size is too small for the 256 bytes and the special tokens.
@@ -101,12 +101,12 @@ class BpeTokenizer(Tokenizer):
         return sum(map(len, self._words(text)))
 
     def tokens_of(self, texts: Iterable[str]) -> list[int]:
-        """Return the tokens of the texts that encode to a single token."""
+        """Return the token of each text that encodes to a single token."""
         encoded = (self.encode(text) for text in texts if not self.unknown_characters(text))
         return [tokens[0] for tokens in encoded if len(tokens) == 1]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """Decode tokens to text, replacing invalid UTF-8 by U+FFFD."""
+        """Decode tokens to text, replacing invalid UTF-8 with U+FFFD."""
         return b"".join(map(self._bytes, tokens)).decode(errors="replace")
 
     def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
@@ -128,7 +128,7 @@ class BpeTokenizer(Tokenizer):
         """Return the tokens of each word of a text."""
         words = WORDS.findall(text)
         if len(self._cache) > MAX_CACHED_WORDS:
-            self._cache = {}  # replaced, as another thread may still use the old one
+            self._cache = {}  # not cleared: another thread may still use the old dict
         cache = self._cache
         tokens = []
         for word in words:
@@ -146,7 +146,7 @@ class BpeTokenizer(Tokenizer):
         try:
             if len(word) <= MAX_CACHED_LENGTH:
                 return tuple(self._library.encode(word, add_special_tokens=False).ids)
-            # A long word takes quadratic time. Only the batch method releases the GIL.
+            # Encoding time is quadratic in the word length. Only the batch method releases the GIL.
             return tuple(self._library.encode_batch_fast([word], add_special_tokens=False)[0].ids)
         except BaseException as error:
             from microgpt.data.bpe_file import refuse

@@ -41,7 +41,7 @@ def fit_conversation(
     ]
     room = room_for_turns(block_size)
     if len(turns[-1]) > room:
-        n, most = len(turns[-1]) - 2, max(0, room - 2)  # without the role and end_turn tokens
+        n, most = len(turns[-1]) - 2, max(0, room - 2)  # exclude the role and end_turn tokens
         raise PromptError(
             f"the message has {n} {tokenizer.unit}; at most {most} fit into the context of "
             f"{block_size} tokens"

@@ -40,7 +40,7 @@ class ChunkedDataset:
     docs: Sequence[Document]
     tokenizer: Tokenizer
     block_size: int
-    loss_on: LossOn  # see `TrainConfig` for this and the next two fields
+    loss_on: LossOn  # this and the next two fields are described in `TrainConfig`
     long_docs: LongDocs
     text: TextKind
 
@@ -73,7 +73,7 @@ class ChunkedDataset:
     def lengths(self) -> Sequence[int]:
         """The number of predicted tokens per document."""
         if type(self.tokenizer) is CharTokenizer and joined(self.docs, "") is not None:
-            # Fast path: a run with Karpathy's settings takes 7 ms; counting tokens would add 5 ms.
+            # Fast path: counting tokens would add 5 ms to a 7 ms run with Karpathy's settings.
             n_ends = 1 if self.text == "lines" else 0
             return array("q", [len(doc) + n_ends for doc in self.docs])
         count = self.tokenizer.count
@@ -124,7 +124,7 @@ class ChunkedDataset:
 
     @cached_property
     def _firsts(self) -> Sequence[int]:
-        """The first chunk of each document, then the total; empty if each document is one chunk."""
+        """The index of each document's first chunk, then the total; empty if all have one chunk."""
         if self.text == "lines" and (self.long_docs == "truncate" or not self.n_long):
             return ()
         return array("q", accumulate(map(self._count, self.docs, self.lengths), initial=0))
@@ -166,7 +166,7 @@ def _cut(
     text: TextKind,
     stride: int | None = None,
 ) -> Chunks:
-    """Return the chunks of a document; each chunk has at least one token that counts."""
+    """Return the chunks of a document; each has at least one token that counts towards the loss."""
     tokens = tokenizer.encode_document(doc)
     if text == "stream":
         if not isinstance(doc, str):

@@ -1,7 +1,7 @@
 """Read conversations and test items from a file with one conversation per line.
 
     [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
-    {"messages": […]}                                       the same list in OpenAI's format
+    {"messages": […]}                                       the same list, in OpenAI's format
     {"prompt": "hi", "completion": "hello"}
     {"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]}
 
@@ -191,7 +191,7 @@ def _problem(turn: _Turn, i: int) -> str | None:
 
 
 def _left_out_note(n: int, n_without_reply: int) -> str:
-    """Return a message about the final user messages that were left out."""
+    """Return a message about the omitted final user messages."""
     note = f"left out {n:,} final user message{'s' * (n > 1)} without a reply"
     if n_without_reply:
         note += f", and {n_without_reply:,} conversation{'s' * (n_without_reply > 1)} with no reply"

@@ -25,7 +25,7 @@ def load_text(path: str | Path | TextFile) -> list[str]:
 
 
 def load_stream(path: str | Path | TextFile) -> str:
-    r"""Return the content of a UTF-8 text file, with line ends converted to \n.
+    r"""Return the content of a UTF-8 text file, with line endings converted to \n.
 
     Raises:
         DataError: the file cannot be read, is not UTF-8, or has no text.
@@ -43,10 +43,10 @@ def load_conversations(
     """Return the conversations of a file; see `conversation_file` for the formats.
 
     Each conversation starts with a user message, and the roles alternate. Other fields and blank
-    lines are ignored. System messages and a final user message without a reply are left out.
+    lines are ignored. System messages and a final user message without a reply are omitted.
 
     Args:
-        tell: called with a message for the user if messages were left out.
+        tell: called with a message for the user if any messages were omitted.
 
     Raises:
         DataError: the file cannot be read or has no conversation, or a line is invalid; the error

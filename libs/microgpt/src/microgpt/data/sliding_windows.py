@@ -9,10 +9,10 @@ Chunk = tuple[Sequence[int], bytes | None]  # (up to block_size + 1 tokens, loss
 
 
 class SlidingWindows:
-    """Overlapping chunks of a sequence. Each token but the first is predicted in exactly one chunk.
+    """Overlapping chunks of a sequence; each token except the first is predicted exactly once.
 
-    Tokens that an earlier chunk predicts are masked. The default stride is half a context, so
-    predictions after the first chunk have at least half a context of preceding tokens.
+    Tokens that an earlier chunk predicts are masked. The default stride is half the context, so
+    predictions after the first chunk have at least half the context of preceding tokens.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.tokenizer import Document, Tokenizer, joined
 from microgpt.errors import ConfigError, DataError
 
-HASH_BATCH = 1024  # documents per hash update, to avoid a full copy in memory
+HASH_BATCH = 1024  # number of documents per hash update; avoids a full copy in memory
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Split:
     train: Sequence[Document]
     validation: Sequence[Document] = ()  # used to choose settings and weights
     test: Sequence[Document] = ()  # used only for the final loss
-    val_fraction: float = 0.0  # requested fraction
+    val_fraction: float = 0.0  # requested validation fraction
     test_fraction: float = 0.0
     _chunked: dict[object, ChunkedDataset] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -40,7 +40,7 @@ class Split:
 
     @cached_property
     def facts(self) -> DataFacts:
-        """The facts about the data that are saved with a model."""
+        """The facts about the dataset that are saved with a model."""
         sha256 = fingerprint(self.docs)
         return DataFacts(len(self.docs), sha256, self.val_fraction, self.test_fraction)
 
@@ -48,7 +48,7 @@ class Split:
         """Return the chunks of the training set, cached for the next training run."""
         settings = (block_size, config.loss_on, config.long_docs, config.text)
         key = (tokenizer, *settings)
-        if key not in self._chunked:  # two threads may both build the chunks, which is harmless
+        if key not in self._chunked:  # harmless race: two threads may both build the chunks
             self._chunked[key] = ChunkedDataset(self.train, tokenizer, *settings)
         return self._chunked[key]
 

@@ -10,7 +10,7 @@ from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, texts_of
 from microgpt.errors import DataError
 
 N_FREQUENT = 5  # maximum number of duplicates to list
-RARE = 10  # a model hardly learns characters with fewer occurrences
+RARE = 10  # characters with fewer occurrences are hardly learned
 N_BINS = 16  # approximate number of histogram bins; fits on a screen
 # Largest context to recommend: attention takes quadratic time and memory.
 MAX_RECOMMENDED = 1024
@@ -39,12 +39,12 @@ class DataReport:
     """Statistics of documents.
 
     The length of a document is the number of predicted tokens: the tokens of the text, two more per
-    turn in a conversation, and one for the end. A document fits into a context of this size.
+    turn in a conversation, and one for the end. A document fits into a context of this length.
     """
 
     tokenizer: Tokenizer  # tokenizer used to count the lengths
     n_docs: int
-    n_repeats: int  # number of documents that repeat an earlier one
+    n_repeats: int  # number of documents that are duplicates of an earlier document
     most_frequent: Sequence[tuple[Document, int]]  # most frequent duplicates, with their counts
     lengths: Mapping[int, int]  # number of documents per length, in ascending order
     char_counts: Mapping[str, int]  # number of occurrences per character, sorted by character
@@ -100,7 +100,7 @@ class DataReport:
         return sum(n_windows(length, block_size, stride) * n for length, n in self.lengths.items())
 
     def histogram(self) -> list[Bin]:
-        """Return a histogram of the lengths with about 16 bins of a round width.
+        """Return a histogram of the lengths with about 16 bins, whose width is a round number.
 
         The last bin extends to the longest document, so that a few long documents do not widen the
         other bins.
@@ -122,7 +122,7 @@ class DataReport:
 def describe(docs: Sequence[Document], tokenizer: Tokenizer | None = None) -> DataReport:
     """Return statistics of texts or conversations; raise DataError if there are none.
 
-    Lengths are in tokens of the tokenizer, by default a `CharTokenizer` of the documents.
+    Lengths are in tokens. The default tokenizer is a `CharTokenizer` for the documents.
 
     Example:
         >>> describe(["anna", "emma", "anna"]).most_frequent

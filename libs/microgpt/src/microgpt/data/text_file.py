@@ -7,29 +7,29 @@ from pathlib import Path
 
 from microgpt.errors import DataError
 
-CHUNK = 2**16  # bytes per read; each read is extended to the end of the line
+CHUNK = 2**16  # bytes per read; each read continues to the end of the line
 SAMPLE = 2**14  # number of bytes used to detect the encoding
 
 BOMS = {  # UTF-32 first, as the UTF-32-LE BOM begins with the UTF-16-LE BOM
     BOM_UTF32_LE: "utf-32", BOM_UTF32_BE: "utf-32", BOM_UTF16_LE: "utf-16", BOM_UTF16_BE: "utf-16"
 }  # fmt: skip
 LAYOUT = "\t\n\r\f\x1a"  # \x1a is the DOS end-of-file character
-PLAIN = bytes([*b"\t\n\r", *range(ord(" "), ord("~") + 1)])  # printable ASCII, tab and line ends
+PLAIN = bytes([*b"\t\n\r", *range(ord(" "), ord("~") + 1)])  # printable ASCII, tab and line endings
 
 
 class TextFile:
     r"""A UTF-8 text file that is read line by line.
 
-    Line ends may be \n, \r\n or \r, even within one file. A byte order mark is skipped.
+    Line endings may be \n, \r\n or \r, even within one file. A byte order mark is skipped.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.has_bom = False  # whether the file starts with a byte order mark
-        self.line_ends: set[str] = set()  # kinds of line ends found so far
+        self.line_ends: set[str] = set()  # kinds of line endings found so far
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the lines without line ends.
+        """Yield the lines without line endings.
 
         Raises:
             DataError: the file cannot be read or is not UTF-8 text; the message contains the line,
@@ -94,7 +94,7 @@ def _diagnose(sample: bytes) -> tuple[str, str]:
     if not is_ascii_with_zeros and b"\0" in odd:
         for name in ("utf-16-le", "utf-16-be"):
             text = sample[: len(sample) // 2 * 2].decode(name, errors="replace")
-            # Text decoded in the wrong byte order has no spaces or line ends.
+            # Text decoded in the wrong byte order has no spaces or line endings.
             has_layout = text.isascii() or "\n" in text or " " in text
             if has_layout and "\ufffd" not in text and _is_text(text):
                 return _other_encoding(name)

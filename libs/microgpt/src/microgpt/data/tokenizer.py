@@ -93,11 +93,11 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def tokens_of(self, texts: Iterable[str]) -> list[int]:
-        """Return the tokens of the texts that encode to a single token."""
+        """Return the token of each text that encodes to a single token."""
 
     @abstractmethod
     def decode(self, tokens: Iterable[int]) -> str:
-        """Decode tokens to text, leaving out special tokens.
+        """Decode tokens to text, omitting special tokens.
 
         Raises:
             TokenizerError: a token is not in the vocabulary.
@@ -245,7 +245,7 @@ class CharTokenizer(Tokenizer):
         return len(text)
 
     def tokens_of(self, texts: Iterable[str]) -> list[int]:
-        """Return the tokens of those texts that are a single character of the vocabulary."""
+        """Return the token of each text that is a single character of the vocabulary."""
         return [self._id_of[text] for text in texts if text in self._id_of]
 
     def decode(self, tokens: Iterable[int]) -> str:

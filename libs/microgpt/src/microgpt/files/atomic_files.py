@@ -1,6 +1,6 @@
 """Atomic writes of several files to one directory.
 
-    .saving    staging directory for files being written; beside a directory that is new
+    .saving    staging directory for files being written; beside the directory if it is new
     .saved     committed files that are being moved to their final paths
 
 Renaming `.saving` to `.saved` commits all files at once. Only the holder of the directory's lock
@@ -107,7 +107,7 @@ def read_consistently(directory: Path, read: Callable[[], T]) -> T:
     """Call `read` and return the result; retry if it fails while files are being replaced.
 
     Raises:
-        CheckpointError: `read` raised it and no file had changed.
+        CheckpointError: `read` raised CheckpointError and no file had changed.
     """
     for _ in range(MAX_READS):
         before = _versions(directory)
@@ -120,7 +120,7 @@ def read_consistently(directory: Path, read: Callable[[], T]) -> T:
 
 
 def read(path: Path, max_bytes: int) -> bytes:
-    """Read a regular file; raise CheckpointError if that fails or it exceeds max_bytes."""
+    """Read a regular file; raise CheckpointError if it cannot be read or exceeds max_bytes."""
     try:
         return read_regular_file(path, max_bytes)
     except OSError as error:
@@ -169,7 +169,7 @@ def _move(staging: Path, directory: Path) -> None:
 def _remove_dead(stem: Path) -> None:
     """Remove staging directories of processes that no longer exist."""
     for path in stem.parent.glob(f"{glob.escape(stem.name)}*"):
-        from psutil import pid_exists  # imported lazily: takes 10 ms
+        from psutil import pid_exists  # imported lazily: the import takes 10 ms
 
         pid = path.name.removeprefix(stem.name).partition("-")[0]
         if pid.isdecimal() and len(pid) < 10 and not pid_exists(int(pid)):

@@ -4,7 +4,7 @@
     .DIRECTORY.lock      beside the directory: held until `.lock` is acquired
 
 Holding `.DIRECTORY.lock` lets a process create a directory and acquire `.lock` in it before any
-other process does. A lock file contains its holder and purpose, and is removed on release.
+other process does. A lock file names its holder and purpose, and is removed on release.
 """
 
 import errno
@@ -24,7 +24,7 @@ from microgpt.printable import printable
 LOCK = ".lock"
 SHORT_USE = "being written"  # purpose of a short-lived lock
 WAIT_S = 30.0  # maximum wait per holder of a short-lived lock
-SETTLE_S = 0.2  # wait before reporting the holder, as that process may have just ended
+SETTLE_S = 0.2  # delay before reporting the holder, which may have just ended
 MAX_PAUSE_S = 0.05
 
 
@@ -34,8 +34,8 @@ class DirectoryLock:
     def __init__(self, directory: Path, use: str = SHORT_USE, *, exists: bool = False) -> None:
         """Lock a directory, and complete the write of a previous holder that was killed.
 
-        The directory need not exist; its parents are created. If another process is writing to the
-        directory, wait until it has finished.
+        The directory need not exist; missing parent directories are created. If another process is
+        writing to the directory, wait until it has finished.
 
         Args:
             use: purpose, shown to other processes as "{use} by process …".

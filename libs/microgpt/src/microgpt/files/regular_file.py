@@ -14,7 +14,7 @@ def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
 
     Raises:
         OSError: the file cannot be opened, is not a regular file, or has more than max_bytes bytes;
-            strerror has the reason.
+            strerror contains the reason.
     """
     with open(path, "rb", opener=open_at_once) as file:  # raises OSError for a directory
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

@@ -24,7 +24,7 @@ _Count = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 
 
 def _check_json(facts: dict[str, Any]) -> dict[str, Any]:
-    json.dumps(facts, allow_nan=False)  # for Any, pydantic accepts nan, which is not valid JSON
+    json.dumps(facts, allow_nan=False)  # pydantic accepts NaN for Any, but NaN is not valid JSON
     return facts
 
 

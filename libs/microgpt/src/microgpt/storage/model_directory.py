@@ -38,7 +38,7 @@ HASH = "weights_sha256"  # key in meta.json
 TOKENIZER = "tokenizer.json"
 STATE_DESCRIPTION = "train_state.json"  # present if the directory has a checkpoint
 BYTES_PER_WEIGHT = 32  # memory of a loaded model: a Python float and a pointer
-MAX_IN_JSON = 1_000_000  # the default format is JSON up to this many weights (22 MB)
+MAX_IN_JSON = 1_000_000  # maximum number of weights to save as JSON by default (22 MB)
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,7 +56,7 @@ class SavedModel(TrainedModel):
 def save(
     result: TrainResult, directory: str | Path, *, weights_format: WeightsFormat | None = None
 ) -> None:
-    """Write a model directory atomically, replacing the model in it; keep all other files.
+    """Write a model directory atomically, replacing any existing model; keep all other files.
 
     A concurrent `load` reads either the old model or the new one. Concurrent calls for the same
     directory wait for each other. The default format is JSON up to a million weights.
@@ -118,7 +118,7 @@ def load(directory: str | Path) -> SavedModel:
             model; the message contains the file and the location of the error.
     """
     directory = Path(directory)
-    exists = os.path.exists(directory)  # check first: a concurrent save may create the directory
+    exists = os.path.exists(directory)  # checked first: a concurrent save may create the directory
     if not os.path.isdir(directory):  # Path.is_dir may raise OSError
         what = "is not a directory" if exists else "does not exist"
         raise CheckpointError(f"{directory} {what}; use a directory written by `microgpt train`")
@@ -155,7 +155,7 @@ def _files(name: str, content: bytes, meta: Meta, tokenizer: Tokenizer) -> dict[
 
 
 def _load(directory: Path) -> SavedModel:
-    """Load a model. If a killed save left two weights files, use the file with the right hash."""
+    """Load a model. If a killed save left two weights files, use the file with the correct hash."""
     if not has_model(directory) and committed_path(directory, STATE_DESCRIPTION).exists():
         raise CheckpointError(
             f"{directory} has no model yet: training has not ended; resume with: "

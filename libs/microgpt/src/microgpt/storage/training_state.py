@@ -43,12 +43,12 @@ from microgpt.training.history_file import MAX_HISTORY_BYTES, HistoryPoint
 from microgpt.training.presets import PresetName
 from microgpt.training.weight_averaging import WeightAverage
 
-MAX_LOSS = 1e300  # limit for each loss, so that the mean of the losses is finite too
+MAX_LOSS = 1e300  # maximum loss; ensures that the mean of the losses is finite
 FORMAT_VERSION = 1
 STATE = "train_state.safetensors"
 TOKENIZER = "tokenizer"  # name of the array with the bytes of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
-# Values of keys that old checkpoints lack.
+# Default values for keys that old checkpoints lack.
 LEGACY_DEFAULTS = {"loss_on": "all", "long_docs": "truncate"}
 
 _Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]

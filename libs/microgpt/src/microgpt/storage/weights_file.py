@@ -18,8 +18,8 @@ WEIGHTS_FILES: dict[WeightsFormat, str] = {
     "safetensors": "model.safetensors",
 }
 FLOATS = ("float16", "float32", "float64")
-MAX_BYTES = (8, 64)  # per number in safetensors and in JSON (24 for digits, the rest for spaces)
-HEADER_BYTES = 2**16  # per layer: names, shapes, and metadata written by other programs
+MAX_BYTES = (8, 64)  # bytes per number in safetensors and JSON (24 for digits, 40 for spaces)
+HEADER_BYTES = 2**16  # bytes per layer for names, shapes and metadata of other programs
 
 
 def encode_weights(
@@ -65,7 +65,9 @@ def decode_weights(
         matrices = _from_json(content, path)
     else:
         matrices = _from_safetensors(content, path)
-    if model.n_layer > len(matrices):  # otherwise a damaged n_layer fills memory with names
+    if model.n_layer > len(
+        matrices
+    ):  # otherwise, names for a damaged n_layer could fill the memory
         raise CheckpointError(f"{path} has too few matrices for n_layer {model.n_layer} in {META}")
     shapes = weight_shapes(model)
     missing, foreign = shapes.keys() - matrices.keys(), matrices.keys() - shapes.keys()

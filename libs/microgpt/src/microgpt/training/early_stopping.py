@@ -17,7 +17,7 @@ class BestWeights:
 
     step: int  # step after which the weights were evaluated
     val_loss: float  # validation loss of the weights, in nats per token
-    weights: Numbers = field(repr=False)  # flat, in the order of `weight_shapes`
+    weights: Numbers = field(repr=False)  # flat weights in the order of `weight_shapes`
     measured_at: int  # step of the latest evaluation
     n_worse: int  # number of evaluations since the best one
 
@@ -25,7 +25,7 @@ class BestWeights:
 def keep_best(
     best: BestWeights | None, step: int, val_loss: float, weights: Numbers
 ) -> BestWeights:
-    """Return the better of the best weights so far and the weights just evaluated."""
+    """Compare the best weights so far with the weights just evaluated and return the better."""
     if best and val_loss >= best.val_loss:
         return replace(best, measured_at=step, n_worse=best.n_worse + 1)
     return BestWeights(step, val_loss, weights, measured_at=step, n_worse=0)

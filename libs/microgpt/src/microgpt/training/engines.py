@@ -27,10 +27,10 @@ Use = Literal["training", "evaluation", "decoding", "generation"]
 TRAINING: tuple[Use, ...] = ("training",)
 DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "float64"}
 
-# Lower bounds for the memory of the reference engine. A weight needs a Value, a float and two Adam
-# moments. A multiplication needs references to both operands and both local gradients.
+# Lower bounds on the memory use of the reference engine. A weight needs a Value, a float and two
+# Adam moments. A multiplication needs references to both operands and both local gradients.
 BYTES_PER_WEIGHT, BYTES_PER_MULTIPLICATION = 200, 32
-RUN_S = 0.02  # target duration of `run` in the reference engine; reads at least one document
+RUN_S = 0.02  # target duration of a reference engine's `run`, which reads at least one document
 
 
 class Engine(Protocol):
@@ -43,17 +43,17 @@ class Engine(Protocol):
     def run(self, until: int) -> list[float]:
         """Train briefly, at most to step `until`, and return the losses of the steps taken.
 
-        If the last loss is nan, that step had a non-finite loss or gradient and was not applied.
+        If the last loss is NaN, that step had a non-finite loss or gradient and was not applied.
         """
 
     def backward(self, should_stop: Callable[[], bool]) -> float:
-        """Return the next batch's loss without an update, or nan if the loss or a gradient is nan.
+        """Return the next batch's loss without an update, or NaN if the loss or a gradient is NaN.
 
         If should_stop returns true, return the loss of the documents read so far, at least one.
         """
 
     def undo(self) -> None:
-        """Undo the last step."""
+        """Undo the last optimizer step."""
 
     def set_weights(self, numbers: Sequence[float]) -> None:
         """Set the initial weights from flat numbers in the order of `weight_shapes`."""
@@ -165,11 +165,11 @@ def make_engine(
 ) -> Engine:
     """Return an engine with random weights, or with the weights of a checkpoint.
 
-    Random weights are drawn from rng even if a checkpoint replaces them, so that the final state of
-    rng is the same.
+    Random weights are drawn from rng even if a checkpoint replaces them, so that the state of rng
+    is the same afterwards.
 
     Args:
-        docs: documents of 2 to block_size + 1 tokens in training order, repeated cyclically.
+        docs: documents of 2 to block_size + 1 tokens, in training order; repeated cyclically.
         resume: checkpoint to continue from, if any.
 
     Raises:
@@ -210,7 +210,7 @@ def make_nll(
 
 
 class _Reference:
-    """The reference engine and its dataset. A `run` call takes about 20 ms."""
+    """The reference engine. A call of `run` takes about 20 ms."""
 
     def __init__(
         self, model: ModelConfig, config: TrainConfig, weights: Weights[float], docs: TokenDataset
@@ -218,7 +218,7 @@ class _Reference:
         adam = (config.beta1, config.beta2, config.adam_eps, config.weight_decay)
         self._engine = ReferenceEngine(model, weights, *adam)
         self._config, self._docs = config, docs
-        self._reading: Iterator[tuple[int, float]] | None = None  # rest of the current batch
+        self._reading: Iterator[tuple[int, float]] | None = None  # unread rest of the current batch
 
     def resume(self, step: int, weights: Numbers, adam_m: Numbers, adam_v: Numbers) -> None:
         self.set_weights(weights.tolist())

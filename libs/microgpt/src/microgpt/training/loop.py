@@ -19,12 +19,12 @@ from microgpt.training.engines import Engine, make_nll
 from microgpt.training.loss_history import LossHistory
 from microgpt.training.weight_averaging import WeightAverage, next_averaged_step
 
-EVENT_INTERVAL_S = 0.05  # short enough for a live display; no measurable overhead
-STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # interval and maximum time share of checkpoints
+EVENT_INTERVAL_S = 0.05  # seconds between events; no measurable overhead
+STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # checkpoint interval and maximum share of time
 
 
 class DivergedError(MicrogptError):
-    """The loss or a gradient became nan or infinite; `result` covers the steps before that."""
+    """The loss or a gradient became NaN or infinite; `result` covers the steps before that step."""
 
     def __init__(self, when: str, result: TrainResult) -> None:
         super().__init__(
@@ -83,7 +83,7 @@ class TrainingLoop:
         return self._result(reason, test_loss)
 
     def _advance(self) -> Ending | None:
-        """Evaluate or save a checkpoint if due, then train; return the reason to end, if any."""
+        """Evaluate and save a checkpoint if due, then train; return the reason to end, if any."""
         self._update_average()
         step = self.engine.n_steps
         if self._is_evaluation_due() and not self._evaluate():
@@ -109,7 +109,7 @@ class TrainingLoop:
         self.history.add(losses)
 
     def _next_pause(self) -> int:
-        """Return the next step with averaging, an evaluation or a checkpoint."""
+        """Return the next step at which to average, evaluate or save a checkpoint."""
         step, pauses = self.engine.n_steps, [self.config.steps]
         if averaged := next_averaged_step(step, self.config):
             pauses.append(averaged)
@@ -175,7 +175,7 @@ class TrainingLoop:
         return evaluation_set
 
     def _report(self, val_loss: float | None = None) -> None:
-        """Call on_event with the steps since the last event, if any."""
+        """Call on_event with the steps since the last event, if there are any."""
         if self.unreported or val_loss is not None:
             step, n = self.engine.n_steps, len(self.unreported)
             event = TrainEvent(

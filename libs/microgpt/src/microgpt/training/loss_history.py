@@ -7,7 +7,7 @@ from microgpt.config import TrainConfig
 from microgpt.state import N_RECENT, TrainState
 from microgpt.training.history_file import HistoryPoint
 
-N_POINTS = 500  # approximate number of points in a history; enough for a chart
+N_POINTS = 500  # approximate number of points in a history; sufficient for a chart
 
 
 class LossHistory:
@@ -33,7 +33,7 @@ class LossHistory:
         self.since_point = total, n
 
     def mark(self, val_loss: float | None = None) -> None:
-        """Add a point for the last step, with the validation loss if given."""
+        """Add a point for the last step, with the validation loss if it is given."""
         total, n = self.since_point
         if n:
             self.points.append(HistoryPoint(self._step, total / n))

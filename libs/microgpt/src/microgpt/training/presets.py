@@ -16,11 +16,11 @@ class Preset:
 
     model: ModelConfig
     config: TrainConfig
-    data: Literal["names", "grammar"] | None = "names"  # None: the user must specify a file
+    data: Literal["names", "grammar"] | None = "names"  # None: the user must specify a data file
     val_fraction: float = 0.1  # fraction of the documents to hold out for validation
     test_fraction: float = 0.1  # fraction of the documents to hold out for testing
     fold: bool = False  # whether to fold case and accents with `FoldingTokenizer`
-    n_conversations: int = 0  # number to generate; the model would memorise a small set
+    n_conversations: int = 0  # number of generated conversations; a small set is memorised
 
     def draw(self, seed: int) -> Sequence[Document]:
         """Generate the training conversations for a seed."""

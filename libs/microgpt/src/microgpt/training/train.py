@@ -54,8 +54,8 @@ def train(
         threads: number of threads of the compiled engine; it does not affect the result.
         parent: model to fine-tune. New tokens get random weights.
         resume: checkpoint of a training run with the same documents and settings. Only the number
-            of steps may differ; the learning rates then depend on the new number.
-        on_event: called about every 50 ms with the latest steps.
+            of steps may differ; the learning rate schedule then uses the new number.
+        on_event: called about every 50 ms with the steps since the last call.
         on_state: called with a checkpoint at the start and then about every 5 s.
         state_every: number of steps between calls of on_state, instead of about 5 s.
         should_stop: called about every 20 ms, even within a step. Once it returns true, it is
@@ -68,7 +68,7 @@ def train(
         ConfigError: the settings contradict one another, or there is not enough memory.
         DataError: there are no documents.
         TokenizerError: a training document has a character that is not in the vocabulary.
-        DivergedError: the loss or a gradient became nan or infinite.
+        DivergedError: the loss or a gradient became NaN or infinite.
 
     Example:
         >>> from microgpt import TrainConfig

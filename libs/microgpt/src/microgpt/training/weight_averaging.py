@@ -38,7 +38,7 @@ def next_averaged_step(step: int, config: TrainConfig) -> int | None:
     interval = math.ceil(config.steps / MAX_AVERAGED)
     tail = round(config.average_tail * config.steps)
     n_left = config.steps - max(step, config.steps - tail)
-    # Count back from the last step, so that the last and best weights are included.
+    # Count back from the last step, so that the last weights, which are the best, are included.
     return config.steps - (n_left - 1) // interval * interval if n_left > 0 else None
 
 

@@ -94,7 +94,7 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
 
 
 class _CORSMiddleware(CORSMiddleware):
-    """CORS middleware that sends refusals in the service's error format."""
+    """CORS middleware that reports rejected requests in the service's error format."""
 
     def preflight_response(self, request_headers: Any) -> Response:
         response = super().preflight_response(request_headers)

@@ -1,8 +1,8 @@
 """Dynamic batching: a request queue and worker threads that decode requests in batches.
 
-Each request is one `Job`. Waiting requests with the same model and rules share a batch. A thread
-with several batches runs each for about 20 ms at a time, so that a large request does not delay a
-small one. Cancelled requests are dropped between these time slices.
+Each request is one `Job`. Waiting requests with the same model and `DecodeRules` share a batch. A
+thread with several batches runs each for about 20 ms at a time, so that a large request does not
+delay a small one. Cancelled requests are dropped between these time slices.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class QueuedRequest:
     model: InferenceGpt
     job: Job
     result: asyncio.Future[list[Continuation]]
-    changed: asyncio.Event | None  # set when `latest` or `result` changes; None unless streamed
+    changed: asyncio.Event | None  # set when `latest` or `result` changes; None if not streamed
     latest: Sequence[Continuation] = ()  # output generated so far
     is_cancelled: bool = False
     is_taken: bool = False  # True once a thread has added the request to a batch
@@ -53,7 +53,7 @@ class BatchScheduler:
         """Create a scheduler with `n_threads` worker threads, by default one per available core.
 
         When a thread finishes requests, `on_speed(n_tokens, seconds)` is called on the event loop
-        with the tokens of these requests and the working time since that thread's last call.
+        with their number of tokens and the thread's working time since its last call.
         """
         has_affinity = hasattr(os, "sched_getaffinity")  # missing on macOS and Windows
         n_cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
@@ -193,7 +193,7 @@ class _RunningBatch:
         self._batch: Batch | None = None
 
     def run(self) -> list[tuple[QueuedRequest, Outcome]]:
-        """Run for about 20 ms and return finished requests. On an exception, all requests fail."""
+        """Run for about 20 ms and return the finished requests. If it raises, all requests fail."""
         try:
             if self._batch is None:
                 jobs = [request.job for request in self.requests.values()]
@@ -204,10 +204,10 @@ class _RunningBatch:
                 del self.requests[number]
             return [(self.requests.pop(n), outcome) for n, outcome in self._batch.run()]
         except BaseException as error:  # keep the thread alive for other requests
-            fault = RuntimeError("the engine failed")  # not MicrogptError, which is sent as a 400
+            fault = RuntimeError("the engine failed")  # a MicrogptError would produce status 400
             fault.__cause__ = error
             failed, self.requests = self.requests, {}
-            self._batch = None  # the arrays may be corrupt: do not reuse them
+            self._batch = None  # the arrays may be corrupt and must not be reused
             return [(request, fault) for request in failed.values()]
 
     def updates(self) -> list[tuple[QueuedRequest, list[Continuation]]]:

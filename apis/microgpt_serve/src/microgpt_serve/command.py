@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from microgpt_serve.signals import block_sighup
 
-MAX_LINE = 4096  # maximum number of characters in an error message; enough for a path
+MAX_LINE = 4096  # maximum number of characters in an error message; enough for a long path
 USAGE = "usage: microgpt-serve (set MODEL_DIR, PORT, … in the environment; see docs/serving.md)"
 
 

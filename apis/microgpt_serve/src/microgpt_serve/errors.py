@@ -16,7 +16,7 @@ from microgpt.printable import printable
 
 MAX_SHOWN = 80  # maximum number of characters to quote from an invalid value
 INTERNAL_ERROR = "internal server error; see the log of the service"
-RETRY_AFTER_S = 1  # roughly the time in which a queue shortens or a new process starts
+RETRY_AFTER_S = 1  # typical time until the queue is shorter or a new process has started
 
 # Descriptions of the status codes, shown at /docs. `Metrics` creates a series for each code.
 STATUS_DESCRIPTIONS: Mapping[int, str] = {
@@ -163,13 +163,13 @@ def field_path(loc: tuple[int | str, ...]) -> str:
 
 
 def int_if_whole(number: Any) -> Any:
-    """Convert a whole float to int, because JSON does not distinguish 5.0 from 5."""
+    """Convert a float without a fractional part to int. JSON does not distinguish 5.0 from 5."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def _got(value: object) -> str:
     shown = value[:MAX_SHOWN] if isinstance(value, str) else value
     if isinstance(shown, str | int | float | None):
-        with suppress(ValueError):  # the integer has too many digits to be printed
+        with suppress(ValueError):  # the integer has too many digits to convert to a string
             return f", got {shown!r:.{MAX_SHOWN}}"
     return ""

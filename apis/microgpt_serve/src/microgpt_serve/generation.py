@@ -32,7 +32,7 @@ async def run_job(
 async def stream_job(
     state: AppState, request: Request, model: ServedModel, job: Job
 ) -> AsyncGenerator[Sequence[Continuation], None]:
-    """Yield the output so far whenever it grows, and finally the complete output.
+    """Yield the partial output whenever it grows, and finally the complete output.
 
     Closing the generator cancels the job. See `run_job` for the exceptions.
     """

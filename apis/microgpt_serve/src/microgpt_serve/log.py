@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 
 from microgpt.printable import printable
 
-MAX_BUFFERED = 2**20  # maximum buffered characters; enough for about 10,000 requests
-MAX_CHARS = 2000  # limit per message and per line of a traceback
+MAX_BUFFERED = 2**20  # maximum number of buffered characters; about 10,000 requests
+MAX_CHARS = 2000  # maximum number of characters per message and per line of a traceback
 LAST_LINES_S = 1  # maximum time to write the last lines at exit
 
 
@@ -128,7 +128,7 @@ def set_up_logs(*, as_json: bool) -> LogHandler:
     handler.setFormatter(_Json() if as_json else _Text())
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.captureWarnings(True)
-    logging.getLogger().handlers = [handler]  # also logs warnings of asyncio and other libraries
+    logging.getLogger().handlers = [handler]  # also logs warnings from asyncio and other libraries
     for name, level in (("microgpt_serve", logging.INFO), ("uvicorn", logging.ERROR)):
         logging.getLogger(name).setLevel(level)
     return handler

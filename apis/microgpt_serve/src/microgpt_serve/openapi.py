@@ -28,7 +28,7 @@ def error_responses(router: APIRouter) -> dict[int | str, dict[str, Any]]:
 
 
 def openapi_schema(app: FastAPI, settings: Settings) -> dict[str, Any]:
-    """Return the OpenAPI schema of an app, without errors that cannot occur with the settings."""
+    """Return the OpenAPI schema of an app, without errors that cannot occur with its settings."""
     schema = app.openapi()
     for path, operations in schema["paths"].items():
         is_health_check = path in HEALTH_PATHS
@@ -49,7 +49,7 @@ def openapi_schema(app: FastAPI, settings: Settings) -> dict[str, Any]:
 
 
 def _with_whole_numbers(schema: Any) -> Any:
-    """Convert whole floats in a schema to integers, because FastAPI writes 50 as 50.0."""
+    """Convert floats such as 50.0 in a schema to integers, because FastAPI writes 50 as 50.0."""
     if isinstance(schema, dict):
         return {name: _with_whole_numbers(value) for name, value in schema.items()}
     if isinstance(schema, list):

@@ -29,14 +29,14 @@ else:
 LOG = logging.getLogger("microgpt_serve")
 # A quarter of the file descriptors is reserved for model files, the log and new connections.
 MAX_CONNECTIONS = MAX_FILES * 3 // 4 if MAX_FILES > 0 else 2**16
-MAX_HEAD_BYTES = 65_536  # limit for headers and other data outside bodies
+MAX_HEAD_BYTES = 65_536  # maximum size of headers and other data outside bodies
 MAX_HEADERS = 128
 TOO_LARGE = 431, f"at most {MAX_HEADERS} headers and {MAX_HEAD_BYTES} bytes of headers are allowed"
 MAX_PIPELINED = 16  # maximum number of unanswered requests per connection
 BODY_HEADERS = (b"content-length", b"transfer-encoding")
 RECEIVE_S = 10.0  # timeout for receiving a request
 SEND_S = 10.0  # timeout for a client that reads nothing while more than 64 KiB are buffered
-# Maximum bytes of a body to read after an early reply. Closing a connection with unread data resets
+# Maximum size of a body read after an early reply. Closing a connection with unread data resets
 # the connection, and a client that is still sending the body would not receive the reply.
 MAX_SKIPPED_BYTES = 2**23
 LOG_EVERY_S = 60.0  # minimum interval between log lines about closed connections
@@ -46,17 +46,17 @@ _IS_HOST = re.compile(rb"([\w.!$&'()*+,;=~%-]+|\[[0-9A-Fa-f:.]+\])(:\d*)?", re.A
 class LimitedProtocol(HttpToolsProtocol):
     """HTTP/1.1 connection that enforces the limits of this module."""
 
-    _n_head_bytes = 0  # bytes received since the last complete headers or body data
+    _n_head_bytes = 0  # number of bytes received since the last complete headers or body data
     _is_incomplete = True  # True before the first request and while receiving a request
     _is_in_head = True  # True until the headers of the next request are complete
     _receive_timer: asyncio.TimerHandle | None = None
     _send_timer: asyncio.TimerHandle | None = None
     _parse_error = (400, "the request is not valid HTTP/1.1")
-    _n_skipped = 0  # bytes of the body read after the reply
-    _cycles: Sequence[RequestResponseCycle] = ()  # requests in order; at most the first is running
+    _n_skipped = 0  # number of bytes of the body read after the reply
+    _cycles: Sequence[RequestResponseCycle] = ()  # requests in order; only the first may be running
     _received_at = 0.0
     url = b""
-    _n_closed: ClassVar[int] = 0  # idle connections closed since the last log line
+    _n_closed: ClassVar[int] = 0  # number of idle connections closed since the last log line
     _logged_at: ClassVar[float] = -LOG_EVERY_S
 
     def connection_made(self, transport: Any) -> None:  # noqa: D102 - see uvicorn
@@ -147,7 +147,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return None
 
     def _close_idle(self) -> None:
-        """If the limit is exceeded, close the longest-idle connections until 7/8 of it remain."""
+        """If the limit is exceeded, close the longest-idle connections down to 7/8 of the limit."""
         connections: set[Any] = self.connections
         open_ones = [one for one in connections if not one.transport.is_closing()]
         n_excess = len(open_ones) - MAX_CONNECTIONS

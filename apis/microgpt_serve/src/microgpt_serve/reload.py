@@ -13,12 +13,12 @@ from microgpt_serve.app_state import AppState
 from microgpt_serve.served_model import load_model
 
 LOG = logging.getLogger("microgpt_serve")
-RELOAD_S = 120.0  # timeout for the keys and for the model; a network drive may hang
+RELOAD_S = 120.0  # timeout for reloading the keys or the model; a network drive may hang
 T = TypeVar("T")
 
 
 class Reloader:
-    """Reloads the API keys and model of an app. If this fails, the old ones stay in use."""
+    """Reloads the API keys and model of an app. If this fails, the old ones remain in use."""
 
     def __init__(self, state: AppState) -> None:
         self._state = state
@@ -80,7 +80,7 @@ async def _in_daemon_thread(function: Callable[[], T]) -> T:
                 future.set_result(function())
             except MicrogptError as error:
                 future.set_exception(error)
-            except BaseException as error:  # such as a panic in the tokenizers library
+            except BaseException as error:  # includes panics in the tokenizers library
                 unknown = RuntimeError(f"{type(error).__name__}: {error}")
                 unknown.__cause__ = error
                 future.set_exception(unknown)

@@ -15,7 +15,7 @@ from microgpt_serve.errors import MAX_SHOWN, int_if_whole
 MAX_SAMPLES = 50
 MAX_MESSAGES = 4096
 MAX_NEW_TOKENS = 2**14  # maximum number of new tokens per sample or reply
-MAX_CHARACTERS = 2**17  # maximum characters in a prompt or in all messages of a chat
+MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
 
 Temperature = Annotated[
     float,
@@ -25,7 +25,7 @@ Temperature = Annotated[
         description="Sampling temperature; 0 always takes the most likely token.",
     ),
 ]
-# Accepts 5.0 as 5. This must be the last annotation, or the limits are lost in the schema.
+# Accepts 5.0 as 5. This must be the last annotation; otherwise, the schema lacks the limits.
 WHOLE_FLOAT = BeforeValidator(int_if_whole)
 Seed = Annotated[
     int,

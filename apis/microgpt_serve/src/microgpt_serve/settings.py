@@ -99,7 +99,7 @@ class Settings(BaseSettings):
 
     @property
     def checks_hosts(self) -> bool:
-        """Whether to check Host and Origin. API keys make this unnecessary: web pages have none."""
+        """Whether to check Host and Origin. Not needed with API keys, as web pages have none."""
         if self.allowed_hosts:
             return "*" not in self.allowed_hosts
         return not (self.is_exposed or self.has_keys)

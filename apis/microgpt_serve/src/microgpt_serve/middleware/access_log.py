@@ -45,7 +45,7 @@ class AccessLogMiddleware:
             await self._app(scope, receive, send_with_id)
         except Exception:
             LOG.exception("internal error in request %s", request_id)
-            if status:  # the response has started, so no error can be sent
+            if status:  # the response has started, so an error response cannot be sent
                 raise
             await ServeError(500, INTERNAL_ERROR).response(scope["path"])(
                 scope, receive, send_with_id

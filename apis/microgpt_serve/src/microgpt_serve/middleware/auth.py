@@ -83,7 +83,7 @@ class ApiKeys:
     def find(self, token: bytes) -> str | None:
         """Return the hash of a token if it is a valid key, otherwise None.
 
-        Timing attacks are not possible: hashes cannot be predicted without the secret.
+        Timing attacks are not possible, because hashes cannot be predicted without the secret.
         """
         token_hash = self._hash(token)
         return token_hash if token_hash in self.hashes else None
@@ -121,7 +121,7 @@ def parse_keys(text: str, name: str) -> list[str]:
 
 
 def is_key(text: str) -> bool:
-    """Return whether a key is not empty and can be sent in a header."""
+    """Return whether a key is non-empty and can be sent in a header."""
     return bool(text) and all("!" <= char <= "~" for char in text)
 
 

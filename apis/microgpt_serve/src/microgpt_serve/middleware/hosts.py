@@ -16,7 +16,7 @@ from microgpt_serve.errors import MAX_SHOWN, ServeError
 from microgpt_serve.middleware.auth import HEALTH_PATHS
 
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(:\d*)?").fullmatch
-MAX_HEADER = 300  # maximum characters of Host or Origin; host names have up to 253
+MAX_HEADER = 300  # maximum length of Host or Origin; host names have up to 253 characters
 
 
 @lru_cache(maxsize=1000)  # saves 50 us per request
@@ -63,7 +63,7 @@ class HostMiddleware:
             await self._app(scope, receive, send)
 
     def _problem(self, scope: Scope) -> str | None:
-        """Return why a request is refused, or None if it is allowed.
+        """Return the reason to refuse a request, or None if the request is allowed.
 
         A missing Host header is allowed, because browsers always send one.
         """

@@ -1,6 +1,6 @@
 """Read request bodies up to a size limit and validate them strictly.
 
-FastAPI first parses a body into Python objects, and so accepts NaN, lone surrogates and deep
+FastAPI first parses a body into Python objects and thus accepts NaN, lone surrogates and deep
 nesting. `BodyRoute` validates the JSON text instead; /docs is still generated from signatures.
 """
 
@@ -23,12 +23,12 @@ from microgpt_serve.errors import (
 from microgpt_serve.schemas import MAX_CHARACTERS
 
 JSON_TYPE = "application/json"
-MAX_LISTED = 1000  # above this number of validation errors, only the number is reported
-# Input above these limits is processed in a thread; the rest blocks the event loop for a few ms.
+MAX_LISTED = 1000  # if there are more validation errors, only their number is reported
+# Larger input is processed in a thread. Smaller input blocks the event loop for a few ms.
 MAX_INLINE_BYTES = 16_384  # maximum size of a body to validate on the event loop
-MAX_INLINE_CHARS = 2_000  # maximum characters to encode inline, counting 2 more per message
-# Validation holds the GIL for a time that grows with the number of JSON values, not bytes. So the
-# punctuation is counted first; a body with 32,768 such characters takes about 10 ms.
+MAX_INLINE_CHARS = 2_000  # maximum number of characters to encode inline; a message adds 2
+# Validation holds the GIL for a time that grows with the number of JSON values, not bytes. The
+# punctuation is therefore counted first. A body with 32,768 such characters takes about 10 ms.
 MAX_PUNCTUATION = 32_768
 MAX_ESCAPES = 2 * MAX_CHARACTERS  # a character may need two \uXXXX escapes
 SMALL_BYTES = 65_536  # bodies up to this size are exempt from CHUNK_S and MAX_BODIES
@@ -100,7 +100,7 @@ async def _read_into(content: bytearray, request: Request, state: AppState) -> N
     while True:
         if max(n_announced, len(content)) > max_bytes:
             raise ServeError(413, f"the body is larger than {max_bytes} bytes")
-        if len(content) > SMALL_BYTES:  # also delay refusals, which could otherwise come in bursts
+        if len(content) > SMALL_BYTES:  # error responses are delayed, too, to avoid bursts
             async with state.large_body_lock:
                 await asyncio.sleep(CHUNK_S)
         if len(content) > MAX_INLINE_BYTES:

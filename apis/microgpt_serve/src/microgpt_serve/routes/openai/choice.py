@@ -1,4 +1,4 @@
-"""A choice of a response, whose text grows during generation.
+"""A choice in a response. Its text grows during generation.
 
 Both streamed and complete responses are built from choices, so their texts are identical.
 """

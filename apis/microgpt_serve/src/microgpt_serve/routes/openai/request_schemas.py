@@ -39,7 +39,7 @@ from microgpt_serve.schemas import (
 
 MAX_STOPS = 4
 MAX_LOGPROBS = 20
-MAX_LABEL = 512  # maximum number of characters of an ignored field, as in OpenAI's API
+MAX_LABEL = 512  # maximum number of characters in an ignored field, as in OpenAI's API
 MAX_PAIRS = 16  # maximum number of metadata entries, as in OpenAI's API
 SEED_BITS = 53  # every JSON parser represents integers of this size exactly
 

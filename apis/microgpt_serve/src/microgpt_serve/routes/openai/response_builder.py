@@ -117,7 +117,7 @@ class ResponseBuilder(ABC):
                     return
 
     async def _call(self, function: Callable[[], T]) -> T:
-        """Call a function, in a thread if it computes log-probabilities, which is slow."""
+        """Call a function. Run it in a thread if it computes log-probabilities, which is slow."""
         if self.n_top_logprobs is None:
             return function()
         return await asyncio.to_thread(function)

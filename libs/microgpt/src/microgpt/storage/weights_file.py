@@ -65,9 +65,7 @@ def decode_weights(
         matrices = _from_json(content, path)
     else:
         matrices = _from_safetensors(content, path)
-    if model.n_layer > len(
-        matrices
-    ):  # otherwise, names for a damaged n_layer could fill the memory
+    if model.n_layer > len(matrices):  # a damaged n_layer could fill the memory with names
         raise CheckpointError(f"{path} has too few matrices for n_layer {model.n_layer} in {META}")
     shapes = weight_shapes(model)
     missing, foreign = shapes.keys() - matrices.keys(), matrices.keys() - shapes.keys()

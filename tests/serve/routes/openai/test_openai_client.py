@@ -149,7 +149,7 @@ def test_a_message_may_come_in_parts(talker) -> None:
     assert in_parts.choices[0].message == ask(talker, seed=2, **HOT).choices[0].message
     picture = {"type": "image_url", "image_url": {"url": "data:,"}}
     with pytest.raises(
-        openai.BadRequestError, match=r"messages\[0\].content must be a string or p"
+        openai.BadRequestError, match=r"messages\[0\].content must be a string or a l"
     ):
         ask(talker, {"role": "user", "content": [picture]})
 

@@ -1,4 +1,4 @@
-"""Exceptions that a caller can handle. Their messages are written for the user."""
+"""Exceptions that callers can handle; the messages are suitable for end users."""
 
 from microgpt.errors import MicrogptError
 

@@ -1,15 +1,15 @@
-"""Floating-point operations of a training run."""
+"""Number of floating-point operations (FLOPs) of a training run."""
 
 from microgpt.config import ModelConfig
 from microgpt.model import count_params
 
 
 def training_flops(model: ModelConfig, *, n_docs: int, n_tokens: int) -> int:
-    """Return the operations for training on n_docs equally long documents of n_tokens in total.
+    """Return the number of FLOPs to train on n_docs documents of equal length, n_tokens in total.
 
-    Each matrix weight takes 2 operations per token in the forward pass and 4 in the backward pass
+    Each matrix weight takes 2 FLOPs per token in the forward pass and 4 in the backward pass
     (Kaplan et al. 2020, table 1); wte and wpe are lookups. Attention at position t takes
-    4 n_embd (t + 1) operations per layer in the forward pass and twice as many in the backward pass
+    4 n_embd (t + 1) FLOPs per layer in the forward pass and twice as many in the backward pass
     (Chowdhery et al. 2022, appendix B; only the keys up to t are counted).
     """
     looked_up = (model.vocab_size + model.block_size) * model.n_embd

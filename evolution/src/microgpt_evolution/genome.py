@@ -1,4 +1,4 @@
-"""The genome: five genes for the shape of the model and two for its training."""
+"""The genome: five genes for the shape of the model and two for the training run."""
 
 from dataclasses import dataclass, fields, replace
 
@@ -8,7 +8,7 @@ from microgpt.model import count_params
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.flops import training_flops
 
-WHOLE_LIMITS = {  # smallest and largest value of each integer gene, as in evolve-rust
+WHOLE_LIMITS = {  # minimum and maximum of each integer gene, as in evolve-rust
     "n_emb": (1, 128),
     "n_ctx": (1, 256),
     "n_layer": (1, 12),
@@ -24,7 +24,7 @@ BYTES_PER_WEIGHT = 10 * 4 + RESULT_BYTES_PER_WEIGHT
 
 @dataclass(frozen=True, slots=True)
 class Genome:
-    """The hyper-parameters of a model and its training.
+    """The hyper-parameters of a model and its training run.
 
     Raises:
         GenomeError: a gene is outside its range, or n_head does not divide n_emb.
@@ -32,10 +32,10 @@ class Genome:
 
     n_emb: int
     n_ctx: int  # context length, in tokens
-    n_layer: int  # transformer blocks
-    n_head: int  # attention heads per layer
+    n_layer: int  # number of transformer blocks
+    n_head: int  # number of attention heads per layer
     n_ff_exp: int  # MLP hidden size divided by n_emb
-    steps: int  # training steps, each on one document
+    steps: int  # number of training steps, each on one document
     lr: float  # initial learning rate
 
     def __post_init__(self) -> None:
@@ -48,7 +48,7 @@ class Genome:
         least_lr, most_lr = LR_LIMITS
         if isinstance(self.lr, bool) or not isinstance(self.lr, int | float):
             raise GenomeError(f"lr must be a number, got {self.lr!r:.80}")
-        if not least_lr <= self.lr <= most_lr:  # NaN is rejected, too
+        if not least_lr <= self.lr <= most_lr:  # also rejects NaN
             raise GenomeError(
                 f"lr must be between {least_lr:g} and {most_lr:g}, got {self.lr!r:.40}"
             )
@@ -57,7 +57,7 @@ class Genome:
 
     @property
     def species(self) -> str:
-        """The model's shape; genomes of one species differ only in steps and learning rate."""
+        """The shape of the model; genomes of one species differ only in steps and learning rate."""
         shape = (self.n_emb, self.n_head, self.n_layer, self.n_ctx, self.n_ff_exp)
         return "-".join(map(str, shape))
 
@@ -94,7 +94,7 @@ class Genome:
         return count_params(replace(self.model(), vocab_size=vocab_size))
 
     def flops(self, vocab_size: int, n_tokens: int) -> int:
-        """Return the operations for training on n_tokens, limited to n_ctx tokens per step."""
+        """Return the number of FLOPs to train on n_tokens, with at most n_ctx tokens per step."""
         model = replace(self.model(), vocab_size=vocab_size)
         n_tokens = min(n_tokens, self.steps * self.n_ctx)
         return training_flops(model, n_docs=self.steps, n_tokens=n_tokens)

@@ -42,7 +42,7 @@ class GenomeRecord:
     lr: _Finite
     loss: _Finite  # loss on the last training document; set for every objective
     generation: Annotated[int, Field(ge=0)]  # generation of the winner, counted from 1
-    evolved: bool = True  # true in every file written by a search
+    evolved: bool = True  # true in all files written by a search
     version: Annotated[int, Field(ge=1)] = FORMAT_VERSION
     objective: ObjectiveName = "loss"
     head: str | None = None  # Hydra head whose champion won; None if no head was requested
@@ -68,7 +68,7 @@ def read_genome(path: str | Path) -> GenomeRecord:
 
 
 def read_content(path: str | Path) -> bytes:
-    """Return the bytes of a genome.json file; raise GenomeError if it cannot be read."""
+    """Return the bytes of a genome.json file; raise GenomeError if the file cannot be read."""
     try:
         return read_regular_file(path, MAX_BYTES)
     except OSError as error:
@@ -135,7 +135,7 @@ def _contest(record: GenomeRecord) -> tuple[str | None, ...]:
 
 
 def _worth(record: GenomeRecord) -> float | None:
-    """Return the value to maximise, or None if it is unknown."""
+    """Return the value to maximise, or None if the value is unknown."""
     if record.objective != "loss":
         return record.score
     loss = record.loss if record.fitness == "last-doc" else record.val_loss

@@ -16,8 +16,8 @@ from microgpt_evolution.seeds import training_seed
 Status = Literal["ok", "diverged", "crashed", "refused"]
 Provenance = Literal[  # how an organism was created
     "random", "genome",  # first generation; "genome" is a warm start
-    "elite", "immigrant", "cross", "mutant", "hyper",  # normal generations
-    "re-eval", "grown", "champion", "tuned", "cataclysm",  # stagnating search
+    "elite", "immigrant", "cross", "mutant", "hyper",  # regular generations
+    "re-eval", "grown", "champion", "tuned", "cataclysm",  # during stagnation
     "migrant",  # from another head of the Hydra
 ]  # fmt: skip
 
@@ -49,14 +49,14 @@ class Organism:
     genome: Genome
     origin: Provenance
     seed: int  # training seed; an elite keeps its seed and its evaluation
-    generation: int  # number of the generation, counted from 1
+    generation: int  # generation number, counted from 1
     slot: int  # position in the generation before ranking, counted from 1
-    parents: tuple[str, ...] = ()  # ids of the parents; the parent of an elite is its previous copy
+    parents: tuple[str, ...] = ()  # parent ids; the parent of an elite is the previous copy
     evaluation: Evaluation | None = None
 
     @property
     def id(self) -> str:
-        """The id of the organism in a run, such as "g3-5"."""
+        """The id of the organism, such as "g3-5"; unique within a run."""
         return f"g{self.generation}-{self.slot}"
 
     @property
@@ -104,12 +104,12 @@ class Population(ABC):
 
     @property
     def generation(self) -> int:
-        """The number of the current generation, counted from 1."""
+        """The current generation number, counted from 1."""
         return self.organisms[0].generation
 
     @property
     def stagnation(self) -> int | None:
-        """The number of generations without progress; None if it is not counted."""
+        """The number of generations without progress, or None if this number is not tracked."""
         return None
 
     @property
@@ -133,7 +133,7 @@ class Population(ABC):
 
     @abstractmethod
     def breed(self) -> None:
-        """Replace the current generation with the next."""
+        """Replace the current generation with the next generation."""
 
     def finalists(self) -> list[Organism]:
         """Return the best organisms of all generations, with distinct genomes."""
@@ -143,7 +143,7 @@ class Population(ABC):
         return list(best.values())[:N_FINALISTS]
 
     def seen(self, evaluation: Evaluation) -> Evaluation:
-        """Return the evaluation with the fitness that this population uses."""
+        """Return the evaluation with the fitness of this population."""
         return evaluation
 
 

@@ -10,7 +10,7 @@ def training_seed(run_seed: int, generation: int, slot: int, repeat: int = 0) ->
     "run_seed/generation/slot/repeat". It does not depend on the machine or the Python version.
 
     Args:
-        generation: number of the generation, counted from 1.
+        generation: generation number, counted from 1.
         slot: position in the generation, counted from 1.
         repeat: 0 in the search; 1, 2 … in a retest.
 

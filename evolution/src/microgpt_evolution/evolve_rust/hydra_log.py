@@ -29,7 +29,7 @@ def cycle_start(number: int, cycles: int) -> list[str]:
 
 
 def top(head: HeadName, ranked: Sequence[Organism]) -> str:
-    """Return a line with the best score of a head after a generation."""
+    """Return the line with the best score of a head after a generation."""
     best = ranked[0]
     genome = f"Emb:{best.genome.n_emb} L:{best.genome.n_layer}"
     return f"  {_tag(head)} Top Score: {score(best)} (Genome: {genome})"
@@ -84,5 +84,5 @@ def chosen(winner: Candidate, heads: Sequence[HeadName], head: HeadName | None) 
 
 
 def _tag(head: HeadName) -> str:
-    """Return the title of a head in brackets, padded to the widest title."""
+    """Return the title of a head in brackets, padded to the width of the longest title."""
     return f"[{HEADS[head].title}]".ljust(len("[Weaver]"))

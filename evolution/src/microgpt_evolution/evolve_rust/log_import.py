@@ -52,7 +52,7 @@ _ROW = re.compile(
 class LossLog:
     """The parsed content of a log."""
 
-    candidates: tuple[Organism, ...]  # slots are ranks; an elite appears in several generations
+    candidates: tuple[Organism, ...]  # the slot is the rank; elites appear in several generations
     winner: GenomeRecord  # the first candidate with the lowest loss
     left_out: tuple[str, ...]  # errors of rows with a genome outside microgpt's ranges
 

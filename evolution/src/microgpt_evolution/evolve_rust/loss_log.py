@@ -82,12 +82,12 @@ def event(stage: StagnationStage, stagnation: int) -> list[str]:
 
 
 def number(loss: float | None) -> str:
-    """Format a loss with four decimals; None becomes "none"."""
+    """Format a loss with four decimal places; None becomes "none"."""
     return "none" if loss is None else f"{loss:.4f}"
 
 
 def short(target: float) -> str:
-    """Format a target with at most four decimals: '1.2', '2.2714' or '2.0'."""
+    """Format a target with at most four decimal places: '1.2', '2.2714' or '2.0'."""
     return str(round(target, 4))
 
 

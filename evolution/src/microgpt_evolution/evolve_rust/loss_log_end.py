@@ -28,9 +28,9 @@ GeneMeans = Mapping[str, float]
 def end_report(
     generations: Generations, *, target: float, blacklist: Blacklist, seconds: float
 ) -> list[str]:
-    """Return the report on the whole search; each generation must be ranked."""
+    """Return the report on the whole search; the generations must be ranked."""
     finished = rank([o for o in chain.from_iterable(generations) if o.has_finished])
-    best = finished[0] if finished else None  # the earliest organism wins ties
+    best = finished[0] if finished else None  # ties go to the earliest organism
     lines = [
         RULE,
         "       EVOLUTION COMPLETE",

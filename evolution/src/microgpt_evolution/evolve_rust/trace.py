@@ -35,7 +35,7 @@ def done(organism: Organism, seconds: float, reason: str = "") -> str:
     if organism.has_finished:
         return f"{name} done: {_worth(organism)} ({seconds:.1f}s)"
     status = organism.evaluation.status if organism.evaluation else "crashed"
-    what = "PANICKED" if status == "crashed" else status.upper()  # evolve-rust's word for a crash
+    what = "PANICKED" if status == "crashed" else status.upper()  # evolve-rust's term for a crash
     return f"{name} {what}: {reason} | config: {organism.genome.describe()}"
 
 

@@ -15,7 +15,7 @@ from microgpt_evolution.objectives.scores import EVOLVE_RUST_SAMPLES, Scores, sc
 from microgpt_evolution.population import Evaluation
 
 TEMPERATURE = 1.0
-N_SAMPLES = 200  # with 5 names, as in evolve-rust, the score is mostly noise
+N_SAMPLES = 200  # with 5 names, as in evolve-rust, scores are mostly noise
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class AestheticObjective(LossObjective):
 
     known: frozenset[str] = frozenset()  # names in all documents, including held-out documents
     n_samples: int = N_SAMPLES
-    measures_loss: bool = False  # also measure the held-out loss, which takes longer than training
+    measures_loss: bool = False  # whether to measure the held-out loss, which is slow
 
     @classmethod
     def of(cls, parts: Split, fitness: Fitness = "held-out", **options: Any) -> Self:

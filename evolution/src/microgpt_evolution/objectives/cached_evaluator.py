@@ -20,16 +20,16 @@ OnMeasured = Callable[[int, Evaluation], None]  # called with the index and eval
 
 
 class Objective(Protocol[Config]):
-    """Interface of objectives, which train and measure a configuration. Must be picklable."""
+    """Interface of objectives, which train and measure a configuration. They must be picklable."""
 
     def flops(self, config: Config) -> int:
-        """Return the number of floating-point operations of a training run."""
+        """Return the number of FLOPs of a training run."""
 
     def n_params(self, config: Config) -> int:
         """Return the number of parameters."""
 
     def refusal(self, config: Config) -> str | None:
-        """Return the reason for not training a configuration, or None."""
+        """Return the reason why a configuration cannot be trained, or None."""
 
     def measure(
         self, config: Config, seed: int, should_stop: Callable[[], bool] | None = None
@@ -50,7 +50,7 @@ class CachedEvaluator:
     ) -> None:
         self.objective, self.records = objective, records
         self._pool, self._should_stop = pool, should_stop or Event()
-        # Worker processes cannot see the event. They are killed instead.
+        # Worker processes cannot read the event, so they are killed instead.
         is_here = isinstance(pool, Threads)
         work = partial(_measure, objective, self._should_stop.is_set if is_here else None)
         self._work = work if is_here else PickledOnce.of(work)
@@ -103,9 +103,9 @@ def _measure(
     objective: Objective[Any], should_stop: Callable[[], bool] | None, trial: Trial[Any]
 ) -> Evaluation:
     """Return the evaluation of a trial, including its duration."""
-    started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
+    started, cpu_started = perf_counter(), thread_time()  # training runs only in this thread
     evaluation = objective.measure(trial.config, trial.seed, should_stop)
     if evaluation.seconds:
-        return evaluation  # the objective has already set the training time
+        return evaluation  # the objective has already measured the time
     seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
     return replace(evaluation, seconds=seconds, cpu_seconds=cpu_seconds)

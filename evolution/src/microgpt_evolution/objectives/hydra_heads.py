@@ -1,4 +1,4 @@
-"""The Hydra's heads and their scoring functions.
+"""The heads of the Hydra and their scoring functions.
 
 The formulas are those of `hydra` in evolve-rust; they differ from the formulas of the judge.
 """
@@ -43,7 +43,7 @@ def weave(name: str, known: Set[str]) -> float | None:
 
 
 def mirror(name: str, known: Set[str]) -> float | None:
-    """Score the symmetry and repetition of a name with any characters; the maximum is 5.5."""
+    """Score the symmetry and repetition of a name; all characters are allowed; maximum 5.5."""
     name = normal(name)
     if len(name) < MIN_LENGTH:
         return None
@@ -51,7 +51,7 @@ def mirror(name: str, known: Set[str]) -> float | None:
 
 
 def spark(name: str, known: Set[str]) -> float | None:
-    """Score the novelty of a name with any characters; the maximum is 2.5."""
+    """Score the novelty of a name; all characters are allowed; maximum 2.5."""
     name = normal(name)
     if len(name) < MIN_LENGTH:
         return None

@@ -44,7 +44,7 @@ def known_names(docs: Iterable[Document]) -> frozenset[str]:
 
 
 def judge(name: str, known: Set[str]) -> Verdict | None:
-    """Return the scores of a name; None if it is too short or contains non-letters.
+    """Return the scores of a name, or None if the name is too short or contains non-letters.
 
     >>> judge("Mama", known_names(["anna"]))
     Verdict(flow=0.5, symmetry=1.7, creativity=1.0)

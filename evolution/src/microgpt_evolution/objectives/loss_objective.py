@@ -1,4 +1,4 @@
-"""Train an organism and measure its loss, within limits on operations and memory."""
+"""Train an organism and measure its loss, within limits on FLOPs and memory."""
 
 import math
 from collections import Counter
@@ -19,7 +19,7 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.population import Evaluation
 
-MAX_FLOPS = 2e13  # operation limit per training run: a few minutes on one core
+MAX_FLOPS = 2e13  # maximum FLOPs per training run: a few minutes on one core
 MAX_BYTES = 2**30  # memory limit per training run; the same on every machine
 DIVERGED = Evaluation("diverged", reason="the loss was not a finite number")
 
@@ -32,7 +32,7 @@ class LossObjective:
     validation: Sequence[Document]  # documents for the held-out loss
     tokenizer: CharTokenizer  # built from all documents
     fitness: Fitness = "held-out"
-    max_flops: float = MAX_FLOPS  # operation limit; larger genomes are refused
+    max_flops: float = MAX_FLOPS  # maximum FLOPs per training run; larger genomes are refused
     max_bytes: int = MAX_BYTES  # training memory limit in bytes; larger genomes are refused
     _pieces: dict[int, EvaluationSet] = field(default_factory=dict, repr=False, compare=False)
 
@@ -53,7 +53,7 @@ class LossObjective:
         return genome.n_params(self.tokenizer.vocab_size)
 
     def flops(self, genome: Genome) -> int:
-        """Estimate the operations of training, assuming that documents are used equally often."""
+        """Estimate the FLOPs of a training run, assuming that documents are used equally often."""
         return genome.flops(self.tokenizer.vocab_size, self.n_tokens(genome.steps, genome.n_ctx))
 
     def n_tokens(self, n_docs: int, n_ctx: int) -> int:
@@ -67,7 +67,7 @@ class LossObjective:
         return Counter(map(self.tokenizer.count_tokens, self.training.docs))
 
     def refusal(self, genome: Genome) -> str | None:
-        """Return the reason for not training a genome, or None."""
+        """Return the reason why a genome cannot be trained, or None."""
         if (flops := self.flops(genome)) > self.max_flops:
             return f"training needs {flops:.2g} operations, the limit is {self.max_flops:.2g}"
         if (n_bytes := genome.n_bytes(self.tokenizer.vocab_size)) > self.max_bytes:
@@ -77,7 +77,7 @@ class LossObjective:
     def measure(
         self, genome: Genome, seed: int, should_stop: Callable[[], bool] | None = None
     ) -> Evaluation:
-        """Train an organism and return its evaluation, which is invalid if training was stopped."""
+        """Train and evaluate an organism; the evaluation is invalid if training was stopped."""
         trained = self.train(genome, seed, should_stop)
         if isinstance(trained, Evaluation):
             return trained
@@ -110,7 +110,7 @@ class LossObjective:
         """Return the loss on the validation documents, in nats per token."""
         block_size = result.model.block_size
         pieces = self._pieces.get(block_size)
-        if pieces is None:  # two threads may both build the set, which is harmless
+        if pieces is None:  # a race is harmless: both threads build the same set
             loss_on, text = result.config.loss_on, result.config.text
             pieces = self._pieces[block_size] = EvaluationSet(
                 scored(self.validation, self.tokenizer, block_size, loss_on=loss_on, text=text)

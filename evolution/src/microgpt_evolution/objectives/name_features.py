@@ -33,14 +33,14 @@ def n_stumbles(name: str) -> int:
 
 
 def is_palindrome(name: str) -> bool:
-    """Return whether a name reads the same backwards."""
+    """Return whether a name is a palindrome."""
     return name == name[::-1]
 
 
 def is_doubled(name: str) -> bool:
     """Return whether a name has at least four letters and repeats its first half.
 
-    If the number of letters is odd, the last letter is ignored, so "lelel" is doubled, too.
+    If the number of letters is odd, the last letter is ignored, so "lelel" also counts as doubled.
     """
     half = len(name) // 2
     return len(name) >= 4 and name[:half] == name[half : 2 * half]

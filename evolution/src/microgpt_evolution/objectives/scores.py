@@ -17,8 +17,8 @@ class Scores:
     """The scores of a batch of names."""
 
     scores: dict[str, float]  # mean scores, by "judge" and head name; -100 if no name can be scored
-    distinct: float  # fraction of names that are not repeats
-    novel: float  # fraction of names that are neither repeats nor known
+    distinct: float  # fraction of names that do not repeat an earlier name
+    novel: float  # fraction of names that are neither repeated nor known
 
 
 def score_names(

@@ -63,7 +63,7 @@ class SweepObjective:
         )
 
     def flops(self, config: SweepConfig) -> int:
-        """Estimate the operations of training, assuming that documents are used equally often."""
+        """Estimate the FLOPs of a training run, assuming that documents are used equally often."""
         hyper = config.train_config(seed=0)
         chunks = self.data.training.chunked(self.data.tokenizer, config.block_size, hyper)
         n_chunks = config.steps * config.batch_size
@@ -71,7 +71,7 @@ class SweepObjective:
         return training_flops(self._model(config), n_docs=n_chunks, n_tokens=n_tokens)
 
     def refusal(self, config: SweepConfig) -> str | None:
-        """Return the reason for not training a configuration, or None."""
+        """Return the reason why a configuration cannot be trained, or None."""
         if self.free_bytes is None or (n_bytes := self.n_bytes(config)) <= self.free_bytes:
             return None
         return (
@@ -87,7 +87,7 @@ class SweepObjective:
         Args:
             should_stop: polled during training; if it returns true, the evaluation is invalid.
         """
-        started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
+        started, cpu_started = perf_counter(), thread_time()  # training runs only in this thread
         try:
             trained = train(
                 self.data.training,

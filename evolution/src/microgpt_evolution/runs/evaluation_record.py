@@ -1,4 +1,4 @@
-"""Record of one evaluation of a search: a line of evaluations.jsonl."""
+"""Record of an evaluation in a search: a line of evaluations.jsonl."""
 
 import math
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ class EvaluationRecord(BaseModel):
 
     @cached_property
     def evaluation(self) -> Evaluation:
-        """The evaluation without its cost (operations and times)."""
+        """The evaluation without the cost (FLOPs and times)."""
         fitness = math.inf if self.fitness is None else self.fitness
         names = self.samples or ()
         return Evaluation(self.status, fitness, self.last_loss, self.val_loss, names, self.scores)

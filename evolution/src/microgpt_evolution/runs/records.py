@@ -77,11 +77,11 @@ class Records(RunDirectory):
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """Settings and evaluations of a search, read without locking its directory."""
+    """Settings and evaluations of a search, read without locking the run directory."""
 
     directory: Path
     settings: dict[str, Any]
-    entries: tuple[EvaluationRecord, ...]  # evaluations in order of completion
+    entries: tuple[EvaluationRecord, ...]  # evaluations, in order of completion
 
     @property
     def is_imported(self) -> bool:

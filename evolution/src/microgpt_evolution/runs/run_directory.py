@@ -32,7 +32,7 @@ RUN, EVALUATIONS = "run.json", "evaluations.jsonl"
 FORMAT_VERSION = 1
 MAX_RUN_BYTES = 2**24  # a sweep of 10,000 configurations takes 3 MB
 MAX_EVALUATIONS_BYTES = 2**28  # enough for 400,000 lines without samples
-USE = "being searched"  # completes the error message about a locked directory
+USE = "being searched"  # inserted into the error message about a locked directory
 
 
 class _Run(BaseModel):
@@ -100,7 +100,7 @@ class RunDirectory(ABC):
 
     @abstractmethod
     def known(self, trial: Trial[Any]) -> Evaluation | None:
-        """Return the recorded evaluation of a trial, or None if the trial must be run."""
+        """Return the recorded evaluation of a trial, or None if the trial must still be run."""
 
     @abstractmethod
     def add(self, trial: Trial[Any], evaluation: Evaluation, *, flops: int, n_params: int) -> None:
@@ -113,7 +113,7 @@ class RunDirectory(ABC):
 
     @property
     def n_recorded(self) -> int:
-        """The number of evaluations in the file; after a stop, it may exceed `n_known` by one."""
+        """The number of evaluations in the file; after a stop, this may be `n_known` + 1."""
         return len(whole_lines(self.directory))
 
     @classmethod
@@ -123,7 +123,7 @@ class RunDirectory(ABC):
 
     @abstractmethod
     def _take(self, line: bytes, where: str) -> None:
-        """Parse a line of evaluations.jsonl and add its evaluation."""
+        """Parse a line of evaluations.jsonl and add the evaluation."""
 
     def _append(self, line: bytes) -> None:
         """Append a line to evaluations.jsonl; the line must end with a line feed."""
@@ -194,7 +194,7 @@ def new_directory(
     Args:
         folder: parent of the new directory. Unfinished files of a killed process are removed.
         files: file contents by file name.
-        is_stamped: append the time to the name, and also a number if the name is taken.
+        is_stamped: append the time to the name, and a number if that name already exists.
 
     Raises:
         RunError: the folder is a file.

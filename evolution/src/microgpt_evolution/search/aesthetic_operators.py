@@ -31,7 +31,7 @@ def random_genome(rng: Random) -> Genome:
 
 
 def mutate(genome: Genome, rng: Random) -> Genome:
-    """Return a copy of the genome with one gene mutated; the new value may equal the old one."""
+    """Return a copy of the genome with one mutated gene; the new value may equal the old value."""
     match rng.randrange(4):
         case 0:
             return _with_shared_width(genome, rng.choice(MUTATED_WIDTHS), genome.n_head)

@@ -53,7 +53,7 @@ class AestheticPopulation(Population):
         return replace(evaluation, fitness=-evaluation.scores.scores[self.measure])
 
     def breed(self) -> None:
-        """Keep the finished elites and add their mutants; if there are none, add random ones."""
+        """Keep the finished elites and add their mutants; without elites, add random organisms."""
         elites = [o for o in self.organisms[:N_ELITES] if o.has_finished]
         children = [Offspring.same(elite, "elite") for elite in elites]
         while len(children) < self._size:

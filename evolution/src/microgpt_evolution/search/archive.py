@@ -31,7 +31,7 @@ class Archive:
 
     @property
     def coverage(self) -> float:
-        """The fraction of cells that are occupied."""
+        """The fraction of occupied cells."""
         return len(self.cells) / N_CELLS
 
 

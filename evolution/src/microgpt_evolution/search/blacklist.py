@@ -11,7 +11,7 @@ MIN_FAILURES = 2
 
 @dataclass(frozen=True)
 class Blacklist:
-    """The failed evaluations of each species so far."""
+    """The failed evaluations so far, by species."""
 
     fitness: Fitness
     values: tuple[float, ...] = ()  # fitness of all finished evaluations
@@ -19,7 +19,7 @@ class Blacklist:
     failures: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def after(self, generation: Sequence[Organism]) -> "Blacklist":
-        """Return the blacklist updated with a generation; elites are not counted twice."""
+        """Return the blacklist updated with a generation; elites are counted only once."""
         new = [o for o in generation if o.has_finished and o.origin != "elite"]
         if not new:
             return self

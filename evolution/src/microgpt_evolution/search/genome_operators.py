@@ -21,7 +21,7 @@ TUNED_STEPS, TUNED_LR = (100, 3000), (1e-4, 0.05)
 GROWN_CONTEXTS = (12, 16, 24, 32)
 
 
-Space = Mapping[str, tuple[float, ...]]  # allowed values of each gene; for lr, limits of log10(lr)
+Space = Mapping[str, tuple[float, ...]]  # allowed values per gene; for lr, the range of log10(lr)
 
 NORMAL: Space = {
     "n_emb": (8, 12, 16, 20, 24, 32),
@@ -41,11 +41,11 @@ WIDE: Space = {  # used in a cataclysm, the restart after long stagnation
     "steps": (300, 500, 1000, 1500, 2000, 3000),
     "lr": (-4.0, -1.0),
 }
-MUTATED: Space = {**NORMAL, "n_layer": (1, 2, 3, 4)}  # values drawn by `mutate`, except for steps
+MUTATED: Space = {**NORMAL, "n_layer": (1, 2, 3, 4)}  # values for `mutate`, except for steps
 
 
 def random_genome(rng: random.Random, space: Space = NORMAL) -> Genome:
-    """Return a genome whose genes are drawn independently from a space."""
+    """Return a random genome; each gene is drawn independently from a space."""
     return _with_fitting_heads({gene: _draw(gene, space, rng) for gene in GENES})
 
 
@@ -67,7 +67,7 @@ def crossover(a: Genome, b: Genome, rng: random.Random) -> Genome:
 
 
 def fine_tune(genome: Genome, rng: random.Random) -> Genome:
-    """Return a copy with a changed learning rate or step count, or smaller changes to both."""
+    """Return a copy with a different learning rate or step count, or smaller changes to both."""
     lr, steps = genome.lr, genome.steps
     match rng.randrange(3):
         case 0:

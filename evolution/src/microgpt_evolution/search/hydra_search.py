@@ -20,7 +20,7 @@ from microgpt_evolution.search.genome_operators import crossover
 Exchange = Literal["migrate", "source"]
 
 HEAD_GENERATIONS = 3  # number of generations per cycle; the heads evolve separately within a cycle
-N_GUESTS = 2  # number of champions that each head receives from other heads
+N_GUESTS = 2  # number of champions that a head receives from other heads
 
 
 class Hydra:
@@ -59,7 +59,7 @@ class Hydra:
             for place, name in enumerate(names)
         }
         self.met: dict[HeadName, list[Organism]] = {}
-        self._first: dict[int, Organism] = {}  # first copy of each organism, by seed
+        self._first: dict[int, Organism] = {}  # first copy of each organism, by training seed
 
     @property
     def populations(self) -> Mapping[str, AestheticPopulation]:
@@ -73,7 +73,7 @@ class Hydra:
 
     @property
     def generation(self) -> int:
-        """The number of the current generation, counted from 1."""
+        """The current generation number, counted from 1."""
         return next(iter(self.heads.values())).generation
 
     @property
@@ -82,7 +82,7 @@ class Hydra:
         return [o for population in self.heads.values() for o in population.organisms]
 
     def ask(self) -> list[Organism]:
-        """Return all organisms without an evaluation, head by head."""
+        """Return the organisms of all heads that have no evaluation, in the order of the heads."""
         return [o for population in self.heads.values() for o in population.ask()]
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
@@ -138,6 +138,6 @@ class Hydra:
         return children[:room]
 
     def _pool(self, champions: dict[HeadName, list[Organism]], room: int) -> list[Offspring]:
-        """Return copies of the best organism of each head, followed by the second best ones."""
+        """Return copies of the best organism of each head, then of the second-best organisms."""
         everyone = [best[i] for i in range(N_ELITES) for best in champions.values() if best[i:]]
         return [Offspring.same(organism, "migrant") for organism in everyone[:room]]

@@ -15,20 +15,20 @@ from microgpt_evolution.search.stagnation import StagnationStage
 
 Known = Callable[[Genome, int], Evaluation | None]
 
-_PENDING = Evaluation("crashed")  # marks a missing evaluation; compared by identity
+_PENDING = Evaluation("crashed")  # sentinel for a missing evaluation; compared by identity
 
 
 @dataclass(frozen=True)
 class Generation:
     """The evaluated organisms of one generation."""
 
-    number: int  # number of the generation, counted from 1
-    populations: Mapping[str, Sequence[Organism]]  # ranked organisms by population name
+    number: int  # generation number, counted from 1
+    populations: Mapping[str, Sequence[Organism]]  # ranked organisms, by population name
     stage: StagnationStage = "normal"  # how the generation was bred; used in loss searches
 
 
 def replay(search: Search, n_generations: int, known: Known) -> list[Generation]:
-    """Return the recorded generations of a search; the last may be incomplete.
+    """Return the recorded generations of a search; the last one may be incomplete.
 
     Args:
         search: new search; modified in place.

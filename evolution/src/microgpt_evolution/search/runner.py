@@ -41,12 +41,12 @@ class SearchEvent:
     """Progress of a run, sent when a stage begins and after each evaluation."""
 
     stage: Stage
-    generation: int  # current generation; the last generation during the retest
+    generation: int  # current generation; during the retest, the last generation
     organisms: Sequence[Organism]  # organisms of the current generation
-    n_later: int  # estimated evaluations in later stages, assuming no stagnation
+    n_later: int  # estimated number of evaluations in later stages, without stagnation
     champions: Mapping[str, Organism] = field(default_factory=dict)  # best organism per population
-    stagnation: int | None = None  # generations without progress; None if not counted
-    n_done: int = 0  # finished evaluations in this stage, including recorded ones
+    stagnation: int | None = None  # number of generations without progress; None if not tracked
+    n_done: int = 0  # number of finished evaluations in this stage, including reused ones
     n_all: int = 0  # total number of evaluations in this stage
 
     @property
@@ -69,7 +69,7 @@ class Listeners:
 
 
 class SearchRunner(ABC):
-    """Runs one search; base class of the runners below."""
+    """Base class of the runners; each runner runs one search."""
 
     search: Search
 
@@ -78,7 +78,7 @@ class SearchRunner(ABC):
     ) -> None:
         self.settings, self.evaluator = settings, evaluator
         self.search = settings.search()
-        self.champions: dict[str, Organism] = {}  # best organism so far of each population
+        self.champions: dict[str, Organism] = {}  # best organism of each population so far
         self._listeners = listeners
 
     def run(self, minutes: float | None = None) -> Winner | None:
@@ -133,7 +133,7 @@ class SearchRunner(ABC):
     def _measure(
         self, stage: Stage, trials: Sequence[Trial[Genome]], on_measured: OnMeasured | None = None
     ) -> list[Evaluation]:
-        """Evaluate trials, and send the events of the stage."""
+        """Evaluate trials; send events when the stage begins and after each evaluation."""
         n_done = self.evaluator.count_known(trials)
         self._send(stage, n_done, len(trials))
 
@@ -311,7 +311,7 @@ class HydraRunner(SearchRunner):
         winner = self.winners[head] if head else best_for_all(heads, candidates)
         self._log(*hydra_log.ascended(self.winners))
         self._log(*hydra_log.chosen(winner, heads, head))
-        return Winner(winner.organism, head or JUDGE, head)  # without a head, use the judge's score
+        return Winner(winner.organism, head or JUDGE, head)  # by default, the judge's score
 
 
 RUNNERS: Mapping[str, type[SearchRunner]] = {

@@ -1,4 +1,4 @@
-"""Retesting of the finalists and selection of the winner.
+"""Retest the finalists and select the winner.
 
 The best of many noisy measurements is partly luck, so means over several seeds are compared.
 """

@@ -45,7 +45,7 @@ DEFAULTS: dict[ObjectiveName, dict[str, Any]] = {
 }
 OPTIONS = ("population", "generations", "fitness", "samples", "exchange", "origin", "head")
 _Count = Annotated[int, Field(ge=1)]
-MAX_POPULATION, MAX_SAMPLES = 10_000, 100_000  # searches within these limits fit into memory
+MAX_POPULATION, MAX_SAMPLES = 10_000, 100_000  # searches within these limits fit in memory
 
 
 class SearchSettings(BaseModel):
@@ -59,16 +59,16 @@ class SearchSettings(BaseModel):
     vocab_size: _Count | None = None  # None in runs written by older versions
     val_fraction: float = HELD_OUT
     test_fraction: float = HELD_OUT
-    population: Annotated[_Count, Field(le=MAX_POPULATION)]  # organisms per population
+    population: Annotated[_Count, Field(le=MAX_POPULATION)]  # number of organisms per population
     generations: _Count  # number of generations; for the Hydra, number of cycles
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
     fitness: Fitness | None = None  # loss to minimise; None if a score is maximised
-    samples: Annotated[_Count, Field(le=MAX_SAMPLES)] | None = None  # names scored per organism
+    samples: Annotated[_Count, Field(le=MAX_SAMPLES)] | None = None  # number of names per organism
     exchange: Exchange | None = None
     origin: bool = False  # whether the Hydra has the fourth head, Origin
     head: HeadName | None = None  # head whose champion wins; None for the best over all heads
     warm_start: Genome | None = None  # stored as a genome because its file may change
-    max_flops: float = MAX_FLOPS  # operation limit; larger training runs are refused
+    max_flops: float = MAX_FLOPS  # maximum FLOPs per run; larger training runs are refused
     max_bytes: int = MAX_BYTES  # training memory limit in bytes; larger training runs are refused
 
     @property
@@ -141,7 +141,7 @@ class SearchSettings(BaseModel):
 
     @classmethod
     def of(cls, run: Records | RecordedRun) -> "SearchSettings":
-        """Return the settings of a run; raise RunError if they are damaged."""
+        """Return the settings of a run; raise RunError if the settings are damaged."""
         where = f"{run.directory / RUN}: settings"
         try:
             return cls.model_validate_json(json.dumps(run.settings))

@@ -1,4 +1,4 @@
-"""Stagnation schedule: first breed from the winners only, later restart with random genomes."""
+"""Stagnation schedule: breed only from the best organisms, then restart with random genomes."""
 
 import math
 from dataclasses import dataclass
@@ -6,23 +6,23 @@ from typing import Literal
 
 StagnationStage = Literal["normal", "championship", "cataclysm"]
 
-CHAMPIONSHIP_AFTER = 2  # generations without progress before a championship
+CHAMPIONSHIP_AFTER = 2  # number of generations without progress before a championship
 CATACLYSM_AFTER = 4
 PROGRESS = 1e-8  # minimum improvement; smaller gains may be rounding errors
 
 
 @dataclass(frozen=True)
 class StagnationSchedule:
-    """Count of generations without progress, which determines the breeding stage."""
+    """Number of generations without progress, which determines the breeding stage."""
 
-    stagnation: int = 0  # generations without progress
+    stagnation: int = 0  # number of generations without progress
     best: float | None = None  # best fitness of the last generation
 
     def after(self, best: float) -> "StagnationSchedule":
         """Return the schedule updated with the best fitness of a generation.
 
-        Only a lower fitness is progress. evolve-rust resets its counter on any change. Because its
-        championships re-evaluate the elite, evolve-rust never reaches a cataclysm.
+        Only a lower fitness counts as progress. evolve-rust resets its counter on any change.
+        Because its championships re-evaluate the elite, evolve-rust never reaches a cataclysm.
         """
         if self.best is None:
             return StagnationSchedule(0, best)

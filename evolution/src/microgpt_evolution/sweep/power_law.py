@@ -11,11 +11,11 @@ from statistics import fmean, linear_regression
 
 from microgpt_evolution.confidence_interval import half_width
 
-LEAST_FOR_FLOOR = 4  # minimum distinct x; three parameters can fit any three points
+LEAST_FOR_FLOOR = 4  # minimum number of distinct x; three parameters can fit any three points
 LEAST = 3
-EXPONENTS = (0.01, 4.0)  # search range: nearly logarithmic at 0.01, nearly a step at 4
-N_TRIED = 100  # number of exponents tried before the best one is refined
-N_REFINEMENTS = 60  # number of ternary search steps; each keeps two thirds of the interval
+EXPONENTS = (0.01, 4.0)  # search range; the curve is nearly logarithmic at 0.01, nearly a step at 4
+N_TRIED = 100  # number of exponents in the grid search
+N_REFINEMENTS = 60  # number of ternary search steps; each step keeps two thirds of the interval
 
 Curve = Sequence[tuple[float, float]]  # pairs of x and loss
 
@@ -39,7 +39,7 @@ class FittedLaw:
 
     law: PowerLaw
     has_floor: bool
-    without: tuple[PowerLaw, ...] = ()  # laws fitted without one seed each; empty if too few x
+    without: tuple[PowerLaw, ...] = ()  # laws that each leave out one seed; empty if too few x
 
     def half_width(self, number: Callable[[PowerLaw], float]) -> float | None:
         """Return the half-width of a quantity's 95 % confidence interval, or None if unknown.

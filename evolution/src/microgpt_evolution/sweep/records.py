@@ -56,7 +56,7 @@ class SweepSettings(BaseModel):
 
     @property
     def documents(self) -> tuple[str, float, float]:
-        """The identity of the documents; losses of different documents are not comparable."""
+        """The identity of the documents; losses on different documents are not comparable."""
         return self.data_sha256, self.val_fraction, self.test_fraction
 
     @classmethod
@@ -107,7 +107,7 @@ class SweepResult(BaseModel):
 
     @property
     def is_final(self) -> bool:
-        """Whether the result would be the same on any machine."""
+        """Whether the result does not depend on the machine."""
         return self.status in ("ok", "diverged")
 
     @classmethod
@@ -143,7 +143,7 @@ class SweepRecords(RunDirectory):
         return self._results[trial.config, trial.seed]
 
     def known(self, trial: Trial[SweepConfig]) -> Evaluation | None:
-        """Return the recorded evaluation of a trial if it would be the same on any machine."""
+        """Return the recorded evaluation of a trial if it does not depend on the machine."""
         result = self._results.get((trial.config, trial.seed))
         if result is None or not result.is_final:
             return None

@@ -1,4 +1,4 @@
-"""Scaling analysis: held-out loss against steps, parameters and operations.
+"""Scaling analysis: held-out loss as a function of steps, parameters and FLOPs.
 
 Losses are held-out losses in nats per token, averaged over the seeds.
 """
@@ -40,7 +40,7 @@ class Cell:
 
     config: SweepConfig
     n_params: int
-    flops: int  # floating-point operations per training run
+    flops: int  # FLOPs per training run
     samples: Sequence[str]  # names generated with the first seed
     losses: Mapping[int, float]  # held-out losses by seed
     val_loss: Mean
@@ -102,9 +102,9 @@ class Series:
 class Scaling:
     """The scaling analysis of one or more sweeps."""
 
-    cells: Sequence[Cell]  # one per configuration, cheapest first
+    cells: Sequence[Cell]  # cells, one per configuration, cheapest first
     series: Sequence[Series]  # series along steps, followed by series along parameters
-    front: Sequence[Cell]  # Pareto front of held-out loss and operations
+    front: Sequence[Cell]  # Pareto front of held-out loss and FLOPs
 
     @classmethod
     def of(cls, results: Iterable[SweepResult]) -> "Scaling":
@@ -119,7 +119,7 @@ class Scaling:
         return cls(cells, series, front(cells, lambda cell: cell.flops))
 
     def gain(self, cell: Cell) -> Mean | None:
-        """Return the improvement over the previous cell of the front; None if there is none."""
+        """Return the improvement over the previous cell of the front; None for the first cell."""
         i = self.front.index(cell) if cell in self.front else 0
         return _gain(self.front[i - 1], cell) if i else None
 

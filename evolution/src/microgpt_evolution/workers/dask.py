@@ -45,7 +45,7 @@ class Dask(Pool):
         assert self._client
         if self._client.status == "running" and monotonic() >= self._counted_at + COUNT_EVERY_S:
             self._counted_at = monotonic()
-            with suppress(OSError):  # a lost connection is reported by the futures
+            with suppress(OSError):  # the futures report a lost connection
                 self._n_workers = sum(self._client.nthreads().values())
         if self._n_workers:
             self._had_workers_at = monotonic()
@@ -66,7 +66,7 @@ class Dask(Pool):
             raise self._no_workers()
 
     def deaths(self, error: BaseException) -> int:
-        """Return how many workers died; Dask tries several workers before it raises an error."""
+        """Return the number of workers that died; Dask tries several before it raises an error."""
         from distributed import KilledWorker
         from distributed.client import ClosedClientError
         from distributed.comm.core import CommClosedError
@@ -130,7 +130,7 @@ class _DaskExecutor(Executor):
         self._client = client
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Submit work; a `PickledOnce` is first sent without its contents."""
+        """Submit work; a `PickledOnce` is first sent without the contents."""
 
         def ask(work: Callable[P, T]) -> "Remote[bytes | None]":  # pure=True merges equal tasks
             return self._client.submit(_pickled_result, work, *args, **kwargs, pure=False)

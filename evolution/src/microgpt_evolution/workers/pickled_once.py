@@ -38,7 +38,7 @@ class PickledOnce(Generic[Item, Result]):
         return replace(self, contents=None)
 
     def __call__(self, item: Item) -> Result:
-        """Call the callable; raise NotUnpickledError if it is neither included nor cached."""
+        """Call the callable; raise NotUnpickledError if the contents are not available."""
         with _unpickling:
             work = _unpickled.get(self.sha256)
             if work is None:

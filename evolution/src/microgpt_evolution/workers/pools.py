@@ -26,7 +26,7 @@ class Pool(ABC):
         self._executor: Executor | None = None
 
     def executor(self) -> Executor:
-        """Return the executor; build the executor if necessary."""
+        """Return the executor, which is built if necessary."""
         if self._executor is None:
             self._executor = self._build()
         return self._executor
@@ -46,7 +46,7 @@ class Pool(ABC):
         return free_bytes() // self.n_workers()
 
     def check(self) -> None:  # noqa: B027 - threads and processes need no check
-        """Raise an error if no worker is left; called while waiting for results."""
+        """Raise an error if no worker is left; called regularly while waiting for results."""
 
     def deaths(self, error: BaseException) -> int:
         """Return the number of workers that died with this error; 0 if the work itself failed."""

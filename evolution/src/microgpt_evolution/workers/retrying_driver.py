@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 N_DEATHS = 3  # number of worker deaths after which an item counts as crashed
 PER_WORKER = 2  # items per worker: one runs and one is queued, so that no worker is idle
-POLL_S = 0.1  # interval in seconds for checking should_stop while waiting
+POLL_S = 0.1  # interval in seconds between checks of should_stop
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class _Evaluation(Generic[Item, Result]):
         self.finished: SimpleQueue[Future[Result]] = SimpleQueue()
         self.suspects: deque[int] = deque()
         self.n_deaths: Counter[int] = Counter()
-        # True while a suspect runs alone: if a worker dies, the suspect is the cause.
+        # True while a suspect runs alone. If a worker dies, the suspect is the cause.
         self.is_alone = False
         self.has_lost = False  # a worker has died since the pool was built
 

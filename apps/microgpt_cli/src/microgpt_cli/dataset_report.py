@@ -24,15 +24,15 @@ from microgpt.training.train import train
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress import duration
 
-N_DOCS = 1000  # number of documents used to measure the speed; representative and quick to load
+N_DOCS = 1000  # number of documents for the speed measurement; representative and quick to load
 PROBE_S = 0.3
 PERCENTS = (0, 5, 25, 50, 75, 95, 99, 100)
-WIDTH, INDENT = 78, 20  # widths in columns: the whole report, and the names at the left
+WIDTH, INDENT = 78, 20  # widths of the report and of the names at the left, in columns
 BAR_WIDTH = 50
 N_ALPHABET_LINES = 4  # maximum number of lines for the alphabet, which may be very long
 N_NAMED = 12  # number of characters that are listed with their counts
-CLIP = 24  # maximum number of columns shown of a document
-BLOCKS = "▏▎▍▌▋▊▉█"  # bars of one to eight eighths of a column
+CLIP = 24  # maximum width of a document, in columns
+BLOCKS = "▏▎▍▌▋▊▉█"  # bars with widths of 1/8 to 8/8 of a column
 LINE_END_NAMES = {"\n": r"\n", "\r": r"\r (old Mac)", "\r\n": r"\r\n (Windows)"}
 
 

@@ -23,7 +23,7 @@ WeightsFormat = Literal["json", "safetensors"]
 
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
 MAX_THREADS = 1024  # guards against typos; more threads than cores have no benefit
-N_EVALUATIONS = 20  # held-out loss evaluations per training run
+N_EVALUATIONS = 20  # number of held-out loss evaluations per training run
 MAX_NEW_TOKENS = 100_000  # per sample; limits memory use
 DEFAULT_TEMPERATURE = 0.5  # values below 1 favor likely tokens
 
@@ -33,19 +33,19 @@ class TrainConfig:
     """Training settings. Raises ConfigError if one is out of range."""
 
     steps: int = 1000  # number of weight updates
-    batch_size: int = 1  # documents per step
+    batch_size: int = 1  # number of documents per step
     lr: float = 0.01  # initial learning rate; decays linearly to 0
     seed: int = DEFAULT_SEED  # seed of the document order, initial weights and final samples
     shuffle: bool = True  # read documents in random order
     loss_on: LossOn = "assistant"  # messages of a conversation that contribute to the loss
-    long_docs: LongDocs = "window"  # how to treat documents that exceed the context
-    text: TextKind = "lines"  # separate documents, or one running text
-    patience: int | None = None  # evaluations without improvement before early stopping
+    long_docs: LongDocs = "window"  # how to process documents that exceed the context
+    text: TextKind = "lines"  # whether the input is separate documents or one running text
+    patience: int | None = None  # number of evaluations without improvement before early stopping
     weight_decay: float = 0.0  # AdamW weight decay, multiplied by lr
     dropout: float = 0.0  # dropout probability, applied to embeddings and residual branches
     average_tail: float = 0.0  # average the weights over this last fraction of the steps
-    beta1: float = 0.85  # Adam: decay per step of the running mean of the gradients
-    beta2: float = 0.99  # Adam: decay per step of the running mean of the squared gradients
+    beta1: float = 0.85  # Adam: decay rate of the running mean of the gradients
+    beta2: float = 0.99  # Adam: decay rate of the running mean of the squared gradients
     adam_eps: float = 1e-8  # Adam: avoids division by zero
 
     def __post_init__(self) -> None:
@@ -70,7 +70,7 @@ class TrainConfig:
 
     @property
     def steps_between_evaluations(self) -> int:
-        """The number of steps between evaluations: `steps // N_EVALUATIONS`, but at least 1."""
+        """The number of steps between evaluations: `steps // N_EVALUATIONS`, at least 1."""
         return max(1, self.steps // N_EVALUATIONS)
 
     def lr_at(self, step: Any) -> Any:
@@ -87,7 +87,7 @@ class Sampling:
 
     temperature: float = DEFAULT_TEMPERATURE  # 0 is greedy; 1 uses the model's probabilities
     top_k: int | None = None  # keep the k most likely tokens
-    top_p: float = 1.0  # keep the fewest most likely tokens with this total probability
+    top_p: float = 1.0  # keep the smallest set of most likely tokens with this total probability
     min_p: float = 0.0  # keep tokens with at least this fraction of the highest probability
 
     def __post_init__(self) -> None:

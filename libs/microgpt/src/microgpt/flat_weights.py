@@ -6,8 +6,8 @@ from typing import Protocol
 from microgpt.config import ModelConfig
 from microgpt.model import weight_shapes
 
-# Memory of a training result per weight: the weight and Adam's two running means as Python floats,
-# and the text of weights.json.
+# Bytes of memory per weight in a training result: the weight and Adam's two running means as Python
+# floats, and the text of weights.json.
 RESULT_BYTES_PER_WEIGHT = 120
 
 

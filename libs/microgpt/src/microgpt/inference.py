@@ -17,7 +17,7 @@ from microgpt.evaluation.predictor import Predictor
 from microgpt.sampling import DecodeRules, FinishReason, Job, TokenStream, decode, n_kept
 from microgpt.training.engines import check_engine
 
-FIRST_BATCH, LAST_BATCH = 64, 1024  # sequences per thread in the first and the largest batch
+FIRST_BATCH, LAST_BATCH = 64, 1024  # initial and maximum number of sequences per thread
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class InferenceGpt(Predictor):
             stop: stop strings; a text ends before the first stop string after the prompt.
             prompt: start of each text. If the prompt exceeds the context, the model reads only the
                 last block_size // 2 tokens.
-            max_tokens: maximum number of tokens after the prompt; by default, the rest of the
-                context. When the context is full, a new one starts with the last half of it.
+            max_tokens: maximum number of new tokens; by default, until the context is full. A
+                larger limit starts a new context with the last half of the old one.
             seed: seed of the first text; text i uses seed + i.
             rng: random generator for all texts; replaces the seeds.
 
@@ -95,7 +95,7 @@ class InferenceGpt(Predictor):
         rng: random.Random | None = None,
         threads: int = 1,
     ) -> Iterator[str]:
-        """Yield the texts of `generate` one by one; infinitely many if num_samples is None."""
+        """Yield the texts of `generate` one by one, or infinitely many if num_samples is None."""
         check_engine(self.engine, None, threads)
         if isinstance(stop, str):
             raise ConfigError("stop is a string; pass a list of strings")
@@ -126,7 +126,7 @@ class InferenceGpt(Predictor):
     def _decode_batches(
         self, tokens: Sequence[int], rules: DecodeRules, n: int | None, seed: int, threads: int
     ) -> Iterator[list[int]]:
-        """Yield n continuations, or infinitely many if n is None, in batches of growing size."""
+        """Yield n continuations, or infinitely many if n is None, in batches of increasing size."""
         n_made, n_together = 0, FIRST_BATCH * threads
         while n is None or n_made < n:
             n_now = n_together if n is None else min(n_together, n - n_made)

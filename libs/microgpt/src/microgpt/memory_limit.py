@@ -9,7 +9,7 @@ import psutil
 
 from microgpt.errors import ConfigError
 
-NEGLIGIBLE = 2**24  # bytes; smaller allocations skip the check, which takes 0.5 ms
+NEGLIGIBLE = 2**24  # in bytes; smaller allocations are not checked, since a check takes 0.5 ms
 MEMBERSHIP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 # Cgroup file names of the memory limit and usage, and the memory.stat field of reclaimable memory.
 # All values include child groups.
@@ -37,7 +37,7 @@ def check_memory(n_bytes: int, purpose: str) -> None:
 def _free_in_groups() -> Iterator[int]:
     """Yield the free bytes of the process's cgroup and of each parent cgroup.
 
-    In a container, the cgroup path may be that of the host, which is not mounted. In that case,
+    In a container, the cgroup path may be a path on the host that is not mounted. In that case,
     only the root of the mount is read.
     """
     with suppress(OSError):  # /proc is missing, for example on macOS

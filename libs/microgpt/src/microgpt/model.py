@@ -44,7 +44,7 @@ def count_params(config: ModelConfig) -> int:
 
 
 def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list[float]]]:
-    """Return Gaussian initial weights, drawn row by row in the order of `weight_shapes`."""
+    """Return Gaussian initial weights, sampled row by row in the order of `weight_shapes`."""
     return {
         name: [[rng.gauss(0, config.init_std) for _ in range(columns)] for _ in range(rows)]
         for name, (rows, columns) in weight_shapes(config).items()
@@ -70,7 +70,7 @@ class Gpt(Generic[Number]):
     def forward(
         self, token: int, cache: KVCache[Number], drop: Drop[Number] = keep_all
     ) -> Vector[Number]:
-        """Read a token and return the next token's logits; a cache holds up to block_size."""
+        """Add a token to the cache (at most block_size) and return the next token's logits."""
         position = len(cache[0][0])
         x = add(self.weights["wte"][token], self.weights["wpe"][position])  # (C)
         x = rmsnorm(x)  # the residual stream starts with a root mean square of 1
@@ -120,7 +120,7 @@ def rmsnorm(x: Sequence[Number]) -> Vector[Number]:
 
 def softmax(logits: Sequence[Number]) -> Vector[Number]:
     """Return exp(logits) normalized to sum to 1."""
-    largest = max(map(float, logits))  # subtracted to avoid overflow; the result is the same
+    largest = max(map(float, logits))  # subtracted to avoid overflow without changing the result
     exps = [exp(logit - largest) for logit in logits]
     norm = total(exps)
     return [e / norm for e in exps]

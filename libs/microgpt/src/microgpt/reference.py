@@ -12,7 +12,7 @@ from microgpt.model_config import ModelConfig
 from microgpt.value import Number, Value, total
 
 Tokens = Sequence[int]
-Batch = Sequence[Tokens]  # documents of a batch, or their masks
+Batch = Sequence[Tokens]  # documents of a batch, or masks of the documents
 Drops = Sequence[Drop[Value]]
 
 
@@ -23,8 +23,8 @@ class ReferenceEngine:
         self,
         model: ModelConfig,
         weights: Weights[float],
-        beta1: float = 0.85,  # decay per step of the running mean of the gradients
-        beta2: float = 0.99,  # decay per step of the running mean of the squared gradients
+        beta1: float = 0.85,  # decay rate of the running mean of the gradients
+        beta2: float = 0.99,  # decay rate of the running mean of the squared gradients
         eps: float = 1e-8,  # avoids division by zero
         weight_decay: float = 0.0,  # AdamW weight decay, multiplied by the learning rate
     ) -> None:
@@ -50,8 +50,8 @@ class ReferenceEngine:
 
         Args:
             batch: documents of 2 or more tokens each; tokens beyond block_size are ignored.
-            masks: per document, 0 for tokens excluded from the loss; by default, none is excluded.
-            drops: dropout function of each document; by default no dropout.
+            masks: mask of each document, 0 for tokens excluded from the loss; by default, no masks.
+            drops: dropout function of each document; by default, no dropout.
         """
         for param in self.params:
             param.grad = 0.0

@@ -29,7 +29,7 @@ class DecodeRules:
     stop: Collection[int] = ()  # stop tokens, which end the sequence and are not returned
     forbidden: Collection[int] = ()  # tokens that are never sampled
     min_tokens: int = 0  # minimum number of tokens before a stop token
-    max_tokens: int | None = None  # limit of new tokens; by default, the rest of the context
+    max_tokens: int | None = None  # maximum number of new tokens; None fills the context
     sampling: Sampling = field(default_factory=Sampling)
 
 
@@ -49,7 +49,7 @@ class Job:
 
 
 class Continuation(NamedTuple):
-    """The generated tokens of a sequence; finish_reason is None until it ends."""
+    """The generated tokens of a sequence; finish_reason is None until the end."""
 
     tokens: list[int]
     finish_reason: FinishReason | None
@@ -72,7 +72,7 @@ def sample(
     if sampling.temperature == 0:
         return max(allowed, key=logits.__getitem__)
     largest = max(logits[token] for token in allowed)
-    # Subtract before dividing: the logits could overflow at temperatures close to 0.
+    # Subtract the maximum before dividing: the logits could overflow at temperatures close to 0.
     scores = {token: (logits[token] - largest) / sampling.temperature for token in allowed}
     kept = _likeliest({token: math.exp(score) for token, score in scores.items()}, sampling)
     probs = softmax([scores[token] for token in kept])
@@ -80,8 +80,8 @@ def sample(
 
 
 def _likeliest(weights: dict[int, float], sampling: Sampling) -> list[int]:
-    """Apply top_k, top_p and min_p to weights (largest: 1) and return the remaining tokens."""
-    by_weight = sorted(weights, key=weights.__getitem__, reverse=True)  # stable for equal weights
+    """Apply top_k, top_p and min_p to weights with a maximum of 1; return the remaining tokens."""
+    by_weight = sorted(weights, key=weights.__getitem__, reverse=True)  # stable sort
     kept = by_weight[: sampling.top_k]
     if sampling.top_p < 1:
         mass = total(weights[token] for token in sorted(kept))
@@ -103,7 +103,7 @@ def decode(
     When the context is full, a new context starts with the last half of the old one.
     """
     block_size, cache, context, n_read = gpt.config.block_size, gpt.new_cache(), [*prompt], 0
-    room = block_size - len(prompt) + 1  # the last token is not fed back
+    room = block_size - len(prompt) + 1  # the model does not read the last token
     for n_tokens in range(rules.max_tokens or room):
         if len(context) > block_size:
             context, cache, n_read = context[-n_kept(block_size) :], gpt.new_cache(), 0

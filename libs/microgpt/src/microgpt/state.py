@@ -16,7 +16,7 @@ from microgpt.training.presets import PresetName
 from microgpt.training.weight_averaging import WeightAverage
 from microgpt.value import total
 
-N_RECENT = 100  # losses stored in a checkpoint; meta.json has their mean as train_loss
+N_RECENT = 100  # number of losses in a checkpoint; meta.json contains their mean as train_loss
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,8 +64,8 @@ class TrainEvent:
     step: int  # number of completed steps
     steps: int  # total number of steps
     losses: Sequence[float]  # losses since the last event, in nats per token
-    n_docs: int  # documents or chunks read since the last event
-    n_tokens: int  # predicted tokens since the last event
+    n_docs: int  # number of documents or chunks read since the last event
+    n_tokens: int  # number of predicted tokens since the last event
     val_loss: float | None = None  # held-out loss in nats per token, if measured
 
 
@@ -89,7 +89,7 @@ class TrainState:
 
 @dataclass(frozen=True, repr=False)
 class TrainResult(TrainedModel):
-    """A trained model and its training run; with validation, it has the best step's weights."""
+    """A trained model and its training run; with validation, the weights of the best step."""
 
     plan: TrainingPlan
     losses: Sequence[float]  # loss of each step of this `train` call, in nats per token

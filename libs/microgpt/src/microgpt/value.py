@@ -87,7 +87,7 @@ class Value:
         order: list[Value] = []  # topological order, inputs first, without leaves
         seen = {self}
         path = [(self, iter(self._inputs))]
-        while path:  # iterative depth-first search: recursion could exceed the limit
+        while path:  # iterative depth-first search, because recursion could exceed the limit
             node, unvisited = path[-1]
             for source in unvisited:
                 if source._inputs and source not in seen:
@@ -97,14 +97,14 @@ class Value:
             else:  # all inputs of this node have been visited
                 path.pop()
                 order.append(node)
-                node.grad = 0.0  # clear earlier gradients; only leaves accumulate
+                node.grad = 0.0  # reset earlier gradients; only leaves accumulate gradients
         self.grad = 1.0
         for node in reversed(order):
             for source, local_grad in zip(node._inputs, node._local_grads, strict=True):
                 source.grad += local_grad * node.grad
 
 
-Number = TypeVar("Number", float, Value)  # all arguments of a call have the same type
+Number = TypeVar("Number", float, Value)  # the type is the same for all arguments of a call
 
 
 def exp(x: Number) -> Number:

@@ -20,9 +20,9 @@ commands and file names."""
 
 @dataclass(frozen=True)
 class Command:
-    """A chat command, its help and its function."""
+    """A chat command with its help text and function."""
 
-    value: str  # name of the argument in /help, or empty
+    value: str  # name of the argument in /help; empty if there is no argument
     help: str
     run: Callable[[ChatSession, str], str]  # returns the text to show
 
@@ -88,7 +88,7 @@ def _save(session: ChatSession, name: str) -> str:
 
 
 def _load(session: ChatSession, name: str) -> str:
-    """Replace the conversation with the conversation in a file."""
+    """Replace the conversation with one that is read from a file."""
     from microgpt.data.documents import load_conversations
 
     path = _path("/load", name)

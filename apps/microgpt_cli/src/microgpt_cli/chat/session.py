@@ -40,14 +40,14 @@ class ChatSession:
         self, model: "InferenceGpt", sampling: Sampling, seed: int, tell: Callable[[str], None]
     ) -> None:
         """Start a conversation; `tell` is called with notes for the user."""
-        self.messages: list[Message] = []  # conversation so far; empty, or ends with a reply
+        self.messages: list[Message] = []  # messages so far; empty, or ending with a reply
         self.sampling = sampling
         self.seed = seed  # seed of the first reply; reply i uses seed + i
         self.tell = tell
         self.own_files: set[str] = set()  # real paths that /save may overwrite
         self._model = model
         self._has_dropped = False
-        self._noted = ""  # unknown characters that have been reported
+        self._noted = ""  # unknown characters that have already been reported
 
     def restart(self, messages: Iterable[Message] = ()) -> None:
         """Replace the conversation with other messages, and clear `own_files`."""
@@ -85,4 +85,4 @@ class ChatSession:
 
 def _replace_undecodable(text: str) -> str:
     """Replace undecodable bytes with the Unicode replacement character."""
-    return re.sub("[\ud800-\udfff]", "\ufffd", text)  # lone surrogates stand for undecodable bytes
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)  # lone surrogates represent undecodable bytes

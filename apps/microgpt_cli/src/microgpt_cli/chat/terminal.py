@@ -56,7 +56,7 @@ class TerminalInput:
                 text = FormattedText([(USER_COLOR, label)])
                 return self._session.prompt(text, handle_sigint=False, pre_run=leave)
         finally:
-            if stop.reason:  # a signal takes precedence over the message
+            if stop.reason:  # a signal takes precedence over a message
                 raise stop.reason
 
     def show_label(self, label: str) -> None:

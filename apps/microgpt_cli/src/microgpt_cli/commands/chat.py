@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from microgpt_cli.chat.session import ChatSession, ChatTurn
     from microgpt_cli.chat.terminal import TerminalInput
 
-QUIT_WORDS = ("exit", "quit", "bye")  # on a terminal; piped lines are always sent as messages
+QUIT_WORDS = ("exit", "quit", "bye")  # on a terminal; piped lines are always messages
 
 
 def chat(
@@ -110,7 +110,7 @@ class PipeInput:
             line = sys.stdin.readline()
         finally:
             if self._with_prompt and not line:
-                print()  # end the line of the prompt after Ctrl-C or Ctrl-D
+                print()  # end the prompt line after Ctrl-C or Ctrl-D
         if not line:
             raise EOFError
         return line

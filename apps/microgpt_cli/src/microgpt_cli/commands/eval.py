@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from microgpt.inference import InferenceGpt
     from microgpt.training.engines import Use
 
-N_ERRORS = 3  # errors shown per task; --json prints all errors
+N_ERRORS = 3  # number of errors printed per task; --json prints all errors
 N_WRONG_REPLIES, N_WRONG_REPLIES_JSON = 3, 10
-CLIP = 48  # maximum number of characters shown of a text
+CLIP = 48  # maximum number of characters of a text to print
 
 
 def evaluate(

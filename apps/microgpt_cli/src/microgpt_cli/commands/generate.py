@@ -117,7 +117,7 @@ def _print_lines(samples: Iterator[str]) -> int:
 
 
 def _training_texts(saved: "SavedModel", against: Path | None) -> Container[str]:
-    """Return the training texts, which are excluded from novel samples.
+    """Return the training texts; novel samples must differ from them.
 
     For a chat model, these are the user messages, because its samples are user messages.
     """

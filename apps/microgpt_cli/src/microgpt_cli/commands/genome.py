@@ -120,7 +120,7 @@ def import_log(
 
 
 def _content(path: Path) -> tuple[Path, bytes]:
-    """Return the path and content of a genome file, given the file or a run directory."""
+    """Return the path and content of a genome file; the argument may be a run directory."""
     from microgpt.files.atomic_files import as_argument
     from microgpt_evolution.errors import RunError
     from microgpt_evolution.genome_file import read_content
@@ -172,7 +172,7 @@ def _backup(content: bytes) -> dict[str, bytes]:
     if old == content:
         return {}
     for path in sorted(RUNS.glob(f"*/{DEFAULT_GENOME}")):
-        with suppress(GenomeError):  # skip unreadable genomes of runs
+        with suppress(GenomeError):  # skip runs whose genome cannot be read
             if read_content(path) == old:
                 note(f"the previous {DEFAULT_GENOME} is the winner of {path.parent}")
                 return {}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SAMPLE = re.compile(r"sample +\d+: ?")  # line prefix in the output of `microgpt generate`
 COLUMNS = ("flow", "symmetry", "creativity", "total")
 MIN_WIDTH = 6  # column width that fits "-10.00"
-CLIP = 24  # maximum number of columns shown of a name
+CLIP = 24  # maximum width of a name, in columns
 
 
 def judge(
@@ -104,7 +104,7 @@ def _read_names() -> Iterator[str]:
         note("enter names, one per line; finish with Ctrl-D")
     for line in sys.stdin.read().removeprefix("\ufeff").split("\n"):  # skip a byte order mark
         if sample := SAMPLE.match(line):
-            yield line[sample.end() :]  # empty samples are scored, too
+            yield line[sample.end() :]  # empty samples are also scored
         elif line.strip():
             yield line.strip()
 

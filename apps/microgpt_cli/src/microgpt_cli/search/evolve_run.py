@@ -83,7 +83,7 @@ def _check_outputs(model_dir: Path | None, *, force: bool) -> None:
     if DEFAULT_GENOME.is_dir():
         raise GenomeError(f"{DEFAULT_GENOME} is a directory; rename or remove it")
     if os.path.lexists(DEFAULT_GENOME) and not force:
-        read_genome(DEFAULT_GENOME)  # the winner will be compared with this genome
+        read_genome(DEFAULT_GENOME)  # fail early; the winner is compared with this genome
 
 
 def _prepare(

@@ -29,7 +29,7 @@ class SearchLog:
 
     def __exit__(self, *_: object) -> None:
         self.stop_table()
-        with suppress(OSError):  # write errors have been reported before
+        with suppress(OSError):  # write errors have already been reported
             self._file.close()
 
     def __call__(self, line: str) -> None:
@@ -63,7 +63,7 @@ def resumable(records: RunDirectory, command: str) -> Iterator[None]:
         clear_pending_stop()  # a repeated exception would replace this message
         raise type(stop)(f"after {records.n_recorded} evaluations; {how}") from None
     except (MicrogptError, OSError) as error:  # OSError: stdout cannot be written
-        if not records.n_known:  # no evaluation is recorded, so there is nothing to resume
+        if not records.n_known:  # without recorded evaluations, there is nothing to resume
             raise
         say(f"error: {error}; {how}")
         if isinstance(error, OSError):

@@ -69,7 +69,7 @@ def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: Mapping[str
 
 
 def resume(run: Path, path: Path | None, workers: int | None, scheduler: str | None) -> None:
-    """Run the remaining trials of a sweep; pass `path` if the documents were moved."""
+    """Run the remaining trials of a sweep; `path` is required if the documents were moved."""
     pool = make_pool(workers, scheduler)
     with SweepRecords.open(run) as records:
         sweep = records.sweep

@@ -17,7 +17,7 @@ LABEL = 12  # width of the label column, including trailing space
 
 
 class SearchTable:
-    """Shows the state of a search; the elapsed time is also updated between events."""
+    """Progress table of a search; the elapsed time is also updated between events."""
 
     def __init__(self, generations: int, console: "Console") -> None:
         self._generations, self._console = generations, console

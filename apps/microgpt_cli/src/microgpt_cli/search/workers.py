@@ -11,7 +11,7 @@ SWITCH_INTERVAL_S = 2e-4
 
 
 def make_pool(workers: int | None, scheduler: str | None) -> Pool:
-    """Return a pool of threads (by default one), or of the workers of a Dask cluster."""
+    """Return a pool of threads (by default, one thread) or of Dask workers."""
     if workers is not None:
         check_count("workers", workers)
         if scheduler:

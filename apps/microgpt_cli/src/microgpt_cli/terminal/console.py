@@ -7,7 +7,7 @@ from typing import TextIO
 
 from microgpt.printable import printable
 
-MAX_LINE = 4096  # maximum characters per line on stderr; long enough for any path
+MAX_LINE = 4096  # maximum number of characters per line on stderr; enough for any path
 # Characters that control a terminal: bidirectional overrides, and control characters except line
 # ends and tabs. Letters of any script are printed unchanged, as are zero-width joiners.
 BIDI_CONTROLS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -51,7 +51,7 @@ def print_or_discard(text: str) -> None:
 
 
 def terminal_safe(text: str) -> str:
-    """Escape control characters if stdout is a terminal, else return the text unchanged."""
+    """Escape control characters if stdout is a terminal; otherwise, return the text unchanged."""
     return text.translate(ESCAPES) if sys.stdout.isatty() else text
 
 

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, else a few lines."""
+"""Show progress on stderr: a bar on a terminal, otherwise a few lines."""
 
 import sys
 from collections import deque
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-N_LINES = 10  # maximum number of progress lines without a terminal
+N_LINES = 10  # maximum number of progress lines if stderr is not a terminal
 LINE_INTERVAL_S = 1.0  # minimum time between progress lines
 LOSS_WINDOW = 100  # number of steps in the running mean of the loss
 SPEED_WINDOW_S = 5.0
 
 
 class ProgressBar:
-    """Progress bar on a terminal; elsewhere, one line per 10 % of the work."""
+    """Progress bar on a terminal; otherwise, one line per 10 % of the work."""
 
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total, self._done = what, total, 0
@@ -104,7 +104,7 @@ class TrainingProgress(ProgressBar):
 
 
 def with_progress(work: Iterable[T], n: int, what: str) -> Iterator[T]:
-    """Yield from an iterable of n results while showing progress."""
+    """Yield the n results of an iterable while showing the progress."""
     started = perf_counter()
     with ProgressBar(what, n) as bar:
         bar.show(0, "? left", "")
@@ -117,7 +117,7 @@ def with_progress(work: Iterable[T], n: int, what: str) -> Iterator[T]:
 def short(number: float) -> str:
     """Format a number with three significant digits, such as 1.23k."""
     for divisor, letter in ((1e6, "M"), (1e3, "k")):
-        if number >= 0.9995 * divisor:  # with three digits, 0.9995 is rounded to 1
+        if number >= 0.9995 * divisor:  # 0.9995 is rounded to 1.00
             return f"{number / divisor:.3g}{letter}"
     return f"{number:.3g}"
 
@@ -151,7 +151,7 @@ def _make_bar(console: "Console", what: str, total: int) -> "Progress":
     from rich.text import Text
 
     class TwoLines(Progress):
-        """Progress bar with the figures on a second line, because one line is too short."""
+        """Progress bar on two lines, because the figures do not fit on the first line."""
 
         def get_renderables(self) -> "Iterator[RenderableType]":
             yield self.make_tasks_table(self.tasks)

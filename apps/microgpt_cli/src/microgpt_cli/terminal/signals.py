@@ -7,7 +7,7 @@ from types import FrameType
 from typing import Any, NoReturn, Self
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-REPEAT_AFTER_S = 2.0  # time for cleanup before the exception is raised again
+REPEAT_AFTER_S = 2.0  # time allowed for cleanup before the exception is raised again
 
 
 class Terminated(KeyboardInterrupt):
@@ -28,7 +28,7 @@ def raise_signals() -> None:
     """Raise KeyboardInterrupt or Terminated on signals, including a recorded one.
 
     Some libraries swallow all exceptions during import, and Python drops exceptions raised in its
-    own callbacks, such as import locks. Without repetition, 1 in 400 starts ignored the signal. So
+    own callbacks, such as import locks. Without repetition, 1 in 400 starts ignored the signal, so
     the exception is raised again until `clear_pending_stop` or `ignore_signals` is called.
     """
     _handle(_stop)
@@ -75,7 +75,7 @@ def _stop(signum: int, frame: FrameType | None) -> NoReturn:
 
 
 def _ignore_dropped_stops(dropped: "sys.UnraisableHookArgs") -> None:
-    """Print no traceback for a dropped KeyboardInterrupt, because it is raised again."""
+    """Suppress the traceback of a dropped KeyboardInterrupt, which will be raised again."""
     if not isinstance(dropped.exc_value, KeyboardInterrupt):
         sys.__unraisablehook__(dropped)
 

@@ -30,7 +30,7 @@ from microgpt_evolution.genome import LONG_DOCS
 from microgpt_evolution.genome_file import read_genome
 
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
-# Options that may be changed with --resume.
+# Options that can be changed with --resume.
 MAY_CHANGE = {"resume", "input", "steps", "patience", "threads", "checkpoint_every", "format"}
 MAY_CHANGE |= {"num_samples", "plot", "as_json"}
 
@@ -46,7 +46,7 @@ class TrainingJob:
 
 
 def recipe_options(preset: PresetName | None, genome: Path | None) -> dict[str, object]:
-    """Return the options set by a preset or a genome.json, named as in `train`."""
+    """Return the options of `train` that a preset or a genome.json sets."""
     if genome:
         genes = read_genome(genome).genome
         model = genes.model()

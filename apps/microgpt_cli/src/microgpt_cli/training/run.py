@@ -30,9 +30,9 @@ from microgpt_cli.terminal.progress import TrainingProgress
 from microgpt_cli.terminal.signals import StopRequest
 from microgpt_cli.training.job import Ended, TrainingJob, count_samples
 
-# `fingerprint` of the bundled names.txt, whose samples are called "names", as in Karpathy's output.
+# `fingerprint` of the bundled names.txt. Its samples are called "names", as in Karpathy's output.
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
-MAX_SHOWN = 80  # maximum number of characters shown of a document
+MAX_SHOWN = 80  # maximum number of characters of a document to print
 
 
 def run(job: TrainingJob | Ended, directory: TrainingDirectory, options: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Iterable, Iterator
 
-GIVE_UP_AFTER = 1000  # number of consecutive rejected samples
+GIVE_UP_AFTER = 1000  # maximum number of consecutive rejected samples
 
 
 def select(texts: Iterable[str], *, unique: bool, known: Container[str]) -> Iterator[str]:

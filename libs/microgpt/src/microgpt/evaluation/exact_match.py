@@ -55,7 +55,7 @@ class Score:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % Wilson score interval of the share, which is valid for small samples, too."""
+        """The 95 % Wilson score interval of the share, which is also valid for small samples."""
         # Wilson 1927, Journal of the American Statistical Association 22, p. 209
         n, p, zz = self.n, self.share, Z_95**2
         middle = (p + zz / (2 * n)) / (1 + zz / n)
@@ -87,7 +87,7 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
             yield Answer(item, None, problem=str(prompt))
             continue
         tokens = next(replies)
-        room = model.config.block_size - len(prompt.tokens) + 1  # the last token is not fed back
+        room = model.config.block_size - len(prompt.tokens) + 1  # the last token is not read
         text, is_cut = model.tokenizer.decode(tokens), prompt.tokens_dropped > 0
         yield Answer(item, text, min(len(tokens) + 1, room), is_cut)
 

@@ -9,7 +9,7 @@ from microgpt.data.sliding_windows import Chunk
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.model import Gpt, cross_entropy
 
-AT_ONCE = 2**16  # tokens between calls of should_stop
+AT_ONCE = 2**16  # number of tokens between calls of should_stop
 
 # Function that returns the summed NLL of all unmasked target tokens, in nats.
 Nll = Callable[[TokenDataset], float]
@@ -47,7 +47,7 @@ class EvaluationSet:
     ) -> None:
         """Store the chunks of each document from `chunked_dataset.scored`.
 
-        n_characters is the number of characters of the scored tokens; by default, one per token.
+        n_characters is the number of characters of the scored tokens; the default is one per token.
         """
         self.n_docs = 0
         self._portions: list[TokenDataset] = []

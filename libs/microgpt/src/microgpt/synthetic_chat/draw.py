@@ -12,7 +12,7 @@ T = TypeVar("T")
 ChatSplit = Literal["train", "heldout", "wordings"]
 
 HELD_OUT = 0.1  # fraction of the fillers held out from training
-BARE = 0.25  # fraction of questions without a question mark, which many users omit
+BARE = 0.25  # fraction of questions without a question mark, because many users omit it
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Wordings:
 
 @dataclass(frozen=True)
 class Fillers(Generic[T]):
-    """Values to insert into wordings, split into seen and held-out values in a fixed way."""
+    """Values to insert into wordings, split deterministically into seen and held-out values."""
 
     seen: Sequence[T]
     held_out: Sequence[T]

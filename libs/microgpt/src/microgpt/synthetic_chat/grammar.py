@@ -29,12 +29,12 @@ from microgpt.synthetic_chat.tasks import (
 )
 
 ALPHABET = " !'+,-.?" + string.digits + string.ascii_lowercase
-MAX_TOKENS = 120  # maximum tokens per conversation; leaves room in a context of 128
-MAX_PROMPT = 96  # maximum prompt tokens in a context of 128 (`microgpt.data.chat_truncation`)
+MAX_TOKENS = 120  # maximum number of tokens per conversation; leaves room in a context of 128
+MAX_PROMPT = 96  # maximum prompt length in a context of 128 (`microgpt.data.chat_truncation`)
 
-MEMORY = 0.15  # fraction of conversations that tell a fact and ask for it later
-AT_ONCE = 0.25  # fraction of those conversations that ask in the next message
-LENGTHS = (1, 1, 1, 1, 2, 2, 3, 4)  # numbers of exchanges that other conversations may have
+MEMORY = 0.15  # fraction of conversations that state a fact and ask for it later
+AT_ONCE = 0.25  # fraction of these conversations that ask for the fact in the next message
+LENGTHS = (1, 1, 1, 1, 2, 2, 3, 4)  # possible numbers of exchanges in all other conversations
 
 Task = Callable[[Draw], Exchange]
 
@@ -42,7 +42,7 @@ _WITH_FILLERS: Sequence[Task] = (
     addition, subtraction, spelling, reversing, length, letters, comparison, outside,
 )  # fmt: skip
 _MEMORISED: Sequence[Task] = (*(small_talk,) * 2, days, months, opposites, capitals)
-# Harder tasks, above all arithmetic, need more examples, so they are more frequent.
+# Harder tasks, especially arithmetic, are more frequent because they need more examples.
 _TRAINING_TASKS: Sequence[Task] = (
     *_WITH_FILLERS, *_MEMORISED, *(addition,) * 7, *(subtraction,) * 6, *(comparison,) * 2,
     spelling, *(reversing,) * 3, length, outside,
@@ -78,7 +78,7 @@ def messages(conversation: Sequence[Exchange]) -> Conversation:
 
 
 def json_line(conversation: Sequence[Exchange]) -> str:
-    """Encode a conversation as one line of JSON, without the line end."""
+    """Encode a conversation as one line of JSON, without a trailing newline."""
     turns: list[dict[str, str]] = []
     for exchange in conversation:
         task = {"task": exchange.task} if exchange.task else {}
@@ -91,7 +91,7 @@ def _conversation(draw: Draw) -> list[Exchange]:
     """Draw conversations until one fits into the context."""
     while True:
         exchanges = _memory_conversation(draw) if draw.chance(MEMORY) else _independent(draw)
-        n_tokens = 2 + sum(map(_n_tokens, exchanges))  # BOS at both ends
+        n_tokens = 2 + sum(map(_n_tokens, exchanges))  # includes BOS at both ends
         if n_tokens <= MAX_TOKENS and n_tokens - len(exchanges[-1].reply) - 2 <= MAX_PROMPT:
             return exchanges
 
@@ -103,7 +103,7 @@ def _memory_conversation(draw: Draw) -> list[Exchange]:
 
 def _independent(draw: Draw) -> list[Exchange]:
     tasks = _tasks(draw)
-    if draw.split != "heldout":  # ask_untold has no fillers to hold out
+    if draw.split != "heldout":  # ask_untold has no held-out fillers
         tasks = (*tasks, ask_untold)
     return [draw.pick(tasks)(draw) for _ in range(draw.pick(LENGTHS))]
 

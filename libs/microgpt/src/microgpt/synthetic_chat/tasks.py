@@ -14,10 +14,10 @@ from microgpt.synthetic_chat.draw import PHRASES, Draw, Exchange, Fillers, Wordi
 
 UNKNOWN = "i don't know."
 LARGEST = 99  # largest number in a question
-CLOSE = 0.25  # fraction of subtractions that are forced to have a difference below 10
+CLOSE = 0.25  # fraction of subtractions chosen to have a difference below 10
 SHORTEST, LONGEST = 3, 7  # word lengths in letters
 COMMON = 0.25  # fraction of words drawn from the list of common words, which is easy to memorise
-UNTOLD = 0.2  # fraction of questions about a fact that was not told
+UNTOLD = 0.2  # fraction of questions about a fact that the user has not stated
 
 _ALL_PAIRS = [*combinations_with_replacement(range(LARGEST + 1), 2)]  # smaller number first
 _PAIRS, _CLOSE_PAIRS = (
@@ -67,7 +67,7 @@ def subtraction(draw: Draw) -> Exchange:
     """Ask for a non-negative difference.
 
     Random pairs rarely have a difference below 10, and the model learns these cases separately.
-    Therefore, a fixed fraction of the pairs is drawn only from these cases.
+    Therefore, a fixed fraction of the pairs is drawn from these cases only.
     """
     smaller, larger = draw.filler(_CLOSE_PAIRS if draw.chance(CLOSE) else _PAIRS)
     return _ask(draw, "subtraction", (larger, smaller), larger - smaller)
@@ -142,7 +142,7 @@ def outside(draw: Draw) -> Exchange:
 
 
 def tell_and_ask(draw: Draw) -> tuple[Exchange, Exchange]:
-    """Tell a name or a color, then ask for the told fact or for the other one."""
+    """State a name or a color, then ask for this fact or for the other one."""
     told, other = ("name", "color") if draw.chance(0.5) else ("color", "name")
     filler = draw.filler(names() if told == "name" else words("colors"))
     echo, answer = ("hi {}!", "you are {}.") if told == "name" else ("{} is nice.", "you like {}.")
@@ -153,7 +153,7 @@ def tell_and_ask(draw: Draw) -> tuple[Exchange, Exchange]:
 
 
 def ask_untold(draw: Draw) -> Exchange:
-    """Ask for a name or a color that was never told."""
+    """Ask for a name or a color that the user has not stated."""
     return _ask(draw, draw.pick(("ask_name", "ask_color")), (), UNKNOWN, task="memory")
 
 

@@ -20,8 +20,8 @@ KARPATHY = TrainConfig()  # the defaults are Karpathy's settings
 REFERENCE_STEPS = 20  # default number of replayed steps on the slow reference engine
 N_EXPRESSIONS, N_MODELS = 200, 20
 GRADIENT_TOLERANCE = 1e-6  # relative error; finite differences are accurate to about 1e-8
-# Maximum relative error of gradients, and maximum error of losses in nats. Only rounding differs:
-# the engines add in different orders, and float32 has 7 digits.
+# Maximum relative error of gradients, and maximum error of losses in nats. All errors are rounding
+# errors: the engines add in different orders, and float32 has 7 digits.
 ENGINE_TOLERANCE: dict[DType, float] = {"float64": 1e-10, "float32": 1e-4}
 LOSS_TOLERANCE: dict[DType, float] = {"float64": 1e-9, "float32": 1e-5}
 

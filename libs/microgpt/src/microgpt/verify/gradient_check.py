@@ -12,7 +12,7 @@ from microgpt.model import Gpt, count_params, init_weights, weight_shapes
 from microgpt.reference import ReferenceEngine, document_loss
 from microgpt.value import Number, Value, dot, exp, log, relu, total
 
-DIFFERENCE = 1e-5  # step of central differences; their error is about DIFFERENCE**2 = 1e-10
+DIFFERENCE = 1e-5  # step size of central differences; the error is about DIFFERENCE**2 = 1e-10
 NEGLIGIBLE = 1e-2  # gradients below this fraction of the largest one are mostly rounding error
 DROPOUTS = 0.0, 0.3  # dropout rates of the model checks
 N_LEAVES, N_STEPS = 3, 8  # number of inputs and operations of a random expression
@@ -62,7 +62,7 @@ def expression_error(rng: random.Random) -> float:
         numbers = list(numbers)
         for operation, i, j, c in steps:
             numbers.append(operation(numbers[i], numbers[j], c))
-        return dot(numbers, numbers)  # depends on every step
+        return dot(numbers, numbers)  # so that the result depends on every operation
 
     values = [Value(leaf) for leaf in leaves]
     evaluate(values).backward()
@@ -136,7 +136,7 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
 def worst_difference(
     numbers: list[float], grads: Sequence[float], evaluate: Callable[[], float]
 ) -> float:
-    """Return the largest error against central differences, relative to max(1, |slope|).
+    """Return the largest gradient error, relative to max(1, |central difference|).
 
     Args:
         numbers: inputs of `evaluate`; each one is changed and restored.

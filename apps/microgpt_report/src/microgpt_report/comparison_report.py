@@ -46,7 +46,7 @@ def _check_data(summaries: Sequence[RunSummary]) -> str:
 
 
 def _rows(summary: RunSummary) -> list[Row]:
-    """Return one row per evaluation in order, with the best value and the FLOPs so far."""
+    """Return one row per evaluation, in order, with the best value and the total FLOPs so far."""
     measure = summary.common
     front = summary.pareto_front if len(summary.measures) == 1 else set()
     rows: list[Row] = []
@@ -123,7 +123,7 @@ def _charts(summaries: Sequence[RunSummary]) -> Iterator[Section]:
 
 
 def _progress(measure: Measure, color: alt.Color, *, has_flops: bool) -> alt.VConcatChart:
-    """Return charts of the best value so far by number of evaluations and, if known, by FLOPs."""
+    """Return charts of the best value so far against the evaluations and, if known, the FLOPs."""
     fields = [("n", "evaluations", "linear")]
     if has_flops:  # imported logs record no FLOPs
         fields.append(("spent", "cumulative floating-point operations", "log"))

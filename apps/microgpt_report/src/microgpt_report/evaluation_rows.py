@@ -19,7 +19,7 @@ KINDS = {
 }
 _KIND_OF = {origin: kind for kind, origins in KINDS.items() for origin in origins}
 STANDINGS = {"best 10 %": 0.1, "best 10–50 %": 0.5, "others": 1.0}
-SPREAD = 0.7  # width of a generation, as a share of the distance between generations
+SPREAD = 0.7  # width of a generation, as a fraction of the distance between generations
 N_NAMES = 5  # number of names shown in a tooltip
 
 

@@ -58,7 +58,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """The records of a search, and the generations rebuilt from these records."""
+    """The records of a search, and the generations reconstructed from these records."""
 
     name: str  # shortened but unambiguous path of the run directory
     run: RecordedRun
@@ -98,7 +98,7 @@ class RunSummary:
 
     @cached_property
     def organisms(self) -> dict[str, tuple[str, Organism]]:
-        """The population name and the organism for each id, including elites and migrants."""
+        """The population name and the organism by organism id, including elites and migrants."""
         return {organism.id: (name, organism) for name, _, organism in self.ranked_organisms()}
 
     def ranked_organisms(self) -> Iterator[tuple[str, int, Organism]]:
@@ -122,7 +122,7 @@ class RunSummary:
         return next(iter(self.measures))
 
     def worth(self, entry: EvaluationRecord) -> float | None:
-        """Return the value of an evaluation by the measure of its population."""
+        """Return the value of the population's measure for an evaluation."""
         return self.measures[self.population_of(entry)].of(entry.evaluation)
 
     def n_params(self, genome: Genome) -> int:
@@ -133,7 +133,7 @@ class RunSummary:
 
     @cached_property
     def pareto_front(self) -> set[str]:
-        """The ids of the evaluations on the Pareto front of their population."""
+        """The ids of all evaluations on the Pareto fronts of their populations."""
         front: set[str] = set()
         for population, measure in self.measures.items():
             found = [
@@ -152,7 +152,7 @@ class RunSummary:
 
     @cached_property
     def champions(self) -> dict[str, Organism]:
-        """The winner or, if unknown, the best organism of each population; the first wins ties."""
+        """The winner if known, else the best organism of each population (the first if tied)."""
         best: dict[str, Organism] = {}
         for name, _, found in self.ranked_organisms():
             if found.has_finished and (name not in best or found.fitness < best[name].fitness):
@@ -164,7 +164,7 @@ class RunSummary:
 
     @property
     def winner(self) -> Organism | None:
-        """The winner, or the best organism so far."""
+        """The winner if known, else the best organism so far."""
         if self.retest and self.retest.id in self.organisms:
             return self.organisms[self.retest.id][1]
         return next(iter(self.champions.values()), None)
@@ -176,7 +176,7 @@ def title_of(population: str) -> str:
 
 
 def read_run_summary(directory: Path, name: str) -> RunSummary:
-    """Read a run and return its summary under the given name.
+    """Read a run and return a summary with the given name.
 
     Raises:
         RunError: the run does not exist, is damaged, or has no generations yet.
@@ -202,7 +202,7 @@ def read_run_summary(directory: Path, name: str) -> RunSummary:
 
 
 def _imported_generations(run: RecordedRun) -> list[Generation]:
-    """Return the generations of an imported run, given by ids of the form g<number>-<rank>."""
+    """Reconstruct the generations of an imported run from ids of the form g<number>-<rank>."""
     organisms = []
     for entry in run.entries:
         place = re.fullmatch("g([0-9]{1,9})-([0-9]{1,9})", entry.id)

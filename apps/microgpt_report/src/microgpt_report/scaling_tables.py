@@ -1,4 +1,4 @@
-"""Scaling results as text, JSON and CSV; `±` and `_95` are 95 % confidence half-widths."""
+"""Scaling results as text, JSON and CSV; `±` and `_95` mark 95 % confidence half-widths."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ SIZE = ("n_embd", "n_head", "n_layer")
 SAMPLES, MODEL, NONE = "Samples (First 3)", "Model", "-"
 NAMES = {tuple(getattr(config, n) for n in SIZE): name for name, config in SIZES.items()}
 N_SHOWN = 24  # maximum number of characters shown per sample
-DIGITS = 3  # number of significant digits of the largest return
+DIGITS = 3  # number of significant digits shown of the largest return
 NOUNS = {"steps": "steps", "params": "parameters"}
 GAP = "  "  # space between columns
 
@@ -146,7 +146,7 @@ def model_name(config: SweepConfig) -> str:
 def _columns(
     headings: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[str] = ()
 ) -> Iterator[str]:
-    """Yield the lines of a table; columns in `left` are left-aligned, others right-aligned."""
+    """Yield the lines of a table; columns in `left` are left-aligned, all others right-aligned."""
     table = [headings, *rows]
     widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
     for cells in table:

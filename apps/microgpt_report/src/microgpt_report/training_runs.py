@@ -15,8 +15,8 @@ from microgpt.storage.meta import MAX_META_BYTES, META, Meta, parse_meta
 from microgpt.training.history_file import HISTORY, HistoryPoint, read_history
 
 MAX_POINTS = 100  # maximum number of points per curve; more would not be visible
-WIDEST = 1 / 20  # maximum standard deviation of the Gaussian smoothing, as a share of the run
-WIDTH_AT_FIRST = 1 / 5  # maximum standard deviation as a share of the steps so far
+WIDEST = 1 / 20  # maximum standard deviation of the Gaussian smoothing, as a fraction of the run
+WIDTH_AT_FIRST = 1 / 5  # maximum standard deviation, as a fraction of the number of steps so far
 
 # Keys of meta.json that are not settings or that the curve already shows.
 _OUTCOMES = {"steps", "train_loss", "val_loss", "test_loss", "best_step", "seconds"}
@@ -106,7 +106,7 @@ def _read_run(directory: Path, label: str) -> TrainingRun:
     meta = read_consistently(directory, lambda: _read_meta(committed_path(directory, META)))
     if meta is None or meta.training.get("steps") != points[-1].step:  # meta.json is old or missing
         return TrainingRun(label, points, settings={}, test_loss=None)
-    # Show the tokenizer and vocabulary, because losses are comparable only if these are the same.
+    # Show the tokenizer and vocabulary, because losses are comparable only if both are the same.
     names = (*_SIZES, *(("tokenizer", "vocab_size") if meta.tokenizer != "char" else ()))
     facts = {name: getattr(meta, name) for name in names} | meta.training
     settings = {

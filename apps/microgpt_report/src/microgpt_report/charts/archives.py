@@ -1,4 +1,4 @@
-"""MAP-Elites heat maps: the best organism per size and novelty for each head of a Hydra."""
+"""MAP-Elites heat maps: the best organism per size and novelty bin for each Hydra head."""
 
 from itertools import product
 
@@ -77,7 +77,7 @@ def _rows(archives: dict[str, Archive]) -> list[Row]:
 
 def _map(title: str) -> ChartType:
     axis = alt.Axis(format=".0%", labelAngle=0, labelOverlap=True)
-    sizes = [_weights(size) for size in reversed(range(N_SIZES))]  # from top to bottom
+    sizes = [_weights(size) for size in reversed(range(N_SIZES))]  # size labels from top to bottom
     base = theme.of("archive").transform_filter(alt.datum.population == title)
     base = base.encode(
         x=alt.X("novelty:O", title="novelty (lower bound)", axis=axis),

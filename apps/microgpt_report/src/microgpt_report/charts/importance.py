@@ -31,8 +31,8 @@ class Importance:
     """Strength and direction of the association between a gene and fitness."""
 
     gene: str
-    share: float  # explained share of the rank variance, 0 to 1; negative estimates become 0
-    chance: float  # significance threshold: chance exceeds this share in 5 % of cases
+    share: float  # explained share of the rank variance, 0 to 1; negative estimates are set to 0
+    chance: float  # significance threshold: exceeded by chance in 5 % of cases
     correlation: float  # rank correlation of gene and fitness; positive if larger values are better
 
     @property
@@ -71,7 +71,7 @@ def importance(gene: str, values: Sequence[float], worths: Sequence[float]) -> I
 
 
 def _groups(values: Sequence[float]) -> list[int]:
-    """Return a group index per value: one group per distinct value, or quartiles if too many."""
+    """Return the group index of each value; many distinct values are grouped into quartiles."""
     distinct = sorted(set(values))
     if len(distinct) <= MAX_GROUPS:
         return [distinct.index(value) for value in values]

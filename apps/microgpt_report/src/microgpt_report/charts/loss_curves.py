@@ -15,12 +15,12 @@ from microgpt_report.training_runs import Curve, TrainingRun, differing
 
 WIDTH, HEIGHT = 520, 300  # plot size in pixels
 LABEL_HEIGHT, LABEL_WIDTH = 34, 300  # label size in pixels; the chart grows to fit all labels
-SUBTITLE_WIDTH, MAX_IN_TITLE = 100, 2  # characters per line; maximum number of settings
+SUBTITLE_WIDTH, MAX_IN_TITLE = 100, 2  # characters per subtitle line; maximum settings in the title
 N_MARKED = 50  # maximum number of points on a held-out curve; more would hide the line
-BEGINNING = 0.05  # share of the steps, at the start, where high losses may be cut off
+BEGINNING = 0.05  # initial fraction of the steps in which high losses may be cut off
 MARGIN, LEAST_MARGIN = 0.06, 0.01  # y-axis margin as a share of the range; minimum margin in nats
-ROOM_FOR_NOISE = 0.25  # extra room for unsmoothed losses, as a share of the other curves' range
-LOG_FROM = 8  # use a log step axis if the longest run is this many times the shortest
+ROOM_FOR_NOISE = 0.25  # extra space for unsmoothed losses, as a fraction of the other curves' range
+LOG_FROM = 8  # minimum ratio of the longest to the shortest run for a logarithmic step axis
 HELD_OUT, TRAINING = "held-out", "training (smoothed)"
 
 Runs = Sequence[TrainingRun]
@@ -72,7 +72,7 @@ def _highest(curve: Curve) -> float:
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Return the places, moved at least `gap` apart and, if possible, between low and high."""
+    """Return the positions, spaced at least `gap` apart and, if possible, within [low, high]."""
     order = sorted(range(len(places)), key=places.__getitem__)
     moved = list(places)
     moved[order[0]] = max(moved[order[0]], low + gap / 2)

@@ -1,4 +1,4 @@
-"""Chart of loss against steps, parameters, operations and CPU seconds."""
+"""Chart of loss against steps, parameters, FLOPs and CPU seconds."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,9 +12,9 @@ from microgpt_report.scaling_tables import NOUNS, SIZE, model_name
 
 WIDTH, HEIGHT = 320, 250  # panel size in pixels
 N_ON_CURVE = 60  # number of points per power-law curve
-NUMBERS = ",~r"  # number format, such as 21,000 and 0.01
+NUMBERS = ",~r"  # D3 number format, as in 21,000 and 0.01
 CLOCK_S = 1e-4  # minimum time shown: a logarithmic axis cannot show a measured time of 0
-ROOM = 0.06  # margin above and below the losses, as a share of their range
+ROOM = 0.06  # margin above and below the losses, as a fraction of their range
 
 X = Callable[[Cell], float]
 
@@ -41,7 +41,7 @@ def draw(scaling: Scaling) -> alt.VConcatChart:
 
 
 class _Panels:
-    """Builds panels that share the loss axis and the legend of models.
+    """Builder of panels that share the loss axis and the legend of models.
 
     Colors encode the model size. Shapes encode the other settings, except the steps.
     """
@@ -67,7 +67,7 @@ class _Panels:
         )
 
     def along(self, axis: Axis) -> alt.LayerChart:
-        """Return the panel for one axis: all its series, with their fitted power laws."""
+        """Return the panel of one axis with all series and their fitted power laws."""
         several = [series for series in self._scaling.series if series.axis == axis]
         rows = [row for number, series in enumerate(several) for row in _curve(series, number)]
         line = theme.inline(rows).mark_line(strokeWidth=1.6, clip=True)

@@ -53,7 +53,7 @@ class CompiledModel:
         return weights
 
     def nll(self, docs: Sequence[Tokens], *, threads: int = 1) -> float:
-        """Return the total negative log-likelihood of the tokens in the loss, in nats.
+        """Return the total negative log-likelihood, in nats, of the tokens that count in the loss.
 
         Each document must have 2 to block_size + 1 tokens.
         """
@@ -148,10 +148,10 @@ class CompiledModel:
         *,
         threads: int = 1,
     ) -> Iterator[list[int]]:
-        """Yield the new tokens of each prompt, the same as `decode` with `random.Random(seed)`.
+        """Yield the new tokens of each prompt, as `decode` does with `random.Random(seed)`.
 
         Raises:
-            PromptError: a sequence failed. The tokens of earlier prompts have been yielded.
+            PromptError: a sequence failed. The tokens of earlier prompts have already been yielded.
         """
 
         def work(part: slice, should_stop: Event) -> Decoder:

@@ -89,7 +89,7 @@ class EntryPoint:
 
 
 def _any_layout(kind: Any) -> Any:
-    """Replace types of contiguous arrays by types of arrays with any strides."""
+    """Replace the types of contiguous arrays with types of arrays with any strides."""
     if isinstance(kind, types.Array) and kind.ndim > 1:
         return kind.copy(layout="A")
     if isinstance(kind, types.NamedTuple):

@@ -189,7 +189,7 @@ def _word(words: Array) -> int:
 
 @kernel
 def _twisted(word: int, after: int, far: int) -> int:
-    """Return the updated state word, given the word, the next one and the one _M ahead."""
+    """Return the updated state word, given that word, the next word and the word _M ahead."""
     y = (word & 0x80000000) | (after & 0x7FFFFFFF)
     return far ^ (y >> 1) ^ (0x9908B0DF if y & 1 else 0)
 

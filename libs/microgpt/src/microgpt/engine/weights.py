@@ -130,7 +130,7 @@ def padded(n: int, dtype: str) -> int:
 def aligned_zeros(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
     """Return a zero-filled array aligned to the vector size.
 
-    NumPy guarantees an alignment of only 16 bytes. A vector in two cache lines takes two loads.
+    NumPy guarantees an alignment of only 16 bytes. A vector across two cache lines takes two loads.
     """
     n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     raw = np.zeros(n_bytes + VECTOR_BYTES, np.uint8)

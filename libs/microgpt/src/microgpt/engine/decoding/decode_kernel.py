@@ -1,4 +1,4 @@
-"""Decode many sequences token by token; compiled `sampling.decode` and `Gpt.forward`.
+"""Decode many sequences token by token; compiled version of `sampling.decode` and `Gpt.forward`.
 
 Each decoding step reads one token of every active sequence, or several tokens of a prompt. Each
 token is a row of the arrays. Only the matrix products process several rows together, so the result
@@ -41,7 +41,7 @@ class Sequences(NamedTuple):
     slots: NDArray[Any]  # (slots), sequence in each slot of the cache; -1 if the slot is empty
     n_started: NDArray[Any]  # (1), number of sequences started so far
     rules: NDArray[Any]  # (V), sampling rule of each token; see `sample`
-    barred: int  # argument of `sample` after the first min_tokens new tokens
+    barred: int  # `barred` argument of `sample` after the first min_tokens new tokens
     min_tokens: int  # minimum number of new tokens before a stop token
     temperature: float  # see `config.Sampling`
     top_k: int  # 0 disables top-k filtering
@@ -95,7 +95,7 @@ def allocate_rows(model: ModelConfig, dtype: str, N: int) -> Rows:
 
 
 class DecodeArrays(NamedTuple):
-    """Reusable arrays of a decoder; their allocation takes longer than a short reply."""
+    """Reusable arrays of a decoder; allocating them takes longer than decoding a short reply."""
 
     cache: KVCache
     rows: Rows

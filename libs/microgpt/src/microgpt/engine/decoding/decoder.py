@@ -35,7 +35,7 @@ WORK_5_MS = 10**8  # number of weights times tokens processed in 5 ms by a CPU c
 MAX_ROWS = 64  # maximum number of tokens per decoding step; only long prompts reach this limit
 MAX_SLOTS = 50  # maximum number of concurrent sequences; more are not faster
 CACHE_BYTES = 2**24  # maximum size of all keys and values, to fit into the processor cache
-MAX_BATCH_TOKENS = 2**20  # total tokens of a batch with all sequences at their maximum length
+MAX_BATCH_TOKENS = 2**20  # maximum number of tokens in a batch of sequences of maximum length
 REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # indexed by status
 
 
@@ -129,7 +129,7 @@ def _new_sequences(
     rules: DecodeRules,
     n_slots: int,
 ) -> Sequences:
-    """Return the initial state of the sequences, with uniforms of 0."""
+    """Return the initial state of the sequences, with `uniforms` set to 0."""
     sampling, max_tokens = rules.sampling, rules.max_tokens
     lengths = np.array([len(prompt) for prompt in prompts])
     n, shortest, longest = len(lengths), int(lengths.min()), int(lengths.max())
@@ -144,7 +144,7 @@ def _new_sequences(
     for rule, which in ((STOP, rules.stop), (FORBIDDEN, rules.forbidden)):
         token_rules[[token for token in which if token in range(model.vocab_size)]] = rule
     temperature, limits = float(sampling.temperature), np.finfo(dtype)
-    if temperature:  # rounding to dtype must not give 0 or infinity, which lead to NaN
+    if temperature:  # rounding to dtype must not yield 0 or infinity, which would lead to NaN
         temperature = max(temperature, float(limits.smallest_subnormal))
         temperature = min(temperature, float(limits.max))
     return Sequences(

@@ -51,7 +51,7 @@ def allocate_cache(model: ModelConfig, dtype: str, n_slots: int) -> KVCache:
 def store_key_value(
     qkv: Array, row: int, position: int, n_head: int, D: int, T: int, keys: Array, values: Array
 ) -> None:
-    """Store the key and value of a token, from a row of qkv (rows, 3 C), in a layer's cache."""
+    """Copy the key and value of a token from a row of qkv (rows, 3 C) to the cache of a layer."""
     step, C = lanes(qkv), n_head * D
     lane, place = position % step, position // step * D
     for head in range(n_head):

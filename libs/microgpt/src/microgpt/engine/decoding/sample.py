@@ -1,4 +1,4 @@
-"""Sample the next token from logits; compiled `sampling.sample`. Shapes: V = vocab_size."""
+"""Next-token sampling; compiled version of `sampling.sample`. Shapes: V = vocab_size."""
 
 import numpy as np
 

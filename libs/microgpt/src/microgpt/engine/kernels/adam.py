@@ -1,4 +1,4 @@
-"""AdamW on all weights at once; compiled `ReferenceEngine.update`."""
+"""AdamW on all weights at once; compiled version of `ReferenceEngine.update`."""
 
 from typing import NamedTuple
 

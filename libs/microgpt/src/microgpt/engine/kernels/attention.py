@@ -1,4 +1,4 @@
-"""Causal attention and its gradient; compiled `Gpt.attention` and `model.softmax`.
+"""Causal attention and its gradient; compiled version of `Gpt.attention` and `model.softmax`.
 
 A vector holds several queries of one document and head, and compares all of them with the same key.
 Lanes after the last query of a document belong to the next document. Their results are wrong, but
@@ -59,7 +59,7 @@ def _softmax(scores: Array, n_before: int, scale: float) -> None:
     peak = never
     for key in range(n_before):
         peak = larger(load(scores, key, 0), peak)
-    for key in range(n_before, scores.shape[0]):  # keys that are in the future of some queries
+    for key in range(n_before, scores.shape[0]):  # keys that are not visible to all queries
         score = from_lane(key - n_before, load(scores, key, 0), never)
         store(scores, key, 0, score)
         peak = larger(score, peak)

@@ -46,7 +46,7 @@ def draw_keys(keys: Array, doc_starts: Array, n_docs: int, seed: int, first: int
 
 @kernel
 def drop(x: Array, keys: Array, site: int, rate: float, y: Array, N: int) -> None:
-    """Set y to x with the dropout of a site applied; both are (C, N)."""
+    """Apply the dropout of a site to x and store the result in y; both are (C, N)."""
     C, threshold, scale = x.shape[0], int(rate * 2**32), splat(x, 1 / (1 - rate))
     for c in range(C):
         for n in range(0, N, lanes(x)):
@@ -56,7 +56,7 @@ def drop(x: Array, keys: Array, site: int, rate: float, y: Array, N: int) -> Non
 
 @kernel
 def add_dropped(x: Array, keys: Array, site: int, rate: float, y: Array, N: int) -> None:
-    """Add x with the dropout of a site applied to y; both are (C, N)."""
+    """Apply the dropout of a site to x and add the result to y; both are (C, N)."""
     C, threshold, scale = x.shape[0], int(rate * 2**32), splat(x, 1 / (1 - rate))
     for c in range(C):
         for n in range(0, N, lanes(x)):
@@ -73,7 +73,7 @@ def _mixed(x: Any) -> Any:
 
 @emitted(lambda x, keys, n, unit, threshold: x(x, keys, types.intp, types.intp, types.intp))
 def _kept(e: Emitter, x: Any, keys: Any, n: Any, unit: Any, threshold: Any) -> Any:
-    """Return x with 0 in the lanes whose unit is dropped; the first lane is column n."""
+    """Return x with 0 in the lanes of dropped units; the first lane is column n."""
     builder, whole = e.builder, ir.VectorType(INT32, x.type.count)
 
     def number(value: int) -> Any:

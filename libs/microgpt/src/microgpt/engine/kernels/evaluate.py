@@ -18,7 +18,7 @@ def evaluate(
     first: int,
     n_tokens: int,
 ) -> int:
-    """Set the losses of documents from `first` on; return the index of the next document.
+    """Compute the losses of documents from index `first` on; return the index of the next document.
 
     About n_tokens tokens are read, and at least one micro-batch.
     """
@@ -27,7 +27,7 @@ def evaluate(
         n_read = read_documents(dataset, first, n_docs - first, buffers)
         N = buffers.doc_starts[n_read]
         forward(weights, buffers, n_head, n_read, N, 0.0)
-        done = starts[first] - first  # each document's first token is not predicted
+        done = starts[first] - first  # the first token of a document is not predicted
         b = buffers
         token_losses(b.logits, b.targets, b.counted, b.logit_norms, N, losses[done:])
         first += n_read

@@ -1,4 +1,4 @@
-"""Forward pass on all tokens of a micro-batch at once; compiled `Gpt.forward`."""
+"""Forward pass on all tokens of a micro-batch at once; compiled version of `Gpt.forward`."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -68,7 +68,7 @@ def read_documents(dataset: Dataset, first: int, n_docs: int, buffers: Buffers) 
 def forward(
     weights: Weights, buffers: Buffers, n_head: int, n_docs: int, N: int, dropout: float
 ) -> None:
-    """Set the logits of each column. Dropout requires the keys in the buffers."""
+    """Compute the logits of each column. Dropout uses the keys in the buffers."""
     w, b = weights, buffers
     x, C = b.x, b.x.shape[0]
     embed(w.wte, w.wpe, b.tokens, b.positions, b.transposed, N)

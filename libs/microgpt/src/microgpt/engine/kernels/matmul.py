@@ -1,4 +1,4 @@
-"""Matrix products on all columns at once; compiled `model.linear` and its gradients.
+"""Matrix products on all columns at once; compiled version of `model.linear` and its gradients.
 
 An activation is an array of n features by N columns, with one column per token. The documents of a
 micro-batch are concatenated. Rows are padded to whole vectors. Kernels may write to the padding,
@@ -20,7 +20,7 @@ TALL = N_REGISTERS // 4  # rows of a tile; two vectors of sums per row fill half
 def linear(w: Array, x: Array, y: Array, n_columns: int) -> None:
     """Set y = w x, with shapes (m, n), (n, N) -> (m, N)."""
     j, step = 0, lanes(x)
-    while j + step < n_columns:  # two vectors at once while more than one is left
+    while j + step < n_columns:  # process two vectors at once while more than one is left
         _strip(w, x, j, y, False, 2)
         j += 2 * step
     if j < n_columns:

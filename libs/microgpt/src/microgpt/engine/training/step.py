@@ -1,4 +1,4 @@
-"""A training step on arrays; compiled `Gpt.forward` and `ReferenceEngine.step`.
+"""Training step on arrays; compiled version of `Gpt.forward` and `ReferenceEngine.step`.
 
 A batch is processed in micro-batches whose activations fit into the cache. Their gradients
 accumulate, and the optimizer updates the weights after the last micro-batch.
@@ -31,7 +31,7 @@ from microgpt.engine.weights import Weights
 class Workspace(NamedTuple):
     """The arrays used by a training thread."""
 
-    state: OptimizerState  # its gradients cover the documents of the step processed so far
+    state: OptimizerState  # the gradients cover the documents processed so far in the step
     weights: Weights  # views of the matrices in state.params
     dweights: Weights  # views of the matrices in state.grads
     buffers: Buffers
@@ -41,7 +41,7 @@ class Workspace(NamedTuple):
 @EntryPoint
 def take_steps(
     workspace: Workspace,
-    dataset: Dataset,  # documents in training order, which are repeated as needed
+    dataset: Dataset,  # documents in training order, repeated as needed
     settings: StepSettings,
     lrs: Array,  # learning rate of each step
     losses: Array,  # output: loss of each step taken; same length as lrs

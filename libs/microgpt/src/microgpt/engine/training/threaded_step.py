@@ -23,10 +23,10 @@ from microgpt.engine.weights import PackedWeights, packed_bytes
 from microgpt.model import count_params
 
 # A barrier takes 0.1 ms, so each thread processes several micro-batches between two barriers. The
-# number is limited by the memory for gradients and by the delay until training can be stopped.
+# number is limited by the memory for gradients and by the delay before training can be stopped.
 GRADS_BYTES, MAX_PER_THREAD = 2**26, 4
-# Minimum number of weights times tokens per step to use threads: 0.3 ms, several times
-# the overhead of threads.
+# Minimum number of weights times tokens per step for which threads are used. This work
+# takes 0.3 ms, several times the overhead of threads.
 MIN_SHARED_WORK = 3e6
 
 
@@ -62,7 +62,7 @@ class ThreadedEngine(CompiledEngine):
         self._published_step = -1  # number of steps that produced the published weights
         self._copies = [PackedWeights(model, dtype) for _ in range(threads - 1)]
         self._copied_steps = [-1] * (threads - 1)
-        params = [self._params, *self._copies]  # weights of each thread
+        params = [self._params, *self._copies]  # weights used by each thread
         buffers = [self._workspace.buffers] + [
             allocate_buffers(model, dtype, self._n_columns, longest) for _ in self._copies
         ]
@@ -105,7 +105,7 @@ class ThreadedEngine(CompiledEngine):
         return losses, n_read
 
     def _micro_batches(self, step: int, done: int) -> list[int]:
-        """Return the first document of each of the next micro-batches, at most one per workspace.
+        """Return the first document of each upcoming micro-batch, at most one per workspace.
 
         The micro-batches are the same as those of `read_documents`.
         """
@@ -165,7 +165,7 @@ class ThreadedEngine(CompiledEngine):
         return n_read
 
     def _finish(self, step: int) -> float:
-        """Update the weights and return the loss; NaN if the loss or a gradient is not finite."""
+        """Update the weights; return the loss, or NaN if the loss or a gradient is not finite."""
         loss = float(self._progress[2])
         if not math.isfinite(loss) or not update(
             self._workspace.state,
@@ -182,7 +182,7 @@ class ThreadedEngine(CompiledEngine):
 def bytes_needed(
     model: ModelConfig, config: TrainConfig, dtype: str, *, longest: int, threads: int = 1
 ) -> int:
-    """Return the memory use of an engine in bytes; documents predict up to `longest` tokens."""
+    """Return the memory use of an engine in bytes, for up to `longest` predictions per document."""
     n_arrays = 4 + 2 * 3  # weights, gradients and Adam's two means; two snapshots of three arrays
     if threads > 1:
         n_arrays += 2 * (_count_workspaces(model, config, dtype, threads) - 1) + threads

@@ -24,8 +24,8 @@ from microgpt.flat_weights import Numbers
 MICRO_BATCH = 128
 RUN_S = 0.02  # target duration of one `run` call
 MAX_STEPS = 8192  # maximum number of steps per call
-# `undo` repeats the steps since a snapshot. The interval is increased if snapshots would otherwise
-# take more than 1/50 of the training time.
+# `undo` repeats the steps since a snapshot. The snapshot interval is increased if snapshots would
+# otherwise take more than 1/50 of the training time.
 SNAPSHOT_INTERVAL_S, SNAPSHOT_SHARE = 0.5, 1 / 50
 
 
@@ -35,7 +35,7 @@ class CompiledEngine:
     def __init__(
         self, model: ModelConfig, config: TrainConfig, docs: Sequence[Tokens], *, dtype: str
     ) -> None:
-        """Initialize all weights to 0; docs of 2 to block_size + 1 tokens each are repeated."""
+        """Initialize all weights to 0; `docs` of 2 to block_size + 1 tokens each are repeated."""
         self.config = config
         self._dataset = Dataset.of(docs)
         self._settings = StepSettings.of(model, config, dtype)
@@ -79,7 +79,7 @@ class CompiledEngine:
     def run(self, until: int) -> list[float]:
         """Train for about 20 ms, up to step `until`; return the losses of the steps taken.
 
-        A step that takes longer is spread over several calls; its loss is returned by the last one.
+        A step that takes longer is spread over several calls; the last call returns its loss.
         See `Engine.run` for the meaning of a final NaN.
         """
         started = perf_counter()

@@ -378,7 +378,7 @@ def test_a_port_where_something_else_listens_is_one_line(monkeypatch: pytest.Mon
 
 
 def test_an_address_that_is_none_is_one_line() -> None:
-    with pytest.raises(ClusterError, match="the address must be like tcp://host:8786"):
+    with pytest.raises(ClusterError, match="the address must have the form tcp://host:port"):
         evaluate_all(square, range(N), Dask("nowhere"))
 
 

@@ -264,7 +264,7 @@ def test_a_mean_of_weights_that_no_training_has_had_is_refused(directory, averag
     content = (directory / "train_state.safetensors").read_bytes()
     facts |= {"state_sha256": hashlib.sha256(content).hexdigest()}
     path.write_text(json.dumps(facts | {"average": average | {"steps": 40}}))
-    with pytest.raises(CheckpointError, match="average needs n <= step <= "):
+    with pytest.raises(CheckpointError, match="average must have n <= step <= "):
         read_training(directory)
 
 
@@ -277,7 +277,7 @@ def test_a_best_that_no_training_has_had_is_refused(directory, best) -> None:
     content = (directory / "train_state.safetensors").read_bytes()
     facts |= {"state_sha256": hashlib.sha256(content).hexdigest()}
     path.write_text(json.dumps(facts | {"best": best | {"val_loss": 1.0, "n_worse": 0}}))
-    with pytest.raises(CheckpointError, match="not a valid checkpoint: best needs step <= "):
+    with pytest.raises(CheckpointError, match="not a valid checkpoint: best must have step <= "):
         read_training(directory)
 
 

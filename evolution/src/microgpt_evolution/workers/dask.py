@@ -192,7 +192,7 @@ def _check_scheduler(address: str) -> None:
     """
     parts = urlsplit(address)
     if not parts.hostname or not parts.port:
-        raise ValueError("the address must be like tcp://host:8786")
+        raise ValueError("the address must have the form tcp://host:port")
     with socket.create_connection((parts.hostname, parts.port), TIMEOUT_S) as line:
         if parts.scheme == "tcp" and not line.recv(1):
             raise OSError("another service answers there")

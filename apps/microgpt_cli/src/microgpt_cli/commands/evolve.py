@@ -50,8 +50,9 @@ def evolve(
     exchange: Annotated[
         Literal["migrate", "source"] | None,
         beauty(
-            help="Exchange between heads. migrate: heads send each other champions. source: "
-            "heads become similar, as in evolve-rust.  [default: migrate]"
+            help="How heads exchange genomes. migrate: each head receives champions of other "
+            "heads. source: all heads receive the same champions, as in evolve-rust.  "
+            "[default: migrate]"
         ),
     ] = None,
     head: Annotated[

@@ -71,7 +71,7 @@ class _Panels:
         several = [series for series in self._scaling.series if series.axis == axis]
         rows = [row for number, series in enumerate(several) for row in _curve(series, number)]
         line = theme.inline(rows).mark_line(strokeWidth=1.6, clip=True)
-        # A line along parameters connects several models, so it cannot use the color of one model.
+        # A curve over the parameter counts spans several models, so it has no model's color.
         color = self._color if axis == "steps" else alt.value(theme.DARK_GREY)
         is_law = any(series.law for series in several)
         return self._panel(

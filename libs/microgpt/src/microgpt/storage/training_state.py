@@ -217,12 +217,12 @@ def _state(
         raise ValueError(f"since_history has too many steps: {n_since}")
     if best and not best.step <= best.measured_at <= description.step:
         raise ValueError(
-            f"best needs step <= measured_at <= {description.step}, "
+            f"best must have step <= measured_at <= {description.step}, "
             f"got {best.step} and {best.measured_at}"
         )
     if average and not average.n <= average.step <= description.step:
         raise ValueError(
-            f"average needs n <= step <= {description.step}, got {average.n} and {average.step}"
+            f"average must have n <= step <= {description.step}, got {average.n}, {average.step}"
         )
     names = ("step", "dtype", "engine", "since_history", "seconds")
     return TrainState(

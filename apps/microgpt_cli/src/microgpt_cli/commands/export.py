@@ -12,7 +12,7 @@ from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, ModelDir
 def export(
     output: Annotated[
         Path,
-        typer.Option(help="Directory for the copy; can be that of the model.", show_default=False),
+        typer.Option(help="Output directory; can be the model's directory.", show_default=False),
     ],
     model_dir: ModelDir = DEFAULT_MODEL_DIR,
     format: Annotated[

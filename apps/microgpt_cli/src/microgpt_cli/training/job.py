@@ -167,9 +167,7 @@ def _inherited_tokenizer(
         ("--vocab-size", vocab_size, parent.tokenizer.vocab_size),
     ):
         if wanted not in (None, found):
-            raise ConfigError(
-                f"{flag} is {wanted}, but the model of --from has {found}; omit {flag}"
-            )
+            raise ConfigError(f"{flag} is {wanted}, but the --from model has {found}; omit {flag}")
     if added := new_tokens(parent, tokenizer):
         note(f"tokens new to the model, with random weights: {', '.join(map(repr, added))}")
     return tokenizer

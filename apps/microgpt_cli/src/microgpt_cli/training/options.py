@@ -38,7 +38,7 @@ BatchSize = Annotated[int, training(help="Documents per step.")]
 Dropout = Annotated[float, training(help="Dropout probability; reduces overfitting.")]
 WeightDecay = Annotated[float, training(help="AdamW weight decay.")]
 AverageTail = Annotated[
-    float, training(help="Fraction of the steps, at the end, over which to average the weights.")
+    float, training(help="Average the weights over this final fraction of the steps.")
 ]
 LossOn = Annotated[
     config.LossOn,

@@ -209,7 +209,9 @@ def _state(
     history = _history(tensors)
     recent_losses = _losses(tensors["recent_losses"])
     if len(recent_losses) != min(description.step, N_RECENT):
-        raise ValueError(f"{len(recent_losses)} recent losses after {description.step} steps")
+        raise ValueError(
+            f"expected {min(description.step, N_RECENT)} recent losses, got {len(recent_losses)}"
+        )
     if history and not 1 <= history[0].step <= history[-1].step <= description.step:
         raise ValueError(f"its history has steps outside 1 to {description.step}")
     n_since = description.since_history[1]

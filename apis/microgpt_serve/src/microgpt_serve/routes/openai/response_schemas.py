@@ -123,7 +123,7 @@ class ChatCompletion(ResponseBase):
 
     tokens_dropped: Annotated[int, Field(description="Number of tokens in dropped turns.")]
     unknown_characters: Annotated[
-        str, Field(description="Removed characters that are not in the vocabulary.")
+        str, Field(description="Characters removed because they are not in the vocabulary.")
     ]
     choices: list[ChatChoice]
     usage: Usage

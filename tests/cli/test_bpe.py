@@ -170,8 +170,8 @@ def test_a_model_to_begin_with_keeps_its_tokens(microgpt, model, names, tmp_path
     talk = ("train", "--from", model, *BPE, "--chat", "--input", "chat.jsonl", "--steps", "3")
     assert "vocab size: 273\n" in microgpt(*talk, "--output", "talk").stdout
     for args, problem in [
-        (["--tokenizer", "char"], "--tokenizer is char, but the model of --from has bpe"),
-        (["--vocab-size", "300", *BPE[:2]], "--vocab-size is 300, but the model of --from has 270"),
+        (["--tokenizer", "char"], "--tokenizer is char, but the --from model has bpe"),
+        (["--vocab-size", "300", *BPE[:2]], "--vocab-size is 300, but the --from model has 270"),
     ]:
         assert problem in refused(microgpt("train", "--from", model, "--input", names, *args))
 

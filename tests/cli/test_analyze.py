@@ -212,7 +212,7 @@ def test_what_draws_may_be_missing(microgpt, tmp_path) -> None:
     done = microgpt("analyze", "--output", "s.svg", **stubs)
     assert done.returncode == 2
     assert done.stderr == (
-        "error: plotting needs the extra plots (No module altair); "
+        "error: plotting requires the extra plots (No module altair); "
         "pip install 'microgpt-cli[plots]'\n"
     )
 

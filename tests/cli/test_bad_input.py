@@ -51,7 +51,10 @@ def names(tmp_path: Path) -> Path:
             "--long-docs cannot be used with --text stream",
         ),
         (["--text", "stream", "--val-fraction", "0.01"], "the validation split is empty"),
-        (["--long-docs", "skip", "--block-size", "2"], "no document fits into the context of 2"),
+        (
+            ["--long-docs", "skip", "--block-size", "2"],
+            "all documents are longer than the context of 2",
+        ),
         (["--val-fraction", "1"], "the validation fraction must be in [0, 1), got 1.0"),
         (["--val-fraction", "0.5", "--test-fraction", "0.5"], "must be less than 1"),
         (["--val-fraction", "0.001"], "too few documents (2): the validation split is empty"),
@@ -231,7 +234,7 @@ def test_a_mis_shaped_model(microgpt, chat_model, command) -> None:
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["--prompt", "aña"], "the model does not know 'ñ'; it knows 'aeimnv'"),
+        (["--prompt", "aña"], "the vocabulary does not contain 'ñ'; it contains 'aeimnv'"),
         (["--max-tokens", "1000000"], "max_tokens must be at most 100000"),
         (["--temperature", "-1"], "temperature must be >= 0, got -1.0"),
         (["--temperature", "nan"], "temperature must be a finite number >= 0, got nan"),
@@ -272,5 +275,5 @@ def test_an_unknown_command(microgpt) -> None:
 def test_an_argument_that_is_not_utf8_does_not_end_in_a_traceback(microgpt, text_model) -> None:
     prompt = os.fsdecode(b"a\xff")
     check_refused(
-        microgpt("generate", "--model-dir", text_model, "--prompt", prompt), "does not know"
+        microgpt("generate", "--model-dir", text_model, "--prompt", prompt), "does not contain"
     )

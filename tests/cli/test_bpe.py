@@ -103,8 +103,8 @@ def test_a_small_text_gives_fewer_tokens_and_says_so(microgpt) -> None:
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["--tokenizer", "char"], "--tokenizer is char, but bpe in the run to resume"),
-        (["--vocab-size", "300"], "--vocab-size is 300, but 270 in the run to resume"),
+        (["--tokenizer", "char"], "--tokenizer is char, but the run to resume has bpe"),
+        (["--vocab-size", "300"], "--vocab-size is 300, but the run to resume has 270"),
     ],
 )
 def test_another_vocabulary_is_not_gone_on_with(microgpt, model, args, problem) -> None:
@@ -238,7 +238,7 @@ def test_what_needs_the_extra_says_what_to_install(microgpt, tmp_path, command) 
     (tmp_path / "stubs" / "tokenizers.py").write_text(stub)
     error = refused(microgpt(*command, PYTHONPATH=str(tmp_path / "stubs")))
     assert error.endswith(
-        "subword tokens need the extra bpe (No module named 'tokenizers'); "
+        "subword tokens require the extra bpe (No module named 'tokenizers'); "
         "run: pip install 'microgpt-lib[bpe]'"
     )
 

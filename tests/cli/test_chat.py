@@ -36,9 +36,9 @@ def test_chat_tells_what_it_cannot_read_and_what_it_forgets(microgpt, chat_model
     done = microgpt("chat", "--model-dir", chat_model, stdin="hi\nhi\nhi\nhié\n")
     notes = done.stderr.splitlines()
     assert notes == [
-        "note: left out characters unknown to the model: 'é'",
-        "note: the first 8 tokens of the conversation no longer fit in the context; the oldest are "
-        "dropped from now on",
+        "note: removed characters that are not in the vocabulary: 'é'",
+        "note: the conversation no longer fits in the context; the oldest turns are dropped "
+        "(8 tokens so far)",
     ]
 
 
@@ -50,7 +50,7 @@ def test_chat_says_once_in_a_conversation_that_it_begins_to_forget(microgpt, cha
 
 def test_chat_tells_what_it_cannot_read_once(microgpt, chat_model) -> None:
     done = microgpt("chat", "--model-dir", chat_model, stdin="hé\nhé\nhi\n/clear\nhi\n")
-    assert done.stderr == "note: left out characters unknown to the model: 'é'\n"
+    assert done.stderr == "note: removed characters that are not in the vocabulary: 'é'\n"
     assert done.stdout.endswith("microgpt> yo\n")
 
 
@@ -66,7 +66,8 @@ def test_a_message_is_answered_and_that_is_all(microgpt, chat_model) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "yo\n", "")
     done = microgpt("chat", "--model-dir", chat_model, "--message", "/quit hi")
     assert (
-        done.stderr == "note: left out characters unknown to the model: '/', 'q', 'u', 't', ' '\n"
+        done.stderr
+        == "note: removed characters that are not in the vocabulary: '/', 'q', 'u', 't', ' '\n"
     )
 
 
@@ -87,7 +88,7 @@ def test_a_message_that_cannot_be_answered_is_refused(
 def test_bytes_that_are_no_text_are_told_and_left_out(microgpt, chat_model) -> None:
     done = microgpt("chat", "--model-dir", chat_model, "--message", "h\udcffi")
     assert (done.returncode, done.stdout) == (0, "yo\n")
-    assert done.stderr == "note: left out characters unknown to the model: '�'\n"
+    assert done.stderr == "note: removed characters that are not in the vocabulary: '�'\n"
 
 
 def test_a_chat_begins_with_the_demo_model_where_there_is_no_other(microgpt, demo_reply) -> None:
@@ -134,7 +135,7 @@ def test_a_saved_conversation_is_what_train_and_chat_read(microgpt, chat_model, 
     assert "num convos: 1\n" in done.stdout
     done = microgpt(*options, stdin="/load said.jsonl\nhi\nhi\n")
     assert done.stdout == "(4 messages read from said.jsonl)\nmicrogpt> yo\nmicrogpt> yo\n"
-    assert "tokens of the conversation no longer fit" in done.stderr
+    assert "the conversation no longer fits" in done.stderr
 
 
 def test_only_a_terminal_loads_what_edits_lines(microgpt, chat_model) -> None:

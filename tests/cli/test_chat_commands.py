@@ -104,7 +104,7 @@ def test_a_bad_command_is_told_in_a_line_and_changes_nothing(session, line, prob
 def test_a_file_is_replaced_by_the_session_that_wrote_or_read_it_alone(session, tmp_path) -> None:
     (tmp_path / "mine").write_text("precious\n")
     say(session, "hi")
-    with pytest.raises(ConfigError, match="mine exists and is not a file of this conversation"):
+    with pytest.raises(ConfigError, match="mine exists and does not belong to this conversation"):
         run_command(session, "/save mine")
     assert (tmp_path / "mine").read_text() == "precious\n"
     (tmp_path / "mine").write_text(LINE)
@@ -126,7 +126,7 @@ def test_another_conversation_does_not_replace_the_files_of_the_one_before(
     run_command(session, "/save mine")
     run_command(session, other)
     say(session, "hi")
-    with pytest.raises(ConfigError, match="mine exists and is not a file of this conversation"):
+    with pytest.raises(ConfigError, match="mine exists and does not belong to this conversation"):
         run_command(session, "/save mine")
 
 
@@ -153,7 +153,7 @@ def test_loading_replaces_the_conversation_and_tells_what_the_model_cannot_read(
     (tmp_path / "said.jsonl").write_text(LINE.replace("hi", "hé"))
     assert run_command(session, "/load said.jsonl") == "(2 messages read from said.jsonl)"
     assert session.messages == [Message("user", "hé"), YO]
-    assert told == ["left out characters unknown to the model: 'é'"]
+    assert told == ["removed characters that are not in the vocabulary: 'é'"]
 
 
 @pytest.mark.parametrize(

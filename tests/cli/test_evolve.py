@@ -175,7 +175,7 @@ def test_a_resume_with_other_settings_or_data_is_refused(microgpt, tmp_path) -> 
     run = f"experiments/{run_of(tmp_path).name}"
     done = microgpt("evolve", "--resume", run, "--population", "9")
     assert done.returncode == 2
-    assert "--population is 9, but 4 in the run to resume; omit --population" in done.stderr
+    assert "--population is 9, but the run to resume has 4; omit --population" in done.stderr
     (tmp_path / "names.txt").write_text("\n".join(f"other{i}" for i in range(100)))
     done = microgpt("evolve", "--resume", run)
     assert done.returncode == 2

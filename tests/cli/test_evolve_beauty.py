@@ -55,10 +55,10 @@ def test_the_life_cycle_with_the_hydra_in_an_empty_directory(microgpt, tmp_path)
 
 def test_a_resume_with_other_settings_is_refused(microgpt, searched) -> None:
     run = run_of(searched(*HYDRA)[1])
-    for option, now, then in [("head", "mirror", "not set"), ("samples", "5", "20")]:
+    for option, now, then in [("head", "mirror", "no head"), ("samples", "5", "20")]:
         done = microgpt("evolve", "--resume", run, f"--{option}", now)
         assert done.returncode == 2
-        problem = f"--{option} is {now}, but {then} in the run to resume; omit --{option}"
+        problem = f"--{option} is {now}, but the run to resume has {then}; omit --{option}"
         assert done.stderr == f"error: {problem}\n"
 
 
@@ -179,13 +179,25 @@ def test_a_better_genome_of_the_same_kind_stays_and_any_other_is_replaced(
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["--samples", "5"], "--samples is only for --objective aesthetic or hydra, got loss"),
-        (["--head", "weaver"], "--head is only for --objective hydra, got loss; "),
-        (["--exchange", "source"], "--exchange is only for --objective hydra, got "),
-        (["--origin"], "--origin is only for --objective hydra, got loss; omit --origin"),
-        ([*AESTHETIC, "--head", "spark"], "--head is only for --objective hydra, got aesthetic"),
-        ([*AESTHETIC, "--fitness", "held-out"], "--fitness is only for --objective loss, got aes"),
-        ([*HYDRA, "--fitness", "last-doc"], "--fitness is only for --objective loss, got hydra"),
+        (
+            ["--samples", "5"],
+            "--samples can only be used with --objective aesthetic or hydra, got loss",
+        ),
+        (["--head", "weaver"], "--head can only be used with --objective hydra, got loss; "),
+        (["--exchange", "source"], "--exchange can only be used with --objective hydra, got "),
+        (["--origin"], "--origin can only be used with --objective hydra, got loss; omit --origin"),
+        (
+            [*AESTHETIC, "--head", "spark"],
+            "--head can only be used with --objective hydra, got aesthetic",
+        ),
+        (
+            [*AESTHETIC, "--fitness", "held-out"],
+            "--fitness can only be used with --objective loss, got aes",
+        ),
+        (
+            [*HYDRA, "--fitness", "last-doc"],
+            "--fitness can only be used with --objective loss, got hydra",
+        ),
         ([*HYDRA, "--head", "origin"], "--head origin requires --origin; add --origin"),
         ([*HYDRA, "--samples", "0"], "samples must be >= 1, got 0"),
         ([*HYDRA, "--head", "medusa"], "invalid value for '--head'"),

@@ -177,7 +177,7 @@ def test_a_model_that_learnt_to_answer_alone_says_so_where_it_is_to_begin(
         (["--threads", "0"], "threads must be >= 1, got 0"),
         (["--threads", "9999"], "threads must be at most 1024"),
         (["--stop", ""], "a stop string must not be empty"),
-        (["--prompt", "Zoe"], "the model does not know 'Z', 'o'; it knows 'aeimnv'"),
+        (["--prompt", "Zoe"], "the vocabulary does not contain 'Z', 'o'; it contains 'aeimnv'"),
         (["--against", "names.txt"], "--against requires --novel; add --novel or omit --against"),
         (["--novel", "--against", "no.txt"], "cannot read no.txt: No such file or directory"),
     ],

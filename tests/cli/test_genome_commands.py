@@ -182,7 +182,7 @@ def test_a_run_stands_for_its_winner_and_keeps_it(microgpt, tmp_path) -> None:
     done = microgpt("genome", "use", "experiments/evolve_1")
     assert done.returncode == 2
     assert done.stderr == (
-        "error: experiments/evolve_1 has no winner yet; resume with: "
+        "error: experiments/evolve_1 has no winner yet; resume the search with: "
         "microgpt evolve --resume experiments/evolve_1\n"
     )
     assert not (tmp_path / "genome.json").exists()

@@ -66,7 +66,7 @@ def test_a_model_of_running_text_is_evaluated_and_resumed_on_running_text(microg
     facts = json.loads(done.stdout)
     assert (facts["n_docs"], facts["n_tokens"]) == (1, 184)
     done = microgpt("train", "--resume", "m", "--text", "lines", "--steps", "40")
-    assert "--text is lines, but stream in the run to resume; omit --text" in done.stderr
+    assert "--text is lines, but the run to resume has stream; omit --text" in done.stderr
     assert microgpt("train", "--resume", "m", "--steps", "40").returncode == 0
 
 

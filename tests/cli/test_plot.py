@@ -127,7 +127,7 @@ def test_plot_says_what_to_install(microgpt, tmp_path, missing) -> None:
     done = microgpt("plot", "model", PYTHONPATH=str(tmp_path / "stubs"))
     assert done.returncode == 2
     assert done.stderr == (
-        f"error: plotting needs the extra plots (No module named '{missing}'); "
+        f"error: plotting requires the extra plots (No module named '{missing}'); "
         "pip install 'microgpt-cli[plots]'\n"
     )
 

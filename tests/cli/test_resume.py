@@ -99,8 +99,8 @@ def test_what_was_lost_between_the_last_step_and_the_model_is_made_up_for(
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["--n-embd", "16"], "--n-embd is 16, but 8 in the run to resume; omit --n-embd"),
-        (["--lr", "0.5"], "--lr is 0.5, but 0.01 in the run to resume"),
+        (["--n-embd", "16"], "--n-embd is 16, but the run to resume has 8; omit --n-embd"),
+        (["--lr", "0.5"], "--lr is 0.5, but the run to resume has 0.01"),
         (["--seed", "1"], "--seed is 1, but 42"),
         (["--val-fraction", "0.1"], "--val-fraction is 0.1, but 0.0"),
         (["--dtype", "float64"], "--dtype is float64, but float32"),
@@ -129,7 +129,7 @@ def test_other_data_is_noticed(microgpt, unfinished, names) -> None:
     moved = names.rename(names.with_name("moved.txt"))
     assert "cannot read" in refused(microgpt("train", "--resume", "model"))
     names.write_text("something\nelse\n")
-    problem = "names.txt is not the input of the run: its documents have the sha256"
+    problem = "names.txt is not the input of the run: the sha256 of its documents is "
     assert problem in refused(microgpt("train", "--resume", "model"))
     assert microgpt("train", "--resume", "model", "--input", moved).returncode == 0
 
@@ -145,7 +145,7 @@ def test_where_nothing_was_begun_nothing_goes_on(microgpt, place, problem) -> No
 def test_an_unfinished_training_is_not_overwritten_by_accident(microgpt, unfinished, names) -> None:
     again = ("train", "--input", names, *SMALL, "--steps", "5", "--output", "model")
     assert refused(microgpt(*again)) == (
-        "error: the training run in model is unfinished, at step 60 of 60; "
+        "error: the training run in model is unfinished (step 60 of 60); "
         "resume it with --resume model, or replace it with --force"
     )
     assert microgpt(*again, "--force").returncode == 0
@@ -191,7 +191,7 @@ def test_a_model_is_trained_on_from_another(microgpt, names, tmp_path) -> None:
     done = microgpt(
         *("train", "--from", "parent", "--input", "more.txt", "--steps", "20", "--output", "child")
     )
-    assert "note: tokens new to the model, with random weights: 'b', 'j', 'ö'" in done.stderr
+    assert "note: added tokens with random weights: 'b', 'j', 'ö'" in done.stderr
     child = load(tmp_path / "child")
     assert child.model.n_embd == 8
     parent_sha256 = load(tmp_path / "parent").meta.weights_sha256
@@ -371,7 +371,7 @@ def test_a_model_changes_its_format_in_place(microgpt, text_model) -> None:
 
 def test_half_precision_is_not_for_json(microgpt, text_model) -> None:
     options = ("--model-dir", text_model, "--output", "x", "--format", "json", "--half")
-    assert "half precision needs the safetensors format" in refused(microgpt("export", *options))
+    assert "half precision requires the safetensors format" in refused(microgpt("export", *options))
 
 
 def test_a_training_can_leave_safetensors(microgpt, names, tmp_path) -> None:

@@ -225,7 +225,10 @@ def test_conversations_can_be_swept(microgpt, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["grid"], "no settings for the grid; pass some, such as --n-embd 16,32 --lr 0.005,0.01"),
+        (
+            ["grid"],
+            "the grid has no settings; pass at least one, such as --n-embd 16,32 --lr 0.005,0.01",
+        ),
         (["grid", "--lr", "fast"], f"--lr {LIST} numbers, such as 0.1,0.2, got 'fast'"),
         (["grid", "--steps", "1.5"], f"--steps {LIST} whole numbers, such as 1,2,4"),
         (["grid", "--steps", ""], f"--steps {LIST} whole numbers, such as 1,2,4, got ''"),
@@ -274,6 +277,6 @@ def test_a_sweep_goes_on_with_the_documents_that_it_began_with(microgpt, tmp_pat
     (tmp_path / "names.txt").write_text("\n".join(f"other{n}" for n in range(50)))
     done = microgpt("sweep", "resume", run)
     assert done.returncode == 2
-    assert "is not the input of the sweep: its documents have another sha256" in done.stderr
+    assert "is not the input of the sweep: its documents have a different sha256" in done.stderr
     done = microgpt("sweep", "resume", run, "--input", "data/names.txt")
     assert done.returncode == 0

@@ -130,7 +130,7 @@ def test_a_message_can_have_several_lines_typed_or_pasted(talk, lines) -> None:
     talk.send(lines)
     talk.expect(rf"h{ESCAPES}\r+\n{ESCAPES} {{5}}i")
     talk.send("\r")
-    talk.expect_exact(r"note: left out characters unknown to the model: '\n'")
+    talk.expect_exact(r"note: removed characters that are not in the vocabulary: '\n'")
     talk.expect(REPLY)
 
 

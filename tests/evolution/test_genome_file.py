@@ -130,9 +130,12 @@ MERGE = EVOLVE_RUST_FILE.replace(
         ("[1, 2]", r"genome\.json is not a genome: it must be a JSON object"),
         (
             '{"vocab_size": 27, "n_embd": 16}',
-            r"is not a genome: it has none of n_emb, n_ctx",
+            r"is not a genome: it has none of the keys n_emb, n_ctx",
         ),
-        (EVOLVE_RUST_FILE.replace('"lr"', '"rl"'), r"is not a complete genome: it lacks lr$"),
+        (
+            EVOLVE_RUST_FILE.replace('"lr"', '"rl"'),
+            r"is not a complete genome: it does not have lr$",
+        ),
         (
             '{"version": 2, "genes": []}',
             "version is 2, but this microgpt reads at most 1; update microgpt",

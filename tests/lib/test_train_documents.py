@@ -79,7 +79,7 @@ def test_conversations_whose_replies_lie_beyond_the_context_are_refused_if_it_cu
 
 def test_where_all_documents_are_too_long_there_is_nothing_to_skip_to(train) -> None:
     config = TrainConfig(steps=2, long_docs="skip")
-    with pytest.raises(DataError, match="no document fits into the context of 8 tokens"):
+    with pytest.raises(DataError, match="all documents are longer than the context of 8 tokens"):
         train(["a" * 8], model=SMALL, config=config)
     assert len(train(["a" * 8, "a" * 7], model=SMALL, config=config).losses) == 2
 

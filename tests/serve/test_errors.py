@@ -39,7 +39,7 @@ def assert_error(reply, status: int, text: str | None = None) -> None:
         ({"top_k": 0}, "top_k must be >= 1"),
         ({"top_p": 1.1}, "top_p must be <= 1, got 1.1"),
         ({"prompt": 5}, "prompt must be a string, got 5"),
-        ({"prompt": "aZé"}, "the model does not know 'Z', 'é'"),
+        ({"prompt": "aZé"}, "the vocabulary does not contain 'Z', 'é'"),
         ({"max_tokens": 16_385}, "max_tokens must be <= 16384, got 16385"),
         ({"stop": ["a"]}, "unknown field 'stop'"),
         ([], "the body must be an object"),

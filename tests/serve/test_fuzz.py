@@ -25,7 +25,7 @@ PAGES = [
 ]
 # Refused though the schema allows it: what only the model can know, and the product of two fields.
 LEGITIMATE = re.compile(
-    r"the model does not know|the prompt has|a prompt must have|the tokens of a prompt must"
+    r"the vocabulary does not contain|the prompt has|a prompt must have|the tokens of a prompt must"
     r"|the message has|messages has no user message|.* does not exist(; use |$)"
     r"|with echo, a prompt must fit|n times the number of prompts"
 )

@@ -117,9 +117,9 @@ def test_bad_keys_at_a_reload_leave_the_old_ones_and_the_model_is_loaded(
         (None, ": the API keys cannot be read: No such file or directory"),
         ("", " has no key; write one per line"),
         ("# later\n\n", " has no key; write one per line"),
-        ("k-1\nalice k-2\n", ", line 2: a key must be ASCII characters without spaces"),
-        ("k-1\n\nclé\n", ", line 3: a key must be ASCII characters without spaces"),
-        ("k-1\nk-2\nk-1\n", ", line 3: duplicate of the key in line 1"),
+        ("k-1\nalice k-2\n", ", line 2: a key must contain only ASCII characters and no spaces"),
+        ("k-1\n\nclé\n", ", line 3: a key must contain only ASCII characters and no spaces"),
+        ("k-1\nk-2\nk-1\n", ", line 3: duplicate of the key on line 1"),
     ],
 )
 def test_a_bad_file_of_keys_stops_the_start_with_a_sentence(

@@ -159,7 +159,7 @@ def test_a_prompt_of_tokens_is_what_it_says(talk, talk_gpt) -> None:
         ([-1], "prompt must be"),
         ([1.5], "prompt must be"),
         ({"a": 1}, "prompt must be"),
-        ([10**6], "the tokens of a prompt must be 0 to "),
+        ([10**6], "the tokens of a prompt must be from 0 to "),
         (["hi"] * 51, "prompt must have at most 50 entries"),
         ("a" * 200_000, "prompt must have at most 131072 characters"),
     ],

@@ -103,7 +103,7 @@ def test_a_full_queue_is_503_with_retry_after(serve, slow_dir) -> None:
     refused = [reply for reply in replies if reply.status == 503]
     assert refused
     assert all(reply.status in (503, 504) for reply in replies)
-    assert refused[0].json == {"error": "the queue is full; try again soon"}
+    assert refused[0].json == {"error": "the queue is full; try again later"}
     assert refused[0].headers["retry-after"] == "1"
 
 

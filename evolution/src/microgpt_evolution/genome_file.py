@@ -87,9 +87,9 @@ def decode_genome(content: bytes, path: Path) -> GenomeRecord:
     if problem := newer_version(text, "version", FORMAT_VERSION):
         raise GenomeError(f"{path}: {problem}")
     if facts.keys().isdisjoint(GENES):
-        raise GenomeError(f"{path} is not a genome: it has none of {', '.join(GENES)}")
+        raise GenomeError(f"{path} is not a genome: it has none of the keys {', '.join(GENES)}")
     if missing := [key for key in (*GENES, "loss", "generation") if key not in facts]:
-        raise GenomeError(f"{path} is not a complete genome: it lacks {', '.join(missing)}")
+        raise GenomeError(f"{path} is not a complete genome: it does not have {', '.join(missing)}")
     if facts.get("objective", "loss") == "loss" and facts.get("fitness") is None:
         facts["fitness"] = "last-doc"  # files from evolve-rust do not name the fitness
     try:

@@ -199,7 +199,7 @@ def test_should_stop_ends_it_early() -> None:
         elif item > KILLER:
             should_stop.wait(30)
 
-    with pytest.raises(StoppedError, match=r"stopped with \d of 100 evaluated"):
+    with pytest.raises(StoppedError, match=r"stopped after \d of 100 evaluations"):
         evaluate_all(work, range(100), Threads(2), should_stop=should_stop)
     assert len(started) < 100
     assert threading.active_count() == n_threads

@@ -81,7 +81,7 @@ def test_the_names_of_special_tokens_in_a_text_are_plain_characters() -> None:
 
 
 def test_encode_names_every_character_that_it_does_not_know() -> None:
-    with pytest.raises(TokenizerError, match="does not know 'é', 'Z'; it knows 'abc'"):
+    with pytest.raises(TokenizerError, match="does not contain 'é', 'Z'; it contains 'abc'"):
         CharTokenizer("abc").encode("aéZéb")
 
 

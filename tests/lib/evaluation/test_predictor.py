@@ -77,7 +77,7 @@ def test_the_likeliest_token_is_the_one_that_is_taken_at_temperature_0(gpt) -> N
 def test_each_token_gets_log_probabilities(gpt) -> None:
     for n in (1, gpt.config.block_size, gpt.config.block_size + 1):
         assert len(gpt.log_probabilities([0] * n)) == n
-    with pytest.raises(PromptError, match="there are no tokens"):
+    with pytest.raises(PromptError, match="tokens must not be empty"):
         gpt.log_probabilities([])
     for tokens in ([0, gpt.config.vocab_size], [-1]):
         with pytest.raises(PromptError, match="tokens of a prompt must be 0 to"):

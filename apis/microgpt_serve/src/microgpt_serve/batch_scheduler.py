@@ -91,7 +91,7 @@ class BatchScheduler:
     ) -> QueuedRequest:
         """Add a job to the queue. Raise ServeError if the queue is full."""
         if self.n_waiting >= self._queue_limit:
-            raise ServeError(503, "the queue is full; try again soon", retry_after_s=RETRY_AFTER_S)
+            raise ServeError(503, "the queue is full; try again later", retry_after_s=RETRY_AFTER_S)
         request = QueuedRequest(model, job, self.loop.create_future(), changed)
         if not self._new:
             self.loop.call_soon(self._flush)

@@ -117,8 +117,8 @@ class _Server(uvicorn.Server):
             )
             if not settings.allowed_hosts:
                 LOG.warning(
-                    "web pages can use the service by DNS rebinding; set MICROGPT_ALLOWED_HOSTS to "
-                    "the host names that clients use"
+                    "web pages can access the service through DNS rebinding; set "
+                    "MICROGPT_ALLOWED_HOSTS to the host names that clients use"
                 )
 
     @contextlib.contextmanager
@@ -145,7 +145,7 @@ class _Server(uvicorn.Server):
         for number in (signal.SIGTERM, signal.SIGINT):  # a second signal ends the process at once
             signal.signal(number, signal.SIG_DFL)
         self._state.is_draining = True
-        LOG.info("shutting down: waiting for running replies")
+        LOG.info("shutting down; waiting for running requests to finish")
         self._start(self._drain())
 
     async def _drain(self) -> None:

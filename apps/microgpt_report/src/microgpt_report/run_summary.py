@@ -208,8 +208,8 @@ def _imported_generations(run: RecordedRun) -> list[Generation]:
         place = re.fullmatch("g([0-9]{1,9})-([0-9]{1,9})", entry.id)
         if place is None:
             raise RunError(
-                f"{run.directory / EVALUATIONS}: id {entry.id!r:.40} must be a generation and "
-                "a rank, such as g3-1; import the log again"
+                f"{run.directory / EVALUATIONS}: id {entry.id!r:.40} must consist of a "
+                "generation and a rank, such as g3-1; import the log again"
             )
         origin, evaluation = cast(Provenance, entry.origin), entry.evaluation
         generation, slot = int(place[1]), int(place[2])

@@ -187,7 +187,7 @@ def _open_records(directory: Path, settings: SearchSettings) -> Records:
             new, old = getattr(settings, name), getattr(begun, name)
             if new != old:
                 raise ConfigError(
-                    f"{name} is {new}, but {old} in the run in {directory}; use another run_dir"
+                    f"{name} is {new}, but the run in {directory} has {old}; use another run_dir"
                 )
     except BaseException:
         records.close()

@@ -105,7 +105,7 @@ class SearchSettings(BaseModel):
             if name not in known and value:
                 raise ConfigError(f"objective {self.objective} takes no {name}, got {value}")
             if value is None and known.get(name) is not None:
-                raise ConfigError(f"objective {self.objective} needs {name}")
+                raise ConfigError(f"objective {self.objective} requires {name}")
         if self.head == "origin" and not self.origin:
             raise ConfigError("--head origin requires --origin; add --origin")
         return self
@@ -130,8 +130,8 @@ class SearchSettings(BaseModel):
             if name in given and name not in known:
                 others = [other for other, options in DEFAULTS.items() if name in options]
                 raise ConfigError(
-                    f"--{name} is only for --objective {' or '.join(others)}, got {objective}; "
-                    f"omit --{name}"
+                    f"--{name} can only be used with --objective {' or '.join(others)}, "
+                    f"got {objective}; omit --{name}"
                 )
         chosen = {name: given.get(name, default) for name, default in known.items()}
         try:
@@ -157,9 +157,9 @@ class SearchSettings(BaseModel):
         for name in ("objective", "seed", *OPTIONS):
             known = getattr(self, name)
             if name in given and given[name] != known:
-                has = "not set" if known is None else known
+                has = f"no {name}" if known is None else known
                 raise ConfigError(
-                    f"--{name} is {given[name]}, but {has} in the run to resume; omit --{name}"
+                    f"--{name} is {given[name]}, but the run to resume has {has}; omit --{name}"
                 )
         if warm_start and warm_start != self.warm_start:
             old = self.warm_start
@@ -173,8 +173,8 @@ class SearchSettings(BaseModel):
         """Raise ConfigError if the documents differ from those of the run to resume."""
         if sha256 != self.data_sha256:
             raise ConfigError(
-                f"{input} is not the input of the run: its documents have another sha256; pass "
-                "the original file with --input"
+                f"{input} is not the input of the run: its documents have a different sha256; "
+                "pass the original file with --input"
             )
 
 

@@ -81,7 +81,8 @@ class Dask(Pool):
             from distributed import Client
         except ImportError as error:
             raise ClusterError(
-                "workers on other machines need Dask; pip install 'microgpt-evolution[cluster]'"
+                "workers on other machines require Dask; "
+                "run: pip install 'microgpt-evolution[cluster]'"
             ) from error
         # Silence the tracebacks that Dask and its event loop log for a lost connection, because
         # ClusterError reports it. Disable the graph-size warning: large work is sent only once.
@@ -179,8 +180,8 @@ def _check_versions(versions: Any) -> None:
             if theirs != ours[name]:
                 has = f"{name} {theirs}" if theirs else f"no {name}"
                 raise ClusterError(
-                    f"{who} has {has}, but this machine has {ours[name]}; install {name} "
-                    f"{ours[name]} there"
+                    f"{who} has {has}, but this machine has {name} {ours[name]}; install the same "
+                    "version on all machines"
                 )
 
 
@@ -195,4 +196,4 @@ def _check_scheduler(address: str) -> None:
         raise ValueError("the address must have the form tcp://host:port")
     with socket.create_connection((parts.hostname, parts.port), TIMEOUT_S) as line:
         if parts.scheme == "tcp" and not line.recv(1):
-            raise OSError("another service answers there")
+            raise OSError("the service at this address is not a Dask scheduler")

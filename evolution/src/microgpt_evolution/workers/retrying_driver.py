@@ -95,7 +95,7 @@ class _Evaluation(Generic[Item, Result]):
         n_done = 0
         while n_done < len(self.items):
             if should_stop.is_set():
-                raise StoppedError(f"stopped with {n_done} of {len(self.items)} evaluated")
+                raise StoppedError(f"stopped after {n_done} of {len(self.items)} evaluations")
             self._submit()
             try:
                 future = self.finished.get(timeout=POLL_S)

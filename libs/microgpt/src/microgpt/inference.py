@@ -114,7 +114,7 @@ class InferenceGpt(Predictor):
             rules = replace(rules, stop=(*rules.stop, *stop_ids))
         if rng is not None or self.engine == "reference":
             if threads > 1 and rng is not None:
-                raise ConfigError("rng works with one thread only; leave threads out")
+                raise ConfigError("rng cannot be used with several threads; omit threads")
             rngs = repeat(rng) if rng is not None else map(random.Random, count(seed))
             streams = (self._stream(tokens, rules, each) for each in rngs)
             texts = (text_until(stream, self.tokenizer, stop) for stream in streams)

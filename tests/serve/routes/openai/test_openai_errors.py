@@ -113,7 +113,7 @@ def test_a_bad_conversation_is_refused_by_name(talk, fields, message, field) -> 
     [
         ({"prompt": 5}, "prompt must be a string, a list of token ids", "prompt"),
         ({"best_of": True}, "best_of is not supported, got True; omit best_of", "best_of"),
-        ({"prompt": "aZ"}, "the model does not know 'Z'", None),
+        ({"prompt": "aZ"}, "the vocabulary does not contain 'Z'", None),
         ({"prompt": "a" * 99, "echo": True}, "with echo, a prompt must fit into the", "prompt"),
         ({"logprobs": True}, "logprobs must be a whole number", "logprobs"),
         ({"logprobs": 21}, "logprobs must be <= 20, got 21", "logprobs"),
@@ -215,4 +215,4 @@ def test_a_full_queue_is_503_for_streams_too(serve, slow_dir) -> None:
     for reply in refused:
         assert reply.headers["retry-after"] == "1"
         assert json.loads(reply.body)["error"]["type"] == "server_error"
-        assert_error(reply, 503, "the queue is full; try again soon", None)
+        assert_error(reply, 503, "the queue is full; try again later", None)

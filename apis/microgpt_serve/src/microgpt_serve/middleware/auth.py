@@ -28,7 +28,7 @@ HEALTH_PATHS = frozenset({"/health", "/ready"})
 NO_KEY_NEEDED = frozenset({"/", "/docs", "/openapi.json"})
 ASSETS = "/docs/assets"  # scripts and styles of /docs; no key is needed
 MAX_FILE_BYTES = 2**20  # maximum size of the key file; about 20,000 keys
-KEY_RULE = "must be ASCII characters without spaces"
+KEY_RULE = "must contain only ASCII characters and no spaces"
 
 
 class AuthMiddleware:
@@ -113,7 +113,7 @@ def parse_keys(text: str, name: str) -> list[str]:
         if not is_key(key):
             raise ConfigError(f"{name}, line {number}: a key {KEY_RULE}; write one per line")
         if key in line_of:
-            raise ConfigError(f"{name}, line {number}: duplicate of the key in line {line_of[key]}")
+            raise ConfigError(f"{name}, line {number}: duplicate of the key on line {line_of[key]}")
         line_of[key] = number
     if not line_of:
         raise ConfigError(f"{name} has no key; write one per line")

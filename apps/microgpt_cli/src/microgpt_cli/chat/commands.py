@@ -79,7 +79,9 @@ def _save(session: ChatSession, name: str) -> str:
     if not session.messages:
         raise ConfigError("the conversation is empty; there is nothing to save")
     if os.path.lexists(path) and os.path.realpath(path) not in session.own_files:
-        raise ConfigError(f"{path} exists and is not a file of this conversation; use another file")
+        raise ConfigError(
+            f"{path} exists and does not belong to this conversation; use another file"
+        )
     turns = [{"role": one.role, "content": one.content} for one in session.messages]
     line = json.dumps(turns, ensure_ascii=False) + "\n"
     publish(path.parent, {path.name: line.encode()})

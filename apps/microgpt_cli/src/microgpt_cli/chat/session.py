@@ -62,8 +62,8 @@ class ChatSession:
         self.note_unknown([question])
         if prompt.tokens_dropped and not self._has_dropped:  # reported only once
             self.tell(
-                f"the first {prompt.tokens_dropped} tokens of the conversation no longer fit in "
-                "the context; the oldest are dropped from now on"
+                "the conversation no longer fits in the context; the oldest turns are dropped "
+                f"({prompt.tokens_dropped} tokens so far)"
             )
         self._has_dropped = prompt.tokens_dropped > 0
         stream = self._model.reply(prompt, sampling=self.sampling, seed=self.seed)
@@ -80,7 +80,9 @@ class ChatSession:
         unknown = self._model.tokenizer.unknown_characters(text)
         if new := [char for char in unknown if char not in self._noted]:
             self._noted += "".join(new)
-            self.tell(f"left out characters unknown to the model: {', '.join(map(repr, new))}")
+            self.tell(
+                f"removed characters that are not in the vocabulary: {', '.join(map(repr, new))}"
+            )
 
 
 def _replace_undecodable(text: str) -> str:

@@ -134,7 +134,7 @@ def _content(path: Path) -> tuple[Path, bytes]:
                     f"{path} is a sweep, which has no genome; use a run of microgpt evolve"
                 )
             how = f"microgpt evolve --resume {as_argument(path)}"
-            raise RunError(f"{path} has no winner yet; resume with: {how}")
+            raise RunError(f"{path} has no winner yet; resume the search with: {how}")
         path = path / GENOME
     return path, read_content(path)
 

@@ -124,7 +124,7 @@ def grid(
     }
     if not axes:
         raise ConfigError(
-            "no settings for the grid; pass some, such as --n-embd 16,32 --lr 0.005,0.01"
+            "the grid has no settings; pass at least one, such as --n-embd 16,32 --lr 0.005,0.01"
         )
     configs, impossible = all_combinations(axes)
     for problem in impossible:

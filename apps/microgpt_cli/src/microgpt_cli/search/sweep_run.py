@@ -79,8 +79,8 @@ def resume(run: Path, path: Path | None, workers: int | None, scheduler: str | N
         parts = _load(path, sweep.val_fraction, sweep.test_fraction, chat=sweep.chat)
         if parts.facts.sha256 != sweep.data_sha256:
             raise ConfigError(
-                f"{path} is not the input of the sweep: its documents have another sha256; pass "
-                "the original file with --input"
+                f"{path} is not the input of the sweep: its documents have a different sha256; "
+                "pass the original file with --input"
             )
         objective = SweepObjective.of(parts)
         with pool:

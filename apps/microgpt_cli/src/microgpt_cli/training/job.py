@@ -169,7 +169,7 @@ def _inherited_tokenizer(
         if wanted not in (None, found):
             raise ConfigError(f"{flag} is {wanted}, but the --from model has {found}; omit {flag}")
     if added := new_tokens(parent, tokenizer):
-        note(f"tokens new to the model, with random weights: {', '.join(map(repr, added))}")
+        note(f"added tokens with random weights: {', '.join(map(repr, added))}")
     return tokenizer
 
 
@@ -180,8 +180,8 @@ def refuse_unfinished(directory: TrainingDirectory) -> None:
     plan, state, status = read_training(directory.path)
     if status == "running":
         raise CheckpointError(
-            f"the training run in {directory.path} is unfinished, at step {state.step} of "
-            f"{plan.config.steps}; resume it with --resume {as_argument(directory.path)}, or "
+            f"the training run in {directory.path} is unfinished (step {state.step} of "
+            f"{plan.config.steps}); resume it with --resume {as_argument(directory.path)}, or "
             "replace it with --force"
         )
 
@@ -229,9 +229,9 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Train
     parts = _load_parts(path, plan.preset, config, *held_out, chat=plan.tokenizer.is_chat)
     if parts.facts.sha256 != plan.data.sha256:
         raise ConfigError(
-            f"{path or 'the preset'} is not the input of the run: its documents have the sha256 "
-            f"{parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; pass the original file "
-            "with --input"
+            f"{path or 'the preset'} is not the input of the run: the sha256 of its "
+            f"documents is {parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; pass the "
+            "original file with --input"
         )
     plan = replace(
         plan,
@@ -264,7 +264,7 @@ def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]
             raise ConfigError(f"{flag} cannot be used with --resume; omit one of them")
         if value != known[name]:
             raise ConfigError(
-                f"{flag} is {value}, but {known[name]} in the run to resume; omit {flag}"
+                f"{flag} is {value}, but the run to resume has {known[name]}; omit {flag}"
             )
 
 

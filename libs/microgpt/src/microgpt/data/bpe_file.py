@@ -22,7 +22,7 @@ def new_library() -> "Library":
         from tokenizers import decoders, models, pre_tokenizers
     except ImportError as error:
         raise TokenizerError(
-            f"subword tokens need the extra bpe ({error}); run: pip install 'microgpt-lib[bpe]'"
+            f"subword tokens require the extra bpe ({error}); run: pip install 'microgpt-lib[bpe]'"
         ) from error
     library = Library(models.BPE())
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -113,7 +113,7 @@ def _check_merges(model: _Model) -> None:
         for piece in (*merge, "".join(merge)):
             if piece not in model.vocab:
                 first, second = merge
-                problem = f"the merge of {first!r} and {second!r} needs the missing token {piece!r}"
+                problem = f"the merge of {first!r} and {second!r} has no token {piece!r}"
                 raise TokenizerError(f"the tokenizer is damaged: {printable(problem)}")
 
 

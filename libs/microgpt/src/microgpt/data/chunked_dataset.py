@@ -170,7 +170,7 @@ def _cut(
     tokens = tokenizer.encode_document(doc)
     if text == "stream":
         if not isinstance(doc, str):
-            raise ConfigError("conversations cannot be read as running text; leave text out")
+            raise ConfigError("conversations cannot be read as running text; omit text")
         if not doc:
             return []
         return SlidingWindows(tokens[:-1], block_size, first=tokenizer.bos_id, stride=stride)

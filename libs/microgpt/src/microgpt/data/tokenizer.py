@@ -237,7 +237,7 @@ class CharTokenizer(Tokenizer):
     def _unknown_error(self, text: str) -> TokenizerError:
         unknown = ", ".join(map(repr, self.unknown_characters(text)))
         return TokenizerError(
-            f"the model does not know {unknown}; it knows {''.join(self.chars)!r}"
+            f"the vocabulary does not contain {unknown}; it contains {''.join(self.chars)!r}"
         )
 
     def count(self, text: str) -> int:

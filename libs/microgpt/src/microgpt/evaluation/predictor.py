@@ -87,7 +87,9 @@ class Predictor:
         n_characters = sum(count_predictions(doc, loss_on, text, len) for doc in docs)
         evaluation_set = EvaluationSet(chunks, n_characters=n_characters)
         if not evaluation_set.n_tokens:
-            raise DataError("there are no documents to evaluate, or they have no assistant replies")
+            raise DataError(
+                "there are no documents to evaluate, or the conversations have no assistant replies"
+            )
         if self.engine == "reference":
             evaluation = evaluation_set.evaluate(partial(scalar_nll, self._gpt))
         else:
@@ -105,7 +107,7 @@ class Predictor:
             PromptError: there are no tokens, or a token is unknown.
         """
         if not tokens:
-            raise PromptError("there are no tokens")
+            raise PromptError("tokens must not be empty")
         self.check_tokens(tokens)
         rows: list[list[float]] = []
         start, known, size = 0, 0, self.config.block_size
@@ -140,4 +142,6 @@ class Predictor:
     def check_tokens(self, tokens: Sequence[int]) -> None:
         """Raise PromptError if a token is not in the vocabulary."""
         if tokens and (min(tokens) < 0 or max(tokens) >= self.config.vocab_size):
-            raise PromptError(f"the tokens of a prompt must be 0 to {self.config.vocab_size - 1}")
+            raise PromptError(
+                f"the tokens of a prompt must be from 0 to {self.config.vocab_size - 1}"
+            )

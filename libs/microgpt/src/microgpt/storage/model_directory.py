@@ -99,7 +99,9 @@ def export(
             is too large for float16.
     """
     if half and weights_format == "json":
-        raise ConfigError("half precision needs the safetensors format; JSON stores full precision")
+        raise ConfigError(
+            "half precision requires the safetensors format; JSON stores full precision"
+        )
     content = encode_weights(
         saved.model, saved.weights, weights_format, "float16" if half else saved.dtype
     )

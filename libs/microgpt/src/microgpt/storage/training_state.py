@@ -213,7 +213,7 @@ def _state(
             f"expected {min(description.step, N_RECENT)} recent losses, got {len(recent_losses)}"
         )
     if history and not 1 <= history[0].step <= history[-1].step <= description.step:
-        raise ValueError(f"its history has steps outside 1 to {description.step}")
+        raise ValueError(f"the history has steps outside 1 to {description.step}")
     n_since = description.since_history[1]
     if n_since > description.step - (history[-1].step if history else 0):
         raise ValueError(f"since_history has too many steps: {n_since}")
@@ -246,7 +246,7 @@ def _history(tensors: Mapping[str, NDArray[Any]]) -> list[HistoryPoint]:
     measured = tensors["history.val_loss"]
     _losses(np.where(np.isnan(measured), 0, measured))
     if tensors["history.step"].dtype != np.int64 or steps != sorted(set(steps)):
-        raise ValueError("its history steps do not ascend")
+        raise ValueError("the steps of the history must be ascending")
     return [
         HistoryPoint(step, loss, None if math.isnan(val_loss) else val_loss)
         for step, loss, val_loss in zip(steps, losses, measured.tolist(), strict=True)
@@ -256,5 +256,5 @@ def _history(tensors: Mapping[str, NDArray[Any]]) -> list[HistoryPoint]:
 def _losses(tensor: NDArray[Any]) -> tuple[float, ...]:
     """Convert losses to a tuple; raise ValueError if the array is invalid."""
     if tensor.ndim != 1 or tensor.dtype != np.float64 or not (np.abs(tensor) < MAX_LOSS).all():
-        raise ValueError(f"its losses are not a float64 vector with values below {MAX_LOSS:g}")
+        raise ValueError(f"losses must be a float64 vector with values below {MAX_LOSS:g}")
     return tuple(tensor.tolist())

@@ -41,7 +41,7 @@ def encode_weights(
         tensors = {name: np.array(weights[name], dtype) for name in weight_shapes(model)}
     for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
-            raise CheckpointError(f"{name} has a weight too large for {dtype}")
+            raise CheckpointError(f"{name} has a weight that is too large for {dtype}")
     return save(tensors, {"format": "np"})
 
 

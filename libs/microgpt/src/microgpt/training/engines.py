@@ -74,10 +74,10 @@ def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
     if dtype is not None:
         check_choice("dtype", dtype, DType)
     if (engine, dtype) == ("reference", "float32"):
-        raise ConfigError("the reference engine supports only float64; leave dtype out")
+        raise ConfigError("the reference engine supports only float64; omit dtype")
     check_threads(threads)
     if engine == "reference" and threads > 1:
-        raise ConfigError("the reference engine supports only one thread; leave threads out")
+        raise ConfigError("the reference engine supports only one thread; omit threads")
 
 
 def check_fits(

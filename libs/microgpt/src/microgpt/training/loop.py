@@ -171,7 +171,9 @@ class TrainingLoop:
         )
         evaluation_set = EvaluationSet(chunks, at_once=AT_ONCE if plan.engine == "compiled" else 1)
         if not evaluation_set.n_tokens:
-            raise DataError("the held-out conversations have no assistant replies; hold out more")
+            raise DataError(
+                "the held-out conversations have no assistant replies; hold out more conversations"
+            )
         return evaluation_set
 
     def _report(self, val_loss: float | None = None) -> None:

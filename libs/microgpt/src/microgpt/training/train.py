@@ -159,8 +159,8 @@ def _encode_in_order(
     if n_chunks and dataset.n_predictions:
         return dataset
     if config.long_docs == "skip" and chunks.n_long:
-        what = f"no document fits into the context of {chunks.block_size} tokens"
-        raise DataError(f"{what}, and longer documents are skipped; use a larger block size")
+        what = f"all documents are longer than the context of {chunks.block_size} tokens"
+        raise DataError(f"{what}, and long documents are skipped; use a larger block size")
     raise DataError(
         f"no assistant reply starts within the context of {chunks.block_size} tokens; "
         "use a larger block size"
@@ -182,12 +182,13 @@ def _check_resume(
     check_engine(engine, resume.dtype)
     if resume.dtype != dtype:
         raise ConfigError(
-            f"the checkpoint to resume has dtype {resume.dtype}, not {dtype}; leave dtype out"
+            f"the checkpoint to resume has dtype {resume.dtype}, not {dtype}; omit dtype"
         )
     sizes = {len(numbers) for numbers in (resume.weights, resume.adam_m, resume.adam_v)}
     if sizes != {count_params(model)}:
         raise ConfigError(
-            "the checkpoint to resume has another model shape; use the shape of the checkpoint"
+            "the checkpoint to resume has a different model shape; "
+            "use the same shape as the checkpoint"
         )
     if resume.step > config.steps:
         raise ConfigError(

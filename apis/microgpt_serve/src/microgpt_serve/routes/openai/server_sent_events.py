@@ -62,7 +62,7 @@ class EventStream(Response):
             sent_error = as_serve_error(error)
             scope["outcome"] = sent_error.status  # used by the access log and the metrics
             if sent_error.status == 500:
-                LOG.error("internal error in a stream", exc_info=error)
+                LOG.error("internal error while streaming a response", exc_info=error)
             is_gone = isinstance(error, ClientDisconnectedError)
             last = b"" if is_gone else b"data: %b\n\n" % sent_error.openai_body()
             await send_chunk(last, is_last=True)

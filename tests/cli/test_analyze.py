@@ -213,7 +213,7 @@ def test_what_draws_may_be_missing(microgpt, tmp_path) -> None:
     assert done.returncode == 2
     assert done.stderr == (
         "error: plotting requires the extra plots (No module altair); "
-        "pip install 'microgpt-cli[plots]'\n"
+        "run: pip install 'microgpt-cli[plots]'\n"
     )
 
 

@@ -128,7 +128,7 @@ def test_plot_says_what_to_install(microgpt, tmp_path, missing) -> None:
     assert done.returncode == 2
     assert done.stderr == (
         f"error: plotting requires the extra plots (No module named '{missing}'); "
-        "pip install 'microgpt-cli[plots]'\n"
+        "run: pip install 'microgpt-cli[plots]'\n"
     )
 
 

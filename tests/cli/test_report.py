@@ -226,7 +226,7 @@ def test_a_search_without_what_draws_is_the_same_and_says_so(microgpt, tmp_path,
     stubbed = {"PYTHONPATH": str(tmp_path / "stubs")}
     done = microgpt("evolve", *AESTHETIC, cold=True, **stubbed)
     assert done.returncode == 0
-    why = f"a report requires the extra plots (No module named '{missing}'); pip install "
+    why = f"a report requires the extra plots (No module named '{missing}'); run: pip install "
     assert done.stderr.splitlines()[-1].startswith(f"note: report.html was not written: {why}")
     done = microgpt("report", cold=True, **stubbed)
     assert (done.returncode, done.stdout) == (2, "")

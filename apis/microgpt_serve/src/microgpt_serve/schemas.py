@@ -22,7 +22,7 @@ Temperature = Annotated[
     Field(
         ge=0,
         allow_inf_nan=False,
-        description="Sampling temperature; 0 always takes the most likely token.",
+        description="Sampling temperature; 0 always selects the most likely token.",
     ),
 ]
 # Accepts 5.0 as 5. This must be the last annotation; otherwise, the schema lacks the limits.
@@ -46,7 +46,10 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 TopK = Annotated[Count | None, Field(description="Sample only from the k most likely tokens.")]
 TopP = Annotated[
     Probability | None,
-    Field(description="Sample only from the most likely tokens with this total probability."),
+    Field(
+        description="Nucleus sampling: sample from the smallest set of tokens with this total "
+        "probability."
+    ),
 ]
 Message = TypeVar("Message")
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
@@ -71,14 +74,15 @@ class GenerateRequest(RequestBody):
     num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES), WHOLE_FLOAT] = 1
     temperature: Temperature = DEFAULT_TEMPERATURE
     seed: Seed = Field(
-        DEFAULT_SEED, description="Seed of the first sample; the seed increases by 1 per sample."
+        DEFAULT_SEED,
+        description="Seed of the first sample; incremented by 1 for each further sample.",
     )
     max_tokens: MaxTokens | None = Field(
         None,
-        description="Maximum number of new tokens. Default: until the context is full.",
+        description="Maximum number of new tokens. Default: as many as fit in the context.",
     )
     prompt: str = Field(
-        "", max_length=MAX_CHARACTERS, description="Text that every sample starts with."
+        "", max_length=MAX_CHARACTERS, description="Prompt; every sample starts with this text."
     )
     top_k: TopK = None
     top_p: TopP = None
@@ -136,7 +140,8 @@ class ChatRequest(RequestBody):
     )
     max_tokens: MaxTokens | None = Field(
         None,
-        description="Maximum number of tokens of the reply. Default: until the context is full.",
+        description="Maximum number of tokens in the reply. Default: as many as fit in the "
+        "context.",
     )
 
     model_config = _example({"messages": [{"role": "user", "content": "hello"}]})
@@ -147,12 +152,15 @@ class ChatResponse(BaseModel):
 
     role: Literal["assistant"] = "assistant"
     content: str
-    tokens_dropped: int = Field(description="Number of tokens in dropped turns.")
+    tokens_dropped: int = Field(
+        description="Number of tokens in the turns that were dropped to fit the context."
+    )
     unknown_characters: str = Field(
-        description="Removed characters that are not in the vocabulary."
+        description="Characters removed because they are not in the vocabulary."
     )
     finish_reason: FinishReason = Field(
-        description="`length`: max_tokens was reached or the context is full."
+        description="`stop`: the model ended the reply. `length`: max_tokens was reached or the "
+        "context is full."
     )
 
 
@@ -160,7 +168,7 @@ class ModelResponse(BaseModel):
     """Description of the served model."""
 
     name: str
-    version: str = Field(description="The first 12 digits of the SHA-256 of the weights.")
+    version: str = Field(description="First 12 hexadecimal digits of the SHA-256 of the weights.")
     chat: bool
     num_params: int
     vocab_size: int

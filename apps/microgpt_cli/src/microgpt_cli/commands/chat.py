@@ -33,7 +33,7 @@ def chat(
     ] = None,
     temperature: Temperature = DEFAULT_TEMPERATURE,
     seed: Annotated[
-        int, typer.Option(help="Seed of the first reply; it increases by 1 per reply.")
+        int, typer.Option(help="Seed of the first reply; incremented by 1 for each further reply.")
     ] = DEFAULT_SEED,
 ) -> None:
     """Chat with a model that was trained with --chat.

@@ -21,8 +21,8 @@ def evolve(
     objective: Annotated[
         Literal["loss", "aesthetic", "hydra"],
         search(
-            help="loss: low loss. aesthetic: names with a high score from the judge. hydra: three "
-            "heads, each with its own measure of beauty."
+            help="What to optimize. loss: minimize the loss. aesthetic: maximize the judge's score "
+            "of generated names. hydra: evolve three heads, each with its own score of names."
         ),
     ] = "loss",
     population: Annotated[
@@ -45,7 +45,10 @@ def evolve(
     ] = None,
     samples: Annotated[
         int | None,
-        beauty(help="Names scored per organism; evolve-rust uses 5.  [default: 200]"),
+        beauty(
+            help="Number of names to generate and score per organism; evolve-rust uses 5.  "
+            "[default: 200]"
+        ),
     ] = None,
     exchange: Annotated[
         Literal["migrate", "source"] | None,
@@ -57,7 +60,10 @@ def evolve(
     ] = None,
     head: Annotated[
         Literal["weaver", "mirror", "spark", "origin"] | None,
-        beauty(help="Head whose champion becomes the genome.  [default: the best for all heads]"),
+        beauty(
+            help="Hydra head whose champion is saved as the genome.  "
+            "[default: the best for all heads]"
+        ),
     ] = None,
     origin: Annotated[
         bool, beauty("--origin", help="Add a fourth head, which rewards a low loss.")
@@ -65,10 +71,10 @@ def evolve(
     seed: Annotated[int, search(help=opt.SEED_HELP)] = DEFAULT_SEED,
     warm_start: Annotated[
         Path | None,
-        search(help="Start with this genome and its mutants as half of the first generation."),
+        search(help="Fill half of the first generation with this genome and mutants of it."),
     ] = None,
     minutes: Annotated[
-        float | None, search(help="Start no generation after this many minutes.")
+        float | None, search(help="Time limit in minutes; no generation is started after it.")
     ] = None,
     workers: opt.Workers = None,
     scheduler: opt.Scheduler = None,
@@ -76,10 +82,11 @@ def evolve(
         Path | None, output(help=f"Directory of the search to resume, in {opt.RUNS}.")
     ] = None,
     train_winner: Annotated[
-        Path | None, output(help="Directory for the model of the winner.")
+        Path | None,
+        output(help="Train a model with the best genome and save it in this directory."),
     ] = None,
     force: Annotated[
-        bool, output("--force", help=f"Replace {opt.DEFAULT_GENOME} even by a worse genome.")
+        bool, output("--force", help=f"Replace {opt.DEFAULT_GENOME} even if it has a better score.")
     ] = False,
     trace: Annotated[bool, output("--trace", help="Print one line per organism.")] = False,
 ) -> None:

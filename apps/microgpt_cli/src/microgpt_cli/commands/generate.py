@@ -27,30 +27,46 @@ FLUSH_INTERVAL_S = 0.05  # minimum time between flushes of stdout
 def generate(
     model_dir: opt.ModelDir = opt.DEFAULT_MODEL_DIR,
     num_samples: Annotated[int, typer.Option(help="Number of samples.")] = 20,
-    prompt: Annotated[str, typer.Option(help="Text that every sample starts with.")] = "",
+    prompt: Annotated[str, typer.Option(help="Prompt; every sample starts with this text.")] = "",
     max_tokens: Annotated[
         int | None,
-        typer.Option(help="Maximum number of new tokens.  [default: until the context is full]"),
+        typer.Option(
+            help="Maximum number of new tokens.  [default: as many as fit in the context]"
+        ),
     ] = None,
     stop: Annotated[
         list[str] | None,
-        typer.Option(help="End a sample before this text; can be repeated.", metavar="<str>"),
+        typer.Option(
+            help="Stop generating at this text, which is not printed; can be given more than once.",
+            metavar="<str>",
+        ),
     ] = None,
     unique: Annotated[bool, typer.Option("--unique", help="Skip repeated samples.")] = False,
     novel: Annotated[
-        bool, typer.Option("--novel", help="Skip samples that are in the training data.")
+        bool, typer.Option("--novel", help="Skip samples that occur in the training data.")
     ] = False,
-    against: Annotated[Path | None, typer.Option(help="With --novel: the training data.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Training data to compare with; requires --novel.")
+    ] = None,
     seed: Annotated[
-        int, typer.Option(help="Seed of the first sample; it increases by 1 per sample.")
+        int,
+        typer.Option(help="Seed of the first sample; incremented by 1 for each further sample."),
     ] = config.DEFAULT_SEED,
     temperature: Annotated[float, choice(help=opt.TEMPERATURE_HELP)] = config.DEFAULT_TEMPERATURE,
     top_k: Annotated[int | None, choice(help="Sample only from the k most likely tokens.")] = None,
     top_p: Annotated[
-        float, choice(help="Sample only from the most likely tokens with this total probability.")
+        float,
+        choice(
+            help="Nucleus sampling: sample from the smallest set of tokens with this total "
+            "probability."
+        ),
     ] = config.Sampling.top_p,
     min_p: Annotated[
-        float, choice(help="Drop tokens below this fraction of the highest probability.")
+        float,
+        choice(
+            help="Exclude tokens whose probability is below this fraction of the highest "
+            "probability."
+        ),
     ] = config.Sampling.min_p,
     threads: opt.Threads = 1,
     as_json: opt.AsJson = False,

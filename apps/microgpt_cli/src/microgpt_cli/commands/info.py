@@ -22,14 +22,16 @@ def info(
     data: Annotated[
         Path | None,
         data_option(
-            help="Training file to describe; with --model-dir, list characters the model lacks."
+            help="Training file to describe; with --model-dir, also list characters that are not "
+            "in the vocabulary."
         ),
     ] = None,
     chat: Annotated[
         bool,
         data_option(
             "--chat",
-            help="Read conversations; the default for .jsonl files, except with a text model.",
+            help="Read the file as conversations; default for .jsonl files, except with a text "
+            "model.",
         ),
     ] = False,
     block_size: Annotated[

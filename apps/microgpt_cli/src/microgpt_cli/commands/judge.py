@@ -37,7 +37,8 @@ def judge(
     against: Annotated[
         Path | None,
         typer.Option(
-            help=f"File of known names, which are not novel.  [default: data/{DEFAULT_TEXT}]"
+            help="File of known names; a name in this file is not novel.  "
+            f"[default: data/{DEFAULT_TEXT}]"
         ),
     ] = None,
     as_json: AsJson = False,

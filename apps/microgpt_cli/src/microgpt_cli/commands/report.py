@@ -38,7 +38,7 @@ def report(
     ] = None,
     png: Annotated[
         Path | None,
-        typer.Option(help="Directory for the charts as PNG files."),
+        typer.Option(help="Also save the charts as PNG files in this directory."),
     ] = None,
 ) -> None:
     """Write an HTML report of searches or sweeps.

@@ -42,7 +42,7 @@ def run(
     ] = None,
     seed: Annotated[int, typer.Option(help=SEED_HELP)] = DEFAULT_SEED,
     silent: Annotated[
-        bool, typer.Option("--silent", help="Do not print training progress and names.")
+        bool, typer.Option("--silent", help="Do not print training progress and generated names.")
     ] = False,
     n_emb: Annotated[int | None, gene("--emb", "-e", help="Embedding width.")] = None,
     n_ctx: Annotated[int | None, gene("--ctx", "-c", help="Context length in tokens.")] = None,

@@ -16,7 +16,8 @@ def serve(
     host: Annotated[
         str | None,
         typer.Option(
-            help="Address to listen on; 0.0.0.0 for all.  [env: HOST; default: 127.0.0.1]"
+            help="Address to listen on; 0.0.0.0 for all interfaces.  "
+            "[env: HOST; default: 127.0.0.1]"
         ),
     ] = None,
     port: Annotated[

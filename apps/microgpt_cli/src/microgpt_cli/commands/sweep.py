@@ -15,8 +15,11 @@ from microgpt_cli.terminal.options import RUNS, Chat, Input, Scheduler, Workers,
 
 repeats, grid_axis = panel("Repeats"), panel("Grid (comma-separated values)")
 
-Seeds = Annotated[int, repeats(help="Training runs per model, for the confidence intervals.")]
-Seed = Annotated[int, repeats(help="Seed of the first run; it increases by 1 per run.")]
+Seeds = Annotated[
+    int,
+    repeats(help="Number of training runs per model; more runs narrow the confidence intervals."),
+]
+Seed = Annotated[int, repeats(help="Seed of the first run; incremented by 1 for each further run.")]
 N_SEEDS = 3
 
 sweep = command_group(
@@ -142,7 +145,9 @@ def resume(
             help=f"Directory of the sweep to resume, in {RUNS}.", metavar="RUN", show_default=False
         ),
     ],
-    input: Annotated[Path | None, data(help="Path of the input file, if it was moved.")] = None,
+    input: Annotated[
+        Path | None, data(help="Path of the input file, if the file was moved.")
+    ] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
 ) -> None:

@@ -13,7 +13,7 @@ def verify(
     steps: Annotated[
         int | None,
         typer.Option(
-            help="Steps of Karpathy's run to replay, at most 1000.  "
+            help="Number of steps of Karpathy's run to replay, at most 1000.  "
             "[default: 1000 compiled, 20 reference]"
         ),
     ] = None,

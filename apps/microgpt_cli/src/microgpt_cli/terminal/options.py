@@ -20,7 +20,7 @@ def panel(title: str) -> Any:
 data, workers_panel = panel("Data"), panel("Workers")
 
 ModelDir = Annotated[Path, typer.Option(help="Directory of the model.")]
-TEMPERATURE_HELP = "Sampling temperature; 0 always takes the most likely token."
+TEMPERATURE_HELP = "Sampling temperature; 0 always selects the most likely token."
 Temperature = Annotated[float, typer.Option(help=TEMPERATURE_HELP)]
 JSON_HELP = "Print one JSON document."
 AsJson = Annotated[bool, typer.Option("--json", help=JSON_HELP)]

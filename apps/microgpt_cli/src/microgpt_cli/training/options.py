@@ -18,7 +18,10 @@ Text = Annotated[
 ]
 LongDocs = Annotated[
     config.LongDocs,
-    data(help="For documents longer than the block size: split into windows, truncate or skip."),
+    data(
+        help="How to handle documents longer than the block size: split into windows, truncate "
+        "or skip."
+    ),
 ]
 ValFraction = Annotated[
     float,
@@ -30,11 +33,13 @@ ValFraction = Annotated[
 TestFraction = Annotated[
     float, data(help="Fraction of documents to hold out for the final test loss.")
 ]
-Tokenizer = Annotated[TokenizerKind, data(help="char: characters. bpe: subwords.")]
+Tokenizer = Annotated[
+    TokenizerKind, data(help="char: one token per character. bpe: subword tokens.")
+]
 VocabSize = Annotated[int, data(help="Size of the BPE vocabulary, including special tokens.")]
 Steps = Annotated[int, training(help="Number of training steps.")]
 LearningRate = Annotated[float, training(help="Learning rate; decays linearly to 0.")]
-BatchSize = Annotated[int, training(help="Documents per step.")]
+BatchSize = Annotated[int, training(help="Number of documents per training step.")]
 Dropout = Annotated[float, training(help="Dropout probability; reduces overfitting.")]
 WeightDecay = Annotated[float, training(help="AdamW weight decay.")]
 AverageTail = Annotated[
@@ -42,7 +47,7 @@ AverageTail = Annotated[
 ]
 LossOn = Annotated[
     config.LossOn,
-    training(help="With --chat: train on the assistant's turns only, or on all turns."),
+    training(help="With --chat, compute the loss on the assistant's turns only or on all turns."),
 ]
 Patience = Annotated[
     int | None, training(help="Stop early after N validation checks (of 20) without improvement.")
@@ -54,7 +59,7 @@ NLayer = Annotated[int, model(help="Number of transformer blocks.")]
 BlockSize = Annotated[int, model(help="Context length in tokens.")]
 NFfExp = Annotated[int, model(help="MLP width, in multiples of n_embd.")]
 Engine = Annotated[
-    config.EngineName, training(help="compiled: fast. reference: readable plain Python.")
+    config.EngineName, training(help="compiled: fast. reference: plain Python, slow but readable.")
 ]
 Dtype = Annotated[
     config.DType | None, training(help="Precision of the compiled engine.  [default: float32]")
@@ -63,27 +68,29 @@ Threads = Annotated[int, training(help=THREADS_HELP)]
 Preset = Annotated[
     PresetName | None,
     model(
-        help="Start from a tested recipe, including its data unless --input is given; other "
-        "options override it.  names-…: the best names in that many seconds.  text: your own "
-        "longer texts, in minutes; requires --input.  chat: a small assistant, in five minutes.  "
-        "karpathy: the defaults."
+        help="Start from a tested recipe and its data; other options override them.  "
+        "names-…: train on names for about that many seconds.  text: train on your own longer "
+        "texts for some minutes; requires --input.  chat: train a small assistant in about five "
+        "minutes.  karpathy: the defaults."
     ),
 ]
 Genome = Annotated[
     Path | None,
-    model(help="Take shape, steps and learning rate from this genome; other options override it."),
+    model(help="Use the shape, steps and learning rate of this genome; other options override it."),
 ]
 Resume = Annotated[
     Path | None,
-    saving(help="Resume the training run in this directory; --steps may differ."),
+    saving(help="Resume the training run in this directory; --steps can be changed."),
 ]
 From = Annotated[
     Path | None, saving("--from", help="Start from the weights of the model in this directory.")
 ]
-Force = Annotated[bool, saving("--force", help="Replace an unfinished training run.")]
+Force = Annotated[
+    bool, saving("--force", help="Replace an unfinished training run in the output directory.")
+]
 CheckpointEvery = Annotated[
     int | None,
-    saving(help="Steps between checkpoints.  [default: every 5 seconds]"),
+    saving(help="Number of steps between checkpoints.  [default: every 5 seconds]"),
 ]
 Format = Annotated[
     Literal["json", "safetensors"] | None,
@@ -93,5 +100,5 @@ NumSamples = Annotated[
     int | None,
     output(help=f"Number of samples to print at the end; not with --chat.  [default: {N_SAMPLES}]"),
 ]
-Plot = Annotated[bool, output("--plot", help="Save plots of the losses in the directory.")]
+Plot = Annotated[bool, output("--plot", help="Save plots of the losses in the model directory.")]
 AsJson = Annotated[bool, output("--json", help=JSON_HELP)]

@@ -134,22 +134,27 @@ class StreamOptions(RequestBody):
     include_usage: bool | None = Field(
         None, description="Send the token counts in an event before `[DONE]`."
     )
-    include_obfuscation: bool | None = Field(None, description="Ignored; nothing is obfuscated.")
+    include_obfuscation: bool | None = Field(
+        None, description="Ignored; streams are never obfuscated."
+    )
 
 
 class OpenAIRequest(RequestBody):
     """Fields common to completions and chat completions."""
 
-    model: str | None = Field(None, description="Ignored; responses name the served model.")
+    model: str | None = Field(
+        None, description="Ignored; the response contains the name of the served model."
+    )
     max_tokens: Count | None = Field(
-        None, description="Maximum number of new tokens. Default: until the context is full."
+        None, description="Maximum number of new tokens. Default: as many as fit in the context."
     )
     temperature: Temperature | None = None
     top_p: TopP = None
     top_k: TopK = None
     min_p: Probability | None = Field(
         None,
-        description="Exclude tokens whose probability is below this fraction of the highest one.",
+        description="Exclude tokens whose probability is below this fraction of the highest "
+        "probability.",
     )
     n: Annotated[
         int | None,
@@ -157,7 +162,9 @@ class OpenAIRequest(RequestBody):
         WHOLE_FLOAT,
     ] = None
     seed: Seed | None = Field(
-        None, description="Seed of the first choice; it increases by 1 per choice. Default: random."
+        None,
+        description="Seed of the first choice; incremented by 1 for each further choice. "
+        "Default: random.",
     )
     stop: Stops | None = None
     stream: bool | None = Field(
@@ -199,19 +206,19 @@ class CompletionRequest(OpenAIRequest):
 
     prompt: Annotated[
         _Text | _Prompts[_Text] | _Tokens | _Prompts[_Tokens] | None,
-        Field(description="Start of the text: a string, a list of token ids, or a list of either."),
+        Field(description="Prompt: a string, a list of token ids, or a list of either."),
         WrapValidator(_validate_prompt),
     ] = None
     max_tokens: Annotated[int, Field(ge=0, le=MAX_SIZE), WHOLE_FLOAT] | None = Field(
         None,
         description="Maximum number of new tokens; 0 with echo returns the prompt only. "
-        "Default: until the context is full.",
+        "Default: as many as fit in the context.",
     )
-    echo: bool | None = Field(None, description="Include the prompt in the text.")
+    echo: bool | None = Field(None, description="Return the prompt followed by the generated text.")
     logprobs: _NLogprobs | None = Field(
         None,
-        description="Return the log-probabilities of each token and of this many most likely "
-        "tokens at each position.",
+        description="Number of most likely tokens per position to return log-probabilities for, in "
+        "addition to the token itself.",
     )
 
     best_of: Annotated[Any, unsupported_except(1)] = None
@@ -251,7 +258,9 @@ class ChatCompletionRequest(OpenAIRequest):
     max_completion_tokens: Count | None = Field(
         None, description="Newer name of max_tokens. If both are given, the smaller applies."
     )
-    logprobs: bool | None = Field(None, description="Return the log-probability of each token.")
+    logprobs: bool | None = Field(
+        None, description="Return the log-probability of each generated token."
+    )
     top_logprobs: _NLogprobs | None = Field(
         None, description="Number of most likely tokens to return per position; requires logprobs."
     )

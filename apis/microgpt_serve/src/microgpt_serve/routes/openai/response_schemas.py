@@ -41,7 +41,10 @@ class ResponseBase(TypedDict):
     object: str
     created: int
     model: str
-    system_fingerprint: Annotated[str, Field(description="Version of the model.")]
+    system_fingerprint: Annotated[
+        str,
+        Field(description="Version of the served model: a prefix of the SHA-256 of its weights."),
+    ]
 
 
 class Logprobs(TypedDict):
@@ -121,7 +124,10 @@ class ChatChoice(TypedDict):
 class ChatCompletion(ResponseBase):
     """The assistant's reply."""
 
-    tokens_dropped: Annotated[int, Field(description="Number of tokens in dropped turns.")]
+    tokens_dropped: Annotated[
+        int,
+        Field(description="Number of tokens in the turns that were dropped to fit the context."),
+    ]
     unknown_characters: Annotated[
         str, Field(description="Characters removed because they are not in the vocabulary.")
     ]
@@ -134,7 +140,7 @@ class OpenAIError(TypedDict):
 
     message: str
     type: str
-    param: Annotated[str | None, Field(description="The invalid field, if any.")]
+    param: Annotated[str | None, Field(description="Name of the invalid field, or null.")]
     code: str | None
 
 

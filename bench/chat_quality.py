@@ -55,7 +55,7 @@ def main() -> None:
 def assistant(folder: Path, loss_on: str, seed: int) -> dict:
     """Train a model, and return the cost of training and the accuracy of the model."""
     model = folder / f"{loss_on}-{seed}"
-    options = ("--preset", "chat", "--loss-on", loss_on, "--seed", seed, "--output", model)
+    options = ("--preset", "chat", "--loss-on", loss_on, "--seed", seed, "--model", model)
     trained = json.loads(command("train", "--chat", *options, "--json"))
     facts = {"loss_on": loss_on, "seed": seed, "seconds": trained["seconds"]}
     for split in SPLITS:

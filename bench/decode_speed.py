@@ -151,7 +151,7 @@ def names(rounds: int) -> dict:
     """Return the seconds to generate one name and many names with Karpathy's model."""
     with tempfile.TemporaryDirectory() as folder:
         save(train(load_text(bundled("names.txt"))), f"{folder}/model")
-        command = [sys.executable, "-m", "microgpt_cli", "generate", "--model-dir"]
+        command = [sys.executable, "-m", "microgpt_cli", "generate", "--model"]
         seconds = {}
         for n in (1, N_NAMES):
             whole = [*command, f"{folder}/model", "--num-samples", str(n)]

@@ -74,7 +74,7 @@ def main() -> None:
 
 def search(fitness: str, seed: int) -> tuple[Genome, float, list[dict]]:
     """Run a search; return the champion, its last-document loss, and all evaluations."""
-    command = [sys.executable, "-m", "microgpt_cli", "evolve", "--input", bundled("names.txt"),
+    command = [sys.executable, "-m", "microgpt_cli", "evolve", "--data", bundled("names.txt"),
                "--fitness", fitness, "--seed", str(seed), *OPTIONS]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(command, cwd=folder, check=True, capture_output=True)

@@ -102,7 +102,7 @@ def work_in_child(objective: str, seed: str, n_workers: str, output: str, *more:
     search = timed(kind.run, "search", process_time)
     search = timed(search, "search (wall)", perf_counter)
     kind.run = searched
-    options = ["--objective", objective, "--input", str(bundled("names.txt")),
+    options = ["--objective", objective, "--data", str(bundled("names.txt")),
                "--seed", seed, "--workers", n_workers, *more]  # fmt: skip
     sys.argv = ["microgpt", "evolve", *options]
     try:

@@ -38,11 +38,14 @@ bye
 CHAT = [("microgpt chat", SAID)]
 REPORT = [("microgpt info --data names.txt", "")]
 LONG = "microgpt train --batch-size 16 --val-fraction 0.1 --steps 40000"
-FEW = "microgpt train --input few.txt --batch-size 16 --val-fraction 0.1 --lr 0.005 --steps 6000"
+FEW = (
+    "microgpt train --data few.txt --batch-size 16 --val-fraction 0.1 --learning-rate 0.005 "
+    "--steps 6000"
+)
 CURVES = [  # a small model, a larger one that overfits, and the larger one with early stopping
-    f"{FEW} --output small",
-    f"{FEW} --n-embd 48 --output large",
-    f"{FEW} --n-embd 48 --patience 4 --output patient",
+    f"{FEW} --model small",
+    f"{FEW} --n-embd 48 --model large",
+    f"{FEW} --n-embd 48 --patience 4 --model patient",
 ]
 SEEN_AFTER_S = 1.0  # seconds of training before its progress is drawn
 

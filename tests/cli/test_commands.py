@@ -78,7 +78,7 @@ def test_a_chat_model_is_trained_and_talked_to(microgpt, tmp_path) -> None:
     done = microgpt("train", *options, "--steps", "80", "--lr", "0.02")
     assert done.stdout.startswith("num convos: 1\nvocab size: 8\n")
     assert "--- inference" not in done.stdout
-    assert done.stderr.endswith("try: microgpt chat --model-dir 'chat model'\n")
+    assert done.stderr.endswith("try: microgpt chat --model 'chat model'\n")
     done = microgpt("chat", "--model-dir", "chat model", stdin="hi\n")
     assert (done.returncode, done.stdout, done.stderr) == (0, "microgpt> yo\n", "")
 

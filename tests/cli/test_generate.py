@@ -161,7 +161,7 @@ def test_a_model_that_learnt_to_answer_alone_says_so_where_it_is_to_begin(
     done = microgpt("generate", "--model-dir", chat_model, "--num-samples", "1")
     assert done.returncode == 0
     assert "trained only to reply" in done.stderr
-    assert f"microgpt chat --model-dir {chat_model}" in done.stderr
+    assert f"microgpt chat --model {chat_model}" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_show_says_where_the_data_are_not_those_of_the_search(microgpt, tmp_path
     assert done.returncode == 0
     assert done.stderr == (
         "note: the genome was found with data other than data/names.txt; "
-        "pass that data with --input\n"
+        "pass that data with --data\n"
     )
 
 

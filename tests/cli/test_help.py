@@ -6,7 +6,9 @@ from typer.core import TyperArgument, TyperGroup
 
 from microgpt_cli.app import commands
 
-SAME = {"--json", "--scheduler", "--temperature", "--threads", "--workers", "--lr", "--n-embd"}
+SAME = {"--json", "--scheduler", "--temperature", "--threads", "--workers", "--n-embd"} | {
+    "--learning-rate"
+}
 
 
 def every_command() -> Iterator[tuple[str, typer.core.TyperCommand]]:

@@ -121,7 +121,7 @@ def test_a_training_on_a_presets_own_data_goes_on_and_takes_no_other_data(
     ("options", "problem"),
     [
         (("--preset", "names"), "is not one of 'names-10s', 'names-60s'"),
-        (("--preset", "text"), "requires your own data; pass it with --input"),
+        (("--preset", "text"), "requires your own data; pass it with --data"),
         (("--preset", "names-60s", "--dropout", "1"), "dropout must be in [0, 1), got 1.0"),
         (("--preset", "chat", "--genome", "genome.json"), "omit one of them"),
         (("--preset", "chat", "--num-samples", "3"), "--num-samples cannot be used with --chat"),

@@ -316,7 +316,7 @@ def test_a_divergence_is_remembered(microgpt, names, tmp_path) -> None:
     assert done.returncode == 1
     error = refused(microgpt("train", "--resume", "my model"))
     assert "diverged after step" in error
-    assert "my model.diverged); train from scratch with a smaller --lr" in error
+    assert "my model.diverged); train from scratch with a smaller --learning-rate" in error
     assert microgpt("train", *options, "--steps", "5").returncode == 0
 
 

@@ -227,9 +227,10 @@ def test_conversations_can_be_swept(microgpt, tmp_path) -> None:
     [
         (
             ["grid"],
-            "the grid has no settings; pass at least one, such as --n-embd 16,32 --lr 0.005,0.01",
+            "the grid has no settings; pass at least one, such as --n-embd 16,32 "
+            "--learning-rate 0.005,0.01",
         ),
-        (["grid", "--lr", "fast"], f"--lr {LIST} numbers, such as 0.1,0.2, got 'fast'"),
+        (["grid", "--lr", "fast"], f"--learning-rate {LIST} numbers, such as 0.1,0.2, got 'fast'"),
         (["grid", "--steps", "1.5"], f"--steps {LIST} whole numbers, such as 1,2,4"),
         (["grid", "--steps", ""], f"--steps {LIST} whole numbers, such as 1,2,4, got ''"),
         (["grid", "--steps", "0"], "no combination of the grid is valid: steps must be >= 1"),

@@ -82,9 +82,9 @@ def _add(command: Callable[..., None], example: str, name: str | None = None) ->
     commands.command(name, cls=GroupedCommand, epilog=f"Example: {example}")(command)
 
 
-_add(train, "microgpt train --input my.txt --output my-model --steps 2000")
+_add(train, "microgpt train --data my.txt --model my-model --steps 2000")
 _add(generate, "microgpt generate --num-samples 5 --prompt an")
-_add(chat, "microgpt chat --model-dir chat-model")
+_add(chat, "microgpt chat --model chat-model")
 _add(info, "microgpt info --data my.txt --block-size 32")
 commands.add_typer(dataset, name="dataset")
 _add(evaluate, "microgpt eval my-model --data held-out.txt", name="eval")
@@ -97,7 +97,7 @@ commands.add_typer(genome, name="genome")
 _add(plot, "microgpt plot my-model other-model")
 _add(report, "microgpt report --png pictures")
 _add(run, "microgpt run --genome genome.json --steps 1000")
-_add(serve, "microgpt serve --model-dir output --port 8080")
+_add(serve, "microgpt serve --model output --port 8080")
 _add(verify, "microgpt verify --steps 1000")
 
 

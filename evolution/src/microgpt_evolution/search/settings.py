@@ -174,7 +174,7 @@ class SearchSettings(BaseModel):
         if sha256 != self.data_sha256:
             raise ConfigError(
                 f"{input} is not the input of the run: its documents have a different sha256; "
-                "pass the original file with --input"
+                "pass the original file with --data"
             )
 
 

@@ -10,7 +10,7 @@ import typer
 from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, Sampling, check_seed
 from microgpt.errors import CheckpointError, MicrogptError, PromptError
 from microgpt_cli.terminal.console import note, say, terminal_safe
-from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, Temperature
+from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, MODEL, Temperature
 from microgpt_cli.terminal.signals import Terminated, clear_pending_stop
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ def chat(
     model_dir: Annotated[
         Path | None,
         typer.Option(
-            help=f"Directory of the model.  [default: {DEFAULT_MODEL_DIR}, else the demo model]"
+            *MODEL,
+            help=f"Directory of the model.  [default: {DEFAULT_MODEL_DIR}, else the demo model]",
         ),
     ] = None,
     message: Annotated[

@@ -16,7 +16,7 @@ def evolve(
     ctx: typer.Context,
     input: Annotated[
         Path | None,
-        search(help=f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]"),
+        search(*opt.DATA, help=f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]"),
     ] = None,
     objective: Annotated[
         Literal["loss", "aesthetic", "hydra"],

@@ -26,7 +26,7 @@ FLUSH_INTERVAL_S = 0.05  # minimum time between flushes of stdout
 
 def generate(
     model_dir: opt.ModelDir = opt.DEFAULT_MODEL_DIR,
-    num_samples: Annotated[int, typer.Option(help="Number of samples.")] = 20,
+    num_samples: Annotated[int, typer.Option(*opt.NUM_SAMPLES, help="Number of samples.")] = 20,
     prompt: Annotated[str, typer.Option(help="Prompt; every sample starts with this text.")] = "",
     max_tokens: Annotated[
         int | None,
@@ -93,7 +93,7 @@ def generate(
     if saved.meta.training.get("loss_on") == "assistant":
         note(
             "this model was trained only to reply, not to start a conversation; use: "
-            f"microgpt chat --model-dir {as_argument(model_dir)}"
+            f"microgpt chat --model {as_argument(model_dir)}"
         )
     known = _training_texts(saved, against) if novel else ()
     model = InferenceGpt(saved)

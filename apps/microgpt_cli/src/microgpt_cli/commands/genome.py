@@ -12,7 +12,7 @@ import typer
 
 from microgpt_cli.terminal.console import note, print_facts, terminal_safe
 from microgpt_cli.terminal.help import GroupedCommand, command_group
-from microgpt_cli.terminal.options import DEFAULT_GENOME, DEFAULT_TEXT, RUNS, AsJson
+from microgpt_cli.terminal.options import DATA, DEFAULT_GENOME, DEFAULT_TEXT, RUNS, AsJson
 
 if TYPE_CHECKING:
     from microgpt_evolution.genome_file import GenomeRecord
@@ -29,7 +29,8 @@ def show(
     input: Annotated[
         Path | None,
         typer.Option(
-            help=f"Training data, which sets the vocabulary size.  [default: data/{DEFAULT_TEXT}]"
+            *DATA,
+            help=f"Training data, which sets the vocabulary size.  [default: data/{DEFAULT_TEXT}]",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -150,7 +151,7 @@ def _model_facts(record: "GenomeRecord", input: Path | None) -> dict[str, Any]:
     path = input or default_input()
     docs = load_text(path)
     if record.data_sha256 not in (None, fingerprint(docs)):
-        note(f"the genome was found with data other than {path}; pass that data with --input")
+        note(f"the genome was found with data other than {path}; pass that data with --data")
     objective = LossObjective(Split(docs, docs), (), CharTokenizer.from_documents(docs), "last-doc")
     vocab_size = objective.tokenizer.vocab_size
     return {

@@ -10,19 +10,19 @@ import typer
 from microgpt.config import check_count
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import note, print_facts
-from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, AsJson
+from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, MODEL, AsJson
 from microgpt_cli.terminal.options import data as data_option
 
 
 def info(
     model_dir: Annotated[
         Path | None,
-        typer.Option(help=f"Directory of the model.  [default: {DEFAULT_MODEL_DIR}]"),
+        typer.Option(*MODEL, help=f"Directory of the model.  [default: {DEFAULT_MODEL_DIR}]"),
     ] = None,
     data: Annotated[
         Path | None,
         data_option(
-            help="Training file to describe; with --model-dir, also list characters that are not "
+            help="Training file to describe; with --model, also list characters that are not "
             "in the vocabulary."
         ),
     ] = None,
@@ -70,7 +70,7 @@ def _print_data(
         return
     for line in report_lines(found):
         print(line)
-    what = "--chat --input" if found.report.tokenizer.is_chat else "--input"
+    what = "--chat --data" if found.report.tokenizer.is_chat else "--data"
     command = f"{what} {shlex.quote(str(data))} --block-size {found.model.block_size}"
     if found.report.tokenizer.kind == "bpe":
         command += f" --tokenizer bpe --vocab-size {found.model.vocab_size}"

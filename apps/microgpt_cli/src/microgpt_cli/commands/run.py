@@ -10,8 +10,10 @@ import typer
 from microgpt.config import DEFAULT_SEED, check_seed
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.options import (
+    DATA,
     DEFAULT_GENOME,
     DEFAULT_TEXT,
+    LR,
     SEED_HELP,
     TEXT_HELP,
     panel,
@@ -34,9 +36,8 @@ def run(
     input: Annotated[
         Path | None,
         typer.Option(
-            "--input",
+            *DATA,
             "-d",
-            "--data",
             help=f"{TEXT_HELP}.  [default: data/{DEFAULT_TEXT}]",
         ),
     ] = None,
@@ -57,7 +58,7 @@ def run(
     ] = None,
     steps: Annotated[int | None, gene("--steps", "-s", help="Number of training steps.")] = None,
     lr: Annotated[
-        float | None, gene("--lr", "-l", help="Learning rate; decays linearly to 0.")
+        float | None, gene(*LR, "-l", help="Learning rate; decays linearly to 0.")
     ] = None,
 ) -> None:
     """Train a model from a genome and print ten names.

@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
+from microgpt_cli.terminal.options import MODEL
+
 
 def serve(
     model_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Directory of the model.  [env: MODEL_DIR; default: output, else the demo model]"
+            *MODEL,
+            help="Directory of the model.  [env: MODEL_DIR; default: output, else the demo model]",
         ),
     ] = None,
     host: Annotated[

@@ -11,7 +11,18 @@ from microgpt.config import DEFAULT_SEED
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import GroupedCommand, command_group
-from microgpt_cli.terminal.options import RUNS, Chat, Input, Scheduler, Workers, data, panel
+from microgpt_cli.terminal.options import (
+    DATA,
+    LR,
+    RUNS,
+    Chat,
+    Input,
+    Scheduler,
+    Workers,
+    data,
+    flag_of,
+    panel,
+)
 
 repeats, grid_axis = panel("Repeats"), panel("Grid (comma-separated values)")
 
@@ -81,13 +92,13 @@ def params(
     start_sweep("params", list(SIZES.values()), ctx.params)
 
 
-def _axis(help: str) -> Any:
-    return grid_axis(help=help, metavar="<list>")
+def _axis(help: str, *names: str) -> Any:
+    return grid_axis(*names, help=help, metavar="<list>")
 
 
 @sweep.command(
     cls=GroupedCommand,
-    epilog="Example: microgpt sweep grid --n-embd 16,32 --steps 1000,4000 --lr 0.005,0.01",
+    epilog="Example: microgpt sweep grid --n-embd 16,32 --learning-rate 0.005,0.01",
 )
 def grid(
     ctx: typer.Context,
@@ -97,7 +108,7 @@ def grid(
     block_size: Annotated[str | None, _axis("Context length in tokens.")] = None,
     n_ff_exp: Annotated[str | None, _axis("MLP width, in multiples of n_embd.")] = None,
     steps: Annotated[str | None, _axis("Number of training steps.")] = None,
-    lr: Annotated[str | None, _axis("Learning rate; decays linearly to 0.")] = None,
+    lr: Annotated[str | None, _axis("Learning rate; decays linearly to 0.", *LR)] = None,
     batch_size: Annotated[str | None, _axis("Documents per step.")] = None,
     dtype: Annotated[str | None, _axis("Precision: float32 or float64.")] = None,
     dropout: Annotated[str | None, _axis("Dropout probability; reduces overfitting.")] = None,
@@ -127,7 +138,8 @@ def grid(
     }
     if not axes:
         raise ConfigError(
-            "the grid has no settings; pass at least one, such as --n-embd 16,32 --lr 0.005,0.01"
+            "the grid has no settings; pass at least one, such as --n-embd 16,32 "
+            "--learning-rate 0.005,0.01"
         )
     configs, impossible = all_combinations(axes)
     for problem in impossible:
@@ -146,7 +158,7 @@ def resume(
         ),
     ],
     input: Annotated[
-        Path | None, data(help="Path of the input file, if the file was moved.")
+        Path | None, data(*DATA, help="Path of the input file, if the file was moved.")
     ] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -166,7 +178,7 @@ def _values(name: str, text: str, kind: Callable[[str], Any]) -> list[Any]:
         return [kind(part.strip()) for part in text.split(",")]
     except ValueError as error:
         what = "numbers, such as 0.1,0.2" if kind is float else "whole numbers, such as 1,2,4"
-        flag = f"--{name.replace('_', '-')}"
+        flag = flag_of(name)
         raise ConfigError(
             f"{flag} must be a comma-separated list of {what}, got {text!r:.80}"
         ) from error

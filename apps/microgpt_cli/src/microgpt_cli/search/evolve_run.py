@@ -97,7 +97,7 @@ def _prepare(
         settings.check(given, genome)
         if path is None:
             path = path_from_text(settings.input)
-            check_regular(path, "pass the documents of this run with --input")
+            check_regular(path, "pass the documents of this run with --data")
         validation, test = settings.val_fraction, settings.test_fraction
         parts = split(load_text(path), validation=validation, test=test)
         settings.check_data(path, parts.facts.sha256)

@@ -75,12 +75,12 @@ def resume(run: Path, path: Path | None, workers: int | None, scheduler: str | N
         sweep = records.sweep
         if path is None:
             path = path_from_text(sweep.input)
-            check_regular(path, "pass the documents of this sweep with --input")
+            check_regular(path, "pass the documents of this sweep with --data")
         parts = _load(path, sweep.val_fraction, sweep.test_fraction, chat=sweep.chat)
         if parts.facts.sha256 != sweep.data_sha256:
             raise ConfigError(
                 f"{path} is not the input of the sweep: its documents have a different sha256; "
-                "pass the original file with --input"
+                "pass the original file with --data"
             )
         objective = SweepObjective.of(parts)
         with pool:

@@ -7,7 +7,26 @@ from typer.core import TyperArgument, TyperCommand, TyperOption
 
 
 class GroupedCommand(TyperCommand):
-    """A command whose help groups its options by panel."""
+    """A command whose help groups its options by panel.
+
+    If an option has several long names, the help and the errors show only the first; the others are
+    the names of earlier versions.
+    """
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._old_names: dict[str, str] = {}
+        for param in self.params:
+            new, *old = [name for name in param.opts if name.startswith("--")] or [""]
+            self._old_names |= dict.fromkeys(old, new)
+            param.opts = [name for name in param.opts if name not in old]
+
+    def make_parser(self, ctx: Any) -> Any:
+        """Return the parser, which also knows the old names of the options."""
+        parser = super().make_parser(ctx)
+        for old, new in self._old_names.items():
+            parser._long_opt[old] = parser._long_opt[new]
+        return parser
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the parts of the usage line: [OPTIONS], then arguments such as [RUN]..."""

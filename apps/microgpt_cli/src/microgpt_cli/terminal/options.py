@@ -19,7 +19,12 @@ def panel(title: str) -> Any:
 
 data, workers_panel = panel("Data"), panel("Workers")
 
-ModelDir = Annotated[Path, typer.Option(help="Directory of the model.")]
+MODEL = ("--model", "--model-dir")  # the second name is the old one, which the help omits
+DATA = ("--data", "--input")
+LR = ("--learning-rate", "--lr")
+FLAGS = {"output": "--model", "input": "--data", "lr": "--learning-rate"}  # of parameters
+NUM_SAMPLES = ("--num-samples", "-n")
+ModelDir = Annotated[Path, typer.Option(*MODEL, help="Directory of the model.")]
 TEMPERATURE_HELP = "Sampling temperature; 0 always selects the most likely token."
 Temperature = Annotated[float, typer.Option(help=TEMPERATURE_HELP)]
 JSON_HELP = "Print one JSON document."
@@ -31,8 +36,9 @@ TEXT_HELP = "UTF-8 text, one document per line"
 Input = Annotated[
     Path | None,
     data(
+        *DATA,
         help=f"{TEXT_HELP}; with --chat, JSONL, one conversation per line.  "
-        f"[default: data/{DEFAULT_TEXT}; with --chat: data/{DEFAULT_CHAT}]"
+        f"[default: data/{DEFAULT_TEXT}; with --chat: data/{DEFAULT_CHAT}]",
     ),
 ]
 Chat = Annotated[bool, data("--chat", help="Train on conversations.")]
@@ -44,6 +50,11 @@ Scheduler = Annotated[
     str | None,
     workers_panel(help="Address of a Dask scheduler, such as tcp://host:8786."),
 ]
+
+
+def flag_of(name: str) -> str:
+    """Return the flag of a parameter, such as --n-embd for n_embd."""
+    return FLAGS.get(name) or f"--{name.strip('_').replace('_', '-')}"
 
 
 def given_options(ctx: typer.Context) -> dict[str, Any]:

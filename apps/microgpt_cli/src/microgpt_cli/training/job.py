@@ -25,6 +25,7 @@ from microgpt.training.finetune import check_shape, extended_tokenizer, new_toke
 from microgpt.training.presets import PRESETS, PresetName
 from microgpt_cli.input_files import check_regular, default_input
 from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.options import flag_of
 from microgpt_cli.training.options import N_SAMPLES
 from microgpt_evolution.genome import LONG_DOCS
 from microgpt_evolution.genome_file import read_genome
@@ -120,7 +121,7 @@ def _input_of(preset: PresetName | None, *, chat: bool) -> Path | None:
     """Return the default input file, or None if the preset generates the documents."""
     data = PRESETS[preset].data if preset else "names"
     if data is None:
-        raise ConfigError(f"--preset {preset} requires your own data; pass it with --input")
+        raise ConfigError(f"--preset {preset} requires your own data; pass it with --data")
     return None if data == "grammar" else default_input(chat=chat)
 
 
@@ -208,7 +209,8 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Train
     if status == "diverged":
         raise ConfigError(
             f"the training run in {directory.path} diverged after step {state.step} (the last good "
-            f"weights are in {directory.path}.diverged); train from scratch with a smaller --lr"
+            f"weights are in {directory.path}.diverged); train from scratch with a smaller "
+            "--learning-rate"
         )
     _check_options(directory.path, plan, given)
     changed = {name: given[name] for name in ("steps", "patience") if name in given}
@@ -224,14 +226,14 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Train
         return Ended(state.step, reason)
     path = given.get("input") or plan.input
     if path and "input" not in given:
-        check_regular(path, "pass the documents of this run with --input")
+        check_regular(path, "pass the documents of this run with --data")
     held_out = (plan.data.val_fraction, plan.data.test_fraction)
     parts = _load_parts(path, plan.preset, config, *held_out, chat=plan.tokenizer.is_chat)
     if parts.facts.sha256 != plan.data.sha256:
         raise ConfigError(
             f"{path or 'the preset'} is not the input of the run: the sha256 of its "
             f"documents is {parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; pass the "
-            "original file with --input"
+            "original file with --data"
         )
     plan = replace(
         plan,
@@ -259,7 +261,7 @@ def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]
     for name, value in given.items():
         if name in MAY_CHANGE:
             continue
-        flag = f"--{name.strip('_').replace('_', '-')}"
+        flag = flag_of(name)
         if name not in known:
             raise ConfigError(f"{flag} cannot be used with --resume; omit one of them")
         if value != known[name]:

@@ -6,12 +6,20 @@ from typing import Annotated, Literal
 from microgpt import config
 from microgpt.data.tokenizer import TokenizerKind
 from microgpt.training.presets import PresetName
-from microgpt_cli.terminal.options import JSON_HELP, SEED_HELP, THREADS_HELP, data, panel
+from microgpt_cli.terminal.options import (
+    JSON_HELP,
+    LR,
+    NUM_SAMPLES,
+    SEED_HELP,
+    THREADS_HELP,
+    data,
+    panel,
+)
 
 N_SAMPLES = 20  # default number of samples printed after training
 model, training, saving, output = map(panel, ("Model", "Training", "Saving", "Output"))
 
-Output = Annotated[Path, data(help="Directory for the model.")]
+Output = Annotated[Path, data("--model", "--output", help="Directory for the model.")]
 Text = Annotated[
     config.TextKind,
     data(help="lines: one document per line. stream: one running text."),
@@ -38,7 +46,7 @@ Tokenizer = Annotated[
 ]
 VocabSize = Annotated[int, data(help="Size of the BPE vocabulary, including special tokens.")]
 Steps = Annotated[int, training(help="Number of training steps.")]
-LearningRate = Annotated[float, training(help="Learning rate; decays linearly to 0.")]
+LearningRate = Annotated[float, training(*LR, help="Learning rate; decays linearly to 0.")]
 BatchSize = Annotated[int, training(help="Number of documents per training step.")]
 Dropout = Annotated[float, training(help="Dropout probability; reduces overfitting.")]
 WeightDecay = Annotated[float, training(help="AdamW weight decay.")]
@@ -70,7 +78,7 @@ Preset = Annotated[
     model(
         help="Start from a tested recipe and its data; other options override them.  "
         "names-…: train on names for about that many seconds.  text: train on your own longer "
-        "texts for some minutes; requires --input.  chat: train a small assistant in about five "
+        "texts for some minutes; requires --data.  chat: train a small assistant in about five "
         "minutes.  karpathy: the defaults."
     ),
 ]
@@ -98,7 +106,10 @@ Format = Annotated[
 ]
 NumSamples = Annotated[
     int | None,
-    output(help=f"Number of samples to print at the end; not with --chat.  [default: {N_SAMPLES}]"),
+    output(
+        *NUM_SAMPLES,
+        help=f"Number of samples to print at the end; not with --chat.  [default: {N_SAMPLES}]",
+    ),
 ]
 Plot = Annotated[bool, output("--plot", help="Save plots of the losses in the model directory.")]
 AsJson = Annotated[bool, output("--json", help=JSON_HELP)]

@@ -231,7 +231,7 @@ def _report(
     sys.stdout.flush()
     if memorised:
         _note_memorised(memorised)
-    where = "" if output == DEFAULT_MODEL_DIR else f" --model-dir {as_argument(output)}"
+    where = "" if output == DEFAULT_MODEL_DIR else f" --model {as_argument(output)}"
     command = "chat" if result.tokenizer.is_chat else "generate"
     note(f"the model is in {output}; try: microgpt {command}{where}")
 

@@ -1,0 +1,66 @@
+"""One name per option in all commands, and the names of earlier versions."""
+
+import json
+
+import pytest
+import typer
+from typer.core import TyperGroup, TyperOption
+
+from microgpt_cli.app import commands
+
+OLD = {"--model-dir", "--input", "--lr"}
+
+
+def options(command):
+    """Yield the shown names of all options of a command and its subcommands."""
+    yield from (name for param in command.params for name in param.opts)
+    if isinstance(command, TyperGroup):
+        for child in command.commands.values():
+            yield from options(child)
+
+
+def test_the_help_of_no_command_shows_an_old_name() -> None:
+    root = typer.main.get_command(commands)
+    assert OLD.isdisjoint(options(root))
+    train = root.commands["train"]
+    names = {param.name: param.opts for param in train.params if isinstance(param, TyperOption)}
+    assert names["output"] == ["--model"]
+    assert names["num_samples"] == ["--num-samples", "-n"]
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "rate", "count"),
+    [
+        ("--model", "--data", "--learning-rate", "-n"),
+        ("--output", "--input", "--lr", "--num-samples"),
+    ],
+)
+def test_train_accepts_the_new_and_the_old_names(
+    microgpt, tmp_path, model, data, rate, count
+) -> None:
+    (tmp_path / "names.txt").write_text("anna\nemma\nava\n")
+    done = microgpt(
+        "train", model, "mine", data, "names.txt", f"{rate}=0.005", count, 1, "--steps", 2, "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["output"], found["num_docs"], len(found["samples"])) == ("mine", 3, 1)
+    meta = json.loads((tmp_path / "mine" / "meta.json").read_text())
+    assert meta["training"]["lr"] == 0.005
+
+
+def test_generate_and_info_accept_the_new_and_the_old_name_of_the_model(
+    microgpt, text_model
+) -> None:
+    for command in (("generate", "-n1"), ("info",)):
+        done = [microgpt(*command, name, text_model) for name in ("--model", "--model-dir")]
+        assert done[0].returncode == 0, done[0].stderr
+        assert done[0].stdout == done[1].stdout
+
+
+def test_an_error_names_the_option_by_its_new_name(microgpt) -> None:
+    done = microgpt("train", "--lr", "fast")
+    assert done.returncode == 2
+    assert "invalid value for '--learning-rate':" in done.stderr
+    done = microgpt("generate", "--output", "mine")  # an old name of train's --model only
+    assert "no such option: --output" in done.stderr

@@ -291,7 +291,7 @@ def test_a_search_is_no_sweep(microgpt, tmp_path) -> None:
     ("options", "problem"),
     [
         (["--csv", "--json"], "--csv and --json cannot be used together; omit one of them"),
-        (["--output", "s.gif"], "a chart must be a .png or .svg file, got s.gif"),
+        (["--output", "s.gif"], "the chart must be a .png or .svg file, got s.gif"),
         (["--output", "no/s.svg"], "cannot write no/s.svg: "),
     ],
 )

@@ -93,7 +93,7 @@ def test_a_vocabulary_that_cannot_be_is_refused(microgpt, args, problem, tmp_pat
 @pytest.mark.usefixtures("names")
 def test_a_small_text_gives_fewer_tokens_and_says_so(microgpt) -> None:
     done = microgpt("train", *SMALL, "--tokenizer", "bpe", "--num-samples", "0")
-    assert "note: fewer than 1024 tokens, because no other pair of" in done.stderr
+    assert "note: the vocabulary has fewer than 1024 tokens, because no other" in done.stderr
     assert done.returncode == 0
     again = ("train", "--resume", "output", "--steps", "50", "--tokenizer", "bpe", "--vocab-size")
     assert "--vocab-size is 512, but 1024 in the run" in refused(microgpt(*again, "512"))

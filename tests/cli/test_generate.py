@@ -92,7 +92,7 @@ def test_unique_samples_are_each_there_once_and_come_in_order(samples) -> None:
 def test_unique_ends_where_a_model_knows_one_name(microgpt, anna_model) -> None:
     done = microgpt("generate", "--model-dir", anna_model, "--unique")
     assert done.stdout == "sample  1: anna\n"
-    assert done.stderr == "note: 1 of 20 samples: 1,000 in a row were not new\n"
+    assert done.stderr == "note: stopped after 1 of 20 samples: the next 1,000 were not new\n"
     assert done.returncode == 0
 
 
@@ -111,7 +111,8 @@ def test_novel_leaves_out_the_training_data_wherever_it_is_named(
     other.write_text("zoe\n")
     done = microgpt("generate", "--model-dir", text_model, "--novel", "--against", other)
     assert (
-        done.stderr == f"note: {other} does not have the documents that the model was trained on\n"
+        done.stderr
+        == f"note: the documents in {other} differ from the training data of the model\n"
     )
     assert done.returncode == 0
 

@@ -218,9 +218,9 @@ def test_a_log_of_evolve_rust_becomes_a_run(microgpt, tmp_path, line_end) -> Non
         "generation 2, last-doc",
     ]
     assert done.stderr.splitlines() == [
-        "note: skipped 1 with values out of range, such as: "
+        "note: skipped candidates with values out of range: 1, such as "
         "n_emb must be between 1 and 128, got 256",
-        f"note: to use the best: microgpt genome use experiments/{name}",
+        f"note: to use the best genome, run: microgpt genome use experiments/{name}",
     ]
     run = tmp_path / "experiments" / name
     assert files_of(run) == {"run.json", "evaluations.jsonl", "genome.json"}

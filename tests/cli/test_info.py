@@ -19,7 +19,7 @@ def test_info_tells_what_a_training_file_is_like(microgpt, names) -> None:
     done = microgpt("info", "--data", names)
     assert done.returncode == 0
     assert done.stderr == (
-        "note: to train on this file: microgpt train --data names.txt --block-size 16\n"
+        "note: to train on this file, run: microgpt train --data names.txt --block-size 16\n"
     )
     lines = done.stdout.splitlines()
     assert lines[0] == "names.txt: lines of text"

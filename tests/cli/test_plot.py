@@ -173,7 +173,7 @@ def test_plot_refuses_a_kind_of_picture_that_it_does_not_know(microgpt, tmp_path
     trained(tmp_path / "model")
     done = microgpt("plot", "model", "--output", "curves.gif")
     assert done.returncode == 2
-    assert done.stderr == "error: a chart must be a .png or .svg file, got curves.gif\n"
+    assert done.stderr == "error: the chart must be a .png or .svg file, got curves.gif\n"
 
 
 def test_what_draws_is_loaded_by_nothing_but_plot() -> None:

@@ -246,7 +246,7 @@ def test_a_full_disk_costs_no_state_and_says_what_it_takes(microgpt, names, tmp_
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert "cannot write to model: File too large; needs " in error
     assert error.endswith("; resume with: microgpt train --resume model")
-    assert "keeping the earlier checkpoint" in done.stderr
+    assert "the previous checkpoint was kept" in done.stderr
     assert read_training(tmp_path / "model")[1].step == 0
     assert not [name for name in os.listdir(tmp_path / "model") if name.startswith(".saving")]
     microgpt("train", "--resume", "model", "--num-samples", "0")

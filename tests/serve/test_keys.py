@@ -115,8 +115,8 @@ def test_bad_keys_at_a_reload_leave_the_old_ones_and_the_model_is_loaded(
     ("content", "problem"),
     [
         (None, ": the API keys cannot be read: No such file or directory"),
-        ("", " has no key; write one per line"),
-        ("# later\n\n", " has no key; write one per line"),
+        ("", " has no API key; write one key per line"),
+        ("# later\n\n", " has no API key; write one key per line"),
         ("k-1\nalice k-2\n", ", line 2: a key must contain only ASCII characters and no spaces"),
         ("k-1\n\nclé\n", ", line 3: a key must contain only ASCII characters and no spaces"),
         ("k-1\nk-2\nk-1\n", ", line 3: duplicate of the key on line 1"),

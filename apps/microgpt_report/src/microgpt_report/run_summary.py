@@ -194,7 +194,7 @@ def read_run_summary(directory: Path, name: str) -> RunSummary:
     if unknown := [entry.id for entry in run.entries if not summary.knows(entry)]:
         raise RunError(
             f"{run.directory / EVALUATIONS}: {unknown[0]} does not belong to this search; the file "
-            "was edited, or written by another version of microgpt"
+            "was edited or was written by another version of microgpt"
         )
     if not generations:
         raise RunError(f"{run.directory} has no generations yet; try again later")

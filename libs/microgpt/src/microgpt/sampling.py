@@ -19,7 +19,7 @@ NOT_FINITE_MESSAGE = (
     "the logits are not finite because the weights are too large; "
     "train the model again with a lower learning rate"
 )
-NO_TOKEN_LEFT_MESSAGE = "all tokens are forbidden"
+NO_TOKEN_LEFT_MESSAGE = "all tokens are excluded from sampling"
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ def test_nothing_is_left_where_every_token_is_forbidden() -> None:
     compiled = CompiledModel(model, init_weights(model, random.Random(2)), "float32")
     rules = DecodeRules(stop=(0,), forbidden=(1, 2), min_tokens=1)
     steps = compiled.decode([0], rules, random.Random(0))
-    with pytest.raises(PromptError, match="all tokens are forbidden"):
+    with pytest.raises(PromptError, match="all tokens are excluded from sampling"):
         next(steps)
 
 

@@ -116,7 +116,7 @@ def parse_keys(text: str, name: str) -> list[str]:
             raise ConfigError(f"{name}, line {number}: duplicate of the key on line {line_of[key]}")
         line_of[key] = number
     if not line_of:
-        raise ConfigError(f"{name} has no key; write one per line")
+        raise ConfigError(f"{name} has no API key; write one key per line")
     return list(line_of)
 
 

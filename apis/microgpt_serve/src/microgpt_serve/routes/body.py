@@ -108,8 +108,11 @@ async def _read_into(content: bytearray, request: Request, state: AppState) -> N
             n_counted, n_escapes = len(content), n_escapes + new.count(b"\\")
             n_punctuation += sum(map(new.count, b"{[:,"))
             if n_punctuation > MAX_PUNCTUATION or n_escapes > MAX_ESCAPES:
-                limits = f"{MAX_PUNCTUATION} of {{ [ : , in total or {MAX_ESCAPES} backslashes"
-                raise ServeError(413, f"the body has more than {limits}; send fewer")
+                message = (
+                    f"the body must have at most {MAX_PUNCTUATION} characters {{ [ : , in total "
+                    f"and at most {MAX_ESCAPES} backslashes"
+                )
+                raise ServeError(413, message)
         if len(content) > SMALL_BYTES and state.n_body_bytes > MAX_BODIES * max_bytes:
             message = "too many large bodies at the same time; try again later"
             raise ServeError(503, message, retry_after_s=RETRY_AFTER_S)

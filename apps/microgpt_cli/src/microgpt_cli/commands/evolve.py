@@ -27,7 +27,10 @@ def evolve(
     ] = "loss",
     population: Annotated[
         int | None,
-        search(help="Organisms per generation; with hydra, per head.  [default: 8; aesthetic: 12]"),
+        search(
+            help="Number of organisms per generation; with hydra, per head.  "
+            "[default: 8; aesthetic: 12]"
+        ),
     ] = None,
     generations: Annotated[
         int | None,

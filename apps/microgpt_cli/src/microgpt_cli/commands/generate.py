@@ -118,7 +118,10 @@ def generate(
     else:
         n_printed = _print_lines(samples)
     if n_printed < num_samples:
-        note(f"{n_printed} of {num_samples} samples: {GIVE_UP_AFTER:,} in a row were not new")
+        note(
+            f"stopped after {n_printed} of {num_samples} samples: the next {GIVE_UP_AFTER:,} "
+            "were not new"
+        )
 
 
 def _print_lines(samples: Iterator[str]) -> int:
@@ -149,7 +152,7 @@ def _training_texts(saved: "SavedModel", against: Path | None) -> Container[str]
     if against:
         docs = load_documents(against)
         if expected and fingerprint(docs) != expected:
-            note(f"{against} does not have the documents that the model was trained on")
+            note(f"the documents in {against} differ from the training data of the model")
         return _known(docs, saved)
     name = opt.DEFAULT_CHAT if saved.tokenizer.is_chat else opt.DEFAULT_TEXT
     for path in filter(os.path.isfile, (Path("data", name), bundled(name))):

@@ -30,7 +30,8 @@ def show(
         Path | None,
         typer.Option(
             *DATA,
-            help=f"Training data, which sets the vocabulary size.  [default: data/{DEFAULT_TEXT}]",
+            help="Training data, which determines the vocabulary size.  "
+            f"[default: data/{DEFAULT_TEXT}]",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -86,7 +87,7 @@ def import_log(
     log: Annotated[
         Path,
         typer.Argument(
-            help="Log of evolve-rust's evolve_loss or of `microgpt evolve`.",
+            help="Log file of evolve-rust's evolve_loss or of `microgpt evolve`.",
             metavar="LOG",
             show_default=False,
         ),
@@ -115,9 +116,10 @@ def import_log(
     print_facts({"generations": n_generations, "candidates": count, "best": best})
     if found.left_out:
         note(
-            f"skipped {len(found.left_out)} with values out of range, such as: {found.left_out[0]}"
+            f"skipped candidates with values out of range: {len(found.left_out)}, such as "
+            f"{found.left_out[0]}"
         )
-    note(f"to use the best: microgpt genome use {as_argument(directory)}")
+    note(f"to use the best genome, run: microgpt genome use {as_argument(directory)}")
 
 
 def _content(path: Path) -> tuple[Path, bytes]:

@@ -37,7 +37,8 @@ def info(
     block_size: Annotated[
         int | None,
         data_option(
-            help="Block size to report on.  [default: the model's, or the recommended one]"
+            help="Block size to use in the report.  "
+            "[default: that of the model, else the recommended one]"
         ),
     ] = None,
     as_json: AsJson = False,
@@ -74,7 +75,7 @@ def _print_data(
     command = f"{what} {shlex.quote(str(data))} --block-size {found.model.block_size}"
     if found.report.tokenizer.kind == "bpe":
         command += f" --tokenizer bpe --vocab-size {found.model.vocab_size}"
-    note(f"to train on this file: microgpt train {command}")
+    note(f"to train on this file, run: microgpt train {command}")
 
 
 def _print_model(model_dir: Path, as_json: bool) -> None:

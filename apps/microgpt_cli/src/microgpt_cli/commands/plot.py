@@ -72,7 +72,7 @@ def check_kinds(files: Sequence[Path]) -> None:
     """Raise ConfigError unless every file name ends in .png or .svg."""
     for file in files:
         if file.suffix.lower() not in KINDS:
-            raise ConfigError(f"a chart must be a {' or '.join(KINDS)} file, got {file}")
+            raise ConfigError(f"the chart must be a {' or '.join(KINDS)} file, got {file}")
 
 
 @contextmanager

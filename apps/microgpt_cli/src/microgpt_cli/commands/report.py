@@ -25,7 +25,7 @@ def report(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            help=f"Directories of runs, or their logs.  [default: the newest in {RUNS}]",
+            help=f"Run directories or log files.  [default: the newest in {RUNS}]",
             metavar="RUN",
             show_default=False,
         ),

@@ -135,7 +135,10 @@ def _write_genome(record: GenomeRecord, log: SearchLog, *, force: bool) -> None:
     is_there = os.path.lexists(DEFAULT_GENOME)
     if is_there and not force and not replaces(record, read_genome(DEFAULT_GENOME)):
         remove_unfinished(DEFAULT_GENOME.parent)  # remove files left by a killed process
-        note(f"{DEFAULT_GENOME} was kept, because it is as good or better; --force replaces it")
+        note(
+            f"{DEFAULT_GENOME} was kept, because it is as good or better; pass --force to "
+            "replace it"
+        )
         return
     write_genome(DEFAULT_GENOME, record)
     for line in loss_log_end.genome_written(str(DEFAULT_GENOME), record.generation):

@@ -44,7 +44,9 @@ Input = Annotated[
 Chat = Annotated[bool, data("--chat", help="Train on conversations.")]
 Workers = Annotated[
     int | None,
-    workers_panel(help="Parallel training runs; does not change the result.  [default: 1]"),
+    workers_panel(
+        help="Number of parallel training runs; does not change the result.  [default: 1]"
+    ),
 ]
 Scheduler = Annotated[
     str | None,

@@ -154,7 +154,10 @@ def _new_tokenizer(parts: Split, vocab_size: int | None, *, folds: bool) -> Toke
         f"{n_characters / n_tokens:.2f} characters per token on average"
     )
     if tokenizer.vocab_size < vocab_size:
-        note(f"fewer than {vocab_size} tokens, because no other pair of tokens occurs twice")
+        note(
+            f"the vocabulary has fewer than {vocab_size} tokens, because no other pair of "
+            "tokens occurs twice"
+        )
     return tokenizer
 
 

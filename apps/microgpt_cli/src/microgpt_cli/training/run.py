@@ -124,7 +124,7 @@ class _StateSaver:
             if not self._directory.has_own_state:
                 raise
             if not self._has_failed:
-                note(f"{error}; keeping the earlier checkpoint, and trying again at the next one")
+                note(f"{error}; the previous checkpoint was kept")
             self._has_failed = True
 
 
@@ -206,7 +206,7 @@ def _draw(output: Path) -> None:
     try:
         write_curves([output], [output / file for file in DEFAULT_FILES])
     except PlotError as error:
-        note(f"no plot: {error}")
+        note(f"no plot was saved: {error}")
 
 
 def _report(

@@ -217,8 +217,9 @@ class CompletionRequest(OpenAIRequest):
     echo: bool | None = Field(None, description="Return the prompt followed by the generated text.")
     logprobs: _NLogprobs | None = Field(
         None,
-        description="Number of most likely tokens per position to return log-probabilities for, in "
-        "addition to the token itself.",
+        description="Return the log-probabilities of each token and of this many most likely "
+        "tokens at "
+        "each position.",
     )
 
     best_of: Annotated[Any, unsupported_except(1)] = None
@@ -256,7 +257,7 @@ class ChatCompletionRequest(OpenAIRequest):
 
     messages: Messages[ChatCompletionMessage]
     max_completion_tokens: Count | None = Field(
-        None, description="Newer name of max_tokens. If both are given, the smaller applies."
+        None, description="Alias of max_tokens. If both are given, the smaller value applies."
     )
     logprobs: bool | None = Field(
         None, description="Return the log-probability of each generated token."

@@ -221,7 +221,7 @@ def test_a_job_that_cannot_go_on_says_why() -> None:
 
 
 def test_a_job_is_checked_when_it_is_made(text) -> None:
-    with pytest.raises(PromptError, match="must be 0 to"):
+    with pytest.raises(PromptError, match="must be from 0 to"):
         text.text_job(prompts=[[99]])
     with pytest.raises(ConfigError, match="seed must be >= 0"):
         text.text_job(seed=-1)

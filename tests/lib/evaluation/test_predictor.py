@@ -80,7 +80,7 @@ def test_each_token_gets_log_probabilities(gpt) -> None:
     with pytest.raises(PromptError, match="tokens must not be empty"):
         gpt.log_probabilities([])
     for tokens in ([0, gpt.config.vocab_size], [-1]):
-        with pytest.raises(PromptError, match="tokens of a prompt must be 0 to"):
+        with pytest.raises(PromptError, match="tokens of a prompt must be from 0 to"):
             gpt.log_probabilities(tokens)
 
 

@@ -21,7 +21,7 @@ _IS_ORIGIN = re.compile(
 
 def _check_key(key: SecretStr) -> SecretStr:
     if not is_key(key.get_secret_value()):
-        raise ValueError(f"{KEY_RULE} and must not be empty")
+        raise ValueError(f"{KEY_RULE}, and must not be empty")
     return key
 
 

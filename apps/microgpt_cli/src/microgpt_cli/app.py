@@ -83,9 +83,9 @@ def _add(command: Callable[..., None], example: str, name: str | None = None) ->
 
 
 _add(train, "microgpt train --data my.txt --model my-model --steps 2000")
-_add(generate, "microgpt generate --num-samples 5 --prompt an")
-_add(chat, "microgpt chat --model chat-model")
-_add(info, "microgpt info --data my.txt --block-size 32")
+_add(generate, "microgpt generate an -n 5")
+_add(chat, "microgpt chat 'what is 3 plus 4?'")
+_add(info, "microgpt info my-model")
 commands.add_typer(dataset, name="dataset")
 _add(evaluate, "microgpt eval my-model --data held-out.txt", name="eval")
 _add(evolve, "microgpt evolve --train-winner winner")

@@ -10,7 +10,13 @@ import typer
 from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, Sampling, check_seed
 from microgpt.errors import CheckpointError, MicrogptError, PromptError
 from microgpt_cli.terminal.console import note, say, terminal_safe
-from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, MODEL, Temperature
+from microgpt_cli.terminal.options import (
+    DEFAULT_MODEL_DIR,
+    MODEL,
+    Temperature,
+    note_directory,
+    one_of,
+)
 from microgpt_cli.terminal.signals import Terminated, clear_pending_stop
 
 if TYPE_CHECKING:
@@ -22,15 +28,21 @@ QUIT_WORDS = ("exit", "quit", "bye")  # on a terminal; piped lines are always me
 
 
 def chat(
+    message: Annotated[
+        str | None,
+        typer.Argument(
+            help="Message to reply to.  [default: start a conversation]",
+            metavar="MESSAGE",
+            show_default=False,
+        ),
+    ] = None,
+    message_option: Annotated[str | None, typer.Option("--message", hidden=True)] = None,
     model_dir: Annotated[
         Path | None,
         typer.Option(
             *MODEL,
             help=f"Directory of the model.  [default: {DEFAULT_MODEL_DIR}, else the demo model]",
         ),
-    ] = None,
-    message: Annotated[
-        str | None, typer.Option(help="Print the reply to this message and exit.")
     ] = None,
     temperature: Temperature = DEFAULT_TEMPERATURE,
     seed: Annotated[
@@ -42,6 +54,7 @@ def chat(
     /help lists the commands; /quit or Ctrl-D quits; Ctrl-C stops a reply. Piped input is answered
     line by line.
     """
+    message = one_of(message, message_option, "--message")
     sampling = Sampling(temperature)
     check_seed(seed)
     if message is not None and not message.strip():
@@ -57,6 +70,7 @@ def chat(
     prepare_engine("compiled", saved.dtype, uses=["decoding"], tell=note)
     session = ChatSession(model, sampling, seed, note)
     if message is not None:
+        note_directory(message, "chat")
         _print_reply(session, session.ask(message), can_stop=False)
         return
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()

@@ -12,7 +12,15 @@ import typer
 from microgpt.config import check_threads
 from microgpt.printable import printable
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import TEXT_HELP, AsJson, Threads
+from microgpt_cli.terminal.options import (
+    DEFAULT_MODEL_DIR,
+    TEXT_HELP,
+    AsJson,
+    ModelArgument,
+    ModelOption,
+    Threads,
+    one_of,
+)
 from microgpt_cli.terminal.progress import with_progress
 
 if TYPE_CHECKING:
@@ -28,10 +36,6 @@ CLIP = 48  # maximum number of characters of a text to print
 
 
 def evaluate(
-    model_dir: Annotated[
-        Path,
-        typer.Argument(help="Directory of the model.", metavar="MODEL_DIR", show_default=False),
-    ],
     data: Annotated[
         Path,
         typer.Option(
@@ -40,6 +44,8 @@ def evaluate(
             show_default=False,
         ),
     ],
+    model: ModelArgument = None,
+    model_option: ModelOption = None,
     threads: Threads = 1,
     as_json: AsJson = False,
 ) -> None:
@@ -54,6 +60,7 @@ def evaluate(
     replies per task and the most frequent wrong replies.
     """
     check_threads(threads)
+    model_dir = one_of(model, model_option, "--model") or DEFAULT_MODEL_DIR
 
     from microgpt.data.conversation_file import load_chat_tests
     from microgpt.data.documents import load_stream, load_text
@@ -73,17 +80,17 @@ def evaluate(
         docs = [load_stream(data)] if text == "stream" else load_text(data)
     uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
     prepare_engine("compiled", saved.dtype, uses=uses, tell=note)
-    model = InferenceGpt(saved)
-    result = model.evaluate(docs, text=text, threads=threads)
-    answers, seconds = _generate_replies(model, items, threads) if items else ([], 0.0)
+    gpt = InferenceGpt(saved)
+    result = gpt.evaluate(docs, text=text, threads=threads)
+    answers, seconds = _generate_replies(gpt, items, threads) if items else ([], 0.0)
     if as_json:
         facts = {**asdict(result), "bits_per_character": result.bits_per_character}
         print(json.dumps(facts | ({"replies": _reply_facts(answers, seconds)} if answers else {})))
         return
     print(f"documents:  {result.n_docs}")
-    print(f"tokens:     {result.n_tokens}{' of the assistant' if model.tokenizer.is_chat else ''}")
+    print(f"tokens:     {result.n_tokens}{' of the assistant' if gpt.tokenizer.is_chat else ''}")
     print(f"loss:       {result.loss:.4f} nats per token ({bits(result.loss):.4f} bits)")
-    if model.tokenizer.kind != "char":
+    if gpt.tokenizer.kind != "char":
         print(f"characters: {result.n_characters} ({result.bits_per_character:.4f} bits each)")
     for line in report_lines(answers, seconds) if answers else ():
         print(line)

@@ -25,9 +25,15 @@ FLUSH_INTERVAL_S = 0.05  # minimum time between flushes of stdout
 
 
 def generate(
+    prompt: Annotated[
+        str | None,
+        typer.Argument(
+            help="Prompt; every sample starts with this text.", metavar="PROMPT", show_default=False
+        ),
+    ] = None,
+    prompt_option: Annotated[str | None, typer.Option("--prompt", hidden=True)] = None,
     model_dir: opt.ModelDir = opt.DEFAULT_MODEL_DIR,
     num_samples: Annotated[int, typer.Option(*opt.NUM_SAMPLES, help="Number of samples.")] = 20,
-    prompt: Annotated[str, typer.Option(help="Prompt; every sample starts with this text.")] = "",
     max_tokens: Annotated[
         int | None,
         typer.Option(
@@ -76,6 +82,8 @@ def generate(
     The same seed gives the same samples. --unique and --novel continue with more seeds until there
     are enough samples, but stop after 1,000 consecutive samples that are not new.
     """
+    prompt = opt.one_of(prompt, prompt_option, "--prompt") or ""
+    opt.note_directory(prompt, "generate")
     sampling = config.Sampling(temperature, top_k, top_p, min_p)
     config.check_seed(seed)
     config.check_threads(threads)

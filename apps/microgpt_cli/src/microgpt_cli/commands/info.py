@@ -5,24 +5,26 @@ import shlex
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from microgpt.config import check_count
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import note, print_facts
-from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, MODEL, AsJson
+from microgpt_cli.terminal.options import (
+    DEFAULT_MODEL_DIR,
+    AsJson,
+    ModelArgument,
+    ModelOption,
+    one_of,
+)
 from microgpt_cli.terminal.options import data as data_option
 
 
 def info(
-    model_dir: Annotated[
-        Path | None,
-        typer.Option(*MODEL, help=f"Directory of the model.  [default: {DEFAULT_MODEL_DIR}]"),
-    ] = None,
+    model: ModelArgument = None,
+    model_option: ModelOption = None,
     data: Annotated[
         Path | None,
         data_option(
-            help="Training file to describe; with --model, also list characters that are not "
+            help="Training file to describe; with a model, also list characters that are not "
             "in the vocabulary."
         ),
     ] = None,
@@ -48,6 +50,7 @@ def info(
     Print the settings and the training history of a model. With --data, print the statistics of a
     file, a recommended block size, and the training speed.
     """
+    model_dir = one_of(model, model_option, "--model")
     if data:
         _print_data(data, model_dir, chat=chat, block_size=block_size, as_json=as_json)
         return

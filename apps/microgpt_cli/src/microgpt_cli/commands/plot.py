@@ -10,6 +10,7 @@ import typer
 
 from microgpt.errors import ConfigError, MicrogptError
 from microgpt_cli.terminal.console import terminal_safe
+from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, MODEL, one_of
 
 if TYPE_CHECKING:
     import altair as alt
@@ -25,10 +26,15 @@ class PlotError(MicrogptError):
 
 
 def plot(
-    directories: Annotated[
-        list[Path],
-        typer.Argument(help="Directories of models.", metavar="DIR", show_default=False),
-    ],
+    models: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help=f"Directories of models.  [default: {DEFAULT_MODEL_DIR}]",
+            metavar="MODEL",
+            show_default=False,
+        ),
+    ] = None,
+    model_option: Annotated[list[Path] | None, typer.Option(*MODEL, hidden=True)] = None,
     output: Annotated[
         list[Path] | None,
         typer.Option(
@@ -43,7 +49,8 @@ def plot(
     loss, and a dashed line shows its Gaussian mean over 5% of the run. Runs may be unfinished.
     """
     files = output or DEFAULT_FILES
-    write_curves(directories, files)
+    directories = one_of(models or None, model_option or None, "--model")
+    write_curves(directories or [DEFAULT_MODEL_DIR], files)
     for file in files:
         print(terminal_safe(str(file)))
 

@@ -1,11 +1,17 @@
 """Options shared by several commands, and their help panels."""
 
+import os
+import shlex
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
+from microgpt.errors import ConfigError
+from microgpt_cli.terminal.console import note
+
+T = TypeVar("T")
 DEFAULT_MODEL_DIR = Path("output")
 RUNS = Path("experiments")  # default directory for searches and sweeps
 DEFAULT_GENOME = Path("genome.json")  # written at the end of a search
@@ -25,6 +31,14 @@ LR = ("--learning-rate", "--lr")
 FLAGS = {"output": "--model", "input": "--data", "lr": "--learning-rate"}  # of parameters
 NUM_SAMPLES = ("--num-samples", "-n")
 ModelDir = Annotated[Path, typer.Option(*MODEL, help="Directory of the model.")]
+MODEL_HELP = "Directory of the model."
+ModelArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        help=f"{MODEL_HELP}  [default: {DEFAULT_MODEL_DIR}]", metavar="MODEL", show_default=False
+    ),
+]
+ModelOption = Annotated[Path | None, typer.Option(*MODEL, hidden=True)]
 TEMPERATURE_HELP = "Sampling temperature; 0 always selects the most likely token."
 Temperature = Annotated[float, typer.Option(help=TEMPERATURE_HELP)]
 JSON_HELP = "Print one JSON document."
@@ -52,6 +66,22 @@ Scheduler = Annotated[
     str | None,
     workers_panel(help="Address of a Dask scheduler, such as tcp://host:8786."),
 ]
+
+
+def one_of(argument: T | None, option: T | None, flag: str) -> T | None:
+    """Return what is given as an argument or as an option; raise ConfigError for both."""
+    if argument is not None and option is not None:
+        raise ConfigError(f"an argument and {flag} cannot be used together; omit {flag}")
+    return option if argument is None else argument
+
+
+def note_directory(text: str, command: str) -> None:
+    """Print a note if a text is the name of a directory, probably that of a model."""
+    if os.path.isdir(text):
+        note(
+            f"{text!r} is used as text; for the model in this directory, use: "
+            f"microgpt {command} --model {shlex.quote(text)}"
+        )
 
 
 def flag_of(name: str) -> str:

@@ -1,0 +1,56 @@
+"""What the arguments of commands mean, and the options that do the same."""
+
+import pytest
+
+
+def test_the_argument_of_generate_is_the_prompt(microgpt, text_model) -> None:
+    options = ("--model", text_model, "-n", 2)
+    done = microgpt("generate", "an", *options)
+    assert done.returncode == 0, done.stderr
+    assert all(line[11:].startswith("an") for line in done.stdout.splitlines())
+    assert microgpt("generate", "--prompt", "an", *options).stdout == done.stdout
+
+
+def test_the_argument_of_chat_is_the_message(microgpt, chat_model) -> None:
+    done = microgpt("chat", "hi", "--model", chat_model)
+    assert (done.returncode, done.stdout) == (0, "yo\n")
+    assert microgpt("chat", "--message", "hi", "--model-dir", chat_model).stdout == "yo\n"
+
+
+def test_the_argument_of_eval_info_and_plot_is_the_model(
+    microgpt, text_model, tmp_path, undrawn
+) -> None:
+    (tmp_path / "more.txt").write_text("anna\nmia\n")
+    for command in (["info"], ["eval", "--data", "more.txt"], ["plot"]):
+        done = microgpt(*command, text_model)
+        option = microgpt(*command, "--model", text_model)
+        assert (done.returncode, done.stdout) == (option.returncode, option.stdout)
+        assert done.stderr == option.stderr
+        text_model.rename(tmp_path / "output")  # the default
+        assert microgpt(*command).stdout == done.stdout
+        (tmp_path / "output").rename(text_model)
+
+
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [
+        (["generate", "an", "--prompt", ""], "--prompt"),
+        (["chat", "hi", "--message", "hi"], "--message"),
+        (["info", "output", "--model-dir", "output"], "--model"),
+        (["eval", "output", "--data", "x", "--model", "output"], "--model"),
+        (["plot", "output", "--model", "output"], "--model"),
+    ],
+)
+def test_the_argument_and_its_option_cannot_be_used_together(microgpt, command, flag) -> None:
+    done = microgpt(*command)
+    problem = f"error: an argument and {flag} cannot be used together; omit {flag}\n"
+    assert (done.returncode, done.stderr) == (2, problem)
+
+
+def test_a_prompt_that_names_a_directory_gets_a_note(microgpt, text_model, chat_model) -> None:
+    for command, model in (("generate", text_model), ("chat", chat_model)):
+        done = microgpt(command, model.name, "--model", model)
+        assert (
+            f"note: '{model.name}' is used as text; for the model in this directory, use: "
+            f"microgpt {command} --model {model.name}\n"
+        ) in done.stderr

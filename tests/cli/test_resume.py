@@ -269,7 +269,7 @@ def test_a_full_disk_does_not_pass_off_another_training_as_this_one(
     assert done.returncode == 1
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert re.fullmatch(r"error: cannot write to model: File too large; needs [\d,]+ bytes", error)
-    assert "earlier checkpoint" not in done.stderr
+    assert "previous checkpoint" not in done.stderr
     after = {
         file: (tmp_path / "model" / file).read_bytes() for file in os.listdir(tmp_path / "model")
     }

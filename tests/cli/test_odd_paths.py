@@ -76,7 +76,7 @@ def test_searches_and_sweeps_take_such_paths(microgpt, trained) -> None:
     small = ["--population=2", "--generations=1", "--objective=loss"]
     grid = ["--lr=0.01,0.02", "--seeds=1", "--steps=50", "--n-embd=4", "--n-head=1"]
     for args in (
-        ["evolve", "--input", TEXT, *small, "--train-winner", MODEL],
+        ["evolve", "--input", TEXT, *small, "--train-winner", MODEL, "--force"],
         ["evolve", "--resume", "RUN"],
         ["report"],
         ["run"],

@@ -264,7 +264,7 @@ def test_a_full_disk_does_not_pass_off_another_training_as_this_one(
         file: (tmp_path / "model" / file).read_bytes() for file in os.listdir(tmp_path / "model")
     }
     done = train_with_little_room(
-        tmp_path, *options, "--steps", "200", "--checkpoint-every", "50", most=5000
+        tmp_path, *options, "--steps", "200", "--checkpoint-every", "50", "--force", most=5000
     )
     assert done.returncode == 1
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
@@ -310,7 +310,7 @@ def test_more_steps_are_remembered_from_the_moment_they_are_asked_for(
 
 
 def test_a_divergence_is_remembered(microgpt, names, tmp_path) -> None:
-    options = ("--input", names, *SMALL, "--output", "my model")
+    options = ("--input", names, *SMALL, "--output", "my model", "--force")
     microgpt("train", *options, "--steps", "5")
     done = microgpt("train", *options, "--steps", "50", "--lr", "1e200", "--checkpoint-every", "1")
     assert done.returncode == 1

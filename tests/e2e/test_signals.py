@@ -61,7 +61,7 @@ def test_a_training_that_is_stopped_says_where_and_leaves_the_old_model(
     start, text_model, number, code, word, more
 ) -> None:
     before = {file: (text_model / file).read_bytes() for file in os.listdir(text_model)}
-    process = start("train", "--output", text_model, "--steps", FOREVER, *more)
+    process = start("train", "--output", text_model, "--force", "--steps", FOREVER, *more)
     time.sleep(2 if more else 1)  # a step of threads begins with loading its kernel
     process.send_signal(number)
     line = last_line(process)

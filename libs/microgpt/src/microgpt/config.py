@@ -26,6 +26,7 @@ MAX_THREADS = 1024  # guards against typos; more threads than cores have no bene
 N_EVALUATIONS = 20  # number of held-out loss evaluations per training run
 MAX_NEW_TOKENS = 100_000  # per sample; limits memory use
 DEFAULT_TEMPERATURE = 0.5  # values below 1 favor likely tokens
+CURVE_FILES = ("curves.png", "curves.svg")  # loss curves in a model directory
 
 
 @dataclass(frozen=True)

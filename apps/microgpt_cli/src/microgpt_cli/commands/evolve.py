@@ -89,7 +89,11 @@ def evolve(
         output(help="Train a model with the best genome and save it in this directory."),
     ] = None,
     force: Annotated[
-        bool, output("--force", help=f"Replace {opt.DEFAULT_GENOME} even if it has a better score.")
+        bool,
+        output(
+            "--force",
+            help=f"Replace a model, and {opt.DEFAULT_GENOME} even if it has a better score.",
+        ),
     ] = False,
     trace: Annotated[bool, output("--trace", help="Print one line per organism.")] = False,
 ) -> None:

@@ -1,5 +1,6 @@
 """`microgpt export`: convert a model to another format."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,13 +23,21 @@ def export(
         bool,
         typer.Option("--half", help="Round the weights to half precision (2 bytes per weight)."),
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace another model in the output directory.")
+    ] = False,
 ) -> None:
     """Write a model in another format.
 
     Other programs can read safetensors; JSON is human-readable. All commands read both formats.
     """
     from microgpt.storage.model_directory import export as export_model
-    from microgpt.storage.model_directory import load
+    from microgpt.storage.model_directory import has_copy, load
+    from microgpt_cli.training.replacement import confirm_replacement
 
-    file = export_model(load(model_dir), output, weights_format=format, half=half)
+    saved = load(model_dir)
+    is_in_place = os.path.realpath(output) == os.path.realpath(model_dir)
+    if not (force or is_in_place or has_copy(output, saved)):
+        confirm_replacement(output, "--output")
+    file = export_model(saved, output, weights_format=format, half=half)
     print(terminal_safe(f"{file}: {file.stat().st_size:,} bytes"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from microgpt.config import CURVE_FILES
 from microgpt.errors import ConfigError, MicrogptError
 from microgpt_cli.terminal.console import terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, MODEL, one_of
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 KINDS = (".png", ".svg")
 CHART_HELP = "Chart file, .png or .svg; can be repeated."
-DEFAULT_FILES = (Path("curves.png"), Path("curves.svg"))
+DEFAULT_FILES = tuple(map(Path, CURVE_FILES))
 PNG_SCALE = 2  # PNG pixels per chart pixel; 1 is blurry on most screens
 
 

@@ -69,6 +69,7 @@ def train(
     from microgpt.storage.training_directory import TrainingDirectory, check_has_training
     from microgpt.training.engines import check_engine
     from microgpt_cli.training.job import new_job, recipe_options, refuse_unfinished, resumed_job
+    from microgpt_cli.training.replacement import confirm_replacement, is_repeated
     from microgpt_cli.training.run import run
 
     given = given_options(ctx)
@@ -82,8 +83,10 @@ def train(
     else:
         job = new_job(settings, overrides)
     with TrainingDirectory(resume or output) as directory:
-        if not resume and not force:
+        if job and not force:
             refuse_unfinished(directory)
+            if not is_repeated(job.plan, output, given):
+                confirm_replacement(output, "--model")
         run(job or resumed_job(directory, given), directory, ctx.params)
 
 

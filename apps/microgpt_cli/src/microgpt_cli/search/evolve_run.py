@@ -24,6 +24,7 @@ from microgpt_cli.search.workers import make_pool
 from microgpt_cli.terminal.console import note, say
 from microgpt_cli.terminal.options import DEFAULT_GENOME, RUNS
 from microgpt_cli.terminal.progress import rich_console
+from microgpt_cli.training.replacement import confirm_replacement
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.evolve_rust import loss_log_end
 from microgpt_evolution.genome_file import (
@@ -80,6 +81,8 @@ def _check_outputs(model_dir: Path | None, *, force: bool) -> None:
     """Raise an error before the search if its results could not be written."""
     if model_dir:
         check_place(model_dir)
+        if not force:
+            confirm_replacement(model_dir, "--train-winner")
     if DEFAULT_GENOME.is_dir():
         raise GenomeError(f"{DEFAULT_GENOME} is a directory; rename or remove it")
     if os.path.lexists(DEFAULT_GENOME) and not force:

@@ -94,7 +94,8 @@ From = Annotated[
     Path | None, saving("--from", help="Start from the weights of the model in this directory.")
 ]
 Force = Annotated[
-    bool, saving("--force", help="Replace an unfinished training run in the output directory.")
+    bool,
+    saving("--force", help="Replace the model or unfinished training run in the directory."),
 ]
 CheckpointEvery = Annotated[
     int | None,

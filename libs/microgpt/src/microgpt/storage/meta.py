@@ -13,7 +13,7 @@ from microgpt.config import MAX_SIZE, DType, ModelConfig
 from microgpt.data.tokenizer_io import check_fields, tokenizer_fields
 from microgpt.error_format import first_problem, newer_version
 from microgpt.errors import CheckpointError
-from microgpt.state import TrainResult
+from microgpt.state import TrainingPlan, TrainResult
 from microgpt.value import total
 
 FORMAT_VERSION = 1
@@ -60,30 +60,13 @@ class Meta(BaseModel):
 
 def meta_of(result: TrainResult) -> Meta:
     """Return the content of meta.json for a trained model."""
-    plan, config, data = result.plan, result.config, result.data
     losses, best = result.state.recent_losses, result.state.best
-    training = {
-        "seed": config.seed,
+    training = _settings(result.plan) | {
         "steps": result.state.step,
-        "batch_size": config.batch_size,
-        "lr": config.lr,
-        "dropout": config.dropout or None,
-        "weight_decay": config.weight_decay or None,
-        "average_tail": config.average_tail or None,
-        "loss_on": config.loss_on if result.tokenizer.is_chat else None,
-        "text": config.text if config.text == "stream" else None,
-        "long_docs": config.long_docs if config.text == "lines" else None,
-        "data_sha256": data.sha256,
-        "n_docs": data.n_docs,
-        "val_fraction": data.val_fraction or None,
-        "test_fraction": data.test_fraction or None,
         "train_loss": total(losses) / len(losses) if losses else None,
         "val_loss": result.val_loss,
         "test_loss": result.test_loss,
         "best_step": best.step if best else None,
-        "preset": plan.preset,
-        "parent_sha256": plan.parent_sha256,
-        "genome": plan.genome_sha256,
         "seconds": round(result.seconds, 3),
     }
     return Meta(
@@ -94,6 +77,38 @@ def meta_of(result: TrainResult) -> Meta:
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         training={name: fact for name, fact in training.items() if fact is not None},
     )
+
+
+def is_result_of(plan: TrainingPlan, meta: Meta) -> bool:
+    """Return whether a model has the shape, vocabulary and settings of a training plan."""
+    model = asdict(plan.model) | tokenizer_fields(plan.tokenizer) | {"dtype": plan.dtype}
+    return all(getattr(meta, name) == value for name, value in model.items()) and all(
+        meta.training.get(name) == value for name, value in _settings(plan).items()
+    )
+
+
+def _settings(plan: TrainingPlan) -> dict[str, Any]:
+    """Return the settings of a training run as recorded in meta.json, in key order."""
+    config, data, is_chat = plan.config, plan.data, plan.tokenizer.is_chat
+    return {
+        "seed": config.seed,
+        "steps": config.steps,
+        "batch_size": config.batch_size,
+        "lr": config.lr,
+        "dropout": config.dropout or None,
+        "weight_decay": config.weight_decay or None,
+        "average_tail": config.average_tail or None,
+        "loss_on": config.loss_on if is_chat else None,
+        "text": config.text if config.text == "stream" else None,
+        "long_docs": config.long_docs if config.text == "lines" else None,
+        "data_sha256": data.sha256,
+        "n_docs": data.n_docs,
+        "val_fraction": data.val_fraction or None,
+        "test_fraction": data.test_fraction or None,
+        "preset": plan.preset,
+        "parent_sha256": plan.parent_sha256,
+        "genome": plan.genome_sha256,
+    }
 
 
 def parse_meta(content: bytes, path: Path) -> Meta:

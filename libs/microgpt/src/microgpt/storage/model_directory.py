@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from microgpt.config import TextKind, WeightsFormat
+from microgpt.config import CURVE_FILES, TextKind, WeightsFormat
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.data.tokenizer_io import MAX_TOKENIZER_BYTES, file_of, restore
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
@@ -34,7 +34,7 @@ from microgpt.state import TrainedModel, TrainResult
 from microgpt.storage.meta import MAX_META_BYTES, META, Meta, meta_of, parse_meta
 from microgpt.storage.weights_file import WEIGHTS_FILES, decode_weights, encode_weights, max_bytes
 
-HASH = "weights_sha256"  # key in meta.json
+HASHES = ("weights_sha256", "tokenizer_sha256")  # keys in meta.json
 TOKENIZER = "tokenizer.json"
 STATE_DESCRIPTION = "train_state.json"  # present if the directory has a checkpoint
 BYTES_PER_WEIGHT = 32  # memory of a loaded model: a Python float and a pointer
@@ -56,7 +56,7 @@ class SavedModel(TrainedModel):
 def save(
     result: TrainResult, directory: str | Path, *, weights_format: WeightsFormat | None = None
 ) -> None:
-    """Write a model directory atomically, replacing any existing model; keep all other files.
+    """Write a model directory atomically, replacing any existing model and its loss curves.
 
     A concurrent `load` reads either the old model or the new one. Concurrent calls for the same
     directory wait for each other. The default format is JSON up to a million weights.
@@ -108,7 +108,7 @@ def export(
     path, name = Path(directory), WEIGHTS_FILES[weights_format]
     files = _files(name, content, saved.meta, saved.tokenizer)
     with DirectoryLock(path):
-        publish_model(path, files)
+        publish_model(path, files, keep_curves=has_copy(path, saved))
     return path / name
 
 
@@ -132,11 +132,31 @@ def has_model(directory: Path) -> bool:
     return any(committed_path(directory, name).exists() for name in WEIGHTS_FILES.values())
 
 
-def publish_model(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files of a model to a locked directory, and remove obsolete model files."""
+def read_meta(directory: Path) -> Meta:
+    """Read meta.json; raise CheckpointError if it is missing or damaged."""
+    path = committed_path(directory, META)
+    return parse_meta(read(path, MAX_META_BYTES), path)
+
+
+def has_copy(directory: Path, saved: SavedModel) -> bool:
+    """Return whether a directory contains a model written by microgpt, or an export of it."""
+    hashes = dict.fromkeys(HASHES)
+    try:
+        meta = read_consistently(directory, lambda: read_meta(directory))
+    except CheckpointError:
+        return False
+    is_equal = meta.model_copy(update=hashes) == saved.meta.model_copy(update=hashes)
+    return is_equal and meta.created_at is not None
+
+
+def publish_model(
+    directory: Path, files: Mapping[str, bytes], *, keep_curves: bool = False
+) -> None:
+    """Write the files of a model to a locked directory, then remove those of the old model."""
+    old = {*WEIGHTS_FILES.values(), TOKENIZER, *(() if keep_curves else CURVE_FILES)}
     try:
         publish(directory, files, is_held=True)
-        for other in {*WEIGHTS_FILES.values(), TOKENIZER} - files.keys():
+        for other in old - files.keys():
             (directory / other).unlink(missing_ok=True)
     except OSError as error:
         raise cannot_write(directory, error) from error
@@ -147,11 +167,9 @@ def _files(name: str, content: bytes, meta: Meta, tokenizer: Tokenizer) -> dict[
     files = {name: content}
     if vocabulary := file_of(tokenizer):
         files[TOKENIZER] = vocabulary
-    hashes = {
-        HASH: hashlib.sha256(content).hexdigest(),
-        "tokenizer_sha256": hashlib.sha256(vocabulary).hexdigest() if vocabulary else None,
-    }
-    description = meta.model_copy(update=hashes).model_dump_json(indent=2, exclude_none=True)
+    hashes = [hashlib.sha256(file).hexdigest() if file else None for file in (content, vocabulary)]
+    meta = meta.model_copy(update=dict(zip(HASHES, hashes, strict=True)))
+    description = meta.model_dump_json(indent=2, exclude_none=True)
     files[META] = description.encode() + b"\n"
     return files
 
@@ -164,7 +182,7 @@ def _load(directory: Path) -> SavedModel:
             f"microgpt train --resume {as_argument(directory)}"
         )
     meta_path = committed_path(directory, META)
-    meta = parse_meta(read(meta_path, MAX_META_BYTES), meta_path)
+    meta = read_meta(directory)
     try:
         model = meta.model()
         check_memory(BYTES_PER_WEIGHT * count_params(model), "the model")

@@ -1,0 +1,105 @@
+"""A finished model gives way to another only by --force or by a yes."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from terminal import Terminal
+
+from microgpt import load
+
+TRAIN = ("train", "--input", "names.txt", "--num-samples", "0", "--steps")
+
+
+@pytest.fixture
+def model(microgpt, tmp_path: Path) -> Path:
+    """The directory of a model with a drawing of its losses and a picture of the user."""
+    (tmp_path / "names.txt").write_text("anna\nemma\n")
+    assert microgpt(*TRAIN, "1234").returncode == 0
+    for name in ("curves.png", "curves.svg", "mine.png"):
+        (tmp_path / "output" / name).touch()
+    return tmp_path / "output"
+
+
+def refusal(done) -> str:
+    """Return the only line of a command that refused, and nothing was printed before."""
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def test_another_training_is_refused_with_what_is_there_and_what_to_do(microgpt, model) -> None:
+    before = {name: (model / name).read_bytes() for name in os.listdir(model)}
+    assert re.fullmatch(
+        r"error: output has a model \(less than a minute old, 1,234 steps, loss \d\.\d{3}\); "
+        r"use another directory with --model, or replace the model with --force",
+        refusal(microgpt(*TRAIN, "1234")),
+    )
+    assert {name: (model / name).read_bytes() for name in os.listdir(model)} == before
+
+
+def test_force_replaces_the_model_and_its_curves_and_no_other_picture(microgpt, model) -> None:
+    assert microgpt(*TRAIN, "2", "--force").returncode == 0
+    assert load(model).meta.training["steps"] == 2
+    assert [name for name in os.listdir(model) if name.endswith(("png", "svg"))] == ["mine.png"]
+
+
+def test_the_age_of_a_model_is_told_in_the_largest_unit(microgpt, model) -> None:
+    for seconds, age in ((60, "1 minute old"), (7300, "2 hours old"), (10**7, "115 days old")):
+        then = (model / "meta.json").stat().st_mtime - seconds
+        os.utime(model / "meta.json", (then, then))
+        assert f"({age}, " in refusal(microgpt(*TRAIN, "2"))
+        os.utime(model / "meta.json")
+
+
+def test_a_model_whose_description_is_damaged_is_not_replaced_either(microgpt, model) -> None:
+    (model / "meta.json").write_text("{")
+    assert "output has a model (less than a minute old); use" in refusal(microgpt(*TRAIN, "2"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "steps", "code"), [("y", 2, 0), ("n", 1234, 2), ("\x04", 1234, 2)]
+)
+def test_at_a_terminal_the_question_comes_before_the_training(model, answer, steps, code) -> None:
+    screen = Terminal("microgpt", *TRAIN, "2", cwd=model.parent, size=(24, 200))
+    screen.expect(r"1,234 steps, loss \d\.\d{3}\); replace it\? \[y/N\]:")
+    assert "num docs" not in screen.before
+    screen.send(answer if answer == "\x04" else f"{answer}\r")
+    if code:
+        screen.expect("error: output is unchanged; use another directory with --model")
+    assert screen.exit_code() == code
+    assert load(model).meta.training["steps"] == steps
+
+
+def test_the_run_without_options_may_be_repeated(microgpt, tmp_path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/names.txt").write_text("anna\nemma\n")
+    assert microgpt("train").returncode == 0
+    assert microgpt("train", "--num-samples", "1", "--threads", "2").returncode == 0
+    assert "use another" in refusal(microgpt("train", "--steps", "1000"))
+    (tmp_path / "data/names.txt").write_text("anna\nemmy\n")
+    assert "use another" in refusal(microgpt("train"))
+    assert microgpt("train", "--force", "--steps", "2").returncode == 0
+    assert "use another" in refusal(microgpt("train"))
+
+
+def test_an_export_replaces_no_other_model(microgpt, model, text_model) -> None:
+    onto = ("export", "--model", text_model, "--output")
+    assert "1,234 steps, loss" in refusal(microgpt(*onto, model))
+    for output in ("copy", "copy", text_model, model):
+        force = ["--force"] if output == model else []
+        assert microgpt(*onto, output, *force).returncode == 0
+    assert load(model).weights == load(text_model).weights
+    assert not (model / "curves.svg").exists()
+
+
+def test_an_export_in_place_keeps_the_curves(microgpt, model) -> None:
+    assert microgpt("export", "--output", "output").returncode == 0
+    assert (model / "curves.svg").exists()
+
+
+def test_the_winner_of_a_search_replaces_no_model(microgpt, model) -> None:
+    search = ("evolve", "--input", "names.txt", "--train-winner", "output")
+    assert "use another directory with --train-winner" in refusal(microgpt(*search))
+    assert not (model.parent / "experiments").exists()

@@ -19,6 +19,8 @@ from microgpt.model import count_params
 from microgpt.storage.training_directory import read_training
 
 SMALL = ("--n-embd", "8", "--n-head", "2")
+NOTE = "note: the training run in model is unfinished; using its model at step 60 of 60"
+UNFINISHED = "--unfinished"
 NAMES = "\n".join(
     a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]
 )
@@ -91,9 +93,35 @@ def test_a_finished_training_says_so_and_goes_on_with_more_steps(microgpt, names
 def test_what_was_lost_between_the_last_step_and_the_model_is_made_up_for(
     microgpt, unfinished
 ) -> None:
-    assert "has not ended" in refused(microgpt("generate", "--model-dir", "model"))
+    assert microgpt("generate", "--model", "model").stderr == f"{NOTE}\n"
     assert microgpt("train", "--resume", "model").returncode == 0
-    assert microgpt("generate", "--model-dir", "model").returncode == 0
+    assert microgpt("generate", "--model", "model").stderr == ""
+    problem = "the training run in model has ended; use its model"
+    assert problem in refused(microgpt("generate", "--model", "model", UNFINISHED))
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["eval model --data names.txt", "info", "info --data names.txt", "export --output copy"],
+)
+def test_a_command_reads_the_model_so_far_and_says_so(microgpt, unfinished, command) -> None:
+    name, *args = command.split()
+    args += [] if name == "eval" else ["--model", "model"]
+    done = microgpt(name, *args)
+    assert done.returncode == 0, done.stderr
+    assert NOTE in done.stderr.splitlines()
+
+
+def test_the_older_model_is_used_unless_the_unfinished_run_is_asked_for(
+    microgpt, unfinished, text_model
+) -> None:
+    for file in ("weights.json", "meta.json"):
+        shutil.copy(text_model / file, unfinished)
+    assert microgpt("generate", "--model", "model").stderr == ""
+    assert microgpt("generate", "--model", "model", UNFINISHED).stderr == f"{NOTE}\n"
+    assert "note: " not in microgpt("info", "--model", "model").stderr
+    facts = json.loads(microgpt("info", "--model", "model", UNFINISHED, "--json").stdout)
+    assert facts["training"]["steps_planned"] == 60
 
 
 @pytest.mark.parametrize(
@@ -333,8 +361,13 @@ def test_commands_that_are_suggested_can_be_pasted(microgpt, names, tmp_path) ->
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)
-    command = errors.splitlines()[-1].partition("resume with: ")[2]
-    assert shlex.split(command) == ["microgpt", "train", "--resume", "it's new"]
+    _, resume, use = errors.splitlines()[-1].split("; ")
+    assert shlex.split(resume.partition(": ")[2]) == ["microgpt", "train", "--resume", "it's new"]
+    command, *args = shlex.split(use.partition("use the model so far with: ")[2])
+    assert (command, args) == ("microgpt", ["generate", "--model", "it's new"])
+    done = microgpt(*args)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 20)
+    assert re.search(r"using its model at step \d+ of 1000000000", done.stderr)
 
 
 def test_a_finished_training_can_be_asked_about_and_drawn(microgpt, names, tmp_path) -> None:

@@ -67,7 +67,9 @@ def test_a_training_that_is_stopped_says_where_and_leaves_the_old_model(
     line = last_line(process)
     assert re.fullmatch(
         rf"{word} at step \d+ of {FOREVER}; resume with: "
-        rf"microgpt train --resume {re.escape(str(text_model))}",
+        rf"microgpt train --resume {re.escape(str(text_model))}; "
+        rf"use the model so far with: microgpt generate --model {re.escape(str(text_model))} "
+        "--unfinished",
         line,
     )
     assert process.returncode == code

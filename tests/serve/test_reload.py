@@ -3,15 +3,18 @@
 import asyncio
 import logging
 import threading
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
 
 from microgpt import InferenceGpt
+from microgpt.storage.training_directory import TrainingDirectory
 from microgpt_serve import reload as reload_module
 from microgpt_serve.app_state import AppState
 from microgpt_serve.reload import Reloader
-from microgpt_serve.served_model import ServedModel
+from microgpt_serve.served_model import ServedModel, load_model
 from microgpt_serve.settings import Settings
 
 
@@ -127,3 +130,19 @@ def test_whatever_a_reload_raises_is_logged_and_the_next_one_works(
     assert caplog.messages == [
         f"reload failed: {type(error).__name__}: {error}; {model} is still served"
     ]
+
+
+def test_a_training_is_served_until_it_leaves_a_model(tmp_path, names_result) -> None:
+    directory, log = tmp_path / "model", []
+    result = replace(names_result, plan=replace(names_result.plan, input=Path("names.txt")))
+    with TrainingDirectory(directory) as training:
+        training.keep(result.plan, result.state)
+        served = load_model(str(directory), log.append)
+        training.finish(result)
+    assert served.progress == "at step 60 of 60"
+    assert log == [
+        f"the training run in {directory} is unfinished; using its model at step 60 of 60"
+    ]
+    ended = load_model(str(directory), log.append)
+    assert (ended.progress, len(log)) == (None, 1)
+    assert ended.version != served.version

@@ -13,8 +13,7 @@ from microgpt.data.folding import FoldingTokenizer, fold
 from microgpt.data.tokenizer import Message
 from microgpt.errors import TokenizerError
 from microgpt.state import TrainState
-from microgpt.storage.model_directory import STATE_DESCRIPTION
-from microgpt.storage.training_state import STATE, encode_state, read_state
+from microgpt.storage.training_state import STATE, STATE_DESCRIPTION, encode_state, read_state
 from microgpt.training.train import train
 
 ALPHABET = " '-.abcdefghijklmnopqrstuvwxyz"

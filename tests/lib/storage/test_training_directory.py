@@ -15,9 +15,13 @@ from safetensors.numpy import load_file, save_file
 from microgpt import BpeTokenizer, CharTokenizer, ModelConfig, TrainConfig, load, save
 from microgpt.data.split import Split, split, split_stream
 from microgpt.errors import CheckpointError
-from microgpt.state import TrainingPlan, TrainResult
+from microgpt.flat_weights import by_name
+from microgpt.state import TrainingPlan, TrainResult, TrainState
+from microgpt.storage.model_directory import export
 from microgpt.storage.training_directory import TrainingDirectory, read_training
+from microgpt.training.early_stopping import BestWeights
 from microgpt.training.train import train
+from microgpt.training.weight_averaging import WeightAverage
 
 DOCS = [a + b + c for a in "aei" for b in "mnr" for c in "aeo"]
 CONFIG = TrainConfig(steps=40, patience=30)
@@ -147,11 +151,44 @@ def test_a_state_needs_no_model_and_a_new_directory_has_nothing_else(directory) 
         "train_state.json",
         "train_state.safetensors",
     ]
-    with pytest.raises(
-        CheckpointError,
-        match=r"has no model yet: .* has not ended; resume .* train --resume .*model",
-    ):
-        load(directory)
+
+
+def test_a_state_without_a_model_is_read_as_a_run_that_ended_there(directory, stopped) -> None:
+    saved = load(directory)
+    assert (
+        saved.weights == stopped.weights != by_name(stopped.model, stopped.state.weights.tolist())
+    )
+    assert saved.progress == f"at step {stopped.state.step} of 40"
+    training = saved.meta.training
+    assert (training["val_loss"], training["steps_planned"]) == (stopped.val_loss, 40)
+    assert load(directory).meta == saved.meta  # its hash and time are those of the state
+    export(saved, directory)
+    assert load(directory).weights == stopped.weights
+    assert load(directory).progress is None
+
+
+def test_a_model_counts_more_than_a_newer_state_unless_asked_for(
+    directory, parts, stopped, text_result
+) -> None:
+    save(text_result, directory)
+    assert load(directory).weights == text_result.weights
+    assert load(directory, unfinished=True).weights == stopped.weights
+    with TrainingDirectory(directory) as held:
+        held.finish(replace(stopped, plan=plan_of(parts, stopped)))
+    with pytest.raises(CheckpointError, match="model has ended; use its model"):
+        load(directory, unfinished=True)
+    (directory / "train_state.json").unlink()
+    with pytest.raises(CheckpointError, match="has no unfinished training run; use its model"):
+        load(directory, unfinished=True)
+
+
+def test_a_run_ends_with_its_best_weights_else_the_average_of_its_tail() -> None:
+    last, mean, best = (np.full(2, value, np.float32) for value in range(3))
+    average = WeightAverage(mean, n=2, step=5, steps=10)
+    state = TrainState(5, last, last, last, "float32", "compiled", average=average)
+    assert state.final_weights(10) is mean
+    assert state.final_weights(20) is last  # more steps have another tail
+    assert replace(state, best=BestWeights(3, 2.5, best, 5, 0)).final_weights(10) is best
 
 
 def test_a_directory_that_is_let_go_without_a_state_is_as_it_was(tmp_path) -> None:

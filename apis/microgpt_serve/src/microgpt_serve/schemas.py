@@ -185,6 +185,9 @@ class ModelResponse(BaseModel):
         description="Characters in the vocabulary; empty for `bpe`, which encodes any character."
     )
     created_at: str | None
+    progress: str | None = Field(
+        None, description="Step of the unfinished training run that the model is from, if any."
+    )
 
 
 class HealthResponse(BaseModel):

@@ -27,6 +27,7 @@ class ServedModel:
     version: str  # first 12 hexadecimal digits of the SHA-256 of the weights
     gpt: InferenceGpt
     created_at: str | None
+    progress: str | None = None  # of an unfinished training run: "at step 400 of 1000"
     is_demo: bool = False
 
     def __str__(self) -> str:
@@ -47,6 +48,8 @@ def load_model(
         log(f"{DEFAULT_MODEL_DIR} not found; using the bundled demo model")
     path = bundled(DEMO_MODEL) if is_demo else directory or DEFAULT_MODEL_DIR
     saved = load(path)
+    if saved.progress:
+        log(f"the training run in {path} is unfinished; using its model {saved.progress}")
     gpt = InferenceGpt(saved)
     prepare_engine("compiled", saved.dtype, uses=USES, tell=log)
     _ = gpt.compiled.decode_weights
@@ -55,6 +58,7 @@ def load_model(
         version=(saved.meta.weights_sha256 or _weights_sha256(saved))[:VERSION_DIGITS],
         gpt=gpt,
         created_at=_valid_time(saved.meta.created_at),
+        progress=saved.progress,
         is_demo=is_demo,
     )
 

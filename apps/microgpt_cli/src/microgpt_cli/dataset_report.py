@@ -17,10 +17,11 @@ from microgpt.data.statistics import RARE, Cut, DataReport, count_with_others, d
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Document, Tokenizer
 from microgpt.state import TrainEvent
-from microgpt.storage.model_directory import SavedModel, load
+from microgpt.storage.model_directory import SavedModel
 from microgpt.training.engines import prepare_engine
 from microgpt.training.finetune import extended_tokenizer
 from microgpt.training.train import train
+from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress import duration
 
@@ -68,7 +69,7 @@ def analyze_file(
     data: Path, model_dir: Path | None, *, chat: bool, block_size: int | None
 ) -> DatasetReport:
     """Compute the statistics of a file and measure the training speed."""
-    saved = load(model_dir) if model_dir else None
+    saved = load_model(model_dir) if model_dir else None
     # Without --chat, the model or the file extension determines the format.
     is_chat = chat or (saved.tokenizer.is_chat if saved else data.suffix.lower() == ".jsonl")
     file = TextFile(data)

@@ -86,6 +86,17 @@ class TrainState:
     seconds: float = 0.0  # training time so far, in seconds
     average: WeightAverage | None = None  # running average of the weights, if enabled
 
+    def final_weights(self, steps: int) -> Numbers:
+        """Return the result of a run of `steps` steps, if it ends at this checkpoint.
+
+        These are the weights with the lowest held-out loss, else the average, else the latest.
+        """
+        if self.best:
+            return self.best.weights
+        # A different number of steps changes which steps are averaged.
+        is_valid = self.average and self.average.steps == steps
+        return self.average.weights if self.average and is_valid else self.weights
+
 
 @dataclass(frozen=True, repr=False)
 class TrainResult(TrainedModel):

@@ -14,6 +14,7 @@ from microgpt_cli.terminal.options import (
     DEFAULT_MODEL_DIR,
     MODEL,
     Temperature,
+    Unfinished,
     note_directory,
     one_of,
 )
@@ -48,6 +49,7 @@ def chat(
     seed: Annotated[
         int, typer.Option(help="Seed of the first reply; incremented by 1 for each further reply.")
     ] = DEFAULT_SEED,
+    unfinished: Unfinished = False,
 ) -> None:
     """Chat with a model that was trained with --chat.
 
@@ -64,7 +66,7 @@ def chat(
     from microgpt.training.engines import prepare_engine
     from microgpt_cli.chat.session import ChatSession
 
-    saved = _load(model_dir)
+    saved = _load(model_dir, unfinished=unfinished)
     model = InferenceGpt(saved)
     _ = model.tokenizer.end_turn_id  # raises TokenizerError if there are no chat tokens
     prepare_engine("compiled", saved.dtype, uses=["decoding"], tell=note)
@@ -91,17 +93,18 @@ def _banner(saved: "SavedModel") -> str:
     return "\n".join([*lines, "Type exit to quit, /clear to forget, /help for more.", ""])
 
 
-def _load(model_dir: Path | None) -> "SavedModel":
+def _load(model_dir: Path | None, *, unfinished: bool) -> "SavedModel":
     """Load the given model; by default, the chat model in `output`, else the demo model."""
     from microgpt.data.documents import DEMO_MODEL, bundled
     from microgpt.storage.model_directory import load
+    from microgpt_cli.model_loading import load_model, noted
 
-    if model_dir is not None:
-        return load(model_dir)
+    if model_dir is not None or unfinished:
+        return load_model(model_dir or DEFAULT_MODEL_DIR, unfinished=unfinished)
     try:
         saved = load(DEFAULT_MODEL_DIR)
         if saved.tokenizer.is_chat:
-            return saved
+            return noted(saved, DEFAULT_MODEL_DIR)
         problem = f"{DEFAULT_MODEL_DIR} has no chat model"
     except CheckpointError as error:
         is_there = os.path.lexists(DEFAULT_MODEL_DIR)

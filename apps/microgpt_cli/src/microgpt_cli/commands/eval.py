@@ -19,6 +19,7 @@ from microgpt_cli.terminal.options import (
     ModelArgument,
     ModelOption,
     Threads,
+    Unfinished,
     one_of,
 )
 from microgpt_cli.terminal.progress import with_progress
@@ -46,6 +47,7 @@ def evaluate(
     ],
     model: ModelArgument = None,
     model_option: ModelOption = None,
+    unfinished: Unfinished = False,
     threads: Threads = 1,
     as_json: AsJson = False,
 ) -> None:
@@ -66,10 +68,10 @@ def evaluate(
     from microgpt.data.documents import load_stream, load_text
     from microgpt.evaluation.held_out_loss import bits
     from microgpt.inference import InferenceGpt
-    from microgpt.storage.model_directory import load
     from microgpt.training.engines import prepare_engine
+    from microgpt_cli.model_loading import load_model
 
-    saved = load(model_dir)
+    saved = load_model(model_dir, unfinished=unfinished)
     text = saved.text
     docs: Sequence[Document]
     items: Sequence[Item] = ()

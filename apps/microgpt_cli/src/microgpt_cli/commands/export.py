@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from microgpt_cli.terminal.console import terminal_safe
-from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, ModelDir
+from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, ModelDir, Unfinished
 
 
 def export(
@@ -16,6 +16,7 @@ def export(
         typer.Option(help="Output directory; can be the model's directory.", show_default=False),
     ],
     model_dir: ModelDir = DEFAULT_MODEL_DIR,
+    unfinished: Unfinished = False,
     format: Annotated[
         Literal["json", "safetensors"], typer.Option(help="Format of the weights.")
     ] = "safetensors",
@@ -32,11 +33,12 @@ def export(
     Other programs can read safetensors; JSON is human-readable. All commands read both formats.
     """
     from microgpt.storage.model_directory import export as export_model
-    from microgpt.storage.model_directory import has_copy, load
+    from microgpt.storage.model_directory import has_copy
+    from microgpt_cli.model_loading import load_model
     from microgpt_cli.training.replacement import confirm_replacement
 
-    saved = load(model_dir)
-    is_in_place = os.path.realpath(output) == os.path.realpath(model_dir)
+    saved = load_model(model_dir, unfinished=unfinished)
+    is_in_place = not unfinished and os.path.realpath(output) == os.path.realpath(model_dir)
     if not (force or is_in_place or has_copy(output, saved)):
         confirm_replacement(output, "--output")
     file = export_model(saved, output, weights_format=format, half=half)

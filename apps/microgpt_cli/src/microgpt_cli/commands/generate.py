@@ -74,6 +74,7 @@ def generate(
             "probability."
         ),
     ] = config.Sampling.min_p,
+    unfinished: opt.Unfinished = False,
     threads: opt.Threads = 1,
     as_json: opt.AsJson = False,
 ) -> None:
@@ -94,10 +95,10 @@ def generate(
     from microgpt.batching.sample_filter import GIVE_UP_AFTER, select
     from microgpt.files.atomic_files import as_argument
     from microgpt.inference import InferenceGpt
-    from microgpt.storage.model_directory import load
     from microgpt.training.engines import prepare_engine
+    from microgpt_cli.model_loading import load_model
 
-    saved = load(model_dir)
+    saved = load_model(model_dir, unfinished=unfinished)
     if saved.meta.training.get("loss_on") == "assistant":
         note(
             "this model was trained only to reply, not to start a conversation; use: "

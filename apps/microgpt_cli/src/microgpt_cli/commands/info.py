@@ -13,6 +13,7 @@ from microgpt_cli.terminal.options import (
     AsJson,
     ModelArgument,
     ModelOption,
+    Unfinished,
     one_of,
 )
 from microgpt_cli.terminal.options import data as data_option
@@ -43,6 +44,7 @@ def info(
             "[default: that of the model, else the recommended one]"
         ),
     ] = None,
+    unfinished: Unfinished = False,
     as_json: AsJson = False,
 ) -> None:
     """Describe a model or a training file.
@@ -52,12 +54,14 @@ def info(
     """
     model_dir = one_of(model, model_option, "--model")
     if data:
+        if unfinished:
+            raise ConfigError("--unfinished cannot be used with --data; omit one of them")
         _print_data(data, model_dir, chat=chat, block_size=block_size, as_json=as_json)
         return
     for option, is_given in (("--chat", chat), ("--block-size", block_size is not None)):
         if is_given:
             raise ConfigError(f"{option} requires --data; add --data or omit {option}")
-    _print_model(model_dir or DEFAULT_MODEL_DIR, as_json)
+    _print_model(model_dir or DEFAULT_MODEL_DIR, unfinished=unfinished, as_json=as_json)
 
 
 def _print_data(
@@ -81,11 +85,11 @@ def _print_data(
     note(f"to train on this file, run: microgpt train {command}")
 
 
-def _print_model(model_dir: Path, as_json: bool) -> None:
+def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:
     from microgpt.model import count_params
-    from microgpt.storage.model_directory import load
+    from microgpt_cli.model_loading import load_model
 
-    saved = load(model_dir)
+    saved = load_model(model_dir, unfinished=unfinished)
     meta, model = saved.meta, saved.model
     shape = ("vocab_size", "n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
     facts: dict[str, object] = {

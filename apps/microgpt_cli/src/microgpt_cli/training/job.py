@@ -17,13 +17,14 @@ from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, Tokenize
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.files.atomic_files import as_argument
 from microgpt.state import TrainingPlan, TrainState
-from microgpt.storage.model_directory import SavedModel, load
+from microgpt.storage.model_directory import SavedModel
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.early_stopping import Ending, ending
 from microgpt.training.engines import DEFAULT_DTYPE
 from microgpt.training.finetune import check_shape, extended_tokenizer, new_tokens
 from microgpt.training.presets import PRESETS, PresetName
 from microgpt_cli.input_files import check_regular, default_input
+from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import flag_of
 from microgpt_cli.training.options import N_SAMPLES
@@ -73,7 +74,7 @@ def new_job(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Traini
     preset, from_, genome = settings["preset"], settings["from_"], settings["genome"]
     chat, engine = settings["chat"], settings["engine"]
     kind, vocab_size = overrides.get("tokenizer"), overrides.get("vocab_size")
-    parent = load(from_) if from_ else None
+    parent = load_model(from_) if from_ else None
     path = settings["input"] or _input_of(preset, chat=chat)
     held_out = (settings["val_fraction"], settings["test_fraction"])
     parts = _load_parts(path, preset, config, *held_out, chat=chat)

@@ -177,7 +177,11 @@ def _save_interrupted(result: TrainResult, directory: TrainingDirectory) -> str:
         directory.keep(result.plan, result.state)
     except CheckpointError as error:
         message += f"; this checkpoint was not saved: {error}"
-    return message + _resume_hint(directory)
+    hint = _resume_hint(directory)
+    if hint:
+        is_newer = " --unfinished" if directory.has_model else ""
+        hint += f"; use the model so far with: {_use(result, directory.path)}{is_newer}"
+    return message + hint
 
 
 def _resume_hint(directory: TrainingDirectory) -> str:
@@ -231,9 +235,13 @@ def _report(
     sys.stdout.flush()
     if memorised:
         _note_memorised(memorised)
+    note(f"the model is in {output}; try: {_use(result, output)}")
+
+
+def _use(result: TrainResult, output: Path) -> str:
+    """Return the command that uses a model."""
     where = "" if output == DEFAULT_MODEL_DIR else f" --model {as_argument(output)}"
-    command = "chat" if result.tokenizer.is_chat else "generate"
-    note(f"the model is in {output}; try: microgpt {command}{where}")
+    return f"microgpt {'chat' if result.tokenizer.is_chat else 'generate'}{where}"
 
 
 def _print_losses(result: TrainResult, parts: Split) -> None:

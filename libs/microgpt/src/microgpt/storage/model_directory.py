@@ -11,8 +11,10 @@ them.
 
 import hashlib
 import os
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from microgpt.config import CURVE_FILES, TextKind, WeightsFormat
@@ -20,7 +22,6 @@ from microgpt.data.tokenizer import Tokenizer
 from microgpt.data.tokenizer_io import MAX_TOKENIZER_BYTES, file_of, restore
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
 from microgpt.files.atomic_files import (
-    as_argument,
     cannot_write,
     committed_path,
     publish,
@@ -28,15 +29,16 @@ from microgpt.files.atomic_files import (
     read_consistently,
 )
 from microgpt.files.directory_lock import DirectoryLock
+from microgpt.flat_weights import by_name
 from microgpt.memory_limit import check_memory
 from microgpt.model import count_params
 from microgpt.state import TrainedModel, TrainResult
 from microgpt.storage.meta import MAX_META_BYTES, META, Meta, meta_of, parse_meta
+from microgpt.storage.training_state import STATE_DESCRIPTION, read_state
 from microgpt.storage.weights_file import WEIGHTS_FILES, decode_weights, encode_weights, max_bytes
 
 HASHES = ("weights_sha256", "tokenizer_sha256")  # keys in meta.json
 TOKENIZER = "tokenizer.json"
-STATE_DESCRIPTION = "train_state.json"  # present if the directory has a checkpoint
 BYTES_PER_WEIGHT = 32  # memory of a loaded model: a Python float and a pointer
 MAX_IN_JSON = 1_000_000  # maximum number of weights to save as JSON by default (22 MB)
 
@@ -46,6 +48,13 @@ class SavedModel(TrainedModel):
     """A model loaded from a directory, including the content of meta.json."""
 
     meta: Meta
+    steps_planned: int | None = None  # length of the unfinished run that the weights are from
+
+    @property
+    def progress(self) -> str | None:
+        """The step of an unfinished run, such as "at step 400 of 1000"; None if it has ended."""
+        steps = self.steps_planned
+        return f"at step {self.meta.training['steps']} of {steps}" if steps else None
 
     @property
     def text(self) -> TextKind:
@@ -112,8 +121,11 @@ def export(
     return path / name
 
 
-def load(directory: str | Path) -> SavedModel:
-    """Load the model in a directory.
+def load(directory: str | Path, *, unfinished: bool = False) -> SavedModel:
+    """Load the model in a directory, or the weights of its training run if there is no model yet.
+
+    Args:
+        unfinished: load the weights of the unfinished training run even if there is a model.
 
     Raises:
         CheckpointError: a file is missing, damaged, in an unknown format, or belongs to another
@@ -124,7 +136,7 @@ def load(directory: str | Path) -> SavedModel:
     if not os.path.isdir(directory):  # Path.is_dir may raise OSError
         what = "is not a directory" if exists else "does not exist"
         raise CheckpointError(f"{directory} {what}; use a directory written by `microgpt train`")
-    return read_consistently(directory, lambda: _load(directory))
+    return read_consistently(directory, lambda: _load(directory, unfinished=unfinished))
 
 
 def has_model(directory: Path) -> bool:
@@ -174,13 +186,51 @@ def _files(name: str, content: bytes, meta: Meta, tokenizer: Tokenizer) -> dict[
     return files
 
 
-def _load(directory: Path) -> SavedModel:
+def _load(directory: Path, *, unfinished: bool) -> SavedModel:
+    has_state = committed_path(directory, STATE_DESCRIPTION).exists()
+    if has_state and (unfinished or not has_model(directory)):
+        return _load_unfinished(directory)
+    if unfinished:
+        raise CheckpointError(f"{directory} has no unfinished training run; use its model")
+    return _load_finished(directory)
+
+
+def _load_unfinished(directory: Path) -> SavedModel:
+    """Load the model of a training run as if the run had ended at its checkpoint."""
+    plan, state, status = read_state(directory)
+    if status == "ended" and has_model(directory):
+        raise CheckpointError(f"the training run in {directory} has ended; use its model")
+    steps = plan.config.steps
+    check_memory(BYTES_PER_WEIGHT * count_params(plan.model), "the model")
+    numbers = state.final_weights(steps).tolist()
+    result = TrainResult(
+        model=plan.model,
+        weights=by_name(plan.model, numbers),
+        tokenizer=plan.tokenizer,
+        dtype=plan.dtype,
+        plan=plan,
+        losses=(),
+        state=state,
+        ending="stopped",
+        rng_state=(),
+    )
+    meta = meta_of(result)
+    path = committed_path(directory, STATE_DESCRIPTION)
+    try:
+        written = os.stat(path).st_mtime
+    except OSError as error:  # another process has just moved it
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+    facts = {
+        "weights_sha256": hashlib.sha256(array("d", numbers).tobytes()).hexdigest(),
+        "created_at": datetime.fromtimestamp(written, UTC).isoformat(timespec="seconds"),
+        "training": meta.training | {"steps_planned": steps},
+    }
+    meta = meta.model_copy(update=facts)
+    return SavedModel(plan.model, result.weights, plan.tokenizer, plan.dtype, meta, steps)
+
+
+def _load_finished(directory: Path) -> SavedModel:
     """Load a model. If a killed save left two weights files, use the file with the correct hash."""
-    if not has_model(directory) and committed_path(directory, STATE_DESCRIPTION).exists():
-        raise CheckpointError(
-            f"{directory} has no model yet: training has not ended; resume with: "
-            f"microgpt train --resume {as_argument(directory)}"
-        )
     meta_path = committed_path(directory, META)
     meta = read_meta(directory)
     try:

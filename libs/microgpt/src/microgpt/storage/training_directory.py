@@ -10,13 +10,18 @@ from microgpt.files.directory_lock import DirectoryLock
 from microgpt.state import TrainingPlan, TrainResult, TrainState
 from microgpt.storage.meta import META
 from microgpt.storage.model_directory import (
-    STATE_DESCRIPTION,
     TOKENIZER,
     encode_model,
     has_model,
     publish_model,
 )
-from microgpt.storage.training_state import STATE, Status, encode_state, read_state
+from microgpt.storage.training_state import (
+    STATE,
+    STATE_DESCRIPTION,
+    Status,
+    encode_state,
+    read_state,
+)
 from microgpt.storage.weights_file import WEIGHTS_FILES
 from microgpt.training.history_file import HISTORY, encode_history
 

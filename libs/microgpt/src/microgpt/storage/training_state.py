@@ -37,7 +37,6 @@ from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.model import count_params
 from microgpt.state import N_RECENT, TrainingPlan, TrainState
 from microgpt.storage.meta import MAX_META_BYTES
-from microgpt.storage.model_directory import STATE_DESCRIPTION
 from microgpt.training.early_stopping import BestWeights
 from microgpt.training.history_file import MAX_HISTORY_BYTES, HistoryPoint
 from microgpt.training.presets import PresetName
@@ -45,7 +44,7 @@ from microgpt.training.weight_averaging import WeightAverage
 
 MAX_LOSS = 1e300  # maximum loss; ensures that the mean of the losses is finite
 FORMAT_VERSION = 1
-STATE = "train_state.safetensors"
+STATE, STATE_DESCRIPTION = "train_state.safetensors", "train_state.json"
 TOKENIZER = "tokenizer"  # name of the array with the bytes of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
 # Default values for keys that old checkpoints lack.

@@ -234,7 +234,7 @@ class TrainingLoop:
     def _result(self, reason: Ending, test_loss: float | None = None) -> TrainResult:
         """Return the training result after the current step."""
         state = self._state()
-        weights = state.best.weights if state.best else self._weights()
+        weights = state.final_weights(self.config.steps)
         return TrainResult(
             model=self.plan.model,
             weights=by_name(self.plan.model, weights.tolist()),

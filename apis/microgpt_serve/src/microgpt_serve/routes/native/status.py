@@ -52,4 +52,5 @@ async def model(state: StateDep) -> ModelResponse:
         tokenizer=gpt.tokenizer.kind,
         characters="".join(chars_of(gpt.tokenizer) or ()),
         created_at=served.created_at,
+        progress=served.progress,
     )

@@ -24,7 +24,7 @@ MICROGPT = [sys.executable, "-m", "microgpt_cli"]
 COMMANDS = {
     "python": [sys.executable, "-c", "pass"],
     "microgpt --help": [*MICROGPT, "--help"],
-    "microgpt train --steps 1": [*MICROGPT, "train", "--steps", "1", "--model", "one-step"],
+    "microgpt train --steps 1": [*MICROGPT, "train", "--steps", "1", "--force"],
     "microgpt train": [*MICROGPT, "train"],
     "microgpt generate": [*MICROGPT, "generate"],
     "microgpt eval": [*MICROGPT, "eval", "output", "--data", "held-out.txt"],

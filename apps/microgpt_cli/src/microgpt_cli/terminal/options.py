@@ -41,7 +41,9 @@ ModelArgument = Annotated[
 ModelOption = Annotated[Path | None, typer.Option(*MODEL, hidden=True)]
 Unfinished = Annotated[
     bool,
-    typer.Option("--unfinished", help="Use the unfinished training run, not the model before it."),
+    typer.Option(
+        "--unfinished", help="Use the unfinished training run instead of the finished model."
+    ),
 ]
 TEMPERATURE_HELP = "Sampling temperature; 0 always selects the most likely token."
 Temperature = Annotated[float, typer.Option(help=TEMPERATURE_HELP)]

@@ -1,3 +1,4 @@
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -6,6 +7,7 @@ from typer.core import TyperArgument, TyperGroup
 
 from microgpt_cli.app import commands
 
+START = ["train", "generate", "chat"]
 SAME = {"--json", "--scheduler", "--temperature", "--threads", "--workers", "--n-embd"} | {
     "--learning-rate"
 }
@@ -21,10 +23,40 @@ def every_command() -> Iterator[tuple[str, typer.core.TyperCommand]]:
                 groups.append((f"{name} {child}", command))
 
 
-def test_the_summary_of_each_command_fits_on_its_line() -> None:
+def test_the_help_shows_the_commands_in_groups_with_whole_summaries(microgpt) -> None:
+    wide, narrow = (microgpt("--help", COLUMNS=str(width)).stdout for width in (80, 40))
+    assert "..." not in wide.partition("\n")[2] + narrow.partition("\n")[2]
+    titles = [line for line in wide.splitlines() if line.endswith(":") and line[0] != " "]
+    assert titles == ["Start:", "Measure:", "Experiment:", "Ship:", "Data:", "Options:"]
+    start = wide[wide.index("Start:") : wide.index("Measure:")]
+    assert [line.split()[0] for line in start.splitlines()[1:-1]] == START
     for name, command in every_command():
+        assert f"  {name.split()[1]} " in wide, name
         summary = command.get_short_help_str(limit=62)  # of 80 columns, beside "import-log"
         assert not summary.endswith("..."), name
+
+
+def help_of(command, name, *, all_options=False) -> str:
+    context = command.make_context(name, [], resilient_parsing=True)
+    return command.help_of_all(context) if all_options else context.get_help()
+
+
+def test_the_help_of_each_command_fits_on_a_screen(monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for name, command in every_command():
+        lines = help_of(command, name).splitlines()
+        assert max(map(len, lines)) <= 80, name
+        assert len(lines) <= 40, name
+
+
+def test_the_help_of_train_has_a_dozen_options_and_three_examples(microgpt) -> None:
+    short, whole = (microgpt("train", flag).stdout for flag in ("--help", "--help-all"))
+    assert len(re.findall(r"^  --", short, re.M)) <= 15
+    assert len(re.findall(r"^    microgpt train", short, re.M)) == 3
+    train = dict(every_command())["microgpt train"]
+    for param in train.params:
+        assert f"{param.opts[0]} " in whole, param.name
+    assert "\nModel:\n" in whole
 
 
 def test_an_option_has_the_same_help_in_every_command() -> None:

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from microgpt_cli.commands.analyze import analyze
 from microgpt_cli.commands.chat import chat
@@ -24,7 +23,7 @@ from microgpt_cli.commands.serve import serve
 from microgpt_cli.commands.sweep import sweep
 from microgpt_cli.commands.train import train
 from microgpt_cli.commands.verify import verify
-from microgpt_cli.terminal.help import GroupedCommand
+from microgpt_cli.terminal.help import GroupedCommand, SectionedGroup
 
 
 class _Stopped(BaseException):
@@ -39,11 +38,11 @@ def _past_typer() -> Iterator[None]:
         raise _Stopped(stop) from stop
 
 
-class _Commands(TyperGroup):
+class _Commands(SectionedGroup):
     """Command group that lets `main` handle a closed pipe and Ctrl-C instead of typer."""
 
-    make_context = _past_typer()(TyperGroup.make_context)
-    invoke = _past_typer()(TyperGroup.invoke)
+    make_context = _past_typer()(SectionedGroup.make_context)
+    invoke = _past_typer()(SectionedGroup.invoke)
 
 
 commands = typer.Typer(
@@ -78,27 +77,38 @@ def _root(
         print(ctx.get_help())
 
 
-def _add(command: Callable[..., None], example: str, name: str | None = None) -> None:
-    commands.command(name, cls=GroupedCommand, epilog=f"Example: {example}")(command)
+def _add(section: str, command: Callable[..., None], *examples: str, name: str = "") -> None:
+    commands.command(
+        name or command.__name__,
+        cls=GroupedCommand,
+        epilog="\n".join(examples),
+        rich_help_panel=section,
+    )(command)
 
 
-_add(train, "microgpt train --data my.txt --model my-model --steps 2000")
-_add(generate, "microgpt generate an -n 5")
-_add(chat, "microgpt chat 'what is 3 plus 4?'")
-_add(info, "microgpt info my-model")
-commands.add_typer(dataset, name="dataset")
-_add(evaluate, "microgpt eval my-model --data held-out.txt", name="eval")
-_add(evolve, "microgpt evolve --train-winner winner")
-commands.add_typer(sweep, name="sweep")
-_add(analyze, "microgpt analyze --output scaling.svg")
-_add(judge, "microgpt judge nannan lelel kamon")
-_add(export, "microgpt export --output small-model --half")
-commands.add_typer(genome, name="genome")
-_add(plot, "microgpt plot my-model other-model")
-_add(report, "microgpt report --png pictures")
-_add(run, "microgpt run --genome genome.json --steps 1000")
-_add(serve, "microgpt serve --model output --port 8080")
-_add(verify, "microgpt verify --steps 1000")
+_add(
+    "Start",
+    train,
+    "microgpt train",
+    "microgpt train --data my.txt --model my-model --steps 2000",
+    "microgpt train --chat --data my.jsonl --model my-chat",
+)
+_add("Start", generate, "microgpt generate an -n 5")
+_add("Start", chat, "microgpt chat 'what is 3 plus 4?'")
+_add("Measure", info, "microgpt info my-model")
+_add("Measure", evaluate, "microgpt eval my-model --data held-out.txt", name="eval")
+_add("Measure", plot, "microgpt plot my-model other-model")
+_add("Measure", judge, "microgpt judge nannan lelel kamon")
+_add("Measure", verify, "microgpt verify --steps 1000")
+_add("Experiment", evolve, "microgpt evolve --train-winner winner")
+commands.add_typer(sweep, name="sweep", rich_help_panel="Experiment")
+_add("Experiment", analyze, "microgpt analyze --output scaling.svg")
+_add("Experiment", report, "microgpt report --png pictures")
+commands.add_typer(genome, name="genome", rich_help_panel="Experiment")
+_add("Experiment", run, "microgpt run --genome genome.json --steps 1000")
+_add("Ship", export, "microgpt export --output small-model --half")
+_add("Ship", serve, "microgpt serve --model output --port 8080")
+commands.add_typer(dataset, name="dataset", rich_help_panel="Data")
 
 
 def app() -> int:

@@ -16,7 +16,7 @@ dataset = command_group("Generate training data.")
 
 
 @dataset.command(
-    cls=GroupedCommand, epilog="Example: microgpt dataset chat --split heldout --output test.jsonl"
+    cls=GroupedCommand, epilog="microgpt dataset chat --split heldout --output test.jsonl"
 )
 def chat(
     split: Annotated[

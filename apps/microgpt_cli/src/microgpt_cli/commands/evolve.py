@@ -42,39 +42,46 @@ def evolve(
     fitness: Annotated[
         Literal["held-out", "last-doc"] | None,
         search(
+            hidden=True,
             help="held-out: loss of held-out documents. last-doc: loss of the last training "
-            "document, as in evolve-rust; depends mostly on luck.  [default: held-out]"
+            "document, as in evolve-rust; depends mostly on luck.  [default: held-out]",
         ),
     ] = None,
     samples: Annotated[
         int | None,
         beauty(
+            hidden=True,
             help="Number of names to generate and score per organism; evolve-rust uses 5.  "
-            "[default: 200]"
+            "[default: 200]",
         ),
     ] = None,
     exchange: Annotated[
         Literal["migrate", "source"] | None,
         beauty(
+            hidden=True,
             help="How heads exchange genomes. migrate: each head receives champions of other "
             "heads. source: all heads receive the same champions, as in evolve-rust.  "
-            "[default: migrate]"
+            "[default: migrate]",
         ),
     ] = None,
     head: Annotated[
         Literal["weaver", "mirror", "spark", "origin"] | None,
         beauty(
+            hidden=True,
             help="Hydra head whose champion is saved as the genome.  "
-            "[default: the best for all heads]"
+            "[default: the best for all heads]",
         ),
     ] = None,
     origin: Annotated[
-        bool, beauty("--origin", help="Add a fourth head, which rewards a low loss.")
+        bool, beauty("--origin", hidden=True, help="Add a fourth head, which rewards a low loss.")
     ] = False,
     seed: Annotated[int, search(help=opt.SEED_HELP)] = DEFAULT_SEED,
     warm_start: Annotated[
         Path | None,
-        search(help="Fill half of the first generation with this genome and mutants of it."),
+        search(
+            hidden=True,
+            help="Fill half of the first generation with this genome and mutants of it.",
+        ),
     ] = None,
     minutes: Annotated[
         float | None, search(help="Time limit in minutes; no generation is started after it.")
@@ -92,10 +99,13 @@ def evolve(
         bool,
         output(
             "--force",
+            hidden=True,
             help=f"Replace a model, and {opt.DEFAULT_GENOME} even if it has a better score.",
         ),
     ] = False,
-    trace: Annotated[bool, output("--trace", help="Print one line per organism.")] = False,
+    trace: Annotated[
+        bool, output("--trace", hidden=True, help="Print one line per organism.")
+    ] = False,
 ) -> None:
     """Search for good hyper-parameters by evolution.
 

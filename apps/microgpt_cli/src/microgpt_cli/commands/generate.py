@@ -43,35 +43,44 @@ def generate(
     stop: Annotated[
         list[str] | None,
         typer.Option(
+            hidden=True,
             help="Stop generating at this text, which is not printed; can be given more than once.",
             metavar="<str>",
         ),
     ] = None,
-    unique: Annotated[bool, typer.Option("--unique", help="Skip repeated samples.")] = False,
+    unique: Annotated[
+        bool, typer.Option("--unique", hidden=True, help="Skip repeated samples.")
+    ] = False,
     novel: Annotated[
-        bool, typer.Option("--novel", help="Skip samples that occur in the training data.")
+        bool,
+        typer.Option("--novel", hidden=True, help="Skip samples that occur in the training data."),
     ] = False,
     against: Annotated[
-        Path | None, typer.Option(help="Training data to compare with; requires --novel.")
+        Path | None,
+        typer.Option(hidden=True, help="Training data to compare with; requires --novel."),
     ] = None,
     seed: Annotated[
         int,
         typer.Option(help="Seed of the first sample; incremented by 1 for each further sample."),
     ] = config.DEFAULT_SEED,
     temperature: Annotated[float, choice(help=opt.TEMPERATURE_HELP)] = config.DEFAULT_TEMPERATURE,
-    top_k: Annotated[int | None, choice(help="Sample only from the k most likely tokens.")] = None,
+    top_k: Annotated[
+        int | None, choice(hidden=True, help="Sample only from the k most likely tokens.")
+    ] = None,
     top_p: Annotated[
         float,
         choice(
+            hidden=True,
             help="Nucleus sampling: sample from the smallest set of tokens with this total "
-            "probability."
+            "probability.",
         ),
     ] = config.Sampling.top_p,
     min_p: Annotated[
         float,
         choice(
+            hidden=True,
             help="Exclude tokens whose probability is below this fraction of the highest "
-            "probability."
+            "probability.",
         ),
     ] = config.Sampling.min_p,
     unfinished: opt.Unfinished = False,

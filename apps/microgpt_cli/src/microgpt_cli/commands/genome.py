@@ -23,7 +23,7 @@ N_HEX = 8  # number of hash digits in the file name of a backup
 genome = command_group("Show, select and import genomes.")
 
 
-@genome.command(cls=GroupedCommand, epilog="Example: microgpt genome show genome.json")
+@genome.command(cls=GroupedCommand, epilog="microgpt genome show genome.json")
 def show(
     file: Annotated[Path, typer.Argument(help=GENOME_HELP, metavar="GENOME")] = DEFAULT_GENOME,
     input: Annotated[
@@ -56,7 +56,7 @@ def show(
         print_facts(facts)
 
 
-@genome.command(cls=GroupedCommand, epilog="Example: microgpt genome use experiments/evolve_…")
+@genome.command(cls=GroupedCommand, epilog="microgpt genome use experiments/evolve_…")
 def use(
     source: Annotated[
         Path,
@@ -80,9 +80,7 @@ def use(
     print(terminal_safe(f"Active genome set from: {source}"))
 
 
-@genome.command(
-    "import-log", cls=GroupedCommand, epilog="Example: microgpt genome import-log evolve_1.log"
-)
+@genome.command("import-log", cls=GroupedCommand, epilog="microgpt genome import-log evolve_1.log")
 def import_log(
     log: Annotated[
         Path,

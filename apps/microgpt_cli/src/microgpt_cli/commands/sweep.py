@@ -42,7 +42,7 @@ sweep = command_group(
 )
 
 
-@sweep.command(cls=GroupedCommand, epilog="Example: microgpt sweep steps && microgpt analyze")
+@sweep.command(cls=GroupedCommand, epilog="microgpt sweep steps && microgpt analyze")
 def steps(
     ctx: typer.Context,
     input: Input = None,
@@ -72,7 +72,7 @@ def steps(
     start_sweep("steps", [SweepConfig(steps=steps) for steps in STEPS[set_]], ctx.params)
 
 
-@sweep.command(cls=GroupedCommand, epilog="Example: microgpt sweep params && microgpt analyze")
+@sweep.command(cls=GroupedCommand, epilog="microgpt sweep params && microgpt analyze")
 def params(
     ctx: typer.Context,
     input: Input = None,
@@ -92,13 +92,13 @@ def params(
     start_sweep("params", list(SIZES.values()), ctx.params)
 
 
-def _axis(help: str, *names: str) -> Any:
-    return grid_axis(*names, help=help, metavar="<list>")
+def _axis(help: str, *names: str, hidden: bool = False) -> Any:
+    return grid_axis(*names, help=help, metavar="<list>", hidden=hidden)
 
 
 @sweep.command(
     cls=GroupedCommand,
-    epilog="Example: microgpt sweep grid --n-embd 16,32 --learning-rate 0.005,0.01",
+    epilog="microgpt sweep grid --n-embd 16,32 --learning-rate 0.005,0.01",
 )
 def grid(
     ctx: typer.Context,
@@ -106,15 +106,19 @@ def grid(
     n_head: Annotated[str | None, _axis("Number of attention heads; must divide n_embd.")] = None,
     n_layer: Annotated[str | None, _axis("Number of transformer blocks.")] = None,
     block_size: Annotated[str | None, _axis("Context length in tokens.")] = None,
-    n_ff_exp: Annotated[str | None, _axis("MLP width, in multiples of n_embd.")] = None,
+    n_ff_exp: Annotated[
+        str | None, _axis("MLP width, in multiples of n_embd.", hidden=True)
+    ] = None,
     steps: Annotated[str | None, _axis("Number of training steps.")] = None,
     lr: Annotated[str | None, _axis("Learning rate; decays linearly to 0.", *LR)] = None,
     batch_size: Annotated[str | None, _axis("Documents per step.")] = None,
-    dtype: Annotated[str | None, _axis("Precision: float32 or float64.")] = None,
-    dropout: Annotated[str | None, _axis("Dropout probability; reduces overfitting.")] = None,
-    weight_decay: Annotated[str | None, _axis("AdamW weight decay.")] = None,
+    dtype: Annotated[str | None, _axis("Precision: float32 or float64.", hidden=True)] = None,
+    dropout: Annotated[
+        str | None, _axis("Dropout probability; reduces overfitting.", hidden=True)
+    ] = None,
+    weight_decay: Annotated[str | None, _axis("AdamW weight decay.", hidden=True)] = None,
     average_tail: Annotated[
-        str | None, _axis("Average the weights over this last fraction of the steps.")
+        str | None, _axis("Average the weights over this last fraction of the steps.", hidden=True)
     ] = None,
     input: Input = None,
     chat: Chat = False,
@@ -125,7 +129,8 @@ def grid(
 ) -> None:
     """Train every combination of settings.
 
-    All other settings have the default values of `microgpt train`.
+    A <list> has values separated by commas. All other settings have the default values of
+    `microgpt train`.
     """
     from microgpt_cli.search.sweep_run import start_sweep
     from microgpt_evolution.sweep.config import SweepConfig
@@ -147,9 +152,7 @@ def grid(
     start_sweep("grid", configs, ctx.params)
 
 
-@sweep.command(
-    cls=GroupedCommand, epilog=f"Example: microgpt sweep resume {RUNS}/sweep_20261120_120000"
-)
+@sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep resume {RUNS}/sweep_20261120_120000")
 def resume(
     run: Annotated[
         Path,

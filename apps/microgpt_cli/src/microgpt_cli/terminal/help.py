@@ -1,30 +1,46 @@
 """Plain-text help with grouped options; typer's help imports rich, which takes 0.2 s."""
 
-from typing import Any
+import re
+from pathlib import Path
+from typing import Annotated, Any, cast
 
 import typer
-from typer.core import TyperArgument, TyperCommand, TyperOption
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+
+from microgpt_cli.terminal.config_file import read_config
 
 
 class GroupedCommand(TyperCommand):
     """A command whose help groups its options by panel.
 
-    If an option has several long names, the help and the errors show only the first; the others are
-    the names of earlier versions.
+    If options are hidden, the help shows the other ones in one list; `--help-all` shows all. A
+    hidden option without help text is never shown: an argument does the same. If an option has
+    several long names, the help and the errors show only the first; the others are the names of
+    earlier versions.
     """
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self._old_names: dict[str, str] = {}
+        options = [param for param in self.params if isinstance(param, TyperOption)]
+        self._rare = [option for option in options if option.hidden and option.help]
+        for option in self._rare:
+            option.hidden = False  # so that the shell completes it
+        if self._rare:
+            shared = typer.Typer(add_completion=False)
+            shared.command()(_shared)
+            self.params += typer.main.get_command(shared).params
+        for param in self.params:
+            param.expose_value = param.name not in SHARED
+        self.old_names: dict[str, str] = {}
         for param in self.params:
             new, *old = [name for name in param.opts if name.startswith("--")] or [""]
-            self._old_names |= dict.fromkeys(old, new)
+            self.old_names |= dict.fromkeys(old, new)
             param.opts = [name for name in param.opts if name not in old]
 
     def make_parser(self, ctx: Any) -> Any:
         """Return the parser, which also knows the old names of the options."""
         parser = super().make_parser(ctx)
-        for old, new in self._old_names.items():
+        for old, new in self.old_names.items():
             parser._long_opt[old] = parser._long_opt[new]
         return parser
 
@@ -33,22 +49,95 @@ class GroupedCommand(TyperCommand):
         arguments = [param for param in self.get_params(ctx) if isinstance(param, TyperArgument)]
         return ["[OPTIONS]", *map(_usage, arguments)]
 
+    def help_of_all(self, ctx: Any) -> str:
+        """Return the help with all options and their whole descriptions."""
+        rare, self._rare = self._rare, []
+        try:
+            return str(self.get_help(ctx))
+        finally:
+            self._rare = rare
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments, then one section per panel, in option order."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
-            if record is None:
+            if record is None or param in self._rare:
                 continue
             if isinstance(param, TyperArgument):
                 sections.setdefault("Arguments", []).append((param.display_name_raw, record[1]))
+            elif self._rare:
+                sections.setdefault("Options", []).append((record[0], _shorten(record[1])))
             else:
                 panel = param.rich_help_panel if isinstance(param, TyperOption) else None
                 sections.setdefault(panel or "Options", []).append(record)
         sections["Options"] = sections.pop("Options")  # --help and similar options come last
         for title, records in sections.items():
             with formatter.section(title):
-                formatter.write_dl(records)
+                formatter.write_dl(records, col_max=24 if self._rare else 30)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples, one per line."""
+        examples = (self.epilog or "").splitlines()
+        formatter.write_paragraph()
+        if len(examples) > 1:
+            formatter.write("  Examples:\n")
+            formatter.write("".join(f"    {example}\n" for example in examples))
+        else:
+            formatter.write(f"  Example: {examples[0]}\n")
+
+
+class SectionedGroup(TyperGroup):
+    """A command group whose help has one section per panel, with whole summaries."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands, then the options."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        width = max(map(len, self.commands))
+        for name, command in self.commands.items():
+            panel = getattr(command, "rich_help_panel", None) or "Commands"
+            summary = command.get_short_help_str(limit=1000)  # the formatter wraps it
+            sections.setdefault(panel, []).append((f"{name:<{width}}", summary))
+        records = (param.get_help_record(ctx) for param in self.get_params(ctx))
+        sections["Options"] = [record for record in records if record]
+        for title, rows in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+def _shorten(text: str) -> str:
+    """Return the first sentence of a help text and its default."""
+    sentence, _, _ = text.partition(".  ")[0].partition(". ")
+    default = re.search(r"  (\[[^]]+\])$", text)
+    return f"{sentence.rstrip('.')}.{f'  {default[1]}' if default else ''}"
+
+
+def _show_all(ctx: typer.Context, requested: bool) -> None:
+    if requested:
+        print(cast(GroupedCommand, ctx.command).help_of_all(ctx))
+        raise typer.Exit
+
+
+SHARED = ("config", "help_all")
+
+
+def _shared(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with options, such as steps = 2000.",
+            callback=read_config,
+            is_eager=True,
+        ),
+    ] = None,
+    help_all: Annotated[
+        bool,
+        typer.Option(
+            "--help-all", help="Show all options and exit.", callback=_show_all, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Options of each command that has hidden options."""
 
 
 def _usage(argument: TyperArgument) -> str:
@@ -59,7 +148,7 @@ def _usage(argument: TyperArgument) -> str:
 
 def command_group(help: str) -> typer.Typer:
     """Return a command group that prints its help if there is no subcommand."""
-    group = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
+    group = typer.Typer(cls=SectionedGroup, rich_markup_mode=None, invoke_without_command=True)
 
     @group.callback(help=help)
     def _root(ctx: typer.Context) -> None:

@@ -70,7 +70,7 @@ Workers = Annotated[
 ]
 Scheduler = Annotated[
     str | None,
-    workers_panel(help="Address of a Dask scheduler, such as tcp://host:8786."),
+    workers_panel(hidden=True, help="Address of a Dask scheduler, such as tcp://host:8786."),
 ]
 
 

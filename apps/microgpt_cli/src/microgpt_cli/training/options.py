@@ -22,13 +22,14 @@ model, training, saving, output = map(panel, ("Model", "Training", "Saving", "Ou
 Output = Annotated[Path, data("--model", "--output", help="Directory for the model.")]
 Text = Annotated[
     config.TextKind,
-    data(help="lines: one document per line. stream: one running text."),
+    data(hidden=True, help="lines: one document per line. stream: one running text."),
 ]
 LongDocs = Annotated[
     config.LongDocs,
     data(
+        hidden=True,
         help="How to handle documents longer than the block size: split into windows, truncate "
-        "or skip."
+        "or skip.",
     ),
 ]
 ValFraction = Annotated[
@@ -39,40 +40,48 @@ ValFraction = Annotated[
     ),
 ]
 TestFraction = Annotated[
-    float, data(help="Fraction of documents to hold out for the final test loss.")
+    float, data(hidden=True, help="Fraction of documents to hold out for the final test loss.")
 ]
 Tokenizer = Annotated[
-    TokenizerKind, data(help="char: one token per character. bpe: subword tokens.")
+    TokenizerKind, data(hidden=True, help="char: one token per character. bpe: subword tokens.")
 ]
-VocabSize = Annotated[int, data(help="Size of the BPE vocabulary, including special tokens.")]
+VocabSize = Annotated[
+    int, data(hidden=True, help="Size of the BPE vocabulary, including special tokens.")
+]
 Steps = Annotated[int, training(help="Number of training steps.")]
 LearningRate = Annotated[float, training(*LR, help="Learning rate; decays linearly to 0.")]
-BatchSize = Annotated[int, training(help="Number of documents per training step.")]
-Dropout = Annotated[float, training(help="Dropout probability; reduces overfitting.")]
-WeightDecay = Annotated[float, training(help="AdamW weight decay.")]
+BatchSize = Annotated[int, training(hidden=True, help="Number of documents per training step.")]
+Dropout = Annotated[float, training(hidden=True, help="Dropout probability; reduces overfitting.")]
+WeightDecay = Annotated[float, training(hidden=True, help="AdamW weight decay.")]
 AverageTail = Annotated[
-    float, training(help="Average the weights over this final fraction of the steps.")
+    float, training(hidden=True, help="Average the weights over this final fraction of the steps.")
 ]
 LossOn = Annotated[
     config.LossOn,
-    training(help="With --chat, compute the loss on the assistant's turns only or on all turns."),
+    training(
+        hidden=True,
+        help="With --chat, compute the loss on the assistant's turns only or on all turns.",
+    ),
 ]
 Patience = Annotated[
-    int | None, training(help="Stop early after N validation checks (of 20) without improvement.")
+    int | None,
+    training(hidden=True, help="Stop early after N validation checks (of 20) without improvement."),
 ]
-Seed = Annotated[int, training(help=SEED_HELP)]
+Seed = Annotated[int, training(hidden=True, help=SEED_HELP)]
 NEmbd = Annotated[int, model(help="Embedding width.")]
-NHead = Annotated[int, model(help="Number of attention heads; must divide n_embd.")]
+NHead = Annotated[int, model(hidden=True, help="Number of attention heads; must divide n_embd.")]
 NLayer = Annotated[int, model(help="Number of transformer blocks.")]
 BlockSize = Annotated[int, model(help="Context length in tokens.")]
-NFfExp = Annotated[int, model(help="MLP width, in multiples of n_embd.")]
+NFfExp = Annotated[int, model(hidden=True, help="MLP width, in multiples of n_embd.")]
 Engine = Annotated[
-    config.EngineName, training(help="compiled: fast. reference: plain Python, slow but readable.")
+    config.EngineName,
+    training(hidden=True, help="compiled: fast. reference: plain Python, slow but readable."),
 ]
 Dtype = Annotated[
-    config.DType | None, training(help="Precision of the compiled engine.  [default: float32]")
+    config.DType | None,
+    training(hidden=True, help="Precision of the compiled engine.  [default: float32]"),
 ]
-Threads = Annotated[int, training(help=THREADS_HELP)]
+Threads = Annotated[int, training(hidden=True, help=THREADS_HELP)]
 Preset = Annotated[
     PresetName | None,
     model(
@@ -84,7 +93,10 @@ Preset = Annotated[
 ]
 Genome = Annotated[
     Path | None,
-    model(help="Use the shape, steps and learning rate of this genome; other options override it."),
+    model(
+        hidden=True,
+        help="Use the shape, steps and learning rate of this genome; other options override it.",
+    ),
 ]
 Resume = Annotated[
     Path | None,
@@ -99,18 +111,21 @@ Force = Annotated[
 ]
 CheckpointEvery = Annotated[
     int | None,
-    saving(help="Number of steps between checkpoints.  [default: every 5 seconds]"),
+    saving(hidden=True, help="Number of steps between checkpoints.  [default: every 5 seconds]"),
 ]
 Format = Annotated[
     Literal["json", "safetensors"] | None,
-    saving(help="Format of the weights.  [default: json up to a million weights]"),
+    saving(hidden=True, help="Format of the weights.  [default: json up to a million weights]"),
 ]
 NumSamples = Annotated[
     int | None,
     output(
         *NUM_SAMPLES,
+        hidden=True,
         help=f"Number of samples to print at the end; not with --chat.  [default: {N_SAMPLES}]",
     ),
 ]
-Plot = Annotated[bool, output("--plot", help="Save plots of the losses in the model directory.")]
-AsJson = Annotated[bool, output("--json", help=JSON_HELP)]
+Plot = Annotated[
+    bool, output("--plot", hidden=True, help="Save plots of the losses in the model directory.")
+]
+AsJson = Annotated[bool, output("--json", hidden=True, help=JSON_HELP)]

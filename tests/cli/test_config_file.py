@@ -1,0 +1,55 @@
+"""Options from a TOML file: `--config FILE`."""
+
+import json
+
+import pytest
+
+
+def test_train_takes_its_options_from_a_file_and_the_command_line_overrides_it(
+    microgpt, tmp_path
+) -> None:
+    (tmp_path / "names.txt").write_text("anna\nemma\nava\nmia\n")
+    (tmp_path / "my.toml").write_text(
+        'data = "names.txt"\nmodel = "mine"\nsteps = 9\nlearning-rate = 0.003\nbatch_size = 2\n'
+        'weight-decay = 1\nlong-docs = "truncate"\njson = true\nnum-samples = 1\n'
+    )
+    done = microgpt("train", "--config", "my.toml", "--steps", 2)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["output"], found["steps"], found["num_docs"]) == ("mine", 2, 4)
+    settings = json.loads((tmp_path / "mine/meta.json").read_text())["training"]
+    assert (settings["lr"], settings["batch_size"], settings["weight_decay"]) == (0.003, 2, 1.0)
+
+
+def test_options_of_a_file_count_as_given(microgpt, tmp_path) -> None:
+    (tmp_path / "my.toml").write_text("vocab-size = 300\n")
+    done = microgpt("train", "--config", "my.toml")
+    assert done.returncode == 2
+    assert "--vocab-size requires --tokenizer bpe" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("stepz = 1", "my.toml: unknown option 'stepz'; see 'microgpt train --help-all'"),
+        ("config = 'a.toml'", "my.toml: unknown option 'config'"),
+        ("[training]\nsteps = 1", "my.toml: unknown option 'training'"),
+        ("steps = 1.5", "my.toml: steps is 1.5: "),
+        ("steps = 'many'", "my.toml: steps is 'many': "),
+        ("steps = [1]", "my.toml: steps is [1]: "),
+        ("steps = true", "my.toml: steps must be a value, got True"),
+        ("chat = 'yes'", "my.toml: chat must be true or false, got 'yes'"),
+        ("data = 5", "my.toml: data is 5: "),
+        ("engine = 'fast'", "my.toml: engine is 'fast': "),
+        ("steps = ", "my.toml is not TOML: "),
+        ("# \udcff", "my.toml is not TOML: "),
+        (None, "cannot read my.toml: No such file or directory"),
+    ],
+)
+def test_a_wrong_file_is_an_error_of_one_line(microgpt, tmp_path, content, problem) -> None:
+    if content is not None:
+        (tmp_path / "my.toml").write_bytes(content.encode(errors="surrogateescape"))
+    done = microgpt("train", "--config", "my.toml", "--help")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {problem}")
+    assert done.stderr.count("\n") == 1

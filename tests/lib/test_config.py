@@ -59,7 +59,14 @@ def test_training_settings_outside_their_range_are_refused(setting: dict[str, fl
         TrainConfig(**setting)
 
 
-@pytest.mark.parametrize("temperature", [math.nan, math.inf, 10**400])
+@pytest.mark.parametrize("value", [10**5000, -(10**5000)], ids=["large", "negative"])
+def test_a_setting_with_thousands_of_digits_is_refused(value: int) -> None:
+    for cls, name in ((ModelConfig, "n_embd"), (ModelConfig, "init_std"), (TrainConfig, "lr")):
+        with pytest.raises(ConfigError, match=f"{name} must be "):
+            cls(**{name: value})
+
+
+@pytest.mark.parametrize("temperature", [math.nan, math.inf, pytest.param(10**5000, id="large")])
 def test_a_temperature_is_a_finite_number(temperature: float) -> None:
     with pytest.raises(ConfigError, match="temperature must be a finite number >= 0, got"):
         Sampling(temperature)

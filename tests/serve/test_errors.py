@@ -63,7 +63,7 @@ def test_generate_names_the_field_and_its_limit(names, body, problem) -> None:
         ({"messages": "hi"}, "messages must be a list"),
         ({"messages": [HI, {**HI, "role": "bot"}]}, 'messages[1]: unknown role "bot"'),
         ({"messages": [{**HI, "role": "tool"}]}, 'messages[0]: unknown role "tool"'),
-        ({"messages": [{**HI, "role": "system"}]}, "messages has no user message; the model"),
+        ({"messages": [{**HI, "role": "system"}]}, "messages has no user message; add one"),
         ({"messages": [{**HI, "role": "\x7f\x9b"}]}, r'messages[0]: unknown role "\x7f\x9b"'),
         ({"messages": [{**HI, "role": None}]}, "messages[0].role must be a string"),
         ({"messages": [{**HI, "content": " \n"}]}, "messages[0]: content must not be empty"),

@@ -114,17 +114,28 @@ def test_the_formats_that_people_have_are_read(tmp_path, content) -> None:
 
 
 def test_system_messages_are_left_out_with_a_note(file) -> None:
-    path = file([SYSTEM, user(), assistant()], [SYSTEM, user(), assistant()])
+    path = file(
+        [SYSTEM, user(), assistant()], [{**SYSTEM, "role": "developer"}, user(), assistant()]
+    )
     lines: list[str] = []
     assert len(load_conversations(path, tell=lines.append)) == 2
     assert lines == ["left out 2 system messages: the model has no role for them"]
 
 
+def test_ten_thousand_different_system_messages_are_left_out(file) -> None:
+    system = [{"role": "system", "content": str(i)} for i in range(10_000)]
+    assert len(load_conversations(file([*system, user(), assistant()]))) == 1
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("[\n{", "is neither JSONL nor a JSON array"),
+        ("[\n{", "is neither JSONL nor a JSON array: .*; write one conversation per line"),
         ("[\n[\n" * 50_000, "is neither JSONL nor a JSON array"),
+        (f"[]\n{json.dumps([user(), assistant()])}", "line 1: the conversation is empty"),
+        ("[\n]", "is empty; write one conversation per line"),
+        ('[\n"a"]', "line 1: input should be a valid array, got 'a'"),
+        ('[\n[{"role": "user", "content": "\\ud800"}]]', "array: unexpected end of hex escape"),
         ("[\n3]", "line 1: input should be a valid array, got 3"),
         (json.dumps([SHAREGPT, {"conversations": 3}], indent=1), "line 2: input should be a valid"),
         ('{"conversations": [3]}', r"messages\[0\]: input should be an object"),

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from microgpt.errors import ConfigError
 from microgpt.model_config import MAX_SIZE as MAX_SIZE
 from microgpt.model_config import ModelConfig as ModelConfig
-from microgpt.model_config import check_whole
+from microgpt.model_config import brief, check_whole
 
 LossOn = Literal["assistant", "all"]
 LongDocs = Literal["window", "truncate", "skip"]
@@ -93,7 +93,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if not _is_finite(self.temperature):
-            got = f"{self.temperature!r:.20}"
+            got = brief(self.temperature)
             raise ConfigError(f"temperature must be a finite number >= 0, got {got}")
         if self.temperature < 0:
             raise ConfigError(f"temperature must be >= 0, got {self.temperature}")
@@ -127,7 +127,7 @@ def check_choice(name: str, value: str | None, choices: Any) -> None:
 
 def _check_number(name: str, value: float, rule: str, is_in_range: Callable[[float], bool]) -> None:
     if not (_is_finite(value) and is_in_range(value)):
-        raise ConfigError(f"{name} must be {rule}, got {value!r:.24}")  # no float has a longer repr
+        raise ConfigError(f"{name} must be {rule}, got {brief(value)}")
 
 
 def _is_finite(value: float) -> bool:

@@ -77,7 +77,7 @@ def test_a_bad_field_is_refused_by_name(talk, path, fields, message, field) -> N
         ({"messages": [{"role": "tool", "content": "Be kind."}]},
          'messages[0]: unknown role "tool"', "messages[0].role"),
         ({"messages": [{"role": "system", "content": "Be kind."}]},
-         "messages has no user message", "messages"),
+         "messages has no user message; add one", "messages"),
         ({"messages": [HI, {**HI, "role": "tool"}]}, 'messages[1]: unknown role "tool"',
          "messages[1].role"),
         ({"messages": [{**HI, "content": " "}]}, "content must not be empty",

@@ -10,6 +10,7 @@ usually are. Error messages contain the file, the line and the index of the mess
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError, ValidationInfo
+from pydantic_core import from_json
 
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES, Conversation, Message
@@ -64,11 +66,9 @@ def load_chat_tests(
     file = path if isinstance(path, TextFile) else TextFile(path)
     tests = ChatTestSet([], [])
     n_unanswered = n_without_reply = 0
-    system_messages: list[object] = []
-    for number, line in _lines(file):
-        if not line.strip():
-            continue
-        turns = _parse(line, f"{file.path}, line {number}", system_messages)
+    ignored: Counter[str] = Counter()
+    for number, value in _values(file):
+        turns = _parse(value, f"{file.path}, line {number}", ignored)
         if turns[-1].role == "user":
             n_unanswered += 1
             turns = turns[:-1]
@@ -85,8 +85,8 @@ def load_chat_tests(
     if not tests.conversations:
         problem = "has no assistant reply" if n_without_reply else "is empty"
         raise DataError(f"{file.path} {problem}; write one conversation per line")
-    if system_messages and tell:
-        tell(f"left out {len(system_messages):,} system messages: the model has no role for them")
+    if ignored and tell:
+        tell(f"left out {ignored.total():,} system messages: the model has no role for them")
     if n_unanswered and tell:
         tell(_left_out_note(n_unanswered, n_without_reply))
     return tests
@@ -99,19 +99,23 @@ class _Turn(Message):
     task: object = None
 
 
-def _lines(file: TextFile) -> Iterator[tuple[int, str]]:
-    """Yield the line number (or the position in a JSON array) and the JSON of each conversation."""
+def _values(file: TextFile) -> Iterator[tuple[int, object]]:
+    """Yield line numbers and lines, or the positions and values of a JSON array."""
     lines = iter(file)
     first = next(lines, "")
     if not _starts_array(first):
-        yield from enumerate(chain([first], lines), start=1)
+        numbered = enumerate(chain([first], lines), start=1)
+        yield from ((number, line) for number, line in numbered if line.strip())
         return
     try:
-        values = json.loads("\n".join([first, *lines]))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{file.path} is neither JSONL nor a JSON array: {error}") from error
+        values = from_json("\n".join([first, *lines]))  # refuses lone surrogates
+    except ValueError as error:
+        raise DataError(
+            f"{file.path} is neither JSONL nor a JSON array: {error}; write one conversation per "
+            "line"
+        ) from error
     for number, value in enumerate(values, start=1):
-        yield number, json.dumps(value)
+        yield number, value if isinstance(value, dict | list) else json.dumps(value)
 
 
 def _starts_array(line: str) -> bool:
@@ -123,11 +127,12 @@ def _starts_array(line: str) -> bool:
     except (ValueError, RecursionError):
         return line.strip() == "["
     formats = {"messages", "conversations", "completion"}
-    return all(isinstance(value, dict) and formats & value.keys() for value in values)
+    is_format = (isinstance(value, dict) and formats & value.keys() for value in values)
+    return bool(values) and all(is_format)
 
 
 def _messages(value: object, info: ValidationInfo) -> object:
-    """Convert any format to a list of messages; move system messages to `info.context`."""
+    """Convert any format to a list of messages; count omitted ones by role in `info.context`."""
     if isinstance(value, dict):
         if "messages" in value:
             value = value["messages"]
@@ -138,10 +143,9 @@ def _messages(value: object, info: ValidationInfo) -> object:
             pairs = zip(ROLES, texts, strict=True)
             value = [{"role": role, "content": text} for role, text in pairs]
     if isinstance(value, list):
-        ignored = [one for one in value if isinstance(one, dict) and _is_ignored(one)]
         assert info.context is not None
-        info.context.extend(ignored)
-        value = [one for one in value if one not in ignored] if ignored else value
+        info.context.update(one["role"] for one in value if _is_ignored(one))
+        value = [one for one in value if not _is_ignored(one)]
     return value
 
 
@@ -152,8 +156,8 @@ def _from_sharegpt(turn: object) -> object:
     return {"role": SHAREGPT_ROLES.get(str(role), role), "content": turn.get("value")}
 
 
-def _is_ignored(message: dict[str, object]) -> bool:
-    return message.get("role") in IGNORED_ROLES
+def _is_ignored(message: object) -> bool:
+    return isinstance(message, dict) and message.get("role") in IGNORED_ROLES
 
 
 _TURNS: TypeAdapter[tuple[_Turn, ...]] = TypeAdapter(
@@ -161,11 +165,19 @@ _TURNS: TypeAdapter[tuple[_Turn, ...]] = TypeAdapter(
 )
 
 
-def _parse(line: str, where: str, system_messages: list[object]) -> Sequence[_Turn]:
-    """Parse one or more messages with alternating roles; raise DataError if they are invalid."""
+def _parse(value: object, where: str, ignored: Counter[str]) -> Sequence[_Turn]:
+    """Return the messages of a line of JSON or of a parsed value.
+
+    Raises DataError if there are none, if the roles do not alternate or if a message is invalid.
+    """
     try:
-        turns = _TURNS.validate_json(line, context=system_messages)
+        if isinstance(value, str):
+            turns = _TURNS.validate_json(value, context=ignored)
+        else:
+            turns = _TURNS.validate_python(value, context=ignored)
     except ValidationError as error:
+        if not isinstance(value, str):
+            return _parse(json.dumps(value), where, ignored)  # raises the error in terms of JSON
         problem = first_problem(error, root="messages").replace("at line 1 column", "at column")
         raise DataError(f"{where}: {problem}") from error
     if not turns:

@@ -56,7 +56,7 @@ async def encode_messages(
         if one.role not in IGNORED_ROLES
     ]
     if not conversation:
-        message = "messages has no user message; the model ignores system messages"
+        message = "messages has no user message; add one (the model ignores system messages)"
         raise ServeError(400, message, field="messages")
     return await state.call(
         lambda: model.gpt.chat_prompt(conversation),

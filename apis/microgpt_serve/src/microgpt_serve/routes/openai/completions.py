@@ -50,7 +50,7 @@ async def completions(body: CompletionRequest, request: Request, state: StateDep
     )
     if body.echo and job.tokens_dropped:
         size = model.gpt.config.block_size
-        message = f"with echo, a prompt must fit into the context of {size} tokens"
+        message = f"with echo, a prompt must fit into the context of {size} tokens; omit echo"
         raise ServeError(400, message, field="prompt")
     pairs = zip(prompts, job.prompts, strict=True)
     echoes = [_echo(model, *pair) for pair in pairs] if body.echo else ()

@@ -24,7 +24,9 @@ def names(tmp_path: Path) -> None:
 def test_the_log_is_what_was_printed(searched, search) -> None:
     done, folder = searched(*search)
     run = run_of(folder)
-    assert run.with_name(f"{run.name}.log").read_text() == done.stdout
+    header, _, log = done.stdout.partition("\n")
+    assert header.startswith("Workers: ")
+    assert run.with_name(f"{run.name}.log").read_text() == log
     assert f"[eval] organism 1 done: {'loss' if search == SMALL else 'score'}=" in done.stderr
 
 

@@ -3,6 +3,7 @@
 import csv
 import inspect
 import json
+import re
 import signal
 import sys
 import textwrap
@@ -69,7 +70,8 @@ def test_a_grid_trains_each_point_with_each_seed(microgpt, tmp_path) -> None:
     done = microgpt("sweep", *GRID)
     run = run_of(tmp_path)
     assert done.returncode == 0, done.stderr
-    first, second = done.stdout.splitlines()
+    header, first, second = done.stdout.splitlines()
+    assert re.fullmatch(r"12 training runs of 4 models, \d+ in parallel", header)
     assert first.startswith("12 of 12 training runs completed; ran 12 in ")
     assert second == f"Saved to experiments/{run.name}"
     results = results_of(run)
@@ -98,9 +100,10 @@ def test_a_point_is_the_training_that_train_makes(microgpt, tmp_path) -> None:
 
 
 def test_workers_change_no_figure(microgpt, tmp_path) -> None:
-    microgpt("sweep", *GRID)
+    microgpt("sweep", *GRID, "--workers", "1")
     first = run_of(tmp_path)
-    microgpt("sweep", *GRID, "--workers", "3")
+    done = microgpt("sweep", *GRID, "--workers", "3")
+    assert done.stdout.startswith("12 training runs of 4 models, 3 in parallel\n")
     assert run_of(tmp_path) != first
     assert results_of(run_of(tmp_path)) == results_of(first)
 
@@ -166,7 +169,9 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was_and_changes_no_figure(
         )
     done = microgpt("sweep", "resume", run, "--workers", "2")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"18 of 18 training runs completed; ran {18 - n_made} in ")
+    assert done.stdout.splitlines()[1].startswith(
+        f"18 of 18 training runs completed; ran {18 - n_made} in "
+    )
     assert results_of(run) == results_of(whole)
 
 

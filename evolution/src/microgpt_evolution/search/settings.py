@@ -77,6 +77,11 @@ class SearchSettings(BaseModel):
         return self.generations * (HEAD_GENERATIONS if self.objective == "hydra" else 1)
 
     @property
+    def n_concurrent(self) -> int:
+        """The number of organisms in a generation, which can be trained concurrently."""
+        return self.population * (len(self.heads) if self.objective == "hydra" else 1)
+
+    @property
     def heads(self) -> list[HeadName]:
         """The names of the Hydra's heads, including Origin only if it is enabled."""
         return [name for name in HEADS if name != "origin" or self.origin]

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, wait
 from threading import Thread
 from typing import Self
 
+from microgpt.cpu_limit import n_cpus
 from microgpt.memory_limit import free_bytes
 
 
@@ -85,6 +86,16 @@ class Processes(Pool):
     def _end(self, executor: Executor) -> None:
         self._lifeline.close()
         super()._end(executor)
+
+
+def default_workers(n_trials: int, trial_bytes: int) -> int:
+    """Return the number of CPUs of this process, limited by the trials and the free memory.
+
+    Args:
+        n_trials: number of trials that can run concurrently.
+        trial_bytes: maximum memory per trial; more workers must not make a trial fail.
+    """
+    return max(1, min(n_cpus(), n_trials, free_bytes() // trial_bytes))
 
 
 def _live_with_parent(lifeline: Connection) -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import psutil
 
@@ -34,23 +35,29 @@ def check_memory(n_bytes: int, purpose: str) -> None:
         )
 
 
-def _free_in_groups() -> Iterator[int]:
-    """Yield the free bytes of the process's cgroup and of each parent cgroup.
+def cgroup_directories(controller: str) -> Iterator[tuple[Path, Literal[1, 2]]]:
+    """Yield the directories of the process's cgroup and of its parents, with the cgroup version.
 
     In a container, the cgroup path may be a path on the host that is not mounted. In that case,
-    only the root of the mount is read.
+    only the root of the mount exists.
     """
     with suppress(OSError):  # /proc is missing, for example on macOS
         for line in os.fsdecode(MEMBERSHIP.read_bytes()).splitlines():
             _, controllers, path = line.split(":", 2)
-            if controllers and "memory" not in controllers.split(","):
+            if controllers and controller not in controllers.split(","):
                 continue
-            root, names = (CGROUPS / "memory", V1) if controllers else (CGROUPS, V2)
+            root = CGROUPS / controller if controllers else CGROUPS
             group = root / path.lstrip("/")
             for directory in (group, *group.parents):
                 if directory.is_relative_to(root):
-                    with suppress(OSError, ValueError):  # missing file, or a limit of "max"
-                        yield _free_in(directory, *names)
+                    yield directory, 1 if controllers else 2
+
+
+def _free_in_groups() -> Iterator[int]:
+    """Yield the free bytes of the process's cgroup and of each parent cgroup."""
+    for directory, version in cgroup_directories("memory"):
+        with suppress(OSError, ValueError):  # missing file, or a limit of "max"
+            yield _free_in(directory, *(V1 if version == 1 else V2))
 
 
 def _free_in(directory: Path, limit: str, usage: str, cache: str) -> int:

@@ -21,7 +21,7 @@ from microgpt_cli.input_files import check_regular, default_input
 from microgpt_cli.search.log import SearchLog, resumable
 from microgpt_cli.search.table import SearchTable
 from microgpt_cli.search.workers import make_pool
-from microgpt_cli.terminal.console import note, say
+from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.options import DEFAULT_GENOME, RUNS
 from microgpt_cli.terminal.progress import rich_console
 from microgpt_cli.training.replacement import confirm_replacement
@@ -46,12 +46,17 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """Run or resume a search; `given` contains the options set by the user."""
     force, model_dir = options["force"], options["train_winner"]
     _check_outputs(model_dir, force=force)
-    pool = make_pool(options["workers"], options["scheduler"])
     with ExitStack() as stack:
         resumed = (
             stack.enter_context(Records.open(options["resume"])) if options["resume"] else None
         )
         settings, parts = _prepare(options, given, resumed)
+        pool = make_pool(
+            options["workers"],
+            options["scheduler"],
+            n_trials=settings.n_concurrent,
+            trial_bytes=settings.max_bytes,
+        )
         prepare_engine("compiled", uses=["training", "evaluation", "generation"], tell=note)
         stack.enter_context(pool)
         pool.executor()  # fail before creating a run if the cluster is unreachable
@@ -60,6 +65,7 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         )
         console = None if options["trace"] else rich_console()
         table = SearchTable(settings.n_generations, console) if console else None
+        print_or_discard(f"Workers: {pool.n_workers()}")
         with resumable(records, RESUME), SearchLog(records.log, table) as log:
             listeners = Listeners(
                 log=log,

@@ -15,6 +15,7 @@ from microgpt.data.split import Split, split
 from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
 from microgpt.files.path_text import path_from_text, path_to_text
+from microgpt.memory_limit import free_bytes
 from microgpt.training.engines import prepare_engine
 from microgpt_cli.commands.report import write_final_report
 from microgpt_cli.input_files import check_regular, default_input
@@ -47,7 +48,6 @@ def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: Mapping[str
         raise ConfigError(f"seeds must be at most {MAX_SEEDS}, got {n_seeds}")
     check_seed(seed)
     check_seed(seed + n_seeds - 1)
-    pool = make_pool(options["workers"], options["scheduler"])
     path = options["input"] or default_input(chat=chat)
     parts = _load(path, HELD_OUT, HELD_OUT, chat=chat)
     objective = SweepObjective.of(parts)
@@ -62,7 +62,8 @@ def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: Mapping[str
         )
     except ValidationError as error:  # for example, a path that is not valid text
         raise ConfigError(first_problem(error)) from error
-    with pool:
+    trials = [config for config in configs for _ in range(n_seeds)]
+    with _make_pool(options["workers"], options["scheduler"], objective, trials) as pool:
         pool.executor()  # fail before creating a run if the cluster is unreachable
         with SweepRecords.begin(RUNS, "sweep", settings.model_dump(mode="json")) as records:
             _run(objective, pool, records)
@@ -70,7 +71,6 @@ def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: Mapping[str
 
 def resume(run: Path, path: Path | None, workers: int | None, scheduler: str | None) -> None:
     """Run the remaining trials of a sweep; `path` is required if the documents were moved."""
-    pool = make_pool(workers, scheduler)
     with SweepRecords.open(run) as records:
         sweep = records.sweep
         if path is None:
@@ -83,7 +83,8 @@ def resume(run: Path, path: Path | None, workers: int | None, scheduler: str | N
                 "pass the original file with --data"
             )
         objective = SweepObjective.of(parts)
-        with pool:
+        todo = [trial.config for trial in records.todo()]
+        with _make_pool(workers, scheduler, objective, todo) as pool:
             pool.executor()
             _run(objective, pool, records)
 
@@ -91,6 +92,18 @@ def resume(run: Path, path: Path | None, workers: int | None, scheduler: str | N
 def _load(path: Path, validation: float, test: float, *, chat: bool) -> Split:
     docs = load_conversations(path) if chat else load_text(path)
     return split(docs, validation=validation, test=test)
+
+
+def _make_pool(
+    workers: int | None,
+    scheduler: str | None,
+    objective: SweepObjective,
+    trials: Sequence[SweepConfig],
+) -> Pool:
+    """Return a pool whose workers leave each trial the memory that it has with one worker."""
+    free, sizes = free_bytes(), map(objective.n_bytes, set(trials))
+    largest = max((size for size in sizes if size <= free), default=1)
+    return make_pool(workers, scheduler, n_trials=len(trials), trial_bytes=largest)
 
 
 def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
@@ -102,6 +115,10 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
     todo = {(t.config, t.seed): objective.flops(t.config) for t in records.todo()}
     with resumable(records, RESUME):
         if todo:
+            print_or_discard(
+                f"{len(todo)} training runs of {len({config for config, _ in todo})} models, "
+                f"{pool.n_workers()} in parallel"
+            )
             with SweepProgress(todo) as progress:
                 run_sweep(objective, pool, records, on_result=progress.update)
         records.write_table()

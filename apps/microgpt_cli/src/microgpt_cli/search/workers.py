@@ -5,13 +5,15 @@ import sys
 from microgpt.config import check_count
 from microgpt.errors import ConfigError
 from microgpt_evolution.workers.dask import Dask
-from microgpt_evolution.workers.pools import Pool, Threads
+from microgpt_evolution.workers.pools import Pool, Threads, default_workers
 
 SWITCH_INTERVAL_S = 2e-4
 
 
-def make_pool(workers: int | None, scheduler: str | None) -> Pool:
-    """Return a pool of threads (by default, one thread) or of Dask workers."""
+def make_pool(
+    workers: int | None, scheduler: str | None, *, n_trials: int, trial_bytes: int
+) -> Pool:
+    """Return a pool of threads or of Dask workers; for the default, see `default_workers`."""
     if workers is not None:
         check_count("workers", workers)
         if scheduler:
@@ -24,4 +26,4 @@ def make_pool(workers: int | None, scheduler: str | None) -> Pool:
     # By default, a thread may wait 5 ms for the GIL when a kernel ends. The shorter interval raises
     # the speed of two threads from 0.86 to 0.91 of two processes (bench/evolution_speed.py).
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    return Threads(workers or 1)
+    return Threads(workers or default_workers(n_trials, trial_bytes))

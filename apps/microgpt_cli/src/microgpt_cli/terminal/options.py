@@ -65,7 +65,8 @@ Chat = Annotated[bool, data("--chat", help="Train on conversations.")]
 Workers = Annotated[
     int | None,
     workers_panel(
-        help="Number of parallel training runs; does not change the result.  [default: 1]"
+        help="Number of parallel training runs; does not change the result.  "
+        "[default: one per available CPU]"
     ),
 ]
 Scheduler = Annotated[

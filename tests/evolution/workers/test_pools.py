@@ -1,0 +1,21 @@
+"""How many workers there are if nobody says."""
+
+import pytest
+
+from microgpt_evolution.workers import pools
+from microgpt_evolution.workers.pools import default_workers
+
+GB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("n_cpus", "n_trials", "free", "n"),
+    [(8, 100, 100 * GB, 8), (8, 3, 100 * GB, 3), (8, 100, 5 * GB + 1, 5), (8, 100, 0, 1),
+     (8, 0, 100 * GB, 1), (1, 100, 100 * GB, 1)],
+)  # fmt: skip
+def test_there_is_a_worker_per_cpu_but_not_more_than_trials_or_memory(
+    monkeypatch, n_cpus, n_trials, free, n
+) -> None:
+    monkeypatch.setattr(pools, "n_cpus", lambda: n_cpus)
+    monkeypatch.setattr(pools, "free_bytes", lambda: free)
+    assert default_workers(n_trials, trial_bytes=GB) == n

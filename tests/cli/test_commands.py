@@ -29,8 +29,22 @@ def test_train_prints_the_header_the_last_step_and_the_samples(microgpt, tmp_pat
     assert lines[4:6] == ["", "--- inference (new, hallucinated documents) ---"]
     assert [line[:11] for line in lines[6:]] == ["sample  1: ", "sample  2: "]
     known, where = done.stderr.splitlines()
-    assert "of 2 samples are in the training data" in known
+    assert known in {f"note: {n} of 2 samples are in the training data" for n in range(3)}
     assert where == "note: the model is in output; try: microgpt generate"
+
+
+def test_novel_lists_the_new_samples_of_train_beside_the_most_similar_documents(
+    microgpt, tmp_path
+) -> None:
+    (tmp_path / "names.txt").write_text("anna\nemma\nava\n")
+    command = ("train", "--input", "names.txt", "--steps", "12", "--num-samples", "5", "--force")
+    novel = json.loads(microgpt(*command, "--json").stdout)["memorised"]["novel"]
+    assert novel
+    lines = microgpt(*command, "--novel").stderr.splitlines()
+    assert lines[0].endswith(
+        "in the training data; the others, each with the most similar document:"
+    )
+    assert lines[1:-1] == [f"  {each['text']} ({each['document']})" for each in novel]
 
 
 def test_train_begins_karpathys_run_when_it_is_given_nothing(microgpt, golden) -> None:

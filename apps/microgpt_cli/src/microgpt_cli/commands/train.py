@@ -49,6 +49,7 @@ def train(
     checkpoint_every: opt.CheckpointEvery = None,
     format: opt.Format = None,
     num_samples: opt.NumSamples = None,
+    novel: opt.Novel = False,
     plot: opt.Plot = False,
     as_json: opt.AsJson = False,
 ) -> None:

@@ -34,7 +34,7 @@ from microgpt_evolution.genome_file import read_genome
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
 # Options that can be changed with --resume.
 MAY_CHANGE = {"resume", "input", "steps", "patience", "threads", "checkpoint_every", "format"}
-MAY_CHANGE |= {"num_samples", "plot", "as_json"}
+MAY_CHANGE |= {"num_samples", "novel", "plot", "as_json"}
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,15 @@ NumSamples = Annotated[
         help=f"Number of samples to print at the end; not with --chat.  [default: {N_SAMPLES}]",
     ),
 ]
+Novel = Annotated[
+    bool,
+    output(
+        "--novel",
+        hidden=True,
+        help="List the samples that are not in the training data, each with the most similar "
+        "document.",
+    ),
+]
 Plot = Annotated[
     bool, output("--plot", hidden=True, help="Save plots of the losses in the model directory.")
 ]

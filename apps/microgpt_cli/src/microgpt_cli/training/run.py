@@ -53,7 +53,7 @@ def run(job: TrainingJob | Ended, directory: TrainingDirectory, options: Mapping
     if n_samples:
         model = InferenceGpt(result, engine=result.plan.engine)
         samples = model.generate(n_samples, rng=result.rng())
-    _report(result, samples, job.parts, path, as_json=as_json)
+    _report(result, samples, job.parts, path, as_json=as_json, novel=options["novel"])
 
 
 def _train(
@@ -214,14 +214,20 @@ def _draw(output: Path) -> None:
 
 
 def _report(
-    result: TrainResult, samples: list[str], parts: Split, output: Path, *, as_json: bool
+    result: TrainResult,
+    samples: list[str],
+    parts: Split,
+    output: Path,
+    *,
+    as_json: bool,
+    novel: bool,
 ) -> None:
     """Print the result and samples to stdout, and notes on memorised samples to stderr."""
     memorised = None
     if samples:
         texts = [doc for doc in parts.train if isinstance(doc, str)]
         known = KnownTexts(texts, room=result.model.block_size, text=result.config.text)
-        memorised = compare(samples, known)
+        memorised = compare(samples, known, nearest=novel or as_json)
     if as_json:
         print(json.dumps(_summary(result, samples, memorised, output)))
         return
@@ -272,13 +278,10 @@ def _format_loss(loss: float, result: TrainResult, docs: Sequence[Document]) -> 
 def _note_memorised(memorised: Memorisation) -> None:
     """Print the number of memorised samples, and the nearest document of each novel sample."""
     line = f"{memorised.n_known} of {memorised.n_samples} samples are in the training data"
-    pairs = []
+    note(f"{line}; the others, each with the most similar document:" if memorised.novel else line)
     for sample in memorised.novel:
         end = "…" if len(sample.document) > MAX_SHOWN else ""
-        pairs.append(f"{sample.text} ({sample.document[:MAX_SHOWN]}{end})")
-    if pairs:
-        line += f"; the others, each with the most similar document: {', '.join(pairs)}"
-    note(line)
+        say(f"  {sample.text} ({sample.document[:MAX_SHOWN]}{end})")
 
 
 def _summary(

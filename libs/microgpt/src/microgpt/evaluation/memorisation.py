@@ -58,14 +58,14 @@ class Memorisation:
 
     n_samples: int
     n_known: int  # number of samples that are in the training data
-    novel: tuple[Nearest, ...]  # distinct novel samples; empty for running text
+    novel: tuple[Nearest, ...] = ()  # distinct novel samples, if requested; empty for running text
 
 
-def compare(samples: Sequence[str], known: KnownTexts) -> Memorisation:
-    """Compare samples with the training texts of the model."""
+def compare(samples: Sequence[str], known: KnownTexts, *, nearest: bool = True) -> Memorisation:
+    """Compare samples with the training texts; `nearest` also finds the most similar documents."""
     n_known = sum(sample in known for sample in samples)
-    if known.text == "stream":
-        return Memorisation(len(samples), n_known, ())
+    if known.text == "stream" or not nearest:
+        return Memorisation(len(samples), n_known)
     novel = []
     for sample in dict.fromkeys(samples):
         if sample not in known:

@@ -182,7 +182,11 @@ def read_run_summary(directory: Path, name: str) -> RunSummary:
         RunError: the run does not exist, is damaged, or has no generations yet.
     """
     run = read_recorded(directory)
-    retest = read_retest(run.directory)
+    return summarise(run, name, read_retest(run.directory))
+
+
+def summarise(run: RecordedRun, name: str, retest: RetestFile | None = None) -> RunSummary:
+    """Return the summary of a run; raise RunError if it is damaged or has no generations yet."""
     if run.is_imported:
         return RunSummary(name, run, None, _imported_generations(run), retest)
     settings = SearchSettings.of(run)

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import committed_path, read, read_consistently
+from microgpt.model import count_params
 from microgpt.printable import printable
-from microgpt.storage.meta import MAX_META_BYTES, META, Meta, parse_meta
+from microgpt.state import TrainResult
+from microgpt.storage.meta import MAX_META_BYTES, META, Meta, meta_of, parse_meta
 from microgpt.training.history_file import HISTORY, HistoryPoint, read_history
 
 MAX_POINTS = 100  # maximum number of points per curve; more would not be visible
@@ -90,6 +92,14 @@ def read_training_runs(directories: Sequence[Path]) -> list[TrainingRun]:
     return [_read_run(path, label) for path, label in zip(paths, labels(paths), strict=True)]
 
 
+def training_run_of(result: TrainResult) -> TrainingRun:
+    """Return the run of a result; raise CheckpointError if it has no losses."""
+    if not result.state.history:
+        raise CheckpointError("there are no losses to plot; train for at least one step")
+    label = f"{count_params(result.model):,} weights"
+    return _with_settings(label, result.state.history, meta_of(result))
+
+
 def differing(runs: Sequence[TrainingRun]) -> list[str]:
     """Return the names of the settings that differ between runs."""
     known = [run.settings for run in runs if run.settings]
@@ -106,6 +116,10 @@ def _read_run(directory: Path, label: str) -> TrainingRun:
     meta = read_consistently(directory, lambda: _read_meta(committed_path(directory, META)))
     if meta is None or meta.training.get("steps") != points[-1].step:  # meta.json is old or missing
         return TrainingRun(label, points, settings={}, test_loss=None)
+    return _with_settings(label, points, meta)
+
+
+def _with_settings(label: str, points: Sequence[HistoryPoint], meta: Meta) -> TrainingRun:
     # Show the tokenizer and vocabulary, because losses are comparable only if both are the same.
     names = (*_SIZES, *(("tokenizer", "vocab_size") if meta.tokenizer != "char" else ()))
     facts = {name: getattr(meta, name) for name in names} | meta.training

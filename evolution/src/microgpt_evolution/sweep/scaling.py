@@ -10,6 +10,7 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Any, Literal
 
+from microgpt.plotting import Plottable
 from microgpt_evolution.confidence_interval import half_width
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.power_law import FittedLaw, fit_law
@@ -98,13 +99,16 @@ class Series:
         return fit_law(curves)
 
 
-@dataclass(frozen=True)
-class Scaling:
+@dataclass(frozen=True, repr=False)
+class Scaling(Plottable):
     """The scaling analysis of one or more sweeps."""
 
     cells: Sequence[Cell]  # cells, one per configuration, cheapest first
     series: Sequence[Series]  # series along steps, followed by series along parameters
     front: Sequence[Cell]  # Pareto front of held-out loss and FLOPs
+
+    def __repr__(self) -> str:
+        return f"<Scaling: {len(self.cells)} configurations, {len(self.series)} series>"
 
     @classmethod
     def of(cls, results: Iterable[SweepResult]) -> "Scaling":

@@ -10,6 +10,7 @@ from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.flat_weights import Numbers
 from microgpt.model import Weights, count_params
+from microgpt.plotting import Plottable
 from microgpt.training.early_stopping import BestWeights, Ending
 from microgpt.training.history_file import HistoryPoint
 from microgpt.training.presets import PresetName
@@ -99,8 +100,12 @@ class TrainState:
 
 
 @dataclass(frozen=True, repr=False)
-class TrainResult(TrainedModel):
-    """A trained model and its training run; with validation, the weights of the best step."""
+class TrainResult(TrainedModel, Plottable):
+    """A trained model and its training run; with validation, the weights of the best step.
+
+    `InferenceGpt(result)` generates text, `save(result, path)` writes the model, and
+    `result.plot()` draws the losses. A notebook shows the losses and, for a text model, samples.
+    """
 
     plan: TrainingPlan
     losses: Sequence[float]  # loss of each step of this `train` call, in nats per token

@@ -1,0 +1,79 @@
+"""Charts and notebook views of results: `result.plot()`, and the display in Jupyter."""
+
+import html
+from base64 import b64encode
+from collections.abc import Iterable
+from functools import singledispatch
+
+import altair as alt
+import vl_convert
+
+from microgpt.errors import MicrogptError
+from microgpt.inference import InferenceGpt
+from microgpt.printable import printable
+from microgpt.state import TrainResult
+from microgpt_evolution.search.evolve import EvolutionResult
+from microgpt_evolution.sweep.scaling import Scaling
+from microgpt_report.charts import generations, loss_curves
+from microgpt_report.charts import scaling as scaling_chart
+from microgpt_report.evaluation_rows import evaluation_rows
+from microgpt_report.page import PNG_SCALE, vega_config
+from microgpt_report.run_summary import summarise
+from microgpt_report.training_runs import training_run_of
+
+N_SAMPLES, MAX_TOKENS = 10, 200  # samples in a notebook, and maximum length of each
+
+
+@singledispatch
+def chart(result: object) -> alt.TopLevelMixin:
+    """Return the chart of a result; raise MicrogptError if there is nothing to plot."""
+    raise MicrogptError(f"a {type(result).__name__} cannot be plotted")
+
+
+@chart.register
+def _(result: TrainResult) -> alt.TopLevelMixin:
+    return loss_curves.draw([training_run_of(result)])
+
+
+@chart.register
+def _(result: EvolutionResult) -> alt.TopLevelMixin:
+    summary = summarise(result.run, "search")
+    section = generations.section(summary, evaluation_rows(summary))
+    assert section.chart
+    drawn = section.chart.properties(datasets=dict(section.datasets), title=section.title)
+    colors = vega_config("light") | {"background": "white", "padding": 12}
+    configured: alt.TopLevelMixin = drawn.configure(**colors)
+    return configured
+
+
+@chart.register
+def _(result: Scaling) -> alt.TopLevelMixin:
+    return scaling_chart.draw(result)
+
+
+def as_html(result: object) -> str:
+    """Return the repr, the chart as an image, and samples; needs neither scripts nor network."""
+    png = vl_convert.vegalite_to_png(chart(result).to_dict(), scale=PNG_SCALE)  # has its own fonts
+    width = int.from_bytes(png[16:20]) // PNG_SCALE  # the header has the width at byte 16
+    image = b64encode(png).decode()
+    samples = "".join(f"<li>{_text(sample)}</li>" for sample in _samples(result))
+    return (
+        f"<p>{_text(repr(result))}</p>"
+        f'<img alt="chart" width="{width}" src="data:image/png;base64,{image}">'
+        f'<ol style="white-space: pre-wrap">{samples}</ol>'
+    )
+
+
+def _samples(result: object) -> Iterable[str]:
+    """Return names or texts; a chat model, which learns only replies, has no samples of its own."""
+    if isinstance(result, EvolutionResult):
+        return result.names
+    if not isinstance(result, TrainResult) or result.tokenizer.is_chat:
+        return ()
+    model = InferenceGpt(result, engine=result.plan.engine)
+    limit = MAX_TOKENS if result.model.block_size > MAX_TOKENS else None
+    return model.generate(N_SAMPLES, max_tokens=limit, rng=result.rng())  # those of `train`
+
+
+def _text(text: str) -> str:
+    return "\n".join(html.escape(printable(line, len(line))) for line in text.split("\n"))

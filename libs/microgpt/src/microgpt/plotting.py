@@ -1,0 +1,44 @@
+"""Charts and notebook views of results, drawn by an optional package.
+
+The library does not depend on Altair. A package that draws results has two entry points in the
+group `microgpt.plotting`: `chart` and `html`, functions of a result. microgpt-report is one.
+"""
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any
+
+from microgpt.errors import MicrogptError
+
+GROUP = "microgpt.plotting"
+
+
+class Plottable:
+    """A result with a chart, which a notebook shows."""
+
+    def plot(self) -> Any:
+        """Return an Altair chart; `result.plot().save("losses.png")` writes a picture.
+
+        Raises:
+            MicrogptError: microgpt-report[plots] is not installed, or there is nothing to plot.
+        """
+        return _function("chart")(self)
+
+    def _repr_html_(self) -> str | None:
+        """Return the chart and samples for a notebook, or None if they cannot be drawn."""
+        try:
+            page: str = _function("html")(self)
+        except MicrogptError:
+            return None
+        return page
+
+
+def _function(name: str) -> Callable[[object], Any]:
+    try:
+        found, *_ = entry_points(group=GROUP, name=name)
+        function: Callable[[object], Any] = found.load()
+    except (ValueError, ImportError) as error:
+        raise MicrogptError(
+            "plotting needs the package microgpt-report; pip install 'microgpt-report[plots]'"
+        ) from error
+    return function

@@ -1,0 +1,78 @@
+"""`result.plot()`, and what a notebook shows of a result."""
+
+import re
+from base64 import b64decode
+from dataclasses import replace
+from importlib import metadata
+
+import pytest
+
+from microgpt import InferenceGpt, TrainConfig, plotting, train
+from microgpt.errors import MicrogptError
+from microgpt_evolution import evolve
+
+NAMES = ["anna", "emma", "ava", "mia", "ella", "nora", "lena", "ida", "ada", "eva", "<b>", "una"]
+
+
+@pytest.fixture(scope="module")
+def result():
+    return train(NAMES, config=TrainConfig(steps=40))
+
+
+@pytest.fixture(scope="module")
+def found():
+    return evolve(NAMES, population=4, generations=2)
+
+
+def picture_and_samples(html: str) -> tuple[bytes, list[str]]:
+    (picture,) = re.findall('src="data:image/png;base64,([^"]*)"', html)
+    return b64decode(picture), re.findall("<li>(.*?)</li>", html)
+
+
+def test_a_training_is_plotted_with_each_point_of_its_losses(result) -> None:
+    drawn = result.plot().to_dict()
+    assert drawn["title"]["text"] == f"{InferenceGpt(result).num_params:,} weights"
+    assert any(rows[-1].get("step") == 40 for rows in drawn["datasets"].values())
+
+
+def test_a_plot_can_be_saved(result, tmp_path) -> None:
+    result.plot().save(tmp_path / "losses.svg")
+    assert "nats per token" in (tmp_path / "losses.svg").read_text()
+
+
+def test_a_training_without_losses_is_refused(result) -> None:
+    empty = replace(result, state=replace(result.state, history=()))
+    with pytest.raises(MicrogptError, match="there are no losses to plot"):
+        empty.plot()
+    assert empty._repr_html_() is None
+
+
+def test_a_notebook_shows_the_curve_and_the_samples_of_train(result) -> None:
+    expected = InferenceGpt(result).generate(10, rng=result.rng())
+    picture, samples = picture_and_samples(result._repr_html_())
+    assert picture.startswith(b"\x89PNG")
+    assert samples == [each.replace("<", "&lt;").replace(">", "&gt;") for each in expected]
+    assert picture_and_samples(result._repr_html_())[1] == samples
+
+
+def test_a_search_is_plotted_by_generation_and_shows_its_names(found) -> None:
+    drawn = found.plot().to_dict()
+    assert [row["generation"] for row in drawn["datasets"]["generations"]] == [1, 2]
+    picture, samples = picture_and_samples(found._repr_html_())
+    assert picture.startswith(b"\x89PNG")
+    assert len(samples) == len(found.names)
+    assert re.fullmatch("<EvolutionResult: [^\n]{,200}>", repr(found))
+
+
+def test_without_the_report_package_plot_says_what_to_install(result, monkeypatch) -> None:
+    monkeypatch.setattr(plotting, "entry_points", lambda **_: ())
+    with pytest.raises(MicrogptError, match=r"pip install 'microgpt-report\[plots\]'$"):
+        result.plot()
+    assert result._repr_html_() is None
+
+
+def test_without_altair_plot_says_what_to_install(result, monkeypatch) -> None:
+    broken = metadata.EntryPoint("chart", "altair_that_is_not_there:chart", plotting.GROUP)
+    monkeypatch.setattr(plotting, "entry_points", lambda **_: (broken,))
+    with pytest.raises(MicrogptError, match=r"pip install 'microgpt-report\[plots\]'$"):
+        result.plot()

@@ -16,7 +16,9 @@ from microgpt_cli.commands.generate import generate
 from microgpt_cli.commands.genome import genome
 from microgpt_cli.commands.info import info
 from microgpt_cli.commands.judge import judge
+from microgpt_cli.commands.list import list_saved
 from microgpt_cli.commands.plot import plot
+from microgpt_cli.commands.remove import remove
 from microgpt_cli.commands.report import report
 from microgpt_cli.commands.run import run
 from microgpt_cli.commands.serve import serve
@@ -95,6 +97,8 @@ _add(
 )
 _add("Start", generate, "microgpt generate an -n 5")
 _add("Start", chat, "microgpt chat 'what is 3 plus 4?'")
+_add("Start", list_saved, "microgpt list", name="list")
+_add("Start", remove, "microgpt remove my-model")
 _add("Measure", info, "microgpt info my-model")
 _add("Measure", evaluate, "microgpt eval my-model --data held-out.txt", name="eval")
 _add("Measure", plot, "microgpt plot my-model other-model")

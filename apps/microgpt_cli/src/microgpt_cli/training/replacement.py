@@ -15,11 +15,11 @@ from microgpt.printable import printable
 from microgpt.state import TrainingPlan
 from microgpt.storage.meta import META, Meta, is_result_of
 from microgpt.storage.model_directory import has_model, read_meta
+from microgpt_cli.saved_directories import age
 from microgpt_cli.terminal.console import MAX_LINE
 
 # Options that do not change the result of a training run.
 HARMLESS = {"output", "threads", "checkpoint_every", "num_samples", "plot", "as_json"}
-UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
 
 
 def confirm_replacement(directory: Path, option: str) -> None:
@@ -70,10 +70,6 @@ def _describe(directory: Path) -> str:
 def _age(directory: Path) -> str:
     """Return how long ago a model was written, in the largest unit that fits."""
     try:
-        seconds = time.time() - os.stat(directory / META).st_mtime
+        return f"{age(time.time() - os.stat(directory / META).st_mtime)} old"
     except OSError:
         return "of unknown age"
-    for unit, length in UNITS:
-        if n := int(seconds // length):
-            return f"{n:,} {unit}{'s' * (n > 1)} old"
-    return "less than a minute old"

@@ -1,0 +1,41 @@
+"""`microgpt list`: show the models and runs below a directory."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from microgpt.errors import ConfigError
+from microgpt_cli.terminal.console import note, terminal_safe
+from microgpt_cli.terminal.options import AsJson
+
+
+def list_saved(
+    directory: Annotated[Path, typer.Argument(help="Directory to search.", metavar="DIR")] = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """List the models and runs below a directory.
+
+    These are models, unfinished training runs, searches and sweeps, with the loss of held-out
+    documents if there is one. Links and hidden directories are not followed.
+    """
+    from microgpt_cli.saved_directories import find_saved, lines_of
+
+    if not os.path.isdir(directory):
+        raise ConfigError(f"{directory} is not a directory; use another one")
+
+    def report(error: OSError) -> None:
+        note(f"cannot read {error.filename}: {error.strerror}")
+
+    found = list(find_saved(directory, report))
+    if as_json:
+        print(json.dumps({"saved": [asdict(saved) for saved in found]}))
+        return
+    if not found:
+        note(f"there is no model or run in {directory}; train a model with `microgpt train`")
+        return
+    for line in lines_of(found):
+        print(terminal_safe(line))

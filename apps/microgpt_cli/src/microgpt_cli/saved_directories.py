@@ -1,0 +1,188 @@
+"""Find models, unfinished training runs, searches and sweeps below a directory."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from microgpt.errors import MicrogptError
+from microgpt.files.atomic_files import committed_path
+from microgpt.files.regular_file import read_regular_file
+from microgpt.model import count_params
+from microgpt.model_config import ModelConfig
+from microgpt.printable import printable
+
+Kind = Literal["model", "training", "search", "sweep", "run"]
+MODEL, STATE, RUN = "meta.json", "train_state.json", "run.json"
+HISTORY, EVALUATIONS, GENOME = "history.jsonl", "evaluations.jsonl", "genome.json"
+# Files beside the description; if it cannot be read, one of them shows whose it was.
+CONTENTS = {
+    MODEL: ("weights.json", "weights.safetensors"),
+    STATE: ("train_state.safetensors",),
+    RUN: (EVALUATIONS,),
+}
+DAMAGES = (ValueError, TypeError, KeyError, AttributeError, RecursionError, MicrogptError)
+MAX_BYTES = 2**28
+SHAPE = ("vocab_size", "n_embd", "n_head", "n_layer", "block_size")
+UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a directory contains; a directory may have a model and an unfinished training run."""
+
+    path: str
+    kind: Kind
+    modified: float  # seconds since 1970
+    num_params: int | None = None
+    steps: int | None = None
+    steps_planned: int | None = None  # only of an unfinished training run
+    evaluations: int | None = None  # number of evaluations of a search or a sweep
+    loss: float | None = None  # training loss; the score, if a search maximizes one
+    val_loss: float | None = None
+    problem: str | None = None  # why the description cannot be read
+
+
+def find_saved(top: Path, on_error: Callable[[OSError], None]) -> Iterator[Saved]:
+    """Yield what is saved in a directory and below it; links and hidden directories are skipped."""
+    for folder, names, _ in os.walk(top, onerror=on_error):
+        yield from saved_in(Path(folder))
+        names[:] = sorted(name for name in names if not name.startswith("."))
+
+
+def saved_in(directory: Path) -> Iterator[Saved]:
+    """Yield what is saved in a directory, without its subdirectories."""
+    for name, describe in ((MODEL, _model), (STATE, _training), (RUN, _run)):
+        path = committed_path(directory, name)
+        try:
+            modified = os.stat(path).st_mtime
+            found = json.loads(read_regular_file(path, MAX_BYTES))
+            if saved := describe(directory, found, modified):
+                yield saved
+        except FileNotFoundError:
+            continue
+        except (OSError, *DAMAGES) as error:
+            if any(os.path.lexists(committed_path(directory, file)) for file in CONTENTS[name]):
+                problem = error.strerror if isinstance(error, OSError) else "damaged"
+                kind: Kind = "model" if name == MODEL else "training" if name == STATE else "run"
+                yield Saved(str(directory), kind, _modified(path), problem=f"{name}: {problem}")
+
+
+def age(seconds: float) -> str:
+    """Return an age in the largest unit that fits, such as "3 hours"."""
+    for unit, length in UNITS:
+        if n := int(seconds // length):
+            return f"{n:,} {unit}{'s' * (n > 1)}"
+    return "less than a minute"
+
+
+def lines_of(found: list[Saved]) -> Iterator[str]:
+    """Yield a table with a line for each entry."""
+    rows = [("kind", "params", "steps", "loss", "age", "path")]
+    rows += [(*_cells(saved), printable(saved.path)) for saved in found]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(
+            f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+
+
+def _cells(saved: Saved) -> tuple[str, str, str, str, str]:
+    size = "-" if saved.num_params is None else f"{saved.num_params:,}"
+    steps = "-" if saved.steps is None else f"{saved.steps:,}"
+    if saved.steps_planned is not None:
+        steps += f" of {saved.steps_planned:,}"
+    if saved.evaluations is not None:
+        steps = f"{saved.evaluations:,} evaluations"
+    loss = "-" if saved.loss is None else f"{saved.loss:.4f}"
+    if saved.val_loss is not None:
+        loss = f"{saved.val_loss:.4f} held-out"
+    return saved.kind, size, steps, saved.problem or loss, age(time.time() - saved.modified)
+
+
+def _modified(path: Path) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return 0.0
+
+
+def _n_params(model: dict[str, Any]) -> int:
+    shape = {name: model[name] for name in SHAPE}
+    return count_params(ModelConfig(**shape, n_ff_exp=model.get("n_ff_exp", ModelConfig.n_ff_exp)))
+
+
+def _model(directory: Path, meta: dict[str, Any], modified: float) -> Saved:
+    training = meta.get("training", {})
+    return Saved(
+        str(directory),
+        "model",
+        modified,
+        num_params=_n_params(meta),
+        steps=_int(training.get("steps")),
+        loss=_number(training.get("train_loss")),
+        val_loss=_number(training.get("val_loss")),
+    )
+
+
+def _training(directory: Path, state: dict[str, Any], modified: float) -> Saved | None:
+    if state["status"] == "ended":
+        return None  # the model is listed
+    best = state.get("best") or {}
+    return Saved(
+        str(directory),
+        "training",
+        modified,
+        num_params=_n_params(state["model"]),
+        steps=_int(state["step"]),
+        steps_planned=_int(state["config"]["steps"]),
+        loss=_last_loss(directory),
+        val_loss=_number(best.get("val_loss")),
+    )
+
+
+def _run(directory: Path, run: dict[str, Any], modified: float) -> Saved:
+    genome = _read_genome(directory)
+    loss = genome.get("loss", genome.get("score"))
+    evaluations, n_evaluations = directory / EVALUATIONS, 0
+    with suppress(OSError):  # such as a file that is missing after an interrupted removal
+        n_evaluations = read_regular_file(evaluations, MAX_BYTES).count(b"\n")
+    return Saved(
+        str(directory),
+        "sweep" if "sweep" in run["settings"] else "search",
+        max(modified, _modified(evaluations)),
+        evaluations=n_evaluations,
+        loss=_number(loss),
+        val_loss=_number(genome.get("val_loss")),
+    )
+
+
+def _read_genome(directory: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(read_regular_file(directory / GENOME, MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _last_loss(directory: Path) -> float | None:
+    """Return the last loss in history.jsonl, or None if there is none."""
+    try:
+        content = read_regular_file(committed_path(directory, HISTORY), MAX_BYTES)
+        return _number(json.loads(content.splitlines()[-1])["loss"])
+    except (OSError, ValueError, TypeError, KeyError, IndexError, RecursionError):
+        return None
+
+
+def _number(value: object) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and math.isfinite(value) else None  # type: ignore[arg-type]
+
+
+def _int(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,0 +1,172 @@
+"""`microgpt list` and `microgpt remove`."""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from terminal import Terminal
+
+from microgpt import TrainConfig, save
+from microgpt.files.directory_lock import DirectoryLock
+from microgpt.training.train import train
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory) -> Path:
+    """A folder with a finished model, one with held-out loss, a training, a search and a sweep."""
+    folder = tmp_path_factory.mktemp("examples")
+    save(train(["anna", "emma"], config=TrainConfig(steps=3)), folder / "output")
+    state = folder / "deep" / "er" / "half"
+    state.mkdir(parents=True)
+    model = json.loads((folder / "output" / "meta.json").read_text())
+    facts = {"status": "running", "step": 400, "config": {"steps": 1000}, "model": model}
+    (state / "train_state.json").write_text(json.dumps(facts | {"best": {"val_loss": 2.5}}))
+    (state / "history.jsonl").write_text('{"step": 400, "loss": 2.25}\n')
+    for name, settings in (("evolve_1", {}), ("sweep_1", {"sweep": "steps"})):
+        run = folder / "experiments" / name
+        run.mkdir(parents=True)
+        (run / "run.json").write_text(json.dumps({"settings": settings}))
+        (run / "evaluations.jsonl").write_text("{}\n{}\n")
+        (folder / "experiments" / f"{name}.log").write_text("log\n")
+    (folder / "experiments/evolve_1/genome.json").write_text('{"loss": 2.1, "val_loss": 2.2}')
+    return folder
+
+
+@pytest.fixture
+def folder(examples, tmp_path) -> Path:
+    """The examples, copied into the directory in which commands run."""
+    return shutil.copytree(examples, tmp_path, dirs_exist_ok=True)
+
+
+def test_list_shows_each_model_and_run_on_a_line(microgpt, folder) -> None:
+    done = microgpt("list")
+    assert (done.returncode, done.stderr) == (0, "")
+    head, *rows = [re.split("  +", line) for line in done.stdout.splitlines()]
+    assert head == ["kind", "params", "steps", "loss", "age", "path"]
+    by_path = {row[-1]: row for row in rows}
+    meta = json.loads((folder / "output" / "meta.json").read_text())
+    loss = f"{meta['training']['train_loss']:.4f}"
+    assert by_path["output"][:4] == ["model", "3,488", "3", loss]
+    half = ["training", "3,488", "400 of 1,000", "2.5000 held-out", "less than a minute"]
+    assert by_path["deep/er/half"][:-1] == half
+    assert by_path["experiments/evolve_1"][:4] == [
+        "search",
+        "-",
+        "2 evaluations",
+        "2.2000 held-out",
+    ]
+    assert by_path["experiments/sweep_1"][:4] == ["sweep", "-", "2 evaluations", "-"]
+    assert len(rows) == 4
+    only = microgpt("list", "deep").stdout.splitlines()
+    assert len(only) == 2
+
+
+def test_list_prints_json(microgpt, folder) -> None:
+    found = {one["path"]: one for one in json.loads(microgpt("list", "--json").stdout)["saved"]}
+    half = found["deep/er/half"]
+    assert (half["steps"], half["steps_planned"], half["loss"], half["val_loss"]) == (
+        *(400, 1000),
+        *(2.25, 2.5),
+    )
+    assert found["output"]["num_params"] == 3488
+
+
+def test_list_survives_damage_loops_and_other_files(microgpt, tmp_path) -> None:
+    for name, content in (
+        ("cut", "{"),
+        ("other", '{"a": 1}'),
+        ("list", "[]"),
+        ("deep", "[" * 9999),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "meta.json").write_text(content)
+    (tmp_path / "cut" / "weights.json").touch()
+    (tmp_path / "pipe").mkdir()
+    os.mkfifo(tmp_path / "pipe" / "run.json")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "line\nend").mkdir()
+    shutil.copy(tmp_path / "cut" / "meta.json", tmp_path / "line\nend" / "train_state.json")
+    (tmp_path / "line\nend" / "train_state.safetensors").touch()
+    done = microgpt("list")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split("  ")[0] for line in done.stdout.splitlines()] == [
+        "kind",
+        "model",
+        "training",
+    ]
+    assert "meta.json: damaged" in done.stdout
+    assert "line\\nend" in done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every directory")
+def test_list_names_a_directory_that_it_cannot_read(microgpt, tmp_path) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    done = microgpt("list")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "note: cannot read ./closed: Permission denied" in done.stderr
+
+
+def test_list_says_that_nothing_was_found_and_refuses_what_is_no_directory(
+    microgpt, tmp_path
+) -> None:
+    done = microgpt("list")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "there is no model or run in ." in done.stderr
+    assert microgpt("list", "nowhere").returncode == 2
+
+
+def test_remove_needs_a_terminal_or_force(microgpt, folder) -> None:
+    done = microgpt("remove", "output")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "model  3,488" in done.stderr
+    assert done.stderr.endswith("remove without a question with --force\n")
+    assert (folder / "output" / "meta.json").exists()
+    done = microgpt("remove", "--force", "output", "deep/er/half/", "output")
+    assert (done.returncode, done.stdout) == (0, "Removed output\nRemoved deep/er/half\n")
+    assert not (folder / "output").exists()
+    assert not (folder / "deep/er/half").exists()
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_remove_asks_at_a_terminal(folder, answer) -> None:
+    screen = Terminal("microgpt", "remove", "output", cwd=folder, size=(24, 100))
+    screen.expect(r"model +3,488 [^?]*remove this directory\? \[y/N\]:")
+    screen.send(f"{answer}\r")
+    screen.expect("Removed output" if answer == "y" else "error: nothing was removed")
+    assert screen.exit_code() == (0 if answer == "y" else 2)
+    assert (folder / "output").exists() == (answer == "n")
+
+
+def test_remove_takes_the_log_of_a_run_and_leaves_the_files_of_others(microgpt, folder) -> None:
+    run = folder / "experiments" / "evolve_1"
+    (run / "notes.txt").write_text("mine\n")
+    done = microgpt("remove", "--force", "experiments/evolve_1")
+    assert done.returncode == 0
+    assert "note: kept in experiments/evolve_1, not written by microgpt: notes.txt" in done.stderr
+    assert os.listdir(run) == ["notes.txt"]
+    assert sorted(os.listdir(folder / "experiments")) == [
+        "evolve_1",
+        "sweep_1",
+        "sweep_1.log",
+    ]
+
+
+def test_remove_refuses_other_directories_links_and_a_training_in_progress(
+    microgpt, folder
+) -> None:
+    (folder / "link").symlink_to("output")
+    for other in ("experiments", "link", "nowhere"):
+        done = microgpt("remove", "--force", "output", other)
+        assert done.returncode == 2
+        assert f"error: {other} is not the directory of a model or a run" in done.stderr
+    lock = DirectoryLock(folder / "output", "being trained")
+    try:
+        done = microgpt("remove", "--force", "deep/er/half", "output")
+    finally:
+        lock.release()
+    assert done.returncode == 2
+    assert "output is being trained by process" in done.stderr
+    assert (folder / "deep/er/half/train_state.json").exists()

@@ -14,7 +14,7 @@ from microgpt.training.train import train
 SCRIPT = Path(__file__).parents[2] / "examples" / "karpathy.py"
 
 
-@pytest.mark.parametrize("steps", [8, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("steps", [8, pytest.param(40, marks=pytest.mark.slow)])
 def test_its_losses_and_names_are_those_of_the_reference_engine_to_the_last_bit(
     steps, golden, monkeypatch
 ) -> None:

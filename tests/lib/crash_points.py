@@ -93,12 +93,12 @@ OLD, NEW = model("abc"), model("de")
 OLD_BPE, NEW_BPE = model("abab", is_bpe=True), model("xyxy", is_bpe=True)
 
 
-def train_in(result: TrainResult, directory: Path) -> None:
+def train_in(result: TrainResult, directory: Path, n_states: int = 1) -> None:
     """Train, as far as files are concerned."""
     plan = replace(result.plan, input=Path("names.txt"))
     with TrainingDirectory(directory) as held:
-        held.keep(plan, result.state)
-        held.keep(plan, result.state)
+        for _ in range(n_states):
+            held.keep(plan, result.state)
         held.finish(replace(result, plan=plan))
 
 
@@ -158,13 +158,13 @@ SCENARIOS: dict[str, tuple[Callable[[Path], object], Callable[..., object], Trai
     "save over a training": (partial(train_in, OLD), partial(save, NEW), NEW),
     "export to a new directory": (no_model, export_to, NEW),
     "export over a model": (old_model, export_to, NEW),
-    "train in a new directory": (no_model, partial(train_in, NEW), NEW),
+    "train in a new directory": (no_model, partial(train_in, NEW, n_states=2), NEW),
     "train over a model": (old_model, partial(train_in, NEW), NEW),
     "train over a training": (partial(train_in, OLD), partial(train_in, NEW), NEW),
     "train subwords over others": (partial(train_in, OLD_BPE), partial(train_in, NEW_BPE), NEW_BPE),
     **{
         f"save after a save killed before call {n}": (partial(killed, n), partial(save, NEW), NEW)
-        for n in range(0, 30, 3)
+        for n in range(0, 30, 5)
     },
 }
 
@@ -173,10 +173,11 @@ def main(scenario: str, folder: Path) -> int:
     """Return how many crash points there were."""
     os.fsync = no_fsync
     prepare, action, new = SCENARIOS[scenario]
+    (folder / "prepared").mkdir(parents=True)
+    prepare(folder / "prepared" / "model")
     for n in count():
         directory = folder / str(n) / "model"
-        directory.parent.mkdir(parents=True)
-        prepare(directory)
+        shutil.copytree(folder / "prepared", directory.parent, symlinks=True)
         before, training = found(directory), found_training(directory)
         has_ended = survives(partial(action, directory), n)
         where = f"{scenario}, killed before call {n}"

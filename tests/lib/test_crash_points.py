@@ -21,7 +21,7 @@ SCENARIOS = [
     "train over a model",
     "train over a training",
     "train subwords over others",
-    *(f"save after a save killed before call {n}" for n in range(0, 30, 3)),
+    *(f"save after a save killed before call {n}" for n in range(0, 30, 5)),
 ]
 
 

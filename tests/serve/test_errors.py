@@ -1,9 +1,9 @@
 """Whatever a client sends, it gets JSON in one shape, soon, and never a 500."""
 
+import contextlib
 import json
 import re
 import socket
-import time
 
 import pytest
 
@@ -218,18 +218,26 @@ def test_a_half_closed_connection_does_not_hang(names) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sent", [b"", b"POST /microgpt/v1/ge", b"BODY"])
-def test_a_slow_request_is_given_up(names, sent) -> None:
-    if sent == b"BODY":
-        sent = b"POST /microgpt/v1/generate HTTP/1.1\r\nHost: localhost\r\n"
-        sent += b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
-    with socket.create_connection((names.host, names.port), timeout=40) as client:
-        client.sendall(sent)
-        received = b""
-        while piece := client.recv(65536):
-            received += piece
-            time.sleep(0.01)
-    assert received[9:12] == (b"408" if sent else b"")
+def test_slow_requests_are_given_up_in_the_shape_of_their_api(names) -> None:
+    """All at once, as each is given ten seconds."""
+    rest = b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    body = rest + b"Content-Length: 100\r\n\r\n{"
+    ours, openai = b"POST /microgpt/v1/generate", b"POST /v1/completions"
+    sent = [b"", ours[:20], ours + body, openai + rest[:17], openai + body]
+    with contextlib.ExitStack() as at_end:
+        received = []
+        for start in sent:
+            client = socket.create_connection((names.host, names.port), timeout=40)
+            client.sendall(start)
+            received.append(at_end.enter_context(client.makefile("rb")))
+            at_end.enter_context(client)
+        nothing, *replies = [file.read() for file in received]
+    assert nothing == b""
+    assert [reply[9:12] for reply in replies] == [b"408"] * 4
+    errors = [json.loads(reply.partition(b"\r\n\r\n")[2])["error"] for reply in replies]
+    assert [type(error) for error in errors[:2]] == [str, str]
+    for error in errors[2:]:
+        assert set(error) == {"message", "type", "param", "code"}
 
 
 def test_an_unusual_accept_header_is_answered_all_the_same(names) -> None:

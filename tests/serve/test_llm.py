@@ -43,9 +43,8 @@ def _base(server) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [[], ["--no-stream"]])
-def test_llm_prints_the_reply_of_the_library(llm, talk_gpt, how) -> None:
-    done = llm("prompt", "-m", "talk", *OPTIONS, *how, "hi there")
+def test_llm_prints_the_reply_of_the_library_and_ignores_a_system_prompt(llm, talk_gpt) -> None:
+    done = llm("prompt", "-m", "talk", *OPTIONS, "--no-stream", "-s", "Be kind.", "hi there")
     reply = talk_gpt.chat([Message("user", "hi there")], sampling=Sampling(1.5), seed=3)
     assert (done.returncode, done.stdout) == (0, f"{reply.content}\n"), done.stderr
 
@@ -59,15 +58,13 @@ def test_llm_prints_what_a_text_model_makes_of_a_prompt(llm, names_gpt, how) -> 
 
 
 @pytest.mark.slow
-def test_llm_goes_on_with_a_conversation(llm, talk_gpt) -> None:
-    first = llm("prompt", "-m", "talk", *OPTIONS, "hi there").stdout.removesuffix("\n")
-    done = llm("prompt", "-c", *OPTIONS, "yo")
-    said = [Message("user", "hi there"), Message("assistant", first), Message("user", "yo")]
-    assert done.stdout == f"{talk_gpt.chat(said, sampling=Sampling(1.5), seed=3).content}\n"
-
-
-@pytest.mark.slow
-def test_a_system_prompt_of_llm_is_ignored(llm) -> None:
-    with_system = llm("prompt", "-m", "talk", *OPTIONS, "-s", "Be kind.", "hi there")
-    assert with_system.returncode == 0, with_system.stderr
-    assert with_system.stdout == llm("prompt", "-m", "talk", *OPTIONS, "hi there").stdout
+def test_llm_streams_the_replies_of_the_library_and_goes_on_with_a_conversation(
+    llm, talk_gpt
+) -> None:
+    said: list[Message] = []
+    for text, where in (("hi there", ("-m", "talk")), ("yo", ("-c",))):
+        done = llm("prompt", *where, *OPTIONS, text)
+        said.append(Message("user", text))
+        reply = talk_gpt.chat(said, sampling=Sampling(1.5), seed=3)
+        said.append(Message("assistant", reply.content))
+        assert (done.returncode, done.stdout) == (0, f"{said[-1].content}\n"), done.stderr

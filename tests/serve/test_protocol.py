@@ -154,18 +154,6 @@ def test_an_error_of_the_protocol_below_v1_has_the_shape_of_openai(names) -> Non
     assert set(error) == {"message", "type", "param", "code"}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("sent", [b"POST /v1/completions HTTP/1.1\r\nHost", b"BODY"])
-def test_a_slow_request_below_v1_gets_the_shape_of_openai(names, sent) -> None:
-    if sent == b"BODY":
-        sent = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
-        sent += b"Content-Type: application/json\r\n\r\n{"
-    received = names.raw(sent, timeout=40)
-    assert received[9:12] == b"408"
-    error = json.loads(received.partition(b"\r\n\r\n")[2])["error"]
-    assert set(error) == {"message", "type", "param", "code"}
-
-
 @pytest.mark.parametrize(
     "sent", [b"", b"GET /hea", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"]
 )

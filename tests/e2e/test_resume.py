@@ -78,7 +78,7 @@ def train_through_kills(
     ("seed", "n_kills", "more"),
     [
         (6, 6, []),
-        *(pytest.param(i, 25, [], marks=pytest.mark.slow) for i in range(4)),  # 100 in all
+        *(pytest.param(i, 16, [], marks=pytest.mark.slow) for i in range(4)),  # 100 in all
         pytest.param(7, 12, BPE, marks=pytest.mark.slow),
         pytest.param(8, 8, [*BPE, "--text=stream"], marks=pytest.mark.slow),
         pytest.param(9, 8, [*BPE, "--block-size=3"], marks=pytest.mark.slow),

@@ -263,7 +263,7 @@ def test_bad_input_ends_with_2_even_when_nobody_reads_the_error(tmp_path) -> Non
 @pytest.mark.slow
 def test_a_signal_during_start_up_is_told(tmp_path, text_model) -> None:
     """From the moment that our code runs; Python's own start says nothing, or a traceback."""
-    for i in range(75):
+    for i in range(38):
         number, code, word = ENDINGS[i % 2]
         with subprocess.Popen(
             [COMMAND, "generate", "--model-dir", text_model, "--num-samples", FOREVER],
@@ -275,7 +275,7 @@ def test_a_signal_during_start_up_is_told(tmp_path, text_model) -> None:
             assert process.stderr is not None
             while not process.stderr.readline().endswith(" microgpt_cli.main\n"):
                 pass
-            time.sleep((2 + 4 * i) / 1000)
+            time.sleep((2 + 8 * i) / 1000)
             process.send_signal(number)
             try:
                 _, errors = process.communicate(timeout=20)

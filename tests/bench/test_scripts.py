@@ -39,7 +39,8 @@ SHORTEST = {
     ),
     "evolution_speed": (
         "--rounds 1",
-        "bench.SEEDS = bench.SEEDS[:1]; bench.AT = (100, 200); bench.beauty = lambda rounds: {}; "
+        "bench.SEEDS = bench.SEEDS[:1]; bench.AT, bench.STEPS = (20, 40), 5; "
+        "bench.beauty = lambda rounds: {}; "
         f"bench.driver_cost.N = 100; bench.OPTIONS = {SMALL_SEARCH}",
     ),
     "hydra_exchange": (
@@ -68,7 +69,8 @@ SHORTEST = {
     ),
     "threads": (
         "--rounds 1",
-        "bench.ROUND_S = 0.01; bench.LOTS.popitem(); bench.TRAININGS = bench.TRAININGS[:1]; "
+        "bench.ROUND_S = 0.01; bench.LOTS.popitem(); bench.N_ORGANISMS = 1; "
+        "bench.TRAININGS = bench.TRAININGS[:1]; "
         "bench.CHAT = bench.ModelConfig(block_size=256)",
     ),
     "train_scaling": (
@@ -80,6 +82,29 @@ SHORTEST = {
         "bench.RIVALS = ('numpy',); bench.SETTINGS = bench.SETTINGS[:1]",
     ),
 }
+# The commands of a script are forks, too: a new Python would take most of the time.
+FORK = """
+import atexit, os, subprocess, sys, tempfile, threading
+start = subprocess.run
+def run(command, *, check=False, **options):
+    if command[1:3] != ["-m", "microgpt_cli"]:
+        return start(command, check=check, **options)
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
+        if not (pid := os.fork()):
+            atexit._clear()  # it would remove the directories of the script
+            threading._threading_atexits.clear()  # and this would wait for its threads
+            os.dup2(out.fileno(), 1)
+            fork_server = sys.modules["__main__"]
+            args = ["microgpt", *map(str, command[3:])]
+            fork_server._run(args, options.get("cwd") or ".", dict(os.environ), new_session=False)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        out.seek(0)
+        done = subprocess.CompletedProcess(command, code, out.read(), "")
+    if check:
+        done.check_returncode()
+    return done
+subprocess.run = run
+"""
 PARTS = {"pictures", "quality_picture", "quality_tables", "tables", "text_tables"}
 PARTS |= {"torch_training", "trainings"}
 
@@ -99,7 +124,7 @@ def test_the_script_runs(name: str, request: pytest.FixtureRequest, tmp_path: Pa
         shutil.copytree(ROOT / folder, tmp_path / folder)
     (tmp_path / "data").symlink_to(ROOT / "data")
     options, patch = SHORTEST[name]
-    script = f"import sys; sys.path.insert(0, 'bench'); import {name} as bench; {patch}"
+    script = f"{FORK}\nsys.path.insert(0, 'bench'); import {name} as bench; {patch}"
     command = [sys.executable, "-c", f"{script}\nbench.main()", *options.split()]
     done = fork_server.run(command, cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr

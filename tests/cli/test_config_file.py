@@ -37,7 +37,7 @@ def test_options_of_a_file_count_as_given(microgpt, tmp_path) -> None:
         ("steps = 1.5", "my.toml: steps is 1.5: "),
         ("steps = 'many'", "my.toml: steps is 'many': "),
         ("steps = [1]", "my.toml: steps is [1]: "),
-        ("steps = true", "my.toml: steps must be a value, got True"),
+        ("steps = true", "my.toml: steps must be a number or a string, got True"),
         ("chat = 'yes'", "my.toml: chat must be true or false, got 'yes'"),
         ("data = 5", "my.toml: data is 5: "),
         ("engine = 'fast'", "my.toml: engine is 'fast': "),

@@ -49,7 +49,7 @@ def _options(command: Any) -> dict[str, TyperOption]:
 def _checked(ctx: Any, option: TyperOption, value: Any, where: str) -> Any:
     """Return the value of an option; raise ConfigError if its type or its value is wrong."""
     if isinstance(value, bool) != option.is_flag:
-        expected = "true or false" if option.is_flag else "a value"
+        expected = "true or false" if option.is_flag else "a number or a string"
         raise ConfigError(f"{where} must be {expected}, got {value!r:.80}")
     if option.multiple and not isinstance(value, list):
         value = [value]

@@ -30,7 +30,7 @@ NOT_SWEPT = {
     "patience",  # the steps of a training must be known
     "engine", "threads",  # change nothing but the time
     "output", "genome", "preset", "resume", "from_", "force", "checkpoint_every", "format",
-    "num_samples", "plot", "as_json", "ctx",  # of a model that is kept
+    "num_samples", "novel", "plot", "as_json", "ctx",  # of a model that is kept
 }  # fmt: skip
 
 

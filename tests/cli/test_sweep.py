@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("undrawn")
 GRID = ("grid", "--n-embd", "8,16", "--steps", "30,60", "--input", "names.txt", "--seed", "5")
 LIST = "must be a comma-separated list of"
 NOT_SWEPT = {
-    "input", "chat", "seed",  # of the sweep as a whole
+    "input", "column", "chat", "seed",  # of the sweep as a whole
     # losses on other tokens cannot be compared
     "val_fraction", "test_fraction", "loss_on", "tokenizer", "vocab_size", "text",
     "long_docs",  # a sweep learns all of each document

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from microgpt.config import MAX_SIZE, ModelConfig, TrainConfig
-from microgpt.data.documents import load_conversations, load_text
+from microgpt.data.documents import load_conversations, load_lines_or_stream, load_text
 from microgpt.data.statistics import RARE, Cut, DataReport, count_with_others, describe
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Document, Tokenizer
@@ -66,14 +66,26 @@ class DatasetReport:
 
 
 def analyze_file(
-    data: Path, model_dir: Path | None, *, chat: bool, block_size: int | None
+    data: Path,
+    model_dir: Path | None,
+    *,
+    chat: bool,
+    column: str | None = None,
+    block_size: int | None,
 ) -> DatasetReport:
     """Compute the statistics of a file and measure the training speed."""
     saved = load_model(model_dir) if model_dir else None
     # Without --chat, the model or the file extension determines the format.
     is_chat = chat or (saved.tokenizer.is_chat if saved else data.suffix.lower() == ".jsonl")
     file = TextFile(data)
-    docs: Sequence[Document] = load_conversations(file, tell=note) if is_chat else load_text(file)
+    docs: Sequence[Document] | str
+    if column is not None:
+        docs = load_text(file, column=column, tell=note)
+    else:
+        docs = load_conversations(file, tell=note) if is_chat else load_lines_or_stream(file)
+    if isinstance(docs, str):
+        note(f"{data} looks like one running text; this report treats each line as a document")
+        docs = [line.strip() for line in docs.split("\n") if line.strip()]
     subwords = saved if saved and saved.tokenizer.kind == "bpe" else None
     report = describe(docs, extended_tokenizer(subwords, docs) if subwords else None)
     model = saved.model if saved else ModelConfig(block_size=report.block_size)

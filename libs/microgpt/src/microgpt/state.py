@@ -51,6 +51,7 @@ class TrainingPlan:
     dtype: DType
     data: DataFacts
     input: Path | None = None  # file of documents; None if the preset generates the data
+    column: str | None = None  # column of a table or field of JSON objects that is read
     vocab_size_wanted: int | None = None  # requested size; the vocabulary may be smaller
     weights_format: WeightsFormat | None = None  # format of the saved model, if requested
     preset: PresetName | None = None

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from microgpt.config import check_threads
+from microgpt.errors import ConfigError
 from microgpt.printable import printable
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import (
     DEFAULT_MODEL_DIR,
     TEXT_HELP,
     AsJson,
+    Column,
     ModelArgument,
     ModelOption,
     Threads,
@@ -47,6 +49,7 @@ def evaluate(
     ],
     model: ModelArgument = None,
     model_option: ModelOption = None,
+    column: Column = None,
     unfinished: Unfinished = False,
     threads: Threads = 1,
     as_json: AsJson = False,
@@ -76,10 +79,13 @@ def evaluate(
     docs: Sequence[Document]
     items: Sequence[Item] = ()
     if saved.tokenizer.is_chat:
+        if column is not None:
+            raise ConfigError("--column cannot be used with a chat model; omit --column")
         exam = load_chat_tests(data, tell=note)
         docs, items = exam.conversations, exam.items
     else:
-        docs = [load_stream(data)] if text == "stream" else load_text(data)
+        is_stream = text == "stream" and column is None
+        docs = [load_stream(data)] if is_stream else load_text(data, column=column, tell=note)
     uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
     prepare_engine("compiled", saved.dtype, uses=uses, tell=note)
     gpt = InferenceGpt(saved)

@@ -59,6 +59,7 @@ def generate(
         Path | None,
         typer.Option(hidden=True, help="Training data to compare with; requires --novel."),
     ] = None,
+    column: Annotated[str | None, typer.Option(hidden=True, help=opt.COLUMN_HELP)] = None,
     seed: Annotated[
         int,
         typer.Option(help="Seed of the first sample; incremented by 1 for each further sample."),
@@ -98,6 +99,8 @@ def generate(
     config.check_seed(seed)
     config.check_threads(threads)
     config.check_count("num_samples", num_samples)
+    if column is not None and not against:
+        raise ConfigError("--column requires --against; add --against or omit --column")
     if against and not novel:
         raise ConfigError("--against requires --novel; add --novel or omit --against")
 
@@ -113,7 +116,7 @@ def generate(
             "this model was trained only to reply, not to start a conversation; use: "
             f"microgpt chat --model {as_argument(model_dir)}"
         )
-    known = _training_texts(saved, against) if novel else ()
+    known = _training_texts(saved, against, column) if novel else ()
     model = InferenceGpt(saved)
     if dropped := model.text_job(prompts=[prompt]).tokens_dropped:
         note(f"the prompt does not fit into the context; its first {dropped} tokens are ignored")
@@ -153,7 +156,9 @@ def _print_lines(samples: Iterator[str]) -> int:
     return n_printed
 
 
-def _training_texts(saved: "SavedModel", against: Path | None) -> Container[str]:
+def _training_texts(
+    saved: "SavedModel", against: Path | None, column: str | None
+) -> Container[str]:
     """Return the training texts; novel samples must differ from them.
 
     For a chat model, these are the user messages, because its samples are user messages.
@@ -164,7 +169,8 @@ def _training_texts(saved: "SavedModel", against: Path | None) -> Container[str]
     def load_documents(path: Path) -> "Sequence[Document]":
         if saved.tokenizer.is_chat:
             return load_conversations(path)
-        return [load_stream(path)] if saved.text == "stream" else load_text(path)
+        is_stream = saved.text == "stream" and column is None
+        return [load_stream(path)] if is_stream else load_text(path, column=column)
 
     expected = saved.meta.training.get("data_sha256")
     if against:

@@ -11,6 +11,7 @@ from microgpt_cli.terminal.console import note, print_facts
 from microgpt_cli.terminal.options import (
     DEFAULT_MODEL_DIR,
     AsJson,
+    Column,
     ModelArgument,
     ModelOption,
     Unfinished,
@@ -37,6 +38,7 @@ def info(
             "model.",
         ),
     ] = False,
+    column: Column = None,
     block_size: Annotated[
         int | None,
         data_option(
@@ -56,29 +58,40 @@ def info(
     if data:
         if unfinished:
             raise ConfigError("--unfinished cannot be used with --data; omit one of them")
-        _print_data(data, model_dir, chat=chat, block_size=block_size, as_json=as_json)
+        _print_data(data, model_dir, as_json, chat=chat, column=column, block_size=block_size)
         return
-    for option, is_given in (("--chat", chat), ("--block-size", block_size is not None)):
-        if is_given:
+    given = {"--chat": chat or None, "--column": column, "--block-size": block_size}
+    for option, value in given.items():
+        if value is not None:
             raise ConfigError(f"{option} requires --data; add --data or omit {option}")
     _print_model(model_dir or DEFAULT_MODEL_DIR, unfinished=unfinished, as_json=as_json)
 
 
 def _print_data(
-    data: Path, model_dir: Path | None, *, chat: bool, block_size: int | None, as_json: bool
+    data: Path,
+    model_dir: Path | None,
+    as_json: bool,
+    *,
+    chat: bool,
+    column: str | None,
+    block_size: int | None,
 ) -> None:
+    if chat and column is not None:
+        raise ConfigError("--column cannot be used with --chat; omit one of them")
     if block_size is not None:
         check_count("block_size", block_size)
 
     from microgpt_cli.dataset_report import analyze_file, as_facts, report_lines
 
-    found = analyze_file(data, model_dir, chat=chat, block_size=block_size)
+    found = analyze_file(data, model_dir, chat=chat, column=column, block_size=block_size)
     if as_json:
         print(json.dumps(as_facts(found)))
         return
     for line in report_lines(found):
         print(line)
     what = "--chat --data" if found.report.tokenizer.is_chat else "--data"
+    if column is not None:
+        what = f"--column {shlex.quote(column)} {what}"
     command = f"{what} {shlex.quote(str(data))} --block-size {found.model.block_size}"
     if found.report.tokenizer.kind == "bpe":
         command += f" --tokenizer bpe --vocab-size {found.model.vocab_size}"

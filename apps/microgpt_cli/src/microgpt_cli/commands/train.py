@@ -19,6 +19,7 @@ def train(
     output: opt.Output = DEFAULT_MODEL_DIR,
     chat: common.Chat = False,
     text: opt.Text = TrainConfig.text,
+    column: common.Column = None,
     long_docs: opt.LongDocs = TrainConfig.long_docs,
     val_fraction: opt.ValFraction = 0.0,
     test_fraction: opt.TestFraction = 0.0,
@@ -100,6 +101,9 @@ def _check_combinations(settings: Mapping[str, Any], given: Mapping[str, Any]) -
         )
     if "loss_on" in given and not (chat or resume):
         raise ConfigError("--loss-on requires --chat; add --chat or omit --loss-on")
+    for flag, is_given in (("--chat", chat), ("--text stream", settings["text"] == "stream")):
+        if is_given and settings["column"] is not None:
+            raise ConfigError(f"--column cannot be used with {flag}; omit one of them")
     if settings["text"] == "stream" and chat:
         raise ConfigError("--text stream cannot be used with --chat; omit one of them")
     if settings["text"] == "stream" and "long_docs" in given:

@@ -62,6 +62,8 @@ Input = Annotated[
     ),
 ]
 Chat = Annotated[bool, data("--chat", help="Train on conversations.")]
+COLUMN_HELP = "Read this column of a CSV or TSV file, or this field of JSON objects."
+Column = Annotated[str | None, data(help=COLUMN_HELP)]
 Workers = Annotated[
     int | None,
     workers_panel(

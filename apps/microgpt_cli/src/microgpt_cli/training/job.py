@@ -10,9 +10,8 @@ from typing import Any
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer
-from microgpt.data.documents import load_conversations, load_stream, load_text
 from microgpt.data.folding import FoldingTokenizer
-from microgpt.data.split import Split, split, split_stream
+from microgpt.data.split import Split
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, TokenizerKind, texts_of
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.files.atomic_files import as_argument
@@ -27,6 +26,7 @@ from microgpt_cli.input_files import check_regular, default_input
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import flag_of
+from microgpt_cli.training.documents import load_documents, split_documents
 from microgpt_cli.training.options import N_SAMPLES
 from microgpt_evolution.genome import LONG_DOCS
 from microgpt_evolution.genome_file import read_genome
@@ -58,6 +58,7 @@ def recipe_options(preset: PresetName | None, genome: Path | None) -> dict[str, 
         model = found.model
         held_out = {"val_fraction": found.val_fraction, "test_fraction": found.test_fraction}
         options = vars(found.config) | held_out
+        del options["text"], options["long_docs"]  # the file and the user decide
         if found.data == "grammar":
             options["chat"] = True
     else:
@@ -77,7 +78,15 @@ def new_job(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Traini
     parent = load_model(from_) if from_ else None
     path = settings["input"] or _input_of(preset, chat=chat)
     held_out = (settings["val_fraction"], settings["test_fraction"])
-    parts = _load_parts(path, preset, config, *held_out, chat=chat)
+    text = overrides.get("text") or (parent.text if parent else None)
+    if "long_docs" in overrides:
+        text = text or "lines"
+    if path:
+        docs = load_documents(path, text, settings["column"], chat=chat)
+        config = replace(config, text="stream" if isinstance(docs, str) else "lines")
+    else:
+        docs = _drawn(preset, config.seed)
+    parts = split_documents(docs, *held_out)
     wanted = None
     if parent:
         tokenizer = _inherited_tokenizer(parent, parts, kind, vocab_size)
@@ -101,6 +110,7 @@ def new_job(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Traini
         vocab_size_wanted=wanted,
         data=parts.facts,
         input=Path(os.path.abspath(path)) if path else None,
+        column=settings["column"],
         weights_format=settings["format"],
         preset=preset,
         parent_sha256=parent.meta.weights_sha256 if parent else None,
@@ -126,20 +136,9 @@ def _input_of(preset: PresetName | None, *, chat: bool) -> Path | None:
     return None if data == "grammar" else default_input(chat=chat)
 
 
-def _load_parts(
-    path: Path | None, preset: PresetName | None, config: TrainConfig, *held_out: float, chat: bool
-) -> Split:
-    """Load the documents of a file, or generate those of a preset, and split them."""
-    docs: Sequence[Document]
-    validation, test = held_out
-    if path is None:
-        assert preset
-        docs = PRESETS[preset].draw(config.seed)
-    elif config.text == "stream":
-        return split_stream(load_stream(path), validation=validation, test=test)
-    else:
-        docs = load_conversations(path, tell=note) if chat else load_text(path)
-    return split(docs, validation=validation, test=test)
+def _drawn(preset: PresetName | None, seed: int) -> Sequence[Document]:
+    assert preset  # a job without a file
+    return PRESETS[preset].draw(seed)
 
 
 def _new_tokenizer(parts: Split, vocab_size: int | None, *, folds: bool) -> Tokenizer:
@@ -231,8 +230,12 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Train
     path = given.get("input") or plan.input
     if path and "input" not in given:
         check_regular(path, "pass the documents of this run with --data")
-    held_out = (plan.data.val_fraction, plan.data.test_fraction)
-    parts = _load_parts(path, plan.preset, config, *held_out, chat=plan.tokenizer.is_chat)
+    if path:
+        chat = plan.tokenizer.is_chat
+        docs = load_documents(path, config.text, plan.column, chat=chat, check=False)
+    else:
+        docs = _drawn(plan.preset, config.seed)
+    parts = split_documents(docs, plan.data.val_fraction, plan.data.test_fraction)
     if parts.facts.sha256 != plan.data.sha256:
         raise ConfigError(
             f"{path or 'the preset'} is not the input of the run: the sha256 of its "
@@ -260,6 +263,7 @@ def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]
         "tokenizer": plan.tokenizer.kind,
         "vocab_size": plan.vocab_size_wanted or plan.model.vocab_size,
         "preset": plan.preset,
+        "column": plan.column,
         "output": directory,
     }
     for name, value in given.items():

@@ -22,7 +22,12 @@ model, training, saving, output = map(panel, ("Model", "Training", "Saving", "Ou
 Output = Annotated[Path, data("--model", "--output", help="Directory for the model.")]
 Text = Annotated[
     config.TextKind,
-    data(hidden=True, help="lines: one document per line. stream: one running text."),
+    data(
+        hidden=True,
+        help="lines: one document per line. stream: one running text.  "
+        "[default: stream for files that look like a book, else lines]",
+        show_default=False,
+    ),
 ]
 LongDocs = Annotated[
     config.LongDocs,

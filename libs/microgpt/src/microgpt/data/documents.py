@@ -1,9 +1,11 @@
 """Load documents from files: lines, running text or conversations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from microgpt.data.column_file import check_is_text, load_column
 from microgpt.data.conversation_file import load_chat_tests
+from microgpt.data.running_text import is_running_text
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Conversation
 from microgpt.errors import DataError
@@ -11,16 +13,48 @@ from microgpt.errors import DataError
 DEMO_MODEL = "models/chat"  # bundled chat model, used if the user has no model
 
 
-def load_text(path: str | Path | TextFile) -> list[str]:
+def load_text(
+    path: str | Path | TextFile,
+    *,
+    column: str | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> list[str]:
     """Return the non-empty lines of a UTF-8 text file, with surrounding white space removed.
 
+    Args:
+        column: read this column of a table or field of JSON objects; see `load_column`.
+        tell: called with a message for the user if rows of a table were omitted.
+
     Raises:
-        DataError: the file cannot be read, is not UTF-8, or has no text.
+        DataError: the file cannot be read, is not UTF-8, has no text, or is a table or JSON.
     """
     file = path if isinstance(path, TextFile) else TextFile(path)
-    docs = [doc for line in file if (doc := line.strip())]
+    if column is not None:
+        return load_column(file, column, tell=tell)
+    docs = load_lines(file)
+    check_is_text(file.path, docs)
+    return docs
+
+
+def load_lines(path: str | Path | TextFile) -> list[str]:
+    """Return the same as `load_text`, but accept the lines of tables and JSON."""
+    file = path if isinstance(path, TextFile) else TextFile(path)
+    return _documents(file.path, file)
+
+
+def load_lines_or_stream(path: str | Path | TextFile) -> list[str] | str:
+    """Return the lines like `load_text`, or the whole content if the file is running text."""
+    file = path if isinstance(path, TextFile) else TextFile(path)
+    lines = list(file)
+    docs = _documents(file.path, lines)
+    check_is_text(file.path, docs)
+    return "\n".join(lines) if is_running_text(lines) else docs
+
+
+def _documents(path: Path, lines: Iterable[str]) -> list[str]:
+    docs = [doc for line in lines if (doc := line.strip())]
     if not docs:
-        raise DataError(f"{file.path} is empty; write one document per line")
+        raise DataError(f"{path} is empty; write one document per line")
     return docs
 
 

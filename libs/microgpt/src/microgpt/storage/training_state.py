@@ -89,6 +89,7 @@ class _Description(BaseModel):
     engine: EngineName
     dtype: DType
     input: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = None
+    column: str | None = None
     data: DataFacts
     weights_format: WeightsFormat | None = None
     preset: PresetName | None = None

@@ -1,0 +1,96 @@
+"""Kinds of file: a book, a table and JSON, through the real command."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from microgpt import load
+
+SMALL = ("--n-embd", "8", "--n-head", "2", "--steps", "2", "--num-samples", "0", "--output", "m")
+PARAGRAPH = "The sea was calm, and nobody on board\nhad slept since Lisbon or thought of home."
+NOTE = "as running text (--text lines: each line is a document)"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "book.txt").write_text("\n\n".join([PARAGRAPH] * 9))
+    (tmp_path / "towns.csv").write_text('name;land\n"Bad Tölz";DE\nLinz;AT\n')
+    (tmp_path / "objects.jsonl").write_text('{"id": 1, "name": "Linz"}\n')
+    (tmp_path / "talk.json").write_text(
+        '[{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}]'
+    )
+    return tmp_path
+
+
+def test_a_book_is_read_as_running_text_with_a_note(microgpt, files) -> None:
+    done = microgpt("train", "--data", "book.txt", *SMALL)
+    assert f"reading book.txt {NOTE}\n" in done.stderr
+    assert load(files / "m").text == "stream"
+    more = microgpt("train", "--data", "book.txt", *SMALL[:-1], "m2", "--from", "m")
+    assert load(files / "m2").text == "stream"
+    resumed = microgpt("train", "--resume", "m", "--steps", "3")
+    assert (more.returncode, resumed.returncode) == (0, 0)
+    assert NOTE not in more.stderr + resumed.stderr
+
+
+@pytest.mark.parametrize("option", [("--text", "lines"), ("--long-docs", "truncate")])
+def test_an_explicit_option_reads_the_lines_of_a_book(microgpt, files, option) -> None:
+    done = microgpt("train", "--data", "book.txt", *SMALL, *option)
+    assert done.stdout.startswith("num docs: 18\n")
+    assert NOTE not in done.stderr
+
+
+def test_a_column_is_trained_resumed_evaluated_and_described(microgpt, files) -> None:
+    column = ("--data", "towns.csv", "--column", "name")
+    assert microgpt("train", *column, *SMALL).stdout.startswith("num docs: 2\n")
+    assert json.loads((files / "m/train_state.json").read_text())["column"] == "name"
+    refused = microgpt("train", "--resume", "m", "--steps", "3", "--column", "land")
+    assert "--column is land, but the run to resume has name; omit --column" in refused.stderr
+    assert microgpt("train", "--resume", "m", "--steps", "3").returncode == 0
+    assert json.loads(microgpt("eval", "m", *column, "--json").stdout)["n_docs"] == 2
+    novel = microgpt("generate", "--novel", "--against", *column[1:], "--model", "m", "-n", "1")
+    assert novel.returncode == 0, novel.stderr
+
+
+def test_the_lines_of_a_table_that_an_old_version_trained_on_are_resumed(microgpt, files) -> None:
+    (files / "towns.txt").write_bytes((files / "towns.csv").read_bytes())
+    assert microgpt("train", "--data", "towns.txt", *SMALL).returncode == 0
+    done = microgpt("train", "--resume", "m", "--steps", "3", "--data", "towns.csv")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["train", "--data", "towns.csv"],
+         "towns.csv is a table; read one column with --column NAME"),
+        (["train", "--data", "objects.jsonl"],
+         "objects.jsonl has JSON objects; read one column"),
+        (["train", "--data", "talk.json"], "talk.json has conversations; train on them with --ch"),
+        (["train", "--data", "towns.csv", "--column", "x"],
+         "towns.csv has no column 'x'; choose one of: name, land"),
+        (["train", "--data", "talk.json", "--column", "x", "--chat"],
+         "--column cannot be used with --chat; omit one of them"),
+        (["train", "--data", "towns.csv", "--column", "name", "--text", "stream"],
+         "--column cannot be used with --text stream; omit one of them"),
+        (["info", "--column", "name"], "--column requires --data; add --data or omit --column"),
+        (["info", "--data", "towns.csv"], "towns.csv is a table; read one column with --column"),
+        (["evolve", "--data", "towns.csv"], "towns.csv is a table; read one column with --col"),
+        (["sweep", "grid", "--n-embd", "8,16", "--data", "objects.jsonl"],
+         "objects.jsonl has JSON objects; r"),
+        (["generate", "--novel", "--column", "name"], "--column requires --against"),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_kind_is_refused_with_what_to_do(
+    microgpt, files, arguments, problem
+) -> None:
+    done = microgpt(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith(f"error: {problem}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_report_on_a_book_says_that_it_is_on_its_lines(microgpt, files) -> None:
+    done = microgpt("info", "--data", "book.txt")
+    assert "book.txt looks like one running text; this report treats each line" in done.stderr

@@ -1,0 +1,98 @@
+"""Tables and JSON objects: one column is read, and a file without a column is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from microgpt import load_text
+from microgpt.errors import DataError
+
+TALK = {"messages": [{"role": "user", "content": "hi"}]}
+OBJECTS = [{"id": 1, "text": "Anna\nMia"}, {"id": 2, "text": " Emma "}]
+LINES = "".join(f"{json.dumps(each)}\n" for each in OBJECTS)
+
+
+@pytest.fixture
+def file(tmp_path: Path):
+    def write(name: str, content: str) -> Path:
+        (tmp_path / name).write_text(content)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", '\ufeffid,text\n1,"Anna\nMia"\n\n2, Emma \n'),
+        ("a.CSV", 'text;"id, or number"\n"Anna\nMia";1\n"Emma";2\n'),
+        ("a.tsv", 'id\ttext\n1\t"Anna\r\nMia"\n2\tEmma'),
+        ("a.txt", 'id|text\n1|"Anna\nMia"\n2|Emma'),
+        ("a.csv", 'text\n"Anna\nMia"\nEmma\n'),
+        ("a.jsonl", LINES),
+        ("a.json", json.dumps(OBJECTS, indent=1)),
+        ("a.json", json.dumps(OBJECTS)),
+    ],
+)
+def test_a_column_is_read(file, name: str, content: str) -> None:
+    assert load_text(file(name, content), column="text") == ["Anna\nMia", "Emma"]
+
+
+def test_rows_without_a_text_are_left_out_with_a_note(file) -> None:
+    path = file("a.jsonl", LINES + '{"id": 3}\n{"id": 4, "text": null}\n{"id": 5, "text": " "}\n')
+    told: list[str] = []
+    assert len(load_text(path, column="text", tell=told.append)) == 2
+    assert told == ["left out 3 of 5 rows without a text in the column"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a.csv", "id,name\n1,Anna", "has no column 'text'; choose one of: id, name"),
+        ("a.jsonl", '{"id": 1, "name": "Anna"}', "has no column 'text'; choose one of: id, name"),
+        ("a.csv", "id,text\n1,\n2, \n", "has no text in column 'text'; use another"),
+        ("a.csv", "id,text\n1,Anna, Mia\n", "line 2: 3 fields, but the header has 2; put"),
+        ("a.csv", 'id,text\n1,"Anna\n2,Mia\n', "line 3: unexpected end of data; double the quotes"),
+        ("a.jsonl", '{"text": "Anna"}\n{"text": 3}\n', "line 2: text is not a text; use another"),
+        ("a.jsonl", '{"text": "Anna"}\n{"text"\n', "line 2: not a JSON object; write one object"),
+        ("a.txt", "Anna\nMia\n", "is not a table with a header or JSON objects; omit --column"),
+        ("a.txt", "\n", "is not a table"),
+    ],
+)
+def test_a_column_that_cannot_be_read_is_refused(file, name, content, problem) -> None:
+    with pytest.raises(DataError, match=problem):
+        load_text(file(name, content), column="text")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a.csv", "id,text\n1,Anna\n", r"is a table; read one column with --column NAME .*: id, t"),
+        ("a.tsv", "id\ttext\n1\tAnna\n", "is a table; read one column with --column NAME"),
+        ("a.txt", LINES, "has JSON objects; read one column with --column NAME .*: id, text"),
+        ("a.txt", json.dumps(OBJECTS, indent=1), "has JSON objects; read one column"),
+        ("a.txt", json.dumps(TALK), "has conversations; train on them with --chat"),
+        ("a.txt", json.dumps([TALK], indent=1), "has conversations; train on them with --chat"),
+        ("a.txt", json.dumps(TALK["messages"]), "has conversations; train on them with --chat"),
+    ],
+)
+def test_a_table_is_not_taken_for_text(file, name, content, problem) -> None:
+    with pytest.raises(DataError, match=problem):
+        load_text(file(name, content))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", "Paris, France\nRome, Italy\n"),
+        ("a.txt", "Anna\tMia\nEmma\tZoe\n"),
+        ("a.csv", "Anna\nMia, the second\n"),
+        ("a.txt", '{"a": 1}\n[chorus]\n'),
+        ("a.txt", "{\n}\n"),
+        ("a.txt", "[]\n[1, 2]\n"),
+        ("a.txt", "[" * 100_000),
+    ],
+)
+def test_text_is_not_taken_for_a_table(file, name: str, content: str) -> None:
+    assert load_text(file(name, content)) == content.strip("\n").split("\n")

@@ -1,0 +1,57 @@
+"""Running text is told from lines that are documents by its layout."""
+
+import random
+import textwrap
+
+import pytest
+
+from microgpt.data.documents import bundled, load_lines_or_stream
+from microgpt.data.running_text import is_running_text
+
+WORDS = ["the", "sea", "was", "calm", "and", "nobody", "on", "board", "had", "slept", "since", "or"]
+RNG = random.Random(1)
+
+
+def sentences(n: int) -> str:
+    words = [" ".join(RNG.choices(WORDS, k=RNG.randint(5, 20))) for _ in range(n)]
+    return " ".join(f"{sentence.capitalize()}." for sentence in words)
+
+
+PARAGRAPHS = [sentences(RNG.randint(1, 9)) for _ in range(40)]
+WRAPPED = [textwrap.fill(paragraph, 70) for paragraph in PARAGRAPHS]
+VERSES = [" ".join(RNG.choices(WORDS, k=7)) for _ in range(60)]
+TOWNS = ["Grünerstadt", "Bad Neustadt an der Saale", "Paris, France", "Rio de Janeiro"] * 20
+CODE = 'def load(path):\n    """Read."""\n    x = 1\n\n    return x\n\n\nif x:\n    load(1)\n'
+
+RUNNING = {
+    "wrapped prose": "\n\n".join(WRAPPED),
+    "wrapped prose without blank lines": "\n".join(WRAPPED),
+    "paragraphs that are lines with blank lines between": "\n\n".join(PARAGRAPHS),
+    "play": "\n\n".join(f"First Citizen:\n{verse}\n{verse}" for verse in VERSES),
+    "stanzas": "\n\n".join("\n".join(VERSES[i : i + 4]) for i in range(0, 60, 4)),
+    "source code": CODE * 5,
+}
+LINES = {
+    "towns": "\n".join(TOWNS),
+    "towns in groups": "\n\n".join("\n".join(TOWNS[i : i + 20]) for i in range(0, 80, 20)),
+    "a verse per line": "\n".join(VERSES),
+    "tweets": "\n".join(sentences(RNG.randint(1, 3)) for _ in range(50)),
+    "a story per line": "\n".join(PARAGRAPHS),
+    "a line": PARAGRAPHS[0],
+    "lines of one length": "\n".join(["a" * 70] * 20),
+    "an empty line at the end": "\n".join(VERSES) + "\n\n\n",
+}
+
+
+@pytest.mark.parametrize("kind", RUNNING)
+def test_running_text_is_noticed(kind: str) -> None:
+    assert is_running_text(RUNNING[kind].split("\n"))
+
+
+@pytest.mark.parametrize("kind", LINES)
+def test_lines_that_are_documents_stay_lines(kind: str) -> None:
+    assert not is_running_text(LINES[kind].split("\n"))
+
+
+def test_karpathys_names_are_lines() -> None:
+    assert len(load_lines_or_stream(bundled("names.txt"))) == 32_033

@@ -7,20 +7,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import fork_server
 import pytest
 from filelock import FileLock
 from hypothesis import settings
 
-from microgpt import Message, ModelConfig, TrainConfig, TrainResult, save
-from microgpt.config import DType
-from microgpt.engine.jit import cache_directory
-from microgpt.training.engines import Use, prepare_engine
-from microgpt.training.train import train
+import microgpt as library  # which imports each name when it is used
 
-settings.register_profile("microgpt", deadline=None, derandomize=True)
+if TYPE_CHECKING:
+    from microgpt import TrainResult
+
+settings.register_profile("microgpt", max_examples=50, deadline=None, derandomize=True)
 settings.load_profile("microgpt")
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,6 +62,10 @@ def compiled_engine(worker_id: str) -> None:
 
     Where two workers find nothing compiled, each compiles a half; the other waits for it.
     """
+    from microgpt.config import DType
+    from microgpt.engine.jit import cache_directory
+    from microgpt.training.engines import Use, prepare_engine
+
     cache_directory().mkdir(0o700, parents=True, exist_ok=True)
     kinds = [(dtype, use) for dtype in get_args(DType) for use in get_args(Use)]
     for dtype, use in reversed(kinds) if worker_id == "gw1" else kinds:
@@ -77,31 +80,30 @@ def golden() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def text_result() -> TrainResult:
+def text_result() -> "TrainResult":
     """A small model of a few names."""
-    return train(["anna", "emma", "ava", "mia"], config=TrainConfig(steps=30))
+    return library.train(["anna", "emma", "ava", "mia"], config=library.TrainConfig(steps=30))
 
 
 @pytest.fixture(scope="session")
-def chat_result() -> TrainResult:
+def chat_result() -> "TrainResult":
     """A small model that always answers "hi" with "yo"."""
-    conversation = (Message("user", "hi"), Message("assistant", "yo"))
-    return train(
-        [conversation], model=ModelConfig(block_size=32), config=TrainConfig(steps=80, lr=0.02)
-    )
+    conversation = (library.Message("user", "hi"), library.Message("assistant", "yo"))
+    model, config = library.ModelConfig(block_size=32), library.TrainConfig(steps=80, lr=0.02)
+    return library.train([conversation], model=model, config=config)
 
 
 @pytest.fixture
-def text_model(text_result: TrainResult, tmp_path: Path) -> Path:
+def text_model(text_result: "TrainResult", tmp_path: Path) -> Path:
     """The directory of a text model."""
-    save(text_result, tmp_path / "text-model")
+    library.save(text_result, tmp_path / "text-model")
     return tmp_path / "text-model"
 
 
 @pytest.fixture
-def chat_model(chat_result: TrainResult, tmp_path: Path) -> Path:
+def chat_model(chat_result: "TrainResult", tmp_path: Path) -> Path:
     """The directory of a chat model."""
-    save(chat_result, tmp_path / "chat-model")
+    library.save(chat_result, tmp_path / "chat-model")
     return tmp_path / "chat-model"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import fork_server
 import pytest
+from searches import write_names
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -47,16 +49,14 @@ CRASH = 'raise OSError("broken")'
 @pytest.fixture(autouse=True)
 def names(tmp_path: Path) -> None:
     """A file of some hundred made-up names."""
-    docs = [a + b + c + d for a in "aeiou" for b in "mnrl" for c in "aeo" for d in ["", "l", "nn"]]
-    (tmp_path / "names.txt").write_text("\n".join(docs))
+    write_names(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> bytes:
     """The genome.json of a search that nothing disturbs."""
     folder = tmp_path_factory.mktemp("whole")
-    docs = [a + b + c + d for a in "aeiou" for b in "mnrl" for c in "aeo" for d in ["", "l", "nn"]]
-    (folder / "names.txt").write_text("\n".join(docs))
+    write_names(folder)
     fork_server.run(["microgpt", "evolve", *SMALL], cwd=folder, check=True)
     return (folder / "genome.json").read_bytes()
 
@@ -78,10 +78,17 @@ def run_of(folder: Path) -> Path:
     return run
 
 
-@pytest.mark.parametrize("n", [1, 4, N_TRAININGS - 3, N_TRAININGS])
-@pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
+@pytest.mark.parametrize(
+    ("n", "number", "code", "word"),
+    [
+        (1, *ENDINGS[0]),
+        (4, *ENDINGS[1]),
+        (N_TRAININGS - 3, *ENDINGS[0]),
+        (N_TRAININGS, *ENDINGS[1]),
+    ],
+)
 def test_a_search_can_be_stopped_at_any_moment_and_goes_on(
-    microgpt, tmp_path, whole, number, code, word, n
+    microgpt, tmp_path, whole, n, number, code, word
 ) -> None:
     done = run_disturbed(tmp_path, STOP, number, n)
     run = run_of(tmp_path)
@@ -234,6 +241,15 @@ def test_outputs_that_cannot_be_used_are_found_before_the_search(microgpt, tmp_p
     assert not (tmp_path / "experiments").exists()
 
 
+@pytest.fixture(scope="module")
+def unfinished(tmp_path_factory) -> Path:
+    """A run of which three trainings are known."""
+    folder = tmp_path_factory.mktemp("unfinished")
+    write_names(folder)
+    run_disturbed(folder, STOP, signal.SIGINT, 4)
+    return run_of(folder)
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "problem"),
     [
@@ -257,10 +273,9 @@ def test_outputs_that_cannot_be_used_are_found_before_the_search(microgpt, tmp_p
     ],
 )
 def test_a_damaged_run_is_refused_by_file_and_place(
-    microgpt, tmp_path, file, old, new, problem
+    microgpt, unfinished, tmp_path, file, old, new, problem
 ) -> None:
-    run_disturbed(tmp_path, STOP, signal.SIGINT, 4)
-    path = run_of(tmp_path) / file
+    path = Path(shutil.copytree(unfinished, tmp_path / "run")) / file
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))

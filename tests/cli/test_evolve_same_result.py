@@ -46,7 +46,6 @@ def test_the_same_seed_gives_the_same_whatever_the_workers(
     ("search", "number"),
     [
         (SMALL, signal.SIGKILL),
-        (SMALL, signal.SIGINT),
         (SMALL, signal.SIGTERM),
         (HYDRA, signal.SIGKILL),
         pytest.param(HYDRA, signal.SIGINT, marks=pytest.mark.slow),

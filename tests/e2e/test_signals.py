@@ -287,9 +287,10 @@ def test_a_signal_during_start_up_is_told(tmp_path, text_model) -> None:
 
 DROPPED = """
     import os, signal, sys, time, weakref
-    from microgpt_cli.terminal.signals import raise_signals, record_signals
-    record_signals()
-    raise_signals()
+    from microgpt_cli.terminal import signals
+    signals.REPEAT_AFTER_S = 0.2
+    signals.record_signals()
+    signals.raise_signals()
     class Thing: pass
     thing = Thing()
     watch = weakref.ref(thing, lambda _: os.kill(os.getpid(), int(sys.argv[1])))

@@ -115,8 +115,9 @@ def test_a_search_shows_a_table_below_a_log_that_it_leaves_whole(tmp_path, evolv
 def test_the_table_of_the_hydra_has_its_heads_and_counts_generations_not_cycles(
     evolve, results
 ) -> None:
-    child = evolve("--objective", "hydra", stdout=results, NO_COLOR="1", size=(24, 100))
-    child.expect(r"generation  [1-9] of 9: \d+ of 12 organisms")
+    options = ("--objective", "hydra", "--population", "3", "--generations", "2", "--samples", "20")
+    child = evolve(*options, stdout=results, NO_COLOR="1", size=(24, 100))
+    child.expect(r"generation  [1-6] of 6: \d+ of 9 organisms")
     for head in ("weaver", "mirror", "spark "):
         child.expect(rf"{head}      -?\d\.\d{{4}} \[\w+\] Emb:\d+ Head:\d")
     assert child.exit_code() == 0
@@ -135,6 +136,7 @@ def test_a_narrow_terminal_cuts_the_table_and_no_color_is_obeyed(evolve, results
     child = evolve(stdout=results, size=(10, 40), NO_COLOR="1")
     child.expect(r"champion    \d\.\d{4} \[\w+\] Emb:\d+[^\r]*…\r\n")
     assert "\x1b[3" not in child.before
+    child.sendintr()
     child.expect(pexpect.EOF)
     assert "\x1b[3" not in child.before
 
@@ -187,7 +189,7 @@ def test_ctrl_c_ends_the_comparison_of_replies(terminal, endless_model, tmp_path
 
 
 def test_a_bar_that_comes_back_erases_nothing_that_was_printed_since(terminal) -> None:
-    child = terminal("verify", "--steps", "100")
+    child = terminal("verify", "--steps", "20")
     child.expect(pexpect.EOF)
     assert child.before.count("\x1b[?25l") == 3  # a bar for each engine
     assert "\x1b[?25l\r\x1b[2K" not in child.before

@@ -89,7 +89,7 @@ def test_the_optimizer_has_the_defaults_of_a_training() -> None:
 
 
 def test_karpathys_losses_come_out_to_the_last_digits(golden) -> None:
-    steps = 40
+    steps = 16
     seen = []
     result = train(
         NAMES,
@@ -147,7 +147,7 @@ def test_what_a_document_drops_depends_on_how_many_were_read_before() -> None:
 
 
 def test_a_step_leaves_no_memory_behind() -> None:
-    """What our code holds after 60 steps is what it held after 20, without the collector's help.
+    """What our code holds after 30 steps is what it held after 10, without the collector's help.
 
     What pytest's threads take meanwhile does not count.
     """
@@ -159,16 +159,16 @@ def test_a_step_leaves_no_memory_behind() -> None:
     gc.disable()
     tracemalloc.start()
     try:
-        for step in range(60):
+        for step in range(30):
             trained.step([docs[step % 10]], lr=0.01)
-            if step in (19, 59):  # after the same document
+            if step in (9, 29):  # after the same document
                 traces = tracemalloc.take_snapshot().filter_traces(ours).traces
                 sizes[step] = sum(trace.size for trace in traces)
     finally:
         tracemalloc.stop()
         gc.enable()
-    assert sizes[19] > 0
-    assert sizes[59] - sizes[19] < 500  # bytes; one step's graph has 100,000
+    assert sizes[9] > 0
+    assert sizes[29] - sizes[9] < 500  # bytes; one step's graph has 100,000
 
 
 def test_a_diverging_training_says_at_which_step_and_what_to_try() -> None:

@@ -12,12 +12,11 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import fork_server
 import httpx2
 import pytest
-from openai import OpenAI
 
 from microgpt import (
     BpeTokenizer,
@@ -29,6 +28,9 @@ from microgpt import (
     save,
 )
 from microgpt.training.train import train
+
+if TYPE_CHECKING:
+    from openai import OpenAI
 
 SERVE = Path(sys.executable).parent / "microgpt-serve"
 FORKS = (SERVE, sys.executable)
@@ -139,8 +141,10 @@ class Server:
         messages = [{"role": roles[i % 2], "content": text} for i, text in enumerate(contents)]
         return self.request("POST", "/microgpt/v1/chat", {"messages": messages, **body})
 
-    def openai(self, key: str = "none", timeout: float = 30) -> OpenAI:
+    def openai(self, key: str = "none", timeout: float = 30) -> "OpenAI":
         """Return OpenAI's own client, open until the server stops; it tries nothing twice."""
+        from openai import OpenAI  # takes most of a second
+
         base_url = f"http://{self.host}:{self.port}/v1"
         client = OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=timeout)
         self._clients.append(client)

@@ -5,14 +5,11 @@ import re
 import socket
 import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from microgpt_serve.protocol import MAX_HEAD_BYTES, MAX_HEADERS, SEND_S, LimitedProtocol
-
-SERVE = Path(sys.executable).parent / "microgpt-serve"
 
 
 class Connection:
@@ -154,12 +151,21 @@ def test_an_error_of_the_protocol_below_v1_has_the_shape_of_openai(names) -> Non
     assert set(error) == {"message", "type", "param", "code"}
 
 
+FEW_FILES = """
+import importlib, resource
+from microgpt_serve import command, protocol, server
+resource.setrlimit(resource.RLIMIT_NOFILE, (160, 160))
+importlib.reload(protocol)  # it reads the limit
+importlib.reload(server)
+command.main()
+"""
+
+
 @pytest.mark.parametrize(
     "sent", [b"", b"GET /hea", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"]
 )
 def test_idle_connections_do_not_shut_out_others(serve, names_dir, sent) -> None:
-    command = ("sh", "-c", 'ulimit -n 160; exec "$0"', SERVE)
-    server = serve(names_dir, command=command)
+    server = serve(names_dir, command=[sys.executable, "-c", FEW_FILES])
     idle = []
     for _ in range(10):
         for _ in range(30):
@@ -184,7 +190,8 @@ def test_when_a_client_goes_the_first_of_its_requests_is_stopped_too(serve, slow
     server = serve(slow_dir)
     with socket.create_connection((server.host, server.port), timeout=30) as client:
         client.sendall(in_a_row(SLOW, SLOW))
-        time.sleep(0.5)
+        server.get("/health")  # answered in turn: the others have been taken
+        time.sleep(0.2)
     assert server.wait_for("POST /v1/completions 499 ")
     server.until_idle()
 

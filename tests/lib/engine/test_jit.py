@@ -4,11 +4,13 @@ import ast
 import hashlib
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import fork_server
 import numpy as np
 import pytest
 
@@ -38,6 +40,24 @@ def run(tmp_path, monkeypatch):
     return run
 
 
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory) -> Path:
+    """The file that a first run leaves, compiled once for all tests."""
+    cache = tmp_path_factory.mktemp("first-run") / "cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NUMBA_CACHE_DIR", str(cache))
+        EntryPoint(double)(np.array([1.0]))
+    (file,) = cache.iterdir()
+    return file
+
+
+@pytest.fixture
+def file(first_run, tmp_path) -> Path:
+    """A copy of it where `run` finds it."""
+    (tmp_path / "cache").mkdir(0o700)
+    return Path(shutil.copy2(first_run, tmp_path / "cache"))
+
+
 @pytest.fixture
 def umask() -> Iterator[None]:
     """Files and directories are made for the group to write to, as on many systems."""
@@ -56,16 +76,15 @@ def test_the_second_time_it_is_read_from_disk(run, tmp_path) -> None:
     assert run() == ([2, 4], [])
 
 
+@pytest.mark.usefixtures("file")
 def test_each_dtype_has_its_file(run, tmp_path) -> None:
-    run("float64")
+    assert run("float64") == ([2, 4], [])
     assert run("float32") == ([2, 4], [COMPILING])
     assert len(files(tmp_path)) == 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"x", b"half"])
-def test_a_damaged_file_is_not_used(run, tmp_path, damage) -> None:
-    run()
-    (file,) = files(tmp_path)
+def test_a_damaged_file_is_not_used(run, file, damage) -> None:
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2] if damage == b"half" else damage)
     assert run() == ([2, 4], [COMPILING])
@@ -73,15 +92,14 @@ def test_a_damaged_file_is_not_used(run, tmp_path, damage) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has none")
-def test_a_pipe_in_place_of_a_file_is_not_waited_for(run, tmp_path) -> None:
-    run()
-    (file,) = files(tmp_path)
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(run, file) -> None:
     file.unlink()
     os.mkfifo(file, 0o600)
     assert run() == ([2, 4], [COMPILING])
     assert run() == ([2, 4], [])
 
 
+@pytest.mark.usefixtures("file")
 @pytest.mark.parametrize(
     ("what", "other"),
     [
@@ -99,24 +117,23 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(run, tmp_path) -> None:
     ],
 )
 def test_a_file_of_another_version_is_not_used(run, tmp_path, monkeypatch, what, other) -> None:
-    run()
     monkeypatch.setattr(f"microgpt.engine.jit.{what}", other)
     monkeypatch.setattr(compiling.compiler.config, "reload_config", lambda: None)
     assert run()[1] == [COMPILING]
     assert len(files(tmp_path)) == 2
 
 
+@pytest.mark.usefixtures("file")
 def test_a_file_of_another_processor_is_not_used(run, tmp_path, monkeypatch) -> None:
     from numba.core.codegen import JITCPUCodegen
 
-    run()
     monkeypatch.setattr(JITCPUCodegen, "magic_tuple", lambda self: ("arm64", "m5", "+neon"))
     assert run()[1] == [COMPILING]
     assert len(files(tmp_path)) == 2
 
 
+@pytest.mark.usefixtures("file")
 def test_a_file_of_other_sources_is_not_used(run, tmp_path, monkeypatch) -> None:
-    run()
     for name, value in (("_sources", lambda: "new"), ("_IMPORTED", "new")):
         monkeypatch.setattr(compiling, name, value)
     assert run()[1] == [COMPILING]
@@ -168,18 +185,14 @@ def test_the_users_own_directory_is_closed_to_others(run, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602])
-def test_a_file_that_others_can_write_is_compiled_anew(run, tmp_path, mode) -> None:
-    run()
-    (file,) = files(tmp_path)
+def test_a_file_that_others_can_write_is_compiled_anew(run, file, mode) -> None:
     file.chmod(mode)
     assert run() == ([2, 4], [COMPILING])
     assert run() == ([2, 4], [])
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs chown")
-def test_a_file_of_another_user_is_compiled_anew(run, tmp_path, monkeypatch) -> None:
-    run()
-    (file,) = files(tmp_path)
+def test_a_file_of_another_user_is_compiled_anew(run, file, monkeypatch) -> None:
     os.chown(file, 12345, -1)
     assert run() == ([2, 4], [COMPILING])
     assert file.stat().st_uid == os.geteuid()
@@ -187,9 +200,9 @@ def test_a_file_of_another_user_is_compiled_anew(run, tmp_path, monkeypatch) -> 
     assert run() == ([2, 4], [])  # what root has compiled is for all, as in a container's image
 
 
+@pytest.mark.usefixtures("file")
 @pytest.mark.parametrize("foreign", [False, True])
 def test_a_directory_that_others_can_write_to_is_not_used(run, tmp_path, foreign) -> None:
-    run()
     (tmp_path / "cache").chmod(0o700 if foreign else 0o770)
     if foreign:
         if not hasattr(os, "geteuid") or os.geteuid() != 0:
@@ -235,16 +248,14 @@ def test_a_user_without_a_home_has_it_compiled_each_time(run, monkeypatch) -> No
     assert second.startswith("cannot cache the compiled engine (there is no home directory);")
 
 
-def test_a_whole_file_of_something_else_is_not_used(run, tmp_path) -> None:
-    run()
-    (file,) = files(tmp_path)
+def test_a_whole_file_of_something_else_is_not_used(run, file) -> None:
     content = pickle.dumps(("something", "else"))
     file.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
     assert run() == ([2, 4], [COMPILING])
 
 
+@pytest.mark.usefixtures("file")
 def test_files_that_nobody_has_used_for_long_are_removed(run, tmp_path) -> None:
-    run()
     old = tmp_path / "cache" / "microgpt-double-0123"
     broken_off = tmp_path / "cache" / ".microgpt-double-0123.4567"
     other = tmp_path / "cache" / "somebody-elses"
@@ -281,14 +292,18 @@ def test_the_directory_is_the_users_unless_numba_has_one(monkeypatch, tmp_path) 
 
 def test_two_first_runs_at_once_do_not_disturb_each_other(tmp_path) -> None:
     program = (
-        "import numpy as np;"
-        "from microgpt.engine.mersenne import shuffled; import random;"
-        "print(shuffled(5, random.Random(1), 5))"
+        "import numpy as np\n"
+        "from microgpt.engine.jit import EntryPoint\n"
+        "def double(x):\n"
+        "    for i in range(x.size): x[i] *= 2\n"
+        "x = np.array([1, 2])\n"
+        "EntryPoint(double)(x)\n"
+        "print(x)"
     )
     env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     command = [sys.executable, "-c", program]
-    both = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE) for _ in range(2)]
+    both = [fork_server.Popen(command, env=env, stdout=subprocess.PIPE) for _ in range(2)]
     outputs = {process.communicate()[0] for process in both}
-    assert len(outputs) == 1
+    assert outputs == {b"[2 4]\n"}
     assert [process.returncode for process in both] == [0, 0]
     assert not [file for file in files(tmp_path) if file.name.startswith(".")]

@@ -21,7 +21,7 @@ from microgpt.synthetic_chat.draw import ChatSplit, Exchange
 from microgpt.synthetic_chat.tasks import names, words
 
 SPLITS = get_args(ChatSplit)
-N = 6000  # conversations that are looked at
+N = 4000  # conversations that are looked at
 UNKNOWN = "i don't know."
 BY_HEART = {"small talk", "days", "months", "opposites", "capitals"}
 WITH_FILLERS = {

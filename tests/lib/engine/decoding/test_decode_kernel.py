@@ -58,7 +58,7 @@ def whole(steps) -> tuple[list[int], str]:
             return tokens, end.value
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(
     models(),
     SAMPLING,

@@ -51,7 +51,7 @@ def extended(
     return choice, updates
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(cases, stops)
 def test_the_pieces_of_a_text_are_the_text(case, stop) -> None:
     tokenizer, growth, echo = case
@@ -60,7 +60,7 @@ def test_the_pieces_of_a_text_are_the_text(case, stop) -> None:
     assert "".join(one.text for one in updates) == echo + whole
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(cases, stops)
 def test_a_text_ends_for_the_reason_that_the_whole_has(case, stop) -> None:
     tokenizer, growth, echo = case
@@ -70,7 +70,7 @@ def test_a_text_ends_for_the_reason_that_the_whole_has(case, stop) -> None:
     assert choice.finish_reason == ("stop" if is_cut else growth[-1].finish_reason)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(cases, stops)
 def test_tokens_and_where_they_begin_are_the_same_in_pieces(case, stop) -> None:
     tokenizer, growth, echo = case
@@ -82,7 +82,7 @@ def test_tokens_and_where_they_begin_are_the_same_in_pieces(case, stop) -> None:
     assert offsets == whole.offsets(everything)
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(cases, stops)
 def test_the_tokens_are_those_that_lie_in_the_text_as_a_whole(case, stop) -> None:
     tokenizer, growth, _ = case
@@ -96,7 +96,7 @@ def test_the_tokens_are_those_that_lie_in_the_text_as_a_whole(case, stop) -> Non
         assert len(tokenizer.decode(made[: n_tokens + 1])) > len(choice.text)
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(cases)
 def test_each_token_of_whole_characters_begins_where_those_before_it_end(case) -> None:
     tokenizer, growth, echo = case

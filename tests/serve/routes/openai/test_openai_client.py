@@ -1,10 +1,9 @@
 """OpenAI's own Python client, against the real process: it gets what it is made for."""
 
+import importlib
 import math
 
-import openai
 import pytest
-from openai import OpenAI
 
 from microgpt import InferenceGpt, Message, Sampling
 from microgpt.data.tokenizer import ROLES
@@ -13,26 +12,31 @@ HI = {"role": "user", "content": "hi there"}
 HOT = {"temperature": 1.5}
 
 
+def openai():
+    """Return the module, which takes most of a second to import."""
+    return importlib.import_module("openai")
+
+
 @pytest.fixture(scope="module")
-def writer(names) -> OpenAI:
+def writer(names):
     return names.openai()
 
 
 @pytest.fixture(scope="module")
-def talker(talk) -> OpenAI:
+def talker(talk):
     return talk.openai()
 
 
 @pytest.fixture(scope="module")
-def reader(subword) -> OpenAI:
+def reader(subword):
     return subword.openai()
 
 
-def ask(client: OpenAI, *messages, **fields):
+def ask(client, *messages, **fields):
     return client.chat.completions.create(model="any", messages=messages or [HI], **fields)
 
 
-def write(client: OpenAI, prompt="", **fields):
+def write(client, prompt="", **fields):
     return client.completions.create(model="any", prompt=prompt, **fields)
 
 
@@ -41,7 +45,7 @@ def test_the_model_is_listed_and_found_by_its_name(writer, names) -> None:
     assert (model.id, model.object, model.owned_by) == ("names", "model", "microgpt")
     assert model.created > 1_700_000_000
     assert writer.models.retrieve("names") == model
-    with pytest.raises(openai.NotFoundError, match="model 'gpt-9' does not exist; use names"):
+    with pytest.raises(openai().NotFoundError, match="model 'gpt-9' does not exist; use names"):
         writer.models.retrieve("gpt-9")
     assert names.metric('microgpt_requests_total{route="/v1/models/{name}",status="404"}') == 1
 
@@ -149,7 +153,7 @@ def test_a_message_may_come_in_parts(talker) -> None:
     assert in_parts.choices[0].message == ask(talker, seed=2, **HOT).choices[0].message
     picture = {"type": "image_url", "image_url": {"url": "data:,"}}
     with pytest.raises(
-        openai.BadRequestError, match=r"messages\[0\].content must be a string or a l"
+        openai().BadRequestError, match=r"messages\[0\].content must be a string or a l"
     ):
         ask(talker, {"role": "user", "content": [picture]})
 

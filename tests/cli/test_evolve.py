@@ -169,8 +169,9 @@ def test_a_file_with_too_few_documents_is_refused(microgpt, tmp_path) -> None:
     assert "too few documents" in done.stderr
 
 
-def test_a_resume_with_other_settings_or_data_is_refused(microgpt, searched, tmp_path) -> None:
-    run = run_of(searched(*SMALL)[1])
+def test_a_resume_with_other_settings_or_data_is_refused(microgpt, tmp_path) -> None:
+    microgpt("evolve", *SMALL)
+    run = f"experiments/{run_of(tmp_path).name}"
     done = microgpt("evolve", "--resume", run, "--population", "9")
     assert done.returncode == 2
     assert "--population is 9, but the run to resume has 4; omit --population" in done.stderr

@@ -96,7 +96,7 @@ def test_a_small_text_gives_fewer_tokens_and_says_so(microgpt) -> None:
     assert "note: the vocabulary has fewer than 1024 tokens, because no other" in done.stderr
     assert done.returncode == 0
     again = ("train", "--resume", "output", "--steps", "50", "--tokenizer", "bpe", "--vocab-size")
-    assert "--vocab-size is 512, but 1024 in the run" in refused(microgpt(*again, "512"))
+    assert "--vocab-size is 512, but the run to resume has 1024" in refused(microgpt(*again, "512"))
     assert microgpt(*again, "1024").returncode == 0
 
 

@@ -262,7 +262,7 @@ def unfinished(tmp_path_factory) -> Path:
         ("run.json", '"population": 4', '"population": 0', "settings.population: input should be"),
         ("run.json", '"seed": 5,', "", "settings.seed: field required"),
         ("run.json", '"warm_start": null', '"warm_start": {}', "settings.warm_start.n_emb: field"),
-        ("run.json", '"held-out"', "null", "settings: objective loss needs fitness"),
+        ("run.json", '"held-out"', "null", "settings: objective loss requires fitness"),
         (
             "run.json",
             '"samples": null',

@@ -37,7 +37,7 @@ def test_what_becomes_of_long_documents_is_told_and_remembered(
     microgpt, long, tmp_path, long_docs, fate
 ) -> None:
     options = ("--long-docs", long_docs) if long_docs else ()
-    done = microgpt("train", "--input", long, *SMALL, *options)
+    done = microgpt("train", "--input", long, *SMALL, "--block-size", "16", *options)
     assert f"2 of 4 documents are longer than the block size of 16; {fate}\n" in done.stderr
     assert done.stdout.startswith("num docs: 4\n")
     assert load(tmp_path / "m").meta.training["long_docs"] == (long_docs or "window")

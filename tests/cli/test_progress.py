@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from microgpt import TrainEvent
+from microgpt import TrainConfig, TrainEvent, train
 from microgpt_cli.terminal import progress
 
 
@@ -78,3 +78,15 @@ def test_what_takes_no_second_is_followed_in_silence(capsys) -> None:
 )
 def test_a_number_has_three_digits_on_both_sides_of_a_letter(number, text) -> None:
     assert progress.short(number) == text
+
+
+def test_a_loss_above_that_of_a_guess_is_told_once(capsys) -> None:
+    plan = train(["ab"], config=TrainConfig(steps=1, lr=0.02)).plan  # 3 tokens: ln 3 = 1.10
+    with progress.TrainingProgress(1_000, plan) as shown:
+        for step in range(50, 501, 50):
+            shown.update(TrainEvent(step, 1_000, [9.0] * 50, 50, 100))
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note")]
+    assert told == [
+        "note: the mean loss of the last 100 steps is 9.00, above that of a uniform guess (1.10); "
+        "stop with Ctrl-C and change --learning-rate from 0.02 to 0.01"
+    ]

@@ -11,7 +11,12 @@ def test_the_defaults_are_karpathys() -> None:
     model, training = ModelConfig(), TrainConfig()
     assert (model.n_embd, model.n_head, model.n_layer, model.block_size) == (16, 4, 1, 16)
     assert (model.n_ff_exp, model.init_std, model.head_dim) == (4, 0.08, 4)
-    assert (training.steps, training.lr, training.batch_size, training.seed) == (1000, 0.01, 1, 42)
+    assert (training.steps, training.lr_at(0), training.batch_size, training.seed) == (
+        1000,
+        0.01,
+        1,
+        42,
+    )
     assert (training.beta1, training.beta2, training.adam_eps) == (0.85, 0.99, 1e-8)
 
 

@@ -7,7 +7,7 @@ from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing
 
 def test_a_config_without_settings_is_karpathys_run() -> None:
     assert SweepConfig().model(vocab_size=27) == ModelConfig(vocab_size=27)
-    assert SweepConfig().train_config(seed=42) == TrainConfig()
+    assert SweepConfig().train_config(seed=42) == TrainConfig(lr=0.01)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from microgpt.training.train import train
 from microgpt.training.weight_averaging import WeightAverage
 
 DOCS = [a + b + c for a in "aei" for b in "mnr" for c in "aeo"]
-CONFIG = TrainConfig(steps=40, patience=30)
+CONFIG = TrainConfig(steps=40, lr=0.01, patience=30)
 
 
 def plan_of(parts: Split, result: TrainResult) -> TrainingPlan:
@@ -94,7 +94,9 @@ def test_subword_tokens_are_kept_and_a_training_goes_on_with_them_bit_for_bit(
     if "text" in reading:
         parts = split_stream("\n".join(DOCS), validation=0.3)
     tokenizer = BpeTokenizer.from_documents(parts.train, vocab_size=265)
-    config = TrainConfig(steps=8, dropout=0.1, weight_decay=0.1, average_tail=0.9, **reading)
+    config = TrainConfig(
+        steps=8, lr=0.01, dropout=0.1, weight_decay=0.1, average_tail=0.9, **reading
+    )
     options = {"model": ModelConfig(n_embd=4, n_head=1, block_size=3), "config": config}
     whole, states = train(parts, **options, tokenizer=tokenizer), []
     train(parts, **options, tokenizer=tokenizer, on_state=states.append, state_every=3)

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from microgpt.config import DType, ModelConfig, TrainConfig
+from microgpt.config import DType, ModelConfig, TrainConfig, default_lr
 from microgpt.training.engines import DEFAULT_DTYPE, check_engine
 
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """Settings with the same names and defaults as the options of `microgpt train`.
+    """Settings with the same names as the options of `microgpt train`; Karpathy's by default.
 
     Raises:
         ConfigError: a setting is out of range, or n_embd is not divisible by n_head.
@@ -22,7 +22,7 @@ class SweepConfig:
     block_size: int = ModelConfig.block_size
     n_ff_exp: int = ModelConfig.n_ff_exp
     steps: int = TrainConfig.steps
-    lr: float = TrainConfig.lr
+    lr: float = default_lr()  # also for larger widths, so that a sweep varies one setting only
     batch_size: int = TrainConfig.batch_size
     dtype: DType = DEFAULT_DTYPE["compiled"]
     dropout: float = TrainConfig.dropout

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from microgpt.errors import ConfigError
 from microgpt.model_config import MAX_SIZE as MAX_SIZE
 from microgpt.model_config import ModelConfig as ModelConfig
-from microgpt.model_config import brief, check_whole
+from microgpt.model_config import check_whole as check_whole
 
 LossOn = Literal["assistant", "all"]
 LongDocs = Literal["window", "truncate", "skip"]
@@ -35,7 +35,7 @@ class TrainConfig:
 
     steps: int = 1000  # number of weight updates
     batch_size: int = 1  # number of documents per step
-    lr: float = 0.01  # initial learning rate; decays linearly to 0
+    lr: float | None = None  # initial learning rate; decays linearly to 0; None: `default_lr`
     seed: int = DEFAULT_SEED  # seed of the document order, initial weights and final samples
     shuffle: bool = True  # read documents in random order
     loss_on: LossOn = "assistant"  # messages of a conversation that contribute to the loss
@@ -59,11 +59,13 @@ class TrainConfig:
         check_choice("long_docs", self.long_docs, LongDocs)
         check_choice("text", self.text, TextKind)
         for name in ("lr", "adam_eps"):
-            _check_number(name, getattr(self, name), "a number above 0", lambda x: x > 0)
+            if getattr(self, name) is not None:
+                _check_number(name, getattr(self, name), "a number above 0", lambda x: x > 0)
         _check_number("weight_decay", self.weight_decay, "a number >= 0", lambda x: x >= 0)
-        if self.weight_decay * self.lr > 1:  # larger values would flip the sign of the weights
+        lr = self.lr_at(0)
+        if self.weight_decay * lr > 1:  # larger values would flip the sign of the weights
             raise ConfigError(
-                f"weight_decay ({self.weight_decay:g}) must be at most 1 / lr ({1 / self.lr:g})"
+                f"weight_decay ({self.weight_decay:g}) must be at most 1 / lr ({1 / lr:g})"
             )
         _check_number("average_tail", self.average_tail, "from 0 to 1", lambda x: 0 <= x <= 1)
         for name in ("dropout", "beta1", "beta2"):
@@ -76,7 +78,17 @@ class TrainConfig:
 
     def lr_at(self, step: Any) -> Any:
         """Return the learning rate of a step or an array of steps, counted from 0."""
-        return self.lr * (1 - step / self.steps)
+        lr = default_lr() if self.lr is None else self.lr
+        return lr * (1 - step / self.steps)
+
+
+def default_lr(n_embd: int = ModelConfig.n_embd) -> float:
+    """Return the learning rate for an embedding width: 0.01 up to 16, then inversely proportional.
+
+    Adam changes each weight by about the learning rate per step. A wider layer adds up more such
+    changes, so its rate is lower in proportion (Yang et al. 2022, "Tensor Programs V", table 8).
+    """
+    return 0.01 * min(1.0, ModelConfig.n_embd / n_embd)
 
 
 @dataclass(frozen=True)
@@ -93,7 +105,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if not _is_finite(self.temperature):
-            got = brief(self.temperature)
+            got = _brief(self.temperature)
             raise ConfigError(f"temperature must be a finite number >= 0, got {got}")
         if self.temperature < 0:
             raise ConfigError(f"temperature must be >= 0, got {self.temperature}")
@@ -127,8 +139,16 @@ def check_choice(name: str, value: str | None, choices: Any) -> None:
 
 def _check_number(name: str, value: float, rule: str, is_in_range: Callable[[float], bool]) -> None:
     if not (_is_finite(value) and is_in_range(value)):
-        raise ConfigError(f"{name} must be {rule}, got {brief(value)}")
+        raise ConfigError(f"{name} must be {rule}, got {_brief(value)}")
 
 
 def _is_finite(value: float) -> bool:
     return isinstance(value, Real) and abs(value) <= sys.float_info.max  # rejects NaN and 10**400
+
+
+def _brief(value: object) -> str:
+    """Return up to 24 characters of a value for an error message; no float is longer."""
+    try:
+        return f"{value!r:.24}"
+    except ValueError:  # Python converts integers of at most 4,300 digits
+        return "a number of more than 4,300 digits"

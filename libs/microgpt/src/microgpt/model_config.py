@@ -26,7 +26,7 @@ class ModelConfig:
             check_whole(name, getattr(self, name), minimum=1)
         check_whole("vocab_size", self.vocab_size, minimum=0)
         if not (isinstance(self.init_std, Real) and 0 < self.init_std <= sys.float_info.max):
-            raise ConfigError(f"init_std must be a number above 0, got {brief(self.init_std)}")
+            raise ConfigError("init_std must be a number above 0")
         if self.n_embd % self.n_head:
             raise ConfigError(
                 f"n_embd ({self.n_embd}) must be divisible by n_head ({self.n_head}); "
@@ -42,16 +42,8 @@ class ModelConfig:
 def check_whole(name: str, value: int, *, minimum: int, maximum: int = MAX_SIZE) -> None:
     """Raise ConfigError unless a setting is a whole number from minimum to maximum."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ConfigError(f"{name} must be a whole number, got {brief(value)}")
+        raise ConfigError(f"{name} must be a whole number, got {value!r:.24}")
     if value < minimum:
-        raise ConfigError(f"{name} must be >= {minimum}, got {brief(value)}")
+        raise ConfigError(f"{name} must be >= {minimum}, got {max(value, -(10**20))}")
     if value > maximum:
         raise ConfigError(f"{name} must be at most {maximum}")
-
-
-def brief(value: object) -> str:
-    """Return up to 24 characters of a value for an error message; no float is longer."""
-    try:
-        return f"{value!r:.24}"
-    except ValueError:  # Python converts integers of at most 4,300 digits
-        return "a number of more than 4,300 digits"

@@ -129,8 +129,8 @@ def grid(
 ) -> None:
     """Train every combination of settings.
 
-    A <list> has values separated by commas. All other settings have the default values of
-    `microgpt train`.
+    A <list> has values separated by commas. All other settings have the values of
+    Karpathy's run.
     """
     from microgpt_cli.search.sweep_run import start_sweep
     from microgpt_evolution.sweep.config import SweepConfig

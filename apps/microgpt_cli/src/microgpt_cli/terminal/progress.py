@@ -3,16 +3,17 @@
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
+from math import log
 from time import perf_counter
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from microgpt_cli.terminal.console import say
+from microgpt_cli.terminal.console import note, say
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress
 
-    from microgpt.state import TrainEvent
+    from microgpt.state import TrainEvent, TrainingPlan
 
 T = TypeVar("T")
 
@@ -60,8 +61,10 @@ class ProgressBar:
 class TrainingProgress(ProgressBar):
     """Progress of a training run: step, losses, speed and time left."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, plan: "TrainingPlan | None" = None) -> None:
+        """Show the progress; with a plan, print a note if the loss exceeds that of a guess."""
         super().__init__("step", steps)
+        self._plan = plan
         self.restart()
 
     def restart(self, step: int = 0) -> None:
@@ -78,6 +81,8 @@ class TrainingProgress(ProgressBar):
             self._n_losses += 1
             self._mean_loss += (loss - self._mean_loss) / min(self._n_losses, LOSS_WINDOW)
             self._last_loss = loss
+        if self._n_losses >= 2 * LOSS_WINDOW:  # the first losses are near that of a guess
+            self._check_loss()
         if event.val_loss is not None:
             self._val_loss = event.val_loss
         steps_per_s, docs_per_s, tokens_per_s = self._speed(event)
@@ -89,6 +94,21 @@ class TrainingProgress(ProgressBar):
         left = time_left(self._total - event.step, steps_per_s)
         line = f"step {event.step:4d} / {self._total:4d} | {figures} | {left}"
         self.show(event.step, left, line, figures)
+
+    def _check_loss(self) -> None:
+        plan = self._plan
+        if not plan or self._mean_loss <= log(plan.model.vocab_size):
+            return
+        from microgpt.config import default_lr
+
+        self._plan = None
+        self.stop()
+        lr, usual = plan.config.lr_at(0), default_lr(plan.model.n_embd)
+        note(
+            f"the mean loss of the last {LOSS_WINDOW} steps is {self._mean_loss:.2f}, above that "
+            f"of a uniform guess ({log(plan.model.vocab_size):.2f}); stop with Ctrl-C and change "
+            f"--learning-rate from {lr:g} to {usual if lr != usual else lr / 10:g}"
+        )
 
     def _speed(self, event: "TrainEvent") -> list[float]:
         """Return steps, documents and tokens per second, over the last SPEED_WINDOW_S seconds."""

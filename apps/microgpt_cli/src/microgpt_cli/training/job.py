@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from microgpt.config import ModelConfig, TrainConfig
+from microgpt.config import ModelConfig, TrainConfig, default_lr
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.split import Split
@@ -18,6 +18,7 @@ from microgpt.files.atomic_files import as_argument
 from microgpt.state import TrainingPlan, TrainState
 from microgpt.storage.model_directory import SavedModel
 from microgpt.storage.training_directory import TrainingDirectory, read_training
+from microgpt.training.defaults import defaults_for
 from microgpt.training.early_stopping import Ending, ending
 from microgpt.training.engines import DEFAULT_DTYPE
 from microgpt.training.finetune import check_shape, extended_tokenizer, new_tokens
@@ -32,6 +33,9 @@ from microgpt_evolution.genome import LONG_DOCS
 from microgpt_evolution.genome_file import read_genome
 
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
+KARPATHY = vars(ModelConfig()) | vars(TrainConfig(lr=default_lr()))
+# Whoever sets all of these has chosen the model; otherwise, the others follow the documents.
+MAIN_SHAPE = ("block_size", "n_embd", "n_layer")
 # Options that can be changed with --resume.
 MAY_CHANGE = {"resume", "input", "steps", "patience", "threads", "checkpoint_every", "format"}
 MAY_CHANGE |= {"num_samples", "novel", "plot", "as_json"}
@@ -98,8 +102,12 @@ def new_job(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Traini
             wanted = DEFAULT_VOCAB_SIZE if vocab_size is None else vocab_size
         folds = preset is not None and PRESETS[preset].fold
         tokenizer = _new_tokenizer(parts, wanted, folds=folds)
-        shape = {name: settings[name] for name in SHAPE}
-        model = ModelConfig(**shape, vocab_size=tokenizer.vocab_size)
+        model = ModelConfig(**{name: settings[name] for name in SHAPE})
+        if not overrides.keys() >= {*MAIN_SHAPE}:
+            model, config = _fit_to_data(parts, model, config, overrides)
+        model = replace(model, vocab_size=tokenizer.vocab_size)
+    if config.lr is None:
+        config = replace(config, lr=default_lr(model.n_embd))
     default = parent.dtype if parent and engine == "compiled" else DEFAULT_DTYPE[engine]
     plan = TrainingPlan(
         model=model,
@@ -117,6 +125,24 @@ def new_job(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Traini
         genome_sha256=hashlib.sha256(genome.read_bytes()).hexdigest() if genome else None,
     )
     return TrainingJob(plan, parts, parent)
+
+
+def _fit_to_data(
+    parts: Split, model: ModelConfig, config: TrainConfig, overrides: Mapping[str, Any]
+) -> tuple[ModelConfig, TrainConfig]:
+    """Replace the settings that are not in `overrides` by those that fit the documents."""
+    fitted_model, fitted_config = defaults_for(parts, config.text)
+    shape = {name: getattr(fitted_model, name) for name in MAIN_SHAPE if name not in overrides}
+    names = [name for name in ("batch_size", "steps", "lr") if name not in overrides]
+    training = {name: getattr(fitted_config, name) for name in names}
+    model = replace(model, **shape)
+    if "lr" in training and model.n_embd > fitted_model.n_embd:
+        training["lr"] *= fitted_model.n_embd / model.n_embd
+    chosen = shape | training
+    if any(value != KARPATHY[name] for name, value in chosen.items()):
+        options = " ".join(f"{flag_of(name)} {value:g}" for name, value in chosen.items())
+        note(f"these settings fit the data; pass an option to change one: {options}")
+    return model, replace(config, **training)
 
 
 def count_samples(num_samples: int | None, *, chat: bool) -> int:

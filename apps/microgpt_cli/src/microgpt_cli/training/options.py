@@ -54,7 +54,14 @@ VocabSize = Annotated[
     int, data(hidden=True, help="Size of the BPE vocabulary, including special tokens.")
 ]
 Steps = Annotated[int, training(help="Number of training steps.")]
-LearningRate = Annotated[float, training(*LR, help="Learning rate; decays linearly to 0.")]
+LearningRate = Annotated[
+    float | None,
+    training(
+        *LR,
+        help="Learning rate; decays linearly to 0.",
+        show_default="0.01, or 0.16 / n_embd if less",
+    ),
+]
 BatchSize = Annotated[int, training(hidden=True, help="Number of documents per training step.")]
 Dropout = Annotated[float, training(hidden=True, help="Dropout probability; reduces overfitting.")]
 WeightDecay = Annotated[float, training(hidden=True, help="AdamW weight decay.")]

@@ -22,6 +22,7 @@ from microgpt.model import count_params
 from microgpt.state import TrainingPlan, TrainResult, TrainState
 from microgpt.storage.model_directory import save
 from microgpt.storage.training_directory import TrainingDirectory
+from microgpt.training.defaults import NAMES_SHA256
 from microgpt.training.engines import Use, check_fits, prepare_engine
 from microgpt.training.train import DivergedError, train
 from microgpt_cli.terminal.console import note, print_or_discard, say, terminal_safe
@@ -30,8 +31,6 @@ from microgpt_cli.terminal.progress import TrainingProgress
 from microgpt_cli.terminal.signals import StopRequest
 from microgpt_cli.training.job import Ended, TrainingJob, count_samples
 
-# `fingerprint` of the bundled names.txt. Its samples are called "names", as in Karpathy's output.
-NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
 MAX_SHOWN = 80  # maximum number of characters of a document to print
 
 
@@ -70,7 +69,7 @@ def _train(
     uses += ["decoding"] if n_samples else []
     uses += ["evaluation"] if parts.validation or parts.test else []
     prepare_engine(plan.engine, plan.dtype, uses=uses, tell=note)
-    with TrainingProgress(plan.config.steps) as progress, StopRequest() as stop:
+    with TrainingProgress(plan.config.steps, plan) as progress, StopRequest() as stop:
         progress.restart(job.resume.step if job.resume else 0)
         _note_data(job, chunks, quiet=options["as_json"])
         try:

@@ -29,7 +29,7 @@ class DivergedError(MicrogptError):
     def __init__(self, when: str, result: TrainResult) -> None:
         super().__init__(
             f"the loss or its gradient became nan or infinite {when}; "
-            f"try a learning rate well below {result.config.lr:g}"
+            f"try a learning rate well below {result.config.lr_at(0):g}"
         )
         self.result = result
 

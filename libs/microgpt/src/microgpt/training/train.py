@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from time import perf_counter
 
-from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_count
+from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_count, default_lr
 from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.split import Split, split
 from microgpt.data.token_dataset import TokenDataset
@@ -13,6 +13,7 @@ from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.model import count_params
 from microgpt.state import TrainedModel, TrainEvent, TrainingPlan, TrainResult, TrainState
+from microgpt.training.defaults import defaults_for
 from microgpt.training.engines import DEFAULT_DTYPE, check_engine, make_engine, shuffled
 from microgpt.training.finetune import check_shape, extended_tokenizer, inherited
 from microgpt.training.loop import DivergedError, TrainingLoop
@@ -42,9 +43,10 @@ def train(
         docs: texts or conversations from `load_text` or `load_conversations`, or a `Split` of them.
             With a `Split`, the validation loss is measured 20 times; the result has the weights
             with the lowest validation loss, and their test loss.
-        model: model shape; defaults to the shape of the parent or of Karpathy's script. The
-            vocab_size is set from the tokenizer.
-        config: training settings; defaults to those of Karpathy's script.
+        model: model shape; defaults to the shape of the parent, or to one that fits the documents
+            (`defaults_for`). The vocab_size is set from the tokenizer.
+        config: training settings; defaults to those that fit the documents if neither model nor
+            parent is given, else to those of Karpathy's script.
         tokenizer: defaults to the parent's tokenizer, extended by new characters of the documents,
             or to a `CharTokenizer` for the documents.
         engine: "compiled" or "reference". The reference engine computes the same results on
@@ -82,12 +84,18 @@ def train(
         check_count("state_every", state_every)
     dtype = dtype or _default_dtype(engine, resume, parent)
     parts = docs if isinstance(docs, Split) else split(_as_list(docs))
+    if not model and parent:
+        model = replace(parent.model, vocab_size=0)
+    elif not model:
+        defaults = defaults_for(parts, config.text if config else TrainConfig.text)
+        model, config = defaults.model, config or defaults.config
     config = config or TrainConfig()
     if not tokenizer and parent:
         tokenizer = extended_tokenizer(parent, parts.docs)
     tokenizer = tokenizer or CharTokenizer.from_documents(parts.docs)
-    model = model or (replace(parent.model, vocab_size=0) if parent else ModelConfig())
     model = _with_vocabulary(model, tokenizer)
+    if config.lr is None:
+        config = replace(config, lr=default_lr(model.n_embd))
     if parent:
         check_shape(parent, model)
     if resume:

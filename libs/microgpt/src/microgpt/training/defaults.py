@@ -1,0 +1,74 @@
+"""Default settings that fit the documents, for data other than Karpathy's names."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from microgpt.config import ModelConfig, TextKind, TrainConfig, default_lr
+from microgpt.data.split import Split
+from microgpt.data.tokenizer import Document, count_predictions
+
+# `fingerprint` of the bundled names.txt, Karpathy's data.
+NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
+MAX_CONTEXT = 256  # longer documents are split into windows
+STREAM_CONTEXT = 64  # characters of running text; a longer context costs more than it gains
+SHARE_THAT_FITS = 0.98  # fraction of the documents that fit into the context
+N_LENGTHS = 10_000  # number of documents whose lengths are measured
+
+
+class _Row(NamedTuple):
+    """Settings for data of up to `n_chars` characters."""
+
+    n_chars: float
+    n_embd: int
+    n_layer: int
+    batch_size: int
+    steps: int
+    lr: float
+
+
+# A larger model needs more text, or it memorises the documents. Each row trains for at most a
+# minute on one core with documents of average length.
+_TABLE = (
+    _Row(5_000, n_embd=16, n_layer=1, batch_size=1, steps=1_000, lr=0.01),
+    _Row(150_000, n_embd=32, n_layer=2, batch_size=16, steps=3_000, lr=0.006),
+    _Row(float("inf"), n_embd=64, n_layer=3, batch_size=16, steps=3_000, lr=0.005),
+)
+
+
+class Defaults(NamedTuple):
+    """A model shape and the training settings that belong to it."""
+
+    model: ModelConfig
+    config: TrainConfig
+
+
+def defaults_for(parts: Split, text: TextKind = TrainConfig.text) -> Defaults:
+    """Return the default settings for documents: Karpathy's for his names, else from a table.
+
+    The width, depth, batch size, steps and learning rate depend on the number of characters for
+    training; the context depends on the lengths of the documents.
+    """
+    if parts.facts.sha256 == NAMES_SHA256:
+        return Defaults(ModelConfig(), TrainConfig(lr=default_lr(), text=text))
+    n_chars = sum(map(_n_predictions, parts.train))
+    row = next(row for row in _TABLE if n_chars <= row.n_chars)
+    context = STREAM_CONTEXT if text == "stream" else _context(parts.train)
+    return Defaults(
+        ModelConfig(n_embd=row.n_embd, n_layer=row.n_layer, block_size=context),
+        TrainConfig(steps=row.steps, batch_size=row.batch_size, lr=row.lr, text=text),
+    )
+
+
+def _n_predictions(doc: Document) -> int:
+    """Return the number of predictions of a document with a character tokenizer."""
+    return count_predictions(doc, "all", "lines", len)
+
+
+def _context(docs: Sequence[Document]) -> int:
+    """Return the smallest power of two, from 16 to MAX_CONTEXT, into which most documents fit."""
+    lengths = sorted(map(_n_predictions, docs[:: max(1, len(docs) // N_LENGTHS)]))
+    wanted = lengths[int(SHARE_THAT_FITS * (len(lengths) - 1))] if lengths else 0
+    context = ModelConfig.block_size
+    while context < min(wanted, MAX_CONTEXT):
+        context *= 2
+    return context

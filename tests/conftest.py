@@ -41,8 +41,13 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Share out folders of tests alone: for a file or a test, workers would be a second more."""
-    return None if all(Path(arg).is_dir() for arg in config.args) else 0
+    """Share out folders of tests alone: for a file or a test, workers would be a second more.
+
+    Slow tests wait a third of their time, so one more worker than processors runs them.
+    """
+    if not all(Path(arg).is_dir() for arg in config.args):
+        return 0
+    return (os.cpu_count() or 1) + 1 if config.option.markexpr == "slow" else None
 
 
 def pytest_configure(config: pytest.Config) -> None:

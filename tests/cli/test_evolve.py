@@ -58,33 +58,34 @@ def test_a_cluster_that_loses_a_worker_gives_the_same(microgpt, tmp_path, cluste
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["the scheduler", "the search"])
 def test_a_search_on_a_cluster_that_ends_early_goes_on_here(
-    microgpt, tmp_path, cluster, what
+    microgpt, searched, tmp_path, cluster
 ) -> None:
-    microgpt("evolve", *SMALL)
-    genome = (tmp_path / "genome.json").read_bytes()
-    here = run_of(tmp_path)
-    (tmp_path / "genome.json").unlink()
+    undisturbed = searched(*SMALL)[1]
     address, (scheduler, *workers) = cluster
-    process = begin(tmp_path, *SMALL, "--scheduler", address)
-    if what == "the search":
-        process.send_signal(signal.SIGINT)
-    else:
-        scheduler.send_signal(signal.SIGKILL)
-    _, errors = process.communicate(timeout=60)
-    run = f"experiments/{run_of(tmp_path).name}"
-    begins = f"error: cannot reach a Dask scheduler at {address}: "
-    if what == "the search":
-        begins = "interrupted after "
-        assert [worker.poll() for worker in workers] == [None, None]
-    assert process.returncode == (130 if what == "the search" else 1)
-    (line,) = [line for line in errors.splitlines() if not line.startswith("[")]
-    assert line.startswith(begins)
-    assert line.endswith(f"resume with: microgpt evolve --resume {run}")
-    assert microgpt("evolve", "--resume", run).returncode == 0
-    assert (tmp_path / "genome.json").read_bytes() == genome
-    assert evaluations_of(tmp_path / run) == evaluations_of(here)
+    unreachable = f"error: cannot reach a Dask scheduler at {address}: "
+    for what, code, begins in (
+        ("search", 130, "interrupted after "),
+        ("scheduler", 1, unreachable),
+    ):
+        process = begin(tmp_path, *SMALL, "--scheduler", address)
+        if what == "search":
+            process.send_signal(signal.SIGINT)
+        else:
+            scheduler.send_signal(signal.SIGKILL)
+        _, errors = process.communicate(timeout=60)
+        run = f"experiments/{run_of(tmp_path).name}"
+        if what == "search":
+            assert [worker.poll() for worker in workers] == [None, None]
+        assert process.returncode == code
+        (line,) = [line for line in errors.splitlines() if not line.startswith("[")]
+        assert line.startswith(begins)
+        assert line.endswith(f"resume with: microgpt evolve --resume {run}")
+        assert microgpt("evolve", "--resume", run).returncode == 0
+        assert evaluations_of(tmp_path / run) == evaluations_of(run_of(undisturbed))
+        genome = tmp_path / "genome.json"
+        assert genome.read_bytes() == (undisturbed / "genome.json").read_bytes()
+        genome.unlink()
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import pytest
 from microgpt import InferenceGpt, load
 from microgpt.data.documents import DEMO_MODEL, bundled
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 # Seventy packages that nothing else here needs: uv brings them into an environment of their own.
 PACKAGES = ("lm_eval[api]==0.4.13", "transformers==5.23.0", "tokenizers==0.23.3")

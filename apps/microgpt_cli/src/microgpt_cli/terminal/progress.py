@@ -20,6 +20,7 @@ T = TypeVar("T")
 N_LINES = 10  # maximum number of progress lines if stderr is not a terminal
 LINE_INTERVAL_S = 1.0  # minimum time between progress lines
 LOSS_WINDOW = 100  # number of steps in the running mean of the loss
+N_WARM_UP = 500  # a good learning rate brings the loss below that of a guess in fewer steps
 SPEED_WINDOW_S = 5.0
 
 
@@ -81,7 +82,7 @@ class TrainingProgress(ProgressBar):
             self._n_losses += 1
             self._mean_loss += (loss - self._mean_loss) / min(self._n_losses, LOSS_WINDOW)
             self._last_loss = loss
-        if self._n_losses >= 2 * LOSS_WINDOW:  # the first losses are near that of a guess
+        if self._n_losses >= N_WARM_UP:
             self._check_loss()
         if event.val_loss is not None:
             self._val_loss = event.val_loss

@@ -32,7 +32,7 @@ def test_the_life_cycle_with_the_hydra_in_an_empty_directory(microgpt, tmp_path)
     assert primordial.stdout.startswith('=== MicroGPT [Primordial] ===\n"I am unformed"\n')
     done = microgpt("evolve", *HYDRA, "--head", "weaver", "--train-winner", "winner")
     assert done.returncode == 0, done.stderr
-    title, _, motto, *_ = done.stdout.splitlines()
+    _workers, title, _, motto, *_ = done.stdout.splitlines()
     assert title == "Hydra Evolution (v3) — 3 Heads, 2 Cycles, Parallel Execution"
     assert motto == '  "We think, therefore we are"'
     champion = (

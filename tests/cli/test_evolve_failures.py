@@ -15,7 +15,10 @@ from searches import write_names
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
-SMALL = ("--input", "names.txt", "--population", "4", "--generations", "3", "--seed", "5")
+SMALL = (
+    *("--input", "names.txt", "--population", "4", "--generations", "3", "--seed", "5"),
+    *("--workers", "1"),  # trainings are counted
+)
 ENDINGS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 N_TRAININGS = 1 + 4 + 3 + 3 + 6 + 1  # primordial, three generations, the best again, the winner
 MINE = '{"n_emb": 16, "mine": true}'

@@ -201,7 +201,7 @@ def plain_losses(number: type, docs: list[list[int]], initial) -> Iterator[float
             surprises.append(hit.unary(math.log(hit.data), 1 / hit.data) * -1)
         loss = add_up(surprises) * (1 / n)
         backward(loss)
-        lr = CONFIG.lr * (1 - step / CONFIG.steps)
+        lr = CONFIG.lr_at(step)
         for i, param in enumerate(params):
             m[i] = CONFIG.beta1 * m[i] + (1 - CONFIG.beta1) * param.grad
             v[i] = CONFIG.beta2 * v[i] + (1 - CONFIG.beta2) * param.grad**2
@@ -216,7 +216,7 @@ def our_losses(docs: list[list[int]], initial) -> Iterator[float]:
     """Train with the reference engine, and yield the loss of each step."""
     engine = ReferenceEngine(MODEL, initial)
     for step, tokens in enumerate(docs):
-        yield engine.step([tokens], lr=CONFIG.lr * (1 - step / CONFIG.steps))
+        yield engine.step([tokens], lr=CONFIG.lr_at(step))
 
 
 CONTENDERS: dict[str, Callable] = {

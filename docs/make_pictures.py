@@ -40,10 +40,10 @@ REPORT = [("microgpt info --data names.txt", "")]
 LONG = "microgpt train --batch-size 16 --val-fraction 0.1 --steps 40000"
 FEW = (
     "microgpt train --data few.txt --batch-size 16 --val-fraction 0.1 --learning-rate 0.005 "
-    "--steps 6000"
+    "--steps 6000 --n-layer 1 --block-size 16"
 )
 CURVES = [  # a small model, a larger one that overfits, and the larger one with early stopping
-    f"{FEW} --model small",
+    f"{FEW} --n-embd 16 --model small",
     f"{FEW} --n-embd 48 --model large",
     f"{FEW} --n-embd 48 --patience 4 --model patient",
 ]

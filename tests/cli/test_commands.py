@@ -193,7 +193,14 @@ def test_the_shell_completes_commands_and_options(microgpt) -> None:
     assert commands == ["generate", "genome"]
     complete["COMP_CWORD"] = "2"
     options = microgpt(COMP_WORDS="microgpt train --n", **complete).stdout.split()
-    assert options == ["--n-embd", "--n-head", "--n-layer", "--n-ff-exp", "--num-samples"]
+    assert options == [
+        "--n-embd",
+        "--n-head",
+        "--n-layer",
+        "--n-ff-exp",
+        "--num-samples",
+        "--novel",
+    ]
 
 
 def test_help_loads_neither_the_engine_nor_what_draws(microgpt) -> None:

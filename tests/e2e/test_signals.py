@@ -337,13 +337,13 @@ CHANGED = """
     import os
     from microgpt_cli import main
     from microgpt.errors import CheckpointError
-    import microgpt.storage.model_directory
-    def load(directory):
+    import microgpt_cli.model_loading
+    def load(directory, **options):
         try:
             os.kill(os.getpid(), NUMBER)
         except KeyboardInterrupt as stop:
             raise ERROR("something else") from stop
-    microgpt.storage.model_directory.load = load
+    microgpt_cli.model_loading.load = load
     main.main()
 """
 

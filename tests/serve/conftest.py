@@ -231,7 +231,7 @@ def names_result() -> TrainResult:
 def slow_result() -> TrainResult:
     """A model that needs seconds for a long text, and never ends one by itself."""
     shape = ModelConfig(n_embd=256, n_layer=6, block_size=2048, init_std=0.02)
-    return train(["ab" * 40], model=shape, config=TrainConfig(steps=1))
+    return train(["ab" * 40], model=shape, config=TrainConfig(steps=1, lr=0.01))
 
 
 @pytest.fixture(scope="session")

@@ -57,9 +57,7 @@ def train(
     """Train a model and write it to a directory.
 
     The defaults are Karpathy's run: 32,033 names, 1,000 steps, 20 samples. With other data, the
-    context, width, depth, batch size, steps and learning rate that are not given follow its size
-    and lengths. --resume continues an interrupted run; the result is the same as without the
-    interruption.
+    settings that are not given follow its size and lengths.
     """
     if num_samples:
         if num_samples < 0:

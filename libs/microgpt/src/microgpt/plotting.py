@@ -39,6 +39,7 @@ def _function(name: str) -> Callable[[object], Any]:
         function: Callable[[object], Any] = found.load()
     except (ValueError, ImportError) as error:
         raise MicrogptError(
-            "plotting needs the package microgpt-report; pip install 'microgpt-report[plots]'"
+            "plotting requires the package microgpt-report; "
+            "run: pip install 'microgpt-report[plots]'"
         ) from error
     return function

@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 from microgpt.config import ModelConfig, TextKind, TrainConfig, default_lr
 from microgpt.data.split import Split
-from microgpt.data.tokenizer import Document, count_predictions
+from microgpt.data.tokenizer import count_predictions
 
 # `fingerprint` of the bundled names.txt, Karpathy's data.
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
 MAX_CONTEXT = 256  # longer documents are split into windows
 STREAM_CONTEXT = 64  # characters of running text; a longer context costs more than it gains
 SHARE_THAT_FITS = 0.98  # fraction of the documents that fit into the context
-N_LENGTHS = 10_000  # number of documents whose lengths are measured
+N_LENGTHS = 10_000  # number of documents, evenly spaced, whose lengths are measured
 
 
 class _Row(NamedTuple):
@@ -50,23 +50,19 @@ def defaults_for(parts: Split, text: TextKind = TrainConfig.text) -> Defaults:
     """
     if parts.facts.sha256 == NAMES_SHA256:
         return Defaults(ModelConfig(), TrainConfig(lr=default_lr(), text=text))
-    n_chars = sum(map(_n_predictions, parts.train))
+    docs = parts.train[:: max(1, len(parts.train) // N_LENGTHS)]
+    lengths = sorted(count_predictions(doc, "all", "lines", len) for doc in docs)
+    n_chars = sum(lengths) / max(1, len(lengths)) * len(parts.train)
     row = next(row for row in _TABLE if n_chars <= row.n_chars)
-    context = STREAM_CONTEXT if text == "stream" else _context(parts.train)
+    context = STREAM_CONTEXT if text == "stream" else _context(lengths)
     return Defaults(
         ModelConfig(n_embd=row.n_embd, n_layer=row.n_layer, block_size=context),
         TrainConfig(steps=row.steps, batch_size=row.batch_size, lr=row.lr, text=text),
     )
 
 
-def _n_predictions(doc: Document) -> int:
-    """Return the number of predictions of a document with a character tokenizer."""
-    return count_predictions(doc, "all", "lines", len)
-
-
-def _context(docs: Sequence[Document]) -> int:
-    """Return the smallest power of two, from 16 to MAX_CONTEXT, into which most documents fit."""
-    lengths = sorted(map(_n_predictions, docs[:: max(1, len(docs) // N_LENGTHS)]))
+def _context(lengths: Sequence[int]) -> int:
+    """Return the smallest power of two, from 16 to MAX_CONTEXT, that most sorted lengths fit."""
     wanted = lengths[int(SHARE_THAT_FITS * (len(lengths) - 1))] if lengths else 0
     context = ModelConfig.block_size
     while context < min(wanted, MAX_CONTEXT):

@@ -1,4 +1,4 @@
-"""Exceptions that callers can handle; the messages are suitable for end users."""
+"""Exceptions that callers can handle, with messages for end users."""
 
 from microgpt.errors import MicrogptError
 

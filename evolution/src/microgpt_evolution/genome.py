@@ -17,8 +17,8 @@ WHOLE_LIMITS = {  # minimum and maximum of each integer gene, as in evolve-rust
     "steps": (50, 10_000),
 }
 LR_LIMITS = (1e-6, 1.0)
-LONG_DOCS: LongDocs = "truncate"  # as in evolve-rust, which trains on one name per step
-# float32 values: weight, gradient, two Adam moments, and two snapshots of weight and moments.
+LONG_DOCS: LongDocs = "truncate"  # evolve-rust also truncates long documents
+# Ten float32 values: weight, gradient, two Adam moments, two snapshots of weight and moments.
 BYTES_PER_WEIGHT = 10 * 4 + RESULT_BYTES_PER_WEIGHT
 
 
@@ -57,7 +57,7 @@ class Genome:
 
     @property
     def species(self) -> str:
-        """The shape of the model; genomes of one species differ only in steps and learning rate."""
+        """The model shape as text. Genomes of a species differ only in steps and learning rate."""
         shape = (self.n_emb, self.n_head, self.n_layer, self.n_ctx, self.n_ff_exp)
         return "-".join(map(str, shape))
 

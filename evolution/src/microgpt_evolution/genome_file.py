@@ -162,7 +162,7 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     for key, fact in pairs:
-        if key in facts:  # a line-by-line merge repeats keys; json.loads would keep the last value
+        if key in facts:  # a line-by-line merge may duplicate keys; json.loads keeps the last value
             raise ValueError(f"duplicate key {key!r:.40}")
         facts[key] = fact
     return facts

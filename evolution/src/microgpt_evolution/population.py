@@ -23,7 +23,7 @@ Provenance = Literal[  # how an organism was created
 
 TOURNAMENT_SIZE = 3
 N_FINALISTS = 3
-POPULATION = "champion"  # name of the only population of a search
+POPULATION = "champion"  # name of the population in searches with one population
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Organism:
     seed: int  # training seed; an elite keeps its seed and its evaluation
     generation: int  # generation number, counted from 1
     slot: int  # position in the generation before ranking, counted from 1
-    parents: tuple[str, ...] = ()  # parent ids; the parent of an elite is the previous copy
+    parents: tuple[str, ...] = ()  # ids of the parents; the parent of an elite is its previous copy
     evaluation: Evaluation | None = None
 
     @property
@@ -78,7 +78,7 @@ class Organism:
 
 @dataclass(frozen=True)
 class Offspring:
-    """A new organism without a slot; only copies that are not retrained have a seed."""
+    """A new organism without a slot. Its seed is None unless it is a copy that is not retrained."""
 
     genome: Genome
     origin: Provenance
@@ -143,7 +143,7 @@ class Population(ABC):
         return list(best.values())[:N_FINALISTS]
 
     def seen(self, evaluation: Evaluation) -> Evaluation:
-        """Return the evaluation with the fitness of this population."""
+        """Return the evaluation with the fitness that this population minimises."""
         return evaluation
 
 

@@ -53,7 +53,7 @@ def finalists(candidates: Sequence[Candidate], winner: Candidate, measure: str) 
 
 
 def genes(genome: Genome, lr_digits: int = 5) -> str:
-    """Format the four genes that evolve."""
+    """Format the four genes that the aesthetic search evolves."""
     shape = f"Emb:{genome.n_emb} Head:{genome.n_head} Lay:{genome.n_layer}"
     return f"{shape} LR:{genome.lr:.{lr_digits}f}"
 
@@ -66,6 +66,6 @@ def score(organism: Organism) -> str:
 
 
 def shown(organism: Organism) -> str:
-    """Format the first names of an organism; an empty name is shown as two quotes."""
+    """Return the first names of an organism, separated by commas; an empty name is shown as ''."""
     samples = organism.evaluation.samples if organism.evaluation else ()
     return ", ".join(name or "''" for name in samples[:N_SHOWN])

@@ -33,7 +33,7 @@ WITHOUT_LOSS: dict[str, Status] = {
     "NaN": "diverged",
     "inf": "diverged",
 }
-CRASHED = 1e300  # larger losses mean a crash; evolve-rust then logs the largest float
+CRASHED = 1e300  # losses above this limit mean a crash, which evolve-rust logs as f64::MAX
 
 _N = "[0-9]{1,9}"
 _GENERATION = re.compile(f"--- Generation ({_N})/{_N} ---")
@@ -52,13 +52,13 @@ _ROW = re.compile(
 class LossLog:
     """The parsed content of a log."""
 
-    candidates: tuple[Organism, ...]  # the slot is the rank; elites appear in several generations
+    candidates: tuple[Organism, ...]  # ranked per generation; `slot` is the rank
     winner: GenomeRecord  # the first candidate with the lowest loss
-    left_out: tuple[str, ...]  # errors of rows with a genome outside microgpt's ranges
+    left_out: tuple[str, ...]  # error messages for rows with a genome outside microgpt's ranges
 
 
 def parse_log(lines: Iterable[str], path: Path) -> LossLog:
-    """Parse a log; raise RunError if it has no candidate or no winner."""
+    """Parse a log; raise RunError if the log has no candidates or no winner."""
     fitness: Fitness = "last-doc"  # logs of evolve-rust do not name the fitness
     seed = generation = last_loss = None
     candidates: list[Organism] = []
@@ -85,7 +85,7 @@ def parse_log(lines: Iterable[str], path: Path) -> LossLog:
     assert best.evaluation
     if best.evaluation.last_loss is not None:
         last_loss = best.evaluation.last_loss
-    if last_loss is None:  # a held-out search logs the last loss only in the end report
+    if last_loss is None:  # searches on the held-out loss log last_loss only in their final report
         raise RunError(
             f"{path} is incomplete and has no winner; resume the search with: "
             f"microgpt evolve --resume {as_argument(path)}"

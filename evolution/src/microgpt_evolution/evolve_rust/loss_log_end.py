@@ -13,7 +13,7 @@ from microgpt_evolution.search.blacklist import MIN_FAILURES, Blacklist
 
 RULE = "=" * 40
 N_LISTED = 10  # maximum number of top configurations and of blacklisted species in the log
-WORST_LOSS, BAR_SCALE, LONGEST_BAR = 4.0, 12, 40  # scale of the bar chart; a loss of 4 has no bar
+WORST_LOSS, BAR_SCALE, LONGEST_BAR = 4.0, 12, 40  # loss without a bar; characters per nat; limit
 N_COMPARED = 10  # number of best and of worst organisms to compare
 SMALLEST_DELTA = 0.01  # smaller differences are shown without an arrow
 GENES = {
@@ -30,7 +30,7 @@ def end_report(
 ) -> list[str]:
     """Return the report on the whole search; the generations must be ranked."""
     finished = rank([o for o in chain.from_iterable(generations) if o.has_finished])
-    best = finished[0] if finished else None  # ties go to the earliest organism
+    best = finished[0] if finished else None  # the earliest organism wins ties
     lines = [
         RULE,
         "       EVOLUTION COMPLETE",
@@ -126,7 +126,7 @@ def gene_table(top: GeneMeans, bottom: GeneMeans) -> list[str]:
 
 
 def insights(top: GeneMeans, bottom: GeneMeans) -> list[str]:
-    """Describe the large differences between the best and the worst organisms."""
+    """Return one line per large difference between the best and the worst organisms."""
     delta = {gene: top[gene] - bottom[gene] for gene in GENES}
     found = []
     if top["n_layer"] > bottom["n_layer"] + 0.3:

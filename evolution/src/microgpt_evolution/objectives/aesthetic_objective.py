@@ -34,7 +34,7 @@ class AestheticObjective(LossObjective):
     def measure(
         self, genome: Genome, seed: int, should_stop: Callable[[], bool] | None = None
     ) -> Evaluation:
-        """Train an organism and return the scores of its names; see `LossObjective.measure`."""
+        """Train an organism and score the generated names; see `LossObjective.measure`."""
         trained = self.train(genome, seed, should_stop)
         if isinstance(trained, Evaluation):
             return trained

@@ -20,7 +20,7 @@ OnMeasured = Callable[[int, Evaluation], None]  # called with the index and eval
 
 
 class Objective(Protocol[Config]):
-    """Interface of objectives, which train and measure a configuration. They must be picklable."""
+    """Interface of objectives, picklable objects that train and measure configurations."""
 
     def flops(self, config: Config) -> int:
         """Return the number of FLOPs of a training run."""
@@ -50,7 +50,7 @@ class CachedEvaluator:
     ) -> None:
         self.objective, self.records = objective, records
         self._pool, self._should_stop = pool, should_stop or Event()
-        # Worker processes cannot read the event, so they are killed instead.
+        # Only threads can read the event. Worker processes are killed instead.
         is_here = isinstance(pool, Threads)
         work = partial(_measure, objective, self._should_stop.is_set if is_here else None)
         self._work = work if is_here else PickledOnce.of(work)
@@ -85,7 +85,7 @@ class CachedEvaluator:
         todo = sorted((i for i in todo if found[i] is None), key=lambda i: -flops[i])
 
         def note_outcome(place: int, outcome: Outcome[Evaluation]) -> None:
-            if not self._should_stop.is_set():  # a stopped trial may be incomplete
+            if not self._should_stop.is_set():  # after a stop, the evaluation may be incomplete
                 crashed = Evaluation("crashed", reason=outcome.error or "")
                 note(todo[place], outcome.result or crashed)
 
@@ -103,9 +103,9 @@ def _measure(
     objective: Objective[Any], should_stop: Callable[[], bool] | None, trial: Trial[Any]
 ) -> Evaluation:
     """Return the evaluation of a trial, including its duration."""
-    started, cpu_started = perf_counter(), thread_time()  # training runs only in this thread
+    started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
     evaluation = objective.measure(trial.config, trial.seed, should_stop)
     if evaluation.seconds:
-        return evaluation  # the objective has already measured the time
+        return evaluation  # the objective has measured the time
     seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
     return replace(evaluation, seconds=seconds, cpu_seconds=cpu_seconds)

@@ -37,5 +37,5 @@ def loser_threshold(fitness: Fitness, values: Sequence[float]) -> float:
 
 
 def describe_losers(fitness: Fitness) -> str:
-    """Describe what counts as a failure of a species."""
+    """Return the failure criterion for a species as text for the log."""
     return f"loss > {LAST_DOC_LOSER}" if fitness == "last-doc" else "loss in the worst quartile"

@@ -35,7 +35,7 @@ class Head:
 
 
 def weave(name: str, known: Set[str]) -> float | None:
-    """Score the pronounceability of a word; the maximum is 1."""
+    """Return the pronounceability of a name (at most 1), or None if the name is not a word."""
     name = normal(name)
     if not is_word(name):
         return None
@@ -43,7 +43,7 @@ def weave(name: str, known: Set[str]) -> float | None:
 
 
 def mirror(name: str, known: Set[str]) -> float | None:
-    """Score the symmetry and repetition of a name; all characters are allowed; maximum 5.5."""
+    """Return the symmetry and repetition score of a name (at most 5.5), or None if too short."""
     name = normal(name)
     if len(name) < MIN_LENGTH:
         return None
@@ -51,7 +51,7 @@ def mirror(name: str, known: Set[str]) -> float | None:
 
 
 def spark(name: str, known: Set[str]) -> float | None:
-    """Score the novelty of a name; all characters are allowed; maximum 2.5."""
+    """Return the novelty score of a name (at most 2.5), or None if the name is too short."""
     name = normal(name)
     if len(name) < MIN_LENGTH:
         return None

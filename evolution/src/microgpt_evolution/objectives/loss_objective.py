@@ -30,7 +30,7 @@ class LossObjective:
 
     training: Split
     validation: Sequence[Document]  # documents for the held-out loss
-    tokenizer: CharTokenizer  # built from all documents
+    tokenizer: CharTokenizer  # its vocabulary covers all documents
     fitness: Fitness = "held-out"
     max_flops: float = MAX_FLOPS  # maximum FLOPs per training run; larger genomes are refused
     max_bytes: int = MAX_BYTES  # training memory limit in bytes; larger genomes are refused
@@ -53,11 +53,11 @@ class LossObjective:
         return genome.n_params(self.tokenizer.vocab_size)
 
     def flops(self, genome: Genome) -> int:
-        """Estimate the FLOPs of a training run, assuming that documents are used equally often."""
+        """Estimate the FLOPs of a training run, assuming that all documents are used equally."""
         return genome.flops(self.tokenizer.vocab_size, self.n_tokens(genome.steps, genome.n_ctx))
 
     def n_tokens(self, n_docs: int, n_ctx: int) -> int:
-        """Estimate the number of predicted tokens in n_docs documents, at most n_ctx in each."""
+        """Estimate the number of predicted tokens in n_docs documents (at most n_ctx each)."""
         read = sum(n * min(length - 1, n_ctx) for length, n in self.lengths.items())
         return round(n_docs * read / len(self.training.docs))
 

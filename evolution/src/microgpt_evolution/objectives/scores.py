@@ -9,7 +9,7 @@ from microgpt_evolution.objectives.judge import judge
 from microgpt_evolution.objectives.name_features import normal
 
 NO_NAME = -100.0  # score of a batch in which no name can be scored
-EVOLVE_RUST_SAMPLES = 5  # names per organism in evolve-rust, where repeats keep their score
+EVOLVE_RUST_SAMPLES = 5  # names per organism in evolve-rust, which does not penalize repeats
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class SweepObjective:
         return count_params(self._model(config))
 
     def n_bytes(self, config: SweepConfig) -> int:
-        """Return the memory needed for training in bytes."""
+        """Return the training memory in bytes."""
         longest = min(max(self.data.lengths) - 1, config.block_size)
         returned = RESULT_BYTES_PER_WEIGHT * self.n_params(config)
         return returned + bytes_needed(
@@ -63,7 +63,7 @@ class SweepObjective:
         )
 
     def flops(self, config: SweepConfig) -> int:
-        """Estimate the FLOPs of a training run, assuming that documents are used equally often."""
+        """Estimate the FLOPs of a training run, assuming that all documents are used equally."""
         hyper = config.train_config(seed=0)
         chunks = self.data.training.chunked(self.data.tokenizer, config.block_size, hyper)
         n_chunks = config.steps * config.batch_size
@@ -87,7 +87,7 @@ class SweepObjective:
         Args:
             should_stop: polled during training; if it returns true, the evaluation is invalid.
         """
-        started, cpu_started = perf_counter(), thread_time()  # training runs only in this thread
+        started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
         try:
             trained = train(
                 self.data.training,

@@ -1,4 +1,4 @@
-"""Records of a search: evaluations are appended during the search and readable at any time."""
+"""Records of a search, which other processes can read while the search runs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,8 @@ from microgpt_evolution.runs.run_directory import (
 )
 
 GENOME = "genome.json"
-IMPORTED_FROM = "imported_from"  # setting that only imported runs have
-SWEEP = "sweep"  # setting that only sweeps have
+IMPORTED_FROM = "imported_from"  # key in the settings of imported runs
+SWEEP = "sweep"  # key in the settings of sweeps
 
 
 class Records(RunDirectory):

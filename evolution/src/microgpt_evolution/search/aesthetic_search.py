@@ -36,7 +36,7 @@ class AestheticPopulation(Population):
         first_slot: int = 1,
         ancestor: Genome | None = None,
     ) -> None:
-        """Create the first generation: random, or half from the ancestor and its mutants."""
+        """Create random organisms; with an ancestor, half are the ancestor and its mutants."""
         self.measure = measure
         self._size, self._run_seed, self._rng, self._first_slot = size, run_seed, rng, first_slot
         children = [Offspring(ancestor, "genome")] if ancestor else []

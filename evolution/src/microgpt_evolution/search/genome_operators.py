@@ -45,7 +45,7 @@ MUTATED: Space = {**NORMAL, "n_layer": (1, 2, 3, 4)}  # values for `mutate`, exc
 
 
 def random_genome(rng: random.Random, space: Space = NORMAL) -> Genome:
-    """Return a random genome; each gene is drawn independently from a space."""
+    """Return a random genome whose genes are drawn independently from a space."""
     return _with_fitting_heads({gene: _draw(gene, space, rng) for gene in GENES})
 
 

@@ -17,7 +17,7 @@ EXAM = "exam.json"
 VERSION = 1
 MAX_BYTES = 2**24
 
-_Number = Annotated[float, Field(ge=-1e100, le=1e100)]  # the limits keep squares finite
+_Number = Annotated[float, Field(ge=-1e100, le=1e100)]  # the limits ensure that squares are finite
 
 
 class Measures(BaseModel):

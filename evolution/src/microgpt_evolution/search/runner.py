@@ -43,7 +43,7 @@ class SearchEvent:
     stage: Stage
     generation: int  # current generation; during the retest, the last generation
     organisms: Sequence[Organism]  # organisms of the current generation
-    n_later: int  # estimated number of evaluations in later stages, without stagnation
+    n_later: int  # estimated number of evaluations in later stages, assuming no stagnation
     champions: Mapping[str, Organism] = field(default_factory=dict)  # best organism per population
     stagnation: int | None = None  # number of generations without progress; None if not tracked
     n_done: int = 0  # number of finished evaluations in this stage, including reused ones
@@ -183,7 +183,7 @@ class LossRunner(SearchRunner):
     """Runs a loss search and logs it in evolve-rust's format."""
 
     search: LossSearch
-    target = target("last-doc")  # fitness to beat; `_begin` replaces it in held-out searches
+    target = target("last-doc")  # target fitness; in held-out searches, `_begin` sets another value
     _is_reached = False
 
     def _begin(self) -> None:
@@ -311,7 +311,7 @@ class HydraRunner(SearchRunner):
         winner = self.winners[head] if head else best_for_all(heads, candidates)
         self._log(*hydra_log.ascended(self.winners))
         self._log(*hydra_log.chosen(winner, heads, head))
-        return Winner(winner.organism, head or JUDGE, head)  # by default, the judge's score
+        return Winner(winner.organism, head or JUDGE, head)  # without a head, the judge's score
 
 
 RUNNERS: Mapping[str, type[SearchRunner]] = {

@@ -26,17 +26,17 @@ class Candidate:
     evaluations: tuple[Evaluation, ...]
 
     def values(self, measure: str | None) -> list[float]:
-        """Return the values of a score (a key of `Scores.scores`) or, for None, of the fitness."""
+        """Return the values of a score (key of `Scores.scores`), or of the fitness if None."""
         if measure is None:
             return [evaluation.fitness for evaluation in self.evaluations]
         return [e.scores.scores[measure] for e in self.evaluations if e.scores]
 
     def mean(self, measure: str | None) -> float:
-        """Return the mean of a score or, for None, of the fitness."""
+        """Return the mean of a score, or the mean fitness if measure is None."""
         return fmean(self.values(measure))
 
     def describe(self, measure: str | None) -> str:
-        """Format the mean of a score or, for None, of the fitness, with its confidence interval."""
+        """Format the mean of a score, or of the fitness if measure is None, with its interval."""
         return confidence_interval.describe(self.values(measure))
 
 

@@ -1,4 +1,4 @@
-"""Settings of a search; they are stored in run.json and used again when the run is resumed."""
+"""Settings of a search, stored in run.json and used again when the run is resumed."""
 
 import json
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from microgpt_evolution.search.aesthetic_search import JUDGE, AestheticPopulatio
 from microgpt_evolution.search.hydra_search import HEAD_GENERATIONS, Exchange, Hydra
 from microgpt_evolution.search.loss_search import LossSearch
 
-Search = Population | Hydra  # both have the methods ask, tell, breed and finalists
+Search = Population | Hydra  # both classes have the methods ask, tell, breed and finalists
 
 HELD_OUT = 0.1  # size of the validation split and of the test split, as a fraction
 # Options of each objective, with their default values.
@@ -67,13 +67,13 @@ class SearchSettings(BaseModel):
     exchange: Exchange | None = None
     origin: bool = False  # whether the Hydra has the fourth head, Origin
     head: HeadName | None = None  # head whose champion wins; None for the best over all heads
-    warm_start: Genome | None = None  # stored as a genome because its file may change
+    warm_start: Genome | None = None  # stored as a genome, because the genome file may change
     max_flops: float = MAX_FLOPS  # maximum FLOPs per run; larger training runs are refused
     max_bytes: int = MAX_BYTES  # training memory limit in bytes; larger training runs are refused
 
     @property
     def n_generations(self) -> int:
-        """The number of generations of each population; a cycle of the Hydra has several."""
+        """The number of generations per population; each Hydra cycle has HEAD_GENERATIONS."""
         return self.generations * (HEAD_GENERATIONS if self.objective == "hydra" else 1)
 
     @property

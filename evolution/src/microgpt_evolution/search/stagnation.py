@@ -22,7 +22,7 @@ class StagnationSchedule:
         """Return the schedule updated with the best fitness of a generation.
 
         Only a lower fitness counts as progress. evolve-rust resets its counter on any change.
-        Because its championships re-evaluate the elite, evolve-rust never reaches a cataclysm.
+        Because championships re-evaluate the elite, evolve-rust never reaches a cataclysm.
         """
         if self.best is None:
             return StagnationSchedule(0, best)
@@ -31,11 +31,11 @@ class StagnationSchedule:
 
     @property
     def stage(self) -> StagnationStage:
-        """The stage that breeds the next generation."""
+        """The breeding stage for the next generation."""
         if self.stagnation >= CATACLYSM_AFTER:
             return "cataclysm"
         return "championship" if self.stagnation >= CHAMPIONSHIP_AFTER else "normal"
 
     def after_breeding(self) -> "StagnationSchedule":
-        """Return the schedule after breeding; a cataclysm resets the count."""
+        """Return the schedule after breeding; a cataclysm resets the counter."""
         return StagnationSchedule(0, self.best) if self.stage == "cataclysm" else self

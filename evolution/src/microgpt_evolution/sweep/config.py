@@ -10,7 +10,7 @@ from microgpt.training.engines import DEFAULT_DTYPE, check_engine
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """Settings with the same names as the options of `microgpt train`; Karpathy's by default.
+    """Settings named like the options of `microgpt train`, with Karpathy's values as defaults.
 
     Raises:
         ConfigError: a setting is out of range, or n_embd is not divisible by n_head.
@@ -22,7 +22,7 @@ class SweepConfig:
     block_size: int = ModelConfig.block_size
     n_ff_exp: int = ModelConfig.n_ff_exp
     steps: int = TrainConfig.steps
-    lr: float = default_lr()  # also for larger widths, so that a sweep varies one setting only
+    lr: float = default_lr()  # the same for all widths, so that a sweep varies only one setting
     batch_size: int = TrainConfig.batch_size
     dtype: DType = DEFAULT_DTYPE["compiled"]
     dropout: float = TrainConfig.dropout

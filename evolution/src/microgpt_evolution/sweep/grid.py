@@ -23,7 +23,7 @@ MAX_COMBINATIONS = 10_000  # combinations are created before training; the limit
 
 
 def grid(axes: Mapping[str, Sequence[Any]]) -> tuple[list[SweepConfig], list[str]]:
-    """Return the distinct valid combinations and the errors of the others.
+    """Return the distinct valid combinations, and the error messages of the invalid ones.
 
     The last axis varies fastest.
 

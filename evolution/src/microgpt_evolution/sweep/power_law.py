@@ -11,7 +11,7 @@ from statistics import fmean, linear_regression
 
 from microgpt_evolution.confidence_interval import half_width
 
-LEAST_FOR_FLOOR = 4  # minimum number of distinct x; three parameters can fit any three points
+LEAST_FOR_FLOOR = 4  # minimum number of distinct x to fit a floor; three points fit exactly
 LEAST = 3
 EXPONENTS = (0.01, 4.0)  # search range; the curve is nearly logarithmic at 0.01, nearly a step at 4
 N_TRIED = 100  # number of exponents in the grid search
@@ -22,7 +22,7 @@ Curve = Sequence[tuple[float, float]]  # pairs of x and loss
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """The loss as a function of x."""
+    """A power law that gives the loss as a function of x."""
 
     scale: float  # loss above the floor at x = 1
     exponent: float
@@ -39,7 +39,7 @@ class FittedLaw:
 
     law: PowerLaw
     has_floor: bool
-    without: tuple[PowerLaw, ...] = ()  # laws that each leave out one seed; empty if too few x
+    without: tuple[PowerLaw, ...] = ()  # laws fitted with one seed left out; may be empty
 
     def half_width(self, number: Callable[[PowerLaw], float]) -> float | None:
         """Return the half-width of a quantity's 95 % confidence interval, or None if unknown.
@@ -73,7 +73,7 @@ def fit_law(curves: Mapping[int, Curve]) -> FittedLaw | None:
         [point for seed, curve in curves.items() if seed != left_out for point in curve]
         for left_out in curves
     ]
-    if any(len(dict(rest)) < least for rest in rests):  # too few distinct x if one seed is left out
+    if any(len(dict(rest)) < least for rest in rests):  # without one seed, there are too few x
         return FittedLaw(law, has_floor)
     without = tuple(other for rest in rests if (other := fit(rest)))
     return FittedLaw(law, has_floor, without) if len(without) == len(rests) else None

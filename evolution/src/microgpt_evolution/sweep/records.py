@@ -56,7 +56,7 @@ class SweepSettings(BaseModel):
 
     @property
     def documents(self) -> tuple[str, float, float]:
-        """The identity of the documents; losses on different documents are not comparable."""
+        """A key that identifies the documents; losses are comparable only if the keys are equal."""
         return self.data_sha256, self.val_fraction, self.test_fraction
 
     @classmethod
@@ -107,12 +107,12 @@ class SweepResult(BaseModel):
 
     @property
     def is_final(self) -> bool:
-        """Whether the result does not depend on the machine."""
+        """Whether the result is final, because it does not depend on the machine."""
         return self.status in ("ok", "diverged")
 
     @classmethod
     def parse(cls, line: bytes, where: str) -> Self:
-        """Parse a line of evaluations.jsonl; raise RunError with its location if it is damaged."""
+        """Parse a line of evaluations.jsonl; raise RunError with the location on failure."""
         try:
             return cls.model_validate_json(line)
         except (ValidationError, ConfigError) as error:

@@ -112,7 +112,7 @@ class Scaling(Plottable):
 
     @classmethod
     def of(cls, results: Iterable[SweepResult]) -> "Scaling":
-        """Analyse all finished runs; only the first of several duplicates is used."""
+        """Analyse all finished runs; duplicates after the first are ignored."""
         by_config: dict[SweepConfig, dict[int, SweepResult]] = {}
         for result in results:
             if result.is_ok:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PACKAGES = ("microgpt-lib", "microgpt-evolution")  # must have the same versions on all machines
+PACKAGES = ("microgpt-lib", "microgpt-evolution")  # their versions must match on all machines
 TIMEOUT_S = 5.0
 COUNT_EVERY_S = 1.0
 PATIENCE_S = 30.0  # maximum time without workers; Dask's nanny takes time to restart a worker
@@ -45,7 +45,7 @@ class Dask(Pool):
         assert self._client
         if self._client.status == "running" and monotonic() >= self._counted_at + COUNT_EVERY_S:
             self._counted_at = monotonic()
-            with suppress(OSError):  # the futures report a lost connection
+            with suppress(OSError):  # a lost connection is reported by the futures
                 self._n_workers = sum(self._client.nthreads().values())
         if self._n_workers:
             self._had_workers_at = monotonic()
@@ -66,7 +66,7 @@ class Dask(Pool):
             raise self._no_workers()
 
     def deaths(self, error: BaseException) -> int:
-        """Return the number of workers that died; Dask tries several before it raises an error."""
+        """Return the number of workers that died; Dask tries several workers before it raises."""
         from distributed import KilledWorker
         from distributed.client import ClosedClientError
         from distributed.comm.core import CommClosedError
@@ -122,7 +122,7 @@ class Dask(Pool):
 
 
 class _DaskExecutor(Executor):
-    """Like `Client.get_executor(pure=False)`, but every future completes.
+    """Executor like `Client.get_executor(pure=False)`, except that every future completes.
 
     A future of Dask's executor never completes if its result cannot be fetched or unpickled.
     """
@@ -131,7 +131,7 @@ class _DaskExecutor(Executor):
         self._client = client
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Submit work; a `PickledOnce` is first sent without the contents."""
+        """Submit work; the contents of a `PickledOnce` are sent only to workers that lack them."""
 
         def ask(work: Callable[P, T]) -> "Remote[bytes | None]":  # pure=True merges equal tasks
             return self._client.submit(_pickled_result, work, *args, **kwargs, pure=False)

@@ -27,7 +27,7 @@ class Pool(ABC):
         self._executor: Executor | None = None
 
     def executor(self) -> Executor:
-        """Return the executor, which is built if necessary."""
+        """Return the executor; build it if necessary."""
         if self._executor is None:
             self._executor = self._build()
         return self._executor
@@ -50,7 +50,7 @@ class Pool(ABC):
         """Raise an error if no worker is left; called regularly while waiting for results."""
 
     def deaths(self, error: BaseException) -> int:
-        """Return the number of workers that died with this error; 0 if the work itself failed."""
+        """Return the number of workers that died, or 0 if the work itself raised the error."""
         return int(isinstance(error, BrokenExecutor | CancelledError))
 
     @abstractmethod
@@ -74,7 +74,7 @@ class Threads(Pool):
 
 
 class Processes(Pool):
-    """A pool of processes on this machine, which exit when their parent exits."""
+    """A pool of processes on this machine. The processes exit when the parent process exits."""
 
     def _build(self) -> Executor:
         context = multiprocessing.get_context("spawn")  # fork copies locks held by other threads
@@ -93,7 +93,7 @@ def default_workers(n_trials: int, trial_bytes: int) -> int:
 
     Args:
         n_trials: number of trials that can run concurrently.
-        trial_bytes: maximum memory per trial; more workers must not make a trial fail.
+        trial_bytes: maximum memory per trial; the concurrent trials must fit in the free memory.
     """
     return max(1, min(n_cpus(), n_trials, free_bytes() // trial_bytes))
 

@@ -53,7 +53,7 @@ def evaluate_all(
         work: function to call. Sent to processes with each item; use `PickledOnce` if it is large.
         items: arguments of work; they are read one by one as workers become free.
         pool: worker pool; it is left open unless the evaluation ends early.
-        on_outcome: called in this thread with the index and the outcome of each item.
+        on_outcome: called in the calling thread with the index and the outcome of each item.
         should_stop: event that ends the evaluation early. Ctrl-C and an exception in on_outcome
             also set the event. Processes are killed and Dask tasks are cancelled. Threads are
             joined, so their work must return soon after the event is set.
@@ -88,7 +88,7 @@ class _Evaluation(Generic[Item, Result]):
         self.n_deaths: Counter[int] = Counter()
         # True while a suspect runs alone. If a worker dies, the suspect is the cause.
         self.is_alone = False
-        self.has_lost = False  # a worker has died since the pool was built
+        self.has_lost = False  # whether a worker has died since the pool was built
 
     def outcomes(self, should_stop: Event) -> Iterator[tuple[int, Outcome[Result]]]:
         """Yield the index and the outcome of each item as it completes."""
@@ -108,7 +108,7 @@ class _Evaluation(Generic[Item, Result]):
                 yield i, outcome
 
     def _submit(self) -> None:
-        """Start items until all workers are busy; after a death, first wait for running items."""
+        """Start items until all workers are busy. If a worker died, first wait for running items."""
         if self.has_lost and not self.running:
             self.pool.close()
             self.has_lost = False

@@ -30,7 +30,7 @@ def comparison_report(summaries: Sequence[RunSummary]) -> Report:
 
 
 def _check_data(summaries: Sequence[RunSummary]) -> str:
-    """Describe the documents of the runs; raise RunError if the runs use different documents."""
+    """Return a description of the runs' documents; raise RunError if the documents differ."""
     known = [s for s in summaries if s.run.settings.get("data_sha256") is not None]
     if not known:
         return "unknown (imported logs)"
@@ -123,7 +123,7 @@ def _charts(summaries: Sequence[RunSummary]) -> Iterator[Section]:
 
 
 def _progress(measure: Measure, color: alt.Color, *, has_flops: bool) -> alt.VConcatChart:
-    """Return charts of the best value so far against the evaluations and, if known, the FLOPs."""
+    """Return charts of the best value so far over evaluations and, if known, over FLOPs."""
     fields = [("n", "evaluations", "linear")]
     if has_flops:  # imported logs record no FLOPs
         fields.append(("spent", "cumulative floating-point operations", "log"))

@@ -1,4 +1,4 @@
-"""Dataset of evaluations, used by most charts of a search report."""
+"""Dataset of evaluations that most charts of a search report use."""
 
 from dataclasses import asdict
 
@@ -29,7 +29,7 @@ def kind_of(origin: str) -> str:
 
 
 def evaluation_rows(summary: RunSummary) -> list[Row]:
-    """Return one row per evaluation, worst first, so that the best are drawn on top."""
+    """Return one row per evaluation, worst first, so that the best organisms are drawn on top."""
     rows = [_row(summary, entry) for entry in summary.run.entries]
     is_loss = all(measure.is_loss for measure in summary.measures.values())
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]  # a row of a chart's dataset
 
 PNG_SCALE = 2  # PNG pixels per chart pixel
-MAX_SCRIPT_BYTES = 2**24  # size limit for Vega's script: more than ten times its actual size
+MAX_SCRIPT_BYTES = 2**24  # size limit for Vega's script, more than ten times the actual size
 N_SVG = 3_000  # maximum number of evaluations drawn as SVG; with more, canvas is faster
 # Vega compiles expressions to functions, which requires 'unsafe-eval'.
 POLICY = (

@@ -21,7 +21,7 @@ from microgpt_report.page import PNG_SCALE, vega_config
 from microgpt_report.run_summary import summarise
 from microgpt_report.training_runs import training_run_of
 
-N_SAMPLES, MAX_TOKENS = 10, 200  # samples in a notebook, and maximum length of each
+N_SAMPLES, MAX_TOKENS = 10, 200  # number and maximum length of samples in a notebook
 
 
 @singledispatch
@@ -52,9 +52,9 @@ def _(result: Scaling) -> alt.TopLevelMixin:
 
 
 def as_html(result: object) -> str:
-    """Return the repr, the chart as an image, and samples; needs neither scripts nor network."""
-    png = vl_convert.vegalite_to_png(chart(result).to_dict(), scale=PNG_SCALE)  # has its own fonts
-    width = int.from_bytes(png[16:20]) // PNG_SCALE  # the header has the width at byte 16
+    """Return static HTML with the repr, the chart as an image, and samples."""
+    png = vl_convert.vegalite_to_png(chart(result).to_dict(), scale=PNG_SCALE)  # uses bundled fonts
+    width = int.from_bytes(png[16:20]) // PNG_SCALE  # a PNG header stores the width at byte 16
     image = b64encode(png).decode()
     samples = "".join(f"<li>{_text(sample)}</li>" for sample in _samples(result))
     return (
@@ -65,14 +65,14 @@ def as_html(result: object) -> str:
 
 
 def _samples(result: object) -> Iterable[str]:
-    """Return names or texts; a chat model, which learns only replies, has no samples of its own."""
+    """Return generated names or texts; none for chat models, which learn only replies."""
     if isinstance(result, EvolutionResult):
         return result.names
     if not isinstance(result, TrainResult) or result.tokenizer.is_chat:
         return ()
     model = InferenceGpt(result, engine=result.plan.engine)
     limit = MAX_TOKENS if result.model.block_size > MAX_TOKENS else None
-    return model.generate(N_SAMPLES, max_tokens=limit, rng=result.rng())  # those of `train`
+    return model.generate(N_SAMPLES, max_tokens=limit, rng=result.rng())  # same seed as in `train`
 
 
 def _text(text: str) -> str:

@@ -34,7 +34,7 @@ class Measure:
 
     @property
     def title(self) -> str:
-        """The name of the measure, with its unit if it is a loss."""
+        """The name of the measure, with the unit for a loss."""
         return f"{self.name}, nats per token" if self.is_loss else self.name
 
     @property
@@ -48,7 +48,7 @@ class Measure:
         return "lower" if self.is_loss else "higher"
 
     def of(self, evaluation: Evaluation) -> float | None:
-        """Return the value of an evaluation, or None if it failed or lacks the score."""
+        """Return the value of an evaluation, or None for a failure or a missing score."""
         if evaluation.status != "ok":
             return None
         if self.score is None:
@@ -92,13 +92,13 @@ class RunSummary:
 
     @property
     def common(self) -> Measure:
-        """The measure that applies to all organisms; in a Hydra search, the judge's score."""
+        """The measure used for all organisms. In a Hydra search, this is the judge's score."""
         measures = list(self.measures.values())
         return measures[0] if len(measures) == 1 else Measure("judge score", JUDGE)
 
     @cached_property
     def organisms(self) -> dict[str, tuple[str, Organism]]:
-        """The population name and the organism by organism id, including elites and migrants."""
+        """Map from organism ID to (population name, organism), including elites and migrants."""
         return {organism.id: (name, organism) for name, _, organism in self.ranked_organisms()}
 
     def ranked_organisms(self) -> Iterator[tuple[str, int, Organism]]:
@@ -133,7 +133,7 @@ class RunSummary:
 
     @cached_property
     def pareto_front(self) -> set[str]:
-        """The ids of all evaluations on the Pareto fronts of their populations."""
+        """The ids of all evaluations on the Pareto front of any population."""
         front: set[str] = set()
         for population, measure in self.measures.items():
             found = [
@@ -152,7 +152,7 @@ class RunSummary:
 
     @cached_property
     def champions(self) -> dict[str, Organism]:
-        """The winner if known, else the best organism of each population (the first if tied)."""
+        """The best finished organism per population; the winner, if known, takes precedence."""
         best: dict[str, Organism] = {}
         for name, _, found in self.ranked_organisms():
             if found.has_finished and (name not in best or found.fitness < best[name].fitness):
@@ -164,7 +164,7 @@ class RunSummary:
 
     @property
     def winner(self) -> Organism | None:
-        """The winner if known, else the best organism so far."""
+        """The winner of the search, or the best organism so far if there is no winner yet."""
         if self.retest and self.retest.id in self.organisms:
             return self.organisms[self.retest.id][1]
         return next(iter(self.champions.values()), None)
@@ -186,7 +186,7 @@ def read_run_summary(directory: Path, name: str) -> RunSummary:
 
 
 def summarise(run: RecordedRun, name: str, retest: RetestFile | None = None) -> RunSummary:
-    """Return the summary of a run; raise RunError if it is damaged or has no generations yet."""
+    """Return the summary of a run; raise RunError if the run is damaged or has no generations."""
     if run.is_imported:
         return RunSummary(name, run, None, _imported_generations(run), retest)
     settings = SearchSettings.of(run)
@@ -230,7 +230,7 @@ def describe_data(path: str, sha256: str) -> str:
 
 
 def facts(summary: RunSummary) -> dict[str, str]:
-    """Return the facts shown at the top of the report: result, settings and cost."""
+    """Return result, settings and cost, which are shown at the top of the report."""
     found = {"result": _result(summary)}
     if winner := summary.winner:
         found["genome"] = " ".join(winner.genome.describe().split())

@@ -1,4 +1,4 @@
-"""Scaling results as text, JSON and CSV; `±` and `_95` mark 95 % confidence half-widths."""
+"""Scaling results as text, JSON and CSV; `±` and `_95` mark half-widths of 95 % intervals."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ SIZE = ("n_embd", "n_head", "n_layer")
 SAMPLES, MODEL, NONE = "Samples (First 3)", "Model", "-"
 NAMES = {tuple(getattr(config, n) for n in SIZE): name for name, config in SIZES.items()}
 N_SHOWN = 24  # maximum number of characters shown per sample
-DIGITS = 3  # number of significant digits shown of the largest return
+DIGITS = 3  # number of significant digits of the largest return
 NOUNS = {"steps": "steps", "params": "parameters"}
 GAP = "  "  # space between columns
 
@@ -46,7 +46,7 @@ def read_sweeps(
 
 
 def as_json(scaling: Scaling) -> dict[str, Any]:
-    """Return the scaling as a JSON object; "point" in a series is an index into "points"."""
+    """Return the scaling as a JSON object, in which series refer to "points" by index."""
     points = [_point(scaling, cell) | {"samples": list(cell.samples)} for cell in scaling.cells]
     return {"points": points, "series": [_series(scaling, series) for series in scaling.series]}
 
@@ -138,7 +138,7 @@ def with_interval(mean: Mean | None, digits: int = 4) -> str:
 
 
 def model_name(config: SweepConfig) -> str:
-    """Return the name of a model size, such as "small", or else n_embd/n_head/n_layer."""
+    """Return the name of a model size, such as "small", or n_embd/n_head/n_layer if unnamed."""
     size = tuple(getattr(config, name) for name in SIZE)
     return NAMES.get(size, "/".join(map(str, size)))
 
@@ -158,7 +158,7 @@ def _columns(
 
 
 def _shared(series: Series) -> str:
-    """Format the settings that all cells of a series share and that differ from the defaults."""
+    """Format the non-default settings that all cells of a series share."""
     cell = series.cells[0]
     varied = differing(cell.config for cell in series.cells)
     always = SIZE if series.axis == "steps" else ["steps"]

@@ -1,4 +1,4 @@
-"""Report of sweeps: training runs, scaling, and the tables of `microgpt analyze`."""
+"""Report of sweeps, with training runs, scaling and the tables of `microgpt analyze`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

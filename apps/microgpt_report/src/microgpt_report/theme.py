@@ -127,7 +127,7 @@ def kind_color(kinds: set[str]) -> alt.Color:
 def panels(
     populations: Sequence[str], draw: Callable[[str, int], ChartType], width: int = WIDTH
 ) -> ChartType:
-    """Return the chart of a single population, `width` pixels wide, or a grid for several."""
+    """Return the chart of one population, or a grid of charts for several populations."""
     if len(populations) == 1:
         return draw(populations[0], width)
     width = WIDTH // N_COLUMNS - 60

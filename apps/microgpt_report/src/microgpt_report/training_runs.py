@@ -20,7 +20,7 @@ MAX_POINTS = 100  # maximum number of points per curve; more would not be visibl
 WIDEST = 1 / 20  # maximum standard deviation of the Gaussian smoothing, as a fraction of the run
 WIDTH_AT_FIRST = 1 / 5  # maximum standard deviation, as a fraction of the number of steps so far
 
-# Keys of meta.json that are not settings or that the curve already shows.
+# Keys of meta.json that are not settings, or whose values the curve shows.
 _OUTCOMES = {"steps", "train_loss", "val_loss", "test_loss", "best_step", "seconds"}
 _SIZES = ("n_embd", "n_head", "n_layer", "block_size")
 
@@ -74,7 +74,7 @@ class TrainingRun:
 
     @cached_property
     def best(self) -> tuple[int, float] | None:
-        """Step and value of the lowest held-out loss (the first if tied)."""
+        """The step and value of the lowest held-out loss; the first step wins ties."""
         return min(self._all_held_out, key=lambda measured: measured[1], default=None)
 
     @cached_property
@@ -93,7 +93,7 @@ def read_training_runs(directories: Sequence[Path]) -> list[TrainingRun]:
 
 
 def training_run_of(result: TrainResult) -> TrainingRun:
-    """Return the run of a result; raise CheckpointError if it has no losses."""
+    """Return the training run of a result; raise CheckpointError if there are no losses."""
     if not result.state.history:
         raise CheckpointError("there are no losses to plot; train for at least one step")
     label = f"{count_params(result.model):,} weights"

@@ -108,7 +108,10 @@ class _Evaluation(Generic[Item, Result]):
                 yield i, outcome
 
     def _submit(self) -> None:
-        """Start items until all workers are busy. If a worker died, first wait for running items."""
+        """Start items until all workers are busy.
+
+        If a worker has died, first wait for the running items to finish.
+        """
         if self.has_lost and not self.running:
             self.pool.close()
             self.has_lost = False

@@ -1,4 +1,4 @@
-"""MAP-Elites heat maps: the best organism per size and novelty bin for each Hydra head."""
+"""MAP-Elites heat maps: the best organism per bin of size and novelty, for each Hydra head."""
 
 from itertools import product
 

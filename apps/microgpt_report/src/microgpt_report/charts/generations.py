@@ -53,7 +53,7 @@ def _rows(summary: RunSummary) -> list[Row]:
 def _chart(
     summary: RunSummary, name: str, kinds: set[str], bands: Sequence[StagnationStage], width: int
 ) -> ChartType:
-    """Return the chart of one population. All populations use the same color scale."""
+    """Return the chart of one population. The charts of all populations share a color scale."""
     first = 0 if PRIMORDIAL in kinds else 1
     x = theme.generations_axis(first, max(summary.last_generation, first + 1))
     mine = alt.datum.population == title_of(name)

@@ -14,7 +14,7 @@ from microgpt_report.run_summary import RunSummary
 
 HEIGHT = 320
 LABEL: dict[str, Any] = {"align": "right", "dx": -7, "fontSize": 11, "fontWeight": "bold"}
-APART = 0.06  # fraction of the axis over which equal values are spread, with the best on top
+APART = 0.06  # equal values are spread over this fraction of the axis, with the best on top
 N_LABELS = 8  # maximum number of labels per axis; with more values, only the ends are labelled
 HAS_WORTH = "datum.overall !== null"
 
@@ -56,7 +56,7 @@ def _axis(values: list[float]) -> tuple[float, float]:
 
 
 def _chart(summary: RunSummary, varying: dict[str, list[float]]) -> alt.HConcatChart:
-    """Return the line chart, with a strip beside it on which a range of values can be selected."""
+    """Return the line chart and a strip on which a range of values can be selected."""
     brush = alt.selection_interval(name="worths", encodings=["y"])
     colors = [theme.RED, theme.SKY, f"{theme.GREY}60"]
     scale = alt.Scale(domain=list(STANDINGS), range=colors)

@@ -19,7 +19,7 @@ from microgpt_report import theme
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import CONFIRM, PRIMORDIAL, RunSummary
 
-LEAST_RANGE = 0.2  # minimum length of the share axis, so that a small share looks small
+LEAST_RANGE = 0.2  # minimum length of the axis; otherwise, small shares would look large
 FEWEST = 12  # minimum number of evaluations to estimate importance
 MAX_GROUPS = 4
 CHI_SQUARED_95 = (3.841, 5.991, 7.815)  # 95th percentiles for 1, 2 and 3 degrees of freedom
@@ -33,11 +33,11 @@ class Importance:
     gene: str
     share: float  # explained share of the rank variance, 0 to 1; negative estimates are set to 0
     chance: float  # significance threshold: exceeded by chance in 5 % of cases
-    correlation: float  # rank correlation of gene and fitness; positive if larger values are better
+    correlation: float  # rank correlation of gene and fitness; positive if large genes are better
 
     @property
     def word(self) -> str:
-        """The better direction as a phrase; empty if neither direction is clearly better."""
+        """The better direction of the gene as a phrase, or an empty string if there is none."""
         if self.share <= self.chance or abs(self.correlation) < CLEAR:
             return ""
         return "larger is better" if self.correlation > 0 else "smaller is better"

@@ -27,7 +27,7 @@ def section(summary: RunSummary) -> Section:
 
 
 def _rows(summary: RunSummary) -> tuple[list[Row], list[Row]]:
-    """Return one row per organism shown, and one row per link to a parent that is shown."""
+    """Return one row per displayed organism, and one row per link to a displayed parent."""
     winners = _ancestors(summary, summary.winner)
     first_row, low = {}, 0.0
     for name in summary.measures:

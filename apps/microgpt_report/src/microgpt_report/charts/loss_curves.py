@@ -15,11 +15,11 @@ from microgpt_report.training_runs import Curve, TrainingRun, differing
 
 WIDTH, HEIGHT = 520, 300  # plot size in pixels
 LABEL_HEIGHT, LABEL_WIDTH = 34, 300  # label size in pixels; the chart grows to fit all labels
-SUBTITLE_WIDTH, MAX_IN_TITLE = 100, 2  # characters per subtitle line; maximum settings in the title
+SUBTITLE_WIDTH, MAX_IN_TITLE = 100, 2  # characters per line; maximum number of settings
 N_MARKED = 50  # maximum number of points on a held-out curve; more would hide the line
-BEGINNING = 0.05  # initial fraction of the steps in which high losses may be cut off
+BEGINNING = 0.05  # high losses may be cut off in this initial fraction of the steps
 MARGIN, LEAST_MARGIN = 0.06, 0.01  # y-axis margin as a share of the range; minimum margin in nats
-ROOM_FOR_NOISE = 0.25  # extra space for unsmoothed losses, as a fraction of the other curves' range
+ROOM_FOR_NOISE = 0.25  # space for unsmoothed losses, as a fraction of the range of the curves
 LOG_FROM = 8  # minimum ratio of the longest to the shortest run for a logarithmic step axis
 HELD_OUT, TRAINING = "held-out", "training (smoothed)"
 
@@ -72,7 +72,7 @@ def _highest(curve: Curve) -> float:
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Return the positions, spaced at least `gap` apart and, if possible, within [low, high]."""
+    """Return positions that are at least `gap` apart and, if possible, within [low, high]."""
     order = sorted(range(len(places)), key=places.__getitem__)
     moved = list(places)
     moved[order[0]] = max(moved[order[0]], low + gap / 2)
@@ -120,7 +120,7 @@ def _of(base: alt.Chart, rows: list[Row]) -> alt.Chart:
 
 def _lines(base: alt.Chart, runs: Runs) -> Iterator[alt.Chart]:
     are_few = len(runs) <= len(COLORS)
-    if are_few:  # draw the faintest lines first, below the others
+    if are_few:  # the faintest lines come first, so that they are drawn below the others
         rows = _curves(runs, TRAINING, lambda run: run.training)
         yield _of(base, rows).mark_line(strokeWidth=1, opacity=0.2, clip=True)
     smoothed = _curves(runs, TRAINING, lambda run: run.smoothed)
@@ -137,7 +137,7 @@ def _lines(base: alt.Chart, runs: Runs) -> Iterator[alt.Chart]:
 
 
 def _points(base: alt.Chart, runs: Runs, high: float) -> Iterator[alt.Chart]:
-    """Yield markers for held-out losses, their minima, and training curves of a single point."""
+    """Yield markers for held-out losses, for their minima, and for one-point training curves."""
     rows = _curves(runs, TRAINING, lambda run: run.smoothed if len(run.points) == 1 else [])
     rows += _curves(
         runs, HELD_OUT, lambda run: run.held_out if len(run.held_out) <= N_MARKED else []
@@ -149,7 +149,7 @@ def _points(base: alt.Chart, runs: Runs, high: float) -> Iterator[alt.Chart]:
 
 
 def _labels(runs: Runs) -> list[Row]:
-    """Return the labels (name and value) beside the ends of the curves.
+    """Return the labels, each with a name and a value, for the ends of the curves.
 
     For a single run, the title shows the name of the run and the labels name the curves.
     """
@@ -187,7 +187,7 @@ def _settings(run: TrainingRun, names: Sequence[str]) -> list[str]:
 
 
 def _beside(base: alt.Chart, labels: list[Row]) -> Iterator[alt.Chart]:
-    """Yield the label texts: names in the colors of the curves, with the values below."""
+    """Yield the label layers: names in the colors of the curves, with the values below."""
     at = _of(base, labels).encode(x=alt.value(WIDTH + 12))
     name = at.mark_text(align="left", limit=LABEL_WIDTH, dy=-6, fontWeight="bold", fontSize=12)
     yield name.encode(text="name:N")
@@ -196,7 +196,7 @@ def _beside(base: alt.Chart, labels: list[Row]) -> Iterator[alt.Chart]:
 
 
 def _title(runs: Runs) -> alt.Title:
-    """Return the title with the shared settings and, for a single run, its losses."""
+    """Return the title with the shared settings. For a single run, also include the losses."""
     names = differing(runs)
     by = f", by {' and '.join(names)}" if 0 < len(names) <= MAX_IN_TITLE else ""
     subtitle = []

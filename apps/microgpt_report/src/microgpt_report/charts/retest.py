@@ -74,7 +74,7 @@ def _rows(summary: RunSummary) -> list[Row]:
     again: dict[str, list[float]] = {}
     for entry in summary.run.entries:
         worth = summary.worth(entry)
-        # Entries of imported logs have no parents.
+        # Imported logs do not record parents.
         if entry.origin == CONFIRM and entry.parents and worth is not None:
             again.setdefault(entry.parents[0], []).append(worth)
     rows: list[Row] = []

@@ -12,8 +12,8 @@ from microgpt_report.scaling_tables import NOUNS, SIZE, model_name
 
 WIDTH, HEIGHT = 320, 250  # panel size in pixels
 N_ON_CURVE = 60  # number of points per power-law curve
-NUMBERS = ",~r"  # D3 number format, as in 21,000 and 0.01
-CLOCK_S = 1e-4  # minimum time shown: a logarithmic axis cannot show a measured time of 0
+NUMBERS = ",~r"  # D3 number format, for example 21,000 and 0.01
+CLOCK_S = 1e-4  # minimum time shown; a logarithmic axis cannot show 0
 ROOM = 0.06  # margin above and below the losses, as a fraction of their range
 
 X = Callable[[Cell], float]
@@ -41,7 +41,7 @@ def draw(scaling: Scaling) -> alt.VConcatChart:
 
 
 class _Panels:
-    """Builder of panels that share the loss axis and the legend of models.
+    """Builds panels that share the loss axis and the legend of models.
 
     Colors encode the model size. Shapes encode the other settings, except the steps.
     """
@@ -71,7 +71,7 @@ class _Panels:
         several = [series for series in self._scaling.series if series.axis == axis]
         rows = [row for number, series in enumerate(several) for row in _curve(series, number)]
         line = theme.inline(rows).mark_line(strokeWidth=1.6, clip=True)
-        # A curve over the parameter counts spans several models, so it has no model's color.
+        # A curve over the parameter counts spans several models, so no model's color fits.
         color = self._color if axis == "steps" else alt.value(theme.DARK_GREY)
         is_law = any(series.law for series in several)
         return self._panel(

@@ -29,7 +29,7 @@ def section(summary: RunSummary) -> Section:
 def _rows(summary: RunSummary) -> list[Row]:
     """Return one row per generation and species, with the share of the species.
 
-    The largest species keep their names. The others are named "other", but keep separate rows.
+    Only the largest species have a name. Each other species has a row with the name "other".
     """
     everyone = Counter(o.genome.species for _, o in summary.organisms.values())
     named = [name for name, n in everyone.most_common(N_NAMED) if n > 1]

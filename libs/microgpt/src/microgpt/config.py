@@ -24,7 +24,7 @@ WeightsFormat = Literal["json", "safetensors"]
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
 MAX_THREADS = 1024  # guards against typos; more threads than cores have no benefit
 N_EVALUATIONS = 20  # number of held-out loss evaluations per training run
-MAX_NEW_TOKENS = 100_000  # per sample; limits memory use
+MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; limits memory use
 DEFAULT_TEMPERATURE = 0.5  # values below 1 favor likely tokens
 CURVE_FILES = ("curves.png", "curves.svg")  # loss curves in a model directory
 
@@ -86,7 +86,7 @@ def default_lr(n_embd: int = ModelConfig.n_embd) -> float:
     """Return the learning rate for an embedding width: 0.01 up to 16, then inversely proportional.
 
     Adam changes each weight by about the learning rate per step. A wider layer adds up more such
-    changes, so its rate is lower in proportion (Yang et al. 2022, "Tensor Programs V", table 8).
+    changes, so the rate is proportionally lower (Yang et al. 2022, "Tensor Programs V", table 8).
     """
     return 0.01 * min(1.0, ModelConfig.n_embd / n_embd)
 
@@ -147,7 +147,7 @@ def _is_finite(value: float) -> bool:
 
 
 def _brief(value: object) -> str:
-    """Return up to 24 characters of a value for an error message; no float is longer."""
+    """Return the first 24 characters of a value for an error message; floats are not longer."""
     try:
         return f"{value!r:.24}"
     except ValueError:  # Python converts integers of at most 4,300 digits

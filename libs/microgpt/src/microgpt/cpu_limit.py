@@ -11,14 +11,14 @@ from microgpt.memory_limit import cgroup_directories
 
 
 def n_cpus() -> int:
-    """Return the number of CPUs that this process may use; a fraction counts as a whole CPU."""
+    """Return the number of CPUs that this process may use; fractions are rounded up."""
     # macOS and Windows have no sched_getaffinity.
     n = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return max(1, min([n, *map(ceil, _quotas())]))
 
 
 def _quotas() -> Iterator[float]:
-    """Yield the CPU quota of the process's cgroup and of each parent cgroup, if they have one."""
+    """Yield the CPU quota of the process's cgroup and of each parent cgroup that has a quota."""
     for directory, version in cgroup_directories("cpu"):
         with suppress(OSError, ValueError):  # missing file, or a quota of "max"
             quota, period = _read_v1(directory) if version == 1 else _read_v2(directory)

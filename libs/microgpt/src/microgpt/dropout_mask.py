@@ -3,7 +3,7 @@
 The mask is a hash of the seed, the document, the token position and the site in the model. It is
 stateless, so all engines, threads and resumed runs use the same mask. SplitMix64 (Steele, Lea &
 Flood 2014) hashes document and position to a key. Wellons' "lowbias32" (2018) hashes key and site
-to a random number; it uses 32-bit multiplications, which vector units support.
+to a random number with 32-bit multiplications, which vector units support.
 """
 
 from collections.abc import Sequence

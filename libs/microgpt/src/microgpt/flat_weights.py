@@ -23,7 +23,7 @@ class Numbers(Protocol):
 def by_name(
     config: ModelConfig, numbers: Sequence[float]
 ) -> dict[str, tuple[tuple[float, ...], ...]]:
-    """Return flat numbers as named matrices."""
+    """Convert flat numbers to a mapping from matrix names to matrices."""
     matrices, start = {}, 0
     for name, (rows, columns) in weight_shapes(config).items():
         end = start + rows * columns

@@ -144,7 +144,7 @@ class InferenceGpt(Predictor):
         max_tokens: int | None = None,
         seed: int = DEFAULT_SEED,
     ) -> Job:
-        """Return a `Job` for `samples`, without stop strings; `opening` describes the prompts."""
+        """Return a `Job` for `samples`, without stop strings; see `opening` for the prompts."""
         check_count("num_samples", num_samples)
         check_seed(seed)
         n_dropped, openings = 0, [self.opening(prompt) for prompt in prompts]
@@ -191,7 +191,7 @@ class InferenceGpt(Predictor):
     ) -> TokenStream:
         """Return a stream of the tokens that follow a prompt.
 
-        Do not use `rng` elsewhere until the stream ends or is closed: tokens are sampled ahead.
+        Do not use `rng` until the stream ends or is closed, because tokens are sampled in advance.
 
         Raises:
             PromptError: the prompt is empty, exceeds block_size, or contains an unknown token.

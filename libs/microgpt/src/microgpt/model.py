@@ -52,7 +52,7 @@ def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list
 
 
 def keep_all(x: Vector[Number], position: int, site: int) -> Vector[Number]:
-    """Return x unchanged; the default `drop`, which disables dropout."""
+    """Return x unchanged; as the default `drop`, this function disables dropout."""
     return x
 
 
@@ -70,7 +70,7 @@ class Gpt(Generic[Number]):
     def forward(
         self, token: int, cache: KVCache[Number], drop: Drop[Number] = keep_all
     ) -> Vector[Number]:
-        """Add a token to the cache (at most block_size) and return the next token's logits."""
+        """Add a token to the cache of up to block_size tokens; return the next token's logits."""
         position = len(cache[0][0])
         x = add(self.weights["wte"][token], self.weights["wpe"][position])  # (C)
         x = rmsnorm(x)  # the residual stream starts with a root mean square of 1

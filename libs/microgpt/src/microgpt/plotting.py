@@ -1,7 +1,7 @@
 """Charts and notebook views of results, drawn by an optional package.
 
-The library does not depend on Altair. A package that draws results has two entry points in the
-group `microgpt.plotting`: `chart` and `html`, functions of a result. microgpt-report is one.
+The library does not depend on Altair. A plotting package has two entry points in the group
+`microgpt.plotting`: `chart` and `html`, which take a result. One such package is microgpt-report.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ GROUP = "microgpt.plotting"
 
 
 class Plottable:
-    """A result with a chart, which a notebook shows."""
+    """Base class of results that notebooks display as charts."""
 
     def plot(self) -> Any:
         """Return an Altair chart; `result.plot().save("losses.png")` writes a picture.

@@ -35,7 +35,7 @@ class DecodeRules:
 
 @dataclass(frozen=True)
 class Job:
-    """Prompts to continue once per seed; continuations are ordered by prompt, then by seed."""
+    """Prompts, each continued once per seed. Continuations are ordered by prompt, then by seed."""
 
     prompts: Sequence[Sequence[int]]
     seeds: range
@@ -49,7 +49,7 @@ class Job:
 
 
 class Continuation(NamedTuple):
-    """The generated tokens of a sequence; finish_reason is None until the end."""
+    """The generated tokens of a sequence; finish_reason is None until the sequence ends."""
 
     tokens: list[int]
     finish_reason: FinishReason | None
@@ -59,7 +59,7 @@ class Continuation(NamedTuple):
 def sample(
     logits: Sequence[float], *, sampling: Sampling, rng: random.Random, forbidden: Collection[int]
 ) -> int:
-    """Sample a token from logits (V) with one uniform draw; greedy at temperature 0.
+    """Sample a token from logits (V) with one uniform draw; temperature 0 is greedy.
 
     Raises:
         PromptError: all tokens are forbidden, or a logit is not finite.
@@ -124,7 +124,7 @@ class TokenStream(Iterator[int]):
     """Iterator over the tokens of one sequence, which are generated lazily."""
 
     def __init__(self, steps: Generator[int, None, FinishReason]) -> None:
-        # None until the sequence ends; "length" if it reached max_tokens or filled the context.
+        # None until the sequence ends; "length" if max_tokens is reached or the context full.
         self.finish_reason: FinishReason | None = None
         self._steps = steps
 

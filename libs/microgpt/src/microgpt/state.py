@@ -51,7 +51,7 @@ class TrainingPlan:
     dtype: DType
     data: DataFacts
     input: Path | None = None  # file of documents; None if the preset generates the data
-    column: str | None = None  # column of a table or field of JSON objects that is read
+    column: str | None = None  # column of the table or field of the JSON objects to read
     vocab_size_wanted: int | None = None  # requested size; the vocabulary may be smaller
     weights_format: WeightsFormat | None = None  # format of the saved model, if requested
     preset: PresetName | None = None
@@ -73,7 +73,7 @@ class TrainEvent:
 
 @dataclass(frozen=True)
 class TrainState:
-    """A checkpoint; a resumed run gives the same result as an uninterrupted one."""
+    """A checkpoint. A run resumed from it gives the same result as an uninterrupted run."""
 
     step: int  # number of completed steps
     weights: Numbers = field(repr=False)  # all weights, in the order of `weight_shapes`
@@ -89,9 +89,9 @@ class TrainState:
     average: WeightAverage | None = None  # running average of the weights, if enabled
 
     def final_weights(self, steps: int) -> Numbers:
-        """Return the result of a run of `steps` steps, if it ends at this checkpoint.
+        """Return the final weights of a run of `steps` steps that ends at this checkpoint.
 
-        These are the weights with the lowest held-out loss, else the average, else the latest.
+        Return the weights with the lowest held-out loss, else the average, else the latest.
         """
         if self.best:
             return self.best.weights
@@ -102,7 +102,7 @@ class TrainState:
 
 @dataclass(frozen=True, repr=False)
 class TrainResult(TrainedModel, Plottable):
-    """A trained model and its training run; with validation, the weights of the best step.
+    """A trained model and its training run. With validation, the weights are the best ones.
 
     `InferenceGpt(result)` generates text, `save(result, path)` writes the model, and
     `result.plot()` draws the losses. A notebook shows the losses and, for a text model, samples.

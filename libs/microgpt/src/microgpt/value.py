@@ -87,7 +87,7 @@ class Value:
         order: list[Value] = []  # topological order, inputs first, without leaves
         seen = {self}
         path = [(self, iter(self._inputs))]
-        while path:  # iterative depth-first search, because recursion could exceed the limit
+        while path:  # iterative depth-first search; recursion could exceed Python's limit
             node, unvisited = path[-1]
             for source in unvisited:
                 if source._inputs and source not in seen:

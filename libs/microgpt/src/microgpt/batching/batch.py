@@ -1,7 +1,7 @@
 """Decode jobs of several callers in one batch.
 
 Jobs with the same rules can share a batch, which decodes all sequences in parallel. Each call runs
-for about 20 ms. Between calls, the caller can collect finished jobs, cancel others and switch to
+for about 20 ms. Between calls, the caller can collect finished jobs, cancel jobs and switch to
 another batch. The result of a job does not depend on the other jobs; it equals the result of
 `InferenceGpt.samples` or `InferenceGpt.reply`.
 """

@@ -108,7 +108,7 @@ def _pieces(vocabulary: dict[str, int]) -> list[bytes]:
 
 
 def _check_merges(model: _Model) -> None:
-    """Raise TokenizerError if a merge contains an unknown token; the library could panic on it."""
+    """Raise TokenizerError if a merge has an unknown token, which could make the library panic."""
     for merge in model.merges:
         for piece in (*merge, "".join(merge)):
             if piece not in model.vocab:

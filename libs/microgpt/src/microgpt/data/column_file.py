@@ -10,8 +10,8 @@ from microgpt.errors import DataError
 from microgpt.printable import printable
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
-DELIMITERS = "\t;|,"  # the first of these that gives the most columns
-SAMPLE = 20  # number of lines that must be JSON
+DELIMITERS = "\t;|,"  # the delimiter that gives the most columns is used; the first one in a tie
+SAMPLE = 20  # number of lines or elements that must be JSON objects
 N_NAMED = 20  # number of columns to name in an error message
 
 _Rows = Iterator[tuple[int, dict[str, object]]]
@@ -22,14 +22,14 @@ def load_column(
 ) -> list[str]:
     """Return the texts of a column of a table with a header, or of a field of JSON objects.
 
-    JSON may be an object per line or an array of objects. Surrounding white space is removed, and
+    JSON may be one object per line or an array of objects. Surrounding white space is removed, and
     rows without a text are omitted.
 
     Args:
         tell: called with a message for the user if rows were omitted.
 
     Raises:
-        DataError: the file is not such a file, has no such column, or has no text in the column.
+        DataError: the file is neither a table nor JSON, or the column is missing or has no text.
     """
     file = path if isinstance(path, TextFile) else TextFile(path)
     lines = list(file)
@@ -86,7 +86,7 @@ def _fields(line: str, delimiter: str) -> list[str]:
 
 
 def _table_rows(path: Path, lines: Sequence[str]) -> _Rows:
-    """Yield the number of the last line and the fields of each row."""
+    """Yield the fields of each row, with the number of the last line of the row."""
     first = next(filter(str.strip, lines), "")
     names = _header(first)
     if len(names) < 2 and path.suffix.lower() not in TABLE_SUFFIXES:
@@ -113,7 +113,7 @@ def _table_rows(path: Path, lines: Sequence[str]) -> _Rows:
 
 
 def _json_rows(path: Path, lines: Sequence[str]) -> _Rows:
-    """Yield the number and the value of each line, or of each element of an array."""
+    """Yield the number and the parsed value of each line or array element."""
     values: Iterable[tuple[int, object]]
     values = ((i, _parse(line)) for i, line in enumerate(lines, start=1) if line.strip())
     array = _parse("\n".join(lines)) if lines[0].lstrip().startswith("[") else None
@@ -134,7 +134,7 @@ def _parse(text: str) -> object:
 
 
 def _first_objects(docs: Sequence[str]) -> list[dict[str, object]]:
-    """Return the first JSON objects of a file, or [] if it has other content."""
+    """Return the first JSON objects of a file, or [] if the file has other content."""
     if docs[0][0] not in "[{":
         return []
     values = [_parse(doc) for doc in docs[:SAMPLE]]

@@ -50,7 +50,7 @@ class Item:
 
 @dataclass(frozen=True)
 class ChatTestSet:
-    """Conversations and the replies in them to be scored."""
+    """Conversations, and the replies to score."""
 
     conversations: list[Conversation]
     items: list[Item]
@@ -100,7 +100,7 @@ class _Turn(Message):
 
 
 def _values(file: TextFile) -> Iterator[tuple[int, object]]:
-    """Yield line numbers and lines, or the positions and values of a JSON array."""
+    """Yield (line number, line) pairs, or (position, value) pairs for a JSON array."""
     lines = iter(file)
     first = next(lines, "")
     if not _starts_array(first):
@@ -108,7 +108,7 @@ def _values(file: TextFile) -> Iterator[tuple[int, object]]:
         yield from ((number, line) for number, line in numbered if line.strip())
         return
     try:
-        values = from_json("\n".join([first, *lines]))  # refuses lone surrogates
+        values = from_json("\n".join([first, *lines]))  # rejects lone surrogates
     except ValueError as error:
         raise DataError(
             f"{file.path} is neither JSONL nor a JSON array: {error}; write one conversation per "
@@ -132,7 +132,7 @@ def _starts_array(line: str) -> bool:
 
 
 def _messages(value: object, info: ValidationInfo) -> object:
-    """Convert any format to a list of messages; count omitted ones by role in `info.context`."""
+    """Convert any format to a list of messages; count omissions by role in `info.context`."""
     if isinstance(value, dict):
         if "messages" in value:
             value = value["messages"]
@@ -168,7 +168,7 @@ _TURNS: TypeAdapter[tuple[_Turn, ...]] = TypeAdapter(
 def _parse(value: object, where: str, ignored: Counter[str]) -> Sequence[_Turn]:
     """Return the messages of a line of JSON or of a parsed value.
 
-    Raises DataError if there are none, if the roles do not alternate or if a message is invalid.
+    Raises DataError if there are no messages, the roles do not alternate or a message is invalid.
     """
     try:
         if isinstance(value, str):
@@ -177,7 +177,7 @@ def _parse(value: object, where: str, ignored: Counter[str]) -> Sequence[_Turn]:
             turns = _TURNS.validate_python(value, context=ignored)
     except ValidationError as error:
         if not isinstance(value, str):
-            return _parse(json.dumps(value), where, ignored)  # raises the error in terms of JSON
+            return _parse(json.dumps(value), where, ignored)  # raises the error for JSON input
         problem = first_problem(error, root="messages").replace("at line 1 column", "at column")
         raise DataError(f"{where}: {problem}") from error
     if not turns:

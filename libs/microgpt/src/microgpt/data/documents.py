@@ -37,13 +37,13 @@ def load_text(
 
 
 def load_lines(path: str | Path | TextFile) -> list[str]:
-    """Return the same as `load_text`, but accept the lines of tables and JSON."""
+    """Return the lines of a file as `load_text` does, but also accept tables and JSON."""
     file = path if isinstance(path, TextFile) else TextFile(path)
     return _documents(file.path, file)
 
 
 def load_lines_or_stream(path: str | Path | TextFile) -> list[str] | str:
-    """Return the lines like `load_text`, or the whole content if the file is running text."""
+    """Return the lines as `load_text` does, or the whole content if the file is running text."""
     file = path if isinstance(path, TextFile) else TextFile(path)
     lines = list(file)
     docs = _documents(file.path, lines)

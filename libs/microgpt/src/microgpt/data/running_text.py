@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-SAMPLE = 5_000  # number of lines to look at
+SAMPLE = 5_000  # maximum number of lines to examine
 
 
 def is_running_text(lines: Sequence[str]) -> bool:
-    """Return whether lines belong together as one text instead of being separate documents.
+    """Return whether lines are running text rather than separate documents.
 
-    They do if blank lines separate paragraphs of prose, verse or source code, or if the lines are
-    prose wrapped at a fixed width. docs/formats.md gives the rule.
+    Running text has blank lines between paragraphs of prose, verse or source code, or is prose
+    wrapped at a fixed width. See docs/formats.md for the rule.
     """
     lines = lines[:SAMPLE]
     texts = [line for line in lines if line.strip()]

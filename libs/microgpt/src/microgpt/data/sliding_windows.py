@@ -24,7 +24,7 @@ class SlidingWindows:
         first: int | None = None,
         stride: int | None = None,
     ) -> None:
-        """Create the chunks of a sequence; they are computed on access.
+        """Create the chunks of a sequence. Each chunk is computed on access.
 
         Args:
             tokens: at least two tokens.

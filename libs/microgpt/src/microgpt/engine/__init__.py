@@ -12,4 +12,4 @@
 The tests compare this engine with the reference engine. See docs/performance.md for the design.
 """
 
-from microgpt.engine import jit as jit  # comes first: it hashes the sources before their import
+from microgpt.engine import jit as jit  # must be first: hashes the sources before importing them

@@ -99,7 +99,7 @@ def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int
     def allocate(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
         if len(shape) == 1:
             return np.zeros(shape, np.int64)
-        *outer, rows, columns = shape  # pad rows, because transposing processes square tiles
+        *outer, rows, columns = shape  # padded, because `transpose` processes square tiles
         room = (*outer, padded(rows, dtype), columns)
         return aligned_zeros(room, "int32" if name == "keys" else dtype)[..., :rows, :]
 

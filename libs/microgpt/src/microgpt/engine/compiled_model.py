@@ -28,7 +28,7 @@ from microgpt.model import Weights, count_params, init_weights
 from microgpt.sampling import NOT_FINITE_MESSAGE, DecodeRules, FinishReason
 
 EVAL_TOKENS = 256  # tokens per micro-batch if the documents are short
-CALL_WORK = 10**9  # number of weights times tokens per kernel call; takes about 20 ms
+CALL_WORK = 10**9  # number of weights times tokens per kernel call; a call takes about 20 ms
 GROUP = 1024  # maximum number of sequences per decoder; larger groups are not faster
 
 
@@ -53,7 +53,7 @@ class CompiledModel:
         return weights
 
     def nll(self, docs: Sequence[Tokens], *, threads: int = 1) -> float:
-        """Return the total negative log-likelihood, in nats, of the tokens that count in the loss.
+        """Return the total negative log-likelihood of all unmasked target tokens, in nats.
 
         Each document must have 2 to block_size + 1 tokens.
         """
@@ -63,7 +63,7 @@ class CompiledModel:
         return float(np.concatenate(list(losses)).astype(np.float64).sum())
 
     def log_probabilities(self, tokens: Tokens, first: int = 0) -> NDArray[np.float64]:
-        """Return next-token log-probabilities (n, V) for each position from index `first` on.
+        """Return next-token log-probabilities (n, V) for all positions starting at index `first`.
 
         Raises:
             PromptError: a logit is not finite.
@@ -105,7 +105,7 @@ class CompiledModel:
     def decode(
         self, prompt: Tokens, rules: DecodeRules, rng: random.Random
     ) -> Generator[int, None, FinishReason]:
-        """Yield the same tokens as `sampling.decode`; decode for a few milliseconds at a time.
+        """Yield the same tokens as `sampling.decode`. A kernel call takes a few milliseconds.
 
         Random numbers are drawn from rng in advance. When the generator ends or is closed, rng is
         rewound to one draw per token, unless other code has drawn from rng in the meantime.
@@ -148,7 +148,7 @@ class CompiledModel:
         *,
         threads: int = 1,
     ) -> Iterator[list[int]]:
-        """Yield the new tokens of each prompt, as `decode` does with `random.Random(seed)`.
+        """Yield the new tokens of each prompt, equal to those of `decode` with `Random(seed)`.
 
         Raises:
             PromptError: a sequence failed. The tokens of earlier prompts have already been yielded.

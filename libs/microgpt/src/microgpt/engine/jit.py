@@ -35,7 +35,7 @@ Tell = Callable[[str], None]
 # _nrt: kernels allocate no memory and need no reference counting (5 to 12 % of a small step).
 _OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
 _UNUSED_DAYS = 60  # age in days after which unused cache files are removed
-# Numba settings that affect the machine code. Others, such as NUMBA_ENABLE_AVX, only change the
+# Numba settings that affect the machine code. Settings such as NUMBA_ENABLE_AVX change only the
 # processor features, which are hashed separately.
 _SETTINGS = (
     "OPT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO_DEFAULT", "DEBUG_JIT",
@@ -65,7 +65,7 @@ class EntryPoint:
 
     By default, Numba compiles separate versions for contiguous and strided arrays, and the shape
     decides whether a view of a padded array is contiguous. An entry point has one version for both.
-    It selects a version by the argument types, which may be named tuples of arrays, and the dtype
+    A version is selected by the argument types, which may be named tuples of arrays, and the dtype
     of the first array. All other arrays must have the same dtypes as in the first call of that
     version. One-dimensional arrays must be contiguous.
     """
@@ -89,7 +89,7 @@ class EntryPoint:
 
 
 def _any_layout(kind: Any) -> Any:
-    """Replace the types of contiguous arrays with types of arrays with any strides."""
+    """Replace contiguous array types by array types with arbitrary strides."""
     if isinstance(kind, types.Array) and kind.ndim > 1:
         return kind.copy(layout="A")
     if isinstance(kind, types.NamedTuple):
@@ -99,7 +99,7 @@ def _any_layout(kind: Any) -> Any:
 
 @contextlib.contextmanager
 def on_compiling(tell: Tell) -> Iterator[None]:
-    """Call `tell` with messages about compilation and failed caching, once per message."""
+    """Call `tell` once with each message about compilation or failed caching."""
     told: set[str] = set()
 
     def tell_once(line: str) -> None:
@@ -221,7 +221,7 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
 
 
 def _check_is_private(place: Path | int) -> None:
-    """Raise OSError if a user other than this one or root owns or can write to the file."""
+    """Raise OSError if the file is owned or writable by a user other than this one or root."""
     status = os.stat(place)
     if os.name == "posix" and (status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022):
         raise OSError(errno.EPERM, "other users can write to it", str(place))

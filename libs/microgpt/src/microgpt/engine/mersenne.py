@@ -100,8 +100,8 @@ def _gauss(words: Array, spare: Array, numbers: Array) -> None:
 def _uniforms(numbers: Array, even: Array, odd: Array, words: Array) -> None:
     """Fill one row of `numbers` per seed.
 
-    `even` and `odd` are the arguments of `_seed`, padded to whole groups. `words` is scratch for
-    the states of a group; word i of generator k is at index i * _GROUP + k.
+    `even` and `odd` are the arguments of `_seed`, padded to whole groups. `words` is scratch space
+    for the states of a group; word i of generator k is at index i * _GROUP + k.
     """
     for first in range(0, numbers.shape[0], _GROUP):
         _seed(even[first : first + _GROUP], odd[first : first + _GROUP], words)
@@ -116,7 +116,7 @@ def _uniforms(numbers: Array, even: Array, odd: Array, words: Array) -> None:
 
 @kernel
 def _seed(even: Array, odd: Array, words: Array) -> None:
-    """Seed a group of states like Python; `even` and `odd`, each (_GROUP), are added in turn."""
+    """Seed a group of states like Python, alternately adding `even` and `odd`, each (_GROUP)."""
     word = 19650218
     for i in range(_N):
         words[i * _GROUP : (i + 1) * _GROUP].fill(word)
@@ -146,7 +146,7 @@ def _row(words: Array, i: int) -> Array:
 
 @kernel
 def _next_place(words: Array, i: int) -> int:
-    """Return the next index. After the last word, copy that word to index 0 and return 1."""
+    """Return the next index. After the last index, copy the last word to index 0 and return 1."""
     if i + 1 < _N:
         return i + 1
     first, last = _row(words, 0), _row(words, i)
@@ -189,7 +189,7 @@ def _word(words: Array) -> int:
 
 @kernel
 def _twisted(word: int, after: int, far: int) -> int:
-    """Return the updated state word, given that word, the next word and the word _M ahead."""
+    """Return the update of `word`; `after` is the next word, `far` the word _M positions ahead."""
     y = (word & 0x80000000) | (after & 0x7FFFFFFF)
     return far ^ (y >> 1) ^ (0x9908B0DF if y & 1 else 0)
 

@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 def map_in_threads(
     work: Callable[[Item, Event], Result], items: Sequence[Item], n_threads: int
 ) -> Iterator[Result]:
-    """Yield work(item, should_stop) for each item, in order, computed on n_threads threads.
+    """Compute work(item, should_stop) on n_threads threads; yield the results in item order.
 
     An exception or Ctrl-C sets should_stop; `work` must then return soon.
     """

@@ -1,8 +1,8 @@
 """Storage of all weights of a model in one array.
 
-All matrices are views of one array, so that the optimizer is a single loop. Its rows have n_embd
-numbers and are zero-padded to whole vectors. The query, key and value weights share a matrix.
-mlp_fc2 is transposed to have rows of n_embd. Shapes: C = n_embd, V = vocab_size, L = n_layer.
+All matrices are views of one array, so that the optimizer is a single loop. The rows of the array
+have n_embd numbers and are zero-padded to whole vectors. The query, key and value weights share a
+matrix. mlp_fc2 is transposed to rows of n_embd. Shapes: C = n_embd, V = vocab_size, L = n_layer.
 """
 
 import math
@@ -31,7 +31,7 @@ class Weights(NamedTuple):
 
 
 class PackedWeights:
-    """One number per weight of a model: its value, gradient or one of Adam's running means."""
+    """One number per weight of a model: the value, the gradient or a running mean of Adam."""
 
     def __init__(self, model: ModelConfig, dtype: str) -> None:
         V, T, C, L = model.vocab_size, model.block_size, model.n_embd, model.n_layer

@@ -26,7 +26,7 @@ class Answer:
 
     @property
     def is_exact(self) -> bool:
-        """Whether the reply equals the expected one."""
+        """Whether the reply equals the expected reply."""
         return self.reply == self.item.expected
 
 
@@ -77,7 +77,7 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
     """Yield a model's reply to each item (see `load_chat_tests`), in order, at temperature 0.
 
     The prompt is the conversation up to the item, including expected replies. Long prompts are
-    truncated as in a chat. If the question itself does not fit, the reply is None, hence wrong.
+    truncated as in a chat. If a question exceeds the context, the reply is None and thus wrong.
     """
     found = [_prompt(model, item) for item in items]
     prompts = [prompt for prompt in found if isinstance(prompt, ChatPrompt)]

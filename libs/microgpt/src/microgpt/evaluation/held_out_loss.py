@@ -22,7 +22,7 @@ class HeldOutLoss:
     loss: float  # mean NLL per unmasked token, in nats
     n_docs: int
     n_tokens: int  # number of unmasked tokens
-    n_characters: int  # number of characters of these tokens; a document end counts as one
+    n_characters: int  # number of characters of the unmasked tokens; a document end counts as one
 
     @property
     def bits_per_character(self) -> float:
@@ -45,7 +45,7 @@ class EvaluationSet:
         at_once: int = AT_ONCE,
         n_characters: int | None = None,
     ) -> None:
-        """Store the chunks of each document from `chunked_dataset.scored`.
+        """Store the chunks of each document, as returned by `chunked_dataset.scored`.
 
         n_characters is the number of characters of the scored tokens; the default is one per token.
         """
@@ -65,7 +65,7 @@ class EvaluationSet:
     ) -> HeldOutLoss | None:
         """Return the loss, or None if `should_stop` returned True.
 
-        Each call of `nll` processes about `at_once` tokens; `should_stop` is called before each.
+        Each `nll` call processes about `at_once` tokens. `should_stop` is called before each call.
         """
         total = 0.0
         for portion in self._portions:

@@ -34,7 +34,7 @@ class KnownTexts(Container[str]):
         self._long = "\0".join(each for each in texts if len(each.encode()) > self._room)
 
     def __contains__(self, sample: object) -> bool:
-        """Return whether a sample is a training text or a cut-off part of one."""
+        """Return whether a sample is a training text or a truncated part of a training text."""
         if not isinstance(sample, str):
             return False
         if sample in self._whole:
@@ -62,7 +62,7 @@ class Memorisation:
 
 
 def compare(samples: Sequence[str], known: KnownTexts, *, nearest: bool = True) -> Memorisation:
-    """Compare samples with the training texts; `nearest` also finds the most similar documents."""
+    """Compare samples with the training texts; if `nearest`, find the most similar documents."""
     n_known = sum(sample in known for sample in samples)
     if known.text == "stream" or not nearest:
         return Memorisation(len(samples), n_known)

@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 
 class Predictor:
-    """A next-token predictor; it is read-only, so threads can share it."""
+    """A read-only next-token predictor, which threads can share."""
 
     def __init__(self, trained: TrainedModel, *, engine: EngineName = "compiled") -> None:
-        """Copy a model from `train` or `load`.
+        """Copy a model returned by `train` or `load`.
 
-        The engine is "compiled" or "reference", which is slow plain Python. In float64, both give
-        the same results; in float32, rounding may change a sampled token.
+        The engine is "compiled", or "reference" for slow plain Python. In float64, both give the
+        same results; in float32, rounding may change a sampled token.
         """
         check_engine(engine, None)
         frozen = {name: tuple(tuple(row) for row in rows) for name, rows in trained.weights.items()}

@@ -1,6 +1,6 @@
 """Atomic writes of several files to one directory.
 
-    .saving    staging directory for files being written; beside the directory if it is new
+    .saving    staging directory for files being written; beside the target directory if that is new
     .saved     committed files that are being moved to their final paths
 
 Renaming `.saving` to `.saved` commits all files at once. Only the holder of the directory's lock
@@ -85,7 +85,7 @@ def check_place(directory: Path) -> None:
 
 
 def committed_path(directory: Path, name: str) -> Path:
-    """Return the path of a committed file, which is in `.saved` until it is moved."""
+    """Return the path of a committed file: in `.saved` until it is moved, then the final path."""
     saved = directory / SAVED
     is_waiting = os.path.lexists(saved / name) and not os.path.islink(saved)
     return saved / name if is_waiting else directory / name
@@ -104,7 +104,7 @@ def finish_publish(directory: Path) -> None:
 
 
 def read_consistently(directory: Path, read: Callable[[], T]) -> T:
-    """Call `read` and return the result; retry if it fails while files are being replaced.
+    """Call `read` and return the result; retry if the call fails while files are being replaced.
 
     Raises:
         CheckpointError: `read` raised CheckpointError and no file had changed.
@@ -128,7 +128,7 @@ def read(path: Path, max_bytes: int) -> bytes:
 
 
 def cannot_write(directory: Path, error: OSError, n_bytes: int = 0) -> CheckpointError:
-    """Return a CheckpointError for a failed write; n_bytes is the size needed, 0 if unknown."""
+    """Return a CheckpointError for a failed write; n_bytes is the required size, or 0."""
     problem = f"cannot write to {directory}: {error.strerror}"
     if error.errno in FULL_DISK_ERRNOS:
         return FullDiskError(f"{problem}; needs {n_bytes:,} bytes" if n_bytes else problem)
@@ -159,7 +159,7 @@ def _staging(directory: Path, is_new: bool, name: str) -> Path:
 
 
 def _move(staging: Path, directory: Path) -> None:
-    """Move the files of a staging directory to their final paths; remove the empty directory."""
+    """Move the files of a staging directory to the final paths, then remove the directory."""
     for path in staging.iterdir():
         os.replace(path, directory / path.name)
     staging.rmdir()

@@ -24,7 +24,7 @@ from microgpt.printable import printable
 LOCK = ".lock"
 SHORT_USE = "being written"  # purpose of a short-lived lock
 WAIT_S = 30.0  # maximum wait per holder of a short-lived lock
-SETTLE_S = 0.2  # delay before reporting the holder, which may have just ended
+SETTLE_S = 0.2  # delay before reporting the holder, because the process may have just ended
 MAX_PAUSE_S = 0.05
 
 
@@ -133,7 +133,7 @@ def _release(lock: FileLock | None) -> None:
 
 
 def _holder(path: Path) -> tuple[tuple[int, int], str]:
-    """Return an identity (inode and time) and a description of the lock's current holder."""
+    """Return an ID (inode and time) and a description of the current holder of a lock."""
     try:
         facts = os.stat(path)
         text = read_regular_file(path, 1000).decode(errors="replace")

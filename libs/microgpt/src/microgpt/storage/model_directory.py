@@ -39,7 +39,7 @@ from microgpt.storage.weights_file import WEIGHTS_FILES, decode_weights, encode_
 
 HASHES = ("weights_sha256", "tokenizer_sha256")  # keys in meta.json
 TOKENIZER = "tokenizer.json"
-BYTES_PER_WEIGHT = 32  # memory of a loaded model: a Python float and a pointer
+BYTES_PER_WEIGHT = 32  # memory per weight of a loaded model: a Python float and a pointer
 MAX_IN_JSON = 1_000_000  # maximum number of weights to save as JSON by default (22 MB)
 
 
@@ -48,11 +48,11 @@ class SavedModel(TrainedModel):
     """A model loaded from a directory, including the content of meta.json."""
 
     meta: Meta
-    steps_planned: int | None = None  # length of the unfinished run that the weights are from
+    steps_planned: int | None = None  # planned steps of the run, if the run is unfinished
 
     @property
     def progress(self) -> str | None:
-        """The step of an unfinished run, such as "at step 400 of 1000"; None if it has ended."""
+        """The step of an unfinished run, such as "at step 400 of 1000", or None if finished."""
         steps = self.steps_planned
         return f"at step {self.meta.training['steps']} of {steps}" if steps else None
 
@@ -68,7 +68,7 @@ def save(
     """Write a model directory atomically, replacing any existing model and its loss curves.
 
     A concurrent `load` reads either the old model or the new one. Concurrent calls for the same
-    directory wait for each other. The default format is JSON up to a million weights.
+    directory wait for each other. The default format for up to a million weights is JSON.
 
     Raises:
         CheckpointError: the directory cannot be written, or is locked by a training run.
@@ -122,7 +122,7 @@ def export(
 
 
 def load(directory: str | Path, *, unfinished: bool = False) -> SavedModel:
-    """Load the model in a directory, or the weights of its training run if there is no model yet.
+    """Load the model in a directory, or the weights of the training run if there is no model yet.
 
     Args:
         unfinished: load the weights of the unfinished training run even if there is a model.
@@ -151,7 +151,7 @@ def read_meta(directory: Path) -> Meta:
 
 
 def has_copy(directory: Path, saved: SavedModel) -> bool:
-    """Return whether a directory contains a model written by microgpt, or an export of it."""
+    """Return whether a directory contains a copy of `saved`, a model written by microgpt."""
     hashes = dict.fromkeys(HASHES)
     try:
         meta = read_consistently(directory, lambda: read_meta(directory))
@@ -164,7 +164,7 @@ def has_copy(directory: Path, saved: SavedModel) -> bool:
 def publish_model(
     directory: Path, files: Mapping[str, bytes], *, keep_curves: bool = False
 ) -> None:
-    """Write the files of a model to a locked directory, then remove those of the old model."""
+    """Write the files of a model to a locked directory, then remove files of the old model."""
     old = {*WEIGHTS_FILES.values(), TOKENIZER, *(() if keep_curves else CURVE_FILES)}
     try:
         publish(directory, files, is_held=True)
@@ -218,7 +218,7 @@ def _load_unfinished(directory: Path) -> SavedModel:
     path = committed_path(directory, STATE_DESCRIPTION)
     try:
         written = os.stat(path).st_mtime
-    except OSError as error:  # another process has just moved it
+    except OSError as error:  # another process has just moved the file
         raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
     facts = {
         "weights_sha256": hashlib.sha256(array("d", numbers).tobytes()).hexdigest(),

@@ -142,7 +142,7 @@ def outside(draw: Draw) -> Exchange:
 
 
 def tell_and_ask(draw: Draw) -> tuple[Exchange, Exchange]:
-    """State a name or a color, then ask for this fact or for the other one."""
+    """State a name or a color, then ask for the name or the color."""
     told, other = ("name", "color") if draw.chance(0.5) else ("color", "name")
     filler = draw.filler(names() if told == "name" else words("colors"))
     echo, answer = ("hi {}!", "you are {}.") if told == "name" else ("{} is nice.", "you like {}.")

@@ -10,7 +10,7 @@ from microgpt.data.tokenizer import count_predictions
 # `fingerprint` of the bundled names.txt, Karpathy's data.
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
 MAX_CONTEXT = 256  # longer documents are split into windows
-STREAM_CONTEXT = 64  # characters of running text; a longer context costs more than it gains
+STREAM_CONTEXT = 64  # context for running text, in characters; a longer one is not worth the cost
 SHARE_THAT_FITS = 0.98  # fraction of the documents that fit into the context
 N_LENGTHS = 10_000  # number of documents, evenly spaced, whose lengths are measured
 
@@ -36,14 +36,14 @@ _TABLE = (
 
 
 class Defaults(NamedTuple):
-    """A model shape and the training settings that belong to it."""
+    """A model shape and matching training settings."""
 
     model: ModelConfig
     config: TrainConfig
 
 
 def defaults_for(parts: Split, text: TextKind = TrainConfig.text) -> Defaults:
-    """Return the default settings for documents: Karpathy's for his names, else from a table.
+    """Return the default settings: Karpathy's for the bundled names, else those of a table.
 
     The width, depth, batch size, steps and learning rate depend on the number of characters for
     training; the context depends on the lengths of the documents.
@@ -62,7 +62,7 @@ def defaults_for(parts: Split, text: TextKind = TrainConfig.text) -> Defaults:
 
 
 def _context(lengths: Sequence[int]) -> int:
-    """Return the smallest power of two, from 16 to MAX_CONTEXT, that most sorted lengths fit."""
+    """Return the smallest power of two from 16 to MAX_CONTEXT that fits most sorted lengths."""
     wanted = lengths[int(SHARE_THAT_FITS * (len(lengths) - 1))] if lengths else 0
     context = ModelConfig.block_size
     while context < min(wanted, MAX_CONTEXT):

@@ -19,7 +19,7 @@ class BestWeights:
     val_loss: float  # validation loss of the weights, in nats per token
     weights: Numbers = field(repr=False)  # flat weights in the order of `weight_shapes`
     measured_at: int  # step of the latest evaluation
-    n_worse: int  # number of evaluations since the best one
+    n_worse: int  # number of evaluations since the best weights
 
 
 def keep_best(

@@ -165,8 +165,8 @@ def make_engine(
 ) -> Engine:
     """Return an engine with random weights, or with the weights of a checkpoint.
 
-    Random weights are drawn from rng even if a checkpoint replaces them, so that the state of rng
-    is the same afterwards.
+    Random weights are drawn from rng even if a checkpoint replaces them, so that rng ends in the
+    same state in both cases.
 
     Args:
         docs: documents of 2 to block_size + 1 tokens, in training order; repeated cyclically.
@@ -210,7 +210,7 @@ def make_nll(
 
 
 class _Reference:
-    """The reference engine. A call of `run` takes about 20 ms."""
+    """The reference engine. Each `run` call takes about 20 ms."""
 
     def __init__(
         self, model: ModelConfig, config: TrainConfig, weights: Weights[float], docs: TokenDataset
@@ -218,7 +218,7 @@ class _Reference:
         adam = (config.beta1, config.beta2, config.adam_eps, config.weight_decay)
         self._engine = ReferenceEngine(model, weights, *adam)
         self._config, self._docs = config, docs
-        self._reading: Iterator[tuple[int, float]] | None = None  # unread rest of the current batch
+        self._reading: Iterator[tuple[int, float]] | None = None  # rest of the current batch
 
     def resume(self, step: int, weights: Numbers, adam_m: Numbers, adam_v: Numbers) -> None:
         self.set_weights(weights.tolist())

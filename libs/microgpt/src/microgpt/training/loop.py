@@ -19,12 +19,12 @@ from microgpt.training.engines import Engine, make_nll
 from microgpt.training.loss_history import LossHistory
 from microgpt.training.weight_averaging import WeightAverage, next_averaged_step
 
-EVENT_INTERVAL_S = 0.05  # seconds between events; no measurable overhead
-STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # checkpoint interval and maximum share of time
+EVENT_INTERVAL_S = 0.05  # seconds between events; the overhead is not measurable
+STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # checkpoint interval; maximum share of run time
 
 
 class DivergedError(MicrogptError):
-    """The loss or a gradient became NaN or infinite; `result` covers the steps before that step."""
+    """The loss or a gradient became NaN or infinite; `result` covers only the earlier steps."""
 
     def __init__(self, when: str, result: TrainResult) -> None:
         super().__init__(

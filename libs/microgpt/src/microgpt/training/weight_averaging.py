@@ -18,7 +18,7 @@ MAX_AVERAGED = 100  # maximum number of steps whose weights are averaged
 
 @dataclass(frozen=True)
 class WeightAverage:
-    """The mean of the weights after n of the last steps of a training run."""
+    """The mean of the weights after each of n steps near the end of a training run."""
 
     weights: Numbers = field(repr=False)
     n: int  # number of averaged steps

@@ -44,7 +44,7 @@ def run_checks(
     """Run the checks and yield the result of each.
 
     Args:
-        steps: steps of Karpathy's run to replay, 1 to 1,000. By default, 20 on the reference engine
+        steps: number of steps of Karpathy's run, 1 to 1,000. By default, 20 on the reference engine
             and 1,000 on the compiled engine. Karpathy's names are compared only after 1,000 steps.
         engine: the engine to check; by default, both.
         on_event: called with each training event of the replay.

@@ -139,7 +139,7 @@ def worst_difference(
     """Return the largest gradient error, relative to max(1, |central difference|).
 
     Args:
-        numbers: inputs of `evaluate`; each one is changed and restored.
+        numbers: inputs of `evaluate`; each input is temporarily changed.
         grads: d evaluate / d number for each input.
     """
     worst = 0.0

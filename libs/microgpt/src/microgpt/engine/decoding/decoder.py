@@ -31,9 +31,9 @@ from microgpt.sampling import (
 )
 
 RUN_S = 0.02  # target duration of one `run` call
-WORK_5_MS = 10**8  # number of weights times tokens processed in 5 ms by a CPU core of 2023
+WORK_5_MS = 10**8  # weights times tokens that a CPU core of 2023 processes in 5 ms
 MAX_ROWS = 64  # maximum number of tokens per decoding step; only long prompts reach this limit
-MAX_SLOTS = 50  # maximum number of concurrent sequences; more are not faster
+MAX_SLOTS = 50  # maximum number of concurrent sequences; a larger number is not faster
 CACHE_BYTES = 2**24  # maximum size of all keys and values, to fit into the processor cache
 MAX_BATCH_TOKENS = 2**20  # maximum number of tokens in a batch of sequences of maximum length
 REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # indexed by status

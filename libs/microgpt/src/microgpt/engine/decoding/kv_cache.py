@@ -1,4 +1,4 @@
-"""The KV cache with the keys and values of earlier tokens, and attention over it.
+"""KV cache of the keys and values of earlier tokens, and attention over the cached tokens.
 
 Keys are stored in blocks of one vector of tokens, with one row per feature, so that a query is
 compared with a whole block at once. Values are stored with one row per token, so that their mean is

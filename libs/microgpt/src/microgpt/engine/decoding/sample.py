@@ -112,7 +112,7 @@ def _keep_likeliest(
 
 @kernel
 def _keep_top_k(weights: Array, V: int, k: int, order: Array) -> None:
-    """Zero all weights except the k largest; of equal weights, keep the first."""
+    """Zero all weights except the k largest; among equal weights, keep the first."""
     _heap(weights, V, order)
     for n in range(V - 1, V - 1 - k, -1):
         _take_largest(weights, n, order)
@@ -122,7 +122,7 @@ def _keep_top_k(weights: Array, V: int, k: int, order: Array) -> None:
 
 @kernel
 def _keep_top_p(weights: Array, V: int, p: float, order: Array) -> None:
-    """Keep the smallest set of largest weights with a share of at least p; zero the others."""
+    """Keep the fewest largest weights whose share of the total is at least p; zero the rest."""
     mass = 0.0
     for i in range(V):
         mass += weights[i]
@@ -147,7 +147,7 @@ def _heap(weights: Array, V: int, order: Array) -> None:
 
 @kernel
 def _take_largest(weights: Array, n: int, order: Array) -> None:
-    """Pop the largest token of a heap of n + 1 tokens and store it at index n."""
+    """Move the token with the largest weight of a heap of n + 1 tokens to index n."""
     order[0], order[n] = order[n], order[0]
     _sift(weights, 0, n, order)
 

@@ -41,7 +41,7 @@ class StepSettings(NamedTuple):
             seed=int(config.seed),
             beta1=float(config.beta1),
             beta2=float(config.beta2),
-            # A smaller epsilon would round to 0 in float32; unused weights would become 0 / 0.
+            # A smaller epsilon would round to 0 in float32, and unused weights would become 0 / 0.
             eps=max(float(config.adam_eps), float(np.finfo(dtype).tiny)),
             weight_decay=float(config.weight_decay),
         )

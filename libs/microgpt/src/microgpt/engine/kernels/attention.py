@@ -123,5 +123,5 @@ def _softmax_backward(
         change = load(dscores, key, 0) - along
         store(dscores, key, 0, load(weights, row + key, 0) * change * scale)
     step = lanes(dscores)
-    for key in range(n_keys, (n_keys + step - 1) // step * step):  # padding is transposed too
+    for key in range(n_keys, (n_keys + step - 1) // step * step):  # the padding is also transposed
         store(dscores, key, 0, splat(dscores, 0))

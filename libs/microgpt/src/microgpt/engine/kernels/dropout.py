@@ -50,7 +50,7 @@ def drop(x: Array, keys: Array, site: int, rate: float, y: Array, N: int) -> Non
     C, threshold, scale = x.shape[0], int(rate * 2**32), splat(x, 1 / (1 - rate))
     for c in range(C):
         for n in range(0, N, lanes(x)):
-            # Multiply by 0 instead of setting 0, so that dropped non-finite numbers become NaN.
+            # Multiply by 0 instead of storing 0, so that dropped non-finite numbers become NaN.
             store(y, c, n, load(x, c, n) * _kept(scale, keys, n, site * C + c, threshold))
 
 
@@ -73,7 +73,7 @@ def _mixed(x: Any) -> Any:
 
 @emitted(lambda x, keys, n, unit, threshold: x(x, keys, types.intp, types.intp, types.intp))
 def _kept(e: Emitter, x: Any, keys: Any, n: Any, unit: Any, threshold: Any) -> Any:
-    """Return x with 0 in the lanes of dropped units; the first lane is column n."""
+    """Return x with the lanes of dropped units set to 0; the first lane is column n."""
     builder, whole = e.builder, ir.VectorType(INT32, x.type.count)
 
     def number(value: int) -> Any:

@@ -20,7 +20,7 @@ def evaluate(
 ) -> int:
     """Compute the losses of documents from index `first` on; return the index of the next document.
 
-    About n_tokens tokens are read, and at least one micro-batch.
+    About n_tokens tokens are read, but at least one micro-batch.
     """
     starts, n_docs, read = dataset.starts, dataset.starts.size - 1, 0
     while read < n_tokens and first < n_docs:

@@ -52,7 +52,7 @@ def add_linear_strip(w: Array, x: Array, y: Array, j: int) -> None:
 
 @inlined
 def _strip(w: Array, x: Array, j: int, y: Array, add: bool, n_vectors: int) -> None:
-    """Compute n_vectors (a literal) vectors of columns; the last rows use smaller tiles."""
+    """Compute n_vectors (a literal) vectors of columns, with smaller tiles for the last rows."""
     n_rows, i = w.shape[0], 0
     while i + TALL <= n_rows:
         multiply_tile(w, i, x, j, y, add, TALL, n_vectors, 1)

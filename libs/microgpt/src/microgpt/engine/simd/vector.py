@@ -18,7 +18,7 @@ from numba.core.registry import cpu_target
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-# Features of the processor that Numba compiles for; NUMBA_CPU_NAME can select another one.
+# Features of the processor that Numba compiles for; NUMBA_CPU_NAME can select another processor.
 _FEATURES = {
     feature[1:]: feature[0] == "+"
     for feature in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
@@ -88,7 +88,7 @@ class Emitter(NamedTuple):
 def emitted(
     signature: Callable[..., Any], *, prefer_literal: bool = False
 ) -> Callable[[Callable[..., Any]], Any]:
-    """Return a decorator that turns an emitting function into an intrinsic of this signature."""
+    """Return a decorator that turns an emitting function into an intrinsic with a signature."""
 
     def make(emit: Callable[..., Any]) -> Any:
         @wraps(emit)
@@ -216,7 +216,7 @@ def exp(e: Emitter, x: Any) -> Any:
     def multiply_add(a: Any, b: Any, c: Any) -> Any:
         return builder.fadd(builder.fmul(a, b, flags=FMA), c, flags=FMA)
 
-    # Floats near `shift` have no fraction bits: adding it rounds and leaves k in the lowest bits.
+    # Floats near `shift` have no fraction bits. Adding `shift` rounds to k, kept in the low bits.
     shift = number(1.5 * 2**mantissa_bits)
     shifted = multiply_add(x, number(1 / math.log(2)), shift)
     k = builder.fsub(shifted, shift)

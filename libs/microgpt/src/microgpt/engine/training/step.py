@@ -1,7 +1,7 @@
 """Training step on arrays; compiled version of `Gpt.forward` and `ReferenceEngine.step`.
 
-A batch is processed in micro-batches whose activations fit into the cache. Their gradients
-accumulate, and the optimizer updates the weights after the last micro-batch.
+A batch is processed in micro-batches whose activations fit into the cache. The gradients of the
+micro-batches are summed, and the optimizer updates the weights after the last micro-batch.
 """
 
 import math
@@ -35,7 +35,7 @@ class Workspace(NamedTuple):
     weights: Weights  # views of the matrices in state.params
     dweights: Weights  # views of the matrices in state.grads
     buffers: Buffers
-    progress: Array  # (3): steps completed, documents read in the current step, and their loss
+    progress: Array  # (3): completed steps; number and loss of documents read in the current step
 
 
 @EntryPoint
@@ -50,8 +50,8 @@ def take_steps(
 ) -> int:
     """Train until n_tokens tokens are read, all lrs are used, or a step fails.
 
-    Return the number of tokens read; at least one micro-batch is read. A step fails if its loss or
-    a gradient is not finite: the loss is set to NaN, and the weights are left unchanged.
+    Return the number of tokens read. At least one micro-batch is read. A step fails if the loss or
+    a gradient is not finite. A failed step has a loss of NaN and leaves the weights unchanged.
     """
     state, weights, dweights, buffers, progress = workspace
     batch_size, dropout, n_docs = settings.batch_size, settings.dropout, dataset.starts.size - 1

@@ -22,7 +22,7 @@ from microgpt.engine.training.trainer import CompiledEngine, n_columns
 from microgpt.engine.weights import PackedWeights, packed_bytes
 from microgpt.model import count_params
 
-# A barrier takes 0.1 ms, so each thread processes several micro-batches between two barriers. The
+# A barrier takes 0.1 ms, so each thread processes several micro-batches between two barriers. This
 # number is limited by the memory for gradients and by the delay before training can be stopped.
 GRADS_BYTES, MAX_PER_THREAD = 2**26, 4
 # Minimum number of weights times tokens per step for which threads are used. This work
@@ -37,7 +37,7 @@ def useful_threads(model: ModelConfig, config: TrainConfig, n_tokens: float, thr
 
 
 class ThreadedEngine(CompiledEngine):
-    """`CompiledEngine` on several threads, with the same results.
+    """A `CompiledEngine` that trains on several threads and produces the same results.
 
     The micro-batches of a step are distributed over the threads. Each micro-batch has a workspace
     with its own gradients, which are added to the gradients of the step in document order. Then one
@@ -59,7 +59,7 @@ class ThreadedEngine(CompiledEngine):
         longest = self._dataset.longest
         self._n_columns = n_columns(config, longest)
         self._published = PackedWeights(model, dtype)
-        self._published_step = -1  # number of steps that produced the published weights
+        self._published_step = -1  # number of completed steps when the weights were published
         self._copies = [PackedWeights(model, dtype) for _ in range(threads - 1)]
         self._copied_steps = [-1] * (threads - 1)
         params = [self._params, *self._copies]  # weights used by each thread
@@ -198,19 +198,19 @@ def _count_workspaces(model: ModelConfig, config: TrainConfig, dtype: str, threa
 
 @EntryPoint
 def add_grads(part: Array, grads: Array) -> None:
-    """Add gradients that another thread has published; both arrays are (rows, whole vectors)."""
+    """Add the published gradients `part` to `grads`; both are (rows, whole vectors)."""
     add(part, grads, part.shape[0])
 
 
 @EntryPoint
 def add_and_clear_grads(own: Array, grads: Array) -> None:
-    """Add `own`, gradients computed by the same thread, to `grads`; then set `own` to 0."""
+    """Add the calling thread's gradients `own` to `grads`, then zero `own`."""
     add_and_clear(own, grads)
 
 
 @EntryPoint
 def publish_and_clear(own: Array, part: Array) -> None:
-    """Publish the gradients `own` in `part` for another thread; then set `own` to 0."""
+    """Copy the calling thread's gradients `own` to `part` for another thread, then zero `own`."""
     _publish(own, part)
     clear(own, own.shape[1])
 
@@ -232,7 +232,7 @@ def update(
 
 @inlined
 def _publish(x: Array, for_others: Array) -> None:
-    """Copy x to an array that other threads read, bypassing the caches."""
+    """Copy x to `for_others`, an array for other threads, bypassing the caches."""
     for i in range(x.shape[0]):
         for j in range(0, x.shape[1], lanes(x)):
             stream(for_others, i, j, load(x, i, j))

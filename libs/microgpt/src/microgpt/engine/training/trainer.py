@@ -35,7 +35,7 @@ class CompiledEngine:
     def __init__(
         self, model: ModelConfig, config: TrainConfig, docs: Sequence[Tokens], *, dtype: str
     ) -> None:
-        """Initialize all weights to 0; `docs` of 2 to block_size + 1 tokens each are repeated."""
+        """Initialize all weights to 0. `docs` are repeated; each has 2 to block_size + 1 tokens."""
         self.config = config
         self._dataset = Dataset.of(docs)
         self._settings = StepSettings.of(model, config, dtype)
@@ -47,7 +47,7 @@ class CompiledEngine:
         self._workspace = self._make_workspace(self._params, self._grads, buffers)
         self._workspaces = [self._workspace]
         self._progress = self._workspace.progress
-        self._snapshots: list[tuple[int, list[NDArray[Any]]]] = []  # (step, arrays), the last two
+        self._snapshots: list[tuple[int, list[NDArray[Any]]]] = []  # last two, as (step, arrays)
         self._snapshot_due = -math.inf
         self._n_tokens = 1  # token budget of the next `run` call
         self._grads_are_fresh = True  # whether the gradients belong to the current step
@@ -79,7 +79,7 @@ class CompiledEngine:
     def run(self, until: int) -> list[float]:
         """Train for about 20 ms, up to step `until`; return the losses of the steps taken.
 
-        A step that takes longer is spread over several calls; the last call returns its loss.
+        A longer step is spread over several calls, the last of which returns the loss.
         See `Engine.run` for the meaning of a final NaN.
         """
         started = perf_counter()
@@ -98,7 +98,7 @@ class CompiledEngine:
         return losses
 
     def backward(self, should_stop: Callable[[], bool] = lambda: False) -> float:
-        """Compute the gradients of the next step; return its loss, or NaN if one is not finite.
+        """Compute the gradients of the next step; return the loss, or NaN if any is not finite.
 
         should_stop is called between micro-batches. If it returns True, the loss covers only the
         documents read so far.
@@ -108,12 +108,12 @@ class CompiledEngine:
         while not losses and not should_stop():
             losses, _ = self._take_steps(self.n_steps + 1, self._n_tokens, update=False)
         loss = losses[0] if losses else float(self._progress[2])
-        self._grads_are_fresh = False  # the gradients are kept for `grads`
+        self._grads_are_fresh = False  # the next step discards the gradients, which `grads` returns
         self._progress[1:] = 0
         return loss
 
     def undo(self) -> None:
-        """Undo the last step by restoring a snapshot and repeating the steps in between."""
+        """Undo the last step by restoring a snapshot and repeating the steps up to the last one."""
         last = self.n_steps - 1
         step, arrays = next(taken for taken in reversed(self._snapshots) if taken[0] <= last)
         for packed, array in zip((self._params, self._m, self._v), arrays, strict=True):
@@ -122,7 +122,7 @@ class CompiledEngine:
         self._discard_batch()
         for workspace in self._workspaces:
             for buffer in workspace.buffers:
-                buffer[:] = 0  # buffers may hold non-finite numbers, and 0 times those is NaN
+                buffer[:] = 0  # buffers may contain non-finite numbers; 0 times these is NaN
         while self.n_steps < last:
             self._take_steps(last, self._n_tokens)
 
@@ -149,7 +149,7 @@ class CompiledEngine:
     def _take_steps(
         self, until: int, n_tokens: int, *, update: bool = True
     ) -> tuple[list[float], int]:
-        """Take steps; return their losses, including that of a failed step, and the tokens read."""
+        """Train; return the losses, including that of a failed step, and the number of tokens."""
         first = self.n_steps
         losses = np.zeros(min(until - first, MAX_STEPS), np.float64)
         n_read = self._work(self._workspace, losses, n_tokens, update=update)

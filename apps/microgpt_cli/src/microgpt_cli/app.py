@@ -29,7 +29,7 @@ from microgpt_cli.terminal.help import GroupedCommand, SectionedGroup
 
 
 class _Stopped(BaseException):
-    """Wraps a BrokenPipeError or KeyboardInterrupt so that typer does not handle it."""
+    """Wraps a BrokenPipeError or KeyboardInterrupt, so that typer does not handle the exception."""
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def _past_typer() -> Iterator[None]:
 
 
 class _Commands(SectionedGroup):
-    """Command group that lets `main` handle a closed pipe and Ctrl-C instead of typer."""
+    """Command group that leaves the handling of a closed pipe and of Ctrl-C to `main`."""
 
     make_context = _past_typer()(SectionedGroup.make_context)
     invoke = _past_typer()(SectionedGroup.invoke)

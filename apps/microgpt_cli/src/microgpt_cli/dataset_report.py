@@ -25,12 +25,12 @@ from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress import duration
 
-N_DOCS = 1000  # number of documents for the speed measurement; representative and quick to load
+N_DOCS = 1000  # number of documents in the speed measurement, representative and quick to load
 PROBE_S = 0.3
 PERCENTS = (0, 5, 25, 50, 75, 95, 99, 100)
-WIDTH, INDENT = 78, 20  # widths of the report and of the names at the left, in columns
+WIDTH, INDENT = 78, 20  # widths of the report and of the name column, in characters
 BAR_WIDTH = 50
-N_ALPHABET_LINES = 4  # maximum number of lines for the alphabet, which may be very long
+N_ALPHABET_LINES = 4  # maximum number of lines for the alphabet
 N_NAMED = 12  # number of characters that are listed with their counts
 CLIP = 24  # maximum width of a document, in columns
 BLOCKS = "▏▎▍▌▋▊▉█"  # bars with widths of 1/8 to 8/8 of a column
@@ -59,8 +59,8 @@ class DatasetReport:
 
     file: TextFile
     report: DataReport
-    model: ModelConfig  # model used to measure the speed, with the reported block size
-    cuts: Sequence[Cut]  # documents that exceed each block size, smallest size first
+    model: ModelConfig  # model of the speed measurement, with the reported block size
+    cuts: Sequence[Cut]  # documents longer than each block size, smallest block size first
     speed: TrainingSpeed
     suitability: Suitability | None
 
@@ -75,7 +75,7 @@ def analyze_file(
 ) -> DatasetReport:
     """Compute the statistics of a file and measure the training speed."""
     saved = load_model(model_dir) if model_dir else None
-    # Without --chat, the model or the file extension determines the format.
+    # Without --chat, the format follows from the model or the file extension.
     is_chat = chat or (saved.tokenizer.is_chat if saved else data.suffix.lower() == ".jsonl")
     file = TextFile(data)
     docs: Sequence[Document] | str
@@ -157,7 +157,7 @@ def measure_speed(
     docs: Sequence[Document], model: ModelConfig, tokenizer: Tokenizer
 ) -> TrainingSpeed:
     """Measure the training speed for 0.3 s; raise ConfigError if there is not enough memory."""
-    # Truncate texts: characters beyond the context would only slow down encoding.
+    # Truncate texts, because characters beyond the context only slow down encoding.
     most = model.block_size * max(map(len, tokenizer.piece_names))
     part = docs[:: max(1, len(docs) // N_DOCS)]
     sample = [doc[:most] if isinstance(doc, str) else doc for doc in part]
@@ -296,7 +296,7 @@ def _unknown_characters(found: Suitability, n_docs: int) -> Iterator[str]:
 
 
 def _fact(name: str, text: str) -> Iterator[str]:
-    """Yield the lines of a named fact, with its text wrapped."""
+    """Yield the lines of a named fact, with the text wrapped."""
     for i, line in enumerate(Text(text).wrap(Console(), WIDTH - INDENT - 2)):
         yield f"  {'' if i or not name else name + ':':<{INDENT}}{line}".rstrip()
 
@@ -309,7 +309,7 @@ def _list_counts(counts: Mapping[str, int]) -> str:
 
 
 def _is_visible(char: str) -> bool:
-    """Return whether a character is visible on its own."""
+    """Return whether a character is visible when printed alone."""
     return char.isprintable() and char != " " and not unicodedata.category(char).startswith("M")
 
 

@@ -11,7 +11,7 @@ from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 
 
 def default_input(*, chat: bool = False) -> Path:
-    """Return the default data file from ./data if it exists, else the bundled one."""
+    """Return the default data file in ./data, or the bundled file if ./data has none."""
     name = DEFAULT_CHAT if chat else DEFAULT_TEXT
     path = Path("data", name)
     if not os.path.exists(path):

@@ -17,7 +17,7 @@ from microgpt_cli.terminal.signals import (
     record_signals,
 )
 
-record_signals()  # called during import, so that early signals are not lost
+record_signals()  # during import, so that early signals are not lost
 
 
 def main() -> NoReturn:

@@ -20,7 +20,7 @@ from microgpt.printable import printable
 Kind = Literal["model", "training", "search", "sweep", "run"]
 MODEL, STATE, RUN = "meta.json", "train_state.json", "run.json"
 HISTORY, EVALUATIONS, GENOME = "history.jsonl", "evaluations.jsonl", "genome.json"
-# Files beside the description; if it cannot be read, one of them shows whose it was.
+# Files that identify a model or run directory even if the JSON metadata is unreadable.
 CONTENTS = {
     MODEL: ("weights.json", "weights.safetensors"),
     STATE: ("train_state.safetensors",),
@@ -34,29 +34,29 @@ UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
 
 @dataclass(frozen=True)
 class Saved:
-    """What a directory contains; a directory may have a model and an unfinished training run."""
+    """A model or run in a directory, which may have both a model and a training run."""
 
     path: str
     kind: Kind
     modified: float  # seconds since 1970
     num_params: int | None = None
     steps: int | None = None
-    steps_planned: int | None = None  # only of an unfinished training run
+    steps_planned: int | None = None  # set only for an unfinished training run
     evaluations: int | None = None  # number of evaluations of a search or a sweep
-    loss: float | None = None  # training loss; the score, if a search maximizes one
+    loss: float | None = None  # training loss, or the score if a search maximizes a score
     val_loss: float | None = None
-    problem: str | None = None  # why the description cannot be read
+    problem: str | None = None  # error message if the metadata is unreadable
 
 
 def find_saved(top: Path, on_error: Callable[[OSError], None]) -> Iterator[Saved]:
-    """Yield what is saved in a directory and below it; links and hidden directories are skipped."""
+    """Yield all models and runs in a directory tree, except in links and hidden directories."""
     for folder, names, _ in os.walk(top, onerror=on_error):
         yield from saved_in(Path(folder))
         names[:] = sorted(name for name in names if not name.startswith("."))
 
 
 def saved_in(directory: Path) -> Iterator[Saved]:
-    """Yield what is saved in a directory, without its subdirectories."""
+    """Yield the models and runs in a directory, but not in subdirectories."""
     for name, describe in ((MODEL, _model), (STATE, _training), (RUN, _run)):
         path = committed_path(directory, name)
         try:
@@ -74,7 +74,7 @@ def saved_in(directory: Path) -> Iterator[Saved]:
 
 
 def age(seconds: float) -> str:
-    """Return an age in the largest unit that fits, such as "3 hours"."""
+    """Format an age in the largest unit that fits, such as "3 hours"."""
     for unit, length in UNITS:
         if n := int(seconds // length):
             return f"{n:,} {unit}{'s' * (n > 1)}"
@@ -82,7 +82,7 @@ def age(seconds: float) -> str:
 
 
 def lines_of(found: list[Saved]) -> Iterator[str]:
-    """Yield a table with a line for each entry."""
+    """Yield the lines of a table with one line per entry."""
     rows = [("kind", "params", "steps", "loss", "age", "path")]
     rows += [(*_cells(saved), printable(saved.path)) for saved in found]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -132,7 +132,7 @@ def _model(directory: Path, meta: dict[str, Any], modified: float) -> Saved:
 
 def _training(directory: Path, state: dict[str, Any], modified: float) -> Saved | None:
     if state["status"] == "ended":
-        return None  # the model is listed
+        return None  # `_model` lists the finished model
     best = state.get("best") or {}
     return Saved(
         str(directory),
@@ -150,7 +150,7 @@ def _run(directory: Path, run: dict[str, Any], modified: float) -> Saved:
     genome = _read_genome(directory)
     loss = genome.get("loss", genome.get("score"))
     evaluations, n_evaluations = directory / EVALUATIONS, 0
-    with suppress(OSError):  # such as a file that is missing after an interrupted removal
+    with suppress(OSError):  # the file may be missing after an interrupted removal
         n_evaluations = read_regular_file(evaluations, MAX_BYTES).count(b"\n")
     return Saved(
         str(directory),
@@ -171,7 +171,7 @@ def _read_genome(directory: Path) -> dict[str, Any]:
 
 
 def _last_loss(directory: Path) -> float | None:
-    """Return the last loss in history.jsonl, or None if there is none."""
+    """Return the last loss in history.jsonl, or None if there is no loss."""
     try:
         content = read_regular_file(committed_path(directory, HISTORY), MAX_BYTES)
         return _number(json.loads(content.splitlines()[-1])["loss"])

@@ -28,7 +28,7 @@ class Command:
 
 
 def is_command(text: str) -> bool:
-    """Return whether the input is a chat command and not a message."""
+    """Return whether the input is a chat command rather than a message."""
     return text.startswith("/") and "\n" not in text
 
 
@@ -72,7 +72,7 @@ def _number(value: str, kind: Callable[[str], N], rule: str) -> N:
 
 
 def _save(session: ChatSession, name: str) -> str:
-    """Write the conversation as one line of JSONL; overwrite only files of this conversation."""
+    """Write the conversation as one line of JSONL. Overwrite only files of this conversation."""
     from microgpt.files.atomic_files import publish
 
     path = _path("/save", name)
@@ -90,7 +90,7 @@ def _save(session: ChatSession, name: str) -> str:
 
 
 def _load(session: ChatSession, name: str) -> str:
-    """Replace the conversation with one that is read from a file."""
+    """Replace the conversation with a conversation from a file."""
     from microgpt.data.documents import load_conversations
 
     path = _path("/load", name)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ChatTurn:
-    """A message and its reply; iterate to generate the reply, which is collected in `answer`."""
+    """A message and the reply. Iteration generates the reply and collects the text in `answer`."""
 
     def __init__(self, question: Message, stream: "TokenStream", tokenizer: "Tokenizer"):
         self.question = question
@@ -60,7 +60,7 @@ class ChatSession:
         question = Message("user", _replace_undecodable(text))
         prompt = self._model.chat_prompt([*self.messages, question])
         self.note_unknown([question])
-        if prompt.tokens_dropped and not self._has_dropped:  # reported only once
+        if prompt.tokens_dropped and not self._has_dropped:  # report dropped tokens only once
             self.tell(
                 "the conversation no longer fits in the context; the oldest turns are dropped "
                 f"({prompt.tokens_dropped} tokens so far)"

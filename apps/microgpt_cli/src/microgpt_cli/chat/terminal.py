@@ -1,4 +1,4 @@
-"""Chat input on a terminal, with editing, history and completion by prompt_toolkit."""
+"""Chat input on a terminal with prompt_toolkit: editing, history and completion."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -23,7 +23,7 @@ class TerminalInput:
     """Reads messages and prints labels, in color unless NO_COLOR is set."""
 
     def __init__(self, commands: Mapping[str, str]) -> None:
-        """Create a prompt with completion of `commands`, a mapping of names to arguments."""
+        """Create a prompt that completes `commands`, a mapping from names to argument names."""
         self._output = create_output()
         if isinstance(self._output, Vt100_Output):
             self._output.enable_cpr = False  # do not query the cursor position

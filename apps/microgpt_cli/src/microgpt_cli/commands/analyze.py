@@ -72,7 +72,7 @@ def _read(directories: Sequence[Path]) -> "Scaling":
     for directory, (sweep, results) in zip(directories, sweeps, strict=True):
         statuses, n_all = [result.status for result in results], len(sweep.tasks)
         n_ok, n_diverged = statuses.count("ok"), statuses.count("diverged")
-        if n_diverged:  # resuming would not help, because the runs would diverge again
+        if n_diverged:  # resuming would not help, because training would diverge again
             note(f"{n_diverged} of {n_all} training runs of {directory} diverged and are excluded")
         if n_ok + n_diverged < n_all:
             note(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from microgpt_cli.chat.session import ChatSession, ChatTurn
     from microgpt_cli.chat.terminal import TerminalInput
 
-QUIT_WORDS = ("exit", "quit", "bye")  # on a terminal; piped lines are always messages
+QUIT_WORDS = ("exit", "quit", "bye")  # end a chat on a terminal; piped lines are always messages
 
 
 def chat(
@@ -94,7 +94,7 @@ def _banner(saved: "SavedModel") -> str:
 
 
 def _load(model_dir: Path | None, *, unfinished: bool) -> "SavedModel":
-    """Load the given model; by default, the chat model in `output`, else the demo model."""
+    """Load the given model. By default, load the chat model in `output`, or the demo model."""
     from microgpt.data.documents import DEMO_MODEL, bundled
     from microgpt.storage.model_directory import load
     from microgpt_cli.model_loading import load_model, noted
@@ -153,7 +153,7 @@ def _make_input(at_terminal: bool) -> "PipeInput | TerminalInput":
 def _run_chat(
     session: "ChatSession", chat_input: "PipeInput | TerminalInput", at_terminal: bool
 ) -> None:
-    """Reply until the input ends; on a terminal, Ctrl-C cancels only the reply or the line."""
+    """Reply until the input ends. On a terminal, Ctrl-C cancels only the reply or input line."""
     from microgpt_cli.chat.commands import is_command, run_command
 
     while True:
@@ -178,7 +178,7 @@ def _run_chat(
 
 
 def _print_reply(session: "ChatSession", turn: "ChatTurn", *, can_stop: bool) -> None:
-    """Print a reply while it is generated; after Ctrl-C, keep the partial reply."""
+    """Print a reply during generation; after Ctrl-C, keep the partial reply."""
     try:
         for piece in turn:
             print(terminal_safe(piece), end="", flush=True)

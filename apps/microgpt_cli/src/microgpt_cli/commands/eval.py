@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 N_ERRORS = 3  # number of errors printed per task; --json prints all errors
 N_WRONG_REPLIES, N_WRONG_REPLIES_JSON = 3, 10
-CLIP = 48  # maximum number of characters of a text to print
+CLIP = 48  # maximum number of characters printed per text
 
 
 def evaluate(
@@ -140,7 +140,7 @@ def report_lines(answers: "Sequence[Answer]", seconds: float) -> Iterator[str]:
 
 
 def _reply_facts(answers: "Sequence[Answer]", seconds: float) -> dict[str, object]:
-    """Return the content of `report_lines` and all errors as a JSON object."""
+    """Return the facts of `report_lines` and all errors as a JSON object."""
     from microgpt.evaluation.exact_match import by_task, wrong_replies
 
     n_tokens = sum(answer.n_tokens for answer in answers)
@@ -207,5 +207,5 @@ def _task_name(task: str) -> str:
 
 
 def _clip(text: str) -> str:
-    """Return the start of a text, quoted and escaped on one line."""
+    """Return the start of a text as one line, quoted and escaped."""
     return repr(text if len(text) <= CLIP else f"{text[:CLIP]}...")

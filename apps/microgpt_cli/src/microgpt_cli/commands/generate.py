@@ -159,9 +159,9 @@ def _print_lines(samples: Iterator[str]) -> int:
 def _training_texts(
     saved: "SavedModel", against: Path | None, column: str | None
 ) -> Container[str]:
-    """Return the training texts; novel samples must differ from them.
+    """Return the training texts, from which novel samples must differ.
 
-    For a chat model, these are the user messages, because its samples are user messages.
+    For a chat model, return the user messages, because the samples are user messages.
     """
     from microgpt.data.documents import bundled, load_conversations, load_stream, load_text
     from microgpt.data.split import fingerprint

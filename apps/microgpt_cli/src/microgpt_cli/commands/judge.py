@@ -87,7 +87,7 @@ class _Row:
         return {"name": self.name, **terms, "is_known": self.is_known, "is_repeat": self.is_repeat}
 
     def remark(self, known: str) -> str:
-        """Return the remark on a name, or an empty string; `known` is the file of known names."""
+        """Return a remark on the name, or an empty string. `known` is the file of known names."""
         from microgpt_evolution.objectives.name_features import MIN_LENGTH, normal
 
         if self.verdict is None:
@@ -148,7 +148,7 @@ def _summary(result: "Scores", rows: Sequence[_Row]) -> Iterator[str]:
 
 
 def _shown(name: str) -> str:
-    """Return a name, escaped and truncated to fit into its column."""
+    """Return a name, escaped and truncated to the width of the name column."""
     from rich.cells import chop_cells
 
     pieces = chop_cells(printable(name.strip(), CLIP + 1), CLIP)

@@ -106,5 +106,5 @@ def write_chart(chart: "alt.TopLevelMixin", files: Sequence[Path]) -> None:
         except OSError as error:
             raise PlotError(f"cannot write {file}: {error.strerror}; use another file") from error
         finally:
-            with suppress(OSError):  # the file has been moved, or was never written
+            with suppress(OSError):  # the file was moved, or was never written
                 hidden.unlink()

@@ -14,7 +14,7 @@ from microgpt.errors import ConfigError
 from microgpt.files.atomic_files import SAVED, SAVING
 from microgpt_cli.terminal.console import note, print_or_discard, say
 
-# Descriptions come last: if the removal is interrupted, what is left can still be removed.
+# Metadata files come last, so that an interrupted removal can be repeated.
 OWN_FILES = {
     "model": (
         *("weights.json", "weights.safetensors", "tokenizer.json", "history.jsonl"),
@@ -66,11 +66,11 @@ def remove(
 
 
 def _confirm(paths: list[Path]) -> None:
-    """Return if the user agrees; raise ConfigError if not, or if there is no terminal."""
+    """Ask for confirmation; raise ConfigError if the user declines or there is no terminal."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ConfigError("there is no terminal to ask at; remove without a question with --force")
     what = "this directory" if len(paths) == 1 else f"these {len(paths)} directories"
-    with suppress(typer.Abort):  # the end of the input is a no
+    with suppress(typer.Abort):  # the end of the input counts as "no"
         if typer.confirm(f"remove {what}?", err=True):
             return
     raise ConfigError("nothing was removed")
@@ -85,7 +85,7 @@ def _remove_files(directory: Path, names: tuple[str, ...]) -> None:
         for name in names:
             with suppress(FileNotFoundError):
                 os.unlink(directory / name)
-        if "run.json" in names:  # the log is beside the directory
+        if "run.json" in names:  # the log of a run is beside the run directory
             path = Path(os.path.realpath(directory))
             with suppress(FileNotFoundError):
                 os.unlink(path.with_name(f"{path.name}.log"))
@@ -94,7 +94,7 @@ def _remove_files(directory: Path, names: tuple[str, ...]) -> None:
 
 
 def _remove_directory(directory: Path) -> None:
-    """Remove a directory, or print a note with the files of others in it."""
+    """Remove a directory if empty; otherwise, print a note that lists the remaining files."""
     try:
         others = sorted(os.listdir(directory))
         if not others:

@@ -103,10 +103,10 @@ def write_report(found: "Report", file: Path) -> Path:
 
 
 def write_final_report(directory: Path) -> None:
-    """Write the report of a finished run; if this fails, print a note with the reason."""
+    """Write the report of a finished run; on failure, print a note with the reason."""
     try:
         file = write_report(read_report([directory]), directory / REPORT)
-    except Exception as error:  # the results are already saved, so only print a note
+    except Exception as error:  # the results are already saved
         note(f"{REPORT} was not written: {error}")
     else:
         note(f"the report is in {file}")

@@ -176,7 +176,7 @@ def resume(
 
 
 def _values(name: str, text: str, kind: Callable[[str], Any]) -> list[Any]:
-    """Parse a comma-separated list of values; raise ConfigError if one is invalid."""
+    """Parse a comma-separated list of values; raise ConfigError if a value is invalid."""
     try:
         return [kind(part.strip()) for part in text.split(",")]
     except ValueError as error:

@@ -93,7 +93,7 @@ def train(
 
 
 def _check_combinations(settings: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Raise ConfigError if an option has no effect in combination with the other options."""
+    """Raise ConfigError if an option has no effect together with the other options."""
     resume, chat = settings["resume"], settings["chat"]
     if "vocab_size" in given and settings["tokenizer"] != "bpe" and not resume:
         raise ConfigError(

@@ -84,7 +84,7 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
 
 
 def _check_outputs(model_dir: Path | None, *, force: bool) -> None:
-    """Raise an error before the search if its results could not be written."""
+    """Raise an error before the search starts if the results cannot be written."""
     if model_dir:
         check_place(model_dir)
         if not force:
@@ -126,7 +126,7 @@ def _prepare(
 def _save_winner(
     result: EvolutionResult, log: SearchLog, *, force: bool, model_dir: Path | None
 ) -> None:
-    """Log the winner; write its genome.json and, if model_dir is given, its trained model."""
+    """Log the winner, write genome.json and, if model_dir is given, write the trained model."""
     _write_genome(result.record, log, force=force)
     trained = result.retest.result
     for line in loss_log_end.demo(result.names, trained.losses[-1]):

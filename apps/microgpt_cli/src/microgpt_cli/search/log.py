@@ -1,4 +1,4 @@
-"""Search log to a file and stdout, and the resume hint after an interrupted run."""
+"""Log of a search to a file and stdout, and the resume hint after an interrupted run."""
 
 import sys
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from microgpt_evolution.runs.run_directory import RunDirectory
 
 
 class SearchLog:
-    """Writes lines to the log file and stdout; hides the table while printing."""
+    """Writes lines to the log file and stdout, and hides the table while printing."""
 
     def __init__(self, path: Path, table: SearchTable | None) -> None:
         self._path, self._table = path, table
@@ -41,7 +41,7 @@ class SearchLog:
             self._file.flush()
 
     def stop_table(self) -> None:
-        """Hide the table until its next update."""
+        """Hide the table until the next update."""
         if self._table:
             self._table.stop()
 

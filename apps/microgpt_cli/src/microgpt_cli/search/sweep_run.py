@@ -100,7 +100,7 @@ def _make_pool(
     objective: SweepObjective,
     trials: Sequence[SweepConfig],
 ) -> Pool:
-    """Return a pool whose workers leave each trial the memory that it has with one worker."""
+    """Return a pool whose number of workers is limited by the memory of the largest trial."""
     free, sizes = free_bytes(), map(objective.n_bytes, set(trials))
     largest = max((size for size in sizes if size <= free), default=1)
     return make_pool(workers, scheduler, n_trials=len(trials), trial_bytes=largest)
@@ -135,7 +135,7 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
 
 
 class SweepProgress(ProgressBar):
-    """Progress of a sweep; the time left is estimated from the FLOPs of the trials."""
+    """Progress of a sweep. The time left is estimated from the FLOPs of the trials."""
 
     def __init__(self, todo: dict[tuple[SweepConfig, int], int]) -> None:
         """Start with the FLOPs of each remaining trial."""

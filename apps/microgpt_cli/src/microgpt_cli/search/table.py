@@ -17,7 +17,7 @@ LABEL = 12  # width of the label column, including trailing space
 
 
 class SearchTable:
-    """Progress table of a search; the elapsed time is also updated between events."""
+    """Progress table of a search. The elapsed time is also updated between events."""
 
     def __init__(self, generations: int, console: "Console") -> None:
         self._generations, self._console = generations, console
@@ -26,7 +26,7 @@ class SearchTable:
         self._live: Live | None = None
 
     def stop(self) -> None:
-        """Hide the table until its next update."""
+        """Hide the table until the next update."""
         live, self._live = self._live, None
         if live:
             live.stop()

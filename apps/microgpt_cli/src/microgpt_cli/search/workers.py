@@ -13,7 +13,7 @@ SWITCH_INTERVAL_S = 2e-4
 def make_pool(
     workers: int | None, scheduler: str | None, *, n_trials: int, trial_bytes: int
 ) -> Pool:
-    """Return a pool of threads or of Dask workers; for the default, see `default_workers`."""
+    """Return a pool of threads, or of Dask workers if a scheduler is given."""
     if workers is not None:
         check_count("workers", workers)
         if scheduler:

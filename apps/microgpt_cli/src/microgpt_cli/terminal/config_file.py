@@ -10,7 +10,7 @@ from microgpt.errors import ConfigError
 
 
 def read_config(ctx: typer.Context, path: Path | None) -> Path | None:
-    """Make the options in a TOML file the defaults of a command.
+    """Read a TOML file, and use the options in it as defaults of a command.
 
     Raises:
         ConfigError: the file cannot be read, or an option is unknown or has a wrong value.
@@ -39,7 +39,7 @@ def read_config(ctx: typer.Context, path: Path | None) -> Path | None:
 
 
 def _options(command: Any) -> dict[str, TyperOption]:
-    """Return the options of a command by their names, of which it may have several."""
+    """Return the options of a command by name. An option may have several names."""
     options = [param for param in command.params if isinstance(param, TyperOption)]
     found = {name: param for param in options if param.expose_value for name in param.opts}
     found |= {old: found[new] for old, new in command.old_names.items()}
@@ -47,7 +47,7 @@ def _options(command: Any) -> dict[str, TyperOption]:
 
 
 def _checked(ctx: Any, option: TyperOption, value: Any, where: str) -> Any:
-    """Return the value of an option; raise ConfigError if its type or its value is wrong."""
+    """Return the value of an option; raise ConfigError if the type or the value is wrong."""
     if isinstance(value, bool) != option.is_flag:
         expected = "true or false" if option.is_flag else "a number or a string"
         raise ConfigError(f"{where} must be {expected}, got {value!r:.80}")

@@ -31,7 +31,7 @@ def say(line: str) -> None:
     """Print one line to stderr; ignore a closed pipe."""
     text = printable(" ".join(line.splitlines()), MAX_LINE)
     try:
-        sys.stderr.write(f"{text}\n")  # an interrupted `print` could omit the line end
+        sys.stderr.write(f"{text}\n")  # an interrupted `print` could omit the line feed
         sys.stderr.flush()
     except OSError:
         discard_output(sys.stderr)

@@ -1,4 +1,4 @@
-"""Plain-text help with grouped options; typer's help imports rich, which takes 0.2 s."""
+"""Plain-text help with grouped options. Typer's help would import rich, which takes 0.2 s."""
 
 import re
 from pathlib import Path
@@ -13,10 +13,10 @@ from microgpt_cli.terminal.config_file import read_config
 class GroupedCommand(TyperCommand):
     """A command whose help groups its options by panel.
 
-    If options are hidden, the help shows the other ones in one list; `--help-all` shows all. A
-    hidden option without help text is never shown: an argument does the same. If an option has
-    several long names, the help and the errors show only the first; the others are the names of
-    earlier versions.
+    If options are hidden, the help lists only the other options, and `--help-all` lists all
+    options. A hidden option without help text is never listed, because an argument has the same
+    effect. If an option has several long names, the help and the error messages show only the
+    first name; the other names are from earlier versions.
     """
 
     def __init__(self, *args: Any, **settings: Any) -> None:
@@ -24,7 +24,7 @@ class GroupedCommand(TyperCommand):
         options = [param for param in self.params if isinstance(param, TyperOption)]
         self._rare = [option for option in options if option.hidden and option.help]
         for option in self._rare:
-            option.hidden = False  # so that the shell completes it
+            option.hidden = False  # enables shell completion
         if self._rare:
             shared = typer.Typer(add_completion=False)
             shared.command()(_shared)
@@ -38,7 +38,7 @@ class GroupedCommand(TyperCommand):
             param.opts = [name for name in param.opts if name not in old]
 
     def make_parser(self, ctx: Any) -> Any:
-        """Return the parser, which also knows the old names of the options."""
+        """Return the parser, which also accepts the old names of the options."""
         parser = super().make_parser(ctx)
         for old, new in self.old_names.items():
             parser._long_opt[old] = parser._long_opt[new]
@@ -50,7 +50,7 @@ class GroupedCommand(TyperCommand):
         return ["[OPTIONS]", *map(_usage, arguments)]
 
     def help_of_all(self, ctx: Any) -> str:
-        """Return the help with all options and their whole descriptions."""
+        """Return the help with all options and their full descriptions."""
         rare, self._rare = self._rare, []
         try:
             return str(self.get_help(ctx))
@@ -88,7 +88,7 @@ class GroupedCommand(TyperCommand):
 
 
 class SectionedGroup(TyperGroup):
-    """A command group whose help has one section per panel, with whole summaries."""
+    """A command group whose help has one section per panel, with untruncated summaries."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands, then the options."""
@@ -96,7 +96,7 @@ class SectionedGroup(TyperGroup):
         width = max(map(len, self.commands))
         for name, command in self.commands.items():
             panel = getattr(command, "rich_help_panel", None) or "Commands"
-            summary = command.get_short_help_str(limit=1000)  # the formatter wraps it
+            summary = command.get_short_help_str(limit=1000)  # the formatter wraps long lines
             sections.setdefault(panel, []).append((f"{name:<{width}}", summary))
         records = (param.get_help_record(ctx) for param in self.get_params(ctx))
         sections["Options"] = [record for record in records if record]

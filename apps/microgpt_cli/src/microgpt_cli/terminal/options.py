@@ -14,7 +14,7 @@ from microgpt_cli.terminal.console import note
 T = TypeVar("T")
 DEFAULT_MODEL_DIR = Path("output")
 RUNS = Path("experiments")  # default directory for searches and sweeps
-DEFAULT_GENOME = Path("genome.json")  # written at the end of a search
+DEFAULT_GENOME = Path("genome.json")  # default output file of a search
 DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # file names in data/ and in the package
 
 
@@ -25,10 +25,10 @@ def panel(title: str) -> Any:
 
 data, workers_panel = panel("Data"), panel("Workers")
 
-MODEL = ("--model", "--model-dir")  # the second name is the old one, which the help omits
+MODEL = ("--model", "--model-dir")  # the second name is from earlier versions; hidden
 DATA = ("--data", "--input")
 LR = ("--learning-rate", "--lr")
-FLAGS = {"output": "--model", "input": "--data", "lr": "--learning-rate"}  # of parameters
+FLAGS = {"output": "--model", "input": "--data", "lr": "--learning-rate"}  # by parameter
 NUM_SAMPLES = ("--num-samples", "-n")
 ModelDir = Annotated[Path, typer.Option(*MODEL, help="Directory of the model.")]
 MODEL_HELP = "Directory of the model."
@@ -78,14 +78,14 @@ Scheduler = Annotated[
 
 
 def one_of(argument: T | None, option: T | None, flag: str) -> T | None:
-    """Return what is given as an argument or as an option; raise ConfigError for both."""
+    """Return the argument or the option, whichever is given; raise ConfigError if both are."""
     if argument is not None and option is not None:
         raise ConfigError(f"an argument and {flag} cannot be used together; omit {flag}")
     return option if argument is None else argument
 
 
 def note_directory(text: str, command: str) -> None:
-    """Print a note if a text is the name of a directory, probably that of a model."""
+    """Print a note if a text is the name of a directory, which is probably a model directory."""
     if os.path.isdir(text):
         note(
             f"{text!r} is used as text; for the model in this directory, use: "

@@ -20,12 +20,12 @@ T = TypeVar("T")
 N_LINES = 10  # maximum number of progress lines if stderr is not a terminal
 LINE_INTERVAL_S = 1.0  # minimum time between progress lines
 LOSS_WINDOW = 100  # number of steps in the running mean of the loss
-N_WARM_UP = 500  # a good learning rate brings the loss below that of a guess in fewer steps
+N_WARM_UP = 500  # number of steps after which the loss must be below that of a uniform guess
 SPEED_WINDOW_S = 5.0
 
 
 class ProgressBar:
-    """Progress bar on a terminal; otherwise, one line per 10 % of the work."""
+    """Progress bar on a terminal. Without a terminal, one line is printed per 10 % of the work."""
 
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total, self._done = what, total, 0
@@ -53,7 +53,7 @@ class ProgressBar:
             say(line)
 
     def stop(self) -> None:
-        """Hide the bar until its next update."""
+        """Hide the bar until the next update."""
         if self._bar:
             self._bar.stop()
         self._bar = None  # a restarted bar would overwrite lines printed in the meantime
@@ -63,7 +63,7 @@ class TrainingProgress(ProgressBar):
     """Progress of a training run: step, losses, speed and time left."""
 
     def __init__(self, steps: int, plan: "TrainingPlan | None" = None) -> None:
-        """Show the progress; with a plan, print a note if the loss exceeds that of a guess."""
+        """Show the progress. If a plan is given, note a loss above that of a uniform guess."""
         super().__init__("step", steps)
         self._plan = plan
         self.restart()
@@ -112,7 +112,7 @@ class TrainingProgress(ProgressBar):
         )
 
     def _speed(self, event: "TrainEvent") -> list[float]:
-        """Return steps, documents and tokens per second, over the last SPEED_WINDOW_S seconds."""
+        """Return steps, documents and tokens per second over the last SPEED_WINDOW_S seconds."""
         now = perf_counter()
         _, steps, docs, tokens = self._totals[-1]
         steps += len(event.losses)
@@ -125,7 +125,7 @@ class TrainingProgress(ProgressBar):
 
 
 def with_progress(work: Iterable[T], n: int, what: str) -> Iterator[T]:
-    """Yield the n results of an iterable while showing the progress."""
+    """Yield the n results of an iterable, and show the progress."""
     started = perf_counter()
     with ProgressBar(what, n) as bar:
         bar.show(0, "? left", "")

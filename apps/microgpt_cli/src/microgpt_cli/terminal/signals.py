@@ -1,4 +1,4 @@
-"""Convert SIGINT and SIGTERM to exceptions, and raise them again if a library swallows them."""
+"""Convert SIGINT and SIGTERM to exceptions, which are raised again if a library swallows them."""
 
 import signal
 import sys
@@ -25,7 +25,7 @@ def record_signals() -> None:
 
 
 def raise_signals() -> None:
-    """Raise KeyboardInterrupt or Terminated on signals, including a recorded one.
+    """Raise KeyboardInterrupt or Terminated on signals, including a signal recorded earlier.
 
     Some libraries swallow all exceptions during import, and Python drops exceptions raised in its
     own callbacks, such as import locks. Without repetition, 1 in 400 starts ignored the signal, so
@@ -37,7 +37,7 @@ def raise_signals() -> None:
 
 
 def clear_pending_stop() -> None:
-    """Mark the pending exception as handled, so that it is not raised again."""
+    """Mark the pending exception as handled, which prevents raising the exception again."""
     _pending.clear()
     if hasattr(signal, "setitimer"):  # not on Windows
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -49,7 +49,7 @@ def pending_stop() -> type[KeyboardInterrupt] | None:
 
 
 def ignore_signals() -> None:
-    """Ignore further signals, so that they cannot change the exit code."""
+    """Ignore further signals, which could change the exit code."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     clear_pending_stop()
@@ -81,7 +81,7 @@ def _ignore_dropped_stops(dropped: "sys.UnraisableHookArgs") -> None:
 
 
 class StopRequest:
-    """Records the first Ctrl-C or SIGTERM, so that work can be saved; raises on the second."""
+    """Records the first Ctrl-C or SIGTERM, so that work can be saved. The second signal raises."""
 
     def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
         """Create a request; `wake` is called on the first signal, to interrupt waiting code."""

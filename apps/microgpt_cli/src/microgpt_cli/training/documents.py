@@ -19,12 +19,12 @@ from microgpt_cli.terminal.console import note
 def load_documents(
     path: Path, text: TextKind | None, column: str | None, *, chat: bool, check: bool = True
 ) -> Sequence[Document] | str:
-    """Return the documents of a file, or a string if it is running text.
+    """Return the documents of a file, or a string if the file is running text.
 
     Args:
-        text: how to read the file; None: as running text if it looks like that.
-        column: column of a table or field of JSON objects that has the documents.
-        check: whether to refuse tables and JSON that are read as lines.
+        text: how to read the file. None: detect running text.
+        column: column of a table, or field of JSON objects, that contains the documents.
+        check: whether to refuse tables and JSON files that would be read as plain lines.
     """
     if chat:
         return load_conversations(path, tell=note)

@@ -34,7 +34,7 @@ from microgpt_evolution.genome_file import read_genome
 
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
 KARPATHY = vars(ModelConfig()) | vars(TrainConfig(lr=default_lr()))
-# Whoever sets all of these has chosen the model; otherwise, the others follow the documents.
+# If all of these options are given, no setting is fitted to the documents.
 MAIN_SHAPE = ("block_size", "n_embd", "n_layer")
 # Options that can be changed with --resume.
 MAY_CHANGE = {"resume", "input", "steps", "patience", "threads", "checkpoint_every", "format"}
@@ -62,7 +62,7 @@ def recipe_options(preset: PresetName | None, genome: Path | None) -> dict[str, 
         model = found.model
         held_out = {"val_fraction": found.val_fraction, "test_fraction": found.test_fraction}
         options = vars(found.config) | held_out
-        del options["text"], options["long_docs"]  # the file and the user decide
+        del options["text"], options["long_docs"]  # these follow from the file or the options
         if found.data == "grammar":
             options["chat"] = True
     else:
@@ -130,7 +130,7 @@ def new_job(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Traini
 def _fit_to_data(
     parts: Split, model: ModelConfig, config: TrainConfig, overrides: Mapping[str, Any]
 ) -> tuple[ModelConfig, TrainConfig]:
-    """Replace the settings that are not in `overrides` by those that fit the documents."""
+    """Replace the settings that are not in `overrides` by values that fit the documents."""
     fitted_model, fitted_config = defaults_for(parts, config.text)
     shape = {name: getattr(fitted_model, name) for name in MAIN_SHAPE if name not in overrides}
     names = [name for name in ("batch_size", "steps", "lr") if name not in overrides]
@@ -163,7 +163,7 @@ def _input_of(preset: PresetName | None, *, chat: bool) -> Path | None:
 
 
 def _drawn(preset: PresetName | None, seed: int) -> Sequence[Document]:
-    assert preset  # a job without a file
+    assert preset  # only presets have no input file
     return PRESETS[preset].draw(seed)
 
 
@@ -190,7 +190,7 @@ def _new_tokenizer(parts: Split, vocab_size: int | None, *, folds: bool) -> Toke
 def _inherited_tokenizer(
     parent: SavedModel, parts: Split, kind: TokenizerKind | None, vocab_size: int | None
 ) -> Tokenizer:
-    """Return the tokenizer of the parent model, extended by new characters of the documents."""
+    """Return the tokenizer of the parent model, extended with new characters in the documents."""
     tokenizer = extended_tokenizer(parent, parts.docs)
     for flag, wanted, found in (
         ("--tokenizer", kind, tokenizer.kind),

@@ -23,7 +23,7 @@ HARMLESS = {"output", "threads", "checkpoint_every", "num_samples", "plot", "as_
 
 
 def confirm_replacement(directory: Path, option: str) -> None:
-    """Return if a directory has no model or the user agrees to replace it.
+    """Ask before a model in a directory is replaced; return if there is no model.
 
     Raises:
         CheckpointError: there is no terminal to ask at, or the answer is no.
@@ -32,7 +32,7 @@ def confirm_replacement(directory: Path, option: str) -> None:
         return
     what = f"{directory} has a model ({_describe(directory)})"
     if sys.stdin.isatty() and sys.stderr.isatty():
-        with suppress(typer.Abort):  # the end of the input is a no
+        with suppress(typer.Abort):  # the end of the input counts as "no"
             if typer.confirm(f"{printable(what, MAX_LINE)}; replace it?", err=True):
                 return
         raise CheckpointError(f"{directory} is unchanged; use another directory with {option}")
@@ -42,7 +42,7 @@ def confirm_replacement(directory: Path, option: str) -> None:
 
 
 def is_repeated(plan: TrainingPlan, directory: Path, given: Iterable[str]) -> bool:
-    """Return whether this is the run without options, and a directory has the model of that run."""
+    """Return whether a run without options would recreate the model in a directory."""
     meta = _read_meta(directory)
     return meta is not None and set(given) <= HARMLESS and is_result_of(plan, meta)
 
@@ -56,7 +56,7 @@ def _read_meta(directory: Path) -> Meta | None:
 
 
 def _describe(directory: Path) -> str:
-    """Return the age of a model and, where known, its steps and losses."""
+    """Return a text with the age of a model and, if known, the steps and losses."""
     facts = [_age(directory)]
     training = meta.training if (meta := _read_meta(directory)) else {}
     if isinstance(steps := training.get("steps"), int):
@@ -68,7 +68,7 @@ def _describe(directory: Path) -> str:
 
 
 def _age(directory: Path) -> str:
-    """Return how long ago a model was written, in the largest unit that fits."""
+    """Return the age of a model in the largest unit that fits."""
     try:
         return f"{age(time.time() - os.stat(directory / META).st_mtime)} old"
     except OSError:

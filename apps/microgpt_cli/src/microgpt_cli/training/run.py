@@ -31,7 +31,7 @@ from microgpt_cli.terminal.progress import TrainingProgress
 from microgpt_cli.terminal.signals import StopRequest
 from microgpt_cli.training.job import Ended, TrainingJob, count_samples
 
-MAX_SHOWN = 80  # maximum number of characters of a document to print
+MAX_SHOWN = 80  # maximum number of characters printed per document
 
 
 def run(job: TrainingJob | Ended, directory: TrainingDirectory, options: Mapping[str, Any]) -> None:
@@ -99,7 +99,7 @@ def _train(
             raise stop.reason(_save_interrupted(result, directory))
         try:
             directory.finish(result)
-        except CheckpointError as error:  # exit code 1: the directory was writable before
+        except CheckpointError as error:  # exit code 1, because the directory was writable before
             say(f"error: {error}{_resume_hint(directory)}")
             raise typer.Exit(1) from error
         if stop.reason:
@@ -108,7 +108,7 @@ def _train(
 
 
 class _StateSaver:
-    """Saves checkpoints; after the first one, write errors do not end the run."""
+    """Saves checkpoints. After the first checkpoint, write errors do not end the run."""
 
     def __init__(self, directory: TrainingDirectory, plan: TrainingPlan) -> None:
         self._directory, self._plan = directory, plan
@@ -163,7 +163,7 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
 
 
 def _would_replace_finished_model(state: TrainState, directory: TrainingDirectory) -> bool:
-    """Return whether the directory has a finished model and this run has not completed a step."""
+    """Return whether saving a run without any steps would replace a finished model."""
     return state.step == 0 and directory.has_model and not directory.has_own_state
 
 
@@ -203,7 +203,7 @@ def _save_last_good(result: TrainResult, directory: TrainingDirectory, plan: Tra
 
 
 def _draw(output: Path) -> None:
-    """Plot the losses; print a note instead of failing, because the model is already trained."""
+    """Plot the losses; on failure, only print a note, because the model is already trained."""
     from microgpt_cli.commands.plot import DEFAULT_FILES, PlotError, write_curves
 
     try:
@@ -244,7 +244,7 @@ def _report(
 
 
 def _use(result: TrainResult, output: Path) -> str:
-    """Return the command that uses a model."""
+    """Return the command that generates from or chats with a model."""
     where = "" if output == DEFAULT_MODEL_DIR else f" --model {as_argument(output)}"
     return f"microgpt {'chat' if result.tokenizer.is_chat else 'generate'}{where}"
 

@@ -26,4 +26,4 @@ class CheckpointError(MicrogptError):
 
 
 class FullDiskError(CheckpointError):
-    """The disk is full; this is a system failure, not bad input."""
+    """The disk is full. This error is a system failure, not invalid input."""

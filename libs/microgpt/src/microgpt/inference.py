@@ -233,7 +233,7 @@ class InferenceGpt(Predictor):
         seed: int = DEFAULT_SEED,
         max_tokens: int | None = None,
     ) -> TokenStream:
-        """Return the tokens of the assistant's reply; reply t of a conversation uses seed + t."""
+        """Return the tokens of the assistant's reply. Reply number t is sampled with seed + t."""
         job = self.reply_job(prompt, sampling=sampling, max_tokens=max_tokens, seed=seed)
         return self._stream(prompt.tokens, job.rules, random.Random(job.seeds[0]))
 

@@ -17,7 +17,7 @@ class Plottable:
     """Base class of results that notebooks display as charts."""
 
     def plot(self) -> Any:
-        """Return an Altair chart; `result.plot().save("losses.png")` writes a picture.
+        """Return an Altair chart; `result.plot().save("losses.png")` saves an image.
 
         Raises:
             MicrogptError: microgpt-report[plots] is not installed, or there is nothing to plot.

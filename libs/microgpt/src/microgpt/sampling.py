@@ -91,7 +91,7 @@ def _likeliest(weights: dict[int, float], sampling: Sampling) -> list[int]:
 
 
 def n_kept(block_size: int) -> int:
-    """Return the number of tokens carried over to a new context when the context is full."""
+    """Return the number of tokens carried over from a full context to a new context."""
     return max(1, block_size // 2)
 
 

@@ -102,7 +102,7 @@ class TrainState:
 
 @dataclass(frozen=True, repr=False)
 class TrainResult(TrainedModel, Plottable):
-    """A trained model and its training run. With validation, the weights are the best ones.
+    """A trained model and its training run. With validation, the model has the best weights.
 
     `InferenceGpt(result)` generates text, `save(result, path)` writes the model, and
     `result.plot()` draws the losses. A notebook shows the losses and, for a text model, samples.

@@ -12,7 +12,7 @@ from microgpt.printable import printable
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
 DELIMITERS = "\t;|,"  # the delimiter that gives the most columns is used; the first one in a tie
 SAMPLE = 20  # number of lines or elements that must be JSON objects
-N_NAMED = 20  # number of columns to name in an error message
+N_NAMED = 20  # maximum number of column names in an error message
 
 _Rows = Iterator[tuple[int, dict[str, object]]]
 

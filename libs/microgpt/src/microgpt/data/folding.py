@@ -47,7 +47,7 @@ class FoldingTokenizer(CharTokenizer):
         return cls(sorted(set(fold("".join(plain.chars)))), is_chat=plain.is_chat)
 
     def unknown_characters(self, text: str) -> str:
-        """Return the distinct characters that have no token even after folding, in order."""
+        """Return the distinct characters that lack a token even after folding, in text order."""
         return "".join(char for char in dict.fromkeys(text) if self._ids(char) is None)
 
     def encode(self, text: str) -> list[int]:

@@ -100,7 +100,7 @@ class DataReport:
         return sum(n_windows(length, block_size, stride) * n for length, n in self.lengths.items())
 
     def histogram(self) -> list[Bin]:
-        """Return a histogram of the lengths with about 16 bins, whose width is a round number.
+        """Return a histogram of the lengths with about 16 bins of equal, round width.
 
         The last bin extends to the longest document, so that a few long documents do not widen the
         other bins.

@@ -81,7 +81,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def unknown_characters(self, text: str) -> str:
-        """Return the distinct characters of the text that have no token, in order."""
+        """Return the distinct characters of the text that have no token, in order of appearance."""
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
@@ -223,7 +223,7 @@ class CharTokenizer(Tokenizer):
         return self.chars
 
     def unknown_characters(self, text: str) -> str:
-        """Return the distinct characters of the text that have no token, in order."""
+        """Return the distinct characters of the text that have no token, in order of appearance."""
         # A generator lets other threads run: untrusted text may have 100,000 unknown characters.
         return "".join(dict.fromkeys(char for char in text if char not in self._id_of))
 

@@ -47,7 +47,7 @@ class Engine(Protocol):
         """
 
     def backward(self, should_stop: Callable[[], bool]) -> float:
-        """Return the next batch's loss without an update, or NaN if the loss or a gradient is NaN.
+        """Return the loss of the next batch without an update, or NaN if any value is not finite.
 
         If should_stop returns true, return the loss of the documents read so far, at least one.
         """
@@ -62,7 +62,7 @@ class Engine(Protocol):
         """Restore the step, weights and Adam moments of a checkpoint."""
 
     def flat_weights(self) -> Numbers:
-        """Return a copy of the weights, flat, in the order of `weight_shapes`."""
+        """Return a flat copy of the weights in the order of `weight_shapes`."""
 
     def numbers(self) -> tuple[Numbers, Numbers, Numbers]:
         """Return copies of the weights and of the Adam moments m and v."""

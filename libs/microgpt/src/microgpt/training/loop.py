@@ -249,7 +249,7 @@ class TrainingLoop:
         )
 
     def _diverged(self, when: str) -> DivergedError:
-        """Undo the diverged step, unless it belongs to an earlier call, and return the error."""
+        """Undo the diverged step if it belongs to this `train` call, and return the error."""
         if self.engine.n_steps > self.first_step:
             self.engine.undo()
             del self.losses[self.engine.n_steps - self.first_step :]

@@ -1,1 +1,1 @@
-"""Compiled kernels, counterparts of the functions of the reference engine."""
+"""Compiled counterparts of the functions of the reference engine."""

@@ -49,7 +49,7 @@ class StepSettings(NamedTuple):
 
 @kernel
 def adam(state: OptimizerState, n_steps: int, lr: float, settings: StepSettings) -> None:
-    """Update all weights with AdamW; n_steps is the number of steps including this one."""
+    """Update all weights with AdamW; n_steps is the number of steps including the current one."""
     params, grads, m, v = state  # Loshchilov & Hutter 2019, alg. 2
     beta1, beta2, eps = settings.beta1, settings.beta2, settings.eps
     kept = 1 - lr * settings.weight_decay

@@ -1,6 +1,6 @@
 """Causal attention and its gradient; compiled version of `Gpt.attention` and `model.softmax`.
 
-A vector holds several queries of one document and head, and compares all of them with the same key.
+Each vector contains several queries of one document and head, all multiplied by the same key.
 Lanes after the last query of a document belong to the next document. Their results are wrong, but
 are overwritten when the next document is processed.
 

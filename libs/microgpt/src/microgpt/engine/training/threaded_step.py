@@ -31,7 +31,7 @@ MIN_SHARED_WORK = 3e6
 
 
 def useful_threads(model: ModelConfig, config: TrainConfig, n_tokens: float, threads: int) -> int:
-    """Return the number of threads to use for a training step; small steps use only one."""
+    """Return the number of threads to use for a training step: 1 for small steps."""
     is_worth_it = count_params(model) * n_tokens > MIN_SHARED_WORK
     return min(threads, config.batch_size) if is_worth_it else 1
 
@@ -105,7 +105,7 @@ class ThreadedEngine(CompiledEngine):
         return losses, n_read
 
     def _micro_batches(self, step: int, done: int) -> list[int]:
-        """Return the first document of each upcoming micro-batch, at most one per workspace.
+        """Return the first document index of each upcoming micro-batch, at most one per workspace.
 
         The micro-batches are the same as those of `read_documents`.
         """

@@ -147,7 +147,7 @@ def _is_finite(value: float) -> bool:
 
 
 def _brief(value: object) -> str:
-    """Return the first 24 characters of a value for an error message; floats are not longer."""
+    """Return the first 24 characters of a value for an error message; every float fits."""
     try:
         return f"{value!r:.24}"
     except ValueError:  # Python converts integers of at most 4,300 digits

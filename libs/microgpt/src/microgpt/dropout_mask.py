@@ -38,7 +38,7 @@ class Dropout:
 
 
 def batch_dropout(config: TrainConfig, step: int) -> list[Dropout]:
-    """Return the dropout of each document of a step; steps are counted from 0."""
+    """Return a `Dropout` for each document of a step. Steps are counted from 0."""
     first = step * config.batch_size
     return [Dropout(config.dropout, config.seed, first + i) for i in range(config.batch_size)]
 

@@ -37,7 +37,7 @@ class ReferenceEngine:
         self.adam_v = [0.0] * len(self.params)  # running mean of each squared gradient
 
     def step(self, batch: Batch, lr: float) -> float:
-        """Update the weights once and return the loss before the update; skip the update on NaN."""
+        """Update the weights, unless the loss is NaN, and return the loss before the update."""
         *_, loss = self.backward(batch)
         if not math.isnan(loss):
             self.update(lr)

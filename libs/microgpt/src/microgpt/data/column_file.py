@@ -77,7 +77,7 @@ def check_is_text(path: Path, docs: Sequence[str]) -> None:
 
 
 def _header(line: str) -> list[str]:
-    """Return the fields of a line, with the delimiter that gives the most fields."""
+    """Split a line into fields by the delimiter that gives the most fields."""
     return max((_fields(line, delimiter) for delimiter in DELIMITERS), key=len)
 
 

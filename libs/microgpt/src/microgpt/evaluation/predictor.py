@@ -66,11 +66,11 @@ class Predictor:
         """Return the loss of held-out documents.
 
         Documents longer than the context are read in overlapping windows. Each token is predicted
-        once, from at least half a context.
+        once; after the first window, at least half a context precedes each predicted token.
 
         Args:
             docs: texts or conversations.
-            loss_on: which messages contribute to the loss: the assistant's, or all.
+            loss_on: messages that contribute to the loss: "assistant" or "all".
             text: "stream" for running text, which has no start and no end.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Chat tasks; each is a function that draws one exchange.
+"""Chat tasks. Each task is a function that draws one exchange.
 
 Some number pairs, words, given names, colors and unanswerable questions are held out from training,
 for any seed. Facts, such as capitals and opposites, and small talk must be memorised, so only some

@@ -83,7 +83,7 @@ class TrainingLoop:
         return self._result(reason, test_loss)
 
     def _advance(self) -> Ending | None:
-        """Evaluate and save a checkpoint if due, then train; return the reason to end, if any."""
+        """Evaluate and save a checkpoint if due, then train. Return the reason to end, or None."""
         self._update_average()
         step = self.engine.n_steps
         if self._is_evaluation_due() and not self._evaluate():

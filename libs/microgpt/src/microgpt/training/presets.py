@@ -20,7 +20,7 @@ class Preset:
     val_fraction: float = 0.1  # fraction of the documents to hold out for validation
     test_fraction: float = 0.1  # fraction of the documents to hold out for testing
     fold: bool = False  # whether to fold case and accents with `FoldingTokenizer`
-    n_conversations: int = 0  # number of generated conversations; a small set is memorised
+    n_conversations: int = 0  # number of conversations to generate; a small set is memorised
 
     def draw(self, seed: int) -> Sequence[Document]:
         """Generate the training conversations for a seed."""

@@ -61,7 +61,7 @@ def train(
         on_state: called with a checkpoint at the start and then about every 5 s.
         state_every: number of steps between calls of on_state, instead of about 5 s.
         should_stop: called about every 20 ms, even within a step. Once it returns true, it is
-            called once more and training ends; the result has all completed steps.
+            called once more and training ends. The result covers all completed steps.
 
     The first use of the compiled engine compiles it, which takes a few seconds;
     `engines.prepare_engine` does this in advance.

@@ -26,7 +26,7 @@ class WeightAverage:
     steps: int  # total number of steps of the training run
 
     def updated(self, weights: Numbers, step: int) -> "WeightAverage":
-        """Return the mean with the weights of another step included."""
+        """Return the mean updated with the weights of another step."""
         n = self.n + 1
         return WeightAverage(_interpolate(self.weights, weights, 1 / n), n, step, self.steps)
 

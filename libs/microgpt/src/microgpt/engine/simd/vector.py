@@ -88,7 +88,7 @@ class Emitter(NamedTuple):
 def emitted(
     signature: Callable[..., Any], *, prefer_literal: bool = False
 ) -> Callable[[Callable[..., Any]], Any]:
-    """Return a decorator that turns an emitting function into an intrinsic with a signature."""
+    """Return a decorator that turns an emitting function into an intrinsic with this signature."""
 
     def make(emit: Callable[..., Any]) -> Any:
         @wraps(emit)
@@ -216,7 +216,7 @@ def exp(e: Emitter, x: Any) -> Any:
     def multiply_add(a: Any, b: Any, c: Any) -> Any:
         return builder.fadd(builder.fmul(a, b, flags=FMA), c, flags=FMA)
 
-    # Floats near `shift` have no fraction bits. Adding `shift` rounds to k, kept in the low bits.
+    # Floats near `shift` have no fraction bits, so adding `shift` rounds; the low bits contain k.
     shift = number(1.5 * 2**mantissa_bits)
     shifted = multiply_add(x, number(1 / math.log(2)), shift)
     k = builder.fsub(shifted, shift)

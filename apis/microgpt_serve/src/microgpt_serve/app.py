@@ -1,4 +1,4 @@
-"""The FastAPI app: middleware from the outermost to the innermost, then the routes.
+"""The FastAPI app: routes inside these middlewares, listed from outermost to innermost.
 
 AccessLogMiddleware   request ids, log, metrics
   CORSMiddleware      only if `cors_origins` is set

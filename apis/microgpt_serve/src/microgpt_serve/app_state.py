@@ -32,13 +32,13 @@ class AppState:
         self.is_draining = False
         self.n_running = 0  # number of requests that are queued or being processed
         self.n_body_bytes = 0  # total size of bodies being received or validated
-        self.large_body_lock = asyncio.Lock()  # held between chunks of a large body
+        self.large_body_lock = asyncio.Lock()  # held in pauses between chunks of a large body
         self._executor = ThreadPoolExecutor(1, "blocking")
 
     async def call(self, function: Callable[[], T], *, is_slow: bool) -> T:
         """Call a function. Slow functions run one at a time on the executor thread.
 
-        There is only one thread, because with several the event loop would often wait for the GIL.
+        The executor has one thread; with several, the event loop would often wait for the GIL.
         """
         if not is_slow:
             return function()

@@ -53,13 +53,13 @@ class BatchScheduler:
         """Create a scheduler with `n_threads` worker threads, by default one per available core.
 
         When a thread finishes requests, `on_speed(n_tokens, seconds)` is called on the event loop
-        with their number of tokens and the thread's working time since its last call.
+        with the number of tokens and the working time of the thread since the previous call.
         """
         has_affinity = hasattr(os, "sched_getaffinity")  # missing on macOS and Windows
         n_cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
         self._queue_limit, self._on_speed = queue_limit, on_speed
         self._n_threads = n_threads or n_cores
-        self._new: list[QueuedRequest] = []  # submitted in the current event-loop iteration
+        self._new: list[QueuedRequest] = []  # submitted in this event-loop iteration
         self._waiting: deque[QueuedRequest] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
@@ -143,7 +143,7 @@ class BatchScheduler:
                 batch.close()
 
     def _take(self) -> list[QueuedRequest]:
-        """Dequeue the first waiting request and all requests that can share its batch."""
+        """Dequeue the first waiting request and all requests that can join the same batch."""
         first = self._waiting.popleft()
         room = max_sequences(first.model.config, first.job.rules) - first.job.n_sequences
         taken, left = [first], list[QueuedRequest]()
@@ -193,7 +193,7 @@ class _RunningBatch:
         self._batch: Batch | None = None
 
     def run(self) -> list[tuple[QueuedRequest, Outcome]]:
-        """Run for about 20 ms and return the finished requests. If it raises, all requests fail."""
+        """Run for about 20 ms and return the finished requests. On an error, all requests fail."""
         try:
             if self._batch is None:
                 jobs = [request.job for request in self.requests.values()]
@@ -207,7 +207,7 @@ class _RunningBatch:
             fault = RuntimeError("the engine failed")  # a MicrogptError would produce status 400
             fault.__cause__ = error
             failed, self.requests = self.requests, {}
-            self._batch = None  # the arrays may be corrupt and must not be reused
+            self._batch = None  # do not reuse the arrays, which may be corrupt
             return [(request, fault) for request in failed.values()]
 
     def updates(self) -> list[tuple[QueuedRequest, list[Continuation]]]:

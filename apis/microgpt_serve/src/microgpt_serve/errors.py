@@ -41,7 +41,7 @@ _OPENAI_CODES = {401: "invalid_api_key", 429: "rate_limit_exceeded"}
 
 
 class ServeError(Exception):
-    """Exception that is sent to the client as an error response."""
+    """Exception that the service sends to the client as an error response."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from microgpt.printable import printable
 
-MAX_BUFFERED = 2**20  # maximum number of buffered characters; about 10,000 requests
+MAX_BUFFERED = 2**20  # maximum number of buffered characters, enough for about 10,000 requests
 MAX_CHARS = 2000  # maximum number of characters per message and per line of a traceback
 LAST_LINES_S = 1  # maximum time to write the last lines at exit
 
@@ -110,7 +110,7 @@ class _Json(logging.Formatter):
 
 
 def _message(record: logging.LogRecord) -> str:
-    """Return the message on one line, followed by the traceback."""
+    """Return the message on one line, followed by the traceback, if any."""
     lines = [record.getMessage()]
     if record.exc_info:
         lines += logging.Formatter().formatException(record.exc_info).splitlines()

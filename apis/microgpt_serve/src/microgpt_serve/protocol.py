@@ -1,7 +1,7 @@
 """Uvicorn's HTTP/1.1 protocol with limits on time, headers, pipelining and idle connections.
 
 Slow requests are answered with status 408. Clients that do not read their responses are
-disconnected. If there are more than MAX_CONNECTIONS connections, the longest-idle ones are closed.
+disconnected. Above MAX_CONNECTIONS connections, the longest-idle connections are closed.
 Protocol errors are reported in the service's error format.
 """
 

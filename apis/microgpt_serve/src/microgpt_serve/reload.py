@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Reloader:
-    """Reloads the API keys and model of an app. If this fails, the old ones remain in use."""
+    """Reloads the API keys and model of an app. On failure, the old ones stay in use."""
 
     def __init__(self, state: AppState) -> None:
         self._state = state
@@ -55,7 +55,7 @@ class Reloader:
             LOG.info("reloaded: %s", reloaded)
 
     async def _reload_keys(self) -> str:
-        # Assign here, not in the thread: after a timeout, the thread could restore old keys.
+        # Do not assign in the thread: after a timeout, the thread could restore old keys.
         keys = self._state.keys
         keys.hashes = await _in_daemon_thread(keys.read)
         return f"API keys ({len(keys.hashes)})"

@@ -16,7 +16,7 @@ from microgpt.training.engines import Use, prepare_engine
 
 DEFAULT_MODEL_DIR = "output"
 VERSION_DIGITS = 12
-USES: tuple[Use, ...] = ("generation", "evaluation")  # log-probabilities need "evaluation"
+USES: tuple[Use, ...] = ("generation", "evaluation")  # log-probabilities require "evaluation"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ServedModel:
     version: str  # first 12 hexadecimal digits of the SHA-256 of the weights
     gpt: InferenceGpt
     created_at: str | None
-    progress: str | None = None  # of an unfinished training run: "at step 400 of 1000"
+    progress: str | None = None  # such as "at step 400 of 1000" for an unfinished run
     is_demo: bool = False
 
     def __str__(self) -> str:
@@ -71,7 +71,7 @@ def _valid_time(text: str | None) -> str | None:
 
 
 def _weights_sha256(saved: SavedModel) -> str:
-    """Return the SHA-256 of the weights. MoonBase models, for example, do not store it."""
+    """Return the SHA-256 of the weights, for models (such as MoonBase) without a stored hash."""
     digest = hashlib.sha256()
     for name in weight_shapes(saved.model):
         for row in saved.weights[name]:

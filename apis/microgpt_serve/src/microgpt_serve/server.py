@@ -33,11 +33,11 @@ LOG = logging.getLogger("microgpt_serve")
 # waited 0.5 s to connect while 16 other clients sent large bodies, each on a new connection.
 N_LISTENERS = 8
 BACKLOG = 2048  # maximum number of connections waiting to be accepted
-KEEP_ALIVE_S = 65  # idle timeout; longer than the usual 60 s of proxies, so that they close first
-# Time that a generation thread waits for the GIL to deliver a reply. With the default of 5 ms, the
+KEEP_ALIVE_S = 65  # idle timeout, longer than 60 s so that proxies usually close first
+# Switch interval of the GIL in seconds during generation. With the default of 5 ms, the
 # first event of a stream took 1.1 to 1.2 times as long (bench/serve_streams.py, three runs).
 SWITCH_S = 0.001
-LAST_WRITES_S = 1  # time for slow clients to read finished replies at shutdown
+LAST_WRITES_S = 1  # time at shutdown for slow clients to read finished replies
 
 
 def serve(settings: Settings) -> None:
@@ -91,7 +91,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that drains on SIGTERM and reloads on SIGHUP."""
+    """A uvicorn server that shuts down gracefully on SIGTERM and reloads the model on SIGHUP."""
 
     def __init__(self, config: uvicorn.Config, state: AppState) -> None:
         super().__init__(config)

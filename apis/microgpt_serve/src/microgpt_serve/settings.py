@@ -57,7 +57,7 @@ def _check_network(text: str) -> str:
     with contextlib.suppress(ValueError):
         ipaddress.ip_network(text)
         return text
-    # Host names would never match, and * would trust every client, so both are refused.
+    # Refuse host names, which would never match, and *, which would trust every client.
     rule = "must be IP addresses or networks such as 127.0.0.1 and 10.0.0.0/8"
     raise ValueError(f"{rule}; got {text!r:.80}")
 
@@ -75,7 +75,9 @@ class Settings(BaseSettings):
 
     model_dir: Annotated[str | None, Field(validation_alias="MODEL_DIR", min_length=1)] = None
     host: Annotated[str, Field(validation_alias="HOST", min_length=1)] = "127.0.0.1"
-    port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65535)] = 8080  # 0: any free port
+    port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65535)] = (
+        8080  # 0: use any free port
+    )
     api_key: Annotated[SecretStr, AfterValidator(_check_key)] | None = None
     api_keys_file: Annotated[str, Field(min_length=1)] | None = None
     rate_limit: Annotated[str, AfterValidator(_check_rate)] | None = None  # see `limits.parse_many`
@@ -99,7 +101,7 @@ class Settings(BaseSettings):
 
     @property
     def checks_hosts(self) -> bool:
-        """Whether to check Host and Origin. Not needed with API keys, as web pages have none."""
+        """Whether to check Host and Origin; unnecessary with API keys, which web pages lack."""
         if self.allowed_hosts:
             return "*" not in self.allowed_hosts
         return not (self.is_exposed or self.has_keys)

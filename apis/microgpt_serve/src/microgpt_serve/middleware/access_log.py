@@ -45,7 +45,7 @@ class AccessLogMiddleware:
             await self._app(scope, receive, send_with_id)
         except Exception:
             LOG.exception("internal error in request %s", request_id)
-            if status:  # the response has started, so an error response cannot be sent
+            if status:  # an error response cannot be sent after the response has started
                 raise
             await ServeError(500, INTERNAL_ERROR).response(scope["path"])(
                 scope, receive, send_with_id
@@ -69,7 +69,7 @@ class AccessLogMiddleware:
                 LOG.info("", extra={"request": request})
 
     def _id_of(self, scope: Scope) -> str:
-        """Return the client's request id if it is safe to log, otherwise a new id."""
+        """Return the request id of the client if the id is safe to log, otherwise a new id."""
         for name, value in scope["headers"]:
             if name == ID_HEADER and _IS_ID(value):
                 return str(value, "ascii")

@@ -26,8 +26,8 @@ from microgpt_serve.errors import ServeError
 LOG = logging.getLogger("microgpt_serve")
 HEALTH_PATHS = frozenset({"/health", "/ready"})
 NO_KEY_NEEDED = frozenset({"/", "/docs", "/openapi.json"})
-ASSETS = "/docs/assets"  # scripts and styles of /docs; no key is needed
-MAX_FILE_BYTES = 2**20  # maximum size of the key file; about 20,000 keys
+ASSETS = "/docs/assets"  # path of the scripts and styles of /docs, which need no key
+MAX_FILE_BYTES = 2**20  # maximum size of the key file, enough for about 20,000 keys
 KEY_RULE = "must contain only ASCII characters and no spaces"
 
 
@@ -81,7 +81,7 @@ class ApiKeys:
         return frozenset(self._hash(key.encode()) for key in keys)
 
     def find(self, token: bytes) -> str | None:
-        """Return the hash of a token if it is a valid key, otherwise None.
+        """Return the hash of a token if the token is a valid key, otherwise None.
 
         Timing attacks are not possible, because hashes cannot be predicted without the secret.
         """

@@ -19,9 +19,9 @@ _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(:\d*)?").fullmatch
 MAX_HEADER = 300  # maximum length of Host or Origin; host names have up to 253 characters
 
 
-@lru_cache(maxsize=1000)  # saves 50 us per request
+@lru_cache(maxsize=1000)  # the cache saves 50 us per request
 def host_of(authority: str) -> str:
-    """Return the normalised host of a Host header without the port, or "" if it is invalid.
+    """Return the normalised host of a Host header without the port, or "" for an invalid header.
 
     >>> host_of("LocalHost.:8080"), host_of("[0::1]:80")
     ('localhost', '::1')

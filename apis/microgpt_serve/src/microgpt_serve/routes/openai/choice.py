@@ -1,6 +1,6 @@
-"""A choice in a response. Its text grows during generation.
+"""A choice in a response, with text that grows during generation.
 
-Both streamed and complete responses are built from choices, so their texts are identical.
+Streamed and complete responses are both built from choices, so that the texts are identical.
 """
 
 from bisect import bisect_right
@@ -13,12 +13,12 @@ from microgpt.sampling import Continuation, FinishReason
 
 
 class TextUpdate(NamedTuple):
-    """Text and tokens of a choice that are new since the previous update."""
+    """The text and tokens added to a choice since the previous update."""
 
     text: str
     tokens: list[int]  # may end with the stop token, which is not part of the text
     offset: int  # number of characters in previous updates
-    n_before: int  # number of tokens in previous updates; a token can be sent later than its text
+    n_before: int  # number of tokens in previous updates; a token may follow after its text
 
 
 class Choice:
@@ -33,11 +33,11 @@ class Choice:
         prompt: Sequence[int] = (),
         echo: Sequence[int] = (),
     ) -> None:
-        """Create an empty choice. The text is cut at stop strings; `echo` is sent before it."""
+        """Create an empty choice. The text is cut at stop strings; `echo` precedes the text."""
         self.index, self.prompt = index, prompt
         self.text = ""  # generated text that can no longer change
         self.tokens: list[int] = []
-        self.stop_token: int | None = None  # the token that ended the text, if any
+        self.stop_token: int | None = None  # stop token at the end of the text, if any
         self.finish_reason: FinishReason | None = None
         self._tokenizer, self._stop, self._echo = tokenizer, tuple(stop), list(echo)
         self._echo_text = tokenizer.decode(echo)
@@ -65,7 +65,7 @@ class Choice:
             self.tokens = tokens[:n]
 
     def update(self) -> TextUpdate:
-        """Return the text and tokens that are new since the last call."""
+        """Return the text and tokens that were added since the last call."""
         text, tokens = self._echo_text + self.text, self._all_tokens()
         offset, n_before = self._n_characters_sent, self._n_tokens_sent
         self._n_characters_sent, self._n_tokens_sent = len(text), len(tokens)

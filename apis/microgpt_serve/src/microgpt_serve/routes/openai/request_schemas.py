@@ -50,7 +50,7 @@ def unsupported_except(*values: Any) -> GetPydanticSchema:
 
     def check(value: Any) -> Any:
         for one in accepted:
-            kinds = (int, float) if type(one) is int else (type(one),)  # needed because True == 1
+            kinds = (int, float) if type(one) is int else (type(one),)  # because True == 1
             if value == one and type(value) in kinds:
                 return value
         raise PydanticCustomError("unsupported", "is not supported")

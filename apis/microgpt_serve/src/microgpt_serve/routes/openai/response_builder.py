@@ -64,11 +64,11 @@ class ResponseBuilder(ABC):
 
     @abstractmethod
     def choice_object(self, choice: Choice, update: TextUpdate) -> JsonObject:
-        """Return a choice, or the new part of it, as a JSON object."""
+        """Return a choice, or the update of a choice in a stream, as a JSON object."""
 
     @abstractmethod
     def chunks(self, choice: Choice, update: TextUpdate) -> list[JsonObject]:
-        """Return the events for the new part of a choice."""
+        """Return the stream events for an update of a choice."""
 
     async def respond(self) -> Response:
         """Return the complete response, or an event stream if the request sets `stream`."""
@@ -117,7 +117,7 @@ class ResponseBuilder(ABC):
                     return
 
     async def _call(self, function: Callable[[], T]) -> T:
-        """Call a function. Run it in a thread if it computes log-probabilities, which is slow."""
+        """Call a function, in a thread if log-probabilities are requested, which are slow."""
         if self.n_top_logprobs is None:
             return function()
         return await asyncio.to_thread(function)
@@ -134,7 +134,7 @@ class ResponseBuilder(ABC):
     def log_probabilities(self, choice: Choice, update: TextUpdate) -> list[list[float] | None]:
         """Return log-probabilities over the vocabulary at the position of each new token.
 
-        The entry is None for the first token of a text, because it has no context.
+        The entry is None for the first token of a text, because this token has no context.
         """
         if not update.tokens:
             return []
@@ -169,6 +169,6 @@ class ResponseBuilder(ABC):
 
 
 def most_likely(row: Sequence[float], n: int, token: int) -> list[int]:
-    """Return the n most likely tokens (ties: lowest id first), plus `token` if it is missing."""
+    """Return the n most likely tokens, plus `token` if missing. The lowest id wins ties."""
     tokens = nlargest(n, range(len(row)), key=row.__getitem__)
     return tokens if token in tokens else [*tokens, token]

@@ -1,4 +1,4 @@
-"""Response models of the OpenAI-compatible API. For speed, they are plain dictionaries."""
+"""Response models of the OpenAI-compatible API, which are plain dictionaries for speed."""
 
 from typing import Annotated, Literal, NotRequired
 

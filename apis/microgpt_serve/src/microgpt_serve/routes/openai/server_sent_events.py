@@ -54,7 +54,7 @@ class EventStream(Response):
             async with aclosing(self._chunks) as chunks:
                 async for chunk in chunks:
                     await send_chunk(chunk, is_last=chunk.endswith(DONE))
-        except asyncio.CancelledError:  # shutdown while a slow client is reading
+        except asyncio.CancelledError:  # the service shuts down while a slow client is reading
             scope["outcome"] = 499
         except Exception as error:
             if not has_begun:

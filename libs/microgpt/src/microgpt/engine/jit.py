@@ -208,7 +208,7 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
         return cache_directory() / f"microgpt-{self._name}-{key}"
 
     def _remove_unused(self, directory: Path) -> None:
-        """Remove old cache files of this function that are unused or unfinished."""
+        """Remove old cache files of this function: unused versions and unfinished writes."""
         for pattern in (f"microgpt-{self._name}-*", f".microgpt-{self._name}-*"):
             for file in directory.glob(pattern):
                 with contextlib.suppress(OSError):
@@ -221,7 +221,7 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
 
 
 def _check_is_private(place: Path | int) -> None:
-    """Raise OSError if the file is owned or writable by a user other than this one or root."""
+    """Raise OSError if the file is owned or writable by a user other than this user or root."""
     status = os.stat(place)
     if os.name == "posix" and (status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022):
         raise OSError(errno.EPERM, "other users can write to it", str(place))

@@ -1,4 +1,4 @@
-"""Map a function over items on several threads; kernels release the GIL."""
+"""Map a function over items on several threads, in parallel if the function releases the GIL."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -125,7 +125,7 @@ def decode(
 
 @inlined
 def _schedule(s: Sequences, rows: Rows, T: int) -> int:
-    """Select the tokens for the next decoding step; return their number.
+    """Select the tokens for the next decoding step; return the number of tokens.
 
     When a context is full, its second half is read again, starting at position 0.
     """
@@ -178,7 +178,7 @@ def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, n_head: int, N:
 
 @inlined
 def _gather_last(s: Sequences, rows: Rows, N: int) -> int:
-    """Move the rows from which a token is sampled to the front; return their number."""
+    """Move the rows from which a token is sampled to the front; return the number of rows."""
     x, n_last = rows.x, 0
     for row in range(N):
         i = s.slots[rows.slots[row]]

@@ -54,7 +54,7 @@ class Decoder:
         max_slots: int = MAX_SLOTS,
         arrays: DecodeArrays | None = None,
     ) -> None:
-        """Set up the sequences; `run` decodes them.
+        """Set up the sequences, which `run` then decodes.
 
         Args:
             prompts: 1 to block_size tokens each.

@@ -122,7 +122,7 @@ def _keep_top_k(weights: Array, V: int, k: int, order: Array) -> None:
 
 @kernel
 def _keep_top_p(weights: Array, V: int, p: float, order: Array) -> None:
-    """Keep the fewest largest weights whose share of the total is at least p; zero the rest."""
+    """Keep the smallest set of largest weights whose share is at least p; zero all others."""
     mass = 0.0
     for i in range(V):
         mass += weights[i]

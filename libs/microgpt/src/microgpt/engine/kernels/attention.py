@@ -118,7 +118,7 @@ def attention_backward(
 def _softmax_backward(
     weights: Array, row: int, dscores: Array, n_keys: int, scale: float, along: Vector
 ) -> None:
-    """Convert dscores from the gradient of the attention weights to that of the scores."""
+    """Replace the gradient of the attention weights in dscores by the gradient of the scores."""
     for key in range(n_keys):
         change = load(dscores, key, 0) - along
         store(dscores, key, 0, load(weights, row + key, 0) * change * scale)

@@ -95,7 +95,7 @@ def _forward_backward(
     dropout: float,
     is_first: bool,  # whether this is the first micro-batch of a step
 ) -> float:
-    """Return the loss of a micro-batch and add its gradients to dweights.
+    """Return the loss of a micro-batch and add the gradients to dweights.
 
     Each gradient is summed over the micro-batch before it is added. Threads can therefore process
     micro-batches independently and obtain the same result.

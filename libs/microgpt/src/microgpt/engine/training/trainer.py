@@ -149,7 +149,7 @@ class CompiledEngine:
     def _take_steps(
         self, until: int, n_tokens: int, *, update: bool = True
     ) -> tuple[list[float], int]:
-        """Train; return the losses, including that of a failed step, and the number of tokens."""
+        """Take steps; return the losses (also of a failed step) and the number of tokens read."""
         first = self.n_steps
         losses = np.zeros(min(until - first, MAX_STEPS), np.float64)
         n_read = self._work(self._workspace, losses, n_tokens, update=update)
@@ -175,7 +175,7 @@ class CompiledEngine:
         self._snapshot_due = -math.inf
 
     def _discard_batch(self) -> None:
-        """Set the gradients to 0 and restart the current step at its first document."""
+        """Set the gradients to 0 and restart the current step from the first document."""
         self._progress[1:] = 0
         self._grads.array[:] = 0
         self._grads_are_fresh = True

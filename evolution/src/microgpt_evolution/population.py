@@ -78,7 +78,7 @@ class Organism:
 
 @dataclass(frozen=True)
 class Offspring:
-    """A new organism without a slot. Its seed is None unless it is a copy that is not retrained."""
+    """A new organism without a slot. Only organisms that are not retrained have a seed."""
 
     genome: Genome
     origin: Provenance

@@ -32,7 +32,7 @@ class AppState:
         self.is_draining = False
         self.n_running = 0  # number of requests that are queued or being processed
         self.n_body_bytes = 0  # total size of bodies being received or validated
-        self.large_body_lock = asyncio.Lock()  # held in pauses between chunks of a large body
+        self.large_body_lock = asyncio.Lock()  # held while pausing between chunks of a large body
         self._executor = ThreadPoolExecutor(1, "blocking")
 
     async def call(self, function: Callable[[], T], *, is_slow: bool) -> T:

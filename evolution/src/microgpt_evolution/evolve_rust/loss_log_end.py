@@ -13,7 +13,7 @@ from microgpt_evolution.search.blacklist import MIN_FAILURES, Blacklist
 
 RULE = "=" * 40
 N_LISTED = 10  # maximum number of top configurations and of blacklisted species in the log
-WORST_LOSS, BAR_SCALE, LONGEST_BAR = 4.0, 12, 40  # loss without a bar; characters per nat; limit
+WORST_LOSS, BAR_SCALE, LONGEST_BAR = 4.0, 12, 40  # loss of an empty bar; bar scale and limit
 N_COMPARED = 10  # number of best and of worst organisms to compare
 SMALLEST_DELTA = 0.01  # smaller differences are shown without an arrow
 GENES = {

@@ -30,7 +30,7 @@ class LossObjective:
 
     training: Split
     validation: Sequence[Document]  # documents for the held-out loss
-    tokenizer: CharTokenizer  # its vocabulary covers all documents
+    tokenizer: CharTokenizer  # built from all documents, including held-out documents
     fitness: Fitness = "held-out"
     max_flops: float = MAX_FLOPS  # maximum FLOPs per training run; larger genomes are refused
     max_bytes: int = MAX_BYTES  # training memory limit in bytes; larger genomes are refused

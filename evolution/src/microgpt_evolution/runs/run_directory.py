@@ -176,7 +176,7 @@ def read_settings(directory: Path) -> dict[str, Any]:
 
 
 def whole_lines(directory: Path) -> list[tuple[str, bytes]]:
-    """Return the complete lines of evaluations.jsonl with their locations."""
+    """Return (location, line) for each complete line of evaluations.jsonl."""
     path = directory / EVALUATIONS
     try:
         content = read_regular_file(path, MAX_EVALUATIONS_BYTES)

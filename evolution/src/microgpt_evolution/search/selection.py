@@ -26,7 +26,7 @@ class Candidate:
     evaluations: tuple[Evaluation, ...]
 
     def values(self, measure: str | None) -> list[float]:
-        """Return the values of a score (key of `Scores.scores`), or of the fitness if None."""
+        """Return the values of a score in `Scores.scores`, or of the fitness if measure is None."""
         if measure is None:
             return [evaluation.fitness for evaluation in self.evaluations]
         return [e.scores.scores[measure] for e in self.evaluations if e.scores]
@@ -36,7 +36,7 @@ class Candidate:
         return fmean(self.values(measure))
 
     def describe(self, measure: str | None) -> str:
-        """Format the mean of a score, or of the fitness if measure is None, with its interval."""
+        """Format the mean and interval of a score, or of the fitness if measure is None."""
         return confidence_interval.describe(self.values(measure))
 
 

@@ -73,7 +73,7 @@ class SearchSettings(BaseModel):
 
     @property
     def n_generations(self) -> int:
-        """The number of generations per population; each Hydra cycle has HEAD_GENERATIONS."""
+        """The number of generations per population, with HEAD_GENERATIONS per Hydra cycle."""
         return self.generations * (HEAD_GENERATIONS if self.objective == "hydra" else 1)
 
     @property

@@ -11,7 +11,7 @@ from statistics import fmean, linear_regression
 
 from microgpt_evolution.confidence_interval import half_width
 
-LEAST_FOR_FLOOR = 4  # minimum number of distinct x to fit a floor; three points fit exactly
+LEAST_FOR_FLOOR = 4  # minimum number of distinct x to fit a floor, which is the third parameter
 LEAST = 3
 EXPONENTS = (0.01, 4.0)  # search range; the curve is nearly logarithmic at 0.01, nearly a step at 4
 N_TRIED = 100  # number of exponents in the grid search

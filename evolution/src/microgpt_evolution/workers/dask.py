@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PACKAGES = ("microgpt-lib", "microgpt-evolution")  # their versions must match on all machines
+PACKAGES = ("microgpt-lib", "microgpt-evolution")  # versions must match on all machines
 TIMEOUT_S = 5.0
 COUNT_EVERY_S = 1.0
 PATIENCE_S = 30.0  # maximum time without workers; Dask's nanny takes time to restart a worker

@@ -33,7 +33,7 @@ class Pool(ABC):
         return self._executor
 
     def close(self) -> None:
-        """Stop all workers: processes immediately, threads after their current item."""
+        """Stop all workers: processes immediately, threads after the current item."""
         executor, self._executor = self._executor, None
         if executor:
             self._end(executor)
@@ -99,7 +99,7 @@ def default_workers(n_trials: int, trial_bytes: int) -> int:
 
 
 def _live_with_parent(lifeline: Connection) -> None:
-    """Make this process exit immediately when its parent closes the pipe or is killed."""
+    """Exit this process as soon as the parent process closes the pipe or is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
 
     def watch() -> None:

@@ -25,10 +25,10 @@ def panel(title: str) -> Any:
 
 data, workers_panel = panel("Data"), panel("Workers")
 
-MODEL = ("--model", "--model-dir")  # the second name is from earlier versions; hidden
+MODEL = ("--model", "--model-dir")  # the help omits the second name, which is from earlier versions
 DATA = ("--data", "--input")
 LR = ("--learning-rate", "--lr")
-FLAGS = {"output": "--model", "input": "--data", "lr": "--learning-rate"}  # by parameter
+FLAGS = {"output": "--model", "input": "--data", "lr": "--learning-rate"}  # by parameter name
 NUM_SAMPLES = ("--num-samples", "-n")
 ModelDir = Annotated[Path, typer.Option(*MODEL, help="Directory of the model.")]
 MODEL_HELP = "Directory of the model."

@@ -44,7 +44,7 @@ def clear_pending_stop() -> None:
 
 
 def pending_stop() -> type[KeyboardInterrupt] | None:
-    """Return the type of the pending exception, which a library may have replaced, or None."""
+    """Return the type of the pending exception, or None if no exception is pending."""
     return _pending[0] if _pending else None
 
 

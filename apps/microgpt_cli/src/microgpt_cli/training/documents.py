@@ -22,7 +22,7 @@ def load_documents(
     """Return the documents of a file, or a string if the file is running text.
 
     Args:
-        text: how to read the file. None: detect running text.
+        text: how to read the file; by default, running text is detected.
         column: column of a table, or field of JSON objects, that contains the documents.
         check: whether to refuse tables and JSON files that would be read as plain lines.
     """

@@ -224,7 +224,7 @@ class Ended:
     reason: Ending
 
     def message(self, path: Path) -> str:
-        """Return a message with the reason and how to continue the run."""
+        """Return a message that explains why the run ended and how to continue the run."""
         if self.reason == "patience":
             why, option = f"stopped early after step {self.step}", "--patience"
         else:

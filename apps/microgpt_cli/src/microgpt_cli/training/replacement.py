@@ -23,7 +23,7 @@ HARMLESS = {"output", "threads", "checkpoint_every", "num_samples", "plot", "as_
 
 
 def confirm_replacement(directory: Path, option: str) -> None:
-    """Ask before a model in a directory is replaced; return if there is no model.
+    """Ask for confirmation if a model in a directory would be replaced.
 
     Raises:
         CheckpointError: there is no terminal to ask at, or the answer is no.

@@ -117,7 +117,7 @@ class ResponseBuilder(ABC):
                     return
 
     async def _call(self, function: Callable[[], T]) -> T:
-        """Call a function, in a thread if log-probabilities are requested, which are slow."""
+        """Call a function. If log-probabilities, which are slow, are requested, use a thread."""
         if self.n_top_logprobs is None:
             return function()
         return await asyncio.to_thread(function)

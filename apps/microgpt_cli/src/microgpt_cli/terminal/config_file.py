@@ -10,7 +10,7 @@ from microgpt.errors import ConfigError
 
 
 def read_config(ctx: typer.Context, path: Path | None) -> Path | None:
-    """Read a TOML file, and use the options in it as defaults of a command.
+    """Use the options in a TOML file as the defaults of a command.
 
     Raises:
         ConfigError: the file cannot be read, or an option is unknown or has a wrong value.

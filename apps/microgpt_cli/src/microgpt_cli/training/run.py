@@ -244,7 +244,7 @@ def _report(
 
 
 def _use(result: TrainResult, output: Path) -> str:
-    """Return the command that generates from or chats with a model."""
+    """Return the command to generate samples from the model or to chat with the model."""
     where = "" if output == DEFAULT_MODEL_DIR else f" --model {as_argument(output)}"
     return f"microgpt {'chat' if result.tokenizer.is_chat else 'generate'}{where}"
 

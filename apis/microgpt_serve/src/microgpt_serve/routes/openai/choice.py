@@ -18,7 +18,7 @@ class TextUpdate(NamedTuple):
     text: str
     tokens: list[int]  # may end with the stop token, which is not part of the text
     offset: int  # number of characters in previous updates
-    n_before: int  # number of tokens in previous updates; a token may follow after its text
+    n_before: int  # number of tokens in previous updates; a token may be sent after its text
 
 
 class Choice:

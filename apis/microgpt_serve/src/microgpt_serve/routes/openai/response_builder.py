@@ -117,7 +117,7 @@ class ResponseBuilder(ABC):
                     return
 
     async def _call(self, function: Callable[[], T]) -> T:
-        """Call a function. If log-probabilities, which are slow, are requested, use a thread."""
+        """Call a function. Use a thread for log-probabilities, because the computation is slow."""
         if self.n_top_logprobs is None:
             return function()
         return await asyncio.to_thread(function)

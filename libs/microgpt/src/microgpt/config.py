@@ -62,10 +62,11 @@ class TrainConfig:
             if getattr(self, name) is not None:
                 _check_number(name, getattr(self, name), "a number above 0", lambda x: x > 0)
         _check_number("weight_decay", self.weight_decay, "a number >= 0", lambda x: x >= 0)
-        lr = self.lr_at(0)
-        if self.weight_decay * lr > 1:  # larger values would flip the sign of the weights
+        if (
+            self.lr and self.weight_decay * self.lr > 1
+        ):  # larger values would flip the sign of the weights
             raise ConfigError(
-                f"weight_decay ({self.weight_decay:g}) must be at most 1 / lr ({1 / lr:g})"
+                f"weight_decay ({self.weight_decay:g}) must be at most 1 / lr ({1 / self.lr:g})"
             )
         _check_number("average_tail", self.average_tail, "from 0 to 1", lambda x: 0 <= x <= 1)
         for name in ("dropout", "beta1", "beta2"):

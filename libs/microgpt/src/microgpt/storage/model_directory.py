@@ -191,7 +191,8 @@ def _load(directory: Path, *, unfinished: bool) -> SavedModel:
     if has_state and (unfinished or not has_model(directory)):
         return _load_unfinished(directory)
     if unfinished:
-        raise CheckpointError(f"{directory} has no unfinished training run; use its model")
+        remedy = "use its model" if has_model(directory) else "use another directory"
+        raise CheckpointError(f"{directory} has no unfinished training run; {remedy}")
     return _load_finished(directory)
 
 

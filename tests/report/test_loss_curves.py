@@ -23,6 +23,13 @@ def test_the_first_losses_do_not_fill_the_picture() -> None:
     assert 2.5 < high < 4
 
 
+def test_the_first_smoothed_losses_are_in_the_picture() -> None:
+    run = run_of(3.3, 2.9, 2.8, *[2.7 - i / 250 for i in range(97)])
+    low, high = range_of_losses([run])
+    assert low < 2.316
+    assert high > run.smoothed[0][1]
+
+
 @pytest.mark.parametrize("loss", [0.0, 2.5, 1e300])
 def test_a_single_loss_has_room_around_it(loss: float) -> None:
     low, high = range_of_losses([run_of(loss)])

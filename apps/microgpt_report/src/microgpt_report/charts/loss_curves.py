@@ -17,7 +17,8 @@ WIDTH, HEIGHT = 520, 300  # plot size in pixels
 LABEL_HEIGHT, LABEL_WIDTH = 34, 300  # label size in pixels; the chart grows to fit all labels
 SUBTITLE_WIDTH, MAX_IN_TITLE = 100, 2  # characters per line; maximum number of settings
 N_MARKED = 50  # maximum number of points on a held-out curve; more would hide the line
-BEGINNING = 0.05  # high losses may be cut off in this initial fraction of the steps
+BEGINNING = 0.05  # very high losses may be cut off in this initial fraction of the steps
+ROOM_FOR_BEGINNING = 1.5  # maximum space for them, as a fraction of the range of the later curves
 MARGIN, LEAST_MARGIN = 0.06, 0.01  # y-axis margin as a share of the range; minimum margin in nats
 ROOM_FOR_NOISE = 0.25  # space for unsmoothed losses, as a fraction of the range of the curves
 LOG_FROM = 8  # minimum ratio of the longest to the shortest run for a logarithmic step axis
@@ -54,11 +55,13 @@ def draw(runs: Runs) -> alt.LayerChart:
 def range_of_losses(runs: Runs) -> tuple[float, float]:
     """Return the lowest and highest loss shown.
 
-    High losses at the start of a run and noise far beyond the smoothed curves are cut off.
+    Very high losses at the start and noise far beyond the smoothed curves are cut off.
     """
     curves = [run.smoothed for run in runs] + [run.held_out for run in runs if run.held_out]
     curves += [[run.best] for run in runs if run.best]
-    low, high = min(loss for curve in curves for _, loss in curve), max(map(_highest, curves))
+    losses = [loss for curve in curves for _, loss in curve]
+    low, high = min(losses), max(map(_highest, curves))
+    high = min(max(losses), high + (high - low) * ROOM_FOR_BEGINNING)
     room = (high - low) * ROOM_FOR_NOISE
     low = max(low - room, min(low, *(loss for run in runs for _, loss in run.training)))
     high = min(high + room, max(high, *(_highest(run.training) for run in runs)))

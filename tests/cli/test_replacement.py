@@ -45,6 +45,15 @@ def test_force_replaces_the_model_and_its_curves_and_no_other_picture(microgpt, 
     assert [name for name in os.listdir(model) if name.endswith(("png", "svg"))] == ["mine.png"]
 
 
+def test_training_keeps_files_where_there_is_no_model(microgpt, tmp_path) -> None:
+    (tmp_path / "names.txt").write_text("anna\nemma\n")
+    for name in ("curves.png", "tokenizer.json"):
+        (tmp_path / name).write_text("mine")
+    assert microgpt(*TRAIN, "2", "--model", ".").returncode == 0
+    assert (tmp_path / "curves.png").read_text() == "mine"
+    assert (tmp_path / "tokenizer.json").read_text() == "mine"
+
+
 def test_the_age_of_a_model_is_told_in_the_largest_unit(microgpt, model) -> None:
     for seconds, age in ((60, "1 minute old"), (7300, "2 hours old"), (10**7, "115 days old")):
         then = (model / "meta.json").stat().st_mtime - seconds

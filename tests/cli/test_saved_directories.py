@@ -13,6 +13,8 @@ from microgpt import TrainConfig, save
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.training.train import train
 
+OURS = {"version": 1, "created_by": "microgpt 1.0"}
+
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory) -> Path:
@@ -28,9 +30,10 @@ def examples(tmp_path_factory) -> Path:
     for name, settings in (("evolve_1", {}), ("sweep_1", {"sweep": "steps"})):
         run = folder / "experiments" / name
         run.mkdir(parents=True)
-        (run / "run.json").write_text(json.dumps({"settings": settings}))
+        (run / "run.json").write_text(json.dumps(OURS | {"settings": settings}))
         (run / "evaluations.jsonl").write_text("{}\n{}\n")
-        (folder / "experiments" / f"{name}.log").write_text("log\n")
+        log = folder / "experiments" / f"{name}.log"
+        log.write_text("log\n" if settings else "=== MicroGPT Loss Evolution Engine ===\n")
     (folder / "experiments/evolve_1/genome.json").write_text('{"loss": 2.1, "val_loss": 2.2}')
     return folder
 
@@ -75,14 +78,18 @@ def test_list_prints_json(microgpt, folder) -> None:
 
 
 def test_list_survives_damage_loops_and_other_files(microgpt, tmp_path) -> None:
+    shape = dict.fromkeys(("vocab_size", "n_embd", "n_head", "n_layer", "block_size"), 1)
+    meta = json.dumps(shape | {"training": {"train_loss": None}})
     for name, content in (
         ("cut", "{"),
         ("other", '{"a": 1}'),
         ("list", "[]"),
         ("deep", "[" * 9999),
+        ("huge", meta.replace("null", "1" + "0" * 400)),
     ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "meta.json").write_text(content)
+    (tmp_path / "huge" / "weights.json").touch()
     (tmp_path / "cut" / "weights.json").touch()
     (tmp_path / "pipe").mkdir()
     os.mkfifo(tmp_path / "pipe" / "run.json")
@@ -93,11 +100,9 @@ def test_list_survives_damage_loops_and_other_files(microgpt, tmp_path) -> None:
     done = microgpt("list")
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split("  ")[0] for line in done.stdout.splitlines()] == [
-        "kind",
-        "model",
-        "training",
+        *("kind", "model", "model", "training"),
     ]
-    assert "meta.json: damaged" in done.stdout
+    assert done.stdout.count("meta.json: damaged") == 2
     assert "line\\nend" in done.stdout
 
 
@@ -145,7 +150,8 @@ def test_remove_takes_the_log_of_a_run_and_leaves_the_files_of_others(microgpt, 
     (run / "notes.txt").write_text("mine\n")
     done = microgpt("remove", "--force", "experiments/evolve_1")
     assert done.returncode == 0
-    assert "note: kept in experiments/evolve_1, not written by microgpt: notes.txt" in done.stderr
+    assert done.stdout == "Removed the search in experiments/evolve_1\n"
+    assert "note: these files were kept in experiments/evolve_1: notes.txt" in done.stderr
     assert os.listdir(run) == ["notes.txt"]
     assert sorted(os.listdir(folder / "experiments")) == [
         "evolve_1",
@@ -170,3 +176,39 @@ def test_remove_refuses_other_directories_links_and_a_training_in_progress(
     assert done.returncode == 2
     assert "output is being trained by process" in done.stderr
     assert (folder / "deep/er/half/train_state.json").exists()
+
+
+def test_remove_refuses_a_run_and_keeps_a_log_of_another_program(microgpt, folder) -> None:
+    mine = folder / "mine"
+    mine.mkdir()
+    (mine / "run.json").write_text('{"settings": {}}')
+    for name in ("mine/evaluations.jsonl", "mine/genome.json", "mine.log"):
+        (folder / name).write_text("{}\n")
+    done = microgpt("remove", "--force", "mine")
+    assert (done.returncode, len(os.listdir(mine))) == (2, 3)
+    assert "mine is not the directory of a model or a run" in done.stderr
+    assert microgpt("remove", "--force", "experiments/sweep_1").returncode == 0
+    assert (folder / "mine.log").exists()
+    assert (folder / "experiments/sweep_1.log").exists()
+    done = microgpt("remove", "experiments/evolve_1")
+    assert f"log: {folder}/experiments/evolve_1.log\n" in done.stderr
+
+
+def test_remove_takes_both_a_model_and_a_run_also_from_the_working_directory(
+    microgpt, examples, tmp_path
+) -> None:
+    for name in ("output", "experiments/evolve_1"):
+        shutil.copytree(examples / name, tmp_path, dirs_exist_ok=True)
+    done = microgpt("remove", "--force", ".")
+    assert (done.returncode, done.stdout, tmp_path.exists()) == (0, "Removed .\n", False)
+
+
+def test_remove_refuses_a_directory_in_place_of_a_file_before_it_removes_anything(
+    microgpt, folder
+) -> None:
+    (folder / "output" / "history.jsonl").mkdir()
+    done = microgpt("remove", "--force", "deep/er/half", "output")
+    assert done.returncode == 2
+    assert "output/history.jsonl is a directory; remove it first" in done.stderr
+    assert (folder / "deep/er/half/train_state.json").exists()
+    assert (folder / "output/weights.json").exists()

@@ -26,8 +26,12 @@ CONTENTS = {
     STATE: ("train_state.safetensors",),
     RUN: (EVALUATIONS,),
 }
-DAMAGES = (ValueError, TypeError, KeyError, AttributeError, RecursionError, MicrogptError)
+DAMAGES = (
+    *(ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError),
+    MicrogptError,
+)
 MAX_BYTES = 2**28
+WRITER = "microgpt "  # start of `created_by`; the version follows
 SHAPE = ("vocab_size", "n_embd", "n_head", "n_layer", "block_size")
 UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
 
@@ -146,7 +150,9 @@ def _training(directory: Path, state: dict[str, Any], modified: float) -> Saved 
     )
 
 
-def _run(directory: Path, run: dict[str, Any], modified: float) -> Saved:
+def _run(directory: Path, run: dict[str, Any], modified: float) -> Saved | None:
+    if not (isinstance(run.get("version"), int) and str(run.get("created_by")).startswith(WRITER)):
+        return None  # another program wrote this run.json
     genome = _read_genome(directory)
     loss = genome.get("loss", genome.get("score"))
     evaluations, n_evaluations = directory / EVALUATIONS, 0

@@ -2,17 +2,21 @@
 
 import os
 import shutil
-import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from microgpt.config import CURVE_FILES
 from microgpt.errors import ConfigError
 from microgpt.files.atomic_files import SAVED, SAVING
-from microgpt_cli.terminal.console import note, print_or_discard, say
+from microgpt.files.regular_file import read_regular_file
+from microgpt_cli.terminal.console import ask, note, print_or_discard, say
+
+if TYPE_CHECKING:
+    from microgpt.files.directory_lock import DirectoryLock
+    from microgpt_cli.saved_directories import Saved
 
 # Metadata files come last, so that an interrupted removal can be repeated.
 OWN_FILES = {
@@ -25,6 +29,12 @@ OWN_FILES = {
         *("evaluations.jsonl", "run.json"),
     ),
 }
+# First lines of the logs of the three kinds of search.
+LOG_STARTS = (
+    *(b"=== MicroGPT Loss Evolution Engine", b"--- Starting Aesthetic Evolution"),
+    b"Hydra Evolution (v3)",
+)
+MAX_LOG_BYTES = 2**28
 
 
 def remove(
@@ -41,66 +51,63 @@ def remove(
     from microgpt.files.directory_lock import DirectoryLock
     from microgpt_cli.saved_directories import lines_of, saved_in
 
-    paths = list({os.path.realpath(path): path for path in directories}.values())
-    found = []
-    for path in paths:
-        saved = list(saved_in(path)) if path.is_dir() and not path.is_symlink() else []
-        if not saved:
+    found = {}
+    for path in {os.path.realpath(path): path for path in directories}.values():
+        is_real = path.is_dir() and not path.is_symlink()
+        # A "run" has a damaged run.json, which another program may have written.
+        found[path] = [one for one in saved_in(path) if one.kind != "run"] if is_real else []
+        if not found[path]:
             raise ConfigError(
                 f"{path} is not the directory of a model or a run; see `microgpt list`"
             )
-        found += saved
     with ExitStack() as stack:
-        for path in paths:
-            stack.enter_context(DirectoryLock(path, "being removed", exists=True))
+        locks = {}
+        for path in found:
+            locks[path] = DirectoryLock(path, "being removed", exists=True)
+            stack.enter_context(locks[path])
+        files = {path: _files_of(path, saved) for path, saved in found.items()}
         if not force:
-            for line in lines_of(found):
+            for line in lines_of([one for saved in found.values() for one in saved]):
                 say(line)
-            _confirm(paths)
-        kinds = {saved.path: saved.kind for saved in found}
-        for path in paths:
-            is_model = kinds[str(path)] in ("model", "training")
-            _remove_files(path, OWN_FILES["model" if is_model else "run"])
-    for path in paths:
-        _remove_directory(path)
+            for log in (file for path in found for file in files[path] if file.suffix == ".log"):
+                say(f"log: {log}")
+            what = "this directory" if len(found) == 1 else f"these {len(found)} directories"
+            if not (answer := ask(f"remove {what}?")):
+                problem = "there is no terminal to ask at; remove without a question with --force"
+                raise ConfigError(problem if answer is None else "nothing was removed")
+        for path, saved in found.items():
+            _remove(path, files[path], locks[path], " and ".join(one.kind for one in saved))
 
 
-def _confirm(paths: list[Path]) -> None:
-    """Ask for confirmation; raise ConfigError if the user declines or there is no terminal."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ConfigError("there is no terminal to ask at; remove without a question with --force")
-    what = "this directory" if len(paths) == 1 else f"these {len(paths)} directories"
-    with suppress(typer.Abort):  # the end of the input counts as "no"
-        if typer.confirm(f"remove {what}?", err=True):
-            return
-    raise ConfigError("nothing was removed")
+def _files_of(directory: Path, found: "list[Saved]") -> list[Path]:
+    """Return the paths of the files to remove; raise ConfigError if one is a directory."""
+    groups = dict.fromkeys("model" if one.kind in ("model", "training") else "run" for one in found)
+    files = [directory / name for group in groups for name in OWN_FILES[group]]
+    for file in files:
+        if file.is_dir() and not file.is_symlink():
+            raise ConfigError(f"{file} is a directory; remove it first")
+    if any(one.kind == "search" for one in found):  # the log is beside the directory
+        log = Path(f"{os.path.realpath(directory)}.log")
+        with suppress(OSError):
+            if read_regular_file(log, MAX_LOG_BYTES).startswith(LOG_STARTS):
+                files.insert(0, log)
+    return files
 
 
-def _remove_files(directory: Path, names: tuple[str, ...]) -> None:
+def _remove(directory: Path, files: list[Path], lock: "DirectoryLock", kinds: str) -> None:
+    """Remove files, then the directory if it is empty; otherwise, list the remaining files."""
     try:
         for entry in list(os.scandir(directory)):
             is_staging = entry.name == SAVED or entry.name.startswith(SAVING)
             if is_staging and entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path)
-        for name in names:
-            with suppress(FileNotFoundError):
-                os.unlink(directory / name)
-        if "run.json" in names:  # the log of a run is beside the run directory
-            path = Path(os.path.realpath(directory))
-            with suppress(FileNotFoundError):
-                os.unlink(path.with_name(f"{path.name}.log"))
+        for file in files:
+            file.unlink(missing_ok=True)
+        lock.release()
+        if others := sorted(os.listdir(directory)):
+            note(f"these files were kept in {directory}: {', '.join(others)}")
+        else:
+            os.rmdir(os.path.realpath(directory))  # rmdir refuses "."
     except OSError as error:
         raise ConfigError(f"cannot remove {error.filename}: {error.strerror}") from error
-
-
-def _remove_directory(directory: Path) -> None:
-    """Remove a directory if empty; otherwise, print a note that lists the remaining files."""
-    try:
-        others = sorted(os.listdir(directory))
-        if not others:
-            os.rmdir(directory)
-    except OSError as error:
-        raise ConfigError(f"cannot remove {directory}: {error.strerror}") from error
-    if others:
-        note(f"kept in {directory}, not written by microgpt: {', '.join(others)}")
-    print_or_discard(f"Removed {directory}")
+    print_or_discard(f"Removed the {kinds} in {directory}" if others else f"Removed {directory}")

@@ -1,25 +1,19 @@
 """Ask before a finished model is replaced."""
 
-import os
-import sys
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
-
-import typer
 
 from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import read_consistently
-from microgpt.printable import printable
 from microgpt.state import TrainingPlan
-from microgpt.storage.meta import META, Meta, is_result_of
+from microgpt.storage.meta import Meta, is_result_of
 from microgpt.storage.model_directory import has_model, read_meta
-from microgpt_cli.saved_directories import age
-from microgpt_cli.terminal.console import MAX_LINE
+from microgpt_cli.saved_directories import age, saved_in
+from microgpt_cli.terminal.console import ask
 
 # Options that do not change the result of a training run.
-HARMLESS = {"output", "threads", "checkpoint_every", "num_samples", "plot", "as_json"}
+HARMLESS = {"output", "threads", "checkpoint_every", "num_samples", "novel", "plot", "as_json"}
 
 
 def confirm_replacement(directory: Path, option: str) -> None:
@@ -31,14 +25,13 @@ def confirm_replacement(directory: Path, option: str) -> None:
     if not has_model(directory):
         return
     what = f"{directory} has a model ({_describe(directory)})"
-    if sys.stdin.isatty() and sys.stderr.isatty():
-        with suppress(typer.Abort):  # the end of the input counts as "no"
-            if typer.confirm(f"{printable(what, MAX_LINE)}; replace it?", err=True):
-                return
+    answer = ask(f"{what}; replace it?")
+    if answer is None:
+        raise CheckpointError(
+            f"{what}; use another directory with {option}, or replace the model with --force"
+        )
+    if not answer:
         raise CheckpointError(f"{directory} is unchanged; use another directory with {option}")
-    raise CheckpointError(
-        f"{what}; use another directory with {option}, or replace the model with --force"
-    )
 
 
 def is_repeated(plan: TrainingPlan, directory: Path, given: Iterable[str]) -> bool:
@@ -57,19 +50,13 @@ def _read_meta(directory: Path) -> Meta | None:
 
 def _describe(directory: Path) -> str:
     """Return a text with the age of a model and, if known, the steps and losses."""
-    facts = [_age(directory)]
-    training = meta.training if (meta := _read_meta(directory)) else {}
-    if isinstance(steps := training.get("steps"), int):
-        facts.append(f"{steps:,} steps")
-    for name, what in (("train_loss", "loss"), ("val_loss", "held-out loss")):
-        if isinstance(loss := training.get(name), float):
+    saved = next((one for one in saved_in(directory) if one.kind == "model"), None)
+    if saved is None:
+        return "of unknown age"
+    facts = [f"{age(time.time() - saved.modified)} old"]
+    if saved.steps is not None:
+        facts.append(f"{saved.steps:,} steps")
+    for loss, what in ((saved.loss, "loss"), (saved.val_loss, "held-out loss")):
+        if loss is not None:
             facts.append(f"{what} {loss:.3f}")
     return ", ".join(facts)
-
-
-def _age(directory: Path) -> str:
-    """Return the age of a model in the largest unit that fits."""
-    try:
-        return f"{age(time.time() - os.stat(directory / META).st_mtime)} old"
-    except OSError:
-        return "of unknown age"

@@ -167,6 +167,8 @@ def publish_model(
     """Write the files of a model to a locked directory, then remove files of the old model."""
     old = {*WEIGHTS_FILES.values(), TOKENIZER, *(() if keep_curves else CURVE_FILES)}
     try:
+        if not has_model(directory):
+            old = set()  # files of other programs
         publish(directory, files, is_held=True)
         for other in old - files.keys():
             (directory / other).unlink(missing_ok=True)

@@ -17,6 +17,12 @@ from microgpt import CharTokenizer, Gpt, ModelConfig, Value, load_text
 from microgpt.data.documents import bundled
 from microgpt.model import cross_entropy, init_weights, softmax
 
+NUM_STEPS = 1000
+arg = sys.argv[1] if len(sys.argv) > 1 else str(NUM_STEPS)
+if arg not in map(str, range(1, NUM_STEPS + 1)):
+    print(f"usage: karpathy.py [STEPS], STEPS from 1 to {NUM_STEPS}; got {arg!r}", file=sys.stderr)
+    sys.exit(2)
+
 # Documents: 32,033 first names in random order. All random numbers come from one generator.
 rng = random.Random(42)
 docs = load_text(bundled("names.txt"))
@@ -37,13 +43,11 @@ gpt = Gpt(config, weights)
 print(f"num params: {len(params)}")
 
 # Training: each step computes the loss of one document and its gradients, and updates with Adam.
-NUM_STEPS = 1000
 LEARNING_RATE, BETA1, BETA2, EPS = 0.01, 0.85, 0.99, 1e-8
-last_step = int(sys.argv[1]) if len(sys.argv) > 1 else NUM_STEPS
 m = [0.0] * len(params)  # Adam: running mean of each gradient
 v = [0.0] * len(params)  # Adam: running mean of each squared gradient
 losses = []
-for step in range(last_step):
+for step in range(int(arg)):
     # Read the document token by token, and predict each token from the tokens before it.
     doc = docs[step % len(docs)]
     tokens = [BOS, *tokenizer.encode(doc), BOS][: config.block_size + 1]

@@ -41,5 +41,15 @@ def test_it_runs_as_its_docstring_says() -> None:
     assert "step    1 / 1000 | loss 3.3660" in done.stdout
 
 
+@pytest.mark.parametrize("arg", ["1001", "0", "-1", "abc", "--help"])
+def test_it_says_how_many_steps_it_can_do(arg, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), arg])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(SCRIPT))
+    assert ended.value.code == 2
+    usage = f"usage: karpathy.py [STEPS], STEPS from 1 to 1000; got {arg!r}\n"
+    assert capsys.readouterr() == ("", usage)
+
+
 def test_it_is_one_page() -> None:
     assert len(SCRIPT.read_text(encoding="utf-8").splitlines()) <= 100

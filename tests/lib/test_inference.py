@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from microgpt import InferenceGpt, Message, ModelConfig, Sampling, TrainConfig, load, save
-from microgpt.errors import ConfigError, DataError, PromptError, TokenizerError
+from microgpt.errors import ConfigError, DataError, MicrogptError, PromptError, TokenizerError
 from microgpt.model import Gpt
 from microgpt.reference import document_loss
 from microgpt.training.train import train
@@ -39,6 +39,24 @@ def test_a_model_is_shown_in_a_line(text_result, tmp_path) -> None:
         assert len(repr(one)) < 200
     assert repr(text_result).startswith("<TrainResult: ")
     assert f"; {text_result.state.step} steps; loss " in repr(text_result)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda gpt: gpt.generate("An"), "num_samples is a string; pass prompt='An'"),
+        (lambda gpt: InferenceGpt("output"), r'pass a result of train\(\) or load\("output"\)'),
+        (lambda gpt: gpt.chat(["hi"]), r'such as \[Message\("user", "hi"\)\]'),
+        (lambda gpt: gpt.chat([{"role": "user", "content": "hi"}]), "must be Message objects"),
+    ],
+)
+def test_a_wrong_argument_is_answered_with_what_to_pass(chat, call, message) -> None:
+    with pytest.raises(MicrogptError, match=message):
+        call(chat)
+
+
+def test_a_string_is_one_user_message(chat: InferenceGpt) -> None:
+    assert chat.chat("hi") == chat.chat([user("hi")])
 
 
 def test_sample_i_has_the_seed_of_the_first_plus_i(text: InferenceGpt) -> None:

@@ -4,8 +4,9 @@
 
     result = train(load_text("data/names.txt"))
     print(InferenceGpt(result).generate(num_samples=5))
-    save(result, "output")
+    save(result, "output")  # read it with load("output")
 
+`Value` and `Gpt` are the readable scalar implementation.
 Public names are imported on first use, so `import microgpt` is fast.
 """
 
@@ -67,6 +68,8 @@ def __getattr__(name: str) -> object:
     for module, names in _NAMES.items():
         if name in names:
             return getattr(import_module(f"microgpt.{module}"), name)
+    if name == "__version__":
+        return import_module("importlib.metadata").version("microgpt-lib")
     raise AttributeError(f"module 'microgpt' has no attribute {name!r}")
 
 

@@ -38,6 +38,8 @@ class InferenceGpt(Predictor):
         >>> model = InferenceGpt(train(["anna"], config=TrainConfig(steps=60)))
         >>> model.generate(num_samples=2)
         ['anna', 'anna']
+        >>> model.generate(prompt="an")
+        ['anna']
     """
 
     def generate(
@@ -97,6 +99,8 @@ class InferenceGpt(Predictor):
     ) -> Iterator[str]:
         """Yield the texts of `generate` one by one, or infinitely many if num_samples is None."""
         check_engine(self.engine, None, threads)
+        if isinstance(num_samples, str):
+            raise ConfigError(f"num_samples is a string; pass prompt={num_samples!r:.60}")
         if isinstance(stop, str):
             raise ConfigError("stop is a string; pass a list of strings")
         if "" in stop:
@@ -207,13 +211,18 @@ class InferenceGpt(Predictor):
 
     def chat(
         self,
-        messages: Iterable[Message],
+        messages: Iterable[Message] | str,
         *,
         sampling: Sampling | None = None,
         seed: int = DEFAULT_SEED,
         max_tokens: int | None = None,
     ) -> Reply:
-        """Return the assistant's reply to a conversation; see `chat_prompt` and `reply`."""
+        """Return the assistant's reply to a conversation or to one user message.
+
+        See `chat_prompt` and `reply`.
+        """
+        if isinstance(messages, str):
+            messages = [Message("user", messages)]
         prompt = self.chat_prompt(messages)
         stream = self.reply(prompt, sampling=sampling, seed=seed, max_tokens=max_tokens)
         content = self.tokenizer.decode(stream)

@@ -33,6 +33,8 @@ def fit_conversation(
     messages = list(messages)
     if not messages:
         raise PromptError("messages must not be empty")
+    if not all(isinstance(message, Message) for message in messages):
+        raise PromptError('messages must be Message objects, such as [Message("user", "hi")]')
     unknown = tokenizer.unknown_characters("".join(message.content for message in messages))
     leave_out = str.maketrans("", "", unknown)
     turns = [

@@ -14,7 +14,7 @@ from microgpt.config import (
 )
 from microgpt.data.chunked_dataset import scored
 from microgpt.data.tokenizer import Document, count_predictions
-from microgpt.errors import DataError, PromptError
+from microgpt.errors import ConfigError, DataError, PromptError
 from microgpt.evaluation.held_out_loss import (
     EvaluationSet,
     HeldOutLoss,
@@ -41,6 +41,8 @@ class Predictor:
         same results; in float32, rounding may change a sampled token.
         """
         check_engine(engine, None)
+        if not isinstance(trained, TrainedModel):
+            raise ConfigError(f'pass a result of train() or load("output"), not {trained!r:.60}')
         frozen = {name: tuple(tuple(row) for row in rows) for name, rows in trained.weights.items()}
         self._gpt: Gpt[float] = Gpt(trained.model, frozen)
         self.config, self.tokenizer, self.engine = trained.model, trained.tokenizer, engine

@@ -77,7 +77,12 @@ def test_a_message_is_answered_and_that_is_all(microgpt, chat_model) -> None:
 @pytest.mark.parametrize(
     ("message", "problem"),
     [
-        ("o" * 21, "the message has 21 characters; at most 20 fit into the context of 32 tokens"),
+        (
+            "o" * 21,
+            "the message has 21 characters; at most 20 fit into the context of 32 tokens (the rest "
+            "is for special tokens and the reply)",
+        ),
+        ("日本", "no character of the message is in the vocabulary; use other characters"),
         (" ", "the message is empty; pass some text"),
     ],
 )

@@ -132,6 +132,7 @@ def test_eval_counts_a_question_that_does_not_fit_as_wrong_and_says_why(
     assert done.returncode == 0
     assert "greet           1       0    0.0%" in done.stdout
     why = "the message has 22 characters; at most 20 fit into the context of 32 tokens"
+    why += " (the rest is for special tokens and the reply)"
     assert f"  greet, line 1: '{'hi' * 11}': {why}\n" in done.stdout
 
 

@@ -71,6 +71,7 @@ def test_generate_names_the_field_and_its_limit(names, body, problem) -> None:
         ({"messages": [{**HI, "task": "greet"}]}, "unknown field 'task'"),
         ({"messages": [None]}, "messages[0] must be an object"),
         ({"messages": [{**HI, "content": "h" * 40}]}, "the message has 40 characters; at most"),
+        ({"messages": [{**HI, "content": "日 本"}]}, "no character of the message is in the voc"),
         ({"messages": [HI], "temperature": -1}, "temperature must be >= 0, got -1"),
         ({"messages": [HI], "num_samples": 2}, "unknown field 'num_samples'"),
     ],

@@ -3,11 +3,12 @@
 from itertools import chain
 
 import pytest
-from hypothesis import given, reject
+from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 
 from microgpt import CharTokenizer, Message
 from microgpt.data.chat_truncation import ChatPrompt, fit_conversation
+from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import ROLES
 from microgpt.errors import PromptError
 
@@ -31,7 +32,7 @@ contexts = st.integers(1, 80)
 
 
 def fitted(messages: list[Message], block_size: int) -> ChatPrompt:
-    """Fit a conversation, or pass over an example whose last message does not fit."""
+    """Fit a conversation, or pass over an example whose last message is refused."""
     try:
         return fit_conversation(messages, TOKENIZER, block_size)
     except PromptError:
@@ -75,6 +76,7 @@ def test_the_last_message_is_kept_or_refused_with_its_length_and_the_limit(messa
     *_, last = turns(messages)
     room = size - size // 4 - 2  # BOS, and the role of the reply
     if len(last) <= room:
+        assume(known(messages[-1].content).strip() or not messages[-1].content.strip())
         assert fit_conversation(messages, TOKENIZER, size).tokens[-1 - len(last) : -1] == last
         return
     told = f"has {len(last) - 2} characters; at most {max(0, room - 2)} fit .* of {size} tokens"
@@ -117,6 +119,15 @@ def test_characters_that_are_unknown_are_named_once_and_left_out(messages, size)
     assert list(prompt.unknown_characters) == unknown
     readable = [Message(message.role, known(message.content)) for message in messages]
     assert prompt.tokens == fit_conversation(readable, TOKENIZER, size).tokens
+
+
+@pytest.mark.parametrize("content", ["日本", "日 本", "\u0301"])
+def test_a_last_message_of_unknown_characters_alone_is_refused(content) -> None:
+    for tokenizer in (TOKENIZER, FoldingTokenizer(TOKENIZER.chars, is_chat=True)):
+        early = [Message("user", content), Message("assistant", "a"), Message("user", "b")]
+        assert tokenizer.decode(fit_conversation(early, tokenizer, 80).tokens).strip() == "ab"
+        with pytest.raises(PromptError, match="no character of the message is in the vocabulary"):
+            fit_conversation(early[:1], tokenizer, 80)
 
 
 @pytest.mark.parametrize("content", SPECIAL)

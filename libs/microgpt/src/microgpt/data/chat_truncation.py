@@ -27,7 +27,8 @@ def fit_conversation(
     The last message is never dropped.
 
     Raises:
-        PromptError: there are no messages, or the last one does not fit.
+        PromptError: there are no messages, or the last one does not fit or has only unknown
+            characters.
         TokenizerError: the model has no chat tokens.
     """
     messages = list(messages)
@@ -46,8 +47,10 @@ def fit_conversation(
         n, most = len(turns[-1]) - 2, max(0, room - 2)  # exclude the role and end_turn tokens
         raise PromptError(
             f"the message has {n} {tokenizer.unit}; at most {most} fit into the context of "
-            f"{block_size} tokens"
+            f"{block_size} tokens (the rest is for special tokens and the reply)"
         )
+    if messages[-1].content.strip() and not tokenizer.decode(turns[-1]).strip():
+        raise PromptError("no character of the message is in the vocabulary; use other characters")
     n_kept = n_tokens = 0
     for turn in reversed(turns):
         if n_tokens + len(turn) > room:

@@ -28,7 +28,7 @@ def test_chat_commands(microgpt, chat_model) -> None:
     said = "\nhi\n/clear\n/fly\n/temperature 0.8\n  \n/quit\nhi\n"
     done = microgpt("chat", "--model-dir", chat_model, stdin=said)
     assert done.returncode == 0
-    assert done.stdout == "microgpt> yo\n(history cleared)\n(temperature 0.8)\n"
+    assert done.stdout == "\nmicrogpt> yo\n(history cleared)\n\n(temperature 0.8)\n\n"
     assert done.stderr == "error: unknown command /fly; /help lists the commands\n"
 
 
@@ -37,8 +37,8 @@ def test_chat_tells_what_it_cannot_read_and_what_it_forgets(microgpt, chat_model
     notes = done.stderr.splitlines()
     assert notes == [
         "note: removed characters that are not in the vocabulary: 'é'",
-        "note: the conversation no longer fits in the context; the oldest turns are dropped "
-        "(8 tokens so far)",
+        "note: the conversation no longer fits into the context of 32 tokens; the model no longer "
+        "sees the oldest turns (8 tokens so far)",
     ]
 
 
@@ -46,8 +46,8 @@ def test_chat_says_once_in_a_conversation_that_it_begins_to_forget(microgpt, cha
     said = "hi\n" * 6 + "/clear\n" + "hi\n" * 4
     notes = microgpt("chat", "--model-dir", chat_model, stdin=said).stderr.splitlines()
     assert notes == 2 * [
-        "note: the conversation no longer fits in the context; the oldest turns are dropped "
-        "(8 tokens so far)"
+        "note: the conversation no longer fits into the context of 32 tokens; the model no longer "
+        "sees the oldest turns (8 tokens so far)"
     ]
 
 
@@ -58,9 +58,10 @@ def test_chat_tells_what_it_cannot_read_once(microgpt, chat_model) -> None:
 
 
 def test_chat_refuses_a_message_that_does_not_fit_and_goes_on(microgpt, chat_model) -> None:
-    done = microgpt("chat", "--model-dir", chat_model, stdin=f"{'o' * 21}\nhi\n")
+    done = microgpt("chat", "--model-dir", chat_model, stdin=f"{'o' * 21}\n日本\nhi\n")
     assert done.returncode == 0
-    assert done.stdout == "microgpt> yo\n"
+    assert done.stdout == "\n\nmicrogpt> yo\n"
+    assert done.stderr.splitlines()[1].startswith("error: no character of the message is in")
     assert done.stderr.startswith("error: the message has 21 characters; at most 20 fit")
 
 
@@ -100,10 +101,11 @@ def test_bytes_that_are_no_text_are_told_and_left_out(microgpt, chat_model) -> N
 
 
 def test_a_chat_begins_with_the_demo_model_where_there_is_no_other(microgpt, demo_reply) -> None:
-    done = microgpt("chat", "--message", "hi")
-    assert (done.returncode, done.stdout) == (0, f"{demo_reply}\n")
-    problem = "output not found"
-    assert done.stderr == f"note: {problem}; using the bundled demo model\n"
+    done = microgpt("chat", stdin="hi\n")
+    assert (done.returncode, done.stdout) == (0, f"microgpt> {demo_reply}\n")
+    assert done.stderr == "note: output not found; using the demo model\n"
+    done = microgpt("chat", "hi")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{demo_reply}\n", "")
 
 
 def test_the_demo_model_reads_capitals_accents_and_typographic_quotes(microgpt) -> None:
@@ -130,7 +132,7 @@ def test_what_is_in_output_and_cannot_chat_is_told(
     assert (done.returncode, done.stdout) == (0, f"{demo_reply}\n")
     problem = "cannot read output/meta.json: No such file" if damaged else "output has no chat"
     assert done.stderr.startswith(f"note: {problem}")
-    assert done.stderr.endswith("; using the bundled demo model\n")
+    assert done.stderr.endswith("; using the demo model\n")
 
 
 def test_a_saved_conversation_is_what_train_and_chat_read(microgpt, chat_model, tmp_path) -> None:

@@ -53,7 +53,7 @@ def replying(talk_to, endless_model):
 
 def test_a_conversation(talk_to, chat_model) -> None:
     child = talk_to(chat_model)
-    banner = "Type exit to quit, /clear to forget, /help for more.\r\n\r\n"
+    banner = "Type exit or Ctrl-D to quit, /clear to forget, /help for more.\r\n\r\n"
     assert re.match(
         rf"microgpt chat: [\d,]+ weights, a context of 32 characters\r\n{re.escape(banner)}",
         child.before,
@@ -71,7 +71,7 @@ def test_a_conversation(talk_to, chat_model) -> None:
     assert child.exit_code() == 0
 
 
-@pytest.mark.parametrize("word", ["exit", "quit", "Bye"])
+@pytest.mark.parametrize("word", ["exit", "quit", "Bye", "/exit"])
 def test_a_word_of_leaving_ends_the_conversation(talk, word) -> None:
     talk.send(f"{word}\r")
     assert talk.exit_code() == 0

@@ -92,6 +92,7 @@ def test_a_bad_field_is_refused_by_name(talk, path, fields, message, field) -> N
         ({"messages": [{**HI, "name": "ann"}]}, "name is not supported, got 'ann'",
          "messages[0].name"),
         ({"messages": [{**HI, "content": "h" * 99}]}, "the message has 99 characters", None),
+        ({"messages": [{**HI, "content": "日本"}]}, "no character of the message is in", None),
         ({"logprobs": 3}, "logprobs must be true or false", "logprobs"),
         ({"top_logprobs": 3}, "top_logprobs requires logprobs: true", "top_logprobs"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs must be <= 20", "top_logprobs"),

@@ -13,8 +13,8 @@ from microgpt_cli.chat.session import ChatSession
 
 N = TypeVar("N", int, float)
 
-KEYS = """Ctrl-C stops a reply or clears the line; Ctrl-D quits. Alt-Enter, or Esc then
-Enter, starts a new line. The arrow keys recall earlier messages; Tab completes
+KEYS = """exit or Ctrl-D quits; Ctrl-C stops a reply or clears the line. Alt-Enter, or Esc
+then Enter, starts a new line. The arrow keys recall earlier messages; Tab completes
 commands and file names."""
 
 
@@ -33,9 +33,9 @@ def is_command(text: str) -> bool:
 
 
 def run_command(session: ChatSession, text: str) -> str:
-    """Run a chat command and return the text to show; raise EOFError for /quit."""
+    """Run a chat command and return the text to show; raise EOFError for /exit or /quit."""
     name, _, value = text.partition(" ")
-    command = COMMANDS.get(name)
+    command = COMMANDS.get("/exit" if name == "/quit" else name)
     if command is None:
         raise ConfigError(f"unknown command {name:.20}; /help lists the commands")
     value = value.strip()
@@ -111,7 +111,7 @@ def _help(session: ChatSession, _: str) -> str:
     return "\n".join([*(f"{usage:<{width}}  {text}" for usage, text in usages.items()), "", KEYS])
 
 
-def _quit(session: ChatSession, _: str) -> str:
+def _exit(session: ChatSession, _: str) -> str:
     raise EOFError
 
 
@@ -130,5 +130,5 @@ COMMANDS = {
     "/save": Command("FILE", "save the conversation in the format of train --chat", _save),
     "/load": Command("FILE", "continue a conversation from a file", _load),
     "/help": Command("", "show this help", _help),
-    "/quit": Command("", "quit", _quit),
+    "/exit": Command("", "quit", _exit),
 }

@@ -62,8 +62,9 @@ class ChatSession:
         self.note_unknown([question])
         if prompt.tokens_dropped and not self._has_dropped:  # report dropped tokens only once
             self.tell(
-                "the conversation no longer fits in the context; the oldest turns are dropped "
-                f"({prompt.tokens_dropped} tokens so far)"
+                "the conversation no longer fits into the context of "
+                f"{self._model.config.block_size} tokens; the model no longer sees the oldest "
+                f"turns ({prompt.tokens_dropped} tokens so far)"
             )
         self._has_dropped = prompt.tokens_dropped > 0
         stream = self._model.reply(prompt, sampling=self.sampling, seed=self.seed)

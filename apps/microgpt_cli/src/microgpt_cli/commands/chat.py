@@ -53,8 +53,8 @@ def chat(
 ) -> None:
     """Chat with a model that was trained with --chat.
 
-    /help lists the commands; /quit or Ctrl-D quits; Ctrl-C stops a reply. Piped input is answered
-    line by line.
+    /help lists the commands; exit or Ctrl-D quits; Ctrl-C stops a reply. Piped input is answered
+    line by line; a line without a reply gives an empty line.
     """
     message = one_of(message, message_option, "--message")
     sampling = Sampling(temperature)
@@ -66,7 +66,7 @@ def chat(
     from microgpt.training.engines import prepare_engine
     from microgpt_cli.chat.session import ChatSession
 
-    saved = _load(model_dir, unfinished=unfinished)
+    saved = _load(model_dir, unfinished=unfinished, is_one_shot=message is not None)
     model = InferenceGpt(saved)
     _ = model.tokenizer.end_turn_id  # raises TokenizerError if there are no chat tokens
     prepare_engine("compiled", saved.dtype, uses=["decoding"], tell=note)
@@ -88,13 +88,18 @@ def _banner(saved: "SavedModel") -> str:
     size, unit = saved.model.block_size, saved.tokenizer.unit
     lines = [f"microgpt chat: {count_params(saved.model):,} weights, a context of {size} {unit}"]
     if saved.meta.training.get("preset") == "chat":
-        lines.append("It knows sums, comparisons, spelling, days, months, opposites and capitals.")
+        lines.append(
+            "It knows sums of numbers to 99, spelling, days, months, opposites and capitals."
+        )
         lines.append("Try: what is 17 + 25?   spell moon   what is the capital of france?")
-    return "\n".join([*lines, "Type exit to quit, /clear to forget, /help for more.", ""])
+    return "\n".join([*lines, "Type exit or Ctrl-D to quit, /clear to forget, /help for more.", ""])
 
 
-def _load(model_dir: Path | None, *, unfinished: bool) -> "SavedModel":
-    """Load the given model. By default, load the chat model in `output`, or the demo model."""
+def _load(model_dir: Path | None, *, unfinished: bool, is_one_shot: bool) -> "SavedModel":
+    """Load the given model. By default, load the chat model in `output`, or the demo model.
+
+    A single message gets no note if there is no `output`, because its reply is all that is wanted.
+    """
     from microgpt.data.documents import DEMO_MODEL, bundled
     from microgpt.storage.model_directory import load
     from microgpt_cli.model_loading import load_model, noted
@@ -109,7 +114,9 @@ def _load(model_dir: Path | None, *, unfinished: bool) -> "SavedModel":
     except CheckpointError as error:
         is_there = os.path.lexists(DEFAULT_MODEL_DIR)
         problem = str(error) if is_there else f"{DEFAULT_MODEL_DIR} not found"
-    note(f"{problem}; using the bundled demo model")
+        if is_one_shot and not is_there:
+            return load(bundled(DEMO_MODEL))
+    note(f"{problem}; using the demo model")
     return load(bundled(DEMO_MODEL))
 
 
@@ -153,9 +160,13 @@ def _make_input(at_terminal: bool) -> "PipeInput | TerminalInput":
 def _run_chat(
     session: "ChatSession", chat_input: "PipeInput | TerminalInput", at_terminal: bool
 ) -> None:
-    """Reply until the input ends. On a terminal, Ctrl-C cancels only the reply or input line."""
+    """Reply until the input ends. On a terminal, Ctrl-C cancels only the reply or input line.
+
+    Elsewhere, a line without a reply prints an empty line, so that replies match questions.
+    """
     from microgpt_cli.chat.commands import is_command, run_command
 
+    no_reply = "" if at_terminal else "\n"
     while True:
         try:
             text = chat_input.ask("you> ").strip()
@@ -167,10 +178,13 @@ def _run_chat(
                 turn = session.ask(text)
                 chat_input.show_label("microgpt> ")
                 _print_reply(session, turn, can_stop=at_terminal)
+            else:
+                print(end=no_reply, flush=True)
         except EOFError:
             return
         except MicrogptError as error:
             say(f"error: {error}")
+            print(end=no_reply, flush=True)
         except KeyboardInterrupt as stop:
             if isinstance(stop, Terminated) or not at_terminal:
                 raise

@@ -9,8 +9,12 @@ def test_the_first_page_names_the_model_and_shows_commands_that_work(names, talk
     text = page.body.decode()
     assert "(text, " in text
     assert '"messages"' not in text
-    commands = re.findall(r"curl (\S+) .*?--json '(.*?)'", talk.get("/").body.decode(), re.DOTALL)
-    assert [url.rsplit("/", 1)[1] for url, _ in commands] == ["generate", "chat"]
+    assert "chat model" not in text
+    page = talk.get("/").body.decode()
+    assert "<code>generate</code> writes messages" in page
+    kind = "Content-Type: application/json"
+    commands = re.findall(rf"""curl (\S+) .*?-H "{kind}" -d '(.*?)'""", page, re.DOTALL)
+    assert [url.rsplit("/", 1)[1] for url, _ in commands] == ["chat", "generate"]
     for url, body in commands:
         path = re.sub(r"^http://[^/]*", "", url)
         headers = {"Content-Type": "application/json"}

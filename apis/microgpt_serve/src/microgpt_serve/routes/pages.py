@@ -14,6 +14,9 @@ from microgpt_serve.middleware.auth import ASSETS
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 GENERATE = '{"num_samples": 5}'
 CHAT = '{"messages": [{"role": "user", "content": "hello"}]}'
+REMARK = """
+<p>This is a chat model: use <code>chat</code>. <code>generate</code> makes user messages, which a
+model trained only on replies has not learned.</p>"""
 HOME = Template("""<!doctype html>
 <html lang="en">
 <head>
@@ -29,7 +32,7 @@ pre { padding: 1rem; border: 1px solid #8888; border-radius: 6px; overflow-x: au
 <body>
 <h1>microgpt</h1>
 <p>An HTTP service that generates text with a small GPT. It serves $model.</p>
-<pre>$commands</pre>
+<pre>$commands</pre>$remark
 <p><a href="docs">All routes and their fields</a>. Below <code>/v1</code> it is compatible with
 OpenAI's API.</p>
 </body>
@@ -48,16 +51,18 @@ def add_pages(app: FastAPI) -> None:
 @router.get("/")
 async def home(request: Request, state: StateDep) -> HTMLResponse:
     """Return a page that describes the service and shows how to call it."""
-    bodies = {"generate": GENERATE, "chat": CHAT}
-    if not state.model.gpt.tokenizer.is_chat:
-        del bodies["chat"]
+    is_chat = state.model.gpt.tokenizer.is_chat
+    bodies = {"chat": CHAT, "generate": GENERATE} if is_chat else {"generate": GENERATE}
     key = ' \\\n  -H "Authorization: Bearer $MICROGPT_API_KEY"' if state.settings.has_keys else ""
+    kind = '-H "Content-Type: application/json"'
     commands = [
-        f"curl {request.base_url}microgpt/v1/{name}{key} \\\n  --json '{body}'"
+        f"curl {request.base_url}microgpt/v1/{name}{key} \\\n  {kind} -d '{body}'"
         for name, body in bodies.items()
     ]
     page = HOME.substitute(
-        model=escape(str(state.model)), commands=escape("\n\n".join(commands), quote=False)
+        model=escape(str(state.model)),
+        commands=escape("\n\n".join(commands), quote=False),
+        remark=REMARK if is_chat else "",
     )
     return HTMLResponse(page, headers={"Content-Security-Policy": POLICY})
 

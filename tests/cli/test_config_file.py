@@ -1,6 +1,7 @@
 """Options from a TOML file: `--config FILE`."""
 
 import json
+import os
 
 import pytest
 
@@ -37,19 +38,48 @@ def test_options_of_a_file_count_as_given(microgpt, tmp_path) -> None:
         ("steps = 1.5", "my.toml: steps is 1.5: "),
         ("steps = 'many'", "my.toml: steps is 'many': "),
         ("steps = [1]", "my.toml: steps is [1]: "),
-        ("steps = true", "my.toml: steps must be a number or a string, got True"),
+        ("steps = true", "my.toml: steps must be a number or a string, got true"),
         ("chat = 'yes'", "my.toml: chat must be true or false, got 'yes'"),
-        ("data = 5", "my.toml: data is 5: "),
-        ("engine = 'fast'", "my.toml: engine is 'fast': "),
+        ("data = 5", "my.toml: data is 5: Input is not a valid path\n"),
+        ("engine = 'fast'", "my.toml: engine is 'fast': 'fast' is not one of"),
+        ("steps = 2020-01-01", "my.toml: steps is 2020-01-01: "),
+        ("lr = 1\nlearning-rate = 2", "my.toml: --learning-rate is given twice"),
+        ("learning-rate = inf", "--learning-rate must be a number above 0, got inf"),
         ("steps = ", "my.toml is not TOML: "),
-        ("# \udcff", "my.toml is not TOML: "),
+        ("# \udcff", "my.toml is not UTF-8 text: "),
         (None, "cannot read my.toml: No such file or directory"),
     ],
 )
 def test_a_wrong_file_is_an_error_of_one_line(microgpt, tmp_path, content, problem) -> None:
     if content is not None:
         (tmp_path / "my.toml").write_bytes(content.encode(errors="surrogateescape"))
-    done = microgpt("train", "--config", "my.toml", "--help")
+    done = microgpt("train", "--config", "my.toml")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: {problem}")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_file_that_is_not_regular_is_refused(microgpt, tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = microgpt("train", "--config", "pipe")
+    assert (done.returncode, done.stderr) == (2, "error: cannot read pipe: not a regular file\n")
+
+
+def test_a_later_file_and_an_argument_override_a_file(microgpt, tmp_path, text_model) -> None:
+    (tmp_path / "a.toml").write_text("prompt = 'emma'\nnum-samples = 3\nseed = 5\n")
+    (tmp_path / "b.toml").write_text("num-samples = 1\n")
+    files = ("--config", "a.toml", "--config", "b.toml", "--model", text_model)
+    done = [
+        microgpt("generate", *args)
+        for args in (("ann", *files), ("ann", "-n1", "--seed", "5", "--model", text_model))
+    ]
+    assert done[0].returncode == 0, done[0].stderr
+    assert done[0].stdout == done[1].stdout
+    assert microgpt("generate", *files).stdout.startswith("sample  1: emma")
+
+
+def test_a_list_in_the_file_is_an_axis_of_a_grid(microgpt, tmp_path) -> None:
+    (tmp_path / "my.toml").write_text("n-embd = [8, 0]\nlr = [0.1, 0.2]\nseeds = 0\n")
+    done = microgpt("sweep", "grid", "--config", "my.toml")
+    assert "skipped: n_embd must be >= 1" in done.stderr
+    assert "seeds must be >= 1" in done.stderr

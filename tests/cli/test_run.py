@@ -113,7 +113,7 @@ def test_the_bundled_names_are_used_where_there_are_none(microgpt, tmp_path) -> 
         (["--genome", "none.json"], "cannot read none.json: No such file or directory"),
         (["--steps", "5"], "steps must be between 50 and 10000, got 5"),
         (["--head", "3"], "n_emb (16) must be divisible by n_head (3)"),
-        (["--lr", "nan"], "lr must be between 1e-06 and 1, got nan"),
+        (["--lr", "nan"], "--learning-rate must be between 1e-06 and 1, got nan"),
         (["--seed", "-1"], "seed must be >= 0, got -1"),
         (["--input", "none.txt"], "cannot read none.txt: No such file or directory"),
     ],

@@ -62,13 +62,14 @@ def _run() -> int:
             say(f"error: {_usage(error)}")
             return error.exit_code
         if isinstance(error, MicrogptError):
-            say(f"error: {error}")
+            say(f"error: {error}".replace("error: lr must", "error: --learning-rate must"))
             return 1 if isinstance(error, FullDiskError) else 2
         raise
 
 
 def _usage(error: Exception) -> str:
     message = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
+    message = message.replace("Value error, ", "")
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "microgpt"
     return f"{message[:1].lower()}{message[1:]}; see '{command} --help'"

@@ -7,23 +7,33 @@ import typer
 from typer.core import TyperOption
 
 from microgpt.errors import ConfigError
+from microgpt.files.regular_file import read_regular_file
+
+MAX_BYTES = 2**20
 
 
-def read_config(ctx: typer.Context, path: Path | None) -> Path | None:
-    """Use the options in a TOML file as the defaults of a command.
+def read_config(ctx: typer.Context, paths: list[Path] | None) -> list[Path] | None:
+    """Use the options in TOML files as the defaults of a command; a later file has priority.
 
     Raises:
-        ConfigError: the file cannot be read, or an option is unknown or has a wrong value.
+        ConfigError: a file cannot be read, or an option is unknown or has a wrong value.
     """
-    if path is None:
-        return None
+    for path in paths or ():
+        ctx.default_map = {**(ctx.default_map or {}), **_read(ctx, path)}
+    return paths
+
+
+def _read(ctx: typer.Context, path: Path) -> dict[str, Any]:
+    """Return the options in a file by parameter name."""
     import tomllib
 
     try:
-        found = tomllib.loads(path.read_text("utf-8"))
+        found = tomllib.loads(read_regular_file(path, MAX_BYTES).decode())
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text: {error.reason}") from error
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     options = _options(ctx.command)
     values: dict[str, Any] = {}
@@ -33,9 +43,10 @@ def read_config(ctx: typer.Context, path: Path | None) -> Path | None:
             raise ConfigError(
                 f"{path}: unknown option {key!r}; see '{ctx.command_path} --help-all'"
             )
+        if option.name in values:
+            raise ConfigError(f"{path}: {option.opts[0]} is given twice")
         values[option.name] = _checked(ctx, option, value, f"{path}: {key}")
-    ctx.default_map = {**(ctx.default_map or {}), **values}
-    return path
+    return values
 
 
 def _options(command: Any) -> dict[str, TyperOption]:
@@ -50,11 +61,21 @@ def _checked(ctx: Any, option: TyperOption, value: Any, where: str) -> Any:
     """Return the value of an option; raise ConfigError if the type or the value is wrong."""
     if isinstance(value, bool) != option.is_flag:
         expected = "true or false" if option.is_flag else "a number or a string"
-        raise ConfigError(f"{where} must be {expected}, got {value!r:.80}")
+        raise ConfigError(f"{where} must be {expected}, got {_shown(value)}")
+    if isinstance(value, list) and option.metavar == "<list>":
+        value = ",".join(map(str, value))
     if option.multiple and not isinstance(value, list):
         value = [value]
     try:
         option.process_value(ctx, value)
     except typer.BadParameter as error:
-        raise ConfigError(f"{where} is {value!r:.80}: {error.message}") from error
+        problem = error.message.replace("Value error, ", "").partition(" for <class")[0].rstrip(".")
+        raise ConfigError(f"{where} is {_shown(value)}: {problem}") from error
     return value
+
+
+def _shown(value: Any) -> str:
+    """Return a value as in TOML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value!r:.80}" if isinstance(value, str | list | dict) else f"{value!s:.80}"

@@ -44,6 +44,22 @@ class GroupedCommand(TyperCommand):
             parser._long_opt[old] = parser._long_opt[new]
         return parser
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line; an argument overrides its option in a config file."""
+        try:
+            rest = super().parse_args(ctx, args)
+        except typer.TyperException as error:
+            error.ctx = getattr(error, "ctx", None) or ctx  # type: ignore[attr-defined]
+            raise
+        sources = {name: str(ctx.get_parameter_source(name)) for name in ctx.params}
+        given = {name for name, source in sources.items() if source.endswith("COMMANDLINE")}
+        if any(isinstance(param, TyperArgument) and param.name in given for param in self.params):
+            for param in self.params:
+                is_alias = isinstance(param, TyperOption) and param.hidden and not param.help
+                if is_alias and param.name not in given:
+                    ctx.params[param.name] = None
+        return rest
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the parts of the usage line: [OPTIONS], then arguments such as [RUN]..."""
         arguments = [param for param in self.get_params(ctx) if isinstance(param, TyperArgument)]
@@ -123,9 +139,10 @@ SHARED = ("config", "help_all")
 
 def _shared(
     config: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             help="TOML file with options, such as steps = 2000.",
+            metavar="<path>",
             callback=read_config,
             is_eager=True,
         ),

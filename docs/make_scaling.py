@@ -36,6 +36,8 @@ def run(block: str, folder: Path) -> str:
         if line.startswith(PROMPT):
             command = ["bash", "-o", "pipefail", "-c", line.removeprefix(PROMPT)]
             printed = subprocess.check_output(command, cwd=folder, text=True)
+            if " sweep " in line:  # without the ranking, which `analyze` shows in more detail
+                printed = printed.partition("\n\n")[0]
             shown += [line, *printed.splitlines()]
     return "".join(f"{line}\n" for line in shown)
 

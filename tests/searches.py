@@ -23,7 +23,7 @@ def write_names(folder: Path) -> None:
 def begin(folder: Path, *options: str, until: str = "Generation 2") -> Popen:
     """Start a search, and return its process when it has said so much."""
     process = Popen(
-        ["microgpt", "evolve", *options],
+        ["microgpt", "evolve", "--trace", *options],
         cwd=folder,
         stdout=PIPE,
         stderr=PIPE,

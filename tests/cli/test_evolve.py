@@ -128,7 +128,7 @@ def test_tiny_populations_evolve_too(microgpt, tmp_path, population) -> None:
 
 def test_the_measure_of_evolve_rust_is_there_on_request(microgpt, tmp_path) -> None:
     done = microgpt("evolve", *SMALL, "--fitness", "last-doc")
-    assert "Target: loss < 1.2" in done.stdout
+    assert "Target: loss < 1.2" in log_of(run_of(tmp_path))
     retest_table = r"  Last document +(\S+)  .+\n  Held out +none  (\S+) .+\n  Test +none  .+n=3"
     match = re.search(retest_table, done.stdout)
     assert match
@@ -194,7 +194,7 @@ def ancestor(tmp_path) -> Path:
 def test_a_warm_start_begins_with_a_genome_which_is_measured_anew(
     microgpt, tmp_path, ancestor
 ) -> None:
-    done = microgpt("evolve", *SMALL, "--warm-start", ancestor)
+    done = microgpt("evolve", *SMALL, "--warm-start", ancestor, "--trace")
     assert done.returncode == 0, done.stderr
     genome = "Emb:12  Head:2 Lay:1 Ctx:8  FF:3 LR:0.0200 Steps:90  "
     assert f"Warm start: {genome}\n" in done.stdout

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from searches import AESTHETIC, HYDRA, evaluations_of, run_of, write_names
+from searches import AESTHETIC, HYDRA, evaluations_of, log_of, run_of, write_names
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -32,14 +32,15 @@ def test_the_life_cycle_with_the_hydra_in_an_empty_directory(microgpt, tmp_path)
     assert primordial.stdout.startswith('=== MicroGPT [Primordial] ===\n"I am unformed"\n')
     done = microgpt("evolve", *HYDRA, "--head", "weaver", "--train-winner", "winner")
     assert done.returncode == 0, done.stderr
-    _workers, title, _, motto, *_ = done.stdout.splitlines()
+    log = log_of(run_of(tmp_path))
+    title, _, motto, *_ = log.splitlines()
     assert title == "Hydra Evolution (v3) — 3 Heads, 2 Cycles, Parallel Execution"
     assert motto == '  "We think, therefore we are"'
     champion = (
         r"\[Weaver\] Champion: Emb:\d+ Head:\d Lay:\d LR:0\.\d{4} -> Score: -?\d\.\d\d \(Flow"
     )
-    assert re.search(champion, done.stdout)
-    assert done.stdout.count(">> The Gathering: Genes exchanged.") == 2
+    assert re.search(champion, log)
+    assert log.count(">> The Gathering: Genes exchanged.") == 2
     genome = genome_in(tmp_path)
     assert (genome["objective"], genome["head"], genome["seed"]) == ("hydra", "weaver", 5)
     assert isinstance(genome["score"], float)
@@ -65,12 +66,13 @@ def test_a_resume_with_other_settings_is_refused(microgpt, searched) -> None:
 def test_the_champion_of_each_head_can_be_picked(microgpt, tmp_path) -> None:
     for head in ("mirror", "spark"):  # the life cycle has the weaver
         done = microgpt("evolve", *HYDRA, "--head", head)  # another's genome is no rival
-        assert f">> Chosen (champion of the {head.title()}): " in done.stdout
+        log = log_of(run_of(tmp_path))
+        assert f">> Chosen (champion of the {head.title()}): " in log
         genome = genome_in(tmp_path)
         assert genome["head"] == head
         assert score_of(done, head) == f"{genome['score']:.4f}"
         champion = rf"\[{head.title()}\] +Champion:\n  Genome: (.+)\n"
-        assert re.search(champion, done.stdout)[1] == (
+        assert re.search(champion, log)[1] == (
             f"Emb:{genome['n_emb']} Head:{genome['n_head']} Lay:{genome['n_layer']} "
             f"LR:{genome['lr']:.5f}"
         )
@@ -83,7 +85,7 @@ def score_of(done, measure: str) -> str:
 
 def test_without_a_head_the_score_is_the_judges_with_fresh_seeds(searched) -> None:
     done, folder = searched(*HYDRA)
-    assert ">> Chosen (lowest sum of ranks over all heads): " in done.stdout
+    assert ">> Chosen (lowest sum of ranks over all heads): " in log_of(run_of(folder))
     genome = genome_in(folder)
     assert "head" not in genome
     assert score_of(done, "judge") == f"{genome['score']:.4f}"
@@ -92,8 +94,9 @@ def test_without_a_head_the_score_is_the_judges_with_fresh_seeds(searched) -> No
 def test_a_fourth_head_goes_by_the_loss(microgpt, tmp_path) -> None:
     done = microgpt("evolve", *HYDRA, "--origin", "--head", "origin")
     assert done.returncode == 0, done.stderr
-    assert "— 4 Heads, " in done.stdout
-    assert re.search(r"\[Origin\] Champion: .+ -> Score: 0\.\d\d \(Loss\)", done.stdout)
+    log = log_of(run_of(tmp_path))
+    assert "— 4 Heads, " in log
+    assert re.search(r"\[Origin\] Champion: .+ -> Score: 0\.\d\d \(Loss\)", log)
     assert genome_in(tmp_path)["head"] == "origin"
     for line in evaluations_of(run_of(tmp_path)):
         assert line["vote"]["scores"]["origin"] == 1 / line["val_loss"]
@@ -109,9 +112,9 @@ def test_the_exchange_of_evolve_rust_is_there_on_request(microgpt, tmp_path) -> 
     options = ("--population", "6", "--samples", "5")  # room for champions and their offspring
     microgpt("evolve", *HYDRA, *options)
     ours = {line["origin"] for line in evaluations_of(run_of(tmp_path))}
-    done = microgpt("evolve", *HYDRA, *options, "--exchange", "source")
+    microgpt("evolve", *HYDRA, *options, "--exchange", "source")
     theirs = {line["origin"] for line in evaluations_of(run_of(tmp_path))}
-    assert "  Exchange: source, Seed: 5\n" in done.stdout
+    assert "  Exchange: source, Seed: 5\n" in log_of(run_of(tmp_path))
     assert ours - theirs == {"cross"}
 
 
@@ -120,7 +123,8 @@ def test_two_hundred_names_are_heard_or_five_as_in_evolve_rust(
     microgpt, tmp_path, options, n
 ) -> None:
     search = ("--objective", "aesthetic", "--population", "2", "--generations", "1")
-    assert f"Names per organism: {n}, " in microgpt("evolve", *search, *options).stdout
+    microgpt("evolve", *search, *options)
+    assert f"Names per organism: {n}, " in log_of(run_of(tmp_path))
     assert {len(line["samples"]) for line in evaluations_of(run_of(tmp_path))} == {n}
 
 
@@ -138,7 +142,7 @@ def test_no_time_is_time_for_the_first_generation_or_cycle(
 ) -> None:
     done = microgpt("evolve", *search, "--minutes", "1e-9")
     assert done.returncode == 0, done.stderr
-    assert second not in done.stdout
+    assert second not in log_of(run_of(tmp_path))
     assert (tmp_path / "genome.json").exists()
 
 

@@ -1,5 +1,6 @@
 """Any search gives the same, whoever does the work and whatever interrupts it."""
 
+import re
 import signal
 from pathlib import Path
 
@@ -21,13 +22,41 @@ def names(tmp_path: Path) -> None:
 
 
 @OBJECTIVES
-def test_the_log_is_what_was_printed(searched, search) -> None:
+def test_a_pipe_is_given_a_screen_and_the_log_has_the_rest(searched, search) -> None:
     done, folder = searched(*search)
     run = run_of(folder)
-    header, _, log = done.stdout.partition("\n")
-    assert header.startswith("Workers: ")
-    assert run.with_name(f"{run.name}.log").read_text() == log
-    assert f"[eval] organism 1 done: {'loss' if search == SMALL else 'score'}=" in done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) <= 40
+    assert lines[0].endswith(f" workers; log: experiments/{run.name}.log")
+    log = run.with_name(f"{run.name}.log").read_text().splitlines()
+    end = lines.index(log[-1]) + 1
+    assert lines[1:end] == log[-(end - 1) :]
+    assert len(log) > end
+    assert sum(line.startswith("generation ") for line in done.stderr.splitlines()) <= 10
+    assert "[eval]" not in done.stderr
+
+
+def test_the_trace_is_the_whole_log_and_a_line_per_organism(microgpt, tmp_path) -> None:
+    done = microgpt("evolve", *SMALL, "--trace")
+    run = run_of(tmp_path)
+    log = run.with_name(f"{run.name}.log").read_text()
+    assert log in done.stdout
+    assert "[eval] organism 1 done: loss=" in done.stderr
+
+
+@OBJECTIVES
+def test_a_search_ends_with_a_preset_beside_its_winner_and_what_it_left_out(
+    searched, search
+) -> None:
+    done, _ = searched(*search)
+    after = done.stdout.partition("--- Winner and Preset")[2].splitlines()
+    assert after[1].startswith("Winner: Emb:")
+    names = [line.split("  ")[0] for line in after[3:6]]
+    assert names[:2] == ["winner", "preset karpathy, 1,000 steps"]
+    assert re.fullmatch(r"preset karpathy, [\d,]+ steps", names[2])
+    assert "with equal compute: " in after[6]
+    assert after[7].startswith("Not searched: batch size 1, dropout 0, ")
+    assert re.match(r"Next:  microgpt sweep grid --data (data/)?names.txt --n-embd ", after[8])
 
 
 @OBJECTIVES

@@ -70,10 +70,11 @@ def test_a_grid_trains_each_point_with_each_seed(microgpt, tmp_path) -> None:
     done = microgpt("sweep", *GRID)
     run = run_of(tmp_path)
     assert done.returncode == 0, done.stderr
-    header, first, second = done.stdout.splitlines()
+    header, first, second, _, *ranking = done.stdout.splitlines()
     assert re.fullmatch(r"12 training runs of 4 models, \d+ in parallel", header)
     assert first.startswith("12 of 12 training runs completed; ran 12 in ")
     assert second == f"Saved to experiments/{run.name}"
+    assert len(ranking) <= 20
     results = results_of(run)
     assert {line["status"] for line in results} == {"ok"}
     assert sorted({line["seed"] for line in results}) == [5, 6, 7]
@@ -194,7 +195,7 @@ def test_a_model_that_does_not_fit_is_refused_and_the_rest_goes_on(microgpt, tmp
     assert len(notes) == 2
     assert "n_layer 400: refused, training needs " in notes[1]
     assert "bytes of memory, but only " in notes[1]
-    assert done.stdout.startswith("6 of 12 training runs completed; ")
+    assert "\n6 of 12 training runs completed; " in done.stdout
     lines = results_of(run)
     assert [line["status"] for line in lines].count("refused") == 6
     assert [line["status"] for line in lines].count("ok") == 6
@@ -215,7 +216,7 @@ def test_impossible_combinations_are_told_and_left_out(microgpt, tmp_path) -> No
     assert done.stderr.startswith(
         "note: skipped: n_embd (8) must be divisible by n_head (16); try n_embd 16\n"
     )
-    assert done.stdout.startswith("6 of 6 training runs")
+    assert "\n6 of 6 training runs" in done.stdout
 
 
 def test_conversations_can_be_swept(microgpt, tmp_path) -> None:

@@ -143,7 +143,7 @@ def model_name(config: SweepConfig) -> str:
     return NAMES.get(size, "/".join(map(str, size)))
 
 
-def _columns(
+def columns(
     headings: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[str] = ()
 ) -> Iterator[str]:
     """Yield the lines of a table; columns in `left` are left-aligned, all others right-aligned."""
@@ -178,7 +178,7 @@ def _losses(series: Series) -> Iterator[str]:
             [*first, with_interval(cell.val_loss), with_interval(cell.last_loss, 2), samples]
         )
     headings = ["Steps"] if series.axis == "steps" else [MODEL, "Params", "Emb", "Lay"]
-    return _columns([*headings, "Loss", "Last document", SAMPLES], rows, left=[MODEL, SAMPLES])
+    return columns([*headings, "Loss", "Last document", SAMPLES], rows, left=[MODEL, SAMPLES])
 
 
 def _returns(series: Series) -> Iterator[str]:
@@ -193,7 +193,7 @@ def _returns(series: Series) -> Iterator[str]:
         ]
         for cell, r in zip(series.cells, series.returns, strict=True)
     ]
-    return _columns([NOUNS[series.axis].capitalize(), "Loss", "Delta Loss", "Return"], rows)
+    return columns([NOUNS[series.axis].capitalize(), "Loss", "Delta Loss", "Return"], rows)
 
 
 def _law(series: Series) -> Iterator[str]:
@@ -229,7 +229,7 @@ def _costs(scaling: Scaling) -> Iterator[str]:
             "cheapest" if cell in scaling.front and not gain else with_interval(gain),
         ]
         rows.append([*(show(getattr(cell.config, name)) for name in names), *cells])
-    return _columns([*names, "Params", "GFLOP", "CPU s", "Loss", "Gain"], rows)
+    return columns([*names, "Params", "GFLOP", "CPU s", "Loss", "Gain"], rows)
 
 
 def _best_sizes(scaling: Scaling) -> Iterator[str]:

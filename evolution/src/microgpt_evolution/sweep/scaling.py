@@ -125,7 +125,7 @@ class Scaling(Plottable):
     def gain(self, cell: Cell) -> Mean | None:
         """Return the improvement over the previous cell of the front; None for the first cell."""
         i = self.front.index(cell) if cell in self.front else 0
-        return _gain(self.front[i - 1], cell) if i else None
+        return gain(self.front[i - 1], cell) if i else None
 
 
 def front(cells: Iterable[Cell], cost: Callable[[Cell], float]) -> list[Cell]:
@@ -135,6 +135,13 @@ def front(cells: Iterable[Cell], cost: Callable[[Cell], float]) -> list[Cell]:
         if not best or cell.val_loss.value < best[-1].val_loss.value:
             best.append(cell)
     return best
+
+
+def gain(before: Cell, after: Cell) -> Mean:
+    """Return the decrease of the loss, paired by seed if both cells have the same seeds."""
+    if before.losses.keys() == after.losses.keys():
+        return Mean.of([loss - after.losses[seed] for seed, loss in before.losses.items()])
+    return Mean(before.val_loss.value - after.val_loss.value, None)
 
 
 def _series(cells: Sequence[Cell], axis: Axis) -> list[Series]:
@@ -149,16 +156,9 @@ def _series(cells: Sequence[Cell], axis: Axis) -> list[Series]:
     ]
 
 
-def _gain(before: Cell, after: Cell) -> Mean:
-    """Return the decrease of the loss, paired by seed if both cells have the same seeds."""
-    if before.losses.keys() == after.losses.keys():
-        return Mean.of([loss - after.losses[seed] for seed, loss in before.losses.items()])
-    return Mean(before.val_loss.value - after.val_loss.value, None)
-
-
 def _return(before: Cell, after: Cell, axis: Axis) -> Return:
     """Return the improvement of a cell over the previous cell, as defined in evolve-rust."""
-    drop, n_more = _gain(before, after), after.x(axis) - before.x(axis)
+    drop, n_more = gain(before, after), after.x(axis) - before.x(axis)
     if n_more <= 0:
         return Return(drop, Mean(0.0, None))
     scale = UNIT / n_more

@@ -104,7 +104,8 @@ def evolve(
         ),
     ] = False,
     trace: Annotated[
-        bool, output("--trace", hidden=True, help="Print one line per organism.")
+        bool,
+        output("--trace", hidden=True, help="Print the whole log and one line per organism."),
     ] = False,
 ) -> None:
     """Search for good hyper-parameters by evolution.

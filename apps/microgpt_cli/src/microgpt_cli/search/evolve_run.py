@@ -2,8 +2,9 @@
 
 import hashlib
 import os
+import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,17 @@ import typer
 
 from microgpt.data.documents import load_text
 from microgpt.data.split import Split, split
+from microgpt.errors import MicrogptError
 from microgpt.files.atomic_files import check_place, remove_unfinished
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.storage.model_directory import save
 from microgpt.training.engines import prepare_engine
 from microgpt_cli.commands.report import write_final_report
 from microgpt_cli.input_files import check_regular, default_input
+from microgpt_cli.search.evolve_comparison import describe_comparison, describe_left_out
 from microgpt_cli.search.log import SearchLog, resumable
-from microgpt_cli.search.table import SearchTable
+from microgpt_cli.search.sweep_ranking import data_argument
+from microgpt_cli.search.table import ProgressLines, SearchTable
 from microgpt_cli.search.workers import make_pool
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.options import DEFAULT_GENOME, RUNS
@@ -65,12 +69,18 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         )
         console = None if options["trace"] else rich_console()
         table = SearchTable(settings.n_generations, console) if console else None
-        print_or_discard(f"Workers: {pool.n_workers()}")
+        is_brief = not (options["trace"] or sys.stdout.isatty())
+        lines = ProgressLines(settings.n_generations)
+        print_or_discard(
+            f"Search: {settings.objective}, {settings.generations} generations, population "
+            f"{settings.population}, seed {settings.seed}, {pool.n_workers()} workers; "
+            f"log: {records.log}"
+        )
         with resumable(records, RESUME), SearchLog(records.log, table) as log:
             listeners = Listeners(
-                log=log,
-                trace=ignore if table else say,
-                on_event=table.update if table else ignore,
+                log=log.write if is_brief else log,
+                trace=say if options["trace"] else ignore if table else lines.trace,
+                on_event=ignore if options["trace"] else (table or lines).update,
             )
             result = run_search(settings, parts, pool, records, listeners, options["minutes"])
             log.stop_table()
@@ -80,6 +90,11 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
             _save_winner(result, log, force=force, model_dir=model_dir)
             for line in loss_log_end.saved(str(records.log)):
                 log(line)
+    with suppress(MicrogptError):  # the results are saved; the comparison is only printed
+        for line in describe_comparison(result, settings, parts):
+            print_or_discard(line)
+    for line in describe_left_out(result, settings, data_argument(settings.input)):
+        print_or_discard(line)
     write_final_report(records.directory)
 
 

@@ -33,9 +33,13 @@ class SearchLog:
             self._file.close()
 
     def __call__(self, line: str) -> None:
-        """Write a line; raise CheckpointError if the log cannot be written."""
+        """Print and write a line; raise CheckpointError if the log cannot be written."""
         self.stop_table()
         print_or_discard(line)
+        self.write(line)
+
+    def write(self, line: str) -> None:
+        """Write a line to the file only; raise CheckpointError on failure."""
         with self._writing():
             self._file.write(f"{line}\n")
             self._file.flush()

@@ -20,6 +20,7 @@ from microgpt.training.engines import prepare_engine
 from microgpt_cli.commands.report import write_final_report
 from microgpt_cli.input_files import check_regular, default_input
 from microgpt_cli.search.log import resumable
+from microgpt_cli.search.sweep_ranking import describe_sweep
 from microgpt_cli.search.workers import make_pool
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.options import RUNS
@@ -131,6 +132,8 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
         f"{n_ok} of {len(sweep.tasks)} training runs completed; ran {len(todo)} in {took}"
     )
     print_or_discard(f"Saved to {records.directory}")
+    for line in describe_sweep(sweep, records.results, records.directory):
+        print_or_discard(line)
     write_final_report(records.directory)
 
 

@@ -1,9 +1,11 @@
-"""Progress table of a search on stderr, hidden while other lines are printed."""
+"""Progress of a search on stderr: a table on a terminal, otherwise a few lines."""
 
+import re
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from microgpt_cli.terminal.progress import duration, short, time_left
+from microgpt_cli.terminal.console import say
+from microgpt_cli.terminal.progress import N_LINES, duration, short, time_left
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -13,7 +15,31 @@ if TYPE_CHECKING:
     from microgpt_evolution.search.runner import SearchEvent
 
 REDRAWS_PER_SECOND = 4
+FAILED = re.compile(r"^\[eval\] organism \d+ (PANICKED|REFUSED): ")
+N_FAILURES = 3  # maximum number of printed failures; the run records all of them
 LABEL = 12  # width of the label column, including trailing space
+
+
+class ProgressLines:
+    """Progress of a search where no table can be drawn: at most N_LINES lines on stderr."""
+
+    def __init__(self, generations: int) -> None:
+        self._generations, self._shown = generations, 0
+        self._n_failed = 0
+
+    def trace(self, line: str) -> None:
+        """Print the first lines of a trace that tell why an organism failed."""
+        if FAILED.search(line) and self._n_failed < N_FAILURES:
+            self._n_failed += 1
+            say(line)
+
+    def update(self, event: "SearchEvent") -> None:
+        """Print a line at the end of a generation, for each tenth of the search."""
+        tenth = event.generation * N_LINES // self._generations
+        if event.stage == "generation" and event.n_done == event.n_all and tenth > self._shown:
+            self._shown = tenth
+            best = ", ".join(f"{name} {o.worth:.4f}" for name, o in event.champions.items())
+            say(f"generation {event.generation} / {self._generations} | best: {best or 'none'}")
 
 
 class SearchTable:

@@ -1,0 +1,123 @@
+"""The end of a search: its winner compared with a preset, and what it did not vary."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from statistics import fmean
+
+from microgpt.data.split import Split
+from microgpt.training.presets import PRESETS
+from microgpt.training.train import DivergedError
+from microgpt_cli.search.sweep_ranking import settings_as_options
+from microgpt_evolution.genome import WHOLE_LIMITS, Genome
+from microgpt_evolution.objectives.aesthetic_objective import N_SAMPLES
+from microgpt_evolution.objectives.loss_objective import LossObjective
+from microgpt_evolution.objectives.retest import Retest, retest
+from microgpt_evolution.search.evolve import EvolutionResult
+from microgpt_evolution.search.settings import SearchSettings
+from microgpt_evolution.sweep.scaling import Mean
+from microgpt_report.scaling_tables import columns, with_interval
+
+PRESET = "karpathy"
+MODEL, CONFIG = PRESETS["karpathy"].model, PRESETS["karpathy"].config
+AS_GENOME = Genome(
+    n_emb=MODEL.n_embd,
+    n_ctx=MODEL.block_size,
+    n_layer=MODEL.n_layer,
+    n_head=MODEL.n_head,
+    n_ff_exp=MODEL.n_ff_exp,
+    steps=CONFIG.steps,
+    lr=CONFIG.lr_at(0),
+)
+
+
+def describe_comparison(
+    result: EvolutionResult, settings: SearchSettings, parts: Split
+) -> Iterator[str]:
+    """Train the preset with the seeds of the retested winner; yield the comparison line by line.
+
+    The preset is trained as it is, and with as many steps as the winner's FLOPs allow. A genome has
+    at most 10,000 steps, so this takes some seconds at most.
+    """
+    objective, measure = LossObjective.of(parts), result.winner.measure
+    compute = objective.flops(result.genome) / objective.flops(AS_GENOME)
+    least, most = WHOLE_LIMITS["steps"]
+    equal = replace(AS_GENOME, steps=min(max(round(CONFIG.steps * compute), least), most))
+    seeds = result.winner.fresh_seeds(settings.seed)
+    n_samples = N_SAMPLES if measure else 0
+    try:
+        presets = [
+            (genome, retest(genome, parts, seeds, n_samples=n_samples))
+            for genome in (AS_GENOME, equal)
+        ]
+    except DivergedError:
+        return
+    rows = [("winner", result.genome, result.retest)]
+    rows += [(f"preset {PRESET}, {genome.steps:,} steps", genome, t) for genome, t in presets]
+    score = [f"{measure} score".capitalize()] if measure else []
+    yield ""
+    yield f"--- Winner and Preset, {len(seeds)} Seeds ± 95 % Interval ---"
+    yield f"Winner: {result.genome.describe().rstrip()}"
+    yield from columns(
+        ["", "GFLOP", "Held out", "Test", *score],
+        [
+            [
+                name,
+                f"{objective.flops(genome) / 1e9:.3g}",
+                with_interval(_mean(tested.val_losses)),
+                with_interval(_mean(tested.test_losses)),
+                *([with_interval(_mean(_worth(tested, measure)))] if measure else []),
+            ]
+            for name, genome, tested in rows
+        ],
+        left=[""],
+    )
+    yield _verdict(result.retest, presets[-1][1], measure)
+
+
+def describe_left_out(result: EvolutionResult, settings: SearchSettings, data: str) -> list[str]:
+    """Return what the search did not vary, and a sweep that varies some of it for the winner."""
+    config, model = result.genome.train_config(settings.seed), result.genome.model()
+    fixed = [
+        f"batch size {config.batch_size}",
+        f"dropout {config.dropout:g}",
+        f"weight decay {config.weight_decay:g}",
+        f"average tail {config.average_tail:g}",
+        "a learning rate that falls linearly to 0",
+    ]
+    if settings.objective != "loss":
+        fixed += [f"context {model.block_size}", f"MLP width {model.n_ff_exp}"]
+        fixed += [f"{config.steps} steps"]
+    names = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
+    axes = {name: str(getattr(model, name)) for name in names}
+    axes |= {"steps": str(config.steps), "lr": f"{config.lr_at(0):.4g}"}
+    axes |= {"batch_size": "1,8", "dropout": "0,0.1"}
+    return [
+        f"Not searched: {', '.join(fixed)}",
+        f"Next:  microgpt sweep grid --data {data} {settings_as_options(axes)}",
+    ]
+
+
+def _worth(tested: Retest, measure: str | None) -> Sequence[float]:
+    """Return the scores, or the negative losses on the test documents: higher is better."""
+    if measure:
+        return [scores.scores[measure] for scores in tested.scores]
+    return [-loss for loss in tested.test_losses]
+
+
+def _verdict(winner: Retest, preset: Retest, measure: str | None) -> str:
+    """Say whether the winner is better than the preset with as much compute."""
+    ours, theirs = _worth(winner, measure), _worth(preset, measure)
+    if len(ours) == len(theirs):  # paired by seed
+        lead = _mean([a - b for a, b in zip(ours, theirs, strict=True)])
+    else:  # a seed diverged
+        lead = Mean(fmean(ours) - fmean(theirs), None)
+    what = f"{measure} score" if measure else "test loss"
+    shown = f"{abs(lead.value):.4f} ± {lead.half_width or 0:.4f}"
+    if lead.half_width is None or abs(lead.value) <= lead.half_width:
+        return f"No clear difference from the preset with equal compute: {what} differs by {shown}."
+    better = "better" if lead.value > 0 else "worse"
+    return f"The winner is {better} than the preset with equal compute: {what} differs by {shown}."
+
+
+def _mean(numbers: Sequence[float]) -> Mean:
+    return Mean.of(list(numbers))

@@ -1,0 +1,123 @@
+"""The end of a sweep: its ranking, the command that trains the winner, and what to try next."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from microgpt.config import DEFAULT_SEED
+from microgpt.errors import ConfigError
+from microgpt.files.atomic_files import as_argument
+from microgpt.files.path_text import path_from_text
+from microgpt_cli.terminal.options import FLAGS
+from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing, show
+from microgpt_evolution.sweep.records import SweepResult, SweepSettings
+from microgpt_evolution.sweep.scaling import Cell, Scaling, gain
+from microgpt_report.scaling_tables import columns, with_interval
+
+N_ROWS = 10  # maximum number of configurations in the ranking
+# `train` chooses these settings by the data if none of them is given, so they are always given.
+ALWAYS = {"n_embd", "n_head", "n_layer", "block_size", "steps", "lr", "batch_size"}
+
+
+def describe_sweep(
+    sweep: SweepSettings, results: Sequence[SweepResult], run: Path
+) -> Iterator[str]:
+    """Yield the lines of the ranking; at least one training run must have finished."""
+    n_seeds = len(sweep.seeds)
+    cells = sorted(
+        Scaling.of(results).cells,
+        key=lambda cell: (len(cell.losses) < n_seeds, cell.val_loss.value),
+    )
+    yield ""
+    yield f"Ranking by held-out loss (nats per token, mean over {n_seeds} seeds ± 95 % interval)"
+    yield from _table(cells, n_seeds)
+    yield ""
+    yield f"Train the winner:  {_train_command(sweep, cells[0].config)}"
+    for line in _next_steps(sweep, cells):
+        yield f"Next:  {line}"
+    yield f"Tables and charts:  microgpt analyze {as_argument(run)}"
+
+
+def settings_as_options(values: Mapping[str, str]) -> str:
+    """Format settings as options of `train` or `sweep grid`."""
+    flags = {name: FLAGS.get(name, f"--{name.replace('_', '-')}") for name in values}
+    return " ".join(f"{flags[name]} {value}" for name, value in values.items())
+
+
+def _table(cells: Sequence[Cell], n_seeds: int) -> Iterator[str]:
+    names = differing(cell.config for cell in cells)
+    rows = [
+        [
+            str(place),
+            *(show(getattr(cell.config, name)) for name in names),
+            with_interval(cell.val_loss),
+            f"{cell.n_params:,}",
+            f"{cell.cpu_seconds:.3g}",
+            "" if len(cell.losses) == n_seeds else f"{len(cell.losses)} of {n_seeds} seeds",
+        ]
+        for place, cell in enumerate(cells[:N_ROWS], start=1)
+    ]
+    yield from columns(["", *names, "Held-out loss", "Params", "CPU s", ""], rows)
+    if len(cells) > N_ROWS:
+        yield f"… and {len(cells) - N_ROWS} more"
+
+
+def _train_command(sweep: SweepSettings, config: SweepConfig) -> str:
+    """Return the command that trains a configuration on the same split with the first seed."""
+    names = {*ALWAYS, *differing([config, SweepConfig()])}
+    fractions = f"--val-fraction {sweep.val_fraction} --test-fraction {sweep.test_fraction}"
+    seed = "" if sweep.seeds[0] == DEFAULT_SEED else f" --seed {sweep.seeds[0]}"
+    settings = settings_as_options(
+        {name: str(getattr(config, name)) for name in SETTINGS if name in names}
+    )
+    return f"microgpt train {_data(sweep)} {settings} {fractions}{seed} --model winner"
+
+
+def _next_steps(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
+    """Yield what the losses suggest: a wider range, and more seeds."""
+    best = cells[0].config
+    beyond = {
+        name: value
+        for name in differing(cell.config for cell in cells)
+        if (value := _beyond(name, [cell.config for cell in cells])) is not None
+    }
+    if beyond:
+        names = {*beyond, *differing([best, SweepConfig()])}
+        axes = {name: str(getattr(best, name)) for name in SETTINGS if name in names}
+        axes |= {name: f"{axes[name]},{value}" for name, value in beyond.items()}
+        yield (
+            f"the best {' and '.join(beyond)} {'is' if len(beyond) == 1 else 'are'} at the edge of "
+            f"the range; extend it: microgpt sweep grid {_data(sweep)} {settings_as_options(axes)}"
+        )
+    if len(cells) > 1:
+        lead = gain(cells[1], cells[0])
+        if lead.half_width is None or lead.value <= lead.half_width:
+            yield (
+                f"the lead of 1 over 2 is {with_interval(lead)}, which may be chance; repeat the "
+                f"sweep with more seeds: --seeds {max(5, 2 * len(sweep.seeds))}"
+            )
+
+
+def _beyond(name: str, configs: Sequence[SweepConfig]) -> float | None:
+    """Return a value beyond the range of a setting if the best one, the first, is at its edge."""
+    values = sorted({getattr(config, name) for config in configs})
+    best = getattr(configs[0], name)
+    if best not in (values[0], values[-1]) or not isinstance(best, int | float) or not best:
+        return None
+    neighbour = values[1] if best == values[0] else values[-2]
+    value = best * best / neighbour if neighbour else 2 * best
+    value = round(value) if isinstance(best, int) else float(f"{value:.2g}")
+    try:
+        SweepConfig(**{**vars(configs[0]), name: value})
+    except ConfigError:  # the edge of what is possible
+        return None
+    return value if value not in values else None
+
+
+def data_argument(input: str) -> str:
+    """Return the path of the documents as a shell argument, relative to this directory if below."""
+    path = path_from_text(input)
+    return as_argument(path.relative_to(here) if path.is_relative_to(here := Path.cwd()) else path)
+
+
+def _data(sweep: SweepSettings) -> str:
+    return f"--data {data_argument(sweep.input)}{' --chat' if sweep.chat else ''}"

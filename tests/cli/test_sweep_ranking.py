@@ -1,0 +1,93 @@
+"""What a sweep says at its end: a ranking, the winner's command, and what to look at next."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+from searches import write_names
+
+from microgpt_cli.search.sweep_ranking import describe_sweep
+from microgpt_evolution.sweep.config import SweepConfig
+from microgpt_evolution.sweep.records import SweepResult, SweepSettings
+
+SEEDS = (1, 2, 3)
+
+
+def lines_of(losses: dict[SweepConfig, tuple[float | None, ...]]) -> list[str]:
+    """Return the lines for these held-out losses, one per seed; None has diverged."""
+    sweep = SweepSettings(
+        sweep="grid", points=tuple(losses), seeds=SEEDS, input="/docs/my names.txt", data_sha256=""
+    )
+    results = [
+        SweepResult(
+            point=config, seed=seed, status="diverged" if loss is None else "ok",
+            val_loss=loss, last_loss=loss, train_loss=loss, n_params=4192, flops=1,
+        )
+        for config, of_config in losses.items()
+        for seed, loss in zip(SEEDS, of_config, strict=True)
+    ]  # fmt: skip
+    return list(describe_sweep(sweep, results, Path("experiments/sweep_1")))
+
+
+def rates(*losses: float) -> dict[SweepConfig, tuple[float | None, ...]]:
+    """Return losses of rising learning rates, which hardly differ between the seeds."""
+    steps = zip((0.001, 0.003, 0.01), losses, strict=True)
+    return {SweepConfig(lr=lr): (loss - 0.001, loss, loss + 0.001) for lr, loss in steps}
+
+
+def test_the_best_is_first_with_its_spread_and_a_command_that_trains_it() -> None:
+    _, _, _, first, second, third, *_ = lines = lines_of(rates(2.4, 2.2, 2.3))
+    assert [line.split()[:5] for line in (first, second, third)] == [
+        ["1", "0.003", "2.2000", "±", "0.0025"],
+        ["2", "0.01", "2.3000", "±", "0.0025"],
+        ["3", "0.001", "2.4000", "±", "0.0025"],
+    ]
+    assert (
+        "Train the winner:  microgpt train --data '/docs/my names.txt' --n-embd 16 --n-head 4 "
+        "--n-layer 1 --block-size 16 --steps 1000 --learning-rate 0.003 --batch-size 1 "
+        "--val-fraction 0.1 --test-fraction 0.1 --seed 1 --model winner"
+    ) in lines
+    assert not any(line.startswith("Next:") for line in lines)  # the best is inside and clear
+    assert lines[-1] == "Tables and charts:  microgpt analyze experiments/sweep_1"
+
+
+def test_a_best_value_at_the_edge_asks_for_a_wider_range() -> None:
+    (line,) = (line for line in lines_of(rates(2.1, 2.2, 2.3)) if line.startswith("Next:"))
+    assert "the best lr is at the edge of the range" in line
+    assert line.endswith(
+        "microgpt sweep grid --data '/docs/my names.txt' --learning-rate 0.001,0.00033"
+    )
+
+
+def test_an_edge_beyond_which_nothing_is_possible_is_none() -> None:
+    lines = lines_of({SweepConfig(dropout=d): (2 + d, 2.001 + d, 2.002 + d) for d in (0, 0.1, 0.2)})
+    assert not any(line.startswith("Next:") for line in lines)
+
+
+def test_a_lead_within_the_spread_asks_for_more_seeds() -> None:
+    losses = {**rates(2.4, 2.2, 2.3), SweepConfig(lr=0.005): (2.1, 2.25, 2.3)}
+    (line,) = (line for line in lines_of(losses) if line.startswith("Next:"))
+    assert "which may be chance" in line
+    assert line.endswith("--seeds 6")
+
+
+def test_a_model_that_diverged_with_a_seed_comes_after_those_that_did_not() -> None:
+    losses = {**rates(2.4, 2.2, 2.3), SweepConfig(lr=0.1): (2.0, None, 2.0)}
+    assert lines_of(losses)[6].endswith("2 of 3 seeds")
+
+
+def test_ten_rows_are_shown() -> None:
+    many = {SweepConfig(steps=n): (3 - n / 99, 3 - n / 98, 3 - n / 97) for n in range(1, 14)}
+    lines = lines_of(many)
+    assert "… and 3 more" in lines
+    assert len(lines) <= 20
+
+
+@pytest.mark.slow
+def test_the_command_of_the_winner_can_be_copied(microgpt, tmp_path) -> None:
+    write_names(tmp_path)
+    done = microgpt("sweep", "grid", "--n-embd", "8,16", "--steps", "20", "--seeds", "1")
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("Train the winner:  "))
+    command = shlex.split(line.partition(":  microgpt ")[2])
+    assert microgpt(*command).returncode == 0
+    assert (tmp_path / "winner" / "meta.json").exists()

@@ -11,7 +11,7 @@ def test_the_first_page_names_the_model_and_shows_commands_that_work(names, talk
     assert '"messages"' not in text
     assert "chat model" not in text
     page = talk.get("/").body.decode()
-    assert "<code>generate</code> writes messages" in page
+    assert "<code>generate</code> makes user messages" in page
     kind = "Content-Type: application/json"
     commands = re.findall(rf"""curl (\S+) .*?-H "{kind}" -d '(.*?)'""", page, re.DOTALL)
     assert [url.rsplit("/", 1)[1] for url, _ in commands] == ["chat", "generate"]

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-NOTE = "note: compiling the engine for this computer (once, takes a few seconds)\n"
+NOTE = (
+    "note: compiling the engine for evaluation in float32 "
+    "(once on this computer, takes a few seconds)\n"
+)
 
 
 @pytest.fixture

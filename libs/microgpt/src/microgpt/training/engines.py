@@ -8,7 +8,8 @@ import math
 import random
 from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
+from itertools import product
 from time import perf_counter
 from typing import Literal, Protocol
 
@@ -121,7 +122,7 @@ def prepare_engine(
 ) -> None:
     """Load the kernels of an engine, compiling those that are not cached.
 
-    Before compiling, `tell` is called with a message for the user.
+    Before compiling, `tell` is called with a message for the user, which names the use and dtype.
     """
     if engine == "reference":
         return
@@ -135,10 +136,15 @@ def prepare_engine(
         "decoding": model.prepare_decoding,  # one sequence at a time, as in chat
         "generation": model.prepare_generation,  # many sequences in one batch
     }
-    with on_compiling(tell or (lambda line: None)):
-        for dtype in dtypes or (DEFAULT_DTYPE[engine],):
-            for use in uses:
-                prepare[use](dtype)
+    tell_once = cache(tell or (lambda line: None))
+    for dtype, use in product(dtypes or (DEFAULT_DTYPE[engine],), uses):
+        which = f"for {use} in {dtype} (once on this computer,"
+        with on_compiling(partial(_tell_which, tell_once, which)):
+            prepare[use](dtype)
+
+
+def _tell_which(tell: Callable[[str], None], which: str, line: str) -> None:
+    tell(line.replace("for this computer (once,", which))
 
 
 def shuffled(n: int, rng: random.Random, engine: EngineName, *, n_first: int) -> Sequence[int]:

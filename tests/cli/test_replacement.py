@@ -32,7 +32,7 @@ def refusal(done) -> str:
 def test_another_training_is_refused_with_what_is_there_and_what_to_do(microgpt, model) -> None:
     before = {name: (model / name).read_bytes() for name in os.listdir(model)}
     assert re.fullmatch(
-        r"error: output has a model \(less than a minute old, 1,234 steps, loss \d\.\d{3}\); "
+        r"error: output has a model \(less than a minute old, 1,234 steps, mean loss \d\.\d{3}\); "
         r"use another directory with --model, or replace the model with --force",
         refusal(microgpt(*TRAIN, "1234")),
     )
@@ -72,7 +72,7 @@ def test_a_model_whose_description_is_damaged_is_not_replaced_either(microgpt, m
 )
 def test_at_a_terminal_the_question_comes_before_the_training(model, answer, steps, code) -> None:
     screen = Terminal("microgpt", *TRAIN, "2", cwd=model.parent, size=(24, 200))
-    screen.expect(r"1,234 steps, loss \d\.\d{3}\); replace it\? \[y/N\]:")
+    screen.expect(r"1,234 steps, mean loss \d\.\d{3}\); replace it\? \[y/N\]:")
     assert "num docs" not in screen.before
     screen.send(answer if answer == "\x04" else f"{answer}\r")
     if code:
@@ -95,7 +95,7 @@ def test_the_run_without_options_may_be_repeated(microgpt, tmp_path) -> None:
 
 def test_an_export_replaces_no_other_model(microgpt, model, text_model) -> None:
     onto = ("export", "--model", text_model, "--output")
-    assert "1,234 steps, loss" in refusal(microgpt(*onto, model))
+    assert "1,234 steps, mean loss" in refusal(microgpt(*onto, model))
     for output in ("copy", "copy", text_model, model):
         force = ["--force"] if output == model else []
         assert microgpt(*onto, output, *force).returncode == 0

@@ -38,7 +38,7 @@ def test_a_model_is_shown_in_a_line(text_result, tmp_path) -> None:
         assert "\n" not in repr(one)
         assert len(repr(one)) < 200
     assert repr(text_result).startswith("<TrainResult: ")
-    assert f"; {text_result.state.step} steps; loss " in repr(text_result)
+    assert f"; {text_result.state.step} steps; mean loss " in repr(text_result)
 
 
 @pytest.mark.parametrize(

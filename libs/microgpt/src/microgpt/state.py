@@ -137,7 +137,7 @@ class TrainResult(TrainedModel, Plottable):
 
     def _summary(self) -> str:
         losses, val_loss = self.state.recent_losses, self.val_loss
-        loss = f"; loss {total(losses) / len(losses):.3f}" if losses else ""
+        loss = f"; mean loss {total(losses) / len(losses):.3f}" if losses else ""
         held_out = "" if val_loss is None else f"; held-out loss {val_loss:.3f}"
         return f"{super()._summary()}; {self.state.step:,} steps{loss}{held_out}"
 

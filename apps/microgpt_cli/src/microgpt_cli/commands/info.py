@@ -100,6 +100,7 @@ def _print_data(
 
 def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:
     from microgpt.model import count_params
+    from microgpt.state import N_RECENT
     from microgpt_cli.model_loading import load_model
 
     saved = load_model(model_dir, unfinished=unfinished)
@@ -122,4 +123,6 @@ def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:
     print_facts(facts)
     if meta.training:
         print("training")
-        print_facts(meta.training)
+        loss = meta.training.get("train_loss")
+        mean = {} if loss is None else {"train_loss": f"{loss} (mean of the last {N_RECENT} steps)"}
+        print_facts(meta.training | mean)

@@ -56,7 +56,7 @@ def _describe(directory: Path) -> str:
     facts = [f"{age(time.time() - saved.modified)} old"]
     if saved.steps is not None:
         facts.append(f"{saved.steps:,} steps")
-    for loss, what in ((saved.loss, "loss"), (saved.val_loss, "held-out loss")):
+    for loss, what in ((saved.loss, "mean loss"), (saved.val_loss, "held-out loss")):
         if loss is not None:
             facts.append(f"{what} {loss:.3f}")
     return ", ".join(facts)

@@ -3,10 +3,15 @@
 import pytest
 
 from microgpt import ModelConfig, TrainConfig, load_text, train
-from microgpt.config import default_lr
-from microgpt.data.split import split, split_stream
-from microgpt.data.tokenizer import Message
-from microgpt.training.defaults import Defaults, defaults_for
+from microgpt.config import TextKind, default_lr
+from microgpt.data.split import Split, split, split_stream
+from microgpt.data.tokenizer import CharTokenizer, Message
+from microgpt.training import defaults
+from microgpt.training.defaults import Defaults
+
+
+def defaults_for(parts: Split, text: TextKind = "lines") -> Defaults:
+    return defaults.defaults_for(parts, CharTokenizer.from_documents(parts.docs), text)
 
 
 def test_karpathys_names_get_karpathys_settings() -> None:
@@ -37,6 +42,18 @@ def test_the_context_of_conversations_includes_role_tokens() -> None:
 
 def test_running_text_does_not_need_a_context_of_its_length() -> None:
     assert defaults_for(split_stream("some prose " * 10_000), "stream").model.block_size == 64
+
+
+def test_the_steps_pass_over_the_data_ten_times_at_most() -> None:
+    docs = [f"town {i:05d} of many" for i in range(500)]
+    assert defaults_for(split(docs)).config.steps == 10 * 500 // 16 + 1
+    assert defaults_for(split(docs * 20)).config.steps == 3_000
+    assert defaults_for(split_stream("some prose " * 3_000), "stream").config.steps == 323
+
+
+def test_held_out_documents_do_not_change_the_settings() -> None:
+    docs = [f"town {i:05d} of many" for i in range(8_000)]
+    assert defaults_for(split(docs)) == defaults_for(split(docs, validation=0.2))
 
 
 def test_train_uses_the_defaults_unless_a_shape_is_given() -> None:

@@ -104,7 +104,7 @@ def new_job(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Traini
         tokenizer = _new_tokenizer(parts, wanted, folds=folds)
         model = ModelConfig(**{name: settings[name] for name in SHAPE})
         if not overrides.keys() >= {*MAIN_SHAPE}:
-            model, config = _fit_to_data(parts, model, config, overrides)
+            model, config = _fit_to_data(parts, tokenizer, model, config, overrides)
         model = replace(model, vocab_size=tokenizer.vocab_size)
     if config.lr is None:
         config = replace(config, lr=default_lr(model.n_embd))
@@ -128,10 +128,14 @@ def new_job(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Traini
 
 
 def _fit_to_data(
-    parts: Split, model: ModelConfig, config: TrainConfig, overrides: Mapping[str, Any]
+    parts: Split,
+    tokenizer: Tokenizer,
+    model: ModelConfig,
+    config: TrainConfig,
+    overrides: Mapping[str, Any],
 ) -> tuple[ModelConfig, TrainConfig]:
     """Replace the settings that are not in `overrides` by values that fit the documents."""
-    fitted_model, fitted_config = defaults_for(parts, config.text)
+    fitted_model, fitted_config = defaults_for(parts, tokenizer, config.text)
     shape = {name: getattr(fitted_model, name) for name in MAIN_SHAPE if name not in overrides}
     names = [name for name in ("batch_size", "steps", "lr") if name not in overrides]
     training = {name: getattr(fitted_config, name) for name in names}

@@ -1,33 +1,35 @@
 """Default settings that fit the documents, for data other than Karpathy's names."""
 
 from collections.abc import Sequence
+from math import ceil
 from typing import NamedTuple
 
 from microgpt.config import ModelConfig, TextKind, TrainConfig, default_lr
 from microgpt.data.split import Split
-from microgpt.data.tokenizer import count_predictions
+from microgpt.data.tokenizer import Tokenizer
 
 # `fingerprint` of the bundled names.txt, Karpathy's data.
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
 MAX_CONTEXT = 256  # longer documents are split into windows
 STREAM_CONTEXT = 64  # context for running text, in characters; a longer one is not worth the cost
 SHARE_THAT_FITS = 0.98  # minimum fraction of the documents that fit into the context
+N_EPOCHS = 10  # more passes over the data memorise it
 N_LENGTHS = 10_000  # number of documents, evenly spaced, whose lengths are measured
 
 
 class _Row(NamedTuple):
-    """Settings for data of up to `n_chars` characters."""
+    """Settings for data of up to `n_tokens` tokens."""
 
-    n_chars: float
+    n_tokens: float
     n_embd: int
     n_layer: int
     batch_size: int
-    steps: int
+    steps: int  # maximum
     lr: float
 
 
-# A larger model needs more text, or it memorises the documents. Each row trains for at most a
-# minute on one core with documents of average length.
+# A larger model needs more text, or it memorises the documents. Each row trains for at most about
+# a minute on one core.
 _TABLE = (
     _Row(5_000, n_embd=16, n_layer=1, batch_size=1, steps=1_000, lr=0.01),
     _Row(150_000, n_embd=32, n_layer=2, batch_size=16, steps=3_000, lr=0.006),
@@ -42,22 +44,28 @@ class Defaults(NamedTuple):
     config: TrainConfig
 
 
-def defaults_for(parts: Split, text: TextKind = TrainConfig.text) -> Defaults:
-    """Return the default settings: Karpathy's for the bundled names, else those of a table.
+def defaults_for(parts: Split, tokenizer: Tokenizer, text: TextKind = TrainConfig.text) -> Defaults:
+    """Return the default settings for documents: Karpathy's for his names, else from a table.
 
-    The width, depth, batch size, steps and learning rate depend on the number of characters for
-    training; the context depends on the lengths of the documents.
+    The width, depth, batch size and learning rate depend on the number of tokens, including
+    held-out documents; the context depends on the lengths of the documents. The steps are at most
+    those of the table and N_EPOCHS passes over the data.
     """
     if parts.facts.sha256 == NAMES_SHA256:
         return Defaults(ModelConfig(), TrainConfig(lr=default_lr(), text=text))
-    docs = parts.train[:: max(1, len(parts.train) // N_LENGTHS)]
-    lengths = sorted(count_predictions(doc, "all", "lines", len) for doc in docs)
-    n_chars = sum(lengths) / max(1, len(lengths)) * len(parts.train)
-    row = next(row for row in _TABLE if n_chars <= row.n_chars)
+    sample = parts.docs[:: max(1, len(parts.docs) // N_LENGTHS)]
+    lengths = sorted(tokenizer.count_tokens(doc) - 1 for doc in sample)  # predicted tokens
+    n_per_length = len(parts.docs) / max(1, len(lengths))
+    n_tokens = n_per_length * sum(lengths)
+    row = next(row for row in _TABLE if n_tokens <= row.n_tokens)
     context = STREAM_CONTEXT if text == "stream" else _context(lengths)
+    n_chunks = n_per_length * sum(ceil(length / context) for length in lengths)
+    steps = row.steps
+    if row.batch_size > 1:  # few documents need many passes
+        steps = min(steps, ceil(N_EPOCHS * n_chunks / row.batch_size))
     return Defaults(
         ModelConfig(n_embd=row.n_embd, n_layer=row.n_layer, block_size=context),
-        TrainConfig(steps=row.steps, batch_size=row.batch_size, lr=row.lr, text=text),
+        TrainConfig(steps=steps, batch_size=row.batch_size, lr=row.lr, text=text),
     )
 
 

@@ -84,15 +84,15 @@ def train(
         check_count("state_every", state_every)
     dtype = dtype or _default_dtype(engine, resume, parent)
     parts = docs if isinstance(docs, Split) else split(_as_list(docs))
-    if not model and parent:
-        model = replace(parent.model, vocab_size=0)
-    elif not model:
-        defaults = defaults_for(parts, config.text if config else TrainConfig.text)
-        model, config = defaults.model, config or defaults.config
-    config = config or TrainConfig()
     if not tokenizer and parent:
         tokenizer = extended_tokenizer(parent, parts.docs)
     tokenizer = tokenizer or CharTokenizer.from_documents(parts.docs)
+    if not model and parent:
+        model = replace(parent.model, vocab_size=0)
+    elif not model:
+        defaults = defaults_for(parts, tokenizer, config.text if config else TrainConfig.text)
+        model, config = defaults.model, config or defaults.config
+    config = config or TrainConfig()
     model = _with_vocabulary(model, tokenizer)
     if config.lr is None:
         config = replace(config, lr=default_lr(model.n_embd))

@@ -134,7 +134,8 @@ NumSamples = Annotated[
     output(
         *NUM_SAMPLES,
         hidden=True,
-        help=f"Number of samples to print at the end; not with --chat.  [default: {N_SAMPLES}]",
+        help=f"Number of samples to print at the end; not with --chat.  [default: {N_SAMPLES}; for "
+        "running text: 3]",
     ),
 ]
 Novel = Annotated[

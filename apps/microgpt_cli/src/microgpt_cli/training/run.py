@@ -31,6 +31,7 @@ from microgpt_cli.terminal.progress import TrainingProgress
 from microgpt_cli.terminal.signals import StopRequest
 from microgpt_cli.training.job import Ended, TrainingJob, count_samples
 
+N_STREAM_SAMPLES, STREAM_SAMPLE_TOKENS = 3, 300  # a few long samples of running text
 MAX_SHOWN = 80  # maximum number of characters printed per document
 
 
@@ -44,14 +45,18 @@ def run(job: TrainingJob | Ended, directory: TrainingDirectory, options: Mapping
         if as_json:
             print(json.dumps({"steps": job.step, "ended": job.reason, "output": str(path)}))
         return
+    is_stream = job.plan.config.text == "stream"
     n_samples = count_samples(options["num_samples"], chat=job.plan.tokenizer.is_chat)
+    if is_stream and options["num_samples"] is None:
+        n_samples = N_STREAM_SAMPLES
     result = _train(job, directory, n_samples, options)
     if options["plot"]:
         _draw(path)
     samples: list[str] = []
     if n_samples:
         model = InferenceGpt(result, engine=result.plan.engine)
-        samples = model.generate(n_samples, rng=result.rng())
+        length = STREAM_SAMPLE_TOKENS if is_stream else None
+        samples = model.generate(n_samples, rng=result.rng(), max_tokens=length)
     _report(result, samples, job.parts, path, as_json=as_json, novel=options["novel"])
 
 
@@ -236,7 +241,8 @@ def _report(
     if samples:
         print(f"\n--- inference (new, hallucinated {what}) ---")
     for i, sample in enumerate(samples, start=1):
-        print(f"sample {i:2d}: {terminal_safe(sample)}")
+        end = "\n" if result.config.text == "stream" else " "
+        print(f"sample {i:2d}:{end}{terminal_safe(sample)}")
     sys.stdout.flush()
     if memorised:
         _note_memorised(memorised)
@@ -246,7 +252,8 @@ def _report(
 def _use(result: TrainResult, output: Path) -> str:
     """Return the command to generate samples from the model or to chat with the model."""
     where = "" if output == DEFAULT_MODEL_DIR else f" --model {as_argument(output)}"
-    return f"microgpt {'chat' if result.tokenizer.is_chat else 'generate'}{where}"
+    length = " --max-tokens 1000" if result.config.text == "stream" else ""
+    return f"microgpt {'chat' if result.tokenizer.is_chat else 'generate'}{where}{length}"
 
 
 def _print_losses(result: TrainResult, parts: Split) -> None:

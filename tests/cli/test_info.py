@@ -18,9 +18,7 @@ def names(tmp_path):
 def test_info_tells_what_a_training_file_is_like(microgpt, names) -> None:
     done = microgpt("info", "--data", names)
     assert done.returncode == 0
-    assert done.stderr == (
-        "note: to train on this file, run: microgpt train --data names.txt --block-size 16\n"
-    )
+    assert done.stderr == ("note: to train on this file, run: microgpt train --data names.txt\n")
     lines = done.stdout.splitlines()
     assert lines[0] == "names.txt: lines of text"
     facts = {
@@ -91,7 +89,7 @@ def test_conversations_are_told_by_the_name_of_the_file_or_an_option(
     done = microgpt("info", "--data", *args)
     assert done.stdout.startswith(f"{args[0]}: conversations\n")
     assert "'hi / yo' (2)" in done.stdout
-    assert f"microgpt train --chat --data {args[0]} --block-size 16" in done.stderr
+    assert f"microgpt train --chat --data {args[0]}\n" in done.stderr
     facts = json.loads(microgpt("info", "--data", *args, "--json").stdout)
     assert facts["most_frequent"] == [{"document": json.loads(CHAT), "n": 2}]
 

@@ -71,7 +71,7 @@ def test_a_model_of_running_text_is_evaluated_and_resumed_on_running_text(microg
 
 
 def test_what_is_anywhere_in_running_text_is_not_novel(microgpt, tmp_path) -> None:
-    (tmp_path / "same.txt").write_text("a" * 100)
+    (tmp_path / "same.txt").write_text("a" * 400)
     done = microgpt("train", "--input", "same.txt", "--text", "stream", *SMALL, "--lr", "0.05")
     assert "note: 2 of 2 samples are in the training data\n" in done.stderr
     done = microgpt("generate", "--model-dir", "m", "--novel", "--against", "same.txt")

@@ -13,11 +13,13 @@ from rich.text import Text
 
 from microgpt.config import MAX_SIZE, ModelConfig, TrainConfig
 from microgpt.data.documents import load_conversations, load_lines_or_stream, load_text
+from microgpt.data.split import split, split_stream
 from microgpt.data.statistics import RARE, Cut, DataReport, count_with_others, describe
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Document, Tokenizer
 from microgpt.state import TrainEvent
 from microgpt.storage.model_directory import SavedModel
+from microgpt.training.defaults import defaults_for
 from microgpt.training.engines import prepare_engine
 from microgpt.training.finetune import extended_tokenizer
 from microgpt.training.train import train
@@ -47,7 +49,7 @@ class Suitability:
 
 @dataclass(frozen=True)
 class TrainingSpeed:
-    """Training speed with one thread and batch size 1."""
+    """Training speed with one thread."""
 
     docs_per_s: float
     tokens_per_s: float
@@ -61,6 +63,7 @@ class DatasetReport:
     report: DataReport
     model: ModelConfig  # model of the speed measurement, with the reported block size
     cuts: Sequence[Cut]  # documents longer than each block size, smallest block size first
+    config: TrainConfig  # training settings of the speed measurement
     speed: TrainingSpeed
     suitability: Suitability | None
 
@@ -83,21 +86,34 @@ def analyze_file(
         docs = load_text(file, column=column, tell=note)
     else:
         docs = load_conversations(file, tell=note) if is_chat else load_lines_or_stream(file)
-    if isinstance(docs, str):
-        note(f"{data} looks like one running text; this report treats each line as a document")
-        docs = [line.strip() for line in docs.split("\n") if line.strip()]
+    stream = docs if isinstance(docs, str) else None
+    if stream is not None:
+        note(f"{data} is read as running text; lengths and repeats are those of its lines")
+        docs = [line.strip() for line in stream.split("\n") if line.strip()]
     subwords = saved if saved and saved.tokenizer.kind == "bpe" else None
     report = describe(docs, extended_tokenizer(subwords, docs) if subwords else None)
-    model = saved.model if saved else ModelConfig(block_size=report.block_size)
+    settings = None
+    if saved:
+        model = saved.model
+    else:
+        parts = split(docs) if stream is None else split_stream(stream)
+        settings = defaults_for(parts, report.tokenizer, "lines" if stream is None else "stream")
+        model = settings.model
     block_size = block_size or model.block_size
     model = replace(model, vocab_size=report.tokenizer.vocab_size, block_size=block_size)
     prepare_engine("compiled", tell=note)
+    config = settings.config if settings else TrainConfig()
+    if stream is None:
+        pieces = docs
+    else:
+        pieces = [stream[i : i + block_size] for i in range(0, len(stream), block_size)]
     return DatasetReport(
         file=file,
         report=report,
         model=model,
         cuts=_cuts(report, block_size),
-        speed=measure_speed(docs, model, report.tokenizer),
+        config=config,
+        speed=measure_speed(pieces, model, report.tokenizer, config.batch_size),
         suitability=_suitability(saved, report, docs) if saved else None,
     )
 
@@ -124,8 +140,10 @@ def as_facts(found: DatasetReport) -> dict[str, object]:
         "training": {
             "model": asdict(found.model),
             **asdict(speed),
-            "seconds_1000_steps": 1000 / speed.docs_per_s,
-            "seconds_all_docs": report.n_chunks(found.model.block_size) / speed.docs_per_s,
+            "batch_size": found.config.batch_size,
+            "steps": found.config.steps,
+            "seconds_1000_steps": 1000 * found.config.batch_size / speed.docs_per_s,
+            "seconds_all_docs": report.n_tokens / speed.tokens_per_s,
         },
     }
     if found.suitability:
@@ -154,7 +172,7 @@ def _suitability(saved: SavedModel, report: DataReport, docs: Sequence[Document]
 
 
 def measure_speed(
-    docs: Sequence[Document], model: ModelConfig, tokenizer: Tokenizer
+    docs: Sequence[Document], model: ModelConfig, tokenizer: Tokenizer, batch_size: int
 ) -> TrainingSpeed:
     """Measure the training speed for 0.3 s; raise ConfigError if there is not enough memory."""
     # Truncate texts, because characters beyond the context only slow down encoding.
@@ -162,7 +180,7 @@ def measure_speed(
     part = docs[:: max(1, len(docs) // N_DOCS)]
     sample = [doc[:most] if isinstance(doc, str) else doc for doc in part]
     # No step limit, a learning rate too low to diverge, and one chunk per document.
-    config = TrainConfig(steps=MAX_SIZE, lr=1e-6, long_docs="truncate")
+    config = TrainConfig(steps=MAX_SIZE, batch_size=batch_size, lr=1e-6, long_docs="truncate")
     started, ended, n_steps = 0.0, 0.0, 0
 
     def is_over() -> bool:
@@ -183,7 +201,7 @@ def measure_speed(
         should_stop=is_over,
     )
     lengths = [min(tokenizer.count_tokens(doc) - 1, model.block_size) for doc in sample]
-    docs_per_s = n_steps / (ended - started)
+    docs_per_s = n_steps * batch_size / (ended - started)
     return TrainingSpeed(docs_per_s, docs_per_s * sum(lengths) / len(lengths))
 
 
@@ -274,15 +292,15 @@ def _cut_table(found: DatasetReport) -> Iterator[str]:
 
 
 def _training(found: DatasetReport) -> Iterator[str]:
-    model, speed = found.model, found.speed
+    model, config, speed = found.model, found.config, found.speed
     yield (
         f"training: n_embd {model.n_embd}, n_layer {model.n_layer}, block size "
-        f"{model.block_size}, batch size 1, one thread"
+        f"{model.block_size}, batch size {config.batch_size}, one thread"
     )
-    n_chunks = found.report.n_chunks(model.block_size)
     rate = f"{speed.docs_per_s:,.0f} documents/s, {speed.tokens_per_s:,.0f} tokens/s"
-    yield from _fact("1,000 steps", _duration(1000 / speed.docs_per_s))
-    yield from _fact("all documents", _duration(n_chunks / speed.docs_per_s))
+    seconds = config.steps * config.batch_size / speed.docs_per_s
+    yield from _fact(f"{config.steps:,} steps", _duration(seconds))
+    yield from _fact("all documents", _duration(found.report.n_tokens / speed.tokens_per_s))
     yield from _fact("on this computer", rate)
 
 

@@ -92,7 +92,9 @@ def _print_data(
     what = "--chat --data" if found.report.tokenizer.is_chat else "--data"
     if column is not None:
         what = f"--column {shlex.quote(column)} {what}"
-    command = f"{what} {shlex.quote(str(data))} --block-size {found.model.block_size}"
+    command = f"{what} {shlex.quote(str(data))}"
+    if block_size or model_dir:
+        command += f" --block-size {found.model.block_size}"
     if found.report.tokenizer.kind == "bpe":
         command += f" --tokenizer bpe --vocab-size {found.model.vocab_size}"
     note(f"to train on this file, run: microgpt train {command}")

@@ -268,6 +268,10 @@ def test_an_unknown_flag(microgpt, command) -> None:
     assert f"see 'microgpt {command} --help'" in done.stderr
 
 
+def test_an_option_without_its_value_points_to_the_help_of_the_command(microgpt) -> None:
+    check_refused(microgpt("generate", "-n"), "see 'microgpt generate --help'")
+
+
 def test_an_unknown_command(microgpt) -> None:
     check_refused(microgpt("fly"), "no such command 'fly'; see 'microgpt --help'")
 

@@ -15,6 +15,12 @@ def names(tmp_path):
     return "names.txt"
 
 
+def test_info_points_from_a_file_to_the_option_for_files(microgpt, names) -> None:
+    done = microgpt("info", names)
+    assert done.returncode == 2
+    assert done.stderr.endswith("describe a training file with --data names.txt\n")
+
+
 def test_info_tells_what_a_training_file_is_like(microgpt, names) -> None:
     done = microgpt("info", "--data", names)
     assert done.returncode == 0

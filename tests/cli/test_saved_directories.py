@@ -63,6 +63,8 @@ def test_list_shows_each_model_and_run_on_a_line(microgpt, folder) -> None:
     ]
     assert by_path["experiments/sweep_1"][:4] == ["sweep", "-", "2 evaluations", "-"]
     assert len(rows) == 4
+    os.utime(folder / "deep/er/half/train_state.json", (1, 1))
+    assert microgpt("list").stdout.endswith("deep/er/half\n")  # the oldest
     only = microgpt("list", "deep").stdout.splitlines()
     assert len(only) == 2
 
@@ -99,9 +101,8 @@ def test_list_survives_damage_loops_and_other_files(microgpt, tmp_path) -> None:
     (tmp_path / "line\nend" / "train_state.safetensors").touch()
     done = microgpt("list")
     assert (done.returncode, done.stderr) == (0, "")
-    assert [line.split("  ")[0] for line in done.stdout.splitlines()] == [
-        *("kind", "model", "model", "training"),
-    ]
+    kinds = sorted(line.split("  ")[0] for line in done.stdout.splitlines())
+    assert kinds == ["kind", "model", "model", "training"]
     assert done.stdout.count("meta.json: damaged") == 2
     assert "line\\nend" in done.stdout
 

@@ -21,8 +21,8 @@ def evolve(
     objective: Annotated[
         Literal["loss", "aesthetic", "hydra"],
         search(
-            help="What to optimize. loss: minimize the loss. aesthetic: maximize the judge's score "
-            "of generated names. hydra: evolve three heads, each with its own score of names."
+            help="loss: minimize the loss; aesthetic: maximize the judge's score of generated "
+            "names; hydra: evolve three heads, each with its own score of names."
         ),
     ] = "loss",
     population: Annotated[

@@ -1,6 +1,7 @@
 """`microgpt info`: describe a model or a training file."""
 
 import json
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -101,6 +102,10 @@ def _print_data(
 
 
 def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:
+    if os.path.isfile(model_dir):
+        what = shlex.quote(str(model_dir))
+        raise ConfigError(f"{model_dir} is a file; describe a training file with --data {what}")
+
     from microgpt.model import count_params
     from microgpt.state import N_RECENT
     from microgpt_cli.model_loading import load_model

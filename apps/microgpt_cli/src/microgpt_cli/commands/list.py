@@ -19,8 +19,9 @@ def list_saved(
 ) -> None:
     """List the models and runs below a directory.
 
-    These are models, unfinished training runs, searches and sweeps, with the loss of held-out
-    documents if there is one. Links and hidden directories are not followed.
+    These are models, unfinished training runs, searches and sweeps, newest first. The loss is that
+    of held-out documents if there is one; otherwise, for a model, the mean loss of the last
+    training steps. Links and hidden directories are not followed.
     """
     from microgpt_cli.saved_directories import find_saved, lines_of
 
@@ -30,7 +31,7 @@ def list_saved(
     def report(error: OSError) -> None:
         note(f"cannot read {error.filename}: {error.strerror}")
 
-    found = list(find_saved(directory, report))
+    found = sorted(find_saved(directory, report), key=lambda one: one.modified, reverse=True)
     if as_json:
         print(json.dumps({"saved": [asdict(saved) for saved in found]}))
         return

@@ -58,8 +58,7 @@ LearningRate = Annotated[
     float | None,
     training(
         *LR,
-        help="Learning rate; decays linearly to 0.",
-        show_default="0.01, or 0.16 / n_embd if less",
+        help="Learning rate; decays linearly to 0.  [default: 0.01; less if n_embd is above 16]",
     ),
 ]
 BatchSize = Annotated[int, training(hidden=True, help="Number of documents per training step.")]

@@ -158,3 +158,12 @@ def test_nothing_in_meta_json_commands_the_terminal(microgpt, text_model) -> Non
     assert done.stdout.replace("\n", "").isprintable()
     assert r"  \x1b[2J\u202e\n: " in done.stdout
     assert len(done.stdout) < 10_000
+
+
+def test_running_text_is_timed_as_train_reads_it(microgpt, tmp_path) -> None:
+    paragraph = "It was late, and the road was long\nand dark, and nobody came to meet us.\n\n"
+    (tmp_path / "book.txt").write_text(paragraph * 40)
+    done = microgpt("info", "--data", "book.txt", "--json")
+    assert "book.txt is read as running text" in done.stderr
+    training = json.loads(done.stdout)["training"]
+    assert (training["model"]["block_size"], training["steps"]) == (64, 1000)

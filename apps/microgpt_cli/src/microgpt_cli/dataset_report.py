@@ -16,7 +16,7 @@ from microgpt.data.documents import load_conversations, load_lines_or_stream, lo
 from microgpt.data.split import split, split_stream
 from microgpt.data.statistics import RARE, Cut, DataReport, count_with_others, describe
 from microgpt.data.text_file import TextFile
-from microgpt.data.tokenizer import Document, Tokenizer
+from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.state import TrainEvent
 from microgpt.storage.model_directory import SavedModel
 from microgpt.training.defaults import defaults_for
@@ -92,15 +92,18 @@ def analyze_file(
         docs = [line.strip() for line in stream.split("\n") if line.strip()]
     subwords = saved if saved and saved.tokenizer.kind == "bpe" else None
     report = describe(docs, extended_tokenizer(subwords, docs) if subwords else None)
+    tokenizer = report.tokenizer
+    if stream is not None and not subwords:  # the line ends are tokens, too
+        tokenizer = CharTokenizer.from_documents([stream])
     settings = None
     if saved:
         model = saved.model
     else:
         parts = split(docs) if stream is None else split_stream(stream)
-        settings = defaults_for(parts, report.tokenizer, "lines" if stream is None else "stream")
+        settings = defaults_for(parts, tokenizer, "lines" if stream is None else "stream")
         model = settings.model
     block_size = block_size or model.block_size
-    model = replace(model, vocab_size=report.tokenizer.vocab_size, block_size=block_size)
+    model = replace(model, vocab_size=tokenizer.vocab_size, block_size=block_size)
     prepare_engine("compiled", tell=note)
     config = settings.config if settings else TrainConfig()
     if stream is None:
@@ -113,7 +116,7 @@ def analyze_file(
         model=model,
         cuts=_cuts(report, block_size),
         config=config,
-        speed=measure_speed(pieces, model, report.tokenizer, config.batch_size),
+        speed=measure_speed(pieces, model, tokenizer, config.batch_size),
         suitability=_suitability(saved, report, docs) if saved else None,
     )
 

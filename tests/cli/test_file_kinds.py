@@ -20,6 +20,7 @@ def files(tmp_path: Path) -> Path:
     (tmp_path / "talk.json").write_text(
         '[{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}]'
     )
+    (tmp_path / "long.csv").write_text(f"{'x' * 140_000},b\na,b\n")
     return tmp_path
 
 
@@ -64,7 +65,7 @@ def test_the_lines_of_a_table_that_an_old_version_trained_on_are_resumed(microgp
     ("arguments", "problem"),
     [
         (["train", "--data", "towns.csv"],
-         "towns.csv is a table; read one column with --column NAME"),
+         "towns.csv is a table; read one column (--column NAME"),
         (["train", "--data", "objects.jsonl"],
          "objects.jsonl has JSON objects; read one column"),
         (["train", "--data", "talk.json"], "talk.json has conversations; train on them with --ch"),
@@ -75,8 +76,10 @@ def test_the_lines_of_a_table_that_an_old_version_trained_on_are_resumed(microgp
         (["train", "--data", "towns.csv", "--column", "name", "--text", "stream"],
          "--column cannot be used with --text stream; omit one of them"),
         (["info", "--column", "name"], "--column requires --data; add --data or omit --column"),
-        (["info", "--data", "towns.csv"], "towns.csv is a table; read one column with --column"),
-        (["evolve", "--data", "towns.csv"], "towns.csv is a table; read one column with --col"),
+        (["info", "--data", "towns.csv"], "towns.csv is a table; read one column (--column"),
+        (["info", "--data", "long.csv"], "long.csv is a table; read one column (--column"),
+        (["train", "--data", "long.csv", "--column", "a"], "long.csv has no column 'a'; choose"),
+        (["evolve", "--data", "towns.csv"], "towns.csv is a table; read one column (--col"),
         (["sweep", "grid", "--n-embd", "8,16", "--data", "objects.jsonl"],
          "objects.jsonl has JSON objects; r"),
         (["generate", "--novel", "--column", "name"], "--column requires --against"),

@@ -1,5 +1,6 @@
 """Tables and JSON objects: one column is read, and a file without a column is refused."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from microgpt import load_text
 from microgpt.errors import DataError
 
 TALK = {"messages": [{"role": "user", "content": "hi"}]}
+ROLES = '{"name": "Anna", "role": "cook"}\n'
+LONG = "x" * 140_000  # csv's default limit is 131,072
 OBJECTS = [{"id": 1, "text": "Anna\nMia"}, {"id": 2, "text": " Emma "}]
 LINES = "".join(f"{json.dumps(each)}\n" for each in OBJECTS)
 
@@ -33,10 +36,35 @@ def file(tmp_path: Path):
         ("a.jsonl", LINES),
         ("a.json", json.dumps(OBJECTS, indent=1)),
         ("a.json", json.dumps(OBJECTS)),
+        ("a.json", f"\n{json.dumps(OBJECTS, indent=1)}"),
+        ("a.json", json.dumps(OBJECTS).replace("}, {", "},\n{")),
+        ("a.json", json.dumps([OBJECTS, []], indent=1)),
+        ("a.jsonl", "".join(f"{json.dumps([each])}\n" for each in OBJECTS)),
+        ("a.csv", 'text,"the\nnumber"\n"Anna\nMia",1\nEmma,2\n'),
     ],
 )
 def test_a_column_is_read(file, name: str, content: str) -> None:
     assert load_text(file(name, content), column="text") == ["Anna\nMia", "Emma"]
+
+
+@pytest.mark.parametrize("header", ["name\ttext", 'the "name"\ttext', '"name," so\ttext'])
+def test_plain_quotes_in_a_tab_separated_file_are_text(file, header: str) -> None:
+    path = file("a.tsv", f'{header}\nA\t"Hello," she said\nB\t"yes\n')
+    assert load_text(path, column="text") == ['"Hello," she said', '"yes']
+
+
+def test_a_field_may_be_long_and_the_limit_of_csv_stays(file) -> None:
+    limit = csv.field_size_limit()
+    assert load_text(file("a.csv", f"{LONG},text\n1,{LONG}\n"), column="text") == [LONG]
+    with pytest.raises(DataError, match="is not a table"):
+        load_text(file("c.txt", f"{LONG}\n"), column="text")
+    assert csv.field_size_limit() == limit
+
+
+def test_a_pretty_printed_object_is_one_row(file) -> None:
+    assert load_text(file("a.json", json.dumps(OBJECTS[0], indent=2)), column="text") == [
+        "Anna\nMia"
+    ]
 
 
 def test_rows_without_a_text_are_left_out_with_a_note(file) -> None:
@@ -57,7 +85,12 @@ def test_rows_without_a_text_are_left_out_with_a_note(file) -> None:
         ("a.jsonl", '{"text": "Anna"}\n{"text": 3}\n', "line 2: text is not a text; use another"),
         ("a.jsonl", '{"text": "Anna"}\n{"text"\n', "line 2: not a JSON object; write one object"),
         ("a.txt", "Anna\nMia\n", "is not a table with a header or JSON objects; omit --column"),
-        ("a.txt", "\n", "is not a table"),
+        ("a.txt", "\n", "is empty; write one document per line"),
+        ("a.csv", "", "is empty; write one document per line"),
+        ("a.json", '[{"text": "a"},\n{"text": 3}]', "a.json, item 2: text is not a text; use"),
+        ("a.json", '["a"]', "a.json, item 1: not a JSON object; write one object per line"),
+        ("a.jsonl", '\n\n{"text": "a\\u0000"}\n{}\n', r"line 3: text has the character '\\x00'"),
+        ("a.json", '[{"text": "\\ud800"}]', r"item 1: text has the character '\\ud800'"),
     ],
 )
 def test_a_column_that_cannot_be_read_is_refused(file, name, content, problem) -> None:
@@ -68,13 +101,24 @@ def test_a_column_that_cannot_be_read_is_refused(file, name, content, problem) -
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("a.csv", "id,text\n1,Anna\n", r"is a table; read one column with --column NAME .*: id, t"),
-        ("a.tsv", "id\ttext\n1\tAnna\n", "is a table; read one column with --column NAME"),
-        ("a.txt", LINES, "has JSON objects; read one column with --column NAME .*: id, text"),
+        ("a.csv", "id,text\n1,Anna\n", r"is a table; read one column \(--column NAME .*: id, t"),
+        ("a.tsv", "id\ttext\n1\tAnna\n", r"is a table; read one column \(--column NAME"),
+        ("a.csv", 'town\nBerlin\n"Rom, alt"\n', r"is a table; .*: town \(rename the file to .txt"),
+        ("a.csv", "Anna\nMia, the second\n", r"is a table; .*: Anna \(rename the file to .txt"),
+        ("a.csv", f"{LONG}\na,b\n", r"is a table; .*: x*… \(rename the file to .txt"),
+        ("a.csv", '"to\nwn",age\nBerlin,3\n', r"is a table; .*: to\\nwn, age"),
+        ("a.txt", LINES, r"has JSON objects; read one column \(--column NAME .*: id, text"),
         ("a.txt", json.dumps(OBJECTS, indent=1), "has JSON objects; read one column"),
         ("a.txt", json.dumps(TALK), "has conversations; train on them with --chat"),
         ("a.txt", json.dumps([TALK], indent=1), "has conversations; train on them with --chat"),
         ("a.txt", json.dumps(TALK["messages"]), "has conversations; train on them with --chat"),
+        ("a.txt", json.dumps(TALK, indent=2), "has conversations; train on them with --chat"),
+        ("a.txt", json.dumps(TALK) + f"\n{ROLES}", "has JSON objects; .*: messages, name, role"),
+        ("a.txt", ROLES * 2, "has JSON objects; read one column .*: name, role"),
+        ("a.txt", json.dumps([{"role": "cook"}]), "has JSON objects; read one column .*: role"),
+        ("a.txt", json.dumps(OBJECTS[0], indent=2), "has JSON objects; .*: id, text"),
+        ("a.txt", '["anna","bob"]', "is a JSON array, but not of objects; write one text per line"),
+        ("a.txt", '[\n"anna",\n{}\n]', "is a JSON array, but not of objects; write one text per"),
     ],
 )
 def test_a_table_is_not_taken_for_text(file, name, content, problem) -> None:
@@ -87,7 +131,6 @@ def test_a_table_is_not_taken_for_text(file, name, content, problem) -> None:
     [
         ("a.txt", "Paris, France\nRome, Italy\n"),
         ("a.txt", "Anna\tMia\nEmma\tZoe\n"),
-        ("a.csv", "Anna\nMia, the second\n"),
         ("a.txt", '{"a": 1}\n[chorus]\n'),
         ("a.txt", "{\n}\n"),
         ("a.txt", "[]\n[1, 2]\n"),

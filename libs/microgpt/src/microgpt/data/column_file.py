@@ -2,9 +2,15 @@
 
 import csv
 import json
+import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
+from microgpt.data.conversation_file import is_conversation
 from microgpt.data.text_file import TextFile
 from microgpt.errors import DataError
 from microgpt.printable import printable
@@ -14,9 +20,20 @@ DELIMITERS = "\t;|,"  # the delimiter that gives the most columns is used; the f
 SAMPLE = 20  # number of lines or elements that must be JSON objects
 N_NAMED = 20  # maximum number of column names in an error message
 
-_Rows = Iterator[tuple[int, dict[str, object]]]
+_Rows = Iterator[tuple[str, dict[str, object]]]  # place for error messages, fields by name
 
 
+@contextmanager
+def _fields_of_any_size() -> Iterator[None]:
+    """Lift the limit of the csv module, which is one for the process: a field may be a book."""
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
+
+
+@_fields_of_any_size()
 def load_column(
     path: str | Path | TextFile, column: str, *, tell: Callable[[str], None] | None = None
 ) -> list[str]:
@@ -34,18 +51,22 @@ def load_column(
     file = path if isinstance(path, TextFile) else TextFile(path)
     lines = list(file)
     first = next(filter(str.strip, lines), "").lstrip()
-    is_table = file.path.suffix.lower() in TABLE_SUFFIXES or first[:1] not in ("{", "[")
+    if not first:
+        raise DataError(f"{file.path} is empty; write one document per line")
+    is_table = file.path.suffix.lower() in TABLE_SUFFIXES or first[0] not in "{["
     rows = (_table_rows if is_table else _json_rows)(file.path, lines)
     names: dict[str, None] = {}
     docs: list[str] = []
     n_rows = 0
-    for number, row in rows:
+    for where, row in rows:
         n_rows += 1
         names.update(dict.fromkeys(row))
         value = row.get(column)
         if not isinstance(value, str | None):
-            where = f"{file.path}, line {number}"
             raise DataError(f"{where}: {printable(column)} is not a text; use another column")
+        if value and (bad := re.search("[\0\ud800-\udfff]", value)):
+            problem = f"{printable(column)} has the character {bad[0]!r}"
+            raise DataError(f"{where}: {problem}, which is not text; remove it")
         if value and value.strip():
             docs.append(value.strip())
     if names and column not in names:
@@ -59,53 +80,79 @@ def load_column(
     return docs
 
 
+@_fields_of_any_size()
 def check_is_text(path: Path, docs: Sequence[str]) -> None:
-    """Raise DataError if documents are the rows of a table or JSON objects."""
-    if path.suffix.lower() in TABLE_SUFFIXES and len(names := _header(docs[0])) > 1:
-        what = f"{path} is a table"
-    elif objects := _first_objects(docs):
-        if any(map(_is_conversation, objects)):
+    """Raise DataError if documents are the rows of a table or JSON values."""
+    names: Iterable[str] = ()
+    what, note = "has JSON objects", ""
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        what, names = "is a table", _dialect(docs)[2]
+        if len(names) == 1:
+            note = " (rename the file to .txt if this is not a column name)"
+    elif docs[0][0] in "[{":
+        unit, numbered = _json_values(docs)
+        values = [value for _, value in islice(numbered, SAMPLE)]
+        if values and all(map(is_conversation, values)):
             raise DataError(f"{path} has conversations; train on them with --chat")
-        names = list(dict.fromkeys(name for one in objects for name in one))
-        what = f"{path} has JSON objects"
-    else:
-        return
-    raise DataError(
-        f"{what}; read one column with --column NAME (train, eval, info and generate): "
-        f"{_listed(names)}"
-    )
+        elements = [one for value in values for one in _elements(value)]
+        objects = [one for one in elements if isinstance(one, dict)]
+        if len(objects) == len(elements):
+            names = dict.fromkeys(name for one in objects for name in one)
+        elif unit == "item":
+            raise DataError(f"{path} is a JSON array, but not of objects; write one text per line")
+    if names:
+        raise DataError(
+            f"{path} {what}; read one column (--column NAME of train, eval, info and generate; "
+            f"column= in Python): {_listed(names)}{note}"
+        )
 
 
-def _header(line: str) -> list[str]:
-    """Split a line into fields by the delimiter that gives the most fields."""
-    return max((_fields(line, delimiter) for delimiter in DELIMITERS), key=len)
+def _dialect(lines: Sequence[str]) -> tuple[str, bool, list[str]]:
+    """Return the delimiter, whether fields may be quoted, and the column names."""
+    delimiter = max(DELIMITERS, key=lambda one: len(_first_row(lines, one)))
+    is_quoted = True
+    if delimiter == "\t":
+        try:
+            deque(_reader(lines, delimiter), maxlen=0)
+        except csv.Error:
+            is_quoted = False
+    return delimiter, is_quoted, _first_row(lines, delimiter, is_quoted=is_quoted)
 
 
-def _fields(line: str, delimiter: str) -> list[str]:
-    return [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
+def _first_row(lines: Sequence[str], delimiter: str, *, is_quoted: bool = True) -> list[str]:
+    """Return the fields of the first row that is not blank, or [] if its quotes are invalid."""
+    rows = _reader(lines, delimiter, is_quoted=is_quoted)
+    try:
+        return next(filter(any, ([name.strip() for name in row] for row in rows)), [])
+    except csv.Error:
+        return []
+
+
+def _reader(lines: Sequence[str], delimiter: str, *, is_quoted: bool = True) -> Any:
+    ended = (f"{line}\n" for line in lines)
+    quoting: Any = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
+    return csv.reader(ended, delimiter=delimiter, quoting=quoting, strict=True)
 
 
 def _table_rows(path: Path, lines: Sequence[str]) -> _Rows:
-    """Yield the fields of each row, with the number of the last line of the row."""
-    first = next(filter(str.strip, lines), "")
-    names = _header(first)
+    """Yield the fields of each row with its place, which is the last line of the row."""
+    delimiter, is_quoted, names = _dialect(lines)
     if len(names) < 2 and path.suffix.lower() not in TABLE_SUFFIXES:
         raise DataError(
             f"{path} is not a table with a header or JSON objects; omit --column to read its lines"
         )
-    delimiter = max(DELIMITERS, key=lambda one: len(_fields(first, one)))
-    csv.field_size_limit(2**31 - 1)  # a field may be a whole book
-    reader = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, strict=True)
+    reader = _reader(lines, delimiter, is_quoted=is_quoted)
+    rows = (row for row in reader if "".join(row).strip())
     try:
-        for row in reader:
-            if reader.line_num == 1 + lines.index(first) or not "".join(row).strip():
-                continue
+        next(rows, None)  # the header
+        for row in rows:
+            where = f"{path}, line {reader.line_num}"
             if len(row) != len(names):
                 raise DataError(
-                    f"{path}, line {reader.line_num}: {len(row)} fields, but the header has "
-                    f"{len(names)}; put a field with a delimiter in quotes"
+                    f"{where}: {len(row)} fields, but the header has {len(names)}; put a field "
+                    "with a delimiter in quotes"
                 )
-            yield reader.line_num, dict(zip(names, row, strict=True))
+            yield where, dict(zip(names, row, strict=True))
     except csv.Error as error:
         raise DataError(
             f"{path}, line {reader.line_num}: {error}; double the quotes inside a field"
@@ -113,16 +160,33 @@ def _table_rows(path: Path, lines: Sequence[str]) -> _Rows:
 
 
 def _json_rows(path: Path, lines: Sequence[str]) -> _Rows:
-    """Yield the number and the parsed value of each line or array element."""
-    values: Iterable[tuple[int, object]]
-    values = ((i, _parse(line)) for i, line in enumerate(lines, start=1) if line.strip())
-    array = _parse("\n".join(lines)) if lines[0].lstrip().startswith("[") else None
-    if isinstance(array, list):
-        values = enumerate(array, start=1)
+    """Yield each object with its place."""
+    unit, values = _json_values(lines)
     for number, value in values:
-        if not isinstance(value, dict):
-            raise DataError(f"{path}, line {number}: not a JSON object; write one object per line")
-        yield number, value
+        where = f"{path}, {unit} {number}"
+        for one in _elements(value):
+            if not isinstance(one, dict):
+                raise DataError(f"{where}: not a JSON object; write one object per line")
+            yield where, one
+
+
+def _json_values(lines: Sequence[str]) -> tuple[str, Iterator[tuple[int, object]]]:
+    """Return "item" and the elements if the file is an array, otherwise "line" and the values.
+
+    The elements and values are numbered from 1. A line that is not JSON has the value None.
+    """
+    texts = filter(str.strip, lines)
+    is_jsonl = _parse(next(texts, "")) is not None and next(texts, None) is not None
+    whole = None if is_jsonl else _parse("\n".join(lines))
+    if isinstance(whole, list) and not is_conversation(whole):
+        return "item", enumerate(whole, start=1)
+    if whole is not None:  # an object or conversation on several lines
+        return "line", enumerate([whole], start=1)
+    return "line", ((i, _parse(line)) for i, line in enumerate(lines, start=1) if line.strip())
+
+
+def _elements(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
 
 
 def _parse(text: str) -> object:
@@ -131,25 +195,6 @@ def _parse(text: str) -> object:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
-
-
-def _first_objects(docs: Sequence[str]) -> list[dict[str, object]]:
-    """Return the first JSON objects of a file, or [] if the file has other content."""
-    if docs[0][0] not in "[{":
-        return []
-    values = [_parse(doc) for doc in docs[:SAMPLE]]
-    if docs[0][0] == "[" and not all(isinstance(value, list) and value for value in values):
-        array = _parse("\n".join(docs))
-        values = array[:SAMPLE] if isinstance(array, list) else []
-    first = [value[0] if isinstance(value, list) and value else value for value in values]
-    objects = [value for value in first if isinstance(value, dict)]
-    return objects if len(objects) == len(first) else []
-
-
-def _is_conversation(value: dict[str, object]) -> bool:
-    return bool({"messages", "conversations", "role"} & value.keys()) or (
-        {"prompt", "completion"} <= value.keys()
-    )
 
 
 def _listed(names: Iterable[str]) -> str:

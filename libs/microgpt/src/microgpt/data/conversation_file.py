@@ -35,7 +35,7 @@ class Item:
     task: str  # category under which the score is reported
     conversation: Conversation
     place: int  # index of the reply in the conversation
-    line: int  # line number of the conversation in the file
+    line: int  # line number of the conversation in the file, or its position in an array
 
     @property
     def expected(self) -> str:
@@ -67,8 +67,8 @@ def load_chat_tests(
     tests = ChatTestSet([], [])
     n_unanswered = n_without_reply = 0
     ignored: Counter[str] = Counter()
-    for number, value in _values(file):
-        turns = _parse(value, f"{file.path}, line {number}", ignored)
+    for unit, number, value in _values(file):
+        turns = _parse(value, f"{file.path}, {unit} {number}", ignored)
         if turns[-1].role == "user":
             n_unanswered += 1
             turns = turns[:-1]
@@ -99,36 +99,55 @@ class _Turn(Message):
     task: object = None
 
 
-def _values(file: TextFile) -> Iterator[tuple[int, object]]:
-    """Yield (line number, line) pairs, or (position, value) pairs for a JSON array."""
-    lines = iter(file)
-    first = next(lines, "")
+def _values(file: TextFile) -> Iterator[tuple[str, int, object]]:
+    """Yield ("line", its number, the line), or ("item", its number, the value) for a JSON array."""
+    lines = enumerate(file, start=1)
+    n, first = next((pair for pair in lines if pair[1].strip()), (1, ""))
+    numbered = chain([(n, first)], lines)
     if not _starts_array(first):
-        numbered = enumerate(chain([first], lines), start=1)
-        yield from ((number, line) for number, line in numbered if line.strip())
+        yield from (("line", number, line) for number, line in numbered if line.strip())
         return
+    text = "\n" * (n - 1) + "\n".join(line for _, line in numbered)
     try:
-        values = from_json("\n".join([first, *lines]))  # rejects lone surrogates
-    except ValueError as error:
+        values = from_json(text)
+    except ValueError as error:  # also for lone surrogates
+        if first.rstrip()[-1] not in "[{," or text.strip() == first.strip():
+            yield "line", n, first
         raise DataError(
             f"{file.path} is neither JSONL nor a JSON array: {error}; write one conversation per "
             "line"
         ) from error
+    if not isinstance(values, list) or is_conversation(values):
+        values = [values]
     for number, value in enumerate(values, start=1):
-        yield number, value if isinstance(value, dict | list) else json.dumps(value)
+        yield "item", number, value if isinstance(value, dict | list) else json.dumps(value)
 
 
 def _starts_array(line: str) -> bool:
-    """Return whether the line begins a JSON array of conversations, not a list of messages."""
-    if not line.lstrip().startswith("["):
+    """Return whether the line begins a JSON array of conversations, or JSON of several lines."""
+    if line.lstrip()[:1] not in ("[", "{"):
         return False
     try:
         values = json.loads(line)
     except (ValueError, RecursionError):
-        return line.strip() == "["
-    formats = {"messages", "conversations", "completion"}
-    is_format = (isinstance(value, dict) and formats & value.keys() for value in values)
-    return bool(values) and all(is_format)
+        return True
+    keys = {"messages", "conversations", "completion"}
+    is_format = (isinstance(v, list) or (isinstance(v, dict) and keys & v.keys()) for v in values)
+    return isinstance(values, list) and bool(values) and all(is_format)
+
+
+def is_conversation(value: object) -> bool:
+    """Return whether a JSON value has the fields of a conversation in one of the formats."""
+    if isinstance(value, dict):
+        if {"prompt", "completion"} <= value.keys():
+            return True
+        value = value.get("messages", value.get("conversations"))
+    pairs = ({"role", "content"}, {"from", "value"})
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(one, dict) and any(p <= one.keys() for p in pairs) for one in value)
+    )
 
 
 def _messages(value: object, info: ValidationInfo) -> object:

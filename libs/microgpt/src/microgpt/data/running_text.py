@@ -1,6 +1,9 @@
 """Detect running text, such as a book, by the layout of its lines."""
 
+import re
+from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 SAMPLE = 5_000  # maximum number of lines to examine
 
@@ -11,26 +14,32 @@ def is_running_text(lines: Sequence[str]) -> bool:
     Running text has blank lines between paragraphs of prose, verse or source code, or is prose
     wrapped at a fixed width. See docs/formats.md for the rule.
     """
-    lines = lines[:SAMPLE]
-    texts = [line for line in lines if line.strip()]
-    if len(texts) < 2:
-        return False
-    n_blank = len("\n".join(lines).strip().split("\n")) - len(texts)
-    if 50 * n_blank >= len(texts):
+    lines = [line.rstrip() for line in lines[:SAMPLE]]
+    texts = [line for line in lines if line]
+    n_breaks = sum(bool(line and not before) for before, line in pairwise(lines))
+    has_paragraphs = 2 * len(texts) >= 3 * (n_breaks + 1)
+    if has_paragraphs and n_breaks >= 3 and 50 * n_breaks >= len(texts):
         n_indented = sum(line[0].isspace() for line in texts)
-        return _mean_length(texts) >= 25 or 10 * n_indented >= len(texts)
-    return _is_wrapped(texts)
+        n_chars = sum(len(line.strip()) for line in texts)
+        return n_chars >= 25 * len(texts) or 10 * n_indented >= len(texts)
+    return len(texts) >= 20 and _has_full_lines(texts) and _is_prose(texts)
 
 
-def _is_wrapped(texts: Sequence[str]) -> bool:
+def _has_full_lines(texts: Sequence[str]) -> bool:
     """Return whether most lines are nearly as long as the longest, and end within a sentence."""
     width = sorted(map(len, texts))[len(texts) * 95 // 100]  # ignores a few long lines
     n_full = sum(3 * width <= 4 * len(text) <= 4 * width for text in texts)
-    n_ends = sum(text.rstrip()[-1] in ".!?:;\"'\u201d" for text in texts)
-    n_spaces = sum(text.strip().count(" ") for text in texts)
-    is_prose = width >= 40 and n_spaces >= 4 * len(texts)
-    return is_prose and 4 * n_full >= 3 * len(texts) and 2 * n_ends < len(texts)
+    n_ends = sum(text[-1] in ".!?:;\"'\u201d" for text in texts)
+    return width >= 40 and 4 * n_full >= 3 * len(texts) and 2 * n_ends < len(texts)
 
 
-def _mean_length(texts: Sequence[str]) -> float:
-    return sum(len(text.strip()) for text in texts) / len(texts)
+def _is_prose(texts: Sequence[str]) -> bool:
+    """Return whether lines continue sentences: unlike log lines, sums, moves and titles."""
+    words = [text.split() for text in texts]
+    n_words = sum(map(len, words))
+    n_numbers = sum(bool(re.search(r"\d", word)) for line in words for word in line)
+    n_continued = sum(line[0][0].isalpha() and not line[0][0].isupper() for line in words)
+    n_ends = sum(bool(re.search(r"[^\W\d][.!?]\S? ", text)) for text in texts)
+    n_same = Counter(line[0] for line in words).most_common(1)[0][1]  # the same first word
+    is_varied = n_words >= 5 * len(texts) and 10 * n_numbers <= n_words and 4 * n_same <= len(texts)
+    return is_varied and 5 * n_continued >= 2 * len(texts) and 10 * n_ends >= len(texts)

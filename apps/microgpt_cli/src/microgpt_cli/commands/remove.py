@@ -29,12 +29,8 @@ OWN_FILES = {
         *("evaluations.jsonl", "run.json"),
     ),
 }
-# First lines of the logs of the three kinds of search.
-LOG_STARTS = (
-    *(b"=== MicroGPT Loss Evolution Engine", b"--- Starting Aesthetic Evolution"),
-    b"Hydra Evolution (v3)",
-)
-MAX_LOG_BYTES = 2**28
+# First bytes of the logs of the three kinds of search.
+LOG_STARTS = (b"=== MicroGPT Loss Evo", b"--- Starting Aesthetic Evo", b"Hydra Evolution (v3)")
 
 
 def remove(
@@ -89,7 +85,7 @@ def _files_of(directory: Path, found: "list[Saved]") -> list[Path]:
     if any(one.kind == "search" for one in found):  # the log is beside the directory
         log = Path(f"{os.path.realpath(directory)}.log")
         with suppress(OSError):
-            if read_regular_file(log, MAX_LOG_BYTES).startswith(LOG_STARTS):
+            if read_regular_file(log, 2**28).startswith(LOG_STARTS):
                 files.insert(0, log)
     return files
 

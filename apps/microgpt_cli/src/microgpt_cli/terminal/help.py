@@ -51,12 +51,11 @@ class GroupedCommand(TyperCommand):
         except typer.TyperException as error:
             error.ctx = getattr(error, "ctx", None) or ctx  # type: ignore[attr-defined]
             raise
-        sources = {name: str(ctx.get_parameter_source(name)) for name in ctx.params}
-        given = {name for name, source in sources.items() if source.endswith("COMMANDLINE")}
-        if any(isinstance(param, TyperArgument) and param.name in given for param in self.params):
+        sources = {param: str(ctx.get_parameter_source(param.name)) for param in self.params}
+        given = {param for param in sources if sources[param].endswith("COMMANDLINE")}
+        if any(isinstance(param, TyperArgument) for param in given):
             for param in self.params:
-                is_alias = isinstance(param, TyperOption) and param.hidden and not param.help
-                if is_alias and param.name not in given:
+                if sources[param].endswith("DEFAULT_MAP") and param.hidden and not param.help:  # type: ignore[attr-defined]
                     ctx.params[param.name] = None
         return rest
 

@@ -96,4 +96,7 @@ def test_a_file_of_another_kind_is_refused_with_what_to_do(
 
 def test_the_report_on_a_book_says_that_it_is_on_its_lines(microgpt, files) -> None:
     done = microgpt("info", "--data", "book.txt")
-    assert "book.txt looks like one running text; this report treats each line" in done.stderr
+    assert (
+        "book.txt is read as running text; lengths and repeats are those of its lines"
+        in done.stderr
+    )

@@ -121,9 +121,9 @@ def _dialect(lines: Sequence[str]) -> tuple[str, bool, list[str]]:
 
 def _first_row(lines: Sequence[str], delimiter: str, *, is_quoted: bool = True) -> list[str]:
     """Return the fields of the first row that is not blank, or [] if its quotes are invalid."""
-    rows = _reader(lines, delimiter, is_quoted=is_quoted)
+    rows = (map(str.strip, row) for row in _reader(lines, delimiter, is_quoted=is_quoted))
     try:
-        return next(filter(any, ([name.strip() for name in row] for row in rows)), [])
+        return next(filter(any, map(list, rows)), [])
     except csv.Error:
         return []
 

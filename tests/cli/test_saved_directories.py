@@ -11,7 +11,13 @@ from terminal import Terminal
 
 from microgpt import TrainConfig, save
 from microgpt.files.directory_lock import DirectoryLock
+from microgpt.storage.meta import META
+from microgpt.storage.model_directory import CURVE_FILES, STATE_DESCRIPTION, TOKENIZER
+from microgpt.storage.training_state import STATE
+from microgpt.storage.weights_file import WEIGHTS_FILES
+from microgpt.training.history_file import HISTORY
 from microgpt.training.train import train
+from microgpt_cli.commands.remove import OWN_FILES
 
 OURS = {"version": 1, "created_by": "microgpt 1.0"}
 
@@ -213,3 +219,8 @@ def test_remove_refuses_a_directory_in_place_of_a_file_before_it_removes_anythin
     assert "output/history.jsonl is a directory; remove it first" in done.stderr
     assert (folder / "deep/er/half/train_state.json").exists()
     assert (folder / "output/weights.json").exists()
+
+
+def test_remove_knows_every_file_of_a_model_directory() -> None:
+    names = {*WEIGHTS_FILES.values(), TOKENIZER, META, HISTORY, STATE, STATE_DESCRIPTION}
+    assert {*OWN_FILES["model"]} == names | {*CURVE_FILES}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Metadata files come last, so that an interrupted removal can be repeated.
 OWN_FILES = {
     "model": (
-        *("weights.json", "weights.safetensors", "tokenizer.json", "history.jsonl"),
+        *("weights.json", "model.safetensors", "tokenizer.json", "history.jsonl"),
         *("train_state.safetensors", *CURVE_FILES, "train_state.json", "meta.json"),
     ),
     "run": (

@@ -43,7 +43,7 @@ def test_the_argument_of_eval_info_and_plot_is_the_model(
 )
 def test_the_argument_and_its_option_cannot_be_used_together(microgpt, command, flag) -> None:
     done = microgpt(*command)
-    problem = f"error: an argument and {flag} cannot be used together; omit {flag}\n"
+    problem = f"error: {flag} cannot be combined with the positional argument; omit {flag}\n"
     assert (done.returncode, done.stderr) == (2, problem)
 
 

@@ -23,7 +23,7 @@ def test_eval_reads_conversations_for_a_chat_model(microgpt, chat_model, tmp_pat
     line = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
     (tmp_path / "chat.jsonl").write_text(json.dumps(line))
     done = microgpt("eval", chat_model, "--data", "chat.jsonl")
-    assert done.stdout.startswith("documents:  1\ntokens:     3 of the assistant\n")
+    assert done.stdout.startswith("documents:  1\ntokens:     3 in assistant messages\n")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_eval_counts_exact_replies_task_by_task(microgpt, chat_model, exam) -> N
     done = microgpt("eval", chat_model, "--data", file)
     assert (done.returncode, done.stderr) == (0, "")
     before, after = done.stdout.split("replies:    4, 50.0% exact (", 1)
-    head = r"documents:  5\ntokens: +\d+ of the assistant\nloss: .*\n"
+    head = r"documents:  5\ntokens: +\d+ in assistant messages\nloss: .*\n"
     assert re.fullmatch(head, before)
     speed, _, page = after.partition("\n")
     assert float(speed.removesuffix(" tokens/s)").replace(",", "")) > 0

@@ -96,7 +96,9 @@ def evaluate(
         print(json.dumps(facts | ({"replies": _reply_facts(answers, seconds)} if answers else {})))
         return
     print(f"documents:  {result.n_docs}")
-    print(f"tokens:     {result.n_tokens}{' of the assistant' if gpt.tokenizer.is_chat else ''}")
+    print(
+        f"tokens:     {result.n_tokens}{' in assistant messages' if gpt.tokenizer.is_chat else ''}"
+    )
     print(f"loss:       {result.loss:.4f} nats per token ({bits(result.loss):.4f} bits)")
     if gpt.tokenizer.kind != "char":
         print(f"characters: {result.n_characters} ({result.bits_per_character:.4f} bits each)")

@@ -141,7 +141,7 @@ def _content(path: Path) -> tuple[Path, bytes]:
 
 
 def _model_facts(record: "GenomeRecord", input: Path | None) -> dict[str, Any]:
-    """Return the facts about a genome's model that do not require training."""
+    """Return the properties of a genome's model that can be computed without training."""
     from microgpt.data.documents import load_text
     from microgpt.data.split import Split, fingerprint
     from microgpt.data.tokenizer import CharTokenizer

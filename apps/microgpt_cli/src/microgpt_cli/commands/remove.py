@@ -38,7 +38,7 @@ def remove(
         list[Path],
         typer.Argument(help="Directories of models or runs.", metavar="DIR", show_default=False),
     ],
-    force: Annotated[bool, typer.Option("--force", help="Do not ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Remove models, training runs, searches and sweeps.
 

@@ -80,7 +80,7 @@ Scheduler = Annotated[
 def one_of(argument: T | None, option: T | None, flag: str) -> T | None:
     """Return the argument or the option that is given; raise ConfigError if both are given."""
     if argument is not None and option is not None:
-        raise ConfigError(f"an argument and {flag} cannot be used together; omit {flag}")
+        raise ConfigError(f"{flag} cannot be combined with the positional argument; omit {flag}")
     return option if argument is None else argument
 
 

@@ -31,7 +31,7 @@ class Importance:
     """Strength and direction of the association between a gene and fitness."""
 
     gene: str
-    share: float  # explained share of the rank variance, 0 to 1; negative estimates are set to 0
+    share: float  # fraction of rank variance explained, 0 to 1; negative estimates are clipped to 0
     chance: float  # significance threshold: exceeded by chance in 5 % of cases
     correlation: float  # rank correlation of gene and fitness; positive if large genes are better
 

@@ -22,8 +22,8 @@ from microgpt.engine.training.trainer import CompiledEngine, n_columns
 from microgpt.engine.weights import PackedWeights, packed_bytes
 from microgpt.model import count_params
 
-# A barrier takes 0.1 ms, so each thread processes several micro-batches between two barriers. This
-# number is limited by the memory for gradients and by the delay before training can be stopped.
+# A barrier takes 0.1 ms, so each thread processes several micro-batches between barriers. Their
+# number is capped to bound the memory for gradients and the delay before training can be stopped.
 GRADS_BYTES, MAX_PER_THREAD = 2**26, 4
 # Minimum number of weights times tokens per step for which threads are used. This work
 # takes 0.3 ms, several times the overhead of threads.

@@ -182,7 +182,7 @@ def test_what_diverged_is_told_of_and_would_do_so_again(microgpt, tmp_path) -> N
 def test_a_picture_has_a_panel_for_each_question(microgpt, tmp_path) -> None:
     runs = [write(tmp_path), write(tmp_path, tuple(SIZES.values()))]
     done = microgpt("analyze", *runs, "--output", "s.svg", "--output", "s.png")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "note: the charts are in s.svg, s.png\n")
     assert done.stdout == microgpt("analyze", *runs).stdout
     svg = (tmp_path / "s.svg").read_text()
     for title in ("Loss against steps", "Loss against parameters", "Loss against operations",
@@ -199,7 +199,7 @@ def test_a_picture_has_a_panel_for_each_question(microgpt, tmp_path) -> None:
 def test_a_picture_of_little_is_drawn_too(microgpt, tmp_path, points) -> None:
     write(tmp_path, points, loss=lambda point: 2.0)
     done = microgpt("analyze", "--output", "s.png")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "note: the charts are in s.png\n")
     assert size_of_png(tmp_path / "s.png")[0] > 1000
 
 

@@ -53,6 +53,7 @@ def analyze(
 
             chart = draw(scaling)
         write_chart(chart, output)
+        note(f"the charts are in {', '.join(map(str, output))}")
     if as_json:
         print(json.dumps({"runs": list(map(str, directories)), **scaling_tables.as_json(scaling)}))
     elif as_csv:

@@ -7,6 +7,7 @@ from microgpt.config import DEFAULT_SEED
 from microgpt.errors import ConfigError
 from microgpt.files.atomic_files import as_argument
 from microgpt.files.path_text import path_from_text
+from microgpt_cli.commands.sweep import N_SEEDS
 from microgpt_cli.terminal.options import FLAGS
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing, show
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings
@@ -76,17 +77,19 @@ def _next_steps(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
     """Yield what the losses suggest: a wider range, and more seeds."""
     best = cells[0].config
     beyond = {
-        name: value
+        name: values
         for name in differing(cell.config for cell in cells)
-        if (value := _beyond(name, [cell.config for cell in cells])) is not None
+        if (values := _beyond(name, [cell.config for cell in cells]))
     }
     if beyond:
         names = {*beyond, *differing([best, SweepConfig()])}
         axes = {name: str(getattr(best, name)) for name in SETTINGS if name in names}
-        axes |= {name: f"{axes[name]},{value}" for name, value in beyond.items()}
+        axes |= {name: ",".join(map(str, values)) for name, values in beyond.items()}
+        seeds = "" if len(sweep.seeds) == N_SEEDS else f" --seeds {len(sweep.seeds)}"
         yield (
             f"the best {' and '.join(beyond)} {'is' if len(beyond) == 1 else 'are'} at the edge of "
             f"the range; extend it: microgpt sweep grid {_data(sweep)} {settings_as_options(axes)}"
+            f"{seeds}"
         )
     if len(cells) > 1:
         lead = gain(cells[1], cells[0])
@@ -97,20 +100,20 @@ def _next_steps(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
             )
 
 
-def _beyond(name: str, configs: Sequence[SweepConfig]) -> float | None:
-    """Return a value beyond the range of a setting if the best one, the first, is at its edge."""
+def _beyond(name: str, configs: Sequence[SweepConfig]) -> list[float]:
+    """Return a wider range around the best value, the first, if it is at the edge of its range."""
     values = sorted({getattr(config, name) for config in configs})
     best = getattr(configs[0], name)
     if best not in (values[0], values[-1]) or not isinstance(best, int | float) or not best:
-        return None
+        return []
     neighbour = values[1] if best == values[0] else values[-2]
     value = best * best / neighbour if neighbour else 2 * best
     value = round(value) if isinstance(best, int) else float(f"{value:.2g}")
     try:
         SweepConfig(**{**vars(configs[0]), name: value})
     except ConfigError:  # the edge of what is possible
-        return None
-    return value if value not in values else None
+        return []
+    return [neighbour, best, value] if value not in values else []
 
 
 def data_argument(input: str) -> str:

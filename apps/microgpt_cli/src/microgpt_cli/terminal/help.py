@@ -140,7 +140,7 @@ def _shared(
     config: Annotated[
         list[Path] | None,
         typer.Option(
-            help="TOML file with options, such as steps = 2000.",
+            help="TOML file with options, such as seed = 7.",
             metavar="<path>",
             callback=read_config,
             is_eager=True,

@@ -29,7 +29,8 @@ PAGES = [  # and the number of valid requests; of invalid ones there are as many
 ]
 # Refused though the schema allows it: what only the model can know, and the product of two fields.
 LEGITIMATE = re.compile(
-    r"the vocabulary does not contain|the prompt has|a prompt must have|the tokens of a prompt must"
+    r"no character of the message|the vocabulary does not contain"
+    r"|the prompt has|a prompt must have|the tokens of a prompt must"
     r"|the message has|messages has no user message|.* does not exist(; use |$)"
     r"|with echo, a prompt must fit|n times the number of prompts"
 )

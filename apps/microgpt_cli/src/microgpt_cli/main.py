@@ -25,7 +25,12 @@ def main() -> NoReturn:
     prepare_streams()
     try:
         raise_signals()
-        code = _run()
+        try:
+            code = _run()
+        except Exception:
+            if stop := pending_stop():  # an import may have converted it, as functools in 3.11
+                raise stop from None
+            raise
         sys.stdout.flush()
     except BrokenPipeError:
         discard_output(sys.stdout)

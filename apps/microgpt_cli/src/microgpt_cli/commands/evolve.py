@@ -100,7 +100,8 @@ def evolve(
         output(
             "--force",
             hidden=True,
-            help=f"Replace a model, and {opt.DEFAULT_GENOME} even if it has a better score.",
+            help="Replace the model of --train-winner, and "
+            f"{opt.DEFAULT_GENOME} even if its score is better.",
         ),
     ] = False,
     trace: Annotated[

@@ -63,7 +63,7 @@ class TrainingProgress(ProgressBar):
     """Progress of a training run: step, losses, speed and time left."""
 
     def __init__(self, steps: int, plan: "TrainingPlan | None" = None) -> None:
-        """Show the progress. If a plan is given, note a loss above that of a uniform guess."""
+        """With a plan, print a note once the mean loss exceeds that of a uniform guess."""
         super().__init__("step", steps)
         self._plan = plan
         self.restart()

@@ -39,7 +39,7 @@ class TextFile:
         try:
             with self.path.open("rb") as file:
                 while chunk := file.read(CHUNK):
-                    # A zero byte is an error. Limit the read, as the line may be gigabytes long.
+                    # A chunk with a NUL byte is refused; its line may be gigabytes long.
                     chunk += file.readline(CHUNK if b"\0" in chunk else -1)
                     if not n_lines:
                         self.has_bom = chunk.startswith(BOM_UTF8)

@@ -18,6 +18,7 @@ from microgpt.storage.weights_file import WEIGHTS_FILES
 from microgpt.training.history_file import HISTORY
 from microgpt.training.train import train
 from microgpt_cli.commands.remove import OWN_FILES
+from microgpt_cli.saved_directories import CONTENTS
 
 OURS = {"version": 1, "created_by": "microgpt 1.0"}
 
@@ -224,3 +225,4 @@ def test_remove_refuses_a_directory_in_place_of_a_file_before_it_removes_anythin
 def test_remove_knows_every_file_of_a_model_directory() -> None:
     names = {*WEIGHTS_FILES.values(), TOKENIZER, META, HISTORY, STATE, STATE_DESCRIPTION}
     assert {*OWN_FILES["model"]} == names | {*CURVE_FILES}
+    assert {*CONTENTS[META]} == {*WEIGHTS_FILES.values()}

@@ -4,14 +4,14 @@ import pytest
 
 from microgpt import CharTokenizer, Message, ModelConfig, TrainConfig
 from microgpt.training.train import train
-from microgpt_cli import dataset_report
-from microgpt_cli.dataset_report import measure_speed
+from microgpt_cli import training_speed
+from microgpt_cli.training_speed import measure_speed
 
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch) -> None:
     """A clock that stands while other processes have the processor."""
-    monkeypatch.setattr(dataset_report, "perf_counter", process_time)
+    monkeypatch.setattr(training_speed, "perf_counter", process_time)
 
 
 @pytest.mark.slow

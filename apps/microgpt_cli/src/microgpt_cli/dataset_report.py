@@ -5,30 +5,26 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from time import perf_counter
 
 from rich.cells import chop_cells
 from rich.console import Console
 from rich.text import Text
 
-from microgpt.config import MAX_SIZE, ModelConfig, TrainConfig
+from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.documents import load_conversations, load_lines_or_stream, load_text
 from microgpt.data.split import split, split_stream
 from microgpt.data.statistics import RARE, Cut, DataReport, count_with_others, describe
 from microgpt.data.text_file import TextFile
-from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
-from microgpt.state import TrainEvent
+from microgpt.data.tokenizer import CharTokenizer, Document
 from microgpt.storage.model_directory import SavedModel
 from microgpt.training.defaults import defaults_for
 from microgpt.training.engines import prepare_engine
 from microgpt.training.finetune import extended_tokenizer
-from microgpt.training.train import train
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress import duration
+from microgpt_cli.training_speed import TrainingSpeed, measure_speed
 
-N_DOCS = 1000  # number of documents in the speed measurement, representative and quick to load
-PROBE_S = 0.3
 PERCENTS = (0, 5, 25, 50, 75, 95, 99, 100)
 WIDTH, INDENT = 78, 20  # widths of the report and of the name column, in characters
 BAR_WIDTH = 50
@@ -45,14 +41,6 @@ class Suitability:
 
     unknown: Mapping[str, int]  # count of each unknown character, most frequent first
     n_docs: int  # number of documents with an unknown character
-
-
-@dataclass(frozen=True)
-class TrainingSpeed:
-    """Training speed with one thread."""
-
-    docs_per_s: float
-    tokens_per_s: float
 
 
 @dataclass(frozen=True)
@@ -172,40 +160,6 @@ def _suitability(saved: SavedModel, report: DataReport, docs: Sequence[Document]
     unknown = {char: n for char, n in counts if char in not_known}
     known = report.char_counts.keys() - not_known
     return Suitability(unknown, count_with_others(docs, known) if unknown else 0)
-
-
-def measure_speed(
-    docs: Sequence[Document], model: ModelConfig, tokenizer: Tokenizer, batch_size: int
-) -> TrainingSpeed:
-    """Measure the training speed for 0.3 s; raise ConfigError if there is not enough memory."""
-    # Truncate texts, because characters beyond the context only slow down encoding.
-    most = model.block_size * max(map(len, tokenizer.piece_names))
-    part = docs[:: max(1, len(docs) // N_DOCS)]
-    sample = [doc[:most] if isinstance(doc, str) else doc for doc in part]
-    # No step limit, a learning rate too low to diverge, and one chunk per document.
-    config = TrainConfig(steps=MAX_SIZE, batch_size=batch_size, lr=1e-6, long_docs="truncate")
-    started, ended, n_steps = 0.0, 0.0, 0
-
-    def is_over() -> bool:
-        nonlocal started
-        started = started or perf_counter()
-        return n_steps > 0 and perf_counter() - started > PROBE_S
-
-    def follow(event: TrainEvent) -> None:
-        nonlocal ended, n_steps
-        ended, n_steps = perf_counter(), event.step
-
-    train(
-        sample,
-        model=model,
-        config=config,
-        tokenizer=tokenizer,
-        on_event=follow,
-        should_stop=is_over,
-    )
-    lengths = [min(tokenizer.count_tokens(doc) - 1, model.block_size) for doc in sample]
-    docs_per_s = n_steps * batch_size / (ended - started)
-    return TrainingSpeed(docs_per_s, docs_per_s * sum(lengths) / len(lengths))
 
 
 def report_lines(found: DatasetReport) -> Iterator[str]:

@@ -22,7 +22,7 @@ MODEL, STATE, RUN = "meta.json", "train_state.json", "run.json"
 HISTORY, EVALUATIONS, GENOME = "history.jsonl", "evaluations.jsonl", "genome.json"
 # Files that identify a model or run directory even if the JSON metadata is unreadable.
 CONTENTS = {
-    MODEL: ("weights.json", "weights.safetensors"),
+    MODEL: ("weights.json", "model.safetensors"),
     STATE: ("train_state.safetensors",),
     RUN: (EVALUATIONS,),
 }

@@ -112,7 +112,7 @@ def _verdict(winner: Retest, preset: Retest, measure: str | None) -> str:
     else:  # a seed diverged
         lead = Mean(fmean(ours) - fmean(theirs), None)
     what = f"{measure} score" if measure else "test loss"
-    shown = f"{abs(lead.value):.4f} ± {lead.half_width or 0:.4f}"
+    shown = with_interval(Mean(abs(lead.value), lead.half_width))
     if lead.half_width is None or abs(lead.value) <= lead.half_width:
         return f"No clear difference from the preset with equal compute: {what} differs by {shown}."
     better = "better" if lead.value > 0 else "worse"

@@ -11,7 +11,7 @@ from microgpt.data.tokenizer import Tokenizer
 # `fingerprint` of the bundled names.txt, Karpathy's data.
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
 MAX_CONTEXT = 256  # longer documents are split into windows
-STREAM_CONTEXT = 64  # context for running text, in characters; a longer one is not worth the cost
+STREAM_CONTEXT = 64  # context for running text, in tokens; a longer one is not worth the cost
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
 N_EPOCHS = 10  # more passes over the data memorise it
 N_LENGTHS = 10_000  # number of documents, evenly spaced, whose lengths are measured

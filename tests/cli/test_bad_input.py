@@ -50,7 +50,14 @@ def names(tmp_path: Path) -> Path:
             ["--text", "stream", "--long-docs", "skip"],
             "--long-docs cannot be used with --text stream",
         ),
-        (["--text", "stream", "--val-fraction", "0.01"], "the validation split is empty"),
+        (
+            ["--text", "stream", "--val-fraction", "0.01", "--holdout", "tail"],
+            "the validation split is empty; add text",
+        ),
+        (
+            ["--text", "stream", "--val-fraction", "0.2"],
+            'the train split is empty; add text or use holdout "tail"',
+        ),
         (
             ["--long-docs", "skip", "--block-size", "2"],
             "all documents are longer than the context of 2",

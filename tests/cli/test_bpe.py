@@ -150,11 +150,12 @@ def test_a_known_text_that_the_context_cuts_off_is_not_novel(microgpt, tmp_path,
 @pytest.mark.usefixtures("names")
 @pytest.mark.parametrize("text", ["lines", "stream"])
 def test_bits_a_character_of_a_training_are_those_of_its_model(microgpt, tmp_path, text) -> None:
-    done = microgpt("train", *SMALL, *BPE, "--text", text, "--val-fraction", "0.3")
+    options = ("--text", text, "--val-fraction", "0.3", "--block-size", "16")
+    done = microgpt("train", *SMALL, *BPE, *options)
     told = float(done.stdout.partition(" nats per token (")[2].partition(" bits per character")[0])
     docs = {
         "lines": split(NAMES.split(), validation=0.3),
-        "stream": split_stream(NAMES, validation=0.3),
+        "stream": split_stream(NAMES, validation=0.3, gap=64),
     }[text].validation
     model = InferenceGpt(load(tmp_path / "output"))
     assert told == pytest.approx(model.evaluate(docs, text=text).bits_per_character, abs=1e-4)

@@ -8,6 +8,7 @@ import pytest
 from microgpt import load
 
 SMALL = ("--n-embd", "8", "--n-head", "2", "--steps", "30", "--num-samples", "2", "--output", "m")
+STREAM = ("--text", "stream", "--val-fraction", "0.2", "--test-fraction", "0.1")
 
 
 @pytest.fixture
@@ -48,16 +49,59 @@ def test_what_becomes_of_long_documents_is_told_and_remembered(
 def test_running_text_is_read_with_its_lines_and_held_out_at_its_end(
     microgpt, book, tmp_path
 ) -> None:
-    shares = ("--val-fraction", "0.2", "--test-fraction", "0.1")
-    done = microgpt("train", "--input", book, "--text", "stream", *SMALL, *shares)
+    done = microgpt("train", "--input", book, *STREAM, *SMALL, "--holdout", "tail")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("num chars: 184\n")
-    assert "129 characters for training, 37 for validation, 18 for testing" in done.stderr
+    assert "129 characters for training, 37 for validation, 18 for testing\n" in done.stderr
     saved = load(tmp_path / "m")
     assert "\n" in saved.tokenizer.chars
     assert "\r" not in saved.tokenizer.chars
     assert saved.meta.training["text"] == "stream"
-    assert "long_docs" not in saved.meta.training
+    assert saved.meta.training["holdout"] == "tail"
+    assert not {"long_docs", "gap"} & saved.meta.training.keys()
+
+
+@pytest.mark.parametrize("tokenizer", [(), ("--tokenizer", "bpe", "--vocab-size", "260")])
+def test_stretches_of_running_text_are_held_out_a_context_apart(
+    microgpt, book, tmp_path, tokenizer
+) -> None:
+    size = "4" if tokenizer else "16"  # a subword counts as four characters
+    options = (*STREAM, *SMALL, "--block-size", size, *tokenizer)
+    done = microgpt("train", "--input", book, *options)
+    said = (
+        "64 characters for training, 37 for validation, 19 for testing; "
+        "2 held-out stretches with gaps of 16 characters\n"
+    )
+    assert said in done.stderr
+    facts = load(tmp_path / "m").meta.training
+    assert (facts["holdout"], facts["gap"]) == ("spread", 16)
+    done = microgpt("train", "--resume", "m", "--steps", "40")
+    assert said in done.stderr
+    done = microgpt("train", "--resume", "m", "--steps", "50", "--holdout", "tail")
+    assert "--holdout is tail, but the run to resume has spread; omit --holdout" in done.stderr
+
+
+def test_a_training_from_before_stretches_goes_on_with_the_tail_held_out(
+    microgpt, book, tmp_path
+) -> None:
+    state, weights = tmp_path / "m/train_state.json", []
+    for is_old in (False, True):
+        microgpt("train", "--input", book, *STREAM, *SMALL, "--holdout", "tail", "--force")
+        facts = json.loads(state.read_text())
+        if is_old:
+            del facts["data"]["holdout"], facts["data"]["gap"]
+            state.write_text(json.dumps(facts))
+        done = microgpt("train", "--resume", "m", "--steps", "40", "--holdout", "tail")
+        assert done.returncode == 0, done.stderr
+        weights.append((tmp_path / "m/weights.json").read_bytes())
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize("options", [("--text", "lines", "--val-fraction", "0.2"), STREAM[:2]])
+def test_a_holdout_that_has_no_effect_is_refused(microgpt, book, options) -> None:
+    done = microgpt("train", "--input", book, *SMALL, *options, "--holdout", "spread")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --holdout requires running text and --val-fraction or")
 
 
 def test_a_model_of_running_text_is_evaluated_and_resumed_on_running_text(microgpt, book) -> None:

@@ -25,7 +25,7 @@ LIST = "must be a comma-separated list of"
 NOT_SWEPT = {
     "input", "column", "chat", "seed",  # of the sweep as a whole
     # losses on other tokens cannot be compared
-    "val_fraction", "test_fraction", "loss_on", "tokenizer", "vocab_size", "text",
+    "val_fraction", "test_fraction", "holdout", "loss_on", "tokenizer", "vocab_size", "text",
     "long_docs",  # a sweep learns all of each document
     "patience",  # the steps of a training must be known
     "engine", "threads",  # change nothing but the time

@@ -1,4 +1,5 @@
 import hashlib
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 
 from microgpt import Message, load_text
 from microgpt.data.documents import bundled
-from microgpt.data.split import DataFacts, fingerprint, split
+from microgpt.data.split import DataFacts, fingerprint, split, split_stream
 from microgpt.errors import ConfigError, DataError
 
 
@@ -86,3 +87,64 @@ def test_too_few_documents_for_a_share_are_refused() -> None:
         split(["anna"], test=0.1)
     with pytest.raises(DataError, match="too few distinct documents"):
         split(["anna"] * 500, test=0.1)
+
+
+SHARES = st.one_of(st.just(0.0), st.floats(0.01, 0.45))
+FIRST = 0x10000  # from here on each code point is a character: no two of a text are the same
+
+
+def positions(stretch: str) -> range:
+    first = ord(stretch[0]) - FIRST
+    assert stretch == "".join(map(chr, range(FIRST + first, FIRST + first + len(stretch))))
+    return range(first, first + len(stretch))
+
+
+@given(st.integers(1, 60_000), SHARES, SHARES, st.integers(0, 1_500))
+def test_stretches_of_running_text_are_apart_by_the_gap_and_as_large_as_wanted(
+    length: int, validation: float, test: float, gap: int
+) -> None:
+    text = "".join(map(chr, range(FIRST, FIRST + length)))
+    shares = [share for share in (validation, test) if share]
+    n_free = length * (1 - sum(shares)) / max(1, len(shares))
+    try:
+        parts = split_stream(text, validation=validation, test=test, gap=gap)
+    except DataError:  # only where one stretch each leaves nothing between them, or is nothing
+        assert n_free <= 2 * gap + 2 or length * min(shares) < 1
+        return
+    assert parts == split_stream(text, validation=validation, test=test, gap=gap)
+    sets = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+    found = [(positions(str(each)), name) for name, docs in sets.items() for each in docs]
+    found.sort(key=lambda each: each[0].start)
+    for (before, name), (after, other) in pairwise(found):
+        assert after.start - before.stop >= gap
+        assert "train" not in (name, other) or after.start - before.stop == gap
+    for docs, share in ((parts.validation, validation), (parts.test, test)):
+        assert abs(sum(map(len, docs)) - share * length) <= len(docs) <= 10  # rounded ends
+    n_gaps = 2 * (len(parts.validation) + len(parts.test))
+    assert sum(len(where) for where, _ in found) >= length - n_gaps * gap
+    facts = (validation, test, "spread" if shares else None, parts.gap)
+    assert parts.facts == DataFacts(1, fingerprint([text]), *facts)
+
+
+def test_each_part_of_a_long_text_is_in_each_set() -> None:
+    parts = split_stream("x" * 1_000_000, validation=0.1, test=0.05, gap=128)
+    assert list(map(len, (parts.train, parts.validation, parts.test))) == [21, 10, 10]
+    assert {len(each) for each in (*parts.validation, *parts.test)} == {10_000, 5_000}
+    assert sum(map(len, parts.train)) == 850_000 - 2 * 20 * 128
+    assert len(split_stream("x" * 50_000, validation=0.1, test=0.1, gap=128).test) == 2
+    assert len(split_stream("x" * 50_000, validation=0.1, test=0.1, gap=1_000).test) == 1
+
+
+def test_the_tail_of_a_text_is_its_validation_then_its_test_stretch() -> None:
+    parts = split_stream("abcdefghij", validation=0.2, test=0.1, holdout="tail")
+    assert (parts.train, parts.validation, parts.test) == (("abcdefg",), ("hi",), ("j",))
+    assert parts.facts == DataFacts(1, fingerprint(["abcdefghij"]), 0.2, 0.1, "tail")
+
+
+def test_a_text_too_short_for_its_gaps_and_an_unknown_holdout_are_refused() -> None:
+    with pytest.raises(DataError, match='split is empty; add text or use holdout "tail"'):
+        split_stream("x" * 300, validation=0.1)
+    with pytest.raises(ConfigError, match='unknown holdout "head"'):
+        split_stream("x" * 300, validation=0.1, holdout="head")
+    with pytest.raises(ConfigError, match="gap must be >= 0, got -1"):
+        split_stream("x" * 300, validation=0.1, gap=-1)

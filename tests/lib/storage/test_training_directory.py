@@ -92,7 +92,7 @@ def test_subword_tokens_are_kept_and_a_training_goes_on_with_them_bit_for_bit(
     tmp_path, parts, reading
 ) -> None:
     if "text" in reading:
-        parts = split_stream("\n".join(DOCS), validation=0.3)
+        parts = split_stream("\n".join(DOCS), validation=0.3, gap=3)
     tokenizer = BpeTokenizer.from_documents(parts.train, vocab_size=265)
     config = TrainConfig(
         steps=8, lr=0.01, dropout=0.1, weight_decay=0.1, average_tail=0.9, **reading

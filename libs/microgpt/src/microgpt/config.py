@@ -17,6 +17,7 @@ from microgpt.model_config import check_whole as check_whole
 LossOn = Literal["assistant", "all"]
 LongDocs = Literal["window", "truncate", "skip"]
 TextKind = Literal["lines", "stream"]
+Holdout = Literal["spread", "tail"]  # described in `data.split.split_stream`
 EngineName = Literal["compiled", "reference"]  # described in `training.engines`
 DType = Literal["float32", "float64"]
 WeightsFormat = Literal["json", "safetensors"]

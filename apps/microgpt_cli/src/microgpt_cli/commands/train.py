@@ -23,6 +23,7 @@ def train(
     long_docs: opt.LongDocs = TrainConfig.long_docs,
     val_fraction: opt.ValFraction = 0.0,
     test_fraction: opt.TestFraction = 0.0,
+    holdout: opt.Holdout = None,
     tokenizer: opt.Tokenizer = "char",
     vocab_size: opt.VocabSize = DEFAULT_VOCAB_SIZE,
     steps: opt.Steps = TrainConfig.steps,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from microgpt.config import TextKind
+from microgpt.config import Holdout, TextKind
 from microgpt.data.documents import (
     load_conversations,
     load_lines,
@@ -40,8 +40,10 @@ def load_documents(
     return docs
 
 
-def split_documents(docs: Sequence[Document] | str, validation: float, test: float) -> Split:
+def split_documents(
+    docs: Sequence[Document] | str, validation: float, test: float, holdout: Holdout, gap: int
+) -> Split:
     """Split documents by hash, or running text by position."""
     if isinstance(docs, str):
-        return split_stream(docs, validation=validation, test=test)
+        return split_stream(docs, validation=validation, test=test, holdout=holdout, gap=gap)
     return split(docs, validation=validation, test=test)

@@ -18,7 +18,7 @@ from microgpt.files.atomic_files import as_argument
 from microgpt.state import TrainingPlan, TrainState
 from microgpt.storage.model_directory import SavedModel
 from microgpt.storage.training_directory import TrainingDirectory, read_training
-from microgpt.training.defaults import defaults_for
+from microgpt.training.defaults import STREAM_CONTEXT, defaults_for
 from microgpt.training.early_stopping import Ending, ending
 from microgpt.training.engines import DEFAULT_DTYPE
 from microgpt.training.finetune import check_shape, extended_tokenizer, new_tokens
@@ -34,6 +34,7 @@ from microgpt_evolution.genome_file import read_genome
 
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
 KARPATHY = vars(ModelConfig()) | vars(TrainConfig(lr=default_lr()))
+CHARACTERS_PER_SUBWORD = 4  # about the most that BPE reaches in English, for the gap of a split
 # If all of these options are given, no setting is fitted to the documents.
 MAIN_SHAPE = ("block_size", "n_embd", "n_layer")
 # Options that can be changed with --resume.
@@ -81,7 +82,6 @@ def new_job(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Traini
     kind, vocab_size = overrides.get("tokenizer"), overrides.get("vocab_size")
     parent = load_model(from_) if from_ else None
     path = settings["input"] or _input_of(preset, chat=chat)
-    held_out = (settings["val_fraction"], settings["test_fraction"])
     text = overrides.get("text") or (parent.text if parent else None)
     if "long_docs" in overrides:
         text = text or "lines"
@@ -90,7 +90,9 @@ def new_job(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Traini
         config = replace(config, text="stream" if isinstance(docs, str) else "lines")
     else:
         docs = _drawn(preset, config.seed)
-    parts = split_documents(docs, *held_out)
+    size = overrides.get("block_size") or (parent.model.block_size if parent else STREAM_CONTEXT)
+    is_bpe = (parent.tokenizer.kind if parent else kind) == "bpe"
+    parts = _split(docs, settings, size * CHARACTERS_PER_SUBWORD if is_bpe else size)
     wanted = None
     if parent:
         tokenizer = _inherited_tokenizer(parent, parts, kind, vocab_size)
@@ -125,6 +127,16 @@ def new_job(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Traini
         genome_sha256=hashlib.sha256(genome.read_bytes()).hexdigest() if genome else None,
     )
     return TrainingJob(plan, parts, parent)
+
+
+def _split(docs: Sequence[Document] | str, settings: Mapping[str, Any], gap: int) -> Split:
+    preset, held_out = settings["preset"], (settings["val_fraction"], settings["test_fraction"])
+    if settings["holdout"] and not (isinstance(docs, str) and any(held_out)):
+        raise ConfigError(
+            "--holdout requires running text and --val-fraction or --test-fraction; omit --holdout"
+        )
+    holdout = settings["holdout"] or (PRESETS[preset].holdout if preset else "spread")
+    return split_documents(docs, *held_out, holdout, gap)
 
 
 def _fit_to_data(
@@ -265,7 +277,8 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Train
         docs = load_documents(path, config.text, plan.column, chat=chat, check=False)
     else:
         docs = _drawn(plan.preset, config.seed)
-    parts = split_documents(docs, plan.data.val_fraction, plan.data.test_fraction)
+    held_out = (plan.data.val_fraction, plan.data.test_fraction)
+    parts = split_documents(docs, *held_out, plan.data.holdout or "tail", plan.data.gap)
     if parts.facts.sha256 != plan.data.sha256:
         raise ConfigError(
             f"{path or 'the preset'} is not the input of the run: the sha256 of its "
@@ -287,6 +300,7 @@ def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]
         **vars(plan.model),
         **vars(plan.config),
         **vars(plan.data),
+        "holdout": plan.data.holdout or "tail",
         "engine": plan.engine,
         "dtype": plan.dtype,
         "chat": plan.tokenizer.is_chat,

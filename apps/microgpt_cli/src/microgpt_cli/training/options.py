@@ -47,6 +47,14 @@ ValFraction = Annotated[
 TestFraction = Annotated[
     float, data(hidden=True, help="Fraction of documents to hold out for the final test loss.")
 ]
+Holdout = Annotated[
+    config.Holdout | None,
+    data(
+        hidden=True,
+        help="How to hold out running text. spread: stretches at equal distances. tail: the end "
+        "of the text.  [default: spread]",
+    ),
+]
 Tokenizer = Annotated[
     TokenizerKind, data(hidden=True, help="char: one token per character. bpe: subword tokens.")
 ]

@@ -150,9 +150,11 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
     if job.resume:
         note(f"resuming after step {job.resume.step} of {plan.config.steps}")
     if parts.validation or parts.test:
+        n_stretches = len(parts.validation) + len(parts.test)
+        spread = f"; {n_stretches} held-out stretches with gaps of {parts.gap} characters"
         note(
             f"{count(parts.train)} {what} for training, {count(parts.validation)} for validation, "
-            f"{count(parts.test)} for testing"
+            f"{count(parts.test)} for testing{spread if parts.holdout == 'spread' else ''}"
         )
     if chunks.n_long and not is_stream:
         n_docs, n_long = len(parts.train), chunks.n_long

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from microgpt.config import TrainConfig
+from microgpt.config import Holdout, TrainConfig, check_choice
 from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.tokenizer import Document, Tokenizer, joined
 from microgpt.errors import ConfigError, DataError
+from microgpt.model_config import check_whole
 
+MAX_STRETCHES = 10  # per held-out set; enough to sample all parts of a text
+MIN_STRETCH = 2_000  # characters; a shorter stretch has too many tokens with little context
 HASH_BATCH = 1024  # number of documents per hash update; avoids a full copy in memory
 
 
@@ -22,6 +25,8 @@ class DataFacts:
     sha256: str
     val_fraction: float = 0.0
     test_fraction: float = 0.0
+    holdout: Holdout | None = None  # how running text was split; None for documents
+    gap: int = 0  # number of characters on either side of a held-out stretch that are in no set
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class Split:
     test: Sequence[Document] = ()  # used only for the final loss
     val_fraction: float = 0.0  # requested validation fraction
     test_fraction: float = 0.0
+    holdout: Holdout | None = None
+    gap: int = 0
     _chunked: dict[object, ChunkedDataset] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -41,8 +48,9 @@ class Split:
     @cached_property
     def facts(self) -> DataFacts:
         """The facts about the dataset that are saved with a model."""
+        fractions = self.val_fraction, self.test_fraction
         sha256 = fingerprint(self.docs)
-        return DataFacts(len(self.docs), sha256, self.val_fraction, self.test_fraction)
+        return DataFacts(len(self.docs), sha256, *fractions, self.holdout, self.gap)
 
     def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
         """Return the chunks of the training set, cached for the next training run."""
@@ -76,31 +84,69 @@ def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.
             n = sum(map(len, parts.values()))
             what = "documents" if n == len(docs) else "distinct documents"
             raise DataError(f"too few {what} ({n:,}): the {name} split is empty; add documents")
-    return Split(docs, **parts, val_fraction=validation, test_fraction=test)
+    return Split(docs, parts["train"], parts["validation"], parts["test"], validation, test)
 
 
-def split_stream(text: str, *, validation: float = 0.0, test: float = 0.0) -> Split:
-    """Split running text into a training set, then a validation set, then a test set.
+def split_stream(
+    text: str,
+    *,
+    validation: float = 0.0,
+    test: float = 0.0,
+    holdout: Holdout = "spread",
+    gap: int = 256,
+) -> Split:
+    """Split running text by position. Each stretch of text is one document of its set.
+
+    Args:
+        holdout: "spread" holds out stretches at equal distances, alternately for validation and
+            for test, 10 for each. There are fewer if a stretch, also one for training, would
+            otherwise have less than 2,000 characters or 4 gaps. "tail" holds out the end of the
+            text: a validation stretch, then a test stretch.
+        gap: number of characters on either side of a "spread" stretch that are in no set; use at
+            least the context of the model.
 
     Raises:
-        ConfigError: a fraction is out of range, or the fractions leave no training data.
+        ConfigError: a setting is out of range, or the fractions leave no training data.
         DataError: the training set or a requested held-out set has no characters.
     """
     _check_fractions(validation, test)
-    ends = [round(len(text) * end) for end in (1 - validation - test, 1 - test, 1)]
-    parts = {
-        name: text[start:end]
-        for name, start, end in zip(("train", "validation", "test"), [0, *ends], ends, strict=False)
-    }
-    for name, fraction in (("train", 1.0), ("validation", validation), ("test", test)):
-        if fraction and not parts[name]:
-            raise DataError(
-                f"too few characters ({len(text):,}): the {name} split is empty; add text"
-            )
-    held_out = {name: (parts[name],) if parts[name] else () for name in ("validation", "test")}
-    return Split(
-        (text,), (parts["train"],), **held_out, val_fraction=validation, test_fraction=test
-    )
+    check_choice("holdout", holdout, Holdout)
+    check_whole("gap", gap, minimum=0)
+    shares = {"validation": validation, "test": test}
+    if holdout == "tail" or not validation + test:
+        gap = 0
+        ends = [round(len(text) * end) for end in (1 - validation - test, 1 - test, 1)]
+        held_out: Iterable[tuple[str, int, int]] = zip(shares, ends, ends[1:], strict=False)
+    else:
+        held_out = _spread(shares, len(text), gap)
+    parts: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    start = 0  # of the next training stretch
+    for name, first, end in held_out:
+        parts["train"].append(text[start : max(start, first - gap)])
+        parts[name].append(text[first:end])
+        start = end + gap
+    parts["train"].append(text[start:])
+    found = {name: tuple(filter(None, stretches)) for name, stretches in parts.items()}
+    for name, fraction in {"train": 1.0, **shares}.items():
+        if fraction and not found[name]:
+            remedy = f' or use holdout "tail", which has no gaps of {gap}' if gap else ""
+            what = f"too few characters ({len(text):,}): the {name} split is empty"
+            raise DataError(f"{what}; add text{remedy}")
+    sets = found["train"], found["validation"], found["test"]
+    return Split((text,), *sets, validation, test, holdout if validation + test else None, gap)
+
+
+def _spread(shares: dict[str, float], length: int, gap: int) -> Iterator[tuple[str, int, int]]:
+    """Yield the set, the start and the end of each held-out stretch, in the order of the text."""
+    shares = {name: share for name, share in shares.items() if share}
+    free = (1 - sum(shares.values())) / len(shares)  # share for training per held-out share
+    shortest = max(MIN_STRETCH, 4 * gap)
+    n = max(1, min(MAX_STRETCHES, int(length * min(free, *shares.values()) / shortest)))
+    for section in range(n):
+        place = section + free / 2  # in sections: the text has n equal ones
+        for name, share in shares.items():
+            yield name, round(length * place / n), round(length * (place + share) / n)
+            place += share + free
 
 
 def _check_fractions(validation: float, test: float) -> None:

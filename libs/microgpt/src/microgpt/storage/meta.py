@@ -105,6 +105,8 @@ def _settings(plan: TrainingPlan) -> dict[str, Any]:
         "n_docs": data.n_docs,
         "val_fraction": data.val_fraction or None,
         "test_fraction": data.test_fraction or None,
+        "holdout": data.holdout,
+        "gap": data.gap or None,
         "preset": plan.preset,
         "parent_sha256": plan.parent_sha256,
         "genome": plan.genome_sha256,

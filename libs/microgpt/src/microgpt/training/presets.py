@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from microgpt.config import ModelConfig, TrainConfig
+from microgpt.config import Holdout, ModelConfig, TrainConfig
 from microgpt.data.tokenizer import Document
 
 PresetName = Literal["names-10s", "names-60s", "names-600s", "text", "karpathy", "chat"]
@@ -19,6 +19,7 @@ class Preset:
     data: Literal["names", "grammar"] | None = "names"  # None: the user must specify a data file
     val_fraction: float = 0.1  # fraction of the documents to hold out for validation
     test_fraction: float = 0.1  # fraction of the documents to hold out for testing
+    holdout: Holdout = "spread"  # how to hold out parts of running text
     fold: bool = False  # whether to fold case and accents with `FoldingTokenizer`
     n_conversations: int = 0  # number of conversations to generate; a small set is memorised
 

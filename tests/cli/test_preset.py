@@ -20,6 +20,7 @@ FEW_CONVERSATIONS = """
 from dataclasses import replace
 from microgpt.training.presets import PRESETS
 PRESETS["chat"] = replace(PRESETS["chat"], n_conversations=500)
+PRESETS["text"] = replace(PRESETS["text"], data="shakespeare", holdout="tail")
 from microgpt_cli.main import main
 main()
 """
@@ -27,7 +28,7 @@ main()
 
 @pytest.fixture
 def with_few(tmp_path):
-    """Run the command with a chat preset of few conversations: to draw all takes seconds."""
+    """Run the command with a chat preset of few conversations, and a text preset with a text."""
 
     def run(*args: str | Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", FEW_CONVERSATIONS, *args]
@@ -97,6 +98,19 @@ def test_a_preset_fixes_what_no_option_says_and_is_remembered(with_few, tmp_path
     assert "end_turn" in meta["special_tokens"]
     training = meta["training"]
     assert (training["preset"], training["steps"], training["batch_size"]) == ("chat", 2, 3)
+
+
+def test_a_preset_can_name_the_bundled_shakespeare_and_how_to_hold_out(with_few, tmp_path) -> None:
+    options = ("train", "--preset", "text", "--steps", "2", "--n-embd", "8", "--n-layer", "1")
+    done = with_few(*options, "--block-size", "8", "--num-samples", "0")
+    assert done.returncode == 0, done.stderr
+    assert "note: data/shakespeare.txt not found; using the bundled shakespeare.txt" in done.stderr
+    assert " 892314 characters for training, 111540 for validation, 111539 for" in done.stderr
+    training = json.loads((tmp_path / "output" / "meta.json").read_text())["training"]
+    assert (training["text"], training["holdout"]) == ("stream", "tail")
+    done = with_few("generate", "--novel", "-n", "1", "--max-tokens", "40")
+    assert done.returncode == 0, done.stderr
+    assert with_few("train", "--resume", "output", "--steps", "3").returncode == 0
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ def test_wheels_work_outside_the_checkout(tmp_path: Path) -> None:
     assert len(wheels) == len(list((tmp_path / "dist").glob("*.tar.gz"))) == len(members)
     (library,) = (wheel for wheel in wheels if wheel.name.startswith("microgpt_lib"))
     packed = ZipFile(library).namelist()
-    assert "microgpt/_data/names.txt" in packed
+    assert {"microgpt/_data/names.txt", "microgpt/_data/shakespeare.txt"} < {*packed}
     assert not [name for name in packed if "oasst1" in name.lower()]  # see decision 26
     run("uv", "pip", "install", "--python", tmp_path / "venv/bin/python", *wheels)
     assert run(tmp_path / "venv/bin/microgpt", "chat", "--message", "hi")  # by the demo model

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from microgpt import Message, load, load_conversations, load_text
-from microgpt.data.documents import DEMO_MODEL, bundled
+from microgpt.data.documents import DEMO_MODEL, bundled, load_lines_or_stream
 from microgpt.errors import DataError
 from microgpt.synthetic_chat import conversations, json_line
 
@@ -34,6 +34,13 @@ def test_the_names_are_those_of_the_golden_run(golden) -> None:
     assert digest == golden["names_sha256"]
     assert digest == "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d"
     assert len(load_text(bundled("names.txt"))) == 32_033
+
+
+def test_the_text_of_shakespeare_is_running_text_as_nanogpt_has_it() -> None:
+    content = bundled("shakespeare.txt").read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    assert digest == "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+    assert load_lines_or_stream(bundled("shakespeare.txt")) == content.decode().rstrip("\n")
 
 
 def test_the_run_that_verify_replays_is_the_golden_one(golden) -> None:

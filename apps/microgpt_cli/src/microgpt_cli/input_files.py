@@ -7,12 +7,11 @@ from microgpt.data.documents import bundled
 from microgpt.errors import ConfigError
 from microgpt.memory_limit import free_bytes
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
+from microgpt_cli.terminal.options import DEFAULT_TEXT
 
 
-def default_input(*, chat: bool = False) -> Path:
+def default_input(name: str = DEFAULT_TEXT) -> Path:
     """Return the default data file in ./data, or the bundled file if ./data has none."""
-    name = DEFAULT_CHAT if chat else DEFAULT_TEXT
     path = Path("data", name)
     if not os.path.exists(path):
         note(f"{path} not found; using the bundled {name}")

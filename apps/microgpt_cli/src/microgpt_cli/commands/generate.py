@@ -178,7 +178,8 @@ def _training_texts(
         if expected and fingerprint(docs) != expected:
             note(f"the documents in {against} differ from the training data of the model")
         return _known(docs, saved)
-    name = opt.DEFAULT_CHAT if saved.tokenizer.is_chat else opt.DEFAULT_TEXT
+    text = "shakespeare.txt" if saved.text == "stream" else opt.DEFAULT_TEXT
+    name = opt.DEFAULT_CHAT if saved.tokenizer.is_chat else text
     for path in filter(os.path.isfile, (Path("data", name), bundled(name))):
         docs = load_documents(path)
         if fingerprint(docs) == expected:

@@ -23,7 +23,7 @@ from microgpt_cli.search.log import resumable
 from microgpt_cli.search.sweep_ranking import describe_sweep
 from microgpt_cli.search.workers import make_pool
 from microgpt_cli.terminal.console import note, print_or_discard, say
-from microgpt_cli.terminal.options import RUNS
+from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT, RUNS
 from microgpt_cli.terminal.progress import ProgressBar, duration, time_left
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.sweep.config import SweepConfig, differing
@@ -49,7 +49,7 @@ def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: Mapping[str
         raise ConfigError(f"seeds must be at most {MAX_SEEDS}, got {n_seeds}")
     check_seed(seed)
     check_seed(seed + n_seeds - 1)
-    path = options["input"] or default_input(chat=chat)
+    path = options["input"] or default_input(DEFAULT_CHAT if chat else DEFAULT_TEXT)
     parts = _load(path, HELD_OUT, HELD_OUT, chat=chat)
     objective = SweepObjective.of(parts)
     try:

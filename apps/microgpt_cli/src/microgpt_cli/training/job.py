@@ -26,7 +26,7 @@ from microgpt.training.presets import PRESETS, PresetName
 from microgpt_cli.input_files import check_regular, default_input
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import flag_of
+from microgpt_cli.terminal.options import DEFAULT_CHAT, flag_of
 from microgpt_cli.training.documents import load_documents, split_documents
 from microgpt_cli.training.options import N_SAMPLES
 from microgpt_evolution.genome import LONG_DOCS
@@ -175,7 +175,7 @@ def _input_of(preset: PresetName | None, *, chat: bool) -> Path | None:
     data = PRESETS[preset].data if preset else "names"
     if data is None:
         raise ConfigError(f"--preset {preset} requires your own data; pass it with --data")
-    return None if data == "grammar" else default_input(chat=chat)
+    return None if data == "grammar" else default_input(DEFAULT_CHAT if chat else f"{data}.txt")
 
 
 def _drawn(preset: PresetName | None, seed: int) -> Sequence[Document]:

@@ -16,7 +16,8 @@ class Preset:
 
     model: ModelConfig
     config: TrainConfig
-    data: Literal["names", "grammar"] | None = "names"  # None: the user must specify a data file
+    # None: the user must specify a data file
+    data: Literal["names", "shakespeare", "grammar"] | None = "names"
     val_fraction: float = 0.1  # fraction of the documents to hold out for validation
     test_fraction: float = 0.1  # fraction of the documents to hold out for testing
     holdout: Holdout = "spread"  # how to hold out parts of running text

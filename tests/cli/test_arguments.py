@@ -17,11 +17,12 @@ def test_the_argument_of_chat_is_the_message(microgpt, chat_model) -> None:
     assert microgpt("chat", "--message", "hi", "--model-dir", chat_model).stdout == "yo\n"
 
 
-def test_the_argument_of_eval_info_and_plot_is_the_model(
+def test_the_argument_of_eval_info_plot_and_export_is_the_model(
     microgpt, text_model, tmp_path, undrawn
 ) -> None:
     (tmp_path / "more.txt").write_text("anna\nmia\n")
-    for command in (["info"], ["eval", "--data", "more.txt"], ["plot"]):
+    export = ["export", "--output", "copy"]
+    for command in (["info"], ["eval", "--data", "more.txt"], ["plot"], export):
         done = microgpt(*command, text_model)
         option = microgpt(*command, "--model", text_model)
         assert (done.returncode, done.stdout) == (option.returncode, option.stdout)
@@ -39,6 +40,8 @@ def test_the_argument_of_eval_info_and_plot_is_the_model(
         (["info", "output", "--model-dir", "output"], "--model"),
         (["eval", "output", "--data", "x", "--model", "output"], "--model"),
         (["plot", "output", "--model", "output"], "--model"),
+        (["export", "output", "--output", "x", "--model", "output"], "--model"),
+        (["serve", "output", "--model", "output"], "--model"),
     ],
 )
 def test_the_argument_and_its_option_cannot_be_used_together(microgpt, command, flag) -> None:

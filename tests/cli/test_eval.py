@@ -102,6 +102,20 @@ def test_eval_counts_exact_replies_task_by_task(microgpt, chat_model, exam) -> N
     )
 
 
+def test_eval_counts_the_items_of_an_array(microgpt, chat_model, exam, tmp_path) -> None:
+    file = tmp_path / exam(("hi", "yo", "greet"), ("hi", "oh", "tease"))
+    file.write_text(f"[{','.join(file.read_text().splitlines())}]")
+    assert "  tease, item 2: 'hi': " in microgpt("eval", chat_model, "--data", file).stdout
+
+
+def test_a_chat_model_is_evaluated_on_conversations(microgpt, chat_model, tmp_path) -> None:
+    (tmp_path / "plain.txt").write_text("hi there\n")
+    assert microgpt("eval", chat_model, "--data", "plain.txt").stderr == (
+        "error: plain.txt has no conversations; use JSONL, one conversation per line, such as "
+        '{"prompt": "hi", "completion": "hello"}\n'
+    )
+
+
 def test_eval_as_json_has_every_error_and_where_it_is(microgpt, chat_model, exam) -> None:
     file = exam(("hi", "yo", "greet"), *[("hi", "oh", "tease")] * 9)
     done = microgpt("eval", chat_model, "--data", file, "--json", "--threads", "2")

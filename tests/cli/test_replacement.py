@@ -33,10 +33,23 @@ def test_another_training_is_refused_with_what_is_there_and_what_to_do(microgpt,
     before = {name: (model / name).read_bytes() for name in os.listdir(model)}
     assert re.fullmatch(
         r"error: output has a model \(less than a minute old, 1,234 steps, mean loss \d\.\d{3}\); "
-        r"use another directory with --model, or replace the model with --force",
+        r"use another directory with --model names, or replace the model with --force",
         refusal(microgpt(*TRAIN, "1234")),
     )
     assert {name: (model / name).read_bytes() for name in os.listdir(model)} == before
+
+
+@pytest.mark.parametrize(
+    ("file", "option"),
+    [("my towns.txt", "--model 'my towns'"), ("-a.txt", "--model ./-a"), ("taken.txt", "--model")],
+)
+def test_the_directory_that_is_suggested_is_named_after_the_data(
+    microgpt, model, file, option
+) -> None:
+    (model.parent / file).write_text("Linz\n")
+    (model.parent / "taken").touch()
+    train = ("train", f"--data={file}", "--steps", "2")
+    assert f"directory with {option}, or replace" in refusal(microgpt(*train))
 
 
 def test_force_replaces_the_model_and_its_curves_and_no_other_picture(microgpt, model) -> None:
@@ -76,7 +89,7 @@ def test_at_a_terminal_the_question_comes_before_the_training(model, answer, ste
     assert "num docs" not in screen.before
     screen.send(answer if answer == "\x04" else f"{answer}\r")
     if code:
-        screen.expect("error: output is unchanged; use another directory with --model")
+        screen.expect("error: output is unchanged; use another directory with --model names")
     assert screen.exit_code() == code
     assert load(model).meta.training["steps"] == steps
 

@@ -337,6 +337,14 @@ def test_more_steps_are_remembered_from_the_moment_they_are_asked_for(
     assert read_training(tmp_path / "model")[0].config.steps == 10**9
 
 
+def test_fewer_steps_than_planned_are_noted(microgpt, unfinished) -> None:
+    state = unfinished / "train_state.json"
+    facts = json.loads(state.read_text())
+    state.write_text(json.dumps(facts | {"config": facts["config"] | {"steps": 90}}))
+    note = "note: the run ends at step 70, not 90; its learning rate now falls to 0 by then\n"
+    assert note in microgpt("train", "--resume", "model", "--steps", "70").stderr
+
+
 def test_a_divergence_is_remembered(microgpt, names, tmp_path) -> None:
     options = ("--input", names, *SMALL, "--output", "my model", "--force")
     microgpt("train", *options, "--steps", "5")

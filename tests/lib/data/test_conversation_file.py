@@ -152,6 +152,9 @@ def test_ten_thousand_different_system_messages_are_left_out(file) -> None:
         ('{"conversations": [{"from": "tool", "value": "a"}]}', r"messages\[0\].role: .* 'tool'"),
         ('{"prompt": "a", "completion": 3}', r"messages\[1\].content: .* string, got 3"),
         (json.dumps([SYSTEM]), "line 1: the conversation is empty"),
+        (json.dumps([user("a\0b")]), r"line 1: messages\[0\].content has the character '\\x00', wh"),
+        (json.dumps([[user(), assistant("\0")]]), r"item 1: messages\[1\].content has the character"),
+        ("\nhi\n", "chat.json has no conversations; use JSONL, one conversation per line"),
     ],
 )
 def test_what_is_in_none_of_the_formats_is_refused(tmp_path, content, problem) -> None:
@@ -191,7 +194,7 @@ def test_ten_thousand_turns_are_one_conversation(file) -> None:
     assert len(conversation) == 10_000
 
 
-@given(st.text(st.characters(categories=["Cc"]), min_size=1))
+@given(st.text(st.characters(categories=["Cc"], exclude_characters="\0"), min_size=1))
 def test_control_characters_are_characters(tmp_path_factory, text: str) -> None:
     path = tmp_path_factory.getbasetemp() / "control.jsonl"
     path.write_text(json.dumps([user(f"a{text}"), assistant(f"{text}b")]))

@@ -110,8 +110,8 @@ _add("Experiment", analyze, "microgpt analyze --output scaling.svg")
 _add("Experiment", report, "microgpt report --png pictures")
 commands.add_typer(genome, name="genome", rich_help_panel="Experiment")
 _add("Experiment", run, "microgpt run --genome genome.json --steps 1000")
-_add("Ship", export, "microgpt export --output small-model --half")
-_add("Ship", serve, "microgpt serve --model output --port 8080")
+_add("Ship", export, "microgpt export my-model --output small-model --half")
+_add("Ship", serve, "microgpt serve my-model --port 8080")
 commands.add_typer(dataset, name="dataset", rich_help_panel="Data")
 
 

@@ -197,7 +197,7 @@ def _errors(tasks: "dict[str, list[Answer]]") -> Iterator[str]:
             item = answer.item
             said = " / ".join(message.content for message in item.conversation[: item.place])
             last = repr(said if len(said) <= CLIP else f"...{said[-CLIP:]}")
-            where = f"  {_task_name(task)}, line {item.line}: {last}"
+            where = f"  {_task_name(task)}, {item.unit} {item.line}: {last}"
             if answer.reply is None:
                 yield f"{where}: {answer.problem}"
             else:

@@ -7,7 +7,13 @@ from typing import Annotated, Literal
 import typer
 
 from microgpt_cli.terminal.console import terminal_safe
-from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, ModelDir, Unfinished
+from microgpt_cli.terminal.options import (
+    DEFAULT_MODEL_DIR,
+    ModelArgument,
+    ModelOption,
+    Unfinished,
+    one_of,
+)
 
 
 def export(
@@ -15,7 +21,8 @@ def export(
         Path,
         typer.Option(help="Output directory; can be the model's directory.", show_default=False),
     ],
-    model_dir: ModelDir = DEFAULT_MODEL_DIR,
+    model: ModelArgument = None,
+    model_option: ModelOption = None,
     unfinished: Unfinished = False,
     format: Annotated[
         Literal["json", "safetensors"], typer.Option(help="Format of the weights.")
@@ -32,6 +39,8 @@ def export(
 
     Other programs can read safetensors; JSON is human-readable. All commands read both formats.
     """
+    model_dir = one_of(model, model_option, "--model") or DEFAULT_MODEL_DIR
+
     from microgpt.storage.model_directory import export as export_model
     from microgpt.storage.model_directory import has_copy
     from microgpt_cli.model_loading import load_model

@@ -5,17 +5,19 @@ from typing import Annotated
 
 import typer
 
-from microgpt_cli.terminal.options import MODEL
+from microgpt_cli.terminal.options import MODEL_HELP, ModelOption, one_of
 
 
 def serve(
-    model_dir: Annotated[
+    model: Annotated[
         Path | None,
-        typer.Option(
-            *MODEL,
-            help="Directory of the model.  [env: MODEL_DIR; default: output, else the demo model]",
+        typer.Argument(
+            help=f"{MODEL_HELP}  [env: MODEL_DIR; default: output, else the demo model]",
+            metavar="MODEL",
+            show_default=False,
         ),
     ] = None,
+    model_option: ModelOption = None,
     host: Annotated[
         str | None,
         typer.Option(
@@ -33,6 +35,8 @@ def serve(
     On SIGTERM or Ctrl-C, the server finishes running requests and stops. On SIGHUP, it reloads the
     model. Environment variables such as MICROGPT_API_KEY set more options; see docs/serving.md.
     """
+    model_dir = one_of(model, model_option, "--model")
+
     from microgpt_serve.signals import block_sighup
 
     block_sighup()

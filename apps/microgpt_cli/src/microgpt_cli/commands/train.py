@@ -72,7 +72,7 @@ def train(
     from microgpt.storage.training_directory import TrainingDirectory, check_has_training
     from microgpt.training.engines import check_engine
     from microgpt_cli.training.job import new_job, recipe_options, refuse_unfinished, resumed_job
-    from microgpt_cli.training.replacement import confirm_replacement, is_repeated
+    from microgpt_cli.training.replacement import confirm_replacement, is_repeated, unused_model
     from microgpt_cli.training.run import run
 
     given = given_options(ctx)
@@ -89,7 +89,7 @@ def train(
         if job and not force:
             refuse_unfinished(directory)
             if not is_repeated(job.plan, output, given):
-                confirm_replacement(output, "--model")
+                confirm_replacement(output, unused_model(job.plan))
         run(job or resumed_job(directory, given), directory, ctx.params)
 
 

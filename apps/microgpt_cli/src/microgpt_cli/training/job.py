@@ -269,6 +269,11 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Train
     reason = ending(state.step, state.best, config)
     if status == "ended" and reason:
         return Ended(state.step, reason)
+    if config.steps < plan.config.steps:
+        note(
+            f"the run ends at step {config.steps}, not {plan.config.steps}; its learning rate "
+            "now falls to 0 by then"
+        )
     path = given.get("input") or plan.input
     if path and "input" not in given:
         check_regular(path, "pass the documents of this run with --data")

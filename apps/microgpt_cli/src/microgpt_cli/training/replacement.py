@@ -1,11 +1,12 @@
 """Ask before a finished model is replaced."""
 
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from microgpt.errors import CheckpointError
-from microgpt.files.atomic_files import read_consistently
+from microgpt.files.atomic_files import as_argument, read_consistently
 from microgpt.state import TrainingPlan
 from microgpt.storage.meta import Meta, is_result_of
 from microgpt.storage.model_directory import has_model, read_meta
@@ -32,6 +33,12 @@ def confirm_replacement(directory: Path, option: str) -> None:
         )
     if not answer:
         raise CheckpointError(f"{directory} is unchanged; use another directory with {option}")
+
+
+def unused_model(plan: TrainingPlan) -> str:
+    """Return --model, followed by the name of the data file if no such path exists."""
+    name = plan.input.stem if plan.input else ""
+    return f"--model {as_argument(Path(name))}" if name and not os.path.lexists(name) else "--model"
 
 
 def is_repeated(plan: TrainingPlan, directory: Path, given: Iterable[str]) -> bool:

@@ -36,6 +36,7 @@ class Item:
     conversation: Conversation
     place: int  # index of the reply in the conversation
     line: int  # line number of the conversation in the file, or its position in an array
+    unit: str = "line"  # "line", or "item" in an array
 
     @property
     def expected(self) -> str:
@@ -78,7 +79,7 @@ def load_chat_tests(
         conversation = tuple(Message(turn.role, turn.content) for turn in turns)
         tests.conversations.append(conversation)
         tests.items.extend(
-            Item(str(turn.task), conversation, place, number)
+            Item(str(turn.task), conversation, place, number, unit)
             for place, turn in enumerate(turns)
             if turn.role == "assistant" and turn.task is not None
         )
@@ -104,6 +105,11 @@ def _values(file: TextFile) -> Iterator[tuple[str, int, object]]:
     lines = enumerate(file, start=1)
     n, first = next((pair for pair in lines if pair[1].strip()), (1, ""))
     numbered = chain([(n, first)], lines)
+    if first and first.lstrip()[0] not in "[{":
+        raise DataError(
+            f"{file.path} has no conversations; use JSONL, one conversation per line, such as "
+            '{"prompt": "hi", "completion": "hello"}'
+        )
     if not _starts_array(first):
         yield from (("line", number, line) for number, line in numbered if line.strip())
         return
@@ -215,6 +221,8 @@ def _problem(turn: _Turn, i: int) -> str | None:
         return f": two {turn.role} messages in a row; merge them or remove one"
     if not turn.content.strip():
         return ": content must not be empty"
+    if "\0" in turn.content:
+        return ".content has the character '\\x00', which is not text; remove it"
     is_named = isinstance(turn.task, str) and turn.task.strip()
     if turn.role == "assistant" and turn.task is not None and not is_named:
         return f".task: must be a non-empty string, got {turn.task!r:.80}"

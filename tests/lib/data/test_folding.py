@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, load, save
-from microgpt.data.folding import FoldingTokenizer, fold
-from microgpt.data.tokenizer import Message
+from microgpt.data.folding import FoldingTokenizer, char_tokenizer, fold
+from microgpt.data.tokenizer import CharTokenizer, Message
 from microgpt.errors import TokenizerError
 from microgpt.state import TrainState
 from microgpt.storage.training_state import STATE, STATE_DESCRIPTION, encode_state, read_state
@@ -77,6 +77,17 @@ def test_a_saved_model_still_folds(tmp_path: Path) -> None:
     assert InferenceGpt(model).generate(prompt="ÉL")[0].startswith("ÉL")
     tuned = train(["Zoë"], parent=model, config=config)
     assert "".join(tuned.tokenizer.chars) == "aeilmnoz"
+
+
+@pytest.mark.parametrize(("texts", "folds"), [(("hi", "yo, 你"), True), (("hi", "Yo"), False)])
+def test_conversations_without_capitals_and_accents_are_folded(texts, folds) -> None:
+    conversation = tuple(map(Message, ("user", "assistant"), texts))
+    found = train([conversation], config=TrainConfig(steps=1)).tokenizer
+    assert isinstance(found, FoldingTokenizer) is folds
+    plain = CharTokenizer.from_documents([conversation])
+    assert found.piece_names == plain.piece_names
+    accented = (Message("user", "né"), Message("assistant", "né"))
+    assert type(char_tokenizer([accented])) is type(char_tokenizer(["hi"])) is CharTokenizer
 
 
 def test_a_checkpoint_keeps_the_folding(tmp_path: Path) -> None:

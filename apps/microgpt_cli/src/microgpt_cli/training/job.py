@@ -10,9 +10,9 @@ from typing import Any
 
 from microgpt.config import ModelConfig, TrainConfig, default_lr
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer
-from microgpt.data.folding import FoldingTokenizer
+from microgpt.data.folding import FoldingTokenizer, char_tokenizer
 from microgpt.data.split import Split
-from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, TokenizerKind, texts_of
+from microgpt.data.tokenizer import Document, Tokenizer, TokenizerKind, texts_of
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.files.atomic_files import as_argument
 from microgpt.state import TrainingPlan, TrainState
@@ -186,8 +186,7 @@ def _drawn(preset: PresetName | None, seed: int) -> Sequence[Document]:
 def _new_tokenizer(parts: Split, vocab_size: int | None, *, folds: bool) -> Tokenizer:
     """Train a BPE tokenizer on the training split, or return a character tokenizer."""
     if vocab_size is None:
-        kind = FoldingTokenizer if folds else CharTokenizer
-        return kind.from_documents(parts.docs)
+        return (FoldingTokenizer.from_documents if folds else char_tokenizer)(parts.docs)
     tokenizer = BpeTokenizer.from_documents(parts.train, vocab_size)
     texts = list(chain.from_iterable(map(texts_of, parts.train)))
     n_characters, n_tokens = sum(map(len, texts)), sum(map(tokenizer.count, texts))

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from microgpt.data.chunked_dataset import ChunkedDataset
+from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document, count_predictions
 from microgpt.errors import CheckpointError
@@ -142,10 +143,12 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
     is_stream = plan.config.text == "stream"
     what, count = ("characters", _n_chars) if is_stream else ("documents", len)
     if not quiet:
+        folds = isinstance(plan.tokenizer, FoldingTokenizer)
+        folding = '\nfolding: case and accents ("Jörg" is read as "jorg")' if folds else ""
         unit = "chars" if is_stream else "convos" if plan.tokenizer.is_chat else "docs"
         print_or_discard(
             f"num {unit}: {count(parts.docs)}\nvocab size: {plan.tokenizer.vocab_size}\n"
-            f"num params: {count_params(plan.model)}"
+            f"num params: {count_params(plan.model)}{folding}"
         )
     if job.resume:
         note(f"resuming after step {job.resume.step} of {plan.config.steps}")

@@ -26,6 +26,13 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFC", kept).translate(_TABLE)
 
 
+def char_tokenizer(docs: Iterable[Document]) -> CharTokenizer:
+    """Return a character tokenizer; it folds if conversations have no capitals and no accents."""
+    plain = CharTokenizer.from_documents(docs)
+    folds = plain.is_chat and all(fold(char) == char for char in plain.chars)
+    return FoldingTokenizer(plain.chars, is_chat=True) if folds else plain
+
+
 class FoldingTokenizer(CharTokenizer):
     """A `CharTokenizer` that folds unknown characters; unknown white space becomes a space.
 

@@ -7,6 +7,7 @@ from time import perf_counter
 
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_count, default_lr
 from microgpt.data.chunked_dataset import ChunkedDataset
+from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split, split
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
@@ -48,7 +49,8 @@ def train(
         config: training settings; defaults to those that fit the documents if neither model nor
             parent is given, else to those of Karpathy's script.
         tokenizer: defaults to the parent's tokenizer, extended by new characters of the documents,
-            or to a `CharTokenizer` for the documents.
+            or to a `CharTokenizer` for the documents; for conversations without capitals and
+            accents, a `FoldingTokenizer`.
         engine: "compiled" or "reference". The reference engine computes the same results on
             scalars, thousands of times slower.
         dtype: "float32" or "float64"; defaults to the dtype of `resume` or `parent`, or to float32.
@@ -86,7 +88,7 @@ def train(
     parts = docs if isinstance(docs, Split) else split(_as_list(docs))
     if not tokenizer and parent:
         tokenizer = extended_tokenizer(parent, parts.docs)
-    tokenizer = tokenizer or CharTokenizer.from_documents(parts.docs)
+    tokenizer = tokenizer or char_tokenizer(parts.docs)
     if not model and parent:
         model = replace(parent.model, vocab_size=0)
     elif not model:
